@@ -1,0 +1,1 @@
+"""What ships with genoformer: the simulated demo, small models and the catalog."""

@@ -1,0 +1,30 @@
+"""The errors a user can cause: one sentence each, with what was found, what is allowed and what to do."""
+
+from __future__ import annotations
+
+
+class GenoformerError(Exception):
+    """Any refusal of ours; the command line prints its sentence and exits with status 2."""
+
+
+class FileFormatError(GenoformerError, ValueError):
+    """A file is missing, unreadable, truncated, or not what its name says."""
+
+
+class ContigError(GenoformerError, KeyError):
+    """A contig is not in the reference, or its name fits more than one there."""
+
+    def __str__(self) -> str:  # KeyError would show the sentence in quotes
+        return str(self.args[0]) if self.args else ""
+
+
+class PreflightError(GenoformerError, ValueError):
+    """A VCF does not belong to the reference it is to be scored against."""
+
+
+class ConfigError(GenoformerError, ValueError):
+    """An option or a field of a config file is unknown, out of range, or at odds with another."""
+
+
+class CheckpointError(GenoformerError, ValueError):
+    """A model folder is incomplete, malformed, or does not fit the model it names."""

@@ -1,0 +1,56 @@
+"""Bases as uint8 codes, A C G T N = 0 1 2 3 4: text <-> codes, complement, one-hot."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.uint8]
+
+BASES = "ACGTN"
+A, C, G, T, N = range(5)
+
+_TO_CODE = np.full(256, N, dtype=np.uint8)  # IUPAC ambiguity, gaps and anything else are N, never A
+for _code, _base in enumerate("ACGT"):
+    _TO_CODE[ord(_base)] = _TO_CODE[ord(_base.lower())] = _code
+_TO_CODE[ord("U")] = _TO_CODE[ord("u")] = T
+TO_CODE_TABLE = _TO_CODE.tobytes()  # for bytes.translate, the fastest table look-up there is in Python
+_TO_BASE = np.frombuffer(BASES.encode(), dtype=np.uint8)
+_COMPLEMENT = np.array([T, G, C, A, N], dtype=np.uint8)
+
+
+def encode(text: str | bytes) -> Codes:
+    """Codes of a sequence, uint8 [L]; lower case is read, every letter that is not A, C, G, T (or U) is N.
+
+    >>> encode("acgtNR").tolist()
+    [0, 1, 2, 3, 4, 4]
+    """
+    raw = text.encode("ascii", "replace") if isinstance(text, str) else text
+    return np.frombuffer(raw.translate(TO_CODE_TABLE), dtype=np.uint8)
+
+
+def decode(codes: Codes) -> str:
+    """Upper-case text of codes [L].
+
+    >>> decode(encode("acgtn"))
+    'ACGTN'
+    """
+    return _TO_BASE[codes].tobytes().decode("ascii")
+
+
+def reverse_complement(codes: Codes) -> Codes:
+    """Codes of the other strand, [..., L] -> [..., L].
+
+    >>> decode(reverse_complement(encode("AACGN")))
+    'NCGTT'
+    """
+    return _COMPLEMENT[codes[..., ::-1]]
+
+
+def one_hot(codes: Codes) -> NDArray[np.float32]:
+    """One-hot of codes, [..., L] -> float32 [..., 4, L]; N is four zeros.
+
+    >>> one_hot(encode("AN")).tolist()
+    [[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+    """
+    return (codes[..., None, :] == np.arange(4, dtype=np.uint8)[:, None]).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Pure tensors: the masked encoder and what loads and saves it. Knows no genome and no training."""

@@ -1,0 +1,1 @@
+"""Variants -> windows -> batches -> scores -> VCF, TSV or Parquet."""

@@ -1,0 +1,1 @@
+"""Windows of a genome -> masked or causal objective -> a trained model with its manifest."""
