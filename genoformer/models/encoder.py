@@ -1,0 +1,317 @@
+"""A BERT-style encoder of DNA tokens: ids -> embeddings -> layers -> logits; DNABERT is its default configuration.
+
+In reading order: the configuration, positions, attention, the layer, the encoder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_type_hints
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+
+Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
+Norm = Literal["post", "pre"]
+Activation = Literal["gelu", "geglu"]
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The shape of an encoder. The defaults are DNABERT's (Ji et al. 2021), which are BERT-base's."""
+
+    n_vocab: int = 4101  # 4^6 6-mers and 5 special tokens
+    width: int = 768
+    n_layers: int = 12
+    n_heads: int = 12
+    hidden: int = 3072  # of the feed-forward part; GEGLU takes two matrices of this size
+    max_tokens: int = 512  # [CLS] and [SEP] included; learned positions end there
+    context_length: int = 512  # bases in a window, when the caller names no other number
+    position: Position = "learned"
+    norm: Norm = "post"  # "pre" trains without warm-up trouble; "post" is BERT
+    activation: Activation = "gelu"
+    causal: bool = False  # a token sees only those before it: a GPT-style language model
+    dropout: float = 0.1
+    norm_eps: float = 1e-12
+    init_std: float = 0.02
+    n_segments: int = 2  # BERT's token types, of which DNABERT uses the first; 0 leaves them out
+    pooler: bool = False  # tanh layer on [CLS], kept when a checkpoint brings one
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for field in fields(self):
+            value, choices = getattr(self, field.name), get_args(hints[field.name])
+            if choices and value not in choices:
+                raise ConfigError(f"{field.name} = {value!r}: allowed are {', '.join(map(repr, choices))}.")
+            if hints[field.name] is int and field.name != "n_segments" and value < 1:
+                raise ConfigError(f"{field.name} = {value}: give a whole number of at least 1.")
+        if self.width % self.n_heads:
+            raise ConfigError(f"width = {self.width} is no multiple of n_heads = {self.n_heads}; change one of them.")
+        if self.position == "rotary" and self.width // self.n_heads % 2:
+            raise ConfigError(f"rotary positions need an even width per head, not {self.width // self.n_heads}.")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> EncoderConfig:
+        """The configuration of a mapping; an unknown field is refused, not ignored."""
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(f"unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
+        return cls(**values)
+
+
+def sinusoidal_positions(n_tokens: int, width: int) -> Tensor:
+    """[T, D]: sine in even columns, cosine in odd ones (Vaswani et al. 2017, section 3.5)."""
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angle = torch.arange(n_tokens)[:, None] * rate  # [T, D/2]
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
+
+
+def alibi_slopes(n_heads: int) -> Tensor:
+    """[H]: 2^(-8 i / H) for the nearest power of two, the odd steps of twice that for the rest (Press et al. 2022)."""
+    nearest = 2 ** math.floor(math.log2(n_heads))
+    slopes = [2 ** (-8 * (i + 1) / nearest) for i in range(nearest)]
+    slopes += [2 ** (-4 * (i + 1) / nearest) for i in range(0, 2 * (n_heads - nearest), 2)]
+    return torch.tensor(slopes)
+
+
+def rotate(x: Tensor, at: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021): x [B, H, T, D/H] with its positions `at` [B or 1, T]; halves are the pairs."""
+    half = x.shape[-1] // 2
+    rate = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
+    angle = at[:, None, :, None] * rate  # [B, 1, T, half]
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+def take_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """x [B, T, D] at rows [B, M] -> [B, M, D]."""
+    return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention on torch's SDPA; `rows` asks for the output at some positions only."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.n_heads, self.rotary, self.causal = config.n_heads, config.position == "rotary", config.causal
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.out = nn.Linear(config.width, config.width)
+        self.dropout = config.dropout
+        slopes = alibi_slopes(config.n_heads) if config.position == "alibi" else None
+        self.register_buffer("slopes", slopes, persistent=False)
+        self.slopes: Tensor | None
+
+    def forward(self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+        """x [B, T, D], keep [B, T] (False = padding), rows [B, M] -> [B, T or M, D]."""
+        n_tokens, width = x.shape[1:]
+        at = torch.arange(n_tokens, device=x.device)[None]
+        if rows is None:
+            q, k, v = self.qkv(x).chunk(3, dim=-1)
+            asked = at
+        else:
+            q = F.linear(take_rows(x, rows), self.qkv.weight[:width], self.qkv.bias[:width])
+            k, v = F.linear(x, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
+            asked = rows
+        q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in (q, k, v))  # [B, H, T, D/H]
+        if self.rotary:
+            q, k = rotate(q, asked), rotate(k, at)
+        bias = self._bias(asked, at, keep, x.dtype, plain_causal=rows is None)
+        y = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=bias, dropout_p=self.dropout if self.training else 0.0,
+            is_causal=self.causal and bias is None,
+        )  # fmt: skip
+        return self.out(y.transpose(1, 2).flatten(2))
+
+    def _bias(
+        self, asked: Tensor, at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
+    ) -> Tensor | None:
+        """What is added to the attention logits, [B, H or 1, M, T], or None when SDPA needs no mask."""
+        if keep is None and self.slopes is None and (plain_causal or not self.causal):
+            return None
+        distance = (asked[:, :, None] - at[:, None, :])[:, None]  # [B, 1, M, T]
+        bias = torch.zeros((), dtype=dtype, device=at.device)
+        if self.slopes is not None:
+            bias = -self.slopes.to(dtype)[:, None, None] * distance.abs()
+        if self.causal:
+            bias = bias.masked_fill(distance < 0, -torch.inf)
+        if keep is not None:
+            bias = bias.masked_fill(~keep[:, None, None, :], -torch.inf)
+        return bias.to(dtype)
+
+
+class Layer(nn.Module):
+    """Attention and feed-forward, each with a residual; the norm stands after the sum ("post") or before the part."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.post, self.geglu = config.norm == "post", config.activation == "geglu"
+        self.attention = Attention(config)
+        self.norm_attention = nn.LayerNorm(config.width, config.norm_eps)
+        self.up = nn.Linear(config.width, config.hidden * (2 if self.geglu else 1))
+        self.down = nn.Linear(config.hidden, config.width)
+        self.norm_feed = nn.LayerNorm(config.width, config.norm_eps)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def feed(self, x: Tensor) -> Tensor:
+        h = self.up(x)
+        if self.geglu:  # gelu(x W) * (x V), Shazeer 2020
+            gate, value = h.chunk(2, dim=-1)
+            return self.down(F.gelu(gate) * value)
+        return self.down(F.gelu(h))
+
+    def forward(self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+        """x [B, T, D] -> [B, T, D], or [B, M, D] at the given rows."""
+        kept = x if rows is None else take_rows(x, rows)
+        if self.post:
+            kept = self.norm_attention(kept + self.dropout(self.attention(x, keep, rows)))
+            return self.norm_feed(kept + self.dropout(self.feed(kept)))
+        kept = kept + self.dropout(self.attention(self.norm_attention(x), keep, rows))
+        return kept + self.dropout(self.feed(self.norm_feed(kept)))
+
+
+class Encoder(nn.Module):
+    """Token ids [B, T] -> logits [B, T, V] over the vocabulary at every token.
+
+    >>> model = Encoder(EncoderConfig(n_vocab=69, width=32, n_layers=2, n_heads=2, hidden=64))
+    >>> model(torch.zeros(1, 10, dtype=torch.long)).shape
+    torch.Size([1, 10, 69])
+    """
+
+    config_type = EncoderConfig
+    tokenizer: Any = None  # set by whoever builds or loads the model; saved with it
+    sha256: str = ""  # of the weights file it was loaded from
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = nn.Embedding(config.n_vocab, config.width)
+        self.segments = nn.Embedding(config.n_segments, config.width) if config.n_segments else None
+        self.positions = nn.Embedding(config.max_tokens, config.width) if config.position == "learned" else None
+        self.norm = nn.LayerNorm(config.width, config.norm_eps)  # of the embeddings (post) or of the last layer (pre)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        self.pooler = nn.Linear(config.width, config.width) if config.pooler else None
+        self.transform = nn.Linear(config.width, config.width)
+        self.norm_transform = nn.LayerNorm(config.width, config.norm_eps)
+        self.decoder = nn.Linear(config.width, config.n_vocab)
+        self.decoder.weight = self.tokens.weight  # tied, as in BERT
+        self.apply(self._initialise)
+
+    def _initialise(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=self.config.init_std)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+
+    def _embed_tokens(self, ids: Tensor) -> Tensor:
+        n_tokens, config = ids.shape[1], self.config
+        if config.position == "learned" and n_tokens > config.max_tokens:
+            raise ConfigError(
+                f"{n_tokens} tokens, but this model has positions for {config.max_tokens}; "
+                "give shorter windows or a model with rotary, ALiBi or sinusoidal positions."
+            )
+        x = self.tokens(ids)  # [B, T, D]
+        if self.segments is not None:
+            x = x + self.segments.weight[0]
+        if self.positions is not None:
+            x = x + self.positions.weight[:n_tokens]
+        elif config.position == "sinusoidal":
+            x = x + sinusoidal_positions(n_tokens, config.width).to(x)
+        return self.dropout(self.norm(x) if config.norm == "post" else x)
+
+    def embed(
+        self, ids: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, layer: int | None = None
+    ) -> Tensor:
+        """Hidden states [B, T, D] after `layer` layers (all of them when None; 0 is the embeddings).
+
+        keep [B, T] is False at padding. With rows [B, M] the last of these layers computes only those positions.
+        """
+        n_layers = len(self.layers) if layer is None else layer
+        if not 0 <= n_layers <= len(self.layers):
+            raise ConfigError(f"layer {layer}: this model has layers 0 (the embeddings) to {len(self.layers)}.")
+        x = self._embed_tokens(ids)
+        for i, block in enumerate(self.layers[:n_layers]):
+            x = block(x, keep, rows if i == n_layers - 1 else None)
+        if rows is not None and n_layers == 0:
+            x = take_rows(x, rows)
+        return self.norm(x) if self.config.norm == "pre" and n_layers == len(self.layers) else x
+
+    def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
+        """Hidden states [..., D] -> logits [..., V]; or, of x [B, M, D], those of candidates [B, M, C] only."""
+        x = self.norm_transform(F.gelu(self.transform(x)))
+        if candidates is None:
+            return self.decoder(x)
+        weight = self.decoder.weight[candidates]  # [B, M, C, D]
+        return torch.einsum("bmd,bmcd->bmc", x, weight) + self.decoder.bias[candidates]
+
+    def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
+        """ids [B, T], keep [B, T] (False = padding) -> logits [B, T, V]."""
+        return self.head(self.embed(ids, keep))
+
+    def logits_at(
+        self, ids: Tensor, rows: Tensor, candidates: Tensor | None = None, keep: Tensor | None = None
+    ) -> Tensor:
+        """Logits at rows [B, M] only: [B, M, V], or [B, M, C] for the tokens candidates [B, M, C].
+
+        Equal to `forward(ids)` there; the last layer and the head compute nothing else.
+        """
+        return self.head(self.embed(ids, keep, rows), candidates)
+
+    def pooled(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
+        """tanh(W x) of [CLS], [B, D]: BERT's pooled output; only for a model that has a pooler."""
+        if self.pooler is None:
+            raise ConfigError("this model has no pooler; take embed(ids)[:, 0] or a mean over tokens.")
+        first = torch.zeros(len(ids), 1, dtype=torch.long, device=ids.device)
+        return torch.tanh(self.pooler(self.embed(ids, keep, first)[:, 0]))
+
+    def log_likelihood(self, ids: Tensor, candidates: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """log P(token t+1 | tokens up to t) in nats, [B, T-1], of a causal model.
+
+        `candidates` maps ids [B, T] to the tokens [B, T, C] that may follow each; the probabilities are then
+        renormalised over them (of overlapping k-mers only four can follow).
+        """
+        self._must_be_causal("likelihood")
+        logits = self(ids)[:, :-1]
+        if candidates is not None:
+            allowed = candidates(ids)[:, :-1]
+            log_p = logits.gather(-1, allowed).log_softmax(-1)
+            return log_p.masked_fill(allowed != ids[:, 1:, None], -torch.inf).amax(-1)
+        return logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+
+    def sample(
+        self,
+        prompt: Tensor,
+        n_tokens: int,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+        candidates: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Draw `n_tokens` more tokens after prompt [B, T] from a causal model: [B, T + n_tokens].
+
+        `candidates` as in `log_likelihood`, e.g. `KmerTokenizer.successors`.
+        """
+        self._must_be_causal("sampling")
+        ids = prompt
+        for _ in range(n_tokens):
+            last = torch.full((len(ids), 1), ids.shape[1] - 1, device=ids.device)
+            logits = self.logits_at(ids, last)[:, 0] / temperature  # [B, V]
+            if candidates is not None:
+                allowed = candidates(ids[:, -1:])[:, 0]  # [B, C]
+                choice = logits.gather(-1, allowed).softmax(-1).multinomial(1, generator=generator)
+                chosen = allowed.gather(-1, choice)
+            else:
+                chosen = logits.softmax(-1).multinomial(1, generator=generator)
+            ids = torch.cat([ids, chosen], dim=1)
+        return ids
+
+    def _must_be_causal(self, what: str) -> None:
+        if not self.config.causal:
+            raise ConfigError(f"{what} needs a causal model; this one sees both sides (causal = false).")

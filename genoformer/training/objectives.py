@@ -1,0 +1,89 @@
+"""What a language model is trained on: ids -> inputs and labels; masked as DNABERT does, or causal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError
+from ..tokenizers import MASK, SPECIAL, Tokenizer
+
+IGNORED = -100  # torch's cross-entropy leaves these labels out
+
+
+class Example(NamedTuple):
+    """A batch that a model can be trained on, both int64 [B, T]."""
+
+    inputs: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MaskedLM:
+    """DNABERT's span masking (`run_pretrain.mask_tokens`).
+
+    Each token that is not special is a centre with probability p; a centre masks the run of `span_tokens` tokens
+    around it, (span-1)//2 to the left. Of the masked tokens 80 % become [MASK], 10 % a random id of the whole
+    vocabulary, 10 % stay. p is set so that `mask_rate` of the tokens are masked: 1 - (1 - p)^span = mask_rate.
+    """
+
+    tokenizer: Tokenizer
+    mask_rate: float = 0.15  # Devlin et al. 2019; DNABERT comes to 0.141 with p = 0.025 at k = 6
+    span_tokens: int | None = None  # None: k, the shortest run that hides a base
+
+    def __post_init__(self) -> None:
+        if not 0 < self.mask_rate < 1:
+            raise ConfigError(f"mask_rate = {self.mask_rate}: give a share of the tokens between 0 and 1.")
+        if self.span_tokens is not None and self.span_tokens < 1:
+            raise ConfigError(f"span_tokens = {self.span_tokens}: a run has at least 1 token.")
+
+    @property
+    def span(self) -> int:
+        return self.span_tokens or getattr(self.tokenizer, "k", 1)
+
+    def __call__(self, ids: NDArray[np.int64], random: np.random.Generator) -> Example:
+        p = 1 - (1 - self.mask_rate) ** (1 / self.span)
+        ordinary = ids >= len(SPECIAL)
+        ordinary |= ids == 1  # [UNK] is a token like any other
+        centres = (random.random(ids.shape) < p) & ordinary
+        masked = np.zeros_like(centres)
+        left = (self.span - 1) // 2
+        for shift in range(-left, self.span - left):
+            masked |= _shifted(centres, shift)
+        masked &= ordinary
+        draw = random.random(ids.shape)
+        inputs = np.where(masked & (draw < 0.8), MASK, ids)
+        other = masked & (draw >= 0.8) & (draw < 0.9)
+        inputs[other] = random.integers(self.tokenizer.n_vocab, size=int(other.sum()))
+        labels = np.where(masked & (ids >= len(SPECIAL)), ids, IGNORED)
+        return Example(inputs, labels)
+
+
+@dataclass(frozen=True)
+class CausalLM:
+    """Each token is predicted from those before it; special tokens are not predicted."""
+
+    tokenizer: Tokenizer
+
+    def __call__(self, ids: NDArray[np.int64], random: np.random.Generator) -> Example:
+        labels = np.full_like(ids, IGNORED)
+        labels[:, :-1] = np.where(ids[:, 1:] >= len(SPECIAL), ids[:, 1:], IGNORED)
+        return Example(ids, labels)
+
+
+def _shifted(marks: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
+    """Marks [B, T] moved `by` places to the right; what leaves the row is lost."""
+    moved = np.zeros_like(marks)
+    if by > 0:
+        moved[:, by:] = marks[:, :-by]
+    elif by < 0:
+        moved[:, :by] = marks[:, -by:]
+    else:
+        moved[:] = marks
+    return moved
+
+
+OBJECTIVES = {"masked": MaskedLM, "causal": CausalLM}
