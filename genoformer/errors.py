@@ -28,3 +28,7 @@ class ConfigError(GenoformerError, ValueError):
 
 class CheckpointError(GenoformerError, ValueError):
     """A model folder is incomplete, malformed, or does not fit the model it names."""
+
+
+class MissingFileError(FileFormatError, FileNotFoundError):
+    """There is no file at the path that was given."""

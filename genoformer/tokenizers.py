@@ -12,8 +12,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CheckpointError, ConfigError
-from .genome.codes import Codes, N, decode, encode
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.codes import Codes, N, decode, encode
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4, in DNABERT's order
 PAD, UNK, CLS, SEP, MASK = range(5)

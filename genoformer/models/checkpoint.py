@@ -22,10 +22,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from .. import __version__
-from ..errors import CheckpointError, ConfigError
-from ..tokenizers import KmerTokenizer, load_tokenizer, save_tokenizer
-from .encoder import Encoder, EncoderConfig
+from genoformer import __version__
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.tokenizers import KmerTokenizer, load_tokenizer, save_tokenizer
 
 WEIGHTS = "model.safetensors"
 _HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
@@ -36,13 +36,18 @@ def find(name: str | Path) -> Path:
     path = Path(name)
     if path.is_dir():
         return path
-    shipped = Path(str(files("genoformer_data"))) / "models"
-    if os.sep not in str(name) and (shipped / str(name) / "config.json").is_file():
-        return shipped / str(name)
-    names = sorted(p.parent.name for p in shipped.glob("*/config.json"))
+    names = shipped()
+    if str(name) in names:
+        return names[str(name)]
     raise CheckpointError(
         f"no model folder {str(name)!r}; give a folder with config.json, or one of: {', '.join(names) or 'none shipped'}."
     )
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> folder of the models that come with genoformer."""
+    models = Path(str(files("genoformer_data"))) / "models"
+    return {config.parent.name: config.parent for config in sorted(models.glob("*/config.json"))}
 
 
 def load(name: str | Path) -> Encoder:

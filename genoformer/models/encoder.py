@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import ConfigError
+from genoformer.errors import ConfigError
 
 Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
 Norm = Literal["post", "pre"]

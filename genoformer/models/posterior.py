@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from ..tokenizers import SPECIAL, KmerTokenizer
-from .encoder import Encoder
+from genoformer.models.encoder import Encoder
+from genoformer.tokenizers import SPECIAL, KmerTokenizer
 
 
 def base_posterior(model: Encoder, ids: Tensor, rows: Tensor, candidates: Tensor, valid: Tensor) -> Tensor:

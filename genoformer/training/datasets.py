@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
-from ..genome.codes import Codes, N, reverse_complement
-from ..genome.reference import Genome
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.genome.reference import Genome
 
 _MAX_N = 0.1  # windows with more N than this are drawn again
 _TRIES = 100

@@ -21,15 +21,15 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from .. import __version__
-from ..errors import ConfigError
-from ..genome.reference import Genome
-from ..models import checkpoint
-from ..models.encoder import Encoder, EncoderConfig
-from ..models.posterior import base_posterior
-from ..tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
-from .datasets import RandomWindows
-from .objectives import OBJECTIVES, Example, MaskedLM
+from genoformer import __version__
+from genoformer.errors import ConfigError
+from genoformer.genome.reference import Genome
+from genoformer.models import checkpoint
+from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.posterior import base_posterior
+from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
+from genoformer.training.datasets import RandomWindows
+from genoformer.training.objectives import OBJECTIVES, Example, MaskedLM
 
 _VALIDATION_WINDOWS = 512
 _BPE_WINDOWS = 2_000  # windows that a BPE vocabulary is learned from

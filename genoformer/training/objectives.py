@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
-from ..tokenizers import MASK, SPECIAL, Tokenizer
+from genoformer.errors import ConfigError
+from genoformer.tokenizers import MASK, SPECIAL, Tokenizer
 
 IGNORED = -100  # torch's cross-entropy leaves these labels out
 
@@ -42,7 +42,7 @@ class MaskedLM:
 
     @property
     def span(self) -> int:
-        return self.span_tokens or getattr(self.tokenizer, "k", 1)
+        return self.span_tokens or int(getattr(self.tokenizer, "k", 1))
 
     def __call__(self, ids: NDArray[np.int64], random: np.random.Generator) -> Example:
         p = 1 - (1 - self.mask_rate) ** (1 / self.span)

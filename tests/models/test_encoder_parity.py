@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from genoformer.models import checkpoint
 from genoformer.tokenizers import KmerTokenizer
-from safetensors.torch import load_file
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed (extra: dev)")
 

@@ -1,0 +1,28 @@
+"""Errors -> one sentence on stderr and an exit status."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import NoReturn
+
+import click
+
+
+def refuse(error: Exception, *, debug: bool) -> NoReturn:
+    """Print what is wrong and leave with status 2; with --debug, and for a bug of ours, with the traceback."""
+    from genoformer.errors import GenoformerError
+
+    if debug:
+        raise error
+    if isinstance(error, GenoformerError):
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        click.echo("Error: the disk is full; make room and run the same command again, it goes on from there.", err=True)
+        sys.exit(2)
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {where}{error.strerror or error}; check that it exists and may be read and written.", err=True)
+        sys.exit(2)
+    raise error

@@ -1,0 +1,44 @@
+"""genoformer: the group of commands; what a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from . import data, models, pretrain, score
+from .errors import refuse
+
+
+class _Commands(click.Group):
+    """A refusal of ours ends in one sentence and status 2; Ctrl-C in 130."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException:
+            raise
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(1)
+        except Exception as error:
+            refuse(error, debug=ctx.params.get("debug", False))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="genoformer")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Transformers for regulatory DNA: score variants, pre-train, and look at what they learned.
+
+    \b
+    genoformer demo                                   the whole of it on bundled data
+    genoformer score in.vcf -f genome.fa -m demo -o out.vcf.gz
+    """
+
+
+main.add_command(score.score)
+main.add_command(pretrain.pretrain)
+main.add_command(models.models)
+main.add_command(data.data)
+main.add_command(score.demo)

@@ -1,0 +1,67 @@
+"""genoformer models."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def models() -> None:
+    """What models there are, what one holds, and other layouts."""
+
+
+@models.command("list")
+def list_models() -> None:
+    """The models that ship with genoformer."""
+    from genoformer.models.checkpoint import shipped
+
+    for name, folder in shipped().items():
+        click.echo(f"{name}\t{folder}")
+
+
+@models.command()
+@click.argument("model")
+def info(model: str) -> None:
+    """What a model is: its shape, tokenizer, weights and how it was made.
+
+    \b
+    genoformer models info demo
+    """
+    import json
+    from dataclasses import asdict
+
+    from genoformer.models import checkpoint
+
+    loaded = checkpoint.load(model)
+    folder = checkpoint.find(model)
+    manifest = folder / "manifest.json"
+    tokenizer = {k: v for k, v in loaded.tokenizer.to_dict().items() if k != "model"}
+    shown = {
+        "folder": str(folder),
+        "parameters": checkpoint.count_parameters(loaded),
+        "sha256": loaded.sha256,
+        "tokenizer": tokenizer,
+        "config": asdict(loaded.config),
+        "manifest": json.loads(manifest.read_text()) if manifest.is_file() else None,
+    }
+    click.echo(json.dumps(shown, indent=1))
+
+
+@models.command()
+@click.argument("model")
+@click.argument("folder", type=click.Path())
+@click.option("--layout", type=click.Choice(["genoformer", "dnabert"]), default="genoformer", show_default=True)
+@click.option("--half", is_flag=True, help="Store the weights in float16.")
+def convert(model: str, folder: str, layout: str, half: bool) -> None:
+    """Write MODEL into FOLDER in another layout.
+
+    \b
+    genoformer models convert DNA_bert_6/ my_dnabert6/
+    """
+    import torch
+
+    from genoformer.models import checkpoint
+
+    loaded = checkpoint.load(model)
+    checkpoint.save(loaded, folder, layout=layout, dtype=torch.float16 if half else torch.float32)
+    click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")

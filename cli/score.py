@@ -1,0 +1,144 @@
+"""genoformer score and genoformer demo."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import Any
+
+import click
+
+
+def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from genoformer.genome.variants import STATUS_MEANING
+    from genoformer.scoring.scores import SCORES
+
+    for score in SCORES.values():
+        alleles = {"substitution": "SNV and MNV", "indel": "insertions and deletions", "any": "every allele"}[score.kind]
+        sign = "signed" if score.signed else "not signed"
+        click.echo(f"{score.name}  (INFO {score.key}; {alleles}; {score.unit}; {sign})")
+        click.echo(click.wrap_text(score.meaning, 78, "    ", "    ") + "\n")
+    click.echo("GF_STATUS, where an allele has no score:")
+    for status, meaning in STATUS_MEANING.items():
+        if status.name != "OK":
+            click.echo(f"    {status.value:13} {meaning}")
+    ctx.exit()
+
+
+@click.command()
+@click.argument("vcf", type=click.Path())
+@click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
+@click.option("-m", "--model", "model_name", metavar="MODEL", help="A model folder (ours or DNABERT's), or a shipped name.")
+@click.option("-s", "--scores", default="LLR,PLL", show_default=True, help="Which scores, comma-separated; see --explain.")
+@click.option("-o", "--output", default="-", show_default=True, type=click.Path(),
+              help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.")  # fmt: skip
+@click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="Only records whose REF overlaps it (1-based, inclusive).")
+@click.option("--context", type=click.IntRange(min=1), metavar="BASES", help="Bases in a window; the model's own by default.")
+@click.option("--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True,
+              help="Mean over both strands, or the forward one alone.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
+@click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
+@click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, print it, and stop; no model is needed.")
+@click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
+              "--preflight, else on stderr.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--explain", is_flag=True, is_eager=True, expose_value=False, callback=_explain,
+              help="Say what each score and status means, and stop.")  # fmt: skip
+@click.pass_context
+def score(ctx: click.Context, vcf: str, fasta: str, model_name: str | None, output: str, **options: Any) -> None:
+    """Score the variants of VCF (or BCF; - is stdin) and write every record back with its scores.
+
+    \b
+    genoformer score in.vcf.gz -f hg38.fa -m demo -o out.vcf.gz
+    bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ | bcftools view -i 'GF_LLR<-5'
+
+    Insertions and deletions get PLL where substitutions get LLR. What cannot be scored passes through
+    with its reason in GF_STATUS. An interrupted run goes on where it stopped when the command is repeated.
+    """
+    from genoformer.errors import ConfigError
+    from genoformer.genome.reference import Genome
+
+    from .progress import progress_bar
+
+    genome = Genome(fasta)
+    say = (lambda text: None) if options["quiet"] else (lambda text: click.echo(text, err=True))
+    for note in genome.notes:
+        say(note)
+    if options["only_preflight"]:
+        _preflight_only(vcf, genome, options)
+        return
+    if model_name is None:
+        raise ConfigError("no model is named; give -m with a model folder or a shipped name (genoformer models list).")
+
+    from genoformer import inference
+    from genoformer.models import checkpoint
+    from genoformer.scoring.run import score_variants
+    from genoformer.scoring.scores import choose
+
+    chosen = choose(options["scores"])
+    model = checkpoint.load(model_name)
+    device = inference.best_device() if options["device"] == "auto" else options["device"]
+
+    def show(found: Any) -> None:
+        say(json.dumps({"preflight": found.to_dict()}) if options["as_json"] else found.table())
+
+    with progress_bar("records") as watch:
+        summary = score_variants(
+            vcf, genome, model, chosen, output,
+            model_name=checkpoint.find(model_name).resolve().name, context=options["context"],
+            both_strands=options["strand"] == "both", region=options["region"], device=device,
+            precision=options["precision"], batch_size=options["batch_size"], force=options["force"],
+            on_preflight=show, progress=watch,
+        )  # fmt: skip
+    if options["as_json"]:
+        say(json.dumps({"summary": summary._asdict()}))
+        return
+    for note in summary.notes:
+        say(note)
+    skipped = ", ".join(f"{reason} {n:,}" for reason, n in summary.skipped.items()) or "none"
+    rate = summary.scored / max(summary.seconds, 1e-9)
+    say(f"scored {summary.scored:,} alleles of {summary.records:,} records ({rate:,.0f} per second); not scored: {skipped}")
+    if summary.reused:
+        say(f"{summary.reused} parts were there from an interrupted run")
+
+
+def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
+    from genoformer.genome.preflight import preflight
+    from genoformer.genome.vcf import spooled
+
+    with spooled(vcf) as path:
+        found = preflight(path, genome, max_length=options["context"] or 500, region=options["region"])
+    click.echo(json.dumps(found.to_dict()) if options["as_json"] else found.table())
+    problem = found.problem()
+    if problem and not options["force"]:
+        click.echo(f"Error: {problem}", err=True)
+        sys.exit(2)
+
+
+@click.command()
+@click.option("-o", "--output", default="demo_out", show_default=True, type=click.Path(), help="Folder for what it makes.")
+def demo(output: str) -> None:
+    """Score the bundled simulated VCF, and show how well the score finds the variants that break a motif.
+
+    \b
+    genoformer demo -o demo_out
+    """
+    from pathlib import Path
+
+    from genoformer.demo import run_demo
+
+    from .progress import progress_bar
+
+    with progress_bar("records") as watch:
+        result = run_demo(Path(output), progress=watch)
+    click.echo(result.text())
+
+
+def command_line() -> str:
+    """The command as it was typed, for manifests."""
+    return "genoformer " + shlex.join(sys.argv[1:])

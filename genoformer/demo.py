@@ -1,0 +1,147 @@
+"""The whole pipeline on the bundled simulated world: VCF -> scores -> AUROC against the truth -> a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer import inference, plots
+from genoformer.evaluation import Estimate, auroc, bootstrap
+from genoformer.genome.reference import Genome
+from genoformer.genome.vcf import open_vcf
+from genoformer.models import checkpoint
+from genoformer.models.encoder import Encoder
+from genoformer.scoring.run import Progress, Summary, score_variants
+from genoformer.scoring.scores import choose
+
+_LOGO_FLANK = 12  # bases shown on either side of the motif
+
+
+class Case(NamedTuple):
+    """An ALT of the demo VCF with its truth."""
+
+    chrom: str
+    pos: int
+    breaking: bool
+    is_snv: bool
+    bits: float  # that the alteration takes from the motif's matrix
+    score: float  # LLR of an SNV, PLL of an insertion or deletion
+
+
+class DemoResult(NamedTuple):
+    folder: Path
+    summary: Summary
+    snvs: Estimate
+    indels: Estimate
+    n_breaking: int
+    n_neutral: int
+
+    def text(self) -> str:
+        """What the command prints."""
+        return (
+            f"AUROC {self.snvs}: LLR, {self.n_breaking:,} SNVs that break a planted motif against "
+            f"{self.n_neutral:,} neutral ones\n"
+            f"AUROC of insertions and deletions (PLL): {self.indels}\n"
+            f"{self.folder / 'scored.vcf.gz'}: {self.summary.records:,} records with their scores\n"
+            f"{self.folder / 'demo.png'}: the figure"
+        )
+
+
+def run_demo(folder: Path, *, progress: Callable[[Progress], None] | None = None) -> DemoResult:
+    """Score the bundled VCF with the bundled model; writes scored.vcf.gz and demo.png into `folder`."""
+    world = Path(str(files("genoformer_data"))) / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    genome, model = Genome(world / "genome.fa.gz"), checkpoint.load("demo")
+    scored = folder / "scored.vcf.gz"
+    summary = score_variants(
+        world / "variants.vcf.gz", genome, model, choose("LLR,PLL"), scored, model_name="demo", progress=progress
+    )
+    cases = read_cases(scored)
+    snvs = [case for case in cases if case.is_snv]
+    indels = [case for case in cases if not case.is_snv]
+    snv_auroc, indel_auroc = (
+        bootstrap(auroc, [c.breaking for c in group], [-c.score for c in group]) for group in (snvs, indels)
+    )
+    draw(folder / "demo.png", snvs, snv_auroc, genome, model, world / "motifs.bed.gz")
+    n_breaking = sum(case.breaking for case in snvs)
+    return DemoResult(folder, summary, snv_auroc, indel_auroc, n_breaking, len(snvs) - n_breaking)
+
+
+def read_cases(scored: Path) -> list[Case]:
+    """The scored ALTs of a simulated VCF with their truth."""
+    cases = []
+    with open_vcf(scored) as file:
+        for record in file:
+            info = dict(item.partition("=")[::2] for item in record.line.split("\t")[7].split(";"))
+            for i, alt in enumerate(record.alts):
+                is_snv = len(record.ref) == len(alt) == 1
+                value = info.get("GF_LLR" if is_snv else "GF_PLL", ".").split(",")
+                if value[i % len(value)] != ".":
+                    bits = info.get("BITS", ".").split(",")[i]
+                    number = 0.0 if bits == "." else float(bits)
+                    breaking = info["TRUTH"].split(",")[0] == "MOTIF_BREAKING"
+                    cases.append(Case(record.chrom, record.pos, breaking, is_snv, number, float(value[i])))
+    return cases
+
+
+def posterior_along(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> NDArray[np.float32]:
+    """log2 P(A, C, G, T) of each base of [start, end) given all others, mean of both strands, [end - start, 4]."""
+    from genoformer.genome.codes import reverse_complement
+
+    length = model.config.context_length
+    centre = length // 2
+    windows = genome.windows(chrom, np.arange(start, end) - centre, length)
+    at = np.full(len(windows), centre)
+    forward = inference.posteriors(model, windows, at)
+    backward = inference.posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
+    mean = (forward + backward) / 2
+    return mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True)
+
+
+def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: Encoder, motifs: Path) -> None:
+    """The demo's figure: a motif as the model sees it, the two distributions, the ROC curve, score against bits."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    breaking = [case for case in snvs if case.breaking]
+    chrom, start, end, name = _longest_broken(breaking, motifs)
+    log2_p = posterior_along(model, genome, chrom, start - _LOGO_FLANK, end + _LOGO_FLANK)
+    figure = plt.figure(figsize=(10, 5.6), layout="constrained")
+    grid = figure.add_gridspec(2, 3, height_ratios=(1, 1.7))
+    top = plots.logo(figure.add_subplot(grid[0, :]), plots.information(log2_p), first=start - _LOGO_FLANK + 1)
+    top.axvspan(start + 0.5, end + 0.5, color=plots.GREY, alpha=0.18, lw=0)
+    top.set_title(f"What the model expects at each base of {chrom}; shaded: a planted {name} site", loc="left")
+    top.ticklabel_format(axis="x", useOffset=False, style="plain")
+    groups = {"breaks a motif": [c.score for c in breaking], "neutral": [c.score for c in snvs if not c.breaking]}
+    plots.two_histograms(figure.add_subplot(grid[1, 0]), groups, xlabel="LLR (bits)").set_title("SNVs by LLR", loc="left")
+    label = f"AUROC {found.value:.3f}\n[{found.low:.3f}, {found.high:.3f}]"
+    curve = plots.roc(figure.add_subplot(grid[1, 1]), [c.breaking for c in snvs], [-c.score for c in snvs], label=label)
+    curve.set_title("Breaking against neutral", loc="left")
+    dots = plots.scatter(
+        figure.add_subplot(grid[1, 2]), [c.bits for c in breaking], [c.score for c in breaking],
+        xlabel="bits lost in the motif's matrix", ylabel="LLR (bits)",
+    )  # fmt: skip
+    dots.set_title("The more it breaks, the lower", loc="left")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _longest_broken(breaking: list[Case], motifs: Path) -> tuple[str, int, int, str]:
+    """The longest planted instance that one of the variants breaks: (chrom, start, end, motif)."""
+    import pandas as pd
+
+    table = pd.read_csv(motifs, sep="\t", header=None, comment="#").iloc[:, :4]
+    table.columns = pd.Index(["chrom", "start", "end", "name"])
+    broken = {(case.chrom, case.pos - 1) for case in breaking}
+    table["length"] = table["end"] - table["start"]
+    for row in table.sort_values(["length", "chrom", "start"], ascending=[False, True, True]).itertuples(index=False):
+        if any((row.chrom, base) in broken for base in range(int(row.start), int(row.end))):
+            return str(row.chrom), int(row.start), int(row.end), str(row.name)
+    raise ValueError("no variant lies in a planted instance")

@@ -1,0 +1,355 @@
+"""Variants against a reference: VCF records -> a status per ALT -> ref and alt codes of a window.
+
+A record that cannot be scored is never dropped: `check_batch` says of every ALT why. The preflight and the scorer both
+ask it, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.genome.codes import Codes, N, decode, encode
+from genoformer.genome.vcf import Record, open_vcf, read_variants
+
+if TYPE_CHECKING:
+    from genoformer.genome.reference import Genome
+
+__all__ = [
+    "STATUS_MEANING", "Alleles", "Record", "RefState", "Status", "Variant", "allele_status", "centred_start", "check",
+    "check_batch", "compare_refs", "normalise", "open_vcf", "place_alleles", "place_snvs", "read_variants", "trim",
+]  # fmt: skip
+
+Align = Literal["left", "right", "symmetric"]
+
+_ACGT = "ACGTacgt"
+_SPAN_GAP = 8_192  # bases between two records up to which reading what lies between costs less than a second look-up
+_SPAN_MAX = 1 << 22  # bases fetched at once: bounds the memory
+
+
+class ContigNames(Protocol):
+    """Name in the VCF -> name in the FASTA, or None: a ContigMap, or a dict."""
+
+    def get(self, name: str, /) -> str | None: ...
+
+
+class Variant(NamedTuple):
+    """One ALT of a record, as in VCF; .start and .end are the 0-based half-open interval of REF."""
+
+    chrom: str
+    pos: int  # 1-based
+    ref: str
+    alt: str
+
+    @property
+    def start(self) -> int:
+        return self.pos - 1
+
+    @property
+    def end(self) -> int:
+        return self.pos - 1 + len(self.ref)
+
+    def __str__(self) -> str:
+        return f"{self.chrom}:{self.pos}:{self.ref}>{self.alt}"
+
+
+# What can be said of an allele before any model runs
+
+
+class Status(enum.StrEnum):
+    """Why an ALT is not scored; OK where it is. These are the values of GF_STATUS."""
+
+    OK = "."
+    NO_ALT = "NO_ALT"
+    SYMBOLIC = "SYMBOLIC"
+    BREAKEND = "BREAKEND"
+    STAR = "STAR"
+    NOT_ACGT = "NOT_ACGT"
+    NO_CONTIG = "NO_CONTIG"
+    OUTSIDE = "OUTSIDE"
+    N_IN_REF = "N_IN_REF"
+    TOO_LONG = "TOO_LONG"
+    REF_MISMATCH = "REF_MISMATCH"
+    NO_SCORE = "NO_SCORE"
+
+
+# In the order of precedence: the first that applies is given.
+STATUS_MEANING: dict[Status, str] = {
+    Status.OK: "The allele can be scored.",
+    Status.NO_ALT: "The record has no alternative allele (ALT is '.').",
+    Status.SYMBOLIC: "ALT is symbolic (<DEL>, <*>, <NON_REF> ...) and does not spell a sequence.",
+    Status.BREAKEND: "ALT is a breakend, which joins two places of the genome.",
+    Status.STAR: "ALT is '*': the base is missing because of a deletion in another record.",
+    Status.NOT_ACGT: "REF or ALT holds a letter other than A, C, G, T (N in ALT included).",
+    Status.NO_CONTIG: "The contig is not in the reference under any of its names.",
+    Status.OUTSIDE: "REF lies wholly or partly beyond an end of the contig.",
+    Status.N_IN_REF: "REF, or the reference at that place, holds an unknown base (N).",
+    Status.TOO_LONG: "REF or ALT is longer than the window of the model.",
+    Status.REF_MISMATCH: "REF differs from the reference at that place.",
+    Status.NO_SCORE: "None of the chosen scores is defined for this kind of allele (LLR is for substitutions).",
+}
+
+
+class RefState(enum.IntEnum):
+    """How the REF of a record compares with the reference."""
+
+    NO_CONTIG = 0
+    OUTSIDE = 1
+    UNKNOWN = 2  # a base of REF or of the reference is not A, C, G or T
+    DIFFERS = 3
+    AGREES = 4
+
+
+_STATE_STATUS = {
+    RefState.NO_CONTIG: Status.NO_CONTIG,
+    RefState.OUTSIDE: Status.OUTSIDE,
+    RefState.UNKNOWN: Status.N_IN_REF,
+}
+
+
+def allele_status(ref: str, alt: str) -> Status:
+    """What the spelling of REF and one ALT alone says, case-insensitive.
+
+    >>> [str(allele_status("A", alt)) for alt in ("t", "<DEL>", "]chr2:5]A", "*", "N", ".")]
+    ['.', 'SYMBOLIC', 'BREAKEND', 'STAR', 'NOT_ACGT', 'NO_ALT']
+    """
+    if alt and not alt.strip(_ACGT):  # str.strip leaves nothing exactly where every letter is one of these
+        if not ref.strip(_ACGT):
+            return Status.OK if ref else Status.NOT_ACGT
+        return Status.NOT_ACGT if ref.strip(_ACGT + "Nn") else Status.N_IN_REF
+    if alt == ".":
+        return Status.NO_ALT
+    if alt.startswith("<"):
+        return Status.SYMBOLIC
+    if "[" in alt or "]" in alt or alt.startswith(".") or alt.endswith("."):
+        return Status.BREAKEND
+    return Status.STAR if alt == "*" else Status.NOT_ACGT
+
+
+def _combine(ref: str, alts: tuple[str, ...], state: int, max_length: int) -> tuple[Status, ...]:
+    """The statuses of a record, by the precedence of STATUS_MEANING."""
+    statuses = []
+    for alt in alts or (".",):
+        status = allele_status(ref, alt)
+        if status is Status.OK or status is Status.N_IN_REF:
+            if state <= RefState.UNKNOWN:
+                status = _STATE_STATUS[RefState(state)]
+            elif len(ref) > max_length or len(alt) > max_length:
+                status = Status.TOO_LONG
+            elif state == RefState.DIFFERS:
+                status = Status.REF_MISMATCH
+        statuses.append(status)
+    return tuple(statuses)
+
+
+_combine_short = lru_cache(maxsize=1 << 14)(_combine)  # nearly all records are one of a few hundred spellings
+
+
+def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames) -> NDArray[np.uint8]:
+    """The RefState of every record, uint8 [R]; case-insensitive, and whatever ALT is (a symbolic allele has a REF too).
+
+    The reference is read in contiguous spans, so records should come in batches, best sorted.
+    """
+    if not records:
+        return np.zeros(0, dtype=np.uint8)
+    _, chroms, positions, _, refs, _ = zip(*records, strict=True)
+    states = np.full(len(records), RefState.NO_CONTIG, dtype=np.uint8)
+    starts = np.array(positions, dtype=np.int64) - 1
+    lengths = np.fromiter(map(len, refs), dtype=np.int64, count=len(refs))
+    letters = encode("".join(refs))  # of all records, one after the other
+    letters = np.where(letters == N, np.uint8(N + 1), letters)  # so that N never agrees with N
+    first_letter = np.cumsum(lengths) - lengths
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(chroms))}
+    number = np.fromiter(map(numbers.__getitem__, chroms), dtype=np.int64, count=len(chroms))
+    for name, i in numbers.items():
+        contig = contigs.get(name)
+        if contig is None:
+            continue
+        rows = np.flatnonzero(number == i)
+        inside = (starts[rows] >= 0) & (starts[rows] + lengths[rows] <= genome.contigs[contig])
+        states[rows[~inside]] = RefState.OUTSIDE
+        rows = rows[inside]
+        if not len(rows):
+            continue
+        rows = rows[np.argsort(starts[rows], kind="stable")]
+        n = lengths[rows]
+        firsts = np.cumsum(n) - n
+        within = np.arange(int(n.sum())) - np.repeat(firsts, n)  # 0 1 2 ... within each REF, one after the other
+        found = _bases_at(genome, contig, within + np.repeat(starts[rows], n), firsts)
+        written = letters[within + np.repeat(first_letter[rows], n)]
+        unknown = np.logical_or.reduceat((found == N) | (written > N), firsts)
+        differs = np.logical_or.reduceat(found != written, firsts)
+        states[rows] = np.where(unknown, RefState.UNKNOWN, np.where(differs, RefState.DIFFERS, RefState.AGREES))
+    return states
+
+
+def _bases_at(genome: Genome, contig: str, places: NDArray[np.int64], firsts: NDArray[np.int64]) -> Codes:
+    """Codes at places [n], which run upwards but for overlaps of REFs; firsts are the indices at which a REF begins.
+
+    What lies close together is read in one piece, lone bases in one call.
+    """
+    out = np.empty(len(places), dtype=np.uint8)
+    starts = places[firsts]
+    reach = np.maximum.accumulate(places[np.append(firsts[1:], len(places)) - 1])
+    breaks = (starts[1:] - reach[:-1] > _SPAN_GAP) | (starts[1:] // _SPAN_MAX != starts[:-1] // _SPAN_MAX)
+    begins = firsts[np.append(0, np.flatnonzero(breaks) + 1)]
+    ends = np.append(begins[1:], len(places))
+    lone = begins[ends - begins == 1]
+    out[lone] = genome.windows(contig, places[lone], 1)[:, 0]
+    for i, j in zip(begins.tolist(), ends.tolist(), strict=True):
+        if j - i > 1:
+            low, high = int(places[i]), int(places[i:j].max()) + 1
+            out[i:j] = genome.window(contig, low, high - low)[places[i:j] - low]
+    return out
+
+
+def combine_statuses(records: Sequence[Record], states: NDArray[np.uint8], max_length: int) -> list[tuple[Status, ...]]:
+    """Statuses of records whose RefState is known already; see `check_batch`."""
+    out = []
+    for record, state in zip(records, states.tolist(), strict=True):
+        ref, alts = record[4], record[5]
+        if len(alts) == 1 and len(ref) + len(alts[0]) < 16:
+            out.append(_combine_short(ref, alts, state, max_length))
+        else:
+            out.append(_combine(ref, alts, state, max_length))
+    return out
+
+
+def check_batch(records: Sequence[Record], genome: Genome, contigs: ContigNames, max_length: int) -> list[tuple[Status, ...]]:
+    """For every record the status of each of its ALTs, in order; a record without ALT has the one status NO_ALT.
+
+    contigs: name in the VCF -> name in the FASTA. max_length: the longest REF or ALT a model can take, in bases.
+    """
+    return combine_statuses(records, compare_refs(records, genome, contigs), max_length)
+
+
+def check(record: Record, genome: Genome, contigs: ContigNames, max_length: int) -> tuple[Status, ...]:
+    """`check_batch` of one record."""
+    return check_batch([record], genome, contigs, max_length)[0]
+
+
+# One spelling per variant
+
+
+def trim(ref: str, alt: str) -> tuple[int, str, str]:
+    """Shared bases cut off, first at the right, then at the left: (bases cut at the left, ref, alt), upper case.
+
+    >>> trim("CAA", "CA"), trim("TG", "TC"), trim("A", "AGG")
+    ((1, 'A', ''), (1, 'G', 'C'), (1, '', 'GG'))
+    """
+    ref, alt = ref.upper(), alt.upper()
+    shortest, n_suffix, n_prefix = min(len(ref), len(alt)), 0, 0
+    while n_suffix < shortest and ref[-1 - n_suffix] == alt[-1 - n_suffix]:
+        n_suffix += 1
+    while n_prefix < shortest - n_suffix and ref[n_prefix] == alt[n_prefix]:
+        n_prefix += 1
+    return n_prefix, ref[n_prefix : len(ref) - n_suffix], alt[n_prefix : len(alt) - n_suffix]
+
+
+def normalise(variant: Variant, genome: Genome) -> Variant:
+    """The one spelling that all equal variants share: trimmed and shifted left (Tan et al. 2015), upper case.
+
+    An insertion or deletion keeps one anchor base, the one before it (at the first base of a contig the one after it),
+    as VCF asks; a substitution keeps no shared base. REF is taken to agree with the reference (see `check_batch`), and
+    variant.chrom to be the FASTA's own name. REF equal to ALT comes back unchanged but for case.
+    """
+    n_prefix, ref, alt = trim(variant.ref, variant.alt)
+    start = variant.start + n_prefix
+    if bool(ref) == bool(alt):
+        if not ref:
+            return variant._replace(ref=variant.ref.upper(), alt=variant.alt.upper())
+        return Variant(variant.chrom, start + 1, ref, alt)
+    moved = ref or alt  # the bases deleted or inserted
+    shift, block_size = 0, 64
+    while shift < start:  # A before xxxA: the same as Axxx with A after it, so one step left turns the bases by one
+        size = min(block_size, start - shift)
+        before = decode(genome.window(variant.chrom, start - shift - size, size))
+        n = 0
+        while n < size and before[size - 1 - n] == moved[-1 - (shift + n) % len(moved)]:
+            n += 1
+        shift += n
+        if n < size:
+            break
+        block_size = min(2 * block_size, 1 << 16)
+    turn = shift % len(moved)
+    moved = moved[len(moved) - turn :] + moved[: len(moved) - turn]
+    start -= shift
+    if start > 0:
+        anchor = decode(genome.window(variant.chrom, start - 1, 1))
+        long, short = anchor + moved, anchor
+        start -= 1
+    else:
+        anchor = decode(genome.window(variant.chrom, len(ref), 1))
+        long, short = moved + anchor, anchor
+    return Variant(variant.chrom, start + 1, long, short) if ref else Variant(variant.chrom, start + 1, short, long)
+
+
+# Alleles in a window
+
+
+class Alleles(NamedTuple):
+    """The two sequences of a variant in windows of one length, and where the change lies in each."""
+
+    ref: Codes  # [L]
+    alt: Codes  # [L]
+    ref_start: int  # where REF begins in `ref`; negative or beyond L where the variant overhangs the window
+    alt_start: int  # where ALT begins in `alt`
+    ref_length: int
+    alt_length: int
+
+
+def place_alleles(genome: Genome, variant: Variant, start: int, length: int, align: Align = "left") -> Alleles:
+    """The reference in [start, start + length), and a window of the same length of the contig with ALT in place of REF.
+
+    The changed contig is contig[:v.start] + alt + contig[v.end:]. With d = len(alt) - len(ref), its window begins at
+    start ("left": what is left of the variant stays; an insertion pushes bases out on the right, a deletion pulls bases
+    in on the right), at start + d ("right": what is right of the variant stays) or at start + d // 2 ("symmetric").
+    Beyond the ends of the contig both are N. Any variant will do: with or without an anchor base, across an edge of the
+    window, outside it or covering it. variant.chrom is the FASTA's own name; REF counts by its length only.
+    """
+    d = len(variant.alt) - len(variant.ref)
+    match align:
+        case "left":
+            shift = 0
+        case "right":
+            shift = d
+        case "symmetric":
+            shift = d // 2
+        case _:
+            raise ValueError(f"align is {align!r}; it is one of 'left', 'right', 'symmetric'")
+    cut = start + shift  # in coordinates of the changed contig
+    n_left = min(max(variant.start - cut, 0), length)
+    n_to_alt_end = min(max(variant.start + len(variant.alt) - cut, 0), length)
+    low = min(start, cut, cut - d)  # right of ALT the changed contig runs d ahead of the contig
+    bases = genome.window(variant.chrom, low, length + abs(d))
+    alt = np.empty(length, dtype=np.uint8)
+    alt[:n_left] = bases[cut - low :][:n_left]
+    alt_skip = max(cut - variant.start, 0)
+    alt[n_left:n_to_alt_end] = encode(variant.alt)[alt_skip : alt_skip + n_to_alt_end - n_left]
+    alt[n_to_alt_end:] = bases[cut - d - low + n_to_alt_end :][: length - n_to_alt_end]
+    ref = bases[start - low : start - low + length]
+    return Alleles(ref, alt, variant.start - start, variant.start - cut, len(variant.ref), len(variant.alt))
+
+
+def centred_start(variant: Variant, length: int) -> int:
+    """The start of a window of `length` in which base len(REF) // 2 of REF stands at index length // 2.
+
+    >>> centred_start(Variant("chr1", 101, "A", "T"), 10)
+    95
+    """
+    return variant.start + len(variant.ref) // 2 - length // 2
+
+
+def place_snvs(genome: Genome, chrom: str, positions: NDArray[np.int64], length: int) -> tuple[Codes, int]:
+    """Reference windows centred on single bases, and the index of that base: the fast path for SNVs.
+
+    positions: 0-based, [B]. Returns uint8 [B, length] and length // 2; the alternative window is the same with one base
+    replaced, which the caller does where the array is free to be changed.
+    """
+    centre = length // 2
+    return genome.windows(chrom, positions - centre, length), centre

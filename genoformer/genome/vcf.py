@@ -1,0 +1,387 @@
+"""VCF and BCF as text, nothing lost: plain, gzip, bgzip, BCF or a pipe -> header lines and records with their raw line.
+
+The text is decoded so that every byte comes back: write lines with `ENCODING` and `ERRORS` and the output holds what
+the input held. Only the line ends are not kept (CRLF becomes LF), and empty lines, which hold no record, are skipped.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import shutil
+import stat
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, NoReturn
+
+from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.genome.contigs import canonical_key
+
+ENCODING = "utf-8"
+ERRORS = "surrogateescape"  # bytes that are not UTF-8 survive decoding and encoding unchanged
+
+COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
+
+_CHUNK = 1 << 20  # bytes read at a time: large enough to make the work per chunk vanish beside the work per line
+_BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
+_OTHER_FORMATS = {
+    b"BAM\x01": "BAM", b"CRAM": "CRAM", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"(\xb5/\xfd": "zstd",
+    b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PAR1": "Parquet", b"\x89HDF": "HDF5", b"TBI\x01": "a tabix index",
+    b"CSI\x01": "a CSI index",
+}  # fmt: skip
+_ALTS: dict[str, tuple[str, ...]] = {".": ()} | {base: (base,) for base in "ACGTacgt"}
+
+
+class Record(NamedTuple):
+    """One line of a VCF: the line as it was, and its first five columns parsed."""
+
+    line: str  # without its line end
+    chrom: str
+    pos: int  # 1-based; 0 stands for the telomere
+    id: str
+    ref: str
+    alts: tuple[str, ...]  # empty where ALT is "."
+
+
+class Region(NamedTuple):
+    """A stretch of a contig, 0-based half-open; a whole contig ends at sys.maxsize."""
+
+    name: str
+    start: int
+    end: int
+
+
+class VariantFile:
+    """An open VCF or BCF: the header now, the records by iterating, once. Use `open_vcf`.
+
+    header: every ## line and the #CHROM line. contig_lengths: of the ##contig lines that have one. samples: the names
+    in the #CHROM line. format: "vcf", "gzip", "bgzip" or "bcf". notes: what was unusual, in sentences.
+    """
+
+    def __init__(self, path: str | Path, *, fingerprint: bool = False) -> None:
+        self._closing = ExitStack()
+        self._hash = hashlib.sha256() if fingerprint else None
+        self._sha256: str | None = None
+        self._started = False
+        self.header: list[str] = []
+        self.notes: list[str] = []
+        try:
+            self.path = self._closing.enter_context(spooled(path))
+            self.name = "standard input" if str(path) == "-" else str(path)
+            self.format, chunks = self._sniff()
+            self._blocks = self._split(chunks)
+            self._read_header()
+        except BaseException:
+            self.close()
+            raise
+        self.samples = self.header[-1].split("\t")[9:]
+        self.contig_lengths = dict(_contig_lengths(self.header))
+
+    def __enter__(self) -> VariantFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._closing.close()
+
+    @property
+    def sha256(self) -> str:
+        """Of the decompressed text, as hexadecimal; known once every record has been read."""
+        if self._sha256 is None:
+            raise ValueError(f"{self.name}: the sha256 is known after the last record, and with fingerprint=True only")
+        return self._sha256
+
+    def __iter__(self) -> Iterator[Record]:
+        if self._started:
+            raise ValueError(f"{self.name} has been read already: open it again to read it a second time")
+        self._started = True
+        new, known = tuple.__new__, _ALTS.get
+        for number, lines in self._blocks:
+            for line in lines:
+                try:
+                    chrom, pos, name, ref, alt, _ = line.split("\t", 5)
+                except ValueError:
+                    if not line:
+                        continue
+                    fields = line.split("\t")
+                    if len(fields) != 5:
+                        self._malformed(number + lines.index(line), line)
+                    chrom, pos, name, ref, alt = fields
+                if not (ref and chrom and pos.isdecimal() and len(pos) < 19):
+                    self._malformed(number + lines.index(line), line)
+                alts = known(alt)
+                if alts is None:
+                    alts = tuple(alt.split(","))
+                yield new(Record, (line, chrom, int(pos), name, ref, alts))
+
+    # Bytes -> lines
+
+    def _sniff(self) -> tuple[str, Iterator[bytes]]:
+        """The format by its first bytes, never by its name, and the decompressed text in chunks."""
+        try:
+            file: BinaryIO = self._closing.enter_context(self.path.open("rb"))
+        except OSError as error:
+            raise FileFormatError(f"{self.name} cannot be opened ({error.strerror}); check its permissions.") from error
+        head = file.read(18)
+        file.seek(0)
+        if head[:2] != b"\x1f\x8b":
+            kind, stream = "vcf", file
+        else:
+            kind = "bgzip" if head[3] & 4 and head[12:14] == b"BC" else "gzip"
+            if kind == "bgzip":
+                self._refuse_cut_bgzip(file)
+            stream = self._closing.enter_context(gzip.GzipFile(fileobj=file))  # type: ignore[assignment]
+        chunks = self._chunks(stream)
+        first = next(chunks, b"")
+        if not first:
+            raise FileFormatError(f"{self.name} is empty; a VCF has at least the lines ##fileformat and #CHROM.")
+        if first[:4] == b"BCF\x02":
+            return "bcf", self._bcf_chunks()
+        for magic, what in _OTHER_FORMATS.items():
+            if first.startswith(magic):
+                self._not_vcf(what)
+        if first[:1] != b"#" and (b"\0" in first[:4096] or first[:2] == b"\x1f\x8b"):
+            self._not_vcf("binary data")
+        return kind, chain([first], chunks)
+
+    def _refuse_cut_bgzip(self, file: BinaryIO) -> None:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - len(_BGZF_EOF)))
+        tail = file.read()
+        file.seek(0)
+        if tail != _BGZF_EOF:
+            self._cut_short("its bgzip end marker is missing")
+
+    def _cut_short(self, found: str) -> NoReturn:
+        raise FileFormatError(f"{self.name} is truncated or damaged ({found}); copy or download it again.")
+
+    def _not_vcf(self, what: str) -> NoReturn:
+        raise FileFormatError(f"{self.name} is {what}, not VCF or BCF; give a VCF (plain, gzip, bgzip) or a BCF.")
+
+    def _chunks(self, stream: BinaryIO) -> Iterator[bytes]:
+        while True:
+            try:
+                chunk = stream.read(_CHUNK)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                self._cut_short(str(error).rstrip("."))
+            except OSError as error:
+                raise FileFormatError(f"{self.name} cannot be read ({error.strerror or error}).") from error
+            if not chunk:
+                return
+            yield chunk
+
+    def _bcf_chunks(self) -> Iterator[bytes]:
+        """BCF as the VCF text that `bcftools view` would print."""
+        import pysam  # here, so that VCF is read without it
+
+        verbosity = pysam.set_verbosity(0)  # htslib would print that there is no index, which is not needed
+        try:
+            file = self._closing.enter_context(pysam.VariantFile(str(self.path)))
+        except (OSError, ValueError) as error:
+            self._cut_short(str(error))
+        finally:
+            pysam.set_verbosity(verbosity)
+        yield str(file.header).encode(ENCODING, ERRORS)
+        lines: list[str] = []
+        records = iter(file)
+        while True:
+            try:
+                record = next(records, None)
+                if record is not None:
+                    lines.append(str(record))
+            except (OSError, ValueError) as error:
+                self._cut_short(str(error))
+            if record is None or len(lines) == 4096:
+                yield "".join(lines).encode(ENCODING, ERRORS)
+                lines = []
+            if record is None:
+                return
+
+    def _split(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, list[str]]]:
+        """Chunks of bytes -> (1-based number of the first line, whole lines without their ends)."""
+        number, pending = 1, []
+        for chunk in chunks:
+            if self._hash:
+                self._hash.update(chunk)
+            cut = chunk.rfind(b"\n") + 1
+            if cut == 0:
+                pending.append(chunk)
+                continue
+            lines = _lines(b"".join([*pending, chunk[: cut - 1]]))
+            pending = [chunk[cut:]]
+            yield number, lines
+            number += len(lines)
+        last = b"".join(pending)
+        if last:
+            yield number, _lines(last)
+        if self._hash:
+            self._sha256 = self._hash.hexdigest()
+
+    # Header
+
+    def _read_header(self) -> None:
+        first = ""
+        for number, lines in self._blocks:
+            for i, line in enumerate(lines):
+                if number == 1 and i == 0:
+                    lines[0] = line = line.removeprefix("\ufeff")  # a byte order mark that some editors write
+                if line.startswith("#"):
+                    self.header.append(line)
+                    if not line.startswith("#CHROM"):
+                        continue
+                    self._blocks = chain([(number + i + 1, lines[i + 1 :])], self._blocks)
+                    return
+                if line:
+                    first = line
+                    self._blocks = chain([(number + i, lines[i:])], self._blocks)
+                    break
+            if first:
+                break
+        self._make_column_line(first)
+
+    def _make_column_line(self, first: str) -> None:
+        """A VCF without a #CHROM line is read as long as nothing has to be guessed: no sample columns."""
+        is_vcf = bool(self.header) and self.header[0].startswith("##fileformat=VCF")
+        if "\r" in (self.header[0] if self.header else first):
+            raise FileFormatError(
+                f"{self.name} ends its lines in a lone carriage return (old Macintosh); convert it with: tr '\\r' '\\n'"
+            )
+        if not is_vcf:
+            found = (self.header[0] if self.header else first)[:40]
+            raise FileFormatError(
+                f"{self.name} begins with {found!r} and has no #CHROM line, so it is not VCF; "
+                "a VCF begins with ##fileformat=VCF and has a line that begins with #CHROM."
+            )
+        n_columns = first.count("\t") + 1
+        if not first or not 5 <= n_columns <= 8:
+            found = f"and its first record has {n_columns} column(s)" if first else "and no records"
+            raise FileFormatError(
+                f"{self.name} has no #CHROM line, {found}; add the line that names the columns (bcftools reheader)."
+            )
+        self.header.append(COLUMNS)
+        self.notes.append(f"{self.name} has no #CHROM line; the eight fixed columns are assumed.")
+
+    def _malformed(self, number: int, line: str) -> NoReturn:
+        fields = line.split("\t", 8)
+        if line.startswith("#"):
+            found = "a header line among the records; join files with bcftools concat"
+        elif len(fields) < 5:
+            found = (
+                f"{len(fields)} tab-separated column(s) where a record has 8 (CHROM POS ID REF ALT ...); "
+                "is the file cut short, or are its columns separated by blanks?"
+            )
+        elif not fields[1].isdecimal() or len(fields[1]) > 18:
+            found = f"POS is {fields[1][:20]!r}, but is a whole number of at most 18 digits; correct or remove the line"
+        elif not fields[3]:
+            found = "REF is empty, but must hold at least one base; correct or remove the line"
+        else:
+            found = "CHROM is empty; correct or remove the line"
+        raise FileFormatError(f"{self.name}, line {number}: {found}")
+
+
+def open_vcf(path: str | Path, *, fingerprint: bool = False) -> VariantFile:
+    """Opens a VCF or BCF (plain, gzip, bgzip; "-" and named pipes are first copied to a temporary file).
+
+    fingerprint: compute `.sha256` of the decompressed text on the way.
+    Raises FileFormatError, also while iterating, with the path, what was found, and the 1-based line number.
+
+    >>> with open_vcf("variants.vcf.gz") as file:               # doctest: +SKIP
+    ...     n_snvs = sum(len(record.ref) == 1 for record in file)
+    """
+    return VariantFile(path, fingerprint=fingerprint)
+
+
+def read_variants(path: str | Path) -> Iterator[Record]:
+    """The records of a VCF or BCF, one at a time, in order."""
+    with open_vcf(path) as file:
+        yield from file
+
+
+@contextmanager
+def spooled(path: str | Path) -> Iterator[Path]:
+    """A path that can be read twice: a temporary copy of standard input ("-") or of a pipe, else the path itself."""
+    if str(path) == "-":
+        source: BinaryIO | None = sys.stdin.buffer
+    else:
+        source = _open_if_pipe(Path(path))
+    if source is None:
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="genoformer-") as folder:
+        copy = Path(folder) / ("standard-input" if str(path) == "-" else Path(path).name)
+        with copy.open("wb") as file:
+            shutil.copyfileobj(source, file, _CHUNK)
+        if str(path) != "-":
+            source.close()
+        yield copy
+
+
+def parse_region(text: str) -> Region:
+    """A region as bcftools writes it, 1-based and inclusive: "20", "20:1,000" (one base), "20:1,000-2,000", "20:5-".
+
+    >>> parse_region("chr20:1,000,001-2,000,000")
+    Region(name='chr20', start=1000000, end=2000000)
+    """
+    match = re.fullmatch(r"(?P<name>[^\s:]+)(?::(?P<first>[\d,]+)(?P<to>-(?P<last>[\d,]*))?)?", text.strip())
+    if match is None:
+        raise ConfigError(f"region {text!r} is not understood; write it like chr20 or chr20:1,000,001-2,000,000.")
+    if match["first"] is None:
+        return Region(match["name"], 0, sys.maxsize)
+    first = int(match["first"].replace(",", "") or 0)
+    last_text = (match["last"] or "").replace(",", "")
+    last = int(last_text) if last_text else (sys.maxsize if match["to"] else first)
+    if first < 1 or last < first:
+        raise ConfigError(
+            f"region {text!r} runs from {first} to {last}; it begins at 1 or later and does not end before."
+        )
+    return Region(match["name"], first - 1, last)
+
+
+def overlapping(records: Iterable[Record], region: Region | None) -> Iterator[Record]:
+    """The records whose REF overlaps the region; 20, chr20 and NC_000020.11 are one contig. None selects all."""
+    if region is None:
+        yield from records
+        return
+    key = canonical_key(region.name)
+    same: dict[str, bool] = {}
+    for record in records:
+        here = same.get(record.chrom)
+        if here is None:
+            here = same[record.chrom] = record.chrom == region.name or canonical_key(record.chrom) == key
+        start = record.pos - 1
+        if here and start < region.end and start + len(record.ref) > region.start:
+            yield record
+
+
+def _open_if_pipe(path: Path) -> BinaryIO | None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path} does not exist; check the name of the VCF.") from error
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+    if stat.S_ISDIR(mode):
+        raise FileFormatError(f"{path} is a folder; give the VCF or BCF file in it.")
+    return None if stat.S_ISREG(mode) else path.open("rb")
+
+
+def _lines(block: bytes) -> list[str]:
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    return block.decode(ENCODING, ERRORS).split("\n")
+
+
+def _contig_lengths(header: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for line in header:
+        if line.startswith("##contig=<"):
+            name, length = re.search(r"[<,]ID=([^,>]+)", line), re.search(r"[<,]length=(\d+)", line)
+            if name and length:
+                yield name[1], int(length[1])

@@ -1,0 +1,118 @@
+"""Work in parts: chunks of records -> scores -> one small file a part; what is finished is never done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import GenoformerError
+from genoformer.genome.vcf import Record
+from genoformer.scoring.scores import Floats
+
+PART_RECORDS = 2_048  # records in a part: what an interruption costs at the most
+
+
+class JobError(GenoformerError):
+    """Unfinished work of another run lies where this one would put its own."""
+
+
+class Scored(NamedTuple):
+    """The scores of a part, one row an ALT (one for a record without ALT), in order."""
+
+    statuses: NDArray[np.uint8]  # [ALTs], index into list(Status)
+    values: Floats  # [ALTs, scores], NaN where missing
+
+
+Compute = Callable[[Sequence[Record]], Scored]
+
+
+class Parts(Protocol):
+    """Where finished parts are kept."""
+
+    def get(self, i: int) -> Scored | None: ...
+    def put(self, i: int, scored: Scored) -> None: ...
+
+
+class PartFolder:
+    """Finished parts beside the output, in OUT.parts/; the same job finds them again, another is refused.
+
+    `job` says all that the scores depend on: the sha256 of the VCF, the model, the options.
+    """
+
+    def __init__(self, output: Path | None, job: dict[str, str]) -> None:
+        self.path = (
+            Path(tempfile.mkdtemp(prefix="genoformer-")) if output is None
+            else output.with_name(f".{output.name}.parts")
+        )  # fmt: skip
+        self.path.mkdir(exist_ok=True)
+        self.n_found = 0
+        ticket = self.path / "job.json"
+        if ticket.is_file():
+            before = json.loads(ticket.read_text())
+            changed = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
+            if changed:
+                raise JobError(
+                    f"{self.path} holds unfinished work with another {', '.join(changed)}; "
+                    "repeat that run to finish it, or remove the folder to begin anew."
+                )
+            self.n_found = len(list(self.path.glob("*.npz")))
+        else:
+            _put(ticket, json.dumps(job, indent=1).encode())
+
+    def _name(self, i: int) -> Path:
+        return self.path / f"{i:08d}.npz"
+
+    def get(self, i: int) -> Scored | None:
+        try:
+            with np.load(self._name(i), allow_pickle=False) as arrays:
+                return Scored(arrays["statuses"], arrays["values"])
+        except FileNotFoundError:
+            return None
+
+    def put(self, i: int, scored: Scored) -> None:
+        handle, temporary = tempfile.mkstemp(dir=self.path, prefix=".part-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **scored._asdict())
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(self._name(i))
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def run_local(
+    records: Iterator[Record], compute: Compute, parts: Parts, progress: Callable[[int], None] | None = None
+) -> None:
+    """Compute each part that is not there yet, one after the other in this process."""
+    for i, chunk in enumerate(chunks(records)):
+        if parts.get(i) is None:
+            parts.put(i, compute(chunk))
+        if progress:
+            progress(len(chunk))
+
+
+def chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """Records in lists of PART_RECORDS; the cut does not depend on anything else."""
+    while chunk := list(islice(records, PART_RECORDS)):
+        yield chunk
+
+
+def _put(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    Path(temporary).replace(path)

@@ -1,0 +1,234 @@
+"""Variants -> windows of codes -> questions to the model -> evidence for both alleles; where DNA meets the encoder.
+
+A question is: in this window hide these bases; how likely is each base at the first of them? An SNV is one question
+a strand, whatever the number of its ALTs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer import inference
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, N, encode, reverse_complement
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Alleles, Variant, centred_start, normalise, place_alleles, place_snvs, trim
+from genoformer.models.encoder import Encoder
+from genoformer.scoring.scores import Evidence, Floats
+from genoformer.tokenizers import KmerTokenizer
+
+FLANK = 5  # bases on either side of an indel whose likelihood is compared too: a 6-mer reaches as far
+_TOUCH = 1  # bases on either side of an allele whose tokens its embedding averages; a deletion leaves no base itself
+_GROUP = 64  # insertions and deletions laid out at a time: each is dozens of windows
+
+
+class Pair(NamedTuple):
+    """Evidence for both alleles of n variants on one strand: [n] or [n, D]; NaN where there is none."""
+
+    ref: Floats
+    alt: Floats
+
+
+class Question(NamedTuple):
+    """Hide [target, end) of a window; `base` is the one whose probability is asked for."""
+
+    codes: Codes
+    target: int
+    end: int
+    base: int
+
+
+class Reader:
+    """Reads a genome through an encoder: lists of variants -> evidence of each kind, per strand."""
+
+    def __init__(
+        self,
+        model: Encoder,
+        genome: Genome,
+        length: int | None = None,
+        *,
+        both_strands: bool = True,
+        batch_size: int | None = None,
+    ) -> None:
+        self.model, self.genome, self.batch_size = model, genome, batch_size
+        self.length = length or model.config.context_length
+        self.strands = "+-" if both_strands else "+"
+        self.kmers = isinstance(model.tokenizer, KmerTokenizer)
+        config = model.config
+        longest = model.tokenizer.length_of(config.max_tokens) if config.position == "learned" else None
+        shortest = 2 * FLANK + 2 + getattr(model.tokenizer, "k", 1)
+        if self.length < shortest or (longest is not None and self.length > longest):
+            limit = f"at most {longest}" if longest is not None and self.length > longest else f"at least {shortest}"
+            raise ConfigError(f"a window of {self.length} bases does not suit this model; choose {limit}.")
+
+    @property
+    def longest_allele(self) -> int:
+        """Longest REF or ALT that leaves its flanks in the window, in bases."""
+        return self.length - 2 * FLANK
+
+    def require(self, evidence: set[Evidence]) -> None:
+        """Refuse what this model cannot tell, before any work is done."""
+        bpe = not self.kmers and evidence & {"allele", "pseudo", "posterior"}
+        if bpe:
+            raise ConfigError(
+                "LLR, PLL and ENTROPY need tokens of a fixed number of bases, which BPE does not have; "
+                "choose COSINE or L2, or a k-mer or single-base model."
+            )
+        if self.model.config.causal and "posterior" in evidence:
+            raise ConfigError("ENTROPY needs a model that sees both sides, and this one is causal; choose LLR or PLL.")
+        if self.model.config.causal and evidence & {"allele", "pseudo"} and self.model.tokenizer.stride != 1:
+            raise ConfigError("the likelihood of a causal k-mer model is known for stride 1 only; train one of stride 1.")
+
+    def substitutions(self, variants: Sequence[Variant], *, with_posterior: bool) -> dict[Evidence, list[Pair]]:
+        """`allele` evidence (log2 P of each allele) and, if asked for, the `posterior` at the first changed base.
+
+        One base: all tokens over it are hidden at once. Several: from left to right, the bases still to come hidden
+        (the chain rule), each strand from its own left.
+        """
+        if self.model.config.causal:
+            return {"allele": self._likelihoods(variants)}
+        n = len(variants)
+        changes = [trim(v.ref, v.alt) for v in variants]
+        single = np.array([len(ref) == 1 for _, ref, _ in changes], dtype=bool)
+        at = np.array([v.start + offset for v, (offset, _, _) in zip(variants, changes, strict=True)], dtype=np.int64)
+        alleles = [Pair(np.zeros(n, np.float32), np.zeros(n, np.float32)) for _ in self.strands]
+        posteriors = [np.full((n, 4), np.nan, np.float32) for _ in self.strands]
+        asked = np.flatnonzero(single | with_posterior).tolist()
+        if asked:
+            windows, which = self._windows([variants[i].chrom for i in asked], at[asked])
+            for strand, pair, posterior in zip(self.strands, alleles, posteriors, strict=True):
+                log2_p = self._ask(windows, np.full(len(windows), self.length // 2), strand=strand)[which]
+                posterior[asked] = log2_p
+                snvs = np.flatnonzero(single)
+                answers = posterior[snvs]
+                ref = encode("".join(changes[i][1] for i in snvs))
+                alt = encode("".join(changes[i][2] for i in snvs))
+                pair.ref[snvs] = answers[np.arange(len(snvs)), ref]
+                pair.alt[snvs] = answers[np.arange(len(snvs)), alt]
+        several = [i for i in range(n) if len(changes[i][1]) > 1]
+        for i0 in range(0, len(several), _GROUP):
+            group = several[i0 : i0 + _GROUP]
+            placed = [self._place(Variant(variants[i].chrom, int(at[i]) + 1, *changes[i][1:])) for i in group]
+            for strand, pair in zip(self.strands, alleles, strict=True):
+                asked_of = [self._chain(a, strand) for a in placed]
+                pair.ref[group] = self._sums([ref for ref, _ in asked_of])
+                pair.alt[group] = self._sums([alt for _, alt in asked_of])
+        return {"allele": alleles, "posterior": [Pair(p, p) for p in posteriors]}
+
+    def indels(self, variants: Sequence[Variant]) -> list[Pair]:
+        """`pseudo` evidence: the sum of log2 P(base | all others) over the allele and FLANK bases on either side.
+
+        The shorter allele is given more flank, so that both sums have equally many terms; the windows are laid
+        symmetrically. Spellings of the same change are normalised first, so they agree.
+        """
+        if self.model.config.causal:
+            return self._likelihoods(variants)
+        pairs = [Pair(np.zeros(len(variants), np.float32), np.zeros(len(variants), np.float32)) for _ in self.strands]
+        for i0 in range(0, len(variants), _GROUP):
+            group = slice(i0, min(i0 + _GROUP, len(variants)))
+            placed = [self._place(self._shortest(v)) for v in variants[group]]
+            for strand, pair in zip(self.strands, pairs, strict=True):
+                asked = [self._each_base(a, strand) for a in placed]
+                pair.ref[group] = self._sums([ref for ref, _ in asked])
+                pair.alt[group] = self._sums([alt for _, alt in asked])
+        return pairs
+
+    def embeddings(self, variants: Sequence[Variant]) -> list[Pair]:
+        """`embedding` evidence: the mean embedding of the tokens that touch the allele, [n, D] of both."""
+        placed = [self._place(self._shortest(v)) for v in variants]
+        pairs = []
+        for strand in self.strands:
+            sides = []
+            for codes, starts, lengths in (
+                ([a.ref for a in placed], [a.ref_start for a in placed], [a.ref_length for a in placed]),
+                ([a.alt for a in placed], [a.alt_start for a in placed], [a.alt_length for a in placed]),
+            ):
+                first, after = np.array(starts) - _TOUCH, np.array(starts) + np.array(lengths) + _TOUCH
+                windows = np.stack(codes)
+                if strand == "-":
+                    windows, first, after = reverse_complement(windows), self.length - after, self.length - first
+                sides.append(inference.embeddings(self.model, windows, first, after, batch_size=self.batch_size))
+            pairs.append(Pair(*sides))
+        return pairs
+
+    # Windows
+
+    def _windows(self, chroms: Sequence[str], at: NDArray[np.int64]) -> tuple[Codes, NDArray[np.intp]]:
+        """Windows centred on single bases, each place once, [U, L], and the row of each base asked for."""
+        names = {name: i for i, name in enumerate(dict.fromkeys(chroms))}
+        keys = np.stack([np.array([names[c] for c in chroms]), at])
+        unique, which = np.unique(keys, axis=1, return_inverse=True)
+        parts = [
+            place_snvs(self.genome, name, unique[1, unique[0] == i], self.length)[0] for name, i in names.items()
+        ]
+        return np.concatenate(parts), which.reshape(-1)
+
+    def _place(self, variant: Variant) -> Alleles:
+        return place_alleles(self.genome, variant, centred_start(variant, self.length), self.length, "symmetric")
+
+    def _shortest(self, variant: Variant) -> Variant:
+        """The variant normalised and without shared bases; REF or ALT may be empty."""
+        variant = normalise(variant, self.genome)
+        offset, ref, alt = trim(variant.ref, variant.alt)
+        return Variant(variant.chrom, variant.pos + offset, ref, alt)
+
+    # Questions
+
+    def _chain(self, a: Alleles, strand: str) -> tuple[list[Question], list[Question]]:
+        n, start = a.ref_length, a.ref_start
+        ref, alt = a.ref, a.alt
+        if strand == "-":
+            ref, alt, start = reverse_complement(ref), reverse_complement(alt), self.length - start - n
+        end = start + n
+        return (
+            [Question(ref, i, end, int(ref[i])) for i in range(start, end)],
+            [Question(alt, i, end, int(alt[i])) for i in range(start, end)],
+        )
+
+    def _each_base(self, a: Alleles, strand: str) -> tuple[list[Question], list[Question]]:
+        longest = max(a.ref_length, a.alt_length)
+        sides = []
+        for codes, start, n in ((a.ref, a.ref_start, a.ref_length), (a.alt, a.alt_start, a.alt_length)):
+            low = start - FLANK - (longest - n) // 2
+            high = low + longest + 2 * FLANK
+            if strand == "-":
+                codes, low, high = reverse_complement(codes), self.length - high, self.length - low
+            sides.append([Question(codes, i, i + 1, int(codes[i])) for i in range(max(low, 0), min(high, self.length))])
+        return sides[0], sides[1]
+
+    def _sums(self, questions: list[list[Question]]) -> Floats:
+        """Sum of log2 P(base) over each list of questions, [n]; bases that are N, or lie between N, add nothing."""
+        flat = [q for row in questions for q in row]
+        if not flat:
+            return np.zeros(len(questions), np.float32)
+        base = np.array([q.base for q in flat])
+        log2_p = self._ask(
+            np.stack([q.codes for q in flat]), np.array([q.target for q in flat]), np.array([q.end for q in flat])
+        )
+        terms = np.where(base < N, log2_p[np.arange(len(flat)), np.minimum(base, N - 1)], 0)
+        row = np.repeat(np.arange(len(questions)), [len(row) for row in questions])
+        return np.bincount(row, np.nan_to_num(terms, nan=0.0), minlength=len(questions)).astype(np.float32)
+
+    def _ask(
+        self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None, strand: str = "+"
+    ) -> Floats:
+        """log2 P of A, C, G, T at `target`, [B, 4]; on the reverse strand one base is hidden, and answered forward."""
+        if strand == "-":
+            codes, target = reverse_complement(codes), codes.shape[1] - 1 - target
+        log2_p = inference.posteriors(self.model, codes, target, end, batch_size=self.batch_size)
+        return log2_p[:, ::-1] if strand == "-" else log2_p  # A C G T read backwards is the complement
+
+    def _likelihoods(self, variants: Sequence[Variant]) -> list[Pair]:
+        """log2 P(window) of both alleles under a causal model."""
+        placed = [self._place(self._shortest(v)) for v in variants]
+        ref, alt = np.stack([a.ref for a in placed]), np.stack([a.alt for a in placed])
+        pairs = []
+        for strand in self.strands:
+            both = (ref, alt) if strand == "+" else (reverse_complement(ref), reverse_complement(alt))
+            sides = [inference.likelihoods(self.model, codes, batch_size=self.batch_size) for codes in both]
+            pairs.append(Pair(*sides))
+        return pairs

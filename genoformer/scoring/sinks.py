@@ -1,0 +1,303 @@
+"""Scored records -> VCF, TSV or Parquet; every record is written as it came, with its scores added."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import math
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ConfigError
+from genoformer.genome.variants import Status
+from genoformer.genome.vcf import ENCODING, ERRORS, Record
+from genoformer.scoring.scores import Floats, Score
+
+STATUS_KEY = "GF_STATUS"
+_COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
+_TABIX_LONGEST = 1 << 29  # a .tbi index ends there; longer contigs take a .csi
+
+
+class Provenance(NamedTuple):
+    """What made the scores; it goes into the header."""
+
+    version: str
+    model: str
+    sha256: str  # of the weights
+    options: str
+
+
+class Header(NamedTuple):
+    """What a sink needs before the first record."""
+
+    lines: Sequence[str]  # of the input, the #CHROM line last
+    contigs: dict[str, int]  # of the input, with their length in the reference
+    scores: Sequence[Score]
+    provenance: Provenance
+
+
+class Sink(ABC):
+    """Takes records in order. The file has its final name only after `close(complete=True)`."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = None if str(path) == "-" else Path(path)
+        self.notes: list[str] = []
+        if self.path is not None and not self.path.parent.is_dir():
+            raise ConfigError(f"the folder {self.path.parent} does not exist; create it, or write elsewhere with -o.")
+
+    @property
+    def temporary(self) -> Path:
+        assert self.path is not None
+        return self.path.with_name(f".{self.path.name}.partial")
+
+    @abstractmethod
+    def begin(self, header: Header) -> None: ...
+
+    @abstractmethod
+    def write(self, record: Record, statuses: Sequence[Status], values: Floats) -> None:
+        """One record; statuses of its ALTs (one NO_ALT without any), values [ALTs, scores] with NaN for missing."""
+
+    @abstractmethod
+    def close(self, *, complete: bool) -> None: ...
+
+    def _finish(self, *, complete: bool) -> None:
+        if self.path is not None and not complete:
+            self.temporary.unlink(missing_ok=True)
+        elif self.path is not None:
+            self.temporary.replace(self.path)
+
+
+class TextSink(Sink):
+    """A sink of lines; plain, bgzip (.gz of a VCF) or gzip by the name, or standard output."""
+
+    bgzip = False
+
+    def begin(self, header: Header) -> None:
+        self.header = header
+        if self.path is None:
+            self.file: Any = sys.stdout.buffer
+        elif self.bgzip:
+            import pysam
+
+            self.file = pysam.BGZFile(str(self.temporary), "wb", None)
+        elif self.path.suffix == ".gz":
+            raw: BinaryIO = self.temporary.open("wb")
+            self.file = io.BufferedWriter(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
+            self.raw = raw
+        else:
+            self.file = self.temporary.open("wb")
+        self.lines: list[str] = []
+        self._say(self._head(header))
+
+    @abstractmethod
+    def _head(self, header: Header) -> Iterable[str]: ...
+
+    def _say(self, lines: Iterable[str]) -> None:
+        self.lines.extend(lines)
+        if len(self.lines) > 2_000:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.lines:
+            self.file.write(("\n".join(self.lines) + "\n").encode(ENCODING, ERRORS))
+            self.lines.clear()
+
+    def close(self, *, complete: bool) -> None:
+        try:
+            if complete:
+                self._flush()
+            if self.path is None:
+                self.file.flush()
+            else:
+                self.file.close()
+                if hasattr(self, "raw"):
+                    self.raw.close()
+        except OSError:
+            complete = False
+            raise
+        finally:
+            self._finish(complete=complete)
+
+
+class VCFSink(TextSink):
+    """VCF: scores in INFO with Number=A, the reason for what is missing in GF_STATUS; .vcf.gz is bgzip with an index."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        self.bgzip = self.path is not None and self.path.suffix in (".gz", ".bgz")
+
+    def _head(self, header: Header) -> Iterable[str]:
+        self.keys = [score.key for score in header.scores]
+        self.stale = tuple(f"{key}=" for key in (*self.keys, STATUS_KEY))
+        self.sorted, self.last, self.seen = True, ("", 0), set[str]()
+        ours = tuple(f"##INFO=<ID={key}," for key in (*self.keys, STATUS_KEY))
+        yield from (line for line in header.lines[:-1] if not line.startswith((*ours, "##genoformer_")))
+        known = {line[13:].split(",")[0].rstrip(">") for line in header.lines if line.startswith("##contig=<ID=")}
+        for name, length in header.contigs.items():
+            if name not in known:
+                yield f"##contig=<ID={name},length={length}>"
+        for score in header.scores:
+            text = f"{score.meaning} Unit: {score.unit}."
+            yield f'##INFO=<ID={score.key},Number=A,Type=Float,Description="{text}">'
+        reasons = ", ".join(status.value for status in Status if status is not Status.OK)
+        text = f"Why genoformer scored this record not or only in part, of its first such ALT: {reasons}"
+        yield f'##INFO=<ID={STATUS_KEY},Number=1,Type=String,Description="{text}">'
+        made = header.provenance
+        yield f"##genoformer_version={made.version}"
+        yield f'##genoformer_model=<ID={made.model},sha256="{made.sha256}">'
+        yield f"##genoformer_options={made.options}"
+        yield header.lines[-1]
+
+    def write(self, record: Record, statuses: Sequence[Status], values: Floats) -> None:
+        fields = record.line.split("\t", 8)
+        fields += ["."] * (8 - len(fields))
+        info = fields[7]
+        if "GF_" in info:  # scored before: the new values take the place of the old
+            info = ";".join(item for item in info.split(";") if not item.startswith(self.stale))
+        added = [
+            f"{key}={','.join(map(number, column))}"
+            for key, column in zip(self.keys, values.T.tolist(), strict=True)
+            if any(value == value for value in column)
+        ]
+        reason = next((status.value for status in statuses if status is not Status.OK), None)
+        if reason:
+            added.append(f"{STATUS_KEY}={reason}")
+        if added:
+            fields[7] = ";".join(([] if info in (".", "") else [info]) + added)
+        else:
+            fields[7] = info or "."
+        self._say(["\t".join(fields)])
+        place = (record.chrom, record.pos)
+        if place[0] != self.last[0]:
+            self.sorted &= place[0] not in self.seen
+            self.seen.add(place[0])
+        elif place[1] < self.last[1]:
+            self.sorted = False
+        self.last = place
+
+    def _finish(self, *, complete: bool) -> None:
+        if complete and self.bgzip:
+            self._index()
+        super()._finish(complete=complete)
+
+    def _index(self) -> None:
+        assert self.path is not None
+        if not self.sorted:
+            self.notes.append(f"{self.path.name} has no index, because the input is not sorted (bcftools sort).")
+            return
+        import pysam
+
+        long = max(self.header.contigs.values(), default=0) > _TABIX_LONGEST
+        suffix = ".csi" if long else ".tbi"
+        pysam.tabix_index(str(self.temporary), preset="vcf", force=True, csi=long, keep_original=True)
+        Path(f"{self.temporary}{suffix}").replace(f"{self.path}{suffix}")
+
+
+class TSVSink(TextSink):
+    """Tab-separated, one row an ALT: all columns of the VCF, the status, one column a score."""
+
+    def _head(self, header: Header) -> Iterable[str]:
+        names = header.lines[-1].split("\t")[8:]
+        columns = [*_COLUMNS, "status", *(score.name for score in header.scores), *names]
+        return ["\t".join(columns)]
+
+    def write(self, record: Record, statuses: Sequence[Status], values: Floats) -> None:
+        fixed, rest = _columns(record)
+        for alt, status, row in zip(record.alts or (".",), statuses, values.tolist(), strict=True):
+            fixed[4] = alt
+            self._say(["\t".join([*fixed, status.value, *map(number, row), *rest])])
+
+
+class ParquetSink(Sink):
+    """Parquet, one row an ALT, with the columns of the TSV; scores are float32 with null for missing."""
+
+    _ROWS = 65_536  # in a row group
+
+    def begin(self, header: Header) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self.path is None:
+            raise ConfigError("Parquet cannot be written to standard output; name a file with -o.")
+        self.scores = [score.name for score in header.scores]
+        self.names = header.lines[-1].split("\t")[8:]
+        text = [(name, pa.string()) for name in _COLUMNS if name != "pos"]
+        text.insert(1, ("pos", pa.int64()))
+        columns = [*text, ("status", pa.string()), *((name, pa.float32()) for name in self.scores)]
+        made = header.provenance._asdict()
+        self.schema = pa.schema([*columns, *((name, pa.string()) for name in self.names)]).with_metadata(
+            {f"genoformer_{key}": value for key, value in made.items()}
+        )
+        self.writer = pq.ParquetWriter(str(self.temporary), self.schema, compression="zstd")
+        self.rows: list[tuple[Any, ...]] = []
+
+    def write(self, record: Record, statuses: Sequence[Status], values: Floats) -> None:
+        fixed, rest = _columns(record)
+        clean: list[Any] = [field.encode(ENCODING, ERRORS).decode(ENCODING, "replace") for field in fixed]
+        for alt, status, row in zip(record.alts or (".",), statuses, values.tolist(), strict=True):
+            scores = (None if math.isnan(value) else value for value in row)
+            self.rows.append((clean[0], record.pos, *clean[2:4], alt, *clean[5:], status.value, *scores, *rest))
+        if len(self.rows) >= self._ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self.rows:
+            columns = zip(*self.rows, strict=True)
+            arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
+            self.writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+            self.rows.clear()
+
+    def close(self, *, complete: bool) -> None:
+        try:
+            if complete:
+                self._flush()
+            self.writer.close()
+        except OSError:
+            complete = False
+            raise
+        finally:
+            self._finish(complete=complete)
+
+
+def number(value: float) -> str:
+    """Five significant digits; "." for NaN."""
+    return "." if value != value else f"{value + 0.0:.5g}"
+
+
+def _columns(record: Record) -> tuple[list[str], list[str]]:
+    """The eight fixed columns, and FORMAT and the samples where there are any."""
+    fields = record.line.split("\t")
+    return [*fields[:8], *["."] * (8 - len(fields))], fields[8:]
+
+
+def open_sink(path: str | Path) -> Sink:
+    """The sink that the end of a name asks for; "-" is VCF on standard output."""
+    name = str(path)
+    if name == "-":
+        return VCFSink(path)
+    for suffix, kind in SINKS.items():
+        if name.endswith(suffix):
+            return kind(path)
+    raise ConfigError(f"{name}: the format is not known by its name; end it in {', '.join(SINKS)}, or give - .")
+
+
+def missing(n_alts: int, n_scores: int) -> Floats:
+    """Values of a record without any score."""
+    return np.full((n_alts, n_scores), np.nan, dtype=np.float32)
+
+
+SINKS: dict[str, type[Sink]] = {
+    ".vcf": VCFSink,
+    ".vcf.gz": VCFSink,
+    ".vcf.bgz": VCFSink,
+    ".tsv": TSVSink,
+    ".tsv.gz": TSVSink,
+    ".parquet": ParquetSink,
+}

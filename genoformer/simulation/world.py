@@ -1,0 +1,225 @@
+"""Arguments -> contigs -> files: `simulate` and the world it returns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import A, Codes, G, N, T, reverse_complement
+
+from . import files
+from .grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant
+from .motifs import attribution
+from .sequence import background, insert_repeats, open_reading_frame
+from .variants import BREAKING, Planted, Record, make_variants
+
+SHORTEST = 50_000         # bases of a contig: below, there is hardly a gene on it
+FEWEST = 50               # variants per contig: below, a kind of variant may be absent
+BASES_PER_VARIANT = 100   # at least; breaking variants need instances to break
+
+
+class Contig(NamedTuple):
+    name: str
+    codes: Codes
+    soft: NDArray[np.bool_]     # lower case in the FASTA: repeats
+    states: NDArray[np.uint8]   # index into grammar.STATES
+    layout: Layout
+    instances: list[Instance]
+    records: list[Record]
+    peaks: list[str]
+
+
+@dataclass(frozen=True)
+class World:
+    """Where a simulated world lies, and what was planted in it."""
+
+    folder: Path
+    lengths: dict[str, int]
+    elements: list[Element]
+    instances: list[Instance]
+    genes: list[Gene]
+    records: list[Record]
+    counts: dict[str, int]
+
+    @property
+    def genome(self) -> Path:
+        return self.folder / "genome.fa.gz"
+
+    @property
+    def gtf(self) -> Path:
+        return self.folder / "genes.gtf.gz"
+
+    @property
+    def peaks(self) -> Path:
+        return self.folder / "peaks.narrowPeak.gz"
+
+    @property
+    def states(self) -> Path:
+        return self.folder / "states.bed.gz"
+
+    @property
+    def motifs(self) -> Path:
+        return self.folder / "motifs.bed.gz"
+
+    @property
+    def vcf(self) -> Path:
+        return self.folder / "variants.vcf.gz"
+
+    @property
+    def truth(self) -> Path:
+        return self.folder / "truth.tsv.gz"
+
+
+def simulate(
+    folder: Path | str, *, seed: int = 0, n_contigs: int = 2, contig_length: int = 1_000_000, n_variants: int = 4_000
+) -> World:
+    """Write a simulated genome with planted regulatory grammar, its annotation, and variants whose effect is known.
+
+    Everything follows from the arguments: the same call writes the same bytes. The sequence, genes and elements of a
+    contig depend on `seed`, its number and its length only; motifs and repeat families are the same for every seed, so
+    that a model trained on one world can be tested on another.
+
+    folder: made if absent; files of the same names are replaced, each in one step.
+    seed: 0 or more.
+    n_contigs: contigs chrS1, chrS2, ...
+    contig_length: bases of each.
+    n_variants: records of the VCF, in equal parts on the contigs.
+
+    Raises ConfigError if an argument is out of range.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     world = simulate(folder, n_contigs=1, contig_length=50_000, n_variants=50)
+    >>> world.lengths
+    {'chrS1': 50000}
+    """
+    _check(seed, n_contigs, contig_length, n_variants)
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; a folder is needed to write into: give another name.")
+    shares = [n_variants // n_contigs + (i < n_variants % n_contigs) for i in range(n_contigs)]
+    contigs = [_contig(i, seed, contig_length, share) for i, share in enumerate(shares)]
+    world = World(
+        folder,
+        {contig.name: contig_length for contig in contigs},
+        [element for contig in contigs for element in contig.layout.elements],
+        [instance for contig in contigs for instance in contig.instances],
+        [gene for contig in contigs for gene in contig.layout.genes],
+        [record for contig in contigs for record in contig.records],
+        {},
+    )
+    world.counts.update(_count(world))
+    parameters = {"seed": seed, "n_contigs": n_contigs, "contig_length": contig_length, "n_variants": n_variants}
+    _write(world, contigs, parameters)
+    return world
+
+
+def _contig(index: int, seed: int, length: int, n_variants: int) -> Contig:
+    layout_rng, sequence_rng, plant_rng, variant_rng, peak_rng = (
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed, spawn_key=(index,)).spawn(5)
+    )
+    name = f"chrS{index + 1}"
+    layout = lay_out(name, length, layout_rng)
+    states = paint(length, layout)
+    codes = background(compose(length, layout, layout_rng), sequence_rng)
+    soft = insert_repeats(codes, _free(length, layout), sequence_rng)
+    for gene in layout.genes:
+        _transcribe(codes, gene)
+    instances = plant(codes, layout.elements, plant_rng)
+    codes[:GAP] = codes[-GAP:] = N
+    records = make_variants(Planted(name, codes, states, instances), n_variants, variant_rng)
+    peaks = list(files.peak_lines(layout.elements, instances, peak_rng))
+    return Contig(name, codes, soft, states, layout, instances, records, peaks)
+
+
+def _free(length: int, layout: Layout) -> NDArray[np.bool_]:
+    """Where a repeat may lie: outside gaps, elements and exons, and off the splice sites."""
+    free = np.ones(length, dtype=bool)
+    free[:GAP] = free[-GAP:] = False
+    for element in layout.elements:
+        free[element.start : element.end] = False
+    for gene in layout.genes:
+        for start, end in gene.exons:
+            free[start - 2 : end + 2] = False
+    return free
+
+
+def _transcribe(codes: Codes, gene: Gene) -> None:
+    """Give a gene an open reading frame and introns that begin with GT and end with AG."""
+    coding = gene.coding()
+    forward = gene.strand == "+"
+    frame = open_reading_frame(codes[coding] if forward else 3 - codes[coding])  # 3 - code: the complement
+    codes[coding] = frame if forward else 3 - frame
+    donor, acceptor = np.array([G, T], dtype=np.uint8), np.array([A, G], dtype=np.uint8)
+    left, right = (donor, acceptor) if forward else (reverse_complement(acceptor), reverse_complement(donor))
+    for (_, start), (end, _) in zip(gene.exons, gene.exons[1:], strict=False):
+        codes[start : start + 2], codes[end - 2 : end] = left, right
+
+
+def _check(seed: int, n_contigs: int, contig_length: int, n_variants: int) -> None:
+    if seed < 0:
+        raise ConfigError(f"seed is {seed}; allowed is 0 or more: give another seed.")
+    if n_contigs < 1:
+        raise ConfigError(f"n_contigs is {n_contigs}; allowed is 1 or more: ask for at least one contig.")
+    if contig_length < SHORTEST:
+        raise ConfigError(f"contig_length is {contig_length:,}; allowed is {SHORTEST:,} or more: make them longer.")
+    fewest, most = FEWEST * n_contigs, n_contigs * contig_length // BASES_PER_VARIANT
+    if not fewest <= n_variants <= most:
+        raise ConfigError(
+            f"n_variants is {n_variants:,}; allowed is {fewest:,} to {most:,} on {n_contigs} contigs of "
+            f"{contig_length:,} bases: change it, or the size of the genome."
+        )
+
+
+def _count(world: World) -> dict[str, int]:
+    snvs = [record for record in world.records if len(record.ref) == len(record.alts[0]) == 1]
+    return {
+        "bases": sum(world.lengths.values()),
+        "genes": len(world.genes),
+        "elements": len(world.elements),
+        "instances": len(world.instances),
+        "variants": len(world.records),
+        "snvs": len(snvs),
+        "indels": len(world.records) - len(snvs),
+        "multiallelic": sum(len(record.alts) > 1 for record in world.records),
+        "motif_breaking": sum(record.truths[0] == BREAKING for record in world.records),
+        "motif_breaking_snvs": sum(record.truths[0] == BREAKING for record in snvs),
+    }
+
+
+def _write(world: World, contigs: list[Contig], parameters: dict[str, int]) -> None:
+    """Everything into a folder beside the final names, then each file to its name; world.json last."""
+    world.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".simulate-", dir=world.folder) as staging:
+        staged = Path(staging)
+        files.write_fasta(staged / world.genome.name, {c.name: (c.codes, c.soft) for c in contigs})
+        files.write_lines(staged / world.gtf.name, files.gtf_lines(world.genes))
+        files.write_lines(staged / world.peaks.name, (line for c in contigs for line in c.peaks))
+        states = (line for c in contigs for line in files.state_lines(c.name, c.states))
+        files.write_lines(staged / world.states.name, states)
+        files.write_lines(staged / world.motifs.name, files.instance_lines(world.instances))
+        files.write_vcf(staged / world.vcf.name, world.lengths, world.records)
+        files.write_lines(staged / world.truth.name, files.truth_lines(world.records))
+        made = sorted(path.name for path in staged.iterdir())
+        # the indexes after what they index: tools warn about an index that is older
+        made.sort(key=lambda name: name.endswith((".fai", ".gzi", ".tbi")))
+        about: dict[str, Any] = {
+            "genoformer": version("genoformer"),
+            "parameters": parameters,
+            "contigs": world.lengths,
+            "counts": world.counts,
+            "attribution": attribution(),
+            "sha256": {name: hashlib.sha256((staged / name).read_bytes()).hexdigest() for name in sorted(made)},
+        }
+        (staged / "world.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        for name in [*made, "world.json"]:
+            (staged / name).replace(world.folder / name)

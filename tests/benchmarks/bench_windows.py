@@ -1,0 +1,116 @@
+"""Windows of a real megabase of hg19: our codes beside what people use now. Run it as a script."""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CONTIGS = {"chr1": (0, 1_000_000), "chr20": (1_000_000, 2_000_000)}
+N_LONG, LONG = 16, 196_608  # Enformer's and Borzoi's scale
+N_SHORT, SHORT = 2_000, 512  # DNABERT's scale
+N_ROUNDS = 5
+KIPOISEQ = "kipoiseq FastaStringExtractor + one_hot_dna"
+
+
+def data_folder() -> Path:
+    named = os.environ.get("GENOFORMER_TEST_DATA")
+    return Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def seconds(tasks: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median of each; the rounds alternate, so that what else runs on the machine slows all of them alike.
+
+    In each round a task runs twice and the second time counts: as in a loop over batches, its memory is already there.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in tasks}
+    gc.disable()
+    for _ in range(N_ROUNDS):
+        for name, task in tasks.items():
+            task()
+            begin = time.perf_counter()
+            task()
+            taken[name].append(time.perf_counter() - begin)
+    gc.enable()
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def main() -> list[str]:
+    """Markdown table rows: | what | ours | peer | ratio |."""
+    import pysam
+
+    from genoformer.genome.reference import Genome
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from kipoiseq import Interval
+        from kipoiseq.extractors import FastaStringExtractor
+        from kipoiseq.transforms.functional import one_hot_dna
+        from tangermeme.utils import one_hot_encode
+
+    packed = data_folder() / "hg19" / "hg19.sparse.fa.gz"
+    rng = np.random.default_rng(1)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "slices.fa"
+        with pysam.FastaFile(str(packed)) as whole, plain.open("w") as file:
+            for chrom, (begin, end) in CONTIGS.items():
+                text = whole.fetch(chrom, begin, end)
+                file.write(f">{chrom}\n" + "".join(f"{text[i : i + 60]}\n" for i in range(0, len(text), 60)))
+        zipped = Path(folder) / "slices.fa.gz"
+        pysam.tabix_compress(str(plain), str(zipped))
+
+        for n, length in ((N_LONG, LONG), (N_SHORT, SHORT)):
+            starts = rng.integers(0, 1_000_000 - length, n)
+            near = np.sort(rng.integers(0, 20_000, n))  # as the variants of a sorted VCF
+            for kind, path in (("plain", plain), ("bgzip", zipped)):
+                genome = Genome(path)
+                fasta = pysam.FastaFile(str(path))
+                strings = FastaStringExtractor(str(plain), force_upper=True)  # it reads bgzip with BioPython only
+
+                def ours(at: np.ndarray, genome: Any = genome, length: int = length) -> object:
+                    if genome.name.endswith(".gz"):
+                        genome.close()  # begin with no block in memory
+                    return genome.windows("chr20", at, length)
+
+                def pysam_peer(at: np.ndarray, fasta: Any = fasta, length: int = length) -> object:
+                    return [one_hot_encode(fasta.fetch("chr20", s, s + length)) for s in at.tolist()]
+
+                def kipoi_peer(at: np.ndarray, strings: Any = strings, length: int = length) -> object:
+                    return [one_hot_dna(strings.extract(Interval("chr20", s, s + length))) for s in at.tolist()]
+
+                places = [("at random", starts)] + ([("of a sorted VCF", near)] if length == SHORT else [])
+                for where, at in places:
+                    few = at[: max(2, n // 8)]  # kipoiseq is slow
+                    tasks: dict[str, Callable[[], object]] = {
+                        "ours": partial(ours, at),
+                        "pysam fetch + tangermeme one_hot_encode": partial(pysam_peer, at),
+                    }
+                    if path == plain:
+                        tasks[KIPOISEQ] = partial(kipoi_peer, few)
+                    taken = seconds(tasks)
+                    n_bases = {name: length * len(few if name == KIPOISEQ else at) for name in tasks}
+                    speed = {name: n_bases[name] / value / 1e6 for name, value in taken.items()}
+                    for name, value in list(speed.items())[1:]:
+                        rows.append(
+                            f"| {length:,} bp windows {where}, {kind} FASTA, Mb/s | {speed['ours']:,.0f} codes "
+                            f"| {value:,.0f} ({name}) | {speed['ours'] / value:.1f}x |"
+                        )
+                fasta.close()
+                strings.close()
+    print("\n".join(rows))
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main() else 1)

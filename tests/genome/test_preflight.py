@@ -1,0 +1,185 @@
+"""Preflight: a VCF that does not belong to the reference is stopped, and told why; everything else is counted."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genoformer.errors import PreflightError
+from genoformer.genome.contigs import ContigMap
+from genoformer.genome.preflight import ContigUse, LengthDifference, Preflight, check_preflight, preflight
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Status, check_batch
+from genoformer.genome.vcf import COLUMNS, read_variants
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Genome:
+    path = tmp_path_factory.mktemp("made") / "made.fa"
+    path.write_text(">chr1\nACGTACGTACGTNNNN\n>chr2\nGGGGCCCC\n")
+    return Genome(path)
+
+
+def write(folder: Path, *rows: str, header: tuple[str, ...] = ()) -> Path:
+    lines = ["##fileformat=VCFv4.2", *header, COLUMNS, *("\t".join([*row.split(), ".", ".", "."]) for row in rows)]
+    path = folder / "in.vcf"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_counts(made: Genome, tmp_path: Path) -> None:
+    rows = ["1 1 . A T", "1 2 . C G,<DEL>,*", "chr2 1 . G .", "1 13 . A T", "1 99 . A T", "9 1 . A T", "1 3 . G GAAAAA"]
+    seen: list[int] = []
+    path = write(tmp_path, *rows, "2 8 . A C")
+    found = preflight(path, made, max_length=5, progress=seen.append)
+    assert (found.n_records, found.n_alts, found.n_scorable) == (8, 9, 2)
+    assert {status.name: n for status, n in found.statuses.items() if n} == {
+        "OK": 2, "NO_ALT": 1, "SYMBOLIC": 1, "STAR": 1, "NO_CONTIG": 1, "OUTSIDE": 1, "N_IN_REF": 1, "TOO_LONG": 1,
+        "REF_MISMATCH": 1,
+    }  # fmt: skip
+    assert found.contigs == (
+        ContigUse("1", "chr1", 5), ContigUse("chr2", "chr2", 1), ContigUse("9", None, 1), ContigUse("2", "chr2", 1),
+    )  # fmt: skip
+    assert (found.n_compared, found.n_agreeing, found.n_swapped) == (5, 4, 1)
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert seen == [8]
+
+
+def test_an_empty_vcf_is_fine(made: Genome, tmp_path: Path) -> None:
+    found = preflight(write(tmp_path), made, max_length=5)
+    assert (found.n_records, found.n_alts, found.n_scorable, found.agreement) == (0, 0, 0, None)
+    assert found.problem() is None
+    assert "records" in found.table()
+
+
+def test_region(made: Genome, tmp_path: Path) -> None:
+    path = write(tmp_path, "1 1 . A T", "chr1 2 . C T", "1 3 . G T", "2 2 . G T")
+    found = preflight(path, made, max_length=5, region="chr1:2-3")
+    assert [use.name for use in found.contigs] == ["chr1", "1"]
+    assert found.n_records == 2
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_no_contig_in_common(made: Genome, tmp_path: Path) -> None:
+    found = preflight(write(tmp_path, "7 1 . A T", "8 1 . A T"), made, max_length=5)
+    assert "(7, 8)" in (found.problem() or "")
+    assert "(chr1, chr2)" in (found.problem() or "")
+    with pytest.raises(PreflightError, match="None of the contigs"):
+        check_preflight(found)
+    check_preflight(found, force=True)
+
+
+def test_agreement_decides(made: Genome, tmp_path: Path) -> None:
+    rows = ["1 1 . A T"] * 9
+    good = preflight(write(tmp_path, *rows, "1 1 . C T"), made, max_length=5)
+    assert good.agreement == 0.9
+    check_preflight(good)
+    bad = preflight(write(tmp_path, *rows, "1 1 . C T", "1 1 . C T"), made, max_length=5)
+    assert "81.8 % of 11 records" in (bad.problem() or "")
+    assert "probably on another build" in (bad.problem() or "")
+
+
+def test_nothing_scorable_is_no_problem(made: Genome, tmp_path: Path) -> None:
+    found = preflight(write(tmp_path, "1 1 . A <DEL>", "1 13 . A T"), made, max_length=5)
+    assert (found.n_scorable, found.problem()) == (0, None)
+
+
+HG19_20, HG38_20 = 63_025_520, 64_444_167
+
+
+@pytest.mark.parametrize(
+    ("header", "build"),
+    [
+        ((), None),
+        ((f"##contig=<ID=20,length={HG19_20}>",), "hg19"),
+        ((f"##contig=<ID=chr20,length={HG38_20}>",), "hg38"),
+        (("##reference=file:///data/hs37d5.fa.gz",), "hg19"),
+        (("##reference=GRCh37/hg19",), "hg19"),
+        (("##reference=human_b37_decoy.fasta",), "hg19"),
+        (("##reference=GRCh38_full_analysis_set_plus_decoy_hla.fa",), "hg38"),
+        (("##contig=<ID=20,assembly=b38>",), "hg38"),
+        (("##assembly=T2T-CHM13v2.0",), "chm13"),
+        (("##reference=hg19", "##reference=hg38"), None),  # lifted over: it cannot be told
+        (("##reference=GRCh37", f"##contig=<ID=20,length={HG38_20}>"), "hg38"),  # lengths do not lie
+        (("##source=hg19ToHg38",), None),
+    ],
+)
+def test_build_of_the_header(header: tuple[str, ...], build: str | None, made: Genome, tmp_path: Path) -> None:
+    assert preflight(write(tmp_path, header=header), made, max_length=5).vcf_build == build
+
+
+def test_build_of_refseq_names_and_lengths(made: Genome, tmp_path: Path) -> None:
+    found = preflight(write(tmp_path, "NC_000001.10 1 . A T"), made, max_length=5)
+    assert (found.vcf_build, found.contig_map) == ("hg19", {"NC_000001.10": "chr1"})
+    found = preflight(
+        write(tmp_path, header=("##contig=<ID=1,length=20>", "##contig=<ID=2,length=8>")), made, max_length=5
+    )
+    assert found.length_differences == (LengthDifference("1", 20, "chr1", 16),)
+
+
+def test_table_and_json_of_odd_names(made: Genome, tmp_path: Path) -> None:
+    path = write(tmp_path, *(f"{'long' * 9}{i} 1 . A T" for i in range(9)), "CAF\udce9 1 . A T".replace("\udce9", "E"))
+    path.write_bytes(path.read_bytes().replace(b"CAFE", b"CAF\xe9"))
+    found = preflight(path, made, max_length=5)
+    for text in (found.table(), found.problem() or "", json.dumps(found.to_dict())):
+        text.encode("utf-8")
+    assert max(len(line) for line in found.table().splitlines()) < 80
+    assert json.loads(json.dumps(found.to_dict()))["statuses"] == {"NO_CONTIG": 10}
+
+
+# Real files
+
+
+def run(real_data: Path, fasta: str, vcf: str) -> Preflight:
+    return preflight(real_data / vcf, Genome(real_data / fasta), max_length=196_608)
+
+
+def test_1000_genomes_on_hg19(real_data: Path) -> None:
+    found = run(real_data, "hg19/hg19.sparse.fa.gz", "hg19/1000G.chr20_1000001-2000000.vcf.gz")
+    assert (found.n_records, found.n_compared, found.n_agreeing) == (28_998, 28_998, 28_998)
+    assert (found.statuses[Status.SYMBOLIC], found.n_scorable) == (24, 29_120)
+    assert found.contigs == (ContigUse("20", "chr20", 28_998),)
+    assert (found.reference_build, found.vcf_build, found.likely_build) == ("hg19", "hg19", "hg19")
+    assert found.problem() is None
+    text = gzip.decompress((real_data / "hg19/1000G.chr20_1000001-2000000.vcf.gz").read_bytes())
+    assert found.sha256 == hashlib.sha256(text).hexdigest()
+
+
+def test_1000_genomes_on_hg38(real_data: Path) -> None:
+    found = run(real_data, "hg38/hg38.sparse.fa.gz", "hg38/1000G.chr21-22.sites.vcf.gz")
+    assert (found.n_records, found.n_scorable) == (96_711, 273)
+    assert (found.n_agreeing, found.n_compared) == (273, 273)
+    assert found.contig_map == {"22": "chr22"}
+    assert found.problem() is None
+
+
+def test_swapped_alleles(real_data: Path) -> None:
+    found = run(real_data, "hg38/hg38.sparse.fa.gz", "hg38/chr1_eqtl_flip.vcf")
+    assert " 0 % of 8 records" in (found.problem() or "")
+    assert "swapped" in (found.problem() or "")
+    assert run(real_data, "hg38/hg38.sparse.fa.gz", "hg38/chr1_eqtl.vcf").problem() is None
+
+
+def test_wrong_build(real_data: Path) -> None:
+    found = run(real_data, "hg19/hg19.sparse.fa.gz", "hg38/1000G.chr21-22.sites.vcf.gz")
+    assert found.agreement == pytest.approx(0.227, abs=0.001)  # SNVs agree by chance in a quarter to a third
+    assert (found.vcf_build, found.likely_build) == ("hg38", "hg38")
+    assert "its header points to hg38" in (found.problem() or "")
+    other = run(real_data, "hg38/hg38.sparse.fa.gz", "hg19/1000G.chr20_1000001-2000000.vcf.gz")
+    assert "None of the contigs" in (other.problem() or "")
+
+
+def test_preflight_and_scorer_count_the_same(real_data: Path) -> None:
+    genome = Genome(real_data / "hg38/hg38.sparse.fa.gz")
+    path = real_data / "hg38/1000G.chr21-22.sites.vcf.gz"
+    found = preflight(path, genome, max_length=100)
+    records = list(read_variants(path))
+    for contigs in (ContigMap(["21", "22"], genome.contigs), found.contig_map):
+        statuses = [s for row in check_batch(records, genome, contigs, 100) for s in row]
+        names, counts = np.unique([s.name for s in statuses], return_counts=True)
+        assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == found.to_dict()["statuses"]

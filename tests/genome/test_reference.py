@@ -1,0 +1,536 @@
+"""Genome beside a naive reader, pysam and pyfaidx; bad files; many processes; kipoiseq."""
+
+from __future__ import annotations
+
+import gzip
+import multiprocessing
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyfaidx
+import pysam
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genoformer.errors import ContigError, FileFormatError, GenoformerError, MissingFileError
+from genoformer.genome import codes, reference
+from genoformer.genome.reference import Genome
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENOFORMER_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder that cannot be written to (root may write to any, so the writer itself refuses)."""
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    real = reference._written_whole
+
+    def refusing(path: Path) -> Any:
+        if path.parent == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(reference, "_written_whole", refusing)
+    return folder
+
+
+def fasta(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def bgzipped(path: Path, text: str | bytes) -> Path:
+    plain = fasta(path.with_suffix(".txt"), text)
+    pysam.tabix_compress(str(plain), str(path), force=True)
+    return path
+
+
+def naive(sequence: str, start: int, length: int) -> str:
+    """The window by one base at a time."""
+    base = {**dict(zip("ACGTacgt", "ACGTACGT", strict=True)), "U": "T", "u": "T"}
+    return "".join(base.get(sequence[i], "N") if 0 <= i < len(sequence) else "N" for i in range(start, start + length))
+
+
+class Place(NamedTuple):
+    chrom: str
+    start: int
+    end: int
+    strand: str = "."
+
+
+# --- what is read
+
+
+LETTERS = st.text(alphabet="ACGTacgtNnRYKMSWBDHVryUu*-", max_size=90) | st.text(alphabet="ACGT", max_size=90)
+
+
+@st.composite
+def fasta_texts(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
+    names = draw(st.lists(st.sampled_from(["chr1", "2", "X", "scaffold|7", "HLA*1:2"]), min_size=1, unique=True))
+    contigs = {name: draw(LETTERS) for name in names}
+    contigs[names[0]] = contigs[names[0]] or "A"
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    width = draw(st.integers(1, 70))
+    text = draw(st.sampled_from(["", end]))
+    for name, sequence in contigs.items():
+        text += f">{name}{draw(st.sampled_from(['', ' some words', chr(9) + 'x']))}{end}"
+        text += "".join(sequence[i : i + width] + end for i in range(0, len(sequence), width))
+        text += end * draw(st.integers(0, 2))
+    return contigs, (text.rstrip() if draw(st.booleans()) else text).encode()
+
+
+@settings(max_examples=120, deadline=None)
+@given(made=fasta_texts(), windows=st.lists(st.tuples(st.integers(-40, 130), st.integers(0, 120)), max_size=6))
+def test_windows_are_those_of_a_naive_reader(
+    tmp_path_factory: pytest.TempPathFactory, made: tuple[dict[str, str], bytes], windows: list[tuple[int, int]]
+) -> None:
+    contigs, text = made
+    folder = tmp_path_factory.mktemp("fasta")
+    with pytest.MonkeyPatch.context() as patch:
+        for short in (reference.SHORT, 1):  # few and long, or many and short: the two ways of reading
+            patch.setattr(reference, "SHORT", short)
+            for path in (fasta(folder / "a.fa", text), bgzipped(folder / "a.fa.gz", text)):
+                genome = Genome(path)
+                assert genome.contigs == {name: len(sequence) for name, sequence in contigs.items()}
+                assert list(genome.contigs) == list(contigs)
+                for name, sequence in contigs.items():
+                    for start, length in windows:
+                        starts = [start, start + 1, -length, len(sequence), 0]
+                        found = genome.windows(name, starts, length)
+                        assert found.shape == (5, length)
+                        assert found.dtype == np.uint8
+                        assert [codes.decode(row) for row in found] == [naive(sequence, s, length) for s in starts]
+
+
+@settings(max_examples=30, deadline=None)
+@given(sequence=st.text(alphabet="ACGTacgtNRY", min_size=1, max_size=300), width=st.integers(1, 70), data=st.data())
+def test_inside_the_contig_windows_are_those_of_pyfaidx(
+    tmp_path_factory: pytest.TempPathFactory, sequence: str, width: int, data: st.DataObject
+) -> None:
+    lines = "".join(sequence[i : i + width] + "\n" for i in range(0, len(sequence), width))
+    path = fasta(tmp_path_factory.mktemp("fasta") / "a.fa", f">a\n{lines}>b\nAC\n")
+    start = data.draw(st.integers(0, len(sequence) - 1))
+    end = data.draw(st.integers(start + 1, len(sequence)))
+    genome = Genome(path)
+    with pyfaidx.Fasta(str(path)) as other:  # reads the index that we made
+        assert (genome.window("a", start, end - start) == codes.encode(other["a"][start:end].seq)).all()
+
+
+@pytest.mark.parametrize("length", [1, 60, 512, 4095, 4096, 5000, 70_000, 300_000])
+@pytest.mark.parametrize("kind", ["plain", "bgzip"])
+def test_long_and_many_windows_cross_lines_blocks_and_ends(tmp_path: Path, kind: str, length: int) -> None:
+    rng = np.random.default_rng(length)
+    sequence = "".join(rng.choice(list("ACGTacgt"), 200_000)) + "NNRYU" + "".join(rng.choice(list("ACGT"), 10_000))
+    text = ">a\n" + "".join(sequence[i : i + 61] + "\n" for i in range(0, len(sequence), 61)) + ">b\nACGT\n"
+    genome = Genome(fasta(tmp_path / "a.fa", text) if kind == "plain" else bgzipped(tmp_path / "a.fa.gz", text))
+    starts = np.concatenate([rng.integers(-length, len(sequence), 20), [0, len(sequence) - length, 199_990]])
+    padded = codes.encode("N" * length + sequence + "N" * 2 * length)
+    found = genome.windows("a", starts, length)
+    for row, start in zip(found, starts, strict=True):
+        assert (row == padded[start + length : start + 2 * length]).all()
+
+
+def test_every_byte_has_the_code_of_the_table() -> None:
+    for byte in range(256):
+        for company in (b"", b"ACGTacgt", b"acgtNNU"):
+            letters = np.frombuffer(bytes([byte]) + company, dtype=np.uint8)
+            out = np.empty_like(letters)
+            reference._to_codes(letters, out)
+            assert out.tolist() == codes.encode(letters.tobytes()).tolist()
+
+
+def test_windows_far_outside_and_of_no_length(tmp_path: Path) -> None:
+    genome = Genome(fasta(tmp_path / "a.fa", ">a\nACGT\n"))
+    far = [-(10**18), 10**18, np.iinfo(np.int64).max, np.iinfo(np.int64).min]
+    assert (genome.windows("a", far, 3) == codes.N).all()
+    assert genome.windows("a", [1, 2], 0).shape == (2, 0)
+    assert genome.windows("a", [], 7).shape == (0, 7)
+    assert genome.window("a", 1, 2).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(("starts", "length"), [([0.5], 3), (["1"], 3), ([0], -1), (3, 3), ([[1]], 3)])
+def test_windows_refuse_what_is_no_list_of_whole_numbers(tmp_path: Path, starts: Any, length: int) -> None:
+    genome = Genome(fasta(tmp_path / "a.fa", ">a\nACGT\n"))
+    with pytest.raises(ValueError, match="whole-number starts"):
+        genome.windows("a", starts, length)
+
+
+def test_windows_are_the_callers_own(tmp_path: Path) -> None:
+    genome = Genome(fasta(tmp_path / "a.fa", ">a\nACGT\n"))
+    genome.window("a", 0, 4)[:] = 9
+    assert genome.window("a", 0, 4).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        (Place("a", 0, 4), "AACG"),
+        (Place("a", 0, 4, "+"), "AACG"),
+        (Place("a", 0, 4, "-"), "CGTT"),
+        (Place("a", -2, 2), "NNAA"),
+        (Place("a", -2, 2, "-"), "TTNN"),
+        (Place("a", 4, 8), "NTNN"),  # R is N
+        (Place("a", 9, 9), ""),
+    ],
+)
+def test_extract(tmp_path: Path, place: Place, text: str) -> None:
+    assert Genome(fasta(tmp_path / "a.fa", ">a\naaCG\nRt\n")).extract(place) == text
+
+
+def test_extract_refuses_an_interval_that_runs_backwards(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="end lies before"):
+        Genome(fasta(tmp_path / "a.fa", ">a\nACGT\n")).extract(Place("a", 3, 1))
+
+
+def test_contigs_under_other_names(tmp_path: Path) -> None:
+    genome = Genome(fasta(tmp_path / "a.fa", ">chr1\nAC\n>chr20\nGT\n>X\nA\n>chrX\nC\n"))
+    assert genome.resolve("20") == genome.resolve("NC_000020.10") == genome.resolve("chr20") == "chr20"
+    assert "chr20" in genome
+    assert "20" not in genome
+    with pytest.raises(ContigError, match=r"no contig 21 in a\.fa, which has chr1, chr20"):
+        genome.resolve("21")
+    with pytest.raises(ContigError, match="fits more than one"):
+        genome.resolve("NC_000023.10")
+    with pytest.raises(ContigError, match="calls contig 20 chr20"):
+        genome.window("20", 0, 1)
+    with pytest.raises(KeyError, match="no contig 7"):
+        genome.window("7", 0, 1)
+
+
+# --- bad files
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "not FASTA"),
+        (b"ACGT\n", "not FASTA"),
+        (b"@read\nACGT\n+\nIIII\n", "looks like FASTQ"),
+        (b"##fileformat=VCFv4.2\n", "is a VCF"),
+        (b"\x43\x27\x41\x1a\0\0\0\0", "twoBitToFa"),
+        (b">a\n", "holds no sequence"),
+        (b">a\nACGT\nAC\nACGT\n", "line 3: lines of a differ in length"),
+        (b">b\nA\n>a\nACG\nACGT\n", "line 5: lines of a differ in length"),
+        (b">a\nACGT\r\nACGT\nACGT\n", "lines of a differ in length"),
+        (b">a\nACGT\n\nACGT\n", "line 3: lines of a differ in length"),
+        (b">a\n\nACGT\n", "line 2: an empty line inside a contig"),
+        (b">a\nAC GT\nACGT\n", "line 2: a space"),
+        (b">a\nAC\0GT\n", "line 2: a space or control character"),
+        (b">a\rACGT\r", "line 1: lines end in CR alone"),
+        (b">\nACGT\n", "line 1: a > line without a name"),
+        (b">a\nAC\n>b\nAC\n>a x\nGG\n", "line 5: a second contig is named a"),
+        (gzip.compress(b"ACGT\n"), "not FASTA"),
+        (gzip.compress(b">a\n" + bytes(range(65, 91)) * 999)[:-20], "cut short"),
+    ],
+)
+def test_bad_files_are_refused_in_a_sentence(tmp_path: Path, cache: Path, text: bytes, said: str) -> None:
+    path = fasta(tmp_path / "bad.fa", text)
+    with pytest.raises(FileFormatError, match=said) as caught:
+        Genome(path)
+    assert str(path) in str(caught.value)
+    assert [file for file in [*tmp_path.iterdir(), *cache.rglob("*")] if file.is_file()] == [path]
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 5, 8, 13])
+def test_the_index_does_not_depend_on_how_the_file_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr(reference, "INDEX_BYTES", piece)
+    text = ">a some\r\nACGT\r\nACGT\r\nAC\r\n\r\n>b\r\n>c\r\nA"
+    assert Genome(fasta(tmp_path / "a.fa", text)).contigs == {"a": 10, "b": 0, "c": 1}
+    assert (tmp_path / "a.fa.fai").read_text() == "a\t10\t9\t4\t6\nb\t0\t31\t1\t2\nc\t1\t35\t1\t2\n"
+    for bad in (b">a\nACGT\nAC\nACGT\n", b">a\nACGT\n\n\nA\n", b">a\nAC GT\n", b">a\nAC\nACG\n", b">a\nA\n>a\nA\n"):
+        with pytest.raises(FileFormatError, match="line"):
+            Genome(fasta(tmp_path / "bad.fa", bad))
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"no file .*nowhere\.fa"):
+        Genome(tmp_path / "nowhere.fa")
+    with pytest.raises(FileNotFoundError):
+        Genome(tmp_path / "nowhere.fa")
+    with pytest.raises(GenoformerError, match="folder"):
+        Genome(tmp_path)
+
+
+def test_truncated_and_damaged_bgzip(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    whole = bgzipped(tmp_path / "a.fa.gz", ">a\n" + "".join(rng.choice(list("ACGT"), 300_000)) + "\n").read_bytes()
+    for n_cut in (28, 29, 5000, len(whole) - 100):
+        with pytest.raises(FileFormatError, match=r"cut\.fa\.gz is cut short"):
+            Genome(fasta(tmp_path / "cut.fa.gz", whole[:-n_cut]))
+    middle = len(whole) // 2
+    with pytest.raises(FileFormatError, match="damaged at byte"):
+        Genome(fasta(tmp_path / "cut.fa.gz", whole[:middle] + bytes(500) + whole[middle + 500 :]))
+
+
+def test_kind_is_by_content_not_by_suffix(tmp_path: Path) -> None:
+    text = ">a\nACGT\n"
+    assert Genome(fasta(tmp_path / "plain.fa.gz", text)).window("a", 0, 4).tolist() == [0, 1, 2, 3]
+    assert Genome(bgzipped(tmp_path / "packed.fa", text)).window("a", 0, 4).tolist() == [0, 1, 2, 3]
+    assert Genome(fasta(tmp_path / "noname", gzip.compress(text.encode()))).window("a", 0, 4).tolist() == [0, 1, 2, 3]
+
+
+def test_gzip_is_decompressed_once(tmp_path: Path, cache: Path) -> None:
+    path = fasta(tmp_path / "a.fa.gz", gzip.compress(b">a\nACGT\n") + gzip.compress(b">b\nGG\n"))  # two members
+    genome = Genome(path)
+    assert genome.contigs == {"a": 4, "b": 2}
+    assert genome.name == "a.fa.gz"
+    assert "gzipped, not bgzipped" in genome.notes[0]
+    copies = {file: file.stat().st_mtime_ns for file in cache.rglob("*.fa")}
+    assert len(copies) == 1
+    assert Genome(path).windows("b", [-1], 4).tolist() == [[4, 2, 2, 4]]
+    assert {file: file.stat().st_mtime_ns for file in cache.rglob("*.fa")} == copies
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# --- the index
+
+
+def test_the_index_is_that_of_samtools(tmp_path: Path) -> None:
+    text = ">a x\nACGT\nAC\n>b\nACGTACG\n>c\nAC\nG"
+    for path in (fasta(tmp_path / "a.fa", text), bgzipped(tmp_path / "b.fa.gz", text * 1)):
+        Genome(path)
+        ours = Path(f"{path}.fai").read_text()
+        pysam.faidx(str(path), "--fai-idx", str(tmp_path / "other.fai"), "--gzi-idx", str(tmp_path / "other.gzi"))
+        assert ours == (tmp_path / "other.fai").read_text()
+        if path.suffix == ".gz":
+            assert Path(f"{path}.gzi").read_bytes() == (tmp_path / "other.gzi").read_bytes()
+        with pysam.FastaFile(str(path)) as other:
+            assert other.fetch("b", 2, 5) == "GTA"
+
+
+def test_read_only_folder(locked: Path, cache: Path) -> None:
+    for path in (fasta(locked / "a.fa", ">a\nACGT\n"), bgzipped(locked / "b.fa.gz", ">a\nACGT\n")):
+        genome = Genome(path)
+        assert genome.window("a", 0, 4).tolist() == [0, 1, 2, 3]
+        assert "cannot be written to: its index is in" in genome.notes[0]
+        assert Genome(path).notes == []  # found in the cache
+    assert sorted(file.suffix for file in locked.iterdir()) == [".fa", ".gz", ".txt"]
+    assert sorted(file.name for file in cache.rglob("*") if file.is_file()) == [
+        "a.fa.fai",
+        "b.fa.gz.fai",
+        "b.fa.gz.gzi",
+    ]
+    os.utime(locked / "a.fa", ns=(1, 1))
+    assert len(Genome(locked / "a.fa").notes) == 1  # another version of the file
+
+
+def test_nowhere_to_write(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = fasta(locked / "a.fa", ">a\nACGT\n")
+    monkeypatch.setenv("GENOFORMER_CACHE", str(path / "not" / "a" / "folder"))
+    genome = Genome(path)
+    assert genome.window("a", 0, 4).tolist() == [0, 1, 2, 3]
+    assert "kept nowhere" in genome.notes[0]
+    packed = fasta(locked / "b.fa.gz", gzip.compress(b">a\nACGT\n"))
+    with pytest.raises(FileFormatError, match=r"cannot be decompressed .* Compress it with bgzip"):
+        Genome(packed)
+
+
+@pytest.mark.parametrize(
+    "fai",
+    [
+        "",
+        "rubbish",
+        "a\t10\t3\t4\n",
+        "a\t4\t3\t4\tx\n",
+        "a\t400\t3\t4\t5\n",  # ends beyond the file
+        "a\t4\t3\t4\t5\n",  # ends too early
+        "a\t4\t3\t0\t0\n",
+        "a\t4\t2\t4\t5\n",  # begins elsewhere
+        "b\t4\t3\t4\t5\n",  # another name
+        "a\t-4\t3\t4\t5\n",
+    ],
+)
+def test_an_index_that_does_not_fit_is_made_again(tmp_path: Path, fai: str) -> None:
+    for path in (fasta(tmp_path / "a.fa", ">a\nACGT\nAC\n"), bgzipped(tmp_path / "b.fa.gz", ">a\nACGT\nAC\n")):
+        index = Path(f"{path}.fai")
+        index.write_text(fai)
+        genome = Genome(path)
+        assert genome.notes == [f"{index.name} does not fit {path.name}: the index was made again."]
+        assert genome.window("a", 0, 6).tolist() == [0, 1, 2, 3, 0, 1]
+        assert index.read_text() == "a\t6\t3\t4\t5\n"
+        assert Genome(path).notes == []
+
+
+@pytest.mark.parametrize("gzi", [b"", b"\1", bytes(8 * 3), b"\1" + bytes(7) + b"\7" + bytes(15)])
+def test_a_block_index_that_does_not_fit_is_made_again(tmp_path: Path, gzi: bytes) -> None:
+    path = bgzipped(tmp_path / "b.fa.gz", ">a\n" + "ACGT" * 50_000 + "\n")
+    Genome(path)
+    right = Path(f"{path}.gzi").read_bytes()
+    Path(f"{path}.gzi").write_bytes(gzi)
+    genome = Genome(path)
+    assert len(genome.notes) == 1
+    assert genome.window("a", 199_998, 4).tolist() == [2, 3, 4, 4]
+    assert Path(f"{path}.gzi").read_bytes() == right
+
+
+def test_an_index_older_than_the_fasta_is_made_again(tmp_path: Path) -> None:
+    path = fasta(tmp_path / "a.fa", ">a\nACGT\n")
+    Genome(path)
+    os.utime(f"{path}.fai", ns=(10**9, 10**9))
+    assert Genome(path).notes == ["a.fa.fai is older than a.fa: the index was made again."]
+    assert Genome(path).notes == []
+
+
+def test_a_fasta_that_changes_after_opening_is_refused(tmp_path: Path) -> None:
+    path = fasta(tmp_path / "a.fa", ">a\nACGT\n")
+    genome = Genome(path)
+    fasta(path, ">a\nACGTACGT\n")
+    with pytest.raises(FileFormatError, match="changed since"):
+        genome.window("a", 0, 1)
+
+
+# --- processes and threads
+
+
+def read_some(genome: Genome, n: int) -> bytes:
+    starts = np.random.default_rng(n).integers(-100, 50_000, 40)
+    return genome.windows("a", starts, 700).tobytes() + genome.window("a", 10, 9000).tobytes()
+
+
+def send_some(genome: Genome, n: int, pipe: Any) -> None:
+    pipe.send_bytes(read_some(genome, n))
+    pipe.close()
+
+
+@pytest.fixture(params=["plain", "bgzip"])
+def big(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    bases = np.random.default_rng(0).choice(np.frombuffer(b"ACGTacgtN", dtype=np.uint8), 150_000).tobytes()
+    text = b">a\n" + b"".join(bases[i : i + 60] + b"\n" for i in range(0, len(bases), 60))
+    return fasta(tmp_path / "a.fa", text) if request.param == "plain" else bgzipped(tmp_path / "a.fa.gz", text)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_four_workers_read_the_same(big: Path, method: str) -> None:
+    genome = Genome(big)
+    expected = [read_some(genome, n) for n in range(4)]  # the parent's handle is open when the children start
+    context = multiprocessing.get_context(method)
+    workers = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer Pythons warn of fork beside other libraries' threads
+        for n in range(4):
+            here, there = context.Pipe(duplex=False)
+            worker = context.Process(target=send_some, args=(genome, n, there))
+            worker.start()
+            there.close()
+            workers.append((worker, here))
+    found = [pipe.recv_bytes() for _, pipe in workers]
+    for worker, pipe in workers:
+        worker.join()
+        pipe.close()
+    assert found == expected
+
+
+def test_threads_share_a_genome(big: Path) -> None:
+    expected = [read_some(Genome(big), n) for n in range(8)]
+    genome = Genome(big)
+    found: dict[int, bytes] = {}
+    threads = [threading.Thread(target=lambda n=n: found.update({n: read_some(genome, n)})) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [found[n] for n in range(8)] == expected
+
+
+def test_pickled_and_closed_genomes_read_on(big: Path) -> None:
+    genome = Genome(big)
+    expected = read_some(genome, 1)
+    small = pickle.dumps(genome)
+    assert len(small) < 3000
+    assert read_some(pickle.loads(small), 1) == expected
+    with genome as same:
+        assert same is genome
+    assert read_some(genome, 1) == expected
+
+
+def test_processes_that_race_for_the_index_all_read_right(big: Path) -> None:
+    expected = read_some(Genome(big), 3)
+    for index in big.parent.glob("*.fai"):
+        index.unlink()
+    script = (
+        "import sys, hashlib, numpy as np; from genoformer.genome.reference import Genome\n"
+        "sys.stdin.readline(); g = Genome(sys.argv[1])\n"
+        "s = np.random.default_rng(3).integers(-100, 50_000, 40)\n"
+        "sys.stdout.buffer.write(g.windows('a', s, 700).tobytes() + g.window('a', 10, 9000).tobytes())"
+    )
+    command = [sys.executable, "-c", script, str(big)]
+    runners = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(4)]
+    for runner in runners:
+        assert runner.stdin is not None
+        runner.stdin.write(b"\n")
+        runner.stdin.flush()
+    assert [runner.communicate()[0] for runner in runners] == [expected] * 4
+    assert not list(big.parent.glob(".*"))  # no parts left behind
+    assert Genome(big).notes == []
+
+
+# --- others
+
+
+def test_plugs_into_kipoiseq(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its dependencies' deprecations
+        from kipoiseq import Interval, Variant
+        from kipoiseq.extractors import FastaStringExtractor, VariantSeqExtractor
+
+        path = fasta(tmp_path / "a.fa", ">chr1\nAACCGGTTAC\nGTNNacgtAC\n")
+        genome = Genome(path)
+        theirs = FastaStringExtractor(str(path), use_strand=True, force_upper=True)
+        for strand in "+-.":
+            place = Interval("chr1", 3, 17, strand=strand)
+            assert genome.extract(place) == theirs.extract(place)
+            assert len(genome.extract(place)) == place.width()
+        variants = [Variant("chr1", 5, "G", "T"), Variant("chr1", 8, "TA", "T"), Variant("chr1", 11, "G", "GCC")]
+        ours = VariantSeqExtractor(reference_sequence=genome)
+        reference_extractor = VariantSeqExtractor(reference_sequence=theirs)
+        for anchor in (2, 7, 14):
+            for fixed_len in (True, False):
+                place = Interval("chr1", 2, 14)
+                found = ours.extract(place, variants, anchor, fixed_len=fixed_len)
+                assert found == reference_extractor.extract(place, variants, anchor, fixed_len=fixed_len)
+        assert ours.extract(Interval("chr1", 3, 7), variants[:1], 3) == "CTGT"  # AAC CGGT: the first G, at 5, is T
+        theirs.close()
+
+
+@pytest.mark.parametrize(("build", "chrom", "middle"), [("hg19", "chr20", 1_500_000), ("hg38", "chr22", 32_150_000)])
+def test_real_windows_are_those_of_pysam(real_data: Path, build: str, chrom: str, middle: int) -> None:
+    path = real_data / build / f"{build}.sparse.fa.gz"
+    genome = Genome(path)
+    assert genome.notes == []
+    rng = np.random.default_rng(0)
+    with pysam.FastaFile(str(path)) as other:
+        assert genome.contigs == dict(zip(other.references, other.lengths, strict=True))
+        for length in (64, 512, 196_608):
+            starts = np.sort(rng.integers(middle - 300_000, middle + 300_000, 20))
+            for row, start in zip(genome.windows(chrom, starts, length), starts.tolist(), strict=True):
+                assert (row == codes.encode(other.fetch(chrom, start, start + length))).all()
+        end = genome.contigs[chrom]
+        assert (genome.window(chrom, end - 50, 100)[50:] == codes.N).all()
+
+
+def test_real_gzip_genome(real_data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ecoli.fna.gz"
+    shutil.copyfile(real_data / "genomes" / "ecoli_K12.fna.gz", path)
+    genome = Genome(path)
+    assert genome.contigs == {"NC_000913.3": 4_641_652}
+    assert codes.decode(genome.window("NC_000913.3", 0, 20)) == "AGCTTTTCATTCTGACTGCA"  # where its sequence begins
