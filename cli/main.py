@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -18,9 +19,12 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except click.ClickException:
             raise
-        except BrokenPipeError:
-            sys.stderr.close()
+        except BrokenPipeError:  # the reader of our output, such as head, has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted; what is finished is kept, and the same command goes on from there.", err=True)
+            sys.exit(130)
         except Exception as error:
             refuse(error, debug=ctx.params.get("debug", False))
 

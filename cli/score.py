@@ -43,7 +43,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
 @click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
-@click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, print it, and stop; no model is needed.")
+@click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; takes no model.")
 @click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
               "--preflight, else on stderr.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")

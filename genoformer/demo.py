@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -84,12 +85,12 @@ def read_cases(scored: Path) -> list[Case]:
                 if value[i % len(value)] != ".":
                     bits = info.get("BITS", ".").split(",")[i]
                     number = 0.0 if bits == "." else float(bits)
-                    breaking = info["TRUTH"].split(",")[0] == "MOTIF_BREAKING"
+                    breaking = info["TRUTH"].split(",")[i] == "MOTIF_BREAKING"
                     cases.append(Case(record.chrom, record.pos, breaking, is_snv, number, float(value[i])))
     return cases
 
 
-def posterior_along(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> NDArray[np.float32]:
+def posterior_along(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> NDArray[np.float64]:
     """log2 P(A, C, G, T) of each base of [start, end) given all others, mean of both strands, [end - start, 4]."""
     from genoformer.genome.codes import reverse_complement
 
@@ -99,7 +100,7 @@ def posterior_along(model: Encoder, genome: Genome, chrom: str, start: int, end:
     at = np.full(len(windows), centre)
     forward = inference.posteriors(model, windows, at)
     backward = inference.posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
-    mean = (forward + backward) / 2
+    mean = ((forward + backward) / 2).astype(np.float64)
     return mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True)
 
 
@@ -135,13 +136,11 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
 
 def _longest_broken(breaking: list[Case], motifs: Path) -> tuple[str, int, int, str]:
     """The longest planted instance that one of the variants breaks: (chrom, start, end, motif)."""
-    import pandas as pd
-
-    table = pd.read_csv(motifs, sep="\t", header=None, comment="#").iloc[:, :4]
-    table.columns = pd.Index(["chrom", "start", "end", "name"])
+    with gzip.open(motifs, "rt") as file:
+        rows = [line.split("\t")[:4] for line in file if not line.startswith("#")]
+    planted = [(chrom, int(start), int(end), name) for chrom, start, end, name in rows]
     broken = {(case.chrom, case.pos - 1) for case in breaking}
-    table["length"] = table["end"] - table["start"]
-    for row in table.sort_values(["length", "chrom", "start"], ascending=[False, True, True]).itertuples(index=False):
-        if any((row.chrom, base) in broken for base in range(int(row.start), int(row.end))):
-            return str(row.chrom), int(row.start), int(row.end), str(row.name)
+    for chrom, start, end, name in sorted(planted, key=lambda row: (row[1] - row[2], row)):
+        if any((chrom, base) in broken for base in range(start, end)):
+            return chrom, start, end, name
     raise ValueError("no variant lies in a planted instance")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,11 +52,12 @@ def roc(ax: Axes, truth: ArrayLike, score: ArrayLike, *, label: str) -> Axes:
     return plain(ax)
 
 
-def two_histograms(ax: Axes, groups: dict[str, ArrayLike], *, xlabel: str, bins: int = 40) -> Axes:
+def two_histograms(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, bins: int = 40) -> Axes:
     """Shares of two groups over common bins; each label carries its n."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
     everything = np.concatenate(list(arrays.values()))
-    edges = np.linspace(*np.quantile(everything, [0.001, 0.999]), bins)
+    low, high = np.quantile(everything, [0.001, 0.999])
+    edges = np.linspace(low, high, bins).tolist()
     for (name, values), colour in zip(arrays.items(), (ORANGE, BLUE), strict=True):
         weights = np.full(len(values), 1 / len(values))
         ax.hist(np.clip(values, edges[0], edges[-1]), edges, weights=weights, color=colour, alpha=0.55,
