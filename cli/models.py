@@ -12,7 +12,11 @@ def models() -> None:
 
 @models.command("list")
 def list_models() -> None:
-    """The models that ship with genoformer."""
+    """The models that ship with genoformer.
+
+    \b
+    genoformer models list
+    """
     from genoformer.models.checkpoint import shipped
 
     for name, folder in shipped().items():

@@ -112,7 +112,7 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     from genoformer.genome.vcf import spooled
 
     with spooled(vcf) as path:
-        found = preflight(path, genome, max_length=options["context"] or 500, region=options["region"])
+        found = preflight(path, genome, max_length=options["context"] or 500, region=options["region"], name=vcf)
     click.echo(json.dumps(found.to_dict()) if options["as_json"] else found.table())
     problem = found.problem()
     if problem and not options["force"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,58 @@ def real_data() -> Path:
     if folder is None:
         pytest.skip("real data not found: set GENOFORMER_TEST_DATA to the folder that holds hg19/, hg38/ ...")
     return folder
+
+
+COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder of 3-mers, one layer 8 wide, with random weights; windows of 32 bases, so alleles of up to 22."""
+    import torch
+
+    from genoformer.models import checkpoint
+    from genoformer.models.encoder import Encoder, EncoderConfig
+    from genoformer.tokenizers import KmerTokenizer
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Encoder(
+            EncoderConfig(
+                n_vocab=69, width=8, n_layers=1, n_heads=2, hidden=16, max_tokens=64, context_length=32,
+                init_std=0.3,  # large enough for every score to differ from 0
+            )
+        )  # fmt: skip
+    model.tokenizer = KmerTokenizer(3)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    checkpoint.save(model, folder)
+    return folder
+
+
+@pytest.fixture
+def make_fasta(tmp_path: Path) -> Callable[..., Path]:
+    """make_fasta(chr1="ACGT...", chr2=...) writes genome.fa, or another `name`, in lines of `width` bases."""
+
+    def make(name: str = "genome.fa", *, width: int = 60, newline: str = "\n", **contigs: str) -> Path:
+        lines = []
+        for contig, bases in contigs.items():
+            lines += [f">{contig}", *(bases[i : i + width] for i in range(0, len(bases), width))]
+        path = tmp_path / name
+        path.write_bytes("".join(line + newline for line in lines).encode())
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_vcf(tmp_path: Path) -> Callable[..., Path]:
+    """make_vcf("chr1 5 . A T", ...) writes in.vcf: columns between blanks, "." for those left out up to INFO."""
+
+    def make(*rows: str, name: str = "in.vcf", header: tuple[str, ...] = (), columns: str = COLUMNS) -> Path:
+        lines = ["##fileformat=VCFv4.2", *header, columns]
+        lines += ["\t".join([*row.split(), *["."] * (8 - len(row.split()))]) for row in rows]
+        path = tmp_path / name
+        path.write_text("".join(line + "\n" for line in lines))
+        return path
+
+    return make

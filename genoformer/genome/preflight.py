@@ -169,12 +169,14 @@ def preflight(
     *,
     max_length: int,
     region: str | Region | None = None,
+    name: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Preflight:
     """Reads a VCF once and compares it with the reference; nothing is refused here but a malformed file.
 
     Parameters: max_length, the longest REF or ALT that can be scored, in bases; region, counts only records whose REF
-    overlaps it; progress, called with the number of records read so far.
+    overlaps it; name, what messages call the VCF where `vcf` is a copy of it; progress, called with the number of
+    records read so far.
     Raises: FileFormatError.
     """
     region = parse_region(region) if isinstance(region, str) else region
@@ -183,7 +185,7 @@ def preflight(
     n_statuses: Counter[tuple[Status, ...]] = Counter()
     n_states = [0] * len(RefState)
     n_records = n_alts = n_swapped = 0
-    with open_vcf(vcf, fingerprint=True) as file:
+    with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name
         records = overlapping(file, region)

@@ -64,7 +64,7 @@ class VariantFile:
     in the #CHROM line. format: "vcf", "gzip", "bgzip" or "bcf". notes: what was unusual, in sentences.
     """
 
-    def __init__(self, path: str | Path, *, fingerprint: bool = False) -> None:
+    def __init__(self, path: str | Path, *, fingerprint: bool = False, name: str | Path | None = None) -> None:
         self._closing = ExitStack()
         self._hash = hashlib.sha256() if fingerprint else None
         self._sha256: str | None = None
@@ -73,7 +73,7 @@ class VariantFile:
         self.notes: list[str] = []
         try:
             self.path = self._closing.enter_context(spooled(path))
-            self.name = "standard input" if str(path) == "-" else str(path)
+            self.name = "standard input" if str(name or path) == "-" else str(name or path)
             self.format, chunks = self._sniff()
             self._blocks = self._split(chunks)
             self._read_header()
@@ -287,16 +287,17 @@ class VariantFile:
         raise FileFormatError(f"{self.name}, line {number}: {found}")
 
 
-def open_vcf(path: str | Path, *, fingerprint: bool = False) -> VariantFile:
+def open_vcf(path: str | Path, *, fingerprint: bool = False, name: str | Path | None = None) -> VariantFile:
     """Opens a VCF or BCF (plain, gzip, bgzip; "-" and named pipes are first copied to a temporary file).
 
-    fingerprint: compute `.sha256` of the decompressed text on the way.
+    fingerprint: compute `.sha256` of the decompressed text on the way. name: what messages call the file, where `path`
+    is a copy of it ("-" for standard input).
     Raises FileFormatError, also while iterating, with the path, what was found, and the 1-based line number.
 
     >>> with open_vcf("variants.vcf.gz") as file:               # doctest: +SKIP
     ...     n_snvs = sum(len(record.ref) == 1 for record in file)
     """
-    return VariantFile(path, fingerprint=fingerprint)
+    return VariantFile(path, fingerprint=fingerprint, name=name)
 
 
 def read_variants(path: str | Path) -> Iterator[Record]:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -53,18 +54,20 @@ class PartFolder:
             Path(tempfile.mkdtemp(prefix="genoformer-")) if output is None
             else output.with_name(f".{output.name}.parts")
         )  # fmt: skip
-        self.path.mkdir(exist_ok=True)
-        self.n_found = 0
+        try:
+            self.path.mkdir(exist_ok=True)
+        except FileExistsError as error:
+            raise JobError(f"{self.path} is not a folder, but finished parts are to lie there; remove it.") from error
+        self.n_found = len(list(self.path.glob("*.npz")))
         ticket = self.path / "job.json"
-        if ticket.is_file():
-            before = json.loads(ticket.read_text())
+        if ticket.is_file() or self.n_found:
+            before = _read(ticket)
             changed = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
             if changed:
                 raise JobError(
                     f"{self.path} holds unfinished work with another {', '.join(changed)}; "
                     "repeat that run to finish it, or remove the folder to begin anew."
                 )
-            self.n_found = len(list(self.path.glob("*.npz")))
         else:
             _put(ticket, json.dumps(job, indent=1).encode())
 
@@ -72,10 +75,11 @@ class PartFolder:
         return self.path / f"{i:08d}.npz"
 
     def get(self, i: int) -> Scored | None:
+        """The part, or None where it is not there or torn, as a full disk or a power cut may leave it."""
         try:
             with np.load(self._name(i), allow_pickle=False) as arrays:
                 return Scored(arrays["statuses"], arrays["values"])
-        except FileNotFoundError:
+        except (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
             return None
 
     def put(self, i: int, scored: Scored) -> None:
@@ -85,6 +89,7 @@ class PartFolder:
                 np.savez(file, **scored._asdict())
                 file.flush()
                 os.fsync(file.fileno())
+            self.n_found -= self._name(i).exists()  # it was torn
             Path(temporary).replace(self._name(i))
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -109,6 +114,16 @@ def chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
     """Records in lists of PART_RECORDS; the cut does not depend on anything else."""
     while chunk := list(islice(records, PART_RECORDS)):
         yield chunk
+
+
+def _read(ticket: Path) -> dict[str, str]:
+    try:
+        job = json.loads(ticket.read_text())
+        if isinstance(job, dict):
+            return job
+    except (OSError, ValueError):
+        pass
+    raise JobError(f"{ticket.parent} does not say whose unfinished work it holds; remove the folder to begin anew.")
 
 
 def _put(path: Path, content: bytes) -> None:

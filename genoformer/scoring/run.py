@@ -79,7 +79,7 @@ def score_variants(
         reader = Reader(ready, genome, context, both_strands=both_strands, batch_size=batch_size)
         reader.require({score.evidence for score in scores})
         found = preflight(
-            vcf, genome, max_length=reader.longest_allele, region=wanted,
+            vcf, genome, max_length=reader.longest_allele, region=wanted, name=variants,
             progress=lambda n: tell(Progress("preflight", n, None)),
         )  # fmt: skip
         if on_preflight:

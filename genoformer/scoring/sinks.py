@@ -7,13 +7,13 @@ import io
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
 from genoformer.scoring.scores import Floats, Score
@@ -21,6 +21,10 @@ from genoformer.scoring.scores import Floats, Score
 STATUS_KEY = "GF_STATUS"
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
 _TABIX_LONGEST = 1 << 29  # a .tbi index ends there; longer contigs take a .csi
+
+
+class WriteError(GenoformerError, OSError):
+    """The output could not be written whole."""
 
 
 class Provenance(NamedTuple):
@@ -49,6 +53,8 @@ class Sink(ABC):
         self.notes: list[str] = []
         if self.path is not None and not self.path.parent.is_dir():
             raise ConfigError(f"the folder {self.path.parent} does not exist; create it, or write elsewhere with -o.")
+        if self.path is not None and self.path.is_dir():
+            raise ConfigError(f"{self.path} is a folder, not a file; remove it, or write elsewhere with -o.")
 
     @property
     def temporary(self) -> Path:
@@ -82,9 +88,7 @@ class TextSink(Sink):
         if self.path is None:
             self.file: Any = sys.stdout.buffer
         elif self.bgzip:
-            import pysam
-
-            self.file = pysam.BGZFile(str(self.temporary), "wb", None)
+            self.file = _Bgzip(self.temporary)
         elif self.path.suffix == ".gz":
             raw: BinaryIO = self.temporary.open("wb")
             self.file = io.BufferedWriter(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
@@ -92,7 +96,11 @@ class TextSink(Sink):
         else:
             self.file = self.temporary.open("wb")
         self.lines: list[str] = []
-        self._say(self._head(header))
+        try:
+            self._say(self._head(header))
+        except BaseException:
+            self.close(complete=False)
+            raise
 
     @abstractmethod
     def _head(self, header: Header) -> Iterable[str]: ...
@@ -124,6 +132,35 @@ class TextSink(Sink):
             self._finish(complete=complete)
 
 
+class _Bgzip:
+    """pysam's BGZFile, which does not say why a write failed."""
+
+    def __init__(self, path: Path) -> None:
+        import pysam
+
+        self.path, self.file = path, pysam.BGZFile(str(path), "wb", None)
+
+    def write(self, data: bytes) -> None:
+        self._do(lambda: self.file.write(data))
+
+    def close(self) -> None:
+        self._do(self.file.close)
+
+    def _do(self, action: Callable[[], object]) -> None:
+        import pysam
+
+        verbosity = pysam.set_verbosity(0)  # htslib would print about it too
+        try:
+            action()
+        except OSError as error:
+            raise WriteError(
+                f"{self.path} cannot be written ({error}); is the disk full? "
+                "Make room and run the same command again: it goes on from there."
+            ) from error
+        finally:
+            pysam.set_verbosity(verbosity)
+
+
 class VCFSink(TextSink):
     """VCF: scores in INFO with Number=A, the reason for what is missing in GF_STATUS; .vcf.gz is bgzip with an index."""
 
@@ -134,7 +171,7 @@ class VCFSink(TextSink):
     def _head(self, header: Header) -> Iterable[str]:
         self.keys = [score.key for score in header.scores]
         self.stale = tuple(f"{key}=" for key in (*self.keys, STATUS_KEY))
-        self.sorted, self.last, self.seen = True, ("", 0), set[str]()
+        self.sorted, self.last, self.seen, self.furthest = True, ("", 0), set[str](), 0
         ours = tuple(f"##INFO=<ID={key}," for key in (*self.keys, STATUS_KEY))
         yield from (line for line in header.lines[:-1] if not line.startswith((*ours, "##genoformer_")))
         known = {line[13:].split(",")[0].rstrip(">") for line in header.lines if line.startswith("##contig=<ID=")}
@@ -179,23 +216,38 @@ class VCFSink(TextSink):
         elif place[1] < self.last[1]:
             self.sorted = False
         self.last = place
+        self.furthest = max(self.furthest, record.pos + len(record.ref))
 
     def _finish(self, *, complete: bool) -> None:
-        if complete and self.bgzip:
-            self._index()
+        index = self._index() if complete and self.bgzip else None
+        if complete and self.bgzip:  # one of an earlier output would not fit
+            for suffix in (".tbi", ".csi"):
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         super()._finish(complete=complete)
+        if index is not None:
+            index.replace(f"{self.path}{index.suffix}")
 
-    def _index(self) -> None:
+    def _index(self) -> Path | None:
         assert self.path is not None
         if not self.sorted:
             self.notes.append(f"{self.path.name} has no index, because the input is not sorted (bcftools sort).")
-            return
+            return None
         import pysam
 
-        long = max(self.header.contigs.values(), default=0) > _TABIX_LONGEST
-        suffix = ".csi" if long else ".tbi"
-        pysam.tabix_index(str(self.temporary), preset="vcf", force=True, csi=long, keep_original=True)
-        Path(f"{self.temporary}{suffix}").replace(f"{self.path}{suffix}")
+        long = max([self.furthest, *self.header.contigs.values()]) > _TABIX_LONGEST
+        index = Path(f"{self.temporary}{'.csi' if long else '.tbi'}")
+        verbosity = pysam.set_verbosity(0)  # htslib would print what the note says
+        try:
+            pysam.tabix_index(str(self.temporary), preset="vcf", force=True, csi=long, keep_original=True)
+        except OSError:
+            index.unlink(missing_ok=True)
+            self.notes.append(
+                f"{self.path.name} has no index, because tabix cannot make one; is a POS or END far beyond its contig?"
+            )
+            return None
+        finally:
+            pysam.set_verbosity(verbosity)
+        return index
 
 
 class TSVSink(TextSink):
@@ -225,23 +277,22 @@ class ParquetSink(Sink):
         if self.path is None:
             raise ConfigError("Parquet cannot be written to standard output; name a file with -o.")
         self.scores = [score.name for score in header.scores]
-        self.names = header.lines[-1].split("\t")[8:]
+        self.names = list(map(_utf8, header.lines[-1].split("\t")[8:]))
         text = [(name, pa.string()) for name in _COLUMNS if name != "pos"]
         text.insert(1, ("pos", pa.int64()))
         columns = [*text, ("status", pa.string()), *((name, pa.float32()) for name in self.scores)]
         made = header.provenance._asdict()
         self.schema = pa.schema([*columns, *((name, pa.string()) for name in self.names)]).with_metadata(
-            {f"genoformer_{key}": value for key, value in made.items()}
+            {f"genoformer_{key}": _utf8(value) for key, value in made.items()}
         )
         self.writer = pq.ParquetWriter(str(self.temporary), self.schema, compression="zstd")
         self.rows: list[tuple[Any, ...]] = []
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats) -> None:
-        fixed, rest = _columns(record)
-        clean: list[Any] = [field.encode(ENCODING, ERRORS).decode(ENCODING, "replace") for field in fixed]
+        fixed, rest = (list(map(_utf8, fields)) for fields in _columns(record))
         for alt, status, row in zip(record.alts or (".",), statuses, values.tolist(), strict=True):
             scores = (None if math.isnan(value) else value for value in row)
-            self.rows.append((clean[0], record.pos, *clean[2:4], alt, *clean[5:], status.value, *scores, *rest))
+            self.rows.append((fixed[0], record.pos, *fixed[2:4], _utf8(alt), *fixed[5:], status.value, *scores, *rest))
         if len(self.rows) >= self._ROWS:
             self._flush()
 
@@ -269,6 +320,11 @@ class ParquetSink(Sink):
 def number(value: float) -> str:
     """Five significant digits; "." for NaN."""
     return "." if value != value else f"{value + 0.0:.5g}"
+
+
+def _utf8(text: str) -> str:
+    """Text as Parquet wants it; bytes that are not UTF-8 become U+FFFD."""
+    return text.encode(ENCODING, ERRORS).decode(ENCODING, "replace")
 
 
 def _columns(record: Record) -> tuple[list[str], list[str]]:

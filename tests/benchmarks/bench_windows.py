@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import statistics
-import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import Row, data_folder, faster, script, seconds
 
 CONTIGS = {"chr1": (0, 1_000_000), "chr20": (1_000_000, 2_000_000)}
 N_LONG, LONG = 16, 196_608  # Enformer's and Borzoi's scale
@@ -23,30 +19,7 @@ N_ROUNDS = 5
 KIPOISEQ = "kipoiseq FastaStringExtractor + one_hot_dna"
 
 
-def data_folder() -> Path:
-    named = os.environ.get("GENOFORMER_TEST_DATA")
-    return Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-def seconds(tasks: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median of each; the rounds alternate, so that what else runs on the machine slows all of them alike.
-
-    In each round a task runs twice and the second time counts: as in a loop over batches, its memory is already there.
-    """
-    taken: dict[str, list[float]] = {name: [] for name in tasks}
-    gc.disable()
-    for _ in range(N_ROUNDS):
-        for name, task in tasks.items():
-            task()
-            begin = time.perf_counter()
-            task()
-            taken[name].append(time.perf_counter() - begin)
-    gc.enable()
-    return {name: statistics.median(values) for name, values in taken.items()}
-
-
-def main() -> list[str]:
-    """Markdown table rows: | what | ours | peer | ratio |."""
+def main() -> list[Row]:
     import pysam
 
     from genoformer.genome.reference import Genome
@@ -98,19 +71,15 @@ def main() -> list[str]:
                     }
                     if path == plain:
                         tasks[KIPOISEQ] = partial(kipoi_peer, few)
-                    taken = seconds(tasks)
+                    taken = seconds(tasks, N_ROUNDS)
                     n_bases = {name: length * len(few if name == KIPOISEQ else at) for name in tasks}
                     speed = {name: n_bases[name] / value / 1e6 for name, value in taken.items()}
-                    for name, value in list(speed.items())[1:]:
-                        rows.append(
-                            f"| {length:,} bp windows {where}, {kind} FASTA, Mb/s | {speed['ours']:,.0f} codes "
-                            f"| {value:,.0f} ({name}) | {speed['ours'] / value:.1f}x |"
-                        )
+                    what = f"{length:,} bp windows {where} as codes, {kind} FASTA"
+                    rows += [faster(what, name, speed["ours"], speed[name], unit="Mb/s") for name in list(speed)[1:]]
                 fasta.close()
                 strings.close()
-    print("\n".join(rows))
     return rows
 
 
 if __name__ == "__main__":
-    sys.exit(0 if main() else 1)
+    script(main)

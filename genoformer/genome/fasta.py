@@ -1,0 +1,456 @@
+"""The bytes of a FASTA file: plain, bgzipped or gzipped -> index (.fai, .gzi), made where it is missing -> any piece of it."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import mmap
+import os
+import shutil
+import struct
+import uuid
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import FileFormatError, MissingFileError
+
+N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
+INDEX_BYTES = 1 << 22  # read at a time while the index is made
+
+_Places = list[tuple[int, int]]  # of each block of a bgzipped file: where it begins in the file, and in the text
+_Found = TypeVar("_Found")
+_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+
+
+class Contig(NamedTuple):
+    """A row of a .fai: bases, where in the (inflated) file they begin, bases in a line, bytes in a line."""
+
+    length: int
+    offset: int
+    line_bases: int
+    line_width: int
+
+    def place(self, base: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in the (inflated) file bases lie."""
+        line, column = np.divmod(base, self.line_bases)
+        return line * self.line_width + column + self.offset
+
+
+Index = dict[str, Contig]  # in the order of the file
+
+
+class Fasta:
+    """A FASTA file with its index. Nothing is held open until `opened`; each process opens the file for itself.
+
+    Attributes: index (name -> Contig, in the order of the file), notes (sentences on what was done besides opening it).
+
+    Raises: FileFormatError if the file is missing, empty, truncated, or not FASTA.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.notes: list[str] = []
+        kind = _kind(path)
+        self._path = _decompressed(path, self.notes) if kind == "gzip" else path  # where the bases are read from
+        self._size = self._path.stat().st_size
+        self.index, self._places = _indexed(self._path, kind == "bgzip", self.notes)
+        self._source: Source | None = None
+        self._pid = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_source": None, "_pid": 0}
+
+    def opened(self) -> Source:
+        """The file, opened by this process."""
+        source = self._source
+        if source is None or self._pid != os.getpid():
+            if not self._path.is_file() or self._path.stat().st_size != self._size:
+                raise FileFormatError(f"{self._path} changed since it was opened. Open it again.")
+            source = _source(self._path, self._places)
+            self._source, self._pid = source, os.getpid()
+        return source
+
+    def close(self) -> None:
+        """Let go of the file; `opened` opens it again."""
+        self._source = None
+
+
+# --- bytes of the file, plain or bgzipped; both without a file position, so that threads cannot disturb each other
+
+
+class Plain:
+    def __init__(self, path: Path) -> None:
+        self._map = _mapped(path)
+        self._letters = np.frombuffer(self._map, dtype=np.uint8)
+        self.size = len(self._map)
+
+    def read(self, begin: int, end: int) -> bytes:
+        return self._map[begin:end]
+
+    def letters(self, begin: int, end: int) -> NDArray[np.uint8]:
+        return self._letters[begin:end]
+
+
+class Blocks:
+    """The blocks of a bgzipped file, the last used ones kept inflated: sorted variants ask for the same ones again."""
+
+    def __init__(self, path: Path, places: _Places) -> None:
+        self._path = path
+        self._map = _mapped(path)
+        self._begins = [text for _, text in places]
+        self._places = [*(place for place, _ in places), len(self._map)]
+        self.size = places[-1][1] + len(self._inflated(len(places) - 1))
+        self._block = lru_cache(N_CACHED_BLOCKS)(self._inflated)
+
+    def _inflated(self, i: int) -> bytes:
+        try:
+            return zlib.decompress(self._map[self._places[i] : self._places[i + 1]], wbits=31)
+        except zlib.error as error:
+            raise FileFormatError(
+                f"{self._path} is damaged at byte {self._places[i]} ({error}). Copy or make it again."
+            ) from error
+
+    def read(self, begin: int, end: int) -> bytes:
+        i = bisect_right(self._begins, begin) - 1
+        origin = self._begins[i]
+        text = self._block(i)
+        if end - origin <= len(text):
+            return text[begin - origin : end - origin]
+        parts = [text[begin - origin :]]
+        have = origin + len(text)
+        while have < end and i + 1 < len(self._begins):
+            i += 1
+            parts.append(self._block(i)[: end - have])
+            have += len(parts[-1])
+        return b"".join(parts)
+
+    def letters(self, begin: int, end: int) -> NDArray[np.uint8]:
+        return np.frombuffer(self.read(begin, end), dtype=np.uint8)
+
+
+Source = Plain | Blocks
+
+
+def _source(path: Path, places: _Places) -> Source:
+    return Blocks(path, places) if places else Plain(path)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _block_size(head: bytes) -> int:
+    """Bytes of the bgzip block that begins with head, 0 if none does (SAM specification, section 4.1)."""
+    if len(head) < 18 or head[:3] != b"\x1f\x8b\x08" or not head[3] & 4:
+        return 0
+    at, end = 12, 12 + int.from_bytes(head[10:12], "little")
+    while at + 4 <= end:
+        n = int.from_bytes(head[at + 2 : at + 4], "little")
+        if head[at : at + 2] == b"BC" and n == 2:
+            return int.from_bytes(head[at + 4 : at + 6], "little") + 1
+        at += 4 + n
+    return 0
+
+
+# --- what kind of file it is
+
+
+def _kind(path: Path) -> str:
+    """ "plain", "bgzip" or "gzip", by what the file begins with."""
+    if not path.exists():
+        raise MissingFileError(f"There is no file {path}. Check the path of the FASTA.")
+    if not path.is_file():
+        raise FileFormatError(f"{path} is not a file but a folder or a pipe. Give the path of a FASTA file.")
+    if not path.stat().st_size:
+        raise FileFormatError(f"{path} is empty. Copy or download the FASTA again.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+            if head[:2] != b"\x1f\x8b":
+                kind, text = "plain", head
+            else:
+                kind = "bgzip" if _block_size(head) else "gzip"
+                file.seek(0)
+                text = gzip.GzipFile(fileobj=file).read(512)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FileFormatError(f"{path} is cut short or damaged ({error}). Copy or make it again.") from error
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read: {error.strerror or error}.") from error
+    first = text.lstrip()[:1]
+    if first != b">":
+        raise FileFormatError(f"{path} is not FASTA: it begins with {text[:20]!r}, not with a > line.{_guess(text)}")
+    return kind
+
+
+def _guess(text: bytes) -> str:
+    known = {
+        b"@": " It looks like FASTQ or SAM.",
+        b"##fileformat=VCF": " It is a VCF; give the FASTA of its reference.",
+        b"BAM\x01": " It is a BAM; give the FASTA of its reference.",
+        b"\x43\x27\x41\x1a": " It is a 2bit file: convert it with twoBitToFa.",
+        b"PK": " It is a zip archive: unpack it first.",
+    }
+    return next((hint for magic, hint in known.items() if text.startswith(magic)), " Give a FASTA file.")
+
+
+# --- files made once, whole or not at all
+
+
+def _cache_folder() -> Path:
+    if named := os.environ.get("GENOFORMER_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genoformer"
+
+
+def _cached_as(path: Path) -> Path:
+    """Where things made from this very version of a file are cached."""
+    real = path.resolve()
+    stat = real.stat()
+    key = hashlib.sha256(f"{real}\n{stat.st_size}\n{stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    return _cache_folder() / "fasta" / key / path.name
+
+
+@contextlib.contextmanager
+def _written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name when it is complete; of several writers the last one wins."""
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _decompressed(path: Path, notes: list[str]) -> Path:
+    copy = _cached_as(path).with_suffix("" if path.suffix == ".gz" else ".fa")
+    if not copy.is_file():
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with gzip.open(path, "rb") as packed, _written_whole(copy) as file:
+                shutil.copyfileobj(packed, file, 1 << 20)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FileFormatError(f"{path} is cut short or damaged ({error}). Copy or download it again.") from error
+        except OSError as error:
+            raise FileFormatError(
+                f"{path} is gzipped, not bgzipped, and cannot be decompressed to {copy.parent}: "
+                f"{error.strerror or error}. Compress it with bgzip, or set GENOFORMER_CACHE to a folder with room."
+            ) from error
+    notes.append(f"{path.name} is gzipped, not bgzipped: it is read from a decompressed copy, {copy}.")
+    return copy
+
+
+# --- the index: .fai, as samtools writes it, and .gzi for a bgzipped file
+
+
+def _indexed(path: Path, bgzipped: bool, notes: list[str]) -> tuple[Index, _Places]:
+    """The index of a FASTA and the places of its blocks; both are made and kept where they are missing or wrong."""
+    made: dict[str, bytes] = {}
+    places: _Places = []
+    if bgzipped:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - len(_BGZF_END)))
+            if file.read() != _BGZF_END:
+                raise FileFormatError(f"{path} is cut short: bgzip's end mark is missing. Copy or make it again.")
+        found = _first_good(path, ".gzi", lambda gzi: _parsed_gzi(gzi, path), notes)
+        places = found or _walked(path)
+        if not found:
+            numbers = [number for place in places[1:] for number in place]
+            made[".gzi"] = struct.pack(f"<{1 + len(numbers)}Q", len(places) - 1, *numbers)
+    source = _source(path, places)
+    index = _first_good(path, ".fai", lambda fai: _parsed_fai(fai, source), notes)
+    if not index:
+        index = _built(path, source)
+        rows = ["\t".join(map(str, (name, *contig))) for name, contig in index.items()]
+        made[".fai"] = "".join(row + "\n" for row in rows).encode()
+    if made:
+        _keep(path, made, notes)
+    return index, places
+
+
+def _first_good(path: Path, suffix: str, parsed: Callable[[Path], _Found | None], notes: list[str]) -> _Found | None:
+    beside = path.with_name(path.name + suffix)
+    for place in (beside, _cached_as(path).with_name(beside.name)):
+        if not place.is_file():
+            continue
+        if place == beside and place.stat().st_mtime_ns < path.stat().st_mtime_ns:
+            notes.append(f"{place.name} is older than {path.name}: the index was made again.")
+            continue
+        with contextlib.suppress(OSError, ValueError, TypeError, LookupError, struct.error):
+            if found := parsed(place):
+                return found
+        notes.append(f"{place.name} does not fit {path.name}: the index was made again.")
+    return None
+
+
+def _keep(path: Path, made: dict[str, bytes], notes: list[str]) -> None:
+    """Write index files beside the FASTA, or else into the cache folder."""
+    cache = _cached_as(path).parent
+    for folder in (path.parent, cache):
+        try:
+            if folder == cache:
+                folder.mkdir(parents=True, exist_ok=True)
+            for suffix, content in made.items():
+                with _written_whole(folder / (path.name + suffix)) as file:
+                    file.write(content)
+        except OSError:
+            continue
+        if folder == cache:
+            notes.append(f"The folder of {path.name} cannot be written to: its index is in {folder}.")
+        return
+    notes.append(f"The index of {path.name} can be kept nowhere and is made each time: set GENOFORMER_CACHE.")
+
+
+def _parsed_gzi(gzi: Path, path: Path) -> _Places | None:
+    """The places of the blocks, or None if they are not those of this file; looks at the first and the last blocks."""
+    raw = gzi.read_bytes()
+    numbers = struct.unpack(f"<{len(raw) // 8}Q", raw)
+    if numbers[0] * 2 + 1 != len(numbers):
+        return None
+    places = [(0, 0), *zip(numbers[1::2], numbers[2::2], strict=True)]
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        for (at, text), (after, text_after) in [*pairwise(places[:2]), (places[-1], (end, -1))]:
+            while at < after:  # the last entry may stand before the empty block that ends the file
+                file.seek(at)
+                size = _block_size(file.read(512))
+                if not size or at + size > after:
+                    return None
+                file.seek(at + size - 4)
+                text += int.from_bytes(file.read(4), "little")
+                at += size
+            if text_after not in (-1, text):
+                return None
+    return places
+
+
+def _walked(path: Path) -> _Places:
+    """The places of the blocks of a bgzipped file, read off their headers."""
+    blocks = _mapped(path)
+    places: _Places = []
+    at = text = 0
+    while at < len(blocks):
+        size = _block_size(blocks[at : at + 512])
+        if not size or at + size > len(blocks):
+            raise FileFormatError(f"{path} is damaged at byte {at}: no whole bgzip block. Copy or make it again.")
+        places.append((at, text))
+        text += int.from_bytes(blocks[at + size - 4 : at + size], "little")
+        at += size
+    return places[:-1] if len(places) > 1 and places[-1][1] == text else places  # without the empty end, as bgzip does
+
+
+def _parsed_fai(fai: Path, source: Source) -> Index | None:
+    rows = [line.split("\t") for line in fai.read_text().splitlines()]
+    index = {row[0]: Contig(*map(int, row[1:5])) for row in rows}
+    return index if len(index) == len(rows) and _fits(index, source) else None
+
+
+def _fits(index: Index, source: Source) -> bool:
+    """Whether contigs end inside the file and (of many, some are tried) lie between their own name and the next one."""
+    ends = {}
+    for name, (length, offset, bases, width) in index.items():
+        if min(length, offset) < 0 or bases < 1 or width < bases + (length > bases):
+            return False
+        line, column = divmod(length - 1, bases)
+        ends[name] = offset + line * width + column + 1 if length else offset
+        if length and ends[name] > source.size:
+            return False
+    names = list(index)
+    for name in names[:: max(1, len(names) // 50)] + names[-1:]:
+        offset = index[name].offset
+        before = source.read(max(0, offset - 4096), offset)
+        line_before = before.removesuffix(b"\n").rpartition(b"\n")[2]
+        if line_before[:1] != b">" or line_before[1:].split()[:1] != [name.encode()]:
+            return False
+        if not before.endswith(b"\n") and offset <= source.size:  # but the last line may be a name and no more
+            return False
+        if source.read(ends[name], ends[name] + 64).lstrip()[:1] not in (b"", b">"):
+            return False
+    return True
+
+
+def _built(path: Path, source: Source) -> Index:
+    """The index, made in one pass over whole lines; refuses what an index cannot describe, with the line's number."""
+    index: Index = {}
+    name = ""
+    length = offset = bases = width = 0
+    ended = False  # after a line that differs from the first one nothing but empty lines may follow
+    n_lines = 0
+
+    def finish() -> None:
+        if name:
+            index[name] = Contig(length, offset, bases or 1, width or 2)  # samtools would divide by 0 bases
+
+    def refuse(line: int, what: str, remedy: str = "Rewrite the FASTA, say with `seqkit seq -w 60`") -> FileFormatError:
+        return FileFormatError(f"{path}, line {line}: {what}. {remedy}.")
+
+    for base, text in _whole_lines(source):
+        letters = np.frombuffer(text, dtype=np.uint8)
+        blanks = np.flatnonzero(letters <= ord(" "))  # mostly line ends
+        ends = blanks[letters[blanks] == ord("\n")]  # [n lines]
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        widths = ends - starts + 1
+        returns = (widths > 1) & (letters[ends - 1] == ord("\r"))
+        sizes = widths - 1 - returns
+        n_blanks = np.diff(np.searchsorted(blanks, ends, side="right"), prepend=0) - 1 - returns
+        heads = np.flatnonzero((sizes > 0) & (letters[starts] == ord(">")))
+        for i, j in zip([-1, *heads.tolist()], [*heads.tolist(), len(ends)], strict=True):
+            if i >= 0:
+                finish()
+                words = text[starts[i] + 1 : ends[i]].split()
+                if not words or b"\r" in text[starts[i] : ends[i] - 1]:
+                    raise refuse(n_lines + i + 1, "a > line without a name" if not words else "lines end in CR alone")
+                name = words[0].decode(errors="replace")
+                if name in index:
+                    raise refuse(n_lines + i + 1, f"a second contig is named {name}", "Give each its own name")
+                length, offset, bases, width, ended = 0, base + int(ends[i]) + 1, 0, 0, False
+            rows = slice(i + 1, j)
+            full = np.flatnonzero(sizes[rows])
+            if not full.size:
+                ended |= j > i + 1
+                continue
+            if not name:
+                raise refuse(n_lines + i + 1 + int(full[0]) + 1, "letters before the first > line")
+            if n_blanks[rows].any():
+                line = int(np.flatnonzero(n_blanks[rows])[0])
+                raise refuse(n_lines + i + 1 + line + 1, "a space or control character inside the sequence")
+            if not length:
+                if full[0] or ended:  # empty lines before the first letter
+                    raise refuse(n_lines + i + 1 + int(full[0]), "an empty line inside a contig")
+                bases, width = int(sizes[i + 1]), int(widths[i + 1])
+            odd = np.flatnonzero((sizes[rows] != bases) | (widths[rows] != width))
+            stop = int(odd[0]) if odd.size else j - i  # the first line that is not like the others; it may be the last
+            if ended or full[-1] > stop or sizes[rows][stop : stop + 1].max(initial=0) > bases:
+                line = int(full[0]) if ended else stop
+                raise refuse(n_lines + i + 1 + line + 1, f"lines of {name} differ in length")
+            ended = bool(odd.size)
+            length += int(sizes[rows].sum())
+        n_lines += len(ends)
+    finish()
+    if not any(contig.length for contig in index.values()):
+        raise FileFormatError(f"{path} holds no sequence. Is it the whole FASTA?")
+    return index
+
+
+def _whole_lines(source: Source) -> Iterator[tuple[int, bytes]]:
+    """(place, text) of pieces of the file that end in a line end; one is added where the last line has none."""
+    begin, parts = 0, list[bytes]()
+    for at in range(0, source.size, INDEX_BYTES):
+        text = source.read(at, min(at + INDEX_BYTES, source.size))
+        lines, end, rest = text.rpartition(b"\n")
+        if end:
+            yield begin, b"".join([*parts, lines, end])
+            begin, parts = at + len(lines) + 1, []
+        if rest:
+            parts.append(rest)
+    if parts:
+        yield begin, b"".join(parts) + b"\n"

@@ -1,0 +1,58 @@
+"""All benchmarks, or those named: `python tests/benchmarks/run.py windows tokenizer [--write]`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from importlib import import_module
+from pathlib import Path
+
+from common import NotHere, machine, table
+
+BENCHMARKS = {
+    "windows": "Windows of a genome",
+    "tokenizer": "Tokenizer",
+    "scoring": "Scoring SNVs with a model of DNABERT-6's size",
+    "score_command": "The whole of `genoformer score` with a very small model",
+    "help": "Help on the command line",
+}
+RESULTS = Path(__file__).with_name("RESULTS.md")
+HEAD = """# Benchmarks
+
+Made by `make bench`, that is `python tests/benchmarks/run.py --write`. Ratios are speeds beside a named peer, both in
+one process on the same machine, in alternating rounds, the median of each; above 1 we are faster. Absolute times of a
+CPU say little about another one and are only printed.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all without any")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {RESULTS.name}")
+    asked = parser.parse_args()
+    if unknown := set(asked.names) - BENCHMARKS.keys():
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(BENCHMARKS)}")
+    sections = _sections(RESULTS.read_text()) if RESULTS.is_file() else {}
+    for name in asked.names or BENCHMARKS:
+        title = BENCHMARKS[name]
+        print(f"\n## {title}\n", flush=True)
+        try:
+            rows = import_module(f"bench_{name}").main()
+        except NotHere as reason:
+            print(f"skipped: {reason}")
+            continue
+        print(table(rows, seen=True), end="", flush=True)
+        sections[title] = f"{machine()}, {time.strftime('%Y-%m-%d')}\n\n{table(rows, seen=False)}"
+        if asked.write:
+            known = [title for title in BENCHMARKS.values() if title in sections]
+            RESULTS.write_text(HEAD + "".join(f"\n## {title}\n\n{sections[title]}" for title in known))
+
+
+def _sections(text: str) -> dict[str, str]:
+    """Title -> what stands below it."""
+    parts = (part.partition("\n\n") for part in text.split("\n## ")[1:])
+    return {title: body.rstrip("\n") + "\n" for title, _, body in parts}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The direction of imports: a module may import from those to its left only (DESIGN, the house)."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import genoformer
+import pytest
+
+ROOT = Path(genoformer.__file__).parent
+MAY_IMPORT = {
+    "errors": [],
+    "genome": ["errors"],
+    "tokenizers": ["errors", "genome"],
+    "models": ["errors", "genome", "tokenizers"],
+    "training": ["errors", "genome", "tokenizers", "models"],
+    "inference": ["errors", "genome", "tokenizers", "models"],
+    "scoring": ["errors", "genome", "tokenizers", "models", "inference"],
+    "evaluation": ["errors", "genome", "tokenizers", "models", "inference", "scoring"],
+    "simulation": ["errors", "genome"],
+    "plots": [],
+    "demo": ["errors", "genome", "models", "inference", "scoring", "evaluation", "plots"],
+    "__init__": [],
+}
+NO_TORCH = ["errors", "genome", "tokenizers", "simulation", "plots"]
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of all that a file imports, wherever in the file."""
+    found: set[str] = set()
+    package = ["genoformer", *path.relative_to(ROOT).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {stem} | {f"{stem}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_every_room_is_in_the_list() -> None:
+    assert {room(path) for path in MODULES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_arrow_points_back(path) -> None:
+    allowed = {room(path), "__version__", *MAY_IMPORT[room(path)]}
+    for name in imports(path):
+        assert not name.startswith(("genoformer_cli", "cli.")), f"{path} imports the command line"
+        if name.startswith("genoformer."):
+            assert name.split(".")[1] in allowed, f"{path.relative_to(ROOT)} imports {name}"
+        if room(path) in NO_TORCH:
+            assert name.split(".")[0] not in ("torch", "lightning"), f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_the_public_names_resolve_and_are_all_of_them() -> None:
+    assert sorted(genoformer._HOME) == sorted(genoformer.__all__)
+    for name in genoformer.__all__:
+        assert getattr(genoformer, name) is not None
+    with pytest.raises(AttributeError, match="public names are"):
+        _ = genoformer.nothing
