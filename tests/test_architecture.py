@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-import genoformer
 import pytest
+
+import genoformer
 
 ROOT = Path(genoformer.__file__).parent
 MAY_IMPORT = {

@@ -6,6 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import N, decode, encode
 from genoformer.tokenizers import (
@@ -21,8 +24,6 @@ from genoformer.tokenizers import (
     load_tokenizer,
     save_tokenizer,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 random = np.random.default_rng(0)
 TRAINING = random.integers(0, 4, (50, 200), dtype=np.uint8)

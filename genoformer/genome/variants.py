@@ -308,7 +308,9 @@ def place_alleles(genome: Genome, variant: Variant, start: int, length: int, ali
 
     The changed contig is contig[:v.start] + alt + contig[v.end:]. With d = len(alt) - len(ref), its window begins at
     start ("left": what is left of the variant stays; an insertion pushes bases out on the right, a deletion pulls bases
-    in on the right), at start + d ("right": what is right of the variant stays) or at start + d // 2 ("symmetric").
+    in on the right), at start + d ("right": what is right of the variant stays) or so that the middle of ALT
+    takes the place of the middle of REF, at start + len(alt) // 2 - len(ref) // 2 ("symmetric": swapping the alleles
+    swaps the windows).
     Beyond the ends of the contig both are N. Any variant will do: with or without an anchor base, across an edge of the
     window, outside it or covering it. variant.chrom is the FASTA's own name; REF counts by its length only.
     """
@@ -319,7 +321,7 @@ def place_alleles(genome: Genome, variant: Variant, start: int, length: int, ali
         case "right":
             shift = d
         case "symmetric":
-            shift = d // 2
+            shift = len(variant.alt) // 2 - len(variant.ref) // 2
         case _:
             raise ValueError(f"align is {align!r}; it is one of 'left', 'right', 'symmetric'")
     cut = start + shift  # in coordinates of the changed contig

@@ -77,7 +77,7 @@ class PartFolder:
     def get(self, i: int) -> Scored | None:
         """The part, or None where it is not there or torn, as a full disk or a power cut may leave it."""
         try:
-            with np.load(self._name(i), allow_pickle=False) as arrays:
+            with self._name(i).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return Scored(arrays["statuses"], arrays["values"])
         except (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
             return None

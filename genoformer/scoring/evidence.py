@@ -87,7 +87,7 @@ class Reader:
         """`allele` evidence (log2 P of each allele) and, if asked for, the `posterior` at the first changed base.
 
         One base: all tokens over it are hidden at once. Several: from left to right, the bases still to come hidden
-        (the chain rule), each strand from its own left.
+        (the chain rule), each strand from its own left; the posterior is then that of the first, all of them hidden.
         """
         if self.model.config.causal:
             return {"allele": self._likelihoods(variants)}
@@ -97,26 +97,27 @@ class Reader:
         at = np.array([v.start + offset for v, (offset, _, _) in zip(variants, changes, strict=True)], dtype=np.int64)
         alleles = [Pair(np.zeros(n, np.float32), np.zeros(n, np.float32)) for _ in self.strands]
         posteriors = [np.full((n, 4), np.nan, np.float32) for _ in self.strands]
-        asked = np.flatnonzero(single | with_posterior).tolist()
-        if asked:
-            windows, which = self._windows([variants[i].chrom for i in asked], at[asked])
+        snvs = np.flatnonzero(single).tolist()
+        if snvs:
+            windows, which = self._windows([variants[i].chrom for i in snvs], at[snvs])
+            centre = np.full(len(windows), self.length // 2)
+            ref = encode("".join(changes[i][1] for i in snvs))
+            alt = encode("".join(changes[i][2] for i in snvs))
+            rows = np.arange(len(snvs))
             for strand, pair, posterior in zip(self.strands, alleles, posteriors, strict=True):
-                log2_p = self._ask(windows, np.full(len(windows), self.length // 2), strand=strand)[which]
-                posterior[asked] = log2_p
-                snvs = np.flatnonzero(single)
-                answers = posterior[snvs]
-                ref = encode("".join(changes[i][1] for i in snvs))
-                alt = encode("".join(changes[i][2] for i in snvs))
-                pair.ref[snvs] = answers[np.arange(len(snvs)), ref]
-                pair.alt[snvs] = answers[np.arange(len(snvs)), alt]
-        several = [i for i in range(n) if len(changes[i][1]) > 1]
-        for i0 in range(0, len(several), _GROUP):
-            group = several[i0 : i0 + _GROUP]
+                log2_p = self._ask(windows, centre, strand=strand)[which]
+                posterior[snvs], pair.ref[snvs], pair.alt[snvs] = log2_p, log2_p[rows, ref], log2_p[rows, alt]
+        others = np.flatnonzero(~single).tolist()
+        for i0 in range(0, len(others), _GROUP):
+            group = others[i0 : i0 + _GROUP]
             placed = [self._place(Variant(variants[i].chrom, int(at[i]) + 1, *changes[i][1:])) for i in group]
-            for strand, pair in zip(self.strands, alleles, strict=True):
-                asked_of = [self._chain(a, strand) for a in placed]
-                pair.ref[group] = self._sums([ref for ref, _ in asked_of])
-                pair.alt[group] = self._sums([alt for _, alt in asked_of])
+            for strand, pair, posterior in zip(self.strands, alleles, posteriors, strict=True):
+                asked = [self._chain(a, strand) for a in placed]
+                pair.ref[group] = self._sums([ref for ref, _ in asked])
+                pair.alt[group] = self._sums([alt for _, alt in asked])
+                first = [ref[0] for ref, _ in asked if ref]
+                if with_posterior and first:
+                    posterior[[i for i, (ref, _) in zip(group, asked, strict=True) if ref]] = self._answers(first)
         return {"allele": alleles, "posterior": [Pair(p, p) for p in posteriors]}
 
     def indels(self, variants: Sequence[Variant]) -> list[Pair]:
@@ -205,13 +206,18 @@ class Reader:
         flat = [q for row in questions for q in row]
         if not flat:
             return np.zeros(len(questions), np.float32)
-        base = np.array([q.base for q in flat])
-        log2_p = self._ask(
-            np.stack([q.codes for q in flat]), np.array([q.target for q in flat]), np.array([q.end for q in flat])
-        )
+        base, log2_p = np.array([q.base for q in flat]), self._answers(flat)
         terms = np.where(base < N, log2_p[np.arange(len(flat)), np.minimum(base, N - 1)], 0)
         row = np.repeat(np.arange(len(questions)), [len(row) for row in questions])
         return np.bincount(row, np.nan_to_num(terms, nan=0.0), minlength=len(questions)).astype(np.float32)
+
+    def _answers(self, questions: Sequence[Question]) -> Floats:
+        """log2 P of A, C, G, T, [n, 4], each as the strand of its window reads them."""
+        return self._ask(
+            np.stack([q.codes for q in questions]),
+            np.array([q.target for q in questions]),
+            np.array([q.end for q in questions]),
+        )
 
     def _ask(
         self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None, strand: str = "+"

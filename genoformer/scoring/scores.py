@@ -81,8 +81,8 @@ SCORES: dict[str, Score] = {
         ),
         Score(
             "ENTROPY", "substitution", False, "bits",
-            "Entropy of the model's posterior at the place of the variant: 0 where one base is certain, "
-            "2 where all four are equally likely; the same for every ALT.",
+            "Entropy of the model's posterior at the place of the variant (of several changed bases, the first): "
+            "0 where one base is certain, 2 where all four are equally likely; the same for every ALT.",
             "posterior", entropy,
         ),
         Score(

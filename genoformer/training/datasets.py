@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals
 
 _MAX_N = 0.1  # windows with more N than this are drawn again
 _TRIES = 100
@@ -20,7 +21,8 @@ _SCAN = 1 << 20  # bases read at a time while looking for N
 class RandomWindows:
     """Batch number i of windows [B, L] drawn at random from some contigs, half of them reverse-complemented.
 
-    Batch i depends on (seed, i) alone, so a run can stop and go on anywhere, and loader workers need no state.
+    With regions, `regions_share` of the windows are centred on a random base inside one of them. Batch i depends on
+    (seed, i) alone, so a run can stop and go on anywhere, and loader workers need no state.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class RandomWindows:
         seed: int,
         *,
         both_strands: bool = True,
+        regions: Mapping[str, Intervals] | None = None,
+        regions_share: float = 0.5,
     ) -> None:
         long_enough = [name for name in contigs if genome.contigs[name] >= length]
         if not long_enough:
@@ -44,6 +48,14 @@ class RandomWindows:
         self.starts = np.concatenate(blocks)
         if not len(self.starts):
             raise ConfigError(f"contigs {', '.join(contigs)} are all N; choose others.")
+        self.lengths = np.array([genome.contigs[name] for name in long_enough])
+        self.regions_share = regions_share if regions is not None else 0.0
+        if regions is not None:
+            inside = [(i, *row) for i, name in enumerate(long_enough) for row in regions.get(name, ())]
+            if not inside:
+                raise ConfigError(f"no region lies on {', '.join(long_enough)}; are the contigs named alike?")
+            self.regions = np.array(inside, dtype=np.int64)  # [n, 3]: contig, start, end
+            self.region_ends = np.cumsum(self.regions[:, 2] - self.regions[:, 1])
 
     def batch(self, i: int) -> Codes:
         """Windows [B, L] of batch i."""
@@ -61,9 +73,14 @@ class RandomWindows:
 
     def _draw(self, n_windows: int, random: np.random.Generator) -> Codes:
         block = random.integers(len(self.starts), size=n_windows)
-        which = self.contig_of[block]
-        lengths = np.array([self.genome.contigs[name] for name in self.names])
-        starts = np.minimum(self.starts[block] + random.integers(_BLOCK, size=n_windows), lengths[which] - self.length)
+        which, starts = self.contig_of[block], self.starts[block] + random.integers(_BLOCK, size=n_windows)
+        if self.regions_share:
+            centred = random.random(n_windows) < self.regions_share
+            base = random.integers(self.region_ends[-1], size=n_windows)  # of all bases in regions
+            row = np.searchsorted(self.region_ends, base, side="right")
+            middle = self.regions[row, 2] - (self.region_ends[row] - base)
+            which, starts = np.where(centred, self.regions[row, 0], which), np.where(centred, middle - self.length // 2, starts)
+        starts = np.clip(starts, 0, self.lengths[which] - self.length)
         windows = np.empty((n_windows, self.length), dtype=np.uint8)
         for contig in np.unique(which):
             mine = which == contig

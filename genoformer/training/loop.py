@@ -23,7 +23,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from genoformer import __version__
 from genoformer.errors import ConfigError
+from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals, read_bed
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.posterior import base_posterior
@@ -51,6 +53,8 @@ class TrainingConfig:
     epsilon: float = 1e-6
     clip: float = 1.0  # largest norm of the gradient, Devlin et al. 2019
     both_strands: bool = True  # half of the windows are reverse-complemented
+    regions: str = ""  # BED or narrowPeak, from the folder of the configuration: dwell on regulatory elements
+    regions_share: float = 0.5  # of the windows that are centred in a region; the others lie anywhere
     valid_contigs: tuple[str, ...] = ()  # held out for validation; () takes the last contig of several
     valid_every: int = 1_000  # steps between validations
     precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...
@@ -64,6 +68,8 @@ class TrainingConfig:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give a whole number of at least 1.")
         if not 0 <= self.warmup < 1 or self.learning_rate <= 0:
             raise ConfigError("warmup must lie in [0, 1) and learning_rate above 0; change the [training] table.")
+        if not 0 <= self.regions_share <= 1:
+            raise ConfigError(f"regions_share = {self.regions_share}: give a share of the windows from 0 to 1.")
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,8 @@ class PretrainConfig:
             raise ConfigError(f"{path}: unknown fields {', '.join(unknown)} in [training]; known are {names}.")
         if "valid_contigs" in training:
             training["valid_contigs"] = tuple(training["valid_contigs"])
+        if training.get("regions"):
+            training["regions"] = str(path.parent / training["regions"])
         try:
             return cls(
                 tables.get("tokenizer", cls().tokenizer), tables.get("encoder", {}), TrainingConfig(**training)
@@ -119,9 +127,11 @@ class _Batches(Dataset[Example]):
 class LanguageModelling(L.LightningModule):
     """One training step: cross-entropy of the labelled tokens only, so that the large output matrix is used sparingly."""
 
-    def __init__(self, model: Encoder, config: TrainingConfig, held_out: RandomWindows | None) -> None:
+    def __init__(
+        self, model: Encoder, config: TrainingConfig, held_out: RandomWindows | None, folder: Path | None = None
+    ) -> None:
         super().__init__()
-        self.model, self.config, self.held_out = model, config, held_out
+        self.model, self.config, self.held_out, self.folder = model, config, held_out, folder
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         loss = language_model_loss(self.model, batch)
@@ -131,6 +141,8 @@ class LanguageModelling(L.LightningModule):
     def validation_step(self, batch: Any, index: int) -> None:
         if self.held_out is not None:
             self.log("valid_bits_per_base", bits_per_base(self.model, self.held_out), prog_bar=True, batch_size=1)
+        if self.folder is not None:
+            checkpoint.save(self.model, self.folder)  # so that a run can be looked at before it ends
 
     def configure_optimizers(self) -> Any:
         decayed = [p for p in self.model.parameters() if p.ndim >= 2]
@@ -207,7 +219,11 @@ def pretrain(fasta: Path, folder: Path, config: PretrainConfig, *, command: str 
 
     L.seed_everything(plan.seed, verbose=False)
     length = int(config.encoder.get("context_length", EncoderConfig.context_length))
-    windows = RandomWindows(genome, used, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
+    regions = _regions(genome, plan.regions) if plan.regions else None
+    windows = RandomWindows(
+        genome, used, length, plan.batch_size, plan.seed,
+        both_strands=plan.both_strands, regions=regions, regions_share=plan.regions_share,
+    )  # fmt: skip
     held_out = RandomWindows(genome, held, length, plan.batch_size, plan.seed + 1) if held else None
     tokenizer = build_tokenizer(config.tokenizer, windows)
     encoder = {"max_tokens": tokenizer.n_tokens(length), **config.encoder}
@@ -221,21 +237,30 @@ def pretrain(fasta: Path, folder: Path, config: PretrainConfig, *, command: str 
         else OBJECTIVES[plan.objective](tokenizer)
     )
     measured = held_out if plan.objective == "masked" and isinstance(tokenizer, KmerTokenizer) else None
-    module = LanguageModelling(model, plan, measured)
-    metrics = _fit(module, _Batches(windows, model, objective, plan.steps), folder, plan)
-    manifest = {
+    module = LanguageModelling(model, plan, measured, folder)
+    manifest: dict[str, Any] = {
         "command": command,
         "version": __version__,
         "fasta": {"name": fasta.name, "sha256": checkpoint.sha256_of(fasta)},
         "contigs": {"train": used, "valid": held},
         "tokenizer": dict(config.tokenizer),
         "encoder": asdict(model.config),
-        "training": asdict(plan),
+        "training": {**asdict(plan), "regions": Path(plan.regions).name},
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
-        "metrics": metrics,
     }
+    if plan.regions:
+        manifest["regions"] = {"name": Path(plan.regions).name, "sha256": checkpoint.sha256_of(Path(plan.regions))}
+    metrics = _fit(module, _Batches(windows, model, objective, plan.steps), folder, plan)
+    manifest["metrics"] = metrics
     checkpoint.save(model, folder, manifest=manifest)
     return manifest
+
+
+def _regions(genome: Genome, path: str) -> dict[str, Intervals]:
+    """Regions by the FASTA's own contig names; those on contigs it lacks are left out."""
+    found = read_bed(path)
+    names = ContigMap(list(found), list(genome.contigs))
+    return {contig: rows for name, rows in found.items() if (contig := names.get(name)) is not None}
 
 
 def _fit(module: LanguageModelling, batches: _Batches, folder: Path, plan: TrainingConfig) -> dict[str, float]:

@@ -68,7 +68,8 @@ def faster(what: str, peer: str, ours: float, theirs: float, least: float | None
 
 def holds(what: str, found: object, expected: object, peer: str = "") -> Row:
     """A row for something that has one right answer."""
-    return Row(what, peer, str(found), str(expected), found == expected)
+    found_text, expected_text = (f"{x:,}" if type(x) is int else str(x) for x in (found, expected))
+    return Row(what, peer, found_text, expected_text, found == expected)
 
 
 def table(rows: Iterable[Row], *, seen: bool) -> str:

@@ -265,7 +265,7 @@ def naive_window(text: str, start: int, length: int) -> str:
 
 def naive_alt(text: str, v: Variant, start: int, length: int, align: str) -> str:
     d = len(v.alt) - len(v.ref)
-    shift = {"left": 0, "right": d, "symmetric": d // 2}[align]
+    shift = {"left": 0, "right": d, "symmetric": len(v.alt) // 2 - len(v.ref) // 2}[align]
     return naive_window(text[: v.start] + v.alt + text[v.end :], start + shift, length)
 
 

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig, alibi_slopes, rotate, sinusoidal_positions
@@ -19,7 +20,7 @@ OPTIONS = list(
 
 def make(position="learned", norm="post", activation="gelu", causal=False, **fields) -> Encoder:
     torch.manual_seed(0)
-    shape = dict(n_vocab=9, width=24, n_layers=2, n_heads=3, hidden=32, max_tokens=64, init_std=0.3)
+    shape = {"n_vocab": 9, "width": 24, "n_layers": 2, "n_heads": 3, "hidden": 32, "max_tokens": 64, "init_std": 0.3}
     return Encoder(
         EncoderConfig(**{**shape, **fields}, position=position, norm=norm, activation=activation, causal=causal)
     ).eval()
@@ -230,7 +231,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path) -> None:
         def __reduce__(self):
             return os.system, (f"touch {tmp_path}/ran",)
 
-    fields = dict(vocab_size=69, hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    fields = {"vocab_size": 69, "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "max_position_embeddings": 32, **fields}))
     (tmp_path / "vocab.txt").write_text("\n".join(KmerTokenizer(3).vocab))
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"bert.x": Payload()}))

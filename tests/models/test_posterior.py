@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+
 from genoformer.genome.codes import N
 from genoformer.models.posterior import base_posterior
 from genoformer.tokenizers import KmerTokenizer

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
@@ -96,7 +97,8 @@ def test_the_same_seed_gives_the_same_weights(tmp_path, genome_path, tokenizer, 
         run(tmp_path / name, genome_path, tokenizer=tokenizer, objective=objective, seed=seed, steps=2)
         weights.append(checkpoint.load(tmp_path / name / "model").state_dict())
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
-    assert not all(torch.equal(weights[0][key], weights[2][key]) for key in weights[0] if weights[0][key].shape == weights[2][key].shape)
+    same_shape = [key for key in weights[0] if weights[0][key].shape == weights[2][key].shape]
+    assert not all(torch.equal(weights[0][key], weights[2][key]) for key in same_shape)
 
 
 def test_windows_come_from_the_genome_with_few_n_and_do_not_depend_on_the_order(genome_path) -> None:
@@ -112,6 +114,23 @@ def test_windows_come_from_the_genome_with_few_n_and_do_not_depend_on_the_order(
     assert np.array_equal(RandomWindows(genome, ["one", "two"], 60, 40, seed=3).batch(7), last)
     forward = RandomWindows(genome, ["two"], 60, 40, seed=3, both_strands=False).batch(0)
     assert all(decode(row) in text["two"] for row in forward)
+
+
+def test_windows_dwell_on_regions(genome_path) -> None:
+    """All windows centred in [10,000, 10,100) of "one"; then a share of half, within 4 standard errors of 400."""
+    genome = Genome(genome_path)
+    regions = {"one": np.array([[10_000, 10_100]])}
+    text = decode(genome.window("one", 0, 30_000))
+    starts = []
+    for share in (1.0, 0.5):
+        drawn = RandomWindows(
+            genome, ["one", "two"], 60, 400, 0, both_strands=False, regions=regions, regions_share=share
+        ).batch(0)
+        starts.append([text.find(decode(row)) for row in drawn])
+    assert all(9_970 <= start < 10_070 for start in starts[0])
+    assert abs(sum(9_970 <= start < 10_070 for start in starts[1]) - 200) < 41
+    with pytest.raises(ConfigError, match="no region lies on two"):
+        RandomWindows(genome, ["two"], 60, 4, 0, regions=regions)
 
 
 def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from genoformer.errors import ConfigError
 from genoformer.tokenizers import CLS, MASK, SEP, UNK, BaseTokenizer, KmerTokenizer
 from genoformer.training.objectives import IGNORED, CausalLM, MaskedLM

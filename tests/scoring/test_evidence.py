@@ -1,0 +1,296 @@
+"""Scores of the encoder against a naive reader that makes every window as text and runs the whole model on it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import decode, encode, reverse_complement
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Variant
+from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.scoring.evidence import FLANK, Reader
+from genoformer.scoring.scores import DEFAULT_SCORES, SCORES, choose
+from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
+
+LENGTH = 40
+random = np.random.default_rng(11)
+SEQUENCE = decode(random.integers(0, 4, 400, dtype=np.uint8))
+
+
+def make_model(tokenizer, **fields) -> Encoder:
+    torch.manual_seed(1)
+    shape = {"width": 16, "n_layers": 2, "n_heads": 2, "hidden": 24, "context_length": LENGTH, "init_std": 0.4}
+    shape |= {"position": "rotary"}
+    model = Encoder(EncoderConfig(**{**shape, **fields}, n_vocab=tokenizer.n_vocab)).eval()
+    model.tokenizer = tokenizer
+    return model
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory) -> Genome:
+    path = tmp_path_factory.mktemp("genome") / "g.fa"
+    path.write_text(f">c\n{SEQUENCE}\n>n\n{SEQUENCE[:100]}{'N' * 30}{SEQUENCE[130:]}\n>a\n{'A' * 60}{SEQUENCE}\n")
+    return Genome(path)
+
+
+@pytest.fixture(scope="module", params=["base", "kmer"])
+def model(request) -> Encoder:
+    return make_model(BaseTokenizer() if request.param == "base" else KmerTokenizer(3))
+
+
+def naive_log2_p(model: Encoder, text: str, hidden: range, base: str) -> float:
+    """log2 P(base at hidden[0]) of a window of text in which the bases `hidden` are not known."""
+    tokenizer, target = model.tokenizer, hidden[0]
+    ids = tokenizer.encode(encode(text)[None]).ids[0].tolist()
+    starts = tokenizer.starts(len(text))
+    for t, s in enumerate(starts):
+        if any(s <= i < s + tokenizer.k for i in hidden):
+            ids[t + 1] = 4
+    with torch.no_grad():
+        logits = model(torch.tensor([ids]))[0].double()
+    kept = []
+    for t, s in enumerate(starts):
+        covered = range(s, s + tokenizer.k)
+        if target in covered and not any(i in covered for i in hidden if i != target):
+            kmers = [(text[:target] + b + text[target + 1 :])[s : s + tokenizer.k] for b in "ACGT"]
+            kept.append(logits[t + 1][[tokenizer.vocab[kmer] for kmer in kmers]].log_softmax(0))
+    mean = torch.stack(kept).mean(0).log_softmax(0)
+    return (mean["ACGT".index(base)] / np.log(2)).item()
+
+
+def strands(text: str, start: int, end: int):
+    """A window and an interval in it, as both strands read them."""
+    yield text, start, end
+    yield decode(reverse_complement(encode(text))), len(text) - end, len(text) - start
+
+
+def score(reader: Reader, name: str, variants) -> np.ndarray:
+    entry = SCORES[name]
+    match entry.evidence:
+        case "pseudo":
+            pairs = reader.indels(variants)
+        case "embedding":
+            pairs = reader.embeddings(variants)
+        case other:
+            pairs = reader.substitutions(variants, with_posterior=True)[other]
+    return np.mean([entry.function(pair.ref, pair.alt) for pair in pairs], axis=0)
+
+
+def snvs(positions) -> list[Variant]:
+    return [Variant("c", p, SEQUENCE[p - 1], alt) for p in positions for alt in "ACGT" if alt != SEQUENCE[p - 1]]
+
+
+def test_llr_and_entropy_of_snvs_equal_the_naive_reading(model, genome) -> None:
+    variants = snvs([120, 121, 250])
+    reader = Reader(model, genome)
+    found, entropy = score(reader, "LLR", variants), score(reader, "ENTROPY", variants)
+    for variant, llr, bits in zip(variants, found, entropy, strict=True):
+        start = variant.start - LENGTH // 2
+        ratios, entropies = [], []
+        for text, at, _ in strands(SEQUENCE[start : start + LENGTH], LENGTH // 2, LENGTH // 2 + 1):
+            turned = text != SEQUENCE[start : start + LENGTH]
+            ref, alt = (b.translate(str.maketrans("ACGT", "TGCA")) if turned else b for b in (variant.ref, variant.alt))
+            p = {b: naive_log2_p(model, text, range(at, at + 1), b) for b in "ACGT"}
+            ratios.append(p[alt] - p[ref])
+            entropies.append(-sum(2**x * x for x in p.values()))
+        assert llr == pytest.approx(np.mean(ratios), abs=1e-4)
+        assert bits == pytest.approx(np.mean(entropies), abs=1e-4)
+
+
+def test_llr_of_several_bases_is_the_chain_rule(model, genome) -> None:
+    """Three bases: log2 P(x1) + log2 P(x2 | x1) + log2 P(x3 | x1 x2), those still to come hidden, on each strand."""
+    ref = SEQUENCE[199:202]
+    alt = "".join("CATG"["ACGT".index(b)] for b in ref)
+    found = score(Reader(model, genome, both_strands=False), "LLR", [Variant("c", 200, ref, alt)])[0]
+    start = 199 + 1 - LENGTH // 2
+    at, window = 199 - start, SEQUENCE[start : start + LENGTH]
+    expected = 0.0
+    for sign, allele in ((1, alt), (-1, ref)):
+        for i in range(3):
+            text = window[:at] + allele + window[at + 3 :]
+            expected += sign * naive_log2_p(model, text, range(at + i, at + 3), allele[i])
+    assert found == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize(("pos", "n_deleted", "inserted"), [(150, 0, "GATTA"), (150, 4, ""), (222, 2, "CCCTA")])
+def test_pll_is_the_sum_over_equally_many_bases_of_both_alleles(model, genome, pos, n_deleted, inserted) -> None:
+    anchor = SEQUENCE[pos - 1]
+    variant = Variant("c", pos, anchor + SEQUENCE[pos : pos + n_deleted], anchor + inserted)
+    reader = Reader(model, genome, both_strands=False)
+    shortest = reader._shortest(variant)  # its spelling is tested with normalise
+    v, n_ref, n_alt = shortest.start, len(shortest.ref), len(shortest.alt)
+    changed = SEQUENCE[:v] + shortest.alt + SEQUENCE[v + n_ref :]
+    start = v + n_ref // 2 - LENGTH // 2
+    cut = start + n_alt // 2 - n_ref // 2
+    sums = []
+    for whole, first, n in ((SEQUENCE, start, n_ref), (changed, cut, n_alt)):
+        text = whole[first : first + LENGTH]
+        low = v - first - FLANK - (max(n_ref, n_alt) - n) // 2
+        places = range(low, low + max(n_ref, n_alt) + 2 * FLANK)
+        sums.append(sum(naive_log2_p(model, text, range(i, i + 1), text[i]) for i in places))
+    assert score(reader, "PLL", [variant])[0] == pytest.approx(sums[1] - sums[0], abs=1e-3)
+
+
+def test_embedding_distances_equal_the_naive_mean_over_touching_tokens(model, genome) -> None:
+    variant = Variant("c", 150, SEQUENCE[149], SEQUENCE[149] + "GG")
+    reader = Reader(model, genome, both_strands=False)
+    shortest = reader._shortest(variant)
+    a = reader._place(shortest)
+    means = []
+    for codes, start, n in ((a.ref, a.ref_start, a.ref_length), (a.alt, a.alt_start, a.alt_length)):
+        encoding = model.tokenizer.encode(codes[None])
+        with torch.no_grad():
+            x = model.embed(torch.from_numpy(encoding.ids))[0]
+        rows = [t for t, (s, e) in enumerate(encoding.offsets[0]) if e > s and s < start + n + 1 and e > start - 1]
+        means.append(x[rows].mean(0).double().numpy())
+    ref, alt = means
+    cosine = 1 - ref @ alt / np.linalg.norm(ref) / np.linalg.norm(alt)
+    assert score(reader, "COSINE", [variant])[0] == pytest.approx(cosine, abs=1e-5)
+    assert score(reader, "L2", [variant])[0] == pytest.approx(np.linalg.norm(ref - alt), abs=1e-4)
+
+
+MIXED = [
+    Variant("c", 150, SEQUENCE[149], "ACGT"[("ACGT".index(SEQUENCE[149]) + 1) % 4]),
+    Variant("c", 180, SEQUENCE[179:182], SEQUENCE[179:182].translate(str.maketrans("ACGT", "GTAC"))),
+    Variant("c", 210, SEQUENCE[209], SEQUENCE[209] + "TTGA"),
+    Variant("c", 230, SEQUENCE[229:235], SEQUENCE[229]),
+]
+
+
+def fitting(name: str) -> list[Variant]:
+    kind = SCORES[name].kind
+    return [v for v in MIXED if kind == "any" or (kind == "substitution") == (len(v.ref) == len(v.alt))]
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_equal_alleles_give_zero(name, model, genome) -> None:
+    if name == "ENTROPY":  # of the place, not of the alleles: what it is must not depend on ALT
+        values = score(Reader(model, genome), name, snvs([150]))
+        assert values == pytest.approx(np.full(3, values[0]))
+        return
+    same = [v._replace(alt=v.ref) for v in fitting(name)]
+    assert score(Reader(model, genome), name, same) == pytest.approx(np.zeros(len(same)), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_swapping_the_alleles_turns_the_sign_exactly_when_signed(name, model, genome, tmp_path) -> None:
+    """The genome is rewritten to carry ALT, and ALT and REF change places."""
+    for variant in fitting(name):
+        swapped = Variant("c", variant.pos, variant.alt, variant.ref)
+        path = tmp_path / f"{variant.pos}.fa"
+        path.write_text(f">c\n{SEQUENCE[: variant.start]}{variant.alt}{SEQUENCE[variant.end :]}\n")
+        before = score(Reader(model, genome), name, [variant])[0]
+        after = score(Reader(model, Genome(path)), name, [swapped])[0]
+        assert after == pytest.approx(-before if SCORES[name].signed else before, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_the_other_strand_of_the_genome_gives_the_same_score(name, model, genome, tmp_path) -> None:
+    """Substitutions: exactly. (An indel is shifted to the left of whichever strand, so its window may differ.)"""
+    path = tmp_path / "turned.fa"
+    path.write_text(f">c\n{decode(reverse_complement(encode(SEQUENCE)))}\n")
+    variants = [v for v in fitting(name) if len(v.ref) == 1 == len(v.alt)]
+    turned = [
+        Variant("c", 400 - v.pos + 1, *(decode(reverse_complement(encode(x))) for x in (v.ref, v.alt))) for v in variants
+    ]
+    odd = Reader(model, genome, 41), Reader(model, Genome(path), 41)  # an odd window has a middle on both strands
+    if variants:
+        assert score(odd[0], name, variants) == pytest.approx(score(odd[1], name, turned), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_batches_and_company_do_not_matter(name, model, genome) -> None:
+    variants = fitting(name) * 2
+    together = score(Reader(model, genome), name, variants)
+    alone = [score(Reader(model, genome, batch_size=1), name, [v])[0] for v in variants]
+    assert together == pytest.approx(alone, abs=1e-4)
+
+
+def test_spellings_of_one_indel_agree(model, genome) -> None:
+    """An A more in a run of A: at its left end, at its right end, or with bases to spare."""
+    run = "a", 60 + len(SEQUENCE) - len(SEQUENCE.lstrip("A"))
+    text = "A" * 60 + SEQUENCE
+    spellings = [
+        Variant("a", 30, "A", "AA"),
+        Variant("a", 55, "AAA", "AAAA"),
+        Variant("a", run[1], text[run[1] - 1 : run[1] + 2], "A" + text[run[1] - 1 : run[1] + 2]),
+    ]
+    values = score(Reader(model, genome), "PLL", spellings)
+    assert values == pytest.approx(np.full(3, values[0]), abs=1e-5)
+
+
+def test_n_around_leaves_no_answer_and_near_leaves_one(genome) -> None:
+    """Contig n has N from 100 to 130: beside it a 3-mer model still has tokens without N, in a lone base it has not."""
+    kmer = make_model(KmerTokenizer(3))
+    near = Variant("n", 100, SEQUENCE[99], "ACGT"[("ACGT".index(SEQUENCE[99]) + 1) % 4])
+    assert np.isfinite(score(Reader(kmer, genome), "LLR", [near])).all()
+
+
+def test_a_causal_model_compares_whole_windows(genome) -> None:
+    model = make_model(BaseTokenizer(), causal=True)
+    variant = MIXED[0]
+    start = variant.start - LENGTH // 2
+    ref = SEQUENCE[start : start + LENGTH]
+    alt = ref[: LENGTH // 2] + variant.alt + ref[LENGTH // 2 + 1 :]
+    sums = []
+    for text in (ref, alt):
+        ids = torch.from_numpy(model.tokenizer.encode(encode(text)[None]).ids)
+        with torch.no_grad():
+            log_p = model(ids)[0, :, 5:9].double().log_softmax(-1)
+        sums.append(sum(log_p[t, ids[0, t + 1] - 5].item() for t in range(1, LENGTH)) / np.log(2))
+    assert score(Reader(model, genome, both_strands=False), "LLR", [variant])[0] == pytest.approx(sums[1] - sums[0], abs=1e-4)
+
+
+def test_what_a_model_cannot_tell_is_refused_at_once(genome) -> None:
+    bpe = make_model(BPETokenizer.train([encode(SEQUENCE)], 32))
+    causal = make_model(BaseTokenizer(), causal=True)
+    with pytest.raises(ConfigError, match="BPE"):
+        Reader(bpe, genome).require({"allele"})
+    Reader(bpe, genome).require({"embedding"})
+    with pytest.raises(ConfigError, match="causal"):
+        Reader(causal, genome).require({"posterior"})
+    with pytest.raises(ConfigError, match="at most 38"):
+        Reader(make_model(BaseTokenizer(), position="learned", max_tokens=40), genome)
+    with pytest.raises(ConfigError, match="at least"):
+        Reader(causal, genome, 10)
+
+
+def test_every_score_explains_itself() -> None:
+    for name, entry in SCORES.items():
+        assert name == entry.name == entry.name.upper()
+        assert entry.unit
+        assert len(entry.meaning.split()) >= 8
+        assert '"' not in entry.meaning  # it stands in a VCF header
+    assert [s.name for s in choose(" llr, PLL,llr")] == ["LLR", "PLL"]
+    assert {s.kind for s in choose(DEFAULT_SCORES)} == {"substitution", "indel"}  # between them, every allele
+    for names in ("SAD", ""):
+        with pytest.raises(ConfigError, match="known are LLR"):
+            choose(names)
+
+
+@pytest.mark.parametrize(("ref", "alt", "expected"), [([-1.0], [-3.0], -2.0), ([0.0], [0.0], 0.0)])
+def test_log_ratio_by_hand(ref, alt, expected) -> None:
+    assert SCORES["LLR"].function(np.array(ref), np.array(alt)) == pytest.approx([expected])
+
+
+def test_other_scores_by_hand() -> None:
+    uniform, certain = np.log2(np.full((1, 4), 0.25)), np.log2(np.array([[1 - 3e-9, 1e-9, 1e-9, 1e-9]]))
+    assert SCORES["ENTROPY"].function(uniform, uniform) == pytest.approx([2.0])
+    assert SCORES["ENTROPY"].function(certain, certain) == pytest.approx([0.0], abs=1e-6)
+    a, b = np.array([[1.0, 0.0]]), np.array([[0.0, 2.0]])
+    assert SCORES["COSINE"].function(a, b) == pytest.approx([1.0])
+    assert SCORES["L2"].function(a, b) == pytest.approx([5**0.5])
+
+
+def test_windows_are_shared_between_the_alts_of_a_place(model, genome, monkeypatch) -> None:
+    """Three ALTs at one place and the same place again: one window is asked about per strand."""
+    from genoformer import inference
+
+    asked = []
+    true = inference.posteriors
+    monkeypatch.setattr(inference, "posteriors", lambda m, codes, *a, **k: asked.append(len(codes)) or true(m, codes, *a, **k))
+    score(Reader(model, genome), "LLR", snvs([150]) * 2)
+    assert asked == [1, 1]
