@@ -34,11 +34,16 @@ def info(model: str) -> None:
     import json
     from dataclasses import asdict
 
+    from genoformer.errors import CheckpointError
     from genoformer.models import checkpoint
 
     loaded = checkpoint.load(model)
     folder = checkpoint.find(model)
     manifest = folder / "manifest.json"
+    try:
+        made = json.loads(manifest.read_text()) if manifest.is_file() else None
+    except ValueError as error:
+        raise CheckpointError(f"{manifest} is not JSON ({error}); copy the model folder again.") from error
     tokenizer = {k: v for k, v in loaded.tokenizer.to_dict().items() if k != "model"}
     shown = {
         "folder": str(folder),
@@ -46,7 +51,7 @@ def info(model: str) -> None:
         "sha256": loaded.sha256,
         "tokenizer": tokenizer,
         "config": asdict(loaded.config),
-        "manifest": json.loads(manifest.read_text()) if manifest.is_file() else None,
+        "manifest": made,
     }
     click.echo(json.dumps(shown, indent=1))
 

@@ -29,7 +29,10 @@ def borrowed(model: Encoder, device: str = "cpu", precision: str = "float32") ->
     if precision not in PRECISIONS:
         raise ConfigError(f"precision {precision!r}: allowed are {', '.join(PRECISIONS)}.")
     here = next(model.parameters())
-    wanted, dtype = torch.device(device), PRECISIONS[precision]
+    try:
+        wanted, dtype = torch.device(device), PRECISIONS[precision]
+    except RuntimeError as error:
+        raise ConfigError(f"device {device!r} is not one that torch knows; use cpu, cuda or cuda:N.") from error
     training = model.training
     if here.device != wanted or here.dtype != dtype:
         try:

@@ -325,12 +325,14 @@ def load_tokenizer(path: Path) -> KmerTokenizer | BPETokenizer:
     """Read tokenizer.json; raises CheckpointError for a name that is not in TOKENIZERS."""
     try:
         fields = json.loads(path.read_text())
-        name = fields["tokenizer"]
+        name = str(fields["tokenizer"])
+        if name in TOKENIZERS:
+            return TOKENIZERS[name].from_dict(fields)
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise CheckpointError(f"{path}: not a tokenizer file ({error}); copy the model folder again.") from error
-    if name not in TOKENIZERS:
-        raise CheckpointError(f"{path}: tokenizer {name!r} is unknown; known are {', '.join(TOKENIZERS)}.")
-    return TOKENIZERS[name].from_dict(fields)
+    raise CheckpointError(f"{path}: tokenizer {name!r} is unknown; known are {', '.join(TOKENIZERS)}.")
 
 
 TOKENIZERS: dict[str, type[KmerTokenizer] | type[BPETokenizer]] = {

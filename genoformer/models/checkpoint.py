@@ -117,6 +117,11 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Encoder:
     except (ImportError, AttributeError, KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}. Was it made by another version?") from error
     model.tokenizer = load_tokenizer(folder / "tokenizer.json")
+    if model.tokenizer.n_vocab != model.config.n_vocab:
+        raise CheckpointError(
+            f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {model.config.n_vocab}; "
+            "copy the model folder again."
+        )
     tensors = _read_tensors(folder / WEIGHTS)
     tensors["decoder.weight"] = tensors.get("tokens.weight", torch.empty(0))
     return _fill(model, tensors, folder / WEIGHTS)

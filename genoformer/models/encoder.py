@@ -35,6 +35,7 @@ class EncoderConfig:
     position: Position = "learned"
     norm: Norm = "post"  # "pre" trains without warm-up trouble; "post" is BERT
     activation: Activation = "gelu"
+    stem_kernel: int = 0  # tokens that a convolution before the first layer sees; 0 leaves it out, as BERT does
     causal: bool = False  # a token sees only those before it: a GPT-style language model
     dropout: float = 0.1
     norm_eps: float = 1e-12
@@ -48,12 +49,15 @@ class EncoderConfig:
             value, choices = getattr(self, field.name), get_args(hints[field.name])
             if choices and value not in choices:
                 raise ConfigError(f"{field.name} = {value!r}: allowed are {', '.join(map(repr, choices))}.")
-            if hints[field.name] is int and field.name != "n_segments" and value < 1:
-                raise ConfigError(f"{field.name} = {value}: give a whole number of at least 1.")
+            least = 0 if field.name in ("n_segments", "stem_kernel") else 1
+            if hints[field.name] is int and value < least:
+                raise ConfigError(f"{field.name} = {value}: give a whole number of at least {least}.")
         if self.width % self.n_heads:
             raise ConfigError(f"width = {self.width} is no multiple of n_heads = {self.n_heads}; change one of them.")
         if self.position == "rotary" and self.width // self.n_heads % 2:
             raise ConfigError(f"rotary positions need an even width per head, not {self.width // self.n_heads}.")
+        if self.stem_kernel and self.stem_kernel % 2 == 0:
+            raise ConfigError(f"stem_kernel = {self.stem_kernel} has no middle; give an odd number, or 0 for none.")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
 
@@ -147,6 +151,29 @@ class Attention(nn.Module):
         return bias.to(dtype)
 
 
+class Stem(nn.Module):
+    """x + gelu(convolution of x) over neighbouring tokens: motif-like filters from the first step of training on.
+
+    Attention has to learn where the neighbours are before it can read a motif; a convolution (as in GPN, Benegas et al.
+    2023) knows. In a causal model it sees only what came before.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width, config.norm_eps)
+        self.convolution = nn.Conv1d(config.width, config.width, config.stem_kernel)
+        reach = config.stem_kernel - 1
+        self.pad = (reach, 0) if config.causal else (reach // 2, reach // 2)
+
+    def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
+        """x [B, T, D], keep [B, T] (False = padding) -> [B, T, D]."""
+        h = self.norm(x)
+        if keep is not None:
+            h = h.masked_fill(~keep[..., None], 0)
+        h = self.convolution(F.pad(h.transpose(1, 2), self.pad))  # [B, D, T]
+        return x + F.gelu(h).transpose(1, 2)
+
+
 class Layer(nn.Module):
     """Attention and feed-forward, each with a residual; the norm stands after the sum ("post") or before the part."""
 
@@ -197,6 +224,7 @@ class Encoder(nn.Module):
         self.positions = nn.Embedding(config.max_tokens, config.width) if config.position == "learned" else None
         self.norm = nn.LayerNorm(config.width, config.norm_eps)  # of the embeddings (post) or of the last layer (pre)
         self.dropout = nn.Dropout(config.dropout)
+        self.stem = Stem(config) if config.stem_kernel else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.pooler = nn.Linear(config.width, config.width) if config.pooler else None
         self.transform = nn.Linear(config.width, config.width)
@@ -206,9 +234,9 @@ class Encoder(nn.Module):
         self.apply(self._initialise)
 
     def _initialise(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear | nn.Embedding):
+        if isinstance(module, nn.Linear | nn.Embedding | nn.Conv1d):
             nn.init.normal_(module.weight, std=self.config.init_std)
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear | nn.Conv1d) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
     def _embed_tokens(self, ids: Tensor) -> Tensor:
@@ -238,6 +266,8 @@ class Encoder(nn.Module):
         if not 0 <= n_layers <= len(self.layers):
             raise ConfigError(f"layer {layer}: this model has layers 0 (the embeddings) to {len(self.layers)}.")
         x = self._embed_tokens(ids)
+        if self.stem is not None and n_layers:
+            x = self.stem(x, keep)
         for i, block in enumerate(self.layers[:n_layers]):
             x = block(x, keep, rows if i == n_layers - 1 else None)
         if rows is not None and n_layers == 0:

@@ -8,12 +8,13 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from genoformer.errors import ConfigError, GenoformerError
+from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
 from genoformer.scoring.scores import Floats, Score
@@ -82,19 +83,20 @@ class TextSink(Sink):
     """A sink of lines; plain, bgzip (.gz of a VCF) or gzip by the name, or standard output."""
 
     bgzip = False
+    raw: Any  # what is open on the disk; `file` may compress in front of it
+    file: Any
 
     def begin(self, header: Header) -> None:
         self.header = header
         if self.path is None:
-            self.file: Any = sys.stdout.buffer
+            self.file = sys.stdout.buffer
         elif self.bgzip:
-            self.file = _Bgzip(self.temporary)
+            self.raw = self.file = _Bgzip(self.temporary)
         elif self.path.suffix == ".gz":
-            raw: BinaryIO = self.temporary.open("wb")
-            self.file = io.BufferedWriter(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
-            self.raw = raw
+            self.raw = self.temporary.open("wb")
+            self.file = io.BufferedWriter(gzip.GzipFile("", "wb", fileobj=self.raw, mtime=0))
         else:
-            self.file = self.temporary.open("wb")
+            self.raw = self.file = self.temporary.open("wb")
         self.lines: list[str] = []
         try:
             self._say(self._head(header))
@@ -116,20 +118,19 @@ class TextSink(Sink):
             self.lines.clear()
 
     def close(self, *, complete: bool) -> None:
+        whole = False
         try:
-            if complete:
-                self._flush()
-            if self.path is None:
-                self.file.flush()
-            else:
-                self.file.close()
-                if hasattr(self, "raw"):
-                    self.raw.close()
-        except OSError:
-            complete = False
-            raise
+            with ExitStack() as closing:
+                if self.path is not None:
+                    closing.callback(self.raw.close)
+                    closing.callback(self.file.close)
+                if complete:
+                    self._flush()
+                if self.path is None:
+                    self.file.flush()
+            whole = complete
         finally:
-            self._finish(complete=complete)
+            self._finish(complete=whole)
 
 
 class _Bgzip:
@@ -254,12 +255,13 @@ class TSVSink(TextSink):
     """Tab-separated, one row an ALT: all columns of the VCF, the status, one column a score."""
 
     def _head(self, header: Header) -> Iterable[str]:
-        names = header.lines[-1].split("\t")[8:]
-        columns = [*_COLUMNS, "status", *(score.name for score in header.scores), *names]
+        self.names = header.lines[-1].split("\t")[8:]
+        columns = [*_COLUMNS, "status", *(score.name for score in header.scores), *self.names]
         return ["\t".join(columns)]
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats) -> None:
         fixed, rest = _columns(record)
+        rest += ["."] * (len(self.names) - len(rest))
         for alt, status, row in zip(record.alts or (".",), statuses, values.tolist(), strict=True):
             fixed[4] = alt
             self._say(["\t".join([*fixed, status.value, *map(number, row), *rest])])
@@ -289,7 +291,13 @@ class ParquetSink(Sink):
         self.rows: list[tuple[Any, ...]] = []
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats) -> None:
-        fixed, rest = (list(map(_utf8, fields)) for fields in _columns(record))
+        fixed, samples = (list(map(_utf8, fields)) for fields in _columns(record))
+        rest: list[str | None] = [*samples, *[None] * (len(self.names) - len(samples))]
+        if len(rest) > len(self.names):
+            raise FileFormatError(
+                f"the record at {fixed[0]}:{record.pos} has {8 + len(rest)} columns and the header names "
+                f"{8 + len(self.names)}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
+            )
         for alt, status, row in zip(record.alts or (".",), statuses, values.tolist(), strict=True):
             scores = (None if math.isnan(value) else value for value in row)
             self.rows.append((fixed[0], record.pos, *fixed[2:4], _utf8(alt), *fixed[5:], status.value, *scores, *rest))
@@ -306,15 +314,15 @@ class ParquetSink(Sink):
             self.rows.clear()
 
     def close(self, *, complete: bool) -> None:
+        whole = False
         try:
-            if complete:
-                self._flush()
-            self.writer.close()
-        except OSError:
-            complete = False
-            raise
+            with ExitStack() as closing:
+                closing.callback(self.writer.close)
+                if complete:
+                    self._flush()
+            whole = complete
         finally:
-            self._finish(complete=complete)
+            self._finish(complete=whole)
 
 
 def number(value: float) -> str:

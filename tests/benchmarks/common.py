@@ -42,14 +42,14 @@ def seconds(tasks: Mapping[str, Callable[[], object]], n_rounds: int = 5, *, lon
     """Median of each; the rounds alternate, so that what else runs on the machine slows all of them alike.
 
     In each round a task runs twice and the second time counts: as in a loop over batches, its memory is already there.
-    Tasks that take long run twice in the first round only.
+    Tasks that take long run once a round; the caller has run them before, or the median leaves the first one out.
     """
     taken: dict[str, list[float]] = {name: [] for name in tasks}
     gc.disable()
     try:
-        for n in range(n_rounds):
+        for _ in range(n_rounds):
             for name, task in tasks.items():
-                if n == 0 or not long:
+                if not long:
                     task()
                 begin = time.perf_counter()
                 task()

@@ -11,19 +11,22 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig, alibi_slopes, rotate, sinusoidal_positions
 from genoformer.models.posterior import successors, window_log2_likelihood
-from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
+from genoformer.tokenizers import BaseTokenizer, KmerTokenizer, save_tokenizer
 
 OPTIONS = list(
-    itertools.product(["learned", "rotary", "alibi", "sinusoidal"], ["post", "pre"], ["gelu", "geglu"], [False, True])
+    itertools.product(
+        ["learned", "rotary", "alibi", "sinusoidal"], ["post", "pre"], ["gelu", "geglu"], [False, True], [0, 5]
+    )
 )
 
 
-def make(position="learned", norm="post", activation="gelu", causal=False, **fields) -> Encoder:
+def make(position="learned", norm="post", activation="gelu", causal=False, stem_kernel=0, **fields) -> Encoder:
     torch.manual_seed(0)
     shape = {"n_vocab": 9, "width": 24, "n_layers": 2, "n_heads": 3, "hidden": 32, "max_tokens": 64, "init_std": 0.3}
     return Encoder(
-        EncoderConfig(**{**shape, **fields}, position=position, norm=norm, activation=activation, causal=causal)
-    ).eval()
+        EncoderConfig(**{**shape, **fields}, position=position, norm=norm, activation=activation, causal=causal,
+                      stem_kernel=stem_kernel)
+    ).eval()  # fmt: skip
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o)))
@@ -46,8 +49,8 @@ def test_padding_changes_nothing_and_batches_do_not_mix(options) -> None:
     padded = torch.cat([ids, torch.zeros(2, 4, dtype=torch.long)], dim=1)
     with torch.no_grad():
         alone = model(ids[1:])
-        torch.testing.assert_close(model(padded, keep)[1:, :12], alone, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(model(ids)[1:], alone, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(model(padded, keep)[1:, :12], alone, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(model(ids)[1:], alone, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o)))
@@ -142,6 +145,7 @@ def test_layers_and_pooled_output() -> None:
         ({"norm": "mid"}, "'post', 'pre'"),
         ({"n_layers": 0}, "at least 1"),
         ({"dropout": 1.0}, "from 0 up to"),
+        ({"stem_kernel": 4}, "no middle"),
         ({"width": 9, "n_heads": 3, "position": "rotary"}, "even width"),
     ],
 )
@@ -210,6 +214,7 @@ def damage_config(text):
         (damage_config('{"genoformer": "0", "model": "genoformer.models.encoder:Encoder", "config": {"x": 1}}'), "unknown"),
         (damage_config('{"genoformer": "0", "model": "genoformer.models.encoder:Encoder", "config": {"width": 12}}'), "shape"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
+        (lambda folder: save_tokenizer(KmerTokenizer(2), folder / "tokenizer.json"), "has 21 tokens, config.json 9"),
         (lambda folder: (folder / "model.safetensors").unlink(), "cannot be read"),
     ],
 )

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pysam
 import pytest
 
-from genoformer.errors import ConfigError, GenoformerError
+from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
 from genoformer.scoring.scores import choose
@@ -54,7 +54,11 @@ def fill(sink: Sink, table: Sequence[tuple[str, list[Status], list[tuple[float, 
 
 def write(path: Path, table: Sequence[tuple[str, list[Status], list[tuple[float, float]], str]] = TABLE) -> Sink:
     sink = open_sink(path)
-    fill(sink, table)
+    try:
+        fill(sink, table)
+    except BaseException:
+        sink.close(complete=False)
+        raise
     sink.close(complete=True)
     return sink
 
@@ -223,6 +227,18 @@ def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     assert b"\tX=\xe9\t.\t1\t.\tGT\t\xff\n" in (tmp_path / "out.tsv").read_bytes()
     row = pq.read_table(tmp_path / "out.parquet").to_pylist()[0]
     assert (row["id"], row["info"], row["ann�"]) == ("r�", "X=�", "�")
+
+
+def test_more_or_fewer_columns_than_the_header_names(tmp_path: Path) -> None:
+    short, longer = ("chr1 5 . A T . . X", *FIRST[1:]), (f"{FIRST[0]} 1|1", *FIRST[1:])
+    write(tmp_path / "out.tsv", [short])
+    assert text_of(tmp_path / "out.tsv").splitlines()[-1].split("\t")[-3:] == [".", ".", "."]
+    write(tmp_path / "out.parquet", [short])
+    assert pq.read_table(tmp_path / "out.parquet").select(["FORMAT", "ann"]).to_pylist() == [{"FORMAT": None, "ann": None}]
+    write(tmp_path / "long.tsv", [longer])
+    assert text_of(tmp_path / "long.tsv").splitlines()[-1].endswith("\tGT\t0|1\t1|1")
+    with pytest.raises(FileFormatError, match="chr1:10 has 11 columns and the header names 10"):
+        write(tmp_path / "long.parquet", [longer])
 
 
 # Numbers

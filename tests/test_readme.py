@@ -1,0 +1,39 @@
+"""The README's blocks run as they stand, one after the other, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_blocks_run(tmp_path) -> None:
+    assert [kind for kind, _ in BLOCKS].count("bash") >= 3
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for kind, text in BLOCKS:
+        command = ["bash", "-euo", "pipefail", "-c", text] if kind == "bash" else [sys.executable, "-W", "error", "-c", text]
+        done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+        assert done.returncode == 0, f"{text}\n{done.stderr}"
+    assert (tmp_path / "scored.vcf.gz.tbi").is_file()
+
+
+def test_files_named_in_the_readme_are_there() -> None:
+    for name in re.findall(r"\]\(((?!http)[^)#]+)\)", README.read_text()):
+        assert (README.parent / name).exists(), name
+
+
+def test_every_command_and_score_is_in_the_readme() -> None:
+    from genoformer_cli.main import main
+
+    from genoformer.scoring.scores import SCORES
+
+    text = README.read_text()
+    for name in main.commands:
+        assert f"genoformer {name}" in text or f"make {name}" in text, name
+    for name in SCORES:
+        assert name in text
