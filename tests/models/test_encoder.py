@@ -212,7 +212,7 @@ def damage_config(text):
         (damage_config('{"model_type": "gpt2"}'), "neither"),
         (damage_config('{"genoformer": "0", "model": "os:system", "config": {}}'), "refused"),
         (damage_config('{"genoformer": "0", "model": "genoformer.models.encoder:Encoder", "config": {"x": 1}}'), "unknown"),
-        (damage_config('{"genoformer": "0", "model": "genoformer.models.encoder:Encoder", "config": {"width": 12}}'), "shape"),
+        (damage_config('{"genoformer": "0", "model": "genoformer.models.encoder:Encoder", "config": {"width": 12, "n_vocab": 9}}'), "shape"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
         (lambda folder: save_tokenizer(KmerTokenizer(2), folder / "tokenizer.json"), "has 21 tokens, config.json 9"),
         (lambda folder: (folder / "model.safetensors").unlink(), "cannot be read"),
