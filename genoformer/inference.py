@@ -19,7 +19,7 @@ from genoformer.models.posterior import base_posterior, window_log2_likelihood
 Floats = NDArray[np.float32]
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_CPU_TOKENS = 8_192  # tokens in a batch: larger ones no longer speed up two to sixteen cores, and leave the cache
+_CPU_TOKENS = 8_192  # tokens in a batch: more no longer make two to sixteen cores faster
 _GPU_TOKENS = 262_144  # halved when the memory does not hold them
 
 
@@ -114,7 +114,8 @@ def _to(model: Encoder, array: NDArray[np.generic]) -> Tensor:
 def _batch_size(model: Encoder, codes: Codes, asked: int | None) -> int:
     if asked is not None:
         return asked
-    tokens = _GPU_TOKENS if next(model.parameters()).is_cuda else _CPU_TOKENS
+    one = next(model.parameters())
+    tokens = _GPU_TOKENS if one.is_cuda else _CPU_TOKENS
     return max(1, tokens // model.tokenizer.n_tokens(codes.shape[1]))
 
 

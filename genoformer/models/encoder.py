@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
+from genoformer.models.layers import Linear, attend, linear
 
 Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
 Norm = Literal["post", "pre"]
@@ -106,8 +107,8 @@ class Attention(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.n_heads, self.rotary, self.causal = config.n_heads, config.position == "rotary", config.causal
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.out = nn.Linear(config.width, config.width)
+        self.qkv = Linear(config.width, 3 * config.width)
+        self.out = Linear(config.width, config.width)
         self.dropout = config.dropout
         slopes = alibi_slopes(config.n_heads) if config.position == "alibi" else None
         self.register_buffer("slopes", slopes, persistent=False)
@@ -121,17 +122,15 @@ class Attention(nn.Module):
             q, k, v = self.qkv(x).chunk(3, dim=-1)
             asked = at
         else:
-            q = F.linear(take_rows(x, rows), self.qkv.weight[:width], self.qkv.bias[:width])
-            k, v = F.linear(x, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
+            q = linear(take_rows(x, rows), self.qkv.weight[:width], self.qkv.bias[:width])
+            k, v = linear(x, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
             asked = rows
         q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in (q, k, v))  # [B, H, T, D/H]
         if self.rotary:
             q, k = rotate(q, asked), rotate(k, at)
         bias = self._bias(asked, at, keep, x.dtype, plain_causal=rows is None)
-        y = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=bias, dropout_p=self.dropout if self.training else 0.0,
-            is_causal=self.causal and bias is None,
-        )  # fmt: skip
+        dropout = self.dropout if self.training else 0.0
+        y = attend(q, k, v, bias, causal=self.causal and bias is None, dropout=dropout)
         return self.out(y.transpose(1, 2).flatten(2))
 
     def _bias(
@@ -182,8 +181,8 @@ class Layer(nn.Module):
         self.post, self.geglu = config.norm == "post", config.activation == "geglu"
         self.attention = Attention(config)
         self.norm_attention = nn.LayerNorm(config.width, config.norm_eps)
-        self.up = nn.Linear(config.width, config.hidden * (2 if self.geglu else 1))
-        self.down = nn.Linear(config.hidden, config.width)
+        self.up = Linear(config.width, config.hidden * (2 if self.geglu else 1))
+        self.down = Linear(config.hidden, config.width)
         self.norm_feed = nn.LayerNorm(config.width, config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -227,9 +226,9 @@ class Encoder(nn.Module):
         self.stem = Stem(config) if config.stem_kernel else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.pooler = nn.Linear(config.width, config.width) if config.pooler else None
-        self.transform = nn.Linear(config.width, config.width)
+        self.transform = Linear(config.width, config.width)
         self.norm_transform = nn.LayerNorm(config.width, config.norm_eps)
-        self.decoder = nn.Linear(config.width, config.n_vocab)
+        self.decoder = Linear(config.width, config.n_vocab)
         self.decoder.weight = self.tokens.weight  # tied, as in BERT
         self.apply(self._initialise)
 

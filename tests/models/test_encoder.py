@@ -198,6 +198,11 @@ def damage_nan(folder):
     checkpoint.save(model, folder)
 
 
+ENCODER_OF_ANOTHER_WIDTH = (
+    '{"genoformer": "0", "model": "genoformer.models.encoder:Encoder", "config": {"width": 12, "n_vocab": 9}}'
+)
+
+
 def damage_config(text):
     return lambda folder: (folder / "config.json").write_text(text)
 
@@ -212,7 +217,7 @@ def damage_config(text):
         (damage_config('{"model_type": "gpt2"}'), "neither"),
         (damage_config('{"genoformer": "0", "model": "os:system", "config": {}}'), "refused"),
         (damage_config('{"genoformer": "0", "model": "genoformer.models.encoder:Encoder", "config": {"x": 1}}'), "unknown"),
-        (damage_config('{"genoformer": "0", "model": "genoformer.models.encoder:Encoder", "config": {"width": 12, "n_vocab": 9}}'), "shape"),
+        (damage_config(ENCODER_OF_ANOTHER_WIDTH), "shape"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer"),
         (lambda folder: save_tokenizer(KmerTokenizer(2), folder / "tokenizer.json"), "has 21 tokens, config.json 9"),
         (lambda folder: (folder / "model.safetensors").unlink(), "cannot be read"),
