@@ -19,7 +19,7 @@ from genoformer.errors import GenoformerError
 from genoformer.genome.vcf import Record
 from genoformer.scoring.scores import Floats
 
-PART_RECORDS = 2_048  # records in a part: what an interruption costs at the most
+PART_RECORDS = 4_096  # records in a part: what an interruption costs at the most
 
 
 class JobError(GenoformerError):

@@ -148,9 +148,9 @@ def score_records(
             evidence = _gather(reader, kind, variants, {scores[i].evidence for i in mine})
             for i in mine:
                 values[rows[kind], i] = _mean(scores[i], evidence[scores[i].evidence])
-        for i in rows[kind]:
-            if np.isnan(values[i]).all():
-                statuses[i] = Status.NO_SCORE if not mine else Status.N_IN_REF
+        unanswered = np.isnan(values[rows[kind]]).all(axis=1)  # N all around, or no score for this kind
+        for i in np.flatnonzero(unanswered):
+            statuses[rows[kind][i]] = Status.N_IN_REF if mine else Status.NO_SCORE
     return Scored(np.array([_NUMBER[s] for s in statuses], dtype=np.uint8), values)
 
 
