@@ -29,7 +29,7 @@ lint: .venv/.dev
 	$(BIN)/mypy
 
 bench: .venv/.bench
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py --write
 
 clean:
 	rm -rf .venv build dist *.egg-info demo_out

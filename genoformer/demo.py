@@ -112,13 +112,18 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     from matplotlib import pyplot as plt
 
     breaking = [case for case in snvs if case.breaking]
-    chrom, start, end, name = _longest_broken(breaking, motifs)
-    log2_p = posterior_along(model, genome, chrom, start - _LOGO_FLANK, end + _LOGO_FLANK)
+    case, start, end, name = _most_broken(breaking, motifs)
+    log2_p = posterior_along(model, genome, case.chrom, start - _LOGO_FLANK, end + _LOGO_FLANK)
     figure = plt.figure(figsize=(10, 5.6), layout="constrained")
     grid = figure.add_gridspec(2, 3, height_ratios=(1, 1.7))
     top = plots.logo(figure.add_subplot(grid[0, :]), plots.information(log2_p), first=start - _LOGO_FLANK + 1)
     top.axvspan(start + 0.5, end + 0.5, color=plots.GREY, alpha=0.18, lw=0)
-    top.set_title(f"What the model expects at each base of {chrom}; shaded: a planted {name} site", loc="left")
+    top.axvline(case.pos, color=plots.ORANGE, lw=1.2, ls="--", zorder=-1)
+    top.set_title(
+        f"What the model expects of each base of {case.chrom}, itself hidden. Shaded: a planted {name} site; "
+        f"dashed: an SNV with LLR {case.score:.1f}",
+        loc="left", fontsize="medium",
+    )  # fmt: skip
     top.ticklabel_format(axis="x", useOffset=False, style="plain")
     groups = {"breaks a motif": [c.score for c in breaking], "neutral": [c.score for c in snvs if not c.breaking]}
     plots.two_histograms(figure.add_subplot(grid[1, 0]), groups, xlabel="LLR (bits)").set_title("SNVs by LLR", loc="left")
@@ -134,13 +139,12 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     plt.close(figure)
 
 
-def _longest_broken(breaking: list[Case], motifs: Path) -> tuple[str, int, int, str]:
-    """The longest planted instance that one of the variants breaks: (chrom, start, end, motif)."""
+def _most_broken(breaking: list[Case], motifs: Path) -> tuple[Case, int, int, str]:
+    """The variant with the lowest score, and the planted instance that it breaks: start, end, motif."""
     with gzip.open(motifs, "rt") as file:
         rows = [line.split("\t")[:4] for line in file if not line.startswith("#")]
-    planted = [(chrom, int(start), int(end), name) for chrom, start, end, name in rows]
-    broken = {(case.chrom, case.pos - 1) for case in breaking}
-    for chrom, start, end, name in sorted(planted, key=lambda row: (row[1] - row[2], row)):
-        if any((chrom, base) in broken for base in range(start, end)):
-            return chrom, start, end, name
+    for case in sorted(breaking, key=lambda case: case.score):
+        for chrom, start, end, name in rows:
+            if chrom == case.chrom and int(start) < case.pos <= int(end):
+                return case, int(start), int(end), name
     raise ValueError("no variant lies in a planted instance")

@@ -62,8 +62,8 @@ def two_histograms(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, bi
         weights = np.full(len(values), 1 / len(values))
         ax.hist(np.clip(values, edges[0], edges[-1]), edges, weights=weights, color=colour, alpha=0.55,
                 label=f"{name} (n = {len(values):,})")  # fmt: skip
-    ax.set(xlabel=xlabel, ylabel="share of variants")
-    ax.legend(frameon=False, fontsize="small")
+    ax.set(xlabel=xlabel, ylabel="share of variants", ylim=(0, 1.3 * ax.get_ylim()[1]))  # room for the legend
+    ax.legend(frameon=False, fontsize="small", loc="upper left")
     return plain(ax)
 
 

@@ -149,7 +149,7 @@ def score_records(
             for i in mine:
                 values[rows[kind], i] = _mean(scores[i], evidence[scores[i].evidence])
         unanswered = np.isnan(values[rows[kind]]).all(axis=1)  # N all around, or no score for this kind
-        for i in np.flatnonzero(unanswered):
+        for i in np.flatnonzero(unanswered).tolist():
             statuses[rows[kind][i]] = Status.N_IN_REF if mine else Status.NO_SCORE
     return Scored(np.array([_NUMBER[s] for s in statuses], dtype=np.uint8), values)
 

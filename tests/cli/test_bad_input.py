@@ -864,7 +864,8 @@ def broken(folder: Path, name: str, content: bytes | None) -> None:
         ),
         (
             "config.json",
-            b'{"genoformer": "1", "model": "genoformer.models.encoder:Encoder", "config": {"n_vocab": 69, "n_heads": 2, "width": 18}}',
+            b'{"genoformer": "1", "model": "genoformer.models.encoder:Encoder", '
+            b'"config": {"n_vocab": 69, "n_heads": 2, "width": 18}}',
             "of another shape",
         ),
         ("model.safetensors", None, "cannot be read"),
