@@ -34,24 +34,17 @@ def info(model: str) -> None:
     import json
     from dataclasses import asdict
 
-    from genoformer.errors import CheckpointError
     from genoformer.models import checkpoint
 
     loaded = checkpoint.load(model)
-    folder = checkpoint.find(model)
-    manifest = folder / "manifest.json"
-    try:
-        made = json.loads(manifest.read_text()) if manifest.is_file() else None
-    except ValueError as error:
-        raise CheckpointError(f"{manifest} is not JSON ({error}); copy the model folder again.") from error
     tokenizer = {k: v for k, v in loaded.tokenizer.to_dict().items() if k != "model"}
     shown = {
-        "folder": str(folder),
+        "folder": str(checkpoint.find(model)),
         "parameters": checkpoint.count_parameters(loaded),
         "sha256": loaded.sha256,
         "tokenizer": tokenizer,
         "config": asdict(loaded.config),
-        "manifest": made,
+        "manifest": checkpoint.read_manifest(model),
     }
     click.echo(json.dumps(shown, indent=1))
 
@@ -72,5 +65,6 @@ def convert(model: str, folder: str, layout: str, half: bool) -> None:
     from genoformer.models import checkpoint
 
     loaded = checkpoint.load(model)
-    checkpoint.save(loaded, folder, layout=layout, dtype=torch.float16 if half else torch.float32)
+    dtype = torch.float16 if half else torch.float32
+    checkpoint.save(loaded, folder, layout=layout, dtype=dtype, manifest=checkpoint.read_manifest(model))
     click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")

@@ -12,12 +12,13 @@ import genoformer
 ROOT = Path(genoformer.__file__).parent
 MAY_IMPORT = {
     "errors": [],
-    "genome": ["errors"],
+    "whole": [],
+    "genome": ["errors", "whole"],
     "tokenizers": ["errors", "genome"],
-    "models": ["errors", "genome", "tokenizers"],
+    "models": ["errors", "whole", "genome", "tokenizers"],
     "training": ["errors", "genome", "tokenizers", "models"],
     "inference": ["errors", "genome", "tokenizers", "models"],
-    "scoring": ["errors", "genome", "tokenizers", "models", "inference"],
+    "scoring": ["errors", "whole", "genome", "tokenizers", "models", "inference"],
     "evaluation": ["errors", "genome", "tokenizers", "models", "inference", "scoring"],
     "simulation": ["errors", "genome"],
     "plots": [],

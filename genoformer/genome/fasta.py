@@ -9,19 +9,19 @@ import mmap
 import os
 import shutil
 import struct
-import uuid
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError, MissingFileError
+from genoformer.whole import whole_file
 
 N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
 INDEX_BYTES = 1 << 22  # read at a time while the index is made
@@ -219,24 +219,12 @@ def _cached_as(path: Path) -> Path:
     return _cache_folder() / "fasta" / key / path.name
 
 
-@contextlib.contextmanager
-def _written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name when it is complete; of several writers the last one wins."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _decompressed(path: Path, notes: list[str]) -> Path:
     copy = _cached_as(path).with_suffix("" if path.suffix == ".gz" else ".fa")
     if not copy.is_file():
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
-            with gzip.open(path, "rb") as packed, _written_whole(copy) as file:
+            with gzip.open(path, "rb") as packed, whole_file(copy) as part, part.open("wb") as file:
                 shutil.copyfileobj(packed, file, 1 << 20)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise FileFormatError(f"{path} is cut short or damaged ({error}). Copy or download it again.") from error
@@ -300,8 +288,8 @@ def _keep(path: Path, made: dict[str, bytes], notes: list[str]) -> None:
             if folder == cache:
                 folder.mkdir(parents=True, exist_ok=True)
             for suffix, content in made.items():
-                with _written_whole(folder / (path.name + suffix)) as file:
-                    file.write(content)
+                with whole_file(folder / (path.name + suffix)) as part:
+                    part.write_bytes(content)
         except OSError:
             continue
         if folder == cache:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import import_module
@@ -26,6 +24,7 @@ from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.tokenizers import KmerTokenizer, load_tokenizer, save_tokenizer
+from genoformer.whole import whole_file
 
 WEIGHTS = "model.safetensors"
 _HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
@@ -94,11 +93,17 @@ def save(
         name = f"{type(model).__module__}:{type(model).__qualname__}"
         config = {"genoformer": __version__, "model": name, "config": asdict(model.config)}
         save_tokenizer(model.tokenizer, folder / "tokenizer.json")
-    with _replacing(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
+    with whole_file(folder / WEIGHTS) as part:
+        save_file(tensors, part, metadata={"format": "pt"})
     if manifest is not None:
         _write(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     _write(folder / "config.json", json.dumps(config, indent=1) + "\n")
+
+
+def read_manifest(name: str | Path) -> dict[str, Any] | None:
+    """What a model was made from and how, or None where its folder does not say."""
+    path = find(name) / "manifest.json"
+    return _read_json(path) if path.is_file() else None
 
 
 def sha256_of(path: Path) -> str:
@@ -304,28 +309,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-class _replacing:
-    """Write to a temporary name; it takes the final one when the block ends well, and is removed otherwise."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> str:
-        handle, self.temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-        os.close(handle)
-        return self.temporary
-
-    def __exit__(self, kind: object, value: object, traceback: object) -> None:
-        if kind is None:
-            Path(self.temporary).chmod(0o644)
-            Path(self.temporary).replace(self.path)
-        else:
-            Path(self.temporary).unlink(missing_ok=True)
-
-
 def _write(path: Path, text: str) -> None:
-    with _replacing(path) as temporary:
-        Path(temporary).write_text(text)
+    with whole_file(path) as part:
+        part.write_text(text)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import zipfile
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from genoformer.errors import GenoformerError
 from genoformer.genome.vcf import Record
 from genoformer.scoring.scores import Floats
+from genoformer.whole import whole_file
 
 PART_RECORDS = 4_096  # records in a part: what an interruption costs at the most
 
@@ -69,7 +69,8 @@ class PartFolder:
                     "repeat that run to finish it, or remove the folder to begin anew."
                 )
         else:
-            _put(ticket, json.dumps(job, indent=1).encode())
+            with whole_file(ticket) as part:
+                part.write_text(json.dumps(job, indent=1))
 
     def _name(self, i: int) -> Path:
         return self.path / f"{i:08d}.npz"
@@ -83,17 +84,9 @@ class PartFolder:
             return None
 
     def put(self, i: int, scored: Scored) -> None:
-        handle, temporary = tempfile.mkstemp(dir=self.path, prefix=".part-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **scored._asdict())
-                file.flush()
-                os.fsync(file.fileno())
-            self.n_found -= self._name(i).exists()  # it was torn
-            Path(temporary).replace(self._name(i))
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        self.n_found -= self._name(i).exists()  # it was torn
+        with whole_file(self._name(i), durable=True) as part, part.open("wb") as file:
+            np.savez(file, **scored._asdict())
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
@@ -125,9 +118,3 @@ def _read(ticket: Path) -> dict[str, str]:
         pass
     raise JobError(f"{ticket.parent} does not say whose unfinished work it holds; remove the folder to begin anew.")
 
-
-def _put(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(temporary).replace(path)

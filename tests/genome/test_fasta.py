@@ -31,14 +31,14 @@ def locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder that cannot be written to (root may write to any, so the writer itself refuses)."""
     folder = tmp_path / "locked"
     folder.mkdir()
-    real = fasta._written_whole
+    real = fasta.whole_file
 
     def refusing(path: Path) -> Any:
         if path.parent == folder:
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(fasta, "_written_whole", refusing)
+    monkeypatch.setattr(fasta, "whole_file", refusing)
     return folder
 
 
