@@ -303,7 +303,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); a model folder has a config.json.") from error
+        raise CheckpointError(f"{path} cannot be read as JSON ({error}); copy the model folder again.") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is not a JSON object; copy the model folder again.")
     return value

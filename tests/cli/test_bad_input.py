@@ -892,7 +892,7 @@ def test_a_damaged_manifest_is_not_needed_to_score(world: World, make_vcf: Calla
     model = world.folder / "model"
     shutil.copytree(world.model, model)
     (model / "manifest.json").write_text("{")
-    assert_refused(run("models", "info", model), model / "manifest.json", "is not JSON")
+    assert_refused(run("models", "info", model), model / "manifest.json", "as JSON")
     assert_scored(score(world._replace(model=model), make_vcf(*SOUND)))
 
 
