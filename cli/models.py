@@ -60,10 +60,15 @@ def convert(model: str, folder: str, layout: str, half: bool) -> None:
     \b
     genoformer models convert DNA_bert_6/ my_dnabert6/
     """
+    from pathlib import Path
+
     import torch
 
+    from genoformer.errors import ConfigError
     from genoformer.models import checkpoint
 
+    if (Path(folder) / "config.json").exists():
+        raise ConfigError(f"{folder} holds a model already; name another folder.")
     loaded = checkpoint.load(model)
     dtype = torch.float16 if half else torch.float32
     checkpoint.save(loaded, folder, layout=layout, dtype=dtype, manifest=checkpoint.read_manifest(model))

@@ -43,7 +43,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
 @click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
-@click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; takes no model.")
+@click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
 @click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
               "--preflight, else on stderr.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
@@ -70,7 +70,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str | None, outp
     for note in genome.notes:
         say(note)
     if options["only_preflight"]:
-        _preflight_only(vcf, genome, options)
+        _preflight_only(vcf, genome, {**options, "model_name": model_name})
         return
     if model_name is None:
         raise ConfigError("no model is named; give -m with a model folder or a shipped name (genoformer models list).")
@@ -87,6 +87,9 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str | None, outp
     def show(found: Any) -> None:
         say(json.dumps({"preflight": found.to_dict()}) if options["as_json"] else found.table())
 
+    trained = model.config.context_length
+    if options["context"] and options["context"] > 2 * trained:
+        say(f"windows of {options['context']:,} bases, but {model_name} is made for {trained:,}: it may not know what to do")
     with progress_bar("records") as watch:
         summary = score_variants(
             vcf, genome, model, chosen, output,
@@ -111,8 +114,14 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     from genoformer.genome.preflight import preflight
     from genoformer.genome.vcf import spooled
 
+    longest = sys.maxsize  # what is too long depends on the model
+    if options["model_name"] is not None:
+        from genoformer.models import checkpoint
+        from genoformer.scoring.evidence import Reader
+
+        longest = Reader(checkpoint.load(options["model_name"]), genome, options["context"]).longest_allele
     with spooled(vcf) as path:
-        found = preflight(path, genome, max_length=options["context"] or 500, region=options["region"], name=vcf)
+        found = preflight(path, genome, max_length=longest, region=options["region"], name=vcf)
     click.echo(json.dumps(found.to_dict()) if options["as_json"] else found.table())
     problem = found.problem()
     if problem and not options["force"]:

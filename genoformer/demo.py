@@ -110,6 +110,7 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
+    from scipy.stats import spearmanr
 
     breaking = [case for case in snvs if case.breaking]
     case, start, end, name = _most_broken(breaking, motifs)
@@ -118,10 +119,10 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     grid = figure.add_gridspec(2, 3, height_ratios=(1, 1.7))
     top = plots.logo(figure.add_subplot(grid[0, :]), plots.information(log2_p), first=start - _LOGO_FLANK + 1)
     top.axvspan(start + 0.5, end + 0.5, color=plots.GREY, alpha=0.18, lw=0)
-    top.axvline(case.pos, color=plots.ORANGE, lw=1.2, ls="--", zorder=-1)
+    top.axvspan(case.pos - 0.5, case.pos + 0.5, color=plots.ORANGE, alpha=0.25, lw=0)
     top.set_title(
         f"What the model expects of each base of {case.chrom}, itself hidden. Shaded: a planted {name} site; "
-        f"dashed: an SNV with LLR {case.score:.1f}",
+        f"orange: an SNV with LLR {case.score:.1f}",
         loc="left", fontsize="medium",
     )  # fmt: skip
     top.ticklabel_format(axis="x", useOffset=False, style="plain")
@@ -134,7 +135,8 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
         figure.add_subplot(grid[1, 2]), [c.bits for c in breaking], [c.score for c in breaking],
         xlabel="bits lost in the motif's matrix", ylabel="LLR (bits)",
     )  # fmt: skip
-    dots.set_title("The more it breaks, the lower", loc="left")
+    rho = float(spearmanr([c.bits for c in breaking], [c.score for c in breaking]).statistic)
+    dots.set_title(f"Breaking SNVs, Spearman {rho:.2f}", loc="left")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

@@ -29,23 +29,23 @@ def borrowed(model: Encoder, device: str = "cpu", precision: str = "float32") ->
     if precision not in PRECISIONS:
         raise ConfigError(f"precision {precision!r}: allowed are {', '.join(PRECISIONS)}.")
     here = next(model.parameters())
-    try:
-        wanted, dtype = torch.device(device), PRECISIONS[precision]
-    except RuntimeError as error:
-        raise ConfigError(f"device {device!r} is not one that torch knows; use cpu, cuda or cuda:N.") from error
+    wanted, dtype = _device(device), PRECISIONS[precision]
     training = model.training
     if here.device != wanted or here.dtype != dtype:
-        try:
-            yield copy.deepcopy(model).eval().to(wanted, dtype)
-        except (RuntimeError, AssertionError) as error:
-            if "CUDA" in str(error) and wanted.type == "cuda" and not torch.cuda.is_available():
-                raise ConfigError(f"device {device!r} is not there; use cpu.") from error
-            raise
+        yield copy.deepcopy(model).eval().to(wanted, dtype)
         return
     try:
         yield model.eval()
     finally:
         model.train(training)
+
+
+def _device(name: str) -> torch.device:
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if name not in there:
+        raise ConfigError(f"device {name!r} is not on this machine; there are {', '.join(there)}.")
+    return torch.device(name)
 
 
 def best_device() -> str:

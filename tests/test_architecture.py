@@ -13,10 +13,11 @@ ROOT = Path(genoformer.__file__).parent
 MAY_IMPORT = {
     "errors": [],
     "whole": [],
+    "fields": ["errors"],
     "genome": ["errors", "whole"],
     "tokenizers": ["errors", "genome"],
-    "models": ["errors", "whole", "genome", "tokenizers"],
-    "training": ["errors", "genome", "tokenizers", "models"],
+    "models": ["errors", "fields", "whole", "genome", "tokenizers"],
+    "training": ["errors", "fields", "genome", "tokenizers", "models"],
     "inference": ["errors", "genome", "tokenizers", "models"],
     "scoring": ["errors", "whole", "genome", "tokenizers", "models", "inference"],
     "evaluation": ["errors", "genome", "tokenizers", "models", "inference", "scoring"],

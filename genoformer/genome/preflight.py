@@ -179,7 +179,7 @@ def preflight(
     records read so far.
     Raises: FileFormatError.
     """
-    region = parse_region(region) if isinstance(region, str) else region
+    region = parse_region(region, genome.contigs) if isinstance(region, str) else region
     found: dict[str, str | None] = {}
     n_on: Counter[str] = Counter()
     n_statuses: Counter[tuple[Status, ...]] = Counter()
@@ -202,6 +202,8 @@ def preflight(
             if progress:
                 progress(n_records)
         sha256 = file.sha256
+    if region and not n_records:
+        genome.resolve(region.name)  # a region that is nowhere is a slip of the pen; this refuses it
     statuses = dict.fromkeys(Status, 0)
     for combination, n in n_statuses.items():
         for status in combination:

@@ -14,7 +14,7 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -327,12 +327,14 @@ def spooled(path: str | Path) -> Iterator[Path]:
         yield copy
 
 
-def parse_region(text: str) -> Region:
+def parse_region(text: str, known: Container[str] = ()) -> Region:
     """A region as bcftools writes it, 1-based and inclusive: "20", "20:1,000" (one base), "20:1,000-2,000", "20:5-".
 
     >>> parse_region("chr20:1,000,001-2,000,000")
     Region(name='chr20', start=1000000, end=2000000)
     """
+    if text.strip() in known:  # a name with a colon of its own, as those of HLA alleles
+        return Region(text.strip(), 0, sys.maxsize)
     match = re.fullmatch(r"(?P<name>[^\s:]+)(?::(?P<first>[\d,]+)(?P<to>-(?P<last>[\d,]*))?)?", text.strip())
     if match is None:
         raise ConfigError(f"region {text!r} is not understood; write it like chr20 or chr20:1,000,001-2,000,000.")

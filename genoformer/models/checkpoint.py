@@ -86,7 +86,7 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in model.state_dict().items()}
     if layout == "dnabert":
-        config, tensors = _bert_config(model.config), _to_bert(tensors)
+        config, tensors = _bert_config(model.config, model.tokenizer), _to_bert(tensors)
         _write(folder / "vocab.txt", "\n".join(model.tokenizer.vocab) + "\n")
     else:
         del tensors["decoder.weight"]  # tied to the embedding
@@ -275,11 +275,15 @@ def _to_bert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return theirs
 
 
-def _bert_config(config: EncoderConfig) -> dict[str, Any]:
-    if (config.position, config.norm, config.activation, config.causal) != ("learned", "post", "gelu", False):
+def _bert_config(config: EncoderConfig, tokenizer: Any) -> dict[str, Any]:
+    shape = (config.position, config.norm, config.activation, config.causal, config.stem_kernel)
+    if shape != ("learned", "post", "gelu", False, 0) or not config.n_segments:
         raise ConfigError(
-            "DNABERT's layout holds learned positions, post-norm, GELU and both directions only; save in ours instead."
+            "DNABERT's layout holds learned positions, segments, post-norm, GELU and both directions, and no stem; "
+            "save in ours instead."
         )
+    if not isinstance(tokenizer, KmerTokenizer) or tokenizer.stride != 1:
+        raise ConfigError("DNABERT's layout holds k-mers of stride 1 only; save in ours instead.")
     return {
         "architectures": ["BertForMaskedLM"],
         "model_type": "bert",

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
+from genoformer.fields import checked
 from genoformer.models.layers import Linear, attend, linear
 
 Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
@@ -64,11 +65,8 @@ class EncoderConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EncoderConfig:
-        """The configuration of a mapping; an unknown field is refused, not ignored."""
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ConfigError(f"unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
-        return cls(**values)
+        """The configuration of a mapping; an unknown field, or a value of another type, is refused."""
+        return cls(**checked(cls, values, "encoder"))
 
 
 def sinusoidal_positions(n_tokens: int, width: int) -> Tensor:
@@ -325,7 +323,7 @@ class Encoder(nn.Module):
     ) -> Tensor:
         """Draw `n_tokens` more tokens after prompt [B, T] from a causal model: [B, T + n_tokens].
 
-        `candidates` as in `log_likelihood`, e.g. `KmerTokenizer.successors`.
+        `candidates` as in `log_likelihood`, e.g. `posterior.successors` for overlapping k-mers.
         """
         self._must_be_causal("sampling")
         ids = prompt

@@ -7,6 +7,7 @@ a strand, whatever the number of its ALTs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -113,18 +114,20 @@ class Reader:
             placed = [self._place(Variant(variants[i].chrom, int(at[i]) + 1, *changes[i][1:])) for i in group]
             for strand, pair, posterior in zip(self.strands, alleles, posteriors, strict=True):
                 asked = [self._chain(a, strand) for a in placed]
-                pair.ref[group] = self._sums([ref for ref, _ in asked])
-                pair.alt[group] = self._sums([alt for _, alt in asked])
+                changed = [i for i, (ref, _) in zip(group, asked, strict=True) if ref]  # ref and alt equal: 0 and 0
+                if changed:
+                    pair.ref[changed] = self._sums([ref for ref, _ in asked if ref])
+                    pair.alt[changed] = self._sums([alt for ref, alt in asked if ref])
                 first = [ref[0] for ref, _ in asked if ref]
                 if with_posterior and first:
-                    posterior[[i for i, (ref, _) in zip(group, asked, strict=True) if ref]] = self._answers(first)
+                    posterior[changed] = self._answers(first)
         return {"allele": alleles, "posterior": [Pair(p, p) for p in posteriors]}
 
     def indels(self, variants: Sequence[Variant]) -> list[Pair]:
         """`pseudo` evidence: the sum of log2 P(base | all others) over the allele and FLANK bases on either side.
 
-        The shorter allele is given more flank, so that both sums have equally many terms; the windows are laid
-        symmetrically. Spellings of the same change are normalised first, so they agree.
+        The shorter allele is given more flank, so that both sums have equally many terms, also beside N and at the ends
+        of a contig; the windows are laid symmetrically. Spellings of the same change are normalised first, so they agree.
         """
         if self.model.config.causal:
             return self._likelihoods(variants)
@@ -191,25 +194,38 @@ class Reader:
         )
 
     def _each_base(self, a: Alleles, strand: str) -> tuple[list[Question], list[Question]]:
-        longest = max(a.ref_length, a.alt_length)
-        sides = []
-        for codes, start, n in ((a.ref, a.ref_start, a.ref_length), (a.alt, a.alt_start, a.alt_length)):
-            low = start - FLANK - (longest - n) // 2
-            high = low + longest + 2 * FLANK
+        """Questions about equally many bases of both alleles: the allele, then the nearest known bases around it."""
+        sides = [(a.ref, a.ref_start, a.ref_length), (a.alt, a.alt_start, a.alt_length)]
+        order = [self._from_the_allele_out(*side) for side in sides]
+        n_asked = min(max(a.ref_length, a.alt_length) + 2 * FLANK, *map(len, order))
+        if n_asked < max(a.ref_length, a.alt_length):
+            return [], []  # N all around: the shorter allele has not as many neighbours as the longer has bases
+        questions: list[list[Question]] = []
+        for (codes, _, _), places in zip(sides, order, strict=True):
+            asked = sorted(places[:n_asked])
             if strand == "-":
-                codes, low, high = reverse_complement(codes), self.length - high, self.length - low
-            sides.append([Question(codes, i, i + 1, int(codes[i])) for i in range(max(low, 0), min(high, self.length))])
-        return sides[0], sides[1]
+                codes, asked = reverse_complement(codes), [self.length - 1 - i for i in asked]
+            questions.append([Question(codes, i, i + 1, int(codes[i])) for i in asked])
+        return questions[0], questions[1]
+
+    def _from_the_allele_out(self, codes: Codes, start: int, n: int) -> list[int]:
+        """Places of an allele and then of its neighbours, left and right in turn; none that is N or alone among N."""
+        k = getattr(self.model.tokenizer, "k", 1)
+        known = codes < N
+        inside = np.convolve(known, np.ones(k, dtype=int), "valid") == k  # k-mers without N, by their first base
+        known = np.convolve(inside, np.ones(k, dtype=int), "full") > 0  # bases in at least one of them
+        around = [i for pair in zip_longest(range(start - 1, -1, -1), range(start + n, len(codes))) for i in pair]
+        return [i for i in (*range(start, start + n), *around) if i is not None and known[i]]
 
     def _sums(self, questions: list[list[Question]]) -> Floats:
-        """Sum of log2 P(base) over each list of questions, [n]; bases that are N, or lie between N, add nothing."""
+        """Sum of log2 P(base) over each list of questions, [n]; NaN where one has no answer, or none is asked."""
         flat = [q for row in questions for q in row]
-        if not flat:
-            return np.zeros(len(questions), np.float32)
-        base, log2_p = np.array([q.base for q in flat]), self._answers(flat)
-        terms = np.where(base < N, log2_p[np.arange(len(flat)), np.minimum(base, N - 1)], 0)
-        row = np.repeat(np.arange(len(questions)), [len(row) for row in questions])
-        return np.bincount(row, np.nan_to_num(terms, nan=0.0), minlength=len(questions)).astype(np.float32)
+        sizes = np.array([len(row) for row in questions])
+        terms: Floats = np.zeros(0)
+        if flat:
+            terms = self._answers(flat)[np.arange(len(flat)), [q.base for q in flat]]
+        sums = np.bincount(np.repeat(np.arange(len(sizes)), sizes), terms, minlength=len(sizes))
+        return np.where(sizes > 0, sums, np.nan).astype(np.float32)
 
     def _answers(self, questions: Sequence[Question]) -> Floats:
         """log2 P of A, C, G, T, [n, 4], each as the strand of its window reads them."""
@@ -236,5 +252,6 @@ class Reader:
         for strand in self.strands:
             both = (ref, alt) if strand == "+" else (reverse_complement(ref), reverse_complement(alt))
             sides = [inference.likelihoods(self.model, codes, batch_size=self.batch_size) for codes in both]
-            pairs.append(Pair(*sides))
+            uneven = (ref >= N).sum(1) != (alt >= N).sum(1)  # N add nothing, so the sums would not be comparable
+            pairs.append(Pair(*(np.where(uneven, np.nan, side) for side in sides)))
         return pairs

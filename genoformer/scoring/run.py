@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -74,7 +75,7 @@ def score_variants(
     sink = sink if isinstance(sink, Sink) else open_sink(sink)
     tell = progress or (lambda _: None)
     began = time.monotonic()
-    wanted = parse_region(region) if region else None
+    wanted = parse_region(region, genome.contigs) if region else None
     with spooled(variants) as vcf, inference.borrowed(model, device, precision) as ready:
         reader = Reader(ready, genome, context, both_strands=both_strands, batch_size=batch_size)
         reader.require({score.evidence for score in scores})
@@ -148,7 +149,7 @@ def score_records(
             evidence = _gather(reader, kind, variants, {scores[i].evidence for i in mine})
             for i in mine:
                 values[rows[kind], i] = _mean(scores[i], evidence[scores[i].evidence])
-        unanswered = np.isnan(values[rows[kind]]).all(axis=1)  # N all around, or no score for this kind
+        unanswered = np.isnan(values[np.ix_(rows[kind], mine)]).any(axis=1) | (not mine)
         for i in np.flatnonzero(unanswered).tolist():
             statuses[rows[kind][i]] = Status.N_IN_REF if mine else Status.NO_SCORE
     return Scored(np.array([_NUMBER[s] for s in statuses], dtype=np.uint8), values)
@@ -210,4 +211,5 @@ def _job(
         "device": device,
         "batch size": str(batch_size or "auto"),
         "version": __version__,
+        "model configuration": f"{model.config} {hashlib.sha256(repr(model.tokenizer.to_dict()).encode()).hexdigest()}",
     }

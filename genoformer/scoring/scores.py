@@ -69,8 +69,9 @@ SCORES: dict[str, Score] = {
     for score in (
         Score(
             "LLR", "substitution", True, "bits",
-            "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the hidden base; "
-            "negative: the model expects the reference base, as in a conserved motif.",
+            "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the hidden base (of several "
+            "changed bases, one after the other from the left of each strand: the chain rule); negative: the model "
+            "expects the reference, as in a conserved motif.",
             "allele", log_ratio,
         ),
         Score(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import math
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
@@ -174,7 +173,9 @@ class VCFSink(TextSink):
         self.stale = tuple(f"{key}=" for key in (*self.keys, STATUS_KEY))
         self.sorted, self.last, self.seen, self.furthest = True, ("", 0), set[str](), 0
         ours = tuple(f"##INFO=<ID={key}," for key in (*self.keys, STATUS_KEY))
-        yield from (line for line in header.lines[:-1] if not line.startswith((*ours, "##genoformer_")))
+        others = [line for line in header.lines if line.startswith("##INFO=<ID=GF_") and not line.startswith(ours)]
+        stale = ours if others else (*ours, "##genoformer_")  # what made other scores stays as long as they do
+        yield from (line for line in header.lines[:-1] if not line.startswith(stale))
         known = {line[13:].split(",")[0].rstrip(">") for line in header.lines if line.startswith("##contig=<ID=")}
         for name, length in header.contigs.items():
             if name not in known:
@@ -187,7 +188,8 @@ class VCFSink(TextSink):
         yield f'##INFO=<ID={STATUS_KEY},Number=1,Type=String,Description="{text}">'
         made = header.provenance
         yield f"##genoformer_version={made.version}"
-        yield f'##genoformer_model=<ID={made.model},sha256="{made.sha256}">'
+        name = re.sub(r"[^\w.+-]", "_", made.model)  # as the VCF specification wants an ID
+        yield f'##genoformer_model=<ID={name},sha256="{made.sha256}">'
         yield f"##genoformer_options={made.options}"
         yield header.lines[-1]
 
@@ -351,10 +353,6 @@ def open_sink(path: str | Path) -> Sink:
             return kind(path)
     raise ConfigError(f"{name}: the format is not known by its name; end it in {', '.join(SINKS)}, or give - .")
 
-
-def missing(n_alts: int, n_scores: int) -> Floats:
-    """Values of a record without any score."""
-    return np.full((n_alts, n_scores), np.nan, dtype=np.float32)
 
 
 SINKS: dict[str, type[Sink]] = {

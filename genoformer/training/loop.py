@@ -8,7 +8,7 @@ import sys
 import tomllib
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from genoformer import __version__
 from genoformer.errors import ConfigError
+from genoformer.fields import checked
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, read_bed
@@ -33,7 +34,9 @@ from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
 from genoformer.training.datasets import RandomWindows
 from genoformer.training.objectives import OBJECTIVES, Example, MaskedLM
 
+PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed")
 _VALIDATION_WINDOWS = 512
+_TOKENIZER_FIELDS = {"kmer": ("k", "stride"), "base": (), "bpe": ("n_vocab",)}
 _BPE_WINDOWS = 2_000  # windows that a BPE vocabulary is learned from
 
 
@@ -63,6 +66,10 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"objective = {self.objective!r}: allowed are {', '.join(OBJECTIVES)}.")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}.")
+        if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.clip <= 0:
+            raise ConfigError("seed must be at least 0, beta2 lie in [0, 1), epsilon and clip be above 0.")
         for name in ("steps", "batch_size", "valid_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give a whole number of at least 1.")
@@ -89,23 +96,11 @@ class PretrainConfig:
             tables = tomllib.loads(path.read_text())
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} cannot be read as TOML ({error}).") from error
-        known = {"tokenizer", "encoder", "training"}
-        if unknown := sorted(set(tables) - known):
-            raise ConfigError(f"{path}: unknown tables {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
-        training = dict(tables.get("training", {}))
-        if unknown := sorted(set(training) - {f.name for f in fields(TrainingConfig)}):
-            names = ", ".join(f.name for f in fields(TrainingConfig))
-            raise ConfigError(f"{path}: unknown fields {', '.join(unknown)} in [training]; known are {names}.")
-        if "valid_contigs" in training:
-            training["valid_contigs"] = tuple(training["valid_contigs"])
+        training = checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]")
         if training.get("regions"):
             training["regions"] = str(path.parent / training["regions"])
-        try:
-            return cls(
-                tables.get("tokenizer", cls().tokenizer), tables.get("encoder", {}), TrainingConfig(**training)
-            )
-        except TypeError as error:
-            raise ConfigError(f"{path}: {error}; see the example in the help.") from error
+        values = checked(cls, {**tables, "training": TrainingConfig(**training)}, str(path))
+        return cls(**values)
 
 
 class _Batches(Dataset[Example]):
@@ -168,6 +163,8 @@ def language_model_loss(model: Encoder, batch: tuple[Tensor, Tensor]) -> Tensor:
     keep = None if bool((inputs != model.tokenizer.pad_id).all()) else inputs != model.tokenizer.pad_id
     hidden = model.embed(inputs, keep)
     chosen = labels != -100
+    if not chosen.any():  # a small batch in which nothing was masked
+        return hidden.sum() * 0.0
     return F.cross_entropy(model.head(hidden[chosen]), labels[chosen])
 
 
@@ -194,13 +191,19 @@ def bits_per_base(model: Encoder, windows: RandomWindows, n_windows: int = _VALI
 def build_tokenizer(table: Mapping[str, Any], windows: RandomWindows) -> KmerTokenizer | BPETokenizer:
     """The tokenizer of a [tokenizer] table; a BPE vocabulary is learned from the training windows."""
     name = table.get("tokenizer", "kmer")
-    if name not in TOKENIZERS:
+    if name not in _TOKENIZER_FIELDS:
         raise ConfigError(f"tokenizer = {name!r}: allowed are {', '.join(TOKENIZERS)}.")
+    numbers = {field: value for field, value in table.items() if field != "tokenizer"}
+    if unknown := sorted(set(numbers) - set(_TOKENIZER_FIELDS[name])):
+        known = ", ".join(_TOKENIZER_FIELDS[name]) or "none"
+        raise ConfigError(f"[tokenizer]: unknown fields {', '.join(unknown)}; those of {name} are {known}.")
+    if wrong := [field for field, value in numbers.items() if not isinstance(value, int) or isinstance(value, bool)]:
+        raise ConfigError(f"[tokenizer]: {wrong[0]} = {numbers[wrong[0]]!r}: give a whole number.")
     if name == BPETokenizer.name:
         n_batches = math.ceil(_BPE_WINDOWS / windows.batch_size)
         rows = (row for batch in windows.batches(n_batches) for row in batch)
-        return BPETokenizer.train(rows, int(table.get("n_vocab", 4096)))
-    return TOKENIZERS[name].from_dict({"k": 6, **table})
+        return BPETokenizer.train(rows, numbers.get("n_vocab", 4096))
+    return TOKENIZERS[name].from_dict({"k": 6, **numbers})
 
 
 def pretrain(fasta: Path, folder: Path, config: PretrainConfig, *, command: str = "") -> dict[str, Any]:
@@ -209,6 +212,11 @@ def pretrain(fasta: Path, folder: Path, config: PretrainConfig, *, command: str 
     The contigs named in `valid_contigs` are held out; validation is bits per base of the single-base posterior there.
     """
     plan = config.training
+    if set(config.encoder) & {"n_vocab", "causal"}:
+        raise ConfigError("[encoder]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")
+    if (folder / "config.json").exists():
+        raise ConfigError(f"{folder} holds a model already; name another folder, or remove it.")
+    checked(EncoderConfig, config.encoder, "[encoder]")
     genome = Genome(fasta)
     held = [genome.resolve(name) for name in plan.valid_contigs]
     if not held and len(genome.contigs) > 1:
@@ -226,10 +234,9 @@ def pretrain(fasta: Path, folder: Path, config: PretrainConfig, *, command: str 
     )  # fmt: skip
     held_out = RandomWindows(genome, held, length, plan.batch_size, plan.seed + 1) if held else None
     tokenizer = build_tokenizer(config.tokenizer, windows)
-    encoder = {"max_tokens": tokenizer.n_tokens(length), **config.encoder}
-    if plan.objective == "causal":
-        encoder["causal"] = True
-    model = Encoder(EncoderConfig.from_dict({**encoder, "n_vocab": tokenizer.n_vocab}))
+    encoder = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), **config.encoder}
+    fixed = {"n_vocab": tokenizer.n_vocab, "causal": plan.objective == "causal"}
+    model = Encoder(EncoderConfig.from_dict(encoder | fixed))
     model.tokenizer = tokenizer
     objective: Any = (
         MaskedLM(tokenizer, plan.mask_rate, plan.span_tokens)
@@ -276,7 +283,10 @@ def _fit(module: LanguageModelling, batches: _Batches, folder: Path, plan: Train
         )  # fmt: skip
         loader = DataLoader(batches, batch_size=None, shuffle=False)
         trainer.fit(module, loader, DataLoader(_One(), batch_size=None))
-    return {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
+    metrics = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
+    if not all(map(math.isfinite, metrics.values())):
+        raise ConfigError(f"the training diverged ({metrics}); lower learning_rate, or lengthen the warmup.")
+    return metrics
 
 
 class _One(Dataset[int]):

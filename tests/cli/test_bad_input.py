@@ -1007,10 +1007,11 @@ def test_preflight(world: World, make_vcf: Callable[..., Path]) -> None:
     table = run("score", vcf, "-f", world.fasta, "--preflight")
     assert table.exit_code == 0
     assert ["records", "64"] in [line.split() for line in table.stdout.splitlines()]
-    as_json = run("score", vcf, "-f", world.fasta, "--preflight", "--json", "--context", 22)
-    found = json.loads(as_json.stdout)
-    assert (found["n_records"], found["n_scorable"], found["problem"]) == (64, 40, None)
-    assert found["statuses"]["TOO_LONG"] == 2
+    for options, n_too_long in (((), 0), (("-m", world.model, "--context", 22), 2)):
+        as_json = run("score", vcf, "-f", world.fasta, "--preflight", "--json", *options)
+        found = json.loads(as_json.stdout)
+        assert (found["n_records"], found["n_scorable"], found["problem"]) == (64, 42 - n_too_long, None)
+        assert found["statuses"].get("TOO_LONG", 0) == n_too_long
     wrong = make_vcf(*SOUND, *WRONG)
     for options in ((), ("--json",)):
         assert_refused(run("score", wrong, "-f", world.fasta, "--preflight", *options), wrong, "88.8 % of 45")

@@ -248,3 +248,28 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="not loaded"):
         checkpoint.load(tmp_path)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "tokenizer", "words"),
+    [
+        ({"stem_kernel": 5}, KmerTokenizer(2), "no stem"),
+        ({"position": "rotary"}, KmerTokenizer(2), "learned positions"),
+        ({"n_segments": 0}, KmerTokenizer(2), "segments"),
+        ({}, KmerTokenizer(2, 2), "stride 1"),
+    ],
+)
+def test_what_dnaberts_layout_cannot_hold_is_not_written(tmp_path, fields, tokenizer, words) -> None:
+    model = make(**{"n_vocab": 21, **fields})
+    model.tokenizer = tokenizer
+    with pytest.raises(ConfigError, match=words):
+        checkpoint.save(model, tmp_path / "out", layout="dnabert")
+    assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize("device", ["foo", "meta", "cuda:99", ""])
+def test_devices_that_are_not_there_are_refused(device) -> None:
+    from genoformer.inference import borrowed
+
+    with pytest.raises(ConfigError, match="there are cpu"), borrowed(make(), device):
+        pass

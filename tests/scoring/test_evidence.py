@@ -128,7 +128,8 @@ def test_pll_is_the_sum_over_equally_many_bases_of_both_alleles(model, genome, p
     sums = []
     for whole, first, n in ((SEQUENCE, start, n_ref), (changed, cut, n_alt)):
         text = whole[first : first + LENGTH]
-        low = v - first - FLANK - (max(n_ref, n_alt) - n) // 2
+        n_flank = 2 * FLANK + max(n_ref, n_alt) - n
+        low = v - first - (n_flank + 1) // 2
         places = range(low, low + max(n_ref, n_alt) + 2 * FLANK)
         sums.append(sum(naive_log2_p(model, text, range(i, i + 1), text[i]) for i in places))
     assert score(reader, "PLL", [variant])[0] == pytest.approx(sums[1] - sums[0], abs=1e-3)
@@ -150,6 +151,41 @@ def test_embedding_distances_equal_the_naive_mean_over_touching_tokens(model, ge
     cosine = 1 - ref @ alt / np.linalg.norm(ref) / np.linalg.norm(alt)
     assert score(reader, "COSINE", [variant])[0] == pytest.approx(cosine, abs=1e-5)
     assert score(reader, "L2", [variant])[0] == pytest.approx(np.linalg.norm(ref - alt), abs=1e-4)
+
+
+@pytest.mark.parametrize("contig", ["c", "n"])
+def test_both_sums_of_an_indel_have_equally_many_terms_everywhere(model, genome, contig) -> None:
+    """At the ends of a contig, beside N, and with alleles as long as a window takes: else each base adds two bits."""
+    reader = Reader(model, genome)
+    longest = reader.longest_allele
+    text = decode(genome.window(contig, 0, 400))
+    places = [1, 2, 7, 90, 97, 99, 131, 140, 390, 395, 399] if contig == "n" else [1, 3, 20, 200, 380, 394, 399]
+    for pos in places:
+        for n_ref, n_alt in ((1, 2), (1, 6), (4, 1), (6, 3), (1, longest), (min(longest, 401 - pos), 1)):
+            ref = text[pos - 1 : pos - 1 + n_ref]
+            if n_ref == n_alt or len(ref) < n_ref or "N" in ref:
+                continue
+            alt = ref[0] + "GATTACA" * 10
+            placed = reader._place(reader._shortest(Variant(contig, pos, ref, alt[:n_alt])))
+            for strand in "+-":
+                sides = reader._each_base(placed, strand)
+                assert len(sides[0]) == len(sides[1])
+                assert all(q.base < 4 and q.codes[q.target] == q.base for side in sides for q in side)
+    near = [Variant(contig, pos, text[pos - 1], text[pos - 1] + "GAT") for pos in places if text[pos - 1] != "N"]
+    middle = [Variant("c", pos, SEQUENCE[pos - 1], SEQUENCE[pos - 1] + "GAT") for pos in range(150, 250, 5)]
+    typical = np.abs(score(reader, "PLL", middle)).max()
+    assert (np.abs(score(reader, "PLL", near)) < 2 * typical + 2).all()
+
+
+def test_a_base_alone_between_n_leaves_no_answer(tmp_path) -> None:
+    """Two changed bases beside N: the strand that reads from the N has no whole 3-mer for its first, so there is no LLR."""
+    path = tmp_path / "n.fa"
+    path.write_text(f">c\n{SEQUENCE[:200]}N{SEQUENCE[201:]}\n")
+    kmer = make_model(KmerTokenizer(3))
+    ref = SEQUENCE[201:203]
+    double = Variant("c", 202, ref, ref.translate(str.maketrans("ACGT", "CATG")))
+    assert np.isnan(score(Reader(kmer, Genome(path)), "LLR", [double])).all()
+    assert np.isfinite(score(Reader(kmer, Genome(path), both_strands=False), "PLL", [Variant("c", 202, ref, ref[0])])).all()
 
 
 MIXED = [

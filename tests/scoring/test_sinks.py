@@ -17,7 +17,7 @@ from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
 from genoformer.scoring.scores import choose
-from genoformer.scoring.sinks import SINKS, Header, Provenance, Sink, missing, number, open_sink
+from genoformer.scoring.sinks import SINKS, Header, Provenance, Sink, number, open_sink
 
 NAN = float("nan")
 SCORES = choose("LLR,PLL")
@@ -253,11 +253,6 @@ def test_more_or_fewer_columns_than_the_header_names(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_number(value: float, text: str) -> None:
     assert number(value) == text
-
-
-def test_missing() -> None:
-    assert missing(2, 3).shape == (2, 3)
-    assert np.isnan(missing(2, 3)).all()
 
 
 # Whole or not there

@@ -149,7 +149,17 @@ def test_the_learning_rate_rises_and_falls_in_straight_lines() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[model]\n", "unknown tables model"),
+        ("[model]\n", "unknown fields model"),
+        ("encoder = 3\n", "give a table"),
+        ("[training]\nsteps = 2.5\n", "a whole number"),
+        ("[training]\nseed = -1\n", "at least 0"),
+        ('[training]\nprecision = "foo"\n', "32-true, bf16-mixed"),
+        ('[training]\nvalid_contigs = "one"\n', "a list of names"),
+        ('[encoder]\ndropout = "x"\n', "a number"),
+        ("[encoder]\nn_vocab = 77\n", "leave them out"),
+        ("[encoder]\ncausal = true\n", "leave them out"),
+        ("[tokenizer]\nkk = 3\n", "those of kmer are k, stride"),
+        ('[tokenizer]\nk = "six"\n', "a whole number"),
         ("[training]\nstep = 1\n", "unknown fields step"),
         ("[training]\nsteps = 0\n", "at least 1"),
         ('[training]\nobjective = "x"\n', "masked, causal"),

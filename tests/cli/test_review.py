@@ -1,0 +1,78 @@
+"""Slips of the pen at the command line that once passed in silence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from genoformer_cli.main import main
+
+from genoformer.genome.vcf import open_vcf
+
+VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> tuple[Path, Path]:
+    fasta, vcf = tmp_path / "g.fa", tmp_path / "in.vcf"
+    fasta.write_text(">chr1\n" + "ACGTTGCA" * 50 + "\n>HLA-A*01:01\n" + "ACGTTGCA" * 50 + "\n")
+    rows = ["chr1\t101\t.\tT\tC", "HLA-A*01:01\t101\t.\tT\tC"]
+    vcf.write_text(VCF + "".join(f"{row}\t.\t.\t.\n" for row in rows))
+    return fasta, vcf
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def test_a_region_that_is_nowhere_is_refused(inputs, tiny_model_folder, tmp_path) -> None:
+    fasta, vcf = inputs
+    done = run("score", vcf, "-f", fasta, "-m", tiny_model_folder, "-r", "chrQ", "-o", tmp_path / "o.vcf")
+    assert done.exit_code == 2
+    assert "chrQ" in done.stderr
+    assert not (tmp_path / "o.vcf").exists()
+
+
+def test_a_region_may_be_a_name_with_a_colon(inputs, tiny_model_folder, tmp_path) -> None:
+    fasta, vcf = inputs
+    done = run("score", vcf, "-f", fasta, "-m", tiny_model_folder, "-r", "HLA-A*01:01", "-o", tmp_path / "o.vcf")
+    assert done.exit_code == 0, done.stderr
+    with open_vcf(tmp_path / "o.vcf") as file:
+        assert [record.chrom for record in file] == ["HLA-A*01:01"]
+
+
+def test_a_model_is_not_converted_onto_a_model(tiny_model_folder) -> None:
+    before = (Path(tiny_model_folder) / "model.safetensors").read_bytes()
+    done = run("models", "convert", tiny_model_folder, tiny_model_folder, "--half")
+    assert done.exit_code == 2
+    assert "holds a model already" in done.stderr
+    assert (Path(tiny_model_folder) / "model.safetensors").read_bytes() == before
+
+
+def test_preflight_and_run_agree_on_what_is_too_long(inputs, tiny_model_folder, tmp_path) -> None:
+    fasta, vcf = inputs
+    ref = ("ACGTTGCA" * 50)[100:220]
+    vcf.write_text(VCF + f"chr1\t101\t.\t{ref}\tT\t.\t.\t.\n")
+    alone = run("score", vcf, "-f", fasta, "--preflight", "--json")
+    model = run("score", vcf, "-f", fasta, "-m", tiny_model_folder, "--preflight", "--json")
+    assert json.loads(alone.stdout)["statuses"] == {"OK": 1}  # which lengths are too long depends on the model
+    assert json.loads(model.stdout)["statuses"] == {"TOO_LONG": 1}
+    done = run("score", vcf, "-f", fasta, "-m", tiny_model_folder, "-o", tmp_path / "o.vcf", "--json")
+    assert json.loads(done.stderr.splitlines()[-1])["summary"]["skipped"] == {"TOO_LONG": 1}
+
+
+def test_scores_of_another_model_keep_the_lines_that_say_so(inputs, tiny_model_folder, tmp_path) -> None:
+    fasta, vcf = inputs
+    first, second = tmp_path / "one.vcf", tmp_path / "two.vcf"
+    odd = tmp_path / "my model, v2>"
+    assert run("models", "convert", tiny_model_folder, odd).exit_code == 0
+    assert run("score", vcf, "-f", fasta, "-m", odd, "-s", "ENTROPY", "-o", first).exit_code == 0
+    assert run("score", first, "-f", fasta, "-m", tiny_model_folder, "-s", "LLR", "-o", second).exit_code == 0
+    models = [line for line in second.read_text().splitlines() if line.startswith("##genoformer_model")]
+    assert len(models) == 2
+    assert models[0].startswith("##genoformer_model=<ID=my_model__v2_,sha256=")
+    again = tmp_path / "three.vcf"
+    assert run("score", first, "-f", fasta, "-m", tiny_model_folder, "-s", "ENTROPY", "-o", again).exit_code == 0
+    assert again.read_text().count("##genoformer_model") == 1
