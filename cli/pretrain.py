@@ -9,7 +9,8 @@ import click
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The genome, plain or bgzipped FASTA.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model.")
 @click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [encoder], [training].")
-def pretrain(fasta: str, output: str, config: str | None) -> None:
+@click.option("-m", "--model", "start", metavar="MODEL", help="Go on from the weights of this model, in its shape.")
+def pretrain(fasta: str, output: str, config: str | None, start: str | None) -> None:
     """Train a masked (or causal) language model on a genome.
 
     \b
@@ -47,6 +48,6 @@ def pretrain(fasta: str, output: str, config: str | None) -> None:
             raise
         raise ConfigError("training needs Lightning, which is not installed; pip install 'genoformer[train]'.") from error
     plan = PretrainConfig.read(Path(config) if config else None)
-    manifest = run(Path(fasta), Path(output), plan, command=command_line())
+    manifest = run(Path(fasta), Path(output), plan, start=start, command=command_line())
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in manifest["metrics"].items())
     click.echo(f"{output}: {numbers}")

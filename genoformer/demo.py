@@ -136,7 +136,7 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
         xlabel="bits lost in the motif's matrix", ylabel="LLR (bits)",
     )  # fmt: skip
     rho = float(spearmanr([c.bits for c in breaking], [c.score for c in breaking]).statistic)
-    dots.set_title(f"Breaking SNVs, Spearman {rho:.2f}", loc="left")
+    dots.set_title(f"Spearman {rho:.2f}", loc="left")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

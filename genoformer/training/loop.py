@@ -206,12 +206,20 @@ def build_tokenizer(table: Mapping[str, Any], windows: RandomWindows) -> KmerTok
     return TOKENIZERS[name].from_dict({"k": 6, **numbers})
 
 
-def pretrain(fasta: Path, folder: Path, config: PretrainConfig, *, command: str = "") -> dict[str, Any]:
+def pretrain(
+    fasta: Path, folder: Path, config: PretrainConfig, *, start: str | Path | None = None, command: str = ""
+) -> dict[str, Any]:
     """Train a language model on a genome; writes the model folder and returns its manifest.
 
     The contigs named in `valid_contigs` are held out; validation is bits per base of the single-base posterior there.
+    start: a model whose weights, shape and tokenizer are taken on; [encoder] and [tokenizer] then have no say.
     """
     plan = config.training
+    begun = checkpoint.load(start) if start is not None else None
+    if begun and (config.encoder or config.tokenizer != PretrainConfig().tokenizer):
+        raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [encoder] and [tokenizer].")
+    if begun and begun.config.causal != (plan.objective == "causal"):
+        raise ConfigError(f"{start} is {'causal' if begun.config.causal else 'masked'}; set objective to that.")
     if set(config.encoder) & {"n_vocab", "causal"}:
         raise ConfigError("[encoder]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")
     if (folder / "config.json").exists():
@@ -226,17 +234,18 @@ def pretrain(fasta: Path, folder: Path, config: PretrainConfig, *, command: str 
         raise ConfigError(f"valid_contigs holds out every contig of {fasta.name}; leave at least one for training.")
 
     L.seed_everything(plan.seed, verbose=False)
-    length = int(config.encoder.get("context_length", EncoderConfig.context_length))
+    shape = asdict(begun.config) if begun else config.encoder
+    length = int(shape.get("context_length", EncoderConfig.context_length))
     regions = _regions(genome, plan.regions) if plan.regions else None
     windows = RandomWindows(
         genome, used, length, plan.batch_size, plan.seed,
         both_strands=plan.both_strands, regions=regions, regions_share=plan.regions_share,
     )  # fmt: skip
     held_out = RandomWindows(genome, held, length, plan.batch_size, plan.seed + 1) if held else None
-    tokenizer = build_tokenizer(config.tokenizer, windows)
+    tokenizer = begun.tokenizer if begun else build_tokenizer(config.tokenizer, windows)
     encoder = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), **config.encoder}
     fixed = {"n_vocab": tokenizer.n_vocab, "causal": plan.objective == "causal"}
-    model = Encoder(EncoderConfig.from_dict(encoder | fixed))
+    model = begun or Encoder(EncoderConfig.from_dict(encoder | fixed))
     model.tokenizer = tokenizer
     objective: Any = (
         MaskedLM(tokenizer, plan.mask_rate, plan.span_tokens)
@@ -250,7 +259,8 @@ def pretrain(fasta: Path, folder: Path, config: PretrainConfig, *, command: str 
         "version": __version__,
         "fasta": {"name": fasta.name, "sha256": checkpoint.sha256_of(fasta)},
         "contigs": {"train": used, "valid": held},
-        "tokenizer": dict(config.tokenizer),
+        "start": {"sha256": model.sha256, "manifest": checkpoint.read_manifest(start)} if start is not None else None,
+        "tokenizer": {field: value for field, value in tokenizer.to_dict().items() if field != "model"},
         "encoder": asdict(model.config),
         "training": {**asdict(plan), "regions": Path(plan.regions).name},
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},

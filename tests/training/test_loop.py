@@ -90,6 +90,19 @@ def test_a_known_source_is_learned_to_its_entropy(tmp_path, genome_path) -> None
     assert saved["fasta"]["sha256"] == checkpoint.sha256_of(genome_path)
 
 
+def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
+    """Two rounds of 60 steps know the source better than the first alone; shape and tokenizer are the model's."""
+    run(tmp_path, genome_path, steps=60)
+    plan = PretrainConfig.read(tmp_path / "c.toml").training
+    manifest = pretrain(genome_path, tmp_path / "more", PretrainConfig(training=plan), start=tmp_path / "model")
+    held = RandomWindows(Genome(genome_path), ["held"], 48, 32, seed=9)
+    first, second = (bits_per_base(checkpoint.load(tmp_path / name), held, 2_000) for name in ("model", "more"))
+    assert second < first - 0.1
+    assert manifest["start"]["sha256"] == checkpoint.sha256_of(tmp_path / "model" / "model.safetensors")
+    with pytest.raises(ConfigError, match="leave out"):
+        pretrain(genome_path, tmp_path / "x", PretrainConfig.read(tmp_path / "c.toml"), start=tmp_path / "model")
+
+
 @pytest.mark.parametrize(("tokenizer", "objective"), [("kmer", "masked"), ("bpe", "masked"), ("base", "causal")])
 def test_the_same_seed_gives_the_same_weights(tmp_path, genome_path, tokenizer, objective) -> None:
     weights = []
