@@ -113,6 +113,9 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str | None, outp
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     from genoformer.genome.preflight import preflight
     from genoformer.genome.vcf import spooled
+    from genoformer.scoring.run import Progress
+
+    from .progress import progress_bar
 
     longest = sys.maxsize  # what is too long depends on the model
     if options["model_name"] is not None:
@@ -120,8 +123,9 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
         from genoformer.scoring.evidence import Reader
 
         longest = Reader(checkpoint.load(options["model_name"]), genome, options["context"]).longest_allele
-    with spooled(vcf) as path:
-        found = preflight(path, genome, max_length=longest, region=options["region"], name=vcf)
+    with progress_bar("records") as watch, spooled(vcf) as path:
+        tell = (lambda n: watch(Progress("preflight", n, None))) if watch else None
+        found = preflight(path, genome, max_length=longest, region=options["region"], name=vcf, progress=tell)
     click.echo(json.dumps(found.to_dict()) if options["as_json"] else found.table())
     problem = found.problem()
     if problem and not options["force"]:

@@ -19,7 +19,8 @@ from genoformer.genome.vcf import Record
 from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file
 
-PART_RECORDS = 4_096  # records in a part: what an interruption costs at the most
+PART_RECORDS = 4_096  # records in a part, at the most
+_PART_OPERATIONS = 1e13  # in a part: about a minute on a CPU, which is what an interruption costs at the most
 
 
 class JobError(GenoformerError):
@@ -92,20 +93,29 @@ class PartFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def records_per_part(operations: float) -> int:
+    """Records in a part when one takes so many operations of arithmetic: fewer for a large model.
+
+    >>> records_per_part(1e6), records_per_part(1.8e11)
+    (4096, 55)
+    """
+    return max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations)))
+
+
 def run_local(
-    records: Iterator[Record], compute: Compute, parts: Parts, progress: Callable[[int], None] | None = None
+    records: Iterator[Record], size: int, compute: Compute, parts: Parts, progress: Callable[[int], None] | None = None
 ) -> None:
-    """Compute each part that is not there yet, one after the other in this process."""
-    for i, chunk in enumerate(chunks(records)):
+    """Compute each part of `size` records that is not there yet, one after the other in this process."""
+    for i, chunk in enumerate(chunks(records, size)):
         if parts.get(i) is None:
             parts.put(i, compute(chunk))
         if progress:
             progress(len(chunk))
 
 
-def chunks(records: Iterator[Record]) -> Iterator[list[Record]]:
-    """Records in lists of PART_RECORDS; the cut does not depend on anything else."""
-    while chunk := list(islice(records, PART_RECORDS)):
+def chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
+    """Records in lists of `size`."""
+    while chunk := list(islice(records, size)):
         yield chunk
 
 

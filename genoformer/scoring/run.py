@@ -17,7 +17,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
 from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping, parse_region, spooled
 from genoformer.models.encoder import Encoder
-from genoformer.scoring.engines import PartFolder, Scored, chunks, run_local
+from genoformer.scoring.engines import PartFolder, Scored, chunks, records_per_part, run_local
 from genoformer.scoring.evidence import Pair, Reader
 from genoformer.scoring.scores import Evidence, Score
 from genoformer.scoring.sinks import Header, Provenance, Sink, open_sink
@@ -96,6 +96,8 @@ def score_variants(
         origin = Provenance(
             __version__, model_name, model.sha256, ";".join(f"{key}={value}" for key, value in options.items())
         )
+        n_tokens = ready.tokenizer.n_tokens(reader.length) * len(reader.strands)
+        size = records_per_part(2.0 * sum(p.numel() for p in ready.parameters()) * n_tokens)
         parts = PartFolder(sink.path, _job(found, genome, model, device, batch_size, options))
         names = found.contig_map
 
@@ -111,11 +113,11 @@ def score_variants(
 
         try:
             with open_vcf(vcf) as file:
-                run_local(overlapping(file, wanted), compute, parts, count)
+                run_local(overlapping(file, wanted), size, compute, parts, count)
             with open_vcf(vcf) as file:
                 lengths = {use.name: genome.contigs[use.reference] for use in found.contigs if use.reference}
                 sink.begin(Header(file.header, lengths, scores, origin))
-                scored, skipped = _assemble(file, wanted, parts, sink, tell, found.n_records)
+                scored, skipped = _assemble(file, wanted, size, parts, sink, tell, found.n_records)
         except BaseException:
             if sink.path is None:
                 parts.remove()
@@ -174,13 +176,19 @@ def _mean(score: Score, pairs: Sequence[Pair]) -> np.ndarray:
 
 
 def _assemble(
-    file: VariantFile, wanted: Region | None, parts: PartFolder, sink: Sink, tell: Callable[[Progress], None], total: int
+    file: VariantFile,
+    wanted: Region | None,
+    size: int,
+    parts: PartFolder,
+    sink: Sink,
+    tell: Callable[[Progress], None],
+    total: int,
 ) -> tuple[int, dict[str, int]]:
     """Input records and finished parts -> output, in order; counts of scored and skipped ALTs."""
     counts: Counter[Status] = Counter()
     done, complete = 0, False
     try:
-        for i, chunk in enumerate(chunks(overlapping(file, wanted))):
+        for i, chunk in enumerate(chunks(overlapping(file, wanted), size)):
             scored = parts.get(i)
             assert scored is not None
             at = 0
