@@ -32,12 +32,11 @@ _HOME = "genoformer.models."  # a checkpoint can only name a class that lives he
 
 def find(name: str | Path) -> Path:
     """The folder of a model: a path, or the name of a model that ships with genoformer."""
-    path = Path(name)
+    path, names = Path(name), shipped()
+    if str(name) in names and not (path / "config.json").is_file():  # a folder of that name may hold anything
+        return names[str(name)]
     if path.is_dir():
         return path
-    names = shipped()
-    if str(name) in names:
-        return names[str(name)]
     raise CheckpointError(
         f"no model folder {str(name)!r}; give a folder with config.json, or one of: {', '.join(names) or 'none shipped'}."
     )

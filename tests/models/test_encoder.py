@@ -273,3 +273,11 @@ def test_devices_that_are_not_there_are_refused(device) -> None:
 
     with pytest.raises(ConfigError, match="there are cpu"), borrowed(make(), device):
         pass
+
+
+def test_a_folder_that_is_no_model_does_not_hide_a_shipped_one(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    assert checkpoint.find("demo") == checkpoint.shipped()["demo"]
+    (tmp_path / "demo" / "config.json").write_text("{}")
+    assert checkpoint.find("demo").resolve() == tmp_path / "demo"
