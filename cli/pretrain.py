@@ -6,12 +6,15 @@ import click
 
 
 @click.command()
-@click.option("-f", "--fasta", required=True, type=click.Path(), help="The genome, plain or bgzipped FASTA.")
-@click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model.")
-@click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [encoder], [training].")
+@click.option("-f", "--fasta", multiple=True, type=click.Path(), help="A genome, plain or bgzipped; give -f for each of several.")
+@click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
+@click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [encoder], [training], [genome].")
 @click.option("-m", "--model", "start", metavar="MODEL", help="Go on from the weights of this model, in its shape.")
-def pretrain(fasta: str, output: str, config: str | None, start: str | None) -> None:
-    """Train a masked (or causal) language model on a genome.
+def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str | None) -> None:
+    """Train a masked (or causal) language model on genomes.
+
+    A run that was stopped or killed goes on when the same command is given again. Several processes or machines:
+    torchrun --nproc-per-node 8 -m genoformer_cli pretrain ...
 
     \b
     genoformer pretrain -f genome.fa -o my_model -c config.toml
@@ -32,22 +35,31 @@ def pretrain(fasta: str, output: str, config: str | None, start: str | None) -> 
     steps = 5000
     batch_size = 48
     learning_rate = 2e-3
+    precision = "bf16-mixed"
+    [genome]                  # or [[genome]] for each of several
     valid_contigs = ["chr22"] # held out; by default the last contig
+    blacklist = "blacklist.bed"
     """
     from pathlib import Path
 
     from genoformer.errors import ConfigError
 
+    from .progress import progress_bar
     from .score import command_line
 
     try:
-        from genoformer.training.loop import PretrainConfig
-        from genoformer.training.loop import pretrain as run
+        from genoformer.training.config import PretrainConfig
+        from genoformer.training.pretrain import pretrain as run
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] != "lightning":
+        if error.name and error.name.split(".")[0] not in ("lightning", "tensorboardX"):
             raise
         raise ConfigError("training needs Lightning, which is not installed; pip install 'genoformer[train]'.") from error
-    plan = PretrainConfig.read(Path(config) if config else None)
-    manifest = run(Path(fasta), Path(output), plan, start=start, command=command_line())
+    plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
+    with progress_bar("steps") as listen:
+        manifest = run(plan, Path(output), start=start, command=command_line(), listen=listen)
+    if "metrics" not in manifest:  # of several processes only the first reports
+        return
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in manifest["metrics"].items())
     click.echo(f"{output}: {numbers}")
+    for note in manifest["notes"]:
+        click.echo(note, err=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Callable[[Any], None] | None]:
-    """Yields what takes `scoring.run.Progress`, or None when nobody is watching."""
+    """Yields what takes `genoformer.progress.Progress`, or None when nobody is watching."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -19,16 +19,16 @@ def progress_bar(unit: str) -> Iterator[Callable[[Any], None] | None]:
 
     columns = (
         TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def show(p: Any) -> None:
             if p.stage not in tasks:
-                tasks[p.stage] = bar.add_task(p.stage, total=p.total, rate="")
+                tasks[p.stage] = bar.add_task(p.stage, total=p.total, rate="", note="")
             task = tasks[p.stage]
-            bar.update(task, completed=p.done)
+            bar.update(task, completed=p.done, note=p.note)
             speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
             bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 

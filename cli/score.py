@@ -113,7 +113,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str | None, outp
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     from genoformer.genome.preflight import preflight
     from genoformer.genome.vcf import spooled
-    from genoformer.scoring.run import Progress
+    from genoformer.progress import Progress
 
     from .progress import progress_bar
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,8 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import open_vcf
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
-from genoformer.scoring.run import Progress, Summary, score_variants
+from genoformer.progress import Listener
+from genoformer.scoring.run import Summary, score_variants
 from genoformer.scoring.scores import choose
 
 _LOGO_FLANK = 12  # bases shown on either side of the motif
@@ -53,7 +53,7 @@ class DemoResult(NamedTuple):
         )
 
 
-def run_demo(folder: Path, *, progress: Callable[[Progress], None] | None = None) -> DemoResult:
+def run_demo(folder: Path, *, progress: Listener = None) -> DemoResult:
     """Score the bundled VCF with the bundled model; writes scored.vcf.gz and demo.png into `folder`."""
     world = Path(str(files("genoformer_data"))) / "demo"
     folder.mkdir(parents=True, exist_ok=True)

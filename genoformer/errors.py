@@ -32,3 +32,7 @@ class CheckpointError(GenoformerError, ValueError):
 
 class MissingFileError(FileFormatError, FileNotFoundError):
     """There is no file at the path that was given."""
+
+
+class TrainingError(GenoformerError, RuntimeError):
+    """A training run that cannot go on: its loss is no number."""

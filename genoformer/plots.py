@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839"}  # as JASPAR and most logos
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A8A8A"  # Okabe and Ito 2008
+MANY = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # theirs without yellow, too pale for a line
 
 
 def plain(ax: Axes) -> Axes:
@@ -52,6 +53,135 @@ def roc(ax: Axes, truth: ArrayLike, score: ArrayLike, *, label: str) -> Axes:
     return plain(ax)
 
 
+def confusion(ax: Axes, counts: ArrayLike, classes: Sequence[object]) -> Axes:
+    """Cases by true class (rows) and predicted class (columns), [C, C]: the number and its share of the row, in the shade.
+
+    Numbers are written up to 12 classes; beyond, the shades alone and a scale.
+    """
+    n = np.asarray(counts, dtype=np.int64)
+    share = n / np.maximum(n.sum(axis=1, keepdims=True), 1)
+    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    places = np.arange(len(n))
+    if len(n) <= 12:
+        size = "medium" if len(n) <= 4 else "x-small"
+        for i, j in np.ndindex(n.shape):
+            ax.text(j, i, f"{n[i, j]:,}\n{share[i, j]:.0%}", ha="center", va="center", fontsize=size,
+                    color="white" if share[i, j] > 0.55 else "black")  # fmt: skip
+    else:
+        ax.figure.colorbar(image, ax=ax, label="share of the true class", fraction=0.046, pad=0.03)
+        places = places[:: -(-len(n) // 25)]
+    names = [str(classes[i]) for i in places.tolist()]
+    sideways = max(map(len, names)) * len(names) > 40
+    ax.set_xticks(places, names, rotation=90 if sideways else 0)
+    ax.set_yticks(places, names)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set(xlabel="predicted class", ylabel="true class")
+    return ax
+
+
+def roc_curves(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Axes:
+    """ROC curves of several scores, name -> (truth, score high for true cases), the first in front; with the chance line."""
+    from sklearn.metrics import roc_curve
+
+    ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="chance")
+    for i, (name, (truth, score)) in reversed(list(enumerate(curves.items()))):
+        false_rate, true_rate, _ = roc_curve(np.asarray(truth, dtype=bool), np.asarray(score))
+        ax.plot(false_rate, true_rate, label=name, **_line(i))
+    ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+    return _legend(plain(ax), "lower right")
+
+
+def precision_recall(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Axes:
+    """Precision-recall curves, name -> (truth, score); dotted the share of true cases, which is what chance reaches."""
+    from sklearn.metrics import precision_recall_curve
+
+    shares = sorted({float(np.mean(np.asarray(truth, dtype=bool))) for truth, _ in curves.values()})
+    for share in shares if len(shares) == 1 else []:
+        ax.axhline(share, color=GREY, lw=0.8, ls=":", label="chance")
+    for i, (name, (truth, score)) in reversed(list(enumerate(curves.items()))):
+        precision, recall, _ = precision_recall_curve(np.asarray(truth, dtype=bool), np.asarray(score))
+        ax.plot(recall, precision, drawstyle="steps-post", label=name, **_line(i))
+    ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+    return _legend(plain(ax), "lower left")
+
+
+def calibration(
+    ax: Axes, confidence: ArrayLike, right: ArrayLike, *, n_bins: int = 15,
+    xlabel: str = "confidence", ylabel: str = "share of right cases",
+) -> Axes:  # fmt: skip
+    """Share of right cases by confidence [N] in equal bins, with 95 % intervals (Wilson 1927), and below how many there are."""
+    p, hit = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
+    edges = np.linspace(0, 1, n_bins + 1)
+    bins = np.clip(np.ceil(p * n_bins).astype(int) - 1, 0, n_bins - 1)
+    n, hits, sums = (np.bincount(bins, weights=w, minlength=n_bins) for w in (np.ones_like(p), hit, p))
+    there = n > 0
+    n, share, mean = n[there], hits[there] / n[there], sums[there] / n[there]
+    z = 1.96
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
+    ax.vlines(mean, middle - half, middle + half, color=BLUE, lw=1.2)
+    ax.plot(mean, share, "o-", color=BLUE, ms=4.5, lw=1.2)
+    low = edges[np.flatnonzero(there)[0]]
+    ax.set(ylabel=ylabel, xlim=(low, 1), ylim=(min(low, float((middle - half).min())), 1.01))
+    ax.tick_params(labelbottom=False)
+    below = ax.inset_axes((0, -0.3, 1, 0.25), sharex=ax)
+    below.bar(edges[:-1][there], n, width=1 / n_bins, align="edge", color=GREY, edgecolor="white", lw=0.5)
+    below.set(xlabel=xlabel, ylabel="cases")
+    below.locator_params(axis="y", nbins=2, integer=True)
+    plain(below)
+    return plain(ax)
+
+
+def comparison(
+    ax: Axes, estimates: Mapping[str, tuple[float, float, float]], *, xlabel: str, chance: float | None = None
+) -> Axes:
+    """Values with their intervals, name -> (value, low, high), the first on top; colours as in `roc_curves`, NaN has none."""
+    names = list(estimates)
+    for i, (value, low, high) in enumerate(estimates.values()):
+        colour, y = MANY[i % len(MANY)], len(names) - 1 - i
+        ax.hlines(y, low, high, color=colour, lw=2)
+        ax.plot(value, y, "o", color=colour, ms=6)
+        text = f"{value:.3f}" if np.isfinite(value) else "not defined"
+        ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center", color=colour, fontsize="small")
+    if chance is not None:
+        ax.axvline(chance, color=GREY, lw=0.8, ls=":")
+        ax.annotate("chance", (chance, 1), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points",
+                    fontsize="x-small", color=GREY, va="top")  # fmt: skip
+    ax.set_yticks(range(len(names)), names[::-1])
+    ax.set(xlabel=xlabel, ylim=(-0.6, len(names) - 0.4))
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", color=GREY, alpha=0.25, lw=0.6)
+    ax.set_axisbelow(True)
+    return plain(ax)
+
+
+def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str = "") -> Axes:
+    """Predicted against measured values, [N] each; dotted where they are equal."""
+    x, y = np.asarray(measured, dtype=float), np.asarray(predicted, dtype=float)
+    scatter(ax, x, y, xlabel="measured", ylabel="predicted")
+    ax.collections[-1].set_alpha(float(np.clip(500 / len(x), 0.05, 0.5)))  # so that a crowd shows where it is densest
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    ax.plot([low, high], [low, high], color="black", lw=0.8, ls=":")
+    ax.set_title(f"{label}{' · ' if label else ''}n = {len(x):,}", fontsize="small", loc="left")
+    return ax
+
+
+def _line(i: int) -> dict[str, Any]:
+    """Colour and dashes of the i-th of several curves; the first is the one the figure is about."""
+    return {"color": MANY[i % len(MANY)], "lw": 2.0 if i == 0 else 1.3, "ls": "-" if i < len(MANY) else "--"}
+
+
+def _legend(ax: Axes, place: Literal["lower left", "lower right"]) -> Axes:
+    """The legend in the order in which the curves were given; they are drawn from the last."""
+    handles, labels = ax.get_legend_handles_labels()
+    last = [i for i, label in enumerate(labels) if label == "chance"]
+    order = [i for i in reversed(range(len(labels))) if i not in last] + last
+    ax.legend([handles[i] for i in order], [labels[i] for i in order], loc=place, frameon=False, fontsize="small")
+    return ax
+
+
 def two_histograms(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, bins: int = 40) -> Axes:
     """Shares of two groups over common bins; each label carries its n."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
@@ -72,3 +202,63 @@ def scatter(ax: Axes, x: ArrayLike, y: ArrayLike, *, xlabel: str, ylabel: str) -
     ax.scatter(x, y, s=7, color=ORANGE, alpha=0.5, linewidths=0)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return plain(ax)
+
+
+def context_curve(
+    ax: Axes, one_sided: Mapping[int, float], two_sided: Mapping[int, float], trained: Mapping[str, tuple[float, float]]
+) -> Axes:
+    """Bits per base of count models by the bases they see, and of trained models as lines across with their error.
+
+    Parameters: one_sided, order k -> bits; two_sided, m -> bits of m+m, which stands at 2m; trained, name -> bits and
+    standard error (NaN for none).
+    """
+    if one_sided:
+        ax.plot(list(one_sided), list(one_sided.values()), "o-", color=BLUE, ms=4, lw=1.5, label="counts, k before")
+    if two_sided:
+        places = [2 * m for m in two_sided]
+        ax.plot(places, list(two_sided.values()), "s--", color=ORANGE, ms=4.5, lw=1.5, label="counts, m + m around")
+        for m, bits in two_sided.items():
+            ax.annotate(f"{m}+{m}", (2 * m, bits), (-5, -4), textcoords="offset points", ha="right", va="top",
+                        fontsize="x-small", color=ORANGE,
+                        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"})  # fmt: skip
+    for (name, (bits, error)), style in zip(trained.items(), ("-", "-.", ":", (0, (6, 2))) * len(trained), strict=False):
+        ax.axhline(bits, color="black", lw=1.5, ls=style, label=f"{name}: {bits:.3f}")
+        if np.isfinite(error):
+            ax.axhspan(bits - error, bits + error, color="black", alpha=0.15, lw=0)
+    ax.set(xlabel="bases of context", ylabel="bits per base")
+    ax.locator_params(axis="x", nbins=7, steps=[1, 2, 5, 10], integer=True)
+    ax.margins(y=0.1)
+    return plain(ax)
+
+
+def loss_with_trend(ax: Axes, x: ArrayLike, y: ArrayLike, *, ylabel: str, points: bool = False) -> Axes:
+    """A measured series: points joined by a line, or a faint line under its running mean over 1/25 of it."""
+    places, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    half = 0 if points else len(values) // 50
+    if not half:
+        ax.plot(places, values, "o-", color=BLUE, ms=3.5, lw=1.5)
+    else:
+        ax.plot(places, values, color=BLUE, alpha=0.3, lw=0.8)
+        ax.plot(places, running_mean(values, half), color=BLUE, lw=1.8)
+        low, high = values.min(), np.quantile(values, 0.995)  # the first steps would squeeze all the others
+        if high > low:
+            ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
+    ax.set_ylabel(ylabel)
+    ax.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
+    return plain(ax)
+
+
+def running_mean(values: ArrayLike, half: int) -> NDArray[np.float64]:
+    """Mean of each value [n] and `half` on either side, of fewer at the ends.
+
+    At the start, where a loss falls steeply, as many are taken on either side, so that the mean is not drawn up.
+
+    >>> running_mean([9.0, 3.0, 3.0, 0.0], 1).tolist()
+    [9.0, 5.0, 2.0, 1.5]
+    """
+    array = np.asarray(values, dtype=np.float64)
+    sums = np.concatenate([[0.0], array.cumsum()])
+    i = np.arange(len(array))
+    reach = np.minimum(i, half)
+    first, last = i - reach, np.minimum(i + reach + 1, len(array))
+    return np.asarray((sums[last] - sums[first]) / (last - first))

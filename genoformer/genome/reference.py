@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,8 @@ BATCH_BYTES = 1 << 18  # decoded together: stays in the processor's cache
 DECODE_BYTES = 1 << 17
 
 _CODE = np.frombuffer(codes.TO_CODE_TABLE, dtype=np.uint8)
+
+Convert = Callable[[NDArray[np.uint8], NDArray[np.uint8]], None]  # letters [n], out [n]
 
 
 class Genome:
@@ -92,6 +95,14 @@ class Genome:
 
         Raises: ContigError if the FASTA has no contig of this name.
         """
+        return self._filled(chrom, starts, length, codes.N, _to_codes)
+
+    def soft_masked(self, chrom: str, starts: ArrayLike, length: int) -> NDArray[np.bool_]:
+        """Where the FASTA has lower case, as repeats have in UCSC's files; bool [B, L], as `windows`, False beyond the ends."""
+        return self._filled(chrom, starts, length, 0, _lower_case).view(np.bool_)
+
+    def _filled(self, chrom: str, starts: ArrayLike, length: int, beyond: int, convert: Convert) -> NDArray[np.uint8]:
+        """The letters of windows, converted, uint8 [B, L]; `beyond` where a window reaches beyond the contig."""
         contig = self._contig(chrom)
         begin = np.asarray(starts)
         if begin.ndim != 1 or (begin.size and begin.dtype.kind not in "iu") or length < 0:
@@ -107,16 +118,16 @@ class Genome:
         source = self._fasta.opened()
         if whole.all():
             out = np.empty((begin.size, length), dtype=np.uint8)  # [B, L]
-            self._read(source, contig, first, out)
+            self._read(source, contig, first, out, convert)
             return out
-        out = np.full((begin.size, length), codes.N, dtype=np.uint8)  # [B, L]
+        out = np.full((begin.size, length), beyond, dtype=np.uint8)  # [B, L]
         inside = np.empty((int(whole.sum()), length), dtype=np.uint8)
-        self._read(source, contig, first[whole], inside)
+        self._read(source, contig, first[whole], inside, convert)
         out[whole] = inside
         for row in np.flatnonzero(~whole & (last > first)):
             offset = int(first[row] - begin[row])
             part = out[row, offset : offset + int(last[row] - first[row])]
-            self._read(source, contig, first[row : row + 1], part[None])
+            self._read(source, contig, first[row : row + 1], part[None], convert)
         return out
 
     def window(self, chrom: str, start: int, length: int) -> Codes:
@@ -143,8 +154,10 @@ class Genome:
         raise ContigError(f"{self.name} calls contig {chrom} {here}: ask for {here}, or for genome.resolve({chrom!r}).")
 
     @staticmethod
-    def _read(source: Source, contig: Contig, first: NDArray[np.int64], out: Codes) -> None:
-        """Fill out [B, L] with the codes at [first, first + L), all inside the contig."""
+    def _read(
+        source: Source, contig: Contig, first: NDArray[np.int64], out: NDArray[np.uint8], convert: Convert
+    ) -> None:
+        """Fill out [B, L] with the converted letters at [first, first + L), all inside the contig."""
         length = out.shape[1]
         begin = contig.place(first)  # [B], in bytes of the (inflated) file
         end = contig.place(first + length - 1) + 1
@@ -152,7 +165,7 @@ class Genome:
             letters = np.empty(length, dtype=np.uint8)
             for row, lo, a, b in zip(out, first.tolist(), begin.tolist(), end.tolist(), strict=True):
                 _unwrap(source.letters(a, b), contig, lo, letters)
-                _to_codes(letters, row)
+                convert(letters, row)
             return
         step = max(1, BATCH_BYTES // length)
         for i in range(0, len(out), step):
@@ -161,7 +174,7 @@ class Genome:
             if contig.line_width - contig.line_bases > 1:
                 text = text.replace(b"\r", b"")
             rows = out[i : i + step]
-            _to_codes(np.frombuffer(text, dtype=np.uint8), rows.reshape(-1))
+            convert(np.frombuffer(text, dtype=np.uint8), rows.reshape(-1))
 
 
 # --- letters to codes
@@ -190,6 +203,12 @@ def _to_codes(letters: NDArray[np.uint8], out: Codes) -> None:
             code[:] = _CODE[piece]
         elif rest.max() > 0x41:
             np.copyto(code, codes.N, where=rest != 0x41)
+
+
+def _lower_case(letters: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """1 where ASCII letters are lower case, [n] -> [n]."""
+    np.right_shift(letters, 5, out=out)
+    np.bitwise_and(out, 1, out=out)
 
 
 def _unwrap(raw: NDArray[np.uint8], contig: Contig, first: int, out: NDArray[np.uint8]) -> None:

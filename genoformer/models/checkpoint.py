@@ -22,11 +22,13 @@ from torch import Tensor, nn
 
 from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.sketch import Sketch
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.tokenizers import KmerTokenizer, load_tokenizer, save_tokenizer
 from genoformer.whole import whole_file
 
 WEIGHTS = "model.safetensors"
+SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
 _HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
 
 
@@ -103,6 +105,12 @@ def read_manifest(name: str | Path) -> dict[str, Any] | None:
     """What a model was made from and how, or None where its folder does not say."""
     path = find(name) / "manifest.json"
     return _read_json(path) if path.is_file() else None
+
+
+def read_sketch(name: str | Path) -> Sketch | None:
+    """A sample of the k-mers that a model has seen in training, or None where its folder does not say."""
+    path = find(name) / SKETCH
+    return Sketch.load(path) if path.is_file() else None
 
 
 def sha256_of(path: Path) -> str:

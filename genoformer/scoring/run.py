@@ -17,6 +17,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
 from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping, parse_region, spooled
 from genoformer.models.encoder import Encoder
+from genoformer.progress import Listener, Progress
 from genoformer.scoring.engines import PartFolder, Scored, chunks, records_per_part, run_local
 from genoformer.scoring.evidence import Pair, Reader
 from genoformer.scoring.scores import Evidence, Score
@@ -37,14 +38,6 @@ class Summary(NamedTuple):
     notes: tuple[str, ...]
 
 
-class Progress(NamedTuple):
-    """What a caller hears while it waits: the stage, records done, records in all (None while not known)."""
-
-    stage: str
-    done: int
-    total: int | None
-
-
 def score_variants(
     variants: str | Path,
     genome: Genome,
@@ -61,7 +54,7 @@ def score_variants(
     batch_size: int | None = None,
     force: bool = False,
     on_preflight: Callable[[Preflight], None] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Listener = None,
 ) -> Summary:
     """Score every ALT of a VCF or BCF ("-" is standard input) and write every record to `sink`.
 

@@ -1,8 +1,9 @@
-"""Genome -> batches of windows of codes; where DNA meets the training loop."""
+"""Genomes -> batches of windows of codes; where DNA meets the training loop."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,95 +12,152 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals
+from genoformer.training.draws import Draws
 
 _MAX_N = 0.1  # windows with more N than this are drawn again
-_TRIES = 100
+_TRIES = 200
 _BLOCK = 256  # bases; windows begin in blocks that are not N
 _SCAN = 1 << 20  # bases read at a time while looking for N
 
 
-class RandomWindows:
-    """Batch number i of windows [B, L] drawn at random from some contigs, half of them reverse-complemented.
+@dataclass(frozen=True)
+class Source:
+    """Contigs of a genome that windows are drawn from.
 
-    With regions, `regions_share` of the windows are centred on a random base inside one of them. Batch i depends on
-    (seed, i) alone, so a run can stop and go on anywhere, and loader workers need no state.
+    No window touches an interval of the blacklist. With regions, `regions_share` of the windows are centred on a random
+    base inside one of them. `weight` is that of a base here against one of the other sources.
+    """
+
+    genome: Genome
+    contigs: Sequence[str]
+    blacklist: Mapping[str, Intervals] = field(default_factory=dict)
+    regions: Mapping[str, Intervals] | None = None
+    regions_share: float = 0.5
+    weight: float = 1.0
+
+
+class RandomWindows:
+    """Windows [B, L] drawn at random from the contigs of some sources, half of them reverse-complemented.
+
+    Window n depends on (seed, n) alone: not on the batch it is in, nor on the process that draws it.
     """
 
     def __init__(
-        self,
-        genome: Genome,
-        contigs: Sequence[str],
-        length: int,
-        batch_size: int,
-        seed: int,
-        *,
-        both_strands: bool = True,
-        regions: Mapping[str, Intervals] | None = None,
-        regions_share: float = 0.5,
+        self, sources: Sequence[Source], length: int, batch_size: int, seed: int, *, both_strands: bool = True
     ) -> None:
-        long_enough = [name for name in contigs if genome.contigs[name] >= length]
-        if not long_enough:
-            raise ConfigError(f"no contig of {', '.join(contigs)} has {length} bases; choose a shorter window.")
-        self.genome, self.length, self.batch_size, self.seed = genome, length, batch_size, seed
-        self.both_strands = both_strands
-        self.names = long_enough
-        blocks = [_blocks_with_bases(genome, name, length) for name in long_enough]
-        self.contig_of = np.repeat(np.arange(len(blocks)), [len(b) for b in blocks])
-        self.starts = np.concatenate(blocks)
-        if not len(self.starts):
-            raise ConfigError(f"contigs {', '.join(contigs)} are all N; choose others.")
-        self.lengths = np.array([genome.contigs[name] for name in long_enough])
-        self.regions_share = regions_share if regions is not None else 0.0
-        if regions is not None:
-            inside = [(i, *row) for i, name in enumerate(long_enough) for row in regions.get(name, ())]
-            if not inside:
-                raise ConfigError(f"no region lies on {', '.join(long_enough)}; are the contigs named alike?")
-            self.regions = np.array(inside, dtype=np.int64)  # [n, 3]: contig, start, end
-            self.region_ends = np.cumsum(self.regions[:, 2] - self.regions[:, 1])
+        self.length, self.batch_size, self.seed, self.both_strands = length, batch_size, seed, both_strands
+        self.sources = sources
+        self.places = [_Places(source, length) for source in sources]
+        share = np.array([s.weight * len(p.starts) for s, p in zip(sources, self.places, strict=True)])
+        self.until = (share / share.sum()).cumsum()  # [n_sources]; a uniform number below until[i] is of source i
+
+    @property
+    def n_bases(self) -> int:
+        """About how many bases windows can begin at."""
+        return _BLOCK * sum(len(places.starts) for places in self.places)
 
     def batch(self, i: int) -> Codes:
-        """Windows [B, L] of batch i."""
-        random = np.random.default_rng([self.seed, i])
-        kept: list[Codes] = []
-        missing = self.batch_size
-        for _ in range(_TRIES):
-            windows = self._draw(missing, random)
-            windows = windows[(windows >= N).mean(axis=1) <= _MAX_N]
-            kept.append(windows)
-            missing -= len(windows)
-            if not missing:
-                return np.concatenate(kept)
-        raise ConfigError(f"contigs {', '.join(self.names)} are nearly all N; no window of {self.length} bases was found.")
-
-    def _draw(self, n_windows: int, random: np.random.Generator) -> Codes:
-        block = random.integers(len(self.starts), size=n_windows)
-        which, starts = self.contig_of[block], self.starts[block] + random.integers(_BLOCK, size=n_windows)
-        if self.regions_share:
-            centred = random.random(n_windows) < self.regions_share
-            base = random.integers(self.region_ends[-1], size=n_windows)  # of all bases in regions
-            row = np.searchsorted(self.region_ends, base, side="right")
-            middle = self.regions[row, 2] - (self.region_ends[row] - base)
-            which, starts = np.where(centred, self.regions[row, 0], which), np.where(centred, middle - self.length // 2, starts)
-        starts = np.clip(starts, 0, self.lengths[which] - self.length)
-        windows = np.empty((n_windows, self.length), dtype=np.uint8)
-        for contig in np.unique(which):
-            mine = which == contig
-            windows[mine] = self.genome.windows(self.names[contig], starts[mine], self.length)
-        if self.both_strands:
-            flip = random.random(n_windows) < 0.5
-            windows[flip] = reverse_complement(windows[flip])
-        return windows
+        """Windows [B, L] of batch i: numbers i B to (i + 1) B."""
+        return self.drawn(np.arange(i * self.batch_size, (i + 1) * self.batch_size))[0]
 
     def batches(self, n_batches: int) -> Iterator[Codes]:
         return (self.batch(i) for i in range(n_batches))
 
+    def drawn(self, numbers: NDArray[np.int64], *, soft_masked: bool = False) -> tuple[Codes, NDArray[np.bool_] | None]:
+        """Windows of the given numbers, codes [B, L], and where the FASTA is soft-masked, bool [B, L], if asked for."""
+        uniform = Draws(self.seed, numbers)
+        first = uniform(2)
+        source = np.searchsorted(self.until[:-1], first[:, 0], side="right")
+        codes = np.empty((len(numbers), self.length), dtype=np.uint8)
+        lower = np.zeros(codes.shape, dtype=np.bool_) if soft_masked else None
+        missing = np.arange(len(numbers))
+        for _ in range(_TRIES):
+            draw = uniform(4)
+            for i in np.unique(source[missing]):
+                mine = missing[source[missing] == i]
+                self.places[i].fill(mine, draw[mine], codes, lower)
+            bad = (codes[missing] >= N).mean(axis=1) > _MAX_N
+            missing = missing[bad]
+            if not len(missing):
+                break
+        else:
+            raise ConfigError(f"no window of {self.length} bases without N and blacklist was found; choose a shorter one.")
+        if self.both_strands:
+            flip = first[:, 1] < 0.5
+            codes[flip] = reverse_complement(codes[flip])
+            if lower is not None:
+                lower[flip] = lower[flip, ::-1]
+        return codes, lower
+
+
+class _Places:
+    """Where the windows of one source can begin."""
+
+    def __init__(self, source: Source, length: int) -> None:
+        genome, self.source, self.length = source.genome, source, length
+        self.names = [name for name in source.contigs if genome.contigs[name] >= length]
+        if not self.names:
+            raise ConfigError(f"no contig of {', '.join(source.contigs)} has {length} bases; choose a shorter window.")
+        self.blacklist = [source.blacklist.get(name, np.empty((0, 2), dtype=np.int64)) for name in self.names]
+        blocks = [_blocks_with_bases(genome, name, length) for name in self.names]
+        blocks = [b[~touched(b, b + _BLOCK, black)] for b, black in zip(blocks, self.blacklist, strict=True)]
+        self.contig_of = np.repeat(np.arange(len(blocks)), [len(b) for b in blocks])
+        self.starts = np.concatenate(blocks)
+        if not len(self.starts):
+            raise ConfigError(f"contigs {', '.join(self.names)} are all N or blacklisted; choose others.")
+        self.lengths = np.array([genome.contigs[name] for name in self.names])
+        self.regions: NDArray[np.int64] | None = None
+        if source.regions is not None:
+            inside = [(i, *row) for i, name in enumerate(self.names) for row in source.regions.get(name, ())]
+            if not inside:
+                raise ConfigError(f"no region lies on {', '.join(self.names)}; are the contigs named alike?")
+            self.regions = np.array(inside, dtype=np.int64)  # [n, 3]: contig, start, end
+            self.region_ends = np.cumsum(self.regions[:, 2] - self.regions[:, 1])
+
+    def fill(
+        self, rows: NDArray[np.int64], draw: NDArray[np.float64], codes: Codes, lower: NDArray[np.bool_] | None
+    ) -> None:
+        """Put windows chosen by the uniform numbers draw [n, 4] into these rows of codes; N where the blacklist is met."""
+        block = (draw[:, 0] * len(self.starts)).astype(np.int64)
+        which, starts = self.contig_of[block], self.starts[block] + (draw[:, 1] * _BLOCK).astype(np.int64)
+        if self.regions is not None:
+            centred = draw[:, 2] < self.source.regions_share
+            base = (draw[:, 3] * self.region_ends[-1]).astype(np.int64)  # of all bases in regions
+            row = np.searchsorted(self.region_ends, base, side="right")
+            middle = self.regions[row, 2] - (self.region_ends[row] - base)
+            which, starts = np.where(centred, self.regions[row, 0], which), np.where(centred, middle - self.length // 2, starts)
+        starts = np.clip(starts, 0, self.lengths[which] - self.length)
+        for contig in np.unique(which):
+            mine = which == contig
+            name, begin = self.names[contig], starts[mine]
+            windows = self.source.genome.windows(name, begin, self.length)
+            windows[touched(begin, begin + self.length, self.blacklist[contig])] = N
+            codes[rows[mine]] = windows
+            if lower is not None:
+                lower[rows[mine]] = self.source.genome.soft_masked(name, begin, self.length)
+
+
+def touched(starts: NDArray[np.int64], ends: NDArray[np.int64], intervals: Intervals) -> NDArray[np.bool_]:
+    """Which of [start, end) share a base with one of some sorted intervals [n, 2]; both [B]."""
+    if not len(intervals):
+        return np.zeros(len(starts), dtype=np.bool_)
+    furthest = np.maximum.accumulate(intervals[:, 1])  # intervals may lie in one another
+    before = np.searchsorted(intervals[:, 0], ends, side="left")  # intervals that begin before the end
+    return (before > 0) & (furthest[np.maximum(before, 1) - 1] > starts)
+
 
 def _blocks_with_bases(genome: Genome, contig: str, length: int) -> NDArray[np.int64]:
     """Starts of the blocks of a contig in which a window can begin: few N, and room for the window."""
-    kept = []
     room = genome.contigs[contig] - length + 1
-    for start in range(0, room, _SCAN):
-        codes = genome.windows(contig, [start], _SCAN)[0].reshape(-1, _BLOCK)
-        here = start + _BLOCK * np.flatnonzero((codes >= N).mean(axis=1) <= _MAX_N)
+    kept = [np.empty(0, dtype=np.int64)]
+    for start in range(0, genome.contigs[contig], _SCAN):
+        codes = genome.window(contig, start, min(_SCAN, genome.contigs[contig] - start))
+        if codes.min() >= N:
+            continue
+        padded = np.append(codes, np.full(-len(codes) % _BLOCK, N, dtype=np.uint8)).reshape(-1, _BLOCK)
+        last = -(-len(codes) // _BLOCK) - 1
+        n_bases = np.full(len(padded), _BLOCK)
+        n_bases[last] = len(codes) - last * _BLOCK
+        here = start + _BLOCK * np.flatnonzero((padded < N).sum(axis=1) >= (1 - _MAX_N) * n_bases)
         kept.append(here[here < room])
     return np.concatenate(kept)

@@ -1,154 +1,305 @@
-"""pretrain(): FASTA -> windows -> objective -> AdamW on Lightning -> a model folder with its manifest."""
+"""fit(): a model, a loss and batches -> AdamW on Lightning -> trained weights, with logs, validation and resume."""
 
 from __future__ import annotations
 
 import logging
 import math
-import sys
-import tomllib
+import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
-import numpy as np
 import torch
-import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from genoformer import __version__
-from genoformer.errors import ConfigError
-from genoformer.fields import checked
-from genoformer.genome.contigs import ContigMap
-from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, read_bed
-from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.posterior import base_posterior
-from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
-from genoformer.training.datasets import RandomWindows
-from genoformer.training.objectives import OBJECTIVES, Example, MaskedLM
+from genoformer.errors import ConfigError, TrainingError
+from genoformer.progress import Listener, Progress
+from genoformer.training.log import LOG, Log
+from genoformer.training.strategies import shard, strategy_of
 
 PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed")
-_VALIDATION_WINDOWS = 512
-_TOKENIZER_FIELDS = {"kmer": ("k", "stride"), "base": (), "bpe": ("n_vocab",)}
-_BPE_WINDOWS = 2_000  # windows that a BPE vocabulary is learned from
+STATE = "state.ckpt"  # weights, optimizer and place of an unfinished run
+Batches = Callable[[int], Any]  # number of a batch -> the batch
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """How a language model is trained; the recipe is DNABERT's (README 2.2) unless a comment says otherwise."""
+class LoopConfig:
+    """How any model is trained; the recipe is DNABERT's (README 2.2) unless a comment says otherwise."""
 
-    objective: str = "masked"  # or "causal"
-    mask_rate: float = 0.15
-    span_tokens: int | None = None  # k; a wider span hides more than one base
-    steps: int = 10_000  # DNABERT: 200,000
-    batch_size: int = 32  # windows; DNABERT: 2,000
+    steps: int = 10_000  # of the optimizer; DNABERT: 200,000
+    batch_size: int = 32  # windows of one process and one backward pass; DNABERT: 2,000 in all
+    accumulate: int = 1  # backward passes in a step
     learning_rate: float = 4e-4
     warmup: float = 0.05  # share of the steps with a rising rate; it then falls to 0 in a straight line
     weight_decay: float = 0.01  # not on biases and norms
     beta2: float = 0.98
     epsilon: float = 1e-6
     clip: float = 1.0  # largest norm of the gradient, Devlin et al. 2019
-    both_strands: bool = True  # half of the windows are reverse-complemented
-    regions: str = ""  # BED or narrowPeak, from the folder of the configuration: dwell on regulatory elements
-    regions_share: float = 0.5  # of the windows that are centred in a region; the others lie anywhere
-    valid_contigs: tuple[str, ...] = ()  # held out for validation; () takes the last contig of several
-    valid_every: int = 1_000  # steps between validations
     precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...
+    accelerator: str = "auto"  # "cpu", "gpu"
+    strategy: str = "auto"  # "ddp": a model on every device; "fsdp": shared out over the devices
+    devices: int = 1  # processes on this machine; torchrun, where it is used, says how many
+    workers: int = 0  # processes that prepare batches; a GPU wants some
+    log_every: int = 50  # steps
+    valid_every: int = 1_000  # steps between validations
+    save_every: int = 500  # steps; what a killed run loses at most
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise ConfigError(f"objective = {self.objective!r}: allowed are {', '.join(OBJECTIVES)}.")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}.")
-        if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.clip <= 0:
-            raise ConfigError("seed must be at least 0, beta2 lie in [0, 1), epsilon and clip be above 0.")
-        for name in ("steps", "batch_size", "valid_every"):
+        if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.clip <= 0 or self.workers < 0:
+            raise ConfigError("seed and workers must be at least 0, beta2 lie in [0, 1), epsilon and clip be above 0.")
+        for name in ("steps", "batch_size", "accumulate", "devices", "log_every", "valid_every", "save_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give a whole number of at least 1.")
         if not 0 <= self.warmup < 1 or self.learning_rate <= 0:
             raise ConfigError("warmup must lie in [0, 1) and learning_rate above 0; change the [training] table.")
-        if not 0 <= self.regions_share <= 1:
-            raise ConfigError(f"regions_share = {self.regions_share}: give a share of the windows from 0 to 1.")
 
 
-@dataclass(frozen=True)
-class PretrainConfig:
-    """The three tables of a configuration file: [tokenizer], [encoder], [training]."""
+class Loss(NamedTuple):
+    """A summed loss, what it is the sum of, and what it is divided by before it goes backward.
 
-    tokenizer: Mapping[str, Any] = field(default_factory=lambda: {"tokenizer": "kmer", "k": 6})
-    encoder: Mapping[str, Any] = field(default_factory=dict)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
+    The divisor is the same for every batch (an expected count), so that batches of two processes, or of two backward
+    passes, add up to what one large batch gives.
+    """
 
-    @classmethod
-    def read(cls, path: Path | None) -> PretrainConfig:
-        """Read a TOML file; every field has a default, an unknown one is refused."""
-        if path is None:
-            return cls()
-        try:
-            tables = tomllib.loads(path.read_text())
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} cannot be read as TOML ({error}).") from error
-        training = checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]")
-        if training.get("regions"):
-            training["regions"] = str(path.parent / training["regions"])
-        values = checked(cls, {**tables, "training": TrainingConfig(**training)}, str(path))
-        return cls(**values)
+    total: Tensor
+    weight: Tensor
+    divisor: float
 
 
-class _Batches(Dataset[Example]):
-    """Item i is the ready batch i: windows drawn, tokenized, masked."""
-
-    def __init__(self, windows: RandomWindows, model: Encoder, objective: Any, n_batches: int) -> None:
-        self.windows, self.tokenizer, self.objective, self.n_batches = windows, model.tokenizer, objective, n_batches
-
-    def __len__(self) -> int:
-        return self.n_batches
-
-    def __getitem__(self, i: int) -> Example:
-        if i >= self.n_batches:
-            raise IndexError(i)
-        ids = self.tokenizer.encode(self.windows.batch(i)).ids
-        return self.objective(ids, np.random.default_rng([self.windows.seed, i, 1]))
+LossFunction = Callable[[Any, Any], Loss]  # model, batch
+Validate = Callable[[nn.Module], Mapping[str, float]]
 
 
-class LanguageModelling(L.LightningModule):
-    """One training step: cross-entropy of the labelled tokens only, so that the large output matrix is used sparingly."""
+class Fitted(NamedTuple):
+    """Trained weights (those of the best validation, where one is monitored), the last metrics, and what went wrong."""
+
+    weights: dict[str, Tensor]
+    metrics: dict[str, float]
+    step: int
+
+
+class Monitor(NamedTuple):
+    """The metric by which the best step is chosen, whether more of it is better, and validations without a better one."""
+
+    metric: str
+    more_is_better: bool
+    patience: int
+
+
+def fit(
+    model: nn.Module,
+    batches: Batches,
+    loss: LossFunction,
+    folder: Path,
+    config: LoopConfig,
+    *,
+    validate: Validate | None = None,
+    monitor: Monitor | None = None,
+    rates: Callable[[str], float] = lambda name: 1.0,
+    listen: Listener = None,
+) -> Fitted | None:
+    """Train `model` in place; its unfinished state in `folder`, if there is one, is gone on from.
+
+    batches: number n -> batch n. With P processes and A backward passes a step takes the numbers from step * A * P on.
+    rates: name of a parameter -> its share of the learning rate.
+    Returns None in processes other than the first. Raises TrainingError when the loss is no number.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    module = _Training(model, batches, loss, config, rates)
+    watch = _Watch(folder, config, validate, monitor, listen)
+    world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))
+    with _quiet():
+        trainer = L.Trainer(
+            max_steps=config.steps, accumulate_grad_batches=config.accumulate, gradient_clip_val=None,
+            precision=config.precision, accelerator=config.accelerator,  # type: ignore[arg-type]
+            devices=local or config.devices, num_nodes=world // local if local else 1,
+            strategy=strategy_of(config.strategy, local or config.devices),
+            logger=False, callbacks=[watch], enable_checkpointing=False, enable_model_summary=False,
+            enable_progress_bar=False, deterministic=True, use_distributed_sampler=False, num_sanity_val_steps=0,
+        )  # fmt: skip
+        state = folder / STATE
+        trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
+        weights = {
+            name.removeprefix("model."): tensor
+            for name, tensor in trainer.strategy.lightning_module_state_dict().items()
+        }
+    if not trainer.is_global_zero:
+        return None
+    if watch.best is not None:
+        weights = watch.best
+    state.unlink(missing_ok=True)
+    return Fitted(weights, watch.metrics, watch.best_step or trainer.global_step)
+
+
+class _Numbered(IterableDataset[Any]):
+    """Batches first, first + step, ... without end; a worker takes every n-th of them."""
+
+    def __init__(self, batches: Batches, first: int, step: int) -> None:
+        self.batches, self.first, self.step = batches, first, step
+
+    def __iter__(self) -> Iterator[Any]:
+        worker = get_worker_info()
+        number, n_workers = (self.first, 1) if worker is None else (self.first + worker.id * self.step, worker.num_workers)
+        while True:
+            yield self.batches(number)
+            number += n_workers * self.step
+
+
+class _Training(L.LightningModule):
+    """One training step, and the optimizer."""
 
     def __init__(
-        self, model: Encoder, config: TrainingConfig, held_out: RandomWindows | None, folder: Path | None = None
+        self, model: nn.Module, batches: Batches, loss: LossFunction, config: LoopConfig, rates: Callable[[str], float]
     ) -> None:
         super().__init__()
-        self.model, self.config, self.held_out, self.folder = model, config, held_out, folder
+        self.model, self.batches, self.loss, self.config, self.rates = model, batches, loss, config, rates
+        self.sums = torch.zeros(2, dtype=torch.float64)  # of the loss and of what it counts, since the last row of the log
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        loss = language_model_loss(self.model, batch)
-        self.log("train_loss", loss, prog_bar=True, batch_size=len(batch[0]))
-        return loss
+    def configure_model(self) -> None:
+        if self.config.strategy == "fsdp":
+            shard(self.model)
 
-    def validation_step(self, batch: Any, index: int) -> None:
-        if self.held_out is not None:
-            self.log("valid_bits_per_base", bits_per_base(self.model, self.held_out), prog_bar=True, batch_size=1)
-        if self.folder is not None:
-            checkpoint.save(self.model, self.folder)  # so that a run can be looked at before it ends
+    def train_dataloader(self) -> DataLoader[Any]:
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        first = self.trainer.global_step * self.config.accumulate * world + rank
+        workers = self.config.workers
+        return DataLoader(
+            _Numbered(self.batches, first, world), batch_size=None, num_workers=workers, persistent_workers=workers > 0
+        )
+
+    def on_train_batch_start(self, batch: Any, index: int) -> None:
+        # dropout depends on the batch alone, not on what was drawn before a run was interrupted
+        torch.manual_seed((self.config.seed << 40) + index * self.trainer.world_size + self.trainer.global_rank)
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        self.model.train()
+        found = self.loss(self.model, batch)
+        self.sums += torch.stack([found.total.detach().double(), found.weight.double()]).to(self.sums.device)
+        return found.total / found.divisor
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
 
     def configure_optimizers(self) -> Any:
-        decayed = [p for p in self.model.parameters() if p.ndim >= 2]
-        others = [p for p in self.model.parameters() if p.ndim < 2]
         c = self.config
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            if parameter.requires_grad:
+                decay = c.weight_decay if parameter.ndim >= 2 else 0.0
+                groups.setdefault((decay, self.rates(name)), []).append(parameter)
         optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": c.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=c.learning_rate, betas=(0.9, c.beta2), eps=c.epsilon,
+            [
+                {"params": parameters, "weight_decay": decay, "lr": c.learning_rate * rate}
+                for (decay, rate), parameters in groups.items()
+            ],
+            betas=(0.9, c.beta2), eps=c.epsilon,
         )  # fmt: skip
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, c.steps, c.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class _Watch(Callback):
+    """After a step: the log, validation, the state of the run on disk, and word to whoever listens."""
+
+    def __init__(
+        self, folder: Path, config: LoopConfig, validate: Validate | None, monitor: Monitor | None, listen: Listener
+    ) -> None:
+        self.folder, self.config, self.validate, self.monitor, self.listen = folder, config, validate, monitor, listen
+        self.metrics: dict[str, float] = {}
+        self.best: dict[str, Tensor] | None = None
+        self.best_step, self.best_value, self.waited = 0, math.nan, 0
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        step = trainer.global_step
+        if trainer.is_global_zero:
+            self.log = Log(self.folder / LOG, step)
+            # the steps that a killed run had gone beyond its saved state are purged
+            self.board = TensorBoardLogger(str(self.folder), name="", version="tensorboard", purge_step=step)
+        module.sums = module.sums.to(module.device if module.device.type != "mps" else "cpu")
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
+        if (index + 1) % self.config.accumulate:
+            return
+        step, c = trainer.global_step, self.config
+        row: dict[str, float] = {}
+        last = step == c.steps
+        if step % c.log_every == 0 or last:
+            total, count = trainer.strategy.reduce(module.sums, reduce_op="sum").tolist()
+            module.sums.zero_()
+            row["train_loss"] = total / max(count, 1e-12)
+            row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+            if not math.isfinite(row["train_loss"]):
+                raise TrainingError(
+                    f"the training diverged: at step {step} the loss is {row['train_loss']}; lower learning_rate, lengthen "
+                    "warmup, or use precision 32-true, and start in a new folder."
+                )
+        if self.validate is not None and (step % c.valid_every == 0 or last):
+            row |= self._validated(trainer, module)
+            if self._is_best(row):
+                self.best_step = step
+                self.best = {name: t.detach().cpu().clone() for name, t in module.model.state_dict().items()}
+            if self.monitor is not None and self.waited >= self.monitor.patience:
+                trainer.should_stop = True
+        self.metrics |= row
+        if row and trainer.is_global_zero:
+            self.log.write(step, row)
+            self.board.log_metrics(row, step)
+        if step % c.save_every == 0 and not last and self.monitor is None:
+            self._save(trainer)
+        if self.listen is not None and trainer.is_global_zero:
+            note = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in self.metrics if name != "learning_rate")
+            self.listen(Progress("training", step, c.steps, note))
+
+    def _validated(self, trainer: L.Trainer, module: Any) -> dict[str, float]:
+        assert self.validate is not None
+        module.model.eval()
+        with torch.no_grad(), trainer.strategy.precision_plugin.val_step_context():
+            found = dict(self.validate(module.model))
+        module.model.train()
+        return found
+
+    def _is_best(self, row: Mapping[str, float]) -> bool:
+        """Whether this validation is the best so far."""
+        if self.monitor is None:
+            return False
+        value = row.get(self.monitor.metric, math.nan)
+        value = value if self.monitor.more_is_better else -value
+        if self.best is None or value > self.best_value:
+            self.best_value, self.waited = value, 0
+            return True
+        self.waited += 1
+        return False
+
+    def _save(self, trainer: L.Trainer) -> None:
+        part = self.folder / f".{STATE}.part"
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            part.replace(self.folder / STATE)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            self.log.close()
+            self.board.finalize("success")
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        if hasattr(self, "log"):
+            self.log.close()
+
+
+def windows_per_step(config: LoopConfig) -> int:
+    """Windows that one step of the optimizer sees, over all processes."""
+    world = int(os.environ.get("WORLD_SIZE", config.devices))
+    return config.batch_size * config.accumulate * world
 
 
 def rate_at(step: int, n_steps: int, warmup: float) -> float:
@@ -157,171 +308,18 @@ def rate_at(step: int, n_steps: int, warmup: float) -> float:
     return min((step + 1) / n_warm, max(0.0, (n_steps - step) / max(1, n_steps - n_warm)))
 
 
-def language_model_loss(model: Encoder, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Mean cross-entropy in nats over the labelled tokens."""
-    inputs, labels = batch
-    keep = None if bool((inputs != model.tokenizer.pad_id).all()) else inputs != model.tokenizer.pad_id
-    hidden = model.embed(inputs, keep)
-    chosen = labels != -100
-    if not chosen.any():  # a small batch in which nothing was masked
-        return hidden.sum() * 0.0
-    return F.cross_entropy(model.head(hidden[chosen]), labels[chosen])
-
-
-@torch.no_grad()
-def bits_per_base(model: Encoder, windows: RandomWindows, n_windows: int = _VALIDATION_WINDOWS) -> float:
-    """Mean of -log2 P(true base) of the exact single-base posterior at one base in the middle half of each window."""
-    training, total, n = model.training, 0.0, 0
-    model.eval()
-    device = next(model.parameters()).device
-    for i in range(math.ceil(n_windows / windows.batch_size)):
-        codes = windows.batch(i)
-        random = np.random.default_rng([windows.seed, i, 2])
-        target = random.integers(codes.shape[1] // 4, codes.shape[1] * 3 // 4, size=len(codes))
-        hidden = model.tokenizer.hide(codes, target)
-        log2_p = base_posterior(model, *(torch.from_numpy(field).to(device) for field in hidden)).cpu().numpy()
-        true = codes[np.arange(len(codes)), target]
-        known = (true < 4) & np.isfinite(log2_p[:, 0])
-        total -= float(log2_p[known, true[known]].sum())
-        n += int(known.sum())
-    model.train(training)
-    return total / max(n, 1)
-
-
-def build_tokenizer(table: Mapping[str, Any], windows: RandomWindows) -> KmerTokenizer | BPETokenizer:
-    """The tokenizer of a [tokenizer] table; a BPE vocabulary is learned from the training windows."""
-    name = table.get("tokenizer", "kmer")
-    if name not in _TOKENIZER_FIELDS:
-        raise ConfigError(f"tokenizer = {name!r}: allowed are {', '.join(TOKENIZERS)}.")
-    numbers = {field: value for field, value in table.items() if field != "tokenizer"}
-    if unknown := sorted(set(numbers) - set(_TOKENIZER_FIELDS[name])):
-        known = ", ".join(_TOKENIZER_FIELDS[name]) or "none"
-        raise ConfigError(f"[tokenizer]: unknown fields {', '.join(unknown)}; those of {name} are {known}.")
-    if wrong := [field for field, value in numbers.items() if not isinstance(value, int) or isinstance(value, bool)]:
-        raise ConfigError(f"[tokenizer]: {wrong[0]} = {numbers[wrong[0]]!r}: give a whole number.")
-    if name == BPETokenizer.name:
-        n_batches = math.ceil(_BPE_WINDOWS / windows.batch_size)
-        rows = (row for batch in windows.batches(n_batches) for row in batch)
-        return BPETokenizer.train(rows, numbers.get("n_vocab", 4096))
-    return TOKENIZERS[name].from_dict({"k": 6, **numbers})
-
-
-def pretrain(
-    fasta: Path, folder: Path, config: PretrainConfig, *, start: str | Path | None = None, command: str = ""
-) -> dict[str, Any]:
-    """Train a language model on a genome; writes the model folder and returns its manifest.
-
-    The contigs named in `valid_contigs` are held out; validation is bits per base of the single-base posterior there.
-    start: a model whose weights, shape and tokenizer are taken on; [encoder] and [tokenizer] then have no say.
-    """
-    plan = config.training
-    begun = checkpoint.load(start) if start is not None else None
-    if begun and (config.encoder or config.tokenizer != PretrainConfig().tokenizer):
-        raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [encoder] and [tokenizer].")
-    if begun and begun.config.causal != (plan.objective == "causal"):
-        raise ConfigError(f"{start} is {'causal' if begun.config.causal else 'masked'}; set objective to that.")
-    if set(config.encoder) & {"n_vocab", "causal"}:
-        raise ConfigError("[encoder]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")
-    if (folder / "config.json").exists():
-        raise ConfigError(f"{folder} holds a model already; name another folder, or remove it.")
-    checked(EncoderConfig, config.encoder, "[encoder]")
-    genome = Genome(fasta)
-    held = [genome.resolve(name) for name in plan.valid_contigs]
-    if not held and len(genome.contigs) > 1:
-        held = [list(genome.contigs)[-1]]
-    used = [name for name in genome.contigs if name not in held]
-    if not used:
-        raise ConfigError(f"valid_contigs holds out every contig of {fasta.name}; leave at least one for training.")
-
-    L.seed_everything(plan.seed, verbose=False)
-    shape = asdict(begun.config) if begun else config.encoder
-    length = int(shape.get("context_length", EncoderConfig.context_length))
-    regions = _regions(genome, plan.regions) if plan.regions else None
-    windows = RandomWindows(
-        genome, used, length, plan.batch_size, plan.seed,
-        both_strands=plan.both_strands, regions=regions, regions_share=plan.regions_share,
-    )  # fmt: skip
-    held_out = RandomWindows(genome, held, length, plan.batch_size, plan.seed + 1) if held else None
-    tokenizer = begun.tokenizer if begun else build_tokenizer(config.tokenizer, windows)
-    encoder = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), **config.encoder}
-    fixed = {"n_vocab": tokenizer.n_vocab, "causal": plan.objective == "causal"}
-    model = begun or Encoder(EncoderConfig.from_dict(encoder | fixed))
-    model.tokenizer = tokenizer
-    objective: Any = (
-        MaskedLM(tokenizer, plan.mask_rate, plan.span_tokens)
-        if plan.objective == "masked"
-        else OBJECTIVES[plan.objective](tokenizer)
-    )
-    measured = held_out if plan.objective == "masked" and isinstance(tokenizer, KmerTokenizer) else None
-    module = LanguageModelling(model, plan, measured, folder)
-    manifest: dict[str, Any] = {
-        "command": command,
-        "version": __version__,
-        "fasta": {"name": fasta.name, "sha256": checkpoint.sha256_of(fasta)},
-        "contigs": {"train": used, "valid": held},
-        "start": {"sha256": model.sha256, "manifest": checkpoint.read_manifest(start)} if start is not None else None,
-        "tokenizer": {field: value for field, value in tokenizer.to_dict().items() if field != "model"},
-        "encoder": asdict(model.config),
-        "training": {**asdict(plan), "regions": Path(plan.regions).name},
-        "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
-    }
-    if plan.regions:
-        manifest["regions"] = {"name": Path(plan.regions).name, "sha256": checkpoint.sha256_of(Path(plan.regions))}
-    metrics = _fit(module, _Batches(windows, model, objective, plan.steps), folder, plan)
-    manifest["metrics"] = metrics
-    checkpoint.save(model, folder, manifest=manifest)
-    return manifest
-
-
-def _regions(genome: Genome, path: str) -> dict[str, Intervals]:
-    """Regions by the FASTA's own contig names; those on contigs it lacks are left out."""
-    found = read_bed(path)
-    names = ContigMap(list(found), list(genome.contigs))
-    return {contig: rows for name, rows in found.items() if (contig := names.get(name)) is not None}
-
-
-def _fit(module: LanguageModelling, batches: _Batches, folder: Path, plan: TrainingConfig) -> dict[str, float]:
-    folder.mkdir(parents=True, exist_ok=True)
-    callbacks: list[Callback] = [RichProgressBar()] if sys.stderr.isatty() else []
-    with _quiet():
-        trainer = L.Trainer(
-            max_steps=plan.steps, gradient_clip_val=plan.clip, precision=plan.precision,  # type: ignore[arg-type]
-            logger=CSVLogger(str(folder), name="", version="log"), callbacks=callbacks,
-            val_check_interval=min(plan.valid_every, plan.steps), check_val_every_n_epoch=None, limit_val_batches=1,
-            num_sanity_val_steps=0, enable_checkpointing=False, enable_model_summary=False,
-            enable_progress_bar=bool(callbacks), log_every_n_steps=min(50, plan.steps), deterministic=True,
-        )  # fmt: skip
-        loader = DataLoader(batches, batch_size=None, shuffle=False)
-        trainer.fit(module, loader, DataLoader(_One(), batch_size=None))
-    metrics = {name: round(float(value), 4) for name, value in trainer.callback_metrics.items()}
-    if not all(map(math.isfinite, metrics.values())):
-        raise ConfigError(f"the training diverged ({metrics}); lower learning_rate, or lengthen the warmup.")
-    return metrics
-
-
-class _One(Dataset[int]):
-    """The single item that makes Lightning call validation_step once."""
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, i: int) -> int:
-        return i
-
-
-class _quiet:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Silence what Lightning says about itself; errors and our own progress remain."""
-
-    def __enter__(self) -> None:
-        self.logger = logging.getLogger("lightning.pytorch")
-        self.level = self.logger.level
-        self.logger.setLevel(logging.ERROR)
-        self.catcher = warnings.catch_warnings()
-        self.catcher.__enter__()
-        warnings.filterwarnings("ignore", module="lightning")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-
-    def __exit__(self, *reason: Any) -> None:
-        self.catcher.__exit__(*reason)
-        self.logger.setLevel(self.level)
-
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

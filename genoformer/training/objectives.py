@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from genoformer.errors import ConfigError
 from genoformer.tokenizers import MASK, SPECIAL, Tokenizer
 
 IGNORED = -100  # torch's cross-entropy leaves these labels out
+Uniform = Callable[[int], NDArray[np.float64]]  # n -> the next n uniform numbers of each window, [B, n]
 
 
 class Example(NamedTuple):
@@ -44,20 +46,26 @@ class MaskedLM:
     def span(self) -> int:
         return self.span_tokens or int(getattr(self.tokenizer, "k", 1))
 
-    def __call__(self, ids: NDArray[np.int64], random: np.random.Generator) -> Example:
+    @property
+    def label_rate(self) -> float:
+        """Labels to be expected of a token."""
+        return self.mask_rate
+
+    def __call__(self, ids: NDArray[np.int64], uniform: Uniform) -> Example:
         p = 1 - (1 - self.mask_rate) ** (1 / self.span)
+        n_tokens = ids.shape[1]
         ordinary = ids >= len(SPECIAL)
         ordinary |= ids == 1  # [UNK] is a token like any other
-        centres = (random.random(ids.shape) < p) & ordinary
+        centres = (uniform(n_tokens) < p) & ordinary
         masked = np.zeros_like(centres)
         left = (self.span - 1) // 2
         for shift in range(-left, self.span - left):
             masked |= _shifted(centres, shift)
         masked &= ordinary
-        draw = random.random(ids.shape)
+        draw = uniform(n_tokens)
         inputs = np.where(masked & (draw < 0.8), MASK, ids)
         other = masked & (draw >= 0.8) & (draw < 0.9)
-        inputs[other] = random.integers(self.tokenizer.n_vocab, size=int(other.sum()))
+        inputs[other] = (uniform(n_tokens)[other] * self.tokenizer.n_vocab).astype(np.int64)
         labels = np.where(masked & (ids >= len(SPECIAL)), ids, IGNORED)
         return Example(inputs, labels)
 
@@ -68,7 +76,9 @@ class CausalLM:
 
     tokenizer: Tokenizer
 
-    def __call__(self, ids: NDArray[np.int64], random: np.random.Generator) -> Example:
+    label_rate = 1.0
+
+    def __call__(self, ids: NDArray[np.int64], uniform: Uniform) -> Example:
         labels = np.full_like(ids, IGNORED)
         labels[:, :-1] = np.where(ids[:, 1:] >= len(SPECIAL), ids[:, 1:], IGNORED)
         return Example(ids, labels)

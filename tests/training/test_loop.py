@@ -1,157 +1,213 @@
-"""Pre-training: windows from a genome, a source that is learned, and the same weights for the same seed."""
+"""The training loop: runs that are killed and go on, two processes as one with twice the batch, logs, runs that fail."""
 
 from __future__ import annotations
 
-import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from genoformer.errors import ConfigError
-from genoformer.genome.codes import N, decode
-from genoformer.genome.reference import Genome
-from genoformer.models import checkpoint
-from genoformer.training.datasets import RandomWindows
-from genoformer.training.loop import PretrainConfig, bits_per_base, pretrain, rate_at
+from genoformer.errors import ConfigError, TrainingError
+from genoformer.genome.codes import decode
+from genoformer.training.draws import Draws
+from genoformer.training.log import Log, read_log
+from genoformer.training.loop import LoopConfig, Loss, Monitor, fit, rate_at
 
-STEP = np.array([[0.05, 0.05, 0.05, 0.85], [0.85, 0.05, 0.05, 0.05], [0.05, 0.85, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
-
-
-def markov(n: int, seed: int) -> np.ndarray:
-    """A source in which each base nearly tells its neighbours: A -> T -> G -> C -> A."""
-    random = np.random.default_rng(seed)
-    draws, codes = random.random(n), np.zeros(n, dtype=np.uint8)
-    ends = STEP.cumsum(1)
-    for i in range(1, n):
-        codes[i] = np.searchsorted(ends[codes[i - 1]], draws[i])
-    return codes
-
-
-def hidden_entropy() -> float:
-    """Bits that remain of a hidden base between two known ones: the least any model can reach, worked out exactly."""
-    total = 0.0
-    for left in range(4):
-        for right in range(4):
-            joint = STEP[left] * STEP[:, right]
-            p = joint.sum() / 4  # the source is uniform over A, C, G, T
-            posterior = joint / joint.sum()
-            total -= p * (posterior * np.log2(posterior)).sum()
-    return total
-
-
-@pytest.fixture(scope="module")
-def genome_path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("genome") / "markov.fa"
-    contigs = {"one": markov(30_000, 0), "two": markov(20_000, 1), "held": markov(20_000, 2)}
-    contigs["one"][5_000:9_000] = N
-    path.write_text("".join(f">{name}\n{decode(codes)}\n" for name, codes in contigs.items()))
-    return path
-
-
-CONFIG = """
+TABLES = """
 [tokenizer]
-tokenizer = "{tokenizer}"
+tokenizer = "base"
 [encoder]
 width = 32
-n_layers = 1
+n_layers = 2
 n_heads = 2
 hidden = 64
-context_length = 48
+context_length = 64
 position = "rotary"
 norm = "pre"
-dropout = 0.0
+stem_kernel = 5
+dropout = {dropout}
 [training]
 steps = {steps}
-batch_size = 32
-learning_rate = 5e-3
-valid_every = 50
-seed = {seed}
-objective = "{objective}"
+batch_size = {batch_size}
+accumulate = {accumulate}
+learning_rate = 3e-3
+valid_every = 20
+save_every = 5
+log_every = 5
+strategy = "{strategy}"
+seed = 3
 """
 
 
-def run(folder, genome_path, *, tokenizer="base", steps=4, seed=0, objective="masked"):
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "c.toml").write_text(CONFIG.format(tokenizer=tokenizer, steps=steps, seed=seed, objective=objective))
-    return pretrain(genome_path, folder / "model", PretrainConfig.read(folder / "c.toml"), command="test")
+@pytest.fixture(scope="module")
+def fasta(tmp_path_factory):
+    path = tmp_path_factory.mktemp("genome") / "g.fa"
+    random = np.random.default_rng(0)
+    text = {name: decode(np.repeat(random.integers(0, 4, 10_000), 3).astype(np.uint8)) for name in ("one", "held")}
+    path.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in text.items()))
+    return path
 
 
-def test_a_known_source_is_learned_to_its_entropy(tmp_path, genome_path) -> None:
-    manifest = run(tmp_path, genome_path, steps=300)
-    least = hidden_entropy()
-    model = checkpoint.load(tmp_path / "model")
-    held = RandomWindows(Genome(genome_path), ["held"], 48, 32, seed=9)
-    found = bits_per_base(model, held, 2_000)
-    assert least - 0.05 < found < least + 0.08  # 0.79 bits of 2; the interval is 4 standard errors of 2,000 bases
-    assert manifest["contigs"] == {"train": ["one", "two"], "valid": ["held"]}
-    assert abs(manifest["metrics"]["valid_bits_per_base"] - found) < 0.2
-    saved = json.loads((tmp_path / "model" / "manifest.json").read_text())
-    assert saved["fasta"]["sha256"] == checkpoint.sha256_of(genome_path)
+def prepared(folder: Path, fasta: Path, *, processes=1, **fields) -> list[str]:
+    """The command line of a run in `folder`."""
+    values = {"dropout": 0.0, "steps": 60, "batch_size": 8, "accumulate": 1, "strategy": "auto"} | fields
+    folder.mkdir()
+    (folder / "c.toml").write_text(TABLES.format(**values))
+    module = ["-m", "genoformer_cli", "pretrain", "-f", str(fasta), "-o", str(folder / "run"), "-c", str(folder / "c.toml")]
+    if processes == 1:
+        return [sys.executable, *module]
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *module]
 
 
-def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
-    """Two rounds of 60 steps know the source better than the first alone; shape and tokenizer are the model's."""
-    run(tmp_path, genome_path, steps=60)
-    plan = PretrainConfig.read(tmp_path / "c.toml").training
-    manifest = pretrain(genome_path, tmp_path / "more", PretrainConfig(training=plan), start=tmp_path / "model")
-    held = RandomWindows(Genome(genome_path), ["held"], 48, 32, seed=9)
-    first, second = (bits_per_base(checkpoint.load(tmp_path / name), held, 2_000) for name in ("model", "more"))
-    assert second < first - 0.1
-    assert manifest["start"]["sha256"] == checkpoint.sha256_of(tmp_path / "model" / "model.safetensors")
-    with pytest.raises(ConfigError, match="leave out"):
-        pretrain(genome_path, tmp_path / "x", PretrainConfig.read(tmp_path / "c.toml"), start=tmp_path / "model")
+def run(command: list[str], **options) -> subprocess.CompletedProcess[str]:
+    found = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300, **options)
+    assert found.returncode == 0, found.stderr[-3000:]
+    return found
 
 
-@pytest.mark.parametrize(("tokenizer", "objective"), [("kmer", "masked"), ("bpe", "masked"), ("base", "causal")])
-def test_the_same_seed_gives_the_same_weights(tmp_path, genome_path, tokenizer, objective) -> None:
-    weights = []
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        run(tmp_path / name, genome_path, tokenizer=tokenizer, objective=objective, seed=seed, steps=2)
-        weights.append(checkpoint.load(tmp_path / name / "model").state_dict())
-    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
-    same_shape = [key for key in weights[0] if weights[0][key].shape == weights[2][key].shape]
-    assert not all(torch.equal(weights[0][key], weights[2][key]) for key in same_shape)
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def test_windows_come_from_the_genome_with_few_n_and_do_not_depend_on_the_order(genome_path) -> None:
-    genome = Genome(genome_path)
-    windows = RandomWindows(genome, ["one", "two"], 60, 40, seed=3)
-    text = {name: decode(genome.window(name, 0, genome.contigs[name])) for name in genome.contigs}
-    turn = str.maketrans("ACGTN", "TGCAN")
-    both = [t for name in ("one", "two") for t in (text[name], text[name][::-1].translate(turn))]
-    last = windows.batch(7)
-    for row in last:
-        assert any(decode(row) in t for t in both)
-    assert ((last >= N).mean(1) <= 0.1).all()
-    assert np.array_equal(RandomWindows(genome, ["one", "two"], 60, 40, seed=3).batch(7), last)
-    forward = RandomWindows(genome, ["two"], 60, 40, seed=3, both_strands=False).batch(0)
-    assert all(decode(row) in text["two"] for row in forward)
+def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fasta) -> None:
+    """kill -9 at random moments, three times, with dropout on; then weights, log and manifest are an undisturbed run's."""
+    run(prepared(tmp_path / "whole", fasta, dropout=0.1))
+    command = prepared(tmp_path / "killed", fasta, dropout=0.1)
+    moments = random.Random(5)
+    kills = 0
+    state = tmp_path / "killed/run/state.ckpt"
+    for _ in range(3):
+        before = state.stat().st_mtime_ns if state.is_file() else 0
+        child = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while child.poll() is None and (not state.is_file() or state.stat().st_mtime_ns == before):
+            time.sleep(0.01)
+        time.sleep(moments.random() * 0.2)
+        kills += child.poll() is None
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert kills >= 2
+    assert not (tmp_path / "killed/run/config.json").exists() or kills < 3
+    if not (tmp_path / "killed/run/config.json").exists():
+        run(command)
+    for name in ("model.safetensors", "log.csv"):
+        assert (tmp_path / "killed/run" / name).read_bytes() == (tmp_path / "whole/run" / name).read_bytes(), name
+    assert not state.exists()
 
 
-def test_windows_dwell_on_regions(genome_path) -> None:
-    """All windows centred in [10,000, 10,100) of "one"; then a share of half, within 4 standard errors of 400."""
-    genome = Genome(genome_path)
-    regions = {"one": np.array([[10_000, 10_100]])}
-    text = decode(genome.window("one", 0, 30_000))
-    starts = []
-    for share in (1.0, 0.5):
-        drawn = RandomWindows(
-            genome, ["one", "two"], 60, 400, 0, both_strands=False, regions=regions, regions_share=share
-        ).batch(0)
-        starts.append([text.find(decode(row)) for row in drawn])
-    assert all(9_970 <= start < 10_070 for start in starts[0])
-    assert abs(sum(9_970 <= start < 10_070 for start in starts[1]) - 200) < 41
-    with pytest.raises(ConfigError, match="no region lies on two"):
-        RandomWindows(genome, ["two"], 60, 4, 0, regions=regions)
+def test_other_settings_do_not_go_on_with_a_state(tmp_path, fasta) -> None:
+    command = prepared(tmp_path / "a", fasta)
+    child = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while child.poll() is None and not (tmp_path / "a/run/state.ckpt").is_file():
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    config = tmp_path / "a/c.toml"
+    config.write_text(config.read_text().replace("learning_rate = 3e-3", "learning_rate = 1e-3"))
+    found = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert found.returncode == 2
+    assert "started with other settings (training.learning_rate)" in found.stderr
 
 
-def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:
-    (tmp_path / "short.fa").write_text(">c\n" + "ACGTACGTTT" * 30 + "\n")
-    genome = Genome(tmp_path / "short.fa")
-    drawn = RandomWindows(genome, ["c"], 296, 400, seed=0, both_strands=False).batch(0)
-    whole = decode(genome.window("c", 0, 300))
-    assert {whole.find(decode(row)) for row in drawn} >= {0, 4}
+@pytest.mark.parametrize(
+    ("strategy", "processes", "accumulate"), [("ddp", 2, 1), ("fsdp", 2, 1), ("auto", 1, 2)], ids=["ddp", "fsdp", "accumulated"]
+)
+def test_two_small_batches_are_one_large_batch(tmp_path, fasta, strategy, processes, accumulate) -> None:
+    """The loss curve and the validation of two processes (or two backward passes) are those of one with twice the batch."""
+    run(prepared(tmp_path / "one", fasta, batch_size=16, steps=40))
+    fields = {"batch_size": 8, "steps": 40, "strategy": strategy, "accumulate": accumulate}
+    run(prepared(tmp_path / "two", fasta, processes=processes, **fields))
+    one, two = (read_log(tmp_path / name / "run/log.csv") for name in ("one", "two"))
+    assert [row["step"] for row in one] == [row["step"] for row in two] == list(range(5, 41, 5))
+    for name in ("train_loss", "valid_bits_per_base"):
+        a, b = ([row[name] for row in rows if name in row] for rows in (one, two))
+        assert a == pytest.approx(b, abs=1e-4)
+    assert one[0]["train_loss"] > one[-1]["train_loss"] + 0.1  # something was learned, so that there is a curve
+
+
+class Line(torch.nn.Module):
+    """y = w x, for losses worked out by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.tensor(0.0))
+
+
+def squares(model: Line, x: torch.Tensor) -> Loss:
+    return Loss(((model.w * x - 2 * x) ** 2).sum(), torch.tensor(float(len(x))), float(len(x)))
+
+
+def test_a_line_is_found_and_logged(tmp_path) -> None:
+    model = Line()
+    config = LoopConfig(steps=200, learning_rate=0.1, log_every=100, valid_every=100, weight_decay=0.0, warmup=0.1)
+    heard = []
+    fitted = fit(
+        model, lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda m: {"w": float(m.w)}, listen=heard.append
+    )
+    assert fitted is not None
+    assert float(fitted.weights["w"]) == pytest.approx(2, abs=0.05)
+    assert [row["step"] for row in read_log(tmp_path / "log.csv")] == [100, 200]
+    assert [p.done for p in heard] == list(range(1, 201))
+    assert next((tmp_path / "tensorboard").iterdir()).stat().st_size > 100
+
+
+def test_the_best_step_is_kept_and_the_run_stops_early(tmp_path) -> None:
+    """Validation says 1, 3, 2, 2, 2 ...: step 2 is the best, and three without a better one end the run."""
+    said = iter([1.0, 3.0, 2.0, 2.0, 2.0, 9.0])
+    seen = []
+
+    def validate(model):
+        seen.append(float(model.w))
+        return {"score": next(said)}
+
+    config = LoopConfig(steps=50, learning_rate=0.1, valid_every=1, log_every=1)
+    fitted = fit(
+        Line(), lambda i: torch.ones(4), squares, tmp_path, config, validate=validate, monitor=Monitor("score", True, 3)
+    )
+    assert fitted is not None
+    assert (fitted.step, len(seen)) == (2, 5)
+    assert float(fitted.weights["w"]) == seen[1]
+
+
+def test_a_loss_that_is_no_number_is_said(tmp_path) -> None:
+    def broken(model, x):
+        return Loss(model.w * torch.nan, torch.tensor(1.0), 1.0)
+
+    with pytest.raises(TrainingError, match="diverged: at step 10 the loss is nan; lower learning_rate"):
+        fit(Line(), lambda i: torch.ones(4), broken, tmp_path, LoopConfig(steps=20, log_every=10))
+
+
+def test_a_log_drops_what_came_after_the_state_and_a_torn_line(tmp_path) -> None:
+    log = Log(tmp_path / "log.csv", 0)
+    for step in (1, 2, 3):
+        log.write(step, {"train_loss": 1 / step} | ({"valid": 5.0} if step == 2 else {}))
+    log.close()
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write("4,0.2")
+    assert read_log(tmp_path / "log.csv")[1] == {"step": 2, "train_loss": 0.5, "valid": 5.0}
+    again = Log(tmp_path / "log.csv", 2)
+    again.close()
+    assert [row["step"] for row in read_log(tmp_path / "log.csv")] == [1, 2]
+
+
+def test_draws_belong_to_the_window(tmp_path) -> None:
+    """The same for a window alone and among others; uniform: mean and variance of 10^5 within 5 standard errors."""
+    many = Draws(1, np.arange(100))
+    first, second = many(500), many(500)
+    assert np.array_equal(Draws(1, np.array([17]))(500)[0], first[17])
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(Draws(2, np.arange(100))(500), first)
+    assert not np.array_equal(Draws(1, np.arange(100), stream=1)(500), first)
+    x = np.concatenate([first, second]).ravel()
+    assert abs(x.mean() - 0.5) < 5 / np.sqrt(12 * x.size)
+    assert abs(x.var() - 1 / 12) < 5 * np.sqrt(1 / 180 / x.size)
+    assert abs(np.corrcoef(first[:-1].ravel(), first[1:].ravel())[0, 1]) < 5 / np.sqrt(x.size / 2)
 
 
 def test_the_learning_rate_rises_and_falls_in_straight_lines() -> None:
@@ -159,32 +215,7 @@ def test_the_learning_rate_rises_and_falls_in_straight_lines() -> None:
     assert rates == pytest.approx([0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("[model]\n", "unknown fields model"),
-        ("encoder = 3\n", "give a table"),
-        ("[training]\nsteps = 2.5\n", "a whole number"),
-        ("[training]\nseed = -1\n", "at least 0"),
-        ('[training]\nprecision = "foo"\n', "32-true, bf16-mixed"),
-        ('[training]\nvalid_contigs = "one"\n', "a list of names"),
-        ('[encoder]\ndropout = "x"\n', "a number"),
-        ("[encoder]\nn_vocab = 77\n", "leave them out"),
-        ("[encoder]\ncausal = true\n", "leave them out"),
-        ("[tokenizer]\nkk = 3\n", "those of kmer are k, stride"),
-        ('[tokenizer]\nk = "six"\n', "a whole number"),
-        ("[training]\nstep = 1\n", "unknown fields step"),
-        ("[training]\nsteps = 0\n", "at least 1"),
-        ('[training]\nobjective = "x"\n', "masked, causal"),
-        ("[training\n", "cannot be read as TOML"),
-        ("[encoder]\nlayers = 2\n", "unknown fields layers"),
-        ('[tokenizer]\ntokenizer = "words"\n', "kmer, base, bpe"),
-        ('[training]\nvalid_contigs = ["one", "two", "held"]\n', "holds out every contig"),
-        ("[encoder]\ncontext_length = 99999\n", "shorter window"),
-    ],
-)
-def test_configurations_that_are_refused(tmp_path, genome_path, text, words) -> None:
-    (tmp_path / "c.toml").write_text(text)
-    with pytest.raises(ConfigError, match=words):
-        pretrain(genome_path, tmp_path / "model", PretrainConfig.read(tmp_path / "c.toml"))
-    assert not (tmp_path / "model" / "config.json").exists()
+@pytest.mark.parametrize("fields", [{"strategy": "x"}, {"precision": "x"}, {"devices": 0}, {"accumulate": 0}, {"clip": 0.0}])
+def test_refusals(tmp_path, fields) -> None:
+    with pytest.raises(ConfigError):
+        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(**{"steps": 1} | fields))

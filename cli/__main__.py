@@ -1,0 +1,5 @@
+"""python -m genoformer_cli, as torchrun wants it."""
+
+from .main import main
+
+main()

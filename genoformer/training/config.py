@@ -1,0 +1,94 @@
+"""The configuration of pre-training: one TOML with the tables [tokenizer], [encoder], [training] and [genome]."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from genoformer.errors import ConfigError
+from genoformer.fields import checked
+from genoformer.training.loop import LoopConfig
+from genoformer.training.objectives import OBJECTIVES
+
+
+@dataclass(frozen=True)
+class TrainingConfig(LoopConfig):
+    """How a language model is trained; the [training] table."""
+
+    objective: str = "masked"  # or "causal"
+    mask_rate: float = 0.15
+    span_tokens: int | None = None  # k; a wider span hides more than one base
+    both_strands: bool = True  # half of the windows are reverse-complemented
+    repeat_weight: float = 1.0  # of soft-masked bases in the loss; GPN (Benegas et al. 2023) takes 0.1
+    valid_bases: int = 4_000  # of each held-out contig, in the report at the end
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.objective not in OBJECTIVES:
+            raise ConfigError(f"objective = {self.objective!r}: allowed are {', '.join(OBJECTIVES)}.")
+        if not 0 <= self.repeat_weight <= 1:
+            raise ConfigError(f"repeat_weight = {self.repeat_weight}: give a weight from 0 to 1.")
+        if self.valid_bases < 1:
+            raise ConfigError(f"valid_bases = {self.valid_bases}: give a whole number of at least 1.")
+
+
+@dataclass(frozen=True)
+class GenomeConfig:
+    """What is taken of a genome; the [genome] table, or one [[genome]] for each FASTA, in their order."""
+
+    fasta: str = ""  # here or on the command line; paths are relative to the configuration
+    contigs: tuple[str, ...] = ()  # trained on; () takes all that no genome holds out
+    valid_contigs: tuple[str, ...] = ()  # held out for validation; () everywhere takes the last contig of the first genome
+    blacklist: str = ""  # BED; no window touches it
+    regions: str = ""  # BED or narrowPeak; dwell on regulatory elements
+    regions_share: float = 0.5  # of the windows that are centred in a region; the others lie anywhere
+    weight: float = 1.0  # of a base here against one of the other genomes
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.regions_share <= 1:
+            raise ConfigError(f"regions_share = {self.regions_share}: give a share of the windows from 0 to 1.")
+        if self.weight <= 0:
+            raise ConfigError(f"weight = {self.weight}: give a number above 0, or leave the genome out.")
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """A configuration file: the tables [tokenizer], [encoder], [training] and [genome] or [[genome]]."""
+
+    tokenizer: Mapping[str, Any] = field(default_factory=lambda: {"tokenizer": "kmer", "k": 6})
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    genome: Sequence[GenomeConfig] = ()
+
+    @classmethod
+    def read(cls, path: Path | None) -> PretrainConfig:
+        """Read a TOML file; every field has a default, an unknown one is refused."""
+        if path is None:
+            return cls()
+        try:
+            tables = tomllib.loads(path.read_text())
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} cannot be read as TOML ({error}).") from error
+        training = TrainingConfig(**checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]"))
+        given = tables.get("genome", [])
+        genomes = []
+        for table in given if isinstance(given, list) else [given]:
+            fields = checked(GenomeConfig, table, f"{path}, [genome]")
+            here = {name: str(path.parent / fields[name]) for name in ("fasta", "blacklist", "regions") if fields.get(name)}
+            genomes.append(GenomeConfig(**fields | here))
+        return cls(**checked(cls, {**tables, "training": training, "genome": genomes}, str(path)))
+
+    def with_fastas(self, fastas: Sequence[Path]) -> PretrainConfig:
+        """The same with these files as its genomes, in this order; none leaves those of the configuration."""
+        genomes = list(self.genome)
+        if fastas:
+            if len(genomes) > 1 and len(genomes) != len(fastas):
+                raise ConfigError(f"{len(fastas)} FASTA files, but {len(genomes)} [[genome]] tables; give one for each file.")
+            genomes = (genomes or [GenomeConfig()]) * (len(fastas) if len(genomes) < 2 else 1)
+            genomes = [replace(g, fasta=str(f)) for g, f in zip(genomes, fastas, strict=True)]
+        if not genomes or not all(g.fasta for g in genomes):
+            raise ConfigError("no FASTA to train on; name it with -f, or as fasta in a [genome] table.")
+        return replace(self, genome=genomes)

@@ -1,0 +1,264 @@
+"""Sequence -> counts of k-mers -> P(base | bases around it): what a language model of DNA has to beat.
+
+An n-mer table answers every question here: the bases before and after a target, with the target, are an n-mer. The
+counts of the other strand are the same table with its axes reversed and every base complemented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, N
+from genoformer.genome.reference import Genome
+
+_SCAN = 1 << 20  # bases read at a time
+_COUNTED = 1 << 22  # bases counted at a time; a table of 4^12 counts is made for each such piece
+_BLOCK = 10_000  # bases; the standard error is between blocks, since neighbours are alike
+
+# The weight of the shorter context, in bases seen. Measured by leaving out each of three slices of hg38 (chr2, chr10,
+# chr11; 8.3 Mb) in turn: 48 to 96 are within 0.004 bits of the best for 5+5 and 0.008 for order 11, while 8 costs 0.04
+# and 0.1. A large genome is less sensitive, since its contexts are seen more often.
+A = 64.0
+
+
+class Context(NamedTuple):
+    """What a count model sees of a target: so many known bases before and after it.
+
+    >>> Context(5, 5).name, Context(11, 0).name, Context(2, 2).shorter
+    ('5+5', 'order 11', Context(before=1, after=1))
+    """
+
+    before: int
+    after: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.before}+{self.after}" if self.after else f"order {self.before}"
+
+    @property
+    def n_bases(self) -> int:
+        """Bases of the context and the target."""
+        return self.before + 1 + self.after
+
+    @property
+    def shorter(self) -> Context:
+        """The context without its farthest bases, which stands in where this one is rare."""
+        return Context(max(self.before - 1, 0), max(self.after - 1, 0))
+
+
+ONE_SIDED = tuple(Context(k, 0) for k in range(12))
+TWO_SIDED = tuple(Context(m, m) for m in range(2, 6))
+CONTEXTS = ONE_SIDED + TWO_SIDED
+
+
+class Bits(NamedTuple):
+    """Mean -log2 P(true base) of each model over the same bases, its standard error between blocks, and the bases."""
+
+    mean: NDArray[np.float64]  # [n_models]
+    error: NDArray[np.float64]  # [n_models]; NaN for a single block
+    n: int
+
+
+class CountModels:
+    """Count models of several contexts, fitted together and asked about the same bases.
+
+    p(b | c) = (n(c, b) + a p(b | c')) / (n(c) + a), where n(c, b) is how often base b was seen in context c, c' is the
+    context without its farthest bases, and p(b) of no context backs off to 1/4.
+
+    Attributes: contexts, names (both in the order of the rows of all answers), n_bases (known bases that were counted,
+    those of the other strand included). Order 11 takes 4^12 cells: all contexts together need 0.4 GB while they are
+    fitted and 0.1 GB after that.
+
+    >>> from genoformer.genome.codes import encode
+    >>> models = CountModels.fit([encode("ACACACACAC")], [Context(0, 0), Context(1, 0)], a=1, both_strands=False)
+    >>> p = 2 ** -models.bits(encode("CACAC")[None], [2])  # p(C) = 5.25 / 11, p(C | A) = (5 + p(C)) / 6
+    >>> [f"{name}: {value:.3f}" for name, value in zip(models.names, p[:, 0])]
+    ['order 0: 0.477', 'order 1: 0.913']
+    """
+
+    def __init__(self, tables: dict[Context, NDArray[np.float32]], n_bases: int) -> None:
+        self._tables = tables  # context -> -log2 p of each n-mer, [4^n]; the first base counts most
+        self.contexts = tuple(tables)
+        self.names = tuple(context.name for context in tables)
+        self.n_bases = n_bases
+        self._before = max(context.before for context in tables)
+        self._after = max(context.after for context in tables)
+
+    @classmethod
+    def fit(
+        cls,
+        chunks: Iterable[Codes],
+        contexts: Sequence[Context] = CONTEXTS,
+        *,
+        a: float = A,
+        both_strands: bool = True,
+    ) -> CountModels:
+        """Count the n-mers of chunks of sequence, uint8 [L] each; no n-mer spans two chunks, none holds an N.
+
+        Parameters: a, the weight of the shorter context in bases seen; both_strands, count the reverse complements too.
+
+        Raises: ConfigError if the chunks hold no A, C, G or T, if no context is given, or if a is not above 0.
+        """
+        if not contexts or not a > 0:
+            raise ConfigError(f"{len(contexts)} contexts and a = {a}: give at least one context and a weight above 0.")
+        chain = {context for asked in contexts for context in _chain(asked)}
+        counts = count_kmers(chunks, {context.n_bases for context in chain}, both_strands=both_strands)
+        n_bases = int(counts[1].sum())
+        if not n_bases:
+            raise ConfigError("the sequence to count has no A, C, G or T; name contigs that are not all N.")
+        p: dict[Context, NDArray[np.float32]] = {}
+        for context in sorted(chain, key=lambda context: context.n_bases):
+            p[context] = _smoothed(counts[context.n_bases], context, p.get(context.shorter), a)
+        del counts
+        return cls({context: -np.log2(p[context]) for context in contexts}, n_bases)
+
+    def bits(self, codes: Codes, target: ArrayLike) -> NDArray[np.float32]:
+        """-log2 P(true base) at one target base in each window, float32 [n_models, B].
+
+        Parameters: codes, windows [B, L]; target, places in the windows [B], 0-based. NaN where the target or a base
+        of the context is N or lies outside the window.
+
+        Raises: ConfigError if a target lies outside its window.
+        """
+        place = np.asarray(target, dtype=np.int64)
+        n_windows, length = codes.shape
+        if place.shape != (n_windows,) or (n_windows and not 0 <= place.min() <= place.max() < length):
+            raise ConfigError(
+                f"targets of shape {place.shape} for windows of shape {codes.shape}: give each window one place from 0 "
+                f"to {length - 1}."
+            )
+        padded = np.pad(codes, ((0, 0), (self._before, self._after)), constant_values=N)
+        around = np.arange(self._before + 1 + self._after)
+        return self._bits(padded[np.arange(n_windows)[:, None], place[:, None] + around])
+
+    def bits_everywhere(self, chunks: Iterable[Codes]) -> Bits:
+        """Mean bits per base over all bases of chunks [L] whose context is known to every model; memory is flat.
+
+        Raises: ConfigError if there is no such base.
+        """
+        sums: list[NDArray[np.float64]] = []
+        sizes: list[int] = []
+        width = self._before + 1 + self._after
+        for chunk in chunks:
+            around = sliding_window_view(chunk, width) if len(chunk) >= width else np.empty((0, width), dtype=np.uint8)
+            for start in range(0, len(around), _BLOCK):
+                block = around[start : start + _BLOCK]
+                bits = self._bits(block[(block < N).all(axis=1)])
+                if bits.shape[1]:
+                    sums.append(bits.sum(axis=1, dtype=np.float64))
+                    sizes.append(bits.shape[1])
+        if not sizes:
+            raise ConfigError(f"no base has {self._before} known bases before and {self._after} after it; give more sequence.")
+        total, size = np.array(sums), np.array(sizes)  # [n_blocks, n_models], [n_blocks]
+        mean = total.sum(axis=0) / size.sum()
+        spread = ((total - mean * size[:, None]) ** 2).sum(axis=0)
+        n_blocks = len(size)
+        error = np.sqrt(spread * n_blocks / (n_blocks - 1)) / size.sum() if n_blocks > 1 else np.full(len(mean), np.nan)
+        return Bits(mean, error, int(size.sum()))
+
+    def _bits(self, around: Codes) -> NDArray[np.float32]:
+        """-log2 P of the base at column `_before` of rows [B, _before + 1 + _after], [n_models, B]."""
+        found = np.empty((len(self.contexts), len(around)), dtype=np.float32)
+        digits, known = (around & 3).astype(np.int32), around < N
+        for row, context in zip(found, self.contexts, strict=True):
+            seen = slice(self._before - context.before, self._before + 1 + context.after)
+            number = digits[:, seen] @ 4 ** np.arange(context.n_bases - 1, -1, -1, dtype=np.int32)
+            row[:] = np.where(known[:, seen].all(axis=1), self._tables[context][number], np.nan)
+        return found
+
+
+def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: bool = False) -> dict[int, NDArray[np.integer]]:
+    """How often each n-mer stands in chunks [L], for several n: n -> counts [4^n], the first base counting most.
+
+    n-mers with an N are left out.
+
+    >>> from genoformer.genome.codes import encode
+    >>> count_kmers([encode("AAC")], [2])[2][:4].tolist()  # AA AC AG AT
+    [1, 1, 0, 0]
+    """
+    # what is common can be beyond 4 billion in a genome; n-mers of 9 and more are not, and their tables are large
+    counts = {n: np.zeros(4**n, dtype=np.int64 if n < 9 else np.uint32) for n in sorted(set(sizes))}
+    for piece in _joined(chunks):
+        digits, known = (piece & 3).astype(np.int32), piece < N
+        number, whole = digits, known
+        for n in range(1, max(counts) + 1):
+            if n > 1:
+                number = number[:-1] * 4 + digits[n - 1 :]
+                whole = whole[:-1] & known[n - 1 :]
+            if n in counts:
+                np.add(counts[n], np.bincount(number[whole], minlength=4**n), out=counts[n], casting="unsafe")
+    if both_strands:
+        for n, table in counts.items():
+            turned = table.reshape((4,) * n).T.ravel()  # the n-mer read backwards
+            table += turned[::-1]  # and every base complemented, 3 - code
+    return counts
+
+
+def stretches(genome: Genome, contigs: Iterable[str]) -> Iterator[Codes]:
+    """The sequence of contigs without its N: codes [L] of each run of known bases, cut at every 2^20 bases.
+
+    A cut costs the contexts across it, so a dozen bases in a million are not counted at order 11.
+
+    >>> import pathlib, tempfile
+    >>> from genoformer.genome.codes import decode
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fasta = pathlib.Path(folder, "tiny.fa")
+    ...     _ = fasta.write_text(">one\\nNNACGNNNT\\n")
+    ...     [decode(codes) for codes in stretches(Genome(fasta), ["one"])]
+    ['ACG', 'T']
+    """
+    for contig in contigs:
+        length = genome.contigs[contig]
+        for start in range(0, length, _SCAN):
+            codes = genome.window(contig, start, min(_SCAN, length - start))
+            known = codes < N
+            if known.all():
+                yield codes
+            elif known.any():
+                edges = np.flatnonzero(np.diff(known, prepend=False, append=False)).reshape(-1, 2)
+                yield from (codes[first:last] for first, last in edges.tolist())
+
+
+def _chain(context: Context) -> Iterator[Context]:
+    """The context, the shorter one that it backs off to, and so on to none."""
+    yield context
+    while context != context.shorter:
+        context = context.shorter
+        yield context
+
+
+def _smoothed(
+    counts: NDArray[np.integer], context: Context, shorter: NDArray[np.float32] | None, a: float
+) -> NDArray[np.float32]:
+    """p(base | context) of each n-mer [4^n] from counts [4^n] and the p of the shorter context."""
+    before, after = context
+    far, near = (4 if before else 1, 4 ** max(before - 1, 0)), (4 ** max(after - 1, 0), 4 if after else 1)
+    p = counts.astype(np.float32).reshape(*far, 4, *near)  # farthest and nearer bases, target, nearer and farthest bases
+    seen = p.sum(axis=2, keepdims=True)
+    if shorter is None:
+        p += a / 4
+    else:
+        p += np.float32(a) * shorter.reshape(1, far[1], 4, near[0], 1)
+    p /= seen + np.float32(a)
+    return p.ravel()
+
+
+def _joined(chunks: Iterable[Codes]) -> Iterator[Codes]:
+    """Chunks with an N between them, in pieces of at least `_COUNTED` bases, so that few tables are made."""
+    gap = np.array([N], dtype=np.uint8)
+    held: list[Codes] = []
+    size = 0
+    for chunk in chunks:
+        held += [chunk, gap]
+        size += len(chunk) + 1
+        if size >= _COUNTED:
+            yield np.concatenate(held)
+            held, size = [], 0
+    if held:
+        yield np.concatenate(held)

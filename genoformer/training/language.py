@@ -1,0 +1,78 @@
+"""Language modelling: windows -> ready batches of tokens, and the loss of the tokens that are asked for."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genoformer.models.encoder import Encoder
+from genoformer.training.datasets import RandomWindows
+from genoformer.training.draws import Draws
+from genoformer.training.loop import Loss
+from genoformer.training.objectives import IGNORED
+
+
+class Batch(NamedTuple):
+    """Token ids [B, T], and what is asked for: at rows [B, M] the labels [B, M] with their weights [B, M].
+
+    rows None asks at every token (M = T); keep [B, T] is False at padding, or None where there is none.
+    """
+
+    inputs: Tensor
+    keep: Tensor | None
+    rows: Tensor | None
+    labels: Tensor
+    weights: Tensor
+
+
+class LanguageModelBatches:
+    """Batch number i, ready for the model: windows drawn, tokenized, masked."""
+
+    def __init__(self, windows: RandomWindows, tokenizer: Any, objective: Any, repeat_weight: float = 1.0) -> None:
+        self.windows, self.tokenizer, self.objective, self.repeat_weight = windows, tokenizer, objective, repeat_weight
+
+    def __call__(self, i: int) -> Batch:
+        size = self.windows.batch_size
+        numbers = np.arange(i * size, (i + 1) * size)
+        codes, lower = self.windows.drawn(numbers, soft_masked=self.repeat_weight < 1)
+        ids, offsets = self.tokenizer.encode(codes)
+        inputs, labels = self.objective(ids, Draws(self.windows.seed, numbers, stream=1))
+        weights = np.ones(labels.shape, dtype=np.float32)
+        if lower is not None:
+            weights -= (1 - self.repeat_weight) * _share(lower, offsets)
+            if self.objective.label_rate == 1:  # a causal label is the next token
+                weights[:, :-1] = weights[:, 1:].copy()
+        keep = inputs != self.tokenizer.pad_id
+        asked = labels != IGNORED
+        rows = None
+        if self.objective.label_rate < 1:
+            rows = np.argsort(~asked, axis=1, kind="stable")[:, : max(1, int(asked.sum(1).max()))]
+            labels, weights = np.take_along_axis(labels, rows, 1), np.take_along_axis(weights, rows, 1)
+        return Batch(
+            torch.from_numpy(inputs), None if keep.all() else torch.from_numpy(keep),
+            None if rows is None else torch.from_numpy(rows), torch.from_numpy(labels), torch.from_numpy(weights),
+        )  # fmt: skip
+
+
+def _share(marked: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Share of the bases of each token that are marked: [B, L], [B, T, 2] -> [B, T]; 0 for special tokens."""
+    before = np.zeros((len(marked), marked.shape[1] + 1), dtype=np.int64)
+    np.cumsum(marked, axis=1, out=before[:, 1:])
+    first, after = offsets[..., 0], offsets[..., 1]
+    n = np.take_along_axis(before, after, 1) - np.take_along_axis(before, first, 1)
+    return (n / np.maximum(after - first, 1)).astype(np.float32)
+
+
+def language_model_loss(model: Encoder, batch: Batch, label_rate: float) -> Loss:
+    """Cross-entropy in nats of the labelled tokens; the last layer and the head compute only these."""
+    hidden = model.embed(batch.inputs, batch.keep, batch.rows)
+    asked = batch.labels != IGNORED
+    weights = batch.weights[asked]
+    losses = F.cross_entropy(model.head(hidden[asked]).float(), batch.labels[asked], reduction="none")
+    n_windows, n_tokens = batch.inputs.shape
+    return Loss((losses * weights).sum(), weights.sum(), label_rate * n_windows * max(1, n_tokens - 2))

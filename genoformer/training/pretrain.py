@@ -1,0 +1,230 @@
+"""pretrain(): FASTA -> windows -> masked or causal objective -> a model folder with its manifest and its report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import numpy as np
+import torch
+
+from genoformer import __version__
+from genoformer.errors import ConfigError
+from genoformer.fields import checked
+from genoformer.genome.contigs import ContigMap
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals, read_bed
+from genoformer.genome.sketch import GENOME_SCALE, Sketch
+from genoformer.models import checkpoint
+from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.progress import Listener, Progress
+from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
+from genoformer.training import report
+from genoformer.training.bits import asked_bases, bits_of, composition_bits
+from genoformer.training.config import GenomeConfig, PretrainConfig
+from genoformer.training.counts import stretches
+from genoformer.training.datasets import RandomWindows, Source
+from genoformer.training.language import LanguageModelBatches, language_model_loss
+from genoformer.training.loop import STATE, fit, windows_per_step
+from genoformer.training.objectives import OBJECTIVES, MaskedLM
+from genoformer.whole import whole_file
+
+RUN = "run.json"  # what an unfinished run was started with
+_VALIDATION_WINDOWS = 512
+_TOKENIZER_FIELDS = {"kmer": ("k", "stride"), "base": (), "bpe": ("n_vocab",)}
+_BPE_WINDOWS = 2_000  # windows that a BPE vocabulary is learned from
+_LARGE, _DENSE = 1e8, 100  # below so many bases one k-mer in 100 is noted of what the model has seen, above one in 1,000
+_LEARNED = 0.01  # bits per base: less than this below the base composition is nothing learned
+
+
+def build_tokenizer(table: Mapping[str, Any], windows: RandomWindows) -> KmerTokenizer | BPETokenizer:
+    """The tokenizer of a [tokenizer] table; a BPE vocabulary is learned from the training windows."""
+    name = table.get("tokenizer", "kmer")
+    if name not in _TOKENIZER_FIELDS:
+        raise ConfigError(f"tokenizer = {name!r}: allowed are {', '.join(TOKENIZERS)}.")
+    numbers = {field: value for field, value in table.items() if field != "tokenizer"}
+    if unknown := sorted(set(numbers) - set(_TOKENIZER_FIELDS[name])):
+        known = ", ".join(_TOKENIZER_FIELDS[name]) or "none"
+        raise ConfigError(f"[tokenizer]: unknown fields {', '.join(unknown)}; those of {name} are {known}.")
+    if wrong := [field for field, value in numbers.items() if not isinstance(value, int) or isinstance(value, bool)]:
+        raise ConfigError(f"[tokenizer]: {wrong[0]} = {numbers[wrong[0]]!r}: give a whole number.")
+    if name == BPETokenizer.name:
+        n_batches = math.ceil(_BPE_WINDOWS / windows.batch_size)
+        rows = (row for batch in windows.batches(n_batches) for row in batch)
+        return BPETokenizer.train(rows, numbers.get("n_vocab", 4096))
+    return TOKENIZERS[name].from_dict({"k": 6, **numbers})
+
+
+class _Data(NamedTuple):
+    """The genomes of a run: what is trained on, what is held out (one source for each contig), and their record."""
+
+    train: list[Source]
+    held: list[Source]
+    record: list[dict[str, Any]]
+
+
+def _data(configs: Sequence[GenomeConfig]) -> _Data:
+    genomes = [Genome(config.fasta) for config in configs]
+    held = [[g.resolve(name) for name in c.valid_contigs] for g, c in zip(genomes, configs, strict=True)]
+    if not any(held) and len(genomes[0].contigs) > 1 and not configs[0].contigs:
+        held[0] = [list(genomes[0].contigs)[-1]]
+    names = {name for contigs in held for name in contigs}
+    train, valid, record = [], [], []
+    for genome, config, out in zip(genomes, configs, held, strict=True):
+        used = [genome.resolve(name) for name in config.contigs] or [name for name in genome.contigs if name not in names]
+        if both := sorted(set(used) & set(out)):
+            raise ConfigError(f"{genome.name}: {', '.join(both)} are in contigs and in valid_contigs; keep them in one.")
+        if not used:
+            raise ConfigError(f"valid_contigs holds out every contig of {genome.name}; leave at least one for training.")
+        blacklist = _intervals(genome, config.blacklist) if config.blacklist else {}
+        regions = _intervals(genome, config.regions) if config.regions else None
+        train.append(Source(genome, used, blacklist, regions, config.regions_share, config.weight))
+        valid += [Source(genome, [name]) for name in out]
+        files = {"fasta": config.fasta, "blacklist": config.blacklist, "regions": config.regions}
+        record.append(
+            {role: {"name": Path(f).name, "sha256": checkpoint.sha256_of(Path(f))} for role, f in files.items() if f}
+            | {"train": {name: genome.contigs[name] for name in used}, "valid": {name: genome.contigs[name] for name in out}}
+            | {"regions_share": config.regions_share, "weight": config.weight}
+        )
+    return _Data(train, valid, record)
+
+
+def _intervals(genome: Genome, path: str) -> dict[str, Intervals]:
+    """Intervals by the FASTA's own contig names; those on contigs it lacks are left out."""
+    found = read_bed(path)
+    names = ContigMap(list(found), list(genome.contigs))
+    return {contig: rows for name, rows in found.items() if (contig := names.get(name)) is not None}
+
+
+def pretrain(
+    config: PretrainConfig, folder: Path, *, start: str | Path | None = None, command: str = "", listen: Listener = None
+) -> dict[str, Any]:
+    """Train a language model on genomes; writes the model folder and returns its manifest.
+
+    Contigs in `valid_contigs` are held out; validation is bits per base of the exact single-base posterior there. A run
+    that was killed is gone on from where its state was saved last, and ends with the weights of an undisturbed run.
+    start: a model whose weights, shape and tokenizer are taken on; [encoder] and [tokenizer] then have no say.
+    The manifest's "notes" say what is wrong with the run (collapse, divergence).
+
+    Raises ConfigError for what cannot be trained, TrainingError when the loss is no longer a number.
+    """
+    plan = config.training
+    begun = checkpoint.load(start) if start is not None else None
+    if begun and (config.encoder or config.tokenizer != PretrainConfig().tokenizer):
+        raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [encoder] and [tokenizer].")
+    if begun and begun.config.causal != (plan.objective == "causal"):
+        raise ConfigError(f"{start} is {'causal' if begun.config.causal else 'masked'}; set objective to that.")
+    if set(config.encoder) & {"n_vocab", "causal"}:
+        raise ConfigError("[encoder]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")
+    if (folder / "config.json").exists():
+        raise ConfigError(f"{folder} holds a finished model; name another folder, or remove it.")
+    checked(EncoderConfig, config.encoder, "[encoder]")
+
+    L.seed_everything(plan.seed, verbose=False)
+    data = _data(config.genome)
+    shape = asdict(begun.config) if begun else config.encoder
+    length = int(shape.get("context_length", EncoderConfig.context_length))
+    windows = RandomWindows(data.train, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
+    tokenizer = begun.tokenizer if begun else build_tokenizer(config.tokenizer, windows)
+    encoder = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), **config.encoder}
+    fixed = {"n_vocab": tokenizer.n_vocab, "causal": plan.objective == "causal"}
+    model = begun or Encoder(EncoderConfig.from_dict(encoder | fixed))
+    model.tokenizer = tokenizer
+    objective: Any = (
+        MaskedLM(tokenizer, plan.mask_rate, plan.span_tokens)
+        if plan.objective == "masked"
+        else OBJECTIVES[plan.objective](tokenizer)
+    )
+    manifest: dict[str, Any] = {
+        "command": command,
+        "version": __version__,
+        "genomes": data.record,
+        "start": {"sha256": model.sha256, "manifest": checkpoint.read_manifest(start)} if start is not None else None,
+        "tokenizer": {field: value for field, value in tokenizer.to_dict().items() if field != "model"},
+        "encoder": asdict(model.config),
+        "training": asdict(plan),
+        "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
+    }
+    _same_run(folder, manifest)
+    has_posterior = plan.objective == "masked" and isinstance(tokenizer, KmerTokenizer)
+    asked = None
+    if has_posterior and data.held:
+        held_out = RandomWindows(data.held, length, plan.batch_size, plan.seed + 1)
+        asked = asked_bases(held_out, _VALIDATION_WINDOWS)
+
+    def validate(trained: Any) -> dict[str, float]:
+        assert asked is not None
+        return {"valid_bits_per_base": float(np.nanmean(bits_of(trained, asked, plan.batch_size)))}
+
+    fitted = fit(
+        model, LanguageModelBatches(windows, tokenizer, objective, plan.repeat_weight),
+        lambda trained, batch: language_model_loss(trained, batch, objective.label_rate), folder, plan,
+        validate=validate if asked is not None else None, listen=listen,
+    )  # fmt: skip
+    if fitted is None:  # another process has the result
+        return manifest
+    final = Encoder(model.config)  # plain, where the trained one may be shared out over processes
+    final.tokenizer = tokenizer
+    final.load_state_dict(fitted.weights)
+    final.eval()
+    manifest["metrics"] = {name: round(value, 4) for name, value in fitted.metrics.items() if name != "learning_rate"}
+    manifest["notes"] = [] if asked is None else _notes(fitted.metrics["valid_bits_per_base"], composition_bits(asked))
+    if listen is not None:
+        listen(Progress("report", 0, None))
+    rows = report.compare(final, folder.resolve().name, data.train, data.held, plan) if asked is not None else []
+    manifest["bits_per_base"] = {
+        row.contig: {"bits": round(row.bits, 4), "standard_error": round(row.error, 4), "bases": row.n}
+        for row in rows
+        if row.model == rows[0].model
+    }
+    report.write(folder, rows, tokens_per_step=windows_per_step(plan) * tokenizer.n_tokens(length))
+    _seen(windows, start).save(folder / checkpoint.SKETCH)
+    checkpoint.save(final, folder, manifest=manifest)
+    (folder / RUN).unlink(missing_ok=True)
+    return manifest
+
+
+def _notes(bits: float, composition: float) -> list[str]:
+    if bits < composition - _LEARNED:
+        return []
+    return [
+        f"Nothing was learned: {bits:.3f} bits per base on the held-out contigs, where the base composition alone gives "
+        f"{composition:.3f}; train longer, or lower learning_rate."
+    ]
+
+
+def _seen(windows: RandomWindows, start: str | Path | None) -> Sketch:
+    """A sample of the k-mers that the model has seen, those of the model that it started from included."""
+    scale = _DENSE if windows.n_bases < _LARGE else GENOME_SCALE
+    pieces = (codes for source in windows.sources for codes in stretches(source.genome, source.contigs))
+    seen = Sketch.of(pieces, scale=scale)
+    before = checkpoint.read_sketch(start) if start is not None else None
+    return seen if before is None else seen.joined(before)
+
+
+def _same_run(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuse to go on with another run's state; note what this run is started with."""
+    path = folder / RUN
+    mine = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "command"}))
+    if path.is_file() and (folder / STATE).is_file():
+        before = json.loads(path.read_text())
+        changed = sorted(_differences(before, mine))
+        if changed:
+            raise ConfigError(
+                f"{folder} holds an unfinished run that was started with other settings ({', '.join(changed[:5])}); give those "
+                "again, or name another folder."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(mine, indent=1) + "\n")
+
+
+def _differences(a: Any, b: Any, at: str = "") -> list[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return [d for k in {*a, *b} for d in _differences(a.get(k), b.get(k), f"{at}.{k}" if at else k)]
+    return [] if a == b else [at]

@@ -1,0 +1,34 @@
+"""One process, a model on every device (DDP), or a model shared out over the devices (FSDP): Lightning's strategies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from genoformer.errors import ConfigError
+
+STRATEGIES = ("auto", "ddp", "fsdp")
+
+
+def strategy_of(name: str, n_devices: int) -> Any:
+    """Lightning's strategy of a name; "auto" is one process, or DDP on several devices."""
+    if name not in STRATEGIES:
+        raise ConfigError(f"strategy = {name!r}: allowed are {', '.join(STRATEGIES)}.")
+    if name == "fsdp":
+        from lightning.pytorch.strategies import ModelParallelStrategy
+
+        return ModelParallelStrategy(save_distributed_checkpoint=False)  # FSDP2, which also runs on CPUs
+    return "ddp" if name == "auto" and n_devices > 1 else name
+
+
+def shard(model: nn.Module) -> None:
+    """Share out each layer, and what is left, over the processes (torch's fully_shard)."""
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+    for layer in getattr(model, "layers", []):
+        fully_shard(layer)
+    fully_shard(model)
+    for name in ("embed", "head", "logits_at"):  # ways into the model beside forward
+        if hasattr(model, name):
+            register_fsdp_forward_method(model, name)
