@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from . import data, models, pretrain, score
+from . import data, finetune, models, pretrain, score
 from .errors import refuse
 
 
@@ -43,6 +43,7 @@ def main(debug: bool) -> None:
 
 main.add_command(score.score)
 main.add_command(pretrain.pretrain)
+main.add_command(finetune.finetune)
 main.add_command(models.models)
 main.add_command(data.data)
 main.add_command(score.demo)

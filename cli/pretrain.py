@@ -6,7 +6,7 @@ import click
 
 
 @click.command()
-@click.option("-f", "--fasta", multiple=True, type=click.Path(), help="A genome, plain or bgzipped; give -f for each of several.")
+@click.option("-f", "--fasta", multiple=True, type=click.Path(), help="A genome; give -f for each of several.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
 @click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [encoder], [training], [genome].")
 @click.option("-m", "--model", "start", metavar="MODEL", help="Go on from the weights of this model, in its shape.")
@@ -42,18 +42,13 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     """
     from pathlib import Path
 
-    from genoformer.errors import ConfigError
-
     from .progress import progress_bar
     from .score import command_line
+    from .training import training_imports
 
-    try:
+    with training_imports():
         from genoformer.training.config import PretrainConfig
         from genoformer.training.pretrain import pretrain as run
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0] not in ("lightning", "tensorboardX"):
-            raise
-        raise ConfigError("training needs Lightning, which is not installed; pip install 'genoformer[train]'.") from error
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
     with progress_bar("steps") as listen:
         manifest = run(plan, Path(output), start=start, command=command_line(), listen=listen)

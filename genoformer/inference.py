@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.errors import ConfigError
-from genoformer.genome.codes import Codes
+from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.models.encoder import Encoder
+from genoformer.models.heads import Predictor
 from genoformer.models.posterior import base_posterior, window_log2_likelihood
+from genoformer.windowing import tokens_of, windows_of
 
 Floats = NDArray[np.float32]
+M = TypeVar("M", bound=Encoder | Predictor)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CPU_TOKENS = 8_192  # tokens in a batch: more no longer make two to sixteen cores faster
@@ -24,7 +28,7 @@ _GPU_TOKENS = 262_144  # halved when the memory does not hold them
 
 
 @contextmanager
-def borrowed(model: Encoder, device: str = "cpu", precision: str = "float32") -> Iterator[Encoder]:
+def borrowed(model: M, device: str = "cpu", precision: str = "float32") -> Iterator[M]:
     """The model in eval mode, on a device, in a precision; the one that was passed in is left as it was found."""
     if precision not in PRECISIONS:
         raise ConfigError(f"precision {precision!r}: allowed are {', '.join(PRECISIONS)}.")
@@ -32,10 +36,13 @@ def borrowed(model: Encoder, device: str = "cpu", precision: str = "float32") ->
     wanted, dtype = _device(device), PRECISIONS[precision]
     training = model.training
     if here.device != wanted or here.dtype != dtype:
-        yield copy.deepcopy(model).eval().to(wanted, dtype)
+        elsewhere: M = copy.deepcopy(model)
+        elsewhere.eval().to(wanted, dtype)
+        yield elsewhere
         return
+    model.eval()
     try:
-        yield model.eval()
+        yield model
     finally:
         model.train(training)
 
@@ -107,7 +114,7 @@ def embeddings(
     return _in_batches(run, len(codes), _batch_size(model, codes, batch_size), (model.config.width,))
 
 
-def _to(model: Encoder, array: NDArray[np.generic]) -> Tensor:
+def _to(model: Encoder | Predictor, array: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
 
@@ -136,3 +143,42 @@ def _in_batches(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: 
                 continue
             at = part.stop
     return results
+
+
+class Predictions(NamedTuple):
+    """Probabilities or values [N, C] of a fine-tuned model, and how many sequences were longer than its window."""
+
+    values: Floats
+    n_windowed: int
+
+
+def predictions(
+    model: Predictor, sequences: Sequence[Codes], *, batch_size: int | None = None, on_done: Callable[[int], None] | None = None
+) -> Predictions:
+    """What a fine-tuned model predicts for sequences of any length, in their order.
+
+    A sequence longer than the model's window is cut into overlapping windows, whose logits are averaged; those of both
+    strands too, for a model that was trained so.
+    """
+    config, tokenizer = model.config, model.tokenizer
+    windows = windows_of(sequences, config.window, config.overlap, shortest=getattr(tokenizer, "k", 1))
+    order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # alike lengths together, the longest first
+    total = np.zeros((len(sequences), len(config.classes)), dtype=np.float64)
+    at_once = batch_size or max(1, (_GPU_TOKENS if next(model.parameters()).is_cuda else _CPU_TOKENS) // config.window)
+    strands = (False, True) if config.both_strands else (False,)
+    for first in range(0, len(order), at_once):
+        rows = order[first : first + at_once]
+        for backward in strands:
+            codes = [reverse_complement(windows.codes[i]) if backward else windows.codes[i] for i in rows]
+            ids, keep = tokens_of(tokenizer, codes)
+
+            def run(part: slice, ids: NDArray[np.int64] = ids, keep: NDArray[np.bool_] | None = keep) -> Tensor:
+                return model(_to(model, ids[part]), None if keep is None else _to(model, keep[part]))
+
+            logits = _in_batches(run, len(rows), at_once, (len(config.classes),))
+            np.add.at(total, windows.owner[rows], logits)
+        if on_done is not None:
+            on_done(first + len(rows))
+    n_windows = np.bincount(windows.owner, minlength=len(sequences))
+    mean = torch.from_numpy((total / (n_windows * len(strands))[:, None]).astype(np.float32))
+    return Predictions(model.outcome(mean).numpy(), int((n_windows > 1).sum()))

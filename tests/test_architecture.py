@@ -12,21 +12,24 @@ import genoformer
 ROOT = Path(genoformer.__file__).parent
 MAY_IMPORT = {
     "errors": [],
+    "progress": [],
     "whole": [],
     "fields": ["errors"],
     "genome": ["errors", "whole"],
+    "labelled": ["errors", "whole", "fields", "genome"],
     "tokenizers": ["errors", "genome"],
+    "windowing": ["errors", "genome"],
     "models": ["errors", "fields", "whole", "genome", "tokenizers"],
-    "training": ["errors", "fields", "genome", "tokenizers", "models"],
-    "inference": ["errors", "genome", "tokenizers", "models"],
-    "scoring": ["errors", "whole", "genome", "tokenizers", "models", "inference"],
-    "evaluation": ["errors", "genome", "tokenizers", "models", "inference", "scoring"],
+    "training": ["errors", "fields", "whole", "progress", "plots", "genome", "labelled", "tokenizers", "windowing", "models", "inference", "evaluation"],
+    "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
+    "scoring": ["errors", "whole", "genome", "tokenizers", "models", "inference", "progress"],
+    "evaluation": ["errors", "whole", "genome", "tokenizers", "models", "inference", "scoring", "plots"],
     "simulation": ["errors", "genome"],
     "plots": [],
-    "demo": ["errors", "genome", "models", "inference", "scoring", "evaluation", "plots"],
+    "demo": ["errors", "progress", "genome", "models", "inference", "scoring", "evaluation", "plots"],
     "__init__": [],
 }
-NO_TORCH = ["errors", "genome", "tokenizers", "simulation", "plots"]
+NO_TORCH = ["errors", "genome", "labelled", "tokenizers", "simulation", "plots"]
 MODULES = sorted(ROOT.rglob("*.py"))
 
 

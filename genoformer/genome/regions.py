@@ -1,41 +1,210 @@
-"""BED and narrowPeak -> intervals by contig; 0-based half-open, as these files are."""
+"""BED, narrowPeak and broadPeak -> regions and sorted intervals; what overlaps what; 0-based half-open, as these files are."""
 
 from __future__ import annotations
 
-import gzip
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import FileFormatError, MissingFileError
+from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.genome.codes import N
+from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.lines import numbered_lines
+from genoformer.genome.reference import Genome
 
 Intervals = NDArray[np.int64]  # [n, 2], sorted, start < end
 
+_KIND = "a BED or narrowPeak file"
+_N_NARROW = 10  # columns of narrowPeak; plain BED has 3 to 9 or 12
+_SCAN = 1 << 20  # bases read at a time while looking for N
 
-def read_bed(path: str | Path) -> dict[str, Intervals]:
+
+class Region(NamedTuple):
+    """A row of a BED-like file: [start, end) of a contig; name and score as written, "" where there is none.
+
+    strand is "+", "-" or "."; summit is a position on the contig, None where the file has none; line is for errors.
+    """
+
+    chrom: str
+    start: int
+    end: int
+    name: str = ""
+    score: str = ""
+    strand: str = "."
+    summit: int | None = None
+    line: int = 0
+
+
+# --- files
+
+
+def read_bed(path: str | os.PathLike[str]) -> dict[str, Intervals]:
     """Intervals [n, 2] of each contig of a BED, narrowPeak or broadPeak file, plain or gzipped, sorted.
 
     Lines that begin with #, track or browser are comments. Raises FileFormatError with the line number.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path} does not exist or is no file; give a BED or narrowPeak file.")
     found: dict[str, list[tuple[int, int]]] = {}
-    try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt") if zipped else path.open() as file:
-            for number, line in enumerate(file, 1):
-                if line.startswith(("#", "track", "browser")) or not line.strip():
-                    continue
-                fields = line.rstrip("\r\n").split("\t")
-                if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
-                    raise FileFormatError(f"{path}, line {number}: BED has CHROM START END, tab-separated; mend the line.")
-                start, end = int(fields[1]), int(fields[2])
-                if end <= start:
-                    raise FileFormatError(f"{path}, line {number}: END {end} is not after START {start}; mend the line.")
-                found.setdefault(fields[0], []).append((start, end))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"{path} cannot be read ({error}); give a BED or narrowPeak file.") from error
+    for _, fields, start, end in _rows(Path(path)):
+        found.setdefault(fields[0], []).append((start, end))
     return {contig: np.array(sorted(rows), dtype=np.int64) for contig, rows in found.items()}
+
+
+def read_regions(path: str | os.PathLike[str]) -> Iterator[Region]:
+    """Rows of a BED, narrowPeak or broadPeak file, plain or gzipped, in the order of the file; streamed.
+
+    A file is narrowPeak if its name says so, or if its first row has ten columns of which the last four are numbers; its
+    rows then have a summit, unless column 10 is -1. A "." in the name and score columns is nothing.
+
+    Raises: MissingFileError; FileFormatError with the line number.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     peaks = pathlib.Path(folder, "a.narrowPeak")
+    ...     _ = peaks.write_text("chr1\\t100\\t200\\tpeak1\\t900\\t.\\t7.1\\t-1\\t3.2\\t30\\n")
+    ...     next(read_regions(peaks))
+    Region(chrom='chr1', start=100, end=200, name='peak1', score='900', strand='.', summit=130, line=1)
+    """
+    path = Path(path)
+    narrow = "narrowpeak" in [suffix[1:].lower() for suffix in path.suffixes]
+    first = True
+    for number, fields, start, end in _rows(path):
+        where = f"{path}, line {number}"
+        if first and not narrow:
+            narrow = len(fields) == _N_NARROW and all(map(_is_number, fields[6:]))
+        first = False
+        strand = fields[5] if len(fields) > 5 else "."
+        if strand not in ("+", "-", "."):
+            raise FileFormatError(f"{where}: the strand, column 6, is {strand!r}, but should be +, - or .; mend the line.")
+        summit = None
+        if narrow:
+            if len(fields) != _N_NARROW:
+                raise FileFormatError(f"{where}: narrowPeak has {_N_NARROW} columns, this line {len(fields)}; mend the line.")
+            offset = int(fields[9]) if fields[9].removeprefix("-").isdecimal() else -2
+            if not -1 <= offset <= end - start:  # ENCODE's files have some summits at the end itself
+                raise FileFormatError(
+                    f"{where}: the summit, column 10, is {fields[9]!r}, but should be from 0 to {end - start}, "
+                    "or -1 for none; mend the line."
+                )
+            summit = start + offset if offset >= 0 else None
+        name, score = (field if field != "." else "" for field in (*fields[3:5], "", "")[:2])
+        yield Region(fields[0], start, end, name, score, strand, summit, number)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str], int, int]]:
+    """(line number, fields, start, end) of each row."""
+    for number, line in numbered_lines(path, _KIND):
+        if line.startswith(("#", "track", "browser")) or not line.strip():
+            continue
+        fields = line.split("\t")
+        if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
+            raise FileFormatError(f"{path}, line {number}: BED has CHROM START END, tab-separated; mend the line.")
+        start, end = int(fields[1]), int(fields[2])
+        if end <= start:
+            raise FileFormatError(f"{path}, line {number}: END {end} is not after START {start}; mend the line.")
+        yield number, fields, start, end
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+# --- intervals of one contig
+
+
+def merge(intervals: Intervals) -> Intervals:
+    """What the intervals [n, 2] cover, as intervals that neither overlap nor touch.
+
+    >>> merge(np.array([[0, 5], [3, 8], [8, 9], [20, 30]])).tolist()
+    [[0, 9], [20, 30]]
+    """
+    return subtract(intervals, np.empty((0, 2), dtype=np.int64))
+
+
+def subtract(intervals: Intervals, holes: Intervals) -> Intervals:
+    """What the intervals [n, 2] cover and the holes [m, 2] do not, merged; neither needs to be sorted.
+
+    >>> subtract(np.array([[0, 10], [20, 30]]), np.array([[8, 22], [25, 26]])).tolist()
+    [[0, 8], [22, 25], [26, 30]]
+    """
+    if not len(intervals):
+        return np.empty((0, 2), dtype=np.int64)
+    edges = np.concatenate([intervals.reshape(-1), holes.reshape(-1)]).astype(np.int64)
+    step = np.tile(np.array([1, -1]), len(edges) // 2)
+    covered = np.where(np.arange(len(edges)) < intervals.size, step, 0)
+    hidden = step - covered
+    order = np.argsort(edges, kind="stable")
+    places, last = np.unique(edges[order], return_index=True)
+    last = np.append(last[1:], len(edges)) - 1  # of the edges at one place, the last one knows what follows
+    kept = np.concatenate([[False], (np.cumsum(covered[order])[last] > 0) & (np.cumsum(hidden[order])[last] == 0)])
+    change = np.diff(kept.astype(np.int8))  # 1 where a kept stretch begins, -1 where it ends
+    return np.stack([places[change == 1], places[change == -1]], axis=1)
+
+
+def n_overlaps(queries: Intervals, intervals: Intervals) -> NDArray[np.int64]:
+    """How many of the intervals [m, 2] each query [n, 2] shares a base with, [n]; neither needs to be sorted.
+
+    >>> n_overlaps(np.array([[0, 5], [5, 6]]), np.array([[1, 2], [4, 9], [6, 7]])).tolist()
+    [2, 1]
+    """
+    begun = np.searchsorted(np.sort(intervals[:, 0]), queries[:, 1], side="left")
+    ended = np.searchsorted(np.sort(intervals[:, 1]), queries[:, 0], side="right")
+    return (begun - ended).astype(np.int64)
+
+
+# --- where windows may lie
+
+
+def runs_of_bases(genome: Genome, chrom: str, gap: int = 0) -> Intervals:
+    """The stretches of a contig that hold bases, [n, 2]; N-runs of at most `gap` bases do not end one."""
+    length = genome.contigs[chrom]
+    edges = [np.zeros(0, dtype=np.int64)]
+    before = False
+    for start in range(0, length, _SCAN):
+        called = genome.window(chrom, start, min(_SCAN, length - start)) < N
+        if called[0] != before:
+            edges.append(np.array([start]))
+        edges.append(start + 1 + np.flatnonzero(called[1:] != called[:-1]))
+        before = bool(called[-1])
+    if before:
+        edges.append(np.array([length]))
+    runs = np.concatenate(edges).reshape(-1, 2)
+    far = runs[1:, 0] - runs[:-1, 1] > gap
+    return np.stack([runs[np.append(True, far)[: len(runs)], 0], runs[np.append(far, True)[: len(runs)], 1]], axis=1)
+
+
+def on_reference(found: Mapping[str, Intervals], genome: Genome) -> dict[str, Intervals]:
+    """Intervals under the names that a genome gives its contigs; those of contigs that it lacks are left out."""
+    names = ContigMap(found, genome.contigs)
+    parts: dict[str, list[Intervals]] = {}
+    for chrom, intervals in found.items():
+        if here := names.get(chrom):
+            parts.setdefault(here, []).append(intervals)
+    return {chrom: np.concatenate(rows) for chrom, rows in parts.items()}
+
+
+def split_by_contig(genome: Genome, valid: Iterable[str], test: Iterable[str]) -> dict[str, str]:
+    """Contig -> "train", "valid" or "test", for every contig of a genome; valid and test are named in any known way.
+
+    Raises: ContigError for a name that fits no contig; ConfigError if one is in both, or nothing is left to train on.
+    """
+    of = dict.fromkeys(genome.contigs, "train")
+    for split, names in (("valid", valid), ("test", test)):
+        for name in names:
+            try:
+                here = genome.resolve(name)
+            except ContigError as error:
+                raise ContigError(f"{split}: {error}") from None
+            if of[here] not in ("train", split):
+                raise ConfigError(f"contig {name} is both in valid and in test; give it to one of them.")
+            of[here] = split
+    if "train" not in of.values():
+        raise ConfigError(f"valid and test take all contigs ({listed(of)}); leave some to train on.")
+    return of

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -24,12 +24,16 @@ from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.sketch import Sketch
 from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.heads import Predictor
 from genoformer.tokenizers import KmerTokenizer, load_tokenizer, save_tokenizer
 from genoformer.whole import whole_file
 
 WEIGHTS = "model.safetensors"
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
+ENSEMBLE = "ensemble.json"  # names the members of a run of several models
 _HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
+
+M = TypeVar("M", bound=Encoder | Predictor)
 
 
 def find(name: str | Path) -> Path:
@@ -51,13 +55,37 @@ def shipped() -> dict[str, Path]:
 
 
 def load(name: str | Path) -> Encoder:
-    """A model in eval mode with `.config`, `.tokenizer` and `.sha256` (of its weights file).
+    """A language model in eval mode with `.config`, `.tokenizer` and `.sha256` (of its weights file).
 
     `name` is a folder of ours, a Hugging Face BERT folder of DNABERT, or the name of a shipped model.
     Raises CheckpointError when something is missing, malformed or does not fit.
     """
+    model = load_any(name)
+    if not isinstance(model, Encoder):
+        raise CheckpointError(f"{name} was fine-tuned to predict {', '.join(model.config.classes)}; give a language model.")
+    return model
+
+
+def load_predictors(name: str | Path) -> list[Predictor]:
+    """The fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
+    folder = find(name)
+    members = folder / ENSEMBLE
+    paths = [folder / str(m) for m in _read_json(members).get("members", [])] if members.is_file() else [folder]
+    models = [load_any(path) for path in paths]
+    for model in models:
+        if not isinstance(model, Predictor):
+            raise CheckpointError(f"{name} is a language model, which predicts bases; fine-tune it first.")
+    found = [model for model in models if isinstance(model, Predictor)]
+    if len({(m.config.kind, m.config.classes) for m in found}) != 1:
+        raise CheckpointError(f"{name}: its {len(found)} members do not predict the same classes; fine-tune them alike.")
+    return found
+
+
+def load_any(name: str | Path) -> Encoder | Predictor:
+    """Any model of a folder, in eval mode; see `load` and `load_predictors`."""
     folder = find(name)
     config = _read_json(folder / "config.json")
+    model: Encoder | Predictor
     if "genoformer" in config:
         model = _load_own(folder, config)
     elif config.get("model_type", "bert") == "bert" and "hidden_size" in config:
@@ -70,7 +98,7 @@ def load(name: str | Path) -> Encoder:
 
 
 def save(
-    model: Encoder,
+    model: Encoder | Predictor,
     folder: str | Path,
     *,
     layout: str = "genoformer",
@@ -87,10 +115,13 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in model.state_dict().items()}
     if layout == "dnabert":
+        if not isinstance(model, Encoder):
+            raise ConfigError("DNABERT's layout holds language models, no fine-tuned ones; save in ours instead.")
         config, tensors = _bert_config(model.config, model.tokenizer), _to_bert(tensors)
         _write(folder / "vocab.txt", "\n".join(model.tokenizer.vocab) + "\n")
     else:
-        del tensors["decoder.weight"]  # tied to the embedding
+        for copy in model.tied:
+            del tensors[copy]
         name = f"{type(model).__module__}:{type(model).__qualname__}"
         config = {"genoformer": __version__, "model": name, "config": asdict(model.config)}
         save_tokenizer(model.tokenizer, folder / "tokenizer.json")
@@ -119,23 +150,25 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load_own(folder: Path, config: dict[str, Any]) -> Encoder:
+def _load_own(folder: Path, config: dict[str, Any]) -> Encoder | Predictor:
     module, _, name = str(config.get("model", "")).partition(":")
     if not module.startswith(_HOME):
         raise CheckpointError(f"{folder}: model {config.get('model')!r} is not one of genoformer's; refused.")
     try:
         kind = getattr(import_module(module), name)
-        model: Encoder = kind(kind.config_type.from_dict(config["config"]))
+        model: Encoder | Predictor = kind(kind.config_type.from_dict(config["config"]))
     except (ImportError, AttributeError, KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}. Was it made by another version?") from error
     model.tokenizer = load_tokenizer(folder / "tokenizer.json")
-    if model.tokenizer.n_vocab != model.config.n_vocab:
+    shape = model.config if isinstance(model, Encoder) else model.config.encoder
+    if model.tokenizer.n_vocab != shape.n_vocab:
         raise CheckpointError(
-            f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {model.config.n_vocab}; "
+            f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {shape.n_vocab}; "
             "copy the model folder again."
         )
     tensors = _read_tensors(folder / WEIGHTS)
-    tensors["decoder.weight"] = tensors.get("tokens.weight", torch.empty(0))
+    for copy, original in model.tied.items():
+        tensors[copy] = tensors.get(original, torch.empty(0))
     return _fill(model, tensors, folder / WEIGHTS)
 
 
@@ -172,7 +205,7 @@ def _load_bert(folder: Path, config: dict[str, Any]) -> Encoder:
     return _fill(model, tensors, weights)
 
 
-def _fill(model: Encoder, tensors: dict[str, Tensor], path: Path) -> Encoder:
+def _fill(model: M, tensors: dict[str, Tensor], path: Path) -> M:
     own = model.state_dict()
     wrong = sorted(set(own) ^ set(tensors)) + [
         name for name in own if name in tensors and own[name].shape != tensors[name].shape

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 import torch
 import torch.nn.functional as F
@@ -210,6 +210,7 @@ class Encoder(nn.Module):
     """
 
     config_type = EncoderConfig
+    tied: ClassVar[dict[str, str]] = {"decoder.weight": "tokens.weight"}  # kept once on disk
     tokenizer: Any = None  # set by whoever builds or loads the model; saved with it
     sha256: str = ""  # of the weights file it was loaded from
 

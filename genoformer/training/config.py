@@ -1,4 +1,4 @@
-"""The configuration of pre-training: one TOML with the tables [tokenizer], [encoder], [training] and [genome]."""
+"""Configuration files: [tokenizer] and [encoder] with [training] and [genome] to pre-train, or with [finetune]."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
-from genoformer.training.loop import LoopConfig
+from genoformer.models.heads import Pooling, Tune
+from genoformer.training.loop import LoopConfig, OptimizerConfig, at_least_one
 from genoformer.training.objectives import OBJECTIVES
 
 
@@ -31,8 +32,7 @@ class TrainingConfig(LoopConfig):
             raise ConfigError(f"objective = {self.objective!r}: allowed are {', '.join(OBJECTIVES)}.")
         if not 0 <= self.repeat_weight <= 1:
             raise ConfigError(f"repeat_weight = {self.repeat_weight}: give a weight from 0 to 1.")
-        if self.valid_bases < 1:
-            raise ConfigError(f"valid_bases = {self.valid_bases}: give a whole number of at least 1.")
+        at_least_one(self, "valid_bases")
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,7 @@ class PretrainConfig:
         """Read a TOML file; every field has a default, an unknown one is refused."""
         if path is None:
             return cls()
-        try:
-            tables = tomllib.loads(path.read_text())
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} cannot be read as TOML ({error}).") from error
+        tables = _tables(path)
         training = TrainingConfig(**checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]"))
         given = tables.get("genome", [])
         genomes = []
@@ -92,3 +89,62 @@ class PretrainConfig:
         if not genomes or not all(g.fasta for g in genomes):
             raise ConfigError("no FASTA to train on; name it with -f, or as fasta in a [genome] table.")
         return replace(self, genome=genomes)
+
+
+@dataclass(frozen=True)
+class TuningConfig(OptimizerConfig):
+    """How a predictor is trained on labelled sequences; the [finetune] table."""
+
+    learning_rate: float = 3e-4  # DNABERT's 2e-4 with hardly any warm-up is known to collapse
+    warmup: float = 0.1  # DNABERT, README 3.3
+    epochs: float = 5.0  # DNABERT
+    tune: str = "full"  # "last": only the last layers; "frozen": only the head; "lora": low-rank adapters
+    last_layers: int = 2
+    lora_rank: int = 8
+    encoder_rate: float = 1.0  # share of the learning rate that the encoder gets
+    pooling: str = "mean-max"  # or "mean", "max", "cls"
+    dropout: float = 0.1  # of encoder and head
+    mask_rate: float = 0.0  # share of the tokens hidden in training, against learning by heart
+    both_strands: bool = False  # train on either strand and average both; not for what has a direction, such as promoters
+    class_weights: str = "none"  # "balanced": every class counts alike
+    window: int | None = None  # bases; None takes what the encoder's positions hold, or the longest sequence if that is less
+    overlap: int | None = None  # bases; None takes half a window
+    monitor: str = ""  # metric of the best step: mcc, auroc, accuracy, f1 ..., pearson, or loss; "" takes mcc, auroc or pearson
+    validations: float = 2.0  # an epoch
+    patience: int = 6  # validations without a better one before the run stops
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one(self, "patience", "last_layers", "lora_rank")
+        allowed = {"tune": get_args(Tune), "pooling": get_args(Pooling), "class_weights": ("none", "balanced")}
+        for name, values in allowed.items():
+            if getattr(self, name) not in values:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(values)}.")
+        if self.epochs <= 0 or self.validations <= 0 or self.encoder_rate <= 0:
+            raise ConfigError("epochs, validations and encoder_rate must be above 0; change the [finetune] table.")
+        if not 0 <= self.mask_rate < 1 or not 0 <= self.dropout < 1:
+            raise ConfigError("mask_rate and dropout lie in [0, 1); change the [finetune] table.")
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """A configuration file: [finetune], and to train from scratch [tokenizer] and [encoder]."""
+
+    tokenizer: Mapping[str, Any] = field(default_factory=dict)
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    finetune: TuningConfig = field(default_factory=TuningConfig)
+
+    @classmethod
+    def read(cls, path: Path | None, **changed: Any) -> FinetuneConfig:
+        """Read a TOML file; every field has a default, an unknown one is refused. changed: fields of [finetune]."""
+        tables = _tables(path) if path is not None else {}
+        table = checked(TuningConfig, tables.get("finetune", {}), f"{path}, [finetune]")
+        values = {**tables, "finetune": TuningConfig(**table | changed)}
+        return cls(**checked(cls, values, str(path)))
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML ({error}).") from error

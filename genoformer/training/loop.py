@@ -30,10 +30,9 @@ Batches = Callable[[int], Any]  # number of a batch -> the batch
 
 
 @dataclass(frozen=True)
-class LoopConfig:
+class OptimizerConfig:
     """How any model is trained; the recipe is DNABERT's (README 2.2) unless a comment says otherwise."""
 
-    steps: int = 10_000  # of the optimizer; DNABERT: 200,000
     batch_size: int = 32  # windows of one process and one backward pass; DNABERT: 2,000 in all
     accumulate: int = 1  # backward passes in a step
     learning_rate: float = 4e-4
@@ -47,9 +46,6 @@ class LoopConfig:
     strategy: str = "auto"  # "ddp": a model on every device; "fsdp": shared out over the devices
     devices: int = 1  # processes on this machine; torchrun, where it is used, says how many
     workers: int = 0  # processes that prepare batches; a GPU wants some
-    log_every: int = 50  # steps
-    valid_every: int = 1_000  # steps between validations
-    save_every: int = 500  # steps; what a killed run loses at most
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,11 +53,30 @@ class LoopConfig:
             raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}.")
         if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.clip <= 0 or self.workers < 0:
             raise ConfigError("seed and workers must be at least 0, beta2 lie in [0, 1), epsilon and clip be above 0.")
-        for name in ("steps", "batch_size", "accumulate", "devices", "log_every", "valid_every", "save_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} = {getattr(self, name)}: give a whole number of at least 1.")
         if not 0 <= self.warmup < 1 or self.learning_rate <= 0:
-            raise ConfigError("warmup must lie in [0, 1) and learning_rate above 0; change the [training] table.")
+            raise ConfigError("warmup must lie in [0, 1) and learning_rate above 0; change the configuration.")
+        at_least_one(self, "batch_size", "accumulate", "devices")
+
+
+@dataclass(frozen=True)
+class LoopConfig(OptimizerConfig):
+    """A whole run: how long it is, and how often it speaks."""
+
+    steps: int = 10_000  # of the optimizer; DNABERT: 200,000
+    log_every: int = 50  # steps
+    valid_every: int = 1_000  # steps between validations
+    save_every: int = 500  # steps; what a killed run loses at most
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one(self, "steps", "log_every", "valid_every", "save_every")
+
+
+def at_least_one(config: Any, *names: str) -> None:
+    """Refuse fields that are below 1."""
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{name} = {getattr(config, name)}: give a whole number of at least 1.")
 
 
 class Loss(NamedTuple):
@@ -217,7 +232,7 @@ class _Watch(Callback):
         self.folder, self.config, self.validate, self.monitor, self.listen = folder, config, validate, monitor, listen
         self.metrics: dict[str, float] = {}
         self.best: dict[str, Tensor] | None = None
-        self.best_step, self.best_value, self.waited = 0, math.nan, 0
+        self.best_step, self.best_value, self.waited = 0, -math.inf, 0
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         step = trainer.global_step
@@ -273,7 +288,7 @@ class _Watch(Callback):
         if self.monitor is None:
             return False
         value = row.get(self.monitor.metric, math.nan)
-        value = value if self.monitor.more_is_better else -value
+        value = -math.inf if math.isnan(value) else value if self.monitor.more_is_better else -value
         if self.best is None or value > self.best_value:
             self.best_value, self.waited = value, 0
             return True
@@ -296,7 +311,7 @@ class _Watch(Callback):
             self.log.close()
 
 
-def windows_per_step(config: LoopConfig) -> int:
+def windows_per_step(config: OptimizerConfig) -> int:
     """Windows that one step of the optimizer sees, over all processes."""
     world = int(os.environ.get("WORLD_SIZE", config.devices))
     return config.batch_size * config.accumulate * world

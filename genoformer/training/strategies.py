@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from genoformer.errors import ConfigError
+from genoformer.models.encoder import Layer
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 
@@ -26,7 +27,7 @@ def shard(model: nn.Module) -> None:
     """Share out each layer, and what is left, over the processes (torch's fully_shard)."""
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-    for layer in getattr(model, "layers", []):
+    for layer in [module for module in model.modules() if isinstance(module, Layer)]:
         fully_shard(layer)
     fully_shard(model)
     for name in ("embed", "head", "logits_at"):  # ways into the model beside forward

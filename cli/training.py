@@ -1,0 +1,19 @@
+"""What the commands that train have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def training_imports() -> Iterator[None]:
+    """Say which extra to install where Lightning is missing."""
+    from genoformer.errors import ConfigError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] not in ("lightning", "tensorboardX"):
+            raise
+        raise ConfigError("training needs Lightning, which is not installed; pip install 'genoformer[train]'.") from error

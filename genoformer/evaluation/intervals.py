@@ -1,0 +1,106 @@
+"""A number with its interval; resamplings of cases as weights (the bootstrap)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from genoformer.errors import ConfigError
+
+Floats = NDArray[np.float64]
+Metric = Callable[[NDArray[np.bool_], Floats], float]
+
+_BLOCK = 1 << 22  # weights made at a time: 32 MB
+
+
+class Estimate(NamedTuple):
+    """A number and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} (95 % interval {self.low:.3f} to {self.high:.3f})"
+
+
+def auroc(truth: NDArray[np.bool_], score: Floats) -> float:
+    """Area under the ROC curve: the chance that a true case scores above a false one, ties counted half."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(truth, score))
+
+
+def bootstrap(metric: Metric, truth: ArrayLike, score: ArrayLike, *, n: int = 1000, seed: int = 0) -> Estimate:
+    """A metric with its 2.5 % and 97.5 % quantiles over n resamplings of the cases (Efron 1979), each class in itself.
+
+    >>> bootstrap(auroc, [False, False, True, True], [0.1, 0.4, 0.8, 0.9], n=10).value
+    1.0
+    """
+    true, value = np.asarray(truth, dtype=bool), np.asarray(score, dtype=np.float64)
+    if true.all() or not true.any() or not np.isfinite(value).all():
+        raise ConfigError(
+            f"{int(true.sum())} true and {int((~true).sum())} false cases with {int((~np.isfinite(value)).sum())} "
+            "missing scores: at least one of each and no missing score are needed; drop the missing ones first."
+        )
+    random = np.random.default_rng(seed)
+    cases = [np.flatnonzero(true), np.flatnonzero(~true)]
+    draws = (np.concatenate([random.choice(rows, len(rows)) for rows in cases]) for _ in range(n))
+    values = [metric(true[rows], value[rows]) for rows in draws]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(metric(true, value), float(low), float(high))
+
+
+def resamplings(strata: NDArray[np.int64], n: int, seed: int) -> Iterator[Floats]:
+    """How often each case is drawn in n resamplings, in blocks [m, N]; the first row of all is ones, the cases themselves.
+
+    strata: int64 [N]; cases are drawn with replacement from those of the same number, so that each keeps its size.
+    Depends on (strata, n, seed) alone: two models that are weighed on the same cases are weighed on the same draws.
+
+    >>> weights = np.concatenate(list(resamplings(np.array([0, 0, 1]), n=5, seed=0)))
+    >>> weights[0].tolist(), weights[:, :2].sum(1).tolist(), weights[:, 2].tolist()
+    ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0, 2.0, 2.0, 2.0], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    """
+    n_cases = len(strata)
+    yield np.ones((1, n_cases))
+    random = np.random.default_rng(seed)
+    order = np.argsort(strata, kind="stable")
+    _, first, size = np.unique(strata[order], return_index=True, return_counts=True)
+    first, size = np.repeat(first, size), np.repeat(size, size)  # of the stratum of each place in `order`
+    at_once = max(1, _BLOCK // n_cases)
+    for done in range(0, n, at_once):
+        m = min(at_once, n - done)
+        drawn = first + (random.random((m, n_cases)) * size).astype(np.int64)
+        flat = (np.arange(m)[:, None] * n_cases + order[drawn]).ravel()
+        yield np.bincount(flat, minlength=m * n_cases).reshape(m, n_cases).astype(np.float64)
+
+
+def estimate(values: Floats) -> Estimate:
+    """Value and interval of a metric [1 + n], the cases themselves first, then their resamplings.
+
+    The interval is that of the resamplings in which the metric is defined; where the value is not, nothing is.
+    """
+    defined = values[1:][np.isfinite(values[1:])]
+    if not np.isfinite(values[0]) or not len(defined):
+        return Estimate(float(values[0]), np.nan, np.nan)
+    low, high = np.quantile(defined, [0.025, 0.975])
+    return Estimate(float(values[0]), float(low), float(high))
+
+
+def over_runs(values: Sequence[float]) -> Estimate:
+    """Mean of a metric over runs that differ in their seed, with the 95 % interval of Student's t.
+
+    >>> over_runs([0.5, 0.6, 0.7])
+    Estimate(value=0.6, low=0.3516, high=0.8484)
+    """
+    x = np.asarray(values, dtype=np.float64)
+    mean = float(x.mean())
+    if len(x) < 2:
+        return Estimate(mean, math.nan, math.nan)
+    half = float(stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
+    return Estimate(*(round(v, 4) for v in (mean, mean - half, mean + half)))

@@ -1,0 +1,301 @@
+"""Truth and predictions -> accuracy, MCC, AUROC, Pearson and the rest, each with a bootstrap interval and a definition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from genoformer.errors import ConfigError
+from genoformer.evaluation import weighted
+from genoformer.evaluation.examples import Kind, check_kind
+from genoformer.evaluation.intervals import Estimate, estimate, resamplings
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+_SUM_TO_ONE = 1e-3  # half precision is good to this
+_MANY = 5  # classes named in a note
+
+
+class Cases(NamedTuple):
+    """Truth and predictions that fit each other; made by `cases`."""
+
+    kind: Kind
+    truth: Floats  # [N, C]: 0 or 1 for classes (one 1 a row) and labels, else the measured values
+    predicted: Floats  # [N, C]: probabilities, else values
+    names: tuple[str, ...]  # of the classes, labels or targets
+
+    @property
+    def true(self) -> Bools:
+        return self.truth > 0.5
+
+    @property
+    def called(self) -> Bools:
+        """The most probable class (the first of equals), or each label above 0.5, [N, C]."""
+        if self.kind == "multilabel":
+            return self.predicted > 0.5
+        return np.arange(len(self.names)) == self.predicted.argmax(1)[:, None]
+
+
+def cases(kind: Kind, truth: ArrayLike, probabilities: ArrayLike, classes: Sequence[object]) -> Cases:
+    """Truth and predictions, checked; raises ConfigError for what does not fit (see `metrics_of` for the shapes)."""
+    check_kind(kind)
+    names = tuple(str(name) for name in classes)
+    true, predicted = np.asarray(truth, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
+    if kind == "values" and len(names) == 1:
+        true, predicted = (x[:, None] if x.ndim == 1 else x for x in (true, predicted))
+    shape = (len(true), len(names))
+    if predicted.shape != shape or true.shape != (shape[:1] if kind == "classes" else shape) or not len(true):
+        raise ConfigError(
+            f"truth of shape {true.shape} and predictions of shape {predicted.shape} for {len(names)} classes: kind {kind!r} "
+            f"needs truth {'[N]' if kind == 'classes' else '[N, C]'} and predictions [N, C], N at least 1; is a row missing?"
+        )
+    if len(set(names)) < len(names) or (kind == "classes" and len(names) < 2):
+        raise ConfigError(f"classes {', '.join(names)}: names must differ, and classes be two at least; name them so.")
+    n_bad = int((~np.isfinite(predicted)).any(axis=1).sum() + (~np.isfinite(true)).reshape(len(true), -1).any(axis=1).sum())
+    if n_bad:
+        raise ConfigError(f"{n_bad} of {len(true)} rows have a missing or infinite number; leave them out.")
+    if kind == "values":
+        return Cases(kind, true, predicted, names)
+    if predicted.min() < 0 or predicted.max() > 1 + _SUM_TO_ONE:
+        low, high = predicted.min(), predicted.max()
+        raise ConfigError(f"probabilities lie in 0 to 1, found {low:g} to {high:g}; apply softmax or sigmoid.")
+    if kind == "multilabel":
+        if not np.isin(true, (0, 1)).all():
+            raise ConfigError("labels of kind 'multilabel' are 0 or 1, found others; use kind 'values' for measurements.")
+        return Cases(kind, true, predicted, names)
+    if np.abs(predicted.sum(1) - 1).max() > _SUM_TO_ONE:
+        raise ConfigError(
+            f"the probabilities of a case must sum to 1, found {predicted.sum(1).min():g} to {predicted.sum(1).max():g}; "
+            "apply softmax, or use kind 'multilabel'."
+        )
+    if not np.isin(true, np.arange(len(names))).all():
+        raise ConfigError(f"classes are numbers 0 to {len(names) - 1}, found {true.min():g} to {true.max():g}; renumber them.")
+    return Cases(kind, (np.arange(len(names)) == true[:, None]).astype(np.float64), predicted, names)
+
+
+def metrics_of(
+    kind: Kind, truth: ArrayLike, probabilities: ArrayLike, classes: Sequence[object], seed: int = 0, n: int = 1000
+) -> dict[str, Estimate]:
+    """Every metric of the kind with the 2.5 % and 97.5 % quantiles of n resamplings of the cases (Efron 1979).
+
+    kind "classes": truth int [N], probabilities [N, C] that sum to 1; resampled class by class.
+    kind "multilabel": truth [N, C] of 0 and 1, probabilities [N, C]. kind "values": truth and predictions [N, K].
+    classes: the names of the C classes or labels, or of the K targets. `definitions` says what each metric is; where one
+    stands for several classes, labels or targets, theirs follow as "auroc:NAME". What is not defined is NaN, and `notes`
+    says why. Raises ConfigError for input that does not fit.
+
+    >>> found = metrics_of("classes", [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]], ["no", "yes"])
+    >>> found["accuracy"].value, found["auroc"].value, round(found["mcc"].value, 3)
+    (0.75, 1.0, 0.577)
+    """
+    return {name: estimate(values) for name, values in resampled(cases(kind, truth, probabilities, classes), seed, n).items()}
+
+
+def resampled(data: Cases, seed: int = 0, n: int = 1000) -> dict[str, Floats]:
+    """Each metric of the cases themselves and of n resamplings, [1 + n]; the same draws for the same truth and seed."""
+    if n < 1:
+        raise ConfigError(f"n = {n} resamplings: at least 1 is needed, 1000 are usual.")
+    one = {"classes": _of_classes, "multilabel": _of_labels, "values": _of_values}[data.kind]
+    strata = data.true.argmax(1) if data.kind == "classes" else np.zeros(len(data.truth), dtype=np.int64)
+    blocks = [dict(one(data, weights)) for weights in resamplings(strata, n, seed)]
+    found = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    return _means_first(data, found)
+
+
+def definitions(kind: Kind, n_classes: int = 2) -> dict[str, str]:
+    """What each metric of a kind is, in a sentence; classes that never occur in the truth have no part in a mean."""
+    if kind == "values":
+        mean = "" if n_classes == 1 else ", mean over the targets"
+        return {name: text + mean for name, text in _OF_VALUES.items()}
+    if kind == "multilabel":
+        called = {name: text + " of a label, which is called above 0.5" for name, text in _OF_CALLS.items()}
+        means = {name: text + "; mean over the labels (macro)" for name, text in (called | _OF_SCORES | _OF_LABEL).items()}
+        return means | {"exact_match": "share of the cases with every label right"}
+    of = "of the last class" if n_classes == 2 else "mean over the classes (macro)"
+    one = "of the last class" if n_classes == 2 else "of each class against the rest, mean over the classes (macro)"
+    return (
+        {"accuracy": "share of the cases whose most probable class is the true one", "mcc": _MCC}
+        | {name: f"{_OF_CALLS[name]}, {of}" for name in ("f1", "precision", "recall")}
+        | {name: f"{text} {one}" for name, text in _OF_SCORES.items()}
+        | {"ece": "expected calibration error of the most probable class, 15 equal bins (Guo et al. 2017)"}
+        | {"brier": "mean squared error of the probability of the last class" if n_classes == 2 else
+           "squared error of the probabilities summed over the classes, mean over the cases (Brier 1950)"}
+    )  # fmt: skip
+
+
+def confusion(data: Cases) -> NDArray[np.int64]:
+    """Cases by true class (rows) and called class (columns), [C, C]; of labels [C, 2, 2], rows false and true."""
+    true, called = data.true.astype(np.int64), data.called.astype(np.int64)
+    if data.kind == "classes":
+        return true.T @ called
+    table = [[(1 - true) * (1 - called), (1 - true) * called], [true * (1 - called), true * called]]
+    return np.array(table).sum(axis=2).transpose(2, 0, 1)
+
+
+def per_class(data: Cases) -> list[dict[str, float | int | str]]:
+    """Precision, recall, F1 and support (true cases) of each class or label; NaN where not defined."""
+    n = weighted.counts(np.ones((1, len(data.truth))), data.true, data.called)
+    columns = [weighted.precision(n)[0], weighted.recall(n)[0], weighted.f1(n)[0]]
+    return [
+        {"class": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(support)}
+        for name, p, r, f, support in zip(data.names, *columns, n.true[0], strict=True)
+    ]
+
+
+def collapsed(data: Cases) -> bool:
+    """Whether the predictions are one and the same for all cases although the truth is not: a failed model."""
+    answers = data.predicted if data.kind == "values" else data.called
+    asked = _varies(data.truth)
+    return bool(asked.any() and not _varies(answers)[asked].any())
+
+
+def notes(data: Cases) -> list[str]:
+    """Why a metric is NaN, which classes have no part in a mean, and whether the model failed; one sentence each."""
+    true_varies, word = _varies(data.truth), {"classes": "class", "multilabel": "label", "values": "target"}[data.kind]
+    constant = true_varies & ~_varies(data.predicted if data.kind == "values" else data.called)
+    found = []
+    if collapsed(data) and data.kind == "classes":
+        only = data.names[int(data.called[0].argmax())]
+        found.append(f"the model predicts one class, {only!r}, for all {len(data.truth)} cases: failed; MCC is not defined.")
+    elif collapsed(data):
+        found.append(f"the model gives all {len(data.truth)} cases the same answer: failed; its correlation is not defined.")
+    if data.kind == "classes":
+        occurs, called = np.asarray(data.true.any(0)), np.asarray(data.called.any(0))
+        if occurs.sum() == 1:
+            found.append(f"all {len(data.truth)} cases are of class {data.names[int(occurs.argmax())]!r}: "
+                         "MCC, AUROC and AUPRC are not defined.")  # fmt: skip
+        found += _name(data, ~occurs, "never occurs in the truth: no precision, recall, F1, AUROC or AUPRC of it")
+        found += _name(data, occurs & ~called, "is never predicted: its precision is not defined")
+        return found
+    found += _name(data, ~true_varies, f"is the same in all cases: this {word} has no part in the means")
+    found += _name(data, constant, "is predicted the same for all cases: no correlation of it")
+    if data.kind == "multilabel":
+        found += _name(data, true_varies & ~data.called.any(0), "is never predicted: its precision is not defined")
+    return found
+
+
+def _of_classes(data: Cases, weights: Floats) -> Iterator[tuple[str, Floats]]:
+    true, called, p = data.true, data.called, data.predicted
+    n = weighted.counts(weights, true, called)
+    yield "accuracy", n.hit.sum(1) / n.true.sum(1)
+    yield "mcc", weighted.mcc(n)
+    binary = len(data.names) == 2
+    use = slice(1, 2) if binary else slice(None)
+    yield "f1", weighted.f1(n)[:, use]
+    yield "precision", np.where(n.true > 0, weighted.precision(n), np.nan)[:, use]
+    yield "recall", weighted.recall(n)[:, use]
+    ranked = [weighted.ranking(weights, true[:, i], p[:, i]) for i in range(len(data.names))[use]]
+    yield "auroc", np.stack([auroc for auroc, _ in ranked], axis=1)
+    yield "auprc", np.stack([auprc for _, auprc in ranked], axis=1)
+    yield "ece", weighted.calibration_error(weights, p.max(1), np.asarray((true & called).any(1)))
+    yield "brier", weights @ ((p - true)[:, use] ** 2).sum(1) / weights.sum(1)
+
+
+def _of_labels(data: Cases, weights: Floats) -> Iterator[tuple[str, Floats]]:
+    true, called, p = data.true, data.called, data.predicted
+    total = weights.sum(1, keepdims=True)
+    n = weighted.counts(weights, true, called)
+    yield "accuracy", weights @ (true == called).astype(np.float64) / total
+    yield "exact_match", weights @ (true == called).all(1) / total[:, 0]
+    each = [_two(n, total, i) for i in range(len(data.names))]
+    yield "mcc", np.stack([weighted.mcc(two) for two in each], axis=1)
+    yield "f1", weighted.f1(n)
+    yield "precision", np.where(n.true > 0, weighted.precision(n), np.nan)
+    yield "recall", weighted.recall(n)
+    ranked = [weighted.ranking(weights, true[:, i], p[:, i]) for i in range(len(data.names))]
+    yield "auroc", np.stack([auroc for auroc, _ in ranked], axis=1)
+    yield "auprc", np.stack([auprc for _, auprc in ranked], axis=1)
+    yield "ece", np.stack([weighted.calibration_error(weights, p[:, i], true[:, i]) for i in range(len(data.names))], axis=1)
+    yield "brier", weights @ (p - true) ** 2 / total
+
+
+def _of_values(data: Cases, weights: Floats) -> Iterator[tuple[str, Floats]]:
+    total = weights.sum(1, keepdims=True)
+    found: dict[str, list[Floats]] = {"pearson": [], "spearman": []}
+    for x, y in zip(data.predicted.T, data.truth.T, strict=True):
+        pairs = {"pearson": (_standard(x)[None], _standard(y)[None]),
+                 "spearman": (weighted.ranks(weights, x), weighted.ranks(weights, y))}  # fmt: skip
+        for name, pair in pairs.items():
+            found[name].append(weighted.pearson(weights, *pair))
+    yield from ((name, np.stack(columns, axis=1)) for name, columns in found.items())
+    error = weights @ (data.predicted - data.truth) ** 2 / total
+    centred = data.truth - data.truth.mean(0)
+    spread = weights @ centred**2 / total - (weights @ centred / total) ** 2
+    yield "mse", error
+    yield "r2", 1 - weighted.ratio(error, np.where(_varies(data.truth) & (spread > 1e-12 * centred.var(0)), spread, 0))
+
+
+def _two(n: weighted.Counts, total: Floats, i: int) -> weighted.Counts:
+    """Counts of a label and of its absence, as of two classes."""
+    hit, called, true = (x[:, i : i + 1] for x in n)
+    neither = total - called - true + hit
+    return weighted.Counts(np.hstack([hit, neither]), np.hstack([called, total - called]), np.hstack([true, total - true]))
+
+
+def _means_first(data: Cases, found: dict[str, Floats]) -> dict[str, Floats]:
+    """Columns of several classes [1 + n, C] -> their mean, and after all means the columns by name.
+
+    The value is the mean over all classes that occur (labels and targets that vary), NaN if one of these is; a resampling
+    in which a rare label has no case counts with the others.
+    """
+    whole: dict[str, Floats] = {}
+    single: dict[str, Floats] = {}
+    occurs = data.true.any(0) if data.kind == "classes" else _varies(data.truth)
+    for name, values in found.items():
+        if values.ndim == 1 or values.shape[1] == 1:
+            whole[name] = values.reshape(-1)
+            continue
+        single |= {f"{name}:{label}": values[:, i] for i, label in enumerate(data.names)}
+        among = values[:, occurs]
+        defined = np.isfinite(among)
+        whole[name] = weighted.ratio(np.where(defined, among, 0).sum(1), defined.sum(1).astype(np.float64))
+        if not defined[0].all():
+            whole[name][0] = np.nan
+    return whole | single
+
+
+def _varies(x: NDArray[np.generic]) -> Bools:
+    return np.asarray((x != x[:1]).any(0))
+
+
+def _standard(x: Floats) -> Floats:
+    """Centred and of spread 1, so that rounding can be told from variation; a constant is exactly 0."""
+    if x.max() == x.min():
+        return np.zeros_like(x)
+    centred = x / np.abs(x).max()
+    centred = centred - centred.mean()
+    return np.asarray(centred / centred.std())
+
+
+def _name(data: Cases, which: Bools, what: str) -> list[str]:
+    named = [repr(data.names[i]) for i in np.flatnonzero(which)]
+    more = f" and {len(named) - _MANY} more" if len(named) > _MANY else ""
+    return [f"{', '.join(named[:_MANY])}{more} {what}."] if named else []
+
+
+_MCC = "Matthews' correlation of true and most probable class (Gorodkin 2004 for more than two)"
+_OF_CALLS = {
+    "accuracy": "share of right calls",
+    "mcc": "Matthews' correlation",
+    "f1": "F1, the harmonic mean of precision and recall",
+    "precision": "share of the calls that are right",
+    "recall": "share of the true cases that are called",
+}
+_OF_SCORES = {
+    "auroc": "area under the ROC curve",
+    "auprc": "average precision, the area under the stepwise precision-recall curve",
+}
+_OF_LABEL = {
+    "ece": "expected calibration error of the label's probability, 15 equal bins",
+    "brier": "mean squared error of the label's probability",
+}
+_OF_VALUES = {
+    "pearson": "Pearson's correlation",
+    "spearman": "Spearman's rank correlation",
+    "mse": "mean squared error",
+    "r2": "coefficient of determination, 1 - squared error / variance of the truth; below 0 is worse than the mean",
+}

@@ -1,0 +1,228 @@
+"""Sequences -> one-hot -> a small CNN, or a BiLSTM with attention: what a network without pre-training reaches."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from genoformer.errors import ConfigError
+from genoformer.evaluation.examples import Examples, Floats, Kind, examples, pad, split
+from genoformer.genome.codes import Codes
+
+_EPOCHS = 30  # at most; the stop comes sooner on all sets we have seen
+_PATIENCE = 4  # epochs without a better validation loss
+_BATCH = 128
+_LEARNING_RATE = 1e-3  # Adam's own default (Kingma and Ba 2015)
+_BATCH_BASES = 1 << 17  # of padded bases in a batch of predictions
+
+
+class Stem(nn.Module):
+    """Convolution over bases, GELU and max pooling; what lies beyond the end of a sequence stays zero."""
+
+    def __init__(self, width: int, kernel: int, pool: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, width, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm1d(width)
+        self.pool = pool
+
+    def forward(self, x: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.gelu(self.norm(self.conv(x))) * keep  # [B, D, L]
+        return F.max_pool1d(x, self.pool), F.max_pool1d(keep, self.pool)  # [B, D, P], [B, 1, P]
+
+
+class CNN(nn.Module):
+    """Convolution, pooling, convolution, the maximum and the mean over positions, one linear layer."""
+
+    pool = 4
+
+    def __init__(self, n_outputs: int, width: int = 96, kernel: int = 15, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.stem = Stem(width, kernel, self.pool)
+        self.conv = nn.Conv1d(width, width, 7, padding=3, bias=False)
+        self.norm = nn.BatchNorm1d(width)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(2 * width, n_outputs)
+
+    def forward(self, x: Tensor, keep: Tensor) -> Tensor:
+        x, keep = self.stem(x, keep)  # [B, D, P]
+        x = F.gelu(self.norm(self.conv(self.dropout(x))))
+        most = x.masked_fill(keep == 0, -torch.inf).amax(2)
+        mean = (x * keep).sum(2) / keep.sum(2)
+        return self.head(self.dropout(torch.cat([most, mean], dim=1)))  # [B, C]
+
+
+class LSTMAttention(nn.Module):
+    """Convolution, pooling, an LSTM in both directions, additive attention over positions (Bahdanau 2015), one linear layer."""
+
+    pool = 4  # a quarter of the positions, so that a CPU can train it
+
+    def __init__(self, n_outputs: int, width: int = 64, hidden: int = 64, kernel: int = 15, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.stem = Stem(width, kernel, self.pool)
+        self.lstm = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
+        self.key = nn.Linear(2 * hidden, hidden)
+        self.query = nn.Linear(hidden, 1, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(2 * hidden, n_outputs)
+
+    def forward(self, x: Tensor, keep: Tensor) -> Tensor:
+        x, keep = self.stem(x, keep)  # [B, D, P]
+        n_positions = keep[:, 0].sum(1).long()
+        packed = nn.utils.rnn.pack_padded_sequence(
+            self.dropout(x).transpose(1, 2), n_positions.cpu(), batch_first=True, enforce_sorted=False
+        )
+        x = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True, total_length=keep.shape[2])[0]
+        score = self.query(torch.tanh(self.key(x)))[..., 0].masked_fill(keep[:, 0] == 0, -torch.inf)  # [B, P]
+        x = (score.softmax(1)[..., None] * x).sum(1)
+        return self.head(self.dropout(x))  # [B, C]
+
+
+@dataclass
+class Network:
+    """A trained network with what its outputs mean; see `fit_cnn` and `fit_lstm_attention`."""
+
+    kind: Kind
+    net: CNN | LSTMAttention
+    centre: Floats  # of the targets, for values; else 0
+    spread: Floats
+    notes: list[str] = field(default_factory=list)
+
+    def predict(self, sequences: Sequence[Codes]) -> Floats:
+        """Probabilities or values of sequences of any lengths, float32 [N, C]."""
+        order = np.argsort([len(sequence) for sequence in sequences], kind="stable")  # alike lengths, little padding
+        at_once = max(1, _BATCH_BASES // max(map(len, sequences)))
+        parts = []
+        self.net.eval()
+        with torch.inference_mode():
+            for first in range(0, len(order), at_once):
+                out = self.net(*_inputs([sequences[i] for i in order[first : first + at_once]], self.net.pool))
+                parts.append(_probabilities(out, self.kind).numpy())
+        found = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
+        found[order] = np.concatenate(parts) * self.spread + self.centre
+        return found
+
+
+def fit_cnn(
+    sequences: Sequence[Codes],
+    targets: ArrayLike,
+    *,
+    kind: Kind,
+    n_outputs: int,
+    valid: tuple[Sequence[Codes], ArrayLike] | None = None,
+    seed: int = 0,
+    epochs: int = _EPOCHS,
+) -> Network:
+    """A convolutional network on one-hot (about 70,000 weights), trained with Adam and stopped on the validation loss.
+
+    sequences: codes of any lengths. targets: int64 [N] for kind "classes", [N, C] for "multilabel" (0 or 1) and "values".
+    valid: sequences and targets that say when to stop; without them a tenth of the training set does (`split`).
+    The same seed gives the same network on the same machine. Raises ConfigError for targets that do not fit (`examples`).
+
+    >>> from genoformer.genome.codes import encode
+    >>> data = [encode("AAAAAAAA"), encode("CCCCCCCC")] * 20
+    >>> fit_cnn(data, [0, 1] * 20, kind="classes", n_outputs=2, epochs=2).predict(data[:3]).shape
+    (3, 2)
+    """
+    train = examples(sequences, targets, kind=kind, n_outputs=n_outputs)
+    return _fit(CNN, train, valid, kind, n_outputs, seed, epochs)
+
+
+def fit_lstm_attention(
+    sequences: Sequence[Codes],
+    targets: ArrayLike,
+    *,
+    kind: Kind,
+    n_outputs: int,
+    valid: tuple[Sequence[Codes], ArrayLike] | None = None,
+    seed: int = 0,
+    epochs: int = _EPOCHS,
+) -> Network:
+    """Convolution, BiLSTM and attention on one-hot (about 80,000 weights); everything else as in `fit_cnn`."""
+    train = examples(sequences, targets, kind=kind, n_outputs=n_outputs)
+    return _fit(LSTMAttention, train, valid, kind, n_outputs, seed, epochs)
+
+
+def _fit(
+    make: type[CNN] | type[LSTMAttention],
+    everything: Examples,
+    valid: tuple[Sequence[Codes], ArrayLike] | None,
+    kind: Kind,
+    n_outputs: int,
+    seed: int,
+    epochs: int,
+) -> Network:
+    train, held_out = split(everything, valid, kind=kind, n_outputs=n_outputs, seed=seed)
+    if kind == "classes" and len(np.unique(train.targets)) < 2:
+        raise ConfigError(f"all {len(train.targets)} training sequences are of one class; a baseline needs two classes.")
+    centre, spread = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
+    if kind == "values":
+        centre, spread = train.targets.mean(0), np.maximum(train.targets.std(0), 1e-6)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Network(kind, make(n_outputs), centre.astype(np.float32), spread.astype(np.float32))
+        _train(network, train, held_out, np.random.default_rng(seed), epochs)
+    return network
+
+
+def _train(network: Network, train: Examples, held_out: Examples, random: np.random.Generator, epochs: int) -> None:
+    net = network.net
+    optimizer = torch.optim.Adam(net.parameters(), lr=_LEARNING_RATE)
+    best, best_epoch, weights = np.inf, 0, copy.deepcopy(net.state_dict())
+    for epoch in range(1, epochs + 1):
+        net.train()
+        for part in _batches(train, random):
+            optimizer.zero_grad(set_to_none=True)
+            _loss(network, part).backward()
+            optimizer.step()
+        net.eval()
+        with torch.inference_mode():
+            losses = [(float(_loss(network, part)), len(part.targets)) for part in _batches(held_out)]
+        loss = sum(value * n for value, n in losses) / len(held_out.targets)
+        if loss < best:
+            best, best_epoch, weights = loss, epoch, copy.deepcopy(net.state_dict())
+        elif epoch - best_epoch >= _PATIENCE:
+            break
+    net.load_state_dict(weights)
+    network.notes.append(f"best of {epoch} epochs: {best_epoch} (validation loss {best:.4f})")
+    if not np.isfinite(best):
+        network.notes.append("the validation loss was never finite: failed")
+
+
+def _batches(data: Examples, random: np.random.Generator | None = None) -> Iterator[Examples]:
+    """Batches of all examples; shuffled with a generator, and then without a last batch of one, which has no variance."""
+    n = len(data.targets)
+    order = np.arange(n) if random is None else random.permutation(n)
+    for first in range(0, n, _BATCH):
+        rows = order[first : first + _BATCH]
+        if random is None or len(rows) > 1 or n == 1:
+            yield data.take(rows)
+
+
+def _inputs(sequences: Sequence[Codes], multiple: int) -> tuple[Tensor, Tensor]:
+    """One-hot [B, 4, L] and the mask of the sequence itself [B, 1, L]; N is four zeros."""
+    codes, lengths = pad(sequences, multiple)
+    onehot = torch.from_numpy(codes)[:, None] == torch.arange(4)[:, None]
+    keep = torch.arange(codes.shape[1]) < torch.from_numpy(lengths)[:, None]
+    return onehot.float(), keep[:, None].float()
+
+
+def _loss(network: Network, part: Examples) -> Tensor:
+    out = network.net(*_inputs(part.sequences, network.net.pool))
+    if network.kind == "classes":
+        return F.cross_entropy(out, torch.from_numpy(part.targets))
+    if network.kind == "multilabel":
+        return F.binary_cross_entropy_with_logits(out, torch.from_numpy(part.targets))
+    return F.mse_loss(out, torch.from_numpy((part.targets - network.centre) / network.spread))
+
+
+def _probabilities(out: Tensor, kind: Kind) -> Tensor:
+    if kind == "values":
+        return out
+    return out.softmax(1) if kind == "classes" else out.sigmoid()

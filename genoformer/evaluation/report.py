@@ -1,0 +1,175 @@
+"""Truth, a model's predictions and those of baselines -> one table of metrics with intervals, as JSON and figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from genoformer import plots
+from genoformer.errors import ConfigError
+from genoformer.evaluation import metrics
+from genoformer.evaluation.examples import Kind
+from genoformer.evaluation.intervals import Estimate, estimate
+from genoformer.evaluation.metrics import Cases, Floats
+from genoformer.whole import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MODEL = "model"
+_PANELS = 6  # classes, labels or targets that are drawn; more would not be read
+_DPI = 150
+
+
+def evaluate(
+    kind: Kind,
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    classes: Sequence[object],
+    *,
+    baselines: Mapping[str, ArrayLike] | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    n: int = 1000,
+) -> dict[str, Any]:
+    """All that is to be said of a model on a data set, as what `json.dumps` takes (what is not defined is None).
+
+    kind, truth, probabilities, classes, seed, n: as in `metrics_of`. baselines: name -> predictions for the same cases.
+    The result holds each metric as {"value", "low", "high"} under its name (mcc, auroc, auprc, accuracy, f1 ..., or pearson,
+    spearman, mse, r2), and: kind, n, classes, definitions, per_class, confusion, collapsed, notes, and "models", one row for
+    the model and each baseline with the same metrics; a baseline's "difference" is that of the model's MCC (Pearson for
+    values) minus its own over the same resamplings of the cases, so above 0 where the model is better.
+    With `out`, a folder that is made if need be: metrics.json, comparison.png, and confusion.png, roc.png, pr.png and
+    calibration.png, or scatter.png for values. Raises ConfigError for input that does not fit.
+
+    >>> found = evaluate("classes", [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]], ["no", "yes"])
+    >>> found["accuracy"]["value"], found["confusion"]
+    (0.75, [[1, 1], [0, 2]])
+    """
+    if baselines and MODEL in baselines:
+        raise ConfigError(f"a baseline is named {MODEL!r}, as the model is; give it another name.")
+    data = {name: metrics.cases(kind, truth, p, classes) for name, p in {MODEL: probabilities, **(baselines or {})}.items()}
+    draws = {name: metrics.resampled(one, seed, n) for name, one in data.items()}
+    main = "pearson" if kind == "values" else "mcc"
+    rows = []
+    for name, one in data.items():
+        row: dict[str, Any] = {"model": name, **{metric: _json(estimate(values)) for metric, values in draws[name].items()}}
+        row |= {"collapsed": metrics.collapsed(one), "notes": metrics.notes(one)}
+        if name != MODEL:
+            row["difference"] = {"metric": main, **_json(estimate(draws[MODEL][main] - draws[name][main]))}
+        rows.append(row)
+    model = data[MODEL]
+    found: dict[str, Any] = {key: value for key, value in rows[0].items() if key != "model"}
+    found |= {"kind": kind, "n": len(model.truth), "classes": list(model.names), "seed": seed, "resamplings": n}
+    found["definitions"] = metrics.definitions(kind, len(model.names))
+    if kind != "values":
+        found["per_class"] = [{key: _number(value) for key, value in row.items()} for row in metrics.per_class(model)]
+        found["confusion"] = metrics.confusion(model).tolist()
+    found["models"] = rows
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        _draw(out, data, draws, main)
+        with whole_file(out / "metrics.json") as part:
+            part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    return found
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _json(found: Estimate) -> dict[str, float | None]:
+    return {key: _number(value) for key, value in found._asdict().items()}
+
+
+def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], main: str) -> None:
+    model = data[MODEL]
+    figure, ax = _figure(5.2, 1.1 + 0.42 * len(data))
+    label = {"mcc": "MCC", "pearson": "Pearson's r"}[main] + f" with 95 % interval (n = {len(model.truth):,})"
+    points = {name: estimate(values[main]) for name, values in draws.items()}
+    plots.comparison(ax, points, xlabel=label, chance=0.0 if _near_zero(points) else None)
+    _save(figure, out / "comparison.png")
+    if model.kind == "values":
+        _each(out / "scatter.png", model, lambda ax, i: plots.agreement(
+            ax, model.truth[:, i], model.predicted[:, i], label=model.names[i] if len(model.names) > 1 else ""))  # fmt: skip
+        return
+    n = metrics.confusion(model)
+    if model.kind == "classes":
+        side = 3.4 if len(model.names) <= 4 else 5.5
+        figure, ax = _figure(side, side)
+        plots.confusion(ax, n, model.names)
+        _save(figure, out / "confusion.png")
+        figure, ax = _figure(4.2, 4.6)
+        plots.calibration(ax, model.predicted.max(1), (model.true & model.called).any(1))
+        ax.set_title(f"most probable class, n = {len(model.truth):,}", loc="left", fontsize="small")
+        _save(figure, out / "calibration.png")
+    else:
+        _each(out / "confusion.png", model, lambda ax, i: plots.confusion(ax, n[i], ("no", "yes")).set_title(model.names[i]))
+        _each(out / "calibration.png", model, lambda ax, i: plots.calibration(
+            ax, model.predicted[:, i], model.true[:, i], xlabel="probability", ylabel="share of true cases",
+            ).set_title(model.names[i], loc="left", fontsize="small"), high=4.6)  # fmt: skip
+    for name, draw, metric in (("roc.png", plots.roc_curves, "auroc"), ("pr.png", plots.precision_recall, "auprc")):
+        figure, ax = _figure(4.6, 4.8)
+        curves = _curves(data, draws, metric)
+        draw(ax, curves)
+        title = f"n = {len(model.truth):,}"
+        if len(model.names) == 2 and model.kind == "classes":
+            title += f", {int(model.true[:, 1].sum()):,} of class {model.names[1]!r}"
+        elif len(curves) < len(model.names):
+            title += f", the {len(curves)} most frequent of {len(model.names)} classes"
+        ax.set_title(title if curves else "not defined: the truth holds one class only", loc="left", fontsize="small")
+        _save(figure, out / name)
+
+
+def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], metric: str) -> dict[str, tuple[Any, Any]]:
+    """Of two classes a curve for each model; of more, or of labels, one for each of the model's, the most frequent first."""
+    model = data[MODEL]
+    varies = [i for i in range(len(model.names)) if 0 < model.truth[:, i].sum() < len(model.truth)]
+    label = "{}, " + metric.upper() + " {:.3f}"
+    if model.kind == "classes" and len(model.names) == 2:
+        of_last = {name: (one.true[:, 1], one.predicted[:, 1]) for name, one in data.items()}
+        return {label.format(name, draws[name][metric][0]): pair for name, pair in of_last.items()} if varies else {}
+    most = sorted(varies, key=lambda i: -model.truth[:, i].sum())[:_PANELS]
+    keys = [metric if len(model.names) == 1 else f"{metric}:{model.names[i]}" for i in most]
+    values = [draws[MODEL][key][0] for key in keys]
+    names = [label.format(model.names[i], value) for i, value in zip(most, values, strict=True)]
+    return {name: (model.true[:, i], model.predicted[:, i]) for name, i in zip(names, most, strict=True)}
+
+
+def _near_zero(estimates: Mapping[str, Estimate]) -> bool:
+    """Whether chance is near enough to the values to be worth its room in the figure."""
+    low = np.array([one.low for one in estimates.values()])
+    return bool(np.isfinite(low).any() and np.nanmin(low) < 0.3)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _each(path: Path, model: Cases, draw: Any, high: float = 3.4) -> None:
+    """One panel for each of the first labels or targets, three in a row."""
+    from matplotlib.figure import Figure
+
+    n = min(len(model.names), _PANELS)
+    columns = min(n, 3)
+    figure = Figure(figsize=(3.4 * columns, high * -(-n // columns)), layout="constrained")
+    for i in range(n):
+        draw(figure.add_subplot(-(-n // columns), columns, i + 1), i)
+    if n < len(model.names):
+        figure.suptitle(f"the first {n} of {len(model.names)}", fontsize="small")
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=_DPI, format="png", metadata={"Software": None})  # the same bytes from the same numbers

@@ -1,0 +1,268 @@
+"""A genome and files of positives -> train, valid and test tables with negatives, and a manifest that tells how."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genoformer import __version__
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, decode
+from genoformer.genome.contigs import listed
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import on_reference, read_bed, split_by_contig
+from genoformer.labelled.leakage import Leakage, leakage
+from genoformer.labelled.negatives import GC_BINS, Rooms, draw, gc_bin, gc_share
+from genoformer.labelled.shuffle import dinucleotide_shuffle
+from genoformer.labelled.sites import Site, codes_of, positive_sites, spans_of
+from genoformer.labelled.targets import NEGATIVE
+from genoformer.whole import whole_file
+
+SPLITS = ("train", "valid", "test")
+NEGATIVES = ("gc", "dinucleotide", "elsewhere")
+COLUMNS = ("sequence", "label", "chrom", "start", "end", "strand", "name")
+MANIFEST = "manifest.json"
+
+
+@dataclass
+class Built:
+    """What `build` wrote.
+
+    counts[split][class]; gc[split][class], mean share; dropped[class][reason]; leakage["train, test"], how much of test is
+    in train; notes, sentences.
+    """
+
+    out: Path
+    length: int
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    gc: dict[str, dict[str, float]] = field(default_factory=dict)
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    leakage: dict[str, Leakage] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def build(
+    out: str | os.PathLike[str],
+    genome: Genome,
+    positives: Mapping[str, str | os.PathLike[str]],
+    *,
+    length: int | None = None,
+    upstream: int | None = None,
+    downstream: int | None = None,
+    negatives: str | None = "gc",
+    ratio: float = 1.0,
+    valid: Sequence[str] = (),
+    test: Sequence[str] = (),
+    blacklist: str | os.PathLike[str] | None = None,
+    max_n: float = 0.05,  # a window with more is mostly about the N; assembly gaps give all or nothing
+    seed: int = 0,
+) -> Built:
+    """Labelled windows of a genome, split by contig: OUT/train.tsv, valid.tsv, test.tsv and manifest.json.
+
+    Positives are BED, narrowPeak, broadPeak (centred on the summit, or else the middle) or GTF (around each
+    transcription start site; transcripts, or genes if there are none). All windows have the same length and the direction
+    of their strand, so that in a window around a start site the site is base number `upstream` on either strand.
+
+    * Windows are dropped, and counted by the first reason that applies: `no_contig` (not in the FASTA), `outside` (beyond
+      the contig's ends), `blacklist` (a base of it), `too_many_n` (share of N above max_n), `ambiguous` (overlaps a window
+      of another class by half or more; both go), `repeated` (overlaps a kept window of its class by more than half; from
+      left to right on the contig, whatever the strand).
+    * Negatives: `ratio` times the positives of each split, on the contigs of the split, drawn by the positives there.
+      "elsewhere": random windows at least `length` bases from any row of the positives' files, kept or not, and outside
+      the blacklist, none overlapping another, with the positives' share of - strands. "gc": the same with the
+      positives' GC in bins of 2 % points; what is not found is left out and counted. "dinucleotide": shuffles of the
+      positives that keep every dinucleotide count.
+
+    Parameters: positives, class name -> file; length in bases, 300 if nothing is given; upstream and downstream of the
+    site, summit or middle, together in place of length (GTF with length alone: 5/6 and 1/6 of it, as -250 .. +50; others:
+    half and half); valid, test, names of contigs; seed, the same gives the same bytes.
+
+    Raises: ConfigError, FileFormatError, ContigError; then nothing is written.
+    """
+    out = Path(out)
+    _check(positives, negatives, ratio, max_n)
+    spans = spans_of(positives, length, upstream, downstream)
+    width = sum(next(iter(spans.values())))
+    split_of = split_by_contig(genome, valid, test)
+    built = Built(out, width)
+    masked = on_reference(read_bed(blacklist), genome) if blacklist is not None else {}
+
+    positive = positive_sites(genome, positives, spans, masked, max_n)
+    kept, built.dropped = positive.kept, positive.dropped
+    built.notes += positive.notes
+    _refuse_empty(kept, split_of, built, valid, test)
+
+    everything = dict[str, list[tuple[Site, Codes]]]()
+    order = {chrom: i for i, chrom in enumerate(genome.contigs)}
+    rooms: Rooms | None = None
+    if negatives in ("gc", "elsewhere"):
+        hidden = {
+            chrom: np.concatenate([rows + np.array([-width, width]), masked.get(chrom, rows[:0])])
+            for chrom, rows in positive.covered.items()
+        }
+        chroms = list(dict.fromkeys(site.chrom for sites in kept.values() for site in sites))
+        rooms = Rooms.around(genome, chroms, hidden, width, max_n)
+    missing: Counter[str] = Counter()
+    for i, split in enumerate(SPLITS):
+        found = [site for sites in kept.values() for site in sites if split_of[site.chrom] == split]
+        found.sort(key=lambda site: (order[site.chrom], site.start, site.label))
+        if not found:
+            continue
+        random = np.random.default_rng([seed, i])
+        codes = codes_of(genome, found, width)  # [n, L]
+        extra, shuffled = _negatives(negatives, rooms, found, codes, ratio, random, missing)
+        every = list(zip(found, codes, strict=True))
+        every += zip(extra, codes_of(genome, extra, width), strict=True)
+        every.sort(key=lambda row: (order[row[0].chrom], row[0].start))
+        everything[split] = every + shuffled
+    if missing:
+        built.dropped[NEGATIVE] = dict(missing)
+    _measure(built, everything)
+    options = {
+        "length": width, "spans": {name: list(span) for name, span in spans.items()}, "negatives": negatives, "ratio": ratio,
+        "valid": list(valid), "test": list(test), "max_n": max_n, "seed": seed,
+    }  # fmt: skip
+    inputs = {"genome": genome.path, **{f"positives {name}": Path(path) for name, path in positives.items()}}
+    if blacklist is not None:
+        inputs["blacklist"] = Path(blacklist)
+    _write(built, everything, options, inputs, split_of)
+    return built
+
+
+# --- options
+
+
+def _check(positives: Mapping[str, Any], negatives: str | None, ratio: float, max_n: float) -> None:
+    if not positives:
+        raise ConfigError("there are no positives; give at least one class with its file.")
+    for name in positives:
+        if not name.strip() or any(mark in name for mark in ";\t\n\r"):
+            raise ConfigError(f"class name {name!r}: give a name without semicolon, tab and line end.")
+        if name == NEGATIVE and negatives is not None:
+            raise ConfigError(f"a class is named {NEGATIVE}, as the negatives are; name it otherwise, or make no negatives.")
+    if negatives not in (None, *NEGATIVES):
+        raise ConfigError(f"negatives {negatives!r} are unknown; known are {', '.join(NEGATIVES)} and none.")
+    if negatives is None and len(positives) < 2:
+        raise ConfigError("one class and no negatives: there is nothing to tell apart; add a class or negatives.")
+    if not 0 < ratio <= 1000:
+        raise ConfigError(f"ratio {ratio}: give negatives per positive, above 0 and at most 1000.")
+    if not 0 <= max_n < 1:
+        raise ConfigError(f"max_n {max_n}: give a share of N from 0 to below 1.")
+
+
+def _refuse_empty(
+    kept: dict[str, list[Site]], split_of: dict[str, str], built: Built, valid: Sequence[str], test: Sequence[str]
+) -> None:
+    for name, sites in kept.items():
+        if not sites:
+            why = ", ".join(f"{n:,} {reason}" for reason, n in built.dropped[name].items()) or "the file is empty"
+            raise ConfigError(f"no window of class {name} is left (dropped: {why}); are file and FASTA of one assembly?")
+    where: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
+    for sites in kept.values():
+        for site in sites:
+            where[split_of[site.chrom]][site.chrom] += 1
+    found = ", ".join(f"{chrom} {n:,}" for counts in where.values() for chrom, n in counts.items())
+    for split, contigs in (("train", None), ("valid", valid), ("test", test)):
+        if not where[split] and (contigs is None or contigs):
+            named = "the other contigs" if contigs is None else listed(contigs)
+            raise ConfigError(f"{split} ({named}) has no positive; the windows lie on: {found}. Split otherwise.")
+    built.notes += [f"there is no {split} set, as no contigs were named for it." for split in SPLITS[1:] if not where[split]]
+
+
+# --- sequences
+
+
+def _negatives(
+    kind: str | None, rooms: Rooms | None, found: list[Site], codes: Codes, ratio: float, random: np.random.Generator,
+    missing: Counter[str],
+) -> tuple[list[Site], list[tuple[Site, Codes]]]:  # fmt: skip
+    """Negatives that lie in the genome, as sites; and those that do not, with their bases."""
+    if kind is None:
+        return [], []
+    n_wanted = round(ratio * len(found))
+    if kind == "dinucleotide":
+        whole, rest = divmod(n_wanted, len(found))
+        more = np.sort(random.permutation(len(found))[:rest])
+        rows = np.sort(np.concatenate([np.tile(np.arange(len(found)), whole), more]))
+        made = dinucleotide_shuffle(codes[rows], random)
+        names = [f"shuffled:{found[row].chrom}:{found[row].start}" for row in rows]
+        return [], [(Site(".", 0, ".", NEGATIVE, name), new) for name, new in zip(names, made, strict=True)]
+    assert rooms is not None
+    per_bin = np.bincount(gc_bin(gc_share(codes)), minlength=GC_BINS) if kind == "gc" else np.array([len(found)])
+    until = np.rint(np.cumsum(per_bin) * ratio).astype(np.int64)
+    wanted = until - np.append(0, until[:-1])  # sums to ratio times all
+    places, n_missing = draw(rooms, Counter(site.chrom for site in found), wanted, random)
+    if n_missing:
+        missing["not_found"] += n_missing
+    strands = random.choice([site.strand for site in found], size=len(places))
+    return [Site(chrom, start, str(strand), NEGATIVE, "") for (chrom, start), strand in zip(places, strands, strict=True)], []
+
+
+# --- results
+
+
+def _measure(built: Built, everything: Mapping[str, list[tuple[Site, Codes]]]) -> None:
+    codes: dict[str, Codes] = {}
+    for split, rows in everything.items():
+        codes[split] = np.stack([row for _, row in rows])
+        share = gc_share(codes[split])
+        labels = np.array([site.label for site, _ in rows])
+        names = dict.fromkeys([*built.dropped, *labels.tolist()])
+        built.counts[split] = {name: int((labels == name).sum()) for name in names}
+        built.gc[split] = {name: round(float(share[labels == name].mean()), 6) for name in names if (labels == name).any()}
+    for first, second in combinations(codes, 2):
+        built.leakage[f"{first}, {second}"] = leakage(codes[first], codes[second])
+
+
+def _write(
+    built: Built, everything: Mapping[str, list[tuple[Site, Codes]]], options: dict[str, Any], inputs: Mapping[str, Path],
+    split_of: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Write the tables, and last the manifest: a folder with a manifest is complete."""
+    built.out.mkdir(parents=True, exist_ok=True)
+    manifest = built.out / MANIFEST
+    if manifest.exists():  # of an earlier build, with all that belongs to it
+        for path in (manifest, *(built.out / f"{split}.tsv" for split in SPLITS)):
+            path.unlink(missing_ok=True)
+    files = {}
+    for split, rows in everything.items():
+        path = built.out / f"{split}.tsv"
+        with whole_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+            table = csv.writer(file, delimiter="\t", lineterminator="\n")
+            table.writerow(COLUMNS)
+            for site, codes in rows:
+                end = site.start + built.length if site.chrom != "." else 0
+                name = site.name or f"{site.chrom}:{site.start}-{end}"
+                table.writerow((decode(codes), site.label, site.chrom, site.start, end, site.strand, name))
+        files[path.name] = _sha256(path)
+    chroms = {split: sorted({site.chrom for site, _ in rows} - {"."}) for split, rows in everything.items()}
+    content = {
+        "genoformer": __version__,
+        "kind": "labelled windows",
+        "options": options,
+        "contigs": {split: [chrom for chrom in split_of if chrom in chroms[split]] for split in everything},
+        "counts": built.counts,
+        "dropped": built.dropped,
+        "gc": built.gc,
+        "leakage": {pair: found.as_dict() for pair, found in built.leakage.items()},
+        "notes": built.notes,
+        "inputs": {name: {"path": str(path), "sha256": _sha256(path)} for name, path in inputs.items()},
+        "files": files,
+    }
+    with whole_file(manifest) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,101 @@
+"""Two sets of sequences -> how many of the second are also, or nearly, in the first; both strands are one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from genoformer.genome.codes import Codes, reverse_complement
+from genoformer.genome.sketch import Sketch
+
+LONG_K, SHORT_K = 31, 16  # 31 is nearly unique in a genome; 16 (4.3e9 of them) bears more mismatches in few bases
+LONG = 100  # bases; below this median length k is SHORT_K, as a single mismatch touches 31 of the 31-mers
+MIN_SHARE = 0.5  # of a sequence's k-mers
+EXACT_BASES = 1 << 25  # of the first set; every k-mer is kept up to this (256 MiB), above it one in `scale`
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """How many of n sequences occur in another set.
+
+    n_leaked: at least `min_share` of their k-mers occur there. n_duplicates: the same bases occur there as a whole;
+    n_reverse_duplicates: only their reverse complement does. n_unchecked: too short, with too many N, or with no
+    k-mer in the sample; of these only duplicates are known.
+    """
+
+    n: int
+    n_leaked: int
+    n_duplicates: int
+    n_reverse_duplicates: int
+    n_unchecked: int
+    k: int
+    scale: int
+    min_share: float = MIN_SHARE
+
+    @property
+    def percent(self) -> float:
+        """Leaked sequences among all, in %; 0 for none."""
+        return 100 * self.n_leaked / self.n if self.n else 0.0
+
+    def describe(self, train: str = "train", other: str = "valid") -> str:
+        """One sentence.
+
+        >>> Leakage(200, 3, 1, 1, 0, 31, 1).describe().split(": ")[0]
+        '1.50 % of valid (3 of 200) shares half or more of its 31-mers with train'
+        """
+        share = "half or more" if self.min_share == 0.5 else f"at least {self.min_share:.0%}"
+        sample = f", of which 1 in {self.scale} was looked at" if self.scale > 1 else ""
+        unchecked = f"; {self.n_unchecked:,} could not be checked" if self.n_unchecked else ""
+        return (
+            f"{self.percent:.2f} % of {other} ({self.n_leaked:,} of {self.n:,}) shares {share} of its {self.k}-mers with "
+            f"{train}{sample}: {self.n_duplicates:,} exact duplicates, {self.n_reverse_duplicates:,} of the reverse "
+            f"complement{unchecked}."
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a manifest."""
+        return {**self.__dict__, "percent": round(self.percent, 4)}
+
+
+def leakage(train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, *, min_share: float = MIN_SHARE) -> Leakage:
+    """How much of `other` is in `train`; codes [L] each, of any lengths.
+
+    A sequence has leaked if at least min_share of its k-mers, counted as often as they stand in it, occur anywhere in
+    `train` on either strand, or if it is an exact duplicate on either strand. k is 31, but 16 if the median length of
+    `other` is below 100 bases. All k-mers of `train` are kept up to 33 million bases, and above that a sample of them.
+
+    >>> from genoformer.genome.codes import encode
+    >>> found = leakage([encode("ACGGTTCAACGGATATCCAG")], [encode("CTGGATATCCGTTGAACCGT"), encode("A" * 20)])
+    >>> found.n_leaked, found.n_duplicates, found.n_reverse_duplicates
+    (1, 0, 1)
+    """
+    lengths = [len(sequence) for sequence in other]
+    k = SHORT_K if lengths and float(np.median(lengths)) < LONG else LONG_K
+    scale = -(-sum(len(sequence) for sequence in train) // EXACT_BASES) or 1
+    n_found, n_sampled = Sketch.of(train, k, scale).matches(other)
+    known = {_digest(sequence) for sequence in train}
+    same = _are_in(known, other)
+    turned = _are_in(known, (reverse_complement(sequence) for sequence in other)) & ~same
+    leaked = ((n_sampled > 0) & (n_found >= min_share * n_sampled)) | same | turned
+    return Leakage(
+        n=len(lengths),
+        n_leaked=int(leaked.sum()),
+        n_duplicates=int(same.sum()),
+        n_reverse_duplicates=int(turned.sum()),
+        n_unchecked=int((n_sampled == 0).sum()),
+        k=k,
+        scale=scale,
+        min_share=min_share,
+    )
+
+
+def _digest(sequence: Codes) -> bytes:
+    return blake2b(np.ascontiguousarray(sequence).data, digest_size=16).digest()
+
+
+def _are_in(known: set[bytes], sequences: Iterable[Codes]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.array([_digest(sequence) in known for sequence in sequences], dtype=bool)

@@ -1,0 +1,122 @@
+"""A genome and the places to avoid -> random windows of the same contigs, alike in GC if asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.genome.codes import Codes, N
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals, runs_of_bases, subtract
+
+GC_BINS = 50  # of 2 % points each: 6 bases of 300, finer than that few windows are alike
+_ROUNDS = 12
+_PER_ROUND = 20  # windows drawn for each that is missing: high-GC ones are a few in a hundred
+_MOST, _LEAST = 1_000_000, 20_000  # windows drawn in a round: sorted, they read a bgzipped genome once
+_READ = 1 << 25  # bases held at a time
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Where windows of `length` may begin: for each contig intervals [n, 2] of starts."""
+
+    genome: Genome
+    length: int
+    max_n: float
+    starts: Mapping[str, Intervals]
+
+    @classmethod
+    def around(cls, genome: Genome, contigs: list[str], avoid: Mapping[str, Intervals], length: int, max_n: float) -> Rooms:
+        """Room on these contigs beside the intervals to avoid, and not in long stretches of N."""
+        starts = {}
+        for chrom in contigs:
+            bases = runs_of_bases(genome, chrom, gap=int(max_n * length))
+            free = subtract(bases, avoid.get(chrom, np.empty((0, 2), dtype=np.int64)))
+            wide = free[free[:, 1] - free[:, 0] >= length]
+            starts[chrom] = np.stack([wide[:, 0], wide[:, 1] - length + 1], axis=1)
+        return cls(genome, length, max_n, starts)
+
+
+def gc_share(windows: Codes) -> NDArray[np.float64]:
+    """G and C among the known bases of each window [B, L] -> [B]; 0 where none is known.
+
+    >>> gc_share(np.array([[0, 1, 2, 4]], dtype=np.uint8)).round(3).tolist()
+    [0.667]
+    """
+    n_gc = ((windows == 1) | (windows == 2)).sum(axis=1)
+    return n_gc / np.maximum((windows < N).sum(axis=1), 1)
+
+
+def gc_bin(share: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The bin of 2 % points that a GC share lies in; 1 lies in the last one."""
+    return np.minimum(np.floor(share * GC_BINS + 1e-9), GC_BINS - 1).astype(np.int64)
+
+
+def draw(
+    rooms: Rooms, weights: Mapping[str, int], wanted: NDArray[np.int64], random: np.random.Generator
+) -> tuple[list[tuple[str, int]], int]:
+    """Random windows (contig, start), none overlapping another, and how many were not found.
+
+    A contig is drawn by its weight, the place on it uniformly. A window with more than max_n of N is passed over, and so
+    is one of a GC bin that is full. What is not found in 12 rounds, or when a round finds less than 1 % of what is
+    missing, is left out.
+
+    Parameters: weights, contig -> number of positives; wanted, windows of each GC bin [50], or in all [1].
+    """
+    chroms = [chrom for chrom, weight in weights.items() if weight and len(rooms.starts[chrom])]
+    missing = wanted.copy()
+    found: list[tuple[str, int]] = []
+    if not chroms:
+        return found, int(missing.sum())
+    share = np.array([weights[chrom] for chrom in chroms], dtype=float)
+    taken: dict[tuple[int, int], int] = {}  # (contig, start // length) -> start
+    length = rooms.length
+    for _ in range(_ROUNDS):
+        n_missing = int(missing.sum())
+        if not n_missing:
+            break
+        n = min(max(_PER_ROUND * n_missing, _LEAST), _MOST)
+        which = random.choice(len(chroms), size=n, p=share / share.sum())
+        starts = np.empty(n, dtype=np.int64)
+        bins = np.full(n, -1)
+        for i, chrom in enumerate(chroms):
+            mine = np.flatnonzero(which == i)
+            starts[mine] = _uniform(rooms.starts[chrom], len(mine), random)
+            bins[mine] = _bins(rooms, chrom, starts[mine], len(wanted))
+        n_before = len(found)
+        for j in np.flatnonzero((bins >= 0) & (missing[bins] > 0)).tolist():
+            i, start, group = int(which[j]), int(starts[j]), int(bins[j])
+            cell = start // length
+            near = (taken.get((i, cell + step)) for step in (-1, 0, 1))
+            if missing[group] and all(other is None or abs(other - start) >= length for other in near):
+                taken[i, cell] = start
+                missing[group] -= 1
+                found.append((chroms[i], start))
+        if len(found) - n_before < n_missing / 100:
+            break
+    return found, int(missing.sum())
+
+
+def _uniform(starts: Intervals, n: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Places [n] drawn from intervals of starts."""
+    until = np.cumsum(starts[:, 1] - starts[:, 0])
+    place = random.integers(until[-1], size=n)
+    row = np.searchsorted(until, place, side="right")
+    return starts[row, 1] - (until[row] - place)
+
+
+def _bins(rooms: Rooms, chrom: str, starts: NDArray[np.int64], n_bins: int) -> NDArray[np.int64]:
+    """The GC bin of each window, or 0 where there is but one; -1 for too many N. Read in the order of the genome."""
+    bins = np.empty(len(starts), dtype=np.int64)
+    order = np.argsort(starts, kind="stable")
+    step = max(1, _READ // rooms.length)
+    for i in range(0, len(order), step):
+        rows = order[i : i + step]
+        windows = rooms.genome.windows(chrom, starts[rows], rooms.length)
+        n_unknown = (windows >= N).sum(axis=1)
+        group = gc_bin(gc_share(windows)) if n_bins > 1 else np.zeros(len(rows), dtype=np.int64)
+        bins[rows] = np.where(n_unknown <= rooms.max_n * rooms.length, group, -1)
+    return bins

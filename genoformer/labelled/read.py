@@ -1,0 +1,292 @@
+"""CSV/TSV, FASTA with labels, or BED with a FASTA -> names, sequences and labels."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.genome.codes import Codes, encode, reverse_complement
+from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.lines import numbered_lines
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import read_regions
+
+_KIND = "a CSV, TSV, FASTA or BED file"
+_BED = {"bed", "narrowpeak", "broadpeak"}
+_SEQUENCE = ("sequence", "seq")
+_NAME = ("name", "id")
+_BASES = b"ACGTUacgtu"
+_UNKNOWN = b"NRYSWKMBDHVnryswkmbdhv"  # IUPAC: N, and the codes that become N
+_FIELD = re.compile(r"([^\s=]+)=(\S*)")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSequences:
+    """Sequences with their labels, in the order of the file.
+
+    names: of each sequence, as in the file, else its number from 1. sequences: uint8 codes [L] each, of any length.
+    labels: of each sequence a tuple, one text per column of `columns`. n_iupac: letters such as R or Y that were read as
+    N. notes: sentences on what else was done.
+    """
+
+    names: tuple[str, ...]
+    sequences: tuple[Codes, ...]
+    labels: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...]
+    path: Path
+    n_iupac: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+
+def read_labelled(
+    path: str | os.PathLike[str],
+    *,
+    fasta: str | os.PathLike[str] | None = None,
+    label: str | Sequence[str] | None = None,
+) -> LabelledSequences:
+    """Read labelled sequences; the kind of file is known by its name (BED) or its first character (FASTA), plain or gzipped.
+
+    * CSV or TSV, whichever the header line is (a tab in it makes it TSV): a column `sequence` or `seq`, label columns
+      (all whose name begins with `label`, or those named by `label`), and perhaps `name` or `id`; the case of column
+      names does not matter. Sequences as space-separated k-mers with stride 1 (DNABERT) are put together again.
+    * FASTA: `>name label=promoter`, any number of label columns (`label1=a label2=b`), or those named by `label`
+      (`label="class"` reads class=promoter); where the line has none, what follows the last | of the first word:
+      `>name|promoter`.
+    * BED, narrowPeak, broadPeak with a `fasta`: the label is the name column, or with label="score" the score. The
+      bases of a row on the - strand are reverse-complemented. Bases beyond the contig's end are N and noted; a row that
+      lies outside as a whole, or on an unknown contig, is refused.
+
+    Raises: FileFormatError with the line number for what is empty, missing, not a nucleotide code, or inconsistent;
+    ConfigError if `fasta` or `label` does not go with the file.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table = pathlib.Path(folder, "a.csv")
+    ...     _ = table.write_text("sequence,label\\nACGT,1\\nGGN,0\\n")
+    ...     data = read_labelled(table)
+    >>> data.labels, [codes.tolist() for codes in data.sequences]
+    ((('1',), ('0',)), [[0, 1, 2, 3], [2, 2, 4]])
+    """
+    path = Path(path)
+    wanted = (label,) if isinstance(label, str) else tuple(label) if label is not None else None
+    if any(suffix[1:].lower() in _BED for suffix in path.suffixes):
+        if fasta is None:
+            raise ConfigError(f"{path} is a BED file, which holds no bases; give the FASTA of its genome as well.")
+        return _from_bed(path, Path(fasta), wanted)
+    if fasta is not None:
+        raise ConfigError(f"{path} is no BED file by its name, so the FASTA {fasta} is not needed; leave it out.")
+    lines = numbered_lines(path, _KIND)
+    head = next(((number, text) for number, text in lines if text.strip()), None)
+    if head is None:
+        raise FileFormatError(f"{path} is empty; give {_KIND}.")
+    read = _from_fasta if head[1].startswith(">") else _from_table
+    return read(path, chain([head], lines), wanted)
+
+
+class _Rows:
+    """What has been read so far; a row that is not sound is refused."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.names: list[str] = []
+        self.sequences: list[Codes] = []
+        self.labels: list[tuple[str, ...]] = []
+        self.n_iupac = 0
+
+    def add(self, where: str, name: str, text: str, labels: tuple[str, ...], columns: Sequence[str]) -> None:
+        raw = text.encode("utf-8")
+        if not raw:
+            raise FileFormatError(f"{where}: the sequence is empty; mend or remove it.")
+        unknown = raw.translate(None, _BASES)
+        if odd := unknown.translate(None, _UNKNOWN):
+            raise FileFormatError(
+                f"{where}: the sequence holds {odd.decode('utf-8', 'replace')[0]!r}, which is no nucleotide code "
+                f"(it begins with {text[:20]!r}); is it DNA?"
+            )
+        for column, value in zip(columns, labels, strict=True):
+            if not value:
+                raise FileFormatError(f"{where}: {column} is empty; every sequence needs its label.")
+        self.n_iupac += len(unknown.translate(None, b"Nn"))
+        self.names.append(name or str(len(self.names) + 1))
+        self.sequences.append(encode(raw))
+        self.labels.append(labels)
+
+    def done(self, columns: Sequence[str], notes: Iterable[str] = ()) -> LabelledSequences:
+        if not self.sequences:
+            raise FileFormatError(f"{self.path} holds no sequence; give {_KIND} with some.")
+        notes = list(notes)
+        if self.n_iupac:
+            notes.append(f"{self.n_iupac:,} IUPAC letters other than A, C, G, T and N were read as N.")
+        return LabelledSequences(
+            tuple(self.names), tuple(self.sequences), tuple(self.labels), tuple(columns), self.path, self.n_iupac, tuple(notes)
+        )
+
+
+# --- CSV and TSV
+
+
+def _from_table(path: Path, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
+    number = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal number
+        for at, text in lines:
+            number = at  # the line that the reader has come to
+            yield text + "\n"
+
+    source = texts()
+    first = next(source)
+    reader = csv.reader(chain([first], source), delimiter="\t" if "\t" in first else ",", strict=True)
+    rows, kmers = _Rows(path), _Kmers()
+    try:
+        header = [column.strip() for column in next(reader)]
+        sequence, name, labels = _columns(header, wanted, f"{path}, line {number}")
+        columns = [header[i] for i in labels]
+        for row in reader:
+            if not row:
+                continue
+            where = f"{path}, line {number}"
+            if len(row) != len(header):
+                raise FileFormatError(f"{where}: {len(row)} fields, but the header has {len(header)}; mend the line.")
+            text = kmers.joined(row[sequence].strip(), where)
+            found = tuple(row[i].strip() for i in labels)
+            rows.add(where, row[name].strip() if name is not None else "", text, found, columns)
+    except csv.Error as error:
+        raise FileFormatError(f"{path}, line {number}: {error}; mend the quotes.") from error
+    notes = [f"sequences of {kmers.k}-mers were put together again."] if kmers.k else []
+    return rows.done(columns, notes)
+
+
+def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> tuple[int, int | None, list[int]]:
+    """Places of the sequence column, of the name column if there is one, and of the label columns."""
+    keys = [column.lower() for column in header]
+    if twice := [column for column, n in Counter(keys).items() if n > 1]:
+        raise FileFormatError(f"{where}: the header names {listed(twice)} more than once; give each column its own name.")
+    sequences = [keys.index(key) for key in _SEQUENCE if key in keys]
+    if len(sequences) != 1:
+        found = "both sequence and seq" if sequences else listed(header)
+        raise FileFormatError(f"{where}: the header names {found}, but one column must be `sequence` (or `seq`).")
+    if wanted is None:
+        labels = [i for i, key in enumerate(keys) if key.startswith("label")]
+        if not labels:
+            raise FileFormatError(
+                f"{where}: the header names {listed(header)}, but no column that begins with `label`; name the label column."
+            )
+    else:
+        if absent := [column for column in wanted if column.lower() not in keys]:
+            raise ConfigError(f"{where}: there is no column {listed(absent)}; the header names {listed(header)}.")
+        labels = [keys.index(column.lower()) for column in wanted]
+    name = next((keys.index(key) for key in _NAME if key in keys), None)
+    return sequences[0], name, labels
+
+
+class _Kmers:
+    """Un-k-merises; k is that of the first row with blanks, and every row of the file must be of the same kind."""
+
+    def __init__(self) -> None:
+        self.k = 0
+        self.lengths: dict[int, str] = {}  # of rows without blanks -> the first such row
+
+    def joined(self, text: str, where: str) -> str:
+        words = text.split()
+        if len(words) < 2:
+            self.lengths.setdefault(len(text), where)
+        if len(words) >= 2 and not self.k:
+            self.k = len(words[0])
+        if not self.k:
+            return text
+        if odd := next((place for length, place in self.lengths.items() if length != self.k), None):
+            raise FileFormatError(f"{odd}: the sequence is plain, but other rows hold {self.k}-mers; make them alike.")
+        for i, word in enumerate(words):
+            if len(word) != self.k:
+                raise FileFormatError(f"{where}: {word[:20]!r} is no {self.k}-mer as the first one; mend or remove the line.")
+            if i and words[i - 1][1:] != word[:-1]:
+                raise FileFormatError(
+                    f"{where}: {word!r} does not go on from {words[i - 1]!r}; k-mers must overlap in all but one base."
+                )
+        return words[0] + "".join(word[-1] for word in words[1:]) if words else ""
+
+
+# --- FASTA
+
+
+def _from_fasta(path: Path, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
+    rows = _Rows(path)
+    columns: tuple[str, ...] = wanted or ()
+    where, name, labels, parts = "", "", tuple[str, ...](), list[str]()
+    for number, text in chain(lines, [(0, ">")]):
+        if not text.startswith(">"):
+            parts.append(text.strip())
+            continue
+        if where:
+            rows.add(where, name, "".join(parts), labels, columns)
+        if not number:
+            break
+        where, parts = f"{path}, line {number}", []
+        name, found = _header(text[1:], wanted)
+        columns = columns or tuple(found)
+        where += f", record {name}" if name else ""
+        if not found and wanted is None:
+            raise FileFormatError(f"{where} has no label; write `>{name} label=promoter` or `>{name}|promoter`.")
+        if absent := [column for column in columns if column not in found]:
+            raise FileFormatError(f"{where} has no {listed(absent)}=; every record must have the same labels.")
+        if len(found) != len(columns):
+            raise FileFormatError(f"{where} has {listed(found)}, but others only {listed(columns)}; make them alike.")
+        labels = tuple(found[column] for column in columns)
+    return rows.done(columns)
+
+
+def _header(text: str, wanted: tuple[str, ...] | None) -> tuple[str, dict[str, str]]:
+    """The name of a record, and its labels by column."""
+    name, _, rest = text.strip().partition(" ")
+    fields = dict(_FIELD.findall(rest))
+    if wanted is not None:
+        return name, {column: fields[column] for column in wanted if column in fields}
+    if found := {key: value for key, value in fields.items() if key.lower().startswith("label")}:
+        return name, found
+    bare, bar, last = name.rpartition("|")
+    return (bare, {"label": last}) if bar else (name, {})
+
+
+# --- BED with a FASTA
+
+
+def _from_bed(path: Path, fasta: Path, wanted: tuple[str, ...] | None) -> LabelledSequences:
+    columns = wanted or ("name",)
+    if bad := [column for column in columns if column not in ("name", "score")]:
+        raise ConfigError(f"label {listed(bad)} is no column of BED; it can be name or score.")
+    regions = list(read_regions(path))
+    with Genome(fasta) as genome:
+        contigs = ContigMap((region.chrom for region in regions), genome.contigs)
+        rows = _Rows(path)
+        n_beyond = 0
+        for region in regions:
+            where = f"{path}, line {region.line}"
+            chrom = contigs.get(region.chrom)
+            if chrom is None:
+                raise ContigError(f"{where}: {genome.name} has no contig {region.chrom}, it has {listed(genome.contigs)}.")
+            if region.start >= genome.contigs[chrom]:
+                raise FileFormatError(
+                    f"{where}: {chrom}:{region.start}-{region.end} lies outside, {chrom} of {genome.name} has "
+                    f"{genome.contigs[chrom]} bases; is the BED on another assembly?"
+                )
+            n_beyond += region.end > genome.contigs[chrom]
+            place = f"{region.chrom}:{region.start}-{region.end}({region.strand})"
+            labels = tuple(str(getattr(region, column)) for column in columns)
+            codes = genome.window(chrom, region.start, region.end - region.start)
+            rows.add(where, place, "N", labels, columns)
+            rows.sequences[-1] = reverse_complement(codes) if region.strand == "-" else codes
+    notes = [contigs.describe(path.name, genome.name)] if contigs.renamed else []
+    if n_beyond:
+        notes.append(f"{n_beyond:,} rows reach beyond the end of their contig: the bases there are N.")
+    return rows.done(columns, notes)

@@ -1,0 +1,197 @@
+"""Files of positives -> labelled windows of a genome: around the summit, middle or start site, sound, and each of one class."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ConfigError, ContigError
+from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.gtf import read_tss
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals, Region, n_overlaps, read_regions
+
+Files = Mapping[str, str | os.PathLike[str]]  # class name -> BED, narrowPeak, broadPeak or GTF
+Spans = Mapping[str, tuple[int, int]]  # class name -> bases before the anchor, and from it on
+DEFAULT_LENGTH = 300  # bases; as the promoter sets of EPDnew and GUE have
+_READ = 1 << 25  # bases held at a time while windows are looked at
+
+
+class Site(NamedTuple):
+    """A labelled window [start, start + length); chrom is "." and start 0 for a shuffled one, which lies nowhere."""
+
+    chrom: str
+    start: int
+    strand: str
+    label: str
+    name: str
+
+
+class Positives(NamedTuple):
+    """Sites of each class, sorted by start on each contig; what was dropped of each class, by reason; for each contig what
+    windows and regions cover, dropped ones included, [n, 2]; sentences on names.
+    """
+
+    kept: dict[str, list[Site]]
+    dropped: dict[str, dict[str, int]]
+    covered: dict[str, Intervals]
+    notes: list[str]
+
+
+def positive_sites(genome: Genome, files: Files, spans: Spans, blacklist: Mapping[str, Intervals], max_n: float) -> Positives:
+    """The windows of all classes that are sound and of one class only; `build` tells the rules.
+
+    Raises: FileFormatError with the line; ContigError if no contig of any file is in the genome.
+    """
+    regions = {name: regions_of(path) for name, path in files.items()}
+    named = dict.fromkeys(region.chrom for rows in regions.values() for region in rows)
+    contigs = ContigMap(named, genome.contigs)
+    if not any(contigs.get(name) for name in named):
+        raise ContigError(f"no contig of the positives ({listed(named)}) is in {genome.name} ({listed(genome.contigs)}).")
+    kept: dict[str, list[Site]] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    covered: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for name, rows in regions.items():
+        length = sum(spans[name])
+        sites = []
+        reasons: Counter[str] = Counter()
+        for region in rows:
+            chrom = contigs.get(region.chrom)
+            if chrom is None:
+                reasons["no_contig"] += 1
+                continue
+            start = _start(region, *spans[name])
+            sites.append(Site(chrom, start, region.strand, name, region.name))
+            covered[chrom].append((min(start, region.start), max(start + length, region.end)))
+        kept[name] = _sound(sites, genome, length, blacklist, max_n, reasons)
+        dropped[name] = dict(reasons)
+    kept = _distinct(kept, sum(next(iter(spans.values()))), dropped)
+    notes = [contigs.describe("positives'", genome.name)] if contigs.renamed else []
+    return Positives(kept, dropped, {chrom: np.array(rows, dtype=np.int64) for chrom, rows in covered.items()}, notes)
+
+
+# --- where a window lies
+
+
+def spans_of(
+    files: Files, length: int | None = None, upstream: int | None = None, downstream: int | None = None
+) -> dict[str, tuple[int, int]]:
+    """Bases before the anchor, and from it on, for each class."""
+    if (upstream is None) != (downstream is None):
+        raise ConfigError("upstream and downstream go together; give both, or length.")
+    if upstream is not None and downstream is not None:
+        if length not in (None, upstream + downstream):
+            raise ConfigError(f"length {length} is not upstream {upstream} + downstream {downstream}; leave it out.")
+        if upstream < 0 or downstream < 1:
+            raise ConfigError(f"upstream {upstream}, downstream {downstream}: give 0 or more, and 1 or more.")
+        return dict.fromkeys(files, (upstream, downstream))
+    width = DEFAULT_LENGTH if length is None else length
+    if width < 1:
+        raise ConfigError(f"length {width}: give 1 or more bases.")
+    after = {name: width // 6 if _is_gtf(Path(path)) else width - width // 2 for name, path in files.items()}
+    return {name: (width - n, n) for name, n in after.items()}
+
+
+def _is_gtf(path: Path) -> bool:
+    return "gtf" in [suffix[1:].lower() for suffix in path.suffixes]
+
+
+def regions_of(path: str | os.PathLike[str]) -> list[Region]:
+    """Rows of a BED-like file, or the start sites of a GTF, by the name of the file."""
+    return list(read_tss(path) if _is_gtf(Path(path)) else read_regions(path))
+
+
+def _start(region: Region, upstream: int, downstream: int) -> int:
+    """Where the window around the summit, or else the middle, begins; the mirror image on the - strand."""
+    if region.strand == "-":
+        anchor = (region.start + region.end - 1) // 2 if region.summit is None else region.summit
+        return anchor - downstream + 1
+    anchor = (region.start + region.end) // 2 if region.summit is None else region.summit
+    return anchor - upstream
+
+
+# --- what is kept
+
+
+def _sound(
+    sites: list[Site], genome: Genome, length: int, masked: Mapping[str, Intervals], max_n: float, reasons: Counter[str]
+) -> list[Site]:
+    """Sites inside their contig, outside the blacklist, and with few N."""
+    of: dict[str, list[Site]] = defaultdict(list)
+    for site in sites:
+        of[site.chrom].append(site)
+    kept = []
+    for chrom, rows in of.items():
+        rows.sort(key=lambda site: (site.start, site.strand, site.name))
+        starts = np.array([site.start for site in rows], dtype=np.int64)
+        outside = (starts < 0) | (starts + length > genome.contigs[chrom])
+        hit = np.zeros(len(rows), dtype=bool)
+        if chrom in masked:
+            hit = n_overlaps(np.stack([starts, starts + length], axis=1), masked[chrom]) > 0
+        unknown = np.zeros(len(rows), dtype=bool)
+        step = max(1, _READ // length)
+        todo = np.flatnonzero(~outside & ~hit)
+        for i in range(0, len(todo), step):
+            windows = genome.windows(chrom, starts[todo[i : i + step]], length)
+            unknown[todo[i : i + step]] = (windows >= N).sum(axis=1) > max_n * length
+        reasons["outside"] += int(outside.sum())
+        reasons["blacklist"] += int((hit & ~outside).sum())
+        reasons["too_many_n"] += int(unknown.sum())
+        kept += [site for site, bad in zip(rows, outside | hit | unknown, strict=True) if not bad]
+    return kept
+
+
+def _distinct(kept: dict[str, list[Site]], length: int, dropped: dict[str, dict[str, int]]) -> dict[str, list[Site]]:
+    """Sites that no other class claims, and of those of one class that lie on each other the first; counts the others."""
+    starts: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for name, sites in kept.items():
+        for site in sites:  # sorted by start on each contig
+            starts[name, site.chrom].append(site.start)
+    result = {}
+    for name, sites in kept.items():
+        others = [other for other in kept if other != name]
+        clear: list[Site] = []
+        last = ("", 0)
+        n_ambiguous = n_repeated = 0
+        for site in sites:
+            if any(_near(starts.get((other, site.chrom), []), site.start, length // 2) for other in others):
+                n_ambiguous += 1
+            elif last[0] == site.chrom and 2 * (site.start - last[1]) < length:
+                n_repeated += 1
+            else:
+                clear.append(site)
+                last = (site.chrom, site.start)
+        reasons = dropped[name] | {"ambiguous": n_ambiguous, "repeated": n_repeated}
+        dropped[name] = {reason: n for reason, n in reasons.items() if n}
+        result[name] = clear
+    return result
+
+
+def _near(starts: list[int], start: int, most: int) -> bool:
+    """Whether any of the sorted starts is at most `most` bases away."""
+    i = bisect_left(starts, start - most)
+    return i < len(starts) and starts[i] <= start + most
+
+
+# --- bases
+
+
+def codes_of(genome: Genome, sites: Sequence[Site], length: int) -> Codes:
+    """Windows [n, L] of sites, in the direction of their strand."""
+    out = np.empty((len(sites), length), dtype=np.uint8)
+    chroms = np.array([site.chrom for site in sites])
+    starts = np.array([site.start for site in sites], dtype=np.int64)
+    for chrom in dict.fromkeys(chroms.tolist()):
+        rows = np.flatnonzero(chroms == chrom)
+        rows = rows[np.argsort(starts[rows], kind="stable")]
+        out[rows] = genome.windows(chrom, starts[rows], length)
+    turned = np.array([site.strand == "-" for site in sites], dtype=bool)
+    out[turned] = reverse_complement(out[turned])
+    return out

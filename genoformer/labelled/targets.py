@@ -1,0 +1,141 @@
+"""Labels as text -> classes, several classes at once, or values, as arrays to train on."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError
+from genoformer.genome.contigs import listed
+
+TASKS = ("classify", "regress")
+NEGATIVE = "negative"  # the class of background sequences; it comes first, so that of two classes the second is the finding
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What a model is to predict for each of N sequences.
+
+    kind "classes": values int64 [N], the place in `classes`; "multilabel": float32 [N, C], 1 where a class applies;
+    "values": float32 [N, K], one column for each name in `classes`.
+    """
+
+    kind: str
+    values: NDArray[Any]
+    classes: tuple[str, ...]
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers a head gives for a sequence: C classes or K values."""
+        return len(self.classes)
+
+
+def targets_of(
+    labels: Sequence[tuple[str, ...]],
+    task: str,
+    classes: Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] = ("label",),
+    multi_label: bool | None = None,
+) -> Targets:
+    """Targets of the labels that `read_labelled` gives.
+
+    "classify" with one column gives classes, or several at once where any label holds a semicolon ("promoter;enhancer",
+    and ";" is none of them) or multi_label is True. Several columns must hold 0 and 1, and are then the classes. Classes
+    are sorted, numbers by value, text with the numbers in it by value (class2 before class10), `negative` first.
+    "regress" gives values, one per column.
+
+    Parameters: labels, a tuple per sequence; classes, those of the training data, in order (new ones are refused), or
+    None to infer them; columns, the names of the label columns; multi_label, None to look at the labels.
+
+    Raises: ConfigError with the number of the sequence, from 1, for a label that is no number, not finite, or of an
+    unknown class; and if there is one class only.
+
+    >>> targets_of([("b",), ("a",), ("negative",)], "classify").classes
+    ('negative', 'a', 'b')
+    >>> targets_of([("a;b",), ("b",)], "classify").values.tolist()
+    [[1.0, 1.0], [0.0, 1.0]]
+    """
+    if task not in TASKS:
+        raise ConfigError(f"task {task!r} is unknown; known are {', '.join(TASKS)}.")
+    if not labels:
+        raise ConfigError("there are no labels; give at least one sequence with its label.")
+    if any(len(row) != len(columns) for row in labels):
+        raise ConfigError(f"labels do not have one text for each of the columns {listed(columns)}; name all columns.")
+    if task == "regress":
+        _same_columns(classes, columns)
+        return Targets("values", _numbers(labels, columns), tuple(columns))
+    if len(columns) > 1:
+        _same_columns(classes, columns)
+        return Targets("multilabel", _flags(labels, columns), tuple(columns))
+    texts = [row[0] for row in labels]
+    if multi_label is None:
+        multi_label = any(";" in text for text in texts)
+    sets = [_parts(text) for text in texts] if multi_label else [[text] for text in texts]
+    order = tuple(classes) if classes is not None else _classes(sets)
+    place = {name: i for i, name in enumerate(order)}
+    for i, names in enumerate(sets, 1):
+        if new := [name for name in names if name not in place]:
+            raise ConfigError(f"sequence {i}: class {listed(new)} is unknown; known are {', '.join(order)}.")
+    if not multi_label:
+        return Targets("classes", np.array([place[names[0]] for names in sets], dtype=np.int64), order)
+    values = np.zeros((len(sets), len(order)), dtype=np.float32)  # [N, C]
+    for row, names in zip(values, sets, strict=True):
+        row[[place[name] for name in names]] = 1
+    return Targets("multilabel", values, order)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
+def _classes(sets: list[list[str]]) -> tuple[str, ...]:
+    names = {name for names in sets for name in names}
+    if len(names) < 2:
+        raise ConfigError(f"all labels are {listed(names)}: with one class there is nothing to learn; add another class.")
+    try:
+        return tuple(sorted(names, key=lambda name: (float(name), name)))
+    except ValueError:
+        return tuple(sorted(names, key=_natural))
+
+
+def _natural(name: str) -> tuple[bool, list[tuple[int, int, str]], str]:
+    parts = [part for part in re.split(r"(\d+)", name) if part]
+    key = [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    return name.lower() != NEGATIVE, key, name
+
+
+def _same_columns(classes: Sequence[str] | None, columns: Sequence[str]) -> None:
+    if classes is not None and tuple(classes) != tuple(columns):
+        raise ConfigError(f"the label columns are {listed(columns)}, but should be {listed(classes)}, in this order.")
+
+
+def _numbers(labels: Sequence[tuple[str, ...]], columns: Sequence[str]) -> NDArray[np.float32]:
+    values = np.empty((len(labels), len(columns)), dtype=np.float32)  # [N, K]
+    for i, row in enumerate(labels):
+        for j, text in enumerate(row):
+            try:
+                value = float(text)
+            except ValueError:
+                raise ConfigError(f"sequence {i + 1}: {columns[j]} is {text!r}, but should be a number.") from None
+            if not math.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
+                raise ConfigError(f"sequence {i + 1}: {columns[j]} is {text}; leave out sequences without a finite value.")
+            values[i, j] = value
+    return values
+
+
+def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str]) -> NDArray[np.float32]:
+    for i, row in enumerate(labels, 1):
+        for column, text in zip(columns, row, strict=True):
+            if text not in ("0", "1"):
+                raise ConfigError(
+                    f"sequence {i}: {column} is {text!r}, but several label columns must hold 0 and 1 to classify; "
+                    "name the one label column that is meant."
+                )
+    return np.array(labels, dtype=np.float32)

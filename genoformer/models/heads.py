@@ -1,0 +1,188 @@
+"""What is put on an encoder: pooling and a head for classes or values, and low-rank adapters.
+
+In reading order: the configuration, the predictor, what of it is trained, adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genoformer.errors import ConfigError
+from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.layers import Linear, linear
+from genoformer.tokenizers import SPECIAL
+
+Kind = Literal["classes", "multilabel", "values"]
+Pooling = Literal["mean-max", "mean", "max", "cls"]
+Tune = Literal["full", "last", "frozen", "lora"]
+_UNKNOWN = SPECIAL.index("[UNK]")
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """An encoder with a head: what it predicts, and how long sequences are cut."""
+
+    encoder: EncoderConfig
+    kind: Kind
+    classes: tuple[str, ...]  # names of the outputs: classes, labels or values
+    window: int  # bases that the encoder sees at once; longer sequences are cut into windows, whose logits are averaged
+    overlap: int = 0  # bases that neighbouring windows share
+    pooling: Pooling = "mean-max"  # a motif anywhere shows in the maximum, the composition in the mean
+    both_strands: bool = False  # average the logits of both strands; wrong for what has a direction, such as promoters
+    dropout: float = 0.1  # DNABERT
+    centre: tuple[float, ...] = ()  # of each value in the training data; values are predicted in units of `spread` from here
+    spread: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("kind", get_args(Kind)), ("pooling", get_args(Pooling))):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
+        if not self.classes:
+            raise ConfigError("a head without classes predicts nothing; name its outputs.")
+        if not 0 <= self.overlap < self.window:
+            raise ConfigError(f"overlap = {self.overlap}: give 0 up to, not including, the window of {self.window} bases.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PredictorConfig:
+        """The configuration of a mapping, as `dataclasses.asdict` writes it."""
+        lists = {name: tuple(values.get(name, ())) for name in ("classes", "centre", "spread")}
+        return cls(**{**values, **lists, "encoder": EncoderConfig.from_dict(values["encoder"])})
+
+
+class Predictor(nn.Module):
+    """Token ids [B, T] of windows -> logits [B, C] (or values in units of their spread)."""
+
+    config_type = PredictorConfig
+    tied: ClassVar[dict[str, str]] = {f"encoder.{a}": f"encoder.{b}" for a, b in Encoder.tied.items()}
+    tokenizer: Any = None
+    sha256: str = ""
+
+    def __init__(self, config: PredictorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.encoder)
+        width = config.encoder.width
+        n_features = width * (2 if config.pooling == "mean-max" else 1)
+        self.norm = nn.LayerNorm(n_features)
+        self.dropout = nn.Dropout(config.dropout)
+        self.hidden = nn.Linear(n_features, width)
+        self.out = nn.Linear(width, len(config.classes))
+        nn.init.normal_(self.out.weight, std=0.02)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
+        """ids [B, T], keep [B, T] (False = padding) -> logits [B, C]."""
+        x = self.encoder.embed(ids, keep)  # [B, T, D]
+        x = self.norm(pool(x, ids, self.config.pooling))  # [B, D or 2 D]
+        return self.out(self.dropout(F.gelu(self.hidden(self.dropout(x)))))
+
+    def outcome(self, logits: Tensor) -> Tensor:
+        """Logits [..., C] -> probabilities, or values in their own unit."""
+        if self.config.kind == "classes":
+            return logits.softmax(-1)
+        if self.config.kind == "multilabel":
+            return logits.sigmoid()
+        return logits * torch.tensor(self.config.spread) + torch.tensor(self.config.centre)
+
+
+def pool(x: Tensor, ids: Tensor, how: Pooling) -> Tensor:
+    """Hidden states [B, T, D] of tokens ids [B, T] -> [B, D], or [B, 2 D] for mean and maximum side by side.
+
+    Mean and maximum are over the tokens of bases, without [CLS], [SEP] and padding; "cls" is the state of [CLS].
+    """
+    if how == "cls":
+        return x[:, 0]
+    body = ((ids >= len(SPECIAL)) | (ids == _UNKNOWN) | (ids == SPECIAL.index("[MASK]")))[..., None]  # [B, T, 1]
+    mean = (x * body).sum(1) / body.sum(1).clamp(min=1)
+    if how == "mean":
+        return mean
+    largest = x.masked_fill(~body, -torch.inf).amax(1)
+    return largest if how == "max" else torch.cat([mean, largest], dim=-1)
+
+
+# --- what is trained
+
+
+def choose_trained(model: Predictor, tune: Tune, *, last_layers: int = 2, lora_rank: int = 8) -> None:
+    """Set which weights of a predictor are trained: all, those of the last layers, none of the encoder, or adapters.
+
+    The head is always trained, the encoder's own output layer (of its language model) never.
+    """
+    encoder = model.encoder
+    encoder.requires_grad_(tune == "full")
+    if tune == "last":
+        if not 1 <= last_layers <= len(encoder.layers):
+            raise ConfigError(f"last_layers = {last_layers}: the encoder has layers 1 to {len(encoder.layers)}.")
+        for layer in encoder.layers[-last_layers:]:
+            layer.requires_grad_(True)
+        encoder.norm.requires_grad_(encoder.config.norm == "pre")
+    elif tune == "lora":
+        add_adapters(encoder, lora_rank)
+    elif tune not in get_args(Tune):
+        raise ConfigError(f"tune = {tune!r}: allowed are {', '.join(get_args(Tune))}.")
+    for part in (encoder.transform, encoder.norm_transform):
+        part.requires_grad_(False)
+    encoder.decoder.bias.requires_grad_(False)
+    if encoder.pooler is not None:
+        encoder.pooler.requires_grad_(False)
+
+
+# --- low-rank adapters
+
+
+class LowRank(nn.Module):
+    """A linear layer whose weight is W + (alpha / r) B A with only A and B trained (LoRA, Hu et al. 2021); B starts at 0."""
+
+    def __init__(self, base: Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        if not 1 <= rank <= min(base.weight.shape):
+            raise ConfigError(f"lora_rank = {rank}: give 1 to {min(base.weight.shape)}, the narrowest side of the weights.")
+        self.base, self.scale = base, alpha / rank
+        self.a = nn.Parameter(torch.empty(rank, base.in_features))
+        self.b = nn.Parameter(torch.zeros(base.out_features, rank))
+        nn.init.normal_(self.a, std=base.in_features**-0.5)
+
+    @property
+    def weight(self) -> Tensor:
+        return self.base.weight + self.scale * (self.b @ self.a)
+
+    @property
+    def bias(self) -> Tensor:
+        return self.base.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.base.weight, self.base.bias) + self.scale * ((x @ self.a.T) @ self.b.T)
+
+
+_ADAPTED = ("attention.qkv", "attention.out", "up", "down")
+
+
+def add_adapters(encoder: Encoder, rank: int, alpha: float = 16.0) -> None:
+    """Put a low-rank adapter on every linear layer of attention and feed-forward; the rest of the encoder is fixed."""
+    for layer in encoder.layers:
+        for name in _ADAPTED:
+            base = layer.get_submodule(name)
+            assert isinstance(base, Linear)
+            _replace(layer, name, LowRank(base, rank, alpha))
+
+
+def merge_adapters(encoder: Encoder) -> None:
+    """Add the adapters into the weights they adapt, and take them away: the same function in the plain shape."""
+    for layer in encoder.layers:
+        for name in _ADAPTED:
+            adapter = layer.get_submodule(name)
+            if isinstance(adapter, LowRank):
+                with torch.no_grad():
+                    adapter.base.weight.copy_(adapter.weight)
+                _replace(layer, name, adapter.base)
+
+
+def _replace(layer: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    setattr(layer.get_submodule(parent), last, module)

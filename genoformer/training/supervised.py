@@ -1,0 +1,113 @@
+"""Labelled sequences -> batches of windows of tokens with targets, and the loss of a predictor on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genoformer.genome.codes import Codes, reverse_complement
+from genoformer.models.heads import Predictor
+from genoformer.tokenizers import SPECIAL
+from genoformer.training.draws import Draws
+from genoformer.training.loop import Loss
+from genoformer.windowing import tokens_of, windows_of
+
+_SORTED = 32  # batches whose sequences are sorted by length together, so that little is padded
+
+
+class Batch(NamedTuple):
+    """Windows ids [W, T], keep [W, T] or None, the sequence each is of [W], and of each sequence target and weight [B]."""
+
+    ids: Tensor
+    keep: Tensor | None
+    owner: Tensor
+    targets: Tensor
+    weights: Tensor
+
+
+class LabelledBatches:
+    """Batch number i: every sequence once an epoch, in an order that depends on (seed, epoch) alone."""
+
+    def __init__(
+        self,
+        sequences: Sequence[Codes],
+        targets: NDArray[Any],
+        weights: NDArray[np.float32],
+        model: Predictor,
+        *,
+        batch_size: int,
+        seed: int,
+        mask_rate: float,
+    ) -> None:
+        self.sequences, self.targets, self.weights = sequences, targets, weights
+        self.config, self.tokenizer = model.config, model.tokenizer
+        self.batch_size, self.seed, self.mask_rate = batch_size, seed, mask_rate
+        self.lengths = np.array([len(sequence) for sequence in sequences])
+        self.n_batches = math.ceil(len(sequences) / batch_size)
+        self.epoch, self.order = -1, np.empty(0, dtype=np.int64)
+
+    def __call__(self, i: int) -> Batch:
+        epoch, within = divmod(i, self.n_batches)
+        if epoch != self.epoch:
+            self.epoch, self.order = epoch, self._order(epoch)
+        rows = self.order[within * self.batch_size : (within + 1) * self.batch_size]
+        sequences = [self.sequences[row] for row in rows]
+        if self.config.both_strands:
+            flips = Draws(self.seed, rows + epoch * len(self.sequences))(1)[:, 0] < 0.5
+            sequences = [reverse_complement(s) if flip else s for s, flip in zip(sequences, flips, strict=True)]
+        windows = windows_of(sequences, self.config.window, self.config.overlap, getattr(self.tokenizer, "k", 1))
+        ids, keep = tokens_of(self.tokenizer, windows.codes)
+        if self.mask_rate:
+            hidden = Draws(self.seed, np.arange(len(ids)) + i * 2**20, stream=1)(ids.shape[1]) < self.mask_rate
+            ids = np.where(hidden & (ids >= len(SPECIAL)), self.tokenizer.mask_id, ids)
+        return Batch(
+            torch.from_numpy(ids), None if keep is None else torch.from_numpy(keep), torch.from_numpy(windows.owner),
+            torch.from_numpy(self.targets[rows]), torch.from_numpy(self.weights[rows]),
+        )  # fmt: skip
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        random = np.random.default_rng([self.seed, epoch])
+        order = random.permutation(len(self.sequences))
+        if self.lengths.min() == self.lengths.max():
+            return order
+        size = self.batch_size * _SORTED
+        groups = [order[i : i + size] for i in range(0, len(order), size)]
+        alike = np.concatenate([group[np.argsort(self.lengths[group], kind="stable")] for group in groups])
+        batches = [alike[i : i + self.batch_size] for i in range(0, len(alike), self.batch_size)]
+        last = batches.pop() if len(batches[-1]) < self.batch_size else None  # a short batch stays at the end
+        shuffled = [batches[i] for i in random.permutation(len(batches))]
+        return np.concatenate([*shuffled, *([last] if last is not None else [])])
+
+
+def predictor_loss(model: Predictor, batch: Batch, batch_size: int) -> Loss:
+    """Cross-entropy (one class), binary cross-entropy (several at once) or squared error (values in units of spread)."""
+    logits = sequence_logits(model, batch)
+    losses = elementwise(model, logits, batch.targets)
+    return Loss((losses * batch.weights).sum(), batch.weights.sum(), float(batch_size))
+
+
+def sequence_logits(model: Predictor, batch: Batch) -> Tensor:
+    """Logits [B, C] of sequences: the mean over the windows of each."""
+    logits = model(batch.ids, batch.keep).float()  # [W, C]
+    n_sequences = len(batch.targets)
+    if len(logits) == n_sequences:
+        return logits
+    total = logits.new_zeros(n_sequences, logits.shape[1]).index_add(0, batch.owner, logits)
+    return total / torch.bincount(batch.owner, minlength=n_sequences)[:, None]
+
+
+def elementwise(model: Predictor, logits: Tensor, targets: Tensor) -> Tensor:
+    """Loss of each sequence, [B]; targets are standardised here where they are values."""
+    if model.config.kind == "classes":
+        return F.cross_entropy(logits, targets, reduction="none")
+    if model.config.kind == "multilabel":
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
+    centre, spread = (torch.tensor(x, device=logits.device) for x in (model.config.centre, model.config.spread))
+    return F.mse_loss(logits, (targets - centre) / spread, reduction="none").mean(1)

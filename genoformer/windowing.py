@@ -1,0 +1,67 @@
+"""Sequences of any length -> windows of at most so many bases -> padded batches of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, N
+
+
+class Windows(NamedTuple):
+    """Pieces of sequences: codes of each (not longer than the window), and the number of the sequence it is of, [W]."""
+
+    codes: list[Codes]
+    owner: NDArray[np.int64]
+
+
+class Tokens(NamedTuple):
+    """A padded batch: ids [B, T], and keep [B, T], False at padding, or None where there is none."""
+
+    ids: NDArray[np.int64]
+    keep: NDArray[np.bool_] | None
+
+
+def window_starts(length: int, window: int, overlap: int) -> list[int]:
+    """Where the windows of a sequence begin: every window - overlap bases, the last flush with the end.
+
+    >>> window_starts(10, 6, 2), window_starts(5, 6, 2)
+    ([0, 4], [0])
+    """
+    if not 0 <= overlap < window:
+        raise ConfigError(f"overlap = {overlap}: give 0 up to, not including, the window of {window} bases.")
+    if length <= window:
+        return [0]
+    starts = list(range(0, length - window, window - overlap))
+    return [*starts, length - window]
+
+
+def windows_of(sequences: Sequence[Codes], window: int, overlap: int, shortest: int = 1) -> Windows:
+    """Windows that cover every base of every sequence; a sequence below `shortest` bases gets N at its end."""
+    codes: list[Codes] = []
+    owner: list[int] = []
+    for i, sequence in enumerate(sequences):
+        if len(sequence) < shortest:
+            sequence = np.append(sequence, np.full(shortest - len(sequence), N, dtype=np.uint8))
+        for start in window_starts(len(sequence), window, overlap):
+            codes.append(sequence[start : start + window])
+            owner.append(i)
+    return Windows(codes, np.array(owner, dtype=np.int64))
+
+
+def tokens_of(tokenizer: Any, codes: Sequence[Codes]) -> Tokens:
+    """Tokens of windows of any lengths, padded to the longest."""
+    lengths = np.array([len(c) for c in codes])
+    encoded = {n: tokenizer.encode(np.stack([c for c in codes if len(c) == n])).ids for n in np.unique(lengths).tolist()}
+    if len(encoded) == 1:
+        (ids,) = encoded.values()
+    else:
+        ids = np.full((len(codes), max(part.shape[1] for part in encoded.values())), tokenizer.pad_id, dtype=np.int64)
+        for n, part in encoded.items():
+            ids[np.flatnonzero(lengths == n), : part.shape[1]] = part
+    keep = ids != tokenizer.pad_id
+    return Tokens(ids, None if keep.all() else keep)

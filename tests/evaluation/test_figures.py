@@ -1,0 +1,75 @@
+"""Figures of an evaluation: what is drawn is what was given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from genoformer import plots
+
+
+@pytest.fixture
+def ax() -> Axes:
+    return Figure().add_subplot()
+
+
+def legend(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_confusion_writes_the_number_and_its_share_of_the_row(ax) -> None:
+    plots.confusion(ax, [[3, 1], [0, 1200]], ["no", "yes"])
+    assert [text.get_text() for text in ax.texts] == ["3\n75%", "1\n25%", "0\n0%", "1,200\n100%"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["no", "yes"]
+
+
+def test_confusion_of_many_classes_has_a_scale_in_place_of_numbers(ax) -> None:
+    plots.confusion(ax, np.eye(60, dtype=int), range(60))
+    assert not ax.texts
+    assert len(ax.get_xticks()) == 20
+    assert len(ax.figure.axes) == 2
+
+
+@pytest.mark.parametrize("draw", [plots.roc_curves, plots.precision_recall])
+def test_curves_are_named_in_the_order_given_with_chance_last(ax, draw) -> None:
+    truth = np.array([0, 1, 0, 1])
+    draw(ax, {"model": (truth, [0.1, 0.9, 0.2, 0.8]), "baseline": (truth, [0.1, 0.2, 0.3, 0.4])})
+    assert legend(ax) == ["model", "baseline", "chance"]
+    colours = {line.get_label(): line.get_color() for line in ax.lines}
+    assert colours["model"] == plots.MANY[0]
+    assert colours["baseline"] == plots.MANY[1]
+
+
+def test_roc_by_hand(ax) -> None:
+    """From the top: true, false, true, false."""
+    plots.roc_curves(ax, {"model": ([0, 1, 0, 1], [1.0, 2.0, 3.0, 4.0])})
+    line = next(line for line in ax.lines if line.get_label() == "model")
+    assert line.get_xydata().tolist() == [[0, 0], [0, 0.5], [0.5, 0.5], [0.5, 1], [1, 1]]
+
+
+def test_chance_of_precision_is_the_share_of_true_cases(ax) -> None:
+    plots.precision_recall(ax, {"model": ([0, 1, 0, 0], [1.0, 2.0, 3.0, 4.0])})
+    chance = next(line for line in ax.lines if line.get_label() == "chance")
+    assert set(chance.get_ydata()) == {0.25}
+
+
+def test_calibration_by_hand(ax) -> None:
+    """Ten cases of confidence 0.61, six right; two of 0.99, both right: two points on or near the diagonal."""
+    plots.calibration(ax, [0.61] * 10 + [0.99] * 2, [1] * 6 + [0] * 4 + [1, 1])
+    assert ax.lines[-1].get_xydata() == pytest.approx(np.array([[0.61, 0.6], [0.99, 1.0]]))
+    below = ax.child_axes[0]
+    assert [patch.get_height() for patch in below.patches] == [10, 2]
+
+
+def test_comparison_stands_in_order_and_says_what_is_not_defined(ax) -> None:
+    plots.comparison(ax, {"model": (0.6, 0.5, 0.7), "failed": (np.nan, np.nan, np.nan)}, xlabel="MCC", chance=0.0)
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["failed", "model"]  # from below
+    assert [text.get_text() for text in ax.texts] == ["0.600", "not defined", "chance"]
+    assert ax.lines[0].get_xydata().tolist() == [[0.6, 1]]
+
+
+def test_agreement_says_how_many(ax) -> None:
+    plots.agreement(ax, np.arange(1500), np.arange(1500), label="CAGE")
+    assert ax.get_title(loc="left") == "CAGE · n = 1,500"

@@ -1,0 +1,163 @@
+"""Labelled sequences from CSV, TSV, k-mers, FASTA and BED; what is not sound is refused with its line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
+from genoformer.genome.codes import decode
+from genoformer.labelled.read import LabelledSequences, read_labelled
+from genoformer.labelled.targets import targets_of
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def seen(found: LabelledSequences) -> list[tuple[str, str, tuple[str, ...]]]:
+    return list(zip(found.names, map(decode, found.sequences), found.labels, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.csv", "sequence,label\nACGT,1\nGGN,0\n", [("1", "ACGT", ("1",)), ("2", "GGN", ("0",))]),
+        ("a.csv.gz", "sequence,label\r\nACGT,1\r\n\r\n", [("1", "ACGT", ("1",))]),
+        ("a.tsv", "Label\tother\tSEQ\tID\nx y\t,\tacgu\tfirst\n", [("first", "ACGT", ("x y",))]),
+        ("a.txt", 'name,sequence,label\n"a, b",ACGT,"1"\n', [("a, b", "ACGT", ("1",))]),
+        ("a.csv", "\ufeffsequence,label_b,label_a\nACGT,1,0\n", [("1", "ACGT", ("1", "0"))]),
+        ("a.tsv", "sequence\tlabel\nACG CGT GTA\t1\nACG\t0\n", [("1", "ACGTA", ("1",)), ("2", "ACG", ("0",))]),
+        ("a.tsv", "sequence\tlabel\nACG\t0\nACG CGT\t1\n", [("1", "ACG", ("0",)), ("2", "ACGT", ("1",))]),
+        ("a.fa", ">a label=x\nACG\nT\n\n>b label=y other=3\nGG\n", [("a", "ACGT", ("x",)), ("b", "GG", ("y",))]),
+        ("a.fa.gz", ">a|x\nACGT\n>b|c|y extra words\nGG\n", [("a", "ACGT", ("x",)), ("b|c", "GG", ("y",))]),
+        ("a.fa", ">a|z label1=x label2=y\nACGT\n", [("a|z", "ACGT", ("x", "y"))]),
+    ],
+)
+def test_what_is_read(tmp_path: Path, name: str, text: str, expected: list[tuple[str, str, tuple[str, ...]]]) -> None:
+    assert seen(read_labelled(write(tmp_path / name, text))) == expected
+
+
+def test_label_columns_can_be_named(tmp_path: Path) -> None:
+    table = write(tmp_path / "a.csv", "sequence,label,Score,kind\nACGT,1,2.5,x\n")
+    assert read_labelled(table, label="score").labels == (("2.5",),)
+    found = read_labelled(table, label=["kind", "label"])
+    assert (found.columns, found.labels) == (("kind", "label"), (("x", "1"),))
+    fasta = write(tmp_path / "a.fa", ">a kind=x label=y\nACGT\n")
+    assert read_labelled(fasta, label="kind").labels == (("x",),)
+
+
+def test_iupac_letters_are_n_and_counted(tmp_path: Path) -> None:
+    found = read_labelled(write(tmp_path / "a.csv", "sequence,label\nACRYN,1\nkAC,0\n"))
+    assert [decode(codes) for codes in found.sequences] == ["ACNNN", "NAC"]
+    assert found.n_iupac == 3
+    assert found.notes == ("3 IUPAC letters other than A, C, G, T and N were read as N.",)
+
+
+@given(
+    st.lists(st.tuples(st.text("ACGTN", min_size=6, max_size=30), st.sampled_from("01")), min_size=1, max_size=5),
+    st.integers(2, 6),
+)
+@settings(max_examples=30)
+def test_kmers_are_put_together_again(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], k: int) -> None:
+    path = tmp_path_factory.mktemp("kmers") / "a.tsv"
+    with path.open("w") as file:
+        table = csv.writer(file, delimiter="\t")
+        table.writerow(["sequence", "label"])
+        table.writerows([" ".join(text[i : i + k] for i in range(len(text) - k + 1)), label] for text, label in rows)
+    found = read_labelled(path)
+    assert [decode(codes) for codes in found.sequences] == [text for text, _ in rows]
+
+
+HEAD = "sequence,label\nACGT,1\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "", "is empty"),
+        ("a.csv", "sequence,label\n", "holds no sequence"),
+        ("a.csv", "ACGT,1\nGGTA,0\n", "line 1: the header names ACGT, 1, but one column must be `sequence`"),
+        ("a.csv", "sequence,seq,label\n", "both sequence and seq"),
+        ("a.csv", "sequence,class\nACGT,1\n", "line 1: .* no column that begins with `label`"),
+        ("a.csv", "sequence\nACGT\n", "no column that begins with `label`"),
+        ("a.csv", "sequence,label,Label\n", "line 1: the header names label more than once"),
+        ("a.csv", HEAD + "ACGT\n", "line 3: 1 fields, but the header has 2"),
+        ("a.csv", HEAD + "ACGT,1,\n", "line 3: 3 fields"),
+        ("a.csv", HEAD + ",1\n", "line 3: the sequence is empty"),
+        ("a.csv", HEAD + "ACGT, \n", "line 3: label is empty"),
+        ("a.csv", HEAD + "sequence,label\n", "line 3: the sequence holds 'e', which is no nucleotide code"),
+        ("a.csv", HEAD + "ACG-T,1\n", "line 3: the sequence holds '-'"),
+        ("a.csv", HEAD + "ACGÄ,1\n", "line 3: the sequence holds"),
+        ("a.csv", HEAD + 'ACGT,"1\n', "line 3: .*mend the quotes"),
+        ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACG TTT\t1\n", "line 3: 'TTT' does not go on from 'ACG'"),
+        ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACGT CGTA\t1\n", "line 3: 'ACGT' is no 3-mer"),
+        ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACGTT\t1\n", "line 3: the sequence is plain"),
+        ("a.tsv", "sequence\tlabel\nACGTT\t1\nACG CGT\t1\n", "line 2: the sequence is plain"),
+        ("a.fa", ">a label=x\nACGT\n>b\nACGT\n", "line 3, record b has no label"),
+        ("a.fa", ">a|\nACGT\n", "record a: label is empty"),
+        ("a.fa", ">a label=\nACGT\n", "record a: label is empty"),
+        ("a.fa", ">a label=x\n>b label=x\nACGT\n", "line 1, record a: the sequence is empty"),
+        ("a.fa", ">a label1=x label2=x\nAC\n>b label1=x\nAC\n", "record b has no label2="),
+        ("a.fa", ">a label=x\nAC\n>b label=x label2=y\nAC\n", "record b has label, label2, but others only label"),
+        ("a.fa", ">a label=x\nAC GT\n", "the sequence holds ' '"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(FileFormatError, match=message):
+        read_labelled(write(tmp_path / name, text))
+
+
+def test_files_and_options_that_do_not_go_together(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="does not exist"):
+        read_labelled(tmp_path / "nothing.csv")
+    table = write(tmp_path / "a.csv", HEAD)
+    with pytest.raises(ConfigError, match="there is no column kind; the header names sequence, label"):
+        read_labelled(table, label="kind")
+    with pytest.raises(ConfigError, match="is not needed; leave it out"):
+        read_labelled(table, fasta="genome.fa")
+    with pytest.raises(ConfigError, match="give the FASTA of its genome"):
+        read_labelled(write(tmp_path / "a.bed", "chr1\t0\t1\tx\n"))
+
+
+def test_a_bed_with_its_genome(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
+    fasta = make_fasta(chr1="AACCGGTTAC")
+    bed = write(tmp_path / "a.bed", "#x\n1\t0\t4\tp\t2.5\t+\n1\t1\t4\tq\t1\t-\n1\t8\t12\tp\t0\t.\n")
+    found = read_labelled(bed, fasta=fasta)
+    assert seen(found) == [("1:0-4(+)", "AACC", ("p",)), ("1:1-4(-)", "GGT", ("q",)), ("1:8-12(.)", "ACNN", ("p",))]
+    assert "1 rows reach beyond the end" in " ".join(found.notes)
+    assert "contig 1 is chr1" in found.notes[0]
+    assert read_labelled(bed, fasta=fasta, label="score").labels == (("2.5",), ("1",), ("0",))
+    with pytest.raises(ConfigError, match="label strand is no column of BED"):
+        read_labelled(bed, fasta=fasta, label="strand")
+    with pytest.raises(FileFormatError, match="line 1: name is empty"):
+        read_labelled(write(tmp_path / "b.bed", "chr1\t0\t4\n"), fasta=fasta)
+    with pytest.raises(FileFormatError, match=r"line 1: chr1:10-12 lies outside, chr1 of genome\.fa has 10 bases"):
+        read_labelled(write(tmp_path / "b.bed", "chr1\t10\t12\tx\n"), fasta=fasta)
+    with pytest.raises(ContigError, match=r"line 2: genome\.fa has no contig chr2"):
+        read_labelled(write(tmp_path / "b.bed", "chr1\t0\t2\tx\nchr2\t0\t2\tx\n"), fasta=fasta)
+
+
+def test_real_sets(real_data: Path) -> None:
+    folder = real_data / "classification"
+    found = read_labelled(folder / "GUE" / "prom_core_all" / "dev.csv.gz")
+    with gzip.open(folder / "GUE" / "prom_core_all" / "dev.csv.gz", "rt") as file:
+        rows = list(csv.DictReader(file))
+    assert len(found) == len(rows)
+    assert [decode(codes) for codes in found.sequences] == [row["sequence"].upper() for row in rows]
+    assert targets_of(found.labels, "classify").values.tolist() == [int(row["label"]) for row in rows]
+    kmers = read_labelled(folder / "dnabert" / "prom-core_6mer_dev.tsv.gz")
+    text = gzip.decompress((folder / "dnabert" / "prom-core_6mer_dev.tsv.gz").read_bytes()).decode()
+    rows = list(csv.DictReader(io.StringIO(text), delimiter="\t"))
+    assert [decode(codes) for codes in kmers.sequences] == [
+        (words := row["sequence"].split())[0] + "".join(word[-1] for word in words[1:]) for row in rows
+    ]
+    assert kmers.notes == ("sequences of 6-mers were put together again.",)
