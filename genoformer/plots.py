@@ -204,6 +204,59 @@ def scatter(ax: Axes, x: ArrayLike, y: ArrayLike, *, xlabel: str, ylabel: str) -
     return plain(ax)
 
 
+def principal_components(
+    ax: Axes, embeddings: ArrayLike, labels: Sequence[str] | None = None, *, name: str = "label", legend: bool = True
+) -> Axes:
+    """Embeddings [N, D] along the two directions in which they vary most; the axes say what share of the variance they hold.
+
+    labels: a text for each point, shown as colours. The 7 most frequent have one each, the rest are "other"; more than 7
+    different numbers are a scale; labels of which most are different from all others are not shown. name: what they are.
+    """
+    from sklearn.decomposition import PCA
+
+    x = np.asarray(embeddings, dtype=np.float64)
+    fitted = PCA(2, random_state=0).fit(x)
+    points, share = fitted.transform(x), fitted.explained_variance_ratio_
+    order = np.random.default_rng(0).permutation(len(x))  # so that no class lies on top of the others
+    look: dict[str, Any] = {"s": float(np.clip(9_000 / len(x), 3, 28)), "linewidths": 0}
+    look["alpha"] = float(np.clip(1_500 / len(x), 0.15, 0.8))
+    names, of, n = np.unique([] if labels is None else labels, return_inverse=True, return_counts=True)
+    values = _as_numbers(names) if len(names) > len(MANY) else None
+    if values is not None:
+        shades = ax.scatter(points[order, 0], points[order, 1], c=values[of][order], cmap="viridis", **look)
+        bar = ax.figure.colorbar(shades, ax=ax, label=name, pad=0.02)
+        if bar.solids is not None:
+            bar.solids.set_alpha(1)
+    elif len(names) < 2 or len(names) > len(x) / 2 + 1:
+        ax.scatter(points[order, 0], points[order, 1], color=BLUE, **look)
+    else:
+        place = _as_numbers(names)
+        rank = np.argsort(-n, kind="stable")[: len(MANY)]
+        shown = sorted(rank.tolist(), key=lambda i: i if place is None else place[i])
+        colours = {names[i]: MANY[j] for j, i in enumerate(shown)}
+        each = [colours.get(names[i], GREY) for i in of[order]]
+        ax.scatter(points[order, 0], points[order, 1], color=each, **look)
+        n_other = int(n.sum() - n[shown].sum())
+        entries = {f"{names[i]} (n = {n[i]:,})": colours[names[i]] for i in shown}
+        entries |= {f"other (n = {n_other:,}, {len(names) - len(shown)} classes)": GREY} if n_other else {}
+        for text, colour in entries.items() if legend else ():
+            ax.scatter([], [], s=28, color=colour, linewidths=0, label=text)
+        if legend:
+            ax.legend(title=name, frameon=False, fontsize="small", title_fontsize="small", alignment="left",
+                      loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0)  # fmt: skip
+    ax.set(xlabel=f"PC 1 ({share[0]:.0%} of the variance)", ylabel=f"PC 2 ({share[1]:.0%})")
+    ax.locator_params(nbins=6)
+    return plain(ax)
+
+
+def _as_numbers(texts: NDArray[Any]) -> NDArray[np.float64] | None:
+    try:
+        values = texts.astype(np.float64)
+    except ValueError:
+        return None
+    return values if np.isfinite(values).all() else None
+
+
 def context_curve(
     ax: Axes, one_sided: Mapping[int, float], two_sided: Mapping[int, float], trained: Mapping[str, tuple[float, float]]
 ) -> Axes:

@@ -72,21 +72,22 @@ def examples(sequences: Sequence[Codes], targets: ArrayLike, *, kind: Kind, n_ou
 
 
 def split(
-    train: Examples, valid: tuple[Sequence[Codes], ArrayLike] | None, *, kind: Kind, n_outputs: int, seed: int
-) -> tuple[Examples, Examples]:
-    """Training and validation examples: as given, or a random tenth of the training set where none are.
+    train: Examples, valid: tuple[Sequence[Codes], ArrayLike] | None, *, kind: Kind, n_outputs: int, seed: int,
+    one_in: int = _HELD_OUT,
+) -> tuple[Examples, Examples]:  # fmt: skip
+    """Training and validation examples: as given, or one in ten (`one_in`) of the training set at random where none are.
 
     Of classes a tenth of each, so that the held-out tenth looks like the rest.
     """
     if valid is not None:
         return train, examples(*valid, kind=kind, n_outputs=n_outputs)
     n = len(train.targets)
-    if n < 2 * _HELD_OUT:
-        raise ConfigError(f"{n} sequences are too few to hold some out; give at least {2 * _HELD_OUT}, or a validation set.")
+    if n < 2 * one_in:
+        raise ConfigError(f"{n} sequences are too few to hold some out; give at least {2 * one_in}, or a validation set.")
     order = np.random.default_rng(seed).permutation(n)
     if kind == "classes":
         order = order[np.argsort(train.targets[order], kind="stable")]
-    held_out = np.arange(n) % _HELD_OUT == 0
+    held_out = np.arange(n) % one_in == 0
     return train.take(np.sort(order[~held_out])), train.take(np.sort(order[held_out]))
 
 

@@ -27,6 +27,7 @@ _BATCH = 16_384  # records
 _WIDTH = 79  # columns of the table
 _LABEL = 20
 _N_NAMES = 5  # of contigs shown
+_PLACES_PER_BATCH, _MOST_PLACES = 512, 8_192  # of the sample of where the records are
 
 # What people write into ##reference, ##assembly and ##contig lines.
 _BUILD_NAMES = {
@@ -74,6 +75,7 @@ class Preflight:
     reference_contigs: tuple[str, ...]  # the first few
     sha256: str  # of the decompressed text of the whole VCF
     notes: tuple[str, ...] = ()
+    places: tuple[tuple[str, int], ...] = ()  # contig of the FASTA and 0-based start of some records, evenly spread
 
     @property
     def n_scorable(self) -> int:
@@ -124,7 +126,8 @@ class Preflight:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return dataclasses.asdict(self) | {
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if name != "places"}
+        return fields | {
             "statuses": {status.name: n for status, n in self.statuses.items() if n},
             "contigs": [use._asdict() for use in self.contigs],
             "length_differences": [difference._asdict() for difference in self.length_differences],
@@ -185,6 +188,7 @@ def preflight(
     n_statuses: Counter[tuple[Status, ...]] = Counter()
     n_states = [0] * len(RefState)
     n_records = n_alts = n_swapped = 0
+    places: list[tuple[str, int]] = []
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name
@@ -197,6 +201,11 @@ def preflight(
             for state in RefState:
                 n_states[state] += int((states == state).sum())
             n_swapped += _n_alt_agrees([batch[i] for i in (states == RefState.DIFFERS).nonzero()[0]], genome, found)
+            for record in batch[:: max(1, len(batch) // _PLACES_PER_BATCH)]:
+                if (contig := found[record.chrom]) is not None:
+                    places.append((contig, record.pos - 1))
+            if len(places) > _MOST_PLACES:
+                places = places[::2]
             n_records += len(batch)
             n_alts += sum(len(record.alts) for record in batch)
             if progress:
@@ -224,6 +233,7 @@ def preflight(
         reference_contigs=tuple(islice(genome.contigs, _N_NAMES + 1)),
         sha256=sha256,
         notes=tuple(notes),
+        places=tuple(places),
     )
 
 

@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -25,6 +25,10 @@ _NAME = ("name", "id")
 _BASES = b"ACGTUacgtu"
 _UNKNOWN = b"NRYSWKMBDHVnryswkmbdhv"  # IUPAC: N, and the codes that become N
 _FIELD = re.compile(r"([^\s=]+)=(\S*)")
+
+
+class MissingLabelError(FileFormatError):
+    """A file does not have a label for each of its sequences."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +70,9 @@ def read_labelled(
       bases of a row on the - strand are reverse-complemented. Bases beyond the contig's end are N and noted; a row that
       lies outside as a whole, or on an unknown contig, is refused.
 
-    Raises: FileFormatError with the line number for what is empty, missing, not a nucleotide code, or inconsistent;
-    ConfigError if `fasta` or `label` does not go with the file.
+    With label=() no labels are read. Raises: FileFormatError with the line number for what is empty, missing, not a
+    nucleotide code, or inconsistent (MissingLabelError for labels); ConfigError if `fasta` or `label` does not go with the
+    file.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -93,6 +98,33 @@ def read_labelled(
     return read(path, chain([head], lines), wanted)
 
 
+def read_sequences(
+    path: str | os.PathLike[str],
+    *,
+    fasta: str | os.PathLike[str] | None = None,
+    label: str | Sequence[str] | None = None,
+) -> LabelledSequences:
+    """As `read_labelled`, but labels are not needed: where a sequence lacks one, none is read, and a note says so.
+
+    Labels that are named by `label` are needed all the same.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plain = pathlib.Path(folder, "a.fa")
+    ...     _ = plain.write_text(">a|x\\nACGT\\n>b\\nGG\\n")
+    ...     data = read_sequences(plain)
+    >>> data.names, data.columns, data.labels
+    (('a|x', 'b'), (), ((), ()))
+    """
+    try:
+        return read_labelled(path, fasta=fasta, label=label)
+    except MissingLabelError as error:
+        if label is not None:
+            raise
+        found = read_labelled(path, fasta=fasta, label=())
+        return replace(found, notes=(*found.notes, f"no labels are read: {str(error).partition(';')[0]}."))
+
+
 class _Rows:
     """What has been read so far; a row that is not sound is refused."""
 
@@ -115,7 +147,7 @@ class _Rows:
             )
         for column, value in zip(columns, labels, strict=True):
             if not value:
-                raise FileFormatError(f"{where}: {column} is empty; every sequence needs its label.")
+                raise MissingLabelError(f"{where}: {column} is empty; every sequence needs its label.")
         self.n_iupac += len(unknown.translate(None, b"Nn"))
         self.names.append(name or str(len(self.names) + 1))
         self.sequences.append(encode(raw))
@@ -179,7 +211,7 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
     if wanted is None:
         labels = [i for i, key in enumerate(keys) if key.startswith("label")]
         if not labels:
-            raise FileFormatError(
+            raise MissingLabelError(
                 f"{where}: the header names {listed(header)}, but no column that begins with `label`; name the label column."
             )
     else:
@@ -237,11 +269,11 @@ def _from_fasta(path: Path, lines: Iterable[tuple[int, str]], wanted: tuple[str,
         columns = columns or tuple(found)
         where += f", record {name}" if name else ""
         if not found and wanted is None:
-            raise FileFormatError(f"{where} has no label; write `>{name} label=promoter` or `>{name}|promoter`.")
+            raise MissingLabelError(f"{where} has no label; write `>{name} label=promoter` or `>{name}|promoter`.")
         if absent := [column for column in columns if column not in found]:
-            raise FileFormatError(f"{where} has no {listed(absent)}=; every record must have the same labels.")
+            raise MissingLabelError(f"{where} has no {listed(absent)}=; every record must have the same labels.")
         if len(found) != len(columns):
-            raise FileFormatError(f"{where} has {listed(found)}, but others only {listed(columns)}; make them alike.")
+            raise MissingLabelError(f"{where} has {listed(found)}, but others only {listed(columns)}; make them alike.")
         labels = tuple(found[column] for column in columns)
     return rows.done(columns)
 
@@ -262,7 +294,7 @@ def _header(text: str, wanted: tuple[str, ...] | None) -> tuple[str, dict[str, s
 
 
 def _from_bed(path: Path, fasta: Path, wanted: tuple[str, ...] | None) -> LabelledSequences:
-    columns = wanted or ("name",)
+    columns = ("name",) if wanted is None else wanted
     if bad := [column for column in columns if column not in ("name", "score")]:
         raise ConfigError(f"label {listed(bad)} is no column of BED; it can be name or score.")
     regions = list(read_regions(path))

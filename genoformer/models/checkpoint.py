@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from importlib.resources import files
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.codes import Codes
 from genoformer.genome.sketch import Sketch
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import Predictor
@@ -31,6 +32,7 @@ from genoformer.whole import whole_file
 WEIGHTS = "model.safetensors"
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
 ENSEMBLE = "ensemble.json"  # names the members of a run of several models
+_ENOUGH, _MUCH = 20, 0.1  # sampled k-mers, and the share of them, from which an overlap is worth a word
 _HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
 
 M = TypeVar("M", bound=Encoder | Predictor)
@@ -94,7 +96,9 @@ def load_any(name: str | Path) -> Encoder | Predictor:
         raise CheckpointError(
             f"{folder / 'config.json'} is neither genoformer's nor BERT's; convert the model, or name another folder."
         )
-    return model.eval()
+    model.seen = read_sketch(folder)
+    model.eval()
+    return model
 
 
 def save(
@@ -142,6 +146,22 @@ def read_sketch(name: str | Path) -> Sketch | None:
     """A sample of the k-mers that a model has seen in training, or None where its folder does not say."""
     path = find(name) / SKETCH
     return Sketch.load(path) if path.is_file() else None
+
+
+def overlap_note(model: Encoder | Predictor, name: str, sequences: Iterable[Codes], what: str) -> str | None:
+    """A sentence where much of some sequences was in the model's training data; None where little was, or nothing is known.
+
+    Repeats share k-mers with all of a genome, so that a few percent mean nothing.
+    """
+    if model.seen is None:
+        return None
+    found = model.seen.containment(sequences)
+    if found.n_sampled < _ENOUGH or found.share < _MUCH:
+        return None
+    return (
+        f"{found.share:.0%} of the {model.seen.k}-mers of {what} were in the training data of {name} (of {found.n_sampled:,} "
+        "that were looked at): what it says of them is not what it would say of sequence that it never saw."
+    )
 
 
 def sha256_of(path: Path) -> str:

@@ -213,6 +213,7 @@ class Encoder(nn.Module):
     tied: ClassVar[dict[str, str]] = {"decoder.weight": "tokens.weight"}  # kept once on disk
     tokenizer: Any = None  # set by whoever builds or loads the model; saved with it
     sha256: str = ""  # of the weights file it was loaded from
+    seen: Any = None  # Sketch of what it was trained on, where its folder has one
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()

@@ -62,6 +62,7 @@ class Predictor(nn.Module):
     tied: ClassVar[dict[str, str]] = {f"encoder.{a}": f"encoder.{b}" for a, b in Encoder.tied.items()}
     tokenizer: Any = None
     sha256: str = ""
+    seen: Any = None  # Sketch of what it was trained on, where its folder has one
 
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from genoformer import __version__, inference
+from genoformer.genome.codes import Codes
 from genoformer.genome.preflight import Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
 from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping, parse_region, spooled
+from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.engines import PartFolder, Scored, chunks, records_per_part, run_local
@@ -79,6 +81,9 @@ def score_variants(
         if on_preflight:
             on_preflight(found)
         check_preflight(found, force=force)
+        overlap = checkpoint.overlap_note(
+            model, model_name, _around(found, genome, reader.length), f"the sequence around the records of {found.vcf}"
+        )
         options = {
             "scores": ",".join(score.name for score in scores),
             "context": str(reader.length),
@@ -117,7 +122,16 @@ def score_variants(
             raise
         parts.remove()
     seconds = time.monotonic() - began
-    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, tuple(sink.notes))
+    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *([overlap] if overlap else [])))
+
+
+def _around(found: Preflight, genome: Genome, length: int) -> Iterator[Codes]:
+    """Windows around a sample of the records."""
+    places: dict[str, list[int]] = {}
+    for contig, start in found.places:
+        places.setdefault(contig, []).append(start - length // 2)
+    for contig, starts in places.items():
+        yield from genome.windows(contig, starts, length)
 
 
 def score_records(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -215,7 +215,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> Encoder:
         if isinstance(loaded, Encoder):
             return loaded
         loaded.encoder.tokenizer, loaded.encoder.sha256 = loaded.tokenizer, loaded.sha256
-        return loaded.encoder
+        return loaded.encoder  # of a predictor
     if not config.tokenizer:
         raise ConfigError("no model to go on from: name one with -m, or give [tokenizer] and [encoder] to train from scratch.")
     table = dict(config.tokenizer)
@@ -223,7 +223,8 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> Encoder:
     if name not in ("kmer", "base"):
         raise ConfigError(f"tokenizer = {name!r}: from scratch it is kmer or base; a BPE vocabulary comes from pretrain.")
     tokenizer = TOKENIZERS[name].from_dict({"k": 6, **table})
-    encoder = Encoder(EncoderConfig.from_dict({**checked(EncoderConfig, config.encoder, "[encoder]"), "n_vocab": tokenizer.n_vocab}))
+    shape = checked(EncoderConfig, config.encoder, "[encoder]")
+    encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
     encoder.tokenizer = tokenizer
     return encoder
 

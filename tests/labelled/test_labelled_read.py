@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
 from genoformer.genome.codes import decode
-from genoformer.labelled.read import LabelledSequences, read_labelled
+from genoformer.labelled.read import LabelledSequences, read_labelled, read_sequences
 from genoformer.labelled.targets import targets_of
 
 
@@ -144,6 +144,42 @@ def test_a_bed_with_its_genome(tmp_path: Path, make_fasta: Callable[..., Path]) 
         read_labelled(write(tmp_path / "b.bed", "chr1\t10\t12\tx\n"), fasta=fasta)
     with pytest.raises(ContigError, match=r"line 2: genome\.fa has no contig chr2"):
         read_labelled(write(tmp_path / "b.bed", "chr1\t0\t2\tx\nchr2\t0\t2\tx\n"), fasta=fasta)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "names", "reason"),
+    [
+        ("a.fa", ">a x\nACGT\n>b\nGG\n", ("a", "b"), "a.fa, line 1, record a has no label"),
+        ("a.fa", ">a|x\nACGT\n>b\nGG\n", ("a|x", "b"), "a.fa, line 3, record b has no label"),
+        ("a.fa", ">gi|1|ref|\nACGT\n", ("gi|1|ref|",), "label is empty"),
+        ("a.csv", "seq,id\nACGT,a\nGG,b\n", ("a", "b"), "no column that begins with `label`"),
+        ("a.csv", "seq,label\nACGT,1\nGG,\n", ("1", "2"), "a.csv, line 3: label is empty"),
+    ],
+)
+def test_labels_are_not_needed(tmp_path: Path, name: str, text: str, names: tuple[str, ...], reason: str) -> None:
+    path = write(tmp_path / name, text)
+    with pytest.raises(FileFormatError, match=reason):
+        read_labelled(path)
+    found = read_sequences(path)
+    assert (found.names, found.columns, set(found.labels)) == (names, (), {()})
+    assert reason in found.notes[-1]
+    with pytest.raises(ConfigError if name == "a.csv" else FileFormatError):
+        read_sequences(path, label="class")
+
+
+def test_labels_that_are_there_are_read_and_bad_files_refused_all_the_same(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.fa", ">a|x\nACGT\n")
+    assert seen(read_sequences(path)) == seen(read_labelled(path))
+    assert read_sequences(path).notes == ()
+    with pytest.raises(FileFormatError, match="no nucleotide code"):
+        read_sequences(write(tmp_path / "b.fa", ">a\nAC-T\n"))
+
+
+def test_a_bed_of_three_columns(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
+    bed = write(tmp_path / "a.bed", "chr1\t0\t4\nchr1\t1\t3\n")
+    found = read_sequences(bed, fasta=make_fasta(chr1="AACCGGTTAC"))
+    assert seen(found) == [("chr1:0-4(.)", "AACC", ()), ("chr1:1-3(.)", "AC", ())]
+    assert "line 1: name is empty" in found.notes[-1]
 
 
 def test_real_sets(real_data: Path) -> None:

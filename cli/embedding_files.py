@@ -1,0 +1,141 @@
+"""Embeddings -> .npy with a table of names beside it, or Parquet; each file appears whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from genoformer.inference import TokenEmbeddings
+    from genoformer.labelled.read import LabelledSequences
+
+SUFFIXES = (".npy", ".parquet")
+_ROWS = 16_384  # in a row group: 50 MB at a width of 768
+
+
+def check_output(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuse, before anything is computed, a name of no known format and a folder that is not there."""
+    from genoformer.errors import ConfigError
+
+    if path.suffix not in suffixes:
+        raise ConfigError(f"{path}: the format is not known by its name; end it in {' or '.join(suffixes)}.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent}; make it first.")
+
+
+def write_vectors(path: Path, data: LabelledSequences, values: NDArray[np.float32], layers: Sequence[int]) -> None:
+    """Vectors [N, n_layers, D]: .npy float32 [N, D] ([N, n_layers, D] for several) and X.names.tsv, or Parquet.
+
+    Parquet has columns name, the labels, layer where there are several, e0 to e{D-1}; a row for each sequence and layer.
+    """
+    import numpy as np
+
+    from genoformer.whole import whole_file
+
+    if path.suffix == ".npy":
+        _write_names(path.with_suffix(".names.tsv"), data)
+        with whole_file(path) as part, part.open("wb") as file:
+            np.save(file, values[:, 0] if len(layers) == 1 else values)
+        return
+    columns = label_columns(data)
+    with _ParquetRows(path, columns, ["layer"] * (len(layers) > 1), values.shape[-1]) as rows:
+        at_once = max(1, _ROWS // len(layers))
+        for first in range(0, len(data), at_once):
+            block = values[first : first + at_once]  # [B, n_layers, D]
+            of = np.repeat(np.arange(first, first + len(block)), len(layers))
+            rows.add(data, of, {"layer": np.tile(np.array(layers), len(block))}, block.reshape(len(of), -1))
+
+
+def write_tokens(
+    path: Path, data: LabelledSequences, found: Iterable[Sequence[TokenEmbeddings]], layers: Sequence[int], width: int
+) -> int:
+    """One row a token (and layer) with the bases [start, end) that it covers; `found` has each layer of a sequence.
+
+    Parquet only, because it is written while it is computed and says in each row what the vector is of. Returns the rows.
+    """
+    import numpy as np
+
+    n = 0
+    numbers = ["start", "end", *["layer"] * (len(layers) > 1)]
+    with _ParquetRows(path, label_columns(data), numbers, width) as rows:
+        for i, each_layer in enumerate(found):
+            for layer, one in zip(layers, each_layer, strict=True):
+                start, end = one.offsets.T
+                n += len(start)
+                rows.add(data, np.full(len(start), i), {"start": start, "end": end, "layer": np.full(len(start), layer)},
+                         one.values)  # fmt: skip
+    return n
+
+
+def label_columns(data: LabelledSequences) -> list[str]:
+    """The label columns as they are written; `name` (as BED has it) is taken, and becomes `label`."""
+    from genoformer.errors import ConfigError
+
+    columns = ["label" if column == "name" else column for column in data.columns]
+    taken = {"name", "layer", "start", "end", *columns} - {c for c in columns if columns.count(c) == 1}
+    if bad := [column for column in columns if column in taken]:
+        raise ConfigError(f"{data.path}: the label column {bad[0]} cannot be told from others in the output; rename it.")
+    return columns
+
+
+def _write_names(path: Path, data: LabelledSequences) -> None:
+    import csv
+
+    from genoformer.whole import whole_file
+
+    with whole_file(path) as part, part.open("w", newline="") as file:
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(["name", *label_columns(data)])
+        table.writerows((name, *labels) for name, labels in zip(data.names, data.labels, strict=True))
+
+
+class _ParquetRows:
+    """Rows that are gathered into row groups and written under another name, until the block ends well."""
+
+    def __init__(self, path: Path, labels: Sequence[str], numbers: Sequence[str], width: int) -> None:
+        import pyarrow as pa
+
+        self.path, self.labels, self.numbers = path, labels, numbers
+        texts = [(column, pa.string()) for column in ("name", *labels)]
+        places = [(column, pa.int32() if column == "layer" else pa.int64()) for column in numbers]
+        self.schema = pa.schema([*texts, *places, *((f"e{i}", pa.float32()) for i in range(width))])
+        self.tables: list[Any] = []
+
+    def __enter__(self) -> _ParquetRows:
+        from contextlib import ExitStack
+
+        import pyarrow.parquet as pq
+
+        from genoformer.whole import whole_file
+
+        with ExitStack() as stack:
+            part = stack.enter_context(whole_file(self.path))
+            self.writer = stack.enter_context(pq.ParquetWriter(str(part), self.schema, compression="zstd"))
+            stack.push(lambda kind, *_: self._flush() if kind is None else None)
+            self.closing = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.closing.__exit__(*error)
+
+    def add(self, data: LabelledSequences, of: NDArray[Any], numbers: dict[str, NDArray[Any]], x: NDArray[Any]) -> None:
+        """Vectors [B, D] of the sequences `of` [B]."""
+        import pyarrow as pa
+
+        texts = [[data.names[i] for i in of], *([data.labels[i][j] for i in of] for j in range(len(self.labels)))]
+        columns = [*texts, *(numbers[column] for column in self.numbers), *x.T]
+        arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
+        self.tables.append(pa.Table.from_arrays(arrays, schema=self.schema))
+        if sum(len(table) for table in self.tables) >= _ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self.tables:
+            self.writer.write_table(pa.concat_tables(self.tables).combine_chunks(), row_group_size=_ROWS)
+            self.tables.clear()

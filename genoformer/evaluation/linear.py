@@ -1,0 +1,141 @@
+"""Features and targets -> logistic or ridge regression of scikit-learn, its penalty chosen on held-out rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError
+from genoformer.evaluation.examples import Examples, Floats, Kind, split
+
+_MAX_ITER = 300  # of lbfgs for each C; the weakest penalties that are ever chosen take about 100
+
+
+class Table(NamedTuple):
+    """Scaled features [N, F], dense or sparse, and targets [N] or [N, K]."""
+
+    x: Any
+    y: NDArray[Any]
+
+    def take(self, rows: NDArray[np.int64]) -> Table:
+        return Table(self.x[rows], self.y[rows])
+
+
+@dataclass
+class Linear:
+    """A fitted regression; see `fit_linear`."""
+
+    kind: Kind
+    n_outputs: int
+    known: NDArray[np.int64]  # the classes that the training set holds
+    models: list[Any] = field(default_factory=list)  # of scikit-learn; one, or one a label
+    notes: list[str] = field(default_factory=list)
+
+    def predict(self, x: Any) -> Floats:
+        """Features [N, F] -> probabilities or values, float32 [N, C]; a class that was not in training has probability 0."""
+        if self.kind == "values":
+            return np.asarray(self.models[0].predict(x), dtype=np.float32).reshape(x.shape[0], self.n_outputs)
+        if self.kind == "multilabel":
+            columns = [np.full(x.shape[0], m) if isinstance(m, float) else m.predict_proba(x)[:, 1] for m in self.models]
+            return np.stack(columns, axis=1).astype(np.float32)
+        found = np.zeros((x.shape[0], self.n_outputs), dtype=np.float32)
+        found[:, self.known] = self.models[0].predict_proba(x)
+        return found
+
+
+def split_rows(
+    targets: NDArray[Any], *, kind: Kind, n_outputs: int, seed: int, one_in: int = 10
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the rows to train on and of the held-out ones, as `split` takes them."""
+    numbered = Examples(np.arange(len(targets)), targets)  # type: ignore[arg-type]  # rows in place of sequences
+    parts = split(numbered, None, kind=kind, n_outputs=n_outputs, seed=seed, one_in=one_in)
+    return np.array(parts[0].sequences), np.array(parts[1].sequences)
+
+
+def fit_linear(
+    train: Table,
+    held_out: Table | None,
+    *,
+    kind: Kind,
+    n_outputs: int,
+    inverse_penalties: Sequence[float],
+    penalties: Sequence[float],
+    seed: int = 0,
+) -> Linear:
+    """Logistic regression (ridge for values, one-against-rest for labels) of scaled features.
+
+    train: features and checked targets (`examples`). held_out: rows that choose the penalty; without them a tenth of the
+    training rows does (`split`), and the final fit is on all of them. inverse_penalties: C to try, from the strongest
+    penalty; penalties: those of ridge, strongest first.
+    Raises ConfigError for a training set of one class.
+    """
+    known = np.unique(train.y).astype(np.int64) if kind == "classes" else np.arange(n_outputs, dtype=np.int64)
+    if kind == "classes" and len(known) < 2:
+        raise ConfigError(f"all {len(train.y)} training sequences are of class {known[0]}; a baseline needs two classes.")
+    fitted = Linear(kind, n_outputs, known)
+    part = train
+    if held_out is None:
+        part, held_out = (train.take(rows) for rows in split_rows(train.y, kind=kind, n_outputs=n_outputs, seed=seed))
+    if kind == "values":
+        _ridge(fitted, train, part, held_out, penalties)
+    elif kind == "classes":
+        _logistic(fitted, train, part, held_out, inverse_penalties)
+    else:
+        for label in range(n_outputs):
+            whole, some, held = (Table(t.x, t.y[:, label].astype(np.int64)) for t in (train, part, held_out))
+            _logistic(fitted, whole, whole if part is train else some, held, inverse_penalties)
+    return fitted
+
+
+def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, cs: Sequence[float]) -> None:
+    """Choose C by the loss of the held-out table along the path of the part, then fit the whole."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    if len(np.unique(part.y)) < 2:
+        fitted.models.append(float(whole.y.mean()))
+        fitted.notes.append(f"label {len(fitted.models) - 1} does not vary in training: its share is predicted")
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said in the notes instead
+        model = LogisticRegression(max_iter=_MAX_ITER, tol=1e-4, warm_start=True)
+        best, chosen = np.inf, cs[0]
+        for c in cs:  # from the strongest penalty, each starting where the last one ended
+            model.set_params(C=c).fit(part.x, part.y)
+            loss = _log_loss(model, held_out)
+            if loss < best:
+                best, chosen, weights = loss, c, (model.coef_.copy(), model.intercept_.copy())
+            elif loss > 1.02 * best:
+                break  # the loss has one minimum along this path
+        model.coef_, model.intercept_ = weights
+        model.set_params(C=chosen)
+        if part is not whole:
+            model.fit(whole.x, whole.y)
+    fitted.models.append(model)
+    fitted.notes.append(f"C = {chosen:g} of {', '.join(f'{c:g}' for c in cs)} (validation loss {best:.4f})")
+    if model.n_iter_.max() >= _MAX_ITER:
+        fitted.notes.append(f"lbfgs was stopped after {_MAX_ITER} iterations")
+
+
+def _log_loss(model: Any, table: Table) -> float:
+    """Mean negative log probability of the truth; a class that the model does not know has 1e-7."""
+    p = model.predict_proba(table.x)
+    is_true = model.classes_ == table.y[:, None]
+    return float(-np.log(np.maximum((p * is_true).sum(1), 1e-7)).mean())
+
+
+def _ridge(fitted: Linear, whole: Table, part: Table, held_out: Table, alphas: Sequence[float]) -> None:
+    """Choose the penalty by the squared error of the held-out table, then fit the whole."""
+    from sklearn.linear_model import Ridge
+
+    models = [Ridge(alpha=alpha, solver="sparse_cg", tol=1e-4).fit(part.x, part.y) for alpha in alphas]
+    errors = [float(np.mean((model.predict(held_out.x).reshape(held_out.y.shape) - held_out.y) ** 2)) for model in models]
+    best = int(np.argmin(errors))
+    fitted.models.append(models[best].fit(whole.x, whole.y) if part is not whole else models[best])
+    tried = ", ".join(f"{alpha:g}" for alpha in alphas)
+    fitted.notes.append(f"penalty {alphas[best]:g} of {tried} (validation MSE {errors[best]:.4g})")

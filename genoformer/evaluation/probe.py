@@ -1,0 +1,111 @@
+"""Embeddings and labels -> a linear model of them -> metrics: how much of the labels a straight line can read off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from genoformer.errors import ConfigError
+from genoformer.evaluation.examples import Floats, Kind, examples
+from genoformer.evaluation.linear import Linear, Table, fit_linear, split_rows
+from genoformer.evaluation.report import evaluate
+
+HELD_OUT = 5  # one in five rows is predicted, where no others are given
+_C = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)  # inverse of the penalty, strongest first
+_ALPHA = (1e6, 1e5, 1e4, 1e3, 1e2, 10.0, 1.0)  # the penalty itself, for ridge
+
+
+@dataclass
+class LinearProbe:
+    """A fitted regression on standardised embeddings; see `fit_probe`."""
+
+    linear: Linear
+    centre: NDArray[np.float32]  # [D], of the training rows
+    scale: NDArray[np.float32]  # [D], one over their standard deviation; 0 for what does not vary
+    notes: list[str]
+
+    def predict(self, embeddings: ArrayLike) -> Floats:
+        """Embeddings [N, D] -> probabilities or values, float32 [N, C]."""
+        x = _finite(embeddings)
+        if x.shape[1] != len(self.centre):
+            raise ConfigError(f"embeddings are {x.shape[1]} wide, the probe's {len(self.centre)}; embed with the same model.")
+        return self.linear.predict((x - self.centre) * self.scale)
+
+
+def fit_probe(embeddings: ArrayLike, targets: ArrayLike, *, kind: Kind, n_outputs: int, seed: int = 0) -> LinearProbe:
+    """Logistic regression (ridge for values, one-against-rest for labels) on standardised embeddings [N, D].
+
+    targets: int64 [N] for kind "classes", [N, C] for "multilabel" (0 or 1) and "values". A tenth of the rows chooses the
+    penalty; the final fit is on all of them. Raises ConfigError for what does not fit, is not finite, or is of one class.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 4))
+    >>> fitted = fit_probe(x, (x[:, 1] > 0).astype(int), kind="classes", n_outputs=2)
+    >>> fitted.predict([[0, 3, 0, 0], [0, -3, 0, 0]]).argmax(1).tolist()
+    [1, 0]
+    """
+    x = _finite(embeddings)
+    y = _targets(x, targets, kind, n_outputs)
+    centre, spread = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+    varies = spread > 1e-6 * np.maximum(np.abs(centre), 1e-6)  # else it is rounding
+    scale = np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32)
+    centre = centre.astype(np.float32)
+    table = Table((x - centre) * scale, y)
+    linear = fit_linear(
+        table, None, kind=kind, n_outputs=n_outputs, inverse_penalties=_C, penalties=_ALPHA, seed=seed
+    )
+    return LinearProbe(linear, centre, scale, linear.notes)
+
+
+def probe(
+    embeddings: ArrayLike,
+    targets: ArrayLike,
+    classes: Sequence[object],
+    *,
+    kind: Kind,
+    valid: tuple[ArrayLike, ArrayLike] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Fit a linear probe and say how well it predicts `valid`, else a random fifth that it has not seen (of each class).
+
+    embeddings, targets, kind: as in `fit_probe`; classes: the names of the outputs; valid: embeddings and targets.
+    Returns what `report.evaluate` does, what `json.dumps` takes: mcc, auroc, accuracy ... (pearson ... for values), each
+    with its interval, and the rest; with "probe" in place of "models": rows fitted, rows predicted, which these are, and
+    how the penalty was chosen. Sequences that resemble each other may fall on both sides of a random fifth.
+    Raises ConfigError for what does not fit.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 4))
+    >>> found = probe(x, (x[:, 1] > 0).astype(int), ["low", "high"], kind="classes")
+    >>> found["auroc"]["value"] > 0.9, found["probe"]["valid"]
+    (True, 'a held-out fifth')
+    """
+    x = _finite(embeddings)
+    y = _targets(x, targets, kind, len(classes))
+    if valid is None:
+        train, held_out = split_rows(y, kind=kind, n_outputs=len(classes), seed=seed, one_in=HELD_OUT)
+        x, y, x_valid, y_valid = x[train], y[train], x[held_out], y[held_out]
+    else:
+        x_valid = _finite(valid[0])
+        y_valid = _targets(x_valid, valid[1], kind, len(classes))
+    fitted = fit_probe(x, y, kind=kind, n_outputs=len(classes), seed=seed)
+    found = evaluate(kind, y_valid, fitted.predict(x_valid), classes, seed=seed)
+    del found["models"]
+    which = "a held-out fifth" if valid is None else "as given"
+    return found | {"probe": {"n_train": len(x), "n_valid": len(x_valid), "valid": which, "notes": fitted.notes}}
+
+
+def _finite(embeddings: ArrayLike) -> Floats:
+    x = np.asarray(embeddings, dtype=np.float32)
+    if x.ndim != 2 or not x.size:
+        raise ConfigError(f"embeddings of shape {x.shape}: a row for each sequence is needed, [N, D], at least one.")
+    if bad := int((~np.isfinite(x)).any(axis=1).sum()):
+        raise ConfigError(f"{bad} of {len(x)} embeddings have a missing or infinite number; leave them out.")
+    return x
+
+
+def _targets(x: Floats, targets: ArrayLike, kind: Kind, n_outputs: int) -> NDArray[Any]:
+    rows: Any = x  # `examples` takes any rows that are not empty
+    return examples(rows, targets, kind=kind, n_outputs=n_outputs).targets

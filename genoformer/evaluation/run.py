@@ -1,0 +1,107 @@
+"""evaluate_models(): labelled sequences + fine-tuned models (and baselines) -> one table of metrics, JSON and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genoformer import inference
+from genoformer.errors import ConfigError
+from genoformer.evaluation import metrics
+from genoformer.evaluation.baselines import BASELINES
+from genoformer.evaluation.intervals import over_runs
+from genoformer.evaluation.report import evaluate
+from genoformer.labelled.read import LabelledSequences
+from genoformer.labelled.targets import Targets, targets_of
+from genoformer.models import checkpoint
+from genoformer.models.heads import Predictor
+
+
+def evaluate_models(
+    models: Mapping[str, Predictor],
+    data: LabelledSequences,
+    *,
+    train: LabelledSequences | None = None,
+    baselines: Iterable[str] = (),
+    out: Path | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """What `report.evaluate` says of the models' averaged prediction, and of each of them; what `json.dumps` takes.
+
+    models: name -> predictor, all of the same classes. baselines: names of BASELINES, trained here on `train` with the
+    same targets. tell: hears what is being done. The result has besides: "members", one row a model with its metrics, and
+    "over_members", their mean with Student's interval, where there are several; "windowed", sequences that were longer than
+    a model's window; "warnings".
+
+    Raises ConfigError for labels or models that do not fit.
+    """
+    if not models:
+        raise ConfigError("no model to evaluate; name at least one.")
+    first = next(iter(models.values())).config
+    if len({(model.config.kind, model.config.classes) for model in models.values()}) > 1:
+        raise ConfigError(f"the models {', '.join(models)} predict different classes; evaluate them one by one.")
+    truth = _targets(data, first.kind, first.classes)
+    values, windowed, warnings = [], {}, []
+    for name, model in models.items():
+        tell(f"predicting with {name}")
+        if note := checkpoint.overlap_note(model, name, data.sequences, data.path.name):
+            warnings.append(note)
+        with inference.borrowed(model, device, precision) as ready:
+            found = inference.predictions(ready, data.sequences)
+        values.append(found.values)
+        windowed[name] = found.n_windowed
+    others = {}
+    for name in baselines:
+        if name not in BASELINES:
+            raise ConfigError(f"baseline {name!r} is unknown; known are {', '.join(BASELINES)}.")
+        if train is None:
+            raise ConfigError("baselines are trained on the models' own training data; name it with --train.")
+        tell(f"training {name}")
+        target = _targets(train, first.kind, first.classes)
+        fitted = BASELINES[name](
+            train.sequences, target.values, kind=first.kind, n_outputs=len(first.classes), seed=seed
+        )
+        others[name] = fitted.predict(data.sequences)
+    result = evaluate(
+        first.kind, truth.values, np.mean(values, axis=0), first.classes, baselines=others, out=out, seed=seed
+    )
+    result |= {"windowed": windowed, "warnings": warnings}
+    if len(models) > 1:
+        each = [metrics.metrics_of(first.kind, truth.values, v, first.classes, seed=seed) for v in values]
+        result["members"] = [
+            {"model": name, **{metric: _number(found.value) for metric, found in row.items()}}
+            for name, row in zip(models, each, strict=True)
+        ]
+        spread = {metric: over_runs([row[metric].value for row in each]) for metric in each[0]}
+        result["over_members"] = {
+            metric: {field: _number(value) for field, value in found._asdict().items()} for metric, found in spread.items()
+        }
+    return result
+
+
+def named(folders: Sequence[str]) -> dict[str, Predictor]:
+    """The predictors of some runs by name; a run of several gives each of its members.
+
+    Raises CheckpointError for what is no fine-tuned model.
+    """
+    found: dict[str, Predictor] = {}
+    for folder in folders:
+        members = checkpoint.load_predictors(folder)
+        for i, model in enumerate(members):
+            found[str(folder) if len(members) == 1 else f"{folder}/{i}"] = model
+    return found
+
+
+def _targets(data: LabelledSequences, kind: str, classes: Sequence[str]) -> Targets:
+    task = "regress" if kind == "values" else "classify"
+    return targets_of(data.labels, task, classes, columns=data.columns, multi_label=kind == "multilabel")
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None
