@@ -15,20 +15,23 @@ MAY_IMPORT = {
     "progress": [],
     "whole": [],
     "fields": ["errors"],
+    "plots": [],
     "genome": ["errors", "whole"],
     "labelled": ["errors", "whole", "fields", "genome"],
     "tokenizers": ["errors", "genome"],
     "windowing": ["errors", "genome"],
     "models": ["errors", "fields", "whole", "genome", "tokenizers"],
-    "training": ["errors", "fields", "whole", "progress", "plots", "genome", "labelled", "tokenizers", "windowing", "models", "inference", "evaluation"],
     "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
-    "scoring": ["errors", "whole", "genome", "tokenizers", "models", "inference", "progress"],
-    "evaluation": ["errors", "whole", "genome", "tokenizers", "models", "inference", "scoring", "plots"],
+    "scoring": ["errors", "whole", "progress", "genome", "tokenizers", "models", "inference"],
+    "evaluation": ["errors", "whole", "plots", "genome", "labelled", "tokenizers", "models", "inference"],
+    "training": [
+        "errors", "whole", "fields", "progress", "plots", "genome", "labelled", "tokenizers", "windowing", "models",
+        "inference", "evaluation",
+    ],
     "simulation": ["errors", "genome"],
-    "plots": [],
-    "demo": ["errors", "progress", "genome", "models", "inference", "scoring", "evaluation", "plots"],
+    "demo": ["errors", "progress", "plots", "genome", "models", "inference", "scoring", "evaluation"],
     "__init__": [],
-}
+}  # fmt: skip
 NO_TORCH = ["errors", "genome", "labelled", "tokenizers", "simulation", "plots"]
 MODULES = sorted(ROOT.rglob("*.py"))
 

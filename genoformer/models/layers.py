@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 _IMAGES, _PIXELS = 16, 4  # from so many images on torch gives a 1 x 1 convolution to oneDNN; with fewer pixels it is slow
+
+_CHANCES = 1 << 16  # dropout is drawn with 16 bits: a rate of 0.1 is 6554 / 65536
 
 
 @lru_cache(maxsize=4096)
@@ -36,14 +39,23 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool, dropout: float) -> Tensor:
-    """softmax(q k^T / sqrt(K) + bias) v, all [B, H, T, K]: torch's SDPA, except for bfloat16 inference on a CPU.
+    """softmax(q k^T / sqrt(K) + bias) v with dropout of the softmax, all [B, H, T, K]; bias has no gradient.
 
-    There SDPA computes at the speed of float32; two matrix products for one window at a time, whose logits stay in the
-    cache, take half the time.
+    This is torch's SDPA, except on a CPU in two cases. With dropout, SDPA there leaves its fast kernel for one that
+    stores the logits of the whole batch several times (three times as slow as `_WithDropout`). In bfloat16 inference it
+    computes at the speed of float32; two matrix products for one window at a time take half the time.
     """
-    slow = q.device.type == "cpu" and q.dtype == torch.bfloat16 and not causal and not torch.is_grad_enabled()
-    if not slow or dropout:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=causal)
+    if q.device.type == "cpu" and not causal:
+        if dropout:
+            with torch.autocast("cpu", enabled=False):  # q, k, v have their type already
+                return _WithDropout.apply(q, k, v, bias, dropout)
+        if q.dtype == torch.bfloat16 and not torch.is_grad_enabled():
+            return _window_by_window(q, k, v, bias)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=causal)
+
+
+def _window_by_window(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention whose logits stay in the cache."""
     out = torch.empty(q.shape[0], q.shape[2], q.shape[1], q.shape[3], dtype=q.dtype).transpose(1, 2)
     scale = q.shape[-1] ** -0.5
     for i in range(q.shape[0]):
@@ -52,6 +64,52 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool
             logits += bias[i if bias.shape[0] > 1 else 0]
         out[i] = torch.matmul(logits.softmax(-1), v[i])
     return out
+
+
+class _WithDropout(torch.autograd.Function):
+    """Attention with dropout, a window at a time; of each probability is kept its value, negative where it is dropped."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:
+        (n_windows, n_heads, n_asked, width), n_keys, dtype = q.shape, k.shape[2], q.dtype
+        n_dropped = round(rate * _CHANCES)
+        ctx.factor, ctx.scale = _CHANCES / (_CHANCES - n_dropped), width**-0.5
+        kept = torch.empty(n_windows, n_heads, n_asked, n_keys, dtype=dtype)
+        out = torch.empty(n_windows, n_asked, n_heads, width, dtype=dtype).transpose(1, 2)
+        logits, used = (torch.empty(n_heads, n_asked, n_keys, dtype=dtype) for _ in range(2))
+        bits = torch.empty((logits.numel() + 3) // 4, dtype=torch.int64)  # 16 random bits for each probability
+        draw = bits.view(torch.int16)[: logits.numel()].view_as(logits)
+        for i in range(n_windows):
+            bits.random_(-(2**63), None)
+            torch.bmm(q[i] * ctx.scale, k[i].transpose(1, 2), out=logits)
+            if bias is not None:
+                logits += bias[i if bias.shape[0] > 1 else 0]
+            p = kept[i]
+            torch.softmax(logits, -1, out=p)
+            torch.where(draw < n_dropped - _CHANCES // 2, p.neg(), p, out=p)
+            torch.clamp_min(p, 0, out=used)
+            out[i] = torch.bmm(used, v[i]).mul_(ctx.factor)
+        ctx.save_for_backward(q, k, v, kept)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, kept = ctx.saved_tensors
+        (n_windows, n_heads, n_asked, width), n_keys, dtype = q.shape, k.shape[2], q.dtype
+        dq = torch.empty(n_windows, n_asked, n_heads, width, dtype=dtype).transpose(1, 2)
+        dk, dv = (torch.empty(n_windows, n_keys, n_heads, width, dtype=dtype).transpose(1, 2) for _ in range(2))
+        dp, used = (torch.empty(n_heads, n_asked, n_keys, dtype=dtype) for _ in range(2))
+        g = gradients[0] * ctx.factor
+        for i in range(n_windows):
+            p = kept[i]
+            torch.clamp_min(p, 0, out=used)
+            dv[i] = torch.bmm(used.transpose(1, 2), g[i])
+            torch.bmm(g[i], v[i].transpose(1, 2), out=dp)
+            dp.mul_(used)  # p dL/dp, 0 where dropped
+            ds = dp.sub_(p.abs() * dp.sum(-1, keepdim=True))  # of the softmax: p (dL/dp - sum p dL/dp)
+            dq[i] = torch.bmm(ds, k[i]).mul_(ctx.scale)
+            dk[i] = torch.bmm(ds.transpose(1, 2), q[i]).mul_(ctx.scale)
+        return dq, dk, dv, None, None
 
 
 class Linear(nn.Linear):

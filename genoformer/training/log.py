@@ -32,7 +32,7 @@ class Log:
     def _rewrite(self) -> None:
         self.names = list(dict.fromkeys(["step", "train_loss", "learning_rate", *(n for row in self.rows for n in row)]))
         self.file = self.path.open("w", newline="")
-        self.writer = csv.DictWriter(self.file, self.names)
+        self.writer = csv.DictWriter(self.file, self.names, lineterminator="\n")
         self.writer.writeheader()
         for row in self.rows:
             self.writer.writerow({n: v if n == "step" else f"{v:.6g}" for n, v in row.items()})

@@ -143,6 +143,8 @@ def fit(
             enable_progress_bar=False, deterministic=True, use_distributed_sampler=False, num_sanity_val_steps=0,
         )  # fmt: skip
         state = folder / STATE
+        # "deterministic" fills all new memory with NaN as well, which a third of the time can go into
+        torch.utils.deterministic.fill_uninitialized_memory = False
         trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
         weights = {
             name.removeprefix("model."): tensor

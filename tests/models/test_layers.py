@@ -60,3 +60,39 @@ def test_attention_in_bfloat16_is_that_of_float32(bias_shape) -> None:
     exact = F.scaled_dot_product_attention(q.double(), k.double(), v.double(), bias.double() if bias_shape else None)
     torch.testing.assert_close(found.double(), exact, atol=0.02, rtol=0.02)
     assert found.transpose(1, 2).is_contiguous()
+
+
+def _asked(n_asked=5, dtype=torch.float64):
+    random = torch.Generator().manual_seed(0)
+    shapes = ((2, 3, n_asked, 4), (2, 3, 5, 4), (2, 3, 5, 4))
+    q, k, v = (torch.randn(shape, dtype=dtype, generator=random, requires_grad=True) for shape in shapes)
+    bias = torch.zeros(2, 1, 1, 5, dtype=dtype)
+    bias[1, ..., 3:] = -torch.inf  # padding
+    return q, k, v, bias
+
+
+@pytest.mark.parametrize("n_asked", [5, 2])
+@pytest.mark.parametrize("padded", [False, True])
+def test_attention_with_dropout_has_the_right_gradient(n_asked, padded) -> None:
+    q, k, v, bias = _asked(n_asked)
+
+    def attention(*qkv):
+        torch.manual_seed(7)
+        return attend(*qkv, bias if padded else None, causal=False, dropout=0.3)
+
+    assert torch.autograd.gradcheck(attention, (q, k, v))
+
+
+def test_attention_with_dropout_is_sdpa_on_average_and_drops_its_share() -> None:
+    """Dropout so rare that it never happens gives SDPA itself; of 4,000 masks the mean comes near, and 30 % are dropped."""
+    q, k, v, bias = (t.detach() for t in _asked())
+    exact = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    assert torch.allclose(attend(q, k, v, bias, causal=False, dropout=1e-9), exact, atol=1e-12)
+    torch.manual_seed(0)
+    mean = sum(attend(q, k, v, bias, causal=False, dropout=0.3) for _ in range(4_000)) / 4_000
+    assert (mean - exact).abs().max() < 0.05  # 4 standard errors of the widest
+    one = torch.ones(40, 4, 50, 8)
+    kept = attend(one, one, torch.eye(50)[None, None, :, :8].expand(40, 4, 50, 8).contiguous(), None, causal=False, dropout=0.3)
+    share = (kept == 0).float().mean()
+    assert abs(float(share) - 0.3) < 4 * (0.21 / kept.numel()) ** 0.5
+    assert float(kept.max()) == pytest.approx(1 / 50 / 0.7, rel=1e-4)
