@@ -57,7 +57,7 @@ def embed(
     from genoformer.errors import ConfigError
     from genoformer.labelled.read import read_labelled, read_sequences
 
-    from .embedding_files import SUFFIXES, check_output, write_vectors
+    from .embedding_files import SUFFIXES, check_output, label_columns, write_vectors
 
     pooling, columns = options["pooling"], list(label) or None
     if not (output or pca or probe):
@@ -73,6 +73,7 @@ def embed(
     held_out = read_labelled(valid, fasta=fasta, label=columns) if valid else None
     for note in [*given.notes, *(held_out.notes if held_out else ())]:
         click.echo(note, err=True)
+    label_columns(given)  # refuses, before anything is computed, those that the output cannot hold
 
     model, options["window"], options["overlap"] = _encoder(model_name, options["window"], options["overlap"])
     chosen = list(dict.fromkeys(layers)) or [len(model.layers)]

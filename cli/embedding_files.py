@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,8 +77,8 @@ def label_columns(data: LabelledSequences) -> list[str]:
     from genoformer.errors import ConfigError
 
     columns = ["label" if column == "name" else column for column in data.columns]
-    taken = {"name", "layer", "start", "end", *columns} - {c for c in columns if columns.count(c) == 1}
-    if bad := [column for column in columns if column in taken]:
+    ours = re.compile(r"layer|start|end|e\d+")
+    if bad := [column for column in columns if ours.fullmatch(column) or columns.count(column) > 1]:
         raise ConfigError(f"{data.path}: the label column {bad[0]} cannot be told from others in the output; rename it.")
     return columns
 

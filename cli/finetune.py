@@ -73,6 +73,8 @@ def finetune(
             plan, data, held, Path(output), task=task, starts=starts, n_seeds=seeds, multi_label=multi_label,
             command=command_line(), listen=listen,
         )  # fmt: skip
+    if done is None:  # of several processes only the first reports
+        return
     for note in done.notes:
         click.echo(note, err=True)
     main = next(iter(m for m in ("mcc", "auroc", "pearson") if m in done.ensemble))

@@ -17,27 +17,30 @@ def list_models() -> None:
     \b
     genoformer models list
     """
-    from genoformer.models.checkpoint import shipped
+    from genoformer.models.checkpoint import read_card, shipped
 
     for name, folder in shipped().items():
-        click.echo(f"{name}\t{folder}")
+        card = read_card(folder)
+        click.echo(f"{name}\t{folder}\t{card.splitlines()[0].lstrip('# ') if card else ''}")
 
 
 @models.command()
 @click.argument("model")
-def info(model: str) -> None:
-    """What a model is: its shape, tokenizer, weights and how it was made.
+@click.option("--json", "as_json", is_flag=True, help="Only JSON, with the card as a field.")
+def info(model: str, as_json: bool) -> None:
+    """What a model is: its card, shape, tokenizer, weights and how it was made.
 
     \b
-    genoformer models info demo
+    genoformer models info mini-human
     """
     import json
     from dataclasses import asdict
 
     from genoformer.models import checkpoint
 
-    loaded = checkpoint.load(model)
+    loaded = checkpoint.load_any(model)
     tokenizer = {k: v for k, v in loaded.tokenizer.to_dict().items() if k != "model"}
+    card = checkpoint.read_card(model)
     shown = {
         "folder": str(checkpoint.find(model)),
         "parameters": checkpoint.count_parameters(loaded),
@@ -46,6 +49,10 @@ def info(model: str) -> None:
         "config": asdict(loaded.config),
         "manifest": checkpoint.read_manifest(model),
     }
+    if as_json:
+        shown["card"] = card
+    elif card is not None:
+        click.echo(card)
     click.echo(json.dumps(shown, indent=1))
 
 
@@ -69,7 +76,7 @@ def convert(model: str, folder: str, layout: str, half: bool) -> None:
 
     if (Path(folder) / "config.json").exists():
         raise ConfigError(f"{folder} holds a model already; name another folder.")
-    loaded = checkpoint.load(model)
+    loaded = checkpoint.load_any(model)
     dtype = torch.float16 if half else torch.float32
     checkpoint.save(loaded, folder, layout=layout, dtype=dtype, manifest=checkpoint.read_manifest(model))
     click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")

@@ -31,7 +31,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.command()
 @click.argument("vcf", type=click.Path())
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
-@click.option("-m", "--model", "model_name", metavar="MODEL", help="A model folder (ours or DNABERT's), or a shipped name.")
+@click.option("-m", "--model", "model_name", metavar="MODEL", default="mini-human", show_default=True,
+              help="A model folder (ours or DNABERT's), or a shipped name.")  # fmt: skip
 @click.option("-s", "--scores", default="LLR,PLL", show_default=True, help="Which scores, comma-separated; see --explain.")
 @click.option("-o", "--output", default="-", show_default=True, type=click.Path(),
               help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.")  # fmt: skip
@@ -50,17 +51,16 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--explain", is_flag=True, is_eager=True, expose_value=False, callback=_explain,
               help="Say what each score and status means, and stop.")  # fmt: skip
 @click.pass_context
-def score(ctx: click.Context, vcf: str, fasta: str, model_name: str | None, output: str, **options: Any) -> None:
+def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str, **options: Any) -> None:
     """Score the variants of VCF (or BCF; - is stdin) and write every record back with its scores.
 
     \b
-    genoformer score in.vcf.gz -f hg38.fa -m demo -o out.vcf.gz
+    genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ | bcftools view -i 'GF_LLR<-5'
 
     Insertions and deletions get PLL where substitutions get LLR. What cannot be scored passes through
     with its reason in GF_STATUS. An interrupted run goes on where it stopped when the command is repeated.
     """
-    from genoformer.errors import ConfigError
     from genoformer.genome.reference import Genome
 
     from .progress import progress_bar
@@ -70,11 +70,9 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str | None, outp
     for note in genome.notes:
         say(note)
     if options["only_preflight"]:
-        _preflight_only(vcf, genome, {**options, "model_name": model_name})
+        given = ctx.get_parameter_source("model_name") is not click.core.ParameterSource.DEFAULT
+        _preflight_only(vcf, genome, {**options, "model_name": model_name, "model_given": given})
         return
-    if model_name is None:
-        raise ConfigError("no model is named; give -m with a model folder or a shipped name (genoformer models list).")
-
     from genoformer import inference
     from genoformer.models import checkpoint
     from genoformer.scoring.run import score_variants
@@ -118,7 +116,7 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     from .progress import progress_bar
 
     longest = sys.maxsize  # what is too long depends on the model
-    if options["model_name"] is not None:
+    if options["model_given"]:
         from genoformer.models import checkpoint
         from genoformer.scoring.evidence import Reader
 

@@ -52,7 +52,8 @@ def naive(model: Encoder, codes: Codes, pooling: str, window: int, overlap: int,
 
 @given(
     st.lists(st.integers(1, 90), min_size=1, max_size=6), st.sampled_from([ONE, THREE]),
-    st.sampled_from(["mean", "max", "cls"]), st.integers(4, 40), st.integers(0, 3), st.sampled_from([None, 1, 3]), st.sampled_from([None, 0, 1]),
+    st.sampled_from(["mean", "max", "cls"]), st.integers(4, 40), st.integers(0, 3), st.sampled_from([None, 1, 3]),
+    st.sampled_from([None, 0, 1]),
 )  # fmt: skip
 @settings(max_examples=40, deadline=None)
 def test_as_one_by_one(lengths, model, pooling, window, overlap, batch_size, layer) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import Targets, targets_of
 from genoformer.models import checkpoint
 from genoformer.models.heads import Predictor
+from genoformer.whole import whole_file
 
 
 def evaluate_models(
@@ -25,7 +27,7 @@ def evaluate_models(
     data: LabelledSequences,
     *,
     train: LabelledSequences | None = None,
-    baselines: Iterable[str] = (),
+    baselines: Sequence[str] = (),
     out: Path | None = None,
     device: str = "cpu",
     precision: str = "float32",
@@ -46,6 +48,10 @@ def evaluate_models(
     first = next(iter(models.values())).config
     if len({(model.config.kind, model.config.classes) for model in models.values()}) > 1:
         raise ConfigError(f"the models {', '.join(models)} predict different classes; evaluate them one by one.")
+    if unknown := [name for name in baselines if name not in BASELINES]:
+        raise ConfigError(f"baseline {unknown[0]!r} is unknown; known are {', '.join(BASELINES)}.")
+    if baselines and train is None:
+        raise ConfigError("baselines are trained on the models' own training data; name it with --train.")
     truth = _targets(data, first.kind, first.classes)
     values, windowed, warnings = [], {}, []
     for name, model in models.items():
@@ -58,19 +64,12 @@ def evaluate_models(
         windowed[name] = found.n_windowed
     others = {}
     for name in baselines:
-        if name not in BASELINES:
-            raise ConfigError(f"baseline {name!r} is unknown; known are {', '.join(BASELINES)}.")
-        if train is None:
-            raise ConfigError("baselines are trained on the models' own training data; name it with --train.")
+        assert train is not None
         tell(f"training {name}")
         target = _targets(train, first.kind, first.classes)
-        fitted = BASELINES[name](
-            train.sequences, target.values, kind=first.kind, n_outputs=len(first.classes), seed=seed
-        )
+        fitted = BASELINES[name](train.sequences, target.values, kind=first.kind, n_outputs=len(first.classes), seed=seed)
         others[name] = fitted.predict(data.sequences)
-    result = evaluate(
-        first.kind, truth.values, np.mean(values, axis=0), first.classes, baselines=others, out=out, seed=seed
-    )
+    result = evaluate(first.kind, truth.values, np.mean(values, axis=0), first.classes, baselines=others, out=out, seed=seed)
     result |= {"windowed": windowed, "warnings": warnings}
     if len(models) > 1:
         each = [metrics.metrics_of(first.kind, truth.values, v, first.classes, seed=seed) for v in values]
@@ -82,16 +81,21 @@ def evaluate_models(
         result["over_members"] = {
             metric: {field: _number(value) for field, value in found._asdict().items()} for metric, found in spread.items()
         }
+    if out is not None:  # as returned, with what `report.evaluate` does not know
+        with whole_file(out / "metrics.json") as part:
+            part.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
     return result
 
 
 def named(folders: Sequence[str]) -> dict[str, Predictor]:
     """The predictors of some runs by name; a run of several gives each of its members.
 
-    Raises CheckpointError for what is no fine-tuned model.
+    Raises CheckpointError for what is no fine-tuned model, ConfigError for one that is named twice.
     """
     found: dict[str, Predictor] = {}
     for folder in folders:
+        if list(folders).count(folder) > 1:
+            raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
         members = checkpoint.load_predictors(folder)
         for i, model in enumerate(members):
             found[str(folder) if len(members) == 1 else f"{folder}/{i}"] = model

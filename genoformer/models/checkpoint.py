@@ -31,6 +31,7 @@ from genoformer.whole import whole_file
 
 WEIGHTS = "model.safetensors"
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
+CARD = "card.md"
 ENSEMBLE = "ensemble.json"  # names the members of a run of several models
 _ENOUGH, _MUCH = 20, 0.1  # sampled k-mers, and the share of them, from which an overlap is worth a word
 _HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
@@ -72,7 +73,7 @@ def load_predictors(name: str | Path) -> list[Predictor]:
     """The fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
     folder = find(name)
     members = folder / ENSEMBLE
-    paths = [folder / str(m) for m in _read_json(members).get("members", [])] if members.is_file() else [folder]
+    paths = [folder / member for member in _members(members)] if members.is_file() else [folder]
     models = [load_any(path) for path in paths]
     for model in models:
         if not isinstance(model, Predictor):
@@ -83,9 +84,23 @@ def load_predictors(name: str | Path) -> list[Predictor]:
     return found
 
 
+def _members(path: Path) -> list[str]:
+    """Names of the folders beside an ensemble.json; a path that leads elsewhere is refused."""
+    names = _read_json(path).get("members")
+    if not isinstance(names, list) or not names:
+        raise CheckpointError(f"{path} names no members; copy the whole run again.")
+    for name in names:
+        if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name or "\\" in name:
+            raise CheckpointError(f"{path}: member {name!r} is not the name of a folder beside it; refused.")
+    return names
+
+
 def load_any(name: str | Path) -> Encoder | Predictor:
     """Any model of a folder, in eval mode; see `load` and `load_predictors`."""
     folder = find(name)
+    if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
+        several = ", ".join(str(folder / member) for member in _members(folder / ENSEMBLE))
+        raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
     config = _read_json(folder / "config.json")
     model: Encoder | Predictor
     if "genoformer" in config:
@@ -142,6 +157,12 @@ def read_manifest(name: str | Path) -> dict[str, Any] | None:
     return _read_json(path) if path.is_file() else None
 
 
+def read_card(name: str | Path) -> str | None:
+    """What people should know of a model before they use it, in Markdown, or None where its folder has no card."""
+    path = find(name) / CARD
+    return path.read_text() if path.is_file() else None
+
+
 def read_sketch(name: str | Path) -> Sketch | None:
     """A sample of the k-mers that a model has seen in training, or None where its folder does not say."""
     path = find(name) / SKETCH
@@ -177,7 +198,7 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Encoder | Predictor:
     try:
         kind = getattr(import_module(module), name)
         model: Encoder | Predictor = kind(kind.config_type.from_dict(config["config"]))
-    except (ImportError, AttributeError, KeyError, TypeError, ConfigError) as error:
+    except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}. Was it made by another version?") from error
     model.tokenizer = load_tokenizer(folder / "tokenizer.json")
     shape = model.config if isinstance(model, Encoder) else model.config.encoder

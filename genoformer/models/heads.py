@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
+from genoformer.fields import checked
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.layers import Linear, linear
 from genoformer.tokenizers import SPECIAL
@@ -45,14 +46,27 @@ class PredictorConfig:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
         if not self.classes:
             raise ConfigError("a head without classes predicts nothing; name its outputs.")
+        if len(set(self.classes)) < len(self.classes) or (self.kind == "classes" and len(self.classes) < 2):
+            raise ConfigError(f"classes = {', '.join(self.classes)}: give different names, and of classes at least two.")
+        n_expected = len(self.classes) if self.kind == "values" else 0
+        if len(self.centre) != n_expected or len(self.spread) != n_expected:
+            raise ConfigError(
+                f"{len(self.centre)} in centre and {len(self.spread)} in spread for {len(self.classes)} outputs of kind "
+                f"{self.kind!r}: give {n_expected} of each."
+            )
+        if self.pooling == "cls" and self.encoder.causal:
+            raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take pooling mean-max.")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
         if not 0 <= self.overlap < self.window:
             raise ConfigError(f"overlap = {self.overlap}: give 0 up to, not including, the window of {self.window} bases.")
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PredictorConfig:
-        """The configuration of a mapping, as `dataclasses.asdict` writes it."""
-        lists = {name: tuple(values.get(name, ())) for name in ("classes", "centre", "spread")}
-        return cls(**{**values, **lists, "encoder": EncoderConfig.from_dict(values["encoder"])})
+        """The configuration of a mapping, as `dataclasses.asdict` writes it; unknown fields and other types are refused."""
+        numbers = {name: tuple(float(x) for x in values.get(name, ())) for name in ("centre", "spread")}
+        fields = checked(cls, {**values, "centre": (), "spread": ()}, "predictor")
+        return cls(**{**fields, **numbers, "encoder": EncoderConfig.from_dict(values["encoder"])})
 
 
 class Predictor(nn.Module):
@@ -89,7 +103,8 @@ class Predictor(nn.Module):
             return logits.softmax(-1)
         if self.config.kind == "multilabel":
             return logits.sigmoid()
-        return logits * torch.tensor(self.config.spread) + torch.tensor(self.config.centre)
+        centre, spread = (torch.tensor(x, device=logits.device) for x in (self.config.centre, self.config.spread))
+        return logits * spread + centre
 
 
 def pool(x: Tensor, ids: Tensor, how: Pooling) -> Tensor:

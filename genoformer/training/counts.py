@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
+from genoformer.genome.regions import runs_of_bases
 
 _SCAN = 1 << 20  # bases read at a time
 _COUNTED = 1 << 22  # bases counted at a time; a table of 4^12 counts is made for each such piece
@@ -214,15 +215,9 @@ def stretches(genome: Genome, contigs: Iterable[str]) -> Iterator[Codes]:
     ['ACG', 'T']
     """
     for contig in contigs:
-        length = genome.contigs[contig]
-        for start in range(0, length, _SCAN):
-            codes = genome.window(contig, start, min(_SCAN, length - start))
-            known = codes < N
-            if known.all():
-                yield codes
-            elif known.any():
-                edges = np.flatnonzero(np.diff(known, prepend=False, append=False)).reshape(-1, 2)
-                yield from (codes[first:last] for first, last in edges.tolist())
+        for first, last in runs_of_bases(genome, contig).tolist():
+            for start in range(first, last, _SCAN):
+                yield genome.window(contig, start, min(_SCAN, last - start))
 
 
 def _chain(context: Context) -> Iterator[Context]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
+from genoformer.genome.regions import Intervals, n_overlaps
 from genoformer.training.draws import Draws
 
 _MAX_N = 0.1  # windows with more N than this are drawn again
@@ -100,7 +100,7 @@ class _Places:
             raise ConfigError(f"no contig of {', '.join(source.contigs)} has {length} bases; choose a shorter window.")
         self.blacklist = [source.blacklist.get(name, np.empty((0, 2), dtype=np.int64)) for name in self.names]
         blocks = [_blocks_with_bases(genome, name, length) for name in self.names]
-        blocks = [b[~touched(b, b + _BLOCK, black)] for b, black in zip(blocks, self.blacklist, strict=True)]
+        blocks = [b[~_touched(b, _BLOCK, black)] for b, black in zip(blocks, self.blacklist, strict=True)]
         self.contig_of = np.repeat(np.arange(len(blocks)), [len(b) for b in blocks])
         self.starts = np.concatenate(blocks)
         if not len(self.starts):
@@ -131,19 +131,15 @@ class _Places:
             mine = which == contig
             name, begin = self.names[contig], starts[mine]
             windows = self.source.genome.windows(name, begin, self.length)
-            windows[touched(begin, begin + self.length, self.blacklist[contig])] = N
+            windows[_touched(begin, self.length, self.blacklist[contig])] = N
             codes[rows[mine]] = windows
             if lower is not None:
                 lower[rows[mine]] = self.source.genome.soft_masked(name, begin, self.length)
 
 
-def touched(starts: NDArray[np.int64], ends: NDArray[np.int64], intervals: Intervals) -> NDArray[np.bool_]:
-    """Which of [start, end) share a base with one of some sorted intervals [n, 2]; both [B]."""
-    if not len(intervals):
-        return np.zeros(len(starts), dtype=np.bool_)
-    furthest = np.maximum.accumulate(intervals[:, 1])  # intervals may lie in one another
-    before = np.searchsorted(intervals[:, 0], ends, side="left")  # intervals that begin before the end
-    return (before > 0) & (furthest[np.maximum(before, 1) - 1] > starts)
+def _touched(starts: NDArray[np.int64], length: int, blacklist: Intervals) -> NDArray[np.bool_]:
+    """Which of the windows [start, start + length) share a base with the blacklist, [B]."""
+    return n_overlaps(np.stack([starts, starts + length], axis=1), blacklist) > 0
 
 
 def _blocks_with_bases(genome: Genome, contig: str, length: int) -> NDArray[np.int64]:

@@ -28,9 +28,9 @@ from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, merge_adapters
 from genoformer.progress import Listener
-from genoformer.tokenizers import TOKENIZERS
+from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig, TuningConfig
-from genoformer.training.loop import LoopConfig, Monitor, OptimizerConfig, fit
+from genoformer.training.loop import STATE, LoopConfig, Monitor, OptimizerConfig, fit, windows_per_step
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.whole import whole_file
 
@@ -83,34 +83,42 @@ def finetune(
     multi_label: bool | None = None,
     command: str = "",
     listen: Listener = None,
-) -> Finetuned:
+) -> Finetuned | None:
     """Train a predictor for each start and seed; writes the run's folder and returns what came out.
 
     starts: language models to go on from; none trains from scratch in the shape of [tokenizer] and [encoder]. With one
     start and one seed `folder` is the model itself, otherwise it names its members, whose predictions are averaged.
     valid None holds out a tenth of the training data, class by class. Sequences longer than the window are cut into
-    overlapping windows, whose logits are averaged; the notes say how many.
+    overlapping windows, whose logits are averaged; the notes say how many. Returns None in processes other than the first.
 
     Raises ConfigError for what cannot be trained, TrainingError when a loss is no longer a number.
     """
     plan = config.finetune
     if (folder / "config.json").exists() or (folder / checkpoint.ENSEMBLE).exists():
         raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
+    if (folder / STATE).exists():
+        raise ConfigError(f"{folder} holds an unfinished run of pretrain; name another folder.")
+    if plan.strategy == "fsdp":
+        raise ConfigError("strategy = 'fsdp': a model is fine-tuned whole on every device; take auto or ddp.")
     if n_seeds < 1:
         raise ConfigError(f"seeds = {n_seeds}: give a whole number of at least 1.")
     if starts and (config.tokenizer or config.encoder):
         raise ConfigError("[tokenizer] and [encoder] are for training from scratch; leave them out, or the model.")
     fitted = _Part(train.sequences, targets_of(train.labels, task, columns=train.columns, multi_label=multi_label))
-    held, notes = _held_out(fitted, plan.seed), []
+    notes = []
     if valid is not None:
         kind = fitted.targets.kind
         targets = targets_of(
             valid.labels, task, fitted.targets.classes, columns=valid.columns, multi_label=kind == "multilabel"
         )
-        held = (fitted, _Part(valid.sequences, targets))
+        checked_on = _Part(valid.sequences, targets)
     else:
-        notes.append(f"No validation data was given: {len(held[1].sequences):,} of the {len(train):,} sequences were held out.")
-    fitted, checked_on = held
+        fitted, checked_on = _held_out(fitted, plan.seed)
+        n_held = len(checked_on.sequences)
+        notes.append(f"No validation data was given: {n_held:,} of the {len(train):,} sequences were held out.")
+    _refuse_constant(fitted.targets)
+    monitor, note = _monitor(plan.monitor, checked_on.targets)
+    notes += note
     found = leakage(fitted.sequences, checked_on.sequences)
     notes.append(found.describe("the training data", "the validation data"))
     data = {
@@ -119,27 +127,38 @@ def finetune(
         "leakage": found.as_dict(),
     }
     members, predicted = [], []
-    origins: list[str | Path | None] = list(starts) or [None]
-    for start in origins:
+    origin = {"command": command, "data": data}
+    for start, name in _origins(starts):
         for seed in range(plan.seed, plan.seed + n_seeds):
-            name = "-".join([*([Path(start).name] if start and len(starts) > 1 else []), *([f"seed-{seed}"] * (n_seeds > 1))])
-            member, values = _member(
-                config, fitted, checked_on, folder / name, start, seed, task, {"command": command, "data": data}, listen
-            )
-            members.append(member)
-            predicted.append(values)
+            inside = "-".join([*([name] * (len(starts) > 1)), *([f"seed-{seed}"] * (n_seeds > 1))])
+            trained = _member(config, fitted, checked_on, folder / inside, start, seed, task, monitor, origin, listen)
+            if trained is None:
+                continue
+            members.append(trained.member)
+            predicted.append(trained.values)
+            notes += [note for note in trained.notes if note not in notes]
+    if not members:
+        return None
     together = _metrics(checked_on.targets, np.mean(predicted, axis=0))
     names = members[0].metrics
     spread = {name: over_runs([member.metrics[name].value for member in members]) for name in names} if len(members) > 1 else {}
     if len(members) > 1:
         table = {
             "members": [member.folder.name for member in members],
-            "metrics": {name: together[name]._asdict() for name in names},
-            "over_members": {name: spread[name]._asdict() for name in names},
+            "metrics": {name: _json(together[name]) for name in names},
+            "over_members": {name: _json(spread[name]) for name in names},
         }
         with whole_file(folder / checkpoint.ENSEMBLE) as part:
-            part.write_text(json.dumps(table, indent=1) + "\n")
+            part.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n")
     return Finetuned(members, together, spread, notes)
+
+
+class _Trained(NamedTuple):
+    """A member, what it predicts for the validation data, and notes on the data."""
+
+    member: Member
+    values: NDArray[np.float32]
+    notes: list[str]
 
 
 def _member(
@@ -150,9 +169,11 @@ def _member(
     start: str | Path | None,
     seed: int,
     task: str,
+    monitor: str,
     manifest: dict[str, Any],
     listen: Listener,
-) -> tuple[Member, NDArray[np.float32]]:
+) -> _Trained | None:
+    """The predictor of one start and seed, saved in its folder; None in processes other than the first."""
     plan = replace(config.finetune, seed=seed)
     L.seed_everything(seed, verbose=False)
     encoder = _encoder(config, start)
@@ -163,32 +184,27 @@ def _member(
         batch_size=plan.batch_size, seed=seed, mask_rate=plan.mask_rate,
     )  # fmt: skip
     loop = _loop(plan, batches.n_batches)
-    monitor = plan.monitor or _MONITOR[train.targets.kind]
 
     def validate(trained: Any) -> dict[str, float]:
         values = inference.predictions(trained, valid.sequences).values
         known = {name: found.value for name, found in _metrics(valid.targets, values, n=1).items()}
         known["loss"] = _loss(valid.targets, values)
-        if monitor not in known:
-            raise ConfigError(f"monitor = {monitor!r}: allowed are {', '.join(known)}.")
         return {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", monitor])}
 
     trained = fit(
         model, batches, lambda m, batch: predictor_loss(m, batch, plan.batch_size), folder, loop,
-        validate=validate, monitor=Monitor(f"valid_{monitor}", monitor not in _LESS_IS_BETTER, plan.patience),
+        validate=validate, monitor=Monitor(f"valid_{monitor}", monitor.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
         rates=lambda name: plan.encoder_rate if name.startswith("encoder.") else 1.0, listen=listen,
     )  # fmt: skip
     if trained is None:
-        raise SystemExit(0)  # another process has the result
+        return None
     model.load_state_dict(trained.weights)
     merge_adapters(model.encoder)
     model.eval()
     values, n_windowed = inference.predictions(model, valid.sequences)
     of_valid = metrics.cases(model.config.kind, valid.targets.values, values, train.targets.classes)
     found = _metrics(valid.targets, values)
-    notes = []
-    if train.targets.kind != "values" and metrics.collapsed(of_valid):
-        notes = [note for note in metrics.notes(of_valid) if "one class" in note] or ["it predicts one class for everything."]
+    failed = [note for note in metrics.notes(of_valid) if "failed" in note] if metrics.collapsed(of_valid) else []
     window = model.config.window
     n_long = sum(len(sequence) > window for sequence in train.sequences)
     before = checkpoint.find(start) if start is not None else None
@@ -200,13 +216,32 @@ def _member(
         "finetune": asdict(plan),
         "windowed": {"window": window, "overlap": model.config.overlap, "train": n_long, "valid": n_windowed},
         "best_step": trained.step,
-        "metrics": {name: {k: _number(v) for k, v in estimate._asdict().items()} for name, estimate in found.items()},
-        "notes": notes,
+        "metrics": {name: _json(estimate) for name, estimate in found.items()},
+        "notes": failed,
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
     }
     _seen(train.sequences, before).save(folder / checkpoint.SKETCH)
     checkpoint.save(model, folder, manifest=manifest)
-    return Member(folder, seed, str(start or "scratch"), found, notes), values
+    notes = []
+    if n_long or n_windowed:
+        notes.append(
+            f"{n_long:,} of {len(train.sequences):,} sequences to train on and {n_windowed:,} of {len(valid.sequences):,} to "
+            f"validate with are longer than the window of {window:,} bases and were cut into overlapping windows."
+        )
+    if start is not None and (note := checkpoint.overlap_note(encoder, str(start), valid.sequences, "the validation data")):
+        notes.append(note)
+    return _Trained(Member(folder, seed, str(start or "scratch"), found, failed), values, notes)
+
+
+def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]]:
+    """Each start with a name of its own for its folder; those that are named alike are numbered."""
+    if not starts:
+        return [(None, "")]
+    names = [checkpoint.find(start).resolve().name for start in starts]
+    return [
+        (start, name if names.count(name) == 1 else f"{name}-{i}")
+        for i, (start, name) in enumerate(zip(starts, names, strict=True), 1)
+    ]
 
 
 def _encoder(config: FinetuneConfig, start: str | Path | None) -> Encoder:
@@ -214,16 +249,21 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> Encoder:
         loaded = checkpoint.load_any(start)
         if isinstance(loaded, Encoder):
             return loaded
-        loaded.encoder.tokenizer, loaded.encoder.sha256 = loaded.tokenizer, loaded.sha256
-        return loaded.encoder  # of a predictor
+        encoder = loaded.encoder  # of a predictor
+        encoder.tokenizer, encoder.sha256, encoder.seen = loaded.tokenizer, loaded.sha256, loaded.seen
+        return encoder
     if not config.tokenizer:
         raise ConfigError("no model to go on from: name one with -m, or give [tokenizer] and [encoder] to train from scratch.")
     table = dict(config.tokenizer)
     name = table.pop("tokenizer", "kmer")
     if name not in ("kmer", "base"):
         raise ConfigError(f"tokenizer = {name!r}: from scratch it is kmer or base; a BPE vocabulary comes from pretrain.")
-    tokenizer = TOKENIZERS[name].from_dict({"k": 6, **table})
+    if name == "base" and table:
+        raise ConfigError(f"[tokenizer]: unknown fields {', '.join(table)}; base has none.")
+    tokenizer = BaseTokenizer() if name == "base" else KmerTokenizer(**checked(KmerTokenizer, table, "[tokenizer]"))
     shape = checked(EncoderConfig, config.encoder, "[encoder]")
+    if "n_vocab" in shape:
+        raise ConfigError("[encoder]: n_vocab follows from the tokenizer; leave it out.")
     encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
     encoder.tokenizer = tokenizer
     return encoder
@@ -232,11 +272,13 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> Encoder:
 def _predictor(encoder: Encoder, train: _Part, plan: TuningConfig) -> Predictor:
     """A predictor with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
-    longest = max(len(sequence) for sequence in train.sequences)
+    longest, shortest = max(len(sequence) for sequence in train.sequences), getattr(tokenizer, "k", 1)
     room = tokenizer.length_of(encoder.config.max_tokens)
     if plan.window is not None and encoder.config.position == "learned" and plan.window > room:
         raise ConfigError(f"window = {plan.window}: this encoder has positions for {room} bases; give that or less.")
-    window = plan.window or min(longest, room)
+    if plan.window is not None and plan.window < shortest:
+        raise ConfigError(f"window = {plan.window}: a token of this encoder has {shortest} bases; give at least as many.")
+    window = plan.window or max(shortest, min(longest, room))  # shorter sequences get N at their end
     values = targets.values if targets.kind == "values" else np.empty((0, 0))
     model = Predictor(
         PredictorConfig(
@@ -248,8 +290,8 @@ def _predictor(encoder: Encoder, train: _Part, plan: TuningConfig) -> Predictor:
             pooling=plan.pooling,  # type: ignore[arg-type]
             both_strands=plan.both_strands,
             dropout=plan.dropout,
-            centre=tuple(values.mean(0).tolist()) if len(values) else (),
-            spread=tuple(np.maximum(values.std(0), 1e-8).tolist()) if len(values) else (),
+            centre=tuple(values.mean(0, dtype=np.float64).tolist()) if len(values) else (),
+            spread=tuple(values.std(0, dtype=np.float64).tolist()) if len(values) else (),
         )
     )
     model.encoder.load_state_dict(encoder.state_dict())
@@ -258,7 +300,7 @@ def _predictor(encoder: Encoder, train: _Part, plan: TuningConfig) -> Predictor:
 
 
 def _loop(plan: TuningConfig, n_batches: int) -> LoopConfig:
-    per_epoch = n_batches / plan.accumulate / plan.devices
+    per_epoch = n_batches * plan.batch_size / windows_per_step(plan)
     shared = {field.name: getattr(plan, field.name) for field in fields(OptimizerConfig)}
     steps = max(1, round(plan.epochs * per_epoch))
     valid_every = max(1, round(per_epoch / plan.validations))
@@ -277,20 +319,45 @@ def _weights(targets: Targets, how: str) -> NDArray[np.float32]:
 
 
 def _held_out(part: _Part, seed: int) -> tuple[_Part, _Part]:
-    """Nine tenths to train on and a tenth to validate with, class by class."""
+    """Nine tenths to train on and a tenth to validate with, class by class; of every class one is left to train on."""
     random = np.random.default_rng([seed, 3])
     values = part.targets.values
     group = values if part.targets.kind == "classes" else np.zeros(len(values), dtype=np.int64)
     rows = [random.permutation(np.flatnonzero(group == g)) for g in np.unique(group)]
-    held = np.sort(np.concatenate([r[: max(1, round(_HELD_OUT * len(r)))] for r in rows]))
+    held = np.sort(np.concatenate([r[: min(len(r) - 1, max(1, round(_HELD_OUT * len(r))))] for r in rows]))
     kept = np.setdiff1d(np.arange(len(values)), held)
-    if not len(kept):
+    if not len(held):
         raise ConfigError(f"{len(values)} sequences are too few to hold some out; give validation data.")
 
     def take(rows: NDArray[np.int64]) -> _Part:
         return _Part([part.sequences[i] for i in rows], replace(part.targets, values=values[rows]))
 
     return take(kept), take(held)
+
+
+def _refuse_constant(targets: Targets) -> None:
+    """Refuse values that are all the same."""
+    if targets.kind == "values":
+        for name, column in zip(targets.classes, targets.values.T, strict=True):
+            if (column == column[0]).all():
+                raise ConfigError(f"{name} is {column[0]:g} in all {len(column):,} sequences: there is nothing to learn.")
+
+
+def _monitor(wanted: str, targets: Targets) -> tuple[str, list[str]]:
+    """The metric of the best step, and a note where it is not the usual one.
+
+    Those are known, and defined on the validation data, that a prediction of its own truth has.
+    """
+    perfect = np.eye(targets.n_outputs, dtype=np.float32)[targets.values] if targets.kind == "classes" else targets.values
+    known = {"loss": 0.0} | {name: found.value for name, found in _metrics(targets, perfect, n=1).items()}
+    if wanted and wanted not in known:
+        raise ConfigError(f"monitor = {wanted!r}: allowed are {', '.join(known)}.")
+    usual = wanted or _MONITOR[targets.kind]
+    if math.isfinite(known[usual]):
+        return usual, []
+    if wanted:
+        raise ConfigError(f"monitor = {wanted!r} is not defined where all validation data is alike; take loss, or other data.")
+    return "loss", [f"All validation data is alike, so that {usual} is not defined: the best step is that of the least loss."]
 
 
 def _metrics(targets: Targets, values: NDArray[np.float32], n: int = 1000) -> dict[str, Estimate]:
@@ -316,10 +383,14 @@ def _seen(sequences: Sequence[Codes], before: Path | None) -> Sketch:
 
 def _record(path: Path, n: int) -> dict[str, Any]:
     """A data file in a manifest, with the manifest of `data build` where that lies beside it."""
-    beside = path.parent / "manifest.json"
-    made = json.loads(beside.read_text()) if beside.is_file() else None
-    return {"name": path.name, "sha256": checkpoint.sha256_of(path), "sequences": n, "manifest": made}
+    sha256, beside = checkpoint.sha256_of(path), path.parent / "manifest.json"
+    try:
+        made = json.loads(beside.read_text())
+        tells = made["files"][path.name] == sha256  # not of another file, nor of this one before it was changed
+    except (OSError, ValueError, KeyError, TypeError):
+        tells = False
+    return {"name": path.name, "sha256": sha256, "sequences": n, "manifest": made if tells else None}
 
 
-def _number(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
+def _json(found: Estimate) -> dict[str, float | None]:
+    return {name: round(value, 6) if math.isfinite(value) else None for name, value in found._asdict().items()}

@@ -143,8 +143,6 @@ def fit(
             enable_progress_bar=False, deterministic=True, use_distributed_sampler=False, num_sanity_val_steps=0,
         )  # fmt: skip
         state = folder / STATE
-        # "deterministic" fills all new memory with NaN as well, which a third of the time can go into
-        torch.utils.deterministic.fill_uninitialized_memory = False
         trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
         weights = {
             name.removeprefix("model."): tensor
@@ -332,11 +330,15 @@ def _quiet() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
+    deterministic: Any = torch.utils.deterministic
+    fills = deterministic.fill_uninitialized_memory
+    deterministic.fill_uninitialized_memory = False  # NaN into all new memory: up to a third of the time, and for nothing
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             yield
     finally:
+        deterministic.fill_uninitialized_memory = fills
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

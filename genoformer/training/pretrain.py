@@ -16,9 +16,8 @@ import torch
 from genoformer import __version__
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
-from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, read_bed
+from genoformer.genome.regions import on_reference, read_bed
 from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
@@ -81,8 +80,8 @@ def _data(configs: Sequence[GenomeConfig]) -> _Data:
             raise ConfigError(f"{genome.name}: {', '.join(both)} are in contigs and in valid_contigs; keep them in one.")
         if not used:
             raise ConfigError(f"valid_contigs holds out every contig of {genome.name}; leave at least one for training.")
-        blacklist = _intervals(genome, config.blacklist) if config.blacklist else {}
-        regions = _intervals(genome, config.regions) if config.regions else None
+        blacklist = on_reference(read_bed(config.blacklist), genome) if config.blacklist else {}
+        regions = on_reference(read_bed(config.regions), genome) if config.regions else None
         train.append(Source(genome, used, blacklist, regions, config.regions_share, config.weight))
         valid += [Source(genome, [name]) for name in out]
         files = {"fasta": config.fasta, "blacklist": config.blacklist, "regions": config.regions}
@@ -92,13 +91,6 @@ def _data(configs: Sequence[GenomeConfig]) -> _Data:
             | {"regions_share": config.regions_share, "weight": config.weight}
         )
     return _Data(train, valid, record)
-
-
-def _intervals(genome: Genome, path: str) -> dict[str, Intervals]:
-    """Intervals by the FASTA's own contig names; those on contigs it lacks are left out."""
-    found = read_bed(path)
-    names = ContigMap(list(found), list(genome.contigs))
-    return {contig: rows for name, rows in found.items() if (contig := names.get(name)) is not None}
 
 
 def pretrain(

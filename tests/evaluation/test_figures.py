@@ -73,3 +73,41 @@ def test_comparison_stands_in_order_and_says_what_is_not_defined(ax) -> None:
 def test_agreement_says_how_many(ax) -> None:
     plots.agreement(ax, np.arange(1500), np.arange(1500), label="CAGE")
     assert ax.get_title(loc="left") == "CAGE · n = 1,500"
+
+
+def shades(ax: Axes) -> set[tuple[float, ...]]:
+    return {tuple(colour[:3]) for points in ax.collections if len(points.get_offsets()) for colour in points.get_facecolors()}
+
+
+def test_components_are_those_of_greatest_variance_with_their_share(ax) -> None:
+    """Variances 16, 4 and 0 along the axes: shares 80 % and 20 %."""
+    corners = np.array([[4, 2, 9], [4, -2, 9], [-4, 2, 9], [-4, -2, 9]])
+    plots.principal_components(ax, corners)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("PC 1 (80% of the variance)", "PC 2 (20%)")
+    assert sorted(abs(ax.collections[0].get_offsets()).tolist()) == [[4, 2]] * 4
+    assert ax.get_legend() is None
+
+
+def test_the_most_frequent_classes_have_colours_in_the_order_of_their_numbers(ax) -> None:
+    labels = [str(i) for i in (10, 2)] * 3
+    plots.principal_components(ax, np.random.default_rng(0).normal(size=(6, 3)), labels)
+    assert legend(ax) == ["2 (n = 3)", "10 (n = 3)"]
+    assert len(shades(ax)) == 2
+
+
+def test_more_classes_than_colours_are_other(ax) -> None:
+    labels = ["rare", *(name for name in "abcdefgh" for _ in range(4)), "a"]
+    plots.principal_components(ax, np.random.default_rng(0).normal(size=(len(labels), 3)), labels, name="kind")
+    assert legend(ax) == [*(f"{name} (n = {n})" for name, n in zip("abcdefg", [5, *[4] * 6], strict=True)),
+                          "other (n = 5, 2 classes)"]  # fmt: skip
+    assert len(shades(ax)) == 8
+    assert ax.get_legend().get_title().get_text() == "kind"
+
+
+def test_measured_labels_are_a_scale_and_names_nothing(ax) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    plots.principal_components(ax, x, [f"peak{i}" for i in range(40)])
+    assert len(shades(ax)) == 1
+    assert ax.get_legend() is None
+    plots.principal_components(ax, x, [str(i / 7) for i in range(40)], name="activity")
+    assert ax.figure.axes[1].get_ylabel() == "activity"
