@@ -13,7 +13,8 @@ import click
 def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str | None) -> None:
     """Train a masked (or causal) language model on genomes.
 
-    A run that was stopped or killed goes on when the same command is given again. Several processes or machines:
+    A run that was stopped or killed goes on when the same command is given again. One that learned nothing, or got
+    worse, is reported as failed, with status 1. Several processes or machines:
     torchrun --nproc-per-node 8 -m genoformer_cli pretrain ...
 
     \b
@@ -57,4 +58,6 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     numbers = ", ".join(f"{name} {value:.4f}" for name, value in manifest["metrics"].items())
     click.echo(f"{output}: {numbers}")
     for note in manifest["notes"]:
-        click.echo(note, err=True)
+        click.echo(f"{output} FAILED: {note}", err=True)
+    if manifest["notes"]:
+        raise SystemExit(1)

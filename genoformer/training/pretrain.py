@@ -29,6 +29,7 @@ from genoformer.training.config import GenomeConfig, PretrainConfig
 from genoformer.training.counts import stretches
 from genoformer.training.datasets import RandomWindows, Source
 from genoformer.training.language import LanguageModelBatches, language_model_loss
+from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import STATE, fit, windows_per_step
 from genoformer.training.objectives import OBJECTIVES, MaskedLM
 from genoformer.whole import whole_file
@@ -39,6 +40,7 @@ _TOKENIZER_FIELDS = {"kmer": ("k", "stride"), "base": (), "bpe": ("n_vocab",)}
 _BPE_WINDOWS = 2_000  # windows that a BPE vocabulary is learned from
 _LARGE, _DENSE = 1e8, 100  # below so many bases one k-mer in 100 is noted of what the model has seen, above one in 1,000
 _LEARNED = 0.01  # bits per base: less than this below the base composition is nothing learned
+_WORSE = 0.05  # bits per base above the best validation
 
 
 def build_tokenizer(table: Mapping[str, Any], windows: RandomWindows) -> KmerTokenizer | BPETokenizer:
@@ -165,7 +167,10 @@ def pretrain(
     final.load_state_dict(fitted.weights)
     final.eval()
     manifest["metrics"] = {name: round(value, 4) for name, value in fitted.metrics.items() if name != "learning_rate"}
-    manifest["notes"] = [] if asked is None else _notes(fitted.metrics["valid_bits_per_base"], composition_bits(asked))
+    manifest["notes"] = []
+    if asked is not None:
+        bits = [row["valid_bits_per_base"] for row in read_log(folder / LOG) if "valid_bits_per_base" in row]
+        manifest["notes"] = _notes(bits, composition_bits(asked))
     if listen is not None:
         listen(Progress("report", 0, None))
     rows = report.compare(final, folder.resolve().name, data.train, data.held, plan) if asked is not None else []
@@ -181,13 +186,19 @@ def pretrain(
     return manifest
 
 
-def _notes(bits: float, composition: float) -> list[str]:
-    if bits < composition - _LEARNED:
-        return []
-    return [
-        f"Nothing was learned: {bits:.3f} bits per base on the held-out contigs, where the base composition alone gives "
-        f"{composition:.3f}; train longer, or lower learning_rate."
-    ]
+def _notes(bits: Sequence[float], composition: float) -> list[str]:
+    """What is wrong with a run, by its validations in bits per base: collapse, or divergence."""
+    if bits[-1] >= composition - _LEARNED:
+        return [
+            f"Nothing was learned: {bits[-1]:.3f} bits per base on the held-out contigs, where the base composition alone "
+            f"gives {composition:.3f}; train longer, or lower learning_rate."
+        ]
+    if bits[-1] > min(bits) + _WORSE:
+        return [
+            f"The run got worse: {bits[-1]:.3f} bits per base at its end, {min(bits):.3f} at its best; lower learning_rate, "
+            "or stop earlier if it learned the training contigs by heart."
+        ]
+    return []
 
 
 def _seen(windows: RandomWindows, start: str | Path | None) -> Sketch:

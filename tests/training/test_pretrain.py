@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from genoformer.models import checkpoint
 from genoformer.training.bits import bits_per_base
 from genoformer.training.config import PretrainConfig
 from genoformer.training.datasets import RandomWindows, Source
-from genoformer.training.pretrain import pretrain
+from genoformer.training.pretrain import _notes, pretrain
 
 STEP = np.array([[0.05, 0.05, 0.05, 0.85], [0.85, 0.05, 0.05, 0.05], [0.05, 0.85, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
 
@@ -186,3 +188,45 @@ def test_configurations_that_are_refused(tmp_path, genome_path, text, words) -> 
     with pytest.raises(ConfigError, match=words):
         pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([genome_path]), tmp_path / "model")
     assert not (tmp_path / "model" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [([1.9, 1.7, 1.6], None), ([2.0, 1.99, 1.985], "Nothing was learned: 1.985"), ([1.9, 1.7, 1.8], "got worse: 1.800"),
+     ([1.99, 1.97], None), ([1.7, 1.74], None)],
+)  # fmt: skip
+def test_a_run_that_collapsed_or_diverged_says_so(bits, words) -> None:
+    """Composition alone gives 1.99 bits here."""
+    found = _notes(bits, 1.99)
+    assert [words in note for note in found] == [True] if words else not found
+
+
+def test_a_model_that_learned_nothing_is_a_failed_run(tmp_path, genome_path) -> None:
+    config = CONFIG.format(tokenizer="base", steps=2, seed=0, objective="masked").replace("5e-3", "1e-9")
+    (tmp_path / "c.toml").write_text(config)
+    command = [sys.executable, "-m", "genoformer_cli", "pretrain", "-f", str(genome_path), "-c", str(tmp_path / "c.toml")]
+    found = subprocess.run([*command, "-o", str(tmp_path / "run")], capture_output=True, text=True)
+    assert found.returncode == 1
+    assert "FAILED: Nothing was learned" in found.stderr
+    assert {"bits_per_base.tsv", "bits_per_base.png", "loss.png", "seen.npz"} <= {p.name for p in (tmp_path / "run").iterdir()}
+
+
+def test_the_report_asks_model_and_count_models_for_the_same_bases(tmp_path, genome_path) -> None:
+    """The source is first-order: 1+1 bases know all there is to know; order 1 must reach its entropy rate."""
+    manifest = run(tmp_path, genome_path, steps=300)
+    lines = [line.split("\t") for line in (tmp_path / "model" / "bits_per_base.tsv").read_text().splitlines()]
+    table = {row[0]: dict(zip(lines[0], row, strict=True)) for row in lines[1:]}
+    rate = -sum(p * np.log2(p) for p in STEP[0])
+    assert float(table["order 1"]["held"]) == pytest.approx(rate, abs=0.06)  # 3 standard errors of 4,000 bases
+    assert float(table["2+2"]["held"]) == pytest.approx(hidden_entropy(), abs=0.06)
+    assert {row["held_n"] for row in table.values()} == {table["order 0"]["held_n"]}
+    assert manifest["bits_per_base"]["held"]["bits"] == float(table["model"]["held"])
+
+
+def test_what_was_seen_goes_into_the_folder(tmp_path, genome_path) -> None:
+    run(tmp_path, genome_path)
+    model, genome = checkpoint.load(tmp_path / "model"), Genome(genome_path)
+    seen = checkpoint.overlap_note(model, "m", [genome.window("one", 10_000, 20_000)], "these")
+    assert seen is not None
+    assert seen.startswith("100% of the 31-mers of these were in the training data of m")
+    assert checkpoint.overlap_note(model, "m", [genome.window("held", 0, 20_000)], "these") is None
