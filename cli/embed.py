@@ -84,7 +84,7 @@ def embed(
     values = _vectors(model, given, chosen, options)
     if output:
         write_vectors(Path(output), given, values, chosen)
-        click.echo(f"{output}: {len(given):,} sequences x {len(chosen)} layers x {values.shape[-1]}, float32", err=True)
+        click.echo(f"{output}: {len(given):,} sequences, {len(chosen)} x {values.shape[-1]} numbers each", err=True)
     if pca:
         _draw(Path(pca), values, given, chosen)
     if probe:

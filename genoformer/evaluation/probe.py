@@ -15,7 +15,7 @@ from genoformer.evaluation.linear import Linear, Table, fit_linear, split_rows
 from genoformer.evaluation.report import evaluate
 
 HELD_OUT = 5  # one in five rows is predicted, where no others are given
-_C = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)  # inverse of the penalty, strongest first
+_C = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)  # inverse of the penalty, strongest first
 _ALPHA = (1e6, 1e5, 1e4, 1e3, 1e2, 10.0, 1.0)  # the penalty itself, for ridge
 
 
