@@ -189,7 +189,8 @@ def _member(
         values = inference.predictions(trained, valid.sequences).values
         known = {name: found.value for name, found in _metrics(valid.targets, values, n=1).items()}
         known["loss"] = _loss(valid.targets, values)
-        return {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", monitor])}
+        found = {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", monitor])}
+        return {name: value for name, value in found.items() if math.isfinite(value)}  # MCC of one class only is not
 
     trained = fit(
         model, batches, lambda m, batch: predictor_loss(m, batch, plan.batch_size), folder, loop,

@@ -30,6 +30,7 @@ def main() -> list[Row]:
     from transformers.utils import logging
 
     from genoformer import inference
+    from genoformer.inference import batching
     from genoformer.genome.codes import decode
     from genoformer.genome.reference import Genome
     from genoformer.genome.variants import place_snvs
@@ -59,7 +60,7 @@ def main() -> list[Row]:
 
     hidden = ours.tokenizer.hide(codes, target)
     ids, rows, candidates = (torch.from_numpy(np.ascontiguousarray(field)) for field in hidden[:3])
-    batch = min(inference._batch_size(ours, codes, None), N_SNVS)
+    batch = min(batching.batch_size_of(ours, codes, None), N_SNVS)
 
     def loop() -> list[float]:
         """As in the scripts that come with such models: each allele spelt out, cut, encoded, and run by itself."""

@@ -1,0 +1,89 @@
+"""Devices, precision and batch sizes: the only place with inference_mode; a model is handed back as it was found."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.models.encoder import Encoder
+from genoformer.models.heads import Predictor
+
+Floats = NDArray[np.float32]
+M = TypeVar("M", bound=Encoder | Predictor)
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+CPU_TOKENS = 8_192  # tokens in a batch: more no longer make two to sixteen cores faster
+GPU_TOKENS = 262_144  # halved when the memory does not hold them
+
+
+@contextmanager
+def borrowed(model: M, device: str = "cpu", precision: str = "float32") -> Iterator[M]:
+    """The model in eval mode, on a device, in a precision; the one that was passed in is left as it was found."""
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision {precision!r}: allowed are {', '.join(PRECISIONS)}.")
+    here = next(model.parameters())
+    wanted, dtype = _device(device), PRECISIONS[precision]
+    training = model.training
+    if here.device != wanted or here.dtype != dtype:
+        elsewhere: M = copy.deepcopy(model)
+        elsewhere.eval().to(wanted, dtype)
+        yield elsewhere
+        return
+    model.eval()
+    try:
+        yield model
+    finally:
+        model.train(training)
+
+
+def _device(name: str) -> torch.device:
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if name not in there:
+        raise ConfigError(f"device {name!r} is not on this machine; there are {', '.join(there)}.")
+    return torch.device(name)
+
+
+def best_device() -> str:
+    """cuda where there is one, else cpu."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def to_device(model: Encoder | Predictor, array: NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
+
+
+def batch_size_of(model: Encoder, codes: Codes, asked: int | None) -> int:
+    if asked is not None:
+        return asked
+    one = next(model.parameters())
+    tokens = GPU_TOKENS if one.is_cuda else CPU_TOKENS
+    return max(1, tokens // model.tokenizer.n_tokens(codes.shape[1]))
+
+
+def in_batches(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...]) -> Floats:
+    """Results of run over 0..n, [n, *shape]; when the memory does not hold a batch, halves are tried."""
+    results = np.empty((n, *shape), dtype=np.float32)
+    at = 0
+    with torch.inference_mode():
+        while at < n:
+            part = slice(at, min(at + batch_size, n))
+            try:
+                results[part] = run(part).float().cpu().numpy()
+            except torch.OutOfMemoryError:
+                if batch_size == 1:
+                    raise
+                batch_size = (batch_size + 1) // 2
+                torch.cuda.empty_cache()
+                continue
+            at = part.stop
+    return results
