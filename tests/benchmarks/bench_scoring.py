@@ -30,11 +30,11 @@ def main() -> list[Row]:
     from transformers.utils import logging
 
     from genoformer import inference
-    from genoformer.inference import batching
     from genoformer.genome.codes import decode
     from genoformer.genome.reference import Genome
     from genoformer.genome.variants import place_snvs
     from genoformer.genome.vcf import read_variants
+    from genoformer.inference import batching
     from genoformer.models import checkpoint
     from genoformer.tokenizers import KmerTokenizer
 

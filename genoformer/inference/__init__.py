@@ -1,0 +1,17 @@
+"""Arrays -> batches -> model -> arrays: posteriors of bases, predictions and embeddings of sequences."""
+
+from genoformer.inference.bases import embeddings, likelihoods, posteriors
+from genoformer.inference.batching import PRECISIONS, Floats, best_device, borrowed
+from genoformer.inference.embeddings import (
+    SequenceEmbeddings,
+    TokenEmbeddings,
+    embedding_window,
+    sequence_embeddings,
+    token_embeddings,
+)
+from genoformer.inference.predictions import Predictions, predictions
+
+__all__ = [
+    "PRECISIONS", "Floats", "Predictions", "SequenceEmbeddings", "TokenEmbeddings", "best_device", "borrowed",
+    "embedding_window", "embeddings", "likelihoods", "posteriors", "predictions", "sequence_embeddings", "token_embeddings",
+]  # fmt: skip

@@ -1,0 +1,66 @@
+"""Windows of codes -> posteriors of hidden bases, likelihoods of windows, embeddings of a stretch in them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genoformer.genome.codes import Codes
+from genoformer.inference.batching import Floats, batch_size_of, in_batches, to_device
+from genoformer.models.encoder import Encoder
+from genoformer.models.posterior import base_posterior, window_log2_likelihood
+
+
+def posteriors(
+    model: Encoder,
+    codes: Codes,
+    target: NDArray[np.int64],
+    end: NDArray[np.int64] | None = None,
+    *,
+    batch_size: int | None = None,
+) -> Floats:
+    """log2 P(A), P(C), P(G), P(T) at base `target` of each window when [target, end) is hidden; [B, L] -> [B, 4]."""
+    end = target + 1 if end is None else end
+
+    def run(part: slice) -> Tensor:
+        hidden = model.tokenizer.hide(codes[part], target[part], end[part])
+        return base_posterior(model, *(to_device(model, field) for field in hidden))
+
+    return in_batches(run, len(codes), batch_size_of(model, codes, batch_size), (4,))
+
+
+def likelihoods(model: Encoder, codes: Codes, *, batch_size: int | None = None) -> Floats:
+    """log2 P(window) of a causal model, [B, L] -> [B]."""
+
+    def run(part: slice) -> Tensor:
+        ids = to_device(model, model.tokenizer.encode(codes[part]).ids)
+        return window_log2_likelihood(model, model.tokenizer, ids)
+
+    return in_batches(run, len(codes), batch_size_of(model, codes, batch_size), ())
+
+
+def embeddings(
+    model: Encoder,
+    codes: Codes,
+    first: NDArray[np.int64],
+    after: NDArray[np.int64],
+    *,
+    batch_size: int | None = None,
+) -> Floats:
+    """Mean of the last layer over the tokens that touch the bases [first, after) of each window; [B, L] -> [B, D]."""
+
+    def run(part: slice) -> Tensor:
+        encoding = model.tokenizer.encode(codes[part])
+        offsets = encoding.offsets
+        touch = (offsets[..., 0] < after[part, None]) & (offsets[..., 1] > first[part, None])
+        n_rows = int(touch.sum(1).max())
+        rows = np.argsort(~touch, axis=1, kind="stable")[:, :n_rows]  # the touching tokens first
+        weight = np.take_along_axis(touch, rows, axis=1).astype(np.float32)
+        weight /= weight.sum(1, keepdims=True)
+        ids = to_device(model, encoding.ids)
+        keep = None if (encoding.ids != model.tokenizer.pad_id).all() else ids != model.tokenizer.pad_id
+        x = model.embed(ids, keep, to_device(model, rows)).float()  # [B, M, D]
+        return (x * to_device(model, weight)[..., None]).sum(1)
+
+    return in_batches(run, len(codes), batch_size_of(model, codes, batch_size), (model.config.width,))

@@ -1,0 +1,58 @@
+"""Sequences of any length -> what a fine-tuned model predicts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genoformer.genome.codes import Codes, reverse_complement
+from genoformer.inference.batching import CPU_TOKENS, GPU_TOKENS, Floats, in_batches, to_device
+from genoformer.models.heads import Predictor
+from genoformer.windowing import tokens_of, windows_of
+
+
+class Predictions(NamedTuple):
+    """Probabilities or values [N, C] of a fine-tuned model, and how many sequences were longer than its window."""
+
+    values: Floats
+    n_windowed: int
+
+
+def predictions(
+    model: Predictor, sequences: Sequence[Codes], *, batch_size: int | None = None, on_done: Callable[[int], None] | None = None
+) -> Predictions:
+    """What a fine-tuned model predicts for sequences of any length, in their order.
+
+    A sequence longer than the model's window is cut into overlapping windows, whose logits are averaged; those of both
+    strands too, for a model that was trained so.
+    """
+    config, tokenizer = model.config, model.tokenizer
+    windows = windows_of(sequences, config.window, config.overlap, shortest=getattr(tokenizer, "k", 1))
+    order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # alike lengths together, the longest first
+    total = np.zeros((len(sequences), len(config.classes)), dtype=np.float64)
+    at_once = batch_size or max(1, (GPU_TOKENS if next(model.parameters()).is_cuda else CPU_TOKENS) // config.window)
+    strands = (False, True) if config.both_strands else (False,)
+    for first in range(0, len(order), at_once):
+        rows = order[first : first + at_once]
+        for backward in strands:
+            codes = [reverse_complement(windows.codes[i]) if backward else windows.codes[i] for i in rows]
+            ids, keep = tokens_of(tokenizer, codes)
+
+            def run(part: slice, ids: NDArray[np.int64] = ids, keep: NDArray[np.bool_] | None = keep) -> Tensor:
+                return model(to_device(model, ids[part]), None if keep is None else to_device(model, keep[part]))
+
+            logits = in_batches(run, len(rows), at_once, (len(config.classes),))
+            np.add.at(total, windows.owner[rows], logits)
+        if on_done is not None:
+            on_done(first + len(rows))
+    n_windows = np.bincount(windows.owner, minlength=len(sequences))
+    mean = torch.from_numpy((total / (n_windows * len(strands))[:, None]).astype(np.float32))
+    return Predictions(model.outcome(mean).numpy(), int((n_windows > 1).sum()))
+
+
+# --- embeddings of sequences of any length
