@@ -5,25 +5,17 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pysam
 import pytest
+from fasta_files import bgzipped, write
 
 from genoformer.errors import FileFormatError, GenoformerError, MissingFileError
 from genoformer.genome import codes, fasta
 from genoformer.genome.reference import Genome
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENOFORMER_CACHE", str(folder))
-        yield folder
 
 
 @pytest.fixture
@@ -40,17 +32,6 @@ def locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     monkeypatch.setattr(fasta, "whole_file", refusing)
     return folder
-
-
-def write(path: Path, text: str | bytes) -> Path:
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
-
-
-def bgzipped(path: Path, text: str | bytes) -> Path:
-    plain = write(path.with_suffix(".txt"), text)
-    pysam.tabix_compress(str(plain), str(path), force=True)
-    return path
 
 
 # --- bad files

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,31 +15,13 @@ import numpy as np
 import pyfaidx
 import pysam
 import pytest
+from fasta_files import bgzipped, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genoformer.errors import ContigError
 from genoformer.genome import codes, reference
 from genoformer.genome.reference import Genome
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENOFORMER_CACHE", str(folder))
-        yield folder
-
-
-def fasta(path: Path, text: str | bytes) -> Path:
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return path
-
-
-def bgzipped(path: Path, text: str | bytes) -> Path:
-    plain = fasta(path.with_suffix(".txt"), text)
-    pysam.tabix_compress(str(plain), str(path), force=True)
-    return path
 
 
 def naive(sequence: str, start: int, length: int) -> str:
@@ -87,7 +68,7 @@ def test_windows_are_those_of_a_naive_reader(
     with pytest.MonkeyPatch.context() as patch:
         for short in (reference.SHORT, 1):  # few and long, or many and short: the two ways of reading
             patch.setattr(reference, "SHORT", short)
-            for path in (fasta(folder / "a.fa", text), bgzipped(folder / "a.fa.gz", text)):
+            for path in (write(folder / "a.fa", text), bgzipped(folder / "a.fa.gz", text)):
                 genome = Genome(path)
                 assert genome.contigs == {name: len(sequence) for name, sequence in contigs.items()}
                 assert list(genome.contigs) == list(contigs)
@@ -106,7 +87,7 @@ def test_inside_the_contig_windows_are_those_of_pyfaidx(
     tmp_path_factory: pytest.TempPathFactory, sequence: str, width: int, data: st.DataObject
 ) -> None:
     lines = "".join(sequence[i : i + width] + "\n" for i in range(0, len(sequence), width))
-    path = fasta(tmp_path_factory.mktemp("fasta") / "a.fa", f">a\n{lines}>b\nAC\n")
+    path = write(tmp_path_factory.mktemp("fasta") / "a.fa", f">a\n{lines}>b\nAC\n")
     start = data.draw(st.integers(0, len(sequence) - 1))
     end = data.draw(st.integers(start + 1, len(sequence)))
     genome = Genome(path)
@@ -120,7 +101,7 @@ def test_long_and_many_windows_cross_lines_blocks_and_ends(tmp_path: Path, kind:
     rng = np.random.default_rng(length)
     sequence = "".join(rng.choice(list("ACGTacgt"), 200_000)) + "NNRYU" + "".join(rng.choice(list("ACGT"), 10_000))
     text = ">a\n" + "".join(sequence[i : i + 61] + "\n" for i in range(0, len(sequence), 61)) + ">b\nACGT\n"
-    genome = Genome(fasta(tmp_path / "a.fa", text) if kind == "plain" else bgzipped(tmp_path / "a.fa.gz", text))
+    genome = Genome(write(tmp_path / "a.fa", text) if kind == "plain" else bgzipped(tmp_path / "a.fa.gz", text))
     starts = np.concatenate([rng.integers(-length, len(sequence), 20), [0, len(sequence) - length, 199_990]])
     padded = codes.encode("N" * length + sequence + "N" * 2 * length)
     found = genome.windows("a", starts, length)
@@ -138,7 +119,7 @@ def test_every_byte_has_the_code_of_the_table() -> None:
 
 
 def test_windows_far_outside_and_of_no_length(tmp_path: Path) -> None:
-    genome = Genome(fasta(tmp_path / "a.fa", ">a\nACGT\n"))
+    genome = Genome(write(tmp_path / "a.fa", ">a\nACGT\n"))
     far = [-(10**18), 10**18, np.iinfo(np.int64).max, np.iinfo(np.int64).min]
     assert (genome.windows("a", far, 3) == codes.N).all()
     assert genome.windows("a", [1, 2], 0).shape == (2, 0)
@@ -148,13 +129,13 @@ def test_windows_far_outside_and_of_no_length(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("starts", "length"), [([0.5], 3), (["1"], 3), ([0], -1), (3, 3), ([[1]], 3)])
 def test_windows_refuse_what_is_no_list_of_whole_numbers(tmp_path: Path, starts: Any, length: int) -> None:
-    genome = Genome(fasta(tmp_path / "a.fa", ">a\nACGT\n"))
+    genome = Genome(write(tmp_path / "a.fa", ">a\nACGT\n"))
     with pytest.raises(ValueError, match="whole-number starts"):
         genome.windows("a", starts, length)
 
 
 def test_windows_are_the_callers_own(tmp_path: Path) -> None:
-    genome = Genome(fasta(tmp_path / "a.fa", ">a\nACGT\n"))
+    genome = Genome(write(tmp_path / "a.fa", ">a\nACGT\n"))
     genome.window("a", 0, 4)[:] = 9
     assert genome.window("a", 0, 4).tolist() == [0, 1, 2, 3]
 
@@ -172,16 +153,16 @@ def test_windows_are_the_callers_own(tmp_path: Path) -> None:
     ],
 )
 def test_extract(tmp_path: Path, place: Place, text: str) -> None:
-    assert Genome(fasta(tmp_path / "a.fa", ">a\naaCG\nRt\n")).extract(place) == text
+    assert Genome(write(tmp_path / "a.fa", ">a\naaCG\nRt\n")).extract(place) == text
 
 
 def test_extract_refuses_an_interval_that_runs_backwards(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="end lies before"):
-        Genome(fasta(tmp_path / "a.fa", ">a\nACGT\n")).extract(Place("a", 3, 1))
+        Genome(write(tmp_path / "a.fa", ">a\nACGT\n")).extract(Place("a", 3, 1))
 
 
 def test_contigs_under_other_names(tmp_path: Path) -> None:
-    genome = Genome(fasta(tmp_path / "a.fa", ">chr1\nAC\n>chr20\nGT\n>X\nA\n>chrX\nC\n"))
+    genome = Genome(write(tmp_path / "a.fa", ">chr1\nAC\n>chr20\nGT\n>X\nA\n>chrX\nC\n"))
     assert genome.resolve("20") == genome.resolve("NC_000020.10") == genome.resolve("chr20") == "chr20"
     assert "chr20" in genome
     assert "20" not in genome
@@ -212,7 +193,7 @@ def send_some(genome: Genome, n: int, pipe: Any) -> None:
 def big(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     bases = np.random.default_rng(0).choice(np.frombuffer(b"ACGTacgtN", dtype=np.uint8), 150_000).tobytes()
     text = b">a\n" + b"".join(bases[i : i + 60] + b"\n" for i in range(0, len(bases), 60))
-    return fasta(tmp_path / "a.fa", text) if request.param == "plain" else bgzipped(tmp_path / "a.fa.gz", text)
+    return write(tmp_path / "a.fa", text) if request.param == "plain" else bgzipped(tmp_path / "a.fa.gz", text)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
@@ -289,7 +270,7 @@ def test_plugs_into_kipoiseq(tmp_path: Path) -> None:
         from kipoiseq import Interval, Variant
         from kipoiseq.extractors import FastaStringExtractor, VariantSeqExtractor
 
-        path = fasta(tmp_path / "a.fa", ">chr1\nAACCGGTTAC\nGTNNacgtAC\n")
+        path = write(tmp_path / "a.fa", ">chr1\nAACCGGTTAC\nGTNNacgtAC\n")
         genome = Genome(path)
         theirs = FastaStringExtractor(str(path), use_strand=True, force_upper=True)
         for strand in "+-.":
