@@ -15,6 +15,7 @@ BENCHMARKS = {
     "scoring": "Scoring SNVs with a model of DNABERT-6's size",
     "score_command": "The whole of `genoformer score` with a very small model",
     "training": "Pre-training, and the batches that it feeds on",
+    "human": "The human model that ships",
     "help": "Help on the command line",
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
