@@ -79,4 +79,6 @@ def convert(model: str, folder: str, layout: str, half: bool) -> None:
     loaded = checkpoint.load_any(model)
     dtype = torch.float16 if half else torch.float32
     checkpoint.save(loaded, folder, layout=layout, dtype=dtype, manifest=checkpoint.read_manifest(model))
+    if layout == "genoformer":
+        checkpoint.copy_notes(model, folder)
     click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")

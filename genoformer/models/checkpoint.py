@@ -163,6 +163,14 @@ def read_card(name: str | Path) -> str | None:
     return path.read_text() if path.is_file() else None
 
 
+def copy_notes(name: str | Path, folder: str | Path) -> None:
+    """Copy a model's card and its sketch of what it was trained on, where it has them, into another folder."""
+    for part in (CARD, SKETCH):
+        if (find(name) / part).is_file():
+            with whole_file(Path(folder) / part) as copy:
+                copy.write_bytes((find(name) / part).read_bytes())
+
+
 def read_sketch(name: str | Path) -> Sketch | None:
     """A sample of the k-mers that a model has seen in training, or None where its folder does not say."""
     path = find(name) / SKETCH

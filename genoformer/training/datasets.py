@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, n_overlaps
+from genoformer.genome.regions import Intervals, merge, n_overlaps
 from genoformer.training.draws import Draws
 
 _MAX_N = 0.1  # windows with more N than this are drawn again
@@ -100,7 +100,7 @@ class _Places:
             raise ConfigError(f"no contig of {', '.join(source.contigs)} has {length} bases; choose a shorter window.")
         self.blacklist = [source.blacklist.get(name, np.empty((0, 2), dtype=np.int64)) for name in self.names]
         blocks = [_blocks_with_bases(genome, name, length) for name in self.names]
-        blocks = [b[~_touched(b, _BLOCK, black)] for b, black in zip(blocks, self.blacklist, strict=True)]
+        blocks = [b[~_inside(b, black)] for b, black in zip(blocks, self.blacklist, strict=True)]
         self.contig_of = np.repeat(np.arange(len(blocks)), [len(b) for b in blocks])
         self.starts = np.concatenate(blocks)
         if not len(self.starts):
@@ -140,6 +140,13 @@ class _Places:
 def _touched(starts: NDArray[np.int64], length: int, blacklist: Intervals) -> NDArray[np.bool_]:
     """Which of the windows [start, start + length) share a base with the blacklist, [B]."""
     return n_overlaps(np.stack([starts, starts + length], axis=1), blacklist) > 0
+
+
+def _inside(blocks: NDArray[np.int64], blacklist: Intervals) -> NDArray[np.bool_]:
+    """Which blocks lie in the blacklist as a whole, so that no window can begin there, [B]."""
+    joined = merge(blacklist)
+    row = np.searchsorted(joined[:, 0], blocks, side="right") - 1
+    return (row >= 0) & (joined[row, 1] >= blocks + _BLOCK) if len(joined) else np.zeros(len(blocks), dtype=np.bool_)
 
 
 def _blocks_with_bases(genome: Genome, contig: str, length: int) -> NDArray[np.int64]:

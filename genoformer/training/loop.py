@@ -194,7 +194,8 @@ class _Training(L.LightningModule):
 
     def on_train_batch_start(self, batch: Any, index: int) -> None:
         # dropout depends on the batch alone, not on what was drawn before a run was interrupted
-        torch.manual_seed((self.config.seed << 40) + index * self.trainer.world_size + self.trainer.global_rank)
+        number = index * self.trainer.world_size + self.trainer.global_rank
+        torch.manual_seed((self.config.seed % 2**22 << 40) + number)  # fits into 63 bits
 
     def training_step(self, batch: Any, index: int) -> Tensor:
         self.model.train()
@@ -232,7 +233,7 @@ class _Watch(Callback):
         self.folder, self.config, self.validate, self.monitor, self.listen = folder, config, validate, monitor, listen
         self.metrics: dict[str, float] = {}
         self.best: dict[str, Tensor] | None = None
-        self.best_step, self.best_value, self.waited = 0, -math.inf, 0
+        self.best_step, self.best_rank, self.waited = 0, (-math.inf, -math.inf), 0
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         step = trainer.global_step
@@ -284,13 +285,14 @@ class _Watch(Callback):
         return found
 
     def _is_best(self, row: Mapping[str, float]) -> bool:
-        """Whether this validation is the best so far."""
+        """Whether this validation is the best so far; of equals, or while the metric is not defined, the smaller loss is."""
         if self.monitor is None:
             return False
         value = row.get(self.monitor.metric, math.nan)
         value = -math.inf if math.isnan(value) else value if self.monitor.more_is_better else -value
-        if self.best is None or value > self.best_value:
-            self.best_value, self.waited = value, 0
+        rank = (value, -row.get("valid_loss", math.inf))
+        if self.best is None or rank > self.best_rank:
+            self.best_rank, self.waited = rank, 0
             return True
         self.waited += 1
         return False

@@ -1,0 +1,271 @@
+"""What stands on the encoder: pooling by hand, padding that changes nothing, what is trained, adapters, outcomes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import encode
+from genoformer.models.encoder import EncoderConfig
+from genoformer.models.heads import (
+    LowRank,
+    Predictor,
+    PredictorConfig,
+    add_adapters,
+    choose_trained,
+    merge_adapters,
+    pool,
+)
+from genoformer.models.layers import Linear
+from genoformer.tokenizers import BaseTokenizer
+from genoformer.windowing import tokens_of
+
+POOLINGS = ["mean-max", "mean", "max", "cls"]
+SHAPE = {"n_vocab": 9, "width": 16, "n_layers": 2, "n_heads": 2, "hidden": 24, "max_tokens": 64, "init_std": 0.3}
+
+
+def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fields) -> Predictor:
+    """A tiny predictor; centre 10, 20 ... and spread 1, 2 ... where it gives values."""
+    numbers = {}
+    if kind == "values":
+        n = len(classes)
+        numbers = {"centre": tuple(10.0 * (i + 1) for i in range(n)), "spread": tuple(1.0 * (i + 1) for i in range(n))}
+    torch.manual_seed(seed)
+    shape = EncoderConfig(**{**SHAPE, "position": "rotary", "norm": "pre", "stem_kernel": 5, **fields})
+    model = Predictor(PredictorConfig(shape, kind, classes, window=32, pooling=pooling, **numbers)).eval()
+    model.tokenizer = BaseTokenizer()
+    return model
+
+
+# --- pooling
+
+
+# a row of states for [CLS] A N [MASK] C [SEP] [PAD]: only the four in the middle are of bases
+IDS = torch.tensor([[2, 5, 1, 4, 7, 3, 0]])
+STATES = torch.tensor([[[9.0, 9.0], [1.0, -8.0], [2.0, -4.0], [3.0, -2.0], [6.0, -6.0], [99.0, 99.0], [77.0, 77.0]]])
+
+
+@pytest.mark.parametrize(
+    ("how", "pooled"), [("mean", [3, -5]), ("max", [6, -2]), ("mean-max", [3, -5, 6, -2]), ("cls", [9, 9])]
+)
+def test_pooling_by_hand(how, pooled) -> None:
+    """Means (1 + 2 + 3 + 6) / 4 and -(8 + 4 + 2 + 6) / 4; [CLS], [SEP] and [PAD] have no part, N and [MASK] do."""
+    assert pool(STATES, IDS, how)[0].tolist() == pooled
+
+
+def naive_pool(x: Tensor, ids: Tensor, how: str) -> list[list[float]]:
+    rows = []
+    for states, tokens in zip(x.tolist(), ids.tolist(), strict=True):
+        body = [state for state, token in zip(states, tokens, strict=True) if token not in (0, 2, 3)]
+        columns = list(zip(*body, strict=True))
+        mean, most = [sum(c) / len(c) for c in columns], [max(c) for c in columns]
+        rows.append({"mean": mean, "max": most, "mean-max": mean + most, "cls": states[0]}[how])
+    return rows
+
+
+@pytest.mark.parametrize("how", POOLINGS)
+def test_pooling_is_the_loop_over_tokens(how) -> None:
+    torch.manual_seed(1)
+    x = torch.randn(5, 12, 3)
+    ids = torch.randint(4, 9, (5, 12))
+    ids[ids == 4] = 1  # some N
+    ids[:, 0] = 2
+    for row, length in enumerate((3, 12, 7, 4, 12)):
+        ids[row, length - 1], ids[row, length:] = 3, 0
+    torch.testing.assert_close(pool(x, ids, how), torch.tensor(naive_pool(x, ids, how)))
+
+
+# --- the predictor
+
+
+@pytest.mark.parametrize("how", POOLINGS)
+@pytest.mark.parametrize("position", ["rotary", "learned", "alibi"])
+def test_padding_does_not_change_logits(how, position) -> None:
+    model = make(how, position=position)
+    windows = [encode(text) for text in ("ACGTACGTACGTAAA", "GGG", "TTTACGN", "C")]
+    ids, keep = (torch.from_numpy(x) for x in tokens_of(model.tokenizer, windows))
+    with torch.no_grad():
+        together = model(ids, keep)
+        alone = [model(torch.from_numpy(model.tokenizer.encode(codes[None]).ids)) for codes in windows]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
+    assert (together[0] - together[1]).abs().max() > 1e-3  # the sequences differ, and so do their logits
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "outcome"),
+    [
+        ("classes", ("a", "b"), [0.25, 0.75]),  # e^0 : e^(log 3)
+        ("multilabel", ("a", "b"), [0.5, 0.75]),
+        ("values", ("x", "y"), [10 + 0 * 1, 20 + np.log(3) * 2]),
+    ],
+)
+def test_outcomes_by_hand(kind, classes, outcome) -> None:
+    model = make(kind=kind, classes=classes)
+    assert model.outcome(torch.tensor([[0.0, np.log(3)]]))[0].tolist() == pytest.approx(outcome, rel=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("classes", ("a", "b", "c")), ("multilabel", ("a",)), ("values", ("x", "y"))])
+def test_a_configuration_goes_through_json(kind, classes) -> None:
+    config = make("max", kind=kind, classes=classes).config
+    again = PredictorConfig.from_dict(json.loads(json.dumps(asdict(config))))
+    assert again == config
+    assert (again.classes, again.centre) == (classes, config.centre)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kind": "class"}, "allowed are classes, multilabel, values"),
+        ({"pooling": "median"}, "allowed are mean-max, mean, max, cls"),
+        ({"classes": ()}, "name its outputs"),
+        ({"classes": ("a",)}, "at least two"),
+        ({"classes": ("a", "a")}, "different names"),
+        ({"overlap": 32}, "up to, not including, the window of 32"),
+        ({"overlap": -1}, "up to, not including"),
+        ({"window": 0}, "up to, not including"),
+        ({"dropout": 1.0}, "not including, 1"),
+        ({"kind": "values"}, "0 in centre and 0 in spread for 2 outputs"),
+        ({"centre": (1.0, 2.0)}, "2 in centre and 0 in spread"),
+        ({"pooling": "cls", "encoder": EncoderConfig(**SHAPE, causal=True)}, "knows none of them"),
+    ],
+)
+def test_configurations_that_cannot_work_are_refused(fields, words) -> None:
+    with pytest.raises(ConfigError, match=words):
+        replace(make().config, **fields)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"heads": 3}, "unknown fields heads"),
+        ({"window": "long"}, "give a whole number"),
+        ({"classes": [1, 2]}, "give a list of names"),
+        ({"both_strands": "no"}, "true or false"),
+        ({"encoder": {"layers": 2}}, "unknown fields layers"),
+    ],
+)
+def test_tables_that_are_no_configuration_are_refused(changed, words) -> None:
+    with pytest.raises(ConfigError, match=words):
+        PredictorConfig.from_dict({**asdict(make().config), **changed})
+
+
+# --- what is trained
+
+HEAD = {"norm.weight", "norm.bias", "hidden.weight", "hidden.bias", "out.weight", "out.bias"}
+LM_HEAD = {"transform.weight", "transform.bias", "norm_transform.weight", "norm_transform.bias", "decoder.bias"}
+PARTS = ("attention.qkv", "attention.out", "norm_attention", "up", "down", "norm_feed")
+
+
+def layer(i: int) -> set[str]:
+    return {f"encoder.layers.{i}.{part}.{what}" for part in PARTS for what in ("weight", "bias")}
+
+
+BELOW = {f"encoder.{name}" for name in ("tokens.weight", "segments.weight", "stem.norm.weight", "stem.norm.bias")} | {
+    f"encoder.stem.convolution.{what}" for what in ("weight", "bias")
+}
+NORM = {"encoder.norm.weight", "encoder.norm.bias"}
+ADAPTERS = {
+    f"encoder.layers.{i}.{part}.{side}"
+    for i in (0, 1)
+    for part in ("attention.qkv", "attention.out", "up", "down")
+    for side in "ab"
+}
+
+
+@pytest.mark.parametrize(
+    ("tune", "norm", "trained"),
+    [
+        ("full", "pre", BELOW | NORM | layer(0) | layer(1)),
+        ("last", "pre", NORM | layer(1)),  # the norm after the last layer
+        ("last", "post", layer(1)),  # here the norm is that of the embeddings, below all layers
+        ("frozen", "pre", set()),
+        ("lora", "pre", ADAPTERS),
+    ],
+)
+def test_what_each_mode_trains(tune, norm, trained) -> None:
+    model = make(norm=norm)
+    choose_trained(model, tune, last_layers=1, lora_rank=2)
+    assert {name for name, p in model.named_parameters() if p.requires_grad} == trained | HEAD
+
+
+@pytest.mark.parametrize("tune", ["full", "last", "frozen", "lora"])
+def test_what_is_chosen_has_gradients_and_nothing_else(tune) -> None:
+    """Every chosen weight moves the logits; the language model's own head never does."""
+    model = make(pooler=True)
+    choose_trained(model, tune, last_layers=1, lora_rank=2)
+    for p in (module.b for module in model.modules() if isinstance(module, LowRank)):
+        torch.nn.init.normal_(p)  # at 0 the gradient of A is 0
+    model(torch.tensor([[2, 5, 6, 7, 8, 5, 3]])).square().sum().backward()
+    moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+    assert moved == {name for name, p in model.named_parameters() if p.requires_grad}
+    never = {f"encoder.{name}" for name in (*LM_HEAD, "pooler.weight", "pooler.bias")}
+    assert not moved & never
+    assert never <= {name for name, _ in model.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"tune": "half"}, "allowed are full, last, frozen, lora"),
+        ({"tune": "last", "last_layers": 3}, "layers 1 to 2"),
+        ({"tune": "last", "last_layers": 0}, "layers 1 to 2"),
+        ({"tune": "lora", "lora_rank": 17}, "give 1 to 16"),
+        ({"tune": "lora", "lora_rank": 0}, "give 1 to 16"),
+    ],
+)
+def test_choices_that_cannot_be_are_refused(options, words) -> None:
+    with pytest.raises(ConfigError, match=words):
+        choose_trained(make(), **options)
+
+
+# --- adapters
+
+
+def test_an_adapter_by_hand() -> None:
+    """W = 2 I, A = (1, 0), B = (0, 3)^T, alpha / r = 4: W + 4 B A = [[2, 0], [12, 2]]."""
+    base = Linear(2, 2)
+    adapter = LowRank(base, rank=1, alpha=4.0)
+    with torch.no_grad():
+        base.weight.copy_(2 * torch.eye(2))
+        base.bias.copy_(torch.tensor([0.5, -0.5]))
+        adapter.a.copy_(torch.tensor([[1.0, 0.0]]))
+        adapter.b.copy_(torch.tensor([[0.0], [3.0]]))
+    assert adapter.weight.tolist() == [[2, 0], [12, 2]]
+    assert adapter(torch.tensor([1.0, 1.0])).tolist() == [2.5, 13.5]
+
+
+@pytest.mark.parametrize("activation", ["gelu", "geglu"])
+def test_adapters_start_as_nothing_and_merge_into_the_same_function(activation) -> None:
+    model = make(activation=activation)
+    ids = torch.randint(5, 9, (3, 20))
+    names = list(model.state_dict())
+    with torch.no_grad():
+        base = model(ids)
+        add_adapters(model.encoder, rank=2)
+        torch.testing.assert_close(model(ids), base, atol=1e-6, rtol=1e-6)
+        for module in model.modules():
+            if isinstance(module, LowRank):
+                torch.nn.init.normal_(module.b, std=0.1)
+        adapted = model(ids)
+        rows = torch.tensor([[0, 3], [19, 1], [4, 4]])  # the way that takes the weights of the adapter themselves
+        at_rows = model.encoder.embed(ids, rows=rows)
+        merge_adapters(model.encoder)
+        torch.testing.assert_close(model(ids), adapted, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(model.encoder.embed(ids, rows=rows), at_rows, atol=1e-5, rtol=1e-5)
+    assert (adapted - base).abs().max() > 1e-2
+    assert list(model.state_dict()) == names
+    assert not any(isinstance(module, LowRank) for module in model.modules())
+
+
+def test_a_model_without_adapters_is_merged_into_itself() -> None:
+    model = make()
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    merge_adapters(model.encoder)
+    assert list(before) == list(model.state_dict())
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
