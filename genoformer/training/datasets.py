@@ -100,7 +100,8 @@ class _Places:
             raise ConfigError(f"no contig of {', '.join(source.contigs)} has {length} bases; choose a shorter window.")
         self.blacklist = [source.blacklist.get(name, np.empty((0, 2), dtype=np.int64)) for name in self.names]
         blocks = [_blocks_with_bases(genome, name, length) for name in self.names]
-        blocks = [b[~_inside(b, black)] for b, black in zip(blocks, self.blacklist, strict=True)]
+        ends = (np.minimum(b + _BLOCK, genome.contigs[name]) for b, name in zip(blocks, self.names, strict=True))
+        blocks = [b[~_inside(b, end, black)] for b, end, black in zip(blocks, ends, self.blacklist, strict=True)]
         self.contig_of = np.repeat(np.arange(len(blocks)), [len(b) for b in blocks])
         self.starts = np.concatenate(blocks)
         if not len(self.starts):
@@ -142,11 +143,13 @@ def _touched(starts: NDArray[np.int64], length: int, blacklist: Intervals) -> ND
     return n_overlaps(np.stack([starts, starts + length], axis=1), blacklist) > 0
 
 
-def _inside(blocks: NDArray[np.int64], blacklist: Intervals) -> NDArray[np.bool_]:
-    """Which blocks lie in the blacklist as a whole, so that no window can begin there, [B]."""
+def _inside(starts: NDArray[np.int64], ends: NDArray[np.int64], blacklist: Intervals) -> NDArray[np.bool_]:
+    """Which blocks [start, end) lie in the blacklist as a whole, so that no window can begin there, [B]."""
+    if not len(blacklist):
+        return np.zeros(len(starts), dtype=np.bool_)
     joined = merge(blacklist)
-    row = np.searchsorted(joined[:, 0], blocks, side="right") - 1
-    return (row >= 0) & (joined[row, 1] >= blocks + _BLOCK) if len(joined) else np.zeros(len(blocks), dtype=np.bool_)
+    row = np.searchsorted(joined[:, 0], starts, side="right") - 1
+    return (row >= 0) & (joined[row, 1] >= ends)
 
 
 def _blocks_with_bases(genome: Genome, contig: str, length: int) -> NDArray[np.int64]:

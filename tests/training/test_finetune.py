@@ -243,7 +243,8 @@ def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -
     values = [row[f"valid_{metric}"] for row in rows]
     manifest = checkpoint.read_manifest(tmp_path / "out")
     assert manifest is not None
-    assert manifest["best_step"] == rows[values.index(best(values))]["step"]
+    equals = [row for row in rows if row[f"valid_{metric}"] == best(values)]
+    assert manifest["best_step"] == min(equals, key=lambda row: row["valid_loss"])["step"]
     if metric != "loss":
         assert manifest["metrics"][metric]["value"] == pytest.approx(best(values), abs=2e-6)
     assert len(set(values)) > 1  # so that there was a choice
