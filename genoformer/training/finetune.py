@@ -173,56 +173,43 @@ def _member(
     manifest: dict[str, Any],
     listen: Listener,
 ) -> _Trained | None:
-    """The predictor of one start and seed, saved in its folder; None in processes other than the first."""
+    """The predictor of one start and seed, saved in its folder; None in processes other than the first.
+
+    A member that an interrupted run had finished is taken as it is.
+    """
     plan = replace(config.finetune, seed=seed)
     L.seed_everything(seed, verbose=False)
     encoder = _encoder(config, start)
-    model = _predictor(encoder, train, plan)
-    choose_trained(model, plan.tune, last_layers=plan.last_layers, lora_rank=plan.lora_rank)  # type: ignore[arg-type]
-    batches = LabelledBatches(
-        train.sequences, train.targets.values, _weights(train.targets, plan.class_weights), model,
-        batch_size=plan.batch_size, seed=seed, mask_rate=plan.mask_rate,
-    )  # fmt: skip
-    loop = _loop(plan, batches.n_batches)
-
-    def validate(trained: Any) -> dict[str, float]:
-        values = inference.predictions(trained, valid.sequences).values
-        known = {name: found.value for name, found in _metrics(valid.targets, values, n=1).items()}
-        known["loss"] = _loss(valid.targets, values)
-        found = {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", monitor])}
-        return {name: value for name, value in found.items() if math.isfinite(value)}  # MCC of one class only is not
-
-    trained = fit(
-        model, batches, lambda m, batch: predictor_loss(m, batch, plan.batch_size), folder, loop,
-        validate=validate, monitor=Monitor(f"valid_{monitor}", monitor.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
-        rates=lambda name: plan.encoder_rate if name.startswith("encoder.") else 1.0, listen=listen,
-    )  # fmt: skip
-    if trained is None:
-        return None
-    model.load_state_dict(trained.weights)
-    merge_adapters(model.encoder)
-    model.eval()
-    values, n_windowed = inference.predictions(model, valid.sequences)
-    of_valid = metrics.cases(model.config.kind, valid.targets.values, values, train.targets.classes)
-    found = _metrics(valid.targets, values)
-    failed = [note for note in metrics.notes(of_valid) if "failed" in note] if metrics.collapsed(of_valid) else []
-    window = model.config.window
-    n_long = sum(len(sequence) > window for sequence in train.sequences)
     before = checkpoint.find(start) if start is not None else None
     manifest = {
         **manifest,
         "version": __version__,
         "task": task,
         "start": {"sha256": encoder.sha256, "manifest": checkpoint.read_manifest(before)} if before else None,
+        "shape": {"tokenizer": dict(config.tokenizer), "encoder": dict(config.encoder)},
         "finetune": asdict(plan),
-        "windowed": {"window": window, "overlap": model.config.overlap, "train": n_long, "valid": n_windowed},
-        "best_step": trained.step,
-        "metrics": {name: _json(estimate) for name, estimate in found.items()},
-        "notes": failed,
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
     }
-    _seen(train.sequences, before).save(folder / checkpoint.SKETCH)
-    checkpoint.save(model, folder, manifest=manifest)
+    model = _predictor(encoder, train, plan)
+    there = (folder / "config.json").is_file()
+    if there:
+        model = _finished(folder, manifest)
+    else:
+        best_step = _trained(model, train, valid, folder, plan, monitor, listen)
+        if best_step is None:
+            return None
+        manifest["best_step"] = best_step
+    values, n_windowed = inference.predictions(model, valid.sequences)
+    of_valid = metrics.cases(model.config.kind, valid.targets.values, values, train.targets.classes)
+    found = _metrics(valid.targets, values)
+    failed = [note for note in metrics.notes(of_valid) if "failed" in note] if metrics.collapsed(of_valid) else []
+    window = model.config.window
+    n_long = sum(len(sequence) > window for sequence in train.sequences)
+    if not there:
+        manifest["windowed"] = {"window": window, "overlap": model.config.overlap, "train": n_long, "valid": n_windowed}
+        manifest |= {"metrics": {name: _json(estimate) for name, estimate in found.items()}, "notes": failed}
+        _seen(train.sequences, before).save(folder / checkpoint.SKETCH)
+        checkpoint.save(model, folder, manifest=manifest)
     notes = []
     if n_long or n_windowed:
         notes.append(
@@ -232,6 +219,48 @@ def _member(
     if start is not None and (note := checkpoint.overlap_note(encoder, str(start), valid.sequences, "the validation data")):
         notes.append(note)
     return _Trained(Member(folder, seed, str(start or "scratch"), found, failed), values, notes)
+
+
+def _trained(
+    model: Predictor, train: _Part, valid: _Part, folder: Path, plan: TuningConfig, monitor: str, listen: Listener
+) -> int | None:
+    """Train a predictor in place, to the weights of its best step, which is returned; None in processes but the first."""
+    choose_trained(model, plan.tune, last_layers=plan.last_layers, lora_rank=plan.lora_rank)  # type: ignore[arg-type]
+    batches = LabelledBatches(
+        train.sequences, train.targets.values, _weights(train.targets, plan.class_weights), model,
+        batch_size=plan.batch_size, seed=plan.seed, mask_rate=plan.mask_rate,
+    )  # fmt: skip
+
+    def validate(trained: Any) -> dict[str, float]:
+        values = inference.predictions(trained, valid.sequences).values
+        known = {name: found.value for name, found in _metrics(valid.targets, values, n=1).items()}
+        known["loss"] = _loss(valid.targets, values)
+        found = {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", monitor])}
+        return {name: value for name, value in found.items() if math.isfinite(value)}  # MCC of one class only is not
+
+    fitted = fit(
+        model, batches, lambda m, batch: predictor_loss(m, batch, plan.batch_size), folder, _loop(plan, batches.n_batches),
+        validate=validate, monitor=Monitor(f"valid_{monitor}", monitor.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
+        rates=lambda name: plan.encoder_rate if name.startswith("encoder.") else 1.0, listen=listen,
+    )  # fmt: skip
+    if fitted is None:
+        return None
+    model.load_state_dict(fitted.weights)
+    merge_adapters(model.encoder)
+    model.eval()
+    return fitted.step
+
+
+def _finished(folder: Path, manifest: dict[str, Any]) -> Predictor:
+    """A member of an interrupted run, if it was trained in the same way; else ConfigError."""
+    before, mine = (json.loads(json.dumps(m)) for m in (checkpoint.read_manifest(folder) or {}, manifest))
+    what = ("task", "start", "shape", "finetune", "data")
+    if changed := [name for name in what if before.get(name) != mine[name]]:
+        raise ConfigError(
+            f"{folder} holds a model that was trained in another way ({', '.join(changed)} differ); name another folder."
+        )
+    (model,) = checkpoint.load_predictors(folder)
+    return model
 
 
 def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]]:

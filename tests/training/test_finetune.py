@@ -760,3 +760,19 @@ def test_a_folder_that_holds_a_run_is_left_alone(data, tmp_path, there, words) -
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [there]
     assert (tmp_path / "out" / there).read_text() == "mine"
+
+
+def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path) -> None:
+    """Without its ensemble.json a run is unfinished: what is there is taken as it is, what is not is trained."""
+    text = "learning_rate = 1e-2\nepochs = 1\n"
+    first = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text, n_seeds=2)
+    (tmp_path / "out" / "ensemble.json").unlink()
+    (tmp_path / "out" / "seed-1" / "config.json").unlink()
+    weights = tmp_path / "out" / "seed-0" / "model.safetensors"
+    before = weights.stat().st_mtime_ns, (tmp_path / "out" / "seed-1" / "model.safetensors").read_bytes()
+    again = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text, n_seeds=2)
+    assert (weights.stat().st_mtime_ns, (tmp_path / "out" / "seed-1" / "model.safetensors").read_bytes()) == before
+    assert str(again.ensemble) == str(first.ensemble)  # NaN is not equal to itself
+    (tmp_path / "out" / "ensemble.json").unlink()
+    with pytest.raises(ConfigError, match=r"trained in another way \(finetune differ\)"):
+        tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text.replace("1e-2", "1e-3"), n_seeds=2)
