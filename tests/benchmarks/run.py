@@ -31,7 +31,8 @@ CPU say little about another one and are only printed.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all without any, but {', '.join(HOURS)}")
+    which = f"of {', '.join(BENCHMARKS)}; all without any, but {', '.join(HOURS)}"
+    parser.add_argument("names", nargs="*", metavar="name", help=which)
     parser.add_argument("--write", action="store_true", help=f"put the tables into {RESULTS.name}")
     asked = parser.parse_args()
     if unknown := set(asked.names) - BENCHMARKS.keys():
