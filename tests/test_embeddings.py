@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, encode, reverse_complement
 from genoformer.inference import embedding_window, sequence_embeddings, token_embeddings
-from genoformer.inference.embeddings import _owned
+from genoformer.inference.vectors import _owned
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import pool
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
@@ -152,7 +152,7 @@ def test_windows_own_every_token_once(length, window, overlap, k) -> None:
 
 def test_sequences_are_taken_as_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model has seen only the first sequences when the first is there."""
-    monkeypatch.setattr("genoformer.inference.embeddings._HELD_BASES", 25)
+    monkeypatch.setattr("genoformer.inference.vectors._HELD_BASES", 25)
     seen: list[int] = []
     model = encoder(1)
     embed = model.embed

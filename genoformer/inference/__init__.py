@@ -2,14 +2,14 @@
 
 from genoformer.inference.bases import embeddings, likelihoods, posteriors
 from genoformer.inference.batching import PRECISIONS, Floats, best_device, borrowed
-from genoformer.inference.embeddings import (
+from genoformer.inference.predict import Predictions, predictions
+from genoformer.inference.vectors import (
     SequenceEmbeddings,
     TokenEmbeddings,
     embedding_window,
     sequence_embeddings,
     token_embeddings,
 )
-from genoformer.inference.predictions import Predictions, predictions
 
 __all__ = [
     "PRECISIONS", "Floats", "Predictions", "SequenceEmbeddings", "TokenEmbeddings", "best_device", "borrowed",

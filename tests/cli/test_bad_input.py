@@ -932,8 +932,11 @@ def test_options_that_cannot_be(
     assert names(world.out) == set()
 
 
-def test_no_model(world: World, make_vcf: Callable[..., Path]) -> None:
-    assert_refused(run("score", make_vcf(*SOUND), "-f", world.fasta), "no model is named; give -m")
+def test_without_a_model_it_is_the_human_one(world: World, make_vcf: Callable[..., Path]) -> None:
+    result = run("score", make_vcf(*SOUND), "-f", world.fasta)
+    assert result.exit_code == 0
+    assert "##genoformer" in result.stdout
+    assert "mini-human" in result.stdout
 
 
 def test_usage_errors_have_status_2(world: World) -> None:
