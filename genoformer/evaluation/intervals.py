@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from genoformer.errors import ConfigError
 
@@ -98,6 +97,8 @@ def over_runs(values: Sequence[float]) -> Estimate:
     >>> over_runs([0.5, 0.6, 0.7])
     Estimate(value=0.6, low=0.3516, high=0.8484)
     """
+    from scipy import stats
+
     x = np.asarray(values, dtype=np.float64)
     mean = float(x.mean())
     if len(x) < 2:

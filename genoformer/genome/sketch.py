@@ -24,6 +24,7 @@ GENOME_SCALE = 1000  # of a genome one k-mer in a thousand: 3 million of the hum
 _FORMAT = 1
 _CHUNK = 1 << 17  # k-mers hashed at a time: 1 MiB an array, which stays in the processor's cache
 _READ = 1 << 22  # bases read at a time
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, the step of splitmix64
 _NONE: Hashes = np.empty(0, dtype=np.uint64)
 
 
@@ -70,7 +71,7 @@ def sampled(codes: Codes, k: int = K, scale: int = 1) -> tuple[NDArray[np.int64]
         if chunk.min() >= N:
             continue
         kmers, whole = canonical_kmers(chunk, k)
-        found = _mixed(kmers)
+        found = mixed(kmers + GOLDEN)
         here = np.flatnonzero(whole & (found <= limit))
         places.append(start + here)
         kept.append(found[here])
@@ -88,9 +89,8 @@ def hashes(codes: Codes, k: int = K, scale: int = 1) -> Hashes:
     return Sketch.of(codes, k, scale).hashes
 
 
-def _mixed(z: Hashes) -> Hashes:
-    """splitmix64 (Steele, Lea and Flood 2014), in place."""
-    z += np.uint64(0x9E3779B97F4A7C15)
+def mixed(z: Hashes) -> Hashes:
+    """splitmix64's finaliser, in place: one-to-one, and every bit depends on every bit (Steele, Lea and Flood 2014)."""
     z ^= z >> np.uint64(30)
     z *= np.uint64(0xBF58476D1CE4E5B9)
     z ^= z >> np.uint64(27)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: splitmix64 (Steele, Lea & Flood 2014)
+from genoformer.genome.sketch import GOLDEN, mixed
 
 
 class Draws:
@@ -20,18 +20,11 @@ class Draws:
     """
 
     def __init__(self, seed: int, windows: NDArray[np.int64], stream: int = 0) -> None:
-        key = _mix(np.array([seed], dtype=np.uint64) * _STEP + np.uint64(stream + 1))
-        self.state = _mix(windows.astype(np.uint64) * _STEP + key)[:, None]  # [B, 1]
+        key = mixed(np.array([seed], dtype=np.uint64) * GOLDEN + np.uint64(stream + 1))
+        self.state = mixed(windows.astype(np.uint64) * GOLDEN + key)[:, None]  # [B, 1]
         self.drawn = 0
 
     def __call__(self, n: int) -> NDArray[np.float64]:
         count = np.arange(self.drawn + 1, self.drawn + n + 1, dtype=np.uint64)
         self.drawn += n
-        return (_mix(self.state + count * _STEP) >> np.uint64(11)).astype(np.float64) * 2.0**-53  # [B, n]
-
-
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """splitmix64's finaliser: every bit of the result depends on every bit of x."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+        return (mixed(self.state + count * GOLDEN) >> np.uint64(11)).astype(np.float64) * 2.0**-53  # [B, n]

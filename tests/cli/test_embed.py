@@ -219,7 +219,7 @@ def test_label_columns_that_cannot_be_told_from_ours(tmp_path: Path, tiny_model_
 def test_real_binding_sites(tmp_path: Path, real_data: Path) -> None:
     path = real_data / "classification" / "GUE" / "tf_0" / "dev.csv.gz"
     if not path.is_file():
-        pytest.skip("GUE is not there")
+        pytest.skip(f"the real data folder {real_data.name} has no classification/GUE/tf_0/dev.csv.gz")
     result = run(path, "-m", "demo", "-o", tmp_path / "out.parquet", "--probe")
     assert result.exit_code == 0, result.output
     assert pd.read_parquet(tmp_path / "out.parquet").shape == (1000, 162)
