@@ -31,20 +31,16 @@ COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder of 3-mers, one layer 8 wide, with random weights; windows of 32 bases, so alleles of up to 22."""
     import torch
+    from small_models import small_encoder
 
     from genoformer.models import checkpoint
-    from genoformer.models.encoder import Encoder, EncoderConfig
     from genoformer.tokenizers import KmerTokenizer
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = Encoder(
-            EncoderConfig(
-                n_vocab=69, width=8, n_layers=1, n_heads=2, hidden=16, max_tokens=64, context_length=32,
-                init_std=0.3,  # large enough for every score to differ from 0
-            )
+        model = small_encoder(
+            KmerTokenizer(3), width=8, n_layers=1, hidden=16, position="learned", max_tokens=64, context_length=32,
+            init_std=0.3,  # large enough for every score to differ from 0
         )  # fmt: skip
-    model.tokenizer = KmerTokenizer(3)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     checkpoint.save(model, folder)
     return folder

@@ -24,6 +24,9 @@ MAY_IMPORT = {
     "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
     "scoring": ["errors", "whole", "progress", "genome", "tokenizers", "models", "inference"],
     "evaluation": ["errors", "whole", "plots", "genome", "labelled", "tokenizers", "models", "inference"],
+    "embedding": [
+        "errors", "whole", "progress", "plots", "genome", "labelled", "models", "inference", "evaluation",
+    ],
     "training": [
         "errors", "whole", "fields", "progress", "plots", "genome", "labelled", "tokenizers", "windowing", "models",
         "inference", "evaluation",

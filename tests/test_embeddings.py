@@ -7,12 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import small_encoder
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, encode, reverse_complement
 from genoformer.inference import embedding_window, sequence_embeddings, token_embeddings
 from genoformer.inference.vectors import _owned
-from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.encoder import Encoder
 from genoformer.models.heads import pool
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 from genoformer.windowing import window_starts
@@ -20,14 +21,9 @@ from genoformer.windowing import window_starts
 
 def encoder(k: int = 1, n_layers: int = 2, tokenizer: object = None, **fields: object) -> Encoder:
     tokenizer = tokenizer or (BaseTokenizer() if k == 1 else KmerTokenizer(k))
-    shape = {"position": "rotary", "max_tokens": 34, "init_std": 0.3, "dropout": 0.0, "norm": "pre"} | fields
+    shape = {"max_tokens": 34, "init_std": 0.3, "dropout": 0.0, "norm": "pre"} | fields
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = Encoder(
-            EncoderConfig(n_vocab=tokenizer.n_vocab, width=8, n_layers=n_layers, n_heads=2, hidden=16, **shape)
-        )
-    model.tokenizer = tokenizer
-    return model.eval()
+        return small_encoder(tokenizer, width=8, n_layers=n_layers, hidden=16, **shape)
 
 
 def sequences_of(lengths: list[int], seed: int = 0) -> list[Codes]:

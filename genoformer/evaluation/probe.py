@@ -60,6 +60,16 @@ def fit_probe(embeddings: ArrayLike, targets: ArrayLike, *, kind: Kind, n_output
     return LinearProbe(linear, centre, scale, linear.notes)
 
 
+def check_probe(targets: NDArray[Any], *, kind: Kind, n_outputs: int, held_out: bool, seed: int = 0) -> None:
+    """Raise ConfigError, before anything is embedded, where `probe` will find too few targets (as in `fit_probe`).
+
+    held_out: a fifth of them is to be predicted, because no others are given.
+    """
+    if held_out:
+        targets = targets[split_rows(targets, kind=kind, n_outputs=n_outputs, seed=seed, one_in=HELD_OUT)[0]]
+    split_rows(targets, kind=kind, n_outputs=n_outputs, seed=seed)  # a tenth chooses the penalty
+
+
 def probe(
     embeddings: ArrayLike,
     targets: ArrayLike,

@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from genoformer.errors import ConfigError, TrainingError
 from genoformer.progress import Listener, Progress
+from genoformer.training.averaging import Average
 from genoformer.training.log import LOG, Log
 from genoformer.training.strategies import shard, strategy_of
 
@@ -41,6 +42,7 @@ class OptimizerConfig:
     beta2: float = 0.98
     epsilon: float = 1e-6
     clip: float = 1.0  # largest norm of the gradient, Devlin et al. 2019
+    average: float = 0.0  # share of the mean weights that a step keeps (0.99 ...); 0 takes the weights as they are
     precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...
     accelerator: str = "auto"  # "cpu", "gpu"
     strategy: str = "auto"  # "ddp": a model on every device; "fsdp": shared out over the devices
@@ -55,6 +57,10 @@ class OptimizerConfig:
             raise ConfigError("seed and workers must be at least 0, beta2 lie in [0, 1), epsilon and clip be above 0.")
         if not 0 <= self.warmup < 1 or self.learning_rate <= 0:
             raise ConfigError("warmup must lie in [0, 1) and learning_rate above 0; change the configuration.")
+        if not 0 <= self.average < 1:
+            raise ConfigError(f"average = {self.average}: give a share from 0 (none) up to, not including, 1.")
+        if self.average and self.strategy == "fsdp":
+            raise ConfigError("average: weights that are shared out over devices are not averaged; take strategy auto or ddp.")
         at_least_one(self, "batch_size", "accumulate", "devices")
 
 
@@ -152,6 +158,8 @@ def fit(
         return None
     if watch.best is not None:
         weights = watch.best
+    elif watch.average is not None:
+        weights |= watch.average.mean
     state.unlink(missing_ok=True)
     return Fitted(weights, watch.metrics, watch.best_step or trainer.global_step)
 
@@ -234,14 +242,26 @@ class _Watch(Callback):
         self.metrics: dict[str, float] = {}
         self.best: dict[str, Tensor] | None = None
         self.best_step, self.best_rank, self.waited = 0, (-math.inf, -math.inf), 0
+        self.average: Average | None = None
+        self.earlier: dict[str, Tensor] = {}  # the average of the run that is gone on from
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        return {"average": self.average.mean if self.average is not None else {}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.earlier = state["average"]
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         step = trainer.global_step
         if trainer.is_global_zero:
             self.log = Log(self.folder / LOG, step)
             # the steps that a killed run had gone beyond its saved state are purged
             self.board = TensorBoardLogger(str(self.folder), name="", version="tensorboard", purge_step=step)
         module.sums = module.sums.to(module.device if module.device.type != "mps" else "cpu")
+        if self.config.average:
+            self.average = Average(module.model, self.config.average)
+            if self.earlier:
+                self.average.load(self.earlier)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
         if (index + 1) % self.config.accumulate:
@@ -249,6 +269,8 @@ class _Watch(Callback):
         step, c = trainer.global_step, self.config
         row: dict[str, float] = {}
         last = step == c.steps
+        if self.average is not None:
+            self.average.update(step)
         if step % c.log_every == 0 or last:
             total, count = trainer.strategy.reduce(module.sums, reduce_op="sum").tolist()
             module.sums.zero_()
@@ -260,10 +282,11 @@ class _Watch(Callback):
                     "warmup, or use precision 32-true, and start in a new folder."
                 )
         if self.validate is not None and (step % c.valid_every == 0 or last):
-            row |= self._validated(trainer, module)
-            if self._is_best(row):
-                self.best_step = step
-                self.best = {name: t.detach().cpu().clone() for name, t in module.model.state_dict().items()}
+            with self.average.in_place() if self.average is not None else nullcontext():
+                row |= self._validated(trainer, module)
+                if self._is_best(row):
+                    self.best_step = step
+                    self.best = {name: t.detach().cpu().clone() for name, t in module.model.state_dict().items()}
             if self.monitor is not None and self.waited >= self.monitor.patience:
                 trainer.should_stop = True
         self.metrics |= row

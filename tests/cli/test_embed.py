@@ -75,16 +75,7 @@ def test_parquet_as_pandas_reads_it(tmp_path: Path, table: Path, tiny_model_fold
         np.testing.assert_allclose(values, expected.values, atol=1e-6)
 
 
-def test_several_layers_in_npy(tmp_path: Path, table: Path, tiny_model_folder: Path, model: Encoder) -> None:
-    assert run(table, "-m", tiny_model_folder, "-o", tmp_path / "out.npy", "--layer", 0, "--layer", 1).exit_code == 0
-    found = np.load(tmp_path / "out.npy")
-    assert found.shape == (4, 2, 8)
-    np.testing.assert_allclose(found[:, 0], sequence_embeddings(model, CODES, layer=0).values, atol=1e-6)
-
-
-def test_a_row_for_each_token(tmp_path: Path, table: Path, tiny_model_folder: Path, model: Encoder,
-                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    monkeypatch.setattr("genoformer_cli.embedding_files._ROWS", 5)
+def test_a_row_for_each_token(tmp_path: Path, table: Path, tiny_model_folder: Path, model: Encoder) -> None:
     result = run(table, "-m", tiny_model_folder, "-o", tmp_path / "out.parquet", "--pooling", "tokens")
     assert result.exit_code == 0, result.output
     found = pd.read_parquet(tmp_path / "out.parquet")
@@ -111,14 +102,6 @@ def test_labels_are_not_needed(tmp_path: Path, tiny_model_folder: Path, model: E
     assert run(genome, "-m", tiny_model_folder, "-o", tmp_path / "fa.npy").exit_code == 0
     expected = sequence_embeddings(model, [encode("ACGTACGTTTGGATCC" * 3)]).values
     np.testing.assert_allclose(np.load(tmp_path / "fa.npy"), expected, atol=1e-6)
-
-
-def test_the_name_column_of_a_bed_is_its_label(tmp_path: Path, tiny_model_folder: Path, make_fasta) -> None:
-    bed = tmp_path / "in.bed"
-    bed.write_text("chr1\t0\t10\tpromoter\n")
-    arguments = ["-f", make_fasta(chr1="ACGTACGTTTGG"), "-m", tiny_model_folder, "-o", tmp_path / "out.parquet"]
-    assert run(bed, *arguments).exit_code == 0
-    assert pd.read_parquet(tmp_path / "out.parquet").iloc[0, :2].tolist() == ["chr1:0-10(.)", "promoter"]
 
 
 def test_a_fine_tuned_model_gives_its_encoder_and_its_window(tmp_path: Path, table: Path, model: Encoder) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import small_models
 import torch
 from torch import Tensor
 
@@ -27,7 +28,7 @@ from genoformer.tokenizers import BaseTokenizer
 from genoformer.windowing import tokens_of
 
 POOLINGS = ["mean-max", "mean", "max", "cls"]
-SHAPE = {"n_vocab": 9, "width": 16, "n_layers": 2, "n_heads": 2, "hidden": 24, "max_tokens": 64, "init_std": 0.3}
+SHAPE = {**small_models.SHAPE, "n_vocab": 9, "max_tokens": 64, "init_std": 0.3}
 
 
 def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fields) -> Predictor:
@@ -37,7 +38,7 @@ def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fi
         n = len(classes)
         numbers = {"centre": tuple(10.0 * (i + 1) for i in range(n)), "spread": tuple(1.0 * (i + 1) for i in range(n))}
     torch.manual_seed(seed)
-    shape = EncoderConfig(**{**SHAPE, "position": "rotary", "norm": "pre", "stem_kernel": 5, **fields})
+    shape = EncoderConfig(**{**SHAPE, "norm": "pre", "stem_kernel": 5, **fields})
     model = Predictor(PredictorConfig(shape, kind, classes, window=32, pooling=pooling, **numbers)).eval()
     model.tokenizer = BaseTokenizer()
     return model

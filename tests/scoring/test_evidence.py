@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_models import small_encoder
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.encoder import Encoder
 from genoformer.scoring.evidence import FLANK, Reader
 from genoformer.scoring.scores import DEFAULT_SCORES, SCORES, choose
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
@@ -21,12 +22,7 @@ SEQUENCE = decode(random.integers(0, 4, 400, dtype=np.uint8))
 
 
 def make_model(tokenizer, **fields) -> Encoder:
-    torch.manual_seed(1)
-    shape = {"width": 16, "n_layers": 2, "n_heads": 2, "hidden": 24, "context_length": LENGTH, "init_std": 0.4}
-    shape |= {"position": "rotary"}
-    model = Encoder(EncoderConfig(**{**shape, **fields}, n_vocab=tokenizer.n_vocab)).eval()
-    model.tokenizer = tokenizer
-    return model
+    return small_encoder(tokenizer, seed=1, context_length=LENGTH, init_std=0.4, **fields)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_models import small_encoder
 
 from genoformer import inference
 from genoformer.errors import CheckpointError, ConfigError
@@ -22,7 +23,7 @@ from genoformer.labelled.build import build
 from genoformer.labelled.read import read_labelled
 from genoformer.labelled.targets import Targets
 from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.encoder import EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
@@ -90,12 +91,8 @@ def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=S
 
 def start(folder: Path, tokenizer=None, seed=7, layout="genoformer", **fields) -> Path:
     """A language model with random weights, of two layers."""
-    tokenizer = tokenizer or BaseTokenizer()
-    torch.manual_seed(seed)
-    shape = {"width": 16, "n_layers": 2, "n_heads": 2, "hidden": 32, "position": "rotary", "norm": "pre", "max_tokens": 128}
-    model = Encoder(EncoderConfig(**{**shape, "n_vocab": tokenizer.n_vocab, **fields}))
-    model.tokenizer = tokenizer
-    checkpoint.save(model, folder, layout=layout)
+    shape = {"hidden": 32, "norm": "pre", "max_tokens": 128}
+    checkpoint.save(small_encoder(tokenizer or BaseTokenizer(), seed, **{**shape, **fields}), folder, layout=layout)
     return folder
 
 

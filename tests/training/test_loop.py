@@ -42,6 +42,7 @@ valid_every = 20
 save_every = 5
 log_every = 5
 strategy = "{strategy}"
+average = {average}
 seed = 3
 """
 
@@ -57,7 +58,7 @@ def fasta(tmp_path_factory):
 
 def prepared(folder: Path, fasta: Path, *, processes=1, **fields) -> list[str]:
     """The command line of a run in `folder`."""
-    values = {"dropout": 0.0, "steps": 60, "batch_size": 8, "accumulate": 1, "strategy": "auto"} | fields
+    values = {"dropout": 0.0, "steps": 60, "batch_size": 8, "accumulate": 1, "strategy": "auto", "average": 0.0} | fields
     folder.mkdir()
     (folder / "c.toml").write_text(TABLES.format(**values))
     module = ["-m", "genoformer_cli", "pretrain", "-f", str(fasta), "-o", str(folder / "run"), "-c", str(folder / "c.toml")]
@@ -77,9 +78,9 @@ def environment() -> dict[str, str]:
 
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fasta) -> None:
-    """kill -9 at random moments, three times, with dropout on; then weights, log and manifest are an undisturbed run's."""
-    run(prepared(tmp_path / "whole", fasta, dropout=0.1))
-    command = prepared(tmp_path / "killed", fasta, dropout=0.1)
+    """kill -9 at random moments, three times, with dropout and averaging; the end is that of an undisturbed run."""
+    run(prepared(tmp_path / "whole", fasta, dropout=0.1, average=0.9))
+    command = prepared(tmp_path / "killed", fasta, dropout=0.1, average=0.9)
     moments = random.Random(5)
     kills = 0
     state = tmp_path / "killed/run/state.ckpt"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-    from genoformer.inference import TokenEmbeddings
-    from genoformer.labelled.read import LabelledSequences
+from genoformer.errors import ConfigError
+from genoformer.inference import Floats, TokenEmbeddings
+from genoformer.labelled.read import LabelledSequences
+from genoformer.whole import whole_file
 
 SUFFIXES = (".npy", ".parquet")
 _ROWS = 16_384  # in a row group: 50 MB at a width of 768
@@ -20,23 +25,17 @@ _ROWS = 16_384  # in a row group: 50 MB at a width of 768
 
 def check_output(path: Path, suffixes: Sequence[str]) -> None:
     """Refuse, before anything is computed, a name of no known format and a folder that is not there."""
-    from genoformer.errors import ConfigError
-
     if path.suffix not in suffixes:
         raise ConfigError(f"{path}: the format is not known by its name; end it in {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
         raise ConfigError(f"{path}: there is no folder {path.parent}; make it first.")
 
 
-def write_vectors(path: Path, data: LabelledSequences, values: NDArray[np.float32], layers: Sequence[int]) -> None:
+def write_vectors(path: Path, data: LabelledSequences, values: Floats, layers: Sequence[int]) -> None:
     """Vectors [N, n_layers, D]: .npy float32 [N, D] ([N, n_layers, D] for several) and X.names.tsv, or Parquet.
 
     Parquet has columns name, the labels, layer where there are several, e0 to e{D-1}; a row for each sequence and layer.
     """
-    import numpy as np
-
-    from genoformer.whole import whole_file
-
     if path.suffix == ".npy":
         _write_names(path.with_suffix(".names.tsv"), data)
         with whole_file(path) as part, part.open("wb") as file:
@@ -58,8 +57,6 @@ def write_tokens(
 
     Parquet only, because it is written while it is computed and says in each row what the vector is of. Returns the rows.
     """
-    import numpy as np
-
     n = 0
     numbers = ["start", "end", *["layer"] * (len(layers) > 1)]
     with _ParquetRows(path, label_columns(data), numbers, width) as rows:
@@ -74,8 +71,6 @@ def write_tokens(
 
 def label_columns(data: LabelledSequences) -> list[str]:
     """The label columns as they are written; `name` (as BED has it) is taken, and becomes `label`."""
-    from genoformer.errors import ConfigError
-
     columns = ["label" if column == "name" else column for column in data.columns]
     ours = re.compile(r"layer|start|end|e\d+")
     if bad := [column for column in columns if ours.fullmatch(column) or columns.count(column) > 1]:
@@ -84,10 +79,6 @@ def label_columns(data: LabelledSequences) -> list[str]:
 
 
 def _write_names(path: Path, data: LabelledSequences) -> None:
-    import csv
-
-    from genoformer.whole import whole_file
-
     with whole_file(path) as part, part.open("w", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(["name", *label_columns(data)])
@@ -98,8 +89,6 @@ class _ParquetRows:
     """Rows that are gathered into row groups and written under another name, until the block ends well."""
 
     def __init__(self, path: Path, labels: Sequence[str], numbers: Sequence[str], width: int) -> None:
-        import pyarrow as pa
-
         self.path, self.labels, self.numbers = path, labels, numbers
         texts = [(column, pa.string()) for column in ("name", *labels)]
         places = [(column, pa.int32() if column == "layer" else pa.int64()) for column in numbers]
@@ -107,12 +96,6 @@ class _ParquetRows:
         self.tables: list[Any] = []
 
     def __enter__(self) -> _ParquetRows:
-        from contextlib import ExitStack
-
-        import pyarrow.parquet as pq
-
-        from genoformer.whole import whole_file
-
         with ExitStack() as stack:
             part = stack.enter_context(whole_file(self.path))
             self.writer = stack.enter_context(pq.ParquetWriter(str(part), self.schema, compression="zstd"))
@@ -125,8 +108,6 @@ class _ParquetRows:
 
     def add(self, data: LabelledSequences, of: NDArray[Any], numbers: dict[str, NDArray[Any]], x: NDArray[Any]) -> None:
         """Vectors [B, D] of the sequences `of` [B]."""
-        import pyarrow as pa
-
         texts = [[data.names[i] for i in of], *([data.labels[i][j] for i in of] for j in range(len(self.labels)))]
         columns = [*texts, *(numbers[column] for column in self.numbers), *x.T]
         arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
@@ -135,8 +116,6 @@ class _ParquetRows:
             self._flush()
 
     def _flush(self) -> None:
-        import pyarrow as pa
-
         if self.tables:
             self.writer.write_table(pa.concat_tables(self.tables).combine_chunks(), row_group_size=_ROWS)
             self.tables.clear()

@@ -1,0 +1,239 @@
+"""embed_sequences(): sequences + a language model -> their vectors -> files, a figure, a linear probe of the labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer import inference, plots
+from genoformer.embedding.files import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
+from genoformer.errors import ConfigError
+from genoformer.evaluation.examples import Kind
+from genoformer.evaluation.probe import check_probe, probe
+from genoformer.labelled.read import LabelledSequences
+from genoformer.labelled.targets import Targets, targets_of
+from genoformer.models import checkpoint
+from genoformer.models.encoder import Encoder
+from genoformer.models.heads import Predictor
+from genoformer.progress import Listener, Progress
+from genoformer.whole import whole_file
+
+_MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[CLS]", "tokens": "each token"}
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """Which vectors are computed, and what becomes of them; ConfigError for what does not go together or cannot be written."""
+
+    output: Path | None = None  # .npy (with .names.tsv beside it) or .parquet; of tokens .parquet
+    pca: Path | None = None  # .png
+    probe: Literal["classify", "regress"] | None = None  # what a linear model makes of the labels
+    pooling: Literal["mean", "max", "cls", "tokens"] = "mean"  # as `inference.sequence_embeddings`, or a vector a token
+    layers: tuple[int, ...] = ()  # after how many, 0 the embeddings; none named is after all
+    window: int | None = None  # bases; the model's own
+    overlap: int | None = None  # bases that two windows share; the model's own, or half
+    both_strands: bool = False  # the mean of a sequence and its reverse complement
+    device: str = "cpu"
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if not (self.output or self.pca or self.probe):
+            raise ConfigError("nothing is asked for; name a file with -o or --pca, or give --probe.")
+        if self.pooling == "tokens" and (self.pca or self.probe):
+            raise ConfigError("--pca and --probe need one vector a sequence; pool with mean, max or cls.")
+        if self.output:
+            check_output(self.output, SUFFIXES if self.pooling != "tokens" else (".parquet",))
+        if self.pca:
+            check_output(self.pca, (".png",))
+
+
+class Embedded(NamedTuple):
+    """What was done, in sentences, and for each layer what `evaluation.probe.probe` says, with "layer"; no probe, none."""
+
+    notes: list[str]
+    probes: list[dict[str, Any]]
+
+
+def embed_sequences(
+    data: LabelledSequences,
+    model: str | Path | Encoder,
+    options: EmbeddingOptions,
+    *,
+    valid: LabelledSequences | None = None,
+    listen: Listener = None,
+) -> Embedded:
+    """Embed sequences of any length, and write, draw and probe what `options` ask for.
+
+    model: a language model or a fine-tuned one (its encoder, and its window), or the name or folder of one. valid: what the
+    probe predicts, in place of a held-out fifth of `data`. listen: hears of windows, or of sequences where each token has
+    a vector. Memory holds all vectors [N, n_layers, D], but not those of tokens, which are written as they are computed.
+
+    Raises ConfigError, before anything is computed, for options that do not fit the model or the data.
+
+    >>> import tempfile
+    >>> from genoformer.labelled.read import read_sequences
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fasta, output = Path(folder, "a.fa"), Path(folder, "a.npy")
+    ...     _ = fasta.write_text(">one\\nGATTACA\\n>two\\nACGT\\n")
+    ...     made = embed_sequences(read_sequences(fasta), "demo", EmbeddingOptions(output))
+    ...     np.load(output).shape, made.notes[0][:60]
+    ((2, 160), 'a.fa: 2 sequences, width 160, mean over tokens after layer 4')
+    """
+    if valid is not None and options.probe is None:
+        raise ConfigError("--valid is what the probe predicts; give --probe too, or leave it out.")
+    label_columns(data)  # refuses those that the output cannot hold
+    reader = _reader(model, options)
+    if options.pca and min(len(data), reader.model.config.width) < 2:
+        raise ConfigError(
+            f"{len(data):,} sequences of width {reader.model.config.width} have no two components; leave out --pca."
+        )
+    asked = _asked(options.probe, data, valid) if options.probe else None
+    if options.pooling == "tokens":
+        return Embedded(_tokens(reader, data, options, listen), [])
+    values, notes = _vectors(reader, data, options, listen)
+    if options.output:
+        write_vectors(options.output, data, values, reader.layers)
+        notes.append(f"{options.output}: {len(data):,} sequences, {len(reader.layers)} x {values.shape[-1]} numbers each")
+    if options.pca:
+        _draw(options.pca, values, data, reader.layers)
+        notes.append(f"{options.pca}: principal components")
+    if asked is None:
+        return Embedded(notes, [])
+    others = None
+    if valid is not None:
+        others, said = _vectors(reader, valid, options, listen, "valid, ")
+        notes += said
+    probes = []
+    for i, layer in enumerate(reader.layers):
+        held_out = None if others is None or asked.valid is None else (others[:, i], asked.valid)
+        found = probe(values[:, i], asked.targets.values, asked.targets.classes, kind=asked.kind, valid=held_out)
+        probes.append({"layer": layer, **found})
+    return Embedded(notes, probes)
+
+
+class _Reader(NamedTuple):
+    """A model with its tokenizer, after how many of its layers it is read, and the windows that it is given."""
+
+    model: Encoder
+    layers: list[int]
+    window: int
+    overlap: int
+
+
+def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
+    window, overlap = options.window, options.overlap
+    if not isinstance(model, Encoder):
+        if (checkpoint.find(model) / checkpoint.ENSEMBLE).is_file():
+            raise ConfigError(f"{model} is a run of several models, whose vectors differ; name one of the folders in it.")
+        loaded = checkpoint.load_any(model)
+        if isinstance(loaded, Predictor):
+            if window is None:
+                window, overlap = loaded.config.window, loaded.config.overlap if overlap is None else overlap
+            loaded.encoder.tokenizer = loaded.tokenizer
+            loaded = loaded.encoder
+        model = loaded
+    window, overlap = inference.embedding_window(model, window, overlap)
+    n_layers = len(model.layers)
+    if bad := [layer for layer in options.layers if not 0 <= layer <= n_layers]:
+        raise ConfigError(f"layer {bad[0]}: this model has layers 0 (the embeddings) to {n_layers}.")
+    return _Reader(model, list(dict.fromkeys(options.layers)) or [n_layers], window, overlap)
+
+
+def _vectors(
+    reader: _Reader, data: LabelledSequences, options: EmbeddingOptions, listen: Listener, stage: str = ""
+) -> tuple[inference.Floats, list[str]]:
+    """Vectors [N, n_layers, D], and sentences on them."""
+    assert options.pooling != "tokens"
+    found = []
+    with inference.borrowed(reader.model, options.device, options.precision) as model:
+        for layer in reader.layers:
+            name = f"{stage}layer {layer}"
+            tell = None if listen is None else lambda done, n, name=name: listen(Progress(name, done, n))
+            one = inference.sequence_embeddings(
+                model, data.sequences, pooling=options.pooling, layer=layer, window=reader.window, overlap=reader.overlap,
+                both_strands=options.both_strands, on_done=tell,
+            )  # fmt: skip
+            found.append(one)
+    return np.stack([one.values for one in found], axis=1), _summary(reader, data, options, found[0].n_windowed)
+
+
+def _tokens(reader: _Reader, data: LabelledSequences, options: EmbeddingOptions, listen: Listener) -> list[str]:
+    """Write a vector for each token while they are computed; sentences on them."""
+    assert options.output is not None
+    with inference.borrowed(reader.model, options.device, options.precision) as model:
+        streams = [
+            inference.token_embeddings(
+                model, data.sequences, layer=layer, window=reader.window, overlap=reader.overlap,
+                both_strands=options.both_strands,
+            )
+            for layer in reader.layers
+        ]  # fmt: skip
+
+        def each() -> Iterator[tuple[inference.TokenEmbeddings, ...]]:
+            for i, found in enumerate(zip(*streams, strict=True), 1):
+                yield found
+                if listen is not None:
+                    listen(Progress("embed", i, len(data)))
+
+        n = write_tokens(options.output, data, each(), reader.layers, model.config.width)
+    n_windowed = sum(len(codes) > reader.window for codes in data.sequences)
+    return [*_summary(reader, data, options, n_windowed), f"{options.output}: {n:,} rows"]
+
+
+def _summary(reader: _Reader, data: LabelledSequences, options: EmbeddingOptions, n_windowed: int) -> list[str]:
+    config, window = reader.model.config, reader.window
+    cut = f", cut into windows that share {reader.overlap:,}" if n_windowed else ""
+    notes = [
+        f"{data.path.name}: {len(data):,} sequences, width {config.width}, {_MEANING[options.pooling]} after layer "
+        f"{', '.join(map(str, reader.layers))} of {len(reader.model.layers)}{', both strands' * options.both_strands}; "
+        f"{n_windowed:,} longer than the window of {window:,} bases{cut}"
+    ]
+    longest = min(window, max(map(len, data.sequences)))
+    if longest > 2 * config.context_length:
+        notes.append(
+            f"windows of up to {longest:,} bases, but the model is made for {config.context_length:,}: it may not know what "
+            "to do; --window sets a shorter one"
+        )
+    return notes
+
+
+def _draw(path: Path, values: inference.Floats, data: LabelledSequences, layers: list[int]) -> None:
+    """Principal components of vectors [N, n_layers, D]: a panel for each layer, three in a row."""
+    from matplotlib.figure import Figure
+
+    across = min(len(layers), 3)
+    down = -(-len(layers) // across)
+    figure = Figure(figsize=(4.4 * across + 1.6 * bool(data.columns), 4.2 * down), layout="constrained")
+    labels = [row[0] for row in data.labels] if data.columns else None
+    for i, layer in enumerate(layers):
+        ax = figure.add_subplot(down, across, i + 1)
+        plots.principal_components(
+            ax, values[:, i], labels, name=data.columns[0] if data.columns else "", legend=i == min(across, len(layers)) - 1
+        )
+        ax.set_title(f"layer {layer}, n = {len(values):,}", loc="left", fontsize="small")
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=150, format="png", metadata={"Software": None})  # the same bytes from the same numbers
+
+
+class _Asked(NamedTuple):
+    """What the probe is to predict, and of the held-out data where that is given."""
+
+    kind: Kind
+    targets: Targets
+    valid: NDArray[Any] | None
+
+
+def _asked(task: str, data: LabelledSequences, valid: LabelledSequences | None) -> _Asked:
+    targets = targets_of(data.labels, task, columns=data.columns)
+    kind: Any = targets.kind
+    check_probe(targets.values, kind=kind, n_outputs=targets.n_outputs, held_out=valid is None)
+    if valid is None:
+        return _Asked(kind, targets, None)
+    multi = kind == "multilabel"
+    known = targets_of(valid.labels, task, targets.classes, columns=valid.columns, multi_label=multi)
+    return _Asked(kind, targets, known.values)
