@@ -105,6 +105,7 @@ class TuningConfig(OptimizerConfig):
     pooling: str = "mean-max"  # or "mean", "max", "cls"
     dropout: float = 0.1  # of encoder and head
     mask_rate: float = 0.0  # share of the tokens hidden in training, against learning by heart
+    shift: int = 0  # bases that a training sequence is moved by at most, either way; N comes in at its open end
     both_strands: bool = False  # train on either strand and average both; not for what has a direction, such as promoters
     class_weights: str = "none"  # "balanced": every class counts alike
     window: int | None = None  # bases; None takes what the encoder's positions hold, or the longest sequence if that is less
@@ -124,6 +125,8 @@ class TuningConfig(OptimizerConfig):
             raise ConfigError("epochs, validations and encoder_rate must be above 0; change the [finetune] table.")
         if not 0 <= self.mask_rate < 1 or not 0 <= self.dropout < 1:
             raise ConfigError("mask_rate and dropout lie in [0, 1); change the [finetune] table.")
+        if self.shift < 0:
+            raise ConfigError(f"shift = {self.shift}: give the bases that a sequence is moved by at most, 0 for none.")
 
 
 @dataclass(frozen=True)

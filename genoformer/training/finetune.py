@@ -228,7 +228,7 @@ def _trained(
     choose_trained(model, plan.tune, last_layers=plan.last_layers, lora_rank=plan.lora_rank)  # type: ignore[arg-type]
     batches = LabelledBatches(
         train.sequences, train.targets.values, _weights(train.targets, plan.class_weights), model,
-        batch_size=plan.batch_size, seed=plan.seed, mask_rate=plan.mask_rate,
+        batch_size=plan.batch_size, seed=plan.seed, mask_rate=plan.mask_rate, shift=plan.shift,
     )  # fmt: skip
 
     def validate(trained: Any) -> dict[str, float]:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genoformer.genome.codes import Codes, reverse_complement
+from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.models.heads import Predictor
 from genoformer.tokenizers import SPECIAL
 from genoformer.training.draws import Draws
@@ -45,10 +45,11 @@ class LabelledBatches:
         batch_size: int,
         seed: int,
         mask_rate: float,
+        shift: int = 0,
     ) -> None:
         self.sequences, self.targets, self.weights = sequences, targets, weights
         self.config, self.tokenizer = model.config, model.tokenizer
-        self.batch_size, self.seed, self.mask_rate = batch_size, seed, mask_rate
+        self.batch_size, self.seed, self.mask_rate, self.shift = batch_size, seed, mask_rate, shift
         self.lengths = np.array([len(sequence) for sequence in sequences])
         self.n_batches = math.ceil(len(sequences) / batch_size)
         self.epoch, self.order = -1, np.empty(0, dtype=np.int64)
@@ -62,6 +63,9 @@ class LabelledBatches:
         if self.config.both_strands:
             flips = Draws(self.seed, rows + epoch * len(self.sequences))(1)[:, 0] < 0.5
             sequences = [reverse_complement(s) if flip else s for s, flip in zip(sequences, flips, strict=True)]
+        if self.shift:
+            by = Draws(self.seed, rows + epoch * len(self.sequences), stream=2)(1)[:, 0] * (2 * self.shift + 1)
+            sequences = [moved(s, int(n) - self.shift) for s, n in zip(sequences, by, strict=True)]
         windows = windows_of(sequences, self.config.window, self.config.overlap, getattr(self.tokenizer, "k", 1))
         ids, keep = tokens_of(self.tokenizer, windows.codes)
         if self.mask_rate:
@@ -84,6 +88,18 @@ class LabelledBatches:
         last = batches.pop() if len(batches[-1]) < self.batch_size else None  # a short batch stays at the end
         shuffled = [batches[i] for i in random.permutation(len(batches))]
         return np.concatenate([*shuffled, *([last] if last is not None else [])])
+
+
+def moved(codes: Codes, by: int) -> Codes:
+    """A sequence of the same length whose bases stand `by` places further right (left, if negative), N where none came.
+
+    >>> moved(np.array([0, 1, 2, 3], dtype=np.uint8), 1)
+    array([4, 0, 1, 2], dtype=uint8)
+    """
+    out = np.full_like(codes, N)
+    n = max(0, len(codes) - abs(by))
+    out[max(by, 0) :][:n] = codes[max(-by, 0) :][:n]
+    return out
 
 
 def predictor_loss(model: Predictor, batch: Batch, batch_size: int) -> Loss:

@@ -29,7 +29,7 @@ from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
 from genoformer.training.finetune import _held_out, _monitor, _Part, _weights, finetune
 from genoformer.training.log import read_log
-from genoformer.training.supervised import Batch, LabelledBatches, predictor_loss, sequence_logits
+from genoformer.training.supervised import Batch, LabelledBatches, moved, predictor_loss, sequence_logits
 
 CRE, TATA = "TGACGTCATT", "GCTATAAAAG"
 
@@ -548,14 +548,14 @@ def tiny(kind="classes", classes=("a", "b"), window=8, **fields) -> Predictor:
     return model
 
 
-def batches(lengths, batch_size, *, seed=0, mask_rate=0.0, model=None) -> LabelledBatches:
+def batches(lengths, batch_size, *, seed=0, mask_rate=0.0, shift=0, model=None) -> LabelledBatches:
     """Sequence i has lengths[i] bases and the target i, by which it is known again."""
     random = np.random.default_rng(0)
     sequences = [random.integers(0, 4, n).astype(np.uint8) for n in lengths]
     n = len(lengths)
     return LabelledBatches(
         sequences, np.arange(n), np.arange(n, dtype=np.float32), model or tiny(), batch_size=batch_size, seed=seed,
-        mask_rate=mask_rate,
+        mask_rate=mask_rate, shift=shift,
     )  # fmt: skip
 
 
@@ -616,6 +616,32 @@ def test_half_of_the_sequences_are_turned_and_the_asked_share_is_hidden() -> Non
     assert abs((hidden == 4).sum() - 1600) < 143
     assert (hidden[:, 0] == 2).all()
     assert (hidden[:, -1] == 3).all()
+
+
+def test_sequences_are_moved_both_ways_equally_often_and_anew_each_epoch() -> None:
+    """3,500 sequences moved by -3 ... 3: each 500 times within 4 standard errors (83); what leaves is lost, N comes in."""
+    drawn = batches([8] * 3500, 3500, shift=3)
+    found = []
+    for epoch in (0, 1):
+        batch = drawn(epoch)
+        of = {int(row): ids for row, ids in zip(batch.targets, batch.ids.numpy(), strict=True)}
+        by = []
+        for row, codes in enumerate(drawn.sequences):
+            fits = [n for n in range(-3, 4) if (BaseTokenizer().encode(moved(codes, n)[None]).ids[0] == of[row]).all()]
+            assert fits
+            by.append(fits[0] if len(fits) == 1 else None)
+        counts = [by.count(n) for n in range(-3, 4)]
+        assert all(abs(count - 500) < 83 for count in counts), counts
+        found.append(by)
+    assert abs(sum(a == b for a, b in zip(*found, strict=True)) - 500) < 83
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"),
+    [(0, "ACGT"), (1, "NACG"), (-1, "CGTN"), (3, "NNNA"), (-3, "TNNN"), (4, "NNNN"), (9, "NNNN"), (-9, "NNNN")],
+)
+def test_a_moved_sequence_keeps_its_length(by, expected) -> None:
+    assert decode(moved(encode("ACGT"), by)) == expected
 
 
 def test_logits_of_a_long_sequence_are_the_mean_over_its_windows() -> None:
@@ -714,6 +740,7 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
         (SCRATCH, 'class_weights = "some"\n', "allowed are none, balanced"),
         (SCRATCH, "epochs = 0\n", "above 0"),
         (SCRATCH, "mask_rate = 1.0\n", r"lie in \[0, 1\)"),
+        (SCRATCH, "shift = -1\n", "shift = -1"),
         (SCRATCH, "rate = 1\n", "unknown fields rate"),
         (SCRATCH + "[training]\n", "", "unknown fields training"),
     ],
