@@ -17,6 +17,7 @@ BENCHMARKS = {
     "training": "Pre-training, and the batches that it feeds on",
     "human": "The human model that ships",
     "gue": "Fine-tuning on GUE",
+    "promoters": "Promoters of a real genome",
     "help": "Help on the command line",
 }
 HOURS = ("gue",)  # only when named
