@@ -1,0 +1,376 @@
+"""A long-range model of regulatory tracks: one-hot DNA -> stem -> tower -> transformer -> crop -> heads; default: Enformer.
+
+In reading order: the configuration, convolutions and pooling, relative positions, attention, the whole. `trunk.py` computes
+stem and tower faster, with the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, NamedTuple, get_type_hints
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from genoformer.errors import ConfigError
+from genoformer.fields import checked
+from genoformer.models.layers import Linear
+
+
+@dataclass(frozen=True)
+class LongRangeConfig:
+    """The shape of a long-range model. The defaults are Enformer's (Avsec et al. 2021)."""
+
+    width: int = 1536  # C: channels of the transformer; the stem has half as many
+    n_blocks: int = 11
+    n_heads: int = 8
+    key_width: int = 64  # of a head; its values have C / n_heads
+    stem_kernel: int = 15
+    tower_kernel: int = 5
+    n_pools: int = 7  # each halves the length: a bin of 2^7 = 128 bases
+    divisible_by: int = 128  # channels of the tower are rounded to multiples of it
+    context_length: int = 196_608  # bases of a window, when the caller names no other number
+    target_bins: int = 896  # in the middle of the window, which are predicted; 0: all
+    heads: Mapping[str, int] = field(default_factory=lambda: {"human": 5313, "mouse": 1643})  # name -> number of tracks
+    dropout: float = 0.4
+    attention_dropout: float = 0.05
+    position_dropout: float = 0.01
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            least = 0 if entry.name in ("target_bins", "n_blocks") else 1
+            if hints[entry.name] is int and value < least:
+                raise ConfigError(f"{entry.name} = {value}: give a whole number of at least {least}.")
+            if hints[entry.name] is float and not 0 <= value < 1:
+                raise ConfigError(f"{entry.name} = {value}: give a number from 0 up to, not including, 1.")
+        for name in ("stem_kernel", "tower_kernel"):
+            if getattr(self, name) % 2 == 0:
+                raise ConfigError(f"{name} = {getattr(self, name)} has no middle; give an odd number.")
+        if self.width % (2 * self.divisible_by):
+            raise ConfigError(f"width = {self.width}: half of it must be a multiple of divisible_by = {self.divisible_by}.")
+        if self.width % self.n_heads or self.value_width % 6:
+            raise ConfigError(
+                f"width = {self.width}, n_heads = {self.n_heads}: each head needs a multiple of 6 channels, two for each of "
+                "three kinds of relative positions; change one of them."
+            )
+        if self.context_length % self.bin_size:
+            raise ConfigError(f"context_length = {self.context_length}: give a multiple of the bin of {self.bin_size} bases.")
+        if self.target_bins > self.context_length // self.bin_size:
+            raise ConfigError(
+                f"target_bins = {self.target_bins}: a window of {self.context_length:,} bases has "
+                f"{self.context_length // self.bin_size} bins of {self.bin_size}; give at most that, or 0 for all."
+            )
+        if not self.heads or any(not isinstance(n, int) or n < 1 for n in self.heads.values()):
+            raise ConfigError(f"heads = {dict(self.heads)}: name at least one head, each with its number of tracks.")
+        if bad := [name for name in self.heads if not name.isidentifier()]:
+            raise ConfigError(f"heads: {bad[0]!r} is no name; take letters, digits and _.")
+
+    @property
+    def bin_size(self) -> int:
+        """Bases of a bin."""
+        return 2**self.n_pools
+
+    @property
+    def value_width(self) -> int:
+        """Channels of a head's values, and features of a relative position."""
+        return self.width // self.n_heads
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels of the stem and of each block of the tower, from C / 2 to C in equal ratios."""
+        half, n = self.width // 2, self.n_pools - 1
+        ratio = 2 ** (1 / max(1, n - 1))
+        return [half, *(round(half * ratio**i / self.divisible_by) * self.divisible_by for i in range(n))]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LongRangeConfig:
+        """The configuration of a mapping, as `dataclasses.asdict` writes it; unknown fields and other types are refused."""
+        return cls(**checked(cls, values, "longrange"))
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "enformer": {},
+    # a quarter of the channels, as its authors advise those with one GPU (deepmind-research, issue 297)
+    "small": {"width": 384, "n_blocks": 6, "divisible_by": 32, "context_length": 131_072, "target_bins": 0},
+    "tiny": {"width": 96, "n_blocks": 2, "n_heads": 4, "key_width": 24, "divisible_by": 8, "context_length": 16_384,
+             "target_bins": 0, "dropout": 0.1},
+}  # fmt: skip
+
+
+def preset(name: str, **changed: Any) -> LongRangeConfig:
+    """The configuration of a named size (`PRESETS`) with some fields changed."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r}: allowed are {', '.join(PRESETS)}.")
+    return LongRangeConfig.from_dict({**PRESETS[name], **changed})
+
+
+# --- stem and tower
+
+
+def gelu(x: Tensor) -> Tensor:
+    """x sigmoid(1.702 x), Enformer's approximation (enformer.py, `gelu`)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+class ConvBlock(nn.Module):
+    """Convolution of gelu(batch norm): [B, C, L] -> [B, C', L]."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(n_in, eps=1e-5, momentum=0.1)  # Sonnet's CrossReplicaBatchNorm, decay 0.9
+        self.conv = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(gelu(self.norm(x)))
+
+
+class SoftmaxPool(nn.Module):
+    """Two positions -> their mean, weighted in each channel by softmax(W x): [B, C, L] -> [B, C, L / 2]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(2 * torch.eye(width))  # [C, C]
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = F.conv1d(x, self.weight[..., None])
+        pairs, weights = x.unflatten(2, (-1, 2)), logits.unflatten(2, (-1, 2)).softmax(-1)  # [B, C, L/2, 2]
+        return (pairs * weights).sum(-1)
+
+
+class Stage(nn.Module):
+    """Convolution, a pointwise residual and pooling: [B, C, L] -> [B, C', L / 2]; the first stage begins at the one-hot."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int, *, first: bool) -> None:
+        super().__init__()
+        self.wide = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2) if first else ConvBlock(n_in, n_out, kernel)
+        self.point = ConvBlock(n_out, n_out, 1)
+        self.pool = SoftmaxPool(n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.wide(x)  # [B, C', L]
+        return self.pool(x + self.point(x))
+
+
+# --- transformer
+
+
+def position_basis(n_bins: int, n_features: int) -> Tensor:
+    """What is known of each distance -T+1 ... T-1 between two of T bins, float32 [2 T - 1, F].
+
+    F / 6 features each of exponential decay, central mask and gamma densities of |d|, then the same times the sign of d.
+    The gamma densities are divided by their maximum over the distances, as in TensorFlow's Enformer (dividing by that over
+    the features, as some ports do, gives another model).
+    """
+    n = n_features // 6
+    distance = torch.arange(-n_bins + 1, n_bins, dtype=torch.float64)
+    d = distance.abs()[:, None]  # [2T-1, 1]
+    half_life = 2 ** torch.linspace(3, math.log2(max(n_bins, 2)), n, dtype=torch.float64)
+    decay = torch.exp(-math.log(2) * d / half_life)
+    mask = (2 ** torch.arange(1, n + 1, dtype=torch.float64) - 1 > d).double()
+    mean, deviation = torch.linspace(n_bins / n, n_bins, n, dtype=torch.float64), n_bins / (2 * n)
+    shape, rate = (mean / deviation) ** 2, mean / deviation**2
+    log_density = torch.xlogy(shape - 1, d) - rate * d - torch.lgamma(shape) + shape * rate.log()
+    density = log_density.exp() + 1e-8
+    basis = torch.cat([decay, mask, density / density.amax(0)], dim=1)  # [2T-1, F/2]
+    return torch.cat([basis, distance.sign()[:, None] * basis], dim=1).float()
+
+
+def by_distance(x: Tensor) -> Tensor:
+    """[..., T, 2 T - 1], a column for each distance, -> [..., T, T]: row i, column j holds the distance j - i of row i."""
+    x = x.contiguous()
+    n = x.shape[-2]
+    *outer, _, _ = x.stride()
+    shape = (*x.shape[:-1], n)
+    return x.as_strided(shape, (*outer, 2 * n - 2, 1), x.storage_offset() + n - 1)
+
+
+class RelativeAttention(nn.Module):
+    """Attention with the logits (q + u) k + (q + v) r(distance) (Dai et al. 2019): [B, T, C] -> [B, T, C]."""
+
+    def __init__(self, config: LongRangeConfig) -> None:
+        super().__init__()
+        keys = config.n_heads * config.key_width
+        self.n_heads = config.n_heads
+        self.query = Linear(config.width, keys, bias=False)
+        self.key = Linear(config.width, keys, bias=False)
+        self.value = Linear(config.width, config.width, bias=False)
+        self.position = Linear(config.value_width, keys, bias=False)
+        self.content_bias = nn.Parameter(torch.empty(config.n_heads, config.key_width))  # u
+        self.position_bias = nn.Parameter(torch.empty(config.n_heads, config.key_width))  # v
+        self.out = Linear(config.width, config.width)
+        self.dropout = nn.Dropout(config.attention_dropout)
+        self.position_dropout = nn.Dropout(config.position_dropout)
+        for layer in (self.query, self.key, self.value, self.position):
+            _scaled(layer.weight, 2.0, layer.in_features)  # TensorFlow's VarianceScaling(2.0)
+        for bias in (self.content_bias, self.position_bias):
+            _scaled(bias, 2.0, config.n_heads)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, basis: Tensor) -> Tensor:
+        """x [B, T, C], basis [2 T - 1, F] -> [B, T, C]."""
+        weights = self.dropout(self.logits(x, basis).softmax(-1))  # [B, H, T, T]
+        value = self._heads(self.value(x))
+        return self.out((weights @ value).transpose(1, 2).flatten(2))
+
+    def logits(self, x: Tensor, basis: Tensor) -> Tensor:
+        """Before the softmax, [B, H, T, T]: row, what a bin looks at."""
+        query = self._heads(self.query(x)) * (self.query.out_features // self.n_heads) ** -0.5
+        key = self._heads(self.key(x))
+        position = self._heads(self.position(self.position_dropout(basis))[None])  # [1, H, 2T-1, K]
+        content = (query + self.content_bias[:, None]) @ key.transpose(-1, -2)
+        return content + by_distance((query + self.position_bias[:, None]) @ position.transpose(-1, -2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """[B, T, H K] -> [B, H, T, K]."""
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each of a layer norm and with a residual: [B, T, C] -> [B, T, C]."""
+
+    def __init__(self, config: LongRangeConfig) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(config.width)
+        self.attention = RelativeAttention(config)
+        self.norm_feed = nn.LayerNorm(config.width)
+        self.up = Linear(config.width, 2 * config.width)
+        self.down = Linear(2 * config.width, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, basis: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.norm_attention(x), basis))
+        h = self.dropout(F.relu(self.up(self.norm_feed(x))))
+        return x + self.dropout(self.down(h))
+
+
+# --- the whole
+
+
+class Bins(NamedTuple):
+    """The bins that are predicted for a window: `n` of them from number `first` on."""
+
+    first: int
+    n: int
+
+
+class LongRange(nn.Module):
+    """One-hot DNA [B, 4, L] -> tracks [B, K, N] in bins, of a named head.
+
+    >>> model = LongRange(preset("tiny", heads={"cage": 3})).eval()
+    >>> model(torch.zeros(1, 4, 2048), "cage").shape
+    torch.Size([1, 3, 16])
+    """
+
+    config_type = LongRangeConfig
+    tied: ClassVar[dict[str, str]] = {}
+    sha256: str = ""  # of the weights file it was loaded from
+    seen: Any = None  # Sketch of what it was trained on, where its folder has one
+
+    def __init__(self, config: LongRangeConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.channels
+        pairs = list(zip([4, *channels], channels, strict=False))
+        self.stages = nn.ModuleList(
+            Stage(n_in, n_out, config.tower_kernel if i else config.stem_kernel, first=i == 0)
+            for i, (n_in, n_out) in enumerate(pairs)
+        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))
+        self.final = ConvBlock(channels[-1], 2 * config.width, 1)
+        self.final_dropout = nn.Dropout(config.dropout / 8)
+        self.heads = nn.ModuleDict({name: nn.Linear(2 * config.width, n) for name, n in config.heads.items()})
+        self.checkpointed = False  # recompute the blocks in the backward pass: less memory, a third more time
+        self._basis = torch.empty(0)
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d):
+                _scaled(module.weight, 1.0, module.in_channels * module.kernel_size[0])  # Sonnet's default
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def forward(self, onehot: Tensor, head: str | None = None, n_bins: int | None = None) -> Tensor:
+        """onehot [B, 4, L] (an unknown base is 0 in all four) -> tracks [B, K, N], at least 0.
+
+        head: its name; None where there is only one. n_bins: predicted in the middle; None takes the configuration's.
+        """
+        return self.tracks(self.embed(onehot, n_bins), head)
+
+    def embed(self, onehot: Tensor, n_bins: int | None = None) -> Tensor:
+        """What the heads see of each bin, [B, 2 C, N]."""
+        bins = self.bins_of(onehot.shape[-1], n_bins)
+        return self.finish(self.transform(self.reduce(onehot)), bins)
+
+    def reduce(self, onehot: Tensor) -> Tensor:
+        """Stem and tower: [B, 4, L] -> [B, C, T], T = L / bin_size."""
+        x = onehot
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+    def transform(self, x: Tensor) -> Tensor:
+        """The transformer: [B, C, T] -> [B, T, C]."""
+        x = x.transpose(1, 2)
+        basis = self.basis(x.shape[1]).to(x)
+        for block in self.blocks:
+            if self.checkpointed and self.training:
+                x = checkpoint(block, x, basis, use_reentrant=False)
+            else:
+                x = block(x, basis)
+        return x
+
+    def finish(self, x: Tensor, bins: Bins) -> Tensor:
+        """The bins that are asked for, [B, T, C] -> [B, 2 C, N]."""
+        x = x[:, bins.first : bins.first + bins.n].transpose(1, 2)
+        return gelu(self.final_dropout(self.final(x)))
+
+    def tracks(self, embedding: Tensor, head: str | None = None) -> Tensor:
+        """Embedding [B, 2 C, N] -> tracks [B, K, N] of a head."""
+        return F.softplus(self.heads[self.head_named(head)](embedding.transpose(1, 2))).transpose(1, 2)
+
+    def head_named(self, head: str | None) -> str:
+        """The head of that name, or the only one; ConfigError with their names otherwise."""
+        names = list(self.heads)
+        if head is None and len(names) == 1:
+            return names[0]
+        if head not in names:
+            said = "no head was named" if head is None else f"there is no head {head!r}"
+            raise ConfigError(f"{said}; this model has {', '.join(names)}.")
+        return head
+
+    def bins_of(self, length: int, n_bins: int | None = None) -> Bins:
+        """The bins in the middle of a window of `length` bases; of an odd rest the larger part is cut at the end.
+
+        Raises ConfigError, with the bins there are, where the length is no whole number of bins or more are asked for.
+        """
+        size = self.config.bin_size
+        available, rest = divmod(length, size)
+        if rest or not available:
+            raise ConfigError(
+                f"a window of {length:,} bases is not a whole number of bins of {size} bases; give a multiple of {size}"
+                + (f", such as {available * size:,} ({available} bins)." if available else ".")
+            )
+        n = self.config.target_bins if n_bins is None else n_bins
+        if n < 0 or n > available:
+            raise ConfigError(
+                f"{n} bins are asked for, but a window of {length:,} bases has {available} bins of {size} bases; "
+                f"give n_bins = {available} or less, or a window of {n * size:,} bases."
+            )
+        n = n or available
+        return Bins((available - n) // 2, n)
+
+    def basis(self, n_bins: int) -> Tensor:
+        """`position_basis` of this model, kept for the last number of bins."""
+        if len(self._basis) != 2 * n_bins - 1:
+            self._basis = position_basis(n_bins, self.config.value_width)
+        return self._basis
+
+
+def _scaled(weight: Tensor, scale: float, fan_in: int) -> None:
+    """Truncated normal of variance scale / fan_in (Sonnet's VarianceScaling)."""
+    deviation = math.sqrt(scale / fan_in) / 0.87962566  # what truncation at two deviations takes away
+    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

@@ -1,0 +1,175 @@
+"""Trunk: the stem and tower of a LongRange in exact tiles; the numbers of `LongRange.reduce` in less time and memory.
+
+Each stage is computed for some positions at a time, from its whole input: a tile needs the few positions beside it that the
+convolution reaches, and nothing is computed twice. At the ends of the window the convolution pads with zeros *after* norm
+and activation, as the plain module does. Batch norm is folded into one multiply-add before the activation, rows are
+positions and columns channels (channels last), and pooling takes one matrix product for two positions:
+softmax([a, b]) = [g, 1 - g], g = sigmoid(a - b), so that x1 + (x0 - x1) sigmoid(W (x0 - x1)) is all of it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genoformer.models.longrange import ConvBlock, LongRange, Stage
+
+TILE_BYTES = 6 << 20  # of a tile's activations: they stay in the cache from one step to the next
+
+
+class Patch(NamedTuple):
+    """Rows [n, C] that take the place of those from `start` on."""
+
+    start: int
+    rows: Tensor
+
+
+class _Block(NamedTuple):
+    """gelu(scale x + shift), then a convolution; the stem's first has neither scale nor shift and takes x as it is."""
+
+    scale: Tensor | None
+    shift: Tensor | None
+    weight: Tensor  # [C', C, 1, kernel]
+    bias: Tensor
+
+    def __call__(self, x: Tensor, before: int = 0, behind: int = 0) -> Tensor:
+        """Rows [n, C], with zero rows before and behind -> [n + before + behind - kernel + 1, C']."""
+        if self.scale is not None:
+            assert self.shift is not None
+            x = torch.addcmul(self.shift, x, self.scale)
+            x = x * torch.sigmoid(1.702 * x)
+        if before or behind:
+            x = F.pad(x, (0, 0, before, behind))
+        return _convolve(x, self.weight, self.bias)
+
+
+class _Stage(NamedTuple):
+    wide: _Block
+    point: _Block
+    pool: Tensor  # [C, C, 1, 1]
+
+    @property
+    def reach(self) -> int:
+        """Positions that the convolution sees on each side."""
+        return self.wide.weight.shape[-1] // 2
+
+    def between(self, x: Tensor, first: int, last: int) -> Tensor:
+        """Rows first to last of the pooled output [n, C'], from the input x [L, C]."""
+        begin, end = 2 * first - self.reach, 2 * last + self.reach
+        inside = x[max(begin, 0) : end]
+        return self.of(inside, max(-begin, 0), max(end - len(x), 0))
+
+    def of(self, x: Tensor, before: int, behind: int) -> Tensor:
+        """The pooled output of input rows, which have all that the convolution reaches but what lies beyond the window."""
+        h = self.wide(x, before, behind)
+        h += self.point(h)
+        odd = h[1::2]
+        difference = h[0::2] - odd
+        share = torch.sigmoid_(_convolve(difference, self.pool, None))
+        return torch.addcmul(odd, difference, share)
+
+
+class Trunk:
+    """Stem and tower of a model in eval mode; computed in `dtype`, in tiles of about `tile_bytes`.
+
+    It keeps weights of its own: make it anew when those of the model have changed.
+    """
+
+    def __init__(self, model: LongRange, dtype: torch.dtype = torch.float32, tile_bytes: int = TILE_BYTES) -> None:
+        self.dtype, self.tile_bytes = dtype, tile_bytes
+        self.bin_size = model.config.bin_size
+        with torch.no_grad():
+            self.stages = [_prepared(stage, dtype) for stage in model.stages if isinstance(stage, Stage)]
+
+    @torch.inference_mode()
+    def __call__(self, onehot: Tensor) -> Tensor:
+        """[B, 4, L] -> [B, T, C], T = L / bin_size."""
+        out = []
+        for window in onehot:
+            x = self._rows(window)
+            for stage in self.stages:
+                x = self._whole(stage, x)
+            out.append(x)
+        return torch.stack(out)
+
+    @torch.inference_mode()
+    def activations(self, onehot: Tensor) -> list[Tensor]:
+        """Of one window [4, L]: the input rows [L, 4] and the output of every stage, [L / 2, C / 2] to [T, C]."""
+        found = [self._rows(onehot)]
+        for stage in self.stages:
+            found.append(self._whole(stage, found[-1]))
+        return found
+
+    @torch.inference_mode()
+    def edited(self, reference: list[Tensor], change: Patch) -> Patch:
+        """What changes in the trunk's output, where the one-hot rows [n, 4] of `change` are put into the reference.
+
+        reference: `activations` of the window. Only what the change reaches is computed; the rest stays as it is.
+        """
+        patch = Patch(change.start, change.rows.to(self.dtype))
+        if not len(patch.rows) or patch.start < 0 or patch.start + len(patch.rows) > len(reference[0]):
+            raise ValueError(
+                f"a change of the bases {patch.start} to {patch.start + len(patch.rows)} does not lie in the window of "
+                f"{len(reference[0])} bases; cut it to the window."
+            )
+        for stage, x in zip(self.stages, reference, strict=False):
+            patch = _through(stage, x, patch)
+        return patch
+
+    def _rows(self, window: Tensor) -> Tensor:
+        if window.shape[-1] % self.bin_size:
+            raise ValueError(f"a window of {window.shape[-1]} bases is no whole number of bins of {self.bin_size} bases.")
+        return window.T.to(self.dtype).contiguous()  # [L, 4]
+
+    def _whole(self, stage: _Stage, x: Tensor) -> Tensor:
+        """A whole stage, tile by tile: [L, C] -> [L / 2, C']."""
+        n, width = len(x) // 2, stage.wide.weight.shape[0]
+        out = torch.empty(n, width, dtype=x.dtype, device=x.device)
+        tile = max(64, self.tile_bytes // (2 * width * x.element_size()))
+        for first in range(0, n, tile):
+            last = min(first + tile, n)
+            out[first:last] = stage.between(x, first, last)
+        return out
+
+
+def _through(stage: _Stage, x: Tensor, patch: Patch) -> Patch:
+    """What a change of a stage's input x [L, C] changes in its output."""
+    start, end = patch.start, patch.start + len(patch.rows)
+    first = max(start - stage.reach, 0) // 2
+    last = min(-(-(end + stage.reach) // 2), len(x) // 2)
+    begin, stop = 2 * first - stage.reach, 2 * last + stage.reach
+    left = max(begin, 0)
+    rows = x[left:stop].clone()
+    rows[start - left : end - left] = patch.rows
+    return Patch(first, stage.of(rows, max(-begin, 0), max(stop - len(x), 0)))
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Rows [n, C] -> [n - kernel + 1, C']: a convolution of one channels-last image, without a copy."""
+    return F.conv2d(x.T[None, :, None, :], weight, bias)[0, :, 0].T
+
+
+def _prepared(stage: Stage, dtype: torch.dtype) -> _Stage:
+    def block(module: ConvBlock | torch.nn.Conv1d) -> _Block:
+        conv = module.conv if isinstance(module, ConvBlock) else module
+        scale = shift = None
+        if isinstance(module, ConvBlock):
+            norm = module.norm
+            assert norm.running_var is not None
+            assert norm.running_mean is not None
+            full = norm.weight / (norm.running_var + norm.eps).sqrt()
+            scale, shift = full.to(dtype), (norm.bias - norm.running_mean * full).to(dtype)
+        assert conv.bias is not None
+        return _Block(scale, shift, _image(conv.weight, dtype), conv.bias.detach().to(dtype))
+
+    wide, point = stage.wide, stage.point
+    assert isinstance(wide, ConvBlock | torch.nn.Conv1d)
+    return _Stage(block(wide), block(point), _image(stage.pool.weight[..., None], dtype))
+
+
+def _image(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """[C', C, kernel] -> [C', C, 1, kernel], channels last."""
+    return weight.detach().to(dtype)[:, :, None].contiguous(memory_format=torch.channels_last)
