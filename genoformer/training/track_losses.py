@@ -1,0 +1,30 @@
+"""Losses of tracks of counts: Poisson (Enformer), and Poisson of the sum times a multinomial of the places (Borzoi)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_EPSILON = 1e-7  # inside the logarithm, as Keras' Poisson has it
+
+
+def poisson(predicted: Tensor, measured: Tensor) -> Tensor:
+    """y' - y log y', mean over bins, of each window and track: [B, K, N] -> [B, K] (Avsec et al. 2021)."""
+    return (predicted - measured * torch.log(predicted + _EPSILON)).mean(-1)
+
+
+def poisson_multinomial(predicted: Tensor, measured: Tensor, total_weight: float = 0.2) -> Tensor:
+    """How much there is and where, apart: [B, K, N] -> [B, K] (Linder et al. 2025, section "Loss function").
+
+    With s and s' the sums of y and y' over the N bins: (total_weight (s' - s log s') - sum_i y_i log(y'_i / s')) / N.
+    The multinomial part does not see the scale of a track, so that places count that a Poisson loss hardly notices.
+    """
+    n = predicted.shape[-1]
+    total, expected = measured.sum(-1), predicted.sum(-1) + _EPSILON * n
+    places = (measured * (torch.log(predicted + _EPSILON) - torch.log(expected)[..., None])).sum(-1)
+    return (total_weight * (expected - total * torch.log(expected)) - places) / n
+
+
+TRACK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"poisson": poisson, "multinomial": poisson_multinomial}
