@@ -73,7 +73,7 @@ def detect(config: dict[str, Any]) -> bool:
 
 def load(folder: Path, config: dict[str, Any]) -> LongRange:
     """A folder in this layout; of a tensor that stands twice both must be the same, and one is enough."""
-    shape = _shape(config, folder / "config.json")
+    shape = shape_of(config, folder / "config.json")
     path = weights_of(folder)
     model = unfilled(LongRange, shape, tied=False)
     own, tensors = model.state_dict(), _once(read_tensors(path), path)
@@ -134,7 +134,8 @@ def _has_table(shape: LongRangeConfig) -> bool:
     return shape.value_width == 192 and shape.context_length // shape.bin_size == _BINS
 
 
-def _shape(config: dict[str, Any], path: Path) -> LongRangeConfig:
+def shape_of(config: dict[str, Any], path: Path) -> LongRangeConfig:
+    """Our configuration of an EnformerConfig; CheckpointError, which names `path`, where there is none."""
     if config.get("use_convnext"):
         raise CheckpointError(f"{path}: use_convnext is not Enformer's trunk, and is not read; take a model without it.")
     target = config.get("target_length", LongRangeConfig.target_bins)
@@ -143,7 +144,7 @@ def _shape(config: dict[str, Any], path: Path) -> LongRangeConfig:
     fields = {ours: config[theirs] for theirs, ours in _FIELDS.items() if theirs in config}
     try:
         n_pools = fields.get("n_pools", LongRangeConfig.n_pools)
-        if "context_length" not in fields and type(n_pools) is int and 0 <= n_pools < 64:  # others are refused below
+        if "context_length" not in fields and type(n_pools) is int and 0 <= n_pools <= 30:  # others are refused below
             fields["context_length"] = max(_BINS, target) * 2**n_pools
         return LongRangeConfig.from_dict({**fields, "target_bins": max(target, 0)})
     except ConfigError as error:

@@ -49,6 +49,8 @@ class LongRangeConfig:
                 raise ConfigError(f"{entry.name} = {value}: give a whole number of at least {least}.")
             if hints[entry.name] is float and not 0 <= value < 1:
                 raise ConfigError(f"{entry.name} = {value}: give a number from 0 up to, not including, 1.")
+        if self.n_pools > 30:
+            raise ConfigError(f"n_pools = {self.n_pools}: bins would be longer than a chromosome; give at most 30.")
         for name in ("stem_kernel", "tower_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise ConfigError(f"{name} = {getattr(self, name)} has no middle; give an odd number.")
