@@ -2,7 +2,7 @@
 
 The relative positions are always TensorFlow's, with which the published weights were trained. enformer-pytorch has them
 only as a table for 1,536 bins and 1,536 channels (`use_tf_gamma`); anywhere else its own basis differs, and so do its
-numbers. Its crop also takes one bin more than is asked where an odd number of bins is to be cut.
+numbers. Where an odd number of bins is to be cut, its crop gives one bin fewer than target_length.
 """
 
 from __future__ import annotations
