@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 
@@ -28,7 +30,7 @@ def list_models() -> None:
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Only JSON, with the card as a field.")
 def info(model: str, as_json: bool) -> None:
-    """What a model is: its card, shape, tokenizer, weights and how it was made.
+    """What a model is: its card, what it reads and predicts, shape, weights and how it was made.
 
     \b
     genoformer models info mini-human
@@ -39,13 +41,13 @@ def info(model: str, as_json: bool) -> None:
     from genoformer.models import checkpoint
 
     loaded = checkpoint.load_any(model)
-    tokenizer = {k: v for k, v in loaded.tokenizer.to_dict().items() if k != "model"}
     card = checkpoint.read_card(model)
     shown = {
         "folder": str(checkpoint.find(model)),
+        "layout": checkpoint.layout_of(model),
         "parameters": checkpoint.count_parameters(loaded),
         "sha256": loaded.sha256,
-        "tokenizer": tokenizer,
+        **_reads(loaded),
         "config": asdict(loaded.config),
         "manifest": checkpoint.read_manifest(model),
     }
@@ -56,16 +58,30 @@ def info(model: str, as_json: bool) -> None:
     click.echo(json.dumps(shown, indent=1))
 
 
+def _reads(model: Any) -> dict[str, Any]:
+    """What a model is given, and what it makes of it."""
+    from genoformer.models.longrange import LongRange
+
+    if not isinstance(model, LongRange):
+        return {"tokenizer": {k: v for k, v in model.tokenizer.to_dict().items() if k != "model"}}
+    shape = model.config
+    n_bins = shape.context_length // shape.bin_size
+    bins = {"of_bases": shape.bin_size, "in_window": n_bins, "predicted": shape.target_bins or n_bins}
+    return {"window": shape.context_length, "bins": bins, "tracks": dict(shape.heads)}
+
+
 @models.command()
 @click.argument("model")
 @click.argument("folder", type=click.Path())
-@click.option("--layout", type=click.Choice(["genoformer", "dnabert"]), default="genoformer", show_default=True)
+@click.option("--layout", type=click.Choice(["genoformer", "dnabert", "enformer"]), default="genoformer", show_default=True)
 @click.option("--half", is_flag=True, help="Store the weights in float16.")
 def convert(model: str, folder: str, layout: str, half: bool) -> None:
-    """Write MODEL into FOLDER in another layout.
+    """Write MODEL into FOLDER in another layout: ours, DNABERT's (Hugging Face) or enformer-pytorch's.
 
     \b
     genoformer models convert DNA_bert_6/ my_dnabert6/
+    genoformer models convert enformer-official-rough/ my_enformer/
+    genoformer models convert my_enformer/ for_enformer_pytorch/ --layout enformer
     """
     from pathlib import Path
 
@@ -73,6 +89,7 @@ def convert(model: str, folder: str, layout: str, half: bool) -> None:
 
     from genoformer.errors import ConfigError
     from genoformer.models import checkpoint
+    from genoformer.models.enformer import basis_note
 
     if (Path(folder) / "config.json").exists():
         raise ConfigError(f"{folder} holds a model already; name another folder.")
@@ -81,4 +98,6 @@ def convert(model: str, folder: str, layout: str, half: bool) -> None:
     checkpoint.save(loaded, folder, layout=layout, dtype=dtype, manifest=checkpoint.read_manifest(model))
     if layout == "genoformer":
         checkpoint.copy_notes(model, folder)
+    if "enformer" in (layout, checkpoint.layout_of(model)) and (note := basis_note(loaded)):
+        click.echo(note, err=True)
     click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")

@@ -1,14 +1,21 @@
-"""Encoders with random weights, small enough for every test."""
+"""Models with random weights, small enough for every test."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.longrange import LongRange, LongRangeConfig
 
 SHAPE: dict[str, Any] = {"width": 16, "n_layers": 2, "n_heads": 2, "hidden": 24, "position": "rotary"}
+M = TypeVar("M", bound=nn.Module)
+LONG_SHAPE: dict[str, Any] = {
+    "width": 24, "n_blocks": 2, "n_heads": 2, "key_width": 6, "n_pools": 3, "divisible_by": 2, "context_length": 256,
+    "target_bins": 0, "heads": {"human": 5, "mouse": 3},
+}  # fmt: skip
 
 
 def small_encoder(tokenizer: Any, seed: int = 0, **fields: Any) -> Encoder:
@@ -17,3 +24,33 @@ def small_encoder(tokenizer: Any, seed: int = 0, **fields: Any) -> Encoder:
     model = Encoder(EncoderConfig(**{**SHAPE, "n_vocab": tokenizer.n_vocab, **fields}))
     model.tokenizer = tokenizer
     return model.eval()
+
+
+def small_long_range(seed: int = 0, **fields: Any) -> LongRange:
+    """A long-range model in eval mode, of bins of 8 bases; nothing in it is 0 or 1 as it is before training."""
+    torch.manual_seed(seed)
+    return shaken(LongRange(LongRangeConfig(**{**LONG_SHAPE, **fields}))).eval()
+
+
+def shaken(model: M) -> M:
+    """The model with its zeros filled and the statistics of batch norm as after some training."""
+    with torch.no_grad():
+        for p in model.parameters():
+            if not p.any():
+                p.normal_(std=p.shape[-1] ** -0.5)
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                module.weight.normal_(1, 0.2)
+                module.running_mean.normal_(0, 0.5)
+                module.running_var.uniform_(0.5, 2)
+                module.num_batches_tracked.fill_(7)
+    return model
+
+
+def random_onehot(n: int, length: int, seed: int = 0, *, unknown: float = 0.05) -> torch.Tensor:
+    """One-hot DNA [n, 4, length], a few of whose bases are unknown (all 0)."""
+    generator = torch.Generator().manual_seed(seed)
+    onehot = torch.nn.functional.one_hot(torch.randint(4, (n, length), generator=generator), 4).float()
+    return (onehot * (torch.rand(n, length, 1, generator=generator) >= unknown)).transpose(1, 2).contiguous()

@@ -130,7 +130,7 @@ def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
     if not isinstance(model, Encoder):
         if (checkpoint.find(model) / checkpoint.ENSEMBLE).is_file():
             raise ConfigError(f"{model} is a run of several models, whose vectors differ; name one of the folders in it.")
-        loaded = checkpoint.load_any(model)
+        loaded = checkpoint.load_token_model(model)
         if isinstance(loaded, Predictor):
             if window is None:
                 window, overlap = loaded.config.window, loaded.config.overlap if overlap is None else overlap

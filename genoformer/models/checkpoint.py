@@ -1,42 +1,48 @@
-"""Models on disk: our own folder layout, and DNABERT's (a Hugging Face BERT folder), both ways.
+"""Models on disk: a folder, or the name of a shipped model, -> the model; our own layout and, in one table, the foreign ones.
 
-A folder of ours holds config.json, model.safetensors, tokenizer.json and manifest.json. No pickle is read except through
-`weights_only=True`, and no code is ever run from a model folder.
+A folder of ours holds config.json, model.safetensors, manifest.json and, for models that read tokens, tokenizer.json.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.sketch import Sketch
-from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models import dnabert, enformer
+from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
-from genoformer.tokenizers import KmerTokenizer, load_tokenizer, save_tokenizer
+from genoformer.models.longrange import LongRange
+from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, unfilled, write_tensors, write_text
+from genoformer.tokenizers import load_tokenizer, save_tokenizer
 from genoformer.whole import whole_file
 
-WEIGHTS = "model.safetensors"
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
 CARD = "card.md"
 ENSEMBLE = "ensemble.json"  # names the members of a run of several models
 _ENOUGH, _MUCH = 20, 0.1  # sampled k-mers, and the share of them, from which an overlap is worth a word
 _HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
 
-M = TypeVar("M", bound=Encoder | Predictor)
+Model = Encoder | Predictor | LongRange
+
+
+class Layout(NamedTuple):
+    """A way to lay out a model folder; all but config.json is its own business."""
+
+    detect: Callable[[dict[str, Any]], bool]  # whether a config.json is of this layout
+    load: Callable[[Path, dict[str, Any]], Model]  # folder and its config.json -> model
+    save: Callable[[Model, Path, torch.dtype], dict[str, Any]]  # writes the rest and returns config.json
 
 
 def find(name: str | Path) -> Path:
@@ -65,7 +71,23 @@ def load(name: str | Path) -> Encoder:
     """
     model = load_any(name)
     if not isinstance(model, Encoder):
-        raise CheckpointError(f"{name} was fine-tuned to predict {', '.join(model.config.classes)}; give a language model.")
+        raise CheckpointError(f"{name} {_said(model)}; give a language model.")
+    return model
+
+
+def load_long_range(name: str | Path) -> LongRange:
+    """A model of regulatory tracks in eval mode: a folder of ours, one of enformer-pytorch, or a shipped name."""
+    model = load_any(name)
+    if not isinstance(model, LongRange):
+        raise CheckpointError(f"{name} {_said(model)}; give a model that predicts tracks.")
+    return model
+
+
+def load_token_model(name: str | Path) -> Encoder | Predictor:
+    """A language model or a fine-tuned one, in eval mode: either has an encoder of tokens."""
+    model = load_any(name)
+    if isinstance(model, LongRange):
+        raise CheckpointError(f"{name} {_said(model)}; give a language model, or one that was fine-tuned from one.")
     return model
 
 
@@ -74,19 +96,29 @@ def load_predictors(name: str | Path) -> list[Predictor]:
     folder = find(name)
     members = folder / ENSEMBLE
     paths = [folder / member for member in _members(members)] if members.is_file() else [folder]
-    models = [load_any(path) for path in paths]
-    for model in models:
+    found = []
+    for model in [load_any(path) for path in paths]:
         if not isinstance(model, Predictor):
-            raise CheckpointError(f"{name} is a language model, which predicts bases; fine-tune it first.")
-    found = [model for model in models if isinstance(model, Predictor)]
+            remedy = "fine-tune it first" if isinstance(model, Encoder) else "give a model that `finetune` made"
+            raise CheckpointError(f"{name} {_said(model)}; {remedy}.")
+        found.append(model)
     if len({(m.config.kind, m.config.classes) for m in found}) != 1:
         raise CheckpointError(f"{name}: its {len(found)} members do not predict the same classes; fine-tune them alike.")
     return found
 
 
+def _said(model: Model) -> str:
+    """What a model is, as the rest of a sentence."""
+    if isinstance(model, Encoder):
+        return "is a language model, which predicts bases"
+    if isinstance(model, Predictor):
+        return f"was fine-tuned to predict {', '.join(model.config.classes)}"
+    return f"is a long-range model, which predicts tracks ({', '.join(model.config.heads)})"
+
+
 def _members(path: Path) -> list[str]:
     """Names of the folders beside an ensemble.json; a path that leads elsewhere is refused."""
-    names = _read_json(path).get("members")
+    names = read_json(path).get("members")
     if not isinstance(names, list) or not names:
         raise CheckpointError(f"{path} names no members; copy the whole run again.")
     for name in names:
@@ -95,66 +127,61 @@ def _members(path: Path) -> list[str]:
     return names
 
 
-def load_any(name: str | Path) -> Encoder | Predictor:
-    """Any model of a folder, in eval mode; see `load` and `load_predictors`."""
+def load_any(name: str | Path) -> Model:
+    """Any model of a folder, in eval mode; see `load`, `load_long_range` and `load_predictors`."""
     folder = find(name)
     if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
         several = ", ".join(str(folder / member) for member in _members(folder / ENSEMBLE))
         raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
-    config = _read_json(folder / "config.json")
-    model: Encoder | Predictor
-    if "genoformer" in config:
-        model = _load_own(folder, config)
-    elif config.get("model_type", "bert") == "bert" and "hidden_size" in config:
-        model = _load_bert(folder, config)
-    else:
-        raise CheckpointError(
-            f"{folder / 'config.json'} is neither genoformer's nor BERT's; convert the model, or name another folder."
-        )
+    config = read_json(folder / "config.json")
+    model = LAYOUTS[_layout_of(folder, config)].load(folder, config)
     model.seen = read_sketch(folder)
-    model.eval()
-    return model
+    return model.eval()
+
+
+def layout_of(name: str | Path) -> str:
+    """The name of a folder's layout in `LAYOUTS`."""
+    folder = find(name)
+    return _layout_of(folder, read_json(folder / "config.json"))
+
+
+def _layout_of(folder: Path, config: dict[str, Any]) -> str:
+    for name, layout in LAYOUTS.items():
+        if layout.detect(config):
+            return name
+    raise CheckpointError(
+        f"{folder / 'config.json'} is neither genoformer's nor of {', '.join(list(LAYOUTS)[1:])}; convert the model, or "
+        "name another folder."
+    )
 
 
 def save(
-    model: Encoder | Predictor,
+    model: Model,
     folder: str | Path,
     *,
     layout: str = "genoformer",
     manifest: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write a model folder; each file appears complete or not at all.
+    """Write a model folder; each file appears complete or not at all, and config.json is the last.
 
-    layout "genoformer" is ours, "dnabert" a Hugging Face BERT folder. `dtype` float16 halves the file.
+    layout: one of `LAYOUTS`: ours, "dnabert" (a Hugging Face BERT folder) or "enformer" (enformer-pytorch's). `dtype`
+    float16 halves the file. Raises ConfigError for what a layout cannot hold.
     """
-    if layout not in ("genoformer", "dnabert"):
-        raise ConfigError(f"layout {layout!r}: allowed are 'genoformer' and 'dnabert'.")
+    if layout not in LAYOUTS:
+        raise ConfigError(f"layout {layout!r}: allowed are {', '.join(LAYOUTS)}.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in model.state_dict().items()}
-    if layout == "dnabert":
-        if not isinstance(model, Encoder):
-            raise ConfigError("DNABERT's layout holds language models, no fine-tuned ones; save in ours instead.")
-        config, tensors = _bert_config(model.config, model.tokenizer), _to_bert(tensors)
-        _write(folder / "vocab.txt", "\n".join(model.tokenizer.vocab) + "\n")
-    else:
-        for copy in model.tied:
-            del tensors[copy]
-        name = f"{type(model).__module__}:{type(model).__qualname__}"
-        config = {"genoformer": __version__, "model": name, "config": asdict(model.config)}
-        save_tokenizer(model.tokenizer, folder / "tokenizer.json")
-    with whole_file(folder / WEIGHTS) as part:
-        save_file(tensors, part, metadata={"format": "pt"})
+    config = LAYOUTS[layout].save(model, folder, dtype)
     if manifest is not None:
-        _write(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
-    _write(folder / "config.json", json.dumps(config, indent=1) + "\n")
+        write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
 
 
 def read_manifest(name: str | Path) -> dict[str, Any] | None:
     """What a model was made from and how, or None where its folder does not say."""
     path = find(name) / "manifest.json"
-    return _read_json(path) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def read_card(name: str | Path) -> str | None:
@@ -177,7 +204,7 @@ def read_sketch(name: str | Path) -> Sketch | None:
     return Sketch.load(path) if path.is_file() else None
 
 
-def overlap_note(model: Encoder | Predictor, name: str, sequences: Iterable[Codes], what: str) -> str | None:
+def overlap_note(model: Model, name: str, sequences: Iterable[Codes], what: str) -> str | None:
     """A sentence where much of some sequences was in the model's training data; None where little was, or nothing is known.
 
     Repeats share k-mers with all of a genome, so that a few percent mean nothing.
@@ -193,220 +220,52 @@ def overlap_note(model: Encoder | Predictor, name: str, sequences: Iterable[Code
     )
 
 
-def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def count_parameters(model: nn.Module) -> int:
+    """Parameters, each counted once."""
+    return sum(p.numel() for p in model.parameters())
 
 
-def _load_own(folder: Path, config: dict[str, Any]) -> Encoder | Predictor:
+# --- our own layout
+
+
+def _detect_own(config: dict[str, Any]) -> bool:
+    return "genoformer" in config
+
+
+def _load_own(folder: Path, config: dict[str, Any]) -> Model:
     module, _, name = str(config.get("model", "")).partition(":")
     if not module.startswith(_HOME):
         raise CheckpointError(f"{folder}: model {config.get('model')!r} is not one of genoformer's; refused.")
     try:
         kind = getattr(import_module(module), name)
-        model: Encoder | Predictor = kind(kind.config_type.from_dict(config["config"]))
+        model: Model = unfilled(kind, kind.config_type.from_dict(config["config"]), tied=bool(kind.tied))
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}. Was it made by another version?") from error
-    model.tokenizer = load_tokenizer(folder / "tokenizer.json")
-    shape = model.config if isinstance(model, Encoder) else model.config.encoder
-    if model.tokenizer.n_vocab != shape.n_vocab:
-        raise CheckpointError(
-            f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {shape.n_vocab}; "
-            "copy the model folder again."
-        )
-    tensors = _read_tensors(folder / WEIGHTS)
+    if not isinstance(model, LongRange):
+        model.tokenizer = load_tokenizer(folder / "tokenizer.json")
+        shape = model.config if isinstance(model, Encoder) else model.config.encoder
+        if model.tokenizer.n_vocab != shape.n_vocab:
+            raise CheckpointError(
+                f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {shape.n_vocab}; "
+                "copy the model folder again."
+            )
+    tensors = read_tensors(folder / WEIGHTS)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))
-    return _fill(model, tensors, folder / WEIGHTS)
+    return fill(model, tensors, folder / WEIGHTS)
 
 
-def _load_bert(folder: Path, config: dict[str, Any]) -> Encoder:
-    if config.get("hidden_act", "gelu") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
-        raise CheckpointError(f"{folder}: only BERT with exact GELU and absolute positions is DNABERT; this one differs.")
-    weights = next((folder / n for n in (WEIGHTS, "pytorch_model.bin") if (folder / n).is_file()), None)
-    if weights is None:
-        raise CheckpointError(f"{folder} has neither {WEIGHTS} nor pytorch_model.bin; copy the whole model folder.")
-    tokenizer = _read_vocab(folder / "vocab.txt")
-    tensors = _from_bert(_read_tensors(weights), weights)
-    try:
-        model = Encoder(
-            EncoderConfig(
-                n_vocab=config["vocab_size"],
-                width=config["hidden_size"],
-                n_layers=config["num_hidden_layers"],
-                n_heads=config["num_attention_heads"],
-                hidden=config["intermediate_size"],
-                max_tokens=config["max_position_embeddings"],
-                context_length=tokenizer.length_of(config["max_position_embeddings"]),
-                dropout=config.get("hidden_dropout_prob", 0.1),
-                norm_eps=config.get("layer_norm_eps", 1e-12),
-                init_std=config.get("initializer_range", 0.02),
-                n_segments=config.get("type_vocab_size", 2),
-                pooler="pooler.weight" in tensors,
-            )
-        )
-    except (KeyError, ConfigError, TypeError) as error:
-        raise CheckpointError(f"{folder / 'config.json'}: {error}; a BERT configuration is needed.") from error
-    if tokenizer.n_vocab != model.config.n_vocab:
-        raise CheckpointError(f"{folder}: vocab.txt has {tokenizer.n_vocab} tokens, config.json {model.config.n_vocab}.")
-    model.tokenizer = tokenizer
-    return _fill(model, tensors, weights)
+def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    if not isinstance(model, LongRange):
+        save_tokenizer(model.tokenizer, folder / "tokenizer.json")
+    tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in model.tied}
+    write_tensors(folder / WEIGHTS, tensors, dtype)
+    name = f"{type(model).__module__}:{type(model).__qualname__}"
+    return {"genoformer": __version__, "model": name, "config": asdict(model.config)}
 
 
-def _fill(model: M, tensors: dict[str, Tensor], path: Path) -> M:
-    own = model.state_dict()
-    wrong = sorted(set(own) ^ set(tensors)) + [
-        name for name in own if name in tensors and own[name].shape != tensors[name].shape
-    ]
-    if wrong:
-        raise CheckpointError(f"{path}: {len(wrong)} tensors are missing, foreign or of another shape, e.g. {wrong[0]}.")
-    bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-    if bad:
-        raise CheckpointError(f"{path}: {bad[0]} holds NaN or infinity; the training run diverged or the file is damaged.")
-    model.load_state_dict(tensors)  # copies into float32
-    model.sha256 = sha256_of(path)
-    return model
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".bin":
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); copy the model folder again.") from error
-    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError ... for what is not plain tensors
-        raise CheckpointError(f"{path} holds something else than plain tensors; it was not loaded.") from error
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise CheckpointError(f"{path} is not a table of tensors; it was not loaded.")
-    return tensors
-
-
-def _read_vocab(path: Path) -> KmerTokenizer:
-    """The k-mer tokenizer whose vocabulary this file is; k is read from the tokens themselves."""
-    try:
-        tokens = path.read_text().split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); DNABERT's vocab.txt is needed beside config.json.") from error
-    k = len(tokens[-1]) if tokens else 0
-    if not 1 <= k <= 8 or list(KmerTokenizer(k).vocab) != tokens:
-        raise CheckpointError(f"{path} is not DNABERT's vocabulary for k = {k} in DNABERT's order; other BERTs are not read.")
-    return KmerTokenizer(k)
-
-
-# BERT's names <-> ours; {} is the layer. Query, key and value are one matrix here.
-_SINGLE = {
-    "bert.embeddings.word_embeddings.weight": "tokens.weight",
-    "bert.embeddings.position_embeddings.weight": "positions.weight",
-    "bert.embeddings.token_type_embeddings.weight": "segments.weight",
-    "bert.embeddings.LayerNorm": "norm",
-    "bert.pooler.dense": "pooler",
-    "cls.predictions.transform.dense": "transform",
-    "cls.predictions.transform.LayerNorm": "norm_transform",
-    "cls.predictions.decoder.weight": "decoder.weight",
-    "cls.predictions.bias": "decoder.bias",
+LAYOUTS = {
+    "genoformer": Layout(_detect_own, _load_own, _save_own),
+    "dnabert": Layout(dnabert.detect, dnabert.load, dnabert.save),
+    "enformer": Layout(enformer.detect, enformer.load, enformer.save),
 }
-_PER_LAYER = {
-    "attention.output.dense": "attention.out",
-    "attention.output.LayerNorm": "norm_attention",
-    "intermediate.dense": "up",
-    "output.dense": "down",
-    "output.LayerNorm": "norm_feed",
-}
-_QKV = ("query", "key", "value")
-
-
-def _bert_names(n_layers: int) -> dict[str, str]:
-    """BERT's name -> ours for every tensor but query, key and value."""
-    pairs = dict(_SINGLE)
-    for i in range(n_layers):
-        pairs |= {f"bert.encoder.layer.{i}.{theirs}": f"layers.{i}.{ours}" for theirs, ours in _PER_LAYER.items()}
-    full: dict[str, str] = {}
-    for theirs, ours in pairs.items():
-        whole = theirs.endswith((".weight", ".bias"))
-        full |= {theirs: ours} if whole else {f"{theirs}.{p}": f"{ours}.{p}" for p in ("weight", "bias")}
-    return full
-
-
-def _from_bert(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    old = {".gamma": ".weight", ".beta": ".bias"}  # as TensorFlow checkpoints and early ports call them
-    for suffix, new in old.items():
-        tensors = {name.removesuffix(suffix) + new if name.endswith(suffix) else name: t for name, t in tensors.items()}
-    if "cls.predictions.bias" not in tensors and "cls.predictions.decoder.bias" in tensors:
-        tensors["cls.predictions.bias"] = tensors["cls.predictions.decoder.bias"]
-    word = tensors.get("bert.embeddings.word_embeddings.weight")
-    if word is None or "cls.predictions.bias" not in tensors:
-        raise CheckpointError(f"{path} is no BertForMaskedLM: it needs bert.embeddings and cls.predictions.")
-    decoder = tensors.setdefault("cls.predictions.decoder.weight", word)
-    if not torch.equal(decoder, word):
-        raise CheckpointError(f"{path}: its output matrix is not tied to its embeddings, as DNABERT's is; not read.")
-    n_layers = len({name.split(".")[3] for name in tensors if name.startswith("bert.encoder.layer.")})
-    ours = {new: tensors[name] for name, new in _bert_names(n_layers).items() if name in tensors}
-    for i in range(n_layers):
-        for part in ("weight", "bias"):
-            names = [f"bert.encoder.layer.{i}.attention.self.{which}.{part}" for which in _QKV]
-            if all(name in tensors for name in names):
-                ours[f"layers.{i}.attention.qkv.{part}"] = torch.cat([tensors[name] for name in names])
-    return ours
-
-
-def _to_bert(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    n_layers = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
-    theirs = {name: tensors[ours] for name, ours in _bert_names(n_layers).items() if ours in tensors}
-    del theirs["cls.predictions.decoder.weight"]  # tied; Hugging Face ties it again when it loads
-    for i in range(n_layers):
-        for part in ("weight", "bias"):
-            thirds = tensors[f"layers.{i}.attention.qkv.{part}"].chunk(3)
-            for which, third in zip(_QKV, thirds, strict=True):
-                theirs[f"bert.encoder.layer.{i}.attention.self.{which}.{part}"] = third.contiguous()
-    return theirs
-
-
-def _bert_config(config: EncoderConfig, tokenizer: Any) -> dict[str, Any]:
-    shape = (config.position, config.norm, config.activation, config.causal, config.stem_kernel)
-    if shape != ("learned", "post", "gelu", False, 0) or not config.n_segments:
-        raise ConfigError(
-            "DNABERT's layout holds learned positions, segments, post-norm, GELU and both directions, and no stem; "
-            "save in ours instead."
-        )
-    if not isinstance(tokenizer, KmerTokenizer) or tokenizer.stride != 1:
-        raise ConfigError("DNABERT's layout holds k-mers of stride 1 only; save in ours instead.")
-    return {
-        "architectures": ["BertForMaskedLM"],
-        "model_type": "bert",
-        "vocab_size": config.n_vocab,
-        "hidden_size": config.width,
-        "num_hidden_layers": config.n_layers,
-        "num_attention_heads": config.n_heads,
-        "intermediate_size": config.hidden,
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": config.dropout,
-        "attention_probs_dropout_prob": config.dropout,
-        "max_position_embeddings": config.max_tokens,
-        "type_vocab_size": config.n_segments,
-        "layer_norm_eps": config.norm_eps,
-        "initializer_range": config.init_std,
-        "pad_token_id": 0,
-    }
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read as JSON ({error}); copy the model folder again.") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} is not a JSON object; copy the model folder again.")
-    return value
-
-
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as part:
-        part.write_text(text)
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Parameters, each counted once."""
-    return sum(p.numel() for p in model.parameters())

@@ -44,11 +44,13 @@ class LongRangeConfig:
         hints = get_type_hints(type(self))
         for entry in fields(self):
             value = getattr(self, entry.name)
-            least = 0 if entry.name in ("target_bins", "n_blocks") else 1
+            least = {"target_bins": 0, "n_blocks": 0, "n_pools": 3}.get(entry.name, 1)  # stem, C / 2 and C need a stage each
             if hints[entry.name] is int and value < least:
                 raise ConfigError(f"{entry.name} = {value}: give a whole number of at least {least}.")
             if hints[entry.name] is float and not 0 <= value < 1:
                 raise ConfigError(f"{entry.name} = {value}: give a number from 0 up to, not including, 1.")
+        if self.n_pools > 30:
+            raise ConfigError(f"n_pools = {self.n_pools}: bins would be longer than a chromosome; give at most 30.")
         for name in ("stem_kernel", "tower_kernel"):
             if getattr(self, name) % 2 == 0:
                 raise ConfigError(f"{name} = {getattr(self, name)} has no middle; give an odd number.")
@@ -66,10 +68,10 @@ class LongRangeConfig:
                 f"target_bins = {self.target_bins}: a window of {self.context_length:,} bases has "
                 f"{self.context_length // self.bin_size} bins of {self.bin_size}; give at most that, or 0 for all."
             )
-        if not self.heads or any(not isinstance(n, int) or n < 1 for n in self.heads.values()):
+        if not self.heads or any(type(n) is not int or n < 1 for n in self.heads.values()):
             raise ConfigError(f"heads = {dict(self.heads)}: name at least one head, each with its number of tracks.")
-        if bad := [name for name in self.heads if not name.isidentifier()]:
-            raise ConfigError(f"heads: {bad[0]!r} is no name; take letters, digits and _.")
+        if bad := [name for name in self.heads if not name.isidentifier() or hasattr(nn.ModuleDict, name)]:
+            raise ConfigError(f"heads: {bad[0]!r} is no name, or one that torch needs; take other letters, digits and _.")
 
     @property
     def bin_size(self) -> int:
@@ -366,7 +368,8 @@ class LongRange(nn.Module):
     def basis(self, n_bins: int) -> Tensor:
         """`position_basis` of this model, kept for the last number of bins."""
         if len(self._basis) != 2 * n_bins - 1:
-            self._basis = position_basis(n_bins, self.config.value_width)
+            with torch.inference_mode(False):  # it may serve training later
+                self._basis = position_basis(n_bins, self.config.value_width)
         return self._basis
 
 

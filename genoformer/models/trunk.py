@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genoformer.errors import ConfigError
 from genoformer.models.longrange import ConvBlock, LongRange, Stage
 
 TILE_BYTES = 6 << 20  # of a tile's activations: they stay in the cache from one step to the next
@@ -111,7 +112,7 @@ class Trunk:
         """
         patch = Patch(change.start, change.rows.to(self.dtype))
         if not len(patch.rows) or patch.start < 0 or patch.start + len(patch.rows) > len(reference[0]):
-            raise ValueError(
+            raise ConfigError(
                 f"a change of the bases {patch.start} to {patch.start + len(patch.rows)} does not lie in the window of "
                 f"{len(reference[0])} bases; cut it to the window."
             )
@@ -120,8 +121,8 @@ class Trunk:
         return patch
 
     def _rows(self, window: Tensor) -> Tensor:
-        if window.shape[-1] % self.bin_size:
-            raise ValueError(f"a window of {window.shape[-1]} bases is no whole number of bins of {self.bin_size} bases.")
+        if not window.shape[-1] or window.shape[-1] % self.bin_size:
+            raise ConfigError(f"a window of {window.shape[-1]} bases is no whole number of bins of {self.bin_size} bases.")
         return window.T.to(self.dtype).contiguous()  # [L, 4]
 
     def _whole(self, stage: _Stage, x: Tensor) -> Tensor:

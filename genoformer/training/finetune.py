@@ -27,6 +27,7 @@ from genoformer.labelled.targets import Targets, targets_of
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, merge_adapters
+from genoformer.models.tensors import sha256_of
 from genoformer.progress import Listener
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig, TuningConfig
@@ -276,7 +277,7 @@ def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]
 
 def _encoder(config: FinetuneConfig, start: str | Path | None) -> Encoder:
     if start is not None:
-        loaded = checkpoint.load_any(start)
+        loaded = checkpoint.load_token_model(start)
         if isinstance(loaded, Encoder):
             return loaded
         encoder = loaded.encoder  # of a predictor
@@ -413,7 +414,7 @@ def _seen(sequences: Sequence[Codes], before: Path | None) -> Sketch:
 
 def _record(path: Path, n: int) -> dict[str, Any]:
     """A data file in a manifest, with the manifest of `data build` where that lies beside it."""
-    sha256, beside = checkpoint.sha256_of(path), path.parent / "manifest.json"
+    sha256, beside = sha256_of(path), path.parent / "manifest.json"
     try:
         made = json.loads(beside.read_text())
         tells = made["files"][path.name] == sha256  # not of another file, nor of this one before it was changed

@@ -21,6 +21,7 @@ from genoformer.genome.regions import on_reference, read_bed
 from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.tensors import sha256_of
 from genoformer.progress import Listener, Progress
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
 from genoformer.training import report
@@ -88,7 +89,7 @@ def _data(configs: Sequence[GenomeConfig]) -> _Data:
         valid += [Source(genome, [name]) for name in out]
         files = {"fasta": config.fasta, "blacklist": config.blacklist, "regions": config.regions}
         record.append(
-            {role: {"name": Path(f).name, "sha256": checkpoint.sha256_of(Path(f))} for role, f in files.items() if f}
+            {role: {"name": Path(f).name, "sha256": sha256_of(Path(f))} for role, f in files.items() if f}
             | {"train": {name: genome.contigs[name] for name in used}, "valid": {name: genome.contigs[name] for name in out}}
             | {"regions_share": config.regions_share, "weight": config.weight}
         )

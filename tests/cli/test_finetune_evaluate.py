@@ -13,6 +13,7 @@ from genoformer_cli.main import main
 
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.models import checkpoint
+from genoformer.models.tensors import sha256_of
 
 MOTIF = "TGACGTCATT"
 CONFIG = """
@@ -300,7 +301,7 @@ def test_two_genomes_with_blacklist_and_repeats_and_on_to_finetune(made, tmp_pat
     assert manifest is not None
     one, two = manifest["genomes"]
     assert (one["train"], one["valid"], two["train"], two["valid"]) == ({"a": 4000}, {"held": 3000}, {"b": 3000}, {})
-    assert one["blacklist"] == {"name": "black.bed", "sha256": checkpoint.sha256_of(tmp_path / "black.bed")}
+    assert one["blacklist"] == {"name": "black.bed", "sha256": sha256_of(tmp_path / "black.bed")}
     assert (one["weight"], two["weight"], manifest["training"]["repeat_weight"]) == (1.0, 2.0, 0.1)
     assert set(manifest["bits_per_base"]) == {"held"}
 

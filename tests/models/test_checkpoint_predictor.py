@@ -15,6 +15,7 @@ from genoformer.genome.sketch import Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.tensors import sha256_of
 from genoformer.tokenizers import BaseTokenizer
 
 SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, hidden=16, max_tokens=64, position="rotary", stem_kernel=5)
@@ -47,7 +48,7 @@ def test_a_predictor_comes_back_bit_by_bit(tmp_path) -> None:
     (again,) = checkpoint.load_predictors(tmp_path / "whole")
     assert again.config == model.config
     assert not again.training
-    assert again.sha256 == checkpoint.sha256_of(tmp_path / "whole" / "model.safetensors")
+    assert again.sha256 == sha256_of(tmp_path / "whole" / "model.safetensors")
     assert list(again.state_dict()) == list(model.state_dict())
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
     assert again.encoder.decoder.weight is again.encoder.tokens.weight
@@ -83,7 +84,7 @@ def test_an_ensemble_gives_its_members_in_order(tmp_path) -> None:
     for seed in (1, 2):
         checkpoint.save(predictor(seed), tmp_path / f"seed-{seed}")
     found = checkpoint.load_predictors(ensemble(tmp_path, ["seed-2", "seed-1"]))
-    assert [model.sha256 for model in found] == [checkpoint.sha256_of(tmp_path / f"seed-{i}/model.safetensors") for i in (2, 1)]
+    assert [model.sha256 for model in found] == [sha256_of(tmp_path / f"seed-{i}/model.safetensors") for i in (2, 1)]
     with pytest.raises(CheckpointError, match=r"run of several models.*name one of .*seed-2, .*seed-1"):
         checkpoint.load(tmp_path)
 

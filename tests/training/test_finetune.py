@@ -25,6 +25,7 @@ from genoformer.labelled.targets import Targets
 from genoformer.models import checkpoint
 from genoformer.models.encoder import EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.tensors import sha256_of
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
 from genoformer.training.finetune import _held_out, _monitor, _Part, _weights, finetune
@@ -124,9 +125,9 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     assert manifest is not None
     assert (manifest["command"], manifest["task"], manifest["start"], manifest["notes"]) == ("as typed", "classify", None, [])
     assert manifest["data"]["train"] == {
-        "name": "train.csv", "sha256": checkpoint.sha256_of(data / "train.csv"), "sequences": 400, "manifest": None,
+        "name": "train.csv", "sha256": sha256_of(data / "train.csv"), "sequences": 400, "manifest": None,
     }  # fmt: skip
-    assert manifest["data"]["valid"]["sha256"] == checkpoint.sha256_of(data / "valid.csv")
+    assert manifest["data"]["valid"]["sha256"] == sha256_of(data / "valid.csv")
     assert manifest["data"]["leakage"]["n_leaked"] == 0
     assert manifest["finetune"]["epochs"] == 4
     assert manifest["windowed"] == {"window": 60, "overlap": 30, "train": 0, "valid": 0}
@@ -504,7 +505,7 @@ def test_the_manifest_of_the_data_travels_along_while_the_data_is_that_of_the_ma
     manifest = checkpoint.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["data"]["train"]["manifest"] == manifest["data"]["valid"]["manifest"] == made
-    assert made["inputs"]["genome"]["sha256"] == checkpoint.sha256_of(tmp_path / "g.fa")
+    assert made["inputs"]["genome"]["sha256"] == sha256_of(tmp_path / "g.fa")
 
     lines = (tmp_path / "set/train.tsv").read_text().splitlines()
     (tmp_path / "set/train.tsv").write_text("\n".join(lines[:-1]) + "\n")

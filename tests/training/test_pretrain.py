@@ -14,6 +14,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.models import checkpoint
+from genoformer.models.tensors import sha256_of
 from genoformer.training.bits import bits_per_base
 from genoformer.training.config import PretrainConfig
 from genoformer.training.datasets import RandomWindows, Source
@@ -93,7 +94,7 @@ def test_a_known_source_is_learned_to_its_entropy(tmp_path, genome_path) -> None
     assert contigs == {"train": ["one", "two"], "valid": ["held"]}
     assert abs(manifest["metrics"]["valid_bits_per_base"] - found) < 0.2
     saved = json.loads((tmp_path / "model" / "manifest.json").read_text())
-    assert saved["genomes"][0]["fasta"]["sha256"] == checkpoint.sha256_of(genome_path)
+    assert saved["genomes"][0]["fasta"]["sha256"] == sha256_of(genome_path)
 
 
 def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
@@ -104,7 +105,7 @@ def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
     first, second = (bits_per_base(checkpoint.load(tmp_path / name), held, 2_000) for name in ("model", "more"))
     assert second < first - 0.1
-    assert manifest["start"]["sha256"] == checkpoint.sha256_of(tmp_path / "model" / "model.safetensors")
+    assert manifest["start"]["sha256"] == sha256_of(tmp_path / "model" / "model.safetensors")
     with pytest.raises(ConfigError, match="leave out"):
         pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([genome_path]), tmp_path / "x", start=tmp_path / "model")
 

@@ -1,0 +1,114 @@
+"""Tensors and JSON on disk, read with suspicion: a file -> a checked table -> a model that is filled completely or refused.
+
+No pickle is read except through `weights_only=True`, and no code is ever run from a model folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.whole import whole_file
+
+WEIGHTS = "model.safetensors"
+PICKLED = "pytorch_model.bin"  # as older folders of the Hugging Face hub have them
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def weights_of(folder: Path) -> Path:
+    """The weights file of a folder in a layout of the Hugging Face hub; CheckpointError where there is none."""
+    for name in (WEIGHTS, PICKLED):
+        if (folder / name).is_file():
+            return folder / name
+    raise CheckpointError(f"{folder} has neither {WEIGHTS} nor {PICKLED}; copy the whole model folder.")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The table of tensors of a file; CheckpointError for one that is damaged or holds anything else."""
+    try:
+        if path.suffix == ".bin":
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); copy the model folder again.") from error
+    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError ... for what is not plain tensors
+        raise CheckpointError(f"{path} holds something else than plain tensors; it was not loaded.") from error
+    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise CheckpointError(f"{path} is not a table of tensors; it was not loaded.")
+    return tensors
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    """Write tensors, fractions in `dtype` and whole numbers as they are; ConfigError where `dtype` cannot hold them."""
+    ready = {name: _stored(tensor, dtype) for name, tensor in tensors.items()}
+    for name, tensor in ready.items():
+        if tensor.isinf().any() and not tensors[name].isinf().any():
+            raise ConfigError(f"{name} holds numbers that are too large for {dtype}; store the model in float32.")
+    with whole_file(path) as part:
+        save_file(ready, part, metadata={"format": "pt"})
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+
+
+def unfilled(kind: type[M], config: Any, *, tied: bool) -> M:
+    """A model whose weights are about to be filled: they are not drawn (Enformer's take 10 s), unless some are tied.
+
+    Every tensor of a model without ties must stand in its state_dict; what does not would hold anything.
+    """
+    if tied:
+        return kind(config)
+    with torch.device("meta"):
+        model = kind(config)
+    return model.to_empty(device="cpu")
+
+
+def fill(model: M, tensors: dict[str, Tensor], path: Path) -> M:
+    """The model with these tensors, in float32, and `.sha256` of their file; CheckpointError unless they fit exactly."""
+    own = model.state_dict()
+    wrong = sorted(set(own) ^ set(tensors)) + [
+        name for name in own if name in tensors and own[name].shape != tensors[name].shape
+    ]
+    if wrong:
+        raise CheckpointError(f"{path}: {len(wrong)} tensors are missing, foreign or of another shape, e.g. {wrong[0]}.")
+    bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise CheckpointError(f"{path}: {bad[0]} holds NaN or infinity; the training run diverged or the file is damaged.")
+    model.load_state_dict(tensors)  # copies into float32
+    model.sha256 = sha256_of(path)  # type: ignore[assignment]  # a field of each of our models
+    return model
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object of a JSON file."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read as JSON ({error}); copy the model folder again.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} is not a JSON object; copy the model folder again.")
+    return value
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that appears complete or not at all."""
+    with whole_file(path) as part:
+        part.write_text(text)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,88 @@
+"""Long-range models through the command line: what `models` says and writes, and commands that need another model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from genoformer_cli.main import main
+from genoformer_cli.models import convert
+from small_models import small_long_range
+
+from genoformer.models import checkpoint
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def tracks(tmp_path: Path) -> Path:
+    checkpoint.save(small_long_range(target_bins=10), tmp_path / "tracks", manifest={"seed": 3})
+    (tmp_path / "tracks" / "card.md").write_text("# A small one\n")
+    return tmp_path / "tracks"
+
+
+def test_every_layout_can_be_converted_to() -> None:
+    (option,) = (p for p in convert.params if p.name == "layout")
+    assert list(option.type.choices) == list(checkpoint.LAYOUTS)  # type: ignore[attr-defined]
+
+
+def test_info_says_what_a_long_range_model_reads_and_predicts(tracks) -> None:
+    """A window of 256 bases has 32 bins of 8, of which 10 are predicted."""
+    found = json.loads(run("models", "info", tracks, "--json").stdout)
+    assert found["window"] == 256
+    assert found["bins"] == {"of_bases": 8, "in_window": 32, "predicted": 10}
+    assert found["tracks"] == {"human": 5, "mouse": 3}
+    assert found["parameters"] == checkpoint.count_parameters(small_long_range())
+    assert (found["layout"], found["card"], found["manifest"]) == ("genoformer", "# A small one\n", {"seed": 3})
+    assert "tokenizer" not in found
+
+
+def test_convert_goes_to_enformer_pytorch_and_back(tracks, tmp_path) -> None:
+    there = run("models", "convert", tracks, tmp_path / "there", "--layout", "enformer")
+    assert there.exit_code == 0, there.output
+    assert "TensorFlow's relative positions" in there.stderr  # which enformer-pytorch does not have for this shape
+    assert there.stdout.endswith(f"enformer layout, {checkpoint.count_parameters(small_long_range()):,} parameters\n")
+    assert json.loads(run("models", "info", tmp_path / "there", "--json").stdout)["layout"] == "enformer"
+    back = run("models", "convert", tmp_path / "there", tmp_path / "back")
+    assert back.exit_code == 0, back.output
+    assert "TensorFlow's relative positions" in back.stderr
+    assert run("models", "convert", tracks, tmp_path / "half", "--half").stderr == ""
+    for name in ("config.json", "model.safetensors", "manifest.json"):
+        assert (tmp_path / "back" / name).read_bytes() == (tracks / name).read_bytes()
+    assert (tmp_path / "half" / "card.md").exists()
+    before, half = (checkpoint.load_long_range(folder).state_dict() for folder in (tracks, tmp_path / "half"))
+    assert all(torch.equal(half[n], t.half().float() if t.is_floating_point() else t) for n, t in before.items())
+
+
+def test_a_layout_that_cannot_hold_it_is_refused(tracks, tmp_path, tiny_model_folder) -> None:
+    for model, layout, words in (
+        (tracks, "dnabert", "DNABERT's layout holds language models"),
+        (tiny_model_folder, "enformer", "enformer-pytorch's layout holds long-range models"),
+    ):
+        done = run("models", "convert", model, tmp_path / "out", "--layout", layout)
+        assert (done.exit_code, done.stderr) == (
+            2, f"Error: {words} and no others; save in ours instead.\n",
+        )  # fmt: skip
+
+
+def test_commands_that_need_another_model_say_which(tracks, tmp_path, make_fasta, make_vcf) -> None:
+    fasta, vcf = make_fasta(chr1="ACGT" * 100), make_vcf("chr1 101 . A C")
+    table = tmp_path / "in.tsv"
+    table.write_text("sequence\tlabel\n" + "ACGTACGTAC\ta\nTTGCATTGCA\tb\n" * 20)
+    out = tmp_path / "out"
+    for command, remedy in (
+        (("score", vcf, "-f", fasta, "-o", tmp_path / "out.vcf"), "give a language model"),
+        (("score", vcf, "-f", fasta, "--preflight"), "give a language model"),
+        (("embed", table, "-o", tmp_path / "out.npy"), "give a language model, or one that was fine-tuned from one"),
+        (("finetune", table, "-o", out), "give a language model, or one that was fine-tuned from one"),
+        (("evaluate", table), "give a model that `finetune` made"),
+    ):
+        done = run(*command, "-m", tracks)
+        said = f"Error: {tracks} is a long-range model, which predicts tracks (human, mouse); {remedy}."
+        assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, said), done.output
+    assert not list(tmp_path.glob("out*"))
