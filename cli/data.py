@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from genoformer.labelled.build import Built
+    from genoformer.labelled.tracks import BuiltTracks
 
 
 @click.group()
@@ -105,6 +106,57 @@ def build(
     _show(built)
 
 
+@data.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="The genome; plain, bgzipped or gzipped.")
+@click.option(
+    "-t", "--targets", required=True, type=click.Path(path_type=Path),
+    help="TSV of tracks with the columns identifier and file; as Basenji's and Enformer's also clip, scale, sum_stat ...",
+)  # fmt: skip
+@click.option("-w", "--windows", type=click.Path(path_type=Path), help="BED of windows; without it they tile the genome.")
+@click.option("--length", type=int, help="Bases of a window.  [default: as the BED's rows; 196608 where there is none]")
+@click.option("--bin", "bin_size", default=128, show_default=True, help="Bases of a bin.")
+@click.option("--target-bins", default=0, show_default=True, help="Bins with targets, in the middle of a window; 0: all.")
+@click.option("--stride", type=int, help="Bases between windows that tile the genome.  [default: targets adjoin]")
+@click.option("--valid", multiple=True, metavar="CONTIGS", help="Contigs to validate on: chr8 or chr8,chr9; may be repeated.")
+@click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on.")
+@click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions whose values are held down to the median.")
+@click.option("--max-n", default=0.05, show_default=True, help="Share of N up to which a window is kept.")
+def tracks(
+    out: Path, fasta: Path, targets: Path, windows: Path | None, length: int | None, bin_size: int, target_bins: int,
+    stride: int | None, valid: tuple[str, ...], test: tuple[str, ...], blacklist: Path | None, max_n: float,
+) -> None:  # fmt: skip
+    """Make windows with their tracks to train a long-range model on, in the folder OUT.
+
+    The table names a track per row: its file (bigWig, bedGraph, or peaks as BED, narrowPeak, broadPeak; relative to the
+    table), and how it is binned (sum_stat: mean, sum, max, min, median, sum_sqrt, mean_sqrt), then squashed above clip_soft,
+    clipped to clip, and multiplied by scale. strand_pair is the index of the track on the other strand.
+
+    Writes sequence.npy (uint8 codes), tracks.npy (float16), windows.tsv, targets.tsv, and manifest.json with the checksums
+    of all that went in. Splits are by contig, or by the names of the BED's rows if these are train, valid and test.
+
+    \b
+    Example:
+      genoformer data simulate world --seed 1 --contigs 3 --contig-length 300000
+      printf 'identifier\\tfile\\nelements\\tworld/peaks.narrowPeak.gz\\n' > targets.tsv
+      genoformer data tracks set -f world/genome.fa.gz -t targets.tsv --length 16384 --target-bins 64 --valid chrS2 --test chrS3
+    """
+    from genoformer.genome.reference import Genome
+    from genoformer.labelled.tracks import build_tracks
+
+    from .progress import progress_bar
+
+    with Genome(fasta) as genome, progress_bar("windows") as listen:
+        built = build_tracks(
+            out, genome, targets, windows=windows, length=length, stride=stride, bin_size=bin_size, target_bins=target_bins,
+            valid=_listed(valid), test=_listed(test), blacklist=blacklist, max_n=max_n, listen=listen,
+        )  # fmt: skip
+        notes = [*genome.notes, *built.notes]
+    for note in notes:
+        click.echo(f"Note: {note}", err=True)
+    _show_tracks(built)
+
+
 def _named(positives: tuple[str, ...]) -> dict[str, Path]:
     """NAME=FILE, each class once."""
     files: dict[str, Path] = {}
@@ -136,3 +188,13 @@ def _show(built: Built) -> None:
     for pair, found in built.leakage.items():
         first, second = pair.split(", ")
         click.echo(f"  leakage: {found.describe(first, second)}")
+
+
+def _show_tracks(built: BuiltTracks) -> None:
+    tracks = "1 track" if built.n_tracks == 1 else f"{built.n_tracks:,} tracks"
+    click.echo(f"{built.out}: windows of {built.length:,} bases, {tracks} in {built.n_bins:,} bins of {built.bin_size:,}")
+    for split, n in built.counts.items():
+        if n:
+            click.echo(f"  {split}: {n:,} windows")
+    if built.dropped:
+        click.echo(f"  left out: {', '.join(f'{n:,} {reason}' for reason, n in built.dropped.items())}")

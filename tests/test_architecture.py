@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "fields": ["errors"],
     "plots": [],
     "genome": ["errors", "whole"],
-    "labelled": ["errors", "whole", "fields", "genome"],
+    "labelled": ["errors", "whole", "fields", "progress", "genome"],
     "tokenizers": ["errors", "genome"],
     "windowing": ["errors", "genome"],
     "models": ["errors", "fields", "whole", "genome", "tokenizers"],

@@ -48,7 +48,7 @@ def read_bed(path: str | os.PathLike[str]) -> dict[str, Intervals]:
     Lines that begin with #, track or browser are comments. Raises FileFormatError with the line number.
     """
     found: dict[str, list[tuple[int, int]]] = {}
-    for _, fields, start, end in _rows(Path(path)):
+    for _, fields, start, end in bed_rows(Path(path)):
         found.setdefault(fields[0], []).append((start, end))
     return {contig: np.array(sorted(rows), dtype=np.int64) for contig, rows in found.items()}
 
@@ -71,7 +71,7 @@ def read_regions(path: str | os.PathLike[str]) -> Iterator[Region]:
     path = Path(path)
     narrow = "narrowpeak" in [suffix[1:].lower() for suffix in path.suffixes]
     first = True
-    for number, fields, start, end in _rows(path):
+    for number, fields, start, end in bed_rows(path):
         where = f"{path}, line {number}"
         if first and not narrow:
             narrow = len(fields) == _N_NARROW and all(map(_is_number, fields[6:]))
@@ -94,8 +94,8 @@ def read_regions(path: str | os.PathLike[str]) -> Iterator[Region]:
         yield Region(fields[0], start, end, name, score, strand, summit, number)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str], int, int]]:
-    """(line number, fields, start, end) of each row."""
+def bed_rows(path: Path) -> Iterator[tuple[int, list[str], int, int]]:
+    """(line number, fields, start, end) of each row of a BED-like file; streamed."""
     for number, line in numbered_lines(path, _KIND):
         if line.startswith(("#", "track", "browser")) or not line.strip():
             continue

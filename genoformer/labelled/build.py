@@ -244,7 +244,7 @@ def _write(
                 end = site.start + built.length if site.chrom != "." else 0
                 name = site.name or f"{site.chrom}:{site.start}-{end}"
                 table.writerow((decode(codes), site.label, site.chrom, site.start, end, site.strand, name))
-        files[path.name] = _sha256(path)
+        files[path.name] = sha256(path)
     chroms = {split: sorted({site.chrom for site, _ in rows} - {"."}) for split, rows in everything.items()}
     content = {
         "genoformer": __version__,
@@ -256,13 +256,14 @@ def _write(
         "gc": built.gc,
         "leakage": {pair: found.as_dict() for pair, found in built.leakage.items()},
         "notes": built.notes,
-        "inputs": {name: {"path": str(path), "sha256": _sha256(path)} for name, path in inputs.items()},
+        "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
         "files": files,
     }
     with whole_file(manifest) as part:
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of the bytes of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

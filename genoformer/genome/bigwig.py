@@ -1,0 +1,248 @@
+"""bigWig files: values of any stretch, and a writer that takes runs of intervals as they come."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
+from genoformer.genome.bins import Values, summarise
+from genoformer.genome.contigs import ContigMap, listed
+from genoformer.whole import whole_file
+
+Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]
+
+_MAGIC, _BIGBED = 0x888FFC26, 0x8789F2EB
+_HEADER = struct.Struct("<IHHQQQ")  # magic, version, zoom levels, and where the contigs, the data and their index begin
+_HEADER_BYTES = 64
+_INDEX_BYTES = 48  # the least that an index takes
+_BYTES_WRITTEN = 24  # per interval at most: 12 of data, the rest zoom levels and indexes
+_AHEAD = 1 << 18  # intervals for which room is made sure of at a time
+
+
+class BigWig:
+    """A bigWig file as values per base; opened by each process for itself when it first reads.
+
+    Attributes: path, contigs (name -> length in bases), n_bases (that have a value).
+
+    Raises: MissingFileError; FileFormatError if it is no bigWig, or was cut off.
+    """
+
+    exact_lengths = True  # of `contigs`
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        _check(self.path)
+        self._file: Any = None
+        self._pid = 0
+        self._inherited: list[Any] = []  # closing a parent's file would move its place in it
+        self._names: dict[str, str | None] = {}
+        file = self._opened()
+        self.contigs: dict[str, int] = {name: int(length) for name, length in (file.chroms() or {}).items()}
+        self.n_bases: int = file.header()["nBasesCovered"]
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_file": None, "_pid": 0, "_inherited": []}
+
+    def values(self, chrom: str, start: int, end: int) -> Values:
+        """Values of the bases [start, end), float32 [L]; 0 where there are none, and beyond the contig's ends."""
+        if end < start:
+            raise ValueError(f"{chrom}:{start}-{end}: the end lies before the start.")
+        out = np.zeros(end - start, dtype=np.float32)
+        name = own_name(chrom, self.contigs, self._names, self.path)
+        if name is None or not self.n_bases:
+            return out
+        first, last = max(start, 0), min(end, self.contigs[name])
+        if first < last:
+            try:
+                found = self._opened().values(name, first, last, numpy=True)
+            except RuntimeError as error:
+                raise FileFormatError(
+                    f"{self.path} cannot be read at {name}:{first}-{last} ({error}); it is damaged, get it again."
+                ) from error
+            np.copyto(out[first - start : last - start], found, where=~np.isnan(found))
+        return out
+
+    def binned(self, chrom: str, start: int, n_bins: int, bin_size: int, summary: str = "mean") -> Values:
+        """Values of `n_bins` bins from `start` on, float32 [N]."""
+        return summarise(self.values(chrom, start, start + n_bins * bin_size), bin_size, summary)
+
+    def close(self) -> None:
+        """Let go of the file; the next read opens it again."""
+        if self._file is not None and self._pid == os.getpid():
+            self._file.close()
+            self._file = None
+
+    def _opened(self) -> Any:
+        if self._file is None or self._pid != os.getpid():
+            import pyBigWig
+
+            if self._file is not None:
+                self._inherited.append(self._file)
+            try:
+                self._file, self._pid = pyBigWig.open(str(self.path)), os.getpid()
+            except RuntimeError as error:
+                raise FileFormatError(f"{self.path} is a damaged bigWig file; get it again.") from error
+        return self._file
+
+
+def own_name(chrom: str, contigs: Iterable[str], known: dict[str, str | None], path: Path) -> str | None:
+    """The name that a file with these contigs gives to `chrom`, or None; `known` keeps what was looked up.
+
+    Raises: ContigError if several fit.
+    """
+    if chrom not in known:
+        names = ContigMap([chrom], contigs)
+        if chrom in names.ambiguous:
+            raise ContigError(f"contig {chrom} fits more than one of {path}: {listed(names.ambiguous[chrom])}; rename them.")
+        known[chrom] = names.get(chrom)
+    return known[chrom]
+
+
+def _check(path: Path) -> None:
+    """Refuse what is no bigWig or lacks its end, before the library's C code prints its own messages."""
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist or is no file; give a bigWig file.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER_BYTES)
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read ({error.strerror}); give a bigWig file.") from error
+    magic = struct.unpack("<I", head[:4])[0] if len(head) >= 4 else None
+    if magic == _BIGBED:
+        raise FileFormatError(f"{path} is a bigBed file, which holds no values per base; give a bigWig, or the peaks as BED.")
+    if magic != _MAGIC:
+        hint = "unpack it" if head[:2] == b"\x1f\x8b" else "give a bigWig, or name it as what it is"
+        raise FileFormatError(f"{path} is no bigWig file, it begins with {head[:4]!r}; {hint}.")
+    size = path.stat().st_size
+    least = (_HEADER.unpack(head[: _HEADER.size])[5] if len(head) == _HEADER_BYTES else _HEADER_BYTES) + _INDEX_BYTES
+    if size < least:
+        raise FileFormatError(f"{path} was cut off: it has {size:,} bytes and needs {least:,} or more; get it again.")
+
+
+# --- writing
+
+
+@contextmanager
+def new_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int]) -> Iterator[BigWigWriter]:
+    """A bigWig to add intervals to; it appears under its name, whole, when the block ends well.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with new_bigwig(Path(folder, "a.bw"), {"chr1": 1000}) as file:
+    ...         file.add("chr1", [0, 128], [128, 256], [0.5, 2])
+    ...     BigWig(Path(folder, "a.bw")).binned("chr1", 0, 3, 128).tolist()
+    [0.5, 2.0, 0.0]
+    """
+    path = Path(path)
+    if not contig_lengths:
+        raise ConfigError(f"{path}: a bigWig needs the lengths of its contigs; give at least one.")
+    with whole_file(path) as part:
+        part.touch()  # so that a folder that is missing or closed to us is named as usual
+        file = BigWigWriter(part, path, contig_lengths)
+        try:
+            yield file
+        finally:
+            file.close()
+        file.check()
+
+
+class BigWigWriter:
+    """Takes runs of intervals: contigs in the order of `contigs`, intervals sorted and without overlap.
+
+    What has no interval, and what is NaN, is without data. Runs of equally wide intervals without gaps, as bins are, take
+    two thirds of the space.
+    """
+
+    def __init__(self, part: Path, path: Path, contig_lengths: Mapping[str, int]) -> None:
+        import pyBigWig
+
+        self.path, self.contigs = path, dict(contig_lengths)
+        self._part = part
+        self._order = {name: i for i, name in enumerate(self.contigs)}
+        self._last = ("", 0)  # contig and end of the last interval
+        self._n_bases = self._n_added = self._n_reserved = 0
+        self._file = pyBigWig.open(str(part), "w")
+        self._file.addHeader(list(self.contigs.items()))
+
+    def add(self, chrom: str, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> None:
+        """Intervals [start, end) of a contig, behind all that were added before; [n] each.
+
+        Raises: ContigError; ValueError for what is unsorted, overlaps, lies beyond the contig or is infinite.
+        """
+        if chrom not in self.contigs:
+            raise ContigError(f"contig {chrom} is not among those of {self.path} ({listed(self.contigs)}).")
+        value = np.asarray(values, dtype=np.float32)
+        first, last = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)
+        if not first.shape == last.shape == value.shape == (value.size,):
+            raise ValueError(f"{self.path}: starts {first.shape}, ends {last.shape}, values {value.shape}; give equally many.")
+        keep = ~np.isnan(value)
+        first, last, value = first[keep], last[keep], value[keep]
+        if not value.size:
+            return
+        self._refuse(chrom, first, last, value)
+        self._reserve(len(first))
+        self._last = (chrom, int(last[-1]))
+        width = int(last[0] - first[0])
+        if np.array_equal(first, first[0] + width * np.arange(len(first))) and np.array_equal(last, first + width):
+            self._file.addEntries(chrom, int(first[0]), values=value, span=width, step=width)
+        else:
+            self._file.addEntries([chrom] * len(first), first, ends=last, values=value)
+        self._n_bases += int((last - first).sum())
+
+    def _refuse(self, chrom: str, first: Any, last: Any, value: Any) -> None:
+        before, until = self._last
+        if before and self._order[chrom] < self._order[before]:
+            raise ValueError(f"{self.path}: {chrom} comes after {before}; add contigs in the order of their lengths' table.")
+        edges = np.append(until if chrom == before else 0, last)
+        wrong = np.flatnonzero((first < edges[:-1]) | (last <= first) | (last > self.contigs[chrom]) | ~np.isfinite(value))
+        if wrong.size:
+            i = wrong[0]
+            raise ValueError(
+                f"{self.path}: {chrom}:{first[i]}-{last[i]} with value {value[i]:g} follows base {edges[i]:,}; intervals are "
+                f"sorted, do not overlap, end by {self.contigs[chrom]:,}, and have finite values."
+            )
+
+    def _reserve(self, n: int) -> None:
+        """Raise OSError while the file can still be closed: on a full disk the C code ends the process."""
+        self._n_added += n
+        if self._n_added <= self._n_reserved or not hasattr(os, "posix_fallocate"):
+            return
+        self._n_reserved = self._n_added + _AHEAD
+        room = self._part.with_name(self._part.name + ".room")
+        try:
+            with room.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _BYTES_WRITTEN * self._n_reserved)
+        finally:
+            room.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write what is left, and the index."""
+        self._file.close()
+
+    def check(self) -> None:
+        """Read the file back, for the C code does not say what went wrong."""
+        try:
+            with self._part.open("rb") as file:
+                os.fsync(file.fileno())
+            n_bases = BigWig(self._part).n_bases
+        except FileFormatError:
+            n_bases = -1
+        if n_bases != self._n_bases:
+            raise OSError(errno.ENOSPC, "the bigWig could not be written whole", str(self.path))
+
+
+def write_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int], runs: Iterable[Run]) -> None:
+    """Write runs of intervals (contig, starts [n], ends [n], values [n]), streamed; `BigWigWriter` tells their order."""
+    with new_bigwig(path, contig_lengths) as file:
+        for run in runs:
+            file.add(*run)

@@ -1,0 +1,269 @@
+"""The table of tracks that a model learns or predicts: files, how they are scaled, strand pairs, names to choose them by."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.bins import SUMMARIES, Values
+from genoformer.genome.contigs import listed, some
+from genoformer.genome.lines import numbered_lines
+from genoformer.whole import whole_file
+
+_KIND = "a table of tracks (TSV with a column identifier)"
+_SUMMARY_NAMES = {"avg": "mean", "avg_sqrt": "mean_sqrt"}  # what Basenji's tables may also say
+_RANGE = re.compile(r"(\d+)-(\d+)")
+_WORD = re.compile(r"\w{3,}")
+
+
+@dataclass(frozen=True)
+class Track:
+    """A row of the table.
+
+    index: the row, from 0, and the track's place in the model's output. file: "" if unknown. clip and clip_soft: None for
+    none. sum_stat: a key of `bins.SUMMARIES`. strand_pair: the index of the same measurement on the other strand, its own if
+    it has none. group: the kind of assay, such as CAGE. column: "signal" of a peak file in place of 1 (`tracks.open_track`).
+    """
+
+    index: int
+    identifier: str
+    file: str = ""
+    clip: float | None = None
+    clip_soft: float | None = None
+    scale: float = 1.0
+    sum_stat: str = "mean"
+    strand_pair: int = 0
+    description: str = ""
+    group: str = ""
+    column: str = ""
+
+
+def scaled(track: Track, bins: Values) -> Values:
+    """Summarised bins as a model is to predict them, float32: squashed above clip_soft, clipped, then scaled, in this order.
+
+    x > c = clip_soft becomes c - 1 + sqrt(x - c + 1), which goes on from c without a step; then x is held within
+    -clip .. clip; then it is multiplied by scale. This is the order of Basenji and Enformer; Calico's later pipeline
+    (baskerville, Borzoi) scales the values per base, before all else, which is the same where scale is 1.
+
+    >>> scaled(Track(0, "a", clip=12, clip_soft=4, scale=2), np.array([1, 4, 12, 900], dtype=np.float32)).tolist()
+    [2.0, 8.0, 12.0, 24.0]
+    """
+    out = bins.astype(np.float64)
+    if track.clip_soft is not None:
+        excess = np.maximum(out - track.clip_soft, 0)
+        out = np.where(excess > 0, track.clip_soft - 1 + np.sqrt(excess + 1), out)
+    if track.clip is not None:
+        out = np.clip(out, -track.clip, track.clip)
+    return (out * track.scale).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Tracks in the order of a model's output, index 0, 1, ..."""
+
+    tracks: tuple[Track, ...]
+
+    def __post_init__(self) -> None:
+        n = len(self.tracks)
+        if not n:
+            raise ConfigError("a table of tracks has no tracks; give at least one.")
+        for i, track in enumerate(self.tracks):
+            if track.index != i:
+                raise ConfigError(f"track {track.identifier} has index {track.index} at place {i}; number tracks in order.")
+            partner = track.strand_pair
+            if not 0 <= partner < n or self.tracks[partner].strand_pair != i:
+                back = f", whose own is {self.tracks[partner].strand_pair}" if 0 <= partner < n else ", which is none"
+                raise ConfigError(
+                    f"track {i} ({track.identifier}) has strand_pair {partner}{back}; "
+                    "two strands of one measurement name each other, an unstranded track itself."
+                )
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    def __iter__(self) -> Iterator[Track]:
+        return iter(self.tracks)
+
+    def __getitem__(self, index: int) -> Track:
+        return self.tracks[index]
+
+    @cached_property
+    def strand_pairs(self) -> NDArray[np.int64]:
+        """The index of each track on the other strand, [K]: `tracks[:, strand_pairs, ::-1]` is the other strand's view."""
+        return np.array([track.strand_pair for track in self.tracks], dtype=np.int64)
+
+    @cached_property
+    def groups(self) -> dict[str, list[int]]:
+        """Group -> indices of its tracks, in the order of their first."""
+        found: dict[str, list[int]] = {}
+        for track in self.tracks:
+            found.setdefault(track.group, []).append(track.index)
+        return found
+
+    def choose(self, spec: str) -> list[int]:
+        """Indices of the tracks that a text names, each once, in the order of the text.
+
+        Commas separate any of: a number from 0 (`5`); numbers with both ends (`0-10`, eleven tracks); an identifier,
+        description or group as it stands, in any case; a pattern of one with * ? [...] (`*liver*`). A text that is as a
+        whole one of the names may hold commas.
+
+        Raises: ConfigError for a part that names no track, with the nearest names.
+
+        >>> cage = [Track(i, f"CNhs{i}", strand_pair=i, description=f"CAGE:{name}") for i, name in enumerate(("liver", "K562"))]
+        >>> Targets(tuple(cage)).choose("*k562, 0-1")
+        [1, 0]
+        """
+        whole = self._named(spec.strip())
+        if whole:
+            return whole
+        parts = [part.strip() for part in spec.split(",") if part.strip()]
+        if not parts:
+            raise ConfigError("no tracks are named; give numbers, names or patterns such as CAGE:*liver*.")
+        return list(dict.fromkeys(index for part in parts for index in self._chosen(part)))
+
+    def _chosen(self, part: str) -> list[int]:
+        span = (part, part) if part.isdecimal() else found.groups() if (found := _RANGE.fullmatch(part)) else None
+        if span is not None:
+            first, last = int(span[0]), int(span[1])
+            if not first <= last < len(self):
+                raise ConfigError(f"tracks {part} are asked for, but they are numbered 0 to {len(self) - 1:,}.")
+            return list(range(first, last + 1))
+        if exact := self._named(part):
+            return exact
+        pattern = part.lower()
+        matched = [i for i, names in enumerate(self._names) if any(fnmatchcase(name, pattern) for name in names)]
+        if not matched:
+            raise ConfigError(f"no track is named {part!r}; {self._advice(pattern)}")
+        return matched
+
+    def _named(self, text: str) -> list[int]:
+        name = text.lower()
+        return [i for i, names in enumerate(self._names) if name in names]
+
+    @cached_property
+    def _names(self) -> list[tuple[str, ...]]:
+        """What each track answers to."""
+        return [
+            tuple(dict.fromkeys(name.lower() for name in (track.identifier, track.description, track.group) if name))
+            for track in self.tracks
+        ]
+
+    def _advice(self, text: str) -> str:
+        inside = [i for i, names in enumerate(self._names) if any(text in name for name in names)]
+        if inside and not set(text) & set("*?["):
+            return f"it is part of the name of {some(inside, 'track')}: ask for '*{text}*'."
+        written = (name for track in self.tracks for name in (track.identifier, track.description, track.group))
+        known = {name.lower(): name for name in written}
+        shown = [known[name] for name in difflib.get_close_matches(text, known, n=3)]
+        if not shown:
+            words = dict.fromkeys(word for name in known for word in _WORD.findall(name))
+            shown = [f"*{word}*" for word in difflib.get_close_matches(text.strip("*"), words, n=3)]
+        return f"close to it are {', '.join(map(repr, shown))}." if shown else f"the groups are {listed(self.groups)}."
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """The table as TSV, which `read_targets` reads; files by their full paths."""
+        with whole_file(Path(path)) as part, part.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
+            table.writerow(column.name for column in fields(Track))
+            table.writerows([_text(value) for value in astuple(track)] for track in self.tracks)
+
+
+def read_targets(path: str | os.PathLike[str]) -> Targets:
+    """A table of tracks: Basenji's, Enformer's or our own, tab-separated with a header, plain or gzipped.
+
+    Columns, in any order, of which only identifier is needed: index (may be unnamed; any different whole numbers, as those of
+    Enformer's mouse table that begin at 5,313; tracks are numbered by their rows), identifier, file (relative to the
+    table's folder), clip, clip_soft, scale, sum_stat, strand_pair (an index as in this table), description, group (else what
+    stands before the first : of the description), column. Others are not read.
+
+    Raises: MissingFileError; FileFormatError with the line; ConfigError for strand pairs that do not name each other.
+    """
+    path = Path(path)
+    lines = numbered_lines(path, _KIND)
+    number, head = next(((at, text) for at, text in lines if text.strip()), (0, ""))
+    columns = [name.strip().lower() or "index" for name in head.split("\t")]
+    if "identifier" not in columns or len(set(columns)) < len(columns):
+        raise FileFormatError(f"{path}, line {number}: the header is {head[:80]!r}; give {_KIND}, each column once.")
+    rows: list[tuple[int, dict[str, str]]] = []
+    for number, line in lines:
+        if not line.strip():
+            continue
+        texts = line.split("\t")
+        if len(texts) != len(columns):
+            raise FileFormatError(f"{path}, line {number}: {len(texts)} fields, the header has {len(columns)}; mend the line.")
+        rows.append((number, dict(zip(columns, (text.strip() for text in texts), strict=True))))
+    if not rows:
+        raise FileFormatError(f"{path} has no tracks; give {_KIND} with some.")
+    places = _places(path, rows)
+    return Targets(tuple(_track(path, at, i, row, places) for i, (at, row) in enumerate(rows)))
+
+
+def _places(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[str, int]:
+    """Index as written -> row."""
+    places: dict[str, int] = {}
+    for i, (number, row) in enumerate(rows):
+        index = row.get("index") or str(i)
+        if not index.isdecimal() or str(int(index)) in places:
+            raise FileFormatError(f"{path}, line {number}: the index is {index!r}; give each track another whole number.")
+        places[str(int(index))] = i
+    return places
+
+
+def _track(path: Path, number: int, i: int, row: dict[str, str], places: dict[str, int]) -> Track:
+    where = f"{path}, line {number}"
+    identifier, file, description = (row.get(name, "") for name in ("identifier", "file", "description"))
+    if not identifier:
+        raise FileFormatError(f"{where}: the identifier is empty; name the track.")
+    sum_stat = row.get("sum_stat") or "mean"
+    sum_stat = _SUMMARY_NAMES.get(sum_stat, sum_stat)
+    if sum_stat not in SUMMARIES:
+        raise FileFormatError(f"{where}: sum_stat is {sum_stat!r}; it may be {', '.join(SUMMARIES)}.")
+    pair = row.get("strand_pair", "")
+    if pair and pair not in places:
+        raise FileFormatError(f"{where}: strand_pair is {pair!r}, which is the index of no track; give that of its partner.")
+    if row.get("column", "") not in ("", "signal"):
+        raise FileFormatError(f"{where}: column is {row['column']!r}; leave it empty, or give signal for a peak file.")
+    clip, clip_soft, scale = (_number(row.get(name, ""), name, where) for name in ("clip", "clip_soft", "scale"))
+    return Track(
+        index=i,
+        identifier=identifier,
+        file=str(path.parent.absolute() / file) if file else "",
+        clip=clip,
+        clip_soft=clip_soft,
+        scale=1.0 if scale is None else scale,
+        sum_stat=sum_stat,
+        strand_pair=places[pair] if pair else i,
+        description=description,
+        group=row.get("group") or description.partition(":")[0] * (":" in description),
+        column=row.get("column", ""),
+    )
+
+
+def _number(text: str, name: str, where: str) -> float | None:
+    if not text or text.lower() in ("nan", "na", "none"):  # as pandas writes nothing
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise FileFormatError(f"{where}: {name} is {text!r}; give a number above 0, or nothing.")
+    return value
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
