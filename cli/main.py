@@ -22,9 +22,9 @@ class _Commands(click.Group):
         except BrokenPipeError:  # the reader of our output, such as head, has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             click.echo("\nInterrupted; what is finished is kept, and the same command goes on from there.", err=True)
-            sys.exit(130)
+            sys.exit(getattr(stop, "status", 130))
         except Exception as error:
             refuse(error, debug=ctx.params.get("debug", False))
 

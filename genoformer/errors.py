@@ -36,3 +36,11 @@ class MissingFileError(FileFormatError, FileNotFoundError):
 
 class TrainingError(GenoformerError, RuntimeError):
     """A training run that cannot go on: its loss is no number."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A run was told to stop; the status of the process is 128 and the number of the signal, as shells have it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by signal {int(number)}")
+        self.status = 128 + int(number)

@@ -11,8 +11,8 @@ from typing import Any, get_args
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
 from genoformer.models.heads import Pooling, Tune
-from genoformer.training.loop import LoopConfig, OptimizerConfig, at_least_one
 from genoformer.training.objectives import OBJECTIVES
+from genoformer.training.optimizer import LoopConfig, OptimizerConfig, at_least_one
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ from genoformer.models.tensors import sha256_of
 from genoformer.progress import Listener
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig, TuningConfig
-from genoformer.training.loop import STATE, LoopConfig, Monitor, OptimizerConfig, fit, windows_per_step
+from genoformer.training.loop import STATE, Monitor, fit
+from genoformer.training.optimizer import LoopConfig, OptimizerConfig, windows_per_step
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.whole import whole_file
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,70 +16,16 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from genoformer.errors import ConfigError, TrainingError
+from genoformer.errors import TrainingError
 from genoformer.progress import Listener, Progress
 from genoformer.training.averaging import Average
 from genoformer.training.log import LOG, Log
+from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.strategies import shard, strategy_of
+from genoformer.training.trainer import quiet, stopped, trainer_of
 
-PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed")
 STATE = "state.ckpt"  # weights, optimizer and place of an unfinished run
 Batches = Callable[[int], Any]  # number of a batch -> the batch
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """How any model is trained; the recipe is DNABERT's (README 2.2) unless a comment says otherwise."""
-
-    batch_size: int = 32  # windows of one process and one backward pass; DNABERT: 2,000 in all
-    accumulate: int = 1  # backward passes in a step
-    learning_rate: float = 4e-4
-    warmup: float = 0.05  # share of the steps with a rising rate; it then falls to 0 in a straight line
-    weight_decay: float = 0.01  # not on biases and norms
-    beta2: float = 0.98
-    epsilon: float = 1e-6
-    clip: float = 1.0  # largest norm of the gradient, Devlin et al. 2019
-    average: float = 0.0  # share of the mean weights that a step keeps (0.99 ...); 0 takes the weights as they are
-    precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...
-    accelerator: str = "auto"  # "cpu", "gpu"
-    strategy: str = "auto"  # "ddp": a model on every device; "fsdp": shared out over the devices
-    devices: int = 1  # processes on this machine; torchrun, where it is used, says how many
-    workers: int = 0  # processes that prepare batches; a GPU wants some
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}.")
-        if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.clip <= 0 or self.workers < 0:
-            raise ConfigError("seed and workers must be at least 0, beta2 lie in [0, 1), epsilon and clip be above 0.")
-        if not 0 <= self.warmup < 1 or self.learning_rate <= 0:
-            raise ConfigError("warmup must lie in [0, 1) and learning_rate above 0; change the configuration.")
-        if not 0 <= self.average < 1:
-            raise ConfigError(f"average = {self.average}: give a share from 0 (none) up to, not including, 1.")
-        if self.average and self.strategy == "fsdp":
-            raise ConfigError("average: weights that are shared out over devices are not averaged; take strategy auto or ddp.")
-        at_least_one(self, "batch_size", "accumulate", "devices")
-
-
-@dataclass(frozen=True)
-class LoopConfig(OptimizerConfig):
-    """A whole run: how long it is, and how often it speaks."""
-
-    steps: int = 10_000  # of the optimizer; DNABERT: 200,000
-    log_every: int = 50  # steps
-    valid_every: int = 1_000  # steps between validations
-    save_every: int = 500  # steps; what a killed run loses at most
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least_one(self, "steps", "log_every", "valid_every", "save_every")
-
-
-def at_least_one(config: Any, *names: str) -> None:
-    """Refuse fields that are below 1."""
-    for name in names:
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{name} = {getattr(config, name)}: give a whole number of at least 1.")
 
 
 class Loss(NamedTuple):
@@ -139,17 +82,18 @@ def fit(
     module = _Training(model, batches, loss, config, rates)
     watch = _Watch(folder, config, validate, monitor, listen)
     world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))
-    with _quiet():
-        trainer = L.Trainer(
+    with quiet():
+        trainer = trainer_of(
             max_steps=config.steps, accumulate_grad_batches=config.accumulate, gradient_clip_val=None,
-            precision=config.precision, accelerator=config.accelerator,  # type: ignore[arg-type]
+            precision=config.precision, accelerator=config.accelerator,
             devices=local or config.devices, num_nodes=world // local if local else 1,
             strategy=strategy_of(config.strategy, local or config.devices),
             logger=False, callbacks=[watch], enable_checkpointing=False, enable_model_summary=False,
             enable_progress_bar=False, deterministic=True, use_distributed_sampler=False, num_sanity_val_steps=0,
         )  # fmt: skip
         state = folder / STATE
-        trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
+        with stopped():
+            trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
         weights = {
             name.removeprefix("model."): tensor
             for name, tensor in trainer.strategy.lightning_module_state_dict().items()
@@ -334,36 +278,3 @@ class _Watch(Callback):
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         if hasattr(self, "log"):
             self.log.close()
-
-
-def windows_per_step(config: OptimizerConfig) -> int:
-    """Windows that one step of the optimizer sees, over all processes."""
-    world = int(os.environ.get("WORLD_SIZE", config.devices))
-    return config.batch_size * config.accumulate * world
-
-
-def rate_at(step: int, n_steps: int, warmup: float) -> float:
-    """Share of the peak learning rate: up in a straight line over the warm-up, then down to 0."""
-    n_warm = max(1, round(warmup * n_steps))
-    return min((step + 1) / n_warm, max(0.0, (n_steps - step) / max(1, n_steps - n_warm)))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what Lightning says about itself; errors and our own progress remain."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    deterministic: Any = torch.utils.deterministic
-    fills = deterministic.fill_uninitialized_memory
-    deterministic.fill_uninitialized_memory = False  # NaN into all new memory: up to a third of the time, and for nothing
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            yield
-    finally:
-        deterministic.fill_uninitialized_memory = fills
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -31,8 +31,9 @@ from genoformer.training.counts import stretches
 from genoformer.training.datasets import RandomWindows, Source
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
-from genoformer.training.loop import STATE, fit, windows_per_step
+from genoformer.training.loop import STATE, fit
 from genoformer.training.objectives import OBJECTIVES, MaskedLM
+from genoformer.training.optimizer import windows_per_step
 from genoformer.whole import whole_file
 
 RUN = "run.json"  # what an unfinished run was started with

@@ -72,8 +72,9 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     from genoformer.models.encoder import Encoder, EncoderConfig
     from genoformer.tokenizers import KmerTokenizer
     from genoformer.training.language import LanguageModelBatches, language_model_loss
-    from genoformer.training.loop import LoopConfig, Loss, _Training
+    from genoformer.training.loop import Loss, _Training
     from genoformer.training.objectives import IGNORED, MaskedLM
+    from genoformer.training.optimizer import LoopConfig
 
     logging.set_verbosity_error()
     torch.manual_seed(1)

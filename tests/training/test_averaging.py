@@ -8,7 +8,8 @@ from torch import nn
 
 from genoformer.errors import ConfigError
 from genoformer.training.averaging import Average
-from genoformer.training.loop import LoopConfig, Loss, fit
+from genoformer.training.loop import Loss, fit
+from genoformer.training.optimizer import LoopConfig
 
 
 def scalar(value: float) -> nn.Linear:

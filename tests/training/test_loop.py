@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -13,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from genoformer.errors import ConfigError, TrainingError
 from genoformer.genome.codes import decode
 from genoformer.training.draws import Draws
 from genoformer.training.log import Log, read_log
-from genoformer.training.loop import LoopConfig, Loss, Monitor, fit, rate_at
+from genoformer.training.loop import Loss, Monitor, fit
+from genoformer.training.optimizer import LoopConfig, rate_at
 
 TABLES = """
 [tokenizer]
@@ -100,6 +103,21 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fas
     for name in ("model.safetensors", "log.csv"):
         assert (tmp_path / "killed/run" / name).read_bytes() == (tmp_path / "whole/run" / name).read_bytes(), name
     assert not state.exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_that_is_stopped_says_so_and_is_no_success(tmp_path, fasta, number, status) -> None:
+    command = prepared(tmp_path / "a", fasta, steps=100_000)
+    child = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while child.poll() is None and not (tmp_path / "a/run/state.ckpt").is_file():
+        time.sleep(0.01)
+    child.send_signal(number)
+    out, said = child.communicate(timeout=120)
+    assert child.returncode == status, said
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    assert out == ""
+    assert not (tmp_path / "a/run/config.json").exists()
 
 
 def test_other_settings_do_not_go_on_with_a_state(tmp_path, fasta) -> None:
@@ -220,3 +238,17 @@ def test_the_learning_rate_rises_and_falls_in_straight_lines() -> None:
 def test_refusals(tmp_path, fields) -> None:
     with pytest.raises(ConfigError):
         fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(**{"steps": 1} | fields))
+
+
+def test_a_device_that_is_not_there_is_refused_in_a_sentence(tmp_path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    config = LoopConfig(steps=1, accelerator="gpu")
+    with pytest.raises(ConfigError, match="accelerator = 'gpu'"):
+        fit(nn.Linear(1, 1), lambda i: i, lambda model, batch: Loss(model.weight.sum(), torch.ones(()), 1.0), tmp_path, config)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "warmup", "weight_decay", "clip", "beta2", "epsilon"])
+def test_a_setting_that_is_no_number_is_refused(name) -> None:
+    with pytest.raises(ConfigError, match=f"{name} = nan"):
+        LoopConfig(**{name: math.nan})

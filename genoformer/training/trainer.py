@@ -1,0 +1,64 @@
+"""Lightning's trainer as a command needs it: quiet, refusing in one sentence, and saying what stopped it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+
+from genoformer.errors import ConfigError, Stopped
+
+
+def trainer_of(**options: Any) -> L.Trainer:
+    """Lightning's trainer; ConfigError for a device that is not there."""
+    try:
+        return L.Trainer(**options)
+    except MisconfigurationException as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(f"accelerator = {options['accelerator']!r}, devices = {options['devices']}: {said}") from error
+
+
+@contextmanager
+def stopped() -> Iterator[None]:
+    """Say what stopped a run: Lightning ends the process after Ctrl-C with status 1, and after SIGTERM with 0."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SIGTERMException as error:
+        raise Stopped(signal.SIGTERM) from error
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise Stopped(signal.SIGINT) from error
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what Lightning says about itself; errors and our own progress remain."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    deterministic: Any = torch.utils.deterministic
+    fills = deterministic.fill_uninitialized_memory
+    deterministic.fill_uninitialized_memory = False  # NaN into all new memory: up to a third of the time, and for nothing
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            yield
+    finally:
+        deterministic.fill_uninitialized_memory = fills
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,39 @@
+"""Files that appear whole or not at all, with the permissions that the umask asks for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from genoformer.whole import whole_file
+
+
+def test_a_block_that_fails_leaves_what_was_there(tmp_path) -> None:
+    path = tmp_path / "a"
+    path.write_text("before")
+
+    def fails() -> None:
+        with whole_file(path) as part:
+            part.write_text("half")
+            raise RuntimeError("in the block")
+
+    with pytest.raises(RuntimeError, match="in the block"):
+        fails()
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [("022", 0o644), ("077", 0o600), ("002", 0o664)])
+def test_permissions_are_those_of_the_umask_even_of_a_file_that_was_made_private(tmp_path, umask, mode) -> None:
+    path = tmp_path / "a"
+    program = (
+        "import os, pathlib; from genoformer.whole import whole_file\n"
+        f"os.umask(0o{umask})\n"
+        f"with whole_file(pathlib.Path({str(path)!r})) as part:\n"
+        "    part.unlink(); os.close(os.open(part, os.O_CREAT | os.O_WRONLY, 0o600))\n"  # as safetensors does
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ)
+    assert path.stat().st_mode & 0o777 == mode
