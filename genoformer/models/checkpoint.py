@@ -20,6 +20,7 @@ from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.sketch import Sketch
+from genoformer.genome.targets import read_targets
 from genoformer.models import dnabert, enformer
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
@@ -28,6 +29,7 @@ from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, un
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
 from genoformer.whole import whole_file
 
+TARGETS = "targets.tsv"  # the tracks that a long-range model predicts
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
 CARD = "card.md"
 ENSEMBLE = "ensemble.json"  # names the members of a run of several models
@@ -249,6 +251,8 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
                 f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {shape.n_vocab}; "
                 "copy the model folder again."
             )
+    elif (folder / TARGETS).is_file():
+        model.targets = read_targets(folder / TARGETS)
     tensors = read_tensors(folder / WEIGHTS)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))
@@ -258,6 +262,8 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
 def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     if not isinstance(model, LongRange):
         save_tokenizer(model.tokenizer, folder / "tokenizer.json")
+    elif model.targets is not None:
+        model.targets.write(folder / TARGETS)
     tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in model.tied}
     write_tensors(folder / WEIGHTS, tensors, dtype)
     name = f"{type(model).__module__}:{type(model).__qualname__}"

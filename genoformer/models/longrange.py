@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
+from genoformer.genome.targets import Targets
 from genoformer.models.layers import Linear
 
 
@@ -110,6 +111,16 @@ def preset(name: str, **changed: Any) -> LongRangeConfig:
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r}: allowed are {', '.join(PRESETS)}.")
     return LongRangeConfig.from_dict({**PRESETS[name], **changed})
+
+
+def one_hot(codes: Tensor) -> Tensor:
+    """Codes [B, L] (A C G T N = 0 1 2 3 4) -> float32 [B, 4, L]; N is 0 in all four.
+
+    >>> one_hot(torch.tensor([[0, 3, 4]])).tolist()
+    [[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+    """
+    bases = torch.arange(4, device=codes.device, dtype=codes.dtype)
+    return (codes[:, None] == bases[:, None]).float()
 
 
 # --- stem and tower
@@ -272,6 +283,7 @@ class LongRange(nn.Module):
 
     config_type = LongRangeConfig
     tied: ClassVar[dict[str, str]] = {}
+    targets: Targets | None = None  # the table of the tracks of its only head, where its folder has one
     sha256: str = ""  # of the weights file it was loaded from
     seen: Any = None  # Sketch of what it was trained on, where its folder has one
 
@@ -294,6 +306,14 @@ class LongRange(nn.Module):
             if isinstance(module, nn.Conv1d):
                 _scaled(module.weight, 1.0, module.in_channels * module.kernel_size[0])  # Sonnet's default
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def train(self, mode: bool = True) -> LongRange:
+        """As always, but batch norm that is not trained keeps its statistics too."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm1d) and not module.weight.requires_grad:
+                module.eval()
+        return self
 
     def forward(self, onehot: Tensor, head: str | None = None, n_bins: int | None = None) -> Tensor:
         """onehot [B, 4, L] (an unknown base is 0 in all four) -> tracks [B, K, N], at least 0.

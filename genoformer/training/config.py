@@ -68,7 +68,7 @@ class PretrainConfig:
         """Read a TOML file; every field has a default, an unknown one is refused."""
         if path is None:
             return cls()
-        tables = _tables(path)
+        tables = tables_of(path)
         training = TrainingConfig(**checked(TrainingConfig, tables.get("training", {}), f"{path}, [training]"))
         given = tables.get("genome", [])
         genomes = []
@@ -140,13 +140,14 @@ class FinetuneConfig:
     @classmethod
     def read(cls, path: Path | None, **changed: Any) -> FinetuneConfig:
         """Read a TOML file; every field has a default, an unknown one is refused. changed: fields of [finetune]."""
-        tables = _tables(path) if path is not None else {}
+        tables = tables_of(path) if path is not None else {}
         table = checked(TuningConfig, tables.get("finetune", {}), f"{path}, [finetune]")
         values = {**tables, "finetune": TuningConfig(**table | changed)}
         return cls(**checked(cls, values, str(path)))
 
 
-def _tables(path: Path) -> dict[str, Any]:
+def tables_of(path: Path) -> dict[str, Any]:
+    """What a TOML file holds."""
     try:
         return tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

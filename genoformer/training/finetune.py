@@ -243,7 +243,8 @@ def _trained(
     fitted = fit(
         model, batches, lambda m, batch: predictor_loss(m, batch, plan.batch_size), folder, _loop(plan, batches.n_batches),
         validate=validate, monitor=Monitor(f"valid_{monitor}", monitor.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
-        rates=lambda name: plan.encoder_rate if name.startswith("encoder.") else 1.0, listen=listen,
+        rates=lambda name: plan.encoder_rate if name.startswith("encoder.") else 1.0,
+        resumable=False, listen=listen,
     )  # fmt: skip
     if fitted is None:
         return None

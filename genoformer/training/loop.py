@@ -70,17 +70,18 @@ def fit(
     validate: Validate | None = None,
     monitor: Monitor | None = None,
     rates: Callable[[str], float] = lambda name: 1.0,
+    resumable: bool = True,
     listen: Listener = None,
 ) -> Fitted | None:
     """Train `model` in place; its unfinished state in `folder`, if there is one, is gone on from.
 
     batches: number n -> batch n. With P processes and A backward passes a step takes the numbers from step * A * P on.
-    rates: name of a parameter -> its share of the learning rate.
+    rates: name of a parameter -> its share of the learning rate. resumable: keep the state of the run on the disk.
     Returns None in processes other than the first. Raises TrainingError when the loss is no number.
     """
     folder.mkdir(parents=True, exist_ok=True)
     module = _Training(model, batches, loss, config, rates)
-    watch = _Watch(folder, config, validate, monitor, listen)
+    watch = _Watch(folder, config, validate, monitor, resumable, listen)
     world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))
     with quiet():
         trainer = trainer_of(
@@ -180,9 +181,11 @@ class _Watch(Callback):
     """After a step: the log, validation, the state of the run on disk, and word to whoever listens."""
 
     def __init__(
-        self, folder: Path, config: LoopConfig, validate: Validate | None, monitor: Monitor | None, listen: Listener
-    ) -> None:
+        self, folder: Path, config: LoopConfig, validate: Validate | None, monitor: Monitor | None, resumable: bool,
+        listen: Listener,
+    ) -> None:  # fmt: skip
         self.folder, self.config, self.validate, self.monitor, self.listen = folder, config, validate, monitor, listen
+        self.resumable = resumable
         self.metrics: dict[str, float] = {}
         self.best: dict[str, Tensor] | None = None
         self.best_step, self.best_rank, self.waited = 0, (-math.inf, -math.inf), 0
@@ -190,10 +193,13 @@ class _Watch(Callback):
         self.earlier: dict[str, Tensor] = {}  # the average of the run that is gone on from
 
     def state_dict(self) -> dict[str, Any]:
-        return {"average": self.average.mean if self.average is not None else {}}
+        best = {"weights": self.best or {}, "step": self.best_step, "rank": list(self.best_rank), "waited": self.waited}
+        return {"average": self.average.mean if self.average is not None else {}, "best": best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.earlier = state["average"]
+        self.earlier, best = state["average"], state["best"]
+        self.best, self.best_step = best["weights"] or None, best["step"]
+        self.best_rank, self.waited = (best["rank"][0], best["rank"][1]), best["waited"]
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         step = trainer.global_step
@@ -237,7 +243,7 @@ class _Watch(Callback):
         if row and trainer.is_global_zero:
             self.log.write(step, row)
             self.board.log_metrics(row, step)
-        if step % c.save_every == 0 and not last and self.monitor is None:
+        if step % c.save_every == 0 and not last and self.resumable:
             self._save(trainer)
         if self.listen is not None and trainer.is_global_zero:
             note = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in self.metrics if name != "learning_rate")

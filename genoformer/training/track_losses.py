@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+TrackLoss = Callable[[Tensor, Tensor], Tensor]  # predicted, measured [B, K, N] -> [B, K]
 _EPSILON = 1e-7  # inside the logarithm, as Keras' Poisson has it
 
 
@@ -27,4 +28,4 @@ def poisson_multinomial(predicted: Tensor, measured: Tensor, total_weight: float
     return (total_weight * (expected - total * torch.log(expected)) - places) / n
 
 
-TRACK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"poisson": poisson, "multinomial": poisson_multinomial}
+TRACK_LOSSES: dict[str, TrackLoss] = {"poisson": poisson, "multinomial": poisson_multinomial}

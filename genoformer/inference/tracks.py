@@ -1,0 +1,53 @@
+"""Windows of codes -> tracks of a long-range model: one-hot on the device, the trunk in tiles on a CPU, both strands."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, reverse_complement
+from genoformer.inference.batching import Floats, in_batches
+from genoformer.models.longrange import LongRange, one_hot
+from genoformer.models.trunk import Trunk
+
+
+class TrackReader:
+    """A long-range model in eval mode, ready to predict: codes [B, L] -> tracks [B, K, N].
+
+    On a CPU its stem and tower are computed in tiles (`models.trunk`), by weights that are prepared once; make it anew when
+    those of the model have changed. `head` None takes the only one, `n_bins` None the model's own number.
+    """
+
+    def __init__(self, model: LongRange, head: str | None = None, n_bins: int | None = None) -> None:
+        self.model, self.head, self.n_bins = model, model.head_named(head), n_bins
+        parameter = next(model.parameters())
+        self.device, self.dtype = parameter.device, parameter.dtype
+        self.trunk = Trunk(model, self.dtype) if self.device.type == "cpu" else None
+
+    def __call__(self, codes: Codes, batch_size: int = 1) -> Floats:
+        """uint8 [B, L] -> float32 [B, K, N]; codes may be a memory map, of which only a batch is read at a time."""
+        bins = self.model.bins_of(codes.shape[1], self.n_bins)
+        shape = (self.model.config.heads[self.head], bins.n)
+        return in_batches(lambda part: self._run(codes[part], bins.n), len(codes), batch_size, shape)
+
+    def _run(self, codes: Codes, n_bins: int) -> Tensor:
+        onehot = one_hot(torch.from_numpy(np.ascontiguousarray(codes)).to(self.device)).to(self.dtype)
+        if self.trunk is None:
+            return self.model(onehot, self.head, n_bins)
+        x = self.model.transform(self.trunk(onehot).transpose(1, 2))
+        return self.model.tracks(self.model.finish(x, self.model.bins_of(codes.shape[1], n_bins)), self.head)
+
+    def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
+        """The mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.
+
+        Raises ConfigError where not as many tracks are paired as the head has.
+        """
+        n_tracks = self.model.config.heads[self.head]
+        if len(strand_pairs) != n_tracks:
+            raise ConfigError(f"{len(strand_pairs)} strand pairs for the {n_tracks} tracks of {self.head}; give one for each.")
+        forward = self(codes, batch_size)
+        backward = self(np.stack([reverse_complement(window) for window in codes]), batch_size)
+        return np.asarray((forward + backward[:, strand_pairs, ::-1]) / 2, dtype=np.float32)

@@ -1,0 +1,101 @@
+"""A set of windows with tracks -> batches of random parts of them, and the loss of a long-range model on them."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.labelled.track_sets import TrackSet
+from genoformer.models.longrange import LongRange, one_hot
+from genoformer.training.draws import Draws
+from genoformer.training.loop import Loss
+from genoformer.training.track_losses import TrackLoss
+
+
+class Part(NamedTuple):
+    """What is cut from a window: so many bins with targets, and so many more on each side that the model sees only."""
+
+    n_bins: int
+    flank: int
+
+
+class TrackBatch(NamedTuple):
+    """Sequence codes uint8 [B, L] and measured tracks float32 [B, K, N] of its middle."""
+
+    codes: Tensor
+    measured: Tensor
+
+
+class TrackBatches:
+    """Batch number i: each window comes as often in an epoch as parts fit into it, each time another part.
+
+    Which part, whether it is moved by up to `shift` bases (its targets stay: a shift is far below the bin) and whether it is
+    turned around, with the tracks of strand pairs exchanged, depends on (seed, epoch, number) alone.
+    """
+
+    def __init__(
+        self, data: TrackSet, rows: NDArray[np.int64], part: Part, *, batch_size: int, seed: int, shift: int, both_strands: bool
+    ) -> None:
+        if not 0 < part.n_bins <= data.n_bins:
+            raise ConfigError(
+                f"bins = {part.n_bins}: the windows of {data.folder} have {data.n_bins} bins with targets; give 1 to that."
+            )
+        self.data, self.part = data, part
+        self.batch_size, self.seed, self.shift, self.both_strands = batch_size, seed, shift, both_strands
+        self.items = np.repeat(rows, max(1, data.n_bins // part.n_bins))
+        self.n_batches = math.ceil(len(self.items) / batch_size)
+
+    def __call__(self, i: int) -> TrackBatch:
+        epoch, within = divmod(i, self.n_batches)
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.items))
+        chosen = order[within * self.batch_size : (within + 1) * self.batch_size]
+        draws = Draws(self.seed, chosen + epoch * len(self.items))(3)  # [B, 3]
+        places = (draws[:, 0] * (self.data.n_bins - self.part.n_bins + 1)).astype(int)
+        moves = (draws[:, 1] * (2 * self.shift + 1)).astype(int) - self.shift
+        turns = self.both_strands & (draws[:, 2] < 0.5)
+        cut = [
+            self._cut(int(row), int(place), int(move), bool(turn))
+            for row, place, move, turn in zip(self.items[chosen], places, moves, turns, strict=True)
+        ]
+        codes, measured = (np.stack(x) for x in zip(*cut, strict=True))
+        return TrackBatch(torch.from_numpy(codes), torch.from_numpy(measured))
+
+    def _cut(self, row: int, place: int, move: int, turn: bool) -> tuple[Codes, NDArray[np.float32]]:
+        """A part of a window that begins at its target bin `place`."""
+        data, part = self.data, self.part
+        codes = between(
+            data.sequence[row],
+            (data.first_bin + place - part.flank) * data.bin_size + move,
+            (part.n_bins + 2 * part.flank) * data.bin_size,
+        )
+        measured = data.tracks[row, :, place : place + part.n_bins].astype(np.float32)
+        if turn:
+            return reverse_complement(codes), np.ascontiguousarray(measured[data.targets.strand_pairs, ::-1])
+        return codes, measured
+
+
+def between(codes: Codes, start: int, length: int) -> Codes:
+    """`length` bases of a window from `start` on, which may lie before it; N where it has none.
+
+    >>> between(np.array([0, 1, 2], dtype=np.uint8), -1, 5)
+    array([4, 0, 1, 2, 4], dtype=uint8)
+    """
+    out = np.full(length, N, dtype=np.uint8)
+    first, last = max(start, 0), min(start + length, len(codes))
+    if first < last:
+        out[first - start : last - start] = codes[first:last]
+    return out
+
+
+def track_loss(model: LongRange, batch: TrackBatch, head: str, loss: TrackLoss, weights: Tensor, batch_size: int) -> Loss:
+    """The loss of a batch, mean over its tracks with weights [K]."""
+    predicted = model(one_hot(batch.codes), head, batch.measured.shape[-1]).float()
+    each = (loss(predicted, batch.measured) * weights.to(predicted.device)).mean(1)  # [B]
+    return Loss(each.sum(), torch.tensor(float(len(each))), float(batch_size))

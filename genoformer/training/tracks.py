@@ -1,0 +1,262 @@
+"""train_tracks(): a set of windows with tracks + a long-range model (or none) -> a model that predicts the tracks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genoformer import __version__
+from genoformer.errors import ConfigError
+from genoformer.evaluation.tracks import TrackFit, TrackFitting
+from genoformer.fields import checked
+from genoformer.genome.sketch import GENOME_SCALE, Sketch
+from genoformer.inference.tracks import TrackReader
+from genoformer.labelled.track_sets import TrackSet
+from genoformer.models import checkpoint
+from genoformer.models.longrange import PRESETS, LongRange, preset
+from genoformer.progress import Listener
+from genoformer.training import unfinished
+from genoformer.training.config import tables_of
+from genoformer.training.loop import Monitor, fit
+from genoformer.training.optimizer import LoopConfig, OptimizerConfig, at_least_one, windows_per_step
+from genoformer.training.track_batches import Part, TrackBatches, between, track_loss
+from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
+
+TUNE = ("full", "last", "frozen")
+
+
+@dataclass(frozen=True)
+class TrackTuningConfig(OptimizerConfig):
+    """How a long-range model is trained on tracks; the [tracks] table. The recipe is Enformer's unless a comment says more."""
+
+    batch_size: int = 1
+    learning_rate: float = 5e-4
+    clip: float = 0.2
+    epochs: float = 20.0
+    loss: str = "poisson"  # or "multinomial", which weighs places apart from totals (Borzoi)
+    total_weight: float = 0.2  # of the total in the multinomial loss (Borzoi)
+    track_weights: str = "mean"  # 1 / mean of a track, so that all count alike; "none" leaves them as they are
+    bins: int = 0  # with targets, in a part of a window that is trained on; 0: all that it has
+    flank: int = 0  # bins on each side of a part that the model sees only; 0: as many as the window has
+    shift: int = 3  # bases by which a part is moved at most; its targets stay
+    both_strands: bool = True  # train on either strand, average both in validation; strand pairs are exchanged
+    tune: str = "full"  # "last": the head and the last blocks; "frozen": the head only
+    last_blocks: int = 2
+    log_scale: bool = True  # Pearson's r is that of log(1 + x), or of x
+    checkpointing: bool = False  # less memory for a third more time
+    validations: float = 1.0  # an epoch
+    patience: int = 1000  # validations without a better one before the run stops
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one(self, "last_blocks", "patience")
+        for name, allowed in (("loss", tuple(TRACK_LOSSES)), ("track_weights", ("mean", "none")), ("tune", TUNE)):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
+        if self.epochs <= 0 or self.validations <= 0 or self.total_weight < 0:
+            raise ConfigError("epochs and validations must be above 0, total_weight at least 0; change the [tracks] table.")
+        if min(self.bins, self.flank, self.shift) < 0:
+            raise ConfigError("bins, flank and shift must be at least 0; change the [tracks] table.")
+
+
+@dataclass(frozen=True)
+class TracksConfig:
+    """A configuration file: [tracks], and to train from scratch [longrange]: a preset and what differs from it."""
+
+    longrange: Mapping[str, Any] = field(default_factory=dict)
+    tracks: TrackTuningConfig = field(default_factory=TrackTuningConfig)
+
+    @classmethod
+    def read(cls, path: Path | None, **changed: Any) -> TracksConfig:
+        """Read a TOML file; every field has a default, an unknown one is refused. changed: fields of [tracks]."""
+        tables = tables_of(path) if path is not None else {}
+        table = checked(TrackTuningConfig, tables.get("tracks", {}), f"{path}, [tracks]")
+        values = {**tables, "tracks": TrackTuningConfig(**table | changed)}
+        return cls(**checked(cls, values, str(path)))
+
+
+class TrainedTracks(NamedTuple):
+    """The model's folder, how its validation windows fit (None without any), the best step, and notes."""
+
+    folder: Path
+    fit: TrackFit | None
+    step: int
+    notes: list[str]
+
+
+def train_tracks(
+    config: TracksConfig,
+    data: TrackSet,
+    folder: Path,
+    *,
+    start: str | Path | None = None,
+    head: str = "tracks",
+    command: str = "",
+    listen: Listener = None,
+) -> TrainedTracks | None:
+    """Train a long-range model on the windows of split train; the best step is that of the highest r on split valid.
+
+    start: a long-range model whose stem, tower and transformer are gone on from, with a new head; None trains from scratch
+    in the shape of [longrange]. Without windows to validate on, the last step is taken. Returns None in processes other
+    than the first. Raises ConfigError for what cannot be trained, TrainingError when a loss is no longer a number.
+    """
+    plan, notes = config.tracks, list[str]()
+    if (folder / "config.json").exists():
+        raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
+    rows, held_out = data.rows("train"), data.rows("valid")
+    if not len(rows):
+        raise ConfigError(f"{data.folder} has no windows of split train; build it with some.")
+    L.seed_everything(plan.seed, verbose=False)
+    model = _model(config, data, start, head)
+    part = _part(plan, data)
+    manifest: dict[str, Any] = {
+        "version": __version__, "command": command, "task": "tracks",
+        "start": {"name": str(start), "sha256": model.sha256} if start is not None else None,
+        "data": {"folder": data.folder.name, "train": len(rows), "valid": len(held_out), "manifest": data.manifest},
+        "longrange": dict(config.longrange), "tracks": asdict(plan),
+        "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
+    }  # fmt: skip
+    unfinished.begin(folder, manifest)
+    means = np.stack([data.tracks[row].mean(axis=-1, dtype=np.float64) for row in rows]).mean(0)  # [K]
+    _begin_at_means(model, head, means)
+    _choose_trained(model, plan, head)
+    model.checkpointed = plan.checkpointing
+    batches = TrackBatches(
+        data, rows, part, batch_size=plan.batch_size, seed=plan.seed, shift=plan.shift, both_strands=plan.both_strands
+    )
+    weights = torch.from_numpy(_weights(means, plan.track_weights))
+
+    def loss(predicted: Tensor, measured: Tensor) -> Tensor:
+        if plan.loss == "multinomial":
+            return poisson_multinomial(predicted, measured, plan.total_weight)
+        return TRACK_LOSSES[plan.loss](predicted, measured)
+
+    def validate(trained: nn.Module) -> dict[str, float]:
+        assert isinstance(trained, LongRange)
+        fitted = fit_of(trained, data, held_out, part.flank, both_strands=plan.both_strands, log=plan.log_scale)
+        found = {"valid_pearson": fitted.positions, "valid_pearson_windows": fitted.windows}
+        return {name: float(np.nanmean(r)) for name, r in found.items() if np.isfinite(r).any()}
+
+    if not len(held_out):
+        notes.append("No windows of split valid: the last step is taken, whatever it is worth.")
+    done = fit(
+        model, batches, lambda m, batch: track_loss(m, batch, head, loss, weights, plan.batch_size), folder,
+        _loop(plan, batches.n_batches), validate=validate if len(held_out) else None,
+        monitor=Monitor("valid_pearson", True, plan.patience) if len(held_out) else None, listen=listen,
+    )  # fmt: skip
+    if done is None:
+        return None
+    model.load_state_dict(done.weights)
+    model.eval()
+    found = None
+    if len(held_out):
+        found = fit_of(model, data, held_out, part.flank, both_strands=plan.both_strands, log=plan.log_scale)
+    model.targets = data.targets
+    manifest |= {"best_step": done.step, "pearson": _json(found, data) if found is not None else None}
+    Sketch.of((data.sequence[row] for row in rows), scale=GENOME_SCALE).save(folder / checkpoint.SKETCH)
+    checkpoint.save(model, folder, manifest=manifest)
+    unfinished.finished(folder)
+    return TrainedTracks(folder, found, done.step, notes)
+
+
+def fit_of(
+    model: LongRange, data: TrackSet, rows: NDArray[np.int64], flank: int, *, both_strands: bool, log: bool
+) -> TrackFit:
+    """How well a model's only head, or that of the set's tracks, predicts some windows of a set."""
+    reader = TrackReader(model, None, data.n_bins)
+    fitting = TrackFitting(len(data.targets), log=log)
+    start, length = (data.first_bin - flank) * data.bin_size, (data.n_bins + 2 * flank) * data.bin_size
+    for row in rows:
+        codes = between(data.sequence[row], start, length)[None]
+        found = reader.both_strands(codes, data.targets.strand_pairs) if both_strands else reader(codes)
+        fitting.add(found, data.tracks[row][None])
+    return fitting.fit
+
+
+def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> LongRange:
+    """A model with one new head for the set's tracks."""
+    n_bases, heads = data.length, {head: len(data.targets)}
+    if start is None:
+        table = dict(config.longrange)
+        if "heads" in table:
+            raise ConfigError("[longrange]: heads follow from the tracks of the set; leave them out.")
+        name = table.pop("preset", "small")
+        if name not in PRESETS:
+            raise ConfigError(f"[longrange]: preset = {name!r}: allowed are {', '.join(PRESETS)}.")
+        shape = preset(name, **{"context_length": n_bases, "target_bins": data.n_bins, **table, "heads": heads})
+        model = LongRange(shape)
+    else:
+        if config.longrange:
+            raise ConfigError("[longrange] is for training from scratch; leave it out, or the model.")
+        old = checkpoint.load_long_range(start)
+        model = LongRange(replace(old.config, heads=heads, context_length=n_bases, target_bins=data.n_bins))
+        trunk = {name: tensor for name, tensor in old.state_dict().items() if not name.startswith("heads.")}
+        model.load_state_dict(trunk, strict=False)
+        model.sha256 = old.sha256
+    if model.config.bin_size != data.bin_size:
+        raise ConfigError(
+            f"the bins of {data.folder} have {data.bin_size} bases, those of the model {model.config.bin_size}; build the set "
+            f"with bins of {model.config.bin_size}, or give n_pools = {math.log2(data.bin_size):g}."
+        )
+    return model
+
+
+def _part(plan: TrackTuningConfig, data: TrackSet) -> Part:
+    return Part(plan.bins or data.n_bins, plan.flank or data.first_bin)
+
+
+def _begin_at_means(model: LongRange, head: str, means: NDArray[np.float64]) -> None:
+    """Let the new head predict each track's mean, so that the first steps are not spent on that."""
+    out = model.heads[head]
+    assert isinstance(out, nn.Linear)
+    with torch.no_grad():
+        out.bias.copy_(torch.from_numpy(np.log(np.expm1(np.maximum(means, 1e-3)))))  # softplus(b) = mean
+        out.weight.mul_(0.1)
+
+
+def _choose_trained(model: LongRange, plan: TrackTuningConfig, head: str) -> None:
+    if plan.tune == "last" and plan.last_blocks > len(model.blocks):
+        raise ConfigError(f"last_blocks = {plan.last_blocks}: the model has blocks 1 to {len(model.blocks)}.")
+    model.requires_grad_(plan.tune == "full")
+    model.heads[head].requires_grad_(True)
+    if plan.tune == "last":
+        model.final.requires_grad_(True)
+        for block in list(model.blocks)[-plan.last_blocks :]:
+            block.requires_grad_(True)
+
+
+def _weights(means: NDArray[np.float64], how: str) -> NDArray[np.float32]:
+    """Of each track in the loss [K]; a track that is nearly empty does not count more than its noise is worth."""
+    if how == "none":
+        return np.ones(len(means), dtype=np.float32)
+    return (1 / np.maximum(means, 0.01)).astype(np.float32)
+
+
+def _loop(plan: TrackTuningConfig, n_batches: int) -> LoopConfig:
+    per_epoch = n_batches * plan.batch_size / windows_per_step(plan)
+    shared = {entry.name: getattr(plan, entry.name) for entry in fields(OptimizerConfig)}
+    steps = max(1, round(plan.epochs * per_epoch))
+    valid_every = max(1, round(per_epoch / plan.validations))
+    return LoopConfig(**shared, steps=steps, valid_every=min(valid_every, steps), log_every=min(50, valid_every))
+
+
+def _json(found: TrackFit, data: TrackSet) -> dict[str, Any]:
+    """Means of each group of tracks."""
+    groups = [track.group for track in data.targets]
+    return {
+        name: {"tracks": n, "positions": _number(positions), "windows": _number(windows)}
+        for name, (n, positions, windows) in found.by_group(groups).items()
+    }
+
+
+def _number(x: float) -> float | None:
+    return round(x, 4) if math.isfinite(x) else None

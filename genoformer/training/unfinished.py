@@ -1,0 +1,42 @@
+"""What an unfinished run was started with: written beside its state, and compared before it is gone on from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genoformer.errors import ConfigError
+from genoformer.training.loop import STATE
+from genoformer.whole import whole_file
+
+RUN = "run.json"
+
+
+def begin(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse to go on with another run's state; note what this run is started with ("command" apart)."""
+    path = folder / RUN
+    mine = json.loads(json.dumps({name: value for name, value in settings.items() if name != "command"}))
+    if path.is_file() and (folder / STATE).is_file():
+        before = json.loads(path.read_text())
+        changed = sorted(_differences(before, mine))
+        if changed:
+            raise ConfigError(
+                f"{folder} holds an unfinished run that was started with other settings ({', '.join(changed[:5])}); give those "
+                "again, or name another folder."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        part.write_text(json.dumps(mine, indent=1) + "\n")
+
+
+def finished(folder: Path) -> None:
+    """The run is done."""
+    (folder / RUN).unlink(missing_ok=True)
+
+
+def _differences(a: Any, b: Any, at: str = "") -> list[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return [d for k in {*a, *b} for d in _differences(a.get(k), b.get(k), f"{at}.{k}" if at else k)]
+    return [] if a == b else [at]
