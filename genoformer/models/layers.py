@@ -31,7 +31,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight, bias)
     n = _images(n_rows) if x.is_contiguous() else None
-    if n is None or n_rows * x.shape[-1] < 1 << 17:  # for small products the detour costs more than it saves
+    small = n_rows * weight.numel() < 1 << 25  # multiply-adds: the detour costs more than it saves
+    if n is None or small or (bias is None and x.dtype == torch.bfloat16):
         return F.linear(x, weight, bias)
     image = x.view(n, 1, n_rows // n, x.shape[-1]).permute(0, 3, 1, 2)  # [n, D, 1, rows/n], channels last
     out = F.conv2d(image, weight[:, :, None, None], bias).permute(0, 2, 3, 1)

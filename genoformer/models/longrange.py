@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
 from genoformer.genome.targets import Targets
-from genoformer.models.layers import Linear
+from genoformer.models.layers import Linear, linear
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,8 @@ class RelativeAttention(nn.Module):
 
     def forward(self, x: Tensor, basis: Tensor) -> Tensor:
         """x [B, T, C], basis [2 T - 1, F] -> [B, T, C]."""
+        if x.device.type == "cpu" and not torch.is_grad_enabled() and not self.training:
+            return self.out(self._head_by_head(x, basis))
         weights = self.dropout(self.logits(x, basis).softmax(-1))  # [B, H, T, T]
         value = self._heads(self.value(x))
         return self.out((weights @ value).transpose(1, 2).flatten(2))
@@ -239,6 +241,19 @@ class RelativeAttention(nn.Module):
         position = self._heads(self.position(self.position_dropout(basis))[None])  # [1, H, 2T-1, K]
         content = (query + self.content_bias[:, None]) @ key.transpose(-1, -2)
         return content + by_distance((query + self.position_bias[:, None]) @ position.transpose(-1, -2))
+
+    def _head_by_head(self, x: Tensor, basis: Tensor) -> Tensor:
+        """The same before `out`, [B, T, C]: logits that stay in the cache, products that go to the faster library."""
+        query, key, value = (self._heads(layer(x)) for layer in (self.query, self.key, self.value))
+        query = query * query.shape[-1] ** -0.5
+        position = self._heads(self.position(basis)[None])[0]  # [H, 2T-1, K]
+        out = torch.empty_like(value.transpose(1, 2))  # [B, T, H, C/H]
+        for b in range(len(x)):
+            for h in range(self.n_heads):
+                logits = linear(query[b, h] + self.content_bias[h], key[b, h], None)  # [T, T]
+                logits += by_distance(linear(query[b, h] + self.position_bias[h], position[h], None))
+                out[b, :, h] = linear(logits.softmax(-1), value[b, h].T.contiguous(), None)
+        return out.flatten(2)
 
     def _heads(self, x: Tensor) -> Tensor:
         """[B, T, H K] -> [B, H, T, K]."""
