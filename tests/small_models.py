@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
@@ -29,23 +30,37 @@ def small_encoder(tokenizer: Any, seed: int = 0, **fields: Any) -> Encoder:
 def small_long_range(seed: int = 0, **fields: Any) -> LongRange:
     """A long-range model in eval mode, of bins of 8 bases; nothing in it is 0 or 1 as it is before training."""
     torch.manual_seed(seed)
-    return shaken(LongRange(LongRangeConfig(**{**LONG_SHAPE, **fields}))).eval()
+    model = LongRange(LongRangeConfig(**{**LONG_SHAPE, **fields}))
+    return shaken(model, lambda: model.embed(random_onehot(2, 64 * model.config.bin_size, seed), 0))
 
 
-def shaken(model: M) -> M:
-    """The model with its zeros filled and the statistics of batch norm as after some training."""
+def shaken(model: M, run: Callable[[], object]) -> M:
+    """The model in eval mode with its zeros filled and batch norm as after training on what `run` computes, but not exactly.
+
+    With statistics that have nothing to do with the activations all bins would look nearly alike, and a comparison sees little.
+    """
+    norms = [module for module in model.eval().modules() if isinstance(module, nn.BatchNorm1d)]
     with torch.no_grad():
         for p in model.parameters():
             if not p.any():
                 p.normal_(std=p.shape[-1] ** -0.5)
         for module in model.modules():
-            if isinstance(module, nn.BatchNorm1d):
-                assert module.running_mean is not None
-                assert module.running_var is not None
-                module.weight.normal_(1, 0.2)
-                module.running_mean.normal_(0, 0.5)
-                module.running_var.uniform_(0.5, 2)
-                module.num_batches_tracked.fill_(7)
+            if isinstance(module, nn.Conv1d):
+                module.weight.normal_(std=module.weight[0].numel() ** -0.5)
+                assert module.bias is not None
+                module.bias.normal_(std=0.1)
+        for norm in norms:
+            norm.train()
+            norm.momentum, kept = 1.0, norm.momentum
+        run()
+        for norm in norms:
+            norm.momentum = kept
+            norm.eval()
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            norm.weight.normal_(1, 0.2)
+            norm.running_mean += 0.3 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
+            norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.5, 2)
     return model
 
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import LONG_SHAPE, random_onehot, shaken, small_long_range
-from torch import nn
+from small_models import LONG_SHAPE, random_onehot, small_long_range
 
 from genoformer.errors import ConfigError
 from genoformer.models.longrange import (
@@ -307,9 +306,3 @@ def test_dropout_and_batch_statistics_are_of_training_alone() -> None:
         before = {name: t.clone() for name, t in model.named_buffers()}
         assert not torch.equal(model.train()(onehot, "human"), model.eval()(onehot, "human"))
     assert any(not torch.equal(before[name], t) for name, t in model.named_buffers())
-
-
-def test_shaken_models_have_no_weights_of_zero() -> None:
-    """What the parity tests stand on."""
-    model = shaken(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
-    assert all(p.any() for p in model.parameters())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -96,12 +98,16 @@ def test_activations_are_those_of_every_stage() -> None:
             assert difference(rows, x[0].T) < 1e-5
 
 
-def test_bfloat16_is_close() -> None:
+def test_bfloat16_is_as_close_as_the_plain_modules_are() -> None:
+    """Its 8 bits cost some percent in a random model of five stages; tiles must not cost more."""
     model, onehot = MODELS[5, (15, 5)], random_onehot(1, 1024)
     expected = plain(model, onehot)
     found = Trunk(model, dtype=torch.bfloat16)(onehot)
     assert found.dtype == torch.bfloat16
-    assert ((found.float() - expected).norm() / expected.norm()).item() < 0.02
+    rough = plain(copy.deepcopy(model).bfloat16(), onehot.bfloat16()).float()
+    error, usual = ((x.float() - expected).norm() / expected.norm() for x in (found, rough))
+    assert error < 1.5 * usual
+    assert usual < 0.1
 
 
 def test_the_model_is_left_as_it_was() -> None:
