@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .grammar import Element, Gene, Instance
+from .regulation import Expression, Link
 from .variants import Record
 from .world import World, simulate
 
-__all__ = ["Element", "Gene", "Instance", "Record", "World", "simulate"]
+__all__ = ["Element", "Expression", "Gene", "Instance", "Link", "Record", "World", "simulate"]

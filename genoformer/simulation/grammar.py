@@ -105,6 +105,15 @@ def lay_out(contig: str, length: int, rng: np.random.Generator) -> Layout:
     return Layout(_named(elements, contig), [g._replace(name=f"SIM{contig[3:]}G{k}") for k, g in enumerate(genes, 1)])
 
 
+def thin(layout: Layout, share: float, rng: np.random.Generator) -> Layout:
+    """The same genes and promoters with `share` of the other elements, each kept or not by itself."""
+    if share == 1:
+        return layout
+    keep = rng.random(len(layout.elements)) < share
+    elements = [e for e, kept in zip(layout.elements, keep.tolist(), strict=True) if kept or e.state == "TSS"]
+    return layout._replace(elements=elements)
+
+
 def plant(codes: Codes, elements: list[Element], rng: np.random.Generator) -> list[Instance]:
     """Write the instances of every element into `codes` and return them, ascending."""
     motifs = load_motifs()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,14 +17,17 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import A, Codes, G, N, T, reverse_complement
 
 from . import files
-from .grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant
+from .grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant, thin
 from .motifs import attribution
+from .regulation import Expression, Link, expression, expression_lines, regulation, regulation_lines
 from .sequence import background, insert_repeats, open_reading_frame
+from .tracks import Counts, draw, expected, write_tracks
 from .variants import BREAKING, Planted, Record, make_variants
 
 SHORTEST = 50_000         # bases of a contig: below, there is hardly a gene on it
 FEWEST = 50               # variants per contig: below, a kind of variant may be absent
 BASES_PER_VARIANT = 100   # at least; breaking variants need instances to break
+LEAST_SHARE = 0.1         # of the elements: below, variants of some kind may find no place
 
 
 class Contig(NamedTuple):
@@ -36,6 +39,9 @@ class Contig(NamedTuple):
     instances: list[Instance]
     records: list[Record]
     peaks: list[str]
+    links: list[Link]             # of worlds with tracks
+    expressed: list[Expression]
+    counts: dict[str, Counts]     # identifier of a track -> its bins
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class World:
     genes: list[Gene]
     records: list[Record]
     counts: dict[str, int]
+    links: list[Link] = field(default_factory=list)            # of worlds with tracks, as regulation.tsv
+    expressed: list[Expression] = field(default_factory=list)  # of worlds with tracks, as expression.tsv
 
     @property
     def genome(self) -> Path:
@@ -78,21 +86,40 @@ class World:
     def truth(self) -> Path:
         return self.folder / "truth.tsv.gz"
 
+    @property
+    def targets(self) -> Path:
+        """The table of the tracks, for `labelled.tracks.build_tracks`; only of worlds with tracks, as are the next two."""
+        return self.folder / "targets.tsv"
+
+    @property
+    def regulation(self) -> Path:
+        return self.folder / "regulation.tsv"
+
+    @property
+    def expression(self) -> Path:
+        return self.folder / "expression.tsv"
+
 
 def simulate(
-    folder: Path | str, *, seed: int = 0, n_contigs: int = 2, contig_length: int = 1_000_000, n_variants: int = 4_000
-) -> World:
+    folder: Path | str, *, seed: int = 0, n_contigs: int = 2, contig_length: int = 1_000_000, n_variants: int = 4_000,
+    element_share: float = 1.0, tracks: bool = False,
+) -> World:  # fmt: skip
     """Write a simulated genome with planted regulatory grammar, its annotation, and variants whose effect is known.
 
     Everything follows from the arguments: the same call writes the same bytes. The sequence, genes and elements of a
-    contig depend on `seed`, its number and its length only; motifs and repeat families are the same for every seed, so
-    that a model trained on one world can be tested on another.
+    contig depend on `seed`, its number, its length and `element_share` only; motifs and repeat families are the same for
+    every seed, so that a model trained on one world can be tested on another.
 
     folder: made if absent; files of the same names are replaced, each in one step.
     seed: 0 or more.
     n_contigs: contigs chrS1, chrS2, ...
     contig_length: bases of each.
     n_variants: records of the VCF, in equal parts on the contigs.
+    element_share: of the enhancers and CTCF sites, which is kept; the genes stay. A CTCF site every 10 kb lets few enhancers
+        reach beyond that; with 0.3 there is one in about 30 kb, and one gene has a few enhancers up to 50 kb away.
+    tracks: also write accessibility, H3K27ac and CAGE of two cell types (`simulation.tracks` has the formulas) as bigWig
+        files with their table targets.tsv; regulation.tsv, which enhancer acts on which gene and how much
+        (`simulation.regulation`); and expression.tsv, the CAGE that follows. All other files stay as they are.
 
     Raises ConfigError if an argument is out of range.
 
@@ -102,12 +129,12 @@ def simulate(
     >>> world.lengths
     {'chrS1': 50000}
     """
-    _check(seed, n_contigs, contig_length, n_variants)
+    _check(seed, n_contigs, contig_length, n_variants, element_share)
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; a folder is needed to write into: give another name.")
     shares = [n_variants // n_contigs + (i < n_variants % n_contigs) for i in range(n_contigs)]
-    contigs = [_contig(i, seed, contig_length, share) for i, share in enumerate(shares)]
+    contigs = [_contig(i, seed, contig_length, share, element_share, tracks) for i, share in enumerate(shares)]
     world = World(
         folder,
         {contig.name: contig_length for contig in contigs},
@@ -116,19 +143,27 @@ def simulate(
         [gene for contig in contigs for gene in contig.layout.genes],
         [record for contig in contigs for record in contig.records],
         {},
+        [link for contig in contigs for link in contig.links],
+        [row for contig in contigs for row in contig.expressed],
     )
     world.counts.update(_count(world))
-    parameters = {"seed": seed, "n_contigs": n_contigs, "contig_length": contig_length, "n_variants": n_variants}
+    parameters: dict[str, float] = {
+        "seed": seed, "n_contigs": n_contigs, "contig_length": contig_length, "n_variants": n_variants,
+    }  # fmt: skip
+    if element_share < 1:
+        parameters["element_share"] = element_share
+    if tracks:
+        parameters["tracks"] = True
     _write(world, contigs, parameters)
     return world
 
 
-def _contig(index: int, seed: int, length: int, n_variants: int) -> Contig:
-    layout_rng, sequence_rng, plant_rng, variant_rng, peak_rng = (
-        np.random.default_rng(child) for child in np.random.SeedSequence(seed, spawn_key=(index,)).spawn(5)
+def _contig(index: int, seed: int, length: int, n_variants: int, element_share: float, with_tracks: bool) -> Contig:
+    layout_rng, sequence_rng, plant_rng, variant_rng, peak_rng, thin_rng, track_rng = (
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed, spawn_key=(index,)).spawn(7)
     )
     name = f"chrS{index + 1}"
-    layout = lay_out(name, length, layout_rng)
+    layout = thin(lay_out(name, length, layout_rng), element_share, thin_rng)
     states = paint(length, layout)
     codes = background(compose(length, layout, layout_rng), sequence_rng)
     soft = insert_repeats(codes, _free(length, layout), sequence_rng)
@@ -138,7 +173,15 @@ def _contig(index: int, seed: int, length: int, n_variants: int) -> Contig:
     codes[:GAP] = codes[-GAP:] = N
     records = make_variants(Planted(name, codes, states, instances), n_variants, variant_rng)
     peaks = list(files.peak_lines(layout.elements, instances, peak_rng))
-    return Contig(name, codes, soft, states, layout, instances, records, peaks)
+    links: list[Link] = []
+    expressed: list[Expression] = []
+    counts: dict[str, Counts] = {}
+    if with_tracks:
+        links = regulation(layout.elements, instances, layout.genes)
+        expressed = expression(layout.elements, instances, layout.genes, links)
+        means = expected(name, length, layout.elements, instances, expressed)
+        counts = {track: draw(mean, track_rng) for track, mean in means.items()}
+    return Contig(name, codes, soft, states, layout, instances, records, peaks, links, expressed, counts)
 
 
 def _free(length: int, layout: Layout) -> NDArray[np.bool_]:
@@ -165,14 +208,16 @@ def _transcribe(codes: Codes, gene: Gene) -> None:
         codes[start : start + 2], codes[end - 2 : end] = left, right
 
 
-def _check(seed: int, n_contigs: int, contig_length: int, n_variants: int) -> None:
+def _check(seed: int, n_contigs: int, contig_length: int, n_variants: int, element_share: float) -> None:
     if seed < 0:
         raise ConfigError(f"seed is {seed}; allowed is 0 or more: give another seed.")
     if n_contigs < 1:
         raise ConfigError(f"n_contigs is {n_contigs}; allowed is 1 or more: ask for at least one contig.")
     if contig_length < SHORTEST:
         raise ConfigError(f"contig_length is {contig_length:,}; allowed is {SHORTEST:,} or more: make them longer.")
-    fewest, most = FEWEST * n_contigs, n_contigs * contig_length // BASES_PER_VARIANT
+    if not LEAST_SHARE <= element_share <= 1:
+        raise ConfigError(f"element_share is {element_share:g}; allowed is {LEAST_SHARE:g} to 1: give a share in between.")
+    fewest, most = FEWEST * n_contigs, int(n_contigs * contig_length * element_share) // BASES_PER_VARIANT
     if not fewest <= n_variants <= most:
         raise ConfigError(
             f"n_variants is {n_variants:,}; allowed is {fewest:,} to {most:,} on {n_contigs} contigs of "
@@ -196,7 +241,7 @@ def _count(world: World) -> dict[str, int]:
     }
 
 
-def _write(world: World, contigs: list[Contig], parameters: dict[str, int]) -> None:
+def _write(world: World, contigs: list[Contig], parameters: dict[str, float]) -> None:
     """Everything into a folder beside the final names, then each file to its name; world.json last."""
     world.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".simulate-", dir=world.folder) as staging:
@@ -209,6 +254,12 @@ def _write(world: World, contigs: list[Contig], parameters: dict[str, int]) -> N
         files.write_lines(staged / world.motifs.name, files.instance_lines(world.instances))
         files.write_vcf(staged / world.vcf.name, world.lengths, world.records)
         files.write_lines(staged / world.truth.name, files.truth_lines(world.records))
+        if "tracks" in parameters:
+            write_tracks(staged, world.lengths, {c.name: c.counts for c in contigs})
+            for path, lines in (
+                (world.regulation, regulation_lines(world.links)), (world.expression, expression_lines(world.expressed)),
+            ):  # fmt: skip
+                (staged / path.name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         made = sorted(path.name for path in staged.iterdir())
         # the indexes after what they index: tools warn about an index that is older
         made.sort(key=lambda name: name.endswith((".fai", ".gzi", ".tbi")))
