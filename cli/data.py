@@ -23,20 +23,36 @@ def data() -> None:
 @click.option("--contigs", default=2, show_default=True, help="How many contigs: chrS1, chrS2, ...")
 @click.option("--contig-length", default=1_000_000, show_default=True, help="Bases of each contig.")
 @click.option("--variants", default=4_000, show_default=True, help="Records of the VCF.")
-def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: int) -> None:
+@click.option(
+    "--element-share", default=1.0, show_default=True,
+    help="Share of the enhancers and CTCF sites that is kept; with 0.3 enhancers reach farther.",
+)  # fmt: skip
+@click.option("--tracks", is_flag=True, help="Also write accessibility, H3K27ac and CAGE of two cell types.")
+def simulate(
+    out: Path, seed: int, contigs: int, contig_length: int, variants: int, element_share: float, tracks: bool
+) -> None:
     """Make a genome in which every answer is known, in the folder OUT.
 
     It has human-like base composition, CpG islands, repeats, genes, and promoters, enhancers and CTCF sites whose motif
     instances are drawn from JASPAR matrices; peaks, a segmentation in seven states, and a VCF that says which variants
     break a motif and by how many bits. The same command writes the same bytes.
 
+    With --tracks it also has bigWig files that the motifs cause, named in targets.tsv for `genoformer data tracks`: the CAGE
+    of a gene depends on its promoter and on enhancers within 50 kb, unless a CTCF site lies between. regulation.tsv says which
+    enhancer acts on which gene, expression.tsv what comes of it.
+
     \b
     Example:
       genoformer data simulate world --seed 1 --contigs 2 --contig-length 500000 --variants 2000
+      genoformer data simulate sparse --contigs 3 --contig-length 300000 --variants 900 --tracks --element-share 0.3
+      genoformer data tracks set -f sparse/genome.fa.gz -t sparse/targets.tsv --length 131072 --target-bins 256 --valid chrS3
     """
     from genoformer.simulation import simulate as make
 
-    world = make(out, seed=seed, n_contigs=contigs, contig_length=contig_length, n_variants=variants)
+    world = make(
+        out, seed=seed, n_contigs=contigs, contig_length=contig_length, n_variants=variants, element_share=element_share,
+        tracks=tracks,
+    )  # fmt: skip
     n = world.counts
     click.echo(
         f"{out}: {n['bases']:,} bases in {contigs:,} contigs (seed {seed}) with {n['genes']:,} genes and "
@@ -44,6 +60,12 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
         f"({n['snvs']:,} SNVs, {n['indels']:,} insertions and deletions), of which {n['motif_breaking']:,} break a "
         f"motif. Checksums, and whom to cite for the motifs, are in {out / 'world.json'}."
     )
+    if tracks:
+        distal = len({row.gene for row in world.expressed if row.depends_on_distal})
+        click.echo(
+            f"{world.targets}: the tracks. The CAGE of {distal:,} genes is at least half higher, in a cell type, by enhancers "
+            f"more than 2 kb away: {world.regulation.name}."
+        )
 
 
 @data.command()
