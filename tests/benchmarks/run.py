@@ -18,9 +18,10 @@ BENCHMARKS = {
     "human": "The human model that ships",
     "gue": "Fine-tuning on GUE",
     "promoters": "Promoters of a real genome",
+    "distal": "Distal enhancers of a simulated world, with and without attention",
     "help": "Help on the command line",
 }
-HOURS = ("gue",)  # only when named
+HOURS = ("gue", "distal")  # only when named
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = """# Benchmarks
 
