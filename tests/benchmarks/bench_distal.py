@@ -2,10 +2,10 @@
 
 The CAGE of a gene follows from its promoter and from enhancers up to 50 kb away (`genoformer.simulation.regulation`). Both
 models are trained from scratch on the same windows; the one without attention (n_blocks = 0) has stem and tower only, which
-see about 650 bases for a bin. Pearson's r of log(1 + CAGE) around start sites on contigs that neither has seen, over pairs of a gene
-and a cell type, apart for those that depend on distal enhancers (contributions from beyond 2 kb of at least half of what the
-promoter gives) and those that do not; intervals of 95 % by resampling genes. Beside them stand the r of what is known from the
-promoter and enhancers within 2 kb, and that of the expected CAGE itself, which only noise keeps from 1.
+see about 650 bases for a bin. Pearson's r of log(1 + CAGE) around start sites on contigs that neither has seen, over pairs of
+a gene and a cell type, apart for those that depend on distal enhancers (contributions from beyond 2 kb of at least half of
+what the promoter gives) and those that do not; intervals of 95 % by resampling genes. Beside them stand the r of what is
+known from the promoter and enhancers within 2 kb, and that of the expected CAGE, which only noise keeps from 1.
 
 Hours on two cores. World, set and finished models are kept in `build/distal` and taken again. DISTAL_SIZE=quick only shows
 that it works.
