@@ -18,6 +18,7 @@ BENCHMARKS = {
     "human": "The human model that ships",
     "gue": "Fine-tuning on GUE",
     "promoters": "Promoters of a real genome",
+    "longrange": "The long-range model at full size",
     "distal": "Distal enhancers of a simulated world, with and without attention",
     "help": "Help on the command line",
 }

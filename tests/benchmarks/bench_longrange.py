@@ -1,0 +1,170 @@
+"""The long-range model beside enformer-pytorch in one process: a full window, one changed base, a training step, memory.
+
+BENCH_BASES=16384 shortens the window. Memory is the peak of a process that does nothing else.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+import numpy as np
+from common import Row, faster, script, seconds
+
+N_BASES = int(os.environ.get("BENCH_BASES", "196608"))
+N_BINS = min(896, N_BASES // 128)
+N_ROUNDS = 3
+SMALL = {"dim": 384, "depth": 6, "heads": 8, "dim_divisible_by": 32, "output_heads": {"human": 100}, "target_length": -1}
+SMALL_BASES = min(N_BASES, 131_072)
+PEER = "enformer-pytorch"
+
+
+def main() -> list[Row]:
+    return [*windows(), *training(), *memory()]
+
+
+def theirs(**fields: Any) -> Any:
+    """An Enformer of enformer-pytorch whose every weight shows in its output."""
+    import torch
+    from enformer_pytorch import Enformer
+
+    torch.manual_seed(0)
+    model = Enformer.from_hparams(**fields)
+    for name, parameter in model.named_parameters():
+        if name.endswith("to_out.weight"):
+            torch.nn.init.normal_(parameter, std=0.02)
+    return model
+
+
+def ours(model: Any) -> Any:
+    """The same model, through its folder."""
+    from genoformer.models import checkpoint
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder, safe_serialization=False)
+        return checkpoint.load_long_range(folder)
+
+
+def codes(n_bases: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 4, (1, n_bases)).astype(np.uint8)
+
+
+def windows() -> list[Row]:
+    import torch
+
+    from genoformer.inference.tracks import TrackReader
+    from genoformer.models.longrange import one_hot
+
+    peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
+    mine = ours(peer)
+    sequence = codes(N_BASES)
+    onehot = one_hot(torch.from_numpy(sequence)).transpose(1, 2).contiguous()
+    reader = TrackReader(mine, "human", N_BINS)
+    half = TrackReader(copy.deepcopy(mine).to(torch.bfloat16), "human", N_BINS)
+    reference = reader.reference(sequence[0])
+    middle = N_BASES // 2
+    edit = (middle, (sequence[0, middle : middle + 1] + 1) % 4)
+
+    def full() -> Any:
+        with torch.inference_mode():
+            return peer(onehot, head="human")
+
+    tasks = {
+        "theirs": full,
+        "float32": lambda: reader(sequence),
+        "bfloat16": lambda: half(sequence),
+        "edited": lambda: reader.edited(reference, [edit]),
+    }
+    found = {name: task() for name, task in tasks.items()}
+    changed = sequence.copy()
+    changed[0, middle] = edit[1][0]
+    expected = found["theirs"].transpose(1, 2).numpy()
+
+    def apart(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.abs(a - b).max() / np.abs(b).max())
+
+    exact = apart(found["edited"], reader(changed))
+    taken = seconds(tasks, N_ROUNDS, long=True)
+    speed = {name: 1 / value for name, value in taken.items()}
+    what = f"{N_BASES:,} bp, 1,536 channels, 11 blocks"
+    error, rough = apart(found["float32"], expected), apart(found["bfloat16"], found["float32"])
+    return [
+        faster(f"{what}, float32", PEER, speed["float32"], speed["theirs"], 2.0),
+        Row(f"{what}, float32: largest difference, relative", PEER, f"{error:.1e}", "<= 3e-4", error <= 3e-4),
+        faster(f"{what}, bfloat16", f"{PEER}, float32", speed["bfloat16"], speed["theirs"], 4.0),
+        Row(f"{what}, bfloat16: largest difference, relative", "ours in float32", f"{rough:.1e}", "< 1e-2", rough < 1e-2),
+        faster("the same window with one base changed, given the reference", PEER, speed["edited"], speed["theirs"], 6.0),
+        faster("the same", "ours, the full window", speed["edited"], speed["float32"]),
+        Row("the same: largest difference, relative", "the whole window again", f"{exact:.1e}", "<= 1e-5", exact <= 1e-5),
+    ]
+
+
+def training() -> list[Row]:
+    import torch
+
+    from genoformer.models.longrange import one_hot
+    from genoformer.training.track_losses import poisson
+
+    peer = theirs(**SMALL).train()
+    mine = ours(peer).train()
+    onehot = one_hot(torch.from_numpy(codes(SMALL_BASES)))
+    measured = torch.rand(1, 100, SMALL_BASES // 128)
+    optimizers = {name: torch.optim.AdamW(model.parameters(), lr=1e-5) for name, model in (("ours", mine), ("theirs", peer))}
+
+    def step(name: str) -> None:
+        if name == "ours":
+            loss = poisson(mine(onehot, "human"), measured).mean()
+        else:
+            loss = poisson(peer(onehot.transpose(1, 2), head="human").transpose(1, 2), measured).mean()
+        optimizers[name].zero_grad()
+        loss.backward()
+        optimizers[name].step()
+
+    tasks = {"ours": lambda: step("ours"), "theirs": lambda: step("theirs")}
+    for task in tasks.values():
+        task()
+    taken = seconds(tasks, N_ROUNDS, long=True)
+    what = f"forward, backward and step, `small`, {SMALL_BASES:,} bp"
+    return [faster(what, PEER, 1 / taken["ours"], 1 / taken["theirs"], 1.0)]
+
+
+def memory() -> list[Row]:
+    """Peaks of two processes, each with one model and one window."""
+    peaks = {}
+    for name in ("ours", "theirs"):
+        done = subprocess.run([sys.executable, __file__, "--peak", name], capture_output=True, text=True, check=True)
+        peaks[name] = float(done.stdout.split()[-1])
+    share = peaks["ours"] / peaks["theirs"]
+    return [
+        Row(f"peak memory of a process, {N_BASES:,} bp, float32", PEER, f"{share:.0%}", "<= 60 %", share <= 0.6,
+            f"{peaks['ours']:.2f} and {peaks['theirs']:.2f} GB")
+    ]  # fmt: skip
+
+
+def peak(name: str) -> None:
+    import torch
+
+    if name == "ours":
+        from genoformer.inference.tracks import TrackReader
+        from genoformer.models.longrange import LongRange, LongRangeConfig
+
+        TrackReader(LongRange(LongRangeConfig()).eval(), "human", N_BINS)(codes(N_BASES))
+    else:
+        from genoformer.models.longrange import one_hot
+
+        model = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
+        with torch.inference_mode():
+            model(one_hot(torch.from_numpy(codes(N_BASES))).transpose(1, 2), head="human")
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+
+
+if __name__ == "__main__":
+    if "--peak" in sys.argv:
+        peak(sys.argv[-1])
+    else:
+        script(main)
