@@ -10,7 +10,7 @@ from torch import Tensor
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.batching import Floats, in_batches
-from genoformer.models.longrange import LongRange, one_hot
+from genoformer.models.longrange import Bins, LongRange, one_hot
 from genoformer.models.trunk import Trunk
 
 
@@ -29,16 +29,16 @@ class TrackReader:
 
     def __call__(self, codes: Codes, batch_size: int = 1) -> Floats:
         """uint8 [B, L] -> float32 [B, K, N]; codes may be a memory map, of which only a batch is read at a time."""
-        bins = self.model.bins_of(codes.shape[1], self.n_bins)
-        shape = (self.model.config.heads[self.head], bins.n)
-        return in_batches(lambda part: self._run(codes[part], bins.n), len(codes), batch_size, shape)
+        return self._predict(codes, self.model.bins_of(codes.shape[1], self.n_bins), batch_size)
 
-    def _run(self, codes: Codes, n_bins: int) -> Tensor:
+    def _predict(self, codes: Codes, bins: Bins, batch_size: int) -> Floats:
+        shape = (self.model.config.heads[self.head], bins.n)
+        return in_batches(lambda part: self._run(codes[part], bins), len(codes), batch_size, shape)
+
+    def _run(self, codes: Codes, bins: Bins) -> Tensor:
         onehot = one_hot(torch.from_numpy(np.ascontiguousarray(codes)).to(self.device)).to(self.dtype)
-        if self.trunk is None:
-            return self.model(onehot, self.head, n_bins)
-        x = self.model.transform(self.trunk(onehot).transpose(1, 2))
-        return self.model.tracks(self.model.finish(x, self.model.bins_of(codes.shape[1], n_bins)), self.head)
+        x = self.model.reduce(onehot) if self.trunk is None else self.trunk(onehot).transpose(1, 2)
+        return self.model.tracks(self.model.finish(self.model.transform(x), bins), self.head)
 
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
         """The mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.
@@ -48,6 +48,9 @@ class TrackReader:
         n_tracks = self.model.config.heads[self.head]
         if len(strand_pairs) != n_tracks:
             raise ConfigError(f"{len(strand_pairs)} strand pairs for the {n_tracks} tracks of {self.head}; give one for each.")
-        forward = self(codes, batch_size)
-        backward = self(np.stack([reverse_complement(window) for window in codes]), batch_size)
+        bins = self.model.bins_of(codes.shape[1], self.n_bins)
+        n_all = codes.shape[1] // self.model.config.bin_size
+        turned = Bins(n_all - bins.first - bins.n, bins.n)  # of an odd rest the larger part is now at the beginning
+        forward = self._predict(codes, bins, batch_size)
+        backward = self._predict(np.stack([reverse_complement(window) for window in codes]), turned, batch_size)
         return np.asarray((forward + backward[:, strand_pairs, ::-1]) / 2, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""`genoformer finetune --task tracks`: a set of tracks, a model from scratch and one that is gone on from, and what is refused."""
+"""`genoformer finetune --task tracks`: a model from scratch, one that is gone on from, and what is refused."""
 
 from __future__ import annotations
 
