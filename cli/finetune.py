@@ -18,7 +18,8 @@ import click
 @click.option("--multi-label", is_flag=True, default=None, help="Any number of classes a sequence; seen by itself in a;b.")
 @click.option("--seeds", default=1, show_default=True, help="Train with so many seeds; gives mean and interval.")
 @click.option("-c", "--config", type=click.Path(), help="TOML: [finetune]; from scratch also [tokenizer], [encoder].")
-@click.option("--tune", type=click.Choice(["full", "last", "frozen", "lora"]), help="What is trained beside the head.")
+@click.option("--tune", type=click.Choice(["full", "last", "norms", "frozen", "lora"]),
+              help="What is trained beside the head; norms for tracks only.")  # fmt: skip
 @click.option("--epochs", type=float, help="Passes over DATA, at most.")
 @click.option("--learning-rate", type=float)
 @click.option("--batch-size", type=int)

@@ -22,6 +22,8 @@ from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.inference.tracks import TrackReader
 from genoformer.labelled.track_sets import TrackSet
 from genoformer.models import checkpoint
+from genoformer.models.adapters import trunk_parameters
+from genoformer.models.heads import add_adapters, merge_adapters
 from genoformer.models.longrange import PRESETS, LongRange, preset
 from genoformer.progress import Listener
 from genoformer.training import unfinished
@@ -31,7 +33,7 @@ from genoformer.training.optimizer import LoopConfig, OptimizerConfig, at_least_
 from genoformer.training.track_batches import Part, TrackBatches, between, track_loss
 from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
 
-TUNE = ("full", "last", "frozen")
+TUNE = ("full", "last", "norms", "frozen", "lora")
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class TrackTuningConfig(OptimizerConfig):
     flank: int = 0  # bins on each side of a part that the model sees only; 0: as many as the window has
     shift: int = 3  # bases by which a part is moved at most; its targets stay
     both_strands: bool = True  # train on either strand, average both in validation; strand pairs are exchanged
-    tune: str = "full"  # "last": the head and the last blocks; "frozen": the head only
+    tune: str = "full"  # beside the head "last": the last blocks; "norms"; "frozen": nothing; "lora": low-rank adapters
     last_blocks: int = 2
+    lora_rank: int = 8  # Hu et al. 2021, section 7.2: what more adds is little
     log_scale: bool = True  # Pearson's r is that of log(1 + x), or of x
     checkpointing: bool = False  # less memory for a third more time
     validations: float = 1.0  # an epoch
@@ -58,7 +61,7 @@ class TrackTuningConfig(OptimizerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "last_blocks", "patience")
+        at_least_one(self, "last_blocks", "lora_rank", "patience")
         for name, allowed in (("loss", tuple(TRACK_LOSSES)), ("track_weights", ("mean", "none")), ("tune", TUNE)):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
@@ -156,6 +159,7 @@ def train_tracks(
     if done is None:
         return None
     model.load_state_dict(done.weights)
+    merge_adapters(model)
     model.eval()
     found = None
     if len(held_out):
@@ -224,14 +228,12 @@ def _begin_at_means(model: LongRange, head: str, means: NDArray[np.float64]) -> 
 
 
 def _choose_trained(model: LongRange, plan: TrackTuningConfig, head: str) -> None:
-    if plan.tune == "last" and plan.last_blocks > len(model.blocks):
-        raise ConfigError(f"last_blocks = {plan.last_blocks}: the model has blocks 1 to {len(model.blocks)}.")
-    model.requires_grad_(plan.tune == "full")
+    chosen = trunk_parameters(model, "frozen" if plan.tune == "lora" else plan.tune, plan.last_blocks)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen)
     model.heads[head].requires_grad_(True)
-    if plan.tune == "last":
-        model.final.requires_grad_(True)
-        for block in list(model.blocks)[-plan.last_blocks :]:
-            block.requires_grad_(True)
+    if plan.tune == "lora":
+        add_adapters(model.blocks, plan.lora_rank)
 
 
 def _weights(means: NDArray[np.float64], how: str) -> NDArray[np.float32]:

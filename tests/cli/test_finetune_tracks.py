@@ -66,16 +66,21 @@ def test_it_prints_a_row_for_each_group_and_writes_a_model_with_its_tracks(made:
     assert float(rows[1][2]) > 0.5  # the GC of a bin is easy
 
 
-def test_another_model_is_gone_on_from(made: Path, tmp_path: Path) -> None:
+HEAD = {"heads.tracks.weight", "heads.tracks.bias"}
+BLOCK = [f"attention.{name}" for name in ("query", "key", "value", "position", "out")] + ["up", "down"]
+
+
+@pytest.mark.parametrize(("tune", "trained"), [("frozen", set()), ("lora", {f"blocks.0.{name}.weight" for name in BLOCK})])
+def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, trained: set[str]) -> None:
     done = run(
         "finetune", made / "set", "--task", "tracks", "-m", made / "run", "-o", tmp_path / "more", "--epochs", 1,
-        "--tune", "frozen", "--learning-rate", 1e-3, "--seed", 3,
+        "--tune", tune, "--learning-rate", 1e-3, "--seed", 3,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "step 8 was taken" in done.stderr
     old, new = (checkpoint.load_long_range(folder).state_dict() for folder in (made / "run", tmp_path / "more"))
     changed = {name for name in old if not old[name].equal(new[name])}
-    assert changed == {"heads.tracks.weight", "heads.tracks.bias"}
+    assert changed == HEAD | trained
 
 
 @pytest.mark.parametrize(
@@ -88,6 +93,7 @@ def test_another_model_is_gone_on_from(made: Path, tmp_path: Path) -> None:
         (["--seeds", 3], "--seeds is not for --task tracks: one model is trained"),
         (["--class-weights", "balanced"], "--class-weights is not for --task tracks: give track_weights"),
         (["--monitor", "mcc"], "--monitor is not for --task tracks"),
+        (["--tune", "half"], "'half' is not one of"),
         (["-m", "a", "-m", "b"], "goes on from one model, not from 2"),
         (["-m", "demo"], "is a language model, which predicts bases; give a model that predicts tracks"),
         (["--batch-size", 0], "batch_size = 0"),
