@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.argument("train", metavar="DATA", type=click.Path())
 @click.option("-m", "--model", "starts", metavar="MODEL", multiple=True, help="Go on from it; several give an ensemble.")
-@click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the fine-tuned model.")
+@click.option("-o", "--output", type=click.Path(), help="Folder for the fine-tuned model.")
 @click.option("--task", type=click.Choice(["classify", "regress", "tracks"]), default="classify", show_default=True)
 @click.option("--valid", type=click.Path(), help="Labelled sequences to validate with; without it a tenth of DATA is held out.")
 @click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
@@ -28,12 +28,13 @@ import click
 @click.option("--monitor", metavar="METRIC", help="What the best step is chosen by: mcc, auroc, f1, pearson, loss ...")
 @click.option("--precision", metavar="NAME", help="32-true, bf16-mixed ...")
 @click.option("--seed", type=int)
+@click.option("--plan", is_flag=True, help="With --task tracks: print parameters, memory and time of a step, and stop.")
 @click.pass_context
 def finetune(
     ctx: click.Context,
     train: str,
     starts: tuple[str, ...],
-    output: str,
+    output: str | None,
     task: str,
     valid: str | None,
     fasta: str | None,
@@ -41,6 +42,7 @@ def finetune(
     multi_label: bool | None,
     seeds: int,
     config: str | None,
+    plan: bool,
     **changed: Any,
 ) -> None:
     """Train a model to classify sequences, to predict values of them, or to predict tracks.
@@ -65,15 +67,19 @@ def finetune(
     from .training import training_imports
 
     if task == "tracks":
-        _tracks(ctx, train, starts, output, config, changed)
+        _tracks(ctx, train, starts, None if plan else output, config, changed)
         return
+    if plan:
+        raise click.UsageError("--plan is for --task tracks.")
+    if output is None:
+        raise click.UsageError(_NO_OUTPUT)
     with training_imports():
         from genoformer.training.config import FinetuneConfig
         from genoformer.training.finetune import finetune as run
     from genoformer.labelled.read import read_labelled
 
     given = {name: value for name, value in changed.items() if value is not None}
-    plan = FinetuneConfig.read(Path(config) if config else None, **given)
+    settings = FinetuneConfig.read(Path(config) if config else None, **given)
     columns = list(label) or None
     data = read_labelled(train, fasta=fasta, label=columns)
     held = read_labelled(valid, fasta=fasta, label=columns) if valid else None
@@ -81,7 +87,7 @@ def finetune(
         click.echo(note, err=True)
     with progress_bar("steps") as listen:
         done = run(
-            plan, data, held, Path(output), task=task, starts=starts, n_seeds=seeds, multi_label=multi_label,
+            settings, data, held, Path(output), task=task, starts=starts, n_seeds=seeds, multi_label=multi_label,
             command=command_line(), listen=listen,
         )  # fmt: skip
     if done is None:  # of several processes only the first reports
@@ -101,6 +107,7 @@ def finetune(
         raise SystemExit(1)
 
 
+_NO_OUTPUT = "Missing option '-o' / '--output'."
 _NOT_OF_TRACKS = {
     "valid": "the set says which windows are validated on",
     "fasta": "the set holds its sequence",
@@ -113,9 +120,9 @@ _NOT_OF_TRACKS = {
 
 
 def _tracks(
-    ctx: click.Context, data: str, starts: tuple[str, ...], output: str, config: str | None, changed: dict[str, Any]
+    ctx: click.Context, data: str, starts: tuple[str, ...], output: str | None, config: str | None, changed: dict[str, Any]
 ) -> None:
-    """Train on a set of tracks, and print how it fits."""
+    """Train on a set of tracks, and print how it fits; or print what that takes."""
     from pathlib import Path
 
     from genoformer.errors import ConfigError
@@ -130,15 +137,19 @@ def _tracks(
             raise ConfigError(f"--{name.replace('_', '-')} is not for --task tracks: {why}; leave it out.")
     if len(starts) > 1:
         raise ConfigError(f"--task tracks goes on from one model, not from {len(starts)}; give -m once, or not at all.")
+    if output is None and not ctx.params["plan"]:
+        raise click.UsageError(_NO_OUTPUT)
     with training_imports():
+        from genoformer.training.track_plan import plan_tracks
         from genoformer.training.tracks import TracksConfig, train_tracks
     given = {name: value for name, value in changed.items() if value is not None}
-    plan = TracksConfig.read(Path(config) if config else None, **given)
+    settings, start = TracksConfig.read(Path(config) if config else None, **given), starts[0] if starts else None
     found = read_tracks(data)
+    if output is None:
+        click.echo(plan_tracks(settings, found, start=start).text())
+        return
     with progress_bar("steps") as listen:
-        done = train_tracks(
-            plan, found, Path(output), start=starts[0] if starts else None, command=command_line(), listen=listen
-        )
+        done = train_tracks(settings, found, Path(output), start=start, command=command_line(), listen=listen)
     if done is None:  # of several processes only the first reports
         return
     for note in done.notes:

@@ -9,7 +9,7 @@ import click
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The genome, plain, bgzipped or gzipped FASTA.")
 @click.option("-m", "--model", "model_name", metavar="MODEL", required=True,
               help="A model that predicts tracks: a folder (ours or enformer-pytorch's), or a shipped name.")  # fmt: skip
-@click.option("-o", "--output", required=True, type=click.Path(),
+@click.option("-o", "--output", type=click.Path(),
               help=".bw (one track), .parquet, .png, or a folder with a bigWig for each track.")  # fmt: skip
 @click.option("-b", "--bed", type=click.Path(), help="Regions: BED, narrowPeak or broadPeak.")
 @click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="One region (1-based, inclusive).")
@@ -22,9 +22,11 @@ import click
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
+@click.option("--plan", is_flag=True, help="Print parameters, memory and time, and stop; no model is loaded.")
 def predict(
-    fasta: str, model_name: str, output: str, bed: str | None, region: str | None, contigs: tuple[str, ...], spec: str | None,
-    targets: str | None, head: str | None, both_strands: bool, device: str, precision: str, batch_size: int | None,
+    fasta: str, model_name: str, output: str | None, bed: str | None, region: str | None, contigs: tuple[str, ...],
+    spec: str | None, targets: str | None, head: str | None, both_strands: bool, device: str, precision: str,
+    batch_size: int | None, plan: bool,
 ) -> None:  # fmt: skip
     """Predict tracks for regions, whole contigs, or all of a genome.
 
@@ -44,16 +46,26 @@ def predict(
     from genoformer.genome.targets import read_targets
     from genoformer.inference import best_device
     from genoformer.models import checkpoint
-    from genoformer.prediction import asked_regions, new_sink, predict_tracks, tracks_of
+    from genoformer.prediction import asked_regions, new_sink, plan_prediction, predict_tracks, tracks_of
 
     from .progress import progress_bar
 
-    out = Path(output)
+    if output is None and not plan:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    device = best_device() if device == "auto" else device
     with Genome(fasta) as genome:
         names = [name.strip() for text in contigs for name in text.split(",") if name.strip()]
         asked = asked_regions(genome, bed=bed, region=region, contigs=names)
         for note in [*genome.notes, *asked.notes]:
             click.echo(f"Note: {note}", err=True)
+        if output is None or plan:
+            config = checkpoint.long_range_config(model_name)
+            click.echo(plan_prediction(
+                config, asked.intervals, head=head, both_strands=both_strands, device=device, precision=precision,
+                batch_size=batch_size,
+            ).text())  # fmt: skip
+            return
+        out = Path(output)
         table = read_targets(targets) if targets else None
         model = checkpoint.load_long_range(model_name)
         known = tracks_of(model, head, table)
@@ -66,8 +78,7 @@ def predict(
         ):
             done = predict_tracks(
                 genome, model, asked.intervals, numbers, sink, head=head, batch_size=batch_size, precision=precision,
-                strand_pairs=known.strand_pairs if both_strands else None, listen=listen,
-                device=best_device() if device == "auto" else device,
+                strand_pairs=known.strand_pairs if both_strands else None, device=device, listen=listen,
             )  # fmt: skip
     tracks = "1 track" if len(numbers) == 1 else f"{len(numbers):,} tracks"
     click.echo(

@@ -79,15 +79,16 @@ def predict_tracks(
     length, size = model.config.context_length, model.config.bin_size
     kept = n_kept(model.config)
     first = (length // size - kept) // 2  # bins of a window before those that are kept
-    cells = {chrom: _cells(rows, kept * size) for chrom, rows in intervals.items()}
+    cells = cells_of(model.config, intervals)
     n_windows, n_done, n_bins = sum(map(len, cells.values())), 0, 0
     chosen = np.asarray(tracks, dtype=np.int64)
     with borrowed(model, device, precision) as lent:
         reader = TrackReader(lent, head, kept)
-        at_once = batch_size or (max(1, GPU_BASES // length) if reader.device.type != "cpu" else 1)
-        for chrom, rows in intervals.items():
-            for i in range(0, len(cells[chrom]), at_once):
-                starts = cells[chrom][i : i + at_once] * kept * size
+        at_once = windows_at_once(model.config, on_cpu=reader.device.type == "cpu", asked=batch_size)
+        for chrom, numbers in cells.items():
+            rows = intervals[chrom]
+            for i in range(0, len(numbers), at_once):
+                starts = numbers[i : i + at_once] * kept * size
                 codes = genome.windows(chrom, starts - first * size, length)
                 found = reader(codes, at_once) if strand_pairs is None else reader.both_strands(codes, strand_pairs, at_once)
                 for start, values in zip(starts.tolist(), found[:, chosen], strict=True):
@@ -129,10 +130,19 @@ def tracks_of(model: LongRange, head: str | None = None, table: Targets | None =
     return table or Targets(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
 
 
-def _cells(rows: Intervals, width: int) -> NDArray[np.int64]:
-    """The numbers of the lattice's cells that intervals touch, sorted, each once."""
-    spans = [np.arange(start // width, -(-end // width)) for start, end in rows.tolist()]
-    return np.unique(np.concatenate(spans)) if spans else np.zeros(0, dtype=np.int64)
+def windows_at_once(config: LongRangeConfig, *, on_cpu: bool, asked: int | None) -> int:
+    """Windows in a batch; on a CPU more than one gains nothing."""
+    return asked or (1 if on_cpu else max(1, GPU_BASES // config.context_length))
+
+
+def cells_of(config: LongRangeConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
+    """Contig -> numbers of the lattice's cells that intervals touch, sorted, each once; a cell is a window's kept bins."""
+    width = n_kept(config) * config.bin_size
+    return {
+        chrom: np.unique(np.concatenate([np.arange(start // width, -(-end // width)) for start, end in rows.tolist()]))
+        for chrom, rows in intervals.items()
+        if len(rows)
+    }
 
 
 def _within(chrom: str, start: int, size: int, values: Floats, rows: Intervals) -> Iterator[Stretch]:

@@ -24,7 +24,7 @@ from genoformer.labelled.track_sets import TrackSet
 from genoformer.models import checkpoint
 from genoformer.models.adapters import trunk_parameters
 from genoformer.models.heads import add_adapters, merge_adapters
-from genoformer.models.longrange import PRESETS, LongRange, preset
+from genoformer.models.longrange import PRESETS, LongRange, LongRangeConfig, preset
 from genoformer.progress import Listener
 from genoformer.training import unfinished
 from genoformer.training.config import tables_of
@@ -120,7 +120,7 @@ def train_tracks(
         raise ConfigError(f"{data.folder} has no windows of split train; build it with some.")
     L.seed_everything(plan.seed, verbose=False)
     model = _model(config, data, start, head)
-    part = _part(plan, data)
+    part = part_of(plan, data)
     manifest: dict[str, Any] = {
         "version": __version__, "command": command, "task": "tracks",
         "start": {"name": str(start), "sha256": model.sha256} if start is not None else None,
@@ -153,7 +153,7 @@ def train_tracks(
         notes.append("No windows of split valid: the last step is taken, whatever it is worth.")
     done = fit(
         model, batches, lambda m, batch: track_loss(m, batch, head, loss, weights, plan.batch_size), folder,
-        _loop(plan, batches.n_batches), validate=validate if len(held_out) else None,
+        loop_of(plan, batches.n_batches), validate=validate if len(held_out) else None,
         monitor=Monitor("valid_pearson", True, plan.patience) if len(held_out) else None, listen=listen,
     )  # fmt: skip
     if done is None:
@@ -186,8 +186,8 @@ def fit_of(
     return fitting.fit
 
 
-def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> LongRange:
-    """A model with one new head for the set's tracks."""
+def shape_of(config: TracksConfig, data: TrackSet, start: LongRangeConfig | None, head: str) -> LongRangeConfig:
+    """The shape of a model with one head for the set's tracks: that of [longrange], or of a model to go on from."""
     n_bases, heads = data.length, {head: len(data.targets)}
     if start is None:
         table = dict(config.longrange)
@@ -197,24 +197,31 @@ def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head:
         if name not in PRESETS:
             raise ConfigError(f"[longrange]: preset = {name!r}: allowed are {', '.join(PRESETS)}.")
         shape = preset(name, **{"context_length": n_bases, "target_bins": data.n_bins, **table, "heads": heads})
-        model = LongRange(shape)
     else:
         if config.longrange:
             raise ConfigError("[longrange] is for training from scratch; leave it out, or the model.")
-        old = checkpoint.load_long_range(start)
-        model = LongRange(replace(old.config, heads=heads, context_length=n_bases, target_bins=data.n_bins))
+        shape = replace(start, heads=heads, context_length=n_bases, target_bins=data.n_bins)
+    if shape.bin_size != data.bin_size:
+        raise ConfigError(
+            f"the bins of {data.folder} have {data.bin_size} bases, those of the model {shape.bin_size}; build the set "
+            f"with bins of {shape.bin_size}, or give n_pools = {math.log2(data.bin_size):g}."
+        )
+    return shape
+
+
+def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> LongRange:
+    """A model with one new head for the set's tracks."""
+    old = checkpoint.load_long_range(start) if start is not None else None
+    model = LongRange(shape_of(config, data, old.config if old is not None else None, head))
+    if old is not None:
         trunk = {name: tensor for name, tensor in old.state_dict().items() if not name.startswith("heads.")}
         model.load_state_dict(trunk, strict=False)
         model.sha256 = old.sha256
-    if model.config.bin_size != data.bin_size:
-        raise ConfigError(
-            f"the bins of {data.folder} have {data.bin_size} bases, those of the model {model.config.bin_size}; build the set "
-            f"with bins of {model.config.bin_size}, or give n_pools = {math.log2(data.bin_size):g}."
-        )
     return model
 
 
-def _part(plan: TrackTuningConfig, data: TrackSet) -> Part:
+def part_of(plan: TrackTuningConfig, data: TrackSet) -> Part:
+    """What of a window is trained on."""
     return Part(plan.bins or data.n_bins, plan.flank or data.first_bin)
 
 
@@ -243,7 +250,8 @@ def _weights(means: NDArray[np.float64], how: str) -> NDArray[np.float32]:
     return (1 / np.maximum(means, 0.01)).astype(np.float32)
 
 
-def _loop(plan: TrackTuningConfig, n_batches: int) -> LoopConfig:
+def loop_of(plan: TrackTuningConfig, n_batches: int) -> LoopConfig:
+    """How long a run is, and how often it validates."""
     per_epoch = n_batches * plan.batch_size / windows_per_step(plan)
     shared = {entry.name: getattr(plan, entry.name) for entry in fields(OptimizerConfig)}
     steps = max(1, round(plan.epochs * per_epoch))

@@ -107,6 +107,26 @@ def test_a_refusal_is_one_sentence_and_status_2(made: Path, tmp_path: Path, argu
     assert not (tmp_path / "run").exists()
 
 
+def test_a_plan_is_printed_and_nothing_is_done(made: Path, tmp_path: Path) -> None:
+    common = ("finetune", made / "set", "--task", "tracks", "-o", tmp_path / "run", "--plan")
+    done = run(*common, "-c", made / "c.toml")
+    assert done.exit_code == 0, done.output
+    said = dict(line.split("  ", 1) for line in done.stdout.splitlines())
+    n = checkpoint.count_parameters(checkpoint.load_long_range(made / "run"))
+    assert said["parameters"].strip() == f"{n:,}, of which {n:,} are trained"
+    assert said["window"].strip() == "256 bases, 16 of 32 bins with targets"
+    assert "32 steps" in said["time of the run"]
+    assert "measured here on" in said["rate"]
+    frozen = run(*common, "-m", made / "run", "--tune", "frozen")
+    assert f"{n:,}, of which 98 are trained" in frozen.stdout  # 2 x 48 weights and 2 biases
+    assert list(tmp_path.iterdir()) == []
+    for arguments, message in ((["--plan"], "--plan is for --task tracks"), ([], "Missing option '-o'")):
+        refused = run("finetune", made / "set", *arguments)
+        assert refused.exit_code == 2
+        assert message in refused.stderr
+    assert "is no long-range model" in run(*common, "-m", "demo").stderr
+
+
 def test_what_is_no_set_of_tracks_is_refused(tmp_path: Path) -> None:
     done = run("finetune", tmp_path, "--task", "tracks", "-o", tmp_path / "run")
     assert done.exit_code == 2
