@@ -10,15 +10,16 @@ import click
 @click.command()
 @click.argument("train", metavar="DATA", type=click.Path())
 @click.option("-m", "--model", "starts", metavar="MODEL", multiple=True, help="Go on from it; several give an ensemble.")
-@click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the fine-tuned model.")
-@click.option("--task", type=click.Choice(["classify", "regress"]), default="classify", show_default=True)
+@click.option("-o", "--output", type=click.Path(), help="Folder for the fine-tuned model.")
+@click.option("--task", type=click.Choice(["classify", "regress", "tracks"]), default="classify", show_default=True)
 @click.option("--valid", type=click.Path(), help="Labelled sequences to validate with; without it a tenth of DATA is held out.")
 @click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
 @click.option("--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label.")
 @click.option("--multi-label", is_flag=True, default=None, help="Any number of classes a sequence; seen by itself in a;b.")
 @click.option("--seeds", default=1, show_default=True, help="Train with so many seeds; gives mean and interval.")
 @click.option("-c", "--config", type=click.Path(), help="TOML: [finetune]; from scratch also [tokenizer], [encoder].")
-@click.option("--tune", type=click.Choice(["full", "last", "frozen", "lora"]), help="What is trained beside the head.")
+@click.option("--tune", type=click.Choice(["full", "last", "norms", "frozen", "lora"]),
+              help="What is trained beside the head; norms for tracks only.")  # fmt: skip
 @click.option("--epochs", type=float, help="Passes over DATA, at most.")
 @click.option("--learning-rate", type=float)
 @click.option("--batch-size", type=int)
@@ -27,10 +28,13 @@ import click
 @click.option("--monitor", metavar="METRIC", help="What the best step is chosen by: mcc, auroc, f1, pearson, loss ...")
 @click.option("--precision", metavar="NAME", help="32-true, bf16-mixed ...")
 @click.option("--seed", type=int)
+@click.option("--plan", is_flag=True, help="With --task tracks: print parameters, memory and time of a step, and stop.")
+@click.pass_context
 def finetune(
+    ctx: click.Context,
     train: str,
     starts: tuple[str, ...],
-    output: str,
+    output: str | None,
     task: str,
     valid: str | None,
     fasta: str | None,
@@ -38,17 +42,23 @@ def finetune(
     multi_label: bool | None,
     seeds: int,
     config: str | None,
+    plan: bool,
     **changed: Any,
 ) -> None:
-    """Train a model to classify sequences, or to predict values of them.
+    """Train a model to classify sequences, to predict values of them, or to predict tracks.
 
     DATA is CSV or TSV (columns sequence and label), FASTA (>name label=promoter), or BED with -f. Classes are taken
     from the labels. Sequences longer than the model's window are cut into overlapping windows. The run is reported
     as failed, with status 1, if it predicts one class for everything.
 
+    With --task tracks DATA is a folder that genoformer data tracks made, which says what is validated on; -m is a
+    long-range model to go on from, and the TOML has [tracks] and, from scratch, [longrange]. It prints Pearson's r of each
+    group of tracks on the validation windows, over positions and over windows.
+
     \b
     genoformer finetune train.tsv --valid valid.tsv -m mini-human -o promoters
     genoformer finetune train.tsv -m mini-human -o lora --tune lora --seeds 3
+    genoformer finetune set --task tracks -c tracks.toml -o run
     """
     from pathlib import Path
 
@@ -56,13 +66,20 @@ def finetune(
     from .score import command_line
     from .training import training_imports
 
+    if task == "tracks":
+        _tracks(ctx, train, starts, None if plan else output, config, changed)
+        return
+    if plan:
+        raise click.UsageError("--plan is for --task tracks.")
+    if output is None:
+        raise click.UsageError(_NO_OUTPUT)
     with training_imports():
         from genoformer.training.config import FinetuneConfig
         from genoformer.training.finetune import finetune as run
     from genoformer.labelled.read import read_labelled
 
     given = {name: value for name, value in changed.items() if value is not None}
-    plan = FinetuneConfig.read(Path(config) if config else None, **given)
+    settings = FinetuneConfig.read(Path(config) if config else None, **given)
     columns = list(label) or None
     data = read_labelled(train, fasta=fasta, label=columns)
     held = read_labelled(valid, fasta=fasta, label=columns) if valid else None
@@ -70,7 +87,7 @@ def finetune(
         click.echo(note, err=True)
     with progress_bar("steps") as listen:
         done = run(
-            plan, data, held, Path(output), task=task, starts=starts, n_seeds=seeds, multi_label=multi_label,
+            settings, data, held, Path(output), task=task, starts=starts, n_seeds=seeds, multi_label=multi_label,
             command=command_line(), listen=listen,
         )  # fmt: skip
     if done is None:  # of several processes only the first reports
@@ -88,3 +105,57 @@ def finetune(
         click.echo(f"{member.folder} FAILED: {' '.join(member.notes)}", err=True)
     if done.failed:
         raise SystemExit(1)
+
+
+_NO_OUTPUT = "Missing option '-o' / '--output'."
+_NOT_OF_TRACKS = {
+    "valid": "the set says which windows are validated on",
+    "fasta": "the set holds its sequence",
+    "label": "the tracks are what is predicted",
+    "multi_label": "the tracks are what is predicted",
+    "seeds": "one model is trained; run it again with another --seed",
+    "class_weights": "give track_weights in [tracks]",
+    "monitor": "the best step is that of the highest Pearson's r over positions",
+}  # option -> why tracks have no use for it
+
+
+def _tracks(
+    ctx: click.Context, data: str, starts: tuple[str, ...], output: str | None, config: str | None, changed: dict[str, Any]
+) -> None:
+    """Train on a set of tracks, and print how it fits; or print what that takes."""
+    from pathlib import Path
+
+    from genoformer.errors import ConfigError
+    from genoformer.labelled.track_sets import read_tracks
+
+    from .progress import progress_bar
+    from .score import command_line
+    from .training import training_imports
+
+    for name, why in _NOT_OF_TRACKS.items():
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise ConfigError(f"--{name.replace('_', '-')} is not for --task tracks: {why}; leave it out.")
+    if len(starts) > 1:
+        raise ConfigError(f"--task tracks goes on from one model, not from {len(starts)}; give -m once, or not at all.")
+    if output is None and not ctx.params["plan"]:
+        raise click.UsageError(_NO_OUTPUT)
+    with training_imports():
+        from genoformer.training.track_plan import plan_tracks
+        from genoformer.training.tracks import TracksConfig, train_tracks
+    given = {name: value for name, value in changed.items() if value is not None}
+    settings, start = TracksConfig.read(Path(config) if config else None, **given), starts[0] if starts else None
+    found = read_tracks(data)
+    if output is None:
+        click.echo(plan_tracks(settings, found, start=start).text())
+        return
+    with progress_bar("steps") as listen:
+        done = train_tracks(settings, found, Path(output), start=start, command=command_line(), listen=listen)
+    if done is None:  # of several processes only the first reports
+        return
+    for note in done.notes:
+        click.echo(note, err=True)
+    click.echo(f"{done.folder}: step {done.step:,} was taken", err=True)
+    if done.fit is not None:
+        click.echo("group\ttracks\tpearson_positions\tpearson_windows")
+        for name, (n, positions, windows) in done.fit.by_group([track.group for track in found.targets]).items():
+            click.echo(f"{name or '-'}\t{n}\t{positions:.4f}\t{windows:.4f}")

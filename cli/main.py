@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from . import data, embed, evaluate, finetune, models, pretrain, score
+from . import data, embed, evaluate, finetune, models, predict, pretrain, score
 from .errors import refuse
 
 
@@ -46,6 +46,7 @@ main.add_command(pretrain.pretrain)
 main.add_command(finetune.finetune)
 main.add_command(evaluate.evaluate)
 main.add_command(embed.embed)
+main.add_command(predict.predict)
 main.add_command(models.models)
 main.add_command(data.data)
 main.add_command(score.demo)

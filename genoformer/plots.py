@@ -168,6 +168,32 @@ def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str
     return ax
 
 
+def tracks(
+    axes: Sequence[Axes], edges: ArrayLike, values: ArrayLike, *, labels: Sequence[str], chrom: str, groups: Sequence[str] = ()
+) -> Sequence[Axes]:
+    """Values of bins, [K, N], a panel each, over their edges on a contig [N + 1], 0-based; tracks of a group have one colour.
+
+    The axes share x, and the last one has the coordinates. Each panel has its own height, written at its left.
+    """
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    x, rows = np.asarray(edges, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    kinds = list(dict.fromkeys(groups))
+    for i, (ax, row, label) in enumerate(zip(axes, rows, labels, strict=True)):
+        colour = MANY[(kinds.index(groups[i]) if len(kinds) > 1 else 0) % len(MANY)]
+        ax.stairs(row, x, fill=True, color=colour, lw=0)
+        top, bottom = max(float(row.max(initial=0)), 0.0) or 1.0, min(float(row.min(initial=0)), 0.0)
+        ax.set(xlim=(x[0], x[-1]), ylim=(1.1 * bottom, 1.35 * top))  # room for the label
+        ax.set_yticks([0, top], ["0", f"{top:,.0f}" if top >= 100 else f"{top:.3g}"], fontsize="x-small")
+        ax.text(0.004, 0.97, label, transform=ax.transAxes, va="top", fontsize="small")
+        ax.tick_params(labelbottom=i == len(rows) - 1)
+        plain(ax)
+    axes[-1].xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
+    axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place:,.0f}"))
+    axes[-1].set_xlabel(f"{chrom}:{x[0] + 1:,.0f}-{x[-1]:,.0f}")
+    return axes
+
+
 def _line(i: int) -> dict[str, Any]:
     """Colour and dashes of the i-th of several curves; the first is the one the figure is about."""
     return {"color": MANY[i % len(MANY)], "lw": 2.0 if i == 0 else 1.3, "ls": "-" if i < len(MANY) else "--"}

@@ -16,9 +16,10 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
+from genoformer.models.longrange import LongRange
 
 Floats = NDArray[np.float32]
-M = TypeVar("M", bound=Encoder | Predictor)
+M = TypeVar("M", bound=Encoder | Predictor | LongRange)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CPU_TOKENS = 8_192  # tokens in a batch: more no longer make two to sixteen cores faster

@@ -31,9 +31,7 @@ class TrackReader:
 
     def __call__(self, codes: Codes, batch_size: int = 1) -> Floats:
         """uint8 [B, L] -> float32 [B, K, N]; codes may be a memory map, of which only a batch is read at a time."""
-        bins = self.model.bins_of(codes.shape[1], self.n_bins)
-        shape = (self.model.config.heads[self.head], bins.n)
-        return in_batches(lambda part: self._run(codes[part], bins.n), len(codes), batch_size, shape)
+        return self._predict(codes, self.model.bins_of(codes.shape[1], self.n_bins), batch_size)
 
     def reference(self, codes: Codes) -> list[Tensor]:
         """What `edited` starts from, of one window [L]: the activations of stem and tower."""
@@ -68,11 +66,14 @@ class TrackReader:
         """Output of the trunk [B, T, C] -> tracks [B, K, N]."""
         return self.model.tracks(self.model.finish(self.model.transform(x.transpose(1, 2)), bins), self.head)
 
-    def _run(self, codes: Codes, n_bins: int) -> Tensor:
+    def _predict(self, codes: Codes, bins: Bins, batch_size: int) -> Floats:
+        shape = (self.model.config.heads[self.head], bins.n)
+        return in_batches(lambda part: self._run(codes[part], bins), len(codes), batch_size, shape)
+
+    def _run(self, codes: Codes, bins: Bins) -> Tensor:
         onehot = self._one_hot(codes)
-        if self.device.type != "cpu":
-            return self.model(onehot, self.head, n_bins)
-        return self._tracks(self._tiled()(onehot), self.model.bins_of(codes.shape[1], n_bins))
+        x = self._tiled()(onehot) if self.device.type == "cpu" else self.model.reduce(onehot).transpose(1, 2)
+        return self._tracks(x, bins)
 
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
         """The mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.
@@ -82,6 +83,9 @@ class TrackReader:
         n_tracks = self.model.config.heads[self.head]
         if len(strand_pairs) != n_tracks:
             raise ConfigError(f"{len(strand_pairs)} strand pairs for the {n_tracks} tracks of {self.head}; give one for each.")
-        forward = self(codes, batch_size)
-        backward = self(np.stack([reverse_complement(window) for window in codes]), batch_size)
+        bins = self.model.bins_of(codes.shape[1], self.n_bins)
+        n_all = codes.shape[1] // self.model.config.bin_size
+        turned = Bins(n_all - bins.first - bins.n, bins.n)  # of an odd rest the larger part is now at the beginning
+        forward = self._predict(codes, bins, batch_size)
+        backward = self._predict(np.stack([reverse_complement(window) for window in codes]), turned, batch_size)
         return np.asarray((forward + backward[:, strand_pairs, ::-1]) / 2, dtype=np.float32)

@@ -24,7 +24,7 @@ from genoformer.genome.targets import read_targets
 from genoformer.models import dnabert, enformer
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
-from genoformer.models.longrange import LongRange
+from genoformer.models.longrange import LongRange, LongRangeConfig
 from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, unfilled, write_tensors, write_text
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
 from genoformer.whole import whole_file
@@ -83,6 +83,18 @@ def load_long_range(name: str | Path) -> LongRange:
     if not isinstance(model, LongRange):
         raise CheckpointError(f"{name} {_said(model)}; give a model that predicts tracks.")
     return model
+
+
+def long_range_config(name: str | Path) -> LongRangeConfig:
+    """The configuration of a model of regulatory tracks; its weights are not read."""
+    folder = find(name)
+    path = folder / "config.json"
+    config = read_json(path)
+    if enformer.detect(config):
+        return enformer.shape_of(config, path)
+    if config.get("model") != f"{LongRange.__module__}:{LongRange.__qualname__}":
+        raise CheckpointError(f"{name} is no long-range model; give a model that predicts tracks.")
+    return LongRangeConfig.from_dict(config.get("config"))  # type: ignore[arg-type]  # which refuses what is no table
 
 
 def load_token_model(name: str | Path) -> Encoder | Predictor:

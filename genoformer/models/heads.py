@@ -139,7 +139,7 @@ def choose_trained(model: Predictor, tune: Tune, *, last_layers: int = 2, lora_r
             layer.requires_grad_(True)
         encoder.norm.requires_grad_(encoder.config.norm == "pre")
     elif tune == "lora":
-        add_adapters(encoder, lora_rank)
+        add_adapters(encoder.layers, lora_rank)
     elif tune not in get_args(Tune):
         raise ConfigError(f"tune = {tune!r}: allowed are {', '.join(get_args(Tune))}.")
     for part in (encoder.transform, encoder.norm_transform):
@@ -169,36 +169,38 @@ class LowRank(nn.Module):
         return self.base.weight + self.scale * (self.b @ self.a)
 
     @property
-    def bias(self) -> Tensor:
+    def bias(self) -> Tensor | None:
         return self.base.bias
+
+    @property
+    def out_features(self) -> int:
+        return self.base.out_features
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.base.weight, self.base.bias) + self.scale * ((x @ self.a.T) @ self.b.T)
 
 
-_ADAPTED = ("attention.qkv", "attention.out", "up", "down")
+def add_adapters(layers: nn.Module, rank: int, alpha: float = 16.0) -> None:
+    """Put a low-rank adapter on every `Linear` in some layers, which is fixed then; what else is trained stays as it was.
+
+    layers: those of attention and feed-forward, `Encoder.layers` or `LongRange.blocks`.
+    """
+    for name, base in list(layers.named_modules()):
+        if isinstance(base, Linear):
+            adapter = LowRank(base, rank, alpha)
+            base.requires_grad_(False)
+            _replace(layers, name, adapter)
 
 
-def add_adapters(encoder: Encoder, rank: int, alpha: float = 16.0) -> None:
-    """Put a low-rank adapter on every linear layer of attention and feed-forward; the rest of the encoder is fixed."""
-    for layer in encoder.layers:
-        for name in _ADAPTED:
-            base = layer.get_submodule(name)
-            assert isinstance(base, Linear)
-            _replace(layer, name, LowRank(base, rank, alpha))
+def merge_adapters(layers: nn.Module) -> None:
+    """Add all adapters into the weights they adapt, and take them away: the same function in the plain shape."""
+    for name, adapter in list(layers.named_modules()):
+        if isinstance(adapter, LowRank):
+            with torch.no_grad():
+                adapter.base.weight.copy_(adapter.weight)
+            _replace(layers, name, adapter.base)
 
 
-def merge_adapters(encoder: Encoder) -> None:
-    """Add the adapters into the weights they adapt, and take them away: the same function in the plain shape."""
-    for layer in encoder.layers:
-        for name in _ADAPTED:
-            adapter = layer.get_submodule(name)
-            if isinstance(adapter, LowRank):
-                with torch.no_grad():
-                    adapter.base.weight.copy_(adapter.weight)
-                _replace(layer, name, adapter.base)
-
-
-def _replace(layer: nn.Module, name: str, module: nn.Module) -> None:
+def _replace(layers: nn.Module, name: str, module: nn.Module) -> None:
     parent, _, last = name.rpartition(".")
-    setattr(layer.get_submodule(parent), last, module)
+    setattr(layers.get_submodule(parent), last, module)

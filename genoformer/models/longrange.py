@@ -132,7 +132,7 @@ def gelu(x: Tensor) -> Tensor:
 
 
 class ConvBlock(nn.Module):
-    """Convolution of gelu(batch norm): [B, C, L] -> [B, C', L]."""
+    """Convolution of gelu(batch norm): [B, C, 1, L] -> [B, C', 1, L]."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
         super().__init__()
@@ -140,24 +140,27 @@ class ConvBlock(nn.Module):
         self.conv = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(gelu(self.norm(x)))
+        return convolve(gelu(normalise(x, self.norm)), self.conv)
 
 
 class SoftmaxPool(nn.Module):
-    """Two positions -> their mean, weighted in each channel by softmax(W x): [B, C, L] -> [B, C, L / 2]."""
+    """Two positions -> their mean, weighted in each channel by softmax(W x): [B, C, 1, L] -> [B, C, 1, L / 2].
+
+    Of two logits only the difference counts: x1 + (x0 - x1) sigmoid(W (x0 - x1)), half of the products.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(2 * torch.eye(width))  # [C, C]
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = F.conv1d(x, self.weight[..., None])
-        pairs, weights = x.unflatten(2, (-1, 2)), logits.unflatten(2, (-1, 2)).softmax(-1)  # [B, C, L/2, 2]
-        return (pairs * weights).sum(-1)
+        second = x[..., 1::2]
+        difference = x[..., 0::2] - second
+        return second + difference * torch.sigmoid(pointwise(difference, self.weight, None))
 
 
 class Stage(nn.Module):
-    """Convolution, a pointwise residual and pooling: [B, C, L] -> [B, C', L / 2]; the first stage begins at the one-hot."""
+    """Convolution, a pointwise residual and pooling: [B, C, 1, L] -> [B, C', 1, L / 2]; the first begins at the one-hot."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int, *, first: bool) -> None:
         super().__init__()
@@ -166,8 +169,34 @@ class Stage(nn.Module):
         self.pool = SoftmaxPool(n_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.wide(x)  # [B, C', L]
+        x = self.wide(x) if isinstance(self.wide, ConvBlock) else convolve(x, self.wide)
         return self.pool(x + self.point(x))
+
+
+def image(x: Tensor) -> Tensor:
+    """[B, C, L] -> [B, C, 1, L], channels last: the shape in which a CPU and a GPU convolve fastest."""
+    return x[:, :, None].contiguous(memory_format=torch.channels_last)
+
+
+def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """A one-dimensional convolution of an image [B, C, 1, L]."""
+    if conv.kernel_size[0] == 1:
+        return pointwise(x, conv.weight[..., 0], conv.bias)
+    return F.conv2d(x, conv.weight[:, :, None], conv.bias, padding=(0, conv.kernel_size[0] // 2))
+
+
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """W x + b at each position of an image: [B, C, 1, L] -> [B, C', 1, L]."""
+    return linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+
+
+def normalise(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    """Batch norm of an image, as the module would do it for [B, C, L]."""
+    if norm.training and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    return F.batch_norm(
+        x, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.training, norm.momentum or 0.0, norm.eps
+    )
 
 
 # --- transformer
@@ -344,10 +373,10 @@ class LongRange(nn.Module):
 
     def reduce(self, onehot: Tensor) -> Tensor:
         """Stem and tower: [B, 4, L] -> [B, C, T], T = L / bin_size."""
-        x = onehot
+        x = image(onehot)
         for stage in self.stages:
             x = stage(x)
-        return x
+        return x[:, :, 0]
 
     def transform(self, x: Tensor) -> Tensor:
         """The transformer: [B, C, T] -> [B, T, C]."""
@@ -363,7 +392,7 @@ class LongRange(nn.Module):
     def finish(self, x: Tensor, bins: Bins) -> Tensor:
         """The bins that are asked for, [B, T, C] -> [B, 2 C, N]."""
         x = x[:, bins.first : bins.first + bins.n].transpose(1, 2)
-        return gelu(self.final_dropout(self.final(x)))
+        return gelu(self.final_dropout(self.final(image(x))))[:, :, 0]
 
     def tracks(self, embedding: Tensor, head: str | None = None) -> Tensor:
         """Embedding [B, 2 C, N] -> tracks [B, K, N] of a head."""

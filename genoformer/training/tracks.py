@@ -22,7 +22,9 @@ from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.inference.tracks import TrackReader
 from genoformer.labelled.track_sets import TrackSet
 from genoformer.models import checkpoint
-from genoformer.models.longrange import PRESETS, LongRange, preset
+from genoformer.models.adapters import trunk_parameters
+from genoformer.models.heads import add_adapters, merge_adapters
+from genoformer.models.longrange import PRESETS, LongRange, LongRangeConfig, preset
 from genoformer.progress import Listener
 from genoformer.training import unfinished
 from genoformer.training.config import tables_of
@@ -31,7 +33,7 @@ from genoformer.training.optimizer import LoopConfig, OptimizerConfig, at_least_
 from genoformer.training.track_batches import Part, TrackBatches, between, track_loss
 from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
 
-TUNE = ("full", "last", "frozen")
+TUNE = ("full", "last", "norms", "frozen", "lora")
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class TrackTuningConfig(OptimizerConfig):
     flank: int = 0  # bins on each side of a part that the model sees only; 0: as many as the window has
     shift: int = 3  # bases by which a part is moved at most; its targets stay
     both_strands: bool = True  # train on either strand, average both in validation; strand pairs are exchanged
-    tune: str = "full"  # "last": the head and the last blocks; "frozen": the head only
+    tune: str = "full"  # beside the head "last": the last blocks; "norms"; "frozen": nothing; "lora": low-rank adapters
     last_blocks: int = 2
+    lora_rank: int = 8  # Hu et al. 2021, section 7.2: what more adds is little
     log_scale: bool = True  # Pearson's r is that of log(1 + x), or of x
     checkpointing: bool = False  # less memory for a third more time
     validations: float = 1.0  # an epoch
@@ -58,7 +61,7 @@ class TrackTuningConfig(OptimizerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "last_blocks", "patience")
+        at_least_one(self, "last_blocks", "lora_rank", "patience")
         for name, allowed in (("loss", tuple(TRACK_LOSSES)), ("track_weights", ("mean", "none")), ("tune", TUNE)):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
@@ -117,7 +120,7 @@ def train_tracks(
         raise ConfigError(f"{data.folder} has no windows of split train; build it with some.")
     L.seed_everything(plan.seed, verbose=False)
     model = _model(config, data, start, head)
-    part = _part(plan, data)
+    part = part_of(plan, data)
     manifest: dict[str, Any] = {
         "version": __version__, "command": command, "task": "tracks",
         "start": {"name": str(start), "sha256": model.sha256} if start is not None else None,
@@ -150,12 +153,13 @@ def train_tracks(
         notes.append("No windows of split valid: the last step is taken, whatever it is worth.")
     done = fit(
         model, batches, lambda m, batch: track_loss(m, batch, head, loss, weights, plan.batch_size), folder,
-        _loop(plan, batches.n_batches), validate=validate if len(held_out) else None,
+        loop_of(plan, batches.n_batches), validate=validate if len(held_out) else None,
         monitor=Monitor("valid_pearson", True, plan.patience) if len(held_out) else None, listen=listen,
     )  # fmt: skip
     if done is None:
         return None
     model.load_state_dict(done.weights)
+    merge_adapters(model)
     model.eval()
     found = None
     if len(held_out):
@@ -182,8 +186,8 @@ def fit_of(
     return fitting.fit
 
 
-def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> LongRange:
-    """A model with one new head for the set's tracks."""
+def shape_of(config: TracksConfig, data: TrackSet, start: LongRangeConfig | None, head: str) -> LongRangeConfig:
+    """The shape of a model with one head for the set's tracks: that of [longrange], or of a model to go on from."""
     n_bases, heads = data.length, {head: len(data.targets)}
     if start is None:
         table = dict(config.longrange)
@@ -193,24 +197,31 @@ def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head:
         if name not in PRESETS:
             raise ConfigError(f"[longrange]: preset = {name!r}: allowed are {', '.join(PRESETS)}.")
         shape = preset(name, **{"context_length": n_bases, "target_bins": data.n_bins, **table, "heads": heads})
-        model = LongRange(shape)
     else:
         if config.longrange:
             raise ConfigError("[longrange] is for training from scratch; leave it out, or the model.")
-        old = checkpoint.load_long_range(start)
-        model = LongRange(replace(old.config, heads=heads, context_length=n_bases, target_bins=data.n_bins))
+        shape = replace(start, heads=heads, context_length=n_bases, target_bins=data.n_bins)
+    if shape.bin_size != data.bin_size:
+        raise ConfigError(
+            f"the bins of {data.folder} have {data.bin_size} bases, those of the model {shape.bin_size}; build the set "
+            f"with bins of {shape.bin_size}, or give n_pools = {math.log2(data.bin_size):g}."
+        )
+    return shape
+
+
+def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> LongRange:
+    """A model with one new head for the set's tracks."""
+    old = checkpoint.load_long_range(start) if start is not None else None
+    model = LongRange(shape_of(config, data, old.config if old is not None else None, head))
+    if old is not None:
         trunk = {name: tensor for name, tensor in old.state_dict().items() if not name.startswith("heads.")}
         model.load_state_dict(trunk, strict=False)
         model.sha256 = old.sha256
-    if model.config.bin_size != data.bin_size:
-        raise ConfigError(
-            f"the bins of {data.folder} have {data.bin_size} bases, those of the model {model.config.bin_size}; build the set "
-            f"with bins of {model.config.bin_size}, or give n_pools = {math.log2(data.bin_size):g}."
-        )
     return model
 
 
-def _part(plan: TrackTuningConfig, data: TrackSet) -> Part:
+def part_of(plan: TrackTuningConfig, data: TrackSet) -> Part:
+    """What of a window is trained on."""
     return Part(plan.bins or data.n_bins, plan.flank or data.first_bin)
 
 
@@ -224,14 +235,12 @@ def _begin_at_means(model: LongRange, head: str, means: NDArray[np.float64]) -> 
 
 
 def _choose_trained(model: LongRange, plan: TrackTuningConfig, head: str) -> None:
-    if plan.tune == "last" and plan.last_blocks > len(model.blocks):
-        raise ConfigError(f"last_blocks = {plan.last_blocks}: the model has blocks 1 to {len(model.blocks)}.")
-    model.requires_grad_(plan.tune == "full")
+    chosen = trunk_parameters(model, "frozen" if plan.tune == "lora" else plan.tune, plan.last_blocks)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in chosen)
     model.heads[head].requires_grad_(True)
-    if plan.tune == "last":
-        model.final.requires_grad_(True)
-        for block in list(model.blocks)[-plan.last_blocks :]:
-            block.requires_grad_(True)
+    if plan.tune == "lora":
+        add_adapters(model.blocks, plan.lora_rank)
 
 
 def _weights(means: NDArray[np.float64], how: str) -> NDArray[np.float32]:
@@ -241,7 +250,8 @@ def _weights(means: NDArray[np.float64], how: str) -> NDArray[np.float32]:
     return (1 / np.maximum(means, 0.01)).astype(np.float32)
 
 
-def _loop(plan: TrackTuningConfig, n_batches: int) -> LoopConfig:
+def loop_of(plan: TrackTuningConfig, n_batches: int) -> LoopConfig:
+    """How long a run is, and how often it validates."""
     per_epoch = n_batches * plan.batch_size / windows_per_step(plan)
     shared = {entry.name: getattr(plan, entry.name) for entry in fields(OptimizerConfig)}
     steps = max(1, round(plan.epochs * per_epoch))

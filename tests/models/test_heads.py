@@ -248,7 +248,7 @@ def test_adapters_start_as_nothing_and_merge_into_the_same_function(activation) 
     names = list(model.state_dict())
     with torch.no_grad():
         base = model(ids)
-        add_adapters(model.encoder, rank=2)
+        add_adapters(model.encoder.layers, rank=2)
         torch.testing.assert_close(model(ids), base, atol=1e-6, rtol=1e-6)
         for module in model.modules():
             if isinstance(module, LowRank):

@@ -1,0 +1,87 @@
+"""genoformer predict."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option("-f", "--fasta", required=True, type=click.Path(), help="The genome, plain, bgzipped or gzipped FASTA.")
+@click.option("-m", "--model", "model_name", metavar="MODEL", required=True,
+              help="A model that predicts tracks: a folder (ours or enformer-pytorch's), or a shipped name.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(),
+              help=".bw (one track), .parquet, .png, or a folder with a bigWig for each track.")  # fmt: skip
+@click.option("-b", "--bed", type=click.Path(), help="Regions: BED, narrowPeak or broadPeak.")
+@click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="One region (1-based, inclusive).")
+@click.option("--contigs", metavar="NAMES", multiple=True, help="Whole contigs: chr20 or chr20,chr21; may be repeated.")
+@click.option("--tracks", "spec", metavar="SPEC", help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]")
+@click.option("--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own.")
+@click.option("--head", metavar="NAME", help="Such as human, where the model has several.")
+@click.option("--both-strands/--no-both-strands", default=False, show_default=True,
+              help="Mean of both strands; needs a table that says which tracks are strand pairs.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
+@click.option("--plan", is_flag=True, help="Print parameters, memory and time, and stop; no model is loaded.")
+def predict(
+    fasta: str, model_name: str, output: str | None, bed: str | None, region: str | None, contigs: tuple[str, ...],
+    spec: str | None, targets: str | None, head: str | None, both_strands: bool, device: str, precision: str,
+    batch_size: int | None, plan: bool,
+) -> None:  # fmt: skip
+    """Predict tracks for regions, whole contigs, or all of a genome.
+
+    \b
+    genoformer predict -f hg38.fa -m MODEL -r chr1:1-200,000 --tracks '*liver*' -o liver.png
+    genoformer predict -f hg38.fa -m MODEL --contigs chr20 --tracks 4828 -o k562.bw
+    genoformer predict -f hg38.fa -m MODEL -b peaks.bed -o peaks.parquet
+
+    Bins begin at multiples of the model's bin; the first and last of a region are cut to it. Windows overlap and of each the
+    middle is kept, on a lattice that does not depend on the regions: a bin has one value, whatever else is asked for. The
+    files of a folder are named by the tracks' identifiers; its tracks.tsv says which is which.
+    """
+    from pathlib import Path
+
+    from genoformer.errors import ConfigError
+    from genoformer.genome.reference import Genome
+    from genoformer.genome.targets import read_targets
+    from genoformer.inference import best_device
+    from genoformer.models import checkpoint
+    from genoformer.prediction import asked_regions, new_sink, plan_prediction, predict_tracks, tracks_of
+
+    from .progress import progress_bar
+
+    if output is None and not plan:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    device = best_device() if device == "auto" else device
+    with Genome(fasta) as genome:
+        names = [name.strip() for text in contigs for name in text.split(",") if name.strip()]
+        asked = asked_regions(genome, bed=bed, region=region, contigs=names)
+        for note in [*genome.notes, *asked.notes]:
+            click.echo(f"Note: {note}", err=True)
+        if output is None or plan:
+            config = checkpoint.long_range_config(model_name)
+            click.echo(plan_prediction(
+                config, asked.intervals, head=head, both_strands=both_strands, device=device, precision=precision,
+                batch_size=batch_size,
+            ).text())  # fmt: skip
+            return
+        out = Path(output)
+        table = read_targets(targets) if targets else None
+        model = checkpoint.load_long_range(model_name)
+        known = tracks_of(model, head, table)
+        if both_strands and table is None and known is not model.targets:
+            raise ConfigError(f"{model_name} does not say which tracks are strand pairs; give their table with --targets.")
+        numbers = known.choose(spec) if spec is not None else list(range(len(known)))
+        with (
+            new_sink(out, genome.contigs, [known[i] for i in numbers], asked.intervals) as sink,
+            progress_bar("windows") as listen,
+        ):
+            done = predict_tracks(
+                genome, model, asked.intervals, numbers, sink, head=head, batch_size=batch_size, precision=precision,
+                strand_pairs=known.strand_pairs if both_strands else None, device=device, listen=listen,
+            )  # fmt: skip
+    tracks = "1 track" if len(numbers) == 1 else f"{len(numbers):,} tracks"
+    click.echo(
+        f"{out}: {tracks} in {done.n_bins:,} bins of {model.config.bin_size}, from {done.n_windows:,} windows in "
+        f"{done.seconds:,.1f} s", err=True,
+    )  # fmt: skip

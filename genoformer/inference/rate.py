@@ -1,0 +1,70 @@
+"""How fast this device computes a long-range model: multiply-adds per second, measured in about a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from genoformer.inference.batching import PRECISIONS, borrowed
+from genoformer.inference.tracks import TrackReader
+from genoformer.models.longrange import LongRange, LongRangeConfig, one_hot
+from genoformer.models.plan import Training, forward_products, step_products
+
+_PRODUCTS = {"cpu": 2e9}  # of a forward pass that is timed
+_MANY = 2e11  # on a GPU
+_TIMES = 3  # of which the fastest counts
+
+
+def measured_rate(config: LongRangeConfig, *, training: bool, device: str = "cpu", precision: str = "float32") -> float:
+    """Multiply-adds per second of a short window through a model of this width, with one block and random weights.
+
+    training: forward and backward pass, else the way that predictions take. precision: float32 or bfloat16, in training
+    as autocast. What is no product (norms, activations, memory) is in the measured time. Raises ConfigError for a device that
+    is not there.
+    """
+    products = _PRODUCTS.get(device.partition(":")[0], _MANY)
+    one = replace(config, n_blocks=min(config.n_blocks, 1), heads={"track": 1}, target_bins=0)
+    most = config.context_length // config.bin_size
+    per_bin = sum(forward_products(one, most * config.bin_size, most, 1).values()) / most
+    n_bins = int(min(most, max(4, products // per_bin)))
+    one = replace(one, context_length=n_bins * config.bin_size)
+    codes = np.random.default_rng(0).integers(0, 4, (1, one.context_length), dtype=np.uint8)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # weights and dropout
+        model = LongRange(one)
+        if training:
+            n = step_products(one, one.context_length, n_bins, 1, Training())
+            with borrowed(model, device) as lent:
+                return n / _fastest(_step(lent.train(), codes, precision), device)
+        n = sum(forward_products(one, one.context_length, n_bins, 1, tiled=device == "cpu").values())
+        with borrowed(model, device, precision) as lent:
+            reader = TrackReader(lent)
+            return n / _fastest(lambda: reader(codes), device)
+
+
+def _step(model: LongRange, codes: np.ndarray, precision: str) -> Callable[[], object]:
+    place = next(model.parameters()).device
+    onehot = one_hot(torch.from_numpy(codes).to(place))
+    half = PRECISIONS[precision] != torch.float32
+
+    def run() -> None:
+        with torch.autocast(place.type, torch.bfloat16) if half else nullcontext():
+            model(onehot).float().sum().backward()
+
+    return run
+
+
+def _fastest(run: Callable[[], object], device: str) -> float:
+    """Seconds."""
+    seconds = []
+    for _ in range(1 + _TIMES):
+        begun = time.perf_counter()
+        run()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds[1:])

@@ -1,0 +1,72 @@
+"""plan_prediction(): a model's configuration and intervals -> what predicting takes, before the model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from genoformer.errors import ConfigError
+from genoformer.genome.regions import Intervals
+from genoformer.inference.batching import PRECISIONS
+from genoformer.inference.rate import measured_rate
+from genoformer.models import plan
+from genoformer.models.longrange import LongRangeConfig
+from genoformer.prediction.run import cells_of, n_kept, windows_at_once
+
+
+class PredictionPlan(NamedTuple):
+    """What a prediction takes. memory: bytes by name; products: multiply-adds of a window; rate: of a second."""
+
+    config: LongRangeConfig
+    n_windows: int
+    n_strands: int
+    memory: dict[str, int]
+    products: int
+    rate: float
+    device: str
+
+    @property
+    def seconds(self) -> float:
+        """Of a window, both strands where both are asked for."""
+        return self.n_strands * self.products / self.rate
+
+    def text(self) -> str:
+        kinds = ", ".join(f"{name} {plan.gigabytes(n)}" for name, n in self.memory.items())
+        c = self.config
+        return plan.table({
+            "parameters": f"{sum(plan.parameters(c).values()):,}",
+            "window": f"{c.context_length:,} bases, of whose {c.context_length // c.bin_size:,} bins {n_kept(c):,} are kept",
+            "memory": f"about {plan.gigabytes(sum(self.memory.values()))} ({kinds})",
+            "multiply-adds of a window": f"{self.products:,}{' on each strand' if self.n_strands > 1 else ''}",
+            "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
+            "time of a window": f"about {plan.duration(self.seconds)}",
+            "time of the run": f"about {plan.duration(self.seconds * self.n_windows)} for {self.n_windows:,} windows",
+        })  # fmt: skip
+
+
+def plan_prediction(
+    config: LongRangeConfig,
+    intervals: Mapping[str, Intervals],
+    *,
+    head: str | None = None,
+    both_strands: bool = False,
+    device: str = "cpu",
+    precision: str = "float32",
+    batch_size: int | None = None,
+    rate: float | None = None,
+) -> PredictionPlan:
+    """What `predict_tracks` with the same arguments will take; rate: multiply-adds per second, None measures it here."""
+    if head is None and len(config.heads) == 1:
+        head = next(iter(config.heads))
+    if head is None or head not in config.heads:
+        raise ConfigError(f"name one of the model's heads with --head: {', '.join(config.heads)}.")
+    n_tracks, kept, length = config.heads[head], n_kept(config), config.context_length
+    on_cpu = device == "cpu"
+    size = PRECISIONS[precision].itemsize
+    batch = windows_at_once(config, on_cpu=on_cpu, asked=batch_size)
+    memory = plan.prediction_memory(config, length, kept, n_tracks, batch, bytes=size, on_cpu=on_cpu)
+    products = sum(plan.forward_products(config, length, kept, n_tracks, tiled=on_cpu).values())
+    if rate is None:
+        rate = measured_rate(config, training=False, device=device, precision=precision)
+    n_windows = sum(len(cells) for cells in cells_of(config, intervals).values())
+    return PredictionPlan(config, n_windows, 1 + both_strands, memory, products, rate, device)

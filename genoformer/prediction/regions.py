@@ -1,0 +1,84 @@
+"""What is to be predicted: a BED, a region, contigs or all of a genome -> intervals under the genome's own names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ConfigError, ContigError
+from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals, merge, read_bed
+from genoformer.genome.vcf import parse_region
+
+
+class Asked(NamedTuple):
+    """Contig -> merged intervals [n, 2] inside it, contigs in the genome's order; and sentences on what was left out."""
+
+    intervals: dict[str, Intervals]
+    notes: list[str]
+
+
+def asked_regions(
+    genome: Genome,
+    *,
+    bed: str | os.PathLike[str] | None = None,
+    region: str | None = None,
+    contigs: Sequence[str] = (),
+) -> Asked:
+    """The rows of a BED, or one region (chr1:1-200,000, 1-based as samtools has it), or contigs, or all the genome.
+
+    Contigs may be named in any known way. What reaches beyond a contig's end is cut there. Raises: ContigError where nothing
+    fits; ConfigError for more than one of the three, or a region that lies beyond its contig; FileFormatError of the BED.
+    """
+    if (bed is not None) + (region is not None) + bool(contigs) > 1:
+        raise ConfigError("regions are asked for in more than one way; give a BED, or one region, or contigs.")
+    notes: list[str] = []
+    found: dict[str, list[Intervals]] = {}
+    if bed is not None:
+        rows = read_bed(bed)
+        if not rows:
+            raise ConfigError(f"{bed} has no regions; give some, or leave it out for the whole genome.")
+        names = ContigMap(rows, genome.contigs)
+        if names.renamed or names.unmatched:
+            notes.append(names.describe(str(bed), genome.name))
+        for name, intervals in rows.items():
+            if here := names.get(name):
+                found.setdefault(here, []).append(intervals)
+        if not found:
+            raise ContigError(
+                f"no contig of {bed} ({listed(rows)}) is in {genome.name} ({listed(genome.contigs)}). Is it the right FASTA?"
+            )
+    elif region is not None:
+        one = parse_region(region, genome.contigs)
+        here = genome.resolve(one.name)
+        end = genome.contigs[here] if one.end == sys.maxsize else one.end
+        found[here] = [np.array([[one.start, end]], dtype=np.int64)]
+    else:
+        for name in dict.fromkeys(map(genome.resolve, contigs)) if contigs else genome.contigs:
+            found[name] = [np.array([[0, genome.contigs[name]]], dtype=np.int64)]
+    return Asked(_inside(genome, found, notes), notes)
+
+
+def _inside(genome: Genome, found: dict[str, list[Intervals]], notes: list[str]) -> dict[str, Intervals]:
+    """Merged, cut at the ends of the contigs, in the genome's order."""
+    n_cut, asked = 0, {}
+    for chrom, length in genome.contigs.items():
+        if chrom not in found:
+            continue
+        rows = np.concatenate(found[chrom])
+        if beyond := rows[rows[:, 0] >= max(length, 1)].tolist():
+            start, end = beyond[0]
+            raise ConfigError(f"{chrom}:{start + 1:,}-{end:,} lies beyond its contig, which has {length:,} bases.")
+        n_cut += int((rows[:, 1] > length).sum())
+        if length:
+            asked[chrom] = merge(np.minimum(rows, length))
+    if n_cut:
+        notes.append(f"{n_cut:,} of the regions reach beyond the end of their contig and are cut there.")
+    if not asked:
+        raise ConfigError(f"the contigs that are asked for have no bases in {genome.name}; name others.")
+    return asked

@@ -1,0 +1,157 @@
+"""predict_tracks(): intervals -> windows on a lattice -> batches -> the middle bins of each -> sink."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals
+from genoformer.genome.targets import Targets, Track
+from genoformer.inference import Floats, borrowed
+from genoformer.inference.tracks import TrackReader
+from genoformer.models.longrange import LongRange, LongRangeConfig
+from genoformer.progress import Listener, Progress
+
+GPU_BASES = 1 << 20  # in a batch on a GPU; halved when the memory does not hold them
+
+
+class Stretch(NamedTuple):
+    """Consecutive bins of a contig: [start, end) of each [n], and values [K, n]."""
+
+    chrom: str
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    values: Floats
+
+
+class TrackSink(Protocol):
+    """Takes stretches: contigs in the genome's order, bins sorted and without overlap."""
+
+    def add(self, stretch: Stretch) -> None: ...
+
+
+class Predicted(NamedTuple):
+    """Windows that the model read, and bins that were handed to the sink."""
+
+    n_windows: int
+    n_bins: int
+    seconds: float
+
+
+def predict_tracks(
+    genome: Genome,
+    model: LongRange,
+    intervals: Mapping[str, Intervals],
+    tracks: Sequence[int],
+    sink: TrackSink,
+    *,
+    head: str | None = None,
+    strand_pairs: NDArray[np.int64] | None = None,
+    device: str = "cpu",
+    precision: str = "float32",
+    batch_size: int | None = None,
+    listen: Listener = None,
+) -> Predicted:
+    """Predict some tracks of a head for all bins that the intervals touch, and hand them to a sink in order.
+
+    Bins begin at multiples of the bin size from the contig's first base; the first and the last of an interval are cut to it,
+    and so is a contig's last. Windows overlap: of each the middle bins are kept (`n_kept`), and they lie on a lattice, so
+    that the value of a bin does not depend on what else is asked for. Beyond a contig's ends the model sees N.
+
+    Parameters: intervals, contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `asked_regions`
+    gives them; tracks, their numbers in the head [K]; strand_pairs, for the mean of both strands, the track of each of the
+    head's tracks on the other strand, None for the forward strand alone; batch_size, windows. Memory does not grow with the
+    intervals.
+
+    Raises: ConfigError for a head or tracks that the model does not have; CheckpointError where it predicts no numbers.
+    """
+    begun = time.monotonic()
+    head = model.head_named(head)
+    n_tracks = model.config.heads[head]
+    if bad := [track for track in tracks if not 0 <= track < n_tracks]:
+        raise ConfigError(f"track {bad[0]} is asked for, but those of head {head} are numbered 0 to {n_tracks - 1:,}.")
+    length, size = model.config.context_length, model.config.bin_size
+    kept = n_kept(model.config)
+    first = (length // size - kept) // 2  # bins of a window before those that are kept
+    cells = cells_of(model.config, intervals)
+    n_windows, n_done, n_bins = sum(map(len, cells.values())), 0, 0
+    chosen = np.asarray(tracks, dtype=np.int64)
+    with borrowed(model, device, precision) as lent:
+        reader = TrackReader(lent, head, kept)
+        at_once = windows_at_once(model.config, on_cpu=reader.device.type == "cpu", asked=batch_size)
+        for chrom, numbers in cells.items():
+            rows = intervals[chrom]
+            for i in range(0, len(numbers), at_once):
+                starts = numbers[i : i + at_once] * kept * size
+                codes = genome.windows(chrom, starts - first * size, length)
+                found = reader(codes, at_once) if strand_pairs is None else reader.both_strands(codes, strand_pairs, at_once)
+                for start, values in zip(starts.tolist(), found[:, chosen], strict=True):
+                    if not np.isfinite(values).all():
+                        raise CheckpointError(
+                            f"the model predicts values at {chrom}:{start + 1:,} that are no numbers; are its weights damaged?"
+                        )
+                    for stretch in _within(chrom, start, size, values, rows):
+                        sink.add(stretch)
+                        n_bins += len(stretch.starts)
+                n_done += len(starts)
+                if listen is not None:
+                    listen(Progress("predicting", n_done, n_windows))
+    return Predicted(n_windows, n_bins, time.monotonic() - begun)
+
+
+def n_kept(config: LongRangeConfig) -> int:
+    """Bins in the middle of a window that are kept: those that the model is made to predict, or where that is all, half.
+
+    One less where as many bins cannot lie in the very middle.
+    """
+    n = config.context_length // config.bin_size
+    kept = config.target_bins if 0 < config.target_bins < n else max(1, n // 2)
+    return kept - ((n - kept) % 2 and kept > 1)
+
+
+def tracks_of(model: LongRange, head: str | None = None, table: Targets | None = None) -> Targets:
+    """The tracks of a head: those of a table, of the model's own, or numbered ones (human_0 ...) where there is none.
+
+    Raises ConfigError for a table of another number of tracks.
+    """
+    head = model.head_named(head)
+    n = model.config.heads[head]
+    if table is not None and len(table) != n:
+        others = ", ".join(f"{name} has {n:,}" for name, n in model.config.heads.items())
+        raise ConfigError(f"the table has {len(table):,} tracks, but of the model's heads {others}; give the table of {head}.")
+    if table is None and model.targets is not None and len(model.targets) == n:
+        table = model.targets
+    return table or Targets(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
+
+
+def windows_at_once(config: LongRangeConfig, *, on_cpu: bool, asked: int | None) -> int:
+    """Windows in a batch; on a CPU more than one gains nothing."""
+    return asked or (1 if on_cpu else max(1, GPU_BASES // config.context_length))
+
+
+def cells_of(config: LongRangeConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
+    """Contig -> numbers of the lattice's cells that intervals touch, sorted, each once; a cell is a window's kept bins."""
+    width = n_kept(config) * config.bin_size
+    return {
+        chrom: np.unique(np.concatenate([np.arange(start // width, -(-end // width)) for start, end in rows.tolist()]))
+        for chrom, rows in intervals.items()
+        if len(rows)
+    }
+
+
+def _within(chrom: str, start: int, size: int, values: Floats, rows: Intervals) -> Iterator[Stretch]:
+    """The bins of a cell [K, n] that intervals touch, cut to them."""
+    end = start + size * values.shape[1]
+    low, high = np.searchsorted(rows[:, 1], start, side="right"), np.searchsorted(rows[:, 0], end, side="left")
+    for begin, stop in rows[low:high].clip(start, end).tolist():
+        edges = np.arange(begin // size, -(-stop // size) + 1, dtype=np.int64) * size
+        at = (int(edges[0]) - start) // size
+        yield Stretch(
+            chrom, edges[:-1].clip(begin, stop), edges[1:].clip(begin, stop), values[:, at : at + len(edges) - 1]
+        )

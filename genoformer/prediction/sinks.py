@@ -1,0 +1,214 @@
+"""Where predicted tracks go: bigWig, a folder of bigWigs, Parquet, a figure; each appears whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genoformer import plots
+from genoformer.errors import ConfigError
+from genoformer.genome.bigwig import BigWigWriter, new_bigwig
+from genoformer.genome.regions import Intervals
+from genoformer.genome.targets import Track
+from genoformer.prediction.run import Stretch, TrackSink
+from genoformer.whole import whole_file
+
+TABLE = "tracks.tsv"  # beside several bigWigs: which file holds which track
+_MOST_FILES = 512  # open at a time; a process may open some 1,000
+_VALUES = 1 << 24  # in a row group: 64 MB
+_MOST_ROWS = 65_536
+_MOST_PANELS, _MOST_BINS = 24, 50_000  # that a figure can show
+
+
+class _Job(NamedTuple):
+    path: Path
+    contigs: Mapping[str, int]
+    tracks: Sequence[Track]
+    asked: Mapping[str, Intervals]
+
+
+class _BigWigs:
+    """A file for each track."""
+
+    def __init__(self, files: Sequence[BigWigWriter]) -> None:
+        self.files = files
+
+    def add(self, stretch: Stretch) -> None:
+        chrom, starts, ends, values = stretch
+        width = ends - starts
+        cuts = np.flatnonzero(np.diff(width)) + 1  # bins of one width take the writer's short form
+        for part in np.split(np.arange(len(starts)), cuts):
+            for file, row in zip(self.files, values, strict=True):
+                file.add(chrom, starts[part], ends[part], row[part])
+
+
+@contextmanager
+def _one_bigwig(job: _Job) -> Iterator[TrackSink]:
+    path, contigs, tracks, _ = job
+    if len(tracks) > 1:
+        raise ConfigError(
+            f"{path}: a bigWig holds one track, not {len(tracks):,}; choose one with --tracks, or name a folder, without .bw."
+        )
+    with new_bigwig(path, contigs) as file:
+        yield _BigWigs([file])
+
+
+@contextmanager
+def _bigwigs(job: _Job) -> Iterator[TrackSink]:
+    path, contigs, tracks, _ = job
+    if len(tracks) > _MOST_FILES:
+        raise ConfigError(
+            f"{len(tracks):,} tracks would be as many open files; choose up to {_MOST_FILES} with --tracks, or write .parquet."
+        )
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(f"{path} is there already and not an empty folder; name another one, or remove it.")
+    part = path.absolute().with_name(f".{path.absolute().name}.{uuid.uuid4().hex}.part")
+    part.mkdir()
+    try:
+        names = file_names(tracks)
+        with ExitStack() as stack:
+            yield _BigWigs([stack.enter_context(new_bigwig(part / name, contigs)) for name in names])
+        with (part / TABLE).open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file, delimiter="\t", lineterminator="\n")
+            table.writerow(["file", "track", "identifier", "description"])
+            table.writerows((n, t.index, t.identifier, t.description) for n, t in zip(names, tracks, strict=True))
+        if path.is_dir():
+            path.rmdir()
+        part.replace(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _parquet(job: _Job) -> Iterator[TrackSink]:
+    with whole_file(job.path) as part:
+        rows = _ParquetRows(part, column_names(job.tracks))
+        try:
+            yield rows
+            rows.flush()
+        finally:
+            rows.writer.close()
+
+
+class _ParquetRows:
+    """Rows that are gathered into row groups."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        places = [("chrom", pa.dictionary(pa.int32(), pa.string())), ("start", pa.int64()), ("end", pa.int64())]
+        self.schema = pa.schema([*places, *((name, pa.float32()) for name in columns)])
+        self.writer = pq.ParquetWriter(str(path), self.schema, compression="zstd")
+        self.rows = max(1, min(_MOST_ROWS, _VALUES // len(columns)))
+        self.waiting: list[Any] = []
+
+    def add(self, stretch: Stretch) -> None:
+        import pyarrow as pa
+
+        chrom, starts, ends, values = stretch
+        names = pa.DictionaryArray.from_arrays(np.zeros(len(starts), dtype=np.int32), [chrom])
+        self.waiting.append(pa.Table.from_arrays([names, starts, ends, *values], schema=self.schema))
+        if sum(map(len, self.waiting)) >= self.rows:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        if self.waiting:
+            table = pa.concat_tables(self.waiting).unify_dictionaries().combine_chunks()
+            self.writer.write_table(table, row_group_size=self.rows)
+            self.waiting.clear()
+
+
+@contextmanager
+def _figure(job: _Job) -> Iterator[TrackSink]:
+    path, _, tracks, asked = job
+    if len(tracks) > _MOST_PANELS:
+        raise ConfigError(f"a figure shows up to {_MOST_PANELS} tracks, not {len(tracks):,}; choose some with --tracks.")
+    n = sum(map(len, asked.values()))
+    if n != 1:
+        raise ConfigError(f"a figure shows one region, not {n:,}; give one with -r, or write .bw or .parquet.")
+    gathered = _Gathered()
+    yield gathered
+    from matplotlib.figure import Figure
+
+    starts, ends = (np.concatenate([getattr(s, name) for s in gathered.found]) for name in ("starts", "ends"))
+    values = np.concatenate([stretch.values for stretch in gathered.found], axis=1)
+    figure = Figure(figsize=(10, 0.8 + 0.9 * len(tracks)), layout="constrained")
+    axes = figure.subplots(len(tracks), 1, sharex=True, squeeze=False)[:, 0].tolist()
+    labels = [track.description or track.identifier for track in tracks]
+    plots.tracks(
+        axes, np.append(starts, ends[-1]), values, labels=labels, groups=[track.group for track in tracks],
+        chrom=gathered.found[0].chrom,
+    )  # fmt: skip
+    with whole_file(path) as part:
+        figure.savefig(part, dpi=150, format="png", metadata={"Software": None})  # the same bytes from the same numbers
+
+
+class _Gathered:
+    def __init__(self) -> None:
+        self.found: list[Stretch] = []
+        self.n = 0
+
+    def add(self, stretch: Stretch) -> None:
+        self.n += len(stretch.starts)
+        if self.n > _MOST_BINS:
+            raise ConfigError(f"a figure shows up to {_MOST_BINS:,} bins; give a shorter region with -r, or write .bw.")
+        self.found.append(stretch)
+
+
+def file_names(tracks: Sequence[Track]) -> list[str]:
+    """A bigWig's name for each track: its identifier, with _ for what not every disk takes; alike ones with their numbers.
+
+    >>> file_names([Track(0, "CAGE:a/b"), Track(7, "cage a b"), Track(8, "x")])
+    ['CAGE_a_b.0.bw', 'cage_a_b.7.bw', 'x.bw']
+    """
+    safe = [re.sub(r"[^A-Za-z0-9+=@-]+", "_", track.identifier)[:120] for track in tracks]
+    return [f"{name}.bw" for name in _told_apart(safe, tracks)]
+
+
+def column_names(tracks: Sequence[Track]) -> list[str]:
+    """A Parquet column for each track: its identifier; alike ones with their numbers."""
+    taken = ["chrom", "start", "end"]
+    return _told_apart([track.identifier for track in tracks], tracks, taken)
+
+
+def _told_apart(names: Sequence[str], tracks: Sequence[Track], taken: Sequence[str] = ()) -> list[str]:
+    """Names that differ in more than their case: those that do not get the number of the track."""
+    n = Counter(name.lower() for name in (*names, *taken))
+    numbered = [f"{name}.{track.index}" for name, track in zip(names, tracks, strict=True)]
+    some = [long if n[name.lower()] > 1 else name for name, long in zip(names, numbered, strict=True)]
+    return some if len({name.lower() for name in some}) == len(some) else numbered
+
+
+
+SINKS: dict[str, Callable[[_Job], AbstractContextManager[TrackSink]]] = {
+    ".bw": _one_bigwig, ".bigwig": _one_bigwig, "": _bigwigs, ".parquet": _parquet, ".png": _figure,
+}  # fmt: skip
+
+
+def new_sink(
+    path: Path, contigs: Mapping[str, int], tracks: Sequence[Track], asked: Mapping[str, Intervals]
+) -> AbstractContextManager[TrackSink]:
+    """What to hand predictions to: by its suffix a bigWig, Parquet or a figure; without one a folder with a bigWig a track.
+
+    It appears under its name when the block ends well. Parameters: contigs, name -> length of all of the genome; tracks, those
+    that are written, in their order; asked, the intervals that will come. Raises ConfigError for what a format cannot hold.
+    """
+    kind = "" if path.is_dir() else path.suffix.lower()
+    if kind not in SINKS:
+        known = ", ".join(filter(None, SINKS))
+        raise ConfigError(f"{path}: the format is not known by its name; end it in {known}, or name a folder without suffix.")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent}; make it first.")
+    return SINKS[kind](_Job(path, contigs, tracks, asked))

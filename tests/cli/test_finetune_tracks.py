@@ -1,0 +1,133 @@
+"""`genoformer finetune --task tracks`: a model from scratch, one that is gone on from, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from genoformer_cli.main import main
+
+from genoformer.genome.targets import Targets, Track
+from genoformer.labelled.track_sets import Window, write_track_set
+from genoformer.models import checkpoint
+
+SCRATCH = """
+[longrange]
+width = 24
+n_blocks = 1
+n_heads = 2
+key_width = 6
+n_pools = 3
+divisible_by = 2
+dropout = 0.0
+[tracks]
+epochs = 4
+learning_rate = 1e-2
+"""
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="genoformer")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of 12 windows of 256 bases, whose tracks are the GC and the T of 16 bins of 8, and a model of it."""
+    folder = tmp_path_factory.mktemp("tracks")
+    random = np.random.default_rng(0)
+    share = np.repeat(random.random((12, 32, 1)), 8, axis=1)  # of GC, which varies from bin to bin
+    gc, side = random.random((12, 256, 1)) < share, random.random((12, 256, 1)) < 0.5
+    codes = np.where(gc, np.where(side, 1, 2), np.where(side, 0, 3))[..., 0].astype(np.uint8)
+    bins = codes.reshape(12, 32, 8)[:, 8:24]
+    tracks = np.stack([np.isin(bins, (1, 2)).mean(-1), (bins == 3).mean(-1)], axis=1)
+    targets = Targets((Track(0, "gc", strand_pair=0, group="both"), Track(1, "t", strand_pair=1, group="one")))
+    windows = [Window("chr1", 256 * i, 256 * (i + 1), "train" if i < 8 else "valid") for i in range(12)]
+    write_track_set(folder / "set", codes, tracks, windows, targets, 8)
+    (folder / "c.toml").write_text(SCRATCH)
+    done = run("finetune", folder / "set", "--task", "tracks", "-c", folder / "c.toml", "-o", folder / "run")
+    assert done.exit_code == 0, done.output
+    (folder / "stdout").write_text(done.stdout)
+    return folder
+
+
+def test_it_prints_a_row_for_each_group_and_writes_a_model_with_its_tracks(made: Path) -> None:
+    head, *rows = [line.split("\t") for line in (made / "stdout").read_text().splitlines()]
+    assert head == ["group", "tracks", "pearson_positions", "pearson_windows"]
+    assert [row[:2] for row in rows] == [["all", "2"], ["both", "1"], ["one", "1"]]
+    model = checkpoint.load_long_range(made / "run")
+    assert [track.identifier for track in model.targets or ()] == ["gc", "t"]
+    said = json.loads((made / "run/manifest.json").read_text())["pearson"]
+    for name, _, positions, windows in rows:
+        assert float(positions) == said[name]["positions"]
+        assert float(windows) == said[name]["windows"]
+    assert float(rows[1][2]) > 0.5  # the GC of a bin is easy
+
+
+HEAD = {"heads.tracks.weight", "heads.tracks.bias"}
+BLOCK = [f"attention.{name}" for name in ("query", "key", "value", "position", "out")] + ["up", "down"]
+
+
+@pytest.mark.parametrize(("tune", "trained"), [("frozen", set()), ("lora", {f"blocks.0.{name}.weight" for name in BLOCK})])
+def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, trained: set[str]) -> None:
+    done = run(
+        "finetune", made / "set", "--task", "tracks", "-m", made / "run", "-o", tmp_path / "more", "--epochs", 1,
+        "--tune", tune, "--learning-rate", 1e-3, "--seed", 3,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "step 8 was taken" in done.stderr
+    old, new = (checkpoint.load_long_range(folder).state_dict() for folder in (made / "run", tmp_path / "more"))
+    changed = {name for name in old if not old[name].equal(new[name])}
+    assert changed == HEAD | trained
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--valid", "x.tsv"], "--valid is not for --task tracks: the set says which windows"),
+        (["-f", "x.fa"], "--fasta is not for --task tracks: the set holds its sequence"),
+        (["--label", "x"], "--label is not for --task tracks"),
+        (["--multi-label"], "--multi-label is not for --task tracks"),
+        (["--seeds", 3], "--seeds is not for --task tracks: one model is trained"),
+        (["--class-weights", "balanced"], "--class-weights is not for --task tracks: give track_weights"),
+        (["--monitor", "mcc"], "--monitor is not for --task tracks"),
+        (["--tune", "half"], "'half' is not one of"),
+        (["-m", "a", "-m", "b"], "goes on from one model, not from 2"),
+        (["-m", "demo"], "is a language model, which predicts bases; give a model that predicts tracks"),
+        (["--batch-size", 0], "batch_size = 0"),
+        (["-c", "nothing.toml"], "nothing.toml cannot be read"),
+    ],
+)
+def test_a_refusal_is_one_sentence_and_status_2(made: Path, tmp_path: Path, arguments: list[object], message: str) -> None:
+    done = run("finetune", made / "set", "--task", "tracks", "-o", tmp_path / "run", *arguments)
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_is_printed_and_nothing_is_done(made: Path, tmp_path: Path) -> None:
+    common = ("finetune", made / "set", "--task", "tracks", "-o", tmp_path / "run", "--plan")
+    done = run(*common, "-c", made / "c.toml")
+    assert done.exit_code == 0, done.output
+    said = dict(line.split("  ", 1) for line in done.stdout.splitlines())
+    n = checkpoint.count_parameters(checkpoint.load_long_range(made / "run"))
+    assert said["parameters"].strip() == f"{n:,}, of which {n:,} are trained"
+    assert said["window"].strip() == "256 bases, 16 of 32 bins with targets"
+    assert "32 steps" in said["time of the run"]
+    assert "measured here on" in said["rate"]
+    frozen = run(*common, "-m", made / "run", "--tune", "frozen")
+    assert f"{n:,}, of which 98 are trained" in frozen.stdout  # 2 x 48 weights and 2 biases
+    assert list(tmp_path.iterdir()) == []
+    for arguments, message in ((["--plan"], "--plan is for --task tracks"), ([], "Missing option '-o'")):
+        refused = run("finetune", made / "set", *arguments)
+        assert refused.exit_code == 2
+        assert message in refused.stderr
+    assert "is no long-range model" in run(*common, "-m", "demo").stderr
+
+
+def test_what_is_no_set_of_tracks_is_refused(tmp_path: Path) -> None:
+    done = run("finetune", tmp_path, "--task", "tracks", "-o", tmp_path / "run")
+    assert done.exit_code == 2
+    assert f"{tmp_path} has no manifest.json" in done.stderr
