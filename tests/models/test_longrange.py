@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import asdict
 
@@ -17,8 +18,10 @@ from genoformer.models.longrange import (
     LongRange,
     LongRangeConfig,
     SoftmaxPool,
+    Stage,
     by_distance,
     gelu,
+    image,
     position_basis,
     preset,
 )
@@ -111,8 +114,26 @@ def test_the_basis_that_inference_made_serves_training() -> None:
 
 def test_pooling_is_a_weighted_mean_of_two() -> None:
     """W = 2 I: of 0 and 1 the weights are softmax(0, 2); the second channel, of equal numbers, keeps them."""
-    found = SoftmaxPool(2)(torch.tensor([[[0.0, 1.0], [3.0, 3.0]]]))
-    torch.testing.assert_close(found, torch.tensor([[[1 / (1 + math.exp(-2))], [3.0]]]))
+    found = SoftmaxPool(2)(image(torch.tensor([[[0.0, 1.0], [3.0, 3.0]]])))
+    torch.testing.assert_close(found[:, :, 0], torch.tensor([[[1 / (1 + math.exp(-2))], [3.0]]]))
+
+
+def test_a_stage_is_the_naive_chain_of_torchs_modules() -> None:
+    """In training, too: batch norm takes the statistics of the batch, and keeps running ones."""
+    torch.manual_seed(0)
+    stage = Stage(6, 8, 5, first=False)
+    torch.nn.init.normal_(stage.pool.weight)
+    x = torch.randn(2, 6, 10)
+    wide, point = stage.wide, stage.point
+    norms = [copy.deepcopy(block.norm) for block in (wide, point)]
+    h = torch.nn.functional.conv1d(gelu(norms[0](x)), wide.conv.weight, wide.conv.bias, padding=2)
+    h = h + torch.nn.functional.conv1d(gelu(norms[1](h)), point.conv.weight, point.conv.bias)
+    logits = torch.einsum("cd,bdl->bcl", stage.pool.weight, h)
+    expected = (h.unflatten(2, (5, 2)) * logits.unflatten(2, (5, 2)).softmax(-1)).sum(-1)
+    torch.testing.assert_close(stage(image(x))[:, :, 0], expected)
+    for norm, block in zip(norms, (wide, point), strict=True):
+        for name, buffer in norm.named_buffers():
+            torch.testing.assert_close(getattr(block.norm, name), buffer)
 
 
 def test_gelu_is_enformers() -> None:
@@ -268,12 +289,12 @@ def test_an_untrained_model_begins_at_a_sensible_scale() -> None:
     torch.manual_seed(0)
     model = LongRange(preset("tiny", heads={"cage": 64}, dropout=0)).train()  # norms take the statistics of the batch
     with torch.no_grad():
-        x = random_onehot(1, 16_384, unknown=0)
+        x = image(random_onehot(1, 16_384, unknown=0))
         for stage in model.stages:
             x = stage(x)
             assert 0.1 < x.std() < 10
         basis = model.basis(x.shape[-1])
-        assert not model.blocks[0].attention(x.transpose(1, 2), basis).any()
+        assert not model.blocks[0].attention(x[:, :, 0].transpose(1, 2), basis).any()
         tracks = model(random_onehot(1, 16_384), "cage")
     assert 0.3 < tracks.mean() < 1.5
     query = model.blocks[0].attention.query.weight
