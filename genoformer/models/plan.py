@@ -8,8 +8,8 @@ The formulas, with L bases in a window, T = L / bin bins of which N are predicte
     final: N a 2 C; head: N 2 C n_tracks
 
 A backward pass costs each product once more for the gradient of its weights and once more for that of its input; attention,
-which has no weights, twice. With checkpointing the blocks are computed once more. Memory is for tensors of `bytes` each; what
-libraries keep for themselves, and the fragments between tensors, are not in it.
+which has no weights, twice. With checkpointing the blocks are computed once more. What libraries keep for
+themselves, and the fragments between tensors, are not in the memory.
 """
 
 from __future__ import annotations
@@ -122,19 +122,20 @@ def _pairs(config: LongRangeConfig) -> list[tuple[int, int]]:
 
 
 def step_memory(
-    config: LongRangeConfig, length: int, n_bins: int, n_tracks: int, batch: int, how: Training, *, bytes: int = 4, on_cpu: bool
-) -> dict[str, int]:
+    config: LongRangeConfig, length: int, n_bins: int, n_tracks: int, batch: int, how: Training, *, on_cpu: bool,
+    itemsize: int = 4,
+) -> dict[str, int]:  # fmt: skip
     """Bytes of a training step: weights, gradients, the two moments of Adam, activations kept for the backward pass, workspace.
 
-    bytes: of an activation, 4 or (bf16) 2; weights, gradients and moments have 4. Kept are: of batch norm its input and
-    output, of gelu the sigmoid, of every convolution and product its inputs, of softmax its output, of dropout its mask (a
-    number on a CPU, a byte on a GPU) - of what has a gradient. Workspace: gradients of the largest stage, or of the logits.
+    itemsize: bytes of an activation, 4 or (bf16) 2; weights, gradients and moments have 4. Kept are: of batch norm its input
+    and output, of gelu the sigmoid, of every convolution and product its inputs, of softmax its output, of dropout its mask
+    (a number on a CPU, a byte on a GPU) - of what has a gradient. Workspace: gradients of the largest stage, or of the logits.
     """
     own, trained = sum(parameters(config).values()), trained_parameters(config, how)
     added = trained - parameters(config)["heads"] if how.tune == "lora" else 0
     t, c = length // config.bin_size, config.width
     stages = [(4 * a * (i > 0) + 4 * (i == 0) + 6 * b) * (length >> i) for i, (a, b) in enumerate(_pairs(config))]
-    mask = 1.0 if on_cpu else 1 / bytes
+    mask = 1.0 if on_cpu else 1 / itemsize
     dropped = config.attention_dropout > 0
     linear = how.tune != "norms"  # whether the inputs of linear layers are kept, for the gradients of their weights
     keys, logits = config.n_heads * config.key_width, config.n_heads * t * t
@@ -150,16 +151,16 @@ def step_memory(
     largest = max(b * (length >> i) for i, (_, b) in enumerate(_pairs(config)))
     workspace = max(3 * largest, (2 * logits + config.n_heads * t * (2 * t - 1)) * (reached > 0))
     return {
-        "weights": 4 * (own + added) + (2 * own if bytes == 2 else 0),
+        "weights": 4 * (own + added) + (2 * own if itemsize == 2 else 0),
         "gradients": 4 * trained,
         "optimizer": 8 * trained,
-        "activations": int(bytes * batch * kept),
-        "workspace": bytes * batch * workspace,
+        "activations": int(itemsize * batch * kept),
+        "workspace": itemsize * batch * workspace,
     }
 
 
 def prediction_memory(
-    config: LongRangeConfig, length: int, n_bins: int, n_tracks: int, batch: int, *, bytes: int = 4, on_cpu: bool
+    config: LongRangeConfig, length: int, n_bins: int, n_tracks: int, batch: int, *, itemsize: int = 4, on_cpu: bool
 ) -> dict[str, int]:
     """Bytes of a prediction: weights (on a CPU those of the trunk twice), workspace of the largest part, and the tracks.
 
@@ -175,10 +176,10 @@ def prediction_memory(
     else:
         stage = batch * max(5 * b * (length >> i) for i, (_, b) in enumerate(pairs))
         attention = batch * (inside + config.n_heads * (3 * t * t + t * (2 * t - 1)))
-    output = batch * n_bins * (4 * c + 2 * n_tracks) * bytes + 4 * batch * n_bins * n_tracks
+    output = batch * n_bins * (4 * c + 2 * n_tracks) * itemsize + 4 * batch * n_bins * n_tracks
     return {
-        "weights": bytes * (sum(of.values()) + (of["stages"] if on_cpu else 0)),
-        "workspace": bytes * max(stage, attention),
+        "weights": itemsize * (sum(of.values()) + (of["stages"] if on_cpu else 0)),
+        "workspace": itemsize * max(stage, attention),
         "tracks": output,
     }
 

@@ -64,7 +64,7 @@ def plan_prediction(
     on_cpu = device == "cpu"
     size = PRECISIONS[precision].itemsize
     batch = windows_at_once(config, on_cpu=on_cpu, asked=batch_size)
-    memory = plan.prediction_memory(config, length, kept, n_tracks, batch, bytes=size, on_cpu=on_cpu)
+    memory = plan.prediction_memory(config, length, kept, n_tracks, batch, itemsize=size, on_cpu=on_cpu)
     products = sum(plan.forward_products(config, length, kept, n_tracks, tiled=on_cpu).values())
     if rate is None:
         rate = measured_rate(config, training=False, device=device, precision=precision)

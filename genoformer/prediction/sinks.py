@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from genoformer.whole import whole_file
 
 TABLE = "tracks.tsv"  # beside several bigWigs: which file holds which track
 _MOST_FILES = 512  # open at a time; a process may open some 1,000
-_VALUES = 1 << 24  # in a row group: 64 MB
+_VALUES = 1 << 22  # in a row group: 16 MB
 _MOST_ROWS = 65_536
 _MOST_PANELS, _MOST_BINS = 24, 50_000  # that a figure can show
 
@@ -106,28 +106,30 @@ class _ParquetRows:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        places = [("chrom", pa.dictionary(pa.int32(), pa.string())), ("start", pa.int64()), ("end", pa.int64())]
+        places = [("chrom", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
         self.schema = pa.schema([*places, *((name, pa.float32()) for name in columns)])
-        self.writer = pq.ParquetWriter(str(path), self.schema, compression="zstd")
-        self.rows = max(1, min(_MOST_ROWS, _VALUES // len(columns)))
-        self.waiting: list[Any] = []
+        # values hardly repeat, and a dictionary of each column would take most of the memory
+        self.writer = pq.ParquetWriter(str(path), self.schema, compression="zstd", use_dictionary=["chrom"])
+        self.most = max(1, min(_MOST_ROWS, _VALUES // len(columns)))
+        self.n, self.waiting = 0, list[Stretch]()
 
     def add(self, stretch: Stretch) -> None:
-        import pyarrow as pa
-
-        chrom, starts, ends, values = stretch
-        names = pa.DictionaryArray.from_arrays(np.zeros(len(starts), dtype=np.int32), [chrom])
-        self.waiting.append(pa.Table.from_arrays([names, starts, ends, *values], schema=self.schema))
-        if sum(map(len, self.waiting)) >= self.rows:
+        self.waiting.append(stretch._replace(values=stretch.values.copy()))  # a view would hold all of its window
+        self.n += len(stretch.starts)
+        if self.n >= self.most:
             self.flush()
 
     def flush(self) -> None:
         import pyarrow as pa
 
         if self.waiting:
-            table = pa.concat_tables(self.waiting).unify_dictionaries().combine_chunks()
-            self.writer.write_table(table, row_group_size=self.rows)
-            self.waiting.clear()
+            chroms = np.repeat([stretch.chrom for stretch in self.waiting], [len(stretch.starts) for stretch in self.waiting])
+            starts, ends = (np.concatenate([stretch[i] for stretch in self.waiting]) for i in (1, 2))
+            values = np.concatenate([stretch.values for stretch in self.waiting], axis=1)
+            self.waiting, self.n = [], 0
+            columns = zip((chroms, starts, ends, *values), self.schema, strict=True)
+            arrays = [pa.array(column, type=field.type) for column, field in columns]
+            self.writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema), row_group_size=self.most)
 
 
 @contextmanager

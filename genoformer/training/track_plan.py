@@ -61,7 +61,7 @@ def plan_tracks(
     half = "16" in tracks.precision
     n_tracks, n_windows = len(data.targets), tracks.batch_size * tracks.accumulate
     memory = plan.step_memory(
-        shape, length, part.n_bins, n_tracks, tracks.batch_size, how, bytes=2 if half else 4, on_cpu=device == "cpu"
+        shape, length, part.n_bins, n_tracks, tracks.batch_size, how, itemsize=2 if half else 4, on_cpu=device == "cpu"
     )
     if rate is None:
         rate = measured_rate(shape, training=True, device=device, precision="bfloat16" if half else "float32")

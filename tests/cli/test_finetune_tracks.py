@@ -70,7 +70,11 @@ HEAD = {"heads.tracks.weight", "heads.tracks.bias"}
 BLOCK = [f"attention.{name}" for name in ("query", "key", "value", "position", "out")] + ["up", "down"]
 
 
-@pytest.mark.parametrize(("tune", "trained"), [("frozen", set()), ("lora", {f"blocks.0.{name}.weight" for name in BLOCK})])
+LORA = {f"blocks.0.{name}.weight" for name in BLOCK}
+NORMS = {f"blocks.0.norm_{name}.{what}" for name in ("attention", "feed") for what in ("weight", "bias")}
+
+
+@pytest.mark.parametrize(("tune", "trained"), [("frozen", set()), ("lora", LORA), ("norms", NORMS)])
 def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, trained: set[str]) -> None:
     done = run(
         "finetune", made / "set", "--task", "tracks", "-m", made / "run", "-o", tmp_path / "more", "--epochs", 1,

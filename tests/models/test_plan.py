@@ -165,7 +165,7 @@ def peak(**options: object) -> int:
 
 def test_on_a_gpu_masks_are_bytes_and_bf16_halves_activations() -> None:
     cpu, gpu, half = (
-        plan.step_memory(TINY, 16_384, 128, 7, 1, plan.Training(), on_cpu=on_cpu, bytes=size)
+        plan.step_memory(TINY, 16_384, 128, 7, 1, plan.Training(), on_cpu=on_cpu, itemsize=size)
         for on_cpu, size in ((True, 4), (False, 4), (False, 2))
     )
     assert gpu["activations"] < cpu["activations"]

@@ -68,6 +68,14 @@ def test_parquet_has_a_row_for_each_bin(tmp_path: Path, monkeypatch, rows: int) 
     assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups >= (6 if rows == 1 else 1)
 
 
+def test_what_waits_for_its_row_group_does_not_hold_the_window_it_was_cut_from(tmp_path: Path) -> None:
+    window = np.ones((2, 1_000), dtype=np.float32)
+    with new_sink(tmp_path / "a.parquet", CONTIGS, TRACKS, ASKED) as sink:
+        sink.add(Stretch("chr1", np.array([8]), np.array([16]), window[:, 5:6]))
+        window[:] = 7
+    assert pq.read_table(tmp_path / "a.parquet").to_pydict()["dnase"] == [1]
+
+
 def test_a_figure_of_one_region(tmp_path: Path) -> None:
     fill(tmp_path / "a.png", stretches=STRETCHES[:1])
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
