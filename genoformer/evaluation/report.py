@@ -45,7 +45,7 @@ def evaluate(
     The result holds each metric as {"value", "low", "high"} under its name (mcc, auroc, auprc, accuracy, f1 ..., or pearson,
     spearman, mse, r2), and: kind, n, classes, definitions, per_class, confusion, collapsed, notes, and "models", one row for
     the model and each baseline with the same metrics; a baseline's "difference" is that of the model's MCC (Pearson for
-    values) minus its own over the same resamplings of the cases, so above 0 where the model is better.
+    values, AUROC for labels of which none is called) minus its own over the same resamplings of the cases, so above 0 where the model is better.
     With `out`, a folder that is made if need be: metrics.json, comparison.png, and confusion.png, roc.png, pr.png and
     calibration.png, or scatter.png for values. Raises ConfigError for input that does not fit.
 
@@ -57,7 +57,7 @@ def evaluate(
         raise ConfigError(f"a baseline is named {MODEL!r}, as the model is; give it another name.")
     data = {name: metrics.cases(kind, truth, p, classes) for name, p in {MODEL: probabilities, **(baselines or {})}.items()}
     draws = {name: metrics.resampled(one, seed, n) for name, one in data.items()}
-    main = "pearson" if kind == "values" else "mcc"
+    main = _main(kind, draws[MODEL])
     rows = []
     for name, one in data.items():
         row: dict[str, Any] = {"model": name, **{metric: _json(estimate(values)) for metric, values in draws[name].items()}}
@@ -81,6 +81,13 @@ def evaluate(
     return found
 
 
+def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:
+    """The metric that models are compared by: MCC, but AUROC where the model's probabilities rank labels and call none."""
+    if kind == "values":
+        return "pearson"
+    return "auroc" if kind == "multilabel" and not np.isfinite(draws["mcc"][0]) else "mcc"
+
+
 def _number(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -92,9 +99,11 @@ def _json(found: Estimate) -> dict[str, float | None]:
 def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], main: str) -> None:
     model = data[MODEL]
     figure, ax = _figure(5.2, 1.1 + 0.42 * len(data))
-    label = {"mcc": "MCC", "pearson": "Pearson's r"}[main] + f" with 95 % interval (n = {len(model.truth):,})"
+    label = {"mcc": "MCC", "auroc": "AUROC", "pearson": "Pearson's r"}[main]
+    label += f" with 95 % interval (n = {len(model.truth):,})"
     points = {name: estimate(values[main]) for name, values in draws.items()}
-    plots.comparison(ax, points, xlabel=label, chance=0.0 if _near_zero(points) else None)
+    chance = 0.5 if main == "auroc" else 0.0
+    plots.comparison(ax, points, xlabel=label, chance=chance if _near(points, chance) else None)
     _save(figure, out / "comparison.png")
     if model.kind == "values":
         _each(out / "scatter.png", model, lambda ax, i: plots.agreement(
@@ -143,10 +152,10 @@ def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], m
     return {name: (model.true[:, i], model.predicted[:, i]) for name, i in zip(names, most, strict=True)}
 
 
-def _near_zero(estimates: Mapping[str, Estimate]) -> bool:
+def _near(estimates: Mapping[str, Estimate], chance: float) -> bool:
     """Whether chance is near enough to the values to be worth its room in the figure."""
     low = np.array([one.low for one in estimates.values()])
-    return bool(np.isfinite(low).any() and np.nanmin(low) < 0.3)
+    return bool(np.isfinite(low).any() and np.nanmin(low) < chance + 0.3)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

@@ -77,7 +77,7 @@ def evaluate_models(
             {"model": name, **{metric: _number(found.value) for metric, found in row.items()}}
             for name, row in zip(models, each, strict=True)
         ]
-        spread = {metric: over_runs([row[metric].value for row in each]) for metric in each[0]}
+        spread = {name: over_runs([row[name].value for row in each], metrics.range_of(name)) for name in each[0]}
         result["over_members"] = {
             metric: {field: _number(value) for field, value in found._asdict().items()} for metric, found in spread.items()
         }

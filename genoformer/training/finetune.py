@@ -141,8 +141,10 @@ def finetune(
         return None
     together = _metrics(checked_on.targets, np.mean(predicted, axis=0))
     names = members[0].metrics
-    spread = {name: over_runs([member.metrics[name].value for member in members]) for name in names} if len(members) > 1 else {}
+    spread: dict[str, Estimate] = {}
     if len(members) > 1:
+        for name in names:
+            spread[name] = over_runs([member.metrics[name].value for member in members], metrics.range_of(name))
         table = {
             "members": [member.folder.name for member in members],
             "metrics": {name: _json(together[name]) for name in names},

@@ -83,6 +83,16 @@ def test_labels(tmp_path) -> None:
     assert len(pictures(tmp_path)) == 5
 
 
+def test_labels_of_which_none_is_called_are_compared_by_auroc() -> None:
+    random = np.random.default_rng(0)
+    truth = (random.random((100, 2)) < 0.3).astype(int)
+    p = 0.2 * random.random((100, 2)) + 0.2 * truth
+    found = evaluate("multilabel", truth, p, ["CTCF", "REST"], baselines={"poor": random.random((100, 2))}, n=20)
+    assert (found["collapsed"], found["mcc"]["value"]) == (False, None)
+    assert found["models"][1]["difference"]["metric"] == "auroc"
+    assert found["models"][1]["difference"]["low"] > 0.2
+
+
 def test_values(tmp_path) -> None:
     random = np.random.default_rng(0)
     truth = random.normal(size=(200, 2))

@@ -391,7 +391,7 @@ def test_seeds_give_mean_interval_and_an_ensemble(data, tmp_path) -> None:
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", "seed = 5\n" + BRIEF, n_seeds=2)
     assert [(member.folder.name, member.seed) for member in done.members] == [("seed-5", 5), ("seed-6", 6)]
     values = [member.metrics["auroc"].value for member in done.members]
-    assert done.over_members["auroc"] == over_runs(values)
+    assert done.over_members["auroc"] == over_runs(values, (0, 1))
     written = json.loads((tmp_path / "out/ensemble.json").read_text(), parse_constant=pytest.fail)  # no NaN
     assert written["members"] == ["seed-5", "seed-6"]
     assert written["over_members"]["auroc"]["value"] == pytest.approx(np.mean(values), abs=1e-4)
