@@ -125,8 +125,8 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
             ax, model.predicted[:, i], model.true[:, i], xlabel="probability", ylabel="share of true cases",
             ).set_title(model.names[i], loc="left", fontsize="small"), high=4.6)  # fmt: skip
     for name, draw, metric in (("roc.png", plots.roc_curves, "auroc"), ("pr.png", plots.precision_recall, "auprc")):
-        figure, ax = _figure(4.6, 4.8)
         curves = _curves(data, draws, metric)
+        figure, ax = _figure(4.6, 4.9 + 0.2 * len(curves))
         draw(ax, curves)
         title = f"n = {len(model.truth):,}"
         if len(model.names) == 2 and model.kind == "classes":
