@@ -17,13 +17,15 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.examples import Kind
 from genoformer.evaluation.intervals import Estimate, estimate
 from genoformer.evaluation.metrics import Cases, Floats
-from genoformer.whole import whole_file
+from genoformer.whole import refuse_others, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MODEL = "model"
+METRICS = "metrics.json"
+FILES = (METRICS, "comparison.png", "confusion.png", "roc.png", "pr.png", "calibration.png", "scatter.png")
 _PANELS = 6  # classes, labels or targets that are drawn; more would not be read
 _DPI = 150
 
@@ -45,9 +47,11 @@ def evaluate(
     The result holds each metric as {"value", "low", "high"} under its name (mcc, auroc, auprc, accuracy, f1 ..., or pearson,
     spearman, mse, r2), and: kind, n, classes, definitions, per_class, confusion, collapsed, notes, and "models", one row for
     the model and each baseline with the same metrics; a baseline's "difference" is that of the model's MCC (Pearson for
-    values, AUROC for labels of which none is called) minus its own over the same resamplings of the cases, so above 0 where the model is better.
+    values, AUROC for labels of which none is called) minus its own over the same resamplings of the cases, so above 0 where
+    the model is better.
     With `out`, a folder that is made if need be: metrics.json, comparison.png, and confusion.png, roc.png, pr.png and
-    calibration.png, or scatter.png for values. Raises ConfigError for input that does not fit.
+    calibration.png, or scatter.png for values; they take the place of an earlier report, and of nothing else.
+    Raises ConfigError for input that does not fit.
 
     >>> found = evaluate("classes", [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]], ["no", "yes"])
     >>> found["accuracy"]["value"], found["confusion"]
@@ -55,6 +59,8 @@ def evaluate(
     """
     if baselines and MODEL in baselines:
         raise ConfigError(f"a baseline is named {MODEL!r}, as the model is; give it another name.")
+    if out is not None:
+        check_folder(out)
     data = {name: metrics.cases(kind, truth, p, classes) for name, p in {MODEL: probabilities, **(baselines or {})}.items()}
     draws = {name: metrics.resampled(one, seed, n) for name, one in data.items()}
     main = _main(kind, draws[MODEL])
@@ -75,10 +81,22 @@ def evaluate(
     found["models"] = rows
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
+        write_json(out, found)  # before the figures: it says whose they are
+        for name in FILES[1:]:
+            (out / name).unlink(missing_ok=True)
         _draw(out, data, draws, main)
-        with whole_file(out / "metrics.json") as part:
-            part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     return found
+
+
+def check_folder(out: Path) -> None:
+    """Refuse, with ConfigError, a folder where files that are no report of ours are in the way of one."""
+    refuse_others(out, FILES, METRICS, lambda found: found.keys() >= {"kind", "resamplings", "definitions", "models"})
+
+
+def write_json(out: Path, found: Mapping[str, Any]) -> None:
+    """metrics.json of a report."""
+    with whole_file(out / METRICS) as part:
+        part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:

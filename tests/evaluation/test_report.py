@@ -124,6 +124,23 @@ def test_a_truth_of_one_class_still_gives_a_report(tmp_path) -> None:
     assert len(pictures(tmp_path)) == 5
 
 
+def test_a_report_replaces_a_report_and_nothing_else(tmp_path) -> None:
+    truth, good, _ = two_models(40)
+
+    def report(kind="classes", t=truth, p=good, names=("no", "yes")) -> None:
+        evaluate(kind, t, p, names, out=tmp_path, n=5)
+
+    (tmp_path / "notes.txt").write_text("mine")
+    report()
+    report("values", truth[:, None], good[:, :1], ["x"])
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "metrics.json", "comparison.png", "scatter.png"}
+    for content in ('{"mcc": 0.5}', "{", "[]"):
+        (tmp_path / "metrics.json").write_text(content)
+        with pytest.raises(ValueError, match=r"holds metrics.json, comparison.png, scatter.png, which something else made"):
+            report()
+        assert (tmp_path / "metrics.json").read_text() == content
+
+
 def test_baselines_must_fit_too(tmp_path) -> None:
     truth, good, poor = two_models(50)
     with pytest.raises(ValueError, match="is a row missing"):
