@@ -102,8 +102,8 @@ def precision_recall(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]
     shares = {name: float(np.mean(np.asarray(truth, dtype=bool))) for name, (truth, _) in curves.items()}
     alike = len(set(shares.values())) == 1
     for i, share in enumerate([*shares.values()][:1] if alike else shares.values()):
-        look = {"color": GREY if alike else _line(i)["color"], "lw": 0.8 if alike else 1.0, "ls": ":"}
-        ax.axhline(share, **look, label=None if i else "chance")
+        colour = GREY if alike else _line(i)["color"]
+        ax.axhline(share, color=colour, lw=0.8 if alike else 1.0, ls=":", label=None if i else "chance")
     for i, (name, (truth, score)) in reversed(list(enumerate(curves.items()))):
         precision, recall, _ = precision_recall_curve(np.asarray(truth, dtype=bool), np.asarray(score))
         ax.plot(recall, precision, drawstyle="steps-post", label=name, **_line(i))

@@ -116,7 +116,8 @@ def definitions(kind: Kind, n_classes: int = 2) -> dict[str, str]:
         mean = "" if n_classes == 1 else ", mean over the targets"
         return {name: text + mean for name, text in _OF_VALUES.items()}
     if kind == "multilabel":
-        called = {name: text + " of a label, which is called above 0.5" + _ZERO.get(name, "") for name, text in _OF_CALLS.items()}
+        above = " of a label, which is called above 0.5"
+        called = {name: f"{text}{above}{_ZERO.get(name, '')}" for name, text in _OF_CALLS.items()}
         means = {name: text + "; mean over the labels (macro)" for name, text in (called | _OF_SCORES | _OF_LABEL).items()}
         means["mcc"] += " that are not called the same for all cases"
         return means | {"exact_match": "share of the cases with every label right"}
