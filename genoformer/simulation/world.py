@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import A, Codes, G, N, T, reverse_complement
+from genoformer.whole import refuse_others
 
 from . import files
 from .grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant
@@ -22,6 +23,10 @@ from .motifs import attribution
 from .sequence import background, insert_repeats, open_reading_frame
 from .variants import BREAKING, Planted, Record, make_variants
 
+FILES = (
+    "world.json", "genome.fa.gz", "genes.gtf.gz", "peaks.narrowPeak.gz", "states.bed.gz", "motifs.bed.gz", "variants.vcf.gz",
+    "truth.tsv.gz",
+)  # fmt: skip
 SHORTEST = 50_000         # bases of a contig: below, there is hardly a gene on it
 FEWEST = 50               # variants per contig: below, a kind of variant may be absent
 BASES_PER_VARIANT = 100   # at least; breaking variants need instances to break
@@ -88,7 +93,7 @@ def simulate(
     contig depend on `seed`, its number and its length only; motifs and repeat families are the same for every seed, so
     that a model trained on one world can be tested on another.
 
-    folder: made if absent; files of the same names are replaced, each in one step.
+    folder: made if absent; the files of the same world are replaced, each in one step, and others are not.
     seed: 0 or more.
     n_contigs: contigs chrS1, chrS2, ...
     contig_length: bases of each.
@@ -106,6 +111,8 @@ def simulate(
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; a folder is needed to write into: give another name.")
+    parameters = {"seed": seed, "n_contigs": n_contigs, "contig_length": contig_length, "n_variants": n_variants}
+    refuse_others(folder, FILES, "world.json", lambda found: _is_same(found, folder, parameters))
     shares = [n_variants // n_contigs + (i < n_variants % n_contigs) for i in range(n_contigs)]
     contigs = [_contig(i, seed, contig_length, share) for i, share in enumerate(shares)]
     world = World(
@@ -118,7 +125,6 @@ def simulate(
         {},
     )
     world.counts.update(_count(world))
-    parameters = {"seed": seed, "n_contigs": n_contigs, "contig_length": contig_length, "n_variants": n_variants}
     _write(world, contigs, parameters)
     return world
 
@@ -163,6 +169,15 @@ def _transcribe(codes: Codes, gene: Gene) -> None:
     left, right = (donor, acceptor) if forward else (reverse_complement(acceptor), reverse_complement(donor))
     for (_, start), (end, _) in zip(gene.exons, gene.exons[1:], strict=False):
         codes[start : start + 2], codes[end - 2 : end] = left, right
+
+
+def _is_same(found: dict[str, Any], folder: Path, parameters: dict[str, int]) -> bool:
+    """Whether world.json is of a world of these parameters, and the files beside it are those that it tells of."""
+    sums = found.get("sha256")
+    return found.get("parameters") == parameters and isinstance(sums, dict) and all(
+        not (folder / name).exists() or hashlib.sha256((folder / name).read_bytes()).hexdigest() == sums.get(name)
+        for name in FILES[1:]
+    )
 
 
 def _check(seed: int, n_contigs: int, contig_length: int, n_variants: int) -> None:

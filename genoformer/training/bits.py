@@ -46,11 +46,6 @@ def bits_of(model: Encoder, asked: Asked, batch_size: int) -> NDArray[np.float64
     return np.concatenate(bits)
 
 
-def bits_per_base(model: Encoder, windows: RandomWindows, n_windows: int = 512) -> float:
-    """Mean of -log2 P(true base) of the single-base posterior at one base of each of some windows."""
-    return float(np.nanmean(bits_of(model, asked_bases(windows, n_windows), windows.batch_size)))
-
-
 def composition_bits(asked: Asked) -> float:
     """Entropy in bits of the base composition around the asked bases, both strands together: what knowing nothing gives."""
     count = np.bincount(asked.codes.ravel(), minlength=5)[:4].astype(np.float64)
