@@ -34,7 +34,7 @@ def bits_per_base() -> list[Row]:
     train = [Source(genome, list(g["train"])) for genome, g in sources]
     held = [Source(genome, [name]) for genome, g in sources for name in g["valid"]]
     plan = TrainingConfig(valid_bases=N_BASES, seed=17)
-    found = compare(checkpoint.load(MODEL), MODEL, train, held, plan)
+    found = compare(checkpoint.load(MODEL), MODEL, train, held, plan).rows
     rows = []
     for contig in dict.fromkeys(row.contig for row in found):
         here = [row for row in found if row.contig == contig]
