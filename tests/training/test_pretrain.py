@@ -213,7 +213,7 @@ def compared(own: float, composition: float, spread: float, best: float = 1.5) -
     ("own", "spread", "validations", "words"),
     [
         (1.90, 0.1, [1.99, 1.95, 1.90], None),
-        (1.97, 0.1, [1.99, 1.97], None),  # 2 standard errors are 0.02
+        (1.965, 0.1, [1.99, 1.965], None),  # 2 standard errors are 0.02
         (1.975, 0.1, [1.99, 1.975], "Nothing was learned: 1.975 bits per base"),
         (1.95, 1.0, [1.99, 1.95], "Nothing was learned"),  # and here 0.2
         (1.99, 0.0, [1.99, 1.99], "Nothing was learned"),
@@ -238,9 +238,7 @@ def test_a_run_that_collapsed_or_diverged_says_so(own, spread, validations, word
         (True, True, 1.31, False),
     ],
 )
-def test_a_training_loss_that_is_no_better_than_the_composition_of_tokens_is_a_failed_run(
-    held, single_bases, loss, failed
-) -> None:
+def test_a_training_loss_no_better_than_that_of_unigrams_is_a_failed_run(held, single_bases, loss, failed) -> None:
     """1.3 nats are what knowing the composition gives; of single bases the held-out bases have the say, where there are any."""
     found = verdict.failures(compared(1.9, 1.99, 0.1) if held else None, [], loss, 1.3, single_bases=single_bases)
     assert [f"the training loss ended at {loss:.3f} nats" in note for note in found] == [True] * failed
@@ -360,7 +358,7 @@ def test_short_runs_are_logged_and_validated_ten_times() -> None:
 
 
 def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
-    """A blacklisted run of As is all the As that there are: count models made of it would know A."""
+    """Only the blacklisted stretch has A and T: count models made of it too would give order 0 1.12 bits, not 1."""
     body, held = (
         decode(np.random.default_rng(seed).integers(1, 3, n).astype(np.uint8)) for seed, n in ((0, 8_000), (1, 4_000))
     )
@@ -375,7 +373,7 @@ def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
     assert checkpoint.overlap_note(model, "m", [genome.window("one", 8_000, 3_000)], "these") is None
     assert checkpoint.overlap_note(model, "m", [genome.window("one", 0, 8_000)], "these") is not None
     table = dict(line.split("\t")[:2] for line in (tmp_path / "model" / "bits_per_base.tsv").read_text().splitlines())
-    assert float(table["order 0"]) == pytest.approx(1.0, abs=0.01)  # with the blacklist 1.15
+    assert float(table["order 0"]) == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_run_that_goes_on_says_from_where(tmp_path, genome_path) -> None:
