@@ -6,7 +6,7 @@ counts of the other strand are the same table with its axes reversed and every b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import runs_of_bases
+from genoformer.genome.regions import Intervals, runs_of_bases, subtract
 
 _SCAN = 1 << 20  # bases read at a time
 _COUNTED = 1 << 22  # bases counted at a time; a table of 4^12 counts is made for each such piece
@@ -166,10 +166,13 @@ def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: 
     return counts
 
 
-def stretches(genome: Genome, contigs: Iterable[str]) -> Iterator[Codes]:
+def stretches(
+    genome: Genome, contigs: Iterable[str], without: Mapping[str, Intervals] | None = None
+) -> Iterator[Codes]:
     """The sequence of contigs without its N: codes [L] of each run of known bases, cut at every 2^20 bases.
 
-    A cut costs the contexts across it, so a dozen bases in a million are not counted at order 11.
+    A cut costs the contexts across it, so a dozen bases in a million are not counted at order 11. without: intervals
+    [n, 2] of each contig that are left out.
 
     >>> import pathlib, tempfile
     >>> from genoformer.genome.codes import decode
@@ -180,7 +183,10 @@ def stretches(genome: Genome, contigs: Iterable[str]) -> Iterator[Codes]:
     ['ACG', 'T']
     """
     for contig in contigs:
-        for first, last in runs_of_bases(genome, contig).tolist():
+        runs = runs_of_bases(genome, contig)
+        if without is not None and contig in without:
+            runs = subtract(runs, without[contig])
+        for first, last in runs.tolist():
             for start in range(first, last, _SCAN):
                 yield genome.window(contig, start, min(_SCAN, last - start))
 
