@@ -293,7 +293,8 @@ def test_the_end_of_a_single_contig_is_held_out(tmp_path, objective) -> None:
     seen = checkpoint.overlap_note(model, "m", [sequence.window("chromosome", 0, 19_000)], "these")
     assert seen is not None
     assert seen.startswith("100%")
-    assert checkpoint.overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these") is None
+    held = checkpoint.overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
+    assert held is None or "too few to tell" in held  # the chain repeats itself: some k-mers come by chance
 
 
 def test_no_training_window_lies_in_the_held_out_end(tmp_path) -> None:
