@@ -22,7 +22,7 @@ demo: .venv/.core
 	$(BIN)/genoformer demo -o demo_out
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -35,7 +35,7 @@ def simulate(
 
     It has human-like base composition, CpG islands, repeats, genes, and promoters, enhancers and CTCF sites whose motif
     instances are drawn from JASPAR matrices; peaks, a segmentation in seven states, and a VCF that says which variants
-    break a motif and by how many bits. The same command writes the same bytes.
+    break a motif and by how many bits. The same command writes the same bytes; another world in OUT is refused.
 
     With --tracks it also has bigWig files that the motifs cause, named in targets.tsv for `genoformer data tracks`: the CAGE
     of a gene depends on its promoter and on enhancers within 50 kb, unless a CTCF site lies between. regulation.tsv says which
@@ -104,7 +104,8 @@ def build(
 
     Writes train.tsv, valid.tsv and test.tsv (sequence, label, chrom, start, end, strand, name; 0-based half-open), split by
     contig, and manifest.json with the checksums of all that went in. Prints what was kept, what was dropped and why, the GC
-    of each class, and how much of one split is found in another.
+    of each class, and how much of one split, and of each class in it, is found in another. The same command writes
+    the same set again; a folder that holds another set, or other files of these names, is refused.
 
     A GTF gives a window around each transcript's start, from 5/6 of the length before it to 1/6 behind it, unless
     --upstream and --downstream say otherwise. Other files give windows around the summit, or the middle.

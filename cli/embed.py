@@ -12,11 +12,11 @@ import click
 @click.option("-m", "--model", "model_name", metavar="MODEL", required=True,
               help="A language model or a fine-tuned one (its encoder): a folder, or a shipped name.")  # fmt: skip
 @click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
-@click.option("-o", "--output", type=click.Path(), help=".npy (with .names.tsv beside it) or .parquet.")
+@click.option("-o", "--output", type=click.Path(), help=".npy (with .names.tsv beside it) or .parquet; replaced.")
 @click.option("--pooling", type=click.Choice(["mean", "max", "cls", "tokens"]), default="mean", show_default=True,
               help="One vector a sequence, or one a token (Parquet only).")  # fmt: skip
 @click.option("--layer", "layers", type=click.IntRange(min=0), multiple=True, metavar="N",
-              help="After how many layers, 0 the embeddings; may be repeated.  [default: all]")  # fmt: skip
+              help="After how many layers, 0 the embeddings; may be repeated.  [default: after the last]")  # fmt: skip
 @click.option("--both-strands", is_flag=True, help="Mean of a sequence and its reverse complement.")
 @click.option("--window", type=click.IntRange(min=1), metavar="BASES", help="Longer sequences are cut; the model's own.")
 @click.option("--overlap", type=click.IntRange(min=0), metavar="BASES", help="Shared by two windows.  [default: half]")
@@ -41,7 +41,7 @@ def embed(
 
     .npy is float32 [N, D], or [N, layers, D] for several; the names and labels of its rows are in .names.tsv. Parquet has
     columns name, the labels, and e0, e1 ..., and a row for each sequence, or token (with the bases it covers, start and
-    end), and each layer. Sequences longer than the window (for a fine-tuned model its own, else what the model can hold)
+    end), and each layer. Sequences longer than the window (that of the model's training, unless --window names another)
     are cut into overlapping windows: the mean is over all their tokens, the maximum over all, cls the mean of theirs, and
     a token comes from the window in which it is farthest from an end.
     """

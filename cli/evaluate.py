@@ -10,11 +10,12 @@ KNOWN = ("kmer_regression", "cnn", "lstm_attention")
 @click.command()
 @click.argument("data", type=click.Path())
 @click.option("-m", "--model", "runs", metavar="RUN", multiple=True, required=True, help="Fine-tuned; several are averaged.")
-@click.option("-o", "--output", type=click.Path(), help="Folder for metrics.json and the figures.")
+@click.option("-o", "--output", type=click.Path(),
+              help="Folder for metrics.json and the figures; a report there is replaced, nothing else.")  # fmt: skip
 @click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
 @click.option("--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label.")
 @click.option("--train", type=click.Path(), help="What the model was trained on: the baselines are trained on it too.")
-@click.option("--baselines", default=",".join(KNOWN), show_default=True, help="Which, where --train is given.")
+@click.option("--baselines", help=f"Which, separated by commas; they need --train.  [default: {','.join(KNOWN)}]")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 def evaluate(
@@ -24,7 +25,7 @@ def evaluate(
     fasta: str | None,
     label: tuple[str, ...],
     train: str | None,
-    baselines: str,
+    baselines: str | None,
     device: str,
     precision: str,
 ) -> None:
@@ -44,13 +45,15 @@ def evaluate(
     from genoformer.labelled.read import read_labelled
 
     columns = list(label) or None
-    given = read_labelled(data, fasta=fasta, label=columns)
+    models = named(runs)
+    several = any(model.config.kind == "multilabel" for model in models.values())
+    given = read_labelled(data, fasta=fasta, label=columns, multi_label=several)
     for note in given.notes:
         click.echo(note, err=True)
     found = evaluate_models(
-        named(runs), given,
-        train=read_labelled(train, fasta=fasta, label=columns) if train else None,
-        baselines=[name for name in baselines.split(",") if name] if train else (),
+        models, given,
+        train=read_labelled(train, fasta=fasta, label=columns, multi_label=several) if train else None,
+        baselines=(KNOWN if train else ()) if baselines is None else [n for n in baselines.split(",") if n],
         out=Path(output) if output else None,
         device=inference.best_device() if device == "auto" else device, precision=precision,
         tell=lambda text: click.echo(text, err=True),

@@ -15,7 +15,9 @@ import click
 @click.option("--valid", type=click.Path(), help="Labelled sequences to validate with; without it a tenth of DATA is held out.")
 @click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
 @click.option("--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label.")
-@click.option("--multi-label", is_flag=True, default=None, help="Any number of classes a sequence; seen by itself in a;b.")
+@click.option("--multi-label", is_flag=True, default=None,
+              help="Any number of classes a sequence: a;b is both, an empty label or ; none. Seen by itself where a label "
+              "holds a semicolon.")  # fmt: skip
 @click.option("--seeds", default=1, show_default=True, help="Train with so many seeds; gives mean and interval.")
 @click.option("-c", "--config", type=click.Path(), help="TOML: [finetune]; from scratch also [tokenizer], [encoder].")
 @click.option("--tune", type=click.Choice(["full", "last", "norms", "frozen", "lora"]),
@@ -81,8 +83,8 @@ def finetune(
     given = {name: value for name, value in changed.items() if value is not None}
     settings = FinetuneConfig.read(Path(config) if config else None, **given)
     columns = list(label) or None
-    data = read_labelled(train, fasta=fasta, label=columns)
-    held = read_labelled(valid, fasta=fasta, label=columns) if valid else None
+    data = read_labelled(train, fasta=fasta, label=columns, multi_label=bool(multi_label))
+    held = read_labelled(valid, fasta=fasta, label=columns, multi_label=bool(multi_label)) if valid else None
     for note in [*data.notes, *(held.notes if held else ())]:
         click.echo(note, err=True)
     with progress_bar("steps") as listen:

@@ -38,6 +38,9 @@ def main(debug: bool) -> None:
     \b
     genoformer demo                                   the whole of it on bundled data
     genoformer score in.vcf -f genome.fa -m demo -o out.vcf.gz
+
+    A file that is named, such as out.vcf.gz, is replaced. In a folder a command replaces only what the same command made
+    there before, and refuses where other files of the same names are in the way; a trained model is never replaced.
     """
 
 

@@ -90,9 +90,11 @@ def convert(model: str, folder: str, layout: str, half: bool) -> None:
     from genoformer.errors import ConfigError
     from genoformer.models import checkpoint
     from genoformer.models.enformer import basis_note
+    from genoformer.whole import refuse_others
 
     if (Path(folder) / "config.json").exists():
         raise ConfigError(f"{folder} holds a model already; name another folder.")
+    refuse_others(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", checkpoint.WEIGHTS), "", lambda found: False)
     loaded = checkpoint.load_any(model)
     dtype = torch.float16 if half else torch.float32
     checkpoint.save(loaded, folder, layout=layout, dtype=dtype, manifest=checkpoint.read_manifest(model))

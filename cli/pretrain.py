@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:
+    from genoformer.progress import Progress
 
 
 @click.command()
@@ -38,7 +43,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     learning_rate = 2e-3
     precision = "bf16-mixed"
     [genome]                  # or [[genome]] for each of several
-    valid_contigs = ["chr22"] # held out; by default the last contig
+    valid_contigs = ["chr22"] # held out; by default the last contig, of a single one its end
     blacklist = "blacklist.bed"
     """
     from pathlib import Path
@@ -51,13 +56,31 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
         from genoformer.training.config import PretrainConfig
         from genoformer.training.pretrain import pretrain as run
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
-    with progress_bar("steps") as listen:
-        manifest = run(plan, Path(output), start=start, command=command_line(), listen=listen)
+    with progress_bar("steps") as bar:
+
+        def hear(p: Progress) -> None:
+            if p.stage == "going on":
+                click.echo(f"{output}: going on from step {p.done:,} of {p.total:,}", err=True)
+            elif bar is not None:
+                bar(p)
+
+        manifest = run(plan, Path(output), start=start, command=command_line(), listen=hear)
     if "metrics" not in manifest:  # of several processes only the first reports
         return
-    numbers = ", ".join(f"{name} {value:.4f}" for name, value in manifest["metrics"].items())
-    click.echo(f"{output}: {numbers}")
+    click.echo(f"{output}: train_loss {manifest['metrics']['train_loss']:.4f}")
+    if found := manifest.get("held_out"):
+        own, best = found["model"], found["best_count_model"]
+        click.echo(
+            f"{output}: bits per base {_with_error(own)} on {own['bases']:,} held-out bases; the best count model, "
+            f"{best['name']}, {_with_error(best)}"
+        )
+    for warning in manifest["warnings"]:
+        click.echo(f"{output}: {warning}", err=True)
     for note in manifest["notes"]:
         click.echo(f"{output} FAILED: {note}", err=True)
     if manifest["notes"]:
         raise SystemExit(1)
+
+
+def _with_error(row: dict[str, Any]) -> str:
+    return f"{row['bits']:.4f}" + ("" if row["standard_error"] is None else f" ± {row['standard_error']:.4f}")

@@ -16,4 +16,6 @@ def training_imports() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] not in ("lightning", "tensorboardX"):
             raise
-        raise ConfigError("training needs Lightning, which is not installed; pip install 'genoformer[train]'.") from error
+        raise ConfigError(
+            "training needs Lightning, which is not installed; pip install 'genoformer[train]', or '.[train]' in a clone."
+        ) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,21 +89,26 @@ def roc_curves(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> A
         false_rate, true_rate, _ = roc_curve(np.asarray(truth, dtype=bool), np.asarray(score))
         ax.plot(false_rate, true_rate, label=name, **_line(i))
     ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
-    return _legend(plain(ax), "lower right")
+    return _legend(plain(ax))
 
 
 def precision_recall(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Axes:
-    """Precision-recall curves, name -> (truth, score); dotted the share of true cases, which is what chance reaches."""
+    """Precision-recall curves, name -> (truth, score); dotted the share of true cases, which is what chance reaches.
+
+    Where the truths differ, as those of labels do, each share has the colour of its curve.
+    """
     from sklearn.metrics import precision_recall_curve
 
-    shares = sorted({float(np.mean(np.asarray(truth, dtype=bool))) for truth, _ in curves.values()})
-    for share in shares if len(shares) == 1 else []:
-        ax.axhline(share, color=GREY, lw=0.8, ls=":", label="chance")
+    shares = {name: float(np.mean(np.asarray(truth, dtype=bool))) for name, (truth, _) in curves.items()}
+    alike = len(set(shares.values())) == 1
+    for i, share in enumerate([*shares.values()][:1] if alike else shares.values()):
+        colour = GREY if alike else _line(i)["color"]
+        ax.axhline(share, color=colour, lw=0.8 if alike else 1.0, ls=":", label=None if i else "chance")
     for i, (name, (truth, score)) in reversed(list(enumerate(curves.items()))):
         precision, recall, _ = precision_recall_curve(np.asarray(truth, dtype=bool), np.asarray(score))
         ax.plot(recall, precision, drawstyle="steps-post", label=name, **_line(i))
     ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
-    return _legend(plain(ax), "lower left")
+    return _legend(plain(ax))
 
 
 def calibration(
@@ -160,7 +165,7 @@ def comparison(
 def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str = "") -> Axes:
     """Predicted against measured values, [N] each; dotted where they are equal."""
     x, y = np.asarray(measured, dtype=float), np.asarray(predicted, dtype=float)
-    scatter(ax, x, y, xlabel="measured", ylabel="predicted")
+    scatter(ax, x, y, xlabel="measured", ylabel="predicted", colour=MANY[0])  # the model's, as in `comparison`
     ax.collections[-1].set_alpha(float(np.clip(500 / len(x), 0.05, 0.5)))  # so that a crowd shows where it is densest
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
     ax.plot([low, high], [low, high], color="black", lw=0.8, ls=":")
@@ -199,12 +204,13 @@ def _line(i: int) -> dict[str, Any]:
     return {"color": MANY[i % len(MANY)], "lw": 2.0 if i == 0 else 1.3, "ls": "-" if i < len(MANY) else "--"}
 
 
-def _legend(ax: Axes, place: Literal["lower left", "lower right"]) -> Axes:
-    """The legend in the order in which the curves were given; they are drawn from the last."""
+def _legend(ax: Axes) -> Axes:
+    """The legend below, where it covers no curve, in the order in which the curves were given; they are drawn from the last."""
     handles, labels = ax.get_legend_handles_labels()
     last = [i for i, label in enumerate(labels) if label == "chance"]
     order = [i for i in reversed(range(len(labels))) if i not in last] + last
-    ax.legend([handles[i] for i in order], [labels[i] for i in order], loc=place, frameon=False, fontsize="small")
+    ax.legend([handles[i] for i in order], [labels[i] for i in order], loc="upper center", bbox_to_anchor=(0.5, -0.14),
+              frameon=False, fontsize="small")  # fmt: skip
     return ax
 
 
@@ -223,9 +229,9 @@ def two_histograms(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, bi
     return plain(ax)
 
 
-def scatter(ax: Axes, x: ArrayLike, y: ArrayLike, *, xlabel: str, ylabel: str) -> Axes:
+def scatter(ax: Axes, x: ArrayLike, y: ArrayLike, *, xlabel: str, ylabel: str, colour: str = ORANGE) -> Axes:
     """Points of two measured quantities."""
-    ax.scatter(x, y, s=7, color=ORANGE, alpha=0.5, linewidths=0)
+    ax.scatter(x, y, s=7, color=colour, alpha=0.5, linewidths=0)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return plain(ax)
 

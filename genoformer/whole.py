@@ -1,12 +1,16 @@
-"""Files that appear whole or not at all: written under another name, which is changed when they are complete."""
+"""Files that appear whole or not at all, and in folders only where they take the place of their own kind."""
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from genoformer.errors import ConfigError
 
 
 @contextmanager
@@ -28,3 +32,24 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def refuse_others(folder: Path, names: Iterable[str], manifest: str, is_mine: Callable[[dict[str, Any]], bool]) -> None:
+    """Refuse, with ConfigError, to write files of these names where they would replace what somebody else put there.
+
+    The file `manifest` of the folder says whose they are: they may be replaced if is_mine holds for its JSON object. A file
+    of another name is in nobody's way.
+    """
+    there = [name for name in names if (folder / name).exists()]
+    if not there:
+        return
+    try:
+        found = json.loads((folder / manifest).read_text())
+        mine = isinstance(found, dict) and is_mine(found)
+    except (OSError, ValueError):
+        mine = False
+    if not mine:
+        raise ConfigError(
+            f"{folder} holds {', '.join(there)}, which something else made, or which was changed since; "
+            "name another folder, or remove it."
+        )

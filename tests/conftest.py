@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread for each, before torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def real_data_folder() -> Path | None:
     """`GENOFORMER_TEST_DATA`, else `../shared/data` beside the checkout, else None."""

@@ -13,7 +13,7 @@ ROOT = Path(genoformer.__file__).parent
 MAY_IMPORT = {
     "errors": [],
     "progress": [],
-    "whole": [],
+    "whole": ["errors"],
     "fields": ["errors"],
     "plots": [],
     "genome": ["errors", "whole"],
@@ -32,7 +32,7 @@ MAY_IMPORT = {
         "errors", "whole", "fields", "progress", "plots", "genome", "labelled", "tokenizers", "windowing", "models",
         "inference", "evaluation",
     ],
-    "simulation": ["errors", "genome"],
+    "simulation": ["errors", "whole", "genome"],
     "demo": ["errors", "progress", "plots", "genome", "models", "inference", "scoring", "evaluation"],
     "__init__": [],
 }  # fmt: skip

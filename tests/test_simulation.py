@@ -358,6 +358,15 @@ def test_bad_arguments(wrong: dict[str, int], words: str, tmp_path: Path) -> Non
     assert not (tmp_path / "new").exists()
 
 
+def test_another_world_is_not_written_over_one(world: World, tmp_path: Path) -> None:
+    (tmp_path / "genome.fa.gz").write_bytes(b"mine")
+    for folder in (world.folder, tmp_path):
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        with pytest.raises(ConfigError, match=r"genome\.fa\.gz.*something else made.*name another folder"):
+            simulate(folder, **{**ARGUMENTS, "seed": 99})
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="is a file"):

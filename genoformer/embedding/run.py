@@ -123,25 +123,28 @@ class _Reader(NamedTuple):
     layers: list[int]
     window: int
     overlap: int
+    made_for: int  # bases of the windows that it was trained with
 
 
 def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
-    window, overlap = options.window, options.overlap
+    window, overlap, made_for = options.window, options.overlap, 0
     if not isinstance(model, Encoder):
         if (checkpoint.find(model) / checkpoint.ENSEMBLE).is_file():
             raise ConfigError(f"{model} is a run of several models, whose vectors differ; name one of the folders in it.")
         loaded = checkpoint.load_token_model(model)
         if isinstance(loaded, Predictor):
+            made_for = loaded.config.window
             if window is None:
                 window, overlap = loaded.config.window, loaded.config.overlap if overlap is None else overlap
             loaded.encoder.tokenizer = loaded.tokenizer
             loaded = loaded.encoder
         model = loaded
     window, overlap = inference.embedding_window(model, window, overlap)
+    made_for = max(made_for, model.config.context_length)
     n_layers = len(model.layers)
     if bad := [layer for layer in options.layers if not 0 <= layer <= n_layers]:
         raise ConfigError(f"layer {bad[0]}: this model has layers 0 (the embeddings) to {n_layers}.")
-    return _Reader(model, list(dict.fromkeys(options.layers)) or [n_layers], window, overlap)
+    return _Reader(model, list(dict.fromkeys(options.layers)) or [n_layers], window, overlap, made_for)
 
 
 def _vectors(
@@ -194,9 +197,9 @@ def _summary(reader: _Reader, data: LabelledSequences, options: EmbeddingOptions
         f"{n_windowed:,} longer than the window of {window:,} bases{cut}"
     ]
     longest = min(window, max(map(len, data.sequences)))
-    if longest > 2 * config.context_length:
+    if longest > reader.made_for:
         notes.append(
-            f"windows of up to {longest:,} bases, but the model is made for {config.context_length:,}: it may not know what "
+            f"windows of up to {longest:,} bases, but the model is made for {reader.made_for:,}: it may not know what "
             "to do; --window sets a shorter one"
         )
     return notes

@@ -25,6 +25,10 @@ class Estimate(NamedTuple):
     high: float
 
     def __str__(self) -> str:
+        if not math.isfinite(self.value):
+            return "not defined"
+        if not math.isfinite(self.low):
+            return f"{self.value:.3f} (no interval)"
         return f"{self.value:.3f} (95 % interval {self.low:.3f} to {self.high:.3f})"
 
 
@@ -91,11 +95,15 @@ def estimate(values: Floats) -> Estimate:
     return Estimate(float(values[0]), float(low), float(high))
 
 
-def over_runs(values: Sequence[float]) -> Estimate:
+def over_runs(values: Sequence[float], within: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
     """Mean of a metric over runs that differ in their seed, with the 95 % interval of Student's t.
+
+    within: the range that the metric can have (`metrics.range_of`), where the interval ends.
 
     >>> over_runs([0.5, 0.6, 0.7])
     Estimate(value=0.6, low=0.3516, high=0.8484)
+    >>> over_runs([0.5, 0.9], within=(0, 1))
+    Estimate(value=0.7, low=0, high=1)
     """
     from scipy import stats
 
@@ -104,4 +112,5 @@ def over_runs(values: Sequence[float]) -> Estimate:
     if len(x) < 2:
         return Estimate(mean, math.nan, math.nan)
     half = float(stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
-    return Estimate(*(round(v, 4) for v in (mean, mean - half, mean + half)))
+    low, high = max(mean - half, within[0]), min(mean + half, within[1])
+    return Estimate(*(round(v, 4) for v in (mean, low, high)))

@@ -18,6 +18,7 @@ Bools = NDArray[np.bool_]
 
 _SUM_TO_ONE = 1e-3  # half precision is good to this
 _MANY = 5  # classes named in a note
+_SAME = 1e-6  # probabilities of labels that differ by less rank nothing: half the last digit of float32 at 1, times 16
 
 
 class Cases(NamedTuple):
@@ -103,6 +104,9 @@ def resampled(data: Cases, seed: int = 0, n: int = 1000) -> dict[str, Floats]:
     strata = data.true.argmax(1) if data.kind == "classes" else np.zeros(len(data.truth), dtype=np.int64)
     blocks = [dict(one(data, weights)) for weights in resamplings(strata, n, seed)]
     found = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    if data.kind != "values":  # 0 in a resampling, but no value of a model that gives all cases the same call
+        defined = _mcc_defined(data)
+        found["mcc"] = np.where(defined.any() if data.kind == "classes" else defined, found["mcc"], np.nan)
     return _means_first(data, found)
 
 
@@ -112,14 +116,16 @@ def definitions(kind: Kind, n_classes: int = 2) -> dict[str, str]:
         mean = "" if n_classes == 1 else ", mean over the targets"
         return {name: text + mean for name, text in _OF_VALUES.items()}
     if kind == "multilabel":
-        called = {name: text + " of a label, which is called above 0.5" for name, text in _OF_CALLS.items()}
+        above = " of a label, which is called above 0.5"
+        called = {name: f"{text}{above}{_ZERO.get(name, '')}" for name, text in _OF_CALLS.items()}
         means = {name: text + "; mean over the labels (macro)" for name, text in (called | _OF_SCORES | _OF_LABEL).items()}
+        means["mcc"] += " that are not called the same for all cases"
         return means | {"exact_match": "share of the cases with every label right"}
     of = "of the last class" if n_classes == 2 else "mean over the classes (macro)"
     one = "of the last class" if n_classes == 2 else "of each class against the rest, mean over the classes (macro)"
     return (
-        {"accuracy": "share of the cases whose most probable class is the true one", "mcc": _MCC}
-        | {name: f"{_OF_CALLS[name]}, {of}" for name in ("f1", "precision", "recall")}
+        {"accuracy": "share of the cases whose most probable class is the true one", "mcc": _MCC + _ZERO["mcc"]}
+        | {name: f"{_OF_CALLS[name]}{_ZERO.get(name, '')}, {of}" for name in ("f1", "precision", "recall")}
         | {name: f"{text} {one}" for name, text in _OF_SCORES.items()}
         | {"ece": "expected calibration error of the most probable class, 15 equal bins (Guo et al. 2017)"}
         | {"brier": "mean squared error of the probability of the last class" if n_classes == 2 else
@@ -147,16 +153,18 @@ def per_class(data: Cases) -> list[dict[str, float | int | str]]:
 
 
 def collapsed(data: Cases) -> bool:
-    """Whether the predictions are one and the same for all cases although the truth is not: a failed model."""
-    answers = data.predicted if data.kind == "values" else data.called
+    """Whether the predictions are one and the same for all cases although the truth is not: a failed model.
+
+    Of classes the calls count; of labels and values the numbers, since labels of which none is above 0.5 may still be
+    ranked as they should be.
+    """
     asked = _varies(data.truth)
-    return bool(asked.any() and not _varies(answers)[asked].any())
+    return bool(asked.any() and not _answered(data)[asked].any())
 
 
 def notes(data: Cases) -> list[str]:
     """Why a metric is NaN, which classes have no part in a mean, and whether the model failed; one sentence each."""
     true_varies, word = _varies(data.truth), {"classes": "class", "multilabel": "label", "values": "target"}[data.kind]
-    constant = true_varies & ~_varies(data.predicted if data.kind == "values" else data.called)
     found = []
     if collapsed(data) and data.kind == "classes":
         only = data.names[int(data.called[0].argmax())]
@@ -169,13 +177,28 @@ def notes(data: Cases) -> list[str]:
             found.append(f"all {len(data.truth)} cases are of class {data.names[int(occurs.argmax())]!r}: "
                          "MCC, AUROC and AUPRC are not defined.")  # fmt: skip
         found += _name(data, ~occurs, "never occurs in the truth: no precision, recall, F1, AUROC or AUPRC of it")
-        found += _name(data, occurs & ~called, "is never predicted: its precision is not defined")
+        found += _name(data, occurs & ~called, "is never predicted: its precision counts as 0")
         return found
     found += _name(data, ~true_varies, f"is the same in all cases: this {word} has no part in the means")
-    found += _name(data, constant, "is predicted the same for all cases: no correlation of it")
+    found += _name(data, true_varies & ~_answered(data), "is predicted the same for all cases: no correlation of it")
     if data.kind == "multilabel":
-        found += _name(data, true_varies & ~data.called.any(0), "is never predicted: its precision is not defined")
+        found += _name(data, true_varies & ~data.called.any(0), "is never predicted: its precision counts as 0")
+        among, defined = int(true_varies.sum()), int((true_varies & _mcc_defined(data)).sum())
+        if among > defined:
+            mean = f"is the mean over the other {defined} of {among} labels" if defined else "is not defined"
+            found += _name(data, true_varies & ~_mcc_defined(data), f"is called the same for all cases: MCC {mean}")
     return found
+
+
+def range_of(metric: str) -> tuple[float, float]:
+    """The least and the greatest value that a metric (or "NAME:CLASS") can have.
+
+    >>> range_of("mcc"), range_of("auroc:promoter"), range_of("r2")
+    ((-1.0, 1.0), (0.0, 1.0), (-inf, 1.0))
+    """
+    ranges = {"mcc": (-1.0, 1.0), "pearson": (-1.0, 1.0), "spearman": (-1.0, 1.0), "r2": (-np.inf, 1.0), "mse": (0.0, np.inf),
+              "brier": (0.0, 2.0)}  # fmt: skip
+    return ranges.get(metric.partition(":")[0], (0.0, 1.0))
 
 
 def _of_classes(data: Cases, weights: Floats) -> Iterator[tuple[str, Floats]]:
@@ -239,8 +262,8 @@ def _two(n: weighted.Counts, total: Floats, i: int) -> weighted.Counts:
 def _means_first(data: Cases, found: dict[str, Floats]) -> dict[str, Floats]:
     """Columns of several classes [1 + n, C] -> their mean, and after all means the columns by name.
 
-    The value is the mean over all classes that occur (labels and targets that vary), NaN if one of these is; a resampling
-    in which a rare label has no case counts with the others.
+    The value is the mean over all classes that occur (labels and targets that vary), NaN if one of these is, but the MCC of
+    labels is over those that are called differently; a resampling in which a rare label has no case counts with the others.
     """
     whole: dict[str, Floats] = {}
     single: dict[str, Floats] = {}
@@ -250,7 +273,7 @@ def _means_first(data: Cases, found: dict[str, Floats]) -> dict[str, Floats]:
             whole[name] = values.reshape(-1)
             continue
         single |= {f"{name}:{label}": values[:, i] for i, label in enumerate(data.names)}
-        among = values[:, occurs]
+        among = values[:, occurs & _mcc_defined(data) if name == "mcc" else occurs]
         defined = np.isfinite(among)
         whole[name] = weighted.ratio(np.where(defined, among, 0).sum(1), defined.sum(1).astype(np.float64))
         if not defined[0].all():
@@ -260,6 +283,18 @@ def _means_first(data: Cases, found: dict[str, Floats]) -> dict[str, Floats]:
 
 def _varies(x: NDArray[np.generic]) -> Bools:
     return np.asarray((x != x[:1]).any(0))
+
+
+def _answered(data: Cases) -> Bools:
+    """Whether the cases are told apart at all, [C]: by their calls, or by the numbers of a label or target."""
+    if data.kind == "multilabel":
+        return np.asarray(np.ptp(data.predicted, axis=0) > _SAME)
+    return _varies(data.predicted if data.kind == "values" else data.called)
+
+
+def _mcc_defined(data: Cases) -> Bools:
+    """Whether the calls of a class or label differ between cases, [C]."""
+    return _varies(data.called)
 
 
 def _standard(x: Floats) -> Floats:
@@ -278,6 +313,10 @@ def _name(data: Cases, which: Bools, what: str) -> list[str]:
 
 
 _MCC = "Matthews' correlation of true and most probable class (Gorodkin 2004 for more than two)"
+_ZERO = {
+    "mcc": " (0 in a resampling in which all calls are the same)",
+    "precision": " (0 where it is never called)",
+}
 _OF_CALLS = {
     "accuracy": "share of right calls",
     "mcc": "Matthews' correlation",

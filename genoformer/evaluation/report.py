@@ -17,13 +17,15 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.examples import Kind
 from genoformer.evaluation.intervals import Estimate, estimate
 from genoformer.evaluation.metrics import Cases, Floats
-from genoformer.whole import whole_file
+from genoformer.whole import refuse_others, whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MODEL = "model"
+METRICS = "metrics.json"
+FILES = (METRICS, "comparison.png", "confusion.png", "roc.png", "pr.png", "calibration.png", "scatter.png")
 _PANELS = 6  # classes, labels or targets that are drawn; more would not be read
 _DPI = 150
 
@@ -45,9 +47,11 @@ def evaluate(
     The result holds each metric as {"value", "low", "high"} under its name (mcc, auroc, auprc, accuracy, f1 ..., or pearson,
     spearman, mse, r2), and: kind, n, classes, definitions, per_class, confusion, collapsed, notes, and "models", one row for
     the model and each baseline with the same metrics; a baseline's "difference" is that of the model's MCC (Pearson for
-    values) minus its own over the same resamplings of the cases, so above 0 where the model is better.
+    values, AUROC for labels of which none is called) minus its own over the same resamplings of the cases, so above 0 where
+    the model is better.
     With `out`, a folder that is made if need be: metrics.json, comparison.png, and confusion.png, roc.png, pr.png and
-    calibration.png, or scatter.png for values. Raises ConfigError for input that does not fit.
+    calibration.png, or scatter.png for values; they take the place of an earlier report, and of nothing else.
+    Raises ConfigError for input that does not fit.
 
     >>> found = evaluate("classes", [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]], ["no", "yes"])
     >>> found["accuracy"]["value"], found["confusion"]
@@ -55,9 +59,11 @@ def evaluate(
     """
     if baselines and MODEL in baselines:
         raise ConfigError(f"a baseline is named {MODEL!r}, as the model is; give it another name.")
+    if out is not None:
+        check_folder(out)
     data = {name: metrics.cases(kind, truth, p, classes) for name, p in {MODEL: probabilities, **(baselines or {})}.items()}
     draws = {name: metrics.resampled(one, seed, n) for name, one in data.items()}
-    main = "pearson" if kind == "values" else "mcc"
+    main = _main(kind, draws[MODEL])
     rows = []
     for name, one in data.items():
         row: dict[str, Any] = {"model": name, **{metric: _json(estimate(values)) for metric, values in draws[name].items()}}
@@ -75,10 +81,29 @@ def evaluate(
     found["models"] = rows
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
+        write_json(out, found)  # before the figures: it says whose they are
+        for name in FILES[1:]:
+            (out / name).unlink(missing_ok=True)
         _draw(out, data, draws, main)
-        with whole_file(out / "metrics.json") as part:
-            part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
     return found
+
+
+def check_folder(out: Path) -> None:
+    """Refuse, with ConfigError, a folder where files that are no report of ours are in the way of one."""
+    refuse_others(out, FILES, METRICS, lambda found: found.keys() >= {"kind", "resamplings", "definitions", "models"})
+
+
+def write_json(out: Path, found: Mapping[str, Any]) -> None:
+    """metrics.json of a report."""
+    with whole_file(out / METRICS) as part:
+        part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+
+
+def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:
+    """The metric that models are compared by: MCC, but AUROC where the model's probabilities rank labels and call none."""
+    if kind == "values":
+        return "pearson"
+    return "auroc" if kind == "multilabel" and not np.isfinite(draws["mcc"][0]) else "mcc"
 
 
 def _number(value: Any) -> Any:
@@ -92,9 +117,11 @@ def _json(found: Estimate) -> dict[str, float | None]:
 def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], main: str) -> None:
     model = data[MODEL]
     figure, ax = _figure(5.2, 1.1 + 0.42 * len(data))
-    label = {"mcc": "MCC", "pearson": "Pearson's r"}[main] + f" with 95 % interval (n = {len(model.truth):,})"
+    label = {"mcc": "MCC", "auroc": "AUROC", "pearson": "Pearson's r"}[main]
+    label += f" with 95 % interval (n = {len(model.truth):,})"
     points = {name: estimate(values[main]) for name, values in draws.items()}
-    plots.comparison(ax, points, xlabel=label, chance=0.0 if _near_zero(points) else None)
+    chance = 0.5 if main == "auroc" else 0.0
+    plots.comparison(ax, points, xlabel=label, chance=chance if _near(points, chance) else None)
     _save(figure, out / "comparison.png")
     if model.kind == "values":
         _each(out / "scatter.png", model, lambda ax, i: plots.agreement(
@@ -116,8 +143,8 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
             ax, model.predicted[:, i], model.true[:, i], xlabel="probability", ylabel="share of true cases",
             ).set_title(model.names[i], loc="left", fontsize="small"), high=4.6)  # fmt: skip
     for name, draw, metric in (("roc.png", plots.roc_curves, "auroc"), ("pr.png", plots.precision_recall, "auprc")):
-        figure, ax = _figure(4.6, 4.8)
         curves = _curves(data, draws, metric)
+        figure, ax = _figure(4.6, 4.9 + 0.2 * len(curves))
         draw(ax, curves)
         title = f"n = {len(model.truth):,}"
         if len(model.names) == 2 and model.kind == "classes":
@@ -143,10 +170,10 @@ def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], m
     return {name: (model.true[:, i], model.predicted[:, i]) for name, i in zip(names, most, strict=True)}
 
 
-def _near_zero(estimates: Mapping[str, Estimate]) -> bool:
+def _near(estimates: Mapping[str, Estimate], chance: float) -> bool:
     """Whether chance is near enough to the values to be worth its room in the figure."""
     low = np.array([one.low for one in estimates.values()])
-    return bool(np.isfinite(low).any() and np.nanmin(low) < 0.3)
+    return bool(np.isfinite(low).any() and np.nanmin(low) < chance + 0.3)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

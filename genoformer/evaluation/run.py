@@ -14,12 +14,11 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.intervals import over_runs
-from genoformer.evaluation.report import evaluate
+from genoformer.evaluation.report import check_folder, evaluate, write_json
 from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import Targets, targets_of
 from genoformer.models import checkpoint
 from genoformer.models.heads import Predictor
-from genoformer.whole import whole_file
 
 
 def evaluate_models(
@@ -52,6 +51,8 @@ def evaluate_models(
         raise ConfigError(f"baseline {unknown[0]!r} is unknown; known are {', '.join(BASELINES)}.")
     if baselines and train is None:
         raise ConfigError("baselines are trained on the models' own training data; name it with --train.")
+    if out is not None:
+        check_folder(out)
     truth = _targets(data, first.kind, first.classes)
     values, windowed, warnings = [], {}, []
     for name, model in models.items():
@@ -77,18 +78,17 @@ def evaluate_models(
             {"model": name, **{metric: _number(found.value) for metric, found in row.items()}}
             for name, row in zip(models, each, strict=True)
         ]
-        spread = {metric: over_runs([row[metric].value for row in each]) for metric in each[0]}
+        spread = {name: over_runs([row[name].value for row in each], metrics.range_of(name)) for name in each[0]}
         result["over_members"] = {
             metric: {field: _number(value) for field, value in found._asdict().items()} for metric, found in spread.items()
         }
     if out is not None:  # as returned, with what `report.evaluate` does not know
-        with whole_file(out / "metrics.json") as part:
-            part.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        write_json(out, result)
     return result
 
 
 def named(folders: Sequence[str]) -> dict[str, Predictor]:
-    """The predictors of some runs by name; a run of several gives each of its members.
+    """The predictors of some runs by name; a run of several gives each of its members by its folder.
 
     Raises CheckpointError for what is no fine-tuned model, ConfigError for one that is named twice.
     """
@@ -97,8 +97,9 @@ def named(folders: Sequence[str]) -> dict[str, Predictor]:
         if list(folders).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
         members = checkpoint.load_predictors(folder)
-        for i, model in enumerate(members):
-            found[str(folder) if len(members) == 1 else f"{folder}/{i}"] = model
+        ensemble = checkpoint.find(folder) / checkpoint.ENSEMBLE
+        names = [f"/{name}" for name in json.loads(ensemble.read_text())["members"]] if ensemble.is_file() else [""]
+        found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, members, strict=True)}
     return found
 
 

@@ -31,8 +31,8 @@ def ratio(above: Floats, below: Floats) -> Floats:
 
 
 def precision(n: Counts) -> Floats:
-    """Share of the calls that are right, [M, C]."""
-    return ratio(n.hit, n.called)
+    """Share of the calls that are right, [M, C]; 0 for a class that occurs and is never called (scikit-learn's too)."""
+    return np.where((n.called == 0) & (n.true > 0), 0.0, ratio(n.hit, n.called))
 
 
 def recall(n: Counts) -> Floats:
@@ -46,11 +46,15 @@ def f1(n: Counts) -> Floats:
 
 
 def mcc(n: Counts) -> Floats:
-    """Matthews' correlation over all classes, [M] (Gorodkin 2004, R_K); for two classes that of Matthews 1975."""
+    """Matthews' correlation over all classes, [M] (Gorodkin 2004, R_K); for two classes that of Matthews 1975.
+
+    Where one class only is called it is 0, as in scikit-learn: to leave such a resampling out would keep the lucky ones.
+    Where one class only is true it is NaN.
+    """
     total = n.true.sum(1)
     above = n.hit.sum(1) * total - (n.called * n.true).sum(1)
-    below = (total**2 - (n.called**2).sum(1)) * (total**2 - (n.true**2).sum(1))
-    return ratio(above, np.sqrt(np.maximum(below, 0)))
+    called, true = (total**2 - (x**2).sum(1) for x in (n.called, n.true))
+    return np.where((called <= 0) & (true > 0), 0.0, ratio(above, np.sqrt(np.maximum(called * true, 0))))
 
 
 def ranking(weights: Floats, truth: Bools, score: Floats) -> tuple[Floats, Floats]:

@@ -37,11 +37,12 @@ class TokenEmbeddings(NamedTuple):
 
 
 def embedding_window(model: Encoder, window: int | None = None, overlap: int | None = None) -> tuple[int, int]:
-    """Bases of a window, and how many two share: by default as many as max_tokens hold, and half of the window.
+    """Bases of a window, and how many two share: by default those of the model's training, and half of the window.
 
     Raises ConfigError for a window without a token, and an overlap that is not below the window.
     """
-    window = model.tokenizer.length_of(model.config.max_tokens) if window is None else window
+    if window is None:
+        window = min(model.config.context_length, model.tokenizer.length_of(model.config.max_tokens))
     overlap = window // 2 if overlap is None else overlap
     shortest = getattr(model.tokenizer, "k", 1)
     if window < shortest:

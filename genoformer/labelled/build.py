@@ -8,6 +8,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -26,12 +27,14 @@ from genoformer.labelled.negatives import GC_BINS, Rooms, draw, gc_bin, gc_share
 from genoformer.labelled.shuffle import dinucleotide_shuffle
 from genoformer.labelled.sites import Site, codes_of, positive_sites, spans_of
 from genoformer.labelled.targets import NEGATIVE
-from genoformer.whole import whole_file
+from genoformer.whole import refuse_others, whole_file
 
 SPLITS = ("train", "valid", "test")
+TABLES = tuple(f"{split}.tsv" for split in SPLITS)
 NEGATIVES = ("gc", "dinucleotide", "elsewhere")
 COLUMNS = ("sequence", "label", "chrom", "start", "end", "strand", "name")
 MANIFEST = "manifest.json"
+KIND = "labelled windows"
 
 
 @dataclass
@@ -87,6 +90,8 @@ def build(
     site, summit or middle, together in place of length (GTF with length alone: 5/6 and 1/6 of it, as -250 .. +50; others:
     half and half); valid, test, names of contigs; seed, the same gives the same bytes.
 
+    A set that is there already is written again by the same call, and by no other.
+
     Raises: ConfigError, FileFormatError, ContigError; then nothing is written.
     """
     out = Path(out)
@@ -94,6 +99,14 @@ def build(
     spans = spans_of(positives, length, upstream, downstream)
     width = sum(next(iter(spans.values())))
     split_of = split_by_contig(genome, valid, test)
+    options = {
+        "length": width, "spans": {name: list(span) for name, span in spans.items()}, "negatives": negatives, "ratio": ratio,
+        "valid": list(valid), "test": list(test), "max_n": max_n, "seed": seed,
+    }  # fmt: skip
+    inputs = {"genome": genome.path, **{f"positives {name}": Path(path) for name, path in positives.items()}}
+    if blacklist is not None:
+        inputs["blacklist"] = Path(blacklist)
+    refuse_others(out, (MANIFEST, *TABLES), MANIFEST, lambda found: _is_same(found, out, options, inputs))
     built = Built(out, width)
     masked = on_reference(read_bed(blacklist), genome) if blacklist is not None else {}
 
@@ -128,13 +141,6 @@ def build(
     if missing:
         built.dropped[NEGATIVE] = dict(missing)
     _measure(built, everything)
-    options = {
-        "length": width, "spans": {name: list(span) for name, span in spans.items()}, "negatives": negatives, "ratio": ratio,
-        "valid": list(valid), "test": list(test), "max_n": max_n, "seed": seed,
-    }  # fmt: skip
-    inputs = {"genome": genome.path, **{f"positives {name}": Path(path) for name, path in positives.items()}}
-    if blacklist is not None:
-        inputs["blacklist"] = Path(blacklist)
     _write(built, everything, options, inputs, split_of)
     return built
 
@@ -213,42 +219,54 @@ def _negatives(
 
 def _measure(built: Built, everything: Mapping[str, list[tuple[Site, Codes]]]) -> None:
     codes: dict[str, Codes] = {}
+    label: dict[str, list[str]] = {}
     for split, rows in everything.items():
         codes[split] = np.stack([row for _, row in rows])
         share = gc_share(codes[split])
-        labels = np.array([site.label for site, _ in rows])
+        label[split] = [site.label for site, _ in rows]
+        labels = np.array(label[split])
         names = dict.fromkeys([*built.dropped, *labels.tolist()])
         built.counts[split] = {name: int((labels == name).sum()) for name in names}
         built.gc[split] = {name: round(float(share[labels == name].mean()), 6) for name in names if (labels == name).any()}
     for first, second in combinations(codes, 2):
-        built.leakage[f"{first}, {second}"] = leakage(codes[first], codes[second])
+        built.leakage[f"{first}, {second}"] = leakage(codes[first], codes[second], label[second])
 
 
 def _write(
     built: Built, everything: Mapping[str, list[tuple[Site, Codes]]], options: dict[str, Any], inputs: Mapping[str, Path],
     split_of: Mapping[str, str],
 ) -> None:  # fmt: skip
-    """Write the tables, and last the manifest: a folder with a manifest is complete."""
+    """Write the tables and the manifest under other names, and let all appear together, the manifest last."""
     built.out.mkdir(parents=True, exist_ok=True)
-    manifest = built.out / MANIFEST
-    if manifest.exists():  # of an earlier build, with all that belongs to it
-        for path in (manifest, *(built.out / f"{split}.tsv" for split in SPLITS)):
-            path.unlink(missing_ok=True)
-    files = {}
-    for split, rows in everything.items():
-        path = built.out / f"{split}.tsv"
-        with whole_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
-            table = csv.writer(file, delimiter="\t", lineterminator="\n")
-            table.writerow(COLUMNS)
-            for site, codes in rows:
-                end = site.start + built.length if site.chrom != "." else 0
-                name = site.name or f"{site.chrom}:{site.start}-{end}"
-                table.writerow((decode(codes), site.label, site.chrom, site.start, end, site.strand, name))
-        files[path.name] = sha256(path)
+    with ExitStack() as parts:
+        manifest = parts.enter_context(whole_file(built.out / MANIFEST))  # first in, so last out
+        files = {}
+        for split, rows in everything.items():
+            part = parts.enter_context(whole_file(built.out / f"{split}.tsv"))
+            _write_table(part, rows, built.length)
+            files[f"{split}.tsv"] = sha256(part)
+        content = _manifest(built, everything, options, inputs, split_of, files)
+        manifest.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_table(path: Path, rows: list[tuple[Site, Codes]], length: int) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        table = csv.writer(file, delimiter="\t", lineterminator="\n")
+        table.writerow(COLUMNS)
+        for site, codes in rows:
+            end = site.start + length if site.chrom != "." else 0
+            name = site.name or f"{site.chrom}:{site.start}-{end}"
+            table.writerow((decode(codes), site.label, site.chrom, site.start, end, site.strand, name))
+
+
+def _manifest(
+    built: Built, everything: Mapping[str, list[tuple[Site, Codes]]], options: dict[str, Any], inputs: Mapping[str, Path],
+    split_of: Mapping[str, str], files: dict[str, str],
+) -> dict[str, Any]:  # fmt: skip
     chroms = {split: sorted({site.chrom for site, _ in rows} - {"."}) for split, rows in everything.items()}
-    content = {
+    return {
         "genoformer": __version__,
-        "kind": "labelled windows",
+        "kind": KIND,
         "options": options,
         "contigs": {split: [chrom for chrom in split_of if chrom in chroms[split]] for split in everything},
         "counts": built.counts,
@@ -259,8 +277,19 @@ def _write(
         "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
         "files": files,
     }
-    with whole_file(manifest) as part:
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_same(found: dict[str, Any], out: Path, options: dict[str, Any], inputs: Mapping[str, Path]) -> bool:
+    """Whether a manifest is of the same options and inputs, and the tables beside it are those that it tells of."""
+    try:
+        if found["kind"] != KIND or found["options"] != json.loads(json.dumps(options)):
+            return False
+        if {name: one["sha256"] for name, one in found["inputs"].items()} != {n: sha256(path) for n, path in inputs.items()}:
+            return False
+        there = [name for name in TABLES if (out / name).exists()]
+        return all(found["files"].get(name) == sha256(out / name) for name in there)
+    except (KeyError, TypeError, AttributeError):
+        return False
 
 
 def sha256(path: Path) -> str:

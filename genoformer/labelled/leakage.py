@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
@@ -24,7 +24,8 @@ class Leakage:
 
     n_leaked: at least `min_share` of their k-mers occur there. n_duplicates: the same bases occur there as a whole;
     n_reverse_duplicates: only their reverse complement does. n_unchecked: too short, with too many N, or with no
-    k-mer in the sample; of these only duplicates are known.
+    k-mer in the sample; of these only duplicates are known. classes[name]: n and n_leaked of a class, where labels were
+    given; shuffled negatives cannot leak, and would make the share of all look small.
     """
 
     n: int
@@ -35,6 +36,7 @@ class Leakage:
     k: int
     scale: int
     min_share: float = MIN_SHARE
+    classes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def percent(self) -> float:
@@ -46,23 +48,33 @@ class Leakage:
 
         >>> Leakage(200, 3, 1, 1, 0, 31, 1).describe().split(": ")[0]
         '1.50 % of valid (3 of 200) shares half or more of its 31-mers with train'
+        >>> each = {"negative": (100, 0), "promoter": (100, 3)}
+        >>> Leakage(200, 3, 1, 1, 0, 31, 1, classes=each).describe().partition(" shares")[0]
+        '1.50 % of valid (3 of 200; 0.00 % of negative, 3.00 % of promoter)'
         """
         share = "half or more" if self.min_share == 0.5 else f"at least {self.min_share:.0%}"
         sample = f", of which 1 in {self.scale} was looked at" if self.scale > 1 else ""
         unchecked = f"; {self.n_unchecked:,} could not be checked" if self.n_unchecked else ""
+        each = ", ".join(f"{100 * n_leaked / n:.2f} % of {name}" for name, (n, n_leaked) in self.classes.items())
+        all_of_it = f"{self.n_leaked:,} of {self.n:,}{'; ' if each else ''}{each}"
         return (
-            f"{self.percent:.2f} % of {other} ({self.n_leaked:,} of {self.n:,}) shares {share} of its {self.k}-mers with "
-            f"{train}{sample}: {self.n_duplicates:,} exact duplicates, {self.n_reverse_duplicates:,} of the reverse "
-            f"complement{unchecked}."
+            f"{self.percent:.2f} % of {other} ({all_of_it}) shares {share} of its {self.k}-mers with {train}{sample}: "
+            f"{self.n_duplicates:,} exact duplicates, {self.n_reverse_duplicates:,} of the reverse complement{unchecked}."
         )
 
     def as_dict(self) -> dict[str, Any]:
         """For a manifest."""
-        return {**self.__dict__, "percent": round(self.percent, 4)}
+        each = {
+            name: {"n": n, "n_leaked": n_leaked, "percent": round(100 * n_leaked / n, 4)}
+            for name, (n, n_leaked) in self.classes.items()
+        }
+        return {**self.__dict__, "percent": round(self.percent, 4), "classes": each}
 
 
-def leakage(train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, *, min_share: float = MIN_SHARE) -> Leakage:
-    """How much of `other` is in `train`; codes [L] each, of any lengths.
+def leakage(
+    train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, labels: Sequence[str] = (), *, min_share: float = MIN_SHARE
+) -> Leakage:
+    """How much of `other` is in `train`; codes [L] each, of any lengths. labels: the classes of `other`, told apart.
 
     A sequence has leaked if at least min_share of its k-mers, counted as often as they stand in it, occur anywhere in
     `train` on either strand, or if it is an exact duplicate on either strand. k is 31, but 16 if the median length of
@@ -81,6 +93,7 @@ def leakage(train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, *, m
     same = _are_in(known, other)
     turned = _are_in(known, (reverse_complement(sequence) for sequence in other)) & ~same
     leaked = ((n_sampled > 0) & (n_found >= min_share * n_sampled)) | same | turned
+    of = np.array(labels, dtype=np.str_)
     return Leakage(
         n=len(lengths),
         n_leaked=int(leaked.sum()),
@@ -90,6 +103,7 @@ def leakage(train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, *, m
         k=k,
         scale=scale,
         min_share=min_share,
+        classes={name: (int((of == name).sum()), int(leaked[of == name].sum())) for name in sorted(set(labels))},
     )
 
 

@@ -57,6 +57,7 @@ def read_labelled(
     *,
     fasta: str | os.PathLike[str] | None = None,
     label: str | Sequence[str] | None = None,
+    multi_label: bool = False,
 ) -> LabelledSequences:
     """Read labelled sequences; the kind of file is known by its name (BED) or its first character (FASTA), plain or gzipped.
 
@@ -70,9 +71,10 @@ def read_labelled(
       bases of a row on the - strand are reverse-complemented. Bases beyond the contig's end are N and noted; a row that
       lies outside as a whole, or on an unknown contig, is refused.
 
-    With label=() no labels are read. Raises: FileFormatError with the line number for what is empty, missing, not a
-    nucleotide code, or inconsistent (MissingLabelError for labels); ConfigError if `fasta` or `label` does not go with the
-    file.
+    With label=() no labels are read. multi_label: an empty label is none of several classes, as ";" is.
+
+    Raises: FileFormatError with the line number for what is empty, missing, not a nucleotide code, or inconsistent
+    (MissingLabelError for labels); ConfigError if `fasta` or `label` does not go with the file.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +89,7 @@ def read_labelled(
     if any(suffix[1:].lower() in _BED for suffix in path.suffixes):
         if fasta is None:
             raise ConfigError(f"{path} is a BED file, which holds no bases; give the FASTA of its genome as well.")
-        return _from_bed(path, Path(fasta), wanted)
+        return _from_bed(_Rows(path, multi_label), Path(fasta), wanted)
     if fasta is not None:
         raise ConfigError(f"{path} is no BED file by its name, so the FASTA {fasta} is not needed; leave it out.")
     lines = numbered_lines(path, _KIND)
@@ -95,7 +97,7 @@ def read_labelled(
     if head is None:
         raise FileFormatError(f"{path} is empty; give {_KIND}.")
     read = _from_fasta if head[1].startswith(">") else _from_table
-    return read(path, chain([head], lines), wanted)
+    return read(_Rows(path, multi_label), chain([head], lines), wanted)
 
 
 def read_sequences(
@@ -128,8 +130,9 @@ def read_sequences(
 class _Rows:
     """What has been read so far; a row that is not sound is refused."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, may_be_empty: bool) -> None:
         self.path = path
+        self.may_be_empty = may_be_empty  # a label
         self.names: list[str] = []
         self.sequences: list[Codes] = []
         self.labels: list[tuple[str, ...]] = []
@@ -146,8 +149,11 @@ class _Rows:
                 f"(it begins with {text[:20]!r}); is it DNA?"
             )
         for column, value in zip(columns, labels, strict=True):
-            if not value:
-                raise MissingLabelError(f"{where}: {column} is empty; every sequence needs its label.")
+            if not value and not self.may_be_empty:
+                raise MissingLabelError(
+                    f"{where}: {column} is empty; every sequence needs its label, which is ; where none of several classes "
+                    "applies (--multi-label takes an empty one too)."
+                )
         self.n_iupac += len(unknown.translate(None, b"Nn"))
         self.names.append(name or str(len(self.names) + 1))
         self.sequences.append(encode(raw))
@@ -167,7 +173,7 @@ class _Rows:
 # --- CSV and TSV
 
 
-def _from_table(path: Path, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
+def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
     number = 0
 
     def texts() -> Iterator[str]:
@@ -179,7 +185,7 @@ def _from_table(path: Path, lines: Iterable[tuple[int, str]], wanted: tuple[str,
     source = texts()
     first = next(source)
     reader = csv.reader(chain([first], source), delimiter="\t" if "\t" in first else ",", strict=True)
-    rows, kmers = _Rows(path), _Kmers()
+    path, kmers = rows.path, _Kmers()
     try:
         header = [column.strip() for column in next(reader)]
         sequence, name, labels = _columns(header, wanted, f"{path}, line {number}")
@@ -212,7 +218,8 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
         labels = [i for i, key in enumerate(keys) if key.startswith("label")]
         if not labels:
             raise MissingLabelError(
-                f"{where}: the header names {listed(header)}, but no column that begins with `label`; name the label column."
+                f"{where}: the header names {listed(header)}, but no column that begins with `label`; "
+                "name the label column with --label."
             )
     else:
         if absent := [column for column in wanted if column.lower() not in keys]:
@@ -252,8 +259,7 @@ class _Kmers:
 # --- FASTA
 
 
-def _from_fasta(path: Path, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
-    rows = _Rows(path)
+def _from_fasta(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
     columns: tuple[str, ...] = wanted or ()
     where, name, labels, parts = "", "", tuple[str, ...](), list[str]()
     for number, text in chain(lines, [(0, ">")]):
@@ -264,7 +270,7 @@ def _from_fasta(path: Path, lines: Iterable[tuple[int, str]], wanted: tuple[str,
             rows.add(where, name, "".join(parts), labels, columns)
         if not number:
             break
-        where, parts = f"{path}, line {number}", []
+        where, parts = f"{rows.path}, line {number}", []
         name, found = _header(text[1:], wanted)
         columns = columns or tuple(found)
         where += f", record {name}" if name else ""
@@ -293,14 +299,14 @@ def _header(text: str, wanted: tuple[str, ...] | None) -> tuple[str, dict[str, s
 # --- BED with a FASTA
 
 
-def _from_bed(path: Path, fasta: Path, wanted: tuple[str, ...] | None) -> LabelledSequences:
+def _from_bed(rows: _Rows, fasta: Path, wanted: tuple[str, ...] | None) -> LabelledSequences:
     columns = ("name",) if wanted is None else wanted
     if bad := [column for column in columns if column not in ("name", "score")]:
         raise ConfigError(f"label {listed(bad)} is no column of BED; it can be name or score.")
+    path = rows.path
     regions = list(read_regions(path))
     with Genome(fasta) as genome:
         contigs = ContigMap((region.chrom for region in regions), genome.contigs)
-        rows = _Rows(path)
         n_beyond = 0
         for region in regions:
             where = f"{path}, line {region.line}"

@@ -47,9 +47,9 @@ def targets_of(
     """Targets of the labels that `read_labelled` gives.
 
     "classify" with one column gives classes, or several at once where any label holds a semicolon ("promoter;enhancer",
-    and ";" is none of them) or multi_label is True. Several columns must hold 0 and 1, and are then the classes. Classes
-    are sorted, numbers by value, text with the numbers in it by value (class2 before class10), `negative` first.
-    "regress" gives values, one per column.
+    and ";" is none of them) or multi_label is True (and then "" is none of them too). Several columns must hold 0 and 1, and
+    are then the classes. Classes are sorted, numbers by value, text with the numbers in it by value (class2 before class10),
+    `negative` first. "regress" gives values, one per column.
 
     Parameters: labels, a tuple per sequence; classes, those of the training data, in order (new ones are refused), or
     None to infer them; columns, the names of the label columns; multi_label, None to look at the labels.
@@ -78,7 +78,7 @@ def targets_of(
     if multi_label is None:
         multi_label = any(";" in text for text in texts)
     sets = [_parts(text) for text in texts] if multi_label else [[text] for text in texts]
-    order = tuple(classes) if classes is not None else _classes(sets)
+    order = tuple(classes) if classes is not None else _classes(sets, may_be_none=multi_label)
     place = {name: i for i, name in enumerate(order)}
     for i, names in enumerate(sets, 1):
         if new := [name for name in names if name not in place]:
@@ -95,9 +95,11 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
-def _classes(sets: list[list[str]]) -> tuple[str, ...]:
+def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
     names = {name for names in sets for name in names}
-    if len(names) < 2:
+    if may_be_none and not names:
+        raise ConfigError("no sequence has a class, so that there is nothing to learn; give labels.")
+    if len(names) < 2 and not (may_be_none and not all(sets)):
         raise ConfigError(f"all labels are {listed(names)}: with one class there is nothing to learn; add another class.")
     try:
         return tuple(sorted(names, key=lambda name: (float(name), name)))
@@ -136,6 +138,6 @@ def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str]) -> NDArray
             if text not in ("0", "1"):
                 raise ConfigError(
                     f"sequence {i}: {column} is {text!r}, but several label columns must hold 0 and 1 to classify; "
-                    "name the one label column that is meant."
+                    "name the one label column that is meant with --label."
                 )
     return np.array(labels, dtype=np.float32)

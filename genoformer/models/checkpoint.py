@@ -221,12 +221,18 @@ def read_sketch(name: str | Path) -> Sketch | None:
 def overlap_note(model: Model, name: str, sequences: Iterable[Codes], what: str) -> str | None:
     """A sentence where much of some sequences was in the model's training data; None where little was, or nothing is known.
 
-    Repeats share k-mers with all of a genome, so that a few percent mean nothing.
+    Repeats share k-mers with all of a genome, so that a few percent mean nothing. Of few k-mers those that were found are
+    told, as too few to judge by.
     """
     if model.seen is None:
         return None
     found = model.seen.containment(sequences)
-    if found.n_sampled < _ENOUGH or found.share < _MUCH:
+    if found.n_sampled < _ENOUGH and found.n_found:
+        return (
+            f"{found.n_found} of the {found.n_sampled} {model.seen.k}-mers of {what} that were looked at were in the training "
+            f"data of {name}: too few to tell how much it has seen of them."
+        )
+    if not found.n_sampled or found.share < _MUCH:
         return None
     return (
         f"{found.share:.0%} of the {model.seen.k}-mers of {what} were in the training data of {name} (of {found.n_sampled:,} "

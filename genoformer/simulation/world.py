@@ -15,15 +15,20 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import A, Codes, G, N, T, reverse_complement
+from genoformer.whole import refuse_others
 
 from . import files
 from .grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant, thin
 from .motifs import attribution
 from .regulation import Expression, Link, expression, expression_lines, regulation, regulation_lines
 from .sequence import background, insert_repeats, open_reading_frame
-from .tracks import Counts, draw, expected, write_tracks
+from .tracks import ASSAYS, Counts, draw, expected, write_tracks
 from .variants import BREAKING, Planted, Record, make_variants
 
+OTHERS = (  # files beside world.json, the last ones only of worlds with tracks
+    "genome.fa.gz", "genes.gtf.gz", "peaks.narrowPeak.gz", "states.bed.gz", "motifs.bed.gz", "variants.vcf.gz", "truth.tsv.gz",
+    "targets.tsv", "regulation.tsv", "expression.tsv", *(assay.file for assay in ASSAYS),
+)  # fmt: skip
 SHORTEST = 50_000         # bases of a contig: below, there is hardly a gene on it
 FEWEST = 50               # variants per contig: below, a kind of variant may be absent
 BASES_PER_VARIANT = 100   # at least; breaking variants need instances to break
@@ -110,7 +115,7 @@ def simulate(
     contig depend on `seed`, its number, its length and `element_share` only; motifs and repeat families are the same for
     every seed, so that a model trained on one world can be tested on another.
 
-    folder: made if absent; files of the same names are replaced, each in one step.
+    folder: made if absent; the files of the same world are replaced, each in one step, and others are not.
     seed: 0 or more.
     n_contigs: contigs chrS1, chrS2, ...
     contig_length: bases of each.
@@ -133,6 +138,14 @@ def simulate(
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; a folder is needed to write into: give another name.")
+    parameters: dict[str, float] = {
+        "seed": seed, "n_contigs": n_contigs, "contig_length": contig_length, "n_variants": n_variants,
+    }  # fmt: skip
+    if element_share < 1:
+        parameters["element_share"] = element_share
+    if tracks:
+        parameters["tracks"] = True
+    refuse_others(folder, ("world.json", *OTHERS), "world.json", lambda found: _is_same(found, folder, parameters))
     shares = [n_variants // n_contigs + (i < n_variants % n_contigs) for i in range(n_contigs)]
     contigs = [_contig(i, seed, contig_length, share, element_share, tracks) for i, share in enumerate(shares)]
     world = World(
@@ -147,13 +160,6 @@ def simulate(
         [row for contig in contigs for row in contig.expressed],
     )
     world.counts.update(_count(world))
-    parameters: dict[str, float] = {
-        "seed": seed, "n_contigs": n_contigs, "contig_length": contig_length, "n_variants": n_variants,
-    }  # fmt: skip
-    if element_share < 1:
-        parameters["element_share"] = element_share
-    if tracks:
-        parameters["tracks"] = True
     _write(world, contigs, parameters)
     return world
 
@@ -206,6 +212,15 @@ def _transcribe(codes: Codes, gene: Gene) -> None:
     left, right = (donor, acceptor) if forward else (reverse_complement(acceptor), reverse_complement(donor))
     for (_, start), (end, _) in zip(gene.exons, gene.exons[1:], strict=False):
         codes[start : start + 2], codes[end - 2 : end] = left, right
+
+
+def _is_same(found: dict[str, Any], folder: Path, parameters: dict[str, float]) -> bool:
+    """Whether world.json is of a world of these parameters, and the files beside it are those that it tells of."""
+    sums = found.get("sha256")
+    return found.get("parameters") == parameters and isinstance(sums, dict) and all(
+        not (folder / name).exists() or hashlib.sha256((folder / name).read_bytes()).hexdigest() == sums.get(name)
+        for name in OTHERS
+    )
 
 
 def _check(seed: int, n_contigs: int, contig_length: int, n_variants: int, element_share: float) -> None:

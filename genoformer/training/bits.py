@@ -1,16 +1,19 @@
-"""What a language model knows of held-out bases: bits per base of its exact single-base posterior."""
+"""What a language model knows of held-out bases: bits per base of its exact probability of a single base."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from genoformer.genome.codes import Codes, N
 from genoformer.models.encoder import Encoder
-from genoformer.models.posterior import base_posterior
+from genoformer.models.posterior import base_posterior, successors
+from genoformer.tokenizers import SPECIAL, KmerTokenizer
 from genoformer.training.datasets import RandomWindows
 from genoformer.training.draws import Draws
 
@@ -23,36 +26,61 @@ class Asked(NamedTuple):
 
 
 def asked_bases(windows: RandomWindows, n: int) -> Asked:
-    """One base in the middle half of each of the first n windows; N among them are left out."""
-    numbers = np.arange(n)
+    """One base in the middle half of each of the first n windows; N among them are left out.
+
+    Of sources with fewer bases no more windows are taken than they have, so that no base counts as many.
+    """
+    numbers = np.arange(min(n, windows.n_bases))
     codes = windows.drawn(numbers)[0]
     length = codes.shape[1]
     target = length // 4 + (Draws(windows.seed, numbers, stream=2)(1)[:, 0] * (length // 2)).astype(np.int64)
-    known = codes[np.arange(n), target] < N
+    known = codes[np.arange(len(codes)), target] < N
     return Asked(codes[known], target[known])
+
+
+def why_no_bits(tokenizer: Any, causal: bool) -> str | None:
+    """Why a model with this tokenizer has no exact probability of a single base; None where it has one."""
+    if not isinstance(tokenizer, KmerTokenizer):
+        return f"a {tokenizer.name} token stands for several bases, and their number depends on the sequence"
+    if causal and tokenizer.stride > 1:
+        return f"with stride = {tokenizer.stride} a token of a causal model brings several new bases at once"
+    return None
 
 
 @torch.no_grad()
 def bits_of(model: Encoder, asked: Asked, batch_size: int) -> NDArray[np.float64]:
-    """-log2 P(true base) of the exact single-base posterior at each asked base, [B]; NaN where N hides it."""
+    """-log2 P(true base) at each asked base, [B]; NaN where N hides it.
+
+    Of a masked model P is the exact posterior given both sides, of a causal one the probability given the bases before.
+    """
     bits = []
-    device = next(model.parameters()).device
     for start in range(0, len(asked.codes), batch_size):
-        codes, target = (part[start : start + batch_size] for part in asked)
-        hidden = model.tokenizer.hide(codes, target)
-        log2_p = base_posterior(model, *(torch.from_numpy(x).to(device) for x in hidden)).double().cpu().numpy()
-        rows = np.arange(len(codes))
-        bits.append(-log2_p[rows, codes[rows, target]])
+        some = slice(start, start + batch_size)
+        bits.append((_causal_bits if model.config.causal else _masked_bits)(model, asked.codes[some], asked.target[some]))
     return np.concatenate(bits)
 
 
-def bits_per_base(model: Encoder, windows: RandomWindows, n_windows: int = 512) -> float:
-    """Mean of -log2 P(true base) of the single-base posterior at one base of each of some windows."""
-    return float(np.nanmean(bits_of(model, asked_bases(windows, n_windows), windows.batch_size)))
+def _masked_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
+    hidden = model.tokenizer.hide(codes, target)
+    log2_p = base_posterior(model, *(_on_device(model, x) for x in hidden)).double().cpu().numpy()
+    rows = np.arange(len(codes))
+    return np.asarray(-log2_p[rows, codes[rows, target]])
 
 
-def composition_bits(asked: Asked) -> float:
-    """Entropy in bits of the base composition around the asked bases, both strands together: what knowing nothing gives."""
-    count = np.bincount(asked.codes.ravel(), minlength=5)[:4].astype(np.float64)
-    p = (count + count[::-1]) / (2 * count.sum())
-    return float(-(p * np.log2(p, where=p > 0, out=np.zeros(4))).sum())
+def _causal_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The term of `posterior.window_log2_likelihood` that belongs to the target."""
+    ids = model.tokenizer.encode(codes).ids
+    rows = np.arange(len(codes))
+    before = np.maximum(target - model.tokenizer.k + 1, 0)  # the token that the target comes after; [CLS] is token 0
+    known = (ids[rows, before] >= len(SPECIAL)) & (ids[rows, before + 1] >= len(SPECIAL))
+    at = _on_device(model, before[:, None])  # [B, 1]
+    tokens = _on_device(model, ids)
+    candidates = successors(model.tokenizer, tokens.gather(1, at))  # [B, 1, 4]
+    log_p = model.logits_at(tokens, at, candidates).float().log_softmax(-1)[:, 0]  # [B, 4]
+    came = candidates[:, 0] == tokens.gather(1, at + 1)
+    bits = -log_p.masked_fill(~came, -torch.inf).amax(-1).double().cpu().numpy() / math.log(2)
+    return np.where(known, bits, np.nan)
+
+
+def _on_device(model: Encoder, array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(array).to(next(model.parameters()).device)

@@ -25,8 +25,13 @@ class TrainingConfig(LoopConfig):
     both_strands: bool = True  # half of the windows are reverse-complemented
     repeat_weight: float = 1.0  # of soft-masked bases in the loss; GPN (Benegas et al. 2023) takes 0.1
     valid_bases: int = 4_000  # of each held-out contig, in the report at the end
+    log_every: int = 0  # steps; 0 takes a 20th of the run, at most 50, so that a short run has a curve too
+    valid_every: int = 0  # steps between validations; 0 takes a 10th of the run, at most 1,000
 
     def __post_init__(self) -> None:
+        for name, most, share in (("log_every", 50, 20), ("valid_every", 1_000, 10)):
+            if getattr(self, name) == 0:
+                object.__setattr__(self, name, max(1, min(most, self.steps // share)))
         super().__post_init__()
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"objective = {self.objective!r}: allowed are {', '.join(OBJECTIVES)}.")
@@ -41,7 +46,7 @@ class GenomeConfig:
 
     fasta: str = ""  # here or on the command line; paths are relative to the configuration
     contigs: tuple[str, ...] = ()  # trained on; () takes all that no genome holds out
-    valid_contigs: tuple[str, ...] = ()  # held out for validation; () everywhere takes the last contig of the first genome
+    valid_contigs: tuple[str, ...] = ()  # held out; () everywhere: the last contig of the first genome, of a single one its end
     blacklist: str = ""  # BED; no window touches it
     regions: str = ""  # BED or narrowPeak; dwell on regulatory elements
     regions_share: float = 0.5  # of the windows that are centred in a region; the others lie anywhere

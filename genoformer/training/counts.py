@@ -6,21 +6,19 @@ counts of the other strand are the same table with its axes reversed and every b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import runs_of_bases
+from genoformer.genome.regions import Intervals, runs_of_bases, subtract
 
 _SCAN = 1 << 20  # bases read at a time
 _COUNTED = 1 << 22  # bases counted at a time; a table of 4^12 counts is made for each such piece
-_BLOCK = 10_000  # bases; the standard error is between blocks, since neighbours are alike
 
 # The weight of the shorter context, in bases seen. Measured by leaving out each of three slices of hg38 (chr2, chr10,
 # chr11; 8.3 Mb) in turn: 48 to 96 are within 0.004 bits of the best for 5+5 and 0.008 for order 11, while 8 costs 0.04
@@ -56,14 +54,6 @@ class Context(NamedTuple):
 ONE_SIDED = tuple(Context(k, 0) for k in range(12))
 TWO_SIDED = tuple(Context(m, m) for m in range(2, 6))
 CONTEXTS = ONE_SIDED + TWO_SIDED
-
-
-class Bits(NamedTuple):
-    """Mean -log2 P(true base) of each model over the same bases, its standard error between blocks, and the bases."""
-
-    mean: NDArray[np.float64]  # [n_models]
-    error: NDArray[np.float64]  # [n_models]; NaN for a single block
-    n: int
 
 
 class CountModels:
@@ -138,31 +128,6 @@ class CountModels:
         around = np.arange(self._before + 1 + self._after)
         return self._bits(padded[np.arange(n_windows)[:, None], place[:, None] + around])
 
-    def bits_everywhere(self, chunks: Iterable[Codes]) -> Bits:
-        """Mean bits per base over all bases of chunks [L] whose context is known to every model; memory is flat.
-
-        Raises: ConfigError if there is no such base.
-        """
-        sums: list[NDArray[np.float64]] = []
-        sizes: list[int] = []
-        width = self._before + 1 + self._after
-        for chunk in chunks:
-            around = sliding_window_view(chunk, width) if len(chunk) >= width else np.empty((0, width), dtype=np.uint8)
-            for start in range(0, len(around), _BLOCK):
-                block = around[start : start + _BLOCK]
-                bits = self._bits(block[(block < N).all(axis=1)])
-                if bits.shape[1]:
-                    sums.append(bits.sum(axis=1, dtype=np.float64))
-                    sizes.append(bits.shape[1])
-        if not sizes:
-            raise ConfigError(f"no base has {self._before} known bases before and {self._after} after it; give more sequence.")
-        total, size = np.array(sums), np.array(sizes)  # [n_blocks, n_models], [n_blocks]
-        mean = total.sum(axis=0) / size.sum()
-        spread = ((total - mean * size[:, None]) ** 2).sum(axis=0)
-        n_blocks = len(size)
-        error = np.sqrt(spread * n_blocks / (n_blocks - 1)) / size.sum() if n_blocks > 1 else np.full(len(mean), np.nan)
-        return Bits(mean, error, int(size.sum()))
-
     def _bits(self, around: Codes) -> NDArray[np.float32]:
         """-log2 P of the base at column `_before` of rows [B, _before + 1 + _after], [n_models, B]."""
         found = np.empty((len(self.contexts), len(around)), dtype=np.float32)
@@ -201,10 +166,13 @@ def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: 
     return counts
 
 
-def stretches(genome: Genome, contigs: Iterable[str]) -> Iterator[Codes]:
+def stretches(
+    genome: Genome, contigs: Iterable[str], without: Mapping[str, Intervals] | None = None
+) -> Iterator[Codes]:
     """The sequence of contigs without its N: codes [L] of each run of known bases, cut at every 2^20 bases.
 
-    A cut costs the contexts across it, so a dozen bases in a million are not counted at order 11.
+    A cut costs the contexts across it, so a dozen bases in a million are not counted at order 11. without: intervals
+    [n, 2] of each contig that are left out.
 
     >>> import pathlib, tempfile
     >>> from genoformer.genome.codes import decode
@@ -215,7 +183,10 @@ def stretches(genome: Genome, contigs: Iterable[str]) -> Iterator[Codes]:
     ['ACG', 'T']
     """
     for contig in contigs:
-        for first, last in runs_of_bases(genome, contig).tolist():
+        runs = runs_of_bases(genome, contig)
+        if without is not None and contig in without:
+            runs = subtract(runs, without[contig])
+        for first, last in runs.tolist():
             for start in range(first, last, _SCAN):
                 yield genome.window(contig, start, min(_SCAN, last - start))
 

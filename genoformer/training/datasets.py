@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge, n_overlaps
+from genoformer.genome.regions import Intervals, merge, n_overlaps, subtract
+from genoformer.training.counts import stretches
 from genoformer.training.draws import Draws
 
 _MAX_N = 0.1  # windows with more N than this are drawn again
@@ -34,6 +35,20 @@ class Source:
     regions: Mapping[str, Intervals] | None = None
     regions_share: float = 0.5
     weight: float = 1.0
+
+
+def known_sequence(sources: Sequence[Source], length: int) -> Iterator[Codes]:
+    """All that windows of `length` bases can show of their sources: codes [L] of each stretch of known bases.
+
+    Left out are the blacklist, and what lies between two of its intervals where no window has room.
+    """
+    for source in sources:
+        closed: dict[str, Intervals] = {}
+        for name in source.contigs:
+            whole = np.array([[0, source.genome.contigs[name]]])
+            free = subtract(whole, source.blacklist.get(name, np.empty((0, 2), dtype=np.int64)))
+            closed[name] = subtract(whole, free[free[:, 1] - free[:, 0] >= length])
+        yield from stretches(source.genome, source.contigs, closed)
 
 
 class RandomWindows:

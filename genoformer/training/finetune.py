@@ -34,7 +34,7 @@ from genoformer.training.config import FinetuneConfig, TuningConfig
 from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.optimizer import LoopConfig, OptimizerConfig, windows_per_step
 from genoformer.training.supervised import LabelledBatches, predictor_loss
-from genoformer.whole import whole_file
+from genoformer.whole import refuse_others, whole_file
 
 _HELD_OUT = 0.1  # of the training data, where no validation data is given
 _LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
@@ -98,6 +98,7 @@ def finetune(
     plan = config.finetune
     if (folder / "config.json").exists() or (folder / checkpoint.ENSEMBLE).exists():
         raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
+    refuse_others(folder, ("manifest.json",), "manifest.json", lambda found: "finetune" in found)  # as that of `data build`
     if (folder / STATE).exists():
         raise ConfigError(f"{folder} holds an unfinished run of pretrain; name another folder.")
     if plan.strategy == "fsdp":
@@ -121,7 +122,7 @@ def finetune(
     _refuse_constant(fitted.targets)
     monitor, note = _monitor(plan.monitor, checked_on.targets)
     notes += note
-    found = leakage(fitted.sequences, checked_on.sequences)
+    found = leakage(fitted.sequences, checked_on.sequences, _class_names(checked_on.targets))
     notes.append(found.describe("the training data", "the validation data"))
     data = {
         "train": _record(train.path, len(fitted.sequences)),
@@ -143,8 +144,10 @@ def finetune(
         return None
     together = _metrics(checked_on.targets, np.mean(predicted, axis=0))
     names = members[0].metrics
-    spread = {name: over_runs([member.metrics[name].value for member in members]) for name in names} if len(members) > 1 else {}
+    spread: dict[str, Estimate] = {}
     if len(members) > 1:
+        for name in names:
+            spread[name] = over_runs([member.metrics[name].value for member in members], metrics.range_of(name))
         table = {
             "members": [member.folder.name for member in members],
             "metrics": {name: _json(together[name]) for name in names},
@@ -153,6 +156,11 @@ def finetune(
         with whole_file(folder / checkpoint.ENSEMBLE) as part:
             part.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n")
     return Finetuned(members, together, spread, notes)
+
+
+def _class_names(targets: Targets) -> list[str]:
+    """The class of each sequence; none where it is not one."""
+    return [targets.classes[i] for i in targets.values] if targets.kind == "classes" else []
 
 
 class _Trained(NamedTuple):
@@ -181,7 +189,7 @@ def _member(
     """
     plan = replace(config.finetune, seed=seed)
     L.seed_everything(seed, verbose=False)
-    encoder = _encoder(config, start)
+    encoder, made_for = _encoder(config, start)
     before = checkpoint.find(start) if start is not None else None
     manifest = {
         **manifest,
@@ -218,9 +226,18 @@ def _member(
             f"{n_long:,} of {len(train.sequences):,} sequences to train on and {n_windowed:,} of {len(valid.sequences):,} to "
             f"validate with are longer than the window of {window:,} bases and were cut into overlapping windows."
         )
-    if start is not None and (note := checkpoint.overlap_note(encoder, str(start), valid.sequences, "the validation data")):
-        notes.append(note)
-    return _Trained(Member(folder, seed, str(start or "scratch"), found, failed), values, notes)
+    if start is None:
+        return _Trained(Member(folder, seed, "scratch", found, failed), values, notes)
+    longest = min(window, max(len(sequence) for part in (train, valid) for sequence in part.sequences))
+    if longest > made_for:
+        notes.append(
+            f"windows of up to {longest:,} bases, but {start} is made for {made_for:,}: it has to learn here what lies "
+            f"further apart; window = {made_for} in [finetune] keeps to what it knows."
+        )
+    for part, what in ((train, "the training data"), (valid, "the validation data")):
+        if note := checkpoint.overlap_note(encoder, str(start), part.sequences, what):
+            notes.append(note)
+    return _Trained(Member(folder, seed, str(start), found, failed), values, notes)
 
 
 def _trained(
@@ -277,14 +294,15 @@ def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]
     ]
 
 
-def _encoder(config: FinetuneConfig, start: str | Path | None) -> Encoder:
+def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder, int]:
+    """The encoder to train, and the bases of the windows that it was trained with."""
     if start is not None:
         loaded = checkpoint.load_token_model(start)
         if isinstance(loaded, Encoder):
-            return loaded
+            return loaded, loaded.config.context_length
         encoder = loaded.encoder  # of a predictor
         encoder.tokenizer, encoder.sha256, encoder.seen = loaded.tokenizer, loaded.sha256, loaded.seen
-        return encoder
+        return encoder, max(loaded.config.window, encoder.config.context_length)
     if not config.tokenizer:
         raise ConfigError("no model to go on from: name one with -m, or give [tokenizer] and [encoder] to train from scratch.")
     table = dict(config.tokenizer)
@@ -299,7 +317,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> Encoder:
         raise ConfigError("[encoder]: n_vocab follows from the tokenizer; leave it out.")
     encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
     encoder.tokenizer = tokenizer
-    return encoder
+    return encoder, encoder.config.context_length
 
 
 def _predictor(encoder: Encoder, train: _Part, plan: TuningConfig) -> Predictor:

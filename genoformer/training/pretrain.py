@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 
 from genoformer import __version__
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import on_reference, read_bed
+from genoformer.genome.regions import on_reference, read_bed, runs_of_bases
 from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.tensors import sha256_of
 from genoformer.progress import Listener, Progress
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
-from genoformer.training import report
-from genoformer.training.bits import asked_bases, bits_of, composition_bits
+from genoformer.training import report, unfinished, verdict
+from genoformer.training.bits import asked_bases, bits_of, why_no_bits
 from genoformer.training.config import GenomeConfig, PretrainConfig
-from genoformer.training.counts import stretches
-from genoformer.training.datasets import RandomWindows, Source
+from genoformer.training.datasets import RandomWindows, Source, known_sequence
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import STATE, fit
-from genoformer.training.objectives import OBJECTIVES, MaskedLM
+from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
-from genoformer.whole import whole_file
 
-RUN = "run.json"  # what an unfinished run was started with
 _VALIDATION_WINDOWS = 512
 _TOKENIZER_FIELDS = {"kmer": ("k", "stride"), "base": (), "bpe": ("n_vocab",)}
 _BPE_WINDOWS = 2_000  # windows that a BPE vocabulary is learned from
 _LARGE, _DENSE = 1e8, 100  # below so many bases one k-mer in 100 is noted of what the model has seen, above one in 1,000
-_LEARNED = 0.01  # bits per base: less than this below the base composition is nothing learned
-_WORSE = 0.05  # bits per base above the best validation
+_HELD_SHARE = 0.05  # of a genome's only contig
+_HELD_WINDOWS = 4  # that a held-out stretch has room for, at least
 
 
 def build_tokenizer(table: Mapping[str, Any], windows: RandomWindows) -> KmerTokenizer | BPETokenizer:
@@ -64,20 +61,25 @@ def build_tokenizer(table: Mapping[str, Any], windows: RandomWindows) -> KmerTok
 
 
 class _Data(NamedTuple):
-    """The genomes of a run: what is trained on, what is held out (one source for each contig), and their record."""
+    """The genomes of a run: what is trained on, what is held out (one source for each contig), their record, and what
+    should be known of them."""
 
     train: list[Source]
     held: list[Source]
     record: list[dict[str, Any]]
+    warnings: list[str]
 
 
-def _data(configs: Sequence[GenomeConfig]) -> _Data:
+def _data(configs: Sequence[GenomeConfig], length: int) -> _Data:
+    """The genomes of a run that reads windows of `length` bases."""
     genomes = [Genome(config.fasta) for config in configs]
     held = [[g.resolve(name) for name in c.valid_contigs] for g, c in zip(genomes, configs, strict=True)]
     if not any(held) and len(genomes[0].contigs) > 1 and not configs[0].contigs:
         held[0] = [list(genomes[0].contigs)[-1]]
     names = {name for contigs in held for name in contigs}
-    train, valid, record = [], [], []
+    train: list[Source] = []
+    valid: list[Source] = []
+    record: list[dict[str, Any]] = []
     for genome, config, out in zip(genomes, configs, held, strict=True):
         used = [genome.resolve(name) for name in config.contigs] or [name for name in genome.contigs if name not in names]
         if both := sorted(set(used) & set(out)):
@@ -94,7 +96,39 @@ def _data(configs: Sequence[GenomeConfig]) -> _Data:
             | {"train": {name: genome.contigs[name] for name in used}, "valid": {name: genome.contigs[name] for name in out}}
             | {"regions_share": config.regions_share, "weight": config.weight}
         )
-    return _Data(train, valid, record)
+    if valid:
+        return _Data(train, valid, record, [])
+    if configs[0].contigs:
+        return _Data(train, [], record, ["Nothing is held out, so nothing is validated; name valid_contigs."])
+    (name,) = train[0].contigs
+    where = _end_of(genomes[0], name, length)
+    if where is None:
+        few = f"{name} is too short to hold out a part of it, so nothing is validated; add contigs, or shorten context_length."
+        return _Data(train, [], record, [few])
+    black = dict(train[0].blacklist)
+    black[name] = np.concatenate([black.get(name, np.empty((0, 2), dtype=np.int64)), [where]])
+    train[0] = replace(train[0], blacklist=black)
+    record[0]["valid_intervals"] = {name: [list(where)]}
+    end = Source(genomes[0], [name], {name: np.array([[0, where[0]]])})
+    said = f"{genomes[0].name} has a single contig, so its end is held out: {name}:{where[0]:,}-{where[1]:,} (0-based)."
+    return _Data(train, [end], record, [said])
+
+
+def _end_of(genome: Genome, contig: str, length: int) -> tuple[int, int] | None:
+    """The last stretch of a contig that has its share of the known bases and room for some windows.
+
+    None where that would be more than a quarter of them.
+    """
+    runs = runs_of_bases(genome, contig)
+    n_known = int((runs[:, 1] - runs[:, 0]).sum())
+    left = max(round(_HELD_SHARE * n_known), _HELD_WINDOWS * length)
+    if 4 * left > n_known:
+        return None
+    for start, end in runs[::-1].tolist():
+        if left <= end - start:
+            break
+        left -= end - start
+    return end - left, genome.contigs[contig]
 
 
 def pretrain(
@@ -102,10 +136,11 @@ def pretrain(
 ) -> dict[str, Any]:
     """Train a language model on genomes; writes the model folder and returns its manifest.
 
-    Contigs in `valid_contigs` are held out; validation is bits per base of the exact single-base posterior there. A run
-    that was killed is gone on from where its state was saved last, and ends with the weights of an undisturbed run.
+    Contigs in `valid_contigs` are held out (by default the last one, of a single one its end); validation is bits per
+    base there, of the exact single-base posterior or, of a causal model, given the bases before. A run that was killed is
+    gone on from where its state was saved last, and ends with the weights of an undisturbed run; `listen` hears from which.
     start: a model whose weights, shape and tokenizer are taken on; [encoder] and [tokenizer] then have no say.
-    The manifest's "notes" say what is wrong with the run (collapse, divergence).
+    The manifest's "notes" say what makes it a failed run (collapse, divergence), its "warnings" what else is to be known.
 
     Raises ConfigError for what cannot be trained, TrainingError when the loss is no longer a number.
     """
@@ -122,9 +157,9 @@ def pretrain(
     checked(EncoderConfig, config.encoder, "[encoder]")
 
     L.seed_everything(plan.seed, verbose=False)
-    data = _data(config.genome)
     shape = asdict(begun.config) if begun else config.encoder
     length = int(shape.get("context_length", EncoderConfig.context_length))
+    data = _data(config.genome, length)
     windows = RandomWindows(data.train, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
     tokenizer = begun.tokenizer if begun else build_tokenizer(config.tokenizer, windows)
     encoder = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), **config.encoder}
@@ -146,10 +181,15 @@ def pretrain(
         "training": asdict(plan),
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
     }
-    _same_run(folder, manifest)
-    has_posterior = plan.objective == "masked" and isinstance(tokenizer, KmerTokenizer)
-    asked = None
-    if has_posterior and data.held:
+    unfinished.begin(folder, manifest)
+    asked, no_bits = None, why_no_bits(tokenizer, model.config.causal)
+    warnings = list(data.warnings)
+    if no_bits:
+        warnings.append(
+            f"There are no bits per base and no comparison with count models: {no_bits}. Nothing is validated, and only the "
+            "training loss says whether something was learned."
+        )
+    elif data.held:
         held_out = RandomWindows(data.held, length, plan.batch_size, plan.seed + 1)
         asked = asked_bases(held_out, _VALIDATION_WINDOWS)
 
@@ -157,6 +197,8 @@ def pretrain(
         assert asked is not None
         return {"valid_bits_per_base": float(np.nanmean(bits_of(trained, asked, plan.batch_size)))}
 
+    if listen is not None and (folder / STATE).is_file() and getattr(rank_zero_only, "rank", 0) == 0:
+        listen(Progress("going on", _step_of(folder / STATE), plan.steps))
     fitted = fit(
         model, LanguageModelBatches(windows, tokenizer, objective, plan.repeat_weight),
         lambda trained, batch: language_model_loss(trained, batch, objective.label_rate), folder, plan,
@@ -169,67 +211,38 @@ def pretrain(
     final.load_state_dict(fitted.weights)
     final.eval()
     manifest["metrics"] = {name: round(value, 4) for name, value in fitted.metrics.items() if name != "learning_rate"}
-    manifest["notes"] = []
-    if asked is not None:
-        bits = [row["valid_bits_per_base"] for row in read_log(folder / LOG) if "valid_bits_per_base" in row]
-        manifest["notes"] = _notes(bits, composition_bits(asked))
     if listen is not None:
         listen(Progress("report", 0, None))
-    rows = report.compare(final, folder.resolve().name, data.train, data.held, plan) if asked is not None else []
-    manifest["bits_per_base"] = {
-        row.contig: {"bits": round(row.bits, 4), "standard_error": round(row.error, 4), "bases": row.n}
-        for row in rows
-        if row.model == rows[0].model
-    }
+    found = report.compare(final, folder.resolve().name, data.train, data.held, plan) if asked is not None else None
+    if found is not None:
+        manifest |= report.in_manifest(found)
+        manifest["metrics"]["valid_bits_per_base"] = manifest["held_out"]["model"]["bits"]  # of more bases than the log's
+        warnings += verdict.beaten(found)
+    manifest["notes"] = verdict.failures(
+        found,
+        [row["valid_bits_per_base"] for row in read_log(folder / LOG) if "valid_bits_per_base" in row],
+        fitted.metrics["train_loss"],
+        verdict.unigram_nats(LanguageModelBatches(windows, tokenizer, CausalLM(tokenizer), plan.repeat_weight)),
+        single_bases=isinstance(tokenizer, KmerTokenizer) and tokenizer.k == 1,
+    )
+    manifest["warnings"] = warnings
+    rows = found.rows if found is not None else []
     report.write(folder, rows, tokens_per_step=windows_per_step(plan) * tokenizer.n_tokens(length))
     _seen(windows, start).save(folder / checkpoint.SKETCH)
     checkpoint.save(final, folder, manifest=manifest)
-    (folder / RUN).unlink(missing_ok=True)
+    unfinished.finished(folder)
     return manifest
-
-
-def _notes(bits: Sequence[float], composition: float) -> list[str]:
-    """What is wrong with a run, by its validations in bits per base: collapse, or divergence."""
-    if bits[-1] >= composition - _LEARNED:
-        return [
-            f"Nothing was learned: {bits[-1]:.3f} bits per base on the held-out contigs, where the base composition alone "
-            f"gives {composition:.3f}; train longer, or lower learning_rate."
-        ]
-    if bits[-1] > min(bits) + _WORSE:
-        return [
-            f"The run got worse: {bits[-1]:.3f} bits per base at its end, {min(bits):.3f} at its best; lower learning_rate, "
-            "or stop earlier if it learned the training contigs by heart."
-        ]
-    return []
 
 
 def _seen(windows: RandomWindows, start: str | Path | None) -> Sketch:
     """A sample of the k-mers that the model has seen, those of the model that it started from included."""
     scale = _DENSE if windows.n_bases < _LARGE else GENOME_SCALE
-    pieces = (codes for source in windows.sources for codes in stretches(source.genome, source.contigs))
-    seen = Sketch.of(pieces, scale=scale)
+    seen = Sketch.of(known_sequence(windows.sources, windows.length), scale=scale)
     before = checkpoint.read_sketch(start) if start is not None else None
     return seen if before is None else seen.joined(before)
 
 
-def _same_run(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Refuse to go on with another run's state; note what this run is started with."""
-    path = folder / RUN
-    mine = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "command"}))
-    if path.is_file() and (folder / STATE).is_file():
-        before = json.loads(path.read_text())
-        changed = sorted(_differences(before, mine))
-        if changed:
-            raise ConfigError(
-                f"{folder} holds an unfinished run that was started with other settings ({', '.join(changed[:5])}); give those "
-                "again, or name another folder."
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
-        part.write_text(json.dumps(mine, indent=1) + "\n")
+def _step_of(state: Path) -> int:
+    """The step at which the state of an unfinished run was saved."""
+    return int(torch.load(state, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 
-
-def _differences(a: Any, b: Any, at: str = "") -> list[str]:
-    if isinstance(a, dict) and isinstance(b, dict):
-        return [d for k in {*a, *b} for d in _differences(a.get(k), b.get(k), f"{at}.{k}" if at else k)]
-    return [] if a == b else [at]

@@ -22,6 +22,7 @@ def main() -> list[Row]:
 
 def bits_per_base() -> list[Row]:
     from genoformer.genome.reference import Genome
+    from genoformer.genome.regions import on_reference, read_bed
     from genoformer.models import checkpoint
     from genoformer.training.config import TrainingConfig
     from genoformer.training.datasets import Source
@@ -31,10 +32,11 @@ def bits_per_base() -> list[Row]:
     assert manifest is not None
     genomes = {path.name: path for path in data.glob("hg*/*.fa.gz")}
     sources = [(Genome(genomes[g["fasta"]["name"]]), g) for g in manifest["genomes"]]
-    train = [Source(genome, list(g["train"])) for genome, g in sources]
+    black = {path.name: read_bed(path) for path in data.glob("hg*/annotation/*blacklist*.bed")}
+    train = [Source(genome, list(g["train"]), on_reference(black[g["blacklist"]["name"]], genome)) for genome, g in sources]
     held = [Source(genome, [name]) for genome, g in sources for name in g["valid"]]
     plan = TrainingConfig(valid_bases=N_BASES, seed=17)
-    found = compare(checkpoint.load(MODEL), MODEL, train, held, plan)
+    found = compare(checkpoint.load(MODEL), MODEL, train, held, plan).rows
     rows = []
     for contig in dict.fromkeys(row.contig for row in found):
         here = [row for row in found if row.contig == contig]

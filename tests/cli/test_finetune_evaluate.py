@@ -96,6 +96,12 @@ def test_finetune_prints_the_folder_and_its_mcc(made, tmp_path) -> None:
         str(tmp_path / "run/seed-3"), str(tmp_path / "run/seed-4"), "mean of 2 models", "their average prediction",
     ]  # fmt: skip
     assert {line[1] for line in lines} == {"mcc"}
+    found = json.loads(run("evaluate", made / "set/test.tsv", "-m", tmp_path / "run").stdout)
+    assert [row["model"] for row in found["members"]] == [str(tmp_path / "run/seed-3"), str(tmp_path / "run/seed-4")]
+    assert list(found["windowed"]) == [row["model"] for row in found["members"]]
+    for metric, row in found["over_members"].items():  # two seeds: Student's interval is 12.7 standard errors wide
+        if row["value"] is not None:  # one of them may have failed
+            assert -1 <= row["low"] <= row["value"] <= row["high"] <= 1, metric
     manifest = checkpoint.read_manifest(tmp_path / "run/seed-3")
     assert manifest is not None
     assert manifest["command"].startswith("genoformer ")
@@ -157,6 +163,23 @@ def test_long_sequences_are_counted(made, tmp_path) -> None:
     assert "2 sequences were longer than the window of" in result.stderr
 
 
+def test_sequences_without_any_class(made, tmp_path) -> None:
+    """a, b, both, or neither, which is an empty label."""
+    random = np.random.default_rng(0)
+    for name, n in (("train", 100), ("valid", 40)):
+        labels = ["", "a", "b", "a;b"] if name == "train" else ["", "a", "b"]
+        rows = [f"{decode(random.integers(0, 4, 60).astype(np.uint8))},{labels[i % len(labels)]}\n" for i in range(n)]
+        (tmp_path / f"{name}.csv").write_text("sequence,label\n" + "".join(rows))
+    given = ["finetune", tmp_path / "train.csv", "--valid", tmp_path / "valid.csv", "-c", made / "c.toml", "--epochs", 1]
+    assert_refused(run(*given, "-o", tmp_path / "none"), "line 2: label is empty", "--multi-label takes an empty one too")
+    tuned = run(*given, "-o", tmp_path / "out", "--multi-label")
+    assert tuned.exit_code == 0, tuned.output
+    assert "nan" not in tuned.output
+    result = run("evaluate", tmp_path / "valid.csv", "-m", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["classes"] == ["a", "b"]
+
+
 @pytest.fixture
 def collapsed(tmp_path: Path) -> Path:
     """Random sequences, one in 20 of another class at random."""
@@ -176,7 +199,7 @@ def test_a_model_that_predicts_one_class_fails_with_status_1(collapsed) -> None:
     assert tuned.exit_code == 1
     sentence = "the model predicts one class, '0', for all 40 cases: failed; MCC is not defined."
     assert f"{collapsed / 'model'} FAILED: {sentence}" in tuned.stderr
-    assert "0.95" not in tuned.stdout  # no accuracy of such a model is shown
+    assert tuned.stdout == f"{collapsed / 'model'}\tmcc\tnot defined\n"  # no accuracy of such a model is shown
     result = run("evaluate", collapsed / "valid.csv", "-m", collapsed / "model")
     assert result.exit_code == 1
     found = json.loads(result.stdout)
@@ -247,6 +270,8 @@ def test_options_of_finetune_that_are_refused(made, tmp_path, options, words) ->
     ("options", "words"),
     [
         (["--baselines", "svm", "--train", "set/train.tsv"], "baseline 'svm' is unknown"),
+        (["--baselines", "cnn"], "name it with --train"),
+        (["-o", "set"], "metrics.json, which something else made"),
         (["-m", "model"], "is named twice"),
         (["--device", "tpu"], "there are cpu"),
         (["--train", "none.tsv"], "does not exist"),
@@ -254,6 +279,7 @@ def test_options_of_finetune_that_are_refused(made, tmp_path, options, words) ->
 )
 def test_options_of_evaluate_that_are_refused(made, monkeypatch, options, words) -> None:
     monkeypatch.chdir(made)
+    (made / "set/metrics.json").write_text("{}")
     assert_refused(run("evaluate", "set/test.tsv", "-m", "model", *options), words)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ def labelled(texts: list[str], labels: list[str], name: str = "in.csv") -> Label
     return LabelledSequences(names, tuple(map(encode, texts)), tuple((label,) for label in labels), ("label",), Path(name))
 
 
-DATA = labelled(["ACGTACGTTT", "GATTACA" * 20, "GGGCC"] * 10, ["a", "b", "c"] * 10)  # windows of 64 that share 32
+DATA = labelled(["ACGTACGTTT", "GATTACA" * 20, "GGGCC"] * 10, ["a", "b", "c"] * 10)  # windows of 32 that share 16
 VALID = labelled(["ACGTTTT", "GATTACC", "GGGC"], ["a", "b", "c"], "dev.csv")
 
 
@@ -36,8 +35,8 @@ def test_a_model_in_hand_is_as_good_as_its_name(tmp_path: Path, model: Encoder, 
     for name, given in (("hand", model), ("folder", tiny_model_folder)):
         made = embed_sequences(DATA, given, EmbeddingOptions(tmp_path / f"{name}.npy", layers=(1, 0, 1)))
         assert made.notes == [
-            "in.csv: 30 sequences, width 8, mean over tokens after layer 1, 0 of 1; 10 longer than the window of 64 bases, "
-            "cut into windows that share 32",
+            "in.csv: 30 sequences, width 8, mean over tokens after layer 1, 0 of 1; 10 longer than the window of 32 bases, "
+            "cut into windows that share 16",
             f"{tmp_path / name}.npy: 30 sequences, 2 x 8 numbers each",
         ]
         assert made.probes == []
@@ -55,8 +54,8 @@ def test_listeners_hear_of_each_layer_and_of_the_held_out_data(model: Encoder) -
     assert [one["probe"]["n_valid"] for one in made.probes] == [3, 3]
     assert [note.partition(":")[0] for note in made.notes] == ["in.csv", "dev.csv"]
     ends = [(one.stage, one.total) for one in heard if one.done == one.total]
-    # 140 bases are 4 windows of 64 that share 32
-    assert ends == [("layer 0", 60), ("layer 1", 60), ("valid, layer 0", 3), ("valid, layer 1", 3)]
+    # 140 bases are 8 windows of 32 that share 16
+    assert ends == [("layer 0", 100), ("layer 1", 100), ("valid, layer 0", 3), ("valid, layer 1", 3)]
 
 
 def test_listeners_hear_of_each_sequence_where_tokens_have_vectors(tmp_path: Path, model: Encoder) -> None:
@@ -68,11 +67,11 @@ def test_listeners_hear_of_each_sequence_where_tokens_have_vectors(tmp_path: Pat
 
 
 def test_a_window_that_is_long_for_the_model_is_noted(tmp_path: Path, model: Encoder) -> None:
-    """Windows of 64 are more than twice 31 bases, if a sequence has so many."""
-    model.config = replace(model.config, context_length=31)
-    said = "windows of up to 64 bases, but the model is made for 31: it may not know what to do; --window sets a shorter one"
-    assert said in embed_sequences(DATA, model, EmbeddingOptions(tmp_path / "x.npy")).notes
-    assert said not in embed_sequences(VALID, model, EmbeddingOptions(tmp_path / "x.npy")).notes
+    """The model was trained with 32 bases, which is what it gets unless a longer window is named and a sequence fills it."""
+    said = "windows of up to 33 bases, but the model is made for 32: it may not know what to do; --window sets a shorter one"
+    for data, window, noted in ((DATA, None, False), (DATA, 33, True), (VALID, 33, False)):
+        notes = embed_sequences(data, model, EmbeddingOptions(tmp_path / "x.npy", window=window)).notes
+        assert (said in notes) == noted
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import matplotlib.colors
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -55,6 +56,17 @@ def test_chance_of_precision_is_the_share_of_true_cases(ax) -> None:
     assert set(chance.get_ydata()) == {0.25}
 
 
+def test_each_label_has_its_own_chance_and_the_legend_covers_none(ax) -> None:
+    """One of four cases of a, two of b: chance at 1/4 and 1/2 in the colours of their curves."""
+    score = [0.1, 0.2, 0.3, 0.4]
+    plots.precision_recall(ax, {"a": ([0, 0, 0, 1], score), "b": ([0, 1, 0, 1], score)})
+    across = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert [(set(line.get_ydata()), line.get_color()) for line in across] == [({0.25}, plots.MANY[0]), ({0.5}, plots.MANY[1])]
+    assert legend(ax) == ["a", "b", "chance"]
+    ax.figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().y1 < ax.get_window_extent().y0
+
+
 def test_calibration_by_hand(ax) -> None:
     """Ten cases of confidence 0.61, six right; two of 0.99, both right: two points on or near the diagonal."""
     plots.calibration(ax, [0.61] * 10 + [0.99] * 2, [1] * 6 + [0] * 4 + [1, 1])
@@ -73,6 +85,7 @@ def test_comparison_stands_in_order_and_says_what_is_not_defined(ax) -> None:
 def test_agreement_says_how_many(ax) -> None:
     plots.agreement(ax, np.arange(1500), np.arange(1500), label="CAGE")
     assert ax.get_title(loc="left") == "CAGE · n = 1,500"
+    assert {matplotlib.colors.to_hex(colour) for colour in shades(ax)} == {plots.MANY[0].lower()}  # the model's, as elsewhere
 
 
 def shades(ax: Axes) -> set[tuple[float, ...]]:

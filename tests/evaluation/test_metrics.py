@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from genoformer.evaluation import metrics, weighted
-from genoformer.evaluation.intervals import estimate, resamplings
+from genoformer.evaluation import intervals, metrics, weighted
+from genoformer.evaluation.intervals import estimate, over_runs, resamplings
 from genoformer.evaluation.metrics import cases, metrics_of, notes
 
 N = 300
@@ -220,11 +220,67 @@ def test_a_model_that_predicts_one_class_has_failed() -> None:
     assert metrics.collapsed(data)
     assert metrics.notes(data) == [
         "the model predicts one class, 'yes', for all 4 cases: failed; MCC is not defined.",
-        "'no' is never predicted: its precision is not defined.",
+        "'no' is never predicted: its precision counts as 0.",
     ]
     assert math.isnan(found["mcc"])
     assert found["auroc"] == 0.5  # all tie: that is what it is, not a default
     assert found["accuracy"] == 0.5
+
+
+def test_a_resampling_without_a_call_counts_as_zero() -> None:
+    """One of 20 cases is called "yes", rightly: without it, which is in a third of the resamplings, MCC is 0, not missing."""
+    truth = np.repeat([0, 1], 10)
+    p = np.eye(2)[(np.arange(20) == 15).astype(int)]
+    found = metrics_of("classes", truth, p, ["no", "yes"])
+    assert found["mcc"].value == pytest.approx(reference.matthews_corrcoef(truth, p.argmax(1)))
+    assert found["mcc"].low == found["precision"].low == found["f1"].low == 0
+    data, kept = cases("classes", truth, p, ["no", "yes"]), np.arange(20) != 15
+    n = weighted.counts(kept[None].astype(float), data.true, data.called)
+    assert weighted.mcc(n)[0] == reference.matthews_corrcoef(truth[kept], p.argmax(1)[kept]) == 0
+    assert weighted.precision(n)[0, 1] == reference.precision_score(truth[kept], p.argmax(1)[kept], zero_division=0) == 0
+    assert "0 in a resampling in which all calls are the same" in metrics.definitions("classes")["mcc"]
+
+
+def labels_that_rank(seed: int = 0):
+    """Two labels that are ranked well, of which the second is rare and has no probability above a half, [100, 2] both."""
+    random = np.random.default_rng(seed)
+    truth = np.stack([np.arange(100) % 2, np.arange(100) % 20 == 0], axis=1).astype(int)
+    p = (0.4 + 0.2 * truth + 0.15 * random.random((100, 2))) * [1, 0.5]
+    return truth, p
+
+
+def test_labels_that_are_ranked_have_not_failed_where_none_is_called() -> None:
+    truth, p = labels_that_rank()
+    data = cases("multilabel", truth, p * [0.5, 1], ["often", "rare"])
+    assert not metrics.collapsed(data)
+    assert metrics.notes(data) == [
+        "'often', 'rare' is never predicted: its precision counts as 0.",
+        "'often', 'rare' is called the same for all cases: MCC is not defined.",
+    ]
+    same = cases("multilabel", truth, np.tile([0.4, 0.1], (100, 1)) + 1e-9 * np.arange(200).reshape(100, 2), ["often", "rare"])
+    assert metrics.collapsed(same)
+    assert "the same answer: failed" in metrics.notes(same)[0]
+
+
+def test_the_mcc_of_labels_is_over_those_that_are_called() -> None:
+    truth, p = labels_that_rank()
+    found = values_of("multilabel", truth, p, ["often", "rare"])
+    assert found["mcc"] == found["mcc:often"] == pytest.approx(reference.matthews_corrcoef(truth[:, 0], p[:, 0] > 0.5))
+    assert math.isnan(found["mcc:rare"])
+    assert found["precision"] == reference.precision_score(truth, p > 0.5, average="macro", zero_division=0)
+    said = metrics.notes(cases("multilabel", truth, p, ["often", "rare"]))
+    assert said[-1] == "'rare' is called the same for all cases: MCC is the mean over the other 1 of 2 labels."
+
+
+def test_what_is_printed_of_an_estimate_and_intervals_that_stay_in_range() -> None:
+    """Three seeds with accuracies 0.1, 0.5 and 0.9 have a t interval of 0.5 +- 0.99."""
+    nan = math.nan
+    assert str(intervals.Estimate(nan, nan, nan)) == "not defined"
+    assert str(intervals.Estimate(0.5, nan, nan)) == "0.500 (no interval)"
+    assert over_runs([0.1, 0.5, 0.9], metrics.range_of("accuracy")) == (0.5, 0, 1)
+    assert over_runs([-0.9, 0.0, 0.9], metrics.range_of("mcc:a")) == (0, -1, 1)
+    assert over_runs([1, 5, 9], metrics.range_of("mse"))[1] == 0
+    assert over_runs([-9, -5, 0], metrics.range_of("r2"))[2] == 1
 
 
 def test_a_truth_of_one_class_leaves_ranking_undefined() -> None:
@@ -260,7 +316,7 @@ def test_per_class_and_confusion_by_hand() -> None:
     rows = metrics.per_class(data)
     assert rows[0] == {"class": "a", "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
     assert rows[1] == {"class": "b", "precision": pytest.approx(1 / 3), "recall": 1.0, "f1": 0.5, "support": 1}
-    assert math.isnan(rows[2]["precision"])
+    assert rows[2]["precision"] == 0.0  # never called: by scikit-learn's convention
     assert rows[2]["f1"] == 0.0
     labels = cases("multilabel", [[1, 0], [1, 1], [0, 0]], [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], "ab")
     assert metrics.confusion(labels).tolist() == [[[0, 1], [1, 1]], [[2, 0], [0, 1]]]

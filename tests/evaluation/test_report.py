@@ -83,6 +83,16 @@ def test_labels(tmp_path) -> None:
     assert len(pictures(tmp_path)) == 5
 
 
+def test_labels_of_which_none_is_called_are_compared_by_auroc() -> None:
+    random = np.random.default_rng(0)
+    truth = (random.random((100, 2)) < 0.3).astype(int)
+    p = 0.2 * random.random((100, 2)) + 0.2 * truth
+    found = evaluate("multilabel", truth, p, ["CTCF", "REST"], baselines={"poor": random.random((100, 2))}, n=20)
+    assert (found["collapsed"], found["mcc"]["value"]) == (False, None)
+    assert found["models"][1]["difference"]["metric"] == "auroc"
+    assert found["models"][1]["difference"]["low"] > 0.2
+
+
 def test_values(tmp_path) -> None:
     random = np.random.default_rng(0)
     truth = random.normal(size=(200, 2))
@@ -112,6 +122,23 @@ def test_a_truth_of_one_class_still_gives_a_report(tmp_path) -> None:
     assert found["auroc"]["value"] is None
     assert found["accuracy"]["value"] == 1
     assert len(pictures(tmp_path)) == 5
+
+
+def test_a_report_replaces_a_report_and_nothing_else(tmp_path) -> None:
+    truth, good, _ = two_models(40)
+
+    def report(kind="classes", t=truth, p=good, names=("no", "yes")) -> None:
+        evaluate(kind, t, p, names, out=tmp_path, n=5)
+
+    (tmp_path / "notes.txt").write_text("mine")
+    report()
+    report("values", truth[:, None], good[:, :1], ["x"])
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "metrics.json", "comparison.png", "scatter.png"}
+    for content in ('{"mcc": 0.5}', "{", "[]"):
+        (tmp_path / "metrics.json").write_text(content)
+        with pytest.raises(ValueError, match=r"holds metrics.json, comparison.png, scatter.png, which something else made"):
+            report()
+        assert (tmp_path / "metrics.json").read_text() == content
 
 
 def test_baselines_must_fit_too(tmp_path) -> None:

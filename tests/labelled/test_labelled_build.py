@@ -183,10 +183,8 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path, genome: Genome, neg
 def test_the_manifest_tells_what_went_in_and_out(tmp_path: Path, genome: Genome) -> None:
     files = {"peak": peaks(tmp_path / "p.narrowPeak")}
     out = tmp_path / "out"
-    build(out, genome, files, length=LENGTH, valid=["chr2"], test=["chr3"])
     build(out, genome, files, length=LENGTH, valid=["chr2"], seed=3)
     manifest = json.loads((out / "manifest.json").read_text())
-    assert not (out / "test.tsv").exists()  # of the first build
     assert manifest["options"]["seed"] == 3
     assert manifest["contigs"] == {"train": ["chr1", "chr3"], "valid": ["chr2"]}
     assert manifest["inputs"]["genome"]["sha256"] == hashlib.sha256(genome.path.read_bytes()).hexdigest()
@@ -194,6 +192,41 @@ def test_the_manifest_tells_what_went_in_and_out(tmp_path: Path, genome: Genome)
     assert set(manifest["leakage"]) == {"train, valid"}
     found = read_labelled(out / "valid.tsv")
     assert len(found) == sum(manifest["counts"]["valid"].values())
+
+
+def test_the_same_build_is_written_again_and_nothing_else_is_replaced(tmp_path: Path, genome: Genome) -> None:
+    files, out = {"peak": peaks(tmp_path / "p.narrowPeak")}, tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+
+    def again(**options: Any) -> None:
+        build(out, genome, files, length=LENGTH, **options)
+
+    again(valid=["chr2"])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert set(before) == {"train.tsv", "valid.tsv", "manifest.json", "notes.txt"}
+    again(valid=["chr2"])
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    for changed in ({}, {"valid": ["chr2"], "seed": 1}, {"valid": ["chr2"], "negatives": "elsewhere"}):
+        with pytest.raises(ConfigError, match=r"out holds manifest\.json, train\.tsv, valid\.tsv, .* name another folder"):
+            again(**changed)
+    with (tmp_path / "p.narrowPeak").open("a") as file:
+        file.write("1\t4090\t4150\tlate\t9\t+\t1\t-1\t-1\t5\n")
+    with pytest.raises(ConfigError, match=r"out holds manifest\.json"):
+        again(valid=["chr2"])
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    peaks(tmp_path / "p.narrowPeak")
+    (out / "test.tsv").write_text("mine")
+    with pytest.raises(ConfigError, match=r"test\.tsv, which something else made"):
+        again(valid=["chr2"])
+    assert (out / "test.tsv").read_text() == "mine"
+    (out / "test.tsv").unlink()
+    (out / "train.tsv").write_text("changed by hand")
+    with pytest.raises(ConfigError, match="changed since"):
+        again(valid=["chr2"])
+    (out / "manifest.json").unlink()
+    with pytest.raises(ConfigError, match=r"out holds train\.tsv, valid\.tsv, which something else made"):
+        again(valid=["chr2"])
 
 
 def test_a_repeat_across_contigs_is_leakage(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
@@ -204,6 +237,8 @@ def test_a_repeat_across_contigs_is_leakage(tmp_path: Path, make_fasta: Callable
         built = build(tmp_path / "out", genome, {"x": bed}, length=200, negatives="dinucleotide", test=["chr2"])
     found = built.leakage["train, test"]
     assert (found.n, found.n_leaked, found.n_reverse_duplicates) == (2, 1, 1)
+    assert found.classes == {"negative": (1, 0), "x": (1, 1)}  # a shuffle cannot leak
+    assert "50.00 % of test (1 of 2; 0.00 % of negative, 100.00 % of x) shares" in found.describe("train", "test")
 
 
 def test_negatives_that_are_not_there_are_counted(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
@@ -212,7 +247,7 @@ def test_negatives_that_are_not_there_are_counted(tmp_path: Path, make_fasta: Ca
         built = build(tmp_path / "out", genome, {"x": bed}, length=40)
         assert built.counts == {"train": {"x": 2, "negative": 0}}
         assert built.dropped == {"x": {}, "negative": {"not_found": 2}}
-        built = build(tmp_path / "out", genome, {"x": bed}, length=40, negatives="elsewhere", ratio=50)
+        built = build(tmp_path / "more", genome, {"x": bed}, length=40, negatives="elsewhere", ratio=50)
         assert built.counts["train"]["negative"] + built.dropped["negative"]["not_found"] == 100
         assert built.counts["train"]["negative"] > 15  # 1060 bases are free, 26 windows fit
 

@@ -48,6 +48,15 @@ def test_what_is_too_short_or_unknown_is_counted() -> None:
     assert "3 could not be checked" in found.describe("train", "test")
 
 
+def test_classes_are_told_apart() -> None:
+    train, other = sequences(50, 100, 0), sequences(40, 100, 1)
+    other[:3] = train[:3]
+    found = leakage(train, other, ["yes"] * 20 + ["no"] * 20)
+    assert found.classes == {"no": (20, 0), "yes": (20, 3)}
+    assert found.as_dict()["classes"]["yes"] == {"n": 20, "n_leaked": 3, "percent": 15}
+    assert found.describe().startswith("7.50 % of valid (3 of 40; 0.00 % of no, 15.00 % of yes) shares half or more")
+
+
 def test_empty_sets_leak_nothing() -> None:
     assert leakage([], sequences(2, 50, 0)).percent == 0
     assert leakage(sequences(2, 50, 0), []).percent == 0

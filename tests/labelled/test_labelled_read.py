@@ -197,3 +197,24 @@ def test_real_sets(real_data: Path) -> None:
         (words := row["sequence"].split())[0] + "".join(word[-1] for word in words[1:]) for row in rows
     ]
     assert kmers.notes == ("sequences of 6-mers were put together again.",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "sequence,label\nACGT,x\nGG,\n"),
+        ("a.fa", ">a label=x\nACGT\n>b label=\nGG\n"),
+        ("b.fa", ">a|x\nACGT\n>b|\nGG\n"),
+    ],
+)
+def test_an_empty_label_is_none_of_several_classes(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_labelled(tmp_path / name, multi_label=True).labels == (("x",), ("",))
+    with pytest.raises(FileFormatError, match="is ; where none of several classes applies"):
+        read_labelled(tmp_path / name)
+
+
+def test_how_a_label_column_is_named_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("sequence,kind\nACGT,1\n")
+    with pytest.raises(FileFormatError, match="name the label column with --label"):
+        read_labelled(tmp_path / "a.csv")

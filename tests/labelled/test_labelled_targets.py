@@ -45,6 +45,15 @@ def test_several_classes_at_once() -> None:
     assert (flags.kind, flags.classes, flags.values.tolist()) == ("multilabel", ("label_x", "label_y"), [[0, 1], [1, 1]])
 
 
+def test_an_empty_label_is_no_class_where_several_are_allowed() -> None:
+    found = targets_of(rows("a", "", ";", "b"), "classify", multi_label=True)
+    assert (found.kind, found.classes, found.values.tolist()) == ("multilabel", ("a", "b"), [[1, 0], [0, 0], [0, 0], [0, 1]])
+    one = targets_of(rows("a", ""), "classify", multi_label=True)  # there is something to learn: a or not
+    assert (one.classes, one.values.tolist()) == (("a",), [[1], [0]])
+    with pytest.raises(ConfigError, match="no sequence has a class"):
+        targets_of(rows("", ";"), "classify", multi_label=True)
+
+
 def test_values() -> None:
     found = targets_of([("1", "-2.5"), ("0", "1e3")], "regress", columns=("label1", "label2"))
     assert (found.kind, found.classes, found.values.tolist()) == ("values", ("label1", "label2"), [[1, -2.5], [0, 1000]])

@@ -195,9 +195,19 @@ def test_what_a_model_has_seen_is_said(tmp_path) -> None:
     assert checkpoint.overlap_note(model, "promoters", [3 - codes[::-1] for codes in SEEN], "x") is not None  # other strand
 
 
+def test_few_kmers_that_were_seen_are_said_to_be_few(tmp_path) -> None:
+    """40 bases have 10 31-mers, of which about half are looked at."""
+    note = checkpoint.overlap_note(that_saw(tmp_path, SEEN), "m", [SEEN[0][:40]], "few.tsv")
+    assert note is not None
+    n_found, n_looked_at = note.split()[0], note.split()[3]
+    assert n_found == n_looked_at
+    assert 1 <= int(n_found) <= 10
+    assert note.endswith("were in the training data of m: too few to tell how much it has seen of them.")
+
+
 def test_nothing_is_said_of_what_is_new_little_or_unknown(tmp_path) -> None:
     model = that_saw(tmp_path, SEEN)
     assert checkpoint.overlap_note(model, "m", NEW, "x") is None
     assert checkpoint.overlap_note(model, "m", [*NEW, SEEN[0][:200]], "x") is None  # 170 of 4,870: 3 %
-    assert checkpoint.overlap_note(model, "m", [SEEN[0][:40]], "x") is None  # 10 31-mers tell nothing
+    assert checkpoint.overlap_note(model, "m", [NEW[0][:40]], "x") is None  # of 10 31-mers none
     assert checkpoint.overlap_note(predictor(), "m", SEEN, "x") is None  # it is not known what it has seen

@@ -392,7 +392,7 @@ def test_seeds_give_mean_interval_and_an_ensemble(data, tmp_path) -> None:
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", "seed = 5\n" + BRIEF, n_seeds=2)
     assert [(member.folder.name, member.seed) for member in done.members] == [("seed-5", 5), ("seed-6", 6)]
     values = [member.metrics["auroc"].value for member in done.members]
-    assert done.over_members["auroc"] == over_runs(values)
+    assert done.over_members["auroc"] == over_runs(values, (0, 1))
     written = json.loads((tmp_path / "out/ensemble.json").read_text(), parse_constant=pytest.fail)  # no NaN
     assert written["members"] == ["seed-5", "seed-6"]
     assert written["over_members"]["auroc"]["value"] == pytest.approx(np.mean(values), abs=1e-4)
@@ -488,7 +488,7 @@ def test_leakage_is_said(data, tmp_path) -> None:
     valid = table(tmp_path / "v.csv", [(text, str(i % 2)) for i, text in enumerate(texts)])
     done = tuned(tmp_path, data / "few.csv", valid)
     assert any(
-        note.startswith("25.00 % of the validation data (5 of 20) shares half or more")
+        note.startswith("25.00 % of the validation data (5 of 20; 30.00 % of 0, 20.00 % of 1) shares half or more")
         and note.endswith("2 exact duplicates, 3 of the reverse complement.")
         for note in done.notes
     )
@@ -514,6 +514,33 @@ def test_the_manifest_of_the_data_travels_along_while_the_data_is_that_of_the_ma
     assert manifest is not None
     assert manifest["data"]["train"]["manifest"] is None
     assert manifest["data"]["valid"]["manifest"] == made
+
+
+def test_a_data_set_is_not_trained_into(data, tmp_path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/manifest.json").write_text('{"kind": "labelled windows"}')
+    with pytest.raises(ConfigError, match=r"set holds manifest\.json, which something else made"):
+        tuned(tmp_path, data / "few.csv", data / "few_valid.csv", out="set")
+    assert [path.name for path in (tmp_path / "set").iterdir()] == ["manifest.json"]
+
+
+def test_windows_longer_than_those_of_the_start_are_said(data, tmp_path) -> None:
+    """Sequences of 60 bases and a model of windows of 40; what is fine-tuned at 60 knows 60."""
+    first = start(tmp_path / "lm", context_length=40)
+    done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[first])
+    note = f"windows of up to 60 bases, but {first} is made for 40: "
+    assert [n.startswith(note) for n in done.notes].count(True) == 1
+    for options in ({"text": BRIEF + "window = 40\n", "starts": [first]}, {"starts": [tmp_path / "out"]}):
+        again = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", out=f"out{len(options)}", **options)
+        assert not any("is made for" in n for n in again.notes)
+
+
+def test_what_the_start_has_seen_of_the_training_data_is_said(data, tmp_path) -> None:
+    first = start(tmp_path / "lm")
+    Sketch.of(read_labelled(data / "few.csv").sequences, scale=2).save(first / checkpoint.SKETCH)
+    done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[first])
+    (note,) = [n for n in done.notes if "31-mers of" in n and "in the training data of" in n]
+    assert note.startswith("100% of the 31-mers of the training data were in")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"files": 3}'])

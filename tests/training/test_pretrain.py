@@ -14,11 +14,20 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.models import checkpoint
+from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.posterior import window_log2_likelihood
 from genoformer.models.tensors import sha256_of
-from genoformer.training.bits import bits_per_base
-from genoformer.training.config import PretrainConfig
+from genoformer.progress import Progress
+from genoformer.tokenizers import KmerTokenizer
+from genoformer.training import report, verdict
+from genoformer.training.bits import Asked, asked_bases, bits_of
+from genoformer.training.config import GenomeConfig, PretrainConfig, TrainingConfig
+from genoformer.training.counts import CONTEXTS
+from genoformer.training.curves import bits_rows
 from genoformer.training.datasets import RandomWindows, Source
-from genoformer.training.pretrain import _notes, pretrain
+from genoformer.training.language import LanguageModelBatches
+from genoformer.training.objectives import CausalLM
+from genoformer.training.pretrain import _data, pretrain
 
 STEP = np.array([[0.05, 0.05, 0.05, 0.85], [0.85, 0.05, 0.05, 0.05], [0.05, 0.85, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
 
@@ -88,7 +97,7 @@ def test_a_known_source_is_learned_to_its_entropy(tmp_path, genome_path) -> None
     least = hidden_entropy()
     model = checkpoint.load(tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
-    found = bits_per_base(model, held, 2_000)
+    found = np.nanmean(bits_of(model, asked_bases(held, 2_000), 32))
     assert least - 0.05 < found < least + 0.08  # 0.79 bits of 2; the interval is 4 standard errors of 2,000 bases
     contigs = {role: list(manifest["genomes"][0][role]) for role in ("train", "valid")}
     assert contigs == {"train": ["one", "two"], "valid": ["held"]}
@@ -103,7 +112,8 @@ def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
     plan = PretrainConfig.read(tmp_path / "c.toml").training
     manifest = pretrain(PretrainConfig(training=plan).with_fastas([genome_path]), tmp_path / "more", start=tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
-    first, second = (bits_per_base(checkpoint.load(tmp_path / name), held, 2_000) for name in ("model", "more"))
+    asked = asked_bases(held, 2_000)
+    first, second = (np.nanmean(bits_of(checkpoint.load(tmp_path / name), asked, 32)) for name in ("model", "more"))
     assert second < first - 0.1
     assert manifest["start"]["sha256"] == sha256_of(tmp_path / "model" / "model.safetensors")
     with pytest.raises(ConfigError, match="leave out"):
@@ -191,15 +201,200 @@ def test_configurations_that_are_refused(tmp_path, genome_path, text, words) -> 
     assert not (tmp_path / "model" / "config.json").exists()
 
 
+def compared(own: float, composition: float, spread: float, best: float = 1.5) -> report.Comparison:
+    """A model, composition and one better count model on 100 bases; the paired differences to composition have `spread`."""
+    names = ["model", *(context.name for context in CONTEXTS)]
+    bits = np.tile(np.random.default_rng(0).normal(0, 1, 100), (len(names), 1))
+    wobble = np.tile([spread, -spread], 50) * np.sqrt(99 / 100)  # with a standard deviation of `spread`
+    bits += -bits.mean(axis=1, keepdims=True) + np.array([own, composition, *[best] * (len(names) - 2)])[:, None]
+    bits[0] += wobble
+    return report.Comparison(bits_rows(names, "c", bits), bits_rows(names[1:], "c", bits[0] - bits[1:]), False)
+
+
 @pytest.mark.parametrize(
-    ("bits", "words"),
-    [([1.9, 1.7, 1.6], None), ([2.0, 1.99, 1.985], "Nothing was learned: 1.985"), ([1.9, 1.7, 1.8], "got worse: 1.800"),
-     ([1.99, 1.97], None), ([1.7, 1.74], None)],
-)  # fmt: skip
-def test_a_run_that_collapsed_or_diverged_says_so(bits, words) -> None:
-    """Composition alone gives 1.99 bits here."""
-    found = _notes(bits, 1.99)
+    ("own", "spread", "validations", "words"),
+    [
+        (1.90, 0.1, [1.99, 1.95, 1.90], None),
+        (1.965, 0.1, [1.99, 1.965], None),  # 2 standard errors are 0.02
+        (1.975, 0.1, [1.99, 1.975], "Nothing was learned: 1.975 bits per base"),
+        (1.95, 1.0, [1.99, 1.95], "Nothing was learned"),  # and here 0.2
+        (1.99, 0.0, [1.99, 1.99], "Nothing was learned"),
+        (2.10, 0.1, [1.90, 2.10], "Nothing was learned"),
+        (1.80, 0.1, [1.90, 1.70, 1.80], "got worse: 1.800"),
+        (1.74, 0.1, [1.70, 1.74], None),
+    ],
+)
+def test_a_run_that_collapsed_or_diverged_says_so(own, spread, validations, words) -> None:
+    """Composition has 1.99 bits on the same 100 bases; the bases differ by far more than the two models do."""
+    found = verdict.failures(compared(own, 1.99, spread), validations, 1.0, 1.3, single_bases=True)
     assert [words in note for note in found] == [True] if words else not found
+
+
+@pytest.mark.parametrize(
+    ("held", "single_bases", "loss", "failed"),
+    [
+        (False, True, 1.31, True),
+        (False, False, 1.3, True),
+        (False, True, 1.2, False),
+        (True, False, 6.8, True),
+        (True, True, 1.31, False),
+    ],
+)
+def test_a_training_loss_no_better_than_that_of_unigrams_is_a_failed_run(held, single_bases, loss, failed) -> None:
+    """1.3 nats are what knowing the composition gives; of single bases the held-out bases have the say, where there are any."""
+    found = verdict.failures(compared(1.9, 1.99, 0.1) if held else None, [], loss, 1.3, single_bases=single_bases)
+    assert [f"the training loss ended at {loss:.3f} nats" in note for note in found] == [True] * failed
+
+
+def test_a_better_count_model_is_named() -> None:
+    assert verdict.beaten(compared(1.49, 1.99, 0.1)) == []
+    (said,) = verdict.beaten(compared(1.60, 1.99, 0.1))
+    assert (
+        "order 1 has 1.500 bits per base on the same held-out bases, this model 1.600 (paired difference +0.1000 ± 0.0100)"
+        in said
+    )
+
+
+def test_the_loss_of_knowing_only_how_common_tokens_are(tmp_path) -> None:
+    """Half A and half T on both strands: ln 2 nats for a base; 2-mers of the repeat AAAATTTT: 3/8, 3/8, 1/8, 1/8."""
+    (tmp_path / "g.fa").write_text(">c\n" + "AAAATTTT" * 500 + "\n")
+    windows = RandomWindows([Source(Genome(tmp_path / "g.fa"), ["c"])], 64, 8, seed=0)
+    for k, expected in ((1, np.log(2)), (2, -(0.75 * np.log(3 / 8) + 0.25 * np.log(1 / 8)))):
+        tokenizer = KmerTokenizer(k)
+        batches = LanguageModelBatches(windows, tokenizer, CausalLM(tokenizer))
+        assert verdict.unigram_nats(batches) == pytest.approx(expected, abs=0.002)
+
+
+def test_a_model_that_knows_the_composition_only_is_a_failed_run(tmp_path) -> None:
+    """Three quarters A and T: composition gives 1.81 bits; independent bases have no more to learn, with k = 1 or 3."""
+    random = np.random.default_rng(0)
+    text = {name: decode(random.choice(4, 20_000, p=[0.375, 0.125, 0.125, 0.375]).astype(np.uint8)) for name in ("a", "b")}
+    (tmp_path / "g.fa").write_text("".join(f">{name}\n{sequence}\n" for name, sequence in text.items()))
+    manifest = run(tmp_path, tmp_path / "g.fa", steps=100)
+    assert manifest["held_out"]["model"]["bits"] == pytest.approx(1.811, abs=0.03)
+    assert ["Nothing was learned" in note for note in manifest["notes"]] == [True]
+
+
+def single_contig(path, n: int = 20_000):
+    path.write_text(f">chromosome\n{decode(markov(n, 3))}\n")
+    return path
+
+
+@pytest.mark.parametrize("objective", ["masked", "causal"])
+def test_the_end_of_a_single_contig_is_held_out(tmp_path, objective) -> None:
+    """5 % of 20,000 bases are [19,000, 20,000): validated on, in no training window, in no sketch, in no count model."""
+    fasta = single_contig(tmp_path / "g.fa")
+    manifest = run(tmp_path, fasta, steps=150, objective=objective)
+    (genome,) = manifest["genomes"]
+    assert (genome["train"], genome["valid_intervals"]) == ({"chromosome": 20_000}, {"chromosome": [[19_000, 20_000]]})
+    assert "chromosome:19,000-20,000" in manifest["warnings"][0]
+    assert manifest["notes"] == []
+    assert list(manifest["bits_per_base"]) == ["chromosome"]
+    model, sequence = checkpoint.load(tmp_path / "model"), Genome(fasta)
+    seen = checkpoint.overlap_note(model, "m", [sequence.window("chromosome", 0, 19_000)], "these")
+    assert seen is not None
+    assert seen.startswith("100%")
+    held = checkpoint.overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
+    assert held is None or "too few to tell" in held  # the chain repeats itself: some k-mers come by chance
+
+
+def test_no_training_window_lies_in_the_held_out_end(tmp_path) -> None:
+    (tmp_path / "g.fa").write_text(f">c\n{decode(markov(20_000, 3))}{'N' * 500}\n")
+    data = _data([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
+    genome = data.train[0].genome
+    train, end = decode(genome.window("c", 0, 19_000)), decode(genome.window("c", 19_000, 1_500))
+    drawn = RandomWindows(data.train, 48, 2_000, seed=0, both_strands=False).batch(0)
+    assert all(decode(row) in train for row in drawn)
+    drawn = RandomWindows(data.held, 48, 2_000, seed=0, both_strands=False).batch(0)
+    assert all(decode(row) in end for row in drawn)
+
+
+def test_a_run_without_validation_says_so(tmp_path) -> None:
+    """A contig of 600 bases has no room for 4 windows of 48 in a quarter of it; contigs may name all there is."""
+    short = single_contig(tmp_path / "short.fa", 600)
+    (said,) = _data([GenomeConfig(fasta=str(short))], 48).warnings
+    assert "too short to hold out a part" in said
+    (said,) = _data([GenomeConfig(fasta=str(short), contigs=("chromosome",))], 48).warnings
+    assert "nothing is validated; name valid_contigs" in said
+
+
+def test_a_bpe_model_has_no_bits_per_base_and_says_so(tmp_path, genome_path) -> None:
+    manifest = run(tmp_path, genome_path, tokenizer="bpe", steps=2)
+    assert "a bpe token stands for several bases" in manifest["warnings"][0]
+    assert "held_out" not in manifest
+    assert ["the training loss ended at" in note for note in manifest["notes"]] == [True]  # two steps
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_bits_of_a_causal_model_are_the_terms_of_its_likelihood(k) -> None:
+    """Bits at every base after the first k-mer add up to -log2 P(window); at an N there is no answer."""
+    torch.manual_seed(0)
+    tokenizer = KmerTokenizer(k)
+    shape = {"width": 16, "n_layers": 1, "n_heads": 2, "hidden": 32, "init_std": 0.5, "position": "rotary"}
+    model = Encoder(EncoderConfig.from_dict({"n_vocab": tokenizer.n_vocab, "causal": True, **shape})).eval()
+    model.tokenizer = tokenizer
+    window = np.random.default_rng(0).integers(0, 4, 12).astype(np.uint8)
+    window[6] = N
+    asked = Asked(np.tile(window, (12, 1)), np.arange(12))
+    bits = bits_of(model, asked, 5)
+    with torch.no_grad():
+        whole = window_log2_likelihood(model, tokenizer, torch.from_numpy(tokenizer.encode(window[None]).ids))
+    assert np.nansum(bits) == pytest.approx(-whole.item(), rel=1e-5)
+    assert np.flatnonzero(np.isnan(bits)).tolist() == [*range(k), 6, *range(7, 7 + k)]
+
+
+def test_a_causal_model_is_in_the_table_at_the_entropy_of_the_source(tmp_path, genome_path) -> None:
+    """What a base says of the next is all there is to know: the best of the count models that look back is order 1."""
+    manifest = run(tmp_path, genome_path, objective="causal", steps=300)
+    rate = -sum(p * np.log2(p) for p in STEP[0])
+    assert manifest["held_out"]["model"]["bits"] == pytest.approx(rate, abs=0.08)
+    assert manifest["held_out"]["best_count_model"]["name"].startswith("order")
+    assert (tmp_path / "model" / "bits_per_base.tsv").read_text().splitlines()[1].startswith("model\t")
+
+
+def test_short_runs_are_logged_and_validated_ten_times() -> None:
+    for steps, log_every, valid_every in ((300, 15, 30), (4, 1, 1), (10_000, 50, 1_000), (200_000, 50, 1_000)):
+        plan = TrainingConfig(steps=steps)
+        assert (plan.log_every, plan.valid_every) == (log_every, valid_every)
+    plan = TrainingConfig(steps=300, log_every=100, valid_every=300)
+    assert (plan.log_every, plan.valid_every) == (100, 300)
+
+
+def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
+    """Only the blacklisted stretch has A and T: count models made of it too would give order 0 1.12 bits, not 1."""
+    body, held = (
+        decode(np.random.default_rng(seed).integers(1, 3, n).astype(np.uint8)) for seed, n in ((0, 8_000), (1, 4_000))
+    )
+    odd = decode(markov(3_000, 4))
+    (tmp_path / "g.fa").write_text(f">one\n{body}{odd}{body[::-1]}\n>held\n{held}\n")
+    (tmp_path / "black.bed").write_text("one\t8000\t11000\n")
+    (tmp_path / "c.toml").write_text(
+        CONFIG.format(tokenizer="base", steps=2, seed=0, objective="masked") + '[genome]\nblacklist = "black.bed"\n'
+    )
+    pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([tmp_path / "g.fa"]), tmp_path / "model")
+    model, genome = checkpoint.load(tmp_path / "model"), Genome(tmp_path / "g.fa")
+    assert checkpoint.overlap_note(model, "m", [genome.window("one", 8_000, 3_000)], "these") is None
+    assert checkpoint.overlap_note(model, "m", [genome.window("one", 0, 8_000)], "these") is not None
+    table = dict(line.split("\t")[:2] for line in (tmp_path / "model" / "bits_per_base.tsv").read_text().splitlines())
+    assert float(table["order 0"]) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_run_that_goes_on_says_from_where(tmp_path, genome_path) -> None:
+    (tmp_path / "c.toml").write_text(
+        CONFIG.format(tokenizer="base", steps=40, seed=0, objective="masked").replace("valid_every = 50", "save_every = 20")
+    )
+    config = PretrainConfig.read(tmp_path / "c.toml").with_fastas([genome_path])
+
+    def stop(p: Progress) -> None:
+        assert p.stage == "training"
+        if p.done == 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        pretrain(config, tmp_path / "model", listen=stop)
+    command = [sys.executable, "-m", "genoformer_cli", "pretrain", "-f", str(genome_path), "-c", str(tmp_path / "c.toml")]
+    found = subprocess.run([*command, "-o", str(tmp_path / "model")], capture_output=True, text=True)
+    assert "going on from step 20 of 40" in found.stderr
 
 
 def test_a_model_that_learned_nothing_is_a_failed_run(tmp_path, genome_path) -> None:
@@ -209,6 +404,11 @@ def test_a_model_that_learned_nothing_is_a_failed_run(tmp_path, genome_path) -> 
     found = subprocess.run([*command, "-o", str(tmp_path / "run")], capture_output=True, text=True)
     assert found.returncode == 1
     assert "FAILED: Nothing was learned" in found.stderr
+    assert "A count model knows more than this model" in found.stderr
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    own = manifest["bits_per_base"]["held"]
+    assert f"bits per base {own['bits']:.4f} ± {own['standard_error']:.4f} on {own['bases']:,} held-out bases" in found.stdout
+    assert manifest["metrics"]["valid_bits_per_base"] == own["bits"]
     assert {"bits_per_base.tsv", "bits_per_base.png", "loss.png", "seen.npz"} <= {p.name for p in (tmp_path / "run").iterdir()}
 
 

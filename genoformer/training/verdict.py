@@ -1,0 +1,72 @@
+"""The numbers of a finished pre-training run -> what is wrong with it (a failed run), and what its user should know."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from genoformer.training.language import LanguageModelBatches
+from genoformer.training.objectives import IGNORED
+from genoformer.training.report import COMPOSITION, Comparison
+
+_ERRORS = 2  # standard errors of the paired differences: a gain below that is none
+_WORSE = 0.05  # bits per base above the best validation
+
+
+def unigram_nats(batches: LanguageModelBatches, n_windows: int = 2_000) -> float:
+    """Entropy in nats of the labels of the first windows: the loss of knowing how common each token is, and no more.
+
+    The entropy of a sample of n is too low by about (tokens seen - 1) / 2n, which is added (Miller 1955).
+    """
+    counts = np.zeros(batches.tokenizer.n_vocab)
+    for i in range(math.ceil(n_windows / batches.windows.batch_size)):
+        batch = batches(i)
+        asked = batch.labels != IGNORED
+        counts += np.bincount(batch.labels[asked].numpy(), batch.weights[asked].numpy(), minlength=len(counts))
+    n, p = counts.sum(), counts[counts > 0] / counts.sum()
+    return float(-(p * np.log(p)).sum() + (len(p) - 1) / (2 * n))
+
+
+def failures(
+    comparison: Comparison | None, validations: Sequence[float], train_loss: float, unigram: float, *, single_bases: bool
+) -> list[str]:
+    """What makes a run a failed one: nothing was learned, or it got worse.
+
+    Parameters: comparison on held-out bases, if there is one; validations, bits per base along the run; train_loss at
+    its end and that of the unigram distribution of tokens, both in nats; single_bases, whether a token is a base.
+    """
+    if comparison is not None:
+        own, composition, difference = comparison.own, comparison.of(COMPOSITION), comparison.against(COMPOSITION)
+        if not difference.bits + _ERRORS * difference.error < 0:
+            return [
+                f"Nothing was learned: {own.bits:.3f} bits per base on held-out sequence, where the base composition of the "
+                f"training sequence gives {composition.bits:.3f} (paired difference {difference.bits:+.4f} ± "
+                f"{difference.error:.4f}); train longer, or lower learning_rate."
+            ]
+    # of single bases the held-out comparison asks the same, and more exactly: a short stretch of training is noisy
+    if (comparison is None or not single_bases) and not train_loss < unigram:
+        return [
+            f"Nothing was learned: the training loss ended at {train_loss:.3f} nats per token, where knowing how common each "
+            f"token is gives {unigram:.3f}; train longer, or lower learning_rate."
+        ]
+    if validations and validations[-1] > min(validations) + _WORSE:
+        return [
+            f"The run got worse: {validations[-1]:.3f} bits per base at its end, {min(validations):.3f} at its best; lower "
+            "learning_rate, or stop earlier if it learned the training contigs by heart."
+        ]
+    return []
+
+
+def beaten(comparison: Comparison) -> list[str]:
+    """A sentence where counting does better than the model."""
+    own, best = comparison.own, comparison.best
+    difference = comparison.against(best.model)
+    if difference.bits <= 0:
+        return []
+    return [
+        f"A count model knows more than this model: {best.model} has {best.bits:.3f} bits per base on the same held-out "
+        f"bases, this model {own.bits:.3f} (paired difference {difference.bits:+.4f} ± {difference.error:.4f}); train longer, "
+        "or on more sequence."
+    ]
