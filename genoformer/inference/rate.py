@@ -40,7 +40,7 @@ def measured_rate(config: LongRangeConfig, *, training: bool, device: str = "cpu
             n = step_products(one, one.context_length, n_bins, 1, Training())
             with borrowed(model, device) as lent:
                 return n / _fastest(_step(lent.train(), codes, precision), device)
-        n = sum(forward_products(one, one.context_length, n_bins, 1, tiled=device == "cpu").values())
+        n = sum(forward_products(one, one.context_length, n_bins, 1).values())
         with borrowed(model, device, precision) as lent:
             reader = TrackReader(lent)
             return n / _fastest(lambda: reader(codes), device)

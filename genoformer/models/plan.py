@@ -2,7 +2,7 @@
 
 The formulas, with L bases in a window, T = L / bin bins of which N are predicted, C channels, H heads of K keys, V = C / H:
 
-    stage i of L_i = L / 2^i positions, from a to b channels: convolution a b k L_i, pointwise b^2 L_i, pooling b^2 L_i
+    stage i of L_i = L / 2^i positions, from a to b channels: convolution a b k L_i, pointwise b^2 L_i, pooling b^2 L_i / 2
     block: query and key 2 T C H K, values T C^2, positions (2 T - 1) V H K, logits T^2 H K and T (2 T - 1) H K,
            weighting T^2 C, out T C^2, feed-forward 4 T C^2
     final: N a 2 C; head: N 2 C n_tracks
@@ -66,15 +66,12 @@ def trained_parameters(config: LongRangeConfig, how: Training) -> int:
 # --- multiply-adds
 
 
-def forward_products(
-    config: LongRangeConfig, length: int, n_bins: int, n_tracks: int, *, tiled: bool = False
-) -> dict[str, int]:
-    """Multiply-adds of a forward pass of one window, for each of PARTS; tiled: as `Trunk` does it, which pools with half."""
+def forward_products(config: LongRangeConfig, length: int, n_bins: int, n_tracks: int) -> dict[str, int]:
+    """Multiply-adds of a forward pass of one window, for each of PARTS."""
     stages, weighted, attention = _products(config, length)
     n_blocks, c = config.n_blocks, config.width
-    pooling = sum(b * b * (length >> i) for i, (_, b) in enumerate(_pairs(config)))
     return {
-        "stages": stages - (pooling // 2 if tiled else 0),
+        "stages": stages,
         "blocks": n_blocks * (weighted + attention),
         "final": n_bins * config.channels[-1] * 2 * c,
         "heads": n_bins * 2 * c * n_tracks,
@@ -108,7 +105,8 @@ def _products(config: LongRangeConfig, length: int) -> tuple[int, int, int]:
     t, c, keys = length // config.bin_size, config.width, config.n_heads * config.key_width
     stages = 0
     for i, (a, b) in enumerate(_pairs(config)):
-        stages += (a * b * (config.tower_kernel if i else config.stem_kernel) + 2 * b * b) * (length >> i)
+        stages += (a * b * (config.tower_kernel if i else config.stem_kernel) + b * b) * (length >> i)
+        stages += b * b * (length >> (i + 1))  # pooling, once for two positions
     weighted = 2 * t * c * keys + 2 * t * c * c + (2 * t - 1) * config.value_width * keys + 4 * t * c * c
     return stages, weighted, t * t * keys + t * (2 * t - 1) * keys + t * t * c
 

@@ -65,7 +65,7 @@ def plan_prediction(
     size = PRECISIONS[precision].itemsize
     batch = windows_at_once(config, on_cpu=on_cpu, asked=batch_size)
     memory = plan.prediction_memory(config, length, kept, n_tracks, batch, itemsize=size, on_cpu=on_cpu)
-    products = sum(plan.forward_products(config, length, kept, n_tracks, tiled=on_cpu).values())
+    products = sum(plan.forward_products(config, length, kept, n_tracks).values())
     if rate is None:
         rate = measured_rate(config, training=False, device=device, precision=precision)
     n_windows = sum(len(cells) for cells in cells_of(config, intervals).values())
