@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import copy
 import os
-import resource
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,7 +160,8 @@ def peak(name: str) -> None:
         model = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
         with torch.inference_mode():
             model(one_hot(torch.from_numpy(codes(N_BASES))).transpose(1, 2), head="human")
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would tell of the parent too
+    print(int(status.partition("VmHWM:")[2].split()[0]) / 2**20)
 
 
 if __name__ == "__main__":
