@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import uuid
@@ -53,3 +54,9 @@ def refuse_others(folder: Path, names: Iterable[str], manifest: str, is_mine: Ca
             f"{folder} holds {', '.join(there)}, which something else made, or which was changed since; "
             "name another folder, or remove it."
         )
+
+
+def sha256_of(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

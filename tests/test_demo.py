@@ -13,7 +13,7 @@ from genoformer.evaluation import Estimate, auroc, bootstrap
 from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import read_variants
 from genoformer.models import checkpoint
-from genoformer.models.tensors import sha256_of
+from genoformer.whole import sha256_of
 
 DATA = Path(str(files("genoformer_data")))
 

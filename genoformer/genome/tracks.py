@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +77,7 @@ class Rows(NamedTuple):
     values: NDArray[np.float32]
 
 
-class _Table:
+class _Table(ABC):
     """A text file of intervals with values, in memory once it was asked for."""
 
     exact_lengths = False
@@ -115,11 +116,13 @@ class _Table:
     def close(self) -> None:
         self._rows = None
 
+    @abstractmethod
     def _read(self) -> dict[str, Rows]:
-        raise NotImplementedError
+        """The rows of the whole file."""
 
+    @abstractmethod
     def _paint(self, rows: Rows, start: int, end: int, out: Values) -> None:
-        raise NotImplementedError
+        """Put the values of a contig's rows into those of its bases start to end."""
 
 
 class _Collected:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import os
 from collections import Counter
@@ -27,7 +26,7 @@ from genoformer.labelled.negatives import GC_BINS, Rooms, draw, gc_bin, gc_share
 from genoformer.labelled.shuffle import dinucleotide_shuffle
 from genoformer.labelled.sites import Site, codes_of, positive_sites, spans_of
 from genoformer.labelled.targets import NEGATIVE
-from genoformer.whole import refuse_others, whole_file
+from genoformer.whole import refuse_others, sha256_of, whole_file
 
 SPLITS = ("train", "valid", "test")
 TABLES = tuple(f"{split}.tsv" for split in SPLITS)
@@ -244,7 +243,7 @@ def _write(
         for split, rows in everything.items():
             part = parts.enter_context(whole_file(built.out / f"{split}.tsv"))
             _write_table(part, rows, built.length)
-            files[f"{split}.tsv"] = sha256(part)
+            files[f"{split}.tsv"] = sha256_of(part)
         content = _manifest(built, everything, options, inputs, split_of, files)
         manifest.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -274,7 +273,7 @@ def _manifest(
         "gc": built.gc,
         "leakage": {pair: found.as_dict() for pair, found in built.leakage.items()},
         "notes": built.notes,
-        "inputs": {name: {"path": str(path), "sha256": sha256(path)} for name, path in inputs.items()},
+        "inputs": {name: {"path": str(path), "sha256": sha256_of(path)} for name, path in inputs.items()},
         "files": files,
     }
 
@@ -284,15 +283,9 @@ def _is_same(found: dict[str, Any], out: Path, options: dict[str, Any], inputs: 
     try:
         if found["kind"] != KIND or found["options"] != json.loads(json.dumps(options)):
             return False
-        if {name: one["sha256"] for name, one in found["inputs"].items()} != {n: sha256(path) for n, path in inputs.items()}:
+        if {name: one["sha256"] for name, one in found["inputs"].items()} != {n: sha256_of(path) for n, path in inputs.items()}:
             return False
         there = [name for name in TABLES if (out / name).exists()]
-        return all(found["files"].get(name) == sha256(out / name) for name in there)
+        return all(found["files"].get(name) == sha256_of(out / name) for name in there)
     except (KeyError, TypeError, AttributeError):
         return False
-
-
-def sha256(path: Path) -> str:
-    """Of the bytes of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

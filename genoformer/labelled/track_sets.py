@@ -22,7 +22,8 @@ from genoformer import __version__
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.targets import Targets, read_targets
-from genoformer.labelled.build import MANIFEST, SPLITS, sha256
+from genoformer.labelled.build import MANIFEST, SPLITS
+from genoformer.whole import sha256_of
 
 KIND = "track windows"
 WINDOWS, SEQUENCE, TRACKS, TARGETS = "windows.tsv", "sequence.npy", "tracks.npy", "targets.tsv"
@@ -159,7 +160,7 @@ class TrackSetWriter:
                 split: list(dict.fromkeys(window.chrom for window in self.windows if window.split == split)) for split in SPLITS
             },
             **self.manifest,
-            "files": {name: sha256(self._folder / name) for name in (WINDOWS, SEQUENCE, TRACKS, TARGETS)},
+            "files": {name: sha256_of(self._folder / name) for name in (WINDOWS, SEQUENCE, TRACKS, TARGETS)},
         }
         (self._folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 

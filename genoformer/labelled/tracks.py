@@ -18,9 +18,10 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, merge, n_overlaps, on_reference, read_bed, read_regions, split_by_contig
 from genoformer.genome.targets import Targets, Track, read_targets, scaled
 from genoformer.genome.tracks import TrackSource, open_track
-from genoformer.labelled.build import SPLITS, sha256
+from genoformer.labelled.build import SPLITS
 from genoformer.labelled.track_sets import SMALLEST, Window, first_bin, new_track_set
 from genoformer.progress import Listener, Progress
+from genoformer.whole import sha256_of
 
 LENGTH = 196_608  # bases of a window where nothing says otherwise; Enformer
 OPEN = 256  # track files at a time; a process may open some 1,000, and each keeps its index in memory
@@ -127,7 +128,7 @@ def build_tracks(
             for source in sources:
                 source.close()
         built.notes += _remarks(table, writer.largest, absent)
-        digests = {path: sha256(path) for path in dict.fromkeys(inputs.values())}
+        digests = {path: sha256_of(path) for path in dict.fromkeys(inputs.values())}
         writer.manifest |= {
             "options": options,
             "dropped": built.dropped,

@@ -5,7 +5,6 @@ No pickle is read except through `weights_only=True`, and no code is ever run fr
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
-from genoformer.whole import whole_file
+from genoformer.whole import sha256_of, whole_file
 
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # as older folders of the Hugging Face hub have them
@@ -106,9 +105,3 @@ def write_text(path: Path, text: str) -> None:
     """Write a file that appears complete or not at all."""
     with whole_file(path) as part:
         part.write_text(text)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

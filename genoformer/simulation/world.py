@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import A, Codes, G, N, T, reverse_complement
-from genoformer.whole import refuse_others
+from genoformer.whole import refuse_others, sha256_of
 
 from . import files
 from .grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant, thin
@@ -218,7 +217,7 @@ def _is_same(found: dict[str, Any], folder: Path, parameters: dict[str, float]) 
     """Whether world.json is of a world of these parameters, and the files beside it are those that it tells of."""
     sums = found.get("sha256")
     return found.get("parameters") == parameters and isinstance(sums, dict) and all(
-        not (folder / name).exists() or hashlib.sha256((folder / name).read_bytes()).hexdigest() == sums.get(name)
+        not (folder / name).exists() or sha256_of(folder / name) == sums.get(name)
         for name in OTHERS
     )
 
@@ -284,7 +283,7 @@ def _write(world: World, contigs: list[Contig], parameters: dict[str, float]) ->
             "contigs": world.lengths,
             "counts": world.counts,
             "attribution": attribution(),
-            "sha256": {name: hashlib.sha256((staged / name).read_bytes()).hexdigest() for name in sorted(made)},
+            "sha256": {name: sha256_of(staged / name) for name in sorted(made)},
         }
         (staged / "world.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         for name in [*made, "world.json"]:

@@ -12,7 +12,7 @@ from genoformer.errors import ConfigError
 from genoformer.fields import checked
 from genoformer.models.heads import Pooling, Tune
 from genoformer.training.objectives import OBJECTIVES
-from genoformer.training.optimizer import LoopConfig, OptimizerConfig, at_least_one
+from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,11 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True)
-class TuningConfig(OptimizerConfig):
+class TuningConfig(EpochsConfig):
     """How a predictor is trained on labelled sequences; the [finetune] table."""
 
     learning_rate: float = 3e-4  # DNABERT's 2e-4 with hardly any warm-up is known to collapse
     warmup: float = 0.1  # DNABERT, README 3.3
-    epochs: float = 5.0  # DNABERT
     tune: str = "full"  # "last": only the last layers; "frozen": only the head; "lora": low-rank adapters
     last_layers: int = 2
     lora_rank: int = 8
@@ -116,18 +115,16 @@ class TuningConfig(OptimizerConfig):
     window: int | None = None  # bases; None takes what the encoder's positions hold, or the longest sequence if that is less
     overlap: int | None = None  # bases; None takes half a window
     monitor: str = ""  # metric of the best step: mcc, auroc, accuracy, f1 ..., pearson, or loss; "" takes mcc, auroc or pearson
-    validations: float = 2.0  # an epoch
-    patience: int = 6  # validations without a better one before the run stops
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "patience", "last_layers", "lora_rank")
+        at_least_one(self, "last_layers", "lora_rank")
         allowed = {"tune": get_args(Tune), "pooling": get_args(Pooling), "class_weights": ("none", "balanced")}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(values)}.")
-        if self.epochs <= 0 or self.validations <= 0 or self.encoder_rate <= 0:
-            raise ConfigError("epochs, validations and encoder_rate must be above 0; change the [finetune] table.")
+        if self.encoder_rate <= 0:
+            raise ConfigError(f"encoder_rate = {self.encoder_rate}: give a number above 0; change the [finetune] table.")
         if not 0 <= self.mask_rate < 1 or not 0 <= self.dropout < 1:
             raise ConfigError("mask_rate and dropout lie in [0, 1); change the [finetune] table.")
         if self.shift < 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,14 +27,12 @@ from genoformer.labelled.targets import Targets, targets_of
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, merge_adapters
-from genoformer.models.tensors import sha256_of
 from genoformer.progress import Listener
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig, TuningConfig
 from genoformer.training.loop import STATE, Monitor, fit
-from genoformer.training.optimizer import LoopConfig, OptimizerConfig, windows_per_step
 from genoformer.training.supervised import LabelledBatches, predictor_loss
-from genoformer.whole import refuse_others, whole_file
+from genoformer.whole import refuse_others, sha256_of, whole_file
 
 _HELD_OUT = 0.1  # of the training data, where no validation data is given
 _LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
@@ -258,7 +256,7 @@ def _trained(
         return {name: value for name, value in found.items() if math.isfinite(value)}  # MCC of one class only is not
 
     fitted = fit(
-        model, batches, lambda m, batch: predictor_loss(m, batch, plan.batch_size), folder, _loop(plan, batches.n_batches),
+        model, batches, lambda m, batch: predictor_loss(m, batch, plan.batch_size), folder, plan.loop(batches.n_batches),
         validate=validate, monitor=Monitor(f"valid_{monitor}", monitor.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
         rates=lambda name: plan.encoder_rate if name.startswith("encoder.") else 1.0,
         resumable=False, listen=listen,
@@ -348,14 +346,6 @@ def _predictor(encoder: Encoder, train: _Part, plan: TuningConfig) -> Predictor:
     model.encoder.load_state_dict(encoder.state_dict())
     model.tokenizer = tokenizer
     return model
-
-
-def _loop(plan: TuningConfig, n_batches: int) -> LoopConfig:
-    per_epoch = n_batches * plan.batch_size / windows_per_step(plan)
-    shared = {field.name: getattr(plan, field.name) for field in fields(OptimizerConfig)}
-    steps = max(1, round(plan.epochs * per_epoch))
-    valid_every = max(1, round(per_epoch / plan.validations))
-    return LoopConfig(**shared, steps=steps, valid_every=min(valid_every, steps), log_every=min(50, valid_every))
 
 
 def _weights(targets: Targets, how: str) -> NDArray[np.float32]:

@@ -64,6 +64,29 @@ class LoopConfig(OptimizerConfig):
         at_least_one(self, "steps", "log_every", "valid_every", "save_every")
 
 
+@dataclass(frozen=True)
+class EpochsConfig(OptimizerConfig):
+    """A run over a set of examples, validated some times an epoch; the best step is kept."""
+
+    epochs: float = 5.0  # DNABERT
+    validations: float = 2.0  # an epoch
+    patience: int = 6  # validations without a better one before the run stops
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one(self, "patience")
+        if self.epochs <= 0 or self.validations <= 0:
+            raise ConfigError("epochs and validations must be above 0; change the configuration.")
+
+    def loop(self, n_batches: int) -> LoopConfig:
+        """How long a run is that has so many batches an epoch, and how often it validates."""
+        per_epoch = n_batches * self.batch_size / windows_per_step(self)
+        shared = {entry.name: getattr(self, entry.name) for entry in fields(OptimizerConfig)}
+        steps = max(1, round(self.epochs * per_epoch))
+        valid_every = max(1, round(per_epoch / self.validations))
+        return LoopConfig(**shared, steps=steps, valid_every=min(valid_every, steps), log_every=min(50, valid_every))
+
+
 def at_least_one(config: Any, *names: str) -> None:
     """Refuse fields that are below 1."""
     for name in names:

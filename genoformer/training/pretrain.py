@@ -21,7 +21,6 @@ from genoformer.genome.regions import on_reference, read_bed, runs_of_bases
 from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.tensors import sha256_of
 from genoformer.progress import Listener, Progress
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
 from genoformer.training import report, unfinished, verdict
@@ -33,6 +32,7 @@ from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import STATE, fit
 from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
+from genoformer.whole import sha256_of
 
 _VALIDATION_WINDOWS = 512
 _TOKENIZER_FIELDS = {"kmer": ("k", "stride"), "base": (), "bpe": ("n_vocab",)}

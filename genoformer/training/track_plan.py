@@ -10,7 +10,7 @@ from genoformer.inference.rate import measured_rate
 from genoformer.labelled.track_sets import TrackSet
 from genoformer.models import checkpoint, plan
 from genoformer.models.longrange import LongRangeConfig
-from genoformer.training.tracks import TracksConfig, loop_of, part_of, shape_of
+from genoformer.training.tracks import TracksConfig, part_of, shape_of
 
 
 class StepPlan(NamedTuple):
@@ -68,5 +68,5 @@ def plan_tracks(
     own, trained = sum(plan.parameters(shape).values()), plan.trained_parameters(shape, how)
     n_batches = -(-len(data.rows("train")) * max(1, data.n_bins // part.n_bins) // tracks.batch_size)
     products = n_windows * plan.step_products(shape, length, part.n_bins, n_tracks, how)
-    n_steps = loop_of(tracks, n_batches).steps
+    n_steps = tracks.loop(n_batches).steps
     return StepPlan(shape, length, part.n_bins, own, trained, memory, products, rate, n_steps, device)

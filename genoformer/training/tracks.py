@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from genoformer.progress import Listener
 from genoformer.training import unfinished
 from genoformer.training.config import tables_of
 from genoformer.training.loop import Monitor, fit
-from genoformer.training.optimizer import LoopConfig, OptimizerConfig, at_least_one, windows_per_step
+from genoformer.training.optimizer import EpochsConfig, at_least_one
 from genoformer.training.track_batches import Part, TrackBatches, between, track_loss
 from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
 
@@ -37,7 +37,7 @@ TUNE = ("full", "last", "norms", "frozen", "lora")
 
 
 @dataclass(frozen=True)
-class TrackTuningConfig(OptimizerConfig):
+class TrackTuningConfig(EpochsConfig):
     """How a long-range model is trained on tracks; the [tracks] table. The recipe is Enformer's unless a comment says more."""
 
     batch_size: int = 1
@@ -61,12 +61,12 @@ class TrackTuningConfig(OptimizerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "last_blocks", "lora_rank", "patience")
+        at_least_one(self, "last_blocks", "lora_rank")
         for name, allowed in (("loss", tuple(TRACK_LOSSES)), ("track_weights", ("mean", "none")), ("tune", TUNE)):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
-        if self.epochs <= 0 or self.validations <= 0 or self.total_weight < 0:
-            raise ConfigError("epochs and validations must be above 0, total_weight at least 0; change the [tracks] table.")
+        if self.total_weight < 0:
+            raise ConfigError(f"total_weight = {self.total_weight}: give a number of at least 0; change the [tracks] table.")
         if min(self.bins, self.flank, self.shift) < 0:
             raise ConfigError("bins, flank and shift must be at least 0; change the [tracks] table.")
 
@@ -153,7 +153,7 @@ def train_tracks(
         notes.append("No windows of split valid: the last step is taken, whatever it is worth.")
     done = fit(
         model, batches, lambda m, batch: track_loss(m, batch, head, loss, weights, plan.batch_size), folder,
-        loop_of(plan, batches.n_batches), validate=validate if len(held_out) else None,
+        plan.loop(batches.n_batches), validate=validate if len(held_out) else None,
         monitor=Monitor("valid_pearson", True, plan.patience) if len(held_out) else None, listen=listen,
     )  # fmt: skip
     if done is None:
@@ -248,15 +248,6 @@ def _weights(means: NDArray[np.float64], how: str) -> NDArray[np.float32]:
     if how == "none":
         return np.ones(len(means), dtype=np.float32)
     return (1 / np.maximum(means, 0.01)).astype(np.float32)
-
-
-def loop_of(plan: TrackTuningConfig, n_batches: int) -> LoopConfig:
-    """How long a run is, and how often it validates."""
-    per_epoch = n_batches * plan.batch_size / windows_per_step(plan)
-    shared = {entry.name: getattr(plan, entry.name) for entry in fields(OptimizerConfig)}
-    steps = max(1, round(plan.epochs * per_epoch))
-    valid_every = max(1, round(per_epoch / plan.validations))
-    return LoopConfig(**shared, steps=steps, valid_every=min(valid_every, steps), log_every=min(50, valid_every))
 
 
 def _json(found: TrackFit, data: TrackSet) -> dict[str, Any]:

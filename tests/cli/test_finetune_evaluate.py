@@ -13,7 +13,7 @@ from genoformer_cli.main import main
 
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.models import checkpoint
-from genoformer.models.tensors import sha256_of
+from genoformer.whole import sha256_of
 
 MOTIF = "TGACGTCATT"
 CONFIG = """

@@ -15,8 +15,8 @@ from genoformer.genome.sketch import Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig
-from genoformer.models.tensors import sha256_of
 from genoformer.tokenizers import BaseTokenizer
+from genoformer.whole import sha256_of
 
 SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, hidden=16, max_tokens=64, position="rotary", stem_kernel=5)
 

@@ -11,8 +11,8 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig, alibi_slopes, rotate, sinusoidal_positions
 from genoformer.models.posterior import successors, window_log2_likelihood
-from genoformer.models.tensors import sha256_of
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer, save_tokenizer
+from genoformer.whole import sha256_of
 
 OPTIONS = list(
     itertools.product(

@@ -17,8 +17,8 @@ from torch import Tensor
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models import checkpoint, enformer
 from genoformer.models.longrange import LongRange, LongRangeConfig, preset
-from genoformer.models.tensors import sha256_of
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
+from genoformer.whole import sha256_of
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:

@@ -25,12 +25,12 @@ from genoformer.labelled.targets import Targets
 from genoformer.models import checkpoint
 from genoformer.models.encoder import EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig
-from genoformer.models.tensors import sha256_of
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
 from genoformer.training.finetune import _held_out, _monitor, _Part, _weights, finetune
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, moved, predictor_loss, sequence_logits
+from genoformer.whole import sha256_of
 
 CRE, TATA = "TGACGTCATT", "GCTATAAAAG"
 

@@ -16,7 +16,6 @@ from genoformer.genome.reference import Genome
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.posterior import window_log2_likelihood
-from genoformer.models.tensors import sha256_of
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training import report, verdict
@@ -28,6 +27,7 @@ from genoformer.training.datasets import RandomWindows, Source
 from genoformer.training.language import LanguageModelBatches
 from genoformer.training.objectives import CausalLM
 from genoformer.training.pretrain import _data, pretrain
+from genoformer.whole import sha256_of
 
 STEP = np.array([[0.05, 0.05, 0.05, 0.85], [0.85, 0.05, 0.05, 0.05], [0.05, 0.85, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
 
