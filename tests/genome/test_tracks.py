@@ -239,7 +239,7 @@ def test_sources_are_read_by_other_processes(source: TrackSource) -> None:
     ("name", "content", "error", "message"),
     [
         ("a.bw", b"chr1\t0\t5\t1\n", FileFormatError, "a.bw is no bigWig file, it begins with b'chr1'"),
-        ("a.bw", gzip.compress(b"x"), FileFormatError, "unpack it"),
+        ("a.bw", gzip.compress(b"x", mtime=0), FileFormatError, "unpack it"),
         ("a.bw", b"", FileFormatError, "is no bigWig file"),
         ("a.bigWig", b"\x26\xfc\x8f\x88", FileFormatError, "was cut off: it has 4 bytes"),
         ("a.bw", b"\xeb\xf2\x89\x87" + bytes(80), FileFormatError, "is a bigBed file"),
@@ -249,7 +249,7 @@ def test_sources_are_read_by_other_processes(source: TrackSource) -> None:
         ("a.bdg", b"chr1\t5\t9\tinf\n", FileFormatError, "finite value"),
         ("a.bdg", b"chr1\t5\t9\t1e300\n", FileFormatError, "finite value"),
         ("a.bdg", b"chr1\t0\t5\t1\nchr1\t4\t6\t1\n", FileFormatError, "chr1:0-5 and 4-6 overlap"),
-        ("a.bdg.gz", gzip.compress(b"chr1\t0\t5\t1\n" * 99)[:30], FileFormatError, "cannot be read"),
+        ("a.bdg.gz", gzip.compress(b"chr1\t0\t5\t1\n" * 99, mtime=0)[:30], FileFormatError, "cannot be read"),
         ("a.bed", b"chr1\t9\t5\n", FileFormatError, "END 5 is not after START 9"),
         ("a.w5", b"", ConfigError, r"ends in \.w5; tracks are known by \.bw, \.bigwig"),
         ("track", b"", ConfigError, "has no suffix"),

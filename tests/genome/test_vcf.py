@@ -78,7 +78,7 @@ def test_records_and_header(tmp_path: Path) -> None:
 
 def packed(folder: Path) -> dict[str, Path]:
     plain = write(folder, TEXT)
-    paths = {"vcf": plain, "gzip": write(folder, gzip.compress(TEXT.encode()), "in.gz")}
+    paths = {"vcf": plain, "gzip": write(folder, gzip.compress(TEXT.encode(), mtime=0), "in.gz")}
     paths["bgzip"] = folder / "bgzip.vcf.gz"
     pysam.tabix_compress(str(plain), str(paths["bgzip"]))
     paths["bcf"] = folder / "in.bcf"
@@ -193,7 +193,7 @@ def test_line_numbers_beyond_the_first_chunk(tmp_path: Path) -> None:
     ("content", "says"),
     [
         (b"", "is empty"),
-        (gzip.compress(b""), "is empty"),
+        (gzip.compress(b"", mtime=0), "is empty"),
         (b"chr1\t10\t.\tA\tT\n", "it is not VCF"),
         (b">chr1\nACGT\n", "it is not VCF"),
         (b"##gff-version 3\nchr1\tx\n", "it is not VCF"),
@@ -204,12 +204,12 @@ def test_line_numbers_beyond_the_first_chunk(tmp_path: Path) -> None:
         ),
         (TEXT.replace("\n", "\r").encode(), "carriage return"),
         (bytes(range(256)) * 20, "binary data"),
-        (gzip.compress(gzip.compress(TEXT.encode())), "binary data"),
+        (gzip.compress(gzip.compress(TEXT.encode(), mtime=0), mtime=0), "binary data"),
         (b"BAM\x01" + bytes(50), "is BAM"),
         (b"PK\x03\x04" + bytes(50), "is zip"),
         (TEXT.encode("utf-16"), "is UTF-16"),
-        (gzip.compress(TEXT.encode())[:-20], "truncated or damaged"),
-        (gzip.compress(TEXT.encode())[:-8] + bytes(8), "truncated or damaged"),
+        (gzip.compress(TEXT.encode(), mtime=0)[:-20], "truncated or damaged"),
+        (gzip.compress(TEXT.encode(), mtime=0)[:-8] + bytes(8), "truncated or damaged"),
     ],
 )
 def test_not_a_vcf(content: bytes, says: str, tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_real_files_line_by_line(name: str, n_records: int | None, n_samples: in
 
 
 def test_plain_and_zipped_vcf_need_no_pysam(tmp_path: Path) -> None:
-    write(tmp_path, gzip.compress(TEXT.encode()), "in.vcf.gz")
+    write(tmp_path, gzip.compress(TEXT.encode(), mtime=0), "in.vcf.gz")
     code = (
         "import sys; from genoformer import read_variants; print(len(list(read_variants('in.vcf.gz'))), 'pysam' in sys.modules)"
     )
