@@ -105,10 +105,17 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fas
     assert not state.exists()
 
 
+def hear_ctrl_c() -> None:
+    """A shell starts what runs in its background deaf to Ctrl-C, and children inherit that: tests run there too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_stopped_says_so_and_is_no_success(tmp_path, fasta, number, status) -> None:
     command = prepared(tmp_path / "a", fasta, steps=100_000)
-    child = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    )
     while child.poll() is None and not (tmp_path / "a/run/state.ckpt").is_file():
         time.sleep(0.01)
     child.send_signal(number)
