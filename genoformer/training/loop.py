@@ -21,7 +21,7 @@ from genoformer.progress import Listener, Progress
 from genoformer.training.averaging import Average
 from genoformer.training.log import LOG, Log
 from genoformer.training.optimizer import LoopConfig, rate_at
-from genoformer.training.strategies import shard, strategy_of
+from genoformer.training.strategies import shard, strategy_of, whole_weights
 from genoformer.training.trainer import quiet, stopped, trainer_of
 
 STATE = "state.ckpt"  # weights, optimizer and place of an unfinished run
@@ -236,7 +236,7 @@ class _Watch(Callback):
                 row |= self._validated(trainer, module)
                 if self._is_best(row):
                     self.best_step = step
-                    self.best = {name: t.detach().cpu().clone() for name, t in module.model.state_dict().items()}
+                    self.best = {name: t.cpu().clone() for name, t in whole_weights(module.model).items()}
             if self.monitor is not None and self.waited >= self.monitor.patience:
                 trainer.should_stop = True
         self.metrics |= row

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.models.encoder import Layer
+from genoformer.models.longrange import Block, Stage
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 
@@ -27,9 +28,17 @@ def shard(model: nn.Module) -> None:
     """Share out each layer, and what is left, over the processes (torch's fully_shard)."""
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-    for layer in [module for module in model.modules() if isinstance(module, Layer)]:
+    for layer in [module for module in model.modules() if isinstance(module, Layer | Block | Stage)]:
         fully_shard(layer)
     fully_shard(model)
     for name in ("embed", "head", "logits_at"):  # ways into the model beside forward
         if hasattr(model, name):
             register_fsdp_forward_method(model, name)
+
+
+def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of a model, also of one that is shared out; every process has to ask."""
+    return {
+        name: (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach()
+        for name, tensor in model.state_dict().items()
+    }

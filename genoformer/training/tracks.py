@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -30,6 +31,7 @@ from genoformer.training import unfinished
 from genoformer.training.config import tables_of
 from genoformer.training.loop import Monitor, fit
 from genoformer.training.optimizer import EpochsConfig, at_least_one
+from genoformer.training.strategies import whole_weights
 from genoformer.training.track_batches import Part, TrackBatches, between, track_loss
 from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
 
@@ -133,6 +135,7 @@ def train_tracks(
     _begin_at_means(model, head, means)
     _choose_trained(model, plan, head)
     model.checkpointed = plan.checkpointing
+    whole = copy.deepcopy(model) if plan.strategy == "fsdp" else model  # a reader cannot read what is shared out
     batches = TrackBatches(
         data, rows, part, batch_size=plan.batch_size, seed=plan.seed, shift=plan.shift, both_strands=plan.both_strands
     )
@@ -145,6 +148,10 @@ def train_tracks(
 
     def validate(trained: nn.Module) -> dict[str, float]:
         assert isinstance(trained, LongRange)
+        if plan.strategy == "fsdp":
+            now = whole_weights(trained)
+            whole.load_state_dict(now)
+            trained = whole.to(next(iter(now.values())).device).eval()
         fitted = fit_of(trained, data, held_out, part.flank, both_strands=plan.both_strands, log=plan.log_scale)
         found = {"valid_pearson": fitted.positions, "valid_pearson_windows": fitted.windows}
         return {name: float(np.nanmean(r)) for name, r in found.items() if np.isfinite(r).any()}
@@ -158,6 +165,7 @@ def train_tracks(
     )  # fmt: skip
     if done is None:
         return None
+    model = whole.cpu()
     model.load_state_dict(done.weights)
     merge_adapters(model)
     model.eval()

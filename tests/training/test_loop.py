@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import environment, genoformer, killed, run
 from torch import nn
 
 from genoformer.errors import ConfigError, TrainingError
@@ -64,45 +62,18 @@ def prepared(folder: Path, fasta: Path, *, processes=1, **fields) -> list[str]:
     values = {"dropout": 0.0, "steps": 60, "batch_size": 8, "accumulate": 1, "strategy": "auto", "average": 0.0} | fields
     folder.mkdir()
     (folder / "c.toml").write_text(TABLES.format(**values))
-    module = ["-m", "genoformer_cli", "pretrain", "-f", str(fasta), "-o", str(folder / "run"), "-c", str(folder / "c.toml")]
-    if processes == 1:
-        return [sys.executable, *module]
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", *module]
-
-
-def run(command: list[str], **options) -> subprocess.CompletedProcess[str]:
-    found = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300, **options)
-    assert found.returncode == 0, found.stderr[-3000:]
-    return found
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+    return genoformer("pretrain", "-f", fasta, "-o", folder / "run", "-c", folder / "c.toml", processes=processes)
 
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fasta) -> None:
     """kill -9 at random moments, three times, with dropout and averaging; the end is that of an undisturbed run."""
     run(prepared(tmp_path / "whole", fasta, dropout=0.1, average=0.9))
     command = prepared(tmp_path / "killed", fasta, dropout=0.1, average=0.9)
-    moments = random.Random(5)
-    kills = 0
-    state = tmp_path / "killed/run/state.ckpt"
-    for _ in range(3):
-        before = state.stat().st_mtime_ns if state.is_file() else 0
-        child = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while child.poll() is None and (not state.is_file() or state.stat().st_mtime_ns == before):
-            time.sleep(0.01)
-        time.sleep(moments.random() * 0.2)
-        kills += child.poll() is None
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-    assert kills >= 2
-    assert not (tmp_path / "killed/run/config.json").exists() or kills < 3
-    if not (tmp_path / "killed/run/config.json").exists():
-        run(command)
+    whole, again = tmp_path / "whole/run", tmp_path / "killed/run"
+    assert killed(command, again / "state.ckpt", again / "config.json") >= 2
     for name in ("model.safetensors", "log.csv"):
-        assert (tmp_path / "killed/run" / name).read_bytes() == (tmp_path / "whole/run" / name).read_bytes(), name
-    assert not state.exists()
+        assert (again / name).read_bytes() == (whole / name).read_bytes(), name
+    assert not (again / "state.ckpt").exists()
 
 
 def hear_ctrl_c() -> None:

@@ -1,0 +1,81 @@
+"""Training on tracks: a run that is killed goes on with the same bytes; two processes are one with twice the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from processes import genoformer, killed, run
+
+from genoformer.genome.targets import Targets, Track
+from genoformer.labelled.track_sets import Window, write_track_set
+from genoformer.training.log import read_log
+
+TABLES = """
+[longrange]
+width = 24
+n_blocks = 1
+n_heads = 2
+key_width = 6
+n_pools = 3
+divisible_by = 2
+dropout = {dropout}
+attention_dropout = {dropout}
+position_dropout = {dropout}
+[tracks]
+epochs = {epochs}
+batch_size = {batch_size}
+learning_rate = 3e-3
+strategy = "{strategy}"
+average = {average}
+shift = 2
+loss = "multinomial"
+checkpointing = {checkpointing}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of 20 windows of 128 bases with the share of GC and of T in 8 bins of 8 bases."""
+    folder = tmp_path_factory.mktemp("tracks") / "set"
+    random = np.random.default_rng(0)
+    codes = random.integers(0, 4, (20, 128)).astype(np.uint8)
+    bins = codes.reshape(20, 16, 8)[:, 4:12]
+    tracks = np.stack([np.isin(bins, (1, 2)).mean(-1), (bins == 3).mean(-1)], axis=1)
+    targets = Targets((Track(0, "gc", strand_pair=0), Track(1, "t", strand_pair=1)))
+    windows = [Window("chr1", 128 * i, 128 * (i + 1), "train" if i < 16 else "valid") for i in range(20)]
+    write_track_set(folder, codes, tracks, windows, targets, 8)
+    return folder
+
+
+def prepared(folder: Path, made: Path, *, processes: int = 1, **fields: object) -> list[str]:
+    """The command line of a run in `folder`."""
+    values = {"dropout": 0.0, "epochs": 4, "batch_size": 2, "strategy": "auto", "average": 0.0, "checkpointing": "false"}
+    folder.mkdir()
+    (folder / "c.toml").write_text(TABLES.format(**(values | fields)))
+    return genoformer(
+        "finetune", made, "--task", "tracks", "-c", folder / "c.toml", "-o", folder / "run", processes=processes
+    )
+
+
+def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, made: Path) -> None:
+    """kill -9 three times, with dropout, batch norm, averaged weights and a best step; the end is the undisturbed one."""
+    fields = {"dropout": 0.1, "average": 0.9, "epochs": 30}
+    run(prepared(tmp_path / "whole", made, **fields))
+    whole, again = tmp_path / "whole/run", tmp_path / "killed/run"
+    assert killed(prepared(tmp_path / "killed", made, **fields), again / "state.ckpt", again / "config.json") >= 2
+    for name in ("model.safetensors", "log.csv"):
+        assert (again / name).read_bytes() == (whole / name).read_bytes(), name
+    assert not (again / "state.ckpt").exists()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, made: Path, strategy: str) -> None:
+    """The loss curve and the validation agree: the statistics of batch norm are those of both processes together."""
+    run(prepared(tmp_path / "one", made, batch_size=4))
+    run(prepared(tmp_path / "two", made, processes=2, strategy=strategy, checkpointing="true"))
+    one, two = (read_log(tmp_path / name / "run/log.csv") for name in ("one", "two"))
+    assert [row["step"] for row in one] == [row["step"] for row in two] == [4, 8, 12, 16]
+    for name in ("train_loss", "valid_pearson"):
+        assert [row[name] for row in one] == pytest.approx([row[name] for row in two], abs=1e-4), name
