@@ -19,25 +19,33 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate, over_runs
 from genoformer.fields import checked
-from genoformer.genome.codes import Codes
-from genoformer.genome.sketch import Sketch
 from genoformer.labelled.leakage import leakage
 from genoformer.labelled.read import LabelledSequences
-from genoformer.labelled.targets import Targets, targets_of
+from genoformer.labelled.targets import targets_of
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, merge_adapters
 from genoformer.progress import Listener
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig, TuningConfig
+from genoformer.training.labelled_part import (
+    LabelledPart,
+    as_json,
+    class_names,
+    held_out,
+    loss_of,
+    metrics_of,
+    monitor_of,
+    record_of,
+    refuse_constant,
+    sketch_of,
+    weights_of,
+)  # fmt: skip
 from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.supervised import LabelledBatches, predictor_loss
-from genoformer.whole import refuse_others, sha256_of, whole_file
+from genoformer.whole import refuse_others, whole_file
 
-_HELD_OUT = 0.1  # of the training data, where no validation data is given
 _LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
-_MONITOR = {"classes": "mcc", "multilabel": "auroc", "values": "pearson"}
-_SKETCHED = 200_000  # k-mers kept, about, of what a predictor was trained on
 
 
 class Member(NamedTuple):
@@ -62,13 +70,6 @@ class Finetuned(NamedTuple):
     def failed(self) -> list[Member]:
         """Members that collapsed: they predict one and the same class for everything."""
         return [member for member in self.members if member.notes]
-
-
-class _Part(NamedTuple):
-    """Sequences with their targets."""
-
-    sequences: Sequence[Codes]
-    targets: Targets
 
 
 def finetune(
@@ -105,26 +106,26 @@ def finetune(
         raise ConfigError(f"seeds = {n_seeds}: give a whole number of at least 1.")
     if starts and (config.tokenizer or config.encoder):
         raise ConfigError("[tokenizer] and [encoder] are for training from scratch; leave them out, or the model.")
-    fitted = _Part(train.sequences, targets_of(train.labels, task, columns=train.columns, multi_label=multi_label))
+    fitted = LabelledPart(train.sequences, targets_of(train.labels, task, columns=train.columns, multi_label=multi_label))
     notes = []
     if valid is not None:
         kind = fitted.targets.kind
         targets = targets_of(
             valid.labels, task, fitted.targets.classes, columns=valid.columns, multi_label=kind == "multilabel"
         )
-        checked_on = _Part(valid.sequences, targets)
+        checked_on = LabelledPart(valid.sequences, targets)
     else:
-        fitted, checked_on = _held_out(fitted, plan.seed)
+        fitted, checked_on = held_out(fitted, plan.seed)
         n_held = len(checked_on.sequences)
         notes.append(f"No validation data was given: {n_held:,} of the {len(train):,} sequences were held out.")
-    _refuse_constant(fitted.targets)
-    monitor, note = _monitor(plan.monitor, checked_on.targets)
+    refuse_constant(fitted.targets)
+    monitor, note = monitor_of(plan.monitor, checked_on.targets)
     notes += note
-    found = leakage(fitted.sequences, checked_on.sequences, _class_names(checked_on.targets))
+    found = leakage(fitted.sequences, checked_on.sequences, class_names(checked_on.targets))
     notes.append(found.describe("the training data", "the validation data"))
     data = {
-        "train": _record(train.path, len(fitted.sequences)),
-        "valid": _record(valid.path, len(checked_on.sequences)) if valid is not None else None,
+        "train": record_of(train.path, len(fitted.sequences)),
+        "valid": record_of(valid.path, len(checked_on.sequences)) if valid is not None else None,
         "leakage": found.as_dict(),
     }
     members, predicted = [], []
@@ -140,7 +141,7 @@ def finetune(
             notes += [note for note in trained.notes if note not in notes]
     if not members:
         return None
-    together = _metrics(checked_on.targets, np.mean(predicted, axis=0))
+    together = metrics_of(checked_on.targets, np.mean(predicted, axis=0))
     names = members[0].metrics
     spread: dict[str, Estimate] = {}
     if len(members) > 1:
@@ -148,17 +149,12 @@ def finetune(
             spread[name] = over_runs([member.metrics[name].value for member in members], metrics.range_of(name))
         table = {
             "members": [member.folder.name for member in members],
-            "metrics": {name: _json(together[name]) for name in names},
-            "over_members": {name: _json(spread[name]) for name in names},
+            "metrics": {name: as_json(together[name]) for name in names},
+            "over_members": {name: as_json(spread[name]) for name in names},
         }
         with whole_file(folder / checkpoint.ENSEMBLE) as part:
             part.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n")
     return Finetuned(members, together, spread, notes)
-
-
-def _class_names(targets: Targets) -> list[str]:
-    """The class of each sequence; none where it is not one."""
-    return [targets.classes[i] for i in targets.values] if targets.kind == "classes" else []
 
 
 class _Trained(NamedTuple):
@@ -171,8 +167,8 @@ class _Trained(NamedTuple):
 
 def _member(
     config: FinetuneConfig,
-    train: _Part,
-    valid: _Part,
+    train: LabelledPart,
+    valid: LabelledPart,
     folder: Path,
     start: str | Path | None,
     seed: int,
@@ -209,14 +205,14 @@ def _member(
         manifest["best_step"] = best_step
     values, n_windowed = inference.predictions(model, valid.sequences)
     of_valid = metrics.cases(model.config.kind, valid.targets.values, values, train.targets.classes)
-    found = _metrics(valid.targets, values)
+    found = metrics_of(valid.targets, values)
     failed = [note for note in metrics.notes(of_valid) if "failed" in note] if metrics.collapsed(of_valid) else []
     window = model.config.window
     n_long = sum(len(sequence) > window for sequence in train.sequences)
     if not there:
         manifest["windowed"] = {"window": window, "overlap": model.config.overlap, "train": n_long, "valid": n_windowed}
-        manifest |= {"metrics": {name: _json(estimate) for name, estimate in found.items()}, "notes": failed}
-        _seen(train.sequences, before).save(folder / checkpoint.SKETCH)
+        manifest |= {"metrics": {name: as_json(estimate) for name, estimate in found.items()}, "notes": failed}
+        sketch_of(train.sequences, before).save(folder / checkpoint.SKETCH)
         checkpoint.save(model, folder, manifest=manifest)
     notes = []
     if n_long or n_windowed:
@@ -239,19 +235,19 @@ def _member(
 
 
 def _trained(
-    model: Predictor, train: _Part, valid: _Part, folder: Path, plan: TuningConfig, monitor: str, listen: Listener
+    model: Predictor, train: LabelledPart, valid: LabelledPart, folder: Path, plan: TuningConfig, monitor: str, listen: Listener
 ) -> int | None:
     """Train a predictor in place, to the weights of its best step, which is returned; None in processes but the first."""
     choose_trained(model, plan.tune, last_layers=plan.last_layers, lora_rank=plan.lora_rank)  # type: ignore[arg-type]
     batches = LabelledBatches(
-        train.sequences, train.targets.values, _weights(train.targets, plan.class_weights), model,
+        train.sequences, train.targets.values, weights_of(train.targets, plan.class_weights), model,
         batch_size=plan.batch_size, seed=plan.seed, mask_rate=plan.mask_rate, shift=plan.shift,
     )  # fmt: skip
 
     def validate(trained: Any) -> dict[str, float]:
         values = inference.predictions(trained, valid.sequences).values
-        known = {name: found.value for name, found in _metrics(valid.targets, values, n=1).items()}
-        known["loss"] = _loss(valid.targets, values)
+        known = {name: found.value for name, found in metrics_of(valid.targets, values, n=1).items()}
+        known["loss"] = loss_of(valid.targets, values)
         found = {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", monitor])}
         return {name: value for name, value in found.items() if math.isfinite(value)}  # MCC of one class only is not
 
@@ -318,7 +314,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder,
     return encoder, encoder.config.context_length
 
 
-def _predictor(encoder: Encoder, train: _Part, plan: TuningConfig) -> Predictor:
+def _predictor(encoder: Encoder, train: LabelledPart, plan: TuningConfig) -> Predictor:
     """A predictor with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
     longest, shortest = max(len(sequence) for sequence in train.sequences), getattr(tokenizer, "k", 1)
@@ -346,92 +342,3 @@ def _predictor(encoder: Encoder, train: _Part, plan: TuningConfig) -> Predictor:
     model.encoder.load_state_dict(encoder.state_dict())
     model.tokenizer = tokenizer
     return model
-
-
-def _weights(targets: Targets, how: str) -> NDArray[np.float32]:
-    """Weight of each sequence in the loss, [N]: 1, or so that every class counts alike (scikit-learn's "balanced")."""
-    n = len(targets.values)
-    if how == "none":
-        return np.ones(n, dtype=np.float32)
-    if targets.kind != "classes":
-        raise ConfigError(f"class_weights = {how!r} needs one class for each sequence; give 'none'.")
-    count = np.bincount(targets.values, minlength=targets.n_outputs)
-    return (n / (targets.n_outputs * count))[targets.values].astype(np.float32)
-
-
-def _held_out(part: _Part, seed: int) -> tuple[_Part, _Part]:
-    """Nine tenths to train on and a tenth to validate with, class by class; of every class one is left to train on."""
-    random = np.random.default_rng([seed, 3])
-    values = part.targets.values
-    group = values if part.targets.kind == "classes" else np.zeros(len(values), dtype=np.int64)
-    rows = [random.permutation(np.flatnonzero(group == g)) for g in np.unique(group)]
-    held = np.sort(np.concatenate([r[: min(len(r) - 1, max(1, round(_HELD_OUT * len(r))))] for r in rows]))
-    kept = np.setdiff1d(np.arange(len(values)), held)
-    if not len(held):
-        raise ConfigError(f"{len(values)} sequences are too few to hold some out; give validation data.")
-
-    def take(rows: NDArray[np.int64]) -> _Part:
-        return _Part([part.sequences[i] for i in rows], replace(part.targets, values=values[rows]))
-
-    return take(kept), take(held)
-
-
-def _refuse_constant(targets: Targets) -> None:
-    """Refuse values that are all the same."""
-    if targets.kind == "values":
-        for name, column in zip(targets.classes, targets.values.T, strict=True):
-            if (column == column[0]).all():
-                raise ConfigError(f"{name} is {column[0]:g} in all {len(column):,} sequences: there is nothing to learn.")
-
-
-def _monitor(wanted: str, targets: Targets) -> tuple[str, list[str]]:
-    """The metric of the best step, and a note where it is not the usual one.
-
-    Those are known, and defined on the validation data, that a prediction of its own truth has.
-    """
-    perfect = np.eye(targets.n_outputs, dtype=np.float32)[targets.values] if targets.kind == "classes" else targets.values
-    known = {"loss": 0.0} | {name: found.value for name, found in _metrics(targets, perfect, n=1).items()}
-    if wanted and wanted not in known:
-        raise ConfigError(f"monitor = {wanted!r}: allowed are {', '.join(known)}.")
-    usual = wanted or _MONITOR[targets.kind]
-    if math.isfinite(known[usual]):
-        return usual, []
-    if wanted:
-        raise ConfigError(f"monitor = {wanted!r} is not defined where all validation data is alike; take loss, or other data.")
-    return "loss", [f"All validation data is alike, so that {usual} is not defined: the best step is that of the least loss."]
-
-
-def _metrics(targets: Targets, values: NDArray[np.float32], n: int = 1000) -> dict[str, Estimate]:
-    return metrics.metrics_of(targets.kind, targets.values, values, targets.classes, n=n)  # type: ignore[arg-type]
-
-
-def _loss(targets: Targets, values: NDArray[np.float32]) -> float:
-    """Cross-entropy in nats, or mean squared error."""
-    if targets.kind == "values":
-        return float(((values - targets.values) ** 2).mean())
-    p = np.clip(values, 1e-7, 1 - 1e-7)
-    if targets.kind == "classes":
-        return float(-np.log(p[np.arange(len(p)), targets.values]).mean())
-    return float(-(targets.values * np.log(p) + (1 - targets.values) * np.log(1 - p)).mean())
-
-
-def _seen(sequences: Sequence[Codes], before: Path | None) -> Sketch:
-    scale = max(1, math.ceil(sum(len(s) for s in sequences) / _SKETCHED))
-    seen = Sketch.of(sequences, scale=scale)
-    earlier = checkpoint.read_sketch(before) if before is not None else None
-    return seen if earlier is None else seen.joined(earlier)
-
-
-def _record(path: Path, n: int) -> dict[str, Any]:
-    """A data file in a manifest, with the manifest of `data build` where that lies beside it."""
-    sha256, beside = sha256_of(path), path.parent / "manifest.json"
-    try:
-        made = json.loads(beside.read_text())
-        tells = made["files"][path.name] == sha256  # not of another file, nor of this one before it was changed
-    except (OSError, ValueError, KeyError, TypeError):
-        tells = False
-    return {"name": path.name, "sha256": sha256, "sequences": n, "manifest": made if tells else None}
-
-
-def _json(found: Estimate) -> dict[str, float | None]:
-    return {name: round(value, 6) if math.isfinite(value) else None for name, value in found._asdict().items()}

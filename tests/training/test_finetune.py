@@ -27,7 +27,8 @@ from genoformer.models.encoder import EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
-from genoformer.training.finetune import _held_out, _monitor, _Part, _weights, finetune
+from genoformer.training.finetune import finetune
+from genoformer.training.labelled_part import LabelledPart, held_out, monitor_of, weights_of
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, moved, predictor_loss, sequence_logits
 from genoformer.whole import sha256_of
@@ -285,7 +286,7 @@ VALUES = Targets("values", np.array([[1], [2], [4]], dtype=np.float32), ("x",))
     ],
 )
 def test_what_the_best_step_is_chosen_by(wanted, targets, monitor) -> None:
-    found, notes = _monitor(wanted, targets)
+    found, notes = monitor_of(wanted, targets)
     assert found == monitor
     assert bool(notes) == (targets is A_CLASS and not wanted)
 
@@ -301,7 +302,7 @@ def test_what_the_best_step_is_chosen_by(wanted, targets, monitor) -> None:
 )
 def test_metrics_that_validation_data_cannot_give_are_refused(wanted, targets, words) -> None:
     with pytest.raises(ConfigError, match=words):
-        _monitor(wanted, targets)
+        monitor_of(wanted, targets)
 
 
 # --- what is trained, and from where
@@ -460,7 +461,7 @@ def test_what_is_held_out_of_each_class(counts, held) -> None:
     """A tenth, one at least, but never the last one to train on."""
     values = np.repeat([0, 1], counts)
     sequences = [np.array([i], dtype=np.uint8) for i in range(len(values))]
-    kept, out = _held_out(_Part(sequences, Targets("classes", values, ("a", "b"))), seed=0)
+    kept, out = held_out(LabelledPart(sequences, Targets("classes", values, ("a", "b"))), seed=0)
     assert np.bincount(out.targets.values, minlength=2).tolist() == list(held)
     assert sorted(int(s[0]) for part in (kept, out) for s in part.sequences) == list(range(len(values)))
     for part in (kept, out):
@@ -468,9 +469,9 @@ def test_what_is_held_out_of_each_class(counts, held) -> None:
 
 
 def test_too_few_to_hold_any_out_are_refused() -> None:
-    part = _Part([encode("A"), encode("C")], Targets("classes", np.array([0, 1]), ("a", "b")))
+    part = LabelledPart([encode("A"), encode("C")], Targets("classes", np.array([0, 1]), ("a", "b")))
     with pytest.raises(ConfigError, match="2 sequences are too few to hold some out"):
-        _held_out(part, seed=0)
+        held_out(part, seed=0)
 
 
 def test_few_sequences_are_enough_with_validation_data(tmp_path) -> None:
@@ -728,8 +729,8 @@ def test_losses_by_hand(kind, logits, targets, losses) -> None:
 )
 def test_balanced_weights_by_hand(values, names, weights) -> None:
     targets = Targets("classes", np.array(values), names)
-    assert _weights(targets, "balanced").tolist() == pytest.approx(weights)
-    assert _weights(targets, "none").tolist() == [1] * len(values)
+    assert weights_of(targets, "balanced").tolist() == pytest.approx(weights)
+    assert weights_of(targets, "none").tolist() == [1] * len(values)
 
 
 @pytest.mark.parametrize(("n_rare", "alike"), [(20, True), (5, False)])
