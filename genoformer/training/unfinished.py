@@ -9,13 +9,14 @@ from typing import Any
 
 from genoformer.errors import ConfigError
 from genoformer.training.loop import STATE
-from genoformer.whole import whole_file
+from genoformer.whole import refuse_others, whole_file
 
 RUN = "run.json"
+FILES = ("manifest.json", "model.safetensors", "log.csv")  # of a run, that something else may have made
 
 
 def begin(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse to go on with another run's state; note what this run is started with ("command" apart)."""
+    """Refuse to go on with another run's state, or to write over others' files; note what this run is started with ("command" apart)."""
     path = folder / RUN
     mine = json.loads(json.dumps({name: value for name, value in settings.items() if name != "command"}))
     if path.is_file() and (folder / STATE).is_file():
@@ -26,6 +27,8 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
                 f"{folder} holds an unfinished run that was started with other settings ({', '.join(changed[:5])}); give those "
                 "again, or name another folder."
             )
+    if not path.is_file():
+        refuse_others(folder, FILES, "", lambda found: False)
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
         part.write_text(json.dumps(mine, indent=1) + "\n")

@@ -201,6 +201,14 @@ def test_configurations_that_are_refused(tmp_path, genome_path, text, words) -> 
     assert not (tmp_path / "model" / "config.json").exists()
 
 
+def test_the_files_of_something_else_are_not_replaced(tmp_path, genome_path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/manifest.json").write_text("of a data set")
+    with pytest.raises(ConfigError, match="holds manifest.json, which something else made"):
+        run(tmp_path, genome_path)
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["manifest.json"]
+
+
 def compared(own: float, composition: float, spread: float, best: float = 1.5) -> report.Comparison:
     """A model, composition and one better count model on 100 bases; the paired differences to composition have `spread`."""
     names = ["model", *(context.name for context in CONTEXTS)]
