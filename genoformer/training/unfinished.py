@@ -16,7 +16,10 @@ FILES = ("manifest.json", "model.safetensors", "log.csv")  # of a run, that some
 
 
 def begin(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse to go on with another run's state, or to write over others' files; note what this run is started with ("command" apart)."""
+    """Note what this run is started with ("command" apart).
+
+    Raises ConfigError for the state of a run of other settings, and where it would write over the files of something else.
+    """
     path = folder / RUN
     mine = json.loads(json.dumps({name: value for name, value in settings.items() if name != "command"}))
     if path.is_file() and (folder / STATE).is_file():
