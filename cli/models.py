@@ -75,12 +75,16 @@ def _reads(model: Any) -> dict[str, Any]:
 @click.argument("folder", type=click.Path())
 @click.option("--layout", type=click.Choice(["genoformer", "dnabert", "enformer"]), default="genoformer", show_default=True)
 @click.option("--half", is_flag=True, help="Store the weights in float16.")
-def convert(model: str, folder: str, layout: str, half: bool) -> None:
+@click.option(
+    "-t", "--targets", multiple=True, metavar="HEAD=FILE",
+    help="Table of a head's tracks, stored with the model, so that predict knows their names and strand pairs.",
+)  # fmt: skip
+def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...]) -> None:
     """Write MODEL into FOLDER in another layout: ours, DNABERT's (Hugging Face) or enformer-pytorch's.
 
     \b
     genoformer models convert DNA_bert_6/ my_dnabert6/
-    genoformer models convert enformer-official-rough/ my_enformer/
+    genoformer models convert enformer-official-rough/ my_enformer/ -t human=targets_human.txt -t mouse=targets_mouse.txt
     genoformer models convert my_enformer/ for_enformer_pytorch/ --layout enformer
     """
     from pathlib import Path
@@ -96,6 +100,7 @@ def convert(model: str, folder: str, layout: str, half: bool) -> None:
         raise ConfigError(f"{folder} holds a model already; name another folder.")
     refuse_others(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", checkpoint.WEIGHTS), "", lambda found: False)
     loaded = checkpoint.load_any(model)
+    _name_tracks(loaded, targets, layout)
     dtype = torch.float16 if half else torch.float32
     checkpoint.save(loaded, folder, layout=layout, dtype=dtype, manifest=checkpoint.read_manifest(model))
     if layout == "genoformer":
@@ -103,3 +108,21 @@ def convert(model: str, folder: str, layout: str, half: bool) -> None:
     if "enformer" in (layout, checkpoint.layout_of(model)) and (note := basis_note(loaded)):
         click.echo(note, err=True)
     click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")
+
+
+def _name_tracks(model: Any, named: tuple[str, ...], layout: str) -> None:
+    """Give the heads of a long-range model the tables of HEAD=FILE."""
+    from genoformer.errors import ConfigError
+    from genoformer.genome.targets import read_targets
+    from genoformer.models.longrange import LongRange
+    from genoformer.prediction.run import tracks_of
+
+    if not named:
+        return
+    if not isinstance(model, LongRange) or layout != "genoformer":
+        raise ConfigError("--targets: only a long-range model in our own layout keeps the names of its tracks; leave it out.")
+    for text in named:
+        head, _, path = text.partition("=")
+        if not path:
+            raise ConfigError(f"--targets {text}: give HEAD=FILE, with the head one of {', '.join(model.heads)}.")
+        model.targets[model.head_named(head)] = tracks_of(model, head, read_targets(path))

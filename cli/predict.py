@@ -69,7 +69,7 @@ def predict(
         table = read_targets(targets) if targets else None
         model = checkpoint.load_long_range(model_name)
         known = tracks_of(model, head, table)
-        if both_strands and table is None and known is not model.targets:
+        if both_strands and table is None and model.head_named(head) not in model.targets:
             raise ConfigError(f"{model_name} does not say which tracks are strand pairs; give their table with --targets.")
         numbers = known.choose(spec) if spec is not None else list(range(len(known)))
         with (

@@ -29,7 +29,6 @@ from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, un
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
 from genoformer.whole import whole_file
 
-TARGETS = "targets.tsv"  # the tracks that a long-range model predicts
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
 CARD = "card.md"
 ENSEMBLE = "ensemble.json"  # names the members of a run of several models
@@ -269,8 +268,12 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
                 f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {shape.n_vocab}; "
                 "copy the model folder again."
             )
-    elif (folder / TARGETS).is_file():
-        model.targets = read_targets(folder / TARGETS)
+    else:
+        model.targets = {head: read_targets(path) for head in model.heads if (path := _table_of(model, folder, head)).is_file()}
+        for head, table in model.targets.items():
+            if len(table) != (n := model.config.heads[head]):
+                path = _table_of(model, folder, head)
+                raise CheckpointError(f"{path}: {len(table):,} tracks for a head of {n:,}; copy the model folder again.")
     tensors = read_tensors(folder / WEIGHTS)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))
@@ -280,12 +283,18 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
 def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     if not isinstance(model, LongRange):
         save_tokenizer(model.tokenizer, folder / "tokenizer.json")
-    elif model.targets is not None:
-        model.targets.write(folder / TARGETS)
+    else:
+        for head, table in model.targets.items():
+            table.write(_table_of(model, folder, head))
     tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in model.tied}
     write_tensors(folder / WEIGHTS, tensors, dtype)
     name = f"{type(model).__module__}:{type(model).__qualname__}"
     return {"genoformer": __version__, "model": name, "config": asdict(model.config)}
+
+
+def _table_of(model: LongRange, folder: Path, head: str) -> Path:
+    """The file of a head's tracks."""
+    return folder / ("targets.tsv" if len(model.heads) == 1 else f"targets.{head}.tsv")
 
 
 LAYOUTS = {

@@ -359,7 +359,6 @@ class LongRange(nn.Module):
 
     config_type = LongRangeConfig
     tied: ClassVar[dict[str, str]] = {}
-    targets: Targets | None = None  # the table of the tracks of its only head, where its folder has one
     sha256: str = ""  # of the weights file it was loaded from
     seen: Any = None  # Sketch of what it was trained on, where its folder has one
 
@@ -376,6 +375,7 @@ class LongRange(nn.Module):
         self.final = ConvBlock(channels[-1], 2 * config.width, 1)
         self.final_dropout = nn.Dropout(config.dropout / 8)
         self.heads = nn.ModuleDict({name: nn.Linear(2 * config.width, n) for name, n in config.heads.items()})
+        self.targets: dict[str, Targets] = {}  # tables of the tracks of its heads, where they are known
         self.checkpointed = False  # recompute the blocks in the backward pass: less memory, a third more time
         self._basis = torch.empty(0)
         for module in self.modules():

@@ -125,9 +125,7 @@ def tracks_of(model: LongRange, head: str | None = None, table: Targets | None =
     if table is not None and len(table) != n:
         others = ", ".join(f"{name} has {n:,}" for name, n in model.config.heads.items())
         raise ConfigError(f"the table has {len(table):,} tracks, but of the model's heads {others}; give the table of {head}.")
-    if table is None and model.targets is not None and len(model.targets) == n:
-        table = model.targets
-    return table or Targets(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
+    return table or model.targets.get(head) or Targets(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
 
 
 def windows_at_once(config: LongRangeConfig, *, on_cpu: bool, asked: int | None) -> int:

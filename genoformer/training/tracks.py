@@ -172,7 +172,7 @@ def train_tracks(
     found = None
     if len(held_out):
         found = fit_of(model, data, held_out, part.flank, both_strands=plan.both_strands, log=plan.log_scale)
-    model.targets = data.targets
+    model.targets = {head: data.targets}
     manifest |= {"best_step": done.step, "pearson": _json(found, data) if found is not None else None}
     Sketch.of((data.sequence[row] for row in rows), scale=GENOME_SCALE).save(folder / checkpoint.SKETCH)
     checkpoint.save(model, folder, manifest=manifest)

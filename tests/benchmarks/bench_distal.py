@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "distal"
 MODELS: dict[str, dict[str, Any]] = {"attention": {}, "no attention": {"n_blocks": 0}}
+RECIPE: dict[str, Any] = {"learning_rate": 1e-3, "clip": 1.0, "average": 0.99, "precision": "bf16-mixed"}  # of both
 AROUND = 1  # bins on each side of that of the start site
 N_RESAMPLINGS = 2_000
 SEED = 11
@@ -42,7 +43,7 @@ class Size(NamedTuple):
 
 
 SIZES = {
-    "full": Size(6, 2, 1_000_000, 131_072, 256, 30, {}),
+    "full": Size(6, 2, 1_000_000, 196_608, 768, 40, {}),
     "quick": Size(1, 1, 200_000, 32_768, 64, 1, {"width": 48, "n_heads": 2}),
 }
 
@@ -70,7 +71,7 @@ def main() -> list[Row]:
                 test=test,
             )  # fmt: skip
     data = read_tracks(folder / "set")
-    plan = TrackTuningConfig(epochs=size.epochs, batch_size=2, seed=SEED, validations=0.5)
+    plan = TrackTuningConfig(epochs=size.epochs, seed=SEED, validations=0.25, **RECIPE)
     found = {}
     for model, shape in MODELS.items():
         run = folder / model.replace(" ", "-")

@@ -58,7 +58,7 @@ def test_it_prints_a_row_for_each_group_and_writes_a_model_with_its_tracks(made:
     assert head == ["group", "tracks", "pearson_positions", "pearson_windows"]
     assert [row[:2] for row in rows] == [["all", "2"], ["both", "1"], ["one", "1"]]
     model = checkpoint.load_long_range(made / "run")
-    assert [track.identifier for track in model.targets or ()] == ["gc", "t"]
+    assert [track.identifier for track in model.targets["tracks"]] == ["gc", "t"]
     said = json.loads((made / "run/manifest.json").read_text())["pearson"]
     for name, _, positions, windows in rows:
         assert float(positions) == said[name]["positions"]

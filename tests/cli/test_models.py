@@ -59,6 +59,32 @@ def test_convert_goes_to_enformer_pytorch_and_back(tracks, tmp_path) -> None:
     assert all(torch.equal(half[n], t.half().float() if t.is_floating_point() else t) for n, t in before.items())
 
 
+def test_convert_names_the_tracks_of_each_head(tracks, tmp_path, tiny_model_folder) -> None:
+    for head, n in (("human", 5), ("mouse", 3)):
+        rows = "".join(f"{i}\t{head}{i}\t{i}\n" for i in range(n))
+        (tmp_path / f"{head}.tsv").write_text(f"index\tidentifier\tstrand_pair\n{rows}")
+    named = [f"--targets={head}={tmp_path / head}.tsv" for head in ("human", "mouse")]
+    done = run("models", "convert", tracks, tmp_path / "named", *named)
+    assert done.exit_code == 0, done.output
+    model = checkpoint.load_long_range(tmp_path / "named")
+    assert {head: [track.identifier for track in table] for head, table in model.targets.items()} == {
+        "human": [f"human{i}" for i in range(5)], "mouse": [f"mouse{i}" for i in range(3)],
+    }  # fmt: skip
+    (tmp_path / "named/targets.mouse.tsv").write_text((tmp_path / "human.tsv").read_text())
+    refused = run("models", "info", tmp_path / "named")
+    assert (refused.exit_code, "targets.mouse.tsv: 5 tracks for a head of 3" in refused.stderr) == (2, True)
+    for arguments, words in (
+        ((tracks, f"--targets=mouse={tmp_path / 'human.tsv'}"), "the table has 5 tracks"),
+        ((tracks, "--targets=human"), "give HEAD=FILE, with the head one of human, mouse"),
+        ((tracks, f"--targets=rat={tmp_path / 'human.tsv'}"), "there is no head 'rat'"),
+        ((tiny_model_folder, f"--targets=human={tmp_path / 'human.tsv'}"), "only a long-range model"),
+    ):
+        model, *options = arguments
+        refused = run("models", "convert", model, tmp_path / "out", *options)
+        assert (refused.exit_code, words in refused.stderr) == (2, True), refused.output
+        assert not (tmp_path / "out").exists()
+
+
 def test_a_layout_that_cannot_hold_it_is_refused(tracks, tmp_path, tiny_model_folder) -> None:
     for model, layout, words in (
         (tracks, "dnabert", "DNABERT's layout holds language models"),

@@ -175,7 +175,7 @@ def test_tracks_come_from_the_table_the_model_or_their_numbers() -> None:
     assert [track.identifier for track in tracks_of(model, "mouse")] == ["mouse_0", "mouse_1", "mouse_2"]
     own = Targets(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(3)))
     assert tracks_of(model, "mouse", own) is own
-    model.targets = own
+    model.targets = {"mouse": own}
     assert tracks_of(model, "mouse") is own
     assert tracks_of(model, "human")[4].identifier == "human_4"
     with pytest.raises(ConfigError, match=r"3 tracks, but of the model.s heads human has 5, mouse has 3; give the table"):
