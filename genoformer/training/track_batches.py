@@ -36,7 +36,7 @@ class TrackBatch(NamedTuple):
 class TrackBatches:
     """Batch number i: each window comes as often in an epoch as parts fit into it, each time another part.
 
-    Which part, whether it is moved by up to `shift` bases (its targets stay: a shift is far below the bin) and whether it is
+    Which part, whether it is moved by up to `shift` bases (its targets stay) and whether it is
     turned around, with the tracks of strand pairs exchanged, depends on (seed, epoch, number) alone.
     """
 

@@ -1,4 +1,4 @@
-"""Losses of tracks of counts: Poisson (Enformer), and Poisson of the sum times a multinomial of the places (Borzoi)."""
+"""Losses of tracks of counts: Poisson (Enformer), Poisson of the sum times a multinomial of the places (Borzoi), logarithms."""
 
 from __future__ import annotations
 
@@ -28,4 +28,12 @@ def poisson_multinomial(predicted: Tensor, measured: Tensor, total_weight: float
     return (total_weight * (expected - total * torch.log(expected)) - places) / n
 
 
-TRACK_LOSSES: dict[str, TrackLoss] = {"poisson": poisson, "multinomial": poisson_multinomial}
+def log_squares(predicted: Tensor, measured: Tensor) -> Tensor:
+    """(log(1 + y') - log(1 + y))^2, mean over bins, of each window and track: [B, K, N] -> [B, K].
+
+    For few data: a peak of many counts does not outweigh all others, and it is what r of log(1 + y) is about.
+    """
+    return (torch.log1p(predicted) - torch.log1p(measured)).square().mean(-1)
+
+
+TRACK_LOSSES: dict[str, TrackLoss] = {"poisson": poisson, "multinomial": poisson_multinomial, "log": log_squares}

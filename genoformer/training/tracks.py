@@ -46,9 +46,9 @@ class TrackTuningConfig(EpochsConfig):
     learning_rate: float = 5e-4
     clip: float = 0.2
     epochs: float = 20.0
-    loss: str = "poisson"  # or "multinomial", which weighs places apart from totals (Borzoi)
+    loss: str = "poisson"  # "multinomial" weighs places apart from totals (Borzoi); "log": squared error of log(1 + x)
     total_weight: float = 0.2  # of the total in the multinomial loss (Borzoi)
-    track_weights: str = "mean"  # 1 / mean of a track, so that all count alike; "none" leaves them as they are
+    track_weights: str = "even"  # 1 / mean of a track (loss "log": 1 / variance), so that all count alike; or "none"
     bins: int = 0  # with targets, in a part of a window that is trained on; 0: all that it has
     flank: int = 0  # bins on each side of a part that the model sees only; 0: as many as the window has
     shift: int = 3  # bases by which a part is moved at most; its targets stay
@@ -64,7 +64,7 @@ class TrackTuningConfig(EpochsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least_one(self, "last_blocks", "lora_rank")
-        for name, allowed in (("loss", tuple(TRACK_LOSSES)), ("track_weights", ("mean", "none")), ("tune", TUNE)):
+        for name, allowed in (("loss", tuple(TRACK_LOSSES)), ("track_weights", ("even", "none")), ("tune", TUNE)):
             if getattr(self, name) not in allowed:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
         if self.total_weight < 0:
@@ -139,7 +139,7 @@ def train_tracks(
     batches = TrackBatches(
         data, rows, part, batch_size=plan.batch_size, seed=plan.seed, shift=plan.shift, both_strands=plan.both_strands
     )
-    weights = torch.from_numpy(_weights(means, plan.track_weights))
+    weights = torch.from_numpy(weights_of(data, rows, means, plan))
 
     def loss(predicted: Tensor, measured: Tensor) -> Tensor:
         if plan.loss == "multinomial":
@@ -251,11 +251,20 @@ def _choose_trained(model: LongRange, plan: TrackTuningConfig, head: str) -> Non
         add_adapters(model.blocks, plan.lora_rank)
 
 
-def _weights(means: NDArray[np.float64], how: str) -> NDArray[np.float32]:
+def weights_of(
+    data: TrackSet, rows: NDArray[np.int64], means: NDArray[np.float64], plan: TrackTuningConfig
+) -> NDArray[np.float32]:
     """Of each track in the loss [K]; a track that is nearly empty does not count more than its noise is worth."""
-    if how == "none":
+    if plan.track_weights == "none":
         return np.ones(len(means), dtype=np.float32)
-    return (1 / np.maximum(means, 0.01)).astype(np.float32)
+    if plan.loss != "log":
+        return (1 / np.maximum(means, 0.01)).astype(np.float32)
+    sums = np.zeros((2, len(means)))
+    for row in rows:
+        logs = np.log1p(data.tracks[row].astype(np.float64))
+        sums += logs.mean(axis=-1), np.square(logs).mean(axis=-1)
+    mean, square = sums / len(rows)
+    return (1 / np.maximum(square - mean**2, 1e-4)).astype(np.float32)
 
 
 def _json(found: TrackFit, data: TrackSet) -> dict[str, Any]:

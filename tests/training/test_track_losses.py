@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genoformer.training.track_losses import TRACK_LOSSES, poisson, poisson_multinomial
+from genoformer.training.track_losses import TRACK_LOSSES, log_squares, poisson, poisson_multinomial
 
 
 def tracks(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -37,6 +37,12 @@ def test_of_two_bins_by_hand() -> None:
     """y = 3, 1 and y' = 2, 2: places -4 log(1/2), total 4 - 4 log 4; weight 0.5, two bins."""
     found = poisson_multinomial(torch.tensor([[[2.0, 2.0]]]), torch.tensor([[[3.0, 1.0]]]), total_weight=0.5)
     assert found.item() == pytest.approx((0.5 * (4 - 4 * math.log(4)) + 4 * math.log(2)) / 2, rel=1e-5)
+
+
+def test_logarithms_by_hand() -> None:
+    """y' = 0, 3 and y = 1, 0: the squares of log 2 and log 4, of which the second is four times the first."""
+    found = log_squares(torch.tensor([[[0.0, 3.0]]]), torch.tensor([[[1.0, 0.0]]]))
+    assert found.item() == pytest.approx(math.log(2) ** 2 * 5 / 2, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", TRACK_LOSSES)

@@ -9,8 +9,9 @@ import pytest
 from processes import genoformer, killed, run
 
 from genoformer.genome.targets import Targets, Track
-from genoformer.labelled.track_sets import Window, write_track_set
+from genoformer.labelled.track_sets import Window, read_tracks, write_track_set
 from genoformer.training.log import read_log
+from genoformer.training.tracks import TrackTuningConfig, weights_of
 
 TABLES = """
 [longrange]
@@ -79,3 +80,13 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, made: Path, 
     assert [row["step"] for row in one] == [row["step"] for row in two] == [4, 8, 12, 16]
     for name in ("train_loss", "valid_pearson"):
         assert [row[name] for row in one] == pytest.approx([row[name] for row in two], abs=1e-4), name
+
+
+@pytest.mark.parametrize(("loss", "how"), [("poisson", "even"), ("multinomial", "even"), ("log", "even"), ("log", "none")])
+def test_the_weights_of_tracks_are_those_of_a_naive_loop(made: Path, loss: str, how: str) -> None:
+    data = read_tracks(made)
+    rows = data.rows("train")
+    values = np.array(data.tracks)[rows].astype(np.float64).transpose(1, 0, 2).reshape(2, -1)  # [K, all bins]
+    expected = {"none": 1.0, "even": 1 / np.log1p(values).var(1) if loss == "log" else 1 / values.mean(1)}[how]
+    found = weights_of(data, rows, values.mean(1), TrackTuningConfig(loss=loss, track_weights=how))
+    np.testing.assert_allclose(found, np.broadcast_to(expected, 2), rtol=1e-5)
