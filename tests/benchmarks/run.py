@@ -19,10 +19,11 @@ BENCHMARKS = {
     "gue": "Fine-tuning on GUE",
     "promoters": "Promoters of a real genome",
     "longrange": "The long-range model at full size",
+    "tracks": "Real tracks, and what each ingredient of mini-tracks gives",
     "distal": "Distal enhancers of a simulated world, with and without attention",
     "help": "Help on the command line",
 }
-HOURS = ("gue", "distal")  # only when named
+HOURS = ("gue", "tracks", "distal")  # only when named
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = """# Benchmarks
 

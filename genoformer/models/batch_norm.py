@@ -1,0 +1,50 @@
+"""Batch norm of an image; in training its mean and variance are those of all processes, as of one with a larger batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributed, nn
+
+
+def normalise(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    """Batch norm of an image, as the module would do it for [B, C, L]; in training over the batches of all processes."""
+    if norm.training and norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    momentum = norm.momentum or 0.0
+    if norm.training and distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1:
+        return _normalise_together(x, norm, momentum)
+    return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.training, momentum, norm.eps)
+
+
+def _normalise_together(x: Tensor, norm: nn.BatchNorm1d, momentum: float) -> Tensor:
+    """Batch norm with the mean and variance over all processes (torch's SyncBatchNorm wants a GPU)."""
+    n = _SumOfProcesses.apply(x.new_tensor([x.numel() / x.shape[1]], dtype=torch.float32))
+    wide = x.float()
+    mean = _SumOfProcesses.apply(wide.sum((0, 2, 3))) / n  # [C]
+    centred = wide - mean[:, None, None]
+    variance = _SumOfProcesses.apply(centred.square().sum((0, 2, 3))) / n
+    with torch.no_grad():
+        for running, now in ((norm.running_mean, mean), (norm.running_var, variance * n / (n - 1))):
+            if running is not None:
+                running.lerp_(now.to(running.dtype), momentum)
+    y = centred * (torch.rsqrt(variance + norm.eps) * norm.weight)[:, None, None] + norm.bias[:, None, None]
+    return y.to(x.dtype)
+
+
+class _SumOfProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        x = x.contiguous().clone()
+        distributed.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous().clone()
+        distributed.all_reduce(gradient)
+        return gradient
