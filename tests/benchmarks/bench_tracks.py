@@ -39,8 +39,8 @@ WITHOUT: dict[str, dict[str, dict[str, Any]]] = {  # what is changed of the reci
 
 def main() -> list[Row]:
     data = track_set()
-    rows = [row(f"ridge regression, {name}", ridge(data, context)) for name, context in
-            {"GC, CpG, their product and CpG squared": (), "and their means over 3, 5, 9, 17 and 65 bins": (1, 2, 4, 8, 32)}.items()]  # fmt: skip
+    ridges = {"GC, CpG, their product and CpG squared": (), "and their means over 3, 5, 9, 17 and 65 bins": (1, 2, 4, 8, 32)}
+    rows = [row(f"ridge regression, {name}", ridge(data, context)) for name, context in ridges.items()]
     full = {seed: fitted(data, f"recipe-{seed}", {"tracks": {"seed": seed}}) for seed in SEEDS}
     rows += [row(f"the recipe of mini-tracks, seed {seed}", fit, LEAST) for seed, fit in full.items()]
     if os.environ.get("TRACKS_WITHOUT", "1") == "1":
