@@ -96,13 +96,13 @@ def finetune(
         return
     for note in done.notes:
         click.echo(note, err=True)
-    main = next(iter(m for m in ("mcc", "auroc", "pearson") if m in done.ensemble))
     for member in done.members:
-        click.echo(f"{member.folder}\t{main}\t{member.metrics[main]}")
+        for name in done.told:
+            click.echo(f"{member.folder}\t{name}\t{member.metrics[name]}")
     if len(done.members) > 1:
-        mean = done.over_members[main]
-        click.echo(f"mean of {len(done.members)} models\t{main}\t{mean}")
-        click.echo(f"their average prediction\t{main}\t{done.ensemble[main]}")
+        for name in done.told:
+            click.echo(f"mean of {len(done.members)} models\t{name}\t{done.over_members[name]}")
+            click.echo(f"their average prediction\t{name}\t{done.ensemble[name]}")
     for member in done.failed:
         click.echo(f"{member.folder} FAILED: {' '.join(member.notes)}", err=True)
     if done.failed:

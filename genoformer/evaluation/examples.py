@@ -77,7 +77,7 @@ def split(
 ) -> tuple[Examples, Examples]:  # fmt: skip
     """Training and validation examples: as given, or one in ten (`one_in`) of the training set at random where none are.
 
-    Of classes a tenth of each, so that the held-out tenth looks like the rest.
+    Of classes a tenth of each, so that the held-out tenth looks like the rest; the only one of its class is learned from.
     """
     if valid is not None:
         return train, examples(*valid, kind=kind, n_outputs=n_outputs)
@@ -88,6 +88,8 @@ def split(
     if kind == "classes":
         order = order[np.argsort(train.targets[order], kind="stable")]
     held_out = np.arange(n) % one_in == 0
+    if kind == "classes":
+        held_out &= np.bincount(train.targets)[train.targets[order]] > 1
     return train.take(np.sort(order[~held_out])), train.take(np.sort(order[held_out]))
 
 

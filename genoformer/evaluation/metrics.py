@@ -152,6 +152,11 @@ def per_class(data: Cases) -> list[dict[str, float | int | str]]:
     ]
 
 
+def varies(data: Cases) -> bool:
+    """Whether the truth is not the same for all cases."""
+    return bool(_varies(data.truth).any())
+
+
 def collapsed(data: Cases) -> bool:
     """Whether the predictions are one and the same for all cases although the truth is not: a failed model.
 

@@ -190,6 +190,21 @@ def on_reference(found: Mapping[str, Intervals], genome: Genome) -> dict[str, In
     return {chrom: np.concatenate(rows) for chrom, rows in parts.items()}
 
 
+def read_on_reference(path: str | os.PathLike[str], genome: Genome) -> dict[str, Intervals]:
+    """The intervals of a BED under the names that a genome gives its contigs; those of contigs that it lacks are left out.
+
+    Raises ConfigError where none is left: a blacklist, say, that would black out nothing.
+    """
+    read = read_bed(path)
+    found = on_reference(read, genome)
+    if not found:
+        has = f"its contigs are {listed(read)}" if read else "it holds no interval"
+        raise ConfigError(
+            f"{path}: no interval lies on a contig of {genome.name} ({has}); leave the file out, or give that of this assembly."
+        )
+    return found
+
+
 def split_by_contig(genome: Genome, valid: Iterable[str], test: Iterable[str]) -> dict[str, str]:
     """Contig -> "train", "valid" or "test", for every contig of a genome; valid and test are named in any known way.
 

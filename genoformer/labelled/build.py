@@ -20,7 +20,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, decode
 from genoformer.genome.contigs import listed
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import on_reference, read_bed, split_by_contig
+from genoformer.genome.regions import read_on_reference, split_by_contig
 from genoformer.labelled.leakage import Leakage, leakage
 from genoformer.labelled.negatives import GC_BINS, Rooms, draw, gc_bin, gc_share
 from genoformer.labelled.shuffle import dinucleotide_shuffle
@@ -107,7 +107,7 @@ def build(
         inputs["blacklist"] = Path(blacklist)
     refuse_others(out, (MANIFEST, *TABLES), MANIFEST, lambda found: _is_same(found, out, options, inputs))
     built = Built(out, width)
-    masked = on_reference(read_bed(blacklist), genome) if blacklist is not None else {}
+    masked = read_on_reference(blacklist, genome) if blacklist is not None else {}
 
     positive = positive_sites(genome, positives, spans, masked, max_n)
     kept, built.dropped = positive.kept, positive.dropped

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from genoformer.genome.contigs import listed
 
 TASKS = ("classify", "regress")
 NEGATIVE = "negative"  # the class of background sequences; it comes first, so that of two classes the second is the finding
+_MISSING = ("nan", "na", "n/a", "null", "inf", "-inf")  # what tables write for no value, and no class is called
+_MANY = 20  # different numbers, from which on they are values rather than classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +81,14 @@ def targets_of(
     if multi_label is None:
         multi_label = any(";" in text for text in texts)
     sets = [_parts(text) for text in texts] if multi_label else [[text] for text in texts]
+    for i, names in enumerate(sets, 1):
+        if missing := [name for name in names if name.lower() in _MISSING]:
+            raise ConfigError(f"sequence {i}: the label {missing[0]!r} is a missing value; leave that sequence out.")
     order = tuple(classes) if classes is not None else _classes(sets, may_be_none=multi_label)
     place = {name: i for i, name in enumerate(order)}
     for i, names in enumerate(sets, 1):
         if new := [name for name in names if name not in place]:
-            raise ConfigError(f"sequence {i}: class {listed(new)} is unknown; known are {', '.join(order)}.")
+            raise ConfigError(f"sequence {i}: class {listed(new)} is unknown; known are {listed(order)}.")
     if not multi_label:
         return Targets("classes", np.array([place[names[0]] for names in sets], dtype=np.int64), order)
     values = np.zeros((len(sets), len(order)), dtype=np.float32)  # [N, C]
@@ -102,9 +108,16 @@ def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
     if len(names) < 2 and not (may_be_none and not all(sets)):
         raise ConfigError(f"all labels are {listed(names)}: with one class there is nothing to learn; add another class.")
     try:
-        return tuple(sorted(names, key=lambda name: (float(name), name)))
+        numbers = {name: float(name) for name in names}
     except ValueError:
         return tuple(sorted(names, key=_natural))
+    if len(names) > _MANY and any(not number.is_integer() for number in numbers.values()):
+        raise ConfigError(f"the labels are {len(names):,} different numbers ({listed(names)}): did you mean --task regress?")
+    order = sorted(names, key=lambda name: (numbers[name], name))
+    for one, other in pairwise(order):
+        if numbers[one] == numbers[other]:
+            raise ConfigError(f"the classes {one} and {other} are one number; write it in one way.")
+    return tuple(order)
 
 
 def _natural(name: str) -> tuple[bool, list[tuple[int, int, str]], str]:

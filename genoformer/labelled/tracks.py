@@ -15,7 +15,7 @@ from genoformer.genome.bins import Values, summarise
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, listed, some
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge, n_overlaps, on_reference, read_bed, read_regions, split_by_contig
+from genoformer.genome.regions import Intervals, merge, n_overlaps, read_on_reference, read_regions, split_by_contig
 from genoformer.genome.targets import Targets, Track, read_targets, scaled
 from genoformer.genome.tracks import TrackSource, open_track
 from genoformer.labelled.build import SPLITS
@@ -89,7 +89,7 @@ def build_tracks(
     margin = first_bin(width, n_bins, bin_size) * bin_size
     masked = {}
     if blacklist is not None:
-        masked = {chrom: merge(rows) for chrom, rows in on_reference(read_bed(blacklist), genome).items()}
+        masked = {chrom: merge(rows) for chrom, rows in read_on_reference(blacklist, genome).items()}
     kept = _split(_sound(found, genome, margin, n_bins * bin_size, masked, max_n, built), genome, valid, test, from_bed, built)
 
     options = {

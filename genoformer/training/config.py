@@ -47,7 +47,7 @@ class GenomeConfig:
     fasta: str = ""  # here or on the command line; paths are relative to the configuration
     contigs: tuple[str, ...] = ()  # trained on; () takes all that no genome holds out
     valid_contigs: tuple[str, ...] = ()  # held out; () everywhere: the last contig of the first genome, of a single one its end
-    blacklist: str = ""  # BED; no window touches it
+    blacklist: str = ""  # BED; no window to train on touches it
     regions: str = ""  # BED or narrowPeak; dwell on regulatory elements
     regions_share: float = 0.5  # of the windows that are centred in a region; the others lie anywhere
     weight: float = 1.0  # of a base here against one of the other genomes

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
 from genoformer import __version__, inference
@@ -29,9 +30,11 @@ from genoformer.progress import Listener
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig, TuningConfig
 from genoformer.training.labelled_part import (
+    USUAL,
     LabelledPart,
     as_json,
     class_names,
+    counted,
     held_out,
     loss_of,
     metrics_of,
@@ -45,6 +48,7 @@ from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.whole import refuse_others, whole_file
 
+_ASKED = 1_000  # training sequences, where the validation data cannot say whether a model collapsed
 _LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
 
 
@@ -59,12 +63,16 @@ class Member(NamedTuple):
 
 
 class Finetuned(NamedTuple):
-    """All members of a run, the metrics of their averaged predictions, each metric's mean and interval over the members."""
+    """All members of a run, the metrics of their averaged predictions, each metric's mean and interval over the members.
+
+    told: the metrics that a user asked for or would look at first.
+    """
 
     members: list[Member]
     ensemble: dict[str, Estimate]
     over_members: dict[str, Estimate]
     notes: list[str]
+    told: list[str]
 
     @property
     def failed(self) -> list[Member]:
@@ -119,6 +127,8 @@ def finetune(
         n_held = len(checked_on.sequences)
         notes.append(f"No validation data was given: {n_held:,} of the {len(train):,} sequences were held out.")
     refuse_constant(fitted.targets)
+    if fitted.targets.kind != "values":
+        notes.append(counted(fitted.targets))
     monitor, note = monitor_of(plan.monitor, checked_on.targets)
     notes += note
     found = leakage(fitted.sequences, checked_on.sequences, class_names(checked_on.targets))
@@ -139,7 +149,8 @@ def finetune(
             members.append(trained.member)
             predicted.append(trained.values)
             notes += [note for note in trained.notes if note not in notes]
-    if not members:
+    rank: Any = getattr(rank_zero_only, "rank", None)
+    if not members or rank:  # another process than the first may have found them all finished
         return None
     together = metrics_of(checked_on.targets, np.mean(predicted, axis=0))
     names = members[0].metrics
@@ -154,7 +165,8 @@ def finetune(
         }
         with whole_file(folder / checkpoint.ENSEMBLE) as part:
             part.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n")
-    return Finetuned(members, together, spread, notes)
+    told = [monitor, USUAL[fitted.targets.kind], *(["r2"] if fitted.targets.kind == "values" else [])]
+    return Finetuned(members, together, spread, notes, [name for name in dict.fromkeys(told) if name in together])
 
 
 class _Trained(NamedTuple):
@@ -206,7 +218,8 @@ def _member(
     values, n_windowed = inference.predictions(model, valid.sequences)
     of_valid = metrics.cases(model.config.kind, valid.targets.values, values, train.targets.classes)
     found = metrics_of(valid.targets, values)
-    failed = [note for note in metrics.notes(of_valid) if "failed" in note] if metrics.collapsed(of_valid) else []
+    asked = of_valid if metrics.varies(of_valid) else _of_training(model, train, seed)
+    failed = [note for note in metrics.notes(asked) if "failed" in note] if metrics.collapsed(asked) else []
     window = model.config.window
     n_long = sum(len(sequence) > window for sequence in train.sequences)
     if not there:
@@ -263,6 +276,13 @@ def _trained(
     merge_adapters(model.encoder)
     model.eval()
     return fitted.step
+
+
+def _of_training(model: Predictor, train: LabelledPart, seed: int) -> metrics.Cases:
+    """Some of the training data: whether a model collapsed does not show in validation data that is all alike."""
+    rows = np.random.default_rng([seed, 4]).permutation(len(train.sequences))[:_ASKED]
+    values = inference.predictions(model, [train.sequences[i] for i in rows]).values
+    return metrics.cases(model.config.kind, train.targets.values[rows], values, train.targets.classes)
 
 
 def _finished(folder: Path, manifest: dict[str, Any]) -> Predictor:

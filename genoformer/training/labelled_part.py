@@ -16,13 +16,14 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
 from genoformer.genome.codes import Codes
+from genoformer.genome.contigs import listed
 from genoformer.genome.sketch import Sketch
 from genoformer.labelled.targets import Targets
 from genoformer.models import checkpoint
 from genoformer.whole import sha256_of
 
 _HELD_OUT = 0.1  # of the training data, where no validation data is given
-_MONITOR = {"classes": "mcc", "multilabel": "auroc", "values": "pearson"}
+USUAL = {"classes": "mcc", "multilabel": "auroc", "values": "pearson"}
 _SKETCHED = 200_000  # k-mers kept, about, of what a predictor was trained on
 
 
@@ -36,6 +37,12 @@ class LabelledPart(NamedTuple):
 def class_names(targets: Targets) -> list[str]:
     """The class of each sequence; none where it is not one."""
     return [targets.classes[i] for i in targets.values] if targets.kind == "classes" else []
+
+
+def counted(targets: Targets) -> str:
+    """The classes and how many sequences each has, in a sentence."""
+    n = np.bincount(targets.values, minlength=targets.n_outputs) if targets.kind == "classes" else targets.values.sum(0)
+    return f"Classes: {listed([f'{name} ({int(count):,})' for name, count in zip(targets.classes, n, strict=True)])}."
 
 
 def weights_of(targets: Targets, how: str) -> NDArray[np.float32]:
@@ -83,7 +90,7 @@ def monitor_of(wanted: str, targets: Targets) -> tuple[str, list[str]]:
     known = {"loss": 0.0} | {name: found.value for name, found in metrics_of(targets, perfect, n=1).items()}
     if wanted and wanted not in known:
         raise ConfigError(f"monitor = {wanted!r}: allowed are {', '.join(known)}.")
-    usual = wanted or _MONITOR[targets.kind]
+    usual = wanted or USUAL[targets.kind]
     if math.isfinite(known[usual]):
         return usual, []
     if wanted:

@@ -223,6 +223,11 @@ class _Watch(Callback):
             self.average.update(step)
         if step % c.log_every == 0 or last:
             total, count = trainer.strategy.reduce(module.sums, reduce_op="sum").tolist()
+            if not count:
+                raise TrainingError(
+                    f"nothing of what was seen up to step {step} counts in the loss: with repeat_weight = 0 a genome that "
+                    "is all soft-masked teaches nothing; give a larger weight, or more data a step."
+                )
             module.sums.zero_()
             row["train_loss"] = total / max(count, 1e-12)
             row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]

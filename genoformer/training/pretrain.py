@@ -16,8 +16,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from genoformer import __version__
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
+from genoformer.genome.contigs import canonical_key
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import on_reference, read_bed, runs_of_bases
+from genoformer.genome.regions import read_on_reference, runs_of_bases
 from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
@@ -76,18 +77,19 @@ def _data(configs: Sequence[GenomeConfig], length: int) -> _Data:
     held = [[g.resolve(name) for name in c.valid_contigs] for g, c in zip(genomes, configs, strict=True)]
     if not any(held) and len(genomes[0].contigs) > 1 and not configs[0].contigs:
         held[0] = [list(genomes[0].contigs)[-1]]
-    names = {name for contigs in held for name in contigs}
+    names = {canonical_key(name) for contigs in held for name in contigs}  # another genome may call them otherwise
     train: list[Source] = []
     valid: list[Source] = []
     record: list[dict[str, Any]] = []
     for genome, config, out in zip(genomes, configs, held, strict=True):
-        used = [genome.resolve(name) for name in config.contigs] or [name for name in genome.contigs if name not in names]
+        free = [name for name in genome.contigs if canonical_key(name) not in names]
+        used = [genome.resolve(name) for name in config.contigs] or free
         if both := sorted(set(used) & set(out)):
             raise ConfigError(f"{genome.name}: {', '.join(both)} are in contigs and in valid_contigs; keep them in one.")
         if not used:
             raise ConfigError(f"valid_contigs holds out every contig of {genome.name}; leave at least one for training.")
-        blacklist = on_reference(read_bed(config.blacklist), genome) if config.blacklist else {}
-        regions = on_reference(read_bed(config.regions), genome) if config.regions else None
+        blacklist = read_on_reference(config.blacklist, genome) if config.blacklist else {}
+        regions = read_on_reference(config.regions, genome) if config.regions else None
         train.append(Source(genome, used, blacklist, regions, config.regions_share, config.weight))
         valid += [Source(genome, [name]) for name in out]
         files = {"fasta": config.fasta, "blacklist": config.blacklist, "regions": config.regions}

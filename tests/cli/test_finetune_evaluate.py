@@ -202,9 +202,30 @@ def test_a_model_that_predicts_one_class_fails_with_status_1(collapsed) -> None:
     assert tuned.stdout == f"{collapsed / 'model'}\tmcc\tnot defined\n"  # no accuracy of such a model is shown
     result = run("evaluate", collapsed / "valid.csv", "-m", collapsed / "model")
     assert result.exit_code == 1
+    assert "Classes: 0 (95), 1 (5)." in tuned.stderr
     found = json.loads(result.stdout)
     assert (found["collapsed"], found["mcc"]["value"]) == (True, None)
     assert sentence in result.stderr
+
+
+def test_a_collapse_shows_where_the_validation_data_is_all_alike(collapsed) -> None:
+    """It is then looked for in the training data."""
+    rows = (collapsed / "valid.csv").read_text().splitlines()
+    (collapsed / "alike.csv").write_text("\n".join([rows[0], *(row for row in rows[1:] if row.endswith("0"))]) + "\n")
+    tuned = run(
+        "finetune", collapsed / "train.csv", "--valid", collapsed / "alike.csv", "-c", collapsed / "c.toml",
+        "-o", collapsed / "other", "--epochs", 2,
+    )  # fmt: skip
+    assert tuned.exit_code == 1
+    assert "predicts one class, '0', for all 100 cases: failed" in tuned.stderr
+
+
+def test_the_metric_that_was_asked_for_is_printed(made, tmp_path) -> None:
+    done = run(
+        "finetune", made / "set/train.tsv", "--valid", made / "set/valid.tsv", "-c", made / "c.toml", "-o", tmp_path / "run",
+        "--epochs", 0.5, "--monitor", "auroc",
+    )  # fmt: skip
+    assert [line.split("\t")[1] for line in done.stdout.splitlines()] == ["auroc", "mcc"]
 
 
 # --- bad input

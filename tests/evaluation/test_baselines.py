@@ -135,11 +135,25 @@ def test_a_class_that_was_never_seen_has_no_chance() -> None:
     assert p.shape == (100, 4)
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_the_only_one_of_a_class_is_learned_from(place) -> None:
+    """It may stand anywhere in the order of the classes; the penalty is chosen without it, the model knows it."""
+    sequences, truth = planted(60, seed=4)
+    classes = np.where(truth, (place + 1) % 3, (place + 2) % 3)
+    classes[7] = place
+    p = fit_kmer_regression(sequences, classes, kind="classes", n_outputs=3).predict(sequences)
+    assert (p > 0).all()
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
+
+
 def test_a_held_out_tenth_has_the_classes_of_the_rest() -> None:
     data = examples([MOTIF] * 100, np.repeat([0, 1], [20, 80]), kind="classes", n_outputs=2)
     train, held_out = split(data, None, kind="classes", n_outputs=2, seed=0)
     assert np.bincount(held_out.targets).tolist() == [2, 8]
     assert len(train.targets) == 90
+    lone = examples([MOTIF] * 41, np.repeat([0, 1, 2], [20, 1, 20]), kind="classes", n_outputs=3)  # number 20 of 41
+    train, held_out = split(lone, None, kind="classes", n_outputs=3, seed=0)
+    assert np.bincount(held_out.targets, minlength=3).tolist() == [2, 0, 2]
     codes, lengths = pad([MOTIF[:3], MOTIF], multiple=5)
     assert codes.shape == (2, 10)
     assert lengths.tolist() == [3, 10]

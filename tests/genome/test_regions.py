@@ -20,6 +20,7 @@ from genoformer.genome.regions import (
     n_overlaps,
     on_reference,
     read_bed,
+    read_on_reference,
     read_regions,
     runs_of_bases,
     split_by_contig,
@@ -165,6 +166,17 @@ def test_contigs_of_a_file_get_the_names_of_the_genome(make_fasta: Callable[...,
     with Genome(make_fasta(chr1="ACGT", chr2="ACGT")) as genome:
         found = on_reference({"1": array([(0, 1)]), "chr1": array([(2, 3)]), "chr9": array([(0, 1)])}, genome)
         assert {chrom: rows.tolist() for chrom, rows in found.items()} == {"chr1": [[0, 1], [2, 3]]}
+
+
+def test_a_blacklist_that_would_black_out_nothing_is_refused(make_fasta: Callable[..., Path], tmp_path: Path) -> None:
+    path = tmp_path / "black.bed"
+    with Genome(make_fasta(chr1="ACGT", chr2="ACGT")) as genome:
+        path.write_text("chrX\t0\t3\n1\t1\t2\n")
+        assert {chrom: rows.tolist() for chrom, rows in read_on_reference(path, genome).items()} == {"chr1": [[1, 2]]}
+        for text, words in (("chrX\t0\t3\n", "its contigs are chrX"), ("", "it holds no interval")):
+            path.write_text(text)
+            with pytest.raises(ConfigError, match=words):
+                read_on_reference(path, genome)
 
 
 def test_split_by_contig(make_fasta: Callable[..., Path]) -> None:

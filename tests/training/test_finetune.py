@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lightning.pytorch.utilities import rank_zero_only
 from small_models import small_encoder
 
 from genoformer import inference
@@ -815,7 +816,7 @@ def test_a_folder_that_holds_a_run_is_left_alone(data, tmp_path, there, words) -
     assert (tmp_path / "out" / there).read_text() == "mine"
 
 
-def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path) -> None:
+def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path, monkeypatch) -> None:
     """Without its ensemble.json a run is unfinished: what is there is taken as it is, what is not is trained."""
     text = "learning_rate = 1e-2\nepochs = 1\n"
     first = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text, n_seeds=2)
@@ -827,5 +828,10 @@ def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path
     assert (weights.stat().st_mtime_ns, (tmp_path / "out" / "seed-1" / "model.safetensors").read_bytes()) == before
     assert str(again.ensemble) == str(first.ensemble)  # NaN is not equal to itself
     (tmp_path / "out" / "ensemble.json").unlink()
+    with monkeypatch.context() as other:  # a process that is not the first finds them too, and leaves the report to the first
+        other.setattr(rank_zero_only, "rank", 1)
+        train, valid = (read_labelled(data / name) for name in ("few.csv", "few_valid.csv"))
+        assert finetune(config(tmp_path, text), train, valid, tmp_path / "out", task="classify", n_seeds=2) is None
+    assert not (tmp_path / "out" / "ensemble.json").exists()
     with pytest.raises(ConfigError, match=r"trained in another way \(finetune differ\)"):
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text.replace("1e-2", "1e-3"), n_seeds=2)

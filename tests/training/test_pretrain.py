@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, TrainingError
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.models import checkpoint
@@ -199,6 +199,22 @@ def test_configurations_that_are_refused(tmp_path, genome_path, text, words) -> 
     with pytest.raises(ConfigError, match=words):
         pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([genome_path]), tmp_path / "model")
     assert not (tmp_path / "model" / "config.json").exists()
+
+
+def test_what_is_held_out_is_held_out_under_its_other_name(tmp_path) -> None:
+    for name, contigs in (("a", ("chr1", "chr2")), ("b", ("1", "2", "3"))):
+        (tmp_path / f"{name}.fa").write_text("".join(f">{c}\n{decode(markov(500, 0))}\n" for c in contigs))
+    configs = [GenomeConfig(str(tmp_path / "a.fa"), valid_contigs=("chr2",)), GenomeConfig(str(tmp_path / "b.fa"))]
+    assert [list(source.contigs) for source in _data(configs, 48).train] == [["chr1"], ["1", "3"]]
+
+
+def test_a_genome_of_repeats_that_count_for_nothing_is_refused(tmp_path) -> None:
+    text = decode(markov(5_000, 0)).lower()
+    (tmp_path / "g.fa").write_text(f">one\n{text}\n>held\n{text}\n")
+    text = CONFIG.format(tokenizer="base", steps=4, seed=0, objective="masked")
+    (tmp_path / "c.toml").write_text(f"{text}repeat_weight = 0.0\n")
+    with pytest.raises(TrainingError, match="counts in the loss: with repeat_weight = 0"):
+        pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([tmp_path / "g.fa"]), tmp_path / "model")
 
 
 def test_the_files_of_something_else_are_not_replaced(tmp_path, genome_path) -> None:
