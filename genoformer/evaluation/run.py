@@ -75,7 +75,8 @@ def evaluate_models(
     result = evaluate(first.kind, truth.values, np.mean(values, axis=0), first.classes, baselines=others, out=out, seed=seed)
     for row in result["models"]:
         if notes := trained.get(row["model"]):
-            wrong = [note for note in notes if CHOSEN not in note] + row["notes"][: row["collapsed"]]  # that it has is the first
+            wrong = [note for note in notes if CHOSEN not in note]
+            wrong += row["notes"][:1] if row["collapsed"] else []  # that it has is the first
             warnings += [f"baseline {row['model']}: {note.removeprefix('the model ')}" for note in wrong]
             row["notes"] = [*notes, *row["notes"]]
     result |= {"windowed": windowed, "warnings": warnings}
