@@ -317,7 +317,9 @@ def _changed(out: Path, options: dict[str, Any], inputs: Mapping[str, Path]) -> 
 def _is_same(found: dict[str, Any], out: Path, options: dict[str, Any], inputs: Mapping[str, Path]) -> bool:
     """Whether a manifest, in which nothing has `_changed`, is ours, and the tables beside it are those that it tells of."""
     try:
-        if found["kind"] != KIND or found["options"] != json.loads(json.dumps(options)) or found["inputs"].keys() != inputs.keys():
+        if found["kind"] != KIND or found["options"] != json.loads(json.dumps(options)):
+            return False
+        if found["inputs"].keys() != inputs.keys():
             return False
         there = [name for name in TABLES if (out / name).exists()]
         return all(found["files"].get(name) == sha256_of(out / name) for name in there)
