@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839"}  # as JASPAR and most logos
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A8A8A"  # Okabe and Ito 2008
 MANY = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # theirs without yellow, too pale for a line
+_FEW = 5  # cases, of which a share says next to nothing
 
 
 def plain(ax: Axes) -> Axes:
@@ -80,33 +81,36 @@ def confusion(ax: Axes, counts: ArrayLike, classes: Sequence[object]) -> Axes:
     return ax
 
 
-def roc_curves(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Axes:
-    """ROC curves of several scores, name -> (truth, score high for true cases), the first in front; with the chance line."""
+def roc_curves(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, first_leads: bool = True) -> Axes:
+    """ROC curves of several scores, name -> (truth, score high for true cases), the first in front; with the chance line.
+
+    first_leads: it is the one that the figure is about, and is bold; else none is, as where they are the classes of a model.
+    """
     from sklearn.metrics import roc_curve
 
     ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":", label="chance")
     for i, (name, (truth, score)) in reversed(list(enumerate(curves.items()))):
         false_rate, true_rate, _ = roc_curve(np.asarray(truth, dtype=bool), np.asarray(score))
-        ax.plot(false_rate, true_rate, label=name, **_line(i))
+        ax.plot(false_rate, true_rate, label=name, **_line(i, first_leads))
     ax.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
     return _legend(plain(ax))
 
 
-def precision_recall(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Axes:
+def precision_recall(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, first_leads: bool = True) -> Axes:
     """Precision-recall curves, name -> (truth, score); dotted the share of true cases, which is what chance reaches.
 
-    Where the truths differ, as those of labels do, each share has the colour of its curve.
+    first_leads: as in `roc_curves`. Where the truths differ, as those of labels do, each share has the colour of its curve.
     """
     from sklearn.metrics import precision_recall_curve
 
     shares = {name: float(np.mean(np.asarray(truth, dtype=bool))) for name, (truth, _) in curves.items()}
     alike = len(set(shares.values())) == 1
     for i, share in enumerate([*shares.values()][:1] if alike else shares.values()):
-        colour = GREY if alike else _line(i)["color"]
+        colour = GREY if alike else _line(i, first_leads)["color"]
         ax.axhline(share, color=colour, lw=0.8 if alike else 1.0, ls=":", label=None if i else "chance")
     for i, (name, (truth, score)) in reversed(list(enumerate(curves.items()))):
         precision, recall, _ = precision_recall_curve(np.asarray(truth, dtype=bool), np.asarray(score))
-        ax.plot(recall, precision, drawstyle="steps-post", label=name, **_line(i))
+        ax.plot(recall, precision, drawstyle="steps-post", label=name, **_line(i, first_leads))
     ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
     return _legend(plain(ax))
 
@@ -115,7 +119,10 @@ def calibration(
     ax: Axes, confidence: ArrayLike, right: ArrayLike, *, n_bins: int = 15,
     xlabel: str = "confidence", ylabel: str = "share of right cases",
 ) -> Axes:  # fmt: skip
-    """Share of right cases by confidence [N] in equal bins, with 95 % intervals (Wilson 1927), and below how many there are."""
+    """Share of right cases by confidence [N] in equal bins, with 95 % intervals (Wilson 1927), and below how many there are.
+
+    Bins of fewer than 5 cases are pale, and the line leaves them out. Both axes are 0 to 1, so that panels compare.
+    """
     p, hit = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
     edges = np.linspace(0, 1, n_bins + 1)
     bins = np.clip(np.ceil(p * n_bins).astype(int) - 1, 0, n_bins - 1)
@@ -125,15 +132,16 @@ def calibration(
     z = 1.96
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    few = n < _FEW
     ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
-    ax.vlines(mean, middle - half, middle + half, color=BLUE, lw=1.2)
-    ax.plot(mean, share, "o-", color=BLUE, ms=4.5, lw=1.2)
-    low = edges[np.flatnonzero(there)[0]]
-    ax.set(ylabel=ylabel, xlim=(low, 1), ylim=(min(low, float((middle - half).min())), 1.01))
+    for which, line, alpha in ((few, "o", 0.3), (~few, "o-", 1.0)):
+        ax.vlines(mean[which], (middle - half)[which], (middle + half)[which], color=BLUE, lw=1.2, alpha=alpha)
+        ax.plot(mean[which], share[which], line, color=BLUE, ms=4.5, lw=1.2, alpha=alpha, mew=0)
+    ax.set(ylabel=ylabel, xlim=(0, 1), ylim=(-0.02, 1.02))  # room for the points at 0 and 1
     ax.tick_params(labelbottom=False)
     below = ax.inset_axes((0, -0.3, 1, 0.25), sharex=ax)
     below.bar(edges[:-1][there], n, width=1 / n_bins, align="edge", color=GREY, edgecolor="white", lw=0.5)
-    below.set(xlabel=xlabel, ylabel="cases")
+    below.set(xlabel=f"{xlabel} (pale: fewer than {_FEW} cases)" if few.any() else xlabel, ylabel="cases")
     below.locator_params(axis="y", nbins=2, integer=True)
     plain(below)
     return plain(ax)
@@ -199,9 +207,10 @@ def tracks(
     return axes
 
 
-def _line(i: int) -> dict[str, Any]:
-    """Colour and dashes of the i-th of several curves; the first is the one the figure is about."""
-    return {"color": MANY[i % len(MANY)], "lw": 2.0 if i == 0 else 1.3, "ls": "-" if i < len(MANY) else "--"}
+def _line(i: int, first_leads: bool) -> dict[str, Any]:
+    """Colour and dashes of the i-th of several curves; bold is the first one if it leads, else one shines through another."""
+    width = {"lw": 2.0 if i == 0 else 1.3} if first_leads else {"lw": 1.5, "alpha": 0.7}
+    return {"color": MANY[i % len(MANY)], "ls": "-" if i < len(MANY) else "--", **width}
 
 
 def _legend(ax: Axes) -> Axes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +17,11 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation.examples import Examples, Floats, Kind, examples, pad, split
 from genoformer.genome.codes import Codes
 
-_EPOCHS = 30  # at most; the stop comes sooner on all sets we have seen
-_PATIENCE = 4  # epochs without a better validation loss
-_BATCH = 128
+_EPOCHS = 30  # at most, or _STEPS where these are more; the stop comes sooner on all sets we have seen
+_PATIENCE = 4  # epochs without a better validation loss, or _PATIENCE_STEPS where these are more
+_STEPS, _PATIENCE_STEPS = 2000, 300  # an epoch of 200 sequences is 12 steps, and in ten steps no weight has gone anywhere
+_LARGEST_BATCH, _SMALLEST_BATCH = 128, 16
+_BATCHES = 64  # in an epoch, as far as these sizes allow: sets of 8,192 sequences and more have the largest
 _LEARNING_RATE = 1e-3  # Adam's own default (Kingma and Ba 2015)
 _BATCH_BASES = 1 << 17  # of padded bases in a batch of predictions
 
@@ -117,12 +120,13 @@ def fit_cnn(
     n_outputs: int,
     valid: tuple[Sequence[Codes], ArrayLike] | None = None,
     seed: int = 0,
-    epochs: int = _EPOCHS,
+    epochs: int | None = None,
 ) -> Network:
     """A convolutional network on one-hot (about 70,000 weights), trained with Adam and stopped on the validation loss.
 
     sequences: codes of any lengths. targets: int64 [N] for kind "classes", [N, C] for "multilabel" (0 or 1) and "values".
     valid: sequences and targets that say when to stop; without them a tenth of the training set does (`split`).
+    epochs: at most; None is 30, or those of 2,000 steps, and it stops 4 epochs and 300 steps after the best one.
     The same seed gives the same network on the same machine. Raises ConfigError for targets that do not fit (`examples`).
 
     >>> from genoformer.genome.codes import encode
@@ -142,7 +146,7 @@ def fit_lstm_attention(
     n_outputs: int,
     valid: tuple[Sequence[Codes], ArrayLike] | None = None,
     seed: int = 0,
-    epochs: int = _EPOCHS,
+    epochs: int | None = None,
 ) -> Network:
     """Convolution, BiLSTM and attention on one-hot (about 80,000 weights); everything else as in `fit_cnn`."""
     train = examples(sequences, targets, kind=kind, n_outputs=n_outputs)
@@ -156,7 +160,7 @@ def _fit(
     kind: Kind,
     n_outputs: int,
     seed: int,
-    epochs: int,
+    epochs: int | None,
 ) -> Network:
     train, held_out = split(everything, valid, kind=kind, n_outputs=n_outputs, seed=seed)
     if kind == "classes" and len(np.unique(train.targets)) < 2:
@@ -171,36 +175,54 @@ def _fit(
     return network
 
 
-def _train(network: Network, train: Examples, held_out: Examples, random: np.random.Generator, epochs: int) -> None:
+class _Plan(NamedTuple):
+    """How long n sequences are trained on: sequences in a batch, steps in an epoch, epochs in all, and without success."""
+
+    batch: int
+    n_steps: int
+    epochs: int
+    patience: int
+
+
+def _plan(n: int) -> _Plan:
+    batch = min(max(n // _BATCHES, _SMALLEST_BATCH), _LARGEST_BATCH)
+    n_steps = -(-n // batch)
+    return _Plan(batch, n_steps, max(_EPOCHS, -(-_STEPS // n_steps)), max(_PATIENCE, -(-_PATIENCE_STEPS // n_steps)))
+
+
+def _train(network: Network, train: Examples, held_out: Examples, random: np.random.Generator, epochs: int | None) -> None:
     net = network.net
+    plan = _plan(len(train.targets))
+    epochs = plan.epochs if epochs is None else epochs
     optimizer = torch.optim.Adam(net.parameters(), lr=_LEARNING_RATE)
     best, best_epoch, weights = np.inf, 0, copy.deepcopy(net.state_dict())
     for epoch in range(1, epochs + 1):
         net.train()
-        for part in _batches(train, random):
+        for part in _batches(train, plan.batch, random):
             optimizer.zero_grad(set_to_none=True)
             _loss(network, part).backward()
             optimizer.step()
         net.eval()
         with torch.inference_mode():
-            losses = [(float(_loss(network, part)), len(part.targets)) for part in _batches(held_out)]
+            losses = [(float(_loss(network, part)), len(part.targets)) for part in _batches(held_out, _LARGEST_BATCH)]
         loss = sum(value * n for value, n in losses) / len(held_out.targets)
         if loss < best:
             best, best_epoch, weights = loss, epoch, copy.deepcopy(net.state_dict())
-        elif epoch - best_epoch >= _PATIENCE:
+        elif epoch - best_epoch >= plan.patience:
             break
     net.load_state_dict(weights)
-    network.notes.append(f"best of {epoch} epochs: {best_epoch} (validation loss {best:.4f})")
-    if not np.isfinite(best):
+    if np.isfinite(best):
+        network.notes.append(f"best of {epoch} epochs of {plan.n_steps} steps: {best_epoch} (validation loss {best:.4f})")
+    else:
         network.notes.append("the validation loss was never finite: failed")
 
 
-def _batches(data: Examples, random: np.random.Generator | None = None) -> Iterator[Examples]:
+def _batches(data: Examples, size: int, random: np.random.Generator | None = None) -> Iterator[Examples]:
     """Batches of all examples; shuffled with a generator, and then without a last batch of one, which has no variance."""
     n = len(data.targets)
     order = np.arange(n) if random is None else random.permutation(n)
-    for first in range(0, n, _BATCH):
-        rows = order[first : first + _BATCH]
+    for first in range(0, n, size):
+        rows = order[first : first + size]
         if random is None or len(rows) > 1 or n == 1:
             yield data.take(rows)
 

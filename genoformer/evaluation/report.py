@@ -145,7 +145,7 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
     for name, draw, metric in (("roc.png", plots.roc_curves, "auroc"), ("pr.png", plots.precision_recall, "auprc")):
         curves = _curves(data, draws, metric)
         figure, ax = _figure(4.6, 4.9 + 0.2 * len(curves))
-        draw(ax, curves)
+        draw(ax, curves, first_leads=model.kind == "classes" and len(model.names) == 2)
         title = f"n = {len(model.truth):,}"
         if len(model.names) == 2 and model.kind == "classes":
             title += f", {int(model.true[:, 1].sum()):,} of class {model.names[1]!r}"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from genoformer import __version__
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, MissingFileError
 from genoformer.genome.codes import Codes, decode
 from genoformer.genome.contigs import listed
 from genoformer.genome.reference import Genome
@@ -34,6 +34,13 @@ NEGATIVES = ("gc", "dinucleotide", "elsewhere")
 COLUMNS = ("sequence", "label", "chrom", "start", "end", "strand", "name")
 MANIFEST = "manifest.json"
 KIND = "labelled windows"
+_ADVICE = {  # by what most windows of a class were dropped for, when none is left
+    "no_contig": "are file and FASTA of one assembly?",
+    "outside": "are the windows too long, or file and FASTA of two assemblies?",
+    "blacklist": "is it the right blacklist?",
+    "too_many_n": "allow more N, or give a FASTA with these bases.",
+    "ambiguous": "its windows lie on those of another class; give classes that lie apart, or shorter windows.",
+}
 
 
 @dataclass
@@ -105,6 +112,11 @@ def build(
     inputs = {"genome": genome.path, **{f"positives {name}": Path(path) for name, path in positives.items()}}
     if blacklist is not None:
         inputs["blacklist"] = Path(blacklist)
+    if changed := _changed(out, options, inputs):
+        raise ConfigError(
+            f"{out} holds a set that was built with other settings or files ({', '.join(changed)}); give those again, "
+            "or name another folder."
+        )
     refuse_others(out, (MANIFEST, *TABLES), MANIFEST, lambda found: _is_same(found, out, options, inputs))
     built = Built(out, width)
     masked = read_on_reference(blacklist, genome) if blacklist is not None else {}
@@ -170,8 +182,10 @@ def _refuse_empty(
 ) -> None:
     for name, sites in kept.items():
         if not sites:
-            why = ", ".join(f"{n:,} {reason}" for reason, n in built.dropped[name].items()) or "the file is empty"
-            raise ConfigError(f"no window of class {name} is left (dropped: {why}); are file and FASTA of one assembly?")
+            dropped = built.dropped[name]
+            why = ", ".join(f"{n:,} {reason}" for reason, n in dropped.items())
+            advice = _ADVICE[max(dropped, key=lambda reason: dropped[reason])]
+            raise ConfigError(f"no window of class {name} is left (dropped: {why}); {advice}")
     where: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     for sites in kept.values():
         for site in sites:
@@ -278,12 +292,34 @@ def _manifest(
     }
 
 
+def _changed(out: Path, options: dict[str, Any], inputs: Mapping[str, Path]) -> list[str]:
+    """What differs from the options and inputs of the set that is in the folder, by name; nothing where there is none."""
+    try:
+        found = json.loads((out / MANIFEST).read_text())
+        before = {name: one["sha256"] for name, one in found["inputs"].items()}
+        if found["kind"] != KIND:
+            return []
+        mine = json.loads(json.dumps(options))
+        changed = [name for name in {**mine, **found["options"]} if mine.get(name) != found["options"].get(name)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+    for path in inputs.values():
+        if not path.is_file():
+            raise MissingFileError(f"{path} does not exist or is no file; give what the set is to be built from.")
+    now = {name: sha256_of(path) for name, path in inputs.items()}
+    other = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
+    if "spans" in changed:  # they follow from the length and the files, unless they were given
+        given = "length" not in changed and not any(name.startswith("positives") for name in other)
+        changed = [name for name in changed if name != "spans"] + ["upstream", "downstream"] * given
+    return changed + other
+
+
 def _is_same(found: dict[str, Any], out: Path, options: dict[str, Any], inputs: Mapping[str, Path]) -> bool:
-    """Whether a manifest is of the same options and inputs, and the tables beside it are those that it tells of."""
+    """Whether a manifest, in which nothing has `_changed`, is ours, and the tables beside it are those that it tells of."""
     try:
         if found["kind"] != KIND or found["options"] != json.loads(json.dumps(options)):
             return False
-        if {name: one["sha256"] for name, one in found["inputs"].items()} != {n: sha256_of(path) for n, path in inputs.items()}:
+        if found["inputs"].keys() != inputs.keys():
             return False
         there = [name for name in TABLES if (out / name).exists()]
         return all(found["files"].get(name) == sha256_of(out / name) for name in there)

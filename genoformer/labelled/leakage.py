@@ -15,6 +15,7 @@ from genoformer.genome.sketch import Sketch
 LONG_K, SHORT_K = 31, 16  # 31 is nearly unique in a genome; 16 (4.3e9 of them) bears more mismatches in few bases
 LONG = 100  # bases; below this median length k is SHORT_K, as a single mismatch touches 31 of the 31-mers
 MIN_SHARE = 0.5  # of a sequence's k-mers
+_NAMED = 3  # classes that a sentence names; the manifest has all
 EXACT_BASES = 1 << 25  # of the first set; every k-mer is kept up to this (256 MiB), above it one in `scale`
 
 
@@ -50,12 +51,17 @@ class Leakage:
         '1.50 % of valid (3 of 200) shares half or more of its 31-mers with train'
         >>> each = {"negative": (100, 0), "promoter": (100, 3)}
         >>> Leakage(200, 3, 1, 1, 0, 31, 1, classes=each).describe().partition(" shares")[0]
-        '1.50 % of valid (3 of 200; 0.00 % of negative, 3.00 % of promoter)'
+        '1.50 % of valid (3 of 200; 3.00 % of promoter)'
+
+        Of the classes that leak the worst three are named.
         """
         share = "half or more" if self.min_share == 0.5 else f"at least {self.min_share:.0%}"
         sample = f", of which 1 in {self.scale} was looked at" if self.scale > 1 else ""
         unchecked = f"; {self.n_unchecked:,} could not be checked" if self.n_unchecked else ""
-        each = ", ".join(f"{100 * n_leaked / n:.2f} % of {name}" for name, (n, n_leaked) in self.classes.items())
+        leaking = {name: 100 * n_leaked / n for name, (n, n_leaked) in self.classes.items() if n_leaked}
+        worst = sorted(leaking, key=lambda name: -leaking[name])[:_NAMED]
+        each = ", ".join(f"{leaking[name]:.2f} % of {name}" for name in worst)
+        each += f" and less of {len(leaking) - _NAMED} more" if len(leaking) > _NAMED else ""
         all_of_it = f"{self.n_leaked:,} of {self.n:,}{'; ' if each else ''}{each}"
         return (
             f"{self.percent:.2f} % of {other} ({all_of_it}) shares {share} of its {self.k}-mers with {train}{sample}: "

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genoformer.errors import ConfigError, ContigError
+from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.gtf import read_tss
@@ -48,9 +48,11 @@ class Positives(NamedTuple):
 def positive_sites(genome: Genome, files: Files, spans: Spans, blacklist: Mapping[str, Intervals], max_n: float) -> Positives:
     """The windows of all classes that are sound and of one class only; `build` tells the rules.
 
-    Raises: FileFormatError with the line; ContigError if no contig of any file is in the genome.
+    Raises: FileFormatError with the line, or for a file without regions; ContigError if no contig of any file is in the genome.
     """
     regions = {name: regions_of(path) for name, path in files.items()}
+    if empty := [name for name, rows in regions.items() if not rows]:
+        raise FileFormatError(f"{files[empty[0]]} is empty: class {empty[0]} has no region; give a file with regions.")
     named = dict.fromkeys(region.chrom for rows in regions.values() for region in rows)
     contigs = ContigMap(named, genome.contigs)
     if not any(contigs.get(name) for name in named):

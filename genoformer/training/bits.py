@@ -17,6 +17,8 @@ from genoformer.tokenizers import SPECIAL, KmerTokenizer
 from genoformer.training.datasets import RandomWindows
 from genoformer.training.draws import Draws
 
+VALIDATION_BASES = 512  # asked while a model is trained; the report at the end asks more
+
 
 class Asked(NamedTuple):
     """Windows [B, L] with one base each, at target [B], that a model is asked for."""

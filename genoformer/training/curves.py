@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from genoformer import plots
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.training.bits import VALIDATION_BASES
 from genoformer.training.log import LOG, read_log
 from genoformer.whole import whole_file
 
@@ -169,7 +170,7 @@ def _draw_loss(
     if len(axes) > 1:
         plots.loss_with_trend(axes[1], validation[0] * unit, validation[1], ylabel="validation\n(bits per base)", points=True)
         best = int(np.argmin(validation[1]))
-        axes[1].set_title(f"lowest: {validation[1][best]:.4f}", loc="right", fontsize="small", color=plots.GREY)
+        axes[1].set_title(f"lowest: {validation[1][best]:.3f}, on {VALIDATION_BASES} bases", loc="right", fontsize="small", color=plots.GREY)
     axes[-1].set_xlabel("tokens" if tokens_per_step else "step")
     axes[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
     with whole_file(path) as part:

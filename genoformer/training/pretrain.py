@@ -25,7 +25,7 @@ from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.progress import Listener, Progress
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
 from genoformer.training import report, unfinished, verdict
-from genoformer.training.bits import asked_bases, bits_of, why_no_bits
+from genoformer.training.bits import VALIDATION_BASES, asked_bases, bits_of, why_no_bits
 from genoformer.training.config import GenomeConfig, PretrainConfig
 from genoformer.training.datasets import RandomWindows, Source, known_sequence
 from genoformer.training.language import LanguageModelBatches, language_model_loss
@@ -35,7 +35,6 @@ from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
 from genoformer.whole import sha256_of
 
-_VALIDATION_WINDOWS = 512
 _TOKENIZER_FIELDS = {"kmer": ("k", "stride"), "base": (), "bpe": ("n_vocab",)}
 _BPE_WINDOWS = 2_000  # windows that a BPE vocabulary is learned from
 _LARGE, _DENSE = 1e8, 100  # below so many bases one k-mer in 100 is noted of what the model has seen, above one in 1,000
@@ -193,7 +192,7 @@ def pretrain(
         )
     elif data.held:
         held_out = RandomWindows(data.held, length, plan.batch_size, plan.seed + 1)
-        asked = asked_bases(held_out, _VALIDATION_WINDOWS)
+        asked = asked_bases(held_out, VALIDATION_BASES)
 
     def validate(trained: Any) -> dict[str, float]:
         assert asked is not None

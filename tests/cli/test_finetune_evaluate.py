@@ -121,6 +121,10 @@ def test_evaluate_gives_json_with_intervals_figures_and_baselines(made, tmp_path
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"], name
         assert found[name]["value"] > 0.7
     assert [row["model"] for row in found["models"]] == ["model", "kmer_regression", "cnn"]
+    assert found["models"][0]["notes"] == []
+    for row, chosen in zip(found["models"][1:], ("C = ", "best of "), strict=True):
+        assert row["notes"][0].startswith(chosen)
+        assert "(validation loss " in row["notes"][0]
     with (made / "set/test.tsv").open() as file:
         labels = [row["label"] for row in csv.DictReader(file, delimiter="\t")]
     assert found["classes"] == ["negative", "enhancer"]
@@ -226,6 +230,26 @@ def test_the_metric_that_was_asked_for_is_printed(made, tmp_path) -> None:
         "--epochs", 0.5, "--monitor", "auroc",
     )  # fmt: skip
     assert [line.split("\t")[1] for line in done.stdout.splitlines()] == ["auroc", "mcc"]
+
+
+def test_a_baseline_that_failed_is_told_of(made, collapsed, monkeypatch) -> None:
+    """One in 20 of another class at random, of which nothing can be learned; and one iteration for the regression."""
+    monkeypatch.setattr("genoformer.evaluation.linear._MAX_ITER", 1)
+    tuned = run("finetune", collapsed / "train.csv", "-c", collapsed / "c.toml", "-o", collapsed / "model", "--epochs", 1)
+    assert (collapsed / "model").is_dir(), tuned.output
+    result = run(
+        "evaluate", collapsed / "valid.csv", "-m", collapsed / "model", "--train", collapsed / "train.csv",
+        "--baselines", "kmer_regression", "-o", collapsed / "report",
+    )  # fmt: skip
+    failed = "one class, '0', for all 40 cases: failed; MCC is not defined."
+    lines = ["baseline kmer_regression: lbfgs was stopped after 1 iterations", f"baseline kmer_regression: predicts {failed}"]
+    assert [line for line in result.stderr.splitlines() if line.startswith("baseline ")] == lines
+    found = json.loads(result.stdout)
+    assert found["warnings"][-2:] == lines
+    chosen, stopped, said, *_ = found["models"][1]["notes"]
+    assert chosen.startswith("C = ")
+    assert (stopped, said) == ("lbfgs was stopped after 1 iterations", f"the model predicts {failed}")
+    assert json.loads((collapsed / "report/metrics.json").read_text()) == found
 
 
 # --- bad input

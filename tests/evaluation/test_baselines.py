@@ -13,7 +13,7 @@ from sklearn.metrics import matthews_corrcoef
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.examples import examples, pad, split
 from genoformer.evaluation.kmer_regression import fit_kmer_regression, kmer_frequencies
-from genoformer.evaluation.networks import CNN, LSTMAttention, _inputs, fit_cnn
+from genoformer.evaluation.networks import CNN, LSTMAttention, _inputs, _plan, fit_cnn
 from genoformer.genome.codes import encode, reverse_complement
 from genoformer.tokenizers import kmer_numbers
 
@@ -49,6 +49,30 @@ def test_a_planted_motif_is_found(name) -> None:
     assert p.sum(1) == pytest.approx(np.ones(400), abs=1e-5)
     assert (p.argmax(1) == expected).mean() > 0.9
     assert "validation loss" in model.notes[0]
+
+
+def test_a_small_set_is_not_given_up_after_ten_steps() -> None:
+    """200 sequences of 80 bases, 12 batches: for the first epochs the validation loss stays that of a guess, 0.69."""
+    sequences, truth = planted(200, seed=0, low=80, high=80)
+    unseen, expected = planted(400, seed=1, low=80, high=80)
+    model = fit_cnn(sequences, truth, kind="classes", n_outputs=2, epochs=45)
+    assert (model.predict(unseen).argmax(1) == expected).mean() > 0.9
+    assert "of 45 epochs of 12 steps" in model.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("n", "plan"),
+    [
+        (18, (16, 2, 1000, 150)),
+        (186, (16, 12, 167, 25)),
+        (1800, (28, 65, 31, 5)),
+        (27_000, (128, 211, 30, 4)),
+        (500_000, (128, 3907, 30, 4)),
+    ],
+)
+def test_a_small_set_has_small_batches_and_more_epochs(n, plan) -> None:
+    """Sequences in a batch, batches in an epoch, epochs for 2,000 steps, and for 300 steps; of a large set 30 and 4."""
+    assert _plan(n) == plan
 
 
 @pytest.mark.parametrize("name", BASELINES)

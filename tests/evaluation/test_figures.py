@@ -50,6 +50,22 @@ def test_roc_by_hand(ax) -> None:
     assert line.get_xydata().tolist() == [[0, 0], [0, 0.5], [0.5, 0.5], [0.5, 1], [1, 1]]
 
 
+@pytest.mark.parametrize("draw", [plots.roc_curves, plots.precision_recall])
+def test_classes_of_one_model_are_drawn_alike(ax, draw) -> None:
+    """Two curves that lie on each other: of equals neither hides the other, of a model and a baseline the model is bold."""
+    curves = {"a": ([0, 1, 0, 1], [1.0, 2.0, 3.0, 4.0]), "b": ([0, 1, 0, 1], [1.0, 2.0, 3.0, 4.0])}
+
+    def look() -> dict[str, tuple[float, float | None]]:
+        return {line.get_label(): (line.get_linewidth(), line.get_alpha()) for line in ax.lines if line.get_label() in curves}
+
+    draw(ax, curves, first_leads=False)
+    assert look()["a"] == look()["b"]
+    assert 0 < (look()["a"][1] or 0) < 1
+    ax.clear()
+    draw(ax, curves)
+    assert look()["a"][0] > look()["b"][0]
+
+
 def test_chance_of_precision_is_the_share_of_true_cases(ax) -> None:
     plots.precision_recall(ax, {"model": ([0, 1, 0, 0], [1.0, 2.0, 3.0, 4.0])})
     chance = next(line for line in ax.lines if line.get_label() == "chance")
@@ -68,11 +84,32 @@ def test_each_label_has_its_own_chance_and_the_legend_covers_none(ax) -> None:
 
 
 def test_calibration_by_hand(ax) -> None:
-    """Ten cases of confidence 0.61, six right; two of 0.99, both right: two points on or near the diagonal."""
-    plots.calibration(ax, [0.61] * 10 + [0.99] * 2, [1] * 6 + [0] * 4 + [1, 1])
+    """Ten cases of confidence 0.61, six right; six of 0.99, all right: two points on or near the diagonal."""
+    plots.calibration(ax, [0.61] * 10 + [0.99] * 6, [1] * 6 + [0] * 4 + [1] * 6)
     assert ax.lines[-1].get_xydata() == pytest.approx(np.array([[0.61, 0.6], [0.99, 1.0]]))
     below = ax.child_axes[0]
-    assert [patch.get_height() for patch in below.patches] == [10, 2]
+    assert [patch.get_height() for patch in below.patches] == [10, 6]
+    assert below.get_xlabel() == "confidence"
+
+
+def test_few_cases_are_pale_and_all_intervals_within_the_axes(ax) -> None:
+    """One wrong case of 0.03, four right of 0.5, five right of 0.95: the two bins of fewer than five are pale.
+
+    Wilson's interval of 0 of n is 0 .. 3.84 / (n + 3.84), that of n of n is n / (n + 3.84) .. 1.
+    """
+    plots.calibration(ax, [0.03] + [0.5] * 4 + [0.95] * 5, [0] + [1] * 9)
+    _, pale, line = ax.lines
+    assert pale.get_xydata() == pytest.approx(np.array([[0.03, 0], [0.5, 1]]))
+    assert pale.get_linestyle() == "None"
+    assert (pale.get_alpha() or 1) < (line.get_alpha() or 1)
+    assert line.get_xydata() == pytest.approx(np.array([[0.95, 1]]))
+    bars = np.array([[*bar[:, 1]] for lines in ax.collections for bar in lines.get_segments()])
+    assert bars == pytest.approx(np.array([[0, 0.793], [0.510, 1], [0.566, 1]]), abs=5e-4)
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    assert (left, right) == (0, 1)
+    assert bottom < bars.min() - 0.01
+    assert bars.max() + 0.01 < top
+    assert ax.child_axes[0].get_xlabel() == "confidence (pale: fewer than 5 cases)"
 
 
 def test_comparison_stands_in_order_and_says_what_is_not_defined(ax) -> None:

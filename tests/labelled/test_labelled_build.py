@@ -200,19 +200,30 @@ def test_the_same_build_is_written_again_and_nothing_else_is_replaced(tmp_path: 
     (out / "notes.txt").write_text("mine")
 
     def again(**options: Any) -> None:
-        build(out, genome, files, length=LENGTH, **options)
+        build(out, genome, files, **{"length": LENGTH, **options})
 
     again(valid=["chr2"])
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     assert set(before) == {"train.tsv", "valid.tsv", "manifest.json", "notes.txt"}
     again(valid=["chr2"])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    for changed in ({}, {"valid": ["chr2"], "seed": 1}, {"valid": ["chr2"], "negatives": "elsewhere"}):
-        with pytest.raises(ConfigError, match=r"out holds manifest\.json, train\.tsv, valid\.tsv, .* name another folder"):
+    for changed, named in (
+        ({}, "valid"),
+        ({"seed": 1}, "valid, seed"),
+        ({"valid": ["chr2"], "negatives": "elsewhere", "ratio": 2}, "negatives, ratio"),
+        ({"valid": ["chr2"], "length": None, "upstream": 30, "downstream": 10}, "upstream, downstream"),
+        ({"valid": ["chr2"], "length": 50}, "length"),
+        ({"valid": ["chr2"], "blacklist": write(tmp_path / "black.bed", "chr1 1 2")}, "blacklist"),
+    ):
+        with pytest.raises(ConfigError, match=rf"out holds a set .* other settings or files \({named}\);.* another folder"):
             again(**changed)
+    with pytest.raises(ConfigError, match=r"files \(positives peak, positives summit\)"):
+        build(out, genome, {"summit": files["peak"]}, length=LENGTH, valid=["chr2"])
+    with pytest.raises(FileFormatError, match=r"none\.bed does not exist"):
+        build(out, genome, {"peak": tmp_path / "none.bed"}, length=LENGTH, valid=["chr2"])
     with (tmp_path / "p.narrowPeak").open("a") as file:
         file.write("1\t4090\t4150\tlate\t9\t+\t1\t-1\t-1\t5\n")
-    with pytest.raises(ConfigError, match=r"out holds manifest\.json"):
+    with pytest.raises(ConfigError, match=r"files \(positives peak\)"):
         again(valid=["chr2"])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     peaks(tmp_path / "p.narrowPeak")
@@ -238,7 +249,7 @@ def test_a_repeat_across_contigs_is_leakage(tmp_path: Path, make_fasta: Callable
     found = built.leakage["train, test"]
     assert (found.n, found.n_leaked, found.n_reverse_duplicates) == (2, 1, 1)
     assert found.classes == {"negative": (1, 0), "x": (1, 1)}  # a shuffle cannot leak
-    assert "50.00 % of test (1 of 2; 0.00 % of negative, 100.00 % of x) shares" in found.describe("train", "test")
+    assert "50.00 % of test (1 of 2; 100.00 % of x) shares" in found.describe("train", "test")
 
 
 def test_negatives_that_are_not_there_are_counted(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
@@ -270,6 +281,26 @@ def test_negatives_that_are_not_there_are_counted(tmp_path: Path, make_fasta: Ca
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, genome: Genome, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(tmp_path / "out", genome, {"peak": peaks(tmp_path / "p.narrowPeak")}, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_of_which_nothing_is_left_is_told_why(tmp_path: Path, genome: Genome) -> None:
+    """Windows of 40 bases: on those of another class, beyond the end, on N, on the blacklist, on a contig that is not there."""
+    black = write(tmp_path / "black.bed", "chr1 3900 4100")
+    other = write(tmp_path / "b.bed", "chr1 500 501")
+    for place, reason, advice in (
+        ("chr1 510 511", "1 ambiguous", "windows lie on those of another class"),
+        ("chr1 5 6", "1 outside", "are the windows too long"),
+        ("chr1 7000 7001", "1 too_many_n", "allow more N"),
+        ("chr1 4000 4001", "1 blacklist", "is it the right blacklist"),
+        ("chr9 1000 1001", "1 no_contig", "are file and FASTA of one assembly"),
+    ):
+        files = {"a": write(tmp_path / "a.bed", place), "b": other}
+        with pytest.raises(ConfigError, match=rf"no window of class a is left \(dropped: {reason}\); .*{advice}") as refused:
+            build(tmp_path / "out", genome, files, length=LENGTH, blacklist=black)
+        assert ("one assembly" in str(refused.value)) == (reason == "1 no_contig")
+    with pytest.raises(FileFormatError, match=r"empty\.bed is empty: class a has no region"):
+        build(tmp_path / "out", genome, {"a": write(tmp_path / "empty.bed"), "b": other}, length=LENGTH)
     assert not (tmp_path / "out").exists()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from genoformer.genome.codes import reverse_complement
 from genoformer.labelled import leakage as module
-from genoformer.labelled.leakage import leakage
+from genoformer.labelled.leakage import Leakage, leakage
 
 
 def sequences(n: int, length: int, seed: int) -> list[np.ndarray]:
@@ -54,7 +54,17 @@ def test_classes_are_told_apart() -> None:
     found = leakage(train, other, ["yes"] * 20 + ["no"] * 20)
     assert found.classes == {"no": (20, 0), "yes": (20, 3)}
     assert found.as_dict()["classes"]["yes"] == {"n": 20, "n_leaked": 3, "percent": 15}
-    assert found.describe().startswith("7.50 % of valid (3 of 40; 0.00 % of no, 15.00 % of yes) shares half or more")
+    assert found.describe().startswith("7.50 % of valid (3 of 40; 15.00 % of yes) shares half or more")
+
+
+def test_of_many_classes_the_worst_three_are_named() -> None:
+    """Twelve classes of ten each, of which 0, 1, 2, 3, 4 and 5 have leaked."""
+    each = {f"c{i:02}": (10, max(0, i - 6)) for i in range(12)}
+    found = Leakage(120, 15, 15, 0, 0, 31, 1, classes=each)
+    said = "12.50 % of valid (15 of 120; 50.00 % of c11, 40.00 % of c10, 30.00 % of c09 and less of 2 more) shares"
+    assert found.describe().startswith(said)
+    none = Leakage(120, 0, 0, 0, 0, 31, 1, classes=dict.fromkeys(each, (10, 0)))
+    assert none.describe().startswith("0.00 % of valid (0 of 120) shares")
 
 
 def test_empty_sets_leak_nothing() -> None:
