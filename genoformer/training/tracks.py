@@ -123,6 +123,8 @@ def train_tracks(
     L.seed_everything(plan.seed, verbose=False)
     model = _model(config, data, start, head)
     part = part_of(plan, data)
+    if start is not None and (note := _length_note(checkpoint.long_range_config(start), model.config)):
+        notes.append(note)
     manifest: dict[str, Any] = {
         "version": __version__, "command": command, "task": "tracks",
         "start": {"name": str(start), "sha256": model.sha256} if start is not None else None,
@@ -152,7 +154,7 @@ def train_tracks(
             now = whole_weights(trained)
             whole.load_state_dict(now)
             trained = whole.to(next(iter(now.values())).device).eval()
-        fitted = fit_of(trained, data, held_out, part.flank, both_strands=plan.both_strands, log=plan.log_scale)
+        fitted = fit_of(trained, data, held_out, both_strands=plan.both_strands, log=plan.log_scale)
         found = {"valid_pearson": fitted.positions, "valid_pearson_windows": fitted.windows}
         return {name: float(np.nanmean(r)) for name, r in found.items() if np.isfinite(r).any()}
 
@@ -171,7 +173,7 @@ def train_tracks(
     model.eval()
     found = None
     if len(held_out):
-        found = fit_of(model, data, held_out, part.flank, both_strands=plan.both_strands, log=plan.log_scale)
+        found = fit_of(model, data, held_out, both_strands=plan.both_strands, log=plan.log_scale)
     model.targets = {head: data.targets}
     manifest |= {"best_step": done.step, "pearson": _json(found, data) if found is not None else None}
     Sketch.of((data.sequence[row] for row in rows), scale=GENOME_SCALE).save(folder / checkpoint.SKETCH)
@@ -180,35 +182,43 @@ def train_tracks(
     return TrainedTracks(folder, found, done.step, notes)
 
 
-def fit_of(
-    model: LongRange, data: TrackSet, rows: NDArray[np.int64], flank: int, *, both_strands: bool, log: bool
-) -> TrackFit:
-    """How well a model's only head, or that of the set's tracks, predicts some windows of a set."""
-    reader = TrackReader(model, None, data.n_bins)
-    fitting = TrackFitting(len(data.targets), log=log)
-    start, length = (data.first_bin - flank) * data.bin_size, (data.n_bins + 2 * flank) * data.bin_size
+def fit_of(model: LongRange, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
+    """How well a model's only head predicts some windows of a set, in windows of the model's own length, as `predict` does."""
+    length, bins = model.config.context_length, model.bins_of(model.config.context_length)
+    reader, fitting = TrackReader(model), TrackFitting(len(data.targets), log=log)
+    places = sorted({min(place, max(0, data.n_bins - bins.n)) for place in range(0, data.n_bins, bins.n)})
     for row in rows:
-        codes = between(data.sequence[row], start, length)[None]
-        found = reader.both_strands(codes, data.targets.strand_pairs) if both_strands else reader(codes)
+        found = np.empty((1, len(data.targets), data.n_bins), dtype=np.float32)
+        for place in places:
+            codes = between(data.sequence[row], (data.first_bin + place - bins.first) * data.bin_size, length)[None]
+            part = reader.both_strands(codes, data.targets.strand_pairs) if both_strands else reader(codes)
+            found[..., place : place + bins.n] = part[..., : data.n_bins - place]
         fitting.add(found, data.tracks[row][None])
     return fitting.fit
 
 
 def shape_of(config: TracksConfig, data: TrackSet, start: LongRangeConfig | None, head: str) -> LongRangeConfig:
-    """The shape of a model with one head for the set's tracks: that of [longrange], or of a model to go on from."""
-    n_bases, heads = data.length, {head: len(data.targets)}
+    """The shape of a model with one head for the set's tracks: that of [longrange], or of a model to go on from.
+
+    Its windows are what it is trained on, a part with its flanks: relative positions are functions of the window's length.
+    """
+    part, heads = part_of(config.tracks, data), {head: len(data.targets)}
+    n_bases = (part.n_bins + 2 * part.flank) * data.bin_size
     if start is None:
         table = dict(config.longrange)
-        if "heads" in table:
-            raise ConfigError("[longrange]: heads follow from the tracks of the set; leave them out.")
+        if given := sorted({"heads", "context_length", "target_bins"} & table.keys()):
+            raise ConfigError(
+                f"[longrange]: {', '.join(given)}: heads follow from the tracks of the set, lengths from bins and flank in "
+                "[tracks]; leave them out."
+            )
         name = table.pop("preset", "small")
         if name not in PRESETS:
             raise ConfigError(f"[longrange]: preset = {name!r}: allowed are {', '.join(PRESETS)}.")
-        shape = preset(name, **{"context_length": n_bases, "target_bins": data.n_bins, **table, "heads": heads})
+        shape = preset(name, **{**table, "context_length": n_bases, "target_bins": part.n_bins, "heads": heads})
     else:
         if config.longrange:
             raise ConfigError("[longrange] is for training from scratch; leave it out, or the model.")
-        shape = replace(start, heads=heads, context_length=n_bases, target_bins=data.n_bins)
+        shape = replace(start, heads=heads, context_length=n_bases, target_bins=part.n_bins)
     if shape.bin_size != data.bin_size:
         raise ConfigError(
             f"the bins of {data.folder} have {data.bin_size} bases, those of the model {shape.bin_size}; build the set "
@@ -226,6 +236,16 @@ def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head:
         model.load_state_dict(trunk, strict=False)
         model.sha256 = old.sha256
     return model
+
+
+def _length_note(before: LongRangeConfig, now: LongRangeConfig) -> str:
+    """What to know where a model is trained on windows of another length than it comes from; "" where it is not."""
+    if before.context_length == now.context_length or not now.n_blocks:
+        return ""
+    return (
+        f"The model comes from windows of {before.context_length:,} bases and is trained here on {now.context_length:,}: its "
+        "relative positions, which are functions of the length, are others now; bins and flank in [tracks] set the length."
+    )
 
 
 def part_of(plan: TrackTuningConfig, data: TrackSet) -> Part:

@@ -80,15 +80,15 @@ def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> Tra
     tracks = replace(recipe.tracks, **changed.get("tracks", {}))
     if not (OUT / name / "config.json").exists():
         train_tracks(TracksConfig({**recipe.longrange, **changed.get("longrange", {})}, tracks), data, OUT / name)
-    return of_model(data, OUT / name, tracks.flank, both_strands=tracks.both_strands)
+    return of_model(data, OUT / name, both_strands=tracks.both_strands)
 
 
-def of_model(data: TrackSet, name: str | Path, flank: int = 64, *, both_strands: bool = True) -> TrackFit:
+def of_model(data: TrackSet, name: str | Path, *, both_strands: bool = True) -> TrackFit:
     from genoformer.models import checkpoint
     from genoformer.training.tracks import fit_of
 
     model = checkpoint.load_long_range(name).eval()
-    return fit_of(model, data, data.rows("valid"), flank, both_strands=both_strands, log=True)
+    return fit_of(model, data, data.rows("valid"), both_strands=both_strands, log=True)
 
 
 def ridge(data: TrackSet, context: tuple[int, ...], penalty: float = 1000.0) -> TrackFit:

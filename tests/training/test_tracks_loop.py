@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from processes import genoformer, killed, run
+from torch import nn
 
+from genoformer.errors import ConfigError
 from genoformer.genome.targets import Targets, Track
 from genoformer.labelled.track_sets import Window, read_tracks, write_track_set
+from genoformer.models.longrange import LongRange, one_hot
 from genoformer.training.log import read_log
-from genoformer.training.tracks import TrackTuningConfig, weights_of
+from genoformer.training.tracks import TracksConfig, TrackTuningConfig, fit_of, part_of, shape_of, weights_of
 
 TABLES = """
 [longrange]
@@ -80,6 +84,41 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, made: Path, 
     assert [row["step"] for row in one] == [row["step"] for row in two] == [4, 8, 12, 16]
     for name in ("train_loss", "valid_pearson"):
         assert [row[name] for row in one] == pytest.approx([row[name] for row in two], abs=1e-4), name
+
+
+@pytest.mark.parametrize("n_bins", [8, 4, 3])
+def test_validation_is_in_windows_of_the_length_that_was_trained_on(made: Path, n_bins: int) -> None:
+    """Each bin from the part that it lies in, the last part moved to the end; beside a loop over parts of [codes]."""
+    data = read_tracks(made)
+    config = TracksConfig({"width": 24, "n_blocks": 1, "n_heads": 2, "key_width": 6, "n_pools": 3, "divisible_by": 2},
+                          TrackTuningConfig(bins=n_bins, flank=2))  # fmt: skip
+    shape = shape_of(config, data, None, "tracks")
+    assert (shape.context_length, shape.target_bins) == ((n_bins + 4) * 8, n_bins)
+    torch.manual_seed(0)
+    model = LongRange(shape).eval()
+    nn.init.normal_(model.blocks[0].attention.out.weight)
+    found = fit_of(model, data, data.rows("valid"), both_strands=False, log=False)
+    predicted = []
+    for row in data.rows("valid"):
+        bins = np.full((2, 8), np.nan)
+        for place in range(8):
+            start = 8 - n_bins if place >= 8 - n_bins else place // n_bins * n_bins
+            first = (data.first_bin + start - 2) * 8
+            codes = torch.from_numpy(np.array(data.sequence[row][first : first + shape.context_length]))[None]
+            with torch.no_grad():
+                bins[:, place] = model(one_hot(codes))[0, :, place - start].numpy()
+        predicted.append(bins)
+    measured = np.array(data.tracks)[data.rows("valid")]
+    for k in range(2):
+        r = np.corrcoef(np.array(predicted)[:, k].ravel(), measured[:, k].ravel())[0, 1]
+        assert found.positions[k] == pytest.approx(r, abs=1e-5)
+
+
+def test_lengths_of_a_model_follow_from_its_training(made: Path) -> None:
+    data = read_tracks(made)
+    assert part_of(TrackTuningConfig(), data) == (8, 4)
+    with pytest.raises(ConfigError, match="context_length, heads: heads follow from the tracks"):
+        shape_of(TracksConfig({"context_length": 64, "heads": {"a": 1}}), data, None, "tracks")
 
 
 @pytest.mark.parametrize(("loss", "how"), [("poisson", "even"), ("multinomial", "even"), ("log", "even"), ("log", "none")])
