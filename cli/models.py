@@ -100,7 +100,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
         raise ConfigError(f"{folder} holds a model already; name another folder.")
     refuse_others(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", checkpoint.WEIGHTS), "", lambda found: False)
     loaded = checkpoint.load_any(model)
-    _name_tracks(loaded, targets, layout)
+    _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
     checkpoint.save(loaded, folder, layout=layout, dtype=dtype, manifest=checkpoint.read_manifest(model))
     if layout == "genoformer":
@@ -110,7 +110,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")
 
 
-def _name_tracks(model: Any, named: tuple[str, ...], layout: str) -> None:
+def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     """Give the heads of a long-range model the tables of HEAD=FILE."""
     from genoformer.errors import ConfigError
     from genoformer.genome.targets import read_targets
@@ -119,8 +119,8 @@ def _name_tracks(model: Any, named: tuple[str, ...], layout: str) -> None:
 
     if not named:
         return
-    if not isinstance(model, LongRange) or layout != "genoformer":
-        raise ConfigError("--targets: only a long-range model in our own layout keeps the names of its tracks; leave it out.")
+    if not isinstance(model, LongRange):
+        raise ConfigError("--targets: only a long-range model has tracks to name; leave it out.")
     for text in named:
         head, _, path = text.partition("=")
         if not path:

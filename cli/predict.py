@@ -81,6 +81,9 @@ def predict(
                 strand_pairs=known.strand_pairs if both_strands else None, device=device, listen=listen,
             )  # fmt: skip
     tracks = "1 track" if len(numbers) == 1 else f"{len(numbers):,} tracks"
+    if done.n_unknown:
+        note = f"{done.n_unknown:,} of the {done.n_bins:,} bins hold nothing but N (gaps of the assembly)"
+        click.echo(f"Note: {note}; what the model says of them means nothing.", err=True)
     click.echo(
         f"{out}: {tracks} in {done.n_bins:,} bins of {model.config.bin_size}, from {done.n_windows:,} windows in "
         f"{done.seconds:,.1f} s", err=True,

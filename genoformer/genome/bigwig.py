@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +23,7 @@ Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n
 
 _MAGIC, _BIGBED = 0x888FFC26, 0x8789F2EB
 _HEADER = struct.Struct("<IHHQQQ")  # magic, version, zoom levels, and where the contigs, the data and their index begin
+_SUMMARY, _SUMMARY_AT = struct.Struct("<Q4d"), 44  # bases, least, most, sums; where they lie is said here
 _HEADER_BYTES = 64
 _INDEX_BYTES = 48  # the least that an index takes
 _BYTES_WRITTEN = 24  # per interval at most: 12 of data, the rest zoom levels and indexes
@@ -123,6 +125,12 @@ def _check(path: Path) -> None:
     if magic != _MAGIC:
         hint = "unpack it" if head[:2] == b"\x1f\x8b" else "give a bigWig, or name it as what it is"
         raise FileFormatError(f"{path} is no bigWig file, it begins with {head[:4]!r}; {hint}.")
+    if len(head) == _HEADER_BYTES and (at := struct.unpack_from("<Q", head, _SUMMARY_AT)[0]):
+        with path.open("rb") as file:
+            file.seek(at)
+            summary = file.read(_SUMMARY.size)
+        if len(summary) == _SUMMARY.size and not all(map(math.isfinite, _SUMMARY.unpack(summary)[1:])):
+            raise FileFormatError(f"{path} holds NaN or infinite values, on which the reader fails; write it without them.")
     size = path.stat().st_size
     least = (_HEADER.unpack(head[: _HEADER.size])[5] if len(head) == _HEADER_BYTES else _HEADER_BYTES) + _INDEX_BYTES
     if size < least:

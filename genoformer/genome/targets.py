@@ -170,7 +170,9 @@ class Targets:
         if not shown:
             words = dict.fromkeys(word for name in known for word in _WORD.findall(name))
             shown = [f"*{word}*" for word in difflib.get_close_matches(text.strip("*"), words, n=3)]
-        return f"close to it are {', '.join(map(repr, shown))}." if shown else f"the groups are {listed(self.groups)}."
+        if shown:
+            return f"close to it are {', '.join(map(repr, shown))}."
+        return f"the groups are {listed(self.groups)}." if self.groups else "the tracks are only numbered; give their table."
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """The table as TSV, which `read_targets` reads; files by their full paths."""

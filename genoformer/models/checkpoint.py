@@ -148,6 +148,8 @@ def load_any(name: str | Path) -> Model:
         raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
     config = read_json(folder / "config.json")
     model = LAYOUTS[_layout_of(folder, config)].load(folder, config)
+    if isinstance(model, LongRange):
+        _read_tables(model, folder)
     model.seen = read_sketch(folder)
     return model.eval()
 
@@ -186,6 +188,9 @@ def save(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = LAYOUTS[layout].save(model, folder, dtype)
+    if isinstance(model, LongRange):
+        for head, table in model.targets.items():
+            table.write(_table_of(model, folder, head))
     if manifest is not None:
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
@@ -268,12 +273,6 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
                 f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {shape.n_vocab}; "
                 "copy the model folder again."
             )
-    else:
-        model.targets = {head: read_targets(path) for head in model.heads if (path := _table_of(model, folder, head)).is_file()}
-        for head, table in model.targets.items():
-            if len(table) != (n := model.config.heads[head]):
-                path = _table_of(model, folder, head)
-                raise CheckpointError(f"{path}: {len(table):,} tracks for a head of {n:,}; copy the model folder again.")
     tensors = read_tensors(folder / WEIGHTS)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))
@@ -283,13 +282,22 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
 def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     if not isinstance(model, LongRange):
         save_tokenizer(model.tokenizer, folder / "tokenizer.json")
-    else:
-        for head, table in model.targets.items():
-            table.write(_table_of(model, folder, head))
     tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in model.tied}
     write_tensors(folder / WEIGHTS, tensors, dtype)
     name = f"{type(model).__module__}:{type(model).__qualname__}"
     return {"genoformer": __version__, "model": name, "config": asdict(model.config)}
+
+
+def _read_tables(model: LongRange, folder: Path) -> None:
+    """The tables of the tracks of its heads, where the folder has them."""
+    for head, n in model.config.heads.items():
+        path = _table_of(model, folder, head)
+        if path.is_file():
+            model.targets[head] = read_targets(path)
+            if len(model.targets[head]) != n:
+                raise CheckpointError(
+                    f"{path}: {len(model.targets[head]):,} tracks for a head of {n:,}; copy the model folder again."
+                )
 
 
 def _table_of(model: LongRange, folder: Path, head: str) -> Path:

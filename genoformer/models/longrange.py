@@ -397,7 +397,7 @@ class LongRange(nn.Module):
             return names[0]
         if head not in names:
             said = "no head was named" if head is None else f"there is no head {head!r}"
-            raise ConfigError(f"{said}; this model has {', '.join(names)}.")
+            raise ConfigError(f"{said}; this model has {', '.join(names)}; name one of them.")
         return head
 
     def bins_of(self, length: int, n_bins: int | None = None) -> Bins:

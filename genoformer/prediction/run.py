@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals
 from genoformer.genome.targets import Targets, Track
@@ -37,10 +38,11 @@ class TrackSink(Protocol):
 
 
 class Predicted(NamedTuple):
-    """Windows that the model read, and bins that were handed to the sink."""
+    """Windows that the model read, bins that were handed to the sink, and how many of these hold no known base."""
 
     n_windows: int
     n_bins: int
+    n_unknown: int
     seconds: float
 
 
@@ -80,7 +82,7 @@ def predict_tracks(
     kept = n_kept(model.config)
     first = (length // size - kept) // 2  # bins of a window before those that are kept
     cells = cells_of(model.config, intervals)
-    n_windows, n_done, n_bins = sum(map(len, cells.values())), 0, 0
+    n_windows, n_done, n_bins, n_unknown = sum(map(len, cells.values())), 0, 0, 0
     chosen = np.asarray(tracks, dtype=np.int64)
     with borrowed(model, device, precision) as lent:
         reader = TrackReader(lent, head, kept)
@@ -91,7 +93,8 @@ def predict_tracks(
                 starts = numbers[i : i + at_once] * kept * size
                 codes = genome.windows(chrom, starts - first * size, length)
                 found = reader(codes, at_once) if strand_pairs is None else reader.both_strands(codes, strand_pairs, at_once)
-                for start, values in zip(starts.tolist(), found[:, chosen], strict=True):
+                unknown = (codes[:, first * size : (first + kept) * size] == N).reshape(-1, kept, size).all(-1)  # [B, kept]
+                for start, values, gaps in zip(starts.tolist(), found[:, chosen], unknown, strict=True):
                     if not np.isfinite(values).all():
                         raise CheckpointError(
                             f"the model predicts values at {chrom}:{start + 1:,} that are no numbers; are its weights damaged?"
@@ -99,10 +102,11 @@ def predict_tracks(
                     for stretch in _within(chrom, start, size, values, rows):
                         sink.add(stretch)
                         n_bins += len(stretch.starts)
+                        n_unknown += int(gaps[(stretch.starts - start) // size].sum())
                 n_done += len(starts)
                 if listen is not None:
                     listen(Progress("predicting", n_done, n_windows))
-    return Predicted(n_windows, n_bins, time.monotonic() - begun)
+    return Predicted(n_windows, n_bins, n_unknown, time.monotonic() - begun)
 
 
 def n_kept(config: LongRangeConfig) -> int:

@@ -149,6 +149,8 @@ def _figure(job: _Job) -> Iterator[TrackSink]:
     figure = Figure(figsize=(10, 0.8 + 0.9 * len(tracks)), layout="constrained")
     axes = figure.subplots(len(tracks), 1, sharex=True, squeeze=False)[:, 0].tolist()
     labels = [track.description or track.identifier for track in tracks]
+    labels = [f"{label} ({track.identifier})" if labels.count(label) > 1 and label != track.identifier else label
+              for label, track in zip(labels, tracks, strict=True)]  # fmt: skip
     plots.tracks(
         axes, np.append(starts, ends[-1]), values, labels=labels, groups=[track.group for track in tracks],
         chrom=gathered.found[0].chrom,

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.labelled.track_sets import TrackSet
 from genoformer.models.longrange import LongRange, one_hot
@@ -43,10 +42,6 @@ class TrackBatches:
     def __init__(
         self, data: TrackSet, rows: NDArray[np.int64], part: Part, *, batch_size: int, seed: int, shift: int, both_strands: bool
     ) -> None:
-        if not 0 < part.n_bins <= data.n_bins:
-            raise ConfigError(
-                f"bins = {part.n_bins}: the windows of {data.folder} have {data.n_bins} bins with targets; give 1 to that."
-            )
         self.data, self.part = data, part
         self.batch_size, self.seed, self.shift, self.both_strands = batch_size, seed, shift, both_strands
         self.items = np.repeat(rows, max(1, data.n_bins // part.n_bins))

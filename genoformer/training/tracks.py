@@ -133,8 +133,8 @@ def train_tracks(
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
     }  # fmt: skip
     unfinished.begin(folder, manifest)
-    means = np.stack([data.tracks[row].mean(axis=-1, dtype=np.float64) for row in rows]).mean(0)  # [K]
-    _begin_at_means(model, head, means)
+    means = _means(data, rows)
+    begin_at_means(model, head, means)
     _choose_trained(model, plan, head)
     model.checkpointed = plan.checkpointing
     whole = copy.deepcopy(model) if plan.strategy == "fsdp" else model  # a reader cannot read what is shared out
@@ -158,6 +158,8 @@ def train_tracks(
         found = {"valid_pearson": fitted.positions, "valid_pearson_windows": fitted.windows}
         return {name: float(np.nanmean(r)) for name, r in found.items() if np.isfinite(r).any()}
 
+    if len(held_out) and not any(np.any(data.tracks[row]) for row in held_out):
+        notes.append("All windows of split valid are 0 in every track: r is not defined, and the last step is taken.")
     if not len(held_out):
         notes.append("No windows of split valid: the last step is taken, whatever it is worth.")
     done = fit(
@@ -249,17 +251,40 @@ def _length_note(before: LongRangeConfig, now: LongRangeConfig) -> str:
 
 
 def part_of(plan: TrackTuningConfig, data: TrackSet) -> Part:
-    """What of a window is trained on."""
-    return Part(plan.bins or data.n_bins, plan.flank or data.first_bin)
+    """What of a window is trained on; ConfigError where a window has less."""
+    part, last = Part(plan.bins or data.n_bins, plan.flank or data.first_bin), data.length // data.bin_size - data.n_bins
+    if part.n_bins > data.n_bins:
+        raise ConfigError(
+            f"bins = {part.n_bins}: the windows of {data.folder} have {data.n_bins} bins with targets; give 1 to that."
+        )
+    if part.flank > (most := max(data.first_bin, last - data.first_bin)):
+        raise ConfigError(
+            f"flank = {part.flank}: the windows of {data.folder} have {most} bins on each side of those with targets; give "
+            "that or less, or build the set with longer windows."
+        )
+    return part
 
 
-def _begin_at_means(model: LongRange, head: str, means: NDArray[np.float64]) -> None:
+def begin_at_means(model: LongRange, head: str, means: NDArray[np.float64]) -> None:
     """Let the new head predict each track's mean, so that the first steps are not spent on that."""
     out = model.heads[head]
     assert isinstance(out, nn.Linear)
     with torch.no_grad():
-        out.bias.copy_(torch.from_numpy(np.log(np.expm1(np.maximum(means, 1e-3)))))  # softplus(b) = mean
+        means = np.maximum(means, 1e-3)
+        out.bias.copy_(torch.from_numpy(means + np.log(-np.expm1(-means))))  # softplus(b) = mean
         out.weight.mul_(0.1)
+
+
+def _means(data: TrackSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Of each track, [K]; ConfigError for values below 0, which the model cannot predict."""
+    for row in rows:
+        if (below := data.tracks[row].min(axis=-1) < 0).any():
+            name = data.targets[int(below.argmax())].identifier
+            raise ConfigError(
+                f"track {name} has values below 0, which a model of counts cannot predict; build the set with scale = -1, "
+                "or from a file without them."
+            )
+    return np.stack([data.tracks[row].mean(axis=-1, dtype=np.float64) for row in rows]).mean(0)
 
 
 def _choose_trained(model: LongRange, plan: TrackTuningConfig, head: str) -> None:

@@ -9,7 +9,7 @@ were the ingredients: there is no third split. An hour or two on two cores; mode
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,11 +74,16 @@ def track_set() -> TrackSet:
 
 def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> TrackFit:
     """The recipe with some fields changed, trained, and how it fits the validation windows."""
+    from genoformer.models import checkpoint
     from genoformer.training.tracks import TracksConfig, train_tracks
 
     recipe = TracksConfig.read(Path(str(files("genoformer_data"))) / "models" / "mini-tracks" / "tracks.toml")
     tracks = replace(recipe.tracks, **changed.get("tracks", {}))
-    if not (OUT / name / "config.json").exists():
+    if finished := checkpoint.find(OUT / name) if (OUT / name / "config.json").exists() else None:
+        made = checkpoint.read_manifest(finished) or {}
+        if made["tracks"] != asdict(tracks) or made["longrange"] != {**recipe.longrange, **changed.get("longrange", {})}:
+            raise SystemExit(f"{finished} was trained in another way; remove it.")
+    else:
         train_tracks(TracksConfig({**recipe.longrange, **changed.get("longrange", {})}, tracks), data, OUT / name)
     return of_model(data, OUT / name, both_strands=tracks.both_strands)
 

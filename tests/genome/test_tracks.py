@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pybigtools
+import pyBigWig
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,6 +176,17 @@ def test_bins_without_gaps_and_nan(tmp_path: Path) -> None:
         file.add("chr1", at + 400, at + 500, [5, np.nan, 7, 8])
         file.add("chr1", [800], [1000], [np.nan])
     assert BigWig(tmp_path / "a.bw").binned("chr1", 0, 10, 100).tolist() == [1, 2, 3, 4, 5, 0, 7, 8, 0, 0]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_bigwig_with_nan_inside_is_refused(tmp_path: Path, wrong: float) -> None:
+    """As pyBigWig writes it; its reader would end the process."""
+    file = pyBigWig.open(str(tmp_path / "a.bw"), "w")
+    file.addHeader([("chr1", 1000)])
+    file.addEntries("chr1", 0, values=[1.0, wrong, 2.0], span=1, step=1)
+    file.close()
+    with pytest.raises(FileFormatError, match="holds NaN or infinite values"):
+        open_track(tmp_path / "a.bw")
 
 
 def test_a_bigwig_without_values(tmp_path: Path) -> None:

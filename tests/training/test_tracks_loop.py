@@ -13,9 +13,18 @@ from torch import nn
 from genoformer.errors import ConfigError
 from genoformer.genome.targets import Targets, Track
 from genoformer.labelled.track_sets import Window, read_tracks, write_track_set
-from genoformer.models.longrange import LongRange, one_hot
+from genoformer.models.longrange import LongRange, one_hot, preset
 from genoformer.training.log import read_log
-from genoformer.training.tracks import TracksConfig, TrackTuningConfig, fit_of, part_of, shape_of, weights_of
+from genoformer.training.tracks import (
+    TracksConfig,
+    TrackTuningConfig,
+    begin_at_means,
+    fit_of,
+    part_of,
+    shape_of,
+    train_tracks,
+    weights_of,
+)  # fmt: skip
 
 TABLES = """
 [longrange]
@@ -119,6 +128,32 @@ def test_lengths_of_a_model_follow_from_its_training(made: Path) -> None:
     assert part_of(TrackTuningConfig(), data) == (8, 4)
     with pytest.raises(ConfigError, match="context_length, heads: heads follow from the tracks"):
         shape_of(TracksConfig({"context_length": 64, "heads": {"a": 1}}), data, None, "tracks")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"bins": 9}, "bins = 9: .* have 8 bins with targets"), ({"flank": 5}, "flank = 5: .* have 4 bins on each side")],
+)
+def test_more_than_a_window_has_is_refused(made: Path, fields: dict[str, int], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        part_of(TrackTuningConfig(**fields), read_tracks(made))
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.5, 30.0, 1e4])
+def test_a_new_head_begins_at_the_mean_of_its_tracks(mean: float) -> None:
+    model = LongRange(preset("tiny", heads={"t": 1})).eval()
+    begin_at_means(model, "t", np.array([mean]))
+    nn.init.zeros_(model.heads["t"].weight)
+    assert model.tracks(torch.zeros(1, 192, 3), "t").detach().numpy() == pytest.approx(max(mean, 1e-3), rel=1e-4)
+
+
+def test_tracks_below_0_are_refused(tmp_path: Path) -> None:
+    targets = Targets((Track(0, "up", strand_pair=0), Track(1, "down", strand_pair=1)))
+    tracks = np.stack([np.ones((3, 4)), -np.ones((3, 4))], axis=1)
+    windows = [Window("chr1", 100 * i, 100 * i + 32, "train") for i in range(3)]
+    write_track_set(tmp_path / "set", np.zeros((3, 32), dtype=np.uint8), tracks, windows, targets, 8)
+    with pytest.raises(ConfigError, match="track down has values below 0"):
+        train_tracks(TracksConfig({"preset": "tiny", "n_pools": 3}), read_tracks(tmp_path / "set"), tmp_path / "run")
 
 
 @pytest.mark.parametrize(("loss", "how"), [("poisson", "even"), ("multinomial", "even"), ("log", "even"), ("log", "none")])
