@@ -167,6 +167,15 @@ def test_the_model_is_handed_back_and_progress_is_told(genome: Genome) -> None:
     assert [(p.done, p.total) for p in told] == [(3, 8), (6, 8), (8, 8)]
 
 
+def test_bins_in_gaps_of_the_assembly_are_counted(make_fasta) -> None:
+    """Bins of 8: a run of N over bases 20 to 60 holds the bins 24, 32, 40 and 48 whole, of which a region may show some."""
+    genome = Genome(make_fasta(chr1="ACGTACGTAC" * 2 + "N" * 40 + "ACGTACGTAC" * 10))
+    for region, n in (("chr1", 4), ("chr1:1-24", 0), ("chr1:30-40", 2)):
+        asked = asked_regions(genome, region=region).intervals
+        done = predict_tracks(genome, small_long_range(), asked, [0], Kept(), head="human")
+        assert done.n_unknown == n, region
+
+
 # --- which tracks, which regions
 
 
