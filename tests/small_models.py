@@ -18,6 +18,10 @@ LONG_SHAPE: dict[str, Any] = {
     "target_bins": 0, "heads": {"human": 5, "mouse": 3},
 }  # fmt: skip
 
+LONG_TABLE = "[longrange]\nn_blocks = 1\n" + "".join(  # of a configuration file
+    f"{name} = {LONG_SHAPE[name]}\n" for name in ("width", "n_heads", "key_width", "n_pools", "divisible_by")
+)
+
 
 def small_encoder(tokenizer: Any, seed: int = 0, **fields: Any) -> Encoder:
     """An encoder in eval mode with its tokenizer; `fields` of its configuration take the place of those in SHAPE."""

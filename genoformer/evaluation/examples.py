@@ -14,14 +14,14 @@ from genoformer.genome.codes import Codes, N
 Kind = Literal["classes", "multilabel", "values"]
 Floats = NDArray[np.float32]
 
-CHOSEN = "(validation "  # in a note on what was chosen, before the loss that chose it; a note without tells what went wrong
 _HELD_OUT = 10  # one in ten training sequences chooses what cannot be learned from the other nine
 
 
 class Baseline(Protocol):
     """A model that is cheap to train, to see what a large one buys."""
 
-    notes: list[str]  # what was chosen (CHOSEN), and whether anything went wrong
+    notes: list[str]  # what was chosen
+    warnings: list[str]  # what went wrong
 
     def predict(self, sequences: Sequence[Codes]) -> Floats:
         """Probabilities (or values, for kind "values") of sequences of any lengths, float32 [N, C]."""

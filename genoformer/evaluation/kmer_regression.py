@@ -29,6 +29,7 @@ class KmerRegression:
     canonical: bool
     scale: NDArray[np.float32]  # of each k-mer's frequency
     notes: list[str]
+    warnings: list[str]
 
     def predict(self, sequences: Sequence[Codes]) -> Floats:
         """Probabilities or values, float32 [N, C]; a class that was not in the training set has probability 0."""
@@ -73,7 +74,7 @@ def fit_kmer_regression(
         Table(csr_matrix(x @ diags(scale)), train.targets), held_out, kind=kind, n_outputs=n_outputs,
         inverse_penalties=_C, penalties=_ALPHA, seed=seed,
     )  # fmt: skip
-    return KmerRegression(linear, longest, canonical, scale, linear.notes)
+    return KmerRegression(linear, longest, canonical, scale, linear.notes, linear.warnings)
 
 
 def kmer_frequencies(sequences: Sequence[Codes], longest: int = LONGEST, *, canonical: bool = False) -> csr_matrix:

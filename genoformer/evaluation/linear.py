@@ -35,6 +35,7 @@ class Linear:
     known: NDArray[np.int64]  # the classes that the training set holds
     models: list[Any] = field(default_factory=list)  # of scikit-learn; one, or one a label
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def predict(self, x: Any) -> Floats:
         """Features [N, F] -> probabilities or values, float32 [N, C]; a class that was not in training has probability 0."""
@@ -99,10 +100,10 @@ def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, cs: Se
 
     if len(np.unique(part.y)) < 2:
         fitted.models.append(float(whole.y.mean()))
-        fitted.notes.append(f"label {len(fitted.models) - 1} does not vary in training: its share is predicted")
+        fitted.warnings.append(f"label {len(fitted.models) - 1} does not vary in training: its share is predicted")
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said in the notes instead
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said by ourselves
         model = LogisticRegression(max_iter=_MAX_ITER, tol=1e-4, warm_start=True)
         best, chosen = np.inf, cs[0]
         for c in cs:  # from the strongest penalty, each starting where the last one ended
@@ -119,7 +120,7 @@ def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, cs: Se
     fitted.models.append(model)
     fitted.notes.append(f"C = {chosen:g} of {', '.join(f'{c:g}' for c in cs)} (validation loss {best:.4f})")
     if model.n_iter_.max() >= _MAX_ITER:
-        fitted.notes.append(f"lbfgs was stopped after {_MAX_ITER} iterations")
+        fitted.warnings.append(f"lbfgs was stopped after {_MAX_ITER} iterations")
 
 
 def _log_loss(model: Any, table: Table) -> float:

@@ -96,6 +96,7 @@ class Network:
     centre: Floats  # of the targets, for values; else 0
     spread: Floats
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def predict(self, sequences: Sequence[Codes]) -> Floats:
         """Probabilities or values of sequences of any lengths, float32 [N, C]."""
@@ -214,7 +215,7 @@ def _train(network: Network, train: Examples, held_out: Examples, random: np.ran
     if np.isfinite(best):
         network.notes.append(f"best of {epoch} epochs of {plan.n_steps} steps: {best_epoch} (validation loss {best:.4f})")
     else:
-        network.notes.append("the validation loss was never finite: failed")
+        network.warnings.append("the validation loss was never finite: failed")
 
 
 def _batches(data: Examples, size: int, random: np.random.Generator | None = None) -> Iterator[Examples]:

@@ -57,7 +57,7 @@ def fit_probe(embeddings: ArrayLike, targets: ArrayLike, *, kind: Kind, n_output
     linear = fit_linear(
         table, None, kind=kind, n_outputs=n_outputs, inverse_penalties=_C, penalties=_ALPHA, seed=seed
     )
-    return LinearProbe(linear, centre, scale, linear.notes)
+    return LinearProbe(linear, centre, scale, [*linear.notes, *linear.warnings])
 
 
 def check_probe(targets: NDArray[Any], *, kind: Kind, n_outputs: int, held_out: bool, seed: int = 0) -> None:

@@ -13,7 +13,7 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
-from genoformer.evaluation.examples import CHOSEN
+from genoformer.evaluation.examples import Baseline
 from genoformer.evaluation.intervals import over_runs
 from genoformer.evaluation.report import check_folder, evaluate, write_json
 from genoformer.labelled.read import LabelledSequences
@@ -65,20 +65,19 @@ def evaluate_models(
             found = inference.predictions(ready, data.sequences)
         values.append(found.values)
         windowed[name] = found.n_windowed
-    others, trained = {}, {}
+    others, trained = {}, dict[str, Baseline]()
     for name in baselines:
         assert train is not None
         tell(f"training {name}")
         target = _targets(train, first.kind, first.classes)
         fitted = BASELINES[name](train.sequences, target.values, kind=first.kind, n_outputs=len(first.classes), seed=seed)
-        others[name], trained[name] = fitted.predict(data.sequences), fitted.notes
+        others[name], trained[name] = fitted.predict(data.sequences), fitted
     result = evaluate(first.kind, truth.values, np.mean(values, axis=0), first.classes, baselines=others, out=out, seed=seed)
     for row in result["models"]:
-        if notes := trained.get(row["model"]):
-            wrong = [note for note in notes if CHOSEN not in note]
-            wrong += row["notes"][:1] if row["collapsed"] else []  # that it has is the first
+        if (one := trained.get(row["model"])) is not None:
+            wrong = [*one.warnings, *(row["notes"][:1] if row["collapsed"] else [])]  # that it has is the first
             warnings += [f"baseline {row['model']}: {note.removeprefix('the model ')}" for note in wrong]
-            row["notes"] = [*notes, *row["notes"]]
+            row["notes"] = [*one.notes, *one.warnings, *row["notes"]]
     result |= {"windowed": windowed, "warnings": warnings}
     if len(models) > 1:
         each = [metrics.metrics_of(first.kind, truth.values, v, first.classes, seed=seed) for v in values]

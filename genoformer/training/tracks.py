@@ -281,8 +281,8 @@ def _means(data: TrackSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         if (below := data.tracks[row].min(axis=-1) < 0).any():
             name = data.targets[int(below.argmax())].identifier
             raise ConfigError(
-                f"track {name} has values below 0, which a model of counts cannot predict; build the set with scale = -1, "
-                "or from a file without them."
+                f"track {name} has values below 0, which a model of counts cannot predict; build the set from a file that "
+                "has them without their sign."
             )
     return np.stack([data.tracks[row].mean(axis=-1, dtype=np.float64) for row in rows]).mean(0)
 

@@ -9,19 +9,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
+from small_models import LONG_TABLE
 
 from genoformer.genome.targets import Targets, Track
 from genoformer.labelled.track_sets import Window, write_track_set
 from genoformer.models import checkpoint
 
-SCRATCH = """
-[longrange]
-width = 24
-n_blocks = 1
-n_heads = 2
-key_width = 6
-n_pools = 3
-divisible_by = 2
+SCRATCH = LONG_TABLE + """
 dropout = 0.0
 [tracks]
 epochs = 4

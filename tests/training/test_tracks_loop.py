@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from processes import genoformer, killed, run
+from small_models import LONG_TABLE
 from torch import nn
 
 from genoformer.errors import ConfigError
@@ -26,14 +28,7 @@ from genoformer.training.tracks import (
     weights_of,
 )  # fmt: skip
 
-TABLES = """
-[longrange]
-width = 24
-n_blocks = 1
-n_heads = 2
-key_width = 6
-n_pools = 3
-divisible_by = 2
+TABLES = LONG_TABLE + """
 dropout = {dropout}
 attention_dropout = {dropout}
 position_dropout = {dropout}
@@ -99,8 +94,7 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, made: Path, 
 def test_validation_is_in_windows_of_the_length_that_was_trained_on(made: Path, n_bins: int) -> None:
     """Each bin from the part that it lies in, the last part moved to the end; beside a loop over parts of [codes]."""
     data = read_tracks(made)
-    config = TracksConfig({"width": 24, "n_blocks": 1, "n_heads": 2, "key_width": 6, "n_pools": 3, "divisible_by": 2},
-                          TrackTuningConfig(bins=n_bins, flank=2))  # fmt: skip
+    config = TracksConfig(tomllib.loads(LONG_TABLE)["longrange"], TrackTuningConfig(bins=n_bins, flank=2))
     shape = shape_of(config, data, None, "tracks")
     assert (shape.context_length, shape.target_bins) == ((n_bins + 4) * 8, n_bins)
     torch.manual_seed(0)
