@@ -125,4 +125,4 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
         head, _, path = text.partition("=")
         if not path:
             raise ConfigError(f"--targets {text}: give HEAD=FILE, with the head one of {', '.join(model.heads)}.")
-        model.targets[model.head_named(head)] = tracks_of(model, head, read_targets(path))
+        model.targets[model.head_named(head)] = tracks_of(model.config, model.targets, head, read_targets(path))

@@ -58,20 +58,21 @@ def predict(
         asked = asked_regions(genome, bed=bed, region=region, contigs=names)
         for note in [*genome.notes, *asked.notes]:
             click.echo(f"Note: {note}", err=True)
+        config = checkpoint.long_range_config(model_name)
+        tables = checkpoint.read_tables(model_name)
+        table = read_targets(targets) if targets else None
+        known = tracks_of(config, tables, head, table)
+        numbers = known.choose(spec) if spec is not None else list(range(len(known)))
+        if both_strands and table is None and config.head_named(head) not in tables:
+            raise ConfigError(f"{model_name} does not say which tracks are strand pairs; give their table with --targets.")
         if output is None or plan:
-            config = checkpoint.long_range_config(model_name)
             click.echo(plan_prediction(
                 config, asked.intervals, head=head, both_strands=both_strands, device=device, precision=precision,
                 batch_size=batch_size,
             ).text())  # fmt: skip
             return
         out = Path(output)
-        table = read_targets(targets) if targets else None
         model = checkpoint.load_long_range(model_name)
-        known = tracks_of(model, head, table)
-        if both_strands and table is None and model.head_named(head) not in model.targets:
-            raise ConfigError(f"{model_name} does not say which tracks are strand pairs; give their table with --targets.")
-        numbers = known.choose(spec) if spec is not None else list(range(len(known)))
         with (
             new_sink(out, genome.contigs, [known[i] for i in numbers], asked.intervals) as sink,
             progress_bar("windows") as listen,

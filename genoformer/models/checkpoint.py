@@ -20,7 +20,7 @@ from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.sketch import Sketch
-from genoformer.genome.targets import read_targets
+from genoformer.genome.targets import Targets, read_targets
 from genoformer.models import dnabert, enformer
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
@@ -149,7 +149,7 @@ def load_any(name: str | Path) -> Model:
     config = read_json(folder / "config.json")
     model = LAYOUTS[_layout_of(folder, config)].load(folder, config)
     if isinstance(model, LongRange):
-        _read_tables(model, folder)
+        model.targets = _read_tables(model.config, folder)
     model.seen = read_sketch(folder)
     return model.eval()
 
@@ -190,7 +190,7 @@ def save(
     config = LAYOUTS[layout].save(model, folder, dtype)
     if isinstance(model, LongRange):
         for head, table in model.targets.items():
-            table.write(_table_of(model, folder, head))
+            table.write(_table_of(model.config, folder, head))
     if manifest is not None:
         write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
     write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
@@ -288,21 +288,27 @@ def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     return {"genoformer": __version__, "model": name, "config": asdict(model.config)}
 
 
-def _read_tables(model: LongRange, folder: Path) -> None:
-    """The tables of the tracks of its heads, where the folder has them."""
-    for head, n in model.config.heads.items():
-        path = _table_of(model, folder, head)
+def read_tables(name: str | Path) -> dict[str, Targets]:
+    """The tables of the tracks of a long-range model's heads, where its folder has them; its weights are not read."""
+    return _read_tables(long_range_config(name), find(name))
+
+
+def _read_tables(config: LongRangeConfig, folder: Path) -> dict[str, Targets]:
+    found = {}
+    for head, n in config.heads.items():
+        path = _table_of(config, folder, head)
         if path.is_file():
-            model.targets[head] = read_targets(path)
-            if len(model.targets[head]) != n:
+            found[head] = read_targets(path)
+            if len(found[head]) != n:
                 raise CheckpointError(
-                    f"{path}: {len(model.targets[head]):,} tracks for a head of {n:,}; copy the model folder again."
+                    f"{path}: {len(found[head]):,} tracks for a head of {n:,}; copy the model folder again."
                 )
+    return found
 
 
-def _table_of(model: LongRange, folder: Path, head: str) -> Path:
+def _table_of(config: LongRangeConfig, folder: Path, head: str) -> Path:
     """The file of a head's tracks."""
-    return folder / ("targets.tsv" if len(model.heads) == 1 else f"targets.{head}.tsv")
+    return folder / ("targets.tsv" if len(config.heads) == 1 else f"targets.{head}.tsv")
 
 
 LAYOUTS = {

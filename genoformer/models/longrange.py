@@ -92,6 +92,15 @@ class LongRangeConfig:
         ratio = 2 ** (1 / max(1, n - 1))
         return [half, *(round(half * ratio**i / self.divisible_by) * self.divisible_by for i in range(n))]
 
+    def head_named(self, head: str | None) -> str:
+        """The head of that name, or the only one; ConfigError with their names otherwise."""
+        if head is None and len(self.heads) == 1:
+            return next(iter(self.heads))
+        if head is None or head not in self.heads:
+            said = "no head was named" if head is None else f"there is no head {head!r}"
+            raise ConfigError(f"{said}; this model has {', '.join(self.heads)}; name one of them.")
+        return head
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LongRangeConfig:
         """The configuration of a mapping, as `dataclasses.asdict` writes it; unknown fields and other types are refused."""
@@ -392,13 +401,7 @@ class LongRange(nn.Module):
 
     def head_named(self, head: str | None) -> str:
         """The head of that name, or the only one; ConfigError with their names otherwise."""
-        names = list(self.heads)
-        if head is None and len(names) == 1:
-            return names[0]
-        if head not in names:
-            said = "no head was named" if head is None else f"there is no head {head!r}"
-            raise ConfigError(f"{said}; this model has {', '.join(names)}; name one of them.")
-        return head
+        return self.config.head_named(head)
 
     def bins_of(self, length: int, n_bins: int | None = None) -> Bins:
         """The bins in the middle of a window of `length` bases; of an odd rest the larger part is cut at the end.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from genoformer.errors import ConfigError
 from genoformer.genome.regions import Intervals
 from genoformer.inference.batching import PRECISIONS
 from genoformer.inference.rate import measured_rate
@@ -56,11 +55,7 @@ def plan_prediction(
     rate: float | None = None,
 ) -> PredictionPlan:
     """What `predict_tracks` with the same arguments will take; rate: multiply-adds per second, None measures it here."""
-    if head is None and len(config.heads) == 1:
-        head = next(iter(config.heads))
-    if head is None or head not in config.heads:
-        raise ConfigError(f"name one of the model's heads with --head: {', '.join(config.heads)}.")
-    n_tracks, kept, length = config.heads[head], n_kept(config), config.context_length
+    n_tracks, kept, length = config.heads[config.head_named(head)], n_kept(config), config.context_length
     on_cpu = device == "cpu"
     size = PRECISIONS[precision].itemsize
     batch = windows_at_once(config, on_cpu=on_cpu, asked=batch_size)

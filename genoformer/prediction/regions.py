@@ -32,8 +32,9 @@ def asked_regions(
 ) -> Asked:
     """The rows of a BED, or one region (chr1:1-200,000, 1-based as samtools has it), or contigs, or all the genome.
 
-    Contigs may be named in any known way. What reaches beyond a contig's end is cut there. Raises: ContigError where nothing
-    fits; ConfigError for more than one of the three, or a region that lies beyond its contig; FileFormatError of the BED.
+    Contigs may be named in any known way. What reaches beyond a contig's end is cut there, and rows of a BED that lie beyond
+    it are left out; both are noted. Raises: ContigError where nothing fits; ConfigError for more than one of the three, a
+    region that lies beyond its contig, or a BED of which nothing is left; FileFormatError of the BED.
     """
     if (bed is not None) + (region is not None) + bool(contigs) > 1:
         raise ConfigError("regions are asked for in more than one way; give a BED, or one region, or contigs.")
@@ -61,24 +62,39 @@ def asked_regions(
     else:
         for name in dict.fromkeys(map(genome.resolve, contigs)) if contigs else genome.contigs:
             found[name] = [np.array([[0, genome.contigs[name]]], dtype=np.int64)]
+    if region is not None and (place := _beyond(genome, found)):
+        raise ConfigError(f"{place}.")
     return Asked(_inside(genome, found, notes), notes)
+
+
+def _beyond(genome: Genome, found: dict[str, list[Intervals]]) -> str | None:
+    """The first interval that lies beyond its contig, as half a sentence."""
+    for chrom, parts in found.items():
+        length = genome.contigs[chrom]
+        for start, end in np.concatenate(parts).tolist():
+            if start >= max(length, 1):
+                return f"{chrom}:{start + 1:,}-{end:,} lies beyond its contig, which has {length:,} bases"
+    return None
 
 
 def _inside(genome: Genome, found: dict[str, list[Intervals]], notes: list[str]) -> dict[str, Intervals]:
     """Merged, cut at the ends of the contigs, in the genome's order."""
-    n_cut, asked = 0, {}
+    n_out, n_cut, asked = 0, 0, {}
     for chrom, length in genome.contigs.items():
         if chrom not in found:
             continue
         rows = np.concatenate(found[chrom])
-        if beyond := rows[rows[:, 0] >= max(length, 1)].tolist():
-            start, end = beyond[0]
-            raise ConfigError(f"{chrom}:{start + 1:,}-{end:,} lies beyond its contig, which has {length:,} bases.")
-        n_cut += int((rows[:, 1] > length).sum())
-        if length:
-            asked[chrom] = merge(np.minimum(rows, length))
+        inside = rows[rows[:, 0] < length] if length else rows[:0]
+        n_out += len(rows) - len(inside)
+        n_cut += int((inside[:, 1] > length).sum())
+        if len(inside):
+            asked[chrom] = merge(np.minimum(inside, length))
+    place = _beyond(genome, found)
+    if n_out and place:
+        notes.append(f"{n_out:,} of the regions lie beyond the end of their contig and are left out; the first: {place}.")
     if n_cut:
         notes.append(f"{n_cut:,} of the regions reach beyond the end of their contig and are cut there.")
     if not asked:
-        raise ConfigError(f"the contigs that are asked for have no bases in {genome.name}; name others.")
+        why = f"nothing is left of the regions: {place}" if place else "the contigs that are asked for have no bases"
+        raise ConfigError(f"{why} in {genome.name}; is it the right FASTA?")
     return asked

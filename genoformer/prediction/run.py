@@ -119,17 +119,19 @@ def n_kept(config: LongRangeConfig) -> int:
     return kept - ((n - kept) % 2 and kept > 1)
 
 
-def tracks_of(model: LongRange, head: str | None = None, table: Targets | None = None) -> Targets:
-    """The tracks of a head: those of a table, of the model's own, or numbered ones (human_0 ...) where there is none.
+def tracks_of(
+    config: LongRangeConfig, tables: Mapping[str, Targets], head: str | None = None, table: Targets | None = None
+) -> Targets:
+    """The tracks of a head: those of a table, of the model's own `tables` (head -> table), or numbered ones (human_0 ...).
 
     Raises ConfigError for a table of another number of tracks.
     """
-    head = model.head_named(head)
-    n = model.config.heads[head]
+    head = config.head_named(head)
+    n = config.heads[head]
     if table is not None and len(table) != n:
-        others = ", ".join(f"{name} has {n:,}" for name, n in model.config.heads.items())
+        others = ", ".join(f"{name} has {n:,}" for name, n in config.heads.items())
         raise ConfigError(f"the table has {len(table):,} tracks, but of the model's heads {others}; give the table of {head}.")
-    return table or model.targets.get(head) or Targets(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
+    return table or tables.get(head) or Targets(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
 
 
 def windows_at_once(config: LongRangeConfig, *, on_cpu: bool, asked: int | None) -> int:

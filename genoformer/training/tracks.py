@@ -224,7 +224,7 @@ def shape_of(config: TracksConfig, data: TrackSet, start: LongRangeConfig | None
     if shape.bin_size != data.bin_size:
         raise ConfigError(
             f"the bins of {data.folder} have {data.bin_size} bases, those of the model {shape.bin_size}; build the set "
-            f"with bins of {shape.bin_size}, or give n_pools = {math.log2(data.bin_size):g}."
+            f"with bins of {shape.bin_size}" + (f", or give n_pools = {math.log2(data.bin_size):g}." if start is None else ".")
         )
     return shape
 

@@ -78,16 +78,22 @@ def test_both_strands(tmp_path: Path, fasta: Path, model: Path, table: Path) -> 
     assert np.abs(both.t0 - one.human_0).max() > 1e-3
 
 
-def test_a_plan_is_printed_without_reading_weights(tmp_path: Path, fasta: Path, model: Path) -> None:
+def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, table: Path) -> None:
     (model / "model.safetensors").unlink()
-    done = run("predict", "-f", fasta, "-m", model, "--head", "human", "--plan", "--both-strands")
+    done = run("predict", "-f", fasta, "-m", model, "--head", "human", "--plan", "--both-strands", "--targets", table)
     assert done.exit_code == 0, done.output
     said = dict(line.split("  ", 1) for line in done.stdout.splitlines())
     assert said["parameters"].strip() == f"{checkpoint.count_parameters(small_long_range()):,}"
     assert said["window"].strip() == "256 bases, of whose 32 bins 16 are kept"
     assert said["time of the run"].endswith(" for 10 windows")  # of 128 bases: 8 and 2
     assert said["multiply-adds of a window"].endswith("on each strand")
-    for arguments, message in ((["--plan"], "name one of the model's heads"), ([], "Missing option '-o'")):
+    human = ["--plan", "--head", "human"]
+    for arguments, message in (
+        ([*human, "--tracks", "7"], "tracks 7 are asked for, but they are numbered 0 to 4"),
+        ([*human, "--both-strands"], "does not say which tracks are strand pairs"),
+        (["--plan"], "no head was named; this model has human, mouse"),
+        ([], "Missing option '-o'"),
+    ):
         refused = run("predict", "-f", fasta, "-m", model, *arguments)
         assert refused.exit_code == 2
         assert message in refused.stderr

@@ -181,16 +181,16 @@ def test_bins_in_gaps_of_the_assembly_are_counted(make_fasta) -> None:
 
 def test_tracks_come_from_the_table_the_model_or_their_numbers() -> None:
     model = small_long_range()
-    assert [track.identifier for track in tracks_of(model, "mouse")] == ["mouse_0", "mouse_1", "mouse_2"]
+    assert [track.identifier for track in tracks_of(model.config, model.targets, "mouse")] == ["mouse_0", "mouse_1", "mouse_2"]
     own = Targets(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(3)))
-    assert tracks_of(model, "mouse", own) is own
+    assert tracks_of(model.config, model.targets, "mouse", own) is own
     model.targets = {"mouse": own}
-    assert tracks_of(model, "mouse") is own
-    assert tracks_of(model, "human")[4].identifier == "human_4"
+    assert tracks_of(model.config, model.targets, "mouse") is own
+    assert tracks_of(model.config, model.targets, "human")[4].identifier == "human_4"
     with pytest.raises(ConfigError, match=r"3 tracks, but of the model.s heads human has 5, mouse has 3; give the table"):
-        tracks_of(model, "human", own)
+        tracks_of(model.config, model.targets, "human", own)
     with pytest.raises(ConfigError, match="this model has human, mouse"):
-        tracks_of(model)
+        tracks_of(model.config, model.targets)
 
 
 def test_a_track_that_is_not_there_and_values_that_are_no_numbers_are_refused(genome: Genome) -> None:
@@ -213,11 +213,18 @@ def test_regions_in_each_way(genome: Genome, tmp_path: Path) -> None:
     assert asked(contigs=["3", "chr1"])[0] == {"chr1": [[0, 1000]], "chr3": [[0, 5]]}
     assert asked(region="1:101-200")[0] == {"chr1": [[100, 200]]}
     assert asked(region="chr1:101-")[0] == {"chr1": [[100, 1000]]}
-    (tmp_path / "a.bed").write_text("chr9\t0\t5\n1\t990\t1010\nchr1\t980\t991\n")
+    (tmp_path / "a.bed").write_text("chr9\t0\t5\n1\t990\t1010\nchr1\t980\t991\nchr1\t2000\t2001\nchr1\t1000\t1001\n")
     rows, notes = asked(bed=tmp_path / "a.bed")
     assert rows == {"chr1": [[980, 1000]]}
     assert "chr9" in notes[0]
-    assert notes[1] == "1 of the regions reach beyond the end of their contig and are cut there."
+    assert notes[1:] == [
+        "2 of the regions lie beyond the end of their contig and are left out; the first: chr1:1,001-1,001 lies beyond its "
+        "contig, which has 1,000 bases.",
+        "1 of the regions reach beyond the end of their contig and are cut there.",
+    ]
+    (tmp_path / "b.bed").write_text("chr1\t2000\t2001\n")
+    with pytest.raises(ConfigError, match="nothing is left of the regions: chr1:2,001-2,001 lies beyond"):
+        asked(bed=tmp_path / "b.bed")
 
 
 @pytest.mark.parametrize(
