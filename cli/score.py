@@ -14,14 +14,20 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     if not value or ctx.resilient_parsing:
         return
     from genoformer.genome.variants import STATUS_MEANING
+    from genoformer.scoring.alignment import INDELS
     from genoformer.scoring.scores import SCORES
 
     for score in SCORES.values():
         alleles = {"substitution": "SNV and MNV", "indel": "insertions and deletions", "any": "every allele"}[score.kind]
         sign = "signed" if score.signed else "not signed"
-        click.echo(f"{score.name}  (INFO {score.key}; {alleles}; {score.unit}; {sign})")
-        click.echo(click.wrap_text(score.meaning, 78, "    ", "    ") + "\n")
-    click.echo("GF_STATUS, where an allele has no score:")
+        of = "; of tracks" if score.of_tracks else ""
+        click.echo(f"{score.name}  (INFO {score.column.key}; {alleles}; {score.unit}; {sign}{of})")
+        click.echo(click.wrap_text(score.meaning, 78, "    ", "    "))
+        click.echo(click.wrap_text(f"= {score.function.__doc__ or ''}", 78, "    ", "    ") + "\n")
+    click.echo("--indels, how tracks of alleles of different length are compared:")
+    for name, meaning in INDELS.items():
+        click.echo(f"    {name:10} {meaning}")
+    click.echo("\nGF_STATUS, where an allele has no score:")
     for status, meaning in STATUS_MEANING.items():
         if status.name != "OK":
             click.echo(f"    {status.value:13} {meaning}")
@@ -33,7 +39,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
 @click.option("-m", "--model", "model_name", metavar="MODEL", default="mini-human", show_default=True,
               help="A model folder (ours or DNABERT's), or a shipped name.")  # fmt: skip
-@click.option("-s", "--scores", default="LLR,PLL", show_default=True, help="Which scores, comma-separated; see --explain.")
+@click.option("-s", "--scores", metavar="NAMES",
+              help="Comma-separated; see --explain.  [default: LLR,PLL, of a model of tracks SAD,SAR501]")  # fmt: skip
 @click.option("-o", "--output", default="-", show_default=True, type=click.Path(),
               help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.")  # fmt: skip
 @click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="Only records whose REF overlaps it (1-based, inclusive).")
@@ -43,6 +50,21 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
+@click.option("--tracks", "spec", metavar="SPEC", help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]")
+@click.option("--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own.")
+@click.option("--head", metavar="NAME", help="Such as human, where the model has several.")
+@click.option("--gtf", type=click.Path(), help="Genes, for LOGSED.")
+@click.option("--shifts", metavar="BASES", default="0", show_default=True,
+              help="Windows are moved by these, such as -1,0,1, and scores averaged.")  # fmt: skip
+@click.option("--indels", type=click.Choice(["realign", "stitch", "left", "right", "symmetric"]), default="realign",
+              show_default=True, help="How tracks of an insertion or deletion are compared; see --explain.")  # fmt: skip
+@click.option("--anchor", type=click.Choice(["grid", "variant"]), default="grid", show_default=True,
+              help="Windows on a lattice, which neighbours share, or with the variant in the very middle.")  # fmt: skip
+@click.option("--matrix", type=click.Path(), help="The scores of every track as Parquet too.")
+@click.option("--noise", "n_noise", type=click.IntRange(min=0), metavar="N",
+              help="Places at which the noise floor is measured.  [default: one in 20 records, at most 16]")  # fmt: skip
+@click.option("--verify", "n_verify", type=click.IntRange(min=1), metavar="N",
+              help="Score N random records again the naive way, on the CPU in float32, and compare.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
 @click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
 @click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
@@ -56,9 +78,11 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
 
     \b
     genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz
+    genoformer score in.vcf.gz -f hg38.fa -m mini-tracks -s SAD,D2 --tracks CAGE -o out.vcf.gz
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ | bcftools view -i 'GF_LLR<-5'
 
-    Insertions and deletions get PLL where substitutions get LLR. What cannot be scored passes through
+    Of a language model, insertions and deletions get PLL where substitutions get LLR. Of a model of tracks the output has of
+    each score the strongest track and its name, and those that --tracks chooses. What cannot be scored passes through
     with its reason in GF_STATUS. An interrupted run goes on where it stopped when the command is repeated.
     """
     from genoformer.genome.reference import Genome
@@ -76,10 +100,11 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
     from genoformer import inference
     from genoformer.models import checkpoint
     from genoformer.scoring.run import score_variants
+    from genoformer.scoring.scorers import default_scores
     from genoformer.scoring.scores import choose
 
-    chosen = choose(options["scores"])
-    model = checkpoint.load(model_name)
+    model = checkpoint.load_scoring(model_name)
+    chosen = choose(options["scores"]) if options["scores"] else default_scores(model)
     device = inference.best_device() if options["device"] == "auto" else options["device"]
 
     def show(found: Any) -> None:
@@ -94,6 +119,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
             model_name=checkpoint.find(model_name).resolve().name, context=options["context"],
             both_strands=options["strand"] == "both", region=options["region"], device=device,
             precision=options["precision"], batch_size=options["batch_size"], force=options["force"],
+            of_tracks=_of_tracks(ctx, model, genome, options), matrix=options["matrix"], n_noise=options["n_noise"],
+            n_verify=options["n_verify"] or 0,
             on_preflight=show, progress=watch,
         )  # fmt: skip
     if options["as_json"]:
@@ -108,6 +135,39 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
         say(f"{summary.reused} parts were there from an interrupted run")
 
 
+_OF_TRACKS = ("spec", "targets", "head", "gtf", "shifts", "indels", "anchor", "matrix", "n_noise")
+
+
+def _of_tracks(ctx: click.Context, model: Any, genome: Any, options: dict[str, Any]) -> Any:
+    """What only a model of tracks knows; None for another, of which nothing of it is asked."""
+    from genoformer.errors import ConfigError
+    from genoformer.genome.exons import read_genes
+    from genoformer.genome.targets import read_targets
+    from genoformer.models.longrange import LongRange
+    from genoformer.prediction import tracks_of
+    from genoformer.scoring.scorers import OfTracks
+    from genoformer.scoring.track_scorer import Settings
+
+    given = [name for name in _OF_TRACKS if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
+    if not isinstance(model, LongRange):
+        if given:
+            name = {"spec": "tracks", "n_noise": "noise"}.get(given[0], given[0])
+            raise ConfigError(f"--{name} is of models of tracks, and this is a language model; leave it out, or change -m.")
+        return None
+    try:
+        shifts = tuple(int(text) for text in options["shifts"].split(","))
+    except ValueError as error:
+        raise ConfigError(f"--shifts {options['shifts']}: give whole numbers and commas, such as -1,0,1.") from error
+    table = read_targets(options["targets"]) if options["targets"] else None
+    known = tracks_of(model.config, model.targets, options["head"], table)
+    head = model.head_named(options["head"])
+    return OfTracks(
+        head=head, targets=table or model.targets.get(head), tracks=known.choose(options["spec"]) if options["spec"] else None,
+        genes=read_genes(options["gtf"], genome) if options["gtf"] else None,
+        settings=Settings(shifts=shifts, indels=options["indels"], anchor=options["anchor"]),
+    )  # fmt: skip
+
+
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     from genoformer.genome.preflight import preflight
     from genoformer.genome.vcf import spooled
@@ -118,9 +178,9 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     longest = sys.maxsize  # what is too long depends on the model
     if options["model_given"]:
         from genoformer.models import checkpoint
-        from genoformer.scoring.evidence import Reader
+        from genoformer.scoring.scorers import longest_allele
 
-        longest = Reader(checkpoint.load(options["model_name"]), genome, options["context"]).longest_allele
+        longest = longest_allele(checkpoint.load_scoring(options["model_name"]), genome, options["context"])
     with progress_bar("records") as watch, spooled(vcf) as path:
         tell = (lambda n: watch(Progress("preflight", n, None))) if watch else None
         found = preflight(path, genome, max_length=longest, region=options["region"], name=vcf, progress=tell)

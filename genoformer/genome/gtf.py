@@ -40,7 +40,7 @@ def read_tss(path: str | os.PathLike[str], feature: str | None = None) -> Iterat
     others: Counter[str] = Counter()
     wanted = feature or "transcript"
     n_found = 0
-    for number, fields in _rows(path):
+    for number, fields in gtf_rows(path):
         others[fields[2]] += 1
         if fields[2] == wanted:
             n_found += 1
@@ -55,7 +55,8 @@ def read_tss(path: str | os.PathLike[str], feature: str | None = None) -> Iterat
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def gtf_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The line number and the nine columns of each line of a GTF; FileFormatError for lines that are none."""
     for number, line in numbered_lines(path, "a GTF file"):
         if line.startswith("#") or not line.strip():
             continue
@@ -72,10 +73,15 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield number, fields
 
 
+def attributes_of(text: str) -> dict[str, str]:
+    """The last column of a GTF as a table."""
+    return {key: quoted or bare for key, quoted, bare in _ATTRIBUTE.findall(text)}
+
+
 def _site(fields: list[str], where: str, number: int) -> Region:
     if fields[6] not in ("+", "-"):
         raise FileFormatError(f"{where}: the strand, column 7, is {fields[6]!r}; a start site needs + or -.")
-    attributes = {key: quoted or bare for key, quoted, bare in _ATTRIBUTE.findall(fields[8])}
+    attributes = attributes_of(fields[8])
     name = next((attributes[key] for key in _NAMES[fields[2]] if attributes.get(key)), "")
     tss = int(fields[3]) - 1 if fields[6] == "+" else int(fields[4]) - 1
     score = fields[5] if fields[5] != "." else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,26 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.batching import Floats, in_batches
 from genoformer.models.longrange import Bins, LongRange, one_hot
+from genoformer.models.strip import Strip, StripWindow
 from genoformer.models.trunk import Patch, Trunk
+
+_TOGETHER = 64  # bases between two differences up to which they are one change
+
+
+class Asked(NamedTuple):
+    """A window of a stretch, and sequences of its length to put in its place."""
+
+    start: int  # in the stretch, a multiple of the bin
+    length: int
+    alternatives: Sequence[Codes]
+    embedding: bool = False  # whether that is wanted too
+
+
+class Seen(NamedTuple):
+    """Of a window and its n alternatives: tracks [1 + n, K, N] and, where it was asked for, the embedding [1 + n, D, N]."""
+
+    tracks: Floats
+    embedding: Floats
 
 
 class TrackReader:
@@ -33,26 +53,64 @@ class TrackReader:
         """uint8 [B, L] -> float32 [B, K, N]; codes may be a memory map, of which only a batch is read at a time."""
         return self._predict(codes, self.model.bins_of(codes.shape[1], self.n_bins), batch_size)
 
-    def reference(self, codes: Codes) -> list[Tensor]:
-        """What `edited` starts from, of one window [L]: the activations of stem and tower."""
-        return self._tiled().activations(self._one_hot(codes[None])[0])
+    def strip(self, codes: Codes) -> Strip:
+        """Stem and tower of a stretch of a contig [L], whole bins."""
+        return Strip(self._tiled(), self._one_hot(codes[None])[0])
 
-    def edited(self, reference: list[Tensor], edits: Sequence[tuple[int, Codes]]) -> Floats:
-        """Tracks [B, K, N] of the reference window with each edit (start, codes) put in; stem and tower of the rest stand.
+    def alternatives(self, codes: Codes, windows: Sequence[Asked], *, tracks: NDArray[np.int64], batch_size: int = 1,
+                     backward: bool = False) -> Iterator[Seen]:  # fmt: skip
+        """What the model says of windows that lie in one stretch of a contig, and of their alternatives.
 
-        An edit replaces as many bases as it has. Raises ValueError for one that does not lie in the window.
+        Stem and tower of the stretch are computed once; of an alternative only what differs from its window; the transformer
+        runs in batches. The numbers are those of each sequence by itself. backward: the model reads the other strand; bins
+        come in the order of the forward strand, tracks as they are. One window at a time, the window itself first.
+
+        Parameters: codes [L_s], the stretch, whole bins; windows, whose starts are whole bins from the stretch's; tracks, of
+        the head, those that are wanted.
         """
-        trunk, n_bases = self._tiled(), len(reference[0])
-        bins = self.model.bins_of(n_bases, self.n_bins)
+        strip = self.strip(reverse_complement(codes) if backward else codes)
+        chosen = torch.from_numpy(tracks).to(self.device)
+        size, width = self.model.config.bin_size, 2 * self.model.config.width
+        for asked in windows:
+            bins = self.model.bins_of(asked.length, self.n_bins)
+            n_all = asked.length // size
+            first = asked.start // size
+            if backward:
+                first, bins = len(codes) // size - first - n_all, Bins(n_all - bins.first - bins.n, bins.n)
+            window = strip.window(first, n_all)
+            reference = codes[asked.start : asked.start + asked.length]
 
-        def run(part: slice) -> Tensor:
-            (one,) = edits[part]
-            patch = trunk.edited(reference, Patch(one[0], self._one_hot(one[1][None])[0].T))
-            x = reference[-1].clone()  # [T, C]
-            x[patch.start : patch.start + len(patch.rows)] = patch.rows
-            return self._tracks(x[None], bins)
+            def run(
+                part: slice, asked: Asked = asked, window: StripWindow = window, reference: Codes = reference, bins: Bins = bins
+            ) -> Tensor:
+                rows = range(*part.indices(1 + len(asked.alternatives)))
+                trunks = [
+                    window.edited(self._patches(reference, asked.alternatives[i - 1], backward)) if i else window.output
+                    for i in rows
+                ]
+                embedding = self.model.finish(self.model.transform(torch.stack(trunks).transpose(1, 2)), bins)
+                found = self.model.tracks(embedding, self.head, chosen)
+                return torch.cat([found, embedding.to(found.dtype)], dim=1) if asked.embedding else found
 
-        return in_batches(run, len(edits), 1, (self.model.config.heads[self.head], bins.n))
+            shape = (len(tracks) + width * asked.embedding, bins.n)
+            found = in_batches(run, 1 + len(asked.alternatives), batch_size, shape)
+            if backward:
+                found = found[:, :, ::-1]
+            yield Seen(found[:, : len(tracks)], found[:, len(tracks) :])
+
+    def _patches(self, reference: Codes, alternative: Codes, backward: bool) -> list[Patch]:
+        """The stretches in which an alternative differs from its window, as the model is to see them."""
+        if backward:
+            reference, alternative = reverse_complement(reference), reverse_complement(alternative)
+        at = np.flatnonzero(reference != alternative)
+        if not len(at):
+            return []
+        breaks = np.flatnonzero(np.diff(at) > _TOGETHER)
+        starts, ends = at[np.append(0, breaks + 1)], at[np.append(breaks, len(at) - 1)] + 1
+        return [
+            Patch(start, self._one_hot(alternative[None, start:end])[0].T)
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
 
     def _tiled(self) -> Trunk:
         if self.trunk is None:
@@ -62,7 +120,7 @@ class TrackReader:
     def _one_hot(self, codes: Codes) -> Tensor:
         return one_hot(torch.from_numpy(np.array(codes)).to(self.device)).to(self.dtype)
 
-    def _tracks(self, x: Tensor, bins: Bins) -> Tensor:
+    def from_trunk(self, x: Tensor, bins: Bins) -> Tensor:
         """Output of the trunk [B, T, C] -> tracks [B, K, N]."""
         return self.model.tracks(self.model.finish(self.model.transform(x.transpose(1, 2)), bins), self.head)
 
@@ -73,7 +131,7 @@ class TrackReader:
     def _run(self, codes: Codes, bins: Bins) -> Tensor:
         onehot = self._one_hot(codes)
         x = self._tiled()(onehot) if self.device.type == "cpu" else self.model.reduce(onehot).transpose(1, 2)
-        return self._tracks(x, bins)
+        return self.from_trunk(x, bins)
 
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
         """The mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.
@@ -89,3 +147,23 @@ class TrackReader:
         forward = self._predict(codes, bins, batch_size)
         backward = self._predict(np.stack([reverse_complement(window) for window in codes]), turned, batch_size)
         return np.asarray((forward + backward[:, strand_pairs, ::-1]) / 2, dtype=np.float32)
+
+
+def plain_tracks(
+    model: LongRange, codes: Codes, head: str, n_bins: int | None, tracks: NDArray[np.int64], *, backward: bool = False
+) -> Seen:
+    """What `TrackReader.alternatives` says of one window, the naive way: whole sequences [B, L] one by one, plain modules."""
+    size = model.config.bin_size
+    bins = model.bins_of(codes.shape[1], n_bins)
+    if backward:
+        codes = np.stack([reverse_complement(window) for window in codes])
+        bins = Bins(codes.shape[1] // size - bins.first - bins.n, bins.n)
+    chosen = torch.from_numpy(tracks)
+    found, embeddings = [], []
+    with torch.inference_mode():
+        for window in codes:
+            x = model.transform(model.reduce(one_hot(torch.from_numpy(window[None]))))
+            embeddings.append(model.finish(x, bins).numpy()[0])
+            found.append(model.tracks(torch.from_numpy(embeddings[-1][None]), head).numpy()[0, chosen])
+    seen = Seen(np.stack(found), np.stack(embeddings))
+    return Seen(seen.tracks[..., ::-1], seen.embedding[..., ::-1]) if backward else seen

@@ -76,6 +76,14 @@ def load(name: str | Path) -> Encoder:
     return model
 
 
+def load_scoring(name: str | Path) -> Encoder | LongRange:
+    """A model that scores variants: a language model, or one of tracks; see `load`."""
+    model = load_any(name)
+    if isinstance(model, Predictor):
+        raise CheckpointError(f"{name} {_said(model)}; variants are scored by a language model or a model of tracks.")
+    return model
+
+
 def load_long_range(name: str | Path) -> LongRange:
     """A model of regulatory tracks in eval mode: a folder of ours, one of enformer-pytorch, or a shipped name."""
     model = load_any(name)

@@ -395,9 +395,12 @@ class LongRange(nn.Module):
         x = x[:, bins.first : bins.first + bins.n].transpose(1, 2)
         return gelu(self.final_dropout(self.final(image(x))))[:, :, 0]
 
-    def tracks(self, embedding: Tensor, head: str | None = None) -> Tensor:
-        """Embedding [B, 2 C, N] -> tracks [B, K, N] of a head."""
-        return F.softplus(self.heads[self.head_named(head)](embedding.transpose(1, 2))).transpose(1, 2)
+    def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
+        """Embedding [B, 2 C, N] -> tracks [B, K, N] of a head, or those of the numbers `only` [K]."""
+        last = self.heads[self.head_named(head)]
+        assert isinstance(last, nn.Linear)
+        weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
+        return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
 
     def head_named(self, head: str | None) -> str:
         """The head of that name, or the only one; ConfigError with their names otherwise."""

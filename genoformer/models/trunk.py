@@ -85,6 +85,11 @@ class Trunk:
         with torch.no_grad():
             self.stages = [_prepared(stage, dtype) for stage in model.stages if isinstance(stage, Stage)]
 
+    @property
+    def margin(self) -> int:
+        """Bases on each side of a bin that it sees."""
+        return sum(stage.reach * 2**i for i, stage in enumerate(self.stages))
+
     @torch.inference_mode()
     def __call__(self, onehot: Tensor) -> Tensor:
         """[B, 4, L] -> [B, T, C], T = L / bin_size."""

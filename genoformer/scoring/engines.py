@@ -31,7 +31,8 @@ class Scored(NamedTuple):
     """The scores of a part, one row an ALT (one for a record without ALT), in order."""
 
     statuses: NDArray[np.uint8]  # [ALTs], index into list(Status)
-    values: Floats  # [ALTs, scores], NaN where missing
+    values: Floats  # [ALTs, columns], NaN where missing
+    matrix: Floats  # [ALTs, scores, tracks], or [ALTs, 0, 0] where it is not wanted
 
 
 Compute = Callable[[Sequence[Record]], Scored]
@@ -80,7 +81,7 @@ class PartFolder:
         """The part, or None where it is not there or torn, as a full disk or a power cut may leave it."""
         try:
             with self._name(i).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return Scored(arrays["statuses"], arrays["values"])
+                return Scored(*(arrays[name] for name in Scored._fields))
         except (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
             return None
 
@@ -127,4 +128,3 @@ def _read(ticket: Path) -> dict[str, str]:
     except (OSError, ValueError):
         pass
     raise JobError(f"{ticket.parent} does not say whose unfinished work it holds; remove the folder to begin anew.")
-

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,11 +20,15 @@ from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
 from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping, parse_region, spooled
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
+from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
+from genoformer.scoring.checks import MOST_NOISE, RECORDS_OF_NOISE, noise_note, verify_note
 from genoformer.scoring.engines import PartFolder, Scored, chunks, records_per_part, run_local
-from genoformer.scoring.evidence import Pair, Reader
-from genoformer.scoring.scores import Evidence, Score
+from genoformer.scoring.matrix import MatrixFile
+from genoformer.scoring.scorers import OfTracks, Scorer, scorer_of
+from genoformer.scoring.scores import Score
 from genoformer.scoring.sinks import Header, Provenance, Sink, open_sink
+from genoformer.scoring.track_scorer import TrackScorer
 
 _STATUSES = list(Status)
 _NUMBER = {status: i for i, status in enumerate(_STATUSES)}
@@ -43,7 +48,7 @@ class Summary(NamedTuple):
 def score_variants(
     variants: str | Path,
     genome: Genome,
-    model: Encoder,
+    model: Encoder | LongRange,
     scores: Sequence[Score],
     sink: str | Path | Sink,
     *,
@@ -55,6 +60,10 @@ def score_variants(
     precision: str = "float32",
     batch_size: int | None = None,
     force: bool = False,
+    of_tracks: OfTracks | None = None,
+    matrix: str | Path | None = None,
+    n_noise: int | None = None,
+    n_verify: int = 0,
     on_preflight: Callable[[Preflight], None] | None = None,
     progress: Listener = None,
 ) -> Summary:
@@ -62,8 +71,10 @@ def score_variants(
 
     scores: from SCORES; each applies to the alleles of its kind. context: bases in a window, the model's own by
     default. both_strands: the mean over both strands. region: only records whose REF overlaps it. force: go on where
-    the preflight would stop. The output takes its final name when it is complete; what an interrupted run finished is
-    kept beside it, and the same call goes on from there.
+    the preflight would stop. of_tracks: what only a model of tracks knows. matrix: a Parquet file for the scores of every
+    track, which the table in `sink` has not. n_noise: places at which the noise floor of scores of tracks is measured, None
+    for one in 20 records, 16 at the most. n_verify: records to score again the naive way. The output takes its final name
+    when it is complete; what an interrupted run finished is kept beside it, and the same call goes on from there.
 
     Raises PreflightError (the VCF does not belong to the reference), FileFormatError, ConfigError, JobError.
     """
@@ -72,35 +83,36 @@ def score_variants(
     began = time.monotonic()
     wanted = parse_region(region, genome.contigs) if region else None
     with spooled(variants) as vcf, inference.borrowed(model, device, precision) as ready:
-        reader = Reader(ready, genome, context, both_strands=both_strands, batch_size=batch_size)
-        reader.require({score.evidence for score in scores})
+        if matrix is not None:
+            of_tracks = (of_tracks or OfTracks())._replace(matrix=True)
+        scorer = scorer_of(
+            ready, genome, scores, context=context, both_strands=both_strands, batch_size=batch_size, of_tracks=of_tracks
+        )
+        whole = _matrix_file(matrix, scorer)
         found = preflight(
-            vcf, genome, max_length=reader.longest_allele, region=wanted, name=variants,
+            vcf, genome, max_length=scorer.longest_allele, region=wanted, name=variants,
             progress=lambda n: tell(Progress("preflight", n, None)),
         )  # fmt: skip
         if on_preflight:
             on_preflight(found)
         check_preflight(found, force=force)
         overlap = checkpoint.overlap_note(
-            model, model_name, _around(found, genome, reader.length), f"the sequence around the records of {found.vcf}"
+            model, model_name, _around(found, genome, scorer.length), f"the sequence around the records of {found.vcf}"
         )
         options = {
             "scores": ",".join(score.name for score in scores),
-            "context": str(reader.length),
-            "strands": "both" if both_strands else "forward",
+            **scorer.options,
             "precision": precision,
             "reference": genome.name,
         } | ({"region": region} if region else {})
-        origin = Provenance(
-            __version__, model_name, model.sha256, ";".join(f"{key}={value}" for key, value in options.items())
-        )
-        n_tokens = ready.tokenizer.n_tokens(reader.length) * len(reader.strands)
-        size = records_per_part(2.0 * sum(p.numel() for p in ready.parameters()) * n_tokens)
+        origin = Provenance(__version__, model_name, model.sha256, ";".join(f"{key}={value}" for key, value in options.items()))
+        size = records_per_part(scorer.operations)
         parts = PartFolder(sink.path, _job(found, genome, model, device, batch_size, options))
         names = found.contig_map
+        notes = [overlap] if overlap else []
 
         def compute(records: Sequence[Record]) -> Scored:
-            return score_records(records, reader, names, scores)
+            return score_records(records, genome, scorer, names)
 
         done = 0
 
@@ -112,17 +124,23 @@ def score_variants(
         try:
             with open_vcf(vcf) as file:
                 run_local(overlapping(file, wanted), size, compute, parts, count)
+            if n_verify:
+                notes.append(_verified(vcf, wanted, genome, model, scorer, names, size, parts, n_verify, of_tracks))
+            if isinstance(scorer, TrackScorer):
+                n = min(MOST_NOISE, -(-found.n_records // RECORDS_OF_NOISE)) if n_noise is None else n_noise
+                notes += filter(None, [noise_note(scorer, genome, found.places, n)])
             with open_vcf(vcf) as file:
                 lengths = {use.name: genome.contigs[use.reference] for use in found.contigs if use.reference}
-                sink.begin(Header(file.header, lengths, scores, origin))
-                scored, skipped = _assemble(file, wanted, size, parts, sink, tell, found.n_records)
+                with whole as every:
+                    sink.begin(Header(file.header, lengths, scorer.columns, origin))
+                    scored, skipped = _assemble(file, wanted, size, parts, sink, every, tell, found.n_records)
         except BaseException:
             if sink.path is None:
                 parts.remove()
             raise
         parts.remove()
     seconds = time.monotonic() - began
-    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *([overlap] if overlap else [])))
+    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *notes))
 
 
 def _around(found: Preflight, genome: Genome, length: int) -> Iterator[Codes]:
@@ -134,52 +152,30 @@ def _around(found: Preflight, genome: Genome, length: int) -> Iterator[Codes]:
         yield from genome.windows(contig, starts, length)
 
 
-def score_records(
-    records: Sequence[Record], reader: Reader, names: ContigNames, scores: Sequence[Score]
-) -> Scored:
+def score_records(records: Sequence[Record], genome: Genome, scorer: Scorer, names: ContigNames) -> Scored:
     """Statuses and values of every ALT of some records: the work of one part, a function of its arguments only."""
-    statuses = [s for row in check_batch(records, reader.genome, names, reader.longest_allele) for s in row]
-    values = np.full((len(statuses), len(scores)), np.nan, dtype=np.float32)
-    rows: dict[str, list[int]] = {"substitution": [], "indel": []}
-    alleles: dict[str, list[Variant]] = {"substitution": [], "indel": []}
+    statuses = [s for row in check_batch(records, genome, names, scorer.longest_allele) for s in row]
+    rows: list[int] = []
+    variants: list[Variant] = []
     row = 0
     for record in records:
         for alt in record.alts or (".",):
             if statuses[row] is Status.OK:
-                kind = "substitution" if len(record.ref) == len(alt) else "indel"
                 contig = names.get(record.chrom)
                 assert contig is not None
-                rows[kind].append(row)
-                alleles[kind].append(Variant(contig, record.pos, record.ref.upper(), alt.upper()))
+                rows.append(row)
+                variants.append(Variant(contig, record.pos, record.ref.upper(), alt.upper()))
             row += 1
-    for kind, variants in alleles.items():
-        mine = [i for i, score in enumerate(scores) if score.kind in (kind, "any")]
-        if variants and mine:
-            evidence = _gather(reader, kind, variants, {scores[i].evidence for i in mine})
-            for i in mine:
-                values[rows[kind], i] = _mean(scores[i], evidence[scores[i].evidence])
-        unanswered = np.isnan(values[np.ix_(rows[kind], mine)]).any(axis=1) | (not mine)
-        for i in np.flatnonzero(unanswered).tolist():
-            statuses[rows[kind][i]] = Status.N_IN_REF if mine else Status.NO_SCORE
-    return Scored(np.array([_NUMBER[s] for s in statuses], dtype=np.uint8), values)
-
-
-def _gather(
-    reader: Reader, kind: str, variants: Sequence[Variant], wanted: set[Evidence]
-) -> Mapping[Evidence, list[Pair]]:
-    found: dict[Evidence, list[Pair]] = {}
-    if wanted & {"allele", "posterior"}:
-        found |= reader.substitutions(variants, with_posterior="posterior" in wanted)
-    if "pseudo" in wanted:
-        found["pseudo"] = reader.indels(variants)
-    if "embedding" in wanted:
-        found["embedding"] = reader.embeddings(variants)
-    return found
-
-
-def _mean(score: Score, pairs: Sequence[Pair]) -> np.ndarray:
-    """The score on each strand, averaged."""
-    return np.mean([score.function(pair.ref, pair.alt) for pair in pairs], axis=0)
+    values = np.full((len(statuses), len(scorer.columns)), np.nan, dtype=np.float32)
+    matrix = np.full((len(statuses), *scorer.matrix_shape), np.nan, dtype=np.float32)
+    if variants:
+        answers = scorer(variants)
+        values[rows] = answers.values
+        if answers.matrix is not None:
+            matrix[rows] = answers.matrix
+        for i, status in zip(rows, answers.statuses, strict=True):
+            statuses[i] = status
+    return Scored(np.array([_NUMBER[s] for s in statuses], dtype=np.uint8), values, matrix)
 
 
 def _assemble(
@@ -188,6 +184,7 @@ def _assemble(
     size: int,
     parts: PartFolder,
     sink: Sink,
+    matrix: MatrixFile | None,
     tell: Callable[[Progress], None],
     total: int,
 ) -> tuple[int, dict[str, int]]:
@@ -204,6 +201,8 @@ def _assemble(
             for record in chunk:
                 rows = slice(at, at + max(1, len(record.alts)))
                 sink.write(record, statuses[rows], scored.values[rows])
+                if matrix is not None:
+                    matrix.write(record, scored.matrix[rows])
                 at = rows.stop
             done += len(chunk)
             tell(Progress("write", done, total))
@@ -214,8 +213,39 @@ def _assemble(
     return n_scored, {status.value: counts[status] for status in _STATUSES if counts[status]}
 
 
+def _verified(
+    vcf: Path, wanted: Region | None, genome: Genome, model: Encoder | LongRange, scorer: Scorer, names: ContigNames, size: int,
+    parts: PartFolder, n: int, of_tracks: OfTracks | None,
+) -> str:  # fmt: skip
+    """The sentence of `verify_note`."""
+
+    def records() -> Iterator[Record]:
+        with open_vcf(vcf) as file:
+            yield from overlapping(file, wanted)
+
+    with inference.borrowed(model, "cpu", "float32") as plain:
+        if isinstance(scorer, TrackScorer):
+            assert isinstance(plain, LongRange)
+            naive: Scorer = scorer.naive(plain)
+        else:
+            context, both = scorer.length, scorer.options["strands"] == "both"
+            naive = scorer_of(plain, genome, scorer.scores, context=context, both_strands=both, batch_size=1)
+        return verify_note(records, size, parts, n, scorer.columns, lambda of: score_records(of, genome, naive, names))
+
+
+def _matrix_file(path: str | Path | None, scorer: Scorer) -> AbstractContextManager[MatrixFile | None]:
+    if path is None:
+        return nullcontext()
+    assert isinstance(scorer, TrackScorer)
+    return MatrixFile(path, [score.name for score in scorer.scores], scorer.names)
+
+
+def _hash_of_tokenizer(model: Encoder | LongRange) -> str:
+    return "" if isinstance(model, LongRange) else hashlib.sha256(repr(model.tokenizer.to_dict()).encode()).hexdigest()
+
+
 def _job(
-    found: Preflight, genome: Genome, model: Encoder, device: str, batch_size: int | None, options: dict[str, str]
+    found: Preflight, genome: Genome, model: Encoder | LongRange, device: str, batch_size: int | None, options: dict[str, str]
 ) -> dict[str, str]:
     """All that the scores depend on, for PartFolder."""
     stat = genome.path.stat()
@@ -226,5 +256,5 @@ def _job(
         "device": device,
         "batch size": str(batch_size or "auto"),
         "version": __version__,
-        "model configuration": f"{model.config} {hashlib.sha256(repr(model.tokenizer.to_dict()).encode()).hexdigest()}",
+        "model configuration": f"{model.config} {_hash_of_tokenizer(model)}",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -9,11 +10,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
+from genoformer.genome.variants import Status
 
 Floats = NDArray[np.floating]
 
 Kind = Literal["substitution", "indel", "any"]
-Evidence = Literal["allele", "pseudo", "posterior", "embedding"]
+Evidence = Literal["allele", "pseudo", "posterior", "embedding", "tracks", "tracks501", "tracks2001", "gene"]
+MASKS: dict[str, int] = {"tracks501": 501, "tracks2001": 2001}  # bases around the variant whose bins are looked at
+
+
+class Column(NamedTuple):
+    """A column of scored variants: INFO GF_<name>. Where it is of words, its values are their numbers."""
+
+    name: str
+    unit: str
+    meaning: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The key in INFO."""
+        return f"GF_{re.sub('[^0-9A-Za-z_.]', '_', self.name)}"
+
+
+class Answers(NamedTuple):
+    """What a model says of n variants."""
+
+    statuses: list[Status]  # [n]: OK, or why there is no score
+    values: Floats  # [n, columns], NaN where missing
+    matrix: Floats | None = None  # [n, scores, K], where every track is wanted
 
 
 class Score(NamedTuple):
@@ -28,9 +53,13 @@ class Score(NamedTuple):
     function: Callable[[Floats, Floats], Floats]
 
     @property
-    def key(self) -> str:
-        """The key in INFO."""
-        return f"GF_{self.name}"
+    def of_tracks(self) -> bool:
+        """It takes a model of tracks; of the others all but embeddings take a language model."""
+        return self.evidence in ("tracks", "gene", *MASKS)
+
+    @property
+    def column(self) -> Column:
+        return Column(self.name, self.unit, self.meaning)
 
 
 def log_ratio(ref: Floats, alt: Floats) -> Floats:
@@ -52,6 +81,47 @@ def cosine_distance(ref: Floats, alt: Floats) -> Floats:
 def euclidean_distance(ref: Floats, alt: Floats) -> Floats:
     """|alt - ref| of embeddings [B, D]."""
     return np.linalg.norm(alt - ref, axis=-1)
+
+
+# Of tracks: ref and alt [..., N], the bins of a track in a window
+
+
+def sad(ref: Floats, alt: Floats) -> Floats:
+    """sum(alt - ref); Kelley et al. 2018 (Basset's SAD, over the bins as in Basenji)."""
+    return (alt - ref).sum(-1)
+
+
+def sar(ref: Floats, alt: Floats) -> Floats:
+    """log2(1 + sum alt) - log2(1 + sum ref); SAR of Basenji, logSED of Borzoi over a gene, DIFF_LOG2_SUM of AlphaGenome."""
+    return np.log2(1 + alt.sum(-1)) - np.log2(1 + ref.sum(-1))
+
+
+def log_sad(ref: Floats, alt: Floats) -> Floats:
+    """sum of log2(1 + alt) - log2(1 + ref); logSUM of baskerville."""
+    return (np.log2(1 + alt) - np.log2(1 + ref)).sum(-1)
+
+
+def sax(ref: Floats, alt: Floats) -> Floats:
+    """alt - ref of the bin in which |alt - ref| is largest; SAX of Basenji."""
+    difference = alt - ref
+    return np.take_along_axis(difference, np.abs(difference).argmax(-1)[..., None], axis=-1)[..., 0]
+
+
+def d1(ref: Floats, alt: Floats) -> Floats:
+    """sum |alt - ref|; D1 of baskerville."""
+    return np.abs(alt - ref).sum(-1)
+
+
+def d2(ref: Floats, alt: Floats) -> Floats:
+    """sqrt(sum (alt - ref)^2); D2 of baskerville and Borzoi."""
+    return np.sqrt(((alt - ref) ** 2).sum(-1))
+
+
+def js(ref: Floats, alt: Floats) -> Floats:
+    """(KL(p || q) + KL(q || p)) / 2 of p, q = ref, alt + the 25th percentile of ref, over their sums; JS of baskerville."""
+    pseudocount = np.percentile(ref, 25, axis=-1, keepdims=True)
+    p, q = ((x + pseudocount) / np.maximum((x + pseudocount).sum(-1, keepdims=True), 1e-30) for x in (ref, alt))
+    return ((p - q) * (np.log(np.maximum(p, 1e-30)) - np.log(np.maximum(q, 1e-30)))).sum(-1) / 2
 
 
 def choose(names: str) -> list[Score]:
@@ -89,7 +159,8 @@ SCORES: dict[str, Score] = {
         Score(
             "COSINE", "any", False, "1 - cosine",
             "Cosine distance between the embeddings of both alleles (last layer, mean over the tokens that touch the "
-            "allele or the base on either side); 0: the model sees no difference.",
+            "allele or the base on either side; of a model of tracks, over the bins that 501 bases around it touch); "
+            "0: the model sees no difference.",
             "embedding", cosine_distance,
         ),
         Score(
@@ -97,7 +168,71 @@ SCORES: dict[str, Score] = {
             "Euclidean distance between the same two embeddings; comparable within one model only.",
             "embedding", euclidean_distance,
         ),
+        Score(
+            "SAD", "any", True, "units of the track",
+            "Sum of alt - ref over the bins of the window; positive: the alternative has more of what the track measures.",
+            "tracks", sad,
+        ),
+        Score(
+            "SAR", "any", True, "log2",
+            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of the window; 1: twice as much.",
+            "tracks", sar,
+        ),
+        Score(
+            "LOGSAD", "any", True, "log2",
+            "Sum over the bins of log2(1 + alt) - log2(1 + ref): every bin counts by its ratio (logSUM of baskerville).",
+            "tracks", log_sad,
+        ),
+        Score(
+            "SAX", "any", True, "units of the track",
+            "alt - ref of the one bin in which the two differ most.",
+            "tracks", sax,
+        ),
+        Score(
+            "D1", "any", False, "units of the track",
+            "Sum over the bins of |alt - ref|; what moves without changing the sum is seen too.",
+            "tracks", d1,
+        ),
+        Score(
+            "D2", "any", False, "units of the track",
+            "Square root of the sum over the bins of (alt - ref)^2 (D2 of Borzoi): large changes of few bins count most.",
+            "tracks", d2,
+        ),
+        Score(
+            "JS", "any", False, "nats",
+            "How much the shape of the track changes: mean of both Kullback-Leibler divergences between alt and ref, each "
+            "with the 25th percentile of ref added and divided by its sum (baskerville's JS).",
+            "tracks", js,
+        ),
+        Score(
+            "SAD501", "any", True, "units of the track",
+            "Sum of alt - ref over the bins that the 501 bases around the variant touch (AlphaGenome's centre mask, DIFF_SUM).",
+            "tracks501", sad,
+        ),
+        Score(
+            "SAD2001", "any", True, "units of the track",
+            "Sum of alt - ref over the bins that the 2,001 bases around the variant touch (centre mask, DIFF_SUM).",
+            "tracks2001", sad,
+        ),
+        Score(
+            "SAR501", "any", True, "log2",
+            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins that the 501 bases around the variant touch "
+            "(AlphaGenome's centre mask, DIFF_LOG2_SUM: its score of accessibility, of transcription start sites and factors).",
+            "tracks501", sar,
+        ),
+        Score(
+            "SAR2001", "any", True, "log2",
+            "The same over 2,001 bases around the variant (AlphaGenome's score of histone marks).",
+            "tracks2001", sar,
+        ),
+        Score(
+            "LOGSED", "any", True, "log2",
+            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a gene's exons (logSED of Borzoi), of the gene in "
+            "the window with the largest; needs --gtf. 0 where the window has no gene.",
+            "gene", sar,
+        ),
     )
 }  # fmt: skip
 
-DEFAULT_SCORES = "LLR,PLL"  # each allele gets one of the two
+DEFAULT_SCORES = "LLR,PLL"  # of a language model: each allele gets one of the two
+DEFAULT_TRACK_SCORES = "SAD,SAR501"

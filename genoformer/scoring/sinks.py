@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
-from genoformer.scoring.scores import Floats, Score
+from genoformer.scoring.scores import Column, Floats
 
 STATUS_KEY = "GF_STATUS"
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
@@ -41,7 +41,7 @@ class Header(NamedTuple):
 
     lines: Sequence[str]  # of the input, the #CHROM line last
     contigs: dict[str, int]  # of the input, with their length in the reference
-    scores: Sequence[Score]
+    columns: Sequence[Column]  # that are added
     provenance: Provenance
 
 
@@ -66,7 +66,7 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, record: Record, statuses: Sequence[Status], values: Floats) -> None:
-        """One record; statuses of its ALTs (one NO_ALT without any), values [ALTs, scores] with NaN for missing."""
+        """One record; statuses of its ALTs (one NO_ALT without any), values [ALTs, columns] with NaN for missing."""
 
     @abstractmethod
     def close(self, *, complete: bool) -> None: ...
@@ -169,7 +169,8 @@ class VCFSink(TextSink):
         self.bgzip = self.path is not None and self.path.suffix in (".gz", ".bgz")
 
     def _head(self, header: Header) -> Iterable[str]:
-        self.keys = [score.key for score in header.scores]
+        self.keys = [column.key for column in header.columns]
+        self.texts = [_text_of(column) for column in header.columns]
         self.stale = tuple(f"{key}=" for key in (*self.keys, STATUS_KEY))
         self.sorted, self.last, self.seen, self.furthest = True, ("", 0), set[str](), 0
         ours = tuple(f"##INFO=<ID={key}," for key in (*self.keys, STATUS_KEY))
@@ -180,9 +181,10 @@ class VCFSink(TextSink):
         for name, length in header.contigs.items():
             if name not in known:
                 yield f"##contig=<ID={name},length={length}>"
-        for score in header.scores:
-            text = f"{score.meaning} Unit: {score.unit}."
-            yield f'##INFO=<ID={score.key},Number=A,Type=Float,Description="{text}">'
+        for column in header.columns:
+            kind = "String" if column.words else "Float"
+            text = _quoted(column.meaning) + ("" if column.words else f" Unit: {column.unit}.")
+            yield f'##INFO=<ID={column.key},Number=A,Type={kind},Description="{text}">'
         reasons = ", ".join(status.value for status in Status if status is not Status.OK)
         text = f"Why genoformer scored this record not or only in part, of its first such ALT: {reasons}"
         yield f'##INFO=<ID={STATUS_KEY},Number=1,Type=String,Description="{text}">'
@@ -200,8 +202,8 @@ class VCFSink(TextSink):
         if "GF_" in info:  # scored before: the new values take the place of the old
             info = ";".join(item for item in info.split(";") if not item.startswith(self.stale))
         added = [
-            f"{key}={','.join(map(number, column))}"
-            for key, column in zip(self.keys, values.T.tolist(), strict=True)
+            f"{key}={','.join(map(text, column))}"
+            for key, text, column in zip(self.keys, self.texts, values.T.tolist(), strict=True)
             if any(value == value for value in column)
         ]
         reason = next((status.value for status in statuses if status is not Status.OK), None)
@@ -258,7 +260,8 @@ class TSVSink(TextSink):
 
     def _head(self, header: Header) -> Iterable[str]:
         self.names = header.lines[-1].split("\t")[8:]
-        columns = [*_COLUMNS, "status", *(score.name for score in header.scores), *self.names]
+        columns = [*_COLUMNS, "status", *(column.name for column in header.columns), *self.names]
+        self.texts = [_text_of(column, escaped=False) for column in header.columns]
         return ["\t".join(columns)]
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats) -> None:
@@ -266,7 +269,8 @@ class TSVSink(TextSink):
         rest += ["."] * (len(self.names) - len(rest))
         for alt, status, row in zip(record.alts or (".",), statuses, values.tolist(), strict=True):
             fixed[4] = alt
-            self._say(["\t".join([*fixed, status.value, *map(number, row), *rest])])
+            scores = [text(value) for text, value in zip(self.texts, row, strict=True)]
+            self._say(["\t".join([*fixed, status.value, *scores, *rest])])
 
 
 class ParquetSink(Sink):
@@ -280,11 +284,15 @@ class ParquetSink(Sink):
 
         if self.path is None:
             raise ConfigError("Parquet cannot be written to standard output; name a file with -o.")
-        self.scores = [score.name for score in header.scores]
+        self.columns = header.columns
         self.names = list(map(_utf8, header.lines[-1].split("\t")[8:]))
         text = [(name, pa.string()) for name in _COLUMNS if name != "pos"]
         text.insert(1, ("pos", pa.int64()))
-        columns = [*text, ("status", pa.string()), *((name, pa.float32()) for name in self.scores)]
+        columns = [
+            *text,
+            ("status", pa.string()),
+            *((column.name, pa.string() if column.words else pa.float32()) for column in self.columns),
+        ]
         made = header.provenance._asdict()
         self.schema = pa.schema([*columns, *((name, pa.string()) for name in self.names)]).with_metadata(
             {f"genoformer_{key}": _utf8(value) for key, value in made.items()}
@@ -301,7 +309,10 @@ class ParquetSink(Sink):
                 f"{8 + len(self.names)}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
             )
         for alt, status, row in zip(record.alts or (".",), statuses, values.tolist(), strict=True):
-            scores = (None if math.isnan(value) else value for value in row)
+            scores = (
+                None if math.isnan(value) else column.words[int(value)] if column.words else value
+                for column, value in zip(self.columns, row, strict=True)
+            )
             self.rows.append((fixed[0], record.pos, *fixed[2:4], _utf8(alt), *fixed[5:], status.value, *scores, *rest))
         if len(self.rows) >= self._ROWS:
             self._flush()
@@ -332,6 +343,24 @@ def number(value: float) -> str:
     return "." if value != value else f"{value + 0.0:.5g}"
 
 
+def _text_of(column: Column, *, escaped: bool = True) -> Callable[[float], str]:
+    """How a value of a column is written; words as VCF 4.3 wants them in INFO, if `escaped`."""
+    if not column.words:
+        return number
+    words = [_escaped(word) for word in column.words] if escaped else [" ".join(word.split()) for word in column.words]
+    return lambda value: "." if value != value else words[int(value)]
+
+
+def _escaped(word: str) -> str:
+    """A word in INFO: what separates fields there, and white space, as %XX."""
+    return re.sub(r"[\s,;=%:]", lambda found: f"%{ord(found.group()):02X}", word)
+
+
+def _quoted(text: str) -> str:
+    """Text in the quotes of a header line."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
 def _utf8(text: str) -> str:
     """Text as Parquet wants it; bytes that are not UTF-8 become U+FFFD."""
     return text.encode(ENCODING, ERRORS).decode(ENCODING, "replace")
@@ -352,7 +381,6 @@ def open_sink(path: str | Path) -> Sink:
         if name.endswith(suffix):
             return kind(path)
     raise ConfigError(f"{name}: the format is not known by its name; end it in {', '.join(SINKS)}, or give - .")
-
 
 
 SINKS: dict[str, type[Sink]] = {

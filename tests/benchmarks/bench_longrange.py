@@ -59,6 +59,7 @@ def windows() -> list[Row]:
 
     from genoformer.inference.tracks import TrackReader
     from genoformer.models.longrange import one_hot
+    from genoformer.models.trunk import Patch
 
     peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
     mine = ours(peer)
@@ -66,9 +67,18 @@ def windows() -> list[Row]:
     onehot = one_hot(torch.from_numpy(sequence)).transpose(1, 2).contiguous()
     reader = TrackReader(mine, "human", N_BINS)
     half = TrackReader(copy.deepcopy(mine).to(torch.bfloat16), "human", N_BINS)
-    reference = reader.reference(sequence[0])
     middle = N_BASES // 2
-    edit = (middle, (sequence[0, middle : middle + 1] + 1) % 4)
+    changed = sequence.copy()
+    changed[0, middle] = (sequence[0, middle] + 1) % 4
+    n_all = N_BASES // mine.config.bin_size
+    window = reader.strip(sequence[0]).window(0, n_all)
+    window.output.sum()  # the reference is given
+    edit = Patch(middle, one_hot(torch.from_numpy(changed))[0].T[middle : middle + 1])
+    bins = mine.bins_of(N_BASES, N_BINS)
+
+    def edited() -> np.ndarray:
+        with torch.inference_mode():
+            return reader.from_trunk(window.edited([edit])[None], bins).numpy()
 
     def full() -> Any:
         with torch.inference_mode():
@@ -78,11 +88,9 @@ def windows() -> list[Row]:
         "theirs": full,
         "float32": lambda: reader(sequence),
         "bfloat16": lambda: half(sequence),
-        "edited": lambda: reader.edited(reference, [edit]),
+        "edited": edited,
     }
     found = {name: task() for name, task in tasks.items()}
-    changed = sequence.copy()
-    changed[0, middle] = edit[1][0]
     expected = found["theirs"].transpose(1, 2).numpy()
 
     def apart(a: np.ndarray, b: np.ndarray) -> float:

@@ -13,10 +13,11 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models.encoder import Encoder
 from genoformer.scoring.evidence import FLANK, Reader
-from genoformer.scoring.scores import DEFAULT_SCORES, SCORES, choose
+from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCORES, choose
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 LENGTH = 40
+OF_TOKENS = [name for name, score in SCORES.items() if not score.of_tracks]
 random = np.random.default_rng(11)
 SEQUENCE = decode(random.integers(0, 4, 400, dtype=np.uint8))
 
@@ -197,7 +198,7 @@ def fitting(name: str) -> list[Variant]:
     return [v for v in MIXED if kind == "any" or (kind == "substitution") == (len(v.ref) == len(v.alt))]
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", OF_TOKENS)
 def test_equal_alleles_give_zero(name, model, genome) -> None:
     if name == "ENTROPY":  # of the place, not of the alleles: what it is must not depend on ALT
         values = score(Reader(model, genome), name, snvs([150]))
@@ -207,7 +208,7 @@ def test_equal_alleles_give_zero(name, model, genome) -> None:
     assert score(Reader(model, genome), name, same) == pytest.approx(np.zeros(len(same)), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", OF_TOKENS)
 def test_swapping_the_alleles_turns_the_sign_exactly_when_signed(name, model, genome, tmp_path) -> None:
     """The genome is rewritten to carry ALT, and ALT and REF change places."""
     for variant in fitting(name):
@@ -219,7 +220,7 @@ def test_swapping_the_alleles_turns_the_sign_exactly_when_signed(name, model, ge
         assert after == pytest.approx(-before if SCORES[name].signed else before, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", OF_TOKENS)
 def test_the_other_strand_of_the_genome_gives_the_same_score(name, model, genome, tmp_path) -> None:
     """Substitutions: exactly. (An indel is shifted to the left of whichever strand, so its window may differ.)"""
     path = tmp_path / "turned.fa"
@@ -233,7 +234,7 @@ def test_the_other_strand_of_the_genome_gives_the_same_score(name, model, genome
         assert score(odd[0], name, variants) == pytest.approx(score(odd[1], name, turned), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", SCORES)
+@pytest.mark.parametrize("name", OF_TOKENS)
 def test_batches_and_company_do_not_matter(name, model, genome) -> None:
     variants = fitting(name) * 2
     together = score(Reader(model, genome), name, variants)
@@ -295,10 +296,12 @@ def test_every_score_explains_itself() -> None:
         assert name == entry.name == entry.name.upper()
         assert entry.unit
         assert len(entry.meaning.split()) >= 8
+        assert entry.function.__doc__
         assert '"' not in entry.meaning  # it stands in a VCF header
     assert [s.name for s in choose(" llr, PLL,llr")] == ["LLR", "PLL"]
     assert {s.kind for s in choose(DEFAULT_SCORES)} == {"substitution", "indel"}  # between them, every allele
-    for names in ("SAD", ""):
+    assert all(s.kind == "any" for s in choose(DEFAULT_TRACK_SCORES))
+    for names in ("SAT", ""):
         with pytest.raises(ConfigError, match="known are LLR"):
             choose(names)
 

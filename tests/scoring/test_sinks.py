@@ -20,7 +20,7 @@ from genoformer.scoring.scores import choose
 from genoformer.scoring.sinks import SINKS, Header, Provenance, Sink, number, open_sink
 
 NAN = float("nan")
-SCORES = choose("LLR,PLL")
+SCORES = [score.column for score in choose("LLR,PLL")]
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tann"
 PROVENANCE = Provenance("1.2.3", "tiny", "c0ffee", "scores=LLR,PLL;context=32")
 INPUT = ["##fileformat=VCFv4.2", "##contig=<ID=chr1,length=1000>", '##FILTER=<ID=low,Description="a,b">', COLUMNS]

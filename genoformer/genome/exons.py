@@ -1,0 +1,82 @@
+"""GTF -> genes as sets of exons, under the names of a genome's contigs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ContigError, FileFormatError
+from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.gtf import attributes_of, gtf_rows
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals, merge
+
+
+class Gene(NamedTuple):
+    """The exons of all transcripts of a gene, merged; exons are 0-based half-open intervals [n, 2]."""
+
+    number: int
+    name: str
+    exons: Intervals
+
+
+class Genes:
+    """Genes by place; `names[gene.number]` is the name of each."""
+
+    def __init__(self, genes: Mapping[str, list[Gene]], source: str = "") -> None:
+        """genes: contig -> genes, numbered from 0 over all contigs; source: the file they are of."""
+        self.source = source
+        found = sorted((gene for genes in genes.values() for gene in genes), key=lambda gene: gene.number)
+        self.names = tuple(gene.name for gene in found)
+        self._genes = {contig: sorted(genes, key=lambda gene: int(gene.exons[0, 0])) for contig, genes in genes.items()}
+        self._starts = {contig: np.array([gene.exons[0, 0] for gene in genes]) for contig, genes in self._genes.items()}
+        ends = {contig: np.array([gene.exons[-1, 1] for gene in genes]) for contig, genes in self._genes.items()}
+        self._reach = {contig: np.maximum.accumulate(of) for contig, of in ends.items()}
+
+    def over(self, contig: str, start: int, end: int) -> Iterator[Gene]:
+        """Genes with an exon that overlaps [start, end), by their first base."""
+        if contig not in self._genes:
+            return
+        low = np.searchsorted(self._reach[contig], start, side="right")  # all before end before `start`
+        high = np.searchsorted(self._starts[contig], end, side="left")
+        for gene in self._genes[contig][low:high]:
+            if ((gene.exons[:, 0] < end) & (gene.exons[:, 1] > start)).any():
+                yield gene
+
+
+def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
+    """The genes of a GTF on a genome's contigs: exons by gene_id, named by gene_name where there is one.
+
+    Raises: FileFormatError with the line number, or if the file has no exons; ContigError if none lie on the genome's contigs.
+    """
+    path = Path(path)
+    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    names: dict[tuple[str, str], str] = {}
+    for number, fields in gtf_rows(path):
+        if fields[2] != "exon":
+            continue
+        attributes = attributes_of(fields[8])
+        if not (gene := attributes.get("gene_id")):
+            raise FileFormatError(f"{path}, line {number}: an exon without gene_id; give a GTF whose exons say their gene.")
+        key = (fields[0], gene)
+        spans.setdefault(key, []).append((int(fields[3]) - 1, int(fields[4])))
+        names.setdefault(key, attributes.get("gene_name") or gene)
+    if not spans:
+        raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
+    contigs = dict.fromkeys(contig for contig, _ in spans)
+    here = ContigMap(contigs, genome.contigs)
+    found: dict[str, list[Gene]] = {}
+    number = 0
+    for (contig, gene), rows in spans.items():
+        if (name := here.get(contig)) is not None:
+            found.setdefault(name, []).append(Gene(number, names[contig, gene], merge(np.array(rows, dtype=np.int64))))
+            number += 1
+    if not found:
+        raise ContigError(
+            f"no contig of {path} ({listed(contigs)}) is in {genome.name} ({listed(genome.contigs)}). Is it the right GTF?"
+        )
+    return Genes(found, path.name)

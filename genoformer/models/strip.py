@@ -1,0 +1,106 @@
+"""Strip: the trunk of a stretch of a contig, computed once for all windows that lie in it, and for what variants change.
+
+A convolution of a window pads with zeros beyond its ends, so that the outermost positions of each stage are not those of the
+stretch: they are computed anew for each window, from its own rows. All others are shared. The numbers are those of
+`Trunk` on the window alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from genoformer.errors import ConfigError
+from genoformer.models.trunk import Patch, Trunk
+
+
+class Strip:
+    """The activations of a stretch [4, L] of a contig, L a whole number of bins; it needs no flanks beyond its windows."""
+
+    @torch.inference_mode()
+    def __init__(self, trunk: Trunk, onehot: Tensor) -> None:
+        self.trunk = trunk
+        self.stages = trunk.activations(onehot)  # [L, 4] ... [T, C]
+
+    def window(self, first: int, n: int) -> StripWindow:
+        """The window of n bins from number `first` of the stretch on; ConfigError where the stretch does not hold it."""
+        n_bins = len(self.stages[-1])
+        if first < 0 or n < 1 or first + n > n_bins:
+            raise ConfigError(f"bins {first} to {first + n} do not lie in a stretch of {n_bins}; give a longer one.")
+        return StripWindow(self, first, n)
+
+
+class StripWindow:
+    """One window of a strip: its trunk, and what edits change in it."""
+
+    def __init__(self, strip: Strip, first: int, n: int) -> None:
+        self.trunk, self.length = strip.trunk, n * strip.trunk.bin_size
+        shared = []
+        for x in strip.stages:
+            size = len(x) // len(strip.stages[-1])  # positions in a bin
+            shared.append(x[first * size : (first + n) * size])
+        self.shared = shared  # views; wrong within `margin` of the window's ends
+
+    @cached_property
+    def stages(self) -> list[Tensor]:
+        """The activations of every stage as `Trunk.activations` gives them: a copy, with this window's own ends."""
+        exact = [self.shared[0]]
+        left = right = 0  # positions of the stage's input that are this window's own
+        with torch.inference_mode():
+            for stage, rows in zip(self.trunk.stages, self.shared[1:], strict=True):
+                x, n = exact[-1], len(rows)
+                left = min((left + stage.reach + 1) // 2, n)
+                right = min((right + stage.reach + 1) // 2, n)
+                rows = rows.clone()
+                if left:  # and so right; a kernel of 1 pads nothing
+                    rows[:left] = stage.between(x, 0, left)
+                    rows[n - right :] = stage.between(x, n - right, n)
+                exact.append(rows)
+        return exact
+
+    @cached_property
+    def output(self) -> Tensor:
+        """The trunk of the window [T, C]; only the positions that differ from the strip's are computed."""
+        n = max(1, -(-self.trunk.margin // self.trunk.bin_size))  # bins at each end that are this window's own
+        near = 2 * n * self.trunk.bin_size  # bases that tell them
+        if "stages" in self.__dict__ or self.length < 2 * near:
+            return self.stages[-1]
+        out = self.shared[-1].clone()
+        out[:n] = self.trunk(self.shared[0][:near].T[None])[0, :n]
+        out[-n:] = self.trunk(self.shared[0][-near:].T[None])[0, -n:]
+        return out
+
+    @torch.inference_mode()
+    def edited(self, changes: Sequence[Patch]) -> Tensor:
+        """The trunk's output [T, C] with one-hot rows put in; changes in order, without overlap.
+
+        Raises ConfigError for one that does not lie in the window.
+        """
+        out = self.output.clone()
+        far = 2 * (self.trunk.margin + self.trunk.bin_size)
+        for group in _apart(changes, far):
+            first, last = group[0], group[-1]
+            end = last.start + len(last.rows)
+            rows = self.shared[0][first.start : end].clone()
+            for change in group:
+                rows[change.start - first.start : change.start - first.start + len(change.rows)] = change.rows
+            inside = far <= first.start and end + far <= self.length
+            patch = self.trunk.edited(self.shared if inside else self.stages, Patch(first.start, rows))
+            out[patch.start : patch.start + len(patch.rows)] = patch.rows
+        return out
+
+
+def _apart(changes: Sequence[Patch], gap: int) -> list[list[Patch]]:
+    """Groups of changes: those nearer than `gap` bases to each other, which can reach the same bin, stay together."""
+    groups: list[list[Patch]] = []
+    end = 0
+    for change in changes:
+        if groups and change.start - end < gap:
+            groups[-1].append(change)
+        else:
+            groups.append([change])
+        end = change.start + len(change.rows)
+    return groups

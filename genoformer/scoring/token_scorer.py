@@ -1,0 +1,73 @@
+"""TokenScorer: variants -> evidence of a language model for both alleles -> scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from genoformer.errors import ConfigError
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Status, Variant
+from genoformer.models.encoder import Encoder
+from genoformer.scoring.evidence import Pair, Reader
+from genoformer.scoring.scores import Answers, Column, Evidence, Floats, Score
+
+
+class TokenScorer:
+    """A language model that scores variants. Raises ConfigError for scores that it cannot tell."""
+
+    def __init__(
+        self,
+        model: Encoder,
+        genome: Genome,
+        scores: Sequence[Score],
+        *,
+        length: int | None = None,
+        both_strands: bool = True,
+        batch_size: int | None = None,
+    ) -> None:
+        if bad := [score.name for score in scores if score.of_tracks]:
+            raise ConfigError(
+                f"{', '.join(bad)} is of tracks, and this is a language model; choose LLR, PLL, ENTROPY, COSINE or L2, or name "
+                "a model of tracks with -m."
+            )
+        self.scores = list(scores)
+        self.reader = Reader(model, genome, length, both_strands=both_strands, batch_size=batch_size)
+        self.reader.require({score.evidence for score in scores})
+        self.length, self.longest_allele = self.reader.length, self.reader.longest_allele
+        n_tokens = model.tokenizer.n_tokens(self.length) * len(self.reader.strands)
+        self.operations = 2.0 * sum(p.numel() for p in model.parameters()) * n_tokens
+        self.columns: list[Column] = [score.column for score in scores]
+        self.matrix_shape = (0, 0)
+        self.options = {"context": str(self.length), "strands": "both" if both_strands else "forward"}
+
+    def __call__(self, variants: Sequence[Variant]) -> Answers:
+        values = np.full((len(variants), len(self.scores)), np.nan, dtype=np.float32)
+        statuses = [Status.OK] * len(variants)
+        for kind in ("substitution", "indel"):
+            rows = [i for i, v in enumerate(variants) if (len(v.ref) == len(v.alt)) == (kind == "substitution")]
+            mine = [i for i, score in enumerate(self.scores) if score.kind in (kind, "any")]
+            if rows and mine:
+                evidence = self._gather(kind, [variants[i] for i in rows], {self.scores[i].evidence for i in mine})
+                for i in mine:
+                    values[rows, i] = _mean(self.scores[i], evidence[self.scores[i].evidence])
+            unanswered = np.isnan(values[np.ix_(rows, mine)]).any(axis=1) | (not mine)
+            for i in np.flatnonzero(unanswered).tolist():
+                statuses[rows[i]] = Status.N_IN_REF if mine else Status.NO_SCORE
+        return Answers(statuses, values)
+
+    def _gather(self, kind: str, variants: Sequence[Variant], wanted: set[Evidence]) -> Mapping[Evidence, list[Pair]]:
+        found: dict[Evidence, list[Pair]] = {}
+        if wanted & {"allele", "posterior"}:
+            found |= self.reader.substitutions(variants, with_posterior="posterior" in wanted)
+        if "pseudo" in wanted:
+            found["pseudo"] = self.reader.indels(variants)
+        if "embedding" in wanted:
+            found["embedding"] = self.reader.embeddings(variants)
+        return found
+
+
+def _mean(score: Score, pairs: Sequence[Pair]) -> Floats:
+    """The score on each strand, averaged."""
+    return np.asarray(np.mean([score.function(pair.ref, pair.alt) for pair in pairs], axis=0))

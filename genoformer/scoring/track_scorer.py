@@ -1,0 +1,374 @@
+"""TrackScorer: variants -> windows on a lattice -> tracks of both alleles -> scores of every track.
+
+Where a window lies depends on its variant alone: what else is scored, and in which order, changes nothing. Windows near each
+other lie in one stretch, whose stem and tower are computed once; variants of one window share its reference.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.genome.exons import Gene, Genes
+from genoformer.genome.reference import Genome
+from genoformer.genome.targets import Targets
+from genoformer.genome.variants import Align, Status, Variant, normalise, place_alleles, trim
+from genoformer.inference.tracks import Asked, Seen, TrackReader, plain_tracks
+from genoformer.models import plan
+from genoformer.models.longrange import LongRange
+from genoformer.scoring.alignment import INDELS, Indels, Placed, Tracks, realigned, stitched
+from genoformer.scoring.scores import MASKS, Answers, Column, Floats, Score
+
+Anchor = Literal["grid", "variant"]
+
+_LATTICE = 64  # windows begin at multiples of 1 / 64 of their length, so that neighbours share them
+_STRETCH = 1.5  # lengths of a window that a stretch has at the most
+_MASK_OF_EMBEDDING = 501
+
+
+class Settings(NamedTuple):
+    """How tracks of two alleles become scores; the defaults are those of `genoformer score`."""
+
+    both_strands: bool = True
+    shifts: tuple[int, ...] = (0,)  # bases by which windows are moved; scores are averaged
+    indels: Indels = "realign"
+    anchor: Anchor = "grid"  # or variant: the variant stands in the middle of its window, and nothing is shared
+    batch_size: int | None = None
+
+
+class Reading(Protocol):
+    """What tells the tracks of windows of a stretch and of their alternatives: `TrackReader.alternatives`, or the naive way."""
+
+    def __call__(
+        self, codes: Codes, windows: Sequence[Asked], *, tracks: NDArray[np.int64], batch_size: int = 1, backward: bool = False
+    ) -> Iterator[Seen]: ...
+
+
+class Job(NamedTuple):
+    """A variant in its window, and what is put in the place of the window."""
+
+    row: int
+    variant: Variant  # without bases that both alleles share
+    start: int  # of the window
+    alternatives: tuple[Codes, ...]  # two for stitching
+
+    @property
+    def centre(self) -> int:
+        return self.variant.start + len(self.variant.ref) // 2
+
+
+class TrackScorer:
+    """A long-range model that scores variants: lists of them -> values [n, scores, K] and the gene of each [n].
+
+    Raises: ConfigError for scores, tracks or settings that the model does not have.
+    """
+
+    def __init__(
+        self,
+        model: LongRange,
+        genome: Genome,
+        scores: Sequence[Score],
+        *,
+        head: str | None = None,
+        targets: Targets | None = None,
+        tracks: Sequence[int] | None = None,
+        genes: Genes | None = None,
+        length: int | None = None,
+        settings: Settings | None = None,
+        matrix: bool = False,
+    ) -> None:
+        self.genome, self.scores, self.genes = genome, list(scores), genes
+        self.settings = settings or Settings()
+        self.head = model.head_named(head)
+        self.config, self.length = model.config, length or model.config.context_length
+        self.bin_size = model.config.bin_size
+        n_bins = model.config.target_bins if self.length == model.config.context_length else 0
+        self.reader = TrackReader(model, self.head, n_bins)
+        self.reading: Reading = self.reader.alternatives
+        self.bins = model.bins_of(self.length, n_bins)
+        self.targets = targets or model.targets.get(self.head)
+        n_tracks = model.config.heads[self.head]
+        self.tracks = np.arange(n_tracks) if tracks is None else np.asarray(tracks, dtype=np.int64)
+        self.chosen, self.matrix = tracks is not None, matrix
+        wanted = {score.evidence for score in self.scores}
+        if bad := sorted(wanted - {"tracks", "gene", "embedding", *MASKS}):
+            raise ConfigError(f"scores of {', '.join(bad)} need a language model, and this one predicts tracks.")
+        if "gene" in wanted and genes is None:
+            raise ConfigError("LOGSED sums over the exons of genes; give them with --gtf.")
+        if self.settings.both_strands and self.targets is None:
+            raise ConfigError(
+                "the model does not say which tracks are strand pairs; give their table with --targets, or --strand forward."
+            )
+        if self.settings.indels not in INDELS or self.settings.anchor not in ("grid", "variant"):
+            raise ConfigError(f"{self.settings}: indels are one of {', '.join(INDELS)}, the anchor grid or variant.")
+        self.embedding = "embedding" in wanted
+        pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
+        self.read = np.unique(np.concatenate([self.tracks, pairs[self.tracks]]))  # what the model has to tell
+        place = {number: i for i, number in enumerate(self.read.tolist())}
+        self.forward = np.array([place[i] for i in self.tracks.tolist()])
+        self.backward = np.array([place[i] for i in pairs[self.tracks].tolist()])
+
+    @property
+    def longest_allele(self) -> int:
+        """Longest REF or ALT, in bases: a quarter of the window, so that most of it is the same in both alleles."""
+        return self.length // 4
+
+    @property
+    def operations(self) -> float:
+        """Of arithmetic for an ALT whose window is shared with some others."""
+        products = plan.forward_products(self.config, self.length, self.bins.n, len(self.read))
+        return 2.0 * sum(products.values()) * (1 + self.settings.both_strands) * len(self.settings.shifts)
+
+    @property
+    def options(self) -> dict[str, str]:
+        how = self.settings
+        found = {
+            "context": str(self.length),
+            "strands": "both" if how.both_strands else "forward",
+            "head": self.head,
+            "shifts": ",".join(map(str, how.shifts)),
+            "indels": how.indels,
+            "anchor": how.anchor,
+        }
+        if self.chosen:
+            found["tracks"] = ",".join(map(str, self.tracks.tolist()))
+        if self.genes is not None:
+            found["genes"] = self.genes.source
+        return found | {"matrix": "yes"} if self.matrix else found
+
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        return (len(self.scores), len(self.tracks)) if self.matrix else (0, 0)
+
+    def __call__(self, variants: Sequence[Variant]) -> Answers:
+        """Raises CheckpointError where the model predicts no numbers."""
+        values, genes = self.values(variants)
+        per_track = [i for i, score in enumerate(self.scores) if score.of_tracks]
+        if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, :, 0]).all()):
+            raise CheckpointError("the model predicts values that are no numbers; are its weights damaged?")
+        return Answers([Status.OK] * len(variants), self.table(values, genes), values if self.matrix else None)
+
+    def values(self, variants: Sequence[Variant]) -> tuple[Floats, NDArray[np.int64]]:
+        """Values [n, scores, K], float32, and the number of the gene of each variant [n], -1 for none.
+
+        Scores that are not of tracks stand in the first of K, the others are NaN. Averages over strands are of the tracks,
+        those over shifts are of the scores.
+        """
+        total = np.zeros((len(variants), len(self.scores), len(self.tracks)))
+        genes = np.full(len(variants), -1, dtype=np.int64)
+        for shift in self.settings.shifts:
+            for job, ref, alt in self._both(self._jobs(variants, shift)):
+                values, gene = self._values(job, ref, alt)
+                total[job.row] += values
+                if shift == self.settings.shifts[0]:
+                    genes[job.row] = gene
+        return (total / len(self.settings.shifts)).astype(np.float32), genes
+
+    def noise(self, variants: Sequence[Variant]) -> Floats:
+        """The scores [n, scores, K] of the references of some variants against themselves, one base further on.
+
+        Nothing has changed in these sequences: what a score says of them is what it says of nothing.
+        """
+        values = np.zeros((len(variants), len(self.scores), len(self.tracks)), dtype=np.float32)
+        sides = [[job._replace(alternatives=()) for job in self._jobs(variants, shift)] for shift in (0, 1)]
+        for (job, ref, _), (_, moved, _) in zip(*map(self._both, sides), strict=True):
+            short = job.variant._replace(alt=job.variant.ref)
+            values[job.row] = self._values(job._replace(variant=short), ref, moved)[0]
+        return values
+
+    def naive(self, model: LongRange) -> TrackScorer:
+        """The same scores the naive way: every sequence whole and by itself, through a model's plain modules."""
+        other = copy.copy(self)
+        other.reader = TrackReader(model, self.head, self.reader.n_bins)
+
+        def read(
+            codes: Codes, windows: Sequence[Asked], *, tracks: NDArray[np.int64], batch_size: int = 1, backward: bool = False
+        ) -> Iterator[Seen]:
+            for asked in windows:
+                sequences = np.stack([codes[asked.start : asked.start + asked.length], *asked.alternatives])
+                yield plain_tracks(model, sequences, self.head, self.reader.n_bins, tracks, backward=backward)
+
+        other.reading = read
+        return other
+
+    # Windows
+
+    def start_of(self, variant: Variant) -> int:
+        """The first base of the window of a variant without shared bases."""
+        start = variant.start + len(variant.ref) // 2 - self.length // 2
+        if self.settings.anchor == "variant":
+            return start
+        step = max(1, self.length // _LATTICE // self.bin_size) * self.bin_size
+        return (start + step // 2) // step * step
+
+    def _jobs(self, variants: Sequence[Variant], shift: int) -> list[Job]:
+        """By contig and window."""
+        jobs = []
+        for row, variant in enumerate(variants):
+            whole = normalise(variant, self.genome)
+            cut, ref, alt = trim(whole.ref, whole.alt)
+            short = Variant(whole.chrom, whole.pos + cut, ref, alt)
+            start = self.start_of(short) + shift
+            jobs.append(Job(row, short, start, tuple(self._laid(short, start))))
+        return sorted(jobs, key=lambda job: (job.variant.chrom, job.start, job.row))
+
+    def _laid(self, variant: Variant, start: int) -> Iterator[Codes]:
+        how = self.settings.indels
+        sides: Sequence[Align] = ("left",)
+        if len(variant.ref) != len(variant.alt):
+            sides = ("left", "right") if how == "stitch" else ("left",) if how == "realign" else (how,)
+        for side in sides:
+            yield place_alleles(self.genome, variant, start, self.length, side).alt
+
+    def _stretches(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
+        """Jobs whose windows lie in one stretch, whole bins apart."""
+        stretch: list[Job] = []
+        longest = int(_STRETCH * self.length)
+        for job in jobs:
+            first = stretch[0] if stretch else job
+            apart = job.start - first.start
+            if job.variant.chrom != first.variant.chrom or apart + self.length > longest or apart % self.bin_size:
+                yield stretch
+                stretch = []
+            stretch.append(job)
+        if stretch:
+            yield stretch
+
+    # Tracks
+
+    def _both(self, placed: Sequence[Job]) -> Iterator[tuple[Job, Seen, Seen]]:
+        """Each job with the tracks of its reference and of its alternatives, [1, K, N] and [0 to 2, K, N]."""
+        batch = self.settings.batch_size or (1 if self.reader.device.type == "cpu" else max(1, (1 << 20) // self.length))
+        for jobs in self._stretches(placed):
+            begin, chrom = jobs[0].start, jobs[0].variant.chrom
+            codes = self.genome.window(chrom, begin, jobs[-1].start + self.length - begin)
+            groups: dict[int, list[Job]] = {}
+            for job in jobs:
+                groups.setdefault(job.start, []).append(job)
+            asked = [
+                Asked(start - begin, self.length, [codes for job in group for codes in job.alternatives], self.embedding)
+                for start, group in groups.items()
+            ]
+            sides = [
+                self.reading(codes, asked, tracks=self.read, batch_size=batch, backward=backward)
+                for backward in ((False, True) if self.settings.both_strands else (False,))
+            ]
+            for group, seen in zip(groups.values(), zip(*sides, strict=True), strict=True):
+                whole = self._mean(seen)
+                at = 1
+                for job in group:
+                    n = len(job.alternatives)
+                    yield job, Seen(whole.tracks[:1], whole.embedding[:1]), Seen(*(x[at : at + n] for x in whole))
+                    at += n
+
+    def _mean(self, strands: Sequence[Seen]) -> Seen:
+        """Of both strands, the tracks that are asked for: those of the other strand come from their pairs."""
+        forward = strands[0].tracks[:, self.forward]
+        if len(strands) == 1:
+            return Seen(forward, strands[0].embedding)
+        half = np.float32(0.5)
+        embedding = half * (strands[0].embedding + strands[1].embedding)
+        return Seen(half * (forward + strands[1].tracks[:, self.backward]), embedding)
+
+    # Scores
+
+    def _values(self, job: Job, ref: Seen, alt: Seen) -> tuple[Floats, int]:
+        """[scores, K], and the gene that LOGSED is of."""
+        first = job.start + self.bins.first * self.bin_size  # base of the first bin
+        change = Placed(job.variant.start - first, len(job.variant.ref), len(job.variant.alt))
+        before = ref.tracks[0].astype(np.float64)
+        after = [tracks.astype(np.float64) for tracks in alt.tracks]
+        aligned = self._aligned(before, after, change)
+        gene = -1
+        values: Floats = np.full((len(self.scores), len(self.tracks)), np.nan)
+        for i, score in enumerate(self.scores):
+            if score.evidence == "embedding":
+                inside = self._mask(job, first, _MASK_OF_EMBEDDING)
+                sides = (x[:, inside].astype(np.float64).mean(-1) for x in (ref.embedding[0], alt.embedding[0]))
+                values[i, 0] = score.function(*sides)
+            elif score.evidence == "gene":
+                gene, values[i] = self._of_genes(score, job, first, before, aligned)
+            else:
+                inside = self._mask(job, first, MASKS[score.evidence]) if score.evidence in MASKS else slice(None)
+                values[i] = score.function(before[:, inside], aligned[:, inside])
+        return values, gene
+
+    def _aligned(self, ref: Tracks, alt: Sequence[Tracks], change: Placed) -> Tracks:
+        if change.ref_length == change.alt_length or self.settings.indels not in ("realign", "stitch"):
+            return alt[0]
+        if self.settings.indels == "stitch":
+            left, right = alt
+            return stitched(left, right, change, self.bin_size)
+        return realigned(ref, alt[0], change, self.bin_size)
+
+    def _mask(self, job: Job, first: int, width: int) -> slice:
+        """The bins that `width` bases around the variant touch; the nearest one where they lie outside of all."""
+        low, high = job.centre - width // 2 - first, job.centre + width // 2 + 1 - first
+        start = min(max(low // self.bin_size, 0), self.bins.n - 1)
+        return slice(start, min(max(-(-high // self.bin_size), start + 1), self.bins.n))
+
+    def _of_genes(self, score: Score, job: Job, first: int, ref: Tracks, alt: Tracks) -> tuple[int, Floats]:
+        """Of the gene in the window with the largest |value| of a track; 0 of all tracks where there is none."""
+        assert self.genes is not None
+        best: Floats = np.zeros(len(self.tracks))
+        best_gene = -1
+        for gene in self.genes.over(job.variant.chrom, first, first + self.bins.n * self.bin_size):
+            bins = self._bins_of(gene, first)
+            values = score.function(ref[:, bins], alt[:, bins])
+            if best_gene < 0 or np.abs(values).max() > np.abs(best).max():
+                best, best_gene = values, gene.number
+        return best_gene, best
+
+    def _bins_of(self, gene: Gene, first: int) -> NDArray[np.int64]:
+        """The bins that the exons of a gene touch, each once."""
+        spans = (gene.exons - first).clip(0, self.bins.n * self.bin_size)
+        spans = spans[spans[:, 0] < spans[:, 1]]
+        return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
+
+    # Columns of a table with a row a variant
+
+    @property
+    def names(self) -> list[str]:
+        """Of the tracks that are scored."""
+        if self.targets is None:
+            return [f"{self.head}_{i}" for i in self.tracks.tolist()]
+        return [self.targets[i].identifier for i in self.tracks.tolist()]
+
+    @property
+    def columns(self) -> list[Column]:
+        """What `table` has: of each score the strongest track, its name, and every track where some were chosen."""
+        names, found = self.names, []
+        apart = [f"{name}.{i}" if names.count(name) > 1 else name for i, name in zip(self.tracks.tolist(), names, strict=True)]
+        for score in self.scores:
+            if score.evidence == "embedding" or len(names) == 1:
+                found.append(Column(score.name, score.unit, score.meaning))
+            else:
+                found.append(Column(score.name, score.unit, f"{score.meaning} Of the track where it is largest (or smallest)."))
+                found.append(Column(f"{score.name}_TRACK", "a track", f"The track that {score.name} is of.", tuple(names)))
+                if self.chosen:
+                    found += [Column(f"{score.name}_{name}", score.unit, f"{score.name} of {name}.") for name in apart]
+            if score.evidence == "gene":
+                assert self.genes is not None
+                found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))
+        return found
+
+    def table(self, values: Floats, genes: NDArray[np.int64]) -> Floats:
+        """Values [n, scores, K] -> [n, columns]; what is a word is the number of it."""
+        found: list[Floats] = []
+        for i, score in enumerate(self.scores):
+            if score.evidence == "embedding" or len(self.tracks) == 1:
+                found.append(np.asarray(values[:, i, 0]))
+            else:
+                strongest = np.abs(values[:, i]).argmax(-1)
+                found += [np.take_along_axis(values[:, i], strongest[:, None], axis=1)[:, 0], strongest]
+                if self.chosen:
+                    found += list(values[:, i].T)
+            if score.evidence == "gene":
+                found.append(np.where(genes < 0, np.nan, genes))
+        return np.stack(found, axis=1) if found else np.zeros((len(values), 0))

@@ -1,0 +1,376 @@
+"""Scores of tracks against a naive scorer: text windows, the whole model on each, loops over bins."""
+
+from __future__ import annotations
+
+import csv
+import math
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_models import small_encoder, small_long_range
+from test_alignment import naive as naive_realigned
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.codes import decode, encode, reverse_complement
+from genoformer.genome.exons import Gene, Genes
+from genoformer.genome.reference import Genome
+from genoformer.genome.targets import Targets, Track
+from genoformer.genome.variants import Variant
+from genoformer.models.longrange import one_hot
+from genoformer.scoring.alignment import Placed
+from genoformer.scoring.run import score_variants
+from genoformer.scoring.scorers import OfTracks, scorer_of
+from genoformer.scoring.scores import SCORES, choose
+from genoformer.scoring.track_scorer import Settings, TrackScorer
+from genoformer.tokenizers import BaseTokenizer
+
+BIN, LENGTH = 8, 256
+random = np.random.default_rng(5)
+CONTIGS = {
+    "c1": decode(random.integers(0, 4, 3000, dtype=np.uint8)),
+    "c2": decode(random.integers(0, 4, 500, dtype=np.uint8)) + "N" * 60 + decode(random.integers(0, 4, 90, dtype=np.uint8)),
+}
+PAIRS = [1, 0, 2, 3, 4]
+TARGETS = Targets(tuple(Track(i, f"t{i}", strand_pair=PAIRS[i]) for i in range(5)))
+MODEL = small_long_range(seed=3, target_bins=24)
+GENES = Genes({
+    "c1": [Gene(0, "near", np.array([[900, 930], [1000, 1020]])), Gene(1, "inside", np.array([[1010, 1100]])),
+           Gene(2, "far", np.array([[2500, 2600]]))],
+})  # fmt: skip
+OF_TRACKS = [name for name, score in SCORES.items() if score.of_tracks]
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory) -> Genome:
+    path = tmp_path_factory.mktemp("genome") / "g.fa"
+    path.write_text("".join(f">{name}\n{text}\n" for name, text in CONTIGS.items()))
+    return Genome(path)
+
+
+def scorer(genome: Genome, names: str = "SAD", tracks=None, **changed) -> TrackScorer:
+    return TrackScorer(
+        MODEL, genome, choose(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES, settings=Settings(**changed)
+    )
+
+
+def text_at(contig: str, start: int, length: int) -> str:
+    return "".join(contig[i] if 0 <= i < len(contig) else "N" for i in range(start, start + length))
+
+
+def predicted(text: str, *, both: bool = True) -> np.ndarray:
+    """Tracks [5, 24] of a window of text."""
+    def run(window: str) -> np.ndarray:
+        with torch.no_grad():
+            return MODEL(one_hot(torch.tensor(encode(window)[None])), "human")[0].double().numpy()
+
+    forward = run(text)
+    return (forward + run(decode(reverse_complement(encode(text))))[PAIRS, ::-1]) / 2 if both else forward
+
+
+@lru_cache
+def naive_pair(variant: Variant, how: str, *, both: bool = True, shift: int = 0) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Tracks of both alleles, aligned; the first base of the first bin, and the middle of the variant. REF != ALT, trimmed."""
+    contig, n = CONTIGS[variant.chrom], len(variant.ref)
+    start = variant.start + n // 2 - LENGTH // 2
+    start = math.floor((start + BIN // 2) / BIN) * BIN + shift  # 256 / 64 is less than a bin
+    changed = contig[: variant.start] + variant.alt + contig[variant.end :]
+    d = len(variant.alt) - n
+    ref = predicted(text_at(contig, start, LENGTH), both=both)
+    laid = {"left": 0, "right": d, "symmetric": len(variant.alt) // 2 - n // 2}
+    first = start + (LENGTH // BIN - 24) // 2 * BIN
+    change = Placed(variant.start - first, n, len(variant.alt))
+    if d == 0 or how in laid:
+        alt = predicted(text_at(changed, start + (laid[how] if d else 0), LENGTH), both=both)
+    elif how == "realign":
+        raw = predicted(text_at(changed, start, LENGTH), both=both)
+        alt = np.stack([naive_realigned(r, a, change, BIN) for r, a in zip(ref, raw, strict=True)])
+    else:
+        left, right = (predicted(text_at(changed, start + shift, LENGTH), both=both) for shift in (0, d))
+        alt = np.array([[(left if j * BIN <= change.start else right)[k, j] for j in range(24)] for k in range(5)])
+    return ref, alt, first, variant.start + n // 2
+
+
+def naive_score(name: str, variant: Variant, how: str = "realign", **options) -> np.ndarray:
+    ref, alt, first, middle = naive_pair(variant, how, **options)
+    bins = range(24)
+    if name.endswith("501"):
+        bins = [j for j in bins if first + j * BIN <= middle + 250 and first + (j + 1) * BIN > middle - 250]
+    if name.endswith("2001"):
+        bins = [j for j in bins if first + j * BIN <= middle + 1000 and first + (j + 1) * BIN > middle - 1000]
+    r, a = ref[:, bins], alt[:, bins]
+    match name.rstrip("0125") if name.startswith(("SAD", "SAR")) else name:
+        case "SAD":
+            return a.sum(1) - r.sum(1)
+        case "SAR":
+            return np.log2((1 + a.sum(1)) / (1 + r.sum(1)))
+        case "LOGSAD":
+            return np.log2((1 + a) / (1 + r)).sum(1)
+        case "SAX":
+            return np.array([max(y - x, key=abs) for x, y in zip(r, a, strict=True)])
+        case "D1":
+            return abs(a - r).sum(1)
+        case "D2":
+            return np.linalg.norm(a - r, axis=1)
+        case "JS":
+            out = []
+            for x, y in zip(r, a, strict=True):
+                low = np.quantile(x, 0.25)
+                p, q = (x + low) / (x + low).sum(), (y + low) / (y + low).sum()
+                out.append((sum(p * np.log(p / q)) + sum(q * np.log(q / p))) / 2)
+            return np.array(out)
+    best = np.zeros(5)
+    for exons in ([(900, 930), (1000, 1020)], [(1010, 1100)], [(2500, 2600)]):
+        touched = sorted({j for j in bins for s, e in exons if first + j * BIN < e and first + (j + 1) * BIN > s})
+        if touched and variant.chrom == "c1":
+            value = np.log2((1 + alt[:, touched].sum(1)) / (1 + ref[:, touched].sum(1)))
+            if abs(value).max() > abs(best).max():
+                best = value
+    return best
+
+
+@st.composite
+def variants(draw) -> Variant:
+    """Anywhere on either contig; trimmed, and no indel of a repeat, so that normalising moves it nowhere."""
+    chrom = draw(st.sampled_from(sorted(CONTIGS)))
+    contig = CONTIGS[chrom]
+    pos = draw(st.integers(1, len(contig) - 12))
+    ref = contig[pos - 1 : pos - 1 + draw(st.integers(1, 12))]
+    alt = draw(st.text("ACGT", min_size=1, max_size=12))
+    if "N" in ref:
+        pos, ref = 20, contig[19]
+    if ref[0] == alt[0] or ref[-1] == alt[-1]:
+        ref = ref[0]
+        alt = "ACGT"[("ACGT".index(ref) + 1) % 4]
+    return Variant(chrom, pos, ref, alt)
+
+
+@pytest.mark.parametrize("how", ["realign", "stitch", "left", "right", "symmetric"])
+@given(rows=st.lists(variants(), min_size=1, max_size=3), both=st.booleans())
+@settings(deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_score_is_that_of_the_naive_reading(genome, how, rows, both) -> None:
+    names = ",".join(OF_TRACKS)
+    values, _ = scorer(genome, names, indels=how, both_strands=both).values(rows)
+    for variant, found in zip(rows, values, strict=True):
+        for name, of in zip(OF_TRACKS, found, strict=True):
+            expected = naive_score(name, variant, how, both=both)
+            assert of == pytest.approx(expected, abs=2e-4 if name != "D1" else 1e-3, rel=1e-4), (name, variant)
+
+
+def snv(pos: int) -> Variant:
+    base = CONTIGS["c1"][pos - 1]
+    return Variant("c1", pos, base, "ACGT"[("ACGT".index(base) + 1) % 4])
+
+
+SNVS = [snv(pos) for pos in (1005, 1040, 1300)]
+INDELS = [Variant("c1", 1010, CONTIGS["c1"][1009:1020], CONTIGS["c1"][1009]), Variant("c1", 990, CONTIGS["c1"][989], "TTGACCA")]
+
+
+def test_company_order_and_batches_do_not_matter(genome) -> None:
+    rows = SNVS + INDELS
+    together, genes = scorer(genome, "SAD,D2,LOGSED").values(rows)
+    backwards, _ = scorer(genome, "SAD,D2,LOGSED", batch_size=3).values(rows[::-1])
+    alone = np.concatenate([scorer(genome, "SAD,D2,LOGSED").values([row])[0] for row in rows])
+    np.testing.assert_allclose(backwards[::-1], together, atol=1e-5)
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    assert genes.tolist()[2] == -1  # no gene near 1,300
+    assert set(genes.tolist()) <= {-1, 0, 1}
+
+
+@pytest.mark.parametrize("name", OF_TRACKS)
+def test_swapping_the_alleles_turns_the_sign_exactly_when_signed(name, genome, tmp_path) -> None:
+    for variant in SNVS[:2]:
+        contig = CONTIGS["c1"]
+        path = tmp_path / f"{variant.pos}.fa"
+        path.write_text(f">c1\n{contig[: variant.start]}{variant.alt}{contig[variant.end :]}\n")
+        before = scorer(genome, name).values([variant])[0][0, 0]
+        after = scorer(Genome(path), name).values([Variant("c1", variant.pos, variant.alt, variant.ref)])[0][0, 0]
+        if name != "JS":  # its pseudocount is that of the reference
+            assert after == pytest.approx(-before if SCORES[name].signed else before, abs=1e-5)
+        assert SCORES[name].signed or (before >= 0).all()
+
+
+@pytest.mark.parametrize("name", [*OF_TRACKS, "COSINE", "L2"])
+def test_equal_alleles_give_zero(name, genome) -> None:
+    values, _ = scorer(genome, name).values([row._replace(alt=row.ref) for row in SNVS + INDELS])
+    assert np.nanmax(np.abs(values)) < 1e-6
+
+
+def test_embedding_distances_are_those_of_the_bins_around(genome) -> None:
+    values, _ = scorer(genome, "COSINE,L2", both_strands=False).values(SNVS[:1])
+    first, start = 1005 - 1 - LENGTH // 2, 0
+    start = math.floor((first + BIN // 2) / BIN) * BIN
+    sides = []
+    for contig in (CONTIGS["c1"], CONTIGS["c1"][:1004] + SNVS[0].alt + CONTIGS["c1"][1005:]):
+        with torch.no_grad():
+            x = MODEL.embed(one_hot(torch.tensor(encode(contig[start : start + LENGTH])[None])))[0].double().numpy()
+        sides.append(x.mean(1))  # 501 bases are all of the 24 bins
+    a, b = sides
+    assert values[0, 1, 0] == pytest.approx(np.linalg.norm(a - b), rel=1e-4)
+    assert values[0, 0, 0] == pytest.approx(1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b), rel=1e-2, abs=1e-7)
+    assert np.isnan(values[0, :, 1:]).all()
+
+
+def test_spellings_of_one_indel_agree(tmp_path) -> None:
+    text = CONTIGS["c1"][:400] + "G" + "CA" * 8 + "T" + CONTIGS["c1"][400:800]
+    path = tmp_path / "g.fa"
+    path.write_text(f">c\n{text}\n")
+    spellings = [Variant("c", 401, "GCA", "G"), Variant("c", 415, "ACA", "A"), Variant("c", 405, "ACAC", "AC"),
+                 Variant("c", 401, text[400:417], text[400:415])]  # fmt: skip
+    for how in ("realign", "stitch", "symmetric"):
+        made = TrackScorer(MODEL, Genome(path), choose("SAD,D2"), head="human", targets=TARGETS, settings=Settings(indels=how))
+        values, _ = made.values(spellings)
+        assert np.ptp(values, axis=0).max() == 0
+
+
+def test_scores_are_averaged_over_shifts(genome) -> None:
+    names = "SAD,D2,JS"
+    values, _ = scorer(genome, names, shifts=(-1, 0, 5)).values(SNVS)
+    for i, variant in enumerate(SNVS):
+        for j, name in enumerate(names.split(",")):
+            each = [naive_score(name, variant, shift=shift) for shift in (-1, 0, 5)]
+            assert values[i, j] == pytest.approx(np.mean(each, axis=0), abs=1e-4)
+
+
+def test_the_noise_floor_is_the_reference_against_itself_moved_by_a_base(genome) -> None:
+    found = scorer(genome, "SAD,D2").noise(SNVS)
+    for i, variant in enumerate(SNVS):
+        here, there = (naive_pair(variant, "realign", shift=shift)[0] for shift in (0, 1))
+        assert found[i, 0] == pytest.approx(there.sum(1) - here.sum(1), abs=1e-4)
+        assert found[i, 1] == pytest.approx(np.linalg.norm(there - here, axis=1), abs=1e-4)
+
+
+def test_variants_of_a_window_share_its_reference_and_neighbours_its_trunk(genome, monkeypatch) -> None:
+    """1,001 to 1,004 lie in one window, 1,008 in the next: two references and five alternatives, one stretch a strand."""
+    from genoformer.inference import tracks
+
+    passes, strips = [], []
+    true_transform, true_strip = MODEL.transform, tracks.Strip
+    monkeypatch.setattr(MODEL, "transform", lambda x: passes.append(len(x)) or true_transform(x))
+    monkeypatch.setattr(tracks, "Strip", lambda trunk, onehot: strips.append(onehot.shape[-1]) or true_strip(trunk, onehot))
+    rows = [snv(pos) for pos in (1001, 1002, 1003, 1004, 1008)]
+    scorer(genome).values(rows)
+    assert sum(passes) == 2 * (2 + 5)
+    assert strips == [LENGTH + BIN] * 2
+    scorer(genome, anchor="variant").values(rows)
+    assert strips[2:] == [LENGTH] * 10
+
+
+def test_a_variant_stands_in_the_middle_of_its_own_window(genome) -> None:
+    made = scorer(genome, anchor="variant")
+    assert made.start_of(Variant("c1", 1001, "A", "C")) == 1000 - LENGTH // 2
+    assert scorer(genome).start_of(Variant("c1", 1001, "A", "C")) == 872  # 1000 - 128, a whole number of bins already
+    contig = CONTIGS["c1"]
+    row = snv(1003)
+    changed = contig[:1002] + row.alt + contig[1003:]
+    both = [predicted(text_at(text, 1002 - LENGTH // 2, LENGTH)).sum(1) for text in (contig, changed)]
+    assert made.values([row])[0][0, 0] == pytest.approx(both[1] - both[0], abs=1e-4)
+
+
+def test_the_table_has_the_strongest_track_and_those_that_are_chosen(genome) -> None:
+    names = [column.name for column in scorer(genome, "SAD,LOGSED,L2").columns]
+    assert names == ["SAD", "SAD_TRACK", "LOGSED", "LOGSED_TRACK", "LOGSED_GENE", "L2"]
+    some = scorer(genome, "SAD", tracks=[3, 0])
+    assert [column.key for column in some.columns] == ["GF_SAD", "GF_SAD_TRACK", "GF_SAD_t3", "GF_SAD_t0"]
+    everything, _ = scorer(genome, "SAD").values(SNVS)
+    answers = some(SNVS)
+    np.testing.assert_allclose(answers.values[:, 2:], everything[:, 0, [3, 0]], atol=1e-5)
+    for row in answers.values:
+        strongest = max(row[2:], key=abs)
+        assert row[0] == strongest
+        assert some.columns[1].words[int(row[1])] == ("t3", "t0")[row[2:].tolist().index(strongest)]
+    assert [column.name for column in scorer(genome, "SAD", tracks=[2]).columns] == ["SAD"]
+    alike = Targets(tuple(Track(i, "same", strand_pair=i) for i in range(5)))
+    made = TrackScorer(MODEL, genome, choose("SAD"), head="human", targets=alike, tracks=[0, 1])
+    assert [column.name for column in made.columns][2:] == ["SAD_same.0", "SAD_same.1"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scores": choose("LLR")}, "scores of allele need a language model, and this one predicts tracks"),
+        ({"scores": choose("LOGSED")}, "sums over the exons of genes; give them with --gtf"),
+        ({"targets": None}, "does not say which tracks are strand pairs"),
+        ({"settings": Settings(indels="guess")}, "indels are one of realign, stitch, left, right, symmetric"),
+        ({"head": None}, "no head was named; this model has human, mouse"),
+        ({"length": 100}, "not a whole number of bins of 8 bases"),
+    ],
+)
+def test_what_a_model_cannot_tell_is_refused_at_once(genome, change, message) -> None:
+    options = {"scores": choose("SAD"), "head": "human", "targets": TARGETS, **change}
+    with pytest.raises(ConfigError, match=message):
+        TrackScorer(MODEL, genome, options.pop("scores"), **options)
+
+
+def test_a_language_model_has_no_tracks(genome) -> None:
+    encoder = small_encoder(BaseTokenizer(), context_length=40)
+    with pytest.raises(ConfigError, match="SAD is of tracks, and this is a language model; choose LLR"):
+        scorer_of(encoder, genome, choose("SAD"))
+    with pytest.raises(ConfigError, match="are of a model of tracks"):
+        scorer_of(encoder, genome, choose("LLR"), of_tracks=OfTracks())
+
+
+def test_a_model_that_predicts_no_numbers_is_refused(genome) -> None:
+    model = small_long_range(seed=3)
+    with torch.no_grad():
+        model.heads["human"].bias[1] = torch.nan
+    made = TrackScorer(model, genome, choose("SAD"), head="human", targets=TARGETS)
+    with pytest.raises(CheckpointError, match="values that are no numbers"):
+        made(SNVS)
+
+
+# Through score_variants
+
+
+@pytest.fixture
+def vcf(tmp_path: Path) -> Path:
+    rows = [f"{v.chrom}\t{v.pos}\t.\t{v.ref}\t{v.alt}\t.\t.\tA=1" for v in sorted(SNVS + INDELS, key=lambda v: v.pos)]
+    rows[1:1] = [f"c1\t992\tx\t{CONTIGS['c1'][991]}\t<DEL>,{'ACGT'.replace(CONTIGS['c1'][991], '')[0]}\t.\t.\t."]
+    head = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    (tmp_path / "in.vcf").write_text("\n".join(head + rows) + "\n")
+    return tmp_path / "in.vcf"
+
+
+def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, tmp_path) -> None:
+    out, matrix = tmp_path / "out.tsv", tmp_path / "m.parquet"
+    summary = score_variants(
+        vcf, genome, MODEL, choose("SAD,D2"), out, of_tracks=OfTracks("human", TARGETS), matrix=matrix, n_noise=2, n_verify=3
+    )
+    assert (summary.scored, summary.skipped) == (6, {"SYMBOLIC": 1})
+    with out.open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert len(rows) == 7
+    table = pq.read_table(matrix).to_pandas()
+    assert list(table) == ["chrom", "pos", "id", "ref", "alt", "score", "t0", "t1", "t2", "t3", "t4"]
+    assert table.score.tolist() == ["SAD", "D2"] * 7
+    for row, (_, of) in zip(rows, table.groupby(table.index // 2), strict=True):
+        assert (row["pos"], row["alt"]) == (str(of.pos.iloc[0]), of.alt.iloc[0])
+        for name, numbers in zip(("SAD", "D2"), of[["t0", "t1", "t2", "t3", "t4"]].to_numpy(), strict=True):
+            if row["status"] == "SYMBOLIC":
+                assert row[name] == "."
+                assert np.isnan(numbers).all()
+            else:
+                strongest = int(np.abs(numbers).argmax())
+                assert float(row[name]) == pytest.approx(numbers[strongest], rel=1e-4)
+                assert row[f"{name}_TRACK"] == f"t{strongest}"
+    notes = "\n".join(summary.notes)
+    assert "at 2 places the reference was scored against itself, one base further on" in notes
+    difference = float(notes.partition("largest difference is ")[2].split(",")[0])
+    assert "verified: 3 random records" in notes
+    assert difference < 1e-4
+
+
+def test_words_in_info_are_escaped_and_two_runs_give_the_same_bytes(genome, vcf, tmp_path) -> None:
+    odd = Targets(tuple(Track(i, f"CAGE:a b;c={i}", strand_pair=PAIRS[i]) for i in range(5)))
+    for name in ("a.vcf", "b.vcf"):
+        score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / name, of_tracks=OfTracks("human", odd, [0, 1]), n_noise=0)
+    text = (tmp_path / "a.vcf").read_text()
+    assert text == (tmp_path / "b.vcf").read_text()
+    assert "GF_SAD_TRACK=CAGE%3Aa%20b%3Bc%3D" in text
+    assert "##INFO=<ID=GF_SAD_CAGE_a_b_c_0,Number=A,Type=Float" in text
+    assert all(line.split("\t")[7].count(";GF_SAD_CAGE_a_b_c_") == 2 for line in text.splitlines() if line.endswith("GF_"))
