@@ -45,6 +45,7 @@ def main(debug: bool) -> None:
 
 
 main.add_command(score.score)
+main.add_command(score.merge)
 main.add_command(pretrain.pretrain)
 main.add_command(finetune.finetune)
 main.add_command(evaluate.evaluate)

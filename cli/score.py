@@ -65,6 +65,11 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
               help="Places at which the noise floor is measured.  [default: one in 20 records, at most 16]")  # fmt: skip
 @click.option("--verify", "n_verify", type=click.IntRange(min=1), metavar="N",
               help="Score N random records again the naive way, on the CPU in float32, and compare.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, each with the model and some cores.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of a process.  [default: 1; all of a large model]")
+@click.option("--engine", metavar="NAME", default="local", show_default=True, help="local, ray, or ray:ADDRESS of a cluster.")
+@click.option("--shard", metavar="I/N", help="Only the I-th of N shares, as of a job array; then: genoformer merge OUT.")
+@click.option("--assemble", is_flag=True, hidden=True, help="Refuse where a part is missing (genoformer merge).")
 @click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
 @click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
 @click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
@@ -120,7 +125,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
             both_strands=options["strand"] == "both", region=options["region"], device=device,
             precision=options["precision"], batch_size=options["batch_size"], force=options["force"],
             of_tracks=_of_tracks(ctx, model, genome, options), matrix=options["matrix"], n_noise=options["n_noise"],
-            n_verify=options["n_verify"] or 0,
+            n_verify=options["n_verify"] or 0, workers=options["workers"], threads=options["threads"], engine=options["engine"],
+            shard=_shard(options["shard"], output), assemble=options["assemble"], command=sys.argv[1:],
             on_preflight=show, progress=watch,
         )  # fmt: skip
     if options["as_json"]:
@@ -128,11 +134,52 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
         return
     for note in summary.notes:
         say(note)
+    if options["shard"]:
+        say(
+            f"shard {options['shard']}: {summary.parts - summary.missing:,} of {summary.parts:,} parts are done; when all are: "
+            f"genoformer merge {shlex.quote(output)}"
+        )
+        return
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in summary.skipped.items()) or "none"
     rate = summary.scored / max(summary.seconds, 1e-9)
     say(f"scored {summary.scored:,} alleles of {summary.records:,} records ({rate:,.0f} per second); not scored: {skipped}")
     if summary.reused:
         say(f"{summary.reused} parts were there from an interrupted run")
+
+
+def _shard(text: str | None, output: str) -> tuple[int, int] | None:
+    from genoformer.errors import ConfigError
+
+    if text is None:
+        return None
+    i, slash, n = text.partition("/")
+    if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
+        raise ConfigError(f"--shard {text}: give the number of the share and how many there are, such as 2/8.")
+    if output == "-":
+        raise ConfigError("--shard keeps its parts beside the output; name a file with -o.")
+    return int(i), int(n)
+
+
+@click.command()
+@click.argument("output", type=click.Path())
+@click.pass_context
+def merge(ctx: click.Context, output: str) -> None:
+    """Write OUTPUT from the parts that `score --shard` has left beside it, by the command that began them.
+
+    \b
+    genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz --shard 1/2
+    genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz --shard 2/2
+    genoformer merge out.vcf.gz
+    """
+    from pathlib import Path
+
+    from genoformer.scoring.engines import noted_command
+
+    arguments = noted_command(Path(output))
+    keep = [text for i, text in enumerate(arguments) if text != "--shard" and (i == 0 or arguments[i - 1] != "--shard")]
+    keep = [text for text in keep if not text.startswith("--shard=")]
+    with score.make_context("score", [*keep[keep.index("score") + 1 :], "--assemble"], parent=ctx.parent) as inner:
+        score.invoke(inner)
 
 
 _OF_TRACKS = ("spec", "targets", "head", "gtf", "shifts", "indels", "anchor", "matrix", "n_noise")

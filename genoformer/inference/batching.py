@@ -46,6 +46,17 @@ def borrowed(model: M, device: str = "cpu", precision: str = "float32") -> Itera
         model.train(training)
 
 
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Torch with n threads on the CPU; the last digits of a convolution depend on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _device(name: str) -> torch.device:
     there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     there += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()

@@ -20,7 +20,7 @@ from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file
 
 PART_RECORDS = 4_096  # records in a part, at the most
-_PART_OPERATIONS = 1e13  # in a part: about a minute on a CPU, which is what an interruption costs at the most
+_PART_OPERATIONS = 2e12  # in a part: up to a minute on a core, which is what an interruption costs at the most
 
 
 class JobError(GenoformerError):
@@ -54,13 +54,13 @@ class PartFolder:
     def __init__(self, output: Path | None, job: dict[str, str]) -> None:
         self.path = (
             Path(tempfile.mkdtemp(prefix="genoformer-")) if output is None
-            else output.with_name(f".{output.name}.parts")
+            else _folder_of(output)
         )  # fmt: skip
         try:
             self.path.mkdir(exist_ok=True)
         except FileExistsError as error:
             raise JobError(f"{self.path} is not a folder, but finished parts are to lie there; remove it.") from error
-        self.n_found = len(list(self.path.glob("*.npz")))
+        self.n_found = len(self.numbers())
         ticket = self.path / "job.json"
         if ticket.is_file() or self.n_found:
             before = _read(ticket)
@@ -76,6 +76,15 @@ class PartFolder:
 
     def _name(self, i: int) -> Path:
         return self.path / f"{i:08d}.npz"
+
+    def numbers(self) -> set[int]:
+        """Of the parts that are there, torn ones too."""
+        return {int(path.stem) for path in self.path.glob("*.npz") if path.stem.isdecimal()}
+
+    @property
+    def command(self) -> Path:
+        """Where the command is noted that began the work."""
+        return self.path / "command.json"
 
     def get(self, i: int) -> Scored | None:
         """The part, or None where it is not there or torn, as a full disk or a power cut may leave it."""
@@ -94,20 +103,43 @@ class PartFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def noted_command(output: Path) -> list[str]:
+    """The command that began the unfinished work for an output; JobError where there is none."""
+    note = _folder_of(output) / "command.json"
+    try:
+        command = json.loads(note.read_text())
+    except (OSError, ValueError) as error:
+        raise JobError(
+            f"there is no unfinished work for {output} ({note} cannot be read); give the output of `score --shard`."
+        ) from error
+    return [str(text) for text in command]
+
+
+def _folder_of(output: Path) -> Path:
+    return output.with_name(f".{output.name}.parts")
+
+
 def records_per_part(operations: float) -> int:
     """Records in a part when one takes so many operations of arithmetic: fewer for a large model.
 
-    >>> records_per_part(1e6), records_per_part(1.8e11)
+    >>> records_per_part(1e6), records_per_part(3.6e10)
     (4096, 55)
     """
     return max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations)))
 
 
 def run_local(
-    records: Iterator[Record], size: int, compute: Compute, parts: Parts, progress: Callable[[int], None] | None = None
+    records: Iterator[Record],
+    size: int,
+    compute: Compute,
+    parts: Parts,
+    progress: Callable[[int], None] | None = None,
+    mine: Callable[[int], bool] = lambda i: True,
 ) -> None:
-    """Compute each part of `size` records that is not there yet, one after the other in this process."""
+    """Compute each part of `size` records that is not there yet and that is `mine`, one after the other in this process."""
     for i, chunk in enumerate(chunks(records, size)):
+        if not mine(i):
+            continue
         if parts.get(i) is None:
             parts.put(i, compute(chunk))
         if progress:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer import __version__, inference
+from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.preflight import Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
@@ -23,13 +26,16 @@ from genoformer.models.encoder import Encoder
 from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.checks import MOST_NOISE, RECORDS_OF_NOISE, noise_note, verify_note
-from genoformer.scoring.engines import PartFolder, Scored, chunks, records_per_part, run_local
+from genoformer.scoring.engines import JobError, PartFolder, Scored, chunks, records_per_part, run_local
 from genoformer.scoring.matrix import MatrixFile
 from genoformer.scoring.scorers import OfTracks, Scorer, scorer_of
 from genoformer.scoring.scores import Score
 from genoformer.scoring.sinks import Header, Provenance, Sink, open_sink
 from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.workers import LocalPool, Pool, RayPool, Work, run_pool
 
+_LARGE = 2e11  # operations of an ALT from which on a model takes all cores for itself
+WORTH_PROCESSES = 1e13  # operations from which on it pays to start processes, each of which takes seconds to begin
 _STATUSES = list(Status)
 _NUMBER = {status: i for i, status in enumerate(_STATUSES)}
 
@@ -43,6 +49,8 @@ class Summary(NamedTuple):
     seconds: float
     reused: int  # parts that an earlier, interrupted run had finished
     notes: tuple[str, ...]
+    parts: int = 0
+    missing: int = 0  # parts that other shards have not finished; there is no output yet, and no count of alleles
 
 
 def score_variants(
@@ -64,6 +72,12 @@ def score_variants(
     matrix: str | Path | None = None,
     n_noise: int | None = None,
     n_verify: int = 0,
+    workers: int | None = None,
+    threads: int | None = None,
+    engine: str = "local",
+    shard: tuple[int, int] | None = None,
+    assemble: bool = False,
+    command: Sequence[str] = (),
     on_preflight: Callable[[Preflight], None] | None = None,
     progress: Listener = None,
 ) -> Summary:
@@ -75,6 +89,11 @@ def score_variants(
     track, which the table in `sink` has not. n_noise: places at which the noise floor of scores of tracks is measured, None
     for one in 20 records, 16 at the most. n_verify: records to score again the naive way. The output takes its final name
     when it is complete; what an interrupted run finished is kept beside it, and the same call goes on from there.
+
+    threads: of the CPU for a part; None for one with a small model and all with a large one. workers: processes, each with
+    the model; None for as many as that leaves cores, where there is work for minutes. engine: "local", "ray", or
+    "ray:ADDRESS". shard: (i, n), from 1: only every n-th part, and no output; who calls without it once all are done gets
+    that. assemble: refuse where a part is missing. command: is noted beside the parts.
 
     Raises PreflightError (the VCF does not belong to the reference), FileFormatError, ConfigError, JobError.
     """
@@ -107,12 +126,15 @@ def score_variants(
         } | ({"region": region} if region else {})
         origin = Provenance(__version__, model_name, model.sha256, ";".join(f"{key}={value}" for key, value in options.items()))
         size = records_per_part(scorer.operations)
-        parts = PartFolder(sink.path, _job(found, genome, model, device, batch_size, options))
+        n_cores = os.cpu_count() or 1
+        n_threads = threads or (1 if scorer.operations < _LARGE else n_cores)
+        parts = PartFolder(sink.path, _job(found, genome, model, device, batch_size, n_threads, options))
         names = found.contig_map
         notes = [overlap] if overlap else []
 
         def compute(records: Sequence[Record]) -> Scored:
-            return score_records(records, genome, scorer, names)
+            with inference.threads(n_threads) if device == "cpu" else nullcontext():
+                return score_records(records, genome, scorer, names)
 
         done = 0
 
@@ -121,9 +143,36 @@ def score_variants(
             done += n
             tell(Progress("score", done, found.n_records))
 
+        n_parts = -(-found.n_records // size)
+
+        def mine(i: int) -> bool:
+            return shard is None or i % shard[1] == shard[0] - 1
+
+        lost = sorted(set(range(n_parts)) - parts.numbers()) if assemble else []
+        if lost:
+            raise JobError(
+                f"{len(lost):,} of {n_parts:,} parts are missing (the first has number {lost[0] + 1}); run the shards that are "
+                "not done, or the command without --shard."
+            )
         try:
+            if command:
+                parts.command.write_text(json.dumps(list(command)))
             with open_vcf(vcf) as file:
-                run_local(overlapping(file, wanted), size, compute, parts, count)
+                n_left = sum(mine(i) for i in set(range(n_parts)) - parts.numbers())
+                alone = device != "cpu" or n_left * size * scorer.operations < WORTH_PROCESSES
+                n_workers = workers or (1 if alone else min(max(1, n_cores // n_threads), n_left))
+                if engine == "local" and n_workers <= 1:
+                    run_local(overlapping(file, wanted), size, compute, parts, count, mine)
+                else:
+                    work = Work(
+                        model, genome, names, options["scores"], context, both_strands, device, precision, batch_size,
+                        of_tracks, n_threads,
+                    )  # fmt: skip
+                    pool = _pool(engine, workers if engine != "local" else n_workers, work)
+                    run_pool(overlapping(file, wanted), size, pool, parts, count, mine)
+            if shard is not None:
+                missing = n_parts - len(parts.numbers())
+                return Summary(found.n_records, 0, {}, time.monotonic() - began, parts.n_found, tuple(notes), n_parts, missing)
             if n_verify:
                 notes.append(_verified(vcf, wanted, genome, model, scorer, names, size, parts, n_verify, of_tracks))
             if isinstance(scorer, TrackScorer):
@@ -140,7 +189,16 @@ def score_variants(
             raise
         parts.remove()
     seconds = time.monotonic() - began
-    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *notes))
+    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *notes), n_parts)
+
+
+def _pool(engine: str, workers: int | None, work: Work) -> Pool:
+    kind, _, address = engine.partition(":")
+    if kind == "ray":
+        return RayPool(work, address or None, workers)
+    if engine != "local":
+        raise ConfigError(f"engine {engine!r}: allowed are local, ray and ray:ADDRESS.")
+    return LocalPool(work, workers or 1)
 
 
 def _around(found: Preflight, genome: Genome, length: int) -> Iterator[Codes]:
@@ -245,8 +303,9 @@ def _hash_of_tokenizer(model: Encoder | LongRange) -> str:
 
 
 def _job(
-    found: Preflight, genome: Genome, model: Encoder | LongRange, device: str, batch_size: int | None, options: dict[str, str]
-) -> dict[str, str]:
+    found: Preflight, genome: Genome, model: Encoder | LongRange, device: str, batch_size: int | None, threads: int,
+    options: dict[str, str],
+) -> dict[str, str]:  # fmt: skip
     """All that the scores depend on, for PartFolder."""
     stat = genome.path.stat()
     return options | {
@@ -255,6 +314,7 @@ def _job(
         "FASTA": f"{genome.path.resolve()} {stat.st_size} {stat.st_mtime_ns}",
         "device": device,
         "batch size": str(batch_size or "auto"),
+        "number of threads": str(threads) if device == "cpu" else "any",
         "version": __version__,
         "model configuration": f"{model.config} {_hash_of_tokenizer(model)}",
     }

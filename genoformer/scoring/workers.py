@@ -1,0 +1,257 @@
+"""Parts done by several processes: on this machine, or on a Ray cluster; each loads the model once.
+
+The bytes of a part do not depend on who does it, as long as the processors are alike and each has as many threads. A process
+that dies loses the part that it was at, which another does again.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+
+from genoformer.errors import ConfigError, GenoformerError
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import ContigNames
+from genoformer.genome.vcf import Record
+from genoformer.models.encoder import Encoder
+from genoformer.models.longrange import LongRange
+from genoformer.scoring.engines import Compute, Parts, Scored, chunks
+from genoformer.scoring.scorers import OfTracks
+from genoformer.scoring.scores import choose
+
+_SETTINGS = {  # of a cluster that is started here
+    "RAY_worker_niceness": "0",  # Ray's 15 leaves a worker almost nothing beside other processes
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+_ATTEMPTS = 3  # at a part whose process dies
+
+
+class WorkerError(GenoformerError):
+    """Processes that die again and again."""
+
+
+@dataclass
+class Work:
+    """All that another process needs to do parts."""
+
+    model: Encoder | LongRange
+    genome: Genome
+    names: ContigNames
+    scores: str  # comma-separated
+    context: int | None
+    both_strands: bool
+    device: str
+    precision: str
+    batch_size: int | None
+    of_tracks: OfTracks | None
+    threads: int = 1  # of a process
+
+    def compute(self) -> Compute:
+        """What scores records, with the model where it belongs; for the life of the process."""
+        from genoformer import inference
+        from genoformer.scoring.run import score_records
+        from genoformer.scoring.scorers import scorer_of
+
+        ready = inference.borrowed(self.model, self.device, self.precision).__enter__()
+        scorer = scorer_of(
+            ready, self.genome, choose(self.scores), context=self.context, both_strands=self.both_strands,
+            batch_size=self.batch_size, of_tracks=self.of_tracks,
+        )  # fmt: skip
+        return lambda records: score_records(records, self.genome, scorer, self.names)
+
+
+class Pool(ABC):
+    """Processes that take parts."""
+
+    n_workers: int
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+    @abstractmethod
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    @abstractmethod
+    def submit(self, records: Sequence[Record]) -> Any:
+        """A ticket for the result."""
+
+    @abstractmethod
+    def next_done(self, tickets: Sequence[Any]) -> Any:
+        """The ticket of a part that is done, or that has failed."""
+
+    @abstractmethod
+    def result(self, ticket: Any) -> Scored | None:
+        """Of a part that is done; None where its process died. Raises what scoring raised."""
+
+
+class LocalPool(Pool):
+    """Processes of this machine."""
+
+    def __init__(self, work: Work, n_workers: int) -> None:
+        if work.device != "cpu":
+            raise ConfigError(f"{n_workers} workers would share {work.device}; take one, or --engine ray with a GPU for each.")
+        self.work, self.n_workers = work, n_workers
+
+    def __enter__(self) -> Self:
+        import torch.multiprocessing as processes
+
+        self.executor = ProcessPoolExecutor(
+            self.n_workers, mp_context=processes.get_context("spawn"), initializer=_begin,
+            initargs=(self.work,),
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.executor.shutdown(wait=True, cancel_futures=True)
+
+    def submit(self, records: Sequence[Record]) -> Future[Scored]:
+        try:
+            return self.executor.submit(_do, list(records))
+        except BrokenProcessPool:
+            self.executor.shutdown(wait=False)
+            self.__enter__()
+            return self.executor.submit(_do, list(records))
+
+    def next_done(self, tickets: Sequence[Future[Scored]]) -> Future[Scored]:
+        return next(iter(wait(tickets, return_when=FIRST_COMPLETED).done))
+
+    def result(self, ticket: Future[Scored]) -> Scored | None:
+        try:
+            return ticket.result()
+        except BrokenProcessPool:
+            return None
+
+
+class RayPool(Pool):
+    """Actors on a Ray cluster: a GPU for each where the cluster has some, else as many as its processors allow."""
+
+    def __init__(self, work: Work, address: str | None, n_workers: int | None) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise ConfigError("Ray is not installed; install genoformer[ray], or take --engine local.") from error
+        self.ray: Any = ray  # whose types do not know what `remote` makes
+        self.work, self.address, self.asked = work, address, n_workers
+
+    def __enter__(self) -> Self:
+        self.started = not self.ray.is_initialized()
+        if self.started:
+            for name, value in _SETTINGS.items():
+                os.environ.setdefault(name, value)
+            try:
+                self.ray.init(self.address, num_cpus=(self.asked or 0) * self.work.threads or None, include_dashboard=False,
+                              configure_logging=False, log_to_driver=False)  # fmt: skip
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                where = f"at {self.address} ({error})"
+                raise ConfigError(f"no Ray cluster answers {where}; start one, or leave out the address.") from error
+        there = self.ray.cluster_resources()
+        n_gpus = int(there.get("GPU", 0)) if self.work.device != "cpu" else 0
+        n_cpus = self.work.threads
+        self.n_workers = self.asked or n_gpus or max(1, int(there.get("CPU", 1)) // n_cpus)
+        needs = {"num_cpus": n_cpus, "num_gpus": 1 if n_gpus else 0}
+        actor = self.ray.remote(**needs, max_restarts=-1, max_task_retries=_ATTEMPTS)(_Actor)
+        self.shared = self.ray.put(self.work)
+        self.actors = [actor.remote() for _ in range(self.n_workers)]
+        self.turn = 0
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for actor in self.actors:
+            self.ray.kill(actor)
+        if self.started:
+            self.ray.shutdown()
+
+    def submit(self, records: Sequence[Record]) -> Any:
+        self.turn += 1
+        return self.actors[self.turn % self.n_workers].do.remote(self.shared, list(records))
+
+    def next_done(self, tickets: Sequence[Any]) -> Any:
+        done, _ = self.ray.wait(list(tickets), num_returns=1)
+        return done[0]
+
+    def result(self, ticket: Any) -> Scored | None:
+        try:
+            found: Scored = self.ray.get(ticket)
+        except self.ray.exceptions.RayActorError:
+            return None
+        except self.ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, Exception) else error from None
+        return found
+
+
+class _Actor:
+    """A process of the cluster; one that takes the place of a dead one loads the model with its first part."""
+
+    compute: Compute | None = None
+
+    def do(self, work: Work, records: Sequence[Record]) -> Scored:
+        if self.compute is None:
+            torch.set_num_threads(work.threads)
+            self.compute = work.compute()
+        return self.compute(records)
+
+
+_compute: Compute | None = None  # of this process
+
+
+def _begin(work: Work) -> None:
+    import signal
+
+    global _compute
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for us
+    torch.set_num_threads(work.threads)
+    _compute = work.compute()
+
+
+def _do(records: Sequence[Record]) -> Scored:
+    assert _compute is not None
+    return _compute(records)
+
+
+def run_pool(
+    records: Iterator[Record],
+    size: int,
+    pool: Pool,
+    parts: Parts,
+    progress: Callable[[int], None] | None = None,
+    mine: Callable[[int], bool] = lambda i: True,
+) -> None:
+    """Each part of `size` records that is not there yet and that is `mine`, by the processes of a pool."""
+    waiting: dict[Any, tuple[int, list[Record], int]] = {}
+
+    def finish_one() -> None:
+        ticket = pool.next_done(list(waiting))
+        i, chunk, attempt = waiting.pop(ticket)
+        scored = pool.result(ticket)
+        if scored is not None:
+            parts.put(i, scored)
+            if progress:
+                progress(len(chunk))
+        elif attempt < _ATTEMPTS:
+            waiting[pool.submit(chunk)] = (i, chunk, attempt + 1)
+        else:
+            raise WorkerError(
+                f"the process of part {i} died {attempt} times (out of memory?); what is finished is kept; give fewer workers "
+                "and repeat the command."
+            )
+
+    with pool:
+        for i, chunk in enumerate(chunks(records, size)):
+            if not mine(i):
+                continue
+            if parts.get(i) is not None:
+                if progress:
+                    progress(len(chunk))
+                continue
+            while len(waiting) >= 2 * pool.n_workers:
+                finish_one()
+            waiting[pool.submit(chunk)] = (i, chunk, 1)
+        while waiting:
+            finish_one()

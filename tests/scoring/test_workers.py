@@ -1,0 +1,211 @@
+"""Several processes and shards give the bytes of one process; a process that is killed loses its part to another."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from genoformer_cli.main import main
+from small_models import small_encoder, small_long_range
+
+from genoformer.errors import ConfigError
+from genoformer.genome.reference import Genome
+from genoformer.genome.vcf import Record, open_vcf
+from genoformer.models import checkpoint
+from genoformer.scoring import engines, run
+from genoformer.scoring.engines import JobError, PartFolder, Scored
+from genoformer.scoring.run import score_variants
+from genoformer.scoring.scorers import OfTracks
+from genoformer.scoring.scores import choose
+from genoformer.scoring.workers import LocalPool, Pool, RayPool, WorkerError, run_pool
+from genoformer.tokenizers import BaseTokenizer
+
+N = 40
+
+
+@pytest.fixture
+def genome(make_fasta) -> Genome:
+    random = np.random.default_rng(0)
+    return Genome(make_fasta(chr1="".join(random.choice(list("ACGT"), 2000))))
+
+
+@pytest.fixture
+def vcf(tmp_path: Path, genome: Genome) -> Path:
+    rows = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    for pos in range(100, 100 + 40 * N, 40):
+        ref = "ACGT"[int(genome.window("chr1", pos - 1, 1)[0])]
+        rows.append(f"chr1\t{pos}\t.\t{ref}\t{'ACGT'['ACGT'.index(ref) - 1]}\t.\t.\t.")
+    (tmp_path / "in.vcf").write_text("\n".join(rows) + "\n")
+    return tmp_path / "in.vcf"
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "PART_RECORDS", 4)
+
+
+MODELS = {
+    "tokens": (small_encoder(BaseTokenizer(), context_length=40), "LLR,PLL", None),
+    "tracks": (small_long_range(), "SAD,D2", OfTracks("human")),
+}
+
+
+def scored(kind: str, vcf: Path, genome: Genome, out: Path, **options) -> bytes:
+    model, names, of_tracks = MODELS[kind]
+    score_variants(vcf, genome, model, choose(names), out, of_tracks=of_tracks, both_strands=False, **options)
+    return out.read_bytes() if out.exists() else b""
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_two_processes_give_the_bytes_of_one(kind, vcf, genome, tmp_path) -> None:
+    told: list[tuple[str, int]] = []
+    several = scored(
+        kind, vcf, genome, tmp_path / "two.vcf", workers=2, progress=lambda p: told.append((p.stage, p.done))
+    )  # fmt: skip
+    assert several == scored(kind, vcf, genome, tmp_path / "one.vcf")
+    assert [done for stage, done in told if stage == "score"] == list(range(4, N + 1, 4))
+
+
+def test_a_ray_cluster_gives_the_bytes_of_one_process(vcf, genome, tmp_path) -> None:
+    pytest.importorskip("ray", reason="Ray is an extra: pip install genoformer[ray]")
+    several = scored("tracks", vcf, genome, tmp_path / "two.vcf", engine="ray", workers=2)
+    assert several == scored("tracks", vcf, genome, tmp_path / "one.vcf")
+
+
+@dataclass
+class Mortal:
+    """Work that counts bases; a process that comes to some record kills itself, as often as there are files to remove."""
+
+    lives: Path
+    pos: int
+    device: str = "cpu"
+    threads: int = 1
+
+    def compute(self) -> Callable[[Sequence[Record]], Scored]:
+        def count(records: Sequence[Record]) -> Scored:
+            if any(record.pos == self.pos for record in records) and (left := sorted(self.lives.iterdir())):
+                left[0].unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            values = np.array([[record.pos] for record in records], dtype=np.float32)
+            return Scored(np.zeros(len(records), np.uint8), values, np.zeros((len(records), 0, 0), np.float32))
+
+        return count
+
+
+def records(vcf: Path) -> Iterator[Record]:
+    with open_vcf(vcf) as file:
+        yield from file
+
+
+def local(work: Mortal) -> Pool:
+    return LocalPool(work, 2)  # type: ignore[arg-type]
+
+
+def on_ray(work: Mortal) -> Pool:
+    pytest.importorskip("ray", reason="Ray is an extra: pip install genoformer[ray]")
+    return RayPool(work, None, 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("pool", [local, on_ray])
+def test_the_part_of_a_killed_process_is_done_again(pool, vcf, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1]))))  # where Ray's processes find Mortal
+    lives = tmp_path / "lives"
+    lives.mkdir()
+    (lives / "0").touch()
+    parts = PartFolder(tmp_path / "out.vcf", {})
+    run_pool(records(vcf), 4, pool(Mortal(lives, 260)), parts)
+    assert not list(lives.iterdir())
+    assert parts.numbers() == set(range(N // 4))
+    found = [float(v) for i in range(N // 4) if (part := parts.get(i)) is not None for v in part.values[:, 0]]
+    assert found == [float(pos) for pos in range(100, 100 + 40 * N, 40)]
+
+
+def test_a_part_that_kills_every_process_ends_in_a_sentence(vcf, tmp_path) -> None:
+    lives = tmp_path / "lives"
+    lives.mkdir()
+    for i in range(9):
+        (lives / str(i)).touch()
+    with pytest.raises(WorkerError, match="died 3 times"):
+        run_pool(records(vcf), 4, local(Mortal(lives, 260)), PartFolder(tmp_path / "out.vcf", {}))
+
+
+def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path) -> None:
+    checkpoint.save(MODELS["tokens"][0], tmp_path / "model")
+    out = tmp_path / "out.vcf"
+    command = ["score", str(vcf), "-f", str(genome.path), "-m", str(tmp_path / "model"), "-o", str(out)]
+
+    def said(*arguments: str) -> tuple[int, str]:
+        # what stands in for sys.argv is noted beside the parts
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["genoformer", *arguments])
+            done = CliRunner().invoke(main, list(arguments))
+        return done.exit_code, done.stderr
+
+    assert said("merge", str(out))[0] == 2
+    for i, n_done in ((1, 4), (3, 7)):
+        status, text = said(*command, "--shard", f"{i}/3")
+        assert status == 0
+        assert f"shard {i}/3: {n_done} of 10 parts are done; when all are: genoformer merge {out}" in text
+        assert not out.exists()
+    status, text = said("merge", str(out))
+    assert status == 2
+    assert "3 of 10 parts are missing (the first has number 2); run the shards that are not done" in text
+    assert said(*command, "--shard=2/3")[0] == 0
+    status, text = said("merge", str(out))
+    assert status == 0, text
+    assert "10 parts were there from an interrupted run" in text
+    parallel = out.read_bytes()
+    out.unlink()
+    assert said(*command)[0] == 0
+    assert out.read_bytes() == parallel
+    assert not list(tmp_path.glob(".out*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--shard", "3/2", "-o", "{}/o.vcf"], "give the number of the share and how many there are, such as 2/8"),
+        (["--shard", "0/2", "-o", "{}/o.vcf"], "give the number of the share"),
+        (["--shard", "1/2"], "name a file with -o"),
+        (["--engine", "spark", "-o", "{}/o.vcf"], "engine 'spark': allowed are local, ray and ray:ADDRESS"),
+        (["--shifts", "a", "-o", "{}/o.vcf"], "--shifts is of models of tracks"),
+        (["--tracks", "1", "-o", "{}/o.vcf"], "--tracks is of models of tracks, and this is a language model"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(vcf, genome, tmp_path, options, message) -> None:
+    checkpoint.save(MODELS["tokens"][0], tmp_path / "model")
+    command = ["score", str(vcf), "-f", str(genome.path), "-m", str(tmp_path / "model")]
+    done = CliRunner().invoke(main, [*command, *(text.format(tmp_path) for text in options)])
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
+    assert not (tmp_path / "o.vcf").exists()
+
+
+def test_workers_do_not_share_a_gpu(vcf, genome, tmp_path) -> None:
+    with pytest.raises(ConfigError, match="2 workers would share cuda; take one, or --engine ray"):
+        LocalPool(Mortal(tmp_path, 0, device="cuda"), 2)  # type: ignore[arg-type]
+
+
+def test_another_engine_finds_the_parts_of_an_interrupted_one(vcf, genome, tmp_path, monkeypatch) -> None:
+    whole = scored("tokens", vcf, genome, tmp_path / "whole.vcf")
+    true, n_done = run.score_records, []
+
+    def some(*arguments):
+        n_done.append(1)
+        if len(n_done) > 3:
+            raise KeyboardInterrupt
+        return true(*arguments)
+
+    monkeypatch.setattr(run, "score_records", some)
+    with pytest.raises(KeyboardInterrupt):
+        scored("tokens", vcf, genome, tmp_path / "out.vcf")
+    monkeypatch.setattr(run, "score_records", true)
+    with pytest.raises(JobError, match="another scores"):
+        score_variants(vcf, genome, MODELS["tokens"][0], choose("LLR"), tmp_path / "out.vcf", both_strands=False)
+    assert scored("tokens", vcf, genome, tmp_path / "out.vcf", workers=2) == whole
