@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from .of_tracks import of_tracks, track_options
+
 
 def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
@@ -50,17 +52,10 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
-@click.option("--tracks", "spec", metavar="SPEC", help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]")
-@click.option("--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own.")
-@click.option("--head", metavar="NAME", help="Such as human, where the model has several.")
-@click.option("--gtf", type=click.Path(), help="Genes, for LOGSED.")
-@click.option("--shifts", metavar="BASES", default="0", show_default=True,
-              help="Windows are moved by these, such as -1,0,1, and scores averaged.")  # fmt: skip
-@click.option("--indels", type=click.Choice(["realign", "stitch", "left", "right", "symmetric"]), default="realign",
-              show_default=True, help="How tracks of an insertion or deletion are compared; see --explain.")  # fmt: skip
-@click.option("--anchor", type=click.Choice(["grid", "variant"]), default="grid", show_default=True,
-              help="Windows on a lattice, which neighbours share, or with the variant in the very middle.")  # fmt: skip
+@track_options
 @click.option("--matrix", type=click.Path(), help="The scores of every track as Parquet too.")
+@click.option("--calibration", type=click.Path(), metavar="FILE",
+              help="Of `genoformer calibrate`, for quantiles.  [default: the model's own]")  # fmt: skip
 @click.option("--noise", "n_noise", type=click.IntRange(min=0), metavar="N",
               help="Places at which the noise floor is measured.  [default: one in 20 records, at most 16]")  # fmt: skip
 @click.option("--verify", "n_verify", type=click.IntRange(min=1), metavar="N",
@@ -124,8 +119,9 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
             model_name=checkpoint.find(model_name).resolve().name, context=options["context"],
             both_strands=options["strand"] == "both", region=options["region"], device=device,
             precision=options["precision"], batch_size=options["batch_size"], force=options["force"],
-            of_tracks=_of_tracks(ctx, model, genome, options), matrix=options["matrix"], n_noise=options["n_noise"],
-            n_verify=options["n_verify"] or 0, workers=options["workers"], threads=options["threads"], engine=options["engine"],
+            of_tracks=of_tracks(ctx, model, genome, "matrix", "n_noise"), matrix=options["matrix"], n_noise=options["n_noise"],
+            n_verify=options["n_verify"] or 0, calibration=_calibration(options["calibration"], model_name),
+            workers=options["workers"], threads=options["threads"], engine=options["engine"],
             shard=_shard(options["shard"], output), assemble=options["assemble"], command=sys.argv[1:],
             on_preflight=show, progress=watch,
         )  # fmt: skip
@@ -145,6 +141,17 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
     say(f"scored {summary.scored:,} alleles of {summary.records:,} records ({rate:,.0f} per second); not scored: {skipped}")
     if summary.reused:
         say(f"{summary.reused} parts were there from an interrupted run")
+
+
+def _calibration(path: str | None, model_name: str) -> Any:
+    """Of a file, or the model's own where it has one."""
+    from pathlib import Path
+
+    from genoformer.models import checkpoint
+    from genoformer.scoring.quantiles import FILE, Calibration
+
+    own = checkpoint.find(model_name) / FILE
+    return Calibration.load(Path(path)) if path else Calibration.load(own) if own.is_file() else None
 
 
 def _shard(text: str | None, output: str) -> tuple[int, int] | None:
@@ -180,39 +187,6 @@ def merge(ctx: click.Context, output: str) -> None:
     keep = [text for text in keep if not text.startswith("--shard=")]
     with score.make_context("score", [*keep[keep.index("score") + 1 :], "--assemble"], parent=ctx.parent) as inner:
         score.invoke(inner)
-
-
-_OF_TRACKS = ("spec", "targets", "head", "gtf", "shifts", "indels", "anchor", "matrix", "n_noise")
-
-
-def _of_tracks(ctx: click.Context, model: Any, genome: Any, options: dict[str, Any]) -> Any:
-    """What only a model of tracks knows; None for another, of which nothing of it is asked."""
-    from genoformer.errors import ConfigError
-    from genoformer.genome.exons import read_genes
-    from genoformer.genome.targets import read_targets
-    from genoformer.models.longrange import LongRange
-    from genoformer.prediction import tracks_of
-    from genoformer.scoring.scorers import OfTracks
-    from genoformer.scoring.track_scorer import Settings
-
-    given = [name for name in _OF_TRACKS if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
-    if not isinstance(model, LongRange):
-        if given:
-            name = {"spec": "tracks", "n_noise": "noise"}.get(given[0], given[0])
-            raise ConfigError(f"--{name} is of models of tracks, and this is a language model; leave it out, or change -m.")
-        return None
-    try:
-        shifts = tuple(int(text) for text in options["shifts"].split(","))
-    except ValueError as error:
-        raise ConfigError(f"--shifts {options['shifts']}: give whole numbers and commas, such as -1,0,1.") from error
-    table = read_targets(options["targets"]) if options["targets"] else None
-    known = tracks_of(model.config, model.targets, options["head"], table)
-    head = model.head_named(options["head"])
-    return OfTracks(
-        head=head, targets=table or model.targets.get(head), tracks=known.choose(options["spec"]) if options["spec"] else None,
-        genes=read_genes(options["gtf"], genome) if options["gtf"] else None,
-        settings=Settings(shifts=shifts, indels=options["indels"], anchor=options["anchor"]),
-    )  # fmt: skip
 
 
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:

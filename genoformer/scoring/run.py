@@ -28,6 +28,7 @@ from genoformer.progress import Listener, Progress
 from genoformer.scoring.checks import MOST_NOISE, RECORDS_OF_NOISE, noise_note, verify_note
 from genoformer.scoring.engines import JobError, PartFolder, Scored, chunks, records_per_part, run_local
 from genoformer.scoring.matrix import MatrixFile
+from genoformer.scoring.quantiles import Calibration, Quantiles, quantiles_of
 from genoformer.scoring.scorers import OfTracks, Scorer, scorer_of
 from genoformer.scoring.scores import Score
 from genoformer.scoring.sinks import Header, Provenance, Sink, open_sink
@@ -72,6 +73,7 @@ def score_variants(
     matrix: str | Path | None = None,
     n_noise: int | None = None,
     n_verify: int = 0,
+    calibration: Calibration | None = None,
     workers: int | None = None,
     threads: int | None = None,
     engine: str = "local",
@@ -87,7 +89,8 @@ def score_variants(
     default. both_strands: the mean over both strands. region: only records whose REF overlaps it. force: go on where
     the preflight would stop. of_tracks: what only a model of tracks knows. matrix: a Parquet file for the scores of every
     track, which the table in `sink` has not. n_noise: places at which the noise floor of scores of tracks is measured, None
-    for one in 20 records, 16 at the most. n_verify: records to score again the naive way. The output takes its final name
+    for one in 20 records, 16 at the most. n_verify: records to score again the naive way. calibration: adds the quantile of
+    each score among those of a background; a note says why where they cannot be compared. The output takes its final name
     when it is complete; what an interrupted run finished is kept beside it, and the same call goes on from there.
 
     threads: of the CPU for a part; None for one with a small model and all with a large one. workers: processes, each with
@@ -131,6 +134,10 @@ def score_variants(
         parts = PartFolder(sink.path, _job(found, genome, model, device, batch_size, n_threads, options))
         names = found.contig_map
         notes = [overlap] if overlap else []
+        why = calibration.misfit(scorer, model.sha256) if calibration else None
+        if calibration and why:
+            notes.append(f"no quantiles: of the calibration with {calibration.background}, {why}; calibrate anew.")
+        quantiles = quantiles_of(scorer, calibration) if calibration and not why else None
 
         def compute(records: Sequence[Record]) -> Scored:
             with inference.threads(n_threads) if device == "cpu" else nullcontext():
@@ -181,8 +188,9 @@ def score_variants(
             with open_vcf(vcf) as file:
                 lengths = {use.name: genome.contigs[use.reference] for use in found.contigs if use.reference}
                 with whole as every:
-                    sink.begin(Header(file.header, lengths, scorer.columns, origin))
-                    scored, skipped = _assemble(file, wanted, size, parts, sink, every, tell, found.n_records)
+                    added = quantiles.columns if quantiles else []
+                    sink.begin(Header(file.header, lengths, [*scorer.columns, *added], origin))
+                    scored, skipped = _assemble(file, wanted, size, parts, sink, every, quantiles, tell, found.n_records)
         except BaseException:
             if sink.path is None:
                 parts.remove()
@@ -243,6 +251,7 @@ def _assemble(
     parts: PartFolder,
     sink: Sink,
     matrix: MatrixFile | None,
+    quantiles: Quantiles | None,
     tell: Callable[[Progress], None],
     total: int,
 ) -> tuple[int, dict[str, int]]:
@@ -254,11 +263,12 @@ def _assemble(
             scored = parts.get(i)
             assert scored is not None
             at = 0
+            values = np.hstack([scored.values, quantiles.of(scored.values)]) if quantiles else scored.values
             statuses = [_STATUSES[n] for n in scored.statuses]
             counts.update(statuses)
             for record in chunk:
                 rows = slice(at, at + max(1, len(record.alts)))
-                sink.write(record, statuses[rows], scored.values[rows])
+                sink.write(record, statuses[rows], values[rows])
                 if matrix is not None:
                     matrix.write(record, scored.matrix[rows])
                 at = rows.stop
@@ -295,7 +305,7 @@ def _matrix_file(path: str | Path | None, scorer: Scorer) -> AbstractContextMana
     if path is None:
         return nullcontext()
     assert isinstance(scorer, TrackScorer)
-    return MatrixFile(path, [score.name for score in scorer.scores], scorer.names)
+    return MatrixFile(path, [score.name for score in scorer.scores], scorer.apart)
 
 
 def _hash_of_tokenizer(model: Encoder | LongRange) -> str:

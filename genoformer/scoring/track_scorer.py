@@ -7,6 +7,7 @@ other lie in one stretch, whose stem and tower are computed once; variants of on
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
@@ -341,10 +342,15 @@ class TrackScorer:
         return [self.targets[i].identifier for i in self.tracks.tolist()]
 
     @property
+    def apart(self) -> list[str]:
+        """The names, and of those that are alike their numbers too."""
+        n = Counter(self.names)
+        return [f"{name}.{i}" if n[name] > 1 else name for i, name in zip(self.tracks.tolist(), self.names, strict=True)]
+
+    @property
     def columns(self) -> list[Column]:
         """What `table` has: of each score the strongest track, its name, and every track where some were chosen."""
         names, found = self.names, []
-        apart = [f"{name}.{i}" if names.count(name) > 1 else name for i, name in zip(self.tracks.tolist(), names, strict=True)]
         for score in self.scores:
             if score.evidence == "embedding" or len(names) == 1:
                 found.append(Column(score.name, score.unit, score.meaning))
@@ -352,7 +358,7 @@ class TrackScorer:
                 found.append(Column(score.name, score.unit, f"{score.meaning} Of the track where it is largest (or smallest)."))
                 found.append(Column(f"{score.name}_TRACK", "a track", f"The track that {score.name} is of.", tuple(names)))
                 if self.chosen:
-                    found += [Column(f"{score.name}_{name}", score.unit, f"{score.name} of {name}.") for name in apart]
+                    found += [Column(f"{score.name}_{name}", score.unit, f"{score.name} of {name}.") for name in self.apart]
             if score.evidence == "gene":
                 assert self.genes is not None
                 found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))

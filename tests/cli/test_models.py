@@ -96,14 +96,11 @@ def test_a_layout_that_cannot_hold_it_is_refused(tracks, tmp_path, tiny_model_fo
         )  # fmt: skip
 
 
-def test_commands_that_need_another_model_say_which(tracks, tmp_path, make_fasta, make_vcf) -> None:
-    fasta, vcf = make_fasta(chr1="ACGT" * 100), make_vcf("chr1 101 . A C")
+def test_commands_that_need_another_model_say_which(tracks, tmp_path) -> None:
     table = tmp_path / "in.tsv"
     table.write_text("sequence\tlabel\n" + "ACGTACGTAC\ta\nTTGCATTGCA\tb\n" * 20)
     out = tmp_path / "out"
     for command, remedy in (
-        (("score", vcf, "-f", fasta, "-o", tmp_path / "out.vcf"), "give a language model"),
-        (("score", vcf, "-f", fasta, "--preflight"), "give a language model"),
         (("embed", table, "-o", tmp_path / "out.npy"), "give a language model, or one that was fine-tuned from one"),
         (("finetune", table, "-o", out), "give a language model, or one that was fine-tuned from one"),
         (("evaluate", table), "give a model that `finetune` made"),

@@ -114,7 +114,8 @@ def on_ray(work: Mortal) -> Pool:
 
 @pytest.mark.parametrize("pool", [local, on_ray])
 def test_the_part_of_a_killed_process_is_done_again(pool, vcf, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1]))))  # where Ray's processes find Mortal
+    here = Path(__file__)
+    monkeypatch.setenv("PYTHONPATH", f"{here.parent}{os.pathsep}{here.parents[1]}")  # where Ray's processes find Mortal
     lives = tmp_path / "lives"
     lives.mkdir()
     (lives / "0").touch()

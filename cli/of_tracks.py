@@ -1,0 +1,64 @@
+"""Options of commands that score variants with a model of tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+_OPTIONS = [
+    click.option("--tracks", "spec", metavar="SPEC",
+                 help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]"),
+    click.option("--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own."),
+    click.option("--head", metavar="NAME", help="Such as human, where the model has several."),
+    click.option("--gtf", type=click.Path(), help="Genes, for LOGSED."),
+    click.option("--shifts", metavar="BASES", default="0", show_default=True,
+                  help="Windows are moved by these, such as -1,0,1, and scores averaged."),
+    click.option("--indels", type=click.Choice(["realign", "stitch", "left", "right", "symmetric"]), default="realign",
+                  show_default=True, help="How tracks of an insertion or deletion are compared; see --explain."),
+    click.option("--anchor", type=click.Choice(["grid", "variant"]), default="grid", show_default=True,
+                  help="Windows on a lattice, which neighbours share, or with the variant in the very middle."),
+]  # fmt: skip
+_NAMES = ("spec", "targets", "head", "gtf", "shifts", "indels", "anchor")
+
+
+def track_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds them to a command, in this order."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
+    """What only a model of tracks knows, from the options; None for another model.
+
+    Raises ConfigError where one of them, or of `others`, was given for a model that is not of tracks.
+    """
+    from genoformer.errors import ConfigError
+    from genoformer.genome.exons import read_genes
+    from genoformer.genome.targets import read_targets
+    from genoformer.models.longrange import LongRange
+    from genoformer.prediction import tracks_of
+    from genoformer.scoring.scorers import OfTracks
+    from genoformer.scoring.track_scorer import Settings
+
+    options = ctx.params
+    given = [name for name in (*_NAMES, *others) if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
+    if not isinstance(model, LongRange):
+        if given:
+            name = {"spec": "tracks", "n_noise": "noise"}.get(given[0], given[0])
+            raise ConfigError(f"--{name} is of models of tracks, and this is a language model; leave it out, or change -m.")
+        return None
+    try:
+        shifts = tuple(int(text) for text in options["shifts"].split(","))
+    except ValueError as error:
+        raise ConfigError(f"--shifts {options['shifts']}: give whole numbers and commas, such as -1,0,1.") from error
+    table = read_targets(options["targets"]) if options["targets"] else None
+    known = tracks_of(model.config, model.targets, options["head"], table)
+    head = model.head_named(options["head"])
+    return OfTracks(
+        head=head, targets=table or model.targets.get(head), tracks=known.choose(options["spec"]) if options["spec"] else None,
+        genes=read_genes(options["gtf"], genome) if options["gtf"] else None,
+        settings=Settings(shifts=shifts, indels=options["indels"], anchor=options["anchor"]),
+    )  # fmt: skip

@@ -1,0 +1,81 @@
+"""calibrate(): scores of a background VCF -> quantiles of each score and track, in a file that is kept with the model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError
+from genoformer.genome.reference import Genome
+from genoformer.models.encoder import Encoder
+from genoformer.models.longrange import LongRange
+from genoformer.scoring.quantiles import GRID, NOT_COMPARED, Calibration
+from genoformer.scoring.run import Summary, score_variants
+from genoformer.scoring.scorers import OfTracks, scorer_of
+from genoformer.scoring.scores import Score
+from genoformer.scoring.track_scorer import TrackScorer
+
+
+def calibrate(
+    background: str | Path,
+    genome: Genome,
+    model: Encoder | LongRange,
+    scores: Sequence[Score],
+    path: Path,
+    *,
+    of_tracks: OfTracks | None = None,
+    **options: Any,
+) -> tuple[Calibration, Summary]:
+    """Score a background VCF and write the quantiles of every score and track to `path`; options as of `score_variants`.
+
+    An interrupted run goes on where it stopped. All tracks of the head are scored, whatever `of_tracks` chooses.
+    Raises ConfigError where no allele of the background has a score.
+    """
+    work = path.with_name(f".{path.name}.work")
+    work.mkdir(parents=True, exist_ok=True)
+    table, matrix = work / "scores.parquet", work / "matrix.parquet"
+    of_all = None if of_tracks is None else of_tracks._replace(tracks=None)
+    is_matrix = isinstance(model, LongRange)
+    summary = score_variants(
+        background, genome, model, scores, table, of_tracks=of_all, matrix=matrix if is_matrix else None, n_noise=0, **options
+    )
+    if not summary.scored:
+        raise ConfigError(f"no allele of {background} has a score; give a background of variants of this genome.")
+    scorer = scorer_of(
+        model, genome, scores, context=options.get("context"), both_strands=options.get("both_strands", True), of_tracks=of_all
+    )
+    names = scorer.apart if isinstance(scorer, TrackScorer) else []
+    compared = {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
+    grids = grids_of(matrix if is_matrix else table, scores, names)
+    found = Calibration(Path(background).name, summary.scored, model.sha256, compared, grids)
+    found.save(path)
+    shutil.rmtree(work)
+    return found, summary
+
+
+def grids_of(table: Path, scores: Sequence[Score], tracks: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """Quantiles of |value| of each score, from a Parquet file with a column for each; with names of tracks, from a matrix."""
+    import pyarrow.parquet as pq
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.abs(np.array(pq.read_table(table, columns=[name])[name].to_numpy(), dtype=np.float64))
+
+    def grid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        known = values[np.isfinite(values)]
+        return np.quantile(known, GRID) if len(known) else np.full(len(GRID), np.inf)
+
+    if not tracks:
+        return {score.name: grid(column(score.name))[None].astype(np.float32) for score in scores}
+    whose = pq.read_table(table, columns=["score"])["score"].to_numpy()
+    rows: dict[str, list[NDArray[np.float64]]] = {score.name: [] for score in scores}
+    for place, track in enumerate(tracks):
+        values = column(track)
+        for score in scores:
+            if score.of_tracks or not place:
+                rows[score.name].append(grid(values[whose == score.name]))
+    return {name: np.array(of, dtype=np.float32) for name, of in rows.items()}

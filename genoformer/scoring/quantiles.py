@@ -1,0 +1,108 @@
+"""Where a score lies among those of a background: quantiles of each score and track, kept with the model."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import CheckpointError
+from genoformer.scoring.scorers import Scorer
+from genoformer.scoring.scores import Column, Floats, Score
+from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.whole import whole_file
+
+FILE = "calibration.npz"  # in a model's folder
+GRID = np.linspace(0, 1, 1001)
+NOT_COMPARED = ("tracks", "genes", "matrix")  # options on which the values of a track do not depend
+
+
+class Calibration(NamedTuple):
+    """Of each score the quantiles GRID of |value| over a background: [K, 1001], or [1, 1001] where it is not of tracks."""
+
+    background: str
+    n_alleles: int
+    model: str  # sha256 of its weights
+    options: dict[str, str]
+    grids: dict[str, NDArray[np.float32]]
+
+    def save(self, path: Path) -> None:
+        about = json.dumps({name: value for name, value in self._asdict().items() if name != "grids"})
+        with whole_file(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, about=np.array(about), **self.grids)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Raises CheckpointError for a file that is none."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                about = json.loads(str(arrays["about"]))
+                grids = {name: arrays[name] for name in arrays.files if name != "about"}
+            if any(grid.ndim != 2 or grid.shape[1] != len(GRID) for grid in grids.values()):
+                raise ValueError("grids of another length")
+            return cls(**about, grids=grids)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise CheckpointError(f"{path} is no calibration of genoformer ({error}); make it with `calibrate`.") from error
+
+    def misfit(self, scorer: Scorer, sha256: str) -> str | None:
+        """Why the scores of a scorer cannot be compared with these, or None."""
+        if self.model != sha256:
+            return "it was made with other weights"
+        mine = {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
+        changed = sorted(name for name in {*mine, *self.options} if mine.get(name) != self.options.get(name))
+        return f"it was made with another {', '.join(changed)}" if changed else None
+
+    def quantile(self, score: str, rows: NDArray[np.int64], values: Floats) -> Floats:
+        """The share of the background whose |value| of the same track is not larger, [n]; NaN for NaN."""
+        found = np.full(len(values), np.nan, dtype=np.float32)
+        for row in np.unique(rows[np.isfinite(values)]).tolist():
+            here = (rows == row) & np.isfinite(values)
+            grid = self.grids[score][row]
+            found[here] = GRID[(np.searchsorted(grid, np.abs(values[here]), side="right") - 1).clip(0)]
+        return found
+
+
+class Quantiles(NamedTuple):
+    """Columns of quantiles, made of those of a scorer."""
+
+    calibration: Calibration
+    sources: list[tuple[str, int, int, int]]  # score; column; column of the track's place or -1; then row of the grid
+    tracks: NDArray[np.int64]
+    columns: list[Column]
+
+    def of(self, values: Floats) -> Floats:
+        """Values [n, columns] -> quantiles [n, Q]."""
+        found = []
+        for score, column, track, row in self.sources:
+            rows = np.full(len(values), row)
+            if track >= 0:
+                known = np.isfinite(values[:, track])
+                rows[known] = self.tracks[values[known, track].astype(np.int64)]
+            found.append(self.calibration.quantile(score, rows, values[:, column]))
+        return np.stack(found, axis=1) if found else np.zeros((len(values), 0), dtype=np.float32)
+
+
+def quantiles_of(scorer: Scorer, calibration: Calibration) -> Quantiles:
+    """The quantile of every score of a scorer that the calibration knows."""
+    tracks = scorer.tracks if isinstance(scorer, TrackScorer) else np.zeros(1, dtype=np.int64)
+    places = {column.name: i for i, column in enumerate(scorer.columns)}
+    sources, columns = [], []
+
+    def add(score: Score, name: str, track: int, row: int) -> None:
+        sources.append((score.name, places[name], track, row))
+        same = " of the same track" if score.of_tracks else ""
+        of = f"{calibration.n_alleles:,} alleles of {calibration.background}"
+        columns.append(Column(f"{name}_Q", "share", f"Share of the {of} whose |{score.name}|{same} is not larger."))
+
+    for score in scorer.scores:
+        if score.name not in calibration.grids:
+            continue
+        add(score, score.name, places.get(f"{score.name}_TRACK", -1), int(tracks[0]) if score.of_tracks else 0)
+        if isinstance(scorer, TrackScorer) and score.of_tracks and scorer.chosen and len(tracks) > 1:
+            for number, name in zip(tracks.tolist(), scorer.apart, strict=True):
+                add(score, f"{score.name}_{name}", -1, number)
+    return Quantiles(calibration, sources, tracks, columns)
