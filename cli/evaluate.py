@@ -7,7 +7,68 @@ import click
 KNOWN = ("kmer_regression", "cnn", "lstm_attention")
 
 
-@click.command()
+class _Evaluate(click.Group):
+    """`evaluate DATA -m RUN` is `evaluate sequences DATA -m RUN`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["sequences", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Evaluate)
+def evaluate() -> None:
+    """Metrics with intervals: of a fine-tuned model on labelled sequences, or of scored variants.
+
+    \b
+    genoformer evaluate test.tsv -m promoters -o report --train train.tsv > metrics.json
+    genoformer evaluate variants scored.vcf.gz mpra.tsv.gz --truth Coefficient --element Element -o report > metrics.json
+
+    Without a subcommand, `sequences` is meant.
+    """
+
+
+@evaluate.command()
+@click.argument("scored", type=click.Path())
+@click.argument("table", metavar="TRUTH", type=click.Path())
+@click.option("--truth", metavar="COLUMN", required=True, help="Measured effects, or labels.")
+@click.option("--positive", metavar="VALUE", help="Labels: this value of the column is positive, others negative.")
+@click.option("--element", metavar="COLUMN", help="Groups the variants; metrics of each and their mean.")
+@click.option("--where", metavar="COLUMN=VALUE", multiple=True, help="Only rows with this value; may be repeated.")
+@click.option("-s", "--scores", metavar="NAMES", help="Comma-separated.  [default: all scores of SCORED]")
+@click.option("-o", "--output", type=click.Path(), help="Folder for metrics.json and a figure.")
+def variants(
+    scored: str, table: str, truth: str, positive: str | None, element: str | None, where: tuple[str, ...], scores: str | None,
+    output: str | None,
+) -> None:  # fmt: skip
+    """How well the scores of SCORED (of `genoformer score`) tell what TRUTH knows of the same variants, as JSON.
+
+    \b
+    genoformer evaluate variants scored.tsv mpra.tsv.gz --truth Coefficient --element Element --where Release=GRCh38
+    genoformer evaluate variants scored.vcf.gz truth.tsv.gz --truth truth --positive MOTIF_BREAKING
+
+    TRUTH is a TSV or CSV, plain or gzipped, with columns for contig, POS, REF and ALT. Measured effects: Spearman correlations;
+    labels: AUROC and AUPRC. Intervals of 95 % by resampling variants, those of means over elements by resampling elements.
+    """
+    import json
+    from pathlib import Path
+
+    from genoformer.errors import ConfigError
+    from genoformer.evaluation.variants import evaluate_variants, read_scores, read_truth, write_evaluation
+
+    if bad := [text for text in where if "=" not in text]:
+        raise ConfigError(f"--where {bad[0]}: give COLUMN=VALUE.")
+    names = [name for name in (scores or "").split(",") if name.strip()]
+    known = read_truth(
+        table, truth, element=element, positive=positive, where={k: v for k, _, v in (text.partition("=") for text in where)}
+    )
+    found = evaluate_variants(read_scores(scored, names), known)
+    if output:
+        write_evaluation(Path(output), found)
+    click.echo(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+
+
+@evaluate.command()
 @click.argument("data", type=click.Path())
 @click.option("-m", "--model", "runs", metavar="RUN", multiple=True, required=True, help="Fine-tuned; several are averaged.")
 @click.option("-o", "--output", type=click.Path(),
@@ -18,7 +79,7 @@ KNOWN = ("kmer_regression", "cnn", "lstm_attention")
 @click.option("--baselines", help=f"Which, separated by commas; they need --train.  [default: {','.join(KNOWN)}]")
 @click.option("--device", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
-def evaluate(
+def sequences(
     data: str,
     runs: tuple[str, ...],
     output: str | None,

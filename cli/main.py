@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from . import calibrate, data, embed, evaluate, finetune, models, predict, pretrain, score
+from . import calibrate, data, embed, evaluate, finetune, haplotypes, models, predict, pretrain, score
 from .errors import refuse
 
 
@@ -47,6 +47,8 @@ def main(debug: bool) -> None:
 main.add_command(score.score)
 main.add_command(score.merge)
 main.add_command(calibrate.calibrate)
+main.add_command(haplotypes.haplotypes)
+main.add_command(haplotypes.pairs)
 main.add_command(pretrain.pretrain)
 main.add_command(finetune.finetune)
 main.add_command(evaluate.evaluate)

@@ -170,6 +170,31 @@ def comparison(
     return plain(ax)
 
 
+def intervals_by_row(
+    ax: Axes, columns: Mapping[str, Mapping[str, tuple[float, float, float]]], *, xlabel: str, chance: float | None = None
+) -> Axes:
+    """Values with their intervals, name -> row -> (value, low, high): a row a group, a colour a name, the first row on top."""
+    rows = list(dict.fromkeys(row for of in columns.values() for row in of))
+    step = 0.8 / max(len(columns), 1)
+    for i, (name, of) in enumerate(columns.items()):
+        colour = MANY[i % len(MANY)]
+        at = {row: len(rows) - 1 - j + 0.4 - (i + 0.5) * step for j, row in enumerate(rows)}
+        ax.hlines([at[row] for row in of], [x[1] for x in of.values()], [x[2] for x in of.values()], color=colour, lw=1.4)
+        ax.plot([x[0] for x in of.values()], [at[row] for row in of], "o", color=colour, ms=3.5, label=name)
+    for edge in range(1, len(rows)):
+        ax.axhline(edge - 0.5, color=GREY, alpha=0.2, lw=0.6)
+    if chance is not None:
+        ax.axvline(chance, color=GREY, lw=0.8, ls=":")
+    ax.set_yticks(range(len(rows)), rows[::-1])
+    ax.set(xlabel=xlabel, ylim=(-0.6, len(rows) - 0.4))
+    ax.tick_params(axis="y", length=0)
+    if len(columns) > 1:
+        ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5))
+    else:
+        ax.set_title(next(iter(columns)), loc="left", fontsize="medium")
+    return plain(ax)
+
+
 def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str = "") -> Axes:
     """Predicted against measured values, [N] each; dotted where they are equal."""
     x, y = np.asarray(measured, dtype=float), np.asarray(predicted, dtype=float)

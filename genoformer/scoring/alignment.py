@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,49 +21,55 @@ INDELS: dict[str, str] = {
 
 
 class Placed(NamedTuple):
-    """Where a change lies, in bases from the first bin that is predicted; may lie outside of them."""
+    """Where a change lies in the reference, in bases from the first bin that is predicted (it may lie outside of them).
+
+    offset: how far the alternative's bases before the change lie behind their counterparts; 0 where it is laid to the left.
+    """
 
     start: int
     ref_length: int
     alt_length: int
+    offset: int = 0
 
 
-def realigned(ref: Tracks, alt: Tracks, change: Placed, bin_size: int) -> Tracks:
-    """Tracks [K, N] of an alternative that is laid to the left, in the reference's bins.
+def realigned(ref: Tracks, alt: Tracks, changes: Sequence[Placed], bin_size: int) -> Tracks:
+    """Tracks [K, N] of an alternative in the reference's bins; changes in order, without overlap.
 
     A bin's value is spread evenly over its bases; every base of the reference takes that of its counterpart, a deleted base 0,
     and the last base before an insertion (or its own, if it replaces some) the largest among those that were inserted; bins
     are then their bases' means. What has no counterpart, because an insertion has pushed it out, keeps the reference's value.
-    AlphaGenome's `align_alternate` is this for bins of one base, but that it has 0 at the end.
+    AlphaGenome's `align_alternate` is this for one change laid to the left and bins of a base, but that it has 0 at the end.
     """
-    n = ref.shape[-1]
-    length, shift = n * bin_size, change.alt_length - change.ref_length
-    if not shift:
+    if all(change.ref_length == change.alt_length and not change.offset for change in changes):
         return alt
-    kept = min(change.ref_length, change.alt_length)  # bases of the allele that have a counterpart
-    split = change.start + kept  # up to here bases of both have the same places
-    behind = change.start + change.ref_length  # from here on they are `shift` apart
+    n = ref.shape[-1]
+    length = n * bin_size
     area = np.concatenate([np.zeros((*alt.shape[:-1], 1)), alt.cumsum(-1)], axis=-1) * bin_size  # up to each edge
+    edges = np.arange(n + 1) * bin_size
+    out = np.zeros_like(alt)
 
-    def up_to(places: NDArray[np.int64]) -> Tracks:
-        """The integral of the alternative over its bases before each of some places."""
+    def take(start: int, end: int, offset: int) -> None:
+        """Bases [start, end) of the reference have their counterparts `offset` further on."""
+        places = edges.clip(start, end) + offset
         inside = places.clip(0, length)
         whole, rest = np.divmod(inside, bin_size)
-        return area[..., whole] + rest * alt[..., whole.clip(max=n - 1)]
+        integral = area[..., whole] + rest * alt[..., whole.clip(max=n - 1)]
+        missing = np.diff(places.clip(min=length)) + np.diff(places.clip(max=0))  # beyond the alternative's bins
+        out[...] += np.diff(integral, axis=-1) + missing * ref
 
-    edges = np.arange(n + 1) * bin_size
-    left = up_to(edges.clip(max=split))
-    right_edges = edges.clip(min=behind)
-    right = up_to(right_edges + shift)
-    out = np.diff(left, axis=-1) + np.diff(right, axis=-1)
-    moved = right_edges + shift
-    missing = np.diff(moved.clip(min=length)) + np.diff(moved.clip(max=0))  # bases that the alternative's bins do not reach
-    out += missing * ref
-    if shift > 0:
-        anchor = split - 1  # the base that stands for the inserted ones
-        if 0 <= anchor < length:
-            bins = slice(anchor // bin_size, (min(split + shift, length) - 1) // bin_size + 1)
-            out[..., anchor // bin_size] += alt[..., bins].max(-1) - alt[..., anchor // bin_size]
+    begin = min(0, *(change.start for change in changes))
+    for change in changes:
+        kept = min(change.ref_length, change.alt_length)  # bases of the allele that have a counterpart
+        take(begin, change.start + kept, change.offset)
+        longer = change.alt_length - change.ref_length
+        anchor = change.start + kept - 1  # the base that stands for the inserted ones
+        first, last = anchor + change.offset, anchor + change.offset + longer
+        if longer > 0 and 0 <= anchor < length and 0 <= first < length:
+            bins = slice(first // bin_size, min(last, length - 1) // bin_size + 1)
+            out[..., anchor // bin_size] += alt[..., bins].max(-1) - alt[..., first // bin_size]
+        begin = change.start + change.ref_length
+    end = changes[-1]
+    take(begin, max(begin, length), end.offset + end.alt_length - end.ref_length)
     return out / bin_size
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.exons import Gene, Genes
+from genoformer.genome.haplotypes import Change, haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.targets import Targets
 from genoformer.genome.variants import Align, Status, Variant, normalise, place_alleles, trim
@@ -52,16 +53,14 @@ class Reading(Protocol):
 
 
 class Job(NamedTuple):
-    """A variant in its window, and what is put in the place of the window."""
+    """A window, and what is put in its place."""
 
     row: int
-    variant: Variant  # without bases that both alleles share
+    chrom: str
     start: int  # of the window
-    alternatives: tuple[Codes, ...]  # two for stitching
-
-    @property
-    def centre(self) -> int:
-        return self.variant.start + len(self.variant.ref) // 2
+    centre: int  # the base that masks lie around
+    changes: tuple[Change, ...]
+    alternatives: tuple[Codes, ...]  # none: only the reference; two for stitching
 
 
 class TrackScorer:
@@ -179,9 +178,22 @@ class TrackScorer:
         values = np.zeros((len(variants), len(self.scores), len(self.tracks)), dtype=np.float32)
         sides = [[job._replace(alternatives=()) for job in self._jobs(variants, shift)] for shift in (0, 1)]
         for (job, ref, _), (_, moved, _) in zip(*map(self._both, sides), strict=True):
-            short = job.variant._replace(alt=job.variant.ref)
-            values[job.row] = self._values(job._replace(variant=short), ref, moved)[0]
+            values[job.row] = self._values(job._replace(changes=()), ref, moved)[0]
         return values
+
+    def haplotypes(self, chrom: str, start: int, centre: int, asked: Sequence[Sequence[Variant]]) -> Floats:
+        """The values [n, scores, K] of haplotypes against the reference, in the window from `start` whose base `centre` stays.
+
+        asked: the variants of each, `genome.haplotypes.compatible`. Bins are realigned over all of its changes.
+        """
+        values = np.zeros((len(asked), len(self.scores), len(self.tracks)))
+        for shift in self.settings.shifts:
+            first = start + shift
+            made = [haplotype(self.genome, variants, chrom, first, self.length, centre) for variants in asked]
+            jobs = [Job(row, chrom, first, centre, one.changes, (one.codes,)) for row, one in enumerate(made)]
+            for job, ref, alt in self._both(jobs):
+                values[job.row] += self._values(job, ref, alt)[0]
+        return (values / len(self.settings.shifts)).astype(np.float32)
 
     def naive(self, model: LongRange) -> TrackScorer:
         """The same scores the naive way: every sequence whole and by itself, through a model's plain modules."""
@@ -216,8 +228,10 @@ class TrackScorer:
             cut, ref, alt = trim(whole.ref, whole.alt)
             short = Variant(whole.chrom, whole.pos + cut, ref, alt)
             start = self.start_of(short) + shift
-            jobs.append(Job(row, short, start, tuple(self._laid(short, start))))
-        return sorted(jobs, key=lambda job: (job.variant.chrom, job.start, job.row))
+            change = Change(short.start - start, len(ref), len(alt), 0)
+            centre = short.start + len(ref) // 2
+            jobs.append(Job(row, short.chrom, start, centre, (change,), tuple(self._laid(short, start))))
+        return sorted(jobs, key=lambda job: (job.chrom, job.start, job.row))
 
     def _laid(self, variant: Variant, start: int) -> Iterator[Codes]:
         how = self.settings.indels
@@ -234,7 +248,7 @@ class TrackScorer:
         for job in jobs:
             first = stretch[0] if stretch else job
             apart = job.start - first.start
-            if job.variant.chrom != first.variant.chrom or apart + self.length > longest or apart % self.bin_size:
+            if job.chrom != first.chrom or apart + self.length > longest or apart % self.bin_size:
                 yield stretch
                 stretch = []
             stretch.append(job)
@@ -247,7 +261,7 @@ class TrackScorer:
         """Each job with the tracks of its reference and of its alternatives, [1, K, N] and [0 to 2, K, N]."""
         batch = self.settings.batch_size or (1 if self.reader.device.type == "cpu" else max(1, (1 << 20) // self.length))
         for jobs in self._stretches(placed):
-            begin, chrom = jobs[0].start, jobs[0].variant.chrom
+            begin, chrom = jobs[0].start, jobs[0].chrom
             codes = self.genome.window(chrom, begin, jobs[-1].start + self.length - begin)
             groups: dict[int, list[Job]] = {}
             for job in jobs:
@@ -282,10 +296,11 @@ class TrackScorer:
     def _values(self, job: Job, ref: Seen, alt: Seen) -> tuple[Floats, int]:
         """[scores, K], and the gene that LOGSED is of."""
         first = job.start + self.bins.first * self.bin_size  # base of the first bin
-        change = Placed(job.variant.start - first, len(job.variant.ref), len(job.variant.alt))
+        to_bins = self.bins.first * self.bin_size
+        changes = [Placed(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
         before = ref.tracks[0].astype(np.float64)
         after = [tracks.astype(np.float64) for tracks in alt.tracks]
-        aligned = self._aligned(before, after, change)
+        aligned = self._aligned(before, after, changes)
         gene = -1
         values: Floats = np.full((len(self.scores), len(self.tracks)), np.nan)
         for i, score in enumerate(self.scores):
@@ -300,13 +315,12 @@ class TrackScorer:
                 values[i] = score.function(before[:, inside], aligned[:, inside])
         return values, gene
 
-    def _aligned(self, ref: Tracks, alt: Sequence[Tracks], change: Placed) -> Tracks:
-        if change.ref_length == change.alt_length or self.settings.indels not in ("realign", "stitch"):
+    def _aligned(self, ref: Tracks, alt: Sequence[Tracks], changes: Sequence[Placed]) -> Tracks:
+        if not changes or self.settings.indels not in ("realign", "stitch"):
             return alt[0]
-        if self.settings.indels == "stitch":
-            left, right = alt
-            return stitched(left, right, change, self.bin_size)
-        return realigned(ref, alt[0], change, self.bin_size)
+        if len(alt) == 2:
+            return stitched(alt[0], alt[1], changes[0], self.bin_size)
+        return realigned(ref, alt[0], changes, self.bin_size)
 
     def _mask(self, job: Job, first: int, width: int) -> slice:
         """The bins that `width` bases around the variant touch; the nearest one where they lie outside of all."""
@@ -319,7 +333,7 @@ class TrackScorer:
         assert self.genes is not None
         best: Floats = np.zeros(len(self.tracks))
         best_gene = -1
-        for gene in self.genes.over(job.variant.chrom, first, first + self.bins.n * self.bin_size):
+        for gene in self.genes.over(job.chrom, first, first + self.bins.n * self.bin_size):
             bins = self._bins_of(gene, first)
             values = score.function(ref[:, bins], alt[:, bins])
             if best_gene < 0 or np.abs(values).max() > np.abs(best).max():

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "score_command": "The whole of `genoformer score` with a very small model",
     "training": "Pre-training, and the batches that it feeds on",
     "human": "The human model that ships",
+    "variants": "Scores of variants beside what is known of them",
     "gue": "Fine-tuning on GUE",
     "promoters": "Promoters of a real genome",
     "longrange": "The long-range model at full size",

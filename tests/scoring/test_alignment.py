@@ -36,7 +36,7 @@ def test_realigned_bins_are_the_means_of_their_bases(data, n, size) -> None:
     ref, alt = (np.array(data.draw(st.lists(numbers, min_size=n, max_size=n)), dtype=float) for _ in range(2))
     n_ref, n_alt = data.draw(st.integers(0, 20)), data.draw(st.integers(0, 20))
     change = Placed(data.draw(st.integers(-25, n * size + 25)), n_ref, n_alt)
-    found = realigned(np.stack([ref, alt]), np.stack([alt, ref]), change, size)
+    found = realigned(np.stack([ref, alt]), np.stack([alt, ref]), [change], size)
     if n_ref == n_alt:
         assert found.tolist() == [alt.tolist(), ref.tolist()]
         return
@@ -47,14 +47,14 @@ def test_realigned_bins_are_the_means_of_their_bases(data, n, size) -> None:
 def test_bins_of_one_base_by_hand() -> None:
     """As AlphaGenome's `align_alternate` has it, but for what an insertion pushes out."""
     ref, alt = np.array([[1.0, 1, 1, 1, 1, 1]]), np.array([[10.0, 20, 30, 40, 50, 60]])
-    assert realigned(ref, alt, Placed(2, 0, 2), 1).tolist() == [[10, 40, 50, 60, 1, 1]]  # A -> AXX behind base 1
-    assert realigned(ref, alt, Placed(2, 2, 0), 1).tolist() == [[10, 20, 0, 0, 30, 40]]
+    assert realigned(ref, alt, [Placed(2, 0, 2)], 1).tolist() == [[10, 40, 50, 60, 1, 1]]  # A -> AXX behind base 1
+    assert realigned(ref, alt, [Placed(2, 2, 0)], 1).tolist() == [[10, 20, 0, 0, 30, 40]]
 
 
 def test_a_deletion_of_whole_bins_leaves_zeros_there() -> None:
     ref = np.arange(6.0)[None]
     alt = np.array([[0.0, 1, 4, 5, 7, 8]])  # bins 2 and 3 are gone
-    assert realigned(ref, alt, Placed(16, 16, 0), 8).tolist() == [[0, 1, 0, 0, 4, 5]]
+    assert realigned(ref, alt, [Placed(16, 16, 0)], 8).tolist() == [[0, 1, 0, 0, 4, 5]]
 
 
 def test_stitching_by_hand() -> None:

@@ -1,0 +1,100 @@
+"""genoformer haplotypes and genoformer pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .of_tracks import of_tracks, track_options
+
+_COMMON = [
+    click.argument("vcf", type=click.Path()),
+    click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA."),
+    click.option("-m", "--model", "model_name", metavar="MODEL", default="mini-tracks", show_default=True,
+                 help="A model of tracks: a folder, or a shipped name."),
+    click.option("-o", "--output", required=True, type=click.Path(), help="A TSV."),
+    click.option("-s", "--scores", metavar="NAMES", default="SAD,SAR501", show_default=True, help="Of tracks."),
+    click.option("--context", type=click.IntRange(min=1), metavar="BASES", help="Of a window; the model's own by default."),
+    click.option("--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True),
+    click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto: a GPU if there is one."),
+    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True),
+]  # fmt: skip
+
+
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_common
+@click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
+@click.option("--samples", metavar="NAMES", help="Comma-separated.  [default: all]")
+@track_options
+@click.pass_context
+def haplotypes(ctx: click.Context, vcf: str, output: str, bed: str, samples: str | None, **options: Any) -> None:
+    """What all phased variants of a sample around a region do together, on each chromosome and in sum (dosage).
+
+    \b
+    genoformer haplotypes phased.vcf.gz -f hg38.fa -b promoters.bed -o haplotypes.tsv
+
+    The window lies around the middle of the region. Scores are against the reference; chromosomes that are alike are read once.
+    Heterozygous genotypes without phase are left out, and counted.
+    """
+    from pathlib import Path
+
+    from genoformer.genome.regions import read_regions
+    from genoformer.scoring.haplotypes import score_haplotypes
+
+    def work(genome: Any, scorer: Any, listen: Any) -> Any:
+        chosen = [name.strip() for name in samples.split(",")] if samples else None
+        regions = list(read_regions(bed))
+        return score_haplotypes(Path(vcf), genome, scorer, regions, Path(output), samples=chosen, listen=listen)
+
+    _run(ctx, work, output, "regions", options)
+
+
+@click.command()
+@_common
+@click.option("--within", type=click.IntRange(min=1), default=500, show_default=True, metavar="BASES", help="Pairs this near.")
+@track_options
+@click.pass_context
+def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any) -> None:
+    """Two variants near each other: what each does alone, both together, and how far that is from the sum (NONADD).
+
+    \b
+    genoformer pairs in.vcf.gz -f hg38.fa --within 200 -o pairs.tsv
+    """
+    from pathlib import Path
+
+    from genoformer.scoring.haplotypes import score_pairs
+
+    def work(genome: Any, scorer: Any, listen: Any) -> Any:
+        return score_pairs(Path(vcf), genome, scorer, within, Path(output), listen=listen)
+
+    _run(ctx, work, output, "pairs", options)
+
+
+def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, options: dict[str, Any]) -> None:
+    """Model and genome by the options, the work, and what became of it."""
+    from genoformer import inference
+    from genoformer.genome.reference import Genome
+    from genoformer.models import checkpoint
+    from genoformer.scoring.scorers import scorer_of
+    from genoformer.scoring.scores import choose
+
+    from .progress import progress_bar
+
+    genome, model = Genome(options["fasta"]), checkpoint.load_long_range(options["model_name"])
+    device = inference.best_device() if options["device"] == "auto" else options["device"]
+    with inference.borrowed(model, device, options["precision"]) as ready, progress_bar(unit) as listen:
+        scorer = scorer_of(
+            ready, genome, choose(options["scores"]), context=options["context"], both_strands=options["strand"] == "both",
+            of_tracks=of_tracks(ctx, model, genome),
+        )  # fmt: skip
+        found = work(genome, scorer, listen)
+    left_out = ", ".join(f"{reason} {n:,}" for reason, n in found.left_out.items() if n) or "none"
+    click.echo(f"{output}: {found.n_rows:,} rows from {found.n_sequences:,} sequences; left out: {left_out}", err=True)

@@ -1,0 +1,310 @@
+"""Scored variants + what is known of them -> correlation with measured effects, or AUROC of labels; by element."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.evaluation import weighted
+from genoformer.evaluation.intervals import Estimate, estimate, resamplings
+from genoformer.genome.contigs import canonical_key, listed
+from genoformer.genome.vcf import open_vcf
+from genoformer.whole import refuse_others, whole_file
+
+Floats = NDArray[np.float64]
+Key = tuple[str, int, str, str]  # contig, whatever way it is named; POS; REF; ALT
+
+ALL = "all"
+FIGURE, METRICS = "variants.png", "metrics.json"
+_PLACE = {"chrom": ("chrom", "#chrom", "chr", "contig"), "pos": ("pos", "position"), "ref": ("ref",), "alt": ("alt",)}
+_SCORE = re.compile(r"[A-Z][A-Z0-9]*")  # neither quantiles (SAD_Q) nor single tracks (SAD_CNhs1)
+_FEW = 10  # variants of an element, below which nothing is said of it
+_N_RESAMPLINGS = 1000
+MEANINGS = {
+    "spearman_abs": "Spearman correlation of |score| and |effect|",
+    "spearman": "Spearman correlation of score and effect, with their signs",
+    "auroc": "chance that a positive variant has a larger |score| than a negative one; 0.5: chance",
+    "auprc": "average precision of |score|; its chance is the share of positives",
+    "auroc_low": "chance that a positive variant has a lower score, with its sign, than a negative one",
+}
+
+
+class Truth(NamedTuple):
+    """What is known of variants: effects (numbers) or labels (0 and 1), and the element of each."""
+
+    effects: dict[Key, float]
+    elements: dict[Key, str]
+    binary: bool
+
+
+class Found(NamedTuple):
+    """Metrics: score -> element ("all" for all) -> metric -> estimate; and what did not match."""
+
+    metrics: dict[str, dict[str, dict[str, Estimate]]]
+    n: dict[str, int]  # element -> variants
+    means: dict[str, dict[str, Estimate]]  # score -> metric -> mean over the elements
+    n_unscored: int  # of the truth
+    n_unknown: int  # of the scored
+
+    def to_dict(self) -> dict[str, Any]:
+        def triple(of: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
+            return {name: [round(x, 4) if np.isfinite(x) else None for x in value] for name, value in of.items()}
+
+        return {
+            "n": self.n,
+            "not_scored": self.n_unscored,
+            "not_in_truth": self.n_unknown,
+            "meaning": {name: text for name, text in MEANINGS.items() if any(name in of[ALL] for of in self.metrics.values())},
+            "scores": {
+                score: {element: triple(of) for element, of in elements.items()} | (
+                    {"mean_of_elements": triple(self.means[score])} if score in self.means else {}
+                )
+                for score, elements in self.metrics.items()
+            },
+        }  # fmt: skip
+
+
+def evaluate_variants(
+    scores: Mapping[str, Mapping[Key, float]], truth: Truth, *, n_resamplings: int = _N_RESAMPLINGS, seed: int = 0
+) -> Found:
+    """Compare scores, name -> variant -> value, with what is known; variants without a value are left out of that score.
+
+    Measured effects: Spearman of |score| and |effect|, and of both with their signs. Labels: AUROC and average precision of
+    |score|, and AUROC of -score. Intervals resample variants; that of a mean over elements, the elements.
+    Raises ConfigError where no scored variant is known, or labels are all alike.
+    """
+    known = [key for key in truth.effects if any(key in of for of in scores.values())]
+    if not known:
+        raise ConfigError("no scored variant is in the truth (by contig, POS, REF and ALT); are both on the same build?")
+    everything = {key for of in scores.values() for key in of}
+    groups: dict[str, list[Key]] = {ALL: known}
+    for key in known:
+        if key in truth.elements:
+            groups.setdefault(truth.elements[key], []).append(key)
+    if truth.binary and len({truth.effects[key] for key in known}) < 2:
+        raise ConfigError("all scored variants of the truth have the same label; give both kinds.")
+    metrics: dict[str, dict[str, dict[str, Estimate]]] = {}
+    for name, of in scores.items():
+        metrics[name] = {}
+        for element, keys in groups.items():
+            have = [key for key in keys if np.isfinite(of.get(key, np.nan))]
+            if len(have) >= _FEW:
+                value, effect = (np.array([x[key] for key in have]) for x in (of, truth.effects))
+                metrics[name][element] = _metrics(value, effect, n_resamplings, seed, binary=truth.binary)
+        if ALL not in metrics[name]:
+            del metrics[name]
+    if not metrics:
+        raise ConfigError(f"fewer than {_FEW} variants of the truth have a score; there is nothing to judge by.")
+    means = {
+        name: {metric: _mean([e[metric].value for key, e in of.items() if key != ALL], seed) for metric in of[ALL]}
+        for name, of in metrics.items() if len(of) > 2
+    }  # fmt: skip
+    n = {element: len(keys) for element, keys in groups.items()}
+    return Found(metrics, n, means, len(truth.effects) - len(known), len(everything - truth.effects.keys()))
+
+
+def _metrics(value: Floats, effect: Floats, n: int, seed: int, *, binary: bool) -> dict[str, Estimate]:
+    strata = effect.astype(np.int64) if binary else np.zeros(len(effect), dtype=np.int64)
+    found: dict[str, list[Floats]] = {}
+    for weights in resamplings(strata, n, seed):
+        if binary:
+            auroc, auprc = weighted.ranking(weights, effect > 0, np.abs(value))
+            low, _ = weighted.ranking(weights, effect > 0, -value)
+            rows = {"auroc": auroc, "auprc": auprc} | ({"auroc_low": low} if (value < 0).any() else {})
+        else:
+            rows = {"spearman_abs": _spearman(weights, np.abs(value), np.abs(effect))}
+            if (value < 0).any():
+                rows["spearman"] = _spearman(weights, value, effect)
+        for name, of in rows.items():
+            found.setdefault(name, []).append(of)
+    return {name: estimate(np.concatenate(parts)) for name, parts in found.items()}
+
+
+def _spearman(weights: Floats, x: Floats, y: Floats) -> Floats:
+    return weighted.pearson(weights, weighted.ranks(weights, x), weighted.ranks(weights, y))
+
+
+def _mean(values: Sequence[float], seed: int) -> Estimate:
+    """Over elements, which are resampled."""
+    known = np.array([value for value in values if np.isfinite(value)])
+    if len(known) < 2:
+        return Estimate(float(known.mean()) if len(known) else np.nan, np.nan, np.nan)
+    draws = np.random.default_rng(seed).choice(known, (2000, len(known))).mean(1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Estimate(float(known.mean()), float(low), float(high))
+
+
+# --- files
+
+
+def read_scores(path: str | Path, names: Sequence[str] = ()) -> dict[str, dict[Key, float]]:
+    """Score -> variant -> value of what `score` wrote: VCF or BCF, TSV or Parquet; names: which scores, none for all.
+
+    Quantiles, and columns of single tracks beside the strongest, are taken when they are named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist; give the output of `genoformer score`.")
+    found: dict[str, dict[Key, float]] = {}
+    read = _parquet_rows if path.suffix == ".parquet" else _tsv_rows if _is_table(path) else _vcf_rows
+    for key, row in read(path):
+        for name, value in row.items():
+            found.setdefault(name, {})[key] = value
+    wanted = [name.strip().upper() for name in names] or [name for name in found if _SCORE.fullmatch(name)]
+    upper = {name.upper(): name for name in found}
+    if missing := [name for name in wanted if name not in upper]:
+        raise ConfigError(f"{path} has no score {', '.join(missing)}; it has {', '.join(found) or 'none'}.")
+    if not wanted:
+        raise FileFormatError(f"{path} has no scores; give the output of `genoformer score`.")
+    return {upper[name]: found[upper[name]] for name in wanted}
+
+
+def _is_table(path: Path) -> bool:
+    return path.name.endswith((".tsv", ".tsv.gz", ".csv", ".csv.gz", ".txt", ".txt.gz"))
+
+
+def _vcf_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
+    with open_vcf(path) as file:
+        for record in file:
+            fields = record.line.split("\t", 8)
+            info = dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
+            for i, alt in enumerate(record.alts):
+                row = {}
+                for name, text in info.items():
+                    values = text.split(",")
+                    if name.startswith("GF_") and len(values) == len(record.alts):
+                        row[name[3:]] = _number(values[i])
+                yield _key(record.chrom, record.pos, record.ref, alt), {k: v for k, v in row.items() if v == v}
+
+
+def _tsv_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
+    for row in _rows(path):
+        of = {name: _number(text) for name, text in row.items() if text is not None and name not in _COLUMNS_OF_VCF}
+        yield _key(row["chrom"], int(row["pos"]), row["ref"], row["alt"]), {k: v for k, v in of.items() if v == v}
+
+
+_COLUMNS_OF_VCF = {"chrom", "pos", "id", "ref", "alt", "qual", "filter", "info", "status"}
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    names = [field.name for field in file.schema_arrow if pa.types.is_floating(field.type)]
+    if not {"chrom", "pos", "ref", "alt"} <= set(file.schema_arrow.names):
+        raise FileFormatError(f"{path} has no columns chrom, pos, ref and alt; give the output of `genoformer score`.")
+    for batch in file.iter_batches(columns=["chrom", "pos", "ref", "alt", *names]):
+        for row in batch.to_pylist():
+            of = {name: row[name] for name in names if row[name] is not None}
+            yield _key(row["chrom"], row["pos"], row["ref"], row["alt"]), of
+
+
+def read_truth(
+    path: str | Path,
+    column: str,
+    *,
+    element: str | None = None,
+    positive: str | None = None,
+    where: Mapping[str, str] | None = None,
+) -> Truth:
+    """What is known of variants, from a TSV or CSV with a header: contig, POS, REF, ALT and a column of effects or labels.
+
+    column: the effects. positive: the value of the column that marks a positive variant; all others are negative. A column of
+    0 and 1 alone is labels without it. element: a column that groups variants. where: only rows that have these values.
+    A variant that stands in several rows keeps the first.
+
+    Raises FileFormatError, MissingFileError or ConfigError with what the file has.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist; give a table of what is known of the variants.")
+    effects: dict[Key, float] = {}
+    elements: dict[Key, str] = {}
+    places: dict[str, str] = {}
+    for number, row in enumerate(_rows(path), 2):
+        if not places:
+            lower = {name.lower(): name for name in row if name}
+            for what, names in _PLACE.items():
+                here = next((lower[name] for name in names if name in lower), None)
+                if here is None:
+                    raise FileFormatError(f"{path} has no column {what}; its columns are {listed(list(row))}.")
+                places[what] = here
+            for name in (column, *([element] if element else []), *(where or {})):
+                if name not in row:
+                    raise ConfigError(f"{path} has no column {name}; its columns are {', '.join(row)}.")
+        if any(row[name] != value for name, value in (where or {}).items()):
+            continue
+        if not (row[places["pos"]] or "").isdecimal():
+            raise FileFormatError(f"{path}, line {number}: POS is {row[places['pos']]!r}; give a whole number.")
+        key = _key(row[places["chrom"]], int(row[places["pos"]]), row[places["ref"]], row[places["alt"]])
+        value = float(row[column] == positive) if positive is not None else _number(row[column])
+        if value == value and key not in effects:
+            effects[key] = value
+            if element:
+                elements[key] = row[element]
+    if not effects:
+        raise FileFormatError(f"{path} has no variant with a number in {column}; name its positive value, or another column.")
+    if positive is not None and not any(effects.values()):
+        raise ConfigError(f"no row of {path} has {positive!r} in {column}.")
+    return Truth(effects, elements, positive is not None or set(effects.values()) <= {0.0, 1.0})
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    file: IO[str]
+    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
+        name = path.name.removesuffix(".gz")
+        yield from csv.DictReader(file, delimiter="," if name.endswith(".csv") else "\t")
+
+
+def _key(chrom: str, pos: int, ref: str, alt: str) -> Key:
+    return canonical_key(chrom), pos, ref.upper(), alt.upper()
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return np.nan
+
+
+def write_evaluation(out: Path, found: Found) -> None:
+    """metrics.json and variants.png in a folder, which is made; a report there is replaced, nothing else."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    from genoformer import plots
+
+    refuse_others(out, (METRICS, FIGURE), METRICS, lambda old: "not_in_truth" in old)
+    out.mkdir(parents=True, exist_ok=True)
+    binary = any("auroc" in of[ALL] for of in found.metrics.values())
+    metric = "auroc" if binary else "spearman_abs"
+    columns = {
+        score: {
+            f"{element} ({found.n[element]:,})": of[metric]
+            for element, of in elements.items() if element != ALL and np.isfinite(of[metric].value)
+        }
+        | ({"mean of elements": found.means[score][metric]} if score in found.means else {})
+        | {f"all ({found.n[ALL]:,})": elements[ALL][metric]}
+        for score, elements in found.metrics.items()
+    }
+    n_rows = len(dict.fromkeys(row for of in columns.values() for row in of))
+    figure, ax = plt.subplots(figsize=(6.4, 1.2 + n_rows * (0.16 + 0.11 * len(columns))), layout="constrained")
+    label = "AUROC of |score|" if binary else "Spearman correlation of |score| and |effect|"
+    plots.intervals_by_row(ax, columns, xlabel=f"{label}, 95 % interval", chance=0.5 if binary else 0.0)
+    with whole_file(out / FIGURE) as part:
+        figure.savefig(part, dpi=150, format="png")
+    plt.close(figure)
+    with whole_file(out / METRICS) as part:
+        part.write_text(json.dumps(found.to_dict(), indent=1) + "\n")

@@ -1,0 +1,121 @@
+"""Phased genotypes -> the sequences of a sample in a window: all of its variants on one chromosome together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, encode
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Variant, trim
+from genoformer.genome.vcf import Record
+
+
+class Change(NamedTuple):
+    """A variant in a window: where its REF lies in the reference, and how far the haplotype's bases before it lie behind."""
+
+    start: int  # in bases from the window's first
+    ref_length: int
+    alt_length: int
+    offset: int
+
+
+class Haplotype(NamedTuple):
+    """The sequence of a haplotype in a window [L], with the changes in it, in order."""
+
+    codes: Codes
+    changes: tuple[Change, ...]
+
+
+def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: int, length: int, anchor: int) -> Haplotype:
+    """A haplotype's sequence in a window [start, start + length) in which one base of the reference keeps its place.
+
+    From `anchor`, a place on the contig, on, the sequence runs to the right with every variant that begins there or behind it,
+    and to the left with those that end before; a variant across it moves the anchor to its first base. What insertions push
+    out is lost at the window's ends, and deletions pull bases in. kipoiseq's VariantSeqExtractor is this, but that it cuts a
+    variant across the anchor in two.
+
+    variants: sorted, without overlap, REF agreeing with the reference (`compatible`); those outside the window change nothing.
+    """
+    if not start <= anchor <= start + length:
+        raise ConfigError(f"the anchor {chrom}:{anchor + 1} does not lie in the window; choose one inside.")
+    for v in variants:
+        if v.start < anchor < v.end:
+            anchor = v.start  # which may lie before the window
+    right, changes = [], []
+    place, room, offset = anchor, start + length - anchor, 0
+    for v in (v for v in variants if v.start >= anchor):
+        if v.start - place >= room:
+            break
+        right += [genome.window(chrom, place, v.start - place), encode(v.alt)]
+        changes.append(Change(v.start - start, len(v.ref), len(v.alt), offset))
+        room -= v.start - place + len(v.alt)
+        offset += len(v.alt) - len(v.ref)
+        place = v.end
+        if room <= 0:
+            break
+    if room > 0:
+        right.append(genome.window(chrom, place, room))
+    left, before = [], []
+    place, room, offset = anchor, anchor - start, 0
+    for v in reversed([v for v in variants if v.end <= anchor and v.start < anchor]):
+        if place - v.end >= room:
+            break
+        left += [genome.window(chrom, v.end, place - v.end), encode(v.alt)]
+        room -= place - v.end + len(v.alt)
+        offset -= len(v.alt) - len(v.ref)  # of what lies before it
+        before.append(Change(v.start - start, len(v.ref), len(v.alt), offset))
+        place = v.start
+        if room <= 0:
+            break
+    if room > 0:
+        left.append(genome.window(chrom, place - room, room))
+    none = np.zeros(0, dtype=np.uint8)
+    behind = np.concatenate([none, *right])[: start + length - anchor]
+    sides = np.concatenate([none, *left[::-1]])[max(0, -room) :] if anchor > start else none, behind[max(0, start - anchor) :]
+    return Haplotype(np.concatenate(sides), (*before[::-1], *changes))
+
+
+def compatible(variants: Iterable[Variant]) -> tuple[list[Variant], int]:
+    """Variants of one haplotype, trimmed and sorted, and how many were left out because they overlap one before them."""
+    kept: list[Variant] = []
+    n_out = 0
+    short = []
+    for v in variants:
+        cut, ref, alt = trim(v.ref, v.alt)
+        if ref or alt:
+            short.append(Variant(v.chrom, v.pos + cut, ref, alt))
+    for v in sorted(dict.fromkeys(short), key=lambda v: (v.start, v.end)):
+        if kept and (v.start < kept[-1].end or v.start == kept[-1].start):
+            n_out += 1
+        else:
+            kept.append(v)
+    return kept, n_out
+
+
+class Genotype(NamedTuple):
+    """The alleles of a sample: for each chromosome the number of the ALT from 1, 0 for REF, None where it is not known."""
+
+    alleles: tuple[int | None, ...]
+    phased: bool
+
+    @property
+    def ordered(self) -> bool:
+        """It is known which chromosome has which allele: phased, or all alike."""
+        return self.phased or len(set(self.alleles)) <= 1
+
+
+def genotypes(record: Record) -> Iterator[Genotype]:
+    """The genotype of every sample of a record; without GT nothing."""
+    fields = record.line.split("\t")[8:]
+    if not fields or "GT" not in fields[0].split(":"):
+        return
+    at = fields[0].split(":").index("GT")
+    for sample in fields[1:]:
+        parts = sample.split(":")
+        text = parts[at] if at < len(parts) else "."
+        alleles = text.replace("|", "/").split("/")
+        yield Genotype(tuple(int(a) if a.isdecimal() else None for a in alleles), "/" not in text)

@@ -1,0 +1,148 @@
+"""Scores of variants beside what is known of them, against scikit-learn and scipy."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from genoformer_cli.main import main
+from PIL import Image
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.evaluation.variants import Truth, evaluate_variants, read_scores, read_truth
+
+N = 60
+random = np.random.default_rng(1)
+KEYS = [("1", 10 + i, "A", "CGT"[i % 3]) for i in range(N)]
+EFFECTS = random.normal(size=N)
+SCORES = EFFECTS + random.normal(size=N)
+ELEMENTS = [f"e{i % 3}" for i in range(N)]
+LABELS = (EFFECTS > 0.5).astype(float)
+
+
+def of(values) -> dict:
+    return dict(zip(KEYS, values, strict=True))
+
+
+def test_correlations_are_scipys() -> None:
+    found = evaluate_variants({"S": of(SCORES)}, Truth(of(EFFECTS), of(ELEMENTS), binary=False))
+    for element in ("all", "e0", "e1", "e2"):
+        here = np.array([element in ("all", e) for e in ELEMENTS])
+        metrics = found.metrics["S"][element]
+        assert found.n[element] == here.sum()
+        assert metrics["spearman"].value == pytest.approx(spearmanr(SCORES[here], EFFECTS[here]).statistic)
+        both = spearmanr(abs(SCORES[here]), abs(EFFECTS[here])).statistic
+        assert metrics["spearman_abs"].value == pytest.approx(both)
+        assert metrics["spearman"].low < metrics["spearman"].value < metrics["spearman"].high
+    mean = np.mean([found.metrics["S"][f"e{i}"]["spearman"].value for i in range(3)])
+    assert found.means["S"]["spearman"].value == pytest.approx(mean)
+
+
+def test_areas_are_scikit_learns() -> None:
+    found = evaluate_variants({"S": of(SCORES), "P": of(abs(SCORES))}, Truth(of(LABELS), {}, binary=True))
+    metrics = found.metrics["S"]["all"]
+    assert metrics["auroc"].value == pytest.approx(roc_auc_score(LABELS, abs(SCORES)))
+    assert metrics["auprc"].value == pytest.approx(average_precision_score(LABELS, abs(SCORES)))
+    assert metrics["auroc_low"].value == pytest.approx(roc_auc_score(LABELS, -SCORES))
+    assert "auroc_low" not in found.metrics["P"]["all"]  # has no sign
+    assert not found.means
+
+
+def test_what_does_not_match_is_counted_and_missing_scores_are_left_out() -> None:
+    scores = of(SCORES) | {("2", 5, "A", "C"): 1.0}
+    truth = of(EFFECTS) | {("9", 1, "G", "T"): 0.3, ("9", 2, "G", "T"): 0.3}
+    scores[KEYS[0]] = np.nan
+    found = evaluate_variants({"S": scores}, Truth(truth, {}, binary=False), n_resamplings=20)
+    assert (found.n_unscored, found.n_unknown, found.n["all"]) == (2, 1, N)
+    assert found.metrics["S"]["all"]["spearman"].value == pytest.approx(spearmanr(SCORES[1:], EFFECTS[1:]).statistic)
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert '"not_scored": 2' in text
+
+
+@pytest.mark.parametrize(
+    ("scores", "truth", "message"),
+    [
+        ({"S": {("7", 1, "A", "C"): 1.0}}, Truth(of(EFFECTS), {}, False), "no scored variant is in the truth"),
+        ({"S": of(SCORES)}, Truth(of(np.ones(N)), {}, True), "have the same label"),
+        ({"S": dict(list(of(SCORES).items())[:5])}, Truth(of(EFFECTS), {}, False), "fewer than 10 variants"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(scores, truth, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        evaluate_variants(scores, truth)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    rows = list(zip(KEYS, SCORES, EFFECTS, ELEMENTS, strict=True))
+    info = "X=1;GF_SAD={:.6g};GF_SAD_TRACK=t1;GF_SAD_Q=0.5"
+    vcf = "".join(f"chr1\t{p}\t.\t{r}\t{a}\t.\t.\t{info.format(s)}\n" for (_, p, r, a), s, *_ in rows)
+    head = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "s.vcf").write_text(head + vcf + "chr1\t900\t.\tA\tC,G\t.\t.\tGF_SAD=1,.\n")
+    tsv = "".join(f"chr1\t{p}\t.\t{r}\t{a}\t.\t.\tX=1\t.\t{s:.6g}\tt1\t0.5\n" for (_, p, r, a), s, *_ in rows)
+    names = "chrom\tpos\tid\tref\talt\tqual\tfilter\tinfo\tstatus\tSAD\tSAD_TRACK\tSAD_Q\n"
+    with gzip.open(tmp_path / "s.tsv.gz", "wt") as file:
+        file.write(names + tsv)
+    columns = {"chrom": ["chr1"] * N, "pos": [k[1] for k in KEYS], "ref": ["A"] * N, "alt": [k[3] for k in KEYS]}
+    numbers = {"SAD": pa.array(SCORES, pa.float32()), "SAD_Q": pa.array(SCORES, pa.float32())}
+    pq.write_table(pa.table(columns | numbers), tmp_path / "s.parquet")
+    table = "".join(f"1\t{p}\t{r}\t{a}\t{e:.9g}\t{g}\tnew\n" for (_, p, r, a), _, e, g in rows)
+    head = "Chrom\tPos\tRef\tAlt\tCoefficient\tElement\tRelease\n"
+    (tmp_path / "truth.tsv").write_text(head + table + "1\t10\tA\tC\t9\te0\told\n")
+    return {path.name: path for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["s.vcf", "s.tsv.gz", "s.parquet"])
+def test_every_format_of_score_is_read(name, files) -> None:
+    found = read_scores(files[name])
+    assert list(found) == ["SAD"]
+    for key, value in of(SCORES).items():
+        assert found["SAD"][key] == pytest.approx(value, rel=1e-4)
+    assert list(read_scores(files[name], ["sad_q"])) == ["SAD_Q"]
+    with pytest.raises(ConfigError, match="has no score LLR; it has SAD"):
+        read_scores(files[name], ["LLR"])
+
+
+def test_truth_is_read_by_its_columns(files) -> None:
+    truth = read_truth(files["truth.tsv"], "Coefficient", element="Element", where={"Release": "new"})
+    assert truth.effects == pytest.approx(of(EFFECTS))
+    assert (truth.elements, truth.binary) == (of(ELEMENTS), False)
+    labels = read_truth(files["truth.tsv"], "Element", positive="e1")
+    assert labels.binary
+    assert labels.effects == of([float(e == "e1") for e in ELEMENTS])
+    for column, options, message in (
+        ("Effect", {}, "has no column Effect; its columns are Chrom, Pos, Ref, Alt, Coefficient"),
+        ("Element", {}, "has no variant with a number in Element"),
+        ("Element", {"positive": "x"}, "no row of .*truth.tsv has 'x' in Element"),
+    ):
+        with pytest.raises((ConfigError, FileFormatError), match=message):
+            read_truth(files["truth.tsv"], column, **options)
+    with pytest.raises(MissingFileError, match="does not exist"):
+        read_truth("nothing.tsv", "a")
+
+
+def test_the_command_prints_json_and_draws(files, tmp_path) -> None:
+    out = tmp_path / "report"
+    command = ["evaluate", "variants", str(files["s.vcf"]), str(files["truth.tsv"]), "--truth", "Coefficient"]
+    done = CliRunner().invoke(main, [*command, "--element", "Element", "--where", "Release=new", "-o", str(out)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found == json.loads((out / "metrics.json").read_text())
+    assert found["n"] == {"all": N, "e0": 20, "e1": 20, "e2": 20}
+    assert found["scores"]["SAD"]["all"]["spearman"][0] == pytest.approx(spearmanr(SCORES, EFFECTS).statistic, abs=1e-4)
+    assert set(found["scores"]["SAD"]) == {"all", "e0", "e1", "e2", "mean_of_elements"}
+    with Image.open(out / "variants.png") as image:
+        assert image.size[0] > 600
+    again = CliRunner().invoke(main, [*command, "-o", str(out)])
+    assert again.exit_code == 0, again.output
+    (out / "metrics.json").write_text("{}")
+    assert CliRunner().invoke(main, [*command, "-o", str(out)]).exit_code == 2
+    assert CliRunner().invoke(main, [*command, "--where", "x"]).exit_code == 2

@@ -1,0 +1,116 @@
+"""Sequences of haplotypes against kipoiseq, and against edits of text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import decode
+from genoformer.genome.haplotypes import Change, compatible, genotypes, haplotype
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Variant
+from genoformer.genome.vcf import Record
+
+TEXT = "".join("ACGT"[(i * i * 7 + i // 3 + i // 11) % 4] for i in range(700))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("genome") / "g.fa"
+    path.write_text(f">c\n{TEXT}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def genome(path) -> Genome:
+    return Genome(path)
+
+
+@st.composite
+def asked(draw):
+    variants = []
+    for _ in range(draw(st.integers(0, 5))):
+        pos, n = draw(st.integers(200, 480)), draw(st.integers(1, 6))
+        variants.append(Variant("c", pos, TEXT[pos - 1 : pos - 1 + n], draw(st.text("ACGT", min_size=1, max_size=8))))
+    start, length = draw(st.integers(200, 350)), draw(st.integers(10, 150))
+    return compatible(variants)[0], start, length, draw(st.integers(start, start + length))
+
+
+def changed_contig(variants) -> tuple[str, int]:
+    out, place = [], 0
+    for v in variants:
+        out += [TEXT[place : v.start], v.alt]
+        place = v.end
+    return "".join(out) + TEXT[place:], 0
+
+
+@given(asked())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_sequence_is_a_piece_of_the_changed_contig_with_the_anchor_in_its_place(genome, case) -> None:
+    variants, start, length, anchor = case
+    found = haplotype(genome, variants, "c", start, length, anchor)
+    across = [v for v in variants if v.start < anchor < v.end]
+    moved = across[0].start if across else anchor
+    text, _ = changed_contig(variants)
+    at = moved + sum(len(v.alt) - len(v.ref) for v in variants if v.start < moved and v.end <= moved)
+    begin = at - (moved - start)
+    assert decode(found.codes) == text[begin : begin + length]
+    for change in found.changes:  # the bases before a change stand `offset` behind those of the reference
+        i = change.start + change.offset
+        if i > 0 and change.start > 0:
+            before = text[begin + i - 1]
+            assert before == TEXT[start + change.start - 1] or any(v.end == start + change.start for v in variants)
+
+
+@given(asked())
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.filterwarnings("ignore")
+def test_it_is_kipoiseqs_sequence(path, genome, case) -> None:
+    from kipoiseq.dataclasses import Interval
+    from kipoiseq.dataclasses import Variant as Theirs
+    from kipoiseq.extractors import VariantSeqExtractor
+
+    variants, start, length, anchor = case
+    assume(not any(v.start < anchor < v.end or v.start == v.end == anchor for v in variants))  # cut in two, or on both sides
+    of = [Theirs("c", v.pos, v.ref, v.alt) for v in variants]
+    extractor = VariantSeqExtractor(fasta_file=str(path))
+    theirs = extractor.extract(Interval("c", start, start + length), variants=of, anchor=anchor)
+    assert decode(haplotype(genome, variants, "c", start, length, anchor).codes) == theirs
+
+
+def test_changes_by_hand(genome) -> None:
+    variants = [Variant("c", 305, TEXT[304], ""), Variant("c", 311, "", "GG"), Variant("c", 321, TEXT[320], "A")]
+    found = haplotype(genome, variants, "c", 300, 40, 315)
+    assert found.changes == (Change(4, 1, 0, -1), Change(10, 0, 2, -2), Change(20, 1, 1, 0))
+    expected = TEXT[301:304] + TEXT[305:310] + "GG" + TEXT[310:320] + "A" + TEXT[321:340]
+    assert decode(found.codes)[-len(expected) :] == expected
+    assert decode(found.codes) == TEXT[301 : 304] + expected[3:]
+
+
+def test_alleles_that_overlap_are_left_out_and_counted() -> None:
+    rows = [Variant("c", 10, "ACGT", "A"), Variant("c", 12, "G", "T"), Variant("c", 30, "A", "AT"), Variant("c", 30, "A", "AC"),
+            Variant("c", 40, "A", "A"), Variant("c", 50, "A", "C"), Variant("c", 50, "A", "C")]  # fmt: skip
+    kept, n_out = compatible(rows)
+    assert kept == [Variant("c", 11, "CGT", ""), Variant("c", 31, "", "T"), Variant("c", 50, "A", "C")]
+    assert n_out == 2
+
+
+def test_an_anchor_outside_is_refused(genome) -> None:
+    with pytest.raises(ConfigError, match="does not lie in the window"):
+        haplotype(genome, [], "c", 300, 40, 341)
+
+
+def test_genotypes_of_every_spelling() -> None:
+    line = "c\t1\t.\tA\tC,G\t.\t.\t.\tDP:GT\t3:0|1\t3:1/1\t3:0/2\t3:.|1\t1\t3:2"
+    found = list(genotypes(Record("c", 1, 1, None, "A", ("C", "G"), line) if False else _record(line)))
+    assert [x.alleles for x in found] == [(0, 1), (1, 1), (0, 2), (None, 1), (None,), (2,)]
+    assert [x.ordered for x in found] == [True, True, False, True, True, True]
+    assert not list(genotypes(_record("c\t1\t.\tA\tC\t.\t.\t.\tDP\t3")))
+
+
+def _record(line: str) -> Record:
+    fields = line.split("\t")
+    values = {"chrom": "c", "pos": 1, "ref": "A", "alts": tuple(fields[4].split(",")), "line": line}
+    return Record(**{name: values.get(name, 0) for name in Record._fields})

@@ -1,0 +1,121 @@
+"""Quantiles of a background, kept with the model, against counting."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from genoformer_cli.main import main
+from small_models import small_encoder, small_long_range
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.reference import Genome
+from genoformer.models import checkpoint
+from genoformer.scoring.calibration import calibrate
+from genoformer.scoring.quantiles import GRID, Calibration
+from genoformer.scoring.run import score_variants
+from genoformer.scoring.scorers import OfTracks
+from genoformer.scoring.scores import choose
+from genoformer.tokenizers import BaseTokenizer
+
+
+@pytest.fixture
+def genome(make_fasta) -> Genome:
+    random = np.random.default_rng(0)
+    return Genome(make_fasta(chr1="".join(random.choice(list("ACGT"), 3000))))
+
+
+def write_vcf(path: Path, genome: Genome, positions) -> Path:
+    rows = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    for pos in positions:
+        ref = "ACGT"[int(genome.window("chr1", pos - 1, 1)[0])]
+        rows.append(f"chr1\t{pos}\t.\t{ref}\t{'ACGT'['ACGT'.index(ref) - 1]}\t.\t.\t.")
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture
+def background(genome, tmp_path) -> Path:
+    return write_vcf(tmp_path / "background.vcf", genome, range(200, 2800, 40))
+
+
+def test_a_quantile_is_the_share_of_the_background_that_is_not_larger(genome, background, tmp_path) -> None:
+    model, options = small_long_range(), {"both_strands": False}
+    found, summary = calibrate(
+        background, genome, model, choose("SAD,D2,L2"), tmp_path / "c.npz", of_tracks=OfTracks("human"), **options
+    )
+    assert found.n_alleles == summary.records == 65
+    assert {name: grid.shape for name, grid in found.grids.items()} == {"SAD": (5, 1001), "D2": (5, 1001), "L2": (1, 1001)}
+    of_tracks = OfTracks("human", tracks=[4, 1])
+    asked = write_vcf(tmp_path / "in.vcf", genome, range(215, 2700, 311))
+    for name in ("b", "q"):  # the background again, and others
+        vcf = background if name == "b" else asked
+        out, matrix = (tmp_path / f"{name}.{suffix}" for suffix in ("tsv", "parquet"))
+        known = Calibration.load(tmp_path / "c.npz")
+        score_variants(
+            vcf, genome, model, choose("SAD,D2,L2"), out, of_tracks=of_tracks, n_noise=0, matrix=matrix, calibration=known,
+            **options,
+        )  # fmt: skip
+    whole = pq.read_table(tmp_path / "b.parquet").to_pandas()
+    with (tmp_path / "q.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    for row in rows:
+        for column, track in (("SAD", row["SAD_TRACK"]), ("SAD_human_4", "human_4"), ("D2_human_1", "human_1")):
+            values = whole.loc[whole.score == column.partition("_")[0], track].abs()
+            share = (values <= abs(float(row[column])) * (1 + 1e-5)).mean()
+            assert float(row[f"{column}_Q"]) == pytest.approx(share, abs=0.02)  # between two of 65 the grid is a line
+        assert 0 <= float(row["L2_Q"]) <= 1
+
+
+def test_settings_that_differ_give_no_quantiles_and_a_note(genome, background, tmp_path) -> None:
+    model = small_encoder(BaseTokenizer(), context_length=40)
+    calibrate(background, genome, model, choose("LLR"), tmp_path / "c.npz")
+    known = Calibration.load(tmp_path / "c.npz")
+
+    def notes(**options) -> str:
+        made = score_variants(background, genome, model, choose("LLR,PLL"), tmp_path / "o.tsv", calibration=known, **options)
+        return "\n".join(made.notes)
+
+    assert "quantiles" not in notes()
+    assert "LLR_Q" in (tmp_path / "o.tsv").read_text()
+    assert "PLL_Q" not in (tmp_path / "o.tsv").read_text()
+    assert "no quantiles: of the calibration with background.vcf, it was made with another context" in notes(context=38)
+    assert "LLR_Q" not in (tmp_path / "o.tsv").read_text()
+    other = known._replace(model="x")
+    made = score_variants(background, genome, model, choose("LLR"), tmp_path / "o.tsv", calibration=other)
+    assert "it was made with other weights" in "\n".join(made.notes)
+
+
+def test_the_grid_holds_quantiles() -> None:
+    known = Calibration("b", 3, "", {}, {"S": np.quantile([1.0, 2.0, 3.0], GRID)[None].astype(np.float32)})
+    found = known.quantile("S", np.zeros(6, dtype=int), np.array([0.5, 1.0, -2.0, 3.0, 9.0, np.nan]))
+    assert found[:5].tolist() == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0])
+    assert np.isnan(found[5])
+
+
+def test_bad_calibrations_and_backgrounds_are_refused(genome, background, tmp_path) -> None:
+    (tmp_path / "c.npz").write_bytes(b"no")
+    with pytest.raises(CheckpointError, match="is no calibration of genoformer"):
+        Calibration.load(tmp_path / "c.npz")
+    none = tmp_path / "none.vcf"
+    none.write_text("##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t5\t.\tA\t<DEL>\t.\t.\t.\n")
+    model = small_encoder(BaseTokenizer(), context_length=40)
+    with pytest.raises(ConfigError, match="has a score; give a background"):
+        calibrate(none, genome, model, choose("LLR"), tmp_path / "d.npz", force=True)
+
+
+def test_the_command_keeps_it_with_the_model(genome, background, tmp_path) -> None:
+    checkpoint.save(small_long_range(), tmp_path / "model")
+    common = ["-f", str(genome.path), "-m", str(tmp_path / "model"), "--head", "human", "--strand", "forward"]
+    done = CliRunner().invoke(main, ["calibrate", str(background), *common, "-s", "SAD"])
+    assert done.exit_code == 0, done.output
+    assert "calibration.npz: SAD of 65 alleles of 65 records" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "model").iterdir() if "calib" in path.name) == ["calibration.npz"]
+    out = ["-s", "SAD", "-o", str(tmp_path / "o.vcf"), "--noise", "0"]
+    done = CliRunner().invoke(main, ["score", str(background), *common, *out])
+    assert done.exit_code == 0, done.output
+    assert "##INFO=<ID=GF_SAD_Q,Number=A,Type=Float" in (tmp_path / "o.vcf").read_text()

@@ -1,0 +1,156 @@
+"""Effects of all variants of a chromosome together, against whole sequences through the whole model."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from genoformer_cli.main import main
+from small_models import small_long_range
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import encode
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Region
+from genoformer.genome.targets import Targets, Track
+from genoformer.models import checkpoint
+from genoformer.models.longrange import one_hot
+from genoformer.scoring.haplotypes import score_haplotypes, score_pairs
+from genoformer.scoring.scores import choose
+from genoformer.scoring.track_scorer import Settings, TrackScorer
+
+random = np.random.default_rng(2)
+TEXT = "".join(random.choice(list("ACGT"), 1500))
+MODEL = small_long_range(seed=4)
+TARGETS = Targets(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
+HEAD = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tx\ty\tz\n"
+
+
+@pytest.fixture
+def genome(make_fasta) -> Genome:
+    return Genome(make_fasta(chr1=TEXT))
+
+
+def other(pos: int) -> str:
+    return "ACGT"["ACGT".index(TEXT[pos - 1]) - 1]
+
+
+@pytest.fixture
+def vcf(tmp_path: Path) -> Path:
+    rows = [
+        (480, TEXT[479], other(480), "0|1\t1|1\t0|0"),
+        (490, TEXT[489:493], TEXT[489], "0|0\t1|0\t0/1"),  # z has no phase
+        (500, TEXT[499], f"{TEXT[499]}TTGACA,{other(500)}", "1|0\t0|2\t.|0"),
+        (501, TEXT[500], "<DEL>", "1|1\t0|0\t0|0"),
+        (1400, TEXT[1399], other(1400), "1|1\t1|1\t1|1"),
+    ]
+    lines = "".join(f"1\t{pos}\t.\t{ref}\t{alt}\t.\t.\t.\tGT\t{gt}\n" for pos, ref, alt, gt in rows)
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    return tmp_path / "in.vcf"
+
+
+def scorer(genome: Genome, names: str = "SAD,D2", **changed) -> TrackScorer:
+    settings = Settings(both_strands=False, **changed)
+    return TrackScorer(MODEL, genome, choose(names), head="human", targets=TARGETS, settings=settings)
+
+
+def tracks(text: str) -> np.ndarray:
+    with torch.no_grad():
+        return MODEL(one_hot(torch.tensor(encode(text)[None])), "human")[0].double().numpy()
+
+
+def test_substitutions_of_a_chromosome_are_read_together(genome, tmp_path) -> None:
+    """Two SNVs on one chromosome: the window with both; the sum of a sample is that of its chromosomes."""
+    rows = [(470, "1|0\t1|1\t0|0"), (520, "1|0\t0|1\t0|0")]
+    lines = "".join(f"chr1\t{p}\t.\t{TEXT[p - 1]}\t{other(p)}\t.\t.\t.\tGT\t{gt}\n" for p, gt in rows)
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    made = scorer(genome)
+    done = score_haplotypes(tmp_path / "in.vcf", genome, made, [Region("1", 490, 511, "r")], tmp_path / "o.tsv")
+    assert (done.n_rows, done.n_sequences) == (9, 2)  # both together, and the first alone
+    with (tmp_path / "o.tsv").open() as file:
+        found = {(row["sample"], row["haplotype"]): row for row in csv.DictReader(file, delimiter="\t")}
+    start = (500 - 128 + 4) // 8 * 8
+    ref = tracks(TEXT[start : start + 256])
+
+    def effect(*positions: int) -> np.ndarray:
+        text = list(TEXT)
+        for pos in positions:
+            text[pos - 1] = other(pos)
+        return tracks("".join(text[start : start + 256])).sum(1) - ref.sum(1)
+
+    first, both = effect(470), effect(470, 520)
+    expected = {("x", "1"): both, ("x", "2"): 0 * both, ("y", "1"): first, ("y", "2"): both, ("y", "sum"): first + both}
+    for key, values in expected.items():
+        strongest = int(np.abs(values).argmax())
+        assert float(found[key]["SAD"]) == pytest.approx(values[strongest], abs=1e-4)
+        if values.any():
+            assert found[key]["SAD_TRACK"] == f"t{strongest}"
+    assert found["y", "sum"]["variants"] == "3"
+    assert found["z", "sum"]["SAD"] == "0"
+
+
+def test_what_cannot_be_used_is_counted(genome, vcf, tmp_path) -> None:
+    done = score_haplotypes(vcf, genome, scorer(genome), [Region("chr1", 490, 510)], tmp_path / "o.tsv", samples=["y", "z"])
+    assert done.left_out == {"without phase": 1, "not known": 1, "overlapping": 0}
+    done = score_haplotypes(vcf, genome, scorer(genome), [Region("chr1", 490, 510)], tmp_path / "o.tsv")
+    assert done.left_out["SYMBOLIC"] == 1
+    with (tmp_path / "o.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert {(row["sample"], row["haplotype"]): row["variants"] for row in rows if row["haplotype"] != "sum"} == {
+        ("x", "1"): "1", ("x", "2"): "1", ("y", "1"): "2", ("y", "2"): "2", ("z", "1"): "0", ("z", "2"): "0",
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match="has no sample w; it has x, y, z"):
+        score_haplotypes(vcf, genome, scorer(genome), [Region("chr1", 490, 510)], tmp_path / "o.tsv", samples=["w"])
+
+
+def test_one_variant_is_scored_as_by_score(genome, tmp_path) -> None:
+    """An indel alone on a chromosome, in a window around its first base: what `score` says."""
+    from genoformer.genome.variants import Variant
+
+    pos = 501  # in the middle: nothing left of it moves
+    lines = f"chr1\t{pos}\t.\t{TEXT[500:508]}\t{TEXT[500]}\t.\t.\t.\tGT\t1|0\t0|0\t0|0\n"
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    made = scorer(genome, "SAD")
+    score_haplotypes(tmp_path / "in.vcf", genome, made, [Region("chr1", 501, 502)], tmp_path / "o.tsv", samples=["x"])
+    with (tmp_path / "o.tsv").open() as file:
+        row = next(csv.DictReader(file, delimiter="\t"))
+    values, _ = made.values([Variant("chr1", pos, TEXT[500:508], TEXT[500])])
+    assert float(row["SAD"]) == pytest.approx(max(values[0, 0], key=abs), abs=1e-4)
+
+
+def test_pairs_tell_how_far_both_are_from_the_sum(genome, tmp_path) -> None:
+    rows = [(470, TEXT[469], other(470)), (490, TEXT[489], TEXT[489] + "GATTACA"), (700, TEXT[699], other(700))]
+    lines = "".join(f"chr1\t{p}\t.\t{r}\t{a}\t.\t.\t.\tGT\t0|0\t0|0\t0|0\n" for p, r, a in rows)
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    made = scorer(genome)
+    done = score_pairs(tmp_path / "in.vcf", genome, made, 50, tmp_path / "o.tsv")
+    assert (done.n_rows, done.n_sequences) == (1, 3)
+    with (tmp_path / "o.tsv").open() as file:
+        (row,) = csv.DictReader(file, delimiter="\t")
+    assert (row["pos_a"], row["pos_b"], row["alt_b"]) == ("470", "490", f"{TEXT[489]}GATTACA")
+    for score in ("SAD", "D2"):
+        a, b, both, more = (float(row[f"{score}_{kind}"]) for kind in ("A", "B", "AB", "NONADD"))
+        assert more == pytest.approx(both - a - b, abs=1e-3)
+    with pytest.raises(ConfigError, match="give 1 to 64, a quarter of the window"):
+        score_pairs(tmp_path / "in.vcf", genome, made, 65, tmp_path / "o.tsv")
+
+
+def test_the_commands(genome, vcf, tmp_path) -> None:
+    checkpoint.save(MODEL, tmp_path / "model")
+    (tmp_path / "r.bed").write_text("chr1\t490\t510\tr1\n")
+    common = [str(vcf), "-f", str(genome.path), "-m", str(tmp_path / "model"), "--head", "human", "--strand", "forward"]
+    for command, extra, n in (("haplotypes", ["-b", str(tmp_path / "r.bed")], 9), ("pairs", ["--within", "20"], 5)):
+        done = CliRunner().invoke(main, [command, *common, *extra, "-o", str(tmp_path / f"{command}.tsv")])
+        assert done.exit_code == 0, done.output
+        assert len((tmp_path / f"{command}.tsv").read_text().splitlines()) == n + 1
+        assert f"{n} rows from" in done.stderr
+    (tmp_path / "none.vcf").write_text("##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
+    out = ["-b", str(tmp_path / "r.bed"), "-o", str(tmp_path / "n.tsv")]
+    done = CliRunner().invoke(main, ["haplotypes", str(tmp_path / "none.vcf"), *common[1:], *out])
+    assert done.exit_code == 2
+    assert "has no samples; haplotypes need phased genotypes" in done.stderr
+    assert not (tmp_path / "n.tsv").exists()
