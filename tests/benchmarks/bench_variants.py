@@ -3,6 +3,8 @@
 The elements stand alone: 600 bases or less between N, so that mini-tracks, which reads 49,152, sees little of what it knows.
 Beside the models stand what needs none: distance to the middle of the element, transversion or not, and the log ratio of both
 alleles under a count model (5 bases on either side) of the human slices that mini-human was trained on.
+
+Scores are kept in `build/variants` and taken again.
 """
 
 from __future__ import annotations
@@ -74,7 +76,8 @@ def models(vcf: Path, fasta: Path, names: tuple[str, ...] = ("mini-human", "mini
         of_tracks = OfTracks() if isinstance(model, LongRange) else None
         out = OUT / f"{vcf.name.partition('.')[0]}.{name}.tsv"
         scores = choose(TRACK_SCORES if of_tracks else "LLR")
-        score_variants(vcf, Genome(fasta), model, scores, out, of_tracks=of_tracks, n_noise=0)
+        if not out.exists():
+            score_variants(vcf, Genome(fasta), model, scores, out, of_tracks=of_tracks, n_noise=0)
         found |= {f"{name} {score}": of for score, of in read_scores(out).items()}
     return found
 
