@@ -61,7 +61,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--verify", "n_verify", type=click.IntRange(min=1), metavar="N",
               help="Score N random records again the naive way, on the CPU in float32, and compare.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, each with the model and some cores.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of a process.  [default: 1; all of a large model]")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of each process.  [default: 1 of several, else all]")
 @click.option("--engine", metavar="NAME", default="local", show_default=True, help="local, ray, or ray:ADDRESS of a cluster.")
 @click.option("--shard", metavar="I/N", help="Only the I-th of N shares, as of a job array; then: genoformer merge OUT.")
 @click.option("--assemble", is_flag=True, hidden=True, help="Refuse where a part is missing (genoformer merge).")

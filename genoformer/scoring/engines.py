@@ -19,6 +19,7 @@ from genoformer.genome.vcf import Record
 from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file
 
+THREADS = "number of threads"  # in a job
 PART_RECORDS = 4_096  # records in a part, at the most
 _PART_OPERATIONS = 2e12  # in a part: up to a minute on a core, which is what an interruption costs at the most
 
@@ -101,6 +102,16 @@ class PartFolder:
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def noted_threads(output: Path | None) -> int | None:
+    """The threads that unfinished work for an output was begun with; its last digits depend on them."""
+    if output is None:
+        return None
+    try:
+        return int(json.loads((_folder_of(output) / "job.json").read_text())[THREADS])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def noted_command(output: Path) -> list[str]:

@@ -26,7 +26,7 @@ from genoformer.models.encoder import Encoder
 from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.checks import MOST_NOISE, RECORDS_OF_NOISE, noise_note, verify_note
-from genoformer.scoring.engines import JobError, PartFolder, Scored, chunks, records_per_part, run_local
+from genoformer.scoring.engines import THREADS, JobError, PartFolder, Scored, chunks, noted_threads, records_per_part, run_local
 from genoformer.scoring.matrix import MatrixFile
 from genoformer.scoring.quantiles import Calibration, Quantiles, quantiles_of
 from genoformer.scoring.scorers import OfTracks, Scorer, scorer_of
@@ -93,10 +93,11 @@ def score_variants(
     each score among those of a background; a note says why where they cannot be compared. The output takes its final name
     when it is complete; what an interrupted run finished is kept beside it, and the same call goes on from there.
 
-    threads: of the CPU for a part; None for one with a small model and all with a large one. workers: processes, each with
-    the model; None for as many as that leaves cores, where there is work for minutes. engine: "local", "ray", or
-    "ray:ADDRESS". shard: (i, n), from 1: only every n-th part, and no output; who calls without it once all are done gets
-    that. assemble: refuse where a part is missing. command: is noted beside the parts.
+    workers: processes, each with the model; None for as many as there are cores, where a small model has work for minutes.
+    threads: of the CPU for each process, on whose number the last digits depend; None for one where several processes have a
+    small model, else all; unfinished work goes on with those that it has begun with. engine: "local", "ray", or "ray:ADDRESS".
+    shard: (i, n), from 1: only every n-th part, and no output; who calls without it once all are done gets that. assemble:
+    refuse where a part is missing. command: is noted beside the parts.
 
     Raises PreflightError (the VCF does not belong to the reference), FileFormatError, ConfigError, JobError.
     """
@@ -130,7 +131,9 @@ def score_variants(
         origin = Provenance(__version__, model_name, model.sha256, ";".join(f"{key}={value}" for key, value in options.items()))
         size = records_per_part(scorer.operations)
         n_cores = os.cpu_count() or 1
-        n_threads = threads or (1 if scorer.operations < _LARGE else n_cores)
+        alone = device != "cpu" or found.n_records * scorer.operations < WORTH_PROCESSES
+        several = engine != "local" or shard is not None or (not alone if workers is None else workers > 1)
+        n_threads = threads or noted_threads(sink.path) or (1 if several and scorer.operations < _LARGE else n_cores)
         parts = PartFolder(sink.path, _job(found, genome, model, device, batch_size, n_threads, options))
         names = found.contig_map
         notes = [overlap] if overlap else []
@@ -166,7 +169,6 @@ def score_variants(
                 parts.command.write_text(json.dumps(list(command)))
             with open_vcf(vcf) as file:
                 n_left = sum(mine(i) for i in set(range(n_parts)) - parts.numbers())
-                alone = device != "cpu" or n_left * size * scorer.operations < WORTH_PROCESSES
                 n_workers = workers or (1 if alone else min(max(1, n_cores // n_threads), n_left))
                 if engine == "local" and n_workers <= 1:
                     run_local(overlapping(file, wanted), size, compute, parts, count, mine)
@@ -324,7 +326,7 @@ def _job(
         "FASTA": f"{genome.path.resolve()} {stat.st_size} {stat.st_mtime_ns}",
         "device": device,
         "batch size": str(batch_size or "auto"),
-        "number of threads": str(threads) if device == "cpu" else "any",
+        THREADS: str(threads) if device == "cpu" else "any",
         "version": __version__,
         "model configuration": f"{model.config} {_hash_of_tokenizer(model)}",
     }

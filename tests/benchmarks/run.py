@@ -20,6 +20,7 @@ BENCHMARKS = {
     "gue": "Fine-tuning on GUE",
     "promoters": "Promoters of a real genome",
     "longrange": "The long-range model at full size",
+    "track_scoring": "Scores of tracks at full size",
     "tracks": "Real tracks, and what each ingredient of mini-tracks gives",
     "distal": "Distal enhancers of a simulated world, with and without attention",
     "help": "Help on the command line",
