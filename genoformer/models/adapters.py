@@ -167,11 +167,14 @@ class Adapted(nn.Module):
 def trunk_parameters(model: LongRange, tune: str, last_blocks: int = 2) -> set[str]:
     """Names of the parameters, heads apart, that a way of tuning trains.
 
-    "full": all; "last": the last blocks and the final convolution; "norms": the layer norms; "frozen": none.
+    "full": all; "last": the last blocks, where there are any, and the final convolution; "norms": the layer norms; "frozen":
+    none.
     """
     if tune not in TRUNK_TUNE:
         raise ConfigError(f"tune = {tune!r}: allowed are {', '.join(TRUNK_TUNE)}.")
-    if tune == "last" and not 1 <= last_blocks <= len(model.blocks):
+    if not len(model.blocks):
+        last_blocks = 0
+    elif tune == "last" and not 1 <= last_blocks <= len(model.blocks):
         raise ConfigError(f"last_blocks = {last_blocks}: the model has blocks 1 to {len(model.blocks)}.")
     first = len(model.blocks) - last_blocks
     kept = (*(f"blocks.{i}." for i in range(first, len(model.blocks))), "final.")

@@ -41,6 +41,7 @@ class LongRangeConfig:
     dropout: float = 0.4
     attention_dropout: float = 0.05
     position_dropout: float = 0.01
+    attention_scale: float = 1.0  # of the initial queries, keys and biases; below 1 attention begins flatter, and learns sooner
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -49,7 +50,10 @@ class LongRangeConfig:
             least = {"target_bins": 0, "n_blocks": 0, "n_pools": 3}.get(entry.name, 1)  # stem, C / 2 and C need a stage each
             if hints[entry.name] is int and value < least:
                 raise ConfigError(f"{entry.name} = {value}: give a whole number of at least {least}.")
-            if hints[entry.name] is float and not 0 <= value < 1:
+            if entry.name == "attention_scale":
+                if not 0 < value <= 1:
+                    raise ConfigError(f"attention_scale = {value}: give a number above 0 and at most 1, Enformer's.")
+            elif hints[entry.name] is float and not 0 <= value < 1:
                 raise ConfigError(f"{entry.name} = {value}: give a number from 0 up to, not including, 1.")
         if self.n_pools > 30:
             raise ConfigError(f"n_pools = {self.n_pools}: bins would be longer than a chromosome; give at most 30.")
@@ -253,6 +257,9 @@ class RelativeAttention(nn.Module):
             _scaled(layer.weight, 2.0, layer.in_features)  # TensorFlow's VarianceScaling(2.0)
         for bias in (self.content_bias, self.position_bias):
             _scaled(bias, 2.0, config.n_heads)
+        with torch.no_grad():
+            for weight in (self.query.weight, self.key.weight, self.content_bias, self.position_bias):
+                weight *= config.attention_scale
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 

@@ -226,3 +226,8 @@ def test_low_rank_adapters_start_as_nothing_and_merge_into_the_same_function(tra
     merge_adapters(model)
     torch.testing.assert_close(tracks(model), changed, rtol=1e-4, atol=1e-5)
     assert list(model.state_dict()) == names
+
+
+def test_the_last_blocks_of_a_model_without_any() -> None:
+    model = small_long_range(n_blocks=0)
+    assert {name.partition(".")[0] for name in trunk_parameters(model, "last", 2)} == {"final"}
