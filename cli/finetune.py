@@ -157,7 +157,11 @@ def _tracks(
     for note in done.notes:
         click.echo(note, err=True)
     click.echo(f"{done.folder}: step {done.step:,} was taken", err=True)
-    if done.fit is not None:
-        click.echo("group\ttracks\tpearson_positions\tpearson_windows")
-        for name, (n, positions, windows) in done.fit.by_group([track.group for track in found.targets]).items():
-            click.echo(f"{name or '-'}\t{n}\t{positions:.4f}\t{windows:.4f}")
+    groups = [track.group for track in found.targets]
+    if done.fit is not None or done.test is not None:
+        click.echo("split\tgroup\ttracks\tpearson_positions\tpearson_windows")
+    for split, fit in (("valid", done.fit), ("test", done.test)):
+        for name, (n, positions, windows) in fit.by_group(groups).items() if fit is not None else ():
+            click.echo(f"{split}\t{name or '-'}\t{n}\t{positions:.4f}\t{windows:.4f}")
+    if done.fit is not None or done.test is not None:
+        click.echo(f"each track: {done.folder}/pearson.*.tsv", err=True)

@@ -55,6 +55,8 @@ def predict(
     device = best_device() if device == "auto" else device
     with Genome(fasta) as genome:
         names = [name.strip() for text in contigs for name in text.split(",") if name.strip()]
+        if contigs and not names:
+            raise ConfigError("--contigs names no contigs; name some, or leave it out for the whole genome.")
         asked = asked_regions(genome, bed=bed, region=region, contigs=names)
         for note in [*genome.notes, *asked.notes]:
             click.echo(f"Note: {note}", err=True)
@@ -85,7 +87,8 @@ def predict(
     if done.n_unknown:
         note = f"{done.n_unknown:,} of the {done.n_bins:,} bins hold nothing but N (gaps of the assembly)"
         click.echo(f"Note: {note}; what the model says of them means nothing.", err=True)
+    windows = "1 window" if done.n_windows == 1 else f"{done.n_windows:,} windows"
     click.echo(
-        f"{out}: {tracks} in {done.n_bins:,} bins of {model.config.bin_size}, from {done.n_windows:,} windows in "
+        f"{out}: {tracks} in {done.n_bins:,} bins of {model.config.bin_size}, from {windows} in "
         f"{done.seconds:,.1f} s", err=True,
     )  # fmt: skip

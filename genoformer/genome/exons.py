@@ -14,6 +14,7 @@ from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.gtf import attributes_of, gtf_rows
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, merge
+from genoformer.whole import sha256_of
 
 
 class Gene(NamedTuple):
@@ -27,9 +28,9 @@ class Gene(NamedTuple):
 class Genes:
     """Genes by place; `names[gene.number]` is the name of each."""
 
-    def __init__(self, genes: Mapping[str, list[Gene]], source: str = "") -> None:
-        """genes: contig -> genes, numbered from 0 over all contigs; source: the file they are of."""
-        self.source = source
+    def __init__(self, genes: Mapping[str, list[Gene]], source: str = "", sha256: str = "") -> None:
+        """genes: contig -> genes, numbered from 0 over all contigs; source: the file they are of, and its sha256."""
+        self.source, self.sha256 = source, sha256
         found = sorted((gene for genes in genes.values() for gene in genes), key=lambda gene: gene.number)
         self.names = tuple(gene.name for gene in found)
         self._genes = {contig: sorted(genes, key=lambda gene: int(gene.exons[0, 0])) for contig, genes in genes.items()}
@@ -79,4 +80,4 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
         raise ContigError(
             f"no contig of {path} ({listed(contigs)}) is in {genome.name} ({listed(genome.contigs)}). Is it the right GTF?"
         )
-    return Genes(found, path.name)
+    return Genes(found, path.name, sha256_of(path))

@@ -79,17 +79,20 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
     return Haplotype(np.concatenate(sides), (*before[::-1], *changes))
 
 
+def trimmed(variant: Variant) -> Variant:
+    """Without the bases that both alleles share; REF or ALT may be empty."""
+    cut, ref, alt = trim(variant.ref, variant.alt)
+    return Variant(variant.chrom, variant.pos + cut, ref, alt)
+
+
 def compatible(variants: Iterable[Variant]) -> tuple[list[Variant], int]:
     """Variants of one haplotype, trimmed and sorted, and how many were left out because they overlap one before them."""
     kept: list[Variant] = []
     n_out = 0
-    short = []
-    for v in variants:
-        cut, ref, alt = trim(v.ref, v.alt)
-        if ref or alt:
-            short.append(Variant(v.chrom, v.pos + cut, ref, alt))
+    short = [v for v in map(trimmed, variants) if v.ref or v.alt]
     for v in sorted(dict.fromkeys(short), key=lambda v: (v.start, v.end)):
-        if kept and (v.start < kept[-1].end or v.start == kept[-1].start):
+        both_inserted = kept and v.start == kept[-1].start and not v.ref and not kept[-1].ref
+        if kept and (v.start < kept[-1].end or both_inserted):
             n_out += 1
         else:
             kept.append(v)

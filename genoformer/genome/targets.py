@@ -137,7 +137,9 @@ class Targets:
         span = (part, part) if part.isdecimal() else found.groups() if (found := _RANGE.fullmatch(part)) else None
         if span is not None:
             first, last = int(span[0]), int(span[1])
-            if not first <= last < len(self):
+            if first > last:
+                raise ConfigError(f"tracks {part} end before they begin; give {last}-{first}.")
+            if last >= len(self):
                 raise ConfigError(f"tracks {part} are asked for, but they are numbered 0 to {len(self) - 1:,}.")
             return list(range(first, last + 1))
         if exact := self._named(part):

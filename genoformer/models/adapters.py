@@ -148,8 +148,9 @@ class Adapted(nn.Module):
         if measured.ndim != 3 or measured.shape[-1] != bins.n:
             n = measured.shape[-1]
             most = f"a window of {length:,} bases has up to {length // size:,} bins"
+            remedy = f"give n_bins = {n:,}" if n <= length // size else f"give windows of {n * size:,} bases"
             raise ConfigError(
-                f"the target is {_shape(measured)}, with {n:,} bins, and the model gives {bins.n:,}; give n_bins = {n:,} "
+                f"the target is {_shape(measured)}, with {n:,} bins, and the model gives {bins.n:,}; {remedy} "
                 f"({most} of {size}) or cut the target to its middle."
             )
         predicted = self(onehot, *context, n_bins=n_bins, tune=tune, last_blocks=last_blocks)

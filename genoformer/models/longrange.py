@@ -376,6 +376,11 @@ class LongRange(nn.Module):
 
     def embed(self, onehot: Tensor, n_bins: int | None = None) -> Tensor:
         """What the heads see of each bin, [B, 2 C, N]."""
+        if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
+            raise ConfigError(
+                f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
+                "numbers, as `one_hot` makes it of codes."
+            )
         bins = self.bins_of(onehot.shape[-1], n_bins)
         return self.finish(self.transform(self.reduce(onehot)), bins)
 

@@ -79,6 +79,14 @@ class StripWindow:
 
         Raises ConfigError for one that does not lie in the window.
         """
+        end = 0
+        for change in changes:
+            if change.start < end or not len(change.rows) or change.start + len(change.rows) > self.length:
+                raise ConfigError(
+                    f"a change of the bases {change.start} to {change.start + len(change.rows)} does not lie in the window of "
+                    f"{self.length} bases, or overlaps the one before it; cut or join them."
+                )
+            end = change.start + len(change.rows)
         out = self.output.clone()
         far = 2 * (self.trunk.margin + self.trunk.bin_size)
         for group in _apart(changes, far):

@@ -31,15 +31,15 @@ class PredictionPlan(NamedTuple):
 
     def text(self) -> str:
         kinds = ", ".join(f"{name} {plan.gigabytes(n)}" for name, n in self.memory.items())
-        c = self.config
+        c, windows = self.config, "1 window" if self.n_windows == 1 else f"{self.n_windows:,} windows"
         return plan.table({
             "parameters": f"{sum(plan.parameters(c).values()):,}",
             "window": f"{c.context_length:,} bases, of whose {c.context_length // c.bin_size:,} bins {n_kept(c):,} are kept",
-            "memory": f"about {plan.gigabytes(sum(self.memory.values()))} ({kinds})",
+            "memory beside Python and torch": f"about {plan.gigabytes(sum(self.memory.values()))} ({kinds})",
             "multiply-adds of a window": f"{self.products:,}{' on each strand' if self.n_strands > 1 else ''}",
             "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
             "time of a window": f"about {plan.duration(self.seconds)}",
-            "time of the run": f"about {plan.duration(self.seconds * self.n_windows)} for {self.n_windows:,} windows",
+            "time of the run": f"about {plan.duration(self.seconds * self.n_windows)} for {windows}",
         })  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.haplotypes import compatible, genotypes
+from genoformer.genome.haplotypes import compatible, genotypes, trimmed
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
@@ -198,18 +198,21 @@ def score_pairs(
     with whole_file(output) as part, part.open("w") as out, open_vcf(vcf) as file:
         what = [f"{score.name}_{kind}" for score in scorer.scores for kind in ("A", "B", "AB", "NONADD", "TRACK")]
         out.write("\t".join(["chrom", *(f"{x}_{y}" for y in "ab" for x in ("pos", "ref", "alt")), *what]) + "\n")
-        recent: list[Variant] = []
+        recent: list[tuple[Record, Variant]] = []
         for record, variant in _scorable(file, genome, scorer, left_out):
-            recent = [v for v in recent if v.chrom == variant.chrom and abs(variant.start - v.start) <= within]
-            for other in recent:
+            recent = [(of, v) for of, v in recent if v.chrom == variant.chrom and abs(variant.start - v.start) <= within]
+            for other_record, other in recent:
+                if other_record is record:
+                    continue  # two ALTs of one record are never on one chromosome
                 kept, n_overlapping = compatible([other, variant])
                 if n_overlapping or len(kept) < 2:
                     left_out["overlapping"] += 1
                     continue
                 middle = (kept[0].start + kept[1].end) // 2
                 start = scorer.start_of(Variant(variant.chrom, middle + 1, "", ""))
-                a, b = (kept[:1], kept[1:]) if other.start <= variant.start else (kept[1:], kept[:1])
-                alone, also, both = scorer.haplotypes(variant.chrom, start, middle, [a, b, kept])  # [scores, K]
+                a, b = ([trimmed(v)] for v in (other, variant))
+                anchor = kept[0].start  # what is left of both stays, as in `score`
+                alone, also, both = scorer.haplotypes(variant.chrom, start, middle, [a, b, kept], anchor=anchor)  # [scores, K]
                 more = both - alone - also
                 strongest = np.abs(np.nan_to_num(more)).argmax(-1)
                 fields = [variant.chrom, *(str(x) for v in (other, variant) for x in (v.pos, v.ref, v.alt))]
@@ -218,7 +221,7 @@ def score_pairs(
                     fields.append(names[k] if score.of_tracks else ".")
                 out.write("\t".join(fields) + "\n")
                 n_rows, n_sequences = n_rows + 1, n_sequences + 3
-            recent.append(variant)
+            recent.append((record, variant))
             if listen is not None:
                 listen(Progress("pairs", n_rows, None, f"{record.chrom}:{record.pos:,}"))
     return Counted(n_rows, n_sequences, dict(left_out))

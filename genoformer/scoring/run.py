@@ -134,7 +134,7 @@ def score_variants(
         alone = device != "cpu" or found.n_records * scorer.operations < WORTH_PROCESSES
         several = engine != "local" or shard is not None or (not alone if workers is None else workers > 1)
         n_threads = threads or noted_threads(sink.path) or (1 if several and scorer.operations < _LARGE else n_cores)
-        parts = PartFolder(sink.path, _job(found, genome, model, device, batch_size, n_threads, options))
+        parts = PartFolder(sink.path, _job(found, genome, model, device, batch_size, n_threads, options | scorer.inputs))
         names = found.contig_map
         notes = [overlap] if overlap else []
         why = calibration.misfit(scorer, model.sha256) if calibration else None

@@ -33,6 +33,8 @@ class Scorer(Protocol):
     @property
     def options(self) -> dict[str, str]: ...  # all that the values depend on beside the model, by name
     @property
+    def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by what they are
+    @property
     def matrix_shape(self) -> tuple[int, int]: ...  # scores and tracks of `Answers.matrix`; (0, 0) where it is not wanted
     def __call__(self, variants: Sequence[Variant]) -> Answers: ...
 

@@ -40,6 +40,7 @@ class TokenScorer:
         self.operations = 2.0 * sum(p.numel() for p in model.parameters()) * n_tokens
         self.columns: list[Column] = [score.column for score in scores]
         self.matrix_shape = (0, 0)
+        self.inputs: dict[str, str] = {}
         self.options = {"context": str(self.length), "strands": "both" if both_strands else "forward"}
 
     def __call__(self, variants: Sequence[Variant]) -> Answers:

@@ -7,6 +7,7 @@ other lie in one stretch, whose stem and tower are computed once; variants of on
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
@@ -143,6 +144,13 @@ class TrackScorer:
         return found | {"matrix": "yes"} if self.matrix else found
 
     @property
+    def inputs(self) -> dict[str, str]:
+        """Hashes of what was read beside the model and the genome."""
+        found = {"GTF": self.genes.sha256} if self.genes is not None else {}
+        table = [(track.identifier, track.strand_pair) for track in self.targets or ()]
+        return found | {"table of tracks": hashlib.sha256(repr(table).encode()).hexdigest()}
+
+    @property
     def matrix_shape(self) -> tuple[int, int]:
         return (len(self.scores), len(self.tracks)) if self.matrix else (0, 0)
 
@@ -181,15 +189,19 @@ class TrackScorer:
             values[job.row] = self._values(job._replace(changes=()), ref, moved)[0]
         return values
 
-    def haplotypes(self, chrom: str, start: int, centre: int, asked: Sequence[Sequence[Variant]]) -> Floats:
-        """The values [n, scores, K] of haplotypes against the reference, in the window from `start` whose base `centre` stays.
+    def haplotypes(
+        self, chrom: str, start: int, centre: int, asked: Sequence[Sequence[Variant]], *, anchor: int | None = None
+    ) -> Floats:
+        """The values [n, scores, K] of haplotypes against the reference, in the window from `start`.
 
-        asked: the variants of each, `genome.haplotypes.compatible`. Bins are realigned over all of its changes.
+        asked: the variants of each, `genome.haplotypes.compatible`. Bins are realigned over all of its changes. Masks lie
+        around `centre`; the base that keeps its place is `anchor`, or that one too.
         """
+        stays = centre if anchor is None else anchor
         values = np.zeros((len(asked), len(self.scores), len(self.tracks)))
         for shift in self.settings.shifts:
             first = start + shift
-            made = [haplotype(self.genome, variants, chrom, first, self.length, centre) for variants in asked]
+            made = [haplotype(self.genome, variants, chrom, first, self.length, stays) for variants in asked]
             jobs = [Job(row, chrom, first, centre, one.changes, (one.codes,)) for row, one in enumerate(made)]
             for job, ref, alt in self._both(jobs):
                 values[job.row] += self._values(job, ref, alt)[0]

@@ -34,6 +34,7 @@ from genoformer.training.optimizer import EpochsConfig, at_least_one
 from genoformer.training.strategies import whole_weights
 from genoformer.training.track_batches import Part, TrackBatches, between, track_loss
 from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
+from genoformer.whole import whole_file
 
 TUNE = ("full", "last", "norms", "frozen", "lora")
 
@@ -96,6 +97,7 @@ class TrainedTracks(NamedTuple):
     fit: TrackFit | None
     step: int
     notes: list[str]
+    test: TrackFit | None = None  # how windows of split test fit, on which nothing was chosen
 
 
 def train_tracks(
@@ -173,15 +175,20 @@ def train_tracks(
     model.load_state_dict(done.weights)
     merge_adapters(model)
     model.eval()
-    found = None
-    if len(held_out):
-        found = fit_of(model, data, held_out, both_strands=plan.both_strands, log=plan.log_scale)
     model.targets = {head: data.targets}
-    manifest |= {"best_step": done.step, "pearson": _json(found, data) if found is not None else None}
+    fits = {
+        split: fit_of(model, data, of, both_strands=plan.both_strands, log=plan.log_scale)
+        for split, of in (("valid", held_out), ("test", data.rows("test"))) if len(of)
+    }  # fmt: skip
+    for split, found in fits.items():
+        write_fit(folder / f"pearson.{split}.tsv", found, data)
+    manifest |= {"best_step": done.step, "pearson": _json(fits["valid"], data) if "valid" in fits else None}
+    if "test" in fits:
+        manifest["pearson_test"] = _json(fits["test"], data)
     Sketch.of((data.sequence[row] for row in rows), scale=GENOME_SCALE).save(folder / checkpoint.SKETCH)
     checkpoint.save(model, folder, manifest=manifest)
     unfinished.finished(folder)
-    return TrainedTracks(folder, found, done.step, notes)
+    return TrainedTracks(folder, fits.get("valid"), done.step, notes, fits.get("test"))
 
 
 def fit_of(model: LongRange, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
@@ -310,6 +317,16 @@ def weights_of(
         sums += logs.mean(axis=-1), np.square(logs).mean(axis=-1)
     mean, square = sums / len(rows)
     return (1 / np.maximum(square - mean**2, 1e-4)).astype(np.float32)
+
+
+def write_fit(path: Path, found: TrackFit, data: TrackSet) -> None:
+    """A table with r of each track, over positions and over windows."""
+    with whole_file(path) as part:
+        lines = ["index\tidentifier\tgroup\tpositions\twindows\tdescription"]
+        for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
+            numbers = ("." if x is None else f"{x:.4f}" for x in (_number(position), _number(window)))
+            lines.append("\t".join([str(track.index), track.identifier, track.group, *numbers, track.description]))
+        part.write_text("\n".join(lines) + "\n")
 
 
 def _json(found: TrackFit, data: TrackSet) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -49,15 +50,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_prints_a_row_for_each_group_and_writes_a_model_with_its_tracks(made: Path) -> None:
     head, *rows = [line.split("\t") for line in (made / "stdout").read_text().splitlines()]
-    assert head == ["group", "tracks", "pearson_positions", "pearson_windows"]
-    assert [row[:2] for row in rows] == [["all", "2"], ["both", "1"], ["one", "1"]]
+    assert head == ["split", "group", "tracks", "pearson_positions", "pearson_windows"]
+    splits = [split for split in ("valid", "test") if (made / f"run/pearson.{split}.tsv").exists()]
+    assert "valid" in splits
+    assert [row[:3] for row in rows] == [[s, *of] for s in splits for of in (["all", "2"], ["both", "1"], ["one", "1"])]
     model = checkpoint.load_long_range(made / "run")
     assert [track.identifier for track in model.targets["tracks"]] == ["gc", "t"]
-    said = json.loads((made / "run/manifest.json").read_text())["pearson"]
-    for name, _, positions, windows in rows:
-        assert float(positions) == said[name]["positions"]
-        assert float(windows) == said[name]["windows"]
-    assert float(rows[1][2]) > 0.5  # the GC of a bin is easy
+    said = json.loads((made / "run/manifest.json").read_text())
+    for split, name, _, positions, windows in rows:
+        of = said["pearson" if split == "valid" else "pearson_test"][name]
+        assert (float(positions), float(windows)) == (of["positions"], of["windows"])
+    assert float(rows[1][3]) > 0.5  # the GC of a bin is easy
+    for split in splits:
+        with (made / f"run/pearson.{split}.tsv").open() as file:
+            table = {row["identifier"]: row for row in csv.DictReader(file, delimiter="\t")}
+        assert set(table) == {"gc", "t"}
+        mean = sum(float(row["positions"]) for row in table.values()) / 2
+        assert mean == pytest.approx(float(next(row[3] for row in rows if row[:2] == [split, "all"])), abs=2e-4)
 
 
 HEAD = {"heads.tracks.weight", "heads.tracks.bias"}

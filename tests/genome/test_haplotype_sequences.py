@@ -97,6 +97,14 @@ def test_alleles_that_overlap_are_left_out_and_counted() -> None:
     assert n_out == 2
 
 
+def test_a_base_behind_an_insertion_may_change_too(genome) -> None:
+    rows = [Variant("c", 306, TEXT[305], "T" if TEXT[305] != "T" else "A"), Variant("c", 305, TEXT[304], TEXT[304] + "GG")]
+    kept, n_out = compatible(rows)
+    assert (len(kept), n_out) == (2, 0)
+    found = decode(haplotype(genome, kept, "c", 300, 20, 300).codes)
+    assert found == (TEXT[300:305] + "GG" + kept[1].alt + TEXT[306:])[:20]
+
+
 def test_an_anchor_outside_is_refused(genome) -> None:
     with pytest.raises(ConfigError, match="does not lie in the window"):
         haplotype(genome, [], "c", 300, 40, 341)

@@ -139,6 +139,30 @@ def test_pairs_tell_how_far_both_are_from_the_sum(genome, tmp_path) -> None:
         score_pairs(tmp_path / "in.vcf", genome, made, 65, tmp_path / "o.tsv")
 
 
+def test_pairs_are_told_apart_by_their_own_bases(genome, tmp_path) -> None:
+    """The first REF has bases to spare: what it changes lies behind the second; each alone is what `score` says."""
+    from genoformer.genome.variants import Variant
+
+    last = other(506)
+    rows = [Variant("chr1", 500, TEXT[499:506], TEXT[499:505] + last), Variant("chr1", 503, TEXT[502], TEXT[502] + "GATTACA")]
+    lines = "".join(f"chr1\t{v.pos}\t.\t{v.ref}\t{v.alt}\t.\t.\t.\tGT\t0|0\t0|0\t0|0\n" for v in rows)
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    made = scorer(genome, "SAD")
+    score_pairs(tmp_path / "in.vcf", genome, made, 20, tmp_path / "o.tsv")
+    with (tmp_path / "o.tsv").open() as file:
+        (row,) = csv.DictReader(file, delimiter="\t")
+    start = made.start_of(Variant("chr1", (503 + 506) // 2 + 1, "", ""))
+    track = int(row["SAD_TRACK"][1:])
+    for kind, v in zip("AB", rows, strict=True):
+        text = TEXT[: v.start] + v.alt + TEXT[v.end :]
+        if kind == "A":  # a substitution moves nothing
+            expected = (tracks(text[start : start + 256]) - tracks(TEXT[start : start + 256])).sum(1)[track]
+            assert float(row["SAD_A"]) == pytest.approx(expected, abs=1e-4)
+    values, _ = made.values([rows[1]])
+    if made.start_of(Variant("chr1", 504, "", "")) == start:  # the same window
+        assert float(row["SAD_B"]) == pytest.approx(values[0, 0, track], abs=1e-4)
+
+
 def test_the_commands(genome, vcf, tmp_path) -> None:
     checkpoint.save(MODEL, tmp_path / "model")
     (tmp_path / "r.bed").write_text("chr1\t490\t510\tr1\n")

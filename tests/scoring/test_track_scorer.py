@@ -365,6 +365,17 @@ def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, t
     assert difference < 1e-4
 
 
+def test_other_genes_and_tables_are_another_job(genome) -> None:
+    def inputs(**changed) -> dict[str, str]:
+        options = {"head": "human", "targets": TARGETS, "genes": GENES, **changed}
+        return TrackScorer(MODEL, genome, choose("LOGSED"), **options).inputs
+
+    other_table = Targets(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
+    assert inputs() == inputs()
+    assert inputs(targets=other_table)["table of tracks"] != inputs()["table of tracks"]
+    assert inputs(genes=Genes({}, "g.gtf", "a"))["GTF"] != inputs()["GTF"]
+
+
 def test_words_in_info_are_escaped_and_two_runs_give_the_same_bytes(genome, vcf, tmp_path) -> None:
     odd = Targets(tuple(Track(i, f"CAGE:a b;c={i}", strand_pair=PAIRS[i]) for i in range(5)))
     for name in ("a.vcf", "b.vcf"):
