@@ -96,7 +96,7 @@ def sequences(
     sequences, so that it shows what the transformer buys. Exit status 1 if the model predicts one class for everything.
 
     \b
-    genoformer evaluate test.tsv -m promoters -o report --train train.tsv > metrics.json
+    genoformer evaluate sequences test.tsv -m promoters -o report --train train.tsv > metrics.json
     """
     import json
     from pathlib import Path
