@@ -46,6 +46,11 @@ def borrowed(model: M, device: str = "cpu", precision: str = "float32") -> Itera
         model.train(training)
 
 
+def n_cores() -> int:
+    """Processors that are ours: what the affinity of the process (SLURM, containers) and OMP_NUM_THREADS leave."""
+    return torch.get_num_threads()
+
+
 @contextmanager
 def threads(n: int) -> Iterator[None]:
     """Torch with n threads on the CPU; the last digits of a convolution depend on their number."""

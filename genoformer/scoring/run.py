@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -130,7 +129,7 @@ def score_variants(
         } | ({"region": region} if region else {})
         origin = Provenance(__version__, model_name, model.sha256, ";".join(f"{key}={value}" for key, value in options.items()))
         size = records_per_part(scorer.operations)
-        n_cores = os.cpu_count() or 1
+        n_cores = inference.n_cores()
         alone = device != "cpu" or found.n_records * scorer.operations < WORTH_PROCESSES
         several = engine != "local" or shard is not None or (not alone if workers is None else workers > 1)
         n_threads = threads or noted_threads(sink.path) or (1 if several and scorer.operations < _LARGE else n_cores)

@@ -188,6 +188,22 @@ def test_options_that_do_not_fit_are_refused(vcf, genome, tmp_path, options, mes
     assert not (tmp_path / "o.vcf").exists()
 
 
+def test_a_run_takes_no_more_cores_than_are_its_own(vcf, genome, tmp_path, monkeypatch) -> None:
+    """As many threads as torch was given, by OMP_NUM_THREADS or SLURM, whatever the machine has; then as many as before."""
+    import torch
+
+    seen: list[int] = []
+    true = run.score_records
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr(run, "score_records", lambda *a: seen.append(torch.get_num_threads()) or true(*a))
+    before = torch.get_num_threads()
+    score_variants(vcf, genome, MODELS["tokens"][0], choose("LLR"), tmp_path / "o.vcf", both_strands=False)
+    assert set(seen) == {before}
+    score_variants(vcf, genome, MODELS["tokens"][0], choose("LLR"), tmp_path / "o.vcf", both_strands=False, threads=1)
+    assert set(seen) == {before, 1}
+    assert torch.get_num_threads() == before
+
+
 def test_workers_do_not_share_a_gpu(vcf, genome, tmp_path) -> None:
     with pytest.raises(ConfigError, match="2 workers would share cuda; take one, or --engine ray"):
         LocalPool(Mortal(tmp_path, 0, device="cuda"), 2)  # type: ignore[arg-type]
