@@ -12,7 +12,8 @@ from .of_tracks import of_tracks, track_options
 @click.command()
 @click.argument("vcf", metavar="BACKGROUND", type=click.Path())
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
-@click.option("-m", "--model", "model_name", metavar="MODEL", required=True, help="A model folder.")
+@click.option("-m", "--model", "model_names", metavar="MODEL", required=True, multiple=True,
+              help="A model folder; several are an ensemble, and need -o.")  # fmt: skip
 @click.option("-s", "--scores", metavar="NAMES", help="Comma-separated.  [default: LLR,PLL, of a model of tracks SAD,SAR501]")
 @click.option("-o", "--output", type=click.Path(), metavar="FILE", help="[default: calibration.npz in the model's folder]")
 @click.option("--context", type=click.IntRange(min=1), metavar="BASES", help="Bases in a window; the model's own by default.")
@@ -22,8 +23,9 @@ from .of_tracks import of_tracks, track_options
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
 @click.pass_context
 def calibrate(
-    ctx: click.Context, vcf: str, fasta: str, model_name: str, scores: str | None, output: str | None, **options: Any
-) -> None:
+    ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], scores: str | None, output: str | None,
+    **options: Any,
+) -> None:  # fmt: skip
     """Keep with MODEL how its scores are distributed over BACKGROUND, a VCF such as common variants.
 
     \b
@@ -35,6 +37,7 @@ def calibrate(
     from pathlib import Path
 
     from genoformer import inference
+    from genoformer.errors import ConfigError
     from genoformer.genome.reference import Genome
     from genoformer.models import checkpoint
     from genoformer.scoring.calibration import calibrate as calibrated
@@ -45,14 +48,16 @@ def calibrate(
     from .progress import progress_bar
 
     genome = Genome(fasta)
-    model = checkpoint.load_scoring(model_name)
-    chosen = choose(scores) if scores else default_scores(model)
-    path = Path(output) if output else checkpoint.find(model_name) / FILE
+    models = [checkpoint.load_scoring(name) for name in model_names]
+    chosen = choose(scores) if scores else default_scores(models[0])
+    if output is None and len(models) > 1:
+        raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")
+    path = Path(output) if output else checkpoint.find(model_names[0]) / FILE
     device = inference.best_device() if options["device"] == "auto" else options["device"]
     with progress_bar("records") as watch:
         found, summary = calibrated(
-            vcf, genome, model, chosen, path, model_name=model_name, context=options["context"],
+            vcf, genome, models, chosen, path, model_name="+".join(model_names), context=options["context"],
             both_strands=options["strand"] == "both", device=device, workers=options["workers"],
-            of_tracks=of_tracks(ctx, model, genome), progress=watch,
+            of_tracks=of_tracks(ctx, models[0], genome), progress=watch,
         )  # fmt: skip
     click.echo(f"{path}: {', '.join(found.grids)} of {found.n_alleles:,} alleles of {summary.records:,} records", err=True)

@@ -12,8 +12,8 @@ from .of_tracks import of_tracks, track_options
 _COMMON = [
     click.argument("vcf", type=click.Path()),
     click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA."),
-    click.option("-m", "--model", "model_name", metavar="MODEL", default="mini-tracks", show_default=True,
-                 help="A model of tracks: a folder, or a shipped name."),
+    click.option("-m", "--model", "model_names", metavar="MODEL", multiple=True, default=["mini-tracks"],
+                 help="A model of tracks: a folder, or a shipped name; several are an ensemble.  [default: mini-tracks]"),
     click.option("-o", "--output", required=True, type=click.Path(), help="A TSV."),
     click.option("-s", "--scores", metavar="NAMES", default="SAD,SAR501", show_default=True, help="Of tracks."),
     click.option("--context", type=click.IntRange(min=1), metavar="BASES", help="Of a window; the model's own by default."),
@@ -83,18 +83,20 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
     from genoformer import inference
     from genoformer.genome.reference import Genome
     from genoformer.models import checkpoint
-    from genoformer.scoring.scorers import scorer_of
-    from genoformer.scoring.scores import choose
+    from genoformer.scoring.scorers import Work
 
     from .progress import progress_bar
 
-    genome, model = Genome(options["fasta"]), checkpoint.load_long_range(options["model_name"])
+    genome = Genome(options["fasta"])
+    models = tuple(checkpoint.load_long_range(name) for name in options["model_names"])
     device = inference.best_device() if options["device"] == "auto" else options["device"]
-    with inference.borrowed(model, device, options["precision"]) as ready, progress_bar(unit) as listen:
-        scorer = scorer_of(
-            ready, genome, choose(options["scores"]), context=options["context"], both_strands=options["strand"] == "both",
-            of_tracks=of_tracks(ctx, model, genome),
-        )  # fmt: skip
+    whole = Work(
+        models, genome, options["scores"], options["context"], options["strand"] == "both", device, options["precision"],
+        of_tracks=of_tracks(ctx, models[0], genome),
+    )  # fmt: skip
+    with whole.ready() as scorer, progress_bar(unit) as listen:
         found = work(genome, scorer, listen)
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in found.left_out.items() if n) or "none"
     click.echo(f"{output}: {found.n_rows:,} rows from {found.n_sequences:,} sequences; left out: {left_out}", err=True)
+    if found.reused:
+        click.echo(f"{found.reused} parts were there from an interrupted run", err=True)

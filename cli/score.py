@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -39,8 +40,9 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.command()
 @click.argument("vcf", type=click.Path())
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
-@click.option("-m", "--model", "model_name", metavar="MODEL", default="mini-human", show_default=True,
-              help="A model folder (ours or DNABERT's), or a shipped name.")  # fmt: skip
+@click.option("-m", "--model", "model_names", metavar="MODEL", multiple=True, default=["mini-human"],
+              help="A model folder (ours or DNABERT's), or a shipped name; several (-m A -m B) are an ensemble: the mean of "
+              "their scores.  [default: mini-human]")  # fmt: skip
 @click.option("-s", "--scores", metavar="NAMES",
               help="Comma-separated; see --explain.  [default: LLR,PLL, of a model of tracks SAD,SAR501]")  # fmt: skip
 @click.option("-o", "--output", default="-", show_default=True, type=click.Path(),
@@ -53,7 +55,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
 @track_options
-@click.option("--matrix", type=click.Path(), help="The scores of every track as Parquet too.")
+@click.option("--matrix", type=click.Path(), metavar="FILE",
+              help="The scores of every track, of LOGSED of every gene: .parquet, or .h5ad for AnnData.")  # fmt: skip
 @click.option("--calibration", type=click.Path(), metavar="FILE",
               help="Of `genoformer calibrate`, for quantiles.  [default: the model's own]")  # fmt: skip
 @click.option("--noise", "n_noise", type=click.IntRange(min=0), metavar="N",
@@ -73,7 +76,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--explain", is_flag=True, is_eager=True, expose_value=False, callback=_explain,
               help="Say what each score and status means, and stop.")  # fmt: skip
 @click.pass_context
-def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str, **options: Any) -> None:
+def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], output: str, **options: Any) -> None:
     """Score the variants of VCF (or BCF; - is stdin) and write every record back with its scores.
 
     \b
@@ -94,8 +97,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
     for note in genome.notes:
         say(note)
     if options["only_preflight"]:
-        given = ctx.get_parameter_source("model_name") is not click.core.ParameterSource.DEFAULT
-        _preflight_only(vcf, genome, {**options, "model_name": model_name, "model_given": given})
+        given = ctx.get_parameter_source("model_names") is not click.core.ParameterSource.DEFAULT
+        _preflight_only(vcf, genome, {**options, "model_names": model_names if given else ()})
         return
     from genoformer import inference
     from genoformer.models import checkpoint
@@ -103,24 +106,26 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
     from genoformer.scoring.scorers import default_scores
     from genoformer.scoring.scores import choose
 
-    model = checkpoint.load_scoring(model_name)
-    chosen = choose(options["scores"]) if options["scores"] else default_scores(model)
+    models = [checkpoint.load_scoring(name) for name in model_names]
+    chosen = choose(options["scores"]) if options["scores"] else default_scores(models[0])
     device = inference.best_device() if options["device"] == "auto" else options["device"]
 
     def show(found: Any) -> None:
         say(json.dumps({"preflight": found.to_dict()}) if options["as_json"] else found.table())
 
-    trained = model.config.context_length
-    if options["context"] and options["context"] > 2 * trained:
-        say(f"windows of {options['context']:,} bases, but {model_name} is made for {trained:,}: it may not know what to do")
+    for model, name in zip(models, model_names, strict=True):
+        trained = model.config.context_length
+        if options["context"] and options["context"] > 2 * trained:
+            say(f"windows of {options['context']:,} bases, but {name} is made for {trained:,}: it may not know what to do")
     with progress_bar("records") as watch:
         summary = score_variants(
-            vcf, genome, model, chosen, output,
-            model_name=checkpoint.find(model_name).resolve().name, context=options["context"],
+            vcf, genome, models, chosen, output,
+            model_name="+".join(checkpoint.find(name).resolve().name for name in model_names), context=options["context"],
             both_strands=options["strand"] == "both", region=options["region"], device=device,
             precision=options["precision"], batch_size=options["batch_size"], force=options["force"],
-            of_tracks=of_tracks(ctx, model, genome, "matrix", "n_noise"), matrix=options["matrix"], n_noise=options["n_noise"],
-            n_verify=options["n_verify"] or 0, calibration=_calibration(options["calibration"], model_name),
+            of_tracks=of_tracks(ctx, models[0], genome, "matrix", "n_noise"), matrix=options["matrix"],
+            n_noise=options["n_noise"], n_verify=options["n_verify"] or 0,
+            calibration=_calibration(options["calibration"], model_names),
             workers=options["workers"], threads=options["threads"], engine=options["engine"],
             shard=_shard(options["shard"], output), assemble=options["assemble"], command=sys.argv[1:],
             on_preflight=show, progress=watch,
@@ -143,15 +148,17 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_name: str, output: str
         say(f"{summary.reused} parts were there from an interrupted run")
 
 
-def _calibration(path: str | None, model_name: str) -> Any:
-    """Of a file, or the model's own where it has one."""
+def _calibration(path: str | None, model_names: Sequence[str]) -> Any:
+    """Of a file, or the model's own where it has one; an ensemble has none of its own."""
     from pathlib import Path
 
     from genoformer.models import checkpoint
     from genoformer.scoring.quantiles import FILE, Calibration
 
-    own = checkpoint.find(model_name) / FILE
-    return Calibration.load(Path(path)) if path else Calibration.load(own) if own.is_file() else None
+    own = [checkpoint.find(name) / FILE for name in model_names]
+    if path is None and (len(own) > 1 or not own[0].is_file()):
+        return None
+    return Calibration.load(Path(path) if path else own[0])
 
 
 def _shard(text: str | None, output: str) -> tuple[int, int] | None:
@@ -197,11 +204,13 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     from .progress import progress_bar
 
     longest = sys.maxsize  # what is too long depends on the model
-    if options["model_given"]:
+    if options["model_names"]:
         from genoformer.models import checkpoint
-        from genoformer.scoring.scorers import longest_allele
+        from genoformer.scoring.scorers import default_scores, scorer_of
 
-        longest = longest_allele(checkpoint.load_scoring(options["model_name"]), genome, options["context"])
+        models = [checkpoint.load_scoring(name) for name in options["model_names"]]
+        scores = default_scores(models[0])
+        longest = scorer_of(models, genome, scores, context=options["context"], both_strands=False).longest_allele
     with progress_bar("records") as watch, spooled(vcf) as path:
         tell = (lambda n: watch(Progress("preflight", n, None))) if watch else None
         found = preflight(path, genome, max_length=longest, region=options["region"], name=vcf, progress=tell)

@@ -66,6 +66,12 @@ class Genome:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def signature(self) -> str:
+        """Path, size and time of the file: another one after it was changed."""
+        stat = self.path.stat()
+        return f"{self.path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+
     def close(self) -> None:
         """Let go of the file; the next window opens it again."""
         self._fasta.close()

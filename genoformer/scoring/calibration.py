@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
-from genoformer.models.encoder import Encoder
 from genoformer.models.longrange import LongRange
 from genoformer.scoring.quantiles import GRID, NOT_COMPARED, Calibration
 from genoformer.scoring.run import Summary, score_variants
-from genoformer.scoring.scorers import OfTracks, scorer_of
+from genoformer.scoring.scorers import Model, OfTracks, Work, scorer_of
 from genoformer.scoring.scores import Score
 from genoformer.scoring.track_scorer import TrackScorer
 
@@ -24,7 +23,7 @@ from genoformer.scoring.track_scorer import TrackScorer
 def calibrate(
     background: str | Path,
     genome: Genome,
-    model: Encoder | LongRange,
+    models: Model | Sequence[Model],
     scores: Sequence[Score],
     path: Path,
     *,
@@ -40,19 +39,21 @@ def calibrate(
     work.mkdir(parents=True, exist_ok=True)
     table, matrix = work / "scores.parquet", work / "matrix.parquet"
     of_all = None if of_tracks is None else of_tracks._replace(tracks=None)
-    is_matrix = isinstance(model, LongRange)
+    given = list(models) if isinstance(models, Sequence) else [models]
+    is_matrix = isinstance(given[0], LongRange)
     summary = score_variants(
-        background, genome, model, scores, table, of_tracks=of_all, matrix=matrix if is_matrix else None, n_noise=0, **options
+        background, genome, given, scores, table, of_tracks=of_all, matrix=matrix if is_matrix else None, n_noise=0, **options
     )
     if not summary.scored:
         raise ConfigError(f"no allele of {background} has a score; give a background of variants of this genome.")
     scorer = scorer_of(
-        model, genome, scores, context=options.get("context"), both_strands=options.get("both_strands", True), of_tracks=of_all
+        given, genome, scores, context=options.get("context"), both_strands=options.get("both_strands", True), of_tracks=of_all
     )
-    names = scorer.apart if isinstance(scorer, TrackScorer) else []
+    names = scorer.layout.apart if isinstance(scorer, TrackScorer) else []
     compared = {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
     grids = grids_of(matrix if is_matrix else table, scores, names)
-    found = Calibration(Path(background).name, summary.scored, model.sha256, compared, grids)
+    sha256 = Work(tuple(given), genome, "").sha256
+    found = Calibration(Path(background).name, summary.scored, sha256, compared, grids)
     found.save(path)
     shutil.rmtree(work)
     return found, summary
@@ -72,10 +73,13 @@ def grids_of(table: Path, scores: Sequence[Score], tracks: Sequence[str]) -> dic
     if not tracks:
         return {score.name: grid(column(score.name))[None].astype(np.float32) for score in scores}
     whose = pq.read_table(table, columns=["score"])["score"].to_numpy()
+    counts = np.ones(len(whose), dtype=bool)  # of scores of genes only the strongest, as in the output
+    if "strongest" in pq.read_schema(table).names:
+        counts = pq.read_table(table, columns=["strongest"])["strongest"].to_numpy()
     rows: dict[str, list[NDArray[np.float64]]] = {score.name: [] for score in scores}
     for place, track in enumerate(tracks):
         values = column(track)
         for score in scores:
             if score.of_tracks or not place:
-                rows[score.name].append(grid(values[whose == score.name]))
+                rows[score.name].append(grid(values[(whose == score.name) & counts]))
     return {name: np.array(of, dtype=np.float32) for name, of in rows.items()}

@@ -32,7 +32,7 @@ def noise_note(scorer: TrackScorer, genome: Genome, places: Iterable[tuple[str, 
     taken = [known[i] for i in np.unique(np.linspace(0, len(known) - 1, n).astype(int)).tolist()] if known and n else []
     if not taken:
         return None
-    values = np.abs(scorer.noise(taken))  # [n, scores, K]
+    values = np.abs(scorer.layout.strongest(scorer.noise(taken))[0])  # [n, scores, K]
     floors = []
     for i, score in enumerate(scorer.scores):
         of = values[:, i] if score.of_tracks else values[:, i, :1]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import GenoformerError
-from genoformer.genome.vcf import Record
-from genoformer.scoring.scores import Floats
+from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping
+from genoformer.scoring.scores import Floats, Matrix
 from genoformer.whole import whole_file
 
 THREADS = "number of threads"  # in a job
@@ -33,7 +33,14 @@ class Scored(NamedTuple):
 
     statuses: NDArray[np.uint8]  # [ALTs], index into list(Status)
     values: Floats  # [ALTs, columns], NaN where missing
-    matrix: Floats  # [ALTs, scores, tracks], or [ALTs, 0, 0] where it is not wanted
+    rows: NDArray[np.int32]  # [R, 4], as of `scores.Matrix`; R = 0 where it is not wanted
+    matrix: Floats  # [R, K]
+
+    @classmethod
+    def of(cls, statuses: NDArray[np.uint8], values: Floats, matrix: Matrix | None = None) -> Scored:
+        """Without the matrix, if there is none."""
+        none = Matrix(np.zeros((0, 4), dtype=np.int32), np.zeros((0, 0), dtype=np.float32))
+        return cls(statuses, values, *(matrix or none))
 
 
 Compute = Callable[[Sequence[Record]], Scored]
@@ -46,11 +53,13 @@ class Parts(Protocol):
     def put(self, i: int, scored: Scored) -> None: ...
 
 
-class PartFolder:
-    """Finished parts beside the output, in OUT.parts/; the same job finds them again, another is refused.
+class JobFolder:
+    """Finished parts beside the output, in .OUT.parts/; the same job finds them again, another is refused.
 
-    `job` says all that the scores depend on: the sha256 of the VCF, the model, the options.
+    `job` says all that they depend on: the sha256 of the VCF, the model, the options.
     """
+
+    ending: str
 
     def __init__(self, output: Path | None, job: dict[str, str]) -> None:
         self.path = (
@@ -76,16 +85,25 @@ class PartFolder:
                 part.write_text(json.dumps(job, indent=1))
 
     def _name(self, i: int) -> Path:
-        return self.path / f"{i:08d}.npz"
+        return self.path / f"{i:08d}{self.ending}"
 
     def numbers(self) -> set[int]:
-        """Of the parts that are there, torn ones too."""
-        return {int(path.stem) for path in self.path.glob("*.npz") if path.stem.isdecimal()}
+        """Of the parts that are there, torn ones too; other files have names that are no numbers."""
+        return {int(path.stem) for path in self.path.glob(f"*{self.ending}") if path.stem.isdecimal()}
 
     @property
     def command(self) -> Path:
         """Where the command is noted that began the work."""
         return self.path / "command.json"
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class PartFolder(JobFolder):
+    """Parts of scores."""
+
+    ending = ".npz"
 
     def get(self, i: int) -> Scored | None:
         """The part, or None where it is not there or torn, as a full disk or a power cut may leave it."""
@@ -100,8 +118,28 @@ class PartFolder:
         with whole_file(self._name(i), durable=True) as part, part.open("wb") as file:
             np.savez(file, **scored._asdict())
 
-    def remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
+
+class Rows(NamedTuple):
+    """Some lines of a table, and what is counted of them."""
+
+    lines: str
+    counts: dict[str, int]
+
+
+class RowFolder(JobFolder):
+    """Parts of a table."""
+
+    ending = ".json"
+
+    def done(self, i: int, make: Callable[[], Rows]) -> Rows:
+        """The part, from before or made now."""
+        try:
+            return Rows(**json.loads(self._name(i).read_text()))
+        except (OSError, ValueError, TypeError):
+            made = make()
+        with whole_file(self._name(i), durable=True) as part:
+            part.write_text(json.dumps(made._asdict()))
+        return made
 
 
 def noted_threads(output: Path | None) -> int | None:
@@ -137,6 +175,44 @@ def records_per_part(operations: float) -> int:
     (4096, 55)
     """
     return max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations)))
+
+
+class Cut(NamedTuple):
+    """The records of a VCF, cut into parts of `size`."""
+
+    vcf: Path
+    wanted: Region | None  # only records that overlap it
+    n_records: int
+    size: int
+    shard: tuple[int, int] | None = None  # (i, n), from 1: which parts are ours
+
+    @property
+    def n_parts(self) -> int:
+        return -(-self.n_records // self.size)
+
+    def mine(self, i: int) -> bool:
+        return self.shard is None or i % self.shard[1] == self.shard[0] - 1
+
+    def n_left(self, parts: PartFolder) -> int:
+        """Parts that are ours and not there yet."""
+        return sum(self.mine(i) for i in set(range(self.n_parts)) - parts.numbers())
+
+    def require(self, parts: PartFolder) -> None:
+        """JobError where a part is missing."""
+        if lost := sorted(set(range(self.n_parts)) - parts.numbers()):
+            raise JobError(
+                f"{len(lost):,} of {self.n_parts:,} parts are missing (the first has number {lost[0] + 1}); run the shards "
+                "that are not done, or the command without --shard."
+            )
+
+    def records(self) -> Iterator[Record]:
+        """From the first on, as often as this is called."""
+        with open_vcf(self.vcf) as file:
+            yield from overlapping(file, self.wanted)
+
+    def of(self, file: VariantFile) -> Iterator[list[Record]]:
+        """The records of each part, from the open VCF."""
+        return chunks(overlapping(file, self.wanted), self.size)
 
 
 def run_local(

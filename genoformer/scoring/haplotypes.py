@@ -5,14 +5,18 @@ score_pairs(): variants near each other -> how far the effect of both is from th
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.haplotypes import compatible, genotypes, trimmed
@@ -21,13 +25,15 @@ from genoformer.genome.regions import Region
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
 from genoformer.genome.vcf import Record, open_vcf
 from genoformer.progress import Listener, Progress
-from genoformer.scoring.engines import chunks
+from genoformer.scoring.engines import THREADS, RowFolder, Rows, chunks
 from genoformer.scoring.scores import Floats
 from genoformer.scoring.sinks import number
+from genoformer.scoring.told import Told, combined, nothing
 from genoformer.scoring.track_scorer import TrackScorer
-from genoformer.whole import whole_file
+from genoformer.whole import sha256_of, whole_file
 
 _AT_ONCE = 4_096  # records
+_PAIRS = 64  # in a part
 SUM = "sum"
 
 
@@ -37,6 +43,10 @@ class Counted(NamedTuple):
     n_rows: int
     n_sequences: int  # that the model has read, beside the references
     left_out: dict[str, int]
+    reused: int = 0  # parts that an earlier, interrupted run had finished
+
+
+_N_ROWS, _N_SEQUENCES = "rows", "sequences"  # in the counts of a part
 
 
 class _Window(NamedTuple):
@@ -73,18 +83,41 @@ def score_haplotypes(
             raise ConfigError(f"{vcf} has no sample {', '.join(unknown)}; it has {', '.join(named[:5])} and so on.")
         columns = [named.index(name) for name in samples] if samples else list(range(len(named)))
         windows = list(_windows(scorer, genome, regions))
-        alleles = _alleles(file, genome, windows, scorer, columns, left_out)
-    n_rows = n_sequences = 0
+        inside = _alleles(file, genome, windows, scorer, columns, left_out)
+    of = [named[i] for i in columns]
+    what = {"samples": ",".join(of), "regions": _hash(region for region, *_ in windows)}
+    header = ["chrom", "start", "end", "name", "sample", "haplotype", "variants", *(column.name for column in scorer.columns)]
+    works = [partial(_rows_of_region, scorer, window, here, of) for window, here in zip(windows, inside, strict=True)]
+    return _written(output, vcf, scorer, what, header, works, len(works), "haplotypes", left_out, listen)
+
+
+def _written(
+    output: Path, vcf: Path, scorer: TrackScorer, what: dict[str, str], header: Sequence[str],
+    works: Iterable[Callable[[], Rows]], n: int | None, stage: str, left_out: Counter[str], listen: Listener,
+) -> Counted:  # fmt: skip
+    """A table from its parts, each kept as soon as it is done, so that a run which was interrupted goes on."""
+    job = {
+        "VCF": sha256_of(vcf),
+        "model": "+".join(model.sha256 or "in memory" for model in scorer.models),
+        "scores": ",".join(score.name for score in scorer.scores),
+        "FASTA": scorer.genome.signature,
+        THREADS: str(inference.n_cores()) if scorer.device.type == "cpu" else "any",
+        **what, **scorer.options, **scorer.inputs,
+    }  # fmt: skip
+    parts = RowFolder(output, job)
+    totals: Counter[str] = Counter()
     with whole_file(output) as part, part.open("w") as out:
-        names = [column.name for column in scorer.columns]
-        out.write("\t".join(["chrom", "start", "end", "name", "sample", "haplotype", "variants", *names]) + "\n")
-        for done, (window, rows) in enumerate(zip(windows, alleles, strict=True), 1):
-            n_rows, n_sequences = _write_region(
-                out, scorer, window, rows, [named[i] for i in columns], left_out, n_rows, n_sequences
-            )
+        out.write("\t".join(header) + "\n")
+        for i, work in enumerate(works):
+            rows = parts.done(i, work)
+            out.write(rows.lines)
+            totals.update(rows.counts)
             if listen is not None:
-                listen(Progress("haplotypes", done, len(windows)))
-    return Counted(n_rows, n_sequences, dict(left_out))
+                listen(Progress(stage, i + 1, n))
+    parts.remove()
+    n_rows, n_sequences = totals.pop(_N_ROWS, 0), totals.pop(_N_SEQUENCES, 0)
+    left_out.update(totals)
+    return Counted(n_rows, n_sequences, dict(left_out), parts.n_found)
 
 
 def _windows(scorer: TrackScorer, genome: Genome, regions: Iterable[Region]) -> Iterator[_Window]:
@@ -101,6 +134,13 @@ class _Allele(NamedTuple):
     carriers: NDArray[np.bool_]
 
 
+class _Inside(NamedTuple):
+    """What a window holds."""
+
+    alleles: list[_Allele]
+    haploid: NDArray[np.bool_]  # [samples]: every genotype is of one chromosome, as those of a man's X
+
+
 def _alleles(
     file: Iterable[Record],
     genome: Genome,
@@ -108,9 +148,10 @@ def _alleles(
     scorer: TrackScorer,
     columns: Sequence[int],
     left_out: Counter[str],
-) -> list[list[_Allele]]:
+) -> list[_Inside]:
     """The alleles in every window, from one pass over the records."""
     found: list[list[_Allele]] = [[] for _ in windows]
+    most = np.zeros((len(windows), len(columns)), dtype=np.int64)  # chromosomes in a genotype
     here: dict[str, list[int]] = {}
     for i, window in enumerate(windows):
         here.setdefault(window.contig, []).append(i)
@@ -129,6 +170,7 @@ def _alleles(
             assert contig is not None
             alleles = [x.alleles if x.ordered else None for x in genotypes(record)]
             mine = [alleles[i] if i < len(alleles) else () for i in columns]
+            most[of] = np.maximum(most[of], [2 if x is None else len(x) for x in mine])
             left_out["without phase"] += sum(x is None for x in mine)
             left_out["not known"] += sum((x or ()).count(None) for x in mine)
             for number_of, (alt, status) in enumerate(zip(record.alts, row, strict=False), 1):
@@ -140,14 +182,11 @@ def _alleles(
                     continue
                 for i in of:
                     found[i].append(_Allele(Variant(contig, record.pos, record.ref.upper(), alt.upper()), carriers))
-    return found
+    return [_Inside(alleles, n == 1) for alleles, n in zip(found, most, strict=True)]
 
 
-def _write_region(
-    out: IO[str], scorer: TrackScorer, window: _Window, alleles: Sequence[_Allele], samples: Sequence[str],
-    left_out: Counter[str], n_rows: int, n_sequences: int,
-) -> tuple[int, int]:  # fmt: skip
-    """The rows of a region; the running counts of rows and sequences."""
+def _rows_of_region(scorer: TrackScorer, window: _Window, inside: _Inside, samples: Sequence[str]) -> Rows:
+    alleles = inside.alleles
     carried = np.stack([a.carriers for a in alleles]) if alleles else np.zeros((0, len(samples), 2), dtype=bool)
     kinds: dict[tuple[int, ...], int] = {(): 0}  # alleles of a chromosome -> number of its sequence; 0 is the reference
     which = np.zeros((len(samples), 2), dtype=np.int64)
@@ -155,23 +194,28 @@ def _write_region(
         for c in (0, 1):
             which[s, c] = kinds.setdefault(tuple(np.flatnonzero(carried[:, s, c]).tolist()), len(kinds))
     made: list[list[Variant]] = []
-    n_variants = [0]
+    n_variants, n_overlapping = [0], 0
     for rows in list(kinds)[1:]:
         kept, n_out = compatible(alleles[i].variant for i in rows)
-        left_out["overlapping"] += n_out
+        n_overlapping += n_out
         n_variants.append(len(kept))
         made.append(kept)
-    shape = (1, len(scorer.scores), len(scorer.tracks))
-    read = scorer.haplotypes(window.contig, window.start, window.centre, made) if made else np.zeros((0, *shape[1:]))
-    values = np.concatenate([np.zeros(shape), read])  # the reference has no effect
-    both = np.stack([values[which[:, 0]], values[which[:, 1]], values[which[:, 0]] + values[which[:, 1]]], axis=1)
-    table = scorer.table(both.reshape(-1, *shape[1:]), np.full(3 * len(samples), -1)).reshape(len(samples), 3, -1)
+    read = scorer.haplotypes(window.contig, window.start, window.centre, made) if made else []
+    none = np.where([score.of_tracks for score in scorer.scores], 0.0, np.nan)[:, None] * np.ones(len(scorer.tracks))
+    none[:, 0] = 0  # the reference has no effect
+    of = [nothing(read[0]) if read else Told(none, {}), *read]
     place = [window.region.chrom, str(window.region.start), str(window.region.end), window.region.name or "."]
-    for s, sample in enumerate(samples):
-        n = [n_variants[i] for i in which[s].tolist()]
-        for row, name, n_here in zip(table[s], ("1", "2", SUM), (*n, sum(n)), strict=True):
-            out.write("\t".join([*place, sample, name, str(n_here), *_texts(scorer, row)]) + "\n")
-    return n_rows + 3 * len(samples), n_sequences + len(made)
+    lines = []
+    for s, (a, b) in enumerate(which.tolist()):
+        one = bool(inside.haploid[s])
+        both = of[a] if one else combined([of[a], of[b]], [1, 1])
+        table = scorer.layout.table([of[a], of[b], both])
+        if one:
+            table[1] = np.nan  # there is no such chromosome
+        n = [str(n_variants[a]), "." if one else str(n_variants[b]), str(n_variants[a] + (0 if one else n_variants[b]))]
+        for row, name, n_here in zip(table, ("1", "2", SUM), n, strict=True):
+            lines.append("\t".join([*place, samples[s], name, n_here, *_texts(scorer, row)]) + "\n")
+    return Rows("".join(lines), {_N_ROWS: len(lines), _N_SEQUENCES: len(made), "overlapping": n_overlapping})
 
 
 def _texts(scorer: TrackScorer, row: Floats) -> list[str]:
@@ -179,6 +223,10 @@ def _texts(scorer: TrackScorer, row: Floats) -> list[str]:
         "." if value != value else column.words[int(value)] if column.words else number(float(value))
         for column, value in zip(scorer.columns, row, strict=True)
     ]
+
+
+def _hash(rows: Iterable[object]) -> str:
+    return hashlib.sha256(repr(list(rows)).encode()).hexdigest()
 
 
 def score_pairs(
@@ -193,38 +241,60 @@ def score_pairs(
     if not 1 <= within <= scorer.longest_allele:
         raise ConfigError(f"pairs within {within:,} bases: give 1 to {scorer.longest_allele:,}, a quarter of the window.")
     left_out: Counter[str] = Counter()
-    n_rows = n_sequences = 0
-    names = scorer.names
-    with whole_file(output) as part, part.open("w") as out, open_vcf(vcf) as file:
-        what = [f"{score.name}_{kind}" for score in scorer.scores for kind in ("A", "B", "AB", "NONADD", "TRACK")]
-        out.write("\t".join(["chrom", *(f"{x}_{y}" for y in "ab" for x in ("pos", "ref", "alt")), *what]) + "\n")
-        recent: list[tuple[Record, Variant]] = []
-        for record, variant in _scorable(file, genome, scorer, left_out):
-            recent = [(of, v) for of, v in recent if v.chrom == variant.chrom and abs(variant.start - v.start) <= within]
-            for other_record, other in recent:
-                if other_record is record:
-                    continue  # two ALTs of one record are never on one chromosome
-                kept, n_overlapping = compatible([other, variant])
-                if n_overlapping or len(kept) < 2:
-                    left_out["overlapping"] += 1
-                    continue
-                middle = (kept[0].start + kept[1].end) // 2
-                start = scorer.start_of(Variant(variant.chrom, middle + 1, "", ""))
-                a, b = ([trimmed(v)] for v in (other, variant))
-                anchor = kept[0].start  # what is left of both stays, as in `score`
-                alone, also, both = scorer.haplotypes(variant.chrom, start, middle, [a, b, kept], anchor=anchor)  # [scores, K]
-                more = both - alone - also
-                strongest = np.abs(np.nan_to_num(more)).argmax(-1)
-                fields = [variant.chrom, *(str(x) for v in (other, variant) for x in (v.pos, v.ref, v.alt))]
-                for i, (score, k) in enumerate(zip(scorer.scores, strongest.tolist(), strict=True)):
-                    fields += [number(float(x[i, k])) for x in (alone, also, both, more)]
-                    fields.append(names[k] if score.of_tracks else ".")
-                out.write("\t".join(fields) + "\n")
-                n_rows, n_sequences = n_rows + 1, n_sequences + 3
-            recent.append((record, variant))
-            if listen is not None:
-                listen(Progress("pairs", n_rows, None, f"{record.chrom}:{record.pos:,}"))
-    return Counted(n_rows, n_sequences, dict(left_out))
+    kinds = ("A", "B", "AB", "NONADD", "TRACK")
+    what = []
+    for score in scorer.scores:
+        what += [f"{score.name}_{kind}" for kind in (*kinds, *(["GENE"] if score.evidence == "gene" else []))]
+    header = ["chrom", *(f"{x}_{y}" for y in "ab" for x in ("pos", "ref", "alt")), *what]
+    with open_vcf(vcf) as file:
+        near = _near(_scorable(file, genome, scorer, left_out), within, left_out)
+        works = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(near, _PAIRS)), []))
+        return _written(output, vcf, scorer, {"within": str(within)}, header, works, None, "pairs", left_out, listen)
+
+
+class _Pair(NamedTuple):
+    """Two ALTs as the VCF has them, and both without the bases that they share with their REF, in order."""
+
+    first: Variant
+    second: Variant
+    both: list[Variant]
+
+
+def _near(found: Iterable[tuple[Record, Variant]], within: int, left_out: Counter[str]) -> Iterator[_Pair]:
+    """Pairs of ALTs of two records at most `within` bases apart, as they come."""
+    recent: list[tuple[Record, Variant]] = []
+    for record, variant in found:
+        recent = [(of, v) for of, v in recent if v.chrom == variant.chrom and abs(variant.start - v.start) <= within]
+        for other_record, other in recent:
+            if other_record is record:
+                continue  # two ALTs of one record are never on one chromosome
+            kept, n_overlapping = compatible([other, variant])
+            if n_overlapping or len(kept) < 2:
+                left_out["overlapping"] += 1
+            else:
+                yield _Pair(other, variant, kept)
+        recent.append((record, variant))
+
+
+def _rows_of_pairs(scorer: TrackScorer, pairs: Sequence[_Pair]) -> Rows:
+    lines = []
+    for other, variant, kept in pairs:
+        middle = (kept[0].start + kept[1].end) // 2
+        start = scorer.start_of(Variant(variant.chrom, middle + 1, "", ""))
+        asked = [[trimmed(other)], [trimmed(variant)], kept]
+        # what is left of both stays, as in `score`
+        each = scorer.haplotypes(variant.chrom, start, middle, asked, anchor=kept[0].start)
+        more, genes = scorer.layout.strongest([combined(each, [-1, -1, 1])])
+        fields = [variant.chrom, *(str(x) for v in (other, variant) for x in (v.pos, v.ref, v.alt))]
+        for i, score in enumerate(scorer.scores):
+            k = int(np.abs(np.nan_to_num(more[0, i])).argmax())
+            gene = int(genes[0, i])
+            fields += [number(scorer.layout.value(told, i, k, gene)) for told in each]
+            fields += [number(float(more[0, i, k])), scorer.layout.names[k] if score.of_tracks else "."]
+            if score.evidence == "gene":
+                fields.append(scorer.layout.name_of_gene(gene))
+        lines.append("\t".join(fields) + "\n")
+    return Rows("".join(lines), {_N_ROWS: len(lines), _N_SEQUENCES: 3 * len(lines)})
 
 
 def _scorable(

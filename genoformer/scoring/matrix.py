@@ -1,71 +1,161 @@
-"""Scores of every track of every variant -> Parquet, one row an ALT and score, one column a track."""
+"""Scores of every track -> Parquet or AnnData: a row an ALT and score (and gene), a column a track."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.vcf import Record
 from genoformer.scoring.scores import Floats
+from genoformer.scoring.told import Layout
+
+PLACES = ("chrom", "pos", "id", "ref", "alt", "score")
+GENES = ("gene", "strongest")  # where a score is of genes: which, and whether it is the one that the table has
 
 
-class MatrixFile:
+class MatrixFile(ABC):
     """Takes records in order; the file has its final name only after a block that ended well."""
 
-    def __init__(self, path: str | Path, scores: Sequence[str], tracks: Sequence[str]) -> None:
-        self.path, self.scores, self.tracks = Path(path), list(scores), list(tracks)
-        if self.path.suffix != ".parquet":
-            raise ConfigError(f"{path}: the matrix is written as Parquet; end its name in .parquet.")
-        if not self.path.absolute().parent.is_dir():
-            raise ConfigError(f"the folder {self.path.parent} does not exist; create it, or write the matrix elsewhere.")
-        self.temporary = self.path.with_name(f".{self.path.name}.partial")
-        self._rows = max(1, (1 << 24) // (len(self.scores) * len(self.tracks)))  # ALTs in a row group: 64 MB of numbers
-        self._places: list[tuple[str, int, str, str, str]] = []
+    def __init__(self, path: Path, layout: Layout) -> None:
+        if not path.absolute().parent.is_dir():
+            raise ConfigError(f"the folder {path.parent} does not exist; create it, or write the matrix elsewhere.")
+        self.path, self.layout, self.tracks = path, layout, layout.apart
+        self.scores = [score.name for score in layout.scores]
+        self.temporary = path.with_name(f".{path.name}.partial")
+        self.genes = layout.genes.names if layout.of_genes and layout.genes is not None else None
+        self.columns = [*PLACES, *(GENES if self.genes is not None else ())]
+        self._rows: list[tuple[object, ...]] = []
         self._values: list[Floats] = []
+        self._at_once = max(1, (1 << 24) // max(1, len(self.tracks)))  # rows: 64 MB of numbers
 
-    def __enter__(self) -> MatrixFile:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        place = [("chrom", pa.string()), ("pos", pa.int64()), *((name, pa.string()) for name in ("id", "ref", "alt", "score"))]
-        self._schema = pa.schema([*place, *((name, pa.float32()) for name in self.tracks)])
-        self._writer = pq.ParquetWriter(str(self.temporary), self._schema, compression="zstd")
-        return self
-
-    def write(self, record: Record, values: Floats) -> None:
-        """One record; values [ALTs, scores, K]."""
-        for alt, of in zip(record.alts, values, strict=False):
-            self._places.append((record.chrom, record.pos, record.line.split("\t", 3)[2], record.ref, alt))
+    def write(self, record: Record, first: int, rows: NDArray[np.int32], values: Floats) -> None:
+        """One record, whose ALTs have numbers from `first` in its rows of a part's `rows` [R, 4] and `values` [R, K]."""
+        name = record.line.split("\t", 3)[2]
+        for (alt, score, gene, strongest), of in zip(rows.tolist(), values, strict=True):
+            of_gene = () if self.genes is None else (self.genes[gene] if gene >= 0 else None, bool(strongest))
+            place = (record.chrom, record.pos, name, record.ref, record.alts[alt - first], self.scores[score])
+            self._rows.append((*place, *of_gene))
             self._values.append(of)
-        if len(self._places) >= self._rows:
+        if len(self._rows) >= self._at_once:
             self._flush()
 
     def _flush(self) -> None:
-        import numpy as np
-        import pyarrow as pa
-
-        if not self._places:
-            return
-        n = len(self.scores)
-        columns = [pa.array([value for value in of for _ in range(n)]) for of in zip(*self._places, strict=True)]
-        columns.append(pa.array(self.scores * len(self._places)))
-        numbers = np.stack(self._values).reshape(-1, len(self.tracks))
-        columns += [pa.array(column, mask=np.isnan(column)) for column in numbers.T.astype(np.float32)]
-        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
-        self._places.clear()
+        if self._rows:
+            self._put(dict(zip(self.columns, map(list, zip(*self._rows, strict=True)), strict=True)), np.stack(self._values))
+        self._rows.clear()
         self._values.clear()
+
+    @abstractmethod
+    def _open(self) -> None: ...
+    @abstractmethod
+    def _put(self, places: dict[str, list[object]], values: Floats) -> None:
+        """Some rows: columns of what they are of, and numbers [n, K]."""
+
+    @abstractmethod
+    def _close(self, *, whole: bool) -> None:
+        """After which the temporary file is complete, if all was put."""
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         whole = False
         try:
             if kind is None:
                 self._flush()
-            self._writer.close()
+            self._close(whole=kind is None)
             whole = kind is None
         finally:
             if whole:
                 self.temporary.replace(self.path)
             else:
                 self.temporary.unlink(missing_ok=True)
+
+
+class ParquetMatrix(MatrixFile):
+    """Columns of what a row is of, then one of float32 a track, null where missing."""
+
+    def _open(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        kinds = {"pos": pa.int64(), "strongest": pa.bool_()}
+        places = [(name, kinds.get(name, pa.string())) for name in self.columns]
+        self._schema = pa.schema([*places, *((name, pa.float32()) for name in self.tracks)])
+        self._writer = pq.ParquetWriter(str(self.temporary), self._schema, compression="zstd")
+
+    def _put(self, places: dict[str, list[object]], values: Floats) -> None:
+        import pyarrow as pa
+
+        numbers = np.ascontiguousarray(values.T, dtype=np.float32)
+        columns = [pa.array(places[name], type=self._schema.field(name).type) for name in self.columns]
+        columns += [pa.array(column, mask=np.isnan(column)) for column in numbers]
+        self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+
+    def _close(self, *, whole: bool) -> None:
+        self._writer.close()
+
+
+class AnnDataMatrix(MatrixFile):
+    """X float32 [rows, tracks], NaN where missing; obs says what a row is of, var what a track is."""
+
+    def __init__(self, path: Path, layout: Layout) -> None:
+        try:
+            import anndata  # noqa: F401  # said before hours of work, not after
+        except ImportError as error:
+            raise ConfigError(f"{path}: AnnData is not installed; install genoformer[anndata], or write .parquet.") from error
+        super().__init__(path, layout)
+        self.numbers = path.with_name(f".{path.name}.numbers")
+
+    def _open(self) -> None:
+        self._file = self.numbers.open("wb")
+        self._places: dict[str, list[object]] = {name: [] for name in self.columns}
+
+    def _put(self, places: dict[str, list[object]], values: Floats) -> None:
+        self._file.write(np.ascontiguousarray(values, dtype=np.float32).tobytes())
+        for name, column in places.items():
+            self._places[name] += column
+
+    def _close(self, *, whole: bool) -> None:
+        self._file.close()
+        try:
+            if whole:
+                self._write()
+        finally:
+            self.numbers.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        import pandas as pd
+        from anndata import AnnData
+
+        shape = (len(self._places["chrom"]), len(self.tracks))
+        x = np.memmap(self.numbers, dtype=np.float32, mode="r", shape=shape) if shape[0] else np.zeros(shape, np.float32)
+
+        def texts(of: Sequence[object]) -> pd.Index[Any]:
+            return pd.Index(list(of), dtype=object)  # AnnData does not write the strings of pandas 3
+
+        columns: dict[str, Any] = {
+            name: of if name in ("pos", "strongest") else pd.Categorical(texts(of)) for name, of in self._places.items()
+        }
+        obs = pd.DataFrame(columns, index=texts([str(i) for i in range(shape[0])]))
+        var = pd.DataFrame({"track": texts(self.layout.names)}, index=texts(self.tracks))
+        if (about := self.layout.about) is not None:
+            var["description"] = texts([track.description for track in about])
+        AnnData(np.asarray(x), obs=obs, var=var).write_h5ad(self.temporary)
+
+
+def matrix_file(path: str | Path, layout: Layout) -> MatrixFile:
+    """By the ending of its name; ConfigError for another than .parquet and .h5ad."""
+    kinds: dict[str, type[MatrixFile]] = {".parquet": ParquetMatrix, ".h5ad": AnnDataMatrix}
+    path = Path(path)
+    if path.suffix not in kinds:
+        raise ConfigError(f"{path}: a matrix is written as Parquet or AnnData; end its name in .parquet or .h5ad.")
+    return kinds[path.suffix](path, layout)

@@ -102,7 +102,7 @@ def quantiles_of(scorer: Scorer, calibration: Calibration) -> Quantiles:
         if score.name not in calibration.grids:
             continue
         add(score, score.name, places.get(f"{score.name}_TRACK", -1), int(tracks[0]) if score.of_tracks else 0)
-        if isinstance(scorer, TrackScorer) and score.of_tracks and scorer.chosen and len(tracks) > 1:
-            for number, name in zip(tracks.tolist(), scorer.apart, strict=True):
+        if isinstance(scorer, TrackScorer) and score.of_tracks and scorer.layout.chosen and len(tracks) > 1:
+            for number, name in zip(tracks.tolist(), scorer.layout.apart, strict=True):
                 add(score, f"{score.name}_{name}", -1, number)
     return Quantiles(calibration, sources, tracks, columns)

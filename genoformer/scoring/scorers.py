@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
+from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.exons import Genes
 from genoformer.genome.reference import Genome
@@ -15,6 +18,8 @@ from genoformer.models.longrange import LongRange
 from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Answers, Column, Score, choose
 from genoformer.scoring.token_scorer import TokenScorer
 from genoformer.scoring.track_scorer import Settings, TrackScorer
+
+Model = Encoder | LongRange
 
 
 class Scorer(Protocol):
@@ -35,8 +40,9 @@ class Scorer(Protocol):
     @property
     def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by what they are
     @property
-    def matrix_shape(self) -> tuple[int, int]: ...  # scores and tracks of `Answers.matrix`; (0, 0) where it is not wanted
+    def n_matrix(self) -> int: ...  # tracks of `Answers.matrix`; 0 where it is not wanted
     def __call__(self, variants: Sequence[Variant]) -> Answers: ...
+    def naive(self) -> Scorer: ...  # the same scores by the plainest way there is
 
 
 class OfTracks(NamedTuple):
@@ -50,13 +56,13 @@ class OfTracks(NamedTuple):
     matrix: bool = False  # whether the values of every track are wanted
 
 
-def default_scores(model: Encoder | LongRange) -> list[Score]:
+def default_scores(model: Model) -> list[Score]:
     """The scores of a model when none are named."""
     return choose(DEFAULT_TRACK_SCORES if isinstance(model, LongRange) else DEFAULT_SCORES)
 
 
 def scorer_of(
-    model: Encoder | LongRange,
+    models: Model | Sequence[Model],
     genome: Genome,
     scores: Sequence[Score],
     *,
@@ -65,20 +71,55 @@ def scorer_of(
     batch_size: int | None = None,
     of_tracks: OfTracks | None = None,
 ) -> Scorer:
-    """The scorer of a model; ConfigError for what it cannot tell."""
-    if isinstance(model, LongRange):
+    """The scorer of a model, or of several, an ensemble; ConfigError for what they cannot tell."""
+    given = list(models) if isinstance(models, Sequence) else [models]
+    of_language = [model for model in given if isinstance(model, Encoder)]
+    long_range = [model for model in given if isinstance(model, LongRange)]
+    if of_language and long_range:
+        raise ConfigError("an ensemble is of language models or of models of tracks, not of both; score them apart.")
+    if long_range:
         wanted = of_tracks or OfTracks()
         settings = wanted.settings._replace(both_strands=both_strands, batch_size=batch_size)
         return TrackScorer(
-            model, genome, scores, head=wanted.head, targets=wanted.targets, tracks=wanted.tracks, genes=wanted.genes,
+            long_range, genome, scores, head=wanted.head, targets=wanted.targets, tracks=wanted.tracks, genes=wanted.genes,
             length=context, settings=settings, matrix=wanted.matrix,
         )  # fmt: skip
     if of_tracks is not None:
         raise ConfigError("tracks, heads, shifts, genes and a matrix are of a model of tracks, and this is a language model.")
-    return TokenScorer(model, genome, scores, length=context, both_strands=both_strands, batch_size=batch_size)
+    return TokenScorer(of_language, genome, scores, length=context, both_strands=both_strands, batch_size=batch_size)
 
 
-def longest_allele(model: Encoder | LongRange, genome: Genome, context: int | None) -> int:
-    """Longest REF or ALT that the model's scorer takes, in bases."""
-    scores = default_scores(model)
-    return scorer_of(model, genome, scores, context=context, both_strands=False).longest_allele
+@dataclass(frozen=True)
+class Work:
+    """All that a process needs to score variants."""
+
+    models: tuple[Model, ...]  # several: an ensemble
+    genome: Genome
+    scores: str  # comma-separated
+    context: int | None = None  # bases of a window, the model's own by default
+    both_strands: bool = True
+    device: str = "cpu"
+    precision: str = "float32"
+    batch_size: int | None = None
+    of_tracks: OfTracks | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights."""
+        return "+".join(model.sha256 or "in memory" for model in self.models)
+
+    @contextmanager
+    def ready(self) -> Iterator[Scorer]:
+        """The scorer, with the models on their device; the ones that were passed in are left as they were found."""
+        with ExitStack() as stack:
+            models = [stack.enter_context(inference.borrowed(model, self.device, self.precision)) for model in self.models]
+            yield scorer_of(
+                models, self.genome, choose(self.scores), context=self.context, both_strands=self.both_strands,
+                batch_size=self.batch_size, of_tracks=self.of_tracks,
+            )  # fmt: skip
+
+    @contextmanager
+    def naive(self) -> Iterator[Scorer]:
+        """The same scores the plainest way: on the CPU, in float32, one sequence at a time."""
+        with replace(self, device="cpu", precision="float32").ready() as scorer:
+            yield scorer.naive()

@@ -33,12 +33,19 @@ class Column(NamedTuple):
         return f"GF_{re.sub('[^0-9A-Za-z_.]', '_', self.name)}"
 
 
+class Matrix(NamedTuple):
+    """Scores of every track: a row for each variant and score, of scores of genes one for each gene in the window."""
+
+    rows: NDArray[np.int32]  # [R, 4]: the variant, the score, the gene or -1, and 1 where the table has this row, too
+    values: Floats  # [R, K], NaN where missing
+
+
 class Answers(NamedTuple):
     """What a model says of n variants."""
 
     statuses: list[Status]  # [n]: OK, or why there is no score
     values: Floats  # [n, columns], NaN where missing
-    matrix: Floats | None = None  # [n, scores, K], where every track is wanted
+    matrix: Matrix | None = None  # where every track is wanted
 
 
 class Score(NamedTuple):
@@ -195,7 +202,8 @@ SCORES: dict[str, Score] = {
         ),
         Score(
             "D2", "any", False, "units of the track",
-            "Square root of the sum over the bins of (alt - ref)^2 (D2 of Borzoi): large changes of few bins count most.",
+            "Square root of the sum over the bins of (alt - ref)^2 (D2 of Borzoi): large changes of few bins count most. "
+            "Of the two tracks of a strand pair together it is the square root of the sum of both squares.",
             "tracks", d2,
         ),
         Score(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,11 +16,14 @@ from genoformer.scoring.scores import Answers, Column, Evidence, Floats, Score
 
 
 class TokenScorer:
-    """A language model that scores variants. Raises ConfigError for scores that it cannot tell."""
+    """A language model that scores variants; or several, an ensemble: the mean of their scores.
+
+    Raises ConfigError for scores that they cannot tell.
+    """
 
     def __init__(
         self,
-        model: Encoder,
+        models: Encoder | Sequence[Encoder],
         genome: Genome,
         scores: Sequence[Score],
         *,
@@ -33,15 +37,33 @@ class TokenScorer:
                 "a model of tracks with -m."
             )
         self.scores = list(scores)
-        self.reader = Reader(model, genome, length, both_strands=both_strands, batch_size=batch_size)
-        self.reader.require({score.evidence for score in scores})
-        self.length, self.longest_allele = self.reader.length, self.reader.longest_allele
-        n_tokens = model.tokenizer.n_tokens(self.length) * len(self.reader.strands)
-        self.operations = 2.0 * sum(p.numel() for p in model.parameters()) * n_tokens
+        self.models = (models,) if isinstance(models, Encoder) else tuple(models)
+        self.genome, self.both_strands = genome, both_strands
+        self.readers = [
+            Reader(model, genome, length, both_strands=both_strands, batch_size=batch_size) for model in self.models
+        ]  # fmt: skip
+        for reader in self.readers:
+            reader.require({score.evidence for score in scores})
+        self.length = max(reader.length for reader in self.readers)
+        self.longest_allele = min(reader.longest_allele for reader in self.readers)
+        self.operations = 0.0
+        for model, reader in zip(self.models, self.readers, strict=True):
+            n_tokens = model.tokenizer.n_tokens(reader.length) * len(reader.strands)
+            self.operations += 2.0 * sum(p.numel() for p in model.parameters()) * n_tokens
         self.columns: list[Column] = [score.column for score in scores]
-        self.matrix_shape = (0, 0)
+        self.n_matrix = 0
         self.inputs: dict[str, str] = {}
-        self.options = {"context": str(self.length), "strands": "both" if both_strands else "forward"}
+        lengths = dict.fromkeys(reader.length for reader in self.readers)
+        self.options = {"context": "+".join(map(str, lengths)), "strands": "both" if both_strands else "forward"}
+
+    def naive(self) -> TokenScorer:
+        """The same scores, one window at a time."""
+        other = copy.copy(self)
+        other.readers = [
+            Reader(model, self.genome, reader.length, both_strands=self.both_strands, batch_size=1)
+            for model, reader in zip(self.models, self.readers, strict=True)
+        ]
+        return other
 
     def __call__(self, variants: Sequence[Variant]) -> Answers:
         values = np.full((len(variants), len(self.scores)), np.nan, dtype=np.float32)
@@ -50,23 +72,26 @@ class TokenScorer:
             rows = [i for i, v in enumerate(variants) if (len(v.ref) == len(v.alt)) == (kind == "substitution")]
             mine = [i for i, score in enumerate(self.scores) if score.kind in (kind, "any")]
             if rows and mine:
-                evidence = self._gather(kind, [variants[i] for i in rows], {self.scores[i].evidence for i in mine})
+                wanted = {self.scores[i].evidence for i in mine}
+                found = [_gather(reader, kind, [variants[i] for i in rows], wanted) for reader in self.readers]
                 for i in mine:
-                    values[rows, i] = _mean(self.scores[i], evidence[self.scores[i].evidence])
+                    score = self.scores[i]
+                    values[rows, i] = np.mean([_mean(score, evidence[score.evidence]) for evidence in found], axis=0)
             unanswered = np.isnan(values[np.ix_(rows, mine)]).any(axis=1) | (not mine)
             for i in np.flatnonzero(unanswered).tolist():
                 statuses[rows[i]] = Status.N_IN_REF if mine else Status.NO_SCORE
         return Answers(statuses, values)
 
-    def _gather(self, kind: str, variants: Sequence[Variant], wanted: set[Evidence]) -> Mapping[Evidence, list[Pair]]:
-        found: dict[Evidence, list[Pair]] = {}
-        if wanted & {"allele", "posterior"}:
-            found |= self.reader.substitutions(variants, with_posterior="posterior" in wanted)
-        if "pseudo" in wanted:
-            found["pseudo"] = self.reader.indels(variants)
-        if "embedding" in wanted:
-            found["embedding"] = self.reader.embeddings(variants)
-        return found
+
+def _gather(reader: Reader, kind: str, variants: Sequence[Variant], wanted: set[Evidence]) -> Mapping[Evidence, list[Pair]]:
+    found: dict[Evidence, list[Pair]] = {}
+    if wanted & {"allele", "posterior"}:
+        found |= reader.substitutions(variants, with_posterior="posterior" in wanted)
+    if "pseudo" in wanted:
+        found["pseudo"] = reader.indels(variants)
+    if "embedding" in wanted:
+        found["embedding"] = reader.embeddings(variants)
+    return found
 
 
 def _mean(score: Score, pairs: Sequence[Pair]) -> Floats:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +26,7 @@ from genoformer.models import plan
 from genoformer.models.longrange import LongRange
 from genoformer.scoring.alignment import INDELS, Indels, Placed, Tracks, realigned, stitched
 from genoformer.scoring.scores import MASKS, Answers, Column, Floats, Score
+from genoformer.scoring.told import Layout, Told, combined
 
 Anchor = Literal["grid", "variant"]
 
@@ -65,14 +65,14 @@ class Job(NamedTuple):
 
 
 class TrackScorer:
-    """A long-range model that scores variants: lists of them -> values [n, scores, K] and the gene of each [n].
+    """A long-range model that scores variants; or several, an ensemble: the mean of their scores.
 
     Raises: ConfigError for scores, tracks or settings that the model does not have.
     """
 
     def __init__(
         self,
-        model: LongRange,
+        models: LongRange | Sequence[LongRange],
         genome: Genome,
         scores: Sequence[Score],
         *,
@@ -84,19 +84,25 @@ class TrackScorer:
         settings: Settings | None = None,
         matrix: bool = False,
     ) -> None:
+        self.models = (models,) if isinstance(models, LongRange) else tuple(models)
         self.genome, self.scores, self.genes = genome, list(scores), genes
         self.settings = settings or Settings()
+        model = self.models[0]
         self.head = model.head_named(head)
+        _alike(self.models, self.head)
         self.config, self.length = model.config, length or model.config.context_length
         self.bin_size = model.config.bin_size
         n_bins = model.config.target_bins if self.length == model.config.context_length else 0
-        self.reader = TrackReader(model, self.head, n_bins)
-        self.reading: Reading = self.reader.alternatives
+        self.n_bins = n_bins
+        readers = [TrackReader(each, self.head, n_bins) for each in self.models]
+        self.device = readers[0].device
+        self.readings: list[Reading] = [reader.alternatives for reader in readers]
         self.bins = model.bins_of(self.length, n_bins)
         self.targets = targets or model.targets.get(self.head)
         n_tracks = model.config.heads[self.head]
         self.tracks = np.arange(n_tracks) if tracks is None else np.asarray(tracks, dtype=np.int64)
-        self.chosen, self.matrix = tracks is not None, matrix
+        self.matrix = matrix
+        self.layout = Layout(self.scores, self.head, self.tracks, self.targets, genes, chosen=tracks is not None)
         wanted = {score.evidence for score in self.scores}
         if bad := sorted(wanted - {"tracks", "gene", "embedding", *MASKS}):
             raise ConfigError(f"scores of {', '.join(bad)} need a language model, and this one predicts tracks.")
@@ -123,8 +129,10 @@ class TrackScorer:
     @property
     def operations(self) -> float:
         """Of arithmetic for an ALT whose window is shared with some others."""
-        products = plan.forward_products(self.config, self.length, self.bins.n, len(self.read))
-        return 2.0 * sum(products.values()) * (1 + self.settings.both_strands) * len(self.settings.shifts)
+        products = sum(
+            sum(plan.forward_products(model.config, self.length, self.bins.n, len(self.read)).values()) for model in self.models
+        )
+        return 2.0 * products * (1 + self.settings.both_strands) * len(self.settings.shifts)
 
     @property
     def options(self) -> dict[str, str]:
@@ -137,7 +145,7 @@ class TrackScorer:
             "indels": how.indels,
             "anchor": how.anchor,
         }
-        if self.chosen:
+        if self.layout.chosen:
             found["tracks"] = ",".join(map(str, self.tracks.tolist()))
         if self.genes is not None:
             found["genes"] = self.genes.source
@@ -151,76 +159,91 @@ class TrackScorer:
         return found | {"table of tracks": hashlib.sha256(repr(table).encode()).hexdigest()}
 
     @property
-    def matrix_shape(self) -> tuple[int, int]:
-        return (len(self.scores), len(self.tracks)) if self.matrix else (0, 0)
+    def columns(self) -> list[Column]:
+        return self.layout.columns
+
+    @property
+    def n_matrix(self) -> int:
+        return len(self.tracks) if self.matrix else 0
 
     def __call__(self, variants: Sequence[Variant]) -> Answers:
         """Raises CheckpointError where the model predicts no numbers."""
-        values, genes = self.values(variants)
+        found = self.told(variants)
+        values, _ = self.layout.strongest(found)
         per_track = [i for i, score in enumerate(self.scores) if score.of_tracks]
         if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, :, 0]).all()):
             raise CheckpointError("the model predicts values that are no numbers; are its weights damaged?")
-        return Answers([Status.OK] * len(variants), self.table(values, genes), values if self.matrix else None)
+        matrix = self.layout.matrix(found) if self.matrix else None
+        return Answers([Status.OK] * len(variants), self.layout.table(found), matrix)
 
     def values(self, variants: Sequence[Variant]) -> tuple[Floats, NDArray[np.int64]]:
-        """Values [n, scores, K], float32, and the number of the gene of each variant [n], -1 for none.
+        """Values [n, scores, K], float32, and the gene [n, scores] that each is of, -1 for none.
 
-        Scores that are not of tracks stand in the first of K, the others are NaN. Averages over strands are of the tracks,
-        those over shifts are of the scores.
+        Scores that are not of tracks stand in the first of K, the others are NaN.
         """
-        total = np.zeros((len(variants), len(self.scores), len(self.tracks)))
-        genes = np.full(len(variants), -1, dtype=np.int64)
-        for shift in self.settings.shifts:
-            for job, ref, alt in self._both(self._jobs(variants, shift)):
-                values, gene = self._values(job, ref, alt)
-                total[job.row] += values
-                if shift == self.settings.shifts[0]:
-                    genes[job.row] = gene
-        return (total / len(self.settings.shifts)).astype(np.float32), genes
+        return self.layout.strongest(self.told(variants))
 
-    def noise(self, variants: Sequence[Variant]) -> Floats:
-        """The scores [n, scores, K] of the references of some variants against themselves, one base further on.
+    def told(self, variants: Sequence[Variant]) -> list[Told]:
+        """The scores of each. Averages over strands are of the tracks, those over shifts and models are of the scores."""
+        return self._averaged(lambda shift: self._jobs(variants, shift))
+
+    def _averaged(self, jobs_at: Callable[[int], Sequence[Job]]) -> list[Told]:
+        """The mean over shifts and models of what each says of the jobs at a shift, by row."""
+        each = []
+        for shift in self.settings.shifts:
+            jobs = jobs_at(shift)
+            for reading in self.readings:
+                found = {job.row: self._values(job, ref, alt) for job, ref, alt in self._both(reading, jobs)}
+                each.append([found[row] for row in range(len(jobs))])
+        return [combined(of) for of in zip(*each, strict=True)]
+
+    def noise(self, variants: Sequence[Variant]) -> list[Told]:
+        """The scores of the references of some variants against themselves, one base further on.
 
         Nothing has changed in these sequences: what a score says of them is what it says of nothing.
         """
-        values = np.zeros((len(variants), len(self.scores), len(self.tracks)), dtype=np.float32)
         sides = [[job._replace(alternatives=()) for job in self._jobs(variants, shift)] for shift in (0, 1)]
-        for (job, ref, _), (_, moved, _) in zip(*map(self._both, sides), strict=True):
-            values[job.row] = self._values(job._replace(changes=()), ref, moved)[0]
-        return values
+        each = []
+        for reading in self.readings:
+            found = {}
+            here, there = (self._both(reading, side) for side in sides)
+            for (job, ref, _), (_, moved, _) in zip(here, there, strict=True):
+                found[job.row] = self._values(job._replace(changes=()), ref, moved)
+            each.append([found[row] for row in range(len(variants))])
+        return [combined(of) for of in zip(*each, strict=True)]
 
     def haplotypes(
         self, chrom: str, start: int, centre: int, asked: Sequence[Sequence[Variant]], *, anchor: int | None = None
-    ) -> Floats:
-        """The values [n, scores, K] of haplotypes against the reference, in the window from `start`.
+    ) -> list[Told]:
+        """The scores of haplotypes against the reference, in the window from `start`.
 
         asked: the variants of each, `genome.haplotypes.compatible`. Bins are realigned over all of its changes. Masks lie
         around `centre`; the base that keeps its place is `anchor`, or that one too.
         """
         stays = centre if anchor is None else anchor
-        values = np.zeros((len(asked), len(self.scores), len(self.tracks)))
-        for shift in self.settings.shifts:
+
+        def jobs_at(shift: int) -> list[Job]:
             first = start + shift
             made = [haplotype(self.genome, variants, chrom, first, self.length, stays) for variants in asked]
-            jobs = [Job(row, chrom, first, centre, one.changes, (one.codes,)) for row, one in enumerate(made)]
-            for job, ref, alt in self._both(jobs):
-                values[job.row] += self._values(job, ref, alt)[0]
-        return (values / len(self.settings.shifts)).astype(np.float32)
+            return [Job(row, chrom, first, centre, one.changes, (one.codes,)) for row, one in enumerate(made)]
 
-    def naive(self, model: LongRange) -> TrackScorer:
-        """The same scores the naive way: every sequence whole and by itself, through a model's plain modules."""
+        return self._averaged(jobs_at)
+
+    def naive(self) -> TrackScorer:
+        """The same scores the naive way: every sequence whole and by itself, through the plain modules of the models."""
         other = copy.copy(self)
-        other.reader = TrackReader(model, self.head, self.reader.n_bins)
+        other.readings = [self._plain(model) for model in self.models]
+        return other
 
+    def _plain(self, model: LongRange) -> Reading:
         def read(
             codes: Codes, windows: Sequence[Asked], *, tracks: NDArray[np.int64], batch_size: int = 1, backward: bool = False
         ) -> Iterator[Seen]:
             for asked in windows:
                 sequences = np.stack([codes[asked.start : asked.start + asked.length], *asked.alternatives])
-                yield plain_tracks(model, sequences, self.head, self.reader.n_bins, tracks, backward=backward)
+                yield plain_tracks(model, sequences, self.head, self.n_bins, tracks, backward=backward)
 
-        other.reading = read
-        return other
+        return read
 
     # Windows
 
@@ -269,9 +292,9 @@ class TrackScorer:
 
     # Tracks
 
-    def _both(self, placed: Sequence[Job]) -> Iterator[tuple[Job, Seen, Seen]]:
+    def _both(self, reading: Reading, placed: Sequence[Job]) -> Iterator[tuple[Job, Seen, Seen]]:
         """Each job with the tracks of its reference and of its alternatives, [1, K, N] and [0 to 2, K, N]."""
-        batch = self.settings.batch_size or (1 if self.reader.device.type == "cpu" else max(1, (1 << 20) // self.length))
+        batch = self.settings.batch_size or (1 if self.device.type == "cpu" else max(1, (1 << 20) // self.length))
         for jobs in self._stretches(placed):
             begin, chrom = jobs[0].start, jobs[0].chrom
             codes = self.genome.window(chrom, begin, jobs[-1].start + self.length - begin)
@@ -283,7 +306,7 @@ class TrackScorer:
                 for start, group in groups.items()
             ]
             sides = [
-                self.reading(codes, asked, tracks=self.read, batch_size=batch, backward=backward)
+                reading(codes, asked, tracks=self.read, batch_size=batch, backward=backward)
                 for backward in ((False, True) if self.settings.both_strands else (False,))
             ]
             for group, seen in zip(groups.values(), zip(*sides, strict=True), strict=True):
@@ -305,27 +328,23 @@ class TrackScorer:
 
     # Scores
 
-    def _values(self, job: Job, ref: Seen, alt: Seen) -> tuple[Floats, int]:
-        """[scores, K], and the gene that LOGSED is of."""
+    def _values(self, job: Job, ref: Seen, alt: Seen) -> Told:
         first = job.start + self.bins.first * self.bin_size  # base of the first bin
         to_bins = self.bins.first * self.bin_size
         changes = [Placed(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
         before = ref.tracks[0].astype(np.float64)
         after = [tracks.astype(np.float64) for tracks in alt.tracks]
         aligned = self._aligned(before, after, changes)
-        gene = -1
         values: Floats = np.full((len(self.scores), len(self.tracks)), np.nan)
         for i, score in enumerate(self.scores):
             if score.evidence == "embedding":
                 inside = self._mask(job, first, _MASK_OF_EMBEDDING)
                 sides = (x[:, inside].astype(np.float64).mean(-1) for x in (ref.embedding[0], alt.embedding[0]))
                 values[i, 0] = score.function(*sides)
-            elif score.evidence == "gene":
-                gene, values[i] = self._of_genes(score, job, first, before, aligned)
-            else:
+            elif score.evidence != "gene":
                 inside = self._mask(job, first, MASKS[score.evidence]) if score.evidence in MASKS else slice(None)
                 values[i] = score.function(before[:, inside], aligned[:, inside])
-        return values, gene
+        return Told(values, self._of_genes(job.chrom, first, before, aligned))
 
     def _aligned(self, ref: Tracks, alt: Sequence[Tracks], changes: Sequence[Placed]) -> Tracks:
         if not changes or self.settings.indels not in ("realign", "stitch"):
@@ -340,17 +359,16 @@ class TrackScorer:
         start = min(max(low // self.bin_size, 0), self.bins.n - 1)
         return slice(start, min(max(-(-high // self.bin_size), start + 1), self.bins.n))
 
-    def _of_genes(self, score: Score, job: Job, first: int, ref: Tracks, alt: Tracks) -> tuple[int, Floats]:
-        """Of the gene in the window with the largest |value| of a track; 0 of all tracks where there is none."""
-        assert self.genes is not None
-        best: Floats = np.zeros(len(self.tracks))
-        best_gene = -1
-        for gene in self.genes.over(job.chrom, first, first + self.bins.n * self.bin_size):
+    def _of_genes(self, chrom: str, first: int, ref: Tracks, alt: Tracks) -> dict[int, Floats]:
+        """Of each gene in the window, the scores of genes."""
+        functions = [score.function for score in self.scores if score.evidence == "gene"]
+        if self.genes is None or not functions:
+            return {}
+        found = {}
+        for gene in self.genes.over(chrom, first, first + self.bins.n * self.bin_size):
             bins = self._bins_of(gene, first)
-            values = score.function(ref[:, bins], alt[:, bins])
-            if best_gene < 0 or np.abs(values).max() > np.abs(best).max():
-                best, best_gene = values, gene.number
-        return best_gene, best
+            found[gene.number] = np.stack([function(ref[:, bins], alt[:, bins]) for function in functions])
+        return found
 
     def _bins_of(self, gene: Gene, first: int) -> NDArray[np.int64]:
         """The bins that the exons of a gene touch, each once."""
@@ -358,49 +376,23 @@ class TrackScorer:
         spans = spans[spans[:, 0] < spans[:, 1]]
         return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
 
-    # Columns of a table with a row a variant
 
-    @property
-    def names(self) -> list[str]:
-        """Of the tracks that are scored."""
-        if self.targets is None:
-            return [f"{self.head}_{i}" for i in self.tracks.tolist()]
-        return [self.targets[i].identifier for i in self.tracks.tolist()]
-
-    @property
-    def apart(self) -> list[str]:
-        """The names, and of those that are alike their numbers too."""
-        n = Counter(self.names)
-        return [f"{name}.{i}" if n[name] > 1 else name for i, name in zip(self.tracks.tolist(), self.names, strict=True)]
-
-    @property
-    def columns(self) -> list[Column]:
-        """What `table` has: of each score the strongest track, its name, and every track where some were chosen."""
-        names, found = self.names, []
-        for score in self.scores:
-            if score.evidence == "embedding" or len(names) == 1:
-                found.append(Column(score.name, score.unit, score.meaning))
-            else:
-                found.append(Column(score.name, score.unit, f"{score.meaning} Of the track where it is largest (or smallest)."))
-                found.append(Column(f"{score.name}_TRACK", "a track", f"The track that {score.name} is of.", tuple(names)))
-                if self.chosen:
-                    found += [Column(f"{score.name}_{name}", score.unit, f"{score.name} of {name}.") for name in self.apart]
-            if score.evidence == "gene":
-                assert self.genes is not None
-                found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))
-        return found
-
-    def table(self, values: Floats, genes: NDArray[np.int64]) -> Floats:
-        """Values [n, scores, K] -> [n, columns]; what is a word is the number of it."""
-        found: list[Floats] = []
-        for i, score in enumerate(self.scores):
-            if score.evidence == "embedding" or len(self.tracks) == 1:
-                found.append(np.asarray(values[:, i, 0]))
-            else:
-                strongest = np.abs(values[:, i]).argmax(-1)
-                found += [np.take_along_axis(values[:, i], strongest[:, None], axis=1)[:, 0], strongest]
-                if self.chosen:
-                    found += list(values[:, i].T)
-            if score.evidence == "gene":
-                found.append(np.where(genes < 0, np.nan, genes))
-        return np.stack(found, axis=1) if found else np.zeros((len(values), 0))
+def _alike(models: Sequence[LongRange], head: str) -> None:
+    """Raises ConfigError for an ensemble whose models do not predict the same tracks of the same windows."""
+    first = models[0]
+    for other in models[1:]:
+        shapes = [
+            {
+                "bases of a window": model.config.context_length,
+                "bases of a bin": model.config.bin_size,
+                "bins": model.config.target_bins,
+                f"tracks of head {head}": model.config.heads.get(head, 0),
+            }
+            for model in (first, other)
+        ]
+        for what, n in shapes[0].items():
+            if shapes[1][what] != n:
+                raise ConfigError(f"the models of an ensemble differ: {what}, {n:,} and {shapes[1][what]:,}; score them apart.")
+        names = [[track.identifier for track in model.targets.get(head) or ()] for model in (first, other)]
+        if all(names) and names[0] != names[1]:
+            raise ConfigError(f"the models of an ensemble differ in the tracks of head {head}; score them apart.")

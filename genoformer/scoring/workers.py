@@ -11,27 +11,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 
+from genoformer import inference
 from genoformer.errors import ConfigError, GenoformerError
-from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames
 from genoformer.genome.vcf import Record
-from genoformer.models.encoder import Encoder
-from genoformer.models.longrange import LongRange
 from genoformer.scoring.engines import Compute, Parts, Scored, chunks
-from genoformer.scoring.scorers import OfTracks
-from genoformer.scoring.scores import choose
+from genoformer.scoring.scorers import Work
 
 _SETTINGS = {  # of a cluster that is started here
     "RAY_worker_niceness": "0",  # Ray's 15 leaves a worker almost nothing beside other processes
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+WORTH_PROCESSES = 1e13  # operations from which on it pays to start processes, each of which takes seconds to begin
+_LARGE = 2e11  # operations of an ALT from which on a model takes all cores for itself
 _ATTEMPTS = 3  # at a part whose process dies
 
 
@@ -40,33 +40,64 @@ class WorkerError(GenoformerError):
 
 
 @dataclass
-class Work:
-    """All that another process needs to do parts."""
+class Task:
+    """What a process of a pool does: scores parts, as `work` says, of records under these names of contigs."""
 
-    model: Encoder | LongRange
-    genome: Genome
+    work: Work
     names: ContigNames
-    scores: str  # comma-separated
-    context: int | None
-    both_strands: bool
-    device: str
-    precision: str
-    batch_size: int | None
-    of_tracks: OfTracks | None
     threads: int = 1  # of a process
 
-    def compute(self) -> Compute:
-        """What scores records, with the model where it belongs; for the life of the process."""
-        from genoformer import inference
-        from genoformer.scoring.run import score_records
-        from genoformer.scoring.scorers import scorer_of
+    @property
+    def device(self) -> str:
+        return self.work.device
 
-        ready = inference.borrowed(self.model, self.device, self.precision).__enter__()
-        scorer = scorer_of(
-            ready, self.genome, choose(self.scores), context=self.context, both_strands=self.both_strands,
-            batch_size=self.batch_size, of_tracks=self.of_tracks,
-        )  # fmt: skip
-        return lambda records: score_records(records, self.genome, scorer, self.names)
+    def compute(self) -> Compute:
+        """What scores records, with the models where they belong; for the life of the process."""
+        from genoformer.scoring.run import score_records
+
+        kept = ExitStack()  # whose end would be that of the scorer
+        scorer = kept.enter_context(self.work.ready())
+        return lambda records, _=kept: score_records(records, self.work.genome, scorer, self.names)  # type: ignore[misc]
+
+
+class Crew(NamedTuple):
+    """Who does the parts of a run."""
+
+    engine: str
+    asked: int | None  # processes
+    threads: int  # of the CPU, for each
+    small: bool  # one process does it sooner than others would have begun
+    n_cores: int
+
+    def here(self, n_left: int) -> bool:
+        """Whether this process does so many parts by itself."""
+        return self.engine == "local" and self.n_workers(n_left) <= 1
+
+    def n_workers(self, n_left: int) -> int:
+        return self.asked or (1 if self.small else min(max(1, self.n_cores // self.threads), n_left))
+
+
+def crew(
+    operations: float, n_records: int, *, device: str, engine: str, workers: int | None, threads: int | None, divided: bool
+) -> Crew:
+    """Processes and threads for records of so many operations each; divided: the parts are shared with other commands.
+
+    The number of threads is a matter of the model and of what is asked, not of what is left: last digits depend on it.
+    """
+    n_cores = inference.n_cores()
+    small = device != "cpu" or n_records * operations < WORTH_PROCESSES
+    several = engine != "local" or divided or (not small if workers is None else workers > 1)
+    return Crew(engine, workers, threads or (1 if several and operations < _LARGE else n_cores), small, n_cores)
+
+
+def pool_of(how: Crew, n_left: int, task: Task) -> Pool:
+    """The pool of a crew; ConfigError for an engine that is not known."""
+    kind, _, address = how.engine.partition(":")
+    if kind == "ray":
+        return RayPool(task, address or None, how.asked)
+    if how.engine != "local":
+        raise ConfigError(f"engine {how.engine!r}: allowed are local, ray and ray:ADDRESS.")
+    return LocalPool(task, how.n_workers(n_left))
 
 
 class Pool(ABC):
@@ -94,17 +125,17 @@ class Pool(ABC):
 class LocalPool(Pool):
     """Processes of this machine."""
 
-    def __init__(self, work: Work, n_workers: int) -> None:
-        if work.device != "cpu":
-            raise ConfigError(f"{n_workers} workers would share {work.device}; take one, or --engine ray with a GPU for each.")
-        self.work, self.n_workers = work, n_workers
+    def __init__(self, task: Task, n_workers: int) -> None:
+        if task.device != "cpu":
+            raise ConfigError(f"{n_workers} workers would share {task.device}; take one, or --engine ray with a GPU for each.")
+        self.task, self.n_workers = task, n_workers
 
     def __enter__(self) -> Self:
         import torch.multiprocessing as processes
 
         self.executor = ProcessPoolExecutor(
             self.n_workers, mp_context=processes.get_context("spawn"), initializer=_begin,
-            initargs=(self.work,),
+            initargs=(self.task,),
         )  # fmt: skip
         return self
 
@@ -132,13 +163,13 @@ class LocalPool(Pool):
 class RayPool(Pool):
     """Actors on a Ray cluster: a GPU for each where the cluster has some, else as many as its processors allow."""
 
-    def __init__(self, work: Work, address: str | None, n_workers: int | None) -> None:
+    def __init__(self, task: Task, address: str | None, n_workers: int | None) -> None:
         try:
             import ray
         except ImportError as error:
             raise ConfigError("Ray is not installed; install genoformer[ray], or take --engine local.") from error
         self.ray: Any = ray  # whose types do not know what `remote` makes
-        self.work, self.address, self.asked = work, address, n_workers
+        self.task, self.address, self.asked = task, address, n_workers
 
     def __enter__(self) -> Self:
         self.started = not self.ray.is_initialized()
@@ -146,18 +177,18 @@ class RayPool(Pool):
             for name, value in _SETTINGS.items():
                 os.environ.setdefault(name, value)
             try:
-                self.ray.init(self.address, num_cpus=(self.asked or 0) * self.work.threads or None, include_dashboard=False,
+                self.ray.init(self.address, num_cpus=(self.asked or 0) * self.task.threads or None, include_dashboard=False,
                               configure_logging=False, log_to_driver=False)  # fmt: skip
             except (ConnectionError, ValueError, RuntimeError) as error:
                 where = f"at {self.address} ({error})"
                 raise ConfigError(f"no Ray cluster answers {where}; start one, or leave out the address.") from error
         there = self.ray.cluster_resources()
-        n_gpus = int(there.get("GPU", 0)) if self.work.device != "cpu" else 0
-        n_cpus = self.work.threads
+        n_gpus = int(there.get("GPU", 0)) if self.task.device != "cpu" else 0
+        n_cpus = self.task.threads
         self.n_workers = self.asked or n_gpus or max(1, int(there.get("CPU", 1)) // n_cpus)
         needs = {"num_cpus": n_cpus, "num_gpus": 1 if n_gpus else 0}
         actor = self.ray.remote(**needs, max_restarts=-1, max_task_retries=_ATTEMPTS)(_Actor)
-        self.shared = self.ray.put(self.work)
+        self.shared = self.ray.put(self.task)
         self.actors = [actor.remote() for _ in range(self.n_workers)]
         self.turn = 0
         return self
@@ -191,23 +222,23 @@ class _Actor:
 
     compute: Compute | None = None
 
-    def do(self, work: Work, records: Sequence[Record]) -> Scored:
+    def do(self, task: Task, records: Sequence[Record]) -> Scored:
         if self.compute is None:
-            torch.set_num_threads(work.threads)
-            self.compute = work.compute()
+            torch.set_num_threads(task.threads)
+            self.compute = task.compute()
         return self.compute(records)
 
 
 _compute: Compute | None = None  # of this process
 
 
-def _begin(work: Work) -> None:
+def _begin(task: Task) -> None:
     import signal
 
     global _compute
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for us
-    torch.set_num_threads(work.threads)
-    _compute = work.compute()
+    torch.set_num_threads(task.threads)
+    _compute = task.compute()
 
 
 def _do(records: Sequence[Record]) -> Scored:

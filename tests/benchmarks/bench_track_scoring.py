@@ -2,7 +2,9 @@
 
 One strand, all 5,313 tracks, SAD. The SNVs lie within 20 kb (one stretch, few windows), or far apart (each in a window of its
 own); mutagenesis of 200 bases is projected from passes that are measured. The naive way is ours, every sequence whole through
-the plain modules. In the same process, alternating; theirs is measured on some windows and counted twice a variant.
+the plain modules. In the same process, alternating; theirs is measured on some windows and counted twice a variant. The
+averages of its batch norms are those of one random window: with those it is made with, one base in 196,608 moves no track by
+more than float32 rounds, and there is nothing to compare.
 """
 
 from __future__ import annotations
@@ -34,10 +36,11 @@ def main() -> list[Row]:
     from genoformer.scoring.scores import choose
     from genoformer.scoring.track_scorer import Settings, TrackScorer
 
-    peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
+    peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS)
+    rng = np.random.default_rng(3)
+    sensitive(peer, rng)
     mine = ours(peer)
     half = copy.deepcopy(mine).to(torch.bfloat16)
-    rng = np.random.default_rng(3)
     text = "".join(rng.choice(list("ACGT"), N_BASES + N_SNVS * 20_000))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "g.fa"
@@ -75,10 +78,13 @@ def main() -> list[Row]:
         snvs = [v for place in (middle, middle + 1) for v in (near[0]._replace(pos=place + 1, ref=text[place], alt=a)
                 for a in "ACGT" if a != text[place])]  # fmt: skip
         one, several = run("one", scorer(mine), snvs[:1]), run("several", scorer(mine), snvs)
-        naive = scorer(mine).naive(mine).values(near[:2])[0]
+        fast, naive = (watched(made, near[:2]) for made in (scorer(mine), scorer(mine).naive()))
         taken["theirs"] += [timed(forward)]
     each = 2 * float(np.median(taken["theirs"]))
-    error = float(np.abs(found["near"][:2] - naive).max() / np.abs(naive).max())
+    of_tracks, of_scores = (
+        max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip(*both, strict=True))
+        for both in zip(fast, naive, strict=True)
+    )
     rough = float(np.abs(found["half"] - found["near"]).max() / np.abs(found["near"]).max())
     marginal = (several - one) / (len(snvs) - 1)
     ism = one + marginal * (3 * 200 - 1)
@@ -88,12 +94,40 @@ def main() -> list[Row]:
         faster(f"{what}, bfloat16", f"{PEER}, float32", N_SNVS / near_16, 1 / each, 12.0, "variants/s"),
         faster("SNVs far apart, each in a window of its own, float32", PEER, 1 / float(np.median(alone)), 1 / each, 3.0,
                "variants/s"),
-        Row(f"{what}: largest difference of SAD, relative to the largest SAD", "the naive way, two SNVs", f"{error:.1e}",
-            "<= 1e-5", error <= 1e-5),
+        Row(f"{what}: largest difference of a track of ALT, relative to the largest", "the naive way, two SNVs",
+            f"{of_tracks:.1e}", "<= 1e-5", of_tracks <= 1e-5),
+        Row(f"{what}: largest difference of SAD, relative to the largest SAD (tracks cancel)", "the naive way, two SNVs",
+            f"{of_scores:.1e}"),
         Row(f"{what}, bfloat16: the same", "ours in float32", f"{rough:.1e}"),
         faster("mutagenesis of 200 bp (600 SNVs), projected from measured passes", f"{PEER}, 601 forwards", 1 / ism,
                1 / (601 * each / 2), 6.0, "maps/s"),
     ]  # fmt: skip
+
+
+def watched(made: Any, variants: list[Any]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The tracks of the ALT of each variant, and its scores."""
+    tracks, true = {}, made._values
+
+    def keep(job: Any, ref: Any, alt: Any) -> Any:
+        tracks[job.row] = alt.tracks
+        return true(job, ref, alt)
+
+    made._values = keep
+    values = made.values(variants)[0]
+    return [tracks[i] for i in range(len(variants))], list(values)
+
+
+def sensitive(model: Any, rng: np.random.Generator) -> None:
+    """Sets the averages of batch norms to those of a random window."""
+    import torch
+
+    codes = torch.from_numpy(rng.integers(0, 4, (1, N_BASES)))
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model.train()(torch.nn.functional.one_hot(codes, 4).float(), head="human")
+    model.eval()
 
 
 def timed(task: Callable[[], object]) -> float:

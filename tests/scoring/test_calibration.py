@@ -119,3 +119,25 @@ def test_the_command_keeps_it_with_the_model(genome, background, tmp_path) -> No
     done = CliRunner().invoke(main, ["score", str(background), *common, *out])
     assert done.exit_code == 0, done.output
     assert "##INFO=<ID=GF_SAD_Q,Number=A,Type=Float" in (tmp_path / "o.vcf").read_text()
+
+
+def test_an_ensemble_is_calibrated_as_one(genome, background, tmp_path) -> None:
+    for i in (1, 2):
+        checkpoint.save(small_long_range(seed=i), tmp_path / f"m{i}")
+    models = ["-m", str(tmp_path / "m1"), "-m", str(tmp_path / "m2")]
+    common = [str(background), "-f", str(genome.path), *models, "--head", "human", "--strand", "forward", "-s", "SAD"]
+    done = CliRunner().invoke(main, ["calibrate", *common])
+    assert done.exit_code == 2
+    assert "the calibration of an ensemble belongs to none of its models; name a file with -o" in done.stderr
+    done = CliRunner().invoke(main, ["calibrate", *common, "-o", str(tmp_path / "c.npz")])
+    assert done.exit_code == 0, done.output
+    out = tmp_path / "o.tsv"
+    arguments = [*common, "-o", str(out), "--noise", "0", "--verify", "3", "--calibration", str(tmp_path / "c.npz")]
+    done = CliRunner().invoke(main, ["score", *arguments])
+    assert done.exit_code == 0, done.output
+    assert "SAD_Q" in out.read_text()
+    assert "verified: 3 random records" in done.stderr
+    one = [str(background), "-f", str(genome.path), *models[:2], *common[7:]]
+    done = CliRunner().invoke(main, ["score", *one, "-o", str(out), "--noise", "0", "--calibration", str(tmp_path / "c.npz")])
+    assert done.exit_code == 0, done.output
+    assert "no quantiles: of the calibration with background.vcf, it was made with other weights" in done.stderr

@@ -20,7 +20,7 @@ RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 
 def compute(records: Sequence[Record]) -> Scored:
     """The score of a record is its POS."""
     values = np.array([[record.pos] for record in records], dtype=np.float32)
-    return Scored(np.zeros(len(records), dtype=np.uint8), values, np.zeros((len(records), 0, 0), dtype=np.float32))
+    return Scored.of(np.zeros(len(records), dtype=np.uint8), values)
 
 
 def counting(done: list[list[int]], stop_at: int | None = None) -> Callable[[Sequence[Record]], Scored]:

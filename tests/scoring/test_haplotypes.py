@@ -14,11 +14,13 @@ from small_models import small_long_range
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
+from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.genome.targets import Targets, Track
 from genoformer.models import checkpoint
 from genoformer.models.longrange import one_hot
+from genoformer.scoring.engines import JobError
 from genoformer.scoring.haplotypes import score_haplotypes, score_pairs
 from genoformer.scoring.scores import choose
 from genoformer.scoring.track_scorer import Settings, TrackScorer
@@ -161,6 +163,93 @@ def test_pairs_are_told_apart_by_their_own_bases(genome, tmp_path) -> None:
     values, _ = made.values([rows[1]])
     if made.start_of(Variant("chr1", 504, "", "")) == start:  # the same window
         assert float(row["SAD_B"]) == pytest.approx(values[0, 0, track], abs=1e-4)
+
+
+def test_who_has_one_chromosome_has_no_second(genome, tmp_path) -> None:
+    rows = [(470, "1\t1|1\t0|0"), (520, "0\t0|1\t0|0")]
+    lines = "".join(f"chr1\t{p}\t.\t{TEXT[p - 1]}\t{other(p)}\t.\t.\t.\tGT\t{gt}\n" for p, gt in rows)
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    score_haplotypes(tmp_path / "in.vcf", genome, scorer(genome), [Region("1", 490, 511, "r")], tmp_path / "o.tsv")
+    with (tmp_path / "o.tsv").open() as file:
+        found = {(row["sample"], row["haplotype"]): row for row in csv.DictReader(file, delimiter="\t")}
+    assert (found["x", "2"]["SAD"], found["x", "2"]["SAD_TRACK"], found["x", "2"]["variants"]) == (".", ".", ".")
+    for name in ("SAD", "D2", "variants"):
+        assert found["x", "sum"][name] == found["x", "1"][name] == found["y", "1"][name]
+    assert found["z", "2"]["SAD"] == "0"
+
+
+GENES = Genes({"chr1": [Gene(0, "left", np.array([[430, 470]])), Gene(1, "right", np.array([[500, 540], [550, 560]]))]})
+
+
+def test_the_sum_and_the_difference_are_of_one_gene(genome, tmp_path) -> None:
+    """On each chromosome another gene may have the largest change: the sum is of one, and what it is of stands beside it."""
+    rows = [(470, "1|0\t0|0\t0|0"), (530, "0|1\t0|0\t0|0")]
+    lines = "".join(f"chr1\t{p}\t.\t{TEXT[p - 1]}\t{other(p)}\t.\t.\t.\tGT\t{gt}\n" for p, gt in rows)
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    made = TrackScorer(
+        MODEL, genome, choose("LOGSED"), head="human", targets=TARGETS, genes=GENES, settings=Settings(both_strands=False)
+    )
+    score_haplotypes(tmp_path / "in.vcf", genome, made, [Region("1", 490, 511)], tmp_path / "o.tsv", samples=["x"])
+    with (tmp_path / "o.tsv").open() as file:
+        one, two, both = csv.DictReader(file, delimiter="\t")
+    start = (500 - 128 + 4) // 8 * 8
+    ref = tracks(TEXT[start : start + 256])
+    bins = {
+        gene.name: sorted({i // 8 for a, b in gene.exons.tolist() for i in range(a - start, b - start)})
+        for gene in GENES.over("chr1", start, start + 256)
+    }
+
+    def effect(pos: int, gene: str) -> np.ndarray:
+        text = TEXT[: pos - 1] + other(pos) + TEXT[pos:]
+        alt = tracks(text[start : start + 256])
+        return np.log2((1 + alt[:, bins[gene]].sum(1)) / (1 + ref[:, bins[gene]].sum(1)))
+
+    for row, positions in ((one, [470]), (two, [530]), (both, [470, 530])):
+        sums = {gene: sum(effect(pos, gene) for pos in positions) for gene in bins}
+        strongest = max(sums, key=lambda gene: np.abs(sums[gene]).max())
+        assert row["LOGSED_GENE"] == strongest
+        assert float(row["LOGSED"]) == pytest.approx(max(sums[strongest], key=abs), abs=1e-5)
+    score_pairs(tmp_path / "in.vcf", genome, made, 60, tmp_path / "p.tsv")
+    with (tmp_path / "p.tsv").open() as file:
+        (row,) = csv.DictReader(file, delimiter="\t")
+    a, b, ab, more = (float(row[f"LOGSED_{kind}"]) for kind in ("A", "B", "AB", "NONADD"))
+    assert more == pytest.approx(ab - a - b, abs=1e-4)
+    assert row["LOGSED_GENE"] in bins
+
+
+@pytest.mark.parametrize("what", ["haplotypes", "pairs"])
+def test_an_interrupted_run_goes_on_where_it_stopped(genome, vcf, tmp_path, monkeypatch, what) -> None:
+    monkeypatch.setattr("genoformer.scoring.haplotypes._PAIRS", 1)
+
+    def run(output: Path, names: str = "SAD,D2"):
+        made = scorer(genome, names)
+        if what == "pairs":
+            return score_pairs(vcf, genome, made, 25, output)
+        return score_haplotypes(vcf, genome, made, [Region("chr1", at, at + 20) for at in (440, 490, 560)], output)
+
+    whole = run(tmp_path / "whole.tsv")
+    n_parts = 3 if what == "haplotypes" else whole.n_rows
+    true, calls = TrackScorer.haplotypes, []
+
+    def some(*arguments, **options):
+        calls.append(1)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return true(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrackScorer, "haplotypes", some)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "out.tsv")
+    assert not (tmp_path / "out.tsv").exists()
+    with pytest.raises(JobError, match="unfinished work with another scores"):
+        run(tmp_path / "out.tsv", "SAD")
+    (tmp_path / ".out.tsv.parts" / "00000001.json").write_text("{torn")
+    again = run(tmp_path / "out.tsv")
+    assert again.reused == 2 < n_parts
+    assert (tmp_path / "out.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    assert again._replace(reused=0) == whole
+    assert not list(tmp_path.glob(".out*"))
 
 
 def test_the_commands(genome, vcf, tmp_path) -> None:

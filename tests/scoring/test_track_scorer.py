@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import math
 from functools import lru_cache
@@ -28,7 +29,7 @@ from genoformer.scoring.run import score_variants
 from genoformer.scoring.scorers import OfTracks, scorer_of
 from genoformer.scoring.scores import SCORES, choose
 from genoformer.scoring.track_scorer import Settings, TrackScorer
-from genoformer.tokenizers import BaseTokenizer
+from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 BIN, LENGTH = 8, 256
 random = np.random.default_rng(5)
@@ -178,8 +179,9 @@ def test_company_order_and_batches_do_not_matter(genome) -> None:
     alone = np.concatenate([scorer(genome, "SAD,D2,LOGSED").values([row])[0] for row in rows])
     np.testing.assert_allclose(backwards[::-1], together, atol=1e-5)
     np.testing.assert_allclose(alone, together, atol=1e-5)
-    assert genes.tolist()[2] == -1  # no gene near 1,300
-    assert set(genes.tolist()) <= {-1, 0, 1}
+    assert genes[2].tolist() == [-1, -1, -1]  # no gene near 1,300
+    assert set(genes[:, 2].tolist()) <= {-1, 0, 1}
+    assert (genes[:, :2] == -1).all()
 
 
 @pytest.mark.parametrize("name", OF_TRACKS)
@@ -237,12 +239,80 @@ def test_scores_are_averaged_over_shifts(genome) -> None:
             assert values[i, j] == pytest.approx(np.mean(each, axis=0), abs=1e-4)
 
 
+def test_the_gene_is_chosen_after_the_mean_over_shifts(genome) -> None:
+    """Each shift may have another strongest gene; what is averaged is one gene."""
+    shifts = (-8, 0, 8)
+    values, genes = scorer(genome, "LOGSED", shifts=shifts).values(SNVS)
+    each = [scorer(genome, "LOGSED", shifts=(shift,)).told(SNVS) for shift in shifts]
+    for i in range(len(SNVS)):
+        by_gene = {}
+        for gene in {gene for of in each for gene in of[i].genes}:
+            by_gene[gene] = np.mean([of[i].genes[gene][0] for of in each if gene in of[i].genes], axis=0)
+        if not by_gene:
+            assert (genes[i, 0], np.abs(values[i]).max()) == (-1, 0)
+            continue
+        strongest = max(by_gene, key=lambda gene: np.abs(by_gene[gene]).max())
+        assert genes[i, 0] == strongest
+        assert values[i, 0] == pytest.approx(by_gene[strongest], abs=1e-6)
+    assert set(genes[:, 0].tolist()) > {-1}
+
+
+OTHER = small_long_range(seed=8, target_bins=24)
+
+
+def of_models(models, genome, names: str, **changed) -> TrackScorer:
+    return TrackScorer(
+        models, genome, choose(names), head="human", targets=TARGETS, genes=GENES, settings=Settings(shifts=(0, 8), **changed)
+    )
+
+
+def test_an_ensemble_gives_the_mean_of_its_models(genome) -> None:
+    names, rows = "SAD,D2,LOGSED,L2", SNVS + INDELS
+    both = of_models([MODEL, OTHER], genome, names)
+    apart = [of_models(model, genome, names).told(rows) for model in (MODEL, OTHER)]
+    for i, told in enumerate(both.told(rows)):
+        mean = np.mean([of[i].values for of in apart], axis=0)
+        np.testing.assert_allclose(told.values, mean, atol=1e-9)
+        assert told.genes.keys() == apart[0][i].genes.keys()
+        for gene, values in told.genes.items():
+            np.testing.assert_allclose(values, (apart[0][i].genes[gene] + apart[1][i].genes[gene]) / 2, atol=1e-9)
+    naive = both.naive().values(rows[:2])[0]
+    np.testing.assert_allclose(both.values(rows[:2])[0], naive, atol=1e-4)
+    assert both.operations == pytest.approx(2 * of_models(MODEL, genome, names).operations)
+    noise = [of_models(model, genome, names).noise(SNVS[:1])[0].values for model in (MODEL, OTHER, [MODEL, OTHER])]
+    np.testing.assert_allclose(noise[2], (noise[0] + noise[1]) / 2, atol=1e-9)
+
+
+def test_models_that_differ_are_no_ensemble(genome) -> None:
+    with pytest.raises(ConfigError, match="models of an ensemble differ: bins, 24 and 32; score them apart"):
+        of_models([MODEL, small_long_range(seed=8, target_bins=32)], genome, "SAD")
+    encoder = small_encoder(BaseTokenizer(), context_length=40)
+    with pytest.raises(ConfigError, match="of language models or of models of tracks, not of both"):
+        scorer_of([MODEL, encoder], genome, choose("SAD"))
+    others = [copy.deepcopy(MODEL) for _ in range(2)]
+    others[0].targets = {"human": TARGETS}
+    others[1].targets = {"human": Targets(tuple(Track(i, f"u{i}", strand_pair=PAIRS[i]) for i in range(5)))}
+    with pytest.raises(ConfigError, match="differ in the tracks of head human"):
+        of_models(others, genome, "SAD")
+
+
+def test_language_models_with_other_tokens_are_an_ensemble_too(genome) -> None:
+    models = [small_encoder(BaseTokenizer(), context_length=40), small_encoder(KmerTokenizer(3), context_length=30)]
+    together, *apart = (scorer_of(of, genome, choose("LLR,PLL,COSINE")) for of in (models, *models))
+    rows = SNVS + INDELS
+    found = together(rows)
+    np.testing.assert_allclose(found.values, np.mean([of(rows).values for of in apart], axis=0), atol=1e-6)
+    assert (together.length, together.options["context"]) == (40, "40+30")
+    assert together.longest_allele == min(of.longest_allele for of in apart)
+    np.testing.assert_allclose(together.naive()(rows).values, found.values, atol=1e-5)
+
+
 def test_the_noise_floor_is_the_reference_against_itself_moved_by_a_base(genome) -> None:
-    found = scorer(genome, "SAD,D2").noise(SNVS)
+    found = [told.values for told in scorer(genome, "SAD,D2").noise(SNVS)]
     for i, variant in enumerate(SNVS):
         here, there = (naive_pair(variant, "realign", shift=shift)[0] for shift in (0, 1))
-        assert found[i, 0] == pytest.approx(there.sum(1) - here.sum(1), abs=1e-4)
-        assert found[i, 1] == pytest.approx(np.linalg.norm(there - here, axis=1), abs=1e-4)
+        assert found[i][0] == pytest.approx(there.sum(1) - here.sum(1), abs=1e-4)
+        assert found[i][1] == pytest.approx(np.linalg.norm(there - here, axis=1), abs=1e-4)
 
 
 def test_variants_of_a_window_share_its_reference_and_neighbours_its_trunk(genome, monkeypatch) -> None:
@@ -363,6 +433,52 @@ def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, t
     difference = float(notes.partition("largest difference is ")[2].split(",")[0])
     assert "verified: 3 random records" in notes
     assert difference < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["parquet", "h5ad"])
+def test_the_matrix_has_every_gene_of_the_window(genome, vcf, tmp_path, kind) -> None:
+    out, path = tmp_path / "out.tsv", tmp_path / f"m.{kind}"
+    score_variants(
+        vcf, genome, MODEL, choose("SAD,LOGSED"), out, of_tracks=OfTracks("human", TARGETS, genes=GENES), matrix=path, n_noise=0
+    )
+    if kind == "parquet":
+        table = pq.read_table(path).to_pandas()
+    else:
+        anndata = pytest.importorskip("anndata", reason="AnnData is an extra: pip install genoformer[anndata]")
+        data = anndata.read_h5ad(path)
+        assert list(data.var["track"]) == [f"t{i}" for i in range(5)]
+        table = data.obs.reset_index(drop=True)
+        table[list(data.var_names)] = data.X
+    names = [f"t{i}" for i in range(5)]
+    assert list(table) == ["chrom", "pos", "id", "ref", "alt", "score", "gene", "strongest", *names]
+    of_genes = table[table.score == "LOGSED"]
+    near = of_genes[of_genes.pos == 1005]
+    assert sorted(near.gene) == ["inside", "near"]
+    made = scorer(genome, "LOGSED")
+    (told,) = made.told(SNVS[:1])
+    for gene, name in ((0, "near"), (1, "inside")):
+        assert near[near.gene == name][names].to_numpy()[0] == pytest.approx(told.genes[gene][0], abs=1e-5)
+    with out.open() as file:
+        rows = {(row["pos"], row["alt"]): row for row in csv.DictReader(file, delimiter="\t")}
+    for _, row in of_genes[of_genes.strongest.astype(bool)].iterrows():
+        scored = rows[str(row.pos), row.alt]
+        if scored["status"] == "SYMBOLIC":
+            assert row[names].isna().all()
+        elif row.gene in ("near", "inside"):
+            assert scored["LOGSED_GENE"] == row.gene
+            assert float(scored["LOGSED"]) == pytest.approx(row[scored["LOGSED_TRACK"]], rel=1e-4)
+        else:
+            assert scored["LOGSED_GENE"] == "."
+    assert of_genes.groupby(["pos", "alt"], observed=True).strongest.sum().eq(1).all()
+
+
+def test_a_matrix_of_another_kind_is_refused(genome, vcf, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"end its name in .parquet or .h5ad"):
+        score_variants(
+            vcf, genome, MODEL, choose("SAD"), tmp_path / "o.tsv", of_tracks=OfTracks("human", TARGETS),
+            matrix=tmp_path / "m.csv",
+        )  # fmt: skip
+    assert [path.name for path in tmp_path.iterdir()] == ["in.vcf"]
 
 
 def test_other_genes_and_tables_are_another_job(genome) -> None:

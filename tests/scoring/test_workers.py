@@ -93,7 +93,7 @@ class Mortal:
                 left[0].unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
             values = np.array([[record.pos] for record in records], dtype=np.float32)
-            return Scored(np.zeros(len(records), np.uint8), values, np.zeros((len(records), 0, 0), np.float32))
+            return Scored.of(np.zeros(len(records), np.uint8), values)
 
         return count
 

@@ -1,0 +1,128 @@
+"""What a model of tracks says of variants, and how that stands in a table: a row a variant, or a row a variant and score."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.genome.exons import Genes
+from genoformer.genome.targets import Targets
+from genoformer.scoring.scores import Column, Floats, Matrix, Score
+
+
+class Told(NamedTuple):
+    """The scores of one variant, or of what many do together."""
+
+    values: Floats  # [scores, K]; NaN of scores of genes, and behind the first of K of those that are not of tracks
+    genes: dict[int, Floats]  # number of each gene in the window -> [scores of genes, K]
+
+
+def combined(tolds: Sequence[Told], weights: Sequence[float] | None = None) -> Told:
+    """The mean, or the sum with weights; of a gene that only some windows hold, by those."""
+    each = weights or [1 / len(tolds)] * len(tolds)
+    values = np.sum([w * told.values for w, told in zip(each, tolds, strict=True)], axis=0)
+    genes: dict[int, Floats] = {}
+    for gene in dict.fromkeys(gene for told in tolds for gene in told.genes):
+        those = [(w, told.genes[gene]) for w, told in zip(each, tolds, strict=True) if gene in told.genes]
+        share = 1.0 if len(those) == len(tolds) else sum(each) / sum(w for w, _ in those)
+        genes[gene] = np.sum([share * w * of for w, of in those], axis=0)
+    return Told(values, genes)
+
+
+def nothing(like: Told) -> Told:
+    """What the reference does: 0 of every score."""
+    return Told(np.zeros_like(like.values), {gene: np.zeros_like(of) for gene, of in like.genes.items()})
+
+
+class Layout:
+    """The tracks and genes that scores are of, and the columns for them."""
+
+    def __init__(self, scores: Sequence[Score], head: str, tracks: NDArray[np.int64], targets: Targets | None,
+                 genes: Genes | None, *, chosen: bool) -> None:  # fmt: skip
+        """chosen: each track has a column of its own, beside the strongest."""
+        self.scores, self.genes, self.chosen = list(scores), genes, chosen
+        numbers = tracks.tolist()
+        self.about = None if targets is None else [targets[i] for i in numbers]
+        self.names = [f"{head}_{i}" if targets is None else targets[i].identifier for i in numbers]
+        n = Counter(self.names)
+        self.apart = [f"{name}.{i}" if n[name] > 1 else name for i, name in zip(numbers, self.names, strict=True)]
+        self.of_genes = [i for i, score in enumerate(self.scores) if score.evidence == "gene"]
+
+    @property
+    def columns(self) -> list[Column]:
+        """What `table` has: of each score the strongest track, its name, and every track where some were chosen."""
+        found = []
+        for score in self.scores:
+            if score.evidence == "embedding" or len(self.names) == 1:
+                found.append(Column(score.name, score.unit, score.meaning))
+            else:
+                found.append(Column(score.name, score.unit, f"{score.meaning} Of the track where it is largest (or smallest)."))
+                found.append(Column(f"{score.name}_TRACK", "a track", f"The track that {score.name} is of.", tuple(self.names)))
+                if self.chosen:
+                    found += [Column(f"{score.name}_{name}", score.unit, f"{score.name} of {name}.") for name in self.apart]
+            if score.evidence == "gene":
+                assert self.genes is not None
+                found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))
+        return found
+
+    def strongest(self, tolds: Sequence[Told]) -> tuple[Floats, NDArray[np.int64]]:
+        """Values [n, scores, K], float32, and the gene [n, scores] that each is of: where a track has the largest, or -1.
+
+        Where a window has no gene, its scores of genes are 0.
+        """
+        values = np.array([told.values for told in tolds], dtype=np.float32).reshape(
+            len(tolds), len(self.scores), len(self.names)
+        )
+        genes = np.full((len(tolds), len(self.scores)), -1, dtype=np.int64)
+        for j, i in enumerate(self.of_genes):
+            values[:, i] = 0
+            for row, told in enumerate(tolds):
+                if told.genes:
+                    genes[row, i] = max(told.genes, key=lambda gene: np.abs(told.genes[gene][j]).max())
+                    values[row, i] = told.genes[int(genes[row, i])][j]
+        return values, genes
+
+    def value(self, told: Told, score: int, track: int, gene: int) -> float:
+        """Of one variant; of a score of genes, that of a gene (0 for -1, none)."""
+        if score not in self.of_genes:
+            return float(told.values[score, track])
+        return float(told.genes[gene][self.of_genes.index(score), track]) if gene >= 0 else 0.0
+
+    def name_of_gene(self, gene: int) -> str:
+        """A dot for -1, none."""
+        return self.genes.names[gene] if self.genes is not None and gene >= 0 else "."
+
+    def table(self, tolds: Sequence[Told]) -> Floats:
+        """[n, columns]; what is a word is the number of it."""
+        values, genes = self.strongest(tolds)
+        found: list[Floats] = []
+        for i, score in enumerate(self.scores):
+            if score.evidence == "embedding" or len(self.names) == 1:
+                found.append(np.asarray(values[:, i, 0]))
+            else:
+                strongest = np.abs(values[:, i]).argmax(-1)
+                found += [np.take_along_axis(values[:, i], strongest[:, None], axis=1)[:, 0], strongest]
+                if self.chosen:
+                    found += list(values[:, i].T)
+            if score.evidence == "gene":
+                found.append(np.where(genes[:, i] < 0, np.nan, genes[:, i]))
+        return np.stack(found, axis=1) if found else np.zeros((len(values), 0))
+
+    def matrix(self, tolds: Sequence[Told]) -> Matrix:
+        """Every track: a row for each variant and score, of scores of genes for each gene in the window."""
+        values, genes = self.strongest(tolds)
+        index, rows = [], []
+        for v, told in enumerate(tolds):
+            for i, score in enumerate(self.scores):
+                if score.evidence != "gene" or not told.genes:
+                    index.append((v, i, -1, 1))
+                    rows.append(values[v, i])
+                    continue
+                for gene, of in told.genes.items():
+                    index.append((v, i, gene, int(gene == genes[v, i])))
+                    rows.append(of[self.of_genes.index(i)].astype(np.float32))
+        return Matrix(np.array(index, dtype=np.int32).reshape(-1, 4), np.array(rows, np.float32).reshape(-1, len(self.names)))
