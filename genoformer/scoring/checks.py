@@ -10,7 +10,7 @@ from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.genome.vcf import Record
-from genoformer.scoring.engines import Parts, Scored, chunks
+from genoformer.scoring.engines import Parts, Scored
 from genoformer.scoring.scores import Column
 from genoformer.scoring.track_scorer import TrackScorer
 
@@ -45,8 +45,7 @@ def noise_note(scorer: TrackScorer, genome: Genome, places: Iterable[tuple[str, 
 
 
 def verify_note(
-    records: Callable[[], Iterable[Record]],
-    size: int,
+    lists: Callable[[], Iterable[Sequence[Record]]],
     parts: Parts,
     n: int,
     columns: Sequence[Column],
@@ -55,7 +54,7 @@ def verify_note(
     """A sentence on how far the scores of n random alleles are from what `again` says of their records."""
     rng = np.random.default_rng(0)
     picked: list[tuple[float, int, int]] = []  # a random number, the part, the record in it
-    for i, chunk in enumerate(chunks(iter(records()), size)):
+    for i, chunk in enumerate(lists()):
         scored = parts.get(i)
         assert scored is not None
         at = 0
@@ -70,7 +69,7 @@ def verify_note(
         wanted.setdefault(i, []).append(j)
     numbers = [column for column, of in enumerate(columns) if not of.words]
     largest, scale, n_done = 0.0, 0.0, 0
-    for i, chunk in enumerate(chunks(iter(records()), size)):
+    for i, chunk in enumerate(lists()):
         if i not in wanted:
             continue
         scored = parts.get(i)

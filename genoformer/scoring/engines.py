@@ -6,8 +6,9 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -21,7 +22,8 @@ from genoformer.whole import whole_file
 
 THREADS = "number of threads"  # in a job
 PART_RECORDS = 4_096  # records in a part, at the most
-_PART_OPERATIONS = 2e12  # in a part: up to a minute on a core, which is what an interruption costs at the most
+_PART_OPERATIONS = 5e11  # in a part: some ten seconds on a core, so that several cores have equally much to do
+_TOGETHER = 16  # records of a very large model that share work, in a part at the most
 
 
 class JobError(GenoformerError):
@@ -168,27 +170,39 @@ def _folder_of(output: Path) -> Path:
     return output.with_name(f".{output.name}.parts")
 
 
-def records_per_part(operations: float) -> int:
-    """Records in a part when one takes so many operations of arithmetic: fewer for a large model.
+def part_size(operations: float, shared: int) -> PartSize:
+    """Of parts whose records take so many operations of arithmetic each: fewer for a large model.
 
-    >>> records_per_part(1e6), records_per_part(3.6e10)
-    (4096, 55)
+    Of a very large one records stay together that are within `shared` bases, over which they share work; a lonely one is a
+    part of its own.
+
+    >>> part_size(1e6, 0), part_size(3.6e10, 0), part_size(6e12, 98_304)
+    (PartSize(n=4096, within=0), PartSize(n=13, within=0), PartSize(n=16, within=98304))
     """
-    return max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations)))
+    n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations)))
+    return PartSize(n) if n >= _TOGETHER or not shared else PartSize(_TOGETHER, shared)
 
 
-class Cut(NamedTuple):
-    """The records of a VCF, cut into parts of `size`."""
+class PartSize(NamedTuple):
+    """How records are cut into parts: so many at the most, and where `within` is not 0, so many bases from first to last."""
+
+    n: int
+    within: int = 0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The records of a VCF, cut into parts."""
 
     vcf: Path
     wanted: Region | None  # only records that overlap it
     n_records: int
-    size: int
+    size: PartSize
     shard: tuple[int, int] | None = None  # (i, n), from 1: which parts are ours
 
-    @property
+    @cached_property
     def n_parts(self) -> int:
-        return -(-self.n_records // self.size)
+        return sum(1 for _ in self.lists()) if self.size.within else -(-self.n_records // self.size.n)
 
     def mine(self, i: int) -> bool:
         return self.shard is None or i % self.shard[1] == self.shard[0] - 1
@@ -205,26 +219,25 @@ class Cut(NamedTuple):
                 "that are not done, or the command without --shard."
             )
 
-    def records(self) -> Iterator[Record]:
-        """From the first on, as often as this is called."""
+    def lists(self) -> Iterator[list[Record]]:
+        """The records of each part, from the first on, as often as this is called."""
         with open_vcf(self.vcf) as file:
-            yield from overlapping(file, self.wanted)
+            yield from self.of(file)
 
     def of(self, file: VariantFile) -> Iterator[list[Record]]:
         """The records of each part, from the open VCF."""
-        return chunks(overlapping(file, self.wanted), self.size)
+        return chunks(overlapping(file, self.wanted), self.size.n, self.size.within)
 
 
 def run_local(
-    records: Iterator[Record],
-    size: int,
+    lists: Iterable[Sequence[Record]],
     compute: Compute,
     parts: Parts,
     progress: Callable[[int], None] | None = None,
     mine: Callable[[int], bool] = lambda i: True,
 ) -> None:
-    """Compute each part of `size` records that is not there yet and that is `mine`, one after the other in this process."""
-    for i, chunk in enumerate(chunks(records, size)):
+    """Compute each part that is not there yet and that is `mine`, one after the other in this process; lists: the records."""
+    for i, chunk in enumerate(lists):
         if not mine(i):
             continue
         if parts.get(i) is None:
@@ -233,9 +246,16 @@ def run_local(
             progress(len(chunk))
 
 
-def chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:
-    """Records in lists of `size`."""
-    while chunk := list(islice(records, size)):
+def chunks(records: Iterable[Record], size: int, within: int = 0) -> Iterator[list[Record]]:
+    """Records in lists of `size` at the most; where `within` is not 0, of one contig and so many bases from first to last."""
+    chunk: list[Record] = []
+    for record in records:
+        far = within and chunk and (record.chrom != chunk[0].chrom or abs(record.pos - chunk[0].pos) > within)
+        if len(chunk) == size or far:
+            yield chunk
+            chunk = []
+        chunk.append(record)
+    if chunk:
         yield chunk
 
 

@@ -24,7 +24,7 @@ from genoformer.models import checkpoint
 from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.checks import MOST_NOISE, RECORDS_OF_NOISE, noise_note, verify_note
-from genoformer.scoring.engines import THREADS, Cut, PartFolder, Scored, noted_threads, records_per_part, run_local
+from genoformer.scoring.engines import THREADS, Cut, PartFolder, Scored, noted_threads, part_size, run_local
 from genoformer.scoring.matrix import MatrixFile, matrix_file
 from genoformer.scoring.quantiles import Calibration, Quantiles, quantiles_of
 from genoformer.scoring.scorers import Model, OfTracks, Scorer, Work
@@ -128,7 +128,7 @@ def score_variants(
             threads=threads or noted_threads(sink.path), divided=shard is not None,
         )  # fmt: skip
         parts = PartFolder(sink.path, _job(found, work, how.threads, options | scorer.inputs))
-        cut = Cut(vcf, wanted, found.n_records, records_per_part(scorer.operations), shard)
+        cut = Cut(vcf, wanted, found.n_records, part_size(scorer.operations, scorer.shared), shard)
         if assemble:
             cut.require(parts)
         try:
@@ -142,7 +142,7 @@ def score_variants(
             if n_verify:
                 with work.naive() as naive:
                     again = partial(score_records, genome=genome, scorer=naive, names=found.contig_map)
-                    notes.append(verify_note(cut.records, cut.size, parts, n_verify, scorer.columns, again))
+                    notes.append(verify_note(cut.lists, parts, n_verify, scorer.columns, again))
             if isinstance(scorer, TrackScorer):
                 n = min(MOST_NOISE, -(-found.n_records // RECORDS_OF_NOISE)) if n_noise is None else n_noise
                 notes += filter(None, [noise_note(scorer, genome, found.places, n)])
@@ -187,10 +187,10 @@ def _compute(
             return score_records(records, work.genome, scorer, found.contig_map)
 
     if how.here(n_left := cut.n_left(parts)):
-        run_local(cut.records(), cut.size, compute, parts, count, cut.mine)
+        run_local(cut.lists(), compute, parts, count, cut.mine)
     else:
         pool = pool_of(how, n_left, Task(work, found.contig_map, how.threads))
-        run_pool(cut.records(), cut.size, pool, parts, count, cut.mine)
+        run_pool(cut.lists(), pool, parts, count, cut.mine)
 
 
 def _around(found: Preflight, genome: Genome, length: int) -> Iterator[Codes]:

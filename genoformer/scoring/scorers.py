@@ -36,6 +36,8 @@ class Scorer(Protocol):
     @property
     def operations(self) -> float: ...  # of arithmetic, for an ALT
     @property
+    def shared(self) -> int: ...  # bases over which records share work; 0: none
+    @property
     def options(self) -> dict[str, str]: ...  # all that the values depend on beside the model, by name
     @property
     def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by what they are

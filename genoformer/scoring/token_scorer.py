@@ -51,7 +51,7 @@ class TokenScorer:
             n_tokens = model.tokenizer.n_tokens(reader.length) * len(reader.strands)
             self.operations += 2.0 * sum(p.numel() for p in model.parameters()) * n_tokens
         self.columns: list[Column] = [score.column for score in scores]
-        self.n_matrix = 0
+        self.n_matrix = self.shared = 0
         self.inputs: dict[str, str] = {}
         lengths = dict.fromkeys(reader.length for reader in self.readers)
         self.options = {"context": "+".join(map(str, lengths)), "strands": "both" if both_strands else "forward"}

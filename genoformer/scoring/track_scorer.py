@@ -135,6 +135,11 @@ class TrackScorer:
         return 2.0 * products * (1 + self.settings.both_strands) * len(self.settings.shifts)
 
     @property
+    def shared(self) -> int:
+        """Bases from the first to the last variant of a stretch."""
+        return int((_STRETCH - 1) * self.length) if self.settings.anchor == "grid" else 0
+
+    @property
     def options(self) -> dict[str, str]:
         how = self.settings
         found = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ from genoformer import inference
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.variants import ContigNames
 from genoformer.genome.vcf import Record
-from genoformer.scoring.engines import Compute, Parts, Scored, chunks
+from genoformer.scoring.engines import Compute, Parts, Scored
 from genoformer.scoring.scorers import Work
 
 _SETTINGS = {  # of a cluster that is started here
@@ -247,15 +247,14 @@ def _do(records: Sequence[Record]) -> Scored:
 
 
 def run_pool(
-    records: Iterator[Record],
-    size: int,
+    lists: Iterable[Sequence[Record]],
     pool: Pool,
     parts: Parts,
     progress: Callable[[int], None] | None = None,
     mine: Callable[[int], bool] = lambda i: True,
 ) -> None:
-    """Each part of `size` records that is not there yet and that is `mine`, by the processes of a pool."""
-    waiting: dict[Any, tuple[int, list[Record], int]] = {}
+    """Each part that is not there yet and that is `mine`, by the processes of a pool; lists: the records of each."""
+    waiting: dict[Any, tuple[int, Sequence[Record], int]] = {}
 
     def finish_one() -> None:
         ticket = pool.next_done(list(waiting))
@@ -274,7 +273,7 @@ def run_pool(
             )
 
     with pool:
-        for i, chunk in enumerate(chunks(records, size)):
+        for i, chunk in enumerate(lists):
             if not mine(i):
                 continue
             if parts.get(i) is not None:

@@ -49,6 +49,11 @@ def npz(**arrays: np.ndarray) -> bytes:
 def test_chunks_are_cut_the_same_wherever_they_are_read() -> None:
     assert [[r.pos for r in chunk] for chunk in chunks(iter(RECORDS), 3)] == [[1, 2, 3], [4, 5, 6], [7, 8]]
     assert list(chunks(iter([]), 3)) == []
+    far = [r._replace(pos=pos, chrom=chrom) for r, (chrom, pos) in zip(
+        RECORDS, [("a", 5), ("a", 9), ("a", 15), ("a", 16), ("b", 16), ("b", 16), ("b", 17)], strict=False)]  # fmt: skip
+    cut = [[(r.chrom, r.pos) for r in chunk] for chunk in chunks(far, 2, within=10)]
+    assert cut == [[("a", 5), ("a", 9)], [("a", 15), ("a", 16)], [("b", 16), ("b", 16)], [("b", 17)]]
+    assert [len(chunk) for chunk in chunks(far, 9, within=10)] == [3, 1, 3]
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -56,13 +61,13 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     folder = PartFolder(tmp_path / "out.vcf", JOB)
     assert folder.path == tmp_path / ".out.vcf.parts"
     with pytest.raises(KeyboardInterrupt):
-        run_local(iter(RECORDS), 3, counting(done, stop_at=7), folder)
+        run_local(chunks(RECORDS, 3), counting(done, stop_at=7), folder)
     assert done == [[1, 2, 3], [4, 5, 6]]
 
     heard: list[int] = []
     again = PartFolder(tmp_path / "out.vcf", dict(reversed(JOB.items())))
     assert again.n_found == 2
-    run_local(iter(RECORDS), 3, counting(done), again, heard.append)
+    run_local(chunks(RECORDS, 3), counting(done), again, heard.append)
     assert done == [[1, 2, 3], [4, 5, 6], [7, 8]]
     assert heard == [3, 3, 2]
     assert values(again) == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -79,7 +84,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     ],
 )
 def test_another_job_is_refused_by_name_and_harms_nothing(tmp_path: Path, job: dict[str, str], named: str) -> None:
-    run_local(iter(RECORDS), 3, compute, PartFolder(tmp_path / "out.vcf", JOB))
+    run_local(chunks(RECORDS, 3), compute, PartFolder(tmp_path / "out.vcf", JOB))
     before = {path.name: path.read_bytes() for path in (tmp_path / ".out.vcf.parts").iterdir()}
     with pytest.raises(JobError, match=named) as caught:
         PartFolder(tmp_path / "out.vcf", JOB | job)
@@ -119,11 +124,11 @@ def test_a_part_cut_anywhere_is_absent(tmp_path: Path) -> None:
     ids=["empty", "zeros", "text", "no values", "pickle", "cut"],
 )
 def test_a_torn_part_is_done_anew(tmp_path: Path, content: bytes) -> None:
-    run_local(iter(RECORDS), 3, compute, PartFolder(tmp_path / "out.vcf", JOB))
+    run_local(chunks(RECORDS, 3), compute, PartFolder(tmp_path / "out.vcf", JOB))
     (tmp_path / ".out.vcf.parts" / "00000001.npz").write_bytes(content)
     done: list[list[int]] = []
     folder = PartFolder(tmp_path / "out.vcf", JOB)
-    run_local(iter(RECORDS), 3, counting(done), folder)
+    run_local(chunks(RECORDS, 3), counting(done), folder)
     assert done == [[4, 5, 6]]
     assert values(folder) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert folder.n_found == 2  # the torn one was of no use
@@ -141,7 +146,7 @@ def test_a_flipped_byte_is_never_taken_for_a_score(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ticket", [b"", b"{", b"[]", b"\xff", None], ids=["empty", "cut", "list", "not text", "none"])
 def test_parts_of_nobody_knows_whom_are_refused(tmp_path: Path, ticket: bytes | None) -> None:
-    run_local(iter(RECORDS), 3, compute, PartFolder(tmp_path / "out.vcf", JOB))
+    run_local(chunks(RECORDS, 3), compute, PartFolder(tmp_path / "out.vcf", JOB))
     path = tmp_path / ".out.vcf.parts" / "job.json"
     path.unlink()
     if ticket is not None:

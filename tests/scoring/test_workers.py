@@ -19,7 +19,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import Record, open_vcf
 from genoformer.models import checkpoint
 from genoformer.scoring import engines, run
-from genoformer.scoring.engines import JobError, PartFolder, Scored
+from genoformer.scoring.engines import JobError, PartFolder, Scored, chunks
 from genoformer.scoring.run import score_variants
 from genoformer.scoring.scorers import OfTracks
 from genoformer.scoring.scores import choose
@@ -120,7 +120,7 @@ def test_the_part_of_a_killed_process_is_done_again(pool, vcf, tmp_path, monkeyp
     lives.mkdir()
     (lives / "0").touch()
     parts = PartFolder(tmp_path / "out.vcf", {})
-    run_pool(records(vcf), 4, pool(Mortal(lives, 260)), parts)
+    run_pool(chunks(records(vcf), 4), pool(Mortal(lives, 260)), parts)
     assert not list(lives.iterdir())
     assert parts.numbers() == set(range(N // 4))
     found = [float(v) for i in range(N // 4) if (part := parts.get(i)) is not None for v in part.values[:, 0]]
@@ -133,7 +133,7 @@ def test_a_part_that_kills_every_process_ends_in_a_sentence(vcf, tmp_path) -> No
     for i in range(9):
         (lives / str(i)).touch()
     with pytest.raises(WorkerError, match="died 3 times"):
-        run_pool(records(vcf), 4, local(Mortal(lives, 260)), PartFolder(tmp_path / "out.vcf", {}))
+        run_pool(chunks(records(vcf), 4), local(Mortal(lives, 260)), PartFolder(tmp_path / "out.vcf", {}))
 
 
 def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path) -> None:
@@ -226,3 +226,19 @@ def test_another_engine_finds_the_parts_of_an_interrupted_one(vcf, genome, tmp_p
     with pytest.raises(JobError, match="another scores"):
         score_variants(vcf, genome, MODELS["tokens"][0], choose("LLR"), tmp_path / "out.vcf", both_strands=False, threads=1)
     assert scored("tokens", vcf, genome, tmp_path / "out.vcf", workers=2) == whole
+
+
+def test_a_large_model_shares_work_over_a_stretch_in_one_part(vcf, genome, tmp_path, monkeypatch) -> None:
+    """Records near each other are one part, those far apart are not; shards and a repeated run see the same parts."""
+    monkeypatch.setattr(engines, "_PART_OPERATIONS", 1.0)
+    seen: list[int] = []
+    true = run.score_records
+    monkeypatch.setattr(run, "score_records", lambda records, *a: seen.append(len(records)) or true(records, *a))
+    small = scored("tracks", vcf, genome, tmp_path / "a.vcf")
+    within = MODELS["tracks"][0].config.context_length // 2
+    assert within // 40 + 1 == 4
+    assert seen == [4] * (N // 4)
+    two = tmp_path / "b.vcf"
+    for i in (2, 1):
+        scored("tracks", vcf, genome, two, shard=(i, 2))
+    assert scored("tracks", vcf, genome, two, assemble=True) == small
