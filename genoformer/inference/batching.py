@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
@@ -22,8 +22,8 @@ Floats = NDArray[np.float32]
 M = TypeVar("M", bound=Encoder | Predictor | LongRange)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-CPU_TOKENS = 8_192  # tokens in a batch: more no longer make two to sixteen cores faster
-GPU_TOKENS = 262_144  # halved when the memory does not hold them
+_CORE_TOKENS = 1_024  # tokens in a batch for each core, two at least: more leave the cache, and cores wait for each other
+_GPU_TOKENS = 262_144  # halved when the memory does not hold them
 
 
 @contextmanager
@@ -82,9 +82,12 @@ def to_device(model: Encoder | Predictor, array: NDArray[np.generic]) -> Tensor:
 def batch_size_of(model: Encoder, codes: Codes, asked: int | None) -> int:
     if asked is not None:
         return asked
-    one = next(model.parameters())
-    tokens = GPU_TOKENS if one.is_cuda else CPU_TOKENS
-    return max(1, tokens // model.tokenizer.n_tokens(codes.shape[1]))
+    return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(codes.shape[1]))
+
+
+def tokens_at_once(model: nn.Module) -> int:
+    """Tokens in a batch."""
+    return _GPU_TOKENS if next(model.parameters()).is_cuda else _CORE_TOKENS * max(2, n_cores())
 
 
 def in_batches(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...]) -> Floats:

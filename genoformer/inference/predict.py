@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, reverse_complement
-from genoformer.inference.batching import CPU_TOKENS, GPU_TOKENS, Floats, in_batches, to_device
+from genoformer.inference.batching import Floats, in_batches, to_device, tokens_at_once
 from genoformer.models.heads import Predictor
 from genoformer.windowing import tokens_of, windows_of
 
@@ -35,7 +35,7 @@ def predictions(
     windows = windows_of(sequences, config.window, config.overlap, shortest=getattr(tokenizer, "k", 1))
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # alike lengths together, the longest first
     total = np.zeros((len(sequences), len(config.classes)), dtype=np.float64)
-    at_once = batch_size or max(1, (GPU_TOKENS if next(model.parameters()).is_cuda else CPU_TOKENS) // config.window)
+    at_once = batch_size or max(1, tokens_at_once(model) // config.window)
     strands = (False, True) if config.both_strands else (False,)
     for first in range(0, len(order), at_once):
         rows = order[first : first + at_once]

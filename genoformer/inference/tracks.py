@@ -128,10 +128,13 @@ class TrackReader:
         shape = (self.model.config.heads[self.head], bins.n)
         return in_batches(lambda part: self._run(codes[part], bins), len(codes), batch_size, shape)
 
-    def _run(self, codes: Codes, bins: Bins) -> Tensor:
+    def reduced(self, codes: Codes) -> Tensor:
+        """The trunk's output [B, C, T]."""
         onehot = self._one_hot(codes)
-        x = self._tiled()(onehot) if self.device.type == "cpu" else self.model.reduce(onehot).transpose(1, 2)
-        return self.from_trunk(x, bins)
+        return self._tiled()(onehot).transpose(1, 2) if self.device.type == "cpu" else self.model.reduce(onehot)
+
+    def _run(self, codes: Codes, bins: Bins) -> Tensor:
+        return self.from_trunk(self.reduced(codes).transpose(1, 2), bins)
 
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
         """The mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.

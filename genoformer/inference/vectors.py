@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
-from genoformer.inference.batching import CPU_TOKENS, GPU_TOKENS, Floats, in_batches, to_device
+from genoformer.inference.batching import Floats, in_batches, to_device, tokens_at_once
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import pool
 from genoformer.tokenizers import KmerTokenizer
@@ -235,5 +235,4 @@ def _offsets(tokenizer: Any, codes: Codes, shortest: int) -> NDArray[np.int64]:
 
 
 def _windows_at_once(model: Encoder, longest: Codes) -> int:
-    tokens = GPU_TOKENS if next(model.parameters()).is_cuda else CPU_TOKENS
-    return max(1, tokens // model.tokenizer.n_tokens(len(longest)))
+    return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(len(longest)))

@@ -22,7 +22,7 @@ import numpy as np
 from common import Row, data_folder, faster, holds, script
 
 N_RECORDS = int(os.environ.get("BENCH_RECORDS", "1000000"))
-REGION = os.environ.get("BENCH_REGION", "chr20:1000001-1050000")
+REGION = os.environ.get("BENCH_REGION", "chr20:1000001-1150000")
 N_ROUNDS = 3
 MOST_MEMORY = 300  # MB above the start
 LEAST_SPEED = 20_000  # records/s, preflight and writing included
