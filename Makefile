@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 	touch $@
 
 .venv/.bench: .venv/.dev
-	$(PIP) -e '.[bench]'
+	$(PIP) -e '.[dev]'
 	touch $@
 
 demo: .venv/.core

@@ -6,8 +6,9 @@ In reading order: the configuration, positions, attention, the layer, the encode
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
-from genoformer.models.layers import Linear, attend, linear
+from genoformer.models.layers import Linear, Weights, attend, linear
 
 Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
 Norm = Literal["post", "pre"]
@@ -114,6 +115,22 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
         """x [B, T, D], keep [B, T] (False = padding), rows [B, M] -> [B, T or M, D]."""
+        q, k, v, asked, at = self._heads(x, rows)
+        bias = self._bias(asked, at, keep, x.dtype, plain_causal=rows is None)
+        dropout = self.dropout if self.training else 0.0
+        y = attend(q, k, v, bias, causal=self.causal and bias is None, dropout=dropout)
+        return self.out(y.transpose(1, 2).flatten(2))
+
+    def weights(self, x: Tensor, keep: Tensor | None, first: int, n: int) -> Tensor:
+        """What n tokens from number `first` on look at, [B, H, n, T]: the softmax that `forward` never shows."""
+        rows = torch.arange(first, first + n, device=x.device).expand(len(x), n)
+        q, k, _, asked, at = self._heads(x, rows)
+        logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+        bias = self._bias(asked, at, keep, x.dtype, plain_causal=False)
+        return (logits if bias is None else logits + bias).softmax(-1)
+
+    def _heads(self, x: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, H, M or T, D/H], and the positions of queries and of keys."""
         n_tokens, width = x.shape[1:]
         at = torch.arange(n_tokens, device=x.device)[None]
         if rows is None:
@@ -123,13 +140,10 @@ class Attention(nn.Module):
             q = linear(take_rows(x, rows), self.qkv.weight[:width], self.qkv.bias[:width])
             k, v = linear(x, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
             asked = rows
-        q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in (q, k, v))  # [B, H, T, D/H]
+        q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in (q, k, v))
         if self.rotary:
             q, k = rotate(q, asked), rotate(k, at)
-        bias = self._bias(asked, at, keep, x.dtype, plain_causal=rows is None)
-        dropout = self.dropout if self.training else 0.0
-        y = attend(q, k, v, bias, causal=self.causal and bias is None, dropout=dropout)
-        return self.out(y.transpose(1, 2).flatten(2))
+        return q, k, v, asked, at
 
     def _bias(
         self, asked: Tensor, at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
@@ -245,7 +259,7 @@ class Encoder(nn.Module):
                 f"{n_tokens} tokens, but this model has positions for {config.max_tokens}; "
                 "give shorter windows or a model with rotary, ALiBi or sinusoidal positions."
             )
-        x = self.tokens(ids)  # [B, T, D]
+        x = ids if ids.is_floating_point() else self.tokens(ids)  # [B, T, D]
         if self.segments is not None:
             x = x + self.segments.weight[0]
         if self.positions is not None:
@@ -259,7 +273,8 @@ class Encoder(nn.Module):
     ) -> Tensor:
         """Hidden states [B, T, D] after `layer` layers (all of them when None; 0 is the embeddings).
 
-        keep [B, T] is False at padding. With rows [B, M] the last of these layers computes only those positions.
+        ids: [B, T], or rows of `tokens` in their place, [B, T, D] (`models.onehot` mixes them). keep [B, T] is False at
+        padding. With rows [B, M] the last of these layers computes only those positions.
         """
         n_layers = len(self.layers) if layer is None else layer
         if not 0 <= n_layers <= len(self.layers):
@@ -272,6 +287,17 @@ class Encoder(nn.Module):
         if rows is not None and n_layers == 0:
             x = take_rows(x, rows)
         return self.norm(x) if self.config.norm == "pre" and n_layers == len(self.layers) else x
+
+    def attentions(self, ids: Tensor, keep: Tensor | None = None) -> Iterator[Weights]:
+        """Of each layer in order what tells its attention weights."""
+        x = self._embed_tokens(ids)
+        if self.stem is not None:
+            x = self.stem(x, keep)
+        for block in self.layers:
+            assert isinstance(block, Layer)
+            seen = x if block.post else block.norm_attention(x)
+            yield partial(block.attention.weights, seen, keep)
+            x = block(x, keep)
 
     def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Hidden states [..., D] -> logits [..., V]; or, of x [B, M, D], those of candidates [B, M, C] only."""

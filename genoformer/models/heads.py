@@ -93,7 +93,10 @@ class Predictor(nn.Module):
 
     def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
         """ids [B, T], keep [B, T] (False = padding) -> logits [B, C]."""
-        x = self.encoder.embed(ids, keep)  # [B, T, D]
+        return self.decide(self.encoder.embed(ids, keep), ids)
+
+    def decide(self, x: Tensor, ids: Tensor) -> Tensor:
+        """The encoder's output [B, T, D] at tokens ids [B, T] -> logits [B, C]."""
         x = self.norm(pool(x, ids, self.config.pooling))  # [B, D or 2 D]
         return self.out(self.dropout(F.gelu(self.hidden(self.dropout(x)))))
 

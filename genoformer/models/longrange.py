@@ -7,8 +7,9 @@ stem and tower faster, with the same weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, get_type_hints
 
 import torch
@@ -20,7 +21,7 @@ from genoformer.errors import ConfigError
 from genoformer.fields import checked
 from genoformer.genome.targets import Targets
 from genoformer.models.batch_norm import normalise
-from genoformer.models.layers import Linear, linear
+from genoformer.models.layers import Linear, Weights, linear
 
 
 @dataclass(frozen=True)
@@ -228,13 +229,13 @@ def position_basis(n_bins: int, n_features: int) -> Tensor:
     return torch.cat([basis, distance.sign()[:, None] * basis], dim=1).float()
 
 
-def by_distance(x: Tensor) -> Tensor:
-    """[..., T, 2 T - 1], a column for each distance, -> [..., T, T]: row i, column j holds the distance j - i of row i."""
+def by_distance(x: Tensor, first: int = 0) -> Tensor:
+    """[..., M, 2 T - 1], a column for each distance, -> [..., M, T]: row i, column j holds the distance j - (first + i)."""
     x = x.contiguous()
-    n = x.shape[-2]
+    n = (x.shape[-1] + 1) // 2
     *outer, _, _ = x.stride()
     shape = (*x.shape[:-1], n)
-    return x.as_strided(shape, (*outer, 2 * n - 2, 1), x.storage_offset() + n - 1)
+    return x.as_strided(shape, (*outer, 2 * n - 2, 1), x.storage_offset() + n - 1 - first)
 
 
 class RelativeAttention(nn.Module):
@@ -271,13 +272,17 @@ class RelativeAttention(nn.Module):
         value = self._heads(self.value(x))
         return self.out((weights @ value).transpose(1, 2).flatten(2))
 
-    def logits(self, x: Tensor, basis: Tensor) -> Tensor:
-        """Before the softmax, [B, H, T, T]: row, what a bin looks at."""
-        query = self._heads(self.query(x)) * (self.query.out_features // self.n_heads) ** -0.5
+    def weights(self, x: Tensor, basis: Tensor, first: int, n: int) -> Tensor:
+        """What n bins from number `first` on look at, [B, H, n, T]: the softmax that `forward` never shows."""
+        return self.logits(x, basis, slice(first, first + n)).softmax(-1)
+
+    def logits(self, x: Tensor, basis: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Before the softmax, [B, H, M, T]: row, what each of M bins looks at."""
+        query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
         key = self._heads(self.key(x))
         position = self._heads(self.position(self.position_dropout(basis))[None])  # [1, H, 2T-1, K]
         content = (query + self.content_bias[:, None]) @ key.transpose(-1, -2)
-        return content + by_distance((query + self.position_bias[:, None]) @ position.transpose(-1, -2))
+        return content + by_distance((query + self.position_bias[:, None]) @ position.transpose(-1, -2), rows.start or 0)
 
     def _head_by_head(self, x: Tensor, basis: Tensor) -> Tensor:
         """The same before `out`, [B, T, C]: logits that stay in the cache, products that go to the faster library."""
@@ -401,6 +406,15 @@ class LongRange(nn.Module):
             else:
                 x = block(x, basis)
         return x
+
+    def attentions(self, x: Tensor) -> Iterator[Weights]:
+        """Of each block in order, from the trunk's output [B, C, T], what tells its attention weights."""
+        x = x.transpose(1, 2)
+        basis = self.basis(x.shape[1]).to(x)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            yield partial(block.attention.weights, block.norm_attention(x), basis)
+            x = block(x, basis)
 
     def finish(self, x: Tensor, bins: Bins) -> Tensor:
         """The bins that are asked for, [B, T, C] -> [B, 2 C, N]."""

@@ -1,0 +1,184 @@
+"""What attention looks at, reduced while it is computed: of heads x T x T weights only those of a few queries are ever held.
+
+The functions take what `Encoder.attentions` and `LongRange.attentions` yield, a function of queries for each layer; the full
+softmax is the same sum. `Looked` puts them to work on sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.inference.batching import Floats, in_batches, to_device
+from genoformer.inference.tracks import TrackReader
+from genoformer.models.encoder import Encoder
+from genoformer.models.layers import Weights
+from genoformer.models.longrange import LongRange
+from genoformer.tokenizers import KmerTokenizer
+
+HELD = 1 << 24  # weights that are held at a time: 64 MB
+Reduction = Literal["row", "received", "entropy"]
+
+
+def row(steps: Iterable[Weights], layers: Sequence[int], query: int) -> Tensor:
+    """What one query looks at: [B, layers, H, T]."""
+    return torch.stack([weights(query, 1)[:, :, 0] for weights in _chosen(steps, layers)], dim=1)
+
+
+def received(steps: Iterable[Weights], layers: Sequence[int], n_tokens: int) -> Tensor:
+    """How much each key is looked at, the mean over all queries: [B, layers, H, T]."""
+    found = []
+    for weights in _chosen(steps, layers):
+        found.append(sum(part.sum(2) for part in _parts(weights, n_tokens)) / n_tokens)
+    return torch.stack(found, dim=1)  # type: ignore[arg-type]
+
+
+def entropy(steps: Iterable[Weights], layers: Sequence[int], n_tokens: int) -> Tensor:
+    """Of what each query looks at, in bits: 0 for one key, log2 T for all alike; [B, layers, H, T]."""
+    found = []
+    for weights in _chosen(steps, layers):
+        parts = [-torch.xlogy(part, part).sum(-1) for part in _parts(weights, n_tokens)]
+        found.append(torch.cat(parts, dim=-1) / np.log(2))
+    return torch.stack(found, dim=1)
+
+
+def block(steps: Iterable[Weights], layers: Sequence[int], queries: slice, keys: slice) -> Tensor:
+    """The weights of some queries and keys, the mean over heads: [B, layers, M, K]."""
+    found = []
+    for weights in _chosen(steps, layers):
+        parts = _parts(weights, queries.stop - queries.start, queries.start)
+        found.append(torch.cat([part[..., keys].mean(1) for part in parts], dim=1))
+    return torch.stack(found, dim=1)
+
+
+def rollout(steps: Iterable[Weights], n_tokens: int, query: int) -> Tensor:
+    """Where what one query holds at the end comes from, through all layers: [B, T], each sums to 1.
+
+    Half of each layer's output is its input, half the mean over heads of what it looks at; the product of these from the last
+    layer to the first (attention rollout, Abnar and Zuidema 2020). Holds T x T of each layer, without heads.
+    """
+    means = [torch.cat([part.mean(1) for part in _parts(weights, n_tokens)], dim=1) for weights in steps]
+    flow = torch.zeros(len(means[0]), n_tokens, dtype=means[0].dtype, device=means[0].device)
+    flow[:, query] = 1
+    for mean in reversed(means):
+        flow = flow / 2 + (flow[:, None] @ mean)[:, 0] / 2
+    return flow
+
+
+def _chosen(steps: Iterable[Weights], layers: Sequence[int]) -> Iterator[Weights]:
+    """Those of some layers; the ones behind the last are not computed."""
+    for i, weights in enumerate(steps):
+        if i in layers:
+            yield weights
+        if i >= max(layers):
+            return
+
+
+def _parts(weights: Weights, n: int, first: int = 0) -> Iterator[Tensor]:
+    """Weights [B, H, m, T] of n queries in chunks of which not too much is held; the first chunk, of one, tells the shape."""
+    one = weights(first, 1)
+    yield one
+    size = max(1, HELD // max(1, one.numel()))
+    for at in range(first + 1, first + n, size):
+        yield weights(at, min(size, first + n - at))
+
+
+class Looked:
+    """The attention of a model on sequences of one length, codes [B, L], in batches.
+
+    layers: numbers from 0, negative ones from the last; the last one by default. Raises ConfigError for one that is not there.
+    """
+
+    def __init__(self, model: Encoder | LongRange, layers: Sequence[int] = (-1,)) -> None:
+        self.model = model
+        n = model.config.n_layers if isinstance(model, Encoder) else model.config.n_blocks
+        if bad := [i for i in layers if not -n <= i < n]:
+            raise ConfigError(f"layer {bad[0]}: this model has layers 0 to {n - 1}.")
+        self.layers = sorted({i % n for i in layers})
+        self.n_layers, self.n_heads = n, model.config.n_heads
+        self._reader = TrackReader(model, next(iter(model.config.heads)), 0) if isinstance(model, LongRange) else None
+
+    def n_tokens(self, length: int) -> int:
+        """Tokens, or bins, of a sequence of this length."""
+        if isinstance(self.model, Encoder):
+            return int(self.model.tokenizer.n_tokens(length))
+        return self.model.bins_of(length, 0).n
+
+    def rows(self, codes: Codes, query: int = 0) -> Floats:
+        """What one query looks at, such as [CLS] (0) or the bin of a transcription start: [B, layers, H, T]."""
+        return self._run(codes, lambda steps, n: row(steps, self.layers, query), (len(self.layers), self.n_heads))
+
+    def received(self, codes: Codes) -> Floats:
+        """How much each token or bin is looked at, the mean over all queries: [B, layers, H, T]."""
+        return self._run(codes, lambda steps, n: received(steps, self.layers, n), (len(self.layers), self.n_heads))
+
+    def entropy(self, codes: Codes) -> Floats:
+        """Bits of what each query looks at, [B, layers, H, T]."""
+        return self._run(codes, lambda steps, n: entropy(steps, self.layers, n), (len(self.layers), self.n_heads))
+
+    def rollout(self, codes: Codes, query: int = 0) -> Floats:
+        """Where what one query holds at the end comes from, through all layers: [B, T]."""
+        return self._run(codes, lambda steps, n: rollout(steps, n, query), ())
+
+    def block(self, codes: Codes, queries: slice, keys: slice) -> Floats:
+        """The weights of some queries and keys, the mean over heads: [B, layers, M, K]."""
+        n = self.n_tokens(codes.shape[1])
+        for name, part in (("queries", queries), ("keys", keys)):
+            if not 0 <= part.start < part.stop <= n:
+                raise ConfigError(f"{name} {part.start} to {part.stop}: the sequences have {n} of them, from 0.")
+        shape = (len(self.layers), queries.stop - queries.start, keys.stop - keys.start)
+        return self._run(codes, lambda steps, _: block(steps, self.layers, queries, keys), shape[:-1], shape[-1])
+
+    def _run(
+        self, codes: Codes, reduce: Callable[[Iterator[Weights], int], Tensor], shape: tuple[int, ...], last: int | None = None
+    ) -> Floats:
+        n = self.n_tokens(codes.shape[1])
+        wide = last or n
+
+        def run(part: slice) -> Tensor:
+            found = reduce(*self._steps(codes[part]))
+            return torch.nn.functional.pad(found, (0, wide - found.shape[-1]))  # fewer tokens than there can be
+
+        fixed = not isinstance(self.model, Encoder) or isinstance(self.model.tokenizer, KmerTokenizer)
+        at_once = max(1, HELD // (self.n_heads * n * 64)) if fixed else 1  # BPE: no padding that is looked at
+        return in_batches(run, len(codes), at_once, (*shape, wide))
+
+    def _steps(self, codes: Codes) -> tuple[Iterator[Weights], int]:
+        if isinstance(self.model, Encoder):
+            ids = to_device(self.model, self.model.tokenizer.encode(codes).ids)
+            return self.model.attentions(ids), ids.shape[1]
+        assert self._reader is not None
+        x = self._reader.reduced(codes)
+        return self.model.attentions(x), x.shape[-1]
+
+
+def base_scores(tokens: Floats, offsets: NDArray[np.int64], length: int) -> Floats:
+    """Scores of tokens [B, T] -> of bases [B, L]: the mean over the tokens that cover a base, 0 where none does.
+
+    offsets: the bases [start, end) of each token, [B, T, 2] or [T, 2]; empty ones, of special tokens, cover nothing.
+    """
+    spans = np.broadcast_to(offsets, (*tokens.shape, 2))
+    which = np.arange(len(tokens))[:, None]
+    total, n = (np.zeros((len(tokens), length + 1), dtype=np.float64) for _ in range(2))
+    for sign, edge in ((1, spans[..., 0]), (-1, spans[..., 1])):
+        np.add.at(total, (which, edge), sign * tokens)
+        np.add.at(n, (which, edge), sign)
+    covered = n.cumsum(1)[:, :-1]
+    return np.where(covered > 0, total.cumsum(1)[:, :-1] / np.maximum(covered, 1), 0)
+
+
+def viz(rows: Floats, offsets: NDArray[np.int64], length: int) -> Floats:
+    """DNABERT-viz's scores of bases [B, L] from what [CLS] looks at, [B, layers, H, T].
+
+    The sum over heads and layers, the mean over the tokens of a base, divided by the L2 norm of the sequence (Ji et al. 2021,
+    `visualize.py`, whose default is the last layer). Scores of several k are added.
+    """
+    found = base_scores(rows.sum((1, 2)), offsets, length)
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-30)

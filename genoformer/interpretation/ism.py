@@ -1,0 +1,66 @@
+"""In-silico mutagenesis: every single-base change of a region, scored as `genoformer score` would, as a map [L, 4]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, N
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Variant
+from genoformer.inference.batching import Floats
+from genoformer.scoring.scorers import Scorer
+from genoformer.scoring.track_scorer import TrackScorer
+
+_AT_ONCE = 1 << 10  # variants that are scored together
+
+
+class Mutagenesis(NamedTuple):
+    """What each change of a region does."""
+
+    chrom: str
+    start: int  # 0-based
+    codes: Codes  # [L], the reference
+    names: list[str]  # of the maps
+    values: Floats  # [maps, L, 4]: base -> A, C, G, T; 0 for the reference's own base, NaN where that is not known
+
+    @property
+    def importance(self) -> Floats:
+        """[maps, L, 4], for a logo: at the reference's base minus the mean of the three changes, else 0."""
+        own = self.codes[:, None] == np.arange(4)
+        mean = np.nan_to_num(self.values).sum(-1, keepdims=True) / 3
+        return np.where(own, -mean, 0.0)
+
+
+def mutagenesis(
+    scorer: Scorer, genome: Genome, chrom: str, start: int, end: int, *, on_done: Callable[[int, int], None] | None = None
+) -> Mutagenesis:
+    """All changes of the bases [start, end) of a contig, a map for each column of the scorer that is a number.
+
+    Of a language model the three changes of a base are one question a strand, since its posterior tells all; of a model of
+    tracks they share their windows' reference and trunk. on_done hears how many bases are done, and of how many.
+    Raises ConfigError for a region that is empty or does not lie on the contig.
+    """
+    chrom = genome.resolve(chrom)
+    if not 0 <= start < end <= genome.contigs[chrom]:
+        raise ConfigError(f"{chrom}:{start + 1:,}-{end:,} is no region of a contig of {genome.contigs[chrom]:,} bases.")
+    codes = genome.window(chrom, start, end - start)
+    columns = [i for i, column in enumerate(scorer.columns) if not column.words]
+    if isinstance(scorer, TrackScorer) and scorer.layout.chosen and len(scorer.tracks) > 1:
+        strongest = {score.name for score in scorer.scores if score.of_tracks}  # whose track is another for every change
+        columns = [i for i in columns if scorer.columns[i].name not in strongest]
+    values = np.full((len(columns), len(codes), 4), np.nan)
+    known = np.flatnonzero(codes < N)
+    values[:, known, codes[known]] = 0
+    places = [(i, b) for i in known.tolist() for b in range(4) if b != codes[i]]
+    for first in range(0, len(places), _AT_ONCE):
+        some = places[first : first + _AT_ONCE]
+        variants = [Variant(chrom, start + i + 1, "ACGT"[codes[i]], "ACGT"[b]) for i, b in some]
+        rows, bases = (np.array(of) for of in zip(*some, strict=True))
+        values[:, rows, bases] = scorer(variants).values[:, columns].T
+        if on_done is not None:
+            on_done(min(first + _AT_ONCE, len(places)) // 3, len(known))
+    return Mutagenesis(chrom, start, codes, [scorer.columns[i].name for i in columns], values)

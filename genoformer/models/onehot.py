@@ -1,0 +1,86 @@
+"""Language models behind one-hot DNA [B, 4, L], so that gradients and other tools that speak one-hot reach single bases.
+
+A token's vector is a sum over all k-mers, each weighted by the product of its bases' one-hot values: at a real sequence that
+is the vector of its own k-mer, and in between it is linear in each base. What is missing to a weight of 1, as at an N, goes to
+[UNK]. So the model's output at one-hot DNA is the one at its tokens.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genoformer.errors import ConfigError
+from genoformer.models.encoder import Encoder
+from genoformer.models.heads import Predictor, pool
+from genoformer.models.longrange import LongRange
+from genoformer.tokenizers import CLS, SEP, SPECIAL, UNK, KmerTokenizer
+
+
+class SoftTokens(nn.Module):
+    """One-hot DNA [B, 4, L] -> vectors of tokens [B, T, D], of the embedding `table` of a k-mer model."""
+
+    def __init__(self, tokenizer: KmerTokenizer, table: nn.Embedding) -> None:
+        super().__init__()
+        self.tokenizer, self.table = tokenizer, table
+        kmers = np.array(list(itertools.product(range(4), repeat=tokenizer.k)), dtype=np.uint8)
+        self.register_buffer("ids", torch.from_numpy(tokenizer.encode(kmers).ids[:, 1]), persistent=False)
+        self.ids: Tensor
+
+    def forward(self, onehot: Tensor) -> Tensor:
+        x = onehot.transpose(1, 2)  # [B, L, 4]
+        starts = torch.from_numpy(np.array(self.tokenizer.starts(x.shape[1]))).to(x.device)
+        weight = x[:, starts]  # [B, T, 4], then 16, ...
+        for i in range(1, self.tokenizer.k):
+            weight = (weight[..., None] * x[:, starts + i][..., None, :]).flatten(-2)
+        unknown = 1 - weight.sum(-1, keepdim=True)
+        body = weight @ self.table.weight[self.ids] + unknown * self.table.weight[UNK]
+        ends = self.table.weight[[CLS, SEP]].expand(len(x), 2, -1)
+        return torch.cat([ends[:, :1], body, ends[:, 1:]], dim=1)
+
+
+class OneHotModel(nn.Module):
+    """One-hot DNA [B, 4, L] -> a fine-tuned model's logits [B, C], or a language model's mean embedding [B, D].
+
+    Runs unchanged wherever a module of one-hot DNA is expected (tangermeme, captum). Raises ConfigError for BPE, whose tokens
+    are another number for other bases.
+
+    >>> from genoformer.models import checkpoint
+    >>> OneHotModel(checkpoint.load("demo"))(torch.zeros(2, 4, 50)).shape
+    torch.Size([2, 160])
+    """
+
+    def __init__(self, model: Encoder | Predictor) -> None:
+        super().__init__()
+        tokenizer: Any = model.tokenizer
+        if not isinstance(tokenizer, KmerTokenizer):
+            raise ConfigError("one-hot DNA needs tokens of a fixed number of bases, which BPE does not have.")
+        self.model = model
+        self.encoder = model.encoder if isinstance(model, Predictor) else model
+        self.tokens = SoftTokens(tokenizer, self.encoder.tokens)
+
+    def forward(self, onehot: Tensor) -> Tensor:
+        vectors = self.tokens(onehot)
+        ids = torch.full(vectors.shape[:2], len(SPECIAL), device=onehot.device)  # a token of bases, whichever
+        ids[:, 0], ids[:, -1] = CLS, SEP
+        x = self.encoder.embed(vectors)
+        return self.model.decide(x, ids) if isinstance(self.model, Predictor) else pool(x, ids, "mean")
+
+
+class TrackSum(nn.Module):
+    """One-hot DNA [B, 4, L] -> the sum over bins of some tracks of a long-range model, [B, K]: what attributions are of."""
+
+    def __init__(self, model: LongRange, head: str, tracks: Tensor, first: int, n: int) -> None:
+        """first, n: bins of all that the window has."""
+        super().__init__()
+        self.model, self.head, self.first, self.n = model, head, first, n
+        self.register_buffer("numbers", tracks, persistent=False)
+        self.numbers: Tensor
+
+    def forward(self, onehot: Tensor) -> Tensor:
+        embedding = self.model.embed(onehot, 0)[..., self.first : self.first + self.n]
+        return self.model.tracks(embedding, self.head, self.numbers).sum(-1)

@@ -1,0 +1,132 @@
+"""Mutagenesis is what `score` says of every change; audits of maps that are right, wrong and made up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_models import small_encoder, small_long_range
+from torch import nn
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import encode
+from genoformer.genome.reference import Genome
+from genoformer.genome.targets import Targets, Track
+from genoformer.genome.variants import Variant
+from genoformer.interpretation.audit import agreement, audit, deletion, largest_changes, shuffled
+from genoformer.interpretation.ism import mutagenesis
+from genoformer.scoring.scorers import OfTracks, scorer_of
+from genoformer.scoring.scores import choose
+from genoformer.tokenizers import KmerTokenizer
+
+TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 600))
+TEXT = TEXT[:305] + "N" + TEXT[306:]
+TARGETS = Targets(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
+
+
+@pytest.fixture
+def genome(make_fasta) -> Genome:
+    return Genome(make_fasta(chr1=TEXT))
+
+
+@pytest.mark.parametrize("kind", ["tokens", "all tracks", "some tracks"])
+def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
+    if kind == "tokens":
+        model, names, of_tracks = small_encoder(KmerTokenizer(3), context_length=40), "LLR,COSINE", None
+    else:
+        model, names = small_long_range(), "SAD,L2"
+        of_tracks = OfTracks("human", TARGETS, tracks=[1, 4] if kind == "some tracks" else [2])
+    scorer = scorer_of(model, genome, choose(names), of_tracks=of_tracks)
+    told: list[tuple[int, int]] = []
+    found = mutagenesis(scorer, genome, "1", 300, 308, on_done=lambda *n: told.append(n))
+    columns = {"tokens": ["LLR", "COSINE"], "all tracks": ["SAD", "L2"], "some tracks": ["SAD_t1", "SAD_t4", "L2"]}[kind]
+    assert found.names == columns
+    assert found.values.shape == (len(columns), 8, 4)
+    places = [column.name for column in scorer.columns]
+    for i in range(8):
+        for b, base in enumerate("ACGT"):
+            ref = TEXT[300 + i]
+            if ref == "N":
+                assert np.isnan(found.values[:, i]).all()
+            elif base == ref:
+                assert (found.values[:, i, b] == 0).all()
+            else:
+                values = scorer([Variant("chr1", 301 + i, ref, base)]).values[0]
+                expected = [values[places.index(name)] for name in columns]
+                np.testing.assert_allclose(found.values[:, i, b], expected, atol=1e-5)
+    assert told[-1] == (7, 7)
+    own = found.codes[:, None] == np.arange(4)
+    assert (found.importance[:, ~own] == 0).all()
+    np.testing.assert_allclose(found.importance[0, 0][own[0]], -found.values[0, 0].sum() / 3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("start", "end"), [(5, 5), (-1, 4), (590, 601)])
+def test_a_region_off_the_contig_is_refused(genome, start, end) -> None:
+    scorer = scorer_of(small_encoder(KmerTokenizer(3), context_length=40), genome, choose("LLR"))
+    with pytest.raises(ConfigError, match=r"is no region of a contig of 600 bases"):
+        mutagenesis(scorer, genome, "chr1", start, end)
+
+
+# Audits: a model of which it is known what matters
+
+
+class Motif(nn.Module):
+    """How many of the bases of GATTACA stand at 20."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(40, 5))
+        for i, base in enumerate(encode("GATTACA").tolist()):
+            self.weight.data[20 + i, base] = 1 + i / 10
+
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
+        return self.weight[torch.arange(40), codes.long()].sum(-1)
+
+
+def output(model: nn.Module, codes: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return model(torch.from_numpy(codes)).numpy()
+
+
+CODES = np.concatenate([np.zeros(20, np.uint8), encode("GATTACA"), np.ones(13, np.uint8)])
+
+
+def right(model: nn.Module, codes: np.ndarray) -> np.ndarray:
+    return model.weight.detach().numpy()[np.arange(40), codes]
+
+
+def test_a_map_that_is_right_passes() -> None:
+    found = audit(CODES, Motif(), right, output)
+    assert found.with_mutagenesis > 0.9
+    assert found.deletion.mapped[0] == found.deletion.random[0] == pytest.approx(7 + 2.1)
+    assert found.deletion.mapped[2] < 1e-6  # 8 of 40 bases: the seven that matter are among them
+    assert found.deletion.gain > 1
+    assert abs(found.reinitialised) < 0.5
+    assert "Spearman with mutagenesis" in found.text()
+
+
+def test_a_map_that_is_made_up_fails() -> None:
+    made_up = np.random.default_rng(0).random(40)
+    found = audit(CODES, Motif(), lambda model, codes: made_up, output)
+    assert abs(found.with_mutagenesis) < 0.5
+    assert abs(found.deletion.gain) < 1.5
+    assert found.reinitialised == pytest.approx(1)  # it does not look at the model
+
+
+def test_the_largest_change_of_each_base() -> None:
+    changes = largest_changes(CODES, lambda codes: output(Motif(), codes))
+    np.testing.assert_allclose(changes[20:27], 1 + np.arange(7) / 10, atol=1e-6)
+    assert (changes[:20] == 0).all()
+
+
+def test_parts_of_an_audit() -> None:
+    assert agreement(np.array([1.0, -2, 3]), np.array([-10.0, 20, -30])) == pytest.approx(1)
+    assert np.isnan(agreement(np.ones(3), np.arange(3.0)))
+    curve = deletion(CODES, np.arange(40.0), lambda codes: (codes < 4).sum(1))
+    np.testing.assert_allclose(curve.mapped, 40 * (1 - curve.shares))
+    model = Motif()
+    other = shuffled(model)
+    assert sorted(other.weight.flatten().tolist()) == sorted(model.weight.flatten().tolist())
+    assert not torch.equal(other.weight, model.weight)
+    with pytest.raises(ConfigError, match=r"a map of shape \[3\] of 40 bases"):
+        audit(CODES, model, lambda *_: np.ones(3), output)
