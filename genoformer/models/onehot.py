@@ -62,6 +62,7 @@ class OneHotModel(nn.Module):
         self.model = model
         self.encoder = model.encoder if isinstance(model, Predictor) else model
         self.tokens = SoftTokens(tokenizer, self.encoder.tokens)
+        self.train(model.training)  # who puts it into eval mode and back must not wake the dropout
 
     def forward(self, onehot: Tensor) -> Tensor:
         vectors = self.tokens(onehot)
@@ -80,6 +81,7 @@ class TrackSum(nn.Module):
         self.model, self.head, self.first, self.n = model, head, first, n
         self.register_buffer("numbers", tracks, persistent=False)
         self.numbers: Tensor
+        self.train(model.training)
 
     def forward(self, onehot: Tensor) -> Tensor:
         embedding = self.model.embed(onehot, 0)[..., self.first : self.first + self.n]
