@@ -19,6 +19,7 @@ _COMMON = [
     click.option("--context", type=click.IntRange(min=1), metavar="BASES", help="Of a window; the model's own by default."),
     click.option("--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True),
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto: a GPU if there is one."),
+    click.option("--force", is_flag=True, help="Go on where the VCF does not seem to belong to the FASTA."),
     click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True),
 ]  # fmt: skip
 
@@ -52,7 +53,9 @@ def haplotypes(ctx: click.Context, vcf: str, output: str, bed: str, samples: str
     def work(genome: Any, scorer: Any, listen: Any) -> Any:
         chosen = [name.strip() for name in samples.split(",")] if samples else None
         regions = list(read_regions(bed))
-        return score_haplotypes(Path(vcf), genome, scorer, regions, Path(output), samples=chosen, listen=listen)
+        return score_haplotypes(
+            Path(vcf), genome, scorer, regions, Path(output), samples=chosen, force=options["force"], listen=listen
+        )
 
     _run(ctx, work, output, "regions", options)
 
@@ -73,7 +76,7 @@ def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any
     from genoformer.scoring.haplotypes import score_pairs
 
     def work(genome: Any, scorer: Any, listen: Any) -> Any:
-        return score_pairs(Path(vcf), genome, scorer, within, Path(output), listen=listen)
+        return score_pairs(Path(vcf), genome, scorer, within, Path(output), force=options["force"], listen=listen)
 
     _run(ctx, work, output, "pairs", options)
 

@@ -185,14 +185,19 @@ def merge(ctx: click.Context, output: str) -> None:
     genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz --shard 2/2
     genoformer merge out.vcf.gz
     """
+    from contextlib import chdir
     from pathlib import Path
 
+    from genoformer.errors import ConfigError
     from genoformer.scoring.engines import noted_command
 
-    arguments = noted_command(Path(output))
+    folder, arguments = noted_command(Path(output))
     keep = [text for i, text in enumerate(arguments) if text != "--shard" and (i == 0 or arguments[i - 1] != "--shard")]
     keep = [text for text in keep if not text.startswith("--shard=")]
-    with score.make_context("score", [*keep[keep.index("score") + 1 :], "--assemble"], parent=ctx.parent) as inner:
+    if not folder.is_dir():
+        raise ConfigError(f"the folder {folder}, where the shards were begun, is not there; put it back to merge them.")
+    options = [*keep[keep.index("score") + 1 :], "--assemble"]
+    with chdir(folder), score.make_context("score", options, parent=ctx.parent) as inner:
         score.invoke(inner)
 
 

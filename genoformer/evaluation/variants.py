@@ -50,10 +50,16 @@ class Found(NamedTuple):
     """Metrics: score -> element ("all" for all) -> metric -> estimate; and what did not match."""
 
     metrics: dict[str, dict[str, dict[str, Estimate]]]
-    n: dict[str, int]  # element -> variants
+    n: dict[str, dict[str, int]]  # score -> element -> variants that have it
+    few: list[str]  # scores of too few variants
     means: dict[str, dict[str, Estimate]]  # score -> metric -> mean over the elements
     n_unscored: int  # of the truth
     n_unknown: int  # of the scored
+
+    def counted(self, element: str) -> str:
+        """How many variants of an element have each score: a number, or from which to which."""
+        n = sorted({of[element] for of in self.n.values()})
+        return f"{n[0]:,}" if len(n) == 1 else f"{n[0]:,} to {n[-1]:,}"
 
     def to_dict(self) -> dict[str, Any]:
         def triple(of: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
@@ -61,6 +67,7 @@ class Found(NamedTuple):
 
         return {
             "n": self.n,
+            "too_few_variants": self.few,
             "not_scored": self.n_unscored,
             "not_in_truth": self.n_unknown,
             "meaning": {name: text for name, text in MEANINGS.items() if any(name in of[ALL] for of in self.metrics.values())},
@@ -93,23 +100,25 @@ def evaluate_variants(
     if truth.binary and len({truth.effects[key] for key in known}) < 2:
         raise ConfigError("all scored variants of the truth have the same label; give both kinds.")
     metrics: dict[str, dict[str, dict[str, Estimate]]] = {}
+    n: dict[str, dict[str, int]] = {}
     for name, of in scores.items():
-        metrics[name] = {}
+        metrics[name], n[name] = {}, {}
         for element, keys in groups.items():
             have = [key for key in keys if np.isfinite(of.get(key, np.nan))]
+            n[name][element] = len(have)
             if len(have) >= _FEW:
                 value, effect = (np.array([x[key] for key in have]) for x in (of, truth.effects))
                 metrics[name][element] = _metrics(value, effect, n_resamplings, seed, binary=truth.binary)
         if ALL not in metrics[name]:
-            del metrics[name]
+            del metrics[name], n[name]
     if not metrics:
         raise ConfigError(f"fewer than {_FEW} variants of the truth have a score; there is nothing to judge by.")
     means = {
         name: {metric: _mean([e[metric].value for key, e in of.items() if key != ALL], seed) for metric in of[ALL]}
         for name, of in metrics.items() if len(of) > 2
     }  # fmt: skip
-    n = {element: len(keys) for element, keys in groups.items()}
-    return Found(metrics, n, means, len(truth.effects) - len(known), len(everything - truth.effects.keys()))
+    few = [name for name in scores if name not in metrics]
+    return Found(metrics, n, few, means, len(truth.effects) - len(known), len(everything - truth.effects.keys()))
 
 
 def _metrics(value: Floats, effect: Floats, n: int, seed: int, *, binary: bool) -> dict[str, Estimate]:
@@ -292,11 +301,11 @@ def write_evaluation(out: Path, found: Found) -> None:
     metric = "auroc" if binary else "spearman_abs"
     columns = {
         score: {
-            f"{element} ({found.n[element]:,})": of[metric]
+            f"{element} ({found.counted(element)})": of[metric]
             for element, of in elements.items() if element != ALL and np.isfinite(of[metric].value)
         }
         | ({"mean of elements": found.means[score][metric]} if score in found.means else {})
-        | {f"all ({found.n[ALL]:,})": elements[ALL][metric]}
+        | {f"all ({found.counted(ALL)})": elements[ALL][metric]}
         for score, elements in found.metrics.items()
     }
     n_rows = len(dict.fromkeys(row for of in columns.values() for row in of))

@@ -104,6 +104,7 @@ class Genotype(NamedTuple):
 
     alleles: tuple[int | None, ...]
     phased: bool
+    phase_set: str = ""  # PS: which other genotypes it is phased with; "" where none are named, and so with all
 
     @property
     def ordered(self) -> bool:
@@ -116,9 +117,12 @@ def genotypes(record: Record) -> Iterator[Genotype]:
     fields = record.line.split("\t")[8:]
     if not fields or "GT" not in fields[0].split(":"):
         return
-    at = fields[0].split(":").index("GT")
+    keys = fields[0].split(":")
+    at, set_at = keys.index("GT"), keys.index("PS") if "PS" in keys else None
     for sample in fields[1:]:
         parts = sample.split(":")
         text = parts[at] if at < len(parts) else "."
         alleles = text.replace("|", "/").split("/")
-        yield Genotype(tuple(int(a) if a.isdecimal() else None for a in alleles), "/" not in text)
+        phase_set = parts[set_at] if set_at is not None and set_at < len(parts) else "."
+        numbers = tuple(int(a) if a.isdecimal() else None for a in alleles)
+        yield Genotype(numbers, "/" not in text, "" if phase_set == "." else phase_set)

@@ -53,7 +53,7 @@ def calibrate(
     compared = {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
     grids = grids_of(matrix if is_matrix else table, scores, names)
     sha256 = Work(tuple(given), genome, "").sha256
-    found = Calibration(Path(background).name, summary.scored, sha256, compared, grids)
+    found = Calibration(Path(background).name, summary.scored, sha256, compared, scorer.inputs, grids)
     found.save(path)
     shutil.rmtree(work)
     return found, summary

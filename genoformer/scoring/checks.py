@@ -16,6 +16,7 @@ from genoformer.scoring.track_scorer import TrackScorer
 
 MOST_NOISE = 16  # places at which noise is measured, at the most
 RECORDS_OF_NOISE = 20  # records for each of them
+LEAST_NOISE = 8  # places below which nothing is said of how large noise can be
 
 
 def noise_note(scorer: TrackScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> str | None:
@@ -38,9 +39,12 @@ def noise_note(scorer: TrackScorer, genome: Genome, places: Iterable[tuple[str, 
         of = values[:, i] if score.of_tracks else values[:, i, :1]
         floors.append(f"|{score.column.key}| {np.quantile(of.max(-1), 0.95):.3g}")
     strongest = "" if len(scorer.tracks) == 1 else ", of the strongest track"
+    what = f"noise: at {len(taken)} places the reference was scored against itself, one base further on"
+    if len(taken) < LEAST_NOISE:
+        return f"{what}; the largest values lie about {', '.join(floors)}{strongest}: of too few places to judge scores by."
     return (
-        f"noise: at {len(taken)} places the reference was scored against itself, one base further on; 95 % of the values lie "
-        f"below {', '.join(floors)}{strongest}: scores of that size mean nothing."
+        f"{what}; 95 % of the values lie below {', '.join(floors)}{strongest}: scores of that size mean nothing of insertions "
+        "and deletions, whose bins move too (substitutions move none; --verify tells what rounding makes of them)."
     )
 
 

@@ -74,6 +74,7 @@ class JobFolder:
             raise JobError(f"{self.path} is not a folder, but finished parts are to lie there; remove it.") from error
         self.n_found = len(self.numbers())
         ticket = self.path / "job.json"
+        self.is_new = not ticket.is_file()
         if ticket.is_file() or self.n_found:
             before = _read(ticket)
             changed = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
@@ -93,12 +94,15 @@ class JobFolder:
         """Of the parts that are there, torn ones too; other files have names that are no numbers."""
         return {int(path.stem) for path in self.path.glob(f"*{self.ending}") if path.stem.isdecimal()}
 
-    @property
-    def command(self) -> Path:
-        """Where the command is noted that began the work."""
-        return self.path / "command.json"
+    def note(self, command: Sequence[str]) -> None:
+        """Keep the command that began the work, and where it was given."""
+        with whole_file(self.path / "command.json") as part:
+            part.write_text(json.dumps({"folder": str(Path.cwd()), "command": list(command)}))
 
     def remove(self) -> None:
+        """All of it; the ticket last, so that who is killed here finds what is left."""
+        for i in sorted(self.numbers()):
+            self._name(i).unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -154,16 +158,16 @@ def noted_threads(output: Path | None) -> int | None:
         return None
 
 
-def noted_command(output: Path) -> list[str]:
-    """The command that began the unfinished work for an output; JobError where there is none."""
+def noted_command(output: Path) -> tuple[Path, list[str]]:
+    """The folder in which a command began the unfinished work for an output, and the command; JobError where there is none."""
     note = _folder_of(output) / "command.json"
     try:
-        command = json.loads(note.read_text())
-    except (OSError, ValueError) as error:
+        noted = json.loads(note.read_text())
+        return Path(noted["folder"]), [str(text) for text in noted["command"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobError(
             f"there is no unfinished work for {output} ({note} cannot be read); give the output of `score --shard`."
         ) from error
-    return [str(text) for text in command]
 
 
 def _folder_of(output: Path) -> Path:

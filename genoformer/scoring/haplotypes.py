@@ -20,6 +20,7 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.haplotypes import compatible, genotypes, trimmed
+from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
@@ -64,16 +65,19 @@ def score_haplotypes(
     output: Path,
     *,
     samples: Sequence[str] | None = None,
+    force: bool = False,
     listen: Listener = None,
 ) -> Counted:
     """Write a TSV with three rows for every region and sample: both chromosomes and their sum, the dosage.
 
     The window lies around the middle of the region, which keeps its place; scores are against the reference, over the window
     as always. Chromosomes that are alike, in whatever sample, are read once. Heterozygous genotypes without phase are
-    left out, as are alleles that cannot be scored or overlap one before them; an allele that is not known is the reference's.
+    left out, as are those of another phase set (PS) than most in the window, and alleles that cannot be scored or overlap one
+    before them; an allele that is not known is the reference's. force: go on where the preflight would stop.
 
-    Raises: ConfigError for samples that the VCF does not have, or none at all.
+    Raises: ConfigError for samples that the VCF does not have, or none at all; PreflightError.
     """
+    check_preflight(preflight(vcf, genome, max_length=scorer.longest_allele), force=force)
     left_out: Counter[str] = Counter()
     with open_vcf(vcf) as file:
         named = file.header[-1].split("\t")[9:]
@@ -128,10 +132,14 @@ def _windows(scorer: TrackScorer, genome: Genome, regions: Iterable[Region]) -> 
 
 
 class _Allele(NamedTuple):
-    """An ALT in a window, and which chromosomes of which samples have it, bool [samples, 2]."""
+    """An ALT in a window, which chromosomes of which samples have it, bool [samples, 2], and in which phase set each is.
+
+    A sample of which both chromosomes have the same allele is in none.
+    """
 
     variant: Variant
     carriers: NDArray[np.bool_]
+    phase_sets: list[str | None]
 
 
 class _Inside(NamedTuple):
@@ -168,8 +176,10 @@ def _alleles(
         for (record, of), row in zip(touched, statuses, strict=True):
             contig = names.get(record.chrom)
             assert contig is not None
-            alleles = [x.alleles if x.ordered else None for x in genotypes(record)]
+            known = list(genotypes(record))
+            alleles = [x.alleles if x.ordered else None for x in known]
             mine = [alleles[i] if i < len(alleles) else () for i in columns]
+            sets = [known[i].phase_set if i < len(known) and len(set(known[i].alleles)) > 1 else None for i in columns]
             most[of] = np.maximum(most[of], [2 if x is None else len(x) for x in mine])
             left_out["without phase"] += sum(x is None for x in mine)
             left_out["not known"] += sum((x or ()).count(None) for x in mine)
@@ -180,9 +190,30 @@ def _alleles(
                 if status is not Status.OK:
                     left_out[status.value] += 1
                     continue
+                variant = Variant(contig, record.pos, record.ref.upper(), alt.upper())
                 for i in of:
-                    found[i].append(_Allele(Variant(contig, record.pos, record.ref.upper(), alt.upper()), carriers))
+                    found[i].append(_Allele(variant, carriers.copy(), sets))
+    for inside in found:
+        left_out["another phase set"] += _one_phase_set(inside, len(columns))
     return [_Inside(alleles, n == 1) for alleles, n in zip(found, most, strict=True)]
+
+
+def _one_phase_set(alleles: Sequence[_Allele], n_samples: int) -> int:
+    """Leaves each sample the phase set of most of its alleles in a window, and counts the others.
+
+    Of those it is not known on which chromosome they lie.
+    """
+    taken = 0
+    for s in range(n_samples):
+        mine = [a for a in alleles if a.carriers[s].any() and a.phase_sets[s] is not None]
+        if len({a.phase_sets[s] for a in mine}) < 2:
+            continue
+        ((most, _),) = Counter(a.phase_sets[s] for a in mine).most_common(1)
+        for allele in mine:
+            if allele.phase_sets[s] != most:
+                allele.carriers[s] = False
+                taken += 1
+    return taken
 
 
 def _rows_of_region(scorer: TrackScorer, window: _Window, inside: _Inside, samples: Sequence[str]) -> Rows:
@@ -230,16 +261,17 @@ def _hash(rows: Iterable[object]) -> str:
 
 
 def score_pairs(
-    vcf: Path, genome: Genome, scorer: TrackScorer, within: int, output: Path, *, listen: Listener = None
+    vcf: Path, genome: Genome, scorer: TrackScorer, within: int, output: Path, *, force: bool = False, listen: Listener = None
 ) -> Counted:
     """Write a TSV with a row for every pair of ALTs at most `within` bases apart: both alone, together, and the difference.
 
     The difference, NONADD, is what both do together less the sum of what each does alone, of the same track: that in which it
     is largest, or those that are chosen. All three are read in one window, around the middle between the two.
-    Raises ConfigError where `within` is more than a quarter of the window.
+    Raises ConfigError where `within` is more than a quarter of the window, or records are not in order; PreflightError.
     """
     if not 1 <= within <= scorer.longest_allele:
         raise ConfigError(f"pairs within {within:,} bases: give 1 to {scorer.longest_allele:,}, a quarter of the window.")
+    check_preflight(preflight(vcf, genome, max_length=scorer.longest_allele), force=force)
     left_out: Counter[str] = Counter()
     kinds = ("A", "B", "AB", "NONADD", "TRACK")
     what = []
@@ -263,7 +295,14 @@ class _Pair(NamedTuple):
 def _near(found: Iterable[tuple[Record, Variant]], within: int, left_out: Counter[str]) -> Iterator[_Pair]:
     """Pairs of ALTs of two records at most `within` bases apart, as they come."""
     recent: list[tuple[Record, Variant]] = []
+    done: set[str] = set()
+    last: Record | None = None
     for record, variant in found:
+        if last is not None and record.chrom != last.chrom:
+            done.add(last.chrom)
+        if record.chrom in done or (last is not None and record.chrom == last.chrom and record.pos < last.pos):
+            raise ConfigError(f"{record.chrom}:{record.pos:,} comes after what lies behind it; sort the VCF (bcftools sort).")
+        last = record
         recent = [(of, v) for of, v in recent if v.chrom == variant.chrom and abs(variant.start - v.start) <= within]
         for other_record, other in recent:
             if other_record is record:

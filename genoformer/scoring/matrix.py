@@ -146,9 +146,10 @@ class AnnDataMatrix(MatrixFile):
             name: of if name in ("pos", "strongest") else pd.Categorical(texts(of)) for name, of in self._places.items()
         }
         obs = pd.DataFrame(columns, index=texts([str(i) for i in range(shape[0])]))
-        var = pd.DataFrame({"track": texts(self.layout.names)}, index=texts(self.tracks))
-        if (about := self.layout.about) is not None:
-            var["description"] = texts([track.description for track in about])
+        about: dict[str, Any] = {"track": pd.Categorical(texts(self.layout.names))}
+        if self.layout.about is not None:
+            about["description"] = pd.Categorical(texts([track.description for track in self.layout.about]))
+        var = pd.DataFrame(about, index=texts(self.tracks))
         AnnData(np.asarray(x), obs=obs, var=var).write_h5ad(self.temporary)
 
 

@@ -18,6 +18,8 @@ from genoformer.whole import whole_file
 
 FILE = "calibration.npz"  # in a model's folder
 GRID = np.linspace(0, 1, 1001)
+GENES = "GTF"  # in the inputs of a scorer
+_FEW = 500  # alleles of a background
 NOT_COMPARED = ("tracks", "genes", "matrix")  # options on which the values of a track do not depend
 
 
@@ -28,6 +30,7 @@ class Calibration(NamedTuple):
     n_alleles: int
     model: str  # sha256 of its weights
     options: dict[str, str]
+    inputs: dict[str, str]  # hashes of the other files that the scores depend on
     grids: dict[str, NDArray[np.float32]]
 
     def save(self, path: Path) -> None:
@@ -53,8 +56,26 @@ class Calibration(NamedTuple):
         if self.model != sha256:
             return "it was made with other weights"
         mine = {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
-        changed = sorted(name for name in {*mine, *self.options} if mine.get(name) != self.options.get(name))
+        mine |= {name: value for name, value in scorer.inputs.items() if name != GENES}
+        theirs = self.options | {name: value for name, value in self.inputs.items() if name != GENES}
+        changed = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
         return f"it was made with another {', '.join(changed)}" if changed else None
+
+    def knows(self, score: Score, scorer: Scorer) -> bool:
+        """It has the score, and of a score of genes, of the same genes."""
+        same = score.evidence != "gene" or self.inputs.get(GENES) == scorer.inputs.get(GENES)
+        return score.name in self.grids and same
+
+    def notes(self, scorer: Scorer) -> list[str]:
+        """On scores that it does not know, and on a background that is too small."""
+        found = []
+        if unknown := [score.name for score in scorer.scores if not self.knows(score, scorer)]:
+            names = ", ".join(unknown)
+            found.append(f"no quantiles of {names}: the calibration with {self.background} has none, or of other genes.")
+        if self.n_alleles < _FEW:
+            n = f"{self.n_alleles:,}"
+            found.append(f"quantiles: {self.background} has {n} alleles; take thousands to tell rare from common.")
+        return found
 
     def quantile(self, score: str, rows: NDArray[np.int64], values: Floats) -> Floats:
         """The share of the background whose |value| of the same track is not larger, [n]; NaN for NaN."""
@@ -99,7 +120,7 @@ def quantiles_of(scorer: Scorer, calibration: Calibration) -> Quantiles:
         columns.append(Column(f"{name}_Q", "share", f"Share of the {of} whose |{score.name}|{same} is not larger."))
 
     for score in scorer.scores:
-        if score.name not in calibration.grids:
+        if not calibration.knows(score, scorer):
             continue
         add(score, score.name, places.get(f"{score.name}_TRACK", -1), int(tracks[0]) if score.of_tracks else 0)
         if isinstance(scorer, TrackScorer) and score.of_tracks and scorer.layout.chosen and len(tracks) > 1:

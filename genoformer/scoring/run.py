@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer import __version__, inference
-from genoformer.genome.codes import Codes
+from genoformer.errors import ConfigError, GenoformerError
+from genoformer.genome.codes import Codes, N
 from genoformer.genome.preflight import Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
@@ -28,11 +28,12 @@ from genoformer.scoring.engines import THREADS, Cut, PartFolder, Scored, noted_t
 from genoformer.scoring.matrix import MatrixFile, matrix_file
 from genoformer.scoring.quantiles import Calibration, Quantiles, quantiles_of
 from genoformer.scoring.scorers import Model, OfTracks, Scorer, Work
-from genoformer.scoring.scores import Answers, Matrix, Score
+from genoformer.scoring.scores import Answers, Matrix, Score, require_keys
 from genoformer.scoring.sinks import Header, Provenance, Sink, open_sink
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.workers import Crew, Task, crew, pool_of, run_pool
 
+MUCH_UNKNOWN = 0.1  # of a window
 _STATUSES = list(Status)
 _NUMBER = {status: i for i, status in enumerate(_STATUSES)}
 
@@ -103,11 +104,14 @@ def score_variants(
     began = time.monotonic()
     wanted = parse_region(region, genome.contigs) if region else None
     given = tuple(models) if isinstance(models, Sequence) else (models,)
+    if matrix is not None and sink.path is not None and Path(matrix).absolute() == sink.path.absolute():
+        raise ConfigError(f"{matrix}: the output and the matrix would be one file; give the matrix another name.")
     if matrix is not None:
         of_tracks = (of_tracks or OfTracks())._replace(matrix=True)
     names_of_scores = ",".join(score.name for score in scores)
     work = Work(given, genome, names_of_scores, context, both_strands, device, precision, batch_size, of_tracks)
     with spooled(variants) as vcf, work.ready() as scorer:
+        require_keys(scorer.columns)
         whole = matrix_file(matrix, scorer.layout) if matrix is not None and isinstance(scorer, TrackScorer) else None
         found = preflight(
             vcf, genome, max_length=scorer.longest_allele, region=wanted, name=variants,
@@ -116,13 +120,14 @@ def score_variants(
         if on_preflight:
             on_preflight(found)
         check_preflight(found, force=force)
-        notes = _overlaps(work, model_name, found, scorer.length)
+        notes = [*_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
         options = {"scores": names_of_scores, **scorer.options, "precision": precision, "reference": genome.name}
         options |= {"region": region} if region else {}
         why = calibration.misfit(scorer, work.sha256) if calibration else None
         if calibration and why:
             notes.append(f"no quantiles: of the calibration with {calibration.background}, {why}; calibrate anew.")
         quantiles = quantiles_of(scorer, calibration) if calibration and not why else None
+        notes += calibration.notes(scorer) if calibration and not why else []
         how = crew(
             scorer.operations, found.n_records, device=device, engine=engine, workers=workers,
             threads=threads or noted_threads(sink.path), divided=shard is not None,
@@ -133,7 +138,7 @@ def score_variants(
             cut.require(parts)
         try:
             if command:
-                parts.command.write_text(json.dumps(list(command)))
+                parts.note(command)
             _compute(cut, parts, work, scorer, how, found, tell)
             if shard is not None:
                 missing = cut.n_parts - len(parts.numbers())
@@ -150,11 +155,11 @@ def score_variants(
             origin = Provenance(__version__, model_name, work.sha256, settings)
             lengths = {use.name: genome.contigs[use.reference] for use in found.contigs if use.reference}
             added = quantiles.columns if quantiles else []
-            with open_vcf(vcf) as file, whole or nullcontext() as every:
+            with open_vcf(vcf) as file:
                 sink.begin(Header(file.header, lengths, [*scorer.columns, *added], origin))
-                scored, skipped = _assemble(cut.of(file), parts, sink, every, quantiles, tell, found.n_records)
-        except BaseException:
-            if sink.path is None:
+                scored, skipped = _assemble(cut.of(file), parts, sink, whole, quantiles, tell, found.n_records)
+        except BaseException as error:
+            if sink.path is None or (isinstance(error, GenoformerError) and parts.is_new and not parts.numbers()):
                 parts.remove()
             raise
         parts.remove()
@@ -169,6 +174,18 @@ def _overlaps(work: Work, model_name: str, found: Preflight, length: int) -> lis
         checkpoint.overlap_note(model, model_name, _around(found, work.genome, length), what) for model in work.models
     ]  # fmt: skip
     return list(dict.fromkeys(note for note in notes if note))
+
+
+def _unknown(work: Work, found: Preflight, length: int) -> list[str]:
+    """A note where windows reach far into N or beyond a contig."""
+    shares = [float((window >= N).mean()) for window in _around(found, work.genome, length)]
+    n = sum(share > MUCH_UNKNOWN for share in shares)
+    if not n:
+        return []
+    return [
+        f"unknown bases: of {len(shares):,} records that were looked at, {n:,} have windows of which more than "
+        f"{MUCH_UNKNOWN:.0%} is N or beyond the contig; what a model says of those it was hardly trained for."
+    ]
 
 
 def _compute(
@@ -244,31 +261,35 @@ def _assemble(
     chunked: Iterator[list[Record]],
     parts: PartFolder,
     sink: Sink,
-    matrix: MatrixFile | None,
+    whole: MatrixFile | None,
     quantiles: Quantiles | None,
     tell: Callable[[Progress], None],
     total: int,
 ) -> tuple[int, dict[str, int]]:
-    """Records in lists, as they were cut, and finished parts -> output, in order; counts of scored and skipped ALTs."""
+    """Records in lists, as they were cut, and finished parts -> output, in order; counts of scored and skipped ALTs.
+
+    The matrix takes its final name first: who sees the output has both.
+    """
     counts: Counter[Status] = Counter()
     done, complete = 0, False
     try:
-        for i, chunk in enumerate(chunked):
-            scored = parts.get(i)
-            assert scored is not None
-            at = 0
-            values = np.hstack([scored.values, quantiles.of(scored.values)]) if quantiles else scored.values
-            statuses = [_STATUSES[n] for n in scored.statuses]
-            counts.update(statuses)
-            for record in chunk:
-                rows = slice(at, at + max(1, len(record.alts)))
-                sink.write(record, statuses[rows], values[rows])
-                if matrix is not None:
-                    mine = slice(*np.searchsorted(scored.rows[:, 0], [at, rows.stop]).tolist())
-                    matrix.write(record, at, scored.rows[mine], scored.matrix[mine])
-                at = rows.stop
-            done += len(chunk)
-            tell(Progress("write", done, total))
+        with whole or nullcontext() as matrix:
+            for i, chunk in enumerate(chunked):
+                scored = parts.get(i)
+                assert scored is not None
+                at = 0
+                values = np.hstack([scored.values, quantiles.of(scored.values)]) if quantiles else scored.values
+                statuses = [_STATUSES[n] for n in scored.statuses]
+                counts.update(statuses)
+                for record in chunk:
+                    rows = slice(at, at + max(1, len(record.alts)))
+                    sink.write(record, statuses[rows], values[rows])
+                    if matrix is not None:
+                        mine = slice(*np.searchsorted(scored.rows[:, 0], [at, rows.stop]).tolist())
+                        matrix.write(record, at, scored.rows[mine], scored.matrix[mine])
+                    at = rows.stop
+                done += len(chunk)
+                tell(Progress("write", done, total))
         complete = True
     finally:
         sink.close(complete=complete)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +19,16 @@ Evidence = Literal["allele", "pseudo", "posterior", "embedding", "tracks", "trac
 MASKS: dict[str, int] = {"tracks501": 501, "tracks2001": 2001}  # bases around the variant whose bins are looked at
 
 
+def key_of(name: str) -> str:
+    """A name in the letters that VCF allows in INFO; two names may give one key.
+
+    >>> key_of("SAD_CNhs10752+"), key_of("SAD_CAGE:liver, adult-")
+    ('SAD_CNhs10752_plus', 'SAD_CAGE_liver__adult_minus')
+    """
+    strand = {"+": "_plus", "-": "_minus"}.get(name[-1:], "")
+    return re.sub("[^0-9A-Za-z_.]", "_", name[: -1 if strand else None]) + strand
+
+
 class Column(NamedTuple):
     """A column of scored variants: INFO GF_<name>. Where it is of words, its values are their numbers."""
 
@@ -29,8 +39,8 @@ class Column(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The key in INFO."""
-        return f"GF_{re.sub('[^0-9A-Za-z_.]', '_', self.name)}"
+        """The key in INFO; of a track on one strand, such as CAGE+, it ends in _plus or _minus."""
+        return f"GF_{key_of(self.name)}"
 
 
 class Matrix(NamedTuple):
@@ -67,6 +77,15 @@ class Score(NamedTuple):
     @property
     def column(self) -> Column:
         return Column(self.name, self.unit, self.meaning)
+
+
+def require_keys(columns: Sequence[Column]) -> None:
+    """Raises ConfigError where two columns would have one key in INFO."""
+    seen: dict[str, str] = {}
+    for column in columns:
+        if column.key in seen:
+            raise ConfigError(f"{seen[column.key]} and {column.name} would both be {column.key} in a VCF; rename the tracks.")
+        seen[column.key] = column.name
 
 
 def log_ratio(ref: Floats, alt: Floats) -> Floats:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genoformer.genome.exons import Genes
 from genoformer.genome.targets import Targets
-from genoformer.scoring.scores import Column, Floats, Matrix, Score
+from genoformer.scoring.scores import Column, Floats, Matrix, Score, key_of
 
 
 class Told(NamedTuple):
@@ -48,8 +48,8 @@ class Layout:
         numbers = tracks.tolist()
         self.about = None if targets is None else [targets[i] for i in numbers]
         self.names = [f"{head}_{i}" if targets is None else targets[i].identifier for i in numbers]
-        n = Counter(self.names)
-        self.apart = [f"{name}.{i}" if n[name] > 1 else name for i, name in zip(numbers, self.names, strict=True)]
+        n = Counter(map(key_of, self.names))
+        self.apart = [f"{name}.{i}" if n[key_of(name)] > 1 else name for i, name in zip(numbers, self.names, strict=True)]
         self.of_genes = [i for i, score in enumerate(self.scores) if score.evidence == "gene"]
 
     @property

@@ -114,6 +114,9 @@ class TrackScorer:
             )
         if self.settings.indels not in INDELS or self.settings.anchor not in ("grid", "variant"):
             raise ConfigError(f"{self.settings}: indels are one of {', '.join(INDELS)}, the anchor grid or variant.")
+        furthest = self.bins.n * self.bin_size // 4
+        if far := [shift for shift in self.settings.shifts if abs(shift) > furthest]:
+            raise ConfigError(f"a shift of {far[0]:,} bases: give {furthest:,} at most, a quarter of what is predicted.")
         self.embedding = "embedding" in wanted
         pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
         self.read = np.unique(np.concatenate([self.tracks, pairs[self.tracks]]))  # what the model has to tell
@@ -203,18 +206,19 @@ class TrackScorer:
         return [combined(of) for of in zip(*each, strict=True)]
 
     def noise(self, variants: Sequence[Variant]) -> list[Told]:
-        """The scores of the references of some variants against themselves, one base further on.
+        """The scores of the references of some variants against themselves, one base further on; averaged as scores are.
 
         Nothing has changed in these sequences: what a score says of them is what it says of nothing.
         """
-        sides = [[job._replace(alternatives=()) for job in self._jobs(variants, shift)] for shift in (0, 1)]
         each = []
-        for reading in self.readings:
-            found = {}
-            here, there = (self._both(reading, side) for side in sides)
-            for (job, ref, _), (_, moved, _) in zip(here, there, strict=True):
-                found[job.row] = self._values(job._replace(changes=()), ref, moved)
-            each.append([found[row] for row in range(len(variants))])
+        for shift in self.settings.shifts:
+            sides = [[job._replace(alternatives=()) for job in self._jobs(variants, at)] for at in (shift, shift + 1)]
+            for reading in self.readings:
+                found = {}
+                here, there = (self._both(reading, side) for side in sides)
+                for (job, ref, _), (_, moved, _) in zip(here, there, strict=True):
+                    found[job.row] = self._values(job._replace(changes=()), ref, moved)
+                each.append([found[row] for row in range(len(variants))])
         return [combined(of) for of in zip(*each, strict=True)]
 
     def haplotypes(

@@ -82,8 +82,11 @@ def crew(
 ) -> Crew:
     """Processes and threads for records of so many operations each; divided: the parts are shared with other commands.
 
-    The number of threads is a matter of the model and of what is asked, not of what is left: last digits depend on it.
+    Raises ConfigError for an engine that is not known. The number of threads is a matter of the model and of what is asked,
+    not of what is left: last digits depend on it.
     """
+    if engine != "local" and engine.partition(":")[0] != "ray":
+        raise ConfigError(f"engine {engine!r}: allowed are local, ray and ray:ADDRESS.")
     n_cores = inference.n_cores()
     small = device != "cpu" or n_records * operations < WORTH_PROCESSES
     several = engine != "local" or divided or (not small if workers is None else workers > 1)
@@ -91,13 +94,10 @@ def crew(
 
 
 def pool_of(how: Crew, n_left: int, task: Task) -> Pool:
-    """The pool of a crew; ConfigError for an engine that is not known."""
-    kind, _, address = how.engine.partition(":")
-    if kind == "ray":
-        return RayPool(task, address or None, how.asked)
-    if how.engine != "local":
-        raise ConfigError(f"engine {how.engine!r}: allowed are local, ray and ray:ADDRESS.")
-    return LocalPool(task, how.n_workers(n_left))
+    """The pool of a crew."""
+    if how.engine == "local":
+        return LocalPool(task, how.n_workers(n_left))
+    return RayPool(task, how.engine.partition(":")[2] or None, how.asked)
 
 
 class Pool(ABC):

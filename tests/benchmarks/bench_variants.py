@@ -38,12 +38,13 @@ def mutagenesis() -> list[Row]:
     rows = []
     for name, mean in found.means.items():
         of = {element: x["spearman_abs"].value for element, x in found.metrics[name].items() if element != "all"}
-        what = f"Spearman of the sizes of score and log2 effect, mean over {len(of)} elements (MPRA, {found.n['all']:,} SNVs)"
+        n = found.counted("all")
+        what = f"Spearman of the sizes of score and log2 effect, mean over {len(of)} elements (MPRA, {n} SNVs)"
         rows.append(Row(f"{what}: {name}", "0: no relation", str(mean["spearman_abs"])))
     for element in sorted({element for of in found.metrics.values() for element in of} - {"all"}):
         of = {name: x[element]["spearman_abs"].value for name, x in found.metrics.items() if element in x}
         each = ", ".join(f"{name} {value:.2f}" for name, value in of.items())
-        rows.append(Row(f"the same, {element} ({found.n[element]:,} SNVs)", "", each))
+        rows.append(Row(f"the same, {element} ({found.counted(element)} SNVs)", "", each))
     return rows
 
 
@@ -57,7 +58,7 @@ def simulated() -> list[Row]:
     truth = read_truth(world / "truth.tsv.gz", "truth", positive="MOTIF_BREAKING")
     scores = models(world / "variants.vcf.gz", world / "genome.fa.gz", ("demo", "mini-human", "mini-tracks"))
     found = evaluate_variants(scores, truth)
-    what = f"AUROC of the size of the score, variants that break a planted motif, simulated world ({found.n['all']:,})"
+    what = f"AUROC of the size of the score, variants that break a planted motif, simulated world ({found.counted('all')})"
     return [Row(f"{what}: {name}", "0.5: chance", str(of["all"]["auroc"])) for name, of in found.metrics.items()]
 
 

@@ -37,13 +37,24 @@ def test_correlations_are_scipys() -> None:
     for element in ("all", "e0", "e1", "e2"):
         here = np.array([element in ("all", e) for e in ELEMENTS])
         metrics = found.metrics["S"][element]
-        assert found.n[element] == here.sum()
+        assert found.n["S"][element] == here.sum()
         assert metrics["spearman"].value == pytest.approx(spearmanr(SCORES[here], EFFECTS[here]).statistic)
         both = spearmanr(abs(SCORES[here]), abs(EFFECTS[here])).statistic
         assert metrics["spearman_abs"].value == pytest.approx(both)
         assert metrics["spearman"].low < metrics["spearman"].value < metrics["spearman"].high
     mean = np.mean([found.metrics["S"][f"e{i}"]["spearman"].value for i in range(3)])
     assert found.means["S"]["spearman"].value == pytest.approx(mean)
+
+
+def test_each_score_tells_how_many_variants_have_it() -> None:
+    """Two scores on different variants do not stand side by side as if they were on the same."""
+    some = dict(list(of(SCORES).items())[:25])
+    few = dict(list(of(SCORES).items())[:5])
+    found = evaluate_variants({"A": of(SCORES), "B": some, "C": few}, Truth(of(EFFECTS), {}, binary=False), n_resamplings=20)
+    assert found.n == {"A": {"all": N}, "B": {"all": 25}}
+    assert found.few == ["C"]
+    assert found.counted("all") == "25 to 60"
+    assert found.to_dict()["too_few_variants"] == ["C"]
 
 
 def test_areas_are_scikit_learns() -> None:
@@ -61,7 +72,7 @@ def test_what_does_not_match_is_counted_and_missing_scores_are_left_out() -> Non
     truth = of(EFFECTS) | {("9", 1, "G", "T"): 0.3, ("9", 2, "G", "T"): 0.3}
     scores[KEYS[0]] = np.nan
     found = evaluate_variants({"S": scores}, Truth(truth, {}, binary=False), n_resamplings=20)
-    assert (found.n_unscored, found.n_unknown, found.n["all"]) == (2, 1, N)
+    assert (found.n_unscored, found.n_unknown, found.n["S"]["all"]) == (2, 1, N - 1)
     assert found.metrics["S"]["all"]["spearman"].value == pytest.approx(spearmanr(SCORES[1:], EFFECTS[1:]).statistic)
     text = json.dumps(found.to_dict(), allow_nan=False)
     assert '"not_scored": 2' in text
@@ -136,7 +147,7 @@ def test_the_command_prints_json_and_draws(files, tmp_path) -> None:
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found == json.loads((out / "metrics.json").read_text())
-    assert found["n"] == {"all": N, "e0": 20, "e1": 20, "e2": 20}
+    assert found["n"] == {"SAD": {"all": N, "e0": 20, "e1": 20, "e2": 20}}
     assert found["scores"]["SAD"]["all"]["spearman"][0] == pytest.approx(spearmanr(SCORES, EFFECTS).statistic, abs=1e-4)
     assert set(found["scores"]["SAD"]) == {"all", "e0", "e1", "e2", "mean_of_elements"}
     with Image.open(out / "variants.png") as image:

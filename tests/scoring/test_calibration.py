@@ -80,7 +80,7 @@ def test_settings_that_differ_give_no_quantiles_and_a_note(genome, background, t
         made = score_variants(background, genome, model, choose("LLR,PLL"), tmp_path / "o.tsv", calibration=known, **options)
         return "\n".join(made.notes)
 
-    assert "quantiles" not in notes()
+    assert "no quantiles of PLL" in notes()
     assert "LLR_Q" in (tmp_path / "o.tsv").read_text()
     assert "PLL_Q" not in (tmp_path / "o.tsv").read_text()
     assert "no quantiles: of the calibration with background.vcf, it was made with another context" in notes(context=38)
@@ -90,8 +90,38 @@ def test_settings_that_differ_give_no_quantiles_and_a_note(genome, background, t
     assert "it was made with other weights" in "\n".join(made.notes)
 
 
+GENES = ("chr1\tx\texon\t{}\t{}\t.\t+\t.\tgene_id \"g\";\n", (600, 700), (900, 1000))
+
+
+def test_quantiles_of_genes_need_the_same_genes(genome, background, tmp_path) -> None:
+    from genoformer.genome.exons import read_genes
+
+    of = []
+    for i, place in enumerate(GENES[1:]):
+        (tmp_path / f"{i}.gtf").write_text(GENES[0].format(*place))
+        of.append(OfTracks("human", genes=read_genes(tmp_path / f"{i}.gtf", genome)))
+    model, options = small_long_range(), {"both_strands": False}
+    known, _ = calibrate(background, genome, model, choose("SAD,LOGSED"), tmp_path / "c.npz", of_tracks=of[0], **options)
+
+    def said(names: str, of_tracks) -> tuple[str, str]:
+        made = score_variants(
+            background, genome, model, choose(names), tmp_path / "o.tsv", of_tracks=of_tracks, n_noise=0,
+            calibration=Calibration.load(tmp_path / "c.npz"), **options,
+        )  # fmt: skip
+        return "\n".join(made.notes), (tmp_path / "o.tsv").read_text().partition("\n")[0]
+
+    notes, header = said("SAD,LOGSED", of[0])
+    assert "no quantiles" not in notes
+    assert "LOGSED_Q" in header
+    assert f"background.vcf has {known.n_alleles} alleles; take thousands" in notes
+    notes, header = said("SAD,LOGSED,D2", of[1])
+    assert "no quantiles of LOGSED, D2" in notes
+    assert "SAD_Q" in header
+    assert "LOGSED_Q" not in header
+
+
 def test_the_grid_holds_quantiles() -> None:
-    known = Calibration("b", 3, "", {}, {"S": np.quantile([1.0, 2.0, 3.0], GRID)[None].astype(np.float32)})
+    known = Calibration("b", 3, "", {}, {}, {"S": np.quantile([1.0, 2.0, 3.0], GRID)[None].astype(np.float32)})
     found = known.quantile("S", np.zeros(6, dtype=int), np.array([0.5, 1.0, -2.0, 3.0, 9.0, np.nan]))
     assert found[:5].tolist() == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0])
     assert np.isnan(found[5])

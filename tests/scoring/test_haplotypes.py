@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from genoformer_cli.main import main
 from small_models import small_long_range
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, PreflightError
 from genoformer.genome.codes import encode
 from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.reference import Genome
@@ -97,7 +97,7 @@ def test_substitutions_of_a_chromosome_are_read_together(genome, tmp_path) -> No
 
 def test_what_cannot_be_used_is_counted(genome, vcf, tmp_path) -> None:
     done = score_haplotypes(vcf, genome, scorer(genome), [Region("chr1", 490, 510)], tmp_path / "o.tsv", samples=["y", "z"])
-    assert done.left_out == {"without phase": 1, "not known": 1, "overlapping": 0}
+    assert done.left_out == {"without phase": 1, "not known": 1, "another phase set": 0, "overlapping": 0}
     done = score_haplotypes(vcf, genome, scorer(genome), [Region("chr1", 490, 510)], tmp_path / "o.tsv")
     assert done.left_out["SYMBOLIC"] == 1
     with (tmp_path / "o.tsv").open() as file:
@@ -163,6 +163,47 @@ def test_pairs_are_told_apart_by_their_own_bases(genome, tmp_path) -> None:
     values, _ = made.values([rows[1]])
     if made.start_of(Variant("chr1", 504, "", "")) == start:  # the same window
         assert float(row["SAD_B"]) == pytest.approx(values[0, 0, track], abs=1e-4)
+
+
+def test_phase_sets_are_not_joined(genome, tmp_path) -> None:
+    """x: two of set 1 and one of set 2, and a homozygous one that is of all; y has no sets."""
+    rows = [
+        (450, "0|1:1\t0|1:.\t0|0:."), (470, "0|1:2\t1|0:.\t0|0:."), (490, "1|0:1\t0|0:.\t0|0:."), (520, "1|1:7\t0|0:.\t0|0:."),
+    ]  # fmt: skip
+    lines = "".join(f"chr1\t{p}\t.\t{TEXT[p - 1]}\t{other(p)}\t.\t.\t.\tGT:PS\t{gt}\n" for p, gt in rows)
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    done = score_haplotypes(tmp_path / "in.vcf", genome, scorer(genome), [Region("1", 490, 511, "r")], tmp_path / "o.tsv")
+    assert done.left_out["another phase set"] == 1
+    with (tmp_path / "o.tsv").open() as file:
+        found = {(row["sample"], row["haplotype"]): row["variants"] for row in csv.DictReader(file, delimiter="\t")}
+    assert (found["x", "1"], found["x", "2"]) == ("2", "2")  # 490 and 520; 450 and 520
+    assert (found["y", "1"], found["y", "2"]) == ("1", "1")
+
+
+@pytest.mark.parametrize("what", ["haplotypes", "pairs"])
+def test_a_vcf_of_another_build_is_refused(genome, tmp_path, what) -> None:
+    rows = [(p, other(p), TEXT[p - 1]) for p in range(300, 1300, 20)]
+    lines = "".join(f"chr1\t{p}\t.\t{r}\t{a}\t.\t.\t.\tGT\t0|1\t0|0\t0|0\n" for p, r, a in rows)
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+
+    def run(**options):
+        if what == "pairs":
+            return score_pairs(tmp_path / "in.vcf", genome, scorer(genome), 25, tmp_path / "o.tsv", **options)
+        return score_haplotypes(
+            tmp_path / "in.vcf", genome, scorer(genome), [Region("chr1", 490, 510)], tmp_path / "o.tsv", **options
+        )
+
+    with pytest.raises(PreflightError, match="REF and ALT look swapped"):
+        run()
+    assert not list(tmp_path.glob("*o.tsv*"))
+    assert run(force=True).left_out["REF_MISMATCH"] > 0
+
+
+def test_pairs_need_records_in_order(genome, tmp_path) -> None:
+    lines = "".join(f"chr1\t{p}\t.\t{TEXT[p - 1]}\t{other(p)}\t.\t.\t.\tGT\t0|1\t0|0\t0|0\n" for p in (500, 900, 520))
+    (tmp_path / "in.vcf").write_text(HEAD + lines)
+    with pytest.raises(ConfigError, match=r"chr1:520 comes after what lies behind it; sort the VCF"):
+        score_pairs(tmp_path / "in.vcf", genome, scorer(genome), 25, tmp_path / "o.tsv")
 
 
 def test_who_has_one_chromosome_has_no_second(genome, tmp_path) -> None:

@@ -38,7 +38,7 @@ CONTIGS = {
     "c2": decode(random.integers(0, 4, 500, dtype=np.uint8)) + "N" * 60 + decode(random.integers(0, 4, 90, dtype=np.uint8)),
 }
 PAIRS = [1, 0, 2, 3, 4]
-TARGETS = Targets(tuple(Track(i, f"t{i}", strand_pair=PAIRS[i]) for i in range(5)))
+TARGETS = Targets(tuple(Track(i, f"t{i}", strand_pair=PAIRS[i], description="alike") for i in range(5)))
 MODEL = small_long_range(seed=3, target_bins=24)
 GENES = Genes({
     "c1": [Gene(0, "near", np.array([[900, 930], [1000, 1020]])), Gene(1, "inside", np.array([[1010, 1100]])),
@@ -360,9 +360,48 @@ def test_the_table_has_the_strongest_track_and_those_that_are_chosen(genome) -> 
     assert [column.name for column in made.columns][2:] == ["SAD_same.0", "SAD_same.1"]
 
 
+def test_the_two_strands_of_a_pair_have_keys_of_their_own(genome, vcf, tmp_path) -> None:
+    pair = Targets(tuple(Track(i, name, strand_pair=PAIRS[i]) for i, name in enumerate(["C+", "C-", "a b", "a:b", "u"])))
+    made = TrackScorer(MODEL, genome, choose("SAD"), head="human", targets=pair, tracks=[0, 1, 2, 3, 4])
+    keys = [column.key for column in made.columns]
+    assert keys[2:] == ["GF_SAD_C_plus", "GF_SAD_C_minus", "GF_SAD_a_b.2", "GF_SAD_a_b.3", "GF_SAD_u"]
+    clash = Targets(tuple(Track(i, f"TRACK{i}"[: 5 + (i > 0)], strand_pair=PAIRS[i]) for i in range(5)))
+    with pytest.raises(ConfigError, match="SAD_TRACK and SAD_TRACK would both be GF_SAD_TRACK in a VCF; rename the tracks"):
+        score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "o.vcf", of_tracks=OfTracks("human", clash, [0, 1]))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.vcf"]
+
+
+def test_the_output_and_the_matrix_are_two_files(genome, vcf, tmp_path) -> None:
+    with pytest.raises(ConfigError, match="the output and the matrix would be one file"):
+        score_variants(
+            vcf, genome, MODEL, choose("SAD"), tmp_path / "a.parquet", of_tracks=OfTracks("human", TARGETS),
+            matrix=tmp_path / "a.parquet",
+        )  # fmt: skip
+
+
+def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
+    """The windows of c2's records reach into N and beyond the contig."""
+    text = vcf.read_text() + f"c2\t490\t.\t{CONTIGS['c2'][489]}\t{'ACGT'['ACGT'.index(CONTIGS['c2'][489]) - 1]}\t.\t.\t.\n"
+    (tmp_path / "more.vcf").write_text(text)
+    options = {"of_tracks": OfTracks("human", TARGETS), "n_noise": 0}
+    notes = [
+        score_variants(source, genome, MODEL, choose("SAD"), tmp_path / "o.tsv", **options).notes
+        for source in (vcf, tmp_path / "more.vcf")
+    ]
+    assert "unknown bases" not in "\n".join(notes[0])
+    assert "of 7 records that were looked at, 1 have windows of which more than 10% is N" in "\n".join(notes[1])
+
+
+def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
+    options = {"of_tracks": OfTracks("human", TARGETS)}
+    notes = score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "o.tsv", n_noise=2, **options).notes
+    assert "of too few places to judge scores by" in "\n".join(notes)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"settings": Settings(shifts=(0, 60))}, "a shift of 60 bases: give 48 at most, a quarter of what is predicted"),
         ({"scores": choose("LLR")}, "scores of allele need a language model, and this one predicts tracks"),
         ({"scores": choose("LOGSED")}, "sums over the exons of genes; give them with --gtf"),
         ({"targets": None}, "does not say which tracks are strand pairs"),

@@ -136,10 +136,11 @@ def test_a_part_that_kills_every_process_ends_in_a_sentence(vcf, tmp_path) -> No
         run_pool(chunks(records(vcf), 4), local(Mortal(lives, 260)), PartFolder(tmp_path / "out.vcf", {}))
 
 
-def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path) -> None:
+def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monkeypatch) -> None:
     checkpoint.save(MODELS["tokens"][0], tmp_path / "model")
     out = tmp_path / "out.vcf"
-    command = ["score", str(vcf), "-f", str(genome.path), "-m", str(tmp_path / "model"), "-o", str(out)]
+    monkeypatch.chdir(tmp_path)
+    command = ["score", "in.vcf", "-f", str(genome.path), "-m", "model", "-o", "out.vcf"]
 
     def said(*arguments: str) -> tuple[int, str]:
         # what stands in for sys.argv is noted beside the parts
@@ -152,14 +153,19 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path) -> No
     for i, n_done in ((1, 4), (3, 7)):
         status, text = said(*command, "--shard", f"{i}/3")
         assert status == 0
-        assert f"shard {i}/3: {n_done} of 10 parts are done; when all are: genoformer merge {out}" in text
+        assert f"shard {i}/3: {n_done} of 10 parts are done; when all are: genoformer merge out.vcf" in text
         assert not out.exists()
     status, text = said("merge", str(out))
     assert status == 2
     assert "3 of 10 parts are missing (the first has number 2); run the shards that are not done" in text
     assert said(*command, "--shard=2/3")[0] == 0
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)  # the shards were begun in another folder
     status, text = said("merge", str(out))
     assert status == 0, text
+    assert not list(elsewhere.iterdir())
+    elsewhere.rmdir()
     assert "10 parts were there from an interrupted run" in text
     parallel = out.read_bytes()
     out.unlink()
@@ -185,7 +191,7 @@ def test_options_that_do_not_fit_are_refused(vcf, genome, tmp_path, options, mes
     done = CliRunner().invoke(main, [*command, *(text.format(tmp_path) for text in options)])
     assert done.exit_code == 2, done.output
     assert message in done.stderr
-    assert not (tmp_path / "o.vcf").exists()
+    assert not list(tmp_path.glob("*o.vcf*"))  # nothing that would be in the way of the right command
 
 
 def test_a_run_takes_no_more_cores_than_are_its_own(vcf, genome, tmp_path, monkeypatch) -> None:
