@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839"}  # as JASPAR and most logos
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A8A8A"  # Okabe and Ito 2008
 MANY = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # theirs without yellow, too pale for a line
+_DOTS = 300  # bases up to which a dot marks each
 _FEW = 5  # cases, of which a share says next to nothing
 
 
@@ -33,6 +34,32 @@ def logo(ax: Axes, heights: ArrayLike, *, first: int = 0, label: str = "bits") -
     logomaker.Logo(table, ax=ax, color_scheme=BASE_COLOURS, font_name="DejaVu Sans", vpad=0.02)
     ax.set_ylabel(label)
     return plain(ax)
+
+
+def heat_map(
+    ax: Axes, values: ArrayLike, codes: ArrayLike, *, first: int = 0, label: str = "", limit: float | None = None
+) -> Axes:
+    """What each change of each base does, [L, 4], rows A C G T; the reference's own base is marked by a dot.
+
+    Blue lowers, orange raises; both ends of the scale are as far from 0, at `limit` or the 99th percentile of |value|.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    of = np.asarray(values, dtype=float)
+    known = np.abs(of[np.isfinite(of)])
+    top = limit or (float(np.quantile(known, 0.99)) if len(known) else 0.0) or 1.0
+    colours = LinearSegmentedColormap.from_list("lower or raise", [BLUE, "#FFFFFF", ORANGE]).with_extremes(bad="#DDDDDD")
+    extent = (first - 0.5, first + len(of) - 0.5, 3.5, -0.5)
+    image = ax.imshow(of.T, aspect="auto", cmap=colours, vmin=-top, vmax=top, extent=extent, interpolation="nearest")
+    own = np.asarray(codes)
+    here = np.flatnonzero(own < 4)
+    if len(own) <= _DOTS:
+        ax.plot(first + here, own[here], ls="", marker=".", ms=3, color="#444444")
+    ax.set_yticks(range(4), list("ACGT"))
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.03)
+    bar.set_label(label, fontsize="small")
+    bar.ax.tick_params(labelsize="x-small")
+    return ax
 
 
 def information(log2_p: ArrayLike) -> NDArray[np.float64]:

@@ -23,7 +23,9 @@ MAY_IMPORT = {
     "models": ["errors", "fields", "whole", "genome", "tokenizers"],
     "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
     "scoring": ["errors", "whole", "progress", "genome", "tokenizers", "models", "inference"],
-    "interpretation": ["errors", "whole", "progress", "genome", "tokenizers", "models", "inference", "scoring"],
+    "interpretation": [
+        "errors", "whole", "progress", "plots", "genome", "tokenizers", "models", "inference", "scoring",
+    ],
     "prediction": ["errors", "whole", "progress", "plots", "genome", "models", "inference"],
     "evaluation": ["errors", "whole", "plots", "genome", "labelled", "tokenizers", "models", "inference"],
     "embedding": [

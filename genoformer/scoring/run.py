@@ -123,6 +123,8 @@ def score_variants(
         notes = [*_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
         options = {"scores": names_of_scores, **scorer.options, "precision": precision, "reference": genome.name}
         options |= {"region": region} if region else {}
+        if precision == "bfloat16" and isinstance(scorer, TrackScorer):
+            notes.append("bfloat16: rounding is as large as the effect of many a base; --verify tells how far off it is.")
         why = calibration.misfit(scorer, work.sha256) if calibration else None
         if calibration and why:
             notes.append(f"no quantiles: of the calibration with {calibration.background}, {why}; calibrate anew.")

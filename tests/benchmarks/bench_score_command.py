@@ -1,7 +1,7 @@
 """VCF -> preflight -> scores -> VCF with a very small model: nothing lost, memory that does not grow, and the speed.
 
 Then mini-human over records of chr20, by one process and by two. BENCH_RECORDS=100000 makes the long run a short one, and
-BENCH_REGION=chr20 the last one a long one, of 28,998 records.
+BENCH_REGION=chr20 takes all 28,998 records for the last.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import numpy as np
 from common import Row, data_folder, faster, holds, script
 
 N_RECORDS = int(os.environ.get("BENCH_RECORDS", "1000000"))
-REGION = os.environ.get("BENCH_REGION", "chr20:1000001-1150000")
-N_ROUNDS = 3
+REGION = os.environ.get("BENCH_REGION", "chr20:1000001-1100000")
+SHORT_REGION = "chr20:1000001-1010000"
+_CHUNKS = 6  # of 40 records, in a round
 MOST_MEMORY = 300  # MB above the start
 LEAST_SPEED = 20_000  # records/s, preflight and writing included
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -61,27 +62,54 @@ def main() -> list[Row]:
 
 
 def workers(data: Path, folder: Path) -> list[Row]:
-    """The second core, with the model that ships; each process has one thread, whatever their number."""
+    """The second core, with the model that ships, by processes that have begun: the same records to one and to two, in turn.
+
+    A round is short, for the speed of a machine that others share may drift by a third within minutes.
+    """
+    from genoformer.genome.contigs import ContigMap
     from genoformer.genome.reference import Genome
+    from genoformer.genome.vcf import open_vcf, overlapping, parse_region
     from genoformer.models import checkpoint
+    from genoformer.scoring.engines import chunks
     from genoformer.scoring.run import score_variants
+    from genoformer.scoring.scorers import Work
     from genoformer.scoring.scores import DEFAULT_SCORES, choose
+    from genoformer.scoring.workers import LocalPool, Task
 
     genome, model = Genome(data / "hg19" / "hg19.sparse.fa.gz"), checkpoint.load("mini-human")
     source = data / "hg19" / "1000G.chr20_1000001-2000000.vcf.gz"
-    rates: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(N_ROUNDS):
-        for n, of in rates.items():
-            done = score_variants(
-                source, genome, model, choose(DEFAULT_SCORES), folder / f"{n}.vcf", workers=n, threads=1, region=REGION
-            )
-            of.append(done.scored / done.seconds)
-    one, two = (float(np.median(of)) for of in rates.values())
-    what = f"mini-human over {done.records:,} records of chr20"
+    with open_vcf(source) as file:
+        lists = list(chunks(overlapping(file, parse_region(REGION, genome.contigs)), 40))
+    task = Task(Work((model,), genome, DEFAULT_SCORES), ContigMap(["20"], genome.contigs), threads=1)
+    seconds: dict[int, list[float]] = {1: [], 2: []}
+
+    def run(pool: LocalPool, some: list[Any]) -> float:
+        begin = time.perf_counter()
+        left = [pool.submit(chunk) for chunk in some]
+        while left:
+            done = pool.next_done(left)
+            pool.result(done)
+            left.remove(done)
+        return time.perf_counter() - begin
+
+    with LocalPool(task, 1) as one, LocalPool(task, 2) as two:
+        for pool in (one, two, two):
+            run(pool, lists[:4])
+        for first in range(0, len(lists) - _CHUNKS + 1, _CHUNKS):
+            for n, pool in ((1, one), (2, two)) if first % 2 else ((2, two), (1, one)):
+                seconds[n].append(run(pool, lists[first : first + _CHUNKS]))
+    ratio = float(np.median(np.array(seconds[1]) / np.array(seconds[2])))
+    n_records, n_rounds = sum(map(len, lists)), len(seconds[1])
+    what = f"mini-human over {n_records:,} records of chr20, in {n_rounds} rounds"
+    for n in seconds:
+        score_variants(
+            source, genome, model, choose(DEFAULT_SCORES), folder / f"{n}.vcf", workers=n, threads=1, region=SHORT_REGION
+        )
     same = (folder / "1.vcf").read_bytes() == (folder / "2.vcf").read_bytes()
+    speeds = ", ".join(f"{n}: {n_records / sum(of):.4g} records/s" for n, of in seconds.items())
     return [
-        faster(f"{what}: two processes", "one process", two, one, 1.7, "variants/s"),
-        holds(f"{what}: the same bytes by both", same, True),
+        Row(f"{what}: two processes", "one process", f"{ratio:.3g}x", ">= 1.7x", ratio >= 1.7, speeds),
+        holds("mini-human: the same bytes by both", same, True),
     ]
 
 
@@ -149,11 +177,12 @@ def million(data: Path, folder: Path) -> list[Row]:
     beside = "pysam: copying the records, one INFO value added, nothing scored"
     done = f"{what}: preflight, scores on one strand and one thread, output"
     row = faster(done, beside, speed, N_RECORDS / theirs, unit="records/s")
+    value = f"{speed:,.0f} records/s, {row.value} that"
     return [
         holds(f"{what}: scored", load.scored, N_RECORDS),
         Row(f"{what}: most memory above the start", "", f"{load.memory:.0f} MB", f"<= {MOST_MEMORY} MB",
             load.memory <= MOST_MEMORY),
-        row._replace(target=f">= {LEAST_SPEED:,} records/s", met=speed >= LEAST_SPEED),
+        row._replace(value=value, target=f">= {LEAST_SPEED:,} records/s", met=speed >= LEAST_SPEED),
     ]  # fmt: skip
 
 

@@ -1,0 +1,113 @@
+"""BED, VCF or FASTA -> sequences to look at, each with where it lies; and maps of them -> .npz, bigWig and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.bigwig import write_bigwig
+from genoformer.genome.codes import Codes
+from genoformer.genome.contigs import ContigMap
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import read_regions
+from genoformer.genome.vcf import open_vcf
+from genoformer.scoring.scores import Floats
+from genoformer.whole import whole_file
+
+_VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
+_FASTA = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
+
+
+class Place(NamedTuple):
+    """A sequence, and where its first base lies: on a contig, or by itself (chrom "", start 0)."""
+
+    name: str
+    chrom: str
+    start: int
+    codes: Codes
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.codes)
+
+
+def read_places(path: str | Path, genome: Genome | None = None, *, length: int | None = None) -> list[Place]:
+    """The regions of a BED or narrowPeak, windows around the variants of a VCF, or the sequences of a FASTA.
+
+    length: bases around the middle of each region or variant; regions are taken as they are without it.
+    Raises ConfigError where a BED or VCF comes without genome, or a VCF without length, and FileFormatError for an empty file.
+    """
+    path = Path(path)
+    if path.name.endswith(_FASTA):
+        with Genome(path) as own:
+            found = [Place(name, "", 0, own.window(name, 0, n)) for name, n in own.contigs.items()]
+        return found
+    if genome is None:
+        raise ConfigError(f"{path} holds places on a genome; give its FASTA with --fasta.")
+    if path.name.endswith(_VCF):
+        if length is None:
+            raise ConfigError(f"{path}: give the length of the windows around its variants.")
+        found = list(_around_variants(path, genome, length))
+    else:
+        found = []
+        for region in read_regions(path):
+            chrom = genome.resolve(region.chrom)
+            start, end = region.start, region.end
+            if length is not None:
+                start = (region.start + region.end) // 2 - length // 2
+                end = start + length
+            name = region.name if region.name not in ("", ".") else f"{chrom}:{start + 1}-{end}"
+            found.append(Place(name, chrom, start, genome.window(chrom, start, end - start)))
+    if not found:
+        raise FileFormatError(f"{path} names no places; give a BED, VCF or FASTA with some.")
+    return found
+
+
+def _around_variants(path: Path, genome: Genome, length: int) -> Iterator[Place]:
+    with open_vcf(path) as file:
+        records = list(file)
+    names = ContigMap({record.chrom for record in records}, genome.contigs)
+    for record in records:
+        chrom = names.get(record.chrom)
+        if chrom is not None:
+            start = record.pos - 1 + len(record.ref) // 2 - length // 2
+            name = f"{record.chrom}:{record.pos}:{record.ref}>{','.join(record.alts)}"
+            yield Place(name, chrom, start, genome.window(chrom, start, length))
+
+
+def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what: str) -> None:
+    """A .npz without pickles: names, chroms, starts, `what`, and of each place codes_i [L] and map_i [L] or [L, 4]."""
+    arrays: dict[str, np.ndarray] = {
+        "what": np.array(what),
+        "names": np.array([place.name for place in places]),
+        "chroms": np.array([place.chrom for place in places]),
+        "starts": np.array([place.start for place in places], dtype=np.int64),
+    }
+    for i, (place, of) in enumerate(zip(places, maps, strict=True)):
+        arrays |= {f"codes_{i}": place.codes, f"map_{i}": np.asarray(of, dtype=np.float32)}
+    with whole_file(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def write_map_track(path: Path, places: Sequence[Place], maps: Sequence[Floats], genome: Genome) -> int:
+    """A bigWig of maps [L] on a genome; where places overlap the mean. How many bases have a value."""
+    total: dict[str, dict[int, tuple[float, int]]] = {}
+    for place, of in zip(places, maps, strict=True):
+        here = total.setdefault(place.chrom, {})
+        for i, value in enumerate(np.asarray(of, dtype=float).tolist(), place.start):
+            if 0 <= i < genome.contigs[place.chrom] and np.isfinite(value):
+                old, n = here.get(i, (0.0, 0))
+                here[i] = (old + value, n + 1)
+
+    def runs() -> Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+        for chrom in genome.contigs:
+            if here := total.get(chrom):
+                starts = np.array(sorted(here), dtype=np.int64)
+                yield chrom, starts, starts + 1, np.array([here[i][0] / here[i][1] for i in starts.tolist()])
+
+    write_bigwig(path, genome.contigs, runs())
+    return sum(map(len, total.values()))

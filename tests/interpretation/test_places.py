@@ -1,0 +1,71 @@
+"""BED, VCF and FASTA as places, and maps as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.bigwig import BigWig
+from genoformer.genome.codes import decode
+from genoformer.genome.reference import Genome
+from genoformer.interpretation.places import Place, read_places, write_map_track, write_maps
+
+TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 400))
+
+
+@pytest.fixture
+def genome(make_fasta) -> Genome:
+    return Genome(make_fasta(chr1=TEXT, chr2=TEXT[:50]))
+
+
+def test_regions_as_they_are_or_around_their_middle(genome, tmp_path: Path) -> None:
+    (tmp_path / "a.bed").write_text("1\t10\t30\tone\nchr1\t100\t101\n")
+    found = read_places(tmp_path / "a.bed", genome)
+    assert [(p.name, p.chrom, p.start, decode(p.codes)) for p in found] == [
+        ("one", "chr1", 10, TEXT[10:30]), ("chr1:101-101", "chr1", 100, TEXT[100:101]),
+    ]  # fmt: skip
+    wide = read_places(tmp_path / "a.bed", genome, length=50)
+    assert [(p.start, decode(p.codes)) for p in wide] == [(-5, "N" * 5 + TEXT[:45]), (75, TEXT[75:125])]
+
+
+def test_windows_around_variants(genome, tmp_path: Path) -> None:
+    lines = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    lines += [f"1\t101\trs1\t{TEXT[100]}\tA,C\t.\t.\t.", "zz\t5\t.\tA\tC\t.\t.\t."]
+    (tmp_path / "a.vcf").write_text("\n".join(lines) + "\n")
+    (place,) = read_places(tmp_path / "a.vcf", genome, length=20)
+    assert (place.name, place.start, decode(place.codes)) == (f"1:101:{TEXT[100]}>A,C", 90, TEXT[90:110])
+    with pytest.raises(ConfigError, match="give the length of the windows"):
+        read_places(tmp_path / "a.vcf", genome)
+
+
+def test_sequences_of_a_fasta_lie_on_no_genome(tmp_path: Path) -> None:
+    (tmp_path / "a.fa").write_text(">x y\nACGTN\n>z\nGG\n")
+    found = read_places(tmp_path / "a.fa")
+    assert [(p.name, p.chrom, p.start, decode(p.codes)) for p in found] == [("x", "", 0, "ACGTN"), ("z", "", 0, "GG")]
+
+
+def test_what_names_no_places_is_refused(genome, tmp_path: Path) -> None:
+    (tmp_path / "a.bed").write_text("")
+    with pytest.raises(FileFormatError, match="names no places"):
+        read_places(tmp_path / "a.bed", genome)
+    with pytest.raises(ConfigError, match="holds places on a genome; give its FASTA"):
+        read_places(tmp_path / "a.bed")
+
+
+def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:
+    places = [Place("a", "chr1", 10, np.zeros(4, np.uint8)), Place("b", "chr1", 12, np.ones(4, np.uint8)),
+              Place("c", "chr2", 48, np.ones(4, np.uint8))]  # fmt: skip
+    maps = [np.array([1.0, 2, 3, 4]), np.array([5.0, np.nan, 7, 8]), np.array([1.0, 2, 3, 4])]
+    write_maps(tmp_path / "m.npz", places, maps, "what")
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as found:
+        assert found["names"].tolist() == ["a", "b", "c"]
+        assert found["starts"].tolist() == [10, 12, 48]
+        np.testing.assert_array_equal(found["map_1"], maps[1])
+        assert found["codes_1"].tolist() == [1] * 4
+    assert write_map_track(tmp_path / "m.bw", places, maps, genome) == 8
+    values = BigWig(tmp_path / "m.bw").values("chr1", 9, 17)
+    np.testing.assert_array_equal(values, [0, 1, 2, 4, 4, 7, 8, 0])  # 12: the mean of 3 and 5
+    np.testing.assert_array_equal(BigWig(tmp_path / "m.bw").values("chr2", 47, 50), [0, 1, 2])
