@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from . import calibrate, data, embed, evaluate, finetune, haplotypes, interpret, models, predict, pretrain, score
+from . import calibrate, data, embed, evaluate, finetune, haplotypes, interpret, models, predict, pretrain, report, score
 from .errors import refuse
 
 
@@ -55,6 +55,7 @@ main.add_command(evaluate.evaluate)
 main.add_command(embed.embed)
 main.add_command(predict.predict)
 main.add_command(interpret.interpret)
+main.add_command(report.report)
 main.add_command(models.models)
 main.add_command(data.data)
 main.add_command(score.demo)

@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "errors", "whole", "fields", "progress", "plots", "genome", "labelled", "tokenizers", "windowing", "models",
         "inference", "evaluation",
     ],
+    "report": ["errors", "whole", "genome"],
     "simulation": ["errors", "whole", "genome"],
     "demo": ["errors", "progress", "plots", "genome", "models", "inference", "scoring", "evaluation"],
     "__init__": [],

@@ -20,7 +20,7 @@ KILLS = 20
 DRIVER = """
 import sys
 from genoformer.scoring import engines
-engines.PART_RECORDS = 3
+engines.PART_RECORDS, engines._TOGETHER = 3, 1
 from genoformer_cli.main import main
 main(sys.argv[1:])
 """
@@ -61,10 +61,11 @@ def test_killed_twenty_times(command: list[str], tmp_path: Path) -> None:
     while kills < KILLS:
         child = subprocess.Popen([*command, *outputs("out")], env=environment(), stderr=subprocess.DEVNULL)
         before = len(list(parts.glob("*.npz")))
-        if moments.random() < 0.8:  # once something has been done; else at any moment, that of starting too
-            while child.poll() is None and len(list(parts.glob("*.npz"))) <= before and before < 80:
+        if moments.random() < 0.8:  # once some parts have been done; else at any moment, that of starting too
+            enough = min(before + moments.randint(1, 12), 80)
+            while child.poll() is None and len(list(parts.glob("*.npz"))) < enough:
                 time.sleep(0.002)
-            time.sleep(moments.random() * 0.15)
+            time.sleep(moments.random() * 0.05)
         else:
             time.sleep(moments.random() * most)
         if child.poll() is None:
