@@ -216,11 +216,13 @@ def _begin(data: str, options: dict[str, Any]) -> tuple[Any, Any, Any, str]:
 
     from genoformer import inference
     from genoformer.genome.reference import Genome
-    from genoformer.interpretation.places import read_places
+    from genoformer.interpretation.places import MANIFEST, MAPS, read_places
+    from genoformer.whole import refuse_others
 
     genome = Genome(options["fasta"]) if options["fasta"] else None
     places = read_places(data, genome, length=options["length"])
     out = Path(options["output"])
+    refuse_others(out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
     out.mkdir(parents=True, exist_ok=True)
     return genome, places, out, inference.best_device() if options["device"] == "auto" else options["device"]
 

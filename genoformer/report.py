@@ -91,10 +91,13 @@ def _value(text: str, i: int, *, numeric: bool) -> Any:
     values = text.split(",")
     if i >= len(values) or values[i] in ("", "."):
         return None
+    if not numeric:
+        return values[i]
     try:
-        return float(values[i]) if numeric else values[i]
+        number = float(values[i])
     except ValueError:
         return None
+    return number if np.isfinite(number) else None  # JSON has no others
 
 
 def write_report(scored: Scored, output: Path, *, title: str, figures: Sequence[Figure] = (), most: int = MOST) -> int:

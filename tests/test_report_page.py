@@ -66,6 +66,14 @@ def test_alleles_are_read_as_they_were_scored(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_no_finite_number_is_missing(tmp_path: Path) -> None:
+    rows = [f"1\t{i}\t.\tA\tC\t.\t.\tGF_LLR={text}" for i, text in enumerate(("nan", "inf", "x", "1.5"), 1)]
+    (tmp_path / "s.vcf").write_text("\n".join(HEAD + rows) + "\n")
+    found = read_scored(tmp_path / "s.vcf")
+    assert [row[6] for row in found.rows] == [None, None, None, 1.5]
+    assert write_report(found, tmp_path / "r.html", title="t") == 4
+
+
 def test_text_of_the_vcf_never_becomes_html(tmp_path: Path) -> None:
     out = tmp_path / "r.html"
     done = CliRunner().invoke(main, ["report", str(write_vcf(tmp_path / "s.vcf", 50)), "-o", str(out), "--title", EVIL])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from genoformer.genome.vcf import open_vcf
 from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file
 
+MAPS = ("maps.npz", "maps.bw", "motifs.meme")  # what a folder of maps holds
+MANIFEST = "maps.json"  # says that they are ours to replace
 _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 _FASTA = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
 
@@ -80,7 +83,10 @@ def _around_variants(path: Path, genome: Genome, length: int) -> Iterator[Place]
 
 
 def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what: str) -> None:
-    """A .npz without pickles: names, chroms, starts, `what`, and of each place codes_i [L] and map_i [L] or [L, 4]."""
+    """A .npz without pickles: names, chroms, starts, `what`, and of each place codes_i [L] and map_i [L] or [L, 4].
+
+    Beside it MANIFEST, with what the maps are and of how many places.
+    """
     arrays: dict[str, np.ndarray] = {
         "what": np.array(what),
         "names": np.array([place.name for place in places]),
@@ -89,6 +95,8 @@ def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what
     }
     for i, (place, of) in enumerate(zip(places, maps, strict=True)):
         arrays |= {f"codes_{i}": place.codes, f"map_{i}": np.asarray(of, dtype=np.float32)}
+    with whole_file(path.with_name(MANIFEST)) as part:
+        part.write_text(json.dumps({"what": what, "places": len(places)}))
     with whole_file(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 

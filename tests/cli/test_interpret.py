@@ -52,7 +52,7 @@ FIGURES = {f"{name}.{suffix}" for name in ("001_one", "002_two") for suffix in (
 def test_attention_is_written_as_arrays_a_track_and_logos(folder, tmp_path) -> None:
     done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens")
     assert done.exit_code == 0, done.output
-    assert names(tmp_path) == {"maps.npz", "maps.bw", *FIGURES}
+    assert names(tmp_path) == {"maps.json", "maps.npz", "maps.bw", *FIGURES}
     model = checkpoint.load(folder / "tokens")
     with np.load(tmp_path / "maps.npz") as found:
         codes = found["codes_0"]
@@ -60,6 +60,17 @@ def test_attention_is_written_as_arrays_a_track_and_logos(folder, tmp_path) -> N
         expected = viz(Looked(model).rows(codes[None]), model.tokenizer.encode(codes[None]).offsets, 40)[0]
         np.testing.assert_allclose(found["map_0"], expected, atol=1e-6)
     np.testing.assert_allclose(BigWig(tmp_path / "maps.bw").values("chr1", 300, 340), expected, atol=1e-6)
+
+
+def test_files_of_somebody_else_are_not_replaced(folder, tmp_path) -> None:
+    (tmp_path / "maps.npz").write_text("mine")
+    done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens", "--figures", 0)
+    assert done.exit_code == 2
+    assert "holds maps.npz, which something else made" in done.stderr
+    assert (tmp_path / "maps.npz").read_text() == "mine"
+    (tmp_path / "maps.npz").unlink()
+    for _ in range(2):
+        assert run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens", "--figures", 0).exit_code == 0
 
 
 @pytest.mark.parametrize("profile", ["cls", "received", "rollout", "entropy"])
@@ -94,7 +105,7 @@ OF_TRACKS = ["--tracks", "1", "--head", "human", "--strand", "forward"]
 def test_mutagenesis(folder, tmp_path, model, options) -> None:
     done = run(folder, tmp_path, "ism", folder / "r.bed", "-m", folder / model, "--length", 12, "--figures", 1, *options)
     assert done.exit_code == 0, done.output
-    assert names(tmp_path) == {"maps.npz", "maps.bw", "001_one.png", "001_one.svg"}
+    assert names(tmp_path) == {"maps.json", "maps.npz", "maps.bw", "001_one.png", "001_one.svg"}
     with np.load(tmp_path / "maps.npz") as found:
         values, codes = found["map_0"], found["codes_0"]
     assert values.shape == (12, 4)
@@ -110,7 +121,7 @@ def test_attributions(folder, tmp_path, model, options, method) -> None:
     pytest.importorskip("captum", reason="captum is an extra: pip install genoformer[interpret]")
     done = run(folder, tmp_path, "attribution", folder / "r.bed", "-m", folder / model, "--method", method, *options)
     assert done.exit_code == 0, done.output
-    assert names(tmp_path) == {"maps.npz", "maps.bw", *FIGURES}
+    assert names(tmp_path) == {"maps.json", "maps.npz", "maps.bw", *FIGURES}
     assert ("completeness: sums are off by" in done.stderr) == (method == "integrated")
 
 
