@@ -24,6 +24,7 @@ _SEQUENCE = ("sequence", "seq")
 _NAME = ("name", "id")
 _BASES = b"ACGTUacgtu"
 _UNKNOWN = b"NRYSWKMBDHVnryswkmbdhv"  # IUPAC: N, and the codes that become N
+_SHORTEST = 6  # bases by which a line is known as data where a header should be; shorter ones may be words, such as cat
 _FIELD = re.compile(r"([^\s=]+)=(\S*)")
 
 
@@ -63,7 +64,8 @@ def read_labelled(
 
     * CSV or TSV, whichever the header line is (a tab in it makes it TSV): a column `sequence` or `seq`, label columns
       (all whose name begins with `label`, or those named by `label`), and perhaps `name` or `id`; the case of column
-      names does not matter. Sequences as space-separated k-mers with stride 1 (DNABERT) are put together again.
+      names does not matter. Without a header line: two columns, one of which is DNA of 6 bases or more and the other one
+      the label. Sequences as space-separated k-mers with stride 1 (DNABERT) are put together again.
     * FASTA: `>name label=promoter`, any number of label columns (`label1=a label2=b`), or those named by `label`
       (`label="class"` reads class=promoter); where the line has none, what follows the last | of the first word:
       `>name|promoter`.
@@ -186,11 +188,17 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
     first = next(source)
     reader = csv.reader(chain([first], source), delimiter="\t" if "\t" in first else ",", strict=True)
     path, kmers = rows.path, _Kmers()
+    notes = []
     try:
         header = [column.strip() for column in next(reader)]
+        body: Iterable[list[str]] = reader
+        if bare := _bare(header):
+            body = chain([header], reader)
+            header = bare
+            notes.append(f"the file has no header line: its columns are taken as {' and '.join(bare)}.")
         sequence, name, labels = _columns(header, wanted, f"{path}, line {number}")
         columns = [header[i] for i in labels]
-        for row in reader:
+        for row in body:
             if not row:
                 continue
             where = f"{path}, line {number}"
@@ -201,8 +209,15 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
             rows.add(where, row[name].strip() if name is not None else "", text, found, columns)
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {number}: {error}; mend the quotes.") from error
-    notes = [f"sequences of {kmers.k}-mers were put together again."] if kmers.k else []
+    if kmers.k:
+        notes.append(f"sequences of {kmers.k}-mers were put together again.")
     return rows.done(columns, notes)
+
+
+def _bare(first: list[str]) -> list[str]:
+    """The columns of a table without a header line: two, of which one alone is nucleotides; [] where there is a header."""
+    dna = [len(field) >= _SHORTEST and not field.encode().translate(None, _BASES + b"Nn ") for field in first]
+    return ["sequence" if of else "label" for of in dna] if sorted(dna) == [False, True] else []
 
 
 def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> tuple[int, int | None, list[int]]:

@@ -218,3 +218,24 @@ def test_how_a_label_column_is_named_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("sequence,kind\nACGT,1\n")
     with pytest.raises(FileFormatError, match="name the label column with --label"):
         read_labelled(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(("text", "labels"), [
+    ("ACGTACGT\tone\nGGNACC\ttwo\n", ("one", "two")),
+    ("1\tACGTACGT\n0\tGGNACC\n", ("1", "0")),
+    ("ACGTACGT,1\nGGNACC,0\n", ("1", "0")),
+])  # fmt: skip
+def test_a_table_of_two_columns_needs_no_header(tmp_path, text, labels) -> None:
+    (tmp_path / "a.tsv").write_text(text)
+    data = read_labelled(tmp_path / "a.tsv")
+    assert [decode(codes) for codes in data.sequences] == ["ACGTACGT", "GGNACC"]
+    assert data.labels == tuple((label,) for label in labels)
+    assert data.columns == ("label",)
+    assert "no header line" in data.notes[0]
+
+
+@pytest.mark.parametrize("text", ["ACGTACGT\tACGTTT\n", "one\ttwo\n", "ACGTACGT\tone\tmore\n", "ACGT\tone\n"])
+def test_what_may_be_no_data_is_taken_as_a_header_and_refused(tmp_path, text) -> None:
+    (tmp_path / "a.tsv").write_text(text)
+    with pytest.raises(FileFormatError, match="must be `sequence`"):
+        read_labelled(tmp_path / "a.tsv")
