@@ -90,18 +90,11 @@ def read_cases(scored: Path) -> list[Case]:
     return cases
 
 
-def posterior_along(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> NDArray[np.float64]:
+def posterior_along(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> NDArray[np.float32]:
     """log2 P(A, C, G, T) of each base of [start, end) given all others, mean of both strands, [end - start, 4]."""
-    from genoformer.genome.codes import reverse_complement
-
-    length = model.config.context_length
-    centre = length // 2
-    windows = genome.windows(chrom, np.arange(start, end) - centre, length)
-    at = np.full(len(windows), centre)
-    forward = inference.posteriors(model, windows, at)
-    backward = inference.posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
-    mean = ((forward + backward) / 2).astype(np.float64)
-    return mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True)
+    flank = model.config.context_length
+    codes = genome.window(chrom, start - flank, end - start + 2 * flank)
+    return inference.posteriors_along(model, codes, flank, flank + end - start)
 
 
 def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: Encoder, motifs: Path) -> None:

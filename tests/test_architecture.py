@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
     "scoring": ["errors", "whole", "progress", "genome", "tokenizers", "models", "inference"],
     "interpretation": [
-        "errors", "whole", "progress", "plots", "genome", "tokenizers", "models", "inference", "scoring",
+        "errors", "whole", "progress", "plots", "genome", "tokenizers", "models", "inference", "scoring", "prediction",
     ],
     "prediction": ["errors", "whole", "progress", "plots", "genome", "models", "inference"],
     "evaluation": ["errors", "whole", "plots", "genome", "labelled", "tokenizers", "models", "inference"],

@@ -23,6 +23,7 @@ class Gene(NamedTuple):
     number: int
     name: str
     exons: Intervals
+    strand: str = "."
 
 
 class Genes:
@@ -57,6 +58,7 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
     path = Path(path)
     spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
     names: dict[tuple[str, str], str] = {}
+    strands: dict[tuple[str, str], str] = {}
     for number, fields in gtf_rows(path):
         if fields[2] != "exon":
             continue
@@ -66,6 +68,7 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
         key = (fields[0], gene)
         spans.setdefault(key, []).append((int(fields[3]) - 1, int(fields[4])))
         names.setdefault(key, attributes.get("gene_name") or gene)
+        strands.setdefault(key, fields[6])
     if not spans:
         raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
     contigs = dict.fromkeys(contig for contig, _ in spans)
@@ -74,7 +77,8 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
     number = 0
     for (contig, gene), rows in spans.items():
         if (name := here.get(contig)) is not None:
-            found.setdefault(name, []).append(Gene(number, names[contig, gene], merge(np.array(rows, dtype=np.int64))))
+            exons = merge(np.array(rows, dtype=np.int64))
+            found.setdefault(name, []).append(Gene(number, names[contig, gene], exons, strands[contig, gene]))
             number += 1
     if not found:
         raise ContigError(

@@ -1,6 +1,6 @@
 """Arrays -> batches -> model -> arrays: posteriors of bases, predictions and embeddings of sequences."""
 
-from genoformer.inference.bases import embeddings, likelihoods, posteriors
+from genoformer.inference.bases import embeddings, likelihoods, posteriors, posteriors_along
 from genoformer.inference.batching import PRECISIONS, Floats, best_device, borrowed, n_cores, threads
 from genoformer.inference.predict import Predictions, predictions
 from genoformer.inference.vectors import (
@@ -13,6 +13,6 @@ from genoformer.inference.vectors import (
 
 __all__ = [
     "PRECISIONS", "Floats", "Predictions", "SequenceEmbeddings", "TokenEmbeddings", "best_device", "borrowed",
-    "embedding_window", "embeddings", "likelihoods", "n_cores", "posteriors", "predictions", "sequence_embeddings",
-    "threads", "token_embeddings",
+    "embedding_window", "embeddings", "likelihoods", "n_cores", "posteriors", "posteriors_along", "predictions",
+    "sequence_embeddings", "threads", "token_embeddings",
 ]  # fmt: skip

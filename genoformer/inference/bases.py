@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genoformer.genome.codes import Codes
+from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.batching import Floats, batch_size_of, in_batches, to_device
 from genoformer.models.encoder import Encoder
 from genoformer.models.posterior import base_posterior, window_log2_likelihood
@@ -28,6 +28,23 @@ def posteriors(
         return base_posterior(model, *(to_device(model, field) for field in hidden))
 
     return in_batches(run, len(codes), batch_size_of(model, codes, batch_size), (4,))
+
+
+def posteriors_along(model: Encoder, codes: Codes, start: int, end: int, *, batch_size: int | None = None) -> Floats:
+    """log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
+
+    The mean of both strands. Each base is asked in the middle of a window of the model's length; beyond the ends of the
+    sequence are N.
+    """
+    length = model.config.context_length
+    centre = length // 2
+    padded = np.pad(codes, length, constant_values=N)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, length)[start - centre + length : end - centre + length]
+    at = np.full(len(windows), centre)
+    forward = posteriors(model, windows, at, batch_size=batch_size)
+    backward = posteriors(model, reverse_complement(windows), length - 1 - at, batch_size=batch_size)[:, ::-1]
+    mean = (forward + backward) / 2
+    return np.asarray(mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True), dtype=np.float32)
 
 
 def likelihoods(model: Encoder, codes: Codes, *, batch_size: int | None = None) -> Floats:

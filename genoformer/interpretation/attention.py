@@ -7,7 +7,7 @@ softmax is the same sum. `Looked` puts them to work on sequences.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from genoformer.genome.codes import Codes
 from genoformer.inference.batching import Floats, in_batches, to_device
 from genoformer.inference.tracks import TrackReader
 from genoformer.models.encoder import Encoder
+from genoformer.models.heads import Predictor
 from genoformer.models.layers import Weights
 from genoformer.models.longrange import LongRange
 from genoformer.tokenizers import KmerTokenizer
@@ -96,7 +97,9 @@ class Looked:
     layers: numbers from 0, negative ones from the last; the last one by default. Raises ConfigError for one that is not there.
     """
 
-    def __init__(self, model: Encoder | LongRange, layers: Sequence[int] = (-1,)) -> None:
+    def __init__(self, model: Encoder | Predictor | LongRange, layers: Sequence[int] = (-1,)) -> None:
+        self.tokenizer: Any = getattr(model, "tokenizer", None)  # a fine-tuned model has it, and not the encoder in it
+        model = model.encoder if isinstance(model, Predictor) else model
         self.model = model
         n = model.config.n_layers if isinstance(model, Encoder) else model.config.n_blocks
         if bad := [i for i in layers if not -n <= i < n]:
@@ -108,7 +111,7 @@ class Looked:
     def n_tokens(self, length: int) -> int:
         """Tokens, or bins, of a sequence of this length."""
         if isinstance(self.model, Encoder):
-            return int(self.model.tokenizer.n_tokens(length))
+            return int(self.tokenizer.n_tokens(length))
         return self.model.bins_of(length, 0).n
 
     def rows(self, codes: Codes, query: int = 0) -> Floats:
@@ -136,6 +139,21 @@ class Looked:
         shape = (len(self.layers), queries.stop - queries.start, keys.stop - keys.start)
         return self._run(codes, lambda steps, _: block(steps, self.layers, queries, keys), shape[:-1], shape[-1])
 
+    def whole(self, codes: Codes) -> tuple[Floats, NDArray[np.int64]]:
+        """What every token or bin of one sequence [L] looks at, [T, T], and the edges of their bases, [T + 1].
+
+        The mean over heads and layers. Without special tokens; a token of several bases begins where its first base lies.
+        """
+        n = self.n_tokens(len(codes))
+        if isinstance(self.model, Encoder):
+            offsets = self.tokenizer.encode(codes[None]).offsets[0]
+            bases = np.flatnonzero(offsets[:, 1] > offsets[:, 0])
+            some = slice(int(bases[0]), int(bases[-1]) + 1)
+            edges = np.append(offsets[bases, 0], offsets[bases[-1], 1])
+        else:
+            some, edges = slice(0, n), np.arange(n + 1) * self.model.config.bin_size
+        return self.block(codes[None], some, some)[0].mean(0), edges
+
     def _run(
         self, codes: Codes, reduce: Callable[[Iterator[Weights], int], Tensor], shape: tuple[int, ...], last: int | None = None
     ) -> Floats:
@@ -146,13 +164,13 @@ class Looked:
             found = reduce(*self._steps(codes[part]))
             return torch.nn.functional.pad(found, (0, wide - found.shape[-1]))  # fewer tokens than there can be
 
-        fixed = not isinstance(self.model, Encoder) or isinstance(self.model.tokenizer, KmerTokenizer)
+        fixed = not isinstance(self.model, Encoder) or isinstance(self.tokenizer, KmerTokenizer)
         at_once = max(1, HELD // (self.n_heads * n * 64)) if fixed else 1  # BPE: no padding that is looked at
         return in_batches(run, len(codes), at_once, (*shape, wide))
 
     def _steps(self, codes: Codes) -> tuple[Iterator[Weights], int]:
         if isinstance(self.model, Encoder):
-            ids = to_device(self.model, self.model.tokenizer.encode(codes).ids)
+            ids = to_device(self.model, self.tokenizer.encode(codes).ids)
             return self.model.attentions(ids), ids.shape[1]
         assert self._reader is not None
         x = self._reader.reduced(codes)
@@ -182,3 +200,25 @@ def viz(rows: Floats, offsets: NDArray[np.int64], length: int) -> Floats:
     """
     found = base_scores(rows.sum((1, 2)), offsets, length)
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-30)
+
+
+def contact_strengths(
+    weights: Floats, edges: NDArray[np.int64], sites: Sequence[int], intervals: NDArray[np.int64]
+) -> Floats:
+    """How much bins at `sites` look at intervals, over what is usual at that distance: [sites, intervals], 1 is the usual.
+
+    weights [T, T]; edges [T + 1] of the bins; intervals [n, 2]; all in the same coordinates. Each weight is divided by the mean
+    of its diagonal, as observed over expected in Hi-C, and the bins of an interval are averaged; NaN for one without bins.
+    """
+    n = len(weights)
+    distance = np.subtract.outer(np.arange(n), np.arange(n)) + n - 1
+    total = np.bincount(distance.ravel(), weights.ravel().astype(float), minlength=2 * n - 1)
+    usual = total / np.bincount(distance.ravel(), minlength=2 * n - 1)
+    over = weights / np.maximum(usual[distance], 1e-12)
+    found = np.full((len(sites), len(intervals)), np.nan)
+    rows = np.searchsorted(edges, sites, side="right") - 1
+    for j, (start, end) in enumerate(intervals):
+        columns = (edges[:-1] < end) & (edges[1:] > start)
+        if columns.any():
+            found[:, j] = over[rows][:, columns].mean(1)
+    return found

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import nn
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
+from genoformer.interpretation.ism import substitutions
 from genoformer.scoring.scores import Floats
 
 STEPS = 11  # of a deletion curve, from none to all
 _RANDOM = 5  # orders that the curve is compared with
+MOST = 100  # bases of a sequence that are changed for an audit
+
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Deletion(NamedTuple):
@@ -29,8 +33,12 @@ class Deletion(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """The mean of random less mapped over the curve, in units of the output: above 0 the map names what matters."""
-        return float(np.trapezoid(self.random - self.mapped, self.shares))
+        """How far the map's curve lies beyond the random one, as a share of what deleting everything does.
+
+        Above 0 the map names what matters; NaN where deleting everything changes nothing.
+        """
+        whole = self.random[0] - self.random[-1]
+        return float(np.trapezoid(self.random - self.mapped, self.shares) / whole) if whole else float("nan")
 
 
 class Audit(NamedTuple):
@@ -43,8 +51,8 @@ class Audit(NamedTuple):
     def text(self) -> str:
         """A line that belongs beside the figure."""
         return (
-            f"Spearman with mutagenesis {self.with_mutagenesis:.2f}; deleting by the map beats random by "
-            f"{self.deletion.gain:.3g}; with shuffled weights it agrees {self.reinitialised:.2f}"
+            f"audit: Spearman with mutagenesis {self.with_mutagenesis:.2f}; deletion beats random by "
+            f"{self.deletion.gain:.0%}; with shuffled weights {self.reinitialised:.2f}"
         )
 
 
@@ -70,7 +78,7 @@ def deletion(codes: Codes, scores: Floats, output: Callable[[Codes], Floats], *,
     return Deletion(shares, found[0], found[1:].mean(0))
 
 
-def shuffled(model: nn.Module, seed: int = 0) -> nn.Module:
+def shuffled(model: M, seed: int = 0) -> M:
     """A copy with the entries of each weight in another order: the model has learned nothing (Adebayo et al. 2018)."""
     other = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(seed)
@@ -84,36 +92,38 @@ def shuffled(model: nn.Module, seed: int = 0) -> nn.Module:
 
 def audit(
     codes: Codes,
-    model: nn.Module,
-    map_of: Callable[[nn.Module, Codes], Floats],
-    output: Callable[[nn.Module, Codes], Floats],
-    changes: NDArray[np.floating] | None = None,
+    found: Floats,
+    again: Floats,
+    output: Callable[[Codes], Floats],
+    changes: Floats | None = None,
     *,
     seed: int = 0,
 ) -> Audit:
-    """The three questions, of one sequence [L].
+    """The three questions, of one map of one sequence, [L] each.
 
-    map_of: a model and codes [L] -> the map [L]; output: a model and codes [B, L] -> numbers [B]; changes [L]: the largest
-    |change| of the output by a change of each base, computed here where it is not given.
-    Raises ConfigError where the map does not have one number for each base.
+    found: the map; again: the same map of the model with its weights `shuffled`; output: codes [B, L] -> numbers [B];
+    changes [L]: the largest |change| by a substitution of each base, NaN where it is not known, computed here of at most 100
+    bases where it is not given. Raises ConfigError where a map does not have one number for each base.
     """
-    found = np.asarray(map_of(model, codes))
-    if found.shape != codes.shape:
-        raise ConfigError(f"a map of shape {list(found.shape)} of {len(codes)} bases: give one number for each base.")
+    for of in (found, again):
+        if np.shape(of) != codes.shape:
+            raise ConfigError(f"a map of shape {list(np.shape(of))} of {len(codes)} bases: give one number for each base.")
     if changes is None:
-        changes = largest_changes(codes, lambda of: output(model, of))
-    again = agreement(found, map_of(shuffled(model, seed), codes))
-    return Audit(agreement(found, changes), deletion(codes, found, lambda of: output(model, of), seed=seed), again)
+        changes = largest_changes(codes, output, most=MOST)
+    known = np.isfinite(changes)
+    with_mutagenesis = agreement(found[known], changes[known])
+    return Audit(with_mutagenesis, deletion(codes, found, output, seed=seed), agreement(found, again))
 
 
-def largest_changes(codes: Codes, output: Callable[[Codes], Floats]) -> Floats:
-    """The largest |change| of the output by one of the three changes of each base, [L]; 0 at an N."""
+def largest_changes(codes: Codes, output: Callable[[Codes], Floats], *, most: int | None = None) -> Floats:
+    """The largest |change| of the output by one of the three changes of each base, [L]; NaN at an N.
+
+    most: of so many bases at even distances, NaN at the others.
+    """
     known = np.flatnonzero(codes < N)
-    made = np.tile(codes, (1 + 3 * len(known), 1))
-    for i, place in enumerate(known.tolist()):
-        others: Sequence[int] = [b for b in range(N) if b != codes[place]]
-        made[1 + 3 * i : 4 + 3 * i, place] = others
-    values = np.asarray(output(made), dtype=float)
-    found = np.zeros(len(codes))
-    found[known] = np.abs(values[1:].reshape(-1, 3) - values[0]).max(1)
+    if most is not None and len(known) > most:
+        known = known[np.linspace(0, len(known) - 1, most).round().astype(np.int64)]
+    found = np.full(len(codes), np.nan)
+    if len(known):
+        found[known] = np.abs(substitutions(codes, output, at=known)).max(1)
     return found

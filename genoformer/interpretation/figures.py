@@ -1,15 +1,19 @@
-"""Figures of maps: a logo where letters can be read, else a curve; mutagenesis as a heat map over its logo."""
+"""Figures of maps, as PNG and SVG: letters where they can be read, else a curve; genes and elements above.
+
+What is drawn comes from `plots`; here it is put together, with the place's coordinates.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genoformer import plots
+from genoformer.genome.landmarks import Seen
 from genoformer.interpretation.ism import Mutagenesis
 from genoformer.interpretation.matrices import Matrix
 from genoformer.interpretation.places import Place
@@ -17,40 +21,89 @@ from genoformer.interpretation.run import letters
 from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 READABLE = 160  # letters side by side
+_INCH = 0.075  # a letter
 
 
-def draw_map(path: Path, place: Place, values: Floats, *, label: str) -> None:
-    """A map [L] of a place."""
-    figure, axes = _figure(len(place.codes), 1)
-    _letters_or_curve(axes[0], place, np.asarray(values, dtype=float), label)
-    axes[0].set_title(place.name, loc="left", fontsize="small")
+def draw_map(path: Path, place: Place, values: Floats, *, label: str, seen: Seen | None = None, note: str = "") -> None:
+    """A map [L] of a place; note stands below its name, such as what an audit found."""
+    figure, axes = _panels(place, seen, [1.35])
+    _letters_or_curve(axes[-1], place, np.asarray(values, dtype=float), label)
+    _title(axes[0], place.name, note)
     _coordinates(axes[-1], place)
     _save(figure, path)
 
 
-def draw_mutagenesis(path: Path, place: Place, found: Mutagenesis, which: int = 0) -> None:
-    """What each change does, and above it the importance of each base: minus the mean of its three changes."""
-    figure, axes = _figure(len(found.codes), 2)
-    here = Place(place.name, found.chrom, found.start, found.codes)
-    own = found.importance[which][np.arange(len(found.codes)), np.minimum(found.codes, 3)]
-    _letters_or_curve(axes[0], here, own, "importance")
-    axes[0].set_title(f"{place.name}: {found.names[which]}", loc="left", fontsize="small")
+def draw_alleles(path: Path, place: Place, ref: Floats, alt: Floats, *, label: str, note: str = "") -> None:
+    """Maps [L] of a variant's reference and alternative, one above the other."""
+    assert place.alleles is not None
+    figure, axes = _panels(place, None, [1.25, 1.25])
+    alleles = place.alleles
+    changed = (alleles.ref_start, alleles.ref_length, alleles.alt_length)
+    if len(ref) <= READABLE:
+        rows = [letters(of.codes, values) for of, values in ((place, ref), (place.alternative, alt))]
+        plots.allele_logos(axes, *rows, first=place.start + 1, changed=changed, label=label)
+    else:
+        top = 1.1 * max(float(np.nanmax(ref)), float(np.nanmax(alt)), 0)
+        for ax, values, name in zip(axes, (ref, alt), ("REF", "ALT"), strict=True):
+            _letters_or_curve(ax, place, np.asarray(values, dtype=float), label)
+            ax.set_ylim(ax.get_ylim()[0], top or 1)
+            ax.axvline(place.start + 1 + alleles.ref_start, color="black", lw=0.8, ls=":")
+            ax.text(0.004, 0.97, name, transform=ax.transAxes, va="top", fontsize="small", weight="bold")
     axes[0].tick_params(labelbottom=False)
-    plots.heat_map(axes[1], found.values[which], found.codes, first=here.start + 1, label=found.names[which])
-    axes[1].set_xlim(axes[0].get_xlim())
+    _title(axes[0], place.name, note)
+    _coordinates(axes[-1], place)
+    _save(figure, path)
+
+
+def draw_mutagenesis(
+    path: Path, place: Place, found: Mutagenesis, which: int = 0, *, seen: Seen | None = None, note: str = ""
+) -> None:
+    """What each change does, and above it the importance of each base: minus the mean of its three changes."""
+    here = Place(place.name, found.chrom, found.start, found.codes)
+    figure, axes = _panels(here, seen, [1.35, 1.2])
+    own = found.importance[which][np.arange(len(found.codes)), np.minimum(found.codes, 3)]
+    _letters_or_curve(axes[-2], here, own, "importance")
+    axes[-2].tick_params(labelbottom=False)
+    plots.heat_map(axes[-1], found.values[which], found.codes, first=here.start + 1, label=found.names[which])
+    axes[-1].set_xlim(axes[-2].get_xlim())
+    _title(axes[0], f"{place.name}: {found.names[which]}", note)
     _coordinates(axes[-1], here)
+    _save(figure, path)
+
+
+def draw_attention(
+    path: Path, place: Place, weights: Floats, edges: Sequence[int], *, seen: Seen | None = None, note: str = ""
+) -> None:
+    """What each token or bin (rows) looks at, [T, T], over the edges of their bases in the place, [T + 1]."""
+    figure = _figure(4.4, 3.9)
+    ax = figure.subplots()
+    at = place.start + np.asarray(edges)
+    plots.attention_map(ax, weights, at, at, chrom=place.chrom, elements=seen.elements if seen else None)
+    _title(ax, place.name, note)
+    _save(figure, path)
+
+
+def draw_contacts(path: Path, place: Place, pairs: Sequence[tuple[float, float, float]], seen: Seen, label: str) -> None:
+    """Attention from transcription starts to elements as arcs over genes and elements."""
+    figure = _figure(6.0, 2.6 + 0.25 * plots.n_rows(seen.drawn, seen.elements))
+    top, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 0.35 + 0.3 * plots.n_rows(seen.drawn, seen.elements)])
+    plots.contacts(top, pairs, start=place.start, end=place.end, label=label)
+    plots.landmarks(below, place.start, place.end, genes=seen.drawn, elements=seen.elements)
+    below.tick_params(labelbottom=True, bottom=True, axis="x")
+    _title(top, place.name, "")
+    _coordinates(below, place)
     _save(figure, path)
 
 
 def draw_motif(path: Path, matrix: Matrix, title: str) -> None:
     """The information logo of a matrix."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, ax = plt.subplots(figsize=(max(2.4, 0.22 * len(matrix.p) + 0.8), 1.7), layout="constrained")
+    figure = _figure(max(2.4, 0.22 * len(matrix.p) + 0.8), 1.7)
+    ax = figure.subplots()
     plots.logo(ax, plots.information(np.log2(np.maximum(matrix.p, 1e-9))), first=1)
     ax.set(ylim=(0, 2))
     ax.set_title(title, loc="left", fontsize="small")
@@ -62,15 +115,30 @@ def file_name(i: int, name: str) -> str:
     return f"{i + 1:03d}_{re.sub('[^0-9A-Za-z._+-]+', '_', name)[:60]}"
 
 
-def _figure(length: int, n_rows: int) -> tuple[Any, Sequence[Any]]:
-    import matplotlib
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    return Figure(figsize=(width, height), layout="constrained")
 
-    width = float(np.clip(0.075 * length + 1, 3.5, 12.0))
-    figure, axes = plt.subplots(n_rows, 1, figsize=(width, 0.5 + 1.35 * n_rows), layout="constrained", squeeze=False)
-    return figure, list(axes[:, 0])
+
+def _panels(place: Place, seen: Seen | None, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """A figure of panels of these heights in inches; above them one of the genes and elements, where there are any."""
+    shown = seen is not None and bool(seen.genes or any(map(len, seen.elements.values())))
+    above = [0.2 + 0.22 * plots.n_rows(seen.drawn, seen.elements)] if shown and seen else []
+    every = [*above, *heights]
+    figure = _figure(float(np.clip(_INCH * len(place.codes) + 1, 3.5, 12.0)), 0.55 + sum(every))
+    axes = list(figure.subplots(len(every), 1, squeeze=False, height_ratios=every)[:, 0])
+    if shown and seen is not None:
+        plots.landmarks(axes[0], place.start, place.end, genes=seen.drawn, elements=seen.elements)
+    return figure, axes
+
+
+def _title(ax: Axes, name: str, note: str) -> None:
+    if note:
+        ax.set_title(note, loc="left", fontsize="x-small", color="#555555", style="italic")
+        ax.figure.suptitle(name, x=0.01, ha="left", fontsize="small")
+    else:
+        ax.set_title(name, loc="left", fontsize="small")
 
 
 def _letters_or_curve(ax: Any, place: Place, values: Floats, label: str) -> None:
@@ -84,18 +152,11 @@ def _letters_or_curve(ax: Any, place: Place, values: Floats, label: str) -> None
     ax.set_xlim(place.start + 0.5, place.end + 0.5)
 
 
-def _coordinates(ax: Any, place: Place) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:,.0f}"))
-    ax.set_xlabel(f"{place.chrom}:{place.start + 1:,}-{place.end:,}" if place.chrom else "base", fontsize="small")
+def _coordinates(ax: Axes, place: Place) -> None:
+    plots.coordinates(ax, place.start, place.end, place.chrom)
 
 
-def _save(figure: Any, path: Path) -> None:
-    from matplotlib import pyplot as plt
-
+def _save(figure: Figure, path: Path) -> None:
     for suffix in ("png", "svg"):
         with whole_file(path.with_name(f"{path.name}.{suffix}")) as part:
-            figure.savefig(part, dpi=200, format=suffix)
-    plt.close(figure)
+            figure.savefig(part, dpi=200, format=suffix, metadata={"Software": None} if suffix == "png" else {"Date": None})

@@ -1,4 +1,5 @@
-"""In-silico mutagenesis: every single-base change of a region, scored as `genoformer score` would, as a map [L, 4]."""
+"""In-silico mutagenesis: every single-base change of a region as a map [L, 4], scored as `genoformer score` would score it, or
+by what it does to a number of a model."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
@@ -23,7 +25,7 @@ class Mutagenesis(NamedTuple):
 
     chrom: str
     start: int  # 0-based
-    codes: Codes  # [L], the reference
+    codes: Codes  # [L], the bases that are changed
     names: list[str]  # of the maps
     values: Floats  # [maps, L, 4]: base -> A, C, G, T; 0 for the reference's own base, NaN where that is not known
 
@@ -33,6 +35,12 @@ class Mutagenesis(NamedTuple):
         own = self.codes[:, None] == np.arange(4)
         mean = np.nan_to_num(self.values).sum(-1, keepdims=True) / 3
         return np.where(own, -mean, 0.0)
+
+    @property
+    def hypothetical(self) -> Floats:
+        """[maps, L, 4], for TF-MoDISco: what each base would add, the changes less their mean over the four."""
+        known = np.nan_to_num(self.values)
+        return known - known.mean(-1, keepdims=True)
 
 
 def mutagenesis(
@@ -64,3 +72,26 @@ def mutagenesis(
         if on_done is not None:
             on_done(min(first + _AT_ONCE, len(places)) // 3, len(known))
     return Mutagenesis(chrom, start, codes, [scorer.columns[i].name for i in columns], values)
+
+
+def substitutions(
+    codes: Codes, output: Callable[[Codes], Floats], *, start: int = 0, end: int | None = None,
+    at: NDArray[np.int64] | None = None, at_once: int = 1 << 14,
+) -> Floats:  # fmt: skip
+    """What each change of a sequence [L] does to a number, output: [B, L] -> [B]; [end - start, 4], or [n, 4] `at` n bases.
+
+    0 for the base that is there, NaN at an N. At most `at_once` sequences are made at a time; the batches are output's own.
+    """
+    places = np.arange(start, len(codes) if end is None else end) if at is None else np.asarray(at)
+    known = codes[places] < N
+    values = np.full((len(places), 4), np.nan)
+    values[known, codes[places][known]] = 0
+    rows = np.repeat(np.flatnonzero(known), 3)
+    bases = ((codes[places][rows] + np.tile([1, 2, 3], len(rows) // 3)) % 4).astype(np.uint8)
+    before = float(output(codes[None])[0])
+    for first in range(0, len(rows), at_once):
+        some, to = rows[first : first + at_once], bases[first : first + at_once]
+        made = np.tile(codes, (len(some), 1))
+        made[np.arange(len(some)), places[some]] = to
+        values[some, to] = np.asarray(output(made), dtype=float) - before
+    return values

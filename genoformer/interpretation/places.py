@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
+from genoformer.genome.variants import Alleles, Status, Variant, centred_start, check, place_alleles
 from genoformer.genome.vcf import open_vcf
 from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file
@@ -32,14 +34,25 @@ class Place(NamedTuple):
     chrom: str
     start: int
     codes: Codes
+    alleles: Alleles | None = None  # of a variant, whose reference `codes` is
+
+    @property
+    def alternative(self) -> Place:
+        """The same with the ALT allele; for a place of a variant."""
+        assert self.alleles is not None
+        return self._replace(codes=self.alleles.alt)
 
     @property
     def end(self) -> int:
         return self.start + len(self.codes)
 
 
-def read_places(path: str | Path, genome: Genome | None = None, *, length: int | None = None) -> list[Place]:
-    """The regions of a BED or narrowPeak, windows around the variants of a VCF, or the sequences of a FASTA.
+def read_places(
+    path: str | Path, genome: Genome | None = None, *, length: int | None = None, notes: list[str] | None = None
+) -> list[Place]:
+    """The regions of a BED or narrowPeak, windows around the alleles of a VCF, or the sequences of a FASTA.
+
+    An ALT that cannot be scored (symbolic, REF is not the reference's ...) has no window; `notes` is told how many there are.
 
     length: bases around the middle of each region or variant; regions are taken as they are without it.
     Raises ConfigError where a BED or VCF comes without genome, or a VCF without length, and FileFormatError for an empty file.
@@ -54,7 +67,11 @@ def read_places(path: str | Path, genome: Genome | None = None, *, length: int |
     if path.name.endswith(_VCF):
         if length is None:
             raise ConfigError(f"{path}: give the length of the windows around its variants.")
-        found = list(_around_variants(path, genome, length))
+        left_out: Counter[Status] = Counter()
+        found = list(_around_variants(path, genome, length, left_out))
+        if left_out and notes is not None:
+            reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(left_out.items()))
+            notes.append(f"{left_out.total():,} alleles have no window: {reasons}.")
     else:
         found = []
         for region in read_regions(path):
@@ -70,16 +87,20 @@ def read_places(path: str | Path, genome: Genome | None = None, *, length: int |
     return found
 
 
-def _around_variants(path: Path, genome: Genome, length: int) -> Iterator[Place]:
+def _around_variants(path: Path, genome: Genome, length: int, left_out: Counter[Status]) -> Iterator[Place]:
     with open_vcf(path) as file:
         records = list(file)
     names = ContigMap({record.chrom for record in records}, genome.contigs)
     for record in records:
         chrom = names.get(record.chrom)
-        if chrom is not None:
-            start = record.pos - 1 + len(record.ref) // 2 - length // 2
-            name = f"{record.chrom}:{record.pos}:{record.ref}>{','.join(record.alts)}"
-            yield Place(name, chrom, start, genome.window(chrom, start, length))
+        for alt, status in zip(record.alts, check(record, genome, names, length // 2), strict=True):
+            if status is not Status.OK or chrom is None:
+                left_out[status] += 1
+            else:
+                variant = Variant(chrom, record.pos, record.ref.upper(), alt.upper())
+                start = centred_start(variant, length)
+                alleles = place_alleles(genome, variant, start, length)
+                yield Place(f"{record.chrom}:{record.pos}:{record.ref}>{alt}", chrom, start, alleles.ref, alleles)
 
 
 def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what: str) -> None:

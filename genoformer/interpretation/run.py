@@ -14,12 +14,12 @@ from genoformer.genome.reference import Genome
 from genoformer.inference.batching import borrowed
 from genoformer.interpretation.attention import Looked, base_scores, viz
 from genoformer.interpretation.gradients import Attribution, gradient_times_input, integrated_gradients
-from genoformer.interpretation.ism import Mutagenesis, mutagenesis
+from genoformer.interpretation.ism import Mutagenesis, mutagenesis, substitutions
+from genoformer.interpretation.outputs import Output
 from genoformer.interpretation.places import Place
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange, one_hot
-from genoformer.models.onehot import OneHotModel, TrackSum
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.scores import Floats
 
@@ -34,36 +34,33 @@ PROFILES: dict[str, str] = {
 Method = Literal["gradient", "integrated"]
 
 
-
-
 def attention_profiles(
     model: Encoder | Predictor | LongRange,
     places: Sequence[Place],
     *,
     profile: Profile = "viz",
     layers: Sequence[int] = (-1,),
-    query: int | None = None,
+    query: int | Sequence[int | None] | None = None,
     device: str = "cpu",
     on_done: Callable[[int], None] | None = None,
 ) -> list[Floats]:
     """A number for each base of each place, [L]; `PROFILES` says what.
 
-    query: token or bin that is asked, [CLS] or the middle bin by default. Places of a long-range model are whole bins long.
+    query: token or bin that is asked, [CLS] or the middle bin by default; or one for each place. Places of a long-range model
+    are whole bins long.
     Raises ConfigError for a profile that is not known, viz of a long-range model, and sequences that do not fit.
     """
     if profile not in PROFILES:
         raise ConfigError(f"profile {profile!r}: allowed are {', '.join(PROFILES)}.")
     if profile == "viz" and isinstance(model, LongRange):
         raise ConfigError("DNABERT-viz is of language models; take cls, received, rollout or entropy of a model of tracks.")
-    core = model.encoder if isinstance(model, Predictor) else model
-    if isinstance(core, Encoder):
-        core.tokenizer = model.tokenizer
+    queries = list(query) if isinstance(query, Sequence) else [query] * len(places)
     found: dict[int, Floats] = {}
-    with borrowed(core, device) as ready:
+    with borrowed(model, device) as ready:
         looked = Looked(ready, layers)
-        for numbers in _alike(places):
+        for numbers in _alike(places, queries):
             codes = np.stack([places[i].codes for i in numbers])
-            for i, of in zip(numbers, _profile(looked, codes, profile, query), strict=True):
+            for i, of in zip(numbers, _profile(looked, codes, profile, queries[numbers[0]]), strict=True):
                 found[i] = of
             if on_done is not None:
                 on_done(len(found))
@@ -77,7 +74,7 @@ def _profile(looked: Looked, codes: Codes, profile: Profile, query: int | None) 
     if not 0 <= asked < n:
         raise ConfigError(f"query {asked}: the sequences have {n} tokens or bins, from 0.")
     if isinstance(model, Encoder):
-        offsets = model.tokenizer.encode(codes).offsets
+        offsets = looked.tokenizer.encode(codes).offsets
         offsets = np.pad(offsets, ((0, 0), (0, n - offsets.shape[1]), (0, 0)))
     else:
         edges = np.arange(n + 1) * model.config.bin_size
@@ -96,38 +93,25 @@ def attributions(
     places: Sequence[Place],
     *,
     method: Method = "gradient",
-    output: int = 0,
-    head: str | None = None,
-    tracks: Sequence[int] = (),
-    bins: tuple[int, int] | None = None,
+    output: Output | None = None,
     n_steps: int = 50,
     device: str = "cpu",
     on_done: Callable[[int], None] | None = None,
 ) -> list[Attribution]:
-    """What each base adds to one output: a class of a fine-tuned model, or the sum of some tracks over `bins` (first, n).
+    """What each base adds to one output: a class of a fine-tuned model (the first), or the sum of some tracks (of all).
 
     Raises ConfigError for a language model, which has no single output, and for outputs that are not there.
     """
-    if isinstance(model, Encoder):
-        raise ConfigError("a language model has no output to explain; give a fine-tuned one, or take `interpret ism`.")
+    wanted = output or Output()
     found: dict[int, Attribution] = {}
     with borrowed(model, device) as ready:
         for numbers in _alike(places):
             codes = np.stack([places[i].codes for i in numbers])
+            module = wanted.module(ready, codes.shape[1])
             onehot = one_hot(torch.from_numpy(codes)).to(next(ready.parameters()).device)
-            module: torch.nn.Module
-            if isinstance(ready, LongRange):
-                chosen = torch.tensor(tracks or range(ready.config.heads[ready.head_named(head)]), device=onehot.device)
-                first, n = bins or ready.bins_of(codes.shape[1])
-                module = _Summed(TrackSum(ready, ready.head_named(head), chosen, first, n))
-            else:
-                if not 0 <= output < len(ready.config.classes):
-                    raise ConfigError(f"output {output}: the model has {', '.join(ready.config.classes)}, numbered from 0.")
-                module = OneHotModel(ready)
-            column = 0 if isinstance(ready, LongRange) else output
             some = (
-                integrated_gradients(module, onehot, column, n_steps=n_steps, batch_size=4)
-                if method == "integrated" else gradient_times_input(module, onehot, column, batch_size=4)
+                integrated_gradients(module, onehot, n_steps=n_steps, batch_size=4)
+                if method == "integrated" else gradient_times_input(module, onehot, batch_size=4)
             )  # fmt: skip
             for row, i in enumerate(numbers):
                 error = None if some.error is None else some.error[row : row + 1]
@@ -138,22 +122,10 @@ def attributions(
     return [found[i] for i in range(len(places))]
 
 
-class _Summed(torch.nn.Module):
-    """The sum of all outputs, [B, 1]."""
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.train(model.training)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.model(x).sum(-1, keepdim=True)
-
-
 def mutageneses(
     scorer: Scorer, genome: Genome, places: Sequence[Place], *, on_done: Callable[[int], None] | None = None
 ) -> list[Mutagenesis]:
-    """Every change of every place; ConfigError for sequences that lie on no genome."""
+    """Every change of every place, scored on the genome on which it lies; ConfigError for sequences that lie on none."""
     found = []
     for i, place in enumerate(places):
         if not place.chrom:
@@ -164,14 +136,29 @@ def mutageneses(
     return found
 
 
+def sequence_mutageneses(
+    model: Predictor | LongRange, places: Sequence[Place], *, output: Output | None = None, device: str = "cpu",
+    on_done: Callable[[int], None] | None = None,
+) -> list[Mutagenesis]:  # fmt: skip
+    """What every change of each place does to one output of a model that sees the place alone."""
+    wanted, found = output or Output(), []
+    with borrowed(model, device) as ready:
+        for i, place in enumerate(places):
+            values = substitutions(place.codes, lambda codes: wanted.of(ready, codes))
+            found.append(Mutagenesis(place.chrom, place.start, place.codes, [wanted.name(ready)], values[None]))
+            if on_done is not None:
+                on_done(i + 1)
+    return found
+
+
 def letters(codes: Codes, values: Floats) -> Floats:
     """A map [L] as heights [L, 4] of the bases that are there, for a logo; 0 at an N."""
     return np.where(codes[:, None] == np.arange(N), np.asarray(values)[:, None], 0.0)
 
 
-def _alike(places: Sequence[Place]) -> list[list[int]]:
-    """Numbers of places of one length, at most 256 together."""
-    by_length: dict[int, list[int]] = {}
+def _alike(places: Sequence[Place], queries: Sequence[int | None] | None = None) -> list[list[int]]:
+    """Numbers of places of one length, of which the same is asked, at most 256 together."""
+    groups: dict[tuple[int, int | None], list[int]] = {}
     for i, place in enumerate(places):
-        by_length.setdefault(len(place.codes), []).append(i)
-    return [numbers[i : i + 256] for numbers in by_length.values() for i in range(0, len(numbers), 256)]
+        groups.setdefault((len(place.codes), queries[i] if queries else None), []).append(i)
+    return [numbers[i : i + 256] for numbers in groups.values() for i in range(0, len(numbers), 256)]

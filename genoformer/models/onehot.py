@@ -46,8 +46,8 @@ class SoftTokens(nn.Module):
 class OneHotModel(nn.Module):
     """One-hot DNA [B, 4, L] -> a fine-tuned model's logits [B, C], or a language model's mean embedding [B, D].
 
-    Runs unchanged wherever a module of one-hot DNA is expected (tangermeme, captum). Raises ConfigError for BPE, whose tokens
-    are another number for other bases.
+    Of a model that reads both strands the logits are the mean of both. Runs unchanged wherever a module of one-hot DNA is
+    expected (tangermeme, captum). Raises ConfigError for BPE, whose tokens are another number for other bases.
 
     >>> from genoformer.models import checkpoint
     >>> OneHotModel(checkpoint.load("demo"))(torch.zeros(2, 4, 50)).shape
@@ -65,6 +65,12 @@ class OneHotModel(nn.Module):
         self.train(model.training)  # who puts it into eval mode and back must not wake the dropout
 
     def forward(self, onehot: Tensor) -> Tensor:
+        found = self._strand(onehot)
+        if isinstance(self.model, Predictor) and self.model.config.both_strands:
+            return (found + self._strand(onehot.flip(1, 2))) / 2
+        return found
+
+    def _strand(self, onehot: Tensor) -> Tensor:
         vectors = self.tokens(onehot)
         ids = torch.full(vectors.shape[:2], len(SPECIAL), device=onehot.device)  # a token of bases, whichever
         ids[:, 0], ids[:, -1] = CLS, SEP

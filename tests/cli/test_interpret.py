@@ -52,7 +52,8 @@ FIGURES = {f"{name}.{suffix}" for name in ("001_one", "002_two") for suffix in (
 def test_attention_is_written_as_arrays_a_track_and_logos(folder, tmp_path) -> None:
     done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens")
     assert done.exit_code == 0, done.output
-    assert names(tmp_path) == {"maps.json", "maps.npz", "maps.bw", *FIGURES}
+    matrices = {name.replace(".", "_matrix.") for name in FIGURES}
+    assert names(tmp_path) == {"maps.json", "maps.npz", "maps.bw", *FIGURES, *matrices}
     model = checkpoint.load(folder / "tokens")
     with np.load(tmp_path / "maps.npz") as found:
         codes = found["codes_0"]

@@ -33,10 +33,17 @@ def test_regions_as_they_are_or_around_their_middle(genome, tmp_path: Path) -> N
 
 def test_windows_around_variants(genome, tmp_path: Path) -> None:
     lines = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
-    lines += [f"1\t101\trs1\t{TEXT[100]}\tA,C\t.\t.\t.", "zz\t5\t.\tA\tC\t.\t.\t."]
+    alts = ",".join(alt for alt in "ACG" if alt != TEXT[100])
+    lines += [f"1\t101\trs1\t{TEXT[100]}\t{alts},*\t.\t.\t.", "zz\t5\t.\tA\tC\t.\t.\t."]
     (tmp_path / "a.vcf").write_text("\n".join(lines) + "\n")
-    (place,) = read_places(tmp_path / "a.vcf", genome, length=20)
-    assert (place.name, place.start, decode(place.codes)) == (f"1:101:{TEXT[100]}>A,C", 90, TEXT[90:110])
+    notes: list[str] = []
+    places = read_places(tmp_path / "a.vcf", genome, length=20, notes=notes)
+    others = [alt for alt in "ACG" if alt != TEXT[100]]
+    assert [(p.name, p.start, decode(p.codes)) for p in places] == [
+        (f"1:101:{TEXT[100]}>{alt}", 90, TEXT[90:110]) for alt in others
+    ]
+    assert [decode(p.alternative.codes) for p in places] == [TEXT[90:100] + alt + TEXT[101:110] for alt in others]
+    assert notes == ["2 alleles have no window: 1 NO_CONTIG, 1 STAR."]
     with pytest.raises(ConfigError, match="give the length of the windows"):
         read_places(tmp_path / "a.vcf", genome)
 

@@ -1,4 +1,4 @@
-"""Figures: arrays in, Axes out. The caller owns the figure; colours are readable without telling red from green."""
+"""How good predictions are: curves, intervals, confusion, calibration, agreement, embeddings."""
 
 from __future__ import annotations
 
@@ -8,65 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from genoformer.plots.style import BLUE, GREY, MANY, ORANGE, plain
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-BASE_COLOURS = {"A": "#109648", "C": "#255C99", "G": "#F7B32B", "T": "#D62839"}  # as JASPAR and most logos
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A8A8A"  # Okabe and Ito 2008
-MANY = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # theirs without yellow, too pale for a line
-_DOTS = 300  # bases up to which a dot marks each
 _FEW = 5  # cases, of which a share says next to nothing
-
-
-def plain(ax: Axes) -> Axes:
-    """Take away the frame at the top and right."""
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def logo(ax: Axes, heights: ArrayLike, *, first: int = 0, label: str = "bits") -> Axes:
-    """Letters of the given heights, [L, 4] in the order A, C, G, T; the first stands at coordinate `first`."""
-    import logomaker
-    import pandas as pd
-
-    values = np.asarray(heights, dtype=float)
-    table = pd.DataFrame(values, columns=list("ACGT"), index=np.arange(first, first + len(values)))
-    logomaker.Logo(table, ax=ax, color_scheme=BASE_COLOURS, font_name="DejaVu Sans", vpad=0.02)
-    ax.set_ylabel(label)
-    return plain(ax)
-
-
-def heat_map(
-    ax: Axes, values: ArrayLike, codes: ArrayLike, *, first: int = 0, label: str = "", limit: float | None = None
-) -> Axes:
-    """What each change of each base does, [L, 4], rows A C G T; the reference's own base is marked by a dot.
-
-    Blue lowers, orange raises; both ends of the scale are as far from 0, at `limit` or the 99th percentile of |value|.
-    """
-    from matplotlib.colors import LinearSegmentedColormap
-
-    of = np.asarray(values, dtype=float)
-    known = np.abs(of[np.isfinite(of)])
-    top = limit or (float(np.quantile(known, 0.99)) if len(known) else 0.0) or 1.0
-    colours = LinearSegmentedColormap.from_list("lower or raise", [BLUE, "#FFFFFF", ORANGE]).with_extremes(bad="#DDDDDD")
-    extent = (first - 0.5, first + len(of) - 0.5, 3.5, -0.5)
-    image = ax.imshow(of.T, aspect="auto", cmap=colours, vmin=-top, vmax=top, extent=extent, interpolation="nearest")
-    own = np.asarray(codes)
-    here = np.flatnonzero(own < 4)
-    if len(own) <= _DOTS:
-        ax.plot(first + here, own[here], ls="", marker=".", ms=3, color="#444444")
-    ax.set_yticks(range(4), list("ACGT"))
-    bar = ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.03)
-    bar.set_label(label, fontsize="small")
-    bar.ax.tick_params(labelsize="x-small")
-    return ax
-
-
-def information(log2_p: ArrayLike) -> NDArray[np.float64]:
-    """Heights [L, 4] of an information logo: p * (2 - entropy), from log2 p [L, 4] (Schneider and Stephens 1990)."""
-    values = np.asarray(log2_p, dtype=float)
-    p = np.exp2(values)
-    return p * (2 + (p * values).sum(1, keepdims=True))
 
 
 def roc(ax: Axes, truth: ArrayLike, score: ArrayLike, *, label: str) -> Axes:
@@ -233,48 +180,6 @@ def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str
     return ax
 
 
-def tracks(
-    axes: Sequence[Axes], edges: ArrayLike, values: ArrayLike, *, labels: Sequence[str], chrom: str, groups: Sequence[str] = ()
-) -> Sequence[Axes]:
-    """Values of bins, [K, N], a panel each, over their edges on a contig [N + 1], 0-based; tracks of a group have one colour.
-
-    The axes share x, and the last one has the coordinates. Each panel has its own height, written at its left.
-    """
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    x, rows = np.asarray(edges, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    kinds = list(dict.fromkeys(groups))
-    for i, (ax, row, label) in enumerate(zip(axes, rows, labels, strict=True)):
-        colour = MANY[(kinds.index(groups[i]) if len(kinds) > 1 else 0) % len(MANY)]
-        ax.stairs(row, x, fill=True, color=colour, lw=0)
-        top, bottom = max(float(row.max(initial=0)), 0.0) or 1.0, min(float(row.min(initial=0)), 0.0)
-        ax.set(xlim=(x[0], x[-1]), ylim=(1.1 * bottom, 1.35 * top))  # room for the label
-        ax.set_yticks([0, top], ["0", f"{top:,.0f}" if top >= 100 else f"{top:.3g}"], fontsize="x-small")
-        ax.text(0.004, 0.97, label, transform=ax.transAxes, va="top", fontsize="small")
-        ax.tick_params(labelbottom=i == len(rows) - 1)
-        plain(ax)
-    axes[-1].xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
-    axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda place, _: f"{place:,.0f}"))
-    axes[-1].set_xlabel(f"{chrom}:{x[0] + 1:,.0f}-{x[-1]:,.0f}")
-    return axes
-
-
-def _line(i: int, first_leads: bool) -> dict[str, Any]:
-    """Colour and dashes of the i-th of several curves; bold is the first one if it leads, else one shines through another."""
-    width = {"lw": 2.0 if i == 0 else 1.3} if first_leads else {"lw": 1.5, "alpha": 0.7}
-    return {"color": MANY[i % len(MANY)], "ls": "-" if i < len(MANY) else "--", **width}
-
-
-def _legend(ax: Axes) -> Axes:
-    """The legend below, where it covers no curve, in the order in which the curves were given; they are drawn from the last."""
-    handles, labels = ax.get_legend_handles_labels()
-    last = [i for i, label in enumerate(labels) if label == "chance"]
-    order = [i for i in reversed(range(len(labels))) if i not in last] + last
-    ax.legend([handles[i] for i in order], [labels[i] for i in order], loc="upper center", bbox_to_anchor=(0.5, -0.14),
-              frameon=False, fontsize="small")  # fmt: skip
-    return ax
-
-
 def two_histograms(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, bins: int = 40) -> Axes:
     """Shares of two groups over common bins; each label carries its n."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
@@ -350,61 +255,17 @@ def _as_numbers(texts: NDArray[Any]) -> NDArray[np.float64] | None:
     return values if np.isfinite(values).all() else None
 
 
-def context_curve(
-    ax: Axes, one_sided: Mapping[int, float], two_sided: Mapping[int, float], trained: Mapping[str, tuple[float, float]]
-) -> Axes:
-    """Bits per base of count models by the bases they see, and of trained models as lines across with their error.
-
-    Parameters: one_sided, order k -> bits; two_sided, m -> bits of m+m, which stands at 2m; trained, name -> bits and
-    standard error (NaN for none).
-    """
-    if one_sided:
-        ax.plot(list(one_sided), list(one_sided.values()), "o-", color=BLUE, ms=4, lw=1.5, label="counts, k before")
-    if two_sided:
-        places = [2 * m for m in two_sided]
-        ax.plot(places, list(two_sided.values()), "s--", color=ORANGE, ms=4.5, lw=1.5, label="counts, m + m around")
-        for m, bits in two_sided.items():
-            ax.annotate(f"{m}+{m}", (2 * m, bits), (-5, -4), textcoords="offset points", ha="right", va="top",
-                        fontsize="x-small", color=ORANGE,
-                        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"})  # fmt: skip
-    for (name, (bits, error)), style in zip(trained.items(), ("-", "-.", ":", (0, (6, 2))) * len(trained), strict=False):
-        ax.axhline(bits, color="black", lw=1.5, ls=style, label=f"{name}: {bits:.3f}")
-        if np.isfinite(error):
-            ax.axhspan(bits - error, bits + error, color="black", alpha=0.15, lw=0)
-    ax.set(xlabel="bases of context", ylabel="bits per base")
-    ax.locator_params(axis="x", nbins=7, steps=[1, 2, 5, 10], integer=True)
-    ax.margins(y=0.1)
-    return plain(ax)
+def _line(i: int, first_leads: bool) -> dict[str, Any]:
+    """Colour and dashes of the i-th of several curves; bold is the first one if it leads, else one shines through another."""
+    width = {"lw": 2.0 if i == 0 else 1.3} if first_leads else {"lw": 1.5, "alpha": 0.7}
+    return {"color": MANY[i % len(MANY)], "ls": "-" if i < len(MANY) else "--", **width}
 
 
-def loss_with_trend(ax: Axes, x: ArrayLike, y: ArrayLike, *, ylabel: str, points: bool = False) -> Axes:
-    """A measured series: points joined by a line, or a faint line under its running mean over 1/25 of it."""
-    places, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    half = 0 if points else len(values) // 50
-    if not half:
-        ax.plot(places, values, "o-", color=BLUE, ms=3.5, lw=1.5)
-    else:
-        ax.plot(places, values, color=BLUE, alpha=0.3, lw=0.8)
-        ax.plot(places, running_mean(values, half), color=BLUE, lw=1.8)
-        low, high = values.min(), np.quantile(values, 0.995)  # the first steps would squeeze all the others
-        if high > low:
-            ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
-    ax.set_ylabel(ylabel)
-    ax.grid(axis="y", color=GREY, alpha=0.25, lw=0.6)
-    return plain(ax)
-
-
-def running_mean(values: ArrayLike, half: int) -> NDArray[np.float64]:
-    """Mean of each value [n] and `half` on either side, of fewer at the ends.
-
-    At the start, where a loss falls steeply, as many are taken on either side, so that the mean is not drawn up.
-
-    >>> running_mean([9.0, 3.0, 3.0, 0.0], 1).tolist()
-    [9.0, 5.0, 2.0, 1.5]
-    """
-    array = np.asarray(values, dtype=np.float64)
-    sums = np.concatenate([[0.0], array.cumsum()])
-    i = np.arange(len(array))
-    reach = np.minimum(i, half)
-    first, last = i - reach, np.minimum(i + reach + 1, len(array))
-    return np.asarray((sums[last] - sums[first]) / (last - first))
+def _legend(ax: Axes) -> Axes:
+    """The legend below, where it covers no curve, in the order in which the curves were given; they are drawn from the last."""
+    handles, labels = ax.get_legend_handles_labels()
+    last = [i for i, label in enumerate(labels) if label == "chance"]
+    order = [i for i in reversed(range(len(labels))) if i not in last] + last
+    ax.legend([handles[i] for i in order], [labels[i] for i in order], loc="upper center", bbox_to_anchor=(0.5, -0.14),
+              frameon=False, fontsize="small")  # fmt: skip
+    return ax

@@ -1,0 +1,414 @@
+"""What `genoformer interpret` does, a function each: places and a model -> maps, audits, figures and motifs in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ConfigError
+from genoformer.genome.landmarks import Landmarks, Seen, read_landmarks
+from genoformer.genome.reference import Genome
+from genoformer.inference.batching import Floats, borrowed
+from genoformer.interpretation import figures
+from genoformer.interpretation.attention import Looked, contact_strengths
+from genoformer.interpretation.audit import Audit, audit, shuffled
+from genoformer.interpretation.discovery import discover
+from genoformer.interpretation.filters import filter_matrices
+from genoformer.interpretation.gradients import Attribution
+from genoformer.interpretation.ism import Mutagenesis
+from genoformer.interpretation.matrices import Hit, Match, Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
+from genoformer.interpretation.modisco import patterns
+from genoformer.interpretation.outputs import Output
+from genoformer.interpretation.places import MANIFEST, MAPS, Place, read_places, write_map_track, write_maps
+from genoformer.interpretation.run import (
+    Method,
+    Profile,
+    attention_profiles,
+    attributions,
+    mutageneses,
+    sequence_mutageneses,
+)
+from genoformer.models import checkpoint
+from genoformer.models.encoder import Encoder
+from genoformer.models.heads import Predictor
+from genoformer.models.longrange import LongRange
+from genoformer.prediction import tracks_of
+from genoformer.progress import Listener, Progress
+from genoformer.scoring.scorers import OfTracks, Work
+from genoformer.whole import refuse_others, whole_file
+
+Model = Encoder | Predictor | LongRange
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What all methods take."""
+
+    data: Path  # BED, VCF or FASTA
+    model: str | Path
+    out: Path  # a folder
+    fasta: Path | None = None  # of a BED or VCF
+    length: int | None = None  # around the middle of a region or variant
+    gtf: Path | None = None  # genes, above the figures
+    elements: Sequence[str] = ()  # BED files, or NAME=FILE
+    n_figures: int = 10  # of the first places
+    audits: bool = False  # of those
+    device: str = "cpu"
+    listen: Listener = None
+
+
+@dataclass
+class _Job:
+    """The same, read."""
+
+    asked: Asked
+    genome: Genome | None
+    places: list[Place]
+    model: Any
+    landmarks: Landmarks
+    lines: list[str] = field(default_factory=list)  # what there is to say
+
+    @property
+    def drawn(self) -> list[Place]:
+        return self.places[: self.asked.n_figures]
+
+    def path(self, i: int) -> Path:
+        """Of the figure of a place, without its suffix."""
+        return self.asked.out / figures.file_name(i, self.places[i].name)
+
+    def seen(self, place: Place) -> Seen | None:
+        return self.landmarks.over(place.chrom, place.start, place.end) if self.landmarks and place.chrom else None
+
+    def told(self, stage: str, n: int | None = None) -> Callable[[int], None] | None:
+        listen, total = self.asked.listen, len(self.places) if n is None else n
+        return (lambda done: listen(Progress(stage, done, total))) if listen else None
+
+
+def attention(
+    asked: Asked, *, profile: Profile = "viz", layers: Sequence[int] = (-1,), query: int | str | None = None,
+    negative: Path | None = None,
+) -> list[str]:  # fmt: skip
+    """Which bases attention looks at: profiles, what every token or bin looks at, and DNABERT-viz's motifs over `negative`.
+
+    query: token or bin that is asked; "tss": the bin of the transcription start next to the middle of each place, of a model
+    of tracks with a GTF. Returns what there is to say. Raises what `read_places` and `attention_profiles` do.
+    """
+    job = _begin(asked)
+    others = read_places(negative, job.genome, length=asked.length) if negative is not None else []
+    queries = [_query(job, place, query) for place in job.places]
+
+    def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
+        return attention_profiles(
+            model, places, profile=profile, layers=layers, query=queries[: len(places)], device=asked.device, on_done=told
+        )
+
+    maps = maps_of(job.model, job.places, job.told("attention"))
+    audits = _audits(job, maps, maps_of, Output())
+    _write(job, maps, f"attention {profile}")
+    _draw(job, maps, maps_of, "attention", audits)
+    _draw_attention(job, layers)
+    if negative is not None:
+        found = discover([p.codes for p in job.places], maps, [p.codes for p in others])
+        job.lines.append(found.text())
+        named = [(Matrix(m.name, m.frequencies.astype(float), len(m.places)), f"{m.name}, n = {len(m.places)}, q = {m.q:.1g}")
+                 for m in found.motifs]  # fmt: skip
+        _write_motifs(job, named)
+    return job.lines
+
+
+def ism(
+    asked: Asked, *, score: str | None = None, tracks: str | None = None, head: str | None = None, output: str | None = None,
+    both_strands: bool = True, modisco: bool = False, known: Path | None = None,
+) -> list[str]:  # fmt: skip
+    """What every single-base change does: as a score of `genoformer score`, or to a class (`output`) of a fine-tuned model.
+
+    modisco: what recurs in it, too, matched with the motifs of `known`. Returns what there is to say.
+    """
+    job = _begin(asked)
+    if isinstance(job.model, Predictor):
+        wanted = Output(_class(job.model, output))
+
+        def mutated(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Mutagenesis]:
+            assert isinstance(model, Predictor)
+            return sequence_mutageneses(model, places, output=wanted, device=asked.device, on_done=told)
+    else:
+        wanted, of_tracks = _of_tracks(job.model, tracks, head)
+        name = score or ("SAD" if isinstance(job.model, LongRange) else "LLR")
+        genome, placed = _on_genome(job)
+        job.places = placed
+
+        def mutated(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Mutagenesis]:
+            assert not isinstance(model, Predictor)
+            work = Work((model,), genome, name, None, both_strands, asked.device, of_tracks=of_tracks)
+            with work.ready() as scorer:
+                return mutageneses(scorer, genome, places, on_done=told)
+
+    def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
+        return [of.importance[0].sum(-1) for of in mutated(model, places, told)]
+
+    found = mutated(job.model, job.places, job.told("mutagenesis"))
+    job.places = [place._replace(start=of.start, codes=of.codes, alleles=None)  # what lies on the contig
+                  for place, of in zip(job.places, found, strict=True)]  # fmt: skip
+    importance = [of.importance[0].sum(-1) for of in found]
+    audits = _audits(job, importance, maps_of, wanted)
+    _write(job, [of.values[0] for of in found], f"mutagenesis {found[0].names[0]}", importance)
+    for i, place in enumerate(job.drawn):
+        figures.draw_mutagenesis(job.path(i), place, found[i], seen=job.seen(place), note=_note(audits, i))
+    if modisco:
+        _patterns(job, [of.hypothetical[0] for of in found], known)
+    return job.lines
+
+
+def attribution(
+    asked: Asked, *, method: Method = "gradient", output: str | None = None, tracks: str | None = None, head: str | None = None,
+    n_steps: int = 50, modisco: bool = False, known: Path | None = None,
+) -> list[str]:  # fmt: skip
+    """How much each base adds to an output: a class of a fine-tuned model (the last one), or the sum of tracks.
+
+    modisco: what recurs in it, matched with the motifs of `known`. Returns what there is to say.
+    """
+    job = _begin(asked)
+    if isinstance(job.model, Predictor):
+        wanted = Output(_class(job.model, output))
+    else:
+        wanted, _ = _of_tracks(job.model, tracks, head)
+
+    def explained(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Attribution]:
+        return attributions(model, places, method=method, output=wanted, n_steps=n_steps, device=asked.device, on_done=told)
+
+    def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
+        return [of.values[0].sum(-1) for of in explained(model, places, told)]
+
+    found = explained(job.model, job.places, job.told("attribution"))
+    maps = [of.values[0].sum(-1) for of in found]
+    audits = _audits(job, maps, maps_of, wanted)
+    _write(job, maps, f"attribution {method}")
+    _draw(job, maps, maps_of, "attribution", audits)
+    if method == "integrated":
+        errors = np.concatenate([of.error for of in found if of.error is not None])
+        middle, most = np.median(errors), errors.max()
+        job.lines.append(f"completeness: sums are off by {middle:.2%} in the middle, {most:.2%} at most")
+    if modisco:
+        _patterns(job, [of.hypothetical[0] for of in found], known)
+    return job.lines
+
+
+def filters(asked: Asked, *, known: Path | None = None) -> list[str]:
+    """The first-layer filters of a model of tracks as motifs of the places, matched with those of `known`."""
+    job = _begin(asked)
+    if not isinstance(job.model, LongRange):
+        raise ConfigError(f"{asked.model} has no filters over bases; they are of models of tracks.")
+    lengths = {len(place.codes) for place in job.places}
+    if len(lengths) > 1:
+        raise ConfigError(f"filters are read on places of one length, not {min(lengths)} to {max(lengths)}; give --length.")
+    found = [trimmed(matrix) for matrix in filter_matrices(job.model, np.stack([place.codes for place in job.places]))]
+    job.lines.append(f"{len(found)} of {job.model.config.channels[0]} filters are active")
+    _write_motifs(job, _matched(job, found, known))
+    return job.lines
+
+
+class Scan(NamedTuple):
+    """Where motifs lie in places, and the places."""
+
+    places: list[Place]
+    hits: list[Hit]
+
+    def bed(self) -> str:
+        """BED6 lines, score -10 log10 p, at most 1000; on the contig, or of a FASTA's sequences on themselves."""
+        lines = []
+        for hit in self.hits:
+            place = self.places[hit.sequence]
+            score = min(1000, round(-10 * np.log10(max(hit.p, 1e-100))))
+            start, end = place.start + hit.start, place.start + hit.end
+            lines.append(f"{place.chrom or place.name}\t{start}\t{end}\t{hit.motif}\t{score}\t{hit.strand}")
+        return "\n".join(lines)
+
+
+def match_motifs(motifs: Path, known: Path, n_nearest: int = 3) -> list[Match]:
+    """Which known motifs those of a file are like, by Tomtom."""
+    return tomtom(read_matrices(motifs), read_matrices(known), n_nearest=n_nearest)
+
+
+def scan_motifs(motifs: Path, data: Path, fasta: Path | None, *, threshold: float = 1e-4) -> Scan:
+    """Where the motifs of a file lie in the places of a BED or FASTA, by FIMO."""
+    places = read_places(data, Genome(fasta) if fasta else None)
+    return Scan(places, fimo(read_matrices(motifs), [place.codes for place in places], threshold=threshold))
+
+
+# --- what the methods share
+
+
+def _begin(asked: Asked) -> _Job:
+    genome = Genome(asked.fasta) if asked.fasta else None
+    if genome is None and (asked.gtf or asked.elements):
+        raise ConfigError("genes and elements lie on a genome; give its FASTA with --fasta.")
+    lines: list[str] = []
+    places = read_places(asked.data, genome, length=asked.length, notes=lines)
+    landmarks = read_landmarks(genome, asked.gtf, asked.elements) if genome else Landmarks()
+    refuse_others(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
+    model = checkpoint.load_any(asked.model)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    return _Job(asked, genome, places, model, landmarks, lines)
+
+
+def _class(model: Predictor, name: str | None) -> int:
+    classes = list(model.config.classes)
+    if name is not None and name not in classes:
+        raise ConfigError(f"--class {name}: the model has {', '.join(classes)}.")
+    return classes.index(name) if name else len(classes) - 1
+
+
+def _of_tracks(model: Any, spec: str | None, head: str | None) -> tuple[Output, OfTracks | None]:
+    if not isinstance(model, LongRange):
+        if spec or head:
+            raise ConfigError("--tracks and --head are of models of tracks; leave them out, or change -m.")
+        return Output(), None
+    named = model.head_named(head)
+    chosen = tracks_of(model.config, model.targets, head, None).choose(spec) if spec else None
+    return Output(head=named, tracks=chosen or ()), OfTracks(head=named, targets=model.targets.get(named), tracks=chosen)
+
+
+def _on_genome(job: _Job) -> tuple[Genome, list[Place]]:
+    """Where a scorer reads: the genome, or for the sequences of a FASTA that file, beyond whose ends are N."""
+    if job.genome is not None:
+        return job.genome, job.places
+    return Genome(job.asked.data), [place._replace(chrom=place.name) for place in job.places]
+
+
+def _query(job: _Job, place: Place, query: int | str | None) -> int | None:
+    if query is None or isinstance(query, int):
+        return query
+    if query != "tss":
+        raise ConfigError(f"query {query!r}: give a number, or tss with --gtf.")
+    seen = job.seen(place)
+    if not isinstance(job.model, LongRange) or seen is None or job.landmarks.genes is None:
+        raise ConfigError("query tss needs a model of tracks and a GTF (--gtf).")
+    starts = seen.starts(place.start, place.end)
+    if not starts:
+        raise ConfigError(f"{place.name}: no gene of the GTF begins in {place.chrom}:{place.start + 1:,}-{place.end:,}.")
+    middle = (place.start + place.end) / 2
+    at, _ = min(starts, key=lambda found: abs(found[0] - middle))
+    return (at - place.start) // job.model.config.bin_size
+
+
+def _audits(
+    job: _Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], output: Output
+) -> list[Audit]:
+    """Of the places that are drawn; also as a table."""
+    if not job.asked.audits or not job.drawn:
+        return []
+    told = job.told("audit", len(job.drawn))
+    again = maps_of(shuffled(job.model), job.drawn)
+    changes: list[Floats] | None = None
+    if isinstance(job.model, Encoder):  # whose mutagenesis is of the base itself
+        genome, places = _on_genome(job)
+        with Work((job.model,), genome, "LLR", device=job.asked.device).ready() as scorer:
+            changes = [np.abs(of.values[0]).max(-1) for of in mutageneses(scorer, genome, places[: len(job.drawn)])]
+    found = []
+    with borrowed(job.model, job.asked.device) as model:
+        for i, place in enumerate(job.drawn):
+            def ask(codes: Any, place: Place = place) -> Floats:
+                return output.of(model, codes, place.codes)
+
+            found.append(audit(place.codes, maps[i], again[i], ask, changes[i] if changes else None))
+            if told:
+                told(i + 1)
+    with whole_file(job.asked.out / "audit.tsv") as part:
+        rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
+                for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
+        part.write_text("\n".join(["place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights", *rows, ""]))
+    columns = [[of.with_mutagenesis for of in found], [of.deletion.gain for of in found], [of.reinitialised for of in found]]
+    one, two, three = (float(np.nanmedian(x)) if np.isfinite(x).any() else float("nan") for x in columns)
+    job.lines.append(
+        f"audit, median of {len(found)} places: Spearman with mutagenesis {one:.2f}; deleting by the map beats random order by "
+        f"{two:.0%}; with shuffled weights the map agrees {three:.2f}"
+    )
+    return found
+
+
+def _note(audits: Sequence[Audit], i: int) -> str:
+    return audits[i].text() if i < len(audits) else ""
+
+
+def _write(job: _Job, maps: Sequence[Floats], what: str, by_base: Sequence[Floats] | None = None) -> None:
+    out = job.asked.out
+    write_maps(out / "maps.npz", job.places, maps, what)
+    job.lines.append(f"{out / 'maps.npz'}: {what}, {len(job.places):,} places")
+    if job.genome is not None:
+        n = write_map_track(out / "maps.bw", job.places, by_base or maps, job.genome)
+        job.lines.append(f"{out / 'maps.bw'}: {n:,} bases")
+
+
+def _draw(
+    job: _Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], label: str,
+    audits: Sequence[Audit],
+) -> None:  # fmt: skip
+    """Maps of places; of variants those of both alleles."""
+    some = [place.alternative for place in job.drawn if place.alleles is not None]
+    alternatives = maps_of(job.model, some) if some and len(some) == len(job.drawn) else []
+    for i, place in enumerate(job.drawn):
+        if alternatives:
+            figures.draw_alleles(job.path(i), place, maps[i], alternatives[i], label=label, note=_note(audits, i))
+        else:
+            figures.draw_map(job.path(i), place, maps[i], label=label, seen=job.seen(place), note=_note(audits, i))
+
+
+def _draw_attention(job: _Job, layers: Sequence[int]) -> None:
+    """Heat maps of the places that are drawn, and for a model of tracks arcs from transcription starts to elements."""
+    with borrowed(job.model, job.asked.device) as model:
+        looked = Looked(model, layers)
+        for i, place in enumerate(job.drawn):
+            weights, edges = looked.whole(place.codes)
+            seen = job.seen(place)
+            of = "mean over heads of layer " + ", ".join(map(str, looked.layers))
+            figures.draw_attention(
+                job.path(i).with_name(f"{job.path(i).name}_matrix"), place, weights, edges.tolist(), seen=seen, note=of
+            )
+            if not isinstance(job.model, LongRange) or seen is None or not job.landmarks.elements:
+                continue
+            starts = seen.starts(place.start, place.end)
+            spans = np.concatenate(list(seen.elements.values()))
+            if not starts or not len(spans):
+                continue
+            found = contact_strengths(weights, place.start + edges, [at for at, _ in starts], spans)
+            pairs = [(float(at), float(span.mean()), float(found[a, b])) for a, (at, _) in enumerate(starts)
+                     for b, span in enumerate(spans) if np.isfinite(found[a, b])]  # fmt: skip
+            at, to, top = max(pairs, key=lambda pair: pair[2])
+            gene = dict(starts)[int(at)]
+            label = f"strongest: {gene} to {to + 1:,.0f}, {top:.2g} times what is usual at {abs(to - at):,.0f} bases"
+            figures.draw_contacts(job.path(i).with_name(f"{job.path(i).name}_contacts"), place, pairs, seen, label)
+
+
+def _patterns(job: _Job, hypothetical: Sequence[Floats], known: Path | None) -> None:
+    if len({len(place.codes) for place in job.places}) > 1:
+        raise ConfigError("TF-MoDISco takes places of one length; give --length.")
+    made = patterns(np.stack([place.codes for place in job.places]), np.stack(hypothetical))
+    job.lines.append(f"{len(made)} patterns")
+    _write_motifs(job, _matched(job, [trimmed(pattern.matrix) for pattern in made], known))
+
+
+def _matched(job: _Job, found: Sequence[Matrix], known: Path | None) -> list[tuple[Matrix, str]]:
+    """Matrices, each with a title that says of how many sites it is, and what it is like."""
+    best: dict[str, Match] = {}
+    if known and found:
+        best = {match.query: match for match in tomtom(found, read_matrices(known), n_nearest=1)}
+    named = []
+    for matrix in found:
+        title = f"{matrix.name}, n = {matrix.n_sites:,}"
+        if match := best.get(matrix.name):
+            title += f"; {match.target}, p = {match.p:.1g}"
+            job.lines.append(f"{match.query}\t{match.target}\tp = {match.p:.2g}\tq = {match.q:.2g}")
+        named.append((matrix, title))
+    return named
+
+
+def _write_motifs(job: _Job, found: Sequence[tuple[Matrix, str]]) -> None:
+    out = job.asked.out
+    write_meme(out / "motifs.meme", [matrix for matrix, _ in found])
+    job.lines.append(f"{out / 'motifs.meme'}: {len(found):,} motifs")
+    for i, (matrix, title) in enumerate(found):
+        figures.draw_motif(out / f"motif_{figures.file_name(i, matrix.name)}", matrix, title)

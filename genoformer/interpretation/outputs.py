@@ -1,0 +1,137 @@
+"""One number of a model for each sequence: what attributions explain, and mutagenesis and audits ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.inference.bases import posteriors
+from genoformer.inference.batching import Floats, in_batches, to_device, tokens_at_once
+from genoformer.inference.tracks import TrackReader
+from genoformer.models.encoder import Encoder
+from genoformer.models.heads import Predictor
+from genoformer.models.longrange import Bins, LongRange
+from genoformer.models.onehot import OneHotModel, TrackSum
+
+_ASKED = 32  # bases of a sequence that a language model is asked for
+
+
+class Output(NamedTuple):
+    """Which number: a fine-tuned model's logit of a class, or the sum of some tracks of a long-range one over some bins.
+
+    A language model has none; for audits it is how well it knows a sequence, the mean of log2 P(base | the others) over at
+    most 32 of its bases.
+    """
+
+    number: int = 0  # of the classes
+    head: str | None = None
+    tracks: Sequence[int] = ()  # none: all of the head
+    bins: tuple[int, int] | None = None  # first and how many, of all that the window has; None: those that the model predicts
+
+    def of(self, model: nn.Module, codes: Codes, truth: Codes | None = None) -> Floats:
+        """uint8 [B, L] -> [B]; sequences of one length. Raises ConfigError for an output that is not there.
+
+        truth [L]: the bases that a language model is asked for, where some of them are hidden (N) in `codes`.
+        """
+        if isinstance(model, Encoder):
+            return _known(model, codes, codes if truth is None else np.broadcast_to(truth, codes.shape))
+        if isinstance(model, LongRange):
+            return self._tracks(model, codes)
+        assert isinstance(model, Predictor)
+        self._check(model)
+        at_once = max(1, tokens_at_once(model) // codes.shape[1])
+        strands = (False, True) if model.config.both_strands else (False,)
+
+        def run(part: slice) -> Tensor:
+            both = [reverse_complement(codes[part]) if backward else codes[part] for backward in strands]
+            logits = [model(to_device(model, model.tokenizer.encode(of).ids)) for of in both]
+            return torch.stack(logits).mean(0)[:, self.number]
+
+        return in_batches(run, len(codes), at_once, ())
+
+    def module(self, model: nn.Module, length: int) -> nn.Module:
+        """One-hot DNA [B, 4, length] -> [B, 1], with gradients.
+
+        Raises ConfigError for a language model, which has no output to explain, and for one that is not there.
+        """
+        if isinstance(model, LongRange):
+            parameter = next(model.parameters())
+            return _Summed(TrackSum(model, model.head_named(self.head), self._chosen(model).to(parameter.device),
+                                    *self._bins(model, length)))  # fmt: skip
+        if not isinstance(model, Predictor):
+            raise ConfigError("a language model has no output to explain; give a fine-tuned one, or take `interpret ism`.")
+        self._check(model)
+        return _Column(OneHotModel(model), self.number)
+
+    def name(self, model: nn.Module) -> str:
+        """For figures."""
+        if isinstance(model, Predictor):
+            return model.config.classes[self.number]
+        if isinstance(model, LongRange):
+            n = len(self.tracks) or model.config.heads[model.head_named(self.head)]
+            return f"track {self.tracks[0]}" if n == 1 and self.tracks else f"sum of {n:,} tracks"
+        return "log2 P"
+
+    def _tracks(self, model: LongRange, codes: Codes) -> Floats:
+        reader, bins = TrackReader(model, self.head), Bins(*self._bins(model, codes.shape[1]))
+        chosen = self._chosen(model).to(reader.device)
+
+        def run(part: slice) -> Tensor:
+            embedding = model.finish(model.transform(reader.reduced(codes[part])), bins)
+            return model.tracks(embedding, reader.head, chosen).sum((1, 2))
+
+        return in_batches(run, len(codes), max(1, (1 << 20) // codes.shape[1]), ())
+
+    def _chosen(self, model: LongRange) -> Tensor:
+        n = model.config.heads[model.head_named(self.head)]
+        if bad := [i for i in self.tracks if not 0 <= i < n]:
+            raise ConfigError(f"track {bad[0]}: the head has {n:,} tracks, numbered from 0.")
+        return torch.tensor(self.tracks or range(n))
+
+    def _bins(self, model: LongRange, length: int) -> tuple[int, int]:
+        bins = model.bins_of(length)
+        return self.bins or (bins.first, bins.n)
+
+    def _check(self, model: Predictor) -> None:
+        if not 0 <= self.number < len(model.config.classes):
+            raise ConfigError(f"output {self.number}: the model has {', '.join(model.config.classes)}, numbered from 0.")
+
+
+def _known(model: Encoder, codes: Codes, truth: Codes) -> Floats:
+    length = codes.shape[1]
+    places = np.unique(np.linspace(0, length - 1, min(_ASKED, length)).round().astype(np.int64))
+    found = posteriors(model, np.repeat(codes, len(places), axis=0), np.tile(places, len(codes)))
+    own = truth[:, places]
+    known = own < N
+    of = np.take_along_axis(found.reshape(*own.shape, 4), np.minimum(own, 3)[..., None].astype(np.int64), axis=-1)[..., 0]
+    return np.asarray((of * known).sum(1) / np.maximum(known.sum(1), 1), dtype=np.float32)
+
+
+class _Summed(nn.Module):
+    """The sum of all outputs, [B, 1]."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.train(model.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x).sum(-1, keepdim=True)
+
+
+class _Column(nn.Module):
+    """One of the outputs, [B, 1]."""
+
+    def __init__(self, model: nn.Module, number: int) -> None:
+        super().__init__()
+        self.model, self.number = model, number
+        self.train(model.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)[:, self.number : self.number + 1]

@@ -1,0 +1,191 @@
+"""What lies along a stretch of a genome, over its coordinates: tracks, genes and elements, attention between places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from genoformer.plots.style import BLUE, GREY, MANY, ORANGE, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def tracks(
+    axes: Sequence[Axes], edges: ArrayLike, values: ArrayLike, *, labels: Sequence[str], chrom: str, groups: Sequence[str] = ()
+) -> Sequence[Axes]:
+    """Values of bins, [K, N], a panel each, over their edges on a contig [N + 1], 0-based; tracks of a group have one colour.
+
+    The axes share x, and the last one has the coordinates. Each panel has its own height, written at its left.
+    """
+    x, rows = np.asarray(edges, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    kinds = list(dict.fromkeys(groups))
+    for i, (ax, row, label) in enumerate(zip(axes, rows, labels, strict=True)):
+        colour = MANY[(kinds.index(groups[i]) if len(kinds) > 1 else 0) % len(MANY)]
+        ax.stairs(row, x, fill=True, color=colour, lw=0)
+        top, bottom = max(float(row.max(initial=0)), 0.0) or 1.0, min(float(row.min(initial=0)), 0.0)
+        ax.set(xlim=(x[0], x[-1]), ylim=(1.1 * bottom, 1.35 * top))  # room for the label
+        ax.set_yticks([0, top], ["0", f"{top:,.0f}" if top >= 100 else f"{top:.3g}"], fontsize="x-small")
+        ax.text(0.004, 0.97, label, transform=ax.transAxes, va="top", fontsize="small")
+        ax.tick_params(labelbottom=i == len(rows) - 1)
+        plain(ax)
+    coordinates(axes[-1], x[0], x[-1], chrom)
+    return axes
+
+
+def coordinates(ax: Axes, start: float, end: float, chrom: str = "") -> Axes:
+    """Whole bases with thousands separators along x, and the place [start, end) below, 1-based; "base" without a contig."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+    ax.xaxis.set_major_formatter(FuncFormatter(_grouped))
+    ax.set_xlabel(f"{chrom}:{start + 1:,.0f}-{end:,.0f}" if chrom else "base", fontsize="small")
+    ax.tick_params(axis="x", labelsize="small")
+    return ax
+
+
+def allele_tracks(ax: Axes, edges: ArrayLike, ref: ArrayLike, alt: ArrayLike, *, label: str, at: float | None = None) -> Axes:
+    """A track [N] with the reference and with the alternative allele over the edges of its bins [N + 1]; below, ALT - REF.
+
+    at: where the variant lies. The difference has its own scale, written at its left.
+    """
+    x, before, after = (np.asarray(v, dtype=float) for v in (edges, ref, alt))
+    ax.stairs(before, x, color=GREY, fill=True, alpha=0.45, lw=0, label="REF")
+    ax.stairs(after, x, color=ORANGE, lw=1.0, label="ALT")
+    ax.set(xlim=(x[0], x[-1]), ylim=(min(0.0, before.min(), after.min()), 1.25 * (max(before.max(), after.max()) or 1.0)))
+    ax.text(0.004, 0.97, label, transform=ax.transAxes, va="top", fontsize="small")
+    ax.legend(frameon=False, fontsize="x-small", ncols=2, loc="upper right", borderaxespad=0)
+    ax.locator_params(axis="y", nbins=3)
+    ax.tick_params(labelbottom=False, axis="y", labelsize="x-small")
+    below = ax.inset_axes((0, -0.5, 1, 0.42), sharex=ax)
+    difference = after - before
+    most = float(np.abs(difference).max()) or 1.0
+    below.stairs(difference, x, color=BLUE, fill=True, lw=0)
+    below.axhline(0, color=GREY, lw=0.5)
+    below.set(ylim=(-1.15 * most, 1.15 * most))
+    below.set_yticks([-most, most], [f"{-most:.2g}", f"{most:.2g}"], fontsize="x-small")
+    below.set_ylabel("ALT - REF", fontsize="x-small")
+    for each in (ax, below):
+        if at is not None:
+            each.axvline(at, color="black", lw=0.8, ls=":")
+        plain(each)
+    coordinates(below, float(x[0]), float(x[-1]))
+    return ax
+
+
+def landmarks(
+    ax: Axes, start: int, end: int, *, genes: Sequence[tuple[str, str, ArrayLike]] = (),
+    elements: Mapping[str, ArrayLike] | None = None,
+) -> Axes:  # fmt: skip
+    """Genes (name, strand, exons [n, 2]) over rows of elements (name -> intervals [n, 2]) in [start, end), 0-based.
+
+    Exons are boxes on a line, an arrow at the first base says the direction; genes in each other's way stand in rows.
+    """
+    rows: list[float] = []  # the end of the last gene of each row
+    labels, y = [], 0.0
+    wide = end - start
+    for name, strand, exons in sorted(genes, key=lambda gene: float(np.min(np.asarray(gene[2])))):
+        spans = np.asarray(exons, dtype=float)
+        low, high = max(float(spans.min()), start), min(float(spans.max()), end)
+        text = low - 0.012 * wide * (len(name) + 1) if strand == "-" else low  # room for the name
+        row = next((i for i, last in enumerate(rows) if last < text), len(rows))
+        rows[row:] = [max(high, low + 0.012 * wide * (len(name) + 2)), *rows[row + 1 :]]
+        y = -row
+        ax.plot([low, high], [y, y], color=BLUE, lw=1, solid_capstyle="butt")
+        ax.broken_barh([(a, b - a) for a, b in spans.tolist()], (y - 0.17, 0.34), color=BLUE, lw=0)
+        at, step = (high, -1) if strand == "-" else (low, 1)
+        inside = start < (spans.max() if strand == "-" else spans.min()) < end
+        if strand in "+-" and inside:
+            ax.annotate("", (at + step * 0.02 * wide, y + 0.3), (at, y + 0.3), annotation_clip=False,
+                        arrowprops={"arrowstyle": "-|>", "color": BLUE, "lw": 1, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
+        ax.text(low, y - 0.24, name, fontsize="x-small", va="top", ha="left", clip_on=True, style="italic")
+    ticks = [0.0] if rows else []
+    labels = ["genes"] if rows else []
+    y = -len(rows)
+    for i, (kind, of) in enumerate((elements or {}).items()):
+        colour = MANY[(i + 1) % len(MANY)]
+        ax.broken_barh([(a, b - a) for a, b in np.asarray(of, dtype=float).reshape(-1, 2).tolist()], (y - 0.2, 0.4),
+                       color=colour, lw=0)  # fmt: skip
+        ticks.append(y)
+        labels.append(kind)
+        y -= 0.75
+    ax.set(xlim=(start, end), ylim=(y + 0.2, 0.65))
+    ax.set_yticks(ticks, labels, fontsize="x-small")
+    ax.tick_params(length=0, labelbottom=False, bottom=False)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def n_rows(genes: Sequence[tuple[str, str, ArrayLike]], elements: Mapping[str, ArrayLike] | None = None) -> float:
+    """About how many rows `landmarks` takes, for the height of its panel."""
+    return min(len(genes), 3) + 0.75 * len(elements or {})
+
+
+def attention_map(
+    ax: Axes, weights: ArrayLike, queries: ArrayLike, keys: ArrayLike, *, chrom: str = "", label: str = "attention",
+    elements: Mapping[str, ArrayLike] | None = None,
+) -> Axes:  # fmt: skip
+    """What each query (a row) looks at, [M, K], over the edges of both in bases, [M + 1] and [K + 1].
+
+    The scale ends at the 99.5th percentile. elements: name -> intervals [n, 2], as bars along the top and the left.
+    """
+    of, y, x = np.asarray(weights, dtype=float), np.asarray(queries, dtype=float), np.asarray(keys, dtype=float)
+    top = float(np.quantile(of, 0.995)) or 1.0
+    image = ax.pcolormesh(x, y, of, cmap="viridis", vmin=0, vmax=top, rasterized=True)
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[-1], y[0]))
+    for i, (name, spans) in enumerate((elements or {}).items()):
+        colour, low = MANY[(i + 1) % len(MANY)], 1.012 + 0.03 * i
+        for a, b in np.asarray(spans, dtype=float).reshape(-1, 2).tolist():
+            if a < x[-1] and b > x[0]:
+                ax.plot([max(a, x[0]), min(b, x[-1])], [low, low], color=colour, lw=3.5, solid_capstyle="butt",
+                        transform=ax.get_xaxis_transform(), clip_on=False)  # fmt: skip
+            if a < y[-1] and b > y[0]:
+                ax.plot([1 - low] * 2, [max(a, y[0]), min(b, y[-1])], color=colour, lw=3.5, solid_capstyle="butt",
+                        transform=ax.get_yaxis_transform(), clip_on=False)  # fmt: skip
+        ax.plot([], [], color=colour, lw=3.5, label=name)
+    if elements:
+        ax.legend(frameon=False, fontsize="x-small", loc="lower right", bbox_to_anchor=(1, 1.02 + 0.03 * len(elements)),
+                  ncols=3, borderaxespad=0)  # fmt: skip
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    coordinates(ax, float(x[0]), float(x[-1]), chrom)
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+    ax.yaxis.set_major_formatter(FuncFormatter(_grouped))
+    ax.tick_params(axis="y", labelsize="small", pad=3 + 3.5 * len(elements or {}))
+    ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], integer=True))
+    ax.set_ylabel("who looks", fontsize="small")
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045)
+    bar.set_label(label, fontsize="small")
+    bar.ax.tick_params(labelsize="x-small")
+    return ax
+
+
+def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: float, end: float, label: str = "") -> Axes:
+    """Arcs between places (from, to, strength), 0-based; width and shade grow with the strength, the strongest is 1.
+
+    Those below a twentieth of the strongest are left out; label says what the strongest is.
+    """
+    from matplotlib.patches import Arc
+
+    top = max((strength for *_, strength in pairs), default=0.0)
+    wide = max((abs(b - a) for a, b, strength in pairs if strength > 0.05 * top), default=1.0) or 1.0
+    for a, b, strength in sorted(pairs, key=lambda pair: pair[2]):
+        share = strength / top if top > 0 else 0.0
+        if share > 0.05:
+            ax.add_patch(Arc(((a + b) / 2, 0), abs(b - a), 2 * abs(b - a) / wide, theta1=0, theta2=180, color=ORANGE,
+                             lw=0.4 + 2.2 * share, alpha=0.25 + 0.75 * share))  # fmt: skip
+    for place in {a for a, *_ in pairs}:
+        ax.plot([place], [0], marker="^", ms=5, color=BLUE, clip_on=False, zorder=5)
+    ax.set(xlim=(start, end), ylim=(0, 1.08))
+    ax.set_yticks([])
+    ax.text(0.004, 0.97, label, transform=ax.transAxes, va="top", fontsize="small")
+    ax.spines[["left", "top", "right"]].set_visible(False)
+    ax.tick_params(labelbottom=False)
+    return ax
+
+
+def _grouped(place: float, _: object) -> str:
+    return f"{place:,.0f}"

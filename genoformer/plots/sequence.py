@@ -1,0 +1,83 @@
+"""Letters: logos, and what each change of each base does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from genoformer.plots.style import BASE_COLOURS, BLUE, GREY, ORANGE, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DOTS = 300  # bases up to which a dot marks each
+
+
+def logo(ax: Axes, heights: ArrayLike, *, first: int = 0, label: str = "bits") -> Axes:
+    """Letters of the given heights, [L, 4] in the order A, C, G, T; the first stands at coordinate `first`."""
+    import logomaker
+    import pandas as pd
+
+    values = np.asarray(heights, dtype=float)
+    table = pd.DataFrame(values, columns=list("ACGT"), index=np.arange(first, first + len(values)))
+    logomaker.Logo(table, ax=ax, color_scheme=BASE_COLOURS, font_name="DejaVu Sans", vpad=0.02)
+    ax.set_ylabel(label)
+    return plain(ax)
+
+
+def heat_map(
+    ax: Axes, values: ArrayLike, codes: ArrayLike, *, first: int = 0, label: str = "", limit: float | None = None
+) -> Axes:
+    """What each change of each base does, [L, 4], rows A C G T; the reference's own base is marked by a dot.
+
+    Blue lowers, orange raises; both ends of the scale are as far from 0, at `limit` or the 99th percentile of |value|.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    of = np.asarray(values, dtype=float)
+    known = np.abs(of[np.isfinite(of)])
+    top = limit or (float(np.quantile(known, 0.99)) if len(known) else 0.0) or 1.0
+    colours = LinearSegmentedColormap.from_list("lower or raise", [BLUE, "#FFFFFF", ORANGE]).with_extremes(bad="#DDDDDD")
+    extent = (first - 0.5, first + len(of) - 0.5, 3.5, -0.5)
+    image = ax.imshow(of.T, aspect="auto", cmap=colours, vmin=-top, vmax=top, extent=extent, interpolation="nearest")
+    own = np.asarray(codes)
+    here = np.flatnonzero(own < 4)
+    if len(own) <= _DOTS:
+        ax.plot(first + here, own[here], ls="", marker=".", ms=3, color="#444444")
+    ax.set_yticks(range(4), list("ACGT"))
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.03)
+    bar.set_label(label, fontsize="small")
+    bar.ax.tick_params(labelsize="x-small")
+    return ax
+
+
+def information(log2_p: ArrayLike) -> NDArray[np.float64]:
+    """Heights [L, 4] of an information logo: p * (2 - entropy), from log2 p [L, 4] (Schneider and Stephens 1990)."""
+    values = np.asarray(log2_p, dtype=float)
+    p = np.exp2(values)
+    return p * (2 + (p * values).sum(1, keepdims=True))
+
+
+def allele_logos(
+    axes: Sequence[Axes], ref: ArrayLike, alt: ArrayLike, *, first: int = 0, changed: tuple[int, int, int], label: str = "bits"
+) -> Sequence[Axes]:
+    """The reference's letters [L, 4] above the alternative's, on one scale; what differs is shaded.
+
+    changed: where the alleles begin, as an index, and how long REF and ALT are. `first` is the coordinate of the first base;
+    behind an insertion or deletion those of the alternative are not the genome's.
+    """
+    rows = [np.nan_to_num(np.asarray(x, dtype=float)) for x in (ref, alt)]
+    top = max(float(np.where(x > 0, x, 0).sum(1).max(initial=0)) for x in rows)
+    bottom = min(float(np.where(x < 0, x, 0).sum(1).min(initial=0)) for x in rows)
+    room = 0.08 * ((top - bottom) or 1.0)
+    start, *lengths = changed
+    for ax, values, name, length in zip(axes, rows, ("REF", "ALT"), lengths, strict=True):
+        logo(ax, values, first=first, label=label)
+        ax.axvspan(first + start - 0.5, first + start + length - 0.5, color="#F0E442", alpha=0.45, lw=0, zorder=-1)
+        ax.set(xlim=(first - 0.5, first + len(values) - 0.5), ylim=(bottom - room * (bottom < 0), top + room))
+        ax.axhline(0, color=GREY, lw=0.5)
+        ax.text(0.004, 0.97, name, transform=ax.transAxes, va="top", fontsize="small", weight="bold")
+    return axes
