@@ -35,7 +35,7 @@ MAY_IMPORT = {
         "errors", "whole", "fields", "progress", "plots", "genome", "labelled", "tokenizers", "windowing", "models",
         "inference", "evaluation",
     ],
-    "report": ["errors", "whole", "genome"],
+    "report": ["errors", "whole", "progress", "genome", "models", "interpretation"],
     "simulation": ["errors", "whole", "genome"],
     "demo": ["errors", "progress", "plots", "genome", "models", "inference", "scoring", "evaluation"],
     "__init__": [],

@@ -14,13 +14,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
+from small_models import small_encoder, small_long_range
 
 from genoformer.errors import FileFormatError
-from genoformer.report import read_scored, write_report
+from genoformer.models import checkpoint
+from genoformer.report import read_scored, write_page
+from genoformer.tokenizers import BaseTokenizer
 
 EVIL = "</script><script>document.title='broken'</script>"
 HEAD = [
-    "##fileformat=VCFv4.3", "##genoformer=0.1.0 <b>model</b>",
+    "##fileformat=VCFv4.3", "##genoformer_version=0.1.0 <b>model</b>",
     '##INFO=<ID=GF_LLR,Number=A,Type=Float,Description="How <i>unexpected</i> it is.">',
     '##INFO=<ID=GF_SAD_TRACK,Number=A,Type=String,Description="The track.">',
     '##INFO=<ID=GF_STATUS,Number=1,Type=String,Description="Why not.">',
@@ -57,7 +60,9 @@ class Page(HTMLParser):
 
 def test_alleles_are_read_as_they_were_scored(tmp_path: Path) -> None:
     found = read_scored(write_vcf(tmp_path / "s.vcf", 3))
-    assert [(c.name, c.numeric) for c in found.columns] == [("LLR", True), ("SAD_TRACK", False)]
+    assert [(c.name, c.numeric) for c in found.scores] == [("LLR", True), ("SAD_TRACK", False)]
+    assert [list(values) for values in found.values] == [[-3.5, 0.25, -1.0], []]
+    assert (found.n_alleles, found.statuses) == (4, {"OK": 3, "SYMBOLIC": 1})
     assert found.rows == [
         ["1", 10, EVIL, "A", "C", "OK", -3.5, "t1", f"GENE={EVIL}"],
         ["1", 20, "rs2", "A", "C", "OK", 0.25, "t1", ""],
@@ -71,7 +76,7 @@ def test_what_is_no_finite_number_is_missing(tmp_path: Path) -> None:
     (tmp_path / "s.vcf").write_text("\n".join(HEAD + rows) + "\n")
     found = read_scored(tmp_path / "s.vcf")
     assert [row[6] for row in found.rows] == [None, None, None, 1.5]
-    assert write_report(found, tmp_path / "r.html", title="t") == 4
+    assert write_page(found, tmp_path / "r.html", title="t") == 4
 
 
 def test_text_of_the_vcf_never_becomes_html(tmp_path: Path) -> None:
@@ -92,14 +97,16 @@ def test_text_of_the_vcf_never_becomes_html(tmp_path: Path) -> None:
 
 
 def test_of_very_many_the_strongest_are_shown(tmp_path: Path) -> None:
-    found = read_scored(write_vcf(tmp_path / "s.vcf", 60))
-    assert write_report(found, tmp_path / "r.html", title="t", most=10) == 10
+    every = read_scored(write_vcf(tmp_path / "s.vcf", 60))
+    found = read_scored(tmp_path / "s.vcf", most=10)
+    assert write_page(found, tmp_path / "r.html", title="t") == 10
+    assert (found.statuses, found.values) == (every.statuses, every.values)
     text = (tmp_path / "r.html").read_text()
     assert "10 of 61 alleles, those with the largest |LLR|" in text
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])  # type: ignore[index]
     assert data["rows"][0][6] == -3.5
-    weakest = min(abs(row[6]) for row in data["rows"])
-    assert sum(abs(row[6] or 0) > weakest for row in found.rows) == 9
+    by_strength = sorted(every.rows, key=lambda row: -abs(row[6] or 0))
+    assert data["rows"] == by_strength[:10]
 
 
 def test_a_vcf_without_scores_is_refused(tmp_path: Path) -> None:
@@ -108,7 +115,45 @@ def test_a_vcf_without_scores_is_refused(tmp_path: Path) -> None:
         read_scored(tmp_path / "s.vcf")
     done = CliRunner().invoke(main, ["report", str(tmp_path / "s.vcf"), "-o", str(tmp_path / "r.html"), "-m", "demo"])
     assert done.exit_code == 2
-    assert "figures need both" in done.stderr
+    assert "figures need the genome as well" in done.stderr
+
+
+def test_annotations_have_columns_of_their_own(tmp_path: Path) -> None:
+    keys = ["AF,Number=A,Type=Float", "GENE,Number=1,Type=String", "DP,Number=1,Type=Integer", "X,Number=R,Type=Float"]
+    head = [HEAD[0], *(f'##INFO=<ID={key},Description="d">' for key in keys), *HEAD[2:]]
+    row = f"1\t10\t.\tA\tC,G\t.\t.\tDB;AF=0.1,0.2;GENE={EVIL};DP=7;X=1,2,3;GF_LLR=1,2"
+    (tmp_path / "s.vcf").write_text("\n".join([*head, row, "1\t11\t.\tA\tC\t.\t.\tGF_LLR=1"]) + "\n")
+    found = read_scored(tmp_path / "s.vcf")
+    assert [(c.name, c.numeric) for c in found.annotations] == [("AF", True), ("GENE", False), ("DP", True), ("X", False)]
+    assert [row[8:] for row in found.rows] == [
+        [0.1, EVIL, 7.0, "1,2,3", "DB"], [0.2, EVIL, 7.0, "1,2,3", "DB"], [None, None, None, None, ""],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["language", "tracks"])
+def test_the_strongest_are_drawn_with_both_alleles(tmp_path: Path, kind: str) -> None:
+    sequence = "".join(random.Random(5).choices("ACGT", k=900))
+    (tmp_path / "g.fa").write_text(f">chr1\n{sequence}\n")
+    model = small_encoder(BaseTokenizer(), context_length=40) if kind == "language" else small_long_range()
+    checkpoint.save(model, tmp_path / "model")
+    other = "C" if sequence[399] == "A" else "A"
+    rows = [f"1\t400\trs1\t{sequence[399]}\t{other}", f"1\t500\t.\t{sequence[499:502]}\t{sequence[499]}"]
+    (tmp_path / "v.vcf").write_text("\n".join(["##fileformat=VCFv4.3", HEAD[-1], *(f"{row}\t.\t.\t." for row in rows)]) + "\n")
+    common = ["-f", str(tmp_path / "g.fa"), "-m", str(tmp_path / "model")]
+    scores = "COSINE" if kind == "language" else "SAD"
+    more = [] if kind == "language" else ["--head", "human", "--strand", "forward"]
+    done = CliRunner().invoke(
+        main, ["score", str(tmp_path / "v.vcf"), *common, "-s", scores, "-o", str(tmp_path / "s.vcf"), *more]
+    )
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(main, ["report", str(tmp_path / "s.vcf"), *common, "-o", str(tmp_path / "r.html"), "--top", "5"])
+    assert done.exit_code == 0, done.output
+    assert "2 of 2 alleles, 2 drawn" in done.stderr
+    text = (tmp_path / "r.html").read_text()
+    assert text.count("data:image/png;base64,") == 2
+    assert f"1:500 {sequence[499:502]}&gt;{sequence[499]}, {scores}" in text
+    assert "REF agrees" in text  # the preflight
+    assert ("What the model expects" if kind == "language" else "the track in which the score is largest") in text
 
 
 ACTIONS = """<script>
@@ -145,7 +190,7 @@ def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
     if chromium is None:
         pytest.skip("needs Chromium on the PATH")
     found = read_scored(write_vcf(tmp_path / "s.vcf", 9_999))
-    write_report(found, tmp_path / "r.html", title="ten thousand")
+    write_page(found, tmp_path / "r.html", title="ten thousand")
     page = (tmp_path / "r.html").read_text().replace("</body>", ACTIONS)
     (tmp_path / "t.html").write_text(page)
     options = [

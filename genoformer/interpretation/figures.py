@@ -14,6 +14,7 @@ import numpy as np
 
 from genoformer import plots
 from genoformer.genome.landmarks import Seen
+from genoformer.interpretation.explain import Explained
 from genoformer.interpretation.ism import Mutagenesis
 from genoformer.interpretation.matrices import Matrix
 from genoformer.interpretation.places import Place
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-READABLE = 160  # letters side by side
-_INCH = 0.075  # a letter
+READABLE = 120  # letters side by side
+_LETTER = 0.06  # inches
+_WIDEST = 7.2  # inches, two columns of a journal
 
 
 def draw_map(path: Path, place: Place, values: Floats, *, label: str, seen: Seen | None = None, note: str = "") -> None:
@@ -100,6 +102,29 @@ def draw_contacts(path: Path, place: Place, pairs: Sequence[tuple[float, float, 
     _save(figure, path)
 
 
+def draw_explained(path: Path, found: Explained) -> None:
+    """Logos of both alleles, and above them the track that changes most."""
+    alleles, tracks = found.place.alleles, found.tracks
+    assert alleles is not None
+    width = float(np.clip(_LETTER * len(found.ref) + 0.9, 4.2, _WIDEST))
+    heights = [1.2, 0.7, 1.15, 1.15] if tracks else [1.15, 1.15]
+    figure = _figure(width, 0.5 + sum(heights) + (0.5 if tracks else 0))
+    every = list(figure.subplots(len(heights), 1, height_ratios=heights))
+    if tracks:
+        at = found.place.start + alleles.ref_start
+        plots.allele_tracks(
+            every[:2], tracks.edges, tracks.ref, tracks.alt, label=tracks.label, chrom=found.place.chrom, at=at
+        )  # fmt: skip
+    axes = every[-2:]
+    changed = (alleles.ref_start, alleles.ref_length, alleles.alt_length)
+    plots.allele_logos(axes, found.ref, found.alt, first=found.place.start + 1, changed=changed, label=found.label)
+    axes[0].tick_params(labelbottom=False)
+    for ax, allele in zip(axes, found.shown, strict=True):
+        ax.texts[-1].set_text(f"{ax.texts[-1].get_text()} {allele}")
+    _coordinates(axes[-1], found.place)
+    _save(figure, path)
+
+
 def draw_motif(path: Path, matrix: Matrix, title: str) -> None:
     """The information logo of a matrix."""
     figure = _figure(max(2.4, 0.22 * len(matrix.p) + 0.8), 1.7)
@@ -126,7 +151,7 @@ def _panels(place: Place, seen: Seen | None, heights: Sequence[float]) -> tuple[
     shown = seen is not None and bool(seen.genes or any(map(len, seen.elements.values())))
     above = [0.2 + 0.22 * plots.n_rows(seen.drawn, seen.elements)] if shown and seen else []
     every = [*above, *heights]
-    figure = _figure(float(np.clip(_INCH * len(place.codes) + 1, 3.5, 12.0)), 0.55 + sum(every))
+    figure = _figure(float(np.clip(_LETTER * len(place.codes) + 0.9, 3.4, _WIDEST)), 0.55 + sum(every))
     axes = list(figure.subplots(len(every), 1, squeeze=False, height_ratios=every)[:, 0])
     if shown and seen is not None:
         plots.landmarks(axes[0], place.start, place.end, genes=seen.drawn, elements=seen.elements)
@@ -134,8 +159,8 @@ def _panels(place: Place, seen: Seen | None, heights: Sequence[float]) -> tuple[
 
 
 def _title(ax: Axes, name: str, note: str) -> None:
-    if note:
-        ax.set_title(note, loc="left", fontsize="x-small", color="#555555", style="italic")
+    if note or ax.get_title(loc="left"):
+        ax.set_title(note or ax.get_title(loc="left"), loc="left", fontsize="x-small", color="#555555", style="italic")
         ax.figure.suptitle(name, x=0.01, ha="left", fontsize="small")
     else:
         ax.set_title(name, loc="left", fontsize="small")

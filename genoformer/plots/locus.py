@@ -47,33 +47,37 @@ def coordinates(ax: Axes, start: float, end: float, chrom: str = "") -> Axes:
     return ax
 
 
-def allele_tracks(ax: Axes, edges: ArrayLike, ref: ArrayLike, alt: ArrayLike, *, label: str, at: float | None = None) -> Axes:
+def allele_tracks(
+    axes: Sequence[Axes], edges: ArrayLike, ref: ArrayLike, alt: ArrayLike, *, label: str, chrom: str, at: float | None = None
+) -> Sequence[Axes]:
     """A track [N] with the reference and with the alternative allele over the edges of its bins [N + 1]; below, ALT - REF.
 
-    at: where the variant lies. The difference has its own scale, written at its left.
+    at: where the variant lies. The difference has its own scale, the same up and down.
     """
-    x, before, after = (np.asarray(v, dtype=float) for v in (edges, ref, alt))
-    ax.stairs(before, x, color=GREY, fill=True, alpha=0.45, lw=0, label="REF")
-    ax.stairs(after, x, color=ORANGE, lw=1.0, label="ALT")
-    ax.set(xlim=(x[0], x[-1]), ylim=(min(0.0, before.min(), after.min()), 1.25 * (max(before.max(), after.max()) or 1.0)))
-    ax.text(0.004, 0.97, label, transform=ax.transAxes, va="top", fontsize="small")
-    ax.legend(frameon=False, fontsize="x-small", ncols=2, loc="upper right", borderaxespad=0)
-    ax.locator_params(axis="y", nbins=3)
-    ax.tick_params(labelbottom=False, axis="y", labelsize="x-small")
-    below = ax.inset_axes((0, -0.5, 1, 0.42), sharex=ax)
+    top, below = axes
+    x, before, after = np.asarray(edges, dtype=float), np.asarray(ref, dtype=float), np.asarray(alt, dtype=float)
+    top.stairs(before, x, color=GREY, fill=True, alpha=0.45, lw=0, label="REF")
+    top.stairs(after, x, color=ORANGE, lw=1.0, label="ALT")
+    highest = max(before.max(initial=0), after.max(initial=0))
+    lowest = min(0.0, before.min(initial=0), after.min(initial=0))
+    top.set(xlim=(x[0], x[-1]), ylim=(lowest, 1.3 * (highest or 1.0)))
+    top.text(0.004, 0.97, label, transform=top.transAxes, va="top", fontsize="small")
+    top.legend(frameon=False, fontsize="x-small", ncols=2, loc="upper right", borderaxespad=0)
+    top.locator_params(axis="y", nbins=3)
+    top.tick_params(labelbottom=False, axis="both", labelsize="x-small")
     difference = after - before
-    most = float(np.abs(difference).max()) or 1.0
+    most = float(np.abs(difference).max(initial=0)) or 1.0
     below.stairs(difference, x, color=BLUE, fill=True, lw=0)
     below.axhline(0, color=GREY, lw=0.5)
-    below.set(ylim=(-1.15 * most, 1.15 * most))
-    below.set_yticks([-most, most], [f"{-most:.2g}", f"{most:.2g}"], fontsize="x-small")
+    below.set(xlim=(x[0], x[-1]), ylim=(-1.15 * most, 1.15 * most))
+    below.set_yticks([-most, 0, most], [f"{-most:.2g}", "0", f"{most:.2g}"], fontsize="x-small")
     below.set_ylabel("ALT - REF", fontsize="x-small")
-    for each in (ax, below):
+    for ax in axes:
         if at is not None:
-            each.axvline(at, color="black", lw=0.8, ls=":")
-        plain(each)
-    coordinates(below, float(x[0]), float(x[-1]))
-    return ax
+            ax.axvline(at, color="black", lw=0.8, ls=":")
+        plain(ax)
+    coordinates(below, float(x[0]), float(x[-1]), chrom)
+    return axes
 
 
 def landmarks(
@@ -156,7 +160,7 @@ def attention_map(
     ax.yaxis.set_major_formatter(FuncFormatter(_grouped))
     ax.tick_params(axis="y", labelsize="small", pad=3 + 3.5 * len(elements or {}))
     ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], integer=True))
-    ax.set_ylabel("who looks", fontsize="small")
+    ax.set_ylabel("query", fontsize="small")
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045)
     bar.set_label(label, fontsize="small")
     bar.ax.tick_params(labelsize="x-small")
@@ -179,9 +183,9 @@ def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: fl
                              lw=0.4 + 2.2 * share, alpha=0.25 + 0.75 * share))  # fmt: skip
     for place in {a for a, *_ in pairs}:
         ax.plot([place], [0], marker="^", ms=5, color=BLUE, clip_on=False, zorder=5)
-    ax.set(xlim=(start, end), ylim=(0, 1.08))
+    ax.set(xlim=(start, end), ylim=(0, 1.05))
     ax.set_yticks([])
-    ax.text(0.004, 0.97, label, transform=ax.transAxes, va="top", fontsize="small")
+    ax.set_title(label, loc="left", fontsize="x-small", color="#555555", style="italic")
     ax.spines[["left", "top", "right"]].set_visible(False)
     ax.tick_params(labelbottom=False)
     return ax

@@ -76,6 +76,9 @@ def allele_logos(
     start, *lengths = changed
     for ax, values, name, length in zip(axes, rows, ("REF", "ALT"), lengths, strict=True):
         logo(ax, values, first=first, label=label)
+        ax.set_ylabel(label, fontsize="small")
+        ax.tick_params(axis="y", labelsize="x-small")
+        ax.locator_params(axis="y", nbins=4)
         ax.axvspan(first + start - 0.5, first + start + length - 0.5, color="#F0E442", alpha=0.45, lw=0, zorder=-1)
         ax.set(xlim=(first - 0.5, first + len(values) - 0.5), ylim=(bottom - room * (bottom < 0), top + room))
         ax.axhline(0, color=GREY, lw=0.5)

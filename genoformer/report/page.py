@@ -1,0 +1,98 @@
+"""One self-contained HTML page: what became of the alleles, distributions, a table to sort and filter, figures.
+
+The page works offline and asks for nothing: its data are JSON inside of it, its pictures are SVG or PNG inside of it, and all
+text from the VCF reaches the screen as text, never as HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.report.scored import FIXED, Column, Scored
+from genoformer.whole import whole_file
+
+_BINS = 40
+
+
+class Figure(NamedTuple):
+    """A picture of the page."""
+
+    title: str
+    meaning: str
+    png: bytes
+
+
+def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Figure] = (), preflight: str = "") -> int:
+    """Write the page; how many alleles its table has. preflight: a table of two columns, as text."""
+    rows, columns = scored.rows, scored.columns
+    data = {
+        "names": [*FIXED, *(column.name for column in columns), "INFO"],
+        "numeric": [name == "pos" for name in FIXED] + [column.numeric for column in columns] + [False],
+        "meanings": [""] * len(FIXED) + [column.meaning for column in columns] + ["what else INFO says"],
+        "first": len(FIXED),  # the first score
+        "rows": rows,
+    }
+    shown = f"{len(rows):,} of {scored.n_alleles:,} alleles"
+    if len(rows) < scored.n_alleles:
+        shown += f", those with the largest |{html.escape(scored.scores[0].name)}|"
+    parts = {
+        "TITLE": html.escape(title),
+        "MADE_BY": "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in scored.made_by),
+        "SUMMARY": "".join(f"<tr><td>{html.escape(k)}</td><td>{n:,}</td></tr>" for k, n in scored.statuses.most_common()),
+        "PREFLIGHT": f"<h2>VCF beside the genome</h2><pre>{html.escape(preflight)}</pre>" if preflight else "",
+        "SHOWN": shown,
+        "DISTRIBUTIONS": "".join(
+            _histogram(np.array(values), column) for column, values in zip(scored.scores, scored.values, strict=True)
+        ),
+        "FIGURES": "<h2>Strongest variants</h2>" + "".join(map(_figure, figures)) if figures else "",
+        "DATA": _json(data),
+    }
+    page = files("genoformer.report").joinpath("report.html").read_text(encoding="utf-8")
+    with whole_file(output) as part:
+        part.write_text(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page), encoding="utf-8")
+    return len(rows)
+
+
+def _figure(figure: Figure) -> str:
+    title = html.escape(figure.title)
+    image = f'<img alt="{title}" src="data:image/png;base64,{base64.b64encode(figure.png).decode()}">'
+    return f"<figure class=\"variant\"><figcaption><b>{title}</b><br>{html.escape(figure.meaning)}</figcaption>{image}</figure>"
+
+
+def _json(data: object) -> str:
+    """JSON that ends no script element, whatever is in it."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _histogram(values: NDArray[np.float64], column: Column) -> str:
+    """Bars as SVG; beyond the outer permille all in the last bar."""
+    if len(values) < 2 or np.ptp(values) == 0:
+        return ""
+    low, high = np.quantile(values, [0.001, 0.999])
+    if low == high:
+        low, high = float(values.min()), float(values.max())
+    counts, edges = np.histogram(values.clip(low, high), _BINS, (low, high))
+    width, height = 7, 90
+    bars = "".join(
+        f'<rect x="{k * width}" y="{height - height * n / counts.max():.1f}" width="{width - 1}" '
+        f'height="{height * n / counts.max():.1f}"><title>{edges[k]:.3g} to {edges[k + 1]:.3g}: {n:,}</title></rect>'
+        for k, n in enumerate(counts.tolist())
+    )
+    label = f"{html.escape(column.name)} <small>n = {len(values):,}</small>"
+    axis = f'<span class="low">{low:.3g}</span><span class="high">{high:.3g}</span>'
+    return (
+        f'<figure class="bars" title="{html.escape(column.meaning)}"><figcaption>{label}</figcaption>'
+        f'<svg viewBox="0 0 {_BINS * width} {height}" role="img" aria-label="{html.escape(column.name)}">{bars}</svg>'
+        f'<div class="axis">{axis}</div></figure>'
+    )

@@ -1,0 +1,152 @@
+"""A scored VCF -> the alleles that a page shows, counts and the values of every score; streamed, in bounded memory."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genoformer.errors import FileFormatError
+from genoformer.genome.vcf import open_vcf
+
+MOST = 10_000  # alleles of the table; of more, those with the largest |first score|
+FIXED = ("chrom", "pos", "id", "ref", "alt", "status")
+_ANNOTATIONS = 12  # keys of INFO that have columns of their own: those that most records have
+_LOOKED_AT = 10_000  # records by which that is decided
+_INFO = re.compile(r'##INFO=<ID=([^,]+),Number=([^,]+),Type=(\w+),Description="((?:[^"\\]|\\.)*)"')
+_VERSION = ("##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer=")
+
+
+class Column(NamedTuple):
+    """A key of INFO: a score (GF_...), or what the VCF says besides."""
+
+    key: str
+    numeric: bool
+    by_allele: bool  # a value for each ALT
+    meaning: str
+
+    @property
+    def name(self) -> str:
+        return self.key.removeprefix("GF_")
+
+
+@dataclass
+class Scored:
+    """The alleles of a scored VCF; those in `rows` are all, in order, or where there are more than asked for the strongest."""
+
+    scores: list[Column]
+    annotations: list[Column]
+    rows: list[list[Any]]  # FIXED, a value a score, a value an annotation (None where missing), then the rest of INFO
+    made_by: list[tuple[str, str]]  # what the header says of the scores: version, model, options
+    n_alleles: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    values: list[array[float]] = field(default_factory=list)  # of each score, of all alleles that have it
+
+    @property
+    def columns(self) -> list[Column]:
+        return [*self.scores, *self.annotations]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """How the scores were made, as the header says: scores, context, strands, head ..."""
+        text = dict(self.made_by).get("options", "")
+        return dict(item.partition("=")[::2] for item in text.split(";") if item)
+
+    def strongest(self, n: int) -> list[list[Any]]:
+        """Rows by |first score|, the largest first; those without one are none."""
+        first = len(FIXED)
+        known = [row for row in self.rows if isinstance(row[first], float)]
+        return sorted(known, key=lambda row: -abs(row[first]))[:n]
+
+
+def read_scored(path: Path, most: int = MOST) -> Scored:
+    """Reads what `score` wrote as VCF; FileFormatError where it has no scores."""
+    with open_vcf(path) as file:
+        scores, others = _columns(file.header)
+        if not scores:
+            raise FileFormatError(f"{path} has no scores; give a VCF that `genoformer score` wrote.")
+        annotations = _chosen(path, others)
+        found = Scored(scores, annotations, [], _made_by(file.header), values=[array("d") for _ in scores])
+        apart = {column.key for column in annotations}
+        heap: list[tuple[float, int, list[Any]]] = []  # the weakest of the strongest first
+        for record in file:
+            fields = record.line.split("\t")
+            info = dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
+            rest = ";".join(f"{k}={v}" if v else k for k, v in info.items() if k[:3] != "GF_" and k != "." and k not in apart)
+            for i, alt in enumerate(record.alts):
+                values = [_value(info.get(column.key, ""), i, column) for column in scores]
+                known = any(value is not None for value in values)
+                status = "OK" if known else info.get("GF_STATUS", "") or "NONE"
+                for of, value in zip(found.values, values, strict=True):
+                    if isinstance(value, float):
+                        of.append(value)
+                more = [_value(info.get(column.key, ""), i, column) for column in annotations]
+                row = [record.chrom, record.pos, fields[2], record.ref, alt, status, *values, *more, rest]
+                found.statuses[status] += 1
+                strength = abs(values[0]) if isinstance(values[0], float) else -1.0
+                entry = (strength, -found.n_alleles, row)  # of equals the first stays
+                if found.n_alleles < most:
+                    heapq.heappush(heap, entry)
+                else:
+                    heapq.heappushpop(heap, entry)
+                found.n_alleles += 1
+    in_order = found.n_alleles <= most
+    found.rows = [row for *_, row in sorted(heap, key=lambda entry: -entry[1] if in_order else (-entry[0], -entry[1]))]
+    return found
+
+
+def _columns(header: Sequence[str]) -> tuple[list[Column], dict[str, Column]]:
+    """Scores in the order of the header, and the other keys by name."""
+    scores, others = [], {}
+    for line in header:
+        if not (match := _INFO.match(line)):
+            continue
+        column = Column(match[1], match[3] in ("Float", "Integer"), match[2] == "A", match[4].replace('\\"', '"'))
+        if not column.key.startswith("GF_"):
+            others[column.key] = column._replace(numeric=column.numeric and match[2] in ("A", "1"))
+        elif column.key != "GF_STATUS" and column.by_allele:
+            scores.append(column)
+    return scores, others
+
+
+def _chosen(path: Path, others: Mapping[str, Column]) -> list[Column]:
+    """The annotations that most of the first records have, in the order of the header."""
+    n: Counter[str] = Counter()
+    with open_vcf(path) as file:
+        for _, record in zip(range(_LOOKED_AT), file, strict=False):
+            fields = record.line.split("\t", 8)
+            if len(fields) > 7:
+                n.update(item.partition("=")[0] for item in fields[7].split(";"))
+    often = {key for key, _ in Counter({key: n[key] for key in others if n[key]}).most_common(_ANNOTATIONS)}
+    return [column for key, column in others.items() if key in often]
+
+
+def _made_by(header: Sequence[str]) -> list[tuple[str, str]]:
+    found = []
+    for line in header:
+        if begin := next((name for name in _VERSION if line.startswith(name)), None):
+            found.append((begin[2:-1].removeprefix("genoformer_"), line[len(begin) :]))
+    return found
+
+
+def _value(text: str, i: int, column: Column) -> Any:
+    """The value of ALT number i; None where it is missing, or no finite number where one is expected."""
+    if column.by_allele:
+        values = text.split(",")
+        text = values[i] if i < len(values) else ""
+    if text in ("", "."):
+        return None
+    if not column.numeric:
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None  # JSON has no others
