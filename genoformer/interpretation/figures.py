@@ -6,6 +6,7 @@ What is drawn comes from `plots`; here it is put together, with the place's coor
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,8 +160,10 @@ def _panels(place: Place, seen: Seen | None, heights: Sequence[float]) -> tuple[
 
 
 def _title(ax: Axes, name: str, note: str) -> None:
-    if note or ax.get_title(loc="left"):
-        ax.set_title(note or ax.get_title(loc="left"), loc="left", fontsize="x-small", color="#555555", style="italic")
+    if note:
+        inches = ax.figure.get_figure(root=True).get_figwidth() - 0.8
+        lines = "\n".join(textwrap.wrap(note, max(20, int(15 * inches))))
+        ax.set_title(lines, loc="left", fontsize="x-small", color="#555555", style="italic")
         ax.figure.suptitle(name, x=0.01, ha="left", fontsize="small")
     else:
         ax.set_title(name, loc="left", fontsize="small")

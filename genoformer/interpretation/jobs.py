@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from genoformer.errors import ConfigError
-from genoformer.genome.landmarks import Landmarks, Seen, read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.inference.batching import Floats, borrowed
 from genoformer.interpretation import figures
 from genoformer.interpretation.attention import Looked, contact_strengths
-from genoformer.interpretation.audit import Audit, audit, shuffled
 from genoformer.interpretation.discovery import discover
 from genoformer.interpretation.filters import filter_matrices
 from genoformer.interpretation.gradients import Attribution
 from genoformer.interpretation.ism import Mutagenesis
-from genoformer.interpretation.matrices import Hit, Match, Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
-from genoformer.interpretation.modisco import patterns
+from genoformer.interpretation.job import (
+    Asked,
+    Job,
+    Model,
+    audited,
+    begin,
+    draw,
+    matched,
+    note,
+    on_genome,
+    write,
+    write_found,
+    write_patterns,
+)
+from genoformer.interpretation.matrices import Hit, Match, Matrix, fimo, read_matrices, tomtom, trimmed
 from genoformer.interpretation.outputs import Output
-from genoformer.interpretation.places import MANIFEST, MAPS, Place, read_places, write_map_track, write_maps
+from genoformer.interpretation.places import Place, read_places
 from genoformer.interpretation.run import (
     Method,
     Profile,
@@ -32,60 +42,12 @@ from genoformer.interpretation.run import (
     mutageneses,
     sequence_mutageneses,
 )
-from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange
 from genoformer.prediction import tracks_of
-from genoformer.progress import Listener, Progress
 from genoformer.scoring.scorers import OfTracks, Work
-from genoformer.whole import refuse_others, whole_file
 
-Model = Encoder | Predictor | LongRange
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What all methods take."""
-
-    data: Path  # BED, VCF or FASTA
-    model: str | Path
-    out: Path  # a folder
-    fasta: Path | None = None  # of a BED or VCF
-    length: int | None = None  # around the middle of a region or variant
-    gtf: Path | None = None  # genes, above the figures
-    elements: Sequence[str] = ()  # BED files, or NAME=FILE
-    n_figures: int = 10  # of the first places
-    audits: bool = False  # of those
-    device: str = "cpu"
-    listen: Listener = None
-
-
-@dataclass
-class _Job:
-    """The same, read."""
-
-    asked: Asked
-    genome: Genome | None
-    places: list[Place]
-    model: Any
-    landmarks: Landmarks
-    lines: list[str] = field(default_factory=list)  # what there is to say
-
-    @property
-    def drawn(self) -> list[Place]:
-        return self.places[: self.asked.n_figures]
-
-    def path(self, i: int) -> Path:
-        """Of the figure of a place, without its suffix."""
-        return self.asked.out / figures.file_name(i, self.places[i].name)
-
-    def seen(self, place: Place) -> Seen | None:
-        return self.landmarks.over(place.chrom, place.start, place.end) if self.landmarks and place.chrom else None
-
-    def told(self, stage: str, n: int | None = None) -> Callable[[int], None] | None:
-        listen, total = self.asked.listen, len(self.places) if n is None else n
-        return (lambda done: listen(Progress(stage, done, total))) if listen else None
+__all__ = ["Asked", "Scan", "attention", "attribution", "filters", "ism", "match_motifs", "scan_motifs"]
 
 
 def attention(
@@ -97,7 +59,7 @@ def attention(
     query: token or bin that is asked; "tss": the bin of the transcription start next to the middle of each place, of a model
     of tracks with a GTF. Returns what there is to say. Raises what `read_places` and `attention_profiles` do.
     """
-    job = _begin(asked)
+    job = begin(asked)
     others = read_places(negative, job.genome, length=asked.length) if negative is not None else []
     queries = [_query(job, place, query) for place in job.places]
 
@@ -107,16 +69,17 @@ def attention(
         )
 
     maps = maps_of(job.model, job.places, job.told("attention"))
-    audits = _audits(job, maps, maps_of, Output())
-    _write(job, maps, f"attention {profile}")
-    _draw(job, maps, maps_of, "attention", audits)
+    heads = job.model.config.heads if isinstance(job.model, LongRange) else {}
+    audits = audited(job, maps, maps_of, Output(head=next(iter(heads), None)))
+    write(job, maps, f"attention {profile}")
+    draw(job, maps, maps_of, "attention", audits)
     _draw_attention(job, layers)
     if negative is not None:
         found = discover([p.codes for p in job.places], maps, [p.codes for p in others])
         job.lines.append(found.text())
         named = [(Matrix(m.name, m.frequencies.astype(float), len(m.places)), f"{m.name}, n = {len(m.places)}, q = {m.q:.1g}")
                  for m in found.motifs]  # fmt: skip
-        _write_motifs(job, named)
+        write_found(job, named)
     return job.lines
 
 
@@ -128,7 +91,7 @@ def ism(
 
     modisco: what recurs in it, too, matched with the motifs of `known`. Returns what there is to say.
     """
-    job = _begin(asked)
+    job = begin(asked)
     if isinstance(job.model, Predictor):
         wanted = Output(_class(job.model, output))
 
@@ -138,7 +101,7 @@ def ism(
     else:
         wanted, of_tracks = _of_tracks(job.model, tracks, head)
         name = score or ("SAD" if isinstance(job.model, LongRange) else "LLR")
-        genome, placed = _on_genome(job)
+        genome, placed = on_genome(job)
         job.places = placed
 
         def mutated(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Mutagenesis]:
@@ -154,12 +117,13 @@ def ism(
     job.places = [place._replace(start=of.start, codes=of.codes, alleles=None)  # what lies on the contig
                   for place, of in zip(job.places, found, strict=True)]  # fmt: skip
     importance = [of.importance[0].sum(-1) for of in found]
-    audits = _audits(job, importance, maps_of, wanted)
-    _write(job, [of.values[0] for of in found], f"mutagenesis {found[0].names[0]}", importance)
+    changes = [np.nan_to_num(np.abs(of.values[0])).max(-1) for of in found]
+    audits = audited(job, importance, maps_of, wanted, changes)
+    write(job, [of.values[0] for of in found], f"mutagenesis {found[0].names[0]}", importance)
     for i, place in enumerate(job.drawn):
-        figures.draw_mutagenesis(job.path(i), place, found[i], seen=job.seen(place), note=_note(audits, i))
+        figures.draw_mutagenesis(job.path(i), place, found[i], seen=job.seen(place), note=note(audits, i))
     if modisco:
-        _patterns(job, [of.hypothetical[0] for of in found], known)
+        write_patterns(job, [of.hypothetical[0] for of in found], known)
     return job.lines
 
 
@@ -171,7 +135,7 @@ def attribution(
 
     modisco: what recurs in it, matched with the motifs of `known`. Returns what there is to say.
     """
-    job = _begin(asked)
+    job = begin(asked)
     if isinstance(job.model, Predictor):
         wanted = Output(_class(job.model, output))
     else:
@@ -185,21 +149,21 @@ def attribution(
 
     found = explained(job.model, job.places, job.told("attribution"))
     maps = [of.values[0].sum(-1) for of in found]
-    audits = _audits(job, maps, maps_of, wanted)
-    _write(job, maps, f"attribution {method}")
-    _draw(job, maps, maps_of, "attribution", audits)
+    audits = audited(job, maps, maps_of, wanted)
+    write(job, maps, f"attribution {method}")
+    draw(job, maps, maps_of, "attribution", audits)
     if method == "integrated":
         errors = np.concatenate([of.error for of in found if of.error is not None])
         middle, most = np.median(errors), errors.max()
         job.lines.append(f"completeness: sums are off by {middle:.2%} in the middle, {most:.2%} at most")
     if modisco:
-        _patterns(job, [of.hypothetical[0] for of in found], known)
+        write_patterns(job, [of.hypothetical[0] for of in found], known)
     return job.lines
 
 
 def filters(asked: Asked, *, known: Path | None = None) -> list[str]:
     """The first-layer filters of a model of tracks as motifs of the places, matched with those of `known`."""
-    job = _begin(asked)
+    job = begin(asked)
     if not isinstance(job.model, LongRange):
         raise ConfigError(f"{asked.model} has no filters over bases; they are of models of tracks.")
     lengths = {len(place.codes) for place in job.places}
@@ -207,7 +171,7 @@ def filters(asked: Asked, *, known: Path | None = None) -> list[str]:
         raise ConfigError(f"filters are read on places of one length, not {min(lengths)} to {max(lengths)}; give --length.")
     found = [trimmed(matrix) for matrix in filter_matrices(job.model, np.stack([place.codes for place in job.places]))]
     job.lines.append(f"{len(found)} of {job.model.config.channels[0]} filters are active")
-    _write_motifs(job, _matched(job, found, known))
+    write_found(job, matched(job, found, known))
     return job.lines
 
 
@@ -239,20 +203,7 @@ def scan_motifs(motifs: Path, data: Path, fasta: Path | None, *, threshold: floa
     return Scan(places, fimo(read_matrices(motifs), [place.codes for place in places], threshold=threshold))
 
 
-# --- what the methods share
-
-
-def _begin(asked: Asked) -> _Job:
-    genome = Genome(asked.fasta) if asked.fasta else None
-    if genome is None and (asked.gtf or asked.elements):
-        raise ConfigError("genes and elements lie on a genome; give its FASTA with --fasta.")
-    lines: list[str] = []
-    places = read_places(asked.data, genome, length=asked.length, notes=lines)
-    landmarks = read_landmarks(genome, asked.gtf, asked.elements) if genome else Landmarks()
-    refuse_others(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
-    model = checkpoint.load_any(asked.model)
-    asked.out.mkdir(parents=True, exist_ok=True)
-    return _Job(asked, genome, places, model, landmarks, lines)
+# --- what they ask for
 
 
 def _class(model: Predictor, name: str | None) -> int:
@@ -272,14 +223,7 @@ def _of_tracks(model: Any, spec: str | None, head: str | None) -> tuple[Output, 
     return Output(head=named, tracks=chosen or ()), OfTracks(head=named, targets=model.targets.get(named), tracks=chosen)
 
 
-def _on_genome(job: _Job) -> tuple[Genome, list[Place]]:
-    """Where a scorer reads: the genome, or for the sequences of a FASTA that file, beyond whose ends are N."""
-    if job.genome is not None:
-        return job.genome, job.places
-    return Genome(job.asked.data), [place._replace(chrom=place.name) for place in job.places]
-
-
-def _query(job: _Job, place: Place, query: int | str | None) -> int | None:
+def _query(job: Job, place: Place, query: int | str | None) -> int | None:
     if query is None or isinstance(query, int):
         return query
     if query != "tss":
@@ -295,69 +239,7 @@ def _query(job: _Job, place: Place, query: int | str | None) -> int | None:
     return (at - place.start) // job.model.config.bin_size
 
 
-def _audits(
-    job: _Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], output: Output
-) -> list[Audit]:
-    """Of the places that are drawn; also as a table."""
-    if not job.asked.audits or not job.drawn:
-        return []
-    told = job.told("audit", len(job.drawn))
-    again = maps_of(shuffled(job.model), job.drawn)
-    changes: list[Floats] | None = None
-    if isinstance(job.model, Encoder):  # whose mutagenesis is of the base itself
-        genome, places = _on_genome(job)
-        with Work((job.model,), genome, "LLR", device=job.asked.device).ready() as scorer:
-            changes = [np.abs(of.values[0]).max(-1) for of in mutageneses(scorer, genome, places[: len(job.drawn)])]
-    found = []
-    with borrowed(job.model, job.asked.device) as model:
-        for i, place in enumerate(job.drawn):
-            def ask(codes: Any, place: Place = place) -> Floats:
-                return output.of(model, codes, place.codes)
-
-            found.append(audit(place.codes, maps[i], again[i], ask, changes[i] if changes else None))
-            if told:
-                told(i + 1)
-    with whole_file(job.asked.out / "audit.tsv") as part:
-        rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
-                for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
-        part.write_text("\n".join(["place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights", *rows, ""]))
-    columns = [[of.with_mutagenesis for of in found], [of.deletion.gain for of in found], [of.reinitialised for of in found]]
-    one, two, three = (float(np.nanmedian(x)) if np.isfinite(x).any() else float("nan") for x in columns)
-    job.lines.append(
-        f"audit, median of {len(found)} places: Spearman with mutagenesis {one:.2f}; deleting by the map beats random order by "
-        f"{two:.0%}; with shuffled weights the map agrees {three:.2f}"
-    )
-    return found
-
-
-def _note(audits: Sequence[Audit], i: int) -> str:
-    return audits[i].text() if i < len(audits) else ""
-
-
-def _write(job: _Job, maps: Sequence[Floats], what: str, by_base: Sequence[Floats] | None = None) -> None:
-    out = job.asked.out
-    write_maps(out / "maps.npz", job.places, maps, what)
-    job.lines.append(f"{out / 'maps.npz'}: {what}, {len(job.places):,} places")
-    if job.genome is not None:
-        n = write_map_track(out / "maps.bw", job.places, by_base or maps, job.genome)
-        job.lines.append(f"{out / 'maps.bw'}: {n:,} bases")
-
-
-def _draw(
-    job: _Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], label: str,
-    audits: Sequence[Audit],
-) -> None:  # fmt: skip
-    """Maps of places; of variants those of both alleles."""
-    some = [place.alternative for place in job.drawn if place.alleles is not None]
-    alternatives = maps_of(job.model, some) if some and len(some) == len(job.drawn) else []
-    for i, place in enumerate(job.drawn):
-        if alternatives:
-            figures.draw_alleles(job.path(i), place, maps[i], alternatives[i], label=label, note=_note(audits, i))
-        else:
-            figures.draw_map(job.path(i), place, maps[i], label=label, seen=job.seen(place), note=_note(audits, i))
-
-
-def _draw_attention(job: _Job, layers: Sequence[int]) -> None:
+def _draw_attention(job: Job, layers: Sequence[int]) -> None:
     """Heat maps of the places that are drawn, and for a model of tracks arcs from transcription starts to elements."""
     with borrowed(job.model, job.asked.device) as model:
         looked = Looked(model, layers)
@@ -381,34 +263,3 @@ def _draw_attention(job: _Job, layers: Sequence[int]) -> None:
             gene = dict(starts)[int(at)]
             label = f"strongest: {gene} to {to + 1:,.0f}, {top:.2g} times what is usual at {abs(to - at):,.0f} bases"
             figures.draw_contacts(job.path(i).with_name(f"{job.path(i).name}_contacts"), place, pairs, seen, label)
-
-
-def _patterns(job: _Job, hypothetical: Sequence[Floats], known: Path | None) -> None:
-    if len({len(place.codes) for place in job.places}) > 1:
-        raise ConfigError("TF-MoDISco takes places of one length; give --length.")
-    made = patterns(np.stack([place.codes for place in job.places]), np.stack(hypothetical))
-    job.lines.append(f"{len(made)} patterns")
-    _write_motifs(job, _matched(job, [trimmed(pattern.matrix) for pattern in made], known))
-
-
-def _matched(job: _Job, found: Sequence[Matrix], known: Path | None) -> list[tuple[Matrix, str]]:
-    """Matrices, each with a title that says of how many sites it is, and what it is like."""
-    best: dict[str, Match] = {}
-    if known and found:
-        best = {match.query: match for match in tomtom(found, read_matrices(known), n_nearest=1)}
-    named = []
-    for matrix in found:
-        title = f"{matrix.name}, n = {matrix.n_sites:,}"
-        if match := best.get(matrix.name):
-            title += f"; {match.target}, p = {match.p:.1g}"
-            job.lines.append(f"{match.query}\t{match.target}\tp = {match.p:.2g}\tq = {match.q:.2g}")
-        named.append((matrix, title))
-    return named
-
-
-def _write_motifs(job: _Job, found: Sequence[tuple[Matrix, str]]) -> None:
-    out = job.asked.out
-    write_meme(out / "motifs.meme", [matrix for matrix, _ in found])
-    job.lines.append(f"{out / 'motifs.meme'}: {len(found):,} motifs")
-    for i, (matrix, title) in enumerate(found):
-        figures.draw_motif(out / f"motif_{figures.file_name(i, matrix.name)}", matrix, title)

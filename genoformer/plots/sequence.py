@@ -24,6 +24,7 @@ def logo(ax: Axes, heights: ArrayLike, *, first: int = 0, label: str = "bits") -
     values = np.asarray(heights, dtype=float)
     table = pd.DataFrame(values, columns=list("ACGT"), index=np.arange(first, first + len(values)))
     logomaker.Logo(table, ax=ax, color_scheme=BASE_COLOURS, font_name="DejaVu Sans", vpad=0.02)
+    ax.set_xlim(first - 0.5, first + len(values) - 0.5)  # axes that share x would begin at 0
     ax.set_ylabel(label)
     return plain(ax)
 
@@ -80,7 +81,7 @@ def allele_logos(
         ax.tick_params(axis="y", labelsize="x-small")
         ax.locator_params(axis="y", nbins=4)
         ax.axvspan(first + start - 0.5, first + start + length - 0.5, color="#F0E442", alpha=0.45, lw=0, zorder=-1)
-        ax.set(xlim=(first - 0.5, first + len(values) - 0.5), ylim=(bottom - room * (bottom < 0), top + room))
+        ax.set(ylim=(bottom - room * (bottom < 0), top + room))
         ax.axhline(0, color=GREY, lw=0.5)
         ax.text(0.004, 0.97, name, transform=ax.transAxes, va="top", fontsize="small", weight="bold")
     return axes

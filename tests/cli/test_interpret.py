@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 from small_models import small_encoder, small_long_range
@@ -139,12 +140,114 @@ def test_motifs_are_matched_with_known_ones(tmp_path) -> None:
     assert len(read_matrices(tmp_path / "known.meme")) == 30
 
 
+def write_vcf(folder: Path, *rows: str) -> Path:
+    head = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    (folder / "v.vcf").write_text("\n".join([*head, *("\t".join(row.split()) for row in rows)]) + "\n")
+    return folder / "v.vcf"
+
+
+@pytest.mark.parametrize("command", ["attention", "attribution"])
+def test_of_a_variant_both_alleles_are_drawn(folder, tmp_path, command) -> None:
+    other = "C" if TEXT[399] == "A" else "A"
+    vcf = write_vcf(tmp_path, f"1 400 . {TEXT[399]} {other},<DEL> . . .", "chr9 5 . A C . . .")
+    done = run(folder, tmp_path / "o", command, vcf, "-m", folder / "classes", "--length", 40)
+    assert done.exit_code == 0, done.output
+    assert "2 alleles have no window: 1 NO_CONTIG, 1 SYMBOLIC." in done.stderr
+    assert f"001_1_400_{TEXT[399]}_{other}.png" in names(tmp_path / "o")
+
+
+def test_mutagenesis_of_a_fine_tuned_model_is_of_its_logit(folder, tmp_path) -> None:
+    done = run(folder, tmp_path, "ism", folder / "r.bed", "-m", folder / "classes", "--class", "no", "--figures", 0)
+    assert done.exit_code == 0, done.output
+    model = checkpoint.load_any(folder / "classes")
+    with np.load(tmp_path / "maps.npz") as found, torch.inference_mode():
+        assert found["what"] == "mutagenesis no"
+        codes = np.stack([found["codes_0"]] * 2)
+        codes[1, 7] = (codes[0, 7] + 1) % 4
+        logits = model(torch.from_numpy(model.tokenizer.encode(codes).ids))[:, 0]
+        assert found["map_0"][7, codes[1, 7]] == pytest.approx(float(logits[1] - logits[0]), abs=1e-4)
+
+
+def test_mutagenesis_of_sequences_by_themselves(folder, tmp_path) -> None:
+    """Beyond the ends of a sequence of a FASTA are N."""
+    (tmp_path / "p.fa").write_text(f">one\n{TEXT[:12]}\n")
+    done = run(folder, tmp_path / "o", "ism", tmp_path / "p.fa", "-m", folder / "tokens", "--audit", fasta=False)
+    assert done.exit_code == 0, done.output
+    with np.load(tmp_path / "o" / "maps.npz") as found:
+        assert found["map_0"].shape == (12, 4)
+    assert (tmp_path / "o" / "audit.tsv").read_text().count("\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "model", "options"),
+    [
+        ("attention", "tokens", []), ("attention", "classes", []), ("attribution", "classes", []), ("ism", "classes", []),
+        ("attention", "tracks", ["--profile", "received", "--length", 256]),
+        ("attribution", "tracks", ["--length", 256, "--head", "mouse", "--tracks", "0"]),
+        ("ism", "tracks", ["--length", 6, "--head", "human", "--tracks", "0", "--strand", "forward"]),
+    ],
+)  # fmt: skip
+def test_audits_stand_beside_the_figures(folder, tmp_path, command, model, options) -> None:
+    done = run(folder, tmp_path, command, folder / "r.bed", "-m", folder / model, "--audit", "--figures", 1, *options)
+    assert done.exit_code == 0, done.output
+    assert "audit, median of 1 places: Spearman with mutagenesis" in done.stderr
+    header, row, end = (tmp_path / "audit.tsv").read_text().split("\n")
+    assert (header.split("\t")[1], row.split("\t")[0], end) == ("spearman_with_mutagenesis", "one", "")
+    values = np.array(row.split("\t")[1:], dtype=float)
+    assert (np.abs(values[[0, 2]]) <= 1).all()
+    assert "<!-- audit: Spearman" in (tmp_path / "001_one.svg").read_text()
+
+
+def test_genes_and_elements_above_and_arcs_between(folder, tmp_path) -> None:
+    rows = [("gene", "+", 401, 500, "A"), ("gene", "-", 601, 720, "B")]
+    gtf = "".join(
+        f'chr1\tx\texon\t{a}\t{b}\t.\t{strand}\t.\tgene_id "{name}"; gene_name "{name}";\n' for _, strand, a, b, name in rows
+    )
+    (tmp_path / "g.gtf").write_text(gtf)
+    (tmp_path / "peaks.bed").write_text("chr1\t450\t470\nchr1\t640\t660\n")
+    (tmp_path / "l.bed").write_text("chr1\t500\t600\tlocus\n")
+    done = run(
+        folder, tmp_path / "o", "attention", tmp_path / "l.bed", "-m", folder / "tracks", "--length", 400, "--profile", "cls",
+        "--query", "tss", "--gtf", tmp_path / "g.gtf", "--elements", f"enhancers={tmp_path / 'peaks.bed'}",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert {"001_locus.png", "001_locus_matrix.png", "001_locus_contacts.svg"} <= names(tmp_path / "o")
+    model = checkpoint.load_any(folder / "tracks")
+    with np.load(tmp_path / "o" / "maps.npz") as found:
+        rows_ = Looked(model).rows(found["codes_0"][None], (400 - 350) // 8)  # A, which begins next to the middle
+        np.testing.assert_allclose(found["map_0"], np.repeat(rows_.mean((0, 1, 2)), 8), atol=1e-6)
+
+
+def test_filters_are_written_as_motifs(folder, tmp_path) -> None:
+    (tmp_path / "many.bed").write_text("".join(f"chr1\t{i * 50}\t{i * 50 + 100}\n" for i in range(20)))
+    done = run(folder, tmp_path / "o", "filters", tmp_path / "many.bed", "-m", folder / "tracks", "--length", 100)
+    assert done.exit_code == 0, done.output
+    assert "filters are active" in done.stderr
+    found = read_matrices(tmp_path / "o" / "motifs.meme")
+    assert found
+    assert all(matrix.name.startswith("filter_") for matrix in found)
+
+
+def test_places_of_motifs_as_bed(folder, tmp_path) -> None:
+    pytest.importorskip("memelite", reason="memelite is an extra: pip install genoformer[interpret]")
+    site = TEXT[312:324]
+    write_meme(tmp_path / "m.meme", [Matrix.of_counts("site", 50 * np.eye(4)[["ACGT".index(base) for base in site]])])
+    scan = ["interpret", "motifs", tmp_path / "m.meme", "--scan", folder / "r.bed", "-f", folder / "g.fa", "-p", "1e-5"]
+    done = CliRunner().invoke(main, [str(x) for x in scan])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[0].split("\t")[:4] == ["chr1", "312", "324", "site"]
+    assert "1 places in 2 sequences" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["attention", "r.bed", "-m", "tracks", "--length", "256"], "DNABERT-viz is of language models; take cls, received"),
         (["attention", "r.bed", "-m", "tokens", "--profile", "all"], "profile 'all': allowed are viz, cls, received, rollout"),
         (["attention", "r.bed", "-m", "tokens", "--layers", "9"], "layer 9: this model has layers 0 to 1"),
+        (["attention", "r.bed", "-m", "tokens", "--query", "tss"], "query tss needs a model of tracks and a GTF"),
+        (["filters", "r.bed", "-m", "tokens"], "has no filters over bases; they are of models of tracks"),
+        (["ism", "r.bed", "-m", "tokens", "--tracks", "1"], "--tracks and --head are of models of tracks"),
         (["attention", "r.bed", "-m", "tokens", "--layers", "x"], "--layers x: give whole numbers and commas"),
         (["attention", "r.bed", "-m", "tokens", "--profile", "cls", "--query", "99"], "query 99: the sequences have 40 tokens"),
         (["attribution", "r.bed", "-m", "tokens"], "a language model has no output to explain"),

@@ -1,0 +1,204 @@
+"""What the methods of `interpret` share: what is asked, read once; maps, audits, figures and motifs into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.genome.landmarks import Landmarks, Seen, read_landmarks
+from genoformer.genome.reference import Genome
+from genoformer.inference.batching import Floats, borrowed
+from genoformer.interpretation import figures
+from genoformer.interpretation.audit import Audit, audit, shuffled
+from genoformer.interpretation.matrices import Match, Matrix, read_matrices, tomtom, trimmed, write_meme
+from genoformer.interpretation.modisco import patterns
+from genoformer.interpretation.outputs import Output
+from genoformer.interpretation.places import MANIFEST, MAPS, Place, read_places, write_map_track, write_maps
+from genoformer.interpretation.run import mutageneses
+from genoformer.models import checkpoint
+from genoformer.models.encoder import Encoder
+from genoformer.models.heads import Predictor
+from genoformer.models.longrange import LongRange
+from genoformer.progress import Listener, Progress
+from genoformer.scoring.scorers import Work
+from genoformer.whole import refuse_others, whole_file
+
+Model = Encoder | Predictor | LongRange
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What all methods take."""
+
+    data: Path  # BED, VCF or FASTA
+    model: str | Path
+    out: Path  # a folder
+    fasta: Path | None = None  # of a BED or VCF
+    length: int | None = None  # around the middle of a region or variant
+    gtf: Path | None = None  # genes, above the figures
+    elements: Sequence[str] = ()  # BED files, or NAME=FILE
+    n_figures: int = 10  # of the first places
+    audits: bool = False  # of those
+    device: str = "cpu"
+    listen: Listener = None
+
+
+@dataclass
+class Job:
+    """The same, read."""
+
+    asked: Asked
+    genome: Genome | None
+    places: list[Place]
+    model: Any
+    landmarks: Landmarks
+    lines: list[str] = field(default_factory=list)  # what there is to say
+
+    @property
+    def drawn(self) -> list[Place]:
+        return self.places[: self.asked.n_figures]
+
+    def path(self, i: int) -> Path:
+        """Of the figure of a place, without its suffix."""
+        return self.asked.out / figures.file_name(i, self.places[i].name)
+
+    def seen(self, place: Place) -> Seen | None:
+        return self.landmarks.over(place.chrom, place.start, place.end) if self.landmarks and place.chrom else None
+
+    def told(self, stage: str, n: int | None = None) -> Callable[[int], None] | None:
+        listen, total = self.asked.listen, len(self.places) if n is None else n
+        return (lambda done: listen(Progress(stage, done, total))) if listen else None
+
+
+def on_genome(job: Job) -> tuple[Genome, list[Place]]:
+    """Where a scorer reads: the genome, or for the sequences of a FASTA that file, beyond whose ends are N."""
+    if job.genome is not None:
+        return job.genome, job.places
+    return Genome(job.asked.data), [place._replace(chrom=place.name) for place in job.places]
+
+
+def begin(asked: Asked) -> Job:
+    genome = Genome(asked.fasta) if asked.fasta else None
+    if genome is None and (asked.gtf or asked.elements):
+        raise ConfigError("genes and elements lie on a genome; give its FASTA with --fasta.")
+    lines: list[str] = []
+    places = read_places(asked.data, genome, length=asked.length, notes=lines)
+    landmarks = read_landmarks(genome, asked.gtf, asked.elements) if genome else Landmarks()
+    refuse_others(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
+    model = checkpoint.load_any(asked.model)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    return Job(asked, genome, places, model, landmarks, lines)
+
+
+def audited(
+    job: Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], output: Output,
+    changes: Sequence[Floats] | None = None,
+) -> list[Audit]:  # fmt: skip
+    """Of the places that are drawn; also as a table. changes: by mutagenesis, where they are known, [L] each."""
+    if not job.asked.audits or not job.drawn:
+        return []
+    told = job.told("audit", len(job.drawn))
+    again = maps_of(shuffled(job.model), job.drawn)
+    if changes is None and isinstance(job.model, Encoder):  # whose mutagenesis is of the base itself
+        genome, places = on_genome(job)
+        with Work((job.model,), genome, "LLR", device=job.asked.device).ready() as scorer:
+            changes = [np.abs(of.values[0]).max(-1) for of in mutageneses(scorer, genome, places[: len(job.drawn)])]
+    found = []
+    with borrowed(job.model, job.asked.device) as model:
+        for i, place in enumerate(job.drawn):
+            around, at = _around(job, place)
+
+            def ask(codes: Codes, place: Place = place, around: Codes = around, at: int = at) -> Floats:
+                made = np.tile(around, (len(codes), 1))
+                made[:, at : at + len(place.codes)] = codes
+                return output.of(model, made, around)
+
+            found.append(audit(place.codes, maps[i], again[i], ask, changes[i] if changes else None))
+            if told:
+                told(i + 1)
+    with whole_file(job.asked.out / "audit.tsv") as part:
+        rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
+                for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
+        part.write_text("\n".join(["place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights", *rows, ""]))
+    columns = [[of.with_mutagenesis for of in found], [of.deletion.gain for of in found], [of.reinitialised for of in found]]
+    one, two, three = (float(np.nanmedian(x)) if np.isfinite(x).any() else float("nan") for x in columns)
+    job.lines.append(
+        f"audit, median of {len(found)} places: Spearman with mutagenesis {one:.2f}; deleting by the map beats random order by "
+        f"{two:.0%}; with shuffled weights the map agrees {three:.2f}"
+    )
+    return found
+
+
+def _around(job: Job, place: Place) -> tuple[Codes, int]:
+    """What a model sees of a place, and where in it the place begins: its window, for a model of tracks that sees no less."""
+    if not isinstance(job.model, LongRange) or job.genome is None or len(place.codes) % job.model.config.bin_size == 0:
+        return place.codes, 0
+    length = job.model.config.context_length
+    at = (length - len(place.codes)) // 2
+    if at < 0:
+        raise ConfigError(f"{place.name}: {len(place.codes):,} bases are more than the model's window of {length:,}.")
+    return job.genome.window(place.chrom, place.start - at, length), at
+
+
+def note(audits: Sequence[Audit], i: int) -> str:
+    return audits[i].text() if i < len(audits) else ""
+
+
+def write(job: Job, maps: Sequence[Floats], what: str, by_base: Sequence[Floats] | None = None) -> None:
+    out = job.asked.out
+    write_maps(out / "maps.npz", job.places, maps, what)
+    job.lines.append(f"{out / 'maps.npz'}: {what}, {len(job.places):,} places")
+    if job.genome is not None:
+        n = write_map_track(out / "maps.bw", job.places, by_base or maps, job.genome)
+        job.lines.append(f"{out / 'maps.bw'}: {n:,} bases")
+
+
+def draw(
+    job: Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], label: str,
+    audits: Sequence[Audit],
+) -> None:  # fmt: skip
+    """Maps of places; of variants those of both alleles."""
+    some = [place.alternative for place in job.drawn if place.alleles is not None]
+    alternatives = maps_of(job.model, some) if some and len(some) == len(job.drawn) else []
+    for i, place in enumerate(job.drawn):
+        if alternatives:
+            figures.draw_alleles(job.path(i), place, maps[i], alternatives[i], label=label, note=note(audits, i))
+        else:
+            figures.draw_map(job.path(i), place, maps[i], label=label, seen=job.seen(place), note=note(audits, i))
+
+
+def write_patterns(job: Job, hypothetical: Sequence[Floats], known: Path | None) -> None:
+    if len({len(place.codes) for place in job.places}) > 1:
+        raise ConfigError("TF-MoDISco takes places of one length; give --length.")
+    made = patterns(np.stack([place.codes for place in job.places]), np.stack(hypothetical))
+    job.lines.append(f"{len(made)} patterns")
+    write_found(job, matched(job, [trimmed(pattern.matrix) for pattern in made], known))
+
+
+def matched(job: Job, found: Sequence[Matrix], known: Path | None) -> list[tuple[Matrix, str]]:
+    """Matrices, each with a title that says of how many sites it is, and what it is like."""
+    best: dict[str, Match] = {}
+    if known and found:
+        best = {match.query: match for match in tomtom(found, read_matrices(known), n_nearest=1)}
+    named = []
+    for matrix in found:
+        title = f"{matrix.name}, n = {matrix.n_sites:,}"
+        if match := best.get(matrix.name):
+            title += f"; {match.target}, p = {match.p:.1g}"
+            job.lines.append(f"{match.query}\t{match.target}\tp = {match.p:.2g}\tq = {match.q:.2g}")
+        named.append((matrix, title))
+    return named
+
+
+def write_found(job: Job, found: Sequence[tuple[Matrix, str]]) -> None:
+    out = job.asked.out
+    write_meme(out / "motifs.meme", [matrix for matrix, _ in found])
+    job.lines.append(f"{out / 'motifs.meme'}: {len(found):,} motifs")
+    for i, (matrix, title) in enumerate(found):
+        figures.draw_motif(out / f"motif_{figures.file_name(i, matrix.name)}", matrix, title)

@@ -1,0 +1,111 @@
+"""The notebooks run from top to bottom in a fresh kernel, say nothing on stderr, and are saved with what they show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+WHY = "notebooks need {}, which the extra 'dev' brings (pip install -e '.[dev]')"
+LINES = 25  # of a code cell
+BYTES = 600_000  # of a file
+OF_A_MACHINE = re.compile(r"/(?:work|tmp|home|root|Users|private|var/folders|mnt|opt)/|[A-Z]:\\")
+
+nbformat = pytest.importorskip("nbformat", reason=WHY.format("nbformat"))
+
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def saved(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def code(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def shown(notebook: Any) -> Iterator[str]:
+    """Every text of the outputs: streams, and what is displayed but for pictures."""
+    for cell in code(notebook):
+        for output in cell.outputs:
+            if output.output_type == "stream":
+                yield output.text
+            for kind, data in output.get("data", {}).items():
+                if not kind.startswith("image/"):
+                    yield str(data)
+
+
+def refuse_noise(notebook: Any) -> None:
+    """No error, nothing on stderr, and no path of the machine in what is shown."""
+    for cell in code(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error", output
+            assert output.get("name") != "stderr", f"{cell.source}\n{output.text}"
+    for text in shown(notebook):
+        assert not OF_A_MACHINE.search(text), text
+
+
+def test_there_are_notebooks() -> None:
+    assert NOTEBOOKS
+
+
+@each
+def test_it_reads_well(path: Path) -> None:
+    """A purpose in words before each code cell, short cells, and words first and last."""
+    cells = saved(path).cells
+    assert cells[0].cell_type == cells[-1].cell_type == "markdown"
+    assert cells[0].source.startswith("# ")
+    for before, cell in pairwise(cells):
+        if cell.cell_type == "code":
+            assert before.cell_type == "markdown", cell.source
+            assert len(cell.source.splitlines()) <= LINES, cell.source
+        assert not OF_A_MACHINE.search(cell.source), cell.source
+
+
+@each
+def test_it_is_saved_as_it_ran(path: Path) -> None:
+    """From the first cell to the last, with figures, and with nothing of the machine on which it ran."""
+    notebook = saved(path)
+    nbformat.validate(notebook)
+    refuse_noise(notebook)
+    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    assert any("image/png" in output.get("data", {}) for cell in code(notebook) for output in cell.outputs)
+    assert set(notebook.metadata) == {"kernelspec"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert not any(cell.metadata for cell in notebook.cells)
+    assert path.stat().st_size < BYTES
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place to run in, where neither the user's settings nor those of other tests count."""
+    import matplotlib.font_manager  # noqa: F401  # makes its cache here and now: a kernel would say so on stderr
+
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    here = tmp_path / "here"
+    here.mkdir()
+    return here
+
+
+@each
+def test_it_runs(path: Path, kernel: Path) -> None:
+    nbclient = pytest.importorskip("nbclient", reason=WHY.format("nbclient"))
+    for name in ("ipykernel", "lightning"):
+        pytest.importorskip(name, reason=WHY.format(name))
+    notebook = saved(path)
+    before = [cell.source for cell in notebook.cells]
+    client = nbclient.NotebookClient(
+        notebook, timeout=300, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(kernel)}}
+    )
+    client.execute()
+    refuse_noise(notebook)
+    assert [cell.source for cell in notebook.cells] == before
+    assert not any(kernel.iterdir()), "a notebook writes into temporary folders only"
