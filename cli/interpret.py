@@ -23,7 +23,10 @@ _DRAWN = [
     click.option("--gtf", type=click.Path(), help="Genes, above the figures."),
     click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the figures; may be repeated."),
 ]  # fmt: skip
+_NEGATIVE = click.option("--negative", type=click.Path(),
+                         help="Sequences without what DATA has in common: DNABERT-viz's motifs of the maps, too.")
 _PATTERNS = [
+    _NEGATIVE,
     click.option("--modisco", is_flag=True, help="Recurring patterns too, by TF-MoDISco (extra interpret)."),
     click.option("--known", type=click.Path(), help="Motifs (JASPAR, HOCOMOCO, MEME) that patterns are matched with."),
 ]
@@ -53,8 +56,12 @@ def interpret() -> None:
 @click.option("--layers", default="-1", show_default=True, metavar="NUMBERS", help="From 0; negative ones from the last.")
 @click.option("--query", metavar="NUMBER|tss", help="Token or bin that is asked; tss: the bin of the next one (--gtf).  "
               "[default: [CLS], or the middle bin]")  # fmt: skip
-@click.option("--negative", type=click.Path(), help="Sequences without what DATA has in common: motifs are searched, too.")
-def attention(profile: str, layers: str, query: str | None, negative: str | None, **options: Any) -> None:
+@_options([_NEGATIVE])
+@click.option("--over-least", type=click.FloatRange(min=0), default=10, show_default=True,
+              help="Motifs lie above so many times the least attention; 0: above the mean alone.")
+def attention(
+    profile: str, layers: str, query: str | None, negative: str | None, over_least: float, **options: Any
+) -> None:
     """Which bases attention looks at.
 
     \b
@@ -69,8 +76,6 @@ def attention(profile: str, layers: str, query: str | None, negative: str | None
     are drawn. With --negative the motifs of DNABERT-viz: regions that are looked at, enriched, merged, with what is left after
     each stage.
     """
-    from pathlib import Path
-
     from genoformer.errors import ConfigError
     from genoformer.interpretation import jobs
 
@@ -81,7 +86,8 @@ def attention(profile: str, layers: str, query: str | None, negative: str | None
     asked_for = int(query) if query is not None and query.lstrip("-").isdecimal() else query
     with _asked(options) as asked:
         _say(jobs.attention(
-            asked, profile=profile, layers=numbers, query=asked_for, negative=Path(negative) if negative else None,  # type: ignore[arg-type]
+            asked, profile=profile, layers=numbers, query=asked_for, over_least=over_least,  # type: ignore[arg-type]
+            negative=_path(negative),
         ))  # fmt: skip
 
 
@@ -92,7 +98,7 @@ def attention(profile: str, layers: str, query: str | None, negative: str | None
 @click.option("--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True)
 def ism(
     score: str | None, output: str | None, tracks: str | None, head: str | None, strand: str, modisco: bool, known: str | None,
-    **options: Any,
+    negative: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """What every single-base change does (in-silico mutagenesis), scored as `genoformer score` would.
 
@@ -107,7 +113,7 @@ def ism(
     with _asked(options) as asked:
         _say(jobs.ism(
             asked, score=score, tracks=tracks, head=head, output=output, both_strands=strand == "both", modisco=modisco,
-            known=_path(known),
+            known=_path(known), negative=_path(negative),
         ))  # fmt: skip
 
 
@@ -119,7 +125,7 @@ def ism(
 @click.option("--steps", "n_steps", type=click.IntRange(min=2), default=50, show_default=True, help="Of integrated gradients.")
 def attribution(
     method: str, output: str | None, tracks: str | None, head: str | None, n_steps: int, modisco: bool, known: str | None,
-    **options: Any,
+    negative: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """How much each base adds to an output: a class of a fine-tuned model, or the sum of tracks.
 
@@ -131,7 +137,7 @@ def attribution(
     with _asked(options) as asked:
         _say(jobs.attribution(
             asked, method=method, output=output, tracks=tracks, head=head, n_steps=n_steps, modisco=modisco,  # type: ignore[arg-type]
-            known=_path(known),
+            known=_path(known), negative=_path(negative),
         ))  # fmt: skip
 
 

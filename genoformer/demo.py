@@ -99,16 +99,13 @@ def posterior_along(model: Encoder, genome: Genome, chrom: str, start: int, end:
 
 def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: Encoder, motifs: Path) -> None:
     """The demo's figure: a motif as the model sees it, the two distributions, the ROC curve, score against bits."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
     from scipy.stats import spearmanr
 
     breaking = [case for case in snvs if case.breaking]
     case, start, end, name = _most_broken(breaking, motifs)
     log2_p = posterior_along(model, genome, case.chrom, start - _LOGO_FLANK, end + _LOGO_FLANK)
-    figure = plt.figure(figsize=(10, 5.6), layout="constrained")
+    figure = Figure(figsize=(10, 5.6), layout="constrained")
     grid = figure.add_gridspec(2, 3, height_ratios=(1, 1.7))
     top = plots.logo(figure.add_subplot(grid[0, :]), plots.information(log2_p), first=start - _LOGO_FLANK + 1)
     top.axvspan(start + 0.5, end + 0.5, color=plots.GREY, alpha=0.18, lw=0)
@@ -131,7 +128,6 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     rho = float(spearmanr([c.bits for c in breaking], [c.score for c in breaking]).statistic)
     dots.set_title(f"Spearman {rho:.2f}", loc="left")
     figure.savefig(path, dpi=150)
-    plt.close(figure)
 
 
 def _most_broken(breaking: list[Case], motifs: Path) -> tuple[Case, int, int, str]:

@@ -288,10 +288,7 @@ def _number(text: str | None) -> float:
 
 def write_evaluation(out: Path, found: Found) -> None:
     """metrics.json and variants.png in a folder, which is made; a report there is replaced, nothing else."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib.figure import Figure
 
     from genoformer import plots
 
@@ -309,11 +306,11 @@ def write_evaluation(out: Path, found: Found) -> None:
         for score, elements in found.metrics.items()
     }
     n_rows = len(dict.fromkeys(row for of in columns.values() for row in of))
-    figure, ax = plt.subplots(figsize=(6.4, 1.2 + n_rows * (0.16 + 0.11 * len(columns))), layout="constrained")
+    figure = Figure(figsize=(6.4, 1.2 + n_rows * (0.16 + 0.11 * len(columns))), layout="constrained")
+    ax = figure.subplots()
     label = "AUROC of |score|" if binary else "Spearman correlation of |score| and |effect|"
     plots.intervals_by_row(ax, columns, xlabel=f"{label}, 95 % interval", chance=0.5 if binary else 0.0)
     with whole_file(out / FIGURE) as part:
         figure.savefig(part, dpi=150, format="png")
-    plt.close(figure)
     with whole_file(out / METRICS) as part:
         part.write_text(json.dumps(found.to_dict(), indent=1) + "\n")

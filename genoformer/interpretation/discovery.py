@@ -14,6 +14,7 @@ from scipy.stats import false_discovery_control, hypergeom
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, decode
+from genoformer.interpretation.matrices import Matrix
 from genoformer.scoring.scores import Floats
 
 
@@ -21,6 +22,7 @@ class Discovery(NamedTuple):
     """The limits of the stages; the defaults are DNABERT's."""
 
     shortest: int = 5  # bases of a region
+    over_least: float = 10.0  # a region lies above so many times the sequence's least score; 0 for maps with a floor or below 0
     q: float = 0.005  # false discovery rate of the enrichment
     window: int = 24  # bases around the middle of an instance
     instances: int = 3  # of a motif, at least
@@ -50,6 +52,11 @@ class Motif(NamedTuple):
         counts = self.counts + 0.25
         return counts / counts.sum(1, keepdims=True)
 
+    @property
+    def matrix(self) -> Matrix:
+        """For files, logos and Tomtom."""
+        return Matrix(self.name, self.frequencies.astype(np.float64), len(self.places))
+
 
 class Found(NamedTuple):
     """The motifs, those with the most places first, and how much each stage left over, in order."""
@@ -64,9 +71,11 @@ class Found(NamedTuple):
         return "\n".join([*lines, *([f"nothing is left after: {emptied}"] if emptied else [])])
 
 
-def high_regions(scores: Floats, shortest: int = 5) -> list[tuple[int, int]]:
-    """Runs [start, end) of at least `shortest` bases above the mean of the sequence and above 10 times its minimum; [L]."""
-    high = (scores > scores.mean()) & (scores > 10 * scores.min())
+def high_regions(scores: Floats, shortest: int = 5, over_least: float = 10.0) -> list[tuple[int, int]]:
+    """Runs [start, end) of `shortest` bases or more above the mean of the sequence and `over_least` times its minimum; [L]."""
+    high = scores > scores.mean()
+    if over_least:
+        high &= scores > over_least * scores.min()
     edges = np.flatnonzero(np.diff(np.concatenate([[0], high.astype(np.int8), [0]])))
     return [(a, b) for a, b in edges.reshape(-1, 2).tolist() if b - a >= shortest]
 
@@ -150,7 +159,7 @@ def discover(
     places: dict[str, list[Instance]] = {}
     n_regions = 0
     for i, of in enumerate(scores):
-        for start, end in high_regions(np.asarray(of), limits.shortest):
+        for start, end in high_regions(np.asarray(of), limits.shortest, limits.over_least):
             n_regions += 1
             if "N" not in texts[i][start:end]:
                 places.setdefault(texts[i][start:end], []).append(Instance(i, start, end))

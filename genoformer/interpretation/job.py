@@ -16,6 +16,7 @@ from genoformer.genome.reference import Genome
 from genoformer.inference.batching import Floats, borrowed
 from genoformer.interpretation import figures
 from genoformer.interpretation.audit import Audit, audit, shuffled
+from genoformer.interpretation.discovery import Discovery, discover
 from genoformer.interpretation.matrices import Match, Matrix, read_matrices, tomtom, trimmed, write_meme
 from genoformer.interpretation.modisco import patterns
 from genoformer.interpretation.outputs import Output
@@ -171,6 +172,20 @@ def draw(
             figures.draw_alleles(job.path(i), place, maps[i], alternatives[i], label=label, note=note(audits, i))
         else:
             figures.draw_map(job.path(i), place, maps[i], label=label, seen=job.seen(place), note=note(audits, i))
+
+
+def negatives(job: Job, data: Path | None) -> list[Place]:
+    """Sequences without what the places have in common, read before any model runs."""
+    return read_places(data, job.genome, length=job.asked.length) if data is not None else []
+
+
+def write_discovered(job: Job, maps: Sequence[Floats], others: Sequence[Place], over_least: float) -> None:
+    """DNABERT-viz's motifs of maps, with what each stage left over."""
+    limits = Discovery(over_least=over_least)
+    found = discover([place.codes for place in job.places], maps, [place.codes for place in others], limits)
+    job.lines.append(found.text())
+    titles = (f"{motif.name}, n = {len(motif.places)}, q = {motif.q:.1g}" for motif in found.motifs)
+    write_found(job, list(zip((motif.matrix for motif in found.motifs), titles, strict=True)))
 
 
 def write_patterns(job: Job, hypothetical: Sequence[Floats], known: Path | None) -> None:

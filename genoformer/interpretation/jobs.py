@@ -13,7 +13,6 @@ from genoformer.genome.reference import Genome
 from genoformer.inference.batching import Floats, borrowed
 from genoformer.interpretation import figures
 from genoformer.interpretation.attention import Looked, contact_strengths
-from genoformer.interpretation.discovery import discover
 from genoformer.interpretation.filters import filter_matrices
 from genoformer.interpretation.gradients import Attribution
 from genoformer.interpretation.ism import Mutagenesis
@@ -25,13 +24,15 @@ from genoformer.interpretation.job import (
     begin,
     draw,
     matched,
+    negatives,
     note,
     on_genome,
     write,
+    write_discovered,
     write_found,
     write_patterns,
 )
-from genoformer.interpretation.matrices import Hit, Match, Matrix, fimo, read_matrices, tomtom, trimmed
+from genoformer.interpretation.matrices import Hit, Match, fimo, read_matrices, tomtom, trimmed
 from genoformer.interpretation.outputs import Output
 from genoformer.interpretation.places import Place, read_places
 from genoformer.interpretation.run import (
@@ -52,7 +53,7 @@ __all__ = ["Asked", "Scan", "attention", "attribution", "filters", "ism", "match
 
 def attention(
     asked: Asked, *, profile: Profile = "viz", layers: Sequence[int] = (-1,), query: int | str | None = None,
-    negative: Path | None = None,
+    negative: Path | None = None, over_least: float = 10.0,
 ) -> list[str]:  # fmt: skip
     """Which bases attention looks at: profiles, what every token or bin looks at, and DNABERT-viz's motifs over `negative`.
 
@@ -60,7 +61,7 @@ def attention(
     of tracks with a GTF. Returns what there is to say. Raises what `read_places` and `attention_profiles` do.
     """
     job = begin(asked)
-    others = read_places(negative, job.genome, length=asked.length) if negative is not None else []
+    others = negatives(job, negative)
     queries = [_query(job, place, query) for place in job.places]
 
     def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
@@ -75,23 +76,21 @@ def attention(
     draw(job, maps, maps_of, "attention", audits)
     _draw_attention(job, layers)
     if negative is not None:
-        found = discover([p.codes for p in job.places], maps, [p.codes for p in others])
-        job.lines.append(found.text())
-        named = [(Matrix(m.name, m.frequencies.astype(float), len(m.places)), f"{m.name}, n = {len(m.places)}, q = {m.q:.1g}")
-                 for m in found.motifs]  # fmt: skip
-        write_found(job, named)
+        write_discovered(job, maps, others, over_least)
     return job.lines
 
 
 def ism(
     asked: Asked, *, score: str | None = None, tracks: str | None = None, head: str | None = None, output: str | None = None,
-    both_strands: bool = True, modisco: bool = False, known: Path | None = None,
+    both_strands: bool = True, modisco: bool = False, known: Path | None = None, negative: Path | None = None,
 ) -> list[str]:  # fmt: skip
     """What every single-base change does: as a score of `genoformer score`, or to a class (`output`) of a fine-tuned model.
 
-    modisco: what recurs in it, too, matched with the motifs of `known`. Returns what there is to say.
+    modisco: what recurs in it, too, matched with the motifs of `known`; negative: DNABERT-viz's motifs of the map, over
+    sequences without what the places have in common. Returns what there is to say.
     """
     job = begin(asked)
+    others = negatives(job, negative)
     if isinstance(job.model, Predictor):
         wanted = Output(_class(job.model, output))
 
@@ -122,6 +121,8 @@ def ism(
     write(job, [of.values[0] for of in found], f"mutagenesis {found[0].names[0]}", importance)
     for i, place in enumerate(job.drawn):
         figures.draw_mutagenesis(job.path(i), place, found[i], seen=job.seen(place), note=note(audits, i))
+    if negative is not None:
+        write_discovered(job, importance, others, 0.0)
     if modisco:
         write_patterns(job, [of.hypothetical[0] for of in found], known)
     return job.lines
@@ -129,13 +130,14 @@ def ism(
 
 def attribution(
     asked: Asked, *, method: Method = "gradient", output: str | None = None, tracks: str | None = None, head: str | None = None,
-    n_steps: int = 50, modisco: bool = False, known: Path | None = None,
+    n_steps: int = 50, modisco: bool = False, known: Path | None = None, negative: Path | None = None,
 ) -> list[str]:  # fmt: skip
     """How much each base adds to an output: a class of a fine-tuned model (the last one), or the sum of tracks.
 
-    modisco: what recurs in it, matched with the motifs of `known`. Returns what there is to say.
+    modisco and negative as in `ism`. Returns what there is to say.
     """
     job = begin(asked)
+    others = negatives(job, negative)
     if isinstance(job.model, Predictor):
         wanted = Output(_class(job.model, output))
     else:
@@ -156,6 +158,8 @@ def attribution(
         errors = np.concatenate([of.error for of in found if of.error is not None])
         middle, most = np.median(errors), errors.max()
         job.lines.append(f"completeness: sums are off by {middle:.2%} in the middle, {most:.2%} at most")
+    if negative is not None:
+        write_discovered(job, maps, others, 0.0)
     if modisco:
         write_patterns(job, [of.hypothetical[0] for of in found], known)
     return job.lines

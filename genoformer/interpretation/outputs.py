@@ -13,12 +13,14 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.bases import posteriors
 from genoformer.inference.batching import Floats, in_batches, to_device, tokens_at_once
-from genoformer.inference.tracks import TrackReader
+from genoformer.inference.tracks import Asked, TrackReader
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
 from genoformer.models.longrange import Bins, LongRange
 from genoformer.models.onehot import OneHotModel, TrackSum
 
+_HELD = 1 << 21  # attention weights of a head, or values of the trunk, that are held at a time
+_WIDE = 4_096  # bases
 _ASKED = 32  # bases of a sequence that a language model is asked for
 
 
@@ -37,12 +39,14 @@ class Output(NamedTuple):
     def of(self, model: nn.Module, codes: Codes, truth: Codes | None = None) -> Floats:
         """uint8 [B, L] -> [B]; sequences of one length. Raises ConfigError for an output that is not there.
 
-        truth [L]: the bases that a language model is asked for, where some of them are hidden (N) in `codes`.
+        truth [L]: the sequence that `codes` are changes of. It is what a language model is asked for where bases are hidden
+        (N), and of its stem and tower a long-range model computes again only what is changed.
         """
         if isinstance(model, Encoder):
             return _known(model, codes, codes if truth is None else np.broadcast_to(truth, codes.shape))
         if isinstance(model, LongRange):
-            return self._tracks(model, codes)
+            small = codes.shape[1] < _WIDE  # the whole is done before the parts are found
+            return self._tracks(model, codes) if truth is None or small else self._changed_tracks(model, codes, truth)
         assert isinstance(model, Predictor)
         self._check(model)
         at_once = max(1, tokens_at_once(model) // codes.shape[1])
@@ -87,6 +91,14 @@ class Output(NamedTuple):
             return model.tracks(embedding, reader.head, chosen).sum((1, 2))
 
         return in_batches(run, len(codes), max(1, (1 << 20) // codes.shape[1]), ())
+
+    def _changed_tracks(self, model: LongRange, codes: Codes, truth: Codes) -> Floats:
+        first, n = self._bins(model, len(truth))
+        reader, all_bins = TrackReader(model, self.head, 0), len(truth) // model.config.bin_size
+        at_once = max(1, _HELD // (all_bins * max(all_bins, model.config.width)))
+        asked = [Asked(0, len(truth), list(codes))]
+        (seen,) = reader.alternatives(truth, asked, tracks=self._chosen(model).numpy(), batch_size=at_once)
+        return np.asarray(seen.tracks[1:, :, first : first + n].sum((1, 2)))
 
     def _chosen(self, model: LongRange) -> Tensor:
         n = model.config.heads[model.head_named(self.head)]

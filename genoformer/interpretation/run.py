@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -144,11 +145,15 @@ def sequence_mutageneses(
     wanted, found = output or Output(), []
     with borrowed(model, device) as ready:
         for i, place in enumerate(places):
-            values = substitutions(place.codes, lambda codes: wanted.of(ready, codes))
+            values = substitutions(place.codes, partial(_of, wanted, ready, place.codes))
             found.append(Mutagenesis(place.chrom, place.start, place.codes, [wanted.name(ready)], values[None]))
             if on_done is not None:
                 on_done(i + 1)
     return found
+
+
+def _of(output: Output, model: torch.nn.Module, truth: Codes, codes: Codes) -> Floats:
+    return output.of(model, codes, truth)
 
 
 def letters(codes: Codes, values: Floats) -> Floats:

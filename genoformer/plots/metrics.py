@@ -180,7 +180,9 @@ def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str
     return ax
 
 
-def two_histograms(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, bins: int = 40) -> Axes:
+def two_histograms(
+    ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str = "share of variants", bins: int = 40
+) -> Axes:
     """Shares of two groups over common bins; each label carries its n."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
     everything = np.concatenate(list(arrays.values()))
@@ -190,7 +192,7 @@ def two_histograms(ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, bi
         weights = np.full(len(values), 1 / len(values))
         ax.hist(np.clip(values, edges[0], edges[-1]), edges, weights=weights, color=colour, alpha=0.55,
                 label=f"{name} (n = {len(values):,})")  # fmt: skip
-    ax.set(xlabel=xlabel, ylabel="share of variants", ylim=(0, 1.3 * ax.get_ylim()[1]))  # room for the legend
+    ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.3 * ax.get_ylim()[1]))  # room for the legend
     ax.legend(frameon=False, fontsize="small", loc="upper left")
     return plain(ax)
 

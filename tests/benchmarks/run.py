@@ -23,9 +23,11 @@ BENCHMARKS = {
     "track_scoring": "Scores of tracks at full size",
     "tracks": "Real tracks, and what each ingredient of mini-tracks gives",
     "distal": "Distal enhancers of a simulated world, with and without attention",
+    "interpretation": "Mutagenesis, and the memory of attention",
+    "motifs": "Planted motifs found again",
     "help": "Help on the command line",
 }
-HOURS = ("gue", "tracks", "distal")  # only when named
+HOURS = ("gue", "tracks", "distal", "motifs")  # only when named
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = """# Benchmarks
 
