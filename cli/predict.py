@@ -22,16 +22,18 @@ import click
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
+@click.option("--gtf", type=click.Path(), help="Genes, above the tracks of a .png.")
+@click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the tracks of a .png; may be repeated.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time, and stop; no model is loaded.")
 def predict(
     fasta: str, model_name: str, output: str | None, bed: str | None, region: str | None, contigs: tuple[str, ...],
     spec: str | None, targets: str | None, head: str | None, both_strands: bool, device: str, precision: str,
-    batch_size: int | None, plan: bool,
+    batch_size: int | None, gtf: str | None, elements: tuple[str, ...], plan: bool,
 ) -> None:  # fmt: skip
     """Predict tracks for regions, whole contigs, or all of a genome.
 
     \b
-    genoformer predict -f hg38.fa -m MODEL -r chr1:1-200,000 --tracks '*liver*' -o liver.png
+    genoformer predict -f hg38.fa -m MODEL -r chr1:1-200,000 --tracks '*liver*' --gtf gencode.gtf.gz -o liver.png
     genoformer predict -f hg38.fa -m MODEL --contigs chr20 --tracks 4828 -o k562.bw
     genoformer predict -f hg38.fa -m MODEL -b peaks.bed -o peaks.parquet
 
@@ -42,6 +44,7 @@ def predict(
     from pathlib import Path
 
     from genoformer.errors import ConfigError
+    from genoformer.genome.landmarks import read_landmarks
     from genoformer.genome.reference import Genome
     from genoformer.genome.targets import read_targets
     from genoformer.inference import best_device
@@ -74,9 +77,10 @@ def predict(
             ).text())  # fmt: skip
             return
         out = Path(output)
+        landmarks = read_landmarks(genome, gtf, elements)
         model = checkpoint.load_long_range(model_name)
         with (
-            new_sink(out, genome.contigs, [known[i] for i in numbers], asked.intervals) as sink,
+            new_sink(out, genome.contigs, [known[i] for i in numbers], asked.intervals, landmarks) as sink,
             progress_bar("windows") as listen,
         ):
             done = predict_tracks(

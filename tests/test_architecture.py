@@ -83,3 +83,13 @@ def test_the_public_names_resolve_and_are_all_of_them() -> None:
         assert getattr(genoformer, name) is not None
     with pytest.raises(AttributeError, match="public names are"):
         _ = genoformer.nothing
+
+
+def test_every_package_is_named_for_a_wheel() -> None:
+    """An editable install has all of the folder; a wheel only what is named."""
+    import tomllib
+
+    with (ROOT.parent / "pyproject.toml").open("rb") as file:
+        named = set(tomllib.load(file)["tool"]["setuptools"]["packages"])
+    there = {".".join(path.parent.relative_to(ROOT.parent).parts) for path in ROOT.rglob("__init__.py")}
+    assert there == {name for name in named if name.split(".")[0] == "genoformer"}

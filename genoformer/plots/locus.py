@@ -105,7 +105,9 @@ def landmarks(
         if strand in "+-" and inside:
             ax.annotate("", (at + step * 0.02 * wide, y + 0.3), (at, y + 0.3), annotation_clip=False,
                         arrowprops={"arrowstyle": "-|>", "color": BLUE, "lw": 1, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
-        ax.text(low, y - 0.24, name, fontsize="x-small", va="top", ha="left", clip_on=True, style="italic")
+        fits = low + 0.012 * wide * len(name) < end
+        ax.text(low if fits else end, y - 0.24, name, fontsize="x-small", va="top", ha="left" if fits else "right",
+                clip_on=True, style="italic")  # fmt: skip
     ticks = [0.0] if rows else []
     labels = ["genes"] if rows else []
     y = -len(rows)

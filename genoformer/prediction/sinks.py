@@ -17,6 +17,7 @@ import numpy as np
 from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.genome.bigwig import BigWigWriter, new_bigwig
+from genoformer.genome.landmarks import Landmarks
 from genoformer.genome.regions import Intervals
 from genoformer.genome.targets import Track
 from genoformer.prediction.run import Stretch, TrackSink
@@ -34,6 +35,7 @@ class _Job(NamedTuple):
     contigs: Mapping[str, int]
     tracks: Sequence[Track]
     asked: Mapping[str, Intervals]
+    landmarks: Landmarks
 
 
 class _BigWigs:
@@ -53,7 +55,7 @@ class _BigWigs:
 
 @contextmanager
 def _one_bigwig(job: _Job) -> Iterator[TrackSink]:
-    path, contigs, tracks, _ = job
+    path, contigs, tracks, *_ = job
     if len(tracks) > 1:
         raise ConfigError(
             f"{path}: a bigWig holds one track, not {len(tracks):,}; choose one with --tracks, or name a folder, without .bw."
@@ -64,7 +66,7 @@ def _one_bigwig(job: _Job) -> Iterator[TrackSink]:
 
 @contextmanager
 def _bigwigs(job: _Job) -> Iterator[TrackSink]:
-    path, contigs, tracks, _ = job
+    path, contigs, tracks, *_ = job
     if len(tracks) > _MOST_FILES:
         raise ConfigError(
             f"{len(tracks):,} tracks would be as many open files; choose up to {_MOST_FILES} with --tracks, or write .parquet."
@@ -134,7 +136,7 @@ class _ParquetRows:
 
 @contextmanager
 def _figure(job: _Job) -> Iterator[TrackSink]:
-    path, _, tracks, asked = job
+    path, _, tracks, asked, landmarks = job
     if len(tracks) > _MOST_PANELS:
         raise ConfigError(f"a figure shows up to {_MOST_PANELS} tracks, not {len(tracks):,}; choose some with --tracks.")
     n = sum(map(len, asked.values()))
@@ -146,14 +148,20 @@ def _figure(job: _Job) -> Iterator[TrackSink]:
 
     starts, ends = (np.concatenate([getattr(s, name) for s in gathered.found]) for name in ("starts", "ends"))
     values = np.concatenate([stretch.values for stretch in gathered.found], axis=1)
-    figure = Figure(figsize=(10, 0.8 + 0.9 * len(tracks)), layout="constrained")
-    axes = figure.subplots(len(tracks), 1, sharex=True, squeeze=False)[:, 0].tolist()
+    chrom, first, last = gathered.found[0].chrom, int(starts[0]), int(ends[-1])
+    seen = landmarks.over(chrom, first, last)
+    above = [0.3 + 0.3 * plots.n_rows(seen.drawn, seen.elements)] if landmarks else []
+    heights = [*above, *[0.9] * len(tracks)]
+    figure = Figure(figsize=(10, 0.8 + sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0].tolist()
+    if landmarks:
+        plots.landmarks(axes.pop(0), first, last, genes=seen.drawn, elements=seen.elements)
     labels = [track.description or track.identifier for track in tracks]
     labels = [f"{label} ({track.identifier})" if labels.count(label) > 1 and label != track.identifier else label
               for label, track in zip(labels, tracks, strict=True)]  # fmt: skip
     plots.tracks(
         axes, np.append(starts, ends[-1]), values, labels=labels, groups=[track.group for track in tracks],
-        chrom=gathered.found[0].chrom,
+        chrom=chrom,
     )  # fmt: skip
     with whole_file(path) as part:
         figure.savefig(part, dpi=150, format="png", metadata={"Software": None})  # the same bytes from the same numbers
@@ -202,12 +210,14 @@ SINKS: dict[str, Callable[[_Job], AbstractContextManager[TrackSink]]] = {
 
 
 def new_sink(
-    path: Path, contigs: Mapping[str, int], tracks: Sequence[Track], asked: Mapping[str, Intervals]
+    path: Path, contigs: Mapping[str, int], tracks: Sequence[Track], asked: Mapping[str, Intervals],
+    landmarks: Landmarks | None = None,
 ) -> AbstractContextManager[TrackSink]:
     """What to hand predictions to: by its suffix a bigWig, Parquet or a figure; without one a folder with a bigWig a track.
 
     It appears under its name when the block ends well. Parameters: contigs, name -> length of all of the genome; tracks, those
-    that are written, in their order; asked, the intervals that will come. Raises ConfigError for what a format cannot hold.
+    that are written, in their order; asked, the intervals that will come; landmarks, what a figure shows above. Raises
+    ConfigError for what a format cannot hold.
     """
     kind = "" if path.is_dir() else path.suffix.lower()
     if kind not in SINKS:
@@ -215,4 +225,6 @@ def new_sink(
         raise ConfigError(f"{path}: the format is not known by its name; end it in {known}, or name a folder without suffix.")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path}: there is no folder {path.parent}; make it first.")
-    return SINKS[kind](_Job(path, contigs, tracks, asked))
+    if landmarks and kind != ".png":
+        raise ConfigError(f"{path}: genes and elements are drawn above a figure; end it in .png, or leave them out.")
+    return SINKS[kind](_Job(path, contigs, tracks, asked, landmarks or Landmarks()))

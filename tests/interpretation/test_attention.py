@@ -13,7 +13,7 @@ from small_models import small_encoder, small_long_range
 
 from genoformer.errors import ConfigError
 from genoformer.interpretation import attention
-from genoformer.interpretation.attention import Looked, base_scores, viz
+from genoformer.interpretation.attention import Looked, base_scores, contact_strengths, viz
 from genoformer.models.checkpoint import load
 from genoformer.models.longrange import one_hot
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
@@ -190,3 +190,28 @@ def test_memory_does_not_hold_the_weights() -> None:
         patch.setattr(type(model.layers[0].attention), "weights", counted)
         Looked(model).received(codes)
     assert max(seen) <= 5_000
+
+
+def test_contacts_are_over_what_is_usual_at_their_distance() -> None:
+    """Every weight falls with the distance alone, but one that is three times as much."""
+    n = 20
+    weights = 0.5 ** np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(float)
+    weights[5, 12] *= 3
+    found = contact_strengths(weights, np.arange(n + 1) * 100, [550, 990], np.array([[1200, 1290], [300, 500], [5000, 5100]]))
+    usual = (12 + 3) / 13  # of the diagonal at 7 bins, which holds that one too
+    np.testing.assert_allclose(found[0, 0], 3 / usual)
+    np.testing.assert_allclose(found[1, :2], 1, atol=1e-9)
+    assert np.isnan(found[:, 2]).all()
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_whole_matrix_is_that_of_the_bases(k) -> None:
+    model = small_encoder(KmerTokenizer(k), context_length=30)
+    codes = np.random.default_rng(3).integers(0, 4, 30, dtype=np.uint8)
+    weights, edges = Looked(model, [1]).whole(codes)
+    ids = torch.from_numpy(model.tokenizer.encode(codes[None]).ids)
+    with torch.inference_mode():
+        steps = list(model.attentions(ids))
+        full = steps[1](0, ids.shape[1])[0].mean(0).numpy()
+    np.testing.assert_allclose(weights, full[1:-1, 1:-1], atol=1e-6)
+    assert edges.tolist() == [*range(30 - k + 1), 30]

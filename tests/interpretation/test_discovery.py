@@ -177,3 +177,10 @@ def test_an_unknown_base_is_no_motif() -> None:
 def test_what_does_not_fit_is_refused(positive, scores, negative, message) -> None:
     with pytest.raises(ConfigError, match=message):
         discover([encode(t) for t in positive], scores, [encode(t) for t in negative])
+
+
+def test_maps_with_a_floor_need_no_multiple_of_the_least() -> None:
+    scores = np.array([1.0, 1, 3, 3, 3, 3, 3, 1, 1, 2])
+    assert high_regions(scores) == []  # nothing is above 10
+    assert high_regions(scores, over_least=0) == [(2, 7)]
+    assert high_regions(scores - 4, over_least=0) == [(2, 7)]  # below 0 everywhere
