@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.codes import Codes, N
+from genoformer.genome.lines import numbered_lines
 from genoformer.whole import whole_file
 
 _PSEUDOCOUNT = 0.1  # of a site, over the four bases: no base is impossible
@@ -55,20 +56,22 @@ class Hit(NamedTuple):
 
 
 def read_matrices(path: str | Path) -> list[Matrix]:
-    """The motifs of a file: MEME, JASPAR (with or without letters and brackets) or HOCOMOCO (counts or frequencies).
+    """The motifs of a file, plain or gzipped: MEME, JASPAR (with or without letters and brackets, or TRANSFAC) or HOCOMOCO.
 
     Raises FileFormatError with the line where a matrix is not four numbers a base, and for a file that holds none.
     """
     path = Path(path)
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"{path} cannot be read as a file of motifs ({error}).") from error
-    is_meme = any(line.startswith("MEME version") for line in lines[:20])
-    found = list(_meme(lines, path) if is_meme else _jaspar(lines, path))
+    lines = [line for _, line in numbered_lines(path, "a file of motifs")]
+    head = [line.split("\t")[0].split(" ")[0] for line in lines[:40]]
+    if any(line.startswith("MEME version") for line in lines[:20]):
+        found = list(_meme(lines, path))
+    elif "P0" in head or "PO" in head:
+        found = list(_transfac(lines, path))
+    else:
+        found = list(_jaspar(lines, path))
     if not found:
         raise FileFormatError(
-            f"{path} holds no motif; give a MEME file, or one of JASPAR or HOCOMOCO with lines that begin with >."
+            f"{path} holds no motif; give a MEME or TRANSFAC file, or one of JASPAR or HOCOMOCO with lines that begin with >."
         )
     return found
 
@@ -104,6 +107,27 @@ def _jaspar(lines: Sequence[str], path: Path) -> Iterator[Matrix]:
             name, rows = " ".join(line[1:].split()), []
         elif line.strip() and name:
             rows.append(_numbers(re.sub(r"^\s*[ACGTacgt]\s*\|?|[\[\]]", " ", line), path, number))
+
+
+def _transfac(lines: Sequence[str], path: Path) -> Iterator[Matrix]:
+    """Entries end in //; AC is the accession, ID the name, and rows between P0 (or PO) and XX begin with a number."""
+    names: dict[str, str] = {}
+    rows: list[list[float]] = []
+    inside = False
+    for number, line in enumerate([*lines, "//"], 1):
+        key, _, rest = line.replace("\t", " ").partition(" ")
+        if key in ("AC", "ID"):
+            names[key] = rest.strip()
+        elif key in ("P0", "PO"):
+            inside = True
+        elif key == "//":
+            if rows:
+                yield _matrix(" ".join(names.values()) or f"motif_{number}", rows, path, number, 0)
+            names, rows, inside = {}, [], False
+        elif inside and key.isdecimal():
+            rows.append(_numbers(" ".join(rest.split()[:4]), path, number))
+        else:
+            inside = False
 
 
 def _numbers(text: str, path: Path, number: int) -> list[float]:

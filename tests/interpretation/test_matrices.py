@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_matrices_survive_a_round_trip(tmp_path_factory, rows) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no motif; give a MEME file, or one of JASPAR or HOCOMOCO"),
+        ("", "holds no motif; give a MEME or TRANSFAC file, or one of JASPAR"),
         (">a\n1 2 3\n4 5 6\n", "before line 4: motif a is not four numbers for every base"),
         (">a\n1 2\n1 2\n1 2\n1 x\n", "line 5: '1 x' are no numbers of a motif"),
         (">a\n0 2\n0 2\n0 2\n0 2\n", "motif a has a base without counts"),
@@ -80,7 +81,7 @@ def test_broken_files_are_refused_with_the_line(tmp_path: Path, text: str, messa
     (tmp_path / "m.txt").write_text(text)
     with pytest.raises(FileFormatError, match=message):
         read_matrices(tmp_path / "m.txt")
-    with pytest.raises(FileFormatError, match="cannot be read as a file of motifs"):
+    with pytest.raises(FileFormatError, match="does not exist or is no file; give a file of motifs"):
         read_matrices(tmp_path / "none.txt")
 
 
@@ -121,3 +122,23 @@ def test_places_of_a_motif_are_found_on_both_strands() -> None:
     assert [(hit.sequence, hit.start, hit.end, hit.strand) for hit in found] == [(0, 12, 22, "+"), (1, 50, 60, "-")]
     assert all(hit.p < 1e-5 and hit.motif == "m" for hit in found)
     assert fimo([matrix], [np.zeros(5, np.uint8)]) == []
+
+
+def test_transfac_as_jaspar_gives_it(tmp_path) -> None:
+    rows = "01\t0.0\t92.0\t0.0\t8.0\n02\t10\t80\t5\t5\n03\t1\t1\t1\t97\n"
+    entry = f"AC MA0001.3\nXX\nID AGL3\nXX\nDE MA0001.3 AGL3\nPO\tA\tC\tG\tT\n{rows}XX\nCC tax_group:plants\n//\n"
+    other = entry.replace("MA0001.3", "MA0002.1").replace("AGL3", "Runx1").replace("PO\t", "P0\t")
+    with gzip.open(tmp_path / "a.transfac.gz", "wt") as file:
+        file.write(entry + other)
+    found = read_matrices(tmp_path / "a.transfac.gz")
+    assert [matrix.name for matrix in found] == ["MA0001.3 AGL3", "MA0002.1 Runx1"]
+    assert found[0].p.shape == (3, 4)
+    np.testing.assert_allclose(found[0].p[0], [0, 0.92, 0, 0.08], atol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "n"), [("jaspar2024_core.transfac.gz", 2_000), ("hocomoco_v12_core.meme.gz", 1_000)])
+def test_published_collections(name, n, real_data) -> None:
+    found = read_matrices(real_data / "motifs" / name)
+    assert len(found) > n
+    assert len({matrix.name for matrix in found}) == len(found)
+    assert all(np.allclose(matrix.p.sum(1), 1) for matrix in found)
