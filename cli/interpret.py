@@ -54,13 +54,14 @@ def interpret() -> None:
 @_options(_COMMON, _DRAWN)
 @click.option("--profile", default="viz", show_default=True, help="viz, cls, received, rollout or entropy; see below.")
 @click.option("--layers", default="-1", show_default=True, metavar="NUMBERS", help="From 0; negative ones from the last.")
+@click.option("--heads", metavar="NUMBERS", help="From 0, such as 0,3.  [default: all]")
 @click.option("--query", metavar="NUMBER|tss", help="Token or bin that is asked; tss: the bin of the next one (--gtf).  "
               "[default: [CLS], or the middle bin]")  # fmt: skip
 @_options([_NEGATIVE])
 @click.option("--over-least", type=click.FloatRange(min=0), default=10, show_default=True,
               help="Motifs lie above so many times the least attention; 0: above the mean alone.")
 def attention(
-    profile: str, layers: str, query: str | None, negative: str | None, over_least: float, **options: Any
+    profile: str, layers: str, heads: str | None, query: str | None, negative: str | None, over_least: float, **options: Any
 ) -> None:
     """Which bases attention looks at.
 
@@ -76,18 +77,13 @@ def attention(
     are drawn. With --negative the motifs of DNABERT-viz: regions that are looked at, enriched, merged, with what is left after
     each stage.
     """
-    from genoformer.errors import ConfigError
     from genoformer.interpretation import jobs
 
-    try:
-        numbers = [int(text) for text in layers.split(",")]
-    except ValueError as error:
-        raise ConfigError(f"--layers {layers}: give whole numbers and commas, such as 0,5,-1.") from error
     asked_for = int(query) if query is not None and query.lstrip("-").isdecimal() else query
     with _asked(options) as asked:
         _say(jobs.attention(
-            asked, profile=profile, layers=numbers, query=asked_for, over_least=over_least,  # type: ignore[arg-type]
-            negative=_path(negative),
+            asked, profile=profile, layers=_numbers("--layers", layers), heads=_numbers("--heads", heads),  # type: ignore[arg-type]
+            query=asked_for, over_least=over_least, negative=_path(negative),
         ))  # fmt: skip
 
 
@@ -210,6 +206,15 @@ def _asked(options: dict[str, Any]) -> Any:
                            "listen": listen})  # fmt: skip
 
     return ready()
+
+
+def _numbers(option: str, text: str | None) -> list[int]:
+    from genoformer.errors import ConfigError
+
+    try:
+        return [int(part) for part in text.split(",")] if text is not None else []
+    except ValueError as error:
+        raise ConfigError(f"{option} {text}: give whole numbers and commas, such as 0,5,-1.") from error
 
 
 def _path(text: str | None) -> Any:

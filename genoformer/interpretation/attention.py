@@ -94,10 +94,13 @@ def _parts(weights: Weights, n: int, first: int = 0) -> Iterator[Tensor]:
 class Looked:
     """The attention of a model on sequences of one length, codes [B, L], in batches.
 
-    layers: numbers from 0, negative ones from the last; the last one by default. Raises ConfigError for one that is not there.
+    layers: numbers from 0, negative ones from the last; the last one by default. heads: numbers from 0, all by default.
+    Raises ConfigError for one that is not there.
     """
 
-    def __init__(self, model: Encoder | Predictor | LongRange, layers: Sequence[int] = (-1,)) -> None:
+    def __init__(
+        self, model: Encoder | Predictor | LongRange, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()
+    ) -> None:
         self.tokenizer: Any = getattr(model, "tokenizer", None)  # a fine-tuned model has it, and not the encoder in it
         model = model.encoder if isinstance(model, Predictor) else model
         self.model = model
@@ -105,7 +108,10 @@ class Looked:
         if bad := [i for i in layers if not -n <= i < n]:
             raise ConfigError(f"layer {bad[0]}: this model has layers 0 to {n - 1}.")
         self.layers = sorted({i % n for i in layers})
-        self.n_layers, self.n_heads = n, model.config.n_heads
+        if missing := [i for i in heads if not 0 <= i < model.config.n_heads]:
+            raise ConfigError(f"head {missing[0]}: this model has heads 0 to {model.config.n_heads - 1} in each layer.")
+        self.heads = sorted(set(heads)) or list(range(model.config.n_heads))
+        self.n_layers, self.n_heads = n, len(self.heads)
         self._reader = TrackReader(model, next(iter(model.config.heads)), 0) if isinstance(model, LongRange) else None
 
     def n_tokens(self, length: int) -> int:
@@ -171,10 +177,15 @@ class Looked:
     def _steps(self, codes: Codes) -> tuple[Iterator[Weights], int]:
         if isinstance(self.model, Encoder):
             ids = to_device(self.model, self.tokenizer.encode(codes).ids)
-            return self.model.attentions(ids), ids.shape[1]
+            return map(self._of_heads, self.model.attentions(ids)), ids.shape[1]
         assert self._reader is not None
         x = self._reader.reduced(codes)
-        return self.model.attentions(x), x.shape[-1]
+        return map(self._of_heads, self.model.attentions(x)), x.shape[-1]
+
+    def _of_heads(self, weights: Weights) -> Weights:
+        if len(self.heads) == self.model.config.n_heads:
+            return weights
+        return lambda first, n: weights(first, n)[:, self.heads]
 
 
 def base_scores(tokens: Floats, offsets: NDArray[np.int64], length: int) -> Floats:

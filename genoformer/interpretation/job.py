@@ -62,6 +62,10 @@ class Job:
     lines: list[str] = field(default_factory=list)  # what there is to say
 
     @property
+    def n_heads(self) -> int:
+        return int(getattr(self.model, "encoder", self.model).config.n_heads)
+
+    @property
     def drawn(self) -> list[Place]:
         return self.places[: self.asked.n_figures]
 

@@ -34,7 +34,7 @@ from genoformer.interpretation.job import (
 )
 from genoformer.interpretation.matrices import Hit, Match, fimo, read_matrices, tomtom, trimmed
 from genoformer.interpretation.outputs import Output
-from genoformer.interpretation.places import Place, read_places
+from genoformer.interpretation.places import MATRICES, Place, read_places, write_arrays
 from genoformer.interpretation.run import (
     Method,
     Profile,
@@ -52,8 +52,8 @@ __all__ = ["Asked", "Scan", "attention", "attribution", "filters", "ism", "match
 
 
 def attention(
-    asked: Asked, *, profile: Profile = "viz", layers: Sequence[int] = (-1,), query: int | str | None = None,
-    negative: Path | None = None, over_least: float = 10.0,
+    asked: Asked, *, profile: Profile = "viz", layers: Sequence[int] = (-1,), heads: Sequence[int] = (),
+    query: int | str | None = None, negative: Path | None = None, over_least: float = 10.0,
 ) -> list[str]:  # fmt: skip
     """Which bases attention looks at: profiles, what every token or bin looks at, and DNABERT-viz's motifs over `negative`.
 
@@ -66,15 +66,16 @@ def attention(
 
     def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
         return attention_profiles(
-            model, places, profile=profile, layers=layers, query=queries[: len(places)], device=asked.device, on_done=told
-        )
+            model, places, profile=profile, layers=layers, heads=heads, query=queries[: len(places)], device=asked.device,
+            on_done=told,
+        )  # fmt: skip
 
     maps = maps_of(job.model, job.places, job.told("attention"))
-    heads = job.model.config.heads if isinstance(job.model, LongRange) else {}
-    audits = audited(job, maps, maps_of, Output(head=next(iter(heads), None)))
+    outputs = job.model.config.heads if isinstance(job.model, LongRange) else {}
+    audits = audited(job, maps, maps_of, Output(head=next(iter(outputs), None)))
     write(job, maps, f"attention {profile}")
     draw(job, maps, maps_of, "attention", audits)
-    _draw_attention(job, layers)
+    _draw_attention(job, layers, heads)
     if negative is not None:
         write_discovered(job, maps, others, over_least)
     return job.lines
@@ -243,14 +244,17 @@ def _query(job: Job, place: Place, query: int | str | None) -> int | None:
     return (at - place.start) // job.model.config.bin_size
 
 
-def _draw_attention(job: Job, layers: Sequence[int]) -> None:
-    """Heat maps of the places that are drawn, and for a model of tracks arcs from transcription starts to elements."""
+def _draw_attention(job: Job, layers: Sequence[int], heads: Sequence[int]) -> None:
+    """The matrix of each place that is drawn, as numbers, too; for a model of tracks arcs from gene starts to elements."""
+    matrices: dict[str, Any] = {}
     with borrowed(job.model, job.asked.device) as model:
-        looked = Looked(model, layers)
+        looked = Looked(model, layers, heads)
         for i, place in enumerate(job.drawn):
             weights, edges = looked.whole(place.codes)
             seen = job.seen(place)
-            of = "mean over heads of layer " + ", ".join(map(str, looked.layers))
+            matrices |= {f"matrix_{i}": weights, f"edges_{i}": place.start + edges}
+            which = "all heads" if len(looked.heads) == job.n_heads else f"heads {', '.join(map(str, looked.heads))}"
+            of = f"mean of {which} of layer {', '.join(map(str, looked.layers))}"
             figures.draw_attention(
                 job.path(i).with_name(f"{job.path(i).name}_matrix"), place, weights, edges.tolist(), seen=seen, note=of
             )
@@ -263,7 +267,11 @@ def _draw_attention(job: Job, layers: Sequence[int]) -> None:
             found = contact_strengths(weights, place.start + edges, [at for at, _ in starts], spans)
             pairs = [(float(at), float(span.mean()), float(found[a, b])) for a, (at, _) in enumerate(starts)
                      for b, span in enumerate(spans) if np.isfinite(found[a, b])]  # fmt: skip
+            if not pairs:
+                continue
             at, to, top = max(pairs, key=lambda pair: pair[2])
             gene = dict(starts)[int(at)]
             label = f"strongest: {gene} to {to + 1:,.0f}, {top:.2g} times what is usual at {abs(to - at):,.0f} bases"
             figures.draw_contacts(job.path(i).with_name(f"{job.path(i).name}_contacts"), place, pairs, seen, label)
+    if matrices:
+        write_arrays(job.asked.out / MATRICES, matrices)

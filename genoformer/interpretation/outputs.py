@@ -90,7 +90,7 @@ class Output(NamedTuple):
             embedding = model.finish(model.transform(reader.reduced(codes[part])), bins)
             return model.tracks(embedding, reader.head, chosen).sum((1, 2))
 
-        return in_batches(run, len(codes), max(1, (1 << 20) // codes.shape[1]), ())
+        return in_batches(run, len(codes), max(1, (1 << 18) // codes.shape[1]), ())
 
     def _changed_tracks(self, model: LongRange, codes: Codes, truth: Codes) -> Floats:
         first, n = self._bins(model, len(truth))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,8 @@ from genoformer.genome.vcf import open_vcf
 from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file
 
-MAPS = ("maps.npz", "maps.bw", "motifs.meme")  # what a folder of maps holds
+MATRICES = "matrices.npz"  # of attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the places that are drawn
+MAPS = ("maps.npz", "maps.bw", "motifs.meme", MATRICES)  # what a folder of maps holds
 MANIFEST = "maps.json"  # says that they are ours to replace
 _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 _FASTA = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
@@ -118,6 +119,11 @@ def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what
         arrays |= {f"codes_{i}": place.codes, f"map_{i}": np.asarray(of, dtype=np.float32)}
     with whole_file(path.with_name(MANIFEST)) as part:
         part.write_text(json.dumps({"what": what, "places": len(places)}))
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A .npz that appears whole."""
     with whole_file(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 

@@ -41,14 +41,15 @@ def attention_profiles(
     *,
     profile: Profile = "viz",
     layers: Sequence[int] = (-1,),
+    heads: Sequence[int] = (),
     query: int | Sequence[int | None] | None = None,
     device: str = "cpu",
     on_done: Callable[[int], None] | None = None,
 ) -> list[Floats]:
     """A number for each base of each place, [L]; `PROFILES` says what.
 
-    query: token or bin that is asked, [CLS] or the middle bin by default; or one for each place. Places of a long-range model
-    are whole bins long.
+    heads: all by default. query: token or bin that is asked, [CLS] or the middle bin by default; or one for each place. Places
+    of a long-range model are whole bins long.
     Raises ConfigError for a profile that is not known, viz of a long-range model, and sequences that do not fit.
     """
     if profile not in PROFILES:
@@ -58,7 +59,7 @@ def attention_profiles(
     queries = list(query) if isinstance(query, Sequence) else [query] * len(places)
     found: dict[int, Floats] = {}
     with borrowed(model, device) as ready:
-        looked = Looked(ready, layers)
+        looked = Looked(ready, layers, heads)
         for numbers in _alike(places, queries):
             codes = np.stack([places[i].codes for i in numbers])
             for i, of in zip(numbers, _profile(looked, codes, profile, queries[numbers[0]]), strict=True):

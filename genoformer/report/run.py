@@ -19,6 +19,9 @@ from genoformer.report.page import Figure, write_page
 from genoformer.report.scored import FIXED, MOST, Scored, read_scored
 
 
+_LONGEST = 30  # bases of an allele that is drawn
+
+
 class Written(NamedTuple):
     """What became of a report: alleles in its table, of how many, and figures."""
 
@@ -59,7 +62,7 @@ def _figures(found: Scored, model: str | Path, genome: Genome, top: int, flank: 
             if len(made) == top:
                 break
             chrom, pos, name, ref, alt, value = row[0], row[1], row[2], row[3], row[4], row[6]
-            if (chrom, pos) in made or not set(ref.upper() + alt.upper()) <= set("ACGT"):
+            if (chrom, pos) in made or not _drawable(ref, alt):
                 continue
             variant = Variant(genome.resolve(chrom), pos, ref.upper(), alt.upper())
             explained: Explained = explain(
@@ -73,6 +76,11 @@ def _figures(found: Scored, model: str | Path, genome: Genome, top: int, flank: 
             if listen:
                 listen(Progress("figures", len(made), top))
     return list(made.values())
+
+
+def _drawable(ref: str, alt: str) -> bool:
+    """Sequences that can be read as letters."""
+    return set(ref.upper() + alt.upper()) <= set("ACGT") and max(len(ref), len(alt)) <= _LONGEST
 
 
 def _short(allele: str) -> str:

@@ -54,7 +54,10 @@ def test_attention_is_written_as_arrays_a_track_and_logos(folder, tmp_path) -> N
     done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens")
     assert done.exit_code == 0, done.output
     matrices = {name.replace(".", "_matrix.") for name in FIGURES}
-    assert names(tmp_path) == {"maps.json", "maps.npz", "maps.bw", *FIGURES, *matrices}
+    assert names(tmp_path) == {"maps.json", "maps.npz", "maps.bw", "matrices.npz", *FIGURES, *matrices}
+    with np.load(tmp_path / "matrices.npz") as found:
+        assert found["matrix_1"].shape == (38, 38)
+        assert found["edges_1"].tolist() == [*range(600, 638), 640]
     model = checkpoint.load(folder / "tokens")
     with np.load(tmp_path / "maps.npz") as found:
         codes = found["codes_0"]

@@ -215,3 +215,12 @@ def test_the_whole_matrix_is_that_of_the_bases(k) -> None:
         full = steps[1](0, ids.shape[1])[0].mean(0).numpy()
     np.testing.assert_allclose(weights, full[1:-1, 1:-1], atol=1e-6)
     assert edges.tolist() == [*range(30 - k + 1), 30]
+
+
+def test_some_heads_are_those_of_all() -> None:
+    for model, codes in ((ENCODERS["rotary"], CODES), (LONG, CODES)):
+        every, one = Looked(model, [0, 1]), Looked(model, [0, 1], [1])
+        for name in ("rows", "received", "entropy"):
+            np.testing.assert_allclose(getattr(one, name)(codes), getattr(every, name)(codes)[:, :, [1]], atol=1e-6)
+    with pytest.raises(ConfigError, match="head 7: this model has heads 0 to 1 in each layer"):
+        Looked(LONG, heads=[7])
