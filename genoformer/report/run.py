@@ -18,7 +18,6 @@ from genoformer.progress import Listener, Progress
 from genoformer.report.page import Figure, write_page
 from genoformer.report.scored import FIXED, MOST, Scored, read_scored
 
-
 _LONGEST = 30  # bases of an allele that is drawn
 
 
