@@ -47,12 +47,15 @@ def _options(*groups: list[Any]) -> Callable[[Callable[..., Any]], Callable[...,
 
 @click.group()
 def interpret() -> None:
-    """What a model looks at and depends on, at the places of a BED, VCF or FASTA: maps, tracks, motifs and figures."""
+    """What a model looks at and depends on, at the places of a BED, VCF or FASTA: maps, tracks, motifs and figures.
+
+    Maps are of the forward strand; the strand column of a BED is not used.
+    """
 
 
 @interpret.command()
 @_options(_COMMON, _DRAWN)
-@click.option("--profile", default="viz", show_default=True, help="viz, cls, received, rollout or entropy; see below.")
+@click.option("--profile", default="viz", show_default=True, help="viz, cls, received, rollout or entropy; see above.")
 @click.option("--layers", default="-1", show_default=True, metavar="NUMBERS", help="From 0; negative ones from the last.")
 @click.option("--heads", metavar="NUMBERS", help="From 0, such as 0,3.  [default: all]")
 @click.option("--query", metavar="NUMBER|tss", help="Token or bin that is asked; tss: the bin of the next one (--gtf).  "

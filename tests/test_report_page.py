@@ -119,14 +119,17 @@ def test_a_vcf_without_scores_is_refused(tmp_path: Path) -> None:
 
 
 def test_annotations_have_columns_of_their_own(tmp_path: Path) -> None:
-    keys = ["AF,Number=A,Type=Float", "GENE,Number=1,Type=String", "DP,Number=1,Type=Integer", "X,Number=R,Type=Float"]
+    keys = ["FLAG,Number=0,Type=Flag", "AF,Number=A,Type=Float", "GENE,Number=1,Type=String", "DP,Number=1,Type=Integer"]
+    keys.append("X,Number=R,Type=Float")
     head = [HEAD[0], *(f'##INFO=<ID={key},Description="d">' for key in keys), *HEAD[2:]]
-    row = f"1\t10\t.\tA\tC,G\t.\t.\tDB;AF=0.1,0.2;GENE={EVIL};DP=7;X=1,2,3;GF_LLR=1,2"
+    row = f"1\t10\t.\tA\tC,G\t.\t.\tDB;AF=0.1,0.2;GENE={EVIL};DP=7;X=1,2,3;FLAG;GF_LLR=1,2"
     (tmp_path / "s.vcf").write_text("\n".join([*head, row, "1\t11\t.\tA\tC\t.\t.\tGF_LLR=1"]) + "\n")
     found = read_scored(tmp_path / "s.vcf")
-    assert [(c.name, c.numeric) for c in found.annotations] == [("AF", True), ("GENE", False), ("DP", True), ("X", False)]
+    assert [(c.name, c.numeric) for c in found.annotations] == [
+        ("FLAG", False), ("AF", True), ("GENE", False), ("DP", True), ("X", False),
+    ]  # fmt: skip
     assert [row[8:] for row in found.rows] == [
-        [0.1, EVIL, 7.0, "1,2,3", "DB"], [0.2, EVIL, 7.0, "1,2,3", "DB"], [None, None, None, None, ""],
+        ["yes", 0.1, EVIL, 7.0, "1,2,3", "DB"], ["yes", 0.2, EVIL, 7.0, "1,2,3", "DB"], [None] * 5 + [""],
     ]  # fmt: skip
 
 
@@ -153,6 +156,7 @@ def test_the_strongest_are_drawn_with_both_alleles(tmp_path: Path, kind: str) ->
     assert text.count("data:image/png;base64,") == 2
     assert f"1:500 {sequence[499:502]}&gt;{sequence[499]}, {scores}" in text
     assert "REF agrees" in text  # the preflight
+    assert "did not make these scores" not in text
     assert ("What the model expects" if kind == "language" else "the track in which the score is largest") in text
 
 

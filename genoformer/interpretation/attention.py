@@ -24,6 +24,7 @@ from genoformer.models.layers import Weights
 from genoformer.models.longrange import LongRange
 from genoformer.tokenizers import KmerTokenizer
 
+_ENOUGH = 50  # weights that tell what is usual at a distance
 HELD = 1 << 24  # weights that are held at a time: 64 MB
 Reduction = Literal["row", "received", "entropy"]
 
@@ -219,12 +220,17 @@ def contact_strengths(
     """How much bins at `sites` look at intervals, over what is usual at that distance: [sites, intervals], 1 is the usual.
 
     weights [T, T]; edges [T + 1] of the bins; intervals [n, 2]; all in the same coordinates. Each weight is divided by the mean
-    of its diagonal, as observed over expected in Hi-C, and the bins of an interval are averaged; NaN for one without bins.
+    of all at its distance to either side, as observed over expected in Hi-C; where those are fewer than 50 with those of the
+    next shorter distances. The bins of an interval are averaged; NaN for one without bins.
     """
     n = len(weights)
-    distance = np.subtract.outer(np.arange(n), np.arange(n)) + n - 1
-    total = np.bincount(distance.ravel(), weights.ravel().astype(float), minlength=2 * n - 1)
-    usual = total / np.bincount(distance.ravel(), minlength=2 * n - 1)
+    distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    total = np.bincount(distance.ravel(), weights.ravel().astype(float), minlength=n)
+    count = np.bincount(distance.ravel(), minlength=n)
+    sums, counts = (np.concatenate([[0], x.cumsum()]) for x in (total, count))
+    ends = np.arange(1, n + 1)
+    low = np.minimum(np.searchsorted(counts, np.maximum(counts[ends] - _ENOUGH, 0), side="right") - 1, ends - 1).clip(0)
+    usual = (sums[ends] - sums[low]) / (counts[ends] - counts[low])
     over = weights / np.maximum(usual[distance], 1e-12)
     found = np.full((len(sites), len(intervals)), np.nan)
     rows = np.searchsorted(edges, sites, side="right") - 1

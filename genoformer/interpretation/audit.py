@@ -17,6 +17,7 @@ from genoformer.interpretation.ism import substitutions
 from genoformer.scoring.scores import Floats
 
 STEPS = 11  # of a deletion curve, from none to all
+_FEWEST = 3  # bases that can be compared
 _RANDOM = 5  # orders that the curve is compared with
 MOST = 100  # bases of a sequence that are changed for an audit
 
@@ -30,15 +31,17 @@ class Deletion(NamedTuple):
     shares: Floats  # [STEPS] of bases that are N
     mapped: Floats  # [STEPS], the map's order
     random: Floats  # [STEPS], the mean of random orders
+    spread: float = 0.0  # the mean standard deviation of random orders
 
     @property
     def gain(self) -> float:
         """How far the map's curve lies beyond the random one, as a share of what deleting everything does.
 
-        Above 0 the map names what matters; NaN where deleting everything changes nothing.
+        Above 0 the map names what matters; NaN where deleting everything does hardly more than the order of random ones.
         """
         whole = self.random[0] - self.random[-1]
-        return float(np.trapezoid(self.random - self.mapped, self.shares) / whole) if whole else float("nan")
+        clear = abs(whole) > 2 * self.spread
+        return float(np.trapezoid(self.random - self.mapped, self.shares) / whole) if clear else float("nan")
 
 
 class Audit(NamedTuple):
@@ -50,16 +53,18 @@ class Audit(NamedTuple):
 
     def text(self) -> str:
         """A line that belongs beside the figure."""
-        return (
-            f"audit: Spearman with mutagenesis {self.with_mutagenesis:.2f}; deletion beats random by "
-            f"{self.deletion.gain:.0%}; with shuffled weights {self.reinitialised:.2f}"
-        )
+        alike = f"Spearman with mutagenesis {self.with_mutagenesis:.2f}; " if np.isfinite(self.with_mutagenesis) else ""
+        gain = self.deletion.gain
+        deleted = f"deletion beats random by {gain:.0%}" if np.isfinite(gain) else "deletion of all changes too little to judge"
+        again = f"{self.reinitialised:.2f}" if np.isfinite(self.reinitialised) else "not defined"
+        return f"audit: {alike}{deleted}; with shuffled weights {again}"
 
 
 def agreement(one: Floats, other: Floats) -> float:
-    """Spearman of |one| and |other|, [L] each; NaN where one of them is all alike."""
-    one, other = np.abs(one), np.abs(other)
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
+    """Spearman of |one| and |other|, [L] each, where both are known; NaN where one of them is all alike, or hardly any are."""
+    known = np.isfinite(one) & np.isfinite(other)
+    one, other = np.abs(one[known]), np.abs(other[known])
+    if len(one) < _FEWEST or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return float(spearmanr(one, other).statistic)
 
@@ -69,13 +74,13 @@ def deletion(codes: Codes, scores: Floats, output: Callable[[Codes], Floats], *,
     rng = np.random.default_rng(seed)
     n = len(codes)
     shares = np.linspace(0, 1, STEPS)
-    orders = [np.argsort(-np.abs(scores), kind="stable"), *(rng.permutation(n) for _ in range(_RANDOM))]
+    orders = [np.argsort(-np.abs(np.nan_to_num(scores)), kind="stable"), *(rng.permutation(n) for _ in range(_RANDOM))]
     made = np.tile(codes, (len(orders), STEPS, 1))
     for of, order in zip(made, orders, strict=True):
         for row, share in zip(of, shares, strict=True):
             row[order[: round(share * n)]] = N
     found = np.asarray(output(made.reshape(-1, n)), dtype=float).reshape(len(orders), STEPS)
-    return Deletion(shares, found[0], found[1:].mean(0))
+    return Deletion(shares, found[0], found[1:].mean(0), float(found[1:].std(0).mean()))
 
 
 def shuffled(model: M, seed: int = 0) -> M:
@@ -110,9 +115,7 @@ def audit(
             raise ConfigError(f"a map of shape {list(np.shape(of))} of {len(codes)} bases: give one number for each base.")
     if changes is None:
         changes = largest_changes(codes, output, most=MOST)
-    known = np.isfinite(changes)
-    with_mutagenesis = agreement(found[known], changes[known])
-    return Audit(with_mutagenesis, deletion(codes, found, output, seed=seed), agreement(found, again))
+    return Audit(agreement(found, changes), deletion(codes, found, output, seed=seed), agreement(found, again))
 
 
 def largest_changes(codes: Codes, output: Callable[[Codes], Floats], *, most: int | None = None) -> Floats:

@@ -55,19 +55,20 @@ class Explained(NamedTuple):
 
 def explain(
     model: Encoder | LongRange, genome: Genome, variant: Variant, *, flank: int = 25, head: str | None = None,
-    track: str | None = None, device: str = "cpu",
+    track: str | None = None, both_strands: bool = True, device: str = "cpu",
 ) -> Explained:  # fmt: skip
     """Both alleles of a variant in windows of 2 flank bases and the longer allele; variant.chrom is the FASTA's own name.
 
     Of a language model: the information of what it expects at each base given all others, the mean of both strands. Of a model
-    of tracks: the track of that identifier, else the one whose sum over the bins around changes most, and gradient x input of
-    that sum, on the forward strand; behind an insertion or deletion its bins are those of the alternative, not realigned.
+    of tracks: the track of that identifier, else the one whose sum over the bins around changes most (the mean of both strands
+    where the strand pairs are known), and gradient x input of that sum on the forward strand; behind an insertion or deletion
+    its bins are those of the alternative, not realigned.
     """
     length = 2 * flank + max(len(variant.ref), len(variant.alt))
     with borrowed(model, device) as ready:
         if isinstance(ready, Encoder):
             return _expected(ready, genome, variant, flank, length)
-        return _by_tracks(ready, genome, variant, flank, length, head, track)
+        return _by_tracks(ready, genome, variant, flank, length, head, track, both_strands)
 
 
 def _expected(model: Encoder, genome: Genome, variant: Variant, flank: int, length: int) -> Explained:
@@ -85,21 +86,24 @@ def _expected(model: Encoder, genome: Genome, variant: Variant, flank: int, leng
 
 
 def _by_tracks(
-    model: LongRange, genome: Genome, variant: Variant, flank: int, length: int, head: str | None, wanted: str | None
-) -> Explained:
+    model: LongRange, genome: Genome, variant: Variant, flank: int, length: int, head: str | None, wanted: str | None,
+    both_strands: bool,
+) -> Explained:  # fmt: skip
     config = model.config
     head = model.head_named(head)
     start = centred_start(variant, config.context_length)
     alleles = place_alleles(genome, variant, start, config.context_length)
     bins = model.bins_of(config.context_length)
-    predicted = TrackReader(model, head)(np.stack([alleles.ref, alleles.alt]))  # [2, K, N]
+    known = tracks_of(config, model.targets, head, None)
+    reader, windows = TrackReader(model, head), np.stack([alleles.ref, alleles.alt])
+    both_strands = both_strands and head in model.targets  # which says what the tracks of the other strand are
+    predicted = reader.both_strands(windows, known.strand_pairs) if both_strands else reader(windows)  # [2, K, N]
     middle = (variant.start - start) // config.bin_size - bins.first
     first = start + bins.first * config.bin_size
     on_contig = -(first // config.bin_size), (genome.contigs[variant.chrom] - first) // config.bin_size
     low, high = max(0, on_contig[0], middle - _BINS), min(bins.n, max(on_contig[1], middle + 1), middle + _BINS + 1)
     shown = predicted[:, :, low:high].astype(float)
     change = (shown[1] - shown[0]).sum(1)
-    known = tracks_of(config, model.targets, head, None)
     named = [track.index for track in known if track.identifier == wanted]
     which = named[0] if named else int(np.abs(change).argmax())
     name = known[which].description or known[which].identifier
@@ -113,8 +117,9 @@ def _by_tracks(
     return Explained(
         _place(variant, variant.start - flank, alleles, inside, length), one.values[0, cut], two.values[0, cut],
         "gradient x input",
-        f"{name}: {why}; over these bins it goes from {shown[0, which].sum():.3g} to {shown[1, which].sum():.3g} (forward "
-        "strand); below, what each base adds to that sum.",
+        f"{name}: {why}. {'Both strands' if both_strands else 'Forward strand'}: the sum changes by "
+        f"{(predicted[1, which] - predicted[0, which]).sum(dtype=float):.3g} over all bins of a window around the variant, by "
+        f"{change[which]:.3g} over those shown. Below, what each base adds to the sum shown, on the forward strand.",
         AlleleTracks(name, edges.astype(float), shown[0, which], shown[1, which]),
     )  # fmt: skip
 

@@ -83,11 +83,13 @@ def draw_attention(
     path: Path, place: Place, weights: Floats, edges: Sequence[int], *, seen: Seen | None = None, note: str = ""
 ) -> None:
     """What each token or bin (rows) looks at, [T, T], over the edges of their bases in the place, [T + 1]."""
-    figure = _figure(4.4, 3.9)
+    figure = _figure(4.4, 4.0)
     ax = figure.subplots()
-    at = place.start + np.asarray(edges)
-    plots.attention_map(ax, weights, at, at, chrom=place.chrom, elements=seen.elements if seen else None)
-    _title(ax, place.name, note)
+    at = place.start + np.asarray(edges) + 0.5  # so that a base lies over its 1-based number
+    elements = {name: of + 0.5 for name, of in seen.elements.items()} if seen else None
+    plots.attention_map(ax, weights, at, at, elements=elements)
+    _coordinates(ax, place)
+    figure.suptitle(f"{place.name}\n{note}", x=0.01, ha="left", fontsize="small")
     _save(figure, path)
 
 
@@ -95,10 +97,10 @@ def draw_contacts(path: Path, place: Place, pairs: Sequence[tuple[float, float, 
     """Attention from transcription starts to elements as arcs over genes and elements."""
     figure = _figure(6.0, 2.6 + 0.25 * plots.n_rows(seen.drawn, seen.elements))
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 0.35 + 0.3 * plots.n_rows(seen.drawn, seen.elements)])
-    plots.contacts(top, pairs, start=place.start, end=place.end, label=label)
+    plots.contacts(top, pairs, start=place.start, end=place.end)
     plots.landmarks(below, place.start, place.end, genes=seen.drawn, elements=seen.elements)
     below.tick_params(labelbottom=True, bottom=True, axis="x")
-    _title(top, place.name, "")
+    _title(top, place.name, label)
     _coordinates(below, place)
     _save(figure, path)
 
@@ -149,7 +151,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def _panels(place: Place, seen: Seen | None, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
     """A figure of panels of these heights in inches; above them one of the genes and elements, where there are any."""
-    shown = seen is not None and bool(seen.genes or any(map(len, seen.elements.values())))
+    shown = seen is not None and bool(seen.genes or seen.elements)
     above = [0.2 + 0.22 * plots.n_rows(seen.drawn, seen.elements)] if shown and seen else []
     every = [*above, *heights]
     figure = _figure(float(np.clip(_LETTER * len(place.codes) + 0.9, 3.4, _WIDEST)), 0.55 + sum(every))

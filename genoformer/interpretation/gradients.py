@@ -63,9 +63,9 @@ def integrated_gradients(
             torch.cat([model(part)[:, output] for part in x.split(batch_size)]) for x in (onehot, empty)
         )  # fmt: skip
     wanted = here - there
-    error = (values.sum((1, 2)) - wanted).abs() / wanted.abs().clamp(min=1e-12)
     # the share of all four bases of a place belongs to the base that is there: the others are the baseline in both
     own = values.sum(1, keepdim=True) * onehot
+    error = (own.sum((1, 2)) - wanted).abs() / wanted.abs().clamp(min=1e-12)
     corrected = mean - (mean * empty).sum(1, keepdim=True) / empty.sum(1, keepdim=True).clamp(min=1e-12)
     if baseline == 0:
         corrected = mean

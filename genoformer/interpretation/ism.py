@@ -37,6 +37,17 @@ class Mutagenesis(NamedTuple):
         return np.where(own, -mean, 0.0)
 
     @property
+    def worth(self) -> Floats:
+        """[maps, L]: the importance of the base that is there, NaN where that is not known."""
+        return np.where(np.isnan(self.values).all(-1), np.nan, self.importance.sum(-1))
+
+    def summed(self, name: str) -> Mutagenesis:
+        """One map, the sum of all: of several tracks what they say together."""
+        n = len(self.names)
+        names = [name if n == 1 else f"{name}, sum of {n:,} tracks"]
+        return self._replace(names=names, values=self.values.sum(0, keepdims=True))
+
+    @property
     def hypothetical(self) -> Floats:
         """[maps, L, 4], for TF-MoDISco: what each base would add, the changes less their mean over the four."""
         known = np.nan_to_num(self.values)

@@ -98,26 +98,39 @@ def begin(asked: Asked) -> Job:
     refuse_others(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
     model = checkpoint.load_any(asked.model)
     asked.out.mkdir(parents=True, exist_ok=True)
+    core = model.encoder if isinstance(model, Predictor) else model
+    longest = max(len(place.codes) for place in places)
+    if isinstance(core, Encoder) and longest > core.config.context_length:
+        trained = core.config.context_length
+        lines.append(f"places of up to {longest:,} bases: the model was trained on {trained:,}; see --length.")
     return Job(asked, genome, places, model, landmarks, lines)
 
 
 def audited(
-    job: Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], output: Output,
-    changes: Sequence[Floats] | None = None,
+    job: Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], output: Output, *,
+    itself: bool = False, alone: bool = True,
 ) -> list[Audit]:  # fmt: skip
-    """Of the places that are drawn; also as a table. changes: by mutagenesis, where they are known, [L] each."""
+    """Of the places that are drawn; also as a table.
+
+    itself: the maps are mutagenesis, with which they need not be compared; alone: the model sees a place by itself, not what
+    lies around it on the genome.
+    """
     if not job.asked.audits or not job.drawn:
         return []
     told = job.told("audit", len(job.drawn))
     again = maps_of(shuffled(job.model), job.drawn)
-    if changes is None and isinstance(job.model, Encoder):  # whose mutagenesis is of the base itself
+    changes: list[Floats] = [np.full(len(place.codes), np.nan) for place in job.drawn] if itself else []
+    if not itself and isinstance(job.model, Encoder):  # whose mutagenesis is of the base itself
         genome, places = on_genome(job)
         with Work((job.model,), genome, "LLR", device=job.asked.device).ready() as scorer:
-            changes = [np.abs(of.values[0]).max(-1) for of in mutageneses(scorer, genome, places[: len(job.drawn)])]
+            for place, of in zip(job.drawn, mutageneses(scorer, genome, places[: len(job.drawn)]), strict=True):
+                at = of.start - place.start  # beyond the ends of the contig there are no changes
+                changes.append(np.full(len(place.codes), np.nan))
+                changes[-1][at : at + len(of.codes)] = np.abs(of.values[0]).max(-1)
     found = []
     with borrowed(job.model, job.asked.device) as model:
         for i, place in enumerate(job.drawn):
-            around, at = _around(job, place)
+            around, at = (place.codes, 0) if alone else _around(job, place)
 
             def ask(codes: Codes, place: Place = place, around: Codes = around, at: int = at) -> Floats:
                 made = np.tile(around, (len(codes), 1))
@@ -131,18 +144,19 @@ def audited(
         rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
                 for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
         part.write_text("\n".join(["place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights", *rows, ""]))
-    columns = [[of.with_mutagenesis for of in found], [of.deletion.gain for of in found], [of.reinitialised for of in found]]
-    one, two, three = (float(np.nanmedian(x)) if np.isfinite(x).any() else float("nan") for x in columns)
-    job.lines.append(
-        f"audit, median of {len(found)} places: Spearman with mutagenesis {one:.2f}; deleting by the map beats random order by "
-        f"{two:.0%}; with shuffled weights the map agrees {three:.2f}"
-    )
+    middle = {name: [x for x in of if np.isfinite(x)] for name, of in (
+        ("Spearman with mutagenesis", [of.with_mutagenesis for of in found]),
+        ("deletion beats random order by a share of", [of.deletion.gain for of in found]),
+        ("Spearman with the map of shuffled weights", [of.reinitialised for of in found]),
+    )}  # fmt: skip
+    said = "; ".join(f"{name} {np.median(x):.2f} (n = {len(x)})" for name, x in middle.items() if x)
+    job.lines.append(f"audit, medians: {said or 'nothing could be judged'}")
     return found
 
 
 def _around(job: Job, place: Place) -> tuple[Codes, int]:
-    """What a model sees of a place, and where in it the place begins: its window, for a model of tracks that sees no less."""
-    if not isinstance(job.model, LongRange) or job.genome is None or len(place.codes) % job.model.config.bin_size == 0:
+    """What a model of tracks sees around a place, and where in it the place begins."""
+    if not isinstance(job.model, LongRange) or job.genome is None:
         return place.codes, 0
     length = job.model.config.context_length
     at = (length - len(place.codes)) // 2
@@ -166,16 +180,17 @@ def write(job: Job, maps: Sequence[Floats], what: str, by_base: Sequence[Floats]
 
 def draw(
     job: Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], label: str,
-    audits: Sequence[Audit],
+    audits: Sequence[Audit], notes: Sequence[str] = (),
 ) -> None:  # fmt: skip
-    """Maps of places; of variants those of both alleles."""
+    """Maps of places, each with its audit and note; of variants those of both alleles."""
     some = [place.alternative for place in job.drawn if place.alleles is not None]
     alternatives = maps_of(job.model, some) if some and len(some) == len(job.drawn) else []
+    said = ["; ".join(filter(None, (*notes[i : i + 1], note(audits, i)))) for i in range(len(job.drawn))]
     for i, place in enumerate(job.drawn):
         if alternatives:
-            figures.draw_alleles(job.path(i), place, maps[i], alternatives[i], label=label, note=note(audits, i))
+            figures.draw_alleles(job.path(i), place, maps[i], alternatives[i], label=label, note=said[i])
         else:
-            figures.draw_map(job.path(i), place, maps[i], label=label, seen=job.seen(place), note=note(audits, i))
+            figures.draw_map(job.path(i), place, maps[i], label=label, seen=job.seen(place), note=said[i])
 
 
 def negatives(job: Job, data: Path | None) -> list[Place]:

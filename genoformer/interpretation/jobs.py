@@ -48,6 +48,8 @@ from genoformer.models.longrange import LongRange
 from genoformer.prediction import tracks_of
 from genoformer.scoring.scorers import OfTracks, Work
 
+_MOST_TOKENS = 2_048  # of a matrix that is drawn
+ENOUGH = 0.05  # completeness error up to which integrated gradients have had steps enough
 __all__ = ["Asked", "Scan", "attention", "attribution", "filters", "ism", "match_motifs", "scan_motifs"]
 
 
@@ -62,6 +64,8 @@ def attention(
     """
     job = begin(asked)
     others = negatives(job, negative)
+    if query == "tss":
+        _keep_those_with_starts(job)
     queries = [_query(job, place, query) for place in job.places]
 
     def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
@@ -100,25 +104,24 @@ def ism(
             return sequence_mutageneses(model, places, output=wanted, device=asked.device, on_done=told)
     else:
         wanted, of_tracks = _of_tracks(job.model, tracks, head)
-        name = score or ("SAD" if isinstance(job.model, LongRange) else "LLR")
+        score_name = score or ("SAD" if isinstance(job.model, LongRange) else "LLR")
         genome, placed = on_genome(job)
         job.places = placed
 
         def mutated(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Mutagenesis]:
             assert not isinstance(model, Predictor)
-            work = Work((model,), genome, name, None, both_strands, asked.device, of_tracks=of_tracks)
+            work = Work((model,), genome, score_name, None, both_strands, asked.device, of_tracks=of_tracks)
             with work.ready() as scorer:
-                return mutageneses(scorer, genome, places, on_done=told)
+                return [of.summed(score_name) for of in mutageneses(scorer, genome, places, on_done=told)]
 
     def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
-        return [of.importance[0].sum(-1) for of in mutated(model, places, told)]
+        return [of.worth[0] for of in mutated(model, places, told)]
 
     found = mutated(job.model, job.places, job.told("mutagenesis"))
     job.places = [place._replace(start=of.start, codes=of.codes, alleles=None)  # what lies on the contig
                   for place, of in zip(job.places, found, strict=True)]  # fmt: skip
-    importance = [of.importance[0].sum(-1) for of in found]
-    changes = [np.nan_to_num(np.abs(of.values[0])).max(-1) for of in found]
-    audits = audited(job, importance, maps_of, wanted, changes)
+    importance = [of.worth[0] for of in found]
+    audits = audited(job, importance, maps_of, wanted, itself=True, alone=isinstance(job.model, Predictor))
     write(job, [of.values[0] for of in found], f"mutagenesis {found[0].names[0]}", importance)
     for i, place in enumerate(job.drawn):
         figures.draw_mutagenesis(job.path(i), place, found[i], seen=job.seen(place), note=note(audits, i))
@@ -154,11 +157,12 @@ def attribution(
     maps = [of.values[0].sum(-1) for of in found]
     audits = audited(job, maps, maps_of, wanted)
     write(job, maps, f"attribution {method}")
-    draw(job, maps, maps_of, "attribution", audits)
+    draw(job, maps, maps_of, "attribution", audits, [_completeness(of) for of in found])
     if method == "integrated":
         errors = np.concatenate([of.error for of in found if of.error is not None])
         middle, most = np.median(errors), errors.max()
-        job.lines.append(f"completeness: sums are off by {middle:.2%} in the middle, {most:.2%} at most")
+        more = "; take more --steps" if most > ENOUGH else ""
+        job.lines.append(f"completeness: sums are off by {middle:.2%} in the middle, {most:.2%} at most{more}")
     if negative is not None:
         write_discovered(job, maps, others, 0.0)
     if modisco:
@@ -211,6 +215,12 @@ def scan_motifs(motifs: Path, data: Path, fasta: Path | None, *, threshold: floa
 # --- what they ask for
 
 
+def _completeness(found: Attribution) -> str:
+    if found.error is None:
+        return ""
+    return f"sum off by {float(found.error[0]):.1%}" + ("; more steps are needed" if found.error[0] > ENOUGH else "")
+
+
 def _class(model: Predictor, name: str | None) -> int:
     classes = list(model.config.classes)
     if name is not None and name not in classes:
@@ -224,8 +234,21 @@ def _of_tracks(model: Any, spec: str | None, head: str | None) -> tuple[Output, 
             raise ConfigError("--tracks and --head are of models of tracks; leave them out, or change -m.")
         return Output(), None
     named = model.head_named(head)
-    chosen = tracks_of(model.config, model.targets, head, None).choose(spec) if spec else None
-    return Output(head=named, tracks=chosen or ()), OfTracks(head=named, targets=model.targets.get(named), tracks=chosen)
+    known = tracks_of(model.config, model.targets, head, None)
+    chosen = known.choose(spec) if spec else list(range(len(known)))
+    return Output(head=named, tracks=chosen), OfTracks(head=named, targets=model.targets.get(named), tracks=chosen)
+
+
+def _keep_those_with_starts(job: Job) -> None:
+    """Places without a transcription start are left out, and counted."""
+    if not isinstance(job.model, LongRange) or job.landmarks.genes is None:
+        raise ConfigError("query tss needs a model of tracks and a GTF (--gtf).")
+    kept = [place for place in job.places if (seen := job.seen(place)) and seen.starts(place.start, place.end)]
+    if not kept:
+        raise ConfigError("no gene of the GTF begins in any of the places; give wider ones with --length.")
+    if len(kept) < len(job.places):
+        job.lines.append(f"{len(job.places) - len(kept):,} places without a transcription start are left out.")
+    job.places = kept
 
 
 def _query(job: Job, place: Place, query: int | str | None) -> int | None:
@@ -234,13 +257,9 @@ def _query(job: Job, place: Place, query: int | str | None) -> int | None:
     if query != "tss":
         raise ConfigError(f"query {query!r}: give a number, or tss with --gtf.")
     seen = job.seen(place)
-    if not isinstance(job.model, LongRange) or seen is None or job.landmarks.genes is None:
-        raise ConfigError("query tss needs a model of tracks and a GTF (--gtf).")
-    starts = seen.starts(place.start, place.end)
-    if not starts:
-        raise ConfigError(f"{place.name}: no gene of the GTF begins in {place.chrom}:{place.start + 1:,}-{place.end:,}.")
+    assert seen is not None
     middle = (place.start + place.end) / 2
-    at, _ = min(starts, key=lambda found: abs(found[0] - middle))
+    at, _ = min(seen.starts(place.start, place.end), key=lambda found: abs(found[0] - middle))
     return (at - place.start) // job.model.config.bin_size
 
 
@@ -250,6 +269,9 @@ def _draw_attention(job: Job, layers: Sequence[int], heads: Sequence[int]) -> No
     with borrowed(job.model, job.asked.device) as model:
         looked = Looked(model, layers, heads)
         for i, place in enumerate(job.drawn):
+            if (n := looked.n_tokens(len(place.codes))) > _MOST_TOKENS:
+                job.lines.append(f"{place.name}: no matrix of {n:,} x {n:,}, it is drawn up to {_MOST_TOKENS:,}")
+                continue
             weights, edges = looked.whole(place.codes)
             seen = job.seen(place)
             matrices |= {f"matrix_{i}": weights, f"edges_{i}": place.start + edges}

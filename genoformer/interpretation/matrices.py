@@ -18,6 +18,9 @@ from genoformer.whole import whole_file
 _PSEUDOCOUNT = 0.1  # of a site, over the four bases: no base is impossible
 
 
+_FEW = 1_000  # targets below which decoys are searched, too
+
+
 class Matrix(NamedTuple):
     """A motif: the frequencies of A, C, G, T at each base, [W, 4], each row sums to 1."""
 
@@ -172,27 +175,31 @@ def trimmed(matrix: Matrix, least: float = 0.25) -> Matrix:
 def tomtom(queries: Sequence[Matrix], targets: Sequence[Matrix], *, n_nearest: int = 5) -> list[Match]:
     """The known motifs that each query is most like, the best first (Gupta et al. 2007, by memelite).
 
-    Raises ConfigError without memelite (extra `interpret`).
+    Tomtom's p is of the targets' own columns and means little where they are few. Then decoys, 1,000 together with them, are
+    searched, too: each target with its columns in other orders. No p is below the share of a target's decoys that are as like
+    the query as itself. Raises ConfigError without memelite (extra `interpret`).
     """
     try:
         from memelite import tomtom as search
     except ImportError as error:
         raise ConfigError("memelite is not installed; install genoformer[interpret] to match motifs.") from error
-    import warnings
-
     from scipy.stats import false_discovery_control
 
     if not queries or not targets:
         return []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # few targets: their p is then of these targets, as the README says
-        p, _, offsets, _, strands = search([q.p.T for q in queries], [t.p.T for t in targets])
+    rng = np.random.default_rng(0)
+    n_each = -(-max(0, _FEW - len(targets)) // len(targets))
+    decoys = [rng.permutation(target.p) for target in targets for _ in range(n_each)]
+    p, _, offsets, _, strands = search([q.p.T for q in queries], [*(t.p.T for t in targets), *(of.T for of in decoys)])
     found = []
     for i, query in enumerate(queries):
-        q_values = false_discovery_control(np.clip(p[i], 0, 1))
-        for j in np.argsort(p[i], kind="stable")[:n_nearest].tolist():
+        real, shuffled = p[i, : len(targets)], p[i, len(targets) :].reshape(len(targets), n_each)
+        if n_each:
+            real = np.maximum(real, (shuffled <= real[:, None]).mean(1))
+        q_values = false_discovery_control(np.clip(real, 0, 1))
+        for j in np.lexsort((p[i, : len(targets)], real))[:n_nearest].tolist():
             strand = "-" if strands[i, j] else "+"
-            found.append(Match(query.name, targets[j].name, float(p[i, j]), float(q_values[j]), int(offsets[i, j]), strand))
+            found.append(Match(query.name, targets[j].name, float(real[j]), float(q_values[j]), int(offsets[i, j]), strand))
     return found
 
 

@@ -39,7 +39,10 @@ def patterns(codes: Codes, hypothetical: Floats, *, window: int = 0, max_seqlets
     of = np.asarray(hypothetical[:, inside], dtype=np.float32)
     if not np.abs(onehot * of).max(initial=0):
         return []
-    found = TFMoDISco(onehot, of, max_seqlets_per_metacluster=max_seqlets)
+    try:
+        found = TFMoDISco(onehot, of, max_seqlets_per_metacluster=max_seqlets)
+    except (ZeroDivisionError, IndexError):  # of too few or too short sequences it has no null to compare with
+        return []
     made = []
     for sign, group in zip((1, -1), found, strict=True):
         for i, pattern in enumerate(group or ()):

@@ -16,7 +16,7 @@ from genoformer.inference.batching import Floats, in_batches, to_device, tokens_
 from genoformer.inference.tracks import Asked, TrackReader
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
-from genoformer.models.longrange import Bins, LongRange
+from genoformer.models.longrange import Bins, LongRange, one_hot
 from genoformer.models.onehot import OneHotModel, TrackSum
 
 _HELD = 1 << 21  # attention weights of a head, or values of the trunk, that are held at a time
@@ -49,7 +49,7 @@ class Output(NamedTuple):
             return self._tracks(model, codes) if truth is None or small else self._changed_tracks(model, codes, truth)
         assert isinstance(model, Predictor)
         self._check(model)
-        at_once = max(1, tokens_at_once(model) // codes.shape[1])
+        at_once = max(1, 2 * tokens_at_once(model) // codes.shape[1])
         strands = (False, True) if model.config.both_strands else (False,)
 
         def run(part: slice) -> Tensor:
@@ -86,11 +86,14 @@ class Output(NamedTuple):
         reader, bins = TrackReader(model, self.head), Bins(*self._bins(model, codes.shape[1]))
         chosen = self._chosen(model).to(reader.device)
 
-        def run(part: slice) -> Tensor:
-            embedding = model.finish(model.transform(reader.reduced(codes[part])), bins)
-            return model.tracks(embedding, reader.head, chosen).sum((1, 2))
+        short = codes.shape[1] < _WIDE  # tiles are for long ones
 
-        return in_batches(run, len(codes), max(1, (1 << 18) // codes.shape[1]), ())
+        def run(part: slice) -> Tensor:
+            onehot = one_hot(torch.from_numpy(codes[part]).to(reader.device)).to(reader.dtype) if short else None
+            x = model.reduce(onehot) if onehot is not None else reader.reduced(codes[part])
+            return model.tracks(model.finish(model.transform(x), bins), reader.head, chosen).sum((1, 2))
+
+        return in_batches(run, len(codes), max(1, (1 << (14 if short else 18)) // codes.shape[1]), ())
 
     def _changed_tracks(self, model: LongRange, codes: Codes, truth: Codes) -> Floats:
         first, n = self._bins(model, len(truth))
@@ -107,7 +110,8 @@ class Output(NamedTuple):
         return torch.tensor(self.tracks or range(n))
 
     def _bins(self, model: LongRange, length: int) -> tuple[int, int]:
-        bins = model.bins_of(length)
+        few = length // model.config.bin_size < model.config.target_bins  # a shorter window than the model's: all of its bins
+        bins = model.bins_of(length, 0 if few else None)
         return self.bins or (bins.first, bins.n)
 
     def _check(self, model: Predictor) -> None:

@@ -162,7 +162,7 @@ def attention_map(
     ax.yaxis.set_major_formatter(FuncFormatter(_grouped))
     ax.tick_params(axis="y", labelsize="small", pad=3 + 3.5 * len(elements or {}))
     ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], integer=True))
-    ax.set_ylabel("query", fontsize="small")
+    ax.set_ylabel("base that looks", fontsize="small")
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045)
     bar.set_label(label, fontsize="small")
     bar.ax.tick_params(labelsize="x-small")

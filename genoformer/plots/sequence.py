@@ -23,7 +23,8 @@ def logo(ax: Axes, heights: ArrayLike, *, first: int = 0, label: str = "bits") -
 
     values = np.asarray(heights, dtype=float)
     table = pd.DataFrame(values, columns=list("ACGT"), index=np.arange(first, first + len(values)))
-    logomaker.Logo(table, ax=ax, color_scheme=BASE_COLOURS, font_name="DejaVu Sans", vpad=0.02)
+    if np.any(values):  # of no heights it has no limits
+        logomaker.Logo(table, ax=ax, color_scheme=BASE_COLOURS, font_name="DejaVu Sans", vpad=0.02)
     ax.set_xlim(first - 0.5, first + len(values) - 0.5)  # axes that share x would begin at 0
     ax.set_ylabel(label)
     return plain(ax)
@@ -73,7 +74,7 @@ def allele_logos(
     rows = [np.nan_to_num(np.asarray(x, dtype=float)) for x in (ref, alt)]
     top = max(float(np.where(x > 0, x, 0).sum(1).max(initial=0)) for x in rows)
     bottom = min(float(np.where(x < 0, x, 0).sum(1).min(initial=0)) for x in rows)
-    room = 0.08 * ((top - bottom) or 1.0)
+    room = 0.22 * ((top - bottom) or 1.0)  # for the names
     start, *lengths = changed
     for ax, values, name, length in zip(axes, rows, ("REF", "ALT"), lengths, strict=True):
         logo(ax, values, first=first, label=label)

@@ -52,6 +52,9 @@ def make_report(
 
 def _figures(found: Scored, model: str | Path, genome: Genome, top: int, flank: int, listen: Listener) -> list[Figure]:
     loaded = checkpoint.load_scoring(model)
+    header = dict(found.made_by).get("model", "")
+    other = bool(header and loaded.sha256) and loaded.sha256 not in header
+    remark = f" Drawn by {model}, which did not make these scores." if other else ""
     score = found.scores[0]
     keys = [column.key for column in found.scores]
     of_track = len(FIXED) + keys.index(f"{score.key}_TRACK") if f"{score.key}_TRACK" in keys else None
@@ -67,11 +70,12 @@ def _figures(found: Scored, model: str | Path, genome: Genome, top: int, flank: 
             explained: Explained = explain(
                 loaded, genome, variant, flank=flank, head=found.options.get("head"),
                 track=row[of_track] if of_track is not None else None,
+                both_strands=found.options.get("strands", "both") == "both",
             )  # fmt: skip
             draw_explained(Path(folder) / "figure", explained)
             known = f" {name}" if name not in ("", ".") else ""
             title = f"{chrom}:{pos:,} {_short(ref)}>{_short(alt)}{known}, {score.name} {value:.3g}"
-            made[chrom, pos] = Figure(title, explained.meaning, (Path(folder) / "figure.png").read_bytes())
+            made[chrom, pos] = Figure(title, explained.meaning + remark, (Path(folder) / "figure.png").read_bytes())
             if listen:
                 listen(Progress("figures", len(made), top))
     return list(made.values())

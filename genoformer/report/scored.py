@@ -31,6 +31,7 @@ class Column(NamedTuple):
     numeric: bool
     by_allele: bool  # a value for each ALT
     meaning: str
+    flag: bool = False  # without a value
 
     @property
     def name(self) -> str:
@@ -73,12 +74,14 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
         if not scores:
             raise FileFormatError(f"{path} has no scores; give a VCF that `genoformer score` wrote.")
         annotations = _chosen(path, others)
+        flags = {column.key for column in annotations if column.flag}
         found = Scored(scores, annotations, [], _made_by(file.header), values=[array("d") for _ in scores])
         apart = {column.key for column in annotations}
         heap: list[tuple[float, int, list[Any]]] = []  # the weakest of the strongest first
         for record in file:
             fields = record.line.split("\t")
             info = dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
+            info |= dict.fromkeys(flags & info.keys(), "yes")
             rest = ";".join(f"{k}={v}" if v else k for k, v in info.items() if k[:3] != "GF_" and k != "." and k not in apart)
             for i, alt in enumerate(record.alts):
                 values = [_value(info.get(column.key, ""), i, column) for column in scores]
@@ -108,7 +111,8 @@ def _columns(header: Sequence[str]) -> tuple[list[Column], dict[str, Column]]:
     for line in header:
         if not (match := _INFO.match(line)):
             continue
-        column = Column(match[1], match[3] in ("Float", "Integer"), match[2] == "A", match[4].replace('\\"', '"'))
+        numeric, meaning = match[3] in ("Float", "Integer"), match[4].replace('\\"', '"')
+        column = Column(match[1], numeric, match[2] == "A", meaning, match[3] == "Flag")
         if not column.key.startswith("GF_"):
             others[column.key] = column._replace(numeric=column.numeric and match[2] in ("A", "1"))
         elif column.key != "GF_STATUS" and column.by_allele:

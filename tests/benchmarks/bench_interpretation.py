@@ -24,7 +24,7 @@ import json, resource, sys, time
 import numpy as np, torch
 from genoformer.interpretation.places import Place
 from genoformer.interpretation.run import attention_profiles
-from genoformer.models.encoder import EncoderConfig
+from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.tokenizers import KmerTokenizer
 n, length, width, heads, layers = map(int, sys.argv[1:])
 tokenizer = KmerTokenizer(6)

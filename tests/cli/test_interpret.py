@@ -193,12 +193,73 @@ def test_mutagenesis_of_sequences_by_themselves(folder, tmp_path) -> None:
 def test_audits_stand_beside_the_figures(folder, tmp_path, command, model, options) -> None:
     done = run(folder, tmp_path, command, folder / "r.bed", "-m", folder / model, "--audit", "--figures", 1, *options)
     assert done.exit_code == 0, done.output
-    assert "audit, median of 1 places: Spearman with mutagenesis" in done.stderr
+    assert "audit, medians: " in done.stderr
     header, row, end = (tmp_path / "audit.tsv").read_text().split("\n")
     assert (header.split("\t")[1], row.split("\t")[0], end) == ("spearman_with_mutagenesis", "one", "")
     values = np.array(row.split("\t")[1:], dtype=float)
-    assert (np.abs(values[[0, 2]]) <= 1).all()
-    assert "<!-- audit: Spearman" in (tmp_path / "001_one.svg").read_text()
+    known = values[[0, 2]]
+    assert (np.abs(known[np.isfinite(known)]) <= 1).all()
+    assert np.isnan(values[0]) == (command == "ism")  # it need not be compared with itself
+    assert "<!-- audit: " in (tmp_path / "001_one.svg").read_text()
+
+
+@pytest.mark.parametrize("command", ["attention", "ism"])
+def test_audits_where_bases_are_not_known(folder, tmp_path, command) -> None:
+    """Beyond the end of the contig, and in a gap."""
+    (tmp_path / "gap.fa").write_text(f">chr1\n{TEXT[:300]}{'N' * 60}{TEXT[300:]}\n")
+    (tmp_path / "e.bed").write_text("chr1\t0\t10\tend\nchr1\t305\t345\tgap\n")
+    options = ["-m", folder / "tokens", "-f", tmp_path / "gap.fa", "--length", 40, "--audit"]
+    done = run(folder, tmp_path / "o", command, tmp_path / "e.bed", *options, fasta=False)
+    assert done.exit_code == 0, done.output
+    rows = [row.split("\t") for row in (tmp_path / "o" / "audit.tsv").read_text().splitlines()[1:]]
+    assert [row[0] for row in rows] == ["end", "gap"]
+    assert rows[1][1:] == ["nan"] * 3 or command == "attention"
+    if command == "ism":
+        import pyBigWig
+
+        with pyBigWig.open(str(tmp_path / "o" / "maps.bw")) as track:
+            assert np.isnan(track.values("chr1", 305, 345)).all()  # no value, and not 0
+            assert np.isfinite(track.values("chr1", 0, 25)).all()
+
+
+def test_mutagenesis_of_several_tracks_is_their_sum(folder, tmp_path) -> None:
+    maps = {}
+    for spec in ("1", "3", "1,3"):
+        done = run(
+            folder, tmp_path / spec, "ism", folder / "r.bed", "-m", folder / "tracks", "--length", 6, "--figures", 0,
+            "--head", "human", "--strand", "forward", "--tracks", spec,
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+        with np.load(tmp_path / spec / "maps.npz") as found:
+            maps[spec] = found["map_0"]
+    np.testing.assert_allclose(maps["1,3"], maps["1"] + maps["3"], atol=1e-5)
+    assert not np.allclose(maps["1,3"], maps["1"], atol=1e-4)
+
+
+def test_places_without_a_start_are_left_out_and_counted(folder, tmp_path) -> None:
+    (tmp_path / "g.gtf").write_text('chr1\tx\texon\t401\t500\t.\t+\t.\tgene_id "A";\n')
+    (tmp_path / "l.bed").write_text("chr1\t300\t500\thas\nchr1\t700\t900\thas not\n")
+    options = ["-m", folder / "tracks", "--length", 200, "--profile", "cls", "--query", "tss", "--gtf", tmp_path / "g.gtf"]
+    done = run(folder, tmp_path / "o", "attention", tmp_path / "l.bed", *options)
+    assert done.exit_code == 0, done.output
+    assert "1 places without a transcription start are left out" in done.stderr
+    with np.load(tmp_path / "o" / "maps.npz") as found:
+        assert found["names"].tolist() == ["has"]
+
+
+def test_a_matrix_that_is_too_large_is_not_drawn_and_said(folder, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("genoformer.interpretation.jobs._MOST_TOKENS", 20)
+    done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens")
+    assert done.exit_code == 0, done.output
+    assert "one: no matrix of 40 x 40, it is drawn up to 20" in done.stderr
+    assert "matrices.npz" not in names(tmp_path)
+
+
+def test_motifs_of_too_few_sequences_are_none(folder, tmp_path) -> None:
+    pytest.importorskip("modiscolite", reason="modisco-lite is an extra: pip install genoformer[interpret]")
+    done = run(folder, tmp_path, "ism", folder / "r.bed", "-m", folder / "tokens", "--figures", 0, "--modisco")
+    assert done.exit_code == 0, done.output
+    assert "0 motifs" in done.stderr
 
 
 def test_genes_and_elements_above_and_arcs_between(folder, tmp_path) -> None:

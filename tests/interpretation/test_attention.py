@@ -194,14 +194,19 @@ def test_memory_does_not_hold_the_weights() -> None:
 
 def test_contacts_are_over_what_is_usual_at_their_distance() -> None:
     """Every weight falls with the distance alone, but one that is three times as much."""
-    n = 20
+    n = 100
     weights = 0.5 ** np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(float)
     weights[5, 12] *= 3
-    found = contact_strengths(weights, np.arange(n + 1) * 100, [550, 990], np.array([[1200, 1290], [300, 500], [5000, 5100]]))
-    usual = (12 + 3) / 13  # of the diagonal at 7 bins, which holds that one too
+    intervals = np.array([[1200, 1290], [300, 500], [50_000, 50_100]])
+    found = contact_strengths(weights, np.arange(n + 1) * 100, [550, 990], intervals)
+    usual = (185 + 3) / 186  # of both diagonals at 7 bins, which hold that one too
     np.testing.assert_allclose(found[0, 0], 3 / usual)
     np.testing.assert_allclose(found[1, :2], 1, atol=1e-9)
     assert np.isnan(found[:, 2]).all()
+    flat = np.full((n, n), 0.01)
+    flat[0, n - 1] = 0.1  # alone with one other at its distance
+    (corner,) = contact_strengths(flat, np.arange(n + 1) * 100, [50], np.array([[9_900, 10_000]]))[0]
+    assert corner > 5
 
 
 @pytest.mark.parametrize("k", [1, 3])

@@ -142,3 +142,14 @@ def test_published_collections(name, n, real_data) -> None:
     assert len(found) > n
     assert len({matrix.name for matrix in found}) == len(found)
     assert all(np.allclose(matrix.p.sum(1), 1) for matrix in found)
+
+
+def test_few_targets_are_compared_with_their_shuffles() -> None:
+    pytest.importorskip("memelite", reason="memelite is an extra: pip install genoformer[interpret]")
+    rng = np.random.default_rng(0)
+    known = [Matrix(f"k{i}", rng.dirichlet(np.full(4, 0.3), 12)) for i in range(10)]
+    noise = [Matrix(f"n{i}", rng.dirichlet(np.full(4, 0.7), 12)) for i in range(20)]
+    found = tomtom([*known, *noise], known, n_nearest=1)
+    assert [match.target for match in found[:10]] == [matrix.name for matrix in known]
+    assert all(match.q < 0.01 for match in found[:10])
+    assert sum(match.q < 0.01 for match in found[10:]) <= 2
