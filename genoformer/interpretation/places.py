@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.bigwig import write_bigwig
@@ -130,19 +131,16 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def write_map_track(path: Path, places: Sequence[Place], maps: Sequence[Floats], genome: Genome) -> int:
     """A bigWig of maps [L] on a genome; where places overlap the mean. How many bases have a value."""
-    total: dict[str, dict[int, tuple[float, int]]] = {}
+    found: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
     for place, of in zip(places, maps, strict=True):
-        here = total.setdefault(place.chrom, {})
-        for i, value in enumerate(np.asarray(of, dtype=float).tolist(), place.start):
-            if 0 <= i < genome.contigs[place.chrom] and np.isfinite(value):
-                old, n = here.get(i, (0.0, 0))
-                here[i] = (old + value, n + 1)
-
-    def runs() -> Iterable[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-        for chrom in genome.contigs:
-            if here := total.get(chrom):
-                starts = np.array(sorted(here), dtype=np.int64)
-                yield chrom, starts, starts + 1, np.array([here[i][0] / here[i][1] for i in starts.tolist()])
-
-    write_bigwig(path, genome.contigs, runs())
-    return sum(map(len, total.values()))
+        at, values = np.arange(place.start, place.end), np.asarray(of, dtype=float)
+        known = (at >= 0) & (at < genome.contigs[place.chrom]) & np.isfinite(values)
+        found.setdefault(place.chrom, []).append((at[known], values[known]))
+    runs = []
+    for chrom in genome.contigs:
+        at, values = (np.concatenate(x) for x in zip(*found.get(chrom, [(np.zeros(0, np.int64), np.zeros(0))]), strict=True))
+        starts, which, n = np.unique(at, return_inverse=True, return_counts=True)
+        if len(starts):
+            runs.append((chrom, starts, starts + 1, np.bincount(which, values) / n))
+    write_bigwig(path, genome.contigs, runs)
+    return sum(len(starts) for _, starts, *_ in runs)
