@@ -64,14 +64,20 @@ def draw_alleles(path: Path, place: Place, ref: Floats, alt: Floats, *, label: s
 
 
 def draw_mutagenesis(
-    path: Path, place: Place, found: Mutagenesis, which: int = 0, *, seen: Seen | None = None, note: str = ""
-) -> None:
-    """What each change does, and above it the importance of each base: minus the mean of its three changes."""
+    path: Path, place: Place, found: Mutagenesis, which: int = 0, *, seen: Seen | None = None, note: str = "",
+    shaded: tuple[int, int] | None = None,
+) -> None:  # fmt: skip
+    """What each change does, and above it the importance of each base: minus the mean of its three changes.
+
+    shaded: bases [start, end) of the contig, such as those of a variant.
+    """
     here = Place(place.name, found.chrom, found.start, found.codes)
     figure, axes = _panels(here, seen, [1.35, 1.2])
     own = found.importance[which][np.arange(len(found.codes)), np.minimum(found.codes, 3)]
     _letters_or_curve(axes[-2], here, own, "importance")
     axes[-2].tick_params(labelbottom=False)
+    if shaded is not None:
+        axes[-2].axvspan(shaded[0] + 0.5, shaded[1] + 0.5, color="#F0E442", alpha=0.45, lw=0, zorder=-1)
     plots.heat_map(axes[-1], found.values[which], found.codes, first=here.start + 1, label=found.names[which])
     axes[-1].set_xlim(axes[-2].get_xlim())
     _title(axes[0], f"{place.name}: {found.names[which]}", note)

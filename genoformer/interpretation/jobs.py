@@ -118,13 +118,14 @@ def ism(
         return [of.worth[0] for of in mutated(model, places, told)]
 
     found = mutated(job.model, job.places, job.told("mutagenesis"))
+    shaded = [place.variant for place in job.places]
     job.places = [place._replace(start=of.start, codes=of.codes, alleles=None)  # what lies on the contig
                   for place, of in zip(job.places, found, strict=True)]  # fmt: skip
     importance = [of.worth[0] for of in found]
     audits = audited(job, importance, maps_of, wanted, itself=True, alone=isinstance(job.model, Predictor))
     write(job, [of.values[0] for of in found], f"mutagenesis {found[0].names[0]}", importance)
     for i, place in enumerate(job.drawn):
-        figures.draw_mutagenesis(job.path(i), place, found[i], seen=job.seen(place), note=note(audits, i))
+        figures.draw_mutagenesis(job.path(i), place, found[i], seen=job.seen(place), note=note(audits, i), shaded=shaded[i])
     if negative is not None:
         write_discovered(job, importance, others, 0.0)
     if modisco:

@@ -39,6 +39,14 @@ class Place(NamedTuple):
     alleles: Alleles | None = None  # of a variant, whose reference `codes` is
 
     @property
+    def variant(self) -> tuple[int, int] | None:
+        """The bases [start, end) of REF on the contig; None for a place of no variant."""
+        if self.alleles is None:
+            return None
+        start = self.start + self.alleles.ref_start
+        return start, start + self.alleles.ref_length
+
+    @property
     def alternative(self) -> Place:
         """The same with the ALT allele; for a place of a variant."""
         assert self.alleles is not None

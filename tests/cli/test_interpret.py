@@ -149,7 +149,7 @@ def write_vcf(folder: Path, *rows: str) -> Path:
     return folder / "v.vcf"
 
 
-@pytest.mark.parametrize("command", ["attention", "attribution"])
+@pytest.mark.parametrize("command", ["attention", "attribution", "ism"])
 def test_of_a_variant_both_alleles_are_drawn(folder, tmp_path, command) -> None:
     other = "C" if TEXT[399] == "A" else "A"
     vcf = write_vcf(tmp_path, f"1 400 . {TEXT[399]} {other},<DEL> . . .", "chr9 5 . A C . . .")

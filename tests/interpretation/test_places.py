@@ -43,6 +43,7 @@ def test_windows_around_variants(genome, tmp_path: Path) -> None:
         (f"1:101:{TEXT[100]}>{alt}", 90, TEXT[90:110]) for alt in others
     ]
     assert [decode(p.alternative.codes) for p in places] == [TEXT[90:100] + alt + TEXT[101:110] for alt in others]
+    assert {p.variant for p in places} == {(100, 101)}
     assert notes == ["2 alleles have no window: 1 NO_CONTIG, 1 STAR."]
     with pytest.raises(ConfigError, match="give the length of the windows"):
         read_places(tmp_path / "a.vcf", genome)
