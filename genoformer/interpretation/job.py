@@ -201,7 +201,8 @@ def negatives(job: Job, data: Path | None) -> list[Place]:
 def write_discovered(job: Job, maps: Sequence[Floats], others: Sequence[Place], over_least: float) -> None:
     """DNABERT-viz's motifs of maps, with what each stage left over."""
     limits = Discovery(over_least=over_least)
-    found = discover([place.codes for place in job.places], maps, [place.codes for place in others], limits)
+    known = [np.nan_to_num(of) for of in maps]  # nothing is known at an N
+    found = discover([place.codes for place in job.places], known, [place.codes for place in others], limits)
     job.lines.append(found.text())
     titles = (f"{motif.name}, n = {len(motif.places)}, q = {motif.q:.1g}" for motif in found.motifs)
     write_found(job, list(zip((motif.matrix for motif in found.motifs), titles, strict=True)))
