@@ -22,7 +22,9 @@ MAY_IMPORT = {
     "windowing": ["errors", "genome"],
     "models": ["errors", "fields", "whole", "genome", "tokenizers"],
     "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
-    "scoring": ["errors", "whole", "progress", "genome", "tokenizers", "models", "inference"],
+    "sinks": ["errors", "genome"],
+    "annotation": ["errors", "whole", "progress", "plots", "genome", "sinks"],
+    "scoring": ["errors", "whole", "progress", "genome", "tokenizers", "models", "inference", "sinks", "annotation"],
     "interpretation": [
         "errors", "whole", "progress", "plots", "genome", "tokenizers", "models", "inference", "scoring", "prediction",
     ],
@@ -40,7 +42,7 @@ MAY_IMPORT = {
     "demo": ["errors", "progress", "plots", "genome", "models", "inference", "scoring", "evaluation"],
     "__init__": [],
 }  # fmt: skip
-NO_TORCH = ["errors", "genome", "labelled", "tokenizers", "simulation", "plots"]
+NO_TORCH = ["errors", "genome", "sinks", "annotation", "labelled", "tokenizers", "simulation", "plots"]
 MODULES = sorted(ROOT.rglob("*.py"))
 
 

@@ -53,11 +53,13 @@ def read_bed(path: str | os.PathLike[str]) -> dict[str, Intervals]:
     return {contig: np.array(sorted(rows), dtype=np.int64) for contig, rows in found.items()}
 
 
-def read_regions(path: str | os.PathLike[str]) -> Iterator[Region]:
+def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False) -> Iterator[Region]:
     """Rows of a BED, narrowPeak or broadPeak file, plain or gzipped, in the order of the file; streamed.
 
     A file is narrowPeak if its name says so, or if its first row has ten columns of which the last four are numbers; its
     rows then have a summit, unless column 10 is -1. A "." in the name and score columns is nothing.
+
+    zero_length: rows whose END is their START, a place between two bases, are allowed.
 
     Raises: MissingFileError; FileFormatError with the line number.
 
@@ -71,7 +73,7 @@ def read_regions(path: str | os.PathLike[str]) -> Iterator[Region]:
     path = Path(path)
     narrow = "narrowpeak" in [suffix[1:].lower() for suffix in path.suffixes]
     first = True
-    for number, fields, start, end in bed_rows(path):
+    for number, fields, start, end in bed_rows(path, zero_length=zero_length):
         where = f"{path}, line {number}"
         if first and not narrow:
             narrow = len(fields) == _N_NARROW and all(map(_is_number, fields[6:]))
@@ -94,7 +96,7 @@ def read_regions(path: str | os.PathLike[str]) -> Iterator[Region]:
         yield Region(fields[0], start, end, name, score, strand, summit, number)
 
 
-def bed_rows(path: Path) -> Iterator[tuple[int, list[str], int, int]]:
+def bed_rows(path: Path, *, zero_length: bool = False) -> Iterator[tuple[int, list[str], int, int]]:
     """(line number, fields, start, end) of each row of a BED-like file; streamed."""
     for number, line in numbered_lines(path, _KIND):
         if line.startswith(("#", "track", "browser")) or not line.strip():
@@ -103,7 +105,7 @@ def bed_rows(path: Path) -> Iterator[tuple[int, list[str], int, int]]:
         if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
             raise FileFormatError(f"{path}, line {number}: BED has CHROM START END, tab-separated; mend the line.")
         start, end = int(fields[1]), int(fields[2])
-        if end <= start:
+        if end < start or (end == start and not zero_length):
             raise FileFormatError(f"{path}, line {number}: END {end} is not after START {start}; mend the line.")
         yield number, fields, start, end
 

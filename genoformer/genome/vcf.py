@@ -100,27 +100,36 @@ class VariantFile:
         return self._sha256
 
     def __iter__(self) -> Iterator[Record]:
+        for number, block in self.blocks():
+            yield from self.records_of(number, block)
+
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """The records as bytes, once: (number of the first line, whole lines that end in LF); `blocks.Block` parses them."""
         if self._started:
             raise ValueError(f"{self.name} has been read already: open it again to read it a second time")
         self._started = True
+        yield from self._blocks
+
+    def records_of(self, number: int, block: bytes) -> Iterator[Record]:
+        """The records of one of its `blocks`, line by line; FileFormatError for a line that is none."""
         new, known = tuple.__new__, _ALTS.get
-        for number, lines in self._blocks:
-            for line in lines:
-                try:
-                    chrom, pos, name, ref, alt, _ = line.split("\t", 5)
-                except ValueError:
-                    if not line:
-                        continue
-                    fields = line.split("\t")
-                    if len(fields) != 5:
-                        self._malformed(number + lines.index(line), line)
-                    chrom, pos, name, ref, alt = fields
-                if not (ref and chrom and pos.isdecimal() and len(pos) < 19):
+        lines = _lines(block)
+        for line in lines:
+            try:
+                chrom, pos, name, ref, alt, _ = line.split("\t", 5)
+            except ValueError:
+                if not line:
+                    continue
+                fields = line.split("\t")
+                if len(fields) != 5:
                     self._malformed(number + lines.index(line), line)
-                alts = known(alt)
-                if alts is None:
-                    alts = tuple(alt.split(","))
-                yield new(Record, (line, chrom, int(pos), name, ref, alts))
+                chrom, pos, name, ref, alt = fields
+            if not (ref and chrom and pos.isdecimal() and len(pos) < 19):
+                self._malformed(number + lines.index(line), line)
+            alts = known(alt)
+            if alts is None:
+                alts = tuple(alt.split(","))
+            yield new(Record, (line, chrom, int(pos), name, ref, alts))
 
     # Bytes -> lines
 
@@ -205,8 +214,8 @@ class VariantFile:
             if record is None:
                 return
 
-    def _split(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, list[str]]]:
-        """Chunks of bytes -> (1-based number of the first line, whole lines without their ends)."""
+    def _split(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Chunks of bytes -> (1-based number of the first line, whole lines that end in LF)."""
         number, pending = 1, []
         for chunk in chunks:
             if self._hash:
@@ -215,13 +224,13 @@ class VariantFile:
             if cut == 0:
                 pending.append(chunk)
                 continue
-            lines = _lines(b"".join([*pending, chunk[: cut - 1]]))
+            block = _unix(b"".join([*pending, chunk[:cut]]))
             pending = [chunk[cut:]]
-            yield number, lines
-            number += len(lines)
+            yield number, block
+            number += block.count(b"\n")
         last = b"".join(pending)
         if last:
-            yield number, _lines(last)
+            yield number, _unix(last + b"\n")
         if self._hash:
             self._sha256 = self._hash.hexdigest()
 
@@ -229,7 +238,8 @@ class VariantFile:
 
     def _read_header(self) -> None:
         first = ""
-        for number, lines in self._blocks:
+        for number, block in self._blocks:
+            lines = _lines(block)
             for i, line in enumerate(lines):
                 if number == 1 and i == 0:
                     lines[0] = line = line.removeprefix("\ufeff")  # a byte order mark that some editors write
@@ -237,11 +247,11 @@ class VariantFile:
                     self.header.append(line)
                     if not line.startswith("#CHROM"):
                         continue
-                    self._blocks = chain([(number + i + 1, lines[i + 1 :])], self._blocks)
+                    self._blocks = chain([(number + i + 1, _block(lines[i + 1 :]))], self._blocks)
                     return
                 if line:
                     first = line
-                    self._blocks = chain([(number + i, lines[i:])], self._blocks)
+                    self._blocks = chain([(number + i, _block(lines[i:]))], self._blocks)
                     break
             if first:
                 break
@@ -378,10 +388,17 @@ def _open_if_pipe(path: Path) -> BinaryIO | None:
     return None if stat.S_ISREG(mode) else path.open("rb")
 
 
+def _unix(block: bytes) -> bytes:
+    """Whole lines that end in LF, whatever they ended in."""
+    return block.replace(b"\r\n", b"\n") if b"\r" in block else block
+
+
 def _lines(block: bytes) -> list[str]:
-    if b"\r" in block:
-        block = block.replace(b"\r\n", b"\n").removesuffix(b"\r")
-    return block.decode(ENCODING, ERRORS).split("\n")
+    return block[:-1].decode(ENCODING, ERRORS).split("\n")
+
+
+def _block(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode(ENCODING, ERRORS)
 
 
 def _contig_lengths(header: Iterable[str]) -> Iterator[tuple[str, int]]:

@@ -11,8 +11,8 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.genome.vcf import Record
 from genoformer.scoring.engines import Parts, Scored
-from genoformer.scoring.scores import Column
 from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.sinks import Column
 
 MOST_NOISE = 16  # places at which noise is measured, at the most
 RECORDS_OF_NOISE = 20  # records for each of them

@@ -28,9 +28,9 @@ from genoformer.genome.vcf import Record, open_vcf
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.engines import THREADS, RowFolder, Rows, chunks
 from genoformer.scoring.scores import Floats
-from genoformer.scoring.sinks import number
 from genoformer.scoring.told import Told, combined, nothing
 from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.sinks import number
 from genoformer.whole import sha256_of, whole_file
 
 _AT_ONCE = 4_096  # records

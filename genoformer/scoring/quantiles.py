@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError
 from genoformer.scoring.scorers import Scorer
-from genoformer.scoring.scores import Column, Floats, Score
+from genoformer.scoring.scores import Score
 from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.sinks import Column, Floats
 from genoformer.whole import whole_file
 
 FILE = "calibration.npz"  # in a model's folder

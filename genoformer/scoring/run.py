@@ -29,9 +29,9 @@ from genoformer.scoring.matrix import MatrixFile, matrix_file
 from genoformer.scoring.quantiles import Calibration, Quantiles, quantiles_of
 from genoformer.scoring.scorers import Model, OfTracks, Scorer, Work
 from genoformer.scoring.scores import Answers, Matrix, Score, require_keys
-from genoformer.scoring.sinks import Header, Provenance, Sink, open_sink
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.workers import Crew, Task, crew, pool_of, run_pool
+from genoformer.sinks import Header, Provenance, Sink, open_sink
 
 MUCH_UNKNOWN = 0.1  # of a window
 _STATUSES = list(Status)

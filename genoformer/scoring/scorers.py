@@ -15,9 +15,10 @@ from genoformer.genome.targets import Targets
 from genoformer.genome.variants import Variant
 from genoformer.models.encoder import Encoder
 from genoformer.models.longrange import LongRange
-from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Answers, Column, Score, choose
+from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Answers, Score, choose
 from genoformer.scoring.token_scorer import TokenScorer
 from genoformer.scoring.track_scorer import Settings, TrackScorer
+from genoformer.sinks import Column
 
 Model = Encoder | LongRange
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -11,36 +10,11 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
-
-Floats = NDArray[np.floating]
+from genoformer.sinks import Column, Floats
 
 Kind = Literal["substitution", "indel", "any"]
 Evidence = Literal["allele", "pseudo", "posterior", "embedding", "tracks", "tracks501", "tracks2001", "gene"]
 MASKS: dict[str, int] = {"tracks501": 501, "tracks2001": 2001}  # bases around the variant whose bins are looked at
-
-
-def key_of(name: str) -> str:
-    """A name in the letters that VCF allows in INFO; two names may give one key.
-
-    >>> key_of("SAD_CNhs10752+"), key_of("SAD_CAGE:liver, adult-")
-    ('SAD_CNhs10752_plus', 'SAD_CAGE_liver__adult_minus')
-    """
-    strand = {"+": "_plus", "-": "_minus"}.get(name[-1:], "")
-    return re.sub("[^0-9A-Za-z_.]", "_", name[: -1 if strand else None]) + strand
-
-
-class Column(NamedTuple):
-    """A column of scored variants: INFO GF_<name>. Where it is of words, its values are their numbers."""
-
-    name: str
-    unit: str
-    meaning: str
-    words: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """The key in INFO; of a track on one strand, such as CAGE+, it ends in _plus or _minus."""
-        return f"GF_{key_of(self.name)}"
 
 
 class Matrix(NamedTuple):

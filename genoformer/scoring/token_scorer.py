@@ -12,7 +12,8 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.models.encoder import Encoder
 from genoformer.scoring.evidence import Pair, Reader
-from genoformer.scoring.scores import Answers, Column, Evidence, Floats, Score
+from genoformer.scoring.scores import Answers, Evidence, Score
+from genoformer.sinks import Column, Floats
 
 
 class TokenScorer:

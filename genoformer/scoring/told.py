@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from genoformer.genome.exons import Genes
 from genoformer.genome.targets import Targets
-from genoformer.scoring.scores import Column, Floats, Matrix, Score, key_of
+from genoformer.scoring.scores import Matrix, Score
+from genoformer.sinks import Column, Floats, key_of
 
 
 class Told(NamedTuple):

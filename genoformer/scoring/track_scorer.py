@@ -25,8 +25,9 @@ from genoformer.inference.tracks import Asked, Seen, TrackReader, plain_tracks
 from genoformer.models import plan
 from genoformer.models.longrange import LongRange
 from genoformer.scoring.alignment import INDELS, Indels, Placed, Tracks, realigned, stitched
-from genoformer.scoring.scores import MASKS, Answers, Column, Floats, Score
+from genoformer.scoring.scores import MASKS, Answers, Score
 from genoformer.scoring.told import Layout, Told, combined
+from genoformer.sinks import Column, Floats
 
 Anchor = Literal["grid", "variant"]
 

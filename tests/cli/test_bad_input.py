@@ -37,7 +37,7 @@ from genoformer.scoring import engines
 from genoformer.scoring import run as scoring_run
 from genoformer.scoring.run import score_variants
 from genoformer.scoring.scores import SCORES, choose
-from genoformer.scoring.sinks import SINKS
+from genoformer.sinks import SINKS
 
 PROGRAM = str(Path(sys.executable).with_name("genoformer"))  # as installed beside the running interpreter
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"

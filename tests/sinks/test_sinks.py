@@ -17,7 +17,7 @@ from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
 from genoformer.scoring.scores import choose
-from genoformer.scoring.sinks import SINKS, Header, Provenance, Sink, number, open_sink
+from genoformer.sinks import SINKS, Header, Provenance, Sink, number, open_sink
 
 NAN = float("nan")
 SCORES = [score.column for score in choose("LLR,PLL")]
@@ -297,7 +297,7 @@ def test_a_header_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypa
     def full(self: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("genoformer.scoring.sinks.TextSink._flush", full)
+    monkeypatch.setattr("genoformer.sinks.base.TextSink._flush", full)
     many = [f"##contig=<ID=HLA{i}>" for i in range(3_000)]
     with pytest.raises(OSError, match="No space left"):
         sink.begin(HEADER._replace(lines=[INPUT[0], *many, COLUMNS]))

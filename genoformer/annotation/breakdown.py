@@ -1,0 +1,72 @@
+"""Records counted by frequency (common, low, rare) and by element, state and part of a gene."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from genoformer.annotation.frequency import CLASSES, UNKNOWN, classes_of, frequency_reader
+from genoformer.annotation.overlap import Annotations, Told
+from genoformer.genome.blocks import Block
+from genoformer.genome.vcf import ENCODING, ERRORS
+
+ANY = "any record"
+
+
+class Breakdown:
+    """Counts of records: annotation -> kind of element -> class of frequency. Kinds of one annotation may overlap."""
+
+    def __init__(self, af_key: str = "AF") -> None:
+        self.counts: dict[str, dict[str, Counter[str]]] = {}
+        self.totals: Counter[str] = Counter()  # records by class
+        self._frequency = frequency_reader(af_key)
+
+    @property
+    def classes(self) -> list[str]:
+        """Those that there are, from common to rare."""
+        return [name for name in (*reversed(CLASSES), UNKNOWN) if self.totals[name]]
+
+    def add(self, block: Block, told: Sequence[Told], annotations: Annotations) -> None:
+        """Count the records of a block."""
+        infos = (_info(block, i) for i in range(len(block.starts)))
+        classes = classes_of(np.array([self._frequency(info) for info in infos]))
+        self.totals.update(classes)
+        labelled = {each.name for each in annotations.elements if each.labels}
+        for each in told:
+            name = annotations.names[each.first]
+            if name not in labelled and name != "GF_PART":
+                if name != "GF_TSS":
+                    records = np.unique(each.records).tolist()
+                    self._count(name, name).update(classes[i] for i in records)
+                continue
+            texts = each.texts[0]
+            pairs: dict[tuple[int, str], None] = {}
+            for record, text in zip(each.records.tolist(), texts, strict=True):
+                pairs[record, text] = None
+            if name == "GF_PART":  # of several genes the first part counts
+                pairs = dict.fromkeys({record: (record, text) for record, text in reversed(pairs)}.values())
+            for record, text in pairs:
+                self._count(name, text)[classes[record]] += 1
+
+    def _count(self, name: str, kind: str) -> Counter[str]:
+        return self.counts.setdefault(name, {}).setdefault(kind, Counter())
+
+    def rows(self) -> list[tuple[str, str, str, int, int]]:
+        """(annotation, kind, class, records there, records of the class), as a table of text has them."""
+        return [
+            (name, kind, of, counts[of], self.totals[of])
+            for name, kinds in self.counts.items()
+            for kind, counts in sorted(kinds.items())
+            for of in self.classes
+        ]
+
+
+def _info(block: Block, i: int) -> str:
+    """INFO of a record."""
+    end = int(block.info[i])
+    if end < 0:
+        return ""
+    begin = block.text.rfind(b"\t", 0, end) + 1
+    return block.text[begin:end].decode(ENCODING, ERRORS)

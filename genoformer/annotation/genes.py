@@ -1,0 +1,247 @@
+"""GTF -> the part of a gene that each base is (CDS, UTR, intron, promoter ...) and the start sites of transcripts.
+
+Each base of a gene is one part of it, the first that some transcript makes it: CDS (with the stop codon), 5' UTR, 3' UTR, exon
+of no coding transcript, promoter, intron. Promoter: from 1,000 bases before a start site to 100 behind it, as HOMER has it.
+Flanking: within 5,000 bases of a gene, as Ensembl's upstream and downstream variants are. Intergenic: nothing of all that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.gtf import gtf_rows
+from genoformer.genome.regions import merge, read_regions, subtract
+from genoformer.sinks import Field, Source
+from genoformer.whole import sha256_of
+
+Integers = NDArray[np.int64]
+
+PARTS = ("CDS", "5UTR", "3UTR", "noncoding_exon", "promoter", "intron", "flanking", "intergenic")
+PROMOTER = (1_000, 100)  # bases before and behind a start site; HOMER's promoter-TSS
+FLANK = 5_000  # Ensembl VEP's distance of upstream_gene_variant
+_GENE = 1 << 40  # genes lie this far apart when all are worked on at once; longer than any contig
+_COLUMNS = {"exon", "CDS", "stop_codon", "transcript", "gene"}
+
+
+class Sites(NamedTuple):
+    """Start sites of transcripts on one contig, by place."""
+
+    at: Integers  # [n]
+    forward: NDArray[np.bool_]  # [n], on the + strand
+    gene: NDArray[np.int32]  # [n]
+
+    def take(self, rows: Integers) -> Sites:
+        return Sites(self.at[rows], self.forward[rows], self.gene[rows])
+
+
+class Pieces(NamedTuple):
+    """Stretches of one contig that are one part of one gene."""
+
+    intervals: Integers  # [n, 2]
+    part: NDArray[np.int8]  # [n], of PARTS
+    gene: NDArray[np.int32]  # [n]
+
+    def take(self, rows: Integers) -> Pieces:
+        return Pieces(self.intervals[rows], self.part[rows], self.gene[rows])
+
+
+class GeneMap(NamedTuple):
+    """Parts of genes and start sites by contig, as the file names them; a file of start sites alone has no parts."""
+
+    file: str
+    sha256: str
+    names: tuple[str, ...]  # of the genes
+    pieces: dict[str, Pieces]
+    sites: dict[str, Sites]
+
+    @property
+    def contigs(self) -> list[str]:
+        return list(self.sites)
+
+    @property
+    def fields(self) -> list[Field]:
+        parts = ", ".join(PARTS)
+        found = []
+        if self.pieces:
+            found = [
+                Field("GF_PART", "String", f"Part of each gene in GF_GENE that REF overlaps, the first of {parts}"),
+                Field("GF_GENE", "String", f"Genes of {self.file} that REF lies in or near, as GF_PART says, in its order"),
+            ]
+        distance = "Bases from that start site to REF, negative upstream of it, 0 if REF covers it"
+        return [
+            *found,
+            Field("GF_TSS", "String", f"Gene of the nearest start site of a transcript of {self.file}", many=False),
+            Field("GF_TSS_DISTANCE", "Integer", distance, many=False),
+        ]
+
+    @property
+    def source(self) -> Source:
+        return Source("genes", self.file, self.sha256, tuple(field.key for field in self.fields))
+
+
+def read_gene_map(
+    path: str | os.PathLike[str], *, promoter: tuple[int, int] = PROMOTER, flank: int = FLANK
+) -> GeneMap:
+    """The parts and start sites of the genes of a GTF, plain or gzipped.
+
+    promoter: bases before and behind each start site; flank: bases beyond a gene.
+    Raises: MissingFileError; FileFormatError with the line number, or where there are no exons.
+    """
+    if min(*promoter, flank) < 0:
+        raise ConfigError(f"promoter {promoter} and flank {flank} are numbers of bases, 0 or more; mend them.")
+    path = Path(path)
+    genes: dict[tuple[str, str], int] = {}
+    names: list[str] = []
+    transcripts: dict[tuple[str, str], int] = {}
+    exons: list[tuple[int, int, int, int]] = []  # gene, transcript, start, end
+    coding: list[tuple[int, int, int, int]] = []
+    forward: list[bool] = []  # of transcripts
+    for number, fields in gtf_rows(path):
+        kind, strand, text = fields[2], fields[6], fields[8]
+        if kind not in ("exon", "CDS", "stop_codon"):
+            continue
+        gene = _attribute(text, "gene_id")
+        if not gene:
+            raise FileFormatError(f"{path}, line {number}: {kind} without gene_id; give a GTF whose lines say their gene.")
+        if strand not in ("+", "-"):
+            raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {strand!r}; a gene has + or -.")
+        key = (fields[0], gene)
+        if (g := genes.setdefault(key, len(genes))) == len(names):
+            names.append(_attribute(text, "gene_name") or gene)
+        t = transcripts.setdefault((fields[0], _attribute(text, "transcript_id") or gene), len(transcripts))
+        if t == len(forward):
+            forward.append(strand == "+")
+        (exons if kind == "exon" else coding).append((g, t, int(fields[3]) - 1, int(fields[4])))
+    if not exons:
+        raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
+    contigs = [contig for contig, _ in genes]
+    pieces, spans = _pieces(np.array(exons), np.array(coding).reshape(-1, 4), np.array(forward), promoter, flank)
+    sites = _sites(spans, np.array(forward))
+    return GeneMap(
+        path.name, sha256_of(path), tuple(names),
+        {c: pieces.take(rows) for c, rows in _by_contig(contigs, pieces.gene)},
+        {c: sites.take(rows) for c, rows in _by_contig(contigs, sites.gene)},
+    )  # fmt: skip
+
+
+def read_sites(path: str | os.PathLike[str]) -> GeneMap:
+    """Start sites of a BED with strands in column 6: of each row its first base, on the - strand its last one.
+
+    Raises: MissingFileError; FileFormatError with the line number.
+    """
+    path = Path(path)
+    names: dict[str, int] = {}
+    found: dict[str, list[tuple[int, bool, int]]] = {}
+    for region in read_regions(path):
+        if region.strand not in ("+", "-"):
+            raise FileFormatError(f"{path}, line {region.line}: a start site has a strand, + or - in column 6; mend the line.")
+        at = region.start if region.strand == "+" else region.end - 1
+        gene = names.setdefault(region.name or ".", len(names))
+        found.setdefault(region.chrom, []).append((at, region.strand == "+", gene))
+    if not found:
+        raise FileFormatError(f"{path} has no rows; give a BED of start sites, or a GTF.")
+    sites = {}
+    for contig, rows in found.items():
+        table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.int64)
+        sites[contig] = Sites(table[:, 0], table[:, 1] > 0, table[:, 2].astype(np.int32))
+    return GeneMap(path.name, sha256_of(path), tuple(names), {}, sites)
+
+
+def nearest(sites: Sites, starts: Integers, ends: Integers) -> tuple[Integers, Integers]:
+    """For each interval [start, end) its nearest site (by number) and the signed distance, negative upstream; [n] each.
+
+    Of two that are equally near it is the left one; of those at one place the first.
+
+    >>> sites = Sites(np.array([100, 200]), np.array([True, False]), np.array([0, 1]))
+    >>> [a.tolist() for a in nearest(sites, np.array([90, 100, 149, 195, 230]), np.array([91, 101, 150, 205, 231]))]
+    [[0, 0, 0, 1, 1], [-10, 0, 49, 0, -30]]
+    """
+    right = np.searchsorted(sites.at, starts, side="left")
+    left = np.searchsorted(sites.at, sites.at[np.maximum(right - 1, 0)], side="left")  # the first at that place
+    far = np.iinfo(np.int64).max
+    to_left = np.where(right > 0, starts - sites.at[left], far)
+    here = np.minimum(right, len(sites.at) - 1)
+    to_right = np.where(right < len(sites.at), np.maximum(sites.at[here] - ends + 1, 0), far)
+    takes_right = to_right < to_left
+    site = np.where(takes_right, here, left)
+    away = np.where(takes_right, -to_right, to_left)  # positive to the right of the site
+    return site, np.where(sites.forward[site], away, -away)
+
+
+def _pieces(
+    exons: Integers, coding: Integers, forward: NDArray[np.bool_], promoter: tuple[int, int], flank: int
+) -> tuple[Pieces, Integers]:
+    """The parts of all genes, and gene, start and end of each transcript [t, 3]."""
+    n = len(forward)
+    far = np.iinfo(np.int64).max
+    span = np.stack([np.zeros(n, dtype=np.int64), np.full(n, far), np.zeros(n, dtype=np.int64)], axis=1)
+    coded = np.stack([np.full(n, far), np.full(n, -1)], axis=1)
+    for rows, out in ((exons, span[:, 1:]), (coding, span[:, 1:]), (coding, coded)):
+        np.minimum.at(out[:, 0], rows[:, 1], rows[:, 2])
+        np.maximum.at(out[:, 1], rows[:, 1], rows[:, 3])
+    for rows in (coding, exons):
+        span[rows[:, 1], 0] = rows[:, 0]
+    of = exons[coded[exons[:, 1], 1] >= 0]  # exons of transcripts that code
+    before = np.stack([of[:, 0], of[:, 2], np.minimum(of[:, 3], coded[of[:, 1], 0])], axis=1)
+    behind = np.stack([of[:, 0], np.maximum(of[:, 2], coded[of[:, 1], 1]), of[:, 3]], axis=1)
+    plus = forward[of[:, 1], None]
+    none = np.zeros((0, 2), dtype=np.int64)
+    cds = merge(_apart(coding[:, [0, 2, 3]]))
+    utr5 = subtract(_apart(np.where(plus, before, behind)), cds)
+    utr3 = subtract(_apart(np.where(plus, behind, before)), np.concatenate([cds, utr5]))
+    every = _apart(exons[:, [0, 2, 3]])
+    rest = subtract(every, np.concatenate([cds, utr5, utr3]))
+    start = np.where(forward, span[:, 1], span[:, 2] - 1)
+    low = np.where(forward, start - promoter[0], start - promoter[1])
+    high = np.where(forward, start + promoter[1], start + promoter[0]) + 1
+    near = merge(_apart(np.stack([span[:, 0], np.maximum(low, 0), high], axis=1)))
+    near = subtract(near, np.concatenate([cds, utr5, utr3, rest]))
+    whole = _apart(span)
+    intron = subtract(whole, np.concatenate([every, near]))
+    wide = np.stack([span[:, 0], np.maximum(span[:, 1] - flank, 0), span[:, 2] + flank], axis=1)
+    around = subtract(_apart(wide), np.concatenate([whole, near, every])) if flank else none
+    found = [cds, utr5, utr3, rest, near, intron, around]
+    intervals = np.concatenate(found)
+    part = np.repeat(np.arange(len(found), dtype=np.int8), [len(rows) for rows in found])
+    gene = (intervals[:, 0] // _GENE).astype(np.int32)
+    return Pieces(intervals - gene.astype(np.int64)[:, None] * _GENE, part, gene), span
+
+
+def _apart(rows: Integers) -> Integers:
+    """(gene, start, end) as intervals [n, 2] in which genes lie far apart; empty ones are left out."""
+    kept = rows[rows[:, 2] > rows[:, 1]]
+    return kept[:, 1:] + kept[:, :1] * _GENE
+
+
+def _sites(spans: Integers, forward: NDArray[np.bool_]) -> Sites:
+    at = np.where(forward, spans[:, 1], spans[:, 2] - 1)
+    order = np.argsort(at, kind="stable")
+    return Sites(at[order], forward[order], spans[order, 0].astype(np.int32))
+
+
+def _by_contig(contigs: list[str], gene: NDArray[np.int32]) -> Iterable[tuple[str, Integers]]:
+    """(contig, rows of its genes), rows in order."""
+    numbers = {contig: i for i, contig in enumerate(dict.fromkeys(contigs))}
+    of = np.array([numbers[contig] for contig in contigs])[gene]
+    for contig, i in numbers.items():
+        rows = np.flatnonzero(of == i)
+        if len(rows):
+            yield contig, rows
+
+
+def _attribute(text: str, key: str) -> str:
+    """The value of a key in the last column of a GTF; "" where it has none."""
+    at = text.find(f'{key} "')
+    while at > 0 and text[at - 1] not in "; \t":
+        at = text.find(f'{key} "', at + 1)
+    if at < 0:
+        return ""
+    begin = at + len(key) + 2
+    return text[begin : text.find('"', begin)]

@@ -1,0 +1,208 @@
+"""Which elements records lie in: intervals of records -> what each annotation says of them, by nested containment lists."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.annotation.elements import Elements
+from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
+from genoformer.genome.contigs import ContigMap
+from genoformer.sinks import Cells, Field, Source
+
+Integers = NDArray[np.int64]
+
+
+class Told(NamedTuple):
+    """What one annotation says of records: parallel texts, one row for each element (or gene) of a record."""
+
+    first: int  # number of its first field
+    records: Integers  # [m], ascending
+    texts: list[list[str]]  # of each field, [m]
+
+
+class Annotations:
+    """Elements and genes, under the names that a VCF gives its contigs; their indexes are made contig by contig."""
+
+    def __init__(self, elements: Sequence[Elements], genes: GeneMap | None = None) -> None:
+        self.elements, self.genes = tuple(elements), genes
+        self.fields: list[Field] = [field for each in elements for field in each.fields] + (genes.fields if genes else [])
+        self.sources: list[Source] = [each.source for each in elements] + ([genes.source] if genes else [])
+        self._firsts = np.cumsum([0, *(len(each.fields) for each in elements)]).tolist()
+        self.names: list[str] = [field.key for field in self.fields]
+        self._offsets = np.cumsum([0, *(len(each) for each in elements)])  # of the rows of each in the numbers of all
+        self._indexes: dict[str, Any] = {}
+        self._genes: dict[str, tuple[Any, Pieces | None, Sites | None]] = {}
+
+    @property
+    def all(self) -> list[Elements | GeneMap]:
+        return [*self.elements, *([self.genes] if self.genes else [])]
+
+    def contig_in(self, annotation: Elements | GeneMap, contig: str) -> str | None:
+        """What an annotation calls a contig of the VCF, or None."""
+        return ContigMap([contig], annotation.contigs).get(contig)
+
+    def overlaps(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
+        """Pairs of an interval [start, end) and an element that it shares a base with: [m] each.
+
+        The number of the interval, of the annotation, and the row of the element there; sorted by these, elements by place.
+        """
+        index = self._index(contig)
+        if index is None:
+            none = np.zeros(0, dtype=np.int64)
+            return none, none, none
+        rows = np.arange(len(starts), dtype=np.int64)
+        found, ids = index.all_overlaps_both(np.ascontiguousarray(starts), np.ascontiguousarray(ends), rows)
+        which = np.searchsorted(self._offsets, ids, side="right") - 1
+        element = ids - self._offsets[which]
+        begin, end = self._places(which, element)
+        order = np.lexsort((element, end, begin, which, found))
+        return found[order], which[order], element[order]
+
+    def tell(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[Told]:
+        """What each annotation says of records [start, end) of one contig; the numbers of the records ascend."""
+        found, which, element = self.overlaps(contig, starts, ends)
+        told = []
+        for k, each in enumerate(self.elements):
+            mine = which == k
+            if mine.any():
+                of = found[mine]
+                told.append(Told(self._firsts[k], records[of], each.texts(element[mine], starts[of], ends[of])))
+        return told + (self._tell_genes(contig, records, starts, ends) if self.genes else [])
+
+    def parts(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
+        """(interval, part, gene) of every gene that an interval lies in or near, by part; [m] each, gene -1 if intergenic.
+
+        Of each gene it is the first of PARTS that the interval overlaps; a gene that it is only near counts where there is
+        no other. Contigs without genes have none.
+        """
+        index, pieces, _ = self._genes_on(contig)
+        none = np.zeros(0, dtype=np.int64)
+        if pieces is None:
+            return none, none, none
+        rows = np.arange(len(starts), dtype=np.int64)
+        found, ids = index.all_overlaps_both(np.ascontiguousarray(starts), np.ascontiguousarray(ends), rows)
+        part, gene = pieces.part[ids].astype(np.int64), pieces.gene[ids].astype(np.int64)
+        order = np.lexsort((part, gene, found))
+        found, part, gene = found[order], part[order], gene[order]
+        first = np.ones(len(found), dtype=bool)  # of each record and gene
+        first[1:] = (found[1:] != found[:-1]) | (gene[1:] != gene[:-1])
+        flanking = PARTS.index("flanking")
+        inside = np.zeros(len(starts), dtype=bool)
+        inside[found[part != flanking]] = True
+        kept = first & ((part != flanking) | ~inside[found])
+        found, part, gene = found[kept], part[kept], gene[kept]
+        alone = np.setdiff1d(rows, found)
+        found = np.concatenate([found, alone])
+        part = np.concatenate([part, np.full(len(alone), PARTS.index("intergenic"))])
+        gene = np.concatenate([gene, np.full(len(alone), -1)])
+        order = np.lexsort((gene, part, found))
+        return found[order], part[order], gene[order]
+
+    def nearest_site(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers] | None:
+        """(gene, signed distance) of the nearest start site of each interval, [n]; None on contigs without any."""
+        _, _, sites = self._genes_on(contig)
+        if sites is None:
+            return None
+        site, away = nearest(sites, starts, ends)
+        return sites.gene[site].astype(np.int64), away
+
+    def _tell_genes(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[Told]:
+        assert self.genes is not None
+        at, told, names = self._firsts[-1], [], self.genes.names
+        if self.genes.pieces:
+            found, part, gene = self.parts(contig, starts, ends)
+            if len(found):
+                labels = [PARTS[p] for p in part.tolist()]
+                told.append(Told(at, records[found], [labels, [names[g] if g >= 0 else "." for g in gene.tolist()]]))
+            at += 2
+        if (near := self.nearest_site(contig, starts, ends)) is not None:
+            told.append(Told(at, records, [[names[g] for g in near[0].tolist()], list(map(str, near[1].tolist()))]))
+        return told
+
+    def _index(self, contig: str) -> Any:
+        """A nested containment list of all elements on a contig; None where there are none."""
+        if contig not in self._indexes:
+            from ncls import NCLS64
+
+            ids = []
+            for each, offset in zip(self.elements, self._offsets, strict=False):
+                if (name := self.contig_in(each, contig)) is not None:
+                    rows = each.rows_on(name)
+                    ids.append(rows[each.ends[rows] > each.starts[rows]] + offset)
+            every = np.concatenate([*ids, np.zeros(0, dtype=np.int64)])
+            which = np.searchsorted(self._offsets, every, side="right") - 1
+            self._indexes[contig] = NCLS64(*self._places(which, every - self._offsets[which]), every) if len(every) else None
+        return self._indexes[contig]
+
+    def _places(self, which: Integers, element: Integers) -> tuple[Integers, Integers]:
+        """Starts and ends of elements of several annotations."""
+        begin, end = np.empty(len(which), dtype=np.int64), np.empty(len(which), dtype=np.int64)
+        for k, each in enumerate(self.elements):
+            mine = which == k
+            begin[mine], end[mine] = each.starts[element[mine]], each.ends[element[mine]]
+        return begin, end
+
+    def _genes_on(self, contig: str) -> tuple[Any, Pieces | None, Sites | None]:
+        if self.genes is None:
+            return None, None, None
+        if contig not in self._genes:
+            name = self.contig_in(self.genes, contig)
+            pieces = self.genes.pieces.get(name) if name is not None else None
+            index = None
+            if pieces is not None:
+                from ncls import NCLS64
+
+                low, high = (np.ascontiguousarray(column) for column in pieces.intervals.T)
+                index = NCLS64(low, high, np.arange(len(low), dtype=np.int64))
+            self._genes[contig] = index, pieces, self.genes.sites.get(name) if name is not None else None
+        return self._genes[contig]
+
+
+def cells_of(told: Iterable[Told]) -> dict[int, Cells]:
+    """Record -> field -> its texts, of those that have any."""
+    found: dict[int, dict[int, list[str]]] = {}
+    for each in told:
+        for i, texts in enumerate(each.texts, each.first):
+            for record, text in zip(each.records.tolist(), texts, strict=True):
+                found.setdefault(record, {}).setdefault(i, []).append(text)
+    return dict(found)
+
+
+def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> list[str]:
+    """What is to be said of the contigs of a VCF (name -> length, 0 where it is not known) and of the annotations.
+
+    Names that differ; annotations on none of them; intervals beyond the end of a contig, with the line of the first.
+    """
+    notes: Counter[str] = Counter()
+    for each in annotations.all:
+        file = each.path.name if isinstance(each, Elements) else each.file
+        names = ContigMap(contigs, each.contigs)
+        found = [name for name in contigs if names.get(name)]
+        if not found:
+            notes[f"{file}: none of its contigs is in {vcf}; it says nothing of any record."] += 1
+        elif names.renamed:
+            notes[names.describe(vcf, file)] += 1
+        if isinstance(each, Elements):
+            notes.update(_beyond(each, {str(names.get(name)): contigs[name] for name in found if contigs[name]}))
+    return list(notes)
+
+
+def _beyond(elements: Elements, lengths: Mapping[str, int]) -> list[str]:
+    """A note where intervals end beyond their contig."""
+    n, first = 0, len(elements)
+    for name, length in lengths.items():
+        rows = elements.rows_on(name)
+        over = rows[elements.ends[rows] > length]
+        n += len(over)
+        first = min([first, *over[:1].tolist()])
+    if not n:
+        return []
+    return [
+        f"{elements.name}: {n:,} of {len(elements):,} intervals (the first in line {elements.line_of(first)}) end beyond their "
+        "contig; is the file of another assembly?"
+    ]

@@ -1,0 +1,162 @@
+"""annotate_variants(): VCF -> blocks of records -> overlaps -> VCF, TSV or Parquet; every record comes out again."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer import __version__
+from genoformer.annotation.breakdown import Breakdown
+from genoformer.annotation.overlap import Annotations, Told, cells_of, contig_notes
+from genoformer.errors import ConfigError, ContigError
+from genoformer.genome.blocks import Block, blocks_of
+from genoformer.genome.contigs import listed
+from genoformer.genome.vcf import VariantFile, open_vcf
+from genoformer.progress import Listener, Progress
+from genoformer.sinks import Cells, Header, Provenance, Sink, VCFSink, escaped, open_sink
+
+Integers = NDArray[np.int64]
+
+
+class Summary(NamedTuple):
+    """What became of the records of a VCF."""
+
+    records: int
+    overlapping: dict[str, int]  # annotation -> records that overlap one of its elements
+    parts: dict[str, int]  # first part of a gene -> records
+    seconds: float
+    notes: tuple[str, ...]
+    breakdown: Breakdown | None  # where it was wanted
+
+
+def annotate_variants(
+    variants: str | Path,
+    annotations: Annotations,
+    sink: str | Path | Sink,
+    *,
+    breakdown: bool = False,
+    af_key: str = "AF",
+    progress: Listener = None,
+) -> Summary:
+    """Write every record of a VCF or BCF ("-" is standard input) to `sink` with what the annotations say of it.
+
+    A record lies where its REF lies (`blocks.reach`); an element overlaps it if they share a base. Records are read in blocks
+    and written in their order. breakdown: count records by frequency (of INFO's `af_key`) and element, too.
+
+    Raises: FileFormatError with the line number; ConfigError where there is nothing to annotate with, or INFO has a key of that
+    name; ContigError if no annotation knows any contig of the VCF.
+    """
+    if not annotations.all:
+        raise ConfigError("there is nothing to annotate with; give -a NAME=FILE, or --gtf.")
+    sink = sink if isinstance(sink, Sink) else open_sink(sink)
+    began = time.monotonic()
+    counted = Breakdown(af_key) if breakdown else None
+    overlapping: Counter[str] = Counter({each.name: 0 for each in annotations.elements})
+    parts: Counter[str] = Counter()
+    seen: dict[str, int] = {}
+    n, complete = 0, False
+    with open_vcf(variants) as file:
+        _require_shared(annotations, file.contig_lengths, file.name)
+        header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
+        sink.begin(header)
+        try:
+            for block in blocks_of(file):
+                told = list(_told(annotations, block))
+                _write(file, block, told, annotations, sink)
+                for each in told:
+                    name = annotations.names[each.first]
+                    if name in overlapping:
+                        overlapping[name] += len(np.unique(each.records))
+                    elif name == "GF_PART":
+                        first = np.flatnonzero(np.diff(each.records, prepend=-1))
+                        parts.update(each.texts[0][i] for i in first.tolist())
+                if counted is not None:
+                    counted.add(block, told, annotations)
+                for name, _, _ in block.contigs:
+                    seen.setdefault(name, file.contig_lengths.get(name, 0))
+                n += len(block.starts)
+                if progress:
+                    progress(Progress("annotate", n, None))
+            _require_shared(annotations, seen, file.name)
+            complete = True
+        finally:
+            sink.close(complete=complete)
+        notes = [note for each in annotations.elements for note in each.notes]
+        notes += [*file.notes, *contig_notes(annotations, seen, Path(file.name).name), *sink.notes]
+    seconds = time.monotonic() - began
+    return Summary(n, dict(overlapping), dict(parts), seconds, tuple(notes), counted)
+
+
+def _require_shared(annotations: Annotations, contigs: dict[str, int], vcf: str) -> None:
+    """ContigError where a VCF has contigs and no annotation has any of them."""
+    if contigs and not any(annotations.contig_in(each, name) for name in contigs for each in annotations.all):
+        theirs = dict.fromkeys(name for each in annotations.all for name in each.contigs)
+        raise ContigError(
+            f"no annotation has a contig of {vcf} ({listed(contigs)}); theirs are {listed(theirs)}. Are they of one genome?"
+        )
+
+
+def _told(annotations: Annotations, block: Block) -> Iterator[Told]:
+    """What is said of the records of a block, contig by contig."""
+    rows: dict[str, list[Integers]] = {}
+    for name, i, j in block.contigs:
+        rows.setdefault(name, []).append(np.arange(i, j))
+    for name, found in rows.items():
+        records = np.concatenate(found)
+        yield from annotations.tell(name, records, block.starts[records], block.ends[records])
+
+
+def _write(file: VariantFile, block: Block, told: Sequence[Told], annotations: Annotations, sink: Sink) -> None:
+    """A block of records with what is said of them. VCF is written by inserting text, without a look at what is not touched."""
+    if isinstance(sink, VCFSink) and not sink.stale and (block.info >= 0).all():
+        sink.write_text(_inserted(block, told, [field.key for field in annotations.fields]))
+        for name, i, j in block.contigs:
+            places = block.starts[i:j] + 1
+            rising = bool((np.diff(places) >= 0).all())
+            sink.saw(name, int(places[0]), int(places[-1]), int(block.ends[i:j].max()) + 1, rising=rising)
+        return
+    cells = cells_of(told)
+    none: Cells = {}
+    values = np.zeros((0, 0), dtype=np.float32)
+    for i, record in enumerate(file.records_of(block.number, block.text)):
+        sink.write(record, (), values, cells.get(i, none))
+
+
+def _inserted(block: Block, told: Sequence[Told], keys: Sequence[str]) -> list[bytes | memoryview]:
+    """The text of a block in pieces, with KEY=VALUE,VALUE at the end of INFO where something is said."""
+    added: dict[int, str] = {}
+    for each in told:
+        template = "".join(f";{key}=%s" for key in keys[each.first : each.first + len(each.texts)])
+        rows = [_all_escaped(texts) for texts in each.texts]
+        records = each.records.tolist()
+        if len(each.records) and (np.diff(each.records) == 0).any():
+            edges = np.flatnonzero(np.diff(each.records, prepend=-1, append=-1)).tolist()
+            rows = [[",".join(texts[i:j]) for i, j in pairwise(edges)] for texts in rows]
+            records = [records[i] for i in edges[:-1]]
+        for record, row in zip(records, map(template.__mod__, zip(*rows, strict=True)), strict=True):
+            added[record] = added.get(record, "") + row
+    text, done = memoryview(block.text), 0
+    pieces: list[bytes | memoryview] = []
+    for record in sorted(added):
+        end = int(block.info[record])
+        new = added[record]
+        if block.text[end - 2 : end] == b"\t.":  # INFO says nothing
+            pieces += [text[done : end - 1], new[1:].encode()]
+        elif block.text[end - 1 : end] == b"\t":
+            pieces += [text[done:end], new[1:].encode()]
+        else:
+            pieces += [text[done:end], new.encode()]
+        done = end
+    return [*pieces, text[done:]]
+
+
+def _all_escaped(texts: list[str]) -> list[str]:
+    whole = "".join(texts)
+    return texts if escaped(whole) == whole else list(map(escaped, texts))

@@ -1,0 +1,121 @@
+"""Blocks of VCF text -> where each record lies, as arrays, without a Python object for each; the text stays as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.genome.vcf import ENCODING, ERRORS, Record, VariantFile
+
+Integers = NDArray[np.int64]
+
+_END = re.compile(r"(?:^|;)END=(\d{1,18})(?:;|$)")
+_LENGTH = re.compile(r"(?:^|;)SVLEN=-(\d{1,18})(?:[;,]|$)")
+_TAB, _LF, _ZERO, _LESS = b"\t\n0<"
+_MOST_DIGITS = 18
+
+
+class Block(NamedTuple):
+    """Some records of a VCF in a row. Intervals are 0-based half-open: what REF covers, a symbolic allele as far as END."""
+
+    text: bytes  # whole lines, each with its line end, none of them empty
+    number: int  # of the first line
+    lines: Integers  # [n + 1]: where each line begins in the text, and the end of the last one
+    info: Integers  # [n]: where INFO ends in the text; -1 in lines of less than eight columns
+    contigs: list[tuple[str, int, int]]  # name of the contig of the records [i, j), all of them in a row
+    starts: Integers  # [n]
+    ends: Integers  # [n]
+
+    def line(self, i: int) -> str:
+        """The line of a record without its end."""
+        return self.text[self.lines[i] : self.lines[i + 1] - 1].decode(ENCODING, ERRORS)
+
+
+def reach(record: Record) -> tuple[int, int]:
+    """The interval of a record: POS and the length of REF; of a symbolic ALT as far as INFO's END says, or SVLEN of a <DEL>.
+
+    >>> reach(Record("1\\t10\\t.\\tA\\t<DEL>\\t.\\t.\\tSVTYPE=DEL;END=30", "1", 10, ".", "A", ("<DEL>",)))
+    (9, 30)
+    """
+    start, end = record.pos - 1, record.pos - 1 + len(record.ref)
+    if any(alt.startswith("<") for alt in record.alts):
+        info = record.line.split("\t", 8)[7:8]
+        text = info[0] if info else ""
+        if found := _END.search(text):
+            end = max(end, int(found[1]))
+        elif any(alt.startswith("<DEL") for alt in record.alts) and (found := _LENGTH.search(text)):
+            end = max(end, record.pos + int(found[1]))
+    return start, end
+
+
+def blocks_of(file: VariantFile) -> Iterator[Block]:
+    """The records of an open VCF or BCF. Raises FileFormatError with the line number, as iterating over it does."""
+    for number, text in file.blocks():
+        if b"\n\n" in text or text[:1] == b"\n":  # empty lines hold no record
+            list(file.records_of(number, text))  # so that an error names the right line
+            text = re.sub(rb"\n+", b"\n", text).removeprefix(b"\n")
+        if text:
+            yield _parse(file, number, text)
+
+
+def _parse(file: VariantFile, number: int, text: bytes) -> Block:
+    letters = np.frombuffer(text, dtype=np.uint8)
+    line_ends = np.flatnonzero(letters == _LF)
+    lines = np.concatenate([[0], line_ends + 1])
+    begins = lines[:-1]
+    tabs = np.append(np.flatnonzero(letters == _TAB), np.full(8, len(text)))
+    first = np.searchsorted(tabs[:-8], begins)
+    n_tabs = np.append(first[1:], len(tabs) - 8) - first
+    if n_tabs.min() < 4:
+        _refuse(file, number, text)
+    at = tabs[first[:, None] + np.arange(8)]  # [n, 8]; those beyond a line's own are of later lines
+    alt_end = np.minimum(at[:, 4], line_ends)
+    digits = at[:, 1] - at[:, 0] - 1
+    if (
+        digits.min() < 1 or digits.max() > _MOST_DIGITS
+        or (at[:, 0] == begins).any() or (at[:, 3] - at[:, 2] < 2).any() or (letters[begins] == ord("#")).any()
+    ):  # fmt: skip
+        _refuse(file, number, text)
+    positions = np.zeros(len(begins), dtype=np.int64)
+    for i in range(int(digits.max())):
+        there = i < digits
+        digit = letters[np.minimum(at[:, 0] + 1 + i, len(text) - 1)].astype(np.int64) - _ZERO
+        if ((digit < 0) | (digit > 9))[there].any():
+            _refuse(file, number, text)
+        positions = np.where(there, 10 * positions + digit, positions)
+    starts = positions - 1
+    ends = starts + at[:, 3] - at[:, 2] - 1
+    info = np.where(n_tabs >= 8, at[:, 7], np.where(n_tabs == 7, line_ends, -1))
+    block = Block(text, number, lines, info, _runs(text, letters, begins, at[:, 0]), starts, ends)
+    for i in np.flatnonzero(_mention_symbolic(letters, at[:, 3], alt_end)).tolist():
+        (record,) = file.records_of(number, text[lines[i] : lines[i + 1]])
+        block.ends[i] = reach(record)[1]
+    return block
+
+
+def _refuse(file: VariantFile, number: int, text: bytes) -> None:
+    """The error of reading line by line."""
+    for _ in file.records_of(number, text):
+        pass
+    raise AssertionError(f"{file.name}, lines from {number}: read as arrays they are malformed, one by one they are not")
+
+
+def _mention_symbolic(letters: NDArray[np.uint8], begin: Integers, end: Integers) -> NDArray[np.bool_]:
+    """[n]: whether letters (begin, end) hold a <, as symbolic alleles do."""
+    return np.searchsorted(signs := np.flatnonzero(letters == _LESS), begin) < np.searchsorted(signs, end)
+
+
+def _runs(text: bytes, letters: NDArray[np.uint8], begins: Integers, ends: Integers) -> list[tuple[str, int, int]]:
+    """(contig, first record, first of the next) for records in a row whose lines begin with the same name."""
+    width = ends - begins
+    same = width[1:] == width[:-1]
+    for i in range(int(width.max())):
+        letter = letters[np.minimum(begins + i, ends)]
+        same &= (letter[1:] == letter[:-1]) | (i >= width[1:])
+    edges = [0, *(np.flatnonzero(~same) + 1).tolist(), len(begins)]
+    return [(text[begins[i] : ends[i]].decode(ENCODING, ERRORS), i, j) for i, j in pairwise(edges)]

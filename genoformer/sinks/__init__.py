@@ -1,0 +1,50 @@
+"""Records -> VCF, TSV or Parquet; every record is written as it came, with scores and annotations added."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from genoformer.errors import ConfigError
+from genoformer.sinks.base import (
+    STATUS_KEY,
+    Cells,
+    Column,
+    Field,
+    Floats,
+    Header,
+    Provenance,
+    Sink,
+    Source,
+    WriteError,
+    escaped,
+    key_of,
+    number,
+)  # fmt: skip
+from genoformer.sinks.tables import ParquetSink, TSVSink
+from genoformer.sinks.vcf import VCFSink
+
+__all__ = [
+    "SINKS", "STATUS_KEY", "Cells", "Column", "Field", "Floats", "Header", "ParquetSink", "Provenance", "Sink", "Source",
+    "TSVSink", "VCFSink", "WriteError", "escaped", "key_of", "number", "open_sink",
+]  # fmt: skip
+
+
+def open_sink(path: str | Path) -> Sink:
+    """The sink that the end of a name asks for; "-" is VCF on standard output."""
+    name = str(path)
+    if name == "-":
+        return VCFSink(path)
+    for suffix, kind in SINKS.items():
+        if name.endswith(suffix):
+            return kind(path)
+    raise ConfigError(f"{name}: the format is not known by its name; end it in {', '.join(SINKS)}, or give - .")
+
+
+SINKS: dict[str, type[Sink]] = {
+    ".vcf": VCFSink,
+    ".vcf.gz": VCFSink,
+    ".vcf.bgz": VCFSink,
+    ".tsv": TSVSink,
+    ".tsv.gz": TSVSink,
+    ".parquet": ParquetSink,
+}

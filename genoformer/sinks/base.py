@@ -1,0 +1,245 @@
+"""What every sink has: columns of scores, fields of annotations, and a file that is whole or not there."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError, GenoformerError
+from genoformer.genome.variants import Status
+from genoformer.genome.vcf import ENCODING, ERRORS, Record
+
+Floats = NDArray[np.floating]
+Cells = Mapping[int, Sequence[str]]  # of one record: the values, as they are written, of each field (by number) that has some
+NO_CELLS: Cells = {}
+
+STATUS_KEY = "GF_STATUS"
+
+
+def key_of(name: str) -> str:
+    """A name in the letters that VCF allows in INFO; two names may give one key.
+
+    >>> key_of("SAD_CNhs10752+"), key_of("SAD_CAGE:liver, adult-")
+    ('SAD_CNhs10752_plus', 'SAD_CAGE_liver__adult_minus')
+    """
+    strand = {"+": "_plus", "-": "_minus"}.get(name[-1:], "")
+    return re.sub("[^0-9A-Za-z_.]", "_", name[: -1 if strand else None]) + strand
+
+
+class Column(NamedTuple):
+    """A column of scored variants, one value an ALT: INFO GF_<name>. Where it is of words, its values are their numbers."""
+
+    name: str
+    unit: str
+    meaning: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The key in INFO; of a track on one strand, such as CAGE+, it ends in _plus or _minus."""
+        return f"GF_{key_of(self.name)}"
+
+
+class Field(NamedTuple):
+    """What an annotation says of a record, for all its ALTs: a key of INFO with any number of values, or one."""
+
+    key: str
+    type: Literal["String", "Integer", "Float"]
+    meaning: str
+    many: bool = True  # Number=., else 1
+
+
+class Source(NamedTuple):
+    """A file that annotations come from, for the header, and the keys of INFO that it fills."""
+
+    name: str
+    file: str
+    sha256: str
+    keys: tuple[str, ...]
+
+
+class WriteError(GenoformerError, OSError):
+    """The output could not be written whole."""
+
+
+class Provenance(NamedTuple):
+    """What made the scores; it goes into the header. The model is "" where the records are annotated only."""
+
+    version: str
+    model: str = ""
+    sha256: str = ""  # of the weights
+    options: str = ""
+
+
+class Header(NamedTuple):
+    """What a sink needs before the first record."""
+
+    lines: Sequence[str]  # of the input, the #CHROM line last
+    contigs: dict[str, int]  # of the input, with their length in the reference
+    columns: Sequence[Column]  # scores that are added; none where the records are annotated only
+    provenance: Provenance
+    fields: Sequence[Field] = ()  # annotations that are added
+    sources: Sequence[Source] = ()  # that the fields come from
+
+
+class Sink(ABC):
+    """Takes records in order. The file has its final name only after `close(complete=True)`."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = None if str(path) == "-" else Path(path)
+        self.notes: list[str] = []
+        if self.path is not None and not self.path.parent.is_dir():
+            raise ConfigError(f"the folder {self.path.parent} does not exist; create it, or write elsewhere with -o.")
+        if self.path is not None and self.path.is_dir():
+            raise ConfigError(f"{self.path} is a folder, not a file; remove it, or write elsewhere with -o.")
+
+    @property
+    def temporary(self) -> Path:
+        assert self.path is not None
+        return self.path.with_name(f".{self.path.name}.partial")
+
+    @abstractmethod
+    def begin(self, header: Header) -> None: ...
+
+    @abstractmethod
+    def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
+        """One record; statuses of its ALTs (one NO_ALT without any), values [ALTs, columns] with NaN for missing.
+
+        cells: the values of the fields that have any.
+        """
+
+    @abstractmethod
+    def close(self, *, complete: bool) -> None: ...
+
+    def _finish(self, *, complete: bool) -> None:
+        if self.path is not None and not complete:
+            self.temporary.unlink(missing_ok=True)
+        elif self.path is not None:
+            self.temporary.replace(self.path)
+
+
+class TextSink(Sink):
+    """A sink of lines; plain, bgzip (.gz of a VCF) or gzip by the name, or standard output."""
+
+    bgzip = False
+    raw: Any  # what is open on the disk; `file` may compress in front of it
+    file: Any
+
+    def begin(self, header: Header) -> None:
+        self.header = header
+        if self.path is None:
+            self.file = sys.stdout.buffer
+        elif self.bgzip:
+            self.raw = self.file = _Bgzip(self.temporary)
+        elif self.path.suffix == ".gz":
+            self.raw = self.temporary.open("wb")
+            self.file = io.BufferedWriter(gzip.GzipFile("", "wb", fileobj=self.raw, mtime=0))
+        else:
+            self.raw = self.file = self.temporary.open("wb")
+        self.lines: list[str] = []
+        try:
+            self._say(self._head(header))
+        except BaseException:
+            self.close(complete=False)
+            raise
+
+    @abstractmethod
+    def _head(self, header: Header) -> Iterable[str]: ...
+
+    def _say(self, lines: Iterable[str]) -> None:
+        self.lines.extend(lines)
+        if len(self.lines) > 2_000:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.lines:
+            self.file.write(("\n".join(self.lines) + "\n").encode(ENCODING, ERRORS))
+            self.lines.clear()
+
+    def close(self, *, complete: bool) -> None:
+        whole = False
+        try:
+            with ExitStack() as closing:
+                if self.path is not None:
+                    closing.callback(self.raw.close)
+                    closing.callback(self.file.close)
+                if complete:
+                    self._flush()
+                if self.path is None:
+                    self.file.flush()
+            whole = complete
+        finally:
+            self._finish(complete=whole)
+
+
+class _Bgzip:
+    """pysam's BGZFile, which does not say why a write failed."""
+
+    def __init__(self, path: Path) -> None:
+        import pysam
+
+        self.path, self.file = path, pysam.BGZFile(str(path), "wb", None)
+
+    def write(self, data: bytes) -> None:
+        self._do(lambda: self.file.write(data))
+
+    def close(self) -> None:
+        self._do(self.file.close)
+
+    def _do(self, action: Callable[[], object]) -> None:
+        import pysam
+
+        verbosity = pysam.set_verbosity(0)  # htslib would print about it too
+        try:
+            action()
+        except OSError as error:
+            raise WriteError(
+                f"{self.path} cannot be written ({error}); is the disk full? "
+                "Make room and run the same command again: it goes on from there."
+            ) from error
+        finally:
+            pysam.set_verbosity(verbosity)
+
+
+def number(value: float) -> str:
+    """Five significant digits; "." for NaN."""
+    return "." if value != value else f"{value + 0.0:.5g}"
+
+
+def text_of(column: Column, *, in_info: bool = True) -> Callable[[float], str]:
+    """How a value of a column is written; words as VCF 4.3 wants them in INFO, if `in_info`."""
+    if not column.words:
+        return number
+    words = [escaped(word) for word in column.words] if in_info else [" ".join(word.split()) for word in column.words]
+    return lambda value: "." if value != value else words[int(value)]
+
+
+def escaped(word: str) -> str:
+    """A word in INFO: what separates fields there, and white space, as %XX."""
+    return re.sub(r"[\s,;=%:]", lambda found: f"%{ord(found.group()):02X}", word)
+
+
+def quoted(text: str) -> str:
+    """Text in the quotes of a header line."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def utf8(text: str) -> str:
+    """Text as Parquet wants it; bytes that are not UTF-8 become U+FFFD."""
+    return text.encode(ENCODING, ERRORS).decode(ENCODING, "replace")
+
+
+def columns_of(record: Record) -> tuple[list[str], list[str]]:
+    """The eight fixed columns, and FORMAT and the samples where there are any."""
+    fields = record.line.split("\t")
+    return [*fields[:8], *["."] * (8 - len(fields))], fields[8:]

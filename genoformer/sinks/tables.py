@@ -1,0 +1,119 @@
+"""Tables of scored or annotated records: TSV and Parquet, one row an ALT."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.variants import Status
+from genoformer.genome.vcf import Record
+from genoformer.sinks.base import NO_CELLS, Cells, Field, Floats, Header, Sink, TextSink, columns_of, text_of, utf8
+
+_COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
+
+
+class TSVSink(TextSink):
+    """Tab-separated, one row an ALT: all columns of the VCF, the status, one column a score."""
+
+    def _head(self, header: Header) -> Iterable[str]:
+        self.names = header.lines[-1].split("\t")[8:]
+        scores = ["status", *(column.name for column in header.columns)] if header.columns else []
+        columns = [*_COLUMNS, *scores, *(field.key for field in header.fields), *self.names]
+        self.texts = [text_of(column, in_info=False) for column in header.columns]
+        return ["\t".join(columns)]
+
+    def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
+        fixed, rest = columns_of(record)
+        rest += ["."] * (len(self.names) - len(rest))
+        given = [_cell(cells.get(i, ())) for i in range(len(self.header.fields))]
+        for i, alt in enumerate(record.alts or (".",)):
+            fixed[4] = alt
+            scores = [text(value) for text, value in zip(self.texts, values[i].tolist(), strict=True)] if self.texts else []
+            status = [statuses[i].value] if self.texts else []
+            self._say(["\t".join([*fixed, *status, *scores, *given, *rest])])
+
+
+class ParquetSink(Sink):
+    """Parquet, one row an ALT, with the columns of the TSV; scores are float32 with null for missing."""
+
+    _ROWS = 65_536  # in a row group
+
+    def begin(self, header: Header) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self.path is None:
+            raise ConfigError("Parquet cannot be written to standard output; name a file with -o.")
+        self.columns = header.columns
+        self.names = list(map(utf8, header.lines[-1].split("\t")[8:]))
+        text = [(name, pa.string()) for name in _COLUMNS if name != "pos"]
+        text.insert(1, ("pos", pa.int64()))
+        kinds = {"String": pa.string(), "Integer": pa.int64(), "Float": pa.float64()}
+        self.fields = header.fields
+        columns = [
+            *text,
+            *([("status", pa.string())] if self.columns else []),
+            *((column.name, pa.string() if column.words else pa.float32()) for column in self.columns),
+            *((field.key, pa.list_(kinds[field.type]) if field.many else kinds[field.type]) for field in self.fields),
+        ]
+        made = {key: value for key, value in header.provenance._asdict().items() if value}
+        made |= {f"annotation_{source.name}": f"{source.file} {source.sha256}" for source in header.sources}
+        self.schema = pa.schema([*columns, *((name, pa.string()) for name in self.names)]).with_metadata(
+            {f"genoformer_{key}": utf8(value) for key, value in made.items()}
+        )
+        self.writer = pq.ParquetWriter(str(self.temporary), self.schema, compression="zstd")
+        self.rows: list[tuple[Any, ...]] = []
+
+    def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
+        fixed, samples = (list(map(utf8, fields)) for fields in columns_of(record))
+        rest: list[str | None] = [*samples, *[None] * (len(self.names) - len(samples))]
+        if len(rest) > len(self.names):
+            raise FileFormatError(
+                f"the record at {fixed[0]}:{record.pos} has {8 + len(rest)} columns and the header names "
+                f"{8 + len(self.names)}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
+            )
+        given = [_typed(field, cells.get(i, ())) for i, field in enumerate(self.fields)]
+        for i, alt in enumerate(record.alts or (".",)):
+            scores = (
+                None if math.isnan(value) else column.words[int(value)] if column.words else value
+                for column, value in zip(self.columns, values[i].tolist() if self.columns else (), strict=True)
+            )
+            status = [statuses[i].value] if self.columns else []
+            self.rows.append((fixed[0], record.pos, *fixed[2:4], utf8(alt), *fixed[5:], *status, *scores, *given, *rest))
+        if len(self.rows) >= self._ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self.rows:
+            columns = zip(*self.rows, strict=True)
+            arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
+            self.writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
+            self.rows.clear()
+
+    def close(self, *, complete: bool) -> None:
+        whole = False
+        try:
+            with ExitStack() as closing:
+                closing.callback(self.writer.close)
+                if complete:
+                    self._flush()
+            whole = complete
+        finally:
+            self._finish(complete=whole)
+
+
+def _cell(values: Sequence[str]) -> str:
+    """Values of a field in a table of text; a comma within one becomes a semicolon."""
+    return ",".join(" ".join(value.split()).replace(",", ";") for value in values) or "."
+
+
+def _typed(field: Field, values: Sequence[str]) -> Any:
+    """Values of a field as its type; None where there are none."""
+    as_type: Callable[[str], Any] = {"String": utf8, "Integer": int, "Float": float}[field.type]  # type: ignore[assignment]
+    typed = [None if value == "." and field.type != "String" else as_type(value) for value in values]
+    return (typed if field.many else typed[0]) if typed else None
