@@ -7,7 +7,22 @@ import sys
 
 import click
 
-from . import calibrate, data, embed, evaluate, finetune, haplotypes, interpret, models, predict, pretrain, report, score
+from . import (
+    annotate,
+    calibrate,
+    data,
+    embed,
+    enrich,
+    evaluate,
+    finetune,
+    haplotypes,
+    interpret,
+    models,
+    predict,
+    pretrain,
+    report,
+    score,
+)
 from .errors import refuse
 
 
@@ -55,6 +70,8 @@ main.add_command(evaluate.evaluate)
 main.add_command(embed.embed)
 main.add_command(predict.predict)
 main.add_command(interpret.interpret)
+main.add_command(annotate.annotate)
+main.add_command(enrich.enrich)
 main.add_command(report.report)
 main.add_command(models.models)
 main.add_command(data.data)

@@ -30,14 +30,14 @@ class Breakdown:
 
     def add(self, block: Block, told: Sequence[Told], annotations: Annotations) -> None:
         """Count the records of a block."""
-        infos = (_info(block, i) for i in range(len(block.starts)))
+        infos = (info_of_record(block, i) for i in range(len(block.starts)))
         classes = classes_of(np.array([self._frequency(info) for info in infos]))
         self.totals.update(classes)
         labelled = {each.name for each in annotations.elements if each.labels}
         for each in told:
             name = annotations.names[each.first]
             if name not in labelled and name != "GF_PART":
-                if name != "GF_TSS":
+                if not name.startswith("GF_TSS"):
                     records = np.unique(each.records).tolist()
                     self._count(name, name).update(classes[i] for i in records)
                 continue
@@ -63,7 +63,7 @@ class Breakdown:
         ]
 
 
-def _info(block: Block, i: int) -> str:
+def info_of_record(block: Block, i: int) -> str:
     """INFO of a record."""
     end = int(block.info[i])
     if end < 0:

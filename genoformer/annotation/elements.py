@@ -324,9 +324,9 @@ def _texts(*words: str) -> Any:
 def _labels_of(elements: Elements) -> tuple[str, ...]:
     if elements.names is None:
         return ()
-    unique = elements.names.unique()
-    if len(unique) > _MOST_LABELS + 2:
+    if any(len(column.unique()) > _MOST_LABELS + 2 for column in (elements.names[:1_000], elements.names)):
         return ()
+    unique = elements.names.unique()
     found = [name for name in unique.to_pylist() if name not in ("", ".")]
     if set(found) <= set(STATES):
         return tuple(state for state in STATES if state in found)

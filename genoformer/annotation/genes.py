@@ -75,11 +75,17 @@ class GeneMap(NamedTuple):
                 Field("GF_GENE", "String", f"Genes of {self.file} that REF lies in or near, as GF_PART says, in its order"),
             ]
         distance = "Bases from that start site to REF, negative upstream of it, 0 if REF covers it"
-        return [
-            *found,
-            Field("GF_TSS", "String", f"Gene of the nearest start site of a transcript of {self.file}", many=False),
-            Field("GF_TSS_DISTANCE", "Integer", distance, many=False),
-        ]
+        if self.named:
+            text = f"Gene of the nearest start site of a transcript of {self.file}"
+            found.append(Field("GF_TSS", "String", text, many=False))
+        else:
+            distance = distance.replace("that start site", f"the nearest start site of {self.file}")
+        return [*found, Field("GF_TSS_DISTANCE", "Integer", distance, many=False)]
+
+    @property
+    def named(self) -> bool:
+        """Its genes have names."""
+        return set(self.names) != {"."}
 
     @property
     def source(self) -> Source:

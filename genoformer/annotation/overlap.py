@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genoformer.annotation.elements import Elements
 from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
-from genoformer.genome.contigs import ContigMap
+from genoformer.genome.contigs import ContigMap, listed
 from genoformer.sinks import Cells, Field, Source
 
 Integers = NDArray[np.int64]
@@ -121,7 +121,8 @@ class Annotations:
                 told.append(Told(at, records[found], [labels, [names[g] if g >= 0 else "." for g in gene.tolist()]]))
             at += 2
         if (near := self.nearest_site(contig, starts, ends)) is not None:
-            told.append(Told(at, records, [[names[g] for g in near[0].tolist()], list(map(str, near[1].tolist()))]))
+            texts = [[names[g] for g in near[0].tolist()]] if self.genes.named else []
+            told.append(Told(at, records, [*texts, list(map(str, near[1].tolist()))]))
         return told
 
     def _index(self, contig: str) -> Any:
@@ -179,6 +180,7 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
     Names that differ; annotations on none of them; intervals beyond the end of a contig, with the line of the first.
     """
     notes: Counter[str] = Counter()
+    renamed: dict[str, list[str]] = {}
     for each in annotations.all:
         file = each.path.name if isinstance(each, Elements) else each.file
         names = ContigMap(contigs, each.contigs)
@@ -186,9 +188,11 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
         if not found:
             notes[f"{file}: none of its contigs is in {vcf}; it says nothing of any record."] += 1
         elif names.renamed:
-            notes[names.describe(vcf, file)] += 1
+            renamed.setdefault(names.describe(vcf, "{}"), []).append(file)
         if isinstance(each, Elements):
             notes.update(_beyond(each, {str(names.get(name)): contigs[name] for name in found if contigs[name]}))
+    for text, files in renamed.items():
+        notes[text.replace("{}", listed(files))] += 1
     return list(notes)
 
 

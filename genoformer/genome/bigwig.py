@@ -78,6 +78,20 @@ class BigWig:
         """Values of `n_bins` bins from `start` on, float32 [N]."""
         return summarise(self.values(chrom, start, start + n_bins * bin_size), bin_size, summary)
 
+    def intervals(self, chrom: str, start: int, end: int) -> list[tuple[int, int, float]]:
+        """What has a value in [start, end), cut off there: (start, end, value) by place."""
+        name = own_name(chrom, self.contigs, self._names, self.path)
+        first, last = max(start, 0), min(end, self.contigs[name] if name is not None else 0)
+        if name is None or not self.n_bases or first >= last:
+            return []
+        try:
+            found = self._opened().intervals(name, first, last) or ()
+        except RuntimeError as error:
+            raise FileFormatError(
+                f"{self.path} cannot be read at {name}:{first}-{last} ({error}); it is damaged, get it again."
+            ) from error
+        return [(max(a, first), min(b, last), value) for a, b, value in found if value == value]
+
     def close(self) -> None:
         """Let go of the file; the next read opens it again."""
         if self._file is not None and self._pid == os.getpid():

@@ -1,0 +1,74 @@
+"""genoformer annotate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+def annotation_options(command: Any) -> Any:
+    """-a, --gtf, --tss, --promoter and --flank."""
+    for option in reversed([
+        click.option("-a", "--annotation", "files", metavar="NAME=FILE", multiple=True,
+                     help="Elements: BED, narrowPeak, broadPeak or a segmentation; plain, gzip, bgzip; repeatable."),
+        click.option("--gtf", type=click.Path(), help="Genes, for their parts and start sites."),
+        click.option("--tss", type=click.Path(), help="Start sites: a BED with strands, where there is no GTF."),
+        click.option("--promoter", nargs=2, type=click.IntRange(min=0), default=(1000, 100), show_default=True,
+                     metavar="BEFORE BEHIND", help="Bases of a promoter around each start site of the GTF."),
+        click.option("--flank", type=click.IntRange(min=0), default=5000, show_default=True, metavar="BASES",
+                     help="How far from a gene is flanking."),
+    ]):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def annotations_of(options: dict[str, Any]) -> Any:
+    """What -a, --gtf and --tss name; takes them out of the options."""
+    from genoformer.annotation import read
+
+    keys = ("files", "gtf", "tss", "promoter", "flank")
+    return read(**{key: options.pop(key) for key in keys})
+
+
+@click.command()
+@click.argument("vcf", type=click.Path())
+@annotation_options
+@click.option("-o", "--output", default="-", show_default=True, type=click.Path(),
+              help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.")  # fmt: skip
+@click.option("--figures", type=click.Path(), metavar="FOLDER", help="Breakdown by frequency and element: figures and a table.")
+@click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="The key of INFO with the frequency.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def annotate(vcf: str, output: str, figures: str | None, af_key: str, quiet: bool, **options: Any) -> None:
+    """Write every record of VCF (or BCF; - is stdin) with the elements and genes that its REF overlaps.
+
+    \b
+    genoformer annotate in.vcf.gz -a CTCF=ctcf.narrowPeak.gz -a STATE=states.bed --gtf genes.gtf.gz -o out.vcf.gz
+    bcftools view in.bcf | genoformer annotate - -a BLACKLIST=blacklist.bed | bcftools view -e 'BLACKLIST!="."'
+
+    INFO gets NAME (names, labels or places of the elements), NAME_SCORE, NAME_SIGNAL and NAME_SUMMIT (signed distance) where
+    the file has them; of genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record lies where its REF lies, a symbolic
+    allele as far as END. Zero-length lines overlap nothing; malformed ones are refused with their number.
+    """
+    from pathlib import Path
+
+    from genoformer.annotation.figures import write_breakdown
+    from genoformer.annotation.run import annotate_variants
+
+    from .progress import progress_bar
+
+    annotations = annotations_of(options)
+    with progress_bar("records") as watch:
+        found = annotate_variants(
+            vcf, annotations, output, breakdown=figures is not None, af_key=af_key, progress=watch
+        )  # fmt: skip
+    if figures is not None and found.breakdown is not None:
+        write_breakdown(Path(figures), found.breakdown, annotations)
+    if quiet:
+        return
+    for note in found.notes:
+        click.echo(note, err=True)
+    rate = found.records / max(found.seconds, 1e-9)
+    click.echo(f"annotated {found.records:,} records ({rate:,.0f} per second)", err=True)
+    for name, n in (found.overlapping | found.parts).items():
+        click.echo(f"  {name:24} {n:>10,} {n / max(found.records, 1):>7.1%}", err=True)

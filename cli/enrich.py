@@ -1,0 +1,104 @@
+"""genoformer enrich."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .annotate import annotation_options, annotations_of
+
+
+@click.command()
+@click.argument("variants", type=click.Path())
+@annotation_options
+@click.option("-b", "--background", default="auto", show_default=True, type=click.Path(),
+              help="Controls: a VCF, BCF or BED; auto draws random places of the contigs.")  # fmt: skip
+@click.option("-f", "--fasta", type=click.Path(), help="The reference: matches GC, and auto leaves out its N.")
+@click.option("--sizes", metavar="NAME", help="For auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths.")
+@click.option("--exclude", type=click.Path(), multiple=True, metavar="BED", help="No random controls here: gaps, blacklist.")
+@click.option("--match", metavar="NAMES", help="Of af,tss,gc, or none.  [default: all that are known]")
+@click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="The key of INFO with the frequency.")
+@click.option("--trait", metavar="KEY", help="Key of INFO, of a BED the number of a column: a matrix of traits by annotations.")
+@click.option("--score", metavar="KEY", help="Key of INFO, such as GF_LLR: variants of the largest |score| beside the others.")
+@click.option("--top", "tops", type=float, multiple=True, default=[0.01], show_default=True, metavar="SHARE",
+              help="How many of them are the largest; repeatable.")  # fmt: skip
+@click.option("--prune", type=click.IntRange(min=0), default=0, show_default=True, metavar="BASES",
+              help="Of variants (of a trait) that are closer keep the first.")  # fmt: skip
+@click.option("-n", "--resamplings", "n_resamplings", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--controls", "n_controls", type=click.IntRange(min=1), default=200_000, show_default=True,
+              help="Random controls that auto draws.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(), metavar="FOLDER", help="Tables and figures; without it, a table on stdout.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def enrich(variants: str, fasta: str | None, sizes: str | None, exclude: tuple[str, ...], output: str | None, quiet: bool,
+           **options: Any) -> None:  # fmt: skip
+    """Whether VARIANTS (VCF, BCF, BED) lie in elements more often than controls like them do; of a bigWig, where its sum lies.
+
+    \b
+    genoformer enrich lead_snps.bed -a CTCF=ctcf.narrowPeak --tss tss.bed --sizes hg19 --trait 5 -o enriched
+    genoformer enrich mine.vcf.gz -a STATE=states.bed --gtf genes.gtf -f hg38.fa -b 1000G.vcf.gz -o enriched
+    genoformer enrich scored.vcf.gz -a STATE=states.bed --score GF_LLR --top 0.05 -o enriched
+    genoformer enrich attention.bw -a STATE=states.bed -o enriched
+
+    Controls are of the same bins of allele frequency, distance to the nearest start site, local GC and length. Each of 1,000
+    resamplings draws one for each variant. P is one-sided and at least 1/(n+1); q is of Benjamini and Hochberg. Variants in
+    linkage count as if they told different things: prune them first (--prune, or by r2).
+    """
+    from pathlib import Path
+
+    from genoformer.annotation.figures import enrichment_rows, mass_rows, write_mass, write_study
+    from genoformer.annotation.mass import mass_in_elements
+    from genoformer.annotation.places import read_sizes
+    from genoformer.annotation.study import describe, enrich_variants
+    from genoformer.genome.reference import Genome
+    from genoformer.genome.regions import read_bed
+
+    from .progress import progress_bar
+
+    annotations = annotations_of(options)
+    if Path(variants).suffix.lower() in (".bw", ".bigwig"):
+        mass = mass_in_elements(variants, annotations, n_resamplings=options["n_resamplings"], seed=options["seed"])
+        if output is not None:
+            write_mass(Path(output), mass, Path(variants).name)
+        rows, said = mass_rows(mass), [f"{mass.n_bases:,} bases with a value"]
+    else:
+        match = options.pop("match")
+        blocked: dict[str, Any] = {}
+        for path in exclude:
+            for contig, intervals in read_bed(path).items():
+                blocked.setdefault(contig, []).append(intervals)
+        with progress_bar("steps") as watch:
+            study = enrich_variants(
+                variants, annotations, genome=Genome(fasta) if fasta else None, sizes=read_sizes(sizes) if sizes else None,
+                exclude=_joined(blocked), match=None if match is None else _names(match), progress=watch, **options,
+            )  # fmt: skip
+        if output is not None:
+            write_study(Path(output), study)
+        rows, said = enrichment_rows(study), describe(study)
+    if output is None:
+        for row in rows:
+            click.echo("\t".join(map(str, row)))
+    if quiet:
+        return
+    for line in said:
+        click.echo(line, err=True)
+    if output is not None:
+        _show(rows)
+
+
+def _joined(blocked: dict[str, Any]) -> Any:
+    import numpy as np
+
+    return {contig: np.concatenate(rows) for contig, rows in blocked.items()}
+
+
+def _names(text: str) -> list[str]:
+    return [] if text == "none" else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _show(rows: Any) -> None:
+    """The table on stderr, in columns."""
+    widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), err=True)

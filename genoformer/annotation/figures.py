@@ -1,0 +1,230 @@
+"""Figures and tables of what was annotated and of what is enriched."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genoformer import plots
+from genoformer.annotation.breakdown import Breakdown
+from genoformer.annotation.elements import STATES
+from genoformer.annotation.enrichment import fold_of
+from genoformer.annotation.genes import PARTS
+from genoformer.annotation.mass import Mass
+from genoformer.annotation.overlap import Annotations
+from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe
+from genoformer.whole import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PART_COLOURS = dict(
+    zip(PARTS, ("#D55E00", "#E69F00", "#F0C75E", "#CC79A7", "#FF6969", "#56B4E9", "#A9C4D8", "#C9C9C9"), strict=True)
+)
+_FREQUENCY_COLOURS = {"common": "#08306B", "low": "#4292C6", "rare": "#C6DBEF", "unknown": "#C9C9C9"}
+_MOST_ROWS = 40  # of a figure
+_TABLE = ("annotation", "kind", "frequency", "records", "of")
+
+
+def write_breakdown(folder: Path, breakdown: Breakdown, annotations: Annotations) -> list[Path]:
+    """breakdown.tsv, breakdown.png, and NAME.png for each annotation whose kinds make a whole (states, parts of genes)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [_table(folder / "breakdown.tsv", [_TABLE, *breakdown.rows()])]
+    elements = elements_by_frequency(breakdown)
+    if elements is not None:
+        written.append(save(elements, folder / "breakdown.png"))
+    colours = {each.name: each.colours for each in annotations.elements if each.labels}
+    for name in colours | {"GF_PART": {}}:
+        if name in breakdown.counts:
+            figure = composition(breakdown, name, colours.get(name) or (_PART_COLOURS if name == "GF_PART" else {}))
+            written.append(save(figure, folder / f"{'gene_parts' if name == 'GF_PART' else name}.png"))
+    return written
+
+
+def write_study(folder: Path, study: Study) -> list[Path]:
+    """enrichment.tsv and .png, matching.tsv, enrichment.json, and of traits traits.tsv and .png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [_table(folder / "enrichment.tsv", enrichment_rows(study)), _table(folder / "matching.tsv", matching_rows(study))]
+    for i, each in enumerate(study.compared):
+        name = "enrichment.png" if len(study.compared) == 1 else f"enrichment_{i + 1}.png"
+        written.append(save(controls_figure(study, each), folder / name))
+    if study.matrix is not None:
+        written.append(_table(folder / "traits.tsv", trait_rows(study)))
+        figure = trait_figure(study)
+        written += [save(figure, folder / "traits.png")] if figure is not None else []
+    with whole_file(folder / "enrichment.json") as part:
+        part.write_text(json.dumps({"settings": study.settings, "said": describe(study)}, indent=1) + "\n")
+    return [*written, folder / "enrichment.json"]
+
+
+def write_mass(folder: Path, mass: Mass, track: str) -> list[Path]:
+    """mass.tsv and mass.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [_table(folder / "mass.tsv", mass_rows(mass))]
+    kept = [i for i, n in enumerate(mass.bases.tolist()) if n]
+    figure = _figure(8.4, 1.3 + 0.36 * len(kept))
+    ax = figure.subplots()
+    notes = [f"{mass.share[i]:.1%} in {mass.expected[i]:.1%} of bases, P {_p(mass.p[i])}" for i in kept]
+    relative = [mass.controls[i] / mass.expected[i] for i in kept]
+    what = "share of the track in elements / share of bases"
+    plots.over_controls(ax, [mass.annotations[i] for i in kept], mass.fold[kept], relative, notes, what=what)
+    ax.set_title(f"{track}, {mass.n_bases:,} bases; grey: the same elements rotated", loc="left", fontsize="medium")
+    return [*written, save(figure, folder / "mass.png")]
+
+
+def enrichment_rows(study: Study) -> list[tuple[object, ...]]:
+    """The table of what is enriched, its header first."""
+    rows: list[tuple[object, ...]] = [
+        ("variants", "annotation", "n", "observed", "expected", "fold", "low", "high", "p", "q", "p_depletion",
+         "controls_low", "controls_high"),
+    ]  # fmt: skip
+    for each in study.compared:
+        e = each.enrichment
+        low, high = np.percentile(e.controls, [2.5, 97.5], axis=1)
+        for i, name in enumerate(study.annotations):
+            values = (e.expected[i], e.fold[i], e.low[i], e.high[i], e.p[i], e.q[i], e.p_depletion[i], low[i], high[i])
+            rows.append((each.name, name, e.n[i], e.observed[i], *(f"{value:.4g}" for value in values)))
+    return rows
+
+
+def matching_rows(study: Study) -> list[tuple[object, ...]]:
+    """Strata with variants, and their controls."""
+    rows: list[tuple[object, ...]] = [("variants", "stratum", "n_variants", "n_controls")]
+    for each in study.compared:
+        rows += [(each.name, *row) for row in each.strata.table if row[1]]
+    return rows
+
+
+def trait_rows(study: Study) -> list[tuple[object, ...]]:
+    """Traits by annotations, those with at least one overlap."""
+    assert study.matrix is not None
+    m, marked, fold = study.matrix, study.marked, fold_of(study.matrix.observed, study.matrix.expected)
+    rows: list[tuple[object, ...]] = [("trait", "annotation", "n", "observed", "expected", "fold", "p", "marked")]
+    for t, a in np.argwhere(m.observed > 0).tolist():
+        values = (f"{value:.4g}" for value in (m.expected[t, a], fold[t, a], m.p[t, a]))
+        rows.append((study.traits[t], study.annotations[a], m.n[t, a], m.observed[t, a], *values, int(marked[t, a])))
+    return rows
+
+
+def mass_rows(mass: Mass) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = [("annotation", "bases", "share", "expected", "fold", "low", "high", "p", "q")]
+    for i, name in enumerate(mass.annotations):
+        values = (mass.share[i], mass.expected[i], mass.fold[i], mass.low[i], mass.high[i], mass.p[i], mass.q[i])
+        rows.append((name, mass.bases[i], *(f"{value:.4g}" for value in values)))
+    return rows
+
+
+def controls_figure(study: Study, compared: Compared) -> Figure:
+    """Each annotation: boxes of matched controls, what is observed in red, relative to what is expected."""
+    e = compared.enrichment
+    kept = [i for i in np.argsort(-np.nan_to_num(e.fold, nan=-1)).tolist() if e.expected[i] > 0][:_MOST_ROWS]
+    figure = _figure(8.4, 1.5 + 0.36 * max(1, len(kept)))
+    ax = figure.subplots()
+    notes = [f"{e.observed[i]:,} / {e.expected[i]:,.1f}, P {_p(e.p[i])}, q {_p(e.q[i])}" for i in kept]
+    boxes = [e.controls[i] / e.expected[i] for i in kept]
+    names = [study.annotations[i] for i in kept]
+    plots.over_controls(ax, names, e.fold[kept], boxes, notes, what="overlaps, relative to matched controls")
+    ax.axvline(1, color="black", lw=0.8, ls=":", zorder=0)
+    n = compared.n_variants - sum(compared.unmatched.values())
+    what = f"{n:,} variants" + ("" if compared.name == "all" else f", {compared.name}")
+    matched = ", ".join(study.matched_on) or "nothing"
+    title = f"{what}; red: observed; grey: {e.controls.shape[1]:,} sets of controls\nmatched on {matched}"
+    ax.set_title(title, loc="left", fontsize="small")
+    return figure
+
+
+def trait_figure(study: Study) -> Figure | None:
+    """Traits with a marked cell, the most first, filled up with those of most overlaps; None without any overlap."""
+    assert study.matrix is not None
+    m, marked = study.matrix, study.marked
+    columns = np.flatnonzero(m.observed.sum(axis=0) > 0)
+    most = m.observed.max(axis=1)
+    rows = np.lexsort((-most, -marked.sum(axis=1)))[:_MOST_ROWS]
+    rows = rows[most[rows] > 0]
+    if not len(rows) or not len(columns):
+        return None
+    figure = _figure(5.2 + 0.42 * len(columns), 2.6 + 0.25 * len(rows))
+    ax = figure.subplots()
+    cut = np.ix_(rows, columns)
+    names = [f"{study.traits[t]} (n = {m.n[t].max():,})" for t in rows.tolist()]
+    plots.trait_matrix(
+        ax, names, [study.annotations[a] for a in columns.tolist()], fold_of(m.observed, m.expected)[cut], m.observed[cut],
+        marked[cut],
+    )  # fmt: skip
+    n_more = int((most > 0).sum()) - len(rows)
+    more = f"; {n_more:,} more traits are in the table" if n_more else ""
+    ax.set_title(f"overlaps; framed: P <= {MARK_P:g} and at least {MARK_OVERLAPS}{more}", loc="left", fontsize="small")
+    return figure
+
+
+def _p(value: float) -> str:
+    return f"{value:.2g}" if value >= 0.001 else f"{value:.1e}"
+
+
+def _table(path: Path, rows: Sequence[Sequence[object]]) -> Path:
+    with whole_file(path) as part:
+        part.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+    return path
+
+
+def elements_by_frequency(breakdown: Breakdown) -> Figure | None:
+    """For each annotation the shares of common, low and rare among the records that overlap it; all records first."""
+    counts: dict[str, Counter[str]] = {"all records": breakdown.totals}
+    for name, kinds in breakdown.counts.items():
+        if name != "GF_PART" and list(kinds) == [name]:
+            counts[name] = kinds[name]
+        elif name != "GF_PART":
+            counts |= {f"{name}: {kind}": kinds[kind] for kind in _in_order(kinds)}
+    if "GF_PART" in breakdown.counts:
+        kinds = breakdown.counts["GF_PART"]
+        counts |= {part: kinds[part] for part in PARTS if part in kinds}
+    if len(counts) == 1:
+        return None
+    ordered = {name: {of: found[of] for of in breakdown.classes if found[of]} for name, found in counts.items()}
+    figure = _figure(7.2, 1.2 + 0.44 * len(counts))
+    ax = figure.subplots()
+    plots.stacked_shares(ax, ordered, {name: sum(found.values()) for name, found in counts.items()}, _FREQUENCY_COLOURS)
+    known = "common: minor allele at 5 % or more; low: 0.5 to 5 %; rare: below 0.5 %"
+    ax.set_xlabel(f"share of records, by frequency ({known})", fontsize="small")
+    return figure
+
+
+def composition(breakdown: Breakdown, name: str, colours: dict[str, str]) -> Figure:
+    """For each class of frequency, the share of records in each state (or part of a gene), and in none."""
+    kinds = breakdown.counts[name]
+    counts: dict[str, dict[str, int]] = {}
+    totals: dict[str, int] = {}
+    for of in ("all", *breakdown.classes):
+        total = sum(breakdown.totals.values()) if of == "all" else breakdown.totals[of]
+        found = {kind: (sum(kinds[kind].values()) if of == "all" else kinds[kind][of]) for kind in _in_order(kinds)}
+        if (rest := total - sum(found.values())) > 0:
+            found["none"] = rest
+        counts[of], totals[of] = found, max(total, sum(found.values()))
+    figure = _figure(8.2, max(2.2, 1.1 + 0.5 * len(counts), 0.6 + 0.2 * len(kinds)))
+    ax = figure.subplots()
+    plots.stacked_shares(ax, counts, totals, colours | {"none": "#EFEFEF"})
+    ax.set_title("parts of genes" if name == "GF_PART" else name, loc="left", fontsize="medium")
+    return figure
+
+
+def _in_order(kinds: Any) -> list[str]:
+    """ENCODE's states and parts of genes in their order, other labels by name."""
+    known = [kind for kind in (*STATES, *PARTS) if kind in kinds] if set(kinds) <= {*STATES, *PARTS} else []
+    return known or sorted(kinds)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", dpi=150)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    with whole_file(path) as part:
+        figure.savefig(part, format=path.suffix[1:])
+    return path

@@ -1,0 +1,259 @@
+"""Variants as places: VCF, BCF or BED -> contig, start and end, frequency, score and trait as arrays; random places."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.annotation.breakdown import info_of_record
+from genoformer.annotation.frequency import frequency_reader, minor
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.blocks import blocks_of
+from genoformer.genome.contigs import BUILDS, ContigMap, canonical_key
+from genoformer.genome.lines import numbered_lines
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals, bed_rows, merge, runs_of_bases, subtract
+from genoformer.genome.vcf import open_vcf
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_TABLES = re.compile(r"\.(bed|narrowpeak|broadpeak|bed\d+)(\.b?gz)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """n intervals, 0-based half-open; numbers are NaN where they are not known."""
+
+    name: str
+    contigs: tuple[str, ...]
+    contig: NDArray[np.int32]  # [n], of `contigs`
+    starts: Integers  # [n]
+    ends: Integers  # [n]
+    frequency: Floats  # [n], of the minor allele
+    score: Floats  # [n], the largest absolute value of all ALTs
+    trait: NDArray[np.int32]  # [n], of `traits`; -1 for none
+    traits: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, rows: Integers | NDArray[np.bool_]) -> Places:
+        return Places(
+            self.name, self.contigs, self.contig[rows], self.starts[rows], self.ends[rows], self.frequency[rows],
+            self.score[rows], self.trait[rows], self.traits,
+        )  # fmt: skip
+
+    def keys(self) -> NDArray[np.void]:
+        """[n], the same for places that are the same, whatever files call their contigs."""
+        numbers = np.array([_number_of(canonical_key(name)) for name in self.contigs], dtype=np.int64)
+        table = np.stack([numbers[self.contig], self.starts, self.ends], axis=1) if len(self) else np.zeros((0, 3), np.int64)
+        return np.ascontiguousarray(table).view(np.dtype((np.void, 24))).reshape(-1)
+
+    def by_contig(self) -> Iterable[tuple[str, Integers]]:
+        """(contig, rows on it)."""
+        for i, name in enumerate(self.contigs):
+            rows = np.flatnonzero(self.contig == i)
+            if len(rows):
+                yield name, rows
+
+
+def _number_of(key: str) -> int:
+    """A number for a contig that is the same in every file."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest(), "big")
+
+
+def read_places(
+    path: str | Path, *, af_key: str = "AF", score_key: str | None = None, trait: str | None = None,
+    most: int | None = None, seed: int = 0,
+) -> Places:  # fmt: skip
+    """The records of a VCF or BCF, or the rows of a BED (by the suffix .bed, .narrowPeak ..., plain or gzipped).
+
+    score_key: the key of INFO (of a BED the number of the column) with scores; trait: likewise with traits. most: keep a
+    random sample of about so many, between most and twice that, where there are more.
+
+    Raises: MissingFileError; FileFormatError with the line number; ConfigError where the score is no number, or is nowhere.
+    """
+    path = str(path)
+    if _TABLES.search(path):
+        return _read_bed(Path(path), score_key, trait)
+    return _read_vcf(path, af_key, score_key, trait, most, seed)
+
+
+def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int) -> Places:
+    frequency_of = frequency_reader(af_key)
+    score_of, trait_of = (_value_of(key) if key else None for key in (score_key, trait))
+    numbers: dict[str, int] = {}
+    traits: dict[str, int] = {}
+    kept: list[tuple[NDArray[np.int32], Integers, Integers, Floats, Floats, NDArray[np.int32]]] = []
+    rng, share, n = np.random.default_rng(seed), 1.0, 0
+    with open_vcf(path) as file:
+        for block in blocks_of(file):
+            rows = np.arange(len(block.starts))
+            if share < 1:
+                rows = rows[rng.random(len(rows)) < share]
+            contig = np.empty(len(block.starts), dtype=np.int32)
+            for name, i, j in block.contigs:
+                contig[i:j] = numbers.setdefault(name, len(numbers))
+            infos = [info_of_record(block, i) for i in rows.tolist()]
+            frequency = np.array([frequency_of(info) for info in infos], dtype=np.float64)
+            score = np.full(len(rows), np.nan)
+            if score_of:
+                score = np.array([_largest(score_of(info), str(score_key)) for info in infos], dtype=np.float64)
+            of = np.full(len(rows), -1, dtype=np.int32)
+            if trait_of:
+                found = (trait_of(info) for info in infos)
+                of = np.array([traits.setdefault(text, len(traits)) if text else -1 for text in found], dtype=np.int32)
+            kept.append((contig[rows], block.starts[rows], block.ends[rows], minor(frequency), score, of))
+            n += len(rows)
+            if most is not None and n > 2 * most:
+                share /= 2
+                halves = [rng.random(len(each[0])) < 0.5 for each in kept]
+                kept = [tuple(column[half] for column in each) for each, half in zip(kept, halves, strict=True)]  # type: ignore[misc]
+                n = sum(len(each[0]) for each in kept)
+    if not n:
+        raise FileFormatError(f"{path} has no records; give a VCF with some.")
+    contigs, starts, ends, frequencies, scores, of_rows = (np.concatenate(column) for column in zip(*kept, strict=True))
+    places = Places(Path(path).name, tuple(numbers), contigs, starts, ends, frequencies, scores, of_rows, tuple(traits))
+    _require(places, score_key, trait, "INFO")
+    return places
+
+
+def _read_bed(path: Path, score_column: str | None, trait_column: str | None) -> Places:
+    at = {}
+    for what, text in (("--score", score_column), ("--trait", trait_column)):
+        if text is not None and not (text.isdecimal() and int(text) > 3):
+            raise ConfigError(f"{what} {text}: of a BED give the number of a column, 4 or more.")
+        at[what] = int(text) - 1 if text else None
+    numbers: dict[str, int] = {}
+    traits: dict[str, int] = {}
+    rows: list[tuple[int, int, int, float, int]] = []
+    for number, fields, start, end in bed_rows(path, zero_length=True):
+        values = []
+        for column in at.values():
+            if column is not None and column >= len(fields):
+                raise FileFormatError(f"{path}, line {number}: {len(fields)} columns, but column {column + 1} is asked for.")
+            values.append("" if column is None else fields[column])
+        score = _largest(values[0], f"column {score_column}") if values[0] else float("nan")
+        of = traits.setdefault(values[1], len(traits)) if values[1] not in ("", ".") else -1
+        rows.append((numbers.setdefault(fields[0], len(numbers)), start, end, score, of))
+    if not rows:
+        raise FileFormatError(f"{path} has no rows; give a BED with some.")
+    contig, starts, ends, scores, of_rows = (np.array(column) for column in zip(*rows, strict=True))
+    places = Places(
+        path.name, tuple(numbers), contig.astype(np.int32), starts, ends, np.full(len(rows), np.nan), scores,
+        of_rows.astype(np.int32), tuple(traits),
+    )  # fmt: skip
+    _require(places, score_column, trait_column, "the BED")
+    return places
+
+
+def _require(places: Places, score: str | None, trait: str | None, where: str) -> None:
+    if score is not None and not np.isfinite(places.score).any():
+        raise ConfigError(f"--score {score}: no record of {places.name} has a number there in {where}; name another.")
+    if trait is not None and not places.traits:
+        raise ConfigError(f"--trait {trait}: no record of {places.name} has a value there in {where}; name another.")
+
+
+def _value_of(key: str):  # type: ignore[no-untyped-def]
+    pattern = re.compile(rf"(?:^|;){re.escape(key)}=([^;]*)")
+
+    def value(info: str) -> str:
+        found = pattern.search(info)
+        return found[1] if found and found[1] != "." else ""
+
+    return value
+
+
+def _largest(text: str, key: str) -> float:
+    """The largest absolute value of numbers with commas between; NaN for none."""
+    try:
+        values = [abs(float(part)) for part in text.split(",") if part not in ("", ".")]
+    except ValueError as error:
+        raise ConfigError(f"--score {key}: {text[:40]!r} is no number; name a score.") from error
+    return max(values, default=float("nan"))
+
+
+def known_frequencies(places: Places, background: Places) -> Places:
+    """Places with the frequency that the background has at the same place, where they have none themselves."""
+    theirs = background.keys()
+    order = np.argsort(theirs)
+    at = np.minimum(np.searchsorted(theirs[order], mine := places.keys()), max(len(order) - 1, 0))
+    there = theirs[order][at] == mine if len(order) else np.zeros(len(places), dtype=bool)
+    found = np.where(there, background.frequency[order][at], np.nan) if len(order) else np.full(len(places), np.nan)
+    frequency = np.where(np.isnan(places.frequency), found, places.frequency)
+    return Places(**{**places.__dict__, "frequency": frequency})
+
+
+# --- random places
+
+
+class Ground(NamedTuple):
+    """Where random places may lie: intervals by contig."""
+
+    intervals: dict[str, Intervals]
+    notes: tuple[str, ...]
+
+
+def ground_of(
+    contigs: Iterable[str], genome: Genome | None, sizes: Mapping[str, int] | None, exclude: Mapping[str, Intervals]
+) -> Ground:
+    """The bases of some contigs, without N where there is a genome, and without what is excluded.
+
+    Raises ConfigError where their lengths are not known.
+    """
+    found: dict[str, Intervals] = {}
+    unknown = []
+    for name in contigs:
+        if genome is not None:
+            here = ContigMap([name], genome.contigs).get(name)
+            whole = runs_of_bases(genome, here) if here else None
+        else:
+            here = ContigMap([name], sizes or {}).get(name)
+            whole = np.array([[0, (sizes or {})[here]]]) if here else None
+        if whole is None:
+            unknown.append(name)
+            continue
+        out = ContigMap([name], exclude).get(name)
+        found[name] = subtract(whole, exclude[out]) if out else merge(whole)
+    if not any(len(rows) for rows in found.values()):
+        raise ConfigError(
+            "random controls need the lengths of contigs; give -f FASTA, --sizes hg19 (or hg38, or a file), or a background."
+        )
+    notes = [f"no controls on {', '.join(unknown)}, whose length is not known"] if unknown else []
+    return Ground({name: rows for name, rows in found.items() if len(rows)}, tuple(notes))
+
+
+def random_places(ground: Ground, n: int, lengths: Integers, rng: np.random.Generator) -> Places:
+    """n places, uniform over the ground, of lengths drawn from some; each begins on the ground."""
+    names = tuple(ground.intervals)
+    rows = np.concatenate([ground.intervals[name] for name in names])
+    contig = np.repeat(np.arange(len(names), dtype=np.int32), [len(ground.intervals[name]) for name in names])
+    reach = np.cumsum(rows[:, 1] - rows[:, 0])
+    at = np.sort(rng.integers(0, reach[-1], n))
+    which = np.searchsorted(reach, at, side="right")
+    starts = rows[which, 1] - (reach[which] - at)
+    unknown = np.full(n, np.nan)
+    none = np.full(n, -1, dtype=np.int32)
+    ends = starts + rng.choice(lengths, n)
+    return Places("random places", names, contig[which], starts, ends, unknown, unknown, none)
+
+
+def read_sizes(given: str) -> dict[str, int]:
+    """Lengths of contigs: of a known build (hg19, hg38, mm10 ...), or a file with name and length in its first columns."""
+    if given in BUILDS:
+        return {f"chr{name}": length for name, length in BUILDS[given].items()}
+    found = {}
+    for number, line in numbered_lines(given, f"{', '.join(BUILDS)}, or a file of contigs and lengths"):
+        fields = line.split()
+        if len(fields) < 2 or not fields[1].isdecimal():
+            raise FileFormatError(f"{given}, line {number}: a line has a contig and its length; mend it.")
+        found[fields[0]] = int(fields[1])
+    return found

@@ -1,0 +1,317 @@
+"""Enrichment from files: variants -> places -> controls like them -> overlaps of both -> counts, P and figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.annotation.elements import Elements
+from genoformer.annotation.enrichment import Enrichment, TraitMatrix, enrich
+from genoformer.annotation.genes import PARTS
+from genoformer.annotation.matching import FEWEST, MEANING, Strata, covariates, coverage, stratify, unmatched
+from genoformer.annotation.overlap import Annotations
+from genoformer.annotation.places import Places, ground_of, known_frequencies, random_places, read_places
+from genoformer.errors import ConfigError
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals
+from genoformer.progress import Listener, Progress
+
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+AUTO = "auto"
+RESAMPLINGS = 1_000
+POOL = 200_000  # random controls
+MOST_CONTROLS = 1_000_000  # of a background
+MARK_P, MARK_OVERLAPS = 0.01, 3  # of a marked cell of traits: P at most, overlaps at least
+
+
+class Compared(NamedTuple):
+    """A set of variants beside its controls."""
+
+    name: str  # "all", or what was chosen by score
+    enrichment: Enrichment
+    strata: Strata
+    n_variants: int  # before matching
+    unmatched: dict[str, int]  # reason -> variants
+
+
+class Study(NamedTuple):
+    """What `enrich_variants` found."""
+
+    annotations: list[str]  # [A]
+    compared: list[Compared]
+    traits: list[str]
+    matrix: TraitMatrix | None
+    matched_on: list[str]
+    settings: dict[str, Any]
+    notes: list[str]
+    seconds: float
+
+    @property
+    def marked(self) -> Flags:
+        """[T, A]: P at most 0.01 and at least three overlaps."""
+        assert self.matrix is not None
+        return (self.matrix.p <= MARK_P) & (self.matrix.observed >= MARK_OVERLAPS)
+
+
+def enrich_variants(
+    variants: str | Path,
+    annotations: Annotations,
+    background: str | Path = AUTO,
+    *,
+    genome: Genome | None = None,
+    sizes: Mapping[str, int] | None = None,
+    exclude: Mapping[str, Intervals] | None = None,
+    match: Sequence[str] | None = None,
+    af_key: str = "AF",
+    trait: str | None = None,
+    score: str | None = None,
+    tops: Sequence[float] = (0.01,),
+    prune: int = 0,
+    n_resamplings: int = RESAMPLINGS,
+    seed: int = 0,
+    n_controls: int = POOL,
+    progress: Listener = None,
+) -> Study:
+    """Whether variants overlap annotations more often than controls like them.
+
+    variants: VCF, BCF or BED. background: a VCF, BCF or BED of controls, or "auto": random places on the contigs of the
+    variants, of a genome without its N, or by the sizes of contigs. exclude: where there are to be no random controls. match:
+    of "af", "tss" and "gc", by default all that are known: frequencies of the variants or of the background at the same place,
+    start sites of the annotations, the sequence of the genome. Besides, controls have the variant's length to a factor of
+    two, and lie on contigs that the same annotations have.
+
+    score: compare the variants of the largest absolute scores (tops: shares of all) with the others, or with the background
+    if one is named. trait: also count by trait. prune: of variants (of a trait) closer than that keep the first.
+
+    Raises ConfigError where nothing can be matched or is left, and what the readers raise.
+    """
+    began = time.monotonic()
+    tell = progress or (lambda _: None)
+    _check(annotations, n_resamplings, tops, trait, score)
+    notes = [note for each in annotations.elements for note in each.notes]
+    every = read_places(variants, af_key=af_key, score_key=score, trait=trait, seed=seed)
+    tell(Progress("read", len(every), None))
+    rng = np.random.default_rng([seed, 1])
+    own = score is not None and str(background) == AUTO
+    if own:
+        pool = every
+    elif str(background) == AUTO:
+        ground = ground_of(every.contigs, genome, sizes, exclude or {})
+        notes += ground.notes
+        pool = random_places(ground, n_controls, np.maximum(every.ends - every.starts, 1), rng)
+    else:
+        pool = read_places(background, af_key=af_key, most=MOST_CONTROLS, seed=seed)
+        every = known_frequencies(every, pool)
+    chosen_by = _covariates(match, every, pool, annotations, genome, notes)
+    places, n_same = _unique(every)
+    if n_same:
+        notes.append(f"{n_same:,} of {len(every):,} records lie where another does; each place counts once.")
+    names, mine, could = membership(places, annotations)
+    pool_names, theirs, _ = membership(pool, annotations)
+    assert names == pool_names
+    tell(Progress("overlaps", len(pool), None))
+    features = [covariates(each, chosen_by, annotations, genome) for each in (places, pool)]
+    covered = [coverage(each, annotations) for each in (places, pool)]
+    pool_keys = pool.keys()
+    compared: list[Compared] = []
+    matrix, traits = None, list(every.traits)
+    done = 0
+    for name, picked, rest in _sets(places, pool, score, tops, own, notes):
+        if prune:
+            kept = picked[thinned(places.take(picked), prune)]
+            n_close = len(picked) - len(kept)
+            notes.append(f"{name}: {n_close:,} of {len(picked):,} variants lie within {prune:,} bases of another that is kept.")
+            picked = kept
+        rest = rest[~np.isin(pool_keys[rest], places.keys()[picked])]
+        strata = stratify(
+            (places.take(picked), {key: of[picked] for key, of in features[0].items()}, covered[0][picked]),
+            (pool.take(rest), {key: of[rest] for key, of in features[1].items()}, covered[1][rest]),
+        )
+        alone = unmatched(strata)
+        lost, counted = {}, np.zeros(len(picked), dtype=bool)
+        for key, of in features[0].items():
+            lost[f"no {MEANING[key]}"] = int((np.isnan(of[picked]) & ~counted).sum())
+            counted |= np.isnan(of[picked])
+        lost[f"fewer than {FEWEST} controls like it"] = int((alone & ~counted).sum())
+        lost = {reason: n for reason, n in lost.items() if n}
+        if alone.all():
+            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in lost.items())
+            raise ConfigError(
+                f"no variant of {len(picked):,} has controls ({reasons}); match on less (--match), or name another background."
+            )
+        left = picked[~alone]
+        members = _members(every, places, left, prune) if trait is not None and name == "all" else None
+        found, matrix_here = enrich(
+            mine[left], strata.variants[~alone], theirs[rest], strata.controls, could[left],
+            n_resamplings=n_resamplings, seed=seed, members=members,
+        )  # fmt: skip
+        matrix = matrix_here or matrix
+        compared.append(Compared(name, found, strata, len(picked), lost))
+        done += n_resamplings
+        tell(Progress("resample", done, None))
+    settings = {
+        "variants": every.name, "records": len(every), "places": len(places), "controls": pool.name, "n_controls": len(pool),
+        "matched_on": {key: MEANING[key] for key in chosen_by}, "resamplings": n_resamplings, "seed": seed, "prune": prune,
+        "annotations": {source.name: {"file": source.file, "sha256": source.sha256} for source in annotations.sources},
+    }  # fmt: skip
+    return Study(names, compared, traits, matrix, list(chosen_by), settings, notes, time.monotonic() - began)
+
+
+def membership(places: Places, annotations: Annotations) -> tuple[list[str], Flags, Flags]:
+    """The names of annotations, whether each place overlaps each, and whether it could: [A], [n, A], [n, A].
+
+    Elements with labels (states of a segmentation) are an annotation for each label; genes one for each first part. A place
+    could overlap where the file has the contig.
+    """
+    names: list[str] = []
+    columns: list[tuple[int, dict[str, int]]] = []  # first column of each of elements, and label -> column
+    for each in annotations.elements:
+        labels = {label: len(names) + i for i, label in enumerate(each.labels)}
+        columns.append((len(names), labels))
+        names += [f"{each.name}:{label}" for label in each.labels] or [each.name]
+    first_part = len(names)
+    has_parts = annotations.genes is not None and bool(annotations.genes.pieces)
+    names += PARTS if has_parts else []
+    flags, could = np.zeros((len(places), len(names)), dtype=bool), np.zeros((len(places), len(names)), dtype=bool)
+    of_rows = [_columns_of_rows(each, *column) for each, column in zip(annotations.elements, columns, strict=True)]
+    for contig, rows in places.by_contig():
+        starts, ends = places.starts[rows], places.ends[rows]
+        found, which, element = annotations.overlaps(contig, starts, ends)
+        for k, of in enumerate(of_rows):
+            here = which == k
+            column = of[element[here]]
+            flags[rows[found[here]][column >= 0], column[column >= 0]] = True
+        for (first, labels), each in zip(columns, annotations.elements, strict=True):
+            if annotations.contig_in(each, contig) is not None:
+                could[rows, first : first + max(1, len(labels))] = True
+        if has_parts:
+            interval, part, _ = annotations.parts(contig, starts, ends)
+            of_first = np.unique(interval, return_index=True)[1]
+            flags[rows[interval[of_first]], first_part + part[of_first]] = True
+            could[rows, first_part:] = bool(len(interval))
+    return names, flags, could
+
+
+def _columns_of_rows(elements: Elements, first: int, labels: Mapping[str, int]) -> Integers:
+    """For each row of a file the column that it belongs to, -1 for none."""
+    if not labels:
+        return np.full(len(elements), first)
+    coded = elements.names.dictionary_encode()
+    of = np.array([labels.get(name, -1) for name in coded.dictionary.to_pylist()])
+    return of[np.asarray(coded.indices)]
+
+
+def thinned(places: Places, distance: int) -> Integers:
+    """Rows of which no two begin closer than `distance` on a contig: by place, each that is far enough from the last."""
+    kept = []
+    for _, rows in places.by_contig():
+        last = None
+        for row in rows[np.argsort(places.starts[rows], kind="stable")].tolist():
+            start = int(places.starts[row])
+            if last is None or start - last >= distance:
+                kept.append(row)
+                last = start
+    return np.array(sorted(kept), dtype=np.int64)
+
+
+def _check(annotations: Annotations, n: int, tops: Sequence[float], trait: str | None, score: str | None) -> None:
+    if not annotations.elements and not (annotations.genes and annotations.genes.pieces):
+        raise ConfigError("there is nothing to look for enrichment in; give -a NAME=FILE, or --gtf.")
+    if n < 1:
+        raise ConfigError(f"{n} resamplings: give 1 or more; 1,000 tell P down to 0.001.")
+    if score is not None and not all(0 < top < 1 for top in tops):
+        raise ConfigError(f"--top {', '.join(map(str, tops))}: give shares between 0 and 1, such as 0.01.")
+    if score is not None and trait is not None:
+        raise ConfigError("a score and traits cannot be asked for at once; give --score or --trait.")
+
+
+def _covariates(
+    match: Sequence[str] | None, places: Places, pool: Places, annotations: Annotations, genome: Genome | None,
+    notes: list[str],
+) -> list[str]:  # fmt: skip
+    """What can be matched on, or what was asked for; ConfigError where that cannot be."""
+    why_not = {}
+    if np.isnan(pool.frequency).all() or np.isnan(places.frequency).all():
+        who = "controls" if np.isnan(pool.frequency).all() else "variants"
+        why_not["af"] = f"the {who} have no frequencies"
+    if annotations.genes is None:
+        why_not["tss"] = "there are no start sites (--gtf, --tss)"
+    if genome is None:
+        why_not["gc"] = "there is no sequence (-f)"
+    if match is not None:
+        unknown = set(match) - set(MEANING)
+        if unknown:
+            raise ConfigError(f"--match {min(unknown)}: it is of {', '.join(MEANING)}, or none.")
+        if missing := [key for key in match if key in why_not]:
+            raise ConfigError(f"--match {missing[0]}: {why_not[missing[0]]}; give that, or match on less.")
+        return list(match)
+    for key, why in why_not.items():
+        notes.append(f"not matched on {MEANING[key]}: {why}.")
+    return [key for key in MEANING if key not in why_not]
+
+
+def _unique(places: Places) -> tuple[Places, int]:
+    """Each place once, the first record of it, in order; and how many others there are."""
+    _, first = np.unique(places.keys(), return_index=True)
+    return places.take(np.sort(first)), len(places) - len(first)
+
+
+def _sets(
+    places: Places, pool: Places, score: str | None, tops: Sequence[float], own: bool, notes: list[str]
+) -> list[tuple[str, Integers, Integers]]:
+    """(name, variants, controls), by row."""
+    every = np.arange(len(pool))
+    if score is None:
+        return [("all", np.arange(len(places)), every)]
+    known = np.flatnonzero(np.isfinite(places.score))
+    if len(known) < len(places):
+        notes.append(f"{len(places) - len(known):,} of {len(places):,} records have no {score} and are left out.")
+    found = []
+    for top in sorted(tops, reverse=True):
+        least = np.quantile(places.score[known], 1 - top)
+        picked = known[places.score[known] >= least]
+        if own:
+            every = np.flatnonzero(np.isfinite(pool.score) & (pool.score < least))
+        if not len(every):
+            raise ConfigError(f"--top {top:g}: no record has |{score}| below {least:.4g}, so there are no controls; give less.")
+        found.append((f"|{score}| >= {least:.4g} (top {top:.3g})", picked, every))
+    return found
+
+
+def _members(every: Places, places: Places, left: Integers, prune: int) -> tuple[Integers, Integers, int]:
+    """(trait, variant) of all records with a trait whose place is among those that are left; each pair once."""
+    keys = places.keys()[left]
+    order = np.argsort(keys)
+    mine = every.keys()
+    at = np.minimum(np.searchsorted(keys[order], mine), len(keys) - 1)
+    there = (keys[order][at] == mine) & (every.trait >= 0)
+    pairs = np.unique(np.stack([every.trait[there].astype(np.int64), order[at][there]], axis=1), axis=0)
+    if prune:
+        groups = np.split(pairs[:, 1], np.flatnonzero(np.diff(pairs[:, 0])) + 1)
+        kept = [rows[thinned(places.take(left[rows]), prune)] for rows in groups if len(rows)]
+        traits = np.unique(pairs[:, 0])
+        pairs = np.concatenate([np.stack([np.full(len(rows), t), rows], axis=1) for t, rows in zip(traits, kept, strict=True)])
+    return pairs[:, 0], pairs[:, 1], len(every.traits)
+
+
+def describe(study: Study) -> list[str]:
+    """What was compared with what, in sentences."""
+    lines = []
+    for each in study.compared:
+        n = each.n_variants - sum(each.unmatched.values())
+        on = ", ".join(MEANING[key] for key in study.matched_on) or "nothing but length and contigs"
+        lost = "; ".join(f"{reason}: {count:,}" for reason, count in each.unmatched.items()) or "none"
+        who = "" if each.name == "all" else f"{each.name}: "
+        lines.append(
+            f"{who}{n:,} of {each.n_variants:,} variants beside {study.settings['n_controls']:,} controls of "
+            f"{study.settings['controls']}, matched on {on}; unmatched: {lost}"
+        )
+    return [*study.notes, *lines]
+

@@ -1,0 +1,111 @@
+"""Where variants fall, and how that compares with controls: stacked shares, boxes, a matrix of traits, states."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from genoformer.plots.style import GREY, MANY, RED, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NARROW = 0.03  # share of a bar below which it is not written on it
+
+
+def stacked_shares(
+    ax: Axes, counts: Mapping[str, Mapping[str, int]], totals: Mapping[str, int], colours: Mapping[str, str] | None = None
+) -> Axes:
+    """Bars that are stacked to 100 %: counts[bar][kind], of totals[bar] things; n stands at the end of each bar.
+
+    colours: of the kinds; others get some. Kinds are drawn in the order in which they first appear.
+    """
+    kinds = list(dict.fromkeys(kind for of in counts.values() for kind in of))
+    colour = {kind: (colours or {}).get(kind, MANY[i % len(MANY)]) for i, kind in enumerate(kinds)}
+    places = np.arange(len(counts))
+    left = np.zeros(len(counts))
+    for kind in kinds:
+        share = np.array([of.get(kind, 0) / max(1, totals[bar]) for bar, of in counts.items()])
+        ax.barh(places, share, left=left, color=colour[kind], label=kind, height=0.72, edgecolor="white", lw=0.6)
+        for y, (x, width) in enumerate(zip(left.tolist(), share.tolist(), strict=True)):
+            if width > _NARROW:
+                ax.text(x + width / 2, y, f"{width:.0%}", ha="center", va="center", fontsize="x-small",
+                        color=_on(colour[kind]))  # fmt: skip
+        left = left + share
+    ax.set_yticks(places, [f"{bar}\nn = {totals[bar]:,}" for bar in counts])
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 1), xlabel="share of records")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    ax.tick_params(axis="y", length=0)
+    n_columns = 1 if len(kinds) > 4 else len(kinds)
+    if n_columns == 1:
+        ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    else:
+        ax.legend(frameon=False, fontsize="small", ncols=n_columns, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0)
+    return plain(ax)
+
+
+def over_controls(
+    ax: Axes, names: Sequence[str], observed: ArrayLike, controls: Sequence[ArrayLike], notes: Sequence[str], *, what: str
+) -> Axes:
+    """A row for each name: the box of what the controls have (middle half, whiskers 2.5 to 97.5 %), what is observed in red.
+
+    observed [A] and controls [A][R] are in one unit, `what`; notes are written at the end of each row.
+    """
+    found = np.asarray(observed, dtype=float)
+    places = np.arange(len(names))
+    for y, values in zip(places.tolist(), controls, strict=True):
+        low, quarter, middle, three, high = np.percentile(np.asarray(values, dtype=float), [2.5, 25, 50, 75, 97.5])
+        ax.plot([low, high], [y, y], color=GREY, lw=1.2, zorder=1)
+        ax.barh(y, three - quarter, left=quarter, height=0.5, color="#D9D9D9", edgecolor=GREY, lw=0.8, zorder=2)
+        ax.plot([middle, middle], [y - 0.25, y + 0.25], color="black", lw=1.2, zorder=3)
+    ax.scatter(found, places, color=RED, s=34, zorder=4, label="observed")
+    ax.set_yticks(places, names)
+    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=what)
+    ax.set_xlim(left=0)
+    for y, note in zip(places.tolist(), notes, strict=True):
+        ax.text(1.01, y, note, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", color="#EEEEEE", zorder=0)
+    ax.set_axisbelow(True)
+    return plain(ax)
+
+
+def trait_matrix(
+    ax: Axes, rows: Sequence[str], columns: Sequence[str], fold: ArrayLike, overlaps: ArrayLike, marked: ArrayLike
+) -> Axes:
+    """Traits by annotations, [T, A]: log2 of observed / expected in the shade, the overlaps in each cell, a frame where marked.
+
+    fold is NaN where nothing is expected or there is nothing to see; such cells stay white.
+    """
+    from matplotlib.colors import TwoSlopeNorm
+    from matplotlib.patches import Rectangle
+
+    n, framed = np.asarray(overlaps), np.asarray(marked, dtype=bool)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shade = np.log2(np.asarray(fold, dtype=float))
+    shade = np.where(n > 0, np.clip(shade, -3, 3), np.nan)
+    image = ax.imshow(shade, cmap="RdBu_r", norm=TwoSlopeNorm(0, -3, 3), aspect="auto")
+    for y, x in np.ndindex(n.shape):
+        if n[y, x]:
+            ax.text(x, y, f"{n[y, x]:,}", ha="center", va="center", fontsize="x-small",
+                    color="white" if abs(shade[y, x]) > 2.2 else "black")  # fmt: skip
+        if framed[y, x]:
+            ax.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, fill=False, edgecolor="black", lw=1.6))
+    ax.set_yticks(np.arange(len(rows)), [textwrap.shorten(row, 48, placeholder=" ...") for row in rows], fontsize="small")
+    ax.set_xticks(np.arange(len(columns)), columns, rotation=90, fontsize="small")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.02)
+    bar.set_label("log2 observed / expected")
+    return ax
+
+
+def _on(colour: str) -> str:
+    """Black or white, whichever can be read on a colour."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
