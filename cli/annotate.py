@@ -6,12 +6,16 @@ from typing import Any
 
 import click
 
+element_option = click.option(
+    "-a", "--annotation", "files", metavar="NAME=FILE", multiple=True,
+    help="Elements: BED, narrowPeak, broadPeak, a segmentation, or a GTF of genes; plain, gzip, bgzip; repeatable.",
+)  # fmt: skip
+
 
 def annotation_options(command: Any) -> Any:
     """-a, --gtf, --tss, --promoter and --flank."""
     for option in reversed([
-        click.option("-a", "--annotation", "files", metavar="NAME=FILE", multiple=True,
-                     help="Elements: BED, narrowPeak, broadPeak or a segmentation; plain, gzip, bgzip; repeatable."),
+        element_option,
         click.option("--gtf", type=click.Path(), help="Genes, for their parts and start sites."),
         click.option("--tss", type=click.Path(), help="Start sites: a BED with strands, where there is no GTF."),
         click.option("--promoter", nargs=2, type=click.IntRange(min=0), default=(1000, 100), show_default=True,

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from .annotate import element_option
 from .of_tracks import of_tracks, track_options
 
 
@@ -55,6 +56,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
 @track_options
+@element_option
 @click.option("--matrix", type=click.Path(), metavar="FILE",
               help="The scores of every track, of LOGSED of every gene: .parquet, or .h5ad for AnnData.")  # fmt: skip
 @click.option("--calibration", type=click.Path(), metavar="FILE",
@@ -85,7 +87,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ | bcftools view -i 'GF_LLR<-5'
 
     Of a language model, insertions and deletions get PLL where substitutions get LLR. Of a model of tracks the output has of
-    each score the strongest track and its name, and those that --tracks chooses. What cannot be scored passes through
+    each score the strongest track and its name, and those that --tracks chooses. With -a each record has the elements that it
+    lies in, as `genoformer annotate` writes them. What cannot be scored passes through
     with its reason in GF_STATUS. An interrupted run goes on where it stopped when the command is repeated.
     """
     from genoformer.genome.reference import Genome
@@ -100,7 +103,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         given = ctx.get_parameter_source("model_names") is not click.core.ParameterSource.DEFAULT
         _preflight_only(vcf, genome, {**options, "model_names": model_names if given else ()})
         return
-    from genoformer import inference
+    from genoformer import annotation, inference
     from genoformer.models import checkpoint
     from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import default_scores
@@ -117,6 +120,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         trained = model.config.context_length
         if options["context"] and options["context"] > 2 * trained:
             say(f"windows of {options['context']:,} bases, but {name} is made for {trained:,}: it may not know what to do")
+    annotations = annotation.read(options["files"]) if options["files"] else None
     with progress_bar("records") as watch:
         summary = score_variants(
             vcf, genome, models, chosen, output,
@@ -125,7 +129,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
             precision=options["precision"], batch_size=options["batch_size"], force=options["force"],
             of_tracks=of_tracks(ctx, models[0], genome, "matrix", "n_noise"), matrix=options["matrix"],
             n_noise=options["n_noise"], n_verify=options["n_verify"] or 0,
-            calibration=_calibration(options["calibration"], model_names),
+            calibration=_calibration(options["calibration"], model_names), annotations=annotations,
             workers=options["workers"], threads=options["threads"], engine=options["engine"],
             shard=_shard(options["shard"], output), assemble=options["assemble"], command=sys.argv[1:],
             on_preflight=show, progress=watch,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from os import PathLike
 
-from genoformer.annotation.elements import STATES, Elements, read_annotations, read_elements
+from genoformer.annotation.elements import STATES, Elements, named_file, read_annotations, read_elements
 from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, GeneMap, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError
+
+_GTF = re.compile(r"\.gtf(\.b?gz)?$", re.IGNORECASE)
 
 __all__ = [
     "FLANK", "PARTS", "PROMOTER", "STATES", "Annotations", "Elements", "GeneMap", "read", "read_annotations", "read_elements",
@@ -24,14 +28,15 @@ def read(
     promoter: tuple[int, int] = PROMOTER,
     flank: int = FLANK,
 ) -> Annotations:
-    """The elements of files (NAME=FILE, or FILE), and the genes of a GTF or the start sites of a BED with strands.
+    """The elements of files (NAME=FILE, or FILE), and the genes of a GTF (among the files, too) or the start sites of a BED.
 
     promoter: bases before and behind each start site; flank: bases beyond a gene. Of both a GTF and a BED, the BED's start
     sites take the place of the GTF's.
 
     Raises: MissingFileError; FileFormatError with the line number; ConfigError for a name that INFO cannot have.
     """
-    genes = read_gene_map(gtf, promoter=promoter, flank=flank) if gtf else None
-    if tss and genes is not None:
-        raise ConfigError("--gtf and --tss both have start sites; give one of them.")
-    return Annotations(read_annotations(files), read_sites(tss) if tss else genes)
+    gtfs = [path for _, path in map(named_file, files) if _GTF.search(path.name)] + ([gtf] if gtf else [])
+    if len(gtfs) + bool(tss) > 1:
+        raise ConfigError(f"start sites are of one file, a GTF or --tss; {len(gtfs) + bool(tss)} are given, leave some out.")
+    genes = read_gene_map(gtfs[0], promoter=promoter, flank=flank) if gtfs else read_sites(tss) if tss else None
+    return Annotations(read_annotations([file for file in files if not _GTF.search(os.fspath(file))]), genes)

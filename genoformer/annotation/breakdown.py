@@ -12,14 +12,13 @@ from genoformer.annotation.overlap import Annotations, Told
 from genoformer.genome.blocks import Block
 from genoformer.genome.vcf import ENCODING, ERRORS
 
-ANY = "any record"
-
 
 class Breakdown:
     """Counts of records: annotation -> kind of element -> class of frequency. Kinds of one annotation may overlap."""
 
     def __init__(self, af_key: str = "AF") -> None:
         self.counts: dict[str, dict[str, Counter[str]]] = {}
+        self.first: dict[str, dict[str, Counter[str]]] = {}  # likewise, a record by its first label (by place) only
         self.totals: Counter[str] = Counter()  # records by class
         self._frequency = frequency_reader(af_key)
 
@@ -45,10 +44,11 @@ class Breakdown:
             pairs: dict[tuple[int, str], None] = {}
             for record, text in zip(each.records.tolist(), texts, strict=True):
                 pairs[record, text] = None
-            if name == "GF_PART":  # of several genes the first part counts
-                pairs = dict.fromkeys({record: (record, text) for record, text in reversed(pairs)}.values())
-            for record, text in pairs:
+            first = dict(reversed(pairs))
+            for record, text in first.items() if name == "GF_PART" else pairs:  # of several genes the first part counts
                 self._count(name, text)[classes[record]] += 1
+            for record, text in first.items():
+                self.first.setdefault(name, {}).setdefault(text, Counter())[classes[record]] += 1
 
     def _count(self, name: str, kind: str) -> Counter[str]:
         return self.counts.setdefault(name, {}).setdefault(kind, Counter())

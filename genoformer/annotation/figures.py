@@ -28,19 +28,22 @@ _PART_COLOURS = dict(
 )
 _FREQUENCY_COLOURS = {"common": "#08306B", "low": "#4292C6", "rare": "#C6DBEF", "unknown": "#C9C9C9"}
 _MOST_ROWS = 40  # of a figure
+_WHOLE = 0.5  # share of records in some label, from which on the labels are drawn as a whole
 _TABLE = ("annotation", "kind", "frequency", "records", "of")
 
 
 def write_breakdown(folder: Path, breakdown: Breakdown, annotations: Annotations) -> list[Path]:
-    """breakdown.tsv, breakdown.png, and NAME.png for each annotation whose kinds make a whole (states, parts of genes)."""
+    """breakdown.tsv, breakdown.png, and NAME.png for each annotation of labels that have colours, or that most records have."""
     folder.mkdir(parents=True, exist_ok=True)
     written = [_table(folder / "breakdown.tsv", [_TABLE, *breakdown.rows()])]
     elements = elements_by_frequency(breakdown)
     if elements is not None:
         written.append(save(elements, folder / "breakdown.png"))
     colours = {each.name: each.colours for each in annotations.elements if each.labels}
+    n = sum(breakdown.totals.values())
     for name in colours | {"GF_PART": {}}:
-        if name in breakdown.counts:
+        kinds = breakdown.first.get(name, {})
+        if sum(sum(of.values()) for of in kinds.values()) > _WHOLE * n or colours.get(name):
             figure = composition(breakdown, name, colours.get(name) or (_PART_COLOURS if name == "GF_PART" else {}))
             written.append(save(figure, folder / f"{'gene_parts' if name == 'GF_PART' else name}.png"))
     return written
@@ -163,7 +166,7 @@ def trait_figure(study: Study) -> Figure | None:
 
 
 def _p(value: float) -> str:
-    return f"{value:.2g}" if value >= 0.001 else f"{value:.1e}"
+    return f"{value:.2g}"
 
 
 def _table(path: Path, rows: Sequence[Sequence[object]]) -> Path:
@@ -195,16 +198,14 @@ def elements_by_frequency(breakdown: Breakdown) -> Figure | None:
 
 
 def composition(breakdown: Breakdown, name: str, colours: dict[str, str]) -> Figure:
-    """For each class of frequency, the share of records in each state (or part of a gene), and in none."""
-    kinds = breakdown.counts[name]
+    """For each class of frequency, the share of records in each state (or part of a gene), the first by place, and in none."""
+    kinds = breakdown.first.get(name, {})
     counts: dict[str, dict[str, int]] = {}
     totals: dict[str, int] = {}
     for of in ("all", *breakdown.classes):
-        total = sum(breakdown.totals.values()) if of == "all" else breakdown.totals[of]
+        totals[of] = sum(breakdown.totals.values()) if of == "all" else breakdown.totals[of]
         found = {kind: (sum(kinds[kind].values()) if of == "all" else kinds[kind][of]) for kind in _in_order(kinds)}
-        if (rest := total - sum(found.values())) > 0:
-            found["none"] = rest
-        counts[of], totals[of] = found, max(total, sum(found.values()))
+        counts[of] = found | {"none": totals[of] - sum(found.values())}
     figure = _figure(8.2, max(2.2, 1.1 + 0.5 * len(counts), 0.6 + 0.2 * len(kinds)))
     ax = figure.subplots()
     plots.stacked_shares(ax, counts, totals, colours | {"none": "#EFEFEF"})

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from genoformer.annotation.elements import Elements
 from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
+from genoformer.errors import ContigError
+from genoformer.genome.blocks import reach
 from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.vcf import Record
 from genoformer.sinks import Cells, Field, Source
 
 Integers = NDArray[np.int64]
@@ -172,6 +175,27 @@ def cells_of(told: Iterable[Told]) -> dict[int, Cells]:
             for record, text in zip(each.records.tolist(), texts, strict=True):
                 found.setdefault(record, {}).setdefault(i, []).append(text)
     return dict(found)
+
+
+def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dict[int, Cells]:
+    """Number of a record -> field -> its texts, for some records."""
+    rows: dict[str, list[int]] = {}
+    for i, record in enumerate(records):
+        rows.setdefault(record.chrom, []).append(i)
+    places = np.array([reach(record) for record in records], dtype=np.int64).reshape(-1, 2)
+    told: list[Told] = []
+    for contig, of in rows.items():
+        told += annotations.tell(contig, np.array(of, dtype=np.int64), places[of, 0], places[of, 1])
+    return cells_of(told)
+
+
+def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:
+    """ContigError where a VCF has contigs and no annotation has any of them."""
+    if contigs and not any(annotations.contig_in(each, name) for name in contigs for each in annotations.all):
+        theirs = dict.fromkeys(name for each in annotations.all for name in each.contigs)
+        raise ContigError(
+            f"no annotation has a contig of {vcf} ({listed(contigs)}); theirs are {listed(theirs)}. Are they of one genome?"
+        )
 
 
 def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> list[str]:

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from genoformer import __version__
 from genoformer.annotation.breakdown import Breakdown
-from genoformer.annotation.overlap import Annotations, Told, cells_of, contig_notes
-from genoformer.errors import ConfigError, ContigError
+from genoformer.annotation.overlap import Annotations, Told, cells_of, contig_notes, require_shared
+from genoformer.errors import ConfigError
 from genoformer.genome.blocks import Block, blocks_of
-from genoformer.genome.contigs import listed
 from genoformer.genome.vcf import VariantFile, open_vcf
 from genoformer.progress import Listener, Progress
 from genoformer.sinks import Cells, Header, Provenance, Sink, VCFSink, escaped, open_sink
@@ -63,7 +62,7 @@ def annotate_variants(
     seen: dict[str, int] = {}
     n, complete = 0, False
     with open_vcf(variants) as file:
-        _require_shared(annotations, file.contig_lengths, file.name)
+        require_shared(annotations, file.contig_lengths, file.name)
         header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
         sink.begin(header)
         try:
@@ -84,7 +83,7 @@ def annotate_variants(
                 n += len(block.starts)
                 if progress:
                     progress(Progress("annotate", n, None))
-            _require_shared(annotations, seen, file.name)
+            require_shared(annotations, seen, file.name)
             complete = True
         finally:
             sink.close(complete=complete)
@@ -92,15 +91,6 @@ def annotate_variants(
         notes += [*file.notes, *contig_notes(annotations, seen, Path(file.name).name), *sink.notes]
     seconds = time.monotonic() - began
     return Summary(n, dict(overlapping), dict(parts), seconds, tuple(notes), counted)
-
-
-def _require_shared(annotations: Annotations, contigs: dict[str, int], vcf: str) -> None:
-    """ContigError where a VCF has contigs and no annotation has any of them."""
-    if contigs and not any(annotations.contig_in(each, name) for name in contigs for each in annotations.all):
-        theirs = dict.fromkeys(name for each in annotations.all for name in each.contigs)
-        raise ContigError(
-            f"no annotation has a contig of {vcf} ({listed(contigs)}); theirs are {listed(theirs)}. Are they of one genome?"
-        )
 
 
 def _told(annotations: Annotations, block: Block) -> Iterator[Told]:

@@ -38,6 +38,7 @@ class Compared(NamedTuple):
     enrichment: Enrichment
     strata: Strata
     n_variants: int  # before matching
+    n_controls: int
     unmatched: dict[str, int]  # reason -> variants
 
 
@@ -153,11 +154,11 @@ def enrich_variants(
             n_resamplings=n_resamplings, seed=seed, members=members,
         )  # fmt: skip
         matrix = matrix_here or matrix
-        compared.append(Compared(name, found, strata, len(picked), lost))
+        compared.append(Compared(name, found, strata, len(picked), len(rest), lost))
         done += n_resamplings
         tell(Progress("resample", done, None))
     settings = {
-        "variants": every.name, "records": len(every), "places": len(places), "controls": pool.name, "n_controls": len(pool),
+        "variants": every.name, "records": len(every), "places": len(places), "controls": pool.name,
         "matched_on": {key: MEANING[key] for key in chosen_by}, "resamplings": n_resamplings, "seed": seed, "prune": prune,
         "annotations": {source.name: {"file": source.file, "sha256": source.sha256} for source in annotations.sources},
     }  # fmt: skip
@@ -310,7 +311,7 @@ def describe(study: Study) -> list[str]:
         lost = "; ".join(f"{reason}: {count:,}" for reason, count in each.unmatched.items()) or "none"
         who = "" if each.name == "all" else f"{each.name}: "
         lines.append(
-            f"{who}{n:,} of {each.n_variants:,} variants beside {study.settings['n_controls']:,} controls of "
+            f"{who}{n:,} of {each.n_variants:,} variants beside {each.n_controls:,} controls of "
             f"{study.settings['controls']}, matched on {on}; unmatched: {lost}"
         )
     return [*study.notes, *lines]

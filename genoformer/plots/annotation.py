@@ -14,6 +14,10 @@ from genoformer.plots.style import GREY, MANY, RED, plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_TWENTY = (  # matplotlib's tab20
+    "#1F77B4", "#AEC7E8", "#FF7F0E", "#FFBB78", "#2CA02C", "#98DF8A", "#D62728", "#FF9896", "#9467BD", "#C5B0D5",
+    "#8C564B", "#C49C94", "#E377C2", "#F7B6D2", "#7F7F7F", "#C7C7C7", "#BCBD22", "#DBDB8D", "#17BECF", "#9EDAE5",
+)  # fmt: skip
 _NARROW = 0.03  # share of a bar below which it is not written on it
 
 
@@ -25,7 +29,8 @@ def stacked_shares(
     colours: of the kinds; others get some. Kinds are drawn in the order in which they first appear.
     """
     kinds = list(dict.fromkeys(kind for of in counts.values() for kind in of))
-    colour = {kind: (colours or {}).get(kind, MANY[i % len(MANY)]) for i, kind in enumerate(kinds)}
+    palette = MANY if len(kinds) <= len(MANY) else _TWENTY
+    colour = {kind: (colours or {}).get(kind, palette[i % len(palette)]) for i, kind in enumerate(kinds)}
     places = np.arange(len(counts))
     left = np.zeros(len(counts))
     for kind in kinds:
@@ -37,8 +42,7 @@ def stacked_shares(
                         color=_on(colour[kind]))  # fmt: skip
         left = left + share
     ax.set_yticks(places, [f"{bar}\nn = {totals[bar]:,}" for bar in counts])
-    ax.invert_yaxis()
-    ax.set(xlim=(0, 1), xlabel="share of records")
+    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of records")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.tick_params(axis="y", length=0)
     n_columns = 1 if len(kinds) > 4 else len(kinds)
@@ -76,11 +80,12 @@ def over_controls(
 
 
 def trait_matrix(
-    ax: Axes, rows: Sequence[str], columns: Sequence[str], fold: ArrayLike, overlaps: ArrayLike, marked: ArrayLike
-) -> Axes:
+    ax: Axes, rows: Sequence[str], columns: Sequence[str], fold: ArrayLike, overlaps: ArrayLike, marked: ArrayLike,
+    *, few: int = 3,
+) -> Axes:  # fmt: skip
     """Traits by annotations, [T, A]: log2 of observed / expected in the shade, the overlaps in each cell, a frame where marked.
 
-    fold is NaN where nothing is expected or there is nothing to see; such cells stay white.
+    fold is NaN where nothing is expected. Cells without overlaps stay white, those of fewer than `few` are pale.
     """
     from matplotlib.colors import TwoSlopeNorm
     from matplotlib.patches import Rectangle
@@ -90,17 +95,18 @@ def trait_matrix(
         shade = np.log2(np.asarray(fold, dtype=float))
     shade = np.where(n > 0, np.clip(shade, -3, 3), np.nan)
     image = ax.imshow(shade, cmap="RdBu_r", norm=TwoSlopeNorm(0, -3, 3), aspect="auto")
+    image.set_alpha(np.where(n >= few, 1.0, 0.35))
     for y, x in np.ndindex(n.shape):
         if n[y, x]:
             ax.text(x, y, f"{n[y, x]:,}", ha="center", va="center", fontsize="x-small",
-                    color="white" if abs(shade[y, x]) > 2.2 else "black")  # fmt: skip
+                    color="white" if abs(shade[y, x]) > 2.2 and n[y, x] >= few else "black")  # fmt: skip
         if framed[y, x]:
             ax.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, fill=False, edgecolor="black", lw=1.6))
     ax.set_yticks(np.arange(len(rows)), [textwrap.shorten(row, 48, placeholder=" ...") for row in rows], fontsize="small")
     ax.set_xticks(np.arange(len(columns)), columns, rotation=90, fontsize="small")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    bar = ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.02)
+    bar = ax.figure.colorbar(image, ax=ax, fraction=0.03, pad=0.02, aspect=14, shrink=min(1.0, 14 / len(rows)))
     bar.set_label("log2 observed / expected")
     return ax
 

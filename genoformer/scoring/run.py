@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer import __version__, inference
+from genoformer.annotation.overlap import Annotations, cells_of_records, contig_notes, require_shared
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.preflight import Preflight, check_preflight, preflight
@@ -31,7 +32,7 @@ from genoformer.scoring.scorers import Model, OfTracks, Scorer, Work
 from genoformer.scoring.scores import Answers, Matrix, Score, require_keys
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.workers import Crew, Task, crew, pool_of, run_pool
-from genoformer.sinks import Header, Provenance, Sink, open_sink
+from genoformer.sinks import NO_CELLS, Header, Provenance, Sink, open_sink
 
 MUCH_UNKNOWN = 0.1  # of a window
 _STATUSES = list(Status)
@@ -71,6 +72,7 @@ def score_variants(
     n_noise: int | None = None,
     n_verify: int = 0,
     calibration: Calibration | None = None,
+    annotations: Annotations | None = None,
     workers: int | None = None,
     threads: int | None = None,
     engine: str = "local",
@@ -88,8 +90,8 @@ def score_variants(
     a Parquet or AnnData file for the scores of every track, which the table in `sink` has not. n_noise: places at which the
     noise floor of scores of tracks is measured, None for one in 20 records, 16 at the most. n_verify: records to score again
     the naive way. calibration: adds the quantile of each score among those of a background; a note says why where they cannot
-    be compared. The output takes its final name when it is complete; what an interrupted run finished is kept beside it, and
-    the same call goes on from there.
+    be compared. annotations: elements and genes, for what each record lies in, beside its scores. The output takes its final
+    name when it is complete; what an interrupted run finished is kept beside it, and the same call goes on from there.
 
     workers: processes, each with the model; None for as many as there are cores, where a small model has work for minutes.
     threads: of the CPU for each process, on whose number the last digits depend; None for one where several processes have a
@@ -120,6 +122,8 @@ def score_variants(
         if on_preflight:
             on_preflight(found)
         check_preflight(found, force=force)
+        if annotations is not None:
+            require_shared(annotations, {use.name: 0 for use in found.contigs}, str(variants))
         notes = [*_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
         options = {"scores": names_of_scores, **scorer.options, "precision": precision, "reference": genome.name}
         options |= {"region": region} if region else {}
@@ -158,13 +162,17 @@ def score_variants(
             lengths = {use.name: genome.contigs[use.reference] for use in found.contigs if use.reference}
             added = quantiles.columns if quantiles else []
             with open_vcf(vcf) as file:
-                sink.begin(Header(file.header, lengths, [*scorer.columns, *added], origin))
-                scored, skipped = _assemble(cut.of(file), parts, sink, whole, quantiles, tell, found.n_records)
+                told = (annotations.fields, annotations.sources) if annotations else ((), ())
+                sink.begin(Header(file.header, lengths, [*scorer.columns, *added], origin, *told))
+                scored, skipped = _assemble(cut.of(file), parts, sink, whole, quantiles, annotations, tell, found.n_records)
         except BaseException as error:
             if sink.path is None or (isinstance(error, GenoformerError) and parts.is_new and not parts.numbers()):
                 parts.remove()
             raise
         parts.remove()
+    if annotations is not None:
+        notes += [note for each in annotations.elements for note in each.notes]
+        notes += contig_notes(annotations, {use.name: lengths.get(use.name, 0) for use in found.contigs}, Path(variants).name)
     seconds = time.monotonic() - began
     return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *notes), cut.n_parts)
 
@@ -265,6 +273,7 @@ def _assemble(
     sink: Sink,
     whole: MatrixFile | None,
     quantiles: Quantiles | None,
+    annotations: Annotations | None,
     tell: Callable[[Progress], None],
     total: int,
 ) -> tuple[int, dict[str, int]]:
@@ -283,9 +292,10 @@ def _assemble(
                 values = np.hstack([scored.values, quantiles.of(scored.values)]) if quantiles else scored.values
                 statuses = [_STATUSES[n] for n in scored.statuses]
                 counts.update(statuses)
-                for record in chunk:
+                cells = cells_of_records(annotations, chunk) if annotations else {}
+                for j, record in enumerate(chunk):
                     rows = slice(at, at + max(1, len(record.alts)))
-                    sink.write(record, statuses[rows], values[rows])
+                    sink.write(record, statuses[rows], values[rows], cells.get(j, NO_CELLS))
                     if matrix is not None:
                         mine = slice(*np.searchsorted(scored.rows[:, 0], [at, rows.stop]).tolist())
                         matrix.write(record, at, scored.rows[mine], scored.matrix[mine])

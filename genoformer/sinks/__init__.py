@@ -6,6 +6,7 @@ from pathlib import Path
 
 from genoformer.errors import ConfigError
 from genoformer.sinks.base import (
+    NO_CELLS,
     STATUS_KEY,
     Cells,
     Column,
@@ -24,8 +25,8 @@ from genoformer.sinks.tables import ParquetSink, TSVSink
 from genoformer.sinks.vcf import VCFSink
 
 __all__ = [
-    "SINKS", "STATUS_KEY", "Cells", "Column", "Field", "Floats", "Header", "ParquetSink", "Provenance", "Sink", "Source",
-    "TSVSink", "VCFSink", "WriteError", "escaped", "key_of", "number", "open_sink",
+    "NO_CELLS", "SINKS", "STATUS_KEY", "Cells", "Column", "Field", "Floats", "Header", "ParquetSink", "Provenance", "Sink",
+    "Source", "TSVSink", "VCFSink", "WriteError", "escaped", "key_of", "number", "open_sink",
 ]  # fmt: skip
 
 
