@@ -124,7 +124,7 @@ class VariantFile:
                 if len(fields) != 5:
                     self._malformed(number + lines.index(line), line)
                 chrom, pos, name, ref, alt = fields
-            if not (ref and chrom and pos.isdecimal() and len(pos) < 19):
+            if not (ref and chrom and chrom[0] != "#" and pos.isdecimal() and len(pos) < 19):
                 self._malformed(number + lines.index(line), line)
             alts = known(alt)
             if alts is None:
