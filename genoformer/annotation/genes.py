@@ -128,7 +128,8 @@ def read_gene_map(
     if not exons:
         raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
     contigs = [contig for contig, _ in genes]
-    pieces, spans = _pieces(np.array(exons), np.array(coding, dtype=np.int64).reshape(-1, 4), np.array(forward), promoter, flank)
+    coded = np.array(coding, dtype=np.int64).reshape(-1, 4)
+    pieces, spans = _pieces(np.array(exons), coded, np.array(forward), promoter, flank)
     sites = _sites(spans, np.array(forward))
     return GeneMap(
         path.name, sha256_of(path), tuple(names),

@@ -113,7 +113,7 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
                 of = np.array([traits.setdefault(text, len(traits)) if text else -1 for text in found], dtype=np.int32)
             kept.append((contig[rows], block.starts[rows], block.ends[rows], minor(frequency), score, of))
             n += len(rows)
-            if most is not None and n > 2 * most:
+            while most is not None and n > 2 * most:
                 share /= 2
                 halves = [rng.random(len(each[0])) < 0.5 for each in kept]
                 kept = [tuple(column[half] for column in each) for each, half in zip(kept, halves, strict=True)]  # type: ignore[misc]

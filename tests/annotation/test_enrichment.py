@@ -1,0 +1,392 @@
+"""Enrichment: counts against loops, P and intervals against what was planted, matching by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from genoformer import annotation
+from genoformer.annotation.enrichment import Draws, benjamini_hochberg, enrich, fold_of
+from genoformer.annotation.figures import write_study
+from genoformer.annotation.matching import EDGES, FEWEST, covariates, local_gc, stratify
+from genoformer.annotation.places import ground_of, known_frequencies, random_places, read_places, read_sizes
+from genoformer.annotation.study import describe, enrich_variants, membership, thinned
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.reference import Genome
+
+HEAD = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+
+
+def write_vcf(path: Path, places: list[tuple[str, int]], infos: list[str]) -> Path:
+    rows = [f"{chrom}\t{pos}\t.\tA\tC\t.\t.\t{info}\n" for (chrom, pos), info in zip(places, infos, strict=True)]
+    path.write_text(HEAD + "".join(rows))
+    return path
+
+
+# --- counts, P, intervals
+
+
+def planted(seed: int, fold: float, n: int = 600, n_controls: int = 12_000):
+    """Overlaps and strata of variants that overlap `fold` times as often as controls of their stratum."""
+    rng = np.random.default_rng(seed)
+    share = rng.uniform(0.02, 0.15, 20)
+    control_strata = rng.integers(0, 20, n_controls)
+    strata = rng.choice(20, n, p=rng.dirichlet(np.full(20, 2.0)))  # another mix than that of the controls
+    overlaps = rng.random(n) < share[strata] * fold
+    return overlaps[:, None], strata, (rng.random(n_controls) < share[control_strata])[:, None], control_strata
+
+
+@pytest.mark.parametrize("fold", [1.0, 2.0, 5.0])
+def test_the_interval_holds_what_was_planted(fold: float) -> None:
+    held = 0
+    for seed in range(100):
+        overlaps, strata, theirs, control_strata = planted(seed, fold)
+        found, _ = enrich(overlaps, strata, theirs, control_strata, np.ones_like(overlaps), n_resamplings=400, seed=seed)
+        held += found.low[0] <= fold <= found.high[0]
+    assert held >= 91  # of 100; 95 % intervals hold fewer in 3 % of such experiments, and seeds are fixed
+
+
+def test_p_is_uniform_where_nothing_is_planted() -> None:
+    found = []
+    for seed in range(200):
+        overlaps, strata, theirs, control_strata = planted(seed, 1.0, n_controls=3_000)  # few controls: they vary, too
+        found.append(
+            enrich(overlaps, strata, theirs, control_strata, np.ones_like(overlaps), n_resamplings=200, seed=seed)[0].p[0]
+        )
+    assert stats.kstest(found, "uniform").pvalue > 0.01
+
+
+def test_counts_are_those_of_a_loop() -> None:
+    rng = np.random.default_rng(0)
+    n, n_controls, n_annotations, n_traits = 40, 300, 3, 4
+    strata, control_strata = rng.integers(0, 3, n), rng.integers(0, 3, n_controls)
+    overlaps, theirs = rng.random((n, n_annotations)) < 0.3, rng.random((n_controls, n_annotations)) < 0.2
+    could = rng.random((n, n_annotations)) < 0.8
+    trait, variant = rng.integers(0, n_traits - 1, 60), rng.integers(0, n, 60)  # the last trait has none
+    found, matrix = enrich(
+        overlaps, strata, theirs, control_strata, could, n_resamplings=50, seed=1, members=(trait, variant, n_traits)
+    )
+    assert matrix is not None
+    for a in range(n_annotations):
+        assert found.n[a] == sum(could[i, a] for i in range(n))
+        assert found.observed[a] == sum(overlaps[i, a] and could[i, a] for i in range(n))
+        shares = [theirs[control_strata == strata[i], a].mean() for i in range(n) if could[i, a]]
+        assert found.expected[a] == pytest.approx(sum(shares))
+        assert found.p[a] == (1 + sum(found.controls[a] >= found.observed[a])) / 51
+        assert found.p_depletion[a] == (1 + sum(found.controls[a] <= found.observed[a])) / 51
+        for t in range(n_traits):
+            mine = [v for v, of in zip(variant, trait, strict=True) if of == t]
+            assert matrix.n[t, a] == sum(could[v, a] for v in mine)
+            assert matrix.observed[t, a] == sum(overlaps[v, a] and could[v, a] for v in mine)
+            shares = [theirs[control_strata == strata[v], a].mean() for v in mine if could[v, a]]
+            assert matrix.expected[t, a] == pytest.approx(sum(shares))
+    assert (matrix.p[n_traits - 1] == 1).all()
+    assert found.controls.mean(axis=1) == pytest.approx(found.expected, rel=0.25)
+
+
+def test_p_is_never_0_and_the_same_seed_gives_the_same() -> None:
+    overlaps, strata, theirs, control_strata = planted(0, 5.0)
+    found = [
+        enrich(overlaps, strata, theirs, control_strata, np.ones_like(overlaps), n_resamplings=99, seed=s)[0] for s in (3, 3, 4)
+    ]
+    assert found[0].p[0] == 1 / 100
+    assert (found[0].controls == found[1].controls).all()
+    assert (found[0].low, found[0].high) == (found[1].low, found[1].high)
+    assert (found[0].controls != found[2].controls).any()
+
+
+def test_nothing_observed_nothing_expected() -> None:
+    none = np.zeros((5, 1), dtype=bool)
+    found, _ = enrich(none, np.zeros(5, int), np.zeros((20, 1), bool), np.zeros(20, int), ~none, n_resamplings=20)
+    assert np.isnan(found.fold[0])
+    assert (found.low[0], found.high[0], found.p[0], found.p_depletion[0]) == (0, np.inf, 1, 1)
+    every, _ = enrich(~none, np.zeros(5, int), np.zeros((20, 1), bool), np.zeros(20, int), ~none, n_resamplings=20)
+    assert every.fold[0] == np.inf
+    assert every.p[0] == 1 / 21
+
+
+@given(variants=st.lists(st.integers(0, 4), min_size=1, max_size=30), seed=st.integers(0, 100))
+def test_controls_are_of_the_stratum_of_their_variant(variants: list[int], seed: int) -> None:
+    controls = np.array([4, 0, 1, 2, 3, 3, 2, 1, 0, 4, 4, 7])
+    strata = np.array(variants)
+    for rows in Draws(strata, controls, 3, np.random.default_rng(seed)):
+        assert (controls[rows] == strata).all()
+
+
+def test_draws_vary_as_much_as_two_samples_do() -> None:
+    """n of N that are a sample themselves: the variance is n p q (1 + n / N), not n p q."""
+    rng = np.random.default_rng(0)
+    n, n_controls, p = 200, 400, 0.3
+    theirs = np.arange(n_controls) < p * n_controls
+    sums = [theirs[rows].sum() for rows in Draws(np.zeros(n, int), np.zeros(n_controls, int), 4_000, rng)]
+    expected = n * p * (1 - p) * (1 + (n - 1) / n_controls)
+    assert np.mean(sums) == pytest.approx(n * p, rel=0.01)
+    assert np.var(sums) == pytest.approx(expected, rel=0.08)
+
+
+@given(st.lists(st.floats(0.0001, 1), min_size=1, max_size=30))
+def test_q_is_scipys(p: list[float]) -> None:
+    assert benjamini_hochberg(np.array(p)) == pytest.approx(stats.false_discovery_control(p))
+
+
+def test_fold_of_nothing() -> None:
+    fold = fold_of(np.array([2, 0, 1]), np.array([4.0, 0.0, 0.0]))
+    assert fold[0] == 0.5
+    assert np.isnan(fold[1])
+    assert np.isposinf(fold[2])
+
+
+# --- places and matching
+
+
+def test_places_of_a_vcf_and_of_a_bed(tmp_path: Path) -> None:
+    infos = ["AF=0.9;S=-3,2;T=x", "AC=1;AN=4;S=.", "T=y"]
+    places = read_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9), ("2", 4)], infos), score_key="S", trait="T")
+    assert places.starts.tolist() == [4, 8, 3]
+    assert np.nan_to_num(places.frequency, nan=-1).round(3).tolist() == [0.1, 0.25, -1]
+    assert np.nan_to_num(places.score, nan=-1).tolist() == [3, -1, -1]
+    assert [places.traits[t] if t >= 0 else None for t in places.trait.tolist()] == ["x", None, "y"]
+    bed = tmp_path / "a.bed"
+    bed.write_text("chr1\t4\t5\trs1\tTall\nchr1\t8\t20\trs2\t.\n")
+    found = read_places(bed, trait="5")
+    assert (found.ends - found.starts).tolist() == [1, 12]
+    assert found.trait.tolist() == [0, -1]
+    assert places.keys()[0] == found.keys()[0]  # 1:5 and chr1:4-5
+    assert known_frequencies(found, places).frequency[0] == pytest.approx(0.1)
+    assert np.isnan(known_frequencies(found, places).frequency[1])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"score_key": "NOPE"}, "no record .* has a number there"),
+        ({"score_key": "T"}, "'x' is no number"),
+        ({"trait": "NOPE"}, "no record .* has a value there"),
+    ],
+)
+def test_columns_that_are_not_there(tmp_path: Path, options: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        read_places(write_vcf(tmp_path / "a.vcf", [("1", 5)], ["T=x"]), **options)
+
+
+def test_columns_of_a_bed_that_are_not_there(tmp_path: Path) -> None:
+    bed = tmp_path / "a.bed"
+    bed.write_text("chr1\t4\t5\trs1\n")
+    with pytest.raises(ConfigError, match="the number of a column"):
+        read_places(bed, trait="name")
+    with pytest.raises(FileFormatError, match="line 1: 4 columns"):
+        read_places(bed, trait="5")
+    bed.write_text("")
+    with pytest.raises(FileFormatError, match="no rows"):
+        read_places(bed)
+
+
+def test_of_many_controls_a_sample_is_kept(tmp_path: Path) -> None:
+    path = write_vcf(tmp_path / "a.vcf", [("1", i + 1) for i in range(5_000)], ["AF=0.5"] * 5_000)
+    kept = read_places(path, most=1_000, seed=1)
+    assert 1_000 <= len(kept) <= 2_000
+    assert 2_000 < kept.starts.mean() < 3_000  # of all of the file
+    assert (read_places(path, most=1_000, seed=1).starts == kept.starts).all()
+
+
+def test_local_gc_by_hand(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
+    genome = Genome(make_fasta(chr1="A" * 1_000 + "G" * 1_000 + "N" * 2_000))
+    places = read_places(write_vcf(tmp_path / "a.vcf", [("1", 501), ("1", 1_001), ("1", 1_501), ("1", 3_000)], ["."] * 4))
+    gc = local_gc(places, genome)
+    assert gc[:3].tolist() == [1 / 1001, 501 / 1001, 1000 / 1000]  # 500 on either side; of the third the last base is N
+    assert np.isnan(gc[3])
+
+
+def test_strata_keep_apart_what_differs(tmp_path: Path) -> None:
+    places = read_places(
+        write_vcf(tmp_path / "a.vcf", [("1", i) for i in range(1, 6)], [f"AF={af}" for af in (0.3, 0.35, 0.01, 0.05, 0.5)])
+    )
+    values = covariates(places, ["af"], annotation.Annotations([]), None)
+    covered = np.ones((5, 1), dtype=bool)
+    strata = stratify((places, values, covered), (places, values, covered))
+    assert strata.variants[0] == strata.variants[1]
+    assert len(set(strata.variants.tolist())) == 4
+    assert (strata.variants == strata.controls).all()
+    covered_less = covered.copy()
+    covered_less[0] = False  # its contig is in no annotation
+    apart = stratify((places, values, covered_less), (places, values, covered))
+    assert apart.variants[0] not in apart.controls.tolist()
+    assert apart.variants[1] == apart.controls[0]
+    assert "af 0.3 to 0.4; one base" in strata.table[strata.variants[0]][0]
+    assert all(list(edges) == sorted(edges) for edges in EDGES.values())
+
+
+def test_random_places_lie_where_they_may(make_fasta: Callable[..., Path]) -> None:
+    genome = Genome(make_fasta(chr1="ACGT" * 50 + "N" * 100 + "ACGT" * 50, chr2="N" * 500))
+    ground = ground_of(["1"], genome, None, {"chr1": np.array([[0, 100]])})
+    assert ground.intervals["1"].tolist() == [[100, 200], [300, 500]]
+    places = random_places(ground, 3_000, np.array([1]), np.random.default_rng(0))
+    inside = ((places.starts >= 100) & (places.starts < 200)) | ((places.starts >= 300) & (places.starts < 500))
+    assert inside.all()
+    assert (places.starts < 200).mean() == pytest.approx(1 / 3, abs=0.03)
+    with pytest.raises(ConfigError, match="need the lengths of contigs"):
+        ground_of(["1"], None, None, {})
+    assert ground_of(["20", "nowhere"], None, read_sizes("hg19"), {}).intervals["20"].tolist() == [[0, 63_025_520]]
+
+
+def test_sizes_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.sizes"
+    path.write_text("chr1\t500\nchr2 60\n")
+    assert read_sizes(str(path)) == {"chr1": 500, "chr2": 60}
+    path.write_text("chr1\tlong\n")
+    with pytest.raises(FileFormatError, match="line 1"):
+        read_sizes(str(path))
+
+
+@given(st.lists(st.tuples(st.sampled_from("12"), st.integers(1, 50)), min_size=1, max_size=20, unique=True), st.integers(1, 20))
+def test_thinned_places_are_far_apart(tmp_path_factory, places: list[tuple[str, int]], distance: int) -> None:
+    every = read_places(write_vcf(tmp_path_factory.mktemp("a") / "a.vcf", places, ["."] * len(places)))
+    kept = [places[i] for i in thinned(every, distance).tolist()]
+    for i, (chrom, pos) in enumerate(kept):
+        assert all(chrom != other or abs(pos - at) >= distance for other, at in kept[:i])
+    for chrom, pos in set(places) - set(kept):  # nothing was dropped without need
+        assert any(chrom == other and abs(pos - at) < distance for other, at in kept)
+
+
+# --- the whole of it
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> dict[str, Path]:
+    """10,000 bases; elements in every tenth stretch of 100; half of the variants lie in them, of the controls a tenth."""
+    rng = np.random.default_rng(0)
+    elements = "".join(f"chr1\t{i * 1_000}\t{i * 1_000 + 100}\t{'EW'[i % 2]}{'' if i % 2 == 0 else 'E'}\n" for i in range(10))
+    (tmp_path / "e.bed").write_text(elements)
+    (tmp_path / "t.bed").write_text("chr1\t75000\t75001\tG\t0\t+\n")
+    inside = [int(i * 1_000 + j) for i, j in zip(rng.integers(0, 10, 60), rng.integers(0, 100, 60), strict=True)]
+    outside = [int(i * 1_000 + j) for i, j in zip(rng.integers(0, 10, 60), rng.integers(100, 1_000, 60), strict=True)]
+    places = sorted(set(inside + outside))
+    infos = [f"AF=0.2;S={1 + (p % 1_000 < 100) * 5 + p / 1e5};T={'one' if i % 3 else 'two'}" for i, p in enumerate(places)]
+    write_vcf(tmp_path / "v.vcf", [("1", p + 1) for p in places], infos)
+    controls = rng.choice(10_000, 3_000, replace=False)
+    write_vcf(tmp_path / "c.vcf", [("chr1", int(p) + 1) for p in np.sort(controls)], ["AF=0.21"] * 3_000)
+    return {name: tmp_path / name for name in ("e.bed", "t.bed", "v.vcf", "c.vcf")}
+
+
+def test_a_study_from_files(world: dict[str, Path], tmp_path: Path) -> None:
+    annotations = annotation.read([f"E={world['e.bed']}"], tss=world["t.bed"])
+    study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], trait="T", n_resamplings=200)
+    assert study.annotations == ["E:E", "E:WE"]
+    assert study.matched_on == ["af", "tss"]
+    (found,) = study.compared
+    assert found.enrichment.fold == pytest.approx([5, 5], rel=0.5)
+    assert (found.enrichment.p == 1 / 201).all()
+    assert study.traits == ["two", "one"]
+    assert study.matrix is not None
+    assert study.matrix.observed.sum(axis=0).tolist() == found.enrichment.observed.tolist()
+    assert study.marked.any()
+    assert any("3,000 controls of c.vcf" in line or "controls of c.vcf" in line for line in describe(study))
+    written = {path.name for path in write_study(tmp_path / "out", study)}
+    assert written == {"enrichment.tsv", "enrichment.png", "matching.tsv", "traits.tsv", "traits.png", "enrichment.json"}
+    saved = json.loads((tmp_path / "out" / "enrichment.json").read_text())
+    assert saved["settings"]["resamplings"] == 200
+    again = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], trait="T", n_resamplings=200)
+    assert (again.compared[0].enrichment.controls == found.enrichment.controls).all()
+
+
+def test_a_variant_is_no_control_of_itself(world: dict[str, Path]) -> None:
+    annotations = annotation.read([f"E={world['e.bed']}"])
+    with pytest.raises(ConfigError, match=r"no variant of 3,000 has controls .fewer than 10 controls like it: 3,000"):
+        enrich_variants(world["c.vcf"], annotations, world["c.vcf"], n_resamplings=5)
+
+
+def test_high_scores_beside_the_others(world: dict[str, Path]) -> None:
+    annotations = annotation.read([f"E={world['e.bed']}"])
+    study = enrich_variants(world["v.vcf"], annotations, score="S", tops=[0.2, 0.4], n_resamplings=200)
+    assert [each.name.split("(")[1] for each in study.compared] == ["top 0.4)", "top 0.2)"]
+    for each in study.compared:
+        assert each.enrichment.observed.sum() == each.n_variants  # all of the highest lie in elements
+        assert (each.enrichment.p < 0.05).all()
+    assert study.compared[1].n_variants < study.compared[0].n_variants
+    with pytest.raises(ConfigError, match="shares between 0 and 1"):
+        enrich_variants(world["v.vcf"], annotations, score="S", tops=[5])
+
+
+def test_random_controls(world: dict[str, Path]) -> None:
+    annotations = annotation.read([f"E={world['e.bed']}"])
+    study = enrich_variants(world["v.vcf"], annotations, sizes={"chr1": 10_000}, n_controls=5_000, n_resamplings=100)
+    assert study.matched_on == []
+    assert study.compared[0].enrichment.fold == pytest.approx([5, 5], rel=0.4)
+    assert any("not matched on frequency" in note for note in study.notes)
+
+
+@pytest.mark.parametrize(
+    ("match", "says"),
+    [(["tss"], "there are no start sites"), (["gc"], "there is no sequence"), (["af", "x"], "--match x: it is of af, tss, gc")],
+)
+def test_what_cannot_be_matched_on(world: dict[str, Path], match: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        enrich_variants(world["v.vcf"], annotation.read([f"E={world['e.bed']}"]), world["c.vcf"], match=match)
+
+
+def test_unmatched_variants_are_counted(world: dict[str, Path], tmp_path: Path) -> None:
+    text = world["v.vcf"].read_text().splitlines(keepends=True)
+    text[2] = text[2].replace("AF=0.2", "AF=0.0004")  # no control is as rare
+    text[3] = text[3].replace("AF=0.2;", "")  # and of this one the frequency is not known
+    world["v.vcf"].write_text("".join(text))
+    study = enrich_variants(world["v.vcf"], annotation.read([f"E={world['e.bed']}"]), world["c.vcf"], n_resamplings=20)
+    lost = study.compared[0].unmatched
+    assert lost[f"fewer than {FEWEST} controls like it"] == 1
+    assert lost.get("no frequency of the minor allele", 0) in (0, 1)  # unless a control lies at its place
+    assert study.compared[0].enrichment.n[0] == study.compared[0].n_variants - sum(lost.values())
+
+
+def test_an_annotation_that_lacks_a_contig_is_compared_where_it_could_be(tmp_path: Path) -> None:
+    (tmp_path / "a.bed").write_text("".join(f"1\t{i * 100}\t{i * 100 + 10}\n" for i in range(50)))
+    (tmp_path / "b.bed").write_text("".join(f"{c}\t{i * 100}\t{i * 100 + 10}\n" for i in range(50) for c in "12"))
+    rng = np.random.default_rng(0)
+    for name, n in (("v.vcf", 100), ("c.vcf", 2_000)):
+        places = sorted(
+            {("12"[int(c)], int(p) + 1) for c, p in zip(rng.integers(0, 2, n), rng.integers(0, 5_000, n), strict=True)}
+        )
+        write_vcf(tmp_path / name, places, ["."] * len(places))
+    annotations = annotation.read([f"A={tmp_path / 'a.bed'}", f"B={tmp_path / 'b.bed'}"])
+    study = enrich_variants(tmp_path / "v.vcf", annotations, tmp_path / "c.vcf", n_resamplings=100)
+    found = study.compared[0].enrichment
+    places = read_places(tmp_path / "v.vcf")
+    names, flags, could = membership(places, annotations)
+    assert names == ["A", "B"]
+    assert could[:, 1].all()
+    assert found.n[0] == (places.contig == places.contigs.index("1")).sum()
+    assert found.expected / found.n == pytest.approx([0.1, 0.1], abs=0.025)
+    assert (flags[~could] == 0).all()
+
+
+def test_nothing_to_look_for(world: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="nothing to look for"):
+        enrich_variants(world["v.vcf"], annotation.read(tss=world["t.bed"]), world["c.vcf"])
+    with pytest.raises(ConfigError, match="cannot be asked for at once"):
+        enrich_variants(world["v.vcf"], annotation.read([f"E={world['e.bed']}"]), world["c.vcf"], score="S", trait="T")
+
+
+def test_pruned_variants(world: dict[str, Path]) -> None:
+    annotations = annotation.read([f"E={world['e.bed']}"])
+    study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], prune=500, trait="T", n_resamplings=20)
+    assert study.compared[0].n_variants <= 20
+    assert any("lie within 500 bases" in note for note in study.notes)
+
+
+def test_lead_snps_of_the_gwas_catalog_lie_in_regulatory_peaks(real_data: Path) -> None:
+    folder = real_data / "hg19" / "annotation"
+    annotations = annotation.read(
+        [f"EP300={folder / 'tf_chip' / 'GM12878.EP300.narrowPeak.gz'}"], tss=folder / "wgEncodeGencodeBasicV19.txStart.bed.gz"
+    )
+    study = enrich_variants(
+        real_data / "hg19" / "gwasCatalog_2014-07-09.bed.gz", annotations, sizes=read_sizes("hg19"), n_resamplings=100
+    )
+    found = study.compared[0].enrichment
+    assert found.low[0] > 1.5
+    assert found.p[0] == 1 / 101
+    assert found.n[0] < study.compared[0].n_variants  # the peaks lack chr1, chr8 and chr21
