@@ -25,6 +25,8 @@ BENCHMARKS = {
     "distal": "Distal enhancers of a simulated world, with and without attention",
     "interpretation": "Mutagenesis, and the memory of attention",
     "motifs": "Planted motifs found again",
+    "annotation": "Annotation beside bedtools",
+    "enrichment": "Enrichment: what was planted, and lead SNPs of the GWAS catalog",
     "help": "Help on the command line",
 }
 HOURS = ("gue", "tracks", "distal", "motifs")  # only when named
@@ -50,12 +52,14 @@ def main() -> None:
         title = BENCHMARKS[name]
         print(f"\n## {title}\n", flush=True)
         try:
-            rows = import_module(f"bench_{name}").main()
+            module = import_module(f"bench_{name}")
+            rows = module.main()
         except NotHere as reason:
             print(f"skipped: {reason}")
             continue
         print(table(rows, seen=True), end="", flush=True)
-        sections[title] = f"{machine()}, {time.strftime('%Y-%m-%d')}\n\n{table(rows, seen=False)}"
+        figures = "".join(f"\n![{what}]({path.name})\n" for path, what in getattr(module, "FIGURES", {}).items())
+        sections[title] = f"{machine()}, {time.strftime('%Y-%m-%d')}\n\n{table(rows, seen=False)}{figures}"
         if asked.write:
             known = [title for title in BENCHMARKS.values() if title in sections]
             RESULTS.write_text(HEAD + "".join(f"\n## {title}\n\n{sections[title]}" for title in known))

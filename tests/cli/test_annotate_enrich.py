@@ -1,0 +1,136 @@
+"""`genoformer annotate`, `enrich` and `score -a` through the command line, on the demo world and with bad input."""
+
+from __future__ import annotations
+
+import csv
+import io
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pysam
+import pytest
+from click.testing import CliRunner, Result
+from genoformer_cli.main import main
+
+from genoformer.genome.bigwig import write_bigwig
+from genoformer.genome.vcf import open_vcf
+
+DEMO = Path(str(files("genoformer_data") / "demo"))
+VCF, FASTA = DEMO / "variants.vcf.gz", DEMO / "genome.fa.gz"
+STATES, PEAKS, SITES, GTF = (DEMO / name for name in ("states.bed.gz", "peaks.narrowPeak.gz", "motifs.bed.gz", "genes.gtf.gz"))
+
+
+def run(*arguments: object, ok: bool = True) -> Result:
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="genoformer")
+    assert (done.exit_code == 0) == ok, done.output
+    return done
+
+
+def test_annotate_knows_the_states_of_the_demo(tmp_path: Path) -> None:
+    """The world's own VCF says the state of the base at POS; the elements of its BED are found there."""
+    out = tmp_path / "out.vcf.gz"
+    done = run(
+        "annotate", VCF, "-a", f"STATE={STATES}", "-a", f"PEAK={PEAKS}", "--gtf", GTF, "-o", out, "--figures", tmp_path / "f"
+    )
+    assert "annotated 2,000 records" in done.stderr
+    n = 0
+    with pysam.VariantFile(str(out)) as file:
+        for record in file:
+            assert record.info["STATE"][0] == record.info["ELEMENT"]
+            assert ("PEAK" in record.info) == ("PEAK_SUMMIT" in record.info)
+            assert isinstance(record.info["GF_TSS_DISTANCE"], int)
+            n += 1
+    assert n == 2_000
+    assert {path.name for path in (tmp_path / "f").iterdir()} == {
+        "STATE.png", "breakdown.png", "breakdown.tsv", "gene_parts.png",
+    }  # fmt: skip
+
+
+def test_annotate_through_pipes() -> None:
+    command = [sys.executable, "-m", "genoformer_cli", "annotate", "-", "-a", f"STATE={STATES}"]
+    done = subprocess.run(command, input=VCF.read_bytes(), capture_output=True, check=True)
+    lines = [line for line in done.stdout.decode().splitlines() if not line.startswith("#")]
+    assert len(lines) == 2_000
+    assert all(";STATE=" in line for line in lines)
+
+
+def test_score_writes_what_annotate_does(tiny_model_folder: Path, tmp_path: Path) -> None:
+    given = ["-a", f"STATE={STATES}", "-a", f"PEAK={PEAKS}", "-a", f"genes={GTF}"]
+    region = ["-r", "chrS1:1-60,000"]
+    run("score", VCF, "-f", FASTA, "-m", tiny_model_folder, *given, *region, "-o", tmp_path / "both.vcf.gz")
+    run("annotate", VCF, *given, "-o", tmp_path / "annotated.vcf")
+    run("score", tmp_path / "annotated.vcf", "-f", FASTA, "-m", tiny_model_folder, *region, "-o", tmp_path / "after.vcf")
+    with open_vcf(tmp_path / "both.vcf.gz") as one, open_vcf(tmp_path / "after.vcf") as other:
+        pairs = [
+            (set(a.line.split("\t")[7].split(";")), set(b.line.split("\t")[7].split(";")))
+            for a, b in zip(one, other, strict=True)
+        ]
+        assert len(pairs) > 50
+        assert all(a == b for a, b in pairs)
+        assert sorted(line for line in one.header if "INFO" in line) == sorted(line for line in other.header if "INFO" in line)
+    run("score", VCF, "-f", FASTA, "-m", tiny_model_folder, *given, *region, "-o", tmp_path / "both.tsv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "both.tsv").read_text()), delimiter="\t"))
+    assert {"LLR", "status", "STATE", "PEAK_SUMMIT", "GF_PART"} <= rows[0].keys()
+
+
+def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
+    given = ["-a", f"SITE={SITES}", "-f", FASTA, "--gtf", GTF, "-n", 100]
+    done = run("enrich", VCF, *given, "--score", "BITS", "--top", 0.2)  # the truth as the score: what a motif loses
+    rows = {row["annotation"]: row for row in csv.DictReader(io.StringIO(done.stdout), delimiter="\t")}
+    assert float(rows["SITE:CTCF"]["fold"]) > 1.5  # the highest lie in sites of the strongest motifs
+    assert float(rows["SITE:CTCF"]["p"]) < 0.05
+    assert "matched on frequency of the minor allele, bases to the nearest start site, share of G and C" in done.stderr
+    done = run("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "-n", 50, "--controls", 20_000, "-o", tmp_path / "random")
+    assert "random places" in done.stderr
+    assert (tmp_path / "random" / "enrichment.png").stat().st_size > 1_000
+    track = tmp_path / "attention.bw"
+    places = np.arange(2_000)
+    write_bigwig(track, {"chrS1": 500_000}, [("chrS1", places, places + 1, np.where(places // 100 == 13, 5.0, 1.0))])
+    done = run("enrich", track, "-a", f"STATE={STATES}", "-n", 50)
+    rows = {row["annotation"]: row for row in csv.DictReader(io.StringIO(done.stdout), delimiter="\t")}
+    assert float(rows["STATE:E"]["fold"]) > 1  # 1,235 to 1,738
+    assert float(rows["STATE:R"]["fold"]) < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["annotate", VCF], "nothing to annotate with"),
+        (["annotate", VCF, "-a", "X=nowhere.bed"], "nowhere.bed does not exist"),
+        (["annotate", "nowhere.vcf", "-a", f"X={STATES}"], "nowhere.vcf does not exist"),
+        (["annotate", VCF, "-a", f"MOTIF={SITES}"], "INFO has the key MOTIF in the VCF already"),
+        (["annotate", VCF, "-a", f"AF={SITES}"], "cannot be a key of INFO"),
+        (["annotate", VCF, "-a", f"X={SITES}", "-o", "out.xls"], "the format is not known by its name"),
+        (["annotate", VCF, "-a", f"X={GTF}", "--gtf", GTF], "start sites are of one file"),
+        (["annotate", VCF, "-a", f"X={STATES}", "--figures", "f", "--af", "ELEMENT"], "is no frequency"),
+        (["enrich", VCF], "nothing to look for"),
+        (["enrich", VCF, "-a", f"X={STATES}"], "need the lengths of contigs"),
+        (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--match", "af"], "the controls have no frequencies"),
+        (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--match", "ld"], "it is of af, tss, gc"),
+        (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--trait", "NOPE"], "no record of variants.vcf.gz has a value"),
+        (["enrich", VCF, "-a", f"X={STATES}", "--score", "TRUTH"], "is no number"),
+        (["enrich", VCF, "-a", f"X={STATES}", "--sizes", "hg99"], "hg99 does not exist"),
+        (["enrich", FASTA, "-a", f"X={STATES}", "-f", FASTA], "is not VCF"),
+        (["enrich", STATES, "-a", f"X={STATES}", "-f", FASTA, "--trait", "12"], "line 1: 9 columns, but column 12"),
+    ],
+)  # fmt: skip
+def test_refusals_are_one_sentence(arguments: list[object], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments, ok=False)
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_run_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        run("annotate", VCF, "-a", f"STATE={STATES}", "--gtf", GTF, "-o", tmp_path / f"{name}.vcf.gz", "-q")
+        run("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "-n", 20, "--controls", 5_000, "-o", tmp_path / name, "-q")
+    assert (tmp_path / "a.vcf.gz").read_bytes() == (tmp_path / "b.vcf.gz").read_bytes()
+    for path in sorted((tmp_path / "a").iterdir()):
+        if path.suffix != ".png":
+            assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
