@@ -41,9 +41,10 @@ def enrich(variants: str, fasta: str | None, sizes: str | None, exclude: tuple[s
     genoformer enrich scored.vcf.gz -a STATE=states.bed --score GF_LLR --top 0.05 -o enriched
     genoformer enrich attention.bw -a STATE=states.bed -o enriched
 
-    Controls are of the same bins of allele frequency, distance to the nearest start site, local GC and length. Each of 1,000
-    resamplings draws one for each variant. P is one-sided and at least 1/(n+1); q is of Benjamini and Hochberg. Variants in
-    linkage count as if they told different things: prune them first (--prune, or by r2).
+    Controls are of the same bins of allele frequency, distance to the nearest start site, local GC and length. The boxes are
+    1,000 sets of them, one for each variant. P is one-sided, of as many shuffles of variants and controls within the bins, and at
+    least 1/(n+1); q is of Benjamini and Hochberg. Variants in linkage count as if they told different things: prune them first
+    (--prune, or by r2).
     """
     from pathlib import Path
 

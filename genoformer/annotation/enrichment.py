@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ class Enrichment(NamedTuple):
     p: Floats  # [A], of at least so many overlaps among controls
     p_depletion: Floats  # [A], of at most so many
     q: Floats  # [A], by Benjamini and Hochberg over the annotations
-    controls: Integers  # [A, R], overlaps of each resampling
+    controls: Integers  # [A, R], overlaps of the controls of each resampling
 
     @property
     def fold(self) -> Floats:
@@ -44,12 +44,7 @@ class TraitMatrix(NamedTuple):
 
 
 class Draws:
-    """Controls drawn for variants, one for each from its stratum, again and again.
-
-    Each resampling first draws every stratum of controls anew from itself, with replacement, and then the controls from that:
-    the controls are a sample, too, and how well they know the share of a small stratum is part of the chance. Only the
-    entries that are drawn are made.
-    """
+    """Controls drawn for variants, one for each from its stratum, again and again."""
 
     def __init__(self, variants: Integers, controls: Integers, n_resamplings: int, rng: np.random.Generator) -> None:
         """variants [n] and controls [N]: strata; each stratum of a variant has controls."""
@@ -63,15 +58,28 @@ class Draws:
     def __iter__(self) -> Iterator[Integers]:
         """The controls (by row) of each resampling, [n]."""
         for _ in range(self.n):
-            slot = self.first + self._below(self.size)
-            slots, at, back = np.unique(slot, return_index=True, return_inverse=True)
-            content = self.first[at] + self._below(self.size[at])
-            assert len(slots) == len(content)
-            yield self.order[content[back.reshape(-1)]]
+            yield self.order[self.first + (self.rng.random(len(self.size)) * self.size).astype(np.int64)]
 
-    def _below(self, sizes: Integers) -> Integers:
-        """A random number from 0 to below each size."""
-        return (self.rng.random(len(sizes)) * sizes).astype(np.int64)
+
+class Counts(NamedTuple):
+    """Variants and controls of B strata in one annotation, all [B]."""
+
+    variants: Integers
+    hits: Integers  # variants that overlap
+    controls: Integers
+    control_hits: Integers
+
+    @property
+    def expected(self) -> float:
+        """What as many controls have in the mean."""
+        return float((self.variants * self.control_hits / self.controls).sum())
+
+    def shuffled(self, n: int, rng: np.random.Generator) -> Integers:
+        """Overlaps of the variants when variants and controls of a stratum change places at random, [n]."""
+        every = self.hits + self.control_hits
+        some = (every > 0) & (self.variants > 0)
+        others = (self.variants + self.controls - every)[some]
+        return rng.hypergeometric(every[some], others, self.variants[some], size=(n, int(some.sum()))).sum(axis=1)
 
 
 def enrich(
@@ -85,96 +93,98 @@ def enrich(
     of traits), pairs of them, for the matrix of traits.
 
     Observed: variants that overlap. Expected: the sum over variants of the share of overlapping controls in their stratum.
-    P: (1 + resamplings with at least as many overlaps) / (1 + resamplings), never 0 (Davison and Hinkley 1997, 4.2). Interval
-    of the fold: what is observed varies as a binomial (Clopper and Pearson 1934), what is expected as strata drawn anew.
+    P: variants and controls of each stratum are shuffled, n_resamplings times; (1 + shuffles with at least as many overlaps) /
+    (1 + shuffles), never 0 (Davison and Hinkley 1997, 4.3): however few the controls, it is a P. Interval: `interval_of`.
     """
     rng = np.random.default_rng(seed)
     n_annotations = overlaps.shape[1]
-    hits = overlaps & could
-    observed = hits.sum(axis=0)
-    share, rates = _rates(strata, control_overlaps, control_strata, n_resamplings, rng)
-    weights = could.astype(np.float64)
-    expected = np.einsum("na,na->a", share, weights)
     controls = np.zeros((n_annotations, n_resamplings), dtype=np.int64)
-    matrix = _Members(members, hits, share * weights, could) if members is not None else None
     for r, rows in enumerate(Draws(strata, control_strata, n_resamplings, rng)):
-        drawn = control_overlaps[rows] & could
-        controls[:, r] = drawn.sum(axis=0)
-        if matrix is not None:
-            matrix.count(drawn)
-    at_least = (controls >= observed[:, None]).sum(axis=1)
-    at_most = (controls <= observed[:, None]).sum(axis=1)
-    p, p_depletion = ((1 + count) / (1 + n_resamplings) for count in (at_least, at_most))
-    low, high = _interval(observed, could.sum(axis=0), rates(could), rng)
-    found = Enrichment(
-        could.sum(axis=0), observed, expected, low, high, p, p_depletion, benjamini_hochberg(p), controls
-    )  # fmt: skip
-    return found, matrix.found(n_resamplings) if matrix is not None else None
+        controls[:, r] = (control_overlaps[rows] & could).sum(axis=0)
+    used, where = np.unique(strata, return_inverse=True)
+    known = _Strata(where.reshape(-1), *_of_controls(used, control_overlaps, control_strata))
+    columns = []
+    for a in range(n_annotations):
+        counts = known.counts(np.flatnonzero(could[:, a]), overlaps[:, a], a)
+        observed = int(counts.hits.sum())
+        shuffled = counts.shuffled(n_resamplings, rng)
+        p, p_depletion = ((1 + int(side.sum())) / (1 + n_resamplings) for side in (shuffled >= observed, shuffled <= observed))
+        columns.append((int(counts.variants.sum()), observed, counts.expected, *interval_of(counts, rng), p, p_depletion))
+    n, observed_all, expected, low, high, p_all, p_less = (np.array(column) for column in zip(*columns, strict=True))
+    found = Enrichment(n, observed_all, expected, low, high, p_all, p_less, benjamini_hochberg(p_all), controls)
+    return found, known.matrix(overlaps, could, members, n_resamplings, rng) if members is not None else None
 
 
-class _Members:
-    """Counts of traits, each over its variants."""
+class _Strata(NamedTuple):
+    """The stratum of each variant, and the controls of each."""
 
-    def __init__(self, members: tuple[Integers, Integers, int], hits: Flags, share: Floats, could: Flags) -> None:
+    of: Integers  # [n], of B
+    controls: Integers  # [B]
+    control_hits: Integers  # [B, A]
+
+    def counts(self, rows: Integers, overlaps: Flags, annotation: int) -> Counts:
+        """Of some variants in one annotation; strata without any of them are left out."""
+        variants = np.bincount(self.of[rows], minlength=len(self.controls))
+        hits = np.bincount(self.of[rows], overlaps[rows], minlength=len(self.controls)).astype(np.int64)
+        some = variants > 0
+        return Counts(variants[some], hits[some], self.controls[some], self.control_hits[some, annotation])
+
+    def matrix(
+        self, overlaps: Flags, could: Flags, members: tuple[Integers, Integers, int], n: int, rng: np.random.Generator
+    ) -> TraitMatrix:
+        """Traits, each beside the controls of its variants; P of a cell without overlaps is 1."""
         trait, variant, n_traits = members
         order = np.argsort(trait, kind="stable")
-        self.variant, of = variant[order], trait[order]
-        self.edges = np.searchsorted(of, np.arange(n_traits))
-        self.some = np.bincount(of, minlength=n_traits) > 0
-        self.n, self.observed = self._sum(could), self._sum(hits)
-        self.expected = self._sum(share)
-        self.at_least = np.zeros(self.observed.shape, dtype=np.int64)
-
-    def _sum(self, values: NDArray[Any]) -> NDArray[Any]:
-        """[n, A] over the variants of each trait, [T, A]."""
-        kind = np.float64 if values.dtype.kind == "f" else np.int64
-        sums = np.zeros((len(self.edges), values.shape[1]), dtype=kind)
-        sums[self.some] = np.add.reduceat(values[self.variant].astype(kind), self.edges[self.some], axis=0)
-        return sums
-
-    def count(self, drawn: Flags) -> None:
-        self.at_least += self._sum(drawn) >= self.observed
-
-    def found(self, n_resamplings: int) -> TraitMatrix:
-        p = (1 + self.at_least) / (1 + n_resamplings)
-        return TraitMatrix(self.n, self.observed, self.expected, p)
-
-
-def _rates(
-    strata: Integers, overlaps: Flags, control_strata: Integers, n: int, rng: np.random.Generator
-) -> tuple[Floats, Callable[[Flags], Floats]]:
-    """The share of overlapping controls in the stratum of each variant, [n, A], and a function that draws sums of it anew."""
-    used, where = np.unique(strata, return_inverse=True)
-    at = np.searchsorted(used, control_strata)
-    mine = (at < len(used)) & (used[np.minimum(at, len(used) - 1)] == control_strata)
-    size = np.bincount(at[mine], minlength=len(used))
-    hits = np.stack([np.bincount(at[mine], overlaps[mine, a], minlength=len(used)) for a in range(overlaps.shape[1])], axis=1)
-    share = hits / size[:, None]
-
-    def sums(could: Flags) -> Floats:
-        """Expected overlaps with every stratum of controls drawn anew, [A, n]."""
-        found = np.zeros((overlaps.shape[1], n))
-        for a in range(overlaps.shape[1]):
-            n_variants = np.bincount(where.reshape(-1)[could[:, a]], minlength=len(used))
-            some = (n_variants > 0) & (hits[:, a] > 0)
-            drawn = rng.binomial(size[some], share[some, a], size=(n, int(some.sum())))
-            found[a] = drawn @ (n_variants[some] / size[some])
+        edges = np.searchsorted(trait[order], np.arange(n_traits + 1))
+        shape = (n_traits, overlaps.shape[1])
+        found = TraitMatrix(np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape), np.ones(shape))
+        for t, a in np.ndindex(shape):
+            mine = variant[order[edges[t] : edges[t + 1]]]
+            rows = mine[could[mine, a]]
+            counts = self.counts(rows, overlaps[:, a], a)
+            found.n[t, a], found.observed[t, a], found.expected[t, a] = len(rows), counts.hits.sum(), counts.expected
+            if found.observed[t, a]:
+                found.p[t, a] = (1 + (counts.shuffled(n, rng) >= found.observed[t, a]).sum()) / (1 + n)
         return found
 
-    return share[where.reshape(-1)], sums
+
+def _of_controls(used: Integers, overlaps: Flags, strata: Integers) -> tuple[Integers, Integers]:
+    """Controls, and those that overlap, of each stratum in use: [B] and [B, A]."""
+    at = np.minimum(np.searchsorted(used, strata), len(used) - 1)
+    mine = used[at] == strata
+    hits = [np.bincount(at[mine], overlaps[mine, a], minlength=len(used)) for a in range(overlaps.shape[1])]
+    return np.bincount(at[mine], minlength=len(used)), np.stack(hits, axis=1).astype(np.int64)
 
 
-def _interval(observed: Integers, n: Integers, expected: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """The interval of observed / expected, [A] and [A]; expected [A, R] as drawn anew. Not finite where nothing is expected."""
+def interval_of(counts: Counts, rng: np.random.Generator, n: int = 10_000) -> tuple[float, float]:
+    """The interval of observed / expected: quantiles of n draws of a ratio.
+
+    What is observed: the binomial of Clopper and Pearson (1934). What is expected is a sum of counts of controls with weights,
+    variants / controls of each stratum: the gamma of Fay and Feuer (1997), widened at the upper end by the mean weight (Tiwari
+    et al. 2006). The high end is infinite where no control overlaps.
+    """
+    total, hits = int(counts.variants.sum()), int(counts.hits.sum())
+    if not total:
+        return 0.0, np.inf
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.zeros(len(n)), np.zeros(len(n))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for a, (hits, total) in enumerate(zip(observed.tolist(), n.tolist(), strict=True)):
-            below = rng.beta(hits, total - hits + 1, expected.shape[1]) if hits else np.zeros(expected.shape[1])
-            above = rng.beta(hits + 1, total - hits, expected.shape[1]) if hits < total else np.ones(expected.shape[1])
-            low[a] = np.nan_to_num(np.percentile(total * below / expected[a], tail), nan=0.0)
-            high[a] = np.nan_to_num(np.percentile(total * above / expected[a], 100 - tail), nan=np.inf)
+    weights = counts.variants / counts.controls
+    mean = float((weights * counts.control_hits).sum())
+    variance = float((weights**2 * counts.control_hits * (1 - counts.control_hits / counts.controls)).sum())
+    low = high = 0.0
+    if hits:
+        above = _gamma(mean + weights.mean(), variance + float((weights**2).mean()), n, rng)
+        low = float(np.percentile(total * rng.beta(hits, total - hits + 1, n) / above, tail))
+    if not mean:
+        return low, np.inf
+    observed = rng.beta(hits + 1, total - hits, n) if hits < total else np.ones(n)
+    with np.errstate(divide="ignore"):
+        high = float(np.percentile(total * observed / _gamma(mean, variance, n, rng), 100 - tail))
     return low, high
+
+
+def _gamma(mean: float, variance: float, n: int, rng: np.random.Generator) -> Floats:
+    """Draws of a gamma distribution; of the mean itself where it does not vary."""
+    return rng.gamma(mean**2 / variance, variance / mean, n) if variance else np.full(n, mean)
 
 
 def fold_of(observed: NDArray[Any], expected: Floats) -> Floats:

@@ -79,8 +79,8 @@ def test_counts_are_those_of_a_loop() -> None:
         assert found.observed[a] == sum(overlaps[i, a] and could[i, a] for i in range(n))
         shares = [theirs[control_strata == strata[i], a].mean() for i in range(n) if could[i, a]]
         assert found.expected[a] == pytest.approx(sum(shares))
-        assert found.p[a] == (1 + sum(found.controls[a] >= found.observed[a])) / 51
-        assert found.p_depletion[a] == (1 + sum(found.controls[a] <= found.observed[a])) / 51
+        assert round(51 * found.p[a]) == pytest.approx(51 * found.p[a])
+        assert found.p[a] + found.p_depletion[a] > 1  # those of as many are in both
         for t in range(n_traits):
             mine = [v for v, of in zip(variant, trait, strict=True) if of == t]
             assert matrix.n[t, a] == sum(could[v, a] for v in mine)
@@ -120,15 +120,29 @@ def test_controls_are_of_the_stratum_of_their_variant(variants: list[int], seed:
         assert (controls[rows] == strata).all()
 
 
-def test_draws_vary_as_much_as_two_samples_do() -> None:
-    """n of N that are a sample themselves: the variance is n p q (1 + n / N), not n p q."""
-    rng = np.random.default_rng(0)
-    n, n_controls, p = 200, 400, 0.3
-    theirs = np.arange(n_controls) < p * n_controls
-    sums = [theirs[rows].sum() for rows in Draws(np.zeros(n, int), np.zeros(n_controls, int), 4_000, rng)]
-    expected = n * p * (1 - p) * (1 + (n - 1) / n_controls)
-    assert np.mean(sums) == pytest.approx(n * p, rel=0.01)
-    assert np.var(sums) == pytest.approx(expected, rel=0.08)
+def test_p_is_that_of_fisher_where_there_is_one_stratum() -> None:
+    """Shuffled labels of one stratum are the hypergeometric distribution."""
+    for hits, control_hits in ((7, 20), (2, 0), (0, 5), (30, 0)):
+        overlaps, theirs = np.arange(30)[:, None] < hits, np.arange(200)[:, None] < control_hits
+        found, _ = enrich(
+            overlaps, np.zeros(30, int), theirs, np.zeros(200, int), np.ones_like(overlaps), n_resamplings=20_000, seed=1
+        )
+        expected = stats.hypergeom.sf(hits - 1, 230, hits + control_hits, 30)
+        assert found.p[0] == pytest.approx(expected, rel=0.08, abs=2e-4)
+
+
+def test_few_controls_do_not_make_a_small_p() -> None:
+    """Two overlaps where none of twelve controls has one are not much; of 12,000 controls they are."""
+    overlaps = np.arange(10)[:, None] < 2
+    few, many = (
+        enrich(overlaps, np.zeros(10, int), np.zeros((n, 1), bool), np.zeros(n, int), np.ones_like(overlaps))[0]
+        for n in (12, 12_000)
+    )
+    assert few.p[0] > 0.1
+    assert many.p[0] < 0.002
+    assert np.isposinf(few.fold[0])
+    assert few.low[0] < many.low[0]
+    assert np.isposinf(few.high[0])
 
 
 @given(st.lists(st.floats(0.0001, 1), min_size=1, max_size=30))

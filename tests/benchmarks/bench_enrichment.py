@@ -151,7 +151,7 @@ def catalog() -> list[Row]:
     rows.append(Row(
         "GWAS lead SNPs with 1000 Genomes frequencies (chr20:1-2 Mb only), matched on frequency, TSS distance and GC",
         f"unmatched: {'; '.join(f'{why}: {count:,}' for why, count in compared.unmatched.items())}",
-        f"{n} matched; overlaps of all annotations {int(e.observed.sum())} beside {e.expected.sum():.2f} expected: too few to say",
+        f"{n} matched; overlaps of all annotations {int(e.observed.sum())} beside {e.expected.sum():.2f} expected: too few",
     ))  # fmt: skip
     assert describe(study)
     return rows
