@@ -42,9 +42,9 @@ def enrich(variants: str, fasta: str | None, sizes: str | None, exclude: tuple[s
     genoformer enrich attention.bw -a STATE=states.bed -o enriched
 
     Controls are of the same bins of allele frequency, distance to the nearest start site, local GC and length. The boxes are
-    1,000 sets of them, one for each variant. P is one-sided, of as many shuffles of variants and controls within the bins, and at
-    least 1/(n+1); q is of Benjamini and Hochberg. Variants in linkage count as if they told different things: prune them first
-    (--prune, or by r2).
+    1,000 sets of them, one for each variant. P is one-sided, of as many shuffles of variants and controls within the bins, and
+    at least 1/(n+1); q is of Benjamini and Hochberg. Variants in linkage count as if they told different things: prune them
+    first (--prune, or by r2).
     """
     from pathlib import Path
 
@@ -72,7 +72,7 @@ def enrich(variants: str, fasta: str | None, sizes: str | None, exclude: tuple[s
         with progress_bar("steps") as watch:
             study = enrich_variants(
                 variants, annotations, genome=Genome(fasta) if fasta else None, sizes=read_sizes(sizes) if sizes else None,
-                exclude=_joined(blocked), match=None if match is None else _names(match), progress=watch, **options,
+                exclude=_joined(blocked), match_on=None if match is None else _names(match), progress=watch, **options,
             )  # fmt: skip
         if output is not None:
             write_study(Path(output), study)

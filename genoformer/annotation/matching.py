@@ -27,6 +27,8 @@ MEANING = {
     "tss": "bases to the nearest start site",
     "gc": "share of G and C within 500 bases",
 }
+WIDTHS = (1, 2, 4)  # bins of EDGES that are one, tried in this order
+MOST_UNMATCHED = 0.05  # share of variants without enough controls, from which on wider bins are tried
 GC_REACH = 500  # bases on either side
 FEWEST = 10  # controls of a stratum; variants of strata with fewer are unmatched
 _ROWS = 4_096  # windows of sequence at a time
@@ -38,6 +40,7 @@ class Strata(NamedTuple):
     variants: Integers  # [n]
     controls: Integers  # [N]
     table: list[tuple[str, int, int]]  # (what it is, variants, controls) of each
+    width: int = 1  # of WIDTHS
 
 
 def covariates(places: Places, by: Sequence[str], annotations: Annotations, genome: Genome | None) -> dict[str, Floats]:
@@ -83,10 +86,26 @@ def coverage(places: Places, annotations: Annotations) -> NDArray[np.bool_]:
     return found
 
 
-def stratify(
-    variants: tuple[Places, dict[str, Floats], NDArray[np.bool_]], controls: tuple[Places, dict[str, Floats], NDArray[np.bool_]]
-) -> Strata:
-    """Strata of variants and controls, each with its covariates and coverage: of equal bins of all of these, and of length.
+Described = tuple[Places, dict[str, Floats], NDArray[np.bool_]]  # places with their covariates and coverage
+
+
+def match(variants: Described, controls: Described) -> Strata:
+    """Strata in the narrowest bins in which at most 5 % of the variants have too few controls, else those with the fewest.
+
+    Variants that something is not known of do not count.
+    """
+    found = []
+    for width in WIDTHS:
+        strata = stratify(variants, controls, width)
+        known = strata.variants >= 0
+        found.append((int((unmatched(strata) & known).sum()), strata))
+        if found[-1][0] <= MOST_UNMATCHED * known.sum():
+            return strata
+    return min(found, key=lambda each: each[0])[1]
+
+
+def stratify(variants: Described, controls: Described, width: int = 1) -> Strata:
+    """Strata of variants and controls: equal bins of all covariates, `width` bins of EDGES together, and of length.
 
     Lengths are equal to a factor of two. That annotations cover the contig is matched, so that one that lacks a contig, as
     some do, is compared where it could have been.
@@ -95,11 +114,11 @@ def stratify(
     names: list[list[str]] = []
     unknown = [np.zeros(len(each[0]), dtype=bool) for each in (variants, controls)]
     for key in variants[1]:
-        edges = EDGES[key]
+        edges = EDGES[key][width - 1 :: width]
         values = [each[1][key] for each in (variants, controls)]
         unknown = [was | np.isnan(value) for was, value in zip(unknown, values, strict=True)]
         both.append(np.searchsorted(edges, np.concatenate(values), side="right"))
-        names.append(_intervals(key))
+        names.append(_intervals(key, edges))
     lengths = np.concatenate([np.maximum(each[0].ends - each[0].starts, 1) for each in (variants, controls)])
     both.append(np.floor(np.log2(lengths)).astype(np.int64))
     names.append([f"length {1 << i} to {(2 << i) - 1}" if i else "one base" for i in range(64)])
@@ -112,13 +131,13 @@ def stratify(
     of_variants, of_controls = np.where(unknown[0], -1, stratum[:n]), np.where(unknown[1], -1, stratum[n:])
     counts = [np.bincount(of[of >= 0], minlength=len(rows)).tolist() for of in (of_variants, of_controls)]
     what = ["; ".join(name[i] for name, i in zip(names, row, strict=True)) for row in rows.tolist()]
-    return Strata(of_variants, of_controls, list(zip(what, *counts, strict=True)))
+    return Strata(of_variants, of_controls, list(zip(what, *counts, strict=True)), width)
 
 
-def _intervals(key: str) -> list[str]:
-    edges = [f"{edge:,g}" for edge in EDGES[key]]
-    between = (f"{key} {a} to {b}" for a, b in pairwise(edges))
-    return [f"{key} below {edges[0]}", *between, f"{key} {edges[-1]} or more"]
+def _intervals(key: str, edges: Sequence[float]) -> list[str]:
+    texts = [f"{edge:,g}" for edge in edges]
+    between = (f"{key} {a} to {b}" for a, b in pairwise(texts))
+    return [f"{key} below {texts[0]}", *between, f"{key} {texts[-1]} or more"]
 
 
 def unmatched(strata: Strata) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genoformer.annotation.elements import Elements
 from genoformer.annotation.enrichment import Enrichment, TraitMatrix, enrich
 from genoformer.annotation.genes import PARTS
-from genoformer.annotation.matching import FEWEST, MEANING, Strata, covariates, coverage, stratify, unmatched
+from genoformer.annotation.matching import FEWEST, MEANING, Strata, covariates, coverage, match, unmatched
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.places import Places, ground_of, known_frequencies, random_places, read_places
 from genoformer.errors import ConfigError
@@ -69,7 +69,7 @@ def enrich_variants(
     genome: Genome | None = None,
     sizes: Mapping[str, int] | None = None,
     exclude: Mapping[str, Intervals] | None = None,
-    match: Sequence[str] | None = None,
+    match_on: Sequence[str] | None = None,
     af_key: str = "AF",
     trait: str | None = None,
     score: str | None = None,
@@ -83,10 +83,10 @@ def enrich_variants(
     """Whether variants overlap annotations more often than controls like them.
 
     variants: VCF, BCF or BED. background: a VCF, BCF or BED of controls, or "auto": random places on the contigs of the
-    variants, of a genome without its N, or by the sizes of contigs. exclude: where there are to be no random controls. match:
-    of "af", "tss" and "gc", by default all that are known: frequencies of the variants or of the background at the same place,
-    start sites of the annotations, the sequence of the genome. Besides, controls have the variant's length to a factor of
-    two, and lie on contigs that the same annotations have.
+    variants, of a genome without its N, or by the sizes of contigs. exclude: where there are to be no random controls.
+    match_on: of "af", "tss" and "gc", by default all that are known: frequencies of the variants or of the background at the
+    same place, start sites of the annotations, the sequence of the genome. Besides, controls have the variant's length to a
+    factor of two, and lie on contigs that the same annotations have. Bins are widened where variants have too few controls.
 
     score: compare the variants of the largest absolute scores (tops: shares of all) with the others, or with the background
     if one is named. trait: also count by trait. prune: of variants (of a trait) closer than that keep the first.
@@ -110,7 +110,7 @@ def enrich_variants(
     else:
         pool = read_places(background, af_key=af_key, most=MOST_CONTROLS, seed=seed)
         every = known_frequencies(every, pool)
-    chosen_by = _covariates(match, every, pool, annotations, genome, notes)
+    chosen_by = _covariates(match_on, every, pool, annotations, genome, notes)
     places, n_same = _unique(every)
     if n_same:
         notes.append(f"{n_same:,} of {len(every):,} records lie where another does; each place counts once.")
@@ -131,7 +131,7 @@ def enrich_variants(
             notes.append(f"{name}: {n_close:,} of {len(picked):,} variants lie within {prune:,} bases of another that is kept.")
             picked = kept
         rest = rest[~np.isin(pool_keys[rest], places.keys()[picked])]
-        strata = stratify(
+        strata = match(
             (places.take(picked), {key: of[picked] for key, of in features[0].items()}, covered[0][picked]),
             (pool.take(rest), {key: of[rest] for key, of in features[1].items()}, covered[1][rest]),
         )
@@ -234,7 +234,7 @@ def _check(annotations: Annotations, n: int, tops: Sequence[float], trait: str |
 
 
 def _covariates(
-    match: Sequence[str] | None, places: Places, pool: Places, annotations: Annotations, genome: Genome | None,
+    match_on: Sequence[str] | None, places: Places, pool: Places, annotations: Annotations, genome: Genome | None,
     notes: list[str],
 ) -> list[str]:  # fmt: skip
     """What can be matched on, or what was asked for; ConfigError where that cannot be."""
@@ -246,13 +246,13 @@ def _covariates(
         why_not["tss"] = "there are no start sites (--gtf, --tss)"
     if genome is None:
         why_not["gc"] = "there is no sequence (-f)"
-    if match is not None:
-        unknown = set(match) - set(MEANING)
+    if match_on is not None:
+        unknown = set(match_on) - set(MEANING)
         if unknown:
             raise ConfigError(f"--match {min(unknown)}: it is of {', '.join(MEANING)}, or none.")
-        if missing := [key for key in match if key in why_not]:
+        if missing := [key for key in match_on if key in why_not]:
             raise ConfigError(f"--match {missing[0]}: {why_not[missing[0]]}; give that, or match on less.")
-        return list(match)
+        return list(match_on)
     for key, why in why_not.items():
         notes.append(f"not matched on {MEANING[key]}: {why}.")
     return [key for key in MEANING if key not in why_not]
@@ -309,10 +309,11 @@ def describe(study: Study) -> list[str]:
         n = each.n_variants - sum(each.unmatched.values())
         on = ", ".join(MEANING[key] for key in study.matched_on) or "nothing but length and contigs"
         lost = "; ".join(f"{reason}: {count:,}" for reason, count in each.unmatched.items()) or "none"
+        wide = f" ({each.strata.width} bins as one, as narrower ones had too few controls)" if each.strata.width > 1 else ""
         who = "" if each.name == "all" else f"{each.name}: "
         lines.append(
             f"{who}{n:,} of {each.n_variants:,} variants beside {each.n_controls:,} controls of "
-            f"{study.settings['controls']}, matched on {on}; unmatched: {lost}"
+            f"{study.settings['controls']}, matched on {on}{wide}; unmatched: {lost}"
         )
     return [*study.notes, *lines]
 

@@ -15,7 +15,7 @@ from scipy import stats
 from genoformer import annotation
 from genoformer.annotation.enrichment import Draws, benjamini_hochberg, enrich, fold_of
 from genoformer.annotation.figures import write_study
-from genoformer.annotation.matching import EDGES, FEWEST, covariates, local_gc, stratify
+from genoformer.annotation.matching import EDGES, FEWEST, covariates, local_gc, match, stratify, unmatched
 from genoformer.annotation.places import ground_of, known_frequencies, random_places, read_places, read_sizes
 from genoformer.annotation.study import describe, enrich_variants, membership, thinned
 from genoformer.errors import ConfigError, FileFormatError
@@ -237,6 +237,21 @@ def test_strata_keep_apart_what_differs(tmp_path: Path) -> None:
     assert all(list(edges) == sorted(edges) for edges in EDGES.values())
 
 
+def test_bins_widen_until_variants_have_controls(tmp_path: Path) -> None:
+    def described(places: list[tuple[str, int]], frequencies: list[float]):
+        found = read_places(write_vcf(tmp_path / "a.vcf", places, [f"AF={af}" for af in frequencies]))
+        return found, covariates(found, ["af"], annotation.Annotations([]), None), np.ones((len(found), 1), dtype=bool)
+
+    variants = described([("1", i + 1) for i in range(20)], [0.012] * 20)
+    near = described([("1", i + 1) for i in range(100)], [0.013] * 100)  # the same bin, 0.01 to 0.02
+    next_one = described([("1", i + 1) for i in range(100)], [0.006] * 100)  # 0.005 to 0.01: one with it when two are
+    far = described([("1", i + 1) for i in range(100)], [0.4] * 100)
+    assert [match(variants, controls).width for controls in (near, next_one)] == [1, 2]
+    assert not unmatched(match(variants, next_one)).any()
+    assert unmatched(match(variants, far)).all()
+    assert "af 0.005 to 0.02" in match(variants, next_one).table[0][0]
+
+
 def test_random_places_lie_where_they_may(make_fasta: Callable[..., Path]) -> None:
     genome = Genome(make_fasta(chr1="ACGT" * 50 + "N" * 100 + "ACGT" * 50, chr2="N" * 500))
     ground = ground_of(["1"], genome, None, {"chr1": np.array([[0, 100]])})
@@ -337,12 +352,12 @@ def test_random_controls(world: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("match", "says"),
+    ("on", "says"),
     [(["tss"], "there are no start sites"), (["gc"], "there is no sequence"), (["af", "x"], "--match x: it is of af, tss, gc")],
 )
-def test_what_cannot_be_matched_on(world: dict[str, Path], match: list[str], says: str) -> None:
+def test_what_cannot_be_matched_on(world: dict[str, Path], on: list[str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        enrich_variants(world["v.vcf"], annotation.read([f"E={world['e.bed']}"]), world["c.vcf"], match=match)
+        enrich_variants(world["v.vcf"], annotation.read([f"E={world['e.bed']}"]), world["c.vcf"], match_on=on)
 
 
 def test_unmatched_variants_are_counted(world: dict[str, Path], tmp_path: Path) -> None:
