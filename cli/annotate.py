@@ -29,10 +29,10 @@ def annotation_options(command: Any) -> Any:
 
 def annotations_of(options: dict[str, Any]) -> Any:
     """What -a, --gtf and --tss name; takes them out of the options."""
-    from genoformer.annotation import read
+    from genoformer.annotation import read_annotations
 
     keys = ("files", "gtf", "tss", "promoter", "flank")
-    return read(**{key: options.pop(key) for key in keys})
+    return read_annotations(**{key: options.pop(key) for key in keys})
 
 
 @click.command()

@@ -120,7 +120,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         trained = model.config.context_length
         if options["context"] and options["context"] > 2 * trained:
             say(f"windows of {options['context']:,} bases, but {name} is made for {trained:,}: it may not know what to do")
-    annotations = annotation.read(options["files"]) if options["files"] else None
+    annotations = annotation.read_annotations(options["files"]) if options["files"] else None
     with progress_bar("records") as watch:
         summary = score_variants(
             vcf, genome, models, chosen, output,

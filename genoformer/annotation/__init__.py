@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from os import PathLike
 
-from genoformer.annotation.elements import STATES, Elements, named_file, read_annotations, read_elements
+from genoformer.annotation.elements import STATES, Elements, named_file, read_elements, read_files
 from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, GeneMap, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError
@@ -15,12 +15,12 @@ from genoformer.errors import ConfigError
 _GTF = re.compile(r"\.gtf(\.b?gz)?$", re.IGNORECASE)
 
 __all__ = [
-    "FLANK", "PARTS", "PROMOTER", "STATES", "Annotations", "Elements", "GeneMap", "read", "read_annotations", "read_elements",
-    "read_gene_map", "read_sites",
+    "FLANK", "PARTS", "PROMOTER", "STATES", "Annotations", "Elements", "GeneMap", "read_annotations", "read_elements",
+    "read_files", "read_gene_map", "read_sites",
 ]  # fmt: skip
 
 
-def read(
+def read_annotations(
     files: Sequence[str | PathLike[str]] = (),
     gtf: str | PathLike[str] | None = None,
     tss: str | PathLike[str] | None = None,
@@ -39,4 +39,4 @@ def read(
     if len(gtfs) + bool(tss) > 1:
         raise ConfigError(f"start sites are of one file, a GTF or --tss; {len(gtfs) + bool(tss)} are given, leave some out.")
     genes = read_gene_map(gtfs[0], promoter=promoter, flank=flank) if gtfs else read_sites(tss) if tss else None
-    return Annotations(read_annotations([file for file in files if not _GTF.search(os.fspath(file))]), genes)
+    return Annotations(read_files([file for file in files if not _GTF.search(os.fspath(file))]), genes)

@@ -133,7 +133,7 @@ def named_file(given: str | os.PathLike[str]) -> tuple[str, Path]:
     return (stem if re.match(r"[A-Za-z_]", stem) else f"_{stem}"), Path(name)
 
 
-def read_annotations(given: Sequence[str | os.PathLike[str]]) -> list[Elements]:
+def read_files(given: Sequence[str | os.PathLike[str]]) -> list[Elements]:
     """The elements of NAME=FILE ...; ConfigError for names that INFO cannot have, or that are given twice."""
     found: list[Elements] = []
     for one in given:

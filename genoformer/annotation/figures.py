@@ -28,6 +28,7 @@ _PART_COLOURS = dict(
 )
 _FREQUENCY_COLOURS = {"common": "#08306B", "low": "#4292C6", "rare": "#C6DBEF", "unknown": "#C9C9C9"}
 _MOST_ROWS = 40  # of a figure
+_TO_SEE = 0.5  # expected overlaps, below which an annotation without any is not drawn
 _WHOLE = 0.5  # share of records in some label, from which on the labels are drawn as a whole
 _TABLE = ("annotation", "kind", "frequency", "records", "of")
 
@@ -125,7 +126,8 @@ def mass_rows(mass: Mass) -> list[tuple[object, ...]]:
 def controls_figure(study: Study, compared: Compared) -> Figure:
     """Each annotation: boxes of matched controls, what is observed in red, relative to what is expected."""
     e = compared.enrichment
-    kept = [i for i in np.argsort(-np.nan_to_num(e.fold, nan=-1)).tolist() if e.expected[i] > 0][:_MOST_ROWS]
+    seen = (e.expected > 0) & ((e.expected >= _TO_SEE) | (e.observed > 0))
+    kept = [i for i in np.argsort(-np.nan_to_num(e.fold, nan=-1)).tolist() if seen[i]][:_MOST_ROWS]
     figure = _figure(8.4, 1.5 + 0.36 * max(1, len(kept)))
     ax = figure.subplots()
     notes = [f"{e.observed[i]:,} / {e.expected[i]:,.1f}, P {_p(e.p[i])}, q {_p(e.q[i])}" for i in kept]
@@ -205,7 +207,8 @@ def composition(breakdown: Breakdown, name: str, colours: dict[str, str]) -> Fig
     for of in ("all", *breakdown.classes):
         totals[of] = sum(breakdown.totals.values()) if of == "all" else breakdown.totals[of]
         found = {kind: (sum(kinds[kind].values()) if of == "all" else kinds[kind][of]) for kind in _in_order(kinds)}
-        counts[of] = found | {"none": totals[of] - sum(found.values())}
+        rest = totals[of] - sum(found.values())
+        counts[of] = found | ({"none": rest} if rest else {})
     figure = _figure(8.2, max(2.2, 1.1 + 0.5 * len(counts), 0.6 + 0.2 * len(kinds)))
     ax = figure.subplots()
     plots.stacked_shares(ax, counts, totals, colours | {"none": "#EFEFEF"})

@@ -63,7 +63,7 @@ INFO = [
 @pytest.mark.parametrize("suffix", [".vcf", ".vcf.gz"])
 def test_vcf(files: tuple[Path, list[str]], tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"out{suffix}"
-    found = annotate_variants(files[0], annotation.read(files[1]), out)
+    found = annotate_variants(files[0], annotation.read_annotations(files[1]), out)
     assert found.records == 5
     assert found.overlapping == {"P": 4, "S": 4}
     with open_vcf(out) as file:
@@ -79,7 +79,7 @@ def test_vcf(files: tuple[Path, list[str]], tmp_path: Path, suffix: str) -> None
 
 
 def test_tables_say_the_same(files: tuple[Path, list[str]], tmp_path: Path) -> None:
-    annotations = annotation.read(files[1])
+    annotations = annotation.read_annotations(files[1])
     annotate_variants(files[0], annotations, tmp_path / "out.tsv")
     rows = list(csv.DictReader((tmp_path / "out.tsv").read_text().splitlines(), delimiter="\t"))
     assert [row["id"] for row in rows] == ["a", "b", "c", "c", "d", "e"]  # one row an ALT
@@ -95,11 +95,11 @@ def test_tables_say_the_same(files: tuple[Path, list[str]], tmp_path: Path) -> N
 
 def test_annotated_again_the_values_are_replaced(files: tuple[Path, list[str]], tmp_path: Path) -> None:
     once, twice, both = tmp_path / "1.vcf", tmp_path / "2.vcf", tmp_path / "3.vcf"
-    annotate_variants(files[0], annotation.read(files[1]), once)
-    annotate_variants(once, annotation.read(files[1]), twice)
+    annotate_variants(files[0], annotation.read_annotations(files[1]), once)
+    annotate_variants(once, annotation.read_annotations(files[1]), twice)
     assert sorted(twice.read_text().splitlines()) == sorted(once.read_text().splitlines())
     (tmp_path / "p.narrowPeak").write_text("chr1\t100\t110\tq\t1\t.\t1\t-1\t1\t3\nchr1\t500\t510\tr\t2\t.\t2\t-1\t1\t3\n")
-    annotate_variants(once, annotation.read(files[1][:1]), both)
+    annotate_variants(once, annotation.read_annotations(files[1][:1]), both)
     lines = [line for line in both.read_text().splitlines() if not line.startswith("#")]
     assert lines[0].split("\t")[7] == "AF=0.3;S=R;P=q;P_SCORE=1;P_SIGNAL=1;P_SUMMIT=-3"
     assert lines[1].split("\t")[7] == "S=E"
@@ -112,7 +112,7 @@ def test_a_key_that_something_else_wrote_is_not_replaced(files: tuple[Path, list
     taken = '##INFO=<ID=S,Number=1,Type=String,Description="x">\n'
     files[0].write_text(files[0].read_text().replace("##INFO=<ID=AF", f"{taken}##INFO=<ID=AF"))
     with pytest.raises(ConfigError, match="INFO has the key S in the VCF already"):
-        annotate_variants(files[0], annotation.read(files[1]), tmp_path / "out.vcf")
+        annotate_variants(files[0], annotation.read_annotations(files[1]), tmp_path / "out.vcf")
     assert not list(tmp_path.glob("*out.vcf*"))
 
 
@@ -121,7 +121,7 @@ def test_no_contig_in_common_is_refused(files: tuple[Path, list[str]], tmp_path:
     for text in (HEAD, HEAD.replace("##contig=<ID=1,length=1000>\n", "")):  # said by the header, or by the records
         files[0].write_text(text + RECORDS)
         with pytest.raises(ContigError, match=r"no annotation has a contig of .*\(1.*theirs are chrX"):
-            annotate_variants(files[0], annotation.read(files[1][:1]), tmp_path / "out.vcf")
+            annotate_variants(files[0], annotation.read_annotations(files[1][:1]), tmp_path / "out.vcf")
         assert not list(tmp_path.glob("*out.vcf*"))
 
 
@@ -129,7 +129,7 @@ def test_what_is_said_of_contigs(files: tuple[Path, list[str]], tmp_path: Path) 
     (tmp_path / "far.bed").write_text("# x\nchr1\t5\t10\nchr1\t900\t1001\nchr1\t990\t2000\n")
     (tmp_path / "other.bed").write_text("chr7\t5\t10\n")
     given = [*files[1], f"FAR={tmp_path / 'far.bed'}", f"OTHER={tmp_path / 'other.bed'}"]
-    notes = "\n".join(annotate_variants(files[0], annotation.read(given), tmp_path / "out.vcf").notes)
+    notes = "\n".join(annotate_variants(files[0], annotation.read_annotations(given), tmp_path / "out.vcf").notes)
     assert "in.vcf contig 1 is chr1 in p.narrowPeak, s.bed, far.bed" in notes
     assert "FAR: 2 of 3 intervals (the first in line 3) end beyond their contig" in notes
     assert "other.bed: none of its contigs is in in.vcf" in notes
@@ -137,24 +137,24 @@ def test_what_is_said_of_contigs(files: tuple[Path, list[str]], tmp_path: Path) 
 
 def test_nothing_to_annotate_with(files: tuple[Path, list[str]], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to annotate with"):
-        annotate_variants(files[0], annotation.read(), tmp_path / "out.vcf")
+        annotate_variants(files[0], annotation.read_annotations(), tmp_path / "out.vcf")
 
 
 def test_a_malformed_record_leaves_nothing(files: tuple[Path, list[str]], tmp_path: Path) -> None:
     files[0].write_text(files[0].read_text() + "1\tx\t.\tA\tC\t.\t.\t.\n")
     with pytest.raises(FileFormatError, match="line 10"):
-        annotate_variants(files[0], annotation.read(files[1]), tmp_path / "out.vcf.gz")
+        annotate_variants(files[0], annotation.read_annotations(files[1]), tmp_path / "out.vcf.gz")
     assert not list(tmp_path.glob("*out*"))
 
 
 def test_short_records_and_no_records(files: tuple[Path, list[str]], tmp_path: Path) -> None:
     head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n"
     files[0].write_text(head + "1\t101\ta\tA\tC\n1\t900\tb\tA\tC\n")
-    annotate_variants(files[0], annotation.read(files[1][1:]), tmp_path / "out.vcf")
+    annotate_variants(files[0], annotation.read_annotations(files[1][1:]), tmp_path / "out.vcf")
     lines = [line for line in (tmp_path / "out.vcf").read_text().splitlines() if not line.startswith("#")]
     assert lines == ["1\t101\ta\tA\tC\t.\t.\tS=R", "1\t900\tb\tA\tC\t.\t.\tS=TSS"]
     files[0].write_text(head)
-    assert annotate_variants(files[0], annotation.read(files[1]), tmp_path / "out.vcf").records == 0
+    assert annotate_variants(files[0], annotation.read_annotations(files[1]), tmp_path / "out.vcf").records == 0
 
 
 INTERVAL = st.tuples(st.sampled_from(["c1", "c2"]), st.integers(0, 60), st.integers(0, 25))
@@ -235,7 +235,7 @@ def test_overlaps_are_those_of_bedtools(real_data: Path, tmp_path: Path, vcf: st
 
 
 def test_breakdown_by_frequency(files: tuple[Path, list[str]], tmp_path: Path) -> None:
-    annotations = annotation.read(files[1])
+    annotations = annotation.read_annotations(files[1])
     found = annotate_variants(files[0], annotations, tmp_path / "out.vcf", breakdown=True).breakdown
     assert found is not None
     assert dict(found.totals) == {"common": 2, "low": 1, "rare": 1, "unknown": 1}  # 0.9 is 0.1 of the minor allele
@@ -255,14 +255,14 @@ def test_breakdown_by_frequency(files: tuple[Path, list[str]], tmp_path: Path) -
 def test_a_frequency_that_is_none_is_refused(files: tuple[Path, list[str]], tmp_path: Path) -> None:
     files[0].write_text(HEAD + "1\t5\t.\tA\tC\t.\t.\tAF=12\n")
     with pytest.raises(ConfigError, match="AF=12 is no frequency"):
-        annotate_variants(files[0], annotation.read(files[1]), tmp_path / "out.vcf", breakdown=True)
-    annotate_variants(files[0], annotation.read(files[1]), tmp_path / "out.vcf")  # nobody asks for it
+        annotate_variants(files[0], annotation.read_annotations(files[1]), tmp_path / "out.vcf", breakdown=True)
+    annotate_variants(files[0], annotation.read_annotations(files[1]), tmp_path / "out.vcf")  # nobody asks for it
 
 
 def test_unsorted_records_and_contigs_that_alternate(files: tuple[Path, list[str]], tmp_path: Path) -> None:
     rows = [f"{1 + i % 2}\t{200 - i}\t{i}\tA\tC\t.\t.\t." for i in range(100)]
     files[0].write_text(HEAD + "\n".join(rows) + "\n")
-    found = annotate_variants(files[0], annotation.read(files[1][1:]), tmp_path / "out.vcf.gz")
+    found = annotate_variants(files[0], annotation.read_annotations(files[1][1:]), tmp_path / "out.vcf.gz")
     with open_vcf(tmp_path / "out.vcf.gz") as file:
         info = {record.id: (record.chrom, record.pos, record.line.split("\t")[7]) for record in file}
     assert list(info) == [str(i) for i in range(100)]

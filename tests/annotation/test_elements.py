@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from genoformer import annotation
 from genoformer.annotation import elements as module
-from genoformer.annotation.elements import STATES, named_file, read_annotations, read_elements
+from genoformer.annotation.elements import STATES, named_file, read_elements, read_files
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 
 
@@ -212,23 +212,23 @@ def test_names_of_files(given: str, name: str) -> None:
 def test_names_that_info_cannot_have(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "a.bed", "1|0|10")
     with pytest.raises(ConfigError, match="cannot be a key of INFO"):
-        read_annotations([f"{name}={path}"])
+        read_files([f"{name}={path}"])
 
 
 def test_keys_are_given_once(tmp_path: Path) -> None:
     path = write(tmp_path / "a.bed", "1|0|10|x|3", "1|0|10|y|4")
     for names in (("A", "A"), ("A", "A_SCORE")):
         with pytest.raises(ConfigError, match="another has the key"):
-            read_annotations([f"{name}={path}" for name in names])
+            read_files([f"{name}={path}" for name in names])
 
 
 def test_one_file_has_the_start_sites(tmp_path: Path) -> None:
     gtf, bed = tmp_path / "g.gtf", tmp_path / "t.bed"
     gtf.write_text('1\tx\texon\t11\t20\t.\t+\t.\tgene_id "G"; transcript_id "T";\n')
     bed.write_text("1\t10\t11\tT\t0\t+\n")
-    assert annotation.read([f"genes={gtf}"]).genes is not None
-    assert annotation.read(tss=bed).genes is not None
+    assert annotation.read_annotations([f"genes={gtf}"]).genes is not None
+    assert annotation.read_annotations(tss=bed).genes is not None
     with pytest.raises(ConfigError, match="start sites are of one file"):
-        annotation.read([f"genes={gtf}"], tss=bed)
+        annotation.read_annotations([f"genes={gtf}"], tss=bed)
     with pytest.raises(ConfigError, match="start sites are of one file"):
-        annotation.read([f"genes={gtf}"], gtf)
+        annotation.read_annotations([f"genes={gtf}"], gtf)

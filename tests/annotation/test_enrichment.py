@@ -305,7 +305,7 @@ def world(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_a_study_from_files(world: dict[str, Path], tmp_path: Path) -> None:
-    annotations = annotation.read([f"E={world['e.bed']}"], tss=world["t.bed"])
+    annotations = annotation.read_annotations([f"E={world['e.bed']}"], tss=world["t.bed"])
     study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], trait="T", n_resamplings=200)
     assert study.annotations == ["E:E", "E:WE"]
     assert study.matched_on == ["af", "tss"]
@@ -326,13 +326,13 @@ def test_a_study_from_files(world: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_a_variant_is_no_control_of_itself(world: dict[str, Path]) -> None:
-    annotations = annotation.read([f"E={world['e.bed']}"])
+    annotations = annotation.read_annotations([f"E={world['e.bed']}"])
     with pytest.raises(ConfigError, match=r"no variant of 3,000 has controls .fewer than 10 controls like it: 3,000"):
         enrich_variants(world["c.vcf"], annotations, world["c.vcf"], n_resamplings=5)
 
 
 def test_high_scores_beside_the_others(world: dict[str, Path]) -> None:
-    annotations = annotation.read([f"E={world['e.bed']}"])
+    annotations = annotation.read_annotations([f"E={world['e.bed']}"])
     study = enrich_variants(world["v.vcf"], annotations, score="S", tops=[0.2, 0.4], n_resamplings=200)
     assert [each.name.split("(")[1] for each in study.compared] == ["top 0.4)", "top 0.2)"]
     for each in study.compared:
@@ -344,7 +344,7 @@ def test_high_scores_beside_the_others(world: dict[str, Path]) -> None:
 
 
 def test_random_controls(world: dict[str, Path]) -> None:
-    annotations = annotation.read([f"E={world['e.bed']}"])
+    annotations = annotation.read_annotations([f"E={world['e.bed']}"])
     study = enrich_variants(world["v.vcf"], annotations, sizes={"chr1": 10_000}, n_controls=5_000, n_resamplings=100)
     assert study.matched_on == []
     assert study.compared[0].enrichment.fold == pytest.approx([5, 5], rel=0.4)
@@ -357,7 +357,7 @@ def test_random_controls(world: dict[str, Path]) -> None:
 )
 def test_what_cannot_be_matched_on(world: dict[str, Path], on: list[str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        enrich_variants(world["v.vcf"], annotation.read([f"E={world['e.bed']}"]), world["c.vcf"], match_on=on)
+        enrich_variants(world["v.vcf"], annotation.read_annotations([f"E={world['e.bed']}"]), world["c.vcf"], match_on=on)
 
 
 def test_unmatched_variants_are_counted(world: dict[str, Path], tmp_path: Path) -> None:
@@ -365,7 +365,9 @@ def test_unmatched_variants_are_counted(world: dict[str, Path], tmp_path: Path) 
     text[2] = text[2].replace("AF=0.2", "AF=0.0004")  # no control is as rare
     text[3] = text[3].replace("AF=0.2;", "")  # and of this one the frequency is not known
     world["v.vcf"].write_text("".join(text))
-    study = enrich_variants(world["v.vcf"], annotation.read([f"E={world['e.bed']}"]), world["c.vcf"], n_resamplings=20)
+    study = enrich_variants(
+        world["v.vcf"], annotation.read_annotations([f"E={world['e.bed']}"]), world["c.vcf"], n_resamplings=20
+    )
     lost = study.compared[0].unmatched
     assert lost[f"fewer than {FEWEST} controls like it"] == 1
     assert lost.get("no frequency of the minor allele", 0) in (0, 1)  # unless a control lies at its place
@@ -381,7 +383,7 @@ def test_an_annotation_that_lacks_a_contig_is_compared_where_it_could_be(tmp_pat
             {("12"[int(c)], int(p) + 1) for c, p in zip(rng.integers(0, 2, n), rng.integers(0, 5_000, n), strict=True)}
         )
         write_vcf(tmp_path / name, places, ["."] * len(places))
-    annotations = annotation.read([f"A={tmp_path / 'a.bed'}", f"B={tmp_path / 'b.bed'}"])
+    annotations = annotation.read_annotations([f"A={tmp_path / 'a.bed'}", f"B={tmp_path / 'b.bed'}"])
     study = enrich_variants(tmp_path / "v.vcf", annotations, tmp_path / "c.vcf", n_resamplings=100)
     found = study.compared[0].enrichment
     places = read_places(tmp_path / "v.vcf")
@@ -395,13 +397,15 @@ def test_an_annotation_that_lacks_a_contig_is_compared_where_it_could_be(tmp_pat
 
 def test_nothing_to_look_for(world: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="nothing to look for"):
-        enrich_variants(world["v.vcf"], annotation.read(tss=world["t.bed"]), world["c.vcf"])
+        enrich_variants(world["v.vcf"], annotation.read_annotations(tss=world["t.bed"]), world["c.vcf"])
     with pytest.raises(ConfigError, match="cannot be asked for at once"):
-        enrich_variants(world["v.vcf"], annotation.read([f"E={world['e.bed']}"]), world["c.vcf"], score="S", trait="T")
+        enrich_variants(
+            world["v.vcf"], annotation.read_annotations([f"E={world['e.bed']}"]), world["c.vcf"], score="S", trait="T"
+        )
 
 
 def test_pruned_variants(world: dict[str, Path]) -> None:
-    annotations = annotation.read([f"E={world['e.bed']}"])
+    annotations = annotation.read_annotations([f"E={world['e.bed']}"])
     study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], prune=500, trait="T", n_resamplings=20)
     assert study.compared[0].n_variants <= 20
     assert any("lie within 500 bases" in note for note in study.notes)
@@ -409,7 +413,7 @@ def test_pruned_variants(world: dict[str, Path]) -> None:
 
 def test_lead_snps_of_the_gwas_catalog_lie_in_regulatory_peaks(real_data: Path) -> None:
     folder = real_data / "hg19" / "annotation"
-    annotations = annotation.read(
+    annotations = annotation.read_annotations(
         [f"EP300={folder / 'tf_chip' / 'GM12878.EP300.narrowPeak.gz'}"], tss=folder / "wgEncodeGencodeBasicV19.txStart.bed.gz"
     )
     study = enrich_variants(

@@ -33,7 +33,7 @@ def test_the_share_in_elements(track: Path, tmp_path: Path) -> None:
     (tmp_path / "e.bed").write_text(
         "1\t150\t180\tE\n1\t170\t200\tE\n1\t0\t60\tR\n2\t0\t50\tR\n2\t900\t950\tR\n1\t390\t500\tR\n"
     )
-    found = mass_in_elements(track, annotation.read([f"S={tmp_path / 'e.bed'}"]), n_resamplings=200)
+    found = mass_in_elements(track, annotation.read_annotations([f"S={tmp_path / 'e.bed'}"]), n_resamplings=200)
     import pyBigWig
 
     with pyBigWig.open(str(track)) as file:
@@ -56,7 +56,7 @@ def test_the_share_in_elements(track: Path, tmp_path: Path) -> None:
 
 def test_tracks_that_have_no_share(tmp_path: Path) -> None:
     (tmp_path / "e.bed").write_text("chr1\t0\t50\nchr1\t60\t70\n")
-    annotations = annotation.read([f"E={tmp_path / 'e.bed'}"])
+    annotations = annotation.read_annotations([f"E={tmp_path / 'e.bed'}"])
     with pytest.raises(ConfigError, match="below 0"):
         mass_in_elements(bigwig(tmp_path / "n.bw", {"chr1": (0, np.array([1.0, -2.0]))}), annotations)
     with pytest.raises(ConfigError, match="0 everywhere"):

@@ -40,7 +40,7 @@ def planted() -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        annotations = annotation.read(
+        annotations = annotation.read_annotations(
             [union_of_peaks(hg19, folder)], tss=hg19 / "annotation" / "wgEncodeGencodeBasicV19.txStart.bed.gz"
         )
         starts = np.arange(FIRST, LAST)
@@ -81,10 +81,16 @@ def planted() -> list[Row]:
             rows.append(Row(f"{name}, of {N_SEEDS}", median, str(first), f">= {LEAST_COVERED}", first >= LEAST_COVERED))
             rows.append(Row(f"the same, of {N_MORE} other sets", "", f"{more} ({more / N_MORE:.1%})"))
             if fold == 1:
-                for which, values in ((f"{N_SEEDS} sets", p[:N_SEEDS]), (f"{N_MORE} other sets", p[N_SEEDS:])):
-                    test = stats.kstest(values, "uniform")
-                    rows.append(Row("P at 1x: Kolmogorov-Smirnov against uniform", f"{which}, D = {test.statistic:.3f}",
-                                    f"P = {test.pvalue:.2g}", "> 0.01", bool(test.pvalue > 0.01)))  # fmt: skip
+                what = "P at 1x: Kolmogorov-Smirnov against uniform"
+                test = stats.kstest(p[:N_SEEDS], "uniform")
+                asked = ("> 0.01", bool(test.pvalue > 0.01))
+                rows.append(Row(what, f"{N_SEEDS} sets, D = {test.statistic:.3f}", f"P = {test.pvalue:.2g}", *asked))
+                test = stats.kstest(p[N_SEEDS:], "uniform")
+                small = float(np.mean(np.array(p[N_SEEDS:]) <= 0.05))
+                rows.append(Row(
+                    "the same; P counts sets with as many overlaps, too, so that it has steps and errs to the safe side",
+                    f"{N_MORE} other sets, D = {test.statistic:.3f}; P at most 0.05 in {small:.1%} of them", f"P = {test.pvalue:.2g}",
+                ))  # fmt: skip
     return rows
 
 
@@ -133,7 +139,8 @@ def catalog() -> list[Row]:
         ("matched on TSS distance, one lead SNP in 100 kb", {"prune": 100_000}),
         ("not matched", {"match_on": []}),
     ):
-        study = enrich_variants(leads, annotation.read(given, tss=tss), sizes=read_sizes("hg19"), exclude=exclude, **options)
+        annotations = annotation.read_annotations(given, tss=tss)
+        study = enrich_variants(leads, annotations, sizes=read_sizes("hg19"), exclude=exclude, **options)
         (compared,) = study.compared
         e = compared.enrichment
         for i, name in enumerate(study.annotations):
@@ -144,7 +151,7 @@ def catalog() -> list[Row]:
         if not options:
             save(controls_figure(study, compared), FIGURE)
     study = enrich_variants(
-        leads, annotation.read(given, tss=tss), hg19 / "1000G.chr20_1000001-2000000.vcf.gz",
+        leads, annotation.read_annotations(given, tss=tss), hg19 / "1000G.chr20_1000001-2000000.vcf.gz",
         genome=Genome(hg19 / "hg19.sparse.fa.gz"),
     )  # fmt: skip
     (compared,) = study.compared
