@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.genome.regions import bed_rows, read_regions
+from genoformer.genome.regions import bed_rows, named_file, read_regions
 from genoformer.sinks import Field, Source
 from genoformer.whole import sha256_of
 
@@ -44,7 +44,6 @@ RESERVED = {  # keys that VCF 4.3 gives a meaning, and the columns of our tables
 }  # fmt: skip
 _MOST_LABELS = 64  # different names of a file whose names are kinds of elements, not names of each
 _LINES_PER_LABEL = 3  # at least, in the mean
-_SUFFIXES = re.compile(r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|txt|merged))+$", re.IGNORECASE)
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _LOOKS_FROM_1 = 20  # neighbours that are one base apart, from which on a note says that the file may count from 1
 
@@ -118,19 +117,6 @@ class Elements:
     def line_of(self, row: int) -> int:
         """The number of the line of a row."""
         return next(islice(bed_rows(self.path, zero_length=True), row, None))[0]
-
-
-def named_file(given: str | os.PathLike[str]) -> tuple[str, Path]:
-    """NAME=FILE, or FILE: the name of a file is its own without suffixes such as .bed.gz, in the letters that VCF allows.
-
-    >>> named_file("CTCF=peaks/a.bed")[0], named_file("peaks/K562.CTCF.narrowPeak.gz")[0]
-    ('CTCF', 'K562.CTCF')
-    """
-    name, sign, file = os.fspath(given).partition("=")
-    if sign:
-        return name, Path(file)
-    stem = re.sub(r"[^0-9A-Za-z_.]", "_", _SUFFIXES.sub("", Path(name).name))
-    return (stem if re.match(r"[A-Za-z_]", stem) else f"_{stem}"), Path(name)
 
 
 def read_files(given: Sequence[str | os.PathLike[str]]) -> list[Elements]:

@@ -7,16 +7,17 @@ Flanking: within 5,000 bases of a gene, as Ensembl's upstream and downstream var
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError
-from genoformer.genome.gtf import gtf_rows
+from genoformer.genome.gtf import attributes_of, gtf_rows
 from genoformer.genome.regions import merge, read_regions, subtract
 from genoformer.sinks import Field, Source
 from genoformer.whole import sha256_of
@@ -27,7 +28,8 @@ PARTS = ("CDS", "5UTR", "3UTR", "noncoding_exon", "promoter", "intron", "flankin
 PROMOTER = (1_000, 100)  # bases before and behind a start site; HOMER's promoter-TSS
 FLANK = 5_000  # Ensembl VEP's distance of upstream_gene_variant
 _GENE = 1 << 40  # genes lie this far apart when all are worked on at once; longer than any contig
-_COLUMNS = {"exon", "CDS", "stop_codon", "transcript", "gene"}
+_FEATURES = ("exon", "CDS", "stop_codon")
+_BLOCK = 8 << 20  # bytes of a GTF at a time
 
 
 class Sites(NamedTuple):
@@ -103,39 +105,119 @@ def read_gene_map(
     if min(*promoter, flank) < 0:
         raise ConfigError(f"promoter {promoter} and flank {flank} are numbers of bases, 0 or more; mend them.")
     path = Path(path)
-    genes: dict[tuple[str, str], int] = {}
-    names: list[str] = []
-    transcripts: dict[tuple[str, str], int] = {}
-    exons: list[tuple[int, int, int, int]] = []  # gene, transcript, start, end
-    coding: list[tuple[int, int, int, int]] = []
-    forward: list[bool] = []  # of transcripts
+    rows = _read_fast(path)
+    if rows is None:
+        rows = _read_slowly(path)
+    genes, transcripts = (_numbered(rows["contig"], rows[of]) for of in ("gene", "transcript"))
+    first_of_gene, first_of_transcript = (np.unique(of, return_index=True)[1] for of in (genes, transcripts))
+    forward = np.asarray(rows["forward"])[first_of_transcript]
+    contigs = rows["contig"].take(first_of_gene).to_pylist()
+    table = np.stack([genes, transcripts, np.asarray(rows["start"]) - 1, np.asarray(rows["end"])], axis=1)
+    exon = np.asarray(rows["exon"])
+    if not exon.any():
+        raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
+    pieces, spans = _pieces(table[exon], table[~exon], forward, promoter, flank)
+    sites = _sites(spans, forward)
+    return GeneMap(
+        path.name, sha256_of(path), tuple(rows["name"].take(first_of_gene).to_pylist()),
+        {c: pieces.take(of) for c, of in _by_contig(contigs, pieces.gene)},
+        {c: sites.take(of) for c, of in _by_contig(contigs, sites.gene)},
+    )  # fmt: skip
+
+
+def _numbered(contig: Any, name: Any) -> Integers:
+    """The number of each pair, in the order in which they first appear."""
+    from pyarrow import compute
+
+    pairs = compute.binary_join_element_wise(contig, name, "\t")
+    return np.asarray(pairs.dictionary_encode().indices).astype(np.int64)
+
+
+def _read_fast(path: Path) -> dict[str, Any] | None:
+    """Columns of the lines of exons, CDS and stop codons, by pyarrow; None where any line is out of the ordinary."""
+    import pyarrow as pa
+    from pyarrow import compute, csv
+
+    if not path.is_file():
+        return None
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+    text, number = pa.string(), pa.int64()
+    kinds = [text, text, text, number, number, text, text, text, text]
+    names = [str(i) for i in range(len(kinds))]
+    found: list[Any] = []
+    try:
+        with gzip.open(path, "rb") if zipped else path.open("rb") as file:
+            skipped = 0
+            while (line := file.readline()).startswith(b"#"):
+                skipped += 1
+            file.seek(0)
+            batches = csv.open_csv(
+                file,
+                csv.ReadOptions(column_names=names, skip_rows=skipped, block_size=_BLOCK),
+                csv.ParseOptions(delimiter="\t", quote_char=False),
+                csv.ConvertOptions(column_types=dict(zip(names, kinds, strict=True)), null_values=[]),
+            )
+            for batch in batches:
+                start, end = batch.column(3), batch.column(4)
+                if compute.any(compute.or_(compute.less(start, 1), compute.less(end, start))).as_py():
+                    return None
+                rows = batch.filter(compute.is_in(batch.column(2), value_set=pa.array(_FEATURES)))
+                if len(rows):
+                    found.append(_columns(rows))
+    except (OSError, EOFError, UnicodeDecodeError, pa.ArrowException):
+        return None
+    if not line or not found:
+        return None
+    table = pa.concat_tables(found).combine_chunks()
+    if compute.any(compute.equal(table["gene"], "")).as_py() or not compute.all(table["stranded"]).as_py():
+        return None
+    return {name: table[name].combine_chunks() for name in table.column_names}
+
+
+def _columns(rows: Any) -> Any:
+    """A table of what a batch of lines says."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    def attribute(key: str) -> Any:
+        pattern = rf'(?:^|[; \t]){key}\s+(?:"(?P<quoted>[^"]*)"|(?P<bare>[^;"\s]+))'
+        found = compute.extract_regex(rows.column(8), pattern=pattern)
+        quoted, bare = (compute.fill_null(compute.struct_field(found, name), "") for name in ("quoted", "bare"))
+        return compute.if_else(compute.equal(quoted, ""), bare, quoted)
+
+    gene, name, transcript = map(attribute, ("gene_id", "gene_name", "transcript_id"))
+    strand = rows.column(6)
+    return pa.table({
+        "contig": rows.column(0), "gene": gene, "exon": compute.equal(rows.column(2), "exon"), "start": rows.column(3),
+        "end": rows.column(4), "forward": compute.equal(strand, "+"),
+        "stranded": compute.is_in(strand, value_set=pa.array(["+", "-"])),
+        "name": compute.if_else(compute.equal(name, ""), gene, name),
+        "transcript": compute.if_else(compute.equal(transcript, ""), gene, transcript),
+    })  # fmt: skip
+
+
+def _read_slowly(path: Path) -> dict[str, Any]:
+    """Line by line, with the number of a line that is malformed."""
+    import pyarrow as pa
+
+    keys = ("contig", "gene", "exon", "start", "end", "forward", "name", "transcript")
+    rows: list[tuple[object, ...]] = []
     for number, fields in gtf_rows(path):
         kind, strand, text = fields[2], fields[6], fields[8]
-        if kind not in ("exon", "CDS", "stop_codon"):
+        if kind not in _FEATURES:
             continue
-        gene = _attribute(text, "gene_id")
+        attributes = attributes_of(text)
+        gene = attributes.get("gene_id")
         if not gene:
             raise FileFormatError(f"{path}, line {number}: {kind} without gene_id; give a GTF whose lines say their gene.")
         if strand not in ("+", "-"):
             raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {strand!r}; a gene has + or -.")
-        key = (fields[0], gene)
-        if (g := genes.setdefault(key, len(genes))) == len(names):
-            names.append(_attribute(text, "gene_name") or gene)
-        t = transcripts.setdefault((fields[0], _attribute(text, "transcript_id") or gene), len(transcripts))
-        if t == len(forward):
-            forward.append(strand == "+")
-        (exons if kind == "exon" else coding).append((g, t, int(fields[3]) - 1, int(fields[4])))
-    if not exons:
+        name, transcript = (attributes.get(key) or gene for key in ("gene_name", "transcript_id"))
+        rows.append((fields[0], gene, kind == "exon", int(fields[3]), int(fields[4]), strand == "+", name, transcript))
+    if not rows:
         raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
-    contigs = [contig for contig, _ in genes]
-    coded = np.array(coding, dtype=np.int64).reshape(-1, 4)
-    pieces, spans = _pieces(np.array(exons), coded, np.array(forward), promoter, flank)
-    sites = _sites(spans, np.array(forward))
-    return GeneMap(
-        path.name, sha256_of(path), tuple(names),
-        {c: pieces.take(rows) for c, rows in _by_contig(contigs, pieces.gene)},
-        {c: sites.take(rows) for c, rows in _by_contig(contigs, sites.gene)},
-    )  # fmt: skip
+    return {key: pa.array(column) for key, column in zip(keys, zip(*rows, strict=True), strict=True)}
 
 
 def read_sites(path: str | os.PathLike[str]) -> GeneMap:
@@ -241,14 +323,3 @@ def _by_contig(contigs: list[str], gene: NDArray[np.int32]) -> Iterable[tuple[st
         rows = np.flatnonzero(of == i)
         if len(rows):
             yield contig, rows
-
-
-def _attribute(text: str, key: str) -> str:
-    """The value of a key in the last column of a GTF; "" where it has none."""
-    at = text.find(f'{key} "')
-    while at > 0 and text[at - 1] not in "; \t":
-        at = text.find(f'{key} "', at + 1)
-    if at < 0:
-        return ""
-    begin = at + len(key) + 2
-    return text[begin : text.find('"', begin)]

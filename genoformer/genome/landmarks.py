@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from genoformer.genome.exons import Gene, Genes, read_genes
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, read_on_reference
+from genoformer.genome.regions import Intervals, named_file, read_on_reference
 
 
 class Seen(NamedTuple):
@@ -57,13 +56,12 @@ class Landmarks(NamedTuple):
 def read_landmarks(
     genome: Genome, gtf: str | os.PathLike[str] | None = None, beds: Sequence[str | os.PathLike[str]] = ()
 ) -> Landmarks:
-    """The genes of a GTF and the regions of BED or narrowPeak files, each under its file's name up to the first point.
+    """The genes of a GTF and the regions of BED or narrowPeak files, NAME=FILE or under its file's name (`named_file`).
 
-    NAME=FILE names them otherwise. Overlapping regions of a file are one. Raises what `read_genes` and `read_bed` do.
+    Overlapping regions of a file are one. Raises what `read_genes` and `read_bed` do.
     """
     found = {}
     for given in beds:
-        name, sign, file = os.fspath(given).partition("=")
-        path = Path(file if sign else name)
-        found[name if sign else path.name.partition(".")[0]] = read_on_reference(path, genome)
+        name, path = named_file(given)
+        found[name] = read_on_reference(path, genome)
     return Landmarks(read_genes(gtf, genome) if gtf else None, found)

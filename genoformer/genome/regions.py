@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ Intervals = NDArray[np.int64]  # [n, 2], sorted, start < end
 
 _KIND = "a BED or narrowPeak file"
 _N_NARROW = 10  # columns of narrowPeak; plain BED has 3 to 9 or 12
+_SUFFIXES = re.compile(r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|txt|merged))+$", re.IGNORECASE)
 _SCAN = 1 << 20  # bases read at a time while looking for N
 
 
@@ -40,6 +42,19 @@ class Region(NamedTuple):
 
 
 # --- files
+
+
+def named_file(given: str | os.PathLike[str]) -> tuple[str, Path]:
+    """NAME=FILE, or FILE: the name of a file is its own without suffixes such as .bed.gz, in the letters that VCF allows.
+
+    >>> named_file("CTCF=peaks/a.bed")[0], named_file("peaks/K562.CTCF.narrowPeak.gz")[0]
+    ('CTCF', 'K562.CTCF')
+    """
+    name, sign, file = os.fspath(given).partition("=")
+    if sign:
+        return name, Path(file)
+    stem = re.sub(r"[^0-9A-Za-z_.]", "_", _SUFFIXES.sub("", Path(name).name))
+    return (stem if re.match(r"[A-Za-z_]", stem) else f"_{stem}"), Path(name)
 
 
 def read_bed(path: str | os.PathLike[str]) -> dict[str, Intervals]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genoformer.annotation import genes as module
 from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, Sites, nearest, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
@@ -114,7 +116,11 @@ def test_parts_are_those_of_a_loop_over_bases(tmp_path_factory, drawn) -> None:
         for kind, of in (("exon", exons), ("CDS", cds)):
             lines += [f'c x {kind} {x + 1} {y} . {sign} . gene_id "G{gene}"; transcript_id "T{t}";' for x, y in of]
         transcripts.append((f"G{gene}", strand[gene], exons, cds))
-    found = read_gene_map(write(tmp_path_factory.mktemp("gtf"), "\n".join(lines)), promoter=(20, 5), flank=30)
+    path = write(tmp_path_factory.mktemp("gtf"), "\n".join(lines))
+    fast, slow = module._read_fast(path), module._read_slowly(path)
+    assert fast is not None
+    assert {key: fast[key].to_pylist() for key in slow} == {key: column.to_pylist() for key, column in slow.items()}
+    found = read_gene_map(path, promoter=(20, 5), flank=30)
     bases = np.arange(900, 1_800)
     index, part, gene = Annotations([], found).parts("c", bases, bases + 1)
     got: dict[int, set[tuple[str, str]]] = {}
@@ -218,6 +224,31 @@ def test_files_without_what_is_needed(tmp_path: Path) -> None:
 def test_sources_of_the_distances() -> None:
     assert PROMOTER == (1_000, 100)  # HOMER, annotatePeaks.pl: promoter-TSS from -1 kb to +100 bp
     assert FLANK == 5_000  # Ensembl VEP: distance to transcript for upstream and downstream variants
+
+
+@pytest.mark.parametrize("how", ["plain", "gzip", "comments", "comment in the middle", "unquoted", "crlf"])
+def test_the_same_genes_however_the_file_is_written(tmp_path: Path, how: str) -> None:
+    path = write(tmp_path)
+    expected = read_gene_map(path)
+    text = path.read_text()
+    if how == "gzip":
+        path = tmp_path / "genes.gtf.gz"
+        path.write_bytes(gzip.compress(text.encode()))
+    elif how == "comments":
+        path.write_text(f"#!genome-build x\n##y\n{text}")
+    elif how == "comment in the middle":
+        path.write_text(text.replace("chr2", "# here\nchr2"))
+    elif how == "unquoted":
+        path.write_text(text.replace('gene_id "B"', "gene_id B"))
+    elif how == "crlf":
+        path.write_bytes(text.replace("\n", "\r\n").encode())
+    found = read_gene_map(path)
+    assert found.names == expected.names
+    for contig, pieces in expected.pieces.items():
+        for one, other in zip(found.pieces[contig], pieces, strict=True):
+            assert one.tolist() == other.tolist()
+        for one, other in zip(found.sites[contig], expected.sites[contig], strict=True):
+            assert one.tolist() == other.tolist()
 
 
 def test_a_gene_name_may_hold_the_name_of_a_key(tmp_path: Path) -> None:
