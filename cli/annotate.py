@@ -8,7 +8,7 @@ import click
 
 element_option = click.option(
     "-a", "--annotation", "files", metavar="NAME=FILE", multiple=True,
-    help="Elements: BED, narrowPeak, broadPeak, a segmentation, or a GTF of genes; plain, gzip, bgzip; repeatable.",
+    help="Elements (BED, narrowPeak, broadPeak, a segmentation) or genes (GTF; its NAME does not count); repeatable.",
 )  # fmt: skip
 
 
@@ -33,6 +33,16 @@ def annotations_of(options: dict[str, Any]) -> Any:
 
     keys = ("files", "gtf", "tss", "promoter", "flank")
     return read_annotations(**{key: options.pop(key) for key in keys})
+
+
+def refuse_file(folder: str, option: str) -> None:
+    """ConfigError where a folder is to be, and a file is."""
+    from pathlib import Path
+
+    from genoformer.errors import ConfigError
+
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise ConfigError(f"{option} {folder} is a file, but figures and tables are to lie there; name a folder.")
 
 
 @click.command()
@@ -61,6 +71,8 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, quiet: boo
 
     from .progress import progress_bar
 
+    if figures is not None:
+        refuse_file(figures, "--figures")
     annotations = annotations_of(options)
     with progress_bar("records") as watch:
         found = annotate_variants(

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .annotate import annotation_options, annotations_of
+from .annotate import annotation_options, annotations_of, refuse_file
 
 
 @click.command()
@@ -31,8 +31,11 @@ from .annotate import annotation_options, annotations_of
               help="Random controls that auto draws.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(), metavar="FOLDER", help="Tables and figures; without it, a table on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-def enrich(variants: str, fasta: str | None, sizes: str | None, exclude: tuple[str, ...], output: str | None, quiet: bool,
-           **options: Any) -> None:  # fmt: skip
+@click.pass_context
+def enrich(
+    ctx: click.Context, variants: str, fasta: str | None, sizes: str | None, exclude: tuple[str, ...], output: str | None,
+    quiet: bool, **options: Any,
+) -> None:  # fmt: skip
     """Whether VARIANTS (VCF, BCF, BED) lie in elements more often than controls like them do; of a bigWig, where its sum lies.
 
     \b
@@ -57,8 +60,12 @@ def enrich(variants: str, fasta: str | None, sizes: str | None, exclude: tuple[s
 
     from .progress import progress_bar
 
+    of_track = Path(variants).suffix.lower() in (".bw", ".bigwig")
+    _refuse_idle(ctx, of_track=of_track)
+    if output is not None:
+        refuse_file(output, "-o")
     annotations = annotations_of(options)
-    if Path(variants).suffix.lower() in (".bw", ".bigwig"):
+    if of_track:
         mass = mass_in_elements(variants, annotations, n_resamplings=options["n_resamplings"], seed=options["seed"])
         if output is not None:
             write_mass(Path(output), mass, Path(variants).name)
@@ -86,6 +93,26 @@ def enrich(variants: str, fasta: str | None, sizes: str | None, exclude: tuple[s
         click.echo(line, err=True)
     if output is not None:
         _show(rows)
+
+
+def _refuse_idle(ctx: click.Context, *, of_track: bool) -> None:
+    """ConfigError for an option that would do nothing beside others."""
+    from genoformer.errors import ConfigError
+
+    given = {
+        parameter.name: parameter.opts[-1] for parameter in ctx.command.params
+        if parameter.name and ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
+    }  # fmt: skip
+    taken = {"variants", "files", "n_resamplings", "seed", "output", "quiet"}
+    if of_track:
+        for name, option in given.items():
+            if name not in taken:
+                raise ConfigError(f"{option} is of variants, and this is a bigWig, whose sum is looked for; leave it out.")
+    for idle in ("exclude", "sizes", "n_controls"):
+        if idle in given and (ctx.params["background"] != "auto" or "score" in given):
+            raise ConfigError(f"{given[idle]} is of random controls, and here they are others; leave it out.")
+    if "tops" in given and "score" not in given:
+        raise ConfigError("--top is of --score; name the score, or leave it out.")
 
 
 def _joined(blocked: dict[str, Any]) -> Any:

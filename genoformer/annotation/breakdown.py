@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genoformer.annotation.frequency import CLASSES, UNKNOWN, classes_of, frequency_reader
 from genoformer.annotation.overlap import Annotations, Told
+from genoformer.errors import ConfigError
 from genoformer.genome.blocks import Block
 from genoformer.genome.vcf import ENCODING, ERRORS
 
@@ -27,10 +29,9 @@ class Breakdown:
         """Those that there are, from common to rare."""
         return [name for name in (*reversed(CLASSES), UNKNOWN) if self.totals[name]]
 
-    def add(self, block: Block, told: Sequence[Told], annotations: Annotations) -> None:
-        """Count the records of a block."""
-        infos = (info_of_record(block, i) for i in range(len(block.starts)))
-        classes = classes_of(np.array([self._frequency(info) for info in infos]))
+    def add(self, block: Block, told: Sequence[Told], annotations: Annotations, vcf: str) -> None:
+        """Count the records of a block; vcf: what errors call the file."""
+        classes = classes_of(frequencies_of(block, np.arange(len(block.starts)), self._frequency, vcf))
         self.totals.update(classes)
         labelled = {each.name for each in annotations.elements if each.labels}
         for each in told:
@@ -61,6 +62,19 @@ class Breakdown:
             for kind, counts in sorted(kinds.items())
             for of in self.classes
         ]
+
+
+def frequencies_of(
+    block: Block, rows: NDArray[np.int64], read: Callable[[str], float], vcf: str
+) -> NDArray[np.float64]:
+    """The frequency of each record by what reads it of INFO; ConfigError names the line of one that is none."""
+    found = np.empty(len(rows))
+    for i, row in enumerate(rows.tolist()):
+        try:
+            found[i] = read(info_of_record(block, row))
+        except ConfigError as error:
+            raise ConfigError(f"{vcf}, line {block.number + row}: {error}") from None
+    return found
 
 
 def info_of_record(block: Block, i: int) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.genome.contigs import canonical_key
 from genoformer.genome.regions import bed_rows, named_file, read_regions
 from genoformer.sinks import Field, Source
 from genoformer.whole import sha256_of
@@ -43,6 +44,7 @@ RESERVED = {  # keys that VCF 4.3 gives a meaning, and the columns of our tables
     "SB", "SOMATIC", "VALIDATED", "SVTYPE", "SVLEN", "chrom", "pos", "id", "ref", "alt", "qual", "filter", "info", "status",
 }  # fmt: skip
 _MOST_LABELS = 64  # different names of a file whose names are kinds of elements, not names of each
+_N_BED12 = 12
 _LINES_PER_LABEL = 3  # at least, in the mean
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _LOOKS_FROM_1 = 20  # neighbours that are one base apart, from which on a note says that the file may count from 1
@@ -92,15 +94,30 @@ class Elements:
     def source(self) -> Source:
         return Source(self.name, self.path.name, sha256_of(self.path), tuple(field.key for field in self.fields))
 
+    @cached_property
+    def _by_key(self) -> dict[str, Integers]:
+        """The rows on each contig, in order; names of one contig (20, chr20) are one."""
+        keys = [canonical_key(name) for name in self.contigs]
+        numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        of = np.array([numbers[key] for key in keys], dtype=np.int64)[self.contig]
+        order = np.argsort(of, kind="stable")
+        edges = np.searchsorted(of[order], np.arange(len(numbers) + 1))
+        return {key: order[edges[i] : edges[i + 1]] for key, i in numbers.items()}
+
+    def has(self, contig: str) -> bool:
+        """Whether it has a row on a contig, whatever that is called here or there."""
+        return canonical_key(contig) in self._by_key
+
     def rows_on(self, contig: str) -> Integers:
-        """Rows on one of its contigs, in order."""
-        number = self.contigs.index(contig)
-        return np.flatnonzero(self.contig == number)
+        """Rows on a contig, in order, whatever that is called here or there."""
+        return self._by_key.get(canonical_key(contig), np.zeros(0, dtype=np.int64))
 
     def texts(self, rows: Integers, starts: Integers, ends: Integers) -> list[list[str]]:
         """For each of `fields` its texts, of elements (by row) that overlap records [start, end)."""
         found = [self._named(rows)]
-        found += [column.take(rows).to_pylist() for column in (self.scores, self.signals) if column is not None]
+        for column in (self.scores, self.signals):
+            if column is not None:
+                found.append([text or "." for text in column.take(rows).to_pylist()])
         if (self.summits >= 0).any():
             summit = self.summits[rows]
             away = np.where(summit < starts, starts - summit, np.minimum(ends - 1 - summit, 0))
@@ -146,10 +163,12 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None) -> Elem
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist or is no file; give a BED or narrowPeak file.")
     table = _read_fast(path) or _read_slowly(path)
-    names, scores, signals = (None if _says_nothing(column) else column for column in table.texts)
-    names = None if names is not None and _is_strand(names) else names
+    names, scores, signals = (None if _is_of(column, "", ".") else column for column in table.texts)
+    names = None if _is_of(names, "", ".", "+", "-") else names
     if scores is not None and not _is_numeric(scores):
         names, scores = (scores if names is None else names), None  # as in tables of genes with the name in column 5
+    if signals is None and scores is not None and _is_of(scores, "", ".", "0", "1000"):
+        scores = None  # of a BED that has none: 0, or as browsers want it for full colour
     empty = np.flatnonzero(table.starts == table.ends)
     elements = Elements(
         name or named_file(path)[0], path, table.contigs, table.contig, table.starts, table.ends, table.summits,
@@ -166,6 +185,8 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None) -> Elem
             f"{elements.name}: {len(empty):,} of {len(elements):,} lines (the first is {elements.line_of(int(empty[0]))}) "
             "are of zero length, START is END; they overlap nothing."
         )
+    if table.n_columns == _N_BED12:
+        notes.append(f"{elements.name}: its twelve columns are BED12; the whole of each row is an element, not its blocks.")
     notes += _if_from_1(elements)
     return replace(elements, colours=_colours(elements, table.colours), notes=tuple(notes))
 
@@ -178,6 +199,7 @@ class _Table(NamedTuple):
     summits: Integers
     texts: tuple[Any, Any, Any]  # columns 4, 5 and 7; arrays of pyarrow, or None
     colours: Any  # column 9
+    n_columns: int
 
 
 def _read_fast(path: Path) -> _Table | None:
@@ -232,7 +254,8 @@ def _read_fast(path: Path) -> _Table | None:
     signals = column.get(6) if kind in ("narrowPeak", "broadPeak") else None
     colours = column.get(8) if kind == "BED" else None
     number = np.asarray(chroms.indices, dtype=np.int32)
-    return _Table(contigs, number, starts, ends, summits, (column.get(3), column.get(4), signals), colours)
+    texts = (column.get(3), column.get(4), signals)
+    return _Table(contigs, number, starts, ends, summits, texts, colours, len(fields))
 
 
 def _read_slowly(path: Path) -> _Table:
@@ -242,10 +265,10 @@ def _read_slowly(path: Path) -> _Table:
     numbers: dict[str, int] = {}
     contig, starts, ends, summits = [], [], [], []
     texts: tuple[list[str], ...] = ([], [], [], [])
-    kind = None
+    kind, n_columns = None, 0
     rows = zip(read_regions(path, zero_length=True), bed_rows(path, zero_length=True), strict=True)
     for region, (_, fields, _, _) in rows:
-        kind = kind or _kind(path, fields)
+        kind, n_columns = kind or _kind(path, fields), n_columns or len(fields)
         contig.append(numbers.setdefault(region.chrom, len(numbers)))
         starts.append(region.start)
         ends.append(region.end)
@@ -260,7 +283,7 @@ def _read_slowly(path: Path) -> _Table:
     peaks = kind in ("narrowPeak", "broadPeak")
     return _Table(
         tuple(numbers), np.array(contig, dtype=np.int32), of[0], of[1], of[2],
-        (names, scores, signals if peaks else None), None if peaks else colours,
+        (names, scores, signals if peaks else None), None if peaks else colours, n_columns,
     )  # fmt: skip
 
 
@@ -277,21 +300,11 @@ def _is_number(text: str) -> bool:
     return bool(re.fullmatch(_NUMBER, text))
 
 
-def _says_nothing(column: Any) -> bool:
-    """There is none, or it says the same in every row, or "." and nothing."""
+def _is_of(column: Any, *words: str) -> bool:
+    """There is no column, or nothing but these words in it."""
     from pyarrow import compute
 
-    if column is None or not len(column):
-        return True
-    if compute.all(compute.is_in(column, value_set=_texts("", "."))).as_py():
-        return True
-    return len(column) > 1 and compute.all(compute.equal(column, column[0])).as_py()
-
-
-def _is_strand(names: Any) -> bool:
-    from pyarrow import compute
-
-    return bool(compute.all(compute.is_in(names, value_set=_texts("+", "-", "."))).as_py())
+    return column is None or not len(column) or bool(compute.all(compute.is_in(column, value_set=_texts(*words))).as_py())
 
 
 def _is_numeric(column: Any) -> bool:

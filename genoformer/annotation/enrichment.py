@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,24 +40,7 @@ class TraitMatrix(NamedTuple):
     observed: Integers  # [T, A]
     expected: Floats  # [T, A]
     p: Floats  # [T, A]
-
-
-class Draws:
-    """Controls drawn for variants, one for each from its stratum, again and again."""
-
-    def __init__(self, variants: Integers, controls: Integers, n_resamplings: int, rng: np.random.Generator) -> None:
-        """variants [n] and controls [N]: strata; each stratum of a variant has controls."""
-        self.order = np.argsort(controls, kind="stable")
-        strata = controls[self.order]
-        self.first = np.searchsorted(strata, variants, side="left")
-        self.size = np.searchsorted(strata, variants, side="right") - self.first
-        assert (self.size > 0).all()
-        self.n, self.rng = n_resamplings, rng
-
-    def __iter__(self) -> Iterator[Integers]:
-        """The controls (by row) of each resampling, [n]."""
-        for _ in range(self.n):
-            yield self.order[self.first + (self.rng.random(len(self.size)) * self.size).astype(np.int64)]
+    q: Floats  # [T, A], over all cells in which something overlaps; NaN in the others
 
 
 class Counts(NamedTuple):
@@ -74,6 +56,12 @@ class Counts(NamedTuple):
         """What as many controls have in the mean."""
         return float((self.variants * self.control_hits / self.controls).sum())
 
+    def drawn(self, n: int, rng: np.random.Generator) -> Integers:
+        """Overlaps of controls, of which one is drawn for each variant from its stratum, with replacement, [n]."""
+        some = self.control_hits > 0
+        shares = self.control_hits[some] / self.controls[some]
+        return rng.binomial(self.variants[some], shares, size=(n, int(some.sum()))).sum(axis=1)
+
     def shuffled(self, n: int, rng: np.random.Generator) -> Integers:
         """Overlaps of the variants when variants and controls of a stratum change places at random, [n]."""
         every = self.hits + self.control_hits
@@ -84,35 +72,60 @@ class Counts(NamedTuple):
 
 def enrich(
     overlaps: Flags, strata: Integers, control_overlaps: Flags, control_strata: Integers, could: Flags,
-    *, n_resamplings: int = 1_000, seed: int = 0, members: tuple[Integers, Integers, int] | None = None,
-) -> tuple[Enrichment, TraitMatrix | None]:  # fmt: skip
+    *, n_resamplings: int = 1_000, seed: int = 0,
+) -> Enrichment:  # fmt: skip
     """Compare n variants with N controls in A annotations.
 
     overlaps [n, A], strata [n]; control_overlaps [N, A], control_strata [N]: every stratum of a variant has controls. could
-    [n, A]: whether the annotation has the contig of a variant, which strata are to keep apart. members: (trait, variant, number
-    of traits), pairs of them, for the matrix of traits.
+    [n, A]: whether the annotation has the contig of a variant, which strata are to keep apart.
 
     Observed: variants that overlap. Expected: the sum over variants of the share of overlapping controls in their stratum.
     P: variants and controls of each stratum are shuffled, n_resamplings times; (1 + shuffles with at least as many overlaps) /
-    (1 + shuffles), never 0 (Davison and Hinkley 1997, 4.3): however few the controls, it is a P. Interval: `interval_of`.
+    (1 + shuffles), never 0 (Davison and Hinkley 1997, 4.3): however few the controls, it is a P. Interval: `interval_of`. q is
+    over the annotations in which something overlaps, and NaN for the others.
     """
     rng = np.random.default_rng(seed)
     n_annotations = overlaps.shape[1]
     controls = np.zeros((n_annotations, n_resamplings), dtype=np.int64)
-    for r, rows in enumerate(Draws(strata, control_strata, n_resamplings, rng)):
-        controls[:, r] = (control_overlaps[rows] & could).sum(axis=0)
-    used, where = np.unique(strata, return_inverse=True)
-    known = _Strata(where.reshape(-1), *_of_controls(used, control_overlaps, control_strata))
+    known = _Strata.of_controls(strata, control_overlaps, control_strata)
     columns = []
     for a in range(n_annotations):
         counts = known.counts(np.flatnonzero(could[:, a]), overlaps[:, a], a)
+        controls[a] = counts.drawn(n_resamplings, rng)
         observed = int(counts.hits.sum())
         shuffled = counts.shuffled(n_resamplings, rng)
         p, p_depletion = ((1 + int(side.sum())) / (1 + n_resamplings) for side in (shuffled >= observed, shuffled <= observed))
         columns.append((int(counts.variants.sum()), observed, counts.expected, *interval_of(counts, rng), p, p_depletion))
     n, observed_all, expected, low, high, p_all, p_less = (np.array(column) for column in zip(*columns, strict=True))
-    found = Enrichment(n, observed_all, expected, low, high, p_all, p_less, benjamini_hochberg(p_all), controls)
-    return found, known.matrix(overlaps, could, members, n_resamplings, rng) if members is not None else None
+    q = q_of(p_all, (expected > 0) | (observed_all > 0))
+    return Enrichment(n, observed_all, expected, low, high, p_all, p_less, q, controls)
+
+
+def enrich_traits(
+    overlaps: Flags, strata: Integers, control_overlaps: Flags, control_strata: Integers, could: Flags,
+    members: tuple[Integers, Integers, int], *, n_resamplings: int = 1_000, seed: int = 0,
+) -> TraitMatrix:  # fmt: skip
+    """Each trait beside the controls of its variants, as `enrich` does; P of a cell without overlaps is 1.
+
+    members: (trait, variant, number of traits), pairs of them.
+    """
+    rng = np.random.default_rng([seed, 1])
+    known = _Strata.of_controls(strata, control_overlaps, control_strata)
+    trait, variant, n_traits = members
+    order = np.argsort(trait, kind="stable")
+    edges = np.searchsorted(trait[order], np.arange(n_traits + 1))
+    shape = (n_traits, overlaps.shape[1])
+    n, observed = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    expected, p = np.zeros(shape), np.ones(shape)
+    for t, a in np.ndindex(shape):
+        mine = variant[order[edges[t] : edges[t + 1]]]
+        rows = mine[could[mine, a]]
+        counts = known.counts(rows, overlaps[:, a], a)
+        n[t, a], observed[t, a], expected[t, a] = len(rows), counts.hits.sum(), counts.expected
+        if observed[t, a]:
+            p[t, a] = (1 + (counts.shuffled(n_resamplings, rng) >= observed[t, a]).sum()) / (1 + n_resamplings)
+    q = q_of(p.reshape(-1), ((expected > 0) | (observed > 0)).reshape(-1)).reshape(shape)
+    return TraitMatrix(n, observed, expected, p, q)
 
 
 class _Strata(NamedTuple):
@@ -129,31 +142,16 @@ class _Strata(NamedTuple):
         some = variants > 0
         return Counts(variants[some], hits[some], self.controls[some], self.control_hits[some, annotation])
 
-    def matrix(
-        self, overlaps: Flags, could: Flags, members: tuple[Integers, Integers, int], n: int, rng: np.random.Generator
-    ) -> TraitMatrix:
-        """Traits, each beside the controls of its variants; P of a cell without overlaps is 1."""
-        trait, variant, n_traits = members
-        order = np.argsort(trait, kind="stable")
-        edges = np.searchsorted(trait[order], np.arange(n_traits + 1))
-        shape = (n_traits, overlaps.shape[1])
-        found = TraitMatrix(np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape), np.ones(shape))
-        for t, a in np.ndindex(shape):
-            mine = variant[order[edges[t] : edges[t + 1]]]
-            rows = mine[could[mine, a]]
-            counts = self.counts(rows, overlaps[:, a], a)
-            found.n[t, a], found.observed[t, a], found.expected[t, a] = len(rows), counts.hits.sum(), counts.expected
-            if found.observed[t, a]:
-                found.p[t, a] = (1 + (counts.shuffled(n, rng) >= found.observed[t, a]).sum()) / (1 + n)
-        return found
-
-
-def _of_controls(used: Integers, overlaps: Flags, strata: Integers) -> tuple[Integers, Integers]:
-    """Controls, and those that overlap, of each stratum in use: [B] and [B, A]."""
-    at = np.minimum(np.searchsorted(used, strata), len(used) - 1)
-    mine = used[at] == strata
-    hits = [np.bincount(at[mine], overlaps[mine, a], minlength=len(used)) for a in range(overlaps.shape[1])]
-    return np.bincount(at[mine], minlength=len(used)), np.stack(hits, axis=1).astype(np.int64)
+    @classmethod
+    def of_controls(cls, strata: Integers, overlaps: Flags, control_strata: Integers) -> _Strata:
+        """Of variants in some strata, and of controls in those and others."""
+        used, where = np.unique(strata, return_inverse=True)
+        at = np.minimum(np.searchsorted(used, control_strata), len(used) - 1)
+        mine = used[at] == control_strata
+        hits = [np.bincount(at[mine], overlaps[mine, a], minlength=len(used)) for a in range(overlaps.shape[1])]
+        size = np.bincount(at[mine], minlength=len(used))
+        assert (size > 0).all()
+        return cls(where.reshape(-1), size, np.stack(hits, axis=1).astype(np.int64))
 
 
 def interval_of(counts: Counts, rng: np.random.Generator, n: int = 10_000) -> tuple[float, float]:
@@ -191,6 +189,13 @@ def fold_of(observed: NDArray[Any], expected: Floats) -> Floats:
     """observed / expected; NaN where nothing is expected and nothing observed, infinite where something is."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(observed, dtype=np.float64) / expected
+
+
+def q_of(p: Floats, tested: Flags) -> Floats:
+    """q of those that were tested, NaN of the others."""
+    q = np.full(len(p), np.nan)
+    q[tested] = benjamini_hochberg(p[tested])
+    return q
 
 
 def benjamini_hochberg(p: Floats) -> Floats:

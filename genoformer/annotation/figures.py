@@ -13,9 +13,10 @@ import numpy as np
 from genoformer import plots
 from genoformer.annotation.breakdown import Breakdown
 from genoformer.annotation.elements import STATES
-from genoformer.annotation.enrichment import fold_of
+from genoformer.annotation.enrichment import Enrichment, fold_of
 from genoformer.annotation.genes import PARTS
 from genoformer.annotation.mass import Mass
+from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe
 from genoformer.whole import whole_file
@@ -37,7 +38,7 @@ def write_breakdown(folder: Path, breakdown: Breakdown, annotations: Annotations
     """breakdown.tsv, breakdown.png, and NAME.png for each annotation of labels that have colours, or that most records have."""
     folder.mkdir(parents=True, exist_ok=True)
     written = [_table(folder / "breakdown.tsv", [_TABLE, *breakdown.rows()])]
-    elements = elements_by_frequency(breakdown)
+    elements = elements_by_frequency(breakdown, annotations)
     if elements is not None:
         written.append(save(elements, folder / "breakdown.png"))
     colours = {each.name: each.colours for each in annotations.elements if each.labels}
@@ -55,6 +56,8 @@ def write_study(folder: Path, study: Study) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = [_table(folder / "enrichment.tsv", enrichment_rows(study)), _table(folder / "matching.tsv", matching_rows(study))]
     for i, each in enumerate(study.compared):
+        if not each.enrichment.observed.any() and not each.enrichment.expected.any():
+            continue  # nothing to draw
         name = "enrichment.png" if len(study.compared) == 1 else f"enrichment_{i + 1}.png"
         written.append(save(controls_figure(study, each), folder / name))
     if study.matrix is not None:
@@ -108,17 +111,21 @@ def trait_rows(study: Study) -> list[tuple[object, ...]]:
     """Traits by annotations, those with at least one overlap."""
     assert study.matrix is not None
     m, marked, fold = study.matrix, study.marked, fold_of(study.matrix.observed, study.matrix.expected)
-    rows: list[tuple[object, ...]] = [("trait", "annotation", "n", "observed", "expected", "fold", "p", "marked")]
+    rows: list[tuple[object, ...]] = [("trait", "annotation", "n", "observed", "expected", "fold", "p", "q", "marked")]
     for t, a in np.argwhere(m.observed > 0).tolist():
-        values = (f"{value:.4g}" for value in (m.expected[t, a], fold[t, a], m.p[t, a]))
+        values = (f"{value:.4g}" for value in (m.expected[t, a], fold[t, a], m.p[t, a], m.q[t, a]))
         rows.append((study.traits[t], study.annotations[a], m.n[t, a], m.observed[t, a], *values, int(marked[t, a])))
     return rows
 
 
 def mass_rows(mass: Mass) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = [("annotation", "bases", "share", "expected", "fold", "low", "high", "p", "q")]
+    """The table of where a track lies, its header first."""
+    rows: list[tuple[object, ...]] = [
+        ("annotation", "bases", "share", "expected", "fold", "p", "q", "controls_low", "controls_high")
+    ]
+    low, high = np.percentile(mass.controls, [2.5, 97.5], axis=1)
     for i, name in enumerate(mass.annotations):
-        values = (mass.share[i], mass.expected[i], mass.fold[i], mass.low[i], mass.high[i], mass.p[i], mass.q[i])
+        values = (mass.share[i], mass.expected[i], mass.fold[i], mass.p[i], mass.q[i], low[i], high[i])
         rows.append((name, mass.bases[i], *(f"{value:.4g}" for value in values)))
     return rows
 
@@ -130,15 +137,15 @@ def controls_figure(study: Study, compared: Compared) -> Figure:
     kept = [i for i in np.argsort(-np.nan_to_num(e.fold, nan=-1)).tolist() if seen[i]][:_MOST_ROWS]
     figure = _figure(8.4, 1.5 + 0.36 * max(1, len(kept)))
     ax = figure.subplots()
-    notes = [f"{e.observed[i]:,} / {e.expected[i]:,.1f}, P {_p(e.p[i])}, q {_p(e.q[i])}" for i in kept]
+    notes = [_told(e, i) for i in kept]
     boxes = [e.controls[i] / e.expected[i] for i in kept]
     names = [study.annotations[i] for i in kept]
     plots.over_controls(ax, names, e.fold[kept], boxes, notes, what="overlaps, relative to matched controls")
     ax.axvline(1, color="black", lw=0.8, ls=":", zorder=0)
-    n = compared.n_variants - sum(compared.unmatched.values())
-    what = f"{n:,} variants" + ("" if compared.name == "all" else f", {compared.name}")
-    matched = ", ".join(study.matched_on) or "nothing"
-    title = f"{what}; red: observed; grey: {e.controls.shape[1]:,} sets of controls\nmatched on {matched}"
+    what = f"{compared.n_compared:,} variants" + ("" if compared.name == "all" else f", {compared.name}")
+    matched = ", ".join(MEANING[key] for key in study.matched_on) or "length and contigs only"
+    title = f"{what} of {study.settings['variants']}; red: observed\n"
+    title += f"grey: {e.controls.shape[1]:,} sets of controls of {study.settings['controls']}, matched on {matched}"
     ax.set_title(title, loc="left", fontsize="small")
     return figure
 
@@ -162,9 +169,18 @@ def trait_figure(study: Study) -> Figure | None:
         marked[cut],
     )  # fmt: skip
     n_more = int((most > 0).sum()) - len(rows)
-    more = f"; {n_more:,} more traits are in the table" if n_more else ""
-    ax.set_title(f"overlaps; framed: P <= {MARK_P:g} and at least {MARK_OVERLAPS}{more}", loc="left", fontsize="small")
+    more = f"\n{n_more:,} more traits are in the table" if n_more else ""
+    n_cells = int((~np.isnan(m.q)).sum())
+    title = f"overlaps; framed: P <= {MARK_P:g} and at least {MARK_OVERLAPS}\n{marked.sum():,} of {n_cells:,} cells{more}"
+    ax.set_title(title, loc="left", fontsize="small")
     return figure
+
+
+def _told(e: Enrichment, i: int) -> str:
+    """Observed of n, expected, and P of what it looks like: more or fewer."""
+    fewer = e.observed[i] < e.expected[i]
+    p = f"P of fewer {_p(e.p_depletion[i])}" if fewer else f"P {_p(e.p[i])}, q {_p(e.q[i])}"
+    return f"{e.observed[i]:,} of {e.n[i]:,}, expected {e.expected[i]:,.1f}; {p}"
 
 
 def _p(value: float) -> str:
@@ -177,14 +193,15 @@ def _table(path: Path, rows: Sequence[Sequence[object]]) -> Path:
     return path
 
 
-def elements_by_frequency(breakdown: Breakdown) -> Figure | None:
+def elements_by_frequency(breakdown: Breakdown, annotations: Annotations) -> Figure | None:
     """For each annotation the shares of common, low and rare among the records that overlap it; all records first."""
     counts: dict[str, Counter[str]] = {"all records": breakdown.totals}
-    for name, kinds in breakdown.counts.items():
-        if name != "GF_PART" and list(kinds) == [name]:
-            counts[name] = kinds[name]
-        elif name != "GF_PART":
-            counts |= {f"{name}: {kind}": kinds[kind] for kind in _in_order(kinds)}
+    for each in annotations.elements:
+        kinds = breakdown.counts.get(each.name, {})
+        if each.labels:
+            counts |= {f"{each.name}: {kind}": kinds.get(kind, Counter()) for kind in each.labels}
+        else:
+            counts[each.name] = kinds.get(each.name, Counter())
     if "GF_PART" in breakdown.counts:
         kinds = breakdown.counts["GF_PART"]
         counts |= {part: kinds[part] for part in PARTS if part in kinds}

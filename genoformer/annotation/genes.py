@@ -10,6 +10,8 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.contigs import canonical_key
 from genoformer.genome.gtf import attributes_of, gtf_rows
 from genoformer.genome.regions import merge, read_regions, subtract
 from genoformer.sinks import Field, Source
@@ -54,7 +57,8 @@ class Pieces(NamedTuple):
         return Pieces(self.intervals[rows], self.part[rows], self.gene[rows])
 
 
-class GeneMap(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class GeneMap:
     """Parts of genes and start sites by contig, as the file names them; a file of start sites alone has no parts."""
 
     file: str
@@ -62,10 +66,24 @@ class GeneMap(NamedTuple):
     names: tuple[str, ...]  # of the genes
     pieces: dict[str, Pieces]
     sites: dict[str, Sites]
+    notes: tuple[str, ...] = ()
 
     @property
     def contigs(self) -> list[str]:
         return list(self.sites)
+
+    def has(self, contig: str) -> bool:
+        """Whether it has a start site on a contig, whatever that is called here or there."""
+        return self.on(contig)[1] is not None
+
+    @cached_property
+    def _names_by_key(self) -> dict[str, str]:
+        return {canonical_key(name): name for name in reversed(self.sites)}
+
+    def on(self, contig: str) -> tuple[Pieces | None, Sites | None]:
+        """Parts and start sites of a contig: under its own name, else that of the same contig under another."""
+        name = contig if contig in self.sites else self._names_by_key.get(canonical_key(contig))
+        return (self.pieces.get(name), self.sites.get(name)) if name is not None else (None, None)
 
     @property
     def fields(self) -> list[Field]:
@@ -228,7 +246,9 @@ def read_sites(path: str | os.PathLike[str]) -> GeneMap:
     path = Path(path)
     names: dict[str, int] = {}
     found: dict[str, list[tuple[int, bool, int]]] = {}
+    n_long = 0
     for region in read_regions(path):
+        n_long += region.end - region.start > 1
         if region.strand not in ("+", "-"):
             raise FileFormatError(f"{path}, line {region.line}: a start site has a strand, + or - in column 6; mend the line.")
         at = region.start if region.strand == "+" else region.end - 1
@@ -240,7 +260,8 @@ def read_sites(path: str | os.PathLike[str]) -> GeneMap:
     for contig, rows in found.items():
         table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.int64)
         sites[contig] = Sites(table[:, 0], table[:, 1] > 0, table[:, 2].astype(np.int32))
-    return GeneMap(path.name, sha256_of(path), tuple(names), {}, sites)
+    note = f"{path.name}: {n_long:,} rows are longer than one base; of each the first base, by its strand, is the start site."
+    return GeneMap(path.name, sha256_of(path), tuple(names), {}, sites, (note,) if n_long else ())
 
 
 def nearest(sites: Sites, starts: Integers, ends: Integers) -> tuple[Integers, Integers]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.annotation.enrichment import benjamini_hochberg, fold_of
+from genoformer.annotation.enrichment import fold_of, q_of
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError, FileFormatError
-from genoformer.genome.contigs import ContigMap
+from genoformer.genome.bigwig import BigWig
 from genoformer.genome.regions import Intervals, merge
 
 Integers = NDArray[np.int64]
@@ -28,10 +28,8 @@ class Mass(NamedTuple):
     bases: Integers  # [A], in elements, of those with a value
     share: Floats  # [A], of the sum of values that lies in elements
     expected: Floats  # [A], share of the bases
-    low: Floats  # [A], of share / expected of elements that are rotated, 2.5 %
-    high: Floats  # [A], 97.5 %
     p: Floats  # [A], of at least that share
-    q: Floats  # [A]
+    q: Floats  # [A], over those with bases; NaN of the others
     controls: Floats  # [A, R], share of rotated elements
     n_bases: int
 
@@ -51,60 +49,79 @@ def mass_in_elements(
 
     Raises: FileFormatError, ConfigError where no base of the track lies on a contig of the annotations.
     """
-    names, stretches, sums = [], [], []
-    lengths: list[int] = []
-    for contig, intervals, values in _values(Path(track)):
-        names.append(contig)
-        stretches.append(intervals)
-        sums.append(values)
-        lengths.append(len(values))
-    if not names:
+    runs = {contig: found for contig, found in _runs(Path(track)) if len(found.values)}
+    if not runs:
         raise FileFormatError(f"{track} has no values; give a bigWig with some.")
-    every = np.concatenate(sums)
-    if every.min() < 0:
-        raise ConfigError(f"{track} has values below 0 ({every.min():.4g}), which have no share; give a track of attention.")
-    total = float(every.sum())
-    if not total:
+    values = np.concatenate([found.values for found in runs.values()])
+    widths = np.concatenate([np.diff(found.intervals, axis=1)[:, 0] for found in runs.values()])
+    if values.min() < 0:
+        raise ConfigError(f"{track} has values below 0 ({values.min():.4g}), which have no share; give a track of attention.")
+    row = _Row.of(values, widths)
+    if not row.total:
         raise ConfigError(f"{track} is 0 everywhere, so no share of it lies anywhere; give another track.")
-    offsets = np.cumsum([0, *lengths])
-    size = int(offsets[-1])
-    reach = np.concatenate([[0.0], np.cumsum(every, dtype=np.float64)])
-    turns = np.random.default_rng(seed).integers(0, size, n_resamplings)
-    labels, places = _elements(annotations, names, stretches, offsets)
+    turns = np.random.default_rng(seed).integers(0, row.size, n_resamplings)
+    labels, places = _elements(annotations, {contig: merge(found.intervals) for contig, found in runs.items()})
     if not any(len(rows) for rows in places):
         raise ConfigError(f"no element lies where {Path(track).name} has values; give annotations of its genome.")
     bases = np.array([int((rows[:, 1] - rows[:, 0]).sum()) for rows in places])
-    share = np.array([_sum(reach, rows) for rows in places]) / total
-    controls = np.array([[_turned(reach, rows, int(turn), size) for turn in turns] for rows in places]) / total
-    expected = bases / size
+    share = np.array([row.sum(rows, 0) for rows in places]) / row.total
+    controls = np.array([[row.sum(rows, turn) for turn in turns.tolist()] for rows in places]) / row.total
     p = (1 + (controls >= share[:, None] * (1 - 1e-12)).sum(axis=1)) / (1 + n_resamplings)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = np.percentile(controls, [2.5, 97.5], axis=1) / expected
-    return Mass(labels, bases, share, expected, low, high, p, benjamini_hochberg(p), controls, size)
+    return Mass(labels, bases, share, bases / row.size, p, q_of(p, bases > 0), controls, row.size)
 
 
-def _values(path: Path) -> Iterator[tuple[str, Intervals, Floats]]:
-    """(contig, stretches with values [n, 2], the values of their bases one after the other)."""
-    from genoformer.genome.bigwig import BigWig
+class _Runs(NamedTuple):
+    """Stretches of a contig that have one value each, by place."""
 
+    intervals: Intervals
+    values: Floats
+
+
+class _Row(NamedTuple):
+    """Bases with a value, laid in a row: the sum up to each edge between two values."""
+
+    edges: Floats
+    sums: Floats
+
+    @classmethod
+    def of(cls, values: Floats, widths: Integers) -> _Row:
+        edges, sums = np.cumsum(widths), np.cumsum(values * widths)
+        return cls(np.append(0, edges).astype(np.float64), np.append(0, sums))
+
+    @property
+    def size(self) -> int:
+        return int(self.edges[-1])
+
+    @property
+    def total(self) -> float:
+        return float(self.sums[-1])
+
+    def sum(self, rows: Intervals, turn: int) -> float:
+        """The sum in intervals of the row, turned along it as along a ring."""
+        rounds, at = np.divmod(rows + turn, self.size)
+        upto = np.interp(at, self.edges, self.sums) + rounds * self.total
+        return float((upto[:, 1] - upto[:, 0]).sum())
+
+
+def _runs(path: Path) -> Iterator[tuple[str, _Runs]]:
+    """What has a value on each contig."""
     track = BigWig(path)
     for contig, length in track.contigs.items():
-        stretches, values = [], []
+        parts = [np.zeros((0, 3))]
         for start in range(0, length, _AT_A_TIME):
-            for first, last, value in track.intervals(contig, start, min(start + _AT_A_TIME, length)):
-                stretches.append((first, last))
-                values.append(value)
-        if stretches:
-            rows = np.array(stretches, dtype=np.int64)
-            yield contig, merge(rows), np.repeat(np.array(values, dtype=np.float64), rows[:, 1] - rows[:, 0])
+            found = track.intervals(contig, start, min(start + _AT_A_TIME, length))
+            if found:
+                parts.append(np.array(found, dtype=np.float64))
+        table = np.concatenate(parts)
+        yield contig, _Runs(table[:, :2].astype(np.int64), table[:, 2])
 
 
-def _elements(
-    annotations: Annotations, names: list[str], stretches: list[Intervals], offsets: Integers
-) -> tuple[list[str], list[Intervals]]:
+def _elements(annotations: Annotations, stretches: Mapping[str, Intervals]) -> tuple[list[str], list[Intervals]]:
     """Each annotation (one for each label) as intervals in the row of bases with values, merged."""
     labels: list[str] = []
     found: list[list[Intervals]] = []
+    sizes = [int((rows[:, 1] - rows[:, 0]).sum()) for rows in stretches.values()]
+    offsets = np.cumsum([0, *sizes]).tolist()
     for each in annotations.elements:
         kinds: list[tuple[str, str | None]] = [(f"{each.name}:{label}", label) for label in each.labels]
         kinds = kinds or [(each.name, None)]
@@ -112,14 +129,11 @@ def _elements(
         for name, label in kinds:
             labels.append(name)
             parts = [np.zeros((0, 2), dtype=np.int64)]
-            for i, contig in enumerate(names):
-                here = ContigMap([contig], each.contigs).get(contig)
-                if here is None:
-                    continue
-                rows = each.rows_on(here)
+            for contig, offset in zip(stretches, offsets, strict=False):
+                rows = each.rows_on(contig)
                 if texts is not None:
                     rows = rows[texts[rows] == label]
-                parts.append(_laid(np.stack([each.starts[rows], each.ends[rows]], axis=1), stretches[i]) + offsets[i])
+                parts.append(_laid(np.stack([each.starts[rows], each.ends[rows]], axis=1), stretches[contig]) + offset)
             found.append(parts)
     return labels, [merge(np.concatenate(parts)) for parts in found]
 
@@ -140,14 +154,3 @@ def _laid(intervals: Intervals, stretches: Intervals) -> Intervals:
     rows = np.stack([at(intervals[:, 0]), at(intervals[:, 1])], axis=1)
     return rows[rows[:, 1] > rows[:, 0]]
 
-
-def _sum(reach: Floats, rows: Intervals) -> float:
-    return float((reach[rows[:, 1]] - reach[rows[:, 0]]).sum())
-
-
-def _turned(reach: Floats, rows: Intervals, turn: int, size: int) -> float:
-    """The sum in intervals that are turned along a ring of so many bases."""
-    ends = rows + turn
-    rounds, at = np.divmod(ends, size)
-    sums = reach[at] + rounds * reach[-1]
-    return float((sums[:, 1] - sums[:, 0]).sum())

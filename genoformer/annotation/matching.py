@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ MEANING = {
     "tss": "bases to the nearest start site",
     "gc": "share of G and C within 500 bases",
 }
-WIDTHS = (1, 2, 4)  # bins of EDGES that are one, tried in this order
+WIDEST = 4  # bins of EDGES that are one, at the most
 MOST_UNMATCHED = 0.05  # share of variants without enough controls, from which on wider bins are tried
 GC_REACH = 500  # bases on either side
 FEWEST = 10  # controls of a stratum; variants of strata with fewer are unmatched
@@ -40,7 +40,7 @@ class Strata(NamedTuple):
     variants: Integers  # [n]
     controls: Integers  # [N]
     table: list[tuple[str, int, int]]  # (what it is, variants, controls) of each
-    width: int = 1  # of WIDTHS
+    widths: dict[str, int]  # of the bins of each covariate, in bins of EDGES
 
 
 def covariates(places: Places, by: Sequence[str], annotations: Annotations, genome: Genome | None) -> dict[str, Floats]:
@@ -82,7 +82,7 @@ def coverage(places: Places, annotations: Annotations) -> NDArray[np.bool_]:
     """Whether each annotation has anything on the contig of each place, [n, annotations]; genes are the last."""
     found = np.zeros((len(places), len(annotations.all)), dtype=bool)
     for contig, rows in places.by_contig():
-        found[rows] = [annotations.contig_in(each, contig) is not None for each in annotations.all]
+        found[rows] = [each.has(contig) for each in annotations.all]
     return found
 
 
@@ -90,48 +90,75 @@ Described = tuple[Places, dict[str, Floats], NDArray[np.bool_]]  # places with t
 
 
 def match(variants: Described, controls: Described) -> Strata:
-    """Strata in the narrowest bins in which at most 5 % of the variants have too few controls, else those with the fewest.
+    """Strata in bins that are as narrow as leaves at most 5 % of the variants with too few controls.
 
-    Variants that something is not known of do not count.
+    As long as more are, bins of one covariate are widened to twice as many of EDGES, that after which the fewest are left;
+    at most 4 of them are one. Variants that something is not known of do not count.
     """
-    found = []
-    for width in WIDTHS:
-        strata = stratify(variants, controls, width)
-        known = strata.variants >= 0
-        found.append((int((unmatched(strata) & known).sum()), strata))
-        if found[-1][0] <= MOST_UNMATCHED * known.sum():
-            return strata
-    return min(found, key=lambda each: each[0])[1]
+    widths = dict.fromkeys(variants[1], 1)
+    best = stratify(variants, controls, widths)
+    while _n_alone(best) > MOST_UNMATCHED * (best.variants >= 0).sum():
+        wider = [widths | {key: 2 * width} for key, width in widths.items() if width < WIDEST]
+        tried = [(stratify(variants, controls, each), each) for each in wider]
+        if not tried:
+            break
+        found, widths = min(tried, key=lambda each: _n_alone(each[0]))
+        best = found
+    return best
 
 
-def stratify(variants: Described, controls: Described, width: int = 1) -> Strata:
-    """Strata of variants and controls: equal bins of all covariates, `width` bins of EDGES together, and of length.
+def _n_alone(strata: Strata) -> int:
+    return int((unmatched(strata) & (strata.variants >= 0)).sum())
+
+
+def edges_of(key: str, width: int) -> tuple[float, ...]:
+    """The edges of bins of a covariate, of which so many of EDGES are one."""
+    return EDGES[key][width - 1 :: width]
+
+
+def stratify(variants: Described, controls: Described, widths: Mapping[str, int]) -> Strata:
+    """Strata of variants and controls: equal bins of all covariates, of certain widths, and of length.
 
     Lengths are equal to a factor of two. That annotations cover the contig is matched, so that one that lacks a contig, as
     some do, is compared where it could have been.
     """
-    both: list[Integers] = []
     names: list[list[str]] = []
     unknown = [np.zeros(len(each[0]), dtype=bool) for each in (variants, controls)]
+    stratum = np.zeros(len(variants[0]) + len(controls[0]), dtype=np.int64)
+
+    def add(bins: Integers, texts: list[str]) -> None:
+        nonlocal stratum
+        stratum = stratum * len(texts) + bins
+        names.append(texts)
+
     for key in variants[1]:
-        edges = EDGES[key][width - 1 :: width]
         values = [each[1][key] for each in (variants, controls)]
         unknown = [was | np.isnan(value) for was, value in zip(unknown, values, strict=True)]
-        both.append(np.searchsorted(edges, np.concatenate(values), side="right"))
-        names.append(_intervals(key, edges))
+        edges = edges_of(key, widths[key])
+        add(np.searchsorted(edges, np.concatenate(values), side="right"), _intervals(key, edges))
     lengths = np.concatenate([np.maximum(each[0].ends - each[0].starts, 1) for each in (variants, controls)])
-    both.append(np.floor(np.log2(lengths)).astype(np.int64))
-    names.append([f"length {1 << i} to {(2 << i) - 1}" if i else "one base" for i in range(64)])
-    covered, which = np.unique(np.concatenate([variants[2], controls[2]]), axis=0, return_inverse=True)
-    both.append(which.reshape(-1))
-    names.append([f"{row.sum()} of {covered.shape[1]} annotations have the contig" for row in covered])
-    rows, stratum = np.unique(np.stack(both, axis=1), axis=0, return_inverse=True)
-    stratum = stratum.reshape(-1).astype(np.int64)
+    texts = [f"length {1 << i} to {(2 << i) - 1}" if i else "one base" for i in range(40)]
+    add(np.minimum(np.floor(np.log2(lengths)).astype(np.int64), 39), texts)
+    covered = np.concatenate([variants[2], controls[2]])
+    rows, which = np.unique(np.packbits(covered, axis=1), axis=0, return_inverse=True)
+    n_covered = np.zeros(len(rows), dtype=np.int64)
+    n_covered[which.reshape(-1)] = covered.sum(axis=1)
+    add(which.reshape(-1), [f"{n} of {covered.shape[1]} annotations have the contig" for n in n_covered.tolist()])
+    used, stratum = np.unique(stratum, return_inverse=True)
     n = len(variants[0])
     of_variants, of_controls = np.where(unknown[0], -1, stratum[:n]), np.where(unknown[1], -1, stratum[n:])
-    counts = [np.bincount(of[of >= 0], minlength=len(rows)).tolist() for of in (of_variants, of_controls)]
-    what = ["; ".join(name[i] for name, i in zip(names, row, strict=True)) for row in rows.tolist()]
-    return Strata(of_variants, of_controls, list(zip(what, *counts, strict=True)), width)
+    counts = [np.bincount(of[of >= 0], minlength=len(used)).tolist() for of in (of_variants, of_controls)]
+    what = [_spelt(number, names) for number in used.tolist()]
+    return Strata(of_variants, of_controls, list(zip(what, *counts, strict=True)), dict(widths))
+
+
+def _spelt(number: int, names: Sequence[Sequence[str]]) -> str:
+    """A stratum in words."""
+    words = []
+    for texts in reversed(names):
+        number, i = divmod(number, len(texts))
+        words.append(texts[i])
+    return "; ".join(reversed(words))
 
 
 def _intervals(key: str, edges: Sequence[float]) -> list[str]:

@@ -45,10 +45,6 @@ class Annotations:
     def all(self) -> list[Elements | GeneMap]:
         return [*self.elements, *([self.genes] if self.genes else [])]
 
-    def contig_in(self, annotation: Elements | GeneMap, contig: str) -> str | None:
-        """What an annotation calls a contig of the VCF, or None."""
-        return ContigMap([contig], annotation.contigs).get(contig)
-
     def overlaps(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
         """Pairs of an interval [start, end) and an element that it shares a base with: [m] each.
 
@@ -135,9 +131,8 @@ class Annotations:
 
             ids = []
             for each, offset in zip(self.elements, self._offsets, strict=False):
-                if (name := self.contig_in(each, contig)) is not None:
-                    rows = each.rows_on(name)
-                    ids.append(rows[each.ends[rows] > each.starts[rows]] + offset)
+                rows = each.rows_on(contig)
+                ids.append(rows[each.ends[rows] > each.starts[rows]] + offset)
             every = np.concatenate([*ids, np.zeros(0, dtype=np.int64)])
             which = np.searchsorted(self._offsets, every, side="right") - 1
             self._indexes[contig] = NCLS64(*self._places(which, every - self._offsets[which]), every) if len(every) else None
@@ -155,15 +150,14 @@ class Annotations:
         if self.genes is None:
             return None, None, None
         if contig not in self._genes:
-            name = self.contig_in(self.genes, contig)
-            pieces = self.genes.pieces.get(name) if name is not None else None
+            pieces, sites = self.genes.on(contig)
             index = None
             if pieces is not None:
                 from ncls import NCLS64
 
                 low, high = (np.ascontiguousarray(column) for column in pieces.intervals.T)
                 index = NCLS64(low, high, np.arange(len(low), dtype=np.int64))
-            self._genes[contig] = index, pieces, self.genes.sites.get(name) if name is not None else None
+            self._genes[contig] = index, pieces, sites
         return self._genes[contig]
 
 
@@ -191,7 +185,7 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
 
 def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:
     """ContigError where a VCF has contigs and no annotation has any of them."""
-    if contigs and not any(annotations.contig_in(each, name) for name in contigs for each in annotations.all):
+    if contigs and not any(each.has(name) for name in contigs for each in annotations.all):
         theirs = dict.fromkeys(name for each in annotations.all for name in each.contigs)
         raise ContigError(
             f"no annotation has a contig of {vcf} ({listed(contigs)}); theirs are {listed(theirs)}. Are they of one genome?"
@@ -203,18 +197,20 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
 
     Names that differ; annotations on none of them; intervals beyond the end of a contig, with the line of the first.
     """
+    if not contigs:
+        return []
     notes: Counter[str] = Counter()
     renamed: dict[str, list[str]] = {}
     for each in annotations.all:
         file = each.path.name if isinstance(each, Elements) else each.file
         names = ContigMap(contigs, each.contigs)
-        found = [name for name in contigs if names.get(name)]
+        found = [name for name in contigs if each.has(name)]
         if not found:
             notes[f"{file}: none of its contigs is in {vcf}; it says nothing of any record."] += 1
         elif names.renamed:
             renamed.setdefault(names.describe(vcf, "{}"), []).append(file)
         if isinstance(each, Elements):
-            notes.update(_beyond(each, {str(names.get(name)): contigs[name] for name in found if contigs[name]}))
+            notes.update(_beyond(each, {name: contigs[name] for name in found if contigs[name]}))
     for text, files in renamed.items():
         notes[text.replace("{}", listed(files))] += 1
     return list(notes)

@@ -8,15 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.annotation.breakdown import info_of_record
+from genoformer.annotation.breakdown import frequencies_of, info_of_record
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.blocks import blocks_of
-from genoformer.genome.contigs import BUILDS, ContigMap, canonical_key
+from genoformer.genome.contigs import BUILDS, ContigMap, canonical_key, listed
 from genoformer.genome.lines import numbered_lines
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, bed_rows, merge, runs_of_bases, subtract
@@ -25,6 +26,7 @@ from genoformer.genome.vcf import open_vcf
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+_FEW, _NARROW = 10, 0.1  # places, and share of a contig
 _TABLES = re.compile(r"\.(bed|narrowpeak|broadpeak|bed\d+)(\.b?gz)?$", re.IGNORECASE)
 
 
@@ -59,10 +61,11 @@ class Places:
 
     def by_contig(self) -> Iterable[tuple[str, Integers]]:
         """(contig, rows on it)."""
+        order = np.argsort(self.contig, kind="stable")
+        edges = np.searchsorted(self.contig[order], np.arange(len(self.contigs) + 1))
         for i, name in enumerate(self.contigs):
-            rows = np.flatnonzero(self.contig == i)
-            if len(rows):
-                yield name, rows
+            if edges[i + 1] > edges[i]:
+                yield name, order[edges[i] : edges[i + 1]]
 
 
 def _number_of(key: str) -> int:
@@ -103,14 +106,17 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
             for name, i, j in block.contigs:
                 contig[i:j] = numbers.setdefault(name, len(numbers))
             infos = [info_of_record(block, i) for i in rows.tolist()]
-            frequency = np.array([frequency_of(info) for info in infos], dtype=np.float64)
+            frequency = frequencies_of(block, rows, frequency_of, path)
             score = np.full(len(rows), np.nan)
             if score_of:
                 score = np.array([_largest(score_of(info), str(score_key)) for info in infos], dtype=np.float64)
             of = np.full(len(rows), -1, dtype=np.int32)
-            if trait_of:
-                found = (trait_of(info) for info in infos)
-                of = np.array([traits.setdefault(text, len(traits)) if text else -1 for text in found], dtype=np.int32)
+            if trait_of:  # a record of several traits is one record for each
+                several = [trait_of(info).split(",") for info in infos]
+                again = np.repeat(np.arange(len(rows)), [len(names) for names in several])
+                rows, frequency, score = rows[again], frequency[again], score[again]
+                found = (unquote(name) for names in several for name in names)
+                of = np.array([traits.setdefault(name, len(traits)) if name else -1 for name in found], dtype=np.int32)
             kept.append((contig[rows], block.starts[rows], block.ends[rows], minor(frequency), score, of))
             n += len(rows)
             while most is not None and n > 2 * most:
@@ -203,31 +209,42 @@ class Ground(NamedTuple):
 
 
 def ground_of(
-    contigs: Iterable[str], genome: Genome | None, sizes: Mapping[str, int] | None, exclude: Mapping[str, Intervals]
+    places: Places, genome: Genome | None, sizes: Mapping[str, int] | None, exclude: Mapping[str, Intervals]
 ) -> Ground:
-    """The bases of some contigs, without N where there is a genome, and without what is excluded.
+    """The bases of the contigs of some places, without N where there is a genome, and without what is excluded.
 
-    Raises ConfigError where their lengths are not known.
+    Where all places of a contig, at least ten, lie in less than a tenth of it, it is the bases from the first to the last of
+    them: a region that somebody chose is not compared with the rest of its contig.
+
+    Raises ConfigError where the lengths of contigs are not known.
     """
     found: dict[str, Intervals] = {}
-    unknown = []
-    for name in contigs:
+    unknown, narrow = [], []
+    for name, rows in places.by_contig():
         if genome is not None:
             here = ContigMap([name], genome.contigs).get(name)
             whole = runs_of_bases(genome, here) if here else None
+            length = genome.contigs[here] if here else 0
         else:
             here = ContigMap([name], sizes or {}).get(name)
-            whole = np.array([[0, (sizes or {})[here]]]) if here else None
+            length = (sizes or {})[here] if here else 0
+            whole = np.array([[0, length]]) if here else None
         if whole is None:
             unknown.append(name)
             continue
-        out = ContigMap([name], exclude).get(name)
-        found[name] = subtract(whole, exclude[out]) if out else merge(whole)
+        first, last = int(places.starts[rows].min()), int(places.ends[rows].max())
+        holes = [exclude[other] for other in exclude if canonical_key(other) == canonical_key(name)]
+        if len(rows) >= _FEW and last - first < _NARROW * length:
+            narrow.append(f"{name}:{first + 1:,}-{last:,}")
+            holes.append(np.array([[0, first], [last, max(length, last + 1)]]))
+        found[name] = subtract(whole, np.concatenate(holes)) if holes else merge(whole)
     if not any(len(rows) for rows in found.values()):
         raise ConfigError(
             "random controls need the lengths of contigs; give -f FASTA, --sizes hg19 (or hg38, or a file), or a background."
         )
-    notes = [f"no controls on {', '.join(unknown)}, whose length is not known"] if unknown else []
+    notes = [f"no controls on {listed(unknown)}, whose length is not known."] if unknown else []
+    if narrow:
+        notes.append(f"all variants lie close together, so random controls are drawn from {listed(narrow)} only.")
     return Ground({name: rows for name, rows in found.items() if len(rows)}, tuple(notes))
 
 

@@ -55,6 +55,8 @@ def annotate_variants(
     if not annotations.all:
         raise ConfigError("there is nothing to annotate with; give -a NAME=FILE, or --gtf.")
     sink = sink if isinstance(sink, Sink) else open_sink(sink)
+    if sink.path is not None and str(variants) != "-" and sink.path.exists() and sink.path.samefile(variants):
+        raise ConfigError(f"{sink.path} is the input, which the output would replace; name another file with -o.")
     began = time.monotonic()
     counted = Breakdown(af_key) if breakdown else None
     overlapping: Counter[str] = Counter({each.name: 0 for each in annotations.elements})
@@ -68,7 +70,7 @@ def annotate_variants(
         try:
             for block in blocks_of(file):
                 told = list(_told(annotations, block))
-                _write(file, block, told, annotations, sink)
+                _write(file, block, told, annotations, sink, first=not n)
                 for each in told:
                     name = annotations.names[each.first]
                     if name in overlapping:
@@ -77,7 +79,7 @@ def annotate_variants(
                         first = np.flatnonzero(np.diff(each.records, prepend=-1))
                         parts.update(each.texts[0][i] for i in first.tolist())
                 if counted is not None:
-                    counted.add(block, told, annotations)
+                    counted.add(block, told, annotations, file.name)
                 for name, _, _ in block.contigs:
                     seen.setdefault(name, file.contig_lengths.get(name, 0))
                 n += len(block.starts)
@@ -87,7 +89,7 @@ def annotate_variants(
             complete = True
         finally:
             sink.close(complete=complete)
-        notes = [note for each in annotations.elements for note in each.notes]
+        notes = [note for each in annotations.all for note in each.notes]
         notes += [*file.notes, *contig_notes(annotations, seen, Path(file.name).name), *sink.notes]
     seconds = time.monotonic() - began
     return Summary(n, dict(overlapping), dict(parts), seconds, tuple(notes), counted)
@@ -103,9 +105,16 @@ def _told(annotations: Annotations, block: Block) -> Iterator[Told]:
         yield from annotations.tell(name, records, block.starts[records], block.ends[records])
 
 
-def _write(file: VariantFile, block: Block, told: Sequence[Told], annotations: Annotations, sink: Sink) -> None:
-    """A block of records with what is said of them. VCF is written by inserting text, without a look at what is not touched."""
+def _write(
+    file: VariantFile, block: Block, told: Sequence[Told], annotations: Annotations, sink: Sink, *, first: bool
+) -> None:
+    """A block of records with what is said of them; in the first, keys that the header does not declare are looked for.
+
+    VCF is written by inserting text, without a look at what is not touched.
+    """
     if isinstance(sink, VCFSink) and not sink.stale and (block.info >= 0).all():
+        if first:
+            sink.refuse_undeclared(block.text)
         sink.write_text(_inserted(block, told, [field.key for field in annotations.fields]))
         for name, i, j in block.contigs:
             places = block.starts[i:j] + 1

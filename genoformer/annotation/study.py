@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.annotation.elements import Elements
-from genoformer.annotation.enrichment import Enrichment, TraitMatrix, enrich
+from genoformer.annotation.enrichment import Enrichment, TraitMatrix, enrich, enrich_traits
 from genoformer.annotation.genes import PARTS
-from genoformer.annotation.matching import FEWEST, MEANING, Strata, covariates, coverage, match, unmatched
-from genoformer.annotation.overlap import Annotations
+from genoformer.annotation.matching import FEWEST, MEANING, Strata, covariates, coverage, edges_of, match, unmatched
+from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
 from genoformer.annotation.places import Places, ground_of, known_frequencies, random_places, read_places
 from genoformer.errors import ConfigError
+from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals
 from genoformer.progress import Listener, Progress
@@ -38,6 +40,7 @@ class Compared(NamedTuple):
     enrichment: Enrichment
     strata: Strata
     n_variants: int  # before matching
+    n_compared: int  # after it, and after pruning
     n_controls: int
     unmatched: dict[str, int]  # reason -> variants
 
@@ -96,24 +99,28 @@ def enrich_variants(
     began = time.monotonic()
     tell = progress or (lambda _: None)
     _check(annotations, n_resamplings, tops, trait, score)
-    notes = [note for each in annotations.elements for note in each.notes]
+    notes = [note for each in annotations.all for note in each.notes]
     every = read_places(variants, af_key=af_key, score_key=score, trait=trait, seed=seed)
+    require_shared(annotations, dict.fromkeys(every.contigs, 0), every.name)
+    lengths = ContigMap(every.contigs, known := dict(genome.contigs) if genome is not None else dict(sizes or {}))
+    notes += contig_notes(annotations, {name: known.get(lengths.get(name) or "", 0) for name in every.contigs}, every.name)
     tell(Progress("read", len(every), None))
     rng = np.random.default_rng([seed, 1])
     own = score is not None and str(background) == AUTO
     if own:
         pool = every
     elif str(background) == AUTO:
-        ground = ground_of(every.contigs, genome, sizes, exclude or {})
+        ground = ground_of(every, genome, sizes, exclude or {})
         notes += ground.notes
         pool = random_places(ground, n_controls, np.maximum(every.ends - every.starts, 1), rng)
     else:
         pool = read_places(background, af_key=af_key, most=MOST_CONTROLS, seed=seed)
         every = known_frequencies(every, pool)
     chosen_by = _covariates(match_on, every, pool, annotations, genome, notes)
-    places, n_same = _unique(every)
-    if n_same:
-        notes.append(f"{n_same:,} of {len(every):,} records lie where another does; each place counts once.")
+    places, pool = unique_places(every), unique_places(pool)
+    if len(places) < len(every):
+        n, best = len(every) - len(places), ", with the largest score" if score is not None else ""
+        notes.append(f"{n:,} of {len(every):,} records lie where another does; each place counts once{best}.")
     names, mine, could = membership(places, annotations)
     pool_names, theirs, _ = membership(pool, annotations)
     assert names == pool_names
@@ -122,14 +129,10 @@ def enrich_variants(
     covered = [coverage(each, annotations) for each in (places, pool)]
     pool_keys = pool.keys()
     compared: list[Compared] = []
-    matrix, traits = None, list(every.traits)
+    matrix: TraitMatrix | None = None
+    traits = list(every.traits)
     done = 0
     for name, picked, rest in _sets(places, pool, score, tops, own, notes):
-        if prune:
-            kept = picked[thinned(places.take(picked), prune)]
-            n_close = len(picked) - len(kept)
-            notes.append(f"{name}: {n_close:,} of {len(picked):,} variants lie within {prune:,} bases of another that is kept.")
-            picked = kept
         rest = rest[~np.isin(pool_keys[rest], places.keys()[picked])]
         strata = match(
             (places.take(picked), {key: of[picked] for key, of in features[0].items()}, covered[0][picked]),
@@ -147,14 +150,21 @@ def enrich_variants(
             raise ConfigError(
                 f"no variant of {len(picked):,} has controls ({reasons}); match on less (--match), or name another background."
             )
-        left = picked[~alone]
-        members = _members(every, places, left, prune) if trait is not None and name == "all" else None
-        found, matrix_here = enrich(
-            mine[left], strata.variants[~alone], theirs[rest], strata.controls, could[left],
-            n_resamplings=n_resamplings, seed=seed, members=members,
+        left, of_left = picked[~alone], strata.variants[~alone]
+        if trait is not None:
+            matrix = enrich_traits(
+                mine[left], of_left, theirs[rest], strata.controls, could[left], _members(every, places, left, prune),
+                n_resamplings=n_resamplings, seed=seed,
+            )  # fmt: skip
+        kept = thinned(places.take(left), prune) if prune else np.arange(len(left))
+        if prune:
+            n = len(left) - len(kept)
+            notes.append(f"{name}: {n:,} of {len(left):,} variants lie within {prune:,} bases of another that is kept.")
+        found = enrich(
+            mine[left[kept]], of_left[kept], theirs[rest], strata.controls, could[left[kept]],
+            n_resamplings=n_resamplings, seed=seed,
         )  # fmt: skip
-        matrix = matrix_here or matrix
-        compared.append(Compared(name, found, strata, len(picked), len(rest), lost))
+        compared.append(Compared(name, found, strata, len(picked), len(kept), len(rest), lost))
         done += n_resamplings
         tell(Progress("resample", done, None))
     settings = {
@@ -190,7 +200,7 @@ def membership(places: Places, annotations: Annotations) -> tuple[list[str], Fla
             column = of[element[here]]
             flags[rows[found[here]][column >= 0], column[column >= 0]] = True
         for (first, labels), each in zip(columns, annotations.elements, strict=True):
-            if annotations.contig_in(each, contig) is not None:
+            if each.has(contig):
                 could[rows, first : first + max(1, len(labels))] = True
         if has_parts:
             interval, part, _ = annotations.parts(contig, starts, ends)
@@ -258,10 +268,18 @@ def _covariates(
     return [key for key in MEANING if key not in why_not]
 
 
-def _unique(places: Places) -> tuple[Places, int]:
-    """Each place once, the first record of it, in order; and how many others there are."""
-    _, first = np.unique(places.keys(), return_index=True)
-    return places.take(np.sort(first)), len(places) - len(first)
+def unique_places(places: Places) -> Places:
+    """Each place once, in the order of the first records: with the largest score of its records, and the first frequency."""
+    _, first, which = np.unique(places.keys(), return_index=True, return_inverse=True)
+    which = which.reshape(-1)
+    score = np.full(len(first), -np.inf)
+    np.maximum.at(score, which, np.nan_to_num(places.score, nan=-np.inf))
+    frequency = np.full(len(first), np.nan)
+    known = np.flatnonzero(~np.isnan(places.frequency))[::-1]
+    frequency[which[known]] = places.frequency[known]  # of several the last that is written here, the first of the file
+    order = np.argsort(first)
+    found = places.take(first[order])
+    return replace(found, score=np.where(np.isfinite(score), score, np.nan)[order], frequency=frequency[order])
 
 
 def _sets(
@@ -281,7 +299,10 @@ def _sets(
         if own:
             every = np.flatnonzero(np.isfinite(pool.score) & (pool.score < least))
         if not len(every):
-            raise ConfigError(f"--top {top:g}: no record has |{score}| below {least:.4g}, so there are no controls; give less.")
+            raise ConfigError(
+                f"--top {top:g}: all records with {score} have the same size, {least:.4g}, so that none is beside them as a "
+                "control; name a --background, or another score."
+            )
         found.append((f"|{score}| >= {least:.4g} (top {top:.3g})", picked, every))
     return found
 
@@ -307,13 +328,18 @@ def describe(study: Study) -> list[str]:
     lines = []
     for each in study.compared:
         n = each.n_variants - sum(each.unmatched.values())
-        on = ", ".join(MEANING[key] for key in study.matched_on) or "nothing but length and contigs"
+        on = "; ".join(
+            f"{MEANING[key]} (bins from {', '.join(f'{edge:,g}' for edge in edges_of(key, each.strata.widths[key]))})"
+            for key in study.matched_on
+        )  # fmt: skip
         lost = "; ".join(f"{reason}: {count:,}" for reason, count in each.unmatched.items()) or "none"
-        wide = f" ({each.strata.width} bins as one, as narrower ones had too few controls)" if each.strata.width > 1 else ""
         who = "" if each.name == "all" else f"{each.name}: "
         lines.append(
-            f"{who}{n:,} of {each.n_variants:,} variants beside {each.n_controls:,} controls of "
-            f"{study.settings['controls']}, matched on {on}{wide}; unmatched: {lost}"
+            f"{who}{n:,} of {each.n_variants:,} variants beside {each.n_controls:,} controls of {study.settings['controls']}, "
+            f"matched on {on or 'nothing but length and contigs'}; unmatched: {lost}"
         )
+    if study.matrix is not None:
+        n_cells, n_marked = int((~np.isnan(study.matrix.q)).sum()), int(study.marked.sum())
+        chance = f"{MARK_P * n_cells:,.0f}"
+        lines.append(f"traits: {n_marked:,} of {n_cells:,} cells are marked; by chance at most {chance} of as many would be")
     return [*study.notes, *lines]
-

@@ -15,8 +15,9 @@ from genoformer.genome.vcf import ENCODING, ERRORS, Record, VariantFile
 Integers = NDArray[np.int64]
 
 _END = re.compile(r"(?:^|;)END=(\d{1,18})(?:;|$)")
-_LENGTH = re.compile(r"(?:^|;)SVLEN=-(\d{1,18})(?:[;,]|$)")
-_TAB, _LF, _ZERO, _LESS = b"\t\n0<"
+_LENGTH = re.compile(r"(?:^|;)SVLEN=-?(\d{1,18})(?:[;,]|$)")  # negative of a deletion until VCF 4.3
+_SPANNING = ("<DEL", "<DUP", "<INV", "<CNV")  # alleles of that many bases of the reference
+_TAB, _LF, _ZERO, _LESS, _DOT = b"\t\n0<."
 _MOST_DIGITS = 18
 
 
@@ -37,18 +38,20 @@ class Block(NamedTuple):
 
 
 def reach(record: Record) -> tuple[int, int]:
-    """The interval of a record: POS and the length of REF; of a symbolic ALT as far as INFO's END says, or SVLEN of a <DEL>.
+    """The interval of a record: POS and the length of REF; of a symbolic ALT, or none, as far as INFO's END says.
+
+    Where there is no END, a <DEL>, <DUP>, <INV> or <CNV> reaches as far as SVLEN says.
 
     >>> reach(Record("1\\t10\\t.\\tA\\t<DEL>\\t.\\t.\\tSVTYPE=DEL;END=30", "1", 10, ".", "A", ("<DEL>",)))
     (9, 30)
     """
     start, end = record.pos - 1, record.pos - 1 + len(record.ref)
-    if any(alt.startswith("<") for alt in record.alts):
+    if not record.alts or any(alt.startswith("<") for alt in record.alts):
         info = record.line.split("\t", 8)[7:8]
         text = info[0] if info else ""
         if found := _END.search(text):
             end = max(end, int(found[1]))
-        elif any(alt.startswith("<DEL") for alt in record.alts) and (found := _LENGTH.search(text)):
+        elif any(alt.startswith(_SPANNING) for alt in record.alts) and (found := _LENGTH.search(text)):
             end = max(end, record.pos + int(found[1]))
     return start, end
 
@@ -92,7 +95,10 @@ def _parse(file: VariantFile, number: int, text: bytes) -> Block:
     ends = starts + at[:, 3] - at[:, 2] - 1
     info = np.where(n_tabs >= 8, at[:, 7], np.where(n_tabs == 7, line_ends, -1))
     block = Block(text, number, lines, info, _runs(text, letters, begins, at[:, 0]), starts, ends)
-    for i in np.flatnonzero(_mention_symbolic(letters, at[:, 3], alt_end)).tolist():
+    far = _mention_symbolic(letters, at[:, 3], alt_end)
+    if b"END=" in text:  # blocks of a gVCF without an ALT
+        far |= (letters[np.minimum(at[:, 3] + 1, len(text) - 1)] == _DOT) & (alt_end - at[:, 3] == 2)
+    for i in np.flatnonzero(far).tolist():
         (record,) = file.records_of(number, text[lines[i] : lines[i + 1]])
         block.ends[i] = reach(record)[1]
     return block

@@ -21,6 +21,8 @@ Intervals = NDArray[np.int64]  # [n, 2], sorted, start < end
 
 _KIND = "a BED or narrowPeak file"
 _N_NARROW = 10  # columns of narrowPeak; plain BED has 3 to 9 or 12
+_STARTS, _ENDS = ("start", "chromstart"), ("end", "chromend", "stop")  # in a line of column names
+_DIGITS = 18  # of START and END, which are 64-bit
 _SUFFIXES = re.compile(r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|txt|merged))+$", re.IGNORECASE)
 _SCAN = 1 << 20  # bases read at a time while looking for N
 
@@ -112,17 +114,30 @@ def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False) -> 
 
 
 def bed_rows(path: Path, *, zero_length: bool = False) -> Iterator[tuple[int, list[str], int, int]]:
-    """(line number, fields, start, end) of each row of a BED-like file; streamed."""
+    """(line number, fields, start, end) of each row of a BED-like file; streamed. A first line of column names is left out."""
+    first = True
     for number, line in numbered_lines(path, _KIND):
         if line.startswith(("#", "track", "browser")) or not line.strip():
             continue
         fields = line.split("\t")
-        if len(fields) < 3 or not (fields[1].isdecimal() and fields[2].isdecimal()):
-            raise FileFormatError(f"{path}, line {number}: BED has CHROM START END, tab-separated; mend the line.")
+        if first and len(fields) > 2 and fields[1].lower() in _STARTS and fields[2].lower() in _ENDS:
+            continue
+        first = False
+        if len(fields) < 3 or not all(text.isdecimal() and len(text) <= _DIGITS for text in fields[1:3]):
+            raise FileFormatError(f"{path}, line {number}: {_why_no_row(line, fields)}; mend the line.")
         start, end = int(fields[1]), int(fields[2])
         if end < start or (end == start and not zero_length):
             raise FileFormatError(f"{path}, line {number}: END {end} is not after START {start}; mend the line.")
         yield number, fields, start, end
+
+
+def _why_no_row(line: str, fields: list[str]) -> str:
+    """What is wrong with a line that is no row of a BED."""
+    if len(fields) < 3:
+        blanks = ", and blanks between words" if len(line.split()) > 2 else ""
+        return f"{len(fields)} tab-separated columns{blanks}, but BED has CHROM START END, tab-separated"
+    start, end = fields[1][:24], fields[2][:24]
+    return f"START {start!r} and END {end!r}, but BED has whole numbers from 0 on, tab-separated: CHROM START END"
 
 
 def _is_number(text: str) -> bool:

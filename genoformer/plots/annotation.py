@@ -67,7 +67,7 @@ def over_controls(
         ax.plot([low, high], [y, y], color=GREY, lw=1.2, zorder=1)
         ax.barh(y, three - quarter, left=quarter, height=0.5, color="#D9D9D9", edgecolor=GREY, lw=0.8, zorder=2)
         ax.plot([middle, middle], [y - 0.25, y + 0.25], color="black", lw=1.2, zorder=3)
-    ax.scatter(found, places, color=RED, s=34, zorder=4, label="observed")
+    ax.scatter(found, places, color=RED, s=34, zorder=4, clip_on=False, label="observed")
     ax.set_yticks(places, names)
     ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=what)
     ax.set_xlim(left=0)

@@ -124,6 +124,9 @@ def score_variants(
         check_preflight(found, force=force)
         if annotations is not None:
             require_shared(annotations, {use.name: 0 for use in found.contigs}, str(variants))
+            with open_vcf(vcf) as file:  # now, and not after hours of scoring
+                fields, sources = annotations.fields, annotations.sources
+                sink.check(Header(file.header, {}, scorer.columns, Provenance(__version__), fields=fields, sources=sources))
         notes = [*_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
         options = {"scores": names_of_scores, **scorer.options, "precision": precision, "reference": genome.name}
         options |= {"region": region} if region else {}
@@ -162,8 +165,10 @@ def score_variants(
             lengths = {use.name: genome.contigs[use.reference] for use in found.contigs if use.reference}
             added = quantiles.columns if quantiles else []
             with open_vcf(vcf) as file:
-                told = (annotations.fields, annotations.sources) if annotations else ((), ())
-                sink.begin(Header(file.header, lengths, [*scorer.columns, *added], origin, *told))
+                header = Header(file.header, lengths, [*scorer.columns, *added], origin)
+                if annotations is not None:
+                    header = header._replace(fields=annotations.fields, sources=annotations.sources)
+                sink.begin(header)
                 scored, skipped = _assemble(cut.of(file), parts, sink, whole, quantiles, annotations, tell, found.n_records)
         except BaseException as error:
             if sink.path is None or (isinstance(error, GenoformerError) and parts.is_new and not parts.numbers()):
@@ -171,7 +176,7 @@ def score_variants(
             raise
         parts.remove()
     if annotations is not None:
-        notes += [note for each in annotations.elements for note in each.notes]
+        notes += [note for each in annotations.all for note in each.notes]
         notes += contig_notes(annotations, {use.name: lengths.get(use.name, 0) for use in found.contigs}, Path(variants).name)
     seconds = time.monotonic() - began
     return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *notes), cut.n_parts)

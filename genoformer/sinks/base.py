@@ -109,6 +109,10 @@ class Sink(ABC):
         return self.path.with_name(f".{self.path.name}.partial")
 
     @abstractmethod
+    def check(self, header: Header) -> None:
+        """ConfigError where two columns or keys would have one name; `begin` asks, and who has long work before it may."""
+
+    @abstractmethod
     def begin(self, header: Header) -> None: ...
 
     @abstractmethod
@@ -226,7 +230,7 @@ def text_of(column: Column, *, in_info: bool = True) -> Callable[[float], str]:
 
 def escaped(word: str) -> str:
     """A word in INFO: what separates fields there, and white space, as %XX."""
-    return re.sub(r"[\s,;=%:]", lambda found: f"%{ord(found.group()):02X}", word)
+    return re.sub(r"[\s,;=%]", lambda found: f"%{ord(found.group()):02X}", word)
 
 
 def quoted(text: str) -> str:

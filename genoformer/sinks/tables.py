@@ -15,10 +15,25 @@ from genoformer.sinks.base import NO_CELLS, Cells, Field, Floats, Header, Sink, 
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
 
 
+def _refuse_twins(header: Header) -> None:
+    """ConfigError where a column of the table would have the name of another."""
+    scores = ["status", *(column.name for column in header.columns)] if header.columns else []
+    names = [*_COLUMNS, *scores, *header.lines[-1].split("\t")[8:]]
+    if both := [field.key for field in header.fields if field.key in names]:
+        raise ConfigError(
+            f"the table has a column {both[0]} already (of the VCF, a score or a sample); give that annotation another name "
+            "(-a NAME=FILE)."
+        )
+
+
 class TSVSink(TextSink):
     """Tab-separated, one row an ALT: all columns of the VCF, the status, one column a score."""
 
+    def check(self, header: Header) -> None:
+        _refuse_twins(header)
+
     def _head(self, header: Header) -> Iterable[str]:
+        self.check(header)
         self.names = header.lines[-1].split("\t")[8:]
         scores = ["status", *(column.name for column in header.columns)] if header.columns else []
         columns = [*_COLUMNS, *scores, *(field.key for field in header.fields), *self.names]
@@ -41,12 +56,16 @@ class ParquetSink(Sink):
 
     _ROWS = 65_536  # in a row group
 
+    def check(self, header: Header) -> None:
+        _refuse_twins(header)
+
     def begin(self, header: Header) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         if self.path is None:
             raise ConfigError("Parquet cannot be written to standard output; name a file with -o.")
+        self.check(header)
         self.columns = header.columns
         self.names = list(map(utf8, header.lines[-1].split("\t")[8:]))
         text = [(name, pa.string()) for name in _COLUMNS if name != "pos"]

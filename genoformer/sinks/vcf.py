@@ -21,6 +21,12 @@ class VCFSink(TextSink):
         super().__init__(path)
         self.bgzip = self.path is not None and self.path.suffix in (".gz", ".bgz")
 
+    def check(self, header: Header) -> None:
+        before = tuple(f"##INFO=<ID={key}," for key in _keys_of_before(header))
+        others = (line for line in header.lines if not line.startswith(before))
+        there = {match[1] for line in others if (match := re.match(r"##INFO=<ID=([^,>]+)", line))}
+        _refuse([field.key for field in header.fields if field.key in there])
+
     def _head(self, header: Header) -> Iterable[str]:
         self.keys = [column.key for column in header.columns]
         self.texts = [text_of(column) for column in header.columns]
@@ -30,7 +36,7 @@ class VCFSink(TextSink):
         self.stale = tuple(f"{key}=" for key in replaced)
         ours = tuple(f"##INFO=<ID={key}," for key in replaced)
         kept = [line for line in header.lines[:-1] if not line.startswith(ours)]
-        _refuse_others_keys(kept, self.fields)
+        self.check(header)
         gone = [f"##genoformer_annotation=<ID={source.name}," for source in header.sources]
         if not any(line.startswith("##INFO=<ID=GF_") and ",Number=A," in line for line in kept):
             gone += ["##genoformer_version=", "##genoformer_model=", "##genoformer_options="]
@@ -83,6 +89,12 @@ class VCFSink(TextSink):
             fields[7] = info or "."
         self._say(["\t".join(fields)])
         self.saw(record.chrom, record.pos, record.pos, record.pos + len(record.ref))
+
+    def refuse_undeclared(self, text: bytes) -> None:
+        """ConfigError where records of the input have a key of ours that its header does not declare."""
+        keys = [key for key in self.fields if f"{key}=" not in self.stale]
+        found = re.search(rb"[;\t](%s)=" % b"|".join(re.escape(key.encode()) for key in keys), text) if keys else None
+        _refuse([found[1].decode()] if found else [])
 
     def write_text(self, text: Sequence[bytes | memoryview]) -> None:
         """Whole lines as they are to stand in the file, in pieces; `saw` is to be told of their records."""
@@ -144,10 +156,9 @@ def _keys_of_before(header: Header) -> list[str]:
     return [key for match in found if match and match[1] in names for key in match[2].split(",")]
 
 
-def _refuse_others_keys(lines: Iterable[str], keys: Sequence[str]) -> None:
-    there = {match[1] for line in lines if (match := re.match(r"##INFO=<ID=([^,>]+)", line))}
-    if both := [key for key in keys if key in there]:
+def _refuse(keys: Sequence[str]) -> None:
+    if keys:
         raise ConfigError(
-            f"INFO has the key {both[0]} in the VCF already, which something else wrote; give that annotation another name "
+            f"INFO has the key {keys[0]} in the VCF already, which something else wrote; give that annotation another name "
             "(-a NAME=FILE)."
         )

@@ -116,6 +116,48 @@ def test_a_key_that_something_else_wrote_is_not_replaced(files: tuple[Path, list
     assert not list(tmp_path.glob("*out.vcf*"))
 
 
+def test_a_key_that_the_header_does_not_declare(files: tuple[Path, list[str]], tmp_path: Path) -> None:
+    files[0].write_text(HEAD + RECORDS.replace("AF=0.3", "S=mine"))
+    with pytest.raises(ConfigError, match="INFO has the key S in the VCF already"):
+        annotate_variants(files[0], annotation.read_annotations(files[1]), tmp_path / "out.vcf")
+    assert not list(tmp_path.glob("*out.vcf*"))
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".parquet"])
+def test_a_sample_of_the_same_name(files: tuple[Path, list[str]], tmp_path: Path, suffix: str) -> None:
+    head = HEAD.replace("INFO\n", "INFO\tFORMAT\tS\n")
+    files[0].write_text(head + "1\t5\t.\tA\tC\t.\t.\t.\tGT\t0|1\n")
+    with pytest.raises(ConfigError, match="has a column S already"):
+        annotate_variants(files[0], annotation.read_annotations(files[1]), tmp_path / f"out{suffix}")
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_the_input_is_not_replaced(files: tuple[Path, list[str]]) -> None:
+    before = files[0].read_bytes()
+    with pytest.raises(ConfigError, match="is the input"):
+        annotate_variants(files[0], annotation.read_annotations(files[1]), files[0])
+    assert files[0].read_bytes() == before
+
+
+def test_short_rows_have_no_score(files: tuple[Path, list[str]], tmp_path: Path) -> None:
+    (tmp_path / "r.bed").write_text("chr1\t90\t110\ta\t5\nchr1\t95\t105\nchr1\t99\t102\tc\n")
+    annotations = annotation.read_annotations([f"R={tmp_path / 'r.bed'}"])
+    annotate_variants(files[0], annotations, tmp_path / "out.vcf")
+    assert "R=a,96-105,c;R_SCORE=5,.,." in (tmp_path / "out.vcf").read_text()
+    annotate_variants(files[0], annotations, tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet").to_pydict()["R_SCORE"][0] == [5.0, None, None]
+
+
+def test_many_contigs(tmp_path: Path) -> None:
+    """Draft assemblies have thousands; the work for each does not grow with their number."""
+    names = [f"scaffold_{i}" for i in range(5_000)]
+    (tmp_path / "a.bed").write_text("".join(f"{name}\t5\t10\tx{i}\n" for i, name in enumerate(names)))
+    vcf = tmp_path / "in.vcf"
+    vcf.write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n" + "".join(f"{name}\t7\t.\tA\tC\n" for name in names))
+    found = annotate_variants(vcf, annotation.read_annotations([f"A={tmp_path / 'a.bed'}"]), tmp_path / "out.vcf")
+    assert found.overlapping == {"A": 5_000}
+
+
 def test_no_contig_in_common_is_refused(files: tuple[Path, list[str]], tmp_path: Path) -> None:
     (tmp_path / "p.narrowPeak").write_text(PEAKS.replace("chr1", "chrX"))
     for text in (HEAD, HEAD.replace("##contig=<ID=1,length=1000>\n", "")):  # said by the header, or by the records

@@ -45,7 +45,9 @@ def test_narrow_peaks(tmp_path: Path) -> None:
         ("a.bed", ["1|0|10", "1|20|30"], ["X"], [["1-10", "21-30"]]),
         ("a.bed", ["1|0|10|u", "1|20|30|v", "1|40|50|w"], ["X"], [["u", "v", "w"]]),
         ("a.bed", ["1|0|10|.|5|+", "1|20|30|.|6|-"], ["X", "X_SCORE"], [["1-10", "21-30"], ["5", "6"]]),
-        ("a.bed", ["1|0|10|u|0|+", "1|20|30|v|0|-"], ["X"], [["u", "v"]]),  # a score that is always the same is none
+        ("a.bed", ["1|0|10|u|0|+", "1|20|30|v|0|-"], ["X"], [["u", "v"]]),  # nothing but 0 or 1000 are no scores
+        ("a.bed", ["1|0|10|u|7|+", "1|20|30|v|7|-"], ["X", "X_SCORE"], [["u", "v"], ["7", "7"]]),
+        ("a.bed", ["1|0|10|u|7|+", "1|20|30", "1|40|50|v"], ["X", "X_SCORE"], [["u", "21-30", "v"], ["7", ".", "."]]),
         ("a.bed", ["1|0|10|.|GENE1", "1|20|30|.|GENE2"], ["X"], [["GENE1", "GENE2"]]),  # a name in column 5
         ("a.bed", ["1|0|10|+|GENE1", "1|20|30|-|GENE2"], ["X"], [["GENE1", "GENE2"]]),  # a strand in column 4
         ("a.bed", ["1|0|10|u|1|+|2|8|0|2|3,3|0,7", "1|20|30|v|2|+|20|30|0|1|10|0"], ["X", "X_SCORE"], [["u", "v"], ["1", "2"]]),
@@ -76,7 +78,7 @@ def test_a_segmentation_has_encodes_labels_and_colours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "labels"),
     [
-        (["x"] * 3, ()),  # the same on every line says nothing
+        (["x"] * 3, ("x",)),
         (["x", "y"] * 3, ("x", "y")),
         (["x", "y", "z", "x", "y"], ()),  # fewer than three lines a label: names
         ([f"p{i}" for i in range(300)], ()),
@@ -148,7 +150,8 @@ def test_the_fast_reader_reads_what_the_slow_one_does(tmp_path_factory, rows: li
         ("a.bed", ["1|0|10", "1|20|10"], "line 2: END 10 is not after START 20"),
         ("a.bed", ["1|0|10", "1 20 30"], "line 2.*tab-separated"),
         ("a.bed", ["1|0"], "line 1"),
-        ("a.bed", ["chrom|start|end", "1|0|10"], "line 1"),  # a header without #
+        ("a.bed", ["1|0|10", "1|5|99999999999999999999"], "line 2.*whole numbers"),
+        ("a.bed", ["1|0|10", "chrom|start|end"], "line 2.*whole numbers"),
         ("a.bed", ["1|0|10|a|0|+", "1|0|10|a|0|*"], "line 2: the strand"),
         ("a.narrowPeak", [NARROW[0], "chr1|1|9|a|1|.|1|1|1|10"], "line 2: the summit"),
         ("a.narrowPeak", [NARROW[0], "chr1|1|9|a|1|.|1|1|1"], "line 2: narrowPeak has 10 columns"),
@@ -173,6 +176,12 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
     binary.write_bytes(bytes(range(256)))
     with pytest.raises(FileFormatError):
         read_elements(binary)
+
+
+def test_a_first_line_of_column_names_is_left_out(tmp_path: Path) -> None:
+    found = read_elements(write(tmp_path / "a.bed", "chrom|start|end|band", "1|0|10|p1", "1|10|30|p2"), "X")
+    assert found.starts.tolist() == [0, 10]
+    assert found.line_of(0) == 2
 
 
 def test_zero_length_lines_are_counted_and_overlap_nothing(tmp_path: Path) -> None:
@@ -232,3 +241,16 @@ def test_one_file_has_the_start_sites(tmp_path: Path) -> None:
         annotation.read_annotations([f"genes={gtf}"], tss=bed)
     with pytest.raises(ConfigError, match="start sites are of one file"):
         annotation.read_annotations([f"genes={gtf}"], gtf)
+
+
+def test_one_contig_under_two_names_is_one(tmp_path: Path) -> None:
+    found = read_elements(write(tmp_path / "a.bed", "chr1|90|110|a", "1|95|105|b", "chr2|0|9|c"), "X")
+    for name in ("1", "chr1", "NC_000001.10"):
+        assert found.has(name)
+        assert found.rows_on(name).tolist() == [0, 1]
+    assert not found.has("3")
+
+
+def test_blocks_of_a_bed12_are_said_to_be_one(tmp_path: Path) -> None:
+    row = "1|0|100|t|1|+|0|100|0|2|10,10|0,90"
+    assert "BED12" in read_elements(write(tmp_path / "a.bed", row, row)).notes[0]

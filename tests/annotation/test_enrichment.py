@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from genoformer import annotation
-from genoformer.annotation.enrichment import Draws, benjamini_hochberg, enrich, fold_of
+from genoformer.annotation.enrichment import benjamini_hochberg, enrich, enrich_traits, fold_of, q_of
 from genoformer.annotation.figures import write_study
 from genoformer.annotation.matching import EDGES, FEWEST, covariates, local_gc, match, stratify, unmatched
 from genoformer.annotation.places import ground_of, known_frequencies, random_places, read_places, read_sizes
-from genoformer.annotation.study import describe, enrich_variants, membership, thinned
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.annotation.study import describe, enrich_variants, membership, thinned, unique_places
+from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome.reference import Genome
 
 HEAD = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -48,7 +48,7 @@ def test_the_interval_holds_what_was_planted(fold: float) -> None:
     held = 0
     for seed in range(100):
         overlaps, strata, theirs, control_strata = planted(seed, fold)
-        found, _ = enrich(overlaps, strata, theirs, control_strata, np.ones_like(overlaps), n_resamplings=400, seed=seed)
+        found = enrich(overlaps, strata, theirs, control_strata, np.ones_like(overlaps), n_resamplings=400, seed=seed)
         held += found.low[0] <= fold <= found.high[0]
     assert held >= 91  # of 100; 95 % intervals hold fewer in 3 % of such experiments, and seeds are fixed
 
@@ -58,7 +58,7 @@ def test_p_is_uniform_where_nothing_is_planted() -> None:
     for seed in range(200):
         overlaps, strata, theirs, control_strata = planted(seed, 1.0, n_controls=3_000)  # few controls: they vary, too
         found.append(
-            enrich(overlaps, strata, theirs, control_strata, np.ones_like(overlaps), n_resamplings=200, seed=seed)[0].p[0]
+            enrich(overlaps, strata, theirs, control_strata, np.ones_like(overlaps), n_resamplings=200, seed=seed).p[0]
         )
     assert stats.kstest(found, "uniform").pvalue > 0.01
 
@@ -70,10 +70,9 @@ def test_counts_are_those_of_a_loop() -> None:
     overlaps, theirs = rng.random((n, n_annotations)) < 0.3, rng.random((n_controls, n_annotations)) < 0.2
     could = rng.random((n, n_annotations)) < 0.8
     trait, variant = rng.integers(0, n_traits - 1, 60), rng.integers(0, n, 60)  # the last trait has none
-    found, matrix = enrich(
-        overlaps, strata, theirs, control_strata, could, n_resamplings=50, seed=1, members=(trait, variant, n_traits)
-    )
-    assert matrix is not None
+    given = (overlaps, strata, theirs, control_strata, could)
+    found = enrich(*given, n_resamplings=50, seed=1)
+    matrix = enrich_traits(*given, (trait, variant, n_traits), n_resamplings=50, seed=1)
     for a in range(n_annotations):
         assert found.n[a] == sum(could[i, a] for i in range(n))
         assert found.observed[a] == sum(overlaps[i, a] and could[i, a] for i in range(n))
@@ -88,13 +87,15 @@ def test_counts_are_those_of_a_loop() -> None:
             shares = [theirs[control_strata == strata[v], a].mean() for v in mine if could[v, a]]
             assert matrix.expected[t, a] == pytest.approx(sum(shares))
     assert (matrix.p[n_traits - 1] == 1).all()
+    assert np.isnan(matrix.q[n_traits - 1]).all()  # nothing was tested there
+    assert (matrix.q[: n_traits - 1] >= matrix.p[: n_traits - 1]).all()
     assert found.controls.mean(axis=1) == pytest.approx(found.expected, rel=0.25)
 
 
 def test_p_is_never_0_and_the_same_seed_gives_the_same() -> None:
     overlaps, strata, theirs, control_strata = planted(0, 5.0)
     found = [
-        enrich(overlaps, strata, theirs, control_strata, np.ones_like(overlaps), n_resamplings=99, seed=s)[0] for s in (3, 3, 4)
+        enrich(overlaps, strata, theirs, control_strata, np.ones_like(overlaps), n_resamplings=99, seed=s) for s in (3, 3, 4)
     ]
     assert found[0].p[0] == 1 / 100
     assert (found[0].controls == found[1].controls).all()
@@ -104,27 +105,19 @@ def test_p_is_never_0_and_the_same_seed_gives_the_same() -> None:
 
 def test_nothing_observed_nothing_expected() -> None:
     none = np.zeros((5, 1), dtype=bool)
-    found, _ = enrich(none, np.zeros(5, int), np.zeros((20, 1), bool), np.zeros(20, int), ~none, n_resamplings=20)
+    found = enrich(none, np.zeros(5, int), np.zeros((20, 1), bool), np.zeros(20, int), ~none, n_resamplings=20)
     assert np.isnan(found.fold[0])
     assert (found.low[0], found.high[0], found.p[0], found.p_depletion[0]) == (0, np.inf, 1, 1)
-    every, _ = enrich(~none, np.zeros(5, int), np.zeros((20, 1), bool), np.zeros(20, int), ~none, n_resamplings=20)
+    every = enrich(~none, np.zeros(5, int), np.zeros((20, 1), bool), np.zeros(20, int), ~none, n_resamplings=20)
     assert every.fold[0] == np.inf
     assert every.p[0] == 1 / 21
-
-
-@given(variants=st.lists(st.integers(0, 4), min_size=1, max_size=30), seed=st.integers(0, 100))
-def test_controls_are_of_the_stratum_of_their_variant(variants: list[int], seed: int) -> None:
-    controls = np.array([4, 0, 1, 2, 3, 3, 2, 1, 0, 4, 4, 7])
-    strata = np.array(variants)
-    for rows in Draws(strata, controls, 3, np.random.default_rng(seed)):
-        assert (controls[rows] == strata).all()
 
 
 def test_p_is_that_of_fisher_where_there_is_one_stratum() -> None:
     """Shuffled labels of one stratum are the hypergeometric distribution."""
     for hits, control_hits in ((7, 20), (2, 0), (0, 5), (30, 0)):
         overlaps, theirs = np.arange(30)[:, None] < hits, np.arange(200)[:, None] < control_hits
-        found, _ = enrich(
+        found = enrich(
             overlaps, np.zeros(30, int), theirs, np.zeros(200, int), np.ones_like(overlaps), n_resamplings=20_000, seed=1
         )
         expected = stats.hypergeom.sf(hits - 1, 230, hits + control_hits, 30)
@@ -135,7 +128,7 @@ def test_few_controls_do_not_make_a_small_p() -> None:
     """Two overlaps where none of twelve controls has one are not much; of 12,000 controls they are."""
     overlaps = np.arange(10)[:, None] < 2
     few, many = (
-        enrich(overlaps, np.zeros(10, int), np.zeros((n, 1), bool), np.zeros(n, int), np.ones_like(overlaps))[0]
+        enrich(overlaps, np.zeros(10, int), np.zeros((n, 1), bool), np.zeros(n, int), np.ones_like(overlaps))
         for n in (12, 12_000)
     )
     assert few.p[0] > 0.1
@@ -224,13 +217,13 @@ def test_strata_keep_apart_what_differs(tmp_path: Path) -> None:
     )
     values = covariates(places, ["af"], annotation.Annotations([]), None)
     covered = np.ones((5, 1), dtype=bool)
-    strata = stratify((places, values, covered), (places, values, covered))
+    strata = stratify((places, values, covered), (places, values, covered), {"af": 1})
     assert strata.variants[0] == strata.variants[1]
     assert len(set(strata.variants.tolist())) == 4
     assert (strata.variants == strata.controls).all()
     covered_less = covered.copy()
     covered_less[0] = False  # its contig is in no annotation
-    apart = stratify((places, values, covered_less), (places, values, covered))
+    apart = stratify((places, values, covered_less), (places, values, covered), {"af": 1})
     assert apart.variants[0] not in apart.controls.tolist()
     assert apart.variants[1] == apart.controls[0]
     assert "af 0.3 to 0.4; one base" in strata.table[strata.variants[0]][0]
@@ -246,23 +239,36 @@ def test_bins_widen_until_variants_have_controls(tmp_path: Path) -> None:
     near = described([("1", i + 1) for i in range(100)], [0.013] * 100)  # the same bin, 0.01 to 0.02
     next_one = described([("1", i + 1) for i in range(100)], [0.006] * 100)  # 0.005 to 0.01: one with it when two are
     far = described([("1", i + 1) for i in range(100)], [0.4] * 100)
-    assert [match(variants, controls).width for controls in (near, next_one)] == [1, 2]
+    assert [match(variants, controls).widths["af"] for controls in (near, next_one)] == [1, 2]
     assert not unmatched(match(variants, next_one)).any()
     assert unmatched(match(variants, far)).all()
     assert "af 0.005 to 0.02" in match(variants, next_one).table[0][0]
 
 
-def test_random_places_lie_where_they_may(make_fasta: Callable[..., Path]) -> None:
+def test_random_places_lie_where_they_may(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
     genome = Genome(make_fasta(chr1="ACGT" * 50 + "N" * 100 + "ACGT" * 50, chr2="N" * 500))
-    ground = ground_of(["1"], genome, None, {"chr1": np.array([[0, 100]])})
+    variants = read_places(write_vcf(tmp_path / "v.vcf", [("1", 5), ("1", 490)], ["."] * 2))
+    ground = ground_of(variants, genome, None, {"chr1": np.array([[0, 100]])})
     assert ground.intervals["1"].tolist() == [[100, 200], [300, 500]]
     places = random_places(ground, 3_000, np.array([1]), np.random.default_rng(0))
     inside = ((places.starts >= 100) & (places.starts < 200)) | ((places.starts >= 300) & (places.starts < 500))
     assert inside.all()
     assert (places.starts < 200).mean() == pytest.approx(1 / 3, abs=0.03)
     with pytest.raises(ConfigError, match="need the lengths of contigs"):
-        ground_of(["1"], None, None, {})
-    assert ground_of(["20", "nowhere"], None, read_sizes("hg19"), {}).intervals["20"].tolist() == [[0, 63_025_520]]
+        ground_of(variants, None, None, {})
+    far = read_places(write_vcf(tmp_path / "v.vcf", [("20", 5), ("20", 60_000_000), ("nowhere", 7)], ["."] * 3))
+    found = ground_of(far, None, read_sizes("hg19"), {})
+    assert found.intervals["20"].tolist() == [[0, 63_025_520]]
+    assert "no controls on nowhere" in found.notes[0]
+
+
+def test_a_region_is_not_compared_with_the_rest_of_its_contig(tmp_path: Path) -> None:
+    places = [("20", 1_000_000 + 1_000 * i) for i in range(20)]
+    found = ground_of(read_places(write_vcf(tmp_path / "v.vcf", places, ["."] * 20)), None, read_sizes("hg19"), {})
+    assert found.intervals["20"].tolist() == [[999_999, 1_019_000]]
+    assert "drawn from 20:1,000,000-1,019,000 only" in found.notes[0]
+    few = ground_of(read_places(write_vcf(tmp_path / "v.vcf", places[:9], ["."] * 9)), None, read_sizes("hg19"), {})
+    assert few.intervals["20"].tolist() == [[0, 63_025_520]]  # too few to be somebody's region
 
 
 def test_sizes_of_a_file(tmp_path: Path) -> None:
@@ -395,6 +401,71 @@ def test_an_annotation_that_lacks_a_contig_is_compared_where_it_could_be(tmp_pat
     assert (flags[~could] == 0).all()
 
 
+def test_a_place_has_the_largest_score_of_its_records(tmp_path: Path) -> None:
+    """As where a VCF is split by ALT, or an insertion stands beside an SNV and has another score."""
+    places = [("1", 5), ("1", 5), ("1", 9), ("1", 5)]
+    found = unique_places(
+        read_places(write_vcf(tmp_path / "a.vcf", places, ["S=1", "S=-7;AF=0.1", "AF=0.2", "AF=0.4"]), score_key="S")
+    )
+    assert found.starts.tolist() == [4, 8]
+    assert np.nan_to_num(found.score, nan=-1).tolist() == [7, -1]
+    assert found.frequency.tolist() == [0.1, 0.2]
+
+
+def test_scores_after_a_record_without_one(world: dict[str, Path], tmp_path: Path) -> None:
+    lines = world["v.vcf"].read_text().splitlines(keepends=True)
+    unscored = [line.replace(";S=", ";NO=") for line in lines[2:]]
+    (tmp_path / "twice.vcf").write_text(
+        "".join(lines[:2] + [line for pair in zip(unscored, lines[2:], strict=True) for line in pair])
+    )
+    annotations = annotation.read_annotations([f"E={world['e.bed']}"])
+    once, twice = (
+        enrich_variants(path, annotations, score="S", tops=[0.2], n_resamplings=50).compared[0].enrichment
+        for path in (world["v.vcf"], tmp_path / "twice.vcf")
+    )
+    assert once.observed.tolist() == twice.observed.tolist()
+    assert once.expected.tolist() == twice.expected.tolist()
+
+
+def test_traits_are_pruned_each_by_itself(tmp_path: Path) -> None:
+    """The second trait has a variant behind each of the first's: closer than that to it, but not to each other."""
+    (tmp_path / "e.bed").write_text("".join(f"chr20\t{i * 20_000 + 1_000}\t{i * 20_000 + 1_010}\n" for i in range(100)))
+    rows = "".join(
+        f"chr20\t{i * 20_000}\t{i * 20_000 + 1}\tr\tA\nchr20\t{i * 20_000 + 1_005}\t{i * 20_000 + 1_006}\tr\tB\n"
+        for i in range(100)
+    )
+    (tmp_path / "v.bed").write_text(rows)
+    annotations = annotation.read_annotations([f"E={tmp_path / 'e.bed'}"])
+    study = enrich_variants(tmp_path / "v.bed", annotations, sizes=read_sizes("hg19"), trait="5", prune=5_000, n_resamplings=50)
+    assert study.matrix is not None
+    assert study.matrix.observed[:, 0].tolist() == [0, 100]
+    assert study.compared[0].n_compared == 100  # of both together, one of each pair
+
+
+def test_contigs_that_nothing_has_are_refused(world: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "o.bed").write_text("chr7\t5\t10\nchr7\t50\t60\n")
+    with pytest.raises(ContigError, match="no annotation has a contig"):
+        enrich_variants(world["v.vcf"], annotation.read_annotations([f"O={tmp_path / 'o.bed'}"]), world["c.vcf"])
+    both = annotation.read_annotations([f"O={tmp_path / 'o.bed'}", f"E={world['e.bed']}"])
+    study = enrich_variants(world["v.vcf"], both, world["c.vcf"], n_resamplings=50)
+    found = study.compared[0].enrichment
+    assert found.n[0] == 0
+    assert np.isnan(found.q[0])
+    assert found.q[1:] == pytest.approx(q_of(found.p[1:], np.ones(2, bool)))  # the other's q is not paid for it
+    assert any("o.bed: none of its contigs is in v.vcf" in note for note in study.notes)
+
+
+def test_several_traits_of_a_record(tmp_path: Path) -> None:
+    found = read_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9)], ["T=Body%20mass%2Cindex,height", "X"]), trait="T")
+    assert [found.traits[t] if t >= 0 else None for t in found.trait.tolist()] == ["Body mass,index", "height", None]
+    assert found.starts.tolist() == [4, 4, 8]
+
+
+def test_a_frequency_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a.vcf, line 4: INFO AF=7 is no frequency"):
+        read_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9)], ["AF=0.1", "AF=7"]))
+
+
 def test_nothing_to_look_for(world: dict[str, Path]) -> None:
     with pytest.raises(ConfigError, match="nothing to look for"):
         enrich_variants(world["v.vcf"], annotation.read_annotations(tss=world["t.bed"]), world["c.vcf"])
@@ -407,7 +478,7 @@ def test_nothing_to_look_for(world: dict[str, Path]) -> None:
 def test_pruned_variants(world: dict[str, Path]) -> None:
     annotations = annotation.read_annotations([f"E={world['e.bed']}"])
     study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], prune=500, trait="T", n_resamplings=20)
-    assert study.compared[0].n_variants <= 20
+    assert study.compared[0].n_compared <= 20
     assert any("lie within 500 bases" in note for note in study.notes)
 
 

@@ -50,7 +50,7 @@ def planted() -> list[Row]:
         every = Places("all", ("chr20",), none + 1, starts, starts + 1, nothing, nothing, none)
         values = covariates(every, ["tss", "gc"], annotations, genome)
         covered = coverage(every, annotations)
-        stratum = stratify((every, values, covered), (every, values, covered)).variants
+        stratum = stratify((every, values, covered), (every, values, covered), {"tss": 1, "gc": 1}).variants
         inside = membership(every, annotations)[1][:, 0]
         groups = [np.split(np.flatnonzero(inside == side)[np.argsort(stratum[inside == side], kind="stable")],
                            np.cumsum(np.bincount(stratum[inside == side], minlength=stratum.max() + 1))[:-1])

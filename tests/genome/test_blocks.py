@@ -37,10 +37,13 @@ def one_by_one(path: Path) -> list[tuple[str, int, int, str]]:
         ("A", "C", ".", (9, 10)),
         ("ACG", "A", ".", (9, 12)),  # a deletion of two bases: its REF
         ("A", "ACG", ".", (9, 10)),  # an insertion: the base before it
-        ("A", ".", "END=12", (9, 10)),  # END counts with symbolic alleles only
+        ("A", ".", "END=12", (9, 12)),  # a block of a gVCF
+        ("A", "C", "END=12", (9, 10)),  # END counts with symbolic alleles, or none
         ("A", "<DEL>", "SVTYPE=DEL;END=30", (9, 30)),
         ("A", "C,<*>", "END=15", (9, 15)),
         ("A", "<DEL>", "SVLEN=-20", (9, 30)),  # of a deletion without END: its length
+        ("A", "<DEL>", "SVLEN=20", (9, 30)),  # as VCF 4.4 has it
+        ("A", "<DUP>", "SVLEN=20", (9, 30)),
         ("A", "<INS>", "SVLEN=20", (9, 10)),  # inserted bases are not of the reference
         ("ACGT", "<DUP>", "CIEND=5;END=3", (9, 13)),  # an END before the end of REF is of no use
         ("A", "<X>", "BEND=99", (9, 10)),

@@ -84,8 +84,8 @@ def test_comments_are_passed_over_and_lines_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "line", "message"),
     [
-        ("a.bed", "chr1 5", "line 2: BED has CHROM START END"),
-        ("a.bed", "chr1 -5 9", "line 2: BED has CHROM START END"),
+        ("a.bed", "chr1 5", "line 2: 2 tab-separated columns"),
+        ("a.bed", "chr1 -5 9", "line 2: START '-5' and END '9', but BED has whole numbers"),
         ("a.bed", "chr1 5 5", "line 2: END 5 is not after START 5"),
         ("a.bed", "chr1 5 9 x 0 1", "line 2: the strand, column 6, is '1'"),
         ("a.narrowPeak", "chr1 5 9", "line 2: narrowPeak has 10 columns, this line 3"),

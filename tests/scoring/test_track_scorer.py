@@ -537,6 +537,6 @@ def test_words_in_info_are_escaped_and_two_runs_give_the_same_bytes(genome, vcf,
         score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / name, of_tracks=OfTracks("human", odd, [0, 1]), n_noise=0)
     text = (tmp_path / "a.vcf").read_text()
     assert text == (tmp_path / "b.vcf").read_text()
-    assert "GF_SAD_TRACK=CAGE%3Aa%20b%3Bc%3D" in text
+    assert "GF_SAD_TRACK=CAGE:a%20b%3Bc%3D" in text
     assert "##INFO=<ID=GF_SAD_CAGE_a_b_c_0,Number=A,Type=Float" in text
     assert all(line.split("\t")[7].count(";GF_SAD_CAGE_a_b_c_") == 2 for line in text.splitlines() if line.endswith("GF_"))
