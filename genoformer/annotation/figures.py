@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from genoformer.annotation.genes import PARTS
 from genoformer.annotation.mass import Mass
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
-from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe
+from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
 from genoformer.whole import whole_file
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _PART_COLOURS = dict(
     zip(PARTS, ("#D55E00", "#E69F00", "#F0C75E", "#CC79A7", "#FF6969", "#56B4E9", "#A9C4D8", "#C9C9C9"), strict=True)
 )
 _FREQUENCY_COLOURS = {"common": "#08306B", "low": "#4292C6", "rare": "#C6DBEF", "unknown": "#C9C9C9"}
+_TITLE = 105  # letters in a line of a title
 _MOST_ROWS = 40  # of a figure
 _TO_SEE = 0.5  # expected overlaps, below which an annotation without any is not drawn
 _WHOLE = 0.5  # share of records in some label, from which on the labels are drawn as a whole
@@ -145,7 +147,8 @@ def controls_figure(study: Study, compared: Compared) -> Figure:
     what = f"{compared.n_compared:,} variants" + ("" if compared.name == "all" else f", {compared.name}")
     matched = ", ".join(MEANING[key] for key in study.matched_on) or "length and contigs only"
     title = f"{what} of {study.settings['variants']}; red: observed\n"
-    title += f"grey: {e.controls.shape[1]:,} sets of controls of {study.settings['controls']}, matched on {matched}"
+    grey = f"grey: {e.controls.shape[1]:,} sets of controls of {study.settings['controls']}, matched on {matched}"
+    title += textwrap.fill(grey, _TITLE)
     ax.set_title(title, loc="left", fontsize="small")
     return figure
 
@@ -171,7 +174,9 @@ def trait_figure(study: Study) -> Figure | None:
     n_more = int((most > 0).sum()) - len(rows)
     more = f"\n{n_more:,} more traits are in the table" if n_more else ""
     n_cells = int((~np.isnan(m.q)).sum())
-    title = f"overlaps; framed: P <= {MARK_P:g} and at least {MARK_OVERLAPS}\n{marked.sum():,} of {n_cells:,} cells{more}"
+    chance = f"by chance some {marked_by_chance(m.expected):,.1f}"
+    title = f"overlaps; framed: P <= {MARK_P:g} and at least {MARK_OVERLAPS}\n"
+    title += f"{marked.sum():,} of {n_cells:,} cells, {chance}{more}"
     ax.set_title(title, loc="left", fontsize="small")
     return figure
 

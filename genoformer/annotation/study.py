@@ -323,6 +323,14 @@ def _members(every: Places, places: Places, left: Integers, prune: int) -> tuple
     return pairs[:, 0], pairs[:, 1], len(every.traits)
 
 
+def marked_by_chance(expected: NDArray[np.float64]) -> float:
+    """How many cells are marked where nothing is enriched, if overlaps are Poisson."""
+    from scipy.stats import poisson
+
+    least = np.maximum(poisson.isf(MARK_P, expected) + 1, MARK_OVERLAPS)  # the fewest overlaps that are marked
+    return float(poisson.sf(least - 1, expected).sum())
+
+
 def describe(study: Study) -> list[str]:
     """What was compared with what, in sentences."""
     lines = []
@@ -340,6 +348,6 @@ def describe(study: Study) -> list[str]:
         )
     if study.matrix is not None:
         n_cells, n_marked = int((~np.isnan(study.matrix.q)).sum()), int(study.marked.sum())
-        chance = f"{MARK_P * n_cells:,.0f}"
-        lines.append(f"traits: {n_marked:,} of {n_cells:,} cells are marked; by chance at most {chance} of as many would be")
+        by_chance = marked_by_chance(study.matrix.expected)
+        lines.append(f"traits: {n_marked:,} of {n_cells:,} cells are marked; by chance some {by_chance:,.1f} would be")
     return [*study.notes, *lines]

@@ -17,7 +17,7 @@ from genoformer.annotation.enrichment import benjamini_hochberg, enrich, enrich_
 from genoformer.annotation.figures import write_study
 from genoformer.annotation.matching import EDGES, FEWEST, covariates, local_gc, match, stratify, unmatched
 from genoformer.annotation.places import ground_of, known_frequencies, random_places, read_places, read_sizes
-from genoformer.annotation.study import describe, enrich_variants, membership, thinned, unique_places
+from genoformer.annotation.study import describe, enrich_variants, marked_by_chance, membership, thinned, unique_places
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome.reference import Genome
 
@@ -453,6 +453,15 @@ def test_contigs_that_nothing_has_are_refused(world: dict[str, Path], tmp_path: 
     assert np.isnan(found.q[0])
     assert found.q[1:] == pytest.approx(q_of(found.p[1:], np.ones(2, bool)))  # the other's q is not paid for it
     assert any("o.bed: none of its contigs is in v.vcf" in note for note in study.notes)
+
+
+def test_marks_by_chance_are_those_of_poisson_counts() -> None:
+    rng = np.random.default_rng(0)
+    expected = np.repeat([0.05, 0.5, 4.0], 40_000)
+    observed = rng.poisson(expected)
+    p = stats.poisson.sf(observed - 1, expected)
+    marked = ((p <= 0.01) & (observed >= 3)).sum()
+    assert marked_by_chance(expected) == pytest.approx(marked, rel=0.1)
 
 
 def test_several_traits_of_a_record(tmp_path: Path) -> None:
