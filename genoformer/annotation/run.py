@@ -55,7 +55,7 @@ def annotate_variants(
     if not annotations.all:
         raise ConfigError("there is nothing to annotate with; give -a NAME=FILE, or --gtf.")
     sink = sink if isinstance(sink, Sink) else open_sink(sink)
-    if sink.path is not None and str(variants) != "-" and sink.path.exists() and sink.path.samefile(variants):
+    if sink.path is not None and sink.path.exists() and Path(variants).exists() and sink.path.samefile(variants):
         raise ConfigError(f"{sink.path} is the input, which the output would replace; name another file with -o.")
     began = time.monotonic()
     counted = Breakdown(af_key) if breakdown else None
@@ -85,7 +85,7 @@ def annotate_variants(
                 n += len(block.starts)
                 if progress:
                     progress(Progress("annotate", n, None))
-            require_shared(annotations, seen, file.name)
+            require_shared(annotations, {**seen, **file.contig_lengths}, file.name)
             complete = True
         finally:
             sink.close(complete=complete)

@@ -139,12 +139,7 @@ def enrich_variants(
             (pool.take(rest), {key: of[rest] for key, of in features[1].items()}, covered[1][rest]),
         )
         alone = unmatched(strata)
-        lost, counted = {}, np.zeros(len(picked), dtype=bool)
-        for key, of in features[0].items():
-            lost[f"no {MEANING[key]}"] = int((np.isnan(of[picked]) & ~counted).sum())
-            counted |= np.isnan(of[picked])
-        lost[f"fewer than {FEWEST} controls like it"] = int((alone & ~counted).sum())
-        lost = {reason: n for reason, n in lost.items() if n}
+        lost = _reasons(alone, {key: np.isnan(of[picked]) for key, of in features[0].items()})
         if alone.all():
             reasons = ", ".join(f"{reason}: {n:,}" for reason, n in lost.items())
             raise ConfigError(
@@ -173,6 +168,16 @@ def enrich_variants(
         "annotations": {source.name: {"file": source.file, "sha256": source.sha256} for source in annotations.sources},
     }  # fmt: skip
     return Study(names, compared, traits, matrix, list(chosen_by), settings, notes, time.monotonic() - began)
+
+
+def _reasons(alone: Flags, unknown: Mapping[str, Flags]) -> dict[str, int]:
+    """Why variants are alone -> how many; unknown: of each covariate, where it is not known. Each counts once."""
+    found, counted = {}, np.zeros(len(alone), dtype=bool)
+    for key, of in unknown.items():
+        found[f"no {MEANING[key]}"] = int((of & ~counted).sum())
+        counted |= of
+    found[f"fewer than {FEWEST} controls like it"] = int((alone & ~counted).sum())
+    return {reason: n for reason, n in found.items() if n}
 
 
 def membership(places: Places, annotations: Annotations) -> tuple[list[str], Flags, Flags]:

@@ -123,7 +123,7 @@ def score_variants(
             on_preflight(found)
         check_preflight(found, force=force)
         if annotations is not None:
-            require_shared(annotations, {use.name: 0 for use in found.contigs}, str(variants))
+            require_shared(annotations, {**{use.name: 0 for use in found.contigs}, **genome.contigs}, str(variants))
             with open_vcf(vcf) as file:  # now, and not after hours of scoring
                 fields, sources = annotations.fields, annotations.sources
                 sink.check(Header(file.header, {}, scorer.columns, Provenance(__version__), fields=fields, sources=sources))

@@ -167,6 +167,19 @@ def test_no_contig_in_common_is_refused(files: tuple[Path, list[str]], tmp_path:
         assert not list(tmp_path.glob("*out.vcf*"))
 
 
+def test_a_vcf_of_one_chromosome_that_a_file_lacks(files: tuple[Path, list[str]], tmp_path: Path) -> None:
+    """As where a pipeline splits a VCF: the header says that both are of one genome, so it is no mistake."""
+    files[0].write_text(HEAD + "2\t5\te\tA\tC\t.\t.\tAF=0.9\n")
+    found = annotate_variants(files[0], annotation.read_annotations(files[1]), tmp_path / "out.vcf")
+    assert found.overlapping == {"P": 0, "S": 0}
+    assert any("says nothing of any record" in note for note in found.notes)
+
+
+def test_an_input_that_is_not_there_and_an_output_that_is(files: tuple[Path, list[str]], tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="does not exist"):
+        annotate_variants(tmp_path / "nowhere.vcf", annotation.read_annotations(files[1]), files[0])
+
+
 def test_what_is_said_of_contigs(files: tuple[Path, list[str]], tmp_path: Path) -> None:
     (tmp_path / "far.bed").write_text("# x\nchr1\t5\t10\nchr1\t900\t1001\nchr1\t990\t2000\n")
     (tmp_path / "other.bed").write_text("chr7\t5\t10\n")
