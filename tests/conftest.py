@@ -7,6 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # a slow example is no bug
+settings.load_profile("any machine")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread for each, before torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")

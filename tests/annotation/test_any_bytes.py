@@ -1,0 +1,124 @@
+"""Whatever bytes a file holds, it is read, or refused in a sentence of ours; nothing is left half written."""
+
+from __future__ import annotations
+
+import gzip
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genoformer import annotation
+from genoformer.annotation.elements import read_elements
+from genoformer.annotation.genes import read_gene_map, read_sites
+from genoformer.annotation.places import read_places
+from genoformer.annotation.run import annotate_variants
+from genoformer.errors import GenoformerError
+
+BED = b"chr1\t5\t90\tx\t7\t+\t5\t9\t1,2,3\nchr1\t40\t50\ty\t8\t-\t5\t9\t0\n2\t7\t9\tz,a;b=c%\t.\t.\t5\t9\t0\n"
+PEAK = b"chr1\t100\t200\tp1\t900\t.\t7.5\t-1\t3.2\t30\nchr1\t300\t400\t.\t800\t.\t6.5\t-1\t3.1\t-1\n"
+GTF = (
+    b'1\tx\texon\t5\t90\t.\t+\t.\tgene_id "G"; transcript_id "T"; gene_name "N";\n'
+    b'1\tx\tCDS\t9\t30\t.\t+\t0\tgene_id "G"; transcript_id "T";\n1\tx\texon\t95\t99\t.\t-\t.\tgene_id "H";\n'
+)
+VCF = (
+    b"##fileformat=VCFv4.2\n##contig=<ID=1,length=900>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts\n"
+    b"1\t5\t.\tA\tC,<DEL>\t.\t.\tAF=0.1,0.2;END=80\tGT\t0|1\n1\t9\t.\tACG\tA\t9\tPASS\t.\tGT\t0/1\n2\t7\trs\tN\t*\t.\t.\tX\tGT\t.\n"
+)
+PIECES = [
+    b"\t",
+    b"\n",
+    b"\r",
+    b"\x00",
+    b"\xff",
+    b"-",
+    b"9" * 25,
+    b"1e9",
+    b"#",
+    b'"',
+    b";",
+    b",",
+    b"<",
+    b"=",
+    b"chr1",
+    b"\n\n",
+    b" ",
+    b".",
+]
+
+
+def changed(valid: bytes) -> st.SearchStrategy[bytes]:
+    """Bytes, or a valid file in which stretches are cut out, doubled or replaced."""
+    edit = st.tuples(st.integers(0, len(valid)), st.integers(0, 12), st.sampled_from(PIECES) | st.binary(max_size=6))
+
+    def apply(edits: list[tuple[int, int, bytes]]) -> bytes:
+        text = valid
+        for at, length, piece in edits:
+            text = text[:at] + piece + text[at + length :]
+        return text
+
+    return st.binary(max_size=200) | st.lists(edit, min_size=1, max_size=4).map(apply)
+
+
+def read_or_refuse(read: Callable[[Path], object], path: Path, content: bytes, zipped: bool) -> None:
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        said = ""
+        try:
+            read(path)
+        except GenoformerError as error:
+            said = str(error)
+    assert "\n" not in said.strip()
+    assert len(said) < 1_000
+
+
+@settings(max_examples=300)
+@given(
+    content=changed(BED) | changed(PEAK), name=st.sampled_from(["a.bed", "a.narrowPeak", "a.broadPeak"]), zipped=st.booleans()
+)
+def test_elements(tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str, zipped: bool) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+
+    def read(path: Path) -> None:
+        found = read_elements(path, "X")
+        vcf = folder / "v.vcf"
+        vcf.write_bytes(VCF)
+        for out in ("o.vcf", "o.tsv", "o.parquet"):
+            annotate_variants(vcf, annotation.Annotations([found]), folder / out)
+
+    read_or_refuse(read, folder / name, content, zipped)
+    assert not list(folder.glob(".*"))
+
+
+@settings(max_examples=300)
+@given(content=changed(GTF), zipped=st.booleans())
+def test_genes(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
+    read_or_refuse(read_gene_map, tmp_path_factory.mktemp("fuzz") / "a.gtf", content, zipped)
+
+
+@settings(max_examples=200)
+@given(content=changed(BED), zipped=st.booleans(), trait=st.sampled_from([None, "4", "9"]))
+def test_places_and_sites_of_a_bed(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool, trait: str | None
+) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    read_or_refuse(lambda path: read_places(path, trait=trait, score_key="5"), folder / "a.bed", content, zipped)
+    read_or_refuse(read_sites, folder / "b.bed", content, zipped)
+
+
+@settings(max_examples=300)
+@given(content=changed(VCF), zipped=st.booleans(), out=st.sampled_from(["o.vcf", "o.vcf.gz", "o.tsv", "o.parquet"]))
+def test_variants(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool, out: str) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    (folder / "e.bed").write_bytes(BED)
+    (folder / "g.gtf").write_bytes(GTF)
+    annotations = annotation.read_annotations([f"E={folder / 'e.bed'}"], folder / "g.gtf")
+    read_or_refuse(
+        lambda path: annotate_variants(path, annotations, folder / out, breakdown=True), folder / "v.vcf", content, zipped
+    )
+    read_or_refuse(lambda path: read_places(path, trait="X", score_key="AF"), folder / "w.vcf", content, zipped)
+    assert not list(folder.glob(".*"))
