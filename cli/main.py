@@ -44,8 +44,26 @@ class _Commands(click.Group):
             refuse(error, debug=ctx.params.get("debug", False))
 
 
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    """genoformer and its version, and those of what matters when something is reported."""
+    if not value or ctx.resilient_parsing:
+        return
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    click.echo(f"genoformer {version('genoformer')}")
+    click.echo(f"Python {platform.python_version()} ({platform.system()} {platform.machine()})")
+    for name in ("torch", "numpy", "pandas", "pyarrow", "pysam", "kipoiseq", "lightning"):
+        try:
+            click.echo(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            click.echo(f"{name} not installed")
+    ctx.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="genoformer")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda *given: _version(*given),
+              help="Versions of genoformer and of what it stands on, and stop.")  # fmt: skip
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Transformers for regulatory DNA: score variants, pre-train, and look at what they learned.
@@ -56,6 +74,9 @@ def main(debug: bool) -> None:
 
     A file that is named, such as out.vcf.gz, is replaced. In a folder a command replaces only what the same command made
     there before, and refuses where other files of the same names are in the way; a trained model is never replaced.
+
+    Exit status: 0 when the job was done; 2 for an input or option that is refused, in one sentence; 1 for what went wrong
+    otherwise, and where the reader of a pipe has gone; 130 after Ctrl-C, 128 and its number after another signal.
     """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, GenoformerError
 
 
 @contextmanager
@@ -33,6 +34,47 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+class BusyError(GenoformerError):
+    """Another process is writing what this one would write."""
+
+
+@contextmanager
+def locked(part: Path, path: Path) -> Iterator[None]:
+    """Holds a file that `path` is written to first, so that of several processes one writes it; it is gone when this ends.
+
+    The lock (flock) is on the open file and ends with its process, however that ends. Raises BusyError.
+    """
+    while True:
+        try:
+            handle = os.open(part, os.O_CREAT | os.O_RDWR, 0o666)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written ({error.strerror}); write elsewhere with -o.") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise BusyError(
+                f"another process is writing {path}; wait until it is done, or name another file with -o."
+            ) from None
+        if _is_of(part, handle):
+            break
+        os.close(handle)  # it took its final name while we asked
+    try:
+        yield
+    finally:
+        if _is_of(part, handle):
+            part.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _is_of(path: Path, handle: int) -> bool:
+    """Whether an open file is the one of that name."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def refuse_others(folder: Path, names: Iterable[str], manifest: str, is_mine: Callable[[dict[str, Any]], bool]) -> None:

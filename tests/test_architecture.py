@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "windowing": ["errors", "genome"],
     "models": ["errors", "fields", "whole", "genome", "tokenizers"],
     "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
-    "sinks": ["errors", "genome"],
+    "sinks": ["errors", "whole", "genome"],
     "annotation": ["errors", "whole", "progress", "plots", "genome", "sinks"],
     "scoring": ["errors", "whole", "progress", "genome", "tokenizers", "models", "inference", "sinks", "annotation"],
     "interpretation": [

@@ -63,7 +63,7 @@ def annotate_variants(
     parts: Counter[str] = Counter()
     seen: dict[str, int] = {}
     n, complete = 0, False
-    with open_vcf(variants) as file:
+    with open_vcf(variants) as file, sink.reserved():
         require_shared(annotations, file.contig_lengths, file.name)
         header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
         sink.begin(header)

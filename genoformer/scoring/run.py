@@ -112,7 +112,8 @@ def score_variants(
         of_tracks = (of_tracks or OfTracks())._replace(matrix=True)
     names_of_scores = ",".join(score.name for score in scores)
     work = Work(given, genome, names_of_scores, context, both_strands, device, precision, batch_size, of_tracks)
-    with spooled(variants) as vcf, work.ready() as scorer:
+    alone = sink.reserved() if shard is None else nullcontext()  # shards write parts, side by side
+    with spooled(variants) as vcf, work.ready() as scorer, alone:
         require_keys(scorer.columns)
         whole = matrix_file(matrix, scorer.layout) if matrix is not None and isinstance(scorer, TrackScorer) else None
         found = preflight(

@@ -7,8 +7,8 @@ import io
 import re
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
+from genoformer.whole import locked
 
 Floats = NDArray[np.floating]
 Cells = Mapping[int, Sequence[str]]  # of one record: the values, as they are written, of each field (by number) that has some
@@ -107,6 +108,15 @@ class Sink(ABC):
     def temporary(self) -> Path:
         assert self.path is not None
         return self.path.with_name(f".{self.path.name}.partial")
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """While this holds, no other process writes the same output; BusyError where one does. Only the output is left."""
+        if self.path is None:
+            yield
+            return
+        with locked(self.temporary, self.path):
+            yield
 
     @abstractmethod
     def check(self, header: Header) -> None:

@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import pickle
+import platform
 import random
 import resource
 import shutil
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -985,7 +987,11 @@ def test_help(path: tuple[str, ...], command: click.Command) -> None:
 
 def test_version() -> None:
     result = run("--version")
-    assert (result.exit_code, result.output.split()[-1]) == (0, "0.1.0")
+    assert result.exit_code == 0
+    first, python, *others = result.output.splitlines()
+    assert first == "genoformer 0.1.0"
+    assert python.split()[1] == platform.python_version()
+    assert dict(line.split(" ", 1) for line in others)["numpy"] == version("numpy")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["--version"]])
