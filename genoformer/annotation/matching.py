@@ -64,8 +64,9 @@ def local_gc(places: Places, genome: Genome) -> Floats:
     """Share of G and C among the known bases from 500 before the middle of each place to 500 behind it; NaN of none."""
     found = np.full(len(places), np.nan)
     length = 2 * GC_REACH + 1
+    names = ContigMap(places.contigs, genome.contigs)
     for contig, rows in places.by_contig():
-        here = ContigMap([contig], genome.contigs).get(contig)
+        here = names.get(contig)
         if here is None:
             continue
         rows = rows[np.argsort(places.starts[rows], kind="stable")]

@@ -220,20 +220,20 @@ def ground_of(
     """
     found: dict[str, Intervals] = {}
     unknown, narrow = [], []
+    lengths = dict(genome.contigs) if genome is not None else dict(sizes or {})
+    names = ContigMap(places.contigs, lengths)
+    excluded: dict[str, list[Intervals]] = {}
+    for contig, intervals in exclude.items():
+        excluded.setdefault(canonical_key(contig), []).append(intervals)
     for name, rows in places.by_contig():
-        if genome is not None:
-            here = ContigMap([name], genome.contigs).get(name)
-            whole = runs_of_bases(genome, here) if here else None
-            length = genome.contigs[here] if here else 0
-        else:
-            here = ContigMap([name], sizes or {}).get(name)
-            length = (sizes or {})[here] if here else 0
-            whole = np.array([[0, length]]) if here else None
-        if whole is None:
+        here = names.get(name)
+        if here is None:
             unknown.append(name)
             continue
+        length = lengths[here]
+        whole = runs_of_bases(genome, here) if genome is not None else np.array([[0, length]])
         first, last = int(places.starts[rows].min()), int(places.ends[rows].max())
-        holes = [exclude[other] for other in exclude if canonical_key(other) == canonical_key(name)]
+        holes = [*excluded.get(canonical_key(name), [])]
         if len(rows) >= _FEW and last - first < _NARROW * length:
             narrow.append(f"{name}:{first + 1:,}-{last:,}")
             holes.append(np.array([[0, first], [last, max(length, last + 1)]]))
