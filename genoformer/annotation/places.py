@@ -73,7 +73,7 @@ def _number_of(key: str) -> int:
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest(), "big")
 
 
-def read_places(
+def variant_places(
     path: str | Path, *, af_key: str = "AF", score_key: str | None = None, trait: str | None = None,
     most: int | None = None, seed: int = 0,
 ) -> Places:  # fmt: skip

@@ -16,7 +16,7 @@ from genoformer.annotation.enrichment import Enrichment, TraitMatrix, enrich, en
 from genoformer.annotation.genes import PARTS
 from genoformer.annotation.matching import FEWEST, MEANING, Strata, covariates, coverage, edges_of, match, unmatched
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
-from genoformer.annotation.places import Places, ground_of, known_frequencies, random_places, read_places
+from genoformer.annotation.places import Places, ground_of, known_frequencies, random_places, variant_places
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
@@ -100,7 +100,7 @@ def enrich_variants(
     tell = progress or (lambda _: None)
     _check(annotations, n_resamplings, tops, trait, score)
     notes = [note for each in annotations.all for note in each.notes]
-    every = read_places(variants, af_key=af_key, score_key=score, trait=trait, seed=seed)
+    every = variant_places(variants, af_key=af_key, score_key=score, trait=trait, seed=seed)
     require_shared(annotations, dict.fromkeys(every.contigs, 0), every.name)
     lengths = ContigMap(every.contigs, known := dict(genome.contigs) if genome is not None else dict(sizes or {}))
     notes += contig_notes(annotations, {name: known.get(lengths.get(name) or "", 0) for name in every.contigs}, every.name)
@@ -114,7 +114,7 @@ def enrich_variants(
         notes += ground.notes
         pool = random_places(ground, n_controls, np.maximum(every.ends - every.starts, 1), rng)
     else:
-        pool = read_places(background, af_key=af_key, most=MOST_CONTROLS, seed=seed)
+        pool = variant_places(background, af_key=af_key, most=MOST_CONTROLS, seed=seed)
         every = known_frequencies(every, pool)
     chosen_by = _covariates(match_on, every, pool, annotations, genome, notes)
     places, pool = unique_places(every), unique_places(pool)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from any_bytes import changed, read_or_refuse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genoformer import annotation
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map, read_sites
-from genoformer.annotation.places import read_places
+from genoformer.annotation.places import variant_places
 from genoformer.annotation.run import annotate_variants
-from genoformer.errors import GenoformerError
 
 BED = b"chr1\t5\t90\tx\t7\t+\t5\t9\t1,2,3\nchr1\t40\t50\ty\t8\t-\t5\t9\t0\n2\t7\t9\tz,a;b=c%\t.\t.\t5\t9\t0\n"
 PEAK = b"chr1\t100\t200\tp1\t900\t.\t7.5\t-1\t3.2\t30\nchr1\t300\t400\t.\t800\t.\t6.5\t-1\t3.1\t-1\n"
@@ -28,52 +25,6 @@ VCF = (
     b"##fileformat=VCFv4.2\n##contig=<ID=1,length=900>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts\n"
     b"1\t5\t.\tA\tC,<DEL>\t.\t.\tAF=0.1,0.2;END=80\tGT\t0|1\n1\t9\t.\tACG\tA\t9\tPASS\t.\tGT\t0/1\n2\t7\trs\tN\t*\t.\t.\tX\tGT\t.\n"
 )
-PIECES = [
-    b"\t",
-    b"\n",
-    b"\r",
-    b"\x00",
-    b"\xff",
-    b"-",
-    b"9" * 25,
-    b"1e9",
-    b"#",
-    b'"',
-    b";",
-    b",",
-    b"<",
-    b"=",
-    b"chr1",
-    b"\n\n",
-    b" ",
-    b".",
-]
-
-
-def changed(valid: bytes) -> st.SearchStrategy[bytes]:
-    """Bytes, or a valid file in which stretches are cut out, doubled or replaced."""
-    edit = st.tuples(st.integers(0, len(valid)), st.integers(0, 12), st.sampled_from(PIECES) | st.binary(max_size=6))
-
-    def apply(edits: list[tuple[int, int, bytes]]) -> bytes:
-        text = valid
-        for at, length, piece in edits:
-            text = text[:at] + piece + text[at + length :]
-        return text
-
-    return st.binary(max_size=200) | st.lists(edit, min_size=1, max_size=4).map(apply)
-
-
-def read_or_refuse(read: Callable[[Path], object], path: Path, content: bytes, zipped: bool) -> None:
-    path.write_bytes(gzip.compress(content) if zipped else content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        said = ""
-        try:
-            read(path)
-        except GenoformerError as error:
-            said = str(error)
-    assert "\n" not in said.strip()
-    assert len(said) < 1_000
 
 
 @settings(max_examples=300)
@@ -106,7 +57,7 @@ def test_places_and_sites_of_a_bed(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool, trait: str | None
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
-    read_or_refuse(lambda path: read_places(path, trait=trait, score_key="5"), folder / "a.bed", content, zipped)
+    read_or_refuse(lambda path: variant_places(path, trait=trait, score_key="5"), folder / "a.bed", content, zipped)
     read_or_refuse(read_sites, folder / "b.bed", content, zipped)
 
 
@@ -120,5 +71,5 @@ def test_variants(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipp
     read_or_refuse(
         lambda path: annotate_variants(path, annotations, folder / out, breakdown=True), folder / "v.vcf", content, zipped
     )
-    read_or_refuse(lambda path: read_places(path, trait="X", score_key="AF"), folder / "w.vcf", content, zipped)
+    read_or_refuse(lambda path: variant_places(path, trait="X", score_key="AF"), folder / "w.vcf", content, zipped)
     assert not list(folder.glob(".*"))

@@ -16,7 +16,7 @@ from genoformer import annotation
 from genoformer.annotation.enrichment import benjamini_hochberg, enrich, enrich_traits, fold_of, q_of
 from genoformer.annotation.figures import write_study
 from genoformer.annotation.matching import EDGES, FEWEST, covariates, local_gc, match, stratify, unmatched
-from genoformer.annotation.places import ground_of, known_frequencies, random_places, read_places, read_sizes
+from genoformer.annotation.places import ground_of, known_frequencies, random_places, read_sizes, variant_places
 from genoformer.annotation.study import describe, enrich_variants, marked_by_chance, membership, thinned, unique_places
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome.reference import Genome
@@ -155,14 +155,14 @@ def test_fold_of_nothing() -> None:
 
 def test_places_of_a_vcf_and_of_a_bed(tmp_path: Path) -> None:
     infos = ["AF=0.9;S=-3,2;T=x", "AC=1;AN=4;S=.", "T=y"]
-    places = read_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9), ("2", 4)], infos), score_key="S", trait="T")
+    places = variant_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9), ("2", 4)], infos), score_key="S", trait="T")
     assert places.starts.tolist() == [4, 8, 3]
     assert np.nan_to_num(places.frequency, nan=-1).round(3).tolist() == [0.1, 0.25, -1]
     assert np.nan_to_num(places.score, nan=-1).tolist() == [3, -1, -1]
     assert [places.traits[t] if t >= 0 else None for t in places.trait.tolist()] == ["x", None, "y"]
     bed = tmp_path / "a.bed"
     bed.write_text("chr1\t4\t5\trs1\tTall\nchr1\t8\t20\trs2\t.\n")
-    found = read_places(bed, trait="5")
+    found = variant_places(bed, trait="5")
     assert (found.ends - found.starts).tolist() == [1, 12]
     assert found.trait.tolist() == [0, -1]
     assert places.keys()[0] == found.keys()[0]  # 1:5 and chr1:4-5
@@ -180,39 +180,39 @@ def test_places_of_a_vcf_and_of_a_bed(tmp_path: Path) -> None:
 )
 def test_columns_that_are_not_there(tmp_path: Path, options: dict[str, str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        read_places(write_vcf(tmp_path / "a.vcf", [("1", 5)], ["T=x"]), **options)
+        variant_places(write_vcf(tmp_path / "a.vcf", [("1", 5)], ["T=x"]), **options)
 
 
 def test_columns_of_a_bed_that_are_not_there(tmp_path: Path) -> None:
     bed = tmp_path / "a.bed"
     bed.write_text("chr1\t4\t5\trs1\n")
     with pytest.raises(ConfigError, match="the number of a column"):
-        read_places(bed, trait="name")
+        variant_places(bed, trait="name")
     with pytest.raises(FileFormatError, match="line 1: 4 columns"):
-        read_places(bed, trait="5")
+        variant_places(bed, trait="5")
     bed.write_text("")
     with pytest.raises(FileFormatError, match="no rows"):
-        read_places(bed)
+        variant_places(bed)
 
 
 def test_of_many_controls_a_sample_is_kept(tmp_path: Path) -> None:
     path = write_vcf(tmp_path / "a.vcf", [("1", i + 1) for i in range(5_000)], ["AF=0.5"] * 5_000)
-    kept = read_places(path, most=1_000, seed=1)
+    kept = variant_places(path, most=1_000, seed=1)
     assert 1_000 <= len(kept) <= 2_000
     assert 2_000 < kept.starts.mean() < 3_000  # of all of the file
-    assert (read_places(path, most=1_000, seed=1).starts == kept.starts).all()
+    assert (variant_places(path, most=1_000, seed=1).starts == kept.starts).all()
 
 
 def test_local_gc_by_hand(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
     genome = Genome(make_fasta(chr1="A" * 1_000 + "G" * 1_000 + "N" * 2_000))
-    places = read_places(write_vcf(tmp_path / "a.vcf", [("1", 501), ("1", 1_001), ("1", 1_501), ("1", 3_000)], ["."] * 4))
+    places = variant_places(write_vcf(tmp_path / "a.vcf", [("1", 501), ("1", 1_001), ("1", 1_501), ("1", 3_000)], ["."] * 4))
     gc = local_gc(places, genome)
     assert gc[:3].tolist() == [1 / 1001, 501 / 1001, 1000 / 1000]  # 500 on either side; of the third the last base is N
     assert np.isnan(gc[3])
 
 
 def test_strata_keep_apart_what_differs(tmp_path: Path) -> None:
-    places = read_places(
+    places = variant_places(
         write_vcf(tmp_path / "a.vcf", [("1", i) for i in range(1, 6)], [f"AF={af}" for af in (0.3, 0.35, 0.01, 0.05, 0.5)])
     )
     values = covariates(places, ["af"], annotation.Annotations([]), None)
@@ -232,7 +232,7 @@ def test_strata_keep_apart_what_differs(tmp_path: Path) -> None:
 
 def test_bins_widen_until_variants_have_controls(tmp_path: Path) -> None:
     def described(places: list[tuple[str, int]], frequencies: list[float]):
-        found = read_places(write_vcf(tmp_path / "a.vcf", places, [f"AF={af}" for af in frequencies]))
+        found = variant_places(write_vcf(tmp_path / "a.vcf", places, [f"AF={af}" for af in frequencies]))
         return found, covariates(found, ["af"], annotation.Annotations([]), None), np.ones((len(found), 1), dtype=bool)
 
     variants = described([("1", i + 1) for i in range(20)], [0.012] * 20)
@@ -247,7 +247,7 @@ def test_bins_widen_until_variants_have_controls(tmp_path: Path) -> None:
 
 def test_random_places_lie_where_they_may(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
     genome = Genome(make_fasta(chr1="ACGT" * 50 + "N" * 100 + "ACGT" * 50, chr2="N" * 500))
-    variants = read_places(write_vcf(tmp_path / "v.vcf", [("1", 5), ("1", 490)], ["."] * 2))
+    variants = variant_places(write_vcf(tmp_path / "v.vcf", [("1", 5), ("1", 490)], ["."] * 2))
     ground = ground_of(variants, genome, None, {"chr1": np.array([[0, 100]])})
     assert ground.intervals["1"].tolist() == [[100, 200], [300, 500]]
     places = random_places(ground, 3_000, np.array([1]), np.random.default_rng(0))
@@ -256,7 +256,7 @@ def test_random_places_lie_where_they_may(tmp_path: Path, make_fasta: Callable[.
     assert (places.starts < 200).mean() == pytest.approx(1 / 3, abs=0.03)
     with pytest.raises(ConfigError, match="need the lengths of contigs"):
         ground_of(variants, None, None, {})
-    far = read_places(write_vcf(tmp_path / "v.vcf", [("20", 5), ("20", 60_000_000), ("nowhere", 7)], ["."] * 3))
+    far = variant_places(write_vcf(tmp_path / "v.vcf", [("20", 5), ("20", 60_000_000), ("nowhere", 7)], ["."] * 3))
     found = ground_of(far, None, read_sizes("hg19"), {})
     assert found.intervals["20"].tolist() == [[0, 63_025_520]]
     assert "no controls on nowhere" in found.notes[0]
@@ -264,10 +264,10 @@ def test_random_places_lie_where_they_may(tmp_path: Path, make_fasta: Callable[.
 
 def test_a_region_is_not_compared_with_the_rest_of_its_contig(tmp_path: Path) -> None:
     places = [("20", 1_000_000 + 1_000 * i) for i in range(20)]
-    found = ground_of(read_places(write_vcf(tmp_path / "v.vcf", places, ["."] * 20)), None, read_sizes("hg19"), {})
+    found = ground_of(variant_places(write_vcf(tmp_path / "v.vcf", places, ["."] * 20)), None, read_sizes("hg19"), {})
     assert found.intervals["20"].tolist() == [[999_999, 1_019_000]]
     assert "drawn from 20:1,000,000-1,019,000 only" in found.notes[0]
-    few = ground_of(read_places(write_vcf(tmp_path / "v.vcf", places[:9], ["."] * 9)), None, read_sizes("hg19"), {})
+    few = ground_of(variant_places(write_vcf(tmp_path / "v.vcf", places[:9], ["."] * 9)), None, read_sizes("hg19"), {})
     assert few.intervals["20"].tolist() == [[0, 63_025_520]]  # too few to be somebody's region
 
 
@@ -282,7 +282,7 @@ def test_sizes_of_a_file(tmp_path: Path) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("12"), st.integers(1, 50)), min_size=1, max_size=20, unique=True), st.integers(1, 20))
 def test_thinned_places_are_far_apart(tmp_path_factory, places: list[tuple[str, int]], distance: int) -> None:
-    every = read_places(write_vcf(tmp_path_factory.mktemp("a") / "a.vcf", places, ["."] * len(places)))
+    every = variant_places(write_vcf(tmp_path_factory.mktemp("a") / "a.vcf", places, ["."] * len(places)))
     kept = [places[i] for i in thinned(every, distance).tolist()]
     for i, (chrom, pos) in enumerate(kept):
         assert all(chrom != other or abs(pos - at) >= distance for other, at in kept[:i])
@@ -392,7 +392,7 @@ def test_an_annotation_that_lacks_a_contig_is_compared_where_it_could_be(tmp_pat
     annotations = annotation.read_annotations([f"A={tmp_path / 'a.bed'}", f"B={tmp_path / 'b.bed'}"])
     study = enrich_variants(tmp_path / "v.vcf", annotations, tmp_path / "c.vcf", n_resamplings=100)
     found = study.compared[0].enrichment
-    places = read_places(tmp_path / "v.vcf")
+    places = variant_places(tmp_path / "v.vcf")
     names, flags, could = membership(places, annotations)
     assert names == ["A", "B"]
     assert could[:, 1].all()
@@ -405,7 +405,7 @@ def test_a_place_has_the_largest_score_of_its_records(tmp_path: Path) -> None:
     """As where a VCF is split by ALT, or an insertion stands beside an SNV and has another score."""
     places = [("1", 5), ("1", 5), ("1", 9), ("1", 5)]
     found = unique_places(
-        read_places(write_vcf(tmp_path / "a.vcf", places, ["S=1", "S=-7;AF=0.1", "AF=0.2", "AF=0.4"]), score_key="S")
+        variant_places(write_vcf(tmp_path / "a.vcf", places, ["S=1", "S=-7;AF=0.1", "AF=0.2", "AF=0.4"]), score_key="S")
     )
     assert found.starts.tolist() == [4, 8]
     assert np.nan_to_num(found.score, nan=-1).tolist() == [7, -1]
@@ -465,14 +465,16 @@ def test_marks_by_chance_are_those_of_poisson_counts() -> None:
 
 
 def test_several_traits_of_a_record(tmp_path: Path) -> None:
-    found = read_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9)], ["T=Body%20mass%2Cindex,height", "X"]), trait="T")
+    found = variant_places(
+        write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9)], ["T=Body%20mass%2Cindex,height", "X"]), trait="T"
+    )
     assert [found.traits[t] if t >= 0 else None for t in found.trait.tolist()] == ["Body mass,index", "height", None]
     assert found.starts.tolist() == [4, 4, 8]
 
 
 def test_a_frequency_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a.vcf, line 4: INFO AF=7 is no frequency"):
-        read_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9)], ["AF=0.1", "AF=7"]))
+        variant_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9)], ["AF=0.1", "AF=7"]))
 
 
 def test_nothing_to_look_for(world: dict[str, Path]) -> None:

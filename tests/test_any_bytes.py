@@ -1,0 +1,107 @@
+"""FASTA, tables, motifs and model folders of any bytes: read, or refused in a sentence of ours."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from any_bytes import changed, read_or_refuse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genoformer.genome.reference import Genome
+from genoformer.genome.targets import read_targets
+from genoformer.genome.tracks import open_track
+from genoformer.interpretation.matrices import read_matrices
+from genoformer.labelled.read import read_labelled, read_sequences
+from genoformer.models import checkpoint
+
+DEMO = Path(str(files("genoformer_data") / "models" / "demo"))
+FASTA = b">chr1 a\nACGTNacgtn\nACGTNacgtn\nAC\n>2\nGG\nCC\n"
+LABELLED = b"sequence,label\nACGT,1\nACGA,0\nNNNN,1\n"
+FASTA_LABELLED = b">a|1\nACGT\nAC\n>b|0\nGGNN\n"
+MEME = (
+    b"MEME version 4\n\nALPHABET= ACGT\n\nMOTIF A a\nletter-probability matrix: alength= 4 w= 2 nsites= 20 E= 0\n"
+    b" 0.25 0.25 0.25 0.25\n 0.7 0.1 0.1 0.1\n"
+)
+JASPAR = b">MA1 X\nA [ 1 2 3 ]\nC [ 4 5 6 ]\nG [ 7 8 9 ]\nT [ 1 1 1 ]\n"
+TRANSFAC = b"AC MA1\nXX\nID X\nXX\nP0 A C G T\n01 1 2 3 4\n02 4 3 2 1\nXX\n//\n"
+TARGETS = b"index\tidentifier\tdescription\n0\tENCFF1\tDNASE:liver\n1\tENCFF2\tCAGE:brain\n"
+BEDGRAPH = b"track type=bedGraph\nchr1\t0\t5\t1.5\nchr1\t5\t9\t-2\n2\t3\t4\t0\n"
+
+
+@settings(max_examples=200)
+@given(content=changed(FASTA), zipped=st.booleans())
+def test_fasta(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+
+    def read(path: Path) -> None:
+        with Genome(path) as genome:
+            for contig in genome.contigs:
+                genome.windows(contig, [-2, 0, 1], 12)
+
+    read_or_refuse(read, folder / ("a.fa.gz" if zipped else "a.fa"), content, zipped)
+
+
+@settings(max_examples=200)
+@given(
+    content=changed(LABELLED) | changed(FASTA_LABELLED),
+    name=st.sampled_from(["a.csv", "a.tsv", "a.fa", "a.txt"]),
+    zipped=st.booleans(),
+)
+def test_labelled(tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str, zipped: bool) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    read_or_refuse(read_labelled, folder / name, content, zipped)
+    read_or_refuse(read_sequences, folder / f"s_{name}", content, zipped)
+
+
+@settings(max_examples=200)
+@given(content=changed(MEME) | changed(JASPAR) | changed(TRANSFAC), zipped=st.booleans())
+def test_motifs(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
+    read_or_refuse(read_matrices, tmp_path_factory.mktemp("fuzz") / "a.meme", content, zipped)
+
+
+@settings(max_examples=150)
+@given(content=changed(TARGETS))
+def test_targets(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    read_or_refuse(read_targets, tmp_path_factory.mktemp("fuzz") / "a.tsv", content, False)
+
+
+@settings(max_examples=150)
+@given(content=changed(BEDGRAPH), zipped=st.booleans())
+def test_bedgraph(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
+    def read(path: Path) -> None:
+        track = open_track(path)
+        for contig in track.contigs:
+            track.values(contig, 0, 20)
+        track.close()
+
+    name = "a.bedGraph.gz" if zipped else "a.bedGraph"
+    read_or_refuse(read, tmp_path_factory.mktemp("fuzz") / name, content, zipped)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> Path:
+    return tiny_model_folder
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "manifest.json"])
+def test_model_folders(tmp_path_factory: pytest.TempPathFactory, tiny: Path, name: str) -> None:
+    """A changed file of a model: loaded, or refused; never code that runs, nor memory beyond reason."""
+    valid = (tiny / name).read_bytes() if (tiny / name).exists() else b"{}"
+    folder = tmp_path_factory.mktemp("model") / "m"
+    shutil.copytree(tiny, folder)
+
+    @settings(max_examples=120)
+    @given(content=changed(valid))
+    def check(content: bytes) -> None:
+        read_or_refuse(lambda path: checkpoint.load_any(path.parent), folder / name, content, False)
+
+    check()
+
+
+def test_the_demo_is_untouched() -> None:
+    assert checkpoint.load("demo").sha256
+    assert (DEMO / "config.json").is_file()
