@@ -44,7 +44,7 @@ class BusyError(GenoformerError):
 def locked(part: Path, path: Path) -> Iterator[None]:
     """Holds a file that `path` is written to first, so that of several processes one writes it; it is gone when this ends.
 
-    The lock (flock) is on the open file and ends with its process, however that ends. Raises BusyError.
+    Raises BusyError.
     """
     while True:
         try:
@@ -52,12 +52,10 @@ def locked(part: Path, path: Path) -> Iterator[None]:
         except OSError as error:
             raise ConfigError(f"{path} cannot be written ({error.strerror}); write elsewhere with -o.") from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _take(handle, path)
+        except BusyError:
             os.close(handle)
-            raise BusyError(
-                f"another process is writing {path}; wait until it is done, or name another file with -o."
-            ) from None
+            raise
         if _is_of(part, handle):
             break
         os.close(handle)  # it took its final name while we asked
@@ -67,6 +65,27 @@ def locked(part: Path, path: Path) -> Iterator[None]:
         if _is_of(part, handle):
             part.unlink(missing_ok=True)
         os.close(handle)
+
+
+@contextmanager
+def held(folder: Path, path: Path) -> Iterator[None]:
+    """Holds a folder with the work for `path`, so that of several processes one goes on with it. Raises BusyError."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _take(handle, path)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, path: Path) -> None:
+    """Lock an open file or folder; the lock ends with its process, however that ends."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BusyError(
+            f"another process is writing {path}; wait until it is done, or name another file with -o."
+        ) from None
 
 
 def _is_of(path: Path, handle: int) -> bool:

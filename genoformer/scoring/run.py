@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +33,7 @@ from genoformer.scoring.scores import Answers, Matrix, Score, require_keys
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.workers import Crew, Task, crew, pool_of, run_pool
 from genoformer.sinks import NO_CELLS, Header, Provenance, Sink, open_sink
+from genoformer.whole import held
 
 MUCH_UNKNOWN = 0.1  # of a window
 _STATUSES = list(Status)
@@ -112,8 +113,7 @@ def score_variants(
         of_tracks = (of_tracks or OfTracks())._replace(matrix=True)
     names_of_scores = ",".join(score.name for score in scores)
     work = Work(given, genome, names_of_scores, context, both_strands, device, precision, batch_size, of_tracks)
-    alone = sink.reserved() if shard is None else nullcontext()  # shards write parts, side by side
-    with spooled(variants) as vcf, work.ready() as scorer, alone:
+    with spooled(variants) as vcf, work.ready() as scorer, ExitStack() as alone:
         require_keys(scorer.columns)
         whole = matrix_file(matrix, scorer.layout) if matrix is not None and isinstance(scorer, TrackScorer) else None
         found = preflight(
@@ -143,6 +143,8 @@ def score_variants(
             threads=threads or noted_threads(sink.path), divided=shard is not None,
         )  # fmt: skip
         parts = PartFolder(sink.path, _job(found, work, how.threads, options | scorer.inputs))
+        if shard is None and sink.path is not None:  # shards work side by side
+            alone.enter_context(held(parts.path, sink.path))
         cut = Cut(vcf, wanted, found.n_records, part_size(scorer.operations, scorer.shared), shard)
         if assemble:
             cut.require(parts)

@@ -11,7 +11,7 @@ import pytest
 from genoformer import annotation
 from genoformer.annotation.run import annotate_variants
 from genoformer.sinks import open_sink
-from genoformer.whole import BusyError, locked
+from genoformer.whole import BusyError, held, locked
 
 HOLD = """
 import sys
@@ -46,6 +46,26 @@ def test_a_second_process_is_refused(inputs: tuple[Path, annotation.Annotations]
     assert annotate_variants(*inputs, out).records == 1
     assert sorted(path.name for path in tmp_path.glob("*out*")) == ([name, f"{name}.tbi"] if name.endswith(".gz") else [name])
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_second_process_that_scores_is_refused(tmp_path: Path) -> None:
+    folder, out = tmp_path / ".out.vcf.parts", tmp_path / "out.vcf"
+    folder.mkdir()
+    program = "import sys\nfrom pathlib import Path\nfrom genoformer.whole import held\n"
+    program += "with held(Path(sys.argv[1]), Path('out.vcf')):\n    print('held', flush=True)\n    sys.stdin.readline()\n"
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdin is not None
+    assert other.stdout is not None
+    with other.stdin, other.stdout:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(BusyError, match=r"another process is writing .*out.vcf"), held(folder, out):
+            pass
+        other.kill()
+        other.wait()
+    with held(folder, out):
+        pass
 
 
 def test_nothing_is_left_where_nothing_is_written(tmp_path: Path) -> None:
