@@ -35,7 +35,7 @@ class Breakdown:
         self.totals.update(classes)
         labelled = {each.name for each in annotations.elements if each.labels}
         for each in told:
-            name = annotations.names[each.first]
+            name = annotations.keys[each.first]
             if name not in labelled and name != "GF_PART":
                 if not name.startswith("GF_TSS"):
                     records = np.unique(each.records).tolist()

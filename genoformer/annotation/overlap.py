@@ -36,7 +36,7 @@ class Annotations:
         self.fields: list[Field] = [field for each in elements for field in each.fields] + (genes.fields if genes else [])
         self.sources: list[Source] = [each.source for each in elements] + ([genes.source] if genes else [])
         self._firsts = np.cumsum([0, *(len(each.fields) for each in elements)]).tolist()
-        self.names: list[str] = [field.key for field in self.fields]
+        self.keys: list[str] = [field.key for field in self.fields]
         self._offsets = np.cumsum([0, *(len(each) for each in elements)])  # of the rows of each in the numbers of all
         self._indexes: dict[str, Any] = {}
         self._genes: dict[str, tuple[Any, Pieces | None, Sites | None]] = {}

@@ -72,7 +72,7 @@ def annotate_variants(
                 told = list(_told(annotations, block))
                 _write(file, block, told, annotations, sink, first=not n)
                 for each in told:
-                    name = annotations.names[each.first]
+                    name = annotations.keys[each.first]
                     if name in overlapping:
                         overlapping[name] += len(np.unique(each.records))
                     elif name == "GF_PART":
@@ -115,7 +115,7 @@ def _write(
     if isinstance(sink, VCFSink) and not sink.stale and (block.info >= 0).all():
         if first:
             sink.refuse_undeclared(block.text)
-        sink.write_text(_inserted(block, told, [field.key for field in annotations.fields]))
+        sink.write_text(_inserted(block, told, annotations.keys))
         for name, i, j in block.contigs:
             places = block.starts[i:j] + 1
             rising = bool((np.diff(places) >= 0).all())
