@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .catalog import catalog_option, described, json_option, pull_named, pull_options, show_table
+
 if TYPE_CHECKING:
     from genoformer.labelled.build import Built
     from genoformer.labelled.tracks import BuiltTracks
@@ -15,6 +17,51 @@ if TYPE_CHECKING:
 @click.group()
 def data() -> None:
     """Data to train and test on."""
+
+
+@data.command("list")
+@json_option
+@catalog_option
+def list_data(as_json: bool, catalog: Path | None) -> None:
+    """The genomes, annotations and variants of others that `genoformer data pull` fetches.
+
+    \b
+    genoformer data list
+    """
+    show_table("data", catalog, as_json)
+
+
+@data.command("info")
+@click.argument("name")
+@catalog_option
+def info_data(name: str, catalog: Path | None) -> None:
+    """Addresses, checksums, licence and citation of a data set of the catalog, as JSON.
+
+    \b
+    genoformer data info hg38
+    """
+    import json
+
+    from genoformer.catalog import entry_named, folder_of, is_here
+
+    entry = entry_named(name, "data", catalog)
+    state = {"state": "here", "folder": str(folder_of(entry))} if is_here(entry) else {"state": "to pull"}
+    click.echo(json.dumps(state | described(entry), indent=1))
+
+
+@data.command("pull")
+@pull_options
+def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:
+    """Fetch data sets of the catalog, check them, and print the paths of their files.
+
+    They are kept in $GENOFORMER_CACHE, by default ~/.cache/genoformer; what is there is not fetched again. A download that was
+    cut goes on where it stopped.
+
+    \b
+    genoformer score in.vcf.gz -f $(genoformer data pull hg38) -o out.vcf.gz
+    genoformer data pull clinvar-hg38 --again
+    """
+    pull_named("data", names, again, source, catalog)
 
 
 @data.command()

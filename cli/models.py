@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+
+from .catalog import catalog_option, json_option, pull_named, pull_options, show_table
 
 
 @click.group()
@@ -13,17 +16,31 @@ def models() -> None:
 
 
 @models.command("list")
-def list_models() -> None:
-    """The models that ship with genoformer.
+@json_option
+@catalog_option
+def list_models(as_json: bool, catalog: Path | None) -> None:
+    """The models that ship with genoformer, and those of others that `genoformer models pull` fetches.
 
     \b
     genoformer models list
     """
-    from genoformer.models.checkpoint import read_card, shipped
+    from genoformer.models.checkpoint import shipped, title_of
 
-    for name, folder in shipped().items():
-        card = read_card(folder)
-        click.echo(f"{name}\t{folder}\t{card.splitlines()[0].lstrip('# ') if card else ''}")
+    show_table("models", catalog, as_json, {name: (folder, title_of(folder)) for name, folder in shipped().items()})
+
+
+@models.command("pull")
+@pull_options
+def pull_models(names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:
+    """Fetch models of the catalog, check them, and keep them where -m finds them by name; prints their folders.
+
+    They are kept in $GENOFORMER_CACHE, by default ~/.cache/genoformer. A download that was cut goes on where it stopped.
+
+    \b
+    genoformer models pull dnabert6
+    genoformer score in.vcf.gz -f hg38.fa -m dnabert6 -o out.vcf.gz
+    """
+    pull_named("models", names, again, source, catalog)
 
 
 @models.command()
@@ -40,6 +57,9 @@ def info(model: str, as_json: bool) -> None:
 
     from genoformer.models import checkpoint
 
+    if (named := _not_here(model)) is not None:
+        click.echo(json.dumps(named, indent=1))
+        return
     loaded = checkpoint.load_any(model)
     card = checkpoint.read_card(model)
     shown = {
@@ -56,6 +76,18 @@ def info(model: str, as_json: bool) -> None:
     elif card is not None:
         click.echo(card)
     click.echo(json.dumps(shown, indent=1))
+
+
+def _not_here(model: str) -> dict[str, Any] | None:
+    """What the catalog says of a model that was not pulled yet."""
+    from genoformer.catalog import is_here, read_catalog
+
+    from .catalog import described
+
+    entry = read_catalog()["models"].get(model)
+    if entry is None or Path(model).is_dir() or is_here(entry):
+        return None
+    return {"state": f"to pull: genoformer models pull {model}"} | described(entry)
 
 
 def _reads(model: Any) -> dict[str, Any]:
@@ -87,8 +119,6 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     genoformer models convert enformer-official-rough/ my_enformer/ -t human=targets_human.txt -t mouse=targets_mouse.txt
     genoformer models convert my_enformer/ for_enformer_pytorch/ --layout enformer
     """
-    from pathlib import Path
-
     import torch
 
     from genoformer.errors import ConfigError

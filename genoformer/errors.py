@@ -30,6 +30,14 @@ class CheckpointError(GenoformerError, ValueError):
     """A model folder is incomplete, malformed, or does not fit the model it names."""
 
 
+class CatalogError(GenoformerError, ValueError):
+    """The catalog has no such entry, or a file of its form is malformed."""
+
+
+class DownloadError(GenoformerError, ConnectionError):
+    """Something of the catalog could not be fetched, or is not what was to be fetched."""
+
+
 class MissingFileError(FileFormatError, FileNotFoundError):
     """There is no file at the path that was given."""
 

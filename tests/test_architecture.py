@@ -18,9 +18,10 @@ MAY_IMPORT = {
     "plots": [],
     "genome": ["errors", "whole"],
     "labelled": ["errors", "whole", "fields", "progress", "genome"],
+    "catalog": ["errors", "whole", "progress"],
     "tokenizers": ["errors", "genome"],
     "windowing": ["errors", "genome"],
-    "models": ["errors", "fields", "whole", "genome", "tokenizers"],
+    "models": ["errors", "fields", "whole", "catalog", "genome", "tokenizers"],
     "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
     "sinks": ["errors", "whole", "genome"],
     "annotation": ["errors", "whole", "progress", "plots", "genome", "sinks"],
@@ -42,7 +43,7 @@ MAY_IMPORT = {
     "demo": ["errors", "progress", "plots", "genome", "models", "inference", "scoring", "evaluation"],
     "__init__": [],
 }  # fmt: skip
-NO_TORCH = ["errors", "genome", "sinks", "annotation", "labelled", "tokenizers", "simulation", "plots"]
+NO_TORCH = ["errors", "catalog", "genome", "sinks", "annotation", "labelled", "tokenizers", "simulation", "plots"]
 MODULES = sorted(ROOT.rglob("*.py"))
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from genoformer import __version__
+from genoformer.catalog import pulled_model
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.sketch import Sketch
@@ -47,14 +48,17 @@ class Layout(NamedTuple):
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a model: a path, or the name of a model that ships with genoformer."""
+    """The folder of a model: a path, or the name of a model that ships with genoformer or was pulled from the catalog."""
     path, names = Path(name), shipped()
     if str(name) in names and not (path / "config.json").is_file():  # a folder of that name may hold anything
         return names[str(name)]
     if path.is_dir():
         return path
+    if (pulled := pulled_model(str(name))) is not None:
+        return pulled
     raise CheckpointError(
-        f"no model folder {str(name)!r}; give a folder with config.json, or one of: {', '.join(names) or 'none shipped'}."
+        f"no model folder {str(name)!r}; give a folder with config.json, or one of: {', '.join(names) or 'none shipped'}; "
+        "genoformer models list names more."
     )
 
 
@@ -214,6 +218,12 @@ def read_card(name: str | Path) -> str | None:
     """What people should know of a model before they use it, in Markdown, or None where its folder has no card."""
     path = find(name) / CARD
     return path.read_text() if path.is_file() else None
+
+
+def title_of(name: str | Path) -> str:
+    """The first line of a model's card; empty where it has none."""
+    card = read_card(name)
+    return card.splitlines()[0].lstrip("# ") if card else ""
 
 
 def copy_notes(name: str | Path, folder: str | Path) -> None:

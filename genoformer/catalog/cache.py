@@ -1,0 +1,70 @@
+"""Where things of the catalog are kept: one folder for each entry, with a receipt beside its files."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from genoformer.catalog.entries import RECEIPT, Entry, Kind, read_catalog
+from genoformer.errors import CatalogError
+
+VARIABLE = "GENOFORMER_CACHE"
+
+
+def cache_folder() -> Path:
+    """$GENOFORMER_CACHE, else $XDG_CACHE_HOME/genoformer, else ~/.cache/genoformer; it need not exist."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named)
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named) / "genoformer"
+    try:
+        return Path.home() / ".cache" / "genoformer"
+    except RuntimeError:
+        raise CatalogError(f"there is no home folder to keep downloads in; set {VARIABLE} to a folder.") from None
+
+
+def folder_of(entry: Entry) -> Path:
+    """Where the files of an entry lie, or would lie."""
+    return cache_folder() / entry.kind / entry.name
+
+
+def staging_of(entry: Entry) -> Path:
+    """Where its files are gathered until all are there."""
+    return cache_folder() / entry.kind / f".{entry.name}.part"
+
+
+def read_receipt(folder: Path) -> dict[str, Any]:
+    """What a folder's receipt says of each file; empty where there is none that can be read."""
+    try:
+        receipt = json.loads((folder / RECEIPT).read_text())
+    except (OSError, ValueError):
+        return {}
+    return receipt if isinstance(receipt, dict) and isinstance(receipt.get("files"), dict) else {}
+
+
+def is_here(entry: Entry) -> bool:
+    """Whether all files of an entry are kept here, each with the size that it was fetched with."""
+    folder = folder_of(entry)
+    files = read_receipt(folder).get("files", {})
+    return all(_is_whole(folder / file.name, files.get(file.name)) for file in entry.files)
+
+
+def _is_whole(path: Path, said: Any) -> bool:
+    try:
+        return isinstance(said, dict) and path.stat().st_size == said.get("size")
+    except OSError:
+        return False
+
+
+def pulled_model(name: str) -> Path | None:
+    """The folder of a model of the catalog that was pulled, or None; CatalogError for one that is only named there."""
+    kind: Kind = "models"
+    entry = read_catalog()[kind].get(name)
+    if entry is None:
+        return None
+    if is_here(entry):
+        return folder_of(entry)
+    size = f" ({entry.size / 1e6:,.0f} MB)" if entry.size else ""
+    raise CatalogError(f"{name} is in the catalog, but not on this machine; genoformer models pull {name} fetches it{size}.")

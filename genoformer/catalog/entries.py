@@ -1,0 +1,164 @@
+"""What the catalog names: a TOML file -> entries, each checked before anything is asked of a network."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from genoformer.errors import CatalogError
+
+Kind = Literal["models", "data"]
+
+RECEIPT = "pulled.json"  # lies beside the files: what was fetched from where, and what it was checked by
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of an entry or a file: never a path
+_HUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "md5": re.compile(r"[0-9a-f]{32}")}
+_ENTRY = {"title", "licence", "citation", "assembly", "note", "hub", "revision", "files"}
+_FILE = {"name", "url", "size", "about", "sha256", "md5", "checksums", "moves"}
+
+
+class Remote(NamedTuple):
+    """A file that lies elsewhere."""
+
+    name: str
+    url: str | None = None  # None: of the entry's repository on the hub
+    size: int | None = None  # bytes, exactly
+    about: int | None = None  # bytes, rounded
+    sha256: str | None = None
+    md5: str | None = None
+    checksums: str | None = None  # address of a list that names this file with its md5 or sha256
+    moves: bool = False  # the source replaces it from time to time
+
+
+class Entry(NamedTuple):
+    """A model or a data set of somebody else."""
+
+    kind: Kind
+    name: str
+    title: str
+    licence: str
+    citation: str
+    files: tuple[Remote, ...]
+    assembly: str = ""
+    note: str = ""
+    hub: str | None = None  # a repository of the Hugging Face hub
+    revision: str = "main"
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all files, as far as they are known; None where none is."""
+        known = [file.size or file.about for file in self.files if file.size or file.about]
+        return sum(size for size in known if size) or None
+
+
+def read_catalog(path: str | Path | None = None) -> dict[Kind, dict[str, Entry]]:
+    """The entries by kind ("models", "data") and name, of genoformer's own catalog or of another file of its form.
+
+    Raises CatalogError where the file is missing, is no TOML, or names what could lead out of the folder that things are
+    kept in.
+    """
+    source = Path(path) if path is not None else Path(str(files("genoformer_data"))) / "catalog.toml"
+    try:
+        table = tomllib.loads(source.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CatalogError(f"{source} cannot be read as a catalog ({error}); name a TOML file as genoformer's own.") from error
+    unknown = set(table) - {"models", "data"}
+    if unknown:
+        raise CatalogError(f"{source} has the table {sorted(unknown)[0]!r}; a catalog has [models.NAME] and [data.NAME].")
+    kinds: tuple[Kind, ...] = ("models", "data")
+    return {kind: {name: _entry(source, kind, name, row) for name, row in _table(source, table, kind)} for kind in kinds}
+
+
+def entry_named(name: str, kind: Kind, path: str | Path | None = None) -> Entry:
+    """One entry; CatalogError, with the names that come near, where there is none."""
+    entries = read_catalog(path)
+    if name in entries[kind]:
+        return entries[kind][name]
+    other: Kind = "data" if kind == "models" else "models"
+    if name in entries[other]:
+        raise CatalogError(f"{name} is among the {_said(other)}: genoformer {other} pull {name}.")
+    near = get_close_matches(name, entries[kind], n=3) or sorted(entries[kind])
+    raise CatalogError(f"the catalog has no {_said(kind, 1)} {name!r}; it has {', '.join(near)} (genoformer {kind} list).")
+
+
+def _said(kind: Kind, n: int = 2) -> str:
+    return {"models": "models" if n > 1 else "model", "data": "data sets" if n > 1 else "data set"}[kind]
+
+
+def _table(source: Path, table: Mapping[str, Any], kind: Kind) -> list[tuple[str, Any]]:
+    rows = table.get(kind, {})
+    if not isinstance(rows, dict):
+        raise CatalogError(f"{source}: {kind} is no table; write [{kind}.NAME].")
+    return list(rows.items())
+
+
+def _entry(source: Path, kind: Kind, name: str, row: Any) -> Entry:
+    where = f"{source}: {kind}.{name}"
+    _refuse_path(where, name)
+    fields = _fields(where, row, _ENTRY, needed=("title", "licence", "citation", "files"))
+    given = fields.pop("files")
+    if not isinstance(given, list) or not given:
+        raise CatalogError(f"{where}: files is {given!r}; give a list of tables, each with a name.")
+    _texts(where, fields)
+    hub = fields.get("hub")
+    if hub is not None and not _HUB.fullmatch(hub):
+        raise CatalogError(f"{where}: hub {hub!r} is not OWNER/REPOSITORY.")
+    if not _NAME.fullmatch(fields.get("revision", "main")):
+        raise CatalogError(f"{where}: revision {fields['revision']!r} is no name of a branch, tag or commit.")
+    remotes = tuple(_remote(where, file, on_hub=hub is not None) for file in given)
+    if len({file.name for file in remotes}) < len(remotes):
+        raise CatalogError(f"{where}: two files have one name; give each its own.")
+    return Entry(kind, name, files=remotes, **fields)
+
+
+def _remote(where: str, row: Any, *, on_hub: bool) -> Remote:
+    fields = _fields(where, row, _FILE, needed=("name",) if on_hub else ("name", "url"))
+    sizes = {key: fields.pop(key) for key in ("size", "about") if key in fields}
+    moves = fields.pop("moves", False)
+    _texts(where, fields)
+    _refuse_path(where, fields["name"])
+    where = f"{where}, {fields['name']}"
+    for which, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise CatalogError(f"{where}: {which} = {value!r}; give whole bytes.")
+    if not isinstance(moves, bool):
+        raise CatalogError(f"{where}: moves = {moves!r}; give true or false.")
+    for key in ("url", "checksums"):
+        if key in fields and (urlsplit(fields[key]).scheme not in ("https", "http") or not urlsplit(fields[key]).hostname):
+            raise CatalogError(f"{where}: {key} {fields[key]!r} is no http or https address.")
+    for key, form in _HEX.items():
+        if key in fields and not form.fullmatch(fields[key]):
+            raise CatalogError(f"{where}: {key} {fields[key]!r} is not {64 if key == 'sha256' else 32} hexadecimal digits.")
+    return Remote(**fields, **sizes, moves=moves)
+
+
+def _fields(where: str, row: Any, known: set[str], needed: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise CatalogError(f"{where} is {row!r}; give a table.")
+    if unknown := sorted(set(row) - known):
+        raise CatalogError(f"{where}: unknown field {unknown[0]}; known are {', '.join(sorted(known))}.")
+    if missing := [key for key in needed if key not in row]:
+        raise CatalogError(f"{where} has no {missing[0]}; add it.")
+    return dict(row)
+
+
+def _texts(where: str, fields: Mapping[str, Any]) -> None:
+    for key, value in fields.items():
+        if not isinstance(value, str):
+            raise CatalogError(f"{where}: {key} = {value!r}; give a text.")
+
+
+def _refuse_path(where: str, name: str) -> None:
+    """A name becomes a name in the folder that things are kept in, and nothing else."""
+    if not _NAME.fullmatch(name) or name.endswith(".part") or name == RECEIPT:
+        raise CatalogError(
+            f"{where}: the name {name!r} may hold letters, digits, dot, dash and underline only, and not be {RECEIPT} or "
+            "*.part; rename it."
+        )

@@ -1,0 +1,265 @@
+"""One file over HTTP: address -> a part that grows, goes on where a cut left it, and is whole or refused.
+
+What was fetched is not judged here but for its length: the checksum is the caller's.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from genoformer import __version__
+from genoformer.errors import DownloadError
+
+CHUNK = 1 << 20  # bytes read at a time
+LIST_BYTES = 4 << 20  # the longest list of checksums that is read
+PROXIES = ("https_proxy", "http_proxy", "all_proxy", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+
+Told = Callable[[int, int | None], None]  # bytes that are there, of how many
+
+
+class _Lost(Exception):
+    """The connection, or the server, gave up for now."""
+
+
+class _SameOrSafer(urllib.request.HTTPRedirectHandler):
+    """Follows redirects over HTTP and HTTPS, but never from HTTPS to HTTP, nor to a file or an FTP server."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if new not in ("http", "https") or (old == "https" and new == "http"):
+            fp.close()
+            raise DownloadError(f"{req.full_url} leads to {newurl}, which is not as safe; it was not followed.")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def download(
+    url: str, part: Path, *, size: int | None = None, checked: bool = False, told: Told | None = None, tries: int = 5,
+    pause: float = 1.0, timeout: float = 60.0,
+) -> None:  # fmt: skip
+    """Fetch `url` into `part`, from where an earlier try left it, if the server still has the same file.
+
+    Args:
+        size: bytes that the file should have; another length is refused.
+        checked: a checksum will be compared, so that it may go on where the server does not say whether the file is the same.
+        told: hears how many bytes there are, of how many (None while not known).
+        tries: how often in a row nothing may come before it gives up.
+        pause: seconds before the second try; twice as long before each further one.
+        timeout: seconds without a byte after which a connection counts as lost.
+
+    Raises: DownloadError, with what to do; the part stays, for the next time.
+    """
+    failures = 0
+    while True:
+        before = _length(part)
+        try:
+            _go_on(url, part, size, checked, told or (lambda done, of: None), timeout)
+            return
+        except _Lost as error:
+            failures = 1 if _length(part) > before else failures + 1
+            if failures >= tries:
+                raise DownloadError(_given_up(url, str(error), _length(part))) from error
+            time.sleep(pause * 2 ** (failures - 1))
+
+
+def forget(part: Path) -> None:
+    """Remove a part, and what is known of it."""
+    part.unlink(missing_ok=True)
+    _known(part).unlink(missing_ok=True)
+
+
+def read_list(url: str, *, timeout: float = 60.0, tries: int = 3, pause: float = 1.0) -> str:
+    """The text of a short file, such as a list of checksums. Raises DownloadError."""
+    for attempt in range(1, tries + 1):
+        try:
+            with _opened(url, {}, timeout) as response:
+                content: bytes = response.read(LIST_BYTES + 1)
+        except (_Lost, http.client.HTTPException, OSError) as error:
+            if isinstance(error, DownloadError):
+                raise
+            if attempt == tries:
+                raise DownloadError(_given_up(url, str(error), 0)) from error
+            time.sleep(pause * 2 ** (attempt - 1))
+        else:
+            if len(content) > LIST_BYTES:
+                raise DownloadError(f"{url} is no list of checksums: it is longer than {LIST_BYTES:,} bytes.")
+            return content.decode("utf-8", "replace")
+    raise AssertionError("a loop without a try")
+
+
+def _go_on(url: str, part: Path, size: int | None, checked: bool, told: Told, timeout: float) -> None:
+    done, known = _length(part), _read_known(part)
+    same = known.get("etag") or known.get("modified")
+    if done and (known.get("url") != url or not (same or checked)):
+        done = 0  # nothing says that the rest would fit to it
+    if done and size is not None and done >= size:
+        done = 0 if done > size else done
+        if done == size:
+            told(done, size)
+            return
+    asked = ({"Range": f"bytes={done}-"} | ({"If-Range": same} if same else {})) if done else {}
+    with _opened(url, asked, timeout, begun=done) as response:
+        if response.status == 416:  # all of it is there, or it is another file by now
+            if response.headers.get("Content-Range", "").endswith(f"/{done}"):
+                return
+            forget(part)
+            raise _Lost("the file has another length by now")
+        if response.status == 206:
+            if not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
+                forget(part)
+                raise _Lost("the server went on at another place")
+        else:
+            done = 0
+        _refuse_page(url, response.headers)
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length and length.isdecimal() else None
+        if size is not None and total is not None and total != size:
+            forget(part)
+            raise DownloadError(
+                f"{url} has {total:,} bytes, and the catalog says {size:,}: it is another file by now, and was not fetched."
+            )
+        _refuse_full(part, (size or total or 0) - done)
+        _write_known(part, url, response.headers)
+        _receive(response, part, done, size or total, told)
+    if (size or total or 0) > _length(part):
+        raise _Lost("the connection was cut")
+
+
+def _receive(response: Any, part: Path, done: int, most: int | None, told: Told) -> None:
+    told(done, most)
+    try:
+        with part.open("ab" if done else "wb") as file:
+            while chunk := response.read(CHUNK):
+                done += len(chunk)
+                if most is not None and done > most:
+                    raise DownloadError(
+                        f"{response.url} sends more than {most:,} bytes, which is all of it; no more was taken."
+                    )
+                file.write(chunk)
+                told(done, most)
+    except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
+        if isinstance(error, DownloadError):
+            raise
+        raise _Lost(f"the connection was cut ({error})") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise DownloadError(
+                f"the disk of {part.parent} is full after {done:,} bytes; make room and give the same command again, it goes "
+                "on from there, or set GENOFORMER_CACHE to a folder with room."
+            ) from error
+        raise
+
+
+def _opened(url: str, more: Mapping[str, str], timeout: float, *, begun: int = 0) -> Any:
+    """An answer of 200, 206 or 416; whatever else comes is _Lost, where it may come right, or refused."""
+    request = urllib.request.Request(
+        url, headers={"User-Agent": f"genoformer/{__version__}", "Accept-Encoding": "identity", **more}
+    )
+    try:
+        return urllib.request.build_opener(_SameOrSafer).open(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and begun:
+            error.status = 416  # type: ignore[misc]  # read as an answer
+            return error
+        error.close()
+        if error.code == 407:
+            raise DownloadError(_asked_who(url)) from error
+        if error.code == 429 or error.code >= 500:
+            raise _Lost(f"the answer was {error.code} {error.reason}") from error
+        raise DownloadError(
+            f"{url}: the answer was {error.code} {error.reason}; it may have moved: fetch it by hand and give its folder with "
+            "--from."
+        ) from error
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(error, DownloadError):
+            raise
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise DownloadError(
+                f"{url}: the certificate is not trusted ({reason.verify_message}); nothing was fetched."
+            ) from error
+        if "407" in str(reason):
+            raise DownloadError(_asked_who(url)) from error
+        if isinstance(reason, socket.gaierror):
+            raise DownloadError(_given_up(url, "its name is not known here", 0)) from error
+        raise _Lost(str(reason)) from error
+
+
+def _given_up(url: str, why: str, kept: int) -> str:
+    through = f" through {_proxy()}" if _proxy() else ""
+    rest = f" {kept:,} bytes are kept, and the same command goes on from there." if kept else ""
+    return (
+        f"{urlsplit(url).hostname} cannot be reached{through} ({why}).{rest} Without a network: fetch {url} on another machine "
+        "and give its folder with --from."
+    )
+
+
+def _asked_who(url: str) -> str:
+    return f"{url}: {_proxy() or 'the proxy'} asks who you are (407); put name and password into it."
+
+
+def _proxy() -> str | None:
+    """The proxy that is set, without the password that may stand in it."""
+    for name in PROXIES:
+        if value := os.environ.get(name):
+            return f"the proxy of {name} ({re.sub('//[^@/]*@', '//', value)})"
+    return None
+
+
+def _refuse_page(url: str, headers: Any) -> None:
+    if headers.get_content_type() == "text/html" and not url.endswith((".html", ".htm")):
+        raise DownloadError(f"{url} answers with a page for a browser, not with the file; is there a login in between?")
+
+
+def _refuse_full(part: Path, needed: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if needed > free:
+        raise DownloadError(
+            f"{part.parent} has {free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are to come; make room, or set "
+            "GENOFORMER_CACHE to a folder with room."
+        )
+
+
+# --- what is known of a part: whose it is, and of which version of the file
+
+
+def _length(part: Path) -> int:
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _known(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _read_known(part: Path) -> dict[str, str]:
+    try:
+        known = json.loads(_known(part).read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _write_known(part: Path, url: str, headers: Any) -> None:
+    etag = headers.get("ETag") or ""
+    known = {
+        "url": url,
+        "etag": "" if etag.startswith("W/") else etag,  # a weak one does not promise the same bytes
+        "modified": headers.get("Last-Modified") or "",
+    }
+    _known(part).write_text(json.dumps(known) + "\n")

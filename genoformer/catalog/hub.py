@@ -1,0 +1,75 @@
+"""Files of a repository of the Hugging Face hub, through huggingface_hub, and the checksums that it publishes."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from genoformer.errors import DownloadError
+
+
+class OnHub(NamedTuple):
+    """A file that was fetched: where it lies, the commit it is of, and its published checksum by algorithm."""
+
+    path: Path
+    commit: str
+    algorithm: str  # "sha256" of large files, "git sha1" of small ones
+    checksum: str
+
+
+def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", endpoint: str | None = None) -> OnHub:
+    """Fetch one file of a repository into a folder, from where an earlier try left it; no code of it is run.
+
+    endpoint: another address of the hub, such as a mirror; $HF_ENDPOINT else. Raises DownloadError.
+    """
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    url = hf_hub_url(repository, name, revision=revision, endpoint=endpoint)
+    by_hand = f"Without a network: fetch {url} on another machine and give its folder with --from."
+    if constants.HF_HUB_OFFLINE:
+        raise DownloadError(f"{repository} cannot be reached while HF_HUB_OFFLINE is set; unset it. {by_hand}")
+    try:
+        with _quiet_unless_watched():
+            found = get_hf_file_metadata(url, timeout=60)
+            path = hf_hub_download(
+                repository, name, revision=found.commit_hash or revision, local_dir=folder, endpoint=endpoint, etag_timeout=60
+            )
+    except Exception as error:  # of the hub, of the HTTP library that it happens to use, or of the disk
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DownloadError(f"{repository} on the hub did not give {name}: {_first_line(error)}. {by_hand}") from error
+    checksum = found.etag or ""
+    return OnHub(Path(path), found.commit_hash or "", "sha256" if len(checksum) == 64 else "git sha1", checksum)
+
+
+def git_sha1(path: Path) -> str:
+    """The name that git gives to the content of a file: SHA-1 of "blob SIZE", a zero byte, and the bytes."""
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    """The sentence of an error whose text may be a page."""
+    return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+
+
+@contextmanager
+def _quiet_unless_watched() -> Iterator[None]:
+    """huggingface_hub draws bars of its own; where nobody watches it is to draw none."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

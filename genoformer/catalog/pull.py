@@ -1,0 +1,200 @@
+"""An entry of the catalog -> its files on this machine: gathered in a staging folder, checked, moved whole into place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from genoformer.catalog import hub
+from genoformer.catalog.cache import folder_of, is_here, read_receipt, staging_of
+from genoformer.catalog.entries import RECEIPT, Entry, Remote
+from genoformer.catalog.http import download, forget, read_list
+from genoformer.errors import CatalogError, DownloadError
+from genoformer.progress import Listener, Progress
+from genoformer.whole import held, sha256_of, whole_file
+
+PART = ".part"
+NOTHING = "nothing published"  # in a receipt: the source gives no checksum
+
+
+class Pulled(NamedTuple):
+    """Where the files of an entry lie, in the catalog's order, and what is worth saying of them."""
+
+    folder: Path
+    paths: list[Path]
+    fetched: bool  # False: they were here already
+    notes: list[str]
+
+
+def pull(
+    entry: Entry, *, again: bool = False, source: Path | None = None, listen: Listener = None, endpoint: str | None = None,
+    pause: float = 1.0,
+) -> Pulled:  # fmt: skip
+    """Fetch what the catalog names, unless it is here; a run that was cut or killed goes on where it stopped.
+
+    Args:
+        again: fetch it anew, as of a file that its source renews; what is here stays until the new one is whole.
+        source: a folder with the files, in place of a network; they are checked all the same.
+        listen: hears the file, and how many megabytes of it are there.
+        endpoint: another address of the Hugging Face hub.
+        pause: seconds before a lost connection is tried again.
+
+    Raises: DownloadError where something cannot be fetched or fails its checksum, CatalogError where `source` lacks a file.
+    """
+    folder, staging = folder_of(entry), staging_of(entry)
+    if is_here(entry) and not again:
+        return _pulled(entry, False, [])
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CatalogError(
+            f"{staging.parent} cannot be written ({error.strerror}); set GENOFORMER_CACHE to a folder that can."
+        ) from error
+    notes: list[str] = []
+    with held(staging, folder):
+        if is_here(entry) and not again:  # another process fetched it while we came
+            shutil.rmtree(staging)
+            return _pulled(entry, False, [])
+        before, done = read_receipt(folder).get("files", {}), read_receipt(staging).get("files", {})
+        for file in entry.files:
+            path = staging / file.name
+            if not (path.is_file() and file.name in done):
+                if source is not None:
+                    said = _copied(entry, file, source, path)
+                elif entry.hub is not None and file.url is None:
+                    said = _from_hub(entry, entry.hub, file, staging, endpoint, listen)
+                else:
+                    said = _from_address(entry, file, path, pause, listen)
+                _compare_with_earlier(entry, file, path, said, before.get(file.name), notes)
+                done[file.name] = said
+                _write_receipt(staging, entry, done)
+        shutil.rmtree(staging / ".cache", ignore_errors=True)  # of huggingface_hub
+        if folder.exists():
+            shutil.rmtree(folder)
+        staging.rename(folder)
+    return _pulled(entry, True, notes)
+
+
+def _pulled(entry: Entry, fetched: bool, notes: list[str]) -> Pulled:
+    folder = folder_of(entry)
+    return Pulled(folder, [folder / file.name for file in entry.files], fetched, notes)
+
+
+def _from_address(entry: Entry, file: Remote, path: Path, pause: float, listen: Listener) -> dict[str, Any]:
+    """Fetch over HTTP into a part beside, and give it its name when its checksum is right."""
+    assert file.url is not None
+    part = path.with_name(path.name + PART)
+    expected = dict(_published(file, pause))
+    gone_on = part.exists()
+
+    def told(done: int, of: int | None) -> None:
+        if listen is not None:
+            listen(Progress(file.name, done >> 20, of >> 20 if of else None))
+
+    while True:
+        download(file.url, part, size=file.size, checked=bool(expected), told=told, pause=pause)
+        try:
+            said = _checked(entry, file, part, expected, file.url)
+            break
+        except DownloadError:
+            forget(part)
+            if not gone_on:
+                raise
+            gone_on = False  # what was left of an earlier time was wrong: once from its beginning
+    part.replace(path)
+    forget(part)
+    return said
+
+
+def _from_hub(
+    entry: Entry, repository: str, file: Remote, staging: Path, endpoint: str | None, listen: Listener
+) -> dict[str, Any]:
+    if listen is not None:
+        listen(Progress(file.name, 0, file.about >> 20 if file.about else None))
+    got = hub.fetch(repository, file.name, staging, revision=entry.revision, endpoint=endpoint)
+    expected = {"sha256": file.sha256} if file.sha256 else {got.algorithm: got.checksum} if got.checksum else {}
+    try:
+        return _checked(entry, file, got.path, expected, repository) | {"commit": got.commit}
+    except DownloadError:
+        got.path.unlink()
+        raise
+
+
+def _copied(entry: Entry, file: Remote, source: Path, path: Path) -> dict[str, Any]:
+    """Take a file from a folder, for machines without a network; lists of checksums cannot be asked there."""
+    given = source / file.name
+    if not given.is_file():
+        raise CatalogError(f"{source} has no {file.name}; {entry.name} is {', '.join(each.name for each in entry.files)}.")
+    expected = {key: value for key in ("sha256", "md5") if (value := getattr(file, key))}
+    with whole_file(path) as part:
+        shutil.copyfile(given, part)
+        said = _checked(entry, file, part, expected, str(given))
+    return said
+
+
+def _published(file: Remote, pause: float) -> list[tuple[str, str]]:
+    """The checksums of a file by algorithm: those of the catalog, else that of the source's list, asked now."""
+    own = [(key, value) for key in ("sha256", "md5") if (value := getattr(file, key))]
+    if own or file.checksums is None:
+        return own
+    for line in read_list(file.checksums, pause=pause).splitlines():
+        words = line.replace("*", " ").split()
+        if len(words) >= 2 and Path(words[-1]).name == file.name and len(words[0]) in (32, 64):
+            return [("sha256" if len(words[0]) == 64 else "md5", words[0].lower())]
+    raise DownloadError(f"{file.checksums} does not name {file.name}, so that it could not be checked; it was not fetched.")
+
+
+def _checked(entry: Entry, file: Remote, path: Path, expected: dict[str, str], came_from: str) -> dict[str, Any]:
+    """What a receipt says of a file, or DownloadError where it is not the published one."""
+    if file.size is not None and path.stat().st_size != file.size:
+        raise DownloadError(
+            f"{came_from} has {path.stat().st_size:,} bytes, and {file.name} of {entry.name} has {file.size:,}; not kept."
+        )
+    found = sha256_of(path)
+    for algorithm, value in expected.items():
+        own = {"sha256": lambda: found, "md5": lambda: _md5(path), "git sha1": lambda: hub.git_sha1(path)}[algorithm]()
+        if own != value:
+            raise DownloadError(
+                f"{came_from}: {algorithm} of what came is {own}, and that of {file.name} is {value}; not kept. Give the "
+                "same command again; if it stays so, the file was changed, and should not be used."
+            )
+    by = ", ".join(expected) or NOTHING
+    return {"from": came_from, "size": path.stat().st_size, "sha256": found, "checked": by}
+
+
+def _compare_with_earlier(entry: Entry, file: Remote, path: Path, said: dict[str, Any], before: Any, notes: list[str]) -> None:
+    """Where a source publishes no checksum, that of the first time stands for it."""
+    changed = isinstance(before, dict) and before.get("sha256") != said["sha256"]
+    if said["checked"] != NOTHING:
+        if changed:
+            notes.append(f"{file.name} is another one than the last time.")
+        return
+    if changed and not file.moves:
+        path.unlink()
+        raise DownloadError(
+            f"{file.name} is not what it was: sha256 {said['sha256']}, and {before['sha256']} when it was first fetched; the "
+            f"old one stays. If the new one is meant, remove {folder_of(entry)} and pull again."
+        )
+    notes.append(f"{file.name}: its source publishes no checksum; sha256 {said['sha256']} is kept, to compare with.")
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _write_receipt(staging: Path, entry: Entry, files: dict[str, Any]) -> None:
+    receipt = {
+        "catalog": f"{entry.kind}.{entry.name}",
+        "title": entry.title,
+        "licence": entry.licence,
+        "citation": entry.citation,
+        "date": date.today().isoformat(),
+        "files": files,
+    }
+    with whole_file(staging / RECEIPT) as part:
+        part.write_text(json.dumps(receipt, indent=1) + "\n")

@@ -1,0 +1,89 @@
+"""The catalog as a file: what it may say, and what is refused before a network is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from any_bytes import read_or_refuse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from genoformer.catalog import entry_named, read_catalog
+from genoformer.errors import CatalogError
+
+GOOD = """
+[data.one]
+title = "t"
+licence = "l"
+citation = "c"
+files = [{ name = "a.txt", url = "https://example.org/a.txt", size = 3 }]
+"""
+
+
+def test_the_catalog_that_ships_names_what_it_is_for() -> None:
+    catalog = read_catalog()
+    assert {"dnabert3", "dnabert4", "dnabert5", "dnabert6", "enformer"} <= set(catalog["models"])
+    assert {
+        "hg19", "hg38", "gencode-hg19", "gencode-hg38", "segmentations-hg19", "ccres-hg38", "blacklist-hg19", "blacklist-hg38",
+        "clinvar-hg19", "clinvar-hg38", "gwas-hg19", "gwas-hg38", "jaspar2024",
+    } <= set(catalog["data"])  # fmt: skip
+    for entries in catalog.values():
+        for entry in entries.values():
+            assert entry.licence
+            assert entry.citation
+            assert entry.size, f"{entry.name}: how much will be fetched?"
+            for file in entry.files:
+                assert file.url is None or file.url.startswith("https://"), file
+    assert sum(file.name.startswith("wgEncodeAwg") for file in catalog["data"]["segmentations-hg19"].files) == 6
+
+
+def test_near_names_are_told() -> None:
+    with pytest.raises(CatalogError, match=r"no data set 'hg3'; it has hg38"):
+        entry_named("hg3", "data")
+    with pytest.raises(CatalogError, match="hg38 is among the data sets: genoformer data pull hg38"):
+        entry_named("hg38", "models")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"a.txt", url', '"../a.txt", url', "name '../a.txt' may hold letters"),
+        ('"a.txt", url', '"/etc/passwd", url', "may hold letters"),
+        ('"a.txt", url', '".hidden", url', "may hold letters"),
+        ('"a.txt", url', '"pulled.json", url', "not be pulled.json"),
+        ('"a.txt", url', '"a\\u0000b", url', "may hold letters"),
+        ("data.one", 'data."../one"', "may hold letters"),
+        ("data.one", 'data.".."', "may hold letters"),
+        ("https://example.org/a.txt", "file:///etc/passwd", "no http or https address"),
+        ("https://example.org/a.txt", "ftp://example.org/a", "no http or https address"),
+        ("https://example.org/a.txt", "https:///a", "no http or https address"),
+        ("size = 3", 'sha256 = "abc"', "not 64 hexadecimal digits"),
+        ("size = 3", "size = -3", "give whole bytes"),
+        ("size = 3", "size = true", "give whole bytes"),
+        ("size = 3", "moves = 1", "give true or false"),
+        ("size = 3", "sise = 3", "unknown field sise"),
+        ('licence = "l"', "", "has no licence"),
+        ('licence = "l"', "licence = 3", "give a text"),
+        ('title = "t"', 'title = "t"\nhub = "../../x"', "is not OWNER/REPOSITORY"),
+        ('title = "t"', 'title = "t"\nhub = "a/b"\nrevision = "../x"', "no name of a branch"),
+        ("files = [{", "files = [{ name = 'a.txt', url = 'https://example.org' }, {", "two files have one name"),
+        ("[data.one]", "[date.one]", "table 'date'"),
+        ("[data.one]", "[data.one", "cannot be read as a catalog"),
+        ("files = [", "file = [", "unknown field file"),
+    ],
+)  # fmt: skip
+def test_what_a_catalog_may_not_say(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "catalog.toml"
+    path.write_text(GOOD)
+    assert read_catalog(path)["data"]["one"].files[0].size == 3
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(CatalogError, match=said):
+        read_catalog(path)
+
+
+@given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
+def test_any_bytes_as_a_catalog(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = tmp_path_factory.mktemp("any") / "c.toml"
+    read_or_refuse(read_catalog, path, content, False)
