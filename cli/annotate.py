@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from .talk import Command, say
+
 element_option = click.option(
     "-a", "--annotation", "files", metavar="NAME=FILE", multiple=True,
     help="Elements (BED, narrowPeak, broadPeak, a segmentation) or genes (GTF; its NAME does not count); repeatable.",
@@ -45,20 +47,21 @@ def refuse_file(folder: str, option: str) -> None:
         raise ConfigError(f"{option} {folder} is a file, but figures and tables are to lie there; name a folder.")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("vcf", type=click.Path())
 @annotation_options
 @click.option("-o", "--output", default="-", show_default=True, type=click.Path(),
               help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.")  # fmt: skip
 @click.option("--figures", type=click.Path(), metavar="FOLDER", help="Breakdown by frequency and element: figures and a table.")
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="The key of INFO with the frequency.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-def annotate(vcf: str, output: str, figures: str | None, af_key: str, quiet: bool, **options: Any) -> None:
+def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options: Any) -> None:
     """Write every record of VCF (or BCF; - is stdin) with the elements and genes that its REF overlaps.
 
     \b
-    genoformer annotate in.vcf.gz -a CTCF=ctcf.narrowPeak.gz -a STATE=states.bed --gtf genes.gtf.gz -o out.vcf.gz
-    bcftools view in.bcf | genoformer annotate - -a BLACKLIST=blacklist.bed | bcftools view -e 'BLACKLIST!="."'
+    genoformer annotate in.vcf.gz -a CTCF=ctcf.narrowPeak.gz -a STATE=states.bed \\
+        --gtf genes.gtf.gz -o out.vcf.gz
+    bcftools view in.bcf | genoformer annotate - -a BLACKLIST=blacklist.bed \\
+        | bcftools view -e 'BLACKLIST!="."'
 
     INFO gets NAME (names, labels or places of the elements), NAME_SCORE, NAME_SIGNAL and NAME_SUMMIT (signed distance) where
     the file has them; of genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record lies where its REF lies, a symbolic
@@ -80,11 +83,9 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, quiet: boo
         )  # fmt: skip
     if figures is not None and found.breakdown is not None:
         write_breakdown(Path(figures), found.breakdown, annotations)
-    if quiet:
-        return
     for note in found.notes:
-        click.echo(note, err=True)
+        say(note)
     rate = found.records / max(found.seconds, 1e-9)
-    click.echo(f"annotated {found.records:,} records ({rate:,.0f} per second)", err=True)
+    say(f"annotated {found.records:,} records ({rate:,.0f} per second)")
     for name, n in (found.overlapping | found.parts).items():
-        click.echo(f"  {name:24} {n:>10,} {n / max(found.records, 1):>7.1%}", err=True)
+        say(f"  {name:24} {n:>10,} {n / max(found.records, 1):>7.1%}")

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from .of_tracks import of_tracks, track_options
+from .talk import Command, say
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("vcf", metavar="BACKGROUND", type=click.Path())
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
 @click.option("-m", "--model", "model_names", metavar="MODEL", required=True, multiple=True,
@@ -60,4 +61,4 @@ def calibrate(
             both_strands=options["strand"] == "both", device=device, workers=options["workers"],
             of_tracks=of_tracks(ctx, models[0], genome), progress=watch,
         )  # fmt: skip
-    click.echo(f"{path}: {', '.join(found.grids)} of {found.n_alleles:,} alleles of {summary.records:,} records", err=True)
+    say(f"{path}: {', '.join(found.grids)} of {found.n_alleles:,} alleles of {summary.records:,} records")

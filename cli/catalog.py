@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .talk import say
+
 if TYPE_CHECKING:
     from genoformer.catalog import Entry
     from genoformer.catalog.entries import Kind
@@ -71,8 +73,8 @@ def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | N
         with progress_bar("MB") as listen:
             got = pull(entry, again=again, source=source, listen=listen)
         if got.fetched:
-            click.echo(f"{entry.name}: {entry.title}. Licence: {entry.licence}. Cite: {entry.citation}.", err=True)
+            say(f"{entry.name}: {entry.title}. Licence: {entry.licence}. Cite: {entry.citation}.")
         for note in [*got.notes, *([entry.note] if entry.note and got.fetched else [])]:
-            click.echo(f"Note: {note}", err=True)
+            say(f"Note: {note}")
         for path in [got.folder] if kind == "models" else got.paths:
             click.echo(str(path))

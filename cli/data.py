@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from .catalog import catalog_option, described, json_option, pull_named, pull_options, show_table
+from .talk import Group, say
 
 if TYPE_CHECKING:
     from genoformer.labelled.build import Built
     from genoformer.labelled.tracks import BuiltTracks
 
 
-@click.group()
+@click.group(cls=Group)
 def data() -> None:
     """Data to train and test on."""
 
@@ -91,8 +92,10 @@ def simulate(
     \b
     Example:
       genoformer data simulate world --seed 1 --contigs 2 --contig-length 500000 --variants 2000
-      genoformer data simulate sparse --contigs 3 --contig-length 300000 --variants 900 --tracks --element-share 0.3
-      genoformer data tracks set -f sparse/genome.fa.gz -t sparse/targets.tsv --length 131072 --target-bins 256 --valid chrS3
+      genoformer data simulate sparse --contigs 3 --contig-length 300000 --variants 900 --tracks \\
+          --element-share 0.3
+      genoformer data tracks set -f sparse/genome.fa.gz -t sparse/targets.tsv --length 131072 \\
+          --target-bins 256 --valid chrS3
     """
     from genoformer.simulation import simulate as make
 
@@ -160,7 +163,8 @@ def build(
     \b
     Example:
       genoformer data simulate world --seed 1 --contigs 3 --contig-length 300000
-      genoformer data build promoters -f world/genome.fa.gz -p promoter=world/genes.gtf.gz --valid chrS2 --test chrS3
+      genoformer data build promoters -f world/genome.fa.gz -p promoter=world/genes.gtf.gz \\
+          --valid chrS2 --test chrS3
     """
     from genoformer.genome.reference import Genome
     from genoformer.labelled import build as building
@@ -172,7 +176,7 @@ def build(
             blacklist=blacklist, max_n=max_n, seed=seed,
         )  # fmt: skip
         for note in [*genome.notes, *built.notes]:
-            click.echo(f"Note: {note}", err=True)
+            say(f"Note: {note}")
     _show(built)
 
 
@@ -209,7 +213,8 @@ def tracks(
     Example:
       genoformer data simulate world --seed 1 --contigs 3 --contig-length 300000
       printf 'identifier\\tfile\\nelements\\tworld/peaks.narrowPeak.gz\\n' > targets.tsv
-      genoformer data tracks set -f world/genome.fa.gz -t targets.tsv --length 16384 --target-bins 64 --valid chrS2 --test chrS3
+      genoformer data tracks set -f world/genome.fa.gz -t targets.tsv --length 16384 \\
+          --target-bins 64 --valid chrS2 --test chrS3
     """
     from genoformer.genome.reference import Genome
     from genoformer.labelled.tracks import build_tracks
@@ -223,7 +228,7 @@ def tracks(
         )  # fmt: skip
         notes = [*genome.notes, *built.notes]
     for note in notes:
-        click.echo(f"Note: {note}", err=True)
+        say(f"Note: {note}")
     _show_tracks(built)
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from .talk import Command, say
 
-@click.command()
+
+@click.command(cls=Command)
 @click.argument("data", type=click.Path())
 @click.option("-m", "--model", "model_name", metavar="MODEL", required=True,
               help="A language model or a fine-tuned one (its encoder): a folder, or a shipped name.")  # fmt: skip
@@ -62,11 +64,11 @@ def embed(
     given = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
     held_out = read_labelled(valid, fasta=fasta, label=columns) if valid else None
     for note in [*given.notes, *(held_out.notes if held_out else ())]:
-        click.echo(note, err=True)
+        say(note)
     with progress_bar("sequences" if asked.pooling == "tokens" else "windows") as listen:
         made = embed_sequences(given, model_name, asked, valid=held_out, listen=listen)
     for note in made.notes:
-        click.echo(note, err=True)
+        say(note)
     if made.probes:
         found = made.probes[0] if len(made.probes) == 1 else {"layers": made.probes}
         click.echo(json.dumps(found, indent=1, allow_nan=False))

@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from .annotate import annotation_options, annotations_of, refuse_file
+from .talk import Command, say
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("variants", type=click.Path())
 @annotation_options
-@click.option("-b", "--background", default="auto", show_default=True, type=click.Path(),
+@click.option("--background", default="auto", show_default=True, type=click.Path(),
               help="Controls: a VCF, BCF or BED; auto draws random places of the contigs.")  # fmt: skip
 @click.option("-f", "--fasta", type=click.Path(), help="The reference: matches GC, and auto leaves out its N.")
 @click.option("--sizes", metavar="NAME", help="For auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths.")
@@ -25,22 +26,23 @@ from .annotate import annotation_options, annotations_of, refuse_file
               help="How many of them are the largest; repeatable.")  # fmt: skip
 @click.option("--prune", type=click.IntRange(min=0), default=0, show_default=True, metavar="BASES",
               help="Of variants (of a trait) that are closer keep the first.")  # fmt: skip
-@click.option("-n", "--resamplings", "n_resamplings", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--resamplings", "n_resamplings", type=click.IntRange(min=1), default=1000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--controls", "n_controls", type=click.IntRange(min=1), default=200_000, show_default=True,
               help="Random controls that auto draws.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(), metavar="FOLDER", help="Tables and figures; without it, a table on stdout.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.pass_context
 def enrich(
     ctx: click.Context, variants: str, fasta: str | None, sizes: str | None, exclude: tuple[str, ...], output: str | None,
-    quiet: bool, **options: Any,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Whether VARIANTS (VCF, BCF, BED) lie in elements more often than controls like them do; of a bigWig, where its sum lies.
 
     \b
-    genoformer enrich lead_snps.bed -a CTCF=ctcf.narrowPeak --tss tss.bed --sizes hg19 --trait 5 -o enriched
-    genoformer enrich mine.vcf.gz -a STATE=states.bed --gtf genes.gtf -f hg38.fa -b 1000G.vcf.gz -o enriched
+    genoformer enrich lead_snps.bed -a CTCF=ctcf.narrowPeak --tss tss.bed --sizes hg19 \\
+        --trait 5 -o enriched
+    genoformer enrich mine.vcf.gz -a STATE=states.bed --gtf genes.gtf -f hg38.fa \\
+        --background 1000G.vcf.gz -o enriched
     genoformer enrich scored.vcf.gz -a STATE=states.bed --score GF_LLR --top 0.05 -o enriched
     genoformer enrich attention.bw -a STATE=states.bed -o enriched
 
@@ -87,10 +89,8 @@ def enrich(
     if output is None:
         for row in rows:
             click.echo("\t".join(map(str, row)))
-    if quiet:
-        return
     for line in said:
-        click.echo(line, err=True)
+        say(line)
     if output is not None:
         _show(rows)
 
@@ -103,7 +103,7 @@ def _refuse_idle(ctx: click.Context, *, of_track: bool) -> None:
         parameter.name: parameter.opts[-1] for parameter in ctx.command.params
         if parameter.name and ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
     }  # fmt: skip
-    taken = {"variants", "files", "n_resamplings", "seed", "output", "quiet"}
+    taken = {"variants", "files", "n_resamplings", "seed", "output"}
     if of_track:
         for name, option in given.items():
             if name not in taken:
@@ -129,4 +129,4 @@ def _show(rows: Any) -> None:
     """The table on stderr, in columns."""
     widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        click.echo("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), err=True)
+        say("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

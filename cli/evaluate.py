@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from .talk import Group, say
+
 KNOWN = ("kmer_regression", "cnn", "lstm_attention")
 
 
-class _Evaluate(click.Group):
+class _Evaluate(Group):
     """`evaluate DATA -m RUN` is `evaluate sequences DATA -m RUN`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -22,7 +24,8 @@ def evaluate() -> None:
 
     \b
     genoformer evaluate test.tsv -m promoters -o report --train train.tsv > metrics.json
-    genoformer evaluate variants scored.vcf.gz mpra.tsv.gz --truth Coefficient --element Element -o report > metrics.json
+    genoformer evaluate variants scored.vcf.gz mpra.tsv.gz --truth Coefficient \\
+        --element Element -o report > metrics.json
 
     Without a subcommand, `sequences` is meant.
     """
@@ -44,7 +47,8 @@ def variants(
     """How well the scores of SCORED (of `genoformer score`) tell what TRUTH knows of the same variants, as JSON.
 
     \b
-    genoformer evaluate variants scored.tsv mpra.tsv.gz --truth Coefficient --element Element --where Release=GRCh38
+    genoformer evaluate variants scored.tsv mpra.tsv.gz --truth Coefficient --element Element \\
+        --where Release=GRCh38
     genoformer evaluate variants scored.vcf.gz truth.tsv.gz --truth truth --positive MOTIF_BREAKING
 
     TRUTH is a TSV or CSV, plain or gzipped, with columns for contig, POS, REF and ALT. Measured effects: Spearman correlations;
@@ -110,20 +114,20 @@ def sequences(
     several = any(model.config.kind == "multilabel" for model in models.values())
     given = read_labelled(data, fasta=fasta, label=columns, multi_label=several)
     for note in given.notes:
-        click.echo(note, err=True)
+        say(note)
     found = evaluate_models(
         models, given,
         train=read_labelled(train, fasta=fasta, label=columns, multi_label=several) if train else None,
         baselines=(KNOWN if train else ()) if baselines is None else [n for n in baselines.split(",") if n],
         out=Path(output) if output else None,
         device=inference.best_device() if device == "auto" else device, precision=precision,
-        tell=lambda text: click.echo(text, err=True),
+        tell=lambda text: say(text),
     )  # fmt: skip
     click.echo(json.dumps(found, indent=1, allow_nan=False))
     for note in [*found["warnings"], *found["notes"]]:
-        click.echo(note, err=True)
+        say(note)
     for name, n in found["windowed"].items():
         if n:
-            click.echo(f"{n:,} sequences were longer than the window of {name} and were cut into overlapping windows", err=True)
+            say(f"{n:,} sequences were longer than the window of {name} and were cut into overlapping windows")
     if found["collapsed"]:
         raise SystemExit(1)

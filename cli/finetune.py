@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from .talk import Command, say
 
-@click.command()
+
+@click.command(cls=Command)
 @click.argument("train", metavar="DATA", type=click.Path())
 @click.option("-m", "--model", "starts", metavar="MODEL", multiple=True, help="Go on from it; several give an ensemble.")
 @click.option("-o", "--output", type=click.Path(), help="Folder for the fine-tuned model.")
@@ -23,13 +25,13 @@ import click
 @click.option("--tune", type=click.Choice(["full", "last", "norms", "frozen", "lora"]),
               help="What is trained beside the head; norms for tracks only.")  # fmt: skip
 @click.option("--epochs", type=float, help="Passes over DATA, at most.")
-@click.option("--learning-rate", type=float)
-@click.option("--batch-size", type=int)
+@click.option("--learning-rate", type=float, help="The largest, after the warm-up.")
+@click.option("--batch-size", type=int, help="Examples in a step.")
 @click.option("--both-strands", is_flag=True, default=None, help="The label does not depend on the strand.")
-@click.option("--class-weights", type=click.Choice(["none", "balanced"]))
+@click.option("--class-weights", type=click.Choice(["none", "balanced"]), help="Rare classes count for more, or not.")
 @click.option("--monitor", metavar="METRIC", help="What the best step is chosen by: mcc, auroc, f1, pearson, loss ...")
 @click.option("--precision", metavar="NAME", help="32-true, bf16-mixed ...")
-@click.option("--seed", type=int)
+@click.option("--seed", type=int, help="Of the draws and of new weights.")
 @click.option("--plan", is_flag=True, help="With --task tracks: print parameters, memory and time of a step, and stop.")
 @click.pass_context
 def finetune(
@@ -86,7 +88,7 @@ def finetune(
     data = read_labelled(train, fasta=fasta, label=columns, multi_label=bool(multi_label))
     held = read_labelled(valid, fasta=fasta, label=columns, multi_label=bool(multi_label)) if valid else None
     for note in [*data.notes, *(held.notes if held else ())]:
-        click.echo(note, err=True)
+        say(note)
     with progress_bar("steps") as listen:
         done = run(
             settings, data, held, Path(output), task=task, starts=starts, n_seeds=seeds, multi_label=multi_label,
@@ -95,7 +97,7 @@ def finetune(
     if done is None:  # of several processes only the first reports
         return
     for note in done.notes:
-        click.echo(note, err=True)
+        say(note)
     for member in done.members:
         for name in done.told:
             click.echo(f"{member.folder}\t{name}\t{member.metrics[name]}")
@@ -155,8 +157,8 @@ def _tracks(
     if done is None:  # of several processes only the first reports
         return
     for note in done.notes:
-        click.echo(note, err=True)
-    click.echo(f"{done.folder}: step {done.step:,} was taken", err=True)
+        say(note)
+    say(f"{done.folder}: step {done.step:,} was taken")
     groups = [track.group for track in found.targets]
     if done.fit is not None or done.test is not None:
         click.echo("split\tgroup\ttracks\tpearson_positions\tpearson_windows")
@@ -164,4 +166,4 @@ def _tracks(
         for name, (n, positions, windows) in fit.by_group(groups).items() if fit is not None else ():
             click.echo(f"{split}\t{name or '-'}\t{n}\t{positions:.4f}\t{windows:.4f}")
     if done.fit is not None or done.test is not None:
-        click.echo(f"each track: {done.folder}/pearson.*.tsv", err=True)
+        say(f"each track: {done.folder}/pearson.*.tsv")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from .of_tracks import of_tracks, track_options
+from .talk import Command, say
 
 _COMMON = [
     click.argument("vcf", type=click.Path()),
@@ -30,7 +31,7 @@ def _common(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
+@click.command(cls=Command)
 @_common
 @click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
 @click.option("--samples", metavar="NAMES", help="Comma-separated.  [default: all]")
@@ -60,7 +61,7 @@ def haplotypes(ctx: click.Context, vcf: str, output: str, bed: str, samples: str
     _run(ctx, work, output, "regions", options)
 
 
-@click.command()
+@click.command(cls=Command)
 @_common
 @click.option("--within", type=click.IntRange(min=1), default=500, show_default=True, metavar="BASES", help="Pairs this near.")
 @track_options
@@ -100,6 +101,6 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
     with whole.ready() as scorer, progress_bar(unit) as listen:
         found = work(genome, scorer, listen)
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in found.left_out.items() if n) or "none"
-    click.echo(f"{output}: {found.n_rows:,} rows from {found.n_sequences:,} sequences; left out: {left_out}", err=True)
+    say(f"{output}: {found.n_rows:,} rows from {found.n_sequences:,} sequences; left out: {left_out}")
     if found.reused:
-        click.echo(f"{found.reused} parts were there from an interrupted run", err=True)
+        say(f"{found.reused} parts were there from an interrupted run")

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .talk import Group, say
+
 _COMMON = [
     click.argument("data", type=click.Path()),
     click.option("-m", "--model", metavar="MODEL", required=True, help="A model folder, or a shipped name."),
@@ -45,7 +47,7 @@ def _options(*groups: list[Any]) -> Callable[[Callable[..., Any]], Callable[...,
     return add
 
 
-@click.group()
+@click.group(cls=Group)
 def interpret() -> None:
     """What a model looks at and depends on, at the places of a BED, VCF or FASTA: maps, tracks, motifs and figures.
 
@@ -71,7 +73,8 @@ def attention(
     \b
     genoformer interpret attention peaks.bed -f hg38.fa -m mini-human --length 200 -o attention
     genoformer interpret attention positive.fa -m promoters/ --negative negative.fa -o motifs
-    genoformer interpret attention genes.bed -f hg38.fa -m mini-tracks --length 65536 --profile cls --query tss \\
+    genoformer interpret attention genes.bed -f hg38.fa -m mini-tracks --length 65536 \\
+        --profile cls --query tss \\
         --gtf gencode.gtf.gz --elements enhancers.bed -o contacts
 
     viz is DNABERT-viz's projection of what [CLS] looks at; cls the plain mean of it; received how much a base is looked at;
@@ -103,7 +106,8 @@ def ism(
 
     \b
     genoformer interpret ism enhancers.bed -f hg38.fa -m mini-human --length 100 -o ism
-    genoformer interpret ism enhancers.bed -f hg38.fa -m mini-tracks -s SAD501 --tracks 5 --length 100 -o ism
+    genoformer interpret ism enhancers.bed -f hg38.fa -m mini-tracks -s SAD501 --tracks 5 \\
+        --length 100 -o ism
 
     Of a fine-tuned model it is the change of a class's logit.
     """
@@ -129,7 +133,8 @@ def attribution(
     """How much each base adds to an output: a class of a fine-tuned model, or the sum of tracks.
 
     \b
-    genoformer interpret attribution peaks.bed -f hg38.fa -m promoters/ --class promoter --modisco --known jaspar.meme -o attr
+    genoformer interpret attribution peaks.bed -f hg38.fa -m promoters/ --class promoter \\
+        --modisco --known jaspar.meme -o attr
     """
     from genoformer.interpretation import jobs
 
@@ -147,7 +152,8 @@ def filters(known: str | None, **options: Any) -> None:
     """The first-layer filters of a model of tracks as motifs: the bases where each is most active in the places.
 
     \b
-    genoformer interpret filters peaks.bed -f hg38.fa -m mini-tracks --length 500 --known jaspar.meme -o filters
+    genoformer interpret filters peaks.bed -f hg38.fa -m mini-tracks --length 500 \\
+        --known jaspar.meme -o filters
     """
     from genoformer.interpretation import jobs
 
@@ -158,10 +164,10 @@ def filters(known: str | None, **options: Any) -> None:
 @interpret.command()
 @click.argument("motifs", type=click.Path())
 @click.argument("known", type=click.Path(), required=False)
-@click.option("-n", "nearest", type=click.IntRange(min=1), default=3, show_default=True, help="Known motifs for each.")
+@click.option("--nearest", type=click.IntRange(min=1), default=3, show_default=True, help="Known motifs for each.")
 @click.option("--scan", type=click.Path(), metavar="DATA", help="A BED (with -f) or FASTA in which MOTIFS are looked for.")
 @click.option("-f", "--fasta", type=click.Path(), help="The genome of a BED.")
-@click.option("-p", "threshold", type=click.FloatRange(0, 1, min_open=True), default=1e-4, show_default=True,
+@click.option("--p-value", "threshold", type=click.FloatRange(0, 1, min_open=True), default=1e-4, show_default=True,
               help="Largest p of a place.")  # fmt: skip
 def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta: str | None, threshold: float) -> None:
     """Which KNOWN motifs (JASPAR, HOCOMOCO, MEME) those of a file are like: Tomtom, as a table on stdout.
@@ -183,7 +189,7 @@ def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta
         found = jobs.scan_motifs(Path(motifs), Path(scan), _path(fasta), threshold=threshold)
         if found.hits:
             click.echo(found.bed())
-        click.echo(f"{len(found.hits):,} places in {len(found.places):,} sequences", err=True)
+        say(f"{len(found.hits):,} places in {len(found.places):,} sequences")
         return
     assert known is not None
     click.echo("query\ttarget\tp\tq\toffset\tstrand")
@@ -228,4 +234,4 @@ def _path(text: str | None) -> Any:
 
 def _say(lines: list[str]) -> None:
     for line in lines:
-        click.echo(line, err=True)
+        say(line)

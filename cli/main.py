@@ -24,9 +24,10 @@ from . import (
     score,
 )
 from .errors import refuse
+from .talk import Group, talk_options, wants_traceback
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """A refusal of ours ends in one sentence and status 2; Ctrl-C in 130."""
 
     def invoke(self, ctx: click.Context) -> object:
@@ -41,7 +42,7 @@ class _Commands(click.Group):
             click.echo("\nInterrupted; what is finished is kept, and the same command goes on from there.", err=True)
             sys.exit(getattr(stop, "status", 130))
         except Exception as error:
-            refuse(error, debug=ctx.params.get("debug", False))
+            refuse(error, debug=wants_traceback(ctx))
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -64,8 +65,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
               help="Versions of genoformer and of what it stands on, and stop.")  # fmt: skip
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def main(debug: bool) -> None:
+def main() -> None:
     """Transformers for regulatory DNA: score variants, pre-train, and look at what they learned.
 
     \b
@@ -80,6 +80,7 @@ def main(debug: bool) -> None:
     """
 
 
+main.params += talk_options()
 main.add_command(score.score)
 main.add_command(score.merge)
 main.add_command(calibrate.calibrate)

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from .catalog import catalog_option, json_option, pull_named, pull_options, show_table
+from .talk import Group, say
 
 
-@click.group()
+@click.group(cls=Group)
 def models() -> None:
     """What models there are, what one holds, and other layouts."""
 
@@ -116,7 +117,8 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
 
     \b
     genoformer models convert DNA_bert_6/ my_dnabert6/
-    genoformer models convert enformer-official-rough/ my_enformer/ -t human=targets_human.txt -t mouse=targets_mouse.txt
+    genoformer models convert enformer-official-rough/ my_enformer/ -t human=targets_human.txt \\
+        -t mouse=targets_mouse.txt
     genoformer models convert my_enformer/ for_enformer_pytorch/ --layout enformer
     """
     import torch
@@ -136,7 +138,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     if layout == "genoformer":
         checkpoint.copy_notes(model, folder)
     if "enformer" in (layout, checkpoint.layout_of(model)) and (note := basis_note(loaded)):
-        click.echo(note, err=True)
+        say(note)
     click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from .talk import Command, say
 
-@click.command()
+
+@click.command(cls=Command)
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The genome, plain, bgzipped or gzipped FASTA.")
 @click.option("-m", "--model", "model_name", metavar="MODEL", required=True,
               help="A model that predicts tracks: a folder (ours or enformer-pytorch's), or a shipped name.")  # fmt: skip
@@ -33,7 +35,8 @@ def predict(
     """Predict tracks for regions, whole contigs, or all of a genome.
 
     \b
-    genoformer predict -f hg38.fa -m MODEL -r chr1:1-200,000 --tracks '*liver*' --gtf gencode.gtf.gz -o liver.png
+    genoformer predict -f hg38.fa -m MODEL -r chr1:1-200,000 --tracks '*liver*' \\
+        --gtf gencode.gtf.gz -o liver.png
     genoformer predict -f hg38.fa -m MODEL --contigs chr20 --tracks 4828 -o k562.bw
     genoformer predict -f hg38.fa -m MODEL -b peaks.bed -o peaks.parquet
 
@@ -62,7 +65,7 @@ def predict(
             raise ConfigError("--contigs names no contigs; name some, or leave it out for the whole genome.")
         asked = asked_regions(genome, bed=bed, region=region, contigs=names)
         for note in [*genome.notes, *asked.notes]:
-            click.echo(f"Note: {note}", err=True)
+            say(f"Note: {note}")
         config = checkpoint.long_range_config(model_name)
         tables = checkpoint.read_tables(model_name)
         table = read_targets(targets) if targets else None
@@ -90,9 +93,8 @@ def predict(
     tracks = "1 track" if len(numbers) == 1 else f"{len(numbers):,} tracks"
     if done.n_unknown:
         note = f"{done.n_unknown:,} of the {done.n_bins:,} bins hold nothing but N (gaps of the assembly)"
-        click.echo(f"Note: {note}; what the model says of them means nothing.", err=True)
+        say(f"Note: {note}; what the model says of them means nothing.")
     windows = "1 window" if done.n_windows == 1 else f"{done.n_windows:,} windows"
-    click.echo(
-        f"{out}: {tracks} in {done.n_bins:,} bins of {model.config.bin_size}, from {windows} in "
-        f"{done.seconds:,.1f} s", err=True,
-    )  # fmt: skip
+    say(
+        f"{out}: {tracks} in {done.n_bins:,} bins of {model.config.bin_size}, from {windows} in {done.seconds:,.1f} s"
+    )

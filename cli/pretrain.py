@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .talk import Command, say
+
 if TYPE_CHECKING:
     from genoformer.progress import Progress
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("-f", "--fasta", multiple=True, type=click.Path(), help="A genome; give -f for each of several.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
 @click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [encoder], [training], [genome].")
@@ -60,7 +62,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
 
         def hear(p: Progress) -> None:
             if p.stage == "going on":
-                click.echo(f"{output}: going on from step {p.done:,} of {p.total:,}", err=True)
+                say(f"{output}: going on from step {p.done:,} of {p.total:,}")
             elif bar is not None:
                 bar(p)
 
@@ -75,7 +77,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
             f"{best['name']}, {_with_error(best)}"
         )
     for warning in manifest["warnings"]:
-        click.echo(f"{output}: {warning}", err=True)
+        say(f"{output}: {warning}")
     for note in manifest["notes"]:
         click.echo(f"{output} FAILED: {note}", err=True)
     if manifest["notes"]:

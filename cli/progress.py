@@ -1,19 +1,60 @@
-"""One progress bar on stderr, with rate and time left; nothing where stderr is no terminal."""
+"""One progress bar on stderr, with stage, rate and time left, where that is a terminal; with -v a line for each stage."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from .talk import is_quiet, is_verbose, tell
 
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Callable[[Any], None] | None]:
     """Yields what takes `genoformer.progress.Progress`, or None when nobody is watching."""
-    if not sys.stderr.isatty():
+    if is_quiet():
         yield None
-        return
+    elif is_verbose():
+        stages = _Stages(unit)
+        yield stages.hear
+        stages.end()
+    elif sys.stderr.isatty():
+        with _bar(unit) as hear:
+            yield hear
+    else:
+        yield None
+
+
+class _Stages:
+    """Says when a stage begins, and how long it took; for logs, where a bar would be a thousand lines."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.stage: str | None = None
+        self.begun = self.last = time.monotonic()
+        self.done = 0
+
+    def hear(self, p: Any) -> None:
+        now = time.monotonic()
+        if p.stage != self.stage:
+            self.end()
+            self.stage, self.begun, self.last = p.stage, now, now
+            tell(f"  {p.stage} ...")
+        elif now - self.last > 60:  # a sign of life
+            self.last = now
+            tell(f"  {p.stage}: {p.done:,}{f' of {p.total:,}' if p.total else ''} {self.unit} after {now - self.begun:,.0f} s")
+        self.done = p.done
+
+    def end(self) -> None:
+        if self.stage is not None:
+            tell(f"  {self.stage}: {self.done:,} {self.unit} in {time.monotonic() - self.begun:,.1f} s")
+            self.stage = None
+
+
+@contextmanager
+def _bar(unit: str) -> Iterator[Callable[[Any], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from .talk import Command, say
 
-@click.command()
+
+@click.command(cls=Command)
 @click.argument("scored", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(), help="The page, such as report.html.")
 @click.option("--title", help="[default: the name of SCORED]")
@@ -36,4 +38,4 @@ def report(
             listen=listen,
         )  # fmt: skip
     drawn = f", {done.n_figures} drawn" if done.n_figures else ""
-    click.echo(f"{output}: {done.n_rows:,} of {done.n_alleles:,} alleles{drawn}", err=True)
+    say(f"{output}: {done.n_rows:,} of {done.n_alleles:,} alleles{drawn}")

@@ -12,6 +12,7 @@ import click
 
 from .annotate import element_option
 from .of_tracks import of_tracks, track_options
+from .talk import Command, say
 
 
 def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -38,7 +39,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     ctx.exit()
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("vcf", type=click.Path())
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
 @click.option("-m", "--model", "model_names", metavar="MODEL", multiple=True, default=["mini-human"],
@@ -74,7 +75,6 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
 @click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
               "--preflight, else on stderr.")  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--explain", is_flag=True, is_eager=True, expose_value=False, callback=_explain,
               help="Say what each score and status means, and stop.")  # fmt: skip
 @click.pass_context
@@ -84,7 +84,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     \b
     genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz
     genoformer score in.vcf.gz -f hg38.fa -m mini-tracks -s SAD,D2 --tracks CAGE -o out.vcf.gz
-    bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ | bcftools view -i 'GF_LLR<-5'
+    bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
+        | bcftools view -i 'GF_LLR<-5'
 
     Of a language model, insertions and deletions get PLL where substitutions get LLR. Of a model of tracks the output has of
     each score the strongest track and its name, and those that --tracks chooses. With -a each record has the elements that it
@@ -96,7 +97,6 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     from .progress import progress_bar
 
     genome = Genome(fasta)
-    say = (lambda text: None) if options["quiet"] else (lambda text: click.echo(text, err=True))
     for note in genome.notes:
         say(note)
     if options["only_preflight"]:
@@ -178,7 +178,7 @@ def _shard(text: str | None, output: str) -> tuple[int, int] | None:
     return int(i), int(n)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("output", type=click.Path())
 @click.pass_context
 def merge(ctx: click.Context, output: str) -> None:
@@ -230,7 +230,7 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
         sys.exit(2)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("-o", "--output", default="demo_out", show_default=True, type=click.Path(), help="Folder for what it makes.")
 def demo(output: str) -> None:
     """Score the bundled simulated VCF, and show how well the score finds the variants that break a motif.

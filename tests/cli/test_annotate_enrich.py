@@ -77,20 +77,21 @@ def test_score_writes_what_annotate_does(tiny_model_folder: Path, tmp_path: Path
 
 
 def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
-    given = ["-a", f"SITE={SITES}", "-f", FASTA, "--gtf", GTF, "-n", 100]
+    given = ["-a", f"SITE={SITES}", "-f", FASTA, "--gtf", GTF, "--resamplings", 100]
     done = run("enrich", VCF, *given, "--score", "BITS", "--top", 0.2)  # the truth as the score: what a motif loses
     rows = {row["annotation"]: row for row in csv.DictReader(io.StringIO(done.stdout), delimiter="\t")}
     assert float(rows["SITE:CTCF"]["fold"]) > 1.5  # the highest lie in sites of the strongest motifs
     assert float(rows["SITE:CTCF"]["p"]) < 0.05
     for name in ("frequency of the minor allele (bins from ", "start site (bins from ", "500 bases (bins from "):
         assert name in done.stderr
-    done = run("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "-n", 50, "--controls", 20_000, "-o", tmp_path / "random")
+    done = run("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 50, "--controls", 20_000,
+               "-o", tmp_path / "random")  # fmt: skip
     assert "random places" in done.stderr
     assert (tmp_path / "random" / "enrichment.png").stat().st_size > 1_000
     track = tmp_path / "attention.bw"
     places = np.arange(2_000)
     write_bigwig(track, {"chrS1": 500_000}, [("chrS1", places, places + 1, np.where(places // 100 == 13, 5.0, 1.0))])
-    done = run("enrich", track, "-a", f"STATE={STATES}", "-n", 50)
+    done = run("enrich", track, "-a", f"STATE={STATES}", "--resamplings", 50)
     rows = {row["annotation"]: row for row in csv.DictReader(io.StringIO(done.stdout), delimiter="\t")}
     assert float(rows["STATE:E"]["fold"]) > 1  # 1,235 to 1,738
     assert float(rows["STATE:R"]["fold"]) < 1
@@ -110,7 +111,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         (["annotate", VCF, "-a", f"X={STATES}", "--figures", VCF], "is a file, but figures"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "-o", VCF], "is a file, but figures"),
         (["enrich", "a.bw", "-a", f"X={STATES}", "-f", FASTA], "--fasta is of variants, and this is a bigWig"),
-        (["enrich", VCF, "-a", f"X={STATES}", "-b", VCF, "--sizes", "hg19"], "--sizes is of random controls"),
+        (["enrich", VCF, "-a", f"X={STATES}", "--background", VCF, "--sizes", "hg19"], "--sizes is of random controls"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--top", "0.1"], "--top is of --score"),
         (["enrich", VCF], "nothing to look for"),
         (["enrich", VCF, "-a", f"X={STATES}"], "need the lengths of contigs"),
@@ -135,7 +136,8 @@ def test_refusals_are_one_sentence(arguments: list[object], says: str, tmp_path:
 def test_the_same_run_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         run("annotate", VCF, "-a", f"STATE={STATES}", "--gtf", GTF, "-o", tmp_path / f"{name}.vcf.gz", "-q")
-        run("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "-n", 20, "--controls", 5_000, "-o", tmp_path / name, "-q")
+        run("enrich", VCF, "-a", f"STATE={STATES}", "-f", FASTA, "--resamplings", 20, "--controls", 5_000,
+            "-o", tmp_path / name, "-q")  # fmt: skip
     assert (tmp_path / "a.vcf.gz").read_bytes() == (tmp_path / "b.vcf.gz").read_bytes()
     for path in sorted((tmp_path / "a").iterdir()):
         if path.suffix != ".png":

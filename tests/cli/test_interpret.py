@@ -136,7 +136,7 @@ def test_motifs_are_matched_with_known_ones(tmp_path) -> None:
     known = [Matrix.of_counts(f"k{i}", random.dirichlet(np.full(4, 0.2), 10) * 50) for i in range(30)]
     write_meme(tmp_path / "known.meme", known)
     write_meme(tmp_path / "mine.meme", [Matrix("mine", known[4].p[2:])])
-    command = ["interpret", "motifs", str(tmp_path / "mine.meme"), str(tmp_path / "known.meme"), "-n", "1"]
+    command = ["interpret", "motifs", str(tmp_path / "mine.meme"), str(tmp_path / "known.meme"), "--nearest", "1"]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[1].startswith("mine\tk4\t")
@@ -296,7 +296,7 @@ def test_places_of_motifs_as_bed(folder, tmp_path) -> None:
     pytest.importorskip("memelite", reason="memelite is an extra: pip install genoformer[interpret]")
     site = TEXT[312:324]
     write_meme(tmp_path / "m.meme", [Matrix.of_counts("site", 50 * np.eye(4)[["ACGT".index(base) for base in site]])])
-    scan = ["interpret", "motifs", tmp_path / "m.meme", "--scan", folder / "r.bed", "-f", folder / "g.fa", "-p", "1e-5"]
+    scan = ["interpret", "motifs", tmp_path / "m.meme", "--scan", folder / "r.bed", "-f", folder / "g.fa", "--p-value", "1e-5"]
     done = CliRunner().invoke(main, [str(x) for x in scan])
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[0].split("\t")[:4] == ["chr1", "312", "324", "site"]

@@ -1,0 +1,96 @@
+"""What a command says besides its results: on stderr, less of it with -q, more with -v; and --debug, on every command."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+
+_LEVEL = "genoformer.talk"  # in the context's meta, which a group and its commands share: -1, 0, 1
+_DEBUG = "genoformer.debug"
+
+
+def _set(key: str, value: int) -> Any:
+    def callback(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            ctx.meta[key] = value
+
+    return callback
+
+
+def talk_options() -> list[click.Parameter]:
+    """-q, -v and --debug, which the group and every command take."""
+    return [
+        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_set(_LEVEL, -1),
+                     help="Say nothing but results and errors."),
+        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_set(_LEVEL, 1),
+                     help="Say on stderr what is done, too, with seconds and memory."),
+        click.Option(["--debug"], is_flag=True, expose_value=False, callback=_set(_DEBUG, 1),
+                     help="Show the traceback of an error."),
+    ]  # fmt: skip
+
+
+class Command(click.Command):
+    """A command that takes -q, -v and --debug."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params += talk_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        begun = time.monotonic()
+        tell(f"{ctx.command_path}: genoformer {_version()}, Python {sys.version.split()[0]}")
+        result = super().invoke(ctx)
+        tell(f"{ctx.command_path}: {time.monotonic() - begun:,.1f} s, at most {_peak():,.0f} MB of memory")
+        return result
+
+
+class Group(click.Group):
+    """A group whose commands take -q, -v and --debug."""
+
+    command_class = Command
+
+
+def say(text: str) -> None:
+    """A line on stderr, unless -q."""
+    if _level() >= 0:
+        click.echo(text, err=True)
+
+
+def tell(text: str) -> None:
+    """A line on stderr with -v."""
+    if _level() > 0:
+        click.echo(text, err=True)
+
+
+def is_quiet() -> bool:
+    return _level() < 0
+
+
+def is_verbose() -> bool:
+    return _level() > 0
+
+
+def wants_traceback(ctx: click.Context) -> bool:
+    return bool(ctx.meta.get(_DEBUG, False))
+
+
+def _level() -> int:
+    ctx = click.get_current_context(silent=True)
+    return ctx.meta.get(_LEVEL, 0) if ctx is not None else 0
+
+
+def _version() -> str:
+    from genoformer import __version__
+
+    return __version__
+
+
+def _peak() -> float:
+    """MB that this process and its children have held at most."""
+    import resource
+
+    kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return kilobytes / (1024 if sys.platform != "darwin" else 1024 * 1024)

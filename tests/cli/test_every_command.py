@@ -1,0 +1,118 @@
+"""What all commands have in common: help with an example, -q, -v and --debug, and options that mean one thing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from genoformer_cli.main import main
+
+WORLD = Path(str(files("genoformer_data") / "demo"))
+VCF, FASTA = str(WORLD / "variants.vcf.gz"), str(WORLD / "genome.fa.gz")
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+EVERY = dict(commands())
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_help_has_a_sentence_an_example_and_the_common_options(path: tuple[str, ...]) -> None:
+    status, text, said = run(*path, "-h")
+    assert (status, said) == (0, "")
+    assert text == run(*path, "--help")[1]
+    paragraphs = (EVERY[path].help or "").split("\n\n")
+    assert paragraphs[0].rstrip().endswith((".", "?")), paragraphs[0]
+    assert f"genoformer {' '.join(path)} " in text or f"genoformer {' '.join(path)}\n" in text
+    for option in ("-q, --quiet", "-v, --verbose", "--debug", "-h, --help"):
+        assert option in text
+    assert max(map(len, text.splitlines())) <= 100
+    for parameter in EVERY[path].params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            assert parameter.help or parameter.show_default, f"{path}: {parameter.opts} says nothing"
+
+
+def test_a_short_option_means_one_thing() -> None:
+    meaning = defaultdict(set)
+    for command in EVERY.values():
+        for parameter in command.params:
+            for name in parameter.opts:
+                if isinstance(parameter, click.Option) and len(name) == 2:
+                    meaning[name].add(next((long for long in parameter.opts if long.startswith("--")), "").rstrip("s"))
+    assert {name: longs for name, longs in meaning.items() if len(longs) != 1} == {}
+    assert meaning["-f"] == {"--fasta"}
+    assert meaning["-o"] == {"--output"}
+
+
+def test_quiet_and_verbose(tmp_path: Path) -> None:
+    score = ["score", VCF, "-f", FASTA, "-m", "demo", "-r", "chrS1:1-9000", "-o", tmp_path / "o.vcf"]
+    plain = run(*score)
+    quiet = run(*score, "-q")
+    loud = run(*score, "--verbose")
+    assert [done[0] for done in (plain, quiet, loud)] == [0, 0, 0]
+    assert quiet[2] == ""
+    assert "scored" in plain[2]
+    assert "MB of memory" not in plain[2]
+    for part in ("score: genoformer ", "preflight ...", "records in", "MB of memory"):
+        assert part in loud[2]
+    before = run("-v", *score)  # the group takes them, too
+    assert "MB of memory" in before[2]
+
+
+def test_an_error_is_one_line_and_with_debug_a_traceback(tmp_path: Path) -> None:
+    for arguments in (["score", "no.vcf", "-f", FASTA], ["data", "info", "nothing"], ["models", "info", str(tmp_path)]):
+        status, out, said = run(*arguments)
+        assert (status, out) == (2, "")
+        assert said.startswith("Error: ")
+        assert said.count("\n") == 1
+        assert run("-q", *arguments)[2] == said  # an error is never kept quiet
+        for where in (["--debug", *arguments], [*arguments, "--debug"]):
+            done = CliRunner().invoke(main, where)
+            assert done.exception is not None
+            assert not isinstance(done.exception, SystemExit)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    environment = os.environ | {
+        "_GENOFORMER_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "genoformer sc",
+        "COMP_CWORD": "sc" if shell == "fish" else "1",  # fish gives the word itself
+    }
+    script = [str(Path(sys.executable).parent / "genoformer")]
+    source = subprocess.run(
+        script, env=os.environ | {"_GENOFORMER_COMPLETE": f"{shell}_source"}, capture_output=True, text=True
+    )
+    assert source.returncode == 0, source.stderr
+    assert "_GENOFORMER_COMPLETE" in source.stdout
+    done = subprocess.run(script, env=environment, capture_output=True, text=True)
+    assert "score" in done.stdout
+
+
+def test_help_needs_neither_torch_nor_home() -> None:
+    program = "import sys; from genoformer_cli.main import main; main(['score', '-h'], standalone_mode=False); "
+    done = subprocess.run(
+        [sys.executable, "-c", program + "print([m for m in ('torch', 'pandas', 'pyarrow') if m in sys.modules])"],
+        env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
