@@ -108,7 +108,7 @@ def refuse_others(folder: Path, names: Iterable[str], manifest: str, is_mine: Ca
     try:
         found = json.loads((folder / manifest).read_text())
         mine = isinstance(found, dict) and is_mine(found)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         mine = False
     if not mine:
         raise ConfigError(

@@ -343,7 +343,7 @@ def _parsed_fai(fai: Path, source: Source) -> Index | None:
 
 
 def _fits(index: Index, source: Source) -> bool:
-    """Whether contigs end inside the file and (of many, some are tried) lie between their own name and the next one."""
+    """Whether contigs end inside the file and (of many, some are tried) lie between their own name and that of the next one."""
     ends = {}
     for name, (length, offset, bases, width) in index.items():
         if min(length, offset) < 0 or bases < 1 or width < bases + (length > bases):
@@ -352,17 +352,23 @@ def _fits(index: Index, source: Source) -> bool:
         ends[name] = offset + line * width + column + 1 if length else offset
         if length and ends[name] > source.size:
             return False
-    names = list(index)
-    for name in names[:: max(1, len(names) // 50)] + names[-1:]:
-        offset = index[name].offset
+    names = sorted(index, key=lambda name: index[name].offset)
+    for i in {*range(0, len(names), max(1, len(names) // 50)), len(names) - 1} if names else ():
+        name, offset = names[i], index[names[i]].offset
         before = source.read(max(0, offset - 4096), offset)
         line_before = before.removesuffix(b"\n").rpartition(b"\n")[2]
         if line_before[:1] != b">" or line_before[1:].split()[:1] != [name.encode()]:
             return False
         if not before.endswith(b"\n") and offset <= source.size:  # but the last line may be a name and no more
             return False
-        if source.read(ends[name], ends[name] + 64).lstrip()[:1] not in (b"", b">"):
+        after = index[names[i + 1]].offset if i + 1 < len(names) else source.size
+        between = source.read(ends[name], min(after, ends[name] + 8192))
+        if length > bases and source.read(offset + bases, offset + width) not in (b"\n", b"\r\n"):
             return False
+        if not i and (b"\n" + source.read(0, min(offset, 8192))).count(b"\n>") != 1:
+            return False  # another contig comes first
+        if (b"\n" + between).count(b"\n>") != (after < source.size) or between.lstrip()[:1] not in (b"", b">"):
+            return False  # another contig lies there
     return True
 
 

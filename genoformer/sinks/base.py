@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import ConfigError, GenoformerError
+from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
 from genoformer.whole import locked
@@ -71,6 +71,10 @@ class Source(NamedTuple):
 
 class WriteError(GenoformerError, OSError):
     """The output could not be written whole."""
+
+
+class UnfitRecordError(FileFormatError):
+    """The format of the output cannot hold a record of the input."""
 
 
 class Provenance(NamedTuple):

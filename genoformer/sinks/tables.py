@@ -7,10 +7,22 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import Record
-from genoformer.sinks.base import NO_CELLS, Cells, Field, Floats, Header, Sink, TextSink, columns_of, text_of, utf8
+from genoformer.sinks.base import (
+    NO_CELLS,
+    Cells,
+    Field,
+    Floats,
+    Header,
+    Sink,
+    TextSink,
+    UnfitRecordError,
+    columns_of,
+    text_of,
+    utf8,
+)  # fmt: skip
 
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
 
@@ -90,7 +102,7 @@ class ParquetSink(Sink):
         fixed, samples = (list(map(utf8, fields)) for fields in columns_of(record))
         rest: list[str | None] = [*samples, *[None] * (len(self.names) - len(samples))]
         if len(rest) > len(self.names):
-            raise FileFormatError(
+            raise UnfitRecordError(
                 f"the record at {fixed[0]}:{record.pos} has {8 + len(rest)} columns and the header names "
                 f"{8 + len(self.names)}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
             )
