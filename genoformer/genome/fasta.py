@@ -354,7 +354,8 @@ def _fits(index: Index, source: Source) -> bool:
             return False
     names = sorted(index, key=lambda name: index[name].offset)
     for i in {*range(0, len(names), max(1, len(names) // 50)), len(names) - 1} if names else ():
-        name, offset = names[i], index[names[i]].offset
+        name = names[i]
+        length, offset, bases, width = index[name]
         before = source.read(max(0, offset - 4096), offset)
         line_before = before.removesuffix(b"\n").rpartition(b"\n")[2]
         if line_before[:1] != b">" or line_before[1:].split()[:1] != [name.encode()]:
@@ -367,7 +368,7 @@ def _fits(index: Index, source: Source) -> bool:
             return False
         if not i and (b"\n" + source.read(0, min(offset, 8192))).count(b"\n>") != 1:
             return False  # another contig comes first
-        if (b"\n" + between).count(b"\n>") != (after < source.size) or between.lstrip()[:1] not in (b"", b">"):
+        if (b"\n" + between).count(b"\n>") != (i + 1 < len(names)) or between.lstrip()[:1] not in (b"", b">"):
             return False  # another contig lies there
     return True
 
@@ -387,12 +388,14 @@ def _built(path: Path, source: Source) -> Index:
     def refuse(line: int, what: str, remedy: str = "Rewrite the FASTA, say with `seqkit seq -w 60`") -> FileFormatError:
         return FileFormatError(f"{path}, line {line}: {what}. {remedy}.")
 
-    for base, text in _whole_lines(source):
+    for base, text, cut in _whole_lines(source):
         letters = np.frombuffer(text, dtype=np.uint8)
         blanks = np.flatnonzero(letters <= ord(" "))  # mostly line ends
         ends = blanks[letters[blanks] == ord("\n")]  # [n lines]
         starts = np.concatenate([[0], ends[:-1] + 1])
         widths = ends - starts + 1
+        if cut:  # of the only line
+            widths += cut
         returns = (widths > 1) & (letters[ends - 1] == ord("\r"))
         sizes = widths - 1 - returns
         n_blanks = np.diff(np.searchsorted(blanks, ends, side="right"), prepend=0) - 1 - returns
@@ -406,7 +409,7 @@ def _built(path: Path, source: Source) -> Index:
                 name = words[0].decode(errors="replace")
                 if name in index:
                     raise refuse(n_lines + i + 1, f"a second contig is named {name}", "Give each its own name")
-                length, offset, bases, width, ended = 0, base + int(ends[i]) + 1, 0, 0, False
+                length, offset, bases, width, ended = 0, base + int(ends[i]) + 1 + cut, 0, 0, False
             rows = slice(i + 1, j)
             full = np.flatnonzero(sizes[rows])
             if not full.size:
@@ -435,16 +438,30 @@ def _built(path: Path, source: Source) -> Index:
     return index
 
 
-def _whole_lines(source: Source) -> Iterator[tuple[int, bytes]]:
-    """(place, text) of pieces of the file that end in a line end; one is added where the last line has none."""
-    begin, parts = 0, list[bytes]()
+def _whole_lines(source: Source) -> Iterator[tuple[int, bytes, int]]:
+    """(place, text, 0) of pieces of the file that end in a line end; one is added where the last line has none.
+
+    Of a line that is longer than such pieces, as a chromosome on one line is, the middle is left out, if there is no blank in
+    it: (place, text, bytes that were left out), of that line alone.
+    """
+    begin, parts, cut = 0, list[bytes](), 0
     for at in range(0, source.size, INDEX_BYTES):
         text = source.read(at, min(at + INDEX_BYTES, source.size))
+        if cut and b"\n" in text:  # the long line ends
+            first, _, text = text.partition(b"\n")
+            yield begin, b"".join([*parts, first, b"\n"]), cut
+            begin += sum(map(len, parts)) + cut + len(first) + 1
+            at, parts, cut = begin, [], 0
         lines, end, rest = text.rpartition(b"\n")
         if end:
-            yield begin, b"".join([*parts, lines, end])
+            yield begin, b"".join([*parts, lines, end]), 0
             begin, parts = at + len(lines) + 1, []
-        if rest:
+        if rest and len(parts) >= 2:
+            body = rest.removesuffix(b"\r")  # which may be half of a line end
+            blank = b" " if body and np.frombuffer(body, dtype=np.uint8).min() <= ord(" ") else b""
+            parts.append(blank + rest[len(body) :])
+            cut += len(body) - len(blank)
+        elif rest:
             parts.append(rest)
     if parts:
-        yield begin, b"".join(parts) + b"\n"
+        yield begin, b"".join(parts) + b"\n", cut

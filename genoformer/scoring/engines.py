@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genoformer.errors import GenoformerError
 from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping
 from genoformer.scoring.scores import Floats, Matrix
-from genoformer.whole import whole_file
+from genoformer.whole import real, whole_file
 
 THREADS = "number of threads"  # in a job
 PART_RECORDS = 4_096  # records in a part, at the most
@@ -171,7 +171,8 @@ def noted_command(output: Path) -> tuple[Path, list[str]]:
 
 
 def _folder_of(output: Path) -> Path:
-    return output.with_name(f".{output.name}.parts")
+    whole = real(output)
+    return whole.with_name(f".{whole.name}.parts")
 
 
 def part_size(operations: float, shared: int) -> PartSize:

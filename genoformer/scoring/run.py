@@ -125,9 +125,9 @@ def score_variants(
         check_preflight(found, force=force)
         if annotations is not None:
             require_shared(annotations, {**{use.name: 0 for use in found.contigs}, **genome.contigs}, str(variants))
-            with open_vcf(vcf) as file:  # now, and not after hours of scoring
-                fields, sources = annotations.fields, annotations.sources
-                sink.check(Header(file.header, {}, scorer.columns, Provenance(__version__), fields=fields, sources=sources))
+        with open_vcf(vcf) as file:  # now, and not after hours of scoring
+            fields, sources = (annotations.fields, annotations.sources) if annotations is not None else ((), ())
+            sink.check(Header(file.header, {}, scorer.columns, Provenance(__version__), fields=fields, sources=sources))
         notes = [*_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
         options = {"scores": names_of_scores, **scorer.options, "precision": precision, "reference": genome.name}
         options |= {"region": region} if region else {}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
-from genoformer.whole import locked
+from genoformer.whole import locked, real
 
 Floats = NDArray[np.floating]
 Cells = Mapping[int, Sequence[str]]  # of one record: the values, as they are written, of each field (by number) that has some
@@ -107,11 +107,14 @@ class Sink(ABC):
             raise ConfigError(f"the folder {self.path.parent} does not exist; create it, or write elsewhere with -o.")
         if self.path is not None and self.path.is_dir():
             raise ConfigError(f"{self.path} is a folder, not a file; remove it, or write elsewhere with -o.")
+        if self.path is not None and not real(self.path).parent.is_dir():
+            raise ConfigError(f"{self.path} is a link to {real(self.path)}, whose folder does not exist; create or remove one.")
 
     @property
     def temporary(self) -> Path:
         assert self.path is not None
-        return self.path.with_name(f".{self.path.name}.partial")
+        whole = real(self.path)
+        return whole.with_name(f".{whole.name}.partial")
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
@@ -143,7 +146,7 @@ class Sink(ABC):
         if self.path is not None and not complete:
             self.temporary.unlink(missing_ok=True)
         elif self.path is not None:
-            self.temporary.replace(self.path)
+            self.temporary.replace(real(self.path))
 
 
 class TextSink(Sink):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -70,6 +71,13 @@ class ParquetSink(Sink):
 
     def check(self, header: Header) -> None:
         _refuse_twins(header)
+        scores = ["status", *(column.name for column in header.columns)] if header.columns else []
+        names = [*_COLUMNS, *scores, *(field.key for field in header.fields), *map(utf8, header.lines[-1].split("\t")[8:])]
+        if both := [name for name, n in Counter(names).items() if n > 1]:
+            raise ConfigError(
+                f"the table would have two columns {both[0]}, which Parquet cannot hold; rename the sample "
+                "(bcftools reheader), or write VCF."
+            )
 
     def begin(self, header: Header) -> None:
         import pyarrow as pa
