@@ -24,12 +24,14 @@ from . import (
     score,
 )
 from .errors import refuse
+from .outputs import open_streams
 
 
 class _Commands(click.Group):
     """A refusal of ours ends in one sentence and status 2; Ctrl-C in 130."""
 
     def invoke(self, ctx: click.Context) -> object:
+        open_streams()
         try:
             return super().invoke(ctx)
         except click.ClickException:

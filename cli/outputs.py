@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
+
+
+def open_streams() -> None:
+    """Of standard input, output and error those that are closed lead nowhere, so that no file of ours takes their number.
+
+    What C code prints would go into it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def reserve(*paths: str | os.PathLike[str] | None) -> None:

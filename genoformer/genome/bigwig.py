@@ -175,7 +175,10 @@ class BigWigWriter:
         self._last = ("", 0)  # contig and end of the last interval
         self._n_bases = self._n_added = self._n_reserved = 0
         self._file = pyBigWig.open(str(part), "w")
-        self._file.addHeader(list(self.contigs.items()))
+        try:
+            self._file.addHeader(list(self.contigs.items()))
+        except RuntimeError as error:
+            raise OSError(errno.ENOSPC, "the bigWig cannot be begun", str(path)) from error
 
     def add(self, chrom: str, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> None:
         """Intervals [start, end) of a contig, behind all that were added before; [n] each.

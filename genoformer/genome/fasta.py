@@ -25,6 +25,7 @@ from genoformer.whole import whole_file
 
 N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
 INDEX_BYTES = 1 << 22  # read at a time while the index is made
+_LONG_NAME = 1 << 16  # bytes of a > line
 
 _Places = list[tuple[int, int]]  # of each block of a bgzipped file: where it begins in the file, and in the text
 _Found = TypeVar("_Found")
@@ -97,6 +98,12 @@ class Plain:
 
     def letters(self, begin: int, end: int) -> NDArray[np.uint8]:
         return self._letters[begin:end]
+
+    def forget(self, begin: int, end: int) -> None:
+        """Let go of the memory that this stretch of the file has taken; it is read again where it is asked for."""
+        begin -= begin % mmap.ALLOCATIONGRANULARITY
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
 class Blocks:
@@ -215,7 +222,7 @@ def _cached_as(path: Path) -> Path:
     """Where things made from this very version of a file are cached."""
     real = path.resolve()
     stat = real.stat()
-    key = hashlib.sha256(f"{real}\n{stat.st_size}\n{stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(b"%b\n%d\n%d" % (os.fsencode(real), stat.st_size, stat.st_mtime_ns)).hexdigest()[:16]
     return _cache_folder() / "fasta" / key / path.name
 
 
@@ -356,17 +363,17 @@ def _fits(index: Index, source: Source) -> bool:
     for i in {*range(0, len(names), max(1, len(names) // 50)), len(names) - 1} if names else ():
         name = names[i]
         length, offset, bases, width = index[name]
-        before = source.read(max(0, offset - 4096), offset)
+        before = source.read(max(0, offset - _LONG_NAME), offset)
         line_before = before.removesuffix(b"\n").rpartition(b"\n")[2]
         if line_before[:1] != b">" or line_before[1:].split()[:1] != [name.encode()]:
             return False
         if not before.endswith(b"\n") and offset <= source.size:  # but the last line may be a name and no more
             return False
         after = index[names[i + 1]].offset if i + 1 < len(names) else source.size
-        between = source.read(ends[name], min(after, ends[name] + 8192))
+        between = source.read(ends[name], min(after, ends[name] + _LONG_NAME))
         if length > bases and source.read(offset + bases, offset + width) not in (b"\n", b"\r\n"):
             return False
-        if not i and (b"\n" + source.read(0, min(offset, 8192))).count(b"\n>") != 1:
+        if not i and (b"\n" + source.read(0, min(offset, _LONG_NAME))).count(b"\n>") != 1:
             return False  # another contig comes first
         if (b"\n" + between).count(b"\n>") != (i + 1 < len(names)) or between.lstrip()[:1] not in (b"", b">"):
             return False  # another contig lies there
@@ -447,6 +454,8 @@ def _whole_lines(source: Source) -> Iterator[tuple[int, bytes, int]]:
     begin, parts, cut = 0, list[bytes](), 0
     for at in range(0, source.size, INDEX_BYTES):
         text = source.read(at, min(at + INDEX_BYTES, source.size))
+        if isinstance(source, Plain):
+            source.forget(at, min(at + INDEX_BYTES, source.size))
         if cut and b"\n" in text:  # the long line ends
             first, _, text = text.partition(b"\n")
             yield begin, b"".join([*parts, first, b"\n"]), cut

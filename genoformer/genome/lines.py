@@ -16,7 +16,7 @@ from genoformer.errors import FileFormatError, MissingFileError
 
 LONGEST = 1 << 26  # bytes of a line
 _BUFFER = 1 << 17  # read at a time
-_MOST_UNPACKED, _SMALL = 300, 1 << 28  # times the size of a gzip (tables come to 30), of files that are larger than that
+_MOST_UNPACKED, _SMALL = 100, 1 << 26  # times the size of a gzip (tables come to 30), of files that are larger than that
 
 
 class _Bytes(io.RawIOBase):

@@ -346,6 +346,8 @@ def read_variants(path: str | Path) -> Iterator[Record]:
 def spooled(path: str | Path) -> Iterator[Path]:
     """A path that can be read twice: a temporary copy of standard input ("-") or of a pipe, else the path itself."""
     if str(path) == "-":
+        if sys.stdin is None:
+            raise FileFormatError("standard input is closed; open it, or name a file.")
         source: BinaryIO | None = sys.stdin.buffer
     else:
         source = _open_if_pipe(Path(path))

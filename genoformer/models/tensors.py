@@ -6,6 +6,8 @@ No pickle is read except through `weights_only=True`, and no code is ever run fr
 from __future__ import annotations
 
 import json
+import os
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,7 +98,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype)
         if tensor.isinf().any() and not tensors[name].isinf().any():
             raise ConfigError(f"{name} holds numbers that are too large for {dtype}; store the model in float32.")
     with whole_file(path) as part:
-        save_file(ready, part, metadata={"format": "pt"})
+        try:
+            save_file(ready, part, metadata={"format": "pt"})
+        except SafetensorError as error:  # which says why in words alone
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -159,6 +159,8 @@ class TextSink(Sink):
     def begin(self, header: Header) -> None:
         self.header = header
         if self.path is None:
+            if sys.stdout is None:
+                raise WriteError("standard output is closed; open it, or name a file with -o.")
             self.file = sys.stdout.buffer
         elif self.bgzip:
             self.raw = self.file = _Bgzip(self.temporary)
@@ -169,7 +171,7 @@ class TextSink(Sink):
             self.raw = self.file = self.temporary.open("wb")
         self.lines: list[str] = []
         try:
-            self._say(self._head(header))
+            self._say(line.replace("\n", "\\n") for line in self._head(header))  # of the name of a file
         except BaseException:
             self.close(complete=False)
             raise
