@@ -318,7 +318,7 @@ def _starts(length: int, k: int, stride: int) -> NDArray[np.int64]:
 
 def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     """Write tokenizer.json."""
-    path.write_text(json.dumps(tokenizer.to_dict(), indent=1) + "\n")
+    path.write_text(json.dumps(tokenizer.to_dict(), indent=1) + "\n", encoding="utf-8")
 
 
 def load_tokenizer(path: Path) -> KmerTokenizer | BPETokenizer:

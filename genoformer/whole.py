@@ -142,7 +142,7 @@ def refuse_others(folder: Path, names: Iterable[str], manifest: str, is_mine: Ca
     if not there:
         return
     try:
-        found = json.loads((folder / manifest).read_text())
+        found = json.loads((folder / manifest).read_text(encoding="utf-8"))
         mine = isinstance(found, dict) and is_mine(found)
     except (OSError, ValueError, RecursionError):
         mine = False

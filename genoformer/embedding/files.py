@@ -87,7 +87,7 @@ def label_columns(data: LabelledSequences) -> list[str]:
 
 
 def _write_names(path: Path, data: LabelledSequences) -> None:
-    with whole_file(path) as part, part.open("w", newline="") as file:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(["name", *label_columns(data)])
         table.writerows((name, *labels) for name, labels in zip(data.names, data.labels, strict=True))

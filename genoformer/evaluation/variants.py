@@ -340,4 +340,4 @@ def write_evaluation(out: Path, found: Found) -> None:
     with whole_file(out / FIGURE) as part:
         figure.savefig(part, dpi=150, format="png")
     with whole_file(out / METRICS) as part:
-        part.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+        part.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")

@@ -344,7 +344,7 @@ def _walked(path: Path) -> _Places:
 
 
 def _parsed_fai(fai: Path, source: Source) -> Index | None:
-    rows = [line.split("\t") for line in fai.read_text().splitlines()]
+    rows = [line.split("\t") for line in fai.read_text(encoding="utf-8").splitlines()]
     index = {row[0]: Contig(*map(int, row[1:5])) for row in rows}
     return index if len(index) == len(rows) and _fits(index, source) else None
 

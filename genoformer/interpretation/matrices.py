@@ -165,7 +165,7 @@ def _matrix(name: str, rows: list[list[float]], path: Path, number: int, n_sites
 
 def write_meme(path: Path, matrices: Iterable[Matrix]) -> None:
     """A file that the MEME suite and its kin read."""
-    with whole_file(path) as part, part.open("w") as out:
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
         out.write("MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n")
         out.write("Background letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n")
         for name, p, n_sites in matrices:

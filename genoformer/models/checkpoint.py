@@ -213,7 +213,7 @@ def read_manifest(name: str | Path) -> dict[str, Any] | None:
 def read_card(name: str | Path) -> str | None:
     """What people should know of a model before they use it, in Markdown, or None where its folder has no card."""
     path = find(name) / CARD
-    return path.read_text() if path.is_file() else None
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
 def copy_notes(name: str | Path, folder: str | Path) -> None:

@@ -64,7 +64,7 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 def _read_vocab(path: Path) -> KmerTokenizer:
     """The k-mer tokenizer whose vocabulary this file is; k is read from the tokens themselves."""
     try:
-        tokens = path.read_text().split()
+        tokens = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); DNABERT's vocab.txt is needed beside config.json.") from error
     k = len(tokens[-1]) if tokens else 0

@@ -25,6 +25,7 @@ Cells = Mapping[int, Sequence[str]]  # of one record: the values, as they are wr
 NO_CELLS: Cells = {}
 
 STATUS_KEY = "GF_STATUS"
+MOST_WAITING = 1 << 26  # letters of records until they are written
 
 
 def key_of(name: str) -> str:
@@ -170,6 +171,7 @@ class TextSink(Sink):
         else:
             self.raw = self.file = self.temporary.open("wb")
         self.lines: list[str] = []
+        self.size = 0  # letters of them
         try:
             self._say(line.replace("\n", "\\n") for line in self._head(header))  # of the name of a file
         except BaseException:
@@ -180,14 +182,17 @@ class TextSink(Sink):
     def _head(self, header: Header) -> Iterable[str]: ...
 
     def _say(self, lines: Iterable[str]) -> None:
-        self.lines.extend(lines)
-        if len(self.lines) > 2_000:
-            self._flush()
+        for line in lines:
+            self.lines.append(line)
+            self.size += len(line)
+            if len(self.lines) > 2_000 or self.size > MOST_WAITING:
+                self._flush()
 
     def _flush(self) -> None:
         if self.lines:
             self.file.write(("\n".join(self.lines) + "\n").encode(ENCODING, ERRORS))
             self.lines.clear()
+            self.size = 0
 
     def close(self, *, complete: bool) -> None:
         whole = False

@@ -12,6 +12,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import Record
 from genoformer.sinks.base import (
+    MOST_WAITING,
     NO_CELLS,
     Cells,
     Field,
@@ -105,6 +106,7 @@ class ParquetSink(Sink):
         )
         self.writer = pq.ParquetWriter(str(self.temporary), self.schema, compression="zstd")
         self.rows: list[tuple[Any, ...]] = []
+        self.size = 0  # letters of them
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
         fixed, samples = (list(map(utf8, fields)) for fields in columns_of(record))
@@ -115,12 +117,16 @@ class ParquetSink(Sink):
                 f"{8 + len(self.names)}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
             )
         given = [_typed(field, cells.get(i, ())) for i, field in enumerate(self.fields)]
+        size = len(record.line)
         for i, alt in enumerate(record.alts or (".",)):
             scores = (
                 None if math.isnan(value) else column.words[int(value)] if column.words else value
                 for column, value in zip(self.columns, values[i].tolist() if self.columns else (), strict=True)
             )
             status = [statuses[i].value] if self.columns else []
+            if self.size > MOST_WAITING:  # a record may have 10,000 ALTs, and a megabyte in INFO
+                self._flush()
+            self.size += size
             self.rows.append((fixed[0], record.pos, *fixed[2:4], utf8(alt), *fixed[5:], *status, *scores, *given, *rest))
         if len(self.rows) >= self._ROWS:
             self._flush()
@@ -133,6 +139,7 @@ class ParquetSink(Sink):
             arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
             self.writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
             self.rows.clear()
+            self.size = 0
 
     def close(self, *, complete: bool) -> None:
         whole = False
