@@ -74,7 +74,8 @@ def main(debug: bool) -> None:
     genoformer demo                                   the whole of it on bundled data
     genoformer score in.vcf -f genome.fa -m demo -o out.vcf.gz
 
-    A file that is named, such as out.vcf.gz, is replaced. In a folder a command replaces only what the same command made
+    A file that is named, such as out.vcf.gz, is replaced; of a link, what it leads to. Of two runs that would write the same,
+    the second is refused. In a folder a command replaces only what the same command made
     there before, and refuses where other files of the same names are in the way; a trained model is never replaced.
 
     Exit status: 0 when the job was done; 2 for an input or option that is refused, in one sentence; 1 for what went wrong
