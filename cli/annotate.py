@@ -72,8 +72,10 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     from genoformer.annotation.figures import write_breakdown
     from genoformer.annotation.run import annotate_variants
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(figures)
     if figures is not None:
         refuse_file(figures, "--figures")
     annotations = annotations_of(options)

@@ -46,8 +46,10 @@ def calibrate(
     from genoformer.scoring.scorers import default_scores
     from genoformer.scoring.scores import choose
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(output or checkpoint.find(model_names[0]) / FILE)
     genome = Genome(fasta)
     models = [checkpoint.load_scoring(name) for name in model_names]
     chosen = choose(scores) if scores else default_scores(models[0])

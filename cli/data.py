@@ -99,6 +99,9 @@ def simulate(
     """
     from genoformer.simulation import simulate as make
 
+    from .outputs import reserve
+
+    reserve(out)
     world = make(
         out, seed=seed, n_contigs=contigs, contig_length=contig_length, n_variants=variants, element_share=element_share,
         tracks=tracks,
@@ -169,6 +172,9 @@ def build(
     from genoformer.genome.reference import Genome
     from genoformer.labelled import build as building
 
+    from .outputs import reserve
+
+    reserve(out)
     with Genome(fasta) as genome:
         built = building.build(
             out, genome, _named(positives), length=length, upstream=upstream, downstream=downstream,
@@ -219,8 +225,10 @@ def tracks(
     from genoformer.genome.reference import Genome
     from genoformer.labelled.tracks import build_tracks
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(out)
     with Genome(fasta) as genome, progress_bar("windows") as listen:
         built = build_tracks(
             out, genome, targets, windows=windows, length=length, stride=stride, bin_size=bin_size, target_bins=target_bins,

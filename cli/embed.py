@@ -54,8 +54,10 @@ def embed(
     from genoformer.embedding.run import EmbeddingOptions, embed_sequences
     from genoformer.labelled.read import read_labelled, read_sequences
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(output, pca)
     device, columns = options.pop("device"), list(label) or None
     asked = EmbeddingOptions(
         output=Path(output) if output else None, pca=Path(pca) if pca else None, probe=task if probe else None,  # type: ignore[arg-type]

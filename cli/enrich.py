@@ -60,8 +60,10 @@ def enrich(
     from genoformer.genome.reference import Genome
     from genoformer.genome.regions import read_bed
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(output)
     of_track = Path(variants).suffix.lower() in (".bw", ".bigwig")
     _refuse_idle(ctx, of_track=of_track)
     if output is not None:

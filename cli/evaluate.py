@@ -60,8 +60,11 @@ def variants(
     from genoformer.errors import ConfigError
     from genoformer.evaluation.variants import evaluate_variants, read_scores, read_truth, write_evaluation
 
+    from .outputs import reserve
+
     if bad := [text for text in where if "=" not in text]:
         raise ConfigError(f"--where {bad[0]}: give COLUMN=VALUE.")
+    reserve(output)
     names = [name for name in (scores or "").split(",") if name.strip()]
     known = read_truth(
         table, truth, element=element, positive=positive, where={k: v for k, _, v in (text.partition("=") for text in where)}
@@ -109,6 +112,9 @@ def sequences(
     from genoformer.evaluation.run import evaluate_models, named
     from genoformer.labelled.read import read_labelled
 
+    from .outputs import reserve
+
+    reserve(output)
     columns = list(label) or None
     models = named(runs)
     several = any(model.config.kind == "multilabel" for model in models.values())

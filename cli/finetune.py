@@ -66,6 +66,7 @@ def finetune(
     """
     from pathlib import Path
 
+    from .outputs import reserve
     from .progress import progress_bar
     from .score import command_line
     from .training import training_imports
@@ -77,6 +78,7 @@ def finetune(
         raise click.UsageError("--plan is for --task tracks.")
     if output is None:
         raise click.UsageError(_NO_OUTPUT)
+    reserve(output)
     with training_imports():
         from genoformer.training.config import FinetuneConfig
         from genoformer.training.finetune import finetune as run
@@ -132,10 +134,12 @@ def _tracks(
     from genoformer.errors import ConfigError
     from genoformer.labelled.track_sets import read_tracks
 
+    from .outputs import reserve
     from .progress import progress_bar
     from .score import command_line
     from .training import training_imports
 
+    reserve(output)
     for name, why in _NOT_OF_TRACKS.items():
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise ConfigError(f"--{name.replace('_', '-')} is not for --task tracks: {why}; leave it out.")

@@ -89,8 +89,10 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
     from genoformer.models import checkpoint
     from genoformer.scoring.scorers import Work
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(output)
     genome = Genome(options["fasta"])
     models = tuple(checkpoint.load_long_range(name) for name in options["model_names"])
     device = inference.best_device() if options["device"] == "auto" else options["device"]

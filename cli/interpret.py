@@ -204,10 +204,12 @@ def _asked(options: dict[str, Any]) -> Any:
     from genoformer import inference
     from genoformer.interpretation.jobs import Asked
 
+    from .outputs import reserve
     from .progress import progress_bar
 
     @contextmanager
     def ready() -> Any:
+        reserve(options["out"])
         device = inference.best_device() if options["device"] == "auto" else options["device"]
         paths = {name: _path(options.get(name)) for name in ("fasta", "gtf")}
         with progress_bar("places") as listen:

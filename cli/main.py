@@ -24,6 +24,7 @@ from . import (
     score,
 )
 from .errors import refuse
+from .outputs import open_streams
 from .talk import Group, talk_options, wants_traceback
 
 
@@ -31,6 +32,7 @@ class _Commands(Group):
     """A refusal of ours ends in one sentence and status 2; Ctrl-C in 130."""
 
     def invoke(self, ctx: click.Context) -> object:
+        open_streams()
         try:
             return super().invoke(ctx)
         except click.ClickException:
@@ -72,7 +74,8 @@ def main() -> None:
     genoformer demo                                   the whole of it on bundled data
     genoformer score in.vcf -f genome.fa -m demo -o out.vcf.gz
 
-    A file that is named, such as out.vcf.gz, is replaced. In a folder a command replaces only what the same command made
+    A file that is named, such as out.vcf.gz, is replaced; of a link, what it leads to. Of two runs that would write the same,
+    the second is refused. In a folder a command replaces only what the same command made
     there before, and refuses where other files of the same names are in the way; a trained model is never replaced.
 
     Exit status: 0 when the job was done; 2 for an input or option that is refused, in one sentence; 1 for what went wrong

@@ -128,6 +128,9 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     from genoformer.models.enformer import basis_note
     from genoformer.whole import refuse_others
 
+    from .outputs import reserve
+
+    reserve(folder)
     if (Path(folder) / "config.json").exists():
         raise ConfigError(f"{folder} holds a model already; name another folder.")
     refuse_others(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", checkpoint.WEIGHTS), "", lambda found: False)

@@ -54,8 +54,10 @@ def predict(
     from genoformer.models import checkpoint
     from genoformer.prediction import asked_regions, new_sink, plan_prediction, predict_tracks, tracks_of
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(None if plan else output)
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
     device = best_device() if device == "auto" else device

@@ -50,10 +50,12 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     """
     from pathlib import Path
 
+    from .outputs import reserve
     from .progress import progress_bar
     from .score import command_line
     from .training import training_imports
 
+    reserve(output)
     with training_imports():
         from genoformer.training.config import PretrainConfig
         from genoformer.training.pretrain import pretrain as run

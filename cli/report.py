@@ -30,8 +30,10 @@ def report(
 
     from genoformer.report import make_report
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(output)
     with progress_bar("variants") as listen:
         done = make_report(
             Path(scored), Path(output), title=title, model=model, fasta=Path(fasta) if fasta else None, top=top, flank=flank,

@@ -94,8 +94,10 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     """
     from genoformer.genome.reference import Genome
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(None if options["shard"] or options["only_preflight"] else options["matrix"])
     genome = Genome(fasta)
     for note in genome.notes:
         say(note)
@@ -242,8 +244,10 @@ def demo(output: str) -> None:
 
     from genoformer.demo import run_demo
 
+    from .outputs import reserve
     from .progress import progress_bar
 
+    reserve(output)
     with progress_bar("records") as watch:
         result = run_demo(Path(output), progress=watch)
     click.echo(result.text())

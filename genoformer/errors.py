@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+_MOST = 1_000  # letters of a sentence; names in it may be of any length
+
+
+def sentence(text: str) -> str:
+    """One line that can be printed anywhere, whatever the names in it: control characters as \\n, \\x1b ..., not too long.
+
+    >>> sentence("there is no file a\\nb")
+    'there is no file a\\\\nb'
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= _MOST else f"{text[: _MOST // 2]} ... {text[8 - _MOST // 2 :]}"
+
 
 class GenoformerError(Exception):
     """Any refusal of ours; the command line prints its sentence and exits with status 2."""
+
+    def __str__(self) -> str:
+        return sentence(super().__str__())
 
 
 class FileFormatError(GenoformerError, ValueError):
@@ -15,7 +31,7 @@ class ContigError(GenoformerError, KeyError):
     """A contig is not in the reference, or its name fits more than one there."""
 
     def __str__(self) -> str:  # KeyError would show the sentence in quotes
-        return str(self.args[0]) if self.args else ""
+        return sentence(str(self.args[0])) if self.args else ""
 
 
 class PreflightError(GenoformerError, ValueError):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from genoformer.errors import ConfigError
+
+_LARGEST = 2**53  # of whole numbers, all of which a float holds
 
 
 def checked(kind: type, table: Any, where: str) -> dict[str, Any]:
@@ -36,8 +39,12 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
         raise ConfigError(f"{where} = {value!r}: give a list of names.")
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ConfigError(f"{where} is beyond {_LARGEST:,} either way; give a smaller number.")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where} = {value!r}: give a finite number.")
     allowed = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
     if hint in allowed and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
         raise ConfigError(f"{where} = {value!r}: give {allowed[hint]}.")

@@ -318,19 +318,19 @@ def _starts(length: int, k: int, stride: int) -> NDArray[np.int64]:
 
 def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     """Write tokenizer.json."""
-    path.write_text(json.dumps(tokenizer.to_dict(), indent=1) + "\n")
+    path.write_text(json.dumps(tokenizer.to_dict(), indent=1) + "\n", encoding="utf-8")
 
 
 def load_tokenizer(path: Path) -> KmerTokenizer | BPETokenizer:
     """Read tokenizer.json; raises CheckpointError for a name that is not in TOKENIZERS."""
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads(path.read_text(encoding="utf-8"))
         name = str(fields["tokenizer"])
         if name in TOKENIZERS:
             return TOKENIZERS[name].from_dict(fields)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise CheckpointError(f"{path}: not a tokenizer file ({error}); copy the model folder again.") from error
     raise CheckpointError(f"{path}: tokenizer {name!r} is unknown; known are {', '.join(TOKENIZERS)}.")
 

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,8 +21,10 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A path beside `path` to write to; it takes that name when the block ends well, and is removed when it does not.
 
     Of several writers the last one wins. durable: the content is on the disk, not only in its cache, before that. Others
-    may read it as far as the umask says, whatever a library thinks of the files that it writes.
+    may read it as far as the umask says, whatever a library thinks of the files that it writes. A link stays one, and what it
+    leads to is replaced. Raises ConfigError for a device or a pipe, which would be replaced by a file.
     """
+    path = real(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         part.touch()
@@ -34,6 +37,21 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def real(path: str | os.PathLike[str]) -> Path:
+    """Where a file is that is written to this path: links are followed, to what is not there yet, too.
+
+    Raises ConfigError for a device or a pipe.
+    """
+    found = Path(os.path.realpath(path))
+    try:
+        mode = found.stat().st_mode
+    except OSError:
+        return found
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ConfigError(f"{os.fspath(path)} is a device or a pipe, and a file would take its place; name a file with -o.")
+    return found
 
 
 class BusyError(GenoformerError):
@@ -78,6 +96,24 @@ def held(folder: Path, path: Path) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Holds an output, a file or a folder, there or not, so that of several processes one writes it. Raises BusyError.
+
+    Of a run that torchrun has divided, the first process holds it for all.
+    """
+    if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
+        yield
+        return
+    whole = real(path)
+    folder, name = whole.parent, whole.name
+    while not folder.is_dir() and folder != folder.parent:
+        folder, name = folder.parent, f"{folder.name}%{name}"
+    inside = whole.is_dir() and not os.access(folder, os.W_OK)  # a volume that is mounted somewhere, say
+    with held(whole, whole) if inside else locked(folder / f".{name}.lock", whole):
+        yield
+
+
 def _take(handle: int, path: Path) -> None:
     """Lock an open file or folder; the lock ends with its process, however that ends."""
     try:
@@ -106,9 +142,9 @@ def refuse_others(folder: Path, names: Iterable[str], manifest: str, is_mine: Ca
     if not there:
         return
     try:
-        found = json.loads((folder / manifest).read_text())
+        found = json.loads((folder / manifest).read_text(encoding="utf-8"))
         mine = isinstance(found, dict) and is_mine(found)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         mine = False
     if not mine:
         raise ConfigError(

@@ -8,7 +8,6 @@ follow each other one base apart, most of the file, are read as they are; a note
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.genome.contigs import canonical_key
+from genoformer.genome.lines import opened
 from genoformer.genome.regions import bed_rows, named_file, read_regions
 from genoformer.sinks import Field, Source
 from genoformer.whole import sha256_of
@@ -207,10 +207,8 @@ def _read_fast(path: Path) -> _Table | None:
     import pyarrow as pa
     from pyarrow import csv
 
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
     try:
-        with gzip.open(path, "rb") if zipped else path.open("rb") as file:
+        with opened(path, "a BED or narrowPeak file") as file:
             skipped, first = 0, b""
             for line in file:
                 if line.strip() and not line.startswith((b"#", b"track", b"browser", b"\xef\xbb\xbf")):
@@ -230,7 +228,7 @@ def _read_fast(path: Path) -> _Table | None:
                 csv.ParseOptions(delimiter="\t", quote_char=False),
                 csv.ConvertOptions(column_types=types, include_columns=names[:10], null_values=[], strings_can_be_null=False),
             )
-    except (OSError, EOFError, UnicodeDecodeError, pa.ArrowException):
+    except (UnicodeDecodeError, pa.ArrowException):
         return None
     chroms = table["0"].unify_dictionaries().combine_chunks()
     starts, ends = (table[i].to_numpy().astype(np.int64) for i in "12")

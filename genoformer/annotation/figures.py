@@ -67,7 +67,7 @@ def write_study(folder: Path, study: Study) -> list[Path]:
         figure = trait_figure(study)
         written += [save(figure, folder / "traits.png")] if figure is not None else []
     with whole_file(folder / "enrichment.json") as part:
-        part.write_text(json.dumps({"settings": study.settings, "said": describe(study)}, indent=1) + "\n")
+        part.write_text(json.dumps({"settings": study.settings, "said": describe(study)}, indent=1) + "\n", encoding="utf-8")
     return [*written, folder / "enrichment.json"]
 
 
@@ -194,7 +194,7 @@ def _p(value: float) -> str:
 
 def _table(path: Path, rows: Sequence[Sequence[object]]) -> Path:
     with whole_file(path) as part:
-        part.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+        part.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
     return path
 
 

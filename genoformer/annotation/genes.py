@@ -7,7 +7,6 @@ Flanking: within 5,000 bases of a gene, as Ensembl's upstream and downstream var
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.contigs import canonical_key
 from genoformer.genome.gtf import attributes_of, gtf_rows
+from genoformer.genome.lines import opened
 from genoformer.genome.regions import merge, read_regions, subtract
 from genoformer.sinks import Field, Source
 from genoformer.whole import sha256_of
@@ -158,14 +158,12 @@ def _read_fast(path: Path) -> dict[str, Any] | None:
 
     if not path.is_file():
         return None
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
     text, number = pa.string(), pa.int64()
     kinds = [text, text, text, number, number, text, text, text, text]
     names = [str(i) for i in range(len(kinds))]
     found: list[Any] = []
     try:
-        with gzip.open(path, "rb") if zipped else path.open("rb") as file:
+        with opened(path, "a GTF file") as file:
             skipped = 0
             while (line := file.readline()).startswith(b"#"):
                 skipped += 1
@@ -183,7 +181,7 @@ def _read_fast(path: Path) -> dict[str, Any] | None:
                 rows = batch.filter(compute.is_in(batch.column(2), value_set=pa.array(_FEATURES)))
                 if len(rows):
                     found.append(_columns(rows))
-    except (OSError, EOFError, UnicodeDecodeError, pa.ArrowException):
+    except (UnicodeDecodeError, pa.ArrowException):
         return None
     if not line or not found:
         return None

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
@@ -39,7 +40,7 @@ def write_vectors(path: Path, data: LabelledSequences, values: Floats, layers: S
     if path.suffix == ".npy":
         _write_names(path.with_suffix(".names.tsv"), data)
         with whole_file(path) as part, part.open("wb") as file:
-            np.save(file, values[:, 0] if len(layers) == 1 else values)
+            _save(file, values[:, 0] if len(layers) == 1 else values)
         return
     columns = label_columns(data)
     with _ParquetRows(path, columns, ["layer"] * (len(layers) > 1), values.shape[-1]) as rows:
@@ -48,6 +49,13 @@ def write_vectors(path: Path, data: LabelledSequences, values: Floats, layers: S
             block = values[first : first + at_once]  # [B, n_layers, D]
             of = np.repeat(np.arange(first, first + len(block)), len(layers))
             rows.add(data, of, {"layer": np.tile(np.array(layers), len(block))}, block.reshape(len(of), -1))
+
+
+def _save(file: BinaryIO, values: Floats) -> None:
+    """As np.save, which does not notice where a disk is full."""
+    npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(values))
+    for row in range(0, len(values), _ROWS):
+        file.write(np.ascontiguousarray(values[row : row + _ROWS]).tobytes())
 
 
 def write_tokens(
@@ -79,7 +87,7 @@ def label_columns(data: LabelledSequences) -> list[str]:
 
 
 def _write_names(path: Path, data: LabelledSequences) -> None:
-    with whole_file(path) as part, part.open("w", newline="") as file:
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(["name", *label_columns(data)])
         table.writerows((name, *labels) for name, labels in zip(data.names, data.labels, strict=True))

@@ -96,7 +96,7 @@ def check_folder(out: Path) -> None:
 def write_json(out: Path, found: Mapping[str, Any]) -> None:
     """metrics.json of a report."""
     with whole_file(out / METRICS) as part:
-        part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+        part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:

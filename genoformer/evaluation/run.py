@@ -105,7 +105,8 @@ def named(folders: Sequence[str]) -> dict[str, Predictor]:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
         members = checkpoint.load_predictors(folder)
         ensemble = checkpoint.find(folder) / checkpoint.ENSEMBLE
-        names = [f"/{name}" for name in json.loads(ensemble.read_text())["members"]] if ensemble.is_file() else [""]
+        of = json.loads(ensemble.read_text(encoding="utf-8"))["members"] if ensemble.is_file() else None
+        names = [""] if of is None else [f"/{name}" for name in of]
         found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, members, strict=True)}
     return found
 

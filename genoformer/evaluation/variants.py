@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
 from genoformer.genome.contigs import canonical_key, listed
+from genoformer.genome.lines import long_fields, numbered_lines
+from genoformer.genome.regions import DIGITS
 from genoformer.genome.vcf import open_vcf
 from genoformer.whole import refuse_others, whole_file
 
@@ -196,11 +197,16 @@ def _vcf_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
 
 
 def _tsv_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
-    for row in _rows(path):
+    for number, row in _rows(path):
+        if missing := [name for name in _PLACES if row.get(name) is None]:
+            raise FileFormatError(f"{path}, line {number} has no {', '.join(missing)}; give the output of `genoformer score`.")
+        if not row["pos"].isdecimal() or len(row["pos"]) > DIGITS:
+            raise FileFormatError(f"{path}, line {number}: pos is {row['pos'][:24]!r}; give a whole number.")
         of = {name: _number(text) for name, text in row.items() if text is not None and name not in _COLUMNS_OF_VCF}
         yield _key(row["chrom"], int(row["pos"]), row["ref"], row["alt"]), {k: v for k, v in of.items() if v == v}
 
 
+_PLACES = ("chrom", "pos", "ref", "alt")
 _COLUMNS_OF_VCF = {"chrom", "pos", "id", "ref", "alt", "qual", "filter", "info", "status"}
 
 
@@ -208,14 +214,20 @@ def _parquet_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path)
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise FileFormatError(f"{path} is no whole Parquet file ({error}); write it again.") from error
     names = [field.name for field in file.schema_arrow if pa.types.is_floating(field.type)]
     if not {"chrom", "pos", "ref", "alt"} <= set(file.schema_arrow.names):
         raise FileFormatError(f"{path} has no columns chrom, pos, ref and alt; give the output of `genoformer score`.")
-    for batch in file.iter_batches(columns=["chrom", "pos", "ref", "alt", *names]):
-        for row in batch.to_pylist():
-            of = {name: row[name] for name in names if row[name] is not None}
-            yield _key(row["chrom"], row["pos"], row["ref"], row["alt"]), of
+    try:
+        for batch in file.iter_batches(columns=["chrom", "pos", "ref", "alt", *names]):
+            for row in batch.to_pylist():
+                of = {name: row[name] for name in names if row[name] is not None}
+                yield _key(row["chrom"], row["pos"], row["ref"], row["alt"]), of
+    except (OSError, pa.ArrowException, AttributeError) as error:  # the last one of columns that are no text
+        raise FileFormatError(f"{path} cannot be read ({error}); write it again.") from error
 
 
 def read_truth(
@@ -240,9 +252,9 @@ def read_truth(
     effects: dict[Key, float] = {}
     elements: dict[Key, str] = {}
     places: dict[str, str] = {}
-    for number, row in enumerate(_rows(path), 2):
+    for number, row in _rows(path):
         if not places:
-            lower = {name.lower(): name for name in row if name}
+            lower = {name.lower(): name for name in row}
             for what, names in _PLACE.items():
                 here = next((lower[name] for name in names if name in lower), None)
                 if here is None:
@@ -253,14 +265,16 @@ def read_truth(
                     raise ConfigError(f"{path} has no column {name}; its columns are {', '.join(row)}.")
         if any(row[name] != value for name, value in (where or {}).items()):
             continue
-        if not (row[places["pos"]] or "").isdecimal():
-            raise FileFormatError(f"{path}, line {number}: POS is {row[places['pos']]!r}; give a whole number.")
+        if any(row[name] is None for name in places.values()):
+            raise FileFormatError(f"{path}, line {number} has less columns than the header; mend the line.")
+        if not row[places["pos"]].isdecimal() or len(row[places["pos"]]) > DIGITS:
+            raise FileFormatError(f"{path}, line {number}: POS is {row[places['pos']][:24]!r}; give a whole number.")
         key = _key(row[places["chrom"]], int(row[places["pos"]]), row[places["ref"]], row[places["alt"]])
         value = float(row[column] == positive) if positive is not None else _number(row[column])
         if value == value and key not in effects:
             effects[key] = value
             if element:
-                elements[key] = row[element]
+                elements[key] = row[element] or ""
     if not effects:
         raise FileFormatError(f"{path} has no variant with a number in {column}; name its positive value, or another column.")
     if positive is not None and not any(effects.values()):
@@ -268,11 +282,24 @@ def read_truth(
     return Truth(effects, elements, positive is not None or set(effects.values()) <= {0.0, 1.0})
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    file: IO[str]
-    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
-        name = path.name.removesuffix(".gz")
-        yield from csv.DictReader(file, delimiter="," if name.endswith(".csv") else "\t")
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """(number of the line, name of the column -> text) of a table with a header; of a short line the last ones are None."""
+    number = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal number
+        for at, line in numbered_lines(path, "a table"):
+            number = at
+            yield line + "\n"
+
+    delimiter = "," if path.name.removesuffix(".gz").endswith(".csv") else "\t"
+    try:
+        with long_fields():
+            for row in csv.DictReader(lines(), delimiter=delimiter, restkey=""):
+                row.pop("", None)  # what is beyond the header
+                yield number, row
+    except csv.Error as error:
+        raise FileFormatError(f"{path}, line {number}: {error}; mend the line.") from error
 
 
 def _key(chrom: str, pos: int, ref: str, alt: str) -> Key:
@@ -313,4 +340,4 @@ def write_evaluation(out: Path, found: Found) -> None:
     with whole_file(out / FIGURE) as part:
         figure.savefig(part, dpi=150, format="png")
     with whole_file(out / METRICS) as part:
-        part.write_text(json.dumps(found.to_dict(), indent=1) + "\n")
+        part.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")

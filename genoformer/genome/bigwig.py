@@ -15,16 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
+from genoformer.genome.bigwig_bytes import HEADER, MAGIC, NOTHING, SUMMARY, BigWigBytes, Intervals
 from genoformer.genome.bins import Values, summarise
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.whole import whole_file
 
 Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]
 
-_MAGIC, _BIGBED = 0x888FFC26, 0x8789F2EB
-_HEADER = struct.Struct("<IHHQQQ")  # magic, version, zoom levels, and where the contigs, the data and their index begin
-_SUMMARY, _SUMMARY_AT = struct.Struct("<Q4d"), 44  # bases, least, most, sums; where they lie is said here
-_HEADER_BYTES = 64
+_BIGBED = 0x8789F2EB
 _INDEX_BYTES = 48  # the least that an index takes
 _BYTES_WRITTEN = 24  # per interval at most: 12 of data, the rest zoom levels and indexes
 _AHEAD = 1 << 18  # intervals for which room is made sure of at a time
@@ -43,36 +41,30 @@ class BigWig:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         _check(self.path)
-        self._file: Any = None
-        self._pid = 0
-        self._inherited: list[Any] = []  # closing a parent's file would move its place in it
+        self._file: BigWigBytes | None = None
         self._names: dict[str, str | None] = {}
         file = self._opened()
-        self.contigs: dict[str, int] = {name: int(length) for name, length in (file.chroms() or {}).items()}
-        self.n_bases: int = file.header()["nBasesCovered"]
+        self.contigs: dict[str, int] = {name: length for name, (_, length) in file.contigs.items()}
+        self.n_bases = file.n_bases
         self.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_file": None, "_pid": 0, "_inherited": []}
+        return self.__dict__ | {"_file": None}
 
     def values(self, chrom: str, start: int, end: int) -> Values:
         """Values of the bases [start, end), float32 [L]; 0 where there are none, and beyond the contig's ends."""
         if end < start:
             raise ValueError(f"{chrom}:{start}-{end}: the end lies before the start.")
-        out = np.zeros(end - start, dtype=np.float32)
-        name = own_name(chrom, self.contigs, self._names, self.path)
-        if name is None or not self.n_bases:
+        starts, ends, found = self._found(chrom, start, end)
+        if 4 * len(starts) > end - start and (ends - starts == 1).all():  # a value of each base
+            out = np.zeros(end - start, dtype=np.float32)
+            out[starts - start] = found
             return out
-        first, last = max(start, 0), min(end, self.contigs[name])
-        if first < last:
-            try:
-                found = self._opened().values(name, first, last, numpy=True)
-            except RuntimeError as error:
-                raise FileFormatError(
-                    f"{self.path} cannot be read at {name}:{first}-{last} ({error}); it is damaged, get it again."
-                ) from error
-            np.copyto(out[first - start : last - start], found, where=~np.isnan(found))
-        return out
+        edges = np.empty(2 * len(starts) + 2, dtype=np.int64)  # gap, interval, gap ... gap
+        edges[0], edges[1:-1:2], edges[2:-1:2], edges[-1] = start, starts, ends, end
+        values = np.zeros(2 * len(starts) + 1, dtype=np.float32)
+        values[1::2] = found
+        return np.repeat(values, np.diff(edges))
 
     def binned(self, chrom: str, start: int, n_bins: int, bin_size: int, summary: str = "mean") -> Values:
         """Values of `n_bins` bins from `start` on, float32 [N]."""
@@ -80,34 +72,22 @@ class BigWig:
 
     def intervals(self, chrom: str, start: int, end: int) -> list[tuple[int, int, float]]:
         """What has a value in [start, end), cut off there: (start, end, value) by place."""
+        return list(zip(*(column.tolist() for column in self._found(chrom, start, end)), strict=True))
+
+    def _found(self, chrom: str, start: int, end: int) -> Intervals:
         name = own_name(chrom, self.contigs, self._names, self.path)
         first, last = max(start, 0), min(end, self.contigs[name] if name is not None else 0)
-        if name is None or not self.n_bases or first >= last:
-            return []
-        try:
-            found = self._opened().intervals(name, first, last) or ()
-        except RuntimeError as error:
-            raise FileFormatError(
-                f"{self.path} cannot be read at {name}:{first}-{last} ({error}); it is damaged, get it again."
-            ) from error
-        return [(max(a, first), min(b, last), value) for a, b, value in found if value == value]
+        if name is None or first >= last:
+            return NOTHING
+        return self._opened().intervals(name, first, last)
 
     def close(self) -> None:
         """Let go of the file; the next read opens it again."""
-        if self._file is not None and self._pid == os.getpid():
-            self._file.close()
-            self._file = None
+        self._file = None
 
-    def _opened(self) -> Any:
-        if self._file is None or self._pid != os.getpid():
-            import pyBigWig
-
-            if self._file is not None:
-                self._inherited.append(self._file)
-            try:
-                self._file, self._pid = pyBigWig.open(str(self.path)), os.getpid()
-            except RuntimeError as error:
-                raise FileFormatError(f"{self.path} is a damaged bigWig file; get it again.") from error
+    def _opened(self) -> BigWigBytes:
+        if self._file is None:
+            self._file = BigWigBytes(self.path)
         return self._file
 
 
@@ -130,25 +110,26 @@ def _check(path: Path) -> None:
         raise MissingFileError(f"{path} does not exist or is no file; give a bigWig file.")
     try:
         with path.open("rb") as file:
-            head = file.read(_HEADER_BYTES)
+            head = file.read(HEADER.size)
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read ({error.strerror}); give a bigWig file.") from error
     magic = struct.unpack("<I", head[:4])[0] if len(head) >= 4 else None
     if magic == _BIGBED:
         raise FileFormatError(f"{path} is a bigBed file, which holds no values per base; give a bigWig, or the peaks as BED.")
-    if magic != _MAGIC:
+    if magic != MAGIC:
         hint = "unpack it" if head[:2] == b"\x1f\x8b" else "give a bigWig, or name it as what it is"
         raise FileFormatError(f"{path} is no bigWig file, it begins with {head[:4]!r}; {hint}.")
-    if len(head) == _HEADER_BYTES and (at := struct.unpack_from("<Q", head, _SUMMARY_AT)[0]):
-        with path.open("rb") as file:
-            file.seek(at)
-            summary = file.read(_SUMMARY.size)
-        if len(summary) == _SUMMARY.size and not all(map(math.isfinite, _SUMMARY.unpack(summary)[1:])):
-            raise FileFormatError(f"{path} holds NaN or infinite values, on which the reader fails; write it without them.")
     size = path.stat().st_size
-    least = (_HEADER.unpack(head[: _HEADER.size])[5] if len(head) == _HEADER_BYTES else _HEADER_BYTES) + _INDEX_BYTES
+    least = (HEADER.unpack(head)[5] if len(head) == HEADER.size else HEADER.size) + _INDEX_BYTES
     if size < least:
         raise FileFormatError(f"{path} was cut off: it has {size:,} bytes and needs {least:,} or more; get it again.")
+    at = HEADER.unpack(head)[9]
+    with path.open("rb") as file:
+        file.seek(min(at, size))
+        summary = file.read(SUMMARY.size) if at else b""
+    if len(summary) == SUMMARY.size and not all(map(math.isfinite, SUMMARY.unpack(summary)[1:])):
+        raise FileFormatError(f"{path} holds NaN or infinite values, which are no measurements; write it without them.")
+
 
 
 # --- writing
@@ -194,7 +175,10 @@ class BigWigWriter:
         self._last = ("", 0)  # contig and end of the last interval
         self._n_bases = self._n_added = self._n_reserved = 0
         self._file = pyBigWig.open(str(part), "w")
-        self._file.addHeader(list(self.contigs.items()))
+        try:
+            self._file.addHeader(list(self.contigs.items()))
+        except RuntimeError as error:
+            raise OSError(errno.ENOSPC, "the bigWig cannot be begun", str(path)) from error
 
     def add(self, chrom: str, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> None:
         """Intervals [start, end) of a contig, behind all that were added before; [n] each.

@@ -25,6 +25,7 @@ from genoformer.whole import whole_file
 
 N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
 INDEX_BYTES = 1 << 22  # read at a time while the index is made
+_LONG_NAME = 1 << 16  # bytes of a > line
 
 _Places = list[tuple[int, int]]  # of each block of a bgzipped file: where it begins in the file, and in the text
 _Found = TypeVar("_Found")
@@ -97,6 +98,12 @@ class Plain:
 
     def letters(self, begin: int, end: int) -> NDArray[np.uint8]:
         return self._letters[begin:end]
+
+    def forget(self, begin: int, end: int) -> None:
+        """Let go of the memory that this stretch of the file has taken; it is read again where it is asked for."""
+        begin -= begin % mmap.ALLOCATIONGRANULARITY
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
 class Blocks:
@@ -215,7 +222,7 @@ def _cached_as(path: Path) -> Path:
     """Where things made from this very version of a file are cached."""
     real = path.resolve()
     stat = real.stat()
-    key = hashlib.sha256(f"{real}\n{stat.st_size}\n{stat.st_mtime_ns}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(b"%b\n%d\n%d" % (os.fsencode(real), stat.st_size, stat.st_mtime_ns)).hexdigest()[:16]
     return _cache_folder() / "fasta" / key / path.name
 
 
@@ -337,13 +344,13 @@ def _walked(path: Path) -> _Places:
 
 
 def _parsed_fai(fai: Path, source: Source) -> Index | None:
-    rows = [line.split("\t") for line in fai.read_text().splitlines()]
+    rows = [line.split("\t") for line in fai.read_text(encoding="utf-8").splitlines()]
     index = {row[0]: Contig(*map(int, row[1:5])) for row in rows}
     return index if len(index) == len(rows) and _fits(index, source) else None
 
 
 def _fits(index: Index, source: Source) -> bool:
-    """Whether contigs end inside the file and (of many, some are tried) lie between their own name and the next one."""
+    """Whether contigs end inside the file and (of many, some are tried) lie between their own name and that of the next one."""
     ends = {}
     for name, (length, offset, bases, width) in index.items():
         if min(length, offset) < 0 or bases < 1 or width < bases + (length > bases):
@@ -352,17 +359,24 @@ def _fits(index: Index, source: Source) -> bool:
         ends[name] = offset + line * width + column + 1 if length else offset
         if length and ends[name] > source.size:
             return False
-    names = list(index)
-    for name in names[:: max(1, len(names) // 50)] + names[-1:]:
-        offset = index[name].offset
-        before = source.read(max(0, offset - 4096), offset)
+    names = sorted(index, key=lambda name: index[name].offset)
+    for i in {*range(0, len(names), max(1, len(names) // 50)), len(names) - 1} if names else ():
+        name = names[i]
+        length, offset, bases, width = index[name]
+        before = source.read(max(0, offset - _LONG_NAME), offset)
         line_before = before.removesuffix(b"\n").rpartition(b"\n")[2]
         if line_before[:1] != b">" or line_before[1:].split()[:1] != [name.encode()]:
             return False
         if not before.endswith(b"\n") and offset <= source.size:  # but the last line may be a name and no more
             return False
-        if source.read(ends[name], ends[name] + 64).lstrip()[:1] not in (b"", b">"):
+        after = index[names[i + 1]].offset if i + 1 < len(names) else source.size
+        between = source.read(ends[name], min(after, ends[name] + _LONG_NAME))
+        if length > bases and source.read(offset + bases, offset + width) not in (b"\n", b"\r\n"):
             return False
+        if not i and (b"\n" + source.read(0, min(offset, _LONG_NAME))).count(b"\n>") != 1:
+            return False  # another contig comes first
+        if (b"\n" + between).count(b"\n>") != (i + 1 < len(names)) or between.lstrip()[:1] not in (b"", b">"):
+            return False  # another contig lies there
     return True
 
 
@@ -381,12 +395,14 @@ def _built(path: Path, source: Source) -> Index:
     def refuse(line: int, what: str, remedy: str = "Rewrite the FASTA, say with `seqkit seq -w 60`") -> FileFormatError:
         return FileFormatError(f"{path}, line {line}: {what}. {remedy}.")
 
-    for base, text in _whole_lines(source):
+    for base, text, cut in _whole_lines(source):
         letters = np.frombuffer(text, dtype=np.uint8)
         blanks = np.flatnonzero(letters <= ord(" "))  # mostly line ends
         ends = blanks[letters[blanks] == ord("\n")]  # [n lines]
         starts = np.concatenate([[0], ends[:-1] + 1])
         widths = ends - starts + 1
+        if cut:  # of the only line
+            widths += cut
         returns = (widths > 1) & (letters[ends - 1] == ord("\r"))
         sizes = widths - 1 - returns
         n_blanks = np.diff(np.searchsorted(blanks, ends, side="right"), prepend=0) - 1 - returns
@@ -400,7 +416,7 @@ def _built(path: Path, source: Source) -> Index:
                 name = words[0].decode(errors="replace")
                 if name in index:
                     raise refuse(n_lines + i + 1, f"a second contig is named {name}", "Give each its own name")
-                length, offset, bases, width, ended = 0, base + int(ends[i]) + 1, 0, 0, False
+                length, offset, bases, width, ended = 0, base + int(ends[i]) + 1 + cut, 0, 0, False
             rows = slice(i + 1, j)
             full = np.flatnonzero(sizes[rows])
             if not full.size:
@@ -429,16 +445,32 @@ def _built(path: Path, source: Source) -> Index:
     return index
 
 
-def _whole_lines(source: Source) -> Iterator[tuple[int, bytes]]:
-    """(place, text) of pieces of the file that end in a line end; one is added where the last line has none."""
-    begin, parts = 0, list[bytes]()
+def _whole_lines(source: Source) -> Iterator[tuple[int, bytes, int]]:
+    """(place, text, 0) of pieces of the file that end in a line end; one is added where the last line has none.
+
+    Of a line that is longer than such pieces, as a chromosome on one line is, the middle is left out, if there is no blank in
+    it: (place, text, bytes that were left out), of that line alone.
+    """
+    begin, parts, cut = 0, list[bytes](), 0
     for at in range(0, source.size, INDEX_BYTES):
         text = source.read(at, min(at + INDEX_BYTES, source.size))
+        if isinstance(source, Plain):
+            source.forget(at, min(at + INDEX_BYTES, source.size))
+        if cut and b"\n" in text:  # the long line ends
+            first, _, text = text.partition(b"\n")
+            yield begin, b"".join([*parts, first, b"\n"]), cut
+            begin += sum(map(len, parts)) + cut + len(first) + 1
+            at, parts, cut = begin, [], 0
         lines, end, rest = text.rpartition(b"\n")
         if end:
-            yield begin, b"".join([*parts, lines, end])
+            yield begin, b"".join([*parts, lines, end]), 0
             begin, parts = at + len(lines) + 1, []
-        if rest:
+        if rest and len(parts) >= 2:
+            body = rest.removesuffix(b"\r")  # which may be half of a line end
+            blank = b" " if body and np.frombuffer(body, dtype=np.uint8).min() <= ord(" ") else b""
+            parts.append(blank + rest[len(body) :])
+            cut += len(body) - len(blank)
+        elif rest:
             parts.append(rest)
     if parts:
-        yield begin, b"".join(parts) + b"\n"
+        yield begin, b"".join(parts) + b"\n", cut

@@ -11,7 +11,7 @@ from pathlib import Path
 from genoformer.errors import FileFormatError
 from genoformer.genome.contigs import listed
 from genoformer.genome.lines import numbered_lines
-from genoformer.genome.regions import Region
+from genoformer.genome.regions import DIGITS, Region
 
 _ATTRIBUTE = re.compile(r'\s*(\S+)\s+(?:"([^"]*)"|([^;"\s]+))\s*;?')
 _NAMES = {"transcript": ("transcript_id", "transcript_name"), "gene": ("gene_name", "gene_id")}
@@ -61,7 +61,7 @@ def gtf_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         if line.startswith("#") or not line.strip():
             continue
         fields = line.split("\t")
-        if len(fields) != 9 or not (fields[3].isdecimal() and fields[4].isdecimal()):
+        if len(fields) != 9 or not all(text.isdecimal() and len(text) <= DIGITS for text in fields[3:5]):
             raise FileFormatError(
                 f"{path}, line {number}: GTF has nine columns with START and END in the fourth and fifth, "
                 "tab-separated; mend the line."

@@ -124,5 +124,5 @@ def genotypes(record: Record) -> Iterator[Genotype]:
         text = parts[at] if at < len(parts) else "."
         alleles = text.replace("|", "/").split("/")
         phase_set = parts[set_at] if set_at is not None and set_at < len(parts) else "."
-        numbers = tuple(int(a) if a.isdecimal() else None for a in alleles)
+        numbers = tuple(int(a) if a.isdecimal() and len(a) < 10 else None for a in alleles)
         yield Genotype(numbers, "/" not in text, "" if phase_set == "." else phase_set)

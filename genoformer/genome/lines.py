@@ -2,13 +2,88 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from genoformer.errors import FileFormatError, MissingFileError
+
+LONGEST = 1 << 26  # bytes of a line
+_BUFFER = 1 << 17  # read at a time
+_MOST_UNPACKED, _SMALL = 100, 1 << 26  # times the size of a gzip (tables come to 30), of files that are larger than that
+
+
+class _Bytes(io.RawIOBase):
+    """The text of an open file; damage, a line without end, and a gzip of hardly anything but repeats are refused."""
+
+    def __init__(self, file: Any, path: Path, kind: str, most: int | None) -> None:
+        self._file, self._path, self._kind, self._most = file, path, kind, most
+        self._n = self._line = 0  # bytes that were read, and of the line that the last ones belong to
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._n = self._line = 0
+        return int(self._file.seek(offset, whence))
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            text = self._file.read(len(buffer))
+        except (OSError, EOFError, zlib.error) as error:
+            raise FileFormatError(f"{self._path} cannot be read ({error}); give {self._kind}.") from error
+        buffer[: len(text)] = text
+        self._n += len(text)
+        end = text.rfind(b"\n")
+        self._line = self._line + len(text) if end < 0 else len(text) - end - 1
+        if self._line > LONGEST:
+            raise FileFormatError(f"{self._path} has a line of more than {LONGEST:,} bytes; give {self._kind}.")
+        if self._most is not None and self._n > self._most:
+            raise FileFormatError(
+                f"{self._path} unpacks to more than {_MOST_UNPACKED} times its size, as no such file does; give {self._kind}, "
+                "or unpack it first (gunzip) if it is meant to."
+            )
+        return len(text)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str], kind: str) -> Iterator[BinaryIO]:
+    """The text of a file as bytes; gzip is known by its first bytes. Parameters and errors as of `numbered_lines`."""
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist or is no file; give {kind}.")
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+        file: Any = gzip.open(path, "rb") if zipped else path.open("rb", buffering=0)  # noqa: SIM115 (closed below)
+        most = max(_SMALL, _MOST_UNPACKED * path.stat().st_size) if zipped else None
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read ({error}); give {kind}.") from error
+    with io.BufferedReader(_Bytes(file, path, kind, most), _BUFFER) as buffered:
+        yield buffered
+
+
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Fields of a CSV may be as long as a line; the csv module takes up to 131,072 letters, and has one limit for all."""
+    before = csv.field_size_limit(LONGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def numbered_lines(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[int, str]]:
@@ -16,16 +91,11 @@ def numbered_lines(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[in
 
     Parameters: kind, what the file should be, for the error ("a BED or narrowPeak file").
 
-    Raises: MissingFileError, or FileFormatError if the file is damaged or no text.
+    Raises: MissingFileError, or FileFormatError if the file is damaged or no text, or has a line of more than LONGEST bytes.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path} does not exist or is no file; give {kind}.")
-    try:
-        with path.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rt", encoding="utf-8-sig") if zipped else path.open(encoding="utf-8-sig") as file:
+    with opened(path, kind) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig") as file:
+        try:
             for number, line in enumerate(file, 1):
                 yield number, line.rstrip("\r\n")
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        raise FileFormatError(f"{path} cannot be read ({error}); give {kind}.") from error
+        except UnicodeDecodeError as error:
+            raise FileFormatError(f"{path} cannot be read ({error}); give {kind}.") from error

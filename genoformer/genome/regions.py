@@ -22,7 +22,7 @@ Intervals = NDArray[np.int64]  # [n, 2], sorted, start < end
 _KIND = "a BED or narrowPeak file"
 _N_NARROW = 10  # columns of narrowPeak; plain BED has 3 to 9 or 12
 _STARTS, _ENDS = ("start", "chromstart"), ("end", "chromend", "stop")  # in a line of column names
-_DIGITS = 18  # of START and END, which are 64-bit
+DIGITS = 18  # of START and END, which are 64-bit
 _SUFFIXES = re.compile(r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|txt|merged))+$", re.IGNORECASE)
 _SCAN = 1 << 20  # bases read at a time while looking for N
 
@@ -102,10 +102,11 @@ def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False) -> 
         if narrow:
             if len(fields) != _N_NARROW:
                 raise FileFormatError(f"{where}: narrowPeak has {_N_NARROW} columns, this line {len(fields)}; mend the line.")
-            offset = int(fields[9]) if fields[9].removeprefix("-").isdecimal() else -2
+            known = fields[9].removeprefix("-").isdecimal() and len(fields[9]) <= DIGITS
+            offset = int(fields[9]) if known else -2
             if not -1 <= offset <= end - start:  # ENCODE's files have some summits at the end itself
                 raise FileFormatError(
-                    f"{where}: the summit, column 10, is {fields[9]!r}, but should be from 0 to {end - start}, "
+                    f"{where}: the summit, column 10, is {fields[9][:24]!r}, but should be from 0 to {end - start}, "
                     "or -1 for none; mend the line."
                 )
             summit = start + offset if offset >= 0 else None
@@ -123,7 +124,7 @@ def bed_rows(path: Path, *, zero_length: bool = False) -> Iterator[tuple[int, li
         if first and len(fields) > 2 and fields[1].lower() in _STARTS and fields[2].lower() in _ENDS:
             continue
         first = False
-        if len(fields) < 3 or not all(text.isdecimal() and len(text) <= _DIGITS for text in fields[1:3]):
+        if len(fields) < 3 or not all(text.isdecimal() and len(text) <= DIGITS for text in fields[1:3]):
             raise FileFormatError(f"{path}, line {number}: {_why_no_row(line, fields)}; mend the line.")
         start, end = int(fields[1]), int(fields[2])
         if end < start or (end == start and not zero_length):

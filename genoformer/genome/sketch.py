@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.genome.arrays import read_arrays
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals
@@ -246,10 +247,10 @@ class Sketch:
         if not path.is_file():
             raise MissingFileError(f"There is no file {path}; give a sketch that was saved before.")
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                version, k, scale = (int(stored[name]) for name in ("format", "k", "scale"))
-                found = stored["hashes"]
-        except Exception as error:  # zipfile, zlib and numpy each have their own ways to say that a file is damaged
+            stored = read_arrays(path)
+            version, k, scale = (int(stored[name]) for name in ("format", "k", "scale"))
+            found = stored["hashes"]
+        except (FileFormatError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise FileFormatError(f"{path} is no sketch of k-mers ({error}); make it again.") from error
         sound = found.dtype == np.uint64 and found.ndim == 1 and bool((found[1:] > found[:-1]).all())
         if version != _FORMAT or not 1 <= k <= 32 or scale < 1 or not sound:

@@ -219,7 +219,7 @@ def _places(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[str,
     places: dict[str, int] = {}
     for i, (number, row) in enumerate(rows):
         index = row.get("index") or str(i)
-        if not index.isdecimal() or str(int(index)) in places:
+        if not index.isdecimal() or len(index) > 18 or str(int(index)) in places:
             raise FileFormatError(f"{path}, line {number}: the index is {index!r}; give each track another whole number.")
         places[str(int(index))] = i
     return places

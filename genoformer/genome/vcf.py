@@ -28,6 +28,8 @@ ERRORS = "surrogateescape"  # bytes that are not UTF-8 survive decoding and enco
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
+_LONGEST = 1 << 27  # bytes of a line: that of 500,000 samples with all their fields has half of it
+_MOST_HEADER = 1_000_000  # lines
 _CHUNK = 1 << 20  # bytes read at a time: large enough to make the work per chunk vanish beside the work per line
 _BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
 _OTHER_FORMATS = {
@@ -124,7 +126,7 @@ class VariantFile:
                 if len(fields) != 5:
                     self._malformed(number + lines.index(line), line)
                 chrom, pos, name, ref, alt = fields
-            if not (ref and chrom and chrom[0] != "#" and pos.isdecimal() and len(pos) < 19):
+            if not (ref and chrom and chrom[0] != "#" and pos.isdecimal() and len(pos) < 19 and pos.isascii()):
                 self._malformed(number + lines.index(line), line)
             alts = known(alt)
             if alts is None:
@@ -144,7 +146,7 @@ class VariantFile:
         if head[:2] != b"\x1f\x8b":
             kind, stream = "vcf", file
         else:
-            kind = "bgzip" if head[3] & 4 and head[12:14] == b"BC" else "gzip"
+            kind = "bgzip" if len(head) == 18 and head[3] & 4 and head[12:14] == b"BC" else "gzip"
             if kind == "bgzip":
                 self._refuse_cut_bgzip(file)
             stream = self._closing.enter_context(gzip.GzipFile(fileobj=file))  # type: ignore[assignment]
@@ -172,6 +174,12 @@ class VariantFile:
     def _cut_short(self, found: str) -> NoReturn:
         raise FileFormatError(f"{self.name} is truncated or damaged ({found}); copy or download it again.")
 
+    def _not_text(self) -> NoReturn:
+        raise FileFormatError(
+            f"{self.name} is damaged, or holds text that is not UTF-8, which is not read of a BCF; make a VCF of it "
+            "(bcftools view), of which any text is read."
+        )
+
     def _not_vcf(self, what: str) -> NoReturn:
         raise FileFormatError(f"{self.name} is {what}, not VCF or BCF; give a VCF (plain, gzip, bgzip) or a BCF.")
 
@@ -194,11 +202,14 @@ class VariantFile:
         verbosity = pysam.set_verbosity(0)  # htslib would print that there is no index, which is not needed
         try:
             file = self._closing.enter_context(pysam.VariantFile(str(self.path)))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, NotImplementedError) as error:  # the last one where only its first blocks are bgzip
             self._cut_short(str(error))
         finally:
             pysam.set_verbosity(verbosity)
-        yield str(file.header).encode(ENCODING, ERRORS)
+        try:
+            yield str(file.header).encode(ENCODING, ERRORS)
+        except UnicodeDecodeError:
+            self._not_text()
         lines: list[str] = []
         records = iter(file)
         while True:
@@ -206,6 +217,8 @@ class VariantFile:
                 record = next(records, None)
                 if record is not None:
                     lines.append(str(record))
+            except UnicodeDecodeError:
+                self._not_text()
             except (OSError, ValueError) as error:
                 self._cut_short(str(error))
             if record is None or len(lines) == 4096:
@@ -216,16 +229,21 @@ class VariantFile:
 
     def _split(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
         """Chunks of bytes -> (1-based number of the first line, whole lines that end in LF)."""
-        number, pending = 1, []
+        number, pending, size = 1, [], 0
         for chunk in chunks:
             if self._hash:
                 self._hash.update(chunk)
             cut = chunk.rfind(b"\n") + 1
             if cut == 0:
                 pending.append(chunk)
+                size += len(chunk)
+                if size > _LONGEST:
+                    raise FileFormatError(
+                        f"{self.name}, line {number}: more than {_LONGEST:,} bytes without a line end; give a VCF."
+                    )
                 continue
             block = _unix(b"".join([*pending, chunk[:cut]]))
-            pending = [chunk[cut:]]
+            pending, size = [chunk[cut:]], len(chunk) - cut
             yield number, block
             number += block.count(b"\n")
         last = b"".join(pending)
@@ -237,7 +255,7 @@ class VariantFile:
     # Header
 
     def _read_header(self) -> None:
-        first = ""
+        first, size = "", 0
         for number, block in self._blocks:
             lines = _lines(block)
             for i, line in enumerate(lines):
@@ -245,6 +263,12 @@ class VariantFile:
                     lines[0] = line = line.removeprefix("\ufeff")  # a byte order mark that some editors write
                 if line.startswith("#"):
                     self.header.append(line)
+                    size += len(line)
+                    if len(self.header) > _MOST_HEADER or size > _LONGEST:
+                        raise FileFormatError(
+                            f"{self.name} has a header of more than {_MOST_HEADER:,} lines or {_LONGEST:,} letters; "
+                            "leave out what is not needed (bcftools annotate -x)."
+                        )
                     if not line.startswith("#CHROM"):
                         continue
                     self._blocks = chain([(number + i + 1, _block(lines[i + 1 :]))], self._blocks)
@@ -288,7 +312,7 @@ class VariantFile:
                 f"{len(fields)} tab-separated column(s) where a record has 8 (CHROM POS ID REF ALT ...); "
                 "is the file cut short, or are its columns separated by blanks?"
             )
-        elif not fields[1].isdecimal() or len(fields[1]) > 18:
+        elif not fields[1].isdecimal() or len(fields[1]) > 18 or not fields[1].isascii():
             found = f"POS is {fields[1][:20]!r}, but is a whole number of at most 18 digits; correct or remove the line"
         elif not fields[3]:
             found = "REF is empty, but must hold at least one base; correct or remove the line"
@@ -322,6 +346,8 @@ def read_variants(path: str | Path) -> Iterator[Record]:
 def spooled(path: str | Path) -> Iterator[Path]:
     """A path that can be read twice: a temporary copy of standard input ("-") or of a pipe, else the path itself."""
     if str(path) == "-":
+        if sys.stdin is None:
+            raise FileFormatError("standard input is closed; open it, or name a file.")
         source: BinaryIO | None = sys.stdin.buffer
     else:
         source = _open_if_pipe(Path(path))

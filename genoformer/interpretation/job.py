@@ -143,7 +143,8 @@ def audited(
     with whole_file(job.asked.out / "audit.tsv") as part:
         rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
                 for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
-        part.write_text("\n".join(["place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights", *rows, ""]))
+        text = "\n".join(["place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights", *rows, ""])
+        part.write_text(text, encoding="utf-8")
     middle = {name: [x for x in of if np.isfinite(x)] for name, of in (
         ("Spearman with mutagenesis", [of.with_mutagenesis for of in found]),
         ("deletion beats random order by a share of", [of.deletion.gain for of in found]),

@@ -19,6 +19,8 @@ _PSEUDOCOUNT = 0.1  # of a site, over the four bases: no base is impossible
 
 
 _FEW = 1_000  # targets below which decoys are searched, too
+_MOST_SITES = 1e15
+_MOST_LINES = 4_000_000  # of a file, a hundred times those of the largest collections
 
 
 class Matrix(NamedTuple):
@@ -64,7 +66,11 @@ def read_matrices(path: str | Path) -> list[Matrix]:
     Raises FileFormatError with the line where a matrix is not four numbers a base, and for a file that holds none.
     """
     path = Path(path)
-    lines = [line for _, line in numbered_lines(path, "a file of motifs")]
+    lines = []
+    for number, line in numbered_lines(path, "a file of motifs"):
+        if number > _MOST_LINES:
+            raise FileFormatError(f"{path} has more than {_MOST_LINES:,} lines; give a file of motifs.")
+        lines.append(line)
     head = [line.split("\t")[0].split(" ")[0] for line in lines[:40]]
     if any(line.startswith("MEME version") for line in lines[:20]):
         found = list(_meme(lines, path))
@@ -146,6 +152,8 @@ def _matrix(name: str, rows: list[list[float]], path: Path, number: int, n_sites
     if len(lengths) != 1 or not (len(rows) == 4 or lengths == {4}):
         raise FileFormatError(f"{path}, before line {number}: motif {name} is not four numbers for every base.")
     values = np.array(rows)
+    if not (abs(values) < _MOST_SITES).all():
+        raise FileFormatError(f"{path}, before line {number}: motif {name} has infinite counts, or none that are numbers.")
     by_base = len(rows) == 4 and (lengths != {4} or np.ptp(values.sum(0)) <= np.ptp(values.sum(1)))
     counts = values.T if by_base else values
     if (counts < 0).any() or not (counts.sum(1) > 0).all():
@@ -157,7 +165,7 @@ def _matrix(name: str, rows: list[list[float]], path: Path, number: int, n_sites
 
 def write_meme(path: Path, matrices: Iterable[Matrix]) -> None:
     """A file that the MEME suite and its kin read."""
-    with whole_file(path) as part, part.open("w") as out:
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
         out.write("MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n")
         out.write("Background letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n")
         for name, p, n_sites in matrices:

@@ -127,7 +127,7 @@ def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what
     for i, (place, of) in enumerate(zip(places, maps, strict=True)):
         arrays |= {f"codes_{i}": place.codes, f"map_{i}": np.asarray(of, dtype=np.float32)}
     with whole_file(path.with_name(MANIFEST)) as part:
-        part.write_text(json.dumps({"what": what, "places": len(places)}))
+        part.write_text(json.dumps({"what": what, "places": len(places)}), encoding="utf-8")
     write_arrays(path, arrays)
 
 

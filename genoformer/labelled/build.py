@@ -295,7 +295,7 @@ def _manifest(
 def _changed(out: Path, options: dict[str, Any], inputs: Mapping[str, Path]) -> list[str]:
     """What differs from the options and inputs of the set that is in the folder, by name; nothing where there is none."""
     try:
-        found = json.loads((out / MANIFEST).read_text())
+        found = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
         before = {name: one["sha256"] for name, one in found["inputs"].items()}
         if found["kind"] != KIND:
             return []

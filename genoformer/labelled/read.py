@@ -14,7 +14,7 @@ from pathlib import Path
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome.codes import Codes, encode, reverse_complement
 from genoformer.genome.contigs import ContigMap, listed
-from genoformer.genome.lines import numbered_lines
+from genoformer.genome.lines import long_fields, numbered_lines
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
 
@@ -190,23 +190,24 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
     path, kmers = rows.path, _Kmers()
     notes = []
     try:
-        header = [column.strip() for column in next(reader)]
-        body: Iterable[list[str]] = reader
-        if bare := _bare(header):
-            body = chain([header], reader)
-            header = bare
-            notes.append(f"the file has no header line: its columns are taken as {' and '.join(bare)}.")
-        sequence, name, labels = _columns(header, wanted, f"{path}, line {number}")
-        columns = [header[i] for i in labels]
-        for row in body:
-            if not row:
-                continue
-            where = f"{path}, line {number}"
-            if len(row) != len(header):
-                raise FileFormatError(f"{where}: {len(row)} fields, but the header has {len(header)}; mend the line.")
-            text = kmers.joined(row[sequence].strip(), where)
-            found = tuple(row[i].strip() for i in labels)
-            rows.add(where, row[name].strip() if name is not None else "", text, found, columns)
+        with long_fields():
+            header = [column.strip() for column in next(reader)]
+            body: Iterable[list[str]] = reader
+            if bare := _bare(header):
+                body = chain([header], reader)
+                header = bare
+                notes.append(f"the file has no header line: its columns are taken as {' and '.join(bare)}.")
+            sequence, name, labels = _columns(header, wanted, f"{path}, line {number}")
+            columns = [header[i] for i in labels]
+            for row in body:
+                if not row:
+                    continue
+                where = f"{path}, line {number}"
+                if len(row) != len(header):
+                    raise FileFormatError(f"{where}: {len(row)} fields, but the header has {len(header)}; mend the line.")
+                text = kmers.joined(row[sequence].strip(), where)
+                found = tuple(row[i].strip() for i in labels)
+                rows.add(where, row[name].strip() if name is not None else "", text, found, columns)
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {number}: {error}; mend the quotes.") from error
     if kmers.k:

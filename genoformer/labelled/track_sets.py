@@ -23,7 +23,7 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.targets import Targets, read_targets
 from genoformer.labelled.build import MANIFEST, SPLITS
-from genoformer.whole import refuse_others, sha256_of
+from genoformer.whole import real, refuse_others, sha256_of
 
 KIND = "track windows"
 WINDOWS, SEQUENCE, TRACKS, TARGETS = "windows.tsv", "sequence.npy", "tracks.npy", "targets.tsv"
@@ -202,7 +202,8 @@ def new_track_set(
         raise ConfigError(f"{out} holds data of another kind; give another folder.")
     refuse_others(out, (WINDOWS, SEQUENCE, TRACKS, TARGETS, MANIFEST), MANIFEST, lambda found: found.get("kind") == KIND)
     _check(windows, n_bins, bin_size)
-    part = out.absolute().with_name(f".{out.absolute().name}.{uuid.uuid4().hex}.part")
+    out = real(out)
+    part = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
     part.mkdir(parents=True)
     try:
         writer = TrackSetWriter(part, windows, targets, n_bins, bin_size)

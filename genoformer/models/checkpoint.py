@@ -26,7 +26,7 @@ from genoformer.models import dnabert, enformer
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange, LongRangeConfig
-from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, unfilled, write_tensors, write_text
+from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, require, unfilled, write_tensors, write_text
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
 from genoformer.whole import whole_file
 
@@ -217,7 +217,7 @@ def read_manifest(name: str | Path) -> dict[str, Any] | None:
 def read_card(name: str | Path) -> str | None:
     """What people should know of a model before they use it, in Markdown, or None where its folder has no card."""
     path = find(name) / CARD
-    return path.read_text() if path.is_file() else None
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
 def title_of(name: str | Path) -> str:
@@ -280,18 +280,20 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
         raise CheckpointError(f"{folder}: model {config.get('model')!r} is not one of genoformer's; refused.")
     try:
         kind = getattr(import_module(module), name)
-        model: Model = unfilled(kind, kind.config_type.from_dict(config["config"]), tied=bool(kind.tied))
+        shape = kind.config_type.from_dict(config["config"])
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}. Was it made by another version?") from error
+    tensors = read_tensors(folder / WEIGHTS)
+    require(shape, tensors, folder / WEIGHTS)
+    model: Model = unfilled(kind, shape, tied=bool(kind.tied))
     if not isinstance(model, LongRange):
         model.tokenizer = load_tokenizer(folder / "tokenizer.json")
-        shape = model.config if isinstance(model, Encoder) else model.config.encoder
-        if model.tokenizer.n_vocab != shape.n_vocab:
+        n_vocab = (model.config if isinstance(model, Encoder) else model.config.encoder).n_vocab
+        if model.tokenizer.n_vocab != n_vocab:
             raise CheckpointError(
-                f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {shape.n_vocab}; "
+                f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {n_vocab}; "
                 "copy the model folder again."
             )
-    tensors = read_tensors(folder / WEIGHTS)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))
     return fill(model, tensors, folder / WEIGHTS)

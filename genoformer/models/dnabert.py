@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.tensors import WEIGHTS, fill, read_tensors, weights_of, write_tensors, write_text
+from genoformer.models.tensors import WEIGHTS, fill, read_tensors, require, weights_of, write_tensors, write_text
 from genoformer.tokenizers import KmerTokenizer
 
 
@@ -27,26 +27,26 @@ def load(folder: Path, config: dict[str, Any]) -> Encoder:
     tokenizer = _read_vocab(folder / "vocab.txt")
     tensors = _from_bert(read_tensors(weights), weights)
     try:
-        model = Encoder(
-            EncoderConfig(
-                n_vocab=config["vocab_size"],
-                width=config["hidden_size"],
-                n_layers=config["num_hidden_layers"],
-                n_heads=config["num_attention_heads"],
-                hidden=config["intermediate_size"],
-                max_tokens=config["max_position_embeddings"],
-                context_length=tokenizer.length_of(config["max_position_embeddings"]),
-                dropout=config.get("hidden_dropout_prob", 0.1),
-                norm_eps=config.get("layer_norm_eps", 1e-12),
-                init_std=config.get("initializer_range", 0.02),
-                n_segments=config.get("type_vocab_size", 2),
-                pooler="pooler.weight" in tensors,
-            )
-        )
-    except (KeyError, ConfigError, TypeError) as error:
+        shape = EncoderConfig.from_dict({
+            "n_vocab": config["vocab_size"],
+            "width": config["hidden_size"],
+            "n_layers": config["num_hidden_layers"],
+            "n_heads": config["num_attention_heads"],
+            "hidden": config["intermediate_size"],
+            "max_tokens": config["max_position_embeddings"],
+            "context_length": tokenizer.length_of(int(config["max_position_embeddings"])),
+            "dropout": config.get("hidden_dropout_prob", 0.1),
+            "norm_eps": config.get("layer_norm_eps", 1e-12),
+            "init_std": config.get("initializer_range", 0.02),
+            "n_segments": config.get("type_vocab_size", 2),
+            "pooler": "pooler.weight" in tensors,
+        })  # fmt: skip
+    except (KeyError, ConfigError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}; a BERT configuration is needed.") from error
-    if tokenizer.n_vocab != model.config.n_vocab:
-        raise CheckpointError(f"{folder}: vocab.txt has {tokenizer.n_vocab} tokens, config.json {model.config.n_vocab}.")
+    if tokenizer.n_vocab != shape.n_vocab:
+        raise CheckpointError(f"{folder}: vocab.txt has {tokenizer.n_vocab} tokens, config.json {shape.n_vocab}.")
+    require(shape, tensors, weights)
+    model = Encoder(shape)
     model.tokenizer = tokenizer
     return fill(model, tensors, weights)
 
@@ -64,7 +64,7 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 def _read_vocab(path: Path) -> KmerTokenizer:
     """The k-mer tokenizer whose vocabulary this file is; k is read from the tokens themselves."""
     try:
-        tokens = path.read_text().split()
+        tokens = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); DNABERT's vocab.txt is needed beside config.json.") from error
     k = len(tokens[-1]) if tokens else 0

@@ -64,6 +64,17 @@ class EncoderConfig:
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
 
+    @property
+    def depth(self) -> int:
+        """Layers."""
+        return self.n_layers
+
+    @property
+    def least_parameters(self) -> int:
+        """Those of the large matrices."""
+        tokens = self.n_vocab + (self.max_tokens if self.position == "learned" else 0) + self.n_segments
+        return self.width * (tokens + self.n_layers * (4 * self.width + 2 * self.hidden) + self.stem_kernel * self.width)
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EncoderConfig:
         """The configuration of a mapping; an unknown field, or a value of another type, is refused."""

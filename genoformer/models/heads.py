@@ -61,6 +61,16 @@ class PredictorConfig:
         if not 0 <= self.overlap < self.window:
             raise ConfigError(f"overlap = {self.overlap}: give 0 up to, not including, the window of {self.window} bases.")
 
+    @property
+    def depth(self) -> int:
+        """Layers of the encoder."""
+        return self.encoder.depth
+
+    @property
+    def least_parameters(self) -> int:
+        """Those of the encoder, and of the layer that names the classes."""
+        return self.encoder.least_parameters + self.encoder.width * len(self.classes)
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PredictorConfig:
         """The configuration of a mapping, as `dataclasses.asdict` writes it; unknown fields and other types are refused."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple, get_type_hints
 
 import torch
@@ -96,6 +97,18 @@ class LongRangeConfig:
         half, n = self.width // 2, self.n_pools - 1
         ratio = 2 ** (1 / max(1, n - 1))
         return [half, *(round(half * ratio**i / self.divisible_by) * self.divisible_by for i in range(n))]
+
+    @property
+    def depth(self) -> int:
+        """Layers with weights: stages of the tower, and blocks."""
+        return self.n_pools + self.n_blocks
+
+    @property
+    def least_parameters(self) -> int:
+        """Those of the large matrices."""
+        c, keys = self.width, self.n_heads * self.key_width
+        stages = (c // 2) * 4 * self.stem_kernel + sum(a * b * self.tower_kernel for a, b in pairwise(self.channels))
+        return stages + self.n_blocks * (2 * c * keys + 6 * c * c) + sum(2 * c * n for n in self.heads.values())
 
     def head_named(self, head: str | None) -> str:
         """The head of that name, or the only one; ConfigError with their names otherwise."""

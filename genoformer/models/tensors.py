@@ -6,6 +6,9 @@ No pickle is read except through `weights_only=True`, and no code is ever run fr
 from __future__ import annotations
 
 import json
+import os
+import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +23,12 @@ from genoformer.whole import sha256_of, whole_file
 
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # as older folders of the Hugging Face hub have them
+
+_KINDS = (
+    torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8,
+    torch.bool,
+)  # fmt: skip
+_MOST_SHARED = 4  # times the size of a file are its tensors: some have their numbers in common
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -36,16 +45,50 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The table of tensors of a file; CheckpointError for one that is damaged or holds anything else."""
     try:
         if path.suffix == ".bin":
+            _refuse_packed(path)
             tensors = torch.load(path, map_location="cpu", weights_only=True)
         else:
             tensors = load_file(path)
+    except CheckpointError:
+        raise
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); copy the model folder again.") from error
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError ... for what is not plain tensors
         raise CheckpointError(f"{path} holds something else than plain tensors; it was not loaded.") from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise CheckpointError(f"{path} is not a table of tensors; it was not loaded.")
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _KINDS or tensor.layout is not torch.strided or tensor.device.type != "cpu":
+            kinds = ", ".join(str(kind).removeprefix("torch.") for kind in _KINDS)
+            said = f"{str(name)[:80]} is {tensor.dtype}, {tensor.layout}"
+            raise CheckpointError(f"{path}: {said}; plain tensors are read, of {kinds}.")
+    size, taken = path.stat().st_size, sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())
+    if taken > _MOST_SHARED * size:  # a pickle can lay any shape over a few numbers
+        raise CheckpointError(f"{path}: its {size:,} bytes would be tensors of {taken:,}; copy the model folder again.")
     return tensors
+
+
+def _refuse_packed(path: Path) -> None:
+    """CheckpointError for a zip that unpacks to more than it is; torch writes its files without compression."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise CheckpointError(f"{path} is compressed, and unpacks to {unpacked:,} bytes; write it again with torch.save.")
+
+
+def require(config: Any, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """CheckpointError where a configuration asks for more than a file holds, before memory is taken for it.
+
+    config: with `least_parameters`, and `depth`, its number of layers.
+    """
+    there = sum(tensor.numel() for tensor in tensors.values())
+    if config.least_parameters > there or config.depth > len(tensors):
+        raise CheckpointError(
+            f"{path}: tensors are missing or of another shape: config.json asks for {config.depth:,} layers and "
+            f"{config.least_parameters:,} parameters or more, and there are {len(tensors):,} tensors with {there:,}. "
+            "Copy the model folder again."
+        )
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
@@ -55,7 +98,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype)
         if tensor.isinf().any() and not tensors[name].isinf().any():
             raise ConfigError(f"{name} holds numbers that are too large for {dtype}; store the model in float32.")
     with whole_file(path) as part:
-        save_file(ready, part, metadata={"format": "pt"})
+        try:
+            save_file(ready, part, metadata={"format": "pt"})
+        except SafetensorError as error:  # which says why in words alone
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -82,7 +131,7 @@ def fill(model: M, tensors: dict[str, Tensor], path: Path) -> M:
     ]
     if wrong:
         raise CheckpointError(f"{path}: {len(wrong)} tensors are missing, foreign or of another shape, e.g. {wrong[0]}.")
-    bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    bad = [name for name, tensor in tensors.items() if not torch.isfinite(_as_stored(tensor)).all()]
     if bad:
         raise CheckpointError(f"{path}: {bad[0]} holds NaN or infinity; the training run diverged or the file is damaged.")
     model.load_state_dict(tensors)  # copies into float32
@@ -90,11 +139,16 @@ def fill(model: M, tensors: dict[str, Tensor], path: Path) -> M:
     return model
 
 
+def _as_stored(tensor: Tensor) -> Tensor:
+    """As it is going to be in float32, in which a large float64 is infinite."""
+    return tensor.float() if tensor.dtype == torch.float64 else tensor
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file."""
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read as JSON ({error}); copy the model folder again.") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is not a JSON object; copy the model folder again.")
@@ -104,4 +158,4 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_text(path: Path, text: str) -> None:
     """Write a file that appears complete or not at all."""
     with whole_file(path) as part:
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")

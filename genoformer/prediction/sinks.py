@@ -21,7 +21,7 @@ from genoformer.genome.landmarks import Landmarks
 from genoformer.genome.regions import Intervals
 from genoformer.genome.targets import Track
 from genoformer.prediction.run import Stretch, TrackSink
-from genoformer.whole import whole_file
+from genoformer.whole import real, whole_file
 
 TABLE = "tracks.tsv"  # beside several bigWigs: which file holds which track
 _MOST_FILES = 512  # open at a time; a process may open some 1,000
@@ -73,7 +73,8 @@ def _bigwigs(job: _Job) -> Iterator[TrackSink]:
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(f"{path} is there already and not an empty folder; name another one, or remove it.")
-    part = path.absolute().with_name(f".{path.absolute().name}.{uuid.uuid4().hex}.part")
+    path = real(path)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     part.mkdir()
     try:
         names = file_names(tracks)

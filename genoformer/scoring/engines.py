@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genoformer.errors import GenoformerError
 from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping
 from genoformer.scoring.scores import Floats, Matrix
-from genoformer.whole import whole_file
+from genoformer.whole import real, whole_file
 
 THREADS = "number of threads"  # in a job
 PART_RECORDS = 4_096  # records in a part, at the most
@@ -85,7 +85,7 @@ class JobFolder:
                 )
         else:
             with whole_file(ticket) as part:
-                part.write_text(json.dumps(job, indent=1))
+                part.write_text(json.dumps(job, indent=1), encoding="utf-8")
 
     def _name(self, i: int) -> Path:
         return self.path / f"{i:08d}{self.ending}"
@@ -97,7 +97,7 @@ class JobFolder:
     def note(self, command: Sequence[str]) -> None:
         """Keep the command that began the work, and where it was given."""
         with whole_file(self.path / "command.json") as part:
-            part.write_text(json.dumps({"folder": str(Path.cwd()), "command": list(command)}))
+            part.write_text(json.dumps({"folder": str(Path.cwd()), "command": list(command)}), encoding="utf-8")
 
     def remove(self) -> None:
         """All of it; the ticket last, so that who is killed here finds what is left."""
@@ -140,11 +140,11 @@ class RowFolder(JobFolder):
     def done(self, i: int, make: Callable[[], Rows]) -> Rows:
         """The part, from before or made now."""
         try:
-            return Rows(**json.loads(self._name(i).read_text()))
+            return Rows(**json.loads(self._name(i).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             made = make()
         with whole_file(self._name(i), durable=True) as part:
-            part.write_text(json.dumps(made._asdict()))
+            part.write_text(json.dumps(made._asdict()), encoding="utf-8")
         return made
 
 
@@ -153,7 +153,7 @@ def noted_threads(output: Path | None) -> int | None:
     if output is None:
         return None
     try:
-        return int(json.loads((_folder_of(output) / "job.json").read_text())[THREADS])
+        return int(json.loads((_folder_of(output) / "job.json").read_text(encoding="utf-8"))[THREADS])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -162,7 +162,7 @@ def noted_command(output: Path) -> tuple[Path, list[str]]:
     """The folder in which a command began the unfinished work for an output, and the command; JobError where there is none."""
     note = _folder_of(output) / "command.json"
     try:
-        noted = json.loads(note.read_text())
+        noted = json.loads(note.read_text(encoding="utf-8"))
         return Path(noted["folder"]), [str(text) for text in noted["command"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobError(
@@ -171,7 +171,8 @@ def noted_command(output: Path) -> tuple[Path, list[str]]:
 
 
 def _folder_of(output: Path) -> Path:
-    return output.with_name(f".{output.name}.parts")
+    whole = real(output)
+    return whole.with_name(f".{whole.name}.parts")
 
 
 def part_size(operations: float, shared: int) -> PartSize:
@@ -265,7 +266,7 @@ def chunks(records: Iterable[Record], size: int, within: int = 0) -> Iterator[li
 
 def _read(ticket: Path) -> dict[str, str]:
     try:
-        job = json.loads(ticket.read_text())
+        job = json.loads(ticket.read_text(encoding="utf-8"))
         if isinstance(job, dict):
             return job
     except (OSError, ValueError):

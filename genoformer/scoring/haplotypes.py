@@ -110,7 +110,7 @@ def _written(
     }  # fmt: skip
     parts = RowFolder(output, job)
     totals: Counter[str] = Counter()
-    with whole_file(output) as part, part.open("w") as out:
+    with whole_file(output) as part, part.open("w", encoding="utf-8") as out:
         out.write("\t".join(header) + "\n")
         for i, work in enumerate(works):
             rows = parts.done(i, work)

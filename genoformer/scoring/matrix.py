@@ -15,6 +15,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.vcf import Record
 from genoformer.scoring.scores import Floats
 from genoformer.scoring.told import Layout
+from genoformer.whole import real
 
 PLACES = ("chrom", "pos", "id", "ref", "alt", "score")
 GENES = ("gene", "strongest")  # where a score is of genes: which, and whether it is the one that the table has
@@ -28,7 +29,7 @@ class MatrixFile(ABC):
             raise ConfigError(f"the folder {path.parent} does not exist; create it, or write the matrix elsewhere.")
         self.path, self.layout, self.tracks = path, layout, layout.apart
         self.scores = [score.name for score in layout.scores]
-        self.temporary = path.with_name(f".{path.name}.partial")
+        self.temporary = real(path).with_name(f".{real(path).name}.partial")
         self.genes = layout.genes.names if layout.of_genes and layout.genes is not None else None
         self.columns = [*PLACES, *(GENES if self.genes is not None else ())]
         self._rows: list[tuple[object, ...]] = []
@@ -75,7 +76,7 @@ class MatrixFile(ABC):
             whole = kind is None
         finally:
             if whole:
-                self.temporary.replace(self.path)
+                self.temporary.replace(real(self.path))
             else:
                 self.temporary.unlink(missing_ok=True)
 

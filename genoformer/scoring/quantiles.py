@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError
+from genoformer.genome.arrays import read_arrays
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.scores import Score
 from genoformer.scoring.track_scorer import TrackScorer
@@ -43,13 +43,15 @@ class Calibration(NamedTuple):
     def load(cls, path: Path) -> Calibration:
         """Raises CheckpointError for a file that is none."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                about = json.loads(str(arrays["about"]))
-                grids = {name: arrays[name] for name in arrays.files if name != "about"}
-            if any(grid.ndim != 2 or grid.shape[1] != len(GRID) for grid in grids.values()):
-                raise ValueError("grids of another length")
+            grids = read_arrays(path)
+            about = json.loads(str(grids.pop("about")))
+            if any(grid.ndim != 2 or grid.shape[1] != len(GRID) or grid.dtype.kind != "f" for grid in grids.values()):
+                raise ValueError("grids of another length, or of no fractions")
+            kinds = {name: type(value) for name, value in about.items()}
+            if kinds != {"background": str, "n_alleles": int, "model": str, "options": dict, "inputs": dict}:
+                raise ValueError("it does not say what it was made with")
             return cls(**about, grids=grids)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path} is no calibration of genoformer ({error}); make it with `calibrate`.") from error
 
     def misfit(self, scorer: Scorer, sha256: str) -> str | None:

@@ -32,7 +32,7 @@ from genoformer.scoring.scorers import Model, OfTracks, Scorer, Work
 from genoformer.scoring.scores import Answers, Matrix, Score, require_keys
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.workers import Crew, Task, crew, pool_of, run_pool
-from genoformer.sinks import NO_CELLS, Header, Provenance, Sink, open_sink
+from genoformer.sinks import NO_CELLS, Header, Provenance, Sink, UnfitRecordError, open_sink
 from genoformer.whole import held
 
 MUCH_UNKNOWN = 0.1  # of a window
@@ -125,9 +125,9 @@ def score_variants(
         check_preflight(found, force=force)
         if annotations is not None:
             require_shared(annotations, {**{use.name: 0 for use in found.contigs}, **genome.contigs}, str(variants))
-            with open_vcf(vcf) as file:  # now, and not after hours of scoring
-                fields, sources = annotations.fields, annotations.sources
-                sink.check(Header(file.header, {}, scorer.columns, Provenance(__version__), fields=fields, sources=sources))
+        with open_vcf(vcf) as file:  # now, and not after hours of scoring
+            fields, sources = (annotations.fields, annotations.sources) if annotations is not None else ((), ())
+            sink.check(Header(file.header, {}, scorer.columns, Provenance(__version__), fields=fields, sources=sources))
         notes = [*_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
         options = {"scores": names_of_scores, **scorer.options, "precision": precision, "reference": genome.name}
         options |= {"region": region} if region else {}
@@ -174,7 +174,8 @@ def score_variants(
                 sink.begin(header)
                 scored, skipped = _assemble(cut.of(file), parts, sink, whole, quantiles, annotations, tell, found.n_records)
         except BaseException as error:
-            if sink.path is None or (isinstance(error, GenoformerError) and parts.is_new and not parts.numbers()):
+            refused = isinstance(error, GenoformerError) and parts.is_new and not parts.numbers()
+            if sink.path is None or refused or isinstance(error, UnfitRecordError):  # who goes on gives another name
                 parts.remove()
             raise
         parts.remove()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pysam
@@ -39,9 +42,24 @@ VCF_HEADER = """\
 """
 
 
+@contextmanager
+def _bgzip(path: Path) -> Iterator[Any]:
+    """An open bgzip file; of a full disk pysam does not say that it is one."""
+    verbosity = pysam.set_verbosity(0)  # htslib would print about it
+    try:
+        with pysam.BGZFile(str(path), "wb", None) as file:
+            yield file
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise OSError(errno.ENOSPC, "the file could not be written whole", str(path)) from error
+    finally:
+        pysam.set_verbosity(verbosity)
+
+
 def write_fasta(path: Path, contigs: dict[str, tuple[Codes, NDArray[np.bool_]]]) -> None:
     """Contigs as (codes, soft mask), with the .fai and .gzi beside them."""
-    with pysam.BGZFile(str(path), "wb", None) as handle:
+    with _bgzip(path) as handle:
         for name, (codes, soft) in contigs.items():
             text = np.frombuffer(decode(codes).encode(), dtype=np.uint8) | np.where(soft, 32, 0).astype(np.uint8)
             whole = len(text) // LINE * LINE
@@ -53,7 +71,7 @@ def write_fasta(path: Path, contigs: dict[str, tuple[Codes, NDArray[np.bool_]]])
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    with pysam.BGZFile(str(path), "wb", None) as handle:
+    with _bgzip(path) as handle:
         handle.write("".join(f"{line}\n" for line in lines).encode())
 
 

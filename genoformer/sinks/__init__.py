@@ -16,6 +16,7 @@ from genoformer.sinks.base import (
     Provenance,
     Sink,
     Source,
+    UnfitRecordError,
     WriteError,
     escaped,
     key_of,
@@ -26,7 +27,7 @@ from genoformer.sinks.vcf import VCFSink
 
 __all__ = [
     "NO_CELLS", "SINKS", "STATUS_KEY", "Cells", "Column", "Field", "Floats", "Header", "ParquetSink", "Provenance", "Sink",
-    "Source", "TSVSink", "VCFSink", "WriteError", "escaped", "key_of", "number", "open_sink",
+    "Source", "TSVSink", "UnfitRecordError", "VCFSink", "WriteError", "escaped", "key_of", "number", "open_sink",
 ]  # fmt: skip
 
 

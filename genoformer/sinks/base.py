@@ -15,16 +15,17 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import ConfigError, GenoformerError
+from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
-from genoformer.whole import locked
+from genoformer.whole import locked, real
 
 Floats = NDArray[np.floating]
 Cells = Mapping[int, Sequence[str]]  # of one record: the values, as they are written, of each field (by number) that has some
 NO_CELLS: Cells = {}
 
 STATUS_KEY = "GF_STATUS"
+MOST_WAITING = 1 << 26  # letters of records until they are written
 
 
 def key_of(name: str) -> str:
@@ -73,6 +74,10 @@ class WriteError(GenoformerError, OSError):
     """The output could not be written whole."""
 
 
+class UnfitRecordError(FileFormatError):
+    """The format of the output cannot hold a record of the input."""
+
+
 class Provenance(NamedTuple):
     """What made the scores; it goes into the header. The model is "" where the records are annotated only."""
 
@@ -103,11 +108,14 @@ class Sink(ABC):
             raise ConfigError(f"the folder {self.path.parent} does not exist; create it, or write elsewhere with -o.")
         if self.path is not None and self.path.is_dir():
             raise ConfigError(f"{self.path} is a folder, not a file; remove it, or write elsewhere with -o.")
+        if self.path is not None and not real(self.path).parent.is_dir():
+            raise ConfigError(f"{self.path} is a link to {real(self.path)}, whose folder does not exist; create or remove one.")
 
     @property
     def temporary(self) -> Path:
         assert self.path is not None
-        return self.path.with_name(f".{self.path.name}.partial")
+        whole = real(self.path)
+        return whole.with_name(f".{whole.name}.partial")
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
@@ -139,7 +147,7 @@ class Sink(ABC):
         if self.path is not None and not complete:
             self.temporary.unlink(missing_ok=True)
         elif self.path is not None:
-            self.temporary.replace(self.path)
+            self.temporary.replace(real(self.path))
 
 
 class TextSink(Sink):
@@ -152,6 +160,8 @@ class TextSink(Sink):
     def begin(self, header: Header) -> None:
         self.header = header
         if self.path is None:
+            if sys.stdout is None:
+                raise WriteError("standard output is closed; open it, or name a file with -o.")
             self.file = sys.stdout.buffer
         elif self.bgzip:
             self.raw = self.file = _Bgzip(self.temporary)
@@ -161,8 +171,9 @@ class TextSink(Sink):
         else:
             self.raw = self.file = self.temporary.open("wb")
         self.lines: list[str] = []
+        self.size = 0  # letters of them
         try:
-            self._say(self._head(header))
+            self._say(line.replace("\n", "\\n") for line in self._head(header))  # of the name of a file
         except BaseException:
             self.close(complete=False)
             raise
@@ -171,14 +182,17 @@ class TextSink(Sink):
     def _head(self, header: Header) -> Iterable[str]: ...
 
     def _say(self, lines: Iterable[str]) -> None:
-        self.lines.extend(lines)
-        if len(self.lines) > 2_000:
-            self._flush()
+        for line in lines:
+            self.lines.append(line)
+            self.size += len(line)
+            if len(self.lines) > 2_000 or self.size > MOST_WAITING:
+                self._flush()
 
     def _flush(self) -> None:
         if self.lines:
             self.file.write(("\n".join(self.lines) + "\n").encode(ENCODING, ERRORS))
             self.lines.clear()
+            self.size = 0
 
     def close(self, *, complete: bool) -> None:
         whole = False

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import Record
-from genoformer.sinks.base import NO_CELLS, Cells, Field, Floats, Header, Sink, TextSink, columns_of, text_of, utf8
+from genoformer.sinks.base import (
+    MOST_WAITING,
+    NO_CELLS,
+    Cells,
+    Field,
+    Floats,
+    Header,
+    Sink,
+    TextSink,
+    UnfitRecordError,
+    columns_of,
+    text_of,
+    utf8,
+)  # fmt: skip
 
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
 
@@ -58,6 +72,13 @@ class ParquetSink(Sink):
 
     def check(self, header: Header) -> None:
         _refuse_twins(header)
+        scores = ["status", *(column.name for column in header.columns)] if header.columns else []
+        names = [*_COLUMNS, *scores, *(field.key for field in header.fields), *map(utf8, header.lines[-1].split("\t")[8:])]
+        if both := [name for name, n in Counter(names).items() if n > 1]:
+            raise ConfigError(
+                f"the table would have two columns {both[0]}, which Parquet cannot hold; rename the sample "
+                "(bcftools reheader), or write VCF."
+            )
 
     def begin(self, header: Header) -> None:
         import pyarrow as pa
@@ -85,22 +106,27 @@ class ParquetSink(Sink):
         )
         self.writer = pq.ParquetWriter(str(self.temporary), self.schema, compression="zstd")
         self.rows: list[tuple[Any, ...]] = []
+        self.size = 0  # letters of them
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
         fixed, samples = (list(map(utf8, fields)) for fields in columns_of(record))
         rest: list[str | None] = [*samples, *[None] * (len(self.names) - len(samples))]
         if len(rest) > len(self.names):
-            raise FileFormatError(
+            raise UnfitRecordError(
                 f"the record at {fixed[0]}:{record.pos} has {8 + len(rest)} columns and the header names "
                 f"{8 + len(self.names)}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
             )
         given = [_typed(field, cells.get(i, ())) for i, field in enumerate(self.fields)]
+        size = len(record.line)
         for i, alt in enumerate(record.alts or (".",)):
             scores = (
                 None if math.isnan(value) else column.words[int(value)] if column.words else value
                 for column, value in zip(self.columns, values[i].tolist() if self.columns else (), strict=True)
             )
             status = [statuses[i].value] if self.columns else []
+            if self.size > MOST_WAITING:  # a record may have 10,000 ALTs, and a megabyte in INFO
+                self._flush()
+            self.size += size
             self.rows.append((fixed[0], record.pos, *fixed[2:4], utf8(alt), *fixed[5:], *status, *scores, *given, *rest))
         if len(self.rows) >= self._ROWS:
             self._flush()
@@ -113,6 +139,7 @@ class ParquetSink(Sink):
             arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
             self.writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
             self.rows.clear()
+            self.size = 0
 
     def close(self, *, complete: bool) -> None:
         whole = False

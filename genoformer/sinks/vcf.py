@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -119,7 +120,7 @@ class VCFSink(TextSink):
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         super()._finish(complete=complete)
         if index is not None:
-            index.replace(f"{self.path}{index.suffix}")
+            shutil.move(index, f"{self.path}{index.suffix}")  # where the output is a link, it is beside that
 
     def _index(self) -> Path | None:
         assert self.path is not None

@@ -151,6 +151,6 @@ class FinetuneConfig:
 def tables_of(path: Path) -> dict[str, Any]:
     """What a TOML file holds."""
     try:
-        return tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, or a number of 4,301 digits
         raise ConfigError(f"{path} cannot be read as TOML ({error}).") from error

@@ -89,7 +89,7 @@ def write_report(folder: Path, rows: Sequence[BitsRow]) -> None:
             found[model, ALL] = pooled([found[model, contig] for contig in contigs])
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / "bits_per_base.tsv") as path:
-        path.write_text(_table(found, models, [*contigs, ALL]))
+        path.write_text(_table(found, models, [*contigs, ALL]), encoding="utf-8")
     most = sorted(contigs, key=lambda contig: -max(row.n for row in rows if row.contig == contig))
     shown = contigs if len(contigs) <= _MOST_PANELS else [ALL, *most[: _MOST_PANELS - 1]]
     panels = [[row for row in found.values() if row.contig == contig] for contig in shown]

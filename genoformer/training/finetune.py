@@ -164,7 +164,7 @@ def finetune(
             "over_members": {name: as_json(spread[name]) for name in names},
         }
         with whole_file(folder / checkpoint.ENSEMBLE) as part:
-            part.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n")
+            part.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     told = [monitor, USUAL[fitted.targets.kind], *(["r2"] if fitted.targets.kind == "values" else [])]
     return Finetuned(members, together, spread, notes, [name for name in dict.fromkeys(told) if name in together])
 

@@ -123,7 +123,7 @@ def record_of(path: Path, n: int) -> dict[str, Any]:
     """A data file in a manifest, with the manifest of `data build` where that lies beside it."""
     sha256, beside = sha256_of(path), path.parent / "manifest.json"
     try:
-        made = json.loads(beside.read_text())
+        made = json.loads(beside.read_text(encoding="utf-8"))
         tells = made["files"][path.name] == sha256  # not of another file, nor of this one before it was changed
     except (OSError, ValueError, KeyError, TypeError):
         tells = False

@@ -31,7 +31,7 @@ class Log:
 
     def _rewrite(self) -> None:
         self.names = list(dict.fromkeys(["step", "train_loss", "learning_rate", *(n for row in self.rows for n in row)]))
-        self.file = self.path.open("w", newline="")
+        self.file = self.path.open("w", encoding="utf-8", newline="")
         self.writer = csv.DictWriter(self.file, self.names, lineterminator="\n")
         self.writer.writeheader()
         for row in self.rows:
@@ -45,7 +45,7 @@ class Log:
 def read_log(path: Path) -> list[dict[str, float]]:
     """The rows of a log; empty cells are left out, and a last line that was cut short is dropped."""
     rows = []
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             try:
                 numbers = {name: float(value) for name, value in row.items() if value}

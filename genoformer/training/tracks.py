@@ -326,7 +326,7 @@ def write_fit(path: Path, found: TrackFit, data: TrackSet) -> None:
         for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
             numbers = ("." if x is None else f"{x:.4f}" for x in (_number(position), _number(window)))
             lines.append("\t".join([str(track.index), track.identifier, track.group, *numbers, track.description]))
-        part.write_text("\n".join(lines) + "\n")
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _json(found: TrackFit, data: TrackSet) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
     path = folder / RUN
     mine = json.loads(json.dumps({name: value for name, value in settings.items() if name != "command"}))
     if path.is_file() and (folder / STATE).is_file():
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text(encoding="utf-8"))
         changed = sorted(_differences(before, mine))
         if changed:
             raise ConfigError(
@@ -34,7 +34,7 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
         refuse_others(folder, FILES, "", lambda found: False)
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
-        part.write_text(json.dumps(mine, indent=1) + "\n")
+        part.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
 
 
 def finished(folder: Path) -> None:

@@ -1,0 +1,51 @@
+"""Arrays of a .npz, read with suspicion: no pickle, and no more memory than the file says it takes."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from genoformer.errors import FileFormatError
+
+MOST = 1 << 30  # bytes of all arrays of a file; of a compressed one they can be a thousand times the file
+_HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], Any]] = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+}
+
+
+def read_arrays(path: Path, most: int = MOST) -> dict[str, NDArray[Any]]:
+    """Name -> array, which cannot be written to, of what np.savez or np.savez_compressed wrote.
+
+    Raises FileFormatError for a file that is damaged or none, holds objects, or more than `most` bytes of arrays.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if (n := sum(member.file_size for member in members)) > most:
+                raise ValueError(f"its arrays would take {n:,} bytes, {most:,} are allowed")
+            found = {}
+            for member in members:
+                with archive.open(member) as file:
+                    found[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
+            return found
+    except Exception as error:  # zipfile, zlib and numpy each have their own ways to say that a file is damaged
+        raise FileFormatError(f"{path} is no whole file of arrays ({error}); copy or make it again.") from error
+
+
+def _array(file: IO[bytes], size: int) -> NDArray[Any]:
+    shape, by_columns, dtype = _HEADERS[npy.read_magic(file)](file)
+    if dtype.hasobject:
+        raise ValueError("it holds objects, which are pickled")
+    wanted, left = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if wanted != left or min(shape, default=0) < 0:
+        raise ValueError(f"an array of shape {shape} takes {wanted:,} bytes, and {left:,} are there")
+    flat = np.frombuffer(file.read(), dtype=dtype) if wanted else np.zeros(0, dtype=dtype)
+    return flat.reshape(shape, order="F" if by_columns else "C")

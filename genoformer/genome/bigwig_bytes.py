@@ -1,0 +1,181 @@
+"""The bytes of a bigWig -> its contigs, and the intervals of any stretch; whatever the bytes are, they are read or refused.
+
+Kent et al. 2010 (Bioinformatics 26:2204), supplementary tables 5 to 14: a header; a B+ tree of contig names; an R tree
+over blocks of data, each of which holds intervals in one of three kinds, most often deflated.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import FileFormatError
+
+MAGIC = 0x888FFC26
+HEADER = struct.Struct("<IHHQQQHHQQIQ")
+SUMMARY = struct.Struct("<Q4d")  # bases with a value; least, most, sum, sum of squares
+_NAMES, _NAMES_MAGIC = struct.Struct("<IIIIQQ"), 0x78CA8C91
+_INDEX, _INDEX_MAGIC = struct.Struct("<IIQIIIIQII"), 0x2468ACE0
+_NODE = struct.Struct("<BxH")  # whether it is a leaf, and its items
+_BLOCK = struct.Struct("<IIIIIBxH")  # contig, first and last base, step, span, kind, intervals
+_PLACE = [("first", "<u4"), ("start", "<u4"), ("last", "<u4"), ("end", "<u4"), ("at", "<u8")]
+_INNER, _LEAF = np.dtype(_PLACE), np.dtype([*_PLACE, ("size", "<u8")])
+_KINDS = {
+    1: np.dtype([("start", "<u4"), ("end", "<u4"), ("value", "<f4")]),  # bedGraph
+    2: np.dtype([("start", "<u4"), ("value", "<f4")]),  # variable step
+    3: np.dtype([("value", "<f4")]),  # fixed step
+}
+_MOST = 65_535  # intervals of a block
+_LARGEST = _BLOCK.size + 12 * _MOST  # bytes of it
+
+
+class Intervals(NamedTuple):
+    """Intervals [start, end) by place, int64 [n], int64 [n], and their values, float32 [n]."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    values: NDArray[np.float32]
+
+
+NOTHING = Intervals(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
+
+
+class BigWigBytes:
+    """An open bigWig; it has no position in the file, so that processes and threads can share it.
+
+    Attributes: contigs (name -> number and length), n_bases (that have a value, as the file says).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        head = HEADER.unpack(self._cut(0, HEADER.size))
+        names_at, self._index_at, summary_at, self._deflated = head[3], head[5], head[9], bool(head[10])
+        self.n_bases = SUMMARY.unpack(self._cut(summary_at, SUMMARY.size))[0] if summary_at else 0
+        self.contigs: dict[str, tuple[int, int]] = dict(self._names(names_at))
+        self._root = 0
+        if self._index_at:
+            magic, _, n_items, *_ = _INDEX.unpack(self._cut(self._index_at, _INDEX.size))
+            if magic != _INDEX_MAGIC:
+                self._damaged(self._index_at)
+            self._root = self._index_at + _INDEX.size if n_items else 0
+
+    def _damaged(self, at: int) -> NoReturn:
+        raise FileFormatError(f"{self.path} is a damaged bigWig file (at byte {at:,}); get it again.")
+
+    def _cut(self, at: int, size: int) -> bytes:
+        if at + size > len(self._map):
+            self._damaged(at)
+        return self._map[at : at + size]
+
+    def _nodes(self, root: int, leaf: int, inner: int, children: Callable[[bytes], list[int]]) -> Iterator[tuple[int, bytes]]:
+        """The leaves of a tree in order, (place, items).
+
+        leaf, inner: bytes of an item. children: the places in the items of an inner node.
+        """
+        seen: set[int] = set()  # a damaged tree may lead back to itself
+        stack = [root]
+        while stack:
+            at = stack.pop()
+            if at in seen:
+                self._damaged(at)
+            seen.add(at)
+            is_leaf, n = _NODE.unpack(self._cut(at, _NODE.size))
+            items = self._cut(at + _NODE.size, n * (leaf if is_leaf else inner))
+            if is_leaf:
+                yield at, items
+            else:
+                stack += reversed(children(items))
+
+    def _names(self, at: int) -> Iterator[tuple[str, tuple[int, int]]]:
+        magic, _, key, value, n_items, _ = _NAMES.unpack(self._cut(at, _NAMES.size))
+        if magic != _NAMES_MAGIC or value != 8 or key > len(self._map):
+            self._damaged(at)
+        width, n = key + 8, 0
+
+        def children(items: bytes) -> list[int]:
+            return [int.from_bytes(items[i + key : i + width], "little") for i in range(0, len(items), width)]
+
+        for _, items in self._nodes(at + _NAMES.size, width, width, children):
+            for i in range(0, len(items), width):
+                number, length = struct.unpack_from("<II", items, i + key)
+                yield items[i : i + key].rstrip(b"\0").decode(errors="replace"), (number, length)
+                n += 1
+        if n != n_items:
+            self._damaged(at)
+
+    def _blocks(self, contig: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Where the blocks lie that have a base of [start, end) of a contig, and their sizes, in order."""
+        if not self._root:
+            return
+        begin, stop = (np.uint64((contig << 32) + base) for base in (start, end))
+
+        def here(items: bytes, kind: np.dtype[Any]) -> Any:
+            of = np.frombuffer(items, dtype=kind)
+            begins = (of["first"].astype(np.uint64) << np.uint64(32)) + of["start"]
+            stops = (of["last"].astype(np.uint64) << np.uint64(32)) + of["end"]
+            return of[(begins < stop) & (stops > begin)]
+
+        seen: set[int] = set()
+        for at, items in self._nodes(self._root, _LEAF.itemsize, _INNER.itemsize, lambda of: here(of, _INNER)["at"].tolist()):
+            of = here(items, _LEAF)
+            for place, size in zip(of["at"].tolist(), of["size"].tolist(), strict=True):
+                if place in seen:
+                    self._damaged(at)
+                seen.add(place)
+                yield place, size
+
+    def _block(self, at: int, size: int) -> tuple[int, NDArray[Any]]:
+        """The contig and the intervals of a block, as rows of a bedGraph."""
+        content = self._cut(at, size)
+        if self._deflated:
+            try:
+                content = zlib.decompressobj().decompress(content, _LARGEST)
+            except zlib.error:
+                self._damaged(at)
+        if len(content) < _BLOCK.size:
+            self._damaged(at)
+        contig, start, _, step, span, kind, n = _BLOCK.unpack_from(content)
+        if kind not in _KINDS or _BLOCK.size + n * _KINDS[kind].itemsize > len(content):
+            self._damaged(at)
+        given = np.frombuffer(content, dtype=_KINDS[kind], count=n, offset=_BLOCK.size)
+        if kind == 1:
+            return contig, given
+        rows = np.empty(n, dtype=_KINDS[1])
+        rows["start"] = given["start"] if kind == 2 else start + step * np.arange(n, dtype=np.int64)
+        rows["end"] = rows["start"] + np.int64(span)
+        rows["value"] = given["value"]
+        return contig, rows
+
+    def intervals(self, name: str, start: int, end: int) -> Intervals:
+        """What has a value in [start, end) of a contig, cut off there, without NaN."""
+        number, _ = self.contigs[name]
+        found: list[NDArray[Any]] = []
+        n = 0
+        for at, size in self._blocks(number, start, end):
+            contig, rows = self._block(at, size)
+            if contig == number:
+                found.append(rows)
+                n += len(rows)
+            if n > end - start + 2 * _MOST:  # more than one of a base, and those before and behind
+                self._damaged(at)
+        if not found:
+            return NOTHING
+        rows = found[0] if len(found) == 1 else np.concatenate(found)
+        starts, ends, values = rows["start"].astype(np.int64), rows["end"].astype(np.int64), rows["value"]
+        here = (starts < end) & (ends > start) & (values == values)
+        if not here.all():
+            starts, ends, values = starts[here], ends[here], values[here]
+        if (starts >= ends).any() or (starts[1:] < ends[:-1]).any():
+            raise FileFormatError(
+                f"{self.path} is a damaged bigWig file (intervals of {name} overlap, or end before they begin); get it again."
+            )
+        return Intervals(starts.clip(min=start), ends.clip(max=end), values)

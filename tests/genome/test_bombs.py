@@ -1,0 +1,182 @@
+"""Small files that unpack to large ones, long lines and many of everything: refused, or read in little memory."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from any_bytes import bgzipped
+
+from genoformer.annotation.elements import read_elements
+from genoformer.annotation.genes import read_gene_map
+from genoformer.errors import FileFormatError
+from genoformer.evaluation.variants import read_truth
+from genoformer.genome import fasta, lines, vcf
+from genoformer.genome.codes import decode
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import read_bed
+from genoformer.genome.targets import read_targets
+from genoformer.genome.tracks import open_track
+from genoformer.genome.vcf import open_vcf
+from genoformer.interpretation.matrices import read_matrices
+from genoformer.labelled.read import read_labelled
+
+HEADER = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+MEASURED = """
+import json, resource, sys, time
+from pathlib import Path
+from genoformer.annotation.elements import read_elements
+from genoformer.annotation.genes import read_gene_map
+from genoformer.errors import GenoformerError
+from genoformer.evaluation.variants import read_truth
+from genoformer.genome.regions import read_bed
+from genoformer.genome.tracks import open_track
+from genoformer.genome.vcf import open_vcf
+from genoformer.interpretation.matrices import read_matrices
+from genoformer.labelled.read import read_labelled
+
+def vcf(path):
+    with open_vcf(path) as file:
+        sum(1 for _ in file)
+
+readers = [vcf, read_bed, read_elements, read_gene_map, read_matrices, read_labelled, lambda path: read_truth(path, "a"),
+           lambda path: open_track(path.with_suffix(".bdg.gz")).contigs]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+refused = []
+for name in sys.argv[1:]:
+    for read in readers[:1] if "head" in name else readers:  # lines that are comments elsewhere
+        try:
+            read(Path(name))
+        except GenoformerError as error:
+            refused.append(str(error))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps({"refused": refused, "MiB": (peak - before) >> 10}))
+"""
+
+
+def bomb(path: Path, head: bytes, filling: bytes, size: int = 1 << 30) -> Path:
+    """A gzip of many members, each of which unpacks to 16 MB."""
+    text = filling * ((1 << 24) // len(filling))
+    path.write_bytes(gzip.compress(head, mtime=0) + gzip.compress(text, mtime=0) * (size // len(text)))
+    return path
+
+
+def test_a_megabyte_that_is_a_gigabyte(tmp_path: Path) -> None:
+    """Zeros, letters on one line, and lines without end of their number; read by all readers of text."""
+    files = [
+        bomb(tmp_path / "zeros.gz", b"", b"\0"),
+        bomb(tmp_path / "line.gz", HEADER, b"A"),
+        bomb(tmp_path / "head.gz", b"##fileformat=VCFv4.2\n", b"##\n#"),
+    ]
+    for path in files:
+        (tmp_path / f"{path.stem}.bdg.gz").symlink_to(path)
+        assert path.stat().st_size < 2_000_000
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *map(str, files)], capture_output=True, text=True, check=True, timeout=300
+    )
+    found = json.loads(done.stdout)
+    assert len(found["refused"]) == 2 * 8 + 1
+    assert found["MiB"] < 2_000
+    assert not any("\n" in text for text in found["refused"])
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "bed": read_bed, "elements": read_elements, "genes": read_gene_map, "motifs": read_matrices,
+    "track": lambda path: open_track(path).contigs, "labelled": read_labelled, "targets": read_targets,
+    "truth": lambda path: read_truth(path, "a"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_lines_and_gzips_have_a_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(lines, "LONGEST", 100_000)
+    path = tmp_path / "a.bdg"
+    path.write_bytes(b"#" + b"a" * 200_000 + b"\n")
+    with pytest.raises(FileFormatError, match=r"has a line of more than 100,000 bytes"):
+        READERS[kind](path)
+    if kind in ("labelled", "targets", "truth"):  # whose first line says already that it is none
+        return
+    monkeypatch.setattr(lines, "_SMALL", 1_000_000)
+    path.write_bytes(gzip.compress(b"# aaa\n" * 1_000_000))
+    with pytest.raises(FileFormatError, match=r"unpacks to more than 100 times its size.*gunzip"):
+        READERS[kind](path)
+
+
+def test_lines_of_a_vcf_have_a_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vcf, "_LONGEST", 3_000_000)
+    path = tmp_path / "a.vcf"
+    path.write_bytes(HEADER + b"1\t5\t.\tA\t" + b"C" * 5_000_000 + b"\n")
+    with open_vcf(path) as file, pytest.raises(FileFormatError, match=r"a.vcf, line 3: more than 3,000,000 bytes without"):
+        list(file)
+    monkeypatch.setattr(vcf, "_MOST_HEADER", 1_000)
+    path.write_bytes(b"##fileformat=VCFv4.2\n" + b"##a\n" * 1_000 + HEADER)
+    with pytest.raises(FileFormatError, match="a header of more than 1,000 lines"):
+        open_vcf(path)
+
+
+@pytest.mark.parametrize("pack", [lambda text: text, gzip.compress, bgzipped])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_a_contig_on_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes], newline: bytes
+) -> None:
+    """Of a line that is longer than what is read at a time the middle is not kept while the index is made."""
+    monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fasta, "INDEX_BYTES", 1_000)
+    letters = np.random.default_rng(0).choice(list("ACGTN"), 20_001).tolist()
+    texts = {"a": "".join(letters), "b": "".join(letters[:1_999]), "c": "ACG", "d": "".join(letters[:7_000])}
+    content = b"".join(b">%b  of it%b%b%b%b" % (n.encode(), b"x" * 5_000 * (n == "b"), newline, t.encode(), newline)
+                       for n, t in texts.items())  # fmt: skip
+    (tmp_path / "a.fa").write_bytes(pack(content))
+    for _ in range(2):
+        with Genome(tmp_path / "a.fa") as genome:
+            assert {name: decode(genome.window(name, 0, n)) for name, n in genome.contigs.items()} == texts
+            assert not [note for note in genome.notes if "made again" in note]
+    spoilt = content.replace(texts["a"].encode(), (texts["a"][:9_000] + " " + texts["a"][9_000:]).encode())
+    (tmp_path / "b.fa").write_bytes(pack(spoilt))
+    with pytest.raises(FileFormatError, match="line 2: a space or control character inside the sequence"):
+        Genome(tmp_path / "b.fa")
+
+
+@pytest.mark.parametrize(
+    "fai",
+    [
+        "chr1\t22\t8\t10\t11\n", "2\t4\t36\t2\t3\n", "chr1\t22\t8\t10\t16\n2\t4\t36\t2\t3\n", "chr1\t30\t8\t40\t41\n",
+        "chr1\t20\t8\t10\t11\n2\t4\t36\t2\t3\n",
+    ],
+)  # fmt: skip
+def test_an_index_that_leaves_something_out_is_made_again(tmp_path: Path, fai: str) -> None:
+    (tmp_path / "a.fa").write_text(">chr1 a\nACGTNacgtn\nACGTNacgtn\nAC\n>2\nGG\nCC\n")
+    (tmp_path / "a.fa.fai").write_text(fai)
+    with Genome(tmp_path / "a.fa") as genome:
+        assert genome.contigs == {"chr1": 22, "2": 4}
+        assert "made again" in genome.notes[0]
+
+
+def test_ten_thousand_contigs(tmp_path: Path) -> None:
+    """In a FASTA, the header of a VCF, its records, and a BED."""
+    names = [f"scaffold_{i}" for i in range(10_000)]
+    (tmp_path / "a.fa").write_text("".join(f">{name}\nACGT{'ACGT'[i % 4]}\n" for i, name in enumerate(names)))
+    with Genome(tmp_path / "a.fa") as genome:
+        assert list(genome.contigs) == names
+        assert decode(genome.window("scaffold_9999", 0, 5)) == "ACGTT"
+    head = "##fileformat=VCFv4.2\n" + "".join(f"##contig=<ID={name},length=5>\n" for name in names)
+    columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "a.vcf").write_text(head + columns + "".join(f"{name}\t2\t.\tC\tG\t.\t.\t.\n" for name in names))
+    with open_vcf(tmp_path / "a.vcf") as file:
+        assert len(file.contig_lengths) == 10_000
+        assert [record.chrom for record in file] == names
+    (tmp_path / "a.bed").write_text("".join(f"{name}\t0\t3\n" for name in names))
+    assert list(read_bed(tmp_path / "a.bed")) == names
+    assert len(read_elements(tmp_path / "a.bed").contigs) == 10_000
+
+
+def test_fields_of_a_table_are_as_long_as_a_window(tmp_path: Path) -> None:
+    """Python's csv takes 131,072 letters by itself; Enformer's window has 196,608."""
+    (tmp_path / "a.csv").write_text(f"sequence,label\n{'ACGT' * 50_000},1\n")
+    assert len(read_labelled(tmp_path / "a.csv").sequences[0]) == 200_000
