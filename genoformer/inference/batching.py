@@ -76,17 +76,19 @@ def best_device() -> str:
 
 
 def to_device(model: Encoder | Predictor, array: NDArray[np.generic]) -> Tensor:
+    """An array as a tensor where the model is."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
 
 def batch_size_of(model: Encoder, codes: Codes, asked: int | None) -> int:
+    """Windows [B, L] in a batch: as asked for, else as many as `tokens_at_once`."""
     if asked is not None:
         return asked
     return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(codes.shape[1]))
 
 
 def tokens_at_once(model: nn.Module) -> int:
-    """Tokens in a batch."""
+    """Tokens in a batch, by the device of the model."""
     return _GPU_TOKENS if next(model.parameters()).is_cuda else _CORE_TOKENS * max(2, n_cores())
 
 

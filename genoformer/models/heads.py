@@ -17,12 +17,11 @@ from genoformer.errors import ConfigError
 from genoformer.fields import checked
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.layers import Linear, linear
-from genoformer.tokenizers import SPECIAL
+from genoformer.tokenizers import MASK, SPECIAL, UNK
 
 Kind = Literal["classes", "multilabel", "values"]
 Pooling = Literal["mean-max", "mean", "max", "cls"]
 Tune = Literal["full", "last", "frozen", "lora"]
-_UNKNOWN = SPECIAL.index("[UNK]")
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def pool(x: Tensor, ids: Tensor, how: Pooling) -> Tensor:
     """
     if how == "cls":
         return x[:, 0]
-    body = ((ids >= len(SPECIAL)) | (ids == _UNKNOWN) | (ids == SPECIAL.index("[MASK]")))[..., None]  # [B, T, 1]
+    body = ((ids >= len(SPECIAL)) | (ids == UNK) | (ids == MASK))[..., None]  # [B, T, 1]
     mean = (x * body).sum(1) / body.sum(1).clamp(min=1)
     if how == "mean":
         return mean
