@@ -21,7 +21,7 @@ from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
 from genoformer.progress import Listener, Progress
-from genoformer.whole import whole_file
+from genoformer.whole import save_figure
 
 _MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[CLS]", "tokens": "each token"}
 
@@ -219,8 +219,7 @@ def _draw(path: Path, values: inference.Floats, data: LabelledSequences, layers:
             ax, values[:, i], labels, name=data.columns[0] if data.columns else "", legend=i == min(across, len(layers)) - 1
         )
         ax.set_title(f"layer {layer}, n = {len(values):,}", loc="left", fontsize="small")
-    with whole_file(path) as part:
-        figure.savefig(part, dpi=150, format="png", metadata={"Software": None})  # the same bytes from the same numbers
+    save_figure(figure, path)
 
 
 class _Asked(NamedTuple):

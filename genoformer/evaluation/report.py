@@ -17,7 +17,7 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.examples import Kind
 from genoformer.evaluation.intervals import Estimate, estimate
 from genoformer.evaluation.metrics import Cases, Floats
-from genoformer.whole import refuse_others, whole_file
+from genoformer.whole import refuse_others, save_figure, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,6 @@ MODEL = "model"
 METRICS = "metrics.json"
 FILES = (METRICS, "comparison.png", "confusion.png", "roc.png", "pr.png", "calibration.png", "scatter.png")
 _PANELS = 6  # classes, labels or targets that are drawn; more would not be read
-_DPI = 150
 
 
 def evaluate(
@@ -95,8 +94,7 @@ def check_folder(out: Path) -> None:
 
 def write_json(out: Path, found: Mapping[str, Any]) -> None:
     """metrics.json of a report."""
-    with whole_file(out / METRICS) as part:
-        part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n")
+    write_text(out / METRICS, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:
@@ -122,7 +120,7 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
     points = {name: estimate(values[main]) for name, values in draws.items()}
     chance = 0.5 if main == "auroc" else 0.0
     plots.comparison(ax, points, xlabel=label, chance=chance if _near(points, chance) else None)
-    _save(figure, out / "comparison.png")
+    save_figure(figure, out / "comparison.png")
     if model.kind == "values":
         _each(out / "scatter.png", model, lambda ax, i: plots.agreement(
             ax, model.truth[:, i], model.predicted[:, i], label=model.names[i] if len(model.names) > 1 else ""))  # fmt: skip
@@ -132,11 +130,11 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
         side = 3.4 if len(model.names) <= 4 else 5.5
         figure, ax = _figure(side, side)
         plots.confusion(ax, n, model.names)
-        _save(figure, out / "confusion.png")
+        save_figure(figure, out / "confusion.png")
         figure, ax = _figure(4.2, 4.6)
         plots.calibration(ax, model.predicted.max(1), (model.true & model.called).any(1))
         ax.set_title(f"most probable class, n = {len(model.truth):,}", loc="left", fontsize="small")
-        _save(figure, out / "calibration.png")
+        save_figure(figure, out / "calibration.png")
     else:
         _each(out / "confusion.png", model, lambda ax, i: plots.confusion(ax, n[i], ("no", "yes")).set_title(model.names[i]))
         _each(out / "calibration.png", model, lambda ax, i: plots.calibration(
@@ -152,7 +150,7 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
         elif len(curves) < len(model.names):
             title += f", the {len(curves)} most frequent of {len(model.names)} classes"
         ax.set_title(title if curves else "not defined: the truth holds one class only", loc="left", fontsize="small")
-        _save(figure, out / name)
+        save_figure(figure, out / name)
 
 
 def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], metric: str) -> dict[str, tuple[Any, Any]]:
@@ -194,9 +192,4 @@ def _each(path: Path, model: Cases, draw: Any, high: float = 3.4) -> None:
         draw(figure.add_subplot(-(-n // columns), columns, i + 1), i)
     if n < len(model.names):
         figure.suptitle(f"the first {n} of {len(model.names)}", fontsize="small")
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with whole_file(path) as part:
-        figure.savefig(part, dpi=_DPI, format="png", metadata={"Software": None})  # the same bytes from the same numbers
+    save_figure(figure, path)

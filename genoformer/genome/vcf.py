@@ -318,6 +318,16 @@ def read_variants(path: str | Path) -> Iterator[Record]:
         yield from file
 
 
+def info_of(record: Record) -> dict[str, str]:
+    """INFO as a table of keys and texts; "" for a flag, and for the dot of an empty INFO.
+
+    >>> info_of(Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\tAF=0.1,0.2;DB", "1", 5, ".", "A", ("C",)))
+    {'AF': '0.1,0.2', 'DB': ''}
+    """
+    fields = record.line.split("\t", 8)
+    return dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
+
+
 @contextmanager
 def spooled(path: str | Path) -> Iterator[Path]:
     """A path that can be read twice: a temporary copy of standard input ("-") or of a pipe, else the path itself."""

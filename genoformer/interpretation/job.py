@@ -28,7 +28,7 @@ from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.scorers import Work
-from genoformer.whole import refuse_others, whole_file
+from genoformer.whole import refuse_others, write_text
 
 Model = Encoder | Predictor | LongRange
 
@@ -140,10 +140,10 @@ def audited(
             found.append(audit(place.codes, maps[i], again[i], ask, changes[i] if changes else None))
             if told:
                 told(i + 1)
-    with whole_file(job.asked.out / "audit.tsv") as part:
-        rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
-                for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
-        part.write_text("\n".join(["place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights", *rows, ""]))
+    rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
+            for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
+    header = "place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights"
+    write_text(job.asked.out / "audit.tsv", "\n".join([header, *rows, ""]))
     middle = {name: [x for x in of if np.isfinite(x)] for name, of in (
         ("Spearman with mutagenesis", [of.with_mutagenesis for of in found]),
         ("deletion beats random order by a share of", [of.deletion.gain for of in found]),

@@ -19,7 +19,7 @@ from genoformer.genome.regions import read_regions
 from genoformer.genome.variants import Alleles, centred_start, place_alleles, scorable
 from genoformer.genome.vcf import open_vcf
 from genoformer.scoring.scores import Floats
-from genoformer.whole import whole_file
+from genoformer.whole import whole_file, write_text
 
 MATRICES = "matrices.npz"  # of attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the places that are drawn
 MAPS = ("maps.npz", "maps.bw", "motifs.meme", MATRICES)  # what a folder of maps holds
@@ -117,8 +117,7 @@ def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what
     }
     for i, (place, of) in enumerate(zip(places, maps, strict=True)):
         arrays |= {f"codes_{i}": place.codes, f"map_{i}": np.asarray(of, dtype=np.float32)}
-    with whole_file(path.with_name(MANIFEST)) as part:
-        part.write_text(json.dumps({"what": what, "places": len(places)}))
+    write_text(path.with_name(MANIFEST), json.dumps({"what": what, "places": len(places)}))
     write_arrays(path, arrays)
 
 

@@ -25,9 +25,9 @@ from genoformer.models import dnabert, enformer
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange, LongRangeConfig
-from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, unfilled, write_tensors, write_text
+from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, unfilled, write_tensors
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
-from genoformer.whole import whole_file
+from genoformer.whole import whole_file, write_text
 
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
 CARD = "card.md"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genoformer.errors import GenoformerError
 from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping
 from genoformer.scoring.scores import Floats, Matrix
-from genoformer.whole import whole_file
+from genoformer.whole import whole_file, write_text
 
 THREADS = "number of threads"  # in a job
 PART_RECORDS = 4_096  # records in a part, at the most
@@ -84,8 +84,7 @@ class JobFolder:
                     "repeat that run to finish it, or remove the folder to begin anew."
                 )
         else:
-            with whole_file(ticket) as part:
-                part.write_text(json.dumps(job, indent=1))
+            write_text(ticket, json.dumps(job, indent=1))
 
     def _name(self, i: int) -> Path:
         return self.path / f"{i:08d}{self.ending}"
@@ -96,8 +95,7 @@ class JobFolder:
 
     def note(self, command: Sequence[str]) -> None:
         """Keep the command that began the work, and where it was given."""
-        with whole_file(self.path / "command.json") as part:
-            part.write_text(json.dumps({"folder": str(Path.cwd()), "command": list(command)}))
+        write_text(self.path / "command.json", json.dumps({"folder": str(Path.cwd()), "command": list(command)}))
 
     def remove(self) -> None:
         """All of it; the ticket last, so that who is killed here finds what is left."""

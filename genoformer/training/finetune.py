@@ -46,7 +46,7 @@ from genoformer.training.labelled_part import (
 )  # fmt: skip
 from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.supervised import LabelledBatches, predictor_loss
-from genoformer.whole import refuse_others, whole_file
+from genoformer.whole import refuse_others, write_text
 
 _ASKED = 1_000  # training sequences, where the validation data cannot say whether a model collapsed
 _LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
@@ -163,8 +163,7 @@ def finetune(
             "metrics": {name: as_json(together[name]) for name in names},
             "over_members": {name: as_json(spread[name]) for name in names},
         }
-        with whole_file(folder / checkpoint.ENSEMBLE) as part:
-            part.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n")
+        write_text(folder / checkpoint.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
     told = [monitor, USUAL[fitted.targets.kind], *(["r2"] if fitted.targets.kind == "values" else [])]
     return Finetuned(members, together, spread, notes, [name for name in dict.fromkeys(told) if name in together])
 

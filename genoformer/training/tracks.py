@@ -34,7 +34,7 @@ from genoformer.training.optimizer import EpochsConfig, at_least_one
 from genoformer.training.strategies import whole_weights
 from genoformer.training.track_batches import Part, TrackBatches, between, track_loss
 from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
-from genoformer.whole import whole_file
+from genoformer.whole import write_text
 
 TUNE = ("full", "last", "norms", "frozen", "lora")
 
@@ -321,12 +321,11 @@ def weights_of(
 
 def write_fit(path: Path, found: TrackFit, data: TrackSet) -> None:
     """A table with r of each track, over positions and over windows."""
-    with whole_file(path) as part:
-        lines = ["index\tidentifier\tgroup\tpositions\twindows\tdescription"]
-        for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
-            numbers = ("." if x is None else f"{x:.4f}" for x in (_number(position), _number(window)))
-            lines.append("\t".join([str(track.index), track.identifier, track.group, *numbers, track.description]))
-        part.write_text("\n".join(lines) + "\n")
+    lines = ["index\tidentifier\tgroup\tpositions\twindows\tdescription"]
+    for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
+        numbers = ("." if x is None else f"{x:.4f}" for x in (_number(position), _number(window)))
+        lines.append("\t".join([str(track.index), track.identifier, track.group, *numbers, track.description]))
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _json(found: TrackFit, data: TrackSet) -> dict[str, Any]:
