@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,10 +102,9 @@ def named(folders: Sequence[str]) -> dict[str, Predictor]:
     for folder in folders:
         if list(folders).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
-        members = checkpoint.load_predictors(folder)
-        ensemble = checkpoint.find(folder) / checkpoint.ENSEMBLE
-        names = [f"/{name}" for name in json.loads(ensemble.read_text())["members"]] if ensemble.is_file() else [""]
-        found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, members, strict=True)}
+        names = [f"/{name}" for name in checkpoint.members_of(folder)] or [""]
+        models = checkpoint.load_predictors(folder)
+        found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, models, strict=True)}
     return found
 
 

@@ -115,10 +115,8 @@ def load_token_model(name: str | Path) -> Encoder | Predictor:
 def load_predictors(name: str | Path) -> list[Predictor]:
     """The fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
     folder = find(name)
-    members = folder / ENSEMBLE
-    paths = [folder / member for member in _members(members)] if members.is_file() else [folder]
     found = []
-    for model in [load_any(path) for path in paths]:
+    for model in [load_any(folder / member) for member in members_of(name) or [""]]:
         if not isinstance(model, Predictor):
             remedy = "fine-tune it first" if isinstance(model, Encoder) else "give a model that `finetune` made"
             raise CheckpointError(f"{name} {_said(model)}; {remedy}.")
@@ -137,8 +135,11 @@ def _said(model: Model) -> str:
     return f"is a long-range model, which predicts tracks ({', '.join(model.config.heads)})"
 
 
-def _members(path: Path) -> list[str]:
-    """Names of the folders beside an ensemble.json; a path that leads elsewhere is refused."""
+def members_of(name: str | Path) -> list[str]:
+    """Names of the folders of an ensemble, beside its ensemble.json; none for a single model. A path elsewhere is refused."""
+    path = find(name) / ENSEMBLE
+    if not path.is_file():
+        return []
     names = read_json(path).get("members")
     if not isinstance(names, list) or not names:
         raise CheckpointError(f"{path} names no members; copy the whole run again.")
@@ -152,7 +153,7 @@ def load_any(name: str | Path) -> Model:
     """Any model of a folder, in eval mode; see `load`, `load_long_range` and `load_predictors`."""
     folder = find(name)
     if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
-        several = ", ".join(str(folder / member) for member in _members(folder / ENSEMBLE))
+        several = ", ".join(str(folder / member) for member in members_of(folder))
         raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
     config = read_json(folder / "config.json")
     model = LAYOUTS[_layout_of(folder, config)].load(folder, config)

@@ -109,6 +109,15 @@ class Predictor(nn.Module):
         return logits * spread + centre
 
 
+def encoder_of(model: Encoder | Predictor) -> Encoder:
+    """The encoder of tokens of either kind of model; that of a predictor gets what is known of the whole: tokenizer, sha256."""
+    if isinstance(model, Encoder):
+        return model
+    encoder = model.encoder
+    encoder.tokenizer, encoder.sha256, encoder.seen = model.tokenizer, model.sha256, model.seen
+    return encoder
+
+
 def pool(x: Tensor, ids: Tensor, how: Pooling) -> Tensor:
     """Hidden states [B, T, D] of tokens ids [B, T] -> [B, D], or [B, 2 D] for mean and maximum side by side.
 

@@ -27,6 +27,7 @@ from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
 from genoformer.genome.vcf import Record, open_vcf
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.engines import THREADS, RowFolder, Rows, chunks
+from genoformer.scoring.scorers import sha256_of_models
 from genoformer.scoring.scores import Floats
 from genoformer.scoring.told import Told, combined, nothing
 from genoformer.scoring.track_scorer import TrackScorer
@@ -102,7 +103,7 @@ def _written(
     """A table from its parts, each kept as soon as it is done, so that a run which was interrupted goes on."""
     job = {
         "VCF": sha256_of(vcf),
-        "model": "+".join(model.sha256 or "in memory" for model in scorer.models),
+        "model": sha256_of_models(scorer.models),
         "scores": ",".join(score.name for score in scorer.scores),
         "FASTA": scorer.genome.signature,
         THREADS: str(inference.n_cores()) if scorer.device.type == "cpu" else "any",

@@ -25,10 +25,9 @@ from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import targets_of
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, merge_adapters
+from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, encoder_of, merge_adapters
 from genoformer.progress import Listener
-from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
-from genoformer.training.config import FinetuneConfig, TuningConfig
+from genoformer.training.config import FinetuneConfig, TuningConfig, tokenizer_of
 from genoformer.training.labelled_part import (
     USUAL,
     LabelledPart,
@@ -311,20 +310,11 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder,
     """The encoder to train, and the bases of the windows that it was trained with."""
     if start is not None:
         loaded = checkpoint.load_token_model(start)
-        if isinstance(loaded, Encoder):
-            return loaded, loaded.config.context_length
-        encoder = loaded.encoder  # of a predictor
-        encoder.tokenizer, encoder.sha256, encoder.seen = loaded.tokenizer, loaded.sha256, loaded.seen
-        return encoder, max(loaded.config.window, encoder.config.context_length)
+        encoder, window = encoder_of(loaded), loaded.config.window if isinstance(loaded, Predictor) else 0
+        return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
         raise ConfigError("no model to go on from: name one with -m, or give [tokenizer] and [encoder] to train from scratch.")
-    table = dict(config.tokenizer)
-    name = table.pop("tokenizer", "kmer")
-    if name not in ("kmer", "base"):
-        raise ConfigError(f"tokenizer = {name!r}: from scratch it is kmer or base; a BPE vocabulary comes from pretrain.")
-    if name == "base" and table:
-        raise ConfigError(f"[tokenizer]: unknown fields {', '.join(table)}; base has none.")
-    tokenizer = BaseTokenizer() if name == "base" else KmerTokenizer(**checked(KmerTokenizer, table, "[tokenizer]"))
+    tokenizer = tokenizer_of(config.tokenizer)
     shape = checked(EncoderConfig, config.encoder, "[encoder]")
     if "n_vocab" in shape:
         raise ConfigError("[encoder]: n_vocab follows from the tokenizer; leave it out.")
