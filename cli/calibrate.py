@@ -53,7 +53,7 @@ def calibrate(
     if output is None and len(models) > 1:
         raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")
     path = Path(output) if output else checkpoint.find(model_names[0]) / FILE
-    device = inference.best_device() if options["device"] == "auto" else options["device"]
+    device = inference.device_named(options["device"])
     with progress_bar("records") as watch:
         found, summary = calibrated(
             vcf, genome, models, chosen, path, model_name="+".join(model_names), context=options["context"],

@@ -57,7 +57,7 @@ def embed(
     device, columns = options.pop("device"), list(label) or None
     asked = EmbeddingOptions(
         output=Path(output) if output else None, pca=Path(pca) if pca else None, probe=task if probe else None,  # type: ignore[arg-type]
-        device=inference.best_device() if device == "auto" else device, **options,
+        device=inference.device_named(device), **options,
     )  # fmt: skip
     given = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
     held_out = read_labelled(valid, fasta=fasta, label=columns) if valid else None

@@ -116,7 +116,7 @@ def sequences(
         train=read_labelled(train, fasta=fasta, label=columns, multi_label=several) if train else None,
         baselines=(KNOWN if train else ()) if baselines is None else [n for n in baselines.split(",") if n],
         out=Path(output) if output else None,
-        device=inference.best_device() if device == "auto" else device, precision=precision,
+        device=inference.device_named(device), precision=precision,
         tell=lambda text: click.echo(text, err=True),
     )  # fmt: skip
     click.echo(json.dumps(found, indent=1, allow_nan=False))

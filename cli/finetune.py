@@ -65,8 +65,7 @@ def finetune(
     from pathlib import Path
 
     from .progress import progress_bar
-    from .score import command_line
-    from .training import training_imports
+    from .training import command_line, training_imports
 
     if task == "tracks":
         _tracks(ctx, train, starts, None if plan else output, config, changed)
@@ -131,8 +130,7 @@ def _tracks(
     from genoformer.labelled.track_sets import read_tracks
 
     from .progress import progress_bar
-    from .score import command_line
-    from .training import training_imports
+    from .training import command_line, training_imports
 
     for name, why in _NOT_OF_TRACKS.items():
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:

@@ -92,7 +92,7 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
 
     genome = Genome(options["fasta"])
     models = tuple(checkpoint.load_long_range(name) for name in options["model_names"])
-    device = inference.best_device() if options["device"] == "auto" else options["device"]
+    device = inference.device_named(options["device"])
     whole = Work(
         models, genome, options["scores"], options["context"], options["strand"] == "both", device, options["precision"],
         of_tracks=of_tracks(ctx, models[0], genome),

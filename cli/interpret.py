@@ -202,7 +202,7 @@ def _asked(options: dict[str, Any]) -> Any:
 
     @contextmanager
     def ready() -> Any:
-        device = inference.best_device() if options["device"] == "auto" else options["device"]
+        device = inference.device_named(options["device"])
         paths = {name: _path(options.get(name)) for name in ("fasta", "gtf")}
         with progress_bar("places") as listen:
             yield Asked(**{**options, **paths, "data": Path(options["data"]), "out": Path(options["out"]), "device": device,

@@ -47,7 +47,7 @@ def predict(
     from genoformer.genome.landmarks import read_landmarks
     from genoformer.genome.reference import Genome
     from genoformer.genome.targets import read_targets
-    from genoformer.inference import best_device
+    from genoformer.inference import device_named
     from genoformer.models import checkpoint
     from genoformer.prediction import asked_regions, new_sink, plan_prediction, predict_tracks, tracks_of
 
@@ -55,7 +55,7 @@ def predict(
 
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
-    device = best_device() if device == "auto" else device
+    device = device_named(device)
     with Genome(fasta) as genome:
         names = [name.strip() for text in contigs for name in text.split(",") if name.strip()]
         if contigs and not names:

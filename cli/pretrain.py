@@ -49,8 +49,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     from pathlib import Path
 
     from .progress import progress_bar
-    from .score import command_line
-    from .training import training_imports
+    from .training import command_line, training_imports
 
     with training_imports():
         from genoformer.training.config import PretrainConfig

@@ -111,7 +111,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
 
     models = [checkpoint.load_scoring(name) for name in model_names]
     chosen = choose(options["scores"]) if options["scores"] else default_scores(models[0])
-    device = inference.best_device() if options["device"] == "auto" else options["device"]
+    device = inference.device_named(options["device"])
 
     def show(found: Any) -> None:
         say(json.dumps({"preflight": found.to_dict()}) if options["as_json"] else found.table())
@@ -247,8 +247,3 @@ def demo(output: str) -> None:
     with progress_bar("records") as watch:
         result = run_demo(Path(output), progress=watch)
     click.echo(result.text())
-
-
-def command_line() -> str:
-    """The command as it was typed, for manifests."""
-    return "genoformer " + shlex.join(sys.argv[1:])

@@ -70,9 +70,9 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def best_device() -> str:
-    """cuda where there is one, else cpu."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def device_named(name: str) -> str:
+    """The device of a name; "auto" is cuda where there is one, else cpu."""
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def to_device(model: Encoder | Predictor, array: NDArray[np.generic]) -> Tensor:

@@ -337,7 +337,7 @@ def _predictor(encoder: Encoder, train: LabelledPart, plan: TuningConfig) -> Pre
     model = Predictor(
         PredictorConfig(
             encoder=replace(encoder.config, dropout=0.0 if plan.tune == "frozen" else plan.dropout),
-            kind=targets.kind,  # type: ignore[arg-type]
+            kind=targets.kind,
             classes=targets.classes,
             window=window,
             overlap=window // 2 if plan.overlap is None else plan.overlap,

@@ -99,7 +99,7 @@ def monitor_of(wanted: str, targets: Targets) -> tuple[str, list[str]]:
 
 
 def metrics_of(targets: Targets, values: NDArray[np.float32], n: int = 1000) -> dict[str, Estimate]:
-    return metrics.metrics_of(targets.kind, targets.values, values, targets.classes, n=n)  # type: ignore[arg-type]
+    return metrics.metrics_of(targets.kind, targets.values, values, targets.classes, n=n)
 
 
 def loss_of(targets: Targets, values: NDArray[np.float32]) -> float:
