@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.examples import Kind
-from genoformer.evaluation.intervals import Estimate, estimate
+from genoformer.evaluation.intervals import Estimate, estimate, or_none
 from genoformer.evaluation.metrics import Cases, Floats
 from genoformer.whole import refuse_others, save_figure, write_text
 
@@ -65,17 +64,18 @@ def evaluate(
     main = _main(kind, draws[MODEL])
     rows = []
     for name, one in data.items():
-        row: dict[str, Any] = {"model": name, **{metric: _json(estimate(values)) for metric, values in draws[name].items()}}
+        row: dict[str, Any] = {"model": name, **{metric: estimate(values).to_dict() for metric, values in draws[name].items()}}
         row |= {"collapsed": metrics.collapsed(one), "notes": metrics.notes(one)}
         if name != MODEL:
-            row["difference"] = {"metric": main, **_json(estimate(draws[MODEL][main] - draws[name][main]))}
+            row["difference"] = {"metric": main, **estimate(draws[MODEL][main] - draws[name][main]).to_dict()}
         rows.append(row)
     model = data[MODEL]
     found: dict[str, Any] = {key: value for key, value in rows[0].items() if key != "model"}
     found |= {"kind": kind, "n": len(model.truth), "classes": list(model.names), "seed": seed, "resamplings": n}
     found["definitions"] = metrics.definitions(kind, len(model.names))
     if kind != "values":
-        found["per_class"] = [{key: _number(value) for key, value in row.items()} for row in metrics.per_class(model)]
+        by_class = metrics.per_class(model)
+        found["per_class"] = [{key: or_none(x) if isinstance(x, float) else x for key, x in row.items()} for row in by_class]
         found["confusion"] = metrics.confusion(model).tolist()
     found["models"] = rows
     if out is not None:
@@ -102,14 +102,6 @@ def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:
     if kind == "values":
         return "pearson"
     return "auroc" if kind == "multilabel" and not np.isfinite(draws["mcc"][0]) else "mcc"
-
-
-def _number(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _json(found: Estimate) -> dict[str, float | None]:
-    return {key: _number(value) for key, value in found._asdict().items()}
 
 
 def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], main: str) -> None:

@@ -13,7 +13,7 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.examples import Baseline
-from genoformer.evaluation.intervals import over_runs
+from genoformer.evaluation.intervals import or_none, over_runs
 from genoformer.evaluation.report import check_folder, evaluate, write_json
 from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import Targets, targets_of
@@ -81,13 +81,11 @@ def evaluate_models(
     if len(models) > 1:
         each = [metrics.metrics_of(first.kind, truth.values, v, first.classes, seed=seed) for v in values]
         result["members"] = [
-            {"model": name, **{metric: _number(found.value) for metric, found in row.items()}}
+            {"model": name, **{metric: or_none(found.value) for metric, found in row.items()}}
             for name, row in zip(models, each, strict=True)
         ]
         spread = {name: over_runs([row[name].value for row in each], metrics.range_of(name)) for name in each[0]}
-        result["over_members"] = {
-            metric: {field: _number(value) for field, value in found._asdict().items()} for metric, found in spread.items()
-        }
+        result["over_members"] = {metric: found.to_dict() for metric, found in spread.items()}
     if out is not None:  # as returned, with what `report.evaluate` does not know
         write_json(out, result)
     return result
@@ -111,7 +109,3 @@ def named(folders: Sequence[str]) -> dict[str, Predictor]:
 def _targets(data: LabelledSequences, kind: str, classes: Sequence[str]) -> Targets:
     task = "regress" if kind == "values" else "classify"
     return targets_of(data.labels, task, classes, columns=data.columns, multi_label=kind == "multilabel")
-
-
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None

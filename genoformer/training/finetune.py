@@ -31,7 +31,6 @@ from genoformer.training.config import FinetuneConfig, TuningConfig, tokenizer_o
 from genoformer.training.labelled_part import (
     USUAL,
     LabelledPart,
-    as_json,
     class_names,
     counted,
     held_out,
@@ -159,8 +158,8 @@ def finetune(
             spread[name] = over_runs([member.metrics[name].value for member in members], metrics.range_of(name))
         table = {
             "members": [member.folder.name for member in members],
-            "metrics": {name: as_json(together[name]) for name in names},
-            "over_members": {name: as_json(spread[name]) for name in names},
+            "metrics": {name: together[name].to_dict() for name in names},
+            "over_members": {name: spread[name].to_dict() for name in names},
         }
         write_text(folder / checkpoint.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
     told = [monitor, USUAL[fitted.targets.kind], *(["r2"] if fitted.targets.kind == "values" else [])]
@@ -222,7 +221,7 @@ def _member(
     n_long = sum(len(sequence) > window for sequence in train.sequences)
     if not there:
         manifest["windowed"] = {"window": window, "overlap": model.config.overlap, "train": n_long, "valid": n_windowed}
-        manifest |= {"metrics": {name: as_json(estimate) for name, estimate in found.items()}, "notes": failed}
+        manifest |= {"metrics": {name: estimate.to_dict() for name, estimate in found.items()}, "notes": failed}
         sketch_of(train.sequences, before).save(folder / checkpoint.SKETCH)
         checkpoint.save(model, folder, manifest=manifest)
     notes = []
