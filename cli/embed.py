@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from . import options as shared
+
 
 @click.command()
 @click.argument("data", type=click.Path())
 @click.option("-m", "--model", "model_name", metavar="MODEL", required=True,
               help="A language model or a fine-tuned one (its encoder): a folder, or a shipped name.")  # fmt: skip
-@click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
+@shared.genome_of_bed
 @click.option("-o", "--output", type=click.Path(), help=".npy (with .names.tsv beside it) or .parquet; replaced.")
 @click.option("--pooling", type=click.Choice(["mean", "max", "cls", "tokens"]), default="mean", show_default=True,
               help="One vector a sequence, or one a token (Parquet only).")  # fmt: skip
@@ -25,9 +27,9 @@ import click
 @click.option("--valid", type=click.Path(), metavar="DATA", help="What the probe predicts, in place of a held-out fifth.")
 @click.option("--task", type=click.Choice(["classify", "regress"]), default="classify", show_default=True,
               help="Of the probe.")  # fmt: skip
-@click.option("--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@shared.label
+@shared.device
+@shared.precision
 def embed(
     data: str, model_name: str, fasta: str | None, output: str | None, pca: str | None, probe: bool, valid: str | None,
     task: str, label: tuple[str, ...], **options: Any,

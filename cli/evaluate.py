@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from . import options as shared
+
 KNOWN = ("kmer_regression", "cnn", "lstm_attention")
 
 
@@ -73,12 +75,12 @@ def variants(
 @click.option("-m", "--model", "runs", metavar="RUN", multiple=True, required=True, help="Fine-tuned; several are averaged.")
 @click.option("-o", "--output", type=click.Path(),
               help="Folder for metrics.json and the figures; a report there is replaced, nothing else.")  # fmt: skip
-@click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
-@click.option("--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label.")
+@shared.genome_of_bed
+@shared.label
 @click.option("--train", type=click.Path(), help="What the model was trained on: the baselines are trained on it too.")
 @click.option("--baselines", help=f"Which, separated by commas; they need --train.  [default: {','.join(KNOWN)}]")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@shared.device
+@shared.precision
 def sequences(
     data: str,
     runs: tuple[str, ...],

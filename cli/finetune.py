@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from . import options as shared
+
 
 @click.command()
 @click.argument("train", metavar="DATA", type=click.Path())
@@ -13,8 +15,8 @@ import click
 @click.option("-o", "--output", type=click.Path(), help="Folder for the fine-tuned model.")
 @click.option("--task", type=click.Choice(["classify", "regress", "tracks"]), default="classify", show_default=True)
 @click.option("--valid", type=click.Path(), help="Labelled sequences to validate with; without it a tenth of DATA is held out.")
-@click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
-@click.option("--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label.")
+@shared.genome_of_bed
+@shared.label
 @click.option("--multi-label", is_flag=True, default=None,
               help="Any number of classes a sequence: a;b is both, an empty label or ; none. Seen by itself where a label "
               "holds a semicolon.")  # fmt: skip
