@@ -54,7 +54,7 @@ def asked_regions(
             )
     elif region is not None:
         one = parse_region(region, genome.contigs)
-        here = genome.resolve(one.name)
+        here = genome.resolve(one.chrom)
         end = genome.contigs[here] if one.end == sys.maxsize else one.end
         found[here] = [np.array([[one.start, end]], dtype=np.int64)]
     else:

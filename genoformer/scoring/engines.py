@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import GenoformerError
-from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping
+from genoformer.genome.vcf import Interval, Record, VariantFile, open_vcf, overlapping
 from genoformer.scoring.scores import Floats, Matrix
 from genoformer.whole import whole_file, write_text
 
@@ -197,7 +197,7 @@ class Cut:
     """The records of a VCF, cut into parts."""
 
     vcf: Path
-    wanted: Region | None  # only records that overlap it
+    wanted: Interval | None  # only records that overlap it
     n_records: int
     size: PartSize
     shard: tuple[int, int] | None = None  # (i, n), from 1: which parts are ours
