@@ -31,6 +31,7 @@ from genoformer.training.config import FinetuneConfig, TuningConfig, tokenizer_o
 from genoformer.training.labelled_part import (
     USUAL,
     LabelledPart,
+    case_weights,
     class_names,
     counted,
     held_out,
@@ -40,7 +41,6 @@ from genoformer.training.labelled_part import (
     record_of,
     refuse_constant,
     sketch_of,
-    weights_of,
 )  # fmt: skip
 from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.supervised import LabelledBatches, predictor_loss
@@ -250,7 +250,7 @@ def _trained(
     """Train a predictor in place, to the weights of its best step, which is returned; None in processes but the first."""
     choose_trained(model, plan.tune, last_layers=plan.last_layers, lora_rank=plan.lora_rank)  # type: ignore[arg-type]
     batches = LabelledBatches(
-        train.sequences, train.targets.values, weights_of(train.targets, plan.class_weights), model,
+        train.sequences, train.targets.values, case_weights(train.targets, plan.class_weights), model,
         batch_size=plan.batch_size, seed=plan.seed, mask_rate=plan.mask_rate, shift=plan.shift,
     )  # fmt: skip
 

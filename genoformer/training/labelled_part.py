@@ -45,7 +45,7 @@ def counted(targets: Targets) -> str:
     return f"Classes: {listed([f'{name} ({int(count):,})' for name, count in zip(targets.classes, n, strict=True)])}."
 
 
-def weights_of(targets: Targets, how: str) -> NDArray[np.float32]:
+def case_weights(targets: Targets, how: str) -> NDArray[np.float32]:
     """Weight of each sequence in the loss, [N]: 1, or so that every class counts alike (scikit-learn's "balanced")."""
     n = len(targets.values)
     if how == "none":

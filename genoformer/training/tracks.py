@@ -143,7 +143,7 @@ def train_tracks(
     batches = TrackBatches(
         data, rows, part, batch_size=plan.batch_size, seed=plan.seed, shift=plan.shift, both_strands=plan.both_strands
     )
-    weights = torch.from_numpy(weights_of(data, rows, means, plan))
+    weights = torch.from_numpy(track_weights(data, rows, means, plan))
 
     def loss(predicted: Tensor, measured: Tensor) -> Tensor:
         if plan.loss == "multinomial":
@@ -303,10 +303,13 @@ def _choose_trained(model: LongRange, plan: TrackTuningConfig, head: str) -> Non
         add_adapters(model.blocks, plan.lora_rank)
 
 
-def weights_of(
+def track_weights(
     data: TrackSet, rows: NDArray[np.int64], means: NDArray[np.float64], plan: TrackTuningConfig
 ) -> NDArray[np.float32]:
-    """Of each track in the loss [K]; a track that is nearly empty does not count more than its noise is worth."""
+    """Of each track in the loss [K]: 1 over its mean, or of a loss of logarithms 1 over their variance, or 1 (`none`).
+
+    A track that is nearly empty does not count more than its noise is worth. means: [K], of the bins in the training windows.
+    """
     if plan.track_weights == "none":
         return np.ones(len(means), dtype=np.float32)
     if plan.loss != "log":
