@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .talk import Command, say
 
 element_option = click.option(
@@ -14,19 +15,15 @@ element_option = click.option(
 )  # fmt: skip
 
 
-def annotation_options(command: Any) -> Any:
-    """-a, --gtf, --tss, --promoter and --flank."""
-    for option in reversed([
-        element_option,
-        click.option("--gtf", type=click.Path(), help="Genes, for their parts and start sites."),
-        click.option("--tss", type=click.Path(), help="Start sites: a BED with strands, where there is no GTF."),
-        click.option("--promoter", nargs=2, type=click.IntRange(min=0), default=(1000, 100), show_default=True,
-                     metavar="BEFORE BEHIND", help="Bases of a promoter around each start site of the GTF."),
-        click.option("--flank", type=click.IntRange(min=0), default=5000, show_default=True, metavar="BASES",
-                     help="How far from a gene is flanking."),
-    ]):  # fmt: skip
-        command = option(command)
-    return command
+annotation_options = shared.together(
+    element_option,
+    click.option("--gtf", type=click.Path(), help="Genes, for their parts and start sites."),
+    click.option("--tss", type=click.Path(), help="Start sites: a BED with strands, where there is no GTF."),
+    click.option("--promoter", nargs=2, type=click.IntRange(min=0), default=(1000, 100), show_default=True,
+                 metavar="BEFORE BEHIND", help="Bases of a promoter around each start site of the GTF."),
+    click.option("--flank", type=click.IntRange(min=0), default=5000, show_default=True, metavar="BASES",
+                 help="How far from a gene is flanking."),
+)  # fmt: skip
 
 
 def annotations_of(options: dict[str, Any]) -> Any:

@@ -6,22 +6,23 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .of_tracks import of_tracks, track_options
 from .talk import Command, say
 
 
 @click.command(cls=Command)
 @click.argument("vcf", metavar="BACKGROUND", type=click.Path())
-@click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
+@shared.reference
 @click.option("-m", "--model", "model_names", metavar="MODEL", required=True, multiple=True,
               help="A model folder; several are an ensemble, and need -o.")  # fmt: skip
 @click.option("-s", "--scores", metavar="NAMES", help="Comma-separated.  [default: LLR,PLL, of a model of tracks SAD,SAR501]")
 @click.option("-o", "--output", type=click.Path(), metavar="FILE", help="[default: calibration.npz in the model's folder]")
-@click.option("--context", type=click.IntRange(min=1), metavar="BASES", help="Bases in a window; the model's own by default.")
-@click.option("--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True)
+@shared.context
+@shared.strand
 @track_options
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, each with the model and some cores.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
+@shared.device
 @click.pass_context
 def calibrate(
     ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], scores: str | None, output: str | None,
@@ -56,7 +57,7 @@ def calibrate(
     if output is None and len(models) > 1:
         raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")
     path = Path(output) if output else checkpoint.find(model_names[0]) / FILE
-    device = inference.best_device() if options["device"] == "auto" else options["device"]
+    device = inference.device_named(options["device"])
     with progress_bar("records") as watch:
         found, summary = calibrated(
             vcf, genome, models, chosen, path, model_name="+".join(model_names), context=options["context"],

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .talk import Command, say
 
 
@@ -13,7 +14,7 @@ from .talk import Command, say
 @click.argument("data", type=click.Path())
 @click.option("-m", "--model", "model_name", metavar="MODEL", required=True,
               help="A language model or a fine-tuned one (its encoder): a folder, or a shipped name.")  # fmt: skip
-@click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
+@shared.genome_of_bed
 @click.option("-o", "--output", type=click.Path(), help=".npy (with .names.tsv beside it) or .parquet; replaced.")
 @click.option("--pooling", type=click.Choice(["mean", "max", "cls", "tokens"]), default="mean", show_default=True,
               help="One vector a sequence, or one a token (Parquet only).")  # fmt: skip
@@ -27,9 +28,9 @@ from .talk import Command, say
 @click.option("--valid", type=click.Path(), metavar="DATA", help="What the probe predicts, in place of a held-out fifth.")
 @click.option("--task", type=click.Choice(["classify", "regress"]), default="classify", show_default=True,
               help="Of the probe.")  # fmt: skip
-@click.option("--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@shared.label
+@shared.device
+@shared.precision
 def embed(
     data: str, model_name: str, fasta: str | None, output: str | None, pca: str | None, probe: bool, valid: str | None,
     task: str, label: tuple[str, ...], **options: Any,
@@ -61,7 +62,7 @@ def embed(
     device, columns = options.pop("device"), list(label) or None
     asked = EmbeddingOptions(
         output=Path(output) if output else None, pca=Path(pca) if pca else None, probe=task if probe else None,  # type: ignore[arg-type]
-        device=inference.best_device() if device == "auto" else device, **options,
+        device=inference.device_named(device), **options,
     )  # fmt: skip
     given = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
     held_out = read_labelled(valid, fasta=fasta, label=columns) if valid else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from . import options as shared
 from .talk import Group, say
 
 KNOWN = ("kmer_regression", "cnn", "lstm_attention")
@@ -80,12 +81,12 @@ def variants(
 @click.option("-m", "--model", "runs", metavar="RUN", multiple=True, required=True, help="Fine-tuned; several are averaged.")
 @click.option("-o", "--output", type=click.Path(),
               help="Folder for metrics.json and the figures; a report there is replaced, nothing else.")  # fmt: skip
-@click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
-@click.option("--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label.")
+@shared.genome_of_bed
+@shared.label
 @click.option("--train", type=click.Path(), help="What the model was trained on: the baselines are trained on it too.")
 @click.option("--baselines", help=f"Which, separated by commas; they need --train.  [default: {','.join(KNOWN)}]")
-@click.option("--device", default="auto", show_default=True)
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+@shared.device
+@shared.precision
 def sequences(
     data: str,
     runs: tuple[str, ...],
@@ -126,8 +127,8 @@ def sequences(
         train=read_labelled(train, fasta=fasta, label=columns, multi_label=several) if train else None,
         baselines=(KNOWN if train else ()) if baselines is None else [n for n in baselines.split(",") if n],
         out=Path(output) if output else None,
-        device=inference.best_device() if device == "auto" else device, precision=precision,
-        tell=lambda text: say(text),
+        device=inference.device_named(device), precision=precision,
+        tell=say,
     )  # fmt: skip
     click.echo(json.dumps(found, indent=1, allow_nan=False))
     for note in [*found["warnings"], *found["notes"]]:

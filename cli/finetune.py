@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .talk import Command, say
 
 
@@ -15,8 +16,8 @@ from .talk import Command, say
 @click.option("-o", "--output", type=click.Path(), help="Folder for the fine-tuned model.")
 @click.option("--task", type=click.Choice(["classify", "regress", "tracks"]), default="classify", show_default=True)
 @click.option("--valid", type=click.Path(), help="Labelled sequences to validate with; without it a tenth of DATA is held out.")
-@click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
-@click.option("--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label.")
+@shared.genome_of_bed
+@shared.label
 @click.option("--multi-label", is_flag=True, default=None,
               help="Any number of classes a sequence: a;b is both, an empty label or ; none. Seen by itself where a label "
               "holds a semicolon.")  # fmt: skip
@@ -68,8 +69,7 @@ def finetune(
 
     from .outputs import reserve
     from .progress import progress_bar
-    from .score import command_line
-    from .training import training_imports
+    from .training import command_line, training_imports
 
     if task == "tracks":
         _tracks(ctx, train, starts, None if plan else output, config, changed)
@@ -136,8 +136,7 @@ def _tracks(
 
     from .outputs import reserve
     from .progress import progress_bar
-    from .score import command_line
-    from .training import training_imports
+    from .training import command_line, training_imports
 
     reserve(output)
     for name, why in _NOT_OF_TRACKS.items():

@@ -7,28 +7,23 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .of_tracks import of_tracks, track_options
 from .talk import Command, say
 
-_COMMON = [
+_common = shared.together(
     click.argument("vcf", type=click.Path()),
-    click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA."),
+    shared.reference,
     click.option("-m", "--model", "model_names", metavar="MODEL", multiple=True, default=["mini-tracks"],
                  help="A model of tracks: a folder, or a shipped name; several are an ensemble.  [default: mini-tracks]"),
     click.option("-o", "--output", required=True, type=click.Path(), help="A TSV."),
     click.option("-s", "--scores", metavar="NAMES", default="SAD,SAR501", show_default=True, help="Of tracks."),
-    click.option("--context", type=click.IntRange(min=1), metavar="BASES", help="Of a window; the model's own by default."),
-    click.option("--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True),
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto: a GPU if there is one."),
+    shared.context,
+    shared.strand,
+    shared.device,
     click.option("--force", is_flag=True, help="Go on where the VCF does not seem to belong to the FASTA."),
-    click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True),
-]  # fmt: skip
-
-
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_COMMON):
-        command = option(command)
-    return command
+    shared.precision,
+)  # fmt: skip
 
 
 @click.command(cls=Command)
@@ -95,7 +90,7 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
     reserve(output)
     genome = Genome(options["fasta"])
     models = tuple(checkpoint.load_long_range(name) for name in options["model_names"])
-    device = inference.best_device() if options["device"] == "auto" else options["device"]
+    device = inference.device_named(options["device"])
     whole = Work(
         models, genome, options["scores"], options["context"], options["strand"] == "both", device, options["precision"],
         of_tracks=of_tracks(ctx, models[0], genome),

@@ -2,49 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
+from . import options as shared
 from .talk import Group, say
 
-_COMMON = [
+_common = shared.together(
     click.argument("data", type=click.Path()),
     click.option("-m", "--model", metavar="MODEL", required=True, help="A model folder, or a shipped name."),
     click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED or VCF."),
     click.option("-o", "--output", "out", required=True, type=click.Path(), help="Folder for maps, motifs and figures."),
     click.option("--length", type=click.IntRange(min=1), metavar="BASES", help="Around the middle of each region or variant."),
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto: a GPU if there is one."),
-]
-_DRAWN = [
+    shared.device,
+)
+_drawn = shared.together(
     click.option("--figures", "n_figures", type=click.IntRange(min=0), default=10, show_default=True,
                  help="Of the first so many places."),
     click.option("--audit", "audits", is_flag=True,
                  help="How far the maps that are drawn can be trusted: beside the figures, and in audit.tsv."),
     click.option("--gtf", type=click.Path(), help="Genes, above the figures."),
     click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the figures; may be repeated."),
-]  # fmt: skip
-_NEGATIVE = click.option("--negative", type=click.Path(),
+)  # fmt: skip
+_negative = click.option("--negative", type=click.Path(),
                          help="Sequences without what DATA has in common: DNABERT-viz's motifs of the maps, too.")
-_PATTERNS = [
-    _NEGATIVE,
+_patterns = shared.together(
+    _negative,
     click.option("--modisco", is_flag=True, help="Recurring patterns too, by TF-MoDISco (extra interpret)."),
     click.option("--known", type=click.Path(), help="Motifs (JASPAR, HOCOMOCO, MEME) that patterns are matched with."),
-]
-_OF_TRACKS = [
+)
+_of_tracks = shared.together(
     click.option("--tracks", metavar="SPEC", help="Which are summed up: numbers, names or patterns.  [default: all]"),
-    click.option("--head", metavar="NAME", help="Such as human, where the model has several."),
-]
-
-
-def _options(*groups: list[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed([option for group in groups for option in group]):
-            command = option(command)
-        return command
-
-    return add
+    shared.head,
+)
 
 
 @click.group(cls=Group)
@@ -56,13 +47,14 @@ def interpret() -> None:
 
 
 @interpret.command()
-@_options(_COMMON, _DRAWN)
+@_common
+@_drawn
 @click.option("--profile", default="viz", show_default=True, help="viz, cls, received, rollout or entropy; see above.")
 @click.option("--layers", default="-1", show_default=True, metavar="NUMBERS", help="From 0; negative ones from the last.")
 @click.option("--heads", metavar="NUMBERS", help="From 0, such as 0,3.  [default: all]")
 @click.option("--query", metavar="NUMBER|tss", help="Token or bin that is asked; tss: the bin of the next one (--gtf).  "
               "[default: [CLS], or the middle bin]")  # fmt: skip
-@_options([_NEGATIVE])
+@_negative
 @click.option("--over-least", type=click.FloatRange(min=0), default=10, show_default=True,
               help="Motifs lie above so many times the least attention; 0: above the mean alone.")
 def attention(
@@ -94,10 +86,13 @@ def attention(
 
 
 @interpret.command()
-@_options(_COMMON, _DRAWN, _OF_TRACKS, _PATTERNS)
+@_common
+@_drawn
+@_of_tracks
+@_patterns
 @click.option("-s", "--score", metavar="NAME", help="Of `score --explain`.  [default: LLR, of a model of tracks SAD]")
 @click.option("--class", "output", metavar="NAME", help="Of a fine-tuned model.  [default: the last]")
-@click.option("--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True)
+@shared.strand
 def ism(
     score: str | None, output: str | None, tracks: str | None, head: str | None, strand: str, modisco: bool, known: str | None,
     negative: str | None, **options: Any,
@@ -121,7 +116,10 @@ def ism(
 
 
 @interpret.command()
-@_options(_COMMON, _DRAWN, _OF_TRACKS, _PATTERNS)
+@_common
+@_drawn
+@_of_tracks
+@_patterns
 @click.option("--method", type=click.Choice(["gradient", "integrated"]), default="gradient", show_default=True,
               help="Gradient x input with the simplex correction, or integrated gradients (captum).")  # fmt: skip
 @click.option("--class", "output", metavar="NAME", help="Of a fine-tuned model.  [default: the last]")
@@ -146,7 +144,7 @@ def attribution(
 
 
 @interpret.command()
-@_options(_COMMON)
+@_common
 @click.option("--known", type=click.Path(), help="Motifs (JASPAR, HOCOMOCO, MEME) that filters are matched with.")
 def filters(known: str | None, **options: Any) -> None:
     """The first-layer filters of a model of tracks as motifs: the bases where each is most active in the places.
@@ -210,7 +208,7 @@ def _asked(options: dict[str, Any]) -> Any:
     @contextmanager
     def ready() -> Any:
         reserve(options["out"])
-        device = inference.best_device() if options["device"] == "auto" else options["device"]
+        device = inference.device_named(options["device"])
         paths = {name: _path(options.get(name)) for name in ("fasta", "gtf")}
         with progress_bar("places") as listen:
             yield Asked(**{**options, **paths, "data": Path(options["data"]), "out": Path(options["out"]), "device": device,

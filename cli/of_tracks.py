@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-_OPTIONS = [
-    click.option("--tracks", "spec", metavar="SPEC",
-                 help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]"),
-    click.option("--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own."),
-    click.option("--head", metavar="NAME", help="Such as human, where the model has several."),
+from . import options as shared
+
+track_options = shared.together(
+    shared.tracks, shared.targets, shared.head,
     click.option("--gtf", type=click.Path(), help="Genes, for LOGSED."),
     click.option("--shifts", metavar="BASES", default="0", show_default=True,
                   help="Windows are moved by these, such as -1,0,1, and scores averaged."),
@@ -19,15 +17,8 @@ _OPTIONS = [
                   show_default=True, help="How tracks of an insertion or deletion are compared; see --explain."),
     click.option("--anchor", type=click.Choice(["grid", "variant"]), default="grid", show_default=True,
                   help="Windows on a lattice, which neighbours share, or with the variant in the very middle."),
-]  # fmt: skip
+)  # fmt: skip
 _NAMES = ("spec", "targets", "head", "gtf", "shifts", "indels", "anchor")
-
-
-def track_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds them to a command, in this order."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from . import options as shared
 from .talk import Command, say
 
 
@@ -16,14 +17,14 @@ from .talk import Command, say
 @click.option("-b", "--bed", type=click.Path(), help="Regions: BED, narrowPeak or broadPeak.")
 @click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="One region (1-based, inclusive).")
 @click.option("--contigs", metavar="NAMES", multiple=True, help="Whole contigs: chr20 or chr20,chr21; may be repeated.")
-@click.option("--tracks", "spec", metavar="SPEC", help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]")
-@click.option("--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own.")
-@click.option("--head", metavar="NAME", help="Such as human, where the model has several.")
+@shared.tracks
+@shared.targets
+@shared.head
 @click.option("--both-strands/--no-both-strands", default=False, show_default=True,
               help="Mean of both strands; needs a table that says which tracks are strand pairs.")  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
+@shared.device
+@shared.precision
+@shared.batch_size
 @click.option("--gtf", type=click.Path(), help="Genes, above the tracks of a .png.")
 @click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the tracks of a .png; may be repeated.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time, and stop; no model is loaded.")
@@ -50,7 +51,7 @@ def predict(
     from genoformer.genome.landmarks import read_landmarks
     from genoformer.genome.reference import Genome
     from genoformer.genome.targets import read_targets
-    from genoformer.inference import best_device
+    from genoformer.inference import device_named
     from genoformer.models import checkpoint
     from genoformer.prediction import asked_regions, new_sink, plan_prediction, predict_tracks, tracks_of
 
@@ -60,7 +61,7 @@ def predict(
     reserve(None if plan else output)
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
-    device = best_device() if device == "auto" else device
+    device = device_named(device)
     with Genome(fasta) as genome:
         names = [name.strip() for text in contigs for name in text.split(",") if name.strip()]
         if contigs and not names:

@@ -52,8 +52,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
 
     from .outputs import reserve
     from .progress import progress_bar
-    from .score import command_line
-    from .training import training_imports
+    from .training import command_line, training_imports
 
     reserve(output)
     with training_imports():

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .annotate import element_option
 from .of_tracks import of_tracks, track_options
 from .talk import Command, say
@@ -41,7 +42,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 
 @click.command(cls=Command)
 @click.argument("vcf", type=click.Path())
-@click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
+@shared.reference
 @click.option("-m", "--model", "model_names", metavar="MODEL", multiple=True, default=["mini-human"],
               help="A model folder (ours or DNABERT's), or a shipped name; several (-m A -m B) are an ensemble: the mean of "
               "their scores.  [default: mini-human]")  # fmt: skip
@@ -50,12 +51,11 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("-o", "--output", default="-", show_default=True, type=click.Path(),
               help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.")  # fmt: skip
 @click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="Only records whose REF overlaps it (1-based, inclusive).")
-@click.option("--context", type=click.IntRange(min=1), metavar="BASES", help="Bases in a window; the model's own by default.")
-@click.option("--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True,
-              help="Mean over both strands, or the forward one alone.")  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it.")
+@shared.context
+@shared.strand
+@shared.device
+@shared.precision
+@shared.batch_size
 @track_options
 @element_option
 @click.option("--matrix", type=click.Path(), metavar="FILE",
@@ -113,7 +113,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
 
     models = [checkpoint.load_scoring(name) for name in model_names]
     chosen = choose(options["scores"]) if options["scores"] else default_scores(models[0])
-    device = inference.best_device() if options["device"] == "auto" else options["device"]
+    device = inference.device_named(options["device"])
 
     def show(found: Any) -> None:
         say(json.dumps({"preflight": found.to_dict()}) if options["as_json"] else found.table())
@@ -251,8 +251,3 @@ def demo(output: str) -> None:
     with progress_bar("records") as watch:
         result = run_demo(Path(output), progress=watch)
     click.echo(result.text())
-
-
-def command_line() -> str:
-    """The command as it was typed, for manifests."""
-    return "genoformer " + shlex.join(sys.argv[1:])

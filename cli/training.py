@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def command_line() -> str:
+    """The command as it was typed, for manifests."""
+    return "genoformer " + shlex.join(sys.argv[1:])
 
 
 @contextmanager

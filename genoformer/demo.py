@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from genoformer import inference, plots
 from genoformer.evaluation import Estimate, auroc, bootstrap
 from genoformer.genome.reference import Genome
-from genoformer.genome.vcf import open_vcf
+from genoformer.genome.vcf import info_of, open_vcf
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
 from genoformer.progress import Listener
 from genoformer.scoring.run import Summary, score_variants
 from genoformer.scoring.scores import choose
+from genoformer.whole import save_figure
 
 _LOGO_FLANK = 12  # bases shown on either side of the motif
 
@@ -78,7 +79,7 @@ def read_cases(scored: Path) -> list[Case]:
     cases = []
     with open_vcf(scored) as file:
         for record in file:
-            info = dict(item.partition("=")[::2] for item in record.line.split("\t")[7].split(";"))
+            info = info_of(record)
             for i, alt in enumerate(record.alts):
                 is_snv = len(record.ref) == len(alt) == 1
                 value = info.get("GF_LLR" if is_snv else "GF_PLL", ".").split(",")
@@ -127,7 +128,7 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     )  # fmt: skip
     rho = float(spearmanr([c.bits for c in breaking], [c.score for c in breaking]).statistic)
     dots.set_title(f"Spearman {rho:.2f}", loc="left")
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _most_broken(breaking: list[Case], motifs: Path) -> tuple[Case, int, int, str]:

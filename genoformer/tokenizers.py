@@ -42,6 +42,7 @@ class Tokenizer(Protocol):
     """What every model can rely on."""
 
     name: ClassVar[str]
+    settings: ClassVar[tuple[str, ...]]  # whole numbers that a configuration may give
     pad_id: ClassVar[int]
     mask_id: ClassVar[int]
 
@@ -70,6 +71,7 @@ class KmerTokenizer:
     stride: int = 1
 
     name: ClassVar[str] = "kmer"
+    settings: ClassVar[tuple[str, ...]] = ("k", "stride")
     pad_id: ClassVar[int] = PAD
     mask_id: ClassVar[int] = MASK
 
@@ -193,6 +195,7 @@ class BaseTokenizer(KmerTokenizer):
 
     k: int = 1
     name: ClassVar[str] = "base"
+    settings: ClassVar[tuple[str, ...]] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {"tokenizer": self.name}
@@ -209,6 +212,7 @@ class BPETokenizer:
     """
 
     name: ClassVar[str] = "bpe"
+    settings: ClassVar[tuple[str, ...]] = ("n_vocab",)
     pad_id: ClassVar[int] = PAD
     mask_id: ClassVar[int] = MASK
 

@@ -54,6 +54,23 @@ def real(path: str | os.PathLike[str]) -> Path:
     return found
 
 
+def write_text(path: Path, text: str) -> None:
+    """A file of text, UTF-8, whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def save_figure(figure: Any, path: Path, *, dpi: int = 150) -> Path:
+    """A figure of matplotlib, whole or not at all, as its suffix says (PNG, SVG); returns the path.
+
+    What matplotlib adds of its version or the date is left out: the same figure gives the same PNG.
+    """
+    kind = path.suffix[1:].lower()
+    with whole_file(path) as part:  # without the version of matplotlib, and without the date
+        figure.savefig(part, dpi=dpi, format=kind, metadata={"Software": None} if kind == "png" else {"Date": None})
+    return path
+
+
 class BusyError(GenoformerError):
     """Another process is writing what this one would write."""
 

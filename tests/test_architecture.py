@@ -40,7 +40,7 @@ MAY_IMPORT = {
     ],
     "report": ["errors", "whole", "progress", "genome", "models", "interpretation"],
     "simulation": ["errors", "whole", "genome"],
-    "demo": ["errors", "progress", "plots", "genome", "models", "inference", "scoring", "evaluation"],
+    "demo": ["errors", "whole", "progress", "plots", "genome", "models", "inference", "scoring", "evaluation"],
     "__init__": [],
 }  # fmt: skip
 NO_TORCH = ["errors", "catalog", "genome", "sinks", "annotation", "labelled", "tokenizers", "simulation", "plots"]

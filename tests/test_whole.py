@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from matplotlib.figure import Figure
 
-from genoformer.whole import whole_file
+from genoformer.whole import save_figure, whole_file
 
 
 def test_a_block_that_fails_leaves_what_was_there(tmp_path) -> None:
@@ -37,3 +38,13 @@ def test_permissions_are_those_of_the_umask_even_of_a_file_that_was_made_private
     )
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ)
     assert path.stat().st_mode & 0o777 == mode
+
+
+def test_figures_are_whole_and_the_same_bytes_in_any_case_of_their_suffix(tmp_path) -> None:
+    figure = Figure(figsize=(1, 1))
+    for suffix in ("png", "PNG", "svg"):
+        first, second = (save_figure(figure, tmp_path / f"{name}.{suffix}").read_bytes() for name in "ab")
+        assert first == second or suffix == "svg"  # whose ids are drawn anew
+        assert b"Software" not in first
+        assert b"<dc:date>" not in first
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".PNG", ".PNG", ".png", ".png", ".svg", ".svg"]

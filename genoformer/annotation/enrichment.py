@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 CONFIDENCE = 0.95
+_DRAWS = 10_000  # of the ratio whose quantiles are the interval
 
 
 class Enrichment(NamedTuple):
@@ -154,14 +155,14 @@ class _Strata(NamedTuple):
         return cls(where.reshape(-1), size, np.stack(hits, axis=1).astype(np.int64))
 
 
-def interval_of(counts: Counts, rng: np.random.Generator, n: int = 10_000) -> tuple[float, float]:
-    """The interval of observed / expected: quantiles of n draws of a ratio.
+def interval_of(counts: Counts, rng: np.random.Generator) -> tuple[float, float]:
+    """The interval of observed / expected: quantiles of draws of a ratio.
 
     What is observed: the binomial of Clopper and Pearson (1934). What is expected is a sum of counts of controls with weights,
     variants / controls of each stratum: the gamma of Fay and Feuer (1997), widened at the upper end by the mean weight (Tiwari
     et al. 2006). The high end is infinite where no control overlaps.
     """
-    total, hits = int(counts.variants.sum()), int(counts.hits.sum())
+    n, total, hits = _DRAWS, int(counts.variants.sum()), int(counts.hits.sum())
     if not total:
         return 0.0, np.inf
     tail = 50 * (1 - CONFIDENCE)

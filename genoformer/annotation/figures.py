@@ -20,7 +20,7 @@ from genoformer.annotation.mass import Mass
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
-from genoformer.whole import whole_file
+from genoformer.whole import save_figure, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,14 +42,14 @@ def write_breakdown(folder: Path, breakdown: Breakdown, annotations: Annotations
     written = [_table(folder / "breakdown.tsv", [_TABLE, *breakdown.rows()])]
     elements = elements_by_frequency(breakdown, annotations)
     if elements is not None:
-        written.append(save(elements, folder / "breakdown.png"))
+        written.append(save_figure(elements, folder / "breakdown.png"))
     colours = {each.name: each.colours for each in annotations.elements if each.labels}
     n = sum(breakdown.totals.values())
     for name in colours | {"GF_PART": {}}:
         kinds = breakdown.first.get(name, {})
         if sum(sum(of.values()) for of in kinds.values()) > _WHOLE * n or colours.get(name):
             figure = composition(breakdown, name, colours.get(name) or (_PART_COLOURS if name == "GF_PART" else {}))
-            written.append(save(figure, folder / f"{'gene_parts' if name == 'GF_PART' else name}.png"))
+            written.append(save_figure(figure, folder / f"{'gene_parts' if name == 'GF_PART' else name}.png"))
     return written
 
 
@@ -61,13 +61,12 @@ def write_study(folder: Path, study: Study) -> list[Path]:
         if not each.enrichment.observed.any() and not each.enrichment.expected.any():
             continue  # nothing to draw
         name = "enrichment.png" if len(study.compared) == 1 else f"enrichment_{i + 1}.png"
-        written.append(save(controls_figure(study, each), folder / name))
+        written.append(save_figure(controls_figure(study, each), folder / name))
     if study.matrix is not None:
         written.append(_table(folder / "traits.tsv", trait_rows(study)))
         figure = trait_figure(study)
-        written += [save(figure, folder / "traits.png")] if figure is not None else []
-    with whole_file(folder / "enrichment.json") as part:
-        part.write_text(json.dumps({"settings": study.settings, "said": describe(study)}, indent=1) + "\n", encoding="utf-8")
+        written += [save_figure(figure, folder / "traits.png")] if figure is not None else []
+    write_text(folder / "enrichment.json", json.dumps({"settings": study.settings, "said": describe(study)}, indent=1) + "\n")
     return [*written, folder / "enrichment.json"]
 
 
@@ -83,7 +82,7 @@ def write_mass(folder: Path, mass: Mass, track: str) -> list[Path]:
     what = "share of the track in elements / share of bases"
     plots.over_controls(ax, [mass.annotations[i] for i in kept], mass.fold[kept], relative, notes, what=what)
     ax.set_title(f"{track}, {mass.n_bases:,} bases; grey: the same elements rotated", loc="left", fontsize="medium")
-    return [*written, save(figure, folder / "mass.png")]
+    return [*written, save_figure(figure, folder / "mass.png")]
 
 
 def enrichment_rows(study: Study) -> list[tuple[object, ...]]:
@@ -193,8 +192,7 @@ def _p(value: float) -> str:
 
 
 def _table(path: Path, rows: Sequence[Sequence[object]]) -> Path:
-    with whole_file(path) as part:
-        part.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
+    write_text(path, "".join("\t".join(map(str, row)) + "\n" for row in rows))
     return path
 
 
@@ -248,9 +246,3 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=150)
-
-
-def save(figure: Figure, path: Path) -> Path:
-    with whole_file(path) as part:
-        figure.savefig(part, format=path.suffix[1:])
-    return path

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.places import Places
+from genoformer.genome.codes import N, gc_share
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
 
@@ -61,7 +62,10 @@ def covariates(places: Places, by: Sequence[str], annotations: Annotations, geno
 
 
 def local_gc(places: Places, genome: Genome) -> Floats:
-    """Share of G and C among the known bases from 500 before the middle of each place to 500 behind it; NaN of none."""
+    """Share of G and C among the known bases from 500 before the middle of each place to 500 behind it.
+
+    NaN where half of them or more are not known, and on a contig that the genome lacks.
+    """
     found = np.full(len(places), np.nan)
     length = 2 * GC_REACH + 1
     names = ContigMap(places.contigs, genome.contigs)
@@ -73,9 +77,8 @@ def local_gc(places: Places, genome: Genome) -> Floats:
         middle = (places.starts[rows] + np.maximum(places.ends[rows] - 1, places.starts[rows])) // 2
         for i in range(0, len(rows), _ROWS):
             codes = genome.windows(here, middle[i : i + _ROWS] - GC_REACH, length)
-            known = (codes < 4).sum(axis=1)
-            gc = ((codes == 1) | (codes == 2)).sum(axis=1)
-            found[rows[i : i + _ROWS]] = np.where(known > length // 2, gc / np.maximum(known, 1), np.nan)
+            most = (codes < N).sum(axis=1) > length // 2
+            found[rows[i : i + _ROWS]] = np.where(most, gc_share(codes), np.nan)
     return found
 
 

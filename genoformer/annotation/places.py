@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -168,7 +168,8 @@ def _require(places: Places, score: str | None, trait: str | None, where: str) -
         raise ConfigError(f"--trait {trait}: no record of {places.name} has a value there in {where}; name another.")
 
 
-def _value_of(key: str):  # type: ignore[no-untyped-def]
+def _value_of(key: str) -> Callable[[str], str]:
+    """The value of a key in the text of INFO; empty where it is missing or a dot."""
     pattern = re.compile(rf"(?:^|;){re.escape(key)}=([^;]*)")
 
     def value(info: str) -> str:

@@ -19,9 +19,9 @@ from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import Targets, targets_of
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
-from genoformer.models.heads import Predictor
+from genoformer.models.heads import Predictor, encoder_of
 from genoformer.progress import Listener, Progress
-from genoformer.whole import whole_file
+from genoformer.whole import save_figure
 
 _MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[CLS]", "tokens": "each token"}
 
@@ -129,16 +129,12 @@ class _Reader(NamedTuple):
 def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
     window, overlap, made_for = options.window, options.overlap, 0
     if not isinstance(model, Encoder):
-        if (checkpoint.find(model) / checkpoint.ENSEMBLE).is_file():
-            raise ConfigError(f"{model} is a run of several models, whose vectors differ; name one of the folders in it.")
         loaded = checkpoint.load_token_model(model)
         if isinstance(loaded, Predictor):
             made_for = loaded.config.window
             if window is None:
                 window, overlap = loaded.config.window, loaded.config.overlap if overlap is None else overlap
-            loaded.encoder.tokenizer = loaded.tokenizer
-            loaded = loaded.encoder
-        model = loaded
+        model = encoder_of(loaded)
     window, overlap = inference.embedding_window(model, window, overlap)
     made_for = max(made_for, model.config.context_length)
     n_layers = len(model.layers)
@@ -219,8 +215,7 @@ def _draw(path: Path, values: inference.Floats, data: LabelledSequences, layers:
             ax, values[:, i], labels, name=data.columns[0] if data.columns else "", legend=i == min(across, len(layers)) - 1
         )
         ax.set_title(f"layer {layer}, n = {len(values):,}", loc="left", fontsize="small")
-    with whole_file(path) as part:
-        figure.savefig(part, dpi=150, format="png", metadata={"Software": None})  # the same bytes from the same numbers
+    save_figure(figure, path)
 
 
 class _Asked(NamedTuple):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
+from genoformer.labelled.targets import Kind
 
-Kind = Literal["classes", "multilabel", "values"]
 Floats = NDArray[np.float32]
 
 _HELD_OUT = 10  # one in ten training sequences chooses what cannot be learned from the other nine

@@ -27,9 +27,20 @@ class Estimate(NamedTuple):
     def __str__(self) -> str:
         if not math.isfinite(self.value):
             return "not defined"
+        small = 0 < max(abs(x) for x in self if math.isfinite(x)) < 0.01  # as the squared error of small values is
+        value, low, high = (f"{x:.3g}" if small else f"{x:.3f}" for x in self)
         if not math.isfinite(self.low):
-            return f"{self.value:.3f} (no interval)"
-        return f"{self.value:.3f} (95 % interval {self.low:.3f} to {self.high:.3f})"
+            return f"{value} (no interval)"
+        return f"{value} (95 % interval {low} to {high})"
+
+    def to_dict(self) -> dict[str, float | None]:
+        """As JSON has it, which has no NaN."""
+        return {name: or_none(x) for name, x in self._asdict().items()}
+
+
+def or_none(x: float) -> float | None:
+    """A number as JSON has it: None where it is not finite."""
+    return x if math.isfinite(x) else None
 
 
 def auroc(truth: NDArray[np.bool_], score: Floats) -> float:
@@ -100,8 +111,8 @@ def over_runs(values: Sequence[float], within: tuple[float, float] = (-math.inf,
 
     within: the range that the metric can have (`metrics.range_of`), where the interval ends.
 
-    >>> over_runs([0.5, 0.6, 0.7])
-    Estimate(value=0.6, low=0.3516, high=0.8484)
+    >>> [round(x, 4) for x in over_runs([0.5, 0.6, 0.7])]
+    [0.6, 0.3516, 0.8484]
     >>> over_runs([0.5, 0.9], within=(0, 1))
     Estimate(value=0.7, low=0, high=1)
     """
@@ -113,4 +124,4 @@ def over_runs(values: Sequence[float], within: tuple[float, float] = (-math.inf,
         return Estimate(mean, math.nan, math.nan)
     half = float(stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
     low, high = max(mean - half, within[0]), min(mean + half, within[1])
-    return Estimate(*(round(v, 4) for v in (mean, low, high)))
+    return Estimate(mean, low, high)

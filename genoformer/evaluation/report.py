@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.examples import Kind
-from genoformer.evaluation.intervals import Estimate, estimate
+from genoformer.evaluation.intervals import Estimate, estimate, or_none
 from genoformer.evaluation.metrics import Cases, Floats
-from genoformer.whole import refuse_others, whole_file
+from genoformer.whole import refuse_others, save_figure, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +26,6 @@ MODEL = "model"
 METRICS = "metrics.json"
 FILES = (METRICS, "comparison.png", "confusion.png", "roc.png", "pr.png", "calibration.png", "scatter.png")
 _PANELS = 6  # classes, labels or targets that are drawn; more would not be read
-_DPI = 150
 
 
 def evaluate(
@@ -66,17 +64,18 @@ def evaluate(
     main = _main(kind, draws[MODEL])
     rows = []
     for name, one in data.items():
-        row: dict[str, Any] = {"model": name, **{metric: _json(estimate(values)) for metric, values in draws[name].items()}}
+        row: dict[str, Any] = {"model": name, **{metric: estimate(values).to_dict() for metric, values in draws[name].items()}}
         row |= {"collapsed": metrics.collapsed(one), "notes": metrics.notes(one)}
         if name != MODEL:
-            row["difference"] = {"metric": main, **_json(estimate(draws[MODEL][main] - draws[name][main]))}
+            row["difference"] = {"metric": main, **estimate(draws[MODEL][main] - draws[name][main]).to_dict()}
         rows.append(row)
     model = data[MODEL]
     found: dict[str, Any] = {key: value for key, value in rows[0].items() if key != "model"}
     found |= {"kind": kind, "n": len(model.truth), "classes": list(model.names), "seed": seed, "resamplings": n}
     found["definitions"] = metrics.definitions(kind, len(model.names))
     if kind != "values":
-        found["per_class"] = [{key: _number(value) for key, value in row.items()} for row in metrics.per_class(model)]
+        by_class = metrics.per_class(model)
+        found["per_class"] = [{key: or_none(x) if isinstance(x, float) else x for key, x in row.items()} for row in by_class]
         found["confusion"] = metrics.confusion(model).tolist()
     found["models"] = rows
     if out is not None:
@@ -95,8 +94,7 @@ def check_folder(out: Path) -> None:
 
 def write_json(out: Path, found: Mapping[str, Any]) -> None:
     """metrics.json of a report."""
-    with whole_file(out / METRICS) as part:
-        part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(out / METRICS, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:
@@ -104,14 +102,6 @@ def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:
     if kind == "values":
         return "pearson"
     return "auroc" if kind == "multilabel" and not np.isfinite(draws["mcc"][0]) else "mcc"
-
-
-def _number(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _json(found: Estimate) -> dict[str, float | None]:
-    return {key: _number(value) for key, value in found._asdict().items()}
 
 
 def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], main: str) -> None:
@@ -122,7 +112,7 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
     points = {name: estimate(values[main]) for name, values in draws.items()}
     chance = 0.5 if main == "auroc" else 0.0
     plots.comparison(ax, points, xlabel=label, chance=chance if _near(points, chance) else None)
-    _save(figure, out / "comparison.png")
+    save_figure(figure, out / "comparison.png")
     if model.kind == "values":
         _each(out / "scatter.png", model, lambda ax, i: plots.agreement(
             ax, model.truth[:, i], model.predicted[:, i], label=model.names[i] if len(model.names) > 1 else ""))  # fmt: skip
@@ -132,11 +122,11 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
         side = 3.4 if len(model.names) <= 4 else 5.5
         figure, ax = _figure(side, side)
         plots.confusion(ax, n, model.names)
-        _save(figure, out / "confusion.png")
+        save_figure(figure, out / "confusion.png")
         figure, ax = _figure(4.2, 4.6)
         plots.calibration(ax, model.predicted.max(1), (model.true & model.called).any(1))
         ax.set_title(f"most probable class, n = {len(model.truth):,}", loc="left", fontsize="small")
-        _save(figure, out / "calibration.png")
+        save_figure(figure, out / "calibration.png")
     else:
         _each(out / "confusion.png", model, lambda ax, i: plots.confusion(ax, n[i], ("no", "yes")).set_title(model.names[i]))
         _each(out / "calibration.png", model, lambda ax, i: plots.calibration(
@@ -152,7 +142,7 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
         elif len(curves) < len(model.names):
             title += f", the {len(curves)} most frequent of {len(model.names)} classes"
         ax.set_title(title if curves else "not defined: the truth holds one class only", loc="left", fontsize="small")
-        _save(figure, out / name)
+        save_figure(figure, out / name)
 
 
 def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], metric: str) -> dict[str, tuple[Any, Any]]:
@@ -194,9 +184,4 @@ def _each(path: Path, model: Cases, draw: Any, high: float = 3.4) -> None:
         draw(figure.add_subplot(-(-n // columns), columns, i + 1), i)
     if n < len(model.names):
         figure.suptitle(f"the first {n} of {len(model.names)}", fontsize="small")
-    _save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with whole_file(path) as part:
-        figure.savefig(part, dpi=_DPI, format="png", metadata={"Software": None})  # the same bytes from the same numbers
+    save_figure(figure, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.examples import Baseline
-from genoformer.evaluation.intervals import over_runs
+from genoformer.evaluation.intervals import or_none, over_runs
 from genoformer.evaluation.report import check_folder, evaluate, write_json
 from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import Targets, targets_of
@@ -82,13 +81,11 @@ def evaluate_models(
     if len(models) > 1:
         each = [metrics.metrics_of(first.kind, truth.values, v, first.classes, seed=seed) for v in values]
         result["members"] = [
-            {"model": name, **{metric: _number(found.value) for metric, found in row.items()}}
+            {"model": name, **{metric: or_none(found.value) for metric, found in row.items()}}
             for name, row in zip(models, each, strict=True)
         ]
         spread = {name: over_runs([row[name].value for row in each], metrics.range_of(name)) for name in each[0]}
-        result["over_members"] = {
-            metric: {field: _number(value) for field, value in found._asdict().items()} for metric, found in spread.items()
-        }
+        result["over_members"] = {metric: found.to_dict() for metric, found in spread.items()}
     if out is not None:  # as returned, with what `report.evaluate` does not know
         write_json(out, result)
     return result
@@ -103,18 +100,12 @@ def named(folders: Sequence[str]) -> dict[str, Predictor]:
     for folder in folders:
         if list(folders).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
-        members = checkpoint.load_predictors(folder)
-        ensemble = checkpoint.find(folder) / checkpoint.ENSEMBLE
-        of = json.loads(ensemble.read_text(encoding="utf-8"))["members"] if ensemble.is_file() else None
-        names = [""] if of is None else [f"/{name}" for name in of]
-        found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, members, strict=True)}
+        names = [f"/{name}" for name in checkpoint.members_of(folder)] or [""]
+        models = checkpoint.load_predictors(folder)
+        found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, models, strict=True)}
     return found
 
 
 def _targets(data: LabelledSequences, kind: str, classes: Sequence[str]) -> Targets:
     task = "regress" if kind == "values" else "classify"
     return targets_of(data.labels, task, classes, columns=data.columns, multi_label=kind == "multilabel")
-
-
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None

@@ -18,8 +18,8 @@ from genoformer.evaluation.intervals import Estimate, estimate, resamplings
 from genoformer.genome.contigs import canonical_key, listed
 from genoformer.genome.lines import long_fields, numbered_lines
 from genoformer.genome.regions import DIGITS
-from genoformer.genome.vcf import open_vcf
-from genoformer.whole import refuse_others, whole_file
+from genoformer.genome.vcf import info_of, open_vcf
+from genoformer.whole import refuse_others, save_figure, write_text
 
 Floats = NDArray[np.float64]
 Key = tuple[str, int, str, str]  # contig, whatever way it is named; POS; REF; ALT
@@ -185,8 +185,7 @@ def _is_table(path: Path) -> bool:
 def _vcf_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
     with open_vcf(path) as file:
         for record in file:
-            fields = record.line.split("\t", 8)
-            info = dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
+            info = info_of(record)
             for i, alt in enumerate(record.alts):
                 row = {}
                 for name, text in info.items():
@@ -337,7 +336,5 @@ def write_evaluation(out: Path, found: Found) -> None:
     ax = figure.subplots()
     label = "AUROC of |score|" if binary else "Spearman correlation of |score| and |effect|"
     plots.intervals_by_row(ax, columns, xlabel=f"{label}, 95 % interval", chance=0.5 if binary else 0.0)
-    with whole_file(out / FIGURE) as part:
-        figure.savefig(part, dpi=150, format="png")
-    with whole_file(out / METRICS) as part:
-        part.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")
+    save_figure(figure, out / FIGURE)
+    write_text(out / METRICS, json.dumps(found.to_dict(), indent=1) + "\n")

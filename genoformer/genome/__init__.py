@@ -1,1 +1,1 @@
-"""What the DNA and the measurements are: codes, reference, regions, variants. Knows no torch."""
+"""What the DNA and the measurements are: codes, reference, regions, genes, variants, tracks. Knows no torch."""

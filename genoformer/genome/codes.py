@@ -1,4 +1,4 @@
-"""Bases as uint8 codes, A C G T N = 0 1 2 3 4: text <-> codes, complement, one-hot."""
+"""Bases as uint8 codes, A C G T N = 0 1 2 3 4: text <-> codes, complement, GC, one-hot."""
 
 from __future__ import annotations
 
@@ -45,6 +45,16 @@ def reverse_complement(codes: Codes) -> Codes:
     'NCGTT'
     """
     return _COMPLEMENT[codes[..., ::-1]]
+
+
+def gc_share(codes: Codes) -> NDArray[np.float64]:
+    """G and C among the known bases of each sequence, [..., L] -> [...]; 0 where none is known.
+
+    >>> gc_share(encode("ACGN")[None]).round(3).tolist()
+    [0.667]
+    """
+    n_gc = ((codes == C) | (codes == G)).sum(axis=-1)
+    return np.asarray(n_gc / np.maximum((codes < N).sum(axis=-1), 1))
 
 
 def one_hot(codes: Codes) -> NDArray[np.float32]:

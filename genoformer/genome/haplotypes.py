@@ -10,7 +10,7 @@ import numpy as np
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, encode
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Variant, trim
+from genoformer.genome.variants import Variant, trimmed
 from genoformer.genome.vcf import Record
 
 
@@ -77,12 +77,6 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
     behind = np.concatenate([none, *right])[: start + length - anchor]
     sides = np.concatenate([none, *left[::-1]])[max(0, -room) :] if anchor > start else none, behind[max(0, start - anchor) :]
     return Haplotype(np.concatenate(sides), (*before[::-1], *changes))
-
-
-def trimmed(variant: Variant) -> Variant:
-    """Without the bases that both alleles share; REF or ALT may be empty."""
-    cut, ref, alt = trim(variant.ref, variant.alt)
-    return Variant(variant.chrom, variant.pos + cut, ref, alt)
 
 
 def compatible(variants: Iterable[Variant]) -> tuple[list[Variant], int]:

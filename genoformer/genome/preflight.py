@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from genoformer.errors import PreflightError
 from genoformer.genome.contigs import ContigMap, likely_build, listed
 from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
-from genoformer.genome.vcf import Record, Region, open_vcf, overlapping, parse_region
+from genoformer.genome.vcf import Interval, Record, open_vcf, overlapping, parse_region
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
@@ -171,7 +171,7 @@ def preflight(
     genome: Genome,
     *,
     max_length: int,
-    region: str | Region | None = None,
+    region: str | Interval | None = None,
     name: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Preflight:
@@ -212,7 +212,7 @@ def preflight(
                 progress(n_records)
         sha256 = file.sha256
     if region and not n_records:
-        genome.resolve(region.name)  # a region that is nowhere is a slip of the pen; this refuses it
+        genome.resolve(region.chrom)  # a region that is nowhere is a slip of the pen; this refuses it
     statuses = dict.fromkeys(Status, 0)
     for combination, n in n_statuses.items():
         for status in combination:

@@ -181,6 +181,17 @@ def subtract(intervals: Intervals, holes: Intervals) -> Intervals:
     return np.stack([places[change == 1], places[change == -1]], axis=1)
 
 
+def within(intervals: Intervals, start: int, end: int) -> Intervals:
+    """What of intervals [n, 2] that are sorted and do not overlap lies in [start, end), cut to it.
+
+    >>> within(np.array([[0, 5], [8, 12], [20, 30]]), 3, 9).tolist()
+    [[3, 5], [8, 9]]
+    """
+    low = np.searchsorted(intervals[:, 1], start, side="right")
+    high = np.searchsorted(intervals[:, 0], end, side="left")
+    return intervals[low:high].clip(start, end)
+
+
 def n_overlaps(queries: Intervals, intervals: Intervals) -> NDArray[np.int64]:
     """How many of the intervals [m, 2] each query [n, 2] shares a base with, [n]; neither needs to be sorted.
 

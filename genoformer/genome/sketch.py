@@ -107,8 +107,8 @@ def _check(k: int, scale: int) -> None:
         raise ConfigError(f"scale = {scale}: one k-mer in `scale` is sampled; give 1 or more.")
 
 
-def _joined(sequences: Codes | Iterable[Codes]) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
-    """Sequences put together with N between them, (codes, where each begins), about _READ bases at a time."""
+def joined_up(sequences: Codes | Iterable[Codes]) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
+    """Sequences put together, (codes, where each begins), about 4 million bases at a time; no k-mer spans the N between two."""
     if isinstance(sequences, np.ndarray) and sequences.ndim == 1:
         sequences = [sequences]
     parts: list[Codes] = []
@@ -163,7 +163,7 @@ class Sketch:
     def of(cls, sequences: Codes | Iterable[Codes], k: int = K, scale: int = 1) -> Self:
         """The sketch of one sequence [L], of windows [B, L], or of any number of sequences, streamed."""
         _check(k, scale)
-        return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece, _ in _joined(sequences)))
+        return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece, _ in joined_up(sequences)))
 
     @classmethod
     def from_genome(
@@ -228,7 +228,7 @@ class Sketch:
         Here a k-mer counts as often as it stands in the sequence.
         """
         n_found, n_sampled = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-        for piece, starts in _joined(sequences):
+        for piece, starts in joined_up(sequences):
             places, found = sampled(piece, self.k, self.scale)
             owner = np.searchsorted(starts, places, side="right") - 1
             n_sampled.append(np.bincount(owner, minlength=len(starts)))

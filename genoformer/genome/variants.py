@@ -7,22 +7,26 @@ ask it, so they cannot disagree.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, N, decode, encode
+from genoformer.genome.contigs import ContigMap
 from genoformer.genome.vcf import Record, open_vcf, read_variants
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
 
 __all__ = [
-    "STATUS_MEANING", "Alleles", "Record", "RefState", "Status", "Variant", "allele_status", "centred_start", "check",
-    "check_batch", "compare_refs", "normalise", "open_vcf", "place_alleles", "place_snvs", "read_variants", "trim",
+    "STATUS_MEANING", "Alleles", "Record", "RefState", "Status", "Variant", "allele_status", "centred_start",
+    "check_batch", "compare_refs", "normalise", "open_vcf", "place_alleles", "place_snvs", "read_variants", "scorable",
+    "trim", "trimmed",
 ]  # fmt: skip
 
 Align = Literal["left", "right", "symmetric"]
@@ -30,6 +34,7 @@ Align = Literal["left", "right", "symmetric"]
 _ACGT = "ACGTacgt"
 _SPAN_GAP = 8_192  # bases between two records up to which reading what lies between costs less than a second look-up
 _SPAN_MAX = 1 << 22  # bases fetched at once: bounds the memory
+_AT_ONCE = 4_096  # records whose REF is compared at once
 
 
 class ContigNames(Protocol):
@@ -228,9 +233,24 @@ def check_batch(records: Sequence[Record], genome: Genome, contigs: ContigNames,
     return combine_statuses(records, compare_refs(records, genome, contigs), max_length)
 
 
-def check(record: Record, genome: Genome, contigs: ContigNames, max_length: int) -> tuple[Status, ...]:
-    """`check_batch` of one record."""
-    return check_batch([record], genome, contigs, max_length)[0]
+def scorable(
+    records: Iterable[Record], genome: Genome, max_length: int, left_out: Counter[str]
+) -> Iterator[tuple[Record, Variant]]:
+    """Every ALT that can be scored, with its record, upper case and under the genome's name of the contig; streamed.
+
+    left_out counts the others by their status; a record without ALT is one of them (NO_ALT).
+    """
+    every = iter(records)
+    while batch := list(islice(every, _AT_ONCE)):
+        names = ContigMap({record.chrom for record in batch}, genome.contigs)
+        for record, statuses in zip(batch, check_batch(batch, genome, names, max_length), strict=True):
+            for alt, status in zip(record.alts or (".",), statuses, strict=True):
+                if status is Status.OK:
+                    contig = names.get(record.chrom)
+                    assert contig is not None
+                    yield record, Variant(contig, record.pos, record.ref.upper(), alt.upper())
+                else:
+                    left_out[status.value] += 1
 
 
 # One spelling per variant
@@ -249,6 +269,12 @@ def trim(ref: str, alt: str) -> tuple[int, str, str]:
     while n_prefix < shortest - n_suffix and ref[n_prefix] == alt[n_prefix]:
         n_prefix += 1
     return n_prefix, ref[n_prefix : len(ref) - n_suffix], alt[n_prefix : len(alt) - n_suffix]
+
+
+def trimmed(variant: Variant) -> Variant:
+    """Without the bases that both alleles share; REF or ALT may be empty."""
+    cut, ref, alt = trim(variant.ref, variant.alt)
+    return Variant(variant.chrom, variant.pos + cut, ref, alt)
 
 
 def normalise(variant: Variant, genome: Genome) -> Variant:

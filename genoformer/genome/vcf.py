@@ -51,10 +51,10 @@ class Record(NamedTuple):
     alts: tuple[str, ...]  # empty where ALT is "."
 
 
-class Region(NamedTuple):
+class Interval(NamedTuple):
     """A stretch of a contig, 0-based half-open; a whole contig ends at sys.maxsize."""
 
-    name: str
+    chrom: str
     start: int
     end: int
 
@@ -342,6 +342,16 @@ def read_variants(path: str | Path) -> Iterator[Record]:
         yield from file
 
 
+def info_of(record: Record) -> dict[str, str]:
+    """INFO as a table of keys and texts; "" for a flag, and for the dot of an empty INFO.
+
+    >>> info_of(Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\tAF=0.1,0.2;DB", "1", 5, ".", "A", ("C",)))
+    {'AF': '0.1,0.2', 'DB': ''}
+    """
+    fields = record.line.split("\t", 8)
+    return dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
+
+
 @contextmanager
 def spooled(path: str | Path) -> Iterator[Path]:
     """A path that can be read twice: a temporary copy of standard input ("-") or of a pipe, else the path itself."""
@@ -363,19 +373,19 @@ def spooled(path: str | Path) -> Iterator[Path]:
         yield copy
 
 
-def parse_region(text: str, known: Container[str] = ()) -> Region:
+def parse_region(text: str, known: Container[str] = ()) -> Interval:
     """A region as bcftools writes it, 1-based and inclusive: "20", "20:1,000" (one base), "20:1,000-2,000", "20:5-".
 
     >>> parse_region("chr20:1,000,001-2,000,000")
-    Region(name='chr20', start=1000000, end=2000000)
+    Interval(chrom='chr20', start=1000000, end=2000000)
     """
     if text.strip() in known:  # a name with a colon of its own, as those of HLA alleles
-        return Region(text.strip(), 0, sys.maxsize)
+        return Interval(text.strip(), 0, sys.maxsize)
     match = re.fullmatch(r"(?P<name>[^\s:]+)(?::(?P<first>[\d,]+)(?P<to>-(?P<last>[\d,]*))?)?", text.strip())
     if match is None:
         raise ConfigError(f"region {text!r} is not understood; write it like chr20 or chr20:1,000,001-2,000,000.")
     if match["first"] is None:
-        return Region(match["name"], 0, sys.maxsize)
+        return Interval(match["name"], 0, sys.maxsize)
     first = int(match["first"].replace(",", "") or 0)
     last_text = (match["last"] or "").replace(",", "")
     last = int(last_text) if last_text else (sys.maxsize if match["to"] else first)
@@ -383,20 +393,20 @@ def parse_region(text: str, known: Container[str] = ()) -> Region:
         raise ConfigError(
             f"region {text!r} runs from {first} to {last}; it begins at 1 or later and does not end before."
         )
-    return Region(match["name"], first - 1, last)
+    return Interval(match["name"], first - 1, last)
 
 
-def overlapping(records: Iterable[Record], region: Region | None) -> Iterator[Record]:
+def overlapping(records: Iterable[Record], region: Interval | None) -> Iterator[Record]:
     """The records whose REF overlaps the region; 20, chr20 and NC_000020.11 are one contig. None selects all."""
     if region is None:
         yield from records
         return
-    key = canonical_key(region.name)
+    key = canonical_key(region.chrom)
     same: dict[str, bool] = {}
     for record in records:
         here = same.get(record.chrom)
         if here is None:
-            here = same[record.chrom] = record.chrom == region.name or canonical_key(record.chrom) == key
+            here = same[record.chrom] = record.chrom == region.chrom or canonical_key(record.chrom) == key
         start = record.pos - 1
         if here and start < region.end and start + len(record.ref) > region.start:
             yield record

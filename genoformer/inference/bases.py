@@ -30,7 +30,7 @@ def posteriors(
     return in_batches(run, len(codes), batch_size_of(model, codes, batch_size), (4,))
 
 
-def posteriors_along(model: Encoder, codes: Codes, start: int, end: int, *, batch_size: int | None = None) -> Floats:
+def posteriors_along(model: Encoder, codes: Codes, start: int, end: int) -> Floats:
     """log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
 
     The mean of both strands. Each base is asked in the middle of a window of the model's length; beyond the ends of the
@@ -41,8 +41,8 @@ def posteriors_along(model: Encoder, codes: Codes, start: int, end: int, *, batc
     padded = np.pad(codes, length, constant_values=N)
     windows = np.lib.stride_tricks.sliding_window_view(padded, length)[start - centre + length : end - centre + length]
     at = np.full(len(windows), centre)
-    forward = posteriors(model, windows, at, batch_size=batch_size)
-    backward = posteriors(model, reverse_complement(windows), length - 1 - at, batch_size=batch_size)[:, ::-1]
+    forward = posteriors(model, windows, at)
+    backward = posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
     mean = (forward + backward) / 2
     return np.asarray(mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True), dtype=np.float32)
 

@@ -70,23 +70,25 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def best_device() -> str:
-    """cuda where there is one, else cpu."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def device_named(name: str) -> str:
+    """The device of a name; "auto" is cuda where there is one, else cpu."""
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def to_device(model: Encoder | Predictor, array: NDArray[np.generic]) -> Tensor:
+    """An array as a tensor where the model is."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
 
 def batch_size_of(model: Encoder, codes: Codes, asked: int | None) -> int:
+    """Windows [B, L] in a batch: as asked for, else as many as `tokens_at_once`."""
     if asked is not None:
         return asked
     return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(codes.shape[1]))
 
 
 def tokens_at_once(model: nn.Module) -> int:
-    """Tokens in a batch."""
+    """Tokens in a batch, by the device of the model."""
     return _GPU_TOKENS if next(model.parameters()).is_cuda else _CORE_TOKENS * max(2, n_cores())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,9 +23,7 @@ class Predictions(NamedTuple):
     n_windowed: int
 
 
-def predictions(
-    model: Predictor, sequences: Sequence[Codes], *, batch_size: int | None = None, on_done: Callable[[int], None] | None = None
-) -> Predictions:
+def predictions(model: Predictor, sequences: Sequence[Codes]) -> Predictions:
     """What a fine-tuned model predicts for sequences of any length, in their order.
 
     A sequence longer than the model's window is cut into overlapping windows, whose logits are averaged; those of both
@@ -35,7 +33,7 @@ def predictions(
     windows = windows_of(sequences, config.window, config.overlap, shortest=getattr(tokenizer, "k", 1))
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # alike lengths together, the longest first
     total = np.zeros((len(sequences), len(config.classes)), dtype=np.float64)
-    at_once = batch_size or max(1, tokens_at_once(model) // config.window)
+    at_once = max(1, tokens_at_once(model) // config.window)
     strands = (False, True) if config.both_strands else (False,)
     for first in range(0, len(order), at_once):
         rows = order[first : first + at_once]
@@ -48,11 +46,7 @@ def predictions(
 
             logits = in_batches(run, len(rows), at_once, (len(config.classes),))
             np.add.at(total, windows.owner[rows], logits)
-        if on_done is not None:
-            on_done(first + len(rows))
     n_windows = np.bincount(windows.owner, minlength=len(sequences))
     mean = torch.from_numpy((total / (n_windows * len(strands))[:, None]).astype(np.float32))
     return Predictions(model.outcome(mean).numpy(), int((n_windows > 1).sum()))
 
-
-# --- embeddings of sequences of any length

@@ -121,8 +121,8 @@ class TrackReader:
         return one_hot(torch.from_numpy(np.array(codes)).to(self.device)).to(self.dtype)
 
     def from_trunk(self, x: Tensor, bins: Bins) -> Tensor:
-        """Output of the trunk [B, T, C] -> tracks [B, K, N]."""
-        return self.model.tracks(self.model.finish(self.model.transform(x.transpose(1, 2)), bins), self.head)
+        """Output of the trunk [B, C, T] -> tracks [B, K, N]."""
+        return self.model.tracks(self.model.finish(self.model.transform(x), bins), self.head)
 
     def _predict(self, codes: Codes, bins: Bins, batch_size: int) -> Floats:
         shape = (self.model.config.heads[self.head], bins.n)
@@ -134,7 +134,7 @@ class TrackReader:
         return self._tiled()(onehot).transpose(1, 2) if self.device.type == "cpu" else self.model.reduce(onehot)
 
     def _run(self, codes: Codes, bins: Bins) -> Tensor:
-        return self.from_trunk(self.reduced(codes).transpose(1, 2), bins)
+        return self.from_trunk(self.reduced(codes), bins)
 
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
         """The mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.

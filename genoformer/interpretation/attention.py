@@ -7,7 +7,7 @@ softmax is the same sum. `Looked` puts them to work on sequences.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +26,6 @@ from genoformer.tokenizers import KmerTokenizer
 
 _ENOUGH = 50  # weights that tell what is usual at a distance
 HELD = 1 << 24  # weights that are held at a time: 64 MB
-Reduction = Literal["row", "received", "entropy"]
 
 
 def row(steps: Iterable[Weights], layers: Sequence[int], query: int) -> Tensor:

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from scipy.integrate import trapezoid  # numpy has it under this name from 2.0 on only
 from scipy.stats import spearmanr
 from torch import nn
 
@@ -41,7 +42,7 @@ class Deletion(NamedTuple):
         """
         whole = self.random[0] - self.random[-1]
         clear = abs(whole) > 2 * self.spread
-        return float(np.trapezoid(self.random - self.mapped, self.shares) / whole) if clear else float("nan")
+        return float(trapezoid(self.random - self.mapped, self.shares) / whole) if clear else float("nan")
 
 
 class Audit(NamedTuple):

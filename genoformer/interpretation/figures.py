@@ -21,7 +21,7 @@ from genoformer.interpretation.matrices import Matrix
 from genoformer.interpretation.places import Place
 from genoformer.interpretation.run import letters
 from genoformer.scoring.scores import Floats
-from genoformer.whole import whole_file
+from genoformer.whole import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,23 +64,23 @@ def draw_alleles(path: Path, place: Place, ref: Floats, alt: Floats, *, label: s
 
 
 def draw_mutagenesis(
-    path: Path, place: Place, found: Mutagenesis, which: int = 0, *, seen: Seen | None = None, note: str = "",
+    path: Path, place: Place, found: Mutagenesis, *, seen: Seen | None = None, note: str = "",
     shaded: tuple[int, int] | None = None,
 ) -> None:  # fmt: skip
-    """What each change does, and above it the importance of each base: minus the mean of its three changes.
+    """What each change does (the first map), and above it the importance of each base: minus the mean of its three changes.
 
     shaded: bases [start, end) of the contig, such as those of a variant.
     """
     here = Place(place.name, found.chrom, found.start, found.codes)
     figure, axes = _panels(here, seen, [1.35, 1.2])
-    own = found.importance[which][np.arange(len(found.codes)), np.minimum(found.codes, 3)]
+    own = found.importance[0][np.arange(len(found.codes)), np.minimum(found.codes, 3)]
     _letters_or_curve(axes[-2], here, own, "importance")
     axes[-2].tick_params(labelbottom=False)
     if shaded is not None:
         axes[-2].axvspan(shaded[0] + 0.5, shaded[1] + 0.5, color="#F0E442", alpha=0.45, lw=0, zorder=-1)
-    plots.heat_map(axes[-1], found.values[which], found.codes, first=here.start + 1, label=found.names[which])
+    plots.heat_map(axes[-1], found.values[0], found.codes, first=here.start + 1, label=found.names[0])
     axes[-1].set_xlim(axes[-2].get_xlim())
-    _title(axes[0], f"{place.name}: {found.names[which]}", note)
+    _title(axes[0], f"{place.name}: {found.names[0]}", note)
     _coordinates(axes[-1], here)
     _save(figure, path)
 
@@ -194,5 +194,4 @@ def _coordinates(ax: Axes, place: Place) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     for suffix in ("png", "svg"):
-        with whole_file(path.with_name(f"{path.name}.{suffix}")) as part:
-            figure.savefig(part, dpi=200, format=suffix, metadata={"Software": None} if suffix == "png" else {"Date": None})
+        save_figure(figure, path.with_name(f"{path.name}.{suffix}"), dpi=200)

@@ -28,7 +28,7 @@ from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.scorers import Work
-from genoformer.whole import refuse_others, whole_file
+from genoformer.whole import refuse_others, write_text
 
 Model = Encoder | Predictor | LongRange
 
@@ -89,6 +89,11 @@ def on_genome(job: Job) -> tuple[Genome, list[Place]]:
 
 
 def begin(asked: Asked) -> Job:
+    """Reads the places, the model and what is drawn above the figures, and makes the folder.
+
+    Raises: ConfigError where genes or elements are asked for without a genome, or where files that are no maps of ours are in
+    the folder; what `read_places`, `read_landmarks` and `checkpoint.load_any` raise.
+    """
     genome = Genome(asked.fasta) if asked.fasta else None
     if genome is None and (asked.gtf or asked.elements):
         raise ConfigError("genes and elements lie on a genome; give its FASTA with --fasta.")
@@ -140,11 +145,10 @@ def audited(
             found.append(audit(place.codes, maps[i], again[i], ask, changes[i] if changes else None))
             if told:
                 told(i + 1)
-    with whole_file(job.asked.out / "audit.tsv") as part:
-        rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
-                for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
-        text = "\n".join(["place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights", *rows, ""])
-        part.write_text(text, encoding="utf-8")
+    rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
+            for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
+    header = "place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights"
+    write_text(job.asked.out / "audit.tsv", "\n".join([header, *rows, ""]))
     middle = {name: [x for x in of if np.isfinite(x)] for name, of in (
         ("Spearman with mutagenesis", [of.with_mutagenesis for of in found]),
         ("deletion beats random order by a share of", [of.deletion.gain for of in found]),
@@ -167,10 +171,15 @@ def _around(job: Job, place: Place) -> tuple[Codes, int]:
 
 
 def note(audits: Sequence[Audit], i: int) -> str:
+    """What stands below the figure of place i: its audit, or nothing where there is none."""
     return audits[i].text() if i < len(audits) else ""
 
 
 def write(job: Job, maps: Sequence[Floats], what: str, by_base: Sequence[Floats] | None = None) -> None:
+    """maps.npz, and of places on a genome maps.bw.
+
+    maps: of each place, [L] or [L, 4]; what: what they are, for the manifest; by_base: [L] for the track, where maps are not.
+    """
     out = job.asked.out
     write_maps(out / "maps.npz", job.places, maps, what)
     job.lines.append(f"{out / 'maps.npz'}: {what}, {len(job.places):,} places")
@@ -210,6 +219,10 @@ def write_discovered(job: Job, maps: Sequence[Floats], others: Sequence[Place], 
 
 
 def write_patterns(job: Job, hypothetical: Sequence[Floats], known: Path | None) -> None:
+    """TF-MoDISco's patterns of hypothetical contributions, [L, 4] of each place; known: a file of motifs to match them with.
+
+    Raises ConfigError where the places differ in length.
+    """
     if len({len(place.codes) for place in job.places}) > 1:
         raise ConfigError("TF-MoDISco takes places of one length; give --length.")
     made = patterns(np.stack([place.codes for place in job.places]), np.stack(hypothetical))
@@ -233,6 +246,7 @@ def matched(job: Job, found: Sequence[Matrix], known: Path | None) -> list[tuple
 
 
 def write_found(job: Job, found: Sequence[tuple[Matrix, str]]) -> None:
+    """motifs.meme, and a figure of each matrix under its title."""
     out = job.asked.out
     write_meme(out / "motifs.meme", [matrix for matrix, _ in found])
     job.lines.append(f"{out / 'motifs.meme'}: {len(found):,} motifs")

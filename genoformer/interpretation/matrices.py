@@ -16,8 +16,6 @@ from genoformer.genome.lines import numbered_lines
 from genoformer.whole import whole_file
 
 _PSEUDOCOUNT = 0.1  # of a site, over the four bases: no base is impossible
-
-
 _FEW = 1_000  # targets below which decoys are searched, too
 _MOST_SITES = 1e15
 _MOST_LINES = 4_000_000  # of a file, a hundred times those of the largest collections

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
@@ -18,13 +17,12 @@ class Pattern(NamedTuple):
 
     sign: int  # 1: they raise the output, -1: they lower it
     matrix: Matrix
-    contributions: NDArray[np.float64]  # [W, 4], the mean over the stretches
 
 
-def patterns(codes: Codes, hypothetical: Floats, *, window: int = 0, max_seqlets: int = 20_000) -> list[Pattern]:
+def patterns(codes: Codes, hypothetical: Floats) -> list[Pattern]:
     """Recurring patterns of sequences [B, L] and what each base adds or would add, [B, L, 4]; the most frequent first.
 
-    window: bases in the middle of the sequences that are looked at, 0 all. An empty list where nothing stands out.
+    An empty list where nothing stands out.
     Raises ConfigError without modisco-lite (extra `interpret`), and for arrays that do not belong together.
     """
     try:
@@ -33,14 +31,12 @@ def patterns(codes: Codes, hypothetical: Floats, *, window: int = 0, max_seqlets
         raise ConfigError("modisco-lite is not installed; install genoformer[interpret] to find patterns.") from error
     if hypothetical.shape != (*codes.shape, 4):
         raise ConfigError(f"attributions of shape {list(hypothetical.shape)} of sequences {list(codes.shape)}: give [B, L, 4].")
-    length = codes.shape[1]
-    inside = slice((length - window) // 2, (length + window) // 2) if window else slice(None)
-    onehot = (codes[:, inside, None] == np.arange(N)).astype(np.float32)
-    of = np.asarray(hypothetical[:, inside], dtype=np.float32)
+    onehot = (codes[..., None] == np.arange(N)).astype(np.float32)
+    of = np.asarray(hypothetical, dtype=np.float32)
     if not np.abs(onehot * of).max(initial=0):
         return []
     try:
-        found = TFMoDISco(onehot, of, max_seqlets_per_metacluster=max_seqlets)
+        found = TFMoDISco(onehot, of)
     except (ZeroDivisionError, IndexError):  # of too few or too short sequences it has no null to compare with
         return []
     made = []
@@ -49,5 +45,5 @@ def patterns(codes: Codes, hypothetical: Floats, *, window: int = 0, max_seqlets
             p = np.asarray(pattern.sequence, dtype=float)
             name = f"{'pos' if sign > 0 else 'neg'}_pattern_{i}"
             p = p / np.maximum(p.sum(1, keepdims=True), 1e-9)
-            made.append(Pattern(sign, Matrix(name, p, len(pattern.seqlets)), np.asarray(pattern.contrib_scores, dtype=float)))
+            made.append(Pattern(sign, Matrix(name, p, len(pattern.seqlets))))
     return sorted(made, key=lambda pattern: -pattern.matrix.n_sites)

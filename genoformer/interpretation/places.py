@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.bigwig import write_bigwig
 from genoformer.genome.codes import Codes
-from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
-from genoformer.genome.variants import Alleles, Status, Variant, centred_start, check, place_alleles
+from genoformer.genome.variants import Alleles, centred_start, place_alleles, scorable
 from genoformer.genome.vcf import open_vcf
 from genoformer.scoring.scores import Floats
-from genoformer.whole import whole_file
+from genoformer.whole import whole_file, write_text
 
 MATRICES = "matrices.npz"  # of attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the places that are drawn
 MAPS = ("maps.npz", "maps.bw", "motifs.meme", MATRICES)  # what a folder of maps holds
@@ -77,7 +76,7 @@ def read_places(
     if path.name.endswith(_VCF):
         if length is None:
             raise ConfigError(f"{path}: give the length of the windows around its variants.")
-        left_out: Counter[Status] = Counter()
+        left_out: Counter[str] = Counter()
         found = list(_around_variants(path, genome, length, left_out))
         if left_out and notes is not None:
             reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(left_out.items()))
@@ -97,20 +96,12 @@ def read_places(
     return found
 
 
-def _around_variants(path: Path, genome: Genome, length: int, left_out: Counter[Status]) -> Iterator[Place]:
+def _around_variants(path: Path, genome: Genome, length: int, left_out: Counter[str]) -> Iterator[Place]:
     with open_vcf(path) as file:
-        records = list(file)
-    names = ContigMap({record.chrom for record in records}, genome.contigs)
-    for record in records:
-        chrom = names.get(record.chrom)
-        for alt, status in zip(record.alts, check(record, genome, names, length // 2), strict=True):
-            if status is not Status.OK or chrom is None:
-                left_out[status] += 1
-            else:
-                variant = Variant(chrom, record.pos, record.ref.upper(), alt.upper())
-                start = centred_start(variant, length)
-                alleles = place_alleles(genome, variant, start, length)
-                yield Place(f"{record.chrom}:{record.pos}:{record.ref}>{alt}", chrom, start, alleles.ref, alleles)
+        for record, variant in scorable(file, genome, length // 2, left_out):
+            start = centred_start(variant, length)
+            alleles = place_alleles(genome, variant, start, length)
+            yield Place(str(variant._replace(chrom=record.chrom)), variant.chrom, start, alleles.ref, alleles)
 
 
 def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what: str) -> None:
@@ -126,8 +117,7 @@ def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what
     }
     for i, (place, of) in enumerate(zip(places, maps, strict=True)):
         arrays |= {f"codes_{i}": place.codes, f"map_{i}": np.asarray(of, dtype=np.float32)}
-    with whole_file(path.with_name(MANIFEST)) as part:
-        part.write_text(json.dumps({"what": what, "places": len(places)}), encoding="utf-8")
+    write_text(path.with_name(MANIFEST), json.dumps({"what": what, "places": len(places)}))
     write_arrays(path, arrays)
 
 

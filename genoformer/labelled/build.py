@@ -17,12 +17,12 @@ import numpy as np
 
 from genoformer import __version__
 from genoformer.errors import ConfigError, MissingFileError
-from genoformer.genome.codes import Codes, decode
+from genoformer.genome.codes import Codes, decode, gc_share
 from genoformer.genome.contigs import listed
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_on_reference, split_by_contig
 from genoformer.labelled.leakage import Leakage, leakage
-from genoformer.labelled.negatives import GC_BINS, Rooms, draw, gc_bin, gc_share
+from genoformer.labelled.negatives import GC_BINS, Rooms, draw, gc_bin
 from genoformer.labelled.shuffle import dinucleotide_shuffle
 from genoformer.labelled.sites import Site, codes_of, positive_sites, spans_of
 from genoformer.labelled.targets import NEGATIVE

@@ -14,7 +14,7 @@ from genoformer.genome.sketch import Sketch
 
 LONG_K, SHORT_K = 31, 16  # 31 is nearly unique in a genome; 16 (4.3e9 of them) bears more mismatches in few bases
 LONG = 100  # bases; below this median length k is SHORT_K, as a single mismatch touches 31 of the 31-mers
-MIN_SHARE = 0.5  # of a sequence's k-mers
+MIN_SHARE = 0.5  # of a sequence's k-mers, from which on it has leaked
 _NAMED = 3  # classes that a sentence names; the manifest has all
 EXACT_BASES = 1 << 25  # of the first set; every k-mer is kept up to this (256 MiB), above it one in `scale`
 
@@ -23,7 +23,7 @@ EXACT_BASES = 1 << 25  # of the first set; every k-mer is kept up to this (256 M
 class Leakage:
     """How many of n sequences occur in another set.
 
-    n_leaked: at least `min_share` of their k-mers occur there. n_duplicates: the same bases occur there as a whole;
+    n_leaked: at least half (MIN_SHARE) of their k-mers occur there. n_duplicates: the same bases occur there as a whole;
     n_reverse_duplicates: only their reverse complement does. n_unchecked: too short, with too many N, or with no
     k-mer in the sample; of these only duplicates are known. classes[name]: n and n_leaked of a class, where labels were
     given; shuffled negatives cannot leak, and would make the share of all look small.
@@ -36,7 +36,6 @@ class Leakage:
     n_unchecked: int
     k: int
     scale: int
-    min_share: float = MIN_SHARE
     classes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
@@ -55,7 +54,6 @@ class Leakage:
 
         Of the classes that leak the worst three are named.
         """
-        share = "half or more" if self.min_share == 0.5 else f"at least {self.min_share:.0%}"
         sample = f", of which 1 in {self.scale} was looked at" if self.scale > 1 else ""
         unchecked = f"; {self.n_unchecked:,} could not be checked" if self.n_unchecked else ""
         leaking = {name: 100 * n_leaked / n for name, (n, n_leaked) in self.classes.items() if n_leaked}
@@ -64,7 +62,7 @@ class Leakage:
         each += f" and less of {len(leaking) - _NAMED} more" if len(leaking) > _NAMED else ""
         all_of_it = f"{self.n_leaked:,} of {self.n:,}{'; ' if each else ''}{each}"
         return (
-            f"{self.percent:.2f} % of {other} ({all_of_it}) shares {share} of its {self.k}-mers with {train}{sample}: "
+            f"{self.percent:.2f} % of {other} ({all_of_it}) shares half or more of its {self.k}-mers with {train}{sample}: "
             f"{self.n_duplicates:,} exact duplicates, {self.n_reverse_duplicates:,} of the reverse complement{unchecked}."
         )
 
@@ -74,15 +72,15 @@ class Leakage:
             name: {"n": n, "n_leaked": n_leaked, "percent": round(100 * n_leaked / n, 4)}
             for name, (n, n_leaked) in self.classes.items()
         }
-        return {**self.__dict__, "percent": round(self.percent, 4), "classes": each}
+        return {**self.__dict__, "min_share": MIN_SHARE, "percent": round(self.percent, 4), "classes": each}
 
 
 def leakage(
-    train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, labels: Sequence[str] = (), *, min_share: float = MIN_SHARE
+    train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, labels: Sequence[str] = ()
 ) -> Leakage:
     """How much of `other` is in `train`; codes [L] each, of any lengths. labels: the classes of `other`, told apart.
 
-    A sequence has leaked if at least min_share of its k-mers, counted as often as they stand in it, occur anywhere in
+    A sequence has leaked if at least half of its k-mers, counted as often as they stand in it, occur anywhere in
     `train` on either strand, or if it is an exact duplicate on either strand. k is 31, but 16 if the median length of
     `other` is below 100 bases. All k-mers of `train` are kept up to 33 million bases, and above that a sample of them.
 
@@ -98,7 +96,7 @@ def leakage(
     known = {_digest(sequence) for sequence in train}
     same = _are_in(known, other)
     turned = _are_in(known, (reverse_complement(sequence) for sequence in other)) & ~same
-    leaked = ((n_sampled > 0) & (n_found >= min_share * n_sampled)) | same | turned
+    leaked = ((n_sampled > 0) & (n_found >= MIN_SHARE * n_sampled)) | same | turned
     of = np.array(labels, dtype=np.str_)
     return Leakage(
         n=len(lengths),
@@ -108,7 +106,6 @@ def leakage(
         n_unchecked=int((n_sampled == 0).sum()),
         k=k,
         scale=scale,
-        min_share=min_share,
         classes={name: (int((of == name).sum()), int(leaked[of == name].sum())) for name in sorted(set(labels))},
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.genome.codes import Codes, N
+from genoformer.genome.codes import N, gc_share
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, runs_of_bases, subtract
 
@@ -38,16 +38,6 @@ class Rooms:
             wide = free[free[:, 1] - free[:, 0] >= length]
             starts[chrom] = np.stack([wide[:, 0], wide[:, 1] - length + 1], axis=1)
         return cls(genome, length, max_n, starts)
-
-
-def gc_share(windows: Codes) -> NDArray[np.float64]:
-    """G and C among the known bases of each window [B, L] -> [B]; 0 where none is known.
-
-    >>> gc_share(np.array([[0, 1, 2, 4]], dtype=np.uint8)).round(3).tolist()
-    [0.667]
-    """
-    n_gc = ((windows == 1) | (windows == 2)).sum(axis=1)
-    return n_gc / np.maximum((windows < N).sum(axis=1), 1)
 
 
 def gc_bin(share: NDArray[np.float64]) -> NDArray[np.int64]:

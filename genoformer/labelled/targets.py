@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import listed
 
+Kind = Literal["classes", "multilabel", "values"]  # as of `models.heads`, which knows no data
 TASKS = ("classify", "regress")
 NEGATIVE = "negative"  # the class of background sequences; it comes first, so that of two classes the second is the finding
 _MISSING = ("nan", "na", "n/a", "null", "inf", "-inf")  # what tables write for no value, and no class is called
@@ -29,7 +30,7 @@ class Targets:
     "values": float32 [N, K], one column for each name in `classes`.
     """
 
-    kind: str
+    kind: Kind
     values: NDArray[Any]
     classes: tuple[str, ...]
 

@@ -15,7 +15,7 @@ from genoformer.genome.bins import Values, summarise
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, listed, some
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge, n_overlaps, read_on_reference, read_regions, split_by_contig
+from genoformer.genome.regions import Intervals, merge, n_overlaps, read_on_reference, read_regions, split_by_contig, within
 from genoformer.genome.targets import Targets, Track, read_targets, scaled
 from genoformer.genome.tracks import TrackSource, open_track
 from genoformer.labelled.build import SPLITS
@@ -24,6 +24,7 @@ from genoformer.progress import Listener, Progress
 from genoformer.whole import sha256_of
 
 LENGTH = 196_608  # bases of a window where nothing says otherwise; Enformer
+_NONE: Intervals = np.empty((0, 2), dtype=np.int64)
 OPEN = 256  # track files at a time; a process may open some 1,000, and each keeps its index in memory
 
 
@@ -116,7 +117,7 @@ def build_tracks(
             for i, window in enumerate(kept):
                 start = window.start + margin
                 end = start + n_bins * bin_size
-                holes = [(a - start, b - start) for a, b in _inside(masked.get(window.chrom), start, end)]
+                holes = (within(masked.get(window.chrom, _NONE), start, end) - start).tolist()
                 values = [
                     _bins(track, source.values(window.chrom, start, end), holes, bin_size)
                     for track, source in zip(batch, sources, strict=True)
@@ -205,7 +206,7 @@ def _sound(
             reasons["no_contig"] += 1
         elif start < 0 or end > genome.contigs[window.chrom]:
             reasons["outside"] += 1
-        elif 2 * sum(b - a for a, b in _inside(masked.get(window.chrom), start, end)) > width:
+        elif 2 * np.diff(within(masked.get(window.chrom, _NONE), start, end)).sum() > width:
             reasons["blacklist"] += 1
         elif (genome.window(window.chrom, window.start, built.length) >= N).sum() > max_n * built.length:
             reasons["too_many_n"] += 1
@@ -253,15 +254,7 @@ def _n_shared(windows: Iterable[Window]) -> int:
 # --- tracks
 
 
-def _inside(intervals: Intervals | None, start: int, end: int) -> list[tuple[int, int]]:
-    """What of sorted, separate intervals lies in [start, end)."""
-    if intervals is None:
-        return []
-    first, last = np.searchsorted(intervals[:, 1], start, side="right"), np.searchsorted(intervals[:, 0], end, side="left")
-    return [(max(a, start), min(b, end)) for a, b in intervals[first:last].tolist()]
-
-
-def _bins(track: Track, values: Values, holes: list[tuple[int, int]], bin_size: int) -> Values:
+def _bins(track: Track, values: Values, holes: list[list[int]], bin_size: int) -> Values:
     """Targets [N] of a track from its values [N * bin_size]; holes, slices of them that are in the blacklist."""
     if holes:
         most = abs(float(np.median(values)))

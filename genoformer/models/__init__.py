@@ -1,1 +1,1 @@
-"""Pure tensors: the masked encoder and what loads and saves it. Knows no genome and no training."""
+"""Pure tensors: language models, predictors and models of tracks; loads and saves them. Knows no genome, no training."""

@@ -26,9 +26,9 @@ from genoformer.models import dnabert, enformer
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange, LongRangeConfig
-from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, require, unfilled, write_tensors, write_text
+from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, require, unfilled, write_tensors
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
-from genoformer.whole import whole_file
+from genoformer.whole import whole_file, write_text
 
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
 CARD = "card.md"
@@ -119,10 +119,8 @@ def load_token_model(name: str | Path) -> Encoder | Predictor:
 def load_predictors(name: str | Path) -> list[Predictor]:
     """The fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
     folder = find(name)
-    members = folder / ENSEMBLE
-    paths = [folder / member for member in _members(members)] if members.is_file() else [folder]
     found = []
-    for model in [load_any(path) for path in paths]:
+    for model in [load_any(folder / member) for member in members_of(name) or [""]]:
         if not isinstance(model, Predictor):
             remedy = "fine-tune it first" if isinstance(model, Encoder) else "give a model that `finetune` made"
             raise CheckpointError(f"{name} {_said(model)}; {remedy}.")
@@ -141,8 +139,11 @@ def _said(model: Model) -> str:
     return f"is a long-range model, which predicts tracks ({', '.join(model.config.heads)})"
 
 
-def _members(path: Path) -> list[str]:
-    """Names of the folders beside an ensemble.json; a path that leads elsewhere is refused."""
+def members_of(name: str | Path) -> list[str]:
+    """Names of the folders of an ensemble, beside its ensemble.json; none for a single model. A path elsewhere is refused."""
+    path = find(name) / ENSEMBLE
+    if not path.is_file():
+        return []
     names = read_json(path).get("members")
     if not isinstance(names, list) or not names:
         raise CheckpointError(f"{path} names no members; copy the whole run again.")
@@ -156,7 +157,7 @@ def load_any(name: str | Path) -> Model:
     """Any model of a folder, in eval mode; see `load`, `load_long_range` and `load_predictors`."""
     folder = find(name)
     if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
-        several = ", ".join(str(folder / member) for member in _members(folder / ENSEMBLE))
+        several = ", ".join(str(folder / member) for member in members_of(folder))
         raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
     config = read_json(folder / "config.json")
     model = LAYOUTS[_layout_of(folder, config)].load(folder, config)

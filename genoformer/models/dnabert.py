@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.tensors import WEIGHTS, fill, read_tensors, require, weights_of, write_tensors, write_text
+from genoformer.models.tensors import WEIGHTS, fill, read_tensors, require, weights_of, write_tensors
 from genoformer.tokenizers import KmerTokenizer
+from genoformer.whole import write_text
 
 
 def detect(config: dict[str, Any]) -> bool:

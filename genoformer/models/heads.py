@@ -17,12 +17,11 @@ from genoformer.errors import ConfigError
 from genoformer.fields import checked
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.layers import Linear, linear
-from genoformer.tokenizers import SPECIAL
+from genoformer.tokenizers import MASK, SPECIAL, UNK
 
 Kind = Literal["classes", "multilabel", "values"]
 Pooling = Literal["mean-max", "mean", "max", "cls"]
 Tune = Literal["full", "last", "frozen", "lora"]
-_UNKNOWN = SPECIAL.index("[UNK]")
 
 
 @dataclass(frozen=True)
@@ -120,6 +119,15 @@ class Predictor(nn.Module):
         return logits * spread + centre
 
 
+def encoder_of(model: Encoder | Predictor) -> Encoder:
+    """The encoder of tokens of either kind of model; that of a predictor gets what is known of the whole: tokenizer, sha256."""
+    if isinstance(model, Encoder):
+        return model
+    encoder = model.encoder
+    encoder.tokenizer, encoder.sha256, encoder.seen = model.tokenizer, model.sha256, model.seen
+    return encoder
+
+
 def pool(x: Tensor, ids: Tensor, how: Pooling) -> Tensor:
     """Hidden states [B, T, D] of tokens ids [B, T] -> [B, D], or [B, 2 D] for mean and maximum side by side.
 
@@ -127,7 +135,7 @@ def pool(x: Tensor, ids: Tensor, how: Pooling) -> Tensor:
     """
     if how == "cls":
         return x[:, 0]
-    body = ((ids >= len(SPECIAL)) | (ids == _UNKNOWN) | (ids == SPECIAL.index("[MASK]")))[..., None]  # [B, T, 1]
+    body = ((ids >= len(SPECIAL)) | (ids == UNK) | (ids == MASK))[..., None]  # [B, T, 1]
     mean = (x * body).sum(1) / body.sum(1).clamp(min=1)
     if how == "mean":
         return mean

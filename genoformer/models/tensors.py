@@ -153,9 +153,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is not a JSON object; copy the model folder again.")
     return value
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears complete or not at all."""
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genoformer.errors import ConfigError
-from genoformer.models.longrange import ConvBlock, LongRange, Stage
+from genoformer.models.longrange import ConvBlock, LongRange, Stage, gelu
 
 TILE_BYTES = 6 << 20  # of a tile's activations: they stay in the cache from one step to the next
 
@@ -41,7 +41,7 @@ class _Block(NamedTuple):
         if self.scale is not None:
             assert self.shift is not None
             x = torch.addcmul(self.shift, x, self.scale)
-            x = x * torch.sigmoid(1.702 * x)
+            x = gelu(x)
         if before or behind:
             x = F.pad(x, (0, 0, before, behind))
         return _convolve(x, self.weight, self.bias)

@@ -12,7 +12,7 @@ import numpy as np
 from genoformer.errors import ConfigError, ContigError
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge, read_bed
+from genoformer.genome.regions import Intervals, merge, on_reference, read_bed
 from genoformer.genome.vcf import parse_region
 
 
@@ -47,16 +47,14 @@ def asked_regions(
         names = ContigMap(rows, genome.contigs)
         if names.renamed or names.unmatched:
             notes.append(names.describe(str(bed), genome.name))
-        for name, intervals in rows.items():
-            if here := names.get(name):
-                found.setdefault(here, []).append(intervals)
+        found = {here: [intervals] for here, intervals in on_reference(rows, genome).items()}
         if not found:
             raise ContigError(
                 f"no contig of {bed} ({listed(rows)}) is in {genome.name} ({listed(genome.contigs)}). Is it the right FASTA?"
             )
     elif region is not None:
         one = parse_region(region, genome.contigs)
-        here = genome.resolve(one.name)
+        here = genome.resolve(one.chrom)
         end = genome.contigs[here] if one.end == sys.maxsize else one.end
         found[here] = [np.array([[one.start, end]], dtype=np.int64)]
     else:

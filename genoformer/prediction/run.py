@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals
+from genoformer.genome.regions import Intervals, within
 from genoformer.genome.targets import Targets, Track
 from genoformer.inference import Floats, borrowed
 from genoformer.inference.tracks import TrackReader
@@ -152,8 +152,7 @@ def cells_of(config: LongRangeConfig, intervals: Mapping[str, Intervals]) -> dic
 def _within(chrom: str, start: int, size: int, values: Floats, rows: Intervals) -> Iterator[Stretch]:
     """The bins of a cell [K, n] that intervals touch, cut to them."""
     end = start + size * values.shape[1]
-    low, high = np.searchsorted(rows[:, 1], start, side="right"), np.searchsorted(rows[:, 0], end, side="left")
-    for begin, stop in rows[low:high].clip(start, end).tolist():
+    for begin, stop in within(rows, start, end).tolist():
         edges = np.arange(begin // size, -(-stop // size) + 1, dtype=np.int64) * size
         at = (int(edges[0]) - start) // size
         yield Stretch(

@@ -21,7 +21,7 @@ from genoformer.genome.landmarks import Landmarks
 from genoformer.genome.regions import Intervals
 from genoformer.genome.targets import Track
 from genoformer.prediction.run import Stretch, TrackSink
-from genoformer.whole import real, whole_file
+from genoformer.whole import real, save_figure, whole_file
 
 TABLE = "tracks.tsv"  # beside several bigWigs: which file holds which track
 _MOST_FILES = 512  # open at a time; a process may open some 1,000
@@ -164,8 +164,7 @@ def _figure(job: _Job) -> Iterator[TrackSink]:
         axes, np.append(starts, ends[-1]), values, labels=labels, groups=[track.group for track in tracks],
         chrom=chrom,
     )  # fmt: skip
-    with whole_file(path) as part:
-        figure.savefig(part, dpi=150, format="png", metadata={"Software": None})  # the same bytes from the same numbers
+    save_figure(figure, path)
 
 
 class _Gathered:
@@ -202,7 +201,6 @@ def _told_apart(names: Sequence[str], tracks: Sequence[Track], taken: Sequence[s
     numbered = [f"{name}.{track.index}" for name, track in zip(names, tracks, strict=True)]
     some = [long if n[name.lower()] > 1 else name for name, long in zip(names, numbered, strict=True)]
     return some if len({name.lower() for name in some}) == len(some) else numbered
-
 
 
 SINKS: dict[str, Callable[[_Job], AbstractContextManager[TrackSink]]] = {

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.report.scored import FIXED, Column, Scored
-from genoformer.whole import whole_file
+from genoformer.whole import write_text
 
 _BINS = 40
 
@@ -58,8 +58,7 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
         "DATA": _json(data),
     }
     page = files("genoformer.report").joinpath("report.html").read_text(encoding="utf-8")
-    with whole_file(output) as part:
-        part.write_text(re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page), encoding="utf-8")
+    write_text(output, re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page))
     return len(rows)
 
 

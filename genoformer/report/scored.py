@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.errors import FileFormatError
-from genoformer.genome.vcf import open_vcf
+from genoformer.genome.vcf import info_of, open_vcf
 
 MOST = 10_000  # alleles of the table; of more, those with the largest |first score|
 FIXED = ("chrom", "pos", "id", "ref", "alt", "status")
@@ -79,8 +79,7 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
         apart = {column.key for column in annotations}
         heap: list[tuple[float, int, list[Any]]] = []  # the weakest of the strongest first
         for record in file:
-            fields = record.line.split("\t")
-            info = dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
+            info = info_of(record)
             info |= dict.fromkeys(flags & info.keys(), "yes")
             rest = ";".join(f"{k}={v}" if v else k for k, v in info.items() if k[:3] != "GF_" and k != "." and k not in apart)
             for i, alt in enumerate(record.alts):
@@ -91,7 +90,7 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
                     if isinstance(value, float):
                         of.append(value)
                 more = [_value(info.get(column.key, ""), i, column) for column in annotations]
-                row = [record.chrom, record.pos, fields[2], record.ref, alt, status, *values, *more, rest]
+                row = [record.chrom, record.pos, record.id, record.ref, alt, status, *values, *more, rest]
                 found.statuses[status] += 1
                 strength = abs(values[0]) if isinstance(values[0], float) else -1.0
                 entry = (strength, -found.n_alleles, row)  # of equals the first stays
@@ -125,9 +124,7 @@ def _chosen(path: Path, others: Mapping[str, Column]) -> list[Column]:
     n: Counter[str] = Counter()
     with open_vcf(path) as file:
         for _, record in zip(range(_LOOKED_AT), file, strict=False):
-            fields = record.line.split("\t", 8)
-            if len(fields) > 7:
-                n.update(item.partition("=")[0] for item in fields[7].split(";"))
+            n.update(info_of(record).keys())
     often = {key for key, _ in Counter({key: n[key] for key in others if n[key]}).most_common(_ANNOTATIONS)}
     return [column for key, column in others.items() if key in often]
 

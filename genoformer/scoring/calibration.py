@@ -15,7 +15,7 @@ from genoformer.genome.reference import Genome
 from genoformer.models.longrange import LongRange
 from genoformer.scoring.quantiles import GRID, NOT_COMPARED, Calibration
 from genoformer.scoring.run import Summary, score_variants
-from genoformer.scoring.scorers import Model, OfTracks, Work, scorer_of
+from genoformer.scoring.scorers import Model, OfTracks, scorer_of, sha256_of_models
 from genoformer.scoring.scores import Score
 from genoformer.scoring.track_scorer import TrackScorer
 
@@ -52,8 +52,7 @@ def calibrate(
     names = scorer.layout.apart if isinstance(scorer, TrackScorer) else []
     compared = {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
     grids = grids_of(matrix if is_matrix else table, scores, names)
-    sha256 = Work(tuple(given), genome, "").sha256
-    found = Calibration(Path(background).name, summary.scored, sha256, compared, scorer.inputs, grids)
+    found = Calibration(Path(background).name, summary.scored, sha256_of_models(given), compared, scorer.inputs, grids)
     found.save(path)
     shutil.rmtree(work)
     return found, summary

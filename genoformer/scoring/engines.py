@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import GenoformerError
-from genoformer.genome.vcf import Record, Region, VariantFile, open_vcf, overlapping
+from genoformer.genome.vcf import Interval, Record, VariantFile, open_vcf, overlapping
 from genoformer.scoring.scores import Floats, Matrix
-from genoformer.whole import real, whole_file
+from genoformer.whole import real, whole_file, write_text
 
 THREADS = "number of threads"  # in a job
 PART_RECORDS = 4_096  # records in a part, at the most
@@ -84,8 +84,7 @@ class JobFolder:
                     "repeat that run to finish it, or remove the folder to begin anew."
                 )
         else:
-            with whole_file(ticket) as part:
-                part.write_text(json.dumps(job, indent=1), encoding="utf-8")
+            write_text(ticket, json.dumps(job, indent=1))
 
     def _name(self, i: int) -> Path:
         return self.path / f"{i:08d}{self.ending}"
@@ -96,8 +95,7 @@ class JobFolder:
 
     def note(self, command: Sequence[str]) -> None:
         """Keep the command that began the work, and where it was given."""
-        with whole_file(self.path / "command.json") as part:
-            part.write_text(json.dumps({"folder": str(Path.cwd()), "command": list(command)}), encoding="utf-8")
+        write_text(self.path / "command.json", json.dumps({"folder": str(Path.cwd()), "command": list(command)}))
 
     def remove(self) -> None:
         """All of it; the ticket last, so that who is killed here finds what is left."""
@@ -200,7 +198,7 @@ class Cut:
     """The records of a VCF, cut into parts."""
 
     vcf: Path
-    wanted: Region | None  # only records that overlap it
+    wanted: Interval | None  # only records that overlap it
     n_records: int
     size: PartSize
     shard: tuple[int, int] | None = None  # (i, n), from 1: which parts are ours

@@ -17,7 +17,7 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, encode, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Alleles, Variant, centred_start, normalise, place_alleles, place_snvs, trim
+from genoformer.genome.variants import Alleles, Variant, centred_start, normalise, place_alleles, place_snvs, trim, trimmed
 from genoformer.models.encoder import Encoder
 from genoformer.scoring.scores import Evidence, Floats
 from genoformer.tokenizers import KmerTokenizer
@@ -176,9 +176,7 @@ class Reader:
 
     def _shortest(self, variant: Variant) -> Variant:
         """The variant normalised and without shared bases; REF or ALT may be empty."""
-        variant = normalise(variant, self.genome)
-        offset, ref, alt = trim(variant.ref, variant.alt)
-        return Variant(variant.chrom, variant.pos + offset, ref, alt)
+        return trimmed(normalise(variant, self.genome))
 
     # Questions
 

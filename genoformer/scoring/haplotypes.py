@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.haplotypes import compatible, genotypes, trimmed
+from genoformer.genome.haplotypes import compatible, genotypes
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
-from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
+from genoformer.genome.variants import ContigNames, Status, Variant, check_batch, scorable, trimmed
 from genoformer.genome.vcf import Record, open_vcf
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.engines import THREADS, RowFolder, Rows, chunks
+from genoformer.scoring.scorers import sha256_of_models
 from genoformer.scoring.scores import Floats
 from genoformer.scoring.told import Told, combined, nothing
 from genoformer.scoring.track_scorer import TrackScorer
@@ -80,7 +81,7 @@ def score_haplotypes(
     check_preflight(preflight(vcf, genome, max_length=scorer.longest_allele), force=force)
     left_out: Counter[str] = Counter()
     with open_vcf(vcf) as file:
-        named = file.header[-1].split("\t")[9:]
+        named = file.samples
         if not named:
             raise ConfigError(f"{vcf} has no samples; haplotypes need phased genotypes.")
         if unknown := [name for name in samples or () if name not in named]:
@@ -102,7 +103,7 @@ def _written(
     """A table from its parts, each kept as soon as it is done, so that a run which was interrupted goes on."""
     job = {
         "VCF": sha256_of(vcf),
-        "model": "+".join(model.sha256 or "in memory" for model in scorer.models),
+        "model": sha256_of_models(scorer.models),
         "scores": ",".join(score.name for score in scorer.scores),
         "FASTA": scorer.genome.signature,
         THREADS: str(inference.n_cores()) if scorer.device.type == "cpu" else "any",
@@ -279,7 +280,7 @@ def score_pairs(
         what += [f"{score.name}_{kind}" for kind in (*kinds, *(["GENE"] if score.evidence == "gene" else []))]
     header = ["chrom", *(f"{x}_{y}" for y in "ab" for x in ("pos", "ref", "alt")), *what]
     with open_vcf(vcf) as file:
-        near = _near(_scorable(file, genome, scorer, left_out), within, left_out)
+        near = _near(scorable(file, genome, scorer.longest_allele, left_out), within, left_out)
         works = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(near, _PAIRS)), []))
         return _written(output, vcf, scorer, {"within": str(within)}, header, works, None, "pairs", left_out, listen)
 
@@ -334,19 +335,3 @@ def _rows_of_pairs(scorer: TrackScorer, pairs: Sequence[_Pair]) -> Rows:
                 fields.append(scorer.layout.name_of_gene(gene))
         lines.append("\t".join(fields) + "\n")
     return Rows("".join(lines), {_N_ROWS: len(lines), _N_SEQUENCES: 3 * len(lines)})
-
-
-def _scorable(
-    file: Iterable[Record], genome: Genome, scorer: TrackScorer, left_out: Counter[str]
-) -> Iterator[tuple[Record, Variant]]:
-    """Every ALT that can be scored, under the genome's names."""
-    for records in chunks(iter(file), _AT_ONCE):
-        names = ContigMap({record.chrom for record in records}, genome.contigs)
-        for record, row in zip(records, check_batch(records, genome, names, scorer.longest_allele), strict=True):
-            for alt, status in zip(record.alts or (".",), row, strict=True):
-                if status is Status.OK:
-                    contig = names.get(record.chrom)
-                    assert contig is not None
-                    yield record, Variant(contig, record.pos, record.ref.upper(), alt.upper())
-                else:
-                    left_out[status.value] += 1

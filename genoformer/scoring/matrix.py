@@ -38,10 +38,9 @@ class MatrixFile(ABC):
 
     def write(self, record: Record, first: int, rows: NDArray[np.int32], values: Floats) -> None:
         """One record, whose ALTs have numbers from `first` in its rows of a part's `rows` [R, 4] and `values` [R, K]."""
-        name = record.line.split("\t", 3)[2]
         for (alt, score, gene, strongest), of in zip(rows.tolist(), values, strict=True):
             of_gene = () if self.genes is None else (self.genes[gene] if gene >= 0 else None, bool(strongest))
-            place = (record.chrom, record.pos, name, record.ref, record.alts[alt - first], self.scores[score])
+            place = (record.chrom, record.pos, record.id, record.ref, record.alts[alt - first], self.scores[score])
             self._rows.append((*place, *of_gene))
             self._values.append(of)
         if len(self._rows) >= self._at_once:

@@ -59,6 +59,11 @@ class OfTracks(NamedTuple):
     matrix: bool = False  # whether the values of every track are wanted
 
 
+def sha256_of_models(models: Sequence[Model]) -> str:
+    """Of the weights of one or several."""
+    return "+".join(model.sha256 or "in memory" for model in models)
+
+
 def default_scores(model: Model) -> list[Score]:
     """The scores of a model when none are named."""
     return choose(DEFAULT_TRACK_SCORES if isinstance(model, LongRange) else DEFAULT_SCORES)
@@ -108,8 +113,7 @@ class Work:
 
     @property
     def sha256(self) -> str:
-        """Of the weights."""
-        return "+".join(model.sha256 or "in memory" for model in self.models)
+        return sha256_of_models(self.models)
 
     @contextmanager
     def ready(self) -> Iterator[Scorer]:

@@ -20,7 +20,7 @@ from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.haplotypes import Change, haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.targets import Targets
-from genoformer.genome.variants import Align, Status, Variant, normalise, place_alleles, trim
+from genoformer.genome.variants import Align, Status, Variant, centred_start, normalise, place_alleles, trimmed
 from genoformer.inference.tracks import Asked, Seen, TrackReader, plain_tracks
 from genoformer.models import plan
 from genoformer.models.longrange import LongRange
@@ -259,7 +259,7 @@ class TrackScorer:
 
     def start_of(self, variant: Variant) -> int:
         """The first base of the window of a variant without shared bases."""
-        start = variant.start + len(variant.ref) // 2 - self.length // 2
+        start = centred_start(variant, self.length)
         if self.settings.anchor == "variant":
             return start
         step = max(1, self.length // _LATTICE // self.bin_size) * self.bin_size
@@ -269,12 +269,10 @@ class TrackScorer:
         """By contig and window."""
         jobs = []
         for row, variant in enumerate(variants):
-            whole = normalise(variant, self.genome)
-            cut, ref, alt = trim(whole.ref, whole.alt)
-            short = Variant(whole.chrom, whole.pos + cut, ref, alt)
+            short = trimmed(normalise(variant, self.genome))
             start = self.start_of(short) + shift
-            change = Change(short.start - start, len(ref), len(alt), 0)
-            centre = short.start + len(ref) // 2
+            change = Change(short.start - start, len(short.ref), len(short.alt), 0)
+            centre = short.start + len(short.ref) // 2
             jobs.append(Job(row, short.chrom, start, centre, (change,), tuple(self._laid(short, start))))
         return sorted(jobs, key=lambda job: (job.chrom, job.start, job.row))
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .grammar import Element, Gene, Instance
-from .regulation import Expression, Link
-from .variants import Record
-from .world import World, simulate
+from genoformer.simulation.grammar import Element, Gene, Instance
+from genoformer.simulation.regulation import Expression, Link
+from genoformer.simulation.variants import Record
+from genoformer.simulation.world import World, simulate
 
 __all__ = ["Element", "Expression", "Gene", "Instance", "Link", "Record", "World", "simulate"]

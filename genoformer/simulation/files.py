@@ -13,9 +13,8 @@ import pysam
 from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, decode
-
-from .grammar import STATES, Element, Gene, Instance
-from .variants import Record
+from genoformer.simulation.grammar import STATES, Element, Gene, Instance
+from genoformer.simulation.variants import Record
 
 LINE = 60  # bases per FASTA line
 COLOURS = {  # of the combined segmentations of ENCODE (Hoffman et al., NAR 2013)

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, reverse_complement
-
-from .motifs import draw, load_motifs, match_bits
-from .sequence import ISLAND_CLASS, ISOCHORES
+from genoformer.simulation.motifs import draw, load_motifs, match_bits
+from genoformer.simulation.sequence import ISLAND_CLASS, ISOCHORES
 
 GAP = 500          # bases of N at each end of a contig, where an assembly has its telomere gap
 FLANK = (400, 900)  # bases of a slot on each side of its element

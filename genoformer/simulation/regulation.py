@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from .grammar import PROGRAMS, PROMOTER_ORDER, Element, Gene, Instance
+from genoformer.simulation.grammar import PROGRAMS, PROMOTER_ORDER, Element, Gene, Instance
 
 CELLS = tuple(PROGRAMS)
 INSULATOR = "CTCF"

@@ -25,9 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.genome.bigwig import new_bigwig
-
-from .grammar import GAP, Element, Instance
-from .regulation import CELLS, ENHANCERS, Expression, activities
+from genoformer.simulation.grammar import GAP, Element, Instance
+from genoformer.simulation.regulation import CELLS, ENHANCERS, Expression, activities
 
 Counts = NDArray[np.float64]  # [n_bins] of a contig
 

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, N, decode, encode, reverse_complement
-
-from .grammar import STATES, Instance
-from .motifs import best_match_bits, load_motifs, match_bits
+from genoformer.simulation.grammar import STATES, Instance
+from genoformer.simulation.motifs import best_match_bits, load_motifs, match_bits
 
 BREAKING, NEUTRAL = "MOTIF_BREAKING", "NEUTRAL"
 BREAKING_BITS = 2.0        # bits an instance must lose to count as broken: a four-fold change of the likelihood

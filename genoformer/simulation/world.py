@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import A, Codes, G, N, T, reverse_complement
+from genoformer.simulation import files
+from genoformer.simulation.grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant, thin
+from genoformer.simulation.motifs import attribution
+from genoformer.simulation.regulation import Expression, Link, expression, expression_lines, regulation, regulation_lines
+from genoformer.simulation.sequence import background, insert_repeats, open_reading_frame
+from genoformer.simulation.tracks import ASSAYS, Counts, draw, expected, write_tracks
+from genoformer.simulation.variants import BREAKING, Planted, Record, make_variants
 from genoformer.whole import refuse_others, sha256_of
-
-from . import files
-from .grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant, thin
-from .motifs import attribution
-from .regulation import Expression, Link, expression, expression_lines, regulation, regulation_lines
-from .sequence import background, insert_repeats, open_reading_frame
-from .tracks import ASSAYS, Counts, draw, expected, write_tracks
-from .variants import BREAKING, Planted, Record, make_variants
 
 OTHERS = (  # files beside world.json, the last ones only of worlds with tracks
     "genome.fa.gz", "genes.gtf.gz", "peaks.narrowPeak.gz", "states.bed.gz", "motifs.bed.gz", "variants.vcf.gz", "truth.tsv.gz",

@@ -1,1 +1,1 @@
-"""Windows of a genome -> masked or causal objective -> a trained model with its manifest."""
+"""Windows, labelled sequences or tracks -> pretraining or fine-tuning -> a trained model with its manifest."""

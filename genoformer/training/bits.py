@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from genoformer.genome.codes import Codes, N
+from genoformer.inference.batching import to_device
 from genoformer.models.encoder import Encoder
 from genoformer.models.posterior import base_posterior, successors
 from genoformer.tokenizers import SPECIAL, KmerTokenizer
@@ -64,7 +64,7 @@ def bits_of(model: Encoder, asked: Asked, batch_size: int) -> NDArray[np.float64
 
 def _masked_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
     hidden = model.tokenizer.hide(codes, target)
-    log2_p = base_posterior(model, *(_on_device(model, x) for x in hidden)).double().cpu().numpy()
+    log2_p = base_posterior(model, *(to_device(model, x) for x in hidden)).double().cpu().numpy()
     rows = np.arange(len(codes))
     return np.asarray(-log2_p[rows, codes[rows, target]])
 
@@ -75,14 +75,10 @@ def _causal_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDA
     rows = np.arange(len(codes))
     before = np.maximum(target - model.tokenizer.k + 1, 0)  # the token that the target comes after; [CLS] is token 0
     known = (ids[rows, before] >= len(SPECIAL)) & (ids[rows, before + 1] >= len(SPECIAL))
-    at = _on_device(model, before[:, None])  # [B, 1]
-    tokens = _on_device(model, ids)
+    at = to_device(model, before[:, None])  # [B, 1]
+    tokens = to_device(model, ids)
     candidates = successors(model.tokenizer, tokens.gather(1, at))  # [B, 1, 4]
     log_p = model.logits_at(tokens, at, candidates).float().log_softmax(-1)[:, 0]  # [B, 4]
     came = candidates[:, 0] == tokens.gather(1, at + 1)
     bits = -log_p.masked_fill(~came, -torch.inf).amax(-1).double().cpu().numpy() / math.log(2)
     return np.where(known, bits, np.nan)
-
-
-def _on_device(model: Encoder, array: NDArray[Any]) -> Tensor:
-    return torch.from_numpy(array).to(next(model.parameters()).device)

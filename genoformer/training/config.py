@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +11,7 @@ from typing import Any, get_args
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
 from genoformer.models.heads import Pooling, Tune
+from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
 from genoformer.training.objectives import OBJECTIVES
 from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
 
@@ -146,6 +147,29 @@ class FinetuneConfig:
         table = checked(TuningConfig, tables.get("finetune", {}), f"{path}, [finetune]")
         values = {**tables, "finetune": TuningConfig(**table | changed)}
         return cls(**checked(cls, values, str(path)))
+
+
+def tokenizer_of(
+    table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None
+) -> KmerTokenizer | BPETokenizer:
+    """The tokenizer of a [tokenizer] table; learn: size of a vocabulary -> BPE of the training data, None where there is none.
+
+    Raises ConfigError for an unknown tokenizer or field, and for BPE that cannot be learned.
+    """
+    name = table.get("tokenizer", KmerTokenizer.name)
+    if name not in TOKENIZERS:
+        raise ConfigError(f"tokenizer = {name!r}: allowed are {', '.join(TOKENIZERS)}.")
+    settings, given = TOKENIZERS[name].settings, {field: value for field, value in table.items() if field != "tokenizer"}
+    if unknown := sorted(set(given) - set(settings)):
+        known = f"those of {name} are {', '.join(settings)}" if settings else f"{name} has none"
+        raise ConfigError(f"[tokenizer]: unknown fields {', '.join(unknown)}; {known}.")
+    if wrong := [field for field, value in given.items() if not isinstance(value, int) or isinstance(value, bool)]:
+        raise ConfigError(f"[tokenizer]: {wrong[0]} = {given[wrong[0]]!r}: give a whole number.")
+    if name != BPETokenizer.name:
+        return TOKENIZERS[name].from_dict({"k": KmerTokenizer.k, **given})
+    if learn is None:
+        raise ConfigError(f"tokenizer = {name!r}: from scratch it is kmer or base; a BPE vocabulary comes from pretrain.")
+    return learn(given.get("n_vocab", 4096))
 
 
 def tables_of(path: Path) -> dict[str, Any]:

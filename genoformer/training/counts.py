@@ -16,9 +16,9 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, runs_of_bases, subtract
+from genoformer.genome.sketch import joined_up
 
 _SCAN = 1 << 20  # bases read at a time
-_COUNTED = 1 << 22  # bases counted at a time; a table of 4^12 counts is made for each such piece
 
 # The weight of the shorter context, in bases seen. Measured by leaving out each of three slices of hg38 (chr2, chr10,
 # chr11; 8.3 Mb) in turn: 48 to 96 are within 0.004 bits of the best for 5+5 and 0.008 for order 11, while 8 costs 0.04
@@ -150,7 +150,7 @@ def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: 
     """
     # what is common can be beyond 4 billion in a genome; n-mers of 9 and more are not, and their tables are large
     counts = {n: np.zeros(4**n, dtype=np.int64 if n < 9 else np.uint32) for n in sorted(set(sizes))}
-    for piece in _joined(chunks):
+    for piece, _ in joined_up(chunks):  # in large pieces, so that few tables of 4^n are made
         digits, known = (piece & 3).astype(np.int32), piece < N
         number, whole = digits, known
         for n in range(1, max(counts) + 1):
@@ -213,18 +213,3 @@ def _smoothed(
         p += np.float32(a) * shorter.reshape(1, far[1], 4, near[0], 1)
     p /= seen + np.float32(a)
     return p.ravel()
-
-
-def _joined(chunks: Iterable[Codes]) -> Iterator[Codes]:
-    """Chunks with an N between them, in pieces of at least `_COUNTED` bases, so that few tables are made."""
-    gap = np.array([N], dtype=np.uint8)
-    held: list[Codes] = []
-    size = 0
-    for chunk in chunks:
-        held += [chunk, gap]
-        size += len(chunk) + 1
-        if size >= _COUNTED:
-            yield np.concatenate(held)
-            held, size = [], 0
-    if held:
-        yield np.concatenate(held)

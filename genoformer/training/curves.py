@@ -14,7 +14,7 @@ from genoformer import plots
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.training.bits import VALIDATION_BASES
 from genoformer.training.log import LOG, read_log
-from genoformer.whole import whole_file
+from genoformer.whole import save_figure, write_text
 
 ALL = "all"  # the column of all contigs together
 _MOST_PANELS = 4
@@ -88,8 +88,7 @@ def write_report(folder: Path, rows: Sequence[BitsRow]) -> None:
         if all((model, contig) in found for contig in contigs):
             found[model, ALL] = pooled([found[model, contig] for contig in contigs])
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "bits_per_base.tsv") as path:
-        path.write_text(_table(found, models, [*contigs, ALL]), encoding="utf-8")
+    write_text(folder / "bits_per_base.tsv", _table(found, models, [*contigs, ALL]))
     most = sorted(contigs, key=lambda contig: -max(row.n for row in rows if row.contig == contig))
     shown = contigs if len(contigs) <= _MOST_PANELS else [ALL, *most[: _MOST_PANELS - 1]]
     panels = [[row for row in found.values() if row.contig == contig] for contig in shown]
@@ -150,8 +149,7 @@ def _draw_report(path: Path, panels: Sequence[Sequence[BitsRow]]) -> None:
         ax.set_visible(i < len(panels))
         if i % n_columns:
             ax.set_ylabel("")
-    with whole_file(path) as part:
-        figure.savefig(part, format="png", dpi=200)
+    save_figure(figure, path, dpi=200)
 
 
 def _draw_loss(
@@ -174,5 +172,4 @@ def _draw_loss(
         axes[1].set_title(lowest, loc="right", fontsize="small", color=plots.GREY)
     axes[-1].set_xlabel("tokens" if tokens_per_step else "step")
     axes[-1].xaxis.set_major_formatter(EngFormatter(sep=""))
-    with whole_file(path) as part:
-        figure.savefig(part, format="png", dpi=200)
+    save_figure(figure, path, dpi=200)

@@ -25,14 +25,13 @@ from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import targets_of
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, merge_adapters
+from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, encoder_of, merge_adapters
 from genoformer.progress import Listener
-from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
-from genoformer.training.config import FinetuneConfig, TuningConfig
+from genoformer.training.config import FinetuneConfig, TuningConfig, tokenizer_of
 from genoformer.training.labelled_part import (
     USUAL,
     LabelledPart,
-    as_json,
+    case_weights,
     class_names,
     counted,
     held_out,
@@ -42,11 +41,10 @@ from genoformer.training.labelled_part import (
     record_of,
     refuse_constant,
     sketch_of,
-    weights_of,
 )  # fmt: skip
 from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.supervised import LabelledBatches, predictor_loss
-from genoformer.whole import refuse_others, whole_file
+from genoformer.whole import refuse_others, write_text
 
 _ASKED = 1_000  # training sequences, where the validation data cannot say whether a model collapsed
 _LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
@@ -160,11 +158,10 @@ def finetune(
             spread[name] = over_runs([member.metrics[name].value for member in members], metrics.range_of(name))
         table = {
             "members": [member.folder.name for member in members],
-            "metrics": {name: as_json(together[name]) for name in names},
-            "over_members": {name: as_json(spread[name]) for name in names},
+            "metrics": {name: together[name].to_dict() for name in names},
+            "over_members": {name: spread[name].to_dict() for name in names},
         }
-        with whole_file(folder / checkpoint.ENSEMBLE) as part:
-            part.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(folder / checkpoint.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
     told = [monitor, USUAL[fitted.targets.kind], *(["r2"] if fitted.targets.kind == "values" else [])]
     return Finetuned(members, together, spread, notes, [name for name in dict.fromkeys(told) if name in together])
 
@@ -224,7 +221,7 @@ def _member(
     n_long = sum(len(sequence) > window for sequence in train.sequences)
     if not there:
         manifest["windowed"] = {"window": window, "overlap": model.config.overlap, "train": n_long, "valid": n_windowed}
-        manifest |= {"metrics": {name: as_json(estimate) for name, estimate in found.items()}, "notes": failed}
+        manifest |= {"metrics": {name: estimate.to_dict() for name, estimate in found.items()}, "notes": failed}
         sketch_of(train.sequences, before).save(folder / checkpoint.SKETCH)
         checkpoint.save(model, folder, manifest=manifest)
     notes = []
@@ -253,7 +250,7 @@ def _trained(
     """Train a predictor in place, to the weights of its best step, which is returned; None in processes but the first."""
     choose_trained(model, plan.tune, last_layers=plan.last_layers, lora_rank=plan.lora_rank)  # type: ignore[arg-type]
     batches = LabelledBatches(
-        train.sequences, train.targets.values, weights_of(train.targets, plan.class_weights), model,
+        train.sequences, train.targets.values, case_weights(train.targets, plan.class_weights), model,
         batch_size=plan.batch_size, seed=plan.seed, mask_rate=plan.mask_rate, shift=plan.shift,
     )  # fmt: skip
 
@@ -312,20 +309,11 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder,
     """The encoder to train, and the bases of the windows that it was trained with."""
     if start is not None:
         loaded = checkpoint.load_token_model(start)
-        if isinstance(loaded, Encoder):
-            return loaded, loaded.config.context_length
-        encoder = loaded.encoder  # of a predictor
-        encoder.tokenizer, encoder.sha256, encoder.seen = loaded.tokenizer, loaded.sha256, loaded.seen
-        return encoder, max(loaded.config.window, encoder.config.context_length)
+        encoder, window = encoder_of(loaded), loaded.config.window if isinstance(loaded, Predictor) else 0
+        return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
         raise ConfigError("no model to go on from: name one with -m, or give [tokenizer] and [encoder] to train from scratch.")
-    table = dict(config.tokenizer)
-    name = table.pop("tokenizer", "kmer")
-    if name not in ("kmer", "base"):
-        raise ConfigError(f"tokenizer = {name!r}: from scratch it is kmer or base; a BPE vocabulary comes from pretrain.")
-    if name == "base" and table:
-        raise ConfigError(f"[tokenizer]: unknown fields {', '.join(table)}; base has none.")
-    tokenizer = BaseTokenizer() if name == "base" else KmerTokenizer(**checked(KmerTokenizer, table, "[tokenizer]"))
+    tokenizer = tokenizer_of(config.tokenizer)
     shape = checked(EncoderConfig, config.encoder, "[encoder]")
     if "n_vocab" in shape:
         raise ConfigError("[encoder]: n_vocab follows from the tokenizer; leave it out.")
@@ -348,7 +336,7 @@ def _predictor(encoder: Encoder, train: LabelledPart, plan: TuningConfig) -> Pre
     model = Predictor(
         PredictorConfig(
             encoder=replace(encoder.config, dropout=0.0 if plan.tune == "frozen" else plan.dropout),
-            kind=targets.kind,  # type: ignore[arg-type]
+            kind=targets.kind,
             classes=targets.classes,
             window=window,
             overlap=window // 2 if plan.overlap is None else plan.overlap,

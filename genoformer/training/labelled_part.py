@@ -45,7 +45,7 @@ def counted(targets: Targets) -> str:
     return f"Classes: {listed([f'{name} ({int(count):,})' for name, count in zip(targets.classes, n, strict=True)])}."
 
 
-def weights_of(targets: Targets, how: str) -> NDArray[np.float32]:
+def case_weights(targets: Targets, how: str) -> NDArray[np.float32]:
     """Weight of each sequence in the loss, [N]: 1, or so that every class counts alike (scikit-learn's "balanced")."""
     n = len(targets.values)
     if how == "none":
@@ -99,7 +99,8 @@ def monitor_of(wanted: str, targets: Targets) -> tuple[str, list[str]]:
 
 
 def metrics_of(targets: Targets, values: NDArray[np.float32], n: int = 1000) -> dict[str, Estimate]:
-    return metrics.metrics_of(targets.kind, targets.values, values, targets.classes, n=n)  # type: ignore[arg-type]
+    """Each metric of predictions [N, K] (see `metrics.metrics_of`), with its interval of n resamplings."""
+    return metrics.metrics_of(targets.kind, targets.values, values, targets.classes, n=n)
 
 
 def loss_of(targets: Targets, values: NDArray[np.float32]) -> float:
@@ -113,6 +114,7 @@ def loss_of(targets: Targets, values: NDArray[np.float32]) -> float:
 
 
 def sketch_of(sequences: Sequence[Codes], before: Path | None) -> Sketch:
+    """What a predictor has seen: k-mers of the sequences, and of what the model that it starts from (a folder) had seen."""
     scale = max(1, math.ceil(sum(len(s) for s in sequences) / _SKETCHED))
     seen = Sketch.of(sequences, scale=scale)
     earlier = checkpoint.read_sketch(before) if before is not None else None
@@ -128,7 +130,3 @@ def record_of(path: Path, n: int) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         tells = False
     return {"name": path.name, "sha256": sha256, "sequences": n, "manifest": made if tells else None}
-
-
-def as_json(found: Estimate) -> dict[str, float | None]:
-    return {name: round(value, 6) if math.isfinite(value) else None for name, value in found._asdict().items()}

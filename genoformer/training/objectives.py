@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
-from genoformer.tokenizers import MASK, SPECIAL, Tokenizer
+from genoformer.tokenizers import MASK, SPECIAL, UNK, Tokenizer
 
 IGNORED = -100  # torch's cross-entropy leaves these labels out
 Uniform = Callable[[int], NDArray[np.float64]]  # n -> the next n uniform numbers of each window, [B, n]
@@ -55,7 +55,7 @@ class MaskedLM:
         p = 1 - (1 - self.mask_rate) ** (1 / self.span)
         n_tokens = ids.shape[1]
         ordinary = ids >= len(SPECIAL)
-        ordinary |= ids == 1  # [UNK] is a token like any other
+        ordinary |= ids == UNK  # which is a token like any other
         centres = (uniform(n_tokens) < p) & ordinary
         masked = np.zeros_like(centres)
         left = (self.span - 1) // 2

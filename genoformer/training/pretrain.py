@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +24,10 @@ from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.progress import Listener, Progress
-from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
+from genoformer.tokenizers import BPETokenizer, KmerTokenizer
 from genoformer.training import report, unfinished, verdict
 from genoformer.training.bits import VALIDATION_BASES, asked_bases, bits_of, why_no_bits
-from genoformer.training.config import GenomeConfig, PretrainConfig
+from genoformer.training.config import GenomeConfig, PretrainConfig, tokenizer_of
 from genoformer.training.datasets import RandomWindows, Source, known_sequence
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
@@ -35,29 +36,16 @@ from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
 from genoformer.whole import sha256_of
 
-_TOKENIZER_FIELDS = {"kmer": ("k", "stride"), "base": (), "bpe": ("n_vocab",)}
 _BPE_WINDOWS = 2_000  # windows that a BPE vocabulary is learned from
 _LARGE, _DENSE = 1e8, 100  # below so many bases one k-mer in 100 is noted of what the model has seen, above one in 1,000
 _HELD_SHARE = 0.05  # of a genome's only contig
 _HELD_WINDOWS = 4  # that a held-out stretch has room for, at least
 
 
-def build_tokenizer(table: Mapping[str, Any], windows: RandomWindows) -> KmerTokenizer | BPETokenizer:
-    """The tokenizer of a [tokenizer] table; a BPE vocabulary is learned from the training windows."""
-    name = table.get("tokenizer", "kmer")
-    if name not in _TOKENIZER_FIELDS:
-        raise ConfigError(f"tokenizer = {name!r}: allowed are {', '.join(TOKENIZERS)}.")
-    numbers = {field: value for field, value in table.items() if field != "tokenizer"}
-    if unknown := sorted(set(numbers) - set(_TOKENIZER_FIELDS[name])):
-        known = ", ".join(_TOKENIZER_FIELDS[name]) or "none"
-        raise ConfigError(f"[tokenizer]: unknown fields {', '.join(unknown)}; those of {name} are {known}.")
-    if wrong := [field for field, value in numbers.items() if not isinstance(value, int) or isinstance(value, bool)]:
-        raise ConfigError(f"[tokenizer]: {wrong[0]} = {numbers[wrong[0]]!r}: give a whole number.")
-    if name == BPETokenizer.name:
-        n_batches = math.ceil(_BPE_WINDOWS / windows.batch_size)
-        rows = (row for batch in windows.batches(n_batches) for row in batch)
-        return BPETokenizer.train(rows, numbers.get("n_vocab", 4096))
-    return TOKENIZERS[name].from_dict({"k": 6, **numbers})
+def _learned(windows: RandomWindows, n_vocab: int) -> BPETokenizer:
+    """A BPE vocabulary of so many tokens, of the first training windows."""
+    batches = windows.batches(math.ceil(_BPE_WINDOWS / windows.batch_size))
+    return BPETokenizer.train((row for batch in batches for row in batch), n_vocab)
 
 
 class _Data(NamedTuple):
@@ -162,7 +150,7 @@ def pretrain(
     length = int(shape.get("context_length", EncoderConfig.context_length))
     data = _data(config.genome, length)
     windows = RandomWindows(data.train, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
-    tokenizer = begun.tokenizer if begun else build_tokenizer(config.tokenizer, windows)
+    tokenizer = begun.tokenizer if begun else tokenizer_of(config.tokenizer, partial(_learned, windows))
     encoder = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), **config.encoder}
     fixed = {"n_vocab": tokenizer.n_vocab, "causal": plan.objective == "causal"}
     model = begun or Encoder(EncoderConfig.from_dict(encoder | fixed))

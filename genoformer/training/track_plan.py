@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from genoformer.inference import best_device
+from genoformer.inference import device_named
 from genoformer.inference.rate import measured_rate
 from genoformer.labelled.track_sets import TrackSet
 from genoformer.models import checkpoint, plan
@@ -57,7 +57,7 @@ def plan_tracks(
     shape, part = shape_of(config, data, old, head), part_of(tracks, data)
     length = (part.n_bins + 2 * part.flank) * data.bin_size
     how = plan.Training(tracks.tune, tracks.last_blocks, tracks.lora_rank, tracks.checkpointing)
-    device = "cpu" if tracks.accelerator == "cpu" else best_device()
+    device = "cpu" if tracks.accelerator == "cpu" else device_named("auto")
     half = "16" in tracks.precision
     n_tracks, n_windows = len(data.targets), tracks.batch_size * tracks.accumulate
     memory = plan.step_memory(

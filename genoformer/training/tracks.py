@@ -34,7 +34,7 @@ from genoformer.training.optimizer import EpochsConfig, at_least_one
 from genoformer.training.strategies import whole_weights
 from genoformer.training.track_batches import Part, TrackBatches, between, track_loss
 from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
-from genoformer.whole import whole_file
+from genoformer.whole import write_text
 
 TUNE = ("full", "last", "norms", "frozen", "lora")
 
@@ -143,7 +143,7 @@ def train_tracks(
     batches = TrackBatches(
         data, rows, part, batch_size=plan.batch_size, seed=plan.seed, shift=plan.shift, both_strands=plan.both_strands
     )
-    weights = torch.from_numpy(weights_of(data, rows, means, plan))
+    weights = torch.from_numpy(track_weights(data, rows, means, plan))
 
     def loss(predicted: Tensor, measured: Tensor) -> Tensor:
         if plan.loss == "multinomial":
@@ -303,10 +303,13 @@ def _choose_trained(model: LongRange, plan: TrackTuningConfig, head: str) -> Non
         add_adapters(model.blocks, plan.lora_rank)
 
 
-def weights_of(
+def track_weights(
     data: TrackSet, rows: NDArray[np.int64], means: NDArray[np.float64], plan: TrackTuningConfig
 ) -> NDArray[np.float32]:
-    """Of each track in the loss [K]; a track that is nearly empty does not count more than its noise is worth."""
+    """Of each track in the loss [K]: 1 over its mean, or of a loss of logarithms 1 over their variance, or 1 (`none`).
+
+    A track that is nearly empty does not count more than its noise is worth. means: [K], of the bins in the training windows.
+    """
     if plan.track_weights == "none":
         return np.ones(len(means), dtype=np.float32)
     if plan.loss != "log":
@@ -321,12 +324,11 @@ def weights_of(
 
 def write_fit(path: Path, found: TrackFit, data: TrackSet) -> None:
     """A table with r of each track, over positions and over windows."""
-    with whole_file(path) as part:
-        lines = ["index\tidentifier\tgroup\tpositions\twindows\tdescription"]
-        for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
-            numbers = ("." if x is None else f"{x:.4f}" for x in (_number(position), _number(window)))
-            lines.append("\t".join([str(track.index), track.identifier, track.group, *numbers, track.description]))
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = ["index\tidentifier\tgroup\tpositions\twindows\tdescription"]
+    for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
+        numbers = ("." if x is None else f"{x:.4f}" for x in (_number(position), _number(window)))
+        lines.append("\t".join([str(track.index), track.identifier, track.group, *numbers, track.description]))
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _json(found: TrackFit, data: TrackSet) -> dict[str, Any]:

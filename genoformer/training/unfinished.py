@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.errors import ConfigError
+from genoformer.models.tensors import WEIGHTS
+from genoformer.training.log import LOG
 from genoformer.training.loop import STATE
-from genoformer.whole import refuse_others, whole_file
+from genoformer.whole import refuse_others, write_text
 
 RUN = "run.json"
-FILES = ("manifest.json", "model.safetensors", "log.csv")  # of a run, that something else may have made
+FILES = ("manifest.json", WEIGHTS, LOG)  # of a run, that something else may have made
 
 
 def begin(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -33,8 +35,7 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
     if not path.is_file():
         refuse_others(folder, FILES, "", lambda found: False)
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
-        part.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(mine, indent=1) + "\n")
 
 
 def finished(folder: Path) -> None:

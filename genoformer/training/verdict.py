@@ -12,16 +12,17 @@ from genoformer.training.objectives import IGNORED
 from genoformer.training.report import COMPOSITION, Comparison
 
 _ERRORS = 2  # standard errors of the paired differences: a gain below that is none
+_WINDOWS = 2_000  # whose labels are counted
 _WORSE = 0.05  # bits per base above the best validation
 
 
-def unigram_nats(batches: LanguageModelBatches, n_windows: int = 2_000) -> float:
+def unigram_nats(batches: LanguageModelBatches) -> float:
     """Entropy in nats of the labels of the first windows: the loss of knowing how common each token is, and no more.
 
     The entropy of a sample of n is too low by about (tokens seen - 1) / 2n, which is added (Miller 1955).
     """
     counts = np.zeros(batches.tokenizer.n_vocab)
-    for i in range(math.ceil(n_windows / batches.windows.batch_size)):
+    for i in range(math.ceil(_WINDOWS / batches.windows.batch_size)):
         batch = batches(i)
         asked = batch.labels != IGNORED
         counts += np.bincount(batch.labels[asked].numpy(), batch.weights[asked].numpy(), minlength=len(counts))

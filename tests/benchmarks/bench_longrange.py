@@ -78,7 +78,7 @@ def windows() -> list[Row]:
 
     def edited() -> np.ndarray:
         with torch.inference_mode():
-            return reader.from_trunk(window.edited([edit])[None], bins).numpy()
+            return reader.from_trunk(window.edited([edit]).T[None], bins).numpy()
 
     def full() -> Any:
         with torch.inference_mode():

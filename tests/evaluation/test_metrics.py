@@ -283,6 +283,15 @@ def test_what_is_printed_of_an_estimate_and_intervals_that_stay_in_range() -> No
     assert over_runs([-9, -5, 0], metrics.range_of("r2"))[2] == 1
 
 
+def test_the_squared_error_of_small_values_is_not_rounded_away() -> None:
+    """Targets around 1e-4 have squared errors of 1e-9, which four or six decimals do not show."""
+    spread = over_runs([1e-9, 3e-9], metrics.range_of("mse"))
+    assert spread.to_dict() == {"value": pytest.approx(2e-9), "low": 0.0, "high": pytest.approx(2e-9 + 12.706 * 1e-9, rel=1e-4)}
+    assert str(intervals.Estimate(2e-9, 1e-9, 3e-9)) == "2e-09 (95 % interval 1e-09 to 3e-09)"
+    assert str(intervals.Estimate(0.0, 0.0, 0.0)) == "0.000 (95 % interval 0.000 to 0.000)"
+    assert intervals.Estimate(0.5, math.nan, math.nan).to_dict() == {"value": 0.5, "low": None, "high": None}
+
+
 def test_a_truth_of_one_class_leaves_ranking_undefined() -> None:
     found = metrics_of("classes", [1, 1], [[0.2, 0.8], [0.6, 0.4]], ["no", "yes"], n=10)
     assert [name for name, one in found.items() if math.isnan(one.value)] == ["mcc", "auroc", "auprc"]

@@ -23,7 +23,6 @@ from genoformer.genome.variants import (
     Variant,
     allele_status,
     centred_start,
-    check,
     check_batch,
     compare_refs,
     normalise,
@@ -117,13 +116,13 @@ def random_bases(rng: np.random.Generator, n: int, letters: str = "ACGT") -> str
 )
 def test_status(chrom: str, pos: int, ref: str, alt: str, status: Status, tiny: Genome) -> None:
     names = ContigMap(["T", "chrT", "X"], tiny.contigs)
-    assert check(record(chrom, pos, ref, alt), tiny, names, 10) == (status,)
+    assert check_batch([record(chrom, pos, ref, alt)], tiny, names, 10) == [(status,)]
 
 
 def test_status_of_every_alt_in_order(tiny: Genome) -> None:
-    found = check(record("chrT", 1, "A", "C", "<DEL>", "*", "N", "AC"), tiny, {"chrT": "chrT"}, 10)
+    (found,) = check_batch([record("chrT", 1, "A", "C", "<DEL>", "*", "N", "AC")], tiny, {"chrT": "chrT"}, 10)
     assert found == (Status.OK, Status.SYMBOLIC, Status.STAR, Status.NOT_ACGT, Status.OK)
-    assert check(record("chrT", 1, "A"), tiny, {"chrT": "chrT"}, 10) == (Status.NO_ALT,)
+    assert check_batch([record("chrT", 1, "A")], tiny, {"chrT": "chrT"}, 10) == [(Status.NO_ALT,)]
     assert check_batch([], tiny, {}, 10) == []
 
 
@@ -176,7 +175,7 @@ def test_batches_agree_with_one_by_one(
     names = {"a": "a", "b": "b"}
     expected = [tuple(naive_status(r, alt, contigs, 7) for alt in r.alts) for r in records]
     assert check_batch(records, genome, names, 7) == expected
-    assert [check(r, genome, names, 7) for r in records[:300]] == expected[:300]
+    assert [check_batch([r], genome, names, 7)[0] for r in records[:300]] == expected[:300]
     assert len(Counter(status for statuses in expected for status in statuses)) == 7
 
 

@@ -21,8 +21,8 @@ from genoformer.genome.vcf import (
     COLUMNS,
     ENCODING,
     ERRORS,
+    Interval,
     Record,
-    Region,
     open_vcf,
     overlapping,
     parse_region,
@@ -266,10 +266,10 @@ def test_every_byte_comes_back(rows: list, crlf: bool, zipped: bool, tmp_path_fa
 
 
 def test_regions() -> None:
-    assert parse_region("chr20:1,000,001-2,000,000") == Region("chr20", 1_000_000, 2_000_000)
-    assert parse_region("20") == Region("20", 0, sys.maxsize)
-    assert parse_region("20:5") == Region("20", 4, 5)
-    assert parse_region("20:5-") == Region("20", 4, sys.maxsize)
+    assert parse_region("chr20:1,000,001-2,000,000") == Interval("chr20", 1_000_000, 2_000_000)
+    assert parse_region("20") == Interval("20", 0, sys.maxsize)
+    assert parse_region("20:5") == Interval("20", 4, 5)
+    assert parse_region("20:5-") == Interval("20", 4, sys.maxsize)
     for text in ("", "20:", "20:a-b", "20:0-5", "20:9-5", "20:-5", "a b"):
         with pytest.raises(ConfigError, match="region"):
             parse_region(text)

@@ -13,7 +13,7 @@ from genoformer.genome.codes import encode
 from genoformer.genome.reference import Genome
 from genoformer.genome.targets import Targets, Track
 from genoformer.genome.variants import Variant
-from genoformer.interpretation.audit import Audit, agreement, audit, deletion, largest_changes, shuffled
+from genoformer.interpretation.audit import Audit, Deletion, agreement, audit, deletion, largest_changes, shuffled
 from genoformer.interpretation.ism import mutagenesis
 from genoformer.scoring.scorers import OfTracks, scorer_of
 from genoformer.scoring.scores import choose
@@ -122,6 +122,12 @@ def test_the_largest_change_of_each_base() -> None:
     changes = largest_changes(CODES, lambda codes: output(Motif(), codes))
     np.testing.assert_allclose(changes[20:27], 1 + np.arange(7) / 10, atol=1e-6)
     assert (changes[:20] == 0).all()
+
+
+def test_the_gain_of_a_deletion_is_the_area_between_the_curves(monkeypatch) -> None:
+    monkeypatch.delattr(np, "trapezoid", raising=False)  # as in NumPy 1.26, the oldest that is allowed
+    curve = Deletion(np.array([0, 0.5, 1]), np.array([1.0, 0, 0]), np.array([1, 0.5, 0]))
+    assert curve.gain == pytest.approx(0.25)  # 1/2 under random orders, 1/4 under the map's
 
 
 def test_parts_of_an_audit() -> None:

@@ -35,6 +35,7 @@ def test_windows_around_variants(genome, tmp_path: Path) -> None:
     lines = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     alts = ",".join(alt for alt in "ACG" if alt != TEXT[100])
     lines += [f"1\t101\trs1\t{TEXT[100]}\t{alts},*\t.\t.\t.", "zz\t5\t.\tA\tC\t.\t.\t."]
+    lines += [f"1\t102\t.\t{TEXT[101]}\t.\t.\t.\t."]  # as of a VCF that has every base
     (tmp_path / "a.vcf").write_text("\n".join(lines) + "\n")
     notes: list[str] = []
     places = read_places(tmp_path / "a.vcf", genome, length=20, notes=notes)
@@ -44,7 +45,7 @@ def test_windows_around_variants(genome, tmp_path: Path) -> None:
     ]
     assert [decode(p.alternative.codes) for p in places] == [TEXT[90:100] + alt + TEXT[101:110] for alt in others]
     assert {p.variant for p in places} == {(100, 101)}
-    assert notes == ["2 alleles have no window: 1 NO_CONTIG, 1 STAR."]
+    assert notes == ["3 alleles have no window: 1 NO_ALT, 1 NO_CONTIG, 1 STAR."]
     with pytest.raises(ConfigError, match="give the length of the windows"):
         read_places(tmp_path / "a.vcf", genome)
 

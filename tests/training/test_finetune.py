@@ -29,7 +29,7 @@ from genoformer.models.heads import Predictor, PredictorConfig
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
 from genoformer.training.finetune import finetune
-from genoformer.training.labelled_part import LabelledPart, held_out, monitor_of, weights_of
+from genoformer.training.labelled_part import LabelledPart, case_weights, held_out, monitor_of
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, moved, predictor_loss, sequence_logits
 from genoformer.whole import sha256_of
@@ -730,8 +730,8 @@ def test_losses_by_hand(kind, logits, targets, losses) -> None:
 )
 def test_balanced_weights_by_hand(values, names, weights) -> None:
     targets = Targets("classes", np.array(values), names)
-    assert weights_of(targets, "balanced").tolist() == pytest.approx(weights)
-    assert weights_of(targets, "none").tolist() == [1] * len(values)
+    assert case_weights(targets, "balanced").tolist() == pytest.approx(weights)
+    assert case_weights(targets, "none").tolist() == [1] * len(values)
 
 
 @pytest.mark.parametrize(("n_rare", "alike"), [(20, True), (5, False)])

@@ -24,8 +24,8 @@ from genoformer.training.tracks import (
     fit_of,
     part_of,
     shape_of,
+    track_weights,
     train_tracks,
-    weights_of,
 )  # fmt: skip
 
 TABLES = LONG_TABLE + """
@@ -156,5 +156,5 @@ def test_the_weights_of_tracks_are_those_of_a_naive_loop(made: Path, loss: str, 
     rows = data.rows("train")
     values = np.array(data.tracks)[rows].astype(np.float64).transpose(1, 0, 2).reshape(2, -1)  # [K, all bins]
     expected = {"none": 1.0, "even": 1 / np.log1p(values).var(1) if loss == "log" else 1 / values.mean(1)}[how]
-    found = weights_of(data, rows, values.mean(1), TrackTuningConfig(loss=loss, track_weights=how))
+    found = track_weights(data, rows, values.mean(1), TrackTuningConfig(loss=loss, track_weights=how))
     np.testing.assert_allclose(found, np.broadcast_to(expected, 2), rtol=1e-5)

@@ -1,0 +1,48 @@
+"""Options that several commands have, each with one meaning and one help; click alone is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+reference = click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference, plain or bgzipped FASTA.")
+genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
+label = click.option(
+    "--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label."
+)
+context = click.option(
+    "--context", type=click.IntRange(min=1), metavar="BASES", help="Bases in a window; the model's own by default."
+)
+strand = click.option(
+    "--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True,
+    help="Mean over both strands, or the forward one alone.",
+)  # fmt: skip
+device = click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."
+)
+precision = click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+batch_size = click.option(
+    "--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it."
+)
+tracks = click.option(
+    "--tracks", "spec", metavar="SPEC", help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]"
+)
+targets = click.option(
+    "--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own."
+)
+head = click.option("--head", metavar="NAME", help="Such as human, where the model has several.")
+
+
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator that adds the options to a command in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
