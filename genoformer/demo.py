@@ -7,13 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from genoformer import inference, plots
+from genoformer import plots
 from genoformer.evaluation import Estimate, auroc, bootstrap
 from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import info_of, open_vcf
+from genoformer.inference.bases import posteriors_in
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
 from genoformer.progress import Listener
@@ -91,13 +89,6 @@ def read_cases(scored: Path) -> list[Case]:
     return cases
 
 
-def posterior_along(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> NDArray[np.float32]:
-    """log2 P(A, C, G, T) of each base of [start, end) given all others, mean of both strands, [end - start, 4]."""
-    flank = model.config.context_length
-    codes = genome.window(chrom, start - flank, end - start + 2 * flank)
-    return inference.posteriors_along(model, codes, flank, flank + end - start)
-
-
 def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: Encoder, motifs: Path) -> None:
     """The demo's figure: a motif as the model sees it, the two distributions, the ROC curve, score against bits."""
     from matplotlib.figure import Figure
@@ -105,7 +96,7 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
 
     breaking = [case for case in snvs if case.breaking]
     case, start, end, name = _most_broken(breaking, motifs)
-    log2_p = posterior_along(model, genome, case.chrom, start - _LOGO_FLANK, end + _LOGO_FLANK)
+    log2_p = posteriors_in(model, genome, case.chrom, start - _LOGO_FLANK, end + _LOGO_FLANK)
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     grid = figure.add_gridspec(2, 3, height_ratios=(1, 1.7))
     top = plots.logo(figure.add_subplot(grid[0, :]), plots.information(log2_p), first=start - _LOGO_FLANK + 1)

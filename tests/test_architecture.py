@@ -38,6 +38,10 @@ MAY_IMPORT = {
         "errors", "whole", "fields", "progress", "plots", "genome", "labelled", "tokenizers", "windowing", "models",
         "inference", "evaluation",
     ],
+    "calls": [
+        "errors", "catalog", "genome", "labelled", "models", "inference", "scoring", "interpretation", "prediction",
+        "evaluation",
+    ],
     "report": ["errors", "whole", "progress", "genome", "models", "interpretation"],
     "simulation": ["errors", "whole", "genome"],
     "demo": ["errors", "whole", "progress", "plots", "genome", "models", "inference", "scoring", "evaluation"],

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.genome.reference import Genome
 from genoformer.inference.batching import Floats, batch_size_of, in_batches, to_device
 from genoformer.models.encoder import Encoder
 from genoformer.models.posterior import base_posterior, window_log2_likelihood
@@ -45,6 +46,12 @@ def posteriors_along(model: Encoder, codes: Codes, start: int, end: int) -> Floa
     backward = posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
     mean = (forward + backward) / 2
     return np.asarray(mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True), dtype=np.float32)
+
+
+def posteriors_in(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> Floats:
+    """`posteriors_along` the bases [start, end) of a contig, each with all the context that the model takes."""
+    flank = model.config.context_length
+    return posteriors_along(model, genome.window(chrom, start - flank, end - start + 2 * flank), flank, flank + end - start)
 
 
 def likelihoods(model: Encoder, codes: Codes, *, batch_size: int | None = None) -> Floats:

@@ -6,7 +6,10 @@ that dies loses the part that it was at, which another does again.
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -237,8 +240,17 @@ def _begin(task: Task) -> None:
 
     global _compute
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(task.threads)
     _compute = task.compute()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that waits for it is gone, killed too: it would wait for work, with its model, for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _do(records: Sequence[Record]) -> Scored:

@@ -83,3 +83,34 @@ def test_killed_twenty_times(command: list[str], tmp_path: Path) -> None:
     assert made("out") == whole
     assert not list(tmp_path.glob(".*"))
     assert len(stages) >= 3  # it was killed early, in the middle and late
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_no_process_stays_behind_when_only_the_first_is_killed(command: list[str], tmp_path: Path, how: int) -> None:
+    """As the kernel does where memory runs out: the workers, each with its model, end with the one that waits for them."""
+
+    def group() -> dict[int, str]:
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                if int(fields[2]) == child.pid and fields[0] not in "ZX":
+                    found[int(entry.name)] = fields[0]
+        return found
+
+    options = ["-o", str(tmp_path / "o.vcf"), "--workers", "2"]
+    child = subprocess.Popen([*command, *options], env=environment(), start_new_session=True, stderr=subprocess.DEVNULL)
+    parts = tmp_path / ".o.vcf.parts"
+    while child.poll() is None and not list(parts.glob("*.npz")):
+        time.sleep(0.01)
+    assert child.poll() is None
+    assert len(group()) >= 3
+    child.send_signal(how)
+    child.wait()
+    until = time.monotonic() + 60
+    while group() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert group() == {}

@@ -1,0 +1,282 @@
+"""What a notebook asks for, one call each: paths, names and text in; tables and arrays out.
+
+Every call is a thin one: it opens what is named, calls the function that the command line calls, and hands the result back.
+A model may be given as its name, its folder, or as loaded; a genome as its path or as opened.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes, encode
+from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Variant
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from genoformer.inference import Floats
+    from genoformer.interpretation.ism import Mutagenesis
+    from genoformer.models.encoder import Encoder
+    from genoformer.models.heads import Predictor
+    from genoformer.models.longrange import LongRange
+
+Fasta = str | Path | Genome
+
+
+def pull(name: str) -> list[Path]:
+    """Fetch a data set of the catalog, unless it is here, and say where its files lie; or a model: its folder.
+
+    Raises CatalogError for a name that is not in the catalog, DownloadError where it cannot be fetched or is not what it
+    should be. What a name stands for, and its licence: `genoformer data list`, `genoformer models list`.
+    """
+    from genoformer import catalog
+
+    entries = catalog.read_catalog()
+    kind: Literal["models", "data"] = "models" if name in entries["models"] else "data"
+    got = catalog.pull(catalog.entry_named(name, kind))
+    return [got.folder] if kind == "models" else got.paths
+
+
+def score(
+    variants: str | Path | Iterable[Variant],
+    fasta: Fasta,
+    model: str | Path | Encoder | LongRange = "mini-human",
+    scores: str | None = None,
+    *,
+    region: str | None = None,
+    device: str = "cpu",
+    force: bool = False,
+) -> pd.DataFrame:
+    """Scores of variants as a table: a row for each ALT, as `genoformer score -o x.tsv` writes them.
+
+    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)`, pos from 1. scores: names of `SCORES`, separated by commas; by
+    default LLR and PLL of a language model, SAD and SAR501 of a model of tracks. An allele without a score has its reason in
+    the column status. Raises PreflightError where REF does not agree with the FASTA (`force` goes on), ConfigError for scores
+    that the model does not have.
+
+    >>> from importlib.resources import files
+    >>> demo = files("genoformer_data") / "demo"
+    >>> table = score([Variant("chrS1", 6_000, "G", "A"), Variant("chrS1", 6_100, "T", "TG")], demo / "genome.fa.gz", "demo")
+    >>> list(table.columns[:5]), table[["LLR", "PLL"]].notna().to_numpy().tolist()
+    (['chrom', 'pos', 'id', 'ref', 'alt'], [[True, False], [False, True]])
+    """
+    import pandas as pd
+
+    from genoformer.inference import device_named
+    from genoformer.models import checkpoint
+    from genoformer.models.encoder import Encoder as Language
+    from genoformer.models.longrange import LongRange as OfTracks
+    from genoformer.scoring.run import score_variants
+    from genoformer.scoring.scorers import default_scores
+    from genoformer.scoring.scores import choose
+
+    loaded = model if isinstance(model, Language | OfTracks) else checkpoint.load_scoring(model)
+    chosen = choose(scores) if scores else default_scores(loaded)
+    with tempfile.TemporaryDirectory() as folder, _opened(fasta) as genome:
+        given = variants if isinstance(variants, str | Path) else _as_vcf(variants, Path(folder, "in.vcf"))
+        out = Path(folder, "out.tsv")
+        score_variants(given, genome, loaded, chosen, out, region=region, device=device_named(device), force=force)
+        words = dict.fromkeys(("chrom", "id", "ref", "alt", "qual", "filter", "info", "status"), str)
+        return pd.read_csv(out, sep="\t", dtype=words, na_values=[".", ""], keep_default_na=False)
+
+
+def predict(
+    fasta: Fasta, region: str, model: str | Path | LongRange, *, head: str | None = None, device: str = "cpu"
+) -> pd.DataFrame:
+    """The tracks that a long-range model predicts for a region ("chr1:1-200,000", from 1): a row for each bin.
+
+    Columns: chrom, start and end of the bin (0-based half-open), and one for each track of the head.
+
+    >>> from importlib.resources import files
+    >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks")
+    >>> list(table.columns[:3]), len(table.columns) - 3
+    (['chrom', 'start', 'end'], 74)
+    """
+    import pandas as pd
+
+    from genoformer.inference import device_named
+    from genoformer.models import checkpoint
+    from genoformer.models.longrange import LongRange as OfTracks
+    from genoformer.prediction import asked_regions, predict_tracks, tracks_of
+    from genoformer.prediction.run import Stretch
+
+    loaded = model if isinstance(model, OfTracks) else checkpoint.load_long_range(model)
+    known = tracks_of(loaded.config, loaded.targets, head)
+    parts: list[Stretch] = []
+
+    class Kept:
+        def add(self, stretch: Stretch) -> None:
+            parts.append(stretch)
+
+    with _opened(fasta) as genome:
+        asked = asked_regions(genome, region=region)
+        predict_tracks(genome, loaded, asked.intervals, range(len(known)), Kept(), head=head, device=device_named(device))
+    places = {"chrom": [p.chrom for p in parts for _ in p.starts], "start": np.concatenate([p.starts for p in parts]),
+              "end": np.concatenate([p.ends for p in parts])}  # fmt: skip
+    values = pd.DataFrame(np.concatenate([p.values for p in parts], axis=1).T, columns=[track.identifier for track in known])
+    return pd.concat([pd.DataFrame(places), values], axis=1)
+
+
+def embed(
+    sequences: Sequence[str], model: str | Path | Encoder | Predictor, *, layer: int | None = None, device: str = "cpu"
+) -> Floats:
+    """One vector for each DNA sequence, the mean over its tokens: [N, D].
+
+    layer: after how many layers, 0 the embeddings; None all. Sequences longer than the model's window are cut into
+    overlapping windows.
+
+    >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape
+    (2, 160)
+    """
+    from genoformer.inference import borrowed, device_named
+    from genoformer.inference.vectors import sequence_embeddings
+    from genoformer.models.heads import encoder_of
+
+    encoder = encoder_of(_token_model(model))
+    with borrowed(encoder, device_named(device)) as lent:
+        return sequence_embeddings(lent, _codes(sequences), layer=layer).values
+
+
+def classify(sequences: Sequence[str], model: str | Path | Predictor, *, device: str = "cpu") -> pd.DataFrame:
+    """What a fine-tuned model (or the mean of an ensemble) predicts for DNA sequences: a column for each class or value."""
+    import pandas as pd
+
+    from genoformer.inference import borrowed, device_named
+    from genoformer.inference.predict import predictions
+    from genoformer.models import checkpoint
+    from genoformer.models.heads import Predictor as FineTuned
+
+    members = [model] if isinstance(model, FineTuned) else checkpoint.load_predictors(model)
+    found = []
+    for member in members:
+        with borrowed(member, device_named(device)) as lent:
+            found.append(predictions(lent, _codes(sequences)).values)
+    return pd.DataFrame(np.mean(found, axis=0), columns=list(members[0].config.classes))
+
+
+def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-human") -> Floats:
+    """log2 P(A, C, G, T) of each base of a region given all bases around it, itself hidden, mean of both strands: [L, 4].
+
+    `plots.information` makes heights of a logo of them. Raises ConfigError for a region that is not one of the FASTA.
+
+    >>> from importlib.resources import files
+    >>> found = expected(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6020", "demo")
+    >>> found.shape, bool(np.allclose(np.exp2(found).sum(-1), 1, atol=1e-5))
+    ((20, 4), True)
+    """
+    from genoformer.inference.bases import posteriors_in
+
+    with _opened(fasta) as genome:
+        chrom, start, end = _one_region(genome, region)
+        return posteriors_in(_language(model), genome, chrom, start, end)
+
+
+def mutagenesis(
+    fasta: Fasta, region: str, model: str | Path | Encoder | LongRange = "mini-human", score: str | None = None
+) -> Mutagenesis:
+    """Every single-base change of a region, scored as `score` would: `.values` [maps, L, 4], `.importance` for a logo.
+
+    score: a name of `SCORES`; LLR by default, SAD of a model of tracks.
+
+    >>> from importlib.resources import files
+    >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")
+    >>> found.names, found.values.shape, found.importance.shape
+    (['LLR'], (1, 10, 4), (1, 10, 4))
+    """
+    from genoformer.interpretation import ism
+    from genoformer.models import checkpoint
+    from genoformer.models.encoder import Encoder as Language
+    from genoformer.models.longrange import LongRange as OfTracks
+    from genoformer.scoring.scorers import default_scores, scorer_of
+    from genoformer.scoring.scores import choose
+
+    loaded = model if isinstance(model, Language | OfTracks) else checkpoint.load_scoring(model)
+    chosen = choose(score) if score else default_scores(loaded)[:1]
+    with _opened(fasta) as genome:
+        chrom, start, end = _one_region(genome, region)
+        return ism.mutagenesis(scorer_of([loaded], genome, chosen, context=None, both_strands=True), genome, chrom, start, end)
+
+
+def attention(
+    sequences: Sequence[str],
+    model: str | Path | Encoder | Predictor,
+    *,
+    profile: Literal["viz", "cls", "received", "rollout", "entropy"] = "received",
+    layers: Sequence[int] = (-1,),
+) -> list[Floats]:
+    """How attention is spread over the bases of DNA sequences: [L] for each.
+
+    profile: "received", how much a base is looked at; "cls", what [CLS] looks at; "viz", DNABERT-viz's projection of that;
+    "rollout", where the end of all layers comes from; "entropy", how spread the looks of a base are.
+
+    >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
+    [(13,), (8,)]
+    """
+    from genoformer.interpretation.places import Place
+    from genoformer.interpretation.run import attention_profiles
+
+    places = [Place(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(_codes(sequences))]
+    return attention_profiles(_token_model(model), places, profile=profile, layers=layers)
+
+
+def evaluate(
+    data: str | Path, model: str | Path, *, train: str | Path | None = None, baselines: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Metrics of a fine-tuned model on labelled sequences (CSV, TSV, FASTA), each with its 95 % interval, as a dict.
+
+    train: the sequences that it was trained on; then `baselines` ("kmer_regression", "cnn", "lstm_attention") are trained on
+    them and stand beside it.
+    """
+    from genoformer.evaluation.run import evaluate_models, named
+    from genoformer.labelled.read import read_labelled
+
+    models = named([str(model)])
+    several = any(each.config.kind == "multilabel" for each in models.values())
+    known = read_labelled(train, multi_label=several) if train is not None else None
+    return evaluate_models(models, read_labelled(data, multi_label=several), train=known, baselines=baselines)
+
+
+def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
+    """A genome that is closed in the end, unless it was given open."""
+    return nullcontext(fasta) if isinstance(fasta, Genome) else Genome(fasta)
+
+
+def _codes(sequences: Sequence[str]) -> list[Codes]:
+    if isinstance(sequences, str):
+        raise ConfigError("one text was given where several sequences are meant; put it into a list.")
+    return [encode(text) for text in sequences]
+
+
+def _one_region(genome: Genome, region: str) -> tuple[str, int, int]:
+    from genoformer.prediction import asked_regions
+
+    ((chrom, rows),) = asked_regions(genome, region=region).intervals.items()
+    return chrom, int(rows[0, 0]), int(rows[0, 1])
+
+
+def _language(model: str | Path | Encoder) -> Encoder:
+    from genoformer.models import checkpoint
+
+    return checkpoint.load(model) if isinstance(model, str | Path) else model
+
+
+def _token_model(model: str | Path | Encoder | Predictor) -> Encoder | Predictor:
+    from genoformer.models import checkpoint
+
+    return checkpoint.load_token_model(model) if isinstance(model, str | Path) else model
+
+
+def _as_vcf(variants: Iterable[Variant], path: Path) -> Path:
+    """A VCF of variants, in their order."""
+    lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    lines += [f"{v.chrom}\t{v.pos}\t.\t{v.ref}\t{v.alt}\t.\t.\t." for v in variants]
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return path
