@@ -100,6 +100,19 @@ def read_list(url: str, *, timeout: float = 60.0, tries: int = 3, pause: float =
     raise AssertionError("a loop without a try")
 
 
+def refuse_unreachable(url: str, *, timeout: float = 30.0) -> None:
+    """DownloadError at once where nobody answers at an address; where a proxy stands in between, that is for it to say."""
+    parts = urlsplit(url)
+    if _proxy() or parts.hostname is None:
+        return
+    try:
+        socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout).close()
+    except socket.gaierror as error:
+        raise DownloadError(_given_up(url, "its name is not known here", 0)) from error
+    except OSError as error:
+        raise DownloadError(_given_up(url, str(error), 0)) from error
+
+
 def _go_on(url: str, part: Path, size: int | None, checked: bool, told: Told, timeout: float) -> None:
     done, known = _length(part), _read_known(part)
     same = known.get("etag") or known.get("modified")

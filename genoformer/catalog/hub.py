@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from genoformer.catalog.http import refuse_unreachable
 from genoformer.errors import DownloadError
 
 
@@ -32,8 +33,9 @@ def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", e
     by_hand = f"Without a network: fetch {url} on another machine and give its folder with --from."
     if constants.HF_HUB_OFFLINE:
         raise DownloadError(f"{repository} cannot be reached while HF_HUB_OFFLINE is set; unset it. {by_hand}")
+    refuse_unreachable(url)
     try:
-        with _quiet_unless_watched():
+        with _quiet_unless_watched(), _without_warnings():
             found = get_hf_file_metadata(url, timeout=60)
             path = hf_hub_download(
                 repository, name, revision=found.commit_hash or revision, local_dir=folder, endpoint=endpoint, etag_timeout=60
@@ -58,6 +60,19 @@ def git_sha1(path: Path) -> str:
 def _first_line(error: Exception) -> str:
     """The sentence of an error whose text may be a page."""
     return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """huggingface_hub tells of each try that failed; what it comes to is told in one sentence."""
+    from huggingface_hub.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 @contextmanager

@@ -347,6 +347,8 @@ def test_a_hub_without_the_model_or_without_a_network(
     theirs = on_hub(server, tiny_model_folder)._replace(hub="owner/other")
     with pytest.raises(DownloadError, match=r"owner/other on the hub did not give config.json: .*404.*--from"):
         pull(theirs, endpoint=server.address)
+    with pytest.raises(DownloadError, match=r"127.0.0.1 cannot be reached \(.*refused.*--from"):
+        pull(theirs, endpoint=nobody_listens())
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DownloadError, match=r"owner/other cannot be reached while HF_HUB_OFFLINE is set.*--from"):
         pull(theirs, endpoint=server.address)
