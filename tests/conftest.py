@@ -27,6 +27,14 @@ def threads_stay_as_they_were() -> Iterator[None]:
         assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
 
 
+LONG = ("test_readme.py", "test_notebooks.py", "test_tracks_loop.py", "test_loop.py", "test_killed.py", "test_demo.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: what waits behind them can go to another worker, and none of them is begun when all else is done."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 def real_data_folder() -> Path | None:
     """`GENOFORMER_TEST_DATA`, else `../shared/data` beside the checkout, else None."""
     named = os.environ.get("GENOFORMER_TEST_DATA")
