@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,24 @@ settings.load_profile("any machine")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread for each, before torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("NUMBA_NUM_THREADS", os.environ["OMP_NUM_THREADS"])  # numba gives OpenMP its own, so torch too
+
+
+@pytest.fixture(autouse=True)
+def threads_stay_as_they_were() -> Iterator[None]:
+    """In a worker: a test that lets torch have more threads makes all after it wait for cores that other workers have."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None and "PYTEST_XDIST_WORKER" in os.environ:
+        assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
+
+
+LONG = ("test_readme.py", "test_notebooks.py", "test_tracks_loop.py", "test_loop.py", "test_killed.py", "test_demo.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: what waits behind them can go to another worker, and none of them is begun when all else is done."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 def real_data_folder() -> Path | None:

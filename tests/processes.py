@@ -1,14 +1,26 @@
-"""Commands as processes of their own: run, run under torchrun, killed again and again."""
+"""Commands as processes of their own: run, run under torchrun, killed again and again.
+
+A command in one process begins as a fork of a process that has imported everything (multiprocessing's forkserver): it is as
+real and as mortal as one from a shell, but imports of torch and Lightning take six seconds, more than these tests' own work.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+import pytest
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["genoformer_cli.main", "genoformer.training.finetune", "genoformer.training.pretrain",
+                              "genoformer.training.tracks", "genoformer.scoring.run"])  # fmt: skip
 
 
 def genoformer(*arguments: object, processes: int = 1) -> list[str]:
@@ -23,27 +35,60 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def run(command: list[str], **options) -> subprocess.CompletedProcess[str]:
-    found = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300, **options)
+def run(command: list[str]) -> None:
+    found = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300)
     assert found.returncode == 0, found.stderr[-3000:]
-    return found
 
 
-def killed(command: list[str], state: Path, finished: Path, *, times: int = 3, seed: int = 5) -> int:
+def started(main: Callable[[Sequence[str]], None], arguments: Sequence[object], said: Path) -> BaseProcess:
+    """`main(arguments)` in a process of its own, whose stdout and stderr go to the file `said`."""
+    with pytest.MonkeyPatch.context() as patch:  # of the server, which starts with the first of them
+        patch.setenv("OMP_NUM_THREADS", "1")
+        child = FORKS.Process(target=_child, args=(main, [str(a) for a in arguments], said))
+        child.start()
+    return child
+
+
+def _child(main: Callable[[Sequence[str]], None], arguments: list[str], said: Path) -> None:
+    sys.stdout.flush()
+    with said.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = ["genoformer", *arguments]
+    main(arguments)
+
+
+def command(arguments: Sequence[str]) -> None:
+    from genoformer_cli.main import main
+
+    main(arguments)
+
+
+def finished(child: BaseProcess, said: Path) -> None:
+    child.join(300)
+    assert child.exitcode == 0, (child.exitcode, said.read_text()[-3000:])
+
+
+def run_here(arguments: Sequence[object], said: Path) -> None:
+    """A command of genoformer from its beginning to its end."""
+    finished(started(command, arguments, said), said)
+
+
+def killed(arguments: Sequence[object], state: Path, last: Path, said: Path, *, times: int = 3, seed: int = 5) -> int:
     """Start a command and kill -9 it at a random moment after it has saved `state`, again and again; then let it end.
 
-    finished: a file that only a finished run has. Returns how often it was killed before it had ended by itself.
+    last: a file that only a finished run has. Returns how often it was killed before it had ended by itself.
     """
     moments, kills = random.Random(seed), 0
     for _ in range(times):
         before = state.stat().st_mtime_ns if state.is_file() else 0
-        child = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while child.poll() is None and (not state.is_file() or state.stat().st_mtime_ns == before):
+        child = started(command, arguments, said)
+        while child.is_alive() and (not state.is_file() or state.stat().st_mtime_ns == before):
             time.sleep(0.01)
         time.sleep(moments.random() * 0.2)
-        kills += child.poll() is None
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-    if not finished.exists():
-        run(command)
+        kills += child.is_alive()
+        child.kill()
+        child.join()
+    if not last.exists():
+        run_here(arguments, said)
     return kills

@@ -169,7 +169,7 @@ def _panels(place: Place, seen: Seen | None, heights: Sequence[float]) -> tuple[
 
 def _title(ax: Axes, name: str, note: str) -> None:
     if note:
-        inches = ax.figure.get_figure(root=True).get_figwidth() - 0.8
+        inches = ax.figure.figure.get_figwidth() - 0.8
         lines = "\n".join(textwrap.wrap(note, max(20, int(15 * inches))))
         ax.set_title(lines, loc="left", fontsize="x-small", color="#555555", style="italic")
         ax.figure.suptitle(name, x=0.01, ha="left", fontsize="small")

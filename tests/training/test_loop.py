@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from processes import environment, genoformer, killed, run
+from processes import command, environment, genoformer, killed, run, run_here, started
 from torch import nn
 
 from genoformer.errors import ConfigError, TrainingError
@@ -57,20 +57,21 @@ def fasta(tmp_path_factory):
     return path
 
 
-def prepared(folder: Path, fasta: Path, *, processes=1, **fields) -> list[str]:
-    """The command line of a run in `folder`."""
+def prepared(folder: Path, fasta: Path, **fields) -> list[object]:
+    """The arguments of a run in `folder`."""
     values = {"dropout": 0.0, "steps": 60, "batch_size": 8, "accumulate": 1, "strategy": "auto", "average": 0.0} | fields
     folder.mkdir()
     (folder / "c.toml").write_text(TABLES.format(**values))
-    return genoformer("pretrain", "-f", fasta, "-o", folder / "run", "-c", folder / "c.toml", processes=processes)
+    return ["pretrain", "-f", fasta, "-o", folder / "run", "-c", folder / "c.toml"]
 
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fasta) -> None:
     """kill -9 at random moments, three times, with dropout and averaging; the end is that of an undisturbed run."""
-    run(prepared(tmp_path / "whole", fasta, dropout=0.1, average=0.9))
-    command = prepared(tmp_path / "killed", fasta, dropout=0.1, average=0.9)
+    said = tmp_path / "said"
+    run_here(prepared(tmp_path / "whole", fasta, dropout=0.1, average=0.9), said)
+    arguments = prepared(tmp_path / "killed", fasta, dropout=0.1, average=0.9)
     whole, again = tmp_path / "whole/run", tmp_path / "killed/run"
-    assert killed(command, again / "state.ckpt", again / "config.json") >= 2
+    assert killed(arguments, again / "state.ckpt", again / "config.json", said) >= 2
     for name in ("model.safetensors", "log.csv"):
         assert (again / name).read_bytes() == (whole / name).read_bytes(), name
     assert not (again / "state.ckpt").exists()
@@ -83,9 +84,13 @@ def hear_ctrl_c() -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_stopped_says_so_and_is_no_success(tmp_path, fasta, number, status) -> None:
-    command = prepared(tmp_path / "a", fasta, steps=100_000)
     child = subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+        genoformer(*prepared(tmp_path / "a", fasta, steps=100_000)),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_ctrl_c,
     )
     while child.poll() is None and not (tmp_path / "a/run/state.ckpt").is_file():
         time.sleep(0.01)
@@ -99,28 +104,40 @@ def test_a_run_that_is_stopped_says_so_and_is_no_success(tmp_path, fasta, number
 
 
 def test_other_settings_do_not_go_on_with_a_state(tmp_path, fasta) -> None:
-    command = prepared(tmp_path / "a", fasta)
-    child = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while child.poll() is None and not (tmp_path / "a/run/state.ckpt").is_file():
+    arguments, said = prepared(tmp_path / "a", fasta), tmp_path / "said"
+    child = started(command, arguments, said)
+    while child.is_alive() and not (tmp_path / "a/run/state.ckpt").is_file():
         time.sleep(0.01)
     child.kill()
-    child.wait()
+    child.join()
     config = tmp_path / "a/c.toml"
     config.write_text(config.read_text().replace("learning_rate = 3e-3", "learning_rate = 1e-3"))
-    found = subprocess.run(command, capture_output=True, text=True, env=environment())
-    assert found.returncode == 2
-    assert "started with other settings (training.learning_rate)" in found.stderr
+    again = started(command, arguments, said)
+    again.join(300)
+    assert again.exitcode == 2
+    assert "started with other settings (training.learning_rate)" in said.read_text()
+
+
+@pytest.fixture(scope="module")
+def large_batches(tmp_path_factory, fasta) -> Path:
+    """The log of a run in batches of 16."""
+    folder = tmp_path_factory.mktemp("large")
+    run_here(prepared(folder / "one", fasta, batch_size=16, steps=40), folder / "said")
+    return folder / "one/run/log.csv"
 
 
 @pytest.mark.parametrize(
     ("strategy", "processes", "accumulate"), [("ddp", 2, 1), ("fsdp", 2, 1), ("auto", 1, 2)], ids=["ddp", "fsdp", "accumulated"]
 )
-def test_two_small_batches_are_one_large_batch(tmp_path, fasta, strategy, processes, accumulate) -> None:
+def test_two_small_batches_are_one_large_batch(tmp_path, fasta, large_batches, strategy, processes, accumulate) -> None:
     """The loss curve and the validation of two processes (or two backward passes) are those of one with twice the batch."""
-    run(prepared(tmp_path / "one", fasta, batch_size=16, steps=40))
     fields = {"batch_size": 8, "steps": 40, "strategy": strategy, "accumulate": accumulate}
-    run(prepared(tmp_path / "two", fasta, processes=processes, **fields))
-    one, two = (read_log(tmp_path / name / "run/log.csv") for name in ("one", "two"))
+    arguments = prepared(tmp_path / "two", fasta, **fields)
+    if processes == 1:
+        run_here(arguments, tmp_path / "said")
+    else:
+        run(genoformer(*arguments, processes=processes))
+    one, two = read_log(large_batches), read_log(tmp_path / "two/run/log.csv")
     assert [row["step"] for row in one] == [row["step"] for row in two] == list(range(5, 41, 5))
     for name in ("train_loss", "valid_bits_per_base"):
         a, b = ([row[name] for row in rows if name in row] for rows in (one, two))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from genoformer_cli.main import main
 
 from genoformer.errors import ConfigError, TrainingError
 from genoformer.genome.codes import N, decode
@@ -416,17 +416,17 @@ def test_a_run_that_goes_on_says_from_where(tmp_path, genome_path) -> None:
 
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         pretrain(config, tmp_path / "model", listen=stop)
-    command = [sys.executable, "-m", "genoformer_cli", "pretrain", "-f", str(genome_path), "-c", str(tmp_path / "c.toml")]
-    found = subprocess.run([*command, "-o", str(tmp_path / "model")], capture_output=True, text=True)
+    arguments = ["pretrain", "-f", genome_path, "-c", tmp_path / "c.toml", "-o", tmp_path / "model"]
+    found = CliRunner().invoke(main, list(map(str, arguments)))
     assert "going on from step 20 of 40" in found.stderr
 
 
 def test_a_model_that_learned_nothing_is_a_failed_run(tmp_path, genome_path) -> None:
     config = CONFIG.format(tokenizer="base", steps=2, seed=0, objective="masked").replace("5e-3", "1e-9")
     (tmp_path / "c.toml").write_text(config)
-    command = [sys.executable, "-m", "genoformer_cli", "pretrain", "-f", str(genome_path), "-c", str(tmp_path / "c.toml")]
-    found = subprocess.run([*command, "-o", str(tmp_path / "run")], capture_output=True, text=True)
-    assert found.returncode == 1
+    arguments = ["pretrain", "-f", genome_path, "-c", tmp_path / "c.toml", "-o", tmp_path / "run"]
+    found = CliRunner().invoke(main, list(map(str, arguments)))
+    assert found.exit_code == 1
     assert "FAILED: Nothing was learned" in found.stderr
     assert "A count model knows more than this model" in found.stderr
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from processes import genoformer, killed, run
+from processes import genoformer, killed, run, run_here
 from small_models import LONG_TABLE
 from torch import nn
 
@@ -28,7 +28,9 @@ from genoformer.training.tracks import (
     train_tracks,
 )  # fmt: skip
 
-TABLES = LONG_TABLE + """
+TABLES = (
+    LONG_TABLE
+    + """
 dropout = {dropout}
 attention_dropout = {dropout}
 position_dropout = {dropout}
@@ -42,6 +44,7 @@ shift = 2
 loss = "multinomial"
 checkpointing = {checkpointing}
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,33 +61,39 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def prepared(folder: Path, made: Path, *, processes: int = 1, **fields: object) -> list[str]:
-    """The command line of a run in `folder`."""
+def prepared(folder: Path, made: Path, **fields: object) -> list[object]:
+    """The arguments of a run in `folder`."""
     values = {"dropout": 0.0, "epochs": 4, "batch_size": 2, "strategy": "auto", "average": 0.0, "checkpointing": "false"}
     folder.mkdir()
     (folder / "c.toml").write_text(TABLES.format(**(values | fields)))
-    return genoformer(
-        "finetune", made, "--task", "tracks", "-c", folder / "c.toml", "-o", folder / "run", processes=processes
-    )
+    return ["finetune", made, "--task", "tracks", "-c", folder / "c.toml", "-o", folder / "run"]
 
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, made: Path) -> None:
     """kill -9 three times, with dropout, batch norm, averaged weights and a best step; the end is the undisturbed one."""
-    fields = {"dropout": 0.1, "average": 0.9, "epochs": 30}
-    run(prepared(tmp_path / "whole", made, **fields))
+    fields, said = {"dropout": 0.1, "average": 0.9, "epochs": 30}, tmp_path / "said"
+    run_here(prepared(tmp_path / "whole", made, **fields), said)
     whole, again = tmp_path / "whole/run", tmp_path / "killed/run"
-    assert killed(prepared(tmp_path / "killed", made, **fields), again / "state.ckpt", again / "config.json") >= 2
+    arguments = prepared(tmp_path / "killed", made, **fields)
+    assert killed(arguments, again / "state.ckpt", again / "config.json", said) >= 2
     for name in ("model.safetensors", "log.csv"):
         assert (again / name).read_bytes() == (whole / name).read_bytes(), name
     assert not (again / "state.ckpt").exists()
 
 
+@pytest.fixture(scope="module")
+def large_batches(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Path:
+    """The log of a run in batches of 4."""
+    folder = tmp_path_factory.mktemp("large")
+    run_here(prepared(folder / "one", made, batch_size=4), folder / "said")
+    return folder / "one/run/log.csv"
+
+
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
-def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, made: Path, strategy: str) -> None:
+def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, made: Path, large_batches: Path, strategy: str) -> None:
     """The loss curve and the validation agree: the statistics of batch norm are those of both processes together."""
-    run(prepared(tmp_path / "one", made, batch_size=4))
-    run(prepared(tmp_path / "two", made, processes=2, strategy=strategy, checkpointing="true"))
-    one, two = (read_log(tmp_path / name / "run/log.csv") for name in ("one", "two"))
+    run(genoformer(*prepared(tmp_path / "two", made, strategy=strategy, checkpointing="true"), processes=2))
+    one, two = read_log(large_batches), read_log(tmp_path / "two/run/log.csv")
     assert [row["step"] for row in one] == [row["step"] for row in two] == [4, 8, 12, 16]
     for name in ("train_loss", "valid_pearson"):
         assert [row[name] for row in one] == pytest.approx([row[name] for row in two], abs=1e-4), name
