@@ -1,0 +1,108 @@
+"""The calls of a notebook give what the commands write, from paths and names as from what is open and loaded."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from genoformer_cli.main import main
+
+import genoformer as gf
+from genoformer import calls
+from genoformer.errors import CheckpointError, ConfigError, MissingFileError, PreflightError
+
+DEMO = Path(str(files("genoformer_data") / "demo"))
+FASTA, VCF = DEMO / "genome.fa.gz", DEMO / "variants.vcf.gz"
+
+
+def run(*arguments: object) -> None:
+    done = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert done.exit_code == 0, done.stderr
+
+
+def test_score_is_what_the_command_writes(tmp_path: Path) -> None:
+    run("score", VCF, "-f", FASTA, "-m", "demo", "-r", "chrS1:1-20000", "-s", "LLR,PLL,ENTROPY", "-o", tmp_path / "o.tsv", "-q")
+    written = pd.read_csv(tmp_path / "o.tsv", sep="\t", na_values=["."])
+    model = gf.load("demo")
+    with gf.Genome(FASTA) as genome:
+        table = gf.score(VCF, genome, model, "LLR,PLL,ENTROPY", region="chrS1:1-20000")
+        genome.window("chrS1", 0, 10)  # still open
+    assert list(table.columns) == list(written.columns)
+    for name in ("pos", "LLR", "PLL", "ENTROPY"):
+        np.testing.assert_array_equal(table[name], written[name])
+    assert table["LLR"].notna().any()
+    assert table["PLL"].notna().any()
+
+
+def test_variants_by_hand() -> None:
+    with gf.Genome(FASTA) as genome:
+        base = "ACGTN"[genome.window("chrS1", 999, 1)[0]]
+    other = "ACGT"[("ACGT".index(base) + 1) % 4]
+    changes = [("S1", other), ("chrS1", base + "GATTACA"), ("chrS1", "<DEL>")]
+    table = gf.score([gf.Variant(chrom, 1_000, base, alt) for chrom, alt in changes], FASTA, "demo")
+    assert table["status"].tolist()[-1] == "SYMBOLIC"
+    assert table[["LLR", "PLL"]].notna().to_numpy().tolist() == [[True, False], [False, True], [False, False]]
+    assert table["chrom"].tolist() == ["S1", "chrS1", "chrS1"]  # as given
+    with pytest.raises(PreflightError, match="REF"):
+        gf.score([gf.Variant("chrS1", 1_000, other, base)], FASTA, "demo")
+
+
+def test_expected_and_mutagenesis_say_what_score_says() -> None:
+    """LLR = log2 P(alt) - log2 P(ref), of the same posterior."""
+    region = "chrS1:6,001-6,004"
+    table = gf.expected(FASTA, region, "demo")
+    changes = gf.mutagenesis(FASTA, region, "demo")
+    assert (changes.chrom, changes.start, changes.values.shape) == ("chrS1", 6_000, (1, 4, 4))
+    own = table[np.arange(4), changes.codes]
+    np.testing.assert_allclose(changes.values[0], table - own[:, None], atol=0.2)  # windows lie a little otherwise
+    variant = gf.Variant("chrS1", 6_001, "ACGT"[changes.codes[0]], "ACGT"[(changes.codes[0] + 1) % 4])
+    scored = gf.score([variant], FASTA, "demo")["LLR"][0]
+    np.testing.assert_allclose(changes.values[0, 0, (changes.codes[0] + 1) % 4], scored, atol=1e-4)
+
+
+def test_predict_is_what_the_command_writes(tmp_path: Path) -> None:
+    region = "chrS1:6,001-7,000"
+    table = gf.predict(FASTA, region, "mini-tracks")
+    run("predict", "-f", FASTA, "-m", "mini-tracks", "-r", region, "-o", tmp_path / "o.parquet", "-q")
+    written = pd.read_parquet(tmp_path / "o.parquet")
+    assert table["start"].iloc[0] == 6_000
+    assert table["end"].iloc[-1] == 7_000
+    assert list(table.columns) == list(written.columns)
+    np.testing.assert_allclose(table.iloc[:, 3:], written.iloc[:, 3:], rtol=1e-6)
+
+
+def test_sequences(tiny_model_folder: Path) -> None:
+    texts = ["ACGTTGCATTAGC", "acgttgcattagc", "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT"]
+    vectors = gf.embed(texts, "demo")
+    np.testing.assert_array_equal(vectors[0], vectors[1])  # case does not matter
+    assert not np.allclose(vectors[0], vectors[2])
+    assert gf.embed(texts, tiny_model_folder, layer=0).shape == (3, 8)
+    looks = gf.attention(texts[:2], "demo", profile="cls")
+    assert [look.shape for look in looks] == [(13,), (13,)]
+    for call in (gf.embed, gf.attention):
+        with pytest.raises(ConfigError, match="put it into a list"):
+            call("ACGT", "demo")
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(CheckpointError, match="give a model that predicts tracks"):
+        gf.predict(FASTA, "chrS1:1-100", "demo")
+    with pytest.raises(CheckpointError, match="fine-tune it first"):
+        gf.classify(["ACGT"], "demo")
+    with pytest.raises(MissingFileError):
+        gf.score("no.vcf", FASTA, "demo")
+    with pytest.raises(ConfigError, match="beyond its contig"):
+        gf.expected(FASTA, "chrS1:9,000,000-9,000,100", "demo")
+
+
+def test_every_call_is_public_typed_and_documented() -> None:
+    here = [name for name, home in gf._HOME.items() if home == "calls"]
+    assert len(here) >= 9
+    for name in here:
+        function = getattr(calls, name)
+        assert function.__doc__
+        assert set(function.__annotations__) >= {"return"}
