@@ -1,9 +1,9 @@
 """A long scoring run that is killed and begun again: nothing lost, memory flat. By hand: python tests/benchmarks/bench_soak.py
 
 200,000 records over real sequence (the 28,998 of chr20 and single-base changes at random places between them) are scored
-with mini-human on the forward strand. For half an hour the run is killed at random moments (SIGKILL to all of its processes, SIGTERM or SIGINT to
-the first) and begun again; then it is left to end. Then the output is compared with the input record by record, and a
-stretch of it with an uninterrupted run.
+with mini-human on the forward strand. For half an hour the run is killed at random moments (SIGKILL to all of its processes,
+SIGTERM or SIGINT to the first) and begun again; then it is left to end. Then the output is compared with the input record by
+record, and a stretch of it with an uninterrupted run.
 """
 
 from __future__ import annotations
