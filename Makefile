@@ -1,9 +1,10 @@
-# make demo | test | lint | bench: each sets up .venv by itself; nothing outside this folder is touched.
+# make demo | test | lint | rooms | platforms | oldest | bench: each sets up .venv by itself; nothing outside this folder is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTHONS ?= 3.12 3.13
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint rooms platforms oldest bench clean
 
 .venv/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -23,6 +24,19 @@ demo: .venv/.core
 
 test: lint
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
+	.ci/platform 3.12 rooms  # one minute; 3.13 has to build ncls from source, and is left to `make rooms`
+
+# What needs no torch, with the other Pythons that are on this machine.
+rooms:
+	for version in $(PYTHONS); do .ci/platform $$version rooms || exit 1; done
+
+# And what needs it, where torch can be had for them.
+platforms: rooms
+	for version in $(PYTHONS); do .ci/platform $$version quick || exit 1; done
+
+# With the lowest versions that pyproject.toml allows; installs torch for CUDA, some gigabytes.
+oldest:
+	.ci/platform 3.11 oldest
 
 lint: .venv/.dev
 	$(BIN)/ruff check .
@@ -32,4 +46,4 @@ bench: .venv/.bench
 	$(BIN)/python tests/benchmarks/run.py --write
 
 clean:
-	rm -rf .venv build dist *.egg-info demo_out
+	rm -rf .venv .venv-* build dist *.egg-info demo_out

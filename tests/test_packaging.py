@@ -1,0 +1,115 @@
+"""Checkout -> sdist -> wheel -> a folder of its own, where the command works without the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pysam
+import pytest
+
+import genoformer
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "data"
+PACKAGES = {"genoformer": ROOT / "genoformer", "genoformer_cli": ROOT / "cli", "genoformer_data": DATA}
+MODELS = ("demo", "mini-human", "mini-tracks")
+NOT_SHIPPED = (".*", "*.egg-info", "__pycache__", "build", "dist", "demo_out", "benchmarks")
+BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, 'build_' + sys.argv[1])(sys.argv[2])"
+
+
+class Built(NamedTuple):
+    sdist: Path
+    wheel: Path  # built from the sdist, as an installer does where no wheel is
+
+
+def build(kind: str, source: Path, out: Path) -> Path:
+    """What a build front end does in an environment that has setuptools: no network, nothing installed."""
+    out.mkdir()
+    done = subprocess.run([sys.executable, "-c", BUILD, kind, str(out)], cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (path,) = out.iterdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    pytest.importorskip("setuptools", reason="building needs setuptools, which the extra 'dev' brings")
+    folder = tmp_path_factory.mktemp("packaging")
+    shutil.copytree(ROOT, folder / "checkout", ignore=shutil.ignore_patterns(*NOT_SHIPPED))  # a build writes beside the source
+    sdist = build("sdist", folder / "checkout", folder / "sdist")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    (source,) = (folder / "unpacked").iterdir()
+    return Built(sdist, build("wheel", source, folder / "wheel"))
+
+
+def in_checkout() -> set[str]:
+    """The files of our packages as a wheel names them."""
+    return {
+        f"{name}/{path.relative_to(folder)}"
+        for name, folder in PACKAGES.items()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    }
+
+
+def test_the_wheel_has_every_file_of_the_packages_and_nothing_else(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as archive:
+        names = set(archive.namelist())
+    about = {name for name in names if name.split("/")[0] == f"genoformer-{genoformer.__version__}.dist-info"}
+    assert names - about == in_checkout()
+    assert any(name.endswith("/licenses/LICENSE") for name in about)
+    assert names >= {"genoformer/py.typed", "genoformer/report/report.html", "genoformer_data/motifs.toml"}
+    assert names >= {f"genoformer_data/models/{model}/model.safetensors" for model in MODELS}
+    assert names >= {f"genoformer_data/demo/{name}" for name in ("genome.fa.gz", "genome.fa.gz.fai", "genome.fa.gz.gzi")}
+    assert not [name for name in names if "test" in name or name.endswith(".ipynb")]
+
+
+def test_the_sdist_has_what_a_wheel_is_built_of_and_no_tests(built: Built) -> None:
+    """A part of the tests is worse than none: without their common files they fail."""
+    with tarfile.open(built.sdist) as archive:
+        names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+    assert {name for name in names if name.split("/")[0] in ("genoformer", "cli", "data")} == {
+        f"{PACKAGES[package].name}/{rest}" for package, _, rest in (name.partition("/") for name in in_checkout())
+    }
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "notebooks/")) or name.endswith(".ipynb")]
+
+
+def test_the_command_works_away_from_the_checkout(built: Built, tmp_path: Path) -> None:
+    """In folders with a space in the name, and without the .pth files by which an editable install finds the checkout."""
+    site, empty = tmp_path / "a site", tmp_path / "an empty folder"
+    empty.mkdir()
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
+    subprocess.run([*install, "--target", str(site), str(built.wheel)], check=True, capture_output=True)
+    places = os.pathsep.join([str(site), sysconfig.get_path("purelib")])
+    environment = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1"}
+
+    def run(*arguments: object) -> str:
+        command = [sys.executable, "-S", str(site / "bin" / "genoformer"), *map(str, arguments)]
+        done = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert str(ROOT) not in done.stdout + done.stderr
+        return done.stdout
+
+    assert run("--version").startswith(f"genoformer {genoformer.__version__}\n")
+    models = run("models", "list", "--json")
+    for name in MODELS:
+        assert f"{site}/genoformer_data/models/{name}" in models
+    demo = site / "genoformer_data" / "demo"
+    out = empty / "scored variants.vcf.gz"
+    fasta, options = demo / "genome.fa.gz", ["-s", "LLR", "--strand", "forward"]
+    run("score", demo / "variants.vcf.gz", "-f", fasta, "-m", "demo", "-o", out, *options)
+    with pysam.VariantFile(str(out)) as file:
+        records = list(file)
+    assert len(records) == 2_000
+    assert all("GF_LLR" in record.info or "GF_STATUS" in record.info for record in records)
+    assert {path.name for path in empty.iterdir()} == {out.name, f"{out.name}.tbi"}
