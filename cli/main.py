@@ -11,6 +11,7 @@ from . import (
     annotate,
     calibrate,
     data,
+    demo,
     embed,
     enrich,
     evaluate,
@@ -100,4 +101,4 @@ main.add_command(enrich.enrich)
 main.add_command(report.report)
 main.add_command(models.models)
 main.add_command(data.data)
-main.add_command(score.demo)
+main.add_command(demo.demo)

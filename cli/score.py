@@ -1,4 +1,4 @@
-"""genoformer score and genoformer demo."""
+"""genoformer score, and genoformer merge of its shards."""
 
 from __future__ import annotations
 
@@ -230,24 +230,3 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     if problem and not options["force"]:
         click.echo(f"Error: {problem}", err=True)
         sys.exit(2)
-
-
-@click.command(cls=Command)
-@click.option("-o", "--output", default="demo_out", show_default=True, type=click.Path(), help="Folder for what it makes.")
-def demo(output: str) -> None:
-    """Score the bundled simulated VCF, and show how well the score finds the variants that break a motif.
-
-    \b
-    genoformer demo -o demo_out
-    """
-    from pathlib import Path
-
-    from genoformer.demo import run_demo
-
-    from .outputs import reserve
-    from .progress import progress_bar
-
-    reserve(output)
-    with progress_bar("records") as watch:
-        result = run_demo(Path(output), progress=watch)
-    click.echo(result.text())

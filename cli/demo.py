@@ -1,0 +1,28 @@
+"""genoformer demo."""
+
+from __future__ import annotations
+
+import click
+
+from .talk import Command
+
+
+@click.command(cls=Command)
+@click.option("-o", "--output", default="demo_out", show_default=True, type=click.Path(), help="Folder for what it makes.")
+def demo(output: str) -> None:
+    """Score the bundled simulated VCF, and show how well the score finds the variants that break a motif.
+
+    \b
+    genoformer demo -o demo_out
+    """
+    from pathlib import Path
+
+    from genoformer.demo import run_demo
+
+    from .outputs import reserve
+    from .progress import progress_bar
+
+    reserve(output)
+    with progress_bar("records") as watch:
+        result = run_demo(Path(output), progress=watch)
+    click.echo(result.text())
