@@ -26,7 +26,7 @@ from . import (
 )
 from .errors import refuse
 from .outputs import open_streams
-from .talk import Group, talk_options, wants_traceback
+from .talk import Group, wants_traceback
 
 
 class _Commands(Group):
@@ -84,7 +84,6 @@ def main() -> None:
     """
 
 
-main.params += talk_options()
 main.add_command(score.score)
 main.add_command(score.merge)
 main.add_command(calibrate.calibrate)

@@ -22,6 +22,30 @@ def open_streams() -> None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
+_OUTPUTS = ("output", "out", "matrix", "pca")  # names of options that name a file to write
+
+
+def refuse_own_inputs(ctx: click.Context) -> None:
+    """ConfigError where a command would write over a file that it reads, by whatever name or link."""
+    from genoformer.errors import ConfigError
+    from genoformer.whole import same_file
+
+    kinds = {parameter.name: parameter for parameter in ctx.command.params}
+    outputs = [
+        str(value) for name, value in ctx.params.items()
+        if name in _OUTPUTS and value is not None and isinstance(kinds[name].type, click.Path)
+    ]  # fmt: skip
+    for name, value in ctx.params.items():
+        given = value if isinstance(value, tuple) else (value,)
+        for text in given if name not in _OUTPUTS else ():
+            if not isinstance(text, str | os.PathLike):
+                continue
+            for path in {os.fspath(text), os.fspath(text).partition("=")[2]}:  # FILE, or NAME=FILE
+                for output in outputs:
+                    if same_file(path, output):
+                        raise ConfigError(f"{output} is the input, which the output would replace; name another file.")
+
+
 def reserve(*paths: str | os.PathLike[str] | None) -> None:
     """Hold these outputs until the command ends; a second one that would write one of them is refused."""
     from genoformer.whole import writing

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from .outputs import refuse_own_inputs
+
 _LEVEL = "genoformer.talk"  # in the context's meta, which a group and its commands share: -1, 0, 1
 _DEBUG = "genoformer.debug"
 
@@ -40,6 +42,7 @@ class Command(click.Command):
         self.params += talk_options()
 
     def invoke(self, ctx: click.Context) -> Any:
+        refuse_own_inputs(ctx)
         begun = time.monotonic()
         tell(f"{ctx.command_path}: genoformer {_version()}, Python {sys.version.split()[0]}")
         result = super().invoke(ctx)
@@ -48,9 +51,13 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A group whose commands take -q, -v and --debug."""
+    """A group that takes -q, -v and --debug, as its commands do."""
 
     command_class = Command
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params += talk_options()
 
 
 def say(text: str) -> None:

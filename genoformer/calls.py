@@ -6,9 +6,11 @@ A model may be given as its name, its folder, or as loaded; a genome as its path
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 Fasta = str | Path | Genome
 
+_DNA = re.compile(r"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
+_NO_FIELD = re.compile(r"[\s,\x00-\x1f]")  # what ends a field of a VCF, or an ALT
+
 
 def pull(name: str) -> list[Path]:
     """Fetch a data set of the catalog, unless it is here, and say where its files lie; or a model: its folder.
@@ -38,9 +43,13 @@ def pull(name: str) -> list[Path]:
     should be. What a name stands for, and its licence: `genoformer data list`, `genoformer models list`.
     """
     from genoformer import catalog
+    from genoformer.models import checkpoint
 
     entries = catalog.read_catalog()
-    kind: Literal["models", "data"] = "models" if name in entries["models"] else "data"
+    if name in checkpoint.shipped():
+        return [checkpoint.shipped()[name]]
+    near = get_close_matches(name, [*entries["models"], *entries["data"]], n=1)
+    kind: Literal["models", "data"] = "models" if (near or [name])[0] in entries["models"] else "data"
     got = catalog.pull(catalog.entry_named(name, kind))
     return [got.folder] if kind == "models" else got.paths
 
@@ -49,7 +58,7 @@ def score(
     variants: str | Path | Iterable[Variant],
     fasta: Fasta,
     model: str | Path | Encoder | LongRange = "mini-human",
-    scores: str | None = None,
+    scores: str | Sequence[str] | None = None,
     *,
     region: str | None = None,
     device: str = "cpu",
@@ -57,7 +66,7 @@ def score(
 ) -> pd.DataFrame:
     """Scores of variants as a table: a row for each ALT, as `genoformer score -o x.tsv` writes them.
 
-    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)`, pos from 1. scores: names of `SCORES`, separated by commas; by
+    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)`, pos from 1. scores: names of `SCORES`, a list or with commas; by
     default LLR and PLL of a language model, SAD and SAR501 of a model of tracks. An allele without a score has its reason in
     the column status. Raises PreflightError where REF does not agree with the FASTA (`force` goes on), ConfigError for scores
     that the model does not have.
@@ -79,13 +88,14 @@ def score(
     from genoformer.scoring.scores import choose
 
     loaded = model if isinstance(model, Language | OfTracks) else checkpoint.load_scoring(model)
-    chosen = choose(scores) if scores else default_scores(loaded)
+    names = scores if isinstance(scores, str) or scores is None else ",".join(scores)
+    chosen = choose(names) if names else default_scores(loaded)
     with tempfile.TemporaryDirectory() as folder, _opened(fasta) as genome:
         given = variants if isinstance(variants, str | Path) else _as_vcf(variants, Path(folder, "in.vcf"))
         out = Path(folder, "out.tsv")
         score_variants(given, genome, loaded, chosen, out, region=region, device=device_named(device), force=force)
         words = dict.fromkeys(("chrom", "id", "ref", "alt", "qual", "filter", "info", "status"), str)
-        return pd.read_csv(out, sep="\t", dtype=words, na_values=[".", ""], keep_default_na=False)
+        return pd.read_csv(out, sep="\t", dtype=words, na_values=[".", ""], keep_default_na=False, index_col=False)
 
 
 def predict(
@@ -117,7 +127,7 @@ def predict(
             parts.append(stretch)
 
     with _opened(fasta) as genome:
-        asked = asked_regions(genome, region=region)
+        asked = asked_regions(genome, region=_text_of(region))
         predict_tracks(genome, loaded, asked.intervals, range(len(known)), Kept(), head=head, device=device_named(device))
     places = {"chrom": [p.chrom for p in parts for _ in p.starts], "start": np.concatenate([p.starts for p in parts]),
               "end": np.concatenate([p.ends for p in parts])}  # fmt: skip
@@ -250,15 +260,25 @@ def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
 
 
 def _codes(sequences: Sequence[str]) -> list[Codes]:
-    if isinstance(sequences, str):
-        raise ConfigError("one text was given where several sequences are meant; put it into a list.")
+    """Codes of DNA; ConfigError for what is no text, is empty, or has letters that no code of IUPAC is."""
+    if isinstance(sequences, str | bytes | Mapping):
+        raise ConfigError(f"sequences is a {type(sequences).__name__}; put the sequences into a list.")
+    for i, text in enumerate(sequences):
+        if not isinstance(text, str) or not _DNA.fullmatch(text):
+            raise ConfigError(f"sequence {i + 1} is {str(text)[:30]!r}; give DNA as text: A, C, G, T, N and IUPAC's codes.")
     return [encode(text) for text in sequences]
+
+
+def _text_of(region: Any) -> str:
+    if not isinstance(region, str):
+        raise ConfigError(f"region is {region!r}; give a text such as 'chr1:1-200,000', from 1.")
+    return region
 
 
 def _one_region(genome: Genome, region: str) -> tuple[str, int, int]:
     from genoformer.prediction import asked_regions
 
-    ((chrom, rows),) = asked_regions(genome, region=region).intervals.items()
+    ((chrom, rows),) = asked_regions(genome, region=_text_of(region)).intervals.items()
     return chrom, int(rows[0, 0]), int(rows[0, 1])
 
 
@@ -274,9 +294,23 @@ def _token_model(model: str | Path | Encoder | Predictor) -> Encoder | Predictor
     return checkpoint.load_token_model(model) if isinstance(model, str | Path) else model
 
 
+def _variant(given: Any) -> Variant:
+    """A Variant, or a tuple of what it holds; ConfigError for what a line of a VCF cannot hold."""
+    try:
+        chrom, pos, ref, alt = given
+        found = Variant(str(chrom), int(pos), str(ref), str(alt))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"variant {given!r}: give Variant(chrom, pos, ref, alt), pos from 1.") from error
+    if not all(text and not _NO_FIELD.search(text) for text in (found.chrom, found.ref, found.alt)):
+        raise ConfigError(f"variant {given!r}: chrom, ref and alt are words without blanks or commas; one ALT each.")
+    return found
+
+
 def _as_vcf(variants: Iterable[Variant], path: Path) -> Path:
     """A VCF of variants, in their order."""
     lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
-    lines += [f"{v.chrom}\t{v.pos}\t.\t{v.ref}\t{v.alt}\t.\t.\t." for v in variants]
+    for given in [variants] if isinstance(variants, Variant) else variants:
+        variant = _variant(given)
+        lines.append(f"{variant.chrom}\t{variant.pos}\t.\t{variant.ref}\t{variant.alt}\t.\t.\t.")
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return path

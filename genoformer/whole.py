@@ -54,6 +54,14 @@ def real(path: str | os.PathLike[str]) -> Path:
     return found
 
 
+def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether both are names of one regular file that is there."""
+    try:
+        return Path(one).is_file() and Path(one).samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
 def write_text(path: Path, text: str) -> None:
     """A file of text, UTF-8, whole or not at all."""
     with whole_file(path) as part:

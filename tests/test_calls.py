@@ -13,7 +13,7 @@ from genoformer_cli.main import main
 
 import genoformer as gf
 from genoformer import calls
-from genoformer.errors import CheckpointError, ConfigError, MissingFileError, PreflightError
+from genoformer.errors import CatalogError, CheckpointError, ConfigError, MissingFileError, PreflightError
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
 FASTA, VCF = DEMO / "genome.fa.gz", DEMO / "variants.vcf.gz"
@@ -84,7 +84,7 @@ def test_sequences(tiny_model_folder: Path) -> None:
     looks = gf.attention(texts[:2], "demo", profile="cls")
     assert [look.shape for look in looks] == [(13,), (13,)]
     for call in (gf.embed, gf.attention):
-        with pytest.raises(ConfigError, match="put it into a list"):
+        with pytest.raises(ConfigError, match="put the sequences into a list"):
             call("ACGT", "demo")
 
 
@@ -106,3 +106,31 @@ def test_every_call_is_public_typed_and_documented() -> None:
         function = getattr(calls, name)
         assert function.__doc__
         assert set(function.__annotations__) >= {"return"}
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [("chrS1\t1", 5, "A", "C"), ("chrS1", 5, "A", "C\nx"), ("chrS1", 5, "A", "C,GT"), ("chrS1", 5, "", "C"),
+     ("chrS1", "x", "A", "C"), 5, ("chrS1", 5), None],
+)  # fmt: skip
+def test_what_is_no_variant(variant: object) -> None:
+    with pytest.raises(ConfigError, match="variant"):
+        gf.score([variant], FASTA, "demo")  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("sequences", [["MKLV12 3"], [""], [5], [None], {"a": "ACGT"}, b"ACGT"])
+def test_what_is_no_dna(sequences: object) -> None:
+    with pytest.raises(ConfigError, match=r"give DNA as text|into a list"):
+        gf.embed(sequences, "demo")  # type: ignore[arg-type]
+
+
+def test_a_region_is_a_text() -> None:
+    for region in (None, ("chrS1", 1, 5)):
+        with pytest.raises(ConfigError, match="region is"):
+            gf.expected(FASTA, region, "demo")  # type: ignore[arg-type]
+
+
+def test_pull_knows_what_ships_and_what_is_near() -> None:
+    assert (gf.pull("mini-human")[0] / "config.json").is_file()
+    with pytest.raises(CatalogError, match="dnabert"):
+        gf.pull("dnaber6")

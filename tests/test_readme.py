@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.timeout(1500)  # all of the README, one block after the other
 def test_the_blocks_run(tmp_path) -> None:
     assert [kind for kind, _ in BLOCKS].count("bash") >= 3
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

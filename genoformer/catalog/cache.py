@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from genoformer.catalog.entries import RECEIPT, Entry, Kind, read_catalog
+from genoformer.catalog.entries import RECEIPT, Entry, Kind, Remote, read_catalog
 from genoformer.errors import CatalogError
 
 VARIABLE = "GENOFORMER_CACHE"
@@ -48,14 +48,24 @@ def is_here(entry: Entry) -> bool:
     """Whether all files of an entry are kept here, each with the size that it was fetched with."""
     folder = folder_of(entry)
     files = read_receipt(folder).get("files", {})
-    return all(_is_whole(folder / file.name, files.get(file.name)) for file in entry.files)
+    return all(is_whole(entry, file, folder / file.name, files.get(file.name)) for file in entry.files)
 
 
-def _is_whole(path: Path, said: Any) -> bool:
+def is_whole(entry: Entry, file: Remote, path: Path, said: Any) -> bool:
+    """Whether a file is there as its receipt says, and the receipt is of what the entry names: source, size, checksum."""
+    if not isinstance(said, dict) or said.get("of") != source_of(entry, file):
+        return False
+    if any(getattr(file, key) not in (None, said.get(key)) for key in ("size", "sha256", "md5")):
+        return False
     try:
-        return isinstance(said, dict) and path.stat().st_size == said.get("size")
+        return path.stat().st_size == said.get("size")
     except OSError:
         return False
+
+
+def source_of(entry: Entry, file: Remote) -> str:
+    """Where a file is to come from, whatever folder it was carried in."""
+    return file.url or f"{entry.hub}@{entry.revision}"
 
 
 def pulled_model(name: str) -> Path | None:

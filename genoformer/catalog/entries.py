@@ -19,6 +19,7 @@ RECEIPT = "pulled.json"  # lies beside the files: what was fetched from where, a
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of an entry or a file: never a path
 _HUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_PLAIN = re.compile(r"[!-~]+")  # what an address may hold; other letters stand in it as %XX
 _HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "md5": re.compile(r"[0-9a-f]{32}")}
 _ENTRY = {"title", "licence", "citation", "assembly", "note", "hub", "revision", "files"}
 _FILE = {"name", "url", "size", "about", "sha256", "md5", "checksums", "moves"}
@@ -131,12 +132,26 @@ def _remote(where: str, row: Any, *, on_hub: bool) -> Remote:
     if not isinstance(moves, bool):
         raise CatalogError(f"{where}: moves = {moves!r}; give true or false.")
     for key in ("url", "checksums"):
-        if key in fields and (urlsplit(fields[key]).scheme not in ("https", "http") or not urlsplit(fields[key]).hostname):
+        if key in fields and not _is_address(fields[key]):
             raise CatalogError(f"{where}: {key} {fields[key]!r} is no http or https address.")
     for key, form in _HEX.items():
         if key in fields and not form.fullmatch(fields[key]):
             raise CatalogError(f"{where}: {key} {fields[key]!r} is not {64 if key == 'sha256' else 32} hexadecimal digits.")
     return Remote(**fields, **sizes, moves=moves)
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is an http or https address as a request can be made of: ASCII, with a host and a port that is a number."""
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("https", "http")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and _PLAIN.fullmatch(text) is not None
+        )
+    except ValueError:
+        return False
 
 
 def _fields(where: str, row: Any, known: set[str], needed: tuple[str, ...]) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def _opened(url: str, more: Mapping[str, str], timeout: float, *, begun: int = 0
         url, headers={"User-Agent": f"genoformer/{__version__}", "Accept-Encoding": "identity", **more}
     )
     try:
-        return urllib.request.build_opener(_SameOrSafer).open(request, timeout=timeout)
+        return _not_empty(urllib.request.build_opener(_SameOrSafer).open(request, timeout=timeout))
     except urllib.error.HTTPError as error:
         if error.code == 416 and begun:
             error.status = 416  # type: ignore[misc]  # read as an answer
@@ -192,23 +192,30 @@ def _opened(url: str, more: Mapping[str, str], timeout: float, *, begun: int = 0
             raise DownloadError(_asked_who(url)) from error
         if error.code == 429 or error.code >= 500:
             raise _Lost(f"the answer was {error.code} {error.reason}") from error
+        reason = " ".join(str(error.reason).split())
         raise DownloadError(
-            f"{url}: the answer was {error.code} {error.reason}; it may have moved: fetch it by hand and give its folder with "
-            "--from."
+            f"{url}: the answer was {error.code} {reason}; it may have moved: fetch it by hand and give its folder with --from."
         ) from error
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        reason = getattr(error, "reason", None) or error
+        cause = getattr(error, "reason", None) or error
         if isinstance(error, DownloadError):
             raise
-        if isinstance(reason, ssl.SSLCertVerificationError):
+        if isinstance(cause, ssl.SSLCertVerificationError):
             raise DownloadError(
-                f"{url}: the certificate is not trusted ({reason.verify_message}); nothing was fetched."
+                f"{url}: the certificate is not trusted ({cause.verify_message}); nothing was fetched."
             ) from error
-        if "407" in str(reason):
+        if "407" in str(cause):
             raise DownloadError(_asked_who(url)) from error
-        if isinstance(reason, socket.gaierror):
+        if isinstance(cause, socket.gaierror):
             raise DownloadError(_given_up(url, "its name is not known here", 0)) from error
-        raise _Lost(str(reason)) from error
+        raise _Lost(str(cause)) from error
+
+
+def _not_empty(response: Any) -> Any:
+    if response.status not in (200, 206):
+        response.close()
+        raise DownloadError(f"{response.url}: the answer was {response.status} without a file; nothing was fetched.")
+    return response
 
 
 def _given_up(url: str, why: str, kept: int) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from genoformer.catalog import hub
-from genoformer.catalog.cache import folder_of, is_here, read_receipt, staging_of
+from genoformer.catalog.cache import folder_of, is_here, is_whole, read_receipt, source_of, staging_of
 from genoformer.catalog.entries import RECEIPT, Entry, Remote
 from genoformer.catalog.http import download, forget, read_list
 from genoformer.errors import CatalogError, DownloadError
 from genoformer.progress import Listener, Progress
-from genoformer.whole import held, sha256_of, whole_file
+from genoformer.whole import BusyError, held, sha256_of, whole_file
 
 PART = ".part"
 NOTHING = "nothing published"  # in a receipt: the source gives no checksum
@@ -55,14 +59,14 @@ def pull(
             f"{staging.parent} cannot be written ({error.strerror}); set GENOFORMER_CACHE to a folder that can."
         ) from error
     notes: list[str] = []
-    with held(staging, folder):
+    with _alone(staging, folder):
         if is_here(entry) and not again:  # another process fetched it while we came
-            shutil.rmtree(staging)
+            shutil.rmtree(staging, ignore_errors=True)
             return _pulled(entry, False, [])
         before, done = read_receipt(folder).get("files", {}), read_receipt(staging).get("files", {})
         for file in entry.files:
             path = staging / file.name
-            if not (path.is_file() and file.name in done):
+            if not is_whole(entry, file, path, done.get(file.name)):
                 if source is not None:
                     said = _copied(entry, file, source, path)
                 elif entry.hub is not None and file.url is None:
@@ -73,10 +77,25 @@ def pull(
                 done[file.name] = said
                 _write_receipt(staging, entry, done)
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # of huggingface_hub
+        folder = folder.resolve() if folder.is_symlink() else folder  # to a larger disk, say
         if folder.exists():
             shutil.rmtree(folder)
-        staging.rename(folder)
+        shutil.move(staging, folder)
     return _pulled(entry, True, notes)
+
+
+@contextmanager
+def _alone(staging: Path, folder: Path) -> Iterator[None]:
+    """Holds the staging folder; CatalogError where another process fetches the same."""
+    try:
+        with held(staging, folder):
+            yield
+    except (BusyError, FileNotFoundError) as error:
+        if isinstance(error, FileNotFoundError) and staging.exists():
+            raise
+        raise CatalogError(
+            f"another process fetches {folder.name}; wait until it is done, and give the command again."
+        ) from error
 
 
 def _pulled(entry: Entry, fetched: bool, notes: list[str]) -> Pulled:
@@ -154,6 +173,8 @@ def _checked(entry: Entry, file: Remote, path: Path, expected: dict[str, str], c
         raise DownloadError(
             f"{came_from} has {path.stat().st_size:,} bytes, and {file.name} of {entry.name} has {file.size:,}; not kept."
         )
+    if not expected:
+        _refuse_doubtful(file, path, came_from)
     found = sha256_of(path)
     for algorithm, value in expected.items():
         own = {"sha256": lambda: found, "md5": lambda: _md5(path), "git sha1": lambda: hub.git_sha1(path)}[algorithm]()
@@ -163,7 +184,26 @@ def _checked(entry: Entry, file: Remote, path: Path, expected: dict[str, str], c
                 "same command again; if it stays so, the file was changed, and should not be used."
             )
     by = ", ".join(expected) or NOTHING
-    return {"from": came_from, "size": path.stat().st_size, "sha256": found, "checked": by}
+    said = {"of": source_of(entry, file), "from": came_from, "size": path.stat().st_size, "sha256": found, "checked": by}
+    return said | ({"md5": expected["md5"]} if "md5" in expected else {})
+
+
+def _refuse_doubtful(file: Remote, path: Path, came_from: str) -> None:
+    """Where no checksum says so, what is empty, a page of a login, or a gzip without its end is not the file."""
+    with path.open("rb") as opened:
+        head = opened.read(256).lstrip().lower()
+    if not head or head.startswith((b"<!doctype html", b"<html")):
+        what = "a page for a browser" if head else "empty"
+        raise DownloadError(f"{came_from} is {what}, and no {file.name}; it was not kept.")
+    if file.name.endswith((".gz", ".bgz")):
+        try:
+            with gzip.open(path) as unpacked:
+                while unpacked.read(1 << 20):
+                    pass
+        except (OSError, EOFError, zlib.error) as error:
+            raise DownloadError(
+                f"{came_from} is no whole gzip file ({error}); it was not kept, give the command again."
+            ) from error
 
 
 def _compare_with_earlier(entry: Entry, file: Remote, path: Path, said: dict[str, Any], before: Any, notes: list[str]) -> None:

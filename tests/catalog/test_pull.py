@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import random
@@ -21,7 +22,7 @@ from genoformer.catalog import Entry, Remote, folder_of, is_here, pull
 from genoformer.catalog.cache import cache_folder, read_receipt, staging_of
 from genoformer.errors import CatalogError, DownloadError
 from genoformer.models import checkpoint
-from genoformer.whole import BusyError, held
+from genoformer.whole import held
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -69,7 +70,9 @@ def test_fetched_checked_and_kept(server: Server) -> None:
     assert heard
     assert kept() == ["data/thing/a.bin", "data/thing/pulled.json"]
     receipt = read_receipt(got.folder)
-    assert receipt["files"]["a.bin"] == {"from": url, "size": len(CONTENT), "sha256": SHA256, "checked": "sha256, md5"}
+    assert receipt["files"]["a.bin"] == {
+        "of": url, "from": url, "size": len(CONTENT), "sha256": SHA256, "checked": "sha256, md5", "md5": MD5,
+    }  # fmt: skip
     assert receipt["licence"] == "CC0"
 
     second = get(Remote("a.bin", url, sha256=SHA256))  # the second time nobody is asked
@@ -269,6 +272,52 @@ def test_a_damaged_copy_is_fetched_again(server: Server) -> None:
     assert get(file).paths[0].read_bytes() == CONTENT
 
 
+def test_what_was_fetched_by_another_catalog_is_not_taken_for_this_ones(server: Server) -> None:
+    """Neither what is here, nor what was left of a try, under the same name."""
+    theirs = Remote("a.bin", server.put("/evil.bin", b"evil"))
+    path = get(theirs).paths[0]
+    ours = Remote("a.bin", server.put("/a.bin", CONTENT), sha256=SHA256)
+    assert not is_here(entry(ours))
+    assert get(ours).paths == [path]
+    assert path.read_bytes() == CONTENT
+    assert not is_here(entry(ours._replace(sha256="0" * 64)))  # a checksum that was renewed
+    shutil.rmtree(cache_folder())
+    missing = Remote("b.bin", f"{server.address}/b.bin")
+    with pytest.raises(DownloadError):
+        get(theirs, missing)
+    server.put("/b.bin", b"b")
+    assert get(ours, missing).paths[0].read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "how", "said"),
+    [
+        ("a.txt", b"", {}, "is empty"),
+        ("a.txt", b"x", {"status": 204}, "answer was 204"),
+        ("a.txt", b"\n<!DOCTYPE html><p>log in", {}, "a page for a browser"),
+        ("a.gz", b"no gzip", {}, "no whole gzip"),
+        ("a.gz", gzip.compress(CONTENT)[:-9], {"length": False}, "no whole gzip"),
+    ],
+)
+def test_without_a_checksum_what_is_plainly_wrong_is_refused(
+    server: Server, name: str, content: bytes, how: dict[str, object], said: str
+) -> None:
+    with pytest.raises(DownloadError, match=said):
+        get(Remote(name, server.put(f"/{name}", content, **how)))
+    assert not any(path.endswith(f"/{name}") for path in kept())
+
+
+def test_a_link_to_a_larger_disk(server: Server, tmp_path: Path) -> None:
+    file = Remote("a.bin", server.put("/a.bin", CONTENT), sha256=SHA256)
+    place = folder_of(entry(file))
+    place.parent.mkdir(parents=True)
+    (tmp_path / "disk").mkdir()
+    place.symlink_to(tmp_path / "disk")
+    get(file)
+    assert place.is_symlink()
+    assert (tmp_path / "disk" / "a.bin").read_bytes() == CONTENT
+
+
 def test_from_a_folder(server: Server, tmp_path: Path) -> None:
     usb = tmp_path / "usb stick"
     usb.mkdir()
@@ -286,7 +335,7 @@ def test_two_at_once(server: Server) -> None:
     file = Remote("a.bin", server.put("/a.bin", CONTENT))
     staging = staging_of(entry(file))
     staging.mkdir(parents=True)
-    with held(staging, folder_of(entry(file))), pytest.raises(BusyError, match="another process"):
+    with held(staging, folder_of(entry(file))), pytest.raises(CatalogError, match="another process fetches thing"):
         get(file)
 
 

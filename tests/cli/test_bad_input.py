@@ -522,7 +522,10 @@ def big(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> Bi
 def test_killed_and_repeated(big: Big, tmp_path: Path, sent: signal.Signals, status: int, name: str) -> None:
     out, parts = tmp_path / name, tmp_path / f".{name}.parts"
     command = [PROGRAM, "score", big.vcf, "-f", big.world.fasta, "-m", big.world.model, "-o", out]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # else ignored where the tests run behind an "&"
+    )  # fmt: skip
     while not (parts / "00000000.npz").exists() and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(sent)

@@ -28,7 +28,8 @@ def table(tmp_path: Path) -> Path:
 
 def test_the_example_in_the_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    simulate, printf, make = [line.strip() for line in (tracks.help or "").partition("Example:")[2].strip().splitlines()]
+    example = (tracks.help or "").replace("\\\n", " ").partition("Example:")[2].strip()
+    simulate, printf, make = [line.strip() for line in example.splitlines()]
     text, file = printf.removeprefix("printf '").split("' > ")
     Path(file).write_text(text.replace("\\t", "\t").replace("\\n", "\n"))
     for line in (simulate, make):

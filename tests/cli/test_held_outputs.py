@@ -234,7 +234,7 @@ def test_links_that_lead_nowhere_or_to_a_folder(world: World, out: Path) -> None
 
 
 def test_a_link_to_the_input(world: World, out: Path) -> None:
-    """`annotate` refuses it, as the input itself; `score` has read all before it replaces what the link leads to."""
+    """Every command refuses it, as the input itself."""
     (out / "in.vcf").write_bytes(world.vcf.read_bytes())
     (out / "o.vcf").symlink_to(out / "in.vcf")
     commands = world.commands()
@@ -242,15 +242,22 @@ def test_a_link_to_the_input(world: World, out: Path) -> None:
         [word.replace(str(world.vcf), str(out / "in.vcf")) for word in words(commands[name], out / "o")]
         for name in ("annotate", "score")
     )
-    found = run(*annotate, "-q")
+    for command in (annotate, score):
+        found = run(*command, "-q")
+        assert found.exit_code == 2
+        assert "is the input, which the output would replace" in found.stderr
+        assert (out / "in.vcf").read_bytes() == world.vcf.read_bytes()
+        assert (out / "o.vcf").is_symlink()
+
+
+@pytest.mark.parametrize(("option", "value"), [("-f", "{}"), ("-a", "X={}"), ("--gtf", "{}"), ("--calibration", "{}")])
+def test_no_output_replaces_what_another_option_names(world: World, out: Path, option: str, value: str) -> None:
+    own = out / "o.tsv"
+    own.write_text("mine\n")
+    found = run("score", world.vcf, "-f", world.vcf, option, value.format(own), "-o", own)
     assert found.exit_code == 2
-    assert "is the input, which the output would replace" in found.stderr
-    assert (out / "in.vcf").read_bytes() == world.vcf.read_bytes()
-    assert run(*score, "-q").exit_code == 0
-    assert (out / "o.vcf").is_symlink()
-    lines = [line for line in (out / "in.vcf").read_text().splitlines() if not line.startswith("#")]
-    assert len(lines) == len(ROWS)
-    assert all("GF_LLR=" in line for line in lines)
+    assert "is the input" in found.stderr
+    assert own.read_text() == "mine\n"
 
 
 @pytest.mark.parametrize("name", ["predict to a folder", "tracks", "convert", "build", "enrich"])
