@@ -282,7 +282,8 @@ def test_the_table_of_tracks_builds_a_set(world: World, tmp_path: Path) -> None:
 
 def test_the_example_in_the_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = [line.split()[1:] for line in (command.help or "").replace("\\\n", " ").partition("Example:")[2].strip().splitlines()]
+    example = (command.help or "").replace("\\\n", " ").partition("Example:")[2].strip()
+    lines = [line.split()[1:] for line in example.splitlines()]
     assert [line[:2] for line in lines] == [["data", "simulate"], ["data", "simulate"], ["data", "tracks"]]
     outputs = []
     for line in lines[1:]:

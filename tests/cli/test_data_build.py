@@ -20,7 +20,8 @@ def run(*arguments: object) -> Result:
 
 def test_the_example_in_the_help_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    lines = [line.split()[1:] for line in (build.help or "").replace("\\\n", " ").splitlines() if line.strip().startswith("genoformer ")]
+    text = (build.help or "").replace("\\\n", " ")
+    lines = [line.split()[1:] for line in text.splitlines() if line.strip().startswith("genoformer ")]
     assert [line[:2] for line in lines] == [["data", "simulate"], ["data", "build"]]
     for line in lines:
         result = run(*line)
