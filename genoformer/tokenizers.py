@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, N, decode, encode
+from genoformer.genome.lines import refuse_device
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4, in DNABERT's order
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -327,6 +328,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
 
 def load_tokenizer(path: Path) -> KmerTokenizer | BPETokenizer:
     """Read tokenizer.json; raises CheckpointError for a name that is not in TOKENIZERS."""
+    refuse_device(path)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         name = str(fields["tokenizer"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import mmap
@@ -24,6 +25,7 @@ from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.whole import whole_file
 
 N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
+SPARE = 1 << 29  # bytes of the disk that a decompressed copy leaves free
 INDEX_BYTES = 1 << 22  # read at a time while the index is made
 _LONG_NAME = 1 << 16  # bytes of a > line
 
@@ -232,7 +234,10 @@ def _decompressed(path: Path, notes: list[str]) -> Path:
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
             with gzip.open(path, "rb") as packed, whole_file(copy) as part, part.open("wb") as file:
-                shutil.copyfileobj(packed, file, 1 << 20)
+                while chunk := packed.read(1 << 24):
+                    if shutil.disk_usage(copy.parent).free < SPARE:  # gaps pack so well that only the disk sets a limit
+                        raise OSError(errno.ENOSPC, f"less than {SPARE >> 20:,} MB would be left of the disk")
+                    file.write(chunk)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise FileFormatError(f"{path} is cut short or damaged ({error}). Copy or download it again.") from error
         except OSError as error:

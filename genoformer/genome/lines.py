@@ -99,3 +99,9 @@ def numbered_lines(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[in
                 yield number, line.rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise FileFormatError(f"{path} cannot be read ({error}); give {kind}.") from error
+
+
+def refuse_device(path: Path) -> None:
+    """FileFormatError for a pipe or a device where a file is due: one would be waited for, the other read without end."""
+    if path.exists() and not path.is_file():
+        raise FileFormatError(f"{path} is a pipe, a device or a folder, where a file is due; copy it again.")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.lines import refuse_device
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.tensors import WEIGHTS, fill, read_tensors, require, weights_of, write_tensors
 from genoformer.tokenizers import KmerTokenizer
@@ -65,6 +66,7 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 def _read_vocab(path: Path) -> KmerTokenizer:
     """The k-mer tokenizer whose vocabulary this file is; k is read from the tokens themselves."""
     try:
+        refuse_device(path)
         tokens = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); DNABERT's vocab.txt is needed beside config.json.") from error

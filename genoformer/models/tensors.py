@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.lines import refuse_device
 from genoformer.whole import sha256_of, whole_file
 
 WEIGHTS = "model.safetensors"
@@ -43,6 +44,7 @@ def weights_of(folder: Path) -> Path:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The table of tensors of a file; CheckpointError for one that is damaged or holds anything else."""
+    refuse_device(path)
     try:
         if path.suffix == ".bin":
             _refuse_packed(path)
@@ -146,6 +148,7 @@ def _as_stored(tensor: Tensor) -> Tensor:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file."""
+    refuse_device(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -180,3 +180,13 @@ def test_fields_of_a_table_are_as_long_as_a_window(tmp_path: Path) -> None:
     """Python's csv takes 131,072 letters by itself; Enformer's window has 196,608."""
     (tmp_path / "a.csv").write_text(f"sequence,label\n{'ACGT' * 50_000},1\n")
     assert len(read_labelled(tmp_path / "a.csv").sequences[0]) == 200_000
+
+
+def test_a_gzipped_fasta_leaves_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "g.fa.gz"
+    path.write_bytes(gzip.compress(b">chr1\n" + b"N" * 1_000_000))
+    monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fasta, "SPARE", 1 << 62)
+    with pytest.raises(FileFormatError, match=r"cannot be decompressed to .*MB would be left of the disk"):
+        Genome(path)
+    assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file()]

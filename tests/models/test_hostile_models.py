@@ -281,3 +281,20 @@ def test_arrays_are_those_that_were_written(tmp_path: Path) -> None:
     sketch = Sketch.of(np.random.default_rng(0).integers(0, 4, 99, dtype=np.uint8), k=5)
     sketch.save(tmp_path / "s.npz")
     np.testing.assert_array_equal(Sketch.load(tmp_path / "s.npz").hashes, sketch.hashes)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "manifest.json"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_a_device_is_refused_at_once(tiny_model_folder: Path, tmp_path: Path, name: str, kind: str) -> None:
+    folder = tmp_path / "m"
+    shutil.copytree(tiny_model_folder, folder)
+    (folder / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to("/dev/zero")
+    if name == "manifest.json":
+        assert checkpoint.read_manifest(folder) is None
+        return
+    with pytest.raises((CheckpointError, FileFormatError, ConfigError), match=name):
+        checkpoint.load_any(folder)
