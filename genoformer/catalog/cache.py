@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from genoformer.catalog.entries import RECEIPT, Entry, Kind, Remote, read_catalog
+from genoformer.catalog.entries import RECEIPT, Entry, Kind, Remote, is_name, read_catalog
 from genoformer.errors import CatalogError
 
 VARIABLE = "GENOFORMER_CACHE"
@@ -68,12 +68,25 @@ def source_of(entry: Entry, file: Remote) -> str:
     return file.url or f"{entry.hub}@{entry.revision}"
 
 
+def _of_another_catalog(kind: Kind, name: str) -> Path | None:
+    """The folder of what was pulled under a name that only a catalog of --catalog has, where all of it is here."""
+    folder = cache_folder() / kind / name if is_name(name) else None
+    files = read_receipt(folder).get("files", {}) if folder is not None else {}
+    try:
+        whole = (
+            all((folder / file).stat().st_size == said["size"] for file, said in files.items()) if folder is not None else False
+        )
+    except (OSError, KeyError, TypeError):
+        return None
+    return folder if files and whole else None
+
+
 def pulled_model(name: str) -> Path | None:
     """The folder of a model of the catalog that was pulled, or None; CatalogError for one that is only named there."""
     kind: Kind = "models"
     entry = read_catalog()[kind].get(name)
     if entry is None:
-        return None
+        return _of_another_catalog(kind, name)
     if is_here(entry):
         return folder_of(entry)
     size = f" ({entry.size / 1e6:,.0f} MB)" if entry.size else ""

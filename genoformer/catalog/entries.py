@@ -170,9 +170,13 @@ def _texts(where: str, fields: Mapping[str, Any]) -> None:
             raise CatalogError(f"{where}: {key} = {value!r}; give a text.")
 
 
+def is_name(name: str) -> bool:
+    """Whether it can be a name in the folder that things are kept in, and nothing else."""
+    return _NAME.fullmatch(name) is not None and not name.endswith(".part") and name != RECEIPT
+
+
 def _refuse_path(where: str, name: str) -> None:
-    """A name becomes a name in the folder that things are kept in, and nothing else."""
-    if not _NAME.fullmatch(name) or name.endswith(".part") or name == RECEIPT:
+    if not is_name(name):
         raise CatalogError(
             f"{where}: the name {name!r} may hold letters, digits, dot, dash and underline only, and not be {RECEIPT} or "
             "*.part; rename it."

@@ -20,7 +20,7 @@ from catalog_server import COMMIT, Server, serving
 
 from genoformer.catalog import Entry, Remote, folder_of, is_here, pull
 from genoformer.catalog.cache import cache_folder, read_receipt, staging_of
-from genoformer.errors import CatalogError, DownloadError
+from genoformer.errors import CatalogError, CheckpointError, DownloadError
 from genoformer.models import checkpoint
 from genoformer.whole import held
 
@@ -410,6 +410,16 @@ def test_a_pulled_model_has_a_name(server: Server, tiny_model_folder: Path, monk
         checkpoint.load("theirs")
     pull(theirs, endpoint=server.address)
     assert checkpoint.load("theirs").sha256 == checkpoint.load(tiny_model_folder).sha256
+
+
+def test_a_model_of_another_catalog_has_a_name_too(server: Server, tiny_model_folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="no model folder"):
+        checkpoint.find("theirs")
+    folder = pull(on_hub(server, tiny_model_folder), endpoint=server.address).folder
+    assert checkpoint.find("theirs") == folder
+    (folder / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="no model folder"):
+        checkpoint.find("theirs")
 
 
 # --- the command
