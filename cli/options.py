@@ -9,7 +9,7 @@ import click
 
 Command = Callable[..., Any]
 
-reference = click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference: FASTA, plain, bgzipped or gzipped.")
+reference = click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference: FASTA, or gzipped, bgzipped.")
 genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
 label = click.option(
     "--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label."
