@@ -54,6 +54,18 @@ def real(path: str | os.PathLike[str]) -> Path:
     return found
 
 
+def cache_folder() -> Path:
+    """$GENOFORMER_CACHE, else $XDG_CACHE_HOME/genoformer, else ~/.cache/genoformer; it need not exist. Raises ConfigError."""
+    if named := os.environ.get("GENOFORMER_CACHE"):
+        return Path(named)
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named) / "genoformer"
+    try:
+        return Path.home() / ".cache" / "genoformer"
+    except RuntimeError:
+        raise ConfigError("there is no home folder to keep things in; set GENOFORMER_CACHE to a folder.") from None
+
+
 def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
     """Whether both are names of one regular file that is there."""
     try:

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from genoformer.catalog.entries import RECEIPT, Entry, Kind, Remote, is_name, read_catalog
 from genoformer.errors import CatalogError
-
-VARIABLE = "GENOFORMER_CACHE"
-
-
-def cache_folder() -> Path:
-    """$GENOFORMER_CACHE, else $XDG_CACHE_HOME/genoformer, else ~/.cache/genoformer; it need not exist."""
-    if named := os.environ.get(VARIABLE):
-        return Path(named)
-    if named := os.environ.get("XDG_CACHE_HOME"):
-        return Path(named) / "genoformer"
-    try:
-        return Path.home() / ".cache" / "genoformer"
-    except RuntimeError:
-        raise CatalogError(f"there is no home folder to keep downloads in; set {VARIABLE} to a folder.") from None
+from genoformer.whole import cache_folder
 
 
 def folder_of(entry: Entry) -> Path:

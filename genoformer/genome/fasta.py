@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError, MissingFileError
-from genoformer.whole import whole_file
+from genoformer.whole import cache_folder, whole_file
 
 N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
 SPARE = 1 << 29  # bytes of the disk that a decompressed copy leaves free
@@ -214,18 +214,12 @@ def _guess(text: bytes) -> str:
 # --- files made once, whole or not at all
 
 
-def _cache_folder() -> Path:
-    if named := os.environ.get("GENOFORMER_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genoformer"
-
-
 def _cached_as(path: Path) -> Path:
     """Where things made from this very version of a file are cached."""
     real = path.resolve()
     stat = real.stat()
     key = hashlib.sha256(b"%b\n%d\n%d" % (os.fsencode(real), stat.st_size, stat.st_mtime_ns)).hexdigest()[:16]
-    return _cache_folder() / "fasta" / key / path.name
+    return cache_folder() / "fasta" / key / path.name
 
 
 def _decompressed(path: Path, notes: list[str]) -> Path:

@@ -19,10 +19,10 @@ import pytest
 from catalog_server import COMMIT, Server, serving
 
 from genoformer.catalog import Entry, Remote, folder_of, is_here, pull
-from genoformer.catalog.cache import cache_folder, read_receipt, staging_of
-from genoformer.errors import CatalogError, CheckpointError, DownloadError
+from genoformer.catalog.cache import read_receipt, staging_of
+from genoformer.errors import CatalogError, CheckpointError, ConfigError, DownloadError
 from genoformer.models import checkpoint
-from genoformer.whole import held
+from genoformer.whole import cache_folder, held
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -349,7 +349,7 @@ def test_where_things_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "genoformer"
     monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
-    with pytest.raises(CatalogError, match="set GENOFORMER_CACHE"):
+    with pytest.raises(ConfigError, match="set GENOFORMER_CACHE"):
         cache_folder()
 
 
