@@ -19,7 +19,7 @@ def refuse(error: Exception, *, debug: bool) -> NoReturn:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # EFBIG: ulimit -f
-        click.echo("Error: the disk is full; make room and give the same command again.", err=True)
+        click.echo("Error: the disk is full; make room and run the same command again.", err=True)
         sys.exit(2)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

@@ -109,7 +109,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         (["annotate", VCF, "-a", f"X={GTF}", "--gtf", GTF], "start sites are of one file"),
         (["annotate", VCF, "-a", f"X={STATES}", "--figures", "f", "--af", "ELEMENT"], "is no frequency"),
         (["annotate", VCF, "-a", f"X={STATES}", "--figures", VCF], "is a file, but figures"),
-        (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "-o", VCF], "is a file, but figures"),
+        (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "-o", GTF], "is a file, but figures"),
         (["enrich", "a.bw", "-a", f"X={STATES}", "-f", FASTA], "--fasta is of variants, and this is a bigWig"),
         (["enrich", VCF, "-a", f"X={STATES}", "--background", VCF, "--sizes", "hg19"], "--sizes is of random controls"),
         (["enrich", VCF, "-a", f"X={STATES}", "-f", FASTA, "--top", "0.1"], "--top is of --score"),

@@ -777,12 +777,14 @@ def test_scoring_a_scored_file_replaces_ours(world: World, make_vcf: Callable[..
     assert (world.out / "thrice.vcf").read_bytes() == (world.out / "once.vcf").read_bytes()
 
 
-def test_scoring_in_place(world: World, make_vcf: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("more", [[], ["-r", "chr1:1-10"]])
+def test_the_input_is_never_replaced(world: World, make_vcf: Callable[..., Path], more: list[str]) -> None:
+    """With a region the records outside would be gone."""
     vcf = make_vcf(*MIXED)
     before = vcf.read_bytes()
-    assert_scored(run("score", vcf, "-f", world.fasta, "-m", world.model, "-o", vcf))
-    assert_nothing_lost(before, vcf.read_bytes())
-    assert "GF_LLR" in infos(vcf)[0]
+    done = run("score", vcf, "-f", world.fasta, "-m", world.model, "-o", vcf, *more)
+    assert_refused(done, str(vcf), "is the input, which the output would replace")
+    assert vcf.read_bytes() == before
 
 
 def test_unsorted(world: World, make_vcf: Callable[..., Path]) -> None:
