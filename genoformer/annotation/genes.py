@@ -30,6 +30,7 @@ Integers = NDArray[np.int64]
 PARTS = ("CDS", "5UTR", "3UTR", "noncoding_exon", "promoter", "intron", "flanking", "intergenic")
 PROMOTER = (1_000, 100)  # bases before and behind a start site; HOMER's promoter-TSS
 FLANK = 5_000  # Ensembl VEP's distance of upstream_gene_variant
+_LONGEST = 1 << 36  # bases of a contig; far below the distance at which genes are laid apart
 _GENE = 1 << 40  # genes lie this far apart when all are worked on at once; longer than any contig
 _FEATURES = ("exon", "CDS", "stop_codon")
 _BLOCK = 8 << 20  # bytes of a GTF at a time
@@ -131,6 +132,8 @@ def read_gene_map(
     forward = np.asarray(rows["forward"])[first_of_transcript]
     contigs = rows["contig"].take(first_of_gene).to_pylist()
     table = np.stack([genes, transcripts, np.asarray(rows["start"]) - 1, np.asarray(rows["end"])], axis=1)
+    if (largest := int(table[:, 2:].max())) > _LONGEST:
+        raise FileFormatError(f"{path} has a place {largest:,}, and no contig is longer than {_LONGEST:,}; mend that line.")
     exon = np.asarray(rows["exon"])
     if not exon.any():
         raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")

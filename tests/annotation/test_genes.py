@@ -254,3 +254,11 @@ def test_the_same_genes_however_the_file_is_written(tmp_path: Path, how: str) ->
 def test_a_gene_name_may_hold_the_name_of_a_key(tmp_path: Path) -> None:
     found = read_gene_map(write(tmp_path, '1 x exon 5 9 . + . old_gene_id "NO"; gene_id "G"; gene_name "N";'))
     assert found.names == ("N",)
+
+
+def test_a_place_beyond_any_contig_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.gtf"
+    row = "chr1\tx\texon\t1\t{}\t.\t+\t.\tgene_id \"G\";\n"
+    path.write_text(row.format(2_000_000_000_000) + row.format(10))
+    with pytest.raises(FileFormatError, match="no contig is longer"):
+        read_gene_map(path)
