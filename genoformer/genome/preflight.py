@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from genoformer.errors import PreflightError
 from genoformer.genome.contigs import ContigMap, likely_build, listed
 from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
-from genoformer.genome.vcf import Interval, Record, open_vcf, overlapping, parse_region
+from genoformer.genome.vcf import Interval, Record, batches, open_vcf, overlapping, parse_region
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
@@ -76,6 +76,7 @@ class Preflight:
     sha256: str  # of the decompressed text of the whole VCF
     notes: tuple[str, ...] = ()
     places: tuple[tuple[str, int], ...] = ()  # contig of the FASTA and 0-based start of some records, evenly spread
+    longest: int = 0  # letters of a record's line
 
     @property
     def n_scorable(self) -> int:
@@ -187,13 +188,14 @@ def preflight(
     n_on: Counter[str] = Counter()
     n_statuses: Counter[tuple[Status, ...]] = Counter()
     n_states = [0] * len(RefState)
-    n_records = n_alts = n_swapped = 0
+    n_records = n_alts = n_swapped = longest = 0
     places: list[tuple[str, int]] = []
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name
         records = overlapping(file, region)
-        while batch := list(islice(records, _BATCH)):
+        for batch in batches(records, _BATCH):
+            longest = max(longest, max(len(record.line) for record in batch))
             n_on.update(record.chrom for record in batch)
             _look_up(found, n_on, genome)
             states = compare_refs(batch, genome, found)
@@ -234,6 +236,7 @@ def preflight(
         sha256=sha256,
         notes=tuple(notes),
         places=tuple(places),
+        longest=longest,
     )
 
 

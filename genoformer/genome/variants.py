@@ -10,7 +10,6 @@ import enum
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, N, decode, encode
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.vcf import Record, open_vcf, read_variants
+from genoformer.genome.vcf import Record, batches, open_vcf, read_variants
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
@@ -240,8 +239,7 @@ def scorable(
 
     left_out counts the others by their status; a record without ALT is one of them (NO_ALT).
     """
-    every = iter(records)
-    while batch := list(islice(every, _AT_ONCE)):
+    for batch in batches(records, _AT_ONCE):
         names = ContigMap({record.chrom for record in batch}, genome.contigs)
         for record, statuses in zip(batch, check_batch(batch, genome, names, max_length), strict=True):
             for alt, status in zip(record.alts or (".",), statuses, strict=True):

@@ -28,6 +28,7 @@ ERRORS = "surrogateescape"  # bytes that are not UTF-8 survive decoding and enco
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
+AT_ONCE = 1 << 26  # letters of records that are worked on together: those of a record with 1 MB alleles come to few
 _LONGEST = 1 << 27  # bytes of a line: that of 500,000 samples with all their fields has half of it
 _MOST_HEADER = 1_000_000  # lines
 _CHUNK = 1 << 20  # bytes read at a time: large enough to make the work per chunk vanish beside the work per line
@@ -211,19 +212,21 @@ class VariantFile:
         except UnicodeDecodeError:
             self._not_text()
         lines: list[str] = []
+        size = 0
         records = iter(file)
         while True:
             try:
                 record = next(records, None)
                 if record is not None:
                     lines.append(str(record))
+                    size += len(lines[-1])
             except UnicodeDecodeError:
                 self._not_text()
             except (OSError, ValueError) as error:
                 self._cut_short(str(error))
-            if record is None or len(lines) == 4096:
+            if record is None or len(lines) == 4096 or size > AT_ONCE:
                 yield "".join(lines).encode(ENCODING, ERRORS)
-                lines = []
+                lines, size = [], 0
             if record is None:
                 return
 
@@ -340,6 +343,20 @@ def read_variants(path: str | Path) -> Iterator[Record]:
     """The records of a VCF or BCF, one at a time, in order."""
     with open_vcf(path) as file:
         yield from file
+
+
+def batches(records: Iterable[Record], n: int) -> Iterator[list[Record]]:
+    """Records in lists of n at the most, and of fewer where their lines are long, so that memory stays bounded."""
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record.line)
+        if len(batch) == n or size > AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def info_of(record: Record) -> dict[str, str]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import GenoformerError
-from genoformer.genome.vcf import Interval, Record, VariantFile, open_vcf, overlapping
+from genoformer.genome.vcf import AT_ONCE, Interval, Record, VariantFile, open_vcf, overlapping
 from genoformer.scoring.scores import Floats, Matrix
 from genoformer.whole import real, whole_file, write_text
 
@@ -173,16 +173,16 @@ def _folder_of(output: Path) -> Path:
     return whole.with_name(f".{whole.name}.parts")
 
 
-def part_size(operations: float, shared: int) -> PartSize:
+def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
     """Of parts whose records take so many operations of arithmetic each: fewer for a large model.
 
     Of a very large one records stay together that are within `shared` bases, over which they share work; a lonely one is a
-    part of its own.
+    part of its own. longest: letters of the longest line of a record, of which a part takes few where it is very long.
 
-    >>> part_size(1e6, 0), part_size(3.6e10, 0), part_size(6e12, 98_304)
-    (PartSize(n=4096, within=0), PartSize(n=13, within=0), PartSize(n=16, within=98304))
+    >>> part_size(1e6, 0), part_size(3.6e10, 0), part_size(6e12, 98_304), part_size(1e6, 0, longest=1_000_000)
+    (PartSize(n=4096, within=0), PartSize(n=13, within=0), PartSize(n=16, within=98304), PartSize(n=67, within=0))
     """
-    n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations)))
+    n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations), AT_ONCE // max(1, longest)))
     return PartSize(n) if n >= _TOGETHER or not shared else PartSize(_TOGETHER, shared)
 
 

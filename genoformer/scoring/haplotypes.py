@@ -24,9 +24,9 @@ from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch, scorable, trimmed
-from genoformer.genome.vcf import Record, open_vcf
+from genoformer.genome.vcf import Record, batches, open_vcf
 from genoformer.progress import Listener, Progress
-from genoformer.scoring.engines import THREADS, RowFolder, Rows, chunks
+from genoformer.scoring.engines import THREADS, RowFolder, Rows
 from genoformer.scoring.scorers import sha256_of_models
 from genoformer.scoring.scores import Floats
 from genoformer.scoring.told import Told, combined, nothing
@@ -164,7 +164,7 @@ def _alleles(
     here: dict[str, list[int]] = {}
     for i, window in enumerate(windows):
         here.setdefault(window.contig, []).append(i)
-    for records in chunks(iter(file), _AT_ONCE):
+    for records in batches(file, _AT_ONCE):
         names: ContigNames = ContigMap({record.chrom for record in records}, genome.contigs)
         touched = []
         for record in records:

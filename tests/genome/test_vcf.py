@@ -17,12 +17,14 @@ from hypothesis import strategies as st
 from pysam import bcftools
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.genome import vcf
 from genoformer.genome.vcf import (
     COLUMNS,
     ENCODING,
     ERRORS,
     Interval,
     Record,
+    batches,
     open_vcf,
     overlapping,
     parse_region,
@@ -317,3 +319,18 @@ def test_plain_and_zipped_vcf_need_no_pysam(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["3", "False"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 30), max_size=40), st.integers(1, 9), st.integers(1, 60))
+def test_batches_are_bounded_in_records_and_in_letters(lengths: list[int], n: int, most: int) -> None:
+    records = [Record("x" * length, "c", i, ".", "A", ("C",)) for i, length in enumerate(lengths)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vcf, "AT_ONCE", most)
+        found = list(batches(iter(records), n))
+    assert [record for batch in found for record in batch] == records
+    for i, batch in enumerate(found):
+        size = sum(len(record.line) for record in batch)
+        assert 1 <= len(batch) <= n
+        assert size - len(batch[-1].line) <= most
+        assert i == len(found) - 1 or len(batch) == n or size > most
