@@ -51,8 +51,16 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
         click.echo(json.dumps(rows, indent=1))
         return
     for row in rows:
-        size = f"{max(1, row['size'] // 1_000_000):,} MB" if row.get("size") else ""
+        size = _said(row["size"]) if row.get("size") else ""
         click.echo(f"{row['name']:<22}{row['state']:<9}{size:>9}  {row['title']}")
+
+
+def _said(size: int) -> str:
+    """
+    >>> _said(983_659_424), _said(6_144)
+    ('984 MB', '6 kB')
+    """
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
 
 
 def described(entry: Entry) -> dict[str, Any]:

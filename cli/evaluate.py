@@ -28,7 +28,7 @@ def evaluate() -> None:
     genoformer evaluate variants scored.vcf.gz mpra.tsv.gz --truth Coefficient \\
         --element Element -o report > metrics.json
 
-    Without a subcommand, `sequences` is meant.
+    Without a subcommand, `sequences` is meant; `genoformer evaluate sequences -h` lists its options.
     """
 
 

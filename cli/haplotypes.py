@@ -15,7 +15,8 @@ _common = shared.together(
     click.argument("vcf", type=click.Path()),
     shared.reference,
     click.option("-m", "--model", "model_names", metavar="MODEL", multiple=True, default=["mini-tracks"],
-                 help="A model of tracks: a folder, or a shipped name; several are an ensemble.  [default: mini-tracks]"),
+                 help="A model of tracks: a folder, or a name of `models list`; several are an ensemble.  "
+                 "[default: mini-tracks]"),
     click.option("-o", "--output", required=True, type=click.Path(), help="A TSV."),
     click.option("-s", "--scores", metavar="NAMES", default="SAD,SAR501", show_default=True, help="Of tracks."),
     shared.context,

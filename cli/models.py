@@ -47,7 +47,8 @@ def pull_models(names: tuple[str, ...], again: bool, source: Path | None, catalo
 @models.command()
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Only JSON, with the card as a field.")
-def info(model: str, as_json: bool) -> None:
+@catalog_option
+def info(model: str, as_json: bool, catalog: Path | None) -> None:
     """What a model is: its card, what it reads and predicts, shape, weights and how it was made.
 
     \b
@@ -58,7 +59,7 @@ def info(model: str, as_json: bool) -> None:
 
     from genoformer.models import checkpoint
 
-    if (named := _not_here(model)) is not None:
+    if (named := _not_here(model, catalog)) is not None:
         click.echo(json.dumps(named, indent=1))
         return
     loaded = checkpoint.load_any(model)
@@ -79,16 +80,17 @@ def info(model: str, as_json: bool) -> None:
     click.echo(json.dumps(shown, indent=1))
 
 
-def _not_here(model: str) -> dict[str, Any] | None:
+def _not_here(model: str, catalog: Path | None) -> dict[str, Any] | None:
     """What the catalog says of a model that was not pulled yet."""
     from genoformer.catalog import is_here, read_catalog
 
     from .catalog import described
 
-    entry = read_catalog()["models"].get(model)
+    entry = read_catalog(catalog)["models"].get(model)
     if entry is None or Path(model).is_dir() or is_here(entry):
         return None
-    return {"state": f"to pull: genoformer models pull {model}"} | described(entry)
+    of = f" --catalog {catalog}" if catalog is not None else ""
+    return {"state": f"to pull: genoformer models pull {model}{of}"} | described(entry)
 
 
 def _reads(model: Any) -> dict[str, Any]:

@@ -44,8 +44,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.argument("vcf", type=click.Path())
 @shared.reference
 @click.option("-m", "--model", "model_names", metavar="MODEL", multiple=True, default=["mini-human"],
-              help="A model folder (ours or DNABERT's), or a shipped name; several (-m A -m B) are an ensemble: the mean of "
-              "their scores.  [default: mini-human]")  # fmt: skip
+              help="A model folder (ours, DNABERT's or enformer-pytorch's), or a name of `models list`; "
+              "several (-m A -m B) are an ensemble: the mean of their scores.  [default: mini-human]")  # fmt: skip
 @click.option("-s", "--scores", metavar="NAMES",
               help="Comma-separated; see --explain.  [default: LLR,PLL, of a model of tracks SAD,SAR501]")  # fmt: skip
 @click.option("-o", "--output", default="-", show_default=True, type=click.Path(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
@@ -87,13 +87,16 @@ def score(
     from genoformer.scoring.scorers import default_scores
     from genoformer.scoring.scores import choose
 
-    loaded = model if isinstance(model, Language | OfTracks) else checkpoint.load_scoring(model)
+    loaded = _loaded(model, (Language, OfTracks), checkpoint.load_scoring)
     names = scores if isinstance(scores, str) or scores is None else ",".join(scores)
     chosen = choose(names) if names else default_scores(loaded)
     with tempfile.TemporaryDirectory() as folder, _opened(fasta) as genome:
         given = variants if isinstance(variants, str | Path) else _as_vcf(variants, Path(folder, "in.vcf"))
         out = Path(folder, "out.tsv")
-        score_variants(given, genome, loaded, chosen, out, region=region, device=device_named(device), force=force)
+        score_variants(
+            given, genome, loaded, chosen, out, name=None if given is variants else "the variants given", region=region,
+            device=device_named(device), force=force,
+        )  # fmt: skip
         words = dict.fromkeys(("chrom", "id", "ref", "alt", "qual", "filter", "info", "status"), str)
         return pd.read_csv(out, sep="\t", dtype=words, na_values=[".", ""], keep_default_na=False, index_col=False)
 
@@ -118,7 +121,7 @@ def predict(
     from genoformer.prediction import asked_regions, predict_tracks, tracks_of
     from genoformer.prediction.run import Stretch
 
-    loaded = model if isinstance(model, OfTracks) else checkpoint.load_long_range(model)
+    loaded = _loaded(model, (OfTracks,), checkpoint.load_long_range)
     known = tracks_of(loaded.config, loaded.targets, head)
     parts: list[Stretch] = []
 
@@ -164,7 +167,7 @@ def classify(sequences: Sequence[str], model: str | Path | Predictor, *, device:
     from genoformer.models import checkpoint
     from genoformer.models.heads import Predictor as FineTuned
 
-    members = [model] if isinstance(model, FineTuned) else checkpoint.load_predictors(model)
+    members = [model] if isinstance(model, FineTuned) else _loaded(model, (), checkpoint.load_predictors)
     found = []
     for member in members:
         with borrowed(member, device_named(device)) as lent:
@@ -208,7 +211,7 @@ def mutagenesis(
     from genoformer.scoring.scorers import default_scores, scorer_of
     from genoformer.scoring.scores import choose
 
-    loaded = model if isinstance(model, Language | OfTracks) else checkpoint.load_scoring(model)
+    loaded = _loaded(model, (Language, OfTracks), checkpoint.load_scoring)
     chosen = choose(score) if score else default_scores(loaded)[:1]
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
@@ -248,7 +251,7 @@ def evaluate(
     from genoformer.evaluation.run import evaluate_models, named
     from genoformer.labelled.read import read_labelled
 
-    models = named([str(model)])
+    models = named([str(_loaded(model, (), str))])
     several = any(each.config.kind == "multilabel" for each in models.values())
     known = read_labelled(train, multi_label=several) if train is not None else None
     return evaluate_models(models, read_labelled(data, multi_label=several), train=known, baselines=baselines)
@@ -256,7 +259,11 @@ def evaluate(
 
 def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
     """A genome that is closed in the end, unless it was given open."""
-    return nullcontext(fasta) if isinstance(fasta, Genome) else Genome(fasta)
+    if isinstance(fasta, Genome):
+        return nullcontext(fasta)
+    if not isinstance(fasta, str | Path):
+        raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
+    return Genome(fasta)
 
 
 def _codes(sequences: Sequence[str]) -> list[Codes]:
@@ -282,16 +289,29 @@ def _one_region(genome: Genome, region: str) -> tuple[str, int, int]:
     return chrom, int(rows[0, 0]), int(rows[0, 1])
 
 
+def _loaded(model: Any, kinds: tuple[type, ...], load: Callable[[Any], Any]) -> Any:
+    """A model that is named, loaded; or one that is loaded already. ConfigError for what is neither, or of another kind."""
+    if isinstance(model, str | Path):
+        return load(model)
+    if isinstance(model, kinds):
+        return model
+    loaded = "".join(f" or a loaded {kind.__name__}" for kind in kinds)
+    raise ConfigError(f"model is a {type(model).__name__}; give the name of one, or its folder{loaded and ','}{loaded}.")
+
+
 def _language(model: str | Path | Encoder) -> Encoder:
     from genoformer.models import checkpoint
+    from genoformer.models.encoder import Encoder as Language
 
-    return checkpoint.load(model) if isinstance(model, str | Path) else model
+    return _loaded(model, (Language,), checkpoint.load)
 
 
 def _token_model(model: str | Path | Encoder | Predictor) -> Encoder | Predictor:
     from genoformer.models import checkpoint
+    from genoformer.models.encoder import Encoder as Language
+    from genoformer.models.heads import Predictor as FineTuned
 
-    return checkpoint.load_token_model(model) if isinstance(model, str | Path) else model
+    return _loaded(model, (Language, FineTuned), checkpoint.load_token_model)
 
 
 def _variant(given: Any) -> Variant:

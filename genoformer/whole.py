@@ -128,6 +128,8 @@ def held(folder: Path, path: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY)
     try:
         _take(handle, path)
+        if not _is_of(folder, handle):  # who held it finished, and removed or moved it, while we asked
+            raise BusyError(f"another process has just written {path}; look at it, or give the command again.")
         yield
     finally:
         os.close(handle)

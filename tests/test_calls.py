@@ -99,6 +99,34 @@ def test_what_does_not_fit_is_refused() -> None:
         gf.expected(FASTA, "chrS1:9,000,000-9,000,100", "demo")
 
 
+def test_models_and_genomes_that_are_none() -> None:
+    sequences = ["ACGTTGCATTAGC"]
+    for model in (None, ["demo", "demo"], 5):
+        calls = [
+            lambda m: gf.score([("chrS1", 6_000, "G", "A")], FASTA, m), lambda m: gf.predict(FASTA, "chrS1:1-100", m),
+            lambda m: gf.expected(FASTA, "chrS1:1-100", m), lambda m: gf.mutagenesis(FASTA, "chrS1:1-100", m),
+            lambda m: gf.embed(sequences, m), lambda m: gf.attention(sequences, m), lambda m: gf.classify(sequences, m),
+            lambda m: gf.evaluate("no.tsv", m),
+        ]  # fmt: skip
+        for call in calls:
+            with pytest.raises(ConfigError, match=f"model is a {type(model).__name__}; give the name of one, or its folder"):
+                call(model)
+    with pytest.raises(ConfigError, match="fasta is a NoneType"):
+        gf.expected(None, "chrS1:1-100", "demo")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="or a loaded Encoder or a loaded LongRange"):
+        gf.score([], FASTA, gf)  # type: ignore[arg-type]
+
+
+def test_mutagenesis_takes_no_score_of_indels() -> None:
+    with pytest.raises(ConfigError, match="PLL is of insertions and deletions"):
+        gf.mutagenesis(FASTA, "chrS1:6001-6010", "demo", "PLL")
+
+
+def test_variants_by_hand_have_no_file_that_messages_could_name() -> None:
+    with pytest.raises(PreflightError, match="REF of the variants given agrees with genome"):
+        gf.score([("chrS1", 6_000 + i, "G", "A") for i in range(40)], FASTA, "demo")  # type: ignore[misc]
+
+
 def test_every_call_is_public_typed_and_documented() -> None:
     here = [name for name, home in gf._HOME.items() if home == "calls"]
     assert len(here) >= 9

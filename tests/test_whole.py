@@ -9,7 +9,7 @@ import sys
 import pytest
 from matplotlib.figure import Figure
 
-from genoformer.whole import save_figure, whole_file
+from genoformer.whole import BusyError, held, save_figure, whole_file
 
 
 def test_a_block_that_fails_leaves_what_was_there(tmp_path) -> None:
@@ -48,3 +48,16 @@ def test_figures_are_whole_and_the_same_bytes_in_any_case_of_their_suffix(tmp_pa
         assert b"Software" not in first
         assert b"<dc:date>" not in first
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".PNG", ".PNG", ".png", ".png", ".svg", ".svg"]
+
+
+def test_a_folder_that_went_while_it_was_asked_for_is_not_held(tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+
+    def taken(handle, path) -> None:
+        folder.rmdir()
+        folder.mkdir()
+
+    monkeypatch.setattr("genoformer.whole._take", taken)
+    with pytest.raises(BusyError, match="has just written out"), held(folder, "out"):
+        pass

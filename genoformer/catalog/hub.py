@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +19,11 @@ class OnHub(NamedTuple):
 
     path: Path
     commit: str
-    algorithm: str  # "sha256" of large files, "git sha1" of small ones
+    algorithm: str  # "sha256" of large files, "git sha1" of small ones; "" where a mirror gives neither
     checksum: str
+
+
+_ALGORITHMS = {"sha256": re.compile("[0-9a-f]{64}"), "git sha1": re.compile("[0-9a-f]{40}")}
 
 
 def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", endpoint: str | None = None) -> OnHub:
@@ -44,8 +48,9 @@ def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", e
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DownloadError(f"{repository} on the hub did not give {name}: {_first_line(error)}. {by_hand}") from error
-    checksum = found.etag or ""
-    return OnHub(Path(path), found.commit_hash or "", "sha256" if len(checksum) == 64 else "git sha1", checksum)
+    checksum = (found.etag or "").lower()
+    algorithm = next((name for name, form in _ALGORITHMS.items() if form.fullmatch(checksum)), "")
+    return OnHub(Path(path), found.commit_hash or "", algorithm, checksum if algorithm else "")
 
 
 def git_sha1(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from genoformer.progress import Listener, Progress
 from genoformer.whole import BusyError, held, sha256_of, whole_file
 
 PART = ".part"
+_TEXTS = (".txt", ".tsv", ".csv", ".bed", ".meme", ".gtf", ".vcf", ".fa")
 NOTHING = "nothing published"  # in a receipt: the source gives no checksum
 
 
@@ -74,6 +76,7 @@ def pull(
                 else:
                     said = _from_address(entry, file, path, pause, listen)
                 _compare_with_earlier(entry, file, path, said, before.get(file.name), notes)
+                notes += _doubts(file, path) if said["checked"] == NOTHING else []
                 done[file.name] = said
                 _write_receipt(staging, entry, done)
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # of huggingface_hub
@@ -220,6 +223,19 @@ def _compare_with_earlier(entry: Entry, file: Remote, path: Path, said: dict[str
             f"old one stays. If the new one is meant, remove {folder_of(entry)} and pull again."
         )
     notes.append(f"{file.name}: its source publishes no checksum; sha256 {said['sha256']} is kept, to compare with.")
+
+
+def _doubts(file: Remote, path: Path) -> list[str]:
+    """What is odd about a file that nothing can be compared with, but may be so."""
+    size, doubts = path.stat().st_size, []
+    if file.about is not None and not file.about / 3 < size < file.about * 3:
+        doubts.append(f"{file.name} has {size:,} bytes, and about {file.about:,} were expected; is it the right one?")
+    if file.name.endswith(_TEXTS):
+        with path.open("rb") as text:
+            text.seek(-1, os.SEEK_END)
+            if text.read() != b"\n":
+                doubts.append(f"{file.name} does not end in a line end; it may be cut short.")
+    return doubts
 
 
 def _md5(path: Path) -> str:

@@ -218,8 +218,8 @@ def _cached_as(path: Path) -> Path:
     """Where things made from this very version of a file are cached."""
     real = path.resolve()
     stat = real.stat()
-    key = hashlib.sha256(b"%b\n%d\n%d" % (os.fsencode(real), stat.st_size, stat.st_mtime_ns)).hexdigest()[:16]
-    return cache_folder() / "fasta" / key / path.name
+    place = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
+    return cache_folder() / "fasta" / place / f"{stat.st_size}-{stat.st_mtime_ns}" / path.name
 
 
 def _decompressed(path: Path, notes: list[str]) -> Path:
@@ -227,6 +227,9 @@ def _decompressed(path: Path, notes: list[str]) -> Path:
     if not copy.is_file():
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
+            for other in copy.parent.parent.iterdir():
+                if other != copy.parent:  # of an earlier version of the file: it has gigabytes
+                    shutil.rmtree(other, ignore_errors=True)
             with gzip.open(path, "rb") as packed, whole_file(copy) as part, part.open("wb") as file:
                 while chunk := packed.read(1 << 24):
                     if shutil.disk_usage(copy.parent).free < SPARE:  # gaps pack so well that only the disk sets a limit

@@ -61,8 +61,11 @@ def mutagenesis(
 
     Of a language model the three changes of a base are one question a strand, since its posterior tells all; of a model of
     tracks they share their windows' reference and trunk. on_done hears how many bases are done, and of how many.
-    Raises ConfigError for a region that is empty or does not lie on the contig.
+    Raises ConfigError for a region that is empty or does not lie on the contig, and for a score that is of insertions and
+    deletions alone.
     """
+    if of_indels := [score.name for score in scorer.scores if score.kind == "indel"]:
+        raise ConfigError(f"{', '.join(of_indels)} is of insertions and deletions, not of single changes; choose LLR.")
     chrom = genome.resolve(chrom)
     if not 0 <= start < end <= genome.contigs[chrom]:
         raise ConfigError(f"{chrom}:{start + 1:,}-{end:,} is no region of a contig of {genome.contigs[chrom]:,} bases.")

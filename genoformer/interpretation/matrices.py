@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.lines import numbered_lines
+from genoformer.inference import n_cores, threads
 from genoformer.whole import whole_file
 
 _PSEUDOCOUNT = 0.1  # of a site, over the four bases: no base is impossible
@@ -196,7 +197,8 @@ def tomtom(queries: Sequence[Matrix], targets: Sequence[Matrix], *, n_nearest: i
     rng = np.random.default_rng(0)
     n_each = -(-max(0, _FEW - len(targets)) // len(targets))
     decoys = [rng.permutation(target.p) for target in targets for _ in range(n_each)]
-    p, _, offsets, _, strands = search([q.p.T for q in queries], [*(t.p.T for t in targets), *(of.T for of in decoys)])
+    with threads(n_cores()):  # memelite sets numba's, which may be torch's too
+        p, _, offsets, _, strands = search([q.p.T for q in queries], [*(t.p.T for t in targets), *(of.T for of in decoys)])
     found = []
     for i, query in enumerate(queries):
         real, shuffled = p[i, : len(targets)], p[i, len(targets) :].reshape(len(targets), n_each)

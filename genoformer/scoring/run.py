@@ -60,6 +60,7 @@ def score_variants(
     scores: Sequence[Score],
     sink: str | Path | Sink,
     *,
+    name: str | None = None,
     model_name: str = "model",
     context: int | None = None,
     both_strands: bool = True,
@@ -85,14 +86,15 @@ def score_variants(
 ) -> Summary:
     """Score every ALT of a VCF or BCF ("-" is standard input) and write every record to `sink`.
 
-    models: one, or several of a kind, whose scores are averaged. scores: from SCORES; each applies to the alleles of its kind.
-    context: bases in a window, the model's own by default. both_strands: the mean over both strands. region: only records
-    whose REF overlaps it. force: go on where the preflight would stop. of_tracks: what only a model of tracks knows. matrix:
-    a Parquet or AnnData file for the scores of every track, which the table in `sink` has not. n_noise: places at which the
-    noise floor of scores of tracks is measured, None for one in 20 records, 16 at the most. n_verify: records to score again
-    the naive way. calibration: adds the quantile of each score among those of a background; a note says why where they cannot
-    be compared. annotations: elements and genes, for what each record lies in, beside its scores. The output takes its final
-    name when it is complete; what an interrupted run finished is kept beside it, and the same call goes on from there.
+    name: what messages call the VCF, where it is a copy. models: one, or several of a kind, whose scores are averaged. scores:
+    from SCORES; each applies to the alleles of its kind. context: bases in a window, the model's own by default. both_strands:
+    the mean over both strands. region: only records whose REF overlaps it. force: go on where the preflight would stop.
+    of_tracks: what only a model of tracks knows. matrix: a Parquet or AnnData file for the scores of every track, which the
+    table in `sink` has not. n_noise: places at which the noise floor of scores of tracks is measured, None for one in 20
+    records, 16 at the most. n_verify: records to score again the naive way. calibration: adds the quantile of each score among
+    those of a background; a note says why where they cannot be compared. annotations: elements and genes, for what each record
+    lies in, beside its scores. The output takes its final name when it is complete; what an interrupted run finished is kept
+    beside it, and the same call goes on from there.
 
     workers: processes, each with the model; None for as many as there are cores, where a small model has work for minutes.
     threads: of the CPU for each process, on whose number the last digits depend; None for one where several processes have a
@@ -117,7 +119,7 @@ def score_variants(
         require_keys(scorer.columns)
         whole = matrix_file(matrix, scorer.layout) if matrix is not None and isinstance(scorer, TrackScorer) else None
         found = preflight(
-            vcf, genome, max_length=scorer.longest_allele, region=wanted, name=variants,
+            vcf, genome, max_length=scorer.longest_allele, region=wanted, name=name or variants,
             progress=lambda n: tell(Progress("preflight", n, None)),
         )  # fmt: skip
         if on_preflight:

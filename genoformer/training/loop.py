@@ -190,6 +190,7 @@ class _Watch(Callback):
         self.best: dict[str, Tensor] | None = None
         self.best_step, self.best_rank, self.waited = 0, (-math.inf, -math.inf), 0
         self.average: Average | None = None
+        self.written: Log | None = None  # not `log`, which Lightning gives to every callback
         self.earlier: dict[str, Tensor] = {}  # the average of the run that is gone on from
 
     def state_dict(self) -> dict[str, Any]:
@@ -204,7 +205,7 @@ class _Watch(Callback):
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         step = trainer.global_step
         if trainer.is_global_zero:
-            self.log = Log(self.folder / LOG, step)
+            self.written = Log(self.folder / LOG, step)
             # the steps that a killed run had gone beyond its saved state are purged
             self.board = TensorBoardLogger(str(self.folder), name="", version="tensorboard", purge_step=step)
         module.sums = module.sums.to(module.device if module.device.type != "mps" else "cpu")
@@ -245,8 +246,8 @@ class _Watch(Callback):
             if self.monitor is not None and self.waited >= self.monitor.patience:
                 trainer.should_stop = True
         self.metrics |= row
-        if row and trainer.is_global_zero:
-            self.log.write(step, row)
+        if row and self.written is not None:
+            self.written.write(step, row)
             self.board.log_metrics(row, step)
         if step % c.save_every == 0 and not last and self.resumable:
             self._save(trainer)
@@ -282,10 +283,10 @@ class _Watch(Callback):
             part.replace(self.folder / STATE)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        if trainer.is_global_zero:
-            self.log.close()
+        if self.written is not None:
+            self.written.close()
             self.board.finalize("success")
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
-        if hasattr(self, "log"):
-            self.log.close()
+        if self.written is not None:
+            self.written.close()

@@ -307,6 +307,13 @@ def test_without_a_checksum_what_is_plainly_wrong_is_refused(
     assert not any(path.endswith(f"/{name}") for path in kept())
 
 
+def test_without_a_checksum_what_is_odd_is_told(server: Server) -> None:
+    cut = get(Remote("a.txt", server.put("/a.txt", b"one\ntw", length=False), about=1_000))
+    assert [note.partition(";")[2] for note in cut.notes[1:]] == [" is it the right one?", " it may be cut short."]
+    whole = Remote("b.txt", server.put("/b.txt", b"one\ntwo\n"), about=10)
+    assert len(pull(entry(whole)._replace(name="other"), pause=0.001).notes) == 1  # its sha256
+
+
 def test_a_link_to_a_larger_disk(server: Server, tmp_path: Path) -> None:
     file = Remote("a.bin", server.put("/a.bin", CONTENT), sha256=SHA256)
     place = folder_of(entry(file))
@@ -388,6 +395,13 @@ def test_a_file_of_the_hub_that_is_not_what_it_says(server: Server, tiny_model_f
     with pytest.raises(DownloadError, match="sha256 of what came"):
         pull(theirs, endpoint=server.address)
     assert not folder_of(theirs).exists()
+
+
+def test_a_mirror_of_the_hub_that_gives_no_checksum(server: Server, tiny_model_folder: Path) -> None:
+    theirs = on_hub(server, tiny_model_folder, wrong="some-etag-of-a-mirror")
+    got = pull(theirs, endpoint=server.address)
+    assert read_receipt(got.folder)["files"]["model.safetensors"]["checked"] == "nothing published"
+    assert "model.safetensors: its source publishes no checksum" in got.notes[0]
 
 
 def test_a_hub_without_the_model_or_without_a_network(

@@ -42,6 +42,17 @@ def test_info_says_what_a_long_range_model_reads_and_predicts(tracks) -> None:
     assert "tokenizer" not in found
 
 
+def test_info_reads_another_catalog(tmp_path) -> None:
+    catalog = tmp_path / "mirror.toml"
+    catalog.write_text(
+        '[models.theirs]\ntitle = "A"\nlicence = "MIT"\ncitation = "B"\n'
+        'files = [{ name = "a.bin", url = "https://example.org/a.bin", about = 6_144 }]\n'
+    )
+    found = json.loads(run("models", "info", "theirs", "--catalog", catalog).stdout)
+    assert (found["state"], found["licence"]) == (f"to pull: genoformer models pull theirs --catalog {catalog}", "MIT")
+    assert "theirs                to pull       6 kB  A\n" in run("models", "list", "--catalog", catalog).stdout
+
+
 def test_convert_goes_to_enformer_pytorch_and_back(tracks, tmp_path) -> None:
     there = run("models", "convert", tracks, tmp_path / "there", "--layout", "enformer")
     assert there.exit_code == 0, there.output

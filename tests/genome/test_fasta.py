@@ -122,6 +122,17 @@ def test_gzip_is_decompressed_once(tmp_path: Path, cache: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_copy_of_an_earlier_version_goes(tmp_path: Path, cache: Path) -> None:
+    path = write(tmp_path / "a.fa.gz", gzip.compress(b">a\nACGT\n"))
+    other = write(tmp_path / "b.fa.gz", gzip.compress(b">b\nAC\n"))
+    for text in (b">a\nACGTAC\n", b">a\nA\n"):
+        for each in (path, other):
+            assert Genome(each).contigs
+        write(path, gzip.compress(text))
+    assert Genome(path).contigs == {"a": 1}
+    assert sorted(file.name for file in cache.rglob("*.fa")) == ["a.fa", "b.fa"]
+
+
 # --- the index
 
 

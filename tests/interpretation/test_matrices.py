@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genoformer.errors import FileFormatError
 from genoformer.genome.codes import encode, reverse_complement
+from genoformer.inference import threads
 from genoformer.interpretation.matrices import Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
 
 COUNTS = np.array([[10, 0, 0, 0], [0, 8, 1, 1], [5, 5, 0, 0]], dtype=float)
@@ -101,7 +103,10 @@ def test_a_motif_is_matched_with_itself_on_either_strand() -> None:
     targets = known()
     turned = Matrix("turned", targets[7].p[::-1, ::-1])
     part = Matrix("part", targets[3].p[1:9])
-    found = tomtom([turned, part], targets, n_nearest=3)
+    before = torch.get_num_threads()
+    with threads(before % 2 + 1):
+        found = tomtom([turned, part], targets, n_nearest=3)
+        assert torch.get_num_threads() == before % 2 + 1  # numba's are the same
     assert [m.query for m in found] == ["turned"] * 3 + ["part"] * 3
     assert (found[0].target, found[0].strand) == ("known7", "-")
     assert (found[3].target, found[3].strand) == ("known3", "+")

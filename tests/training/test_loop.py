@@ -197,6 +197,15 @@ def test_a_loss_that_is_no_number_is_said(tmp_path) -> None:
         fit(Line(), lambda i: torch.ones(4), broken, tmp_path, LoopConfig(steps=20, log_every=10))
 
 
+def test_what_fails_before_the_first_step_is_said_as_it_is(tmp_path, monkeypatch) -> None:
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("genoformer.training.loop.Log", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(steps=2))
+
+
 def test_a_log_drops_what_came_after_the_state_and_a_torn_line(tmp_path) -> None:
     log = Log(tmp_path / "log.csv", 0)
     for step in (1, 2, 3):
