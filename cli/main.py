@@ -29,11 +29,22 @@ from .outputs import open_streams
 from .talk import Group, wants_traceback
 
 
+def spin_less() -> None:
+    """Threads that wait for each other sleep sooner, unless the environment says otherwise; before torch is imported.
+
+    GNU's OpenMP lets them spin 30 times as long: on a machine that others use, too, they spin while the one that they wait
+    for has no processor, and a run takes many times as long (RESULTS.md, Hardening).
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
 class _Commands(Group):
     """A refusal of ours ends in one sentence and status 2; Ctrl-C in 130."""
 
     def invoke(self, ctx: click.Context) -> object:
         open_streams()
+        spin_less()
         try:
             return super().invoke(ctx)
         except click.ClickException:

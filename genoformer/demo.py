@@ -101,18 +101,21 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     grid = figure.add_gridspec(2, 3, height_ratios=(1, 1.7))
     top = plots.logo(figure.add_subplot(grid[0, :]), plots.information(log2_p), first=start - _LOGO_FLANK + 1)
     top.axvspan(start + 0.5, end + 0.5, color=plots.GREY, alpha=0.18, lw=0)
-    top.axvspan(case.pos - 0.5, case.pos + 0.5, color=plots.ORANGE, alpha=0.25, lw=0)
+    top.axvspan(case.pos - 0.5, case.pos + 0.5, fill=False, ec="black", lw=1)
     top.set_title(
         f"What the model expects of each base of {case.chrom}, itself hidden. Shaded: a planted {name} site; "
-        f"orange: an SNV with LLR {case.score:.1f}",
+        f"boxed: an SNV with LLR {case.score:.1f}",
         loc="left", fontsize="medium",
     )  # fmt: skip
     top.ticklabel_format(axis="x", useOffset=False, style="plain")
     groups = {"breaks a motif": [c.score for c in breaking], "neutral": [c.score for c in snvs if not c.breaking]}
-    plots.two_histograms(figure.add_subplot(grid[1, 0]), groups, xlabel="LLR (bits)").set_title("SNVs by LLR", loc="left")
+    bars = plots.two_histograms(figure.add_subplot(grid[1, 0]), groups, xlabel="LLR (bits)")
+    bars.set_title("SNVs by LLR", loc="left")
+    bars.locator_params(axis="x", integer=True, nbins=6)
     label = f"AUROC {found.value:.3f}\n[{found.low:.3f}, {found.high:.3f}]"
     curve = plots.roc(figure.add_subplot(grid[1, 1]), [c.breaking for c in snvs], [-c.score for c in snvs], label=label)
     curve.set_title("Breaking against neutral", loc="left")
+    curve.set_aspect("auto")  # as high as the others
     dots = plots.scatter(
         figure.add_subplot(grid[1, 2]), [c.bits for c in breaking], [c.score for c in breaking],
         xlabel="bits lost in the motif's matrix", ylabel="LLR (bits)",

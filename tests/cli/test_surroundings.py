@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from genoformer_cli.main import main
+from genoformer_cli.main import main, spin_less
 
 from genoformer.errors import ContigError, FileFormatError, MissingFileError, sentence
 
@@ -205,3 +205,30 @@ def test_five_thousand_samples(place: Path, tiny_model_folder: Path) -> None:
         found = run("score", given, "-f", "g.fa", "-m", tiny_model_folder, "-o", out, "-q")
         assert found.exit_code == 0, (found.output, found.exception)
     assert all(line.count(b"\t") == 5_008 for line in records(place / "o.vcf"))
+
+
+# --- a machine that others use, too
+
+
+@pytest.mark.parametrize(
+    ("given", "then"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "active"}, None), ({"OMP_WAIT_POLICY": "passive"}, None)],
+)
+def test_threads_spin_for_less_long_unless_the_environment_says_how_long(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], then: str | None
+) -> None:
+    monkeypatch.setattr(os, "environ", given)
+    spin_less()
+    assert given.get("GOMP_SPINCOUNT") == then
+
+
+def test_threads_are_told_before_torch_comes(place: Path) -> None:
+    asked = (
+        "import os, sys, genoformer_cli.main as m\n"
+        "real = m.spin_less\n"
+        "m.spin_less = lambda: (print('torch' in sys.modules), real())\n"
+        "try: m.main(['models', 'info', 'demo', '--json'])\n"
+        "except SystemExit: print('torch' in sys.modules)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=120).stdout
+    assert (said.splitlines()[0], said.splitlines()[-1]) == ("False", "True")
