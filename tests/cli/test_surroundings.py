@@ -212,7 +212,7 @@ def test_five_thousand_samples(place: Path, tiny_model_folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("given", "then"),
-    [({}, "10000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "active"}, None), ({"OMP_WAIT_POLICY": "passive"}, None)],
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "5"}, "5"), *(({"OMP_WAIT_POLICY": how}, None) for how in ("active", "passive"))],
 )
 def test_threads_spin_for_less_long_unless_the_environment_says_how_long(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], then: str | None
