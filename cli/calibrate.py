@@ -14,7 +14,7 @@ from .talk import Command, say
 @click.command(cls=Command)
 @click.argument("vcf", metavar="BACKGROUND", type=click.Path())
 @shared.reference
-@click.option("-m", "--model", "model_names", metavar="MODEL", required=True, multiple=True,
+@click.option("-m", "--model", "model_names", type=shared.MODEL, required=True, multiple=True,
               help="A model folder; several are an ensemble, and need -o.")  # fmt: skip
 @click.option("-s", "--scores", metavar="NAMES", help="Comma-separated.  [default: LLR,PLL, of a model of tracks SAD,SAR501]")
 @click.option("-o", "--output", type=click.Path(), metavar="FILE", help="[default: calibration.npz in the model's folder]")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import starting
 from .talk import say
 
 if TYPE_CHECKING:
@@ -20,10 +21,18 @@ catalog_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, with addresses, checksums, licence and citation.")
 
 
+def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Of the models or of the data sets, as the group is."""
+    from genoformer.catalog import read_catalog
+
+    of_models = ctx.parent is not None and ctx.parent.info_name == "models"
+    return starting(read_catalog()["models" if of_models else "data"], incomplete)
+
+
 def pull_options(command: Any) -> Any:
     """NAME..., --again, --from and --catalog."""
     for option in reversed([
-        click.argument("names", metavar="NAME...", nargs=-1, required=True),
+        click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_names),
         click.option("--again", is_flag=True, help="Fetch anew what is here, as of files that their source renews."),
         click.option("--from", "source", type=click.Path(path_type=Path), metavar="FOLDER",
                      help="Take the files from a folder, for machines without a network; checked all the same."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .catalog import catalog_option, described, json_option, pull_named, pull_options, show_table
+from .catalog import catalog_option, complete_names, described, json_option, pull_named, pull_options, show_table
 from .talk import Group, say
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def list_data(as_json: bool, catalog: Path | None) -> None:
 
 
 @data.command("info")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_names)
 @catalog_option
 def info_data(name: str, catalog: Path | None) -> None:
     """Addresses, checksums, licence and citation of a data set of the catalog, as JSON.

@@ -12,7 +12,7 @@ from .talk import Command, say
 
 @click.command(cls=Command)
 @click.argument("data", type=click.Path())
-@click.option("-m", "--model", "model_name", metavar="MODEL", required=True,
+@click.option("-m", "--model", "model_name", type=shared.MODEL, required=True,
               help="A language model or a fine-tuned one (its encoder): a folder, or a name of `models list`.")  # fmt: skip
 @shared.genome_of_bed
 @click.option("-o", "--output", type=click.Path(), help=".npy (with .names.tsv beside it) or .parquet; replaced.")

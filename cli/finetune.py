@@ -12,7 +12,7 @@ from .talk import Command, say
 
 @click.command(cls=Command)
 @click.argument("train", metavar="DATA", type=click.Path())
-@click.option("-m", "--model", "starts", metavar="MODEL", multiple=True, help="Go on from it; several give an ensemble.")
+@click.option("-m", "--model", "starts", type=shared.MODEL, multiple=True, help="Go on from it; several give an ensemble.")
 @click.option("-o", "--output", type=click.Path(), help="Folder for the fine-tuned model.")
 @click.option("--task", type=click.Choice(["classify", "regress", "tracks"]), default="classify", show_default=True)
 @click.option("--valid", type=click.Path(), help="Labelled sequences to validate with; without it a tenth of DATA is held out.")

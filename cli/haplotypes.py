@@ -14,7 +14,7 @@ from .talk import Command, say
 _common = shared.together(
     click.argument("vcf", type=click.Path()),
     shared.reference,
-    click.option("-m", "--model", "model_names", metavar="MODEL", multiple=True, default=["mini-tracks"],
+    click.option("-m", "--model", "model_names", type=shared.MODEL, multiple=True, default=["mini-tracks"],
                  help="A model of tracks: a folder, or a name of `models list`; several are an ensemble.  "
                  "[default: mini-tracks]"),
     click.option("-o", "--output", required=True, type=click.Path(), help="A TSV."),

@@ -11,7 +11,7 @@ from .talk import Group, say
 
 _common = shared.together(
     click.argument("data", type=click.Path()),
-    click.option("-m", "--model", metavar="MODEL", required=True, help="A model folder, or a name of `models list`."),
+    click.option("-m", "--model", type=shared.MODEL, required=True, help="A model folder, or a name of `models list`."),
     click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED or VCF."),
     click.option("-o", "--output", "out", required=True, type=click.Path(), help="Folder for maps, motifs and figures."),
     click.option("--length", type=click.IntRange(min=1), metavar="BASES", help="Around the middle of each region or variant."),

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from . import options as shared
 from .catalog import catalog_option, json_option, pull_named, pull_options, show_table
 from .talk import Group, say
 
@@ -25,7 +26,8 @@ def list_models(as_json: bool, catalog: Path | None) -> None:
     \b
     genoformer models list
     """
-    from genoformer.models.checkpoint import shipped, title_of
+    from genoformer.catalog import shipped
+    from genoformer.models.checkpoint import title_of
 
     show_table("models", catalog, as_json, {name: (folder, title_of(folder)) for name, folder in shipped().items()})
 
@@ -45,7 +47,7 @@ def pull_models(names: tuple[str, ...], again: bool, source: Path | None, catalo
 
 
 @models.command()
-@click.argument("model")
+@click.argument("model", type=shared.MODEL)
 @click.option("--json", "as_json", is_flag=True, help="Only JSON, with the card as a field.")
 @catalog_option
 def info(model: str, as_json: bool, catalog: Path | None) -> None:
@@ -106,7 +108,7 @@ def _reads(model: Any) -> dict[str, Any]:
 
 
 @models.command()
-@click.argument("model")
+@click.argument("model", type=shared.MODEL)
 @click.argument("folder", type=click.Path())
 @click.option("--layout", type=click.Choice(["genoformer", "dnabert", "enformer"]), default="genoformer", show_default=True)
 @click.option("--half", is_flag=True, help="Store the weights in float16.")

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 Command = Callable[..., Any]
+
+
+class _ModelName(click.ParamType):
+    """A folder, or a name: a shell completes both."""
+
+    name = "model"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from genoformer.catalog import read_catalog, shipped
+
+        names = [*shipped(), *read_catalog()["models"]]
+        return [CompletionItem(incomplete, type="dir"), *map(CompletionItem, starting(names, incomplete))]
+
+
+def starting(names: Iterable[str], incomplete: str) -> list[str]:
+    """Those that a shell may complete a word to."""
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+MODEL = _ModelName()
 
 reference = click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference: FASTA, or gzipped, bgzipped.")
 genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")

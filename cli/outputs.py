@@ -47,8 +47,14 @@ def refuse_own_inputs(ctx: click.Context) -> None:
 
 
 def reserve(*paths: str | os.PathLike[str] | None) -> None:
-    """Hold these outputs until the command ends; a second one that would write one of them is refused."""
+    """Hold these outputs until the command ends; a second one that would write one of them is refused.
+
+    So is "-": what streams to standard output holds nothing.
+    """
+    from genoformer.errors import ConfigError
     from genoformer.whole import writing
 
+    if any(path is not None and os.fspath(path) == "-" for path in paths):
+        raise ConfigError("-: this is written to files, not to standard output; give a name.")
     for path in dict.fromkeys(os.path.realpath(path) for path in paths if path is not None):
         click.get_current_context().with_resource(writing(path))

@@ -10,7 +10,7 @@ from .talk import Command, say
 
 @click.command(cls=Command)
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The genome, plain, bgzipped or gzipped FASTA.")
-@click.option("-m", "--model", "model_name", metavar="MODEL", required=True,
+@click.option("-m", "--model", "model_name", type=shared.MODEL, required=True,
               help="A model of tracks: a folder (ours or enformer-pytorch's), or a name of `models list`.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(),
               help=".bw (one track), .parquet, .png, or a folder with a bigWig for each track.")  # fmt: skip

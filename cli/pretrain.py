@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import options as shared
 from .talk import Command, say
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("-f", "--fasta", multiple=True, type=click.Path(), help="A genome; give -f for each of several.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
 @click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [encoder], [training], [genome].")
-@click.option("-m", "--model", "start", metavar="MODEL", help="Go on from the weights of this model, in its shape.")
+@click.option("-m", "--model", "start", type=shared.MODEL, help="Go on from the weights of this model, in its shape.")
 def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str | None) -> None:
     """Train a masked (or causal) language model on genomes.
 

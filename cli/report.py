@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from . import options as shared
 from .talk import Command, say
 
 
@@ -12,7 +13,7 @@ from .talk import Command, say
 @click.option("-o", "--output", required=True, type=click.Path(), help="The page, such as report.html.")
 @click.option("--title", help="[default: the name of SCORED]")
 @click.option("-f", "--fasta", type=click.Path(), help="The genome: the page says how the VCF fits it.")
-@click.option("-m", "--model", metavar="MODEL", help="With -f: draws what this model says of both alleles of the strongest.")
+@click.option("-m", "--model", type=shared.MODEL, help="With -f: draws what this model says of both alleles of the strongest.")
 @click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Variants that are drawn.")
 @click.option("--flank", type=click.IntRange(min=5, max=50), default=25, show_default=True, help="Bases on either side.")
 def report(

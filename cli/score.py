@@ -43,7 +43,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.command(cls=Command)
 @click.argument("vcf", type=click.Path())
 @shared.reference
-@click.option("-m", "--model", "model_names", metavar="MODEL", multiple=True, default=["mini-human"],
+@click.option("-m", "--model", "model_names", type=shared.MODEL, multiple=True, default=["mini-human"],
               help="A model folder (ours, DNABERT's or enformer-pytorch's), or a name of `models list`; "
               "several (-m A -m B) are an ensemble: the mean of their scores.  [default: mini-human]")  # fmt: skip
 @click.option("-s", "--scores", metavar="NAMES",

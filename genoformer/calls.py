@@ -43,11 +43,9 @@ def pull(name: str) -> list[Path]:
     should be. What a name stands for, and its licence: `genoformer data list`, `genoformer models list`.
     """
     from genoformer import catalog
-    from genoformer.models import checkpoint
-
     entries = catalog.read_catalog()
-    if name in checkpoint.shipped():
-        return [checkpoint.shipped()[name]]
+    if name in catalog.shipped():
+        return [catalog.shipped()[name]]
     near = get_close_matches(name, [*entries["models"], *entries["data"]], n=1)
     kind: Literal["models", "data"] = "models" if (near or [name])[0] in entries["models"] else "data"
     got = catalog.pull(catalog.entry_named(name, kind))
@@ -55,7 +53,7 @@ def pull(name: str) -> list[Path]:
 
 
 def score(
-    variants: str | Path | Iterable[Variant],
+    variants: str | Path | Iterable[Variant] | pd.DataFrame,
     fasta: Fasta,
     model: str | Path | Encoder | LongRange = "mini-human",
     scores: str | Sequence[str] | None = None,
@@ -66,10 +64,10 @@ def score(
 ) -> pd.DataFrame:
     """Scores of variants as a table: a row for each ALT, as `genoformer score -o x.tsv` writes them.
 
-    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)`, pos from 1. scores: names of `SCORES`, a list or with commas; by
-    default LLR and PLL of a language model, SAD and SAR501 of a model of tracks. An allele without a score has its reason in
-    the column status. Raises PreflightError where REF does not agree with the FASTA (`force` goes on), ConfigError for scores
-    that the model does not have.
+    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)`s, pos from 1, or a table with these columns. scores: names of
+    `SCORES`, a list or with commas; by default LLR and PLL of a language model, SAD and SAR501 of a model of tracks. An allele
+    without a score has its reason in the column status. Raises PreflightError where REF does not agree with the FASTA (`force`
+    goes on), ConfigError for scores that the model does not have.
 
     >>> from importlib.resources import files
     >>> demo = files("genoformer_data") / "demo"
@@ -326,9 +324,13 @@ def _variant(given: Any) -> Variant:
     return found
 
 
-def _as_vcf(variants: Iterable[Variant], path: Path) -> Path:
+def _as_vcf(variants: Any, path: Path) -> Path:
     """A VCF of variants, in their order."""
     lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    if hasattr(variants, "itertuples"):
+        if missing := [name for name in Variant._fields if name not in variants.columns]:
+            raise ConfigError(f"the table of variants has no column {', '.join(missing)}; give chrom, pos, ref and alt.")
+        variants = variants[list(Variant._fields)].itertuples(index=False, name=None)
     for given in [variants] if isinstance(variants, Variant) else variants:
         variant = _variant(given)
         lines.append(f"{variant.chrom}\t{variant.pos}\t.\t{variant.ref}\t{variant.alt}\t.\t.\t.")

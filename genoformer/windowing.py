@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 
+MOST_TIMES = 16  # as long as the windows that a model is made for
+
 
 class Windows(NamedTuple):
     """Pieces of sequences: codes of each (not longer than the window), and the number of the sequence it is of, [W]."""
@@ -24,6 +26,14 @@ class Tokens(NamedTuple):
 
     ids: NDArray[np.int64]
     keep: NDArray[np.bool_] | None
+
+
+def require_length(length: int, made_for: int) -> None:
+    """ConfigError for windows that are much longer than those that a model is made for; memory could not hold them."""
+    if length > MOST_TIMES * made_for:
+        raise ConfigError(
+            f"windows of {length:,} bases, and the model is made for {made_for:,}; give {MOST_TIMES * made_for:,} at the most."
+        )
 
 
 def window_starts(length: int, window: int, overlap: int) -> list[int]:

@@ -25,7 +25,9 @@ MAY_IMPORT = {
     "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
     "sinks": ["errors", "whole", "genome"],
     "annotation": ["errors", "whole", "progress", "plots", "genome", "sinks"],
-    "scoring": ["errors", "whole", "progress", "genome", "tokenizers", "models", "inference", "sinks", "annotation"],
+    "scoring": [
+        "errors", "whole", "progress", "genome", "tokenizers", "windowing", "models", "inference", "sinks", "annotation",
+    ],
     "interpretation": [
         "errors", "whole", "progress", "plots", "genome", "tokenizers", "models", "inference", "scoring", "prediction",
     ],

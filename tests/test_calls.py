@@ -127,6 +127,19 @@ def test_variants_by_hand_have_no_file_that_messages_could_name() -> None:
         gf.score([("chrS1", 6_000 + i, "G", "A") for i in range(40)], FASTA, "demo")  # type: ignore[misc]
 
 
+def test_variants_of_a_table() -> None:
+    rows = [("chrS1", 6_000, "G", "A"), ("chrS1", 6_100, "T", "TG")]
+    table = pd.DataFrame(rows, columns=["chrom", "pos", "ref", "alt"]).assign(more=1)
+    pd.testing.assert_frame_equal(gf.score(table, FASTA, "demo"), gf.score(rows, FASTA, "demo"))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="the table of variants has no column ref, alt"):
+        gf.score(table[["chrom", "pos"]], FASTA, "demo")
+
+
+def test_one_file_of_elements_needs_no_list() -> None:
+    (one,) = gf.read_annotations(f"STATE={DEMO / 'states.bed.gz'}").elements
+    assert repr(one) == f"Elements(STATE, {DEMO / 'states.bed.gz'}: {len(one):,} on {len(one.contigs)} contigs)"
+
+
 def test_every_call_is_public_typed_and_documented() -> None:
     here = [name for name, home in gf._HOME.items() if home == "calls"]
     assert len(here) >= 9

@@ -21,20 +21,21 @@ __all__ = [
 
 
 def read_annotations(
-    files: Sequence[str | PathLike[str]] = (),
+    files: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     gtf: str | PathLike[str] | None = None,
     tss: str | PathLike[str] | None = None,
     *,
     promoter: tuple[int, int] = PROMOTER,
     flank: int = FLANK,
 ) -> Annotations:
-    """The elements of files (NAME=FILE, or FILE), and the genes of a GTF (among the files, too) or the start sites of a BED.
+    """The elements of one file or of several (NAME=FILE, or FILE), and the genes of a GTF, which may be among them.
 
-    promoter: bases before and behind each start site; flank: bases beyond a gene. Of both a GTF and a BED, the BED's start
-    sites take the place of the GTF's.
+    tss: a BED of start sites, which take the place of the GTF's. promoter: bases before and behind each start site; flank:
+    bases beyond a gene.
 
     Raises: MissingFileError; FileFormatError with the line number; ConfigError for a name that INFO cannot have.
     """
+    files = [files] if isinstance(files, str | PathLike) else files
     gtfs = [path for _, path in map(named_file, files) if _GTF.search(path.name)] + ([gtf] if gtf else [])
     if len(gtfs) + bool(tss) > 1:
         raise ConfigError(f"start sites are of one file, a GTF or --tss; {len(gtfs) + bool(tss)} are given, leave some out.")

@@ -70,6 +70,9 @@ class Elements:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def __repr__(self) -> str:
+        return f"Elements({self.name}, {self.path}: {len(self):,} on {len(self.contigs):,} contigs)"
+
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The names, if they are kinds of elements, as states of a segmentation are; ENCODE's in their order."""

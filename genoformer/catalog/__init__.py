@@ -1,7 +1,9 @@
 """Named models and data sets of others: catalog.toml -> address, checksum, licence -> fetched, checked, kept in one folder."""
 
-from genoformer.catalog.cache import folder_of, is_here, pulled_model
+from genoformer.catalog.cache import folder_of, is_here, pulled_model, shipped
 from genoformer.catalog.entries import Entry, Remote, entry_named, read_catalog
 from genoformer.catalog.pull import Pulled, pull
 
-__all__ = ["Entry", "Pulled", "Remote", "entry_named", "folder_of", "is_here", "pull", "pulled_model", "read_catalog"]
+__all__ = [
+    "Entry", "Pulled", "Remote", "entry_named", "folder_of", "is_here", "pull", "pulled_model", "read_catalog", "shipped",
+]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ def _of_another_catalog(kind: Kind, name: str) -> Path | None:
     except (OSError, KeyError, TypeError):
         return None
     return folder if files and whole else None
+
+
+def shipped() -> dict[str, Path]:
+    """Name -> folder of the models that come with genoformer."""
+    models = Path(str(files("genoformer_data"))) / "models"
+    return {config.parent.name: config.parent for config in sorted(models.glob("*/config.json"))}
 
 
 def pulled_model(name: str) -> Path | None:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from genoformer.errors import PreflightError
+from genoformer.errors import ConfigError, PreflightError
 from genoformer.genome.contigs import ContigMap, likely_build, listed
 from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
 from genoformer.genome.vcf import Interval, Record, batches, open_vcf, overlapping, parse_region
@@ -69,6 +69,7 @@ class Preflight:
     n_compared: int  # records whose REF could be compared: contig known, inside it, no N on either side
     n_agreeing: int  # of these, REF agrees
     n_swapped: int  # of these, REF does not agree, but an ALT does
+    n_outside: int  # records beyond the end of their contig
     reference_build: str | None  # by the lengths of its contigs
     vcf_build: str | None  # by its header: contig lengths, accessions, else what it names
     length_differences: tuple[LengthDifference, ...]
@@ -110,6 +111,12 @@ class Preflight:
             return _printable(
                 f"None of the contigs of {self.vcf} ({here}) is in {self.reference} ({there}{more}); "
                 "give the FASTA of the assembly the VCF was made on."
+            )
+        if self.n_compared < LEAST_AGREEMENT * (self.n_outside + self.n_compared):
+            return _printable(
+                f"{self.n_outside:,} of {self.n_records:,} records of {self.vcf} lie beyond the ends of their contigs in "
+                f"{_with_build(self.reference, self.reference_build)}; give the FASTA of the assembly the VCF was made on, "
+                "whole contigs, not a part of one, or force it."
             )
         if self.agreement is None or self.agreement >= LEAST_AGREEMENT:
             return None
@@ -181,7 +188,7 @@ def preflight(
     Parameters: max_length, the longest REF or ALT that can be scored, in bases; region, counts only records whose REF
     overlaps it; name, what messages call the VCF where `vcf` is a copy of it; progress, called with the number of
     records read so far.
-    Raises: FileFormatError.
+    Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
     """
     region = parse_region(region, genome.contigs) if isinstance(region, str) else region
     found: dict[str, str | None] = {}
@@ -214,7 +221,13 @@ def preflight(
                 progress(n_records)
         sha256 = file.sha256
     if region and not n_records:
-        genome.resolve(region.chrom)  # a region that is nowhere is a slip of the pen; this refuses it
+        here = genome.resolve(region.chrom)  # a region that is nowhere is a slip of the pen; this refuses it
+        if region.start >= genome.contigs[here]:
+            raise ConfigError(
+                f"the region begins at {here}:{region.start + 1:,}, and {here} has {genome.contigs[here]:,} bases in "
+                f"{genome.name}; give one that lies on it."
+            )
+        notes = [*notes, f"no record of {shown} lies in the region."]
     statuses = dict.fromkeys(Status, 0)
     for combination, n in n_statuses.items():
         for status in combination:
@@ -229,6 +242,7 @@ def preflight(
         n_compared=n_states[RefState.DIFFERS] + n_states[RefState.AGREES],
         n_agreeing=n_states[RefState.AGREES],
         n_swapped=n_swapped,
+        n_outside=n_states[RefState.OUTSIDE],
         reference_build=likely_build(genome.contigs),
         vcf_build=likely_build(dict.fromkeys(n_on, 0) | lengths) or _named_build(header),
         length_differences=tuple(_length_differences(lengths, genome)),

@@ -16,7 +16,7 @@ from genoformer.inference.batching import Floats, in_batches, to_device, tokens_
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import pool
 from genoformer.tokenizers import KmerTokenizer
-from genoformer.windowing import Windows, tokens_of, window_starts, windows_of
+from genoformer.windowing import Windows, require_length, tokens_of, window_starts, windows_of
 
 Vector = Literal["mean", "max", "cls"]  # what one vector of a sequence is
 _HELD_BASES = 32_768  # of sequences whose token embeddings are held at a time: 100 MB at a width of 768
@@ -39,10 +39,11 @@ class TokenEmbeddings(NamedTuple):
 def embedding_window(model: Encoder, window: int | None = None, overlap: int | None = None) -> tuple[int, int]:
     """Bases of a window, and how many two share: by default those of the model's training, and half of the window.
 
-    Raises ConfigError for a window without a token, and an overlap that is not below the window.
+    Raises ConfigError for a window without a token, one that is very long, and an overlap that is not below the window.
     """
     if window is None:
         window = min(model.config.context_length, model.tokenizer.length_of(model.config.max_tokens))
+    require_length(window, model.config.context_length)
     overlap = window // 2 if overlap is None else overlap
     shortest = getattr(model.tokenizer, "k", 1)
     if window < shortest:

@@ -24,6 +24,7 @@ from genoformer.whole import whole_file, write_text
 MATRICES = "matrices.npz"  # of attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the places that are drawn
 MAPS = ("maps.npz", "maps.bw", "motifs.meme", MATRICES)  # what a folder of maps holds
 MANIFEST = "maps.json"  # says that they are ours to replace
+_LONGEST = 1 << 21  # bases of a place, twice those of the longest models
 _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 _FASTA = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
 
@@ -64,9 +65,12 @@ def read_places(
     An ALT that cannot be scored (symbolic, REF is not the reference's ...) has no window; `notes` is told how many there are.
 
     length: bases around the middle of each region or variant; regions are taken as they are without it.
-    Raises ConfigError where a BED or VCF comes without genome, or a VCF without length, and FileFormatError for an empty file.
+    Raises ConfigError where a BED or VCF comes without genome, or a VCF without length, or for places that are longer than any
+    model reads, and FileFormatError for an empty file.
     """
     path = Path(path)
+    if length is not None and length > _LONGEST:
+        raise ConfigError(f"places of {length:,} bases: give {_LONGEST:,} at the most.")
     if path.name.endswith(_FASTA):
         with Genome(path) as own:
             found = [Place(name, "", 0, own.window(name, 0, n)) for name, n in own.contigs.items()]
@@ -89,6 +93,8 @@ def read_places(
             if length is not None:
                 start = (region.start + region.end) // 2 - length // 2
                 end = start + length
+            if end - start > _LONGEST:
+                raise ConfigError(f"{path}: {chrom}:{start + 1:,}-{end:,} is longer than {_LONGEST:,} bases; give a length.")
             name = region.name if region.name not in ("", ".") else f"{chrom}:{start + 1}-{end}"
             found.append(Place(name, chrom, start, genome.window(chrom, start, end - start)))
     if not found:

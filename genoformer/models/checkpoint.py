@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from importlib import import_module
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import torch
 from torch import nn
 
 from genoformer import __version__
-from genoformer.catalog import pulled_model
+from genoformer.catalog import pulled_model, shipped
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.sketch import Sketch
@@ -60,12 +59,6 @@ def find(name: str | Path) -> Path:
         f"no model folder {str(name)!r}; give a folder with config.json, or one of: {', '.join(names) or 'none shipped'}; "
         "genoformer models list names more."
     )
-
-
-def shipped() -> dict[str, Path]:
-    """Name -> folder of the models that come with genoformer."""
-    models = Path(str(files("genoformer_data"))) / "models"
-    return {config.parent.name: config.parent for config in sorted(models.glob("*/config.json"))}
 
 
 def load(name: str | Path) -> Encoder:

@@ -21,6 +21,7 @@ from genoformer.genome.variants import Alleles, Variant, centred_start, normalis
 from genoformer.models.encoder import Encoder
 from genoformer.scoring.scores import Evidence, Floats
 from genoformer.tokenizers import KmerTokenizer
+from genoformer.windowing import require_length
 
 FLANK = 5  # bases on either side of an indel whose likelihood is compared too: a 6-mer reaches as far
 _TOUCH = 1  # bases on either side of an allele whose tokens its embedding averages; a deletion leaves no base itself
@@ -65,6 +66,7 @@ class Reader:
         if self.length < shortest or (longest is not None and self.length > longest):
             limit = f"at most {longest}" if longest is not None and self.length > longest else f"at least {shortest}"
             raise ConfigError(f"a window of {self.length} bases does not suit this model; choose {limit}.")
+        require_length(self.length, config.context_length)
 
     @property
     def longest_allele(self) -> int:

@@ -176,8 +176,9 @@ def score_variants(
                 sink.begin(header)
                 scored, skipped = _assemble(cut.of(file), parts, sink, whole, quantiles, annotations, tell, found.n_records)
         except BaseException as error:
-            refused = isinstance(error, GenoformerError) and parts.is_new and not parts.numbers()
-            if sink.path is None or refused or isinstance(error, UnfitRecordError):  # who goes on gives another name
+            mine = shard is None or isinstance(error, GenoformerError)  # another shard may have begun, too
+            nothing = mine and parts.is_new and not parts.numbers()
+            if sink.path is None or nothing or isinstance(error, UnfitRecordError):  # who goes on gives another name
                 parts.remove()
             raise
         parts.remove()
@@ -224,6 +225,7 @@ def _compute(
         with inference.threads(how.threads) if work.device == "cpu" else nullcontext():
             return score_records(records, work.genome, scorer, found.contig_map)
 
+    count(0)  # the stage begins
     if how.here(n_left := cut.n_left(parts)):
         run_local(cut.lists(), compute, parts, count, cut.mine)
     else:

@@ -28,6 +28,7 @@ from genoformer.scoring.alignment import INDELS, Indels, Placed, Tracks, realign
 from genoformer.scoring.scores import MASKS, Answers, Score
 from genoformer.scoring.told import Layout, Told, combined
 from genoformer.sinks import Column, Floats
+from genoformer.windowing import require_length
 
 Anchor = Literal["grid", "variant"]
 
@@ -92,6 +93,7 @@ class TrackScorer:
         self.head = model.head_named(head)
         _alike(self.models, self.head)
         self.config, self.length = model.config, length or model.config.context_length
+        require_length(self.length, model.config.context_length)
         self.bin_size = model.config.bin_size
         n_bins = model.config.target_bins if self.length == model.config.context_length else 0
         self.n_bins = n_bins

@@ -36,6 +36,7 @@ _SETTINGS = {  # of a cluster that is started here
 WORTH_PROCESSES = 1e13  # operations from which on it pays to start processes, each of which takes seconds to begin
 _LARGE = 2e11  # operations of an ALT from which on a model takes all cores for itself
 _ATTEMPTS = 3  # at a part whose process dies
+_MOST = 256  # processes, or threads of one, even of a small machine; OpenMP ends the process where it cannot have them
 
 
 class WorkerError(GenoformerError):
@@ -77,7 +78,9 @@ class Crew(NamedTuple):
         return self.engine == "local" and self.n_workers(n_left) <= 1
 
     def n_workers(self, n_left: int) -> int:
-        return self.asked or (1 if self.small else min(max(1, self.n_cores // self.threads), n_left))
+        if self.asked:
+            return min(self.asked, max(1, n_left))
+        return 1 if self.small else min(max(1, self.n_cores // self.threads), n_left)
 
 
 def crew(
@@ -85,12 +88,15 @@ def crew(
 ) -> Crew:
     """Processes and threads for records of so many operations each; divided: the parts are shared with other commands.
 
-    Raises ConfigError for an engine that is not known. The number of threads is a matter of the model and of what is asked,
-    not of what is left: last digits depend on it.
+    Raises ConfigError for an engine that is not known, and for many more processes or threads than the machine has. The number
+    of threads is a matter of the model and of what is asked, not of what is left: last digits depend on it.
     """
     if engine != "local" and engine.partition(":")[0] != "ray":
         raise ConfigError(f"engine {engine!r}: allowed are local, ray and ray:ADDRESS.")
-    n_cores = inference.n_cores()
+    n_cores, most = inference.n_cores(), max(_MOST, 4 * (os.cpu_count() or 1))
+    for what, asked in (("threads", threads), ("workers", workers if engine == "local" else None)):
+        if asked is not None and asked > most:
+            raise ConfigError(f"{asked:,} {what}: this machine has {os.cpu_count()} processors; give that many at the most.")
     small = device != "cpu" or n_records * operations < WORTH_PROCESSES
     several = engine != "local" or divided or (not small if workers is None else workers > 1)
     return Crew(engine, workers, threads or (1 if several and operations < _LARGE else n_cores), small, n_cores)

@@ -243,6 +243,8 @@ class _Watch(Callback):
                 if self._is_best(row):
                     self.best_step = step
                     self.best = {name: t.cpu().clone() for name, t in whole_weights(module.model).items()}
+            if step <= c.warmup * c.steps:
+                self.waited = 0  # steps so small say nothing of what is still to come
             if self.monitor is not None and self.waited >= self.monitor.patience:
                 trainer.should_stop = True
         self.metrics |= row

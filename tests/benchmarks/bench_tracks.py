@@ -46,7 +46,7 @@ def main() -> list[Row]:
     if os.environ.get("TRACKS_WITHOUT", "1") == "1":
         rows += [row(f"the same, seed 0, but {name}", fitted(data, f"without-{i}", changed))
                  for i, (name, changed) in enumerate(WITHOUT.items())]  # fmt: skip
-    from genoformer.models.checkpoint import shipped
+    from genoformer.catalog import shipped
 
     return [*rows, row("mini-tracks as it ships", of_model(data, "mini-tracks"), LEAST)] if "mini-tracks" in shipped() else rows
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genoformer.errors import PreflightError
+from genoformer.errors import ConfigError, PreflightError
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.preflight import ContigUse, LengthDifference, Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
@@ -85,8 +85,25 @@ def test_agreement_decides(made: Genome, tmp_path: Path) -> None:
 
 
 def test_nothing_scorable_is_no_problem(made: Genome, tmp_path: Path) -> None:
-    found = preflight(write(tmp_path, "1 1 . A <DEL>", "1 13 . A T"), made, max_length=5)
+    found = preflight(write(tmp_path, "1 1 . A <DEL>", "1 13 . N T"), made, max_length=5)
     assert (found.n_scorable, found.problem()) == (0, None)
+
+
+def test_records_beyond_their_contigs_are_of_another_assembly(made: Genome, tmp_path: Path) -> None:
+    few = preflight(write(tmp_path, *["1 1 . A T"] * 9, "1 99 . A T"), made, max_length=5)
+    assert (few.n_outside, few.problem()) == (1, None)
+    for rows in (["1 99 . A T"], ["1 99 . A T", *["1 1 . A T"] * 8], ["1 99 . A T", "9 1 . A T"]):
+        found = preflight(write(tmp_path, *rows), made, max_length=5)
+        with pytest.raises(PreflightError, match=rf"1 of {len(rows)} records of .* lie beyond the ends of their contigs"):
+            check_preflight(found)
+        check_preflight(found, force=True)
+
+
+def test_a_region_without_records_is_noted_and_one_beyond_its_contig_is_refused(made: Genome, tmp_path: Path) -> None:
+    path = write(tmp_path, "1 1 . A T")
+    assert "no record of" in preflight(path, made, max_length=5, region="1:10-99").notes[0]
+    with pytest.raises(ConfigError, match="the region begins at chr1:17, and chr1 has 16 bases in made"):
+        preflight(path, made, max_length=5, region="1:17-99")
 
 
 HG19_20, HG38_20 = 63_025_520, 64_444_167

@@ -62,6 +62,10 @@ def test_what_names_no_places_is_refused(genome, tmp_path: Path) -> None:
         read_places(tmp_path / "a.bed", genome)
     with pytest.raises(ConfigError, match="holds places on a genome; give its FASTA"):
         read_places(tmp_path / "a.bed")
+    (tmp_path / "a.bed").write_text("chr1\t0\t1000000000000\n")
+    for length, said in ((None, r"1,000,000,000,000 is longer than 2,097,152 bases"), (10**12, "1,000,000,000,000 bases")):
+        with pytest.raises(ConfigError, match=said):
+            read_places(tmp_path / "a.bed", genome, length=length)
 
 
 def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import itertools
 import pytest
 import torch
 
+from genoformer.catalog import shipped
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig, alibi_slopes, rotate, sinusoidal_positions
@@ -279,6 +280,6 @@ def test_devices_that_are_not_there_are_refused(device) -> None:
 def test_a_folder_that_is_no_model_does_not_hide_a_shipped_one(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
-    assert checkpoint.find("demo") == checkpoint.shipped()["demo"]
+    assert checkpoint.find("demo") == shipped()["demo"]
     (tmp_path / "demo" / "config.json").write_text("{}")
     assert checkpoint.find("demo").resolve() == tmp_path / "demo"

@@ -69,7 +69,7 @@ def test_two_processes_give_the_bytes_of_one(kind, vcf, genome, tmp_path) -> Non
         kind, vcf, genome, tmp_path / "two.vcf", workers=2, progress=lambda p: told.append((p.stage, p.done))
     )  # fmt: skip
     assert several == scored(kind, vcf, genome, tmp_path / "one.vcf")
-    assert [done for stage, done in told if stage == "score"] == list(range(4, N + 1, 4))
+    assert [done for stage, done in told if stage == "score"] == list(range(0, N + 1, 4))
 
 
 def test_a_ray_cluster_gives_the_bytes_of_one_process(vcf, genome, tmp_path) -> None:
@@ -181,6 +181,10 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
         (["--shard", "0/2", "-o", "{}/o.vcf"], "give the number of the share"),
         (["--shard", "1/2"], "name a file with -o"),
         (["--engine", "spark", "-o", "{}/o.vcf"], "engine 'spark': allowed are local, ray and ray:ADDRESS"),
+        (["--threads", "99999999", "-o", "{}/o.vcf"], "99,999,999 threads: this machine has"),
+        (["--workers", "20000", "-o", "{}/o.vcf"], "20,000 workers: this machine has"),
+        (["--context", "1000000000", "-o", "{}/o.vcf"], "the model is made for 40; give 640 at the most"),
+        (["-r", "chr1:2001-3000", "-o", "{}/o.vcf"], "the region begins at chr1:2,001, and chr1 has 2,000 bases"),
         (["--shifts", "a", "-o", "{}/o.vcf"], "--shifts is of models of tracks"),
         (["--tracks", "1", "-o", "{}/o.vcf"], "--tracks is of models of tracks, and this is a language model"),
     ],

@@ -256,3 +256,13 @@ def test_a_device_that_is_not_there_is_refused_in_a_sentence(tmp_path) -> None:
 def test_a_setting_that_is_no_number_is_refused(name) -> None:
     with pytest.raises(ConfigError, match=f"{name} = nan"):
         LoopConfig(**{name: math.nan})
+
+
+def test_a_run_does_not_stop_before_its_steps_have_grown(tmp_path) -> None:
+    config = LoopConfig(steps=50, learning_rate=0.1, valid_every=1, log_every=50, warmup=0.5)
+    heard = []
+    fit(
+        Line(), lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda model: {"score": 0.0},
+        monitor=Monitor("score", True, 3), listen=heard.append,
+    )  # fmt: skip
+    assert heard[-1].done == 28
