@@ -180,17 +180,25 @@ def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
     part of its own. longest: letters of the longest line of a record, of which a part takes few where it is very long.
 
     >>> part_size(1e6, 0), part_size(3.6e10, 0), part_size(6e12, 98_304), part_size(1e6, 0, longest=1_000_000)
-    (PartSize(n=4096, within=0), PartSize(n=13, within=0), PartSize(n=16, within=98304), PartSize(n=67, within=0))
+    (PartSize(n=4096), PartSize(n=13, weighed=True), PartSize(n=16, within=98304), PartSize(n=67, weighed=True))
     """
     n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations), AT_ONCE // max(1, longest)))
-    return PartSize(n) if n >= _TOGETHER or not shared else PartSize(_TOGETHER, shared)
+    return PartSize(n, weighed=n < PART_RECORDS) if n >= _TOGETHER or not shared else PartSize(_TOGETHER, shared)
 
 
 class PartSize(NamedTuple):
-    """How records are cut into parts: so many at the most, and where `within` is not 0, so many bases from first to last."""
+    """How records are cut into parts: so many at the most, and where `within` is not 0, so many bases from first to last.
+
+    weighed: a record that costs as much as several counts as so many.
+    """
 
     n: int
     within: int = 0
+    weighed: bool = False
+
+    def __repr__(self) -> str:
+        more = (f", {name}={value}" for name, value in (("within", self.within), ("weighed", self.weighed)) if value)
+        return f"PartSize(n={self.n}{''.join(more)})"
 
 
 @dataclass(frozen=True)
@@ -202,10 +210,12 @@ class Cut:
     n_records: int
     size: PartSize
     shard: tuple[int, int] | None = None  # (i, n), from 1: which parts are ours
+    cost: Callable[[Record], int] | None = None  # of a record, for parts that are weighed
 
     @cached_property
     def n_parts(self) -> int:
-        return sum(1 for _ in self.lists()) if self.size.within else -(-self.n_records // self.size.n)
+        counted = self.size.within or self.size.weighed
+        return sum(1 for _ in self.lists()) if counted else -(-self.n_records // self.size.n)
 
     def mine(self, i: int) -> bool:
         return self.shard is None or i % self.shard[1] == self.shard[0] - 1
@@ -229,7 +239,7 @@ class Cut:
 
     def of(self, file: VariantFile) -> Iterator[list[Record]]:
         """The records of each part, from the open VCF."""
-        return chunks(overlapping(file, self.wanted), self.size.n, self.size.within)
+        return chunks(overlapping(file, self.wanted), self.size.n, self.size.within, self.cost if self.size.weighed else None)
 
 
 def run_local(
@@ -249,15 +259,23 @@ def run_local(
             progress(len(chunk))
 
 
-def chunks(records: Iterable[Record], size: int, within: int = 0) -> Iterator[list[Record]]:
-    """Records in lists of `size` at the most; where `within` is not 0, of one contig and so many bases from first to last."""
+def chunks(
+    records: Iterable[Record], size: int, within: int = 0, cost: Callable[[Record], int] | None = None
+) -> Iterator[list[Record]]:
+    """Records in lists of `size` at the most, or of that cost; a record that costs more is alone.
+
+    Where `within` is not 0, of one contig and so many bases from first to last.
+    """
     chunk: list[Record] = []
+    spent = 0
     for record in records:
+        here = 1 if cost is None else max(1, cost(record))
         far = within and chunk and (record.chrom != chunk[0].chrom or abs(record.pos - chunk[0].pos) > within)
-        if len(chunk) == size or far:
+        if chunk and (spent + here > size or far):
             yield chunk
-            chunk = []
+            chunk, spent = [], 0
         chunk.append(record)
+        spent += here
     if chunk:
         yield chunk
 

@@ -147,7 +147,7 @@ def score_variants(
         parts = PartFolder(sink.path, _job(found, work, how.threads, options | scorer.inputs))
         if shard is None and sink.path is not None:  # shards work side by side
             alone.enter_context(held(parts.path, sink.path))
-        cut = Cut(vcf, wanted, found.n_records, part_size(scorer.operations, scorer.shared, found.longest), shard)
+        cut = Cut(vcf, wanted, found.n_records, part_size(scorer.operations, scorer.shared, found.longest), shard, scorer.cost)
         if assemble:
             cut.require(parts)
         try:

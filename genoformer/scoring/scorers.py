@@ -13,6 +13,7 @@ from genoformer.genome.exons import Genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.targets import Targets
 from genoformer.genome.variants import Variant
+from genoformer.genome.vcf import Record
 from genoformer.models.encoder import Encoder
 from genoformer.models.longrange import LongRange
 from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Answers, Score, choose
@@ -35,7 +36,7 @@ class Scorer(Protocol):
     @property
     def columns(self) -> list[Column]: ...
     @property
-    def operations(self) -> float: ...  # of arithmetic, for an ALT
+    def operations(self) -> float: ...  # of arithmetic, for an SNV
     @property
     def shared(self) -> int: ...  # bases over which records share work; 0: none
     @property
@@ -44,6 +45,7 @@ class Scorer(Protocol):
     def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by what they are
     @property
     def n_matrix(self) -> int: ...  # tracks of `Answers.matrix`; 0 where it is not wanted
+    def cost(self, record: Record) -> int: ...  # of all its ALTs, in SNVs
     def __call__(self, variants: Sequence[Variant]) -> Answers: ...
     def naive(self) -> Scorer: ...  # the same scores by the plainest way there is
 

@@ -10,8 +10,9 @@ import numpy as np
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
+from genoformer.genome.vcf import Record
 from genoformer.models.encoder import Encoder
-from genoformer.scoring.evidence import Pair, Reader
+from genoformer.scoring.evidence import FLANK, Pair, Reader
 from genoformer.scoring.scores import Answers, Evidence, Score
 from genoformer.sinks import Column, Floats
 
@@ -65,6 +66,17 @@ class TokenScorer:
             for model, reader in zip(self.models, self.readers, strict=True)
         ]
         return other
+
+    def cost(self, record: Record) -> int:
+        """Questions of all ALTs: one of all SNVs together, else one for each base of both alleles and their flanks."""
+        if self.models[0].config.causal:
+            return len(record.alts)
+        total, n_ref = 0, len(record.ref)
+        for alt in record.alts:
+            longest = max(n_ref, len(alt))
+            if longest > 1 and longest <= self.longest_allele and alt.isalpha():
+                total += 2 * (longest if len(alt) == n_ref else longest + 2 * FLANK)
+        return max(1, total)
 
     def __call__(self, variants: Sequence[Variant]) -> Answers:
         values = np.full((len(variants), len(self.scores)), np.nan, dtype=np.float32)

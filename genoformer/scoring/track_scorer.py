@@ -21,6 +21,7 @@ from genoformer.genome.haplotypes import Change, haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.targets import Targets
 from genoformer.genome.variants import Align, Status, Variant, centred_start, normalise, place_alleles, trimmed
+from genoformer.genome.vcf import Record
 from genoformer.inference.tracks import Asked, Seen, TrackReader, plain_tracks
 from genoformer.models import plan
 from genoformer.models.longrange import LongRange
@@ -131,6 +132,10 @@ class TrackScorer:
     def longest_allele(self) -> int:
         """Longest REF or ALT, in bases: a quarter of the window, so that most of it is the same in both alleles."""
         return self.length // 4
+
+    def cost(self, record: Record) -> int:
+        """One for each ALT."""
+        return len(record.alts)
 
     @property
     def operations(self) -> float:

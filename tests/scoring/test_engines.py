@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genoformer.genome.vcf import Record
 from genoformer.scoring.engines import JobError, PartFolder, Scored, chunks, run_local
@@ -54,6 +56,17 @@ def test_chunks_are_cut_the_same_wherever_they_are_read() -> None:
     cut = [[(r.chrom, r.pos) for r in chunk] for chunk in chunks(far, 2, within=10)]
     assert cut == [[("a", 5), ("a", 9)], [("a", 15), ("a", 16)], [("b", 16), ("b", 16)], [("b", 17)]]
     assert [len(chunk) for chunk in chunks(far, 9, within=10)] == [3, 1, 3]
+
+
+@given(st.lists(st.integers(0, 12), max_size=30), st.integers(1, 10))
+def test_chunks_of_a_cost(costs: list[int], size: int) -> None:
+    records = [Record("", "c", i, ".", "A", ("C",)) for i in range(len(costs))]
+    found = list(chunks(iter(records), size, cost=lambda record: costs[record.pos]))
+    assert [record for chunk in found for record in chunk] == records
+    for i, chunk in enumerate(found):
+        spent = sum(max(1, costs[record.pos]) for record in chunk)
+        assert spent <= size or len(chunk) == 1
+        assert i == len(found) - 1 or spent + max(1, costs[found[i + 1][0].pos]) > size
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:

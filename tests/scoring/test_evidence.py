@@ -7,13 +7,16 @@ import pytest
 import torch
 from small_models import small_encoder
 
+from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
+from genoformer.genome.vcf import Record
 from genoformer.models.encoder import Encoder
 from genoformer.scoring.evidence import FLANK, Reader
 from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCORES, choose
+from genoformer.scoring.token_scorer import TokenScorer
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 LENGTH = 40
@@ -329,3 +332,21 @@ def test_windows_are_shared_between_the_alts_of_a_place(model, genome, monkeypat
     monkeypatch.setattr(inference, "posteriors", lambda m, codes, *a, **k: asked.append(len(codes)) or true(m, codes, *a, **k))
     score(Reader(model, genome), "LLR", snvs([150]) * 2)
     assert asked == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("alts", "cost"),
+    [(("A", "C"), 1), (("CT",), 24), (("C" * 15,), 50), (("A", "CT", "CTT"), 24 + 26), (("<DEL>", "C" * 40), 1), ((), 1)],
+)
+def test_the_cost_of_a_record_is_what_the_model_is_asked(genome, monkeypatch, alts: tuple[str, ...], cost: int) -> None:
+    """A deletion or insertion: each base of both alleles, with five on either side, where the shorter one has more of them."""
+    scorer = TokenScorer(small_encoder(BaseTokenizer(), context_length=40), genome, choose("LLR,PLL"), both_strands=False)
+    ref = decode(genome.window("c", 99, 1))
+    asked: list[int] = []
+    true = inference.posteriors
+    monkeypatch.setattr(inference, "posteriors", lambda m, codes, *a, **k: asked.append(len(codes)) or true(m, codes, *a, **k))
+    record = Record("", "c", 100, ".", ref, tuple(ref + alt[1:] if len(alt) > 1 and alt.isalpha() else alt for alt in alts))
+    assert scorer.cost(record) == cost
+    fitting = [alt for alt in record.alts if alt.isalpha() and alt != ref and len(alt) <= scorer.longest_allele]
+    scorer([Variant("c", 100, ref, alt) for alt in fitting])
+    assert cost / 2 <= max(1, sum(asked)) <= cost
