@@ -32,6 +32,15 @@ class Figure(NamedTuple):
     png: bytes
 
 
+def _said(text: str) -> str:
+    """A line of the header as people read it.
+
+    >>> _said('<ID=demo,sha256="f960">'), _said("scores=LLR;strands=both")
+    ('demo, sha256 f960', 'scores=LLR; strands=both')
+    """
+    return re.sub(r";(?=\S)", "; ", re.sub(r'^<ID=(.*),sha256="(\w+)">$', r"\1, sha256 \2", text))
+
+
 def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Figure] = (), preflight: str = "") -> int:
     """Write the page; how many alleles its table has. preflight: a table of two columns, as text."""
     rows, columns = scored.rows, scored.columns
@@ -47,7 +56,7 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
         shown += f", those with the largest |{html.escape(scored.scores[0].name)}|"
     parts = {
         "TITLE": html.escape(title),
-        "MADE_BY": "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>" for k, v in scored.made_by),
+        "MADE_BY": "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(_said(v))}</td></tr>" for k, v in scored.made_by),
         "SUMMARY": "".join(f"<tr><td>{html.escape(k)}</td><td>{n:,}</td></tr>" for k, n in scored.statuses.most_common()),
         "PREFLIGHT": f"<h2>VCF beside the genome</h2><pre>{html.escape(preflight)}</pre>" if preflight else "",
         "SHOWN": shown,
