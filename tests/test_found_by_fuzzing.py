@@ -14,6 +14,7 @@ from any_bytes import bgzipped, damaged, read_or_refuse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
 from genoformer.annotation.places import read_sizes
 from genoformer.errors import ConfigError, FileFormatError
@@ -77,6 +78,14 @@ def test_text(tmp_path: Path, content: bytes, read: Callable[[Path], object], sa
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) <= 1_010
+
+
+@pytest.mark.parametrize("text", ["\0", "x", "1e", "\u0663"])
+def test_a_signal_that_is_no_number(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.broadPeak"
+    path.write_text(f"# c\nchr1\t0\t5\t\t\t+\t.\nchr1\t0\t5\t\t\t+\t{text}\n", encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"a.broadPeak, line 3: the signal \(column 7\) is .*; give a number"):
+        read_elements(path)
 
 
 def test_digits_are_those_of_ascii_in_blocks_too(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def build(kind: str, source: Path, out: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    pytest.importorskip("setuptools", reason="building needs setuptools, which the extra 'dev' brings")
+    pytest.importorskip("setuptools", "77", reason="building needs setuptools 77, which the extra 'dev' brings")
     folder = tmp_path_factory.mktemp("packaging")
     shutil.copytree(ROOT, folder / "checkout", ignore=shutil.ignore_patterns(*NOT_SHIPPED))  # a build writes beside the source
     sdist = build("sdist", folder / "checkout", folder / "sdist")

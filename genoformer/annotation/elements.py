@@ -177,6 +177,11 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None) -> Elem
         name or named_file(path)[0], path, table.contigs, table.contig, table.starts, table.ends, table.summits,
         names, scores, signals, {}, (),
     )  # fmt: skip
+    if signals is not None and not _is_numeric(signals):
+        wrong = (i for i, text in enumerate(signals.to_pylist()) if not re.fullmatch(rf"\.?|{_NUMBER}", text, re.ASCII))
+        row = next(wrong)
+        said = signals[row].as_py()[:30]
+        raise FileFormatError(f"{path}, line {elements.line_of(row)}: the signal (column 7) is {said!r}; give a number.")
     if len(empty) > len(elements) / 2:
         raise FileFormatError(
             f"{path}, line {elements.line_of(int(empty[0]))}: START is END there and in {len(empty):,} of {len(elements):,} "

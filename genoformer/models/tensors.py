@@ -103,7 +103,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype)
         try:
             save_file(ready, part, metadata={"format": "pt"})
         except SafetensorError as error:  # which says why in words alone
-            number = re.search(r"os error (\d+)", str(error))
+            number = re.search(r"(?:os error |code: )(\d+)", str(error))  # the latter before 0.5
             if number is None:
                 raise
             raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error

@@ -253,7 +253,7 @@ def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -
 def test_a_run_that_gets_no_better_stops(data, tmp_path) -> None:
     """At a rate of 1e-12 nothing changes: the first validation is the best, and two more end a run of 40."""
     text = 'monitor = "accuracy"\nlearning_rate = 1e-12\nepochs = 10\nvalidations = 4\nbatch_size = 5\npatience = 2\n'
-    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text)
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text + "warmup = 0.0\n")
     steps = [row["step"] for row in read_log(tmp_path / "out" / "log.csv") if "valid_accuracy" in row]
     assert steps == [2, 4, 6]  # 8 steps an epoch
     manifest = checkpoint.read_manifest(tmp_path / "out")
