@@ -112,7 +112,8 @@ class Preflight:
                 f"None of the contigs of {self.vcf} ({here}) is in {self.reference} ({there}{more}); "
                 "give the FASTA of the assembly the VCF was made on."
             )
-        if self.n_compared < LEAST_AGREEMENT * (self.n_outside + self.n_compared):
+        n_known = sum(use.n_records for use in self.contigs if use.reference is not None)
+        if n_known - self.n_outside < LEAST_AGREEMENT * n_known:
             return _printable(
                 f"{self.n_outside:,} of {self.n_records:,} records of {self.vcf} lie beyond the ends of their contigs in "
                 f"{_with_build(self.reference, self.reference_build)}; give the FASTA of the assembly the VCF was made on, "
