@@ -43,6 +43,7 @@ def pull(name: str) -> list[Path]:
     should be. What a name stands for, and its licence: `genoformer data list`, `genoformer models list`.
     """
     from genoformer import catalog
+
     entries = catalog.read_catalog()
     if name in catalog.shipped():
         return [catalog.shipped()[name]]
