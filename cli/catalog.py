@@ -65,7 +65,8 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
 
 
 def _said(size: int) -> str:
-    """
+    """A number of bytes, as a table has room for it.
+
     >>> _said(983_659_424), _said(6_144)
     ('984 MB', '6 kB')
     """

@@ -180,8 +180,10 @@ def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
     Of a very large one records stay together that are within `shared` bases, over which they share work; a lonely one is a
     part of its own. longest: letters of the longest line of a record, of which a part takes few where it is very long.
 
-    >>> part_size(1e6, 0), part_size(3.6e10, 0), part_size(6e12, 98_304), part_size(1e6, 0, longest=1_000_000)
-    (PartSize(n=4096), PartSize(n=13, weighed=True), PartSize(n=16, within=98304), PartSize(n=67, weighed=True))
+    >>> part_size(1e6, 0), part_size(3.6e10, 0)
+    (PartSize(n=4096, within=0, weighed=False), PartSize(n=13, within=0, weighed=True))
+    >>> part_size(6e12, 98_304), part_size(1e6, 0, longest=1_000_000)
+    (PartSize(n=16, within=98304, weighed=False), PartSize(n=67, within=0, weighed=True))
     """
     n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations), AT_ONCE // max(1, longest)))
     return PartSize(n, weighed=n < PART_RECORDS) if n >= _TOGETHER or not shared else PartSize(_TOGETHER, shared)
@@ -196,10 +198,6 @@ class PartSize(NamedTuple):
     n: int
     within: int = 0
     weighed: bool = False
-
-    def __repr__(self) -> str:
-        more = (f", {name}={value}" for name, value in (("within", self.within), ("weighed", self.weighed)) if value)
-        return f"PartSize(n={self.n}{''.join(more)})"
 
 
 @dataclass(frozen=True)
