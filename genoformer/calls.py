@@ -41,6 +41,9 @@ def pull(name: str) -> list[Path]:
 
     Raises CatalogError for a name that is not in the catalog, DownloadError where it cannot be fetched or is not what it
     should be. What a name stands for, and its licence: `genoformer data list`, `genoformer models list`.
+
+    >>> pull("mini-human")[0].name
+    'mini-human'
     """
     from genoformer import catalog
 
@@ -158,7 +161,17 @@ def embed(
 
 
 def classify(sequences: Sequence[str], model: str | Path | Predictor, *, device: str = "cpu") -> pd.DataFrame:
-    """What a fine-tuned model (or the mean of an ensemble) predicts for DNA sequences: a column for each class or value."""
+    """What a fine-tuned model (or the mean of an ensemble) predicts for DNA sequences: a column for each class or value.
+
+    >>> from genoformer.models import checkpoint
+    >>> from genoformer.models.heads import Predictor, PredictorConfig
+    >>> encoder = checkpoint.load("demo")
+    >>> untrained = Predictor(PredictorConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained.tokenizer = encoder.tokenizer
+    >>> found = classify(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], untrained)
+    >>> list(found.columns), found.shape, bool(np.allclose(found.sum(axis=1), 1))
+    (['no', 'yes'], (2, 2), True)
+    """
     import pandas as pd
 
     from genoformer.inference import borrowed, device_named
@@ -246,6 +259,20 @@ def evaluate(
 
     train: the sequences that it was trained on; then `baselines` ("kmer_regression", "cnn", "lstm_attention") are trained on
     them and stand beside it.
+
+    >>> from genoformer.models import checkpoint
+    >>> from genoformer.models.heads import Predictor, PredictorConfig
+    >>> encoder = checkpoint.load("demo")
+    >>> untrained = Predictor(PredictorConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained.tokenizer = encoder.tokenizer
+    >>> place = tempfile.TemporaryDirectory()
+    >>> folder = Path(place.name)
+    >>> checkpoint.save(untrained, folder / "model")
+    >>> _ = (folder / "test.csv").write_text("sequence,label\\nACGTTGCATTAGC,no\\nTTTTTTTTTTTTT,yes\\n")
+    >>> found = evaluate(folder / "test.csv", folder / "model")
+    >>> sorted(found["models"][0]["accuracy"])
+    ['high', 'low', 'value']
+    >>> place.cleanup()
     """
     from genoformer.evaluation.run import evaluate_models, named
     from genoformer.labelled.read import read_labelled
