@@ -1,10 +1,12 @@
-# make demo | test | lint | rooms | platforms | oldest | bench: each sets up .venv by itself; nothing outside this folder is touched.
+# make demo | test | fuzz | lint | rooms | platforms | oldest | bench: each sets up .venv by itself; nothing outside this folder is touched.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTHONS ?= 3.12 3.13
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint rooms platforms oldest bench clean
+MINUTES ?= 30
+
+.PHONY: demo test fuzz lint rooms platforms oldest bench clean
 
 .venv/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -23,8 +25,13 @@ demo: .venv/.core
 	$(BIN)/genoformer demo -o demo_out
 
 test: lint
-	$(BIN)/python -m pytest -q -n auto --dist worksteal
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n auto --dist worksteal
 	.ci/platform 3.12 rooms  # one minute; 3.13 has to build ncls from source, and is left to `make rooms`
+
+# Search at random for MINUTES: half of them damaged files of every format, half the property tests with new examples.
+fuzz: .venv/.dev
+	$(BIN)/python tests/fuzz.py --minutes $$(( $(MINUTES) / 2 )) --seed $$(date +%s)
+	$(BIN)/python tests/search.py --minutes $$(( $(MINUTES) / 2 ))
 
 # What needs no torch, with the other Pythons that are on this machine.
 rooms:

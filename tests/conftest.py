@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +11,22 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("any machine", deadline=None)  # a slow example is no bug
-settings.load_profile("any machine")
+# A slow example is no bug, so there is no deadline. `make test` tries the same examples each time; `make fuzz` searches.
+settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+settings.register_profile("search", deadline=None, database=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread for each, before torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("NUMBA_NUM_THREADS", os.environ["OMP_NUM_THREADS"])  # numba gives OpenMP its own, so torch too
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Seed the global generators before the fixtures of a test, so that its numbers do not depend on the tests before it."""
+    random.seed(0)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -38,6 +39,44 @@ def environment() -> dict[str, str]:
 def run(command: list[str]) -> None:
     found = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300)
     assert found.returncode == 0, found.stderr[-3000:]
+
+
+def in_forks(read: Callable[..., object], arguments: Sequence[tuple[object, ...]]) -> list[object]:
+    """`read(*a)` for each of the arguments in a fork of its own, from a process that has read with them before.
+
+    That process is a fresh one: a fork of this one, in which other tests have left threads, may wait for ever.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    parent = context.Process(target=_fork_each, args=(read, arguments, there))
+    parent.start()
+    there.close()
+    try:
+        return here.recv()  # type: ignore[no-any-return]
+    finally:
+        parent.join(60)
+        here.close()
+
+
+def _fork_each(read: Callable[..., object], arguments: Sequence[tuple[object, ...]], result: Connection) -> None:
+    for one in arguments:
+        read(*one)
+    context = multiprocessing.get_context("fork")
+    workers = []
+    for one in arguments:
+        here, there = context.Pipe(duplex=False)
+        worker = context.Process(target=_send, args=(read, one, there))
+        worker.start()
+        there.close()
+        workers.append((worker, here))
+    result.send([pipe.recv() for _, pipe in workers])
+    for worker, _ in workers:
+        worker.join()
+
+
+def _send(read: Callable[..., object], one: tuple[object, ...], pipe: Connection) -> None:
+    pipe.send(read(*one))
+    pipe.close()
 
 
 def started(main: Callable[[Sequence[str]], None], arguments: Sequence[object], said: Path) -> BaseProcess:

@@ -9,11 +9,14 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
 import pysam
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import genoformer
 
@@ -113,3 +116,41 @@ def test_the_command_works_away_from_the_checkout(built: Built, tmp_path: Path) 
     assert len(records) == 2_000
     assert all("GF_LLR" in record.info or "GF_STATUS" in record.info for record in records)
     assert {path.name for path in empty.iterdir()} == {out.name, f"{out.name}.tbi"}
+
+
+def test_an_editable_install_is_found_in_the_folder_above_a_clone_of_the_same_name(tmp_path: Path) -> None:
+    """There Python finds a folder named genoformer first, without code of its own: an empty namespace package."""
+    pytest.importorskip("setuptools", "77", reason="building needs setuptools 77, which the extra 'dev' brings")
+    above, site = tmp_path / "projects", tmp_path / "site"
+    clone = above / "genoformer"
+    shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(*NOT_SHIPPED, "tests", "notebooks"))
+    wheel = build("editable", clone, tmp_path / "wheel")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    code = f"import site, sys; site.addsitedir({str(site)!r}); import genoformer, genoformer_cli; print(genoformer.__file__)"
+    python = [sys.executable, "-S", "-c", code]  # -S: without the editable install of the checkout itself
+    done = subprocess.run(python, cwd=above, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == clone / "genoformer" / "__init__.py"
+
+
+def test_no_requirement_keeps_current_jupyter_out() -> None:
+    """JupyterLab 4 needs attrs from 22.2 and jsonschema from 4.18; kipoi 0.8.6 asked for attrs 21.4 and no later one."""
+    current = {"attrs": "26.1.0", "jsonschema": "4.26.0", "jupyter-core": "5.9.1", "tornado": "6.5", "traitlets": "5.14.3"}
+    waiting, seen = ["genoformer"], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        try:
+            needs = [Requirement(text) for text in metadata.requires(name) or ()]
+        except metadata.PackageNotFoundError:  # of another platform
+            continue
+        for need in needs:
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                other = canonicalize_name(need.name)
+                assert other not in current or need.specifier.contains(current[other]), f"{name} needs {need}"
+                waiting.append(other)
+    assert {"kipoi", "kipoiseq", "attrs"} <= seen
+    assert "kipoi==0.8.6" not in (ROOT / "constraints.txt").read_text().split()

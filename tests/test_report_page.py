@@ -202,7 +202,7 @@ def test_the_page_works_in_a_browser(tmp_path: Path) -> None:
         "--disable-component-update", f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom",
     ]  # fmt: skip
     done = subprocess.run(
-        [chromium, *options, (tmp_path / "t.html").as_uri()], capture_output=True, text=True, timeout=120, check=True
+        [chromium, *options, (tmp_path / "t.html").as_uri()], capture_output=True, text=True, timeout=300, check=True
     )
     assert "CONSOLE" not in done.stderr, done.stderr
     text = re.search(r'<pre id="said">(.*?)</pre>', done.stdout, re.DOTALL)

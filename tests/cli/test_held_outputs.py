@@ -352,7 +352,7 @@ def test_a_full_disk(world: World, out: Path, name: str) -> None:
     """No file may become larger than 400 bytes."""
     Path(f"{world.fasta}.fai").unlink(missing_ok=True)
     found = subprocess.run(
-        [sys.executable, "-c", FULL, *words(world.commands()[name], out / "o")], capture_output=True, text=True, timeout=120,
+        [sys.executable, "-c", FULL, *words(world.commands()[name], out / "o")], capture_output=True, text=True, timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     last = found.stderr.strip().splitlines()[-1]

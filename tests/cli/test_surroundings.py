@@ -46,7 +46,7 @@ def run(*arguments: object) -> Result:
 
 def program(*arguments: object, **options: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "genoformer_cli", *map(str, arguments)], timeout=120, **{"capture_output": True, **options}
+        [sys.executable, "-m", "genoformer_cli", *map(str, arguments)], timeout=300, **{"capture_output": True, **options}
     )
 
 
@@ -149,7 +149,7 @@ def test_a_closed_end(place: Path, closed: int) -> None:
     given = vcf(place / "a.vcf", row(100))
     shell = f'exec "$0" -m genoformer_cli annotate "$1" -a "$2" -o "$3" {closed}{"<" if not closed else ">"}&-'
     command = ["/bin/sh", "-c", shell, sys.executable, str(given), "e.bed", "o.vcf"]
-    done = subprocess.run(command, capture_output=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(command, capture_output=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     assert len(records(place / "o.vcf")) == 1
     assert b"annotated" not in (place / "o.vcf").read_bytes()
@@ -159,7 +159,7 @@ def test_a_closed_standard_output_or_input_that_is_asked_for(place: Path) -> Non
     given = vcf(place / "a.vcf", row(100))
     for words, redirect in ((f"{given} -o -", ">&-"), ("- -o o.vcf", "<&-")):
         command = ["/bin/sh", "-c", f'exec "$0" -m genoformer_cli annotate {words} -a e.bed {redirect}', sys.executable]
-        done = subprocess.run(command, capture_output=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        done = subprocess.run(command, capture_output=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
         assert done.returncode == 2, done.stderr
         assert done.stderr.startswith(b"Error: "), done.stderr
         assert not (place / "o.vcf").exists()
@@ -168,7 +168,7 @@ def test_a_closed_standard_output_or_input_that_is_asked_for(place: Path) -> Non
 def test_a_reader_that_has_had_enough(place: Path) -> None:
     given = vcf(place / "a.vcf", *[row(100)] * 50_000)
     command = f'"$0" -m genoformer_cli annotate {given} -a e.bed -o - | head -n 3'
-    done = subprocess.run(["/bin/sh", "-c", command, sys.executable], capture_output=True, timeout=120)
+    done = subprocess.run(["/bin/sh", "-c", command, sys.executable], capture_output=True, timeout=300)
     assert done.returncode == 0
     assert done.stdout.count(b"\n") == 3
     assert b"Traceback" not in done.stderr
@@ -230,5 +230,5 @@ def test_threads_are_told_before_torch_comes(place: Path) -> None:
         "try: m.main(['models', 'info', 'demo', '--json'])\n"
         "except SystemExit: print('torch' in sys.modules)\n"
     )
-    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=120).stdout
+    said = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=300).stdout
     assert (said.splitlines()[0], said.splitlines()[-1]) == ("False", "True")

@@ -18,6 +18,7 @@ import pytest
 from fasta_files import bgzipped, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import in_forks
 
 from genoformer.errors import ContigError
 from genoformer.genome import codes, reference
@@ -184,11 +185,6 @@ def read_some(genome: Genome, n: int) -> bytes:
     return genome.windows("a", starts, 700).tobytes() + genome.window("a", 10, 9000).tobytes()
 
 
-def send_some(genome: Genome, n: int, pipe: Any) -> None:
-    pipe.send_bytes(read_some(genome, n))
-    pipe.close()
-
-
 @pytest.fixture(params=["plain", "bgzip"])
 def big(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     bases = np.random.default_rng(0).choice(np.frombuffer(b"ACGTacgtN", dtype=np.uint8), 150_000).tobytes()
@@ -196,25 +192,16 @@ def big(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write(tmp_path / "a.fa", text) if request.param == "plain" else bgzipped(tmp_path / "a.fa.gz", text)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_four_workers_read_the_same(big: Path, method: str) -> None:
+def test_forked_workers_read_the_same(big: Path) -> None:
     genome = Genome(big)
-    expected = [read_some(genome, n) for n in range(4)]  # the parent's handle is open when the children start
-    context = multiprocessing.get_context(method)
-    workers = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # newer Pythons warn of fork beside other libraries' threads
-        for n in range(4):
-            here, there = context.Pipe(duplex=False)
-            worker = context.Process(target=send_some, args=(genome, n, there))
-            worker.start()
-            there.close()
-            workers.append((worker, here))
-    found = [pipe.recv_bytes() for _, pipe in workers]
-    for worker, pipe in workers:
-        worker.join()
-        pipe.close()
-    assert found == expected
+    assert in_forks(read_some, [(genome, n) for n in range(4)]) == [read_some(genome, n) for n in range(4)]
+
+
+def test_spawned_workers_read_the_same(big: Path) -> None:
+    genome = Genome(big)
+    expected = [read_some(genome, n) for n in range(2)]  # the parent's handle is open when the children start
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        assert pool.starmap(read_some, [(genome, n) for n in range(2)]) == expected
 
 
 def test_threads_share_a_genome(big: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_run_that_is_stopped_says_so_and_is_no_success(tmp_path, fasta, number
     while child.poll() is None and not (tmp_path / "a/run/state.ckpt").is_file():
         time.sleep(0.01)
     child.send_signal(number)
-    out, said = child.communicate(timeout=120)
+    out, said = child.communicate(timeout=300)
     assert child.returncode == status, said
     assert "Interrupted" in said
     assert "Traceback" not in said
