@@ -17,7 +17,8 @@ from genoformer.annotation.breakdown import frequencies_of, info_of_record
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.blocks import blocks_of
-from genoformer.genome.contigs import BUILDS, ContigMap, canonical_key, listed
+from genoformer.genome.assemblies import BUILDS
+from genoformer.genome.contigs import ContigMap, canonical_key, listed
 from genoformer.genome.lines import numbered_lines
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import DIGITS, Intervals, bed_rows, merge, runs_of_bases, subtract

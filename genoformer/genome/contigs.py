@@ -5,37 +5,57 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
-RULE = "names are matched as they are, then without a leading chr, with M as MT and NC_000001-NC_000024 as 1-22, X, Y"
+from genoformer.genome.assemblies import BUILDS, CHROMOSOMES, VERSIONS
 
-_REFSEQ = re.compile(r"NC_0000(0[1-9]|1[0-9]|2[0-4])(?:\.(\d+))?")
-_REFSEQ_MT = re.compile(r"NC_012920(?:\.\d+)?")
+RULE = (
+    "names are matched as they are, then with chr or without it, then by chromosome: M is MT, accessions of GenBank and RefSeq "
+    "are 1-22, X, Y, MT, and chr1_KI270706v1_random is KI270706.1"
+)
+
+_ACCESSION = re.compile(r"([A-Z]{1,2}_?\d{5,8})(?:\.(\d{1,3}))?")
+_UCSC_SCAFFOLD = re.compile(  # hg19's chr1_gl000191_random and mm10's chrUn_GL456239 carry no version: it is the first
+    r"(?:chr)?(?:Un|\d{1,2}|[A-Z])_([A-Z]{1,6}\d{5,10}|NW_\d{6,9})(?:v(\d{1,3}))?(?:_(?:random|alt|fix))?", re.IGNORECASE
+)
+_MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION_GENOME"}  # UCSC and Ensembl; yeast, worm and fly of Ensembl
+_PLINK = {"23": "X", "24": "Y", "25": "the part of X that Y shares", "26": "MT"}
+_MOST_PAIRS = 30  # all chromosomes of a mammal
 
 
+@lru_cache(maxsize=4096)
 def canonical_key(name: str) -> str:
     """The name under which differently spelt contigs meet.
 
-    >>> [canonical_key(name) for name in ("chr20", "NC_000020.10", "20", "chrM", "NC_000023.11", "chrUn_KI270302v1")]
-    ['20', '20', '20', 'MT', 'X', 'Un_KI270302v1']
+    >>> [canonical_key(name) for name in ("chr20", "NC_000020.10", "CM000682.2", "20", "chrM", "NC_000023.11")]
+    ['20', '20', '20', '20', 'MT', 'X']
+    >>> canonical_key("chrUn_KI270302v1"), canonical_key("chr1_gl000191_random"), canonical_key("chrIV")
+    ('KI270302.1', 'GL000191.1', 'IV')
     """
-    if accession := _REFSEQ.fullmatch(name):
-        number = int(accession[1])
-        return {23: "X", 24: "Y"}.get(number, str(number))
-    if _REFSEQ_MT.fullmatch(name):
-        return "MT"
-    bare = name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
-    return "MT" if bare.upper() in ("M", "MT") else bare
+    if (accession := _ACCESSION.fullmatch(name)) and accession[1] in CHROMOSOMES:
+        return CHROMOSOMES[accession[1]]
+    if scaffold := _UCSC_SCAFFOLD.fullmatch(name):
+        return f"{scaffold[1].upper()}.{scaffold[2] or 1}"
+    bare = _bare(name)
+    return "MT" if bare.upper() in _MITOCHONDRION else bare
 
 
 class ContigMap:
-    """Which reference contig each query contig is: the same name, else the only one with the same `canonical_key`.
+    """The reference contig of each query contig, and those that could be several.
 
-    Two query names may meet in one reference contig (a VCF that holds both 20 and chr20). A query name that fits
-    several reference contigs equally well is not matched.
+    It is the contig of the same name; else that of chr and the name; else that of the name without chr; else the only one
+    with the same `canonical_key`. Where several are left a query name is not matched. Two query names may meet in one
+    reference contig (a VCF that holds both 20 and chr20).
+
+    Attributes: ambiguous, query name -> every reference contig of its key, where there are two or more (`get` has the one that
+    is used, or None); unmatched, the query names without a reference contig.
 
     >>> names = ContigMap(["20", "21"], ["chr1", "chr20"])
     >>> names.get("20"), names.get("21"), names.renamed, names.unmatched
     ('chr20', None, {'20': 'chr20'}, ['21'])
+    >>> names = ContigMap(["MT", "NC_012920.1"], ["chrM", "chrMT"])
+    >>> names.get("MT"), names.get("NC_012920.1"), names.ambiguous["MT"]
+    ('chrMT', None, ['chrM', 'chrMT'])
     """
 
     def __init__(self, query: Iterable[str], reference: Iterable[str]) -> None:
@@ -47,13 +67,17 @@ class ContigMap:
         self.ambiguous: dict[str, list[str]] = {}
         self.unmatched: list[str] = []
         for name in dict.fromkeys(query):
-            candidates = [name] if name in known else by_key.get(canonical_key(name), [])
-            if len(candidates) == 1:
-                self._found[name] = candidates[0]
-            else:
+            candidates = by_key.get(canonical_key(name), [])
+            bare = _bare(name)
+            spelt = next((spelling for spelling in (name, f"chr{bare}", bare) if spelling in known), None)
+            if spelt is None and len(candidates) == 1:
+                spelt = candidates[0]
+            if spelt is None:
                 self.unmatched.append(name)
-                if candidates:
-                    self.ambiguous[name] = candidates
+            else:
+                self._found[name] = spelt
+            if len(candidates) > 1:
+                self.ambiguous[name] = candidates
 
     def get(self, name: str) -> str | None:
         """The reference contig of a query contig, or None."""
@@ -64,8 +88,19 @@ class ContigMap:
         """Query name -> reference name, where the two differ."""
         return {name: found for name, found in self._found.items() if name != found}
 
+    def remarks(self, reference: str = "the FASTA") -> list[str]:
+        """Sentences on the query names that fit several contigs, and on PLINK's numbers for chromosomes.
+
+        >>> ContigMap(["MT"], ["chrM", "chrMT"]).remarks("g.fa")
+        ['contig MT fits more than one contig of g.fa (chrM, chrMT): chrMT is used.']
+        """
+        found = [f"{text}." for text in self._several(reference)]
+        if plink := self._plink():
+            found.append(f"{plink}.")
+        return found
+
     def describe(self, query: str = "VCF", reference: str = "the FASTA") -> str:
-        """One sentence on what was matched, renamed and left out.
+        """One sentence on what was matched, renamed, ambiguous and left out.
 
         >>> ContigMap(["20"], ["chr20"]).describe("VCF", "genome.fa").split(" (")[0]
         'VCF contig 20 is chr20 in genome.fa'
@@ -78,11 +113,66 @@ class ContigMap:
             parts.append(f"{query} contig {first[0]} is {first[1]} in {reference}{tail} ({RULE})")
         elif self._found:
             parts.append(f"{query} and {reference} name their {some(self._found, 'contig')} alike")
-        parts += [f"{name} fits more than one of them: {listed(fits)}" for name, fits in self.ambiguous.items()]
+        parts += self._several(reference)
         absent = [name for name in self.unmatched if name not in self.ambiguous]
         if absent:
             parts.append(f"{some(absent, 'contig')} of {query} not in {reference}: {listed(absent)}")
+        if plink := self._plink():
+            parts.append(plink)
         return "; ".join(parts) + "." if parts else f"{query} names no contigs."
+
+    def _several(self, reference: str) -> list[str]:
+        shown = list(self.ambiguous.items())[:_MOST_PAIRS]
+        found = []
+        for name, candidates in shown:
+            used = self._found.get(name)
+            end = f"{used} is used" if used else "none is used; rename it"
+            found.append(f"contig {name} fits more than one contig of {reference} ({listed(candidates)}): {end}")
+        if more := len(self.ambiguous) - len(shown):
+            found.append(f"{more:,} more contigs fit more than one of {reference}")
+        return found
+
+    def _plink(self) -> str:
+        """Half a sentence on query names that PLINK would give to X, Y and MT and that no reference contig has."""
+        numbers = {name: _PLINK[key] for name in self.unmatched if (key := canonical_key(name)) in _PLINK}
+        if not numbers:
+            return ""
+        are = ", ".join(f"{name} is {meaning}" for name, meaning in numbers.items())
+        return f"as PLINK numbers human chromosomes {are}: export with --output-chr chrM, or rename them, if that is meant"
+
+
+def renaming_by_length(query: Mapping[str, int], reference: Mapping[str, int]) -> dict[str, str]:
+    """Query name -> the reference contig of another name that has the same length, where nothing else has it on either side.
+
+    Parameters: query and reference, name -> length in bases; 0 where it is not known.
+
+    >>> renaming_by_length({"ctg1": 500, "ctg2": 70, "ctg3": 70}, {"chrA": 500, "chrB": 70})
+    {'ctg1': 'chrA'}
+    """
+    times = Counter(query.values())
+    of_length: dict[int, list[str]] = {}
+    for name, length in reference.items():
+        of_length.setdefault(length, []).append(name)
+    found = {}
+    for name, length in query.items():
+        fits = of_length.get(length, [])
+        if length and times[length] == 1 and len(fits) == 1 and fits[0] != name:
+            found[name] = fits[0]
+    return found
+
+
+def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
+    """Text for people: how to rename contigs with bcftools, and the two columns of its table, 30 rows of them at the most.
+
+    >>> print(renaming_table({"ctg1": "chrA"}))
+    bcftools annotate --rename-chrs names.txt in.vcf.gz, where names.txt holds
+    ctg1 chrA
+    """
+    pairs = list(renaming.items())
+    rows = [f"{old} {new}" for old, new in pairs[:_MOST_PAIRS]]
+    if more := len(pairs) - len(rows):
+        rows.append(f"... and {more:,} more")
+    return "\n".join([f"bcftools annotate --rename-chrs names.txt {file}, where names.txt holds", *rows])
 
 
 def some(things: Iterable[object], noun: str) -> str:
@@ -101,9 +191,9 @@ def listed(names: Iterable[str], most: int = 5) -> str:
 def likely_build(lengths: Mapping[str, int]) -> str | None:
     """The build whose chromosomes have exactly these lengths, or None where that is unknown.
 
-    A contig speaks by its length, or by the version of its RefSeq accession (NC_000020.10 is hg19, .11 is hg38). A
-    build is named when more than half of the chromosomes 1-22, X and Y that speak do so for it, and fewer for any
-    other.
+    A contig speaks by its length, or by the version of its accession in GenBank or RefSeq (NC_000020.10 is hg19, .11 is hg38,
+    CM000994.3 is mm39). A build is named when more than half of the chromosomes 1-22, X and Y that speak do so for it, and
+    fewer for any other.
 
     Parameters: lengths, contig name -> length in bases; 0 where it is not known.
 
@@ -114,15 +204,15 @@ def likely_build(lengths: Mapping[str, int]) -> str | None:
     n_speaking = 0
     for name, length in lengths.items():
         key = canonical_key(name)
-        accession = _REFSEQ.fullmatch(name)
-        version = int(accession[2]) if accession and accession[2] else None
+        accession = _ACCESSION.fullmatch(name)
+        known = VERSIONS.get(accession[1], {}) if accession else {}
+        version = int(accession[2]) if accession and known and accession[2] else None
         if key == "MT" or not any(key in table for table in BUILDS.values()) or not (length or version):
             continue
         n_speaking += 1
         speaks_for = {build for build, table in BUILDS.items() if length and table.get(key) == length}
-        if version is not None:
-            newest = _HG38_ACCESSION_VERSIONS[int(accession[1]) - 1] if accession else 0
-            speaks_for |= {build for build, its in (("hg38", newest), ("hg19", newest - 1)) if its == version}
+        if version in known:
+            speaks_for.add(known[version])
         votes.update(speaks_for)
     ranked = votes.most_common(2)
     if not ranked or 2 * ranked[0][1] <= n_speaking or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
@@ -130,45 +220,6 @@ def likely_build(lengths: Mapping[str, int]) -> str | None:
     return ranked[0][0]
 
 
-# NC_000001 .. NC_000024 of GRCh38; those of GRCh37 are each one version older.
-_HG38_ACCESSION_VERSIONS = (
-    11, 12, 12, 12, 10, 12, 14, 11, 12, 11, 10, 12, 11, 9, 10, 10, 11, 10, 10, 11, 9, 11, 11, 10,
-)  # fmt: skip
-
-
-def _human(*lengths: int) -> dict[str, int]:
-    return dict(zip([*map(str, range(1, 23)), "X", "Y", "MT"], lengths, strict=False))
-
-
-def _mouse(*lengths: int) -> dict[str, int]:
-    return dict(zip([*map(str, range(1, 20)), "X", "Y", "MT"], lengths, strict=False))
-
-
-# Lengths as published by UCSC and NCBI. hg19 stands without MT: UCSC's chrM (16571) is not GRCh37's MT (16569).
-BUILDS: dict[str, dict[str, int]] = {
-    "hg19": _human(
-        249250621, 243199373, 198022430, 191154276, 180915260, 171115067, 159138663, 146364022, 141213431, 135534747,
-        135006516, 133851895, 115169878, 107349540, 102531392, 90354753, 81195210, 78077248, 59128983, 63025520,
-        48129895, 51304566, 155270560, 59373566,
-    ),
-    "hg38": _human(
-        248956422, 242193529, 198295559, 190214555, 181538259, 170805979, 159345973, 145138636, 138394717, 133797422,
-        135086622, 133275309, 114364328, 107043718, 101991189, 90338345, 83257441, 80373285, 58617616, 64444167,
-        46709983, 50818468, 156040895, 57227415, 16569,
-    ),
-    "chm13": _human(  # T2T-CHM13 v2.0
-        248387328, 242696752, 201105948, 193574945, 182045439, 172126628, 160567428, 146259331, 150617247, 134758134,
-        135127769, 133324548, 113566686, 101161492, 99753195, 96330374, 84276897, 80542538, 61707364, 66210255,
-        45090682, 51324926, 154259566, 62460029, 16569,
-    ),
-    "mm10": _mouse(
-        195471971, 182113224, 160039680, 156508116, 151834684, 149736546, 145441459, 129401213, 124595110, 130694993,
-        122082543, 120129022, 120421639, 124902244, 104043685, 98207768, 94987271, 90702639, 61431566, 171031299,
-        91744698, 16299,
-    ),
-    "mm39": _mouse(
-        195154279, 181755017, 159745316, 156860686, 151758149, 149588044, 144995196, 130127694, 124359700, 130530862,
-        121973369, 120092757, 120883175, 125139656, 104073951, 98008968, 95294699, 90720763, 61420004, 169476592,
-        91455967, 16299,
-    ),
-}  # fmt: skip
+def _bare(name: str) -> str:
+    """A name without a leading chr."""
+    return name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name

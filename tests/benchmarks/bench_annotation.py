@@ -81,7 +81,7 @@ def run(command: list[str], out: Path) -> tuple[float, float]:
 
 def make(folder: Path) -> tuple[Path, list[Path], Path]:
     """Variants at random places of hg19's autosomes, sorted; files of peaks, every second one unsorted."""
-    from genoformer.genome.contigs import BUILDS
+    from genoformer.genome.assemblies import BUILDS
 
     lengths = {f"chr{name}": length for name, length in BUILDS["hg19"].items() if name.isdecimal()}
     names, sizes = list(lengths), np.array(list(lengths.values()))
