@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.genome.contigs import canonical_key
+from genoformer.genome.contigs import ContigIndex, without_chr
 from genoformer.genome.lines import opened
 from genoformer.genome.regions import bed_rows, named_file, read_regions
 from genoformer.sinks import Field, Source
@@ -98,22 +98,26 @@ class Elements:
         return Source(self.name, self.path.name, sha256_of(self.path), tuple(field.key for field in self.fields))
 
     @cached_property
-    def _by_key(self) -> dict[str, Integers]:
-        """The rows on each contig, in order; names of one contig (20, chr20) are one."""
-        keys = [canonical_key(name) for name in self.contigs]
+    def _rows(self) -> dict[str, Integers]:
+        """The rows on each contig, in order; names that differ by chr alone (20, chr20) are one."""
+        keys = [without_chr(name) for name in self.contigs]
         numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         of = np.array([numbers[key] for key in keys], dtype=np.int64)[self.contig]
         order = np.argsort(of, kind="stable")
         edges = np.searchsorted(of[order], np.arange(len(numbers) + 1))
         return {key: order[edges[i] : edges[i + 1]] for key, i in numbers.items()}
 
+    @cached_property
+    def _index(self) -> ContigIndex:
+        return ContigIndex(self._rows)
+
     def has(self, contig: str) -> bool:
         """Whether it has a row on a contig, whatever that is called here or there."""
-        return canonical_key(contig) in self._by_key
+        return self._index.get(contig) is not None
 
     def rows_on(self, contig: str) -> Integers:
         """Rows on a contig, in order, whatever that is called here or there."""
-        return self._by_key.get(canonical_key(contig), np.zeros(0, dtype=np.int64))
+        return self._rows.get(self._index.get(contig) or "", np.zeros(0, dtype=np.int64))
 
     def texts(self, rows: Integers, starts: Integers, ends: Integers) -> list[list[str]]:
         """For each of `fields` its texts, of elements (by row) that overlap records [start, end)."""

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError
-from genoformer.genome.contigs import canonical_key
+from genoformer.genome.contigs import ContigIndex
 from genoformer.genome.gtf import attributes_of, gtf_rows
 from genoformer.genome.lines import opened
 from genoformer.genome.regions import merge, read_regions, subtract
@@ -78,12 +78,12 @@ class GeneMap:
         return self.on(contig)[1] is not None
 
     @cached_property
-    def _names_by_key(self) -> dict[str, str]:
-        return {canonical_key(name): name for name in reversed(self.sites)}
+    def _index(self) -> ContigIndex:
+        return ContigIndex(self.sites)
 
     def on(self, contig: str) -> tuple[Pieces | None, Sites | None]:
         """Parts and start sites of a contig: under its own name, else that of the same contig under another."""
-        name = contig if contig in self.sites else self._names_by_key.get(canonical_key(contig))
+        name = self._index.get(contig)
         return (self.pieces.get(name), self.sites.get(name)) if name is not None else (None, None)
 
     @property

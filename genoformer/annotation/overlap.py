@@ -13,7 +13,7 @@ from genoformer.annotation.elements import Elements
 from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
 from genoformer.errors import ContigError
 from genoformer.genome.blocks import reach
-from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.contigs import ContigMap, listed, without_chr
 from genoformer.genome.vcf import Record
 from genoformer.sinks import Cells, Field, Source
 
@@ -203,11 +203,14 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
     renamed: dict[str, list[str]] = {}
     for each in annotations.all:
         file = each.path.name if isinstance(each, Elements) else each.file
-        names = ContigMap(contigs, each.contigs)
+        of = each.contigs
+        if isinstance(each, Elements):  # whose names that differ by chr alone are one
+            of = list({without_chr(name): name for name in reversed(of)}.values())
+        names = ContigMap(contigs, of)
         found = [name for name in contigs if each.has(name)]
         if not found:
             notes[f"{file}: none of its contigs is in {vcf}; it says nothing of any record."] += 1
-        elif names.renamed:
+        elif names.renamed or names.ambiguous:
             renamed.setdefault(names.describe(vcf, "{}"), []).append(file)
         if isinstance(each, Elements):
             notes.update(_beyond(each, {name: contigs[name] for name in found if contigs[name]}))

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from genoformer.annotation.breakdown import frequencies_of, info_of_record
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import ConfigError, FileFormatError
-from genoformer.genome.blocks import blocks_of
 from genoformer.genome.assemblies import BUILDS
-from genoformer.genome.contigs import ContigMap, canonical_key, listed
+from genoformer.genome.blocks import blocks_of
+from genoformer.genome.contigs import ContigIndex, ContigMap, canonical_key, listed, without_chr
 from genoformer.genome.lines import numbered_lines
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import DIGITS, Intervals, bed_rows, merge, runs_of_bases, subtract
@@ -226,7 +226,8 @@ def ground_of(
     names = ContigMap(places.contigs, lengths)
     excluded: dict[str, list[Intervals]] = {}
     for contig, intervals in exclude.items():
-        excluded.setdefault(canonical_key(contig), []).append(intervals)
+        excluded.setdefault(without_chr(contig), []).append(intervals)
+    out = ContigIndex(excluded)
     for name, rows in places.by_contig():
         here = names.get(name)
         if here is None:
@@ -235,7 +236,7 @@ def ground_of(
         length = lengths[here]
         whole = runs_of_bases(genome, here) if genome is not None else np.array([[0, length]])
         first, last = int(places.starts[rows].min()), int(places.ends[rows].max())
-        holes = [*excluded.get(canonical_key(name), [])]
+        holes = [*excluded.get(out.get(name) or "", [])]
         if len(rows) >= _FEW and last - first < _NARROW * length:
             narrow.append(f"{name}:{first + 1:,}-{last:,}")
             holes.append(np.array([[0, first], [last, max(length, last + 1)]]))

@@ -98,7 +98,7 @@ def own_name(chrom: str, contigs: Iterable[str], known: dict[str, str | None], p
     """
     if chrom not in known:
         names = ContigMap([chrom], contigs)
-        if chrom in names.ambiguous:
+        if chrom in names.ambiguous and names.get(chrom) != chrom:  # nothing here could report a choice
             raise ContigError(f"contig {chrom} fits more than one of {path}: {listed(names.ambiguous[chrom])}; rename them.")
         known[chrom] = names.get(chrom)
     return known[chrom]

@@ -23,6 +23,11 @@ _PLINK = {"23": "X", "24": "Y", "25": "the part of X that Y shares", "26": "MT"}
 _MOST_PAIRS = 30  # all chromosomes of a mammal
 
 
+def without_chr(name: str) -> str:
+    """A name without a leading chr, in upper or lower case."""
+    return name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
+
+
 @lru_cache(maxsize=4096)
 def canonical_key(name: str) -> str:
     """The name under which differently spelt contigs meet.
@@ -36,16 +41,45 @@ def canonical_key(name: str) -> str:
         return CHROMOSOMES[accession[1]]
     if scaffold := _UCSC_SCAFFOLD.fullmatch(name):
         return f"{scaffold[1].upper()}.{scaffold[2] or 1}"
-    bare = _bare(name)
+    bare = without_chr(name)
     return "MT" if bare.upper() in _MITOCHONDRION else bare
 
 
-class ContigMap:
-    """The reference contig of each query contig, and those that could be several.
+class ContigIndex:
+    """The contigs of a reference, to be found under other names.
 
-    It is the contig of the same name; else that of chr and the name; else that of the name without chr; else the only one
-    with the same `canonical_key`. Where several are left a query name is not matched. Two query names may meet in one
-    reference contig (a VCF that holds both 20 and chr20).
+    A name is the contig of the same name; else that of chr and the name; else that of the name without chr; else the only one
+    with the same `canonical_key`.
+
+    >>> index = ContigIndex(["chr20", "chrM", "chrMT"])
+    >>> index.get("20"), index.get("MT"), index.get("NC_012920.1"), index.candidates("NC_012920.1")
+    ('chr20', 'chrMT', None, ['chrM', 'chrMT'])
+    """
+
+    def __init__(self, reference: Iterable[str]) -> None:
+        self._names = dict.fromkeys(reference)
+        self._by_key: dict[str, list[str]] = {}
+        for name in self._names:
+            self._by_key.setdefault(canonical_key(name), []).append(name)
+
+    def candidates(self, name: str) -> list[str]:
+        """Every contig with the key of a name."""
+        return self._by_key.get(canonical_key(name), [])
+
+    def get(self, name: str) -> str | None:
+        """The contig that a name stands for; None where none does, or several could."""
+        bare = without_chr(name)
+        for spelling in (name, f"chr{bare}", bare):
+            if spelling in self._names:
+                return spelling
+        candidates = self.candidates(name)
+        return candidates[0] if len(candidates) == 1 else None
+
+
+class ContigMap:
+    """The reference contig of each query contig by the rule of `ContigIndex`, and those that could be several.
+
+    Two query names may meet in one reference contig (a VCF that holds both 20 and chr20).
 
     Attributes: ambiguous, query name -> every reference contig of its key, where there are two or more (`get` has the one that
     is used, or None); unmatched, the query names without a reference contig.
@@ -53,30 +87,20 @@ class ContigMap:
     >>> names = ContigMap(["20", "21"], ["chr1", "chr20"])
     >>> names.get("20"), names.get("21"), names.renamed, names.unmatched
     ('chr20', None, {'20': 'chr20'}, ['21'])
-    >>> names = ContigMap(["MT", "NC_012920.1"], ["chrM", "chrMT"])
-    >>> names.get("MT"), names.get("NC_012920.1"), names.ambiguous["MT"]
-    ('chrMT', None, ['chrM', 'chrMT'])
     """
 
     def __init__(self, query: Iterable[str], reference: Iterable[str]) -> None:
-        known = dict.fromkeys(reference)
-        by_key: dict[str, list[str]] = {}
-        for name in known:
-            by_key.setdefault(canonical_key(name), []).append(name)
+        index = ContigIndex(reference)
         self._found: dict[str, str] = {}
         self.ambiguous: dict[str, list[str]] = {}
         self.unmatched: list[str] = []
         for name in dict.fromkeys(query):
-            candidates = by_key.get(canonical_key(name), [])
-            bare = _bare(name)
-            spelt = next((spelling for spelling in (name, f"chr{bare}", bare) if spelling in known), None)
-            if spelt is None and len(candidates) == 1:
-                spelt = candidates[0]
-            if spelt is None:
+            found = index.get(name)
+            if found is None:
                 self.unmatched.append(name)
             else:
-                self._found[name] = spelt
-            if len(candidates) > 1:
+                self._found[name] = found
+            if len(candidates := index.candidates(name)) > 1:
                 self.ambiguous[name] = candidates
 
     def get(self, name: str) -> str | None:
@@ -218,8 +242,3 @@ def likely_build(lengths: Mapping[str, int]) -> str | None:
     if not ranked or 2 * ranked[0][1] <= n_speaking or (len(ranked) == 2 and ranked[0][1] == ranked[1][1]):
         return None
     return ranked[0][0]
-
-
-def _bare(name: str) -> str:
-    """A name without a leading chr."""
-    return name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name

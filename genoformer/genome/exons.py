@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.errors import ContigError, FileFormatError
-from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.contigs import listed
 from genoformer.genome.gtf import attributes_of, gtf_rows
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, merge
@@ -72,7 +72,7 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
     if not spans:
         raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
     contigs = dict.fromkeys(contig for contig, _ in spans)
-    here = ContigMap(contigs, genome.contigs)
+    here = genome.contig_map(contigs)
     found: dict[str, list[Gene]] = {}
     number = 0
     for (contig, gene), rows in spans.items():

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genoformer.errors import ConfigError, PreflightError
 from genoformer.genome.contigs import ContigMap, likely_build, listed
+from genoformer.genome.region_text import Interval, parse_region
 from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
-from genoformer.genome.vcf import Interval, Record, batches, open_vcf, overlapping, parse_region
+from genoformer.genome.vcf import Record, batches, open_vcf, overlapping
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
@@ -201,7 +202,7 @@ def preflight(
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name
-        records = overlapping(file, region)
+        records = overlapping(file, region, genome.contigs)
         for batch in batches(records, _BATCH):
             longest = max(longest, max(len(record.line) for record in batch))
             n_on.update(record.chrom for record in batch)
@@ -229,6 +230,7 @@ def preflight(
                 f"{genome.name}; give one that lies on it."
             )
         notes = [*notes, f"no record of {shown} lies in the region."]
+    notes = [*notes, *ContigMap(n_on, genome.contigs).remarks(genome.name)]
     statuses = dict.fromkeys(Status, 0)
     for combination, n in n_statuses.items():
         for status in combination:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,9 +79,9 @@ class Genome:
     def resolve(self, chrom: str) -> str:
         """This FASTA's own name of a contig that may be named differently: 20, chr20 and NC_000020.10 are one.
 
-        Raises: ContigError if no contig fits, or more than one does.
+        Raises: ContigError if no contig fits, or several do and `ContigIndex` has no rule for one of them.
         """
-        names = ContigMap([chrom], self.contigs)
+        names = self.contig_map([chrom])
         found = names.get(chrom)
         if found is None and chrom in names.ambiguous:
             raise ContigError(
@@ -89,9 +89,16 @@ class Genome:
                 "Use the name that is meant."
             )
         if found is None:
+            hint = "".join(f" {remark[0].upper()}{remark[1:]}" for remark in names.remarks(self.name))
             raise ContigError(
-                f"There is no contig {chrom} in {self.name}, which has {listed(self.contigs)}. Is it the right FASTA?"
+                f"There is no contig {chrom} in {self.name}, which has {listed(self.contigs)}. Is it the right FASTA?{hint}"
             )
+        return found
+
+    def contig_map(self, names: Iterable[str]) -> ContigMap:
+        """This FASTA's own names of contigs that may be named differently; `notes` has the names that fit several contigs."""
+        found = ContigMap(names, self.contigs)
+        self.notes += [remark for remark in found.remarks(self.name) if remark not in self.notes]
         return found
 
     def windows(self, chrom: str, starts: ArrayLike, length: int) -> Codes:

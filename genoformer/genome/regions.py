@@ -240,6 +240,7 @@ def read_on_reference(path: str | os.PathLike[str], genome: Genome) -> dict[str,
     Raises ConfigError where none is left: a blacklist, say, that would black out nothing.
     """
     read = read_bed(path)
+    genome.contig_map(read)  # notes the names that fit several
     found = on_reference(read, genome)
     if not found:
         has = f"its contigs are {listed(read)}" if read else "it holds no interval"

@@ -14,14 +14,15 @@ import stat
 import sys
 import tempfile
 import zlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
-from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.genome.contigs import canonical_key
+from genoformer.errors import FileFormatError, MissingFileError
+from genoformer.genome.contigs import ContigIndex, canonical_key
+from genoformer.genome.region_text import Interval
 
 ENCODING = "utf-8"
 ERRORS = "surrogateescape"  # bytes that are not UTF-8 survive decoding and encoding unchanged
@@ -50,14 +51,6 @@ class Record(NamedTuple):
     id: str
     ref: str
     alts: tuple[str, ...]  # empty where ALT is "."
-
-
-class Interval(NamedTuple):
-    """A stretch of a contig, 0-based half-open; a whole contig ends at sys.maxsize."""
-
-    chrom: str
-    start: int
-    end: int
 
 
 class VariantFile:
@@ -390,43 +383,32 @@ def spooled(path: str | Path) -> Iterator[Path]:
         yield copy
 
 
-def parse_region(text: str, known: Container[str] = ()) -> Interval:
-    """A region as bcftools writes it, 1-based and inclusive: "20", "20:1,000" (one base), "20:1,000-2,000", "20:5-".
+def overlapping(records: Iterable[Record], region: Interval | None, contigs: Iterable[str] = ()) -> Iterator[Record]:
+    """The records whose REF overlaps the region; None selects all.
 
-    >>> parse_region("chr20:1,000,001-2,000,000")
-    Interval(chrom='chr20', start=1000000, end=2000000)
+    Names that stand for one of `contigs`, those of the reference, are one (20, chr20 and NC_000020.11), and otherwise names
+    of the same chromosome.
     """
-    if text.strip() in known:  # a name with a colon of its own, as those of HLA alleles
-        return Interval(text.strip(), 0, sys.maxsize)
-    match = re.fullmatch(r"(?P<name>[^\s:]+)(?::(?P<first>[\d,]+)(?P<to>-(?P<last>[\d,]*))?)?", text.strip())
-    if match is None:
-        raise ConfigError(f"region {text!r} is not understood; write it like chr20 or chr20:1,000,001-2,000,000.")
-    if match["first"] is None:
-        return Interval(match["name"], 0, sys.maxsize)
-    first = int(match["first"].replace(",", "") or 0)
-    last_text = (match["last"] or "").replace(",", "")
-    last = int(last_text) if last_text else (sys.maxsize if match["to"] else first)
-    if first < 1 or last < first:
-        raise ConfigError(
-            f"region {text!r} runs from {first} to {last}; it begins at 1 or later and does not end before."
-        )
-    return Interval(match["name"], first - 1, last)
-
-
-def overlapping(records: Iterable[Record], region: Interval | None) -> Iterator[Record]:
-    """The records whose REF overlaps the region; 20, chr20 and NC_000020.11 are one contig. None selects all."""
     if region is None:
         yield from records
         return
-    key = canonical_key(region.chrom)
+    index = ContigIndex(contigs)
     same: dict[str, bool] = {}
     for record in records:
         here = same.get(record.chrom)
         if here is None:
-            here = same[record.chrom] = record.chrom == region.chrom or canonical_key(record.chrom) == key
+            here = same[record.chrom] = _one_contig(record.chrom, region.chrom, index)
         start = record.pos - 1
         if here and start < region.end and start + len(record.ref) > region.start:
             yield record
+
+
+def _one_contig(name: str, other: str, index: ContigIndex) -> bool:
+    """Two names stand for the same contig."""
+    found, others = index.get(name), index.get(other)
+    if found is None and others is None:
+        return name == other or (canonical_key(name) == canonical_key(other) and not index.candidates(name))
+    return found == others
 
 
 def _open_if_pipe(path: Path) -> BinaryIO | None:

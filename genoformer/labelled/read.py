@@ -328,7 +328,9 @@ def _from_bed(rows: _Rows, fasta: Path, wanted: tuple[str, ...] | None) -> Label
             where = f"{path}, line {region.line}"
             chrom = contigs.get(region.chrom)
             if chrom is None:
-                raise ContigError(f"{where}: {genome.name} has no contig {region.chrom}, it has {listed(genome.contigs)}.")
+                several = contigs.ambiguous.get(region.chrom)
+                has = f"several contigs that are {region.chrom}" if several else f"no contig {region.chrom}, it has"
+                raise ContigError(f"{where}: {genome.name} has {has} {listed(several or genome.contigs)}.")
             if region.start >= genome.contigs[chrom]:
                 raise FileFormatError(
                     f"{where}: {chrom}:{region.start}-{region.end} lies outside, {chrom} of {genome.name} has "
@@ -340,7 +342,7 @@ def _from_bed(rows: _Rows, fasta: Path, wanted: tuple[str, ...] | None) -> Label
             codes = genome.window(chrom, region.start, region.end - region.start)
             rows.add(where, place, "N", labels, columns)
             rows.sequences[-1] = reverse_complement(codes) if region.strand == "-" else codes
-    notes = [contigs.describe(path.name, genome.name)] if contigs.renamed else []
+    notes = [contigs.describe(path.name, genome.name)] if contigs.renamed or contigs.ambiguous else []
     if n_beyond:
         notes.append(f"{n_beyond:,} rows reach beyond the end of their contig: the bases there are N.")
     return rows.done(columns, notes)

@@ -75,7 +75,7 @@ def positive_sites(genome: Genome, files: Files, spans: Spans, blacklist: Mappin
         kept[name] = _sound(sites, genome, length, blacklist, max_n, reasons)
         dropped[name] = dict(reasons)
     kept = _distinct(kept, sum(next(iter(spans.values()))), dropped)
-    notes = [contigs.describe("positives'", genome.name)] if contigs.renamed else []
+    notes = [contigs.describe("positives'", genome.name)] if contigs.renamed or contigs.ambiguous else []
     return Positives(kept, dropped, {chrom: np.array(rows, dtype=np.int64) for chrom, rows in covered.items()}, notes)
 
 

@@ -159,7 +159,7 @@ def _candidates(
             raise ConfigError(f"rows of {bed} have {min(widths):,} to {max(widths):,} bases; give a length for all windows.")
         width = length if length is not None else widths.pop()
         n_bins = _n_bins(width, bin_size, target_bins)
-        names = ContigMap((region.chrom for region in regions), genome.contigs)
+        names = genome.contig_map(region.chrom for region in regions)
         if not any(names.get(region.chrom) for region in regions):
             chroms = listed(dict.fromkeys(region.chrom for region in regions))
             raise ContigError(f"no contig of {bed} ({chroms}) is in {genome.name} ({listed(genome.contigs)}).")

@@ -12,8 +12,8 @@ import numpy as np
 from genoformer.errors import ConfigError, ContigError
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_text import parse_region
 from genoformer.genome.regions import Intervals, merge, on_reference, read_bed
-from genoformer.genome.vcf import parse_region
 
 
 class Asked(NamedTuple):
@@ -45,7 +45,7 @@ def asked_regions(
         if not rows:
             raise ConfigError(f"{bed} has no regions; give some, or leave it out for the whole genome.")
         names = ContigMap(rows, genome.contigs)
-        if names.renamed or names.unmatched:
+        if names.renamed or names.unmatched or names.ambiguous:
             notes.append(names.describe(str(bed), genome.name))
         found = {here: [intervals] for here, intervals in on_reference(rows, genome).items()}
         if not found:

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import GenoformerError
-from genoformer.genome.vcf import AT_ONCE, Interval, Record, VariantFile, open_vcf, overlapping
+from genoformer.genome.region_text import Interval
+from genoformer.genome.vcf import AT_ONCE, Record, VariantFile, open_vcf, overlapping
 from genoformer.scoring.scores import Floats, Matrix
 from genoformer.whole import real, whole_file, write_text
 
@@ -210,6 +211,7 @@ class Cut:
     size: PartSize
     shard: tuple[int, int] | None = None  # (i, n), from 1: which parts are ours
     cost: Callable[[Record], int] | None = None  # of a record, for parts that are weighed
+    contigs: tuple[str, ...] = ()  # of the reference, by whose names the contig that is wanted is told
 
     @cached_property
     def n_parts(self) -> int:
@@ -238,7 +240,8 @@ class Cut:
 
     def of(self, file: VariantFile) -> Iterator[list[Record]]:
         """The records of each part, from the open VCF."""
-        return chunks(overlapping(file, self.wanted), self.size.n, self.size.within, self.cost if self.size.weighed else None)
+        records = overlapping(file, self.wanted, self.contigs)
+        return chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
 
 
 def run_local(

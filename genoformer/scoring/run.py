@@ -19,8 +19,9 @@ from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.preflight import Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
+from genoformer.genome.region_text import parse_region
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
-from genoformer.genome.vcf import Record, open_vcf, parse_region, spooled
+from genoformer.genome.vcf import Record, open_vcf, spooled
 from genoformer.models import checkpoint
 from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
@@ -147,7 +148,8 @@ def score_variants(
         parts = PartFolder(sink.path, _job(found, work, how.threads, options | scorer.inputs))
         if shard is None and sink.path is not None:  # shards work side by side
             alone.enter_context(held(parts.path, sink.path))
-        cut = Cut(vcf, wanted, found.n_records, part_size(scorer.operations, scorer.shared, found.longest), shard, scorer.cost)
+        size = part_size(scorer.operations, scorer.shared, found.longest)
+        cut = Cut(vcf, wanted, found.n_records, size, shard, scorer.cost, tuple(genome.contigs) if wanted else ())
         if assemble:
             cut.require(parts)
         try:

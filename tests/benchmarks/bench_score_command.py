@@ -68,7 +68,8 @@ def workers(data: Path, folder: Path) -> list[Row]:
     """
     from genoformer.genome.contigs import ContigMap
     from genoformer.genome.reference import Genome
-    from genoformer.genome.vcf import open_vcf, overlapping, parse_region
+    from genoformer.genome.region_text import parse_region
+    from genoformer.genome.vcf import open_vcf, overlapping
     from genoformer.models import checkpoint
     from genoformer.scoring.engines import chunks
     from genoformer.scoring.run import score_variants

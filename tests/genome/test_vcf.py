@@ -16,18 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pysam import bcftools
 
-from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome import vcf
+from genoformer.genome.region_text import parse_region
 from genoformer.genome.vcf import (
     COLUMNS,
     ENCODING,
     ERRORS,
-    Interval,
     Record,
     batches,
     open_vcf,
     overlapping,
-    parse_region,
     read_variants,
     spooled,
 )
@@ -267,16 +266,6 @@ def test_every_byte_comes_back(rows: list, crlf: bool, zipped: bool, tmp_path_fa
         assert record[1:] == (chrom, int(pos), name, ref, alts)
 
 
-def test_regions() -> None:
-    assert parse_region("chr20:1,000,001-2,000,000") == Interval("chr20", 1_000_000, 2_000_000)
-    assert parse_region("20") == Interval("20", 0, sys.maxsize)
-    assert parse_region("20:5") == Interval("20", 4, 5)
-    assert parse_region("20:5-") == Interval("20", 4, sys.maxsize)
-    for text in ("", "20:", "20:a-b", "20:0-5", "20:9-5", "20:-5", "a b"):
-        with pytest.raises(ConfigError, match="region"):
-            parse_region(text)
-
-
 def test_records_in_a_region() -> None:
     rows = [
         ("20", 8, "A"),
@@ -290,6 +279,14 @@ def test_records_in_a_region() -> None:
     kept = [(r.chrom, r.pos) for r in overlapping(records, parse_region("chr20:10-12"))]
     assert kept == [("20", 9), ("chr20", 10), ("NC_000020.11", 12)]
     assert list(overlapping(records, None)) == records
+
+
+def test_records_of_another_contig_with_a_similar_name_are_not_in_the_region() -> None:
+    records = [Record("", chrom, 5, ".", "A", ("T",)) for chrom in ("chrM", "MT", "chrMT", "M", "NC_012920.1")]
+    contigs = ["chr1", "chrM", "chrMT"]
+    for region, kept in (("chrM", ["chrM", "M"]), ("MT", ["MT", "chrMT"]), ("NC_012920.1", ["NC_012920.1"])):
+        assert [r.chrom for r in overlapping(records, parse_region(region, contigs), contigs)] == kept
+    assert len(list(overlapping(records, parse_region("chrM"), ["chrM"]))) == 5  # one mitochondrion, all its names
 
 
 @pytest.mark.parametrize(

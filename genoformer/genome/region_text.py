@@ -1,0 +1,94 @@
+"""Regions as people write them: "chr20:1,000-2,000" -> contig, start and end; names of contigs may hold colons."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from genoformer.errors import ConfigError
+from genoformer.genome.contigs import ContigIndex
+
+_NUMBER = r"[0-9][0-9,]{0,18}"
+_RANGE = re.compile(rf"(?P<first>{_NUMBER})?(?P<to>-(?P<last>{_NUMBER})?)?")
+_BRACED = re.compile(r"\{(?P<name>[^{}]+)\}(?::(?P<range>.*))?")  # as htslib has it
+
+
+class Interval(NamedTuple):
+    """A stretch of a contig, 0-based half-open; a whole contig ends at sys.maxsize."""
+
+    chrom: str
+    start: int
+    end: int
+
+
+def parse_region(text: str, known: Iterable[str] = ()) -> Interval:
+    """A region as bcftools writes it, 1-based and inclusive: "20", "20:1,000" (one base), "20:1,000-2,000", "20:5-", "20:-5".
+
+    Where the text as a whole is a contig, it is that one: HLA-A*01:01:01:01. Else what follows the last colon is the range.
+    "{name}:1-100" and "{name}" say where the name ends, as in htslib.
+
+    Parameters: known, names of contigs; a name fits one of them as `ContigIndex` has it.
+    Raises ConfigError for a text that is no region, and for one that could be a contig as well as a part of another.
+
+    >>> parse_region("chr20:1,000,001-2,000,000")
+    Interval(chrom='chr20', start=1000000, end=2000000)
+    >>> parse_region("HLA-A*01:01:01:01:1-100", ["HLA-A*01:01:01:01"])
+    Interval(chrom='HLA-A*01:01:01:01', start=0, end=100)
+    """
+    region, names = text.strip(), tuple(known)
+    if braced := _BRACED.fullmatch(region):
+        name, span = braced["name"], braced["range"]
+    else:
+        name, span = _divided(text, region, names)
+    if re.search(r"\s", name) or not name:
+        raise _not_understood(text)
+    return Interval(name, 0, sys.maxsize) if span is None else Interval(name, *_ends(text, span))
+
+
+def _divided(text: str, region: str, names: tuple[str, ...]) -> tuple[str, str | None]:
+    """Name and range of a region without braces; None for a whole contig."""
+    if region.startswith("{") and region not in names:
+        raise _not_understood(text)
+    name, colon, span = region.rpartition(":")
+    if not colon:
+        return region, None
+    index = ContigIndex(names)
+    whole, part = index.get(region) is not None, index.get(name) is not None
+    is_range = bool(span) and _RANGE.fullmatch(span) is not None
+    if whole and part and is_range:
+        raise ConfigError(
+            f"region {text!r} is a contig, and also a part of contig {name}; write {{{region}}} for the contig, or "
+            f"{{{name}}}:{span} for the part."
+        )
+    if whole or (":" in name and not part and span.isdigit()):  # an unknown name of four fields is still a name
+        return region, None
+    if not is_range:
+        raise _not_understood(text)
+    return name, span
+
+
+def _ends(text: str, span: str) -> tuple[int, int]:
+    """Start and end, 0-based half-open, of a range."""
+    match = _RANGE.fullmatch(span)
+    if match is None or not (match["first"] or match["last"]):
+        raise _not_understood(text)
+    first = _whole_number(match["first"]) if match["first"] else 1
+    last = _whole_number(match["last"]) if match["last"] else (sys.maxsize if match["to"] else first)
+    if first < 1 or last < first:
+        raise ConfigError(
+            f"region {text!r} runs from {first} to {last}; it begins at 1 or later and does not end before."
+        )
+    return first - 1, last
+
+
+def _whole_number(digits: str) -> int:
+    return min(int(digits.replace(",", "")), sys.maxsize)
+
+
+def _not_understood(text: str) -> ConfigError:
+    return ConfigError(
+        f"region {text!r} is not understood; write it like chr20, chr20:1,000,001-2,000,000 or {{name}}:1-100, with a name of "
+        "the FASTA."
+    )
