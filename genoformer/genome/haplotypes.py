@@ -80,7 +80,11 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
 
 
 def compatible(variants: Iterable[Variant]) -> tuple[list[Variant], int]:
-    """Variants of one haplotype, trimmed and sorted, and how many were left out because they overlap one before them."""
+    """Variants of one haplotype, trimmed and sorted, and how many were left out because they overlap one before them.
+
+    An insertion overlaps neither a change of the base before it, which VCF pads it with, nor one of the base behind it:
+    A>AT and A>G of the same A are GT together.
+    """
     kept: list[Variant] = []
     n_out = 0
     short = [v for v in map(trimmed, variants) if v.ref or v.alt]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError
@@ -64,7 +64,25 @@ def test_the_sequence_is_a_piece_of_the_changed_contig_with_the_anchor_in_its_pl
             assert before == TEXT[start + change.start - 1] or any(v.end == start + change.start for v in variants)
 
 
+def as_one_where_both_begin(variants: list[Variant]) -> list[Variant]:
+    """An insertion and the variant of the base behind it as one, A>G after +C as A>CG.
+
+    kipoiseq sorts by start alone. Where both begin left of the anchor it takes the insertion for the later of the two, and
+    writes the bases of REF once more behind it.
+    """
+    spelt: list[Variant] = []
+    for v in variants:
+        if spelt and spelt[-1].start == v.start:
+            spelt[-1] = v._replace(alt=spelt[-1].alt + v.alt)
+        else:
+            spelt.append(v)
+    return spelt
+
+
 @given(asked())
+@example(([Variant("c", 308, "", "C"), Variant("c", 308, "AGG", "C")], 302, 28, 314))  # found at random
+@example(([Variant("c", 308, "", "C"), Variant("c", 308, "AGG", "C")], 302, 28, 302))
+@example(([Variant("c", 302, "", "AGG"), Variant("c", 302, "GTT", "CGA")], 301, 26, 312))
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.filterwarnings("ignore")
 def test_it_is_kipoiseqs_sequence(path, genome, case) -> None:
@@ -74,7 +92,7 @@ def test_it_is_kipoiseqs_sequence(path, genome, case) -> None:
 
     variants, start, length, anchor = case
     assume(not any(v.start < anchor < v.end or v.start == v.end == anchor for v in variants))  # cut in two, or on both sides
-    of = [Theirs("c", v.pos, v.ref, v.alt) for v in variants]
+    of = [Theirs("c", v.pos, v.ref, v.alt) for v in as_one_where_both_begin(variants)]
     extractor = VariantSeqExtractor(fasta_file=str(path))
     theirs = extractor.extract(Interval("c", start, start + length), variants=of, anchor=anchor)
     assert decode(haplotype(genome, variants, "c", start, length, anchor).codes) == theirs
@@ -103,6 +121,24 @@ def test_a_base_behind_an_insertion_may_change_too(genome) -> None:
     assert (len(kept), n_out) == (2, 0)
     found = decode(haplotype(genome, kept, "c", 300, 20, 300).codes)
     assert found == (TEXT[300:305] + "GG" + kept[1].alt + TEXT[306:])[:20]
+
+
+@pytest.mark.parametrize("anchor", [302, 304, 306, 307, 309, 312, 316])
+def test_an_insertion_and_the_base_beside_it_change_together(genome, anchor: int) -> None:
+    """The reference c:303-316, from 1, is TTATCAGGTGATAA: c:307 is C, c:308 is A."""
+    assert TEXT[302:316] == "TTATCAGGTGATAA"
+    inserted = Variant("c", 307, "C", "CT")  # T between them
+    for other, changed in (
+        (Variant("c", 307, "C", "G"), "TTAT" "G" "T" "AGGTGATAA"),  # the base that VCF pads the insertion with
+        (Variant("c", 308, "A", "G"), "TTATC" "T" "G" "GGTGATAA"),  # the base behind it
+        (Variant("c", 308, "AGG", "C"), "TTATC" "T" "C" "TGATAA"),
+        (Variant("c", 305, "ATC", "A"), "TTA" "T" "AGGTGATAA"),  # a deletion that ends before it
+    ):  # fmt: skip
+        for rows in ([inserted, other], [other, inserted]):
+            kept, n_out = compatible(rows)
+            assert (len(kept), n_out) == (2, 0)
+            found = decode(haplotype(genome, kept, "c", 290, 40, anchor).codes)
+            assert changed in found, (other, found)
 
 
 def test_an_anchor_outside_is_refused(genome) -> None:
