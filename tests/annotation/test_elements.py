@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from genoformer import annotation
 from genoformer.annotation import elements as module
 from genoformer.annotation.elements import STATES, named_file, read_elements, read_files
+from genoformer.annotation.overlap import contig_notes
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 
 
@@ -249,6 +250,16 @@ def test_one_contig_under_two_names_is_one(tmp_path: Path) -> None:
         assert found.has(name)
         assert found.rows_on(name).tolist() == [0, 1]
     assert not found.has("3")
+
+
+def test_two_mitochondria_of_one_file_are_two_contigs(tmp_path: Path) -> None:
+    found = read_elements(write(tmp_path / "a.bed", "chrM|90|110|a", "chrMT|95|105|b", "chr1|0|9|c", "1|2|9|d"), "X")
+    for name, rows in (("chrM", [0]), ("M", [0]), ("chrMT", [1]), ("MT", [1]), ("NC_012920.1", []), ("1", [2, 3])):
+        assert found.rows_on(name).tolist() == rows
+        assert found.has(name) is bool(rows)
+    (said,) = contig_notes(annotation.Annotations([found]), {"MT": 0, "1": 0}, "in.vcf")
+    assert "contig MT fits more than one contig of a.bed (chrMT, chrM): chrMT is used" in said
+    assert "contig 1 " not in said.replace("VCF contig 1 ", "")
 
 
 def test_blocks_of_a_bed12_are_said_to_be_one(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
 
+from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import open_vcf
+from genoformer.prediction import asked_regions
 
 VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
@@ -41,6 +43,44 @@ def test_a_region_may_be_a_name_with_a_colon(inputs, tiny_model_folder, tmp_path
     assert done.exit_code == 0, done.stderr
     with open_vcf(tmp_path / "o.vcf") as file:
         assert [record.chrom for record in file] == ["HLA-A*01:01"]
+
+
+@pytest.mark.parametrize(
+    ("region", "n"),
+    [
+        ("HLA-A*01:01:100-101", 1),
+        ("{HLA-A*01:01}:100-101", 1),
+        ("{HLA-A*01:01}", 1),
+        ("HLA-A*01:01:101", 1),
+        ("HLA-A*01:01:1-100", 0),
+        ("HLA-A*01:01:102-", 0),
+        ("HLA-A*01:01:-101", 1),
+        ("1:101", 1),
+    ],
+)
+def test_a_part_of_a_contig_with_a_colon_in_its_name(inputs, tiny_model_folder, tmp_path, region: str, n: int) -> None:
+    fasta, vcf = inputs
+    done = run("score", vcf, "-f", fasta, "-m", tiny_model_folder, "-r", region, "-o", tmp_path / "o.vcf")
+    assert done.exit_code == 0, done.stderr
+    with open_vcf(tmp_path / "o.vcf") as file:
+        assert [record.chrom for record in file] == (["chr1"] if region[0] == "1" else ["HLA-A*01:01"]) * n
+    ((chrom, rows),) = asked_regions(Genome(fasta), region=region).intervals.items()
+    assert chrom == ("chr1" if region[0] == "1" else "HLA-A*01:01")
+    assert len(rows) == 1
+
+
+def test_a_region_that_could_be_two_is_refused(tiny_model_folder, tmp_path) -> None:
+    fasta, vcf = tmp_path / "g.fa", tmp_path / "in.vcf"
+    fasta.write_text(">a\n" + "ACGTTGCA" * 50 + "\n>a:1-100\n" + "ACGTTGCA" * 50 + "\n")
+    vcf.write_text(VCF + "a\t101\t.\tT\tC\t.\t.\t.\na:1-100\t101\t.\tT\tC\t.\t.\t.\n")
+    done = run("score", vcf, "-f", fasta, "-m", tiny_model_folder, "-r", "a:1-100", "-o", tmp_path / "o.vcf")
+    assert done.exit_code == 2
+    assert "write {a:1-100} for the contig, or {a}:1-100 for the part" in done.stderr
+    for region, kept in (("{a:1-100}", ["a:1-100"]), ("{a}:1-101", ["a"]), ("a", ["a"]), ("a:1-101", ["a"])):
+        done = run("score", vcf, "-f", fasta, "-m", tiny_model_folder, "-r", region, "-o", tmp_path / "o.vcf")
+        assert done.exit_code == 0, done.stderr
+        with open_vcf(tmp_path / "o.vcf") as file:
+            assert [record.chrom for record in file] == kept
 
 
 def test_a_model_is_not_converted_onto_a_model(tiny_model_folder) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,18 @@ def test_table_and_json_of_odd_names(made: Genome, tmp_path: Path) -> None:
         text.encode("utf-8")
     assert max(len(line) for line in found.table().splitlines()) < 80
     assert json.loads(json.dumps(found.to_dict()))["statuses"] == {"NO_CONTIG": 10}
+
+
+def test_contigs_that_a_name_could_be_are_reported(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
+    genome = Genome(make_fasta(chr1="ACGTACGT", chrM="ACGTTTTT", chrMT="ACGTACCC"))
+    found = preflight(write(tmp_path, "MT 1 . A T", "23 2 . C T", "1 3 . G T"), genome, max_length=5)
+    assert found.contig_map == {"MT": "chrMT", "1": "chr1"}
+    assert f"contig MT fits more than one contig of {genome.name} (chrM, chrMT): chrMT is used." in found.notes
+    assert any(note.startswith("as PLINK numbers human chromosomes 23 is X") for note in found.notes)
+    assert "chrMT is used" in " ".join(found.table().split())
+    for region, names in (("chrMT", ["MT"]), ("chrM", []), ("MT:1", ["MT"])):
+        only = preflight(write(tmp_path, "MT 1 . A T", "1 3 . G T"), genome, max_length=5, region=region)
+        assert [use.name for use in only.contigs] == names
 
 
 # Real files

@@ -171,6 +171,11 @@ def test_contigs_under_other_names(tmp_path: Path) -> None:
         genome.resolve("21")
     with pytest.raises(ContigError, match="fits more than one"):
         genome.resolve("NC_000023.10")
+    assert genome.notes == ["contig NC_000023.10 fits more than one contig of a.fa (X, chrX): none is used; rename it."]
+    assert genome.resolve("CHRX") == genome.resolve("CHRX") == "chrX"
+    assert genome.notes[1:] == ["contig CHRX fits more than one contig of a.fa (X, chrX): chrX is used."]
+    with pytest.raises(ContigError, match=r"no contig 23 in a\.fa.*As PLINK numbers human chromosomes 23 is X"):
+        genome.resolve("23")
     with pytest.raises(ContigError, match="calls contig 20 chr20"):
         genome.window("20", 0, 1)
     with pytest.raises(KeyError, match="no contig 7"):
