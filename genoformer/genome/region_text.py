@@ -10,7 +10,7 @@ from typing import NamedTuple
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import ContigIndex
 
-_NUMBER = r"[0-9][0-9,]{0,18}"
+_NUMBER = r"(?:[0-9]{1,18}|[0-9]{1,3}(?:,[0-9]{3}){1,5})"  # commas in threes: 20:1-200,21 is two regions of bcftools
 _RANGE = re.compile(rf"(?P<first>{_NUMBER})?(?P<to>-(?P<last>{_NUMBER})?)?")
 _BRACED = re.compile(r"\{(?P<name>[^{}]+)\}(?::(?P<range>.*))?")  # as htslib has it
 
@@ -64,7 +64,7 @@ def _divided(text: str, region: str, names: tuple[str, ...]) -> tuple[str, str |
         )
     if whole or (":" in name and not part and span.isdigit()):  # an unknown name of four fields is still a name
         return region, None
-    if not is_range:
+    if not is_range or ("," in name and not part):  # a list of regions
         raise _not_understood(text)
     return name, span
 

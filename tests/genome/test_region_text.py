@@ -66,6 +66,9 @@ def test_what_a_region_is(text: str, known: list[str], region: tuple[str, int, i
         ("20:1k-2k", "not understood"),
         ("20:١-٢", "not understood"),  # digits, but not ASCII's
         ("20:1-" + "9" * 30, "not understood"),
+        ("20:1-200,21", "not understood"),  # bcftools has two regions here
+        ("20:1,00-2,000", "not understood"),
+        ("20:1-5,21:3-4", "not understood"),
         ("a b", "not understood"),
         ("20 5 6", "not understood"),
         ("{20", "not understood"),
