@@ -1,8 +1,8 @@
-"""Phased genotypes -> the sequences of a sample in a window: all of its variants on one chromosome together."""
+"""Variants of one chromosome -> its sequence in a window, with all of them together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,6 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, encode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant, trimmed
-from genoformer.genome.vcf import Record
 
 
 class Change(NamedTuple):
@@ -95,32 +94,3 @@ def compatible(variants: Iterable[Variant]) -> tuple[list[Variant], int]:
         else:
             kept.append(v)
     return kept, n_out
-
-
-class Genotype(NamedTuple):
-    """The alleles of a sample: for each chromosome the number of the ALT from 1, 0 for REF, None where it is not known."""
-
-    alleles: tuple[int | None, ...]
-    phased: bool
-    phase_set: str = ""  # PS: which other genotypes it is phased with; "" where none are named, and so with all
-
-    @property
-    def ordered(self) -> bool:
-        """It is known which chromosome has which allele: phased, or all alike."""
-        return self.phased or len(set(self.alleles)) <= 1
-
-
-def genotypes(record: Record) -> Iterator[Genotype]:
-    """The genotype of every sample of a record; without GT nothing."""
-    fields = record.line.split("\t")[8:]
-    if not fields or "GT" not in fields[0].split(":"):
-        return
-    keys = fields[0].split(":")
-    at, set_at = keys.index("GT"), keys.index("PS") if "PS" in keys else None
-    for sample in fields[1:]:
-        parts = sample.split(":")
-        text = parts[at] if at < len(parts) else "."
-        alleles = text.replace("|", "/").split("/")
-        phase_set = parts[set_at] if set_at is not None and set_at < len(parts) else "."
-        numbers = tuple(int(a) if a.isdecimal() and len(a) < 10 else None for a in alleles)
-        yield Genotype(numbers, "/" not in text, "" if phase_set == "." else phase_set)

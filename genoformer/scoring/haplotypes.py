@@ -17,16 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer import inference
-from genoformer.errors import ConfigError
+from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.haplotypes import compatible, genotypes
+from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Genotype, genotypes
+from genoformer.genome.haplotypes import compatible
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.genome.variants import ContigNames, Status, Variant, check_batch, scorable, trimmed
-from genoformer.genome.vcf import Record, batches, open_vcf
+from genoformer.genome.vcf import Record, VariantFile, batches, open_vcf
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.engines import THREADS, RowFolder, Rows
+from genoformer.scoring.phasing import ANOTHER_SET, phase
 from genoformer.scoring.scorers import sha256_of_models
 from genoformer.scoring.scores import Floats
 from genoformer.scoring.told import Told, combined, nothing
@@ -132,26 +134,24 @@ def _windows(scorer: TrackScorer, genome: Genome, regions: Iterable[Region]) -> 
         yield _Window(region, contig, scorer.start_of(Variant(contig, centre + 1, "", "")), centre)
 
 
-class _Allele(NamedTuple):
-    """An ALT in a window, which chromosomes of which samples have it, bool [samples, 2], and in which phase set each is.
+class _Site(NamedTuple):
+    """A record in a window: the ALTs that can be scored, by number, and the genotype of every sample."""
 
-    A sample of which both chromosomes have the same allele is in none.
-    """
-
-    variant: Variant
-    carriers: NDArray[np.bool_]
-    phase_sets: list[str | None]
+    variants: dict[int, Variant]
+    genotypes: list[Genotype]
 
 
 class _Inside(NamedTuple):
     """What a window holds."""
 
-    alleles: list[_Allele]
-    haploid: NDArray[np.bool_]  # [samples]: every genotype is of one chromosome, as those of a man's X
+    variants: list[Variant]
+    carriers: NDArray[np.bool_]  # [variants, samples, chromosomes]
+    ploidy: NDArray[np.int64]  # [samples]: chromosomes there, 1 of a man's X
+    n_rows: NDArray[np.int64]  # [samples]: chromosomes in the table, of all windows alike
 
 
 def _alleles(
-    file: Iterable[Record],
+    file: VariantFile,
     genome: Genome,
     windows: Sequence[_Window],
     scorer: TrackScorer,
@@ -159,8 +159,37 @@ def _alleles(
     left_out: Counter[str],
 ) -> list[_Inside]:
     """The alleles in every window, from one pass over the records."""
-    found: list[list[_Allele]] = [[] for _ in windows]
-    most = np.zeros((len(windows), len(columns)), dtype=np.int64)  # chromosomes in a genotype
+    sites: list[list[_Site]] = [[] for _ in windows]
+    ploidy = np.zeros((len(windows), len(columns)), dtype=np.int64)
+    left_out.update({WITHOUT_PHASE: 0, NOT_KNOWN: 0, ANOTHER_SET: 0})
+    for record, inside, statuses, contig in _touched(file, genome, windows, scorer):
+        genotypes = _genotypes_of(record, columns, file)
+        ploidy[inside] = np.maximum(ploidy[inside], [each.known_ploidy for each in genotypes])
+        distinct = Counter(genotypes)
+        for genotype, n in distinct.items():
+            for reason, n_alleles in genotype.left_out(len(record.alts)).items():
+                left_out[reason] += n * n_alleles
+        carried = {allele for genotype in distinct for allele in genotype.chromosomes}
+        variants = {}
+        for number_of, (alt, status) in enumerate(zip(record.alts, statuses, strict=False), 1):
+            if number_of not in carried:
+                continue
+            if status is not Status.OK:
+                left_out[status.value] += 1
+                continue
+            variants[number_of] = Variant(contig, record.pos, record.ref.upper(), alt.upper())
+        if variants:
+            site = _Site(variants, genotypes)
+            for i in inside:
+                sites[i].append(site)
+    n_rows = np.maximum(2, ploidy.max(axis=0, initial=0))
+    return [_phased(here, np.where(n == 0, n_rows, n), n_rows, left_out) for here, n in zip(sites, ploidy, strict=True)]
+
+
+def _touched(
+    file: Iterable[Record], genome: Genome, windows: Sequence[_Window], scorer: TrackScorer
+) -> Iterator[tuple[Record, list[int], tuple[Status, ...], str]]:
+    """Records of which REF lies in a window, with the numbers of these windows, the statuses of the ALTs, and the contig."""
     here: dict[str, list[int]] = {}
     for i, window in enumerate(windows):
         here.setdefault(window.contig, []).append(i)
@@ -177,58 +206,49 @@ def _alleles(
         for (record, of), row in zip(touched, statuses, strict=True):
             contig = names.get(record.chrom)
             assert contig is not None
-            known = list(genotypes(record))
-            alleles = [x.alleles if x.ordered else None for x in known]
-            mine = [alleles[i] if i < len(alleles) else () for i in columns]
-            sets = [known[i].phase_set if i < len(known) and len(set(known[i].alleles)) > 1 else None for i in columns]
-            most[of] = np.maximum(most[of], [2 if x is None else len(x) for x in mine])
-            left_out["without phase"] += sum(x is None for x in mine)
-            left_out["not known"] += sum((x or ()).count(None) for x in mine)
-            for number_of, (alt, status) in enumerate(zip(record.alts, row, strict=False), 1):
-                carriers = np.array([[(x or ())[c : c + 1] == (number_of,) for c in (0, 1)] for x in mine])
-                if not carriers.any():
-                    continue
-                if status is not Status.OK:
-                    left_out[status.value] += 1
-                    continue
-                variant = Variant(contig, record.pos, record.ref.upper(), alt.upper())
-                for i in of:
-                    found[i].append(_Allele(variant, carriers.copy(), sets))
-    for inside in found:
-        left_out["another phase set"] += _one_phase_set(inside, len(columns))
-    return [_Inside(alleles, n == 1) for alleles, n in zip(found, most, strict=True)]
+            yield record, of, row, contig
 
 
-def _one_phase_set(alleles: Sequence[_Allele], n_samples: int) -> int:
-    """Leaves each sample the phase set of most of its alleles in a window, and counts the others.
+def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> list[Genotype]:
+    """The genotypes of the chosen samples; FileFormatError where a record has not as many as the header names."""
+    genotypes_of_all = list(genotypes(record))
+    if not genotypes_of_all:  # no FORMAT, or no columns behind it
+        return [NO_GENOTYPE] * len(columns)
+    if len(genotypes_of_all) != len(file.samples):
+        raise FileFormatError(
+            f"{file.name}, {record.chrom}:{record.pos}: {len(genotypes_of_all)} columns of samples, but the header names "
+            f"{len(file.samples)}; mend the record or the line #CHROM."
+        )
+    return [genotypes_of_all[i] for i in columns]
 
-    Of those it is not known on which chromosome they lie.
-    """
-    taken = 0
-    for s in range(n_samples):
-        mine = [a for a in alleles if a.carriers[s].any() and a.phase_sets[s] is not None]
-        if len({a.phase_sets[s] for a in mine}) < 2:
-            continue
-        ((most, _),) = Counter(a.phase_sets[s] for a in mine).most_common(1)
-        for allele in mine:
-            if allele.phase_sets[s] != most:
-                allele.carriers[s] = False
-                taken += 1
-    return taken
+
+def _phased(
+    sites: Sequence[_Site], ploidy: NDArray[np.int64], n_rows: NDArray[np.int64], left_out: Counter[str]
+) -> _Inside:
+    """Which chromosomes have which variants, in one phase set for each sample."""
+    numbers = [(i, number_of) for i, site in enumerate(sites) for number_of in site.variants]
+    carriers = np.zeros((len(numbers), len(ploidy), int(ploidy.max(initial=2))), dtype=bool)
+    usable = [site.variants.keys() for site in sites]
+    for s, n in enumerate(ploidy.tolist()):
+        chromosomes, reasons = phase([site.genotypes[s] for site in sites], usable, n)
+        left_out.update(reasons)
+        for row, (i, number_of) in enumerate(numbers):
+            if number_of in chromosomes[i]:
+                carriers[row, s, :n] = [allele == number_of for allele in chromosomes[i]]
+    return _Inside([sites[i].variants[number_of] for i, number_of in numbers], carriers, ploidy, n_rows)
 
 
 def _rows_of_region(scorer: TrackScorer, window: _Window, inside: _Inside, samples: Sequence[str]) -> Rows:
-    alleles = inside.alleles
-    carried = np.stack([a.carriers for a in alleles]) if alleles else np.zeros((0, len(samples), 2), dtype=bool)
+    variants, carried = inside.variants, inside.carriers
     kinds: dict[tuple[int, ...], int] = {(): 0}  # alleles of a chromosome -> number of its sequence; 0 is the reference
-    which = np.zeros((len(samples), 2), dtype=np.int64)
-    for s in range(len(samples)):
-        for c in (0, 1):
-            which[s, c] = kinds.setdefault(tuple(np.flatnonzero(carried[:, s, c]).tolist()), len(kinds))
+    which = [
+        [kinds.setdefault(tuple(np.flatnonzero(carried[:, s, c]).tolist()), len(kinds)) for c in range(n)]
+        for s, n in enumerate(inside.ploidy.tolist())
+    ]
     made: list[list[Variant]] = []
     n_variants, n_overlapping = [0], 0
     for rows in list(kinds)[1:]:
-        kept, n_out = compatible(alleles[i].variant for i in rows)
+        kept, n_out = compatible(variants[i] for i in rows)
         n_overlapping += n_out
         n_variants.append(len(kept))
         made.append(kept)
@@ -238,15 +258,16 @@ def _rows_of_region(scorer: TrackScorer, window: _Window, inside: _Inside, sampl
     of = [nothing(read[0]) if read else Told(none, {}), *read]
     place = [window.region.chrom, str(window.region.start), str(window.region.end), window.region.name or "."]
     lines = []
-    for s, (a, b) in enumerate(which.tolist()):
-        one = bool(inside.haploid[s])
-        both = of[a] if one else combined([of[a], of[b]], [1, 1])
-        table = scorer.layout.table([of[a], of[b], both])
-        if one:
-            table[1] = np.nan  # there is no such chromosome
-        n = [str(n_variants[a]), "." if one else str(n_variants[b]), str(n_variants[a] + (0 if one else n_variants[b]))]
-        for row, name, n_here in zip(table, ("1", "2", SUM), n, strict=True):
-            lines.append("\t".join([*place, samples[s], name, n_here, *_texts(scorer, row)]) + "\n")
+    for sample, kinds_of_sample, n_rows in zip(samples, which, inside.n_rows.tolist(), strict=True):
+        absent = n_rows - len(kinds_of_sample)  # chromosomes that are not there
+        dosage = combined([of[kind] for kind in kinds_of_sample], [1] * len(kinds_of_sample))
+        table = scorer.layout.table([*(of[kind] for kind in kinds_of_sample), *[of[0]] * absent, dosage])
+        table[len(kinds_of_sample) : n_rows] = np.nan
+        n = [str(n_variants[kind]) for kind in kinds_of_sample] + ["."] * absent
+        n.append(str(sum(n_variants[kind] for kind in kinds_of_sample)))
+        names = [*map(str, range(1, n_rows + 1)), SUM]
+        for row, name, n_here in zip(table, names, n, strict=True):
+            lines.append("\t".join([*place, sample, name, n_here, *_texts(scorer, row)]) + "\n")
     return Rows("".join(lines), {_N_ROWS: len(lines), _N_SEQUENCES: len(made), "overlapping": n_overlapping})
 
 

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import decode
-from genoformer.genome.haplotypes import Change, compatible, genotypes, haplotype
+from genoformer.genome.haplotypes import Change, compatible, haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.genome.vcf import Record
 
 TEXT = "".join("ACGT"[(i * i * 7 + i // 3 + i // 11) % 4] for i in range(700))
 
@@ -144,17 +143,3 @@ def test_an_insertion_and_the_base_beside_it_change_together(genome, anchor: int
 def test_an_anchor_outside_is_refused(genome) -> None:
     with pytest.raises(ConfigError, match="does not lie in the window"):
         haplotype(genome, [], "c", 300, 40, 341)
-
-
-def test_genotypes_of_every_spelling() -> None:
-    line = "c\t1\t.\tA\tC,G\t.\t.\t.\tDP:GT\t3:0|1\t3:1/1\t3:0/2\t3:.|1\t1\t3:2"
-    found = list(genotypes(Record("c", 1, 1, None, "A", ("C", "G"), line) if False else _record(line)))
-    assert [x.alleles for x in found] == [(0, 1), (1, 1), (0, 2), (None, 1), (None,), (2,)]
-    assert [x.ordered for x in found] == [True, True, False, True, True, True]
-    assert not list(genotypes(_record("c\t1\t.\tA\tC\t.\t.\t.\tDP\t3")))
-
-
-def _record(line: str) -> Record:
-    fields = line.split("\t")
-    values = {"chrom": "c", "pos": 1, "ref": "A", "alts": tuple(fields[4].split(",")), "line": line}
-    return Record(**{name: values.get(name, 0) for name in Record._fields})

@@ -1,0 +1,123 @@
+"""Genotypes of VCF 4.1 to 4.5: GT, PS and PSL of a record -> the alleles of every sample, and whose chromosome is known.
+
+Docs: docs/genotypes.md. A phase indicator stands before every allele, `/` or `|`; that of the first may be left out, and is
+then `|` where all others are, else `/`. The indicators are read alike whatever version the file names, for files name the
+wrong one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from genoformer.genome.vcf import Record
+
+_GT = re.compile(r"[/|]?(?:\d{1,9}|\.)(?:[/|](?:\d{1,9}|\.))*", re.ASCII)
+_PARTS = re.compile(r"([/|]?)(\d+|\.)", re.ASCII)
+
+
+class Genotype(NamedTuple):
+    """The alleles of a sample at a record, in the order of GT.
+
+    alleles: the number of the ALT from 1, 0 for REF, None where it is not known; none at all where GT is absent or unreadable.
+    placed: the chromosome of each allele is known. phase_sets: of each allele, "" where none is named.
+    """
+
+    alleles: tuple[int | None, ...] = ()
+    placed: tuple[bool, ...] = ()
+    phase_sets: tuple[str, ...] = ()
+    by_allele: bool = False  # phase sets are those of PSL: alleles of one name lie on one chromosome
+    fault: str = ""  # why there are no alleles
+
+    @property
+    def ordered(self) -> bool:
+        """The chromosome of every allele is known."""
+        return all(self.placed)
+
+    @property
+    def alike(self) -> bool:
+        """All chromosomes have the same allele, so that phase says nothing more."""
+        return len(set(self.alleles)) <= 1
+
+    @property
+    def known_ploidy(self) -> int:
+        """Number of chromosomes; 0 where no allele is known, as one dot is written for any ploidy."""
+        return len(self.alleles) if any(allele is not None for allele in self.alleles) else 0
+
+    @property
+    def chromosomes(self) -> tuple[int, ...]:
+        """The allele of each chromosome, 0 (REF) where it is not known."""
+        return tuple(allele or 0 if placed else 0 for allele, placed in zip(self.alleles, self.placed, strict=True))
+
+    def left_out(self, n_alts: int) -> Counter[str]:
+        """Alleles that cannot be given to a chromosome, by reason; those of REF change nothing and are not counted."""
+        reasons = Counter([self.fault] if self.fault else [])
+        for allele, placed in zip(self.alleles, self.placed, strict=True):
+            if allele is None:
+                reasons[NOT_KNOWN] += 1
+            elif allele > n_alts:
+                reasons[NO_SUCH_ALT] += 1
+            elif allele and not placed:
+                reasons[WITHOUT_PHASE] += 1
+        return reasons
+
+
+WITHOUT_PHASE = "without phase"
+NOT_KNOWN = "not known"
+NO_SUCH_ALT = "no such ALT"
+WITHOUT_GT = "without GT"
+UNREADABLE = "unreadable GT"
+
+
+def genotypes(record: Record) -> Iterator[Genotype]:
+    """The genotype of every sample of a record.
+
+    >>> record = Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\t.\\tGT:PS\\t0|1:7\\t|1\\t0/1", "1", 5, ".", "A", ("C",))
+    >>> [(each.alleles, each.ordered) for each in genotypes(record)]
+    [((0, 1), True), ((1,), True), ((0, 1), False)]
+    """
+    fields = record.line.split("\t")[8:]
+    keys = fields[0].split(":") if fields else []
+    if "GT" not in keys:
+        for _ in fields[1:]:
+            yield NO_GENOTYPE
+        return
+    at = keys.index("GT")
+    sets = [(keys.index(key), key == "PSL") for key in ("PSL", "PS") if key in keys]
+    for sample in fields[1:]:
+        parts = sample.split(":")
+        text = parts[at] if at < len(parts) else "."
+        for column, by_allele in sets:
+            if column < len(parts) and parts[column].strip(".,"):
+                yield _parsed(text, parts[column], by_allele)
+                break
+        else:
+            yield _parsed(text, "", False)
+
+
+NO_GENOTYPE = Genotype(fault=WITHOUT_GT)
+
+
+@lru_cache(maxsize=1 << 15)
+def _parsed(text: str, phase_set: str, by_allele: bool) -> Genotype:
+    """The genotype of one text of GT, with its PS or PSL ("" for none)."""
+    text = text.strip() or "."
+    if not _GT.fullmatch(text):
+        return Genotype(fault=UNREADABLE)
+    signs, numbers = zip(*_PARTS.findall(text), strict=True)
+    alleles = tuple(None if number == "." else int(number) for number in numbers)
+    first = signs[0] or ("/" if "/" in signs[1:] else "|")
+    phased = [sign == "|" for sign in (first, *signs[1:])]
+    open_ = [allele for allele, known in zip(alleles, phased, strict=True) if not known]
+    placed = tuple(known or len(open_) == 1 or len(set(open_)) == 1 for known in phased)  # one place is left, or all are alike
+    if not by_allele:
+        return Genotype(alleles, placed, (phase_set,) * len(alleles))
+    names = [name if name != "." else "" for name in phase_set.split(",")]
+    names = (names + [""] * len(alleles))[: len(alleles)]
+    named = [name for name in names if name]
+    if len(named) > 1 and len(set(named)) == 1:  # one name for all: as PS
+        return Genotype(alleles, placed, (named[0],) * len(alleles))
+    return Genotype(alleles, placed, tuple(names), by_allele=bool(named))
