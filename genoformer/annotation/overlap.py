@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from genoformer.annotation.elements import Elements
 from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
 from genoformer.errors import ContigError
-from genoformer.genome.blocks import reach
 from genoformer.genome.contigs import ContigMap, listed, without_chr
+from genoformer.genome.reach import reach
 from genoformer.genome.vcf import Record
 from genoformer.sinks import Cells, Field, Source
 

@@ -44,6 +44,7 @@ class Places:
     score: Floats  # [n], the largest absolute value of all ALTs
     trait: NDArray[np.int32]  # [n], of `traits`; -1 for none
     traits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was odd about the file
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -125,10 +126,11 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
                 halves = [rng.random(len(each[0])) < 0.5 for each in kept]
                 kept = [tuple(column[half] for column in each) for each, half in zip(kept, halves, strict=True)]  # type: ignore[misc]
                 n = sum(len(each[0]) for each in kept)
+        notes = tuple(file.notes)
     if not n:
         raise FileFormatError(f"{path} has no records; give a VCF with some.")
     contigs, starts, ends, frequencies, scores, of_rows = (np.concatenate(column) for column in zip(*kept, strict=True))
-    places = Places(Path(path).name, tuple(numbers), contigs, starts, ends, frequencies, scores, of_rows, tuple(traits))
+    places = Places(Path(path).name, tuple(numbers), contigs, starts, ends, frequencies, scores, of_rows, tuple(traits), notes)
     _require(places, score_key, trait, "INFO")
     return places
 

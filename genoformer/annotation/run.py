@@ -46,8 +46,8 @@ def annotate_variants(
 ) -> Summary:
     """Write every record of a VCF or BCF ("-" is standard input) to `sink` with what the annotations say of it.
 
-    A record lies where its REF lies (`blocks.reach`); an element overlaps it if they share a base. Records are read in blocks
-    and written in their order. breakdown: count records by frequency (of INFO's `af_key`) and element, too.
+    A record lies where REF and its symbolic ALTs lie (`reach`); an element overlaps it if they share a base. Records are read
+    in blocks and written in their order. breakdown: count records by frequency (of INFO's `af_key`) and element, too.
 
     Raises: FileFormatError with the line number; ConfigError where there is nothing to annotate with, or INFO has a key of that
     name; ContigError if no annotation knows any contig of the VCF.

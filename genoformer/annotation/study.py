@@ -101,6 +101,7 @@ def enrich_variants(
     _check(annotations, n_resamplings, tops, trait, score)
     notes = [note for each in annotations.all for note in each.notes]
     every = variant_places(variants, af_key=af_key, score_key=score, trait=trait, seed=seed)
+    notes += every.notes
     require_shared(annotations, dict.fromkeys(every.contigs, 0), every.name)
     lengths = ContigMap(every.contigs, known := dict(genome.contigs) if genome is not None else dict(sizes or {}))
     notes += contig_notes(annotations, {name: known.get(lengths.get(name) or "", 0) for name in every.contigs}, every.name)
@@ -115,6 +116,7 @@ def enrich_variants(
         pool = random_places(ground, n_controls, np.maximum(every.ends - every.starts, 1), rng)
     else:
         pool = variant_places(background, af_key=af_key, most=MOST_CONTROLS, seed=seed)
+        notes += pool.notes
         every = known_frequencies(every, pool)
     chosen_by = _covariates(match_on, every, pool, annotations, genome, notes)
     places, pool = unique_places(every), unique_places(pool)

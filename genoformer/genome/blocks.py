@@ -10,19 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.genome.vcf import ENCODING, ERRORS, Record, VariantFile
+from genoformer.genome.reach import Doubts, reach
+from genoformer.genome.vcf import ENCODING, ERRORS, VariantFile
 
 Integers = NDArray[np.int64]
 
-_END = re.compile(r"(?:^|;)END=(\d{1,18})(?:;|$)")
-_LENGTH = re.compile(r"(?:^|;)SVLEN=-?(\d{1,18})(?:[;,]|$)")  # negative of a deletion until VCF 4.3
-_SPANNING = ("<DEL", "<DUP", "<INV", "<CNV")  # alleles of that many bases of the reference
 _TAB, _LF, _ZERO, _LESS, _DOT = b"\t\n0<."
 _MOST_DIGITS = 18
 
 
 class Block(NamedTuple):
-    """Some records of a VCF in a row. Intervals are 0-based half-open: what REF covers, a symbolic allele as far as END."""
+    """Some records of a VCF in a row. Intervals are 0-based half-open, as `reach` has them."""
 
     text: bytes  # whole lines, each with its line end, none of them empty
     number: int  # of the first line
@@ -37,36 +35,22 @@ class Block(NamedTuple):
         return self.text[self.lines[i] : self.lines[i + 1] - 1].decode(ENCODING, ERRORS)
 
 
-def reach(record: Record) -> tuple[int, int]:
-    """The interval of a record: POS and the length of REF; of a symbolic ALT, or none, as far as INFO's END says.
-
-    Where there is no END, a <DEL>, <DUP>, <INV> or <CNV> reaches as far as SVLEN says.
-
-    >>> reach(Record("1\\t10\\t.\\tA\\t<DEL>\\t.\\t.\\tSVTYPE=DEL;END=30", "1", 10, ".", "A", ("<DEL>",)))
-    (9, 30)
-    """
-    start, end = record.pos - 1, record.pos - 1 + len(record.ref)
-    if not record.alts or any(alt.startswith("<") for alt in record.alts):
-        info = record.line.split("\t", 8)[7:8]
-        text = info[0] if info else ""
-        if found := _END.search(text):
-            end = max(end, int(found[1]))
-        elif any(alt.startswith(_SPANNING) for alt in record.alts) and (found := _LENGTH.search(text)):
-            end = max(end, record.pos + int(found[1]))
-    return start, end
-
-
 def blocks_of(file: VariantFile) -> Iterator[Block]:
-    """The records of an open VCF or BCF. Raises FileFormatError with the line number, as iterating over it does."""
+    """The records of an open VCF or BCF; what is odd about their reach is in the file's notes after the last one.
+
+    Raises FileFormatError with the line number, as iterating over it does.
+    """
+    doubts = Doubts()
     for number, text in file.blocks():
         if b"\n\n" in text or text[:1] == b"\n":  # empty lines hold no record
             list(file.records_of(number, text))  # so that an error names the right line
             text = re.sub(rb"\n+", b"\n", text).removeprefix(b"\n")
         if text:
-            yield _parse(file, number, text)
+            yield _parse(file, number, text, doubts)
+    file.notes += doubts.notes(file.name)
 
 
-def _parse(file: VariantFile, number: int, text: bytes) -> Block:
+def _parse(file: VariantFile, number: int, text: bytes, doubts: Doubts) -> Block:
     letters = np.frombuffer(text, dtype=np.uint8)
     line_ends = np.flatnonzero(letters == _LF)
     lines = np.concatenate([[0], line_ends + 1])
@@ -96,11 +80,11 @@ def _parse(file: VariantFile, number: int, text: bytes) -> Block:
     info = np.where(n_tabs >= 8, at[:, 7], np.where(n_tabs == 7, line_ends, -1))
     block = Block(text, number, lines, info, _runs(text, letters, begins, at[:, 0]), starts, ends)
     far = _mention_symbolic(letters, at[:, 3], alt_end)
-    if b"END=" in text:  # blocks of a gVCF without an ALT
+    if b"END=" in text or b"LEN" in text:  # blocks of a gVCF without an ALT
         far |= (letters[np.minimum(at[:, 3] + 1, len(text) - 1)] == _DOT) & (alt_end - at[:, 3] == 2)
     for i in np.flatnonzero(far).tolist():
         (record,) = file.records_of(number, text[lines[i] : lines[i + 1]])
-        block.ends[i] = reach(record)[1]
+        block.ends[i] = reach(record, file.contig_lengths.get(record.chrom, 0), doubts)[1]
     return block
 
 

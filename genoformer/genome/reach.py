@@ -1,0 +1,158 @@
+"""Reach of a record on the reference: POS, REF, ALT, SVLEN, END and FORMAT LEN -> a 0-based half-open interval.
+
+The one rule for every command that asks where a record lies; its table is in docs/record-reach.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+from genoformer.genome.contigs import canonical_key
+from genoformer.genome.vcf import Record
+
+_KEYS = re.compile(r"(?:^|;)(END|SVLEN|CHR2|SVTYPE)=([^;]*)")
+_WHOLE = re.compile(r"\d{1,18}", re.ASCII)
+_SIGNED = re.compile(r"[-+]?\d{1,18}", re.ASCII)
+_SPANNING = re.compile(r"<(DEL|DUP|INV|CNV|CN\d+[:>]|CN\*)", re.IGNORECASE)
+_POINTS = re.compile(r"<(INS|BND|TRA|CTX|ITX)", re.IGNORECASE)
+_TWO_PLACES = ("BND", "TRA", "CTX", "ITX")  # of SVTYPE: END is where the mate lies
+_BLOCKS = ("<*>", "<NON_REF>")
+
+
+class Extent(Enum):
+    """How far an ALT reaches beyond REF."""
+
+    REF = "REF only"
+    LENGTH = "SVLEN, else END"
+    BLOCK = "FORMAT LEN, else END"
+    END = "END"
+
+
+class Doubts:
+    """What is odd about the records that were read: reason -> records, and the place of the first."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, str]] = {}
+
+    def add(self, reason: str, record: Record) -> None:
+        n, first = self._found.get(reason, (0, f"{record.chrom}:{record.pos}"))
+        self._found[reason] = n + 1, first
+
+    def notes(self, name: str) -> Iterator[str]:
+        """A sentence for each reason. name: what the file is called."""
+        for reason, (n, first) in self._found.items():
+            yield f"{name}: {n:,} {'record has' if n == 1 else 'records have'} {reason} (the first is at {first})."
+
+
+UNREADABLE_END = "an END that is not a whole number, which is not used"
+END_BEFORE_POS = "an END before POS, which is not used"
+UNREADABLE_SVLEN = "an SVLEN that is not a whole number, which is not used"
+UNREADABLE_LEN = "a LEN that is not a whole number, which is not used"
+SVLEN_OF_OTHERS = "another number of values in SVLEN than of ALTs, of which the largest is used"
+END_AGAINST_SVLEN = "an END that is not where SVLEN ends, and SVLEN is used"
+END_AGAINST_LEN = "an END that is not where LEN ends, and LEN is used"
+BEYOND = "an end beyond that of the contig, and are cut there"
+
+
+def extent_of(alt: str) -> Extent:
+    """How far one ALT reaches.
+
+    >>> [extent_of(alt).name for alt in ("T", "<DEL:ME>", "<CN2>", "<INS>", "<*>", "<CPX>", "T]chr2:9]")]
+    ['REF', 'LENGTH', 'LENGTH', 'REF', 'BLOCK', 'END', 'REF']
+    """
+    if not alt.startswith("<") or _POINTS.match(alt):
+        return Extent.REF
+    if _SPANNING.match(alt):
+        return Extent.LENGTH
+    return Extent.BLOCK if alt.upper() in _BLOCKS else Extent.END
+
+
+def reach(record: Record, contig_length: int = 0, doubts: Doubts | None = None) -> tuple[int, int]:
+    """(start, end) of a record: the union of REF and of what each ALT reaches.
+
+    contig_length: bases, 0 where it is not known; an end beyond it is cut. doubts: takes what is odd.
+
+    >>> reach(Record("1\\t10\\t.\\tA\\t<DEL>\\t.\\t.\\tSVTYPE=DEL;END=30", "1", 10, ".", "A", ("<DEL>",)))
+    (9, 30)
+    """
+    doubts = doubts or Doubts()
+    start, ref_end = record.pos - 1, record.pos - 1 + len(record.ref)
+    extents = [extent_of(alt) for alt in record.alts] or [Extent.BLOCK]
+    if all(extent is Extent.REF for extent in extents):
+        return start, ref_end
+    fields = record.line.split("\t", 8)
+    info: dict[str, str] = {}
+    for key, value in _KEYS.findall(fields[7]) if len(fields) > 7 else ():
+        info.setdefault(key, value)
+    end = _end(record, info, doubts)
+    length = _longest(record, extents, info.get("SVLEN", "."), doubts)
+    block = _block_length(record, fields[8], doubts) if Extent.BLOCK in extents and len(fields) > 8 else 0
+    reached = max(ref_end, record.pos + (max(length) if length else 0), start + block)
+    unknown = [e for e in extents if e is Extent.END or (e is Extent.BLOCK and not block)]
+    if unknown or len(length) < extents.count(Extent.LENGTH):
+        reached = max(reached, end)
+    elif end and end != reached:
+        doubts.add(END_AGAINST_LEN if start + block > record.pos + max(length, default=0) else END_AGAINST_SVLEN, record)
+    if 0 < contig_length < reached:
+        doubts.add(BEYOND, record)
+        reached = max(contig_length, ref_end)
+    return start, reached
+
+
+def _end(record: Record, info: dict[str, str], doubts: Doubts) -> int:
+    """INFO's END where it is of this record, 0 else: on its own contig, not of a mate, and not before POS."""
+    text = info.get("END", ".")
+    if text in (".", ""):
+        return 0
+    mate = info.get("CHR2", ".")
+    if mate not in (".", "", record.chrom) and canonical_key(mate) != canonical_key(record.chrom):
+        return 0
+    if info.get("SVTYPE", "").upper() in _TWO_PLACES and not any(_SPANNING.match(alt) for alt in record.alts):
+        return 0
+    if not _WHOLE.fullmatch(text):
+        doubts.add(UNREADABLE_END, record)
+        return 0
+    if int(text) < record.pos:
+        doubts.add(END_BEFORE_POS, record)
+        return 0
+    return int(text)
+
+
+def _longest(record: Record, extents: Sequence[Extent], text: str, doubts: Doubts) -> list[int]:
+    """The SVLEN of each ALT that spans bases of the reference and has one.
+
+    One value is of all ALTs, as Number=1 has it. 0 is none: of an inversion it was the difference in length until VCF 4.3.
+    """
+    if Extent.LENGTH not in extents:
+        return []
+    texts = text.split(",")
+    if any(each not in (".", "") and not _SIGNED.fullmatch(each) for each in texts):
+        doubts.add(UNREADABLE_SVLEN, record)
+    values = [abs(int(each)) if _SIGNED.fullmatch(each) else 0 for each in texts]
+    if len(values) not in (1, len(extents)):
+        doubts.add(SVLEN_OF_OTHERS, record)
+        values = [max(values)]
+    if len(values) == 1:
+        values *= len(extents)
+    return [n for n, extent in zip(values, extents, strict=True) if n and extent is Extent.LENGTH]
+
+
+def _block_length(record: Record, rest: str, doubts: Doubts) -> int:
+    """The largest FORMAT LEN of any sample, 0 without one. rest: the columns from FORMAT on."""
+    form, *samples = rest.split("\t")
+    keys = form.split(":")
+    if "LEN" not in keys:
+        return 0
+    at, largest, odd = keys.index("LEN"), 0, False
+    for sample in samples:
+        parts = sample.split(":")
+        for text in parts[at].split(",") if at < len(parts) else ():
+            if _WHOLE.fullmatch(text):
+                largest = max(largest, int(text))
+            else:
+                odd = odd or text not in (".", "")
+    if odd:
+        doubts.add(UNREADABLE_LEN, record)
+    return largest
