@@ -22,6 +22,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.contigs import ContigIndex, canonical_key
+from genoformer.genome.first_phase import FirstPhase
 from genoformer.genome.region_text import Interval
 
 ENCODING = "utf-8"
@@ -190,7 +191,7 @@ class VariantFile:
             yield chunk
 
     def _bcf_chunks(self) -> Iterator[bytes]:
-        """BCF as the VCF text that `bcftools view` would print."""
+        """BCF as VCF text: as `bcftools view` prints it, but for phases that no program has set (`first_phase`)."""
         import pysam  # here, so that VCF is read without it
 
         verbosity = pysam.set_verbosity(0)  # htslib would print that there is no index, which is not needed
@@ -201,9 +202,11 @@ class VariantFile:
         finally:
             pysam.set_verbosity(verbosity)
         try:
-            yield str(file.header).encode(ENCODING, ERRORS)
+            header = str(file.header)
         except UnicodeDecodeError:
             self._not_text()
+        yield header.encode(ENCODING, ERRORS)
+        first_phase = FirstPhase(header)
         lines: list[str] = []
         size = 0
         records = iter(file)
@@ -218,7 +221,7 @@ class VariantFile:
             except (OSError, ValueError) as error:
                 self._cut_short(str(error))
             if record is None or len(lines) == 4096 or size > AT_ONCE:
-                yield "".join(lines).encode(ENCODING, ERRORS)
+                yield "".join(first_phase.restored(lines)).encode(ENCODING, ERRORS)
                 lines, size = [], 0
             if record is None:
                 return

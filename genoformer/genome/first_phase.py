@@ -1,0 +1,77 @@
+"""Phase of the first allele in the text of a BCF: what htslib prints of VCF 4.4 and later -> what the VCF said.
+
+In BCF each allele has a bit for its phase. That of the first had no meaning before VCF 4.4, and many programs still leave it
+unset (htslib before 1.22; pysam where a genotype is assigned). Since then htslib prints such a 0|1 as /0|1, and a haploid 1 as
+/1. Where no genotype of a file has the bit, the prefix / is therefore left out; where some have it, it was written on purpose.
+The chromosomes that `genotypes` gives to the alleles are the same either way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+_ALLELE = r"(?:\d+|\.)"
+_SET = re.compile(rf"\t(?:\||(?:{_ALLELE}(?:\|{_ALLELE})+|\d+)(?=[:\t\n]))")  # htslib prints nothing else with the bit set
+_UNSET = "\t/"
+_VERSION = re.compile(r"##fileformat=VCFv(\d+)\.(\d+)")
+
+
+class FirstPhase:
+    """Leaves the text of a file as it is, or without the prefix; the first records that tell decide which."""
+
+    def __init__(self, header: str) -> None:
+        version = _VERSION.match(header)
+        self._has_prefixes = version is not None and (int(version[1]), int(version[2])) >= (4, 4)
+        self._on_purpose: bool | None = None
+
+    def restored(self, lines: Sequence[str]) -> Sequence[str]:
+        """Some records in a row, each with its line end."""
+        if not self._has_prefixes or self._on_purpose:
+            return lines
+        if self._on_purpose is None:
+            self._on_purpose = _on_purpose(_text_of_gt(line) for line in lines)
+        return lines if self._on_purpose is not False else list(map(_without_prefix, lines))
+
+
+def _on_purpose(texts: Iterable[str]) -> bool | None:
+    """Some genotype has the bit of its first allele set: True; none has, though it would show: False; else None."""
+    found = None
+    for text in texts:
+        if _SET.search(text):
+            return True
+        if found is None and _UNSET in text:
+            found = False
+    return found
+
+
+def _text_of_gt(line: str) -> str:
+    """The columns of the samples with a tab before each, GT first; "" without GT."""
+    fields = line.split("\t", 9)
+    if len(fields) < 10:
+        return ""
+    keys = fields[8].split(":")
+    if keys[0] == "GT":
+        return "\t" + fields[9]
+    if "GT" not in keys:
+        return ""
+    at = keys.index("GT")
+    samples = (sample.split(":") for sample in fields[9].rstrip("\n").split("\t"))
+    return "".join(f"\t{parts[at]}" for parts in samples if at < len(parts)) + "\n"
+
+
+def _without_prefix(line: str) -> str:
+    fields = line.split("\t", 9)
+    if len(fields) < 10 or "/" not in fields[9]:
+        return line
+    keys = fields[8].split(":")
+    if keys[0] == "GT":
+        fields[9] = ("\t" + fields[9]).replace(_UNSET, "\t")[1:]
+    elif "GT" in keys:
+        at = keys.index("GT")
+        samples = [sample.split(":") for sample in fields[9].split("\t")]
+        for parts in samples:
+            if at < len(parts):
+                parts[at] = parts[at].removeprefix("/")
+        fields[9] = "\t".join(map(":".join, samples))
+    return "\t".join(fields)
