@@ -185,6 +185,8 @@ def test_it_is_htslibs_length_on_the_reference(tmp_path: Path) -> None:
     """Where the fields of a record agree; docs/record-reach.md says where the two differ."""
     import pysam
 
+    if tuple(map(int, pysam.version.__htslib_version__.split(".")[:2])) < (1, 22):
+        pytest.skip("htslib before 1.22 does not read SVLEN or LEN")
     rows = [
         ("ACG", "A", ".", "GT:LEN", "0/1", "0/1"),
         ("A", "<DEL>", "SVLEN=20", "GT", "0/1", "0/1"),

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from genoformer_cli.main import main
 from small_models import small_long_range
 
-from genoformer.errors import ConfigError, PreflightError
+from genoformer.errors import ConfigError, FileFormatError, PreflightError
 from genoformer.genome.codes import encode
 from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.reference import Genome
@@ -217,6 +217,97 @@ def test_who_has_one_chromosome_has_no_second(genome, tmp_path) -> None:
     for name in ("SAD", "D2", "variants"):
         assert found["x", "sum"][name] == found["x", "1"][name] == found["y", "1"][name]
     assert found["z", "2"]["SAD"] == "0"
+
+
+def scored(genome, tmp_path, lines: list[str], samples: str = "x\ty\tz", **options):
+    """(what is said of the run, {(sample, haplotype): row})"""
+    (tmp_path / "in.vcf").write_text(HEAD.replace("x\ty\tz", samples) + "".join(f"{line}\n" for line in lines))
+    done = score_haplotypes(
+        tmp_path / "in.vcf", genome, scorer(genome), [Region("1", 490, 511, "r")], tmp_path / "o.tsv", **options
+    )
+    with (tmp_path / "o.tsv").open() as file:
+        return done, {(row["sample"], row["haplotype"]): row for row in csv.DictReader(file, delimiter="\t")}
+
+
+def snv(pos: int, *genotypes: str, form: str = "GT", alt: str = "") -> str:
+    return "\t".join(["chr1", str(pos), ".", TEXT[pos - 1], alt or other(pos), ".", ".", ".", form, *genotypes])
+
+
+def variants_of(rows: dict) -> dict[tuple[str, str], str]:
+    return {key: row["variants"] for key, row in rows.items()}
+
+
+def test_every_chromosome_of_a_tetraploid_is_scored(genome, tmp_path) -> None:
+    lines = [snv(470, "0|0|1|1"), snv(490, "1|0|0|0"), snv(520, "1/1/1/1")]
+    done, rows = scored(genome, tmp_path, lines, "x")
+    assert variants_of(rows) == {("x", "1"): "2", ("x", "2"): "1", ("x", "3"): "2", ("x", "4"): "2", ("x", "sum"): "7"}
+    assert not any(done.left_out.values())
+    start = (500 - 128 + 4) // 8 * 8
+    ref = tracks(TEXT[start : start + 256]).sum(1)
+
+    def effect(*positions: int) -> np.ndarray:
+        text = list(TEXT)
+        for pos in positions:
+            text[pos - 1] = other(pos)
+        return tracks("".join(text[start : start + 256])).sum(1) - ref
+
+    expected = effect(490, 520) + effect(520) + 2 * effect(470, 520)
+    assert float(rows["x", "sum"]["SAD"]) == pytest.approx(max(expected, key=abs), abs=1e-4)
+
+
+def test_samples_of_different_ploidy_stand_in_one_table(genome, tmp_path) -> None:
+    _, rows = scored(genome, tmp_path, [snv(470, "0|1", "1", "1|0|1"), snv(490, ".", ".", "."), snv(500, "./.", "0", "0|0|1")])
+    assert variants_of(rows) == {
+        ("x", "1"): "0", ("x", "2"): "1", ("x", "sum"): "1",
+        ("y", "1"): "1", ("y", "2"): ".", ("y", "sum"): "1",
+        ("z", "1"): "1", ("z", "2"): "0", ("z", "3"): "2", ("z", "sum"): "3",
+    }  # fmt: skip
+
+
+def test_prefixes_of_phase_change_nothing(genome, tmp_path) -> None:
+    plain = scored(genome, tmp_path, [snv(470, "0|1", "1|0", "1|1"), snv(490, "1|0", "0|0", "0/1")])
+    for prefix in ("|", "/"):
+        lines = [snv(470, f"{prefix}0|1", f"{prefix}1|0", f"{prefix}1|1"), snv(490, f"{prefix}1|0", f"{prefix}0|0", "/0/1")]
+        assert scored(genome, tmp_path, lines) == plain
+
+
+@pytest.mark.parametrize(
+    ("lines", "left_out"),
+    [
+        ([snv(470, "0|1", "0/1", "./1")], {"without phase": 2, "not known": 1}),
+        ([snv(470, ".", "./.", "1|.")], {"not known": 4}),
+        ([snv(470, "0|1", "0|2", "3|3")], {"no such ALT": 3}),
+        ([snv(470, "0|1", "0|x", "")], {"unreadable GT": 1, "not known": 1}),
+        ([snv(470, "3", "4", "5", form="DP")], {"without GT": 3}),
+        (["\t".join(snv(470).split("\t")[:8])], {"without GT": 3}),
+        ([snv(470, "0|1", "0|1", "0|1"), snv(490, "1", "1", "0")], {"another ploidy": 2}),
+        ([snv(470, "3:0|1", "3:0/1", "3", form="DP:GT")], {"without phase": 1, "not known": 1}),
+        ([snv(470, "0|1", "0|1", "0|1", alt="<DEL>")], {"SYMBOLIC": 1}),
+        ([snv(470, "0|1", "0|1", "0|1"), snv(470, "0|1", "0|0", "0|0", alt="<DEL>")], {"SYMBOLIC": 1}),
+        ([snv(470, "0/1/1/1", "0/1|2", "1/1/0", alt="G,T")], {"without phase": 6}),
+        ([snv(470, "0|1", "0|1", "0|1"), snv(470, "0|1", "0|1", "0|1", alt="ACGT"[("ACGT".index(TEXT[469]) + 1) % 4])],
+         {"overlapping": 1}),
+    ],
+)  # fmt: skip
+def test_every_allele_that_is_left_out_has_a_reason(genome, tmp_path, lines, left_out) -> None:
+    done, _ = scored(genome, tmp_path, lines, force=True)
+    assert {reason: n for reason, n in done.left_out.items() if n} == left_out
+
+
+@pytest.mark.parametrize("genotypes", [("0|1", "0|1"), ("0|1", "0|1", "1|1", "1|1")])
+def test_a_record_has_the_samples_of_the_header(genome, tmp_path, genotypes) -> None:
+    with pytest.raises(FileFormatError, match=rf"in.vcf, chr1:470: {len(genotypes)} columns of samples, .* names 3; mend"):
+        scored(genome, tmp_path, [snv(470, *genotypes)])
+
+
+def test_pairs_count_what_they_leave_out(genome, tmp_path) -> None:
+    """Two ALTs of one base are never together; symbolic alleles, a `.` and what is far make no pair."""
+    lines = [snv(470, alt="A,C,G,T".replace(f"{TEXT[469]},", "").replace(f",{TEXT[469]}", "")), snv(470), snv(472, alt="<DEL>"),
+             snv(473, alt="."), snv(475), snv(700)]  # fmt: skip
+    (tmp_path / "in.vcf").write_text(HEAD + "".join(f"{line.rstrip()}\t0|1\t0|1\t0|1\n" for line in lines))
+    done = score_pairs(tmp_path / "in.vcf", genome, scorer(genome), 50, tmp_path / "o.tsv")
+    assert done.n_rows == 4  # each of 3 + 1 alleles at 470 with that at 475
+    assert done.left_out == {"overlapping": 3, "SYMBOLIC": 1, "NO_ALT": 1}
 
 
 GENES = Genes({"chr1": [Gene(0, "left", np.array([[430, 470]])), Gene(1, "right", np.array([[500, 540], [550, 560]]))]})
