@@ -62,7 +62,7 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
 
     INFO gets NAME (names, labels or places of the elements), NAME_SCORE, NAME_SIGNAL and NAME_SUMMIT (signed distance) where
     the file has them; of genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record lies where its REF lies, a symbolic
-    allele as far as END. Zero-length lines overlap nothing; malformed ones are refused with their number.
+    allele as far as SVLEN, or END, says. Zero-length lines overlap nothing; malformed ones are refused with their number.
     """
     from pathlib import Path
 

@@ -40,7 +40,7 @@ def haplotypes(ctx: click.Context, vcf: str, output: str, bed: str, samples: str
     genoformer haplotypes phased.vcf.gz -f hg38.fa -b promoters.bed -o haplotypes.tsv
 
     The window lies around the middle of the region. Scores are against the reference; chromosomes that are alike are read once.
-    Heterozygous genotypes without phase are left out, and counted.
+    Alleles without phase are left out, and counted, as are those of another phase set or ploidy.
     """
     from pathlib import Path
 

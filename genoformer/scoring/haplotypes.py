@@ -71,12 +71,12 @@ def score_haplotypes(
     force: bool = False,
     listen: Listener = None,
 ) -> Counted:
-    """Write a TSV with three rows for every region and sample: both chromosomes and their sum, the dosage.
+    """Write a TSV with a row for every region, sample and chromosome, and one for their sum, the dosage.
 
     The window lies around the middle of the region, which keeps its place; scores are against the reference, over the window
-    as always. Chromosomes that are alike, in whatever sample, are read once. Heterozygous genotypes without phase are
-    left out, as are those of another phase set (PS) than most in the window, and alleles that cannot be scored or overlap one
-    before them; an allele that is not known is the reference's. force: go on where the preflight would stop.
+    as always. Chromosomes that are alike, in whatever sample, are read once. Alleles without phase are left out, as are those
+    of another phase set or ploidy than most in the window, and those that cannot be scored or overlap one before them; an
+    allele that is not known is the reference's. The rules are in docs/genotypes.md. force: go on where the preflight would stop.
 
     Raises: ConfigError for samples that the VCF does not have, or none at all; PreflightError.
     """
