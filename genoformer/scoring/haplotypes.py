@@ -76,7 +76,7 @@ def score_haplotypes(
     The window lies around the middle of the region, which keeps its place; scores are against the reference, over the window
     as always. Chromosomes that are alike, in whatever sample, are read once. Alleles without phase are left out, as are those
     of another phase set or ploidy than most in the window, and those that cannot be scored or overlap one before them; an
-    allele that is not known is the reference's. The rules are in docs/genotypes.md. force: go on where the preflight would stop.
+    allele that is not known is the reference's. docs/genotypes.md has the rules. force: go on where the preflight would stop.
 
     Raises: ConfigError for samples that the VCF does not have, or none at all; PreflightError.
     """
