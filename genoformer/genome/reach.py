@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from functools import lru_cache
 
 from genoformer.genome.contigs import canonical_key
 from genoformer.genome.vcf import Record
@@ -69,6 +70,15 @@ def extent_of(alt: str) -> Extent:
     return Extent.BLOCK if alt.upper() in _BLOCKS else Extent.END
 
 
+def _new_extents(alts: tuple[str, ...]) -> tuple[Extent, ...]:
+    """The extent of each ALT; none where all reach no further than REF."""
+    extents = tuple(extent_of(alt) for alt in alts) or (Extent.BLOCK,)
+    return () if all(extent is Extent.REF for extent in extents) else extents
+
+
+_extents_of = lru_cache(maxsize=1 << 10)(_new_extents)  # nearly all records are of a few spellings
+
+
 def reach(record: Record, contig_length: int = 0, doubts: Doubts | None = None) -> tuple[int, int]:
     """(start, end) of a record: the union of REF and of what each ALT reaches.
 
@@ -77,11 +87,11 @@ def reach(record: Record, contig_length: int = 0, doubts: Doubts | None = None) 
     >>> reach(Record("1\\t10\\t.\\tA\\t<DEL>\\t.\\t.\\tSVTYPE=DEL;END=30", "1", 10, ".", "A", ("<DEL>",)))
     (9, 30)
     """
-    doubts = doubts or Doubts()
     start, ref_end = record.pos - 1, record.pos - 1 + len(record.ref)
-    extents = [extent_of(alt) for alt in record.alts] or [Extent.BLOCK]
-    if all(extent is Extent.REF for extent in extents):
+    extents = _extents_of(record.alts) if sum(map(len, record.alts)) < 64 else _new_extents(record.alts)
+    if not extents:
         return start, ref_end
+    doubts = doubts or Doubts()
     fields = record.line.split("\t", 8)
     info: dict[str, str] = {}
     for key, value in _KEYS.findall(fields[7]) if len(fields) > 7 else ():
@@ -89,13 +99,12 @@ def reach(record: Record, contig_length: int = 0, doubts: Doubts | None = None) 
     end = _end(record, info, doubts)
     length = _longest(record, extents, info.get("SVLEN", "."), doubts)
     block = _block_length(record, fields[8], doubts) if Extent.BLOCK in extents and len(fields) > 8 else 0
-    reached = max(ref_end, record.pos + (max(length) if length else 0), start + block)
-    unknown = [e for e in extents if e is Extent.END or (e is Extent.BLOCK and not block)]
-    if unknown or len(length) < extents.count(Extent.LENGTH):
+    reached = max(ref_end, record.pos + max(length, default=0), start + block)
+    if Extent.END in extents or (Extent.BLOCK in extents and not block) or len(length) < extents.count(Extent.LENGTH):
         reached = max(reached, end)
     elif end and end != reached:
         doubts.add(END_AGAINST_LEN if start + block > record.pos + max(length, default=0) else END_AGAINST_SVLEN, record)
-    if 0 < contig_length < reached:
+    if start < contig_length < reached:  # not where POS is beyond too: then the header is of another assembly
         doubts.add(BEYOND, record)
         reached = max(contig_length, ref_end)
     return start, reached
@@ -141,6 +150,8 @@ def _longest(record: Record, extents: Sequence[Extent], text: str, doubts: Doubt
 
 def _block_length(record: Record, rest: str, doubts: Doubts) -> int:
     """The largest FORMAT LEN of any sample, 0 without one. rest: the columns from FORMAT on."""
+    if "LEN" not in rest:
+        return 0
     form, *samples = rest.split("\t")
     keys = form.split(":")
     if "LEN" not in keys:

@@ -14,21 +14,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from genoformer import inference
-from genoformer.errors import ConfigError, FileFormatError
-from genoformer.genome.contigs import ContigMap
-from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Genotype, genotypes
+from genoformer.errors import ConfigError
 from genoformer.genome.haplotypes import compatible
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
-from genoformer.genome.variants import ContigNames, Status, Variant, check_batch, scorable, trimmed
-from genoformer.genome.vcf import Record, VariantFile, batches, open_vcf
+from genoformer.genome.variants import Variant, scorable, trimmed
+from genoformer.genome.vcf import Record, open_vcf
 from genoformer.progress import Listener, Progress
+from genoformer.scoring.carriers import Inside, Window, carriers_of, windows_of
 from genoformer.scoring.engines import THREADS, RowFolder, Rows
-from genoformer.scoring.phasing import ANOTHER_SET, phase
 from genoformer.scoring.scorers import sha256_of_models
 from genoformer.scoring.scores import Floats
 from genoformer.scoring.told import Told, combined, nothing
@@ -36,7 +33,6 @@ from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.sinks import number
 from genoformer.whole import sha256_of, whole_file
 
-_AT_ONCE = 4_096  # records
 _PAIRS = 64  # in a part
 SUM = "sum"
 
@@ -51,13 +47,6 @@ class Counted(NamedTuple):
 
 
 _N_ROWS, _N_SEQUENCES = "rows", "sequences"  # in the counts of a part
-
-
-class _Window(NamedTuple):
-    region: Region
-    contig: str
-    start: int
-    centre: int
 
 
 def score_haplotypes(
@@ -89,8 +78,8 @@ def score_haplotypes(
         if unknown := [name for name in samples or () if name not in named]:
             raise ConfigError(f"{vcf} has no sample {', '.join(unknown)}; it has {', '.join(named[:5])} and so on.")
         columns = [named.index(name) for name in samples] if samples else list(range(len(named)))
-        windows = list(_windows(scorer, genome, regions))
-        inside = _alleles(file, genome, windows, scorer, columns, left_out)
+        windows = list(windows_of(scorer, genome, regions))
+        inside = carriers_of(file, genome, windows, scorer, columns, left_out)
     of = [named[i] for i in columns]
     what = {"samples": ",".join(of), "regions": _hash(region for region, *_ in windows)}
     header = ["chrom", "start", "end", "name", "sample", "haplotype", "variants", *(column.name for column in scorer.columns)]
@@ -127,118 +116,7 @@ def _written(
     return Counted(n_rows, n_sequences, dict(left_out), parts.n_found)
 
 
-def _windows(scorer: TrackScorer, genome: Genome, regions: Iterable[Region]) -> Iterator[_Window]:
-    for region in regions:
-        contig = genome.resolve(region.chrom)
-        centre = (region.start + region.end) // 2
-        yield _Window(region, contig, scorer.start_of(Variant(contig, centre + 1, "", "")), centre)
-
-
-class _Site(NamedTuple):
-    """A record in a window: the ALTs that can be scored, by number, and the genotype of every sample."""
-
-    variants: dict[int, Variant]
-    genotypes: list[Genotype]
-
-
-class _Inside(NamedTuple):
-    """What a window holds."""
-
-    variants: list[Variant]
-    carriers: NDArray[np.bool_]  # [variants, samples, chromosomes]
-    ploidy: NDArray[np.int64]  # [samples]: chromosomes there, 1 of a man's X
-    n_rows: NDArray[np.int64]  # [samples]: chromosomes in the table, of all windows alike
-
-
-def _alleles(
-    file: VariantFile,
-    genome: Genome,
-    windows: Sequence[_Window],
-    scorer: TrackScorer,
-    columns: Sequence[int],
-    left_out: Counter[str],
-) -> list[_Inside]:
-    """The alleles in every window, from one pass over the records."""
-    sites: list[list[_Site]] = [[] for _ in windows]
-    ploidy = np.zeros((len(windows), len(columns)), dtype=np.int64)
-    left_out.update({WITHOUT_PHASE: 0, NOT_KNOWN: 0, ANOTHER_SET: 0})
-    for record, inside, statuses, contig in _touched(file, genome, windows, scorer):
-        genotypes = _genotypes_of(record, columns, file)
-        ploidy[inside] = np.maximum(ploidy[inside], [each.known_ploidy for each in genotypes])
-        distinct = Counter(genotypes)
-        for genotype, n in distinct.items():
-            for reason, n_alleles in genotype.left_out(len(record.alts)).items():
-                left_out[reason] += n * n_alleles
-        carried = {allele for genotype in distinct for allele in genotype.chromosomes}
-        variants = {}
-        for number_of, (alt, status) in enumerate(zip(record.alts, statuses, strict=False), 1):
-            if number_of not in carried:
-                continue
-            if status is not Status.OK:
-                left_out[status.value] += 1
-                continue
-            variants[number_of] = Variant(contig, record.pos, record.ref.upper(), alt.upper())
-        if variants:
-            site = _Site(variants, genotypes)
-            for i in inside:
-                sites[i].append(site)
-    n_rows = np.maximum(2, ploidy.max(axis=0, initial=0))
-    return [_phased(here, np.where(n == 0, n_rows, n), n_rows, left_out) for here, n in zip(sites, ploidy, strict=True)]
-
-
-def _touched(
-    file: Iterable[Record], genome: Genome, windows: Sequence[_Window], scorer: TrackScorer
-) -> Iterator[tuple[Record, list[int], tuple[Status, ...], str]]:
-    """Records of which REF lies in a window, with the numbers of these windows, the statuses of the ALTs, and the contig."""
-    here: dict[str, list[int]] = {}
-    for i, window in enumerate(windows):
-        here.setdefault(window.contig, []).append(i)
-    for records in batches(file, _AT_ONCE):
-        names: ContigNames = ContigMap({record.chrom for record in records}, genome.contigs)
-        touched = []
-        for record in records:
-            start, end = record.pos - 1, record.pos - 1 + len(record.ref)
-            of = [i for i in here.get(names.get(record.chrom) or "", ())
-                  if start < windows[i].start + scorer.length and end > windows[i].start]  # fmt: skip
-            if of:
-                touched.append((record, of))
-        statuses = check_batch([record for record, _ in touched], genome, names, scorer.longest_allele)
-        for (record, of), row in zip(touched, statuses, strict=True):
-            contig = names.get(record.chrom)
-            assert contig is not None
-            yield record, of, row, contig
-
-
-def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> list[Genotype]:
-    """The genotypes of the chosen samples; FileFormatError where a record has not as many as the header names."""
-    genotypes_of_all = list(genotypes(record))
-    if not genotypes_of_all:  # no FORMAT, or no columns behind it
-        return [NO_GENOTYPE] * len(columns)
-    if len(genotypes_of_all) != len(file.samples):
-        raise FileFormatError(
-            f"{file.name}, {record.chrom}:{record.pos}: {len(genotypes_of_all)} columns of samples, but the header names "
-            f"{len(file.samples)}; mend the record or the line #CHROM."
-        )
-    return [genotypes_of_all[i] for i in columns]
-
-
-def _phased(
-    sites: Sequence[_Site], ploidy: NDArray[np.int64], n_rows: NDArray[np.int64], left_out: Counter[str]
-) -> _Inside:
-    """Which chromosomes have which variants, in one phase set for each sample."""
-    numbers = [(i, number_of) for i, site in enumerate(sites) for number_of in site.variants]
-    carriers = np.zeros((len(numbers), len(ploidy), int(ploidy.max(initial=2))), dtype=bool)
-    usable = [site.variants.keys() for site in sites]
-    for s, n in enumerate(ploidy.tolist()):
-        chromosomes, reasons = phase([site.genotypes[s] for site in sites], usable, n)
-        left_out.update(reasons)
-        for row, (i, number_of) in enumerate(numbers):
-            if number_of in chromosomes[i]:
-                carriers[row, s, :n] = [allele == number_of for allele in chromosomes[i]]
-    return _Inside([sites[i].variants[number_of] for i, number_of in numbers], carriers, ploidy, n_rows)
-
-
-def _rows_of_region(scorer: TrackScorer, window: _Window, inside: _Inside, samples: Sequence[str]) -> Rows:
+def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples: Sequence[str]) -> Rows:
     variants, carried = inside.variants, inside.carriers
     kinds: dict[tuple[int, ...], int] = {(): 0}  # alleles of a chromosome -> number of its sequence; 0 is the reference
     which = [

@@ -190,6 +190,26 @@ def test_what_is_said_of_contigs(files: tuple[Path, list[str]], tmp_path: Path) 
     assert "other.bed: none of its contigs is in in.vcf" in notes
 
 
+def test_structural_variants_overlap_what_they_reach(tmp_path: Path) -> None:
+    """The element at 501-510: a deletion and a duplication reach it; the mate of a translocation does not."""
+    rows = [
+        ("<DEL>", "SVLEN=-450", True), ("<DEL>,<DUP>", "SVLEN=-5,450", True), ("<INS>", "SVLEN=450", False),
+        ("<DEL>", "END=505", True), ("<DEL>", "CHR2=2;END=505", False), ("<TRA>", "CHR2=2;END=505", False),
+        ("A]2:505]", "SVTYPE=BND;END=505", False),
+        ("<CN0>", "SVLEN=450", True), ("<DEL>", "SVLEN=-5;END=505", False), ("<DEL>", "END=7", False),
+    ]  # fmt: skip
+    lines = "".join(f"1\t100\t.\tA\t{alt}\t.\t.\t{info}\n" for alt, info, _ in rows)
+    (tmp_path / "sv.vcf").write_text(HEAD + lines)
+    (tmp_path / "e.bed").write_text("1\t500\t510\tfar\n")
+    made = annotation.read_annotations([f"E={tmp_path / 'e.bed'}"])
+    found = annotate_variants(tmp_path / "sv.vcf", made, tmp_path / "out.vcf")
+    with open_vcf(tmp_path / "out.vcf") as file:
+        assert ["E=far" in record.line for record in file] == [reaches for *_, reaches in rows]
+    notes = "\n".join(found.notes)
+    assert "1 record has an END that is not where SVLEN ends, and SVLEN is used (the first is at 1:100)." in notes
+    assert "1 record has an END before POS, which is not used (the first is at 1:100)." in notes
+
+
 def test_nothing_to_annotate_with(files: tuple[Path, list[str]], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing to annotate with"):
         annotate_variants(files[0], annotation.read_annotations(), tmp_path / "out.vcf")

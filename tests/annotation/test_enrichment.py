@@ -455,6 +455,14 @@ def test_contigs_that_nothing_has_are_refused(world: dict[str, Path], tmp_path: 
     assert any("o.bed: none of its contigs is in v.vcf" in note for note in study.notes)
 
 
+def test_odd_records_are_in_the_notes_of_a_study(world: dict[str, Path]) -> None:
+    with world["v.vcf"].open("a") as file:
+        file.write("1\t10001\t.\tA\t<DEL>\t.\t.\tAF=0.2;END=5\n")
+    annotations = annotation.read_annotations([f"E={world['e.bed']}"])
+    study = enrich_variants(world["v.vcf"], annotations, world["c.vcf"], n_resamplings=50)
+    assert any("1 record has an END before POS, which is not used (the first is at 1:10001)" in note for note in study.notes)
+
+
 def test_marks_by_chance_are_those_of_poisson_counts() -> None:
     rng = np.random.default_rng(0)
     expected = np.repeat([0.05, 0.5, 4.0], 40_000)

@@ -169,6 +169,7 @@ def test_records_that_agree_are_not_odd() -> None:
 
 def test_a_ref_beyond_the_contig_is_not_cut() -> None:
     assert reach(record_of("ACGT", "<DEL>", "SVLEN=50"), 11) == (9, 13)
+    assert reach(record_of("ACGT", "<DEL>", "SVLEN=50"), 9) == (9, 60)  # POS is beyond it too: a length of another assembly
 
 
 HTSLIB = """##fileformat=VCFv4.5

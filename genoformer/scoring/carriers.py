@@ -1,0 +1,143 @@
+"""Genotypes of a VCF and regions -> which chromosomes of which samples have which variants in the window of each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import FileFormatError
+from genoformer.genome.contigs import ContigMap
+from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Genotype, genotypes
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Region
+from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
+from genoformer.genome.vcf import Record, VariantFile, batches
+from genoformer.scoring.phasing import ANOTHER_SET, phase
+from genoformer.scoring.track_scorer import TrackScorer
+
+_AT_ONCE = 4_096  # records
+
+
+class Window(NamedTuple):
+    """The window of a region: the region's contig in the genome, and the base in the middle, which keeps its place."""
+
+    region: Region
+    contig: str
+    start: int
+    centre: int
+
+
+def windows_of(scorer: TrackScorer, genome: Genome, regions: Iterable[Region]) -> Iterator[Window]:
+    """The window of each region, around its middle."""
+    for region in regions:
+        contig = genome.resolve(region.chrom)
+        centre = (region.start + region.end) // 2
+        yield Window(region, contig, scorer.start_of(Variant(contig, centre + 1, "", "")), centre)
+
+
+class _Site(NamedTuple):
+    """A record in a window: the ALTs that can be scored, by number, and the genotype of every sample."""
+
+    variants: dict[int, Variant]
+    genotypes: list[Genotype]
+
+
+class Inside(NamedTuple):
+    """What a window holds."""
+
+    variants: list[Variant]
+    carriers: NDArray[np.bool_]  # [variants, samples, chromosomes]
+    ploidy: NDArray[np.int64]  # [samples]: chromosomes there, 1 of a man's X
+    n_rows: NDArray[np.int64]  # [samples]: chromosomes in the table, of all windows alike
+
+
+def carriers_of(
+    file: VariantFile,
+    genome: Genome,
+    windows: Sequence[Window],
+    scorer: TrackScorer,
+    columns: Sequence[int],
+    left_out: Counter[str],
+) -> list[Inside]:
+    """The variants in every window and who has them, from one pass over the records; left_out takes the others by reason."""
+    sites: list[list[_Site]] = [[] for _ in windows]
+    ploidy = np.zeros((len(windows), len(columns)), dtype=np.int64)
+    left_out.update({WITHOUT_PHASE: 0, NOT_KNOWN: 0, ANOTHER_SET: 0})
+    for record, inside, statuses, contig in _touched(file, genome, windows, scorer):
+        calls = _genotypes_of(record, columns, file)
+        ploidy[inside] = np.maximum(ploidy[inside], [call.known_ploidy for call in calls])
+        distinct = Counter(calls)
+        for genotype, n in distinct.items():
+            for reason, n_alleles in genotype.left_out(len(record.alts)).items():
+                left_out[reason] += n * n_alleles
+        carried = {allele for genotype in distinct for allele in genotype.chromosomes}
+        variants = {}
+        for number_of, (alt, status) in enumerate(zip(record.alts, statuses, strict=False), 1):
+            if number_of not in carried:
+                continue
+            if status is not Status.OK:
+                left_out[status.value] += 1
+                continue
+            variants[number_of] = Variant(contig, record.pos, record.ref.upper(), alt.upper())
+        if variants:
+            site = _Site(variants, calls)
+            for i in inside:
+                sites[i].append(site)
+    n_rows = np.maximum(2, ploidy.max(axis=0, initial=0))
+    return [_phased(here, np.where(n == 0, n_rows, n), n_rows, left_out) for here, n in zip(sites, ploidy, strict=True)]
+
+
+def _touched(
+    file: Iterable[Record], genome: Genome, windows: Sequence[Window], scorer: TrackScorer
+) -> Iterator[tuple[Record, list[int], tuple[Status, ...], str]]:
+    """Records of which REF lies in a window, with the numbers of these windows, the statuses of the ALTs, and the contig."""
+    here: dict[str, list[int]] = {}
+    for i, window in enumerate(windows):
+        here.setdefault(window.contig, []).append(i)
+    for records in batches(file, _AT_ONCE):
+        names: ContigNames = ContigMap({record.chrom for record in records}, genome.contigs)
+        touched = []
+        for record in records:
+            start, end = record.pos - 1, record.pos - 1 + len(record.ref)
+            of = [i for i in here.get(names.get(record.chrom) or "", ())
+                  if start < windows[i].start + scorer.length and end > windows[i].start]  # fmt: skip
+            if of:
+                touched.append((record, of))
+        statuses = check_batch([record for record, _ in touched], genome, names, scorer.longest_allele)
+        for (record, of), row in zip(touched, statuses, strict=True):
+            contig = names.get(record.chrom)
+            assert contig is not None
+            yield record, of, row, contig
+
+
+def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> list[Genotype]:
+    """The genotypes of the chosen samples; FileFormatError where a record has not as many as the header names."""
+    calls = list(genotypes(record))
+    if not calls:  # no FORMAT, or no columns behind it
+        return [NO_GENOTYPE] * len(columns)
+    if len(calls) != len(file.samples):
+        raise FileFormatError(
+            f"{file.name}, {record.chrom}:{record.pos}: {len(calls)} columns of samples, but the header names "
+            f"{len(file.samples)}; mend the record or the line #CHROM."
+        )
+    return [calls[i] for i in columns]
+
+
+def _phased(
+    sites: Sequence[_Site], ploidy: NDArray[np.int64], n_rows: NDArray[np.int64], left_out: Counter[str]
+) -> Inside:
+    """Which chromosomes have which variants, in one phase set for each sample."""
+    numbers = [(i, number_of) for i, site in enumerate(sites) for number_of in site.variants]
+    carriers = np.zeros((len(numbers), len(ploidy), int(ploidy.max(initial=2))), dtype=bool)
+    usable = [site.variants.keys() for site in sites]
+    for s, n in enumerate(ploidy.tolist()):
+        chromosomes, reasons = phase([site.genotypes[s] for site in sites], usable, n)
+        left_out.update(reasons)
+        for row, (i, number_of) in enumerate(numbers):
+            if number_of in chromosomes[i]:
+                carriers[row, s, :n] = [allele == number_of for allele in chromosomes[i]]
+    return Inside([sites[i].variants[number_of] for i, number_of in numbers], carriers, ploidy, n_rows)
