@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from genoformer.genome.genotypes import genotypes
 from genoformer.genome.vcf import Record
+from genoformer.scoring.phasing import phase
 
 
 def record_of(form: str, *samples: str, alt: str = "C,G") -> Record:
@@ -107,3 +108,21 @@ def test_gt_and_phase_sets_are_found_by_their_keys() -> None:
 def test_a_record_without_gt_says_so_of_every_sample() -> None:
     assert [x.left_out(2) for x in genotypes(record_of("DP", "3", "4"))] == [{"without GT": 1}] * 2
     assert not list(genotypes(Record("c\t1\t.\tA\tC", "c", 1, ".", "A", ("C",))))
+
+
+TEXT = st.text(st.characters(blacklist_characters="\t\n\r", blacklist_categories=("Cs",)), max_size=12)
+CALL = st.from_regex(r"[/|]?[0-9.]([/|][0-9.]){0,3}(:[a-c,.*]{0,6}){0,2}", fullmatch=True)
+
+
+@given(
+    form=st.lists(st.sampled_from(["GT", "PS", "PSL", "DP", "LEN", ""]), max_size=4).map(":".join),
+    samples=st.lists(st.one_of(TEXT, CALL), max_size=4),
+    ploidy=st.integers(1, 4),
+)
+def test_no_text_is_too_odd(form: str, samples: list[str], ploidy: int) -> None:
+    found = list(genotypes(record_of(form, *samples)))
+    assert len(found) == len(samples)
+    for genotype in found:
+        genotype.left_out(2)
+    chromosomes, _ = phase(found, [(1, 2)] * len(found), ploidy)
+    assert all(len(each) == ploidy and set(each) <= {0, 1, 2} for each in chromosomes)

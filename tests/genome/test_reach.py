@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from genoformer.genome.blocks import blocks_of
 from genoformer.genome.reach import Doubts, reach
@@ -205,3 +207,20 @@ def test_it_is_htslibs_length_on_the_reference(tmp_path: Path) -> None:
     (tmp_path / "a.vcf").write_text(HTSLIB + "\n".join(lines) + "\n")
     with pysam.VariantFile(str(tmp_path / "a.vcf")) as theirs, open_vcf(tmp_path / "a.vcf") as mine:
         assert [(record.start, record.stop) for record in theirs] == [reach(record) for record in mine]
+
+
+VALUE = st.one_of(st.text(st.characters(blacklist_characters="\t\n\r", blacklist_categories=("Cs",)), max_size=8),
+                  st.integers(-(10**20), 10**20).map(str))  # fmt: skip
+
+
+@given(
+    alt=st.lists(st.sampled_from(["C", "<DEL>", "<CN2>", "<INS>", "<*>", "<TRA>", "<X>", "A]2:5]", "<", "", "<>"]), max_size=4),
+    info=st.lists(st.builds("{}={}".format, st.sampled_from(["END", "SVLEN", "CHR2", "SVTYPE"]), VALUE), max_size=5),
+    lengths=st.lists(VALUE, max_size=3),
+    contig_length=st.integers(0, 50),
+)
+def test_no_text_is_too_odd(alt: list[str], info: list[str], lengths: list[str], contig_length: int) -> None:
+    record = record_of("ACG", ",".join(alt) or ".", ";".join(info), "LEN", *lengths)
+    start, end = reach(record, contig_length)
+    assert start == 9
+    assert end >= 12
