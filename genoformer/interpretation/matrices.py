@@ -1,39 +1,21 @@
-"""Motifs as matrices: MEME, JASPAR and HOCOMOCO files; which known motif is like one (Tomtom), where one lies (FIMO)."""
+"""Motifs as matrices: their ends, which known motif is like one (Tomtom), where one lies (FIMO); files: `motif_files`."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from genoformer.errors import ConfigError, FileFormatError
+from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
-from genoformer.genome.lines import numbered_lines
 from genoformer.inference import n_cores, threads
-from genoformer.whole import whole_file
+from genoformer.interpretation.motif_files import read_matrices, write_meme
+from genoformer.interpretation.motif_matrix import Matrix
 
-_PSEUDOCOUNT = 0.1  # of a site, over the four bases: no base is impossible
+__all__ = ["Hit", "Match", "Matrix", "fimo", "read_matrices", "tomtom", "trimmed", "write_meme"]
+
 _FEW = 1_000  # targets below which decoys are searched, too
-_MOST_SITES = 1e15
-_MOST_LINES = 4_000_000  # of a file, a hundred times those of the largest collections
-
-
-class Matrix(NamedTuple):
-    """A motif: the frequencies of A, C, G, T at each base, [W, 4], each row sums to 1."""
-
-    name: str
-    p: NDArray[np.float64]
-    n_sites: int = 0  # that it was made of; 0 where that is not known
-
-    @classmethod
-    def of_counts(cls, name: str, counts: NDArray[np.floating]) -> Matrix:
-        """From counts of bases [W, 4]."""
-        n = counts.sum(1, keepdims=True)
-        return cls(name, (counts + _PSEUDOCOUNT / 4) / (n + _PSEUDOCOUNT), round(float(n.max(initial=0))))
 
 
 class Match(NamedTuple):
@@ -57,119 +39,6 @@ class Hit(NamedTuple):
     strand: str
     score: float
     p: float
-
-
-def read_matrices(path: str | Path) -> list[Matrix]:
-    """The motifs of a file, plain or gzipped: MEME, JASPAR (with or without letters and brackets, or TRANSFAC) or HOCOMOCO.
-
-    Raises FileFormatError with the line where a matrix is not four numbers a base, and for a file that holds none.
-    """
-    path = Path(path)
-    lines = []
-    for number, line in numbered_lines(path, "a file of motifs"):
-        if number > _MOST_LINES:
-            raise FileFormatError(f"{path} has more than {_MOST_LINES:,} lines; give a file of motifs.")
-        lines.append(line)
-    head = [line.split("\t")[0].split(" ")[0] for line in lines[:40]]
-    if any(line.startswith("MEME version") for line in lines[:20]):
-        found = list(_meme(lines, path))
-    elif "P0" in head or "PO" in head:
-        found = list(_transfac(lines, path))
-    else:
-        found = list(_jaspar(lines, path))
-    if not found:
-        raise FileFormatError(
-            f"{path} holds no motif; give a MEME or TRANSFAC file, or one of JASPAR or HOCOMOCO with lines that begin with >."
-        )
-    return found
-
-
-def _meme(lines: Sequence[str], path: Path) -> Iterator[Matrix]:
-    name, n_sites, inside = "", 0, False
-    rows: list[list[float]] = []
-    for number, line in enumerate(lines, 1):
-        if line.startswith("MOTIF"):
-            if inside:
-                yield _matrix(name, rows, path, number, n_sites)
-            name, rows, inside = " ".join(line.split()[1:]) or f"motif_{number}", [], False
-        elif line.startswith("letter-probability"):
-            inside = True
-            sites = re.search(r"nsites=\s*(\d+)", line)
-            n_sites = int(sites[1]) if sites else 0
-        elif inside and re.match(r"\s*[\d.]", line):
-            rows.append(_numbers(line, path, number))
-        elif inside and rows and line.strip():
-            yield _matrix(name, rows, path, number, n_sites)
-            inside = False
-    if inside:
-        yield _matrix(name, rows, path, len(lines), n_sites)
-
-
-def _jaspar(lines: Sequence[str], path: Path) -> Iterator[Matrix]:
-    name = ""
-    rows: list[list[float]] = []
-    for number, line in enumerate([*lines, ">"], 1):
-        if line.startswith(">"):
-            if name:
-                yield _matrix(name, rows, path, number, 0)
-            name, rows = " ".join(line[1:].split()), []
-        elif line.strip() and name:
-            rows.append(_numbers(re.sub(r"^\s*[ACGTacgt]\s*\|?|[\[\]]", " ", line), path, number))
-
-
-def _transfac(lines: Sequence[str], path: Path) -> Iterator[Matrix]:
-    """Entries end in //; AC is the accession, ID the name, and rows between P0 (or PO) and XX begin with a number."""
-    names: dict[str, str] = {}
-    rows: list[list[float]] = []
-    inside = False
-    for number, line in enumerate([*lines, "//"], 1):
-        key, _, rest = line.replace("\t", " ").partition(" ")
-        if key in ("AC", "ID"):
-            names[key] = rest.strip()
-        elif key in ("P0", "PO"):
-            inside = True
-        elif key == "//":
-            if rows:
-                yield _matrix(" ".join(names.values()) or f"motif_{number}", rows, path, number, 0)
-            names, rows, inside = {}, [], False
-        elif inside and key.isdecimal():
-            rows.append(_numbers(" ".join(rest.split()[:4]), path, number))
-        else:
-            inside = False
-
-
-def _numbers(text: str, path: Path, number: int) -> list[float]:
-    try:
-        return [float(x) for x in text.split()]
-    except ValueError as error:
-        raise FileFormatError(f"{path}, line {number}: {text.strip()!r} are no numbers of a motif.") from error
-
-
-def _matrix(name: str, rows: list[list[float]], path: Path, number: int, n_sites: int) -> Matrix:
-    """rows: four of W numbers, as JASPAR has them, or W of four; four by four is taken as JASPAR's where columns sum alike."""
-    lengths = {len(row) for row in rows}
-    if len(lengths) != 1 or not (len(rows) == 4 or lengths == {4}):
-        raise FileFormatError(f"{path}, before line {number}: motif {name} is not four numbers for every base.")
-    values = np.array(rows)
-    if not (abs(values) < _MOST_SITES).all():
-        raise FileFormatError(f"{path}, before line {number}: motif {name} has infinite counts, or none that are numbers.")
-    by_base = len(rows) == 4 and (lengths != {4} or np.ptp(values.sum(0)) <= np.ptp(values.sum(1)))
-    counts = values.T if by_base else values
-    if (counts < 0).any() or not (counts.sum(1) > 0).all():
-        raise FileFormatError(f"{path}, before line {number}: motif {name} has a base without counts, or with negative ones.")
-    if np.allclose(counts.sum(1), 1, atol=0.02):
-        return Matrix(name, counts / counts.sum(1, keepdims=True), n_sites)
-    return Matrix.of_counts(name, counts)
-
-
-def write_meme(path: Path, matrices: Iterable[Matrix]) -> None:
-    """A file that the MEME suite and its kin read."""
-    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
-        out.write("MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n")
-        out.write("Background letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n")
-        for name, p, n_sites in matrices:
-            out.write(f"\nMOTIF {name}\nletter-probability matrix: alength= 4 w= {len(p)} nsites= {n_sites or 20} E= 0\n")
-            out.writelines(" ".join(f"{x:.6f}" for x in row) + "\n" for row in p)
 
 
 def trimmed(matrix: Matrix, least: float = 0.25) -> Matrix:

@@ -1,0 +1,80 @@
+"""Files of motifs -> matrices, by what the file holds; and matrices -> a MEME file. docs/motif-files.md has the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from genoformer.errors import FileFormatError
+from genoformer.genome.lines import numbered_lines
+from genoformer.interpretation.motif_matrix import Matrix
+from genoformer.interpretation.motif_meme import is_meme, meme_matrices
+from genoformer.interpretation.motif_tables import table_matrices
+from genoformer.interpretation.motif_transfac import is_transfac, transfac_matrices
+from genoformer.whole import whole_file
+
+_MOST_LINES = 4_000_000  # of a file, a hundred times those of the largest collections
+_OTHERS = {  # first bytes -> what such a file is, and what to give in its place
+    b"\x89HDF": "is HDF5, as TF-MoDISco writes; write its motifs with `modisco meme -i FILE.h5 -t PFM -o motifs.meme`",
+    b"PK\x03\x04": "is a zip archive or .npz; unpack it, or write a MEME file",
+    b"%PDF": "is a PDF; give a MEME, TRANSFAC, JASPAR or HOMER file",
+}
+_TEXTS = {
+    "<": "is XML or HTML; give the text file that MEME writes beside it (meme.txt, streme.txt)",
+    "{": "is JSON; give a MEME, TRANSFAC, JASPAR or HOMER file",
+}
+
+
+def read_matrices(path: str | Path) -> list[Matrix]:
+    """Return the motifs of a file, plain or gzipped, in its order: MEME, TRANSFAC, JASPAR, HOMER, HOCOMOCO, CIS-BP, UniPROBE.
+
+    The format, and with it the layout, is known by what the file holds; U is read as T. Motifs of one name are all kept.
+
+    Raises FileFormatError with the line where a matrix is none of DNA, contradicts its header, or holds no counts or
+    probabilities (log-odds, contributions), and for a file that holds none.
+    """
+    path = Path(path)
+    _refuse_binary(path)
+    lines = []
+    for number, line in numbered_lines(path, "a file of motifs"):
+        if number > _MOST_LINES:
+            raise FileFormatError(f"{path} has more than {_MOST_LINES:,} lines; give a file of motifs.")
+        lines.append(line)
+    first = next((line.strip() for line in lines if line.strip()), "")
+    if first[:1] in _TEXTS:
+        raise FileFormatError(f"{path} {_TEXTS[first[:1]]}.")
+    if is_meme(lines):
+        found = list(meme_matrices(lines, path))
+    elif is_transfac(lines):
+        found = list(transfac_matrices(lines, path))
+    else:
+        found = table_matrices(lines, path)
+    if not found:
+        raise FileFormatError(
+            f"{path} holds no motif; give a MEME or TRANSFAC file, or one of JASPAR, HOMER or HOCOMOCO with lines that begin "
+            "with >."
+        )
+    return found
+
+
+def _refuse_binary(path: Path) -> None:
+    if not path.is_file():
+        return  # the reader of lines says so
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError:
+        return
+    for magic, said in _OTHERS.items():
+        if head.startswith(magic):
+            raise FileFormatError(f"{path} {said}.")
+
+
+def write_meme(path: Path, matrices: Iterable[Matrix]) -> None:
+    """A file that the MEME suite and its kin read."""
+    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
+        out.write("MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n")
+        out.write("Background letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n")
+        for name, p, n_sites in matrices:
+            out.write(f"\nMOTIF {name}\nletter-probability matrix: alength= 4 w= {len(p)} nsites= {n_sites or 20} E= 0\n")
+            out.writelines(" ".join(f"{x:.6f}" for x in row) + "\n" for row in p)

@@ -1,0 +1,115 @@
+"""Rows of numbers of a motif file -> a matrix of the frequencies of A, C, G and T, or a sentence on the row that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import FileFormatError
+
+ROUNDING = 0.05  # by which probabilities of a position may miss 1; two decimals miss it by 0.02 at the most
+_PSEUDOCOUNT = 0.1  # of a site, over the four bases: no base is impossible
+_MOST_SITES = 1e15
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
+
+
+class Matrix(NamedTuple):
+    """A motif: the frequencies of A, C, G, T at each base, [W, 4], each row sums to 1."""
+
+    name: str
+    p: NDArray[np.float64]
+    n_sites: int = 0  # that it was made of; 0 where that is not known
+
+    @classmethod
+    def of_counts(cls, name: str, counts: NDArray[np.floating]) -> Matrix:
+        """From counts of bases [W, 4]."""
+        n = counts.sum(1, keepdims=True)
+        return cls(name, (counts + _PSEUDOCOUNT / 4) / (n + _PSEUDOCOUNT), round(float(n.max(initial=0))))
+
+
+class Position(NamedTuple):
+    """Four numbers, of A, C, G and T at one position of a motif, and where they stand in the file."""
+
+    where: str  # "line 7"
+    values: Sequence[float]
+
+
+def is_number(text: str) -> bool:
+    """Return True for a finite decimal number in ASCII, as 12, -0.5 or 1e-3."""
+    return _NUMBER.fullmatch(text) is not None
+
+
+def numbers(text: str, path: Path, line: int) -> list[float]:
+    """Return the numbers of a row, which blanks separate.
+
+    Raises FileFormatError with the line where one is none: nan, a word, a decimal comma.
+    """
+    words = text.split()
+    if not all(map(is_number, words)):
+        raise FileFormatError(
+            f"{path}, line {line}: {text.strip()[:60]!r} are no numbers of a motif; give counts or probabilities, with blanks "
+            "between."
+        )
+    return [float(word) for word in words]
+
+
+def require_bases(letters: str, path: Path, line: int) -> None:
+    """Raise FileFormatError where the letters of an alphabet, in any order, are not those of DNA (or RNA, whose U is T)."""
+    if len(letters) == 4 and set(letters.replace("U", "T")) == set("ACGT"):
+        return
+    kind = f"has {len(letters)} letters, {letters or 'none'}"
+    if len(letters) >= len(_AMINO_ACIDS) and set(letters) >= _AMINO_ACIDS:
+        kind = f"is that of proteins ({letters})"
+    raise FileFormatError(f"{path}, line {line}: the alphabet {kind}; a motif of DNA has A, C, G and T. Give motifs of DNA.")
+
+
+def require_four(n: int, name: str, path: Path, line: int) -> None:
+    """Raise FileFormatError where a position of a motif has not four numbers."""
+    if n == len(_AMINO_ACIDS):
+        raise FileFormatError(f"{path}, line {line}: motif {name} has 20 numbers for a position, one for each amino acid: "
+                              "it is of proteins. Give motifs of DNA.")  # fmt: skip
+    if n != 4:
+        raise FileFormatError(f"{path}, line {line}: motif {name} is not four numbers (A, C, G, T) for every position; "
+                              f"this row has {n}.")  # fmt: skip
+
+
+def matrix_from_positions(
+    name: str, positions: Sequence[Position], path: Path, line: int, *, n_sites: int = 0, probabilities: bool = False
+) -> Matrix:
+    """Return the matrix of a motif that begins at a line of a file.
+
+    Counts get the pseudocount of `Matrix.of_counts`; probabilities, whose positions all sum to 1 within ROUNDING, are divided
+    by their sums. probabilities: the format holds nothing else, so that counts are an error.
+
+    Raises FileFormatError with the line of a position that has negative or infinite numbers, none above 0, or a sum that
+    neither counts nor probabilities have.
+    """
+    if not positions:
+        raise FileFormatError(f"{path}, line {line}: motif {name} has no rows of numbers; complete or remove it.")
+    values = np.array([position.values for position in positions], dtype=np.float64)  # [W, 4]
+    totals = values.sum(1)  # [W]
+    for (where, _), row, total in zip(positions, values, totals, strict=True):
+        here = f"{path}, {where}: motif {name}"
+        if (row < 0).any():
+            raise FileFormatError(
+                f"{here} has negative numbers: it is a log-odds matrix (PSSM, PWM) or one of contributions (CWM). "
+                "Give counts or probabilities (of modisco: `modisco meme -t PFM`)."
+            )
+        if not (row < _MOST_SITES).all():
+            raise FileFormatError(f"{here} has infinite counts; give the number of sites.")
+        if not total > 0:
+            raise FileFormatError(f"{here} has a position without counts, so that no base is known there; mend or remove it.")
+    if not probabilities and totals.max() > 1 + ROUNDING:
+        return Matrix.of_counts(name, values)
+    if (odd := np.flatnonzero(abs(totals - 1) > ROUNDING)).size:
+        raise FileFormatError(
+            f"{path}, {positions[odd[0]].where}: probabilities of motif {name} sum to {totals[odd[0]]:.4g} and not to 1; "
+            f"{'counts' if totals[odd[0]] > 1 else 'numbers'} or contributions (CWM) are no probabilities. Give probabilities."
+        )
+    return Matrix(name, values / totals[:, None], n_sites)

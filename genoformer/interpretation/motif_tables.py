@@ -1,0 +1,224 @@
+"""Tables of numbers, with or without > lines (JASPAR, HOMER, HOCOMOCO, Cluster-Buster, CIS-BP, UniPROBE) -> matrices.
+
+Rows are bases or positions. Which they are is a fact of the format (letters, brackets, header) or of the shape, never of sums.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from genoformer.errors import FileFormatError
+from genoformer.interpretation.motif_matrix import (
+    Matrix,
+    Position,
+    is_number,
+    matrix_from_positions,
+    numbers,
+    require_four,
+)
+
+_BASE_ROW = re.compile(r"([A-Za-z])(?:\s*[:|\[]\s*|\s+)([0-9.+\-\]\[|].*|)")  # A [ 8 12 ], A | 8 12, A: 8 12, A 8 12
+_ACCESSION = re.compile(r"[A-Z]{2,3}[0-9]{3,4}\.[0-9]+\s+\S")  # and a name, as JASPAR's > lines have: MA0001.1 AGL3
+_LABELS = ("motif", "gene", "protein", "tf", "tf name")  # before a tab and a name, in files without >
+
+
+class _Row(NamedTuple):
+    line: int
+    base: str  # that it is of; "" where it does not say
+    bracket: bool
+    values: list[float]
+
+
+@dataclass
+class _Table:
+    """The rows of a motif, and what the format says of them."""
+
+    name: str
+    line: int
+    header: str | None = None  # behind the >; None without one
+    rows: list[_Row] = field(default_factory=list)
+    columns: str = ""  # letters above the columns, in their order
+    numbered: bool = False  # rows begin with the number of the position
+    positions: bool = False  # a comment of Cluster-Buster, whose rows are positions
+
+    @property
+    def homer(self) -> bool:
+        """The > line of HOMER: consensus, name, threshold, between tabs."""
+        fields = (self.header or "").split("\t")
+        return len(fields) > 2 and is_number(fields[2].strip())
+
+    @property
+    def jaspar(self) -> bool:
+        """The > line of JASPAR: accession and name, with a tab between or known by the accession."""
+        header = (self.header or "").strip()
+        return header.count("\t") == 1 or _ACCESSION.match(header) is not None
+
+
+def table_matrices(lines: Sequence[str], path: Path) -> list[Matrix]:
+    """Return the motifs of a file of tables; an empty list where there is none.
+
+    Raises FileFormatError with the line for rows that are no numbers or no table, and for four by four numbers of which
+    neither the format nor the other motifs of the file say if rows are bases or positions.
+    """
+    tables = list(_tables(lines, path))
+    layouts = [_layout(table, path) for table in tables]
+    known = set(layouts) - {""}
+    found = []
+    for table, layout in zip(tables, layouts, strict=True):
+        layout = layout or (known.copy().pop() if len(known) == 1 else "bases" if table.jaspar else "")
+        if not layout:
+            raise FileFormatError(
+                f"{path}, line {table.line}: motif {table.name} is four by four numbers, and nothing says if its rows are bases "
+                "or positions; write A, C, G and T before the rows (JASPAR), a line A C G T above the columns, or a MEME file."
+            )
+        found.append(_by_bases(table, path) if layout == "bases" else _by_positions(table, path))
+    return found
+
+
+def _layout(table: _Table, path: Path) -> str:
+    """Return "bases" or "positions" for the rows; "" where four by four numbers could be both."""
+    if any(row.base or row.bracket for row in table.rows):
+        return "bases"
+    if table.columns or table.homer or table.positions or not table.rows:
+        return "positions"
+    sizes = {len(row.values) for row in table.rows}
+    bases, positions = len(table.rows) == 4 and len(sizes) == 1, sizes == {4}
+    if not bases and not positions:
+        odd = next((row for row in table.rows if len(row.values) != len(table.rows[0].values)), table.rows[0])
+        if sizes == {20}:
+            require_four(20, table.name, path, odd.line)
+        raise FileFormatError(
+            f"{path}, line {odd.line}: motif {table.name} is not four numbers for every position: it has {len(table.rows)} "
+            f"rows, and this one has {len(odd.values)} numbers."
+        )
+    return "" if bases and positions else "bases" if bases else "positions"
+
+
+def _by_bases(table: _Table, path: Path) -> Matrix:
+    """Rows are A, C, G and T, by their letters or in this order."""
+    first, last = table.rows[0].line, table.rows[-1].line
+    named = [row.base for row in table.rows]
+    bases = [base.upper().replace("U", "T") for base in named]
+    if not any(named) and len(bases) == 4:
+        bases = list("ACGT")
+    if sorted(bases) != list("ACGT"):
+        raise FileFormatError(
+            f"{path}, line {first}: motif {table.name} has the rows {', '.join(of or '(no letter)' for of in named)}, and not "
+            "one for each of A, C, G and T."
+        )
+    sizes = [len(row.values) for row in table.rows]
+    if len(set(sizes)) > 1:
+        odd = next(row for row in table.rows if len(row.values) != sizes[0])
+        raise FileFormatError(
+            f"{path}, line {odd.line}: this row of motif {table.name} has {len(odd.values)} numbers, the first one {sizes[0]}."
+        )
+    by_base = [table.rows[bases.index(base)].values for base in "ACGT"]
+    where = f"lines {first} to {last}"
+    positions = [Position(f"{where}, position {i}", of) for i, of in enumerate(zip(*by_base, strict=True), 1)]
+    return matrix_from_positions(table.name, positions, path, table.line)
+
+
+def _by_positions(table: _Table, path: Path) -> Matrix:
+    """Rows are positions, columns A, C, G and T or what stands above them."""
+    order = [(table.columns or "ACGT").index(base) for base in "ACGT"]
+    positions = []
+    for row in table.rows:
+        values = row.values[1:] if table.numbered else row.values
+        require_four(len(values), table.name, path, row.line)
+        positions.append(Position(f"line {row.line}", [values[i] for i in order]))
+    return matrix_from_positions(table.name, positions, path, table.line)
+
+
+# --- lines -> tables
+
+
+def _tables(lines: Sequence[str], path: Path) -> Iterator[_Table]:
+    table: _Table | None = None
+    name, n = "", 0  # of the next table without a > line, and how many such tables there are
+    for line, text in enumerate(lines, 1):
+        text = text.strip()
+        columns = _columns(text.lstrip("# "))
+        if text.startswith(">"):
+            if table is not None:
+                yield table
+            table = _Table(_name(text[1:]) or f"motif_{line}", line, text[1:])
+            continue
+        if not text or (text.startswith("#") and not columns):
+            if not text and table is not None and table.header is None and table.rows:
+                yield table
+                table = None
+            elif table is not None and re.match(r"#\s*(GAP|WEIGHT)\b", text):
+                table.positions = True
+            continue
+        row = None if columns else _row(text, path, line)
+        if row is None and not columns:
+            if table is not None and table.header is not None:
+                raise _no_row(text, table, path, line)
+            name = _title(text) if not name or text.lower().startswith("motif\t") else name
+        if table is not None and table.header is None and table.rows and _begins(table, row):
+            yield table
+            table = None
+        if table is None and (row or columns):
+            n += 1
+            table = _Table(name or (path.name.split(".")[0] + f"_{n}" * (n > 1)) or f"motif_{line}", line)
+            name = ""
+        if table is not None and columns:
+            if table.rows:
+                raise _no_row(text, table, path, line)
+            table.columns, table.numbered = columns
+        elif table is not None and row is not None:
+            table.rows.append(row)
+    if table is not None:
+        yield table
+
+
+def _begins(table: _Table, row: _Row | None) -> bool:
+    """Return True where a line, a row or none, cannot belong to a table without a > line."""
+    return row is None or (row.base != "" and row.base.upper() in {of.base.upper() for of in table.rows})
+
+
+def _name(header: str) -> str:
+    """Return the name in a > line: HOMER's second field, or all."""
+    fields = header.split("\t")
+    if len(fields) > 2 and is_number(fields[2].strip()):
+        header = fields[1].strip() or fields[0]
+    return " ".join(header.split())
+
+
+def _title(text: str) -> str:
+    """Return the name in a line above a table: `Motif<tab>M0001_1.02`, `Protein: Six6<tab>...`, or any text up to a tab."""
+    key, tab, value = text.partition("\t")
+    return (value if tab and key.strip().lower() in _LABELS else re.sub(r"^protein:", "", key, flags=re.IGNORECASE)).strip()
+
+
+def _columns(text: str) -> tuple[str, bool] | None:
+    """Return the letters above columns, in their order, and if a number of the position stands before them; else None."""
+    words = text.replace('"', "").split()
+    letters = "".join(words[-4:]).upper().replace("U", "T")
+    if len(words) in (4, 5) and len(letters) == 4 and set(letters) == set("ACGT"):
+        return letters, len(words) == 5
+    return None
+
+
+def _row(text: str, path: Path, line: int) -> _Row | None:
+    """Return a row of numbers; None for a line of text."""
+    bare = text.rstrip("]").rstrip()
+    if (of := _BASE_ROW.fullmatch(bare)) and of[1].upper() in "ACGTU":
+        return _Row(line, of[1], True, numbers(of[2].strip("[| "), path, line))
+    words = bare.strip("[ ").split()
+    if text[0] in "[+-.0123456789" or sum(map(is_number, words)) * 2 > len(words):
+        return _Row(line, "", text[0] == "[", numbers(" ".join(words), path, line))
+    return None
+
+
+def _no_row(text: str, table: _Table, path: Path, line: int) -> FileFormatError:
+    where = f"{path}, line {line}"
+    if _BASE_ROW.fullmatch(text):
+        return FileFormatError(f"{where}: motif {table.name} has a row of {text[0]}, which is no base; give motifs of DNA.")
+    if re.fullmatch(r"[A-Za-z*\-]+", text):
+        return FileFormatError(f"{where}: {text[:20]!r} is a sequence, as of FASTA or a file of sites; give matrices.")
+    return FileFormatError(f"{where}: {text[:60]!r} are no numbers of a motif.")
