@@ -190,8 +190,9 @@ def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta
         say(f"{len(found.hits):,} places in {len(found.places):,} sequences")
         return
     assert known is not None
+    matches = jobs.match_motifs(Path(motifs), Path(known), nearest)
     click.echo("query\ttarget\tp\tq\toffset\tstrand")
-    for match in jobs.match_motifs(Path(motifs), Path(known), nearest):
+    for match in matches:
         click.echo(f"{match.query}\t{match.target}\t{match.p:.3g}\t{match.q:.3g}\t{match.offset}\t{match.strand}")
 
 

@@ -72,8 +72,8 @@ def table_matrices(lines: Sequence[str], path: Path) -> list[Matrix]:
         layout = layout or (known.copy().pop() if len(known) == 1 else "bases" if table.jaspar else "")
         if not layout:
             raise FileFormatError(
-                f"{path}, line {table.line}: motif {table.name} is four by four numbers, and nothing says if its rows are bases "
-                "or positions; write A, C, G and T before the rows (JASPAR), a line A C G T above the columns, or a MEME file."
+                f"{path}, line {table.line}: motif {table.name} is four by four numbers, and nothing says if rows are bases or "
+                "positions; write A, C, G and T before the rows (JASPAR), a line A C G T above the columns, or a MEME file."
             )
         found.append(_by_bases(table, path) if layout == "bases" else _by_positions(table, path))
     return found

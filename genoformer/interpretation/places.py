@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.bigwig import write_bigwig
 from genoformer.genome.codes import Codes
+from genoformer.genome.records import require_bases
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
 from genoformer.genome.variants import Alleles, centred_start, place_alleles, scorable
@@ -66,13 +67,14 @@ def read_places(
 
     length: bases around the middle of each region or variant; regions are taken as they are without it.
     Raises ConfigError where a BED or VCF comes without genome, or a VCF without length, or for places that are longer than any
-    model reads, and FileFormatError for an empty file.
+    model reads, and FileFormatError for an empty file or a FASTA record without bases.
     """
     path = Path(path)
     if length is not None and length > _LONGEST:
         raise ConfigError(f"places of {length:,} bases: give {_LONGEST:,} at the most.")
     if path.name.endswith(_FASTA):
         with Genome(path) as own:
+            require_bases(own)
             found = [Place(name, "", 0, own.window(name, 0, n)) for name, n in own.contigs.items()]
         return found
     if genome is None:

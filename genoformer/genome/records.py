@@ -1,0 +1,34 @@
+"""A FASTA of sequences, each read as a whole -> refused where a record has no bases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from genoformer.errors import FileFormatError
+from genoformer.genome.lines import numbered_lines
+from genoformer.genome.reference import Genome
+
+
+def require_bases(fasta: Genome) -> None:
+    """Raise FileFormatError, with the line of its header, for the first record of a FASTA that has no bases.
+
+    A genome may have such contigs: nothing lies on them. Where each record is a sequence to look at, one is a mistake.
+    """
+    empty = [name for name, length in fasta.contigs.items() if not length]
+    if empty:
+        more = f", as have {len(empty) - 1:,} others" if len(empty) > 1 else ""
+        line = _header_line(fasta.path, empty[0])
+        raise FileFormatError(
+            f"{fasta.path}{f', line {line:,}' if line else ''}: record {empty[0]} has 0 bases{more}; complete or remove it."
+        )
+
+
+def _header_line(path: Path, name: str) -> int:
+    """Return the number of the > line of a record; 0 where it cannot be found, as below a line of more than 64 MB."""
+    try:
+        for number, line in numbered_lines(path, "a FASTA file"):
+            if line.startswith(">") and line[1:].split()[:1] == [name]:
+                return number
+    except FileFormatError:
+        pass
+    return 0
