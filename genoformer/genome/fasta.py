@@ -389,6 +389,7 @@ def _built(path: Path, source: Source) -> Index:
     length = offset = bases = width = 0
     ended = False  # after a line that differs from the first one nothing but empty lines may follow
     n_lines = 0
+    first = 0  # line of the first record
 
     def finish() -> None:
         if name:
@@ -416,6 +417,7 @@ def _built(path: Path, source: Source) -> Index:
                 if not words or b"\r" in text[starts[i] : ends[i] - 1]:
                     raise refuse(n_lines + i + 1, "a > line without a name" if not words else "lines end in CR alone")
                 name = words[0].decode(errors="replace")
+                first = first or n_lines + i + 1
                 if name in index:
                     raise refuse(n_lines + i + 1, f"a second contig is named {name}", "Give each its own name")
                 length, offset, bases, width, ended = 0, base + int(ends[i]) + 1 + cut, 0, 0, False
@@ -443,7 +445,9 @@ def _built(path: Path, source: Source) -> Index:
         n_lines += len(ends)
     finish()
     if not any(contig.length for contig in index.values()):
-        raise FileFormatError(f"{path} holds no sequence. Is it the whole FASTA?")
+        name = next(iter(index), "")
+        which = f": record {name} (line {first}) has 0 bases{', as all others' if len(index) > 1 else ''}" if name else ""
+        raise FileFormatError(f"{path} holds no sequence{which}. Is it the whole FASTA?")
     return index
 
 

@@ -62,14 +62,15 @@ def _data(configs: Sequence[GenomeConfig], length: int) -> _Data:
     """The genomes of a run that reads windows of `length` bases."""
     genomes = [Genome(config.fasta) for config in configs]
     held = [[g.resolve(name) for name in c.valid_contigs] for g, c in zip(genomes, configs, strict=True)]
-    if not any(held) and len(genomes[0].contigs) > 1 and not configs[0].contigs:
-        held[0] = [list(genomes[0].contigs)[-1]]
+    filled = [name for name, n_bases in genomes[0].contigs.items() if n_bases]
+    if not any(held) and len(filled) > 1 and not configs[0].contigs:
+        held[0] = filled[-1:]
     names = {canonical_key(name) for contigs in held for name in contigs}  # another genome may call them otherwise
     train: list[Source] = []
     valid: list[Source] = []
     record: list[dict[str, Any]] = []
     for genome, config, out in zip(genomes, configs, held, strict=True):
-        free = [name for name in genome.contigs if canonical_key(name) not in names]
+        free = [name for name, n_bases in genome.contigs.items() if n_bases and canonical_key(name) not in names]
         used = [genome.resolve(name) for name in config.contigs] or free
         if both := sorted(set(used) & set(out)):
             raise ConfigError(f"{genome.name}: {', '.join(both)} are in contigs and in valid_contigs; keep them in one.")
