@@ -30,7 +30,7 @@ _negative = click.option("--negative", type=click.Path(),
 _patterns = shared.together(
     _negative,
     click.option("--modisco", is_flag=True, help="Recurring patterns too, by TF-MoDISco (extra interpret)."),
-    click.option("--known", type=click.Path(), help="Motifs (JASPAR, HOCOMOCO, MEME) that patterns are matched with."),
+    click.option("--known", type=click.Path(), help="Motifs (MEME, JASPAR, HOMER ...) that patterns are matched with."),
 )
 _of_tracks = shared.together(
     click.option("--tracks", metavar="SPEC", help="Which are summed up: numbers, names or patterns.  [default: all]"),
@@ -145,7 +145,7 @@ def attribution(
 
 @interpret.command()
 @_common
-@click.option("--known", type=click.Path(), help="Motifs (JASPAR, HOCOMOCO, MEME) that filters are matched with.")
+@click.option("--known", type=click.Path(), help="Motifs (MEME, JASPAR, HOMER ...) that filters are matched with.")
 def filters(known: str | None, **options: Any) -> None:
     """The first-layer filters of a model of tracks as motifs: the bases where each is most active in the places.
 
@@ -168,13 +168,14 @@ def filters(known: str | None, **options: Any) -> None:
 @click.option("--p-value", "threshold", type=click.FloatRange(0, 1, min_open=True), default=1e-4, show_default=True,
               help="Largest p of a place.")  # fmt: skip
 def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta: str | None, threshold: float) -> None:
-    """Which KNOWN motifs (JASPAR, HOCOMOCO, MEME) those of a file are like: Tomtom, as a table on stdout.
+    """Which KNOWN motifs (MEME, TRANSFAC, JASPAR, HOMER ...) those of a file are like: Tomtom, as a table on stdout.
 
     \b
     genoformer interpret motifs attr/motifs.meme jaspar.meme
     genoformer interpret motifs attr/motifs.meme --scan peaks.bed -f hg38.fa > places.bed
 
-    With --scan the places that fit them: FIMO, as BED6 on stdout.
+    With --scan the places that fit them: FIMO, as BED6 on stdout. Files of motifs: MEME, TRANSFAC, JASPAR, HOMER, HOCOMOCO,
+    Cluster-Buster, CIS-BP and UniPROBE, known by what they hold (docs/motif-files.md); counts or probabilities of DNA.
     """
     from pathlib import Path
 
@@ -187,6 +188,7 @@ def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta
         found = jobs.scan_motifs(Path(motifs), Path(scan), _path(fasta), threshold=threshold)
         if found.hits:
             click.echo(found.bed())
+        _say(list(found.notes))
         say(f"{len(found.hits):,} places in {len(found.places):,} sequences")
         return
     assert known is not None

@@ -28,6 +28,9 @@ MEME = (
 )
 JASPAR = b">MA1 X\nA [ 1 2 3 ]\nC [ 4 5 6 ]\nG [ 7 8 9 ]\nT [ 1 1 1 ]\n"
 TRANSFAC = b"AC MA1\nXX\nID X\nXX\nP0 A C G T\n01 1 2 3 4\n02 4 3 2 1\nXX\n//\n"
+HOMER = b">AC\tx/Homer\t6.0\t-17\t0\n0.1 0.7 0.1 0.1\n0.7 0.1 0.1 0.1\n"
+CISBP = b"TF\tT1\nMotif\tM1\nPos\tA\tC\tG\tT\n1\t0.1\t0.2\t0.3\t0.4\n2\t1\t0\t0\t0\n\n"
+CUSTOM = b'MEME version 5\nALPHABET "DNA" DNA-LIKE\nA "x" ~ T "y"\nC "x" ~ G "y"\nEND ALPHABET\n' + MEME[30:]
 TARGETS = b"index\tidentifier\tdescription\n0\tENCFF1\tDNASE:liver\n1\tENCFF2\tCAGE:brain\n"
 BEDGRAPH = b"track type=bedGraph\nchr1\t0\t5\t1.5\nchr1\t5\t9\t-2\n2\t3\t4\t0\n"
 
@@ -58,7 +61,7 @@ def test_labelled(tmp_path_factory: pytest.TempPathFactory, content: bytes, name
 
 
 @settings(max_examples=200)
-@given(content=changed(MEME) | changed(JASPAR) | changed(TRANSFAC), zipped=st.booleans())
+@given(content=st.sampled_from([MEME, JASPAR, TRANSFAC, HOMER, CISBP, CUSTOM]).flatmap(changed), zipped=st.booleans())
 def test_motifs(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
     read_or_refuse(read_matrices, tmp_path_factory.mktemp("fuzz") / "a.meme", content, zipped)
 

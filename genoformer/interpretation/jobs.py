@@ -190,6 +190,7 @@ class Scan(NamedTuple):
 
     places: list[Place]
     hits: list[Hit]
+    notes: Sequence[str] = ()
 
     def bed(self) -> str:
         """BED6 lines, score -10 log10 p, at most 1000; on the contig, or of a FASTA's sequences on themselves."""
@@ -210,7 +211,15 @@ def match_motifs(motifs: Path, known: Path, n_nearest: int = 3) -> list[Match]:
 def scan_motifs(motifs: Path, data: Path, fasta: Path | None, *, threshold: float = 1e-4) -> Scan:
     """Where the motifs of a file lie in the places of a BED or FASTA, by FIMO."""
     places = read_places(data, Genome(fasta) if fasta else None)
-    return Scan(places, fimo(read_matrices(motifs), [place.codes for place in places], threshold=threshold))
+    matrices = read_matrices(motifs)
+    notes = []
+    if short := [matrix for matrix in matrices if 0.25 ** len(matrix.p) > threshold]:
+        first, least = short[0], 0.25 ** len(short[0].p)
+        notes.append(
+            f"{len(short):,} motifs are too short for p up to {threshold:g}, so no place fits them: p of {first.name} "
+            f"({len(first.p)} bases) is {least:.2g} or more; see --p-value."
+        )
+    return Scan(places, fimo(matrices, [place.codes for place in places], threshold=threshold), notes)
 
 
 # --- what they ask for

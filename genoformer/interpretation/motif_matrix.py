@@ -93,8 +93,7 @@ def matrix_from_positions(
     if not positions:
         raise FileFormatError(f"{path}, line {line}: motif {name} has no rows of numbers; complete or remove it.")
     values = np.array([position.values for position in positions], dtype=np.float64)  # [W, 4]
-    totals = values.sum(1)  # [W]
-    for (where, _), row, total in zip(positions, values, totals, strict=True):
+    for (where, _), row in zip(positions, values, strict=True):
         here = f"{path}, {where}: motif {name}"
         if (row < 0).any():
             raise FileFormatError(
@@ -103,8 +102,9 @@ def matrix_from_positions(
             )
         if not (row < _MOST_SITES).all():
             raise FileFormatError(f"{here} has infinite counts; give the number of sites.")
-        if not total > 0:
+        if not row.any():
             raise FileFormatError(f"{here} has a position without counts, so that no base is known there; mend or remove it.")
+    totals = values.sum(1)  # [W]
     if not probabilities and totals.max() > 1 + ROUNDING:
         return Matrix.of_counts(name, values)
     if (odd := np.flatnonzero(abs(totals - 1) > ROUNDING)).size:

@@ -292,6 +292,40 @@ def test_filters_are_written_as_motifs(folder, tmp_path) -> None:
     assert all(matrix.name.startswith("filter_") for matrix in found)
 
 
+@pytest.mark.parametrize("command", ["ism", "attention", "attribution", "motifs"])
+def test_a_record_without_bases_is_named_with_its_line(folder, tmp_path, command) -> None:
+    (tmp_path / "odd.fa").write_text(f">a\n{TEXT[:40]}\n>empty\n>b\n{TEXT[:40]}\n")
+    write_meme(tmp_path / "m.meme", [Matrix("m", np.eye(4))])
+    arguments = [tmp_path / "odd.fa", "-m", folder / "classes", "-o", tmp_path / "o", "--figures", 0]
+    if command == "motifs":
+        arguments = [tmp_path / "m.meme", "--scan", tmp_path / "odd.fa"]
+    done = CliRunner().invoke(main, ["interpret", command, *map(str, arguments)])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == f"Error: {tmp_path / 'odd.fa'}, line 3: record empty has 0 bases; complete or remove it.\n"
+
+
+def test_protein_motifs_are_refused_before_anything_is_printed(tmp_path) -> None:
+    (tmp_path / "p.meme").write_text("MEME version 5\n\nALPHABET= ACDEFGHIKLMNPQRSTVWY\n\nMOTIF KDEL\n")
+    write_meme(tmp_path / "known.meme", [Matrix("m", np.eye(4))])
+    for pair in (("p.meme", "known.meme"), ("known.meme", "p.meme")):
+        done = CliRunner().invoke(main, ["interpret", "motifs", *(str(tmp_path / name) for name in pair)])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "p.meme, line 3: the alphabet is that of proteins" in done.stderr
+
+
+def test_a_motif_of_four_bases_lies_as_its_file_says_and_may_be_too_short(tmp_path) -> None:
+    pytest.importorskip("memelite", reason="memelite is an extra: pip install genoformer[interpret]")
+    rows = "0.01 0.01 0.97 0.01\n0.97 0.01 0.01 0.01\n0.01 0.01 0.01 0.97\n0.01 0.97 0.01 0.01\n"
+    (tmp_path / "g.meme").write_text(f"MEME version 4\n\nMOTIF GATC\nletter-probability matrix: alength= 4 w= 4\n{rows}")
+    (tmp_path / "s.fa").write_text(f">s\n{'T' * 10}GATC{'T' * 23}CTAG{'T' * 8}\n")
+    scan = ["interpret", "motifs", str(tmp_path / "g.meme"), "--scan", str(tmp_path / "s.fa")]
+    done = CliRunner().invoke(main, [*scan, "--p-value", "0.01"])
+    assert done.stdout == "s\t10\t14\tGATC\t24\t+\ns\t10\t14\tGATC\t24\t-\n"
+    done = CliRunner().invoke(main, scan)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "1 motifs are too short for p up to 0.0001, so no place fits them: p of GATC (4 bases) is 0.0039" in done.stderr
+
+
 def test_places_of_motifs_as_bed(folder, tmp_path) -> None:
     pytest.importorskip("memelite", reason="memelite is an extra: pip install genoformer[interpret]")
     site = TEXT[312:324]

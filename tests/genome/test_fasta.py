@@ -46,7 +46,7 @@ def locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (b"@read\nACGT\n+\nIIII\n", "looks like FASTQ"),
         (b"##fileformat=VCFv4.2\n", "is a VCF"),
         (b"\x43\x27\x41\x1a\0\0\0\0", "twoBitToFa"),
-        (b">a\n", "holds no sequence"),
+        (b">a\n", r"holds no sequence: record a \(line 1\) has 0 bases"),
         (b">a\nACGT\nAC\nACGT\n", "line 3: lines of a differ in length"),
         (b">b\nA\n>a\nACG\nACGT\n", "line 5: lines of a differ in length"),
         (b">a\nACGT\r\nACGT\nACGT\n", "lines of a differ in length"),

@@ -56,6 +56,25 @@ def test_sequences_of_a_fasta_lie_on_no_genome(tmp_path: Path) -> None:
     assert [(p.name, p.chrom, p.start, decode(p.codes)) for p in found] == [("x", "", 0, "ACGTN"), ("z", "", 0, "GG")]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (">a\nACGT\n>empty\n>b\nGG\n", "a.fa, line 3: record empty has 0 bases; complete or remove it."),
+        (">a\nACGT\n>empty x y\n", "a.fa, line 3: record empty has 0 bases;"),
+        (">a\r\nACGT\r\n>empty\r\n\r\n>b\r\nGG\r\n", "a.fa, line 3: record empty has 0 bases;"),
+        (">a b\n>b\nAC\n>c\n", "a.fa, line 1: record a has 0 bases, as have 1 others;"),
+        (">a\nACGT\n>empty\n  \n>b\nGG\n", "a.fa, line 4: a space or control character inside the sequence"),
+        (">a\nACGT\n>\nGG\n", "a.fa, line 3: a > line without a name"),
+        (">a\n>b\n", "a.fa holds no sequence: record a (line 1) has 0 bases, as all others."),
+    ],
+)
+def test_records_without_bases_are_refused_with_their_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.fa").write_text(text, newline="")
+    with pytest.raises(FileFormatError) as refused:
+        read_places(tmp_path / "a.fa")
+    assert said in str(refused.value)
+
+
 def test_what_names_no_places_is_refused(genome, tmp_path: Path) -> None:
     (tmp_path / "a.bed").write_text("")
     with pytest.raises(FileFormatError, match="names no places"):

@@ -333,6 +333,21 @@ def test_no_training_window_lies_in_the_held_out_end(tmp_path) -> None:
     assert all(decode(row) in end for row in drawn)
 
 
+@pytest.mark.parametrize(
+    ("fasta", "train", "valid"),
+    [
+        (">one\n{a}\n>two\n{a}\n>empty\n", ["one"], ["two"]),
+        (">empty\n>one\n{a}\n>two\n{a}\n", ["one"], ["two"]),
+        (">one\n{a}\n>empty\n", ["one"], ["one"]),  # whose end is held out
+    ],
+)
+def test_contigs_without_bases_are_neither_read_nor_held_out(tmp_path, fasta, train, valid) -> None:
+    (tmp_path / "g.fa").write_text(fasta.format(a=decode(markov(20_000, 3))))
+    data = _data([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
+    assert [name for source in data.train for name in source.contigs] == train
+    assert [name for source in data.held for name in source.contigs] == valid
+
+
 def test_a_run_without_validation_says_so(tmp_path) -> None:
     """A contig of 600 bases has no room for 4 windows of 48 in a quarter of it; contigs may name all there is."""
     short = single_contig(tmp_path / "short.fa", 600)
