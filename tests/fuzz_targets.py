@@ -19,7 +19,7 @@ from annotation.test_any_annotation import BED, GTF, PEAK, VCF
 from any_bytes import bgzipped, changed, changed_json, damaged
 from hypothesis import strategies as st
 from small_models import small_encoder, small_long_range
-from test_any_file import BEDGRAPH, FASTA, FASTA_LABELLED, JASPAR, LABELLED, MEME, TRANSFAC
+from test_any_file import BEDGRAPH, CISBP, CUSTOM, FASTA, FASTA_LABELLED, HOMER, JASPAR, LABELLED, MEME, TRANSFAC
 from test_any_file import TARGETS as TABLE_OF_TARGETS
 
 from genoformer import annotation
@@ -252,7 +252,7 @@ def _tables(_: Path) -> Target:
             lambda: read_scores(path), lambda: read_scored(path),
         )  # fmt: skip
 
-    valid = [TABLE_OF_TARGETS, MEME, JASPAR, TRANSFAC, _TRUTH, _SCORED]
+    valid = [TABLE_OF_TARGETS, MEME, CUSTOM, JASPAR, TRANSFAC, HOMER, CISBP, _TRUTH, _SCORED]
     names = st.sampled_from(["a.tsv", "a.tsv.gz", "a.csv", "a.meme", "a.vcf", "a.parquet"])
     of = st.sampled_from(valid).flatmap(_packed)
     return Target(st.tuples(of, names).map(lambda drawn: (*drawn[0], drawn[1])), run)

@@ -78,7 +78,7 @@ TWENTY = " ".join(["0.05"] * 20) + "\n"
     ("text", "said"),
     [
         (HEAD.replace("ACGT", PROTEIN) + MOTIF, "line 3: the alphabet is that of proteins (ACDEF"),
-        (HEAD.replace("ALPHABET= ACGT\n", "") + MOTIF.replace("alength= 4", "alength= 20") + TWENTY, "line 10: motif m alt has"),
+        (HEAD.replace("ALPHABET= ACGT\n", "") + MOTIF.replace("alength= 4", "alength= 20") + TWENTY, "line 10: motif m alt"),
         (MOTIF.split(":")[0] + ":\n" + TWENTY, "line 3: motif m alt has 20 numbers for a position, one for each amino acid"),
         (HEAD.replace("ACGT", "ACGTN") + MOTIF + ROWS, "line 3: the alphabet has 5 letters, ACGTN"),
         (HEAD.replace("ACGT", "TGCA") + MOTIF + ROWS, "line 3: ALPHABET= TGCA, but MEME's order of bases is ACGT"),
