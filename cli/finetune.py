@@ -68,8 +68,7 @@ def finetune(
     from pathlib import Path
 
     from .outputs import reserve
-    from .progress import progress_bar
-    from .training import command_line, training_imports
+    from .training import command_line, training_bar, training_imports
 
     if task == "tracks":
         _tracks(ctx, train, starts, None if plan else output, config, changed)
@@ -91,7 +90,7 @@ def finetune(
     held = read_labelled(valid, fasta=fasta, label=columns, multi_label=bool(multi_label)) if valid else None
     for note in [*data.notes, *(held.notes if held else ())]:
         say(note)
-    with progress_bar("steps") as listen:
+    with training_bar(output) as listen:
         done = run(
             settings, data, held, Path(output), task=task, starts=starts, n_seeds=seeds, multi_label=multi_label,
             command=command_line(), listen=listen,
@@ -135,8 +134,7 @@ def _tracks(
     from genoformer.labelled.track_sets import read_tracks
 
     from .outputs import reserve
-    from .progress import progress_bar
-    from .training import command_line, training_imports
+    from .training import command_line, training_bar, training_imports
 
     reserve(output)
     for name, why in _NOT_OF_TRACKS.items():
@@ -155,7 +153,7 @@ def _tracks(
     if output is None:
         click.echo(plan_tracks(settings, found, start=start).text())
         return
-    with progress_bar("steps") as listen:
+    with training_bar(output) as listen:
         done = train_tracks(settings, found, Path(output), start=start, command=command_line(), listen=listen)
     if done is None:  # of several processes only the first reports
         return

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from . import options as shared
 from .talk import Command, say
-
-if TYPE_CHECKING:
-    from genoformer.progress import Progress
 
 
 @click.command(cls=Command)
@@ -52,22 +49,14 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     from pathlib import Path
 
     from .outputs import reserve
-    from .progress import progress_bar
-    from .training import command_line, training_imports
+    from .training import command_line, training_bar, training_imports
 
     reserve(output)
     with training_imports():
         from genoformer.training.config import PretrainConfig
         from genoformer.training.pretrain import pretrain as run
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
-    with progress_bar("steps") as bar:
-
-        def hear(p: Progress) -> None:
-            if p.stage == "going on":
-                say(f"{output}: going on from step {p.done:,} of {p.total:,}")
-            elif bar is not None:
-                bar(p)
-
+    with training_bar(output) as hear:
         manifest = run(plan, Path(output), start=start, command=command_line(), listen=hear)
     if "metrics" not in manifest:  # of several processes only the first reports
         return

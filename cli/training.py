@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from .progress import progress_bar
+from .talk import say
 
 
 def command_line() -> str:
     """The command as it was typed, for manifests."""
     return "genoformer " + shlex.join(sys.argv[1:])
+
+
+@contextmanager
+def training_bar(output: str) -> Iterator[Callable[[Any], None]]:
+    """The progress bar of a run; a line says from which step an interrupted one is resumed."""
+    with progress_bar("steps") as bar:
+
+        def hear(p: Any) -> None:
+            if p.stage == "going on":
+                say(f"{output}: going on from step {p.done:,} of {p.total:,}")
+            elif bar is not None:
+                bar(p)
+
+        yield hear
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, encoder_of, merge_adapters
 from genoformer.progress import Listener
+from genoformer.training import unfinished
 from genoformer.training.config import FinetuneConfig, TuningConfig, tokenizer_of
 from genoformer.training.labelled_part import (
     USUAL,
@@ -104,8 +105,9 @@ def finetune(
     if (folder / "config.json").exists() or (folder / checkpoint.ENSEMBLE).exists():
         raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
     refuse_others(folder, ("manifest.json",), "manifest.json", lambda found: "finetune" in found)  # as that of `data build`
-    if (folder / STATE).exists():
-        raise ConfigError(f"{folder} holds an unfinished run of pretrain; name another folder.")
+    unfinished.refuse_other_kind(folder, task)
+    if (folder / STATE).is_file() and (n_seeds > 1 or len(starts) > 1):
+        raise ConfigError(f"{folder} holds the unfinished run of one model, not of several; name another folder.")
     if plan.strategy == "fsdp":
         raise ConfigError("strategy = 'fsdp': a model is fine-tuned whole on every device; take auto or ddp.")
     if n_seeds < 1:
@@ -208,6 +210,7 @@ def _member(
     if there:
         model = _finished(folder, manifest)
     else:
+        unfinished.begin(folder, manifest)
         best_step = _trained(model, train, valid, folder, plan, monitor, listen)
         if best_step is None:
             return None
@@ -224,6 +227,7 @@ def _member(
         manifest |= {"metrics": {name: estimate.to_dict() for name, estimate in found.items()}, "notes": failed}
         sketch_of(train.sequences, before).save(folder / checkpoint.SKETCH)
         checkpoint.save(model, folder, manifest=manifest)
+        unfinished.finished(folder)
     notes = []
     if n_long or n_windowed:
         notes.append(
@@ -265,7 +269,7 @@ def _trained(
         model, batches, lambda m, batch: predictor_loss(m, batch, plan.batch_size), folder, plan.loop(batches.n_batches),
         validate=validate, monitor=Monitor(f"valid_{monitor}", monitor.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
         rates=lambda name: plan.encoder_rate if name.startswith("encoder.") else 1.0,
-        resumable=False, listen=listen,
+        listen=listen,
     )  # fmt: skip
     if fitted is None:
         return None

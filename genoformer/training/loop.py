@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,18 +14,21 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from genoformer.errors import TrainingError
+from genoformer.errors import Stopped, TrainingError
 from genoformer.progress import Listener, Progress
 from genoformer.training.averaging import Average
 from genoformer.training.log import LOG, Log
 from genoformer.training.optimizer import LoopConfig, rate_at
+from genoformer.training.saving import SaveClock, StopSignals
 from genoformer.training.strategies import shard, strategy_of, whole_weights
 from genoformer.training.trainer import quiet, stopped, trainer_of
 
 STATE = "state.ckpt"  # weights, optimizer and place of an unfinished run
+_TOGETHER = 10  # steps after which several processes agree on a save
 Batches = Callable[[int], Any]  # number of a batch -> the batch
 
 
@@ -70,18 +74,18 @@ def fit(
     validate: Validate | None = None,
     monitor: Monitor | None = None,
     rates: Callable[[str], float] = lambda name: 1.0,
-    resumable: bool = True,
     listen: Listener = None,
 ) -> Fitted | None:
     """Train `model` in place; its unfinished state in `folder`, if there is one, is gone on from.
 
     batches: number n -> batch n. With P processes and A backward passes a step takes the numbers from step * A * P on.
-    rates: name of a parameter -> its share of the learning rate. resumable: keep the state of the run on the disk.
+    rates: name of a parameter -> its share of the learning rate. listen hears "going on" with the step that is gone on from.
+    The state stays on the disk until `unfinished.finished`: what follows the training may be interrupted, too.
     Returns None in processes other than the first. Raises TrainingError when the loss is no number.
     """
     folder.mkdir(parents=True, exist_ok=True)
     module = _Training(model, batches, loss, config, rates)
-    watch = _Watch(folder, config, validate, monitor, resumable, listen)
+    watch = _Watch(folder, config, validate, monitor, listen)
     world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))
     with quiet():
         trainer = trainer_of(
@@ -93,8 +97,12 @@ def fit(
             enable_progress_bar=False, deterministic=True, use_distributed_sampler=False, num_sanity_val_steps=0,
         )  # fmt: skip
         state = folder / STATE
+        if listen is not None and state.is_file() and trainer.is_global_zero:
+            listen(Progress("going on", _step_of(state), config.steps))
         with stopped():
             trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
+        if watch.signals.number is not None:  # it came in the last step
+            raise Stopped(watch.signals.number)
         weights = {
             name.removeprefix("model."): tensor
             for name, tensor in trainer.strategy.lightning_module_state_dict().items()
@@ -105,8 +113,12 @@ def fit(
         weights = watch.best
     elif watch.average is not None:
         weights |= watch.average.mean
-    state.unlink(missing_ok=True)
     return Fitted(weights, watch.metrics, watch.best_step or trainer.global_step)
+
+
+def _step_of(state: Path) -> int:
+    """The step at which the state of an unfinished run was saved."""
+    return int(torch.load(state, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 
 
 class _Numbered(IterableDataset[Any]):
@@ -181,24 +193,24 @@ class _Watch(Callback):
     """After a step: the log, validation, the state of the run on disk, and word to whoever listens."""
 
     def __init__(
-        self, folder: Path, config: LoopConfig, validate: Validate | None, monitor: Monitor | None, resumable: bool,
-        listen: Listener,
-    ) -> None:  # fmt: skip
+        self, folder: Path, config: LoopConfig, validate: Validate | None, monitor: Monitor | None, listen: Listener
+    ) -> None:
         self.folder, self.config, self.validate, self.monitor, self.listen = folder, config, validate, monitor, listen
-        self.resumable = resumable
+        self.clock, self.signals = SaveClock(config.save_every), StopSignals()
         self.metrics: dict[str, float] = {}
         self.best: dict[str, Tensor] | None = None
         self.best_step, self.best_rank, self.waited = 0, (-math.inf, -math.inf), 0
         self.average: Average | None = None
         self.written: Log | None = None  # not `log`, which Lightning gives to every callback
         self.earlier: dict[str, Tensor] = {}  # the average of the run that is gone on from
+        self.sums = torch.zeros(2, dtype=torch.float64)  # the module's, of all processes, when the state was saved
 
     def state_dict(self) -> dict[str, Any]:
         best = {"weights": self.best or {}, "step": self.best_step, "rank": list(self.best_rank), "waited": self.waited}
-        return {"average": self.average.mean if self.average is not None else {}, "best": best}
+        return {"average": self.average.mean if self.average is not None else {}, "best": best, "sums": self.sums}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.earlier, best = state["average"], state["best"]
+        self.earlier, best, self.sums = state["average"], state["best"], state["sums"]
         self.best, self.best_step = best["weights"] or None, best["step"]
         self.best_rank, self.waited = (best["rank"][0], best["rank"][1]), best["waited"]
 
@@ -208,11 +220,15 @@ class _Watch(Callback):
             self.written = Log(self.folder / LOG, step)
             # the steps that a killed run had gone beyond its saved state are purged
             self.board = TensorBoardLogger(str(self.folder), name="", version="tensorboard", purge_step=step)
-        module.sums = module.sums.to(module.device if module.device.type != "mps" else "cpu")
+        sums = self.sums if trainer.is_global_zero else module.sums
+        module.sums = sums.to(module.device if module.device.type != "mps" else "cpu", copy=True)
         if self.config.average:
             self.average = Average(module.model, self.config.average)
             if self.earlier:
                 self.average.load(self.earlier)
+        self.clock = SaveClock(self.config.save_every)
+        if trainer.world_size == 1:  # of several processes Lightning's own handlers end all together
+            self.signals.listen()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
         if (index + 1) % self.config.accumulate:
@@ -251,8 +267,7 @@ class _Watch(Callback):
         if row and self.written is not None:
             self.written.write(step, row)
             self.board.log_metrics(row, step)
-        if step % c.save_every == 0 and not last and self.resumable:
-            self._save(trainer)
+        self._keep(trainer, module, step)
         if self.listen is not None and trainer.is_global_zero:
             note = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in self.metrics if name != "learning_rate")
             self.listen(Progress("training", step, c.steps, note))
@@ -278,6 +293,25 @@ class _Watch(Callback):
         self.waited += 1
         return False
 
+    def _keep(self, trainer: L.Trainer, module: Any, step: int) -> None:
+        """Save the state where that is due, and end the run where a signal asks for it."""
+        ended = step == self.config.steps or trainer.should_stop
+        if not ended and (self.signals.number is not None or self._due(trainer, step)):
+            began = self.clock.seconds()
+            self.sums = trainer.strategy.reduce(module.sums.clone(), reduce_op="sum").cpu()
+            self._save(trainer)
+            self.clock.saved(began)
+        if self.signals.number is not None and not ended:
+            raise KeyboardInterrupt if self.signals.number == signal.SIGINT else SIGTERMException
+
+    def _due(self, trainer: L.Trainer, step: int) -> bool:
+        if trainer.world_size == 1:
+            return self.clock.due(step)
+        # one clock decides for all processes; they are asked now and then, as each time they wait for each other
+        return (step % self.config.save_every == 0 or step % _TOGETHER == 0) and trainer.strategy.reduce_boolean_decision(
+            trainer.is_global_zero and self.clock.due(step), all=False
+        )
+
     def _save(self, trainer: L.Trainer) -> None:
         part = self.folder / f".{STATE}.part"
         trainer.save_checkpoint(part)
@@ -285,10 +319,12 @@ class _Watch(Callback):
             part.replace(self.folder / STATE)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.signals.release()
         if self.written is not None:
             self.written.close()
             self.board.finalize("success")
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        self.signals.release()
         if self.written is not None:
             self.written.close()

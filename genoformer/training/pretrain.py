@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.utilities import rank_zero_only
 
 from genoformer import __version__
 from genoformer.errors import ConfigError
@@ -31,7 +30,7 @@ from genoformer.training.config import GenomeConfig, PretrainConfig, tokenizer_o
 from genoformer.training.datasets import RandomWindows, Source, known_sequence
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
-from genoformer.training.loop import STATE, fit
+from genoformer.training.loop import fit
 from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
 from genoformer.whole import sha256_of
@@ -187,8 +186,6 @@ def pretrain(
         assert asked is not None
         return {"valid_bits_per_base": float(np.nanmean(bits_of(trained, asked, plan.batch_size)))}
 
-    if listen is not None and (folder / STATE).is_file() and getattr(rank_zero_only, "rank", 0) == 0:
-        listen(Progress("going on", _step_of(folder / STATE), plan.steps))
     fitted = fit(
         model, LanguageModelBatches(windows, tokenizer, objective, plan.repeat_weight),
         lambda trained, batch: language_model_loss(trained, batch, objective.label_rate), folder, plan,
@@ -230,9 +227,4 @@ def _seen(windows: RandomWindows, start: str | Path | None) -> Sketch:
     seen = Sketch.of(known_sequence(windows.sources, windows.length), scale=scale)
     before = checkpoint.read_sketch(start) if start is not None else None
     return seen if before is None else seen.joined(before)
-
-
-def _step_of(state: Path) -> int:
-    """The step at which the state of an unfinished run was saved."""
-    return int(torch.load(state, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 

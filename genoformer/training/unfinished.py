@@ -24,8 +24,9 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
     """
     path = folder / RUN
     mine = json.loads(json.dumps({name: value for name, value in settings.items() if name != "command"}))
-    if path.is_file() and (folder / STATE).is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+    refuse_other_kind(folder, mine.get("task"))
+    before = _started_with(folder)
+    if before and (folder / STATE).is_file():
         changed = sorted(_differences(before, mine))
         if changed:
             raise ConfigError(
@@ -38,9 +39,30 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(mine, indent=1) + "\n")
 
 
+def refuse_other_kind(folder: Path, task: str | None) -> None:
+    """Refuse, with ConfigError, a folder with the state of a run of another command; task None is that of pretrain."""
+    found = _kind(_started_with(folder).get("task"))
+    if (folder / STATE).is_file() and found != _kind(task):
+        raise ConfigError(f"{folder} holds an unfinished run of {found}; name another folder.")
+
+
 def finished(folder: Path) -> None:
-    """The run is done."""
-    (folder / RUN).unlink(missing_ok=True)
+    """Remove the state of a run whose model is complete."""
+    for name in (STATE, RUN):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _kind(task: str | None) -> str:
+    return {None: "pretrain", "tracks": "finetune --task tracks"}.get(task, "finetune")
+
+
+def _started_with(folder: Path) -> dict[str, Any]:
+    """The settings of the folder's run; none where it does not say."""
+    try:
+        found = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _differences(a: Any, b: Any, at: str = "") -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from small_models import small_encoder
 
 from genoformer import inference
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import CheckpointError, ConfigError, Stopped
 from genoformer.evaluation.intervals import over_runs
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.reference import Genome
@@ -565,6 +567,121 @@ def test_sequences_shorter_than_a_token_are_filled_up(tmp_path) -> None:
     (model,) = checkpoint.load_predictors(done.members[0].folder)
     assert model.config.window == 6
     assert inference.predictions(model, [encode("AC")]).values.shape == (1, 2)
+
+
+# --- runs that are interrupted
+
+
+class SignalAfter:
+    """The loss of a predictor, which sends this process a signal the n-th time that it is asked."""
+
+    def __init__(self, number: int, n: int) -> None:
+        self.number, self.left = number, n
+
+    def __call__(self, *given):
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), self.number)
+        return predictor_loss(*given)
+
+
+LABELS_OF = {
+    "classes": lambda i: str(i % 2),
+    "multilabel": lambda i: ("a", "b", "a;b", ";")[i % 4],
+    "values": lambda i: f"{(i * 7) % 11 / 3:.3f}",
+}
+RESUMED = 'epochs = 6\nbatch_size = 8\ndropout = 0.1\nmask_rate = 0.1\nlearning_rate = 3e-3\nvalidations = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("kind", "extra", "number"),
+    [
+        ("classes", "", signal.SIGTERM),
+        ("classes", "both_strands = true\nshift = 2\n", signal.SIGINT),
+        ("classes", "average = 0.9\naccumulate = 2\n", signal.SIGTERM),
+        ("multilabel", 'tune = "lora"\n', signal.SIGTERM),
+        ("values", 'tune = "frozen"\n', signal.SIGINT),
+        ("values", 'tune = "last"\nlast_layers = 1\n', signal.SIGTERM),
+    ],
+)
+def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, monkeypatch, kind, extra, number):
+    """Of 30 steps (15 with two batches each) it is stopped in batch 8, and again in batch 9 after that; no step is lost."""
+    random = np.random.default_rng(0)
+    for name, n in (("t", 40), ("v", 24)):
+        table(tmp_path / f"{name}.csv", [(planted(random, [CRE] * (i % 2)), LABELS_OF[kind](i)) for i in range(n)])
+    begun = start(tmp_path / "lm")
+
+    def run(out):
+        given_ = {"tables": "", "starts": [begun], "task": "regress" if kind == "values" else "classify", "out": out}
+        return tuned(tmp_path, tmp_path / "t.csv", tmp_path / "v.csv", RESUMED + extra, **given_)
+
+    run("whole")
+    heard = []
+    for n, step in ((8, 4 if "accumulate" in extra else 8), (9, 9 if "accumulate" in extra else 17)):
+        with monkeypatch.context() as patch:
+            patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(number, n))
+            before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+            with pytest.raises(Stopped) as stop:
+                run("again")
+            assert stop.value.status == 128 + number
+            assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == before
+        heard.append(int(torch.load(tmp_path / "again/state.ckpt", weights_only=True)["global_step"]))
+        assert heard[-1] == step
+        assert not (tmp_path / "again/config.json").exists()
+    run("again")
+    for name in ("model.safetensors", "log.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert checkpoint.read_manifest(tmp_path / "again") == checkpoint.read_manifest(tmp_path / "whole")
+    assert {path.name for path in (tmp_path / "again").iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
+
+
+def interrupted(data, tmp_path, monkeypatch, **options) -> None:
+    """A run in the folder `out` that was stopped after 3 batches."""
+    with monkeypatch.context() as patch:
+        patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(signal.SIGTERM, 3))
+        with pytest.raises(Stopped):
+            tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED, **options)
+
+
+def test_a_run_of_several_seeds_resumes_in_the_member_that_was_interrupted(data, tmp_path, monkeypatch) -> None:
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED, out="whole", n_seeds=2)
+    interrupted(data, tmp_path, monkeypatch, n_seeds=2)
+    assert (tmp_path / "out/seed-0/state.ckpt").is_file()
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED, n_seeds=2)
+    for name in ("seed-0/model.safetensors", "seed-1/model.safetensors", "ensemble.json"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "options", "words"),
+    [
+        (RESUMED.replace("3e-3", "1e-3"), ("few", "few_valid"), {}, r"other settings \(finetune.learning_rate\)"),
+        (RESUMED, ("few", "valid"), {}, r"other settings \(.*data.valid"),
+        (RESUMED, ("few", "few_valid"), {"task": "regress"}, "started with other settings .*task"),
+        (RESUMED, ("few", "few_valid"), {"n_seeds": 2}, "unfinished run of one model, not of several"),
+    ],
+)
+def test_a_state_is_not_resumed_with_other_settings(data, tmp_path, monkeypatch, text, files, options, words) -> None:
+    interrupted(data, tmp_path, monkeypatch)
+    with pytest.raises(ConfigError, match=words):
+        tuned(tmp_path, *(data / f"{name}.csv" for name in files), text, **options)
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED)
+
+
+def test_a_run_that_is_killed_after_its_last_step_is_not_begun_anew(data, tmp_path, monkeypatch) -> None:
+    """What follows the training (here the sketch) fails; the state is still there, and the end is the undisturbed one."""
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED, out="whole")
+
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("genoformer.training.finetune.sketch_of", fails)
+        with pytest.raises(OSError, match="No space left"):
+            tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED)
+    assert (tmp_path / "out/state.ckpt").is_file()
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED)
+    assert (tmp_path / "out/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
 
 
 # --- batches, weights, losses

@@ -1,0 +1,73 @@
+"""When the state of a run is saved: after some steps, after a minute, and when the run is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+MOST_SECONDS = 60.0  # of work that a run which is killed loses
+_COST = 20  # times as long as a save took, the next one waits: a 20th of the time at most goes into saving
+
+
+class SaveClock:
+    """Whether a save is due: `every` steps or a minute after the last one, but never more often than saves are cheap.
+
+    >>> now = 0.0
+    >>> clock = SaveClock(every=5, seconds=lambda: now)
+    >>> clock.due(4), clock.due(5)
+    (False, True)
+    >>> now = 60.0
+    >>> clock.due(6)
+    True
+    """
+
+    def __init__(self, every: int, seconds: Callable[[], float] = time.monotonic) -> None:
+        self.every, self.seconds = every, seconds
+        self.last, self.cost = seconds(), 0.0
+
+    def due(self, step: int) -> bool:
+        """Whether the state is to be saved after this step."""
+        waited = self.seconds() - self.last
+        if waited < _COST * self.cost:
+            return False
+        return step % self.every == 0 or waited >= MOST_SECONDS
+
+    def saved(self, began: float) -> None:
+        """Note a save that began at this second and ends now."""
+        self.last = self.seconds()
+        self.cost = self.last - began
+
+
+class StopSignals:
+    """Hears SIGINT and SIGTERM, so that a step is finished and saved first; a second one of a kind acts at once."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.before: dict[int, Any] = {}
+        self.process = os.getpid()
+
+    def listen(self) -> None:
+        """Take the place of the handlers; a signal that is ignored stays so. Only the main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if handler is not signal.SIG_IGN:
+                self.before[number] = handler
+                signal.signal(number, self._hear)
+
+    def release(self) -> None:
+        """Put the handlers back."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+    def _hear(self, number: int, frame: Any) -> None:
+        self.number = number
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        if os.getpid() != self.process:  # a worker that was forked: it has nothing to finish
+            os.kill(os.getpid(), number)
