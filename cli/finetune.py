@@ -93,7 +93,7 @@ def finetune(
     with training_bar(output) as listen:
         done = run(
             settings, data, held, Path(output), task=task, starts=starts, n_seeds=seeds, multi_label=multi_label,
-            command=command_line(), listen=listen,
+            command=command_line(), listen=listen, tell=say,
         )  # fmt: skip
     if done is None:  # of several processes only the first reports
         return

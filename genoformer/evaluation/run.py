@@ -108,4 +108,4 @@ def named(folders: Sequence[str]) -> dict[str, Predictor]:
 
 def _targets(data: LabelledSequences, kind: str, classes: Sequence[str]) -> Targets:
     task = "regress" if kind == "values" else "classify"
-    return targets_of(data.labels, task, classes, columns=data.columns, multi_label=kind == "multilabel")
+    return targets_of(data.labels, task, classes, columns=data.columns, multi_label=kind == "multilabel", place=data.place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,8 @@ from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.lines import long_fields, numbered_lines
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
+from genoformer.labelled.headers import Headers, MissingLabelError
+from genoformer.labelled.several import split_labels
 
 _KIND = "a CSV, TSV, FASTA or BED file"
 _BED = {"bed", "narrowpeak", "broadpeak"}
@@ -25,11 +26,6 @@ _NAME = ("name", "id")
 _BASES = b"ACGTUacgtu"
 _UNKNOWN = b"NRYSWKMBDHVnryswkmbdhv"  # IUPAC: N, and the codes that become N
 _SHORTEST = 6  # bases by which a line is known as data where a header should be; shorter ones may be words, such as cat
-_FIELD = re.compile(r"([^\s=]+)=(\S*)")
-
-
-class MissingLabelError(FileFormatError):
-    """A file does not have a label for each of its sequences."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +34,7 @@ class LabelledSequences:
 
     names: of each sequence, as in the file, else its number from 1. sequences: uint8 codes [L] each, of any length.
     labels: of each sequence a tuple, one text per column of `columns`. n_iupac: letters such as R or Y that were read as
-    N. notes: sentences on what else was done.
+    N. notes: sentences on what else was done. lines: of each sequence, in its file.
     """
 
     names: tuple[str, ...]
@@ -48,9 +44,14 @@ class LabelledSequences:
     path: Path
     n_iupac: int = 0
     notes: tuple[str, ...] = ()
+    lines: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.sequences)
+
+    def place(self, i: int) -> str:
+        """Where sequence i is, counted from 1, as a message begins."""
+        return f"{self.path}, line {self.lines[i - 1]}, sequence {i}" if self.lines else f"{self.path}, sequence {i}"
 
 
 def read_labelled(
@@ -68,7 +69,7 @@ def read_labelled(
       the label. Sequences as space-separated k-mers with stride 1 (DNABERT) are put together again.
     * FASTA: `>name label=promoter`, any number of label columns (`label1=a label2=b`), or those named by `label`
       (`label="class"` reads class=promoter); where the line has none, what follows the last | of the first word:
-      `>name|promoter`.
+      `>name|promoter`. Fields at its end that are 0 or 1 in every record, `>name|0|1|1`, are as many labels, label1 ...
     * BED, narrowPeak, broadPeak with a `fasta`: the label is the name column, or with label="score" the score. The
       bases of a row on the - strand are reverse-complemented. Bases beyond the contig's end are N and noted; a row that
       lies outside as a whole, or on an unknown contig, is refused.
@@ -138,9 +139,10 @@ class _Rows:
         self.names: list[str] = []
         self.sequences: list[Codes] = []
         self.labels: list[tuple[str, ...]] = []
+        self.lines: list[int] = []
         self.n_iupac = 0
 
-    def add(self, where: str, name: str, text: str, labels: tuple[str, ...], columns: Sequence[str]) -> None:
+    def add(self, where: str, line: int, name: str, text: str) -> None:
         raw = text.encode("utf-8")
         if not raw:
             raise FileFormatError(f"{where}: the sequence is empty; mend or remove it.")
@@ -150,26 +152,47 @@ class _Rows:
                 f"{where}: the sequence holds {odd.decode('utf-8', 'replace')[0]!r}, which is no nucleotide code "
                 f"(it begins with {text[:20]!r}); is it DNA?"
             )
+        self.n_iupac += len(unknown.translate(None, b"Nn"))
+        self.names.append(name or str(len(self.names) + 1))
+        self.sequences.append(encode(raw))
+        self.lines.append(line)
+
+    def label(self, where: str, labels: tuple[str, ...], columns: Sequence[str]) -> None:
+        """The labels of the next sequence without any."""
         for column, value in zip(columns, labels, strict=True):
             if not value and not self.may_be_empty:
                 raise MissingLabelError(
                     f"{where}: {column} is empty; every sequence needs its label, which is ; where none of several classes "
                     "applies (--multi-label takes an empty one too)."
                 )
-        self.n_iupac += len(unknown.translate(None, b"Nn"))
-        self.names.append(name or str(len(self.names) + 1))
-        self.sequences.append(encode(raw))
         self.labels.append(labels)
 
     def done(self, columns: Sequence[str], notes: Iterable[str] = ()) -> LabelledSequences:
         if not self.sequences:
             raise FileFormatError(f"{self.path} holds no sequence; give {_KIND} with some.")
         notes = list(notes)
+        columns = self._split(columns, notes)
         if self.n_iupac:
             notes.append(f"{self.n_iupac:,} IUPAC letters other than A, C, G, T and N were read as N.")
         return LabelledSequences(
-            tuple(self.names), tuple(self.sequences), tuple(self.labels), tuple(columns), self.path, self.n_iupac, tuple(notes)
-        )
+            tuple(self.names), tuple(self.sequences), tuple(self.labels), tuple(columns), self.path, self.n_iupac,
+            tuple(notes), tuple(self.lines),
+        )  # fmt: skip
+
+    def _split(self, columns: Sequence[str], notes: list[str]) -> Sequence[str]:
+        """As many columns as the only one has labels in each field."""
+        if len(columns) != 1:
+            return columns
+        try:
+            split = split_labels([of for (of,) in self.labels])
+        except ValueError as error:
+            i, wrong = error.args
+            raise FileFormatError(f"{self.path}, line {self.lines[i]}: {wrong}.") from None
+        if split is None:
+            return columns
+        self.labels, names = split, [f"{columns[0]}{i + 1}" for i in range(len(split[0]))]
+        notes.append(f"{columns[0]} holds {len(names)} labels in each field: {listed(names)}.")
+        return names
 
 
 # --- CSV and TSV
@@ -186,7 +209,7 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
 
     source = texts()
     first = next(source)
-    reader = csv.reader(chain([first], source), delimiter="\t" if "\t" in first else ",", strict=True)
+    reader = csv.reader(chain([first], source), delimiter=_delimiter(first), strict=True)
     path, kmers = rows.path, _Kmers()
     notes = []
     try:
@@ -200,19 +223,25 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
             sequence, name, labels = _columns(header, wanted, f"{path}, line {number}")
             columns = [header[i] for i in labels]
             for row in body:
-                if not row:
+                if not row or (len(row) == 1 and not row[0].strip()):
                     continue
                 where = f"{path}, line {number}"
                 if len(row) != len(header):
                     raise FileFormatError(f"{where}: {len(row)} fields, but the header has {len(header)}; mend the line.")
                 text = kmers.joined(row[sequence].strip(), where)
                 found = tuple(row[i].strip() for i in labels)
-                rows.add(where, row[name].strip() if name is not None else "", text, found, columns)
+                rows.add(where, number, row[name].strip() if name is not None else "", text)
+                rows.label(where, found, columns)
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {number}: {error}; mend the quotes.") from error
     if kmers.k:
         notes.append(f"sequences of {kmers.k}-mers were put together again.")
     return rows.done(columns, notes)
+
+
+def _delimiter(first: str) -> str:
+    """A tab or a comma, or the semicolon that spreadsheets write where the comma is the decimal point."""
+    return "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
 
 
 def _bare(first: list[str]) -> list[str]:
@@ -276,40 +305,25 @@ class _Kmers:
 
 
 def _from_fasta(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
-    columns: tuple[str, ...] = wanted or ()
-    where, name, labels, parts = "", "", tuple[str, ...](), list[str]()
+    headers, where, begun, parts = Headers(wanted), "", 0, list[str]()
     for number, text in chain(lines, [(0, ">")]):
         if not text.startswith(">"):
             parts.append(text.strip())
             continue
-        if where:
-            rows.add(where, name, "".join(parts), labels, columns)
+        if begun:
+            rows.add(where, begun, "", "".join(parts))
         if not number:
             break
-        where, parts = f"{rows.path}, line {number}", []
-        name, found = _header(text[1:], wanted)
-        columns = columns or tuple(found)
-        where += f", record {name}" if name else ""
-        if not found and wanted is None:
-            raise MissingLabelError(f"{where} has no label; write `>{name} label=promoter` or `>{name}|promoter`.")
-        if absent := [column for column in columns if column not in found]:
-            raise MissingLabelError(f"{where} has no {listed(absent)}=; every record must have the same labels.")
-        if len(found) != len(columns):
-            raise MissingLabelError(f"{where} has {listed(found)}, but others only {listed(columns)}; make them alike.")
-        labels = tuple(found[column] for column in columns)
-    return rows.done(columns)
-
-
-def _header(text: str, wanted: tuple[str, ...] | None) -> tuple[str, dict[str, str]]:
-    """The name of a record, and its labels by column."""
-    name, _, rest = text.strip().partition(" ")
-    fields = dict(_FIELD.findall(rest))
-    if wanted is not None:
-        return name, {column: fields[column] for column in wanted if column in fields}
-    if found := {key: value for key, value in fields.items() if key.lower().startswith("label")}:
-        return name, found
-    bare, bar, last = name.rpartition("|")
-    return (bare, {"label": last}) if bar else (name, {})
+        begun, parts = number, []
+        where = headers.add(f"{rows.path}, line {number}", text[1:])
+    try:
+        names, columns, labels, notes = headers.done()
+    except MissingLabelError as error:
+        raise MissingLabelError(f"{rows.path}: {error}") from None
+    rows.names = [name or str(i) for i, name in enumerate(names, 1)]
+    for line, name, found in zip(rows.lines, names, labels, strict=True):
+        rows.label(f"{rows.path}, line {line}, record {name}", found, columns)
+    return rows.done(columns, notes)
 
 
 # --- BED with a FASTA
@@ -340,7 +354,8 @@ def _from_bed(rows: _Rows, fasta: Path, wanted: tuple[str, ...] | None) -> Label
             place = f"{region.chrom}:{region.start}-{region.end}({region.strand})"
             labels = tuple(str(getattr(region, column)) for column in columns)
             codes = genome.window(chrom, region.start, region.end - region.start)
-            rows.add(where, place, "N", labels, columns)
+            rows.add(where, region.line, place, "N")
+            rows.label(where, labels, columns)
             rows.sequences[-1] = reverse_complement(codes) if region.strand == "-" else codes
     notes = [contigs.describe(path.name, genome.name)] if contigs.renamed or contigs.ambiguous else []
     if n_beyond:

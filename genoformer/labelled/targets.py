@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -19,6 +20,7 @@ Kind = Literal["classes", "multilabel", "values"]  # as of `models.heads`, which
 TASKS = ("classify", "regress")
 NEGATIVE = "negative"  # the class of background sequences; it comes first, so that of two classes the second is the finding
 _MISSING = ("nan", "na", "n/a", "null", "inf", "-inf")  # what tables write for no value, and no class is called
+_FEW = 10  # different labels, up to which each may be a class, however few sequences it has
 _MANY = 20  # different numbers, from which on they are values rather than classes
 
 
@@ -47,6 +49,7 @@ def targets_of(
     *,
     columns: Sequence[str] = ("label",),
     multi_label: bool | None = None,
+    place: Callable[[int], str] = lambda i: f"sequence {i}",
 ) -> Targets:
     """Targets of the labels that `read_labelled` gives.
 
@@ -56,10 +59,13 @@ def targets_of(
     `negative` first. "regress" gives values, one per column.
 
     Parameters: labels, a tuple per sequence; classes, those of the training data, in order (new ones are refused), or
-    None to infer them; columns, the names of the label columns; multi_label, None to look at the labels.
+    None to infer them; columns, the names of the label columns; multi_label, None to look at the labels; place, how
+    messages call a sequence, by its number from 1.
 
-    Raises: ConfigError with the number of the sequence, from 1, for a label that is no number, not finite, or of an
-    unknown class; and if there is one class only.
+    A class that is a number may be written in another way than in the training data (1 and 1.0).
+
+    Raises: ConfigError with the place of the sequence for a label that is no number, not finite, or of an unknown class; and
+    if there is one class only, or so many that they are no classes.
 
     >>> targets_of([("b",), ("a",), ("negative",)], "classify").classes
     ('negative', 'a', 'b')
@@ -74,32 +80,48 @@ def targets_of(
         raise ConfigError(f"labels do not have one text for each of the columns {listed(columns)}; name all columns.")
     if task == "regress":
         _same_columns(classes, columns)
-        return Targets("values", _numbers(labels, columns), tuple(columns))
+        return Targets("values", _numbers(labels, columns, place), tuple(columns))
     if len(columns) > 1:
         _same_columns(classes, columns)
-        return Targets("multilabel", _flags(labels, columns), tuple(columns))
+        return Targets("multilabel", _flags(labels, columns, place), tuple(columns))
     texts = [row[0] for row in labels]
     if multi_label is None:
         multi_label = any(";" in text for text in texts)
     sets = [_parts(text) for text in texts] if multi_label else [[text] for text in texts]
     for i, names in enumerate(sets, 1):
         if missing := [name for name in names if name.lower() in _MISSING]:
-            raise ConfigError(f"sequence {i}: the label {missing[0]!r} is a missing value; leave that sequence out.")
+            raise ConfigError(f"{place(i)}: the label {missing[0]!r} is a missing value; leave that sequence out.")
     order = tuple(classes) if classes is not None else _classes(sets, may_be_none=multi_label)
-    place = {name: i for i, name in enumerate(order)}
+    index = {name: i for i, name in enumerate(order)}
+    if classes is not None:
+        index |= _other_spellings(order, {name for names in sets for name in names})
     for i, names in enumerate(sets, 1):
-        if new := [name for name in names if name not in place]:
-            raise ConfigError(f"sequence {i}: class {listed(new)} is unknown; known are {listed(order)}.")
+        if new := [name for name in names if name not in index]:
+            raise ConfigError(f"{place(i)}: class {listed(new)} is unknown; known are {listed(order)}.")
     if not multi_label:
-        return Targets("classes", np.array([place[names[0]] for names in sets], dtype=np.int64), order)
+        return Targets("classes", np.array([index[names[0]] for names in sets], dtype=np.int64), order)
     values = np.zeros((len(sets), len(order)), dtype=np.float32)  # [N, C]
     for row, names in zip(values, sets, strict=True):
-        row[[place[name] for name in names]] = 1
+        row[[index[name] for name in names]] = 1
     return Targets("multilabel", values, order)
 
 
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
+
+
+def _other_spellings(classes: Sequence[str], names: set[str]) -> dict[str, int]:
+    """Names that are no class but the number of one -> its place."""
+    by_number: dict[float, int] = {}
+    for i, name in enumerate(classes):
+        with suppress(ValueError):
+            by_number[float(name)] = i
+    found = {}
+    for name in names - set(classes):
+        with suppress(ValueError):
+            if (number := float(name)) in by_number:
+                found[name] = by_number[number]
+    return found
 
 
 def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
@@ -108,12 +130,23 @@ def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
         raise ConfigError("no sequence has a class, so that there is nothing to learn; give labels.")
     if len(names) < 2 and not (may_be_none and not all(sets)):
         raise ConfigError(f"all labels are {listed(names)}: with one class there is nothing to learn; add another class.")
+    too_many = len(names) > _FEW and 2 * len(names) > len(sets)
     try:
         numbers = {name: float(name) for name in names}
     except ValueError:
+        if too_many:
+            raise ConfigError(
+                f"the labels are {len(names):,} different words in {len(sets):,} sequences ({listed(sorted(names))}): these "
+                "look like names, not classes; is the label in another column, or missing in the headers?"
+            ) from None
         return tuple(sorted(names, key=_natural))
     if len(names) > _MANY and any(not number.is_integer() for number in numbers.values()):
         raise ConfigError(f"the labels are {len(names):,} different numbers ({listed(names)}): did you mean --task regress?")
+    if too_many:
+        raise ConfigError(
+            f"the labels are {len(names):,} different numbers in {len(sets):,} sequences ({listed(sorted(names, key=float))}): "
+            "these are no classes. Are they values (--task regress), or numbers of the sequences, which have no label then?"
+        )
     order = sorted(names, key=lambda name: (numbers[name], name))
     for one, other in pairwise(order):
         if numbers[one] == numbers[other]:
@@ -132,26 +165,30 @@ def _same_columns(classes: Sequence[str] | None, columns: Sequence[str]) -> None
         raise ConfigError(f"the label columns are {listed(columns)}, but should be {listed(classes)}, in this order.")
 
 
-def _numbers(labels: Sequence[tuple[str, ...]], columns: Sequence[str]) -> NDArray[np.float32]:
+def _numbers(
+    labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Callable[[int], str]
+) -> NDArray[np.float32]:
     values = np.empty((len(labels), len(columns)), dtype=np.float32)  # [N, K]
     for i, row in enumerate(labels):
         for j, text in enumerate(row):
             try:
                 value = float(text)
             except ValueError:
-                raise ConfigError(f"sequence {i + 1}: {columns[j]} is {text!r}, but should be a number.") from None
+                raise ConfigError(f"{place(i + 1)}: {columns[j]} is {text!r}, but should be a number.") from None
             if not math.isfinite(value) or abs(value) > float(np.finfo(np.float32).max):
-                raise ConfigError(f"sequence {i + 1}: {columns[j]} is {text}; leave out sequences without a finite value.")
+                raise ConfigError(f"{place(i + 1)}: {columns[j]} is {text}; leave out sequences without a finite value.")
             values[i, j] = value
     return values
 
 
-def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str]) -> NDArray[np.float32]:
+def _flags(
+    labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Callable[[int], str]
+) -> NDArray[np.float32]:
     for i, row in enumerate(labels, 1):
         for column, text in zip(columns, row, strict=True):
-            if text not in ("0", "1"):
+            if text not in ("0", "1", "0.0", "1.0"):
                 raise ConfigError(
-                    f"sequence {i}: {column} is {text!r}, but several label columns must hold 0 and 1 to classify; "
-                    "name the one label column that is meant with --label."
+                    f"{place(i)}: {column} is {text!r}, but several label columns must hold 0 and 1 to classify; "
+                    "name the one label column that is meant with --label, or predict numbers with --task regress."
                 )
     return np.array(labels, dtype=np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,8 +33,9 @@ from genoformer.training.labelled_part import (
     USUAL,
     LabelledPart,
     case_weights,
+    check_validation,
     class_names,
-    counted,
+    described,
     held_out,
     loss_of,
     metrics_of,
@@ -47,7 +48,8 @@ from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.whole import refuse_others, write_text
 
-_ASKED = 1_000  # training sequences, where the validation data cannot say whether a model collapsed
+_OTHER_VALID = "give data with others too, or leave --valid out, and a tenth of the training data is held out"
+_OWN_VALID = "give more training data, or validation data with --valid"
 _LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
 
 
@@ -91,13 +93,15 @@ def finetune(
     multi_label: bool | None = None,
     command: str = "",
     listen: Listener = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Finetuned | None:
     """Train a predictor for each start and seed; writes the run's folder and returns what came out.
 
     starts: language models to go on from; none trains from scratch in the shape of [tokenizer] and [encoder]. With one
     start and one seed `folder` is the model itself, otherwise it names its members, whose predictions are averaged.
     valid None holds out a tenth of the training data, class by class. Sequences longer than the window are cut into
-    overlapping windows, whose logits are averaged; the notes say how many. Returns None in processes other than the first.
+    overlapping windows, whose logits are averaged; the notes say how many. `tell` hears how the data was understood, before
+    anything is trained. An interrupted run is resumed by the same call. Returns None in processes other than the first.
 
     Raises ConfigError for what cannot be trained, TrainingError when a loss is no longer a number.
     """
@@ -114,23 +118,26 @@ def finetune(
         raise ConfigError(f"seeds = {n_seeds}: give a whole number of at least 1.")
     if starts and (config.tokenizer or config.encoder):
         raise ConfigError("[tokenizer] and [encoder] are for training from scratch; leave them out, or the model.")
-    fitted = LabelledPart(train.sequences, targets_of(train.labels, task, columns=train.columns, multi_label=multi_label))
+    whole = targets_of(train.labels, task, columns=train.columns, multi_label=multi_label, place=train.place)
+    fitted = LabelledPart(train.sequences, whole)
+    tell(described(train.path.name, whole, train.columns))
     notes = []
     if valid is not None:
         kind = fitted.targets.kind
         targets = targets_of(
-            valid.labels, task, fitted.targets.classes, columns=valid.columns, multi_label=kind == "multilabel"
-        )
+            valid.labels, task, fitted.targets.classes, columns=valid.columns, multi_label=kind == "multilabel",
+            place=valid.place,
+        )  # fmt: skip
+        tell(described(valid.path.name, targets, valid.columns))
         checked_on = LabelledPart(valid.sequences, targets)
+        notes += check_validation(targets, valid.path.name, _OTHER_VALID)
     else:
         fitted, checked_on = held_out(fitted, plan.seed)
         n_held = len(checked_on.sequences)
         notes.append(f"No validation data was given: {n_held:,} of the {len(train):,} sequences were held out.")
+        notes += check_validation(checked_on.targets, f"What was held out of {train.path.name}", _OWN_VALID)
     refuse_constant(fitted.targets)
-    if fitted.targets.kind != "values":
-        notes.append(counted(fitted.targets))
-    monitor, note = monitor_of(plan.monitor, checked_on.targets)
-    notes += note
+    monitor = monitor_of(plan.monitor, checked_on.targets)
     found = leakage(fitted.sequences, checked_on.sequences, class_names(checked_on.targets))
     notes.append(found.describe("the training data", "the validation data"))
     data = {
@@ -216,9 +223,8 @@ def _member(
             return None
         manifest["best_step"] = best_step
     values, n_windowed = inference.predictions(model, valid.sequences)
-    of_valid = metrics.cases(model.config.kind, valid.targets.values, values, train.targets.classes)
+    asked = metrics.cases(model.config.kind, valid.targets.values, values, train.targets.classes)
     found = metrics_of(valid.targets, values)
-    asked = of_valid if metrics.varies(of_valid) else _of_training(model, train, seed)
     failed = [note for note in metrics.notes(asked) if "failed" in note] if metrics.collapsed(asked) else []
     window = model.config.window
     n_long = sum(len(sequence) > window for sequence in train.sequences)
@@ -277,13 +283,6 @@ def _trained(
     merge_adapters(model.encoder)
     model.eval()
     return fitted.step
-
-
-def _of_training(model: Predictor, train: LabelledPart, seed: int) -> metrics.Cases:
-    """Some of the training data: whether a model collapsed does not show in validation data that is all alike."""
-    rows = np.random.default_rng([seed, 4]).permutation(len(train.sequences))[:_ASKED]
-    values = inference.predictions(model, [train.sequences[i] for i in rows]).values
-    return metrics.cases(model.config.kind, train.targets.values[rows], values, train.targets.classes)
 
 
 def _finished(folder: Path, manifest: dict[str, Any]) -> Predictor:

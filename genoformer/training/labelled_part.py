@@ -23,6 +23,7 @@ from genoformer.models import checkpoint
 from genoformer.whole import sha256_of
 
 _HELD_OUT = 0.1  # of the training data, where no validation data is given
+_SCARCE = 10  # sequences to validate with, below which a note says so
 USUAL = {"classes": "mcc", "multilabel": "auroc", "values": "pearson"}
 _SKETCHED = 200_000  # k-mers kept, about, of what a predictor was trained on
 
@@ -39,10 +40,65 @@ def class_names(targets: Targets) -> list[str]:
     return [targets.classes[i] for i in targets.values] if targets.kind == "classes" else []
 
 
-def counted(targets: Targets) -> str:
-    """The classes and how many sequences each has, in a sentence."""
-    n = np.bincount(targets.values, minlength=targets.n_outputs) if targets.kind == "classes" else targets.values.sum(0)
-    return f"Classes: {listed([f'{name} ({int(count):,})' for name, count in zip(targets.classes, n, strict=True)])}."
+def described(name: str, targets: Targets, columns: Sequence[str]) -> str:
+    """How a file of labelled sequences was understood: its sequences, its labels, and how many of each there are."""
+    whole = f"{name}: {len(targets.values):,} sequences"
+    if targets.kind == "values":
+        ranges = [f"{of} from {x.min():g} to {x.max():g}" for of, x in zip(targets.classes, targets.values.T, strict=True)]
+        return f"{whole}, {_several(len(ranges), 'value')} each to predict: {listed(ranges)}."
+    if targets.kind == "classes":
+        return f"{whole}, one class each (column {columns[0]}). Classes: {listed(_counts(targets))}."
+    if len(columns) > 1:
+        return f"{whole}, {len(columns)} labels each, 0 or 1. Classes: {listed(_counts(targets))}."
+    return f"{whole}, any number of classes each (column {columns[0]}). Classes: {listed(_counts(targets))}."
+
+
+def _several(n: int, what: str) -> str:
+    return f"one {what}" if n == 1 else f"{n} {what}s"
+
+
+def _counts(targets: Targets) -> list[str]:
+    """Each class and how many sequences it has."""
+    return [f"{name} ({n:,})" for name, n in zip(targets.classes, _n_each(targets), strict=True)]
+
+
+def _n_each(targets: Targets) -> list[int]:
+    """Of each class or label how many sequences have it."""
+    if targets.kind == "classes":
+        return [int(n) for n in np.bincount(targets.values, minlength=targets.n_outputs)]
+    return [int(n) for n in targets.values.sum(0)]
+
+
+def check_validation(targets: Targets, name: str, remedy: str) -> list[str]:
+    """Refuse, with ConfigError, validation data by which no step can be chosen: all of it is alike.
+
+    name, remedy: of the data, and what else to give. The notes say which classes are missing, and where data is scarce.
+    """
+    n = len(targets.values)
+    if targets.kind == "classes" and len(set(targets.values.tolist())) == 1:
+        only, others = targets.classes[targets.values[0]], [c for i, c in enumerate(targets.classes) if i != targets.values[0]]
+        raise ConfigError(
+            f"{name} holds only class {only} ({n:,} sequences) and none of {listed(others)}: a model that says {only} for "
+            f"everything would be the best there, so that no step can be chosen by it (MCC is not defined); {remedy}."
+        )
+    alike = []
+    if targets.kind != "classes":
+        alike = [of for of, x in zip(targets.classes, targets.values.T, strict=True) if (x == x[0]).all()]
+    if alike and len(alike) == targets.n_outputs:
+        what = "value" if targets.kind == "values" else "label"
+        metric = "Pearson's r" if targets.kind == "values" else "AUROC"
+        raise ConfigError(
+            f"{name} has the same {what}{'s' if len(alike) > 1 else ''} in all its sequences ({n:,}): {metric} is not defined, "
+            f"and no step can be chosen by it; {remedy}."
+        )
+    notes = []
+    if alike:
+        notes.append(f"{name} has the same {listed(alike)} in all its sequences: that has no part in the choice of the step.")
+    if targets.kind == "classes" and (absent := [c for c, k in zip(targets.classes, _n_each(targets), strict=True) if not k]):
+        notes.append(f"{name} has no sequence of class {listed(absent)}: the step is chosen without regard to it.")
+    if n < _SCARCE:
+        notes.append(f"{name} has {n} sequences: a step that is chosen by so few is chosen nearly by chance.")
+    return notes
 
 
 def case_weights(targets: Targets, how: str) -> NDArray[np.float32]:
@@ -81,8 +137,8 @@ def refuse_constant(targets: Targets) -> None:
                 raise ConfigError(f"{name} is {column[0]:g} in all {len(column):,} sequences: there is nothing to learn.")
 
 
-def monitor_of(wanted: str, targets: Targets) -> tuple[str, list[str]]:
-    """The metric of the best step, and a note where it is not the usual one.
+def monitor_of(wanted: str, targets: Targets) -> str:
+    """The metric of the best step.
 
     Those are known, and defined on the validation data, that a prediction of its own truth has.
     """
@@ -91,11 +147,9 @@ def monitor_of(wanted: str, targets: Targets) -> tuple[str, list[str]]:
     if wanted and wanted not in known:
         raise ConfigError(f"monitor = {wanted!r}: allowed are {', '.join(known)}.")
     usual = wanted or USUAL[targets.kind]
-    if math.isfinite(known[usual]):
-        return usual, []
-    if wanted:
-        raise ConfigError(f"monitor = {wanted!r} is not defined where all validation data is alike; take loss, or other data.")
-    return "loss", [f"All validation data is alike, so that {usual} is not defined: the best step is that of the least loss."]
+    if not math.isfinite(known[usual]):
+        raise ConfigError(f"monitor = {usual!r} is not defined where all validation data is alike; take loss, or other data.")
+    return usual
 
 
 def metrics_of(targets: Targets, values: NDArray[np.float32], n: int = 1000) -> dict[str, Estimate]:

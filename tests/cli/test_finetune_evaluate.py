@@ -212,16 +212,20 @@ def test_a_model_that_predicts_one_class_fails_with_status_1(collapsed) -> None:
     assert sentence in result.stderr
 
 
-def test_a_collapse_shows_where_the_validation_data_is_all_alike(collapsed) -> None:
-    """It is then looked for in the training data."""
+def test_validation_data_of_one_class_is_refused_and_measured_by_what_is_defined(made, collapsed) -> None:
     rows = (collapsed / "valid.csv").read_text().splitlines()
     (collapsed / "alike.csv").write_text("\n".join([rows[0], *(row for row in rows[1:] if row.endswith("0"))]) + "\n")
     tuned = run(
         "finetune", collapsed / "train.csv", "--valid", collapsed / "alike.csv", "-c", collapsed / "c.toml",
         "-o", collapsed / "other", "--epochs", 2,
     )  # fmt: skip
-    assert tuned.exit_code == 1
-    assert "predicts one class, '0', for all 100 cases: failed" in tuned.stderr
+    assert_refused(tuned, "alike.csv holds only class 0 (38 sequences) and none of 1", "leave --valid out")
+    assert not (collapsed / "other").exists()
+    text = "".join(line for line in (made / "set/test.tsv").read_text().splitlines(True) if "\tenhancer" not in line)
+    (collapsed / "negative.tsv").write_text(text)
+    found = json.loads(run("evaluate", collapsed / "negative.tsv", "-m", made / "model").stdout)
+    assert found["accuracy"]["value"] > 0.7
+    assert found["auroc"]["value"] is None
 
 
 def test_the_metric_that_was_asked_for_is_printed(made, tmp_path) -> None:

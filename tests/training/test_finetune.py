@@ -31,7 +31,7 @@ from genoformer.models.heads import Predictor, PredictorConfig
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
 from genoformer.training.finetune import finetune
-from genoformer.training.labelled_part import LabelledPart, case_weights, held_out, monitor_of
+from genoformer.training.labelled_part import LabelledPart, case_weights, check_validation, held_out, monitor_of
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, moved, predictor_loss, sequence_logits
 from genoformer.whole import sha256_of
@@ -281,17 +281,13 @@ VALUES = Targets("values", np.array([[1], [2], [4]], dtype=np.float32), ("x",))
         ("", CLASSES, "mcc"),
         ("", LABELS, "auroc"),
         ("", VALUES, "pearson"),
-        ("", A_CLASS, "loss"),  # MCC is not defined
         ("f1", CLASSES, "f1"),
         ("auroc:a", LABELS, "auroc:a"),
-        ("accuracy", A_CLASS, "accuracy"),
         ("mse", VALUES, "mse"),
     ],
 )
 def test_what_the_best_step_is_chosen_by(wanted, targets, monitor) -> None:
-    found, notes = monitor_of(wanted, targets)
-    assert found == monitor
-    assert bool(notes) == (targets is A_CLASS and not wanted)
+    assert monitor_of(wanted, targets) == monitor
 
 
 @pytest.mark.parametrize(
@@ -306,6 +302,73 @@ def test_what_the_best_step_is_chosen_by(wanted, targets, monitor) -> None:
 def test_metrics_that_validation_data_cannot_give_are_refused(wanted, targets, words) -> None:
     with pytest.raises(ConfigError, match=words):
         monitor_of(wanted, targets)
+
+
+A_LABEL = Targets("multilabel", np.array([[0, 1]] * 12, dtype=np.float32), ("a", "b"))
+A_VALUE = Targets("values", np.array([[3.5]] * 12, dtype=np.float32), ("x",))
+TWO_OF_THREE = Targets("classes", np.array([0, 2] * 6), ("a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        (A_CLASS, r"v.csv holds only class yes \(3 sequences\) and none of no: .* MCC is not defined\); give others\."),
+        (A_LABEL, r"v.csv has the same labels in all its sequences \(12\): AUROC is not defined"),
+        (A_VALUE, r"v.csv has the same value in all its sequences \(12\): Pearson's r is not defined"),
+    ],
+)
+def test_validation_data_that_is_all_alike_is_refused(targets, words) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_validation(targets, "v.csv", "give others")
+
+
+@pytest.mark.parametrize(
+    ("targets", "notes"),
+    [
+        (Targets("classes", np.array([0, 1] * 5), ("no", "yes")), []),
+        (TWO_OF_THREE, ["v.csv has no sequence of class b: the step is chosen without regard to it."]),
+        (
+            Targets("multilabel", np.array([[0, 1], [1, 1]] * 6, dtype=np.float32), ("a", "b")),
+            ["v.csv has the same b in all its sequences: that has no part in the choice of the step."],
+        ),
+        (VALUES, ["v.csv has 3 sequences: a step that is chosen by so few is chosen nearly by chance."]),
+    ],
+)
+def test_what_validation_data_lacks_is_said(targets, notes) -> None:
+    assert check_validation(targets, "v.csv", "give others") == notes
+
+
+def test_a_run_is_refused_before_it_begins_where_no_step_can_be_chosen(data, tmp_path) -> None:
+    """By validation data that is given, whatever is monitored; and by what is held out of 29 sequences of 0 and one of 1."""
+    rows = read_labelled(data / "few.csv")
+    texts = [decode(codes) for codes in rows.sequences]
+    one = table(tmp_path / "one.csv", [(text, "1") for text in texts])
+    for monitor in ("", 'monitor = "loss"\n', 'monitor = "accuracy"\n'):
+        with pytest.raises(ConfigError, match=r"one\.csv holds only class 1 \(40 sequences\) and none of 0"):
+            tuned(tmp_path, data / "few.csv", one, BRIEF + monitor)
+    rare = table(tmp_path / "rare.csv", [(text, str(int(i == 0))) for i, text in enumerate(texts[:30])])
+    with pytest.raises(ConfigError, match=r"What was held out of rare\.csv holds only class 0 .*give more training data"):
+        tuned(tmp_path, rare, None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_how_the_data_was_understood_is_told_before_anything_is_trained(data, tmp_path) -> None:
+    flags = tmp_path / "flags.fa"
+    texts = [random_text(np.random.default_rng(i), 20) for i in range(40)]
+    flags.write_text("".join(f">s{i}|{i % 2}|{i // 2 % 2}|{int(i < 5)}\n{text}\n" for i, text in enumerate(texts)))
+    table(tmp_path / "values.csv", [(text, str(i / 4)) for i, text in enumerate(texts)])
+    heard: list[str] = []
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tell=heard.append)
+    done = tuned(tmp_path, flags, None, tell=heard.append, out="flags")
+    tuned(tmp_path, tmp_path / "values.csv", None, tell=heard.append, out="values", task="regress")
+    assert heard == [
+        "few.csv: 40 sequences, one class each (column label). Classes: 0 (20), 1 (20).",
+        "few_valid.csv: 20 sequences, one class each (column label). Classes: 0 (10), 1 (10).",
+        "flags.fa: 40 sequences, 3 labels each, 0 or 1. Classes: label1 (20), label2 (20), label3 (5).",
+        "values.csv: 40 sequences, one value each to predict: label from 0 to 9.75.",
+    ]
+    (model,) = checkpoint.load_predictors(done.members[0].folder)
+    assert (model.config.kind, model.config.classes) == ("multilabel", ("label1", "label2", "label3"))
 
 
 # --- what is trained, and from where

@@ -1,0 +1,143 @@
+"""Labels in FASTA headers: `>name label=x`, `>name|x` or `>name|0|1|1`, one way for a whole file -> names, columns, labels."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+from genoformer.errors import FileFormatError
+from genoformer.genome.contigs import listed
+
+_FIELD = re.compile(r"([^\s=]+)=(\S*)")
+_NUMBERED = re.compile(r"label\d*", re.IGNORECASE)
+# accessions as NCBI and UniProt write them: the first field -> how many fields belong to the name
+_DATABASES = {"gi": 5, "sp": 3, "tr": 3, "gb": 3, "ref": 3, "emb": 3, "dbj": 3, "pdb": 3, "gnl": 3, "lcl": 2}
+
+
+class MissingLabelError(FileFormatError):
+    """A file does not have a label for each of its sequences."""
+
+
+class Labels(NamedTuple):
+    """Of each record its name and a text per column; notes on how the headers were understood."""
+
+    names: list[str]
+    columns: tuple[str, ...]
+    labels: list[tuple[str, ...]]
+    notes: list[str]
+
+
+class Headers:
+    """The headers of a file, record by record; one that does not go with the first is refused with its line.
+
+    wanted: the label columns that are asked for, () for none; None takes `label...=`, or what stands after |.
+    """
+
+    def __init__(self, wanted: tuple[str, ...] | None) -> None:
+        self.wanted, self.columns = wanted, wanted or ()
+        self.barred: bool | None = None  # labels stand after |, or as NAME=; None before the first record
+        self.names: list[str] = []
+        self.labels: list[tuple[str, ...]] = []
+        self.words: list[list[str]] = []  # a header's fields between |
+
+    def add(self, where: str, text: str) -> str:
+        """Take in the header of a record; returns how the record is called in messages."""
+        name, _, rest = text.strip().partition(" ")
+        if self.wanted == ():
+            self.names.append(name)
+            self.labels.append(())
+            return f"{where}, record {name}" if name else where
+        fields = dict(_FIELD.findall(rest))
+        if self.wanted is None:
+            found = {key: value for key, value in fields.items() if key.lower().startswith("label")}
+        else:
+            found = {column: fields[column] for column in self.wanted if column in fields}
+        if self.barred is None:
+            numbered = self.wanted is None or all(_NUMBERED.fullmatch(column) for column in self.wanted)
+            self.barred = not found and "|" in name and numbered
+        if self.barred:
+            return self._add_barred(where, name, found)
+        where += f", record {name}" if name else ""
+        self.columns = self.columns or tuple(found)
+        if not found and self.wanted is None:
+            raise MissingLabelError(
+                f"{where} has no label; write `>{name} label=promoter`"
+                + (" as in the first header." if self.columns else f" or `>{name}|promoter`.")
+            )
+        if absent := [column for column in self.columns if column not in found]:
+            raise MissingLabelError(f"{where} has no {listed(absent)}=; every record must have the same labels.")
+        if len(found) != len(self.columns):
+            raise MissingLabelError(f"{where} has {listed(found)}, but others only {listed(self.columns)}; make them alike.")
+        self.names.append(name)
+        self.labels.append(tuple(found[column] for column in self.columns))
+        return where
+
+    def _add_barred(self, where: str, name: str, found: dict[str, str]) -> str:
+        words = name.split("|")
+        where += f", record {'|'.join(words[:-1]) or name}"
+        if found:
+            raise MissingLabelError(f"{where} has {listed(found)}=, but the first record its label after |; make them alike.")
+        if len(words) < 2:
+            raise MissingLabelError(f"{where} has no label; write `>{name}|promoter` as in the first header.")
+        if self.words and len(words) != len(self.words[0]):
+            raise MissingLabelError(
+                f"{where} has {len(words) - 1} fields after its name, the first record {len(self.words[0]) - 1}; write as "
+                f"many | in every header, or `>{words[0]} label1=... label2=...`."
+            )
+        if words[-1] and len(words) <= _DATABASES.get(words[0].lower(), 0):
+            raise MissingLabelError(
+                f"{where} has no label: {name[:60]} is an accession of a database, in which | stands between its parts; "
+                f"write `>{name[:60]} label=promoter`."
+            )
+        self.words.append(words)
+        return where
+
+    def done(self) -> Labels:
+        """All records; of fields after | those at the end are labels, as many as `_n_labels` says, and the others the name."""
+        if not self.barred or not self.words:
+            return Labels(self.names, self.columns, self.labels, [])
+        n_fields = len(self.words[0]) - 1
+        n = 1 if self.wanted == ("label",) else _n_labels(self.words)
+        columns = [f"label{i + 1}" for i in range(n)] if n > 1 else ["label"]
+        places = list(range(n))
+        if self.wanted is not None:
+            if absent := [column for column in self.wanted if column.lower() not in columns]:
+                raise MissingLabelError(f"there is no column {listed(absent)} in the headers; they have {listed(columns)}.")
+            places = [columns.index(column.lower()) for column in self.wanted]
+        notes = []
+        if n > 1:
+            notes.append(f"the headers hold {n} labels each, after |: {listed(columns)}.")
+        elif n_fields > 1:
+            notes.append(
+                f"the headers have {n_fields} fields after |, of which the last is the label; the others stay in the name. "
+                "Several labels are written label1=... label2=..."
+            )
+        names = ["|".join(words[:-n]) for words in self.words]
+        labels = [tuple(words[-n:][i] for i in places) for words in self.words]
+        return Labels(names, tuple(columns[i] for i in places), labels, notes)
+
+
+def _n_labels(words: list[list[str]]) -> int:
+    """How many fields at the end are labels: all that are 0 or 1, or all that are numbers with decimals; else the last one.
+
+    >>> _n_labels([["a", "7", "0", "1"], ["b", "8", "1", "1"]]), _n_labels([["a", "0.5", "2.25"]]), _n_labels([["a", "7", "1"]])
+    (2, 2, 1)
+    """
+    columns = list(zip(*(of[:0:-1] for of in words), strict=True))  # the last field first, the name left out
+    for fits in (_are_flags, _have_decimals):
+        n = next((i for i, column in enumerate(columns) if not fits(column)), len(columns))
+        if n > 1:
+            return n
+    return 1
+
+
+def _are_flags(column: tuple[str, ...]) -> bool:
+    return set(column) <= {"0", "1"}
+
+
+def _have_decimals(column: tuple[str, ...]) -> bool:
+    try:
+        return all(math.isfinite(float(text)) for text in column) and any("." in text for text in column)
+    except ValueError:
+        return False

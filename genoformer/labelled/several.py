@@ -1,0 +1,47 @@
+"""Several labels in one field ("0,1,1", "[0, 1, 1]"): one column of texts -> as many columns; other lists are refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_LIST = re.compile(r"[\[(].*[\])]")
+_BETWEEN = re.compile(r"\s*[,;|]\s*|\s+")
+_FLAGS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
+_INTEGERS = re.compile(r"\d+(?:\s*,\s*\d+)+")
+
+
+def flags_of(text: str) -> tuple[str, ...]:
+    """The 0 and 1 that a label lists; () for any other text, and for a single one.
+
+    >>> flags_of("[0, 1, 1.0]"), flags_of("0 1"), flags_of("1"), flags_of("a,b")
+    (('0', '1', '1'), ('0', '1'), (), ())
+    """
+    inside = text[1:-1] if _LIST.fullmatch(text) else text
+    parts = [_FLAGS.get(part, "") for part in _BETWEEN.split(inside.strip())]
+    return tuple(parts) if len(parts) > 1 and all(parts) else ()
+
+
+def split_labels(texts: Sequence[str]) -> list[tuple[str, ...]] | None:
+    """The labels of each row where every row lists as many 0 and 1; None where the texts are to be taken as they are.
+
+    "0;1" is a set of the classes 0 and 1, unless some row repeats one of them, as no set does. Raises ValueError with the
+    number of the row, from 0, and what is wrong, for a list that cannot be read.
+    """
+    first = flags_of(texts[0]) if texts else ()
+    if first:
+        rows = [flags_of(text) for text in texts]
+        n = len(first)
+        if all(len(row) == n for row in rows):
+            if any(";" not in text for text in texts) or any(len(set(row)) < n for row in rows):
+                return rows
+            return None
+    for i, text in enumerate(texts):
+        if (_LIST.fullmatch(text) and "," in text) or _INTEGERS.fullmatch(text) or (first and ";" not in texts[0]):
+            if first and len(flags_of(text)) == len(first):
+                continue
+            n = f", the first row {len(first)} labels" if first else ""
+            raise ValueError(
+                i, f"label is {text[:40]!r}{n}; write as many 0 and 1 in every row, or names with ; between them (a;b)"
+            )
+    return None
