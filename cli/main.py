@@ -26,7 +26,7 @@ from . import (
 )
 from .errors import refuse
 from .outputs import open_streams
-from .talk import Group, wants_traceback
+from .talk import Group, wants_traceback, warnings_said
 
 
 def spin_less() -> None:
@@ -46,7 +46,8 @@ class _Commands(Group):
         open_streams()
         spin_less()
         try:
-            return super().invoke(ctx)
+            with warnings_said():
+                return super().invoke(ctx)
         except click.ClickException:
             raise
         except BrokenPipeError:  # the reader of our output, such as head, has had enough

@@ -71,6 +71,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
         "layout": checkpoint.layout_of(model),
         "parameters": checkpoint.count_parameters(loaded),
         "sha256": loaded.sha256,
+        **({"failed": notes} if (notes := checkpoint.failures(model)) else {}),
         **_reads(loaded),
         "config": asdict(loaded.config),
         "manifest": checkpoint.read_manifest(model),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -70,6 +73,27 @@ def tell(text: str) -> None:
     """A line on stderr with -v."""
     if _level() > 0:
         click.echo(text, err=True)
+
+
+@contextmanager
+def warnings_said() -> Iterator[None]:
+    """Say the library's warnings of failed runs as notes, each once."""
+    from genoformer.errors import FailedRunWarning
+
+    heard: set[str] = set()
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def hear(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if not issubclass(category, FailedRunWarning):
+                show(message, category, *where)
+            elif str(message) not in heard:
+                heard.add(str(message))
+                say(f"{message}")
+
+        warnings.simplefilter("always", FailedRunWarning)
+        warnings.showwarning = hear
+        yield
 
 
 def is_quiet() -> bool:

@@ -62,6 +62,10 @@ class TrainingError(GenoformerError, RuntimeError):
     """A training run that cannot go on: its loss is no number."""
 
 
+class FailedRunWarning(UserWarning):
+    """A model is loaded whose training run failed its own check."""
+
+
 class Stopped(KeyboardInterrupt):
     """A run was told to stop; the status of the process is 128 and the number of the signal, as shells have it."""
 

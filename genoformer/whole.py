@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -72,6 +73,22 @@ def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> boo
         return Path(one).is_file() and Path(one).samefile(other)
     except (OSError, ValueError):
         return False
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[Path]:
+    """A folder, made if need be with those above it; what was made is removed when the block ends in an error."""
+    first = folder
+    while not first.exists() and not first.parent.exists():
+        first = first.parent
+    new = not first.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        if new:
+            shutil.rmtree(first, ignore_errors=True)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,6 +6,8 @@ A folder of ours holds config.json, model.safetensors, manifest.json and, for mo
 from __future__ import annotations
 
 import json
+import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from importlib import import_module
@@ -17,17 +19,18 @@ from torch import nn
 
 from genoformer import __version__
 from genoformer.catalog import pulled_model, shipped
-from genoformer.errors import CheckpointError, ConfigError
+from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.genome.codes import Codes
 from genoformer.genome.sketch import Sketch
 from genoformer.genome.targets import Targets, read_targets
 from genoformer.models import dnabert, enformer
 from genoformer.models.encoder import Encoder
+from genoformer.models.foreign import READ, described_config, described_folder
 from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange, LongRangeConfig
 from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, require, unfilled, write_tensors
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
-from genoformer.whole import whole_file, write_text
+from genoformer.whole import made_folder, whole_file, write_text
 
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
 CARD = "card.md"
@@ -55,6 +58,8 @@ def find(name: str | Path) -> Path:
         return path
     if (pulled := pulled_model(str(name))) is not None:
         return pulled
+    if path.is_file():
+        raise CheckpointError(f"{path} is a file, and a model is a folder; {READ}.")
     raise CheckpointError(
         f"no model folder {str(name)!r}; give a folder with config.json, or one of: {', '.join(names) or 'none shipped'}; "
         "genoformer models list names more."
@@ -69,7 +74,8 @@ def load(name: str | Path) -> Encoder:
     """
     model = load_any(name)
     if not isinstance(model, Encoder):
-        raise CheckpointError(f"{name} {_said(model)}; give a language model.")
+        use = ", or the folder itself to gf.classify or `genoformer evaluate`" if isinstance(model, Predictor) else ""
+        raise CheckpointError(f"{name} {_said(model)}; give a language model{use}.")
     return model
 
 
@@ -93,7 +99,7 @@ def long_range_config(name: str | Path) -> LongRangeConfig:
     """The configuration of a model of regulatory tracks; its weights are not read."""
     folder = find(name)
     path = folder / "config.json"
-    config = read_json(path)
+    config = _config_of(folder)
     if enformer.detect(config):
         return enformer.shape_of(config, path)
     if config.get("model") != f"{LongRange.__module__}:{LongRange.__qualname__}":
@@ -147,32 +153,51 @@ def members_of(name: str | Path) -> list[str]:
 
 
 def load_any(name: str | Path) -> Model:
-    """Any model of a folder, in eval mode; see `load`, `load_long_range` and `load_predictors`."""
+    """Any model of a folder, in eval mode; see `load`, `load_long_range` and `load_predictors`.
+
+    Warns (FailedRunWarning) where the run that made it failed its own check.
+    """
     folder = find(name)
     if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
         several = ", ".join(str(folder / member) for member in members_of(folder))
         raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
-    config = read_json(folder / "config.json")
+    config = _config_of(folder)
     model = LAYOUTS[_layout_of(folder, config)].load(folder, config)
     if isinstance(model, LongRange):
         model.targets = _read_tables(model.config, folder)
     model.seen = read_sketch(folder)
+    if notes := failures(folder):
+        said = f"{name} failed its own check when it was trained, so that its answers mean little: {' '.join(notes)}"
+        warnings.warn(sentence(said), FailedRunWarning, stacklevel=2)
     return model.eval()
 
 
 def layout_of(name: str | Path) -> str:
     """The name of a folder's layout in `LAYOUTS`."""
     folder = find(name)
-    return _layout_of(folder, read_json(folder / "config.json"))
+    return _layout_of(folder, _config_of(folder))
+
+
+def _config_of(folder: Path) -> dict[str, Any]:
+    """The config.json of a model folder."""
+    path = folder / "config.json"
+    if not os.path.lexists(path):
+        raise CheckpointError(
+            f"{path} cannot be read, as there is none: {described_folder(folder)}. A model folder holds config.json and "
+            "model.safetensors."
+        )
+    return read_json(path)
 
 
 def _layout_of(folder: Path, config: dict[str, Any]) -> str:
     for name, layout in LAYOUTS.items():
         if layout.detect(config):
             return name
+    said = described_config(config)
+    others = ", ".join(list(LAYOUTS)[1:])
     raise CheckpointError(
-        f"{folder / 'config.json'} is neither genoformer's nor of {', '.join(list(LAYOUTS)[1:])}; convert the model, or "
-        "name another folder."
+        f"{folder / 'config.json'} {said + ', which' if said else 'names no model; it'} is neither genoformer's nor of "
+        f"{others}; {READ}."
     )
 
 
@@ -187,19 +212,45 @@ def save(
     """Write a model folder; each file appears complete or not at all, and config.json is the last.
 
     layout: one of `LAYOUTS`: ours, "dnabert" (a Hugging Face BERT folder) or "enformer" (enformer-pytorch's). `dtype`
-    float16 halves the file. Raises ConfigError for what a layout cannot hold.
+    float16 halves the file. Raises ConfigError for what a layout cannot hold, and for a model without its tokenizer; the
+    folder is then not made.
     """
     if layout not in LAYOUTS:
         raise ConfigError(f"layout {layout!r}: allowed are {', '.join(LAYOUTS)}.")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    config = LAYOUTS[layout].save(model, folder, dtype)
+    _check_whole(model)
+    with made_folder(Path(folder)) as made:
+        config = LAYOUTS[layout].save(model, made, dtype)
+        if isinstance(model, LongRange):
+            for head, table in model.targets.items():
+                table.write(_table_of(model.config, made, head))
+        if manifest is not None:
+            write_text(made / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+        write_text(made / "config.json", json.dumps(config, indent=1) + "\n")
+
+
+def _check_whole(model: Any) -> None:
+    """ConfigError for what is no model of ours, or lacks its tokenizer."""
+    if not isinstance(model, Encoder | Predictor | LongRange):
+        raise ConfigError(f"the model is a {type(model).__name__}; an Encoder, a Predictor or a LongRange can be saved.")
     if isinstance(model, LongRange):
-        for head, table in model.targets.items():
-            table.write(_table_of(model.config, folder, head))
-    if manifest is not None:
-        write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
-    write_text(folder / "config.json", json.dumps(config, indent=1) + "\n")
+        return
+    if not hasattr(model.tokenizer, "n_vocab"):
+        raise ConfigError(
+            f"the {type(model).__name__} has no tokenizer, without which its folder could not be read again; set "
+            "model.tokenizer, to KmerTokenizer(6) say, or to that of the model that it comes from."
+        )
+    shape = model.config if isinstance(model, Encoder) else model.config.encoder
+    if model.tokenizer.n_vocab != shape.n_vocab:
+        raise ConfigError(
+            f"the tokenizer has {model.tokenizer.n_vocab} tokens, the {type(model).__name__} {shape.n_vocab}; set "
+            "model.tokenizer to the one that it was made for."
+        )
+
+
+def failures(name: str | Path) -> list[str]:
+    """Why the run that made a model failed its own check; none where it passed, or where its folder does not say."""
+    notes = (read_manifest(name) or {}).get("notes")
+    return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
 def read_manifest(name: str | Path) -> dict[str, Any] | None:

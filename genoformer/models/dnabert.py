@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.lines import refuse_device
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.tensors import WEIGHTS, fill, read_tensors, require, weights_of, write_tensors
+from genoformer.models.foreign import READ, described_config, is_dnabert2
+from genoformer.models.shards import read_weights, weights_of, weights_sha256
+from genoformer.models.tensors import WEIGHTS, fill, require, write_tensors
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.whole import write_text
 
@@ -25,9 +27,11 @@ def load(folder: Path, config: dict[str, Any]) -> Encoder:
     """A folder in this layout, with its tokenizer."""
     if config.get("hidden_act", "gelu") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
         raise CheckpointError(f"{folder}: only BERT with exact GELU and absolute positions is DNABERT; this one differs.")
+    if is_dnabert2(config):
+        raise CheckpointError(f"{folder / 'config.json'} {described_config(config)}, which is not read; {READ}.")
     weights = weights_of(folder)
     tokenizer = _read_vocab(folder / "vocab.txt")
-    tensors = _from_bert(read_tensors(weights), weights)
+    tensors = _from_bert(read_weights(weights), weights, described_config(config))
     try:
         shape = EncoderConfig.from_dict({
             "n_vocab": config["vocab_size"],
@@ -50,7 +54,7 @@ def load(folder: Path, config: dict[str, Any]) -> Encoder:
     require(shape, tensors, weights)
     model = Encoder(shape)
     model.tokenizer = tokenizer
-    return fill(model, tensors, weights)
+    return fill(model, tensors, weights, weights_sha256(weights))
 
 
 def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
@@ -110,7 +114,7 @@ def _bert_names(n_layers: int) -> dict[str, str]:
     return full
 
 
-def _from_bert(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+def _from_bert(tensors: dict[str, Tensor], path: Path, said: str) -> dict[str, Tensor]:
     old = {".gamma": ".weight", ".beta": ".bias"}  # as TensorFlow checkpoints and early ports call them
     for suffix, new in old.items():
         tensors = {name.removesuffix(suffix) + new if name.endswith(suffix) else name: t for name, t in tensors.items()}
@@ -118,7 +122,11 @@ def _from_bert(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
         tensors["cls.predictions.bias"] = tensors["cls.predictions.decoder.bias"]
     word = tensors.get("bert.embeddings.word_embeddings.weight")
     if word is None or "cls.predictions.bias" not in tensors:
-        raise CheckpointError(f"{path} is no BertForMaskedLM: it needs bert.embeddings and cls.predictions.")
+        raise CheckpointError(
+            f"{path} is no BertForMaskedLM: it needs bert.embeddings and cls.predictions"
+            + (f"; its config.json {said}. Take" if said else ". Take")
+            + " the pre-trained model, and fine-tune it here."
+        )
     decoder = tensors.setdefault("cls.predictions.decoder.weight", word)
     if not torch.equal(decoder, word):
         raise CheckpointError(f"{path}: its output matrix is not tied to its embeddings, as DNABERT's is; not read.")

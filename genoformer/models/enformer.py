@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.longrange import LongRange, LongRangeConfig
-from genoformer.models.tensors import WEIGHTS, fill, read_tensors, require, unfilled, weights_of, write_tensors
+from genoformer.models.shards import read_weights, weights_of, weights_sha256
+from genoformer.models.tensors import WEIGHTS, fill, require, unfilled, write_tensors
 
 _BINS = 1536  # of Enformer's window. EnformerConfig has no length: a folder without context_length, which is ours, takes it
 
@@ -75,14 +76,14 @@ def load(folder: Path, config: dict[str, Any]) -> LongRange:
     """A folder in this layout; of a tensor that stands twice both must be the same, and one is enough."""
     shape = shape_of(config, folder / "config.json")
     path = weights_of(folder)
-    tensors = _once(read_tensors(path), path)
+    tensors = _once(read_weights(path), path)
     require(shape, tensors, path)
     model = unfilled(LongRange, shape, tied=False)
     own = model.state_dict()
     for name, theirs in _names(model).items():
         if theirs in tensors:
             tensors[name] = _reshaped(tensors.pop(theirs), own[name])
-    return fill(model, tensors, path)
+    return fill(model, tensors, path, weights_sha256(path))
 
 
 def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:

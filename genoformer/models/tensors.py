@@ -34,14 +34,6 @@ _MOST_SHARED = 4  # times the size of a file are its tensors: some have their nu
 M = TypeVar("M", bound=nn.Module)
 
 
-def weights_of(folder: Path) -> Path:
-    """The weights file of a folder in a layout of the Hugging Face hub; CheckpointError where there is none."""
-    for name in (WEIGHTS, PICKLED):
-        if (folder / name).is_file():
-            return folder / name
-    raise CheckpointError(f"{folder} has neither {WEIGHTS} nor {PICKLED}; copy the whole model folder.")
-
-
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The table of tensors of a file; CheckpointError for one that is damaged or holds anything else."""
     refuse_device(path)
@@ -125,19 +117,27 @@ def unfilled(kind: type[M], config: Any, *, tied: bool) -> M:
     return model.to_empty(device="cpu")
 
 
-def fill(model: M, tensors: dict[str, Tensor], path: Path) -> M:
-    """The model with these tensors, in float32, and `.sha256` of their file; CheckpointError unless they fit exactly."""
+def fill(model: M, tensors: dict[str, Tensor], path: Path, sha256: str = "") -> M:
+    """The model with these tensors, in float32, and `.sha256` of their file; CheckpointError unless they fit exactly.
+
+    sha256: where there are several files, what stands for that.
+    """
     own = model.state_dict()
-    wrong = sorted(set(own) ^ set(tensors)) + [
-        name for name in own if name in tensors and own[name].shape != tensors[name].shape
-    ]
+    other = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    wrong = sorted(set(own) ^ set(tensors)) + other
     if wrong:
-        raise CheckpointError(f"{path}: {len(wrong)} tensors are missing, foreign or of another shape, e.g. {wrong[0]}.")
+        first = wrong[0]
+        if first in other:
+            shapes = (" x ".join(map(str, tensor.shape)) for tensor in (tensors[first], own[first]))
+            first += " ({}, where config.json asks for {})".format(*shapes)
+        else:
+            first += " (foreign)" if first in tensors else " (missing)"
+        raise CheckpointError(f"{path}: {len(wrong)} tensors are missing, foreign or of another shape, e.g. {first}.")
     bad = [name for name, tensor in tensors.items() if not torch.isfinite(_as_stored(tensor)).all()]
     if bad:
         raise CheckpointError(f"{path}: {bad[0]} holds NaN or infinity; the training run diverged or the file is damaged.")
     model.load_state_dict(tensors)  # copies into float32
-    model.sha256 = sha256_of(path)  # type: ignore[assignment]  # a field of each of our models
+    model.sha256 = sha256 or sha256_of(path)  # type: ignore[assignment]  # a field of each of our models
     return model
 
 

@@ -312,7 +312,7 @@ TWO_OF_THREE = Targets("classes", np.array([0, 2] * 6), ("a", "b", "c"))
 @pytest.mark.parametrize(
     ("targets", "words"),
     [
-        (A_CLASS, r"v.csv holds only class yes \(3 sequences\) and none of no: .* MCC is not defined\); give others\."),
+        (A_CLASS, r"v.csv holds only class yes \(3 sequences\) and none of no: .*MCC is not defined\); give others\."),
         (A_LABEL, r"v.csv has the same labels in all its sequences \(12\): AUROC is not defined"),
         (A_VALUE, r"v.csv has the same value in all its sequences \(12\): Pearson's r is not defined"),
     ],

@@ -1,0 +1,96 @@
+"""Model folders of others, named for what they are: a folder, or its config.json -> the rest of a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+READ = "genoformer reads its own models, BERT with DNABERT's k-mers, and Enformer as enformer-pytorch has it"
+
+# model_type of a config.json -> who has it, where that says more than the word; those for DNA come first
+_FAMILIES = {
+    "esm": "ESM, or the Nucleotide Transformer and AgroNT",
+    "caduceus": "Caduceus",
+    "hyenadna": "HyenaDNA",
+    "stripedhyena": "Evo",
+    "borzoi": "Borzoi",
+    "GPN": "GPN",
+    "ConvNet": "GPN",
+    "GPNRoFormer": "GPN-MSA",
+    "big_bird": "BigBird, as some GENA-LM",
+    "mixtral": "Mixtral, as Mistral-DNA",
+}
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model")
+_ELSEWHERE = {  # weights of other libraries, by name or suffix
+    "tf_model.h5": "TensorFlow weights",
+    "flax_model.msgpack": "Flax weights",
+    ".gguf": "GGUF weights (llama.cpp)",
+    ".onnx": "an ONNX model",
+    ".ckpt": "a checkpoint of PyTorch Lightning or TensorFlow",
+    ".pt": "a pickle of PyTorch",
+    ".pth": "a pickle of PyTorch",
+    ".h5": "an HDF5 file, as Keras writes",
+    ".pb": "a SavedModel of TensorFlow",
+}
+
+
+def described_config(config: dict[str, Any]) -> str:
+    """What a config.json says that its model is: "is of model_type gpt2 (GPT2LMHeadModel)"; "" where it says nothing."""
+    kind, classes = config.get("model_type"), config.get("architectures")
+    named = ", ".join(str(name) for name in classes) if isinstance(classes, list) else ""
+    if not kind and not named:
+        return ""
+    said = f"is of model_type {kind}" if kind else "names no model_type"
+    said += f" ({named})" if named else ""
+    family = "DNABERT-2" if is_dnabert2(config) else _FAMILIES.get(str(kind))
+    return f"{said}: {family}" if family else said
+
+
+def is_dnabert2(config: dict[str, Any]) -> bool:
+    """Whether a config.json of BERT is that of DNABERT-2 or another one of MosaicBERT: ALiBi positions, code of its own."""
+    code = config.get("auto_map")
+    return "alibi_starting_size" in config or (isinstance(code, dict) and any("bert_layers" in str(x) for x in code.values()))
+
+
+def described_folder(folder: Path) -> str:
+    """What a folder without a config.json holds, as the rest of a sentence, with what to do."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        return f"the folder cannot be listed ({error.strerror}); check its permissions"
+    there = set(names)
+    if not there:
+        return "the folder is empty; name another one"
+    if "adapter_config.json" in there:
+        base = _field(folder / "adapter_config.json", "base_model_name_or_path") or "another model"
+        return f"the folder holds an adapter (PEFT) of {base}; merge the two with PEFT, and save the whole"
+    if "modules.json" in there or "config_sentence_transformers.json" in there:
+        return "the folder is of sentence-transformers, which keep the transformer in a folder inside; name that one"
+    if "run.json" in there or "state.ckpt" in there:
+        return "the folder holds a training run that was interrupted; give its command again to finish it"
+    if inner := [str(folder / name) for name in names if (folder / name / "config.json").is_file()]:
+        return f"the folder holds {', '.join(inner[:5])}{' ...' if len(inner) > 5 else ''}, which is a model; name that one"
+    if other := other_weights(folder):
+        return f"the folder holds {other}; save the model as safetensors with its config.json"
+    if "model.safetensors" in there or "pytorch_model.bin" in there:
+        return "the folder holds weights without their config.json; copy the whole model folder"
+    if there & set(_TOKENIZER) and there <= {*_TOKENIZER, "special_tokens_map.json", "added_tokens.json", "README.md"}:
+        return "the folder holds a tokenizer and no model; copy the whole model folder"
+    return f"the folder holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}; name another one"
+
+
+def other_weights(folder: Path) -> str:
+    """A file of the folder with the weights of another library, and what it is; "" without any."""
+    for name in sorted(path.name for path in folder.iterdir()):
+        if what := _ELSEWHERE.get(name) or _ELSEWHERE.get(Path(name).suffix):
+            return f"{name}, {what}"
+    return ""
+
+
+def _field(path: Path, name: str) -> str:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    return str(found.get(name) or "") if isinstance(found, dict) else ""
