@@ -17,6 +17,7 @@ from genoformer.genome.lines import long_fields, numbered_lines
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
 from genoformer.labelled.headers import Headers, MissingLabelError
+from genoformer.labelled.kmers import Kmers
 from genoformer.labelled.several import split_labels
 
 _KIND = "a CSV, TSV, FASTA or BED file"
@@ -210,7 +211,7 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
     source = texts()
     first = next(source)
     reader = csv.reader(chain([first], source), delimiter=_delimiter(first), strict=True)
-    path, kmers = rows.path, _Kmers()
+    path, kmers = rows.path, Kmers()
     notes = []
     try:
         with long_fields():
@@ -272,33 +273,6 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
         labels = [keys.index(column.lower()) for column in wanted]
     name = next((keys.index(key) for key in _NAME if key in keys), None)
     return sequences[0], name, labels
-
-
-class _Kmers:
-    """Un-k-merises; k is that of the first row with blanks, and every row of the file must be of the same kind."""
-
-    def __init__(self) -> None:
-        self.k = 0
-        self.lengths: dict[int, str] = {}  # of rows without blanks -> the first such row
-
-    def joined(self, text: str, where: str) -> str:
-        words = text.split()
-        if len(words) < 2:
-            self.lengths.setdefault(len(text), where)
-        if len(words) >= 2 and not self.k:
-            self.k = len(words[0])
-        if not self.k:
-            return text
-        if odd := next((place for length, place in self.lengths.items() if length != self.k), None):
-            raise FileFormatError(f"{odd}: the sequence is plain, but other rows hold {self.k}-mers; make them alike.")
-        for i, word in enumerate(words):
-            if len(word) != self.k:
-                raise FileFormatError(f"{where}: {word[:20]!r} is no {self.k}-mer as the first one; mend or remove the line.")
-            if i and words[i - 1][1:] != word[:-1]:
-                raise FileFormatError(
-                    f"{where}: {word!r} does not go on from {words[i - 1]!r}; k-mers must overlap in all but one base."
-                )
-        return words[0] + "".join(word[-1] for word in words[1:]) if words else ""
 
 
 # --- FASTA

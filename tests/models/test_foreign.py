@@ -1,0 +1,118 @@
+"""Folders that are no model of ours are named for what they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from genoformer_cli.main import main
+from small_models import small_encoder
+
+import genoformer as gf
+from genoformer.errors import CheckpointError
+from genoformer.models import checkpoint
+from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
+
+BERT = {"model_type": "bert", "hidden_size": 16}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, r"model_type gpt2 \(GPT2LMHeadModel\), which is neither"),
+        ({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8}, r"llama \(LlamaForCausalLM\)"),
+        ({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"]}, r"model_type roberta \(RobertaForMaskedLM\)"),
+        ({"model_type": "t5"}, "is of model_type t5, which"),
+        ({"model_type": "esm", "architectures": ["EsmForMaskedLM"]}, r"\(EsmForMaskedLM\): ESM, or the Nucleotide Transformer"),
+        ({"model_type": "borzoi", "architectures": ["Borzoi"]}, r"model_type borzoi \(Borzoi\): Borzoi"),
+        ({"architectures": ["Mine"]}, r"names no model_type \(Mine\), which is neither"),
+        ({}, "names no model; it is neither genoformer's nor of dnabert, enformer"),
+        ({"model_type": "bert", "alibi_starting_size": 512, "hidden_size": 8}, "model_type bert: DNABERT-2, which is not read"),
+        ({**BERT, "auto_map": {"AutoModel": "bert_layers.BertModel"}}, "DNABERT-2, which is not read"),
+    ],
+)  # fmt: skip
+def test_a_configuration_of_another_architecture(tmp_path: Path, config: dict[str, object], words: str) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=words) as error:
+        checkpoint.load_any(tmp_path)
+    assert "genoformer reads its own models, BERT with DNABERT's k-mers, and Enformer" in str(error.value)
+    for command in (["models", "info"], ["models", "convert"], ["finetune", str(tmp_path / "x.csv"), "-m"]):
+        (tmp_path / "x.csv").write_text("sequence,label\nACGT,0\nACGA,1\nACGT,0\nACGA,1\n")
+        more = [str(tmp_path / "out")] if command[-1] == "convert" else ["-o", str(tmp_path / "out")] if "-m" in command else []
+        done = CliRunner().invoke(main, [*command, str(tmp_path), *more])
+        assert (done.exit_code, done.stderr.splitlines()[-1]) == (2, f"Error: {error.value}"), done.output
+
+
+def holds(**files: str) -> Callable[[Path], None]:
+    """Write files; a name's __ is a dot."""
+
+    def make(folder: Path) -> None:
+        for name, text in files.items():
+            (folder / name.replace("__", ".")).write_text(text)
+
+    return make
+
+
+def with_model_inside(folder: Path) -> None:
+    checkpoint.save(small_encoder(BaseTokenizer()), folder / "best")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (holds(), "the folder is empty; name another one"),
+        (holds(tokenizer__json="{}", vocab__txt="a"), "holds a tokenizer and no model"),
+        (holds(adapter_config__json='{"base_model_name_or_path": "InstaDeepAI/x"}'), r"an adapter \(PEFT\) of InstaDeepAI/x"),
+        (holds(adapter_config__json="["), r"an adapter \(PEFT\) of another model"),
+        (holds(modules__json="[]"), "is of sentence-transformers"),
+        (holds(tf_model__h5="x"), "holds tf_model.h5, TensorFlow weights"),
+        (holds(m__gguf="x"), r"holds m.gguf, GGUF weights \(llama.cpp\)"),
+        (holds(model__pt="x"), "holds model.pt, a pickle of PyTorch"),
+        (holds(model__safetensors="x"), "holds weights without their config.json"),
+        (holds(run__json="{}", log__csv="x"), "holds a training run that was interrupted; give its command again"),
+        (with_model_inside, r"holds .*/m/best, which is a model; name that one"),
+        (holds(notes__txt="x"), "the folder holds notes.txt; name another one"),
+    ],
+)
+def test_a_folder_without_a_configuration(tmp_path: Path, make: Callable[[Path], None], words: str) -> None:
+    (tmp_path / "m").mkdir()
+    make(tmp_path / "m")
+    with pytest.raises(CheckpointError, match=rf"m/config\.json cannot be read, as there is none: .*{words}"):
+        gf.load(tmp_path / "m")
+
+
+def test_a_file_is_no_model_folder(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors is a file, and a model is a folder"):
+        gf.load(tmp_path / "model.safetensors")
+
+
+def bert(folder: Path, **changed: object) -> Path:
+    """A DNABERT folder whose config.json says something else."""
+    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    checkpoint.save(model, folder, layout="dnabert")
+    config = json.loads((folder / "config.json").read_text()) | changed
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_sizes_that_contradict_the_weights(tmp_path: Path) -> None:
+    """The width is 16, its feed-forward part 24."""
+    with pytest.raises(CheckpointError, match=r"layers\.0\.up\.weight \(24 x 16, where config\.json asks for 20 x 16\)"):
+        checkpoint.load(bert(tmp_path / "m", intermediate_size=20))
+
+
+def test_a_bert_of_another_head_or_in_another_format(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = bert(tmp_path / "m", architectures=["BertForSequenceClassification"])
+    path = folder / "model.safetensors"
+    save_file({name: t for name, t in load_file(path).items() if not name.startswith("cls.")}, path)
+    with pytest.raises(CheckpointError, match=r"no BertForMaskedLM: .*\(BertForSequenceClassification\)\. Take the pre-trained"):
+        checkpoint.load(folder)
+    path.rename(folder / "tf_model.h5")
+    with pytest.raises(CheckpointError, match=r"it has tf_model\.h5, TensorFlow weights: save the model as safetensors"):
+        checkpoint.load(folder)
