@@ -107,7 +107,8 @@ class Headers:
             places = [columns.index(column.lower()) for column in self.wanted]
         notes = []
         if n > 1:
-            notes.append(f"the headers hold {n} labels each, after |: {listed(columns)}.")
+            rest = "; the fields before them stay in the name" if n < n_fields else ""
+            notes.append(f"the headers hold {n} labels each, after |: {listed(columns)}{rest}.")
         elif n_fields > 1:
             notes.append(
                 f"the headers have {n_fields} fields after |, of which the last is the label; the others stay in the name. "

@@ -247,8 +247,12 @@ def _delimiter(first: str) -> str:
 
 def _bare(first: list[str]) -> list[str]:
     """The columns of a table without a header line: two, of which one alone is nucleotides; [] where there is a header."""
-    dna = [len(field) >= _SHORTEST and not field.encode().translate(None, _BASES + b"Nn ") for field in first]
+    dna = [_is_dna(field) for field in first]
     return ["sequence" if of else "label" for of in dna] if sorted(dna) == [False, True] else []
+
+
+def _is_dna(field: str) -> bool:
+    return len(field) >= _SHORTEST and not field.encode().translate(None, _BASES + b"Nn ")
 
 
 def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> tuple[int, int | None, list[int]]:
@@ -259,7 +263,9 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
     sequences = [keys.index(key) for key in _SEQUENCE if key in keys]
     if len(sequences) != 1:
         found = "both sequence and seq" if sequences else listed(header)
-        raise FileFormatError(f"{where}: the header names {found}, but one column must be `sequence` (or `seq`).")
+        data = not sequences and any(_is_dna(field) for field in header)
+        remedy = "; this line looks like data, so write a header line above it" if data else ""
+        raise FileFormatError(f"{where}: the header names {found}, but one column must be `sequence` (or `seq`){remedy}.")
     if wanted is None:
         labels = [i for i, key in enumerate(keys) if key.startswith("label")]
         if not labels:

@@ -79,10 +79,10 @@ def targets_of(
     if any(len(row) != len(columns) for row in labels):
         raise ConfigError(f"labels do not have one text for each of the columns {listed(columns)}; name all columns.")
     if task == "regress":
-        _same_columns(classes, columns)
+        _same_columns(classes, columns, place)
         return Targets("values", _numbers(labels, columns, place), tuple(columns))
     if len(columns) > 1:
-        _same_columns(classes, columns)
+        _same_columns(classes, columns, place)
         return Targets("multilabel", _flags(labels, columns, place), tuple(columns))
     texts = [row[0] for row in labels]
     if multi_label is None:
@@ -160,9 +160,11 @@ def _natural(name: str) -> tuple[bool, list[tuple[int, int, str]], str]:
     return name.lower() != NEGATIVE, key, name
 
 
-def _same_columns(classes: Sequence[str] | None, columns: Sequence[str]) -> None:
+def _same_columns(classes: Sequence[str] | None, columns: Sequence[str], place: Callable[[int], str]) -> None:
     if classes is not None and tuple(classes) != tuple(columns):
-        raise ConfigError(f"the label columns are {listed(columns)}, but should be {listed(classes)}, in this order.")
+        raise ConfigError(
+            f"{place(1)}: the label columns are {listed(columns)}, but should be {listed(classes)}, in this order."
+        )
 
 
 def _numbers(

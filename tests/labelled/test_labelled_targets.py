@@ -34,6 +34,24 @@ def test_given_classes_keep_their_order_and_may_be_absent() -> None:
     assert targets_of(rows("a", "a"), "classify", ("c", "a", "b")).values.tolist() == [1, 1]
 
 
+def test_a_class_that_is_a_number_may_be_written_in_another_way() -> None:
+    assert targets_of(rows("1.0", "0", "1e0"), "classify", ("0", "1")).values.tolist() == [1, 0, 1]
+    assert targets_of(rows("1", "0"), "classify", ("0.0", "1.0")).values.tolist() == [1, 0]
+    flags = targets_of([("0.0", "1"), ("1.0", "0")], "classify", columns=("a", "b"))
+    assert flags.values.tolist() == [[0, 1], [1, 0]]
+
+
+def test_many_classes_with_several_sequences_each_are_classes() -> None:
+    """40 classes of 3 sequences; and 8 of one each, which may be what a user has."""
+    assert targets_of(rows(*(f"c{i % 40}" for i in range(120))), "classify").n_outputs == 40
+    assert targets_of(rows(*(f"c{i}" for i in range(8))), "classify").n_outputs == 8
+
+
+def test_a_message_says_where_a_label_stands() -> None:
+    with pytest.raises(ConfigError, match=r"v\.csv, line 3: class x is unknown"):
+        targets_of(rows("a", "x"), "classify", ("a", "b"), place=lambda i: f"v.csv, line {i + 1}")
+
+
 def test_several_classes_at_once() -> None:
     found = targets_of(rows("a;b", "b", ";", "b; c"), "classify")
     assert (found.kind, found.classes) == ("multilabel", ("a", "b", "c"))
@@ -78,6 +96,9 @@ def test_values() -> None:
         (rows("a;b", "NA;a"), "classify", {}, "sequence 2: the label 'NA' is a missing value"),
         (rows("0", "1", "1.0"), "classify", {}, r"classes 1 and 1\.0 are one number"),
         (rows(*(f"{i}.5" for i in range(30))), "classify", {}, "30 different numbers .* did you mean --task regress"),
+        (rows(*map(str, range(30))), "classify", {}, r"30 different numbers in 30 sequences \(0, 1, 2.*: these are no classes"),
+        (rows(*(f"x{i}" for i in range(30))), "classify", {}, "30 different words in 30 sequences .*look like names"),
+        (rows("1", "2.0"), "classify", {"classes": ("0", "1")}, r"sequence 2: class 2\.0 is unknown"),
         (rows("-inf"), "regress", {}, "sequence 1: label is -inf"),
         (rows("1e39"), "regress", {}, "sequence 1: label is 1e39"),
     ],

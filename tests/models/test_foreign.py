@@ -22,7 +22,7 @@ BERT = {"model_type": "bert", "hidden_size": 16}
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, r"model_type gpt2 \(GPT2LMHeadModel\), which is neither"),
+        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, r"gpt2 \(GPT2LMHeadModel\), which is neither"),
         ({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8}, r"llama \(LlamaForCausalLM\)"),
         ({"model_type": "roberta", "architectures": ["RobertaForMaskedLM"]}, r"model_type roberta \(RobertaForMaskedLM\)"),
         ({"model_type": "t5"}, "is of model_type t5, which"),
@@ -111,7 +111,7 @@ def test_a_bert_of_another_head_or_in_another_format(tmp_path: Path) -> None:
     folder = bert(tmp_path / "m", architectures=["BertForSequenceClassification"])
     path = folder / "model.safetensors"
     save_file({name: t for name, t in load_file(path).items() if not name.startswith("cls.")}, path)
-    with pytest.raises(CheckpointError, match=r"no BertForMaskedLM: .*\(BertForSequenceClassification\)\. Take the pre-trained"):
+    with pytest.raises(CheckpointError, match=r"no BertForMaskedLM: .*\(BertForSequenceClassification\)\. Take"):
         checkpoint.load(folder)
     path.rename(folder / "tf_model.h5")
     with pytest.raises(CheckpointError, match=r"it has tf_model\.h5, TensorFlow weights: save the model as safetensors"):
