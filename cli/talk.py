@@ -84,9 +84,11 @@ def warnings_said() -> Iterator[None]:
     with warnings.catch_warnings():
         show = warnings.showwarning
 
-        def hear(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def hear(
+            message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+        ) -> None:
             if not issubclass(category, FailedRunWarning):
-                show(message, category, *where)
+                show(message, category, filename, lineno, file, line)
             elif str(message) not in heard:
                 heard.add(str(message))
                 say(f"{message}")

@@ -40,8 +40,8 @@ def split_labels(texts: Sequence[str]) -> list[tuple[str, ...]] | None:
         if (_LIST.fullmatch(text) and "," in text) or _INTEGERS.fullmatch(text) or (first and ";" not in texts[0]):
             if first and len(flags_of(text)) == len(first):
                 continue
-            n = f", the first row {len(first)} labels" if first else ""
+            than = f", the first row {len(first)} labels" if first else ""
             raise ValueError(
-                i, f"label is {text[:40]!r}{n}; write as many 0 and 1 in every row, or names with ; between them (a;b)"
+                i, f"label is {text[:40]!r}{than}; write as many 0 and 1 in every row, or names with ; between them (a;b)"
             )
     return None

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.utilities import rank_zero_only
+from processes import killed, run_here
 from small_models import small_encoder
 
 from genoformer import inference
@@ -696,6 +697,24 @@ def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(t
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert checkpoint.read_manifest(tmp_path / "again") == checkpoint.read_manifest(tmp_path / "whole")
     assert {path.name for path in (tmp_path / "again").iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
+
+
+def test_a_run_that_is_killed_ends_with_the_bytes_of_an_undisturbed_one(data, tmp_path) -> None:
+    """kill -9 at random moments, three times; what was done since the last save is done again."""
+    begun = start(tmp_path / "lm")
+    (tmp_path / "c.toml").write_text(f"[finetune]\n{RESUMED}patience = 99\n")
+
+    def command_to(out):
+        given_ = ["--valid", data / "few_valid.csv", "-c", tmp_path / "c.toml", "-m", begun, "--epochs", 40]
+        return ["finetune", data / "few.csv", "-o", tmp_path / out, *given_]
+
+    run_here(command_to("whole"), tmp_path / "said")
+    again = tmp_path / "again"
+    assert killed(command_to("again"), again / "state.ckpt", again / "config.json", tmp_path / "said") >= 2
+    assert "again: going on from step " in (tmp_path / "said").read_text()
+    for name in ("model.safetensors", "log.csv"):
+        assert (again / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert not (again / "state.ckpt").exists()
 
 
 def interrupted(data, tmp_path, monkeypatch, **options) -> None:
