@@ -108,7 +108,7 @@ def finetune(
     plan = config.finetune
     if (folder / "config.json").exists() or (folder / checkpoint.ENSEMBLE).exists():
         raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
-    refuse_others(folder, ("manifest.json",), "manifest.json", lambda found: "finetune" in found)  # as that of `data build`
+    refuse_others(folder, ("manifest.json",), "manifest.json", _is_mine)  # not that of `data build`
     unfinished.refuse_other_kind(folder, task)
     if (folder / STATE).is_file() and (n_seeds > 1 or len(starts) > 1):
         raise ConfigError(f"{folder} holds the unfinished run of one model, not of several; name another folder.")
@@ -217,7 +217,7 @@ def _member(
     if there:
         model = _finished(folder, manifest)
     else:
-        unfinished.begin(folder, manifest)
+        unfinished.begin(folder, manifest, is_mine=_is_mine)
         best_step = _trained(model, train, valid, folder, plan, monitor, listen)
         if best_step is None:
             return None
@@ -295,6 +295,11 @@ def _finished(folder: Path, manifest: dict[str, Any]) -> Predictor:
         )
     (model,) = checkpoint.load_predictors(folder)
     return model
+
+
+def _is_mine(manifest: dict[str, Any]) -> bool:
+    """Whether a manifest is that of a fine-tuned model."""
+    return "finetune" in manifest
 
 
 def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ RUN = "run.json"
 FILES = ("manifest.json", WEIGHTS, LOG)  # of a run, that something else may have made
 
 
-def begin(folder: Path, settings: Mapping[str, Any]) -> None:
+def begin(
+    folder: Path, settings: Mapping[str, Any], *, is_mine: Callable[[dict[str, Any]], bool] = lambda manifest: False
+) -> None:
     """Note what this run is started with ("command" apart).
+
+    is_mine: whether a manifest.json that is there without the note of a run is of such a run, and may be replaced.
 
     Raises ConfigError for the state of a run of other settings, and where it would write over the files of something else.
     """
@@ -34,7 +38,7 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> None:
                 "again, or name another folder."
             )
     if not path.is_file():
-        refuse_others(folder, FILES, "", lambda found: False)
+        refuse_others(folder, FILES, "manifest.json", is_mine)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(mine, indent=1) + "\n")
 
