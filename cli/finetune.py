@@ -53,9 +53,9 @@ def finetune(
     """Train a model to classify sequences, to predict values of them, or to predict tracks.
 
     DATA is CSV or TSV (columns sequence and label), FASTA (>name label=promoter, >name|promoter, or >name|0|1|1 for three
-    labels), or BED with -f. Classes are taken from the labels. Sequences longer than the model's window are cut into overlapping windows. The run is reported
-    as failed, with status 1, if it predicts one class for everything. A run that was stopped or killed goes on when the
-    same command is given again.
+    labels), or BED with -f. Classes are taken from the labels. Sequences longer than the model's window are cut into
+    overlapping windows. The run is reported as failed, with status 1, if it predicts one class for everything. A run that
+    was stopped or killed goes on when the same command is given again.
 
     With --task tracks DATA is a folder that genoformer data tracks made, which says what is validated on; -m is a
     long-range model to go on from, and the TOML has [tracks] and, from scratch, [longrange]. It prints Pearson's r of each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ import torch
 from processes import command, environment, genoformer, killed, run, run_here, started
 from torch import nn
 
-from genoformer.errors import ConfigError, TrainingError
+from genoformer.errors import ConfigError, Stopped, TrainingError
 from genoformer.genome.codes import decode
 from genoformer.training.draws import Draws
 from genoformer.training.log import Log, read_log
@@ -169,6 +170,39 @@ def test_a_line_is_found_and_logged(tmp_path) -> None:
     assert [row["step"] for row in read_log(tmp_path / "log.csv")] == [100, 200]
     assert [p.done for p in heard] == list(range(1, 201))
     assert next((tmp_path / "tensorboard").iterdir()).stat().st_size > 100
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("accumulate", "average"), [(1, 0.0), (2, 0.9)])
+def test_a_run_that_is_stopped_between_two_rows_of_its_log_loses_nothing(tmp_path, number, accumulate, average) -> None:
+    """Stopped in step 7 of 20, where a row of the log is written each 5 steps and a state each 1,000."""
+    config = LoopConfig(
+        steps=20, learning_rate=0.1, log_every=5, save_every=1000, accumulate=accumulate, average=average, batch_size=4
+    )
+
+    def batch(i):
+        return torch.from_numpy(np.random.default_rng(i).normal(size=4)).float()
+
+    def trained(folder, stop_in=0):
+        calls = iter(range(1, 1000))
+
+        def loss(model, x):
+            if next(calls) == stop_in:
+                os.kill(os.getpid(), number)
+            return squares(model, x)
+
+        torch.manual_seed(0)
+        return fit(Line(), batch, loss, folder, config)
+
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        trained(tmp_path / "again", 7 * accumulate)
+    assert torch.load(tmp_path / "again/state.ckpt", weights_only=True)["global_step"] == 7
+    again = trained(tmp_path / "again")
+    assert whole is not None
+    assert again is not None
+    assert torch.equal(whole.weights["w"], again.weights["w"])
+    assert (tmp_path / "again/log.csv").read_bytes() == (tmp_path / "whole/log.csv").read_bytes()
 
 
 def test_the_best_step_is_kept_and_the_run_stops_early(tmp_path) -> None:
