@@ -13,6 +13,7 @@ from genoformer.annotation.overlap import Annotations, Told
 from genoformer.errors import ConfigError
 from genoformer.genome.blocks import Block
 from genoformer.genome.vcf import ENCODING, ERRORS
+from genoformer.natural import natural
 
 
 class Breakdown:
@@ -59,7 +60,7 @@ class Breakdown:
         return [
             (name, kind, of, counts[of], self.totals[of])
             for name, kinds in self.counts.items()
-            for kind, counts in sorted(kinds.items())
+            for kind, counts in sorted(kinds.items(), key=lambda item: natural(item[0]))
             for of in self.classes
         ]
 

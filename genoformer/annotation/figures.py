@@ -20,6 +20,7 @@ from genoformer.annotation.mass import Mass
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
+from genoformer.natural import natural
 from genoformer.whole import save_figure, write_text
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def composition(breakdown: Breakdown, name: str, colours: dict[str, str]) -> Fig
 def _in_order(kinds: Any) -> list[str]:
     """ENCODE's states and parts of genes in their order, other labels by name."""
     known = [kind for kind in (*STATES, *PARTS) if kind in kinds] if set(kinds) <= {*STATES, *PARTS} else []
-    return known or sorted(kinds)
+    return known or sorted(kinds, key=natural)
 
 
 def _figure(width: float, height: float) -> Figure:

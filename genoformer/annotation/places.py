@@ -144,7 +144,7 @@ def _read_bed(path: Path, score_column: str | None, trait_column: str | None) ->
     numbers: dict[str, int] = {}
     traits: dict[str, int] = {}
     rows: list[tuple[int, int, int, float, int]] = []
-    for number, fields, start, end in bed_rows(path, zero_length=True):
+    for number, fields, chrom, start, end in bed_rows(path, zero_length=True):
         values = []
         for column in at.values():
             if column is not None and column >= len(fields):
@@ -152,7 +152,7 @@ def _read_bed(path: Path, score_column: str | None, trait_column: str | None) ->
             values.append("" if column is None else fields[column])
         score = _largest(values[0], f"column {score_column}") if values[0] else float("nan")
         of = traits.setdefault(values[1], len(traits)) if values[1] not in ("", ".") else -1
-        rows.append((numbers.setdefault(fields[0], len(numbers)), start, end, score, of))
+        rows.append((numbers.setdefault(chrom, len(numbers)), start, end, score, of))
     if not rows:
         raise FileFormatError(f"{path} has no rows; give a BED with some.")
     contig, starts, ends, scores, of_rows = (np.array(column) for column in zip(*rows, strict=True))

@@ -1,152 +1,24 @@
-"""BED, narrowPeak and broadPeak -> regions and sorted intervals; what overlaps what; 0-based half-open, as these files are."""
+"""Intervals of contigs: what overlaps what, and where windows of a genome may lie; 0-based half-open. `bed` reads them."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.errors import ConfigError, ContigError
+from genoformer.genome.bed import DIGITS, Intervals, Region, bed_rows, named_file, read_bed, read_regions
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, listed
-from genoformer.genome.lines import numbered_lines
 from genoformer.genome.reference import Genome
 
-Intervals = NDArray[np.int64]  # [n, 2], sorted, start < end
-
-_KIND = "a BED or narrowPeak file"
-_N_NARROW = 10  # columns of narrowPeak; plain BED has 3 to 9 or 12
-_STARTS, _ENDS = ("start", "chromstart"), ("end", "chromend", "stop")  # in a line of column names
-DIGITS = 18  # of START and END, which are 64-bit
-_SUFFIXES = re.compile(r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|txt|merged))+$", re.IGNORECASE)
+__all__ = [
+    "DIGITS", "Intervals", "Region", "bed_rows", "merge", "n_overlaps", "named_file", "on_reference", "read_bed",
+    "read_on_reference", "read_regions", "runs_of_bases", "split_by_contig", "subtract", "within",
+]  # fmt: skip
 _SCAN = 1 << 20  # bases read at a time while looking for N
-
-
-class Region(NamedTuple):
-    """A row of a BED-like file: [start, end) of a contig; name and score as written, "" where there is none.
-
-    strand is "+", "-" or "."; summit is a position on the contig, None where the file has none; line is for errors.
-    """
-
-    chrom: str
-    start: int
-    end: int
-    name: str = ""
-    score: str = ""
-    strand: str = "."
-    summit: int | None = None
-    line: int = 0
-
-
-# --- files
-
-
-def named_file(given: str | os.PathLike[str]) -> tuple[str, Path]:
-    """NAME=FILE, or FILE: the name of a file is its own without suffixes such as .bed.gz, in the letters that VCF allows.
-
-    >>> named_file("CTCF=peaks/a.bed")[0], named_file("peaks/K562.CTCF.narrowPeak.gz")[0]
-    ('CTCF', 'K562.CTCF')
-    """
-    name, sign, file = os.fspath(given).partition("=")
-    if sign:
-        return name, Path(file)
-    stem = re.sub(r"[^0-9A-Za-z_.]", "_", _SUFFIXES.sub("", Path(name).name))
-    return (stem if re.match(r"[A-Za-z_]", stem) else f"_{stem}"), Path(name)
-
-
-def read_bed(path: str | os.PathLike[str]) -> dict[str, Intervals]:
-    """Intervals [n, 2] of each contig of a BED, narrowPeak or broadPeak file, plain or gzipped, sorted.
-
-    Lines that begin with #, track or browser are comments. Raises FileFormatError with the line number.
-    """
-    found: dict[str, list[tuple[int, int]]] = {}
-    for _, fields, start, end in bed_rows(Path(path)):
-        found.setdefault(fields[0], []).append((start, end))
-    return {contig: np.array(sorted(rows), dtype=np.int64) for contig, rows in found.items()}
-
-
-def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False) -> Iterator[Region]:
-    """Rows of a BED, narrowPeak or broadPeak file, plain or gzipped, in the order of the file; streamed.
-
-    A file is narrowPeak if its name says so, or if its first row has ten columns of which the last four are numbers; its
-    rows then have a summit, unless column 10 is -1. A "." in the name and score columns is nothing.
-
-    zero_length: rows whose END is their START, a place between two bases, are allowed.
-
-    Raises: MissingFileError; FileFormatError with the line number.
-
-    >>> import pathlib, tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     peaks = pathlib.Path(folder, "a.narrowPeak")
-    ...     _ = peaks.write_text("chr1\\t100\\t200\\tpeak1\\t900\\t.\\t7.1\\t-1\\t3.2\\t30\\n")
-    ...     next(read_regions(peaks))
-    Region(chrom='chr1', start=100, end=200, name='peak1', score='900', strand='.', summit=130, line=1)
-    """
-    path = Path(path)
-    narrow = "narrowpeak" in [suffix[1:].lower() for suffix in path.suffixes]
-    first = True
-    for number, fields, start, end in bed_rows(path, zero_length=zero_length):
-        where = f"{path}, line {number}"
-        if first and not narrow:
-            narrow = len(fields) == _N_NARROW and all(map(_is_number, fields[6:]))
-        first = False
-        strand = fields[5] if len(fields) > 5 else "."
-        if strand not in ("+", "-", "."):
-            raise FileFormatError(f"{where}: the strand, column 6, is {strand!r}, but should be +, - or .; mend the line.")
-        summit = None
-        if narrow:
-            if len(fields) != _N_NARROW:
-                raise FileFormatError(f"{where}: narrowPeak has {_N_NARROW} columns, this line {len(fields)}; mend the line.")
-            known = fields[9].removeprefix("-").isdecimal() and len(fields[9]) <= DIGITS
-            offset = int(fields[9]) if known else -2
-            if not -1 <= offset <= end - start:  # ENCODE's files have some summits at the end itself
-                raise FileFormatError(
-                    f"{where}: the summit, column 10, is {fields[9][:24]!r}, but should be from 0 to {end - start}, "
-                    "or -1 for none; mend the line."
-                )
-            summit = start + offset if offset >= 0 else None
-        name, score = (field if field != "." else "" for field in (*fields[3:5], "", "")[:2])
-        yield Region(fields[0], start, end, name, score, strand, summit, number)
-
-
-def bed_rows(path: Path, *, zero_length: bool = False) -> Iterator[tuple[int, list[str], int, int]]:
-    """(line number, fields, start, end) of each row of a BED-like file; streamed. A first line of column names is left out."""
-    first = True
-    for number, line in numbered_lines(path, _KIND):
-        if line.startswith(("#", "track", "browser")) or not line.strip():
-            continue
-        fields = line.split("\t")
-        if first and len(fields) > 2 and fields[1].lower() in _STARTS and fields[2].lower() in _ENDS:
-            continue
-        first = False
-        if len(fields) < 3 or not all(text.isdecimal() and len(text) <= DIGITS for text in fields[1:3]):
-            raise FileFormatError(f"{path}, line {number}: {_why_no_row(line, fields)}; mend the line.")
-        start, end = int(fields[1]), int(fields[2])
-        if end < start or (end == start and not zero_length):
-            raise FileFormatError(f"{path}, line {number}: END {end} is not after START {start}; mend the line.")
-        yield number, fields, start, end
-
-
-def _why_no_row(line: str, fields: list[str]) -> str:
-    """What is wrong with a line that is no row of a BED."""
-    if len(fields) < 3:
-        blanks = ", and blanks between words" if len(line.split()) > 2 else ""
-        return f"{len(fields)} tab-separated columns{blanks}, but BED has CHROM START END, tab-separated"
-    start, end = fields[1][:24], fields[2][:24]
-    return f"START {start!r} and END {end!r}, but BED has whole numbers from 0 on, tab-separated: CHROM START END"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 # --- intervals of one contig
@@ -234,12 +106,14 @@ def on_reference(found: Mapping[str, Intervals], genome: Genome) -> dict[str, In
     return {chrom: np.concatenate(rows) for chrom, rows in parts.items()}
 
 
-def read_on_reference(path: str | os.PathLike[str], genome: Genome) -> dict[str, Intervals]:
+def read_on_reference(
+    path: str | os.PathLike[str], genome: Genome, columns: str | None = None
+) -> dict[str, Intervals]:
     """The intervals of a BED under the names that a genome gives its contigs; those of contigs that it lacks are left out.
 
     Raises ConfigError where none is left: a blacklist, say, that would black out nothing.
     """
-    read = read_bed(path)
+    read = read_bed(path, columns)
     genome.contig_map(read)  # notes the names that fit several
     found = on_reference(read, genome)
     if not found:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.genome.bed import Row, bed_rows, blocks_of
+from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.bigwig import BigWig, own_name
 from genoformer.genome.bins import Values, summarise
 from genoformer.genome.lines import numbered_lines
-from genoformer.genome.regions import bed_rows
 
 _BEDGRAPH = "a bedGraph file"
 _LARGEST = 2**31 - 1  # positions are held as int32; no contig of a bedGraph or peak file is longer
@@ -194,7 +195,7 @@ class BedGraph(_Table):
 
 
 class Peaks(_Table):
-    """BED, narrowPeak or broadPeak: 1 inside a peak; or its signal, column 7, the largest where peaks overlap."""
+    """BED or peaks: 1 inside a row, of BED12 inside its blocks; or its signal, the largest where rows overlap."""
 
     def __init__(self, path: str | os.PathLike[str], *, signal: bool = False) -> None:
         super().__init__(path)
@@ -202,19 +203,23 @@ class Peaks(_Table):
 
     def _read(self) -> dict[str, Rows]:
         collected = _Collected()
-        for number, fields, start, end in bed_rows(self.path):
-            if end > _LARGEST:
-                raise FileFormatError(f"{self.path}, line {number}: END {end} is beyond any contig; mend the line.")
-            collected.add(fields[0], start, end, self._signal(fields, number) if self.signal else 1.0)
+        layout = layout_of(self.path)
+        for row in bed_rows(self.path, layout=layout):
+            if row.end > _LARGEST:
+                raise FileFormatError(f"{self.path}, line {row.line}: END {row.end} is beyond any contig; mend the line.")
+            value = self._signal(row, 6 if layout.signal is None else layout.signal) if self.signal else 1.0
+            for start, end in blocks_of(row, layout, self.path):
+                collected.add(row.chrom, start, end, value)
         return collected.sorted()
 
-    def _signal(self, fields: list[str], number: int) -> float:
+    def _signal(self, row: Row, column: int) -> float:
         try:
-            value = float(fields[6])
+            value = float(row.fields[column])
         except (IndexError, ValueError):
             value = math.nan
         if not abs(value) <= _LARGEST_VALUE:
-            raise FileFormatError(f"{self.path}, line {number}: the signal, column 7, is no finite number; mend the line.")
+            where = f"{self.path}, line {row.line}"
+            raise FileFormatError(f"{where}: the signal, column {column + 1}, is no finite number; mend the line.")
         return value
 
     def _paint(self, rows: Rows, start: int, end: int, out: Values) -> None:

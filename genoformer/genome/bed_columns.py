@@ -1,0 +1,150 @@
+"""Columns of a table of regions: which is which by the names of its header, or as --columns says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from genoformer.errors import ConfigError, FileFormatError
+
+ROLES = ("chrom", "start", "end", "name", "score", "strand", "signal", "summit", "blocks")
+NONE = "none"
+_NAMES: dict[str, tuple[str, ...]] = {  # role -> names in a header, lower case, the first that is there
+    "chrom": (
+        "chrom", "chr", "chromosome", "seqnames", "seqname", "seqid", "contig", "genoname", "chromosome_name", "chrom_name",
+    ),
+    "start": ("start", "chromstart", "chrom_start", "txstart", "genostart", "start_position", "peak_start", "begin", "starts"),
+    "end": ("end", "chromend", "chrom_end", "txend", "genoend", "end_position", "peak_end", "stop", "ends"),
+    "name": (
+        "name", "peakid", "peak_id", "peakname", "peak_name", "id", "state", "label", "class", "ccre", "gene_name", "gene",
+        "symbol", "gene_symbol", "external_gene_name", "hgnc_symbol", "gene_id", "ensembl_gene_id", "repname", "feature",
+        "annotation", "accession", "trait",
+    ),
+    "score": ("score", "peak score", "peak_score"),
+    "strand": ("strand",),
+    "signal": ("signalvalue", "signal_value", "signal", "fold_enrichment", "fold enrichment"),
+    "summit": ("abs_summit",),
+    "colour": ("itemrgb", "item_rgb", "rgb", "reserved"),
+    "width": ("width", "length"),
+}  # fmt: skip
+_LABELS = ("state", "label", "class", "ccre")  # names of columns that hold kinds of elements
+
+
+class Asked(NamedTuple):
+    """What --columns says: role -> number of a column from 1, name of a column, or none; and the number of the first base."""
+
+    columns: Mapping[str, str] = {}
+    base: int | None = None
+
+
+def parse_columns(text: str) -> Asked:
+    """KEY=COLUMN,... of --columns.
+
+    >>> parse_columns("name=6,strand=none,base=1")
+    Asked(columns={'name': '6', 'strand': 'none'}, base=1)
+    """
+    columns: dict[str, str] = {}
+    base: int | None = None
+    for part in text.split(","):
+        key, sign, value = (piece.strip() for piece in part.partition("="))
+        if not sign or not value or key not in (*ROLES, "base") or key in columns:
+            raise ConfigError(
+                f"--columns {text}: {part.strip()!r} is not KEY=COLUMN, each key once; keys are {', '.join(ROLES)} and base, "
+                "a column is a number from 1, a name of the header, or none."
+            )
+        if key == "base":
+            if value not in ("0", "1") or base is not None:
+                raise ConfigError(f"--columns {text}: base={value}; give 0 (as BED) or 1, the number of a contig's first base.")
+            base = int(value)
+        elif key == "blocks" and value != NONE:
+            raise ConfigError(f"--columns {text}: blocks={value}; blocks=none takes the rows of a BED12 whole.")
+        elif key in ("chrom", "start", "end") and value == NONE:
+            raise ConfigError(f"--columns {text}: a region has a {key}; give its column.")
+        else:
+            columns[key] = value
+    return Asked(columns, base)
+
+
+class Columns(NamedTuple):
+    """What --columns says of several files: of all, and of those that are named (NAME:KEY=COLUMN,...)."""
+
+    every: str | None = None
+    named: Mapping[str, str] = {}
+
+    def of(self, name: str) -> str | None:
+        return self.named.get(name, self.every)
+
+
+def columns_by_file(given: Iterable[str], names: Iterable[str]) -> Columns:
+    """--columns of several files, each given once; ConfigError for a name that no file has.
+
+    >>> columns_by_file(["base=1", "CCRE:name=6"], ["CCRE", "GR"]).of("CCRE")
+    'name=6'
+    """
+    every, named, known = None, dict[str, str](), list(names)
+    for text in given:
+        found = re.fullmatch(r"([^=,:]+):(.*)", text, re.DOTALL)
+        if found is None and every is None:
+            every = text
+        elif found is None or found[1] in named:
+            raise ConfigError(f"--columns {text}: given twice; give NAME:KEY=COLUMN,... for each file of its own.")
+        elif found[1] not in known:
+            raise ConfigError(f"--columns {text}: there is no file {found[1]}; they are {', '.join(known) or 'none'}.")
+        else:
+            named[found[1]] = found[2]
+        parse_columns(text if found is None else found[2])
+    return Columns(every, named)
+
+
+# --- headers
+
+
+def plain_names(fields: Sequence[str]) -> list[str]:
+    """Names of columns in lower case, without # and what HOMER has in brackets.
+
+    >>> plain_names(["#PeakID (cmd=annotatePeaks.pl a hg38)", "Chr"])
+    ['peakid', 'chr']
+    """
+    return [re.sub(r"\s*\(.*", "", name.strip().lstrip("#").strip()).lower() for name in fields]
+
+
+def is_header(fields: Sequence[str]) -> bool:
+    """A line holds names of columns, among them those of START and END."""
+    if len(fields) < 3:
+        return False
+    names = plain_names(fields)
+    has = {role: any(name in names for name in _NAMES[role]) for role in ("chrom", "start", "end")}
+    as_bed = names[1] in _NAMES["start"] and names[2] in _NAMES["end"]
+    return has["start"] and has["end"] and (has["chrom"] or as_bed)
+
+
+def roles_of(fields: Sequence[str]) -> dict[str, int]:
+    """Role -> number of its column from 0, by the names of a header."""
+    names = plain_names(fields)
+    found: dict[str, int] = {}
+    for role, known in _NAMES.items():
+        at = next((names.index(name) for name in known if name in names), None)
+        if at is not None and at not in found.values():
+            found[role] = at
+    found.setdefault("chrom", 0)
+    return found
+
+
+def are_labels(name: str) -> bool:
+    """The name of a column that holds kinds of elements."""
+    return plain_names([name])[0] in _LABELS
+
+
+def column_number(text: str, header: Sequence[str] | None, where: str) -> int:
+    """The number of a column from 0, of --columns: a number from 1, or a name of the header."""
+    if text.isascii() and text.isdecimal() and 0 < len(text) < 5 and int(text):
+        return int(text) - 1
+    names = [name.strip() for name in header or ()]
+    at = next((i for i, name in enumerate(names) if name in (text, f"#{text}")), None)
+    if at is None:
+        at = next((i for i, name in enumerate(plain_names(names)) if name == text.lower()), None)
+    if at is None:
+        has = f"its columns are {', '.join(names)}" if names else "it has no line with names of columns"
+        raise FileFormatError(f"{where}: --columns names the column {text!r}, but {has}; give a number from 1.")
+    return at

@@ -1,0 +1,122 @@
+"""Names of files by their first bytes, and addresses of the web: a file of another kind is refused for what it is."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from genoformer.errors import MissingFileError
+
+HEAD = 4_096  # bytes that are enough to know a file
+
+
+class Kind(NamedTuple):
+    """A kind of file, with its article, and what to do with one."""
+
+    name: str
+    remedy: str
+
+
+_BIGBED = Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)")
+_BIGWIG = Kind("a bigWig file, which holds values and no regions or text", "give it where a track is due")
+_XZ, _ZSTD = "unpack it first (xz -d)", "unpack it first (zstd -d)"
+_BINARY: tuple[tuple[bytes, Kind], ...] = (
+    (b"\xeb\xf2\x89\x87", _BIGBED), (b"\x87\x89\xf2\xeb", _BIGBED),
+    (b"\x26\xfc\x8f\x88", _BIGWIG), (b"\x88\x8f\xfc\x26", _BIGWIG),
+    (b"BAM\x01", Kind("a BAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)")),
+    (b"CRAM", Kind("a CRAM file of aligned reads", "call peaks, or make a BED of it first")),
+    (b"BCF\x02", Kind("a BCF file of variants", "give it where variants are due, or make a BED of it first (bcftools query)")),
+    (b"TBI\x01", Kind("a tabix index (.tbi)", "give the file that it belongs to")),
+    (b"CSI\x01", Kind("an index (.csi)", "give the file that it belongs to")),
+    (b"BAI\x01", Kind("an index (.bai)", "give a file of regions")),
+    (b"PAR1", Kind("a Parquet table", "write it as tab-separated text first")),
+    (b"PK\x03\x04", Kind("a zip archive or an Excel workbook (.xlsx)", "unpack it, or save the sheet as tab-separated text")),
+    (b"\xd0\xcf\x11\xe0", Kind("an Excel workbook (.xls)", "save the sheet as tab-separated text")),
+    (b"\x89HDF", Kind("an HDF5 file", "write it as text first")),
+    (b"\x93NUMPY", Kind("a numpy array", "write it as text first")),
+    (b"BZh", Kind("packed with bzip2", "unpack it first (bunzip2)")),
+    (b"\xfd7zXZ", Kind("packed with xz", _XZ)),
+    (b"\x28\xb5\x2f\xfd", Kind("packed with zstd", _ZSTD)),
+    (b"\x43\x27\x41\x1a", Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)")),
+    (b"%PDF", Kind("a PDF", "give the data that it shows, as text")),
+)  # fmt: skip
+_PAGE = Kind("a web page, not the file that it links to", "download the file itself")
+
+
+def binary_kind(head: bytes) -> Kind | None:
+    """The kind of a file that is no text, or a web page, by its first bytes (after gunzip); None for any other."""
+    for magic, kind in _BINARY:
+        if head.startswith(magic):
+            return kind
+    text = head[:HEAD].lstrip().lower()
+    return _PAGE if text.startswith((b"<!doctype html", b"<html")) else None
+
+
+def text_kind(lines: list[str]) -> Kind | None:
+    """The kind of a text by its first lines, of those that are sometimes given as BED; None for any other."""
+    for line in lines:
+        if line.startswith(("##fileformat=VCF", "#CHROM\tPOS\tID\tREF")):
+            return Kind("a VCF", "give it where variants are due, or make a BED of it first (bcftools query)")
+        if line.startswith("##gff-version"):
+            return Kind("GFF3", "give it with --gtf, or make a BED of its lines first")
+        if line.startswith((">", ";")):
+            return Kind("a FASTA of sequences", "give regions")
+        if re.match(r"@(HD|SQ|RG|PG)\t", line):
+            return Kind("a SAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)")
+        if line.startswith(("fixedStep ", "variableStep ")):
+            return Kind("a wiggle file of values", "make a bigWig of it (wigToBigWig) and give it where a track is due")
+        if not line.startswith("#") and line.strip():
+            return _by_columns(line.split("\t"))
+    return None
+
+
+def _by_columns(fields: list[str]) -> Kind | None:
+    """The kind of a row by its columns."""
+    if len(fields) in (8, 9) and _counts(fields[3:5]) and not _counts(fields[1:2]) and fields[6] in ("+", "-", ".", "?"):
+        what = "GFF3" if re.match(r"\s*[^\s=;\"]+=", fields[-1]) else "a GTF of genes"
+        return Kind(what, "give it with --gtf, or make a BED of its lines first")
+    if len(fields) >= 6 and _counts([*fields[1:3], *fields[4:6]]) and fields[3] == fields[0] and not _counts(fields[3:4]):
+        return Kind("BEDPE, of pairs of regions", "give one region a row: CHROM START END")
+    return None
+
+
+def _counts(texts: list[str]) -> bool:
+    return bool(texts) and all(text.isascii() and text.isdigit() for text in texts)
+
+
+# --- addresses
+
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?|ftps?|s3|gs|gcs|az|abfss?|hf|sftp|ssh|file|drs):/{1,3}(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL
+)
+_GET = {
+    "s3": "aws s3 cp {} .", "gs": "gsutil cp {} .", "gcs": "gsutil cp {} .", "hf": "hf download", "az": "az storage copy",
+    "sftp": "sftp {}", "ssh": "scp",
+}  # fmt: skip
+
+
+def address_in(given: str | os.PathLike[str]) -> str | None:
+    """The address of the web that a path is, as it was typed, or None.
+
+    >>> from pathlib import Path
+    >>> address_in(Path("https://a.org/b.bed")), address_in("s3://a/b.vcf.gz"), address_in("a/b.bed")
+    ('https://a.org/b.bed', 's3://a/b.vcf.gz', None)
+    """
+    found = _ADDRESS.fullmatch(os.fspath(given))
+    return f"{found['scheme']}://{found['rest']}" if found else None  # Path makes one slash of two
+
+
+def refuse_address(given: str | os.PathLike[str]) -> None:
+    """MissingFileError for an address of the web where a file is due; NAME=ADDRESS is one as well."""
+    text = os.fspath(given)
+    address = address_in(text) or (address_in(text.partition("=")[2]) if "=" in text.partition(":")[0] else None)
+    if address is None:
+        return
+    scheme = address.partition(":")[0].lower()
+    if scheme == "file":
+        raise MissingFileError(f"{address} is an address; give the path of the file alone.")
+    get = _GET.get(scheme, "curl -LO {}").format(address)
+    raise MissingFileError(
+        f"{address} is an address, and only files of this machine are read; download it first ({get}) and give the file."
+    )
