@@ -11,13 +11,14 @@ from .talk import Command, say
 
 element_option = click.option(
     "-a", "--annotation", "files", metavar="NAME=FILE", multiple=True,
-    help="Elements (BED, narrowPeak, broadPeak, a segmentation) or genes (GTF; its NAME does not count); repeatable.",
+    help="Elements (BED, peaks, a segmentation, a table) or genes (GTF, GFF3; their NAME does not count); repeatable.",
 )  # fmt: skip
 
 
 annotation_options = shared.together(
     element_option,
-    click.option("--gtf", type=click.Path(), help="Genes, for their parts and start sites."),
+    shared.columns_of_files,
+    click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), for their parts and start sites."),
     click.option("--tss", type=click.Path(), help="Start sites: a BED with strands, where there is no GTF."),
     click.option("--promoter", nargs=2, type=click.IntRange(min=0), default=(1000, 100), show_default=True,
                  metavar="BEFORE BEHIND", help="Bases of a promoter around each start site of the GTF."),
@@ -30,7 +31,7 @@ def annotations_of(options: dict[str, Any]) -> Any:
     """What -a, --gtf and --tss name; takes them out of the options."""
     from genoformer.annotation import read_annotations
 
-    keys = ("files", "gtf", "tss", "promoter", "flank")
+    keys = ("files", "gtf", "tss", "promoter", "flank", "columns")
     return read_annotations(**{key: options.pop(key) for key in keys})
 
 
@@ -62,7 +63,9 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
 
     INFO gets NAME (names, labels or places of the elements), NAME_SCORE, NAME_SIGNAL and NAME_SUMMIT (signed distance) where
     the file has them; of genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record lies where its REF lies, a symbolic
-    allele as far as SVLEN, or END, says. Zero-length lines overlap nothing; malformed ones are refused with their number.
+    allele as far as SVLEN, or END, says. Zero-length lines overlap nothing; malformed ones are refused with their number. Of
+    BED12 the blocks are the elements, of ENCODE's cCREs the class is the name; tables with names of columns are read by these
+    (docs/files.md).
     """
     from pathlib import Path
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from . import options as shared
 from .catalog import catalog_option, complete_names, described, json_option, pull_named, pull_options, show_table
 from .talk import Group, say
 
@@ -130,8 +131,9 @@ def simulate(
     required=True,
     multiple=True,
     metavar="NAME=FILE",
-    help="A class and its regions: BED, narrowPeak, broadPeak or GTF (start sites). Once per class.",
+    help="A class and its regions: a BED, peaks, a table, or GTF or GFF3 (start sites). Once per class.",
 )
+@shared.columns_of_files
 @click.option(
     "--negatives",
     type=click.Choice(["gc", "dinucleotide", "elsewhere", "none"]),
@@ -149,9 +151,9 @@ def simulate(
 @click.option("--max-n", default=0.05, show_default=True, help="Share of N up to which a window is kept.")
 @click.option("--seed", default=0, show_default=True, help="The same seed writes the same bytes.")
 def build(
-    out: Path, fasta: Path, positives: tuple[str, ...], negatives: str, ratio: float, length: int | None,
-    upstream: int | None, downstream: int | None, valid: tuple[str, ...], test: tuple[str, ...], blacklist: Path | None,
-    max_n: float, seed: int,
+    out: Path, fasta: Path, positives: tuple[str, ...], columns: tuple[str, ...], negatives: str, ratio: float,
+    length: int | None, upstream: int | None, downstream: int | None, valid: tuple[str, ...], test: tuple[str, ...],
+    blacklist: Path | None, max_n: float, seed: int,
 ) -> None:  # fmt: skip
     """Make labelled sequences to train on, in the folder OUT.
 
@@ -160,7 +162,7 @@ def build(
     of each class, and how much of one split, and of each class in it, is found in another. The same command writes
     the same set again; a folder that holds another set, or other files of these names, is refused.
 
-    A GTF gives a window around each transcript's start, from 5/6 of the length before it to 1/6 behind it, unless
+    A GTF or GFF3 gives a window around each transcript's start, from 5/6 of the length before it to 1/6 behind it, unless
     --upstream and --downstream say otherwise. Other files give windows around the summit, or the middle.
 
     \b
@@ -171,13 +173,17 @@ def build(
     """
     from genoformer.genome.reference import Genome
     from genoformer.labelled import build as building
+    from genoformer.labelled.sites import notes_of
 
     from .outputs import reserve
 
     reserve(out)
+    files = _named(positives)
+    for note in notes_of(files, columns):
+        say(f"Note: {note}")
     with Genome(fasta) as genome:
         built = building.build(
-            out, genome, _named(positives), length=length, upstream=upstream, downstream=downstream,
+            out, genome, files, columns=columns, length=length, upstream=upstream, downstream=downstream,
             negatives=None if negatives == "none" else negatives, ratio=ratio, valid=_listed(valid), test=_listed(test),
             blacklist=blacklist, max_n=max_n, seed=seed,
         )  # fmt: skip

@@ -105,7 +105,7 @@ def _refuse_idle(ctx: click.Context, *, of_track: bool) -> None:
         parameter.name: parameter.opts[-1] for parameter in ctx.command.params
         if parameter.name and ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
     }  # fmt: skip
-    taken = {"variants", "files", "n_resamplings", "seed", "output"}
+    taken = {"variants", "files", "columns", "n_resamplings", "seed", "output"}
     if of_track:
         for name, option in given.items():
             if name not in taken:

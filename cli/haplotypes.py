@@ -30,10 +30,13 @@ _common = shared.together(
 @click.command(cls=Command)
 @_common
 @click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
+@shared.columns
 @click.option("--samples", metavar="NAMES", help="Comma-separated.  [default: all]")
 @track_options
 @click.pass_context
-def haplotypes(ctx: click.Context, vcf: str, output: str, bed: str, samples: str | None, **options: Any) -> None:
+def haplotypes(
+    ctx: click.Context, vcf: str, output: str, bed: str, columns: str | None, samples: str | None, **options: Any
+) -> None:  # fmt: skip
     """What all phased variants of a sample around a region do together, on each chromosome and in sum (dosage).
 
     \b
@@ -44,12 +47,15 @@ def haplotypes(ctx: click.Context, vcf: str, output: str, bed: str, samples: str
     """
     from pathlib import Path
 
-    from genoformer.genome.regions import read_regions
+    from genoformer.genome.bed_kinds import layout_of
+    from genoformer.genome.beyond import regions_on
     from genoformer.scoring.haplotypes import score_haplotypes
 
     def work(genome: Any, scorer: Any, listen: Any) -> Any:
         chosen = [name.strip() for name in samples.split(",")] if samples else None
-        regions = list(read_regions(bed))
+        regions = [placed.region for placed in regions_on(bed, genome, columns)]
+        for note in layout_of(Path(bed), columns).notes:
+            say(f"{Path(bed).name}: {note}")
         return score_haplotypes(
             Path(vcf), genome, scorer, regions, Path(output), samples=chosen, force=options["force"], listen=listen
         )

@@ -15,6 +15,7 @@ _common = shared.together(
     click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED or VCF."),
     click.option("-o", "--output", "out", required=True, type=click.Path(), help="Folder for maps, motifs and figures."),
     click.option("--length", type=click.IntRange(min=1), metavar="BASES", help="Around the middle of each region or variant."),
+    shared.columns,
     shared.device,
 )
 _drawn = shared.together(
@@ -22,7 +23,7 @@ _drawn = shared.together(
                  help="Of the first so many places."),
     click.option("--audit", "audits", is_flag=True,
                  help="How far the maps that are drawn can be trusted: beside the figures, and in audit.tsv."),
-    click.option("--gtf", type=click.Path(), help="Genes, above the figures."),
+    click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), above the figures."),
     click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the figures; may be repeated."),
 )  # fmt: skip
 _negative = click.option("--negative", type=click.Path(),

@@ -58,6 +58,16 @@ targets = click.option(
 head = click.option("--head", metavar="NAME", help="Such as human, where the model has several.")
 
 
+columns = click.option(
+    "--columns", metavar="KEY=COLUMN,...",
+    help="Which column of the BED is which: chrom, start, end, name, score, strand, signal, summit; base=1 counts from 1.",
+)
+columns_of_files = click.option(
+    "--columns", multiple=True, metavar="[NAME:]KEY=COLUMN,...",
+    help="Which column of a file is which: chrom, start, end, name, score, strand, signal, summit; base=1 counts from 1.",
+)
+
+
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """One decorator that adds the options to a command in this order."""
 

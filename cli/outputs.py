@@ -46,6 +46,19 @@ def refuse_own_inputs(ctx: click.Context) -> None:
                         raise ConfigError(f"{output} is the input, which the output would replace; name another file.")
 
 
+def refuse_addresses(ctx: click.Context) -> None:
+    """MissingFileError for an address of the web where a file or a model is due, as it was typed."""
+    from genoformer.genome.file_kinds import refuse_address
+
+    for parameter in ctx.command.params:
+        value = ctx.params.get(parameter.name or "")
+        given = value if isinstance(value, tuple) else (value,)
+        files = isinstance(parameter.type, click.Path) or "FILE" in str(parameter.metavar) or "BED" in str(parameter.metavar)
+        for text in given if files or parameter.type.name == "model" else ():
+            if isinstance(text, str | os.PathLike):
+                refuse_address(text, to_write=parameter.name in _OUTPUTS)
+
+
 def reserve(*paths: str | os.PathLike[str] | None) -> None:
     """Hold these outputs until the command ends; a second one that would write one of them is refused.
 

@@ -14,7 +14,8 @@ from .talk import Command, say
               help="A model of tracks: a folder (ours or enformer-pytorch's), or a name of `models list`.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(),
               help=".bw (one track), .parquet, .png, or a folder with a bigWig for each track.")  # fmt: skip
-@click.option("-b", "--bed", type=click.Path(), help="Regions: BED, narrowPeak or broadPeak.")
+@click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
+@shared.columns
 @click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="One region (1-based, inclusive).")
 @click.option("--contigs", metavar="NAMES", multiple=True, help="Whole contigs: chr20 or chr20,chr21; may be repeated.")
 @shared.tracks
@@ -25,11 +26,12 @@ from .talk import Command, say
 @shared.device
 @shared.precision
 @shared.batch_size
-@click.option("--gtf", type=click.Path(), help="Genes, above the tracks of a .png.")
+@click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), above the tracks of a .png.")
 @click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the tracks of a .png; may be repeated.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time, and stop; no model is loaded.")
 def predict(
-    fasta: str, model_name: str, output: str | None, bed: str | None, region: str | None, contigs: tuple[str, ...],
+    fasta: str, model_name: str, output: str | None, bed: str | None, columns: str | None, region: str | None,
+    contigs: tuple[str, ...],
     spec: str | None, targets: str | None, head: str | None, both_strands: bool, device: str, precision: str,
     batch_size: int | None, gtf: str | None, elements: tuple[str, ...], plan: bool,
 ) -> None:  # fmt: skip
@@ -66,7 +68,7 @@ def predict(
         names = [name.strip() for text in contigs for name in text.split(",") if name.strip()]
         if contigs and not names:
             raise ConfigError("--contigs names no contigs; name some, or leave it out for the whole genome.")
-        asked = asked_regions(genome, bed=bed, region=region, contigs=names)
+        asked = asked_regions(genome, bed=bed, region=region, contigs=names, columns=columns)
         for note in [*genome.notes, *asked.notes]:
             say(f"Note: {note}")
         config = checkpoint.long_range_config(model_name)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from .outputs import refuse_own_inputs
+from .outputs import refuse_addresses, refuse_own_inputs
 
 _LEVEL = "genoformer.talk"  # in the context's meta, which a group and its commands share: -1, 0, 1
 _DEBUG = "genoformer.debug"
@@ -45,6 +45,7 @@ class Command(click.Command):
         self.params += talk_options()
 
     def invoke(self, ctx: click.Context) -> Any:
+        refuse_addresses(ctx)
         refuse_own_inputs(ctx)
         begun = time.monotonic()
         tell(f"{ctx.command_path}: genoformer {_version()}, Python {sys.version.split()[0]}")

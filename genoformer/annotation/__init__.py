@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from os import PathLike
 
@@ -11,8 +9,7 @@ from genoformer.annotation.elements import STATES, Elements, named_file, read_el
 from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, GeneMap, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError
-
-_GTF = re.compile(r"\.gtf(\.b?gz)?$", re.IGNORECASE)
+from genoformer.genome.gtf import is_gene_file
 
 __all__ = [
     "FLANK", "PARTS", "PROMOTER", "STATES", "Annotations", "Elements", "GeneMap", "read_annotations", "read_elements",
@@ -27,17 +24,20 @@ def read_annotations(
     *,
     promoter: tuple[int, int] = PROMOTER,
     flank: int = FLANK,
+    columns: Sequence[str] = (),
 ) -> Annotations:
-    """The elements of one file or of several (NAME=FILE, or FILE), and the genes of a GTF, which may be among them.
+    """The elements of one file or of several (NAME=FILE, or FILE), and the genes of a GTF or GFF3, which may be among them.
 
-    tss: a BED of start sites, which take the place of the GTF's. promoter: bases before and behind each start site; flank:
-    bases beyond a gene.
+    columns: which column of a file is which, as `--columns` has it (docs/files.md). tss: a BED of start sites, which take the
+    place of the GTF's. promoter: bases before and behind each start site; flank: bases beyond a gene.
 
     Raises: MissingFileError; FileFormatError with the line number; ConfigError for a name that INFO cannot have.
     """
     files = [files] if isinstance(files, str | PathLike) else files
-    gtfs = [path for _, path in map(named_file, files) if _GTF.search(path.name)] + ([gtf] if gtf else [])
+    gtfs = [path for _, path in map(named_file, files) if is_gene_file(path)] + ([gtf] if gtf else [])
     if len(gtfs) + bool(tss) > 1:
-        raise ConfigError(f"start sites are of one file, a GTF or --tss; {len(gtfs) + bool(tss)} are given, leave some out.")
+        raise ConfigError(
+            f"start sites are of one file, a GTF (or GFF3) or --tss; {len(gtfs) + bool(tss)} are given, leave some out."
+        )
     genes = read_gene_map(gtfs[0], promoter=promoter, flank=flank) if gtfs else read_sites(tss) if tss else None
-    return Annotations(read_files([file for file in files if not _GTF.search(os.fspath(file))]), genes)
+    return Annotations(read_files([file for file in files if not is_gene_file(file)], columns), genes)

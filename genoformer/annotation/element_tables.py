@@ -58,7 +58,7 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
                 csv.ParseOptions(delimiter="\t", quote_char=False),
                 csv.ConvertOptions(column_types=types, null_values=[], strings_can_be_null=False),
             )
-        starts, ends = (_whole(table[i]) for i in (first, last))
+        starts, ends = (whole_numbers(table[i]) for i in (first, last))
     except (UnicodeDecodeError, pa.ArrowException):
         return None
     chroms = table[chrom].unify_dictionaries().combine_chunks()
@@ -78,7 +78,7 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
     if layout.summit is not None:
         if layout.absolute_summit or layout.summit >= n:
             return None
-        offsets = _whole(table[f"{layout.summit}"], negative=True)
+        offsets = whole_numbers(table[f"{layout.summit}"], negative=True)
         if offsets is None or ((offsets < -1) | (offsets > ends - starts)).any():
             return None
         summits = np.where(offsets >= 0, starts + offsets, -1)
@@ -98,7 +98,7 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
     return _in_blocks(found, *(text(layout.blocks + i) for i in range(3)))
 
 
-def _whole(column: Any, *, negative: bool = False) -> Integers | None:
+def whole_numbers(column: Any, *, negative: bool = False) -> Integers | None:
     """A column of whole numbers as such; None if it holds anything else."""
     import pyarrow as pa
     from pyarrow import compute
@@ -111,7 +111,7 @@ def _whole(column: Any, *, negative: bool = False) -> Integers | None:
 
 def _are(column: Any, numbers: Integers) -> bool:
     """The texts of a column are these numbers."""
-    found = _whole(column)
+    found = whole_numbers(column)
     return found is not None and bool((found == numbers).all())
 
 
@@ -122,7 +122,7 @@ def _in_blocks(table: Table, counts: Any, sizes: Any, starts: Any) -> Table | No
 
     if counts is None or sizes is None or starts is None:
         return None
-    numbers, flat = _whole(counts), []
+    numbers, flat = whole_numbers(counts), []
     if numbers is None:
         return None
     for column in (sizes, starts):

@@ -1,4 +1,4 @@
-"""GTF -> the part of a gene that each base is (CDS, UTR, intron, promoter ...) and the start sites of transcripts.
+"""GTF or GFF3 -> the part of a gene that each base is (CDS, UTR, intron, promoter ...) and the start sites of transcripts.
 
 Each base of a gene is one part of it, the first that some transcript makes it: CDS (with the stop codon), 5' UTR, 3' UTR, exon
 of no coding transcript, promoter, intron. Promoter: from 1,000 bases before a start site to 100 behind it, as HOMER has it.
@@ -8,7 +8,7 @@ Flanking: within 5,000 bases of a gene, as Ensembl's upstream and downstream var
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.annotation.gene_tables import read_gene_table
 from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.contigs import ContigIndex
-from genoformer.genome.gtf import attributes_of, gtf_rows
-from genoformer.genome.lines import opened
+from genoformer.genome.file_kinds import refuse_address
+from genoformer.genome.gtf import format_note
 from genoformer.genome.regions import merge, read_regions, subtract
 from genoformer.sinks import Field, Source
 from genoformer.whole import sha256_of
@@ -32,8 +34,6 @@ PROMOTER = (1_000, 100)  # bases before and behind a start site; HOMER's promote
 FLANK = 5_000  # Ensembl VEP's distance of upstream_gene_variant
 _LONGEST = 1 << 36  # bases of a contig; far below the distance at which genes are laid apart
 _GENE = 1 << 40  # genes lie this far apart when all are worked on at once; longer than any contig
-_FEATURES = ("exon", "CDS", "stop_codon")
-_BLOCK = 8 << 20  # bytes of a GTF at a time
 
 
 class Sites(NamedTuple):
@@ -116,17 +116,16 @@ class GeneMap:
 def read_gene_map(
     path: str | os.PathLike[str], *, promoter: tuple[int, int] = PROMOTER, flank: int = FLANK
 ) -> GeneMap:
-    """The parts and start sites of the genes of a GTF, plain or gzipped.
+    """The parts and start sites of the genes of a GTF or GFF3, plain or gzipped.
 
     promoter: bases before and behind each start site; flank: bases beyond a gene.
     Raises: MissingFileError; FileFormatError with the line number, or where there are no exons.
     """
     if min(*promoter, flank) < 0:
         raise ConfigError(f"promoter {promoter} and flank {flank} are numbers of bases, 0 or more; mend them.")
+    refuse_address(path)
     path = Path(path)
-    rows = _read_fast(path)
-    if rows is None:
-        rows = _read_slowly(path)
+    rows = read_gene_table(path)
     genes, transcripts = (_numbered(rows["contig"], rows[of]) for of in ("gene", "transcript"))
     first_of_gene, first_of_transcript = (np.unique(of, return_index=True)[1] for of in (genes, transcripts))
     forward = np.asarray(rows["forward"])[first_of_transcript]
@@ -135,15 +134,25 @@ def read_gene_map(
     if (largest := int(table[:, 2:].max())) > _LONGEST:
         raise FileFormatError(f"{path} has a place {largest:,}, and no contig is longer than {_LONGEST:,}; mend that line.")
     exon = np.asarray(rows["exon"])
-    if not exon.any():
-        raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
-    pieces, spans = _pieces(table[exon], table[~exon], forward, promoter, flank)
+    has_exons = np.zeros(len(forward), dtype=bool)
+    has_exons[transcripts[exon]] = True
+    instead = ~exon & ~has_exons[transcripts]  # of transcripts without exons, as in bacteria, the CDS
+    pieces, spans = _pieces(table[exon | instead], table[~exon], forward, promoter, flank)
     sites = _sites(spans, forward)
     return GeneMap(
         path.name, sha256_of(path), tuple(rows["name"].take(first_of_gene).to_pylist()),
         {c: pieces.take(of) for c, of in _by_contig(contigs, pieces.gene)},
         {c: sites.take(of) for c, of in _by_contig(contigs, sites.gene)},
+        tuple(_notes(path, int((~has_exons).sum()), len(forward))),
     )  # fmt: skip
+
+
+def _notes(path: Path, n_without: int, n: int) -> Iterator[str]:
+    """What there is to say of a file of genes."""
+    if note := format_note(path):
+        yield note
+    if n_without:
+        yield f"{path.name}: {n_without:,} of {n:,} transcripts have no exon lines; their CDS are taken as exons."
 
 
 def _numbered(contig: Any, name: Any) -> Integers:
@@ -152,91 +161,6 @@ def _numbered(contig: Any, name: Any) -> Integers:
 
     pairs = compute.binary_join_element_wise(contig, name, "\t")
     return np.asarray(pairs.dictionary_encode().indices).astype(np.int64)
-
-
-def _read_fast(path: Path) -> dict[str, Any] | None:
-    """Columns of the lines of exons, CDS and stop codons, by pyarrow; None where any line is out of the ordinary."""
-    import pyarrow as pa
-    from pyarrow import compute, csv
-
-    if not path.is_file():
-        return None
-    text, number = pa.string(), pa.int64()
-    kinds = [text, text, text, number, number, text, text, text, text]
-    names = [str(i) for i in range(len(kinds))]
-    found: list[Any] = []
-    try:
-        with opened(path, "a GTF file") as file:
-            skipped = 0
-            while (line := file.readline()).startswith(b"#"):
-                skipped += 1
-            file.seek(0)
-            batches = csv.open_csv(
-                file,
-                csv.ReadOptions(column_names=names, skip_rows=skipped, block_size=_BLOCK),
-                csv.ParseOptions(delimiter="\t", quote_char=False),
-                csv.ConvertOptions(column_types=dict(zip(names, kinds, strict=True)), null_values=[]),
-            )
-            for batch in batches:
-                start, end = batch.column(3), batch.column(4)
-                if compute.any(compute.or_(compute.less(start, 1), compute.less(end, start))).as_py():
-                    return None
-                rows = batch.filter(compute.is_in(batch.column(2), value_set=pa.array(_FEATURES)))
-                if len(rows):
-                    found.append(_columns(rows))
-    except (UnicodeDecodeError, pa.ArrowException):
-        return None
-    if not line or not found:
-        return None
-    table = pa.concat_tables(found).combine_chunks()
-    if compute.any(compute.equal(table["gene"], "")).as_py() or not compute.all(table["stranded"]).as_py():
-        return None
-    return {name: table[name].combine_chunks() for name in table.column_names}
-
-
-def _columns(rows: Any) -> Any:
-    """A table of what a batch of lines says."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    def attribute(key: str) -> Any:
-        pattern = rf'(?:^|[; \t]){key}\s+(?:"(?P<quoted>[^"]*)"|(?P<bare>[^;"\s]+))'
-        found = compute.extract_regex(rows.column(8), pattern=pattern)
-        quoted, bare = (compute.fill_null(compute.struct_field(found, name), "") for name in ("quoted", "bare"))
-        return compute.if_else(compute.equal(quoted, ""), bare, quoted)
-
-    gene, name, transcript = map(attribute, ("gene_id", "gene_name", "transcript_id"))
-    strand = rows.column(6)
-    return pa.table({
-        "contig": rows.column(0), "gene": gene, "exon": compute.equal(rows.column(2), "exon"), "start": rows.column(3),
-        "end": rows.column(4), "forward": compute.equal(strand, "+"),
-        "stranded": compute.is_in(strand, value_set=pa.array(["+", "-"])),
-        "name": compute.if_else(compute.equal(name, ""), gene, name),
-        "transcript": compute.if_else(compute.equal(transcript, ""), gene, transcript),
-    })  # fmt: skip
-
-
-def _read_slowly(path: Path) -> dict[str, Any]:
-    """Line by line, with the number of a line that is malformed."""
-    import pyarrow as pa
-
-    keys = ("contig", "gene", "exon", "start", "end", "forward", "name", "transcript")
-    rows: list[tuple[object, ...]] = []
-    for number, fields in gtf_rows(path):
-        kind, strand, text = fields[2], fields[6], fields[8]
-        if kind not in _FEATURES:
-            continue
-        attributes = attributes_of(text)
-        gene = attributes.get("gene_id")
-        if not gene:
-            raise FileFormatError(f"{path}, line {number}: {kind} without gene_id; give a GTF whose lines say their gene.")
-        if strand not in ("+", "-"):
-            raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {strand!r}; a gene has + or -.")
-        name, transcript = (attributes.get(key) or gene for key in ("gene_name", "transcript_id"))
-        rows.append((fields[0], gene, kind == "exon", int(fields[3]), int(fields[4]), strand == "+", name, transcript))
-    if not rows:
-        raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
-    return {key: pa.array(column) for key, column in zip(keys, zip(*rows, strict=True), strict=True)}
 
 
 def read_sites(path: str | os.PathLike[str]) -> GeneMap:
@@ -262,7 +186,8 @@ def read_sites(path: str | os.PathLike[str]) -> GeneMap:
         table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.int64)
         sites[contig] = Sites(table[:, 0], table[:, 1] > 0, table[:, 2].astype(np.int32))
     note = f"{path.name}: {n_long:,} rows are longer than one base; of each the first base, by its strand, is the start site."
-    return GeneMap(path.name, sha256_of(path), tuple(names), {}, sites, (note,) if n_long else ())
+    notes = [f"{path.name}: {note}" for note in layout_of(path).notes] + [note] * bool(n_long)
+    return GeneMap(path.name, sha256_of(path), tuple(names), {}, sites, tuple(notes))
 
 
 def nearest(sites: Sites, starts: Integers, ends: Integers) -> tuple[Integers, Integers]:

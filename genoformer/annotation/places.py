@@ -28,7 +28,7 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _FEW, _NARROW = 10, 0.1  # places, and share of a contig
-_TABLES = re.compile(r"\.(bed|narrowpeak|broadpeak|bed\d+)(\.b?gz)?$", re.IGNORECASE)
+_TABLES = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak|bed\d+)(\.b?gz)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from genoformer.errors import ConfigError, ContigError, FileFormatError, Missing
 from genoformer.genome.bigwig_bytes import HEADER, MAGIC, NOTHING, SUMMARY, BigWigBytes, Intervals
 from genoformer.genome.bins import Values, summarise
 from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.file_kinds import refuse_address
 from genoformer.whole import whole_file
 
 Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]
@@ -106,6 +107,7 @@ def own_name(chrom: str, contigs: Iterable[str], known: dict[str, str | None], p
 
 def _check(path: Path) -> None:
     """Refuse what is no bigWig or lacks its end, before the library's C code prints its own messages."""
+    refuse_address(path)
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist or is no file; give a bigWig file.")
     try:
@@ -127,8 +129,8 @@ def _check(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(min(at, size))
         summary = file.read(SUMMARY.size) if at else b""
-    if len(summary) == SUMMARY.size and not all(map(math.isfinite, SUMMARY.unpack(summary)[1:])):
-        raise FileFormatError(f"{path} holds NaN or infinite values, which are no measurements; write it without them.")
+    if len(summary) == SUMMARY.size and any(map(math.isinf, SUMMARY.unpack(summary)[1:3])):  # NaN there is of stored NaN
+        raise FileFormatError(f"{path} holds infinite values, which are no measurements; write it without them.")
 
 
 

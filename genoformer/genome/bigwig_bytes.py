@@ -171,6 +171,8 @@ class BigWigBytes:
             return NOTHING
         rows = found[0] if len(found) == 1 else np.concatenate(found)
         starts, ends, values = rows["start"].astype(np.int64), rows["end"].astype(np.int64), rows["value"]
+        if np.isinf(values).any():
+            raise FileFormatError(f"{self.path} holds infinite values, which are no measurements; write it without them.")
         here = (starts < end) & (ends > start) & (values == values)
         if not here.all():
             starts, ends, values = starts[here], ends[here], values[here]

@@ -1,4 +1,4 @@
-"""GTF -> genes as sets of exons, under the names of a genome's contigs."""
+"""GTF or GFF3 -> genes as sets of exons, under the names of a genome's contigs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from genoformer.errors import ContigError, FileFormatError
 from genoformer.genome.contigs import listed
-from genoformer.genome.gtf import attributes_of, gtf_rows
+from genoformer.genome.gene_rows import gene_rows
+from genoformer.genome.gtf import CDS, EXON
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, merge
 from genoformer.whole import sha256_of
@@ -51,26 +52,23 @@ class Genes:
 
 
 def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
-    """The genes of a GTF on a genome's contigs: exons by gene_id, named by gene_name where there is one.
+    """The genes of a GTF or GFF3 on a genome's contigs: exons by gene_id or Parent, named by gene_name where there is one.
 
     Raises: FileFormatError with the line number, or if the file has no exons; ContigError if none lie on the genome's contigs.
     """
     path = Path(path)
-    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    parts: dict[str, dict[tuple[str, str], list[tuple[int, int]]]] = {EXON: {}, CDS: {}}
     names: dict[tuple[str, str], str] = {}
     strands: dict[tuple[str, str], str] = {}
-    for number, fields in gtf_rows(path):
-        if fields[2] != "exon":
-            continue
-        attributes = attributes_of(fields[8])
-        if not (gene := attributes.get("gene_id")):
-            raise FileFormatError(f"{path}, line {number}: an exon without gene_id; give a GTF whose exons say their gene.")
-        key = (fields[0], gene)
-        spans.setdefault(key, []).append((int(fields[3]) - 1, int(fields[4])))
-        names.setdefault(key, attributes.get("gene_name") or gene)
-        strands.setdefault(key, fields[6])
+    for row in gene_rows(path):
+        if row.kind in parts:
+            key = (row.contig, row.gene)
+            parts[row.kind].setdefault(key, []).append((row.start, row.end))
+            names.setdefault(key, row.name)
+            strands.setdefault(key, row.strand)
+    spans = {key: parts[EXON].get(key) or parts[CDS][key] for key in names}  # a gene without exons has its CDS
     if not spans:
-        raise FileFormatError(f"{path} has no exon lines; give a GTF with them.")
+        raise FileFormatError(f"{path} has no exon lines; give a GTF or GFF3 with them.")
     contigs = dict.fromkeys(contig for contig, _ in spans)
     here = genome.contig_map(contigs)
     found: dict[str, list[Gene]] = {}

@@ -20,26 +20,27 @@ class Kind(NamedTuple):
 
 _BIGBED = Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)")
 _BIGWIG = Kind("a bigWig file, which holds values and no regions or text", "give it where a track is due")
+_CRAM = Kind("a CRAM file of aligned reads", "call peaks, or make a BED of it first")
 _XZ, _ZSTD = "unpack it first (xz -d)", "unpack it first (zstd -d)"
 _BINARY: tuple[tuple[bytes, Kind], ...] = (
     (b"\xeb\xf2\x89\x87", _BIGBED), (b"\x87\x89\xf2\xeb", _BIGBED),
     (b"\x26\xfc\x8f\x88", _BIGWIG), (b"\x88\x8f\xfc\x26", _BIGWIG),
     (b"BAM\x01", Kind("a BAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)")),
-    (b"CRAM", Kind("a CRAM file of aligned reads", "call peaks, or make a BED of it first")),
+    (b"CRAM\x02", _CRAM), (b"CRAM\x03", _CRAM), (b"CRAM\x04", _CRAM),
     (b"BCF\x02", Kind("a BCF file of variants", "give it where variants are due, or make a BED of it first (bcftools query)")),
     (b"TBI\x01", Kind("a tabix index (.tbi)", "give the file that it belongs to")),
     (b"CSI\x01", Kind("an index (.csi)", "give the file that it belongs to")),
     (b"BAI\x01", Kind("an index (.bai)", "give a file of regions")),
-    (b"PAR1", Kind("a Parquet table", "write it as tab-separated text first")),
+    (b"PAR1\x15", Kind("a Parquet table", "write it as tab-separated text first")),
     (b"PK\x03\x04", Kind("a zip archive or an Excel workbook (.xlsx)", "unpack it, or save the sheet as tab-separated text")),
     (b"\xd0\xcf\x11\xe0", Kind("an Excel workbook (.xls)", "save the sheet as tab-separated text")),
     (b"\x89HDF", Kind("an HDF5 file", "write it as text first")),
     (b"\x93NUMPY", Kind("a numpy array", "write it as text first")),
-    (b"BZh", Kind("packed with bzip2", "unpack it first (bunzip2)")),
+    (b"BZh91AY", Kind("packed with bzip2", "unpack it first (bunzip2)")),
     (b"\xfd7zXZ", Kind("packed with xz", _XZ)),
     (b"\x28\xb5\x2f\xfd", Kind("packed with zstd", _ZSTD)),
     (b"\x43\x27\x41\x1a", Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)")),
-    (b"%PDF", Kind("a PDF", "give the data that it shows, as text")),
+    (b"%PDF-", Kind("a PDF", "give the data that it shows, as text")),
 )  # fmt: skip
 _PAGE = Kind("a web page, not the file that it links to", "download the file itself")
 
@@ -107,12 +108,20 @@ def address_in(given: str | os.PathLike[str]) -> str | None:
     return f"{found['scheme']}://{found['rest']}" if found else None  # Path makes one slash of two
 
 
-def refuse_address(given: str | os.PathLike[str]) -> None:
-    """MissingFileError for an address of the web where a file is due; NAME=ADDRESS is one as well."""
+def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False) -> None:
+    """MissingFileError for an address of the web where a file is due; NAME=ADDRESS is one as well.
+
+    >>> refuse_address("s3://bucket/a.vcf.gz")
+    Traceback (most recent call last):
+        ...
+    genoformer.errors.MissingFileError: s3://bucket/a.vcf.gz is an address, and only files of this machine are read; ...
+    """
     text = os.fspath(given)
     address = address_in(text) or (address_in(text.partition("=")[2]) if "=" in text.partition(":")[0] else None)
     if address is None:
         return
+    if to_write:
+        raise MissingFileError(f"{address} is an address, and only files of this machine are written; upload it afterwards.")
     scheme = address.partition(":")[0].lower()
     if scheme == "file":
         raise MissingFileError(f"{address} is an address; give the path of the file alone.")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from genoformer.errors import FileFormatError, MissingFileError
+from genoformer.genome.file_kinds import HEAD, binary_kind, refuse_address
 
 LONGEST = 1 << 26  # bytes of a line
 _BUFFER = 1 << 17  # read at a time
@@ -62,6 +63,7 @@ class _Bytes(io.RawIOBase):
 @contextmanager
 def opened(path: str | os.PathLike[str], kind: str) -> Iterator[BinaryIO]:
     """The text of a file as bytes; gzip is known by its first bytes. Parameters and errors as of `numbered_lines`."""
+    refuse_address(path)
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist or is no file; give {kind}.")
@@ -73,6 +75,8 @@ def opened(path: str | os.PathLike[str], kind: str) -> Iterator[BinaryIO]:
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read ({error}); give {kind}.") from error
     with io.BufferedReader(_Bytes(file, path, kind, most), _BUFFER) as buffered:
+        if found := binary_kind(buffered.peek(HEAD)):
+            raise FileFormatError(f"{path} is {found.name}, where {kind} is due; {found.remedy}.")
         yield buffered
 
 

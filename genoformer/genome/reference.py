@@ -15,6 +15,7 @@ from genoformer.genome import codes
 from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.fasta import Contig, Fasta, Source
+from genoformer.genome.file_kinds import refuse_address
 
 SHORT = 4096  # bases; below this the cost of a window is Python's, so many are read and decoded together
 BATCH_BYTES = 1 << 18  # decoded together: stays in the processor's cache
@@ -48,6 +49,7 @@ class Genome:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        refuse_address(path)
         self.path = Path(path)
         self.name = self.path.name
         self._fasta = Fasta(self.path)

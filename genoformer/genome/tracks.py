@@ -18,6 +18,7 @@ from genoformer.genome.bed import Row, bed_rows, blocks_of
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.bigwig import BigWig, own_name
 from genoformer.genome.bins import Values, summarise
+from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.lines import numbered_lines
 
 _BEDGRAPH = "a bedGraph file"
@@ -55,6 +56,7 @@ def open_track(path: str | os.PathLike[str], column: str = "") -> TrackSource:
 
     Raises: MissingFileError, FileFormatError; ConfigError for an unknown suffix or column.
     """
+    refuse_address(path)
     path = Path(path)
     suffixes = [suffix[1:].lower() for suffix in path.suffixes]
     while suffixes and suffixes[-1] in ("gz", "bgz"):
@@ -85,6 +87,7 @@ class _Table(ABC):
     kind = "a BED or narrowPeak file"
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        refuse_address(path)
         self.path = Path(path)
         if not self.path.is_file():
             raise MissingFileError(f"{self.path} does not exist or is no file; give {self.kind}.")

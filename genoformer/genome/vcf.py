@@ -22,6 +22,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.contigs import ContigIndex, canonical_key
+from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.first_phase import FirstPhase
 from genoformer.genome.region_text import Interval
 
@@ -332,6 +333,7 @@ def open_vcf(path: str | Path, *, fingerprint: bool = False, name: str | Path | 
     ...     sum(1 for record in file)
     2000
     """
+    refuse_address(path)
     return VariantFile(path, fingerprint=fingerprint, name=name)
 
 

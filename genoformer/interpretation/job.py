@@ -42,6 +42,7 @@ class Asked:
     out: Path  # a folder
     fasta: Path | None = None  # of a BED or VCF
     length: int | None = None  # around the middle of a region or variant
+    columns: str | None = None  # of a BED, as --columns has it
     gtf: Path | None = None  # genes, above the figures
     elements: Sequence[str] = ()  # BED files, or NAME=FILE
     n_figures: int = 10  # of the first places
@@ -98,7 +99,7 @@ def begin(asked: Asked) -> Job:
     if genome is None and (asked.gtf or asked.elements):
         raise ConfigError("genes and elements lie on a genome; give its FASTA with --fasta.")
     lines: list[str] = []
-    places = read_places(asked.data, genome, length=asked.length, notes=lines)
+    places = read_places(asked.data, genome, length=asked.length, notes=lines, columns=asked.columns)
     landmarks = read_landmarks(genome, asked.gtf, asked.elements) if genome else Landmarks()
     refuse_others(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
     model = checkpoint.load_any(asked.model)

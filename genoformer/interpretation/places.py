@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, FileFormatError
+from genoformer.genome.bed_kinds import layout_of
+from genoformer.genome.beyond import regions_on
 from genoformer.genome.bigwig import write_bigwig
 from genoformer.genome.codes import Codes
+from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.records import require_bases
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import read_regions
 from genoformer.genome.variants import Alleles, centred_start, place_alleles, scorable
 from genoformer.genome.vcf import open_vcf
 from genoformer.scoring.scores import Floats
@@ -59,16 +61,19 @@ class Place(NamedTuple):
 
 
 def read_places(
-    path: str | Path, genome: Genome | None = None, *, length: int | None = None, notes: list[str] | None = None
-) -> list[Place]:
+    path: str | Path, genome: Genome | None = None, *, length: int | None = None, notes: list[str] | None = None,
+    columns: str | None = None,
+) -> list[Place]:  # fmt: skip
     """The regions of a BED or narrowPeak, windows around the alleles of a VCF, or the sequences of a FASTA.
 
     An ALT that cannot be scored (symbolic, REF is not the reference's ...) has no window; `notes` is told how many there are.
 
-    length: bases around the middle of each region or variant; regions are taken as they are without it.
+    length: bases around the middle of each region or variant; regions are taken as they are without it. columns: which column
+    of a BED is which, as `--columns` has it. A region that reaches beyond its contig is refused.
     Raises ConfigError where a BED or VCF comes without genome, or a VCF without length, or for places that are longer than any
     model reads, and FileFormatError for an empty file or a FASTA record without bases.
     """
+    refuse_address(path)
     path = Path(path)
     if length is not None and length > _LONGEST:
         raise ConfigError(f"places of {length:,} bases: give {_LONGEST:,} at the most.")
@@ -89,14 +94,16 @@ def read_places(
             notes.append(f"{left_out.total():,} alleles have no window: {reasons}.")
     else:
         found = []
-        for region in read_regions(path):
-            chrom = genome.resolve(region.chrom)
+        if notes is not None:
+            notes.extend(f"{path.name}: {note}" for note in layout_of(path, columns).notes)
+        for region, chrom in regions_on(path, genome, columns):
             start, end = region.start, region.end
             if length is not None:
                 start = (region.start + region.end) // 2 - length // 2
                 end = start + length
             if end - start > _LONGEST:
-                raise ConfigError(f"{path}: {chrom}:{start + 1:,}-{end:,} is longer than {_LONGEST:,} bases; give a length.")
+                where = f"{path}, line {region.line}: {chrom}:{start + 1:,}-{end:,}"
+                raise ConfigError(f"{where} is longer than {_LONGEST:,} bases; give a length.")
             name = region.name if region.name not in ("", ".") else f"{chrom}:{start + 1}-{end}"
             found.append(Place(name, chrom, start, genome.window(chrom, start, end - start)))
     if not found:

@@ -65,6 +65,7 @@ def build(
     genome: Genome,
     positives: Mapping[str, str | os.PathLike[str]],
     *,
+    columns: Sequence[str] = (),
     length: int | None = None,
     upstream: int | None = None,
     downstream: int | None = None,
@@ -78,7 +79,7 @@ def build(
 ) -> Built:
     """Labelled windows of a genome, split by contig: OUT/train.tsv, valid.tsv, test.tsv and manifest.json.
 
-    Positives are BED, narrowPeak, broadPeak (centred on the summit, or else the middle) or GTF (around each
+    Positives are BED, peaks, tables (centred on the summit, or else the middle of the row) or GTF or GFF3 (around each
     transcription start site; transcripts, or genes if there are none). All windows have the same length and the direction
     of their strand, so that in a window around a start site the site is base number `upstream` on either strand.
 
@@ -92,9 +93,10 @@ def build(
       positives' GC in bins of 2 % points; what is not found is left out and counted. "dinucleotide": shuffles of the
       positives that keep every dinucleotide count.
 
-    Parameters: positives, class name -> file; length in bases, 300 if nothing is given; upstream and downstream of the
-    site, summit or middle, together in place of length (GTF with length alone: 5/6 and 1/6 of it, as -250 .. +50; others:
-    half and half); valid, test, names of contigs; seed, the same gives the same bytes.
+    Parameters: positives, class name -> file; columns, which column of a file is which, as `--columns` has it; length in bases,
+    300 if nothing is given; upstream and downstream of the site, summit or middle, together in place of length (GTF with length
+    alone: 5/6 and 1/6 of it, as -250 .. +50; others: half and half); valid, test, names of contigs; seed, the same gives the
+    same bytes.
 
     A set that is there already is written again by the same call, and by no other.
 
@@ -109,6 +111,8 @@ def build(
         "length": width, "spans": {name: list(span) for name, span in spans.items()}, "negatives": negatives, "ratio": ratio,
         "valid": list(valid), "test": list(test), "max_n": max_n, "seed": seed,
     }  # fmt: skip
+    if columns:
+        options["columns"] = list(columns)
     inputs = {"genome": genome.path, **{f"positives {name}": Path(path) for name, path in positives.items()}}
     if blacklist is not None:
         inputs["blacklist"] = Path(blacklist)
@@ -121,7 +125,7 @@ def build(
     built = Built(out, width)
     masked = read_on_reference(blacklist, genome) if blacklist is not None else {}
 
-    positive = positive_sites(genome, positives, spans, masked, max_n)
+    positive = positive_sites(genome, positives, spans, masked, max_n, columns)
     kept, built.dropped = positive.kept, positive.dropped
     built.notes += positive.notes
     _refuse_empty(kept, split_of, built, valid, test)

@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.genome.bed_columns import columns_by_file
+from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.contigs import ContigMap, listed
-from genoformer.genome.gtf import read_tss
+from genoformer.genome.gtf import format_note, is_gene_file, read_tss
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, Region, n_overlaps, read_regions
 
@@ -45,12 +47,15 @@ class Positives(NamedTuple):
     notes: list[str]
 
 
-def positive_sites(genome: Genome, files: Files, spans: Spans, blacklist: Mapping[str, Intervals], max_n: float) -> Positives:
+def positive_sites(
+    genome: Genome, files: Files, spans: Spans, blacklist: Mapping[str, Intervals], max_n: float, columns: Sequence[str] = ()
+) -> Positives:
     """The windows of all classes that are sound and of one class only; `build` tells the rules.
 
     Raises: FileFormatError with the line, or for a file without regions; ContigError if no contig of any file is in the genome.
     """
-    regions = {name: regions_of(path) for name, path in files.items()}
+    asked = columns_by_file(columns, files)
+    regions = {name: regions_of(path, asked.of(name)) for name, path in files.items()}
     if empty := [name for name, rows in regions.items() if not rows]:
         raise FileFormatError(f"{files[empty[0]]} is empty: class {empty[0]} has no region; give a file with regions.")
     named = dict.fromkeys(region.chrom for rows in regions.values() for region in rows)
@@ -97,17 +102,24 @@ def spans_of(
     width = DEFAULT_LENGTH if length is None else length
     if width < 1:
         raise ConfigError(f"length {width}: give 1 or more bases.")
-    after = {name: width // 6 if _is_gtf(Path(path)) else width - width // 2 for name, path in files.items()}
+    after = {name: width // 6 if is_gene_file(path) else width - width // 2 for name, path in files.items()}
     return {name: (width - n, n) for name, n in after.items()}
 
 
-def _is_gtf(path: Path) -> bool:
-    return "gtf" in [suffix[1:].lower() for suffix in path.suffixes]
+def regions_of(path: str | os.PathLike[str], columns: str | None = None) -> list[Region]:
+    """Rows of a BED-like file, or the start sites of a GTF or GFF3, by the name of the file."""
+    return list(read_tss(path) if is_gene_file(path) else read_regions(path, columns=columns))
 
 
-def regions_of(path: str | os.PathLike[str]) -> list[Region]:
-    """Rows of a BED-like file, or the start sites of a GTF, by the name of the file."""
-    return list(read_tss(path) if _is_gtf(Path(path)) else read_regions(path))
+def notes_of(files: Files, columns: Sequence[str] = ()) -> list[str]:
+    """What there is to say of how the files are read: GFF3, tables that count from 1."""
+    asked, notes = columns_by_file(columns, files), []
+    for name, path in files.items():
+        if is_gene_file(path):
+            notes += [note for note in (format_note(Path(path)),) if note]
+        else:
+            notes += [f"{name}: {note}" for note in layout_of(Path(path), asked.of(name)).notes]
+    return notes
 
 
 def _start(region: Region, upstream: int, downstream: int) -> int:

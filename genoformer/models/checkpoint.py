@@ -21,6 +21,7 @@ from genoformer import __version__
 from genoformer.catalog import pulled_model, shipped
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.genome.codes import Codes
+from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.sketch import Sketch
 from genoformer.genome.targets import Targets, read_targets
 from genoformer.models import dnabert, enformer
@@ -51,6 +52,7 @@ class Layout(NamedTuple):
 
 def find(name: str | Path) -> Path:
     """The folder of a model: a path, or the name of a model that ships with genoformer or was pulled from the catalog."""
+    refuse_address(name)
     path, names = Path(name), shipped()
     if str(name) in names and not (path / "config.json").is_file():  # a folder of that name may hold anything
         return names[str(name)]

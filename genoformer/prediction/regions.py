@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from genoformer.errors import ConfigError, ContigError
+from genoformer.genome.bed_kinds import layout_of
+from genoformer.genome.beyond import first_beyond
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
@@ -29,19 +32,23 @@ def asked_regions(
     bed: str | os.PathLike[str] | None = None,
     region: str | None = None,
     contigs: Sequence[str] = (),
+    columns: str | None = None,
 ) -> Asked:
     """The rows of a BED, or one region (chr1:1-200,000, 1-based as samtools has it), or contigs, or all the genome.
 
     Contigs may be named in any known way. What reaches beyond a contig's end is cut there, and rows of a BED that lie beyond
-    it are left out; both are noted. Raises: ContigError where nothing fits; ConfigError for more than one of the three, a
-    region that lies beyond its contig, or a BED of which nothing is left; FileFormatError of the BED.
+    it are left out; both are noted. columns: which column of the BED is which, as `--columns` has it.
+
+    Raises: ContigError where nothing fits; ConfigError for more than one of the three, a region that lies beyond its contig, or
+    a BED of which nothing is left; FileFormatError of the BED.
     """
     if (bed is not None) + (region is not None) + bool(contigs) > 1:
         raise ConfigError("regions are asked for in more than one way; give a BED, or one region, or contigs.")
     notes: list[str] = []
     found: dict[str, list[Intervals]] = {}
     if bed is not None:
-        rows = read_bed(bed)
+        rows = read_bed(bed, columns)
+        notes += [f"{Path(bed).name}: {note}" for note in layout_of(Path(bed), columns).notes]
         if not rows:
             raise ConfigError(f"{bed} has no regions; give some, or leave it out for the whole genome.")
         names = ContigMap(rows, genome.contigs)
@@ -62,7 +69,8 @@ def asked_regions(
             found[name] = [np.array([[0, genome.contigs[name]]], dtype=np.int64)]
     if region is not None and (place := _beyond(genome, found)):
         raise ConfigError(f"{place}.")
-    return Asked(_inside(genome, found, notes), notes)
+    first = (lambda: first_beyond(bed, genome, columns)) if bed is not None else (lambda: None)
+    return Asked(_inside(genome, found, notes, first), notes)
 
 
 def _beyond(genome: Genome, found: dict[str, list[Intervals]]) -> str | None:
@@ -75,8 +83,10 @@ def _beyond(genome: Genome, found: dict[str, list[Intervals]]) -> str | None:
     return None
 
 
-def _inside(genome: Genome, found: dict[str, list[Intervals]], notes: list[str]) -> dict[str, Intervals]:
-    """Merged, cut at the ends of the contigs, in the genome's order."""
+def _inside(
+    genome: Genome, found: dict[str, list[Intervals]], notes: list[str], first: Callable[[], str | None]
+) -> dict[str, Intervals]:
+    """Merged, cut at the ends of the contigs, in the genome's order; first: the first row of the BED that lies beyond."""
     n_out, n_cut, asked = 0, 0, {}
     for chrom, length in genome.contigs.items():
         if chrom not in found:
@@ -87,12 +97,12 @@ def _inside(genome: Genome, found: dict[str, list[Intervals]], notes: list[str])
         n_cut += int((inside[:, 1] > length).sum())
         if len(inside):
             asked[chrom] = merge(np.minimum(inside, length))
-    place = _beyond(genome, found)
+    place = (first() or _beyond(genome, found)) if n_out else None
     if n_out and place:
         notes.append(f"{n_out:,} of the regions lie beyond the end of their contig and are left out; the first: {place}.")
     if n_cut:
         notes.append(f"{n_cut:,} of the regions reach beyond the end of their contig and are cut there.")
     if not asked:
         why = f"nothing is left of the regions: {place}" if place else "the contigs that are asked for have no bases"
-        raise ConfigError(f"{why} in {genome.name}; is it the right FASTA?")
+        raise ConfigError(f"{why}; is {genome.name} the right FASTA?")
     return asked

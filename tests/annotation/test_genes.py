@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genoformer.annotation import genes as module
+from genoformer.annotation import gene_tables as module
 from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, Sites, nearest, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
@@ -117,7 +117,7 @@ def test_parts_are_those_of_a_loop_over_bases(tmp_path_factory, drawn) -> None:
             lines += [f'c x {kind} {x + 1} {y} . {sign} . gene_id "G{gene}"; transcript_id "T{t}";' for x, y in of]
         transcripts.append((f"G{gene}", strand[gene], exons, cds))
     path = write(tmp_path_factory.mktemp("gtf"), "\n".join(lines))
-    fast, slow = module._read_fast(path), module._read_slowly(path)
+    fast, slow = module.read_fast(path), module.read_carefully(path)
     assert fast is not None
     assert {key: fast[key].to_pylist() for key in slow} == {key: column.to_pylist() for key, column in slow.items()}
     found = read_gene_map(path, promoter=(20, 5), flank=30)

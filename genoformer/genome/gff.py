@@ -1,0 +1,173 @@
+"""GFF3: which gene and transcript a line belongs to, by Parent; gene -> transcript -> exon and CDS, or CDS under the gene.
+
+Names of files differ: GENCODE has gene_name, Ensembl and RefSeq Name; ids may begin with gene:, gene-, transcript: or rna-.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from genoformer.errors import FileFormatError
+from genoformer.genome.bed import Region
+from genoformer.genome.contigs import listed
+
+LEAVES = frozenset({  # kinds of lines that are nobody's Parent
+    "exon", "CDS", "stop_codon", "start_codon", "five_prime_UTR", "three_prime_UTR", "UTR", "intron", "match", "cDNA_match",
+    "region", "match_part", "stop_codon_redefined_as_selenocysteine",
+})  # fmt: skip
+_PREFIX = re.compile(r"^(gene|transcript|rna|id|cds)[:-]")
+_TRANSCRIPTS = re.compile(r".*(RNA|transcript|gene_segment)|ribozyme", re.IGNORECASE)
+_DEEPEST = 20  # steps from a line to its gene
+
+
+def attributes_of(text: str) -> dict[str, str]:
+    """The last column as a table, values as written (%2C for a comma); of a key that is there twice the first counts.
+
+    >>> attributes_of("ID=exon:1;Parent=a,b; Name=x%3By")
+    {'ID': 'exon:1', 'Parent': 'a,b', 'Name': 'x%3By'}
+    """
+    found: dict[str, str] = {}
+    for part in text.split(";"):
+        key, sign, value = part.partition("=")
+        if sign and key.strip():
+            found.setdefault(key.strip(), value.strip())
+    return found
+
+
+class Node(NamedTuple):
+    """A line that others may have as Parent."""
+
+    kind: str
+    parents: tuple[str, ...]
+    attributes: Mapping[str, str]
+
+
+class Family(NamedTuple):
+    """The gene and the transcript that a line belongs to; ids are unique in a file, the name is for people."""
+
+    gene: str
+    name: str
+    transcript: str
+
+
+def parents_of(attributes: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(unquote(part) for part in attributes.get("Parent", "").split(",") if part)
+
+
+def node_of(kind: str, text: str) -> tuple[str, Node] | None:
+    """The id and the node of a line by its kind and attributes; None for one without ID."""
+    attributes = attributes_of(text)
+    own = unquote(attributes.get("ID", ""))
+    return (own, Node(kind, parents_of(attributes), attributes)) if own else None
+
+
+def is_gene(kind: str) -> bool:
+    return kind.lower().endswith("gene")
+
+
+def family_of(parent: str, nodes: Mapping[str, Node]) -> Family | None:
+    """The gene and transcript of a line under `parent`; None where the file lacks that line."""
+    if parent not in nodes:
+        return None
+    at, seen = parent, 0
+    while not is_gene(nodes[at].kind) and seen < _DEEPEST:
+        above = next((parent for parent in nodes[at].parents if parent in nodes), None)
+        if above is None:
+            break
+        at, seen = above, seen + 1
+    gene = nodes[at]
+    if is_gene(gene.kind):
+        return Family(at, name_of(at, gene.attributes), parent)
+    own = gene.attributes  # a transcript without a gene
+    given = next((unquote(own[key]) for key in ("gene_id", "gene") if own.get(key)), at)
+    return Family(given, unquote(own.get("gene_name") or own.get("gene") or "") or bare(given), parent)
+
+
+def own_family(attributes: Mapping[str, str], parent: str) -> Family | None:
+    """The gene and transcript that a line names itself, for files that are cut out of others, or have no Parent at all."""
+    gene = next((unquote(attributes[key]) for key in ("gene_id", "gene", "locus_tag") if attributes.get(key)), "") or parent
+    gene = gene or unquote(attributes.get("ID", ""))
+    if not gene:
+        return None
+    name = unquote(attributes.get("gene_name") or attributes.get("gene") or "") or bare(gene)
+    return Family(gene, name, parent or unquote(attributes.get("transcript_id", "")) or gene)
+
+
+def families(attributes: Mapping[str, str], nodes: Mapping[str, Node]) -> list[Family]:
+    """The genes and transcripts of a line, one for each Parent."""
+    parents = parents_of(attributes)
+    found = [family_of(parent, nodes) or own_family(attributes, parent) for parent in parents or ("",)]
+    return [family for family in found if family is not None]
+
+
+def name_of(own: str, attributes: Mapping[str, str]) -> str:
+    """The name of a gene for people."""
+    for key in ("gene_name", "Name", "gene", "locus_tag", "gene_id"):
+        if attributes.get(key):
+            return unquote(attributes[key])
+    return bare(own)
+
+
+def bare(own: str) -> str:
+    """An id without gene:, rna- and the like.
+
+    >>> bare("gene:ENSG01"), bare("rna-NM_1.2"), bare("Gene7")
+    ('ENSG01', 'NM_1.2', 'Gene7')
+    """
+    return _PREFIX.sub("", own)
+
+
+# --- start sites
+
+
+def start_sites(path: Path, rows: Sequence[tuple[int, list[str]]], feature: str | None) -> Iterator[Region]:
+    """The start sites of the transcripts of a GFF3, or of its genes; `gtf.read_tss` has the rules."""
+    kinds = dict.fromkeys(fields[2] for _, fields in rows)
+    nodes, direct = {}, set[str]()
+    for _, fields in rows:
+        if fields[2] in LEAVES:
+            direct.update(parents_of(attributes_of(fields[8])) if fields[2] in ("exon", "CDS") else ())
+        elif found := node_of(fields[2], fields[8]):
+            nodes[found[0]] = found[1]
+    wanted = {}
+    for number, fields in rows:
+        if fields[2] in LEAVES:
+            continue
+        found = node_of(fields[2], fields[8])
+        own = found[0] if found else ""
+        gene = is_gene(fields[2])
+        under_gene = found is not None and any(is_gene(nodes[p].kind) for p in found[1].parents if p in nodes)
+        is_transcript = (not gene and (under_gene or bool(_TRANSCRIPTS.fullmatch(fields[2])))) or (gene and own in direct)
+        wanted[number] = "transcript" if is_transcript else "gene" if gene else ""
+    of = feature or ("transcript" if "transcript" in wanted.values() else "gene")
+    n_found = 0
+    for number, fields in rows:
+        if (of == "gene" and is_gene(fields[2])) or (of == "transcript" and wanted.get(number) == of):
+            n_found += 1
+            yield _site(path, number, fields)
+    if not n_found:
+        raise FileFormatError(
+            f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {listed(kinds)}); give a GFF3 with them."
+        )
+
+
+def _site(path: Path, number: int, fields: list[str]) -> Region:
+    if fields[6] not in ("+", "-"):
+        raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {fields[6]!r}; a start site needs + or -.")
+    attributes = attributes_of(fields[8])
+    own = unquote(attributes.get("ID", ""))
+    if is_gene(fields[2]):
+        name = name_of(own, attributes)
+    else:
+        name = unquote(attributes.get("transcript_id") or "") or bare(own) or unquote(attributes.get("Name", ""))
+    return site(fields[0], int(fields[3]) - 1, int(fields[4]), fields[6], name, fields[5], number)
+
+
+def site(chrom: str, start: int, end: int, strand: str, name: str, score: str, line: int) -> Region:
+    """The first base of an interval by its strand."""
+    at = start if strand == "+" else end - 1
+    return Region(chrom, at, at + 1, name, score if score != "." else "", strand, at, line)
