@@ -143,8 +143,10 @@ def _in_blocks(table: Table, counts: Any, sizes: Any, starts: Any) -> Table | No
 
 def _taken(table: Table, rows: Integers, starts: Integers, ends: Integers) -> Table:
     """A table with these intervals, each of a row of before."""
-    columns = [None if column is None else column.take(rows) for column in table[5:9]]
-    return Table(table.contigs, table.contig[rows], starts, ends, table.summits[rows], *columns, rows)
+    names, scores, signals, colours = (None if column is None else column.take(rows) for column in table[5:9])
+    return Table(
+        table.contigs, table.contig[rows], starts, ends, table.summits[rows], names, scores, signals, colours, rows
+    )  # fmt: skip
 
 
 def read_carefully(path: Path, layout: Layout) -> Table:
@@ -170,9 +172,11 @@ def read_carefully(path: Path, layout: Layout) -> Table:
     if not contig:
         raise FileFormatError(f"{path} has no rows; give {KIND}, or leave it out.")
     wanted = (layout.name, layout.score, layout.signal, layout.colour)
-    columns = [None if at is None else pa.array(column, pa.string()) for at, column in zip(wanted, texts, strict=True)]
+    names, scores, signals, colours = (
+        None if at is None else pa.array(column, pa.string()) for at, column in zip(wanted, texts, strict=True)
+    )
     of = [np.array(column, dtype=np.int64) for column in (starts, ends, summits)]
-    found = Table(tuple(numbers), np.array(contig, dtype=np.int32), *of, *columns, None)
+    found = Table(tuple(numbers), np.array(contig, dtype=np.int32), of[0], of[1], of[2], names, scores, signals, colours, None)
     if layout.blocks is None:
         return found
     rows = [i for i, blocks in enumerate(intervals) for _ in blocks]

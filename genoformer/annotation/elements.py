@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -74,7 +74,7 @@ class Elements:
     signals: Any
     colours: dict[str, str]  # label -> #RRGGBB
     notes: tuple[str, ...]
-    layout: Layout  # which column is which
+    layout: Layout = field(default_factory=Layout)  # which column is which
     rows: Integers | None = None  # [n], number of the row of each, where one may be several (blocks of BED12)
 
     def __len__(self) -> int:
@@ -108,7 +108,7 @@ class Elements:
 
     @cached_property
     def source(self) -> Source:
-        return Source(self.name, self.path.name, sha256_of(self.path), tuple(field.key for field in self.fields))
+        return Source(self.name, self.path.name, sha256_of(self.path), tuple(each.key for each in self.fields))
 
     @cached_property
     def _rows(self) -> dict[str, Integers]:
@@ -172,8 +172,8 @@ def read_files(given: Sequence[str | os.PathLike[str]], columns: Sequence[str] =
                 "reserves, and not GF_...); give NAME=FILE with another name."
             )
         elements = read_elements(path, name, asked.of(name))
-        taken = {field.key for other in found for field in other.fields}
-        if both := taken & {field.key for field in elements.fields}:
+        taken = {each.key for other in found for each in other.fields}
+        if both := taken & {each.key for each in elements.fields}:
             raise ConfigError(f"-a {os.fspath(one)}: another has the key {min(both)}; give NAME=FILE with another name.")
         found.append(elements)
     return found

@@ -172,8 +172,8 @@ def _of_parents(rows: Any) -> Any:
     import pyarrow as pa
     from pyarrow import compute
 
-    found = compute.extract_regex(rows.column(8), pattern=r"(?:^|;)[ \t]*Parent=(?P<parent>[^;]*)")
-    parent = compute.utf8_trim_whitespace(compute.fill_null(compute.struct_field(found, "parent"), ""))
+    found = compute.extract_regex(rows.column(8), pattern=r"(?:^|;)[ \t]*Parent[ \t]*=(?P<parent>[^;]*)")
+    parent = compute.utf8_trim(compute.fill_null(compute.struct_field(found, "parent"), ""), gff.BLANKS)
     return pa.table({**_base(rows), "parent": parent})
 
 

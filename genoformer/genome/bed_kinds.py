@@ -241,7 +241,7 @@ def _by_columns(rows: list[list[str]]) -> Layout:
         return Layout()
     row = rows[0]
     n = len(row)
-    if n == NARROW and all(map(is_number, row[6:])) and row[5] in STRANDS and _all(rows, 9, _WHOLE.fullmatch):
+    if n == NARROW and all(map(is_number, row[6:])) and row[5] in STRANDS:
         return Layout("narrowPeak", signal=6, summit=9, colour=None)
     if n == 9 and all(map(is_number, row[6:])) and any("." in text for text in row[6:]):
         return Layout("broadPeak", signal=6, colour=None)

@@ -21,6 +21,7 @@ LEAVES = frozenset({  # kinds of lines that are nobody's Parent
 })  # fmt: skip
 _PREFIX = re.compile(r"^(gene|transcript|rna|id|cds)[:-]")
 _TRANSCRIPTS = re.compile(r".*(RNA|transcript|gene_segment)|ribozyme", re.IGNORECASE)
+BLANKS = " \t"
 _DEEPEST = 20  # steps from a line to its gene
 
 
@@ -33,8 +34,8 @@ def attributes_of(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in text.split(";"):
         key, sign, value = part.partition("=")
-        if sign and key.strip():
-            found.setdefault(key.strip(), value.strip())
+        if sign and key.strip(BLANKS):
+            found.setdefault(key.strip(BLANKS), value.strip(BLANKS))
     return found
 
 

@@ -27,6 +27,9 @@ def gtf(path: Path, *lines: str) -> Path:
         ((GENE, PLUS, MINUS, EXON), "gene", [("ABC", 100, "+", 2)]),
         ((GENE, EXON), None, [("ABC", 100, "+", 2)]),
         ((GENE.replace('gene_name "ABC";', ""),), None, [("G1", 100, "+", 2)]),
+        ((EXON, EXON.replace("|130|", "|150|")), None, [("T2", 149, "-", 2)]),  # exons alone make their transcripts
+        ((EXON, EXON.replace("|130|", "|150|")), "gene", [("G1", 149, "-", 2)]),
+        ((PLUS.replace('gene_id "G1"; ', 'note "x; transcript_id Q"; '),), None, [("T1", 100, "+", 2)]),
     ],
 )
 def test_start_sites(
@@ -44,7 +47,8 @@ def test_start_sites(
         ((PLUS.replace("|101|", "|181|"),), "line 2: START 181 and END 180"),
         ((PLUS, PLUS.replace("|+|", "|.|")), "line 3: the strand, column 7, is '.'"),
         (("chr1|100|200",), "line 2: GTF has nine columns"),
-        ((EXON,), "has no transcript or gene lines .column 3 holds exon"),
+        ((EXON.replace("|exon|", "|CDS|"),), "has no transcript or gene lines .column 3 holds CDS"),
+        ((EXON.replace('gene_id "G1"; transcript_id "T2";', ""),), "line 2: an exon without gene_id"),
         ((), "holds none"),
     ],
 )

@@ -178,15 +178,36 @@ def test_bins_without_gaps_and_nan(tmp_path: Path) -> None:
     assert BigWig(tmp_path / "a.bw").binned("chr1", 0, 10, 100).tolist() == [1, 2, 3, 4, 5, 0, 7, 8, 0, 0]
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_a_bigwig_with_nan_inside_is_refused(tmp_path: Path, wrong: float) -> None:
-    """As pyBigWig writes it."""
-    file = pyBigWig.open(str(tmp_path / "a.bw"), "w")
+def stored(path: Path, values: list[float]) -> Path:
+    """A bigWig with these values of the first bases of chr1, as pyBigWig writes it."""
+    file = pyBigWig.open(str(path), "w")
     file.addHeader([("chr1", 1000)])
-    file.addEntries("chr1", 0, values=[1.0, wrong, 2.0], span=1, step=1)
+    file.addEntries("chr1", 0, values=values, span=1, step=1)
     file.close()
-    with pytest.raises(FileFormatError, match="holds NaN or infinite values"):
-        open_track(tmp_path / "a.bw")
+    return path
+
+
+@pytest.mark.parametrize("values", [[1.0, np.inf, 2.0], [np.nan, np.inf, 2.0], [1.0, -np.inf]])
+def test_a_bigwig_with_infinite_values_is_refused(tmp_path: Path, values: list[float]) -> None:
+    with pytest.raises(FileFormatError, match="holds infinite values"):
+        open_track(stored(tmp_path / "a.bw", values))
+
+
+@pytest.mark.parametrize(
+    "values", [[1.0, np.nan, 2.0], [np.nan, 3.0], [3.0, np.nan], [np.nan, np.nan], [1.0, np.nan, np.nan, 5.0, 6.0]]
+)
+def test_stored_nan_is_no_value(tmp_path: Path, values: list[float]) -> None:
+    """As a base without a value is: 0 in windows and sums; pyBigWig itself tells neither apart."""
+    nan, without = stored(tmp_path / "a.bw", values), tmp_path / "b.bw"
+    at = np.flatnonzero(~np.isnan(values))
+    write_bigwig(without, {"chr1": 1000}, [("chr1", at, at + 1, np.array(values)[at])])
+    one, other = BigWig(nan), BigWig(without)
+    assert one.values("chr1", 0, 8).tolist() == [*np.nan_to_num(values), *[0.0] * (8 - len(values))]
+    assert one.intervals("chr1", 0, 1000) == other.intervals("chr1", 0, 1000)
+    for summary in ("mean", "sum", "max"):
+        assert one.binned("chr1", 0, 2, 4, summary).tolist() == other.binned("chr1", 0, 2, 4, summary).tolist()
+    with pyBigWig.open(str(nan)) as file:
+        assert np.nan_to_num(file.values("chr1", 0, 8)).tolist() == one.values("chr1", 0, 8).tolist()
 
 
 def test_a_bigwig_without_values(tmp_path: Path) -> None:

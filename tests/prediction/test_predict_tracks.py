@@ -218,12 +218,12 @@ def test_regions_in_each_way(genome: Genome, tmp_path: Path) -> None:
     assert rows == {"chr1": [[980, 1000]]}
     assert "chr9" in notes[0]
     assert notes[1:] == [
-        "2 of the regions lie beyond the end of their contig and are left out; the first: chr1:1,001-1,001 lies beyond its "
-        "contig, which has 1,000 bases.",
+        f"2 of the regions lie beyond the end of their contig and are left out; the first: {tmp_path / 'a.bed'}, line 4: "
+        f"chr1:2,000-2,001 lies beyond the end of chr1 of {genome.name}, which has 1,000 bases.",
         "1 of the regions reach beyond the end of their contig and are cut there.",
     ]
     (tmp_path / "b.bed").write_text("chr1\t2000\t2001\n")
-    with pytest.raises(ConfigError, match="nothing is left of the regions: chr1:2,001-2,001 lies beyond"):
+    with pytest.raises(ConfigError, match="nothing is left of the regions: .*b.bed, line 1: chr1:2,000-2,001 lies beyond"):
         asked(bed=tmp_path / "b.bed")
 
 
