@@ -11,6 +11,7 @@ from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.bigwig import BigWig
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
+from genoformer.interpretation import places
 from genoformer.interpretation.places import Place, read_places, write_map_track, write_maps
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 400))
@@ -75,16 +76,21 @@ def test_records_without_bases_are_refused_with_their_line(tmp_path: Path, text:
     assert said in str(refused.value)
 
 
-def test_what_names_no_places_is_refused(genome, tmp_path: Path) -> None:
+def test_what_names_no_places_is_refused(genome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.bed").write_text("")
     with pytest.raises(FileFormatError, match="names no places"):
         read_places(tmp_path / "a.bed", genome)
     with pytest.raises(ConfigError, match="holds places on a genome; give its FASTA"):
         read_places(tmp_path / "a.bed")
     (tmp_path / "a.bed").write_text("chr1\t0\t1000000000000\n")
-    for length, said in ((None, r"1,000,000,000,000 is longer than 2,097,152 bases"), (10**12, "1,000,000,000,000 bases")):
-        with pytest.raises(ConfigError, match=said):
-            read_places(tmp_path / "a.bed", genome, length=length)
+    with pytest.raises(FileFormatError, match=r"a.bed, line 1: chr1:0-1,000,000,000,000 reaches beyond the end of chr1"):
+        read_places(tmp_path / "a.bed", genome)
+    with pytest.raises(ConfigError, match="1,000,000,000,000 bases"):
+        read_places(tmp_path / "a.bed", genome, length=10**12)
+    (tmp_path / "a.bed").write_text("chr1\t0\t300\n")
+    monkeypatch.setattr(places, "_LONGEST", 200)
+    with pytest.raises(ConfigError, match=r"a.bed, line 1: chr1:1-300 is longer than 200 bases; give a length"):
+        read_places(tmp_path / "a.bed", genome)
 
 
 def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""Files of another kind and addresses of the web are refused for what they are, wherever a file is taken."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from genoformer.annotation.elements import read_elements
+from genoformer.annotation.genes import read_gene_map
+from genoformer.errors import FileFormatError, MissingFileError
+from genoformer.genome.bed import read_bed, read_regions
+from genoformer.genome.bigwig import BigWig
+from genoformer.genome.file_kinds import address_in, refuse_address
+from genoformer.genome.gtf import read_tss
+from genoformer.genome.reference import Genome
+from genoformer.genome.tracks import open_track
+from genoformer.genome.vcf import open_vcf
+from genoformer.models import checkpoint
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"\xeb\xf2\x89\x87\x04\0", "is due; make a BED of it first (bigBedToBed FILE out.bed)"),
+        (b"\x87\x89\xf2\xeb\0\x04", "is a bigBed file"),  # of the other byte order
+        (b"\x26\xfc\x8f\x88\x04\0", "is a bigWig file, which holds values"),
+        (gzip.compress(b"BAM\x01" + b"\0" * 40), "is a BAM file"),
+        (gzip.compress(b"BCF\x02\x02"), "is a BCF file"),
+        (gzip.compress(b"TBI\x01"), "is a tabix index"),
+        (b"CRAM\x03\0", "is a CRAM file"),
+        (b"PK\x03\x04xl/workbook", "an Excel workbook (.xlsx)"),
+        (b"\xd0\xcf\x11\xe0\xa1", "is an Excel workbook (.xls)"),
+        (b"PAR1\x15\x04", "is a Parquet table"),
+        (b"\xfd7zXZ\0", "is packed with xz"),
+        (b"BZh91AY&SY", "is packed with bzip2"),
+        (b"\n<!doctype html>\n<html>", "is a web page"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_bed, read_elements, lambda path: list(read_regions(path)), read_gene_map,
+                                  lambda path: list(read_tss(path))])  # fmt: skip
+def test_files_of_another_kind_are_named(tmp_path: Path, head: bytes, said: str, read: Callable[[Path], object]) -> None:
+    path = tmp_path / "peaks.bed"
+    path.write_bytes(head + b"\0" * 100)
+    with pytest.raises(FileFormatError) as refused:
+        read(path)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("row", ["PAR1\t5\t9\n", "CRAM\t5\t9\n", "BZh1\t5\t9\n", "PK\t5\t9\n"])
+def test_contigs_may_have_such_names(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "a.bed"
+    path.write_text(row)
+    assert list(read_bed(path)) == [row.split("\t")[0]]
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("https://a.org/b.bed.gz", "https://a.org/b.bed.gz"),
+        (Path("https://a.org/b.bed.gz"), "https://a.org/b.bed.gz"),  # of which Path makes https:/a.org
+        ("S3://bucket/key", "S3://bucket/key"),
+        (Path("ftp://ftp.ebi.ac.uk/x.gtf.gz"), "ftp://ftp.ebi.ac.uk/x.gtf.gz"),
+        ("gs://b/x.vcf.gz", "gs://b/x.vcf.gz"),
+        ("data/https.bed", None),
+        ("/s3/a.bed", None),
+        ("C:/a.bed", None),
+        ("http:", None),
+        ("CTCF=a.bed", None),
+    ],
+)
+def test_addresses(given: str | Path, address: str | None) -> None:
+    assert address_in(given) == address
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        Genome, open_vcf, read_bed, read_elements, lambda path: list(read_regions(path)), read_gene_map, BigWig, open_track,
+        lambda path: list(read_tss(path)), checkpoint.load_any,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("typed", ["https://a.org/x.bed", "s3://bucket/x.bed"])
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_address_is_refused_as_it_was_typed(read: Callable[[object], object], typed: str, kind: type) -> None:
+    with pytest.raises(MissingFileError) as refused:
+        read(kind(typed))
+    assert str(refused.value).startswith(f"{typed} is an address, and only files of this machine are read; download it first")
+
+
+def test_how_to_get_it() -> None:
+    for given, how in (("CTCF=https://a.org/x", "(curl -LO https://a.org/x)"), ("s3://b/x", "(aws s3 cp s3://b/x .)")):
+        with pytest.raises(MissingFileError) as refused:
+            refuse_address(given)
+        assert how in str(refused.value)
