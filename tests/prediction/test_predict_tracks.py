@@ -223,7 +223,7 @@ def test_regions_in_each_way(genome: Genome, tmp_path: Path) -> None:
         "1 of the regions reach beyond the end of their contig and are cut there.",
     ]
     (tmp_path / "b.bed").write_text("chr1\t2000\t2001\n")
-    with pytest.raises(ConfigError, match="nothing is left of the regions: .*b.bed, line 1: chr1:2,000-2,001 lies beyond"):
+    with pytest.raises(ConfigError, match=r"nothing is left of the regions: .*b.bed, line 1: chr1:2,000-2,001 lies beyond"):
         asked(bed=tmp_path / "b.bed")
 
 
