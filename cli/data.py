@@ -179,7 +179,7 @@ def build(
 
     reserve(out)
     files = _named(positives)
-    for note in notes_of(files, columns):
+    for note in (of_files := notes_of(files, columns)):
         say(f"Note: {note}")
     with Genome(fasta) as genome:
         built = building.build(
@@ -187,7 +187,7 @@ def build(
             negatives=None if negatives == "none" else negatives, ratio=ratio, valid=_listed(valid), test=_listed(test),
             blacklist=blacklist, max_n=max_n, seed=seed,
         )  # fmt: skip
-        for note in [*genome.notes, *built.notes]:
+        for note in [*genome.notes, *(note for note in built.notes if note not in of_files)]:
             say(f"Note: {note}")
     _show(built)
 

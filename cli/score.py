@@ -123,6 +123,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         if options["context"] and options["context"] > 2 * trained:
             say(f"windows of {options['context']:,} bases, but {name} is made for {trained:,}: it may not know what to do")
     annotations = annotation.read_annotations(options["files"]) if options["files"] else None
+    for note in [note for each in annotations.all for note in each.notes] if annotations else ():
+        say(note)
     with progress_bar("records") as watch:
         summary = score_variants(
             vcf, genome, models, chosen, output,

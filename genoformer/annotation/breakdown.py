@@ -12,8 +12,8 @@ from genoformer.annotation.frequency import CLASSES, UNKNOWN, classes_of, freque
 from genoformer.annotation.overlap import Annotations, Told
 from genoformer.errors import ConfigError
 from genoformer.genome.blocks import Block
+from genoformer.genome.natural import natural
 from genoformer.genome.vcf import ENCODING, ERRORS
-from genoformer.natural import natural
 
 
 class Breakdown:

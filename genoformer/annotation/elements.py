@@ -27,7 +27,7 @@ from genoformer.genome.bed_columns import Columns, columns_by_file
 from genoformer.genome.bed_kinds import KIND, Layout, layout_of
 from genoformer.genome.contigs import ContigIndex, without_chr
 from genoformer.genome.file_kinds import refuse_address
-from genoformer.natural import natural
+from genoformer.genome.natural import natural
 from genoformer.sinks import Field, Source
 from genoformer.whole import sha256_of
 

@@ -20,7 +20,7 @@ from genoformer.annotation.mass import Mass
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
-from genoformer.natural import natural
+from genoformer.genome.natural import natural
 from genoformer.whole import save_figure, write_text
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from genoformer.annotation.breakdown import frequencies_of, info_of_record
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.assemblies import BUILDS
+from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.blocks import blocks_of
 from genoformer.genome.contigs import ContigIndex, ContigMap, canonical_key, listed, without_chr
 from genoformer.genome.lines import numbered_lines
@@ -90,6 +91,12 @@ def variant_places(
     if _TABLES.search(path):
         return _read_bed(Path(path), score_key, trait)
     return _read_vcf(path, af_key, score_key, trait, most, seed)
+
+
+def layout_notes(path: str | Path) -> list[str]:
+    """What there is to say of how a table of variants is read; nothing of a VCF."""
+    found = layout_of(Path(path)).notes if _TABLES.search(str(path)) else ()
+    return [f"{Path(path).name}: {note}" for note in found]
 
 
 def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int) -> Places:

@@ -16,7 +16,7 @@ from genoformer.annotation.enrichment import Enrichment, TraitMatrix, enrich, en
 from genoformer.annotation.genes import PARTS
 from genoformer.annotation.matching import FEWEST, MEANING, Strata, covariates, coverage, edges_of, match, unmatched
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
-from genoformer.annotation.places import Places, ground_of, known_frequencies, random_places, variant_places
+from genoformer.annotation.places import Places, ground_of, known_frequencies, layout_notes, random_places, variant_places
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
@@ -101,7 +101,7 @@ def enrich_variants(
     _check(annotations, n_resamplings, tops, trait, score)
     notes = [note for each in annotations.all for note in each.notes]
     every = variant_places(variants, af_key=af_key, score_key=score, trait=trait, seed=seed)
-    notes += every.notes
+    notes += [*every.notes, *layout_notes(variants)]
     require_shared(annotations, dict.fromkeys(every.contigs, 0), every.name)
     lengths = ContigMap(every.contigs, known := dict(genome.contigs) if genome is not None else dict(sizes or {}))
     notes += contig_notes(annotations, {name: known.get(lengths.get(name) or "", 0) for name in every.contigs}, every.name)

@@ -24,7 +24,7 @@ from genoformer.genome.regions import read_on_reference, split_by_contig
 from genoformer.labelled.leakage import Leakage, leakage
 from genoformer.labelled.negatives import GC_BINS, Rooms, draw, gc_bin
 from genoformer.labelled.shuffle import dinucleotide_shuffle
-from genoformer.labelled.sites import Site, codes_of, positive_sites, spans_of
+from genoformer.labelled.sites import Site, codes_of, notes_of, positive_sites, spans_of
 from genoformer.labelled.targets import NEGATIVE
 from genoformer.whole import refuse_others, sha256_of, whole_file
 
@@ -122,7 +122,7 @@ def build(
             "or name another folder."
         )
     refuse_others(out, (MANIFEST, *TABLES), MANIFEST, lambda found: _is_same(found, out, options, inputs))
-    built = Built(out, width)
+    built = Built(out, width, notes=notes_of(positives, columns))
     masked = read_on_reference(blacklist, genome) if blacklist is not None else {}
 
     positive = positive_sites(genome, positives, spans, masked, max_n, columns)

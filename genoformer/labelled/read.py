@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.codes import Codes, encode, reverse_complement
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.lines import long_fields, numbered_lines
@@ -338,6 +339,7 @@ def _from_bed(rows: _Rows, fasta: Path, wanted: tuple[str, ...] | None) -> Label
             rows.label(where, labels, columns)
             rows.sequences[-1] = reverse_complement(codes) if region.strand == "-" else codes
     notes = [contigs.describe(path.name, genome.name)] if contigs.renamed or contigs.ambiguous else []
+    notes += [f"{path.name}: {note}" for note in layout_of(path).notes]
     if n_beyond:
         notes.append(f"{n_beyond:,} rows reach beyond the end of their contig: the bases there are N.")
     return rows.done(columns, notes)

@@ -115,6 +115,8 @@ def notes_of(files: Files, columns: Sequence[str] = ()) -> list[str]:
     """What there is to say of how the files are read: GFF3, tables that count from 1."""
     asked, notes = columns_by_file(columns, files), []
     for name, path in files.items():
+        if not Path(path).is_file():
+            continue  # reading it says so
         if is_gene_file(path):
             notes += [note for note in (format_note(Path(path)),) if note]
         else:

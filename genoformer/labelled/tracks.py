@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from genoformer.errors import ConfigError, ContigError
+from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.bins import Values, summarise
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, listed, some
@@ -87,6 +88,8 @@ def build_tracks(
     found, n_bins, from_bed = _candidates(genome, windows, length, stride, bin_size, target_bins)
     width = found[0].end - found[0].start
     built = BuiltTracks(Path(out), width, len(table), n_bins, bin_size)
+    if windows is not None:
+        built.notes += [f"{Path(windows).name}: {note}" for note in layout_of(Path(windows)).notes]
     margin = first_bin(width, n_bins, bin_size) * bin_size
     masked = {}
     if blacklist is not None:
