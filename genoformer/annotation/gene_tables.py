@@ -123,13 +123,21 @@ class _Rows:
             lines, self._left = begun[:cut], begun[cut:]
             if lines.count(b"\r") != lines.count(b"\r\n"):
                 raise _Odd
-            if end := re.search(rb"(?m)^(##FASTA|>)", lines):
-                lines, self._done = lines[: end.start()], True
+            if (end := _sequence_in(lines)) >= 0:
+                lines, self._done = lines[:end], True
             if lines[:1] == b"#" or b"\n#" in lines:
                 lines = re.sub(rb"(?m)^#.*\n?", b"", lines)
             if lines:
                 return lines
         return b""
+
+
+def _sequence_in(lines: bytes) -> int:
+    """Where the sequences of a GFF3 begin in some lines, -1 if they do not."""
+    if lines.startswith((b"##FASTA", b">")):
+        return 0
+    found = [at + 1 for at in (lines.find(b"\n##FASTA"), lines.find(b"\n>")) if at >= 0]
+    return min(found, default=-1)
 
 
 def _base(rows: Any) -> dict[str, Any]:

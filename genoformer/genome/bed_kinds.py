@@ -164,7 +164,7 @@ def _by_header(names: list[str], head: _Head) -> Layout:
     if (roles["chrom"], roles["start"], roles["end"]) == (0, 1, 2):  # as BED, which says what columns of other names are
         taken = set(roles.values())
         places: tuple[tuple[str, int, Callable[[str], bool]], ...] = (
-            ("name", 3, lambda _: True), ("score", 4, is_number), ("strand", 5, STRANDS.__contains__),
+            ("name", 3, lambda _: True), ("score", 4, lambda _: True), ("strand", 5, STRANDS.__contains__),
         )  # fmt: skip
         for key, i, fits in places:
             if at[key] is None and i < len(names) and i not in taken and _all(head.rows, i, fits):

@@ -63,7 +63,7 @@ def write(path: Path, *rows: str) -> Path:
         ("b.tsv", ["chr|start|end|width", "chr1|99|200|101"], "a table with a header", ("", "", ".", None)),  # width from 0
         ("p.tsv", ["Chromosome|Start|End|Strand", "chr1|99|200|+"], "a table with a header", ("", "", "+", None)),  # pyranges
         ("p.tsv", ["|Chromosome|Start|End|Name", "7|chr1|99|200|x"], "a table with a header", ("x", "", ".", None)),  # pandas
-        ("b.tsv", ["chrom|start|end|band|stain", "chr1|99|200|p36|gneg"], "a table with a header", ("p36", "", ".", None)),
+        ("b.tsv", ["chrom|start|end|band|stain", "chr1|99|200|p36|gneg"], "a table with a header", ("p36", "gneg", ".", None)),
         ("b.bed", ["#chr|start|end|name|score|strand|id", "chr1|99|200|x|7|-|E1"], "a table with a header",
          ("x", "7", "-", None)),
         ("e.tsv", ["chromosome_name|start_position|end_position|strand|gene_id", "chr1|99|200|-1|E1"], "a table with a header",
