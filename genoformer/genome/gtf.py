@@ -111,6 +111,8 @@ def gtf_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _remedy(fields: list[str]) -> str:
+    if len(fields) > 4 and fields[1].isdecimal() and re.fullmatch(r"[ACGTNacgtn]+", fields[3]):
+        return "this is a VCF: give a file of genes"
     bed = len(fields) > 2 and all(text.isascii() and text.isdecimal() for text in fields[1:3])
     return "this is BED: give it with -a NAME=FILE, or start sites with --tss" if bed else "mend the line"
 
