@@ -125,7 +125,8 @@ def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False) -> 
     scheme = address.partition(":")[0].lower()
     if scheme == "file":
         raise MissingFileError(f"{address} is an address; give the path of the file alone.")
-    get = _GET.get(scheme, "curl -LO {}").format(address)
+    hub = re.match(r"https?://huggingface\.co/([\w.-]+/[\w.-]+)/?$", address)
+    get = f"hf download {hub[1]}" if hub else _GET.get(scheme, "curl -LO {}").format(address)
     raise MissingFileError(
         f"{address} is an address, and only files of this machine are read; download it first ({get}) and give the file."
     )

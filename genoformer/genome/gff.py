@@ -6,7 +6,7 @@ Names of files differ: GENCODE has gene_name, Ensembl and RefSeq Name; ids may b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -125,35 +125,39 @@ def bare(own: str) -> str:
 # --- start sites
 
 
-def start_sites(path: Path, rows: Sequence[tuple[int, list[str]]], feature: str | None) -> Iterator[Region]:
+def start_sites(path: Path, rows: Iterable[tuple[int, list[str]]], feature: str | None) -> Iterator[Region]:
     """The start sites of the transcripts of a GFF3, or of its genes; `gtf.read_tss` has the rules."""
-    kinds = dict.fromkeys(fields[2] for _, fields in rows)
-    nodes, direct = {}, set[str]()
-    for _, fields in rows:
-        if fields[2] in LEAVES:
-            direct.update(parents_of(attributes_of(fields[8])) if fields[2] in ("exon", "CDS") else ())
-        elif found := node_of(fields[2], fields[8]):
-            nodes[found[0]] = found[1]
-    wanted = {}
+    kinds: dict[str, None] = {}
+    kept: list[tuple[int, list[str], str]] = []  # line, columns, ID of those that may be a gene or a transcript
+    nodes: dict[str, Node] = {}
+    direct: set[str] = set()  # ids that have exons or CDS right under them
     for number, fields in rows:
-        if fields[2] in LEAVES:
-            continue
-        found = node_of(fields[2], fields[8])
-        own = found[0] if found else ""
-        gene = is_gene(fields[2])
-        under_gene = found is not None and any(is_gene(nodes[p].kind) for p in found[1].parents if p in nodes)
-        is_transcript = (not gene and (under_gene or bool(_TRANSCRIPTS.fullmatch(fields[2])))) or (gene and own in direct)
-        wanted[number] = "transcript" if is_transcript else "gene" if gene else ""
-    of = feature or ("transcript" if "transcript" in wanted.values() else "gene")
-    n_found = 0
-    for number, fields in rows:
-        if (of == "gene" and is_gene(fields[2])) or (of == "transcript" and wanted.get(number) == of):
-            n_found += 1
-            yield _site(path, number, fields)
-    if not n_found:
+        kinds.setdefault(fields[2])
+        if fields[2] in ("exon", "CDS"):
+            direct.update(parents_of(attributes_of(fields[8])))
+        elif fields[2] not in LEAVES:
+            own, node = node_of(fields[2], fields[8]) or ("", None)
+            kept.append((number, fields, own))
+            if node is not None:
+                nodes.setdefault(own, node)
+    genes = [row for row in kept if is_gene(row[1][2])]
+    transcripts = [row for row in kept if _is_transcript(row[1], row[2], nodes, direct)]
+    chosen = genes if feature == "gene" or (feature is None and not transcripts) else transcripts
+    if not chosen:
         raise FileFormatError(
             f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {listed(kinds)}); give a GFF3 with them."
         )
+    for number, fields, _ in chosen:
+        yield _site(path, number, fields)
+
+
+def _is_transcript(fields: list[str], own: str, nodes: Mapping[str, Node], direct: Collection[str]) -> bool:
+    """A line is a transcript: by its kind, under a gene, or a gene whose exons or CDS are right under it."""
+    if is_gene(fields[2]):
+        return own in direct
+    if _TRANSCRIPTS.fullmatch(fields[2]):
+        return True
+    return any(is_gene(nodes[parent].kind) for parent in parents_of(attributes_of(fields[8])) if parent in nodes)
 
 
 def _site(path: Path, number: int, fields: list[str]) -> Region:

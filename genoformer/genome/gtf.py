@@ -68,7 +68,7 @@ def read_tss(path: str | os.PathLike[str], feature: str | None = None) -> Iterat
         raise ValueError(f"feature is {feature!r}; it may be transcript, gene or None.")
     path = Path(path)
     if format_of(path) == "GFF3":
-        yield from gff.start_sites(path, list(gtf_rows(path)), feature)
+        yield from gff.start_sites(path, gtf_rows(path), feature)
         return
     others: Counter[str] = Counter()
     wanted = feature or "transcript"

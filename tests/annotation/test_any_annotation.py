@@ -14,12 +14,21 @@ from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map, read_sites
 from genoformer.annotation.places import variant_places
 from genoformer.annotation.run import annotate_variants
+from genoformer.genome.gtf import read_tss
 
 BED = b"chr1\t5\t90\tx\t7\t+\t5\t9\t1,2,3\nchr1\t40\t50\ty\t8\t-\t5\t9\t0\n2\t7\t9\tz,a;b=c%\t.\t.\t5\t9\t0\n"
 PEAK = b"chr1\t100\t200\tp1\t900\t.\t7.5\t-1\t3.2\t30\nchr1\t300\t400\t.\t800\t.\t6.5\t-1\t3.1\t-1\n"
 GTF = (
     b'1\tx\texon\t5\t90\t.\t+\t.\tgene_id "G"; transcript_id "T"; gene_name "N";\n'
     b'1\tx\tCDS\t9\t30\t.\t+\t0\tgene_id "G"; transcript_id "T";\n1\tx\texon\t95\t99\t.\t-\t.\tgene_id "H";\n'
+)
+BLOCKS = b"chr1\t5\t90\tx\t7\t+\t5\t90\t0\t2\t9,20,\t0,65,\nchr1\t0\t9\ty\t8\t-\t0\t9\t0\t1\t9\t0\n"
+RANGES = b"seqnames\tstart\tend\twidth\tstrand\tname\nchr1\t5\t90\t86\t*\tx\n2\t1\t9\t9\t-\ty\n"
+HOMER = b"# HOMER\n#PeakID\tchr\tstart\tend\tstrand\tscore\np1\tchr1\t5\t90\t+\t7\np2\t2\t1\t9\t1\t8\n"
+GFF = (
+    b"##gff-version 3\n1\tx\tgene\t5\t99\t.\t+\t.\tID=g;Name=N%2C\n1\tx\tmRNA\t5\t90\t.\t+\t.\tID=t;Parent=g\n"
+    b"1\tx\texon\t5\t90\t.\t+\t.\tParent=t,g\n1\tx\tCDS\t9\t30\t.\t+\t0\tParent=t\n###\n1\tx\tCDS\t95\t99\t.\t-\t.\tID=c\n"
+    b"##FASTA\n>1\nACGT\n"
 )
 VCF = (
     b"##fileformat=VCFv4.2\n##contig=<ID=1,length=900>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts\n"
@@ -29,7 +38,8 @@ VCF = (
 
 @settings(max_examples=300)
 @given(
-    content=changed(BED) | changed(PEAK), name=st.sampled_from(["a.bed", "a.narrowPeak", "a.broadPeak"]), zipped=st.booleans()
+    content=changed(BED) | changed(PEAK) | changed(BLOCKS) | changed(RANGES) | changed(HOMER),
+    name=st.sampled_from(["a.bed", "a.bed", "a.narrowPeak", "a.broadPeak", "a.bed12", "a.bdg"]), zipped=st.booleans(),
 )
 def test_elements(tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str, zipped: bool) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
@@ -46,9 +56,11 @@ def test_elements(tmp_path_factory: pytest.TempPathFactory, content: bytes, name
 
 
 @settings(max_examples=300)
-@given(content=changed(GTF), zipped=st.booleans())
+@given(content=changed(GTF) | changed(GFF), zipped=st.booleans())
 def test_genes(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
-    read_or_refuse(read_gene_map, tmp_path_factory.mktemp("fuzz") / "a.gtf", content, zipped)
+    folder = tmp_path_factory.mktemp("fuzz")
+    read_or_refuse(read_gene_map, folder / "a.gtf", content, zipped)
+    read_or_refuse(lambda path: list(read_tss(path)), folder / "b.gtf", content, zipped)
 
 
 @settings(max_examples=200)
