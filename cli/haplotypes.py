@@ -104,6 +104,8 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
     )  # fmt: skip
     with whole.ready() as scorer, progress_bar(unit) as listen:
         found = work(genome, scorer, listen)
+    for note in found.notes:
+        say(note)
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in found.left_out.items() if n) or "none"
     say(f"{output}: {found.n_rows:,} rows from {found.n_sequences:,} sequences; left out: {left_out}")
     if found.reused:

@@ -40,6 +40,14 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     ctx.exit()
 
 
+def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    if not given:
+        return ()
+    from genoformer.genome.preflight import fixes_named
+
+    return fixes_named(given)
+
+
 @click.command(cls=Command)
 @click.argument("vcf", type=click.Path())
 @shared.reference
@@ -72,6 +80,9 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--shard", metavar="I/N", help="Only the I-th of N shares, as of a job array; then: genoformer merge OUT.")
 @click.option("--assemble", is_flag=True, hidden=True, help="Refuse where a part is missing (genoformer merge).")
 @click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
+@click.option("--fix", multiple=True, metavar="HOW", callback=_fixes,
+              help="Score records whose REF disagrees as they are meant: swap (REF and ALT exchanged), strand (alleles of "
+              "the other strand), shift (positions counted from 0), or several with commas; where it explains 90 % of them.")  # fmt: skip
 @click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
 @click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
               "--preflight, else on stderr.")  # fmt: skip
@@ -90,7 +101,9 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     Of a language model, insertions and deletions get PLL where substitutions get LLR. Of a model of tracks the output has of
     each score the strongest track and its name, and those that --tracks chooses. With -a each record has the elements that it
     lies in, as `genoformer annotate` writes them. What cannot be scored passes through
-    with its reason in GF_STATUS. An interrupted run goes on where it stopped when the command is repeated.
+    with its reason in GF_STATUS. With --fix, scores are those of the variant that was meant, the base of the genome against the
+    other allele, as of a corrected file; the records stay as they are, and GF_FIX says what was done. An interrupted run goes on
+    where it stopped when the command is repeated.
     """
     from genoformer.genome.reference import Genome
 
@@ -131,6 +144,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
             model_name="+".join(checkpoint.find(name).resolve().name for name in model_names), context=options["context"],
             both_strands=options["strand"] == "both", region=options["region"], device=device,
             precision=options["precision"], batch_size=options["batch_size"], force=options["force"],
+            fix=options["fix"],
             of_tracks=of_tracks(ctx, models[0], genome, "matrix", "n_noise"), matrix=options["matrix"],
             n_noise=options["n_noise"], n_verify=options["n_verify"] or 0,
             calibration=_calibration(options["calibration"], model_names), annotations=annotations,
@@ -152,6 +166,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in summary.skipped.items()) or "none"
     rate = summary.scored / max(summary.seconds, 1e-9)
     say(f"scored {summary.scored:,} alleles of {summary.records:,} records ({rate:,.0f} per second); not scored: {skipped}")
+    if summary.fixed:
+        say("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))
     if summary.reused:
         say(f"{summary.reused} parts were there from an interrupted run")
 
@@ -226,7 +242,10 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
         longest = scorer_of(models, genome, scores, context=options["context"], both_strands=False).longest_allele
     with progress_bar("records") as watch, spooled(vcf) as path:
         tell = (lambda n: watch(Progress("preflight", n, None))) if watch else None
-        found = preflight(path, genome, max_length=longest, region=options["region"], name=vcf, progress=tell)
+        found = preflight(
+            path, genome, max_length=longest, region=options["region"], name=vcf, asked=options["fix"], force=options["force"],
+            progress=tell,
+        )
     click.echo(json.dumps(found.to_dict()) if options["as_json"] else found.table())
     problem = found.problem()
     if problem and not options["force"]:

@@ -65,13 +65,16 @@ def score(
     region: str | None = None,
     device: str = "cpu",
     force: bool = False,
+    fix: str | Sequence[str] = (),
 ) -> pd.DataFrame:
     """Scores of variants as a table: a row for each ALT, as `genoformer score -o x.tsv` writes them.
 
     variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)`s, pos from 1, or a table with these columns. scores: names of
     `SCORES`, a list or with commas; by default LLR and PLL of a language model, SAD and SAR501 of a model of tracks. An allele
-    without a score has its reason in the column status. Raises PreflightError where REF does not agree with the FASTA (`force`
-    goes on), ConfigError for scores that the model does not have.
+    without a score has its reason in the column status. fix: "swap", "strand" or "shift", or several with commas: records whose
+    REF disagrees are scored as they are meant, and a column FIX says what was done (`genoformer score --fix`). Warns of contigs
+    and records that do not fit the FASTA. Raises PreflightError where no contig does (`force` goes on), ConfigError for scores
+    that the model does not have.
 
     >>> from importlib.resources import files
     >>> demo = files("genoformer_data") / "demo"
@@ -81,6 +84,7 @@ def score(
     """
     import pandas as pd
 
+    from genoformer.genome.preflight import fixes_named, warn_of_findings
     from genoformer.inference import device_named
     from genoformer.models import checkpoint
     from genoformer.models.encoder import Encoder as Language
@@ -97,9 +101,9 @@ def score(
         out = Path(folder, "out.tsv")
         score_variants(
             given, genome, loaded, chosen, out, name=None if given is variants else "the variants given", region=region,
-            device=device_named(device), force=force,
+            device=device_named(device), force=force, fix=fixes_named(fix), on_preflight=warn_of_findings,
         )  # fmt: skip
-        words = dict.fromkeys(("chrom", "id", "ref", "alt", "qual", "filter", "info", "status"), str)
+        words = dict.fromkeys(("chrom", "id", "ref", "alt", "qual", "filter", "info", "status", *(["FIX"] if fix else [])), str)
         return pd.read_csv(out, sep="\t", dtype=words, na_values=[".", ""], keep_default_na=False, index_col=False)
 
 

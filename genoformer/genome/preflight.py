@@ -8,27 +8,40 @@ from __future__ import annotations
 import dataclasses
 import re
 import textwrap
-from collections import Counter
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genoformer.errors import ConfigError, PreflightError
-from genoformer.genome.contigs import ContigMap, likely_build, listed
+from genoformer.genome import explanations
+from genoformer.genome.agreement import Counts, Evidence, Judgement, belongs_as_a_whole, chance_of, judge, total
+from genoformer.genome.contigs import (
+    BUILDS,
+    ContigMap,
+    canonical_key,
+    likely_build,
+    listed,
+    renaming_by_length,
+    renaming_table,
+)  # fmt: skip
+from genoformer.genome.fit import Fit
 from genoformer.genome.region_text import Interval, parse_region
-from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
-from genoformer.genome.vcf import Record, batches, open_vcf, overlapping
+from genoformer.genome.tally import Tally
+from genoformer.genome.variants import RefState, Status
+from genoformer.genome.vcf import batches, open_vcf, overlapping
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
 
-LEAST_AGREEMENT = 0.9  # of REF; on the wrong build about 0.3 of SNVs agree by chance, on the right one nearly all
+FIXES = ("swap", "strand", "shift")  # what may be asked for
 _BATCH = 16_384  # records
 _WIDTH = 79  # columns of the table
 _LABEL = 20
 _N_NAMES = 5  # of contigs shown
 _PLACES_PER_BATCH, _MOST_PLACES = 512, 8_192  # of the sample of where the records are
+_MOST_LETTERS = 10_000  # of REF, for the frequencies of bases
 
 # What people write into ##reference, ##assembly and ##contig lines.
 _BUILD_NAMES = {
@@ -67,16 +80,20 @@ class Preflight:
     n_alts: int
     statuses: dict[Status, int]  # every Status, counted over ALTs (NO_ALT: over records)
     contigs: tuple[ContigUse, ...]  # in order of appearance
-    n_compared: int  # records whose REF could be compared: contig known, inside it, no N on either side
+    n_compared: int  # records of any kind whose REF could be compared: contig known, inside it, no N on either side
     n_agreeing: int  # of these, REF agrees
-    n_swapped: int  # of these, REF does not agree, but an ALT does
     n_outside: int  # records beyond the end of their contig
+    chance: float  # the probability that a base of REF agrees by chance
+    judged: tuple[Judgement, ...]  # the contigs that the FASTA has, by their alleles that would be scored
+    asked: tuple[str, ...]  # of FIXES
+    force: bool  # contigs that do not belong are scored all the same
     reference_build: str | None  # by the lengths of its contigs
     vcf_build: str | None  # by its header: contig lengths, accessions, else what it names
     length_differences: tuple[LengthDifference, ...]
     reference_contigs: tuple[str, ...]  # the first few
     sha256: str  # of the decompressed text of the whole VCF
     notes: tuple[str, ...] = ()
+    renaming: dict[str, str] = dataclasses.field(default_factory=dict)  # contigs that the FASTA has by another name, by length
     places: tuple[tuple[str, int], ...] = ()  # contig of the FASTA and 0-based start of some records, evenly spread
     longest: int = 0  # letters of a record's line
 
@@ -86,53 +103,71 @@ class Preflight:
         return self.statuses[Status.OK]
 
     @property
+    def counts(self) -> Counts:
+        """Of all contigs, the records with alleles that would be scored."""
+        return total(judgement.counts for judgement in self.judged)
+
+    @property
+    def n_swapped(self) -> int:
+        """Records that would be scored, whose REF does not agree, but an ALT does."""
+        return self.counts.swap
+
+    @property
     def agreement(self) -> float | None:
-        """The share of comparable records whose REF agrees, 0 to 1; None without any."""
-        return self.n_agreeing / self.n_compared if self.n_compared else None
+        """The fraction, of records that would be scored and can be compared, whose REF agrees; None without any."""
+        return self.counts.agree / self.counts.n if self.counts.n else None
+
+    @property
+    def belongs(self) -> bool:
+        """False where records could be compared with contigs of the FASTA, and no contig belongs, or hardly any."""
+        return belongs_as_a_whole(self.judged)
 
     @property
     def likely_build(self) -> str | None:
         """The build of the VCF: the FASTA's where REF agrees, else what the header says unless that is the FASTA's."""
-        if self.agreement is not None and self.agreement >= LEAST_AGREEMENT:
+        if self.counts.n and self.belongs:
             return self.reference_build or self.vcf_build
-        if self.agreement is not None and self.vcf_build == self.reference_build:
+        if self.counts.n and self.vcf_build == self.reference_build:
             return None
         return self.vcf_build
 
     @property
     def contig_map(self) -> dict[str, str]:
-        """Name in the VCF -> name in the FASTA, for `check_batch`."""
+        """Name in the VCF -> name in the FASTA."""
         return {use.name: use.reference for use in self.contigs if use.reference is not None}
+
+    def fit(self) -> Fit:
+        """How the records are read."""
+        others = frozenset() if self.force else frozenset(of.evidence.name for of in self.judged if of.is_other)
+        fixes = {of.evidence.name: of.fix for of in self.judged if of.fix}
+        return Fit(self.contig_map, others, fixes, is_asked=bool(self.asked))
+
+    @property
+    def findings(self) -> list[str]:
+        """Sentences on contigs and records that do not fit, their cause, and what is done about it."""
+        if not self.belongs and not self.force:  # `problem` says it
+            return []
+        told = explanations.findings(self.judged, self.asked, self.vcf, self.reference, self.chance, self.force)
+        return [_printable(text) for text in told]
 
     def problem(self) -> str | None:
         """Why nothing should be scored, in one sentence, or None."""
         if self.contigs and not self.contig_map:
             here, there = listed(use.name for use in self.contigs), ", ".join(self.reference_contigs[:_N_NAMES])
             more = " ..." if len(self.reference_contigs) > _N_NAMES else ""
-            return _printable(
-                f"None of the contigs of {self.vcf} ({here}) is in {self.reference} ({there}{more}); "
-                "give the FASTA of the assembly the VCF was made on."
-            )
-        n_known = sum(use.n_records for use in self.contigs if use.reference is not None)
-        if n_known - self.n_outside < LEAST_AGREEMENT * n_known:
-            return _printable(
-                f"{self.n_outside:,} of {self.n_records:,} records of {self.vcf} lie beyond the ends of their contigs in "
-                f"{_with_build(self.reference, self.reference_build)}; give the FASTA of the assembly the VCF was made on, "
-                "whole contigs, not a part of one, or force it."
-            )
-        if self.agreement is None or self.agreement >= LEAST_AGREEMENT:
+            found = f"None of the contigs of {self.vcf} ({here}) is in {self.reference} ({there}{more})"
+            if self.renaming:
+                table = renaming_table(self.renaming, self.vcf)
+                return _printable(f"{found}; by length they are the same sequences under other names: rename them by {table}")
+            other = self.vcf_build if self.vcf_build != self.reference_build else None
+            points = f"; its header points to {other}" if other else ""
+            return _printable(f"{found}{points}; give the FASTA of the assembly the VCF was made on.")
+        if self.belongs:
             return None
-        found = (
-            f"REF of {self.vcf} agrees with {_with_build(self.reference, self.reference_build)} in "
-            f"{_percent(self.n_agreeing, self.n_compared)} of {self.n_compared:,} records "
-            f"(at least {_percent(9, 10)} is asked for)"
+        reference = _with_build(self.reference, self.reference_build)
+        return _printable(
+            explanations.refusal(self.judged, self.asked, self.vcf, reference, self.chance, self.likely_build, self.n_records)
         )
-        if self.n_swapped >= LEAST_AGREEMENT * self.n_compared:
-            share = _percent(self.n_swapped, self.n_compared)
-            return f"{found}; REF and ALT look swapped, for ALT agrees in {share}: swap them back, or force it."
-        if self.likely_build:
-            return f"{found}; its header points to {self.likely_build}: give the FASTA of that build, or force it."
-        return f"{found}; the VCF is probably on another build: give the FASTA it was made on, or force it."
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -143,7 +178,10 @@ class Preflight:
             "length_differences": [difference._asdict() for difference in self.length_differences],
             "reference_contigs": list(self.reference_contigs),
             "notes": list(self.notes),
+            "judged": [of.to_dict() for of in self.judged],
+            "findings": self.findings,
             "n_scorable": self.n_scorable,
+            "n_swapped": self.n_swapped,
             "agreement": self.agreement,
             "likely_build": self.likely_build,
             "problem": self.problem(),
@@ -166,13 +204,17 @@ class Preflight:
         rows += [("  not there", listed(absent))] if absent else []
         if self.n_compared:
             rows.append(("REF agrees", f"{_percent(self.n_agreeing, self.n_compared)} of {self.n_compared:,}"))
-        if self.n_swapped:
-            rows.append(("ALT agrees instead", f"{self.n_swapped:,}"))
+        counts = self.counts
+        if counts.n and (counts.n, counts.agree) != (self.n_compared, self.n_agreeing):
+            rows.append(("  of those to score", f"{_percent(counts.agree, counts.n)} of {counts.n:,}"))
+        if counts.swap:
+            rows.append(("ALT agrees instead", f"{counts.swap:,}"))
+        rows += [("other sequence", of.evidence.name) for of in self.judged if of.is_other][:_N_NAMES]
         rows.append(("build", f"FASTA {self.reference_build or 'unknown'}, VCF {self.vcf_build or 'not said'}"))
         if self.length_differences:
             different = (f"{d.name} {d.length:,} / {d.reference_length:,}" for d in self.length_differences)
             rows.append(("lengths VCF / FASTA", listed(different)))
-        rows += [("note", note) for note in self.notes]
+        rows += [("note", note) for note in (*self.notes, *self.findings)]
         return _printable("\n".join(line for label, value in rows for line in _row(label, value)))
 
 
@@ -183,40 +225,38 @@ def preflight(
     max_length: int,
     region: str | Interval | None = None,
     name: str | Path | None = None,
+    asked: Sequence[str] = (),
+    force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Preflight:
     """Reads a VCF once and compares it with the reference; nothing is refused here but a malformed file.
 
     Parameters: max_length, the longest REF or ALT that can be scored, in bases; region, counts only records whose REF
-    overlaps it; name, what messages call the VCF where `vcf` is a copy of it; progress, called with the number of
-    records read so far.
+    overlaps it; name, what messages call the VCF where `vcf` is a copy of it; asked, of FIXES, how records are to be read
+    whose REF disagrees; force, whether contigs that do not belong are scored all the same; progress, called with the
+    number of records read so far.
     Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
     """
     region = parse_region(region, genome.contigs) if isinstance(region, str) else region
-    found: dict[str, str | None] = {}
-    n_on: Counter[str] = Counter()
-    n_statuses: Counter[tuple[Status, ...]] = Counter()
-    n_states = [0] * len(RefState)
-    n_records = n_alts = n_swapped = longest = 0
+    tally = Tally(genome, max_length, indels="swap" in asked)
+    n_records = n_alts = longest = 0
     places: list[tuple[str, int]] = []
+    letters = ""
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name
         records = overlapping(file, region, genome.contigs)
         for batch in batches(records, _BATCH):
             longest = max(longest, max(len(record.line) for record in batch))
-            n_on.update(record.chrom for record in batch)
-            _look_up(found, n_on, genome)
-            states = compare_refs(batch, genome, found)
-            n_statuses.update(combine_statuses(batch, states, max_length))
-            for state in RefState:
-                n_states[state] += int((states == state).sum())
-            n_swapped += _n_alt_agrees([batch[i] for i in (states == RefState.DIFFERS).nonzero()[0]], genome, found)
-            for record in batch[:: max(1, len(batch) // _PLACES_PER_BATCH)]:
-                if (contig := found[record.chrom]) is not None:
+            tally.add(batch)
+            sample = batch[:: max(1, len(batch) // _PLACES_PER_BATCH)]
+            for record in sample:
+                if (contig := tally.names[record.chrom]) is not None:
                     places.append((contig, record.pos - 1))
             if len(places) > _MOST_PLACES:
                 places = places[::2]
+            if len(letters) < _MOST_LETTERS:
+                letters += "".join(record.ref[:1] for record in sample).upper()
             n_records += len(batch)
             n_alts += sum(len(record.alts) for record in batch)
             if progress:
@@ -230,52 +270,88 @@ def preflight(
                 f"{genome.name}; give one that lies on it."
             )
         notes = [*notes, f"no record of {shown} lies in the region."]
+    n_on = tally.n_records
     notes = [*notes, *ContigMap(n_on, genome.contigs).remarks(genome.name)]
-    statuses = dict.fromkeys(Status, 0)
-    for combination, n in n_statuses.items():
-        for status in combination:
-            statuses[status] += n
+    renaming = _renaming(tally.names, lengths, genome)
+    if renaming and any(tally.names.values()):
+        notes.append(f"contigs are the same by length under other names: {renaming_table(renaming, shown)}")
+    chance = chance_of(letters)
+    judged = tuple(judge(_evidence(tally, lengths, genome), chance, asked))
+    lost = set() if force else {of.evidence.reference for of in judged if of.is_other}
     return Preflight(
         vcf=shown,
         reference=genome.name,
         n_records=n_records,
         n_alts=n_alts,
-        statuses=statuses,
-        contigs=tuple(ContigUse(name, found[name], n) for name, n in n_on.items()),
-        n_compared=n_states[RefState.DIFFERS] + n_states[RefState.AGREES],
-        n_agreeing=n_states[RefState.AGREES],
-        n_swapped=n_swapped,
-        n_outside=n_states[RefState.OUTSIDE],
+        statuses=tally.statuses(judged, force=force),
+        contigs=tuple(ContigUse(name, tally.names[name], n) for name, n in n_on.items()),
+        n_compared=tally.n_in(RefState.DIFFERS, RefState.AGREES),
+        n_agreeing=tally.n_in(RefState.AGREES),
+        n_outside=tally.n_in(RefState.OUTSIDE),
+        chance=chance,
+        judged=judged,
+        asked=tuple(asked),
+        force=force,
         reference_build=likely_build(genome.contigs),
         vcf_build=likely_build(dict.fromkeys(n_on, 0) | lengths) or _named_build(header),
         length_differences=tuple(_length_differences(lengths, genome)),
         reference_contigs=tuple(islice(genome.contigs, _N_NAMES + 1)),
         sha256=sha256,
         notes=tuple(notes),
-        places=tuple(places),
+        places=tuple(place for place in places if place[0] not in lost) or tuple(places),
         longest=longest,
+        renaming=renaming,
     )
+
+
+def fixes_named(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Names of FIXES, each once and in order, from a list or from text with commas; ConfigError for others.
+
+    >>> fixes_named("strand, swap")
+    ('swap', 'strand')
+    """
+    texts = [names] if isinstance(names, str) else list(names)
+    given = {name.strip().lower() for text in texts for name in text.split(",")} - {""}
+    if unknown := sorted(given - set(FIXES)):
+        raise ConfigError(f"fix {unknown[0]!r}: allowed are {', '.join(FIXES)}, or several of them with commas.")
+    return tuple(name for name in FIXES if name in given)
+
+
+def warn_of_findings(found: Preflight) -> None:
+    """A UserWarning for each contig and cause that does not fit, for who reads no log."""
+    for text in found.findings:
+        warnings.warn(text, stacklevel=4)
 
 
 def check_preflight(found: Preflight, *, force: bool = False) -> None:
     """Raises PreflightError with the problem, if there is one and it is not forced."""
     problem = found.problem()
-    if problem and not force:
+    if problem and not (force or found.force):
         raise PreflightError(problem)
 
 
-def _look_up(found: dict[str, str | None], names: Iterable[str], genome: Genome) -> None:
-    new = [name for name in names if name not in found]
-    if new:
-        contigs = ContigMap(new, genome.contigs)
-        found.update((name, contigs.get(name)) for name in new)
+def _evidence(tally: Tally, lengths: Mapping[str, int], genome: Genome) -> list[Evidence]:
+    """Of the contigs that the FASTA has."""
+    return [
+        Evidence(name, reference, genome.contigs[reference], lengths.get(name) or _length_by_name(name), of)
+        for name, of in tally.counts().items()
+        if (reference := tally.names[name]) is not None
+    ]
 
 
-def _n_alt_agrees(records: list[Record], genome: Genome, contigs: dict[str, str | None]) -> int:
-    """Records of which some ALT, put in place of REF, agrees with the reference."""
-    swapped = [(i, record._replace(ref=alt)) for i, record in enumerate(records) for alt in record.alts if alt]
-    states = compare_refs([record for _, record in swapped], genome, contigs)
-    return len({i for (i, _), state in zip(swapped, states.tolist(), strict=True) if state == RefState.AGREES})
+def _length_by_name(name: str) -> int | None:
+    """The length of the contig that an accession names, such as NC_000020.11."""
+    build = likely_build({name: 0})
+    if build is not None:
+        return BUILDS[build][canonical_key(name)]
+    return BUILDS["hg38"]["MT"] if name.startswith(("NC_012920", "J01415", "CP068254")) else None
+
+
+def _renaming(names: Mapping[str, str | None], lengths: Mapping[str, int], genome: Genome) -> dict[str, str]:
+    """Contigs that the FASTA has under another name, by their length."""
+    absent = {name: lengths.get(name, 0) for name, reference in names.items() if reference is None}
+    used = set(names.values())
+    return renaming_by_length(absent, {name: length for name, length in genome.contigs.items() if name not in used})
 
 
 def _named_build(header: list[str]) -> str | None:

@@ -7,8 +7,7 @@ ask it, so they cannot disagree.
 from __future__ import annotations
 
 import enum
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
@@ -16,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, N, decode, encode
-from genoformer.genome.contigs import ContigMap
-from genoformer.genome.vcf import Record, batches, open_vcf, read_variants
+from genoformer.genome.vcf import Record, open_vcf, read_variants
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
 
 __all__ = [
     "STATUS_MEANING", "Alleles", "Record", "RefState", "Status", "Variant", "allele_status", "centred_start",
-    "check_batch", "compare_refs", "normalise", "open_vcf", "place_alleles", "place_snvs", "read_variants", "scorable",
-    "trim", "trimmed",
+    "check_batch", "compare_refs", "normalise", "open_vcf", "place_alleles", "place_snvs", "read_variants", "trim",
+    "trimmed",
 ]  # fmt: skip
 
 Align = Literal["left", "right", "symmetric"]
@@ -33,7 +31,6 @@ Align = Literal["left", "right", "symmetric"]
 _ACGT = "ACGTacgt"
 _SPAN_GAP = 8_192  # bases between two records up to which reading what lies between costs less than a second look-up
 _SPAN_MAX = 1 << 22  # bases fetched at once: bounds the memory
-_AT_ONCE = 4_096  # records whose REF is compared at once
 
 
 class ContigNames(Protocol):
@@ -75,6 +72,7 @@ class Status(enum.StrEnum):
     STAR = "STAR"
     NOT_ACGT = "NOT_ACGT"
     NO_CONTIG = "NO_CONTIG"
+    OTHER_SEQUENCE = "OTHER_SEQUENCE"
     OUTSIDE = "OUTSIDE"
     N_IN_REF = "N_IN_REF"
     TOO_LONG = "TOO_LONG"
@@ -91,6 +89,7 @@ STATUS_MEANING: dict[Status, str] = {
     Status.STAR: "ALT is '*': the base is missing because of a deletion in another record.",
     Status.NOT_ACGT: "REF or ALT holds a letter other than A, C, G, T (N in ALT included).",
     Status.NO_CONTIG: "The contig is not in the reference under any of its names.",
+    Status.OTHER_SEQUENCE: "The contig of this name in the reference is another sequence: by its length, or REF agrees by chance.",
     Status.OUTSIDE: "REF lies wholly or partly beyond an end of the contig.",
     Status.N_IN_REF: "REF, or the reference at that place, holds an unknown base (N).",
     Status.TOO_LONG: "REF or ALT is longer than the window of the model.",
@@ -103,14 +102,16 @@ class RefState(enum.IntEnum):
     """How the REF of a record compares with the reference."""
 
     NO_CONTIG = 0
-    OUTSIDE = 1
-    UNKNOWN = 2  # a base of REF or of the reference is not A, C, G or T
-    DIFFERS = 3
-    AGREES = 4
+    OTHER_SEQUENCE = 1  # the contig does not belong; `compare_refs` does not know of that
+    OUTSIDE = 2
+    UNKNOWN = 3  # a base of REF or of the reference is not A, C, G or T
+    DIFFERS = 4
+    AGREES = 5
 
 
 _STATE_STATUS = {
     RefState.NO_CONTIG: Status.NO_CONTIG,
+    RefState.OTHER_SEQUENCE: Status.OTHER_SEQUENCE,
     RefState.OUTSIDE: Status.OUTSIDE,
     RefState.UNKNOWN: Status.N_IN_REF,
 }
@@ -230,25 +231,6 @@ def check_batch(records: Sequence[Record], genome: Genome, contigs: ContigNames,
     contigs: name in the VCF -> name in the FASTA. max_length: the longest REF or ALT a model can take, in bases.
     """
     return combine_statuses(records, compare_refs(records, genome, contigs), max_length)
-
-
-def scorable(
-    records: Iterable[Record], genome: Genome, max_length: int, left_out: Counter[str]
-) -> Iterator[tuple[Record, Variant]]:
-    """Every ALT that can be scored, with its record, upper case and under the genome's name of the contig; streamed.
-
-    left_out counts the others by their status; a record without ALT is one of them (NO_ALT).
-    """
-    for batch in batches(records, _AT_ONCE):
-        names = ContigMap({record.chrom for record in batch}, genome.contigs)
-        for record, statuses in zip(batch, check_batch(batch, genome, names, max_length), strict=True):
-            for alt, status in zip(record.alts or (".",), statuses, strict=True):
-                if status is Status.OK:
-                    contig = names.get(record.chrom)
-                    assert contig is not None
-                    yield record, Variant(contig, record.pos, record.ref.upper(), alt.upper())
-                else:
-                    left_out[status.value] += 1
 
 
 # One spelling per variant

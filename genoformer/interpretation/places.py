@@ -17,9 +17,10 @@ from genoformer.genome.beyond import regions_on
 from genoformer.genome.bigwig import write_bigwig
 from genoformer.genome.codes import Codes
 from genoformer.genome.file_kinds import refuse_address
+from genoformer.genome.fit import scorable
 from genoformer.genome.records import require_bases
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Alleles, centred_start, place_alleles, scorable
+from genoformer.genome.variants import Alleles, centred_start, place_alleles
 from genoformer.genome.vcf import open_vcf
 from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file, write_text

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
-from genoformer.genome.contigs import ContigMap
+from genoformer.genome.fit import Fit, check_fit
 from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Genotype, genotypes
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
-from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
+from genoformer.genome.variants import Status, Variant
 from genoformer.genome.vcf import Record, VariantFile, batches
 from genoformer.scoring.phasing import ANOTHER_SET, phase
 from genoformer.scoring.track_scorer import TrackScorer
@@ -58,6 +58,7 @@ class Inside(NamedTuple):
 def carriers_of(
     file: VariantFile,
     genome: Genome,
+    fit: Fit,
     windows: Sequence[Window],
     scorer: TrackScorer,
     columns: Sequence[int],
@@ -67,7 +68,7 @@ def carriers_of(
     sites: list[list[_Site]] = [[] for _ in windows]
     ploidy = np.zeros((len(windows), len(columns)), dtype=np.int64)
     left_out.update({WITHOUT_PHASE: 0, NOT_KNOWN: 0, ANOTHER_SET: 0})
-    for record, inside, statuses, contig in _touched(file, genome, windows, scorer):
+    for record, inside, statuses, contig in _touched(file, genome, fit, windows, scorer):
         calls = _genotypes_of(record, columns, file)
         ploidy[inside] = np.maximum(ploidy[inside], [call.known_ploidy for call in calls])
         distinct = Counter(calls)
@@ -92,24 +93,23 @@ def carriers_of(
 
 
 def _touched(
-    file: Iterable[Record], genome: Genome, windows: Sequence[Window], scorer: TrackScorer
+    file: Iterable[Record], genome: Genome, fit: Fit, windows: Sequence[Window], scorer: TrackScorer
 ) -> Iterator[tuple[Record, list[int], tuple[Status, ...], str]]:
     """Records of which REF lies in a window, with the numbers of these windows, the statuses of the ALTs, and the contig."""
     here: dict[str, list[int]] = {}
     for i, window in enumerate(windows):
         here.setdefault(window.contig, []).append(i)
     for records in batches(file, _AT_ONCE):
-        names: ContigNames = ContigMap({record.chrom for record in records}, genome.contigs)
         touched = []
         for record in records:
             start, end = record.pos - 1, record.pos - 1 + len(record.ref)
-            of = [i for i in here.get(names.get(record.chrom) or "", ())
+            of = [i for i in here.get(fit.get(record.chrom) or "", ())
                   if start < windows[i].start + scorer.length and end > windows[i].start]  # fmt: skip
             if of:
                 touched.append((record, of))
-        statuses = check_batch([record for record, _ in touched], genome, names, scorer.longest_allele)
+        statuses = check_fit([record for record, _ in touched], genome, fit, scorer.longest_allele).statuses
         for (record, of), row in zip(touched, statuses, strict=True):
-            contig = names.get(record.chrom)
+            contig = fit.get(record.chrom)
             assert contig is not None
             yield record, of, row, contig
 

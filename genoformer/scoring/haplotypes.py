@@ -17,11 +17,12 @@ import numpy as np
 
 from genoformer import inference
 from genoformer.errors import ConfigError
+from genoformer.genome.fit import Fit, scorable
 from genoformer.genome.haplotypes import compatible
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
-from genoformer.genome.variants import Variant, scorable, trimmed
+from genoformer.genome.variants import Variant, trimmed
 from genoformer.genome.vcf import Record, open_vcf
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.carriers import Inside, Window, carriers_of, windows_of
@@ -44,6 +45,7 @@ class Counted(NamedTuple):
     n_sequences: int  # that the model has read, beside the references
     left_out: dict[str, int]
     reused: int = 0  # parts that an earlier, interrupted run had finished
+    notes: tuple[str, ...] = ()  # on contigs and records that do not fit the genome
 
 
 _N_ROWS, _N_SEQUENCES = "rows", "sequences"  # in the counts of a part
@@ -69,7 +71,9 @@ def score_haplotypes(
 
     Raises: ConfigError for samples that the VCF does not have, or none at all; PreflightError.
     """
-    check_preflight(preflight(vcf, genome, max_length=scorer.longest_allele), force=force)
+    checked = preflight(vcf, genome, max_length=scorer.longest_allele, force=force)
+    check_preflight(checked, force=force)
+    fit = checked.fit()
     left_out: Counter[str] = Counter()
     with open_vcf(vcf) as file:
         named = file.samples
@@ -79,12 +83,18 @@ def score_haplotypes(
             raise ConfigError(f"{vcf} has no sample {', '.join(unknown)}; it has {', '.join(named[:5])} and so on.")
         columns = [named.index(name) for name in samples] if samples else list(range(len(named)))
         windows = list(windows_of(scorer, genome, regions))
-        inside = carriers_of(file, genome, windows, scorer, columns, left_out)
+        inside = carriers_of(file, genome, fit, windows, scorer, columns, left_out)
     of = [named[i] for i in columns]
-    what = {"samples": ",".join(of), "regions": _hash(region for region, *_ in windows)}
+    what = {"samples": ",".join(of), "regions": _hash(region for region, *_ in windows), **_left_out(fit)}
     header = ["chrom", "start", "end", "name", "sample", "haplotype", "variants", *(column.name for column in scorer.columns)]
     works = [partial(_rows_of_region, scorer, window, here, of) for window, here in zip(windows, inside, strict=True)]
-    return _written(output, vcf, scorer, what, header, works, len(works), "haplotypes", left_out, listen)
+    found = _written(output, vcf, scorer, what, header, works, len(works), "haplotypes", left_out, listen)
+    return found._replace(notes=tuple(checked.findings))
+
+
+def _left_out(fit: Fit) -> dict[str, str]:
+    """For the ticket of unfinished work."""
+    return {"contigs left out": ",".join(sorted(fit.others))}
 
 
 def _written(
@@ -171,7 +181,9 @@ def score_pairs(
     """
     if not 1 <= within <= scorer.longest_allele:
         raise ConfigError(f"pairs within {within:,} bases: give 1 to {scorer.longest_allele:,}, a quarter of the window.")
-    check_preflight(preflight(vcf, genome, max_length=scorer.longest_allele), force=force)
+    checked = preflight(vcf, genome, max_length=scorer.longest_allele, force=force)
+    check_preflight(checked, force=force)
+    fit = checked.fit()
     left_out: Counter[str] = Counter()
     kinds = ("A", "B", "AB", "NONADD", "TRACK")
     what = []
@@ -179,9 +191,11 @@ def score_pairs(
         what += [f"{score.name}_{kind}" for kind in (*kinds, *(["GENE"] if score.evidence == "gene" else []))]
     header = ["chrom", *(f"{x}_{y}" for y in "ab" for x in ("pos", "ref", "alt")), *what]
     with open_vcf(vcf) as file:
-        near = _near(scorable(file, genome, scorer.longest_allele, left_out), within, left_out)
+        near = _near(scorable(file, genome, scorer.longest_allele, left_out, fit), within, left_out)
         works = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(near, _PAIRS)), []))
-        return _written(output, vcf, scorer, {"within": str(within)}, header, works, None, "pairs", left_out, listen)
+        ticket = {"within": str(within), **_left_out(fit)}
+        found = _written(output, vcf, scorer, ticket, header, works, None, "pairs", left_out, listen)
+        return found._replace(notes=tuple(checked.findings))
 
 
 class _Pair(NamedTuple):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +18,11 @@ from genoformer import __version__, inference
 from genoformer.annotation.overlap import Annotations, cells_of_records, contig_notes, require_shared
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.codes import Codes, N
+from genoformer.genome.fit import FIX_MEANING, FIX_WORDS, Fit, check_fit
 from genoformer.genome.preflight import Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
-from genoformer.genome.variants import ContigNames, Status, Variant, check_batch
+from genoformer.genome.variants import ContigNames, Status, Variant
 from genoformer.genome.vcf import Record, open_vcf, spooled
 from genoformer.models import checkpoint
 from genoformer.models.longrange import LongRange
@@ -33,7 +35,7 @@ from genoformer.scoring.scorers import Model, OfTracks, Scorer, Work
 from genoformer.scoring.scores import Answers, Matrix, Score, require_keys
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.workers import Crew, Task, crew, pool_of, run_pool
-from genoformer.sinks import NO_CELLS, Header, Provenance, Sink, UnfitRecordError, open_sink
+from genoformer.sinks import NO_CELLS, Column, Header, Provenance, Sink, UnfitRecordError, open_sink
 from genoformer.whole import held
 
 MUCH_UNKNOWN = 0.1  # of a window
@@ -52,6 +54,7 @@ class Summary(NamedTuple):
     notes: tuple[str, ...]
     parts: int = 0
     missing: int = 0  # parts that other shards have not finished; there is no output yet, and no count of alleles
+    fixed: Mapping[str, int] = MappingProxyType({})  # word of GF_FIX -> ALTs that were scored as they were meant
 
 
 def score_variants(
@@ -70,6 +73,7 @@ def score_variants(
     precision: str = "float32",
     batch_size: int | None = None,
     force: bool = False,
+    fix: Sequence[str] = (),
     of_tracks: OfTracks | None = None,
     matrix: str | Path | None = None,
     n_noise: int | None = None,
@@ -90,6 +94,7 @@ def score_variants(
     name: what messages call the VCF, where it is a copy. models: one, or several of a kind, whose scores are averaged. scores:
     from SCORES; each applies to the alleles of its kind. context: bases in a window, the model's own by default. both_strands:
     the mean over both strands. region: only records whose REF overlaps it. force: go on where the preflight would stop.
+    fix: of "swap", "strand" and "shift", how records are read whose REF disagrees, where that is the cause (`preflight`).
     of_tracks: what only a model of tracks knows. matrix: a Parquet or AnnData file for the scores of every track, which the
     table in `sink` has not. n_noise: places at which the noise floor of scores of tracks is measured, None for one in 20
     records, 16 at the most. n_verify: records to score again the naive way. calibration: adds the quantile of each score among
@@ -120,20 +125,23 @@ def score_variants(
         require_keys(scorer.columns)
         whole = matrix_file(matrix, scorer.layout) if matrix is not None and isinstance(scorer, TrackScorer) else None
         found = preflight(
-            vcf, genome, max_length=scorer.longest_allele, region=wanted, name=name or variants,
+            vcf, genome, max_length=scorer.longest_allele, region=wanted, name=name or variants, asked=fix, force=force,
             progress=lambda n: tell(Progress("preflight", n, None)),
         )  # fmt: skip
         if on_preflight:
             on_preflight(found)
         check_preflight(found, force=force)
+        fit = found.fit()
+        columns = [*scorer.columns, *fix_columns(fix)]
         if annotations is not None:
             require_shared(annotations, {**{use.name: 0 for use in found.contigs}, **genome.contigs}, str(variants))
         with open_vcf(vcf) as file:  # now, and not after hours of scoring
             fields, sources = (annotations.fields, annotations.sources) if annotations is not None else ((), ())
-            sink.check(Header(file.header, {}, scorer.columns, Provenance(__version__), fields=fields, sources=sources))
-        notes = [*_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
+            sink.check(Header(file.header, {}, columns, Provenance(__version__), fields=fields, sources=sources))
+        notes = [*found.findings, *_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
         options = {"scores": names_of_scores, **scorer.options, "precision": precision, "reference": genome.name}
         options |= {"region": region} if region else {}
+        options |= {"fix": ",".join(fix)} if fix else {}
         if precision == "bfloat16" and isinstance(scorer, TrackScorer):
             notes.append("bfloat16: rounding is as large as the effect of many a base; --verify tells how far off it is.")
         why = calibration.misfit(scorer, work.sha256) if calibration else None
@@ -145,7 +153,7 @@ def score_variants(
             scorer.operations, found.n_records, device=device, engine=engine, workers=workers,
             threads=threads or noted_threads(sink.path), divided=shard is not None,
         )  # fmt: skip
-        parts = PartFolder(sink.path, _job(found, work, how.threads, options | scorer.inputs))
+        parts = PartFolder(sink.path, _job(found, fit, work, how.threads, options | scorer.inputs))
         if shard is None and sink.path is not None:  # shards work side by side
             alone.enter_context(held(parts.path, sink.path))
         size = part_size(scorer.operations, scorer.shared, found.longest)
@@ -155,15 +163,15 @@ def score_variants(
         try:
             if command:
                 parts.note(command)
-            _compute(cut, parts, work, scorer, how, found, tell)
+            _compute(cut, parts, work, scorer, how, found.n_records, fit, tell)
             if shard is not None:
                 missing = cut.n_parts - len(parts.numbers())
                 seconds = time.monotonic() - began
                 return Summary(found.n_records, 0, {}, seconds, parts.n_found, tuple(notes), cut.n_parts, missing)
             if n_verify:
                 with work.naive() as naive:
-                    again = partial(score_records, genome=genome, scorer=naive, names=found.contig_map)
-                    notes.append(verify_note(cut.lists, parts, n_verify, scorer.columns, again))
+                    again = partial(score_records, genome=genome, scorer=naive, names=fit)
+                    notes.append(verify_note(cut.lists, parts, n_verify, columns, again))
             if isinstance(scorer, TrackScorer):
                 n = min(MOST_NOISE, -(-found.n_records // RECORDS_OF_NOISE)) if n_noise is None else n_noise
                 notes += filter(None, [noise_note(scorer, genome, found.places, n)])
@@ -172,11 +180,12 @@ def score_variants(
             lengths = {use.name: genome.contigs[use.reference] for use in found.contigs if use.reference}
             added = quantiles.columns if quantiles else []
             with open_vcf(vcf) as file:
-                header = Header(file.header, lengths, [*scorer.columns, *added], origin)
+                header = Header(file.header, lengths, [*columns, *added], origin)
                 if annotations is not None:
                     header = header._replace(fields=annotations.fields, sources=annotations.sources)
                 sink.begin(header)
                 scored, skipped = _assemble(cut.of(file), parts, sink, whole, quantiles, annotations, tell, found.n_records)
+            fixed = _count_fixes(parts, cut.n_parts, len(scorer.columns)) if fix else {}
         except BaseException as error:
             mine = shard is None or isinstance(error, GenoformerError)  # another shard may have begun, too
             nothing = mine and parts.is_new and not parts.numbers()
@@ -188,7 +197,24 @@ def score_variants(
         notes += [note for each in annotations.all for note in each.notes]
         notes += contig_notes(annotations, {use.name: lengths.get(use.name, 0) for use in found.contigs}, Path(variants).name)
     seconds = time.monotonic() - began
-    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *notes), cut.n_parts)
+    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *notes), cut.n_parts, fixed=fixed)
+
+
+def fix_columns(asked: Sequence[str]) -> list[Column]:
+    """The column that says how each ALT was read, where fixes are asked for."""
+    meaning = ", ".join(f"{word} ({text})" for word, text in FIX_MEANING.values())
+    text = f"How REF, ALT or POS was read for the scores of this ALT, where not as written: {meaning}."
+    return [Column("FIX", "a fix", text, FIX_WORDS)] if asked else []
+
+
+def _count_fixes(parts: PartFolder, n_parts: int, column: int) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for i in range(n_parts):
+        scored = parts.get(i)
+        assert scored is not None
+        of = scored.values[:, column]
+        counts.update(FIX_WORDS[int(number)] for number in of[~np.isnan(of)])
+    return dict(counts)
 
 
 def _overlaps(work: Work, model_name: str, found: Preflight, length: int) -> list[str]:
@@ -213,25 +239,26 @@ def _unknown(work: Work, found: Preflight, length: int) -> list[str]:
 
 
 def _compute(
-    cut: Cut, parts: PartFolder, work: Work, scorer: Scorer, how: Crew, found: Preflight, tell: Callable[[Progress], None]
-) -> None:
+    cut: Cut, parts: PartFolder, work: Work, scorer: Scorer, how: Crew, n_records: int, fit: Fit,
+    tell: Callable[[Progress], None],
+) -> None:  # fmt: skip
     """All parts that are not there, by this process or by others."""
     done = 0
 
     def count(n: int) -> None:
         nonlocal done
         done += n
-        tell(Progress("score", done, found.n_records))
+        tell(Progress("score", done, n_records))
 
     def compute(records: Sequence[Record]) -> Scored:
         with inference.threads(how.threads) if work.device == "cpu" else nullcontext():
-            return score_records(records, work.genome, scorer, found.contig_map)
+            return score_records(records, work.genome, scorer, fit)
 
     count(0)  # the stage begins
     if how.here(n_left := cut.n_left(parts)):
         run_local(cut.lists(), compute, parts, count, cut.mine)
     else:
-        pool = pool_of(how, n_left, Task(work, found.contig_map, how.threads))
+        pool = pool_of(how, n_left, Task(work, fit, how.threads))
         run_pool(cut.lists(), pool, parts, count, cut.mine)
 
 
@@ -245,12 +272,16 @@ def _around(found: Preflight, genome: Genome, length: int) -> Iterator[Codes]:
 
 
 def score_records(records: Sequence[Record], genome: Genome, scorer: Scorer, names: ContigNames) -> Scored:
-    """Statuses and values of every ALT of some records: the work of one part, a function of its arguments only."""
-    statuses = [s for row in check_batch(records, genome, names, scorer.longest_allele) for s in row]
+    """Statuses and values of every ALT of some records: the work of one part, a function of its arguments only.
+
+    names: a Fit, whose fixes add a column, or names of contigs alone.
+    """
+    checked = check_fit(records, genome, names, scorer.longest_allele)
+    statuses = [s for row in checked.statuses for s in row]
     rows: list[int] = []
     variants: list[Variant] = []
     row = 0
-    for record in records:
+    for record in checked.records:
         for alt in record.alts or (".",):
             if statuses[row] is Status.OK:
                 contig = names.get(record.chrom)
@@ -263,6 +294,10 @@ def score_records(records: Sequence[Record], genome: Genome, scorer: Scorer, nam
     values[rows] = answers.values
     for i, status in zip(rows, answers.statuses, strict=True):
         statuses[i] = status
+    if isinstance(names, Fit) and names.is_asked:
+        each = [fix for fix, row in zip(checked.fixes, checked.statuses, strict=True) for _ in row]
+        done = (np.array(each) >= 0) & ~np.isnan(values).all(axis=1)
+        values = np.hstack([values, np.where(done, each, np.nan)[:, None].astype(np.float32)])
     matrix = _every_alt(answers.matrix, rows, records, len(scorer.scores), scorer.n_matrix) if scorer.n_matrix else None
     return Scored.of(np.array([_NUMBER[s] for s in statuses], dtype=np.uint8), values, matrix)
 
@@ -328,7 +363,7 @@ def _hash_of_tokenizer(model: Model) -> str:
     return "" if isinstance(model, LongRange) else hashlib.sha256(repr(model.tokenizer.to_dict()).encode()).hexdigest()
 
 
-def _job(found: Preflight, work: Work, threads: int, options: dict[str, str]) -> dict[str, str]:
+def _job(found: Preflight, fit: Fit, work: Work, threads: int, options: dict[str, str]) -> dict[str, str]:
     """All that the scores depend on, for PartFolder."""
     return options | {
         "VCF": found.sha256,
@@ -338,5 +373,7 @@ def _job(found: Preflight, work: Work, threads: int, options: dict[str, str]) ->
         "batch size": str(work.batch_size or "auto"),
         THREADS: str(threads) if work.device == "cpu" else "any",
         "version": __version__,
+        "statuses": ",".join(_STATUSES),  # parts hold their numbers
+        "contigs left out": ",".join(sorted(fit.others)),
         "model configuration": " ".join(f"{model.config} {_hash_of_tokenizer(model)}" for model in work.models),
     }

@@ -37,7 +37,7 @@ def test_counts(made: Genome, tmp_path: Path) -> None:
     rows = ["1 1 . A T", "1 2 . C G,<DEL>,*", "chr2 1 . G .", "1 13 . A T", "1 99 . A T", "9 1 . A T", "1 3 . G GAAAAA"]
     seen: list[int] = []
     path = write(tmp_path, *rows, "2 8 . A C")
-    found = preflight(path, made, max_length=5, progress=seen.append)
+    found = preflight(path, made, max_length=5, force=True, progress=seen.append)  # much of contig 1 is beyond its end
     assert (found.n_records, found.n_alts, found.n_scorable) == (8, 9, 2)
     assert {status.name: n for status, n in found.statuses.items() if n} == {
         "OK": 2, "NO_ALT": 1, "SYMBOLIC": 1, "STAR": 1, "NO_CONTIG": 1, "OUTSIDE": 1, "N_IN_REF": 1, "TOO_LONG": 1,
@@ -73,16 +73,6 @@ def test_no_contig_in_common(made: Genome, tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="None of the contigs"):
         check_preflight(found)
     check_preflight(found, force=True)
-
-
-def test_agreement_decides(made: Genome, tmp_path: Path) -> None:
-    rows = ["1 1 . A T"] * 9
-    good = preflight(write(tmp_path, *rows, "1 1 . C T"), made, max_length=5)
-    assert good.agreement == 0.9
-    check_preflight(good)
-    bad = preflight(write(tmp_path, *rows, "1 1 . C T", "1 1 . C T"), made, max_length=5)
-    assert "81.8 % of 11 records" in (bad.problem() or "")
-    assert "probably on another build" in (bad.problem() or "")
 
 
 def test_nothing_scorable_is_no_problem(made: Genome, tmp_path: Path) -> None:

@@ -1,0 +1,193 @@
+"""Sentences on a VCF that does not fit a genome: judged contigs -> what was found, its share, and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from genoformer.genome.agreement import NEARLY_ALL, ON_ALLELES, Cause, Counts, Judgement, explained, total
+from genoformer.genome.contigs import listed
+from genoformer.genome.readings import Reading
+
+_MOST = 5  # contigs with a sentence of their own
+
+# What the cause looks like, what agrees instead, and the remedy: in place, and beforehand.
+_CAUSES: dict[Cause, tuple[str, str, str]] = {
+    Cause.SWAP: (
+        "REF and ALT look swapped", "ALT agrees",
+        "give --fix swap, or exchange them first (bcftools norm --check-ref s)",
+    ),
+    Cause.STRAND: (
+        "alleles look as if on the other strand", "the complement of REF agrees",
+        "give --fix strand, or flip them first (bcftools +fixref)",
+    ),
+    Cause.SWAP_AND_STRAND: (
+        "REF and ALT look swapped in a part and on the other strand in a part", "ALT or a complement agrees",
+        "give --fix swap,strand, or mend them first (bcftools +fixref)",
+    ),
+    Cause.FROM_ZERO: (
+        "positions look as if counted from 0", "REF agrees at POS + 1",
+        "give --fix shift, or add 1 to POS first",
+    ),
+    Cause.TOO_FAR: (
+        "positions look one too high", "REF agrees at POS - 1",
+        "give --fix shift, or take 1 from POS first",
+    ),
+}  # fmt: skip
+_FIX_NAMES = {
+    Reading.SWAP: "swap", Reading.STRAND: "strand", Reading.AT_ONCE: "both at once", Reading.NEXT: "POS + 1",
+    Reading.PREVIOUS: "POS - 1",
+}  # fmt: skip
+
+
+def findings(
+    judged: Sequence[Judgement], asked: Sequence[str], vcf: str, reference: str, chance: float, force: bool
+) -> list[str]:
+    """Sentences on contigs that are left out, on records whose REF disagrees, and on what was mended or not."""
+    found = [_left_out(of, vcf, reference, chance, force) for of in judged if of.is_other]
+    if len(found) > _MOST:
+        names = listed(of.evidence.name for of in judged if of.is_other)
+        found = [*found[:_MOST], f"{len(found) - _MOST} more contigs are other sequences; all: {names}."]
+    if stale := [of for of in judged if of.belongs and of.evidence.has_other_length]:
+        found.append(_stale_lengths(stale, vcf, reference))
+    for of in judged:
+        if of.belongs and of.evidence.may_be_other_mitochondrion:
+            found.append(
+                f"{of.evidence.reference} of {reference} has {of.evidence.length:,} bases, as in UCSC's hg19 (NC_001807) only; "
+                f"make sure that {of.evidence.name} of {vcf} is not the usual mitochondrion of 16,569 bases."
+            )
+    n_all = sum(of.counts.n for of in judged if not of.is_other)
+    for cause in (*Cause, None):
+        group = [of for of in judged if of.cause is cause and not of.is_other and not of.fix and of.belongs is not None]
+        counts = total(of.counts for of in group)
+        if cause is not None and group:
+            found.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {_CAUSES[cause][2]}.")
+        elif few := [of for of in group if of.counts.agree < NEARLY_ALL * of.counts.n]:
+            counts = total(of.counts for of in few)
+            found.append(
+                f"REF agrees in {_percent(counts.agree, counts.n)} of {counts.n:,} records on {_names(few)}; the other "
+                f"{counts.disagree:,} have no score (REF_MISMATCH), and no cause explains nearly all of them."
+            )
+    for fix in dict.fromkeys(of.fix for of in judged if of.fix):
+        group = [of for of in judged if of.fix is fix or of.fix == fix]
+        ways = ", ".join(text for way, text in _FIX_NAMES.items() if way & fix)
+        counts = total(of.counts for of in group)
+        if counts.both_ways and fix & Reading.SWAP and not fix & Reading.ALL_SWAPPED:
+            found.append(
+                f"{counts.both_ways:,} insertions and deletions on {_names(group)} agree with REF and with ALT: they cannot tell "
+                "whether they are swapped, and are scored as they are written."
+            )
+        found.append(
+            f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {counts.n:,} records on {_names(group)}), "
+            "scores are those of the variant that was meant; GF_FIX says what was done, and the records stay as they were."
+        )
+    return found + ([text] if (text := _not_fixed(judged, asked)) else [])
+
+
+def refusal(
+    judged: Sequence[Judgement], asked: Sequence[str], vcf: str, reference: str, chance: float, build: str | None,
+    n_records: int,
+) -> str:  # fmt: skip
+    """The sentence for a VCF of which no contig belongs."""
+    counts = total(of.counts for of in judged)
+    if counts.is_beyond:
+        return (
+            f"{counts.outside:,} of {n_records:,} records of {vcf} lie beyond the ends of their contigs in "
+            f"{reference}; give the FASTA of the assembly the VCF was made on, "
+            "whole contigs, not a part of one, or force it."
+        )
+    found = (
+        f"REF of {vcf} agrees with {reference} in {_percent(counts.agree, counts.n)} of {counts.n:,} records "
+        f"(by chance in about {100 * chance:.0f} %)"
+    )
+    not_fixed = _not_fixed(judged, asked)
+    causes = [of.cause for of in judged if of.cause and not of.evidence.is_contradicted]
+    cause = max(causes, key=lambda cause: sum(of.counts.n for of in judged if of.cause is cause)) if causes else None
+    group = [of for of in judged if of.cause is cause]
+    if cause is not None and 2 * total(of.counts for of in group).n > counts.n:
+        if not_fixed:
+            return f"{found}; {not_fixed}"
+        return f"{found}; {_cause(cause, total(of.counts for of in group), group, counts.n)}: {_CAUSES[cause][2]}, or force it."
+    lengths = [of for of in judged if of.evidence.has_other_length]
+    what = f"; {not_fixed.rstrip('.')}" if not_fixed else ""
+    what += f"; the lengths of {_names(lengths)} differ, too" if lengths else ""
+    if build:
+        return f"{found}{what}; its header points to {build}: give the FASTA of that build, or force it."
+    return f"{found}{what}; the VCF is probably on another build: give the FASTA it was made on, or force it."
+
+
+def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: bool) -> str:
+    """Why a contig has no scores."""
+    e, counts = of.evidence, of.counts
+    done = "scored all the same, for it is forced" if force else "its records have no score (OTHER_SEQUENCE)"
+    why = []
+    if counts.n:
+        agree = f"{_percent(counts.agree, counts.n)} of {counts.n:,} records"
+        why.append(f"REF agrees in {agree} (by chance in about {100 * chance:.0f} %)")
+    if e.stated is not None and e.has_other_length:
+        why.append(f"its length is {e.stated:,}, and there {e.length:,}")
+    if counts.outside:
+        why.append(f"{counts.outside:,} records lie beyond the end")
+    if of.cause is not None and of.cause not in ON_ALLELES:
+        k, n = explained(counts, of.cause)
+        looks, agrees, remedy = _CAUSES[of.cause]
+        return (
+            f"{e.name} of {vcf} does not fit {e.reference} of {reference}: {', '.join(why)}; {looks}, for {agrees} in {k:,} of "
+            f"the {n:,} others; {done}: {remedy}."
+        )
+    return (
+        f"{e.name} of {vcf} is another sequence than {e.reference} of {reference}: {', '.join(why)}; {done}: "
+        "give a FASTA that has the sequence that is meant."
+    )
+
+
+def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
+    counts = total(of.counts for of in group)
+    lengths = listed(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
+    return (
+        f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {_percent(counts.agree, counts.n)} of "
+        f"{counts.n:,} records there, so they are scored (is the header older than a liftover, or the FASTA a part?)."
+    )
+
+
+def _cause(cause: Cause, counts: Counts, group: Sequence[Judgement], n_all: int) -> str:
+    k, n = explained(counts, cause)
+    looks, agrees, _ = _CAUSES[cause]
+    return (
+        f"{looks} in {k:,} of {n_all:,} records ({_percent(k, n_all)}) on {_names(group)}, for {agrees} in {k:,} of the "
+        f"{n:,} whose REF disagrees"
+    )
+
+
+def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
+    """Why what was asked for was not done."""
+    left = [of for of in judged if not of.fix and of.counts.disagree and not of.evidence.is_other_mitochondrion]
+    if not asked:
+        return None
+    option = f"--fix {','.join(asked)}"
+    if not any(of.fix for of in judged) and not left:
+        return f"{option}: there is nothing to fix, REF agrees in every record that could be compared."
+    if not left:
+        return None
+    counts = total(of.counts for of in left)
+    told = []
+    for name, cause in (("swap", Cause.SWAP), ("strand", Cause.STRAND), ("shift", Cause.FROM_ZERO)):
+        if name in asked:
+            k, n = explained(counts, cause)
+            told.append(f"{_CAUSES[cause][1]} in {k:,} of {n:,}")
+    if "shift" in asked:
+        k, n = explained(counts, Cause.TOO_FAR)
+        told.append(f"{_CAUSES[Cause.TOO_FAR][1]} in {k:,} of {n:,}")
+    fits = "shift" in asked and any(of.belongs for of in left)
+    part = ", and a shift is for contigs that do not fit as they are" if fits else ""
+    return (
+        f"{option} was not applied to {_names(left)}: of {counts.disagree:,} records whose REF disagrees, and which could tell, "
+        f"{', '.join(told)}; it must explain at least 90 % of them{part}."
+    )
+
+
+def _names(group: Iterable[Judgement]) -> str:
+    return listed(of.evidence.name for of in group)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{1000 * part // whole / 10:g} %" if whole else "0 %"  # rounded down: 89.99 % is not the 90 % it misses

@@ -1,0 +1,120 @@
+"""How a VCF is read on a genome: records + Fit -> records as they were meant, their statuses, and what was done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from genoformer.genome.contigs import ContigMap
+from genoformer.genome.readings import ON_ALLELES, ON_POSITION, Reading, as_meant, is_indel, readings
+from genoformer.genome.variants import ContigNames, RefState, Status, Variant, combine_statuses, compare_refs
+from genoformer.genome.vcf import Record, batches
+
+if TYPE_CHECKING:
+    from genoformer.genome.reference import Genome
+
+_AT_ONCE = 4_096  # records whose REF is compared at once
+
+# What GF_FIX says.
+FIX_MEANING: dict[Reading, tuple[str, str]] = {
+    Reading.SWAP: ("SWAP", "REF and ALT were exchanged"),
+    Reading.STRAND: ("STRAND", "the alleles were those of the other strand"),
+    Reading.SWAP | Reading.STRAND: ("SWAP_OR_STRAND", "one of the two, which give one variant (A/T, C/G)"),
+    Reading.AT_ONCE: ("SWAP_AND_STRAND", "both at once"),
+    Reading.NEXT: ("SHIFT", "POS + 1, for positions were counted from 0"),
+    Reading.PREVIOUS: ("SHIFT_BACK", "POS - 1, for positions were one too high"),
+}
+FIX_WORDS = tuple(word for word, _ in FIX_MEANING.values())
+_NUMBER = {reading: i for i, reading in enumerate(FIX_MEANING)}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The contigs of a VCF on a genome, by their names in the VCF.
+
+    names: the name in the FASTA. others: contigs that are another sequence there, whose records get no score. fixes: how
+    records are read whose REF disagrees, or with a shift all records.
+    """
+
+    names: Mapping[str, str]
+    others: frozenset[str] = frozenset()
+    fixes: Mapping[str, Reading] = field(default_factory=dict)
+    is_asked: bool = False  # fixes were asked for, if they were needed or not
+
+    def get(self, name: str, /) -> str | None:
+        """The name in the FASTA, or None."""
+        return self.names.get(name)
+
+
+class Checked(NamedTuple):
+    """Records as they are scored, and for every ALT of each its status; fixes: index into FIX_WORDS, or -1 where as written."""
+
+    records: Sequence[Record]
+    statuses: list[tuple[Status, ...]]
+    fixes: list[int]
+
+
+def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_length: int) -> Checked:
+    """What can be scored of some records, read as the Fit says; names of contigs alone (a ContigMap, a dict) mend nothing.
+
+    The lines of the records stay as they were. max_length: the longest REF or ALT a model can take, in bases.
+    """
+    if not isinstance(fit, Fit):
+        fit = Fit({record.chrom: name for record in records if (name := fit.get(record.chrom)) is not None})
+    fixes = [-1] * len(records)
+    if any(reading & ON_POSITION for reading in fit.fixes.values()):
+        records = [_moved(record, fit.fixes.get(record.chrom, Reading.NONE)) for record in records]
+    states = compare_refs(records, genome, fit)
+    if fit.others:
+        states[[record.chrom in fit.others for record in records]] = RefState.OTHER_SEQUENCE
+    if fit.fixes:
+        records = list(records)
+        differ = [i for i in np.flatnonzero(states >= RefState.DIFFERS).tolist() if _is_asked(records[i], states[i], fit)]
+        flags = readings([records[i] for i in differ], genome, fit)
+        for i, flag in zip(differ, flags.tolist(), strict=True):
+            chrom = records[i].chrom
+            meant = as_meant(records[i], flag, fit.fixes[chrom], genome, fit.names[chrom])
+            if meant is not None:
+                records[i], fixes[i] = meant[0], _NUMBER[meant[1]]
+                states[i] = RefState.AGREES
+        for i, record in enumerate(records):
+            if (moved := fit.fixes.get(record.chrom, Reading.NONE) & ON_POSITION) and states[i] == RefState.AGREES:
+                fixes[i] = _NUMBER[moved]
+    return Checked(records, combine_statuses(records, states, max_length), fixes)
+
+
+def _is_asked(record: Record, state: int, fit: Fit) -> bool:
+    """That another reading of the alleles is to be tried."""
+    fix = fit.fixes.get(record.chrom, Reading.NONE)
+    return bool(fix & ON_ALLELES) and (state == RefState.DIFFERS or (bool(fix & Reading.ALL_SWAPPED) and is_indel(record)))
+
+
+def _moved(record: Record, fix: Reading) -> Record:
+    """The record where it was meant to be."""
+    if not fix & ON_POSITION:
+        return record
+    return record._replace(pos=record.pos + (1 if fix & Reading.NEXT else -1))
+
+
+def scorable(
+    records: Iterable[Record], genome: Genome, max_length: int, left_out: Counter[str], fit: Fit | None = None
+) -> Iterator[tuple[Record, Variant]]:
+    """Every ALT that can be scored, with its record, upper case and under the genome's name of the contig; streamed.
+
+    left_out counts the others by their status; a record without ALT is one of them (NO_ALT).
+    """
+    for batch in batches(records, _AT_ONCE):
+        names = fit or ContigMap({record.chrom for record in batch}, genome.contigs)
+        checked = check_fit(batch, genome, names, max_length)
+        for record, meant, statuses in zip(batch, checked.records, checked.statuses, strict=True):
+            for alt, status in zip(meant.alts or (".",), statuses, strict=True):
+                if status is Status.OK:
+                    contig = names.get(record.chrom)
+                    assert contig is not None
+                    yield record, Variant(contig, meant.pos, meant.ref.upper(), alt.upper())
+                else:
+                    left_out[status.value] += 1

@@ -1,0 +1,153 @@
+"""Other ways to read a record whose REF disagrees: records + genome -> which of them agree -> the record as it was meant."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.genome.codes import N, decode, encode
+from genoformer.genome.variants import ContigNames
+from genoformer.genome.vcf import Record
+
+if TYPE_CHECKING:
+    from genoformer.genome.reference import Genome
+
+_COMPLEMENT = str.maketrans("ACGT", "TGCA")
+
+
+class Reading(enum.IntFlag):
+    """Ways to read a record under which it agrees with the reference, though REF at POS does not."""
+
+    NONE = 0
+    SWAP = 1  # one ALT agrees: REF and this ALT are exchanged
+    STRAND = 2  # the reverse complement of REF agrees
+    AT_ONCE = 4  # the reverse complement of one ALT agrees
+    NEXT = 8  # REF agrees at POS + 1: positions are counted from 0
+    PREVIOUS = 16  # REF agrees at POS - 1
+    TESTS_SWAP = 32  # the alleles can tell: an indel, whose alleles share their first base, cannot
+    TESTS_STRAND = 64  # the alleles can tell: of equal length
+    ALL_SWAPPED = 128  # of a contig, beside SWAP: an indel of which REF and an ALT agree is swapped, too
+
+
+ON_ALLELES = Reading.SWAP | Reading.STRAND | Reading.AT_ONCE
+ON_POSITION = Reading.NEXT | Reading.PREVIOUS
+
+
+def readings(records: Sequence[Record], genome: Genome, contigs: ContigNames) -> NDArray[np.uint8]:
+    """The Reading flags of records whose REF disagrees with the reference, uint8 [R].
+
+    Flags of SNVs are found many at once. Records on contigs that are not in the genome have none.
+    """
+    found = np.zeros(len(records), dtype=np.uint8)
+    rows: dict[str, list[int]] = {}
+    for i, record in enumerate(records):
+        contig = contigs.get(record.chrom)
+        if contig is None:
+            continue
+        if len(record.ref) == 1 and len(record.alts) == 1 and len(record.alts[0]) == 1:
+            rows.setdefault(contig, []).append(i)
+        else:
+            found[i] = _reading(record, genome, contig)
+    for contig, of in rows.items():
+        ref = encode("".join([records[i].ref for i in of]))
+        alt = encode("".join([records[i].alts[0] for i in of]))
+        here = genome.windows(contig, np.array([records[i].pos - 2 for i in of]), 3)  # [n, 3]: before POS, at POS, after it
+        before, at, after = here.T
+        known = (ref != N) & (alt != N) & (at != N)
+        flags = np.where((ref != alt) & known, np.uint8(Reading.TESTS_SWAP | Reading.TESTS_STRAND), np.uint8(0))
+        for agrees, reading in (
+            (alt == at, Reading.SWAP),
+            (3 - ref == at, Reading.STRAND),
+            (3 - alt == at, Reading.AT_ONCE),
+            (ref == after, Reading.NEXT),
+            (ref == before, Reading.PREVIOUS),
+        ):
+            flags |= np.where(agrees & known, np.uint8(reading), np.uint8(0))
+        found[of] = flags
+    return found
+
+
+def _reading(record: Record, genome: Genome, contig: str) -> int:
+    """The flags of one record of any kind."""
+    ref = record.ref.upper()
+    alts = [alt.upper() for alt in record.alts if _is_plain(alt)]
+    if not alts or not _is_plain(ref):
+        return 0
+    longest = max(len(ref), *map(len, alts))
+    around = decode(genome.window(contig, record.pos - 2, longest + 2))
+    flags = Reading.NONE
+    if sum(around[1 : 1 + len(alt)] == alt for alt in alts) == 1:
+        flags |= Reading.SWAP
+    if any(not alt.startswith(ref) and not ref.startswith(alt) for alt in alts):
+        flags |= Reading.TESTS_SWAP
+    if all(len(alt) == len(ref) for alt in alts):
+        here = around[1 : 1 + len(ref)]
+        flags |= Reading.TESTS_STRAND
+        if other_strand(ref) == here:
+            flags |= Reading.STRAND
+        if sum(other_strand(alt) == here for alt in alts) == 1:
+            flags |= Reading.AT_ONCE
+    if around[2 : 2 + len(ref)] == ref:
+        flags |= Reading.NEXT
+    if around[: len(ref)] == ref:
+        flags |= Reading.PREVIOUS
+    return int(flags)
+
+
+def as_meant(record: Record, flags: int, allowed: Reading, genome: Genome, contig: str) -> tuple[Record, Reading] | None:
+    """The record with the alleles that were meant, and how it was read; None where that is not clear.
+
+    ALTs keep their order, so that each value stays with its ALT: the one that agrees with the reference gives its place to
+    REF, as in a file in which the two are exchanged. Where an SNV is A/T or C/G, a swap and the other strand are one variant.
+
+    >>> record = Record("", "chr1", 5, ".", "A", ("C", "G"))
+    >>> flags = Reading.STRAND
+    >>> as_meant(record, flags, Reading.STRAND, None, "")[0][4:]
+    ('T', ('G', 'C'))
+    """
+    ways = Reading(flags) & allowed & ON_ALLELES
+    if not is_read(ways, allowed, len(record.alts)):
+        return None
+    if ways & Reading.STRAND:
+        return _turned(record), ways
+    record = record if ways == Reading.SWAP else _turned(record)
+    for i, alt in enumerate(record.alts):
+        if _is_plain(alt) and decode(genome.window(contig, record.pos - 1, len(alt))) == alt.upper():
+            alts = tuple(record.ref if j == i else other for j, other in enumerate(record.alts))
+            return record._replace(ref=alt, alts=alts), ways
+    return None
+
+
+def is_indel(record: Record) -> bool:
+    """That an ALT has another length than REF, so that both may agree with the reference."""
+    return any(len(alt) != len(record.ref) and _is_plain(alt) for alt in record.alts)
+
+
+def is_read(flags: int, allowed: Reading, n_alts: int) -> bool:
+    """That a record with these flags agrees in one allowed way; with several ALTs a swap and the other strand are two."""
+    ways = Reading(flags) & allowed
+    one = ways in (Reading.SWAP, Reading.STRAND, Reading.AT_ONCE, Reading.NEXT, Reading.PREVIOUS)
+    return one or (ways == Reading.SWAP | Reading.STRAND and n_alts == 1)
+
+
+def _turned(record: Record) -> Record:
+    """The record with the alleles of the other strand."""
+    alts = tuple(other_strand(alt.upper()) if _is_plain(alt) else alt for alt in record.alts)
+    return record._replace(ref=other_strand(record.ref.upper()), alts=alts)
+
+
+def other_strand(allele: str) -> str:
+    """The reverse complement, upper case.
+
+    >>> other_strand("AC")
+    'GT'
+    """
+    return allele.translate(_COMPLEMENT)[::-1]
+
+
+def _is_plain(allele: str) -> bool:
+    return bool(allele) and not allele.strip("ACGTacgt")

@@ -1,0 +1,237 @@
+"""A VCF that fits its genome in part, from the command line on: contigs that are left out, and records that are fixed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from genoformer_cli.main import main
+
+import genoformer as gf
+from genoformer.genome.vcf import info_of, read_variants
+from genoformer.sinks import Sink
+
+_RNG = random.Random(0)
+CHR1, CHR2, MT = ("".join(_RNG.choices("ACGT", k=n)) for n in (1_200, 800, 16_571))
+PLACES = range(30, 1_170, 12)
+PARTNER = {"A": "T", "C": "G", "G": "C", "T": "A"}
+
+
+def variants(sequence: str, places: range = PLACES) -> list[list[str]]:
+    """SNVs of every kind, and now and then an insertion and a deletion, as columns up to ALT."""
+    rows = []
+    for i, pos in enumerate(places):
+        ref = sequence[pos - 1]
+        if i % 10 == 3:
+            rows.append(["chr1", str(pos), f"v{i}", ref, f"{ref}{PARTNER[ref]}{ref}"])
+        elif i % 10 == 7:
+            rows.append(["chr1", str(pos), f"v{i}", sequence[pos - 1 : pos + 2], ref])
+        else:
+            rows.append(["chr1", str(pos), f"v{i}", ref, "ACGT".replace(ref, "")[i % 3]])
+    return rows
+
+
+def is_snv(row: list[str]) -> bool:
+    return len(row[3]) == len(row[4]) == 1
+
+
+def swapped(row: list[str]) -> list[str]:
+    return [*row[:3], row[4], row[3]]
+
+
+def flipped(row: list[str]) -> list[str]:
+    return [*row[:3], PARTNER[row[3]], PARTNER[row[4]]] if is_snv(row) else row
+
+
+def moved(row: list[str], by: int) -> list[str]:
+    return [row[0], str(int(row[1]) + by), *row[2:]]
+
+
+class Place(NamedTuple):
+    """A genome, a model, and a folder."""
+
+    fasta: Path
+    model: Path
+    folder: Path
+
+    def vcf(self, rows: list[list[str]], *header: str, name: str = "in.vcf") -> Path:
+        path = self.folder / name
+        lines = ["##fileformat=VCFv4.2", *header, "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+        path.write_text("\n".join([*lines, *("\t".join([*row, ".", "PASS", "."]) for row in rows)]) + "\n")
+        return path
+
+    def score(self, vcf: Path, *more: object, out: str = "out.vcf") -> Result:
+        arguments = ["score", vcf, "-f", self.fasta, "-m", self.model, "-o", self.folder / out, *more]
+        return CliRunner().invoke(main, [str(a) for a in arguments], prog_name="genoformer")
+
+    def infos(self, out: str = "out.vcf") -> list[dict[str, str]]:
+        return [info_of(record) for record in read_variants(self.folder / out)]
+
+
+@pytest.fixture
+def place(tmp_path: Path, tiny_model_folder: Path, make_fasta: Callable[..., Path]) -> Place:
+    return Place(make_fasta(chr1=CHR1, chr2=CHR2, chrM=MT), tiny_model_folder, tmp_path)
+
+
+def values(infos: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{key: value for key, value in info.items() if key in ("GF_LLR", "GF_PLL")} for info in infos]
+
+
+def every_fourth(change: Callable[[list[str]], list[str]]) -> list[list[str]]:
+    return [change(row) if is_snv(row) and i % 4 == 0 else row for i, row in enumerate(variants(CHR1))]
+
+
+ALTERED = [
+    (every_fourth(swapped), "swap", {"SWAP"}),
+    ([swapped(row) for row in variants(CHR1)], "swap", {"SWAP"}),
+    (every_fourth(flipped), "strand", {"STRAND"}),
+    (mixed := [flipped(row) if is_snv(row) and i % 5 == 0 else swapped(row) if is_snv(row) and i % 5 == 1 else row
+               for i, row in enumerate(variants(CHR1))], "swap,strand", {"SWAP", "STRAND", "SWAP_OR_STRAND"}),
+    ([moved(row, -1) for row in variants(CHR1)], "shift", {"SHIFT"}),
+    ([moved(row, 1) for row in variants(CHR1)], "shift", {"SHIFT_BACK"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "fix", "words"), ALTERED)
+def test_a_fixed_file_has_the_scores_of_the_file_that_was_meant(
+    place: Place, rows: list[list[str]], fix: str, words: set[str]
+) -> None:
+    assert place.score(place.vcf(variants(CHR1))).exit_code == 0
+    meant = values(place.infos())
+    assert all(meant)
+    result = place.score(vcf := place.vcf(rows), "--fix", fix, "--verify", 5)
+    assert result.exit_code == 0, result.stderr
+    assert values(place.infos()) == meant
+    assert {info["GF_FIX"] for info in place.infos() if "GF_FIX" in info} == words
+    written = [line.split("\t")[:7] for line in (place.folder / "out.vcf").read_text().splitlines() if line[0] != "#"]
+    assert written == [line.split("\t")[:7] for line in vcf.read_text().splitlines() if line[0] != "#"]
+    counts = Counter(info["GF_FIX"] for info in place.infos() if "GF_FIX" in info)
+    assert all(f"{word} {n}" in result.stderr.partition("fixed: ")[2] for word, n in counts.items())
+    assert "verified: 5 random records" in result.stderr
+
+
+def test_alleles_of_either_strand_in_either_order_cannot_be_told_apart(place: Place) -> None:
+    rng = random.Random(1)
+    snvs = [row for row in variants(CHR1) if is_snv(row)]
+    rows = [rng.choice([lambda r: r, swapped, flipped, lambda r: swapped(flipped(r))])(row) for row in snvs]
+    result = place.score(place.vcf(rows), "--fix", "swap,strand")
+    assert result.exit_code == 2
+    assert "--fix swap,strand was not applied to chr1" in result.stderr
+
+
+def test_without_a_fix_what_agrees_is_scored_and_the_cause_is_named(place: Place) -> None:
+    rows = every_fourth(swapped)
+    n = sum(new != old for new, old in zip(rows, variants(CHR1), strict=True))
+    result = place.score(place.vcf(rows))
+    assert result.exit_code == 0
+    assert f"REF and ALT look swapped in {n} of {len(rows)} records" in result.stderr
+    assert "give --fix swap" in result.stderr
+    assert [info.get("GF_STATUS") == "REF_MISMATCH" for info in place.infos()] == [
+        new != old for new, old in zip(rows, variants(CHR1), strict=True)
+    ]
+    assert "GF_FIX" not in (place.folder / "out.vcf").read_text()
+
+
+def test_the_file_of_the_right_alleles_is_the_same_with_and_without_fix_but_for_its_header(place: Place) -> None:
+    vcf = place.vcf(variants(CHR1))
+    assert place.score(vcf).exit_code == 0
+    result = place.score(vcf, "--fix", "swap", "--fix", "strand,shift", out="fixed.vcf")
+    assert result.exit_code == 0
+    assert "there is nothing to fix" in result.stderr
+    plain, fixed = ((place.folder / name).read_text().splitlines() for name in ("out.vcf", "fixed.vcf"))
+    added = [line for line in fixed if line not in plain]
+    assert ["ID=GF_FIX" in line or "fix=swap,strand,shift" in line for line in added] == [True, True]
+
+
+@pytest.mark.parametrize("out", ["out.tsv", "out.parquet"])
+def test_tables_have_a_column_for_the_fix_with_any_number_of_workers(place: Place, out: str) -> None:
+    vcf = place.vcf([swapped(row) for row in variants(CHR1)])
+    read = pd.read_parquet if out.endswith("parquet") else lambda path: pd.read_csv(path, sep="\t")
+    tables = []
+    for workers in (1, 2) if out == "out.tsv" else (1,):
+        assert place.score(vcf, "--fix", "swap", "--workers", workers, "--threads", 1, out=out).exit_code == 0
+        tables.append(read(place.folder / out))
+    assert (tables[0]["FIX"] == "SWAP").all()
+    assert tables[-1].equals(tables[0])
+
+
+def test_a_fix_that_is_not_known_is_refused(place: Place) -> None:
+    result = place.score(place.vcf(variants(CHR1)), "--fix", "swap,flip")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "'flip': allowed are swap, strand, shift" in result.stderr
+
+
+MT_HEADER = ("##contig=<ID=MT,length=16569>",)
+
+
+def mitochondrial(n: int = 40) -> list[list[str]]:
+    """Of a sequence that has two bases less than ours from base 300 on."""
+    other = MT[:300] + MT[302:]
+    return [["MT", *row[1:]] for row in variants(other, range(200, 200 + 40 * n, 40)) if is_snv(row)]
+
+
+def test_a_contig_of_another_sequence_gets_no_scores_and_the_rest_goes_on(place: Place) -> None:
+    good, lost = variants(CHR1), mitochondrial()
+    result = place.score(place.vcf([*good, *lost, ["MT", "100", "sv", "A", "<DEL>"]], *MT_HEADER))
+    assert result.exit_code == 0
+    assert "MT of" in result.stderr
+    assert "is another sequence than chrM of" in result.stderr
+    statuses = [info.get("GF_STATUS") for info in place.infos()]
+    assert statuses == [None] * len(good) + ["OTHER_SEQUENCE"] * len(lost) + ["SYMBOLIC"]
+    assert f"not scored: SYMBOLIC 1, OTHER_SEQUENCE {len(lost)}" in result.stderr
+
+    forced = place.score(place.vcf([*good, *lost], *MT_HEADER), "--force")
+    assert forced.exit_code == 0
+    assert "scored all the same, for it is forced" in forced.stderr
+    assert "OTHER_SEQUENCE" not in {info.get("GF_STATUS") for info in place.infos()}
+
+
+def test_a_mitochondrion_of_another_length_is_refused_though_every_base_agrees(place: Place) -> None:
+    rows = [["MT", *row[1:]] for row in variants(MT)]
+    result = place.score(place.vcf(rows, *MT_HEADER))
+    assert result.exit_code == 2
+    assert "the lengths of MT differ, too" in result.stderr
+    assert place.score(place.vcf(rows, "##contig=<ID=MT,length=16571>")).exit_code == 0
+
+
+def test_contigs_under_other_names_are_told_by_their_lengths(place: Place) -> None:
+    rows = [["ctg_1", *row[1:]] for row in variants(CHR1)] + [["ctg_2", "5", ".", CHR2[4], "N"]]
+    result = place.score(place.vcf(rows, "##contig=<ID=ctg_1,length=1200>", "##contig=<ID=ctg_2,length=800>"))
+    assert result.exit_code == 2
+    for part in ("same sequences under other names", "--rename-chrs names.txt", "ctg_1 chr1", "ctg_2 chr2"):
+        assert part in result.stderr
+
+
+def test_unfinished_work_of_other_rules_is_not_taken_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genoformer.scoring import run
+
+    vcf = place.vcf([*variants(CHR1), *mitochondrial()], *MT_HEADER)
+
+    def interrupted(chunked: object, parts: object, sink: Sink, *_: object) -> None:
+        sink.close(complete=False)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_assemble", interrupted)
+    assert place.score(vcf).exit_code != 0
+    assert place.score(vcf, "--force").exit_code == 2
+    assert "unfinished work with another contigs left out" in place.score(vcf, "--force").stderr
+    monkeypatch.undo()
+    done = place.score(vcf)
+    assert done.exit_code == 0, done.stderr
+    assert "were there from an interrupted run" in done.stderr
+
+
+def test_a_table_from_python_warns_of_what_does_not_fit(place: Place) -> None:
+    vcf = place.vcf(every_fourth(swapped))
+    with pytest.warns(UserWarning, match="REF and ALT look swapped"):
+        table = gf.score(vcf, place.fasta, str(place.model))
+    with pytest.warns(UserWarning, match="fixed as asked|agree with REF and with ALT"):
+        fixed = gf.score(vcf, place.fasta, str(place.model), fix="swap")
+    assert table["status"].value_counts()["REF_MISMATCH"] == fixed["FIX"].notna().sum()
+    assert fixed[["LLR", "PLL"]].notna().any(axis=1).all()
