@@ -81,8 +81,8 @@ def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
 @click.option("--assemble", is_flag=True, hidden=True, help="Refuse where a part is missing (genoformer merge).")
 @click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
 @click.option("--fix", multiple=True, metavar="HOW", callback=_fixes,
-              help="Score records whose REF disagrees as they are meant: swap (REF and ALT exchanged), strand (alleles of "
-              "the other strand), shift (positions counted from 0), or several with commas; where it explains 90 % of them.")  # fmt: skip
+              help="Score records whose REF disagrees as they are meant, where it explains 90 % of them: swap (REF and ALT "
+              "exchanged), strand (alleles of the other strand), shift (positions counted from 0); several with commas.")  # fmt: skip
 @click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
 @click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
               "--preflight, else on stderr.")  # fmt: skip
@@ -102,8 +102,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     each score the strongest track and its name, and those that --tracks chooses. With -a each record has the elements that it
     lies in, as `genoformer annotate` writes them. What cannot be scored passes through
     with its reason in GF_STATUS. With --fix, scores are those of the variant that was meant, the base of the genome against the
-    other allele, as of a corrected file; the records stay as they are, and GF_FIX says what was done. An interrupted run goes on
-    where it stopped when the command is repeated.
+    other allele, as of a corrected file; the records stay as they are, and GF_FIX says what was done. An interrupted run goes
+    on where it stopped when the command is repeated.
     """
     from genoformer.genome.reference import Genome
 

@@ -73,8 +73,8 @@ def findings(
         counts = total(of.counts for of in group)
         if counts.both_ways and fix & Reading.SWAP and not fix & Reading.ALL_SWAPPED:
             found.append(
-                f"{counts.both_ways:,} insertions and deletions on {_names(group)} agree with REF and with ALT: they cannot tell "
-                "whether they are swapped, and are scored as they are written."
+                f"{counts.both_ways:,} insertions and deletions on {_names(group)} agree with REF and with ALT: they cannot "
+                "tell whether they are swapped, and are scored as they are written."
             )
         found.append(
             f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {counts.n:,} records on {_names(group)}), "
@@ -180,8 +180,8 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
     fits = "shift" in asked and any(of.belongs for of in left)
     part = ", and a shift is for contigs that do not fit as they are" if fits else ""
     return (
-        f"{option} was not applied to {_names(left)}: of {counts.disagree:,} records whose REF disagrees, and which could tell, "
-        f"{', '.join(told)}; it must explain at least 90 % of them{part}."
+        f"{option} was not applied to {_names(left)}: of {counts.disagree:,} records whose REF disagrees, and which could "
+        f"tell, {', '.join(told)}; it must explain at least 90 % of them{part}."
     )
 
 

@@ -89,7 +89,7 @@ STATUS_MEANING: dict[Status, str] = {
     Status.STAR: "ALT is '*': the base is missing because of a deletion in another record.",
     Status.NOT_ACGT: "REF or ALT holds a letter other than A, C, G, T (N in ALT included).",
     Status.NO_CONTIG: "The contig is not in the reference under any of its names.",
-    Status.OTHER_SEQUENCE: "The contig of this name in the reference is another sequence: by its length, or REF agrees by chance.",
+    Status.OTHER_SEQUENCE: "The contig of this name in the reference is another sequence, by length or agreement of REF.",
     Status.OUTSIDE: "REF lies wholly or partly beyond an end of the contig.",
     Status.N_IN_REF: "REF, or the reference at that place, holds an unknown base (N).",
     Status.TOO_LONG: "REF or ALT is longer than the window of the model.",

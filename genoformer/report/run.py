@@ -58,6 +58,7 @@ def _figures(found: Scored, model: str | Path, genome: Genome, top: int, flank: 
     score = found.scores[0]
     keys = [column.key for column in found.scores]
     of_track = len(FIXED) + keys.index(f"{score.key}_TRACK") if f"{score.key}_TRACK" in keys else None
+    fix = len(FIXED) + keys.index("GF_FIX") if "GF_FIX" in keys else None
     made: dict[tuple[str, int], Figure] = {}
     with tempfile.TemporaryDirectory() as folder:
         for row in found.strongest(len(found.rows)):
@@ -66,6 +67,8 @@ def _figures(found: Scored, model: str | Path, genome: Genome, top: int, flank: 
             chrom, pos, name, ref, alt, value = row[0], row[1], row[2], row[3], row[4], row[6]
             if (chrom, pos) in made or not _drawable(ref, alt):
                 continue
+            if fix is not None and row[fix] is not None:
+                continue  # its letters are not those that were scored
             variant = Variant(genome.resolve(chrom), pos, ref.upper(), alt.upper())
             explained: Explained = explain(
                 loaded, genome, variant, flank=flank, head=found.options.get("head"),
