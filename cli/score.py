@@ -81,8 +81,8 @@ def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
 @click.option("--assemble", is_flag=True, hidden=True, help="Refuse where a part is missing (genoformer merge).")
 @click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
 @click.option("--fix", multiple=True, metavar="HOW", callback=_fixes,
-              help="Score records whose REF disagrees as they are meant, where it explains 90 % of them: swap (REF and ALT "
-              "exchanged), strand (alleles of the other strand), shift (positions counted from 0); several with commas.")  # fmt: skip
+              help="Score records whose REF disagrees as they are meant, where it explains 90 % of them: swap (REF and ALT), "
+              "strand (alleles of the other strand), shift (positions counted from 0); several with commas.")  # fmt: skip
 @click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
 @click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
               "--preflight, else on stderr.")  # fmt: skip
