@@ -25,6 +25,7 @@ Cells = Mapping[int, Sequence[str]]  # of one record: the values, as they are wr
 NO_CELLS: Cells = {}
 
 STATUS_KEY = "GF_STATUS"
+FIX_KEY = "GF_FIX"  # how an ALT was read; it goes with the scores
 MOST_WAITING = 1 << 26  # letters of records until they are written
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import Record
-from genoformer.sinks.base import NO_CELLS, STATUS_KEY, Cells, Floats, Header, TextSink, escaped, quoted, text_of
+from genoformer.sinks.base import FIX_KEY, NO_CELLS, STATUS_KEY, Cells, Floats, Header, TextSink, escaped, quoted, text_of
 
 _TABIX_LONGEST = 1 << 29  # a .tbi index ends there; longer contigs take a .csi
 
@@ -33,7 +33,7 @@ class VCFSink(TextSink):
         self.texts = [text_of(column) for column in header.columns]
         self.fields = [field.key for field in header.fields]
         self.sorted, self.last, self.seen, self.furthest = True, ("", 0), set[str](), 0
-        replaced = [*self.keys, *([STATUS_KEY] if self.keys else []), *_keys_of_before(header)]
+        replaced = [*self.keys, *([STATUS_KEY, FIX_KEY] if self.keys else []), *_keys_of_before(header)]
         self.stale = tuple(f"{key}=" for key in replaced)
         ours = tuple(f"##INFO=<ID={key}," for key in replaced)
         kept = [line for line in header.lines[:-1] if not line.startswith(ours)]

@@ -149,6 +149,14 @@ def test_the_file_of_the_right_alleles_is_the_same_with_and_without_fix_but_for_
     assert ["ID=GF_FIX" in line or "fix=swap,strand,shift" in line for line in added] == [True, True]
 
 
+def test_scores_that_are_made_again_without_a_fix_do_not_keep_what_was_said_of_it(place: Place) -> None:
+    vcf = place.vcf(every_fourth(swapped))
+    assert place.score(vcf, "--fix", "swap").exit_code == 0
+    assert place.score(place.folder / "out.vcf", out="again.vcf").exit_code == 0
+    assert place.score(vcf, out="plain.vcf").exit_code == 0
+    assert (place.folder / "again.vcf").read_text() == (place.folder / "plain.vcf").read_text()
+
+
 @pytest.mark.parametrize("out", ["out.tsv", "out.parquet"])
 def test_tables_have_a_column_for_the_fix_with_any_number_of_workers(place: Place, out: str) -> None:
     vcf = place.vcf([swapped(row) for row in variants(CHR1)])
