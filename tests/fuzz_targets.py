@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pysam
 import torch
-from annotation.test_any_annotation import BED, GTF, PEAK, VCF
+from annotation.test_any_annotation import BED, BLOCKS, GFF, GTF, PEAK, RANGES, VCF
+from annotation.test_any_annotation import HOMER as HOMER_PEAKS
 from any_bytes import bgzipped, changed, changed_json, damaged
 from hypothesis import strategies as st
 from small_models import small_encoder, small_long_range
@@ -31,6 +32,7 @@ from genoformer.errors import GenoformerError
 from genoformer.evaluation.variants import read_scores, read_truth
 from genoformer.genome.bigwig import BigWig, write_bigwig
 from genoformer.genome.exons import read_genes
+from genoformer.genome.genotypes import genotypes
 from genoformer.genome.gtf import read_tss
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_bed, read_regions
@@ -154,6 +156,9 @@ def _bcf(folder: Path) -> Target:
     return Target(st.tuples(damaged(packed) | (changed(plain) | damaged(plain)).map(bgzipped)), run)
 
 
+_CCRES = b"chr1\t5\t90\tEH38D1\tEH38E1\tpELS,CTCF-bound\n2\t7\t9\tEH38D2\tEH38E2\tPLS\n"
+
+
 def _bed(_: Path) -> Target:
     def run(folder: Path, content: bytes, packing: str, suffix: str) -> None:
         path = folder / f"a.{suffix}"
@@ -175,8 +180,9 @@ def _bed(_: Path) -> Target:
         )
         assert not list(folder.glob(".*"))
 
-    suffixes = st.sampled_from(["bed", "narrowPeak", "broadPeak"])
-    return Target(st.tuples(_packed(BED) | _packed(PEAK), suffixes).map(lambda of: (*of[0], of[1])), run)
+    valid = st.sampled_from([BED, PEAK, BLOCKS, RANGES, HOMER_PEAKS, _CCRES]).flatmap(_packed)
+    suffixes = st.sampled_from(["bed", "narrowPeak", "broadPeak", "bed12", "gappedPeak", "txt", "xls"])
+    return Target(st.tuples(valid, suffixes).map(lambda of: (*of[0], of[1])), run)
 
 
 def _gtf(_: Path) -> Target:
@@ -191,7 +197,43 @@ def _gtf(_: Path) -> Target:
             lambda: read_genes(path, Genome(fasta)),
         )
 
-    return Target(_packed(GTF), run)
+    return Target(_packed(GTF) | _packed(GFF), run)
+
+
+_GENOTYPES = (
+    b"##fileformat=VCFv4.4\n##contig=<ID=1,length=900>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts\tt\n"
+    b"1\t5\t.\tA\tC,<DEL>\t.\t.\tSVLEN=.,30;SVCLAIM=.,D\tGT:PS:LEN\t|0|1:7:90\t/1/2\n"
+    b"1\t9\t.\tACG\tA,<CN3>\t9\tPASS\tEND=70;CHR2=2\tPSL:GT\ta,b,.:0|1/2\t.:1\n"
+    b"2\t7\trs\tA\tT\t.\t.\t.\tGT\t1|1|0|0\t.|1\n"
+)
+
+
+def _genotypes(_: Path) -> Target:
+    """GT, PS and PSL in every version of VCF."""
+
+    def run(folder: Path, content: bytes, packing: str) -> None:
+        path = folder / "a.vcf.gz"
+        path.write_bytes(content)
+        with open_vcf(path) as file:
+            for record in file:
+                for genotype in genotypes(record):
+                    assert len(genotype.alleles) == len(genotype.placed) == len(genotype.phase_sets) or not genotype.alleles
+                    genotype.left_out(len(record.alts))
+
+    return Target(_packed(_GENOTYPES), run)
+
+
+_HEADERS = b">a|0|1|1\nACGT\n>b|1|0|1\nACGTA\nCGT\n>c|0|0|1\nAAAA\n"
+_SEVERAL = b'sequence,label\nACGT,"0,1,1"\nAACC,"1,0,0"\n'
+
+
+def _several_labels(_: Path) -> Target:
+    def run(folder: Path, content: bytes, packing: str, name: str) -> None:
+        (folder / name).write_bytes(content)
+        _each(lambda: read_labelled(folder / name), lambda: read_sequences(folder / name))
+
+    valid = _packed(_HEADERS) | _packed(_SEVERAL)
+    return Target(st.tuples(valid, st.sampled_from(["a.fa", "a.csv", "a.txt"])).map(lambda of: (*of[0], of[1])), run)
 
 
 def _bedgraph(_: Path) -> Target:
@@ -509,6 +551,8 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "score": _score,
     "bed": _bed,
     "gtf": _gtf,
+    "genotypes": _genotypes,
+    "several_labels": _several_labels,
     "bigwig": _bigwig,
     "bedgraph": _bedgraph,
     "labelled": _labelled,
