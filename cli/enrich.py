@@ -59,6 +59,7 @@ def enrich(
     from genoformer.annotation.study import describe, enrich_variants
     from genoformer.genome.reference import Genome
     from genoformer.genome.regions import read_bed
+    from genoformer.tables import tsv_line
 
     from .outputs import reserve
     from .progress import progress_bar
@@ -90,7 +91,7 @@ def enrich(
         rows, said = enrichment_rows(study), describe(study)
     if output is None:
         for row in rows:
-            click.echo("\t".join(map(str, row)))
+            click.echo(tsv_line(map(str, row)))
     for line in said:
         say(line)
     if output is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
+from .of_tracks import window_options, window_settings
 from .talk import Group, say
 
 _common = shared.together(
@@ -94,9 +95,11 @@ def attention(
 @click.option("-s", "--score", metavar="NAME", help="Of `score --explain`.  [default: LLR, of a model of tracks SAD]")
 @click.option("--class", "output", metavar="NAME", help="Of a fine-tuned model.  [default: the last]")
 @shared.strand
+@shared.context
+@window_options
 def ism(
-    score: str | None, output: str | None, tracks: str | None, head: str | None, strand: str, modisco: bool, known: str | None,
-    negative: str | None, **options: Any,
+    score: str | None, output: str | None, tracks: str | None, head: str | None, strand: str, context: int | None, shifts: str,
+    indels: str, anchor: str, modisco: bool, known: str | None, negative: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """What every single-base change does (in-silico mutagenesis), scored as `genoformer score` would.
 
@@ -105,14 +108,17 @@ def ism(
     genoformer interpret ism enhancers.bed -f hg38.fa -m mini-tracks -s SAD501 --tracks 5 \\
         --length 100 -o ism
 
-    Of a fine-tuned model it is the change of a class's logit.
+    Every change is scored in the window that `score` would give it; --context, --shifts and --anchor move it as there. Of a VCF
+    the scores of its variants themselves, insertions and deletions too, stand in variants.tsv and below the figures, as `score`
+    has them. Without --tracks a map of tracks is the sum of all of them. Of a fine-tuned model it is the change of a class's
+    logit.
     """
     from genoformer.interpretation import jobs
 
     with _asked(options) as asked:
         _say(jobs.ism(
-            asked, score=score, tracks=tracks, head=head, output=output, both_strands=strand == "both", modisco=modisco,
-            known=_path(known), negative=_path(negative),
+            asked, score=score, tracks=tracks, head=head, output=output, both_strands=strand == "both", context=context,
+            settings=window_settings(shifts, indels, anchor), modisco=modisco, known=_path(known), negative=_path(negative),
         ))  # fmt: skip
 
 

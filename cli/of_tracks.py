@@ -8,9 +8,7 @@ import click
 
 from . import options as shared
 
-track_options = shared.together(
-    shared.tracks, shared.targets, shared.head,
-    click.option("--gtf", type=click.Path(), help="Genes, for LOGSED."),
+window_options = shared.together(
     click.option("--shifts", metavar="BASES", default="0", show_default=True,
                   help="Windows are moved by these, such as -1,0,1, and scores averaged."),
     click.option("--indels", type=click.Choice(["realign", "stitch", "left", "right", "symmetric"]), default="realign",
@@ -18,6 +16,11 @@ track_options = shared.together(
     click.option("--anchor", type=click.Choice(["grid", "variant"]), default="grid", show_default=True,
                   help="Windows on a lattice, which neighbours share, or with the variant in the very middle."),
 )  # fmt: skip
+track_options = shared.together(
+    shared.tracks, shared.targets, shared.head,
+    click.option("--gtf", type=click.Path(), help="Genes, for LOGSED."),
+    window_options,
+)
 _NAMES = ("spec", "targets", "head", "gtf", "shifts", "indels", "anchor")
 
 
@@ -32,7 +35,6 @@ def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
     from genoformer.models.longrange import LongRange
     from genoformer.prediction import tracks_of
     from genoformer.scoring.scorers import OfTracks
-    from genoformer.scoring.track_scorer import Settings
 
     options = ctx.params
     given = [name for name in (*_NAMES, *others) if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
@@ -41,15 +43,23 @@ def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
             name = {"spec": "tracks", "n_noise": "noise"}.get(given[0], given[0])
             raise ConfigError(f"--{name} is of models of tracks, and this is a language model; leave it out, or change -m.")
         return None
-    try:
-        shifts = tuple(int(text) for text in options["shifts"].split(","))
-    except ValueError as error:
-        raise ConfigError(f"--shifts {options['shifts']}: give whole numbers and commas, such as -1,0,1.") from error
     table = read_targets(options["targets"]) if options["targets"] else None
     known = tracks_of(model.config, model.targets, options["head"], table)
     head = model.head_named(options["head"])
     return OfTracks(
         head=head, targets=table or model.targets.get(head), tracks=known.choose(options["spec"]) if options["spec"] else None,
         genes=read_genes(options["gtf"], genome) if options["gtf"] else None,
-        settings=Settings(shifts=shifts, indels=options["indels"], anchor=options["anchor"]),
+        settings=window_settings(options["shifts"], options["indels"], options["anchor"]),
     )  # fmt: skip
+
+
+def window_settings(shifts: str, indels: Any, anchor: Any) -> Any:
+    """Of the options of windows; ConfigError for shifts that are no numbers."""
+    from genoformer.errors import ConfigError
+    from genoformer.scoring.track_scorer import Settings
+
+    try:
+        moved = tuple(int(text) for text in shifts.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--shifts {shifts}: give whole numbers and commas, such as -1,0,1.") from error
+    return Settings(shifts=moved, indels=indels, anchor=anchor)

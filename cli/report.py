@@ -13,11 +13,12 @@ from .talk import Command, say
 @click.option("-o", "--output", required=True, type=click.Path(), help="The page, such as report.html.")
 @click.option("--title", help="[default: the name of SCORED]")
 @click.option("-f", "--fasta", type=click.Path(), help="The genome: the page says how the VCF fits it.")
-@click.option("-m", "--model", type=shared.MODEL, help="With -f: draws what this model says of both alleles of the strongest.")
+@click.option("-m", "--model", type=shared.MODEL, multiple=True,
+              help="With -f: draws what this model says of both alleles of the strongest; several for an ensemble.")
 @click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Variants that are drawn.")
 @click.option("--flank", type=click.IntRange(min=5, max=50), default=25, show_default=True, help="Bases on either side.")
 def report(
-    scored: str, output: str, title: str | None, fasta: str | None, model: str | None, top: int, flank: int
+    scored: str, output: str, title: str | None, fasta: str | None, model: tuple[str, ...], top: int, flank: int
 ) -> None:
     """One HTML page of a scored VCF, which needs no server and no network: summary, distributions, a table, figures.
 
@@ -25,7 +26,9 @@ def report(
     genoformer report scored.vcf.gz -o report.html
     genoformer report scored.vcf.gz -o report.html -m mini-human -f hg38.fa
 
-    The table sorts and filters; the keys of INFO that most records have are columns of it.
+    The table sorts and filters; the keys of INFO that most records have are columns of it. Windows, strands, shifts and tracks
+    of the figures are those of the scores, as the header has them. Scores of tracks below the noise floor are grey, and drawn
+    only where none is above it.
     """
     from pathlib import Path
 
@@ -37,8 +40,8 @@ def report(
     reserve(output)
     with progress_bar("variants") as listen:
         done = make_report(
-            Path(scored), Path(output), title=title, model=model, fasta=Path(fasta) if fasta else None, top=top, flank=flank,
-            listen=listen,
+            Path(scored), Path(output), title=title, model=model or None, fasta=Path(fasta) if fasta else None, top=top,
+            flank=flank, listen=listen,
         )  # fmt: skip
     drawn = f", {done.n_figures} drawn" if done.n_figures else ""
     say(f"{output}: {done.n_rows:,} of {done.n_alleles:,} alleles{drawn}")

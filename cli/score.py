@@ -33,7 +33,10 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     click.echo("--indels, how tracks of alleles of different length are compared:")
     for name, meaning in INDELS.items():
         click.echo(f"    {name:10} {meaning}")
-    click.echo("\nGF_STATUS, where an allele has no score:")
+    click.echo("\nBeside each score X of a model of tracks:")
+    click.echo("    GF_X_SE       standard error over the shifts, where --shifts names several")
+    click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise)")
+    click.echo("\nGF_STATUS, where an allele has none of the chosen scores:")
     for status, meaning in STATUS_MEANING.items():
         if status.name != "OK":
             click.echo(f"    {status.value:13} {meaning}")
@@ -71,7 +74,7 @@ def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
 @click.option("--calibration", type=click.Path(), metavar="FILE",
               help="Of `genoformer calibrate`, for quantiles.  [default: the model's own]")  # fmt: skip
 @click.option("--noise", "n_noise", type=click.IntRange(min=0), metavar="N",
-              help="Places at which the noise floor is measured.  [default: one in 20 records, at most 16]")  # fmt: skip
+              help="Places at which the noise floor is measured; 0: none.  [default: one in 20 records, 8 to 16]")  # fmt: skip
 @click.option("--verify", "n_verify", type=click.IntRange(min=1), metavar="N",
               help="Score N random records again the naive way, on the CPU in float32, and compare.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, each with the model and some cores.")
@@ -99,7 +102,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         | bcftools view -i 'GF_LLR<-5'
 
     Of a language model, insertions and deletions get PLL where substitutions get LLR. Of a model of tracks the output has of
-    each score the strongest track and its name, and those that --tracks chooses. With -a each record has the elements that it
+    each score the strongest track and its name, those that --tracks chooses, and a mark where a score is below the noise floor.
+    With -a each record has the elements that it
     lies in, as `genoformer annotate` writes them. What cannot be scored passes through
     with its reason in GF_STATUS. With --fix, scores are those of the variant that was meant, the base of the genome against the
     other allele, as of a corrected file; the records stay as they are, and GF_FIX says what was done. An interrupted run goes

@@ -71,7 +71,8 @@ def score(
 
     variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)`s, pos from 1, or a table with these columns. scores: names of
     `SCORES`, a list or with commas; by default LLR and PLL of a language model, SAD and SAR501 of a model of tracks. An allele
-    without a score has its reason in the column status. fix: "swap", "strand" or "shift", or several with commas: records whose
+    without a score has its reason in the column status. Text comes back as the VCF has it, an ID "NA" too; a dot there, and a
+    score that an allele does not have, are missing. fix: "swap", "strand" or "shift", or several with commas: records whose
     REF disagrees are scored as they are meant, and a column FIX says what was done (`genoformer score --fix`). Warns of contigs
     and records that do not fit the FASTA. Raises PreflightError where no contig does (`force` goes on), ConfigError for scores
     that the model does not have.
@@ -82,7 +83,6 @@ def score(
     >>> list(table.columns[:5]), table[["LLR", "PLL"]].notna().to_numpy().tolist()
     (['chrom', 'pos', 'id', 'ref', 'alt'], [[True, False], [False, True]])
     """
-    import pandas as pd
 
     from genoformer.genome.preflight import fixes_named, warn_of_findings
     from genoformer.inference import device_named
@@ -103,8 +103,7 @@ def score(
             given, genome, loaded, chosen, out, name=None if given is variants else "the variants given", region=region,
             device=device_named(device), force=force, fix=fixes_named(fix), on_preflight=warn_of_findings,
         )  # fmt: skip
-        words = dict.fromkeys(("chrom", "id", "ref", "alt", "qual", "filter", "info", "status", *(["FIX"] if fix else [])), str)
-        return pd.read_csv(out, sep="\t", dtype=words, na_values=[".", ""], keep_default_na=False, index_col=False)
+        return _table_of_scores(out)
 
 
 def predict(
@@ -285,6 +284,21 @@ def evaluate(
     several = any(each.config.kind == "multilabel" for each in models.values())
     known = read_labelled(train, multi_label=several) if train is not None else None
     return evaluate_models(models, read_labelled(data, multi_label=several), train=known, baselines=baselines)
+
+
+def _table_of_scores(path: Path) -> pd.DataFrame:
+    """A TSV of scores; text stays as it is, also "NA" and "1e5" as names, and a lone dot of the VCF is missing."""
+    import pandas as pd
+
+    names = list(pd.read_csv(path, sep="\t", nrows=0, index_col=False).columns)
+    samples = names[names.index("FORMAT") :] if "FORMAT" in names else []
+    of_vcf = ["chrom", "id", "ref", "alt", "filter", "info", "status", *samples]
+    words = [*of_vcf, *(name for name in names if name == "FIX" or name.endswith(("_TRACK", "_GENE", "_NOISE")))]
+    missing = {name: ["."] if name in of_vcf else [""] for name in names}
+    return pd.read_csv(
+        path, sep="\t", dtype=dict.fromkeys(words, str), na_values=missing, keep_default_na=False, index_col=False,
+        encoding_errors="surrogateescape",
+    )
 
 
 def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:

@@ -26,7 +26,7 @@ def run(*arguments: object) -> None:
 
 def test_score_is_what_the_command_writes(tmp_path: Path) -> None:
     run("score", VCF, "-f", FASTA, "-m", "demo", "-r", "chrS1:1-20000", "-s", "LLR,PLL,ENTROPY", "-o", tmp_path / "o.tsv", "-q")
-    written = pd.read_csv(tmp_path / "o.tsv", sep="\t", na_values=["."])
+    written = pd.read_csv(tmp_path / "o.tsv", sep="\t")
     model = gf.load("demo")
     with gf.Genome(FASTA) as genome:
         table = gf.score(VCF, genome, model, "LLR,PLL,ENTROPY", region="chrS1:1-20000")

@@ -71,6 +71,18 @@ def test_alleles_are_read_as_they_were_scored(tmp_path: Path) -> None:
     ]
 
 
+def test_each_allele_without_a_score_has_a_reason_that_is_true_of_it(tmp_path: Path) -> None:
+    """GF_STATUS is of the first such allele of a record; another one may have another reason."""
+    rows = [
+        "1\t10\t.\tA\tC,*,<X>\t.\t.\tGF_LLR=5,.,.;GF_STATUS=STAR",
+        "1\t20\t.\tA\t<DEL>,AG\t.\t.\tGF_STATUS=SYMBOLIC",
+        "1\t30\t.\tA\tC,<DEL>\t.\t.\tGF_STATUS=REF_MISMATCH",
+    ]
+    (tmp_path / "s.vcf").write_text("\n".join(HEAD + rows) + "\n")
+    statuses = [row[5] for row in read_scored(tmp_path / "s.vcf").rows]
+    assert statuses == ["OK", "STAR", "SYMBOLIC", "SYMBOLIC", "NONE", "REF_MISMATCH", "SYMBOLIC"]
+
+
 def test_what_is_no_finite_number_is_missing(tmp_path: Path) -> None:
     rows = [f"1\t{i}\t.\tA\tC\t.\t.\tGF_LLR={text}" for i, text in enumerate(("nan", "inf", "x", "1.5"), 1)]
     (tmp_path / "s.vcf").write_text("\n".join(HEAD + rows) + "\n")
@@ -157,7 +169,7 @@ def test_the_strongest_are_drawn_with_both_alleles(tmp_path: Path, kind: str) ->
     assert f"1:500 {sequence[499:502]}&gt;{sequence[499]}, {scores}" in text
     assert "REF agrees" in text  # the preflight
     assert "did not make these scores" not in text
-    assert ("What the model expects" if kind == "language" else "the track in which the score is largest") in text
+    assert ("What the model expects" if kind == "language" else "the track in which SAD is largest") in text
 
 
 ACTIONS = """<script>

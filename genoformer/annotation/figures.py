@@ -21,6 +21,7 @@ from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
 from genoformer.genome.natural import natural
+from genoformer.tables import rounded, tsv_line
 from genoformer.whole import save_figure, write_text
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def enrichment_rows(study: Study) -> list[tuple[object, ...]]:
         low, high = np.percentile(e.controls, [2.5, 97.5], axis=1)
         for i, name in enumerate(study.annotations):
             values = (e.expected[i], e.fold[i], e.low[i], e.high[i], e.p[i], e.q[i], e.p_depletion[i], low[i], high[i])
-            rows.append((each.name, name, e.n[i], e.observed[i], *(f"{value:.4g}" for value in values)))
+            rows.append((each.name, name, e.n[i], e.observed[i], *(rounded(value, ".4g") for value in values)))
     return rows
 
 
@@ -115,7 +116,7 @@ def trait_rows(study: Study) -> list[tuple[object, ...]]:
     m, marked, fold = study.matrix, study.marked, fold_of(study.matrix.observed, study.matrix.expected)
     rows: list[tuple[object, ...]] = [("trait", "annotation", "n", "observed", "expected", "fold", "p", "q", "marked")]
     for t, a in np.argwhere(m.observed > 0).tolist():
-        values = (f"{value:.4g}" for value in (m.expected[t, a], fold[t, a], m.p[t, a], m.q[t, a]))
+        values = (rounded(value, ".4g") for value in (m.expected[t, a], fold[t, a], m.p[t, a], m.q[t, a]))
         rows.append((study.traits[t], study.annotations[a], m.n[t, a], m.observed[t, a], *values, int(marked[t, a])))
     return rows
 
@@ -128,7 +129,7 @@ def mass_rows(mass: Mass) -> list[tuple[object, ...]]:
     low, high = np.percentile(mass.controls, [2.5, 97.5], axis=1)
     for i, name in enumerate(mass.annotations):
         values = (mass.share[i], mass.expected[i], mass.fold[i], mass.p[i], mass.q[i], low[i], high[i])
-        rows.append((name, mass.bases[i], *(f"{value:.4g}" for value in values)))
+        rows.append((name, mass.bases[i], *(rounded(value, ".4g") for value in values)))
     return rows
 
 
@@ -193,7 +194,7 @@ def _p(value: float) -> str:
 
 
 def _table(path: Path, rows: Sequence[Sequence[object]]) -> Path:
-    write_text(path, "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    write_text(path, "".join(tsv_line(map(str, row)) + "\n" for row in rows))
     return path
 
 

@@ -31,18 +31,22 @@ def posteriors(
     return in_batches(run, len(codes), batch_size_of(model, codes, batch_size), (4,))
 
 
-def posteriors_along(model: Encoder, codes: Codes, start: int, end: int) -> Floats:
+def posteriors_along(
+    model: Encoder, codes: Codes, start: int, end: int, *, window: int | None = None, both_strands: bool = True
+) -> Floats:
     """log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
 
-    The mean of both strands. Each base is asked in the middle of a window of the model's length; beyond the ends of the
-    sequence are N.
+    The mean of both strands, unless only the forward one is wanted. Each base is asked in the middle of a window of the
+    model's length, or of `window` bases; beyond the ends of the sequence are N.
     """
-    length = model.config.context_length
+    length = window or model.config.context_length
     centre = length // 2
     padded = np.pad(codes, length, constant_values=N)
     windows = np.lib.stride_tricks.sliding_window_view(padded, length)[start - centre + length : end - centre + length]
     at = np.full(len(windows), centre)
     forward = posteriors(model, windows, at)
+    if not both_strands:
+        return forward
     backward = posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
     mean = (forward + backward) / 2
     return np.asarray(mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True), dtype=np.float32)

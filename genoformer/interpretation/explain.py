@@ -1,26 +1,32 @@
-"""A variant as a model sees it: what it expects around either allele, or the track that changes most and what makes it."""
+"""A variant as the scorer sees it: what a language model expects around either allele, or the track that is scored.
+
+Windows, strands, shifts, alignment and tracks are the scorer's own, so what is drawn and said is what `score` says.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genoformer import plots
 from genoformer.genome.codes import decode
-from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles
+from genoformer.genome.variants import Align, Alleles, Variant, normalise, place_alleles, trimmed
 from genoformer.inference.bases import posteriors_along
-from genoformer.inference.batching import Floats, borrowed
-from genoformer.inference.tracks import TrackReader
+from genoformer.inference.batching import Floats
 from genoformer.interpretation.outputs import Output
 from genoformer.interpretation.places import Place
 from genoformer.interpretation.run import attributions
-from genoformer.models.encoder import Encoder
-from genoformer.models.longrange import LongRange
-from genoformer.prediction import tracks_of
+from genoformer.scoring.scorers import Scorer
+from genoformer.scoring.scores import MASKS, Score
+from genoformer.scoring.token_scorer import TokenScorer
+from genoformer.scoring.track_scorer import Compared, TrackScorer
+from genoformer.tables import rounded
 
 _BINS = 40  # on either side of the variant that are shown
+_AGREES = 1e-3  # of a score: how far the same score, made again in other company, may lie
+_ROUNDING = 1e-6  # of the sum of a track
 
 
 class AlleleTracks(NamedTuple):
@@ -28,12 +34,25 @@ class AlleleTracks(NamedTuple):
 
     label: str
     edges: Floats  # [N + 1]
-    ref: Floats  # [N]
-    alt: Floats  # [N]
+    ref: NDArray[np.floating]  # [N]
+    alt: NDArray[np.floating]  # [N]
+
+
+class Printed(NamedTuple):
+    """A score as a file has it."""
+
+    score: Score
+    value: float
+    track: str | None = None
+    remade: bool = True  # by the scorer at hand, which has the model that made it
+
+    @property
+    def text(self) -> str:
+        return f"{self.score.name} {rounded(self.value)}"
 
 
 class Explained(NamedTuple):
-    """Logos of both alleles of a variant, and of a model of tracks the track that changes most."""
+    """Logos of both alleles of a variant, and of a model of tracks the track that is scored."""
 
     place: Place  # of the logos
     ref: Floats  # heights [L, 4]
@@ -53,75 +72,149 @@ class Explained(NamedTuple):
         return first, second
 
 
-def explain(
-    model: Encoder | LongRange, genome: Genome, variant: Variant, *, flank: int = 25, head: str | None = None,
-    track: str | None = None, both_strands: bool = True, device: str = "cpu",
-) -> Explained:  # fmt: skip
+def explain(scorer: Scorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> Explained:
     """Both alleles of a variant in windows of 2 flank bases and the longer allele; variant.chrom is the FASTA's own name.
 
-    Of a language model: the information of what it expects at each base given all others, the mean of both strands. Of a model
-    of tracks: the track of that identifier, else the one whose sum over the bins around changes most (the mean of both strands
-    where the strand pairs are known), and gradient x input of that sum on the forward strand; behind an insertion or deletion
-    its bins are those of the alternative, not realigned.
+    Of a language model: the information of what it expects at each base given all others. Of a model of tracks: the track of
+    `printed`, else the strongest of the scorer's first score, in the bins that are compared (of the shift next to 0), and
+    gradient x input of its sum over the bins shown, on the forward strand. printed: the score that a file has, which is said
+    as it is there; where the scorer does not find it again, that is said, too.
     """
     length = 2 * flank + max(len(variant.ref), len(variant.alt))
-    with borrowed(model, device) as ready:
-        if isinstance(ready, Encoder):
-            return _expected(ready, genome, variant, flank, length)
-        return _by_tracks(ready, genome, variant, flank, length, head, track, both_strands)
+    if isinstance(scorer, TokenScorer):
+        return _expected(scorer, variant, flank, length, printed)
+    assert isinstance(scorer, TrackScorer)
+    return _by_tracks(scorer, variant, flank, length, printed)
 
 
-def _expected(model: Encoder, genome: Genome, variant: Variant, flank: int, length: int) -> Explained:
-    beyond = model.config.context_length
+def _expected(scorer: TokenScorer, variant: Variant, flank: int, length: int, printed: Printed | None) -> Explained:
+    beyond = scorer.length
     start = variant.start - flank
-    wide = place_alleles(genome, variant, start - beyond, length + 2 * beyond)
+    wide = place_alleles(scorer.genome, variant, start - beyond, length + 2 * beyond)
     ref, alt = (
-        plots.information(posteriors_along(model, codes, beyond, beyond + length)).astype(np.float32)
+        np.mean([
+            posteriors_along(
+                reader.model, codes, beyond, beyond + length, window=reader.length, both_strands=scorer.both_strands
+            )
+            for reader in scorer.readers
+        ], axis=0)
         for codes in (wide.ref, wide.alt)
-    )
-    return Explained(
-        _place(variant, start, wide, beyond, length), ref, alt, "bits",
-        "What the model expects at each base, given all the others, where the reference and where the alternative is there.",
     )  # fmt: skip
+    strands = "mean of both strands" if scorer.both_strands else "forward strand"
+    how = f"({strands}, windows of {scorer.options['context'].replace('+', ' and ')} bases)"
+    meaning = "What the model expects at each base given all the others, with the reference and with the alternative."
+    if printed is not None:
+        answers = scorer([variant]).values[0]
+        names = [score.name for score in scorer.scores]
+        again = float(answers[names.index(printed.score.name)]) if printed.score.name in names else np.nan
+        parts = ""
+        if printed.score.name == "LLR" and len(variant.ref) == len(variant.alt) == 1 and printed.remade:
+            here = ref[flank]
+            a, b = (float(here["ACGT".index(base)]) for base in (variant.alt, variant.ref))
+            parts = f", log2 P({variant.alt}) of {a:.3g} less log2 P({variant.ref}) of {b:.3g} at its base"
+        meaning = f"{printed.text}{parts} {how}.{_again(printed, again, abs(printed.value))} {meaning}"
+    first, second = (plots.information(of).astype(np.float32) for of in (ref, alt))
+    return Explained(_place(variant, start, wide, beyond, length), first, second, "bits", meaning)
 
 
-def _by_tracks(
-    model: LongRange, genome: Genome, variant: Variant, flank: int, length: int, head: str | None, wanted: str | None,
-    both_strands: bool,
-) -> Explained:  # fmt: skip
-    config = model.config
-    head = model.head_named(head)
-    start = centred_start(variant, config.context_length)
-    alleles = place_alleles(genome, variant, start, config.context_length)
-    bins = model.bins_of(config.context_length)
-    known = tracks_of(config, model.targets, head, None)
-    reader, windows = TrackReader(model, head), np.stack([alleles.ref, alleles.alt])
-    both_strands = both_strands and head in model.targets  # which says what the tracks of the other strand are
-    predicted = reader.both_strands(windows, known.strand_pairs) if both_strands else reader(windows)  # [2, K, N]
-    middle = (variant.start - start) // config.bin_size - bins.first
-    first = start + bins.first * config.bin_size
-    on_contig = -(first // config.bin_size), (genome.contigs[variant.chrom] - first) // config.bin_size
-    low, high = max(0, on_contig[0], middle - _BINS), min(bins.n, max(on_contig[1], middle + 1), middle + _BINS + 1)
-    shown = predicted[:, :, low:high].astype(float)
-    change = (shown[1] - shown[0]).sum(1)
-    named = [track.index for track in known if track.identifier == wanted]
-    which = named[0] if named else int(np.abs(change).argmax())
-    name = known[which].description or known[which].identifier
-    why = "the track in which the score is largest" if named else "the track whose sum over these bins changes most"
-    edges = start + (bins.first + low + np.arange(high - low + 1)) * config.bin_size
-    output = Output(head=head, tracks=(which,), bins=(bins.first + low, high - low))
-    place = Place(str(variant), variant.chrom, start, alleles.ref, alleles)
-    one, two = attributions(model, [place, place.alternative], output=output)
+def _again(printed: Printed, again: float, scale: float) -> str:
+    """What is to say of a score that was made again; nothing where it is the same but for rounding."""
+    if again != again:
+        return ""
+    if not printed.remade:
+        return f" {printed.score.name} of the model that draws: {rounded(again)}."
+    if abs(again - printed.value) <= max(_AGREES * abs(printed.value), _ROUNDING * scale):
+        return ""
+    return (
+        f" Made again here it is {rounded(again)}: the FASTA or an option is another than that of the scores, "
+        "so what is drawn is not what was scored."
+    )
+
+
+def _by_tracks(scorer: TrackScorer, variant: Variant, flank: int, length: int, printed: Printed | None) -> Explained:
+    (told,) = scorer.told([variant])
+    values = scorer.layout.strongest([told])[0][0]  # [scores, K]
+    of_tracks = [i for i, score in enumerate(scorer.scores) if score.of_tracks]
+    names = [score.name for score in scorer.scores]
+    wanted = printed.score.name if printed is not None else ""
+    which = names.index(wanted) if wanted in names else of_tracks[0] if of_tracks else 0
+    named = [k for k, name in enumerate(scorer.layout.names) if printed is not None and name == printed.track]
+    seen = min(scorer.compared(variant), key=lambda of: abs(of.shift))
+    if scorer.scores[which].of_tracks:
+        strength, why = np.abs(values[which]), f"the track in which {names[which]} is largest"
+    else:
+        strength, why = np.abs((seen.alt - seen.ref).sum(-1)), "the track whose sum changes most"
+    track = max(named, key=lambda k: float(strength[k])) if named else int(strength.argmax())
+    again = float(values[which, track if scorer.scores[which].of_tracks else 0])
+    low, high = _bins_shown(scorer, seen, variant)
+    shown = [side[track, low:high] for side in (seen.ref, seen.alt)]
+    edges = seen.first + np.arange(low, high + 1) * scorer.bin_size
+    found = np.mean([_attributed(scorer, i, seen, track, low, high) for i in range(len(scorer.models))], axis=0)
+    start = seen.job.start
+    alleles = _laid(scorer, variant, start)
     inside = variant.start - flank - start
     cut = slice(inside, inside + length)
+    about = scorer.layout.about
+    name = (about[track].description if about is not None else "") or scorer.layout.names[track]
+    text = _said(scorer, variant, seen, printed, again, which, float(seen.ref[track].sum()))
+    if not named and printed is not None and printed.track is not None:
+        why += f" here (the scores name {printed.track}, which is not one of these)"
+    part = float((shown[1] - shown[0]).sum())
     return Explained(
-        _place(variant, variant.start - flank, alleles, inside, length), one.values[0, cut], two.values[0, cut],
-        "gradient x input",
-        f"{name}: {why}. {'Both strands' if both_strands else 'Forward strand'}: the sum changes by "
-        f"{(predicted[1, which] - predicted[0, which]).sum(dtype=float):.3g} over all bins of a window around the variant, by "
-        f"{change[which]:.3g} over those shown. Below, what each base adds to the sum shown, on the forward strand.",
-        AlleleTracks(name, edges.astype(float), shown[0, which], shown[1, which]),
+        _place(variant, variant.start - flank, alleles, inside, length), found[0][cut], found[1][cut], "gradient x input",
+        f"{name}: {why}. {text} Drawn are {high - low:,} of the {scorer.bins.n:,} bins; alt - ref over these alone is "
+        f"{part:.3g}. Below, what each base adds to the sum over the bins drawn, on the forward strand.",
+        AlleleTracks(name, edges.astype(float), shown[0], shown[1]),
     )  # fmt: skip
+
+
+def _laid(scorer: TrackScorer, variant: Variant, start: int) -> Alleles:
+    """The alleles in the scorer's window, as its first alternative is laid; with their anchor base where that moves nothing."""
+    how: dict[str, Align] = {"right": "right", "symmetric": "symmetric"}
+    align = how.get(scorer.settings.indels, "left")
+    if align == "left" or len(variant.ref) == len(variant.alt):
+        return place_alleles(scorer.genome, variant, start, scorer.length)
+    return place_alleles(scorer.genome, trimmed(normalise(variant, scorer.genome)), start, scorer.length, align)
+
+
+def _bins_shown(scorer: TrackScorer, seen: Compared, variant: Variant) -> tuple[int, int]:
+    """The first bin that is drawn and the one behind the last: around the variant, on the contig."""
+    size, n = scorer.bin_size, scorer.bins.n
+    middle = int(np.clip((variant.start - seen.first) // size, 0, n - 1))
+    ends = -(seen.first // size), (scorer.genome.contigs[variant.chrom] - seen.first) // size
+    return max(0, ends[0], middle - _BINS), min(n, max(ends[1], middle + 1), middle + _BINS + 1)
+
+
+def _attributed(scorer: TrackScorer, model: int, seen: Compared, track: int, low: int, high: int) -> tuple[Floats, Floats]:
+    """What each base of the scorer's own window adds to the sum of a track over some bins, with either allele: [L, 4]."""
+    job = seen.job
+    ref = scorer.genome.window(job.chrom, job.start, scorer.length)
+    output = Output(head=scorer.head, tracks=(int(scorer.tracks[track]),), bins=(scorer.bins.first + low, high - low))
+    places = [Place("", job.chrom, job.start, codes) for codes in (ref, job.alternatives[0])]
+    one, two = attributions(scorer.models[model], places, output=output)
+    return one.values[0], two.values[0]
+
+
+def _said(
+    scorer: TrackScorer, variant: Variant, seen: Compared, printed: Printed | None, again: float, which: int, scale: float
+) -> str:
+    """The score, the window and how alleles were compared."""
+    score, how = scorer.scores[which], scorer.settings
+    value = printed.text if printed is not None and printed.score.name == score.name else f"{score.name} {rounded(again)}"
+    bins = f"the bins of {MASKS[score.evidence]:,} bases around the variant" if score.evidence in MASKS else "all bins"
+    bins = "the exons of a gene" if score.evidence == "gene" else bins
+    length = {"realign": "bins realigned", "stitch": "bins stitched"}.get(how.indels, f"laid to the {how.indels}")
+    parts = ["both strands" if how.both_strands else "forward strand"]
+    parts += [length] if len(variant.ref) != len(variant.alt) else []
+    if len(how.shifts) > 1:
+        parts.append(f"mean of {len(how.shifts)} shifts, of which {seen.shift:+d} is drawn")
+    elif how.shifts[0]:
+        parts.append(f"shift {how.shifts[0]:+d}")
+    if len(scorer.models) > 1:
+        parts.append(f"mean of {len(scorer.models)} models")
+    window = f"{seen.job.chrom}:{seen.job.start + 1:,}-{seen.job.start + scorer.length:,}"
+    remark = _again(printed, again, scale) if printed is not None and printed.score.name == score.name else ""
+    return f"{value} over {bins} of the window {window} ({', '.join(parts)}).{remark}"
 
 
 def _place(variant: Variant, start: int, wide: Alleles, first: int, length: int) -> Place:

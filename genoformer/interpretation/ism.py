@@ -70,7 +70,7 @@ def mutagenesis(
     if not 0 <= start < end <= genome.contigs[chrom]:
         raise ConfigError(f"{chrom}:{start + 1:,}-{end:,} is no region of a contig of {genome.contigs[chrom]:,} bases.")
     codes = genome.window(chrom, start, end - start)
-    columns = [i for i, column in enumerate(scorer.columns) if not column.words]
+    columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.of]
     if isinstance(scorer, TrackScorer) and scorer.layout.chosen and len(scorer.tracks) > 1:
         strongest = {score.name for score in scorer.scores if score.of_tracks}  # whose track is another for every change
         columns = [i for i in columns if scorer.columns[i].name not in strongest]

@@ -28,6 +28,7 @@ from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.scorers import Work
+from genoformer.tables import rounded, tsv_line
 from genoformer.whole import refuse_others, write_text
 
 Model = Encoder | Predictor | LongRange
@@ -146,8 +147,10 @@ def audited(
             found.append(audit(place.codes, maps[i], again[i], ask, changes[i] if changes else None))
             if told:
                 told(i + 1)
-    rows = [f"{place.name}\t{of.with_mutagenesis:.4f}\t{of.deletion.gain:.4f}\t{of.reinitialised:.4f}"
-            for place, of in zip(job.drawn, found, strict=True)]  # fmt: skip
+    rows = [
+        tsv_line([place.name, *(rounded(x, ".4f") for x in (of.with_mutagenesis, of.deletion.gain, of.reinitialised))])
+        for place, of in zip(job.drawn, found, strict=True)
+    ]
     header = "place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights"
     write_text(job.asked.out / "audit.tsv", "\n".join([header, *rows, ""]))
     middle = {name: [x for x in of if np.isfinite(x)] for name, of in (

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError
+from genoformer.genome.exons import read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.batching import Floats, borrowed
 from genoformer.interpretation import figures
@@ -34,6 +35,7 @@ from genoformer.interpretation.job import (
 )
 from genoformer.interpretation.matrices import Hit, Match, fimo, read_matrices, tomtom, trimmed
 from genoformer.interpretation.outputs import Output
+from genoformer.interpretation.own_scores import VARIANTS, windows_of, write_own_scores
 from genoformer.interpretation.places import MATRICES, Place, read_places, write_arrays
 from genoformer.interpretation.run import (
     Method,
@@ -47,6 +49,8 @@ from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange
 from genoformer.prediction import tracks_of
 from genoformer.scoring.scorers import OfTracks, Work
+from genoformer.scoring.scores import choose
+from genoformer.scoring.track_scorer import Settings
 
 _MOST_TOKENS = 2_048  # of a matrix that is drawn
 ENOUGH = 0.05  # completeness error up to which integrated gradients have had steps enough
@@ -87,30 +91,40 @@ def attention(
 
 def ism(
     asked: Asked, *, score: str | None = None, tracks: str | None = None, head: str | None = None, output: str | None = None,
-    both_strands: bool = True, modisco: bool = False, known: Path | None = None, negative: Path | None = None,
+    both_strands: bool = True, context: int | None = None, settings: Settings | None = None, modisco: bool = False,
+    known: Path | None = None, negative: Path | None = None,
 ) -> list[str]:  # fmt: skip
     """What every single-base change does: as a score of `genoformer score`, or to a class (`output`) of a fine-tuned model.
 
+    context and settings: the windows, as of `score`. Of the variants of a VCF their own scores are written, too, as `score` has
+    them (of insertions and deletions PLL in place of LLR).
     modisco: what recurs in it, too, matched with the motifs of `known`; negative: DNABERT-viz's motifs of the map, over
     sequences without what the places have in common. Returns what there is to say.
     """
     job = begin(asked)
     others = negatives(job, negative)
+    own = [""] * len(job.places)
     if isinstance(job.model, Predictor):
         wanted = Output(_class(job.model, output))
+        if context is not None or (settings is not None and settings != Settings()):
+            raise ConfigError("--context, --shifts, --indels and --anchor are of scores; this model has classes.")
 
         def mutated(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Mutagenesis]:
             assert isinstance(model, Predictor)
             return sequence_mutageneses(model, places, output=wanted, device=asked.device, on_done=told)
     else:
-        wanted, of_tracks = _of_tracks(job.model, tracks, head)
+        wanted, of_tracks = _of_tracks(job.model, tracks, head, settings)
         score_name = score or ("SAD" if isinstance(job.model, LongRange) else "LLR")
         genome, placed = on_genome(job)
         job.places = placed
+        if of_tracks is not None and asked.gtf is not None and any(of.evidence == "gene" for of in choose(score_name)):
+            of_tracks = of_tracks._replace(genes=read_genes(asked.gtf, genome))
+        own = _own_scores(job, genome, score_name, of_tracks if tracks else of_tracks and of_tracks._replace(tracks=None),
+                          both_strands=both_strands, context=context)  # fmt: skip
 
         def mutated(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Mutagenesis]:
             assert not isinstance(model, Predictor)
-            work = Work((model,), genome, score_name, None, both_strands, asked.device, of_tracks=of_tracks)
+            work = Work((model,), genome, score_name, context, both_strands, asked.device, of_tracks=of_tracks)
             with work.ready() as scorer:
                 return [of.summed(score_name) for of in mutageneses(scorer, genome, places, on_done=told)]
 
@@ -125,7 +139,8 @@ def ism(
     audits = audited(job, importance, maps_of, wanted, itself=True, alone=isinstance(job.model, Predictor))
     write(job, [of.values[0] for of in found], f"mutagenesis {found[0].names[0]}", importance)
     for i, place in enumerate(job.drawn):
-        figures.draw_mutagenesis(job.path(i), place, found[i], seen=job.seen(place), note=note(audits, i), shaded=shaded[i])
+        said = "; ".join(filter(None, (own[i], note(audits, i))))
+        figures.draw_mutagenesis(job.path(i), place, found[i], seen=job.seen(place), note=said, shaded=shaded[i])
     if negative is not None:
         write_discovered(job, importance, others, 0.0)
     if modisco:
@@ -238,15 +253,34 @@ def _class(model: Predictor, name: str | None) -> int:
     return classes.index(name) if name else len(classes) - 1
 
 
-def _of_tracks(model: Any, spec: str | None, head: str | None) -> tuple[Output, OfTracks | None]:
+def _own_scores(
+    job: Job, genome: Genome, name: str, of_tracks: OfTracks | None, *, both_strands: bool, context: int | None
+) -> list[str]:
+    """The scores of the places' own variants, written; a line for each place, and what there is to say of windows."""
+    names = "LLR,PLL" if name.upper() == "LLR" else name
+    work = Work((job.model,), genome, names, context, both_strands, job.asked.device, of_tracks=of_tracks)
+    with work.ready() as scorer:
+        said = write_own_scores(job.asked.out / VARIANTS, scorer, job.places)
+        job.lines.append(windows_of(scorer))
+    if any(said):
+        job.lines.append(f"{job.asked.out / VARIANTS}: what `score` says of the variants themselves")
+    return said
+
+
+def _of_tracks(
+    model: Any, spec: str | None, head: str | None, settings: Settings | None = None
+) -> tuple[Output, OfTracks | None]:
     if not isinstance(model, LongRange):
         if spec or head:
             raise ConfigError("--tracks and --head are of models of tracks; leave them out, or change -m.")
+        if settings is not None and settings != Settings():
+            raise ConfigError("--shifts, --indels and --anchor are of models of tracks; leave them out, or change -m.")
         return Output(), None
     named = model.head_named(head)
     known = tracks_of(model.config, model.targets, head, None)
     chosen = known.choose(spec) if spec else list(range(len(known)))
-    return Output(head=named, tracks=chosen), OfTracks(head=named, targets=model.targets.get(named), tracks=chosen)
+    how = OfTracks(named, targets=model.targets.get(named), tracks=chosen, settings=settings or Settings())
+    return Output(head=named, tracks=chosen), how
 
 
 def _keep_those_with_starts(job: Job) -> None:

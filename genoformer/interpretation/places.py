@@ -20,13 +20,13 @@ from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.fit import scorable
 from genoformer.genome.records import require_bases
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Alleles, centred_start, place_alleles
+from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles
 from genoformer.genome.vcf import open_vcf
 from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file, write_text
 
 MATRICES = "matrices.npz"  # of attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the places that are drawn
-MAPS = ("maps.npz", "maps.bw", "motifs.meme", MATRICES)  # what a folder of maps holds
+MAPS = ("maps.npz", "maps.bw", "motifs.meme", "variants.tsv", MATRICES)  # what a folder of maps holds
 MANIFEST = "maps.json"  # says that they are ours to replace
 _LONGEST = 1 << 21  # bases of a place, twice those of the longest models
 _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
@@ -41,6 +41,7 @@ class Place(NamedTuple):
     start: int
     codes: Codes
     alleles: Alleles | None = None  # of a variant, whose reference `codes` is
+    allele: Variant | None = None  # that variant, under the genome's name of the contig
 
     @property
     def variant(self) -> tuple[int, int] | None:
@@ -117,7 +118,7 @@ def _around_variants(path: Path, genome: Genome, length: int, left_out: Counter[
         for record, variant in scorable(file, genome, length // 2, left_out):
             start = centred_start(variant, length)
             alleles = place_alleles(genome, variant, start, length)
-            yield Place(str(variant._replace(chrom=record.chrom)), variant.chrom, start, alleles.ref, alleles)
+            yield Place(str(variant._replace(chrom=record.chrom)), variant.chrom, start, alleles.ref, alleles, variant)
 
 
 def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what: str) -> None:

@@ -49,6 +49,7 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
         "numeric": [name == "pos" for name in FIXED] + [column.numeric for column in columns] + [False],
         "meanings": [""] * len(FIXED) + [column.meaning for column in columns] + ["what else INFO says"],
         "first": len(FIXED),  # the first score
+        "noise": scored.column_of("NOISE"),  # below: its row is grey
         "rows": rows,
     }
     shown = f"{len(rows):,} of {scored.n_alleles:,} alleles"
@@ -63,12 +64,22 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
         "DISTRIBUTIONS": "".join(
             _histogram(np.array(values), column) for column, values in zip(scored.scores, scored.values, strict=True)
         ),
-        "FIGURES": "<h2>Strongest variants</h2>" + "".join(map(_figure, figures)) if figures else "",
+        "NOISE": f"<p>{html.escape(scored.noise())}</p>" if scored.noise() else "",
+        "FIGURES": f"<h2>{_heading(scored)}</h2>" + "".join(map(_figure, figures)) if figures else "",
         "DATA": _json(data),
     }
     page = files("genoformer.report").joinpath("report.html").read_text(encoding="utf-8")
     write_text(output, re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page))
     return len(rows)
+
+
+def _heading(scored: Scored) -> str:
+    """Of the figures: nothing below the noise floor is called strongest, nor where none is known."""
+    above = scored.strongest(1).above
+    if above or (above is None and not scored.of_tracks):
+        return "Strongest variants"
+    name = html.escape(scored.scores[0].name)
+    return f"Largest |{name}|: none is above the noise floor" if above is False else f"Largest |{name}|, no noise floor known"
 
 
 def _figure(figure: Figure) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +13,16 @@ from genoformer.errors import ConfigError
 from genoformer.genome.preflight import preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.interpretation.explain import Explained, explain
+from genoformer.inference import borrowed
+from genoformer.interpretation.explain import Printed, explain
 from genoformer.interpretation.figures import draw_explained
 from genoformer.models import checkpoint
 from genoformer.progress import Listener, Progress
 from genoformer.report.page import Figure, write_page
-from genoformer.report.scored import FIXED, MOST, Scored, read_scored
+from genoformer.report.remade import remade
+from genoformer.report.scored import BELOW, FIXED, MOST, Scored, read_scored
+from genoformer.scoring.scores import SCORES
+from genoformer.tables import rounded
 
 _LONGEST = 30  # bases of an allele that is drawn
 
@@ -30,12 +36,13 @@ class Written(NamedTuple):
 
 
 def make_report(
-    scored: Path, output: Path, *, title: str | None = None, model: str | Path | None = None, fasta: Path | None = None,
-    top: int = 6, flank: int = 25, most: int = MOST, listen: Listener = None,
+    scored: Path, output: Path, *, title: str | None = None, model: str | Path | Sequence[str | Path] | None = None,
+    fasta: Path | None = None, top: int = 6, flank: int = 25, most: int = MOST, listen: Listener = None,
 ) -> Written:  # fmt: skip
     """One HTML page of a VCF that `score` wrote.
 
-    With its genome also what the preflight says, with its model, too, figures of the strongest alleles.
+    With its genome also what the preflight says, with its model (or the models of its ensemble), too, figures of the strongest
+    alleles that are above the noise floor.
 
     Parameters: top, alleles that are drawn, each place once; flank, bases on either side; most, alleles of the table.
     Raises FileFormatError for a VCF without scores, ConfigError for a model without a genome.
@@ -45,40 +52,48 @@ def make_report(
     found = read_scored(scored, most)
     genome = Genome(fasta) if fasta is not None else None
     checked = preflight(scored, genome, max_length=sys.maxsize).table() if genome is not None else ""
-    figures = _figures(found, model, genome, top, flank, listen) if model is not None and genome is not None else []
+    names = [] if model is None else [model] if isinstance(model, str | Path) else list(model)
+    figures = _figures(found, names, genome, top, flank, listen) if names and genome is not None else []
     n = write_page(found, output, title=title or scored.name, figures=figures, preflight=checked)
     return Written(n, found.n_alleles, len(figures))
 
 
-def _figures(found: Scored, model: str | Path, genome: Genome, top: int, flank: int, listen: Listener) -> list[Figure]:
-    loaded = checkpoint.load_scoring(model)
-    header = dict(found.made_by).get("model", "")
-    other = bool(header and loaded.sha256) and loaded.sha256 not in header
-    remark = f" Drawn by {model}, which did not make these scores." if other else ""
-    score = found.scores[0]
+def _figures(
+    found: Scored, names: Sequence[str | Path], genome: Genome, top: int, flank: int, listen: Listener
+) -> list[Figure]:  # fmt: skip
+    models = [checkpoint.load_scoring(name) for name in names]
+    of = remade(found.options, dict(found.made_by).get("model", ""), models, "+".join(map(str, names)), genome)
+    remarks = "".join(f" {remark}" for remark in of.remarks)
+    strongest = found.strongest(len(found.rows))
     keys = [column.key for column in found.scores]
-    of_track = len(FIXED) + keys.index(f"{score.key}_TRACK") if f"{score.key}_TRACK" in keys else None
     fix = len(FIXED) + keys.index("GF_FIX") if "GF_FIX" in keys else None
     made: dict[tuple[str, int], Figure] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for row in found.strongest(len(found.rows)):
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for model in models:
+            stack.enter_context(borrowed(model))
+        for row, which in strongest.rows:
             if len(made) == top:
                 break
-            chrom, pos, name, ref, alt, value = row[0], row[1], row[2], row[3], row[4], row[6]
+            chrom, pos, name, ref, alt = row[:5]
             if (chrom, pos) in made or not _drawable(ref, alt):
                 continue
             if fix is not None and row[fix] is not None:
                 continue  # its letters are not those that were scored
             variant = Variant(genome.resolve(chrom), pos, ref.upper(), alt.upper())
-            explained: Explained = explain(
-                loaded, genome, variant, flank=flank, head=found.options.get("head"),
-                track=row[of_track] if of_track is not None else None,
-                both_strands=found.options.get("strands", "both") == "both",
-            )  # fmt: skip
-            draw_explained(Path(folder) / "figure", explained)
+            score, value = found.scores[which], row[len(FIXED) + which]
+            track, error, flag = (found.column_of(what, which) for what in ("TRACK", "SE", "NOISE"))
+            printed = None
+            if score.name in SCORES:
+                of_track = row[track] if track is not None else None
+                printed = Printed(SCORES[score.name], value, of_track, of.same_models)
+            explained = explain(of.scorer, variant, flank=flank, printed=printed)
+            draw_explained(folder / "figure", explained)
             known = f" {name}" if name not in ("", ".") else ""
-            title = f"{chrom}:{pos:,} {_short(ref)}>{_short(alt)}{known}, {score.name} {value:.3g}"
-            made[chrom, pos] = Figure(title, explained.meaning + remark, (Path(folder) / "figure.png").read_bytes())
+            more = f" ± {rounded(row[error])} (standard error over shifts)" if error is not None else ""
+            more += ", below the noise floor" if flag is not None and row[flag] == BELOW else ""
+            title = f"{chrom}:{pos:,} {_short(ref)}>{_short(alt)}{known}, {score.name} {rounded(value)}{more}"
+            made[chrom, pos] = Figure(title, explained.meaning + remarks, (folder / "figure.png").read_bytes())
             if listen:
                 listen(Progress("figures", len(made), top))
     return list(made.values())

@@ -8,12 +8,14 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from genoformer.errors import FileFormatError
+from genoformer.genome.variants import allele_status
 from genoformer.genome.vcf import info_of, open_vcf
 
 MOST = 10_000  # alleles of the table; of more, those with the largest |first score|
@@ -21,7 +23,10 @@ FIXED = ("chrom", "pos", "id", "ref", "alt", "status")
 _ANNOTATIONS = 12  # keys of INFO that have columns of their own: those that most records have
 _LOOKED_AT = 10_000  # records by which that is decided
 _INFO = re.compile(r'##INFO=<ID=([^,]+),Number=([^,]+),Type=(\w+),Description="((?:[^"\\]|\\.)*)"')
-_VERSION = ("##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer=")
+_VERSION = ("##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer_noise=", "##genoformer=")
+_SPELLED = ("NO_ALT", "SYMBOLIC", "BREAKEND", "STAR", "NOT_ACGT")  # statuses that are of one allele, whatever the record
+BELOW = "below"  # in GF_SAD_NOISE: the score is below the noise floor
+_TOGETHER = {"GF_LLR": "GF_PLL"}  # two scores of which each allele has one
 
 
 class Column(NamedTuple):
@@ -38,6 +43,20 @@ class Column(NamedTuple):
         return self.key.removeprefix("GF_")
 
 
+class Ranked(NamedTuple):
+    """A row, and the number of the score by which it is ranked."""
+
+    row: list[Any]
+    score: int
+
+
+class Strongest(NamedTuple):
+    """The rows with the largest scores."""
+
+    rows: list[Ranked]
+    above: bool | None  # the noise floor; None where there is none of these scores
+
+
 @dataclass
 class Scored:
     """The alleles of a scored VCF; those in `rows` are all, in order, or where there are more than asked for the strongest."""
@@ -49,6 +68,7 @@ class Scored:
     n_alleles: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     values: list[array[float]] = field(default_factory=list)  # of each score, of all alleles that have it
+    n_below: int = 0  # alleles whose first score is below the noise floor
 
     @property
     def columns(self) -> list[Column]:
@@ -60,11 +80,55 @@ class Scored:
         text = dict(self.made_by).get("options", "")
         return dict(item.partition("=")[::2] for item in text.split(";") if item)
 
-    def strongest(self, n: int) -> list[list[Any]]:
-        """Rows by |first score|, the largest first; those without one are none."""
-        first = len(FIXED)
-        known = [row for row in self.rows if isinstance(row[first], float)]
-        return sorted(known, key=lambda row: -abs(row[first]))[:n]
+    @property
+    def of_tracks(self) -> bool:
+        """The first score is of a model of tracks, whose scores depend on where a window begins."""
+        keys = {column.key for column in self.scores}
+        return "shifts" in self.options or bool(keys & {f"{self.scores[0].key}_TRACK", f"{self.scores[0].key}_NOISE"})
+
+    def column_of(self, what: str, score: int = 0) -> int | None:
+        """The place in a row of a column that goes with a score, such as its TRACK, SE or NOISE."""
+        keys = [column.key for column in self.scores]
+        key = f"{self.scores[score].key}_{what}"
+        return len(FIXED) + keys.index(key) if key in keys else None
+
+    def strongest(self, n: int) -> Strongest:
+        """Rows by |first score|, the largest first; those below the noise floor only where all are.
+
+        Insertions and deletions, which have PLL where others have LLR, are ranked by that, and take turns with the others.
+        """
+        keys = [column.key for column in self.scores]
+        which = [0, *([keys.index(other)] if (other := _TOGETHER.get(keys[0])) in keys else [])]
+        flag = self.column_of("NOISE")
+        ranked: list[list[list[Any]]] = []
+        for score in which:
+            at = len(FIXED) + score
+            known = [row for row in self.rows if isinstance(row[at], float)]
+            ranked.append(sorted(known, key=lambda row, at=at: -abs(row[at])))  # type: ignore[misc]
+        turns = [Ranked(row, score) for rows in zip_longest(*ranked) for row, score in zip(rows, which, strict=True) if row]
+        if flag is None:
+            return Strongest(turns[:n], None)
+        above = [each for each in turns if each.row[flag] != BELOW]
+        return Strongest((above or turns)[:n], bool(above))
+
+    def noise(self) -> str:
+        """A sentence on the noise floor; nothing of language models."""
+        if not self.of_tracks:
+            return ""
+        flag, text = self.column_of("NOISE"), dict(self.made_by).get("noise", "")
+        name = self.scores[0].name
+        if flag is None or not text:
+            return (
+                f"No noise floor of {name} is known (--noise 0, or an older version): it is not said which scores are more "
+                "than what the start of a window does."
+            )
+        floors = dict(item.partition("=")[::2] for item in text.split(";"))
+        indel, _, substitution = floors.get(name, "").partition("/")
+        return (
+            f"Noise floor of |{name}|, measured at {floors.get('places', '?')} places: {indel} of insertions and "
+            f"deletions, {substitution} of substitutions. {self.n_below:,} of {len(self.values[0]):,} scored alleles are "
+            "below it and grey in the table: sign and size may come from where the window begins."
+        )
 
 
 def read_scored(path: Path, most: int = MOST) -> Scored:
@@ -77,6 +141,7 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
         flags = {column.key for column in annotations if column.flag}
         found = Scored(scores, annotations, [], _made_by(file.header), values=[array("d") for _ in scores])
         apart = {column.key for column in annotations}
+        flag = found.column_of("NOISE")
         heap: list[tuple[float, int, list[Any]]] = []  # the weakest of the strongest first
         for record in file:
             info = info_of(record)
@@ -85,13 +150,14 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
             for i, alt in enumerate(record.alts):
                 values = [_value(info.get(column.key, ""), i, column) for column in scores]
                 known = any(value is not None for value in values)
-                status = "OK" if known else info.get("GF_STATUS", "") or "NONE"
+                status = "OK" if known else _status(record.ref, alt, info.get("GF_STATUS", ""))
                 for of, value in zip(found.values, values, strict=True):
                     if isinstance(value, float):
                         of.append(value)
                 more = [_value(info.get(column.key, ""), i, column) for column in annotations]
                 row = [record.chrom, record.pos, record.id, record.ref, alt, status, *values, *more, rest]
                 found.statuses[status] += 1
+                found.n_below += flag is not None and row[flag] == BELOW
                 strength = abs(values[0]) if isinstance(values[0], float) else -1.0
                 entry = (strength, -found.n_alleles, row)  # of equals the first stays
                 if found.n_alleles < most:
@@ -117,6 +183,17 @@ def _columns(header: Sequence[str]) -> tuple[list[Column], dict[str, Column]]:
         elif column.key != "GF_STATUS" and column.by_allele:
             scores.append(column)
     return scores, others
+
+
+def _status(ref: str, alt: str, of_record: str) -> str:
+    """Why an allele has no score: what its own spelling says, else what the record says of its first such allele.
+
+    NONE where the record speaks of the spelling of another allele.
+    """
+    own = allele_status(ref, alt)
+    if own.value in _SPELLED:
+        return own.value
+    return "NONE" if of_record in ("", *_SPELLED) else of_record
 
 
 def _chosen(path: Path, others: Mapping[str, Column]) -> list[Column]:

@@ -91,12 +91,14 @@ class Reader:
 
         One base: all tokens over it are hidden at once. Several: from left to right, the bases still to come hidden
         (the chain rule), each strand from its own left; the posterior is then that of the first, all of them hidden.
+        An ALT equal to REF changes nothing: both alleles get 0, and the posterior is that of the first base of REF.
         """
         if self.model.config.causal:
             return {"allele": self._likelihoods(variants)}
         n = len(variants)
         changes = [trim(v.ref, v.alt) for v in variants]
-        single = np.array([len(ref) == 1 for _, ref, _ in changes], dtype=bool)
+        equal = np.array([not ref for _, ref, _ in changes], dtype=bool)
+        single = np.array([len(ref) == 1 for _, ref, _ in changes], dtype=bool) | (equal & with_posterior)
         at = np.array([v.start + offset for v, (offset, _, _) in zip(variants, changes, strict=True)], dtype=np.int64)
         alleles = [Pair(np.zeros(n, np.float32), np.zeros(n, np.float32)) for _ in self.strands]
         posteriors = [np.full((n, 4), np.nan, np.float32) for _ in self.strands]
@@ -104,12 +106,14 @@ class Reader:
         if snvs:
             windows, which = self._windows([variants[i].chrom for i in snvs], at[snvs])
             centre = np.full(len(windows), self.length // 2)
-            ref = encode("".join(changes[i][1] for i in snvs))
-            alt = encode("".join(changes[i][2] for i in snvs))
+            ref = encode("".join(changes[i][1] or variants[i].ref[0] for i in snvs))
+            alt = encode("".join(changes[i][2] or variants[i].ref[0] for i in snvs))
             rows = np.arange(len(snvs))
+            same = np.flatnonzero(equal)
             for strand, pair, posterior in zip(self.strands, alleles, posteriors, strict=True):
                 log2_p = self._ask(windows, centre, strand=strand)[which]
                 posterior[snvs], pair.ref[snvs], pair.alt[snvs] = log2_p, log2_p[rows, ref], log2_p[rows, alt]
+                pair.ref[same] = pair.alt[same] = 0  # beside N, too
         others = np.flatnonzero(~single).tolist()
         for i0 in range(0, len(others), _GROUP):
             group = others[i0 : i0 + _GROUP]

@@ -31,7 +31,7 @@ from genoformer.scoring.scorers import sha256_of_models
 from genoformer.scoring.scores import Floats
 from genoformer.scoring.told import Told, combined, nothing
 from genoformer.scoring.track_scorer import TrackScorer
-from genoformer.sinks import number
+from genoformer.tables import MISSING, rounded, tsv_line
 from genoformer.whole import sha256_of, whole_file
 
 _PAIRS = 64  # in a part
@@ -113,7 +113,7 @@ def _written(
     parts = RowFolder(output, job)
     totals: Counter[str] = Counter()
     with whole_file(output) as part, part.open("w", encoding="utf-8") as out:
-        out.write("\t".join(header) + "\n")
+        out.write(tsv_line(header) + "\n")
         for i, work in enumerate(works):
             rows = parts.done(i, work)
             out.write(rows.lines)
@@ -143,27 +143,25 @@ def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples
     read = scorer.haplotypes(window.contig, window.start, window.centre, made) if made else []
     none = np.where([score.of_tracks for score in scorer.scores], 0.0, np.nan)[:, None] * np.ones(len(scorer.tracks))
     none[:, 0] = 0  # the reference has no effect
-    of = [nothing(read[0]) if read else Told(none, {}), *read]
-    place = [window.region.chrom, str(window.region.start), str(window.region.end), window.region.name or "."]
+    n_shifts = scorer.layout.n_shifts
+    of = [nothing(read[0]) if read else Told(none, {}, (Told(none, {}),) * (n_shifts if n_shifts > 1 else 0)), *read]
+    place = [window.region.chrom, str(window.region.start), str(window.region.end), window.region.name]
     lines = []
     for sample, kinds_of_sample, n_rows in zip(samples, which, inside.n_rows.tolist(), strict=True):
         absent = n_rows - len(kinds_of_sample)  # chromosomes that are not there
         dosage = combined([of[kind] for kind in kinds_of_sample], [1] * len(kinds_of_sample))
         table = scorer.layout.table([*(of[kind] for kind in kinds_of_sample), *[of[0]] * absent, dosage])
         table[len(kinds_of_sample) : n_rows] = np.nan
-        n = [str(n_variants[kind]) for kind in kinds_of_sample] + ["."] * absent
+        n = [str(n_variants[kind]) for kind in kinds_of_sample] + [MISSING] * absent
         n.append(str(sum(n_variants[kind] for kind in kinds_of_sample)))
         names = [*map(str, range(1, n_rows + 1)), SUM]
         for row, name, n_here in zip(table, names, n, strict=True):
-            lines.append("\t".join([*place, sample, name, n_here, *_texts(scorer, row)]) + "\n")
+            lines.append(tsv_line([*place, sample, name, n_here, *_texts(scorer, row)]) + "\n")
     return Rows("".join(lines), {_N_ROWS: len(lines), _N_SEQUENCES: len(made), "overlapping": n_overlapping})
 
 
 def _texts(scorer: TrackScorer, row: Floats) -> list[str]:
-    return [
-        "." if value != value else column.words[int(value)] if column.words else number(float(value))
-        for column, value in zip(scorer.columns, row, strict=True)
-    ]
+    return [column.text(float(value)) for column, value in zip(scorer.columns, row, strict=True)]
 
 
 def _hash(rows: Iterable[object]) -> str:
@@ -185,7 +183,7 @@ def score_pairs(
     check_preflight(checked, force=force)
     fit = checked.fit()
     left_out: Counter[str] = Counter()
-    kinds = ("A", "B", "AB", "NONADD", "TRACK")
+    kinds = ("A", "B", "AB", "NONADD", *(["NONADD_SE"] if scorer.layout.n_shifts > 1 else []), "TRACK")
     what = []
     for score in scorer.scores:
         what += [f"{score.name}_{kind}" for kind in (*kinds, *(["GENE"] if score.evidence == "gene" else []))]
@@ -237,14 +235,17 @@ def _rows_of_pairs(scorer: TrackScorer, pairs: Sequence[_Pair]) -> Rows:
         asked = [[trimmed(other)], [trimmed(variant)], kept]
         # what is left of both stays, as in `score`
         each = scorer.haplotypes(variant.chrom, start, middle, asked, anchor=kept[0].start)
-        more, genes = scorer.layout.strongest([combined(each, [-1, -1, 1])])
+        difference = [combined(each, [-1, -1, 1])]
+        more, genes = scorer.layout.strongest(difference)
+        errors = scorer.layout.errors(difference, genes) if scorer.layout.n_shifts > 1 else None
         fields = [variant.chrom, *(str(x) for v in (other, variant) for x in (v.pos, v.ref, v.alt))]
         for i, score in enumerate(scorer.scores):
             k = int(np.abs(np.nan_to_num(more[0, i])).argmax())
             gene = int(genes[0, i])
-            fields += [number(scorer.layout.value(told, i, k, gene)) for told in each]
-            fields += [number(float(more[0, i, k])), scorer.layout.names[k] if score.of_tracks else "."]
+            fields += [rounded(scorer.layout.value(told, i, k, gene)) for told in each]
+            fields += [rounded(float(of[0, i, k])) for of in (more, errors) if of is not None]
+            fields.append(scorer.layout.names[k] if score.of_tracks else MISSING)
             if score.evidence == "gene":
                 fields.append(scorer.layout.name_of_gene(gene))
-        lines.append("\t".join(fields) + "\n")
+        lines.append(tsv_line(fields) + "\n")
     return Rows("".join(lines), {_N_ROWS: len(lines), _N_SEQUENCES: 3 * len(lines)})

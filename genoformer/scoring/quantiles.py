@@ -120,7 +120,8 @@ def quantiles_of(scorer: Scorer, calibration: Calibration) -> Quantiles:
         sources.append((score.name, places[name], track, row))
         same = " of the same track" if score.of_tracks else ""
         of = f"{calibration.n_alleles:,} alleles of {calibration.background}"
-        columns.append(Column(f"{name}_Q", "share", f"Share of the {of} whose |{score.name}|{same} is not larger."))
+        meaning = f"Share of the {of} whose |{score.name}|{same} is not larger."
+        columns.append(Column(f"{name}_Q", "share", meaning, of=name))
 
     for score in scorer.scores:
         if not calibration.knows(score, scorer):

@@ -27,9 +27,10 @@ from genoformer.genome.vcf import Record, open_vcf, spooled
 from genoformer.models import checkpoint
 from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
-from genoformer.scoring.checks import MOST_NOISE, RECORDS_OF_NOISE, noise_note, verify_note
+from genoformer.scoring.checks import verify_note
 from genoformer.scoring.engines import THREADS, Cut, PartFolder, Scored, noted_threads, part_size, run_local
 from genoformer.scoring.matrix import MatrixFile, matrix_file
+from genoformer.scoring.noise import Flags, flag_columns, measure, n_places
 from genoformer.scoring.quantiles import Calibration, Quantiles, quantiles_of
 from genoformer.scoring.scorers import Model, OfTracks, Scorer, Work
 from genoformer.scoring.scores import Answers, Matrix, Score, require_keys
@@ -55,6 +56,7 @@ class Summary(NamedTuple):
     parts: int = 0
     missing: int = 0  # parts that other shards have not finished; there is no output yet, and no count of alleles
     fixed: Mapping[str, int] = MappingProxyType({})  # word of GF_FIX -> ALTs that were scored as they were meant
+    below: Mapping[str, int] = MappingProxyType({})  # score of tracks -> ALTs whose score is below the noise floor
 
 
 def score_variants(
@@ -97,10 +99,10 @@ def score_variants(
     fix: of "swap", "strand" and "shift", how records are read whose REF disagrees, where that is the cause (`preflight`).
     of_tracks: what only a model of tracks knows. matrix: a Parquet or AnnData file for the scores of every track, which the
     table in `sink` has not. n_noise: places at which the noise floor of scores of tracks is measured, None for one in 20
-    records, 16 at the most. n_verify: records to score again the naive way. calibration: adds the quantile of each score among
-    those of a background; a note says why where they cannot be compared. annotations: elements and genes, for what each record
-    lies in, beside its scores. The output takes its final name when it is complete; what an interrupted run finished is kept
-    beside it, and the same call goes on from there.
+    records, 16 at the most (of a small model 8 at the least), 0 for no floor; scores below it are flagged. n_verify: records to
+    score again the naive way. calibration: adds the quantile of each score among those of a background; a note says why where
+    they cannot be compared. annotations: elements and genes, for what each record lies in, beside its scores. The output takes
+    its final name when it is complete. What an interrupted run finished is kept beside it; the same call goes on from there.
 
     workers: processes, each with the model; None for as many as there are cores, where a small model has work for minutes.
     threads: of the CPU for each process, on whose number the last digits depend; None for one where several processes have a
@@ -122,7 +124,8 @@ def score_variants(
     names_of_scores = ",".join(score.name for score in scores)
     work = Work(given, genome, names_of_scores, context, both_strands, device, precision, batch_size, of_tracks)
     with spooled(variants) as vcf, work.ready() as scorer, ExitStack() as alone:
-        require_keys(scorer.columns)
+        flagged = flag_columns(scorer) if isinstance(scorer, TrackScorer) and n_noise != 0 else []
+        require_keys([*scorer.columns, *flagged])
         whole = matrix_file(matrix, scorer.layout) if matrix is not None and isinstance(scorer, TrackScorer) else None
         found = preflight(
             vcf, genome, max_length=scorer.longest_allele, region=wanted, name=name or variants, asked=fix, force=force,
@@ -137,7 +140,7 @@ def score_variants(
             require_shared(annotations, {**{use.name: 0 for use in found.contigs}, **genome.contigs}, str(variants))
         with open_vcf(vcf) as file:  # now, and not after hours of scoring
             fields, sources = (annotations.fields, annotations.sources) if annotations is not None else ((), ())
-            sink.check(Header(file.header, {}, columns, Provenance(__version__), fields=fields, sources=sources))
+            sink.check(Header(file.header, {}, [*columns, *flagged], Provenance(__version__), fields=fields, sources=sources))
         notes = [*found.findings, *_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
         options = {"scores": names_of_scores, **scorer.options, "precision": precision, "reference": genome.name}
         options |= {"region": region} if region else {}
@@ -172,19 +175,26 @@ def score_variants(
                 with work.naive() as naive:
                     again = partial(score_records, genome=genome, scorer=naive, names=fit)
                     notes.append(verify_note(cut.lists, parts, n_verify, columns, again))
+            flags = None
             if isinstance(scorer, TrackScorer):
-                n = min(MOST_NOISE, -(-found.n_records // RECORDS_OF_NOISE)) if n_noise is None else n_noise
-                notes += filter(None, [noise_note(scorer, genome, found.places, n)])
+                floor = measure(scorer, genome, found.places, n_places(scorer, found.n_records, n_noise))
+                flags = Flags.of_scorer(scorer, floor) if floor else None
+                notes += [floor.note(len(scorer.tracks))] if floor else []
             settings = ";".join(f"{key}={value}" for key, value in options.items())
             origin = Provenance(__version__, model_name, work.sha256, settings)
             lengths = {use.name: genome.contigs[use.reference] for use in found.contigs if use.reference}
-            added = quantiles.columns if quantiles else []
+            added = [*(quantiles.columns if quantiles else []), *(flags.columns if flags else [])]
             with open_vcf(vcf) as file:
                 header = Header(file.header, lengths, [*columns, *added], origin)
+                header = header._replace(noise=flags.floor.text()) if flags else header
                 if annotations is not None:
                     header = header._replace(fields=annotations.fields, sources=annotations.sources)
                 sink.begin(header)
-                scored, skipped = _assemble(cut.of(file), parts, sink, whole, quantiles, annotations, tell, found.n_records)
+                scored, skipped = _assemble(
+                    cut.of(file), parts, sink, whole, quantiles, flags, annotations, tell, found.n_records
+                )  # fmt: skip
+            below = {score.name: flags.n_below[score.name] for score in scorer.scores} if flags else {}
+            notes += [flags.note(list(below))] if flags else []
             fixed = _count_fixes(parts, cut.n_parts, len(scorer.columns)) if fix else {}
         except BaseException as error:
             mine = shard is None or isinstance(error, GenoformerError)  # another shard may have begun, too
@@ -197,7 +207,8 @@ def score_variants(
         notes += [note for each in annotations.all for note in each.notes]
         notes += contig_notes(annotations, {use.name: lengths.get(use.name, 0) for use in found.contigs}, Path(variants).name)
     seconds = time.monotonic() - began
-    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, (*sink.notes, *notes), cut.n_parts, fixed=fixed)
+    said = (*sink.notes, *notes)
+    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, said, cut.n_parts, fixed=fixed, below=below)
 
 
 def fix_columns(asked: Sequence[str]) -> list[Column]:
@@ -323,6 +334,7 @@ def _assemble(
     sink: Sink,
     whole: MatrixFile | None,
     quantiles: Quantiles | None,
+    flags: Flags | None,
     annotations: Annotations | None,
     tell: Callable[[Progress], None],
     total: int,
@@ -340,6 +352,7 @@ def _assemble(
                 assert scored is not None
                 at = 0
                 values = np.hstack([scored.values, quantiles.of(scored.values)]) if quantiles else scored.values
+                values = np.hstack([values, flags.of(chunk, scored.values)]) if flags else values
                 statuses = [_STATUSES[n] for n in scored.statuses]
                 counts.update(statuses)
                 cells = cells_of_records(annotations, chunk) if annotations else {}

@@ -90,9 +90,8 @@ class TokenScorer:
                 for i in mine:
                     score = self.scores[i]
                     values[rows, i] = np.mean([_mean(score, evidence[score.evidence]) for evidence in found], axis=0)
-            unanswered = np.isnan(values[np.ix_(rows, mine)]).any(axis=1) | (not mine)
-            for i in np.flatnonzero(unanswered).tolist():
-                statuses[rows[i]] = Status.N_IN_REF if mine else Status.NO_SCORE
+        for row in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():  # one score of several is enough to be scored
+            statuses[row] = Status.NO_SCORE
         return Answers(statuses, values)
 
 

@@ -13,6 +13,7 @@ from genoformer.genome.exons import Genes
 from genoformer.genome.targets import Targets
 from genoformer.scoring.scores import Matrix, Score
 from genoformer.sinks import Column, Floats, key_of
+from genoformer.tables import MISSING
 
 
 class Told(NamedTuple):
@@ -20,6 +21,32 @@ class Told(NamedTuple):
 
     values: Floats  # [scores, K]; NaN of scores of genes, and behind the first of K of those that are not of tracks
     genes: dict[int, Floats]  # number of each gene in the window -> [scores of genes, K]
+    shifts: tuple[Told, ...] = ()  # of each shift, the mean over the models; none where there is only one
+
+    @property
+    def errors(self) -> Told:
+        """Standard errors of the mean over shifts, s / sqrt(n) with n - 1 in s; of a gene, over the shifts that hold it."""
+        values = _standard_error([told.values for told in self.shifts])
+        genes = {
+            gene: _standard_error([told.genes[gene] for told in self.shifts if gene in told.genes]) for gene in self.genes
+        }
+        return Told(values, genes)
+
+
+def _standard_error(each: Sequence[Floats]) -> Floats:
+    """NaN of fewer than two."""
+    n = len(each)
+    return np.std(each, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(each[0], np.nan)
+
+
+def over_shifts(tolds: Sequence[Told], n_shifts: int) -> Told:
+    """The mean of what each shift and model says, shift by shift, model by model."""
+    whole = combined(tolds)
+    if n_shifts == 1:
+        return whole
+    n_models = len(tolds) // n_shifts
+    shifts = (combined(tolds[i : i + n_models]) for i in range(0, len(tolds), n_models))
+    return whole._replace(shifts=tuple(shifts))
 
 
 def combined(tolds: Sequence[Told], weights: Sequence[float] | None = None) -> Told:
@@ -31,21 +58,23 @@ def combined(tolds: Sequence[Told], weights: Sequence[float] | None = None) -> T
         those = [(w, told.genes[gene]) for w, told in zip(each, tolds, strict=True) if gene in told.genes]
         share = 1.0 if len(those) == len(tolds) else sum(each) / sum(w for w, _ in those)
         genes[gene] = np.sum([share * w * of for w, of in those], axis=0)
-    return Told(values, genes)
+    shifts = tuple(combined(of, weights) for of in zip(*(told.shifts for told in tolds), strict=True))
+    return Told(values, genes, shifts)
 
 
 def nothing(like: Told) -> Told:
     """What the reference does: 0 of every score."""
-    return Told(np.zeros_like(like.values), {gene: np.zeros_like(of) for gene, of in like.genes.items()})
+    genes = {gene: np.zeros_like(of) for gene, of in like.genes.items()}
+    return Told(np.zeros_like(like.values), genes, tuple(map(nothing, like.shifts)))
 
 
 class Layout:
     """The tracks and genes that scores are of, and the columns for them."""
 
     def __init__(self, scores: Sequence[Score], head: str, tracks: NDArray[np.int64], targets: Targets | None,
-                 genes: Genes | None, *, chosen: bool) -> None:  # fmt: skip
-        """chosen: each track has a column of its own, beside the strongest."""
-        self.scores, self.genes, self.chosen = list(scores), genes, chosen
+                 genes: Genes | None, *, chosen: bool, n_shifts: int = 1) -> None:  # fmt: skip
+        """chosen: each track has a column of its own, beside the strongest. n_shifts: of several each score has an error."""
+        self.scores, self.genes, self.chosen, self.n_shifts = list(scores), genes, chosen, n_shifts
         numbers = tracks.tolist()
         self.about = None if targets is None else [targets[i] for i in numbers]
         self.names = [f"{head}_{i}" if targets is None else targets[i].identifier for i in numbers]
@@ -56,15 +85,23 @@ class Layout:
     @property
     def columns(self) -> list[Column]:
         """What `table` has: of each score the strongest track, its name, and every track where some were chosen."""
-        found = []
+        found: list[Column] = []
+
+        def add(name: str, score: Score, meaning: str) -> None:
+            found.append(Column(name, score.unit, meaning))
+            if self.n_shifts > 1:
+                error = f"Standard error of {name}: standard deviation over the {self.n_shifts} shifts / sqrt({self.n_shifts})."
+                found.append(Column(f"{name}_SE", score.unit, error, of=name))
+
         for score in self.scores:
             if score.evidence == "embedding" or len(self.names) == 1:
-                found.append(Column(score.name, score.unit, score.meaning))
+                add(score.name, score, score.meaning)
             else:
-                found.append(Column(score.name, score.unit, f"{score.meaning} Of the track where it is largest (or smallest)."))
+                add(score.name, score, f"{score.meaning} Of the track where it is largest (or smallest).")
                 found.append(Column(f"{score.name}_TRACK", "a track", f"The track that {score.name} is of.", tuple(self.names)))
                 if self.chosen:
-                    found += [Column(f"{score.name}_{name}", score.unit, f"{score.name} of {name}.") for name in self.apart]
+                    for name in self.apart:
+                        add(f"{score.name}_{name}", score, f"{score.name} of {name}.")
             if score.evidence == "gene":
                 assert self.genes is not None
                 found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))
@@ -87,6 +124,15 @@ class Layout:
                     values[row, i] = told.genes[int(genes[row, i])][j]
         return values, genes
 
+    def errors(self, tolds: Sequence[Told], genes: NDArray[np.int64]) -> Floats:
+        """Standard errors [n, scores, K] of what `strongest` gives, over shifts; of no gene 0."""
+        each = [told.errors for told in tolds]
+        found = np.array([of.values for of in each], dtype=np.float32).reshape(len(tolds), len(self.scores), len(self.names))
+        for j, i in enumerate(self.of_genes):
+            for row, of in enumerate(each):
+                found[row, i] = of.genes[int(genes[row, i])][j] if genes[row, i] >= 0 else 0
+        return found
+
     def value(self, told: Told, score: int, track: int, gene: int) -> float:
         """Of one variant; of a score of genes, that of a gene (0 for -1, none)."""
         if score not in self.of_genes:
@@ -94,21 +140,29 @@ class Layout:
         return float(told.genes[gene][self.of_genes.index(score), track]) if gene >= 0 else 0.0
 
     def name_of_gene(self, gene: int) -> str:
-        """A dot for -1, none."""
-        return self.genes.names[gene] if self.genes is not None and gene >= 0 else "."
+        """Empty for -1, none."""
+        return self.genes.names[gene] if self.genes is not None and gene >= 0 else MISSING
 
     def table(self, tolds: Sequence[Told]) -> Floats:
         """[n, columns]; what is a word is the number of it."""
         values, genes = self.strongest(tolds)
+        errors = self.errors(tolds, genes) if self.n_shifts > 1 else None
         found: list[Floats] = []
+
+        def add(score: int, track: NDArray[np.intp] | int) -> None:
+            rows = np.arange(len(values))
+            found.extend(of[rows, score, track] for of in (values, errors) if of is not None)
+
         for i, score in enumerate(self.scores):
             if score.evidence == "embedding" or len(self.names) == 1:
-                found.append(np.asarray(values[:, i, 0]))
+                add(i, 0)
             else:
                 strongest = np.abs(values[:, i]).argmax(-1)
-                found += [np.take_along_axis(values[:, i], strongest[:, None], axis=1)[:, 0], strongest]
+                add(i, strongest)
+                found.append(strongest)
                 if self.chosen:
-                    found += list(values[:, i].T)
+                    for track in range(len(self.names)):
+                        add(i, track)
             if score.evidence == "gene":
                 found.append(np.where(genes[:, i] < 0, np.nan, genes[:, i]))
         return np.stack(found, axis=1) if found else np.zeros((len(values), 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,24 +17,21 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.exons import Gene, Genes
-from genoformer.genome.haplotypes import Change, haplotype
+from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.targets import Targets
-from genoformer.genome.variants import Align, Status, Variant, centred_start, normalise, place_alleles, trimmed
+from genoformer.genome.variants import Status, Variant
 from genoformer.genome.vcf import Record
 from genoformer.inference.tracks import Asked, Seen, TrackReader, plain_tracks
 from genoformer.models import plan
 from genoformer.models.longrange import LongRange
 from genoformer.scoring.alignment import INDELS, Indels, Placed, Tracks, realigned, stitched
 from genoformer.scoring.scores import MASKS, Answers, Score
-from genoformer.scoring.told import Layout, Told, combined
+from genoformer.scoring.told import Layout, Told, combined, over_shifts
+from genoformer.scoring.windows import STRETCH, Anchor, Job, Windows
 from genoformer.sinks import Column, Floats
 from genoformer.windowing import require_length
 
-Anchor = Literal["grid", "variant"]
-
-_LATTICE = 64  # windows begin at multiples of 1 / 64 of their length, so that neighbours share them
-_STRETCH = 1.5  # lengths of a window that a stretch has at the most
 _MASK_OF_EMBEDDING = 501
 
 
@@ -56,15 +53,21 @@ class Reading(Protocol):
     ) -> Iterator[Seen]: ...
 
 
-class Job(NamedTuple):
-    """A window, and what is put in its place."""
+class Noise(NamedTuple):
+    """Scores at a place that no variant explains."""
 
-    row: int
-    chrom: str
-    start: int  # of the window
-    centre: int  # the base that masks lie around
-    changes: tuple[Change, ...]
-    alternatives: tuple[Codes, ...]  # none: only the reference; two for stitching
+    of_nothing: Told  # the reference against itself, one base further on: what an insertion or deletion moves too
+    of_window: Told  # how much the scores of a substitution change when its window begins one base further on
+
+
+class Compared(NamedTuple):
+    """The tracks that a score compares, of one variant in one window: mean of both strands and all models, bins aligned."""
+
+    shift: int
+    job: Job
+    first: int  # base of the first bin on the contig
+    ref: Tracks  # [K, N]
+    alt: Tracks  # [K, N], in the bins of the reference
 
 
 class TrackScorer:
@@ -96,6 +99,7 @@ class TrackScorer:
         self.config, self.length = model.config, length or model.config.context_length
         require_length(self.length, model.config.context_length)
         self.bin_size = model.config.bin_size
+        self.windows = Windows(genome, self.length, self.bin_size, self.settings.anchor, self.settings.indels)
         n_bins = model.config.target_bins if self.length == model.config.context_length else 0
         self.n_bins = n_bins
         readers = [TrackReader(each, self.head, n_bins) for each in self.models]
@@ -106,7 +110,10 @@ class TrackScorer:
         n_tracks = model.config.heads[self.head]
         self.tracks = np.arange(n_tracks) if tracks is None else np.asarray(tracks, dtype=np.int64)
         self.matrix = matrix
-        self.layout = Layout(self.scores, self.head, self.tracks, self.targets, genes, chosen=tracks is not None)
+        self.layout = Layout(
+            self.scores, self.head, self.tracks, self.targets, genes, chosen=tracks is not None,
+            n_shifts=len(self.settings.shifts),
+        )  # fmt: skip
         wanted = {score.evidence for score in self.scores}
         if bad := sorted(wanted - {"tracks", "gene", "embedding", *MASKS}):
             raise ConfigError(f"scores of {', '.join(bad)} need a language model, and this one predicts tracks.")
@@ -148,7 +155,7 @@ class TrackScorer:
     @property
     def shared(self) -> int:
         """Bases from the first to the last variant of a stretch."""
-        return int((_STRETCH - 1) * self.length) if self.settings.anchor == "grid" else 0
+        return int((STRETCH - 1) * self.length) if self.settings.anchor == "grid" else 0
 
     @property
     def options(self) -> dict[str, str]:
@@ -201,7 +208,17 @@ class TrackScorer:
 
     def told(self, variants: Sequence[Variant]) -> list[Told]:
         """The scores of each. Averages over strands are of the tracks, those over shifts and models are of the scores."""
-        return self._averaged(lambda shift: self._jobs(variants, shift))
+        return self._averaged(lambda shift: self.windows.jobs(variants, shift))
+
+    def compared(self, variant: Variant) -> list[Compared]:
+        """The tracks behind the scores of a variant, for each shift; the mean over the models of an ensemble."""
+        found = []
+        for shift in self.settings.shifts:
+            jobs = self.windows.jobs([variant], shift)
+            each = [self._sides(*of) for reading in self.readings for of in self._both(reading, jobs)]
+            ref, alt = (np.mean(of, axis=0) for of in zip(*each, strict=True))
+            found.append(Compared(shift, jobs[0], self._first(jobs[0]), ref, alt))
+        return found
 
     def _averaged(self, jobs_at: Callable[[int], Sequence[Job]]) -> list[Told]:
         """The mean over shifts and models of what each says of the jobs at a shift, by row."""
@@ -211,23 +228,25 @@ class TrackScorer:
             for reading in self.readings:
                 found = {job.row: self._values(job, ref, alt) for job, ref, alt in self._both(reading, jobs)}
                 each.append([found[row] for row in range(len(jobs))])
-        return [combined(of) for of in zip(*each, strict=True)]
+        return [over_shifts(of, len(self.settings.shifts)) for of in zip(*each, strict=True)]
 
-    def noise(self, variants: Sequence[Variant]) -> list[Told]:
-        """The scores of the references of some variants against themselves, one base further on; averaged as scores are.
+    def noise(self, variants: Sequence[Variant]) -> list[Noise]:
+        """What the scores of some substitutions, and of their references, owe to where the window begins.
 
-        Nothing has changed in these sequences: what a score says of them is what it says of nothing.
+        Averaged as scores are, over strands, shifts and models.
         """
         each = []
         for shift in self.settings.shifts:
-            sides = [[job._replace(alternatives=()) for job in self._jobs(variants, at)] for at in (shift, shift + 1)]
+            sides = [self.windows.jobs(variants, at) for at in (shift, shift + 1)]
             for reading in self.readings:
                 found = {}
                 here, there = (self._both(reading, side) for side in sides)
-                for (job, ref, _), (_, moved, _) in zip(here, there, strict=True):
-                    found[job.row] = self._values(job._replace(changes=()), ref, moved)
+                for (job, ref, alt), (moved_job, moved_ref, moved_alt) in zip(here, there, strict=True):
+                    of_nothing = self._values(job._replace(changes=()), ref, moved_ref)
+                    before, after = self._values(job, ref, alt), self._values(moved_job, moved_ref, moved_alt)
+                    found[job.row] = Noise(of_nothing, combined([after, before], [1, -1]))
                 each.append([found[row] for row in range(len(variants))])
-        return [combined(of) for of in zip(*each, strict=True)]
+        return [Noise(*(combined(tolds) for tolds in zip(*of, strict=True))) for of in zip(*each, strict=True)]
 
     def haplotypes(
         self, chrom: str, start: int, centre: int, asked: Sequence[Sequence[Variant]], *, anchor: int | None = None
@@ -266,51 +285,14 @@ class TrackScorer:
 
     def start_of(self, variant: Variant) -> int:
         """The first base of the window of a variant without shared bases."""
-        start = centred_start(variant, self.length)
-        if self.settings.anchor == "variant":
-            return start
-        step = max(1, self.length // _LATTICE // self.bin_size) * self.bin_size
-        return (start + step // 2) // step * step
-
-    def _jobs(self, variants: Sequence[Variant], shift: int) -> list[Job]:
-        """By contig and window."""
-        jobs = []
-        for row, variant in enumerate(variants):
-            short = trimmed(normalise(variant, self.genome))
-            start = self.start_of(short) + shift
-            change = Change(short.start - start, len(short.ref), len(short.alt), 0)
-            centre = short.start + len(short.ref) // 2
-            jobs.append(Job(row, short.chrom, start, centre, (change,), tuple(self._laid(short, start))))
-        return sorted(jobs, key=lambda job: (job.chrom, job.start, job.row))
-
-    def _laid(self, variant: Variant, start: int) -> Iterator[Codes]:
-        how = self.settings.indels
-        sides: Sequence[Align] = ("left",)
-        if len(variant.ref) != len(variant.alt):
-            sides = ("left", "right") if how == "stitch" else ("left",) if how == "realign" else (how,)
-        for side in sides:
-            yield place_alleles(self.genome, variant, start, self.length, side).alt
-
-    def _stretches(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
-        """Jobs whose windows lie in one stretch, whole bins apart."""
-        stretch: list[Job] = []
-        longest = int(_STRETCH * self.length)
-        for job in jobs:
-            first = stretch[0] if stretch else job
-            apart = job.start - first.start
-            if job.chrom != first.chrom or apart + self.length > longest or apart % self.bin_size:
-                yield stretch
-                stretch = []
-            stretch.append(job)
-        if stretch:
-            yield stretch
+        return self.windows.start_of(variant)
 
     # Tracks
 
     def _both(self, reading: Reading, placed: Sequence[Job]) -> Iterator[tuple[Job, Seen, Seen]]:
         """Each job with the tracks of its reference and of its alternatives, [1, K, N] and [0 to 2, K, N]."""
         batch = self.settings.batch_size or (1 if self.device.type == "cpu" else max(1, (1 << 20) // self.length))
-        for jobs in self._stretches(placed):
+        for jobs in self.windows.stretches(placed):
             begin, chrom = jobs[0].start, jobs[0].chrom
             codes = self.genome.window(chrom, begin, jobs[-1].start + self.length - begin)
             groups: dict[int, list[Job]] = {}
@@ -344,12 +326,8 @@ class TrackScorer:
     # Scores
 
     def _values(self, job: Job, ref: Seen, alt: Seen) -> Told:
-        first = job.start + self.bins.first * self.bin_size  # base of the first bin
-        to_bins = self.bins.first * self.bin_size
-        changes = [Placed(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
-        before = ref.tracks[0].astype(np.float64)
-        after = [tracks.astype(np.float64) for tracks in alt.tracks]
-        aligned = self._aligned(before, after, changes)
+        first = self._first(job)
+        before, aligned = self._sides(job, ref, alt)
         values: Floats = np.full((len(self.scores), len(self.tracks)), np.nan)
         for i, score in enumerate(self.scores):
             if score.evidence == "embedding":
@@ -360,6 +338,17 @@ class TrackScorer:
                 inside = self._mask(job, first, MASKS[score.evidence]) if score.evidence in MASKS else slice(None)
                 values[i] = score.function(before[:, inside], aligned[:, inside])
         return Told(values, self._of_genes(job.chrom, first, before, aligned))
+
+    def _first(self, job: Job) -> int:
+        """The base of the contig at which the first bin begins."""
+        return job.start + self.bins.first * self.bin_size
+
+    def _sides(self, job: Job, ref: Seen, alt: Seen) -> tuple[Tracks, Tracks]:
+        """Tracks of both alleles [K, N], those of the alternative in the bins of the reference."""
+        to_bins = self.bins.first * self.bin_size
+        changes = [Placed(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
+        before = ref.tracks[0].astype(np.float64)
+        return before, self._aligned(before, [tracks.astype(np.float64) for tracks in alt.tracks], changes)
 
     def _aligned(self, ref: Tracks, alt: Sequence[Tracks], changes: Sequence[Placed]) -> Tracks:
         if not changes or self.settings.indels not in ("realign", "stitch"):

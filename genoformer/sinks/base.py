@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
+from genoformer.tables import MISSING, rounded
 from genoformer.whole import locked, real
 
 Floats = NDArray[np.floating]
@@ -46,11 +47,18 @@ class Column(NamedTuple):
     unit: str
     meaning: str
     words: tuple[str, ...] = ()
+    of: str = ""  # the column of scores whose error, flag or quantile this one is
 
     @property
     def key(self) -> str:
-        """The key in INFO; of a track on one strand, such as CAGE+, it ends in _plus or _minus."""
-        return f"GF_{key_of(self.name)}"
+        """The key in INFO; of a track on one strand, such as CAGE+, it ends in _plus or _minus (and then in _SE or _NOISE)."""
+        return f"GF_{key_of(self.of)}{self.name.removeprefix(self.of)}" if self.of else f"GF_{key_of(self.name)}"
+
+    def text(self, value: float) -> str:
+        """A value as a table of text has it: five significant digits, or a word; empty where it is missing."""
+        if not self.words:
+            return rounded(value)
+        return MISSING if value != value else " ".join(self.words[int(value)].split())
 
 
 class Field(NamedTuple):
@@ -97,6 +105,7 @@ class Header(NamedTuple):
     provenance: Provenance
     fields: Sequence[Field] = ()  # annotations that are added
     sources: Sequence[Source] = ()  # that the fields come from
+    noise: str = ""  # of scores of tracks: the floors that flags are about
 
 
 class Sink(ABC):
@@ -245,11 +254,11 @@ def number(value: float) -> str:
     return "." if value != value else f"{value + 0.0:.5g}"
 
 
-def text_of(column: Column, *, in_info: bool = True) -> Callable[[float], str]:
-    """How a value of a column is written; words as VCF 4.3 wants them in INFO, if `in_info`."""
+def info_text(column: Column) -> Callable[[float], str]:
+    """How a value of a column is written in INFO; words as VCF 4.3 wants them there."""
     if not column.words:
         return number
-    words = [escaped(word) for word in column.words] if in_info else [" ".join(word.split()) for word in column.words]
+    words = [escaped(word) for word in column.words]
     return lambda value: "." if value != value else words[int(value)]
 
 

@@ -22,11 +22,12 @@ from genoformer.sinks.base import (
     TextSink,
     UnfitRecordError,
     columns_of,
-    text_of,
     utf8,
 )  # fmt: skip
+from genoformer.tables import MISSING, tsv_line
 
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
+_QUAL = _COLUMNS.index("qual")
 
 
 def _refuse_twins(header: Header) -> None:
@@ -41,7 +42,11 @@ def _refuse_twins(header: Header) -> None:
 
 
 class TSVSink(TextSink):
-    """Tab-separated, one row an ALT: all columns of the VCF, the status, one column a score."""
+    """Tab-separated, one row an ALT: all columns of the VCF, the status, one column a score.
+
+    The columns of the VCF stand as they are there, with its dots; QUAL, and what is added, are empty where missing, so that
+    columns of numbers are read as numbers. Quotes are written as in RFC 4180 (`tables.cell`).
+    """
 
     def check(self, header: Header) -> None:
         _refuse_twins(header)
@@ -51,18 +56,20 @@ class TSVSink(TextSink):
         self.names = header.lines[-1].split("\t")[8:]
         scores = ["status", *(column.name for column in header.columns)] if header.columns else []
         columns = [*_COLUMNS, *scores, *(field.key for field in header.fields), *self.names]
-        self.texts = [text_of(column, in_info=False) for column in header.columns]
-        return ["\t".join(columns)]
+        self.texts = [column.text for column in header.columns]
+        return [tsv_line(columns)]
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
         fixed, rest = columns_of(record)
+        if fixed[_QUAL] == ".":
+            fixed[_QUAL] = MISSING
         rest += ["."] * (len(self.names) - len(rest))
         given = [_cell(cells.get(i, ())) for i in range(len(self.header.fields))]
         for i, alt in enumerate(record.alts or (".",)):
             fixed[4] = alt
             scores = [text(value) for text, value in zip(self.texts, values[i].tolist(), strict=True)] if self.texts else []
             status = [statuses[i].value] if self.texts else []
-            self._say(["\t".join([*fixed, *status, *scores, *given, *rest])])
+            self._say([tsv_line([*fixed, *status, *scores, *given, *rest])])
 
 
 class ParquetSink(Sink):
@@ -100,6 +107,7 @@ class ParquetSink(Sink):
             *((field.key, pa.list_(kinds[field.type]) if field.many else kinds[field.type]) for field in self.fields),
         ]
         made = {key: value for key, value in header.provenance._asdict().items() if value}
+        made |= {"noise": header.noise} if header.noise else {}
         made |= {f"annotation_{source.name}": f"{source.file} {source.sha256}" for source in header.sources}
         self.schema = pa.schema([*columns, *((name, pa.string()) for name in self.names)]).with_metadata(
             {f"genoformer_{key}": utf8(value) for key, value in made.items()}
@@ -154,8 +162,9 @@ class ParquetSink(Sink):
 
 
 def _cell(values: Sequence[str]) -> str:
-    """Values of a field in a table of text; a comma within one becomes a semicolon."""
-    return ",".join(" ".join(value.split()).replace(",", ";") for value in values) or "."
+    """Values of a field in a table of text; a comma within one becomes a semicolon. A lone dot is a missing number."""
+    text = ",".join(" ".join(value.split()).replace(",", ";") for value in values)
+    return MISSING if text == "." else text
 
 
 def _typed(field: Field, values: Sequence[str]) -> Any:

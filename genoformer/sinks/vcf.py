@@ -10,7 +10,18 @@ from pathlib import Path
 from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import Record
-from genoformer.sinks.base import FIX_KEY, NO_CELLS, STATUS_KEY, Cells, Floats, Header, TextSink, escaped, quoted, text_of
+from genoformer.sinks.base import (
+    FIX_KEY,
+    NO_CELLS,
+    STATUS_KEY,
+    Cells,
+    Floats,
+    Header,
+    TextSink,
+    escaped,
+    info_text,
+    quoted,
+)  # fmt: skip
 
 _TABIX_LONGEST = 1 << 29  # a .tbi index ends there; longer contigs take a .csi
 
@@ -30,17 +41,18 @@ class VCFSink(TextSink):
 
     def _head(self, header: Header) -> Iterable[str]:
         self.keys = [column.key for column in header.columns]
-        self.texts = [text_of(column) for column in header.columns]
+        self.texts = [info_text(column) for column in header.columns]
         self.fields = [field.key for field in header.fields]
         self.sorted, self.last, self.seen, self.furthest = True, ("", 0), set[str](), 0
-        replaced = [*self.keys, *([STATUS_KEY, FIX_KEY] if self.keys else []), *_keys_of_before(header)]
+        ours = [*self.keys, *([STATUS_KEY, FIX_KEY] if self.keys else [])]
+        replaced = [*ours, *_keys_of_before(header), *_companions(header, self.keys)]
         self.stale = tuple(f"{key}=" for key in replaced)
-        ours = tuple(f"##INFO=<ID={key}," for key in replaced)
-        kept = [line for line in header.lines[:-1] if not line.startswith(ours)]
+        declared = tuple(f"##INFO=<ID={key}," for key in replaced)
+        kept = [line for line in header.lines[:-1] if not line.startswith(declared)]
         self.check(header)
         gone = [f"##genoformer_annotation=<ID={source.name}," for source in header.sources]
         if not any(line.startswith("##INFO=<ID=GF_") and ",Number=A," in line for line in kept):
-            gone += ["##genoformer_version=", "##genoformer_model=", "##genoformer_options="]
+            gone += ["##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer_noise="]
         yield from (line for line in kept if not line.startswith(tuple(gone)))  # what made other scores stays with them
         known = {line[13:].split(",")[0].rstrip(">") for line in header.lines if line.startswith("##contig=<ID=")}
         for name, length in header.contigs.items():
@@ -66,6 +78,8 @@ class VCFSink(TextSink):
             name = re.sub(r"[^\w.+-]", "_", made.model)  # as the VCF specification wants an ID
             yield f'##genoformer_model=<ID={name},sha256="{made.sha256}">'
             yield f"##genoformer_options={made.options}"
+        if header.noise:
+            yield f"##genoformer_noise={header.noise}"
         yield header.lines[-1]
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
@@ -155,6 +169,13 @@ def _keys_of_before(header: Header) -> list[str]:
     names = {source.name for source in header.sources}
     found = (re.match(r'##genoformer_annotation=<ID=([^,]+),Keys="([^"]*)"', line) for line in header.lines)
     return [key for match in found if match and match[1] in names for key in match[2].split(",")]
+
+
+def _companions(header: Header, keys: Sequence[str]) -> list[str]:
+    """Keys that tell of scores of an earlier run which are replaced now: their errors, flags, tracks, genes and quantiles."""
+    possible = {f"{key}_{what}" for key in keys for what in ("SE", "NOISE", "TRACK", "GENE", "Q")} - set(keys)
+    declared = (re.match(r"##INFO=<ID=([^,>]+)", line) for line in header.lines)
+    return [match[1] for match in declared if match and match[1] in possible]
 
 
 def _refuse(keys: Sequence[str]) -> None:

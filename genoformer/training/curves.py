@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from genoformer import plots
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.tables import MISSING, tsv_line
 from genoformer.training.bits import VALIDATION_BASES
 from genoformer.training.log import LOG, read_log
 from genoformer.whole import save_figure, write_text
@@ -125,10 +126,10 @@ def _table(found: dict[tuple[str, str], BitsRow], models: Sequence[str], contigs
         cells = [model]
         for contig in contigs:
             row = found.get((model, contig))
-            error = "." if row is None or not np.isfinite(row.error) else f"{row.error:.4f}"
-            cells += ["."] * 3 if row is None else [f"{row.bits:.4f}", error, str(row.n)]
+            error = MISSING if row is None or not np.isfinite(row.error) else f"{row.error:.4f}"
+            cells += [MISSING] * 3 if row is None else [f"{row.bits:.4f}", error, str(row.n)]
         lines.append(cells)
-    return "".join("\t".join(cells) + "\n" for cells in lines)
+    return "".join(tsv_line(cells) + "\n" for cells in lines)
 
 
 def _draw_report(path: Path, panels: Sequence[Sequence[BitsRow]]) -> None:

@@ -27,6 +27,7 @@ from genoformer.models.adapters import trunk_parameters
 from genoformer.models.heads import add_adapters, merge_adapters
 from genoformer.models.longrange import PRESETS, LongRange, LongRangeConfig, preset
 from genoformer.progress import Listener
+from genoformer.tables import rounded, tsv_line
 from genoformer.training import unfinished
 from genoformer.training.config import tables_of
 from genoformer.training.loop import Monitor, fit
@@ -326,8 +327,8 @@ def write_fit(path: Path, found: TrackFit, data: TrackSet) -> None:
     """A table with r of each track, over positions and over windows."""
     lines = ["index\tidentifier\tgroup\tpositions\twindows\tdescription"]
     for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
-        numbers = ("." if x is None else f"{x:.4f}" for x in (_number(position), _number(window)))
-        lines.append("\t".join([str(track.index), track.identifier, track.group, *numbers, track.description]))
+        numbers = (rounded(_number(x), ".4f") for x in (position, window))
+        lines.append(tsv_line([str(track.index), track.identifier, track.group, *numbers, track.description]))
     write_text(path, "\n".join(lines) + "\n")
 
 

@@ -83,8 +83,8 @@ def test_tables_say_the_same(files: tuple[Path, list[str]], tmp_path: Path) -> N
     annotate_variants(files[0], annotations, tmp_path / "out.tsv")
     rows = list(csv.DictReader((tmp_path / "out.tsv").read_text().splitlines(), delimiter="\t"))
     assert [row["id"] for row in rows] == ["a", "b", "c", "c", "d", "e"]  # one row an ALT
-    assert [row["P"] for row in rows] == ["p1", "p1,p 2", "p 2", "p 2", "p 2", "."]
-    assert [row["S"] for row in rows] == ["R", "E", "E", "E", "E,TSS", "."]
+    assert [row["P"] for row in rows] == ["p1", "p1,p 2", "p 2", "p 2", "p 2", ""]
+    assert [row["S"] for row in rows] == ["R", "E", "E", "E", "E,TSS", ""]
     assert "status" not in rows[0]
     annotate_variants(files[0], annotations, tmp_path / "out.parquet")
     table = pq.read_table(tmp_path / "out.parquet").to_pydict()

@@ -11,7 +11,7 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Variant
+from genoformer.genome.variants import Status, Variant
 from genoformer.genome.vcf import Record
 from genoformer.models.encoder import Encoder
 from genoformer.scoring.evidence import FLANK, Reader
@@ -263,6 +263,49 @@ def test_n_around_leaves_no_answer_and_near_leaves_one(genome) -> None:
     kmer = make_model(KmerTokenizer(3))
     near = Variant("n", 100, SEQUENCE[99], "ACGT"[("ACGT".index(SEQUENCE[99]) + 1) % 4])
     assert np.isfinite(score(Reader(kmer, genome), "LLR", [near])).all()
+
+
+LONE = decode(np.tile(encode("ACGTTGCA"), 10))
+AMONG_N = "N" * 20 + LONE[:2] + "N" * 20 + LONE[:60]  # two bases alone, which no 3-mer without N covers
+S, NO = Status.OK, Status.NO_SCORE
+# names of scores; contig, POS, REF, ALT; what is defined of LLR, PLL, ENTROPY, COSINE; the status
+DEFINED: list[tuple[str, tuple[str, int, str, str], str, Status]] = [
+    ("LLR,PLL,ENTROPY", ("m", 5, "T", "A"), "LLR ENTROPY", S),
+    ("LLR,PLL,ENTROPY", ("m", 5, "T", "T"), "LLR ENTROPY", S),  # ALT equal to REF
+    ("LLR,PLL,ENTROPY", ("m", 5, "TGCA", "TGCA"), "LLR ENTROPY", S),
+    ("LLR,PLL,ENTROPY", ("m", 5, "TGCA", "AGCC"), "LLR ENTROPY", S),
+    ("LLR,PLL,ENTROPY", ("m", 5, "T", "TA"), "PLL", S),  # one of three is enough
+    ("LLR,PLL,ENTROPY", ("m", 5, "TGCA", "T"), "PLL", S),
+    ("LLR,PLL,ENTROPY,COSINE", ("m", 5, "T", "TA"), "PLL COSINE", S),
+    ("LLR,PLL,ENTROPY", ("m", 1, "A", "C"), "LLR ENTROPY", S),  # at the ends of a contig
+    ("LLR,PLL,ENTROPY", ("m", 80, "A", "C"), "LLR ENTROPY", S),
+    ("LLR,PLL", ("m", 1, "A", "AGG"), "PLL", S),
+    ("LLR", ("m", 5, "T", "TA"), "", NO),
+    ("PLL", ("m", 5, "T", "A"), "", NO),
+    ("PLL", ("m", 5, "T", "T"), "", NO),
+    ("LLR,ENTROPY", ("n", 21, "A", "G"), "", NO),  # REF is known, but no 3-mer over it
+    ("LLR,ENTROPY", ("n", 21, "A", "A"), "LLR", S),  # equal alleles: 0 whatever is around
+    ("LLR,ENTROPY,L2", ("n", 21, "A", "G"), "L2", S),
+]
+
+
+@pytest.mark.parametrize(("names", "place", "defined", "status"), DEFINED)
+def test_a_status_is_true_for_the_allele_and_the_scores(tmp_path, names, place, defined, status) -> None:
+    (tmp_path / "g.fa").write_text(f">m\n{LONE}\n>n\n{AMONG_N}\n")
+    chosen = choose(names)
+    answers = TokenScorer(make_model(KmerTokenizer(3)), Genome(tmp_path / "g.fa"), chosen)([Variant(*place)])
+    found = " ".join(score.name for score, value in zip(chosen, answers.values[0], strict=True) if np.isfinite(value))
+    assert (found, answers.statuses) == (defined, [status])
+
+
+def test_the_entropy_of_an_alt_equal_to_ref_is_that_of_the_place(model, genome) -> None:
+    other = SEQUENCE[150].translate(str.maketrans("ACGT", "CGTA"))
+    rows = [Variant("c", 151, SEQUENCE[150], alt) for alt in (other, SEQUENCE[150])]
+    rows.append(Variant("c", 151, SEQUENCE[150:153], SEQUENCE[150:153]))
+    values = TokenScorer(model, genome, choose("ENTROPY,LLR,COSINE"))(rows).values
+    assert values[0, 0] == values[1, 0] == values[2, 0] > 0
+    assert values[1:, 1].tolist() == [0, 0]
+    assert values[1:, 2] == pytest.approx([0, 0], abs=1e-6)
 
 
 def test_a_causal_model_compares_whole_windows(genome) -> None:

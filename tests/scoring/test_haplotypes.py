@@ -213,7 +213,7 @@ def test_who_has_one_chromosome_has_no_second(genome, tmp_path) -> None:
     score_haplotypes(tmp_path / "in.vcf", genome, scorer(genome), [Region("1", 490, 511, "r")], tmp_path / "o.tsv")
     with (tmp_path / "o.tsv").open() as file:
         found = {(row["sample"], row["haplotype"]): row for row in csv.DictReader(file, delimiter="\t")}
-    assert (found["x", "2"]["SAD"], found["x", "2"]["SAD_TRACK"], found["x", "2"]["variants"]) == (".", ".", ".")
+    assert (found["x", "2"]["SAD"], found["x", "2"]["SAD_TRACK"], found["x", "2"]["variants"]) == ("", "", "")
     for name in ("SAD", "D2", "variants"):
         assert found["x", "sum"][name] == found["x", "1"][name] == found["y", "1"][name]
     assert found["z", "2"]["SAD"] == "0"
@@ -259,7 +259,7 @@ def test_samples_of_different_ploidy_stand_in_one_table(genome, tmp_path) -> Non
     _, rows = scored(genome, tmp_path, [snv(470, "0|1", "1", "1|0|1"), snv(490, ".", ".", "."), snv(500, "./.", "0", "0|0|1")])
     assert variants_of(rows) == {
         ("x", "1"): "0", ("x", "2"): "1", ("x", "sum"): "1",
-        ("y", "1"): "1", ("y", "2"): ".", ("y", "sum"): "1",
+        ("y", "1"): "1", ("y", "2"): "", ("y", "sum"): "1",
         ("z", "1"): "1", ("z", "2"): "0", ("z", "3"): "2", ("z", "sum"): "3",
     }  # fmt: skip
 
@@ -399,3 +399,31 @@ def test_the_commands(genome, vcf, tmp_path) -> None:
     assert done.exit_code == 2
     assert "has no samples; haplotypes need phased genotypes" in done.stderr
     assert not (tmp_path / "n.tsv").exists()
+
+
+@pytest.mark.parametrize("what", ["haplotypes", "pairs"])
+def test_errors_over_shifts_are_those_of_runs_with_single_shifts(genome, vcf, tmp_path, what) -> None:
+    """Of a sum, or a difference, the error of the sums of each shift: not one of the errors of its parts."""
+    def rows(*shifts: int) -> list[dict[str, str]]:
+        settings = Settings(both_strands=False, shifts=shifts)
+        made = TrackScorer(MODEL, genome, choose("SAD"), head="human", targets=TARGETS, tracks=[2], settings=settings)
+        out = tmp_path / f"{len(shifts)}{shifts[0]}.tsv"
+        if what == "haplotypes":
+            score_haplotypes(vcf, genome, made, [Region("1", 490, 511, "r"), Region("1", 1100, 1110, "none")], out)
+        else:
+            score_pairs(vcf, genome, made, 15, out)
+        with out.open() as file:
+            return list(csv.DictReader(file, delimiter="\t"))
+
+    shifts, name = (-3, 0, 6), "SAD" if what == "haplotypes" else "SAD_NONADD"
+    together, apart = rows(*shifts), [rows(shift) for shift in shifts]
+    assert f"{name}_SE" in together[0]
+    assert f"{name}_SE" not in apart[0][0]
+    for row, *each in zip(together, *apart, strict=True):
+        if row[name] == "":
+            assert row[f"{name}_SE"] == ""
+            continue
+        values = [float(one[name]) for one in each]
+        assert float(row[name]) == pytest.approx(np.mean(values), abs=1e-4)
+        assert float(row[f"{name}_SE"]) == pytest.approx(np.std(values, ddof=1) / np.sqrt(3), abs=1e-4)
+    assert any(float(row[f"{name}_SE"] or 0) > 1e-3 for row in together)

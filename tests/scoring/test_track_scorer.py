@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import csv
 import math
+import re
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pysam
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -25,7 +27,8 @@ from genoformer.genome.targets import Targets, Track
 from genoformer.genome.variants import Variant
 from genoformer.models.longrange import one_hot
 from genoformer.scoring.alignment import Placed
-from genoformer.scoring.run import score_variants
+from genoformer.scoring.noise import flag_columns, measure, n_places
+from genoformer.scoring.run import Summary, score_variants
 from genoformer.scoring.scorers import OfTracks, scorer_of
 from genoformer.scoring.scores import SCORES, choose
 from genoformer.scoring.track_scorer import Settings, TrackScorer
@@ -239,6 +242,41 @@ def test_scores_are_averaged_over_shifts(genome) -> None:
             assert values[i, j] == pytest.approx(np.mean(each, axis=0), abs=1e-4)
 
 
+@pytest.mark.parametrize("models", [[MODEL], [MODEL, small_long_range(seed=8, target_bins=24)]], ids=["one", "ensemble"])
+@pytest.mark.parametrize("tracks", [None, [3, 0]])
+def test_standard_errors_are_those_of_runs_with_single_shifts(genome, models, tracks) -> None:
+    """s / sqrt(n) over shifts of the mean over models; a run with one shift has no error."""
+    shifts = (-8, 3, 0, 8)
+    rows, names = [*SNVS[:2], *INDELS], "SAD,D2,LOGSED,COSINE"
+
+    def run(*shifts: int) -> dict[str, np.ndarray]:
+        made = TrackScorer(
+            models, genome, choose(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES,
+            settings=Settings(shifts=shifts),
+        )  # fmt: skip
+        return dict(zip((column.name for column in made.columns), made(rows).values.T, strict=True))
+
+    def every(*shifts: int) -> TrackScorer:
+        return TrackScorer(models, genome, choose(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES,
+                           settings=Settings(shifts=shifts))  # fmt: skip
+
+    found, single = run(*shifts), run(0)
+    assert [name for name in found if not name.endswith("_SE")] == list(single)
+    assert not any(name.endswith("_SE") for name in single)
+    each = np.array([every(shift).values(rows)[0] for shift in shifts])  # [shifts, n, scores, K]
+    for i, name in enumerate(names.split(",")):
+        if name == "LOGSED":  # whose gene may be another for each shift
+            continue
+        by_row = each[:, :, i].swapaxes(0, 1)
+        errors = np.array([[math.dist(x, [x.mean()] * 4) / math.sqrt(3) / 2 for x in of.T] for of in by_row])
+        k = found[f"{name}_TRACK"].astype(int) if f"{name}_TRACK" in found else np.zeros(len(rows), dtype=int)
+        np.testing.assert_allclose(found[f"{name}_SE"], errors[np.arange(len(rows)), k], rtol=1e-3, atol=1e-6)
+        for j, track in enumerate(tracks or () if SCORES[name].of_tracks else ()):
+            np.testing.assert_allclose(found[f"{name}_t{track}_SE"], errors[:, j], rtol=1e-3, atol=1e-6)
+    assert (found["SAD_SE"] > 0).all()
+    assert np.isfinite(found["LOGSED_SE"]).all()
+
+
 def test_the_gene_is_chosen_after_the_mean_over_shifts(genome) -> None:
     """Each shift may have another strongest gene; what is averaged is one gene."""
     shifts = (-8, 0, 8)
@@ -279,8 +317,10 @@ def test_an_ensemble_gives_the_mean_of_its_models(genome) -> None:
     naive = both.naive().values(rows[:2])[0]
     np.testing.assert_allclose(both.values(rows[:2])[0], naive, atol=1e-4)
     assert both.operations == pytest.approx(2 * of_models(MODEL, genome, names).operations)
-    noise = [of_models(model, genome, names).noise(SNVS[:1])[0].values for model in (MODEL, OTHER, [MODEL, OTHER])]
-    np.testing.assert_allclose(noise[2], (noise[0] + noise[1]) / 2, atol=1e-9)
+    noise = [of_models(model, genome, names).noise(SNVS[:1])[0] for model in (MODEL, OTHER, [MODEL, OTHER])]
+    for which in range(2):
+        one, other, ensemble = (of[which].values for of in noise)
+        np.testing.assert_allclose(ensemble, (one + other) / 2, atol=1e-9)
 
 
 def test_models_that_differ_are_no_ensemble(genome) -> None:
@@ -308,11 +348,14 @@ def test_language_models_with_other_tokens_are_an_ensemble_too(genome) -> None:
 
 
 def test_the_noise_floor_is_the_reference_against_itself_moved_by_a_base(genome) -> None:
-    found = [told.values for told in scorer(genome, "SAD,D2").noise(SNVS)]
+    found = scorer(genome, "SAD,D2").noise(SNVS)
     for i, variant in enumerate(SNVS):
-        here, there = (naive_pair(variant, "realign", shift=shift)[0] for shift in (0, 1))
-        assert found[i][0] == pytest.approx(there.sum(1) - here.sum(1), abs=1e-4)
-        assert found[i][1] == pytest.approx(np.linalg.norm(there - here, axis=1), abs=1e-4)
+        (here, _), (there, _) = (naive_pair(variant, "realign", shift=shift)[:2] for shift in (0, 1))
+        assert found[i].of_nothing.values[0] == pytest.approx(there.sum(1) - here.sum(1), abs=1e-4)
+        assert found[i].of_nothing.values[1] == pytest.approx(np.linalg.norm(there - here, axis=1), abs=1e-4)
+        for j, name in enumerate(("SAD", "D2")):
+            moved = naive_score(name, variant, shift=1) - naive_score(name, variant)
+            assert found[i].of_window.values[j] == pytest.approx(moved, abs=1e-4)
 
 
 def test_variants_of_a_window_share_its_reference_and_neighbours_its_trunk(genome, monkeypatch) -> None:
@@ -365,6 +408,11 @@ def test_the_two_strands_of_a_pair_have_keys_of_their_own(genome, vcf, tmp_path)
     made = TrackScorer(MODEL, genome, choose("SAD"), head="human", targets=pair, tracks=[0, 1, 2, 3, 4])
     keys = [column.key for column in made.columns]
     assert keys[2:] == ["GF_SAD_C_plus", "GF_SAD_C_minus", "GF_SAD_a_b.2", "GF_SAD_a_b.3", "GF_SAD_u"]
+    assert [column.key for column in flag_columns(made)][1:3] == ["GF_SAD_C_plus_NOISE", "GF_SAD_C_minus_NOISE"]
+    moved = TrackScorer(
+        MODEL, genome, choose("SAD"), head="human", targets=pair, tracks=[0, 1], settings=Settings(shifts=(0, 8))
+    )
+    assert [column.key for column in moved.columns if column.of] == ["GF_SAD_SE", "GF_SAD_C_plus_SE", "GF_SAD_C_minus_SE"]
     clash = Targets(tuple(Track(i, f"TRACK{i}"[: 5 + (i > 0)], strand_pair=PAIRS[i]) for i in range(5)))
     with pytest.raises(ConfigError, match="SAD_TRACK and SAD_TRACK would both be GF_SAD_TRACK in a VCF; rename the tracks"):
         score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "o.vcf", of_tracks=OfTracks("human", clash, [0, 1]))
@@ -395,7 +443,8 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
 def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
     options = {"of_tracks": OfTracks("human", TARGETS)}
     notes = score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "o.tsv", n_noise=2, **options).notes
-    assert "of too few places to judge scores by" in "\n".join(notes)
+    assert "at 2 places" in "\n".join(notes)
+    assert "of too few places to be sure (--noise 8)" in "\n".join(notes)
 
 
 @pytest.mark.parametrize(
@@ -461,7 +510,7 @@ def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, t
         assert (row["pos"], row["alt"]) == (str(of.pos.iloc[0]), of.alt.iloc[0])
         for name, numbers in zip(("SAD", "D2"), of[["t0", "t1", "t2", "t3", "t4"]].to_numpy(), strict=True):
             if row["status"] == "SYMBOLIC":
-                assert row[name] == "."
+                assert row[name] == ""
                 assert np.isnan(numbers).all()
             else:
                 strongest = int(np.abs(numbers).argmax())
@@ -507,7 +556,7 @@ def test_the_matrix_has_every_gene_of_the_window(genome, vcf, tmp_path, kind) ->
             assert scored["LOGSED_GENE"] == row.gene
             assert float(scored["LOGSED"]) == pytest.approx(row[scored["LOGSED_TRACK"]], rel=1e-4)
         else:
-            assert scored["LOGSED_GENE"] == "."
+            assert scored["LOGSED_GENE"] == ""
     assert of_genes.groupby(["pos", "alt"], observed=True).strongest.sum().eq(1).all()
 
 
@@ -540,3 +589,78 @@ def test_words_in_info_are_escaped_and_two_runs_give_the_same_bytes(genome, vcf,
     assert "GF_SAD_TRACK=CAGE:a%20b%3Bc%3D" in text
     assert "##INFO=<ID=GF_SAD_CAGE_a_b_c_0,Number=A,Type=Float" in text
     assert all(line.split("\t")[7].count(";GF_SAD_CAGE_a_b_c_") == 2 for line in text.splitlines() if line.endswith("GF_"))
+
+
+# Noise
+
+
+def flagged(genome, vcf, out: Path, **options) -> tuple[list[dict[str, str]], Summary]:
+    summary = score_variants(vcf, genome, MODEL, choose("SAD,D2"), out, of_tracks=OfTracks("human", TARGETS, **options))
+    with out.open() as file:
+        return list(csv.DictReader(file, delimiter="\t")), summary
+
+
+@pytest.mark.parametrize("tracks", [None, [2], [3, 0]])
+def test_scores_below_the_noise_floor_are_flagged(genome, vcf, tmp_path, tracks) -> None:
+    """Against floors measured by hand: of indels the reference moved by a base, of substitutions their own change with it."""
+    rows, summary = flagged(genome, vcf, tmp_path / "o.tsv", tracks=tracks)
+    names = ["SAD", "D2"] if tracks is None or len(tracks) == 1 else ["SAD", "SAD_t3", "SAD_t0", "D2", "D2_t3", "D2_t0"]
+    assert [name for name in rows[0] if name.endswith("_NOISE")] == [f"{name}_NOISE" for name in names]
+    made = scorer(genome, "SAD,D2", tracks=tracks)
+    floor = measure(made, genome, [(row["chrom"], int(row["pos"]) - 1) for row in rows if row["alt"] != "<DEL>"], 8)
+    assert floor is not None
+    assert floor.names == tuple(names)
+    assert floor.n_places == 8
+    below = dict.fromkeys(names, 0)
+    for row in rows:
+        floors = floor.substitution if len(row["ref"]) == len(row["alt"]) else floor.indel
+        for name, limit in zip(names, floors, strict=True):
+            is_below = row[f"{name}_NOISE"] == "below"
+            below[name] += is_below
+            ratio = abs(float(row[name] or "inf")) / limit
+            assert is_below == (ratio < 1) or abs(ratio - 1) < 1e-3, (row, name, limit)
+    assert summary.below == {name: below[name] for name in ("SAD", "D2")}
+    assert f"below the noise floor: SAD {below['SAD']} of 6, D2 {below['D2']} of 6" in "\n".join(summary.notes)
+
+
+def test_the_header_says_the_floors_and_a_run_without_them_takes_old_flags_away(genome, vcf, tmp_path) -> None:
+    once, again = tmp_path / "a.vcf", tmp_path / "b.vcf"
+    of_tracks = OfTracks("human", TARGETS, settings=Settings(shifts=(0, 8)))
+    score_variants(vcf, genome, MODEL, choose("SAD"), once, of_tracks=of_tracks)
+    text = once.read_text()
+    (floors,) = [line for line in text.splitlines() if line.startswith("##genoformer_noise=")]
+    assert re.fullmatch(r"##genoformer_noise=places=8;SAD=[\d.e-]+/[\d.e-]+", floors)
+    assert 'ID=GF_SAD_NOISE,Number=A,Type=String,Description="below: |SAD| is below the noise floor' in text
+    assert "ID=GF_SAD_SE,Number=A,Type=Float" in text
+    with pysam.VariantFile(str(once)) as file:
+        assert {value for record in file for value in record.info.get("GF_SAD_NOISE", ())} <= {".", "below"}
+    score_variants(once, genome, MODEL, choose("SAD"), again, of_tracks=OfTracks("human", TARGETS), n_noise=0)
+    assert not re.search("GF_SAD_NOISE|GF_SAD_SE|genoformer_noise", again.read_text())
+    score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "c.vcf", of_tracks=OfTracks("human", TARGETS), n_noise=0)
+    old = [line for line in (tmp_path / "c.vcf").read_text().splitlines() if not line.startswith("##")]
+    assert old == [line for line in again.read_text().splitlines() if not line.startswith("##")]
+
+
+def test_shards_and_a_run_at_once_flag_the_same_scores(genome, vcf, tmp_path) -> None:
+    options = {"of_tracks": OfTracks("human", TARGETS, settings=Settings(shifts=(0, 3))), "threads": 1}
+    score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "a.vcf", n_verify=2, **options)
+    for i in (1, 2):
+        score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "b.vcf", shard=(i, 2), **options)
+    score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "b.vcf", assemble=True, **options)
+    assert (tmp_path / "a.vcf").read_text() == (tmp_path / "b.vcf").read_text()
+    assert "GF_SAD_NOISE=" in (tmp_path / "b.vcf").read_text()
+    assert "GF_SAD_SE=" in (tmp_path / "b.vcf").read_text()
+
+
+@pytest.mark.parametrize(
+    ("operations", "n_records", "asked", "expected"),
+    [(1e9, 1, None, 8), (1e9, 400, None, 16), (1e9, 200, None, 10), (1e13, 1, None, 1), (1e13, 100, None, 5), (1e9, 5, 3, 3),
+     (1e9, 5, 0, 0)],
+)  # fmt: skip
+def test_how_many_places_tell_the_noise(operations, n_records, asked, expected) -> None:
+    class Costly:
+        pass
+
+    made = Costly()
+    made.operations = operations
+    assert n_places(made, n_records, asked) == expected

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pysam
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from genoformer.calls import _table_of_scores
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
+from genoformer.evaluation.variants import read_scores
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
 from genoformer.scoring.scores import choose
@@ -175,21 +182,77 @@ def test_index(tmp_path: Path, capfd: pytest.CaptureFixture[str], table: list, i
 def test_tsv(tmp_path: Path, suffix: str) -> None:
     write(tmp_path / f"out{suffix}", TABLE[:5])
     assert [line.split("\t") for line in text_of(tmp_path / f"out{suffix}").splitlines()] == [
-        row.split()
+        [field.replace("_", "") for field in row.split()]  # _ is nothing
         for row in (
             "chrom pos id  ref alt   qual filter info      status   LLR  PLL  FORMAT ann",
-            "chr1  10  rs1 A   C     50   PASS   AF=0.5;DB .        -1.5 .    GT     0|1",
-            "chr1  20  .   AT  A     .    low    .         .        .    0.25 GT     0/0",
-            "chr1  30  .   A   C     .    .      DP=7      .        1    .    GT     1/2",
-            "chr1  30  .   A   AG    .    .      DP=7      .        .    2    GT     1/2",
-            "chr1  30  .   A   G     .    .      DP=7      .        3    .    GT     1/2",
-            "chr1  40  .   A   <DEL> .    .      X         SYMBOLIC .    .    GT     .",
-            "chr1  40  .   A   C     .    .      X         .        4    .    GT     .",
-            "chr1  50  .   A   C     .    .      .         .        5    .    GT     .",
-            "chr1  50  .   A   *     .    .      .         STAR     .    .    GT     .",
-            "chr1  50  .   A   <X>   .    .      .         SYMBOLIC .    .    GT     .",
+            "chr1  10  rs1 A   C     50   PASS   AF=0.5;DB .        -1.5 _    GT     0|1",
+            "chr1  20  .   AT  A     _    low    .         .        _    0.25 GT     0/0",
+            "chr1  30  .   A   C     _    .      DP=7      .        1    _    GT     1/2",
+            "chr1  30  .   A   AG    _    .      DP=7      .        _    2    GT     1/2",
+            "chr1  30  .   A   G     _    .      DP=7      .        3    _    GT     1/2",
+            "chr1  40  .   A   <DEL> _    .      X         SYMBOLIC _    _    GT     .",
+            "chr1  40  .   A   C     _    .      X         .        4    _    GT     .",
+            "chr1  50  .   A   C     _    .      .         .        5    _    GT     .",
+            "chr1  50  .   A   *     _    .      .         STAR     _    _    GT     .",
+            "chr1  50  .   A   <X>   _    .      .         SYMBOLIC _    _    GT     .",
         )
     ]
+
+
+ODD = ['"5-HTTLPR', '5"', '""', "'", "a\"b", "NA", "nan", "null", "1e5", "#x", "\\", " x", "x\u00a0", "=1", "TRUE"]
+
+
+def scored(path: Path, names: Sequence[str]) -> Path:
+    """A TSV of records with odd text in ID, FILTER and INFO, a score in every second."""
+    sink = open_sink(path)
+    sink.begin(HEADER._replace(lines=[*INPUT[:-1], COLUMNS[: COLUMNS.index("\tFORMAT")]]))
+    for i, name in enumerate(names):
+        row = f"chr1\t{i + 1}\t{name}\tA\tC\t{'.' if i % 2 else 30.5}\t{name}\tX={name}"
+        value = [NAN, NAN] if i % 2 else [-0.5, NAN]
+        sink.write(Record(row, "chr1", i + 1, name, "A", ("C",)), [OK], np.array([value], dtype=np.float32))
+    sink.close(complete=True)
+    return path
+
+
+@given(names=st.lists(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1)))
+def test_any_text_comes_back_from_a_tsv(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+    """To pandas, the csv module and the reader of `gf.score`; a dot is a missing ID."""
+    names = [name for name in [*ODD, *names] if name != "."]
+    path = scored(tmp_path_factory.mktemp("t") / "o.tsv", names)
+    table = pd.read_csv(path, sep="\t", keep_default_na=False, dtype={"id": str, "filter": str})
+    ours = _table_of_scores(path)
+    for of in (table, ours):
+        assert of["id"].tolist() == of["filter"].tolist() == names
+        assert of["info"].tolist() == [f"X={name}" for name in names]
+    with path.open(newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file, delimiter="\t")] == names
+    assert ours["LLR"].isna().tolist() == [bool(i % 2) for i in range(len(names))]
+
+
+@pytest.mark.parametrize("read", ["pandas", "polars", "pyarrow", "evaluate"])
+def test_numbers_of_a_tsv_are_read_as_numbers(tmp_path: Path, read: str) -> None:
+    path = scored(tmp_path / "o.tsv", ODD)
+    wanted = [None if i % 2 else -0.5 for i in range(len(ODD))]
+    if read == "evaluate":
+        found = read_scores(path)["LLR"]
+        assert [found.get(("1", i + 1, "A", "C")) for i in range(len(ODD))] == wanted
+        return
+    if read == "pandas":
+        table = pd.read_csv(path, sep="\t").astype({"id": object})
+        assert [table[name].dtype.kind for name in ("pos", "qual", "LLR", "PLL")] == ["i", "f", "f", "f"]
+        columns = {name: [None if x != x else x for x in table[name]] for name in ("id", "qual", "LLR")}
+    elif read == "polars":
+        polars = pytest.importorskip("polars", reason="polars is not installed")
+        frame = polars.read_csv(path, separator="\t", infer_schema_length=None)
+        assert [frame.schema[name].is_float() for name in ("qual", "LLR")] == [True, True]
+        columns = frame.to_dict(as_series=False)
+    else:
+        frame = pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(delimiter="\t"))
+        assert [str(frame.schema.field(name).type) for name in ("qual", "LLR")] == ["double"] * 2
+        columns = frame.to_pydict()
+    assert columns["LLR"] == wanted
+    assert columns["qual"] == [None if i % 2 else 30.5 for i in range(len(ODD))]
+    assert [columns["id"][i] for i in (0, 1, 4, 8)] == ['"5-HTTLPR', '5"', 'a"b', "1e5"]
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -224,7 +287,7 @@ def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
         sink.close(complete=True)
     assert b"\tr\xe9\tA\tT\t.\t.\tX=\xe9;GF_LLR=1\tGT\t\xff\n" in (tmp_path / "out.vcf").read_bytes()
     assert b"ann\xe9\n" in (tmp_path / "out.vcf").read_bytes()
-    assert b"\tX=\xe9\t.\t1\t.\tGT\t\xff\n" in (tmp_path / "out.tsv").read_bytes()
+    assert b"\tX=\xe9\t.\t1\t\tGT\t\xff\n" in (tmp_path / "out.tsv").read_bytes()
     row = pq.read_table(tmp_path / "out.parquet").to_pylist()[0]
     assert (row["id"], row["info"], row["ann�"]) == ("r�", "X=�", "�")
 
@@ -232,7 +295,7 @@ def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
 def test_more_or_fewer_columns_than_the_header_names(tmp_path: Path) -> None:
     short, longer = ("chr1 5 . A T . . X", *FIRST[1:]), (f"{FIRST[0]} 1|1", *FIRST[1:])
     write(tmp_path / "out.tsv", [short])
-    assert text_of(tmp_path / "out.tsv").splitlines()[-1].split("\t")[-3:] == [".", ".", "."]
+    assert text_of(tmp_path / "out.tsv").splitlines()[-1].split("\t")[-4:] == ["-1.5", "", ".", "."]
     write(tmp_path / "out.parquet", [short])
     assert pq.read_table(tmp_path / "out.parquet").select(["FORMAT", "ann"]).to_pylist() == [{"FORMAT": None, "ann": None}]
     write(tmp_path / "long.tsv", [longer])

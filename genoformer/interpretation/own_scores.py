@@ -1,0 +1,52 @@
+"""The variants of places, scored as `score` would -> variants.tsv, and a line for each figure; with the windows it took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from genoformer.genome.variants import Status
+from genoformer.interpretation.places import Place
+from genoformer.scoring.scorers import Scorer
+from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.tables import tsv_line
+from genoformer.whole import write_text
+
+VARIANTS = "variants.tsv"
+
+
+def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Place]) -> list[str]:
+    """A row for each place of a variant, with the columns that `score` gives; what stands below each figure.
+
+    Returns "" for a place that is not of a variant, and writes nothing where none is.
+    """
+    known = [(i, place.allele) for i, place in enumerate(places) if place.allele is not None]
+    said = [""] * len(places)
+    if not known:
+        return said
+    rows = [["chrom", "pos", "ref", "alt", "status", *(column.name for column in scorer.columns)]]
+    scores = [score.name for score in scorer.scores]
+    short = [max(len(allele.ref), len(allele.alt)) <= scorer.longest_allele for _, allele in known]
+    answers = scorer([allele for (_, allele), fits in zip(known, short, strict=True) if fits]) if any(short) else None
+    scored = iter(zip(answers.statuses, answers.values.tolist(), strict=True) if answers else ())
+    for (i, allele), fits in zip(known, short, strict=True):
+        status, values = next(scored) if fits else (Status.TOO_LONG, [np.nan] * len(scorer.columns))
+        texts = [column.text(value) for column, value in zip(scorer.columns, values, strict=True)]
+        rows.append([allele.chrom, str(allele.pos), allele.ref, allele.alt, status.value, *texts])
+        named = zip(scorer.columns, texts, strict=True)
+        said[i] = ", ".join(f"{column.name} {text}" for column, text in named if text and column.name in scores)
+    write_text(path, "".join(tsv_line(row) + "\n" for row in rows))
+    return said
+
+
+def windows_of(scorer: Scorer) -> str:
+    """In which windows every change is scored."""
+    strands = "both strands" if scorer.options["strands"] == "both" else "the forward strand"
+    if not isinstance(scorer, TrackScorer):
+        return f"windows: each change in the middle of its own {scorer.length:,} bases, {strands}, as in `score`"
+    how = scorer.settings
+    where = "in the middle of its own" if how.anchor == "variant" else "in the window of the grid that lies around it best, of"
+    shifts = f", mean of shifts {scorer.options['shifts']}" if len(how.shifts) > 1 or how.shifts[0] else ""
+    return f"windows: each change {where} {scorer.length:,} bases, {strands}{shifts}, as in `score`"

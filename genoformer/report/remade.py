@@ -1,0 +1,70 @@
+"""The header of a scored VCF -> the scorer that made its scores, as far as it can be made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from genoformer.errors import ConfigError
+from genoformer.genome.reference import Genome
+from genoformer.models.longrange import LongRange
+from genoformer.scoring.scorers import Model, OfTracks, Scorer, default_scores, scorer_of, sha256_of_models
+from genoformer.scoring.scores import SCORES, Score
+from genoformer.scoring.track_scorer import Settings
+
+
+class Remade(NamedTuple):
+    """A scorer, whether its models are those of the scores, and sentences on what is otherwise."""
+
+    scorer: Scorer
+    same_models: bool
+    remarks: tuple[str, ...]
+
+
+def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], name: str, genome: Genome) -> Remade:
+    """The scorer with the options of a header: scores, window, strands, head, tracks, shifts, alignment and anchor.
+
+    made_by: the header's line on the model; name: of the one that draws. What cannot be had again is remarked on: other
+    weights, genes of a GTF, bfloat16, and options that the model does not know, for which its defaults stand.
+    """
+    remarks = []
+    known = sha256_of_models(models)
+    same = not made_by or "in memory" in (known, made_by) or known in made_by
+    if not same:
+        remarks.append(f"Drawn by {name}, which did not make these scores.")
+    if not options:
+        remarks.append("The header does not say how the scores were made; windows and strands are the defaults of `score`.")
+    if options.get("precision", "float32") != "float32":
+        remarks.append(f"The scores were made in {options['precision']}, the figures in float32.")
+    scores = [SCORES[text] for text in options.get("scores", "").split(",") if text in SCORES]
+    if of_genes := [score.name for score in scores if score.evidence == "gene"]:
+        remarks.append(f"{', '.join(of_genes)} took the genes of {options.get('genes', 'a GTF')}, which are not read here.")
+        scores = [score for score in scores if score.evidence != "gene"]
+    try:
+        return Remade(_scorer(options, models, genome, scores), same, tuple(remarks))
+    except (ConfigError, ValueError) as error:
+        if options:
+            remarks.append(f"The options of the header are not for {name} ({str(error).rstrip('.')}); its defaults are taken.")
+    heads = list(models[0].config.heads) if isinstance(models[0], LongRange) else []
+    default = {"head": options["head"] if options.get("head") in heads else heads[0]} if heads else {}
+    try:
+        scorer = _scorer(default, models, genome, [])
+    except ConfigError:
+        scorer = _scorer(default | {"strands": "forward"}, models, genome, [])
+        remarks.append("The model does not say which tracks are strand pairs: the forward strand is drawn.")
+    return Remade(scorer, same, tuple(remarks))
+
+
+def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome, scores: Sequence[Score]) -> Scorer:
+    """Raises ConfigError or ValueError for options that do not suit the models."""
+    context = options.get("context", "")
+    how: dict[str, Any] = {name: options[name] for name in ("indels", "anchor") if name in options}
+    if "shifts" in options:
+        how["shifts"] = tuple(int(text) for text in options["shifts"].split(","))
+    tracks = [int(text) for text in options["tracks"].split(",")] if "tracks" in options else None
+    given = how or tracks or "head" in options
+    of_tracks = OfTracks(options.get("head"), tracks=tracks, settings=Settings(**how)) if given else None
+    return scorer_of(
+        models, genome, list(scores) or default_scores(models[0]), context=int(context) if context.isdecimal() else None,
+        both_strands=options.get("strands", "both") == "both", of_tracks=of_tracks,
+    )  # fmt: skip

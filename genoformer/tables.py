@@ -1,0 +1,35 @@
+"""Rows -> lines of a TSV that pandas, R, polars and spreadsheets read alike: missing is empty, quotes as RFC 4180 has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+MISSING = ""  # NA to pandas, R and polars in a column of numbers; a dot would make it a column of text
+
+
+def tsv_cell(text: str) -> str:
+    """A field of a table; one with a double quote stands in quotes, and its own are doubled.
+
+    >>> tsv_cell("rs1"), tsv_cell('"5-HTTLPR'), tsv_cell('5"')
+    ('rs1', '"\\"\\"5-HTTLPR"', '"5\\"\\""')
+    """
+    if '"' in text or "\t" in text or "\n" in text or "\r" in text:
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def tsv_line(fields: Iterable[str]) -> str:
+    """A row without its end of line."""
+    cells = list(fields)
+    text = "\t".join(cells)
+    plain = '"' not in text and "\n" not in text and "\r" not in text and text.count("\t") == len(cells) - 1
+    return text if plain else "\t".join(map(tsv_cell, cells))
+
+
+def rounded(value: float | None, form: str = ".5g") -> str:
+    """A number in a format; MISSING for NaN and None.
+
+    >>> rounded(1 / 3), rounded(float("nan")), rounded(2.0, ".2f")
+    ('0.33333', '', '2.00')
+    """
+    return MISSING if value is None or value != value else format(value + 0.0, form)
