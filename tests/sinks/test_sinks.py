@@ -100,7 +100,8 @@ def test_vcf_header(tmp_path: Path) -> None:
     ]
     assert lines[4].endswith(f'Description="{SCORES[0].meaning} Unit: bits.">')
     assert lines[6].endswith(
-        ': NO_ALT, SYMBOLIC, BREAKEND, STAR, NOT_ACGT, NO_CONTIG, OUTSIDE, N_IN_REF, TOO_LONG, REF_MISMATCH, NO_SCORE">'
+        ': NO_ALT, SYMBOLIC, BREAKEND, STAR, NOT_ACGT, NO_CONTIG, OTHER_SEQUENCE, OUTSIDE, N_IN_REF, TOO_LONG, '
+        'REF_MISMATCH, NO_SCORE">'
     )
     assert lines[7:] == [
         "##genoformer_version=1.2.3",
