@@ -84,18 +84,18 @@ def _turn(name: str, seed: int, seconds: float, keep: Path) -> tuple[int, int, i
             **os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "FUZZ_NOW": str(now), "TMPDIR": folder,
             "GENOFORMER_CACHE": f"{folder}/cache", "PYTHONFAULTHANDLER": "1",
         }  # fmt: skip
-        said = Path(folder) / "stderr"
-        with said.open("wb") as log:
-            child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-        began, start, peak, why = time.monotonic(), 0, 0, ""
+        said, counts = Path(folder) / "stderr", Path(folder) / "stdout"  # files: a pipe that is full would stop the child
+        with said.open("wb") as log, counts.open("wb") as out:
+            child = subprocess.Popen(command, env=environment, stdout=out, stderr=log)
+        began, start, peak, why = time.time(), 0, 0, ""
         while child.poll() is None:
             time.sleep(0.05)
             size = _memory(child.pid)
             if not now.exists():
-                start, began = size, time.monotonic()  # until the first example it imports and makes its valid files
-                if time.monotonic() - began > 120:
+                start = size  # until the first example it imports and makes its valid files
+                if time.time() - began > 120:
                     why = "does not begin"
-            elif time.monotonic() - max(began, now.stat().st_mtime) > SECONDS and time.time() - now.stat().st_mtime > SECONDS:
+            elif time.time() - now.stat().st_mtime > SECONDS:
                 why = "hang"
             peak = max(peak, size - start)
             if peak > MEMORY:
@@ -103,9 +103,7 @@ def _turn(name: str, seed: int, seconds: float, keep: Path) -> tuple[int, int, i
             if why:
                 child.kill()
                 child.wait()
-        assert child.stdout is not None
-        told = child.stdout.read().split()
-        child.stdout.close()
+        told = counts.read_text().split()
         n, n_found = (int(told[-2]), int(told[-1])) if len(told) >= 2 else (0, 0)
         if not why and child.returncode:
             why = signal.Signals(-child.returncode).name if child.returncode < 0 else f"status {child.returncode}"

@@ -116,6 +116,20 @@ def test_a_bcf_that_is_plain_gzip_or_no_utf8(tmp_path: Path) -> None:
         records(tmp_path / "c.bcf")
 
 
+def test_a_bcf_with_a_block_of_a_wrong_length(tmp_path: Path) -> None:
+    """htslib remembers the error, and says it a second time when the file is closed."""
+    (tmp_path / "a.vcf").write_bytes(VCF)
+    with pysam.VariantFile(str(tmp_path / "a.vcf")) as text, _bcf(tmp_path / "a.bcf", text) as out:
+        for record in text:
+            out.write(record)
+    plain = gzip.decompress((tmp_path / "a.bcf").read_bytes())
+    second = bytearray(bgzipped(plain[-20:]))
+    second[16:18] = b"\1\0"  # BSIZE
+    (tmp_path / "b.bcf").write_bytes(bgzipped(plain[:-20])[:-28] + second)  # the first without its end marker
+    with pytest.raises(FileFormatError, match="is truncated or damaged"):
+        records(tmp_path / "b.bcf")
+
+
 def test_two_columns_of_one_name_in_parquet(tmp_path: Path) -> None:
     lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts\ts"]
     header = Header(lines, {}, [Column("LLR", "nats", "")], Provenance("0"))

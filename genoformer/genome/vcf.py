@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, NamedTuple, NoReturn
 
 from genoformer.errors import FileFormatError, MissingFileError
@@ -84,8 +85,8 @@ class VariantFile:
     def __enter__(self) -> VariantFile:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._closing.__exit__(kind, error, trace)
 
     def close(self) -> None:
         self._closing.close()
@@ -197,11 +198,20 @@ class VariantFile:
 
         verbosity = pysam.set_verbosity(0)  # htslib would print that there is no index, which is not needed
         try:
-            file = self._closing.enter_context(pysam.VariantFile(str(self.path)))
+            file = pysam.VariantFile(str(self.path))
         except (OSError, ValueError, NotImplementedError) as error:  # the last one where only its first blocks are bgzip
             self._cut_short(str(error))
         finally:
             pysam.set_verbosity(verbosity)
+
+        def close(_: object, error: BaseException | None, __: object) -> None:
+            try:
+                file.close()
+            except OSError:  # htslib remembers that it met damage
+                if error is None:
+                    self._cut_short("htslib found an error in it")
+
+        self._closing.push(close)
         try:
             header = str(file.header)
         except UnicodeDecodeError:
