@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
 from genoformer.genome.bed import bed_rows, blocks_of, region_of, text_in
-from genoformer.genome.bed_kinds import KIND, NARROW, Layout, is_comment
+from genoformer.genome.bed_layout import KIND, NARROW, Layout, is_comment
 from genoformer.genome.lines import opened
 
 Integers = NDArray[np.int64]
@@ -95,7 +95,7 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
     )  # fmt: skip
     if layout.blocks is None:
         return found
-    return _in_blocks(found, *(text(layout.blocks + i) for i in range(3)))
+    return _in_blocks(found, *map(text, layout.blocks))
 
 
 def whole_numbers(column: Any, *, negative: bool = False) -> Integers | None:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
-from genoformer.genome.bed_kinds import KIND, NARROW, Layout, is_comment, layout_of
+from genoformer.genome.bed_kinds import layout_of
+from genoformer.genome.bed_layout import KIND, NARROW, Layout, is_comment
 from genoformer.genome.lines import numbered_lines
 
 Intervals = NDArray[np.int64]  # [n, 2], sorted, start < end
@@ -180,18 +181,23 @@ def blocks_of(row: Row, layout: Layout, path: Path) -> list[tuple[int, int]]:
     """The intervals of a row: those of the blocks of a BED12, else the row itself; blocks without a base are left out."""
     if layout.blocks is None:
         return [(row.start, row.end)]
-    n, sizes, starts = (text_in(row, layout.blocks + i) for i in range(3))
+    n, sizes, starts = (text_in(row, at) for at in layout.blocks)
     try:
         pairs = [(row.start + at, row.start + at + size) for at, size in zip(_counts(starts), _counts(sizes), strict=True)]
     except ValueError:
         pairs = []
     if not pairs or n != str(len(pairs)) or any(end > row.end for _, end in pairs):
         raise FileFormatError(
-            f"{path}, line {row.line}: the blocks, columns {layout.blocks + 1} to {layout.blocks + 3}, are {n[:24]!r}, "
+            f"{path}, line {row.line}: the blocks, {_columns(layout.blocks)}, are {n[:24]!r}, "
             f"{sizes[:24]!r} and {starts[:24]!r}, but should be their number, sizes and starts inside the row; mend the line, "
             "or take the rows whole (--columns blocks=none)."
         )
     return [(start, end) for start, end in pairs if end > start]
+
+
+def _columns(at: tuple[int, int, int]) -> str:
+    first, second, third = (i + 1 for i in at)
+    return f"columns {first} to {third}" if (second, third) == (first + 1, first + 2) else f"columns {first}, {second}, {third}"
 
 
 def _counts(text: str) -> list[int]:

@@ -13,13 +13,20 @@ NONE = "none"
 _NAMES: dict[str, tuple[str, ...]] = {  # role -> names in a header, lower case, the first that is there
     "chrom": (
         "chrom", "chr", "chromosome", "seqnames", "seqname", "seqid", "contig", "genoname", "chromosome_name", "chrom_name",
+        "chromosome/scaffold name",
     ),
-    "start": ("start", "chromstart", "chrom_start", "txstart", "genostart", "start_position", "peak_start", "begin", "starts"),
-    "end": ("end", "chromend", "chrom_end", "txend", "genoend", "end_position", "peak_end", "stop", "ends"),
+    "start": (
+        "start", "chromstart", "chrom_start", "txstart", "genostart", "start_position", "peak_start", "begin", "starts",
+        "gene start", "transcript_start", "transcript start", "exon_chrom_start", "exon region start",
+    ),
+    "end": (
+        "end", "chromend", "chrom_end", "txend", "genoend", "end_position", "peak_end", "stop", "ends",
+        "gene end", "transcript_end", "transcript end", "exon_chrom_end", "exon region end",
+    ),
     "name": (
         "name", "peakid", "peak_id", "peakname", "peak_name", "id", "state", "label", "class", "ccre", "gene_name", "gene",
         "symbol", "gene_symbol", "external_gene_name", "hgnc_symbol", "gene_id", "ensembl_gene_id", "repname", "feature",
-        "annotation", "accession", "trait",
+        "gene name", "gene stable id", "annotation", "accession", "trait",
     ),
     "score": ("score", "peak score", "peak_score"),
     "strand": ("strand",),
@@ -28,6 +35,10 @@ _NAMES: dict[str, tuple[str, ...]] = {  # role -> names in a header, lower case,
     "colour": ("itemrgb", "item_rgb", "rgb", "reserved"),
     "width": ("width", "length"),
 }  # fmt: skip
+_BLOCKS = (  # number, sizes and starts of blocks
+    ("blockcount", "block_count", "blocks"), ("blocksizes", "block_sizes"),
+    ("chromstarts", "blockstarts", "chrom_starts", "block_starts"),
+)  # fmt: skip
 _LABELS = ("state", "label", "class", "ccre")  # names of columns that hold kinds of elements
 
 
@@ -57,8 +68,6 @@ def parse_columns(text: str) -> Asked:
             if value not in ("0", "1") or base is not None:
                 raise ConfigError(f"--columns {text}: base={value}; give 0 (as BED) or 1, the number of a contig's first base.")
             base = int(value)
-        elif key == "blocks" and value != NONE:
-            raise ConfigError(f"--columns {text}: blocks={value}; blocks=none takes the rows of a BED12 whole.")
         elif key in ("chrom", "start", "end") and value == NONE:
             raise ConfigError(f"--columns {text}: a region has a {key}; give its column.")
         else:
@@ -129,6 +138,17 @@ def roles_of(fields: Sequence[str]) -> dict[str, int]:
             found[role] = at
     found.setdefault("chrom", 0)
     return found
+
+
+def blocks_in(fields: Sequence[str]) -> tuple[int, int, int] | None:
+    """Numbers of the columns of blocks from 0, by the names of a header.
+
+    >>> blocks_in(["chrom", "start", "end", "blockCount", "blockSizes", "chromStarts"])
+    (3, 4, 5)
+    """
+    names = plain_names(fields)
+    found = [names.index(name) for known in _BLOCKS for name in known if name in names]
+    return (found[0], found[1], found[2]) if len(found) == len(_BLOCKS) else None
 
 
 def are_labels(name: str) -> bool:

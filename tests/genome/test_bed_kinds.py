@@ -63,14 +63,51 @@ def write(path: Path, *rows: str) -> Path:
         ("b.tsv", ["chr|start|end|width", "chr1|99|200|101"], "a table with a header", ("", "", ".", None)),  # width from 0
         ("p.tsv", ["Chromosome|Start|End|Strand", "chr1|99|200|+"], "a table with a header", ("", "", "+", None)),  # pyranges
         ("p.tsv", ["|Chromosome|Start|End|Name", "7|chr1|99|200|x"], "a table with a header", ("x", "", ".", None)),  # pandas
-        ("b.tsv", ["chrom|start|end|band|stain", "chr1|99|200|p36|gneg"], "a table with a header", ("p36", "gneg", ".", None)),
+        ("b.tsv", ["chrom|start|end|band|stain", "chr1|99|200|p36|gneg"], "a table with a header", ("p36", "", ".", None)),
         ("b.bed", ["#chr|start|end|name|score|strand|id", "chr1|99|200|x|7|-|E1"], "a table with a header",
          ("x", "7", "-", None)),
-        ("e.tsv", ["chromosome_name|start_position|end_position|strand|gene_id", "chr1|99|200|-1|E1"], "a table with a header",
-         ("E1", "", "-", None)),
+        # BioMart of Ensembl, by R and by its web page, and MAF count from 1
+        ("e.tsv", ["chromosome_name|start_position|end_position|strand|gene_id", "chr1|100|200|-1|E1"],
+         "a table of Ensembl's BioMart", ("E1", "", "-", None)),
+        ("e.txt", ["Gene stable ID|Chromosome/scaffold name|Gene start (bp)|Gene end (bp)|Strand", "E1|chr1|100|200|-1"],
+         "a table of Ensembl's BioMart", ("E1", "", "-", None)),
+        ("e.txt", ["Transcript start (bp)|Transcript end (bp)|Chromosome/scaffold name|Gene name", "100|200|chr1|ABC"],
+         "a table of Ensembl's BioMart", ("ABC", "", ".", None)),
+        ("m.maf", ["Hugo_Symbol|Chromosome|Start_Position|End_Position|Strand", "ABC|chr1|100|200|+"],
+         "a table with a header", ("", "", "+", None)),
         # UCSC's tables
         ("u.txt", ["#bin|chrom|chromStart|chromEnd|name", "585|chr1|99|200|x"], "a table with a header", ("x", "", ".", None)),
         ("u.txt", ["585|chr1|99|200|x|7|-"], "a table of UCSC with bins", ("x", "7", "-", None)),
+        ("u.txt", ["585|chr1|99|200"], "a table of UCSC with bins", ("", "", ".", None)),
+        ("u.txt", ["585|chr1|99|200|.|900|.|7.5|3|2|30"], "a table of UCSC with bins", ("", "900", ".", 129)),
+        ("u.narrowPeak", ["585|chr1|99|200|.|900|.|7.5|inf|2|30"], "a table of UCSC with bins", ("", "900", ".", 129)),
+        ("u.txt", ["585|chr1|99|200|1|261"], "a table of UCSC with bins", ("1", "261", ".", None)),
+        ("u.txt", ["585|chr1|99|200|+|0|-"], "a table of UCSC with bins", ("+", "0", "-", None)),
+        ("u.txt", ["585|chr1|99|200|t|9|-|99|200|0|1|101,|0,"], "a table of UCSC with bins", ("t", "9", "-", None)),
+        ("h.txt", ["1|chr1|100|200|+|44"], "a peak file of HOMER", ("1", "", "+", None)),  # 1 is no bin of these bases
+        ("h.txt", ["1|chr1|100|200|1"], "a peak file of HOMER", ("1", "", "-", None)),
+        # narrowPeak with names of columns, with inf, and what is made of it
+        ("n.bed", ["#chrom|chromStart|chromEnd|name|score|strand|signalValue|pValue|qValue|peak", NARROW],
+         "a table with a header", ("p1", "900", ".", 129)),
+        ("n.narrowPeak", ["chrom|start|end|name|score|strand|signal|p|q|summit", NARROW], "a table with a header",
+         ("p1", "900", ".", 129)),
+        ("n.txt", ["#bin|chrom|chromStart|chromEnd|name|score|strand|signalValue|pValue|qValue|peak", f"585|{NARROW}"],
+         "a table with a header", ("p1", "900", ".", 129)),
+        ("gr.tsv", ["seqnames|start|end|width|strand|name|score|signalValue|pValue|qValue|peak",
+                    "chr1|100|200|101|*|p1|900|7.5|-1|3.2|30"], "a table with a header", ("p1", "900", ".", 129)),
+        ("n.bed", ["chr1|99|200|p1|900|.|7.5|inf|3.2|30"], "narrowPeak", ("p1", "900", ".", 129)),
+        ("n.bed", ["chr1|99|200|p1|900|.|7.5|NA|3.2|-1"], "narrowPeak", ("p1", "900", ".", None)),
+        ("n.narrowPeak.bed", ["chr1|99|200"], "BED", ("", "", ".", None)),
+        ("n.narrowPeak.bed.gz.txt", ["chr1|99|200|p1|5.5"], "BED", ("p1", "5.5", ".", None)),
+        ("n.narrowPeak.bed", [NARROW], "narrowPeak", ("p1", "900", ".", 129)),
+        ("n.narrowPeak.bed", [f"{NARROW}|chr1|0|9"], "a BED made of narrowPeak", ("p1", "900", ".", 129)),
+        ("n.gappedPeak.bed", ["chr1|99|200|p1"], "BED", ("p1", "", ".", None)),
+        ("b.bed", ["chr1|99|200|p1|0|.|99|200|0|5"], "BED", ("p1", "0", ".", None)),  # BED9 and a number, no narrowPeak
+        # column 5 is a score by its name alone
+        ("m_peaks.xls", ["chr|start|end|length|pileup|fold_enrichment|name", "chr1|100|200|101|30.0|7.5|p1"],
+         "a table of MACS", ("p1", "", ".", None)),
+        ("m_peaks.xls", ["chr|start|end|length|summit|tags|fold_enrichment", "chr1|100|200|101|51|30|7.5"],
+         "a table of MACS", ("", "", ".", None)),
         ("r.txt", ["#bin|swScore|genoName|genoStart|genoEnd|genoLeft|strand|repName", "585|463|chr1|99|200|-9|+|L1"],
          "a table with a header", ("L1", "", "+", None)),
     ],
@@ -143,7 +180,8 @@ def test_malformed_blocks_are_refused(tmp_path: Path, blocks: str) -> None:
         ("name=4,name=5", "each key once"),
         ("base=2", "give 0 (as BED) or 1"),
         ("end=none", "a region has a end"),
-        ("blocks=10", "blocks=none takes the rows"),
+        ("blocks=4", ("PLS", "", ".", 10, 20)),  # columns 4, 5 and 6
+        ("blocks=5", "--columns blocks=5, and two more behind it, but a row has 6 columns"),
     ],
 )
 def test_columns_say_which_is_which(tmp_path: Path, columns: str | None, expected: object) -> None:
@@ -155,6 +193,66 @@ def test_columns_say_which_is_which(tmp_path: Path, columns: str | None, expecte
     else:
         (row,) = read_regions(path, columns=columns)
         assert (row.name, row.score, row.strand, row.start, row.end) == expected
+
+
+HEADER12 = "chrom|chromStart|chromEnd|name|score|strand|thickStart|thickEnd|reserved|blockCount|blockSizes|chromStarts"
+ROW12 = "chr1|100|400|t|0|+|100|400|0|2|10,50,|0,250,"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns"),
+    [
+        ("t.bed", [ROW12], None),
+        ("t.bed", [f"#{HEADER12}", ROW12], None),
+        ("t.txt", [HEADER12, ROW12], None),
+        ("t.txt", [HEADER12.replace("chromStarts", "blockStarts"), ROW12], None),
+        ("t.txt", [f"#bin|{HEADER12}", f"585|{ROW12}"], None),
+        ("t.txt", [f"585|{ROW12}"], None),
+        ("t.bed12", [f"585|{ROW12}"], None),
+        ("t.gappedPeak", ["#chrom|start|end|name|score|strand|a|b|c|d|e|f|signalValue|p|q", f"{ROW12}|7.5|-1|3.2"], None),
+        ("t.tsv", ["chrom|start|end|blockStarts|x|blockCount|blockSizes", "chr1|100|400|0,250|x|2|10,50"], None),
+        ("t.tsv", ["chrom|start|end|n|sizes|starts", "chr1|100|400|2|10,50|0,250"], "blocks=n"),
+        ("t.bed", ["chr1|100|400|x|2|10,50|0,250"], "blocks=5,strand=none"),
+    ],
+)  # fmt: skip
+def test_blocks_are_found_with_a_header_and_behind_a_bin(
+    tmp_path: Path, name: str, rows: list[str], columns: str | None
+) -> None:
+    path = write(tmp_path / name, *rows)
+    assert read_bed(path, columns)["chr1"].tolist() == [[100, 110], [350, 400]]
+    found = read_elements(path, "T", columns)
+    assert list(zip(found.starts.tolist(), found.ends.tolist(), strict=True)) == [(100, 110), (350, 400)]
+
+
+@pytest.mark.parametrize("bad", [0, 1, 4])
+@pytest.mark.parametrize(
+    ("row", "wrong", "said"),
+    [
+        (ROW12, "chr1|100|400|t|0|+|100|400|0|3|10,50,|0,250,", "the blocks, columns 10 to 12"),
+        (ROW12, "chr1|100|400|t|0|+|100|400|0|2|10;50|0,250,", "the blocks, columns 10 to 12"),
+        (ROW12, "chr1|100|400|t|0|+", "the blocks, columns 10 to 12"),
+        (NARROW, "chr1|99|200|p1|900|.|7.5|-1|3.2", "narrowPeak has 10 columns, this line 9"),
+        (NARROW, "chr1|99|200|p1|900|.|7.5|-1|3.2|x", "the summit, column 10, is 'x'"),
+        (f"585|{ROW12}", "585|chr1|100|400|t|0|+|100|400|0|2|10,50,|0", "the blocks, columns 11 to 13"),
+    ],
+)
+def test_one_malformed_row_does_not_change_what_the_others_are(
+    tmp_path: Path, bad: int, row: str, wrong: str, said: str
+) -> None:
+    rows = [row] * 5
+    rows[bad] = wrong
+    path = write(tmp_path / "t.txt", *rows)
+    with pytest.raises(FileFormatError, match=f"t.txt, line {bad + 1}: {said}"):
+        read_elements(path, "X")
+
+
+def test_bins_are_told_from_ids_of_homer(tmp_path: Path) -> None:
+    bins = write(tmp_path / "u.txt", "585|chr1|99|200|1", "592|chr1|1000000|1000200|0", "73|chr1|131000|131100|1")
+    ids = write(tmp_path / "h.txt", "1|chr1|100|200|0", "2|chr1|1000000|1000200|1", "3|chr1|131000|131100|0")
+    again = write(tmp_path / "v.txt", "585|chr1|99|200|1", "585|chr1|900000|900200|0")  # made up: they are none of UCSC
+    assert next((row.start, row.name, row.strand) for row in read_regions(bins)) == (99, "1", ".")
+    assert next((row.start, row.name, row.strand) for row in read_regions(ids)) == (99, "1", "+")
+    assert next(iter(read_regions(again))).name == "1"
 
 
 def test_columns_by_their_names(tmp_path: Path) -> None:

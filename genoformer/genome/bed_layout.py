@@ -1,0 +1,81 @@
+"""Layout of a BED-like file: numbers of its columns, and the tests of fields by which its kind is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+KIND = "a BED or narrowPeak file"
+NARROW = 10  # columns of narrowPeak
+WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
+_COMMENT = re.compile(r"#|(track|browser)(\s|$)")
+_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity|nan)|NA", re.ASCII | re.IGNORECASE)
+STRANDS: Mapping[str, str] = {"+": "+", "-": "-", ".": ".", "*": ".", "": "."}
+HOMER_STRANDS = {**STRANDS, "0": "+", "1": "-"}
+TABLE_STRANDS = {**STRANDS, "1": "+", "-1": "-"}  # as biomaRt has them
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Numbers of columns, from 0; None for what a file does not have.
+
+    blocks: number, sizes and starts of the blocks of BED12. width: a column that has to be
+    END - START. base: the number of a contig's first base. skipped: lines before the first row. header: names of columns.
+    """
+
+    kind: str = "BED"
+    chrom: int = 0
+    start: int = 1
+    end: int = 2
+    name: int | None = 3
+    score: int | None = 4
+    strand: int | None = 5
+    signal: int | None = None
+    summit: int | None = None  # offset from START, -1 for none; or a position, if absolute_summit
+    colour: int | None = 8
+    blocks: tuple[int, int, int] | None = None
+    width: int | None = None
+    base: int = 0
+    labels: bool = False  # names are kinds of elements
+    absolute_summit: bool = False
+    skipped: int = 0
+    n_columns: int = 0
+    header: tuple[str, ...] = ()
+    strands: Mapping[str, str] = field(default_factory=lambda: STRANDS)
+    notes: tuple[str, ...] = ()
+
+    def column(self, at: int | None) -> str:
+        """A column as a user counts it, with its name where it has one."""
+        if at is None:
+            return "none"
+        return f"column {at + 1}" + (f", {self.header[at]}" if at < len(self.header) and self.header[at] else "")
+
+    def shifted(self, by: int) -> Layout:
+        """The same columns behind `by` others."""
+        roles = ("chrom", "start", "end", "name", "score", "strand", "signal", "summit", "colour", "width")
+        numbers: dict[str, Any] = {role: None if (at := getattr(self, role)) is None else at + by for role in roles}
+        count, sizes, starts = self.blocks or (0, 0, 0)
+        blocks = (count + by, sizes + by, starts + by) if self.blocks is not None else None
+        return replace(self, **numbers, blocks=blocks)
+
+
+def is_comment(line: str) -> bool:
+    """A line that is no row: a comment, a track or browser line, or blank."""
+    return bool(_COMMENT.match(line)) or not line.strip()
+
+
+def is_number(text: str) -> bool:
+    """A number as tables have it; infinite and missing ones are numbers, too."""
+    return bool(_NUMBER.fullmatch(text))
+
+
+def all_fit(rows: Sequence[Sequence[str]], at: int, fits: Callable[[str], object]) -> bool:
+    """All of these rows have something that fits in a column."""
+    return all(at < len(row) and fits(row[at]) for row in rows)
+
+
+def most(rows: Sequence[list[str]], fits: Callable[[list[str]], object]) -> bool:
+    """Half of these rows fit, or more: the others are malformed, and are refused when they are read."""
+    return bool(rows) and 2 * sum(map(bool, map(fits, rows))) >= len(rows)
