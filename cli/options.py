@@ -60,11 +60,13 @@ head = click.option("--head", metavar="NAME", help="Such as human, where the mod
 
 columns = click.option(
     "--columns", metavar="KEY=COLUMN,...",
-    help="Which column of the BED is which: chrom, start, end, name, score, strand, signal, summit; base=1 counts from 1.",
+    help="Which column of the BED is which: chrom, start, end, name, score, strand, signal, summit, blocks; "
+    "base=1 counts from 1.",
 )
 columns_of_files = click.option(
     "--columns", multiple=True, metavar="[NAME:]KEY=COLUMN,...",
-    help="Which column of a file is which: chrom, start, end, name, score, strand, signal, summit; base=1 counts from 1.",
+    help="Which column of a file is which: chrom, start, end, name, score, strand, signal, summit, blocks; "
+    "base=1 counts from 1.",
 )
 
 

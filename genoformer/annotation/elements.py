@@ -211,13 +211,15 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
     if len(empty) > len(elements) / 2 and not layout.base:
         raise FileFormatError(
             f"{path}, line {elements.line_of(int(empty[0]))}: START is END there and in {len(empty):,} of {len(elements):,} "
-            "lines, as in files that count from 1; BED counts from 0 and END is not part of it: subtract 1 from START."
+            "lines, as in files that count from 1; BED counts from 0 and END is not part of it: subtract 1 from START, or give "
+            "--columns base=1."
         )
     notes = [f"{elements.name}: {note}" for note in layout.notes]
     if len(empty):
         notes.append(
             f"{elements.name}: {len(empty):,} of {len(elements):,} lines (the first is {elements.line_of(int(empty[0]))}) "
-            "are of zero length, START is END; they overlap nothing."
+            "are of zero length, START is END; they overlap nothing"
+            + (" (--columns base=1 if the file counts from 1)." if layout.header and not layout.base else ".")
         )
     if layout.blocks is not None:
         n_rows = len(np.unique(elements.rows)) if elements.rows is not None else 0
@@ -293,5 +295,6 @@ def _if_from_1(elements: Elements) -> list[str]:
     return [
         f"{elements.name}: {len(apart):,} of {len(elements):,} intervals begin one base after another ends (as line "
         f"{elements.line_of(int(order[apart[0] + 1]))} does), as in files that count from 1; it is read as BED, which counts "
-        "from 0. If it does count from 1, subtract 1 from START."
+        "from 0. If it does count from 1, subtract 1 from START, or give "
+            "--columns base=1."
     ]

@@ -15,7 +15,7 @@ from genoformer.annotation.element_tables import whole_numbers
 from genoformer.errors import FileFormatError
 from genoformer.genome import gff
 from genoformer.genome.gene_rows import gene_rows
-from genoformer.genome.gtf import EXON, KIND, PARTS, attributes_of, format_of
+from genoformer.genome.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of
 from genoformer.genome.lines import opened
 
 Table = dict[str, Any]  # contig, gene, exon, start (from 1), end, forward, name, transcript: arrays of pyarrow [n]
@@ -168,9 +168,13 @@ def _of_attributes(rows: Any) -> Any:
         values = compute.if_else(compute.equal(quoted, ""), bare, quoted)
         return compute.replace_with_mask(values, odd, pa.array([one.get(key, "") for one in taken], pa.string()))
 
-    gene, name, transcript = map(attribute, ("gene_id", "gene_name", "transcript_id"))
+    gene, transcript = map(attribute, ("gene_id", "transcript_id"))
+    name = gene
+    for key in reversed(GENE_NAMES):
+        found = attribute(key)
+        name = compute.if_else(compute.equal(found, ""), name, found)
     return pa.table({
-        **_base(rows), "gene": gene, "name": compute.if_else(compute.equal(name, ""), gene, name),
+        **_base(rows), "gene": gene, "name": name,
         "transcript": compute.if_else(compute.equal(transcript, ""), gene, transcript),
     })  # fmt: skip
 

@@ -168,7 +168,8 @@ def bed_rows(
             raise FileFormatError(f"{path}, line {number}: START 0, but the file counts from 1; mend it, or give base=0.")
         if end < start or (end == start and not zero_length):
             what = "is before" if base else "is not after"
-            raise FileFormatError(f"{path}, line {number}: END {end} {what} START {start + base}; mend the line.")
+            from_1 = ", or give --columns base=1 if the file counts from 1" if end == start and layout.header else ""
+            raise FileFormatError(f"{path}, line {number}: END {end} {what} START {start + base}; mend the line{from_1}.")
         if layout.width is not None and (len(fields) <= layout.width or fields[layout.width] != str(end - start)):
             raise FileFormatError(
                 f"{path}, line {number}: {layout.column(layout.width)}, is not the {end - start} bases from START "

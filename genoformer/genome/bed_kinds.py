@@ -86,7 +86,7 @@ def _read_head(path: Path) -> _Head:
             track = kind[1]
     if rows:
         _refuse_quotes(path, len(before) + 1, rows[0])
-    first = chain(before[:1], ("\t".join(row) for row in rows))
+    first = chain(before, ("\t".join(row) for row in rows))
     if (kind_of := text_kind(list(first))) and not header:
         raise FileFormatError(f"{path} is {kind_of.name}, and {KIND} is due; {kind_of.remedy}.")
     if not header:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from genoformer.errors import MissingFileError
@@ -42,6 +43,9 @@ _BINARY: tuple[tuple[bytes, Kind], ...] = (
     (b"\x43\x27\x41\x1a", Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)")),
     (b"%PDF-", Kind("a PDF", "give the data that it shows, as text")),
 )  # fmt: skip
+_BEDPE = Kind("BEDPE, of pairs of regions", "give one region a row: CHROM START END")
+_PAIRS = ({"start1", "end1", "start2"}, {"x1", "x2", "y1", "y2"})  # names of columns of BEDPE, and of Juicer's loops
+_CONTIG = re.compile(r"chr\w+(\.\d+)?|\d{1,2}|[XYMWZ]|MT|[1-9]?\d[LR]", re.ASCII | re.IGNORECASE)
 _PAGE = Kind("a web page, not the file that it links to", "download the file itself")
 
 
@@ -59,6 +63,9 @@ def text_kind(lines: list[str]) -> Kind | None:
     for line in lines:
         if line.startswith(("##fileformat=VCF", "#CHROM\tPOS\tID\tREF")):
             return Kind("a VCF", "give it where variants are due, or make a BED of it first (bcftools query)")
+        names = {name.strip().lower() for name in line.lstrip("#").split("\t")}
+        if any(pair <= names for pair in _PAIRS):
+            return _BEDPE
         if line.startswith("##gff-version"):
             return Kind("GFF3", "give it with --gtf, or make a BED of its lines first")
         if line.startswith((">", ";")):
@@ -77,9 +84,23 @@ def _by_columns(fields: list[str]) -> Kind | None:
     if len(fields) in (8, 9) and _counts(fields[3:5]) and not _counts(fields[1:2]) and fields[6] in ("+", "-", ".", "?"):
         what = "GFF3" if re.match(r"\s*[^\s=;\"]+=", fields[-1]) else "a GTF of genes"
         return Kind(what, "give it with --gtf, or make a BED of its lines first")
-    if len(fields) >= 6 and _counts([*fields[1:3], *fields[4:6]]) and fields[3] == fields[0] and not _counts(fields[3:4]):
-        return Kind("BEDPE, of pairs of regions", "give one region a row: CHROM START END")
-    return None
+    return _BEDPE if _is_pair(fields) else None
+
+
+def _is_pair(fields: list[str]) -> bool:
+    """A row of BEDPE: columns 4 to 6 are a region as well, and column 4 is no name of a region."""
+    if len(fields) < 6 or not _counts(fields[1:3]):
+        return False
+    if fields[3:6] == [".", "-1", "-1"]:  # the other one is not known
+        return True
+    other = fields[3] == fields[0] if not _counts(fields[:1]) else False
+    return _counts(fields[4:6]) and (other or _are_contigs(fields[0], fields[3]))
+
+
+def _are_contigs(first: str, second: str) -> bool:
+    """Names of contigs of one file: both begin with chr, or neither does."""
+    alike = first.lower().startswith("chr") == second.lower().startswith("chr")
+    return alike and all(map(_CONTIG.fullmatch, (first, second)))
 
 
 def _counts(texts: list[str]) -> bool:
@@ -88,12 +109,13 @@ def _counts(texts: list[str]) -> bool:
 
 # --- addresses
 
-_ADDRESS = re.compile(
-    r"(?P<scheme>https?|ftps?|s3|gs|gcs|az|abfss?|hf|sftp|ssh|file|drs):/{1,3}(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL
-)
+_SCHEMES = "https?|ftps?|s3|gs|gcs|az|abfss?|hf|sftp|ssh|file|drs"
+_ADDRESS = re.compile(rf"(?P<scheme>{_SCHEMES}):/{{1,3}}(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL)
+_TYPED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://.+", re.IGNORECASE | re.DOTALL)  # C:/ has one letter
+_SHORTENED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL)
 _GET = {
-    "s3": "aws s3 cp {} .", "gs": "gsutil cp {} .", "gcs": "gsutil cp {} .", "hf": "hf download", "az": "az storage copy",
-    "sftp": "sftp {}", "ssh": "scp",
+    "http": "curl -LO {}", "https": "curl -LO {}", "ftp": "curl -LO {}", "ftps": "curl -LO {}", "s3": "aws s3 cp {} .",
+    "gs": "gsutil cp {} .", "gcs": "gsutil cp {} .", "sftp": "sftp {}", "scp": "scp {} .",
 }  # fmt: skip
 
 
@@ -101,11 +123,34 @@ def address_in(given: str | os.PathLike[str]) -> str | None:
     """The address of the web that a path is, as it was typed, or None.
 
     >>> from pathlib import Path
-    >>> address_in(Path("https://a.org/b.bed")), address_in("s3://a/b.vcf.gz"), address_in("a/b.bed")
-    ('https://a.org/b.bed', 's3://a/b.vcf.gz', None)
+    >>> address_in(Path("https://a.org/b.bed")), address_in("dx://a/b.vcf.gz"), address_in("a/b.bed")
+    ('https://a.org/b.bed', 'dx://a/b.vcf.gz', None)
     """
-    found = _ADDRESS.fullmatch(os.fspath(given))
-    return f"{found['scheme']}://{found['rest']}" if found else None  # Path makes one slash of two
+    text = os.fspath(given)
+    if _TYPED.fullmatch(text):
+        return text
+    found = _ADDRESS.fullmatch(text) or _SHORTENED.fullmatch(text)
+    if found is None or (found.re is _SHORTENED and Path(text.partition("/")[0]).exists()):
+        return None
+    slashes = ":///" if found["scheme"].lower() == "file" else "://"  # Path makes one slash of several
+    return f"{found['scheme']}{slashes}{found['rest']}"
+
+
+def _command_for(address: str, scheme: str) -> str | None:
+    """The command that downloads an address; None where none is sure."""
+    hub = re.match(r"https?://huggingface\.co/([\w.-]+/[\w.-]+)/?$", address)
+    of_hub = re.match(r"hf://(?P<data>datasets/)?(?P<name>[\w.-]+/[\w.-]+)/?(?P<file>.*)$", address, re.IGNORECASE)
+    if hub:
+        return f"hf download {hub[1]}"
+    if of_hub:
+        kind = "--repo-type dataset" if of_hub["data"] else ""
+        return " ".join(part for part in ("hf download", of_hub["name"], of_hub["file"], kind) if part)
+    if scheme == "ssh":
+        host, _, path = address.partition("://")[2].partition("/")
+        return f"scp {host}:/{path} ."
+    if scheme == "dx":
+        return f"dx download {address.partition('://')[2]}"
+    return _GET[scheme].format(address) if scheme in _GET else None
 
 
 def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False) -> None:
@@ -125,8 +170,8 @@ def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False) -> 
     scheme = address.partition(":")[0].lower()
     if scheme == "file":
         raise MissingFileError(f"{address} is an address; give the path of the file alone.")
-    hub = re.match(r"https?://huggingface\.co/([\w.-]+/[\w.-]+)/?$", address)
-    get = f"hf download {hub[1]}" if hub else _GET.get(scheme, "curl -LO {}").format(address)
+    command = _command_for(address, scheme)
+    how = f" ({command})" if command else ""
     raise MissingFileError(
-        f"{address} is an address, and only files of this machine are read; download it first ({get}) and give the file."
+        f"{address} is an address, and only files of this machine are read; download it first{how} and give the file."
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from genoformer.errors import FileFormatError
 from genoformer.genome import gff
-from genoformer.genome.gtf import PARTS, attributes_of, format_of, gtf_rows
+from genoformer.genome.gtf import PARTS, attributes_of, format_of, gene_name, gtf_rows
 
 
 class GeneRow(NamedTuple):
@@ -43,8 +43,8 @@ def _of_gtf(path: Path) -> Iterator[GeneRow]:
             raise FileFormatError(
                 f"{path}, line {number}: {fields[2]} without gene_id; give a GTF whose lines say their gene."
             )
-        name, transcript = (attributes.get(key) or gene for key in ("gene_name", "transcript_id"))
-        yield _row(number, fields, gff.Family(gene, name, transcript))
+        transcript = attributes.get("transcript_id") or gene
+        yield _row(number, fields, gff.Family(gene, gene_name(attributes, gene), transcript))
 
 
 def _of_gff(path: Path) -> Iterator[GeneRow]:

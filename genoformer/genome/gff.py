@@ -152,12 +152,16 @@ def start_sites(path: Path, rows: Iterable[tuple[int, list[str]]], feature: str 
 
 
 def _is_transcript(fields: list[str], own: str, nodes: Mapping[str, Node], direct: Collection[str]) -> bool:
-    """A line is a transcript: by its kind, under a gene, or a gene whose exons or CDS are right under it."""
+    """A line is a transcript by its kind; or if exons or CDS are right under it, and it is a gene or lies under one.
+
+    Other lines under a gene (FlyBase has point_mutation, Ensembl's regulatory lines) begin no transcript.
+    """
     if is_gene(fields[2]):
         return own in direct
     if _TRANSCRIPTS.fullmatch(fields[2]):
         return True
-    return any(is_gene(nodes[parent].kind) for parent in parents_of(attributes_of(fields[8])) if parent in nodes)
+    parents = parents_of(attributes_of(fields[8]))
+    return own in direct and any(is_gene(nodes[parent].kind) for parent in parents if parent in nodes)
 
 
 def _site(path: Path, number: int, fields: list[str]) -> Region:

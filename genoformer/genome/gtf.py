@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +19,9 @@ KIND = "a GTF or GFF3 file"
 Format = Literal["GTF", "GFF3"]
 EXON, CDS = "exon", "CDS"
 PARTS = (EXON, CDS, "stop_codon")  # the lines that genes are made of
+GENE_NAMES = ("gene_name", "gene")  # of Ensembl and GENCODE, of NCBI; the first that is there, else gene_id
 _ATTRIBUTE = re.compile(r'\s*([^\s;"]+)\s+(?:"([^"]*)"|([^;"\s]+))\s*;?')
-_NAMES = {"transcript": ("transcript_id", "transcript_name"), "gene": ("gene_name", "gene_id")}
+_NAMES = {"transcript": ("transcript_id", "transcript_name"), "gene": (*GENE_NAMES, "gene_id")}
 _GENE_FILE = re.compile(r"\.(gtf|gff[23]?)(\.b?gz)?$", re.IGNORECASE)
 
 
@@ -50,8 +51,8 @@ def read_tss(path: str | os.PathLike[str], feature: str | None = None) -> Iterat
     """The transcription start site of each transcript or gene of a GTF or GFF3, as a region of one base.
 
     On the + strand it is the first base of the line's interval, on the - strand the last one. Its name is the
-    transcript_id of a transcript, the gene_name (or gene_id) of a gene. In GFF3 a gene whose exons or CDS have no transcript
-    between is its own transcript. A GTF of exons alone has the transcripts that they make.
+    transcript_id of a transcript, the gene_name (else gene, else gene_id) of a gene. In GFF3 a gene whose exons or CDS have
+    no transcript between is its own transcript. A GTF of exons alone has the transcripts that they make.
 
     Parameters: feature, "transcript" or "gene"; None is transcripts, or genes where the file has no transcript lines.
 
@@ -125,6 +126,15 @@ def attributes_of(text: str) -> dict[str, str]:
     return found
 
 
+def gene_name(attributes: Mapping[str, str], gene_id: str) -> str:
+    """The name of a gene for people, of the attributes of a line of GTF.
+
+    >>> gene_name({"gene_id": "b0001", "gene": "thrL"}, "b0001")
+    'thrL'
+    """
+    return next((attributes[key] for key in GENE_NAMES if attributes.get(key)), gene_id)
+
+
 def _site(fields: list[str], where: str, number: int) -> Region:
     if fields[6] not in ("+", "-"):
         raise FileFormatError(f"{where}: the strand, column 7, is {fields[6]!r}; a start site needs + or -.")
@@ -142,7 +152,7 @@ def _of_exons(path: Path, wanted: str) -> Iterator[Region]:
             continue
         attributes = attributes_of(fields[8])
         gene = attributes.get("gene_id", "")
-        name = (attributes.get("transcript_id") or gene) if wanted == "transcript" else (attributes.get("gene_name") or gene)
+        name = (attributes.get("transcript_id") or gene) if wanted == "transcript" else gene_name(attributes, gene)
         key = (fields[0], (attributes.get("transcript_id") or gene) if wanted == "transcript" else gene)
         if not key[1]:
             raise FileFormatError(f"{path}, line {number}: an exon without gene_id; give a GTF whose lines say their gene.")

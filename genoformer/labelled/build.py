@@ -128,7 +128,7 @@ def build(
     positive = positive_sites(genome, positives, spans, masked, max_n, columns)
     kept, built.dropped = positive.kept, positive.dropped
     built.notes += positive.notes
-    _refuse_empty(kept, split_of, built, valid, test)
+    _refuse_empty(kept, split_of, built, valid, test, positive.outside)
 
     everything = dict[str, list[tuple[Site, Codes]]]()
     order = {chrom: i for i, chrom in enumerate(genome.contigs)}
@@ -182,14 +182,16 @@ def _check(positives: Mapping[str, Any], negatives: str | None, ratio: float, ma
 
 
 def _refuse_empty(
-    kept: dict[str, list[Site]], split_of: dict[str, str], built: Built, valid: Sequence[str], test: Sequence[str]
-) -> None:
+    kept: dict[str, list[Site]], split_of: dict[str, str], built: Built, valid: Sequence[str], test: Sequence[str],
+    outside: Mapping[str, str],
+) -> None:  # fmt: skip
     for name, sites in kept.items():
         if not sites:
             dropped = built.dropped[name]
             why = ", ".join(f"{n:,} {reason}" for reason, n in dropped.items())
-            advice = _ADVICE[max(dropped, key=lambda reason: dropped[reason])]
-            raise ConfigError(f"no window of class {name} is left (dropped: {why}); {advice}")
+            reason = max(dropped, key=lambda reason: dropped[reason])
+            first = f" {outside[name]};" if reason == "outside" and name in outside else ""
+            raise ConfigError(f"no window of class {name} is left (dropped: {why});{first} {_ADVICE[reason]}")
     where: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     for sites in kept.values():
         for site in sites:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,10 @@ from itertools import chain
 from pathlib import Path
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError
+from genoformer.genome.bed_columns import is_header
 from genoformer.genome.bed_kinds import layout_of
+from genoformer.genome.bed_layout import WHOLE, is_comment
+from genoformer.genome.beyond import beyond
 from genoformer.genome.codes import Codes, encode, reverse_complement
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.lines import long_fields, numbered_lines
@@ -22,7 +26,7 @@ from genoformer.labelled.kmers import Kmers
 from genoformer.labelled.several import split_labels
 
 _KIND = "a CSV, TSV, FASTA or BED file"
-_BED = {"bed", "narrowpeak", "broadpeak"}
+_BED = re.compile(r"bed\d*|narrowpeak|broadpeak|gappedpeak|bedgraph|bdg", re.IGNORECASE)  # suffixes
 _SEQUENCE = ("sequence", "seq")
 _NAME = ("name", "id")
 _BASES = b"ACGTUacgtu"
@@ -72,9 +76,9 @@ def read_labelled(
     * FASTA: `>name label=promoter`, any number of label columns (`label1=a label2=b`), or those named by `label`
       (`label="class"` reads class=promoter); where the line has none, what follows the last | of the first word:
       `>name|promoter`. Fields at its end that are 0 or 1 in every record, `>name|0|1|1`, are as many labels, label1 ...
-    * BED, narrowPeak, broadPeak with a `fasta`: the label is the name column, or with label="score" the score. The
-      bases of a row on the - strand are reverse-complemented. Bases beyond the contig's end are N and noted; a row that
-      lies outside as a whole, or on an unknown contig, is refused.
+    * A BED-like file (BED, BED12, peaks, or with `fasta` any table of regions without sequences) and a `fasta`: the label
+      is the name column, or with label="score" the score. The bases of a row on the - strand are reverse-complemented.
+      Bases beyond the contig's end are N and noted; a row that begins there, or on an unknown contig, is refused.
 
     With label=() no labels are read. multi_label: an empty label is none of several classes, as ";" is.
 
@@ -91,12 +95,15 @@ def read_labelled(
     """
     path = Path(path)
     wanted = (label,) if isinstance(label, str) else tuple(label) if label is not None else None
-    if any(suffix[1:].lower() in _BED for suffix in path.suffixes):
+    if any(_BED.fullmatch(suffix[1:]) for suffix in path.suffixes) or (fasta is not None and _are_regions(path)):
         if fasta is None:
             raise ConfigError(f"{path} is a BED file, which holds no bases; give the FASTA of its genome as well.")
         return _from_bed(_Rows(path, multi_label), Path(fasta), wanted)
     if fasta is not None:
-        raise ConfigError(f"{path} is no BED file by its name, so the FASTA {fasta} is not needed; leave it out.")
+        raise ConfigError(
+            f"{path} is no BED file by its name or its first rows, so the FASTA {fasta} is not needed; leave it out, or give "
+            "regions (CHROM START END, tab-separated)."
+        )
     lines = numbered_lines(path, _KIND)
     head = next(((number, text) for number, text in lines if text.strip()), None)
     if head is None:
@@ -132,6 +139,19 @@ def read_sequences(
         return replace(found, notes=(*found.notes, f"no labels are read: {str(error).partition(';')[0]}."))
 
 
+def _are_regions(path: Path) -> bool:
+    """A file whose name does not say it is a table of regions by its first row: it has START and END, and no sequences."""
+    header: list[str] = []
+    for _, line in numbered_lines(path, _KIND):
+        fields = line.split("\t")
+        if is_header(fields):
+            return not {name.strip().lower() for name in fields} & {*_SEQUENCE}
+        if not is_comment(line):
+            header = fields
+            break
+    return any(len(header) > i + 1 and all(map(WHOLE.fullmatch, header[i : i + 2])) for i in (1, 2))
+
+
 class _Rows:
     """What has been read so far; a row that is not sound is refused."""
 
@@ -164,8 +184,8 @@ class _Rows:
         for column, value in zip(columns, labels, strict=True):
             if not value and not self.may_be_empty:
                 raise MissingLabelError(
-                    f"{where}: {column} is empty; every sequence needs its label, which is ; where none of several classes "
-                    "applies (--multi-label takes an empty one too)."
+                    f"{where}: {column} is empty; give each sequence a label, or write ';' as the label of a sequence to which "
+                    "none of several classes applies (with --multi-label the field may stay empty)."
                 )
         self.labels.append(labels)
 
@@ -327,10 +347,7 @@ def _from_bed(rows: _Rows, fasta: Path, wanted: tuple[str, ...] | None) -> Label
                 has = f"several contigs that are {region.chrom}" if several else f"no contig {region.chrom}, it has"
                 raise ContigError(f"{where}: {genome.name} has {has} {listed(several or genome.contigs)}.")
             if region.start >= genome.contigs[chrom]:
-                raise FileFormatError(
-                    f"{where}: {chrom}:{region.start}-{region.end} lies outside, {chrom} of {genome.name} has "
-                    f"{genome.contigs[chrom]} bases; is the BED on another assembly?"
-                )
+                raise FileFormatError(f"{beyond(path, region, chrom, genome)}; is the file of another assembly?")
             n_beyond += region.end > genome.contigs[chrom]
             place = f"{region.chrom}:{region.start}-{region.end}({region.strand})"
             labels = tuple(str(getattr(region, column)) for column in columns)

@@ -14,6 +14,7 @@ import numpy as np
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome.bed_columns import columns_by_file
 from genoformer.genome.bed_kinds import layout_of
+from genoformer.genome.beyond import beyond, row_text
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.gtf import format_note, is_gene_file, read_tss
@@ -38,13 +39,15 @@ class Site(NamedTuple):
 
 class Positives(NamedTuple):
     """Sites of each class, sorted by start on each contig; what was dropped of each class, by reason; for each contig what
-    windows and regions cover, dropped ones included, [n, 2]; sentences on names.
+    windows and regions cover, dropped ones included, [n, 2]; sentences on names; of each class the first row whose window
+    reaches beyond its contig, as a message begins.
     """
 
     kept: dict[str, list[Site]]
     dropped: dict[str, dict[str, int]]
     covered: dict[str, Intervals]
     notes: list[str]
+    outside: Mapping[str, str] = {}
 
 
 def positive_sites(
@@ -64,6 +67,7 @@ def positive_sites(
         raise ContigError(f"no contig of the positives ({listed(named)}) is in {genome.name} ({listed(genome.contigs)}).")
     kept: dict[str, list[Site]] = {}
     dropped: dict[str, dict[str, int]] = {}
+    outside: dict[str, str] = {}
     covered: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for name, rows in regions.items():
         length = sum(spans[name])
@@ -75,13 +79,15 @@ def positive_sites(
                 reasons["no_contig"] += 1
                 continue
             start = _start(region, *spans[name])
+            if name not in outside and (start < 0 or start + length > genome.contigs[chrom]):
+                outside[name] = _beyond(Path(files[name]), region, chrom, start, length, genome, asked.of(name))
             sites.append(Site(chrom, start, region.strand, name, region.name))
             covered[chrom].append((min(start, region.start), max(start + length, region.end)))
         kept[name] = _sound(sites, genome, length, blacklist, max_n, reasons)
         dropped[name] = dict(reasons)
     kept = _distinct(kept, sum(next(iter(spans.values()))), dropped)
     notes = [contigs.describe("positives'", genome.name)] if contigs.renamed or contigs.ambiguous else []
-    return Positives(kept, dropped, {chrom: np.array(rows, dtype=np.int64) for chrom, rows in covered.items()}, notes)
+    return Positives(kept, dropped, {chrom: np.array(rows, dtype=np.int64) for chrom, rows in covered.items()}, notes, outside)
 
 
 # --- where a window lies
@@ -131,6 +137,18 @@ def _start(region: Region, upstream: int, downstream: int) -> int:
         return anchor - downstream + 1
     anchor = (region.start + region.end) // 2 if region.summit is None else region.summit
     return anchor - upstream
+
+
+def _beyond(path: Path, region: Region, chrom: str, start: int, length: int, genome: Genome, columns: str | None) -> str:
+    """How a window, or already its row, reaches beyond an end of its contig: file, line, and the row as the file has it."""
+    if region.end > genome.contigs[chrom]:
+        return beyond(path, region, chrom, genome, columns)
+    row = f"{region.chrom}:{region.start + 1:,}" if is_gene_file(path) else row_text(path, region, columns)
+    end = "the begin" if start < 0 else "the end"
+    return (
+        f"{path}, line {region.line}: the window of {length:,} bases of {row} reaches beyond {end} of {chrom} of "
+        f"{genome.name}, which has {genome.contigs[chrom]:,} bases"
+    )
 
 
 # --- what is kept

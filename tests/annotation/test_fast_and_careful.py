@@ -95,7 +95,7 @@ def plain_table(table: Any) -> Any:
 VALUES = st.sampled_from(
     ["A", "B.1", "", "a; gene_id X; b", 'gene_name "Y"', "x y", "gene_id", "ü", "a=b", "\xa0", "p,q", "%3B"]
 )
-KEYS = st.sampled_from(["gene_id", "transcript_id", "gene_name", "note", "tag", "old_gene_id"])
+KEYS = st.sampled_from(["gene_id", "transcript_id", "gene_name", "gene", "note", "tag", "old_gene_id"])
 SPACES = st.sampled_from(["; ", ";", " ; ", " ", ";  "])
 
 

@@ -286,6 +286,11 @@ def test_columns_of_several_files() -> None:
         ("a.bed", ["@SQ|SN:chr1|LN:9"], "is a SAM file"),
         ("a.bed", ["fixedStep chrom=chr1 start=1 step=1", "0.5"], "is a wiggle file"),
         ("a.bedpe", ["chr1|1|9|chr1|20|30"], "is BEDPE"),
+        ("a.bedpe", ["chr1|1|9|chr2|20|30"], "is BEDPE"),
+        ("a.bedpe", ["1|1|9|X|20|30|p|5|+|-"], "is BEDPE"),
+        ("a.bedpe", ["chr1|1|9|.|-1|-1|p|5|+|."], "is BEDPE"),
+        ("a.bedpe", ["chrom1|start1|end1|chrom2|start2|end2", "chr1|1|9|chr2|20|30"], "is BEDPE"),
+        ("a.bedpe", ["# loops", "#chr1|x1|x2|chr2|y1|y2|name", "1|1|9|2|20|30|."], "is BEDPE"),
         ("a.bed", ["<!DOCTYPE html>", "<html>"], "is a web page"),
         ("a.csv", ["chr1,99,200,x"], "line 1: 1 tab-separated columns, and commas between words"),
         ("a.tsv", ["seqnames|start|end|width", "chr1|1|9|9", "chr1|1|9|8"], None),
@@ -303,6 +308,22 @@ def test_what_is_no_bed_is_named(tmp_path: Path, name: str, rows: list[str], sai
         with pytest.raises(FileFormatError) as refused:
             read()
         assert said in str(refused.value)
+
+
+def test_names_of_regions_make_no_bedpe(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.bed", "chr1|1|9|x1|20|30|x2")  # names of columns of BEDPE, and no contig
+    assert read_bed(path, "strand=none")["chr1"].tolist() == [[1, 9]]
+
+
+def test_rows_of_one_base_in_a_table_name_the_remedy(tmp_path: Path) -> None:
+    rows = ["seqnames|start|end|strand", "chr1|5|9|*", "chr1|1001|1001|*"]
+    path = write(tmp_path / "g.tsv", *rows)
+    with pytest.raises(FileFormatError, match="line 3: END 1001 is not after START 1001; mend the line, or give --columns"):
+        read_bed(path)
+    assert any("--columns base=1 if the file counts from 1" in note for note in read_elements(path, "X").notes[1:])
+    with pytest.raises(FileFormatError, match="subtract 1 from START, or give --columns base=1"):
+        read_elements(write(tmp_path / "h.tsv", rows[0], rows[2]), "X")
+    assert read_bed(path, "base=1")["chr1"].tolist() == [[4, 9], [1000, 1001]]
 
 
 def test_a_summit_outside_its_peak_is_refused(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def test_contigs_may_have_such_names(tmp_path: Path, row: str) -> None:
         ("S3://bucket/key", "S3://bucket/key"),
         (Path("ftp://ftp.ebi.ac.uk/x.gtf.gz"), "ftp://ftp.ebi.ac.uk/x.gtf.gz"),
         ("gs://b/x.vcf.gz", "gs://b/x.vcf.gz"),
+        ("file:///tmp/x.bed", "file:///tmp/x.bed"),
+        (Path("file:///tmp/x.bed"), "file:///tmp/x.bed"),
+        ("dx://project-1:/x.bed", "dx://project-1:/x.bed"),
+        (Path("dx://project-1:/x.bed"), "dx://project-1:/x.bed"),
+        (Path("wasbs://box@account.blob.core.windows.net/x.bed"), "wasbs://box@account.blob.core.windows.net/x.bed"),
+        ("any+thing.9://x", "any+thing.9://x"),
         ("data/https.bed", None),
         ("/s3/a.bed", None),
         ("C:/a.bed", None),
@@ -90,8 +96,25 @@ def test_an_address_is_refused_as_it_was_typed(read: Callable[[object], object],
     assert str(refused.value).startswith(f"{typed} is an address, and only files of this machine are read; download it first")
 
 
+def test_a_folder_may_be_called_as_a_scheme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert address_in(Path("run2:/a.bed")) == "run2://a.bed"
+    (tmp_path / "run2:").mkdir()
+    assert address_in(Path("run2:/a.bed")) is None
+
+
 def test_how_to_get_it() -> None:
-    for given, how in (("CTCF=https://a.org/x", "(curl -LO https://a.org/x)"), ("s3://b/x", "(aws s3 cp s3://b/x .)")):
+    for given, how in (
+        ("CTCF=https://a.org/x", "(curl -LO https://a.org/x)"),
+        ("s3://b/x", "(aws s3 cp s3://b/x .)"),
+        ("az://box/x", "download it first and give the file"),
+        ("dx://project-1:/x", "(dx download project-1:/x)"),
+        ("ssh://me@host/data/x", "(scp me@host:/data/x .)"),
+        ("hf://datasets/a/b/x.bed", "(hf download a/b x.bed --repo-type dataset)"),
+        ("hf://a/b", "(hf download a/b)"),
+        ("foo://x", "download it first and give the file"),
+        ("file:///tmp/x.bed", "file:///tmp/x.bed is an address; give the path of the file alone"),
+    ):
         with pytest.raises(MissingFileError) as refused:
             refuse_address(given)
         assert how in str(refused.value)

@@ -193,3 +193,43 @@ def test_bed_in_place_of_genes_is_named(tmp_path: Path) -> None:
 )
 def test_files_of_genes_by_their_names(name: str, expected: bool) -> None:
     assert is_gene_file(name) == expected
+
+
+def test_a_gtf_of_ncbi_has_the_names_of_its_gff3(tmp_path: Path) -> None:
+    row = "chr1\tRefSeq\t{}\t190\t255\t.\t+\t.\t{}\n"
+    gff3, gtf_ = tmp_path / "a.gff3", tmp_path / "a.gtf"
+    gff3.write_text(
+        "##gff-version 3\n" + row.format("gene", "ID=gene-b0001;Name=thrL;gene=thrL;locus_tag=b0001")
+        + row.format("CDS", "ID=cds-1;Parent=gene-b0001;gene=thrL;locus_tag=b0001")
+    )  # fmt: skip
+    gtf_.write_text(
+        row.format("gene", 'gene_id "b0001"; transcript_id ""; gene "thrL"; locus_tag "b0001"; ')
+        + row.format("CDS", 'gene_id "b0001"; transcript_id "t1"; gene "thrL"; locus_tag "b0001"; ')
+    )  # fmt: skip
+    assert read_gene_map(gtf_).names == read_gene_map(gff3).names == ("thrL",)
+    for read in (gene_tables.read_fast, gene_tables.read_carefully):
+        table = read(gtf_)
+        assert table is not None
+        assert table["name"].to_pylist() == ["thrL"]
+    assert [site.name for site in read_tss(gtf_, "gene")] == [site.name for site in read_tss(gff3, "gene")] == ["thrL"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "child", "starts"),
+    [
+        ("mRNA", "exon", [0, 100]),
+        ("snoRNA", "", [0, 100]),  # a transcript by its name
+        ("pseudogenic_transcript", "", [0, 100]),
+        ("some_kind", "exon", [0, 100]),  # a transcript by its exons
+        ("some_kind", "CDS", [0, 100]),
+        ("point_mutation", "", [0]),
+        ("regulatory_region", "", [0]),
+        ("protein_binding_site", "", [0]),
+    ],
+)
+def test_transcripts_are_those_by_name_or_with_exons(tmp_path: Path, kind: str, child: str, starts: list[int]) -> None:
+    rows = [("gene", "ID=g1", 1), ("mRNA", "ID=t1;Parent=g1", 1), ("exon", "Parent=t1", 1), (kind, "ID=x;Parent=g1", 101)]
+    rows += [(child, "Parent=x", 101)] * bool(child)
+    path = tmp_path / "a.gff3"
+    path.write_text("".join(f"chr1\tx\t{of}\t{start}\t200\t.\t+\t.\t{text}\n" for of, text, start in rows))
+    assert [site.start for site in read_tss(path)] == starts

@@ -26,6 +26,9 @@ def gtf(path: Path, *lines: str) -> Path:
         ((GENE, PLUS, MINUS, EXON), None, [("T1", 100, "+", 3), ("T2", 199, "-", 4)]),
         ((GENE, PLUS, MINUS, EXON), "gene", [("ABC", 100, "+", 2)]),
         ((GENE, EXON), None, [("ABC", 100, "+", 2)]),
+        ((GENE.replace("gene_name", "gene"),), None, [("ABC", 100, "+", 2)]),  # NCBI
+        ((GENE.replace("gene_name", 'gene "DEF"; gene_name'),), None, [("ABC", 100, "+", 2)]),
+        ((EXON.replace("exon_number 1", 'gene "ABC"'),), "gene", [("ABC", 129, "-", 2)]),
         ((GENE.replace('gene_name "ABC";', ""),), None, [("G1", 100, "+", 2)]),
         ((EXON, EXON.replace("|130|", "|150|")), None, [("T2", 149, "-", 2)]),  # exons alone make their transcripts
         ((EXON, EXON.replace("|130|", "|150|")), "gene", [("G1", 149, "-", 2)]),

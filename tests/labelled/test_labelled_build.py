@@ -299,6 +299,13 @@ def test_a_class_of_which_nothing_is_left_is_told_why(tmp_path: Path, genome: Ge
         with pytest.raises(ConfigError, match=rf"no window of class a is left \(dropped: {reason}\); .*{advice}") as refused:
             build(tmp_path / "out", genome, files, length=LENGTH, blacklist=black)
         assert ("one assembly" in str(refused.value)) == (reason == "1 no_contig")
+    for place, first in (
+        ("chr1 5 6", "the window of 40 bases of chr1:5-6 reaches beyond the begin of chr1 of"),
+        ("chr1 90000000 90000100", "chr1:90,000,000-90,000,100 lies beyond the end of chr1 of"),
+    ):
+        files = {"a": write(tmp_path / "a.bed", place, place), "b": other}
+        with pytest.raises(ConfigError, match=rf"\(dropped: 2 outside\); .*a\.bed, line 1: {first} .*, which has"):
+            build(tmp_path / "out", genome, files, length=LENGTH)
     with pytest.raises(FileFormatError, match=r"empty\.bed is empty: class a has no region"):
         build(tmp_path / "out", genome, {"a": write(tmp_path / "empty.bed"), "b": other}, length=LENGTH)
     assert not (tmp_path / "out").exists()

@@ -140,10 +140,45 @@ def test_a_bed_with_its_genome(tmp_path: Path, make_fasta: Callable[..., Path]) 
         read_labelled(bed, fasta=fasta, label="strand")
     with pytest.raises(FileFormatError, match="line 1: name is empty"):
         read_labelled(write(tmp_path / "b.bed", "chr1\t0\t4\n"), fasta=fasta)
-    with pytest.raises(FileFormatError, match=r"line 1: chr1:10-12 lies outside, chr1 of genome\.fa has 10 bases"):
+    with pytest.raises(FileFormatError, match=r"line 1: chr1:10-12 lies beyond the end of chr1 of genome\.fa"):
         read_labelled(write(tmp_path / "b.bed", "chr1\t10\t12\tx\n"), fasta=fasta)
     with pytest.raises(ContigError, match=r"line 2: genome\.fa has no contig chr2"):
         read_labelled(write(tmp_path / "b.bed", "chr1\t0\t2\tx\nchr2\t0\t2\tx\n"), fasta=fasta)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.bed12", "chr1\t2\t6\tx\t0\t+\t2\t6\t0\t1\t4\t0\n"),
+        ("a.bed6", "chr1\t2\t6\tx\t0\t+\n"),
+        ("a.gappedPeak", "chr1\t2\t6\tx\t0\t+\t2\t6\t0\t1\t4\t0\t7.5\t-1\t-1\n"),
+        ("a.tsv", "seqnames\tstart\tend\twidth\tstrand\tname\nchr1\t3\t6\t4\t+\tx\n"),  # GRanges
+        ("a.txt", "# made by hand\nchr1\t2\t6\tx\t0\t+\n"),
+        ("a.txt", "585\tchr1\t2\t6\tx\t0\t+\n"),
+        ("a_peaks.xls", "# MACS\n\nchr\tstart\tend\tlength\tabs_summit\tpileup\tname\nchr1\t3\t6\t4\t4\t9\tx\n"),
+        ("peaks", "x\tchr1\t3\t6\t+\n"),  # HOMER
+    ],
+)
+def test_regions_of_every_kind_are_read_with_their_genome(
+    tmp_path: Path, make_fasta: Callable[..., Path], name: str, text: str
+) -> None:
+    found = read_labelled(write(tmp_path / name, text), fasta=make_fasta(chr1="AACCGGTTAC"))
+    assert [(codes, labels) for _, codes, labels in seen(found)] == [("CCGG", ("x",))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sequence\tlabel\nACGT\t1\n", "ACGTAC\t1\n", "name\tstart\tend\tseq\tlabel\na\t1\t5\tACGT\t1\n"],
+)
+def test_a_table_with_sequences_needs_no_genome(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="is no BED file by its name or its first rows"):
+        read_labelled(write(tmp_path / "a.tsv", text), fasta="genome.fa")
+
+
+def test_a_row_beyond_its_contig_has_the_numbers_of_its_file(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
+    table = write(tmp_path / "a.bed", "seqnames\tstart\tend\twidth\tname\nchr1\t11\t12\t2\tx\n")
+    with pytest.raises(FileFormatError, match=r"a\.bed, line 2: chr1:11-12 lies beyond the end of chr1 .* has 10 bases"):
+        read_labelled(table, fasta=make_fasta(chr1="AACCGGTTAC"))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +245,7 @@ def test_real_sets(real_data: Path) -> None:
 def test_an_empty_label_is_none_of_several_classes(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert read_labelled(tmp_path / name, multi_label=True).labels == (("x",), ("",))
-    with pytest.raises(FileFormatError, match="is ; where none of several classes applies"):
+    with pytest.raises(FileFormatError, match="or write ';' as the label of a sequence to which none"):
         read_labelled(tmp_path / name)
 
 
