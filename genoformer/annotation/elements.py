@@ -296,5 +296,5 @@ def _if_from_1(elements: Elements) -> list[str]:
         f"{elements.name}: {len(apart):,} of {len(elements):,} intervals begin one base after another ends (as line "
         f"{elements.line_of(int(order[apart[0] + 1]))} does), as in files that count from 1; it is read as BED, which counts "
         "from 0. If it does count from 1, subtract 1 from START, or give "
-            "--columns base=1."
+        "--columns base=1."
     ]

@@ -141,11 +141,13 @@ def _have_bins(rows: list[list[str]]) -> bool:
 
 
 def ucsc_bin(start: int, end: int) -> int:
-    """The smallest bin that holds [start, end), of the standard scheme of UCSC.
+    """The smallest bin that holds [start, end), of the standard scheme of UCSC; -1 for a START below 0.
 
     >>> ucsc_bin(1_000, 1_200), ucsc_bin(131_071, 131_073), ucsc_bin(0, 1 << 29)
     (585, 73, 0)
     """
+    if start < 0:
+        return -1
     first, last, offset = start >> _SMALLEST_BINS, max(end - 1, start) >> _SMALLEST_BINS, _FIRST_BIN
     while first != last:
         first, last, offset = first >> 3, last >> 3, offset >> 3

@@ -32,7 +32,9 @@ MORE = {
 BREAKS = st.sampled_from(["\n"] * 20 + ["\r\n", "\n\n", "\n \n", "\r", "\n# c\n", "\ntrack name=x\n", "\x0b\n", "\ufeff\n"])
 HEADS = st.sampled_from(
     ["", "", "", "# c\n", "\n", "track name=x\n", "\ufeff", "chrom\tstart\tend\tname\n", "#chr\tstart\tend\n",
-     "seqnames\tstart\tend\twidth\n"]
+     "seqnames\tstart\tend\twidth\n",
+     "#chrom\tchromStart\tchromEnd\tname\tscore\tstrand\tsignalValue\tpValue\tqValue\tpeak\n",
+     "chrom\tstart\tend\tname\tscore\tstrand\ta\tb\tc\tblockCount\tblockSizes\tblockStarts\n"]
 )  # fmt: skip
 
 
@@ -41,9 +43,9 @@ def element_files(draw: st.DrawFn) -> tuple[str, bytes]:
     """The name and the bytes of a file that is nearly a BED."""
     name = draw(st.sampled_from(sorted(MORE)))
     n = draw(st.integers(0, len(MORE[name])))
-    text = draw(HEADS)
+    text, bins = draw(HEADS), draw(st.sampled_from([[], [], [], ["585"]]))
     for _ in range(draw(st.integers(1, 6))):
-        row = draw(PLAIN) + [draw(column) for column in MORE[name][:n]]
+        row = bins + draw(PLAIN) + [draw(column) for column in MORE[name][:n]]
         if draw(st.integers(0, 9)) == 0:
             row[draw(st.integers(0, len(row) - 1))] = draw(WORDS)
         if draw(st.integers(0, 19)) == 0:

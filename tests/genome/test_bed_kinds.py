@@ -296,6 +296,7 @@ def test_columns_of_several_files() -> None:
         ("a.tsv", ["seqnames|start|end|width", "chr1|1|9|9", "chr1|1|9|8"], None),
         ("a.tsv", ["seqnames|start|end|width"] + ["chr1|1|9|9"] * 100 + ["chr1|1|9|8"],
          "line 102: column 4, width, is not the 9 bases from START 1 to END 9"),
+        ("u.txt", ["585|chr1|-5|9|x"], "line 1: START '-5' and END '9'"),
         ("h.txt", ["p|chr1|0|9|+"], "line 1: START 0, but the file counts from 1"),
     ],
 )  # fmt: skip
