@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError
-from genoformer.genome.bed_columns import is_header
 from genoformer.genome.bed_kinds import layout_of
-from genoformer.genome.bed_layout import WHOLE, is_comment
 from genoformer.genome.beyond import beyond
 from genoformer.genome.codes import Codes, encode, reverse_complement
 from genoformer.genome.contigs import ContigMap, listed
@@ -23,11 +20,10 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
 from genoformer.labelled.headers import Headers, MissingLabelError
 from genoformer.labelled.kmers import Kmers
+from genoformer.labelled.region_files import SEQUENCE_COLUMNS, are_regions, has_bed_suffix
 from genoformer.labelled.several import split_labels
 
 _KIND = "a CSV, TSV, FASTA or BED file"
-_BED = re.compile(r"bed\d*|narrowpeak|broadpeak|gappedpeak|bedgraph|bdg", re.IGNORECASE)  # suffixes
-_SEQUENCE = ("sequence", "seq")
 _NAME = ("name", "id")
 _BASES = b"ACGTUacgtu"
 _UNKNOWN = b"NRYSWKMBDHVnryswkmbdhv"  # IUPAC: N, and the codes that become N
@@ -95,7 +91,7 @@ def read_labelled(
     """
     path = Path(path)
     wanted = (label,) if isinstance(label, str) else tuple(label) if label is not None else None
-    if any(_BED.fullmatch(suffix[1:]) for suffix in path.suffixes) or (fasta is not None and _are_regions(path)):
+    if has_bed_suffix(path) or (fasta is not None and are_regions(path, _KIND)):
         if fasta is None:
             raise ConfigError(f"{path} is a BED file, which holds no bases; give the FASTA of its genome as well.")
         return _from_bed(_Rows(path, multi_label), Path(fasta), wanted)
@@ -137,19 +133,6 @@ def read_sequences(
             raise
         found = read_labelled(path, fasta=fasta, label=())
         return replace(found, notes=(*found.notes, f"no labels are read: {str(error).partition(';')[0]}."))
-
-
-def _are_regions(path: Path) -> bool:
-    """A file whose name does not say it is a table of regions by its first row: it has START and END, and no sequences."""
-    header: list[str] = []
-    for _, line in numbered_lines(path, _KIND):
-        fields = line.split("\t")
-        if is_header(fields):
-            return not {name.strip().lower() for name in fields} & {*_SEQUENCE}
-        if not is_comment(line):
-            header = fields
-            break
-    return any(len(header) > i + 1 and all(map(WHOLE.fullmatch, header[i : i + 2])) for i in (1, 2))
 
 
 class _Rows:
@@ -281,7 +264,7 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
     keys = [column.lower() for column in header]
     if twice := [column for column, n in Counter(keys).items() if n > 1]:
         raise FileFormatError(f"{where}: the header names {listed(twice)} more than once; give each column its own name.")
-    sequences = [keys.index(key) for key in _SEQUENCE if key in keys]
+    sequences = [keys.index(key) for key in SEQUENCE_COLUMNS if key in keys]
     if len(sequences) != 1:
         found = "both sequence and seq" if sequences else listed(header)
         data = not sequences and any(_is_dna(field) for field in header)
