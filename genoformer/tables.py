@@ -10,8 +10,8 @@ MISSING = ""  # NA to pandas, R and polars in a column of numbers; a dot would m
 def tsv_cell(text: str) -> str:
     """A field of a table; one with a double quote stands in quotes, and its own are doubled.
 
-    >>> tsv_cell("rs1"), tsv_cell('"5-HTTLPR'), tsv_cell('5"')
-    ('rs1', '"\\"\\"5-HTTLPR"', '"5\\"\\""')
+    >>> print(tsv_cell("rs1"), tsv_cell('5" UTR'))
+    rs1 "5"" UTR"
     """
     if '"' in text or "\t" in text or "\n" in text or "\r" in text:
         return '"' + text.replace('"', '""') + '"'
