@@ -73,7 +73,7 @@ class TSVSink(TextSink):
 
 
 class ParquetSink(Sink):
-    """Parquet, one row an ALT, with the columns of the TSV; scores are float32 with null for missing."""
+    """Parquet, one row an ALT, with the columns of the TSV; scores are float32. A missing score or QUAL is null."""
 
     _ROWS = 65_536  # in a row group
 
@@ -118,6 +118,7 @@ class ParquetSink(Sink):
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
         fixed, samples = (list(map(utf8, fields)) for fields in columns_of(record))
+        qual = None if fixed[_QUAL] == "." else fixed[_QUAL]
         rest: list[str | None] = [*samples, *[None] * (len(self.names) - len(samples))]
         if len(rest) > len(self.names):
             raise UnfitRecordError(
@@ -135,7 +136,7 @@ class ParquetSink(Sink):
             if self.size > MOST_WAITING:  # a record may have 10,000 ALTs, and a megabyte in INFO
                 self._flush()
             self.size += size
-            self.rows.append((fixed[0], record.pos, *fixed[2:4], utf8(alt), *fixed[5:], *status, *scores, *given, *rest))
+            self.rows.append((fixed[0], record.pos, *fixed[2:4], utf8(alt), qual, *fixed[6:], *status, *scores, *given, *rest))
         if len(self.rows) >= self._ROWS:
             self._flush()
 

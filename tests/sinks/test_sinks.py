@@ -277,6 +277,15 @@ def test_parquet(tmp_path: Path) -> None:
     assert made == {f"genoformer_{key}": value for key, value in PROVENANCE._asdict().items()}
 
 
+def test_a_missing_qual_is_null_in_parquet_as_it_is_empty_in_a_table_of_text(tmp_path: Path) -> None:
+    rows = [("chr1 1 . A C . . . GT .", [OK], [(1, NAN)], ""), ("chr1 2 . A C,G 50.5 . . GT .", [OK] * 2, [(1, NAN)] * 2, "")]
+    for suffix in (".parquet", ".tsv"):
+        write(tmp_path / f"out{suffix}", rows)
+    found = pq.read_table(tmp_path / "out.parquet").select(["id", "qual", "filter"]).to_pydict()
+    assert found == {"id": ["."] * 3, "qual": [None, "50.5", "50.5"], "filter": ["."] * 3}
+    assert pd.read_csv(tmp_path / "out.tsv", sep="\t")["qual"].isna().tolist() == [True, False, False]
+
+
 def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     """They stay as they are in text; Parquet, which cannot hold them, has U+FFFD."""
     line = b"chr1\t5\tr\xe9\tA\tT\t.\t.\tX=\xe9\tGT\t\xff".decode(ENCODING, ERRORS)
