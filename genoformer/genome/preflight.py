@@ -27,6 +27,7 @@ from genoformer.genome.contigs import (
     renaming_table,
 )  # fmt: skip
 from genoformer.genome.fit import Fit
+from genoformer.genome.readings import Reading
 from genoformer.genome.region_text import Interval, parse_region
 from genoformer.genome.tally import Tally
 from genoformer.genome.variants import RefState, Status
@@ -251,8 +252,8 @@ def preflight(
             tally.add(batch)
             sample = batch[:: max(1, len(batch) // _PLACES_PER_BATCH)]
             for record in sample:
-                if (contig := tally.names[record.chrom]) is not None:
-                    places.append((contig, record.pos - 1))
+                if tally.names[record.chrom] is not None:
+                    places.append((record.chrom, record.pos - 1))
             if len(places) > _MOST_PLACES:
                 places = places[::2]
             if len(letters) < _MOST_LETTERS:
@@ -277,7 +278,6 @@ def preflight(
         notes.append(f"contigs are the same by length under other names: {renaming_table(renaming, shown)}")
     chance = chance_of(letters)
     judged = tuple(judge(_evidence(tally, lengths, genome), chance, asked))
-    lost = set() if force else {of.evidence.reference for of in judged if of.is_other}
     return Preflight(
         vcf=shown,
         reference=genome.name,
@@ -298,7 +298,7 @@ def preflight(
         reference_contigs=tuple(islice(genome.contigs, _N_NAMES + 1)),
         sha256=sha256,
         notes=tuple(notes),
-        places=tuple(place for place in places if place[0] not in lost) or tuple(places),
+        places=tuple(_as_meant(places, judged, force=force)),
         longest=longest,
         renaming=renaming,
     )
@@ -328,6 +328,15 @@ def check_preflight(found: Preflight, *, force: bool = False) -> None:
     problem = found.problem()
     if problem and not (force or found.force):
         raise PreflightError(problem)
+
+
+def _as_meant(places: Iterable[tuple[str, int]], judged: Iterable[Judgement], *, force: bool) -> list[tuple[str, int]]:
+    """Places (contig of the VCF, 0-based start) on the genome, where a fix moves them; of contigs that belong if any does."""
+    of_name = {of.evidence.name: of for of in judged}
+    moves = {name: (1 if of.fix & Reading.NEXT else -1 if of.fix & Reading.PREVIOUS else 0) for name, of in of_name.items()}
+    moved = [(of_name[name], start + moves[name]) for name, start in places]
+    known = [each for each in moved if force or not each[0].is_other] or moved
+    return [(of.evidence.reference, start) for of, start in known]
 
 
 def _evidence(tally: Tally, lengths: Mapping[str, int], genome: Genome) -> list[Evidence]:

@@ -154,6 +154,23 @@ def test_contigs_that_a_name_could_be_are_reported(tmp_path: Path, make_fasta: C
         assert [use.name for use in only.contigs] == names
 
 
+@pytest.mark.parametrize(("by", "moves"), [(-1, True), (1, True), (0, False)])
+def test_the_places_of_a_shifted_file_are_those_of_the_corrected_one(tmp_path: Path, make_fasta, by: int, moves: bool) -> None:
+    text = "".join(np.random.default_rng(5).choice(list("ACGT"), 2_000))
+    genome = Genome(make_fasta(chr1=text, chr2=text[::-1]))
+    rows = [("1", pos, text[pos - 1]) for pos in range(2, 1_900, 19)]
+    rows += [("chr2", pos, text[-pos]) for pos in range(3, 1_900, 21)]
+
+    def places(by: int, asked: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+        lines = [f"{name} {pos + by} . {ref} {'C' if ref == 'A' else 'A'}" for name, pos, ref in rows]
+        return preflight(write(tmp_path, *lines), genome, max_length=100, asked=asked).places
+
+    right = places(0, ())
+    assert right == tuple(({"1": "chr1"}.get(name, name), pos - 1) for name, pos, _ in rows)
+    assert places(by, ("shift",)) == right
+    assert (places(by, ()) != right) == moves
+
+
 # Real files
 
 
