@@ -17,6 +17,8 @@ _common = shared.together(
     click.option("-o", "--output", "out", required=True, type=click.Path(), help="Folder for maps, motifs and figures."),
     click.option("--length", type=click.IntRange(min=1), metavar="BASES", help="Around the middle of each region or variant."),
     shared.columns,
+    shared.fix,
+    shared.force,
     shared.device,
 )
 _drawn = shared.together(
@@ -44,7 +46,8 @@ _of_tracks = shared.together(
 def interpret() -> None:
     """What a model looks at and depends on, at the places of a BED, VCF or FASTA: maps, tracks, motifs and figures.
 
-    Maps are of the forward strand; the strand column of a BED is not used.
+    Maps are of the forward strand; the strand column of a BED is not used. A VCF is compared with the genome first, as in
+    `genoformer score`: what does not fit it has no place, --fix reads it as it is meant, --force goes on all the same.
     """
 
 

@@ -49,6 +49,22 @@ precision = click.option("--precision", type=click.Choice(["float32", "bfloat16"
 batch_size = click.option(
     "--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it."
 )
+force = click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
+
+
+def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    if not given:
+        return ()
+    from genoformer.genome.preflight import fixes_named
+
+    return fixes_named(given)
+
+
+fix = click.option(
+    "--fix", multiple=True, metavar="HOW", callback=_fixes,
+    help="Score records whose REF disagrees as they are meant, where it explains 90 % of them: swap (REF and ALT), "
+    "strand (alleles of the other strand), shift (positions counted from 0); several with commas.",
+)  # fmt: skip
 tracks = click.option(
     "--tracks", "spec", metavar="SPEC", help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]"
 )

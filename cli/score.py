@@ -43,14 +43,6 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     ctx.exit()
 
 
-def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
-    if not given:
-        return ()
-    from genoformer.genome.preflight import fixes_named
-
-    return fixes_named(given)
-
-
 @click.command(cls=Command)
 @click.argument("vcf", type=click.Path())
 @shared.reference
@@ -82,10 +74,8 @@ def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
 @click.option("--engine", metavar="NAME", default="local", show_default=True, help="local, ray, or ray:ADDRESS of a cluster.")
 @click.option("--shard", metavar="I/N", help="Only the I-th of N shares, as of a job array; then: genoformer merge OUT.")
 @click.option("--assemble", is_flag=True, hidden=True, help="Refuse where a part is missing (genoformer merge).")
-@click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
-@click.option("--fix", multiple=True, metavar="HOW", callback=_fixes,
-              help="Score records whose REF disagrees as they are meant, where it explains 90 % of them: swap (REF and ALT), "
-              "strand (alleles of the other strand), shift (positions counted from 0); several with commas.")  # fmt: skip
+@shared.force
+@shared.fix
 @click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
 @click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
               "--preflight, else on stderr.")  # fmt: skip

@@ -13,6 +13,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.genome.landmarks import Landmarks, Seen, read_landmarks
 from genoformer.genome.reference import Genome
+from genoformer.genome.variants import Variant
 from genoformer.inference.batching import Floats, borrowed
 from genoformer.interpretation import figures
 from genoformer.interpretation.audit import Audit, audit, shuffled
@@ -44,6 +45,8 @@ class Asked:
     fasta: Path | None = None  # of a BED or VCF
     length: int | None = None  # around the middle of a region or variant
     columns: str | None = None  # of a BED, as --columns has it
+    fix: Sequence[str] = ()  # of a VCF, as of `score`
+    force: bool = False  # the same
     gtf: Path | None = None  # genes, above the figures
     elements: Sequence[str] = ()  # BED files, or NAME=FILE
     n_figures: int = 10  # of the first places
@@ -61,6 +64,7 @@ class Job:
     places: list[Place]
     model: Any
     landmarks: Landmarks
+    alleles: list[Variant] = field(default_factory=list)  # of a VCF: all that can be scored, some without a place
     lines: list[str] = field(default_factory=list)  # what there is to say
 
     @property
@@ -100,7 +104,11 @@ def begin(asked: Asked) -> Job:
     if genome is None and (asked.gtf or asked.elements):
         raise ConfigError("genes and elements lie on a genome; give its FASTA with --fasta.")
     lines: list[str] = []
-    places = read_places(asked.data, genome, length=asked.length, notes=lines, columns=asked.columns)
+    alleles: list[Variant] = []
+    places = read_places(
+        asked.data, genome, length=asked.length, notes=lines, columns=asked.columns, fix=asked.fix, force=asked.force,
+        alleles=alleles,
+    )  # fmt: skip
     landmarks = read_landmarks(genome, asked.gtf, asked.elements) if genome else Landmarks()
     refuse_others(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
     model = checkpoint.load_any(asked.model)
@@ -110,7 +118,7 @@ def begin(asked: Asked) -> Job:
     if isinstance(core, Encoder) and longest > core.config.context_length:
         trained = core.config.context_length
         lines.append(f"places of up to {longest:,} bases: the model was trained on {trained:,}; see --length.")
-    return Job(asked, genome, places, model, landmarks, lines)
+    return Job(asked, genome, places, model, landmarks, alleles, lines)
 
 
 def audited(
@@ -209,7 +217,10 @@ def draw(
 
 def negatives(job: Job, data: Path | None) -> list[Place]:
     """Sequences without what the places have in common, read before any model runs."""
-    return read_places(data, job.genome, length=job.asked.length) if data is not None else []
+    if data is None:
+        return []
+    asked = job.asked
+    return read_places(data, job.genome, length=asked.length, notes=job.lines, fix=asked.fix, force=asked.force)
 
 
 def write_discovered(job: Job, maps: Sequence[Floats], others: Sequence[Place], over_least: float) -> None:

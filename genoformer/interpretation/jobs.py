@@ -260,9 +260,9 @@ def _own_scores(
     names = "LLR,PLL" if name.upper() == "LLR" else name
     work = Work((job.model,), genome, names, context, both_strands, job.asked.device, of_tracks=of_tracks)
     with work.ready() as scorer:
-        said = write_own_scores(job.asked.out / VARIANTS, scorer, job.places)
+        said = write_own_scores(job.asked.out / VARIANTS, scorer, job.places, job.alleles)
         job.lines.append(windows_of(scorer))
-    if any(said):
+    if job.alleles:
         job.lines.append(f"{job.asked.out / VARIANTS}: what `score` says of the variants themselves")
     return said
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genoformer.genome.variants import Status
+from genoformer.genome.variants import Status, Variant
 from genoformer.interpretation.places import Place
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.track_scorer import TrackScorer
@@ -17,28 +17,27 @@ from genoformer.whole import write_text
 VARIANTS = "variants.tsv"
 
 
-def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Place]) -> list[str]:
-    """A row for each place of a variant, with the columns that `score` gives; what stands below each figure.
+def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Place], alleles: Sequence[Variant]) -> list[str]:
+    """A row for each of some alleles, with the columns that `score` gives; what stands below the figure of each place.
 
-    Returns "" for a place that is not of a variant, and writes nothing where none is.
+    Returns "" for a place that is not of one of them, and writes nothing where there are none.
     """
-    known = [(i, place.allele) for i, place in enumerate(places) if place.allele is not None]
-    said = [""] * len(places)
-    if not known:
-        return said
+    if not alleles:
+        return [""] * len(places)
     rows = [["chrom", "pos", "ref", "alt", "status", *(column.name for column in scorer.columns)]]
     scores = [score.name for score in scorer.scores]
-    short = [max(len(allele.ref), len(allele.alt)) <= scorer.longest_allele for _, allele in known]
-    answers = scorer([allele for (_, allele), fits in zip(known, short, strict=True) if fits]) if any(short) else None
+    short = [max(len(allele.ref), len(allele.alt)) <= scorer.longest_allele for allele in alleles]
+    answers = scorer([allele for allele, fits in zip(alleles, short, strict=True) if fits]) if any(short) else None
     scored = iter(zip(answers.statuses, answers.values.tolist(), strict=True) if answers else ())
-    for (i, allele), fits in zip(known, short, strict=True):
+    said = {}
+    for allele, fits in zip(alleles, short, strict=True):
         status, values = next(scored) if fits else (Status.TOO_LONG, [np.nan] * len(scorer.columns))
         texts = [column.text(value) for column, value in zip(scorer.columns, values, strict=True)]
         rows.append([allele.chrom, str(allele.pos), allele.ref, allele.alt, status.value, *texts])
         named = zip(scorer.columns, texts, strict=True)
-        said[i] = ", ".join(f"{column.name} {text}" for column, text in named if text and column.name in scores)
+        said[allele] = ", ".join(f"{column.name} {text}" for column, text in named if text and column.name in scores)
     write_text(path, "".join(tsv_line(row) + "\n" for row in rows))
-    return said
+    return [said.get(place.allele, "") if place.allele is not None else "" for place in places]
 
 
 def windows_of(scorer: Scorer) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,12 @@ from genoformer.genome.beyond import regions_on
 from genoformer.genome.bigwig import write_bigwig
 from genoformer.genome.codes import Codes
 from genoformer.genome.file_kinds import refuse_address
-from genoformer.genome.fit import scorable
+from genoformer.genome.fit import Fit, scorable
+from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.records import require_bases
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles
-from genoformer.genome.vcf import open_vcf
+from genoformer.genome.variants import Alleles, Status, Variant, centred_start, place_alleles
+from genoformer.genome.vcf import open_vcf, spooled
 from genoformer.scoring.scores import Floats
 from genoformer.whole import whole_file, write_text
 
@@ -64,16 +66,19 @@ class Place(NamedTuple):
 
 def read_places(
     path: str | Path, genome: Genome | None = None, *, length: int | None = None, notes: list[str] | None = None,
-    columns: str | None = None,
+    columns: str | None = None, fix: Sequence[str] = (), force: bool = False, alleles: list[Variant] | None = None,
 ) -> list[Place]:  # fmt: skip
     """The regions of a BED or narrowPeak, windows around the alleles of a VCF, or the sequences of a FASTA.
 
-    An ALT that cannot be scored (symbolic, REF is not the reference's ...) has no window; `notes` is told how many there are.
+    A VCF is compared with the genome as `score` does it, and its records are read as there. An ALT that cannot be scored
+    (symbolic, REF is not the reference's ...) has no window; `notes` is told how many there are, and what does not fit.
 
     length: bases around the middle of each region or variant; regions are taken as they are without it. columns: which column
-    of a BED is which, as `--columns` has it. A region that reaches beyond its contig is refused.
+    of a BED is which, as `--columns` has it. A region that reaches beyond its contig is refused. fix and force: of a VCF, as
+    `score` has them. alleles: is told every allele that can be scored, with a window or too long for one.
     Raises ConfigError where a BED or VCF comes without genome, or a VCF without length, or for places that are longer than any
-    model reads, and FileFormatError for an empty file or a FASTA record without bases.
+    model reads, PreflightError for a VCF that does not fit the genome, and FileFormatError for an empty file or a FASTA record
+    without bases.
     """
     refuse_address(path)
     path = Path(path)
@@ -89,11 +94,18 @@ def read_places(
     if path.name.endswith(_VCF):
         if length is None:
             raise ConfigError(f"{path}: give the length of the windows around its variants.")
+        known: list[Variant] = [] if alleles is None else alleles
         left_out: Counter[str] = Counter()
-        found = list(_around_variants(path, genome, length, left_out))
-        if left_out and notes is not None:
-            reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(left_out.items()))
-            notes.append(f"{left_out.total():,} alleles have no window: {reasons}.")
+        with spooled(path) as vcf:
+            seen = preflight(vcf, genome, max_length=sys.maxsize, name=path, asked=fix, force=force)
+            check_preflight(seen)
+            found = list(_around_variants(vcf, genome, length, seen.fit(), left_out, known))
+        reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(left_out.items()))
+        if left_out and not found:
+            raise FileFormatError(f"no allele of {path} has a window of {length:,} bases: {reasons}; see `score --explain`.")
+        if notes is not None:
+            notes.extend(seen.findings)
+            notes.extend([f"{left_out.total():,} alleles have no window: {reasons}."] if left_out else [])
     else:
         found = []
         if notes is not None:
@@ -113,9 +125,16 @@ def read_places(
     return found
 
 
-def _around_variants(path: Path, genome: Genome, length: int, left_out: Counter[str]) -> Iterator[Place]:
+def _around_variants(
+    path: Path, genome: Genome, length: int, fit: Fit, left_out: Counter[str], known: list[Variant]
+) -> Iterator[Place]:
+    """Windows of alleles of up to half their length; known is told all alleles that can be scored."""
     with open_vcf(path) as file:
-        for record, variant in scorable(file, genome, length // 2, left_out):
+        for record, variant in scorable(file, genome, sys.maxsize, left_out, fit):
+            known.append(variant)
+            if max(len(variant.ref), len(variant.alt)) > length // 2:
+                left_out[Status.TOO_LONG.value] += 1
+                continue
             start = centred_start(variant, length)
             alleles = place_alleles(genome, variant, start, length)
             yield Place(str(variant._replace(chrom=record.chrom)), variant.chrom, start, alleles.ref, alleles, variant)
