@@ -100,6 +100,18 @@ def _moved(record: Record, fix: Reading) -> Record:
     return record._replace(pos=record.pos + (1 if fix & Reading.NEXT else -1))
 
 
+def read_by_word(record: Record, word: str, genome: Genome, contig: str) -> Record | None:
+    """The record as a word of GF_FIX says that it was read; None where the genome has no such reading of it, or no such word.
+
+    ALTs keep their order, as in `as_meant`. contig: the genome's name.
+    """
+    ways = next((reading for reading, (name, _) in FIX_MEANING.items() if name == word), Reading.NONE)
+    if ways & ON_POSITION:
+        return _moved(record, ways)
+    meant = as_meant(record, ways, ways, genome, contig)
+    return meant[0] if meant is not None else None
+
+
 def scorable(
     records: Iterable[Record], genome: Genome, max_length: int, left_out: Counter[str], fit: Fit | None = None
 ) -> Iterator[tuple[Record, Variant]]:

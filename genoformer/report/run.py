@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genoformer.errors import ConfigError
-from genoformer.genome.preflight import preflight
+from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Variant
 from genoformer.inference import borrowed
 from genoformer.interpretation.explain import Printed, explain
 from genoformer.interpretation.figures import draw_explained
 from genoformer.models import checkpoint
 from genoformer.progress import Listener, Progress
+from genoformer.report.meant import Meant
 from genoformer.report.page import Figure, write_page
 from genoformer.report.remade import remade
 from genoformer.report.scored import BELOW, FIXED, MOST, Scored, read_scored
@@ -51,15 +51,15 @@ def make_report(
         raise ConfigError("figures need the genome as well as the model; give it with -f.")
     found = read_scored(scored, most)
     genome = Genome(fasta) if fasta is not None else None
-    checked = preflight(scored, genome, max_length=sys.maxsize).table() if genome is not None else ""
+    checked = preflight(scored, genome, max_length=sys.maxsize, asked=_asked(found)).table() if genome is not None else ""
     names = [] if model is None else [model] if isinstance(model, str | Path) else list(model)
-    figures = _figures(found, names, genome, top, flank, listen) if names and genome is not None else []
+    figures = _figures(scored, found, names, genome, top, flank, listen) if names and genome is not None else []
     n = write_page(found, output, title=title or scored.name, figures=figures, preflight=checked)
     return Written(n, found.n_alleles, len(figures))
 
 
 def _figures(
-    found: Scored, names: Sequence[str | Path], genome: Genome, top: int, flank: int, listen: Listener
+    scored: Path, found: Scored, names: Sequence[str | Path], genome: Genome, top: int, flank: int, listen: Listener
 ) -> list[Figure]:  # fmt: skip
     models = [checkpoint.load_scoring(name) for name in names]
     of = remade(found.options, dict(found.made_by).get("model", ""), models, "+".join(map(str, names)), genome)
@@ -67,6 +67,7 @@ def _figures(
     strongest = found.strongest(len(found.rows))
     keys = [column.key for column in found.scores]
     fix = len(FIXED) + keys.index("GF_FIX") if "GF_FIX" in keys else None
+    meant = Meant(scored, found.rows, fix, genome)
     made: dict[tuple[str, int], Figure] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -76,11 +77,10 @@ def _figures(
             if len(made) == top:
                 break
             chrom, pos, name, ref, alt = row[:5]
-            if (chrom, pos) in made or not _drawable(ref, alt):
+            word = row[fix] if fix is not None else None
+            variant = meant.variant(row, word)
+            if (chrom, pos) in made or variant is None or not _drawable(variant.ref, variant.alt):
                 continue
-            if fix is not None and row[fix] is not None:
-                continue  # its letters are not those that were scored
-            variant = Variant(genome.resolve(chrom), pos, ref.upper(), alt.upper())
             score, value = found.scores[which], row[len(FIXED) + which]
             track, error, flag = (found.column_of(what, which) for what in ("TRACK", "SE", "NOISE"))
             printed = None
@@ -92,11 +92,17 @@ def _figures(
             known = f" {name}" if name not in ("", ".") else ""
             more = f" ± {rounded(row[error])} (standard error over shifts)" if error is not None else ""
             more += ", below the noise floor" if flag is not None and row[flag] == BELOW else ""
-            title = f"{chrom}:{pos:,} {_short(ref)}>{_short(alt)}{known}, {score.name} {rounded(value)}{more}"
+            read = f", read as {variant.pos:,} {_short(variant.ref)}>{_short(variant.alt)} ({word})" if word is not None else ""
+            title = f"{chrom}:{pos:,} {_short(ref)}>{_short(alt)}{known}{read}, {score.name} {rounded(value)}{more}"
             made[chrom, pos] = Figure(title, explained.meaning + remarks, (folder / "figure.png").read_bytes())
             if listen:
                 listen(Progress("figures", len(made), top))
     return list(made.values())
+
+
+def _asked(found: Scored) -> tuple[str, ...]:
+    """The fixes that the header names; none that this version does not know."""
+    return tuple(name for name in found.options.get("fix", "").split(",") if name in FIXES)
 
 
 def _drawable(ref: str, alt: str) -> bool:
