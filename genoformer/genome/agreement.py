@@ -1,183 +1,45 @@
-"""How well REF agrees with a contig, against chance: counts of records -> a judgement of each contig, with its cause.
+"""Does a contig of the VCF belong to that of the FASTA? Counts of records -> a judgement of each contig, with its cause.
 
-The rule. Counted are the records with an allele that would be scored, whose REF can be compared: k of n agree. By chance a
-base agrees with probability q, the sum of the squared frequencies of the letters of REF (at least 0.28, that of the human
-genome). A longer REF agrees by chance less often, and is counted as one base, which errs on the side of doubt. A contig of 12
-or more such records belongs where k or more would agree by chance with P <= 1e-6 (below 40 records also where three quarters
-agree, and P <= 1e-3), and where at least half agree; one of the two is enough where exchanged alleles or the other strand
-explain the others. Where the length that the VCF states, or records beyond the end, speak against the contig, at least 90 %
-must agree. A mitochondrion of another length never belongs: they agree over long stretches, and are other sequences.
-Contigs of fewer records are judged together, and belong where at least half of theirs agree and nothing speaks against it.
+The rule. Counted are the records with an allele that would be scored: in k of n REF agrees, and those beyond the end disagree.
+By chance a base agrees with probability q, the sum of the squared frequencies of the letters of REF (at least 0.28, that of the
+human genome). A longer REF agrees by chance less often, and is counted as one base, which errs on the side of doubt.
+
+1. A contig belongs where at least half agree, and P, the probability of k or more by chance, is 1e-3 or less (1e-2 where the
+   VCF states the length that the FASTA has). With fewer than 12 records, those that lack count as agreeing ones.
+2. At most two that disagree are slips. So are four on a contig of the right length beside another one that belongs.
+3. Where the VCF states another length, 90 % must agree, and if it is that of another assembly, P <= 1e-3. A mitochondrion of
+   another length never belongs.
+4. Contigs with fewer than 12 records also need that some larger contig belongs, or all of them taken together; or P itself.
+
+One more record that agrees never turns "belongs" into "does not": P(X' > k) <= P(X >= k) for one more trial.
 """
 
 from __future__ import annotations
 
-import enum
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from genoformer.genome.contigs import canonical_key
+from genoformer.genome.causes import (
+    NEARLY_ALL,
+    ON_ALLELES,
+    Cause,
+    Counts,
+    at_least,
+    cause_of,
+    explained,
+    is_shifted,
+    is_sure,
+    total,
+)
+from genoformer.genome.contigs import canonical_key, likely_build
 from genoformer.genome.readings import Reading
 
-CHANCE = 0.28  # sum of the squared base frequencies of the human genome, rounded up
-NEARLY_ALL = 0.9  # of records: agree, or are explained by one cause
 ENOUGH = 12  # records from which on chance can be excluded: 0.28 ** 12 is below 1e-6
-_DOUBT = 1e-6
-_MANY = 40  # records, below which three quarters that agree are enough: 11 of 12 agree by chance with P = 7e-6
-_SURE = 1e-3  # of a cause that is named although most records agree
-_RARE = 0.05  # of swaps on the other strand
-_BY_CHANCE = 1 / 3  # of records whose REF disagrees: one of three other bases is the one
+DOUBT = 1e-3  # P of a contig whose length the VCF does not state
+_DOUBT_OF_EQUAL_LENGTH = 1e-2
+_SLIPS, _SLIPS_OF_EQUAL_LENGTH = 2, 4
 _FEW = 7  # records whose REF disagrees, below which a contig has its cause from the whole file: 3 ** -7 is below 1e-3
 _YORUBA = 16_571  # length of the mitochondrion of UCSC's hg19 (NC_001807); that of all other human builds has 16,569
-
-
-class Cause(enum.Enum):
-    """Why REF disagrees in many records."""
-
-    SWAP = "swap"
-    STRAND = "strand"
-    SWAP_AND_STRAND = "swap and strand"
-    FROM_ZERO = "shift"
-    TOO_FAR = "shift back"
-
-
-ON_ALLELES = (Cause.SWAP, Cause.STRAND, Cause.SWAP_AND_STRAND)
-
-
-class Counts(NamedTuple):
-    """Records of a contig with an allele that would be scored."""
-
-    n: int = 0  # REF could be compared
-    agree: int = 0
-    unknown: int = 0  # N in REF or in the reference; not among n
-    outside: int = 0  # beyond the end of the contig; not among n
-    swap: int = 0  # of those that disagree, as of Reading; only where the alleles can tell
-    strand: int = 0
-    either: int = 0  # both of these: A/T and C/G
-    at_once: int = 0
-    next: int = 0
-    previous: int = 0
-    sampled: int = 0  # records that agree, of which it is known, too:
-    next_too: int = 0
-    previous_too: int = 0
-    both_ways: int = 0  # insertions and deletions of which REF and ALT agree; counted where a swap is asked for
-    tests_swap: int = 0  # records that disagree and whose alleles can tell
-    tests_strand: int = 0
-
-    @property
-    def is_beyond(self) -> bool:
-        """More than 10 % lie beyond the end of the contig."""
-        inside = self.n + self.unknown
-        return inside < NEARLY_ALL * (inside + self.outside)
-
-    @property
-    def disagree(self) -> int:
-        return self.n - self.agree
-
-
-def total(counts: Iterable[Counts]) -> Counts:
-    """The sum of the counts of some contigs."""
-    rows = list(counts)
-    return Counts(*map(sum, zip(*rows, strict=True))) if rows else Counts()
-
-
-def add_reading(counts: Counts, flags: int, n: int) -> Counts:
-    """With n more records that disagree and have these Reading flags; what cannot tell is not counted as agreeing."""
-    tests_swap, tests_strand = bool(flags & Reading.TESTS_SWAP), bool(flags & Reading.TESTS_STRAND)
-    swap, strand = bool(flags & Reading.SWAP) and tests_swap, bool(flags & Reading.STRAND)
-    return counts._replace(
-        swap=counts.swap + n * swap,
-        strand=counts.strand + n * strand,
-        either=counts.either + n * (swap and strand),
-        at_once=counts.at_once + n * bool(flags & Reading.AT_ONCE),
-        next=counts.next + n * bool(flags & Reading.NEXT),
-        previous=counts.previous + n * bool(flags & Reading.PREVIOUS),
-        tests_swap=counts.tests_swap + n * tests_swap,
-        tests_strand=counts.tests_strand + n * tests_strand,
-    )
-
-
-def chance_of(letters: str) -> float:
-    """The probability q that a base agrees by chance, from letters of REF; few letters say little, and weigh little.
-
-    >>> chance_of("ACGT"), round(chance_of("A" * 400 + "T" * 400), 2)
-    (0.28, 0.45)
-    """
-    counts = [letters.count(base) + 25 for base in "ACGT"]
-    return max(CHANCE, sum((n / sum(counts)) ** 2 for n in counts))
-
-
-def at_least(k: int, n: int, p: float) -> float:
-    """The probability of k or more of n by chance, each with probability p (binomial).
-
-    >>> round(at_least(8, 10, 0.28), 4), at_least(0, 5, 0.5)
-    (0.0009, 1.0)
-    """
-    if k <= 0:
-        return 1.0
-    if k > n:
-        return 0.0
-    if k <= n * p:  # the other tail is the short one
-        return 1.0 - at_least(n - k + 1, n, 1 - p)
-    log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(p) + (n - k) * math.log1p(-p)
-    term = whole = math.exp(log)
-    for i in range(k, n):
-        term *= (n - i) / (i + 1) * p / (1 - p)
-        whole += term
-        if term < whole * 1e-12:
-            break
-    return min(1.0, whole)
-
-
-def explained(counts: Counts, cause: Cause) -> tuple[int, int]:
-    """Of the records whose REF disagrees: how many the cause explains, and how many could tell."""
-    both = counts.swap + counts.strand - counts.either + counts.at_once
-    return {
-        Cause.SWAP: (counts.swap, counts.tests_swap),
-        Cause.STRAND: (counts.strand, counts.tests_strand),
-        Cause.SWAP_AND_STRAND: (both, counts.tests_strand),
-        Cause.FROM_ZERO: (counts.next, counts.disagree),
-        Cause.TOO_FAR: (counts.previous, counts.disagree),
-    }[cause]
-
-
-def cause_of(counts: Counts) -> Cause | None:
-    """The first cause that explains at least 90 % of the records whose REF disagrees and that could tell.
-
-    Of an SNV one of a swap, the other strand, and both at once always agrees. So swap and strand are named together only where
-    at least half of all records agree as they are, where each explains a tenth, and where both at once is rarer than by chance:
-    a fifth at most instead of a third (P <= 0.05).
-    """
-    for cause in (Cause.SWAP, Cause.STRAND, Cause.FROM_ZERO, Cause.TOO_FAR):
-        k, n = explained(counts, cause)
-        if n and k >= NEARLY_ALL * n:
-            return cause
-    k, n = explained(counts, Cause.SWAP_AND_STRAND)
-    rare = 5 * counts.at_once <= n and at_least(n - counts.at_once, n, 1 - _BY_CHANCE) <= _RARE
-    each = 10 * min(counts.swap, counts.strand) >= n
-    if n and k >= NEARLY_ALL * n and rare and each and 2 * counts.agree >= counts.n:
-        return Cause.SWAP_AND_STRAND
-    return None
-
-
-def is_sure(counts: Counts, cause: Cause | None) -> bool:
-    """That so many records would not agree in this way by chance."""
-    if cause is None:
-        return False
-    if cause is Cause.SWAP_AND_STRAND:
-        return True  # `cause_of` has asked
-    if is_shifted(counts):
-        return True
-    return at_least(*explained(counts, cause), _BY_CHANCE) <= _SURE
-
-
-def is_shifted(counts: Counts) -> bool:
-    """That all records agree at another place, those too that agree at POS, and that this is no chance; for few records."""
-    if not counts.disagree or counts.sampled < counts.agree:
-        return False
-    most = max(counts.next + counts.next_too, counts.previous + counts.previous_too)
-    return most == counts.n and at_least(counts.n, counts.n, CHANCE) <= _SURE
 
 
 class Evidence(NamedTuple):
@@ -190,13 +52,28 @@ class Evidence(NamedTuple):
     counts: Counts
 
     @property
+    def is_large(self) -> bool:
+        """Enough records to exclude chance."""
+        return self.counts.n >= ENOUGH
+
+    @property
     def is_contradicted(self) -> bool:
         """Another length is stated, or many records lie beyond the end."""
         return self.has_other_length or self.counts.is_beyond
 
     @property
+    def has_equal_length(self) -> bool:
+        return self.stated == self.length
+
+    @property
     def has_other_length(self) -> bool:
         return self.stated is not None and self.stated != self.length
+
+    @property
+    def is_of_other_build(self) -> bool:
+        """Both lengths are those of known assemblies, and differ."""
+        known = self.stated and likely_build({self.name: self.stated}) and likely_build({self.reference: self.length})
+        return self.has_other_length and known is not None
 
     @property
     def is_other_mitochondrion(self) -> bool:
@@ -242,10 +119,20 @@ def belongs_as_a_whole(judged: Sequence[Judgement]) -> bool:
     """
     known = [of for of in judged if of.belongs is not None]
     fit = [of for of in known if of.belongs]
-    large = [of for of in known if of.counts.n >= ENOUGH]
+    large = [of for of in known if of.evidence.is_large]
     n, n_fit = (sum(of.counts.n for of in some) for some in (known, fit))
     few = n_fit < (1 - NEARLY_ALL) * n and 2 * sum(bool(of.belongs) for of in large) < len(large)
     return not known or (bool(fit) and not few)
+
+
+class _File(NamedTuple):
+    """All contigs of a VCF taken together, for those with few records."""
+
+    whole: Counts  # of all but lost contigs
+    has_large_fit: bool  # a contig with many records belongs
+    others_fit: bool  # it does, or contigs with few records do so together
+    small_fit: bool
+    shift: Cause | None  # positions of the file, or of all contigs with few records
 
 
 def judge(evidence: Sequence[Evidence], q: float, asked: Sequence[str] = ()) -> list[Judgement]:
@@ -253,85 +140,90 @@ def judge(evidence: Sequence[Evidence], q: float, asked: Sequence[str] = ()) -> 
 
     A contig with few records that disagree has the cause of the whole file.
     """
-    whole = total(e.counts for e in evidence if not e.is_other_mitochondrion and not _is_lost(e, q))
-    small = total(e.counts for e in evidence if not _is_large(e) and not e.is_contradicted)
-    large = [_belongs(e, q) for e in evidence if _is_large(e)]
-    small_fit = _small_fit(small, q)
+    file = _as_a_file(evidence, q, asked)
     found = []
     for e in evidence:
-        basis = whole if e.counts.disagree < _FEW and _shares(e.counts, cause_of(whole)) else e.counts
+        if _follows(e, file.shift):
+            found.append(_shifted(e, q, file, "shift" in asked))
+            continue
+        basis = file.whole if e.counts.disagree < _FEW and _shares(e.counts, cause_of(file.whole)) else e.counts
         cause = cause_of(basis) if e.counts.disagree else None
-        if not e.counts.n:
-            belongs = False if e.is_contradicted and e.counts.outside else None
-        elif _is_large(e):
-            belongs = _belongs(e, q)
-        else:
-            belongs = _small_belongs(e, small_fit, any(large) or not large or small.n >= ENOUGH)
-        fix = _fix_for(basis, cause, asked, bool(belongs)) if e.counts.disagree else Reading.NONE
-        if fix and not e.is_other_mitochondrion and (_is_large(e) or not e.is_contradicted):
+        belongs = _belongs(e, q, file)
+        fix = _fix_for(basis, cause, asked, bool(belongs)) if cause or e.counts.disagree else Reading.NONE
+        if fix and not e.is_other_mitochondrion and (e.is_large or not e.is_contradicted):
             belongs = belongs or _is_mended(e.counts, fix)
         else:
             fix = Reading.NONE
-        many = not belongs or e.counts.agree < NEARLY_ALL * e.counts.n
-        is_named = fix or is_sure(basis, cause) or (many and cause in ON_ALLELES)
-        found.append(Judgement(e, belongs, cause if is_named else None, fix))
+        found.append(Judgement(e, belongs, cause if fix or is_sure(basis, cause) else None, fix))
     return found
+
+
+def _as_a_file(evidence: Sequence[Evidence], q: float, asked: Sequence[str]) -> _File:
+    large = [_fits(e, q) for e in evidence if e.is_large]
+    whole = total(e.counts for e in evidence if not e.is_other_mitochondrion and not _is_lost(e, q))
+    few = [e for e in evidence if not e.is_large and e.counts.n and not e.has_other_length]
+    small = total(e.counts for e in few)
+    doubt = _DOUBT_OF_EQUAL_LENGTH if all(e.has_equal_length for e in few) else DOUBT
+    small_fit = not is_shifted(small) and (_is_above(small, q, doubt) or _is_explained(small, q, doubt))
+    others_fit = any(large) or (small_fit and (not large or small.n >= ENOUGH))
+    shift = next((cause for basis in (whole, small) if (cause := _shift_of(basis, q)) is not None), None)
+    if shift is None and "shift" in asked:
+        shift = _shift_as_asked(whole)
+    return _File(whole, any(large), others_fit, small_fit, shift)
 
 
 def _is_lost(e: Evidence, q: float) -> bool:
     """Another sequence, for no cause explains it."""
-    return _is_large(e) and not _belongs(e, q) and cause_of(e.counts) is None
+    return e.is_large and not _fits(e, q) and cause_of(e.counts) is None
 
 
-def _is_large(e: Evidence) -> bool:
-    return e.counts.n >= ENOUGH
-
-
-def _belongs(e: Evidence, q: float) -> bool:
-    """Of a contig with enough records."""
-    if e.is_other_mitochondrion:
-        return False
-    if e.is_contradicted or e.may_be_other_mitochondrion:
-        return e.counts.agree >= NEARLY_ALL * e.counts.n and _agree(e.counts, q)
-    return _agree(e.counts, q)
-
-
-def _agree(counts: Counts, q: float) -> bool:
-    """More often than by chance, and at least half of them; one of the two where a cause explains the others."""
-    by_chance, half = at_least(counts.agree, counts.n, q), 2 * counts.agree >= counts.n
-    above = by_chance <= _DOUBT or (counts.n < _MANY and 4 * counts.agree >= 3 * counts.n and by_chance <= _SURE)
-    return (above and half) or ((above or half) and _is_explained(counts))
-
-
-def _is_explained(counts: Counts) -> bool:
-    """That exchanged alleles or the other strand explain what disagrees."""
-    cause = cause_of(counts)
-    return cause in ON_ALLELES and is_sure(counts, cause)
-
-
-def _small_fit(small: Counts, q: float) -> bool:
-    """Contigs with few records, taken together."""
-    if is_shifted(small):
-        return False
-    if small.n < ENOUGH:
-        return 2 * small.agree >= small.n
-    return _agree(small, q)
-
-
-def _small_belongs(e: Evidence, small_fit: bool, others_fit: bool) -> bool:
-    """Of a contig with few records; the length that the VCF states speaks for it, or against it."""
+def _belongs(e: Evidence, q: float, file: _File) -> bool | None:
+    """The rule, for positions as they are written; None where no record could be compared."""
     c = e.counts
-    if e.is_contradicted and not e.is_other_mitochondrion and c.agree == c.n and not c.is_beyond:
-        return at_least(c.n, c.n, CHANCE) <= _SURE  # the length is wrong, not the sequence
-    if e.is_contradicted or is_shifted(c):
+    if not c.n:
+        slips = file.has_large_fit and not e.has_other_length and c.outside <= _SLIPS
+        return False if e.is_contradicted and c.outside and not slips else None
+    if e.is_large or not _fits(e, q, file.has_large_fit):
+        return _fits(e, q)
+    if is_shifted(c):
         return False
-    if not small_fit:
+    context = file.others_fit and (file.small_fit or e.stated is not None)
+    return context or at_least(c.agree, c.n, q) <= _doubt_of(e)
+
+
+def _fits(e: Evidence, q: float, beside_others: bool = False) -> bool:
+    """Lines 1 to 3 of the rule."""
+    c = e.counts
+    if e.is_other_mitochondrion or (c.outside > c.n and at_least(c.agree, c.n, q) > DOUBT):  # most records lie beyond the end
         return False
-    if e.may_be_other_mitochondrion:
-        return c.agree == c.n
-    if e.stated is not None:
-        return others_fit or 2 * c.agree > c.n
-    return others_fit and (2 * c.agree >= c.n or (c.agree == 0 and c.n <= 2))  # so few are slips as likely
+    nearly_all = 10 * c.agree >= 9 * c.n
+    if e.has_other_length or e.may_be_other_mitochondrion:
+        return nearly_all and (not e.is_of_other_build or at_least(c.agree, c.n, q) <= DOUBT)
+    slips = _SLIPS_OF_EQUAL_LENGTH if beside_others and e.has_equal_length else _SLIPS
+    a_part = nearly_all and at_least(c.agree, c.n, q) <= DOUBT  # of the contig, from its first base
+    return _is_above(c, q, _doubt_of(e), slips) or a_part or _is_explained(c, q, _doubt_of(e))
+
+
+def _doubt_of(e: Evidence) -> float:
+    return _DOUBT_OF_EQUAL_LENGTH if e.has_equal_length else DOUBT
+
+
+def _is_above(c: Counts, q: float, doubt: float, slips: int = _SLIPS) -> bool:
+    """At least half agree and more than by chance, or the others are so few that they are slips."""
+    n = c.n + c.outside
+    return n - c.agree <= slips or (2 * c.agree >= n and _p(c.agree, n, q) <= doubt)
+
+
+def _p(k: int, n: int, q: float) -> float:
+    """Of chance, where records that lack to ENOUGH count as agreeing ones."""
+    lacking = max(0, ENOUGH - n)
+    return at_least(k + lacking, n + lacking, q)
+
+
+def _is_explained(c: Counts, q: float, doubt: float) -> bool:
+    """That exchanged alleles or the other strand explain what disagrees, and half agree, or more than by chance."""
+    cause = cause_of(c)
+    return cause in ON_ALLELES and is_sure(c, cause) and (2 * c.agree >= c.n or _p(c.agree, c.n, q) <= doubt)
 
 
 def _shares(counts: Counts, cause: Cause | None) -> bool:
@@ -340,6 +232,51 @@ def _shares(counts: Counts, cause: Cause | None) -> bool:
         return False
     k, n = explained(counts, cause)
     return 2 * k >= n
+
+
+# Positions
+
+
+def _shift_of(basis: Counts, q: float) -> Cause | None:
+    """The shift that explains records that do not fit as they are."""
+    cause = cause_of(basis)
+    sure = cause in (Cause.FROM_ZERO, Cause.TOO_FAR) and is_sure(basis, cause)
+    if is_shifted(basis):
+        return Cause.FROM_ZERO if basis.next + basis.next_too == basis.n else Cause.TOO_FAR
+    return cause if sure and not _is_above(basis, q, DOUBT) else None
+
+
+def _shift_as_asked(whole: Counts) -> Cause | None:
+    """The shift at which every record of a small file agrees, where some do not as they are: too few to tell without a word."""
+    if not whole.disagree or whole.sampled < whole.agree:
+        return None
+    ways = {Cause.FROM_ZERO: whole.next + whole.next_too, Cause.TOO_FAR: whole.previous + whole.previous_too}
+    fitting = [cause for cause, k in ways.items() if k == whole.n]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _at(c: Counts, shift: Cause) -> int:
+    """Records that agree at the shifted position, or may: not all of those are known that agree as they are."""
+    k = c.next + c.next_too if shift is Cause.FROM_ZERO else c.previous + c.previous_too
+    return k + c.agree - min(c.agree, c.sampled)
+
+
+def _follows(e: Evidence, shift: Cause | None) -> bool:
+    """That a contig with few records has the shift of the others: no fewer records agree there."""
+    if shift is None or e.is_large or not e.counts.n or e.has_other_length or e.may_be_other_mitochondrion:
+        return False
+    return _at(e.counts, shift) >= e.counts.agree
+
+
+def _shifted(e: Evidence, q: float, file: _File, is_asked: bool) -> Judgement:
+    assert file.shift is not None
+    meant = e.counts._replace(agree=_at(e.counts, file.shift))
+    if is_asked and _is_above(meant, q, _doubt_of(e)):
+        return Judgement(e, True, file.shift, Reading.NEXT if file.shift is Cause.FROM_ZERO else Reading.PREVIOUS)
+    return Judgement(e, False, file.shift)
+
+
+# What is done about it
 
 
 def _fix_for(basis: Counts, cause: Cause | None, asked: Sequence[str], belongs: bool) -> Reading:
@@ -352,11 +289,19 @@ def _fix_for(basis: Counts, cause: Cause | None, asked: Sequence[str], belongs: 
     swap, strand = Reading.SWAP if "swap" in asked else Reading.NONE, Reading.STRAND if "strand" in asked else Reading.NONE
     if swap and strand:
         both = Reading.AT_ONCE if cause is Cause.SWAP_AND_STRAND else Reading.NONE
-        return swap | strand | both | _all_swapped(basis) if cause in ON_ALLELES else Reading.NONE
-    k, n = explained(basis, Cause.SWAP if swap else Cause.STRAND)
-    if not n or k < NEARLY_ALL * n:
+        fits = cause is not None and cause in ON_ALLELES and _is_no_slip(basis, cause)
+        return swap | strand | both | _all_swapped(basis) if fits else Reading.NONE
+    way = Cause.SWAP if swap else Cause.STRAND
+    k, n = explained(basis, way)
+    if not n or k < NEARLY_ALL * n or not _is_no_slip(basis, way):
         return Reading.NONE
     return swap | _all_swapped(basis) if swap else strand
+
+
+def _is_no_slip(basis: Counts, cause: Cause) -> bool:
+    """That a cause is sure, or that nothing speaks against the one asked for: two records or more fit, or all there are."""
+    k, n = explained(basis, cause)
+    return is_sure(basis, cause) or (k == n and (n >= _SLIPS or n == basis.n))
 
 
 def _all_swapped(basis: Counts) -> Reading:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from genoformer.genome.agreement import NEARLY_ALL, ON_ALLELES, Cause, Counts, Judgement, explained, total
+from genoformer.genome.agreement import Judgement
+from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, explained, total
 from genoformer.genome.contigs import listed
 from genoformer.genome.readings import Reading
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.readings import ON_ALLELES, ON_POSITION, Reading, as_meant, is_indel, readings
+from genoformer.genome.readings import FIX_MEANING, ON_ALLELES, ON_POSITION, Reading, as_meant, is_indel, readings, shifted
 from genoformer.genome.variants import ContigNames, RefState, Status, Variant, combine_statuses, compare_refs
 from genoformer.genome.vcf import Record, batches
 
@@ -67,7 +67,7 @@ def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_l
         fit = Fit({record.chrom: name for record in records if (name := fit.get(record.chrom)) is not None})
     fixes = [-1] * len(records)
     if any(reading & ON_POSITION for reading in fit.fixes.values()):
-        records = [_moved(record, fit.fixes.get(record.chrom, Reading.NONE)) for record in records]
+        records = [shifted(record, fit.fixes.get(record.chrom, Reading.NONE)) for record in records]
     states = compare_refs(records, genome, fit)
     if fit.others:
         states[[record.chrom in fit.others for record in records]] = RefState.OTHER_SEQUENCE
@@ -93,13 +93,6 @@ def _is_asked(record: Record, state: int, fit: Fit) -> bool:
     return bool(fix & ON_ALLELES) and (state == RefState.DIFFERS or (bool(fix & Reading.ALL_SWAPPED) and is_indel(record)))
 
 
-def _moved(record: Record, fix: Reading) -> Record:
-    """The record where it was meant to be."""
-    if not fix & ON_POSITION:
-        return record
-    return record._replace(pos=record.pos + (1 if fix & Reading.NEXT else -1))
-
-
 def read_by_word(record: Record, word: str, genome: Genome, contig: str) -> Record | None:
     """The record as a word of GF_FIX says that it was read; None where the genome has no such reading of it, or no such word.
 
@@ -107,7 +100,7 @@ def read_by_word(record: Record, word: str, genome: Genome, contig: str) -> Reco
     """
     ways = next((reading for reading, (name, _) in FIX_MEANING.items() if name == word), Reading.NONE)
     if ways & ON_POSITION:
-        return _moved(record, ways)
+        return shifted(record, ways)
     meant = as_meant(record, ways, ways, genome, contig)
     return meant[0] if meant is not None else None
 

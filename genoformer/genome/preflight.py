@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genoformer.errors import ConfigError, PreflightError
 from genoformer.genome import explanations
-from genoformer.genome.agreement import Counts, Evidence, Judgement, belongs_as_a_whole, chance_of, judge, total
+from genoformer.genome.agreement import Evidence, Judgement, belongs_as_a_whole, judge
+from genoformer.genome.causes import Counts, chance_of, total
 from genoformer.genome.contigs import (
     BUILDS,
     ContigMap,
@@ -159,7 +160,9 @@ class Preflight:
             found = f"None of the contigs of {self.vcf} ({here}) is in {self.reference} ({there}{more})"
             if self.renaming:
                 table = renaming_table(self.renaming, self.vcf)
-                return _printable(f"{found}; by length they are the same sequences under other names: rename them by {table}")
+                n, n_all = len(self.renaming), len(self.contigs)
+                some = "they are the same sequences" if n == n_all else f"{n} of {n_all} are the same sequences"
+                return _printable(f"{found}; by length {some} under other names: rename them by {table}")
             other = self.vcf_build if self.vcf_build != self.reference_build else None
             points = f"; its header points to {other}" if other else ""
             return _printable(f"{found}{points}; give the FASTA of the assembly the VCF was made on.")
@@ -239,7 +242,7 @@ def preflight(
     Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
     """
     region = parse_region(region, genome.contigs) if isinstance(region, str) else region
-    tally = Tally(genome, max_length, indels="swap" in asked)
+    tally = Tally(genome, max_length, indels="swap" in asked, shifts="shift" in asked)
     n_records = n_alts = longest = 0
     places: list[tuple[str, int]] = []
     letters = ""

@@ -122,6 +122,13 @@ def as_meant(record: Record, flags: int, allowed: Reading, genome: Genome, conti
     return None
 
 
+def shifted(record: Record, fix: Reading) -> Record:
+    """The record where it was meant to be."""
+    if not fix & ON_POSITION:
+        return record
+    return record._replace(pos=record.pos + (1 if fix & Reading.NEXT else -1))
+
+
 def is_indel(record: Record) -> bool:
     """That an ALT has another length than REF, so that both may agree with the reference."""
     return any(len(alt) != len(record.ref) and _is_plain(alt) for alt in record.alts)

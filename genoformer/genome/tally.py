@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genoformer.genome.agreement import ENOUGH, Counts, Judgement, add_reading
+from genoformer.genome.agreement import ENOUGH, Judgement
+from genoformer.genome.causes import Counts, add_reading
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.readings import Reading, is_indel, is_read, readings
+from genoformer.genome.readings import Reading, is_indel, is_read, readings, shifted
 from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
 from genoformer.genome.vcf import Record
 
@@ -30,10 +31,16 @@ class Tally:
     names: name in the VCF -> name in the FASTA or None, of every contig so far, in order of appearance.
     """
 
-    def __init__(self, genome: Genome, max_length: int, *, indels: bool) -> None:
-        """max_length: of REF or ALT, in bases. indels: those are counted that agree both ways, for a swap."""
+    def __init__(self, genome: Genome, max_length: int, *, indels: bool, shifts: bool = False) -> None:
+        """max_length: of REF or ALT, in bases. indels: those are counted that agree both ways, for a swap.
+
+        shifts: statuses are counted at POS + 1 and POS - 1, too.
+        """
         self.names: dict[str, str | None] = {}
         self._genome, self._max_length, self._wants_indels = genome, max_length, indels
+        self._moved: dict[Reading, Counter[tuple[str, Statuses]]] = {}
+        if shifts:
+            self._moved = {Reading.NEXT: Counter(), Reading.PREVIOUS: Counter()}
         self._kinds: Counter[tuple[str, int, Statuses]] = Counter()  # contig, RefState, statuses
         self._disagree: Counter[tuple[str, int, Statuses]] = Counter()  # contig, Reading, statuses; where REF disagrees
         self._sampled: dict[str, Counts] = {}
@@ -53,6 +60,10 @@ class Tally:
         self._disagree.update((chroms[i], flag, statuses[i]) for i, flag in zip(differ, flags, strict=True))
         if new:  # a contig with few records has them in its first batch
             self._sampled |= self._agree_elsewhere(new, batch, states.tolist(), statuses)
+        for way, found in self._moved.items():
+            moved = [shifted(record, way) for record in batch]
+            there = combine_statuses(moved, compare_refs(moved, self._genome, self.names), self._max_length)
+            found.update(zip(chroms, there, strict=True))
         if self._wants_indels:
             agree = [batch[i] for i in np.flatnonzero(states == RefState.AGREES).tolist() if is_indel(batch[i])]
             flags = self._readings(agree)
@@ -106,19 +117,24 @@ class Tally:
         return found
 
     def statuses(self, judged: Iterable[Judgement], *, force: bool) -> dict[Status, int]:
-        """Every Status, counted over ALTs, where contigs that do not belong are left out and records are fixed.
-
-        Of a contig whose positions are shifted, those that agree without are taken to agree.
-        """
+        """Every Status, counted over ALTs, where contigs that do not belong are left out and records are fixed."""
         judged = list(judged)
         lost = set() if force else {of.evidence.name for of in judged if of.is_other}
         fixes = {of.evidence.name: of.fix for of in judged}
+        moved = {chrom: way for chrom, fix in fixes.items() for way in self._moved if fix & way}
         counts: Counter[Status] = Counter()
         for (chrom, _, statuses), n in self._kinds.items():
+            if chrom in moved:
+                continue
             for status in statuses:
                 counts[Status.OTHER_SEQUENCE if chrom in lost and status in _OF_PLAIN_ALLELES else status] += n
         for (chrom, flags, statuses), n in self._disagree.items():
-            if chrom not in lost and is_read(flags, fixes[chrom], len(statuses)):
+            if chrom not in lost and chrom not in moved and is_read(flags, fixes[chrom], len(statuses)):
                 n_fixed = n * statuses.count(Status.REF_MISMATCH)
                 counts.update({Status.OK: n_fixed, Status.REF_MISMATCH: -n_fixed})
+        for way, found in self._moved.items():
+            for (chrom, statuses), n in found.items():
+                if moved.get(chrom) is way:
+                    for status in statuses:
+                        counts[status] += n
         return {status: counts[status] for status in Status}

@@ -7,16 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from genoformer.genome.agreement import (
+from genoformer.genome.agreement import Evidence, belongs_as_a_whole, judge
+from genoformer.genome.causes import (
     Cause,
     Counts,
-    Evidence,
     at_least,
-    belongs_as_a_whole,
     cause_of,
     chance_of,
     is_sure,
-    judge,
 )
 from genoformer.genome.readings import Reading
 
@@ -50,27 +48,100 @@ def test_chance_is_that_of_the_letters() -> None:
     assert chance_of("A" * 9) == 0.28  # few letters say little
 
 
+UNKNOWN, EQUAL, OTHER = None, 1000, 1001  # length that the VCF states of a contig of 1,000 bases
+
+# k of n records agree; P is that of k or more by chance (with fewer than 12 records, of k + 12 - n of 12)
+RULE = [
+    #  k,   n, unknown, equal, other
+    (1, 1, True, True, True),
+    (0, 1, True, True, False),  # one slip
+    (0, 2, True, True, False),  # two slips
+    (1, 3, True, True, False),
+    (0, 3, False, False, False),  # three slips are all of the file
+    (3, 3, True, True, True),
+    (3, 6, True, True, False),  # as 9 of 12: P = 0.001
+    (4, 8, False, True, False),  # as 8 of 12: P = 0.006
+    (1, 5, False, False, False),
+    (0, 8, False, False, False),
+    (7, 8, True, True, False),
+    (8, 10, True, True, False),
+    (9, 10, True, True, True),
+    (6, 11, False, False, False),  # as 7 of 12
+    (7, 11, False, True, False),
+    (8, 11, True, True, False),
+    (6, 12, False, False, False),  # P = 0.08
+    (7, 12, False, False, False),  # P = 0.03
+    (8, 12, False, True, False),  # P = 0.006
+    (9, 12, True, True, False),
+    (11, 12, True, True, True),
+    (14, 20, True, True, False),  # P = 1.2e-4
+    (21, 30, True, True, False),
+    (25, 40, True, True, False),
+    (20, 40, False, True, False),  # P = 0.003
+    (50, 100, True, True, False),  # P = 2e-6
+    (49, 100, False, False, False),  # most disagree
+    (60, 100, True, True, False),
+    (90, 100, True, True, True),
+    (28, 100, False, False, False),
+    (31_000, 100_000, False, False, False),
+]
+
+
+@pytest.mark.parametrize(("k", "n", "unknown", "equal", "other"), RULE)
+def test_a_contig_alone_belongs_by_the_rule(k: int, n: int, unknown: bool, equal: bool, other: bool) -> None:
+    answers = [belongs(contig(n=n, agree=k, stated=stated))[0] for stated in (UNKNOWN, EQUAL, OTHER)]
+    assert answers == [unknown, equal, other]
+
+
+@pytest.mark.parametrize("q", [0.28, 0.5])
+@given(data=st.data())
+def test_one_more_agreeing_record_never_makes_a_contig_that_belongs_another_sequence(q: float, data: st.DataObject) -> None:
+    n = data.draw(st.integers(0, 60))
+    k = data.draw(st.integers(0, n))
+    ways = data.draw(st.sampled_from(["", "swap", "strand", "next"]))
+    n_ways = data.draw(st.integers(0, n - k)) if ways else 0
+    counts = disagreeing(n, k, outside=data.draw(st.integers(0, 30)), **({ways: n_ways} if ways else {}))
+    stated = data.draw(st.sampled_from([UNKNOWN, EQUAL, OTHER]))
+    beside = data.draw(st.sampled_from([[], [contig("chr2", n=100, agree=100)], [contig("chr2", n=100, agree=28)]]))
+    before, after = (
+        judge([contig(stated=stated)._replace(counts=c), *beside], q)[0]
+        for c in (counts, counts._replace(n=n + 1, agree=k + 1))
+    )
+    assert after.belongs or not before.belongs
+
+
+@pytest.mark.parametrize(("k", "n", "beyond"), [(8, 8, 2), (4, 4, 1), (11, 11, 2), (12, 12, 5), (7, 8, 2), (1, 1, 1)])
+@pytest.mark.parametrize("beside", [[], [("chr2", 100)]])
+def test_a_few_records_beyond_the_end_leave_the_others_scored(
+    k: int, n: int, beyond: int, beside: list[tuple[str, int]]
+) -> None:
+    others = [contig(name, n=m, agree=m) for name, m in beside]
+    of = judge([contig(n=n, agree=k, outside=beyond), *others], Q)[0]
+    assert (of.belongs, of.is_other) == (True, False)
+
+
 @pytest.mark.parametrize(
-    ("n", "agree", "answer"),
+    ("k", "n", "stated", "answer"),
     [
-        (10, 8, True),  # two slips
-        (12, 12, True),
-        (12, 11, True),
-        (12, 6, False),  # 6 of 12 by chance: 0.08
-        (100, 100, True),
-        (100, 60, True),
-        (100, 50, False),  # by chance 2e-6, and nothing explains the others
-        (100, 28, False),
-        (100_000, 31_000, False),  # above chance, but most disagree
-        (30, 8, False),
-        (1, 1, True),
-        (1, 0, False),
-        (5, 1, False),
-        (8, 0, False),
+        (0, 1, UNKNOWN, True),
+        (0, 2, UNKNOWN, True),
+        (0, 3, UNKNOWN, False),  # alone with three that disagree: another sequence
+        (0, 1, EQUAL, True),
+        (0, 4, EQUAL, True),
+        (0, 5, EQUAL, False),
     ],
 )
-def test_a_contig_belongs_where_ref_agrees_more_than_by_chance(n: int, agree: int, answer: bool) -> None:
-    assert belongs(contig(n=n, agree=agree)) == [answer]
+def test_a_slip_or_two_on_a_small_contig_beside_a_good_one_are_no_other_sequence(
+    k: int, n: int, stated: int | None, answer: bool
+) -> None:
+    assert belongs(contig(n=50, agree=50), contig("chr2", n=n, agree=k, stated=stated)) == [True, answer]
+
+
+def test_a_length_of_another_assembly_asks_for_records_that_cannot_agree_by_chance() -> None:
+    hg19, hg38 = 63_025_520, 64_444_167  # of chromosome 20
+    few = contig("chr20", length=hg38, stated=hg19, n=3, agree=3)
+    assert belongs(few, few._replace(counts=Counts(n=6, agree=6))) == [False, True]
+    assert belongs(few._replace(stated=hg19 + 1)) == [True]  # of no assembly: the header is wrong
 
 
 def test_no_record_to_compare_is_no_judgement() -> None:
@@ -83,7 +154,7 @@ def test_no_record_to_compare_is_no_judgement() -> None:
         ({"n": 100, "agree": 95}, True),  # the header is older than a liftover, or the FASTA a part
         ({"n": 100, "agree": 85}, False),
         ({"n": 8, "agree": 8}, True),  # by chance 4e-5
-        ({"n": 5, "agree": 5}, False),  # by chance 0.002
+        ({"n": 3, "agree": 3}, True),
         ({"n": 8, "agree": 7}, False),
     ],
 )
@@ -108,7 +179,7 @@ def test_a_contig_with_few_records_is_judged_with_others() -> None:
     assert belongs(bad, few) == [False, False]
     assert belongs(bad, few._replace(stated=1000, counts=Counts(n=4, agree=4))) == [False, True]  # its length is right
     assert belongs(good, contig("decoy", n=4, agree=1)) == [True, False]
-    assert belongs(good, contig("chr3", n=1, agree=0)) == [True, False]  # alone, it cannot be told
+    assert belongs(bad, contig("chr3", n=1, agree=0)) == [False, False]
     many = [contig(f"s{i}", n=3, agree=3) for i in range(10)]
     assert belongs(bad, *many) == [False] + [True] * 10  # together 30 of 30
     assert belongs(bad, *[contig(f"s{i}", n=3, agree=1) for i in range(10)]) == [False] * 11
@@ -124,11 +195,12 @@ def test_a_file_of_another_build_stops_though_the_mitochondrion_is_the_same() ->
     assert not belongs_as_a_whole(judge(other, Q))
 
 
-def test_records_beyond_the_end_ask_for_more() -> None:
-    assert belongs(contig(n=8, agree=8, outside=1)) == [False]
+def test_records_beyond_the_end_count_as_those_that_disagree() -> None:
     assert belongs(contig(n=9, agree=9, outside=1)) == [True]
     assert belongs(contig(n=100, agree=100, outside=900)) == [True]  # a part of the contig, from its first base
+    assert belongs(contig(n=3, agree=3, outside=900)) == [False]  # by chance
     assert belongs(contig(outside=1)) == [False]
+    assert belongs(contig(outside=1), contig("chr2", n=50, agree=50)) == [None, True]
 
 
 def disagreeing(n: int, agree: int, **ways: int) -> Counts:
@@ -155,8 +227,11 @@ def test_a_cause_explains_nine_of_ten(counts: Counts, cause: Cause | None) -> No
     assert cause_of(counts) is cause
 
 
-def test_two_slips_are_no_sure_cause() -> None:
-    assert not is_sure(disagreeing(10, 8, swap=2), Cause.SWAP)
+def test_few_slips_are_no_sure_cause() -> None:
+    for k in (1, 2, 4):
+        assert not is_sure(disagreeing(10, 10 - k, swap=k), Cause.SWAP)
+    assert is_sure(disagreeing(10, 5, swap=5), Cause.SWAP)  # all of five
+    assert not is_sure(disagreeing(10, 4, swap=5), Cause.SWAP)
     assert is_sure(disagreeing(10, 2, swap=8), Cause.SWAP)
 
 

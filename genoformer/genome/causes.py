@@ -1,0 +1,166 @@
+"""Why REF disagrees: counts of records of a contig, and how they could be read -> a cause, if it is no chance."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from genoformer.genome.readings import Reading
+
+CHANCE = 0.28  # sum of the squared base frequencies of the human genome, rounded up
+NEARLY_ALL = 0.9  # of records: agree, or are explained by one cause
+_SURE = 1e-3  # P of a cause that is named
+_RARE = 0.05  # of swaps on the other strand
+_BY_CHANCE = 1 / 3  # of records whose REF disagrees: one of three other bases is the one
+_ENOUGH_TO_NAME = 5  # records, all of which have the cause
+
+
+class Cause(enum.Enum):
+    """Why REF disagrees in many records."""
+
+    SWAP = "swap"
+    STRAND = "strand"
+    SWAP_AND_STRAND = "swap and strand"
+    FROM_ZERO = "shift"
+    TOO_FAR = "shift back"
+
+
+ON_ALLELES = (Cause.SWAP, Cause.STRAND, Cause.SWAP_AND_STRAND)
+
+
+class Counts(NamedTuple):
+    """Records of a contig with an allele that would be scored."""
+
+    n: int = 0  # REF could be compared
+    agree: int = 0
+    unknown: int = 0  # N in REF or in the reference; not among n
+    outside: int = 0  # beyond the end of the contig; not among n
+    swap: int = 0  # of those that disagree, as of Reading; only where the alleles can tell
+    strand: int = 0
+    either: int = 0  # both of these: A/T and C/G
+    at_once: int = 0
+    next: int = 0
+    previous: int = 0
+    sampled: int = 0  # records that agree, of which it is known, too:
+    next_too: int = 0
+    previous_too: int = 0
+    both_ways: int = 0  # insertions and deletions of which REF and ALT agree; counted where a swap is asked for
+    tests_swap: int = 0  # records that disagree and whose alleles can tell
+    tests_strand: int = 0
+
+    @property
+    def is_beyond(self) -> bool:
+        """More than 10 % lie beyond the end of the contig."""
+        inside = self.n + self.unknown
+        return inside < NEARLY_ALL * (inside + self.outside)
+
+    @property
+    def disagree(self) -> int:
+        return self.n - self.agree
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """The sum of the counts of some contigs."""
+    rows = list(counts)
+    return Counts(*map(sum, zip(*rows, strict=True))) if rows else Counts()
+
+
+def add_reading(counts: Counts, flags: int, n: int) -> Counts:
+    """With n more records that disagree and have these Reading flags; what cannot tell is not counted as agreeing."""
+    tests_swap, tests_strand = bool(flags & Reading.TESTS_SWAP), bool(flags & Reading.TESTS_STRAND)
+    swap, strand = bool(flags & Reading.SWAP) and tests_swap, bool(flags & Reading.STRAND)
+    return counts._replace(
+        swap=counts.swap + n * swap,
+        strand=counts.strand + n * strand,
+        either=counts.either + n * (swap and strand),
+        at_once=counts.at_once + n * bool(flags & Reading.AT_ONCE),
+        next=counts.next + n * bool(flags & Reading.NEXT),
+        previous=counts.previous + n * bool(flags & Reading.PREVIOUS),
+        tests_swap=counts.tests_swap + n * tests_swap,
+        tests_strand=counts.tests_strand + n * tests_strand,
+    )
+
+
+def chance_of(letters: str) -> float:
+    """The probability q that a base agrees by chance, from letters of REF; few letters say little, and weigh little.
+
+    >>> chance_of("ACGT"), round(chance_of("A" * 400 + "T" * 400), 2)
+    (0.28, 0.45)
+    """
+    counts = [letters.count(base) + 25 for base in "ACGT"]
+    return max(CHANCE, sum((n / sum(counts)) ** 2 for n in counts))
+
+
+def at_least(k: int, n: int, p: float) -> float:
+    """The probability of k or more of n by chance, each with probability p (binomial).
+
+    >>> round(at_least(8, 10, 0.28), 4), at_least(0, 5, 0.5)
+    (0.0009, 1.0)
+    """
+    if k <= 0:
+        return 1.0
+    if k > n:
+        return 0.0
+    if k <= n * p:  # the other tail is the short one
+        return 1.0 - at_least(n - k + 1, n, 1 - p)
+    log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(p) + (n - k) * math.log1p(-p)
+    term = whole = math.exp(log)
+    for i in range(k, n):
+        term *= (n - i) / (i + 1) * p / (1 - p)
+        whole += term
+        if term < whole * 1e-12:
+            break
+    return min(1.0, whole)
+
+
+def explained(counts: Counts, cause: Cause) -> tuple[int, int]:
+    """Of the records whose REF disagrees: how many the cause explains, and how many could tell."""
+    both = counts.swap + counts.strand - counts.either + counts.at_once
+    return {
+        Cause.SWAP: (counts.swap, counts.tests_swap),
+        Cause.STRAND: (counts.strand, counts.tests_strand),
+        Cause.SWAP_AND_STRAND: (both, counts.tests_strand),
+        Cause.FROM_ZERO: (counts.next, counts.disagree),
+        Cause.TOO_FAR: (counts.previous, counts.disagree),
+    }[cause]
+
+
+def cause_of(counts: Counts) -> Cause | None:
+    """The first cause that explains at least 90 % of the records whose REF disagrees and that could tell.
+
+    Of an SNV one of a swap, the other strand, and both at once always agrees. So swap and strand are named together only where
+    at least half of all records agree as they are, where each explains a tenth, and where both at once is rarer than by chance:
+    a fifth at most instead of a third (P <= 0.05).
+    """
+    for cause in (Cause.SWAP, Cause.STRAND, Cause.FROM_ZERO, Cause.TOO_FAR):
+        k, n = explained(counts, cause)
+        if n and k >= NEARLY_ALL * n:
+            return cause
+    k, n = explained(counts, Cause.SWAP_AND_STRAND)
+    rare = 5 * counts.at_once <= n and at_least(n - counts.at_once, n, 1 - _BY_CHANCE) <= _RARE
+    each = 10 * min(counts.swap, counts.strand) >= n
+    if n and k >= NEARLY_ALL * n and rare and each and 2 * counts.agree >= counts.n:
+        return Cause.SWAP_AND_STRAND
+    return None
+
+
+def is_sure(counts: Counts, cause: Cause | None) -> bool:
+    """That so many records would not agree in this way by chance."""
+    if cause is None:
+        return False
+    if cause is Cause.SWAP_AND_STRAND:
+        return True  # `cause_of` has asked
+    if is_shifted(counts):
+        return True
+    k, n = explained(counts, cause)
+    return at_least(k, n, _BY_CHANCE) <= _SURE or (cause in ON_ALLELES and k == n >= _ENOUGH_TO_NAME)
+
+
+def is_shifted(counts: Counts) -> bool:
+    """That all records agree at another place, those too that agree at POS, and that this is no chance; for few records."""
+    if not counts.disagree or counts.sampled < counts.agree:
+        return False
+    most = max(counts.next + counts.next_too, counts.previous + counts.previous_too)
+    return most == counts.n and at_least(counts.n, counts.n, CHANCE) <= _SURE
