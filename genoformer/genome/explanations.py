@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from genoformer.genome.agreement import Judgement
-from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, explained, total
+from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, cause_of, explained, is_sure, total
 from genoformer.genome.contigs import listed
 from genoformer.genome.readings import Reading
 
 _MOST = 5  # contigs with a sentence of their own
+_TOLD = 3  # records that all agree by chance with P = 0.02
 
 # What the cause looks like, what agrees instead, and the remedy: in place, and beforehand.
 _CAUSES: dict[Cause, tuple[str, str, str]] = {
@@ -34,6 +35,7 @@ _CAUSES: dict[Cause, tuple[str, str, str]] = {
         "give --fix shift, or take 1 from POS first",
     ),
 }  # fmt: skip
+_ASKED = (("swap", Cause.SWAP), ("strand", Cause.STRAND), ("shift", Cause.FROM_ZERO), ("shift", Cause.TOO_FAR))
 _FIX_NAMES = {
     Reading.SWAP: "swap", Reading.STRAND: "strand", Reading.AT_ONCE: "both at once", Reading.NEXT: "POS + 1",
     Reading.PREVIOUS: "POS - 1",
@@ -64,10 +66,18 @@ def findings(
             found.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {_CAUSES[cause][2]}.")
         elif few := [of for of in group if of.counts.agree < NEARLY_ALL * of.counts.n]:
             counts = total(of.counts for of in few)
+            why = "are too few to tell a cause" if _is_unsure(counts) else "have no cause that explains nearly all of them"
             found.append(
-                f"REF agrees in {_percent(counts.agree, counts.n)} of {counts.n:,} records on {_names(few)}; the other "
-                f"{counts.disagree:,} have no score (REF_MISMATCH), and no cause explains nearly all of them."
+                f"REF agrees in {_percent(counts.agree, counts.n)} of {_records(counts.n)} on {_names(few)}; those where it "
+                f"disagrees ({counts.disagree:,}) have no score (REF_MISMATCH), and {why}."
             )
+    if beyond := [of for of in judged if of.belongs and of.counts.is_beyond]:
+        counts = total(of.counts for of in beyond)
+        n_there = counts.n + counts.unknown + counts.outside
+        found.append(
+            f"{counts.outside:,} of {_records(n_there)} on {_names(beyond)} lie beyond the end in {reference} and "
+            "have no score (OUTSIDE); the others are scored."
+        )
     for fix in dict.fromkeys(of.fix for of in judged if of.fix):
         group = [of for of in judged if of.fix is fix or of.fix == fix]
         ways = ", ".join(text for way, text in _FIX_NAMES.items() if way & fix)
@@ -78,7 +88,7 @@ def findings(
                 "tell whether they are swapped, and are scored as they are written."
             )
         found.append(
-            f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {counts.n:,} records on {_names(group)}), "
+            f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {_records(counts.n)} on {_names(group)}), "
             "scores are those of the variant that was meant; GF_FIX says what was done, and the records stay as they were."
         )
     return found + ([text] if (text := _not_fixed(judged, asked)) else [])
@@ -90,14 +100,22 @@ def refusal(
 ) -> str:  # fmt: skip
     """The sentence for a VCF of which no contig belongs."""
     counts = total(of.counts for of in judged)
-    if counts.is_beyond:
+    if counts.is_beyond and counts.outside >= counts.disagree:
         return (
-            f"{counts.outside:,} of {n_records:,} records of {vcf} lie beyond the ends of their contigs in "
+            f"{counts.outside:,} of {_records(n_records)} of {vcf} lie beyond the ends of their contigs in "
             f"{reference}; give the FASTA of the assembly the VCF was made on, "
             "whole contigs, not a part of one, or force it."
         )
+    known = [of.evidence for of in judged if of.belongs is not None]
+    if known and all(e.is_other_mitochondrion for e in known):
+        e = known[0]
+        return (
+            f"{e.name} of {vcf} is a mitochondrion of {e.stated:,} bases, and {e.reference} of {reference} one of "
+            f"{e.length:,}: they are other sequences, though REF agrees in {_percent(counts.agree, counts.n)} of "
+            f"{_records(counts.n)}; give a FASTA that has the one of {e.stated:,} bases, or force it."
+        )
     found = (
-        f"REF of {vcf} agrees with {reference} in {_percent(counts.agree, counts.n)} of {counts.n:,} records "
+        f"REF of {vcf} agrees with {reference} in {_percent(counts.agree, counts.n)} of {_records(counts.n)} "
         f"(by chance in about {100 * chance:.0f} %)"
     )
     not_fixed = _not_fixed(judged, asked)
@@ -109,7 +127,7 @@ def refusal(
             return f"{found}; {not_fixed}"
         return f"{found}; {_cause(cause, total(of.counts for of in group), group, counts.n)}: {_CAUSES[cause][2]}, or force it."
     lengths = [of for of in judged if of.evidence.has_other_length]
-    what = f"; {not_fixed.rstrip('.')}" if not_fixed else ""
+    what = f"; {not_fixed.rstrip('.')}" if not_fixed else _hint(counts)
     what += f"; the lengths of {_names(lengths)} differ, too" if lengths else ""
     if build:
         return f"{found}{what}; its header points to {build}: give the FASTA of that build, or force it."
@@ -122,18 +140,18 @@ def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: boo
     done = "scored all the same, for it is forced" if force else "its records have no score (OTHER_SEQUENCE)"
     why = []
     if counts.n:
-        agree = f"{_percent(counts.agree, counts.n)} of {counts.n:,} records"
+        agree = f"{_percent(counts.agree, counts.n)} of {_records(counts.n)}"
         why.append(f"REF agrees in {agree} (by chance in about {100 * chance:.0f} %)")
     if e.stated is not None and e.has_other_length:
         why.append(f"its length is {e.stated:,}, and there {e.length:,}")
     if counts.outside:
-        why.append(f"{counts.outside:,} records lie beyond the end")
+        why.append(f"{_records(counts.outside)} beyond the end")
     if of.cause is not None and of.cause not in ON_ALLELES:
         k, n = explained(counts, of.cause)
         looks, agrees, remedy = _CAUSES[of.cause]
+        for_ = f"for {agrees} in {k:,} of {n:,} others" if n else "as on other contigs with few records"
         return (
-            f"{e.name} of {vcf} does not fit {e.reference} of {reference}: {', '.join(why)}; {looks}, for {agrees} in {k:,} of "
-            f"the {n:,} others; {done}: {remedy}."
+            f"{e.name} of {vcf} does not fit {e.reference} of {reference}: {', '.join(why)}; {looks}, {for_}; {done}: {remedy}."
         )
     return (
         f"{e.name} of {vcf} is another sequence than {e.reference} of {reference}: {', '.join(why)}; {done}: "
@@ -143,10 +161,11 @@ def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: boo
 
 def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
     counts = total(of.counts for of in group)
+    few = "; so few may agree by chance" if counts.n < _TOLD else ""
     lengths = listed(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
     return (
         f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {_percent(counts.agree, counts.n)} of "
-        f"{counts.n:,} records there, so they are scored (is the header older than a liftover, or the FASTA a part?)."
+        f"{_records(counts.n)} there, so they are scored (is the header older than a liftover, or the FASTA a part?){few}."
     )
 
 
@@ -154,7 +173,7 @@ def _cause(cause: Cause, counts: Counts, group: Sequence[Judgement], n_all: int)
     k, n = explained(counts, cause)
     looks, agrees, _ = _CAUSES[cause]
     return (
-        f"{looks} in {k:,} of {n_all:,} records ({_percent(k, n_all)}) on {_names(group)}, for {agrees} in {k:,} of the "
+        f"{looks} in {k:,} of {_records(n_all)} ({_percent(k, n_all)}) on {_names(group)}, for {agrees} in {k:,} of the "
         f"{n:,} whose REF disagrees"
     )
 
@@ -165,25 +184,44 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
     if not asked:
         return None
     option = f"--fix {','.join(asked)}"
-    if not any(of.fix for of in judged) and not left:
+    if not any(of.fix or of.counts.disagree for of in judged):
         return f"{option}: there is nothing to fix, REF agrees in every record that could be compared."
     if not left:
         return None
     counts = total(of.counts for of in left)
-    told = []
-    for name, cause in (("swap", Cause.SWAP), ("strand", Cause.STRAND), ("shift", Cause.FROM_ZERO)):
-        if name in asked:
-            k, n = explained(counts, cause)
-            told.append(f"{_CAUSES[cause][1]} in {k:,} of {n:,}")
-    if "shift" in asked:
-        k, n = explained(counts, Cause.TOO_FAR)
-        told.append(f"{_CAUSES[Cause.TOO_FAR][1]} in {k:,} of {n:,}")
+    causes = [cause for name, cause in _ASKED if name in asked]
+    each = [(*explained(counts, cause), _CAUSES[cause][1]) for cause in causes]
+    told = ", ".join(f"{agrees} in {k:,} of {n:,}" for k, n, agrees in each)
+    if any(n and k >= NEARLY_ALL * n and not is_sure(counts, cause) for (k, n, _), cause in zip(each, causes, strict=True)):
+        needs = "so few may do so by chance"
+    else:
+        needs = "it must explain at least 90 % of them"
     fits = "shift" in asked and any(of.belongs for of in left)
     part = ", and a shift is for contigs that do not fit as they are" if fits else ""
     return (
-        f"{option} was not applied to {_names(left)}: of {counts.disagree:,} records whose REF disagrees, and which could "
-        f"tell, {', '.join(told)}; it must explain at least 90 % of them{part}."
+        f"{option} was not applied to {_names(left)}: of {_records(counts.disagree)} whose REF disagrees, and which could "
+        f"tell, {told}; {needs}{part}."
     )
+
+
+def _is_unsure(counts: Counts) -> bool:
+    """That one cause explains all records whose REF disagrees, and that they may do so by chance."""
+    cause = cause_of(counts)
+    return cause is not None and not is_sure(counts, cause)
+
+
+def _hint(counts: Counts) -> str:
+    """The cause that few records have in common, for a file that is refused."""
+    cause = cause_of(counts)
+    if cause is None or not _is_unsure(counts):
+        return ""
+    k, n = explained(counts, cause)
+    looks, agrees, remedy = _CAUSES[cause]
+    return f"; {agrees} in {k:,} of {n:,} others, too few to be sure that {looks} (then {remedy})"
+
+
+def _records(n: int) -> str:
+    return f"{n:,} record{'' if n == 1 else 's'}"
 
 
 def _names(group: Iterable[Judgement]) -> str:
