@@ -66,10 +66,11 @@ def findings(
             found.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {_CAUSES[cause][2]}.")
         elif few := [of for of in group if of.counts.agree < NEARLY_ALL * of.counts.n]:
             counts = total(of.counts for of in few)
-            why = "are too few to tell a cause" if _is_unsure(counts) else "have no cause that explains nearly all of them"
+            rest = "one has" if counts.disagree == 1 else f"{counts.disagree:,} have"
+            why = "so few cannot tell the cause" if _is_unsure(counts) else "no cause explains nearly all of them"
             found.append(
-                f"REF agrees in {_percent(counts.agree, counts.n)} of {_records(counts.n)} on {_names(few)}; those where it "
-                f"disagrees ({counts.disagree:,}) have no score (REF_MISMATCH), and {why}."
+                f"REF agrees in {_percent(counts.agree, counts.n)} of {_records(counts.n)} on {_names(few)}; the other {rest} no "
+                f"score (REF_MISMATCH), and {why}."
             )
     if beyond := [of for of in judged if of.belongs and of.counts.is_beyond]:
         counts = total(of.counts for of in beyond)
@@ -102,7 +103,7 @@ def refusal(
     counts = total(of.counts for of in judged)
     if counts.is_beyond and counts.outside >= counts.disagree:
         return (
-            f"{counts.outside:,} of {_records(n_records)} of {vcf} lie beyond the ends of their contigs in "
+            f"{counts.outside:,} of {n_records:,} records of {vcf} lie beyond the ends of their contigs in "
             f"{reference}; give the FASTA of the assembly the VCF was made on, "
             "whole contigs, not a part of one, or force it."
         )

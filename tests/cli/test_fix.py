@@ -354,3 +354,9 @@ def test_contigs_of_which_some_are_told_by_length_are_not_all_called_the_same(
     result = place.score(place.vcf(rows, "##contig=<ID=ctg1,length=1200>", "##contig=<ID=ctg2,length=800>"))
     assert result.exit_code == 2
     assert "by length 1 of 2 are the same sequences" in result.stderr
+
+
+def test_the_other_record_is_one(place: Place) -> None:
+    rows = snvs(5)
+    result = place.score(place.vcf([*rows[:4], wrong(rows[4])]))
+    assert "REF agrees in 80 % of 5 records on chr1; the other one has no score (REF_MISMATCH)" in result.stderr
