@@ -69,8 +69,8 @@ def findings(
             rest = "one has" if counts.disagree == 1 else f"{counts.disagree:,} have"
             why = "so few cannot tell the cause" if _is_unsure(counts) else "no cause explains nearly all of them"
             found.append(
-                f"REF agrees in {_percent(counts.agree, counts.n)} of {_records(counts.n)} on {_names(few)}; the other {rest} no "
-                f"score (REF_MISMATCH), and {why}."
+                f"REF agrees in {_percent(counts.agree, counts.n)} of {_records(counts.n)} on {_names(few)}; the other "
+                f"{rest} no score (REF_MISMATCH), and {why}."
             )
     if beyond := [of for of in judged if of.belongs and of.counts.is_beyond]:
         counts = total(of.counts for of in beyond)

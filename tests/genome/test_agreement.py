@@ -287,3 +287,33 @@ def test_a_contig_with_few_records_has_the_cause_of_the_file() -> None:
     assert [of.fix for of in judge([whole, few], Q, ("swap",))] == [Reading.SWAP] * 2
     lost = contig("chr3")._replace(counts=disagreeing(300, 84, swap=72, strand=72, at_once=72))
     assert [of.fix for of in judge([whole, few, lost], Q, ("swap",))] == [Reading.SWAP] * 2 + [Reading.NONE]
+
+
+def test_small_contigs_follow_the_shift_of_the_file_unless_they_agree_better_without() -> None:
+    whole = contig("chr1")._replace(counts=disagreeing(100, 28, next=72))
+    both = contig("s1")._replace(counts=Counts(n=1, agree=1, sampled=1, next_too=1))  # agrees at both places, by chance
+    mixed = contig("s2")._replace(counts=disagreeing(2, 1, next=1, sampled=1, next_too=1))
+    better = contig("s3")._replace(counts=Counts(n=6, agree=6, sampled=6, next_too=2))
+    judged = judge([whole, both, mixed, better], Q, ("shift",))
+    assert [of.fix for of in judged] == [Reading.NEXT] * 3 + [Reading.NONE]
+    assert [of.belongs for of in judged] == [True] * 4
+    assert [of.belongs for of in judge([whole, both, mixed, better], Q)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("counts", "asked", "fix"),
+    [
+        (disagreeing(5, 3, next=2, sampled=3, next_too=3), ("shift",), Reading.NEXT),
+        (disagreeing(5, 3, next=2, sampled=3, next_too=2), ("shift",), Reading.NONE),  # one agrees at POS only
+        (disagreeing(2, 0, next=2, previous=2), ("shift",), Reading.NONE),  # either way
+        (disagreeing(3, 2, strand=1), ("strand",), Reading.NONE),  # one slip
+        (disagreeing(9, 7, strand=2), ("strand",), Reading.STRAND),
+        (disagreeing(9, 7, strand=1), ("strand",), Reading.NONE),
+        (disagreeing(1, 0, swap=1), ("swap",), Reading.SWAP | Reading.ALL_SWAPPED),  # all there are
+    ],
+)
+def test_few_records_are_fixed_as_asked_where_nothing_speaks_against_it(
+    counts: Counts, asked: tuple[str, ...], fix: Reading
+) -> None:
+    (of,) = judge([contig()._replace(counts=counts)], Q, asked)
+    assert of.fix == fix
