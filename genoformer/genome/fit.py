@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.readings import FIX_MEANING, ON_ALLELES, ON_POSITION, Reading, as_meant, is_indel, readings, shifted
+from genoformer.genome.readings import ON_ALLELES, ON_POSITION, Reading, as_meant, is_indel, readings, shifted
 from genoformer.genome.variants import ContigNames, RefState, Status, Variant, combine_statuses, compare_refs
 from genoformer.genome.vcf import Record, batches
 
