@@ -251,7 +251,10 @@ def _check_whole(model: Any) -> None:
 
 def failures(name: str | Path) -> list[str]:
     """Why the run that made a model failed its own check; none where it passed, or where its folder does not say."""
-    notes = (read_manifest(name) or {}).get("notes")
+    try:
+        notes = (read_manifest(name) or {}).get("notes")
+    except CheckpointError:  # a model runs without its manifest
+        return []
     return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
