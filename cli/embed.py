@@ -65,7 +65,7 @@ def embed(
         device=inference.device_named(device), **options,
     )  # fmt: skip
     given = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
-    held_out = read_labelled(valid, fasta=fasta, label=columns) if valid else None
+    held_out = read_labelled(valid, fasta=fasta, label=columns, n_labels=given.n_labels) if valid else None
     for note in [*given.notes, *(held_out.notes if held_out else ())]:
         say(note)
     with progress_bar("sequences" if asked.pooling == "tokens" else "windows") as listen:

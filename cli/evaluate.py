@@ -110,7 +110,7 @@ def sequences(
     from pathlib import Path
 
     from genoformer import inference
-    from genoformer.evaluation.run import evaluate_models, named
+    from genoformer.evaluation.run import evaluate_models, n_labels_of, named
     from genoformer.labelled.read import read_labelled
 
     from .outputs import reserve
@@ -119,12 +119,14 @@ def sequences(
     columns = list(label) or None
     models = named(runs)
     several = any(model.config.kind == "multilabel" for model in models.values())
-    given = read_labelled(data, fasta=fasta, label=columns, multi_label=several)
+    known = read_labelled(train, fasta=fasta, label=columns, multi_label=several) if train else None
+    n_labels = known.n_labels if known is not None else n_labels_of(models) if columns is None else None
+    given = read_labelled(data, fasta=fasta, label=columns, multi_label=several, n_labels=n_labels)
     for note in given.notes:
         say(note)
     found = evaluate_models(
         models, given,
-        train=read_labelled(train, fasta=fasta, label=columns, multi_label=several) if train else None,
+        train=known,
         baselines=(KNOWN if train else ()) if baselines is None else [n for n in baselines.split(",") if n],
         out=Path(output) if output else None,
         device=inference.device_named(device), precision=precision,

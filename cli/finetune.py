@@ -87,8 +87,9 @@ def finetune(
     given = {name: value for name, value in changed.items() if value is not None}
     settings = FinetuneConfig.read(Path(config) if config else None, **given)
     columns = list(label) or None
-    data = read_labelled(train, fasta=fasta, label=columns, multi_label=bool(multi_label))
-    held = read_labelled(valid, fasta=fasta, label=columns, multi_label=bool(multi_label)) if valid else None
+    several = bool(multi_label)
+    data = read_labelled(train, fasta=fasta, label=columns, multi_label=several)
+    held = read_labelled(valid, fasta=fasta, label=columns, multi_label=several, n_labels=data.n_labels) if valid else None
     for note in [*data.notes, *(held.notes if held else ())]:
         say(note)
     with training_bar(output) as listen:

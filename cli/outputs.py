@@ -48,7 +48,7 @@ def refuse_own_inputs(ctx: click.Context) -> None:
 
 def refuse_addresses(ctx: click.Context) -> None:
     """MissingFileError for an address of the web where a file or a model is due, as it was typed."""
-    from genoformer.genome.file_kinds import refuse_address
+    from genoformer.addresses import refuse_address
 
     for parameter in ctx.command.params:
         value = ctx.params.get(parameter.name or "")

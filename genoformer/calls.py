@@ -277,13 +277,15 @@ def evaluate(
     ['high', 'low', 'value']
     >>> place.cleanup()
     """
-    from genoformer.evaluation.run import evaluate_models, named
+    from genoformer.evaluation.run import evaluate_models, n_labels_of, named
     from genoformer.labelled.read import read_labelled
 
     models = named([str(_loaded(model, (), str))])
     several = any(each.config.kind == "multilabel" for each in models.values())
     known = read_labelled(train, multi_label=several) if train is not None else None
-    return evaluate_models(models, read_labelled(data, multi_label=several), train=known, baselines=baselines)
+    n_labels = known.n_labels if known is not None else n_labels_of(models)
+    given = read_labelled(data, multi_label=several, n_labels=n_labels)
+    return evaluate_models(models, given, train=known, baselines=baselines)
 
 
 def _table_of_scores(path: Path) -> pd.DataFrame:

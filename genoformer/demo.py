@@ -17,7 +17,7 @@ from genoformer.models.encoder import Encoder
 from genoformer.progress import Listener
 from genoformer.scoring.run import Summary, score_variants
 from genoformer.scoring.scores import choose
-from genoformer.whole import save_figure
+from genoformer.whole import make_folder, save_figure
 
 _LOGO_FLANK = 12  # bases shown on either side of the motif
 
@@ -55,7 +55,7 @@ class DemoResult(NamedTuple):
 def run_demo(folder: Path, *, progress: Listener = None) -> DemoResult:
     """Score the bundled VCF with the bundled model; writes scored.vcf.gz and demo.png into `folder`."""
     world = Path(str(files("genoformer_data"))) / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     genome, model = Genome(world / "genome.fa.gz"), checkpoint.load("demo")
     scored = folder / "scored.vcf.gz"
     summary = score_variants(

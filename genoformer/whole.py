@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, GenoformerError
 
 
@@ -43,8 +44,9 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
 def real(path: str | os.PathLike[str]) -> Path:
     """Where a file is that is written to this path: links are followed, to what is not there yet, too.
 
-    Raises ConfigError for a device or a pipe.
+    Raises ConfigError for a device or a pipe, MissingFileError for an address of the web.
     """
+    refuse_address(path, to_write=True)
     found = Path(os.path.realpath(path))
     try:
         mode = found.stat().st_mode
@@ -75,6 +77,21 @@ def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> boo
         return False
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder to write into, with those above it, unless it is there.
+
+    Raises ConfigError where a file, or a link to nothing, has its name; MissingFileError for an address of the web.
+    """
+    refuse_address(folder, to_write=True)
+    for path in (folder, *folder.parents):
+        if path.is_dir():
+            break
+        if os.path.lexists(path):
+            what = "a link that leads nowhere" if path.is_symlink() else "a file"
+            raise ConfigError(f"{path} is {what}; a folder is needed to write into: give another name.")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def made_folder(folder: Path) -> Iterator[Path]:
     """A folder, made if need be with those above it; what was made is removed when the block ends in an error."""
@@ -82,7 +99,7 @@ def made_folder(folder: Path) -> Iterator[Path]:
     while not first.exists() and not first.parent.exists():
         first = first.parent
     new = not first.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         yield folder
     except BaseException:
@@ -192,8 +209,9 @@ def refuse_others(folder: Path, names: Iterable[str], manifest: str, is_mine: Ca
     """Refuse, with ConfigError, to write files of these names where they would replace what somebody else put there.
 
     The file `manifest` of the folder says whose they are: they may be replaced if is_mine holds for its JSON object. A file
-    of another name is in nobody's way.
+    of another name is in nobody's way. Raises MissingFileError for an address of the web.
     """
+    refuse_address(folder, to_write=True)
     there = [name for name in names if (folder / name).exists()]
     if not there:
         return

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
-from genoformer.whole import BusyError, held, save_figure, whole_file
+import genoformer as gf
+from genoformer.errors import ConfigError, MissingFileError
+from genoformer.whole import BusyError, held, made_folder, make_folder, refuse_others, save_figure, whole_file
+
+DEMO = Path(__file__).resolve().parents[1] / "data" / "demo"
 
 
 def test_a_block_that_fails_leaves_what_was_there(tmp_path) -> None:
@@ -61,3 +67,31 @@ def test_a_folder_that_went_while_it_was_asked_for_is_not_held(tmp_path, monkeyp
     monkeypatch.setattr("genoformer.whole._take", taken)
     with pytest.raises(BusyError, match="has just written out"), held(folder, "out"):
         pass
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: whole_file(path).__enter__(), lambda path: made_folder(path).__enter__(), make_folder,
+        lambda path: refuse_others(path, (), "m.json", lambda found: True),
+        lambda path: gf.save(gf.load("demo"), path), gf.simulate,
+        lambda path: gf.annotate_variants(DEMO / "variants.vcf.gz", gf.read_annotations(DEMO / "peaks.narrowPeak.gz"), path),
+    ],
+    ids=["whole_file", "made_folder", "make_folder", "refuse_others", "save", "simulate", "annotate_variants"],
+)  # fmt: skip
+@pytest.mark.parametrize("address", ["s3://bucket/x.vcf", "https://a.org/x.vcf"])
+def test_nothing_is_written_to_an_address(tmp_path, monkeypatch, write: Callable[[Path], object], address: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingFileError, match=f"^{address} is an address, and only files of this machine are written"):
+        write(Path(address))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_not_made_where_a_file_is(tmp_path) -> None:
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "b").symlink_to("nowhere")
+    for path, said in (("a", "a is a file"), ("a/b/c", "a is a file"), ("b", "b is a link that leads nowhere")):
+        with pytest.raises(ConfigError, match=f"{said}; a folder is needed to write into"):
+            make_folder(tmp_path / path)
+    make_folder(tmp_path / "c/d")
+    assert (tmp_path / "c/d").is_dir()

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.addresses import refuse_address
 from genoformer.annotation.element_tables import read_table
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.genome.bed import bed_rows, named_file
@@ -27,7 +28,6 @@ from genoformer.genome.bed_columns import Columns, columns_by_file
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.bed_layout import KIND, Layout
 from genoformer.genome.contigs import ContigIndex, without_chr
-from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.natural import natural
 from genoformer.sinks import Field, Source
 from genoformer.whole import sha256_of

@@ -22,7 +22,7 @@ from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
 from genoformer.genome.natural import natural
 from genoformer.tables import rounded, tsv_line
-from genoformer.whole import save_figure, write_text
+from genoformer.whole import make_folder, save_figure, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ _TABLE = ("annotation", "kind", "frequency", "records", "of")
 
 def write_breakdown(folder: Path, breakdown: Breakdown, annotations: Annotations) -> list[Path]:
     """breakdown.tsv, breakdown.png, and NAME.png for each annotation of labels that have colours, or that most records have."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = [_table(folder / "breakdown.tsv", [_TABLE, *breakdown.rows()])]
     elements = elements_by_frequency(breakdown, annotations)
     if elements is not None:
@@ -57,7 +57,7 @@ def write_breakdown(folder: Path, breakdown: Breakdown, annotations: Annotations
 
 def write_study(folder: Path, study: Study) -> list[Path]:
     """enrichment.tsv and .png, matching.tsv, enrichment.json, and of traits traits.tsv and .png."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = [_table(folder / "enrichment.tsv", enrichment_rows(study)), _table(folder / "matching.tsv", matching_rows(study))]
     for i, each in enumerate(study.compared):
         if not each.enrichment.observed.any() and not each.enrichment.expected.any():
@@ -74,7 +74,7 @@ def write_study(folder: Path, study: Study) -> list[Path]:
 
 def write_mass(folder: Path, mass: Mass, track: str) -> list[Path]:
     """mass.tsv and mass.png."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = [_table(folder / "mass.tsv", mass_rows(mass))]
     kept = [i for i, n in enumerate(mass.bases.tolist()) if n]
     figure = _figure(8.4, 1.3 + 0.36 * len(kept))

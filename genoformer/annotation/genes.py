@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.addresses import refuse_address
 from genoformer.annotation.gene_tables import read_gene_table
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.contigs import ContigIndex
-from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.gtf import format_note
 from genoformer.genome.regions import merge, read_regions, subtract
 from genoformer.sinks import Field, Source

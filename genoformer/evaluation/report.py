@@ -16,7 +16,7 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.examples import Kind
 from genoformer.evaluation.intervals import Estimate, estimate, or_none
 from genoformer.evaluation.metrics import Cases, Floats
-from genoformer.whole import refuse_others, save_figure, write_text
+from genoformer.whole import make_folder, refuse_others, save_figure, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def evaluate(
         found["confusion"] = metrics.confusion(model).tolist()
     found["models"] = rows
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         write_json(out, found)  # before the figures: it says whose they are
         for name in FILES[1:]:
             (out / name).unlink(missing_ok=True)

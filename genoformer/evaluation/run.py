@@ -106,6 +106,17 @@ def named(folders: Sequence[str]) -> dict[str, Predictor]:
     return found
 
 
+def n_labels_of(models: Mapping[str, Predictor]) -> int | None:
+    """How many fields after | of FASTA headers the models were trained on; None where they do not say."""
+    shapes = {(model.config.kind, model.config.classes) for model in models.values()}
+    if len(shapes) != 1:
+        return None
+    kind, classes = shapes.pop()
+    if kind == "classes" or tuple(classes) == ("label",):
+        return 1
+    return len(classes) if tuple(classes) == tuple(f"label{i}" for i in range(1, len(classes) + 1)) else None
+
+
 def _targets(data: LabelledSequences, kind: str, classes: Sequence[str]) -> Targets:
     task = "regress" if kind == "values" else "classify"
     return targets_of(data.labels, task, classes, columns=data.columns, multi_label=kind == "multilabel", place=data.place)

@@ -19,7 +19,7 @@ from genoformer.genome.contigs import canonical_key, listed
 from genoformer.genome.lines import long_fields, numbered_lines
 from genoformer.genome.regions import DIGITS
 from genoformer.genome.vcf import info_of, open_vcf
-from genoformer.whole import refuse_others, save_figure, write_text
+from genoformer.whole import make_folder, refuse_others, save_figure, write_text
 
 Floats = NDArray[np.float64]
 Key = tuple[str, int, str, str]  # contig, whatever way it is named; POS; REF; ALT
@@ -319,7 +319,7 @@ def write_evaluation(out: Path, found: Found) -> None:
     from genoformer import plots
 
     refuse_others(out, (METRICS, FIGURE), METRICS, lambda old: "not_in_truth" in old)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     binary = any("auroc" in of[ALL] for of in found.metrics.values())
     metric = "auroc" if binary else "spearman_abs"
     columns = {

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
 from genoformer.genome.bigwig_bytes import HEADER, MAGIC, NOTHING, SUMMARY, BigWigBytes, Intervals
 from genoformer.genome.bins import Values, summarise
 from genoformer.genome.contigs import ContigMap, listed
-from genoformer.genome.file_kinds import refuse_address
 from genoformer.whole import whole_file
 
 Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]

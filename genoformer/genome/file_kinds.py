@@ -1,13 +1,9 @@
-"""Names of files by their first bytes, and addresses of the web: a file of another kind is refused for what it is."""
+"""Names of files by their first bytes: a file of another kind is refused for what it is."""
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import NamedTuple
-
-from genoformer.errors import MissingFileError
 
 HEAD = 4_096  # bytes that are enough to know a file
 
@@ -105,73 +101,3 @@ def _are_contigs(first: str, second: str) -> bool:
 
 def _counts(texts: list[str]) -> bool:
     return bool(texts) and all(text.isascii() and text.isdigit() for text in texts)
-
-
-# --- addresses
-
-_SCHEMES = "https?|ftps?|s3|gs|gcs|az|abfss?|hf|sftp|ssh|file|drs"
-_ADDRESS = re.compile(rf"(?P<scheme>{_SCHEMES}):/{{1,3}}(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL)
-_TYPED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://.+", re.IGNORECASE | re.DOTALL)  # C:/ has one letter
-_SHORTENED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL)
-_GET = {
-    "http": "curl -LO {}", "https": "curl -LO {}", "ftp": "curl -LO {}", "ftps": "curl -LO {}", "s3": "aws s3 cp {} .",
-    "gs": "gsutil cp {} .", "gcs": "gsutil cp {} .", "sftp": "sftp {}", "scp": "scp {} .",
-}  # fmt: skip
-
-
-def address_in(given: str | os.PathLike[str]) -> str | None:
-    """The address of the web that a path is, as it was typed, or None.
-
-    >>> from pathlib import Path
-    >>> address_in(Path("https://a.org/b.bed")), address_in("dx://a/b.vcf.gz"), address_in("a/b.bed")
-    ('https://a.org/b.bed', 'dx://a/b.vcf.gz', None)
-    """
-    text = os.fspath(given)
-    if _TYPED.fullmatch(text):
-        return text
-    found = _ADDRESS.fullmatch(text) or _SHORTENED.fullmatch(text)
-    if found is None or (found.re is _SHORTENED and Path(text.partition("/")[0]).exists()):
-        return None
-    slashes = ":///" if found["scheme"].lower() == "file" else "://"  # Path makes one slash of several
-    return f"{found['scheme']}{slashes}{found['rest']}"
-
-
-def _command_for(address: str, scheme: str) -> str | None:
-    """The command that downloads an address; None where none is sure."""
-    hub = re.match(r"https?://huggingface\.co/([\w.-]+/[\w.-]+)/?$", address)
-    of_hub = re.match(r"hf://(?P<data>datasets/)?(?P<name>[\w.-]+/[\w.-]+)/?(?P<file>.*)$", address, re.IGNORECASE)
-    if hub:
-        return f"hf download {hub[1]}"
-    if of_hub:
-        kind = "--repo-type dataset" if of_hub["data"] else ""
-        return " ".join(part for part in ("hf download", of_hub["name"], of_hub["file"], kind) if part)
-    if scheme == "ssh":
-        host, _, path = address.partition("://")[2].partition("/")
-        return f"scp {host}:/{path} ."
-    if scheme == "dx":
-        return f"dx download {address.partition('://')[2]}"
-    return _GET[scheme].format(address) if scheme in _GET else None
-
-
-def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False) -> None:
-    """MissingFileError for an address of the web where a file is due; NAME=ADDRESS is one as well.
-
-    >>> refuse_address("s3://bucket/a.vcf.gz")
-    Traceback (most recent call last):
-        ...
-    genoformer.errors.MissingFileError: s3://bucket/a.vcf.gz is an address, and only files of this machine are read; ...
-    """
-    text = os.fspath(given)
-    address = address_in(text) or (address_in(text.partition("=")[2]) if "=" in text.partition(":")[0] else None)
-    if address is None:
-        return
-    if to_write:
-        raise MissingFileError(f"{address} is an address, and only files of this machine are written; upload it afterwards.")
-    scheme = address.partition(":")[0].lower()
-    if scheme == "file":
-        raise MissingFileError(f"{address} is an address; give the path of the file alone.")
-    command = _command_for(address, scheme)
-    how = f" ({command})" if command else ""
-    raise MissingFileError(
-        f"{address} is an address, and only files of this machine are read; download it first{how} and give the file."
-    )

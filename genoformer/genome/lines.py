@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from genoformer.addresses import refuse_address
 from genoformer.errors import FileFormatError, MissingFileError
-from genoformer.genome.file_kinds import HEAD, binary_kind, refuse_address
+from genoformer.genome.file_kinds import HEAD, binary_kind
 
 LONGEST = 1 << 26  # bytes of a line
 _BUFFER = 1 << 17  # read at a time

@@ -10,12 +10,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from genoformer.addresses import refuse_address
 from genoformer.errors import ContigError
 from genoformer.genome import codes
 from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.fasta import Contig, Fasta, Source
-from genoformer.genome.file_kinds import refuse_address
 
 SHORT = 4096  # bases; below this the cost of a window is Python's, so many are read and decoded together
 BATCH_BYTES = 1 << 18  # decoded together: stays in the processor's cache

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.addresses import address_in
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.bins import SUMMARIES, Values
 from genoformer.genome.contigs import listed, some
@@ -243,7 +244,7 @@ def _track(path: Path, number: int, i: int, row: dict[str, str], places: dict[st
     return Track(
         index=i,
         identifier=identifier,
-        file=str(path.parent.absolute() / file) if file else "",
+        file=str(path.parent.absolute() / file) if file and address_in(file) is None else file,
         clip=clip,
         clip_soft=clip_soft,
         scale=1.0 if scale is None else scale,

@@ -13,12 +13,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.genome.bed import Row, bed_rows, blocks_of
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.bigwig import BigWig, own_name
 from genoformer.genome.bins import Values, summarise
-from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.lines import numbered_lines
 
 _BEDGRAPH = "a bedGraph file"

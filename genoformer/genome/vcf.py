@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NamedTuple, NoReturn
 
+from genoformer.addresses import refuse_address
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.contigs import ContigIndex, canonical_key
-from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.first_phase import FirstPhase
 from genoformer.genome.region_text import Interval
 

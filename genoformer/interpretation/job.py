@@ -30,7 +30,7 @@ from genoformer.models.longrange import LongRange
 from genoformer.progress import Listener, Progress
 from genoformer.scoring.scorers import Work
 from genoformer.tables import rounded, tsv_line
-from genoformer.whole import refuse_others, write_text
+from genoformer.whole import make_folder, refuse_others, write_text
 
 Model = Encoder | Predictor | LongRange
 
@@ -112,7 +112,7 @@ def begin(asked: Asked) -> Job:
     landmarks = read_landmarks(genome, asked.gtf, asked.elements) if genome else Landmarks()
     refuse_others(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
     model = checkpoint.load_any(asked.model)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    make_folder(asked.out)
     core = model.encoder if isinstance(model, Predictor) else model
     longest = max(len(place.codes) for place in places)
     if isinstance(core, Encoder) and longest > core.config.context_length:

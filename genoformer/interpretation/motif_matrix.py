@@ -16,7 +16,7 @@ ROUNDING = 0.05  # by which probabilities of a position may miss 1; two decimals
 _PSEUDOCOUNT = 0.1  # of a site, over the four bases: no base is impossible
 _MOST_SITES = 1e15
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
+AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 
 
 class Matrix(NamedTuple):
@@ -64,14 +64,14 @@ def require_bases(letters: str, path: Path, line: int) -> None:
     if len(letters) == 4 and set(letters.replace("U", "T")) == set("ACGT"):
         return
     kind = f"has {len(letters)} letters, {letters or 'none'}"
-    if len(letters) >= len(_AMINO_ACIDS) and set(letters) >= _AMINO_ACIDS:
+    if len(letters) >= len(AMINO_ACIDS) and set(letters) >= AMINO_ACIDS:
         kind = f"is that of proteins ({letters})"
     raise FileFormatError(f"{path}, line {line}: the alphabet {kind}; a motif of DNA has A, C, G and T. Give motifs of DNA.")
 
 
 def require_four(n: int, name: str, path: Path, line: int) -> None:
     """Raise FileFormatError where a position of a motif has not four numbers."""
-    if n == len(_AMINO_ACIDS):
+    if n == len(AMINO_ACIDS):
         raise FileFormatError(f"{path}, line {line}: motif {name} has 20 numbers for a position, one for each amino acid: "
                               "it is of proteins. Give motifs of DNA.")  # fmt: skip
     if n != 4:
@@ -88,7 +88,7 @@ def matrix_from_positions(
     by their sums. probabilities: the format holds nothing else, so that counts are an error.
 
     Raises FileFormatError with the line of a position that has negative or infinite numbers, none above 0, or a sum that
-    neither counts nor probabilities have.
+    neither counts nor probabilities have; and for what is no matrix of counts by `_are_counts`.
     """
     if not positions:
         raise FileFormatError(f"{path}, line {line}: motif {name} has no rows of numbers; complete or remove it.")
@@ -106,6 +106,11 @@ def matrix_from_positions(
             raise FileFormatError(f"{here} has a position without counts, so that no base is known there; mend or remove it.")
     totals = values.sum(1)  # [W]
     if not probabilities and totals.max() > 1 + ROUNDING:
+        if not _are_counts(values):
+            raise FileFormatError(
+                f"{path}, line {line}: motif {name} has decimals, and its positions sum to {totals.min():.4g} up to "
+                f"{totals.max():.4g}: it holds information contents (ICM) or contributions (CWM). Give counts or probabilities."
+            )
         return Matrix.of_counts(name, values)
     if (odd := np.flatnonzero(abs(totals - 1) > ROUNDING)).size:
         raise FileFormatError(
@@ -113,3 +118,19 @@ def matrix_from_positions(
             f"{'counts' if totals[odd[0]] > 1 else 'numbers'} or contributions (CWM) are no probabilities. Give probabilities."
         )
     return Matrix(name, values / totals[:, None], n_sites)
+
+
+def _are_counts(values: NDArray[np.float64]) -> bool:
+    """Return True for counts [W, 4]: whole numbers, perhaps above one pseudocount, or numbers whose positions sum to one total.
+
+    Weighted sites give decimals, but the same total at each position, up to the rounding of the decimals that are printed.
+    """
+    if _are_whole(values - values.min()):
+        return True
+    decimals = next((n for n in range(1, 7) if _are_whole(values * 10**n)), 7)
+    totals = values.sum(1)  # [W]
+    return bool(np.ptp(totals) <= 4 * 10.0**-decimals + 1e-4 * totals.max())
+
+
+def _are_whole(values: NDArray[np.float64]) -> bool:
+    return bool(np.allclose(values, np.round(values), rtol=1e-9, atol=1e-6))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from genoformer.errors import FileFormatError
 from genoformer.interpretation.motif_matrix import (
+    AMINO_ACIDS,
     Matrix,
     Position,
     is_number,
@@ -23,6 +24,10 @@ from genoformer.interpretation.motif_matrix import (
 
 _BASE_ROW = re.compile(r"([A-Za-z])(?:\s*[:|\[]\s*|\s+)([0-9.+\-\]\[|].*|)")  # A [ 8 12 ], A | 8 12, A: 8 12, A 8 12
 _ACCESSION = re.compile(r"[A-Z]{2,3}[0-9]{3,4}\.[0-9]+\s+\S")  # and a name, as JASPAR's > lines have: MA0001.1 AGL3
+IUPAC = {
+    "A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC", "B": "CGT",
+    "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
+}  # fmt: skip
 _LABELS = ("motif", "gene", "protein", "tf", "tf name")  # before a tab and a name, in files without >
 
 
@@ -46,16 +51,41 @@ class _Table:
     positions: bool = False  # a comment of Cluster-Buster, whose rows are positions
 
     @property
-    def homer(self) -> bool:
-        """The > line of HOMER: consensus, name, threshold, between tabs."""
-        fields = (self.header or "").split("\t")
-        return len(fields) > 2 and is_number(fields[2].strip())
+    def fields(self) -> list[str]:
+        """Return the texts between the tabs of the > line."""
+        return [of.strip() for of in (self.header or "").split("\t")]
 
     @property
-    def jaspar(self) -> bool:
-        """The > line of JASPAR: accession and name, with a tab between or known by the accession."""
-        header = (self.header or "").strip()
-        return header.count("\t") == 1 or _ACCESSION.match(header) is not None
+    def accession(self) -> bool:
+        """True where the > line begins with an accession of JASPAR and a name, with a blank or tabs between."""
+        return _ACCESSION.match((self.header or "").strip()) is not None
+
+    @property
+    def threshold(self) -> bool:
+        """True where the third field is a number, as in HOMER's > line: consensus, name, threshold."""
+        return len(self.fields) > 2 and is_number(self.fields[2]) and not self.accession
+
+    def layout_of_consensus(self) -> str:
+        """Return the layout of four by four numbers in which the consensus before a tab fits; "" where none or both do."""
+        consensus = self.fields[0].upper().replace("U", "T") if len(self.fields) > 1 else ""
+        if len(consensus) != len(self.rows) or not set(consensus) <= set(IUPAC):
+            return ""
+        by_position = [row.values for row in self.rows]
+        fits = {
+            "positions": _fits(consensus, by_position),
+            "bases": _fits(consensus, list(zip(*by_position, strict=True))),
+        }
+        if self.threshold:  # HOMER has positions alone
+            return "positions" if fits["positions"] else ""
+        return next((name for name in fits if fits[name]), "") if sum(fits.values()) == 1 else ""
+
+
+def _fits(consensus: str, positions: Sequence[Sequence[float]]) -> bool:
+    """Return True where each letter stands for a base that no other one exceeds there."""
+    return all(
+        any(row["ACGT".index(base)] == max(row) for base in IUPAC[letter])
+        for letter, row in zip(consensus, positions, strict=True)
+    )
 
 
 def table_matrices(lines: Sequence[str], path: Path) -> list[Matrix]:
@@ -69,7 +99,7 @@ def table_matrices(lines: Sequence[str], path: Path) -> list[Matrix]:
     known = set(layouts) - {""}
     found = []
     for table, layout in zip(tables, layouts, strict=True):
-        layout = layout or (known.copy().pop() if len(known) == 1 else "bases" if table.jaspar else "")
+        layout = layout or (known.copy().pop() if len(known) == 1 else "bases" if table.accession else "")
         if not layout:
             raise FileFormatError(
                 f"{path}, line {table.line}: motif {table.name} is four by four numbers, and nothing says if rows are bases or "
@@ -83,10 +113,14 @@ def _layout(table: _Table, path: Path) -> str:
     """Return "bases" or "positions" for the rows; "" where four by four numbers could be both."""
     if any(row.base or row.bracket for row in table.rows):
         return "bases"
-    if table.columns or table.homer or table.positions or not table.rows:
+    if table.columns or table.positions or not table.rows:
         return "positions"
     sizes = {len(row.values) for row in table.rows}
     bases, positions = len(table.rows) == 4 and len(sizes) == 1, sizes == {4}
+    if bases and positions:
+        return table.layout_of_consensus()
+    if table.threshold and not positions:
+        return "positions"  # rows that are no positions are refused there
     if not bases and not positions:
         odd = next((row for row in table.rows if len(row.values) != len(table.rows[0].values)), table.rows[0])
         if sizes == {20}:
@@ -95,7 +129,7 @@ def _layout(table: _Table, path: Path) -> str:
             f"{path}, line {odd.line}: motif {table.name} is not four numbers for every position: it has {len(table.rows)} "
             f"rows, and this one has {len(odd.values)} numbers."
         )
-    return "" if bases and positions else "bases" if bases else "positions"
+    return "bases" if bases else "positions"
 
 
 def _by_bases(table: _Table, path: Path) -> Matrix:
@@ -154,10 +188,12 @@ def _tables(lines: Sequence[str], path: Path) -> Iterator[_Table]:
             elif table is not None and re.match(r"#\s*(GAP|WEIGHT)\b", text):
                 table.positions = True
             continue
+        if not columns and _is_row_of_other_letter(text):
+            raise _no_row(text, table.name if table is not None else name or path.name, path, line)
         row = None if columns else _row(text, path, line)
         if row is None and not columns:
             if table is not None and table.header is not None:
-                raise _no_row(text, table, path, line)
+                raise _no_row(text, table.name, path, line)
             name = _title(text) if not name or text.lower().startswith("motif\t") else name
         if table is not None and table.header is None and table.rows and _begins(table, row):
             yield table
@@ -168,7 +204,7 @@ def _tables(lines: Sequence[str], path: Path) -> Iterator[_Table]:
             name = ""
         if table is not None and columns:
             if table.rows:
-                raise _no_row(text, table, path, line)
+                raise _no_row(text, table.name, path, line)
             table.columns, table.numbered = columns
         elif table is not None and row is not None:
             table.rows.append(row)
@@ -215,10 +251,20 @@ def _row(text: str, path: Path, line: int) -> _Row | None:
     return None
 
 
-def _no_row(text: str, table: _Table, path: Path, line: int) -> FileFormatError:
+def _is_row_of_other_letter(text: str) -> bool:
+    """Return True for a row of numbers behind one letter that is no base, as an amino acid is."""
+    of = _BASE_ROW.fullmatch(text.rstrip("]").rstrip())
+    if of is None or of[1].upper() in "ACGTU":
+        return False
+    values = of[2].strip("[| ").split()
+    return bool(values) and all(map(is_number, values))
+
+
+def _no_row(text: str, name: str, path: Path, line: int) -> FileFormatError:
     where = f"{path}, line {line}"
-    if _BASE_ROW.fullmatch(text):
-        return FileFormatError(f"{where}: motif {table.name} has a row of {text[0]}, which is no base; give motifs of DNA.")
+    if _is_row_of_other_letter(text):
+        of = "an amino acid, as motifs of proteins have" if text[0].upper() in AMINO_ACIDS else "no base"
+        return FileFormatError(f"{where}: motif {name} has a row of {text[0]}, which is {of}; give motifs of DNA.")
     if re.fullmatch(r"[A-Za-z*\-]+", text):
         return FileFormatError(f"{where}: {text[:20]!r} is a sequence, as of FASTA or a file of sites; give matrices.")
     return FileFormatError(f"{where}: {text[:60]!r} are no numbers of a motif.")

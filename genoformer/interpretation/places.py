@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.beyond import regions_on
 from genoformer.genome.bigwig import write_bigwig
 from genoformer.genome.codes import Codes
-from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.fit import Fit, scorable
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.records import require_bases

@@ -26,7 +26,7 @@ from genoformer.labelled.negatives import GC_BINS, Rooms, draw, gc_bin
 from genoformer.labelled.shuffle import dinucleotide_shuffle
 from genoformer.labelled.sites import Site, codes_of, notes_of, positive_sites, spans_of
 from genoformer.labelled.targets import NEGATIVE
-from genoformer.whole import refuse_others, sha256_of, whole_file
+from genoformer.whole import make_folder, refuse_others, sha256_of, whole_file
 
 SPLITS = ("train", "valid", "test")
 TABLES = tuple(f"{split}.tsv" for split in SPLITS)
@@ -256,7 +256,7 @@ def _write(
     split_of: Mapping[str, str],
 ) -> None:  # fmt: skip
     """Write the tables and the manifest under other names, and let all appear together, the manifest last."""
-    built.out.mkdir(parents=True, exist_ok=True)
+    make_folder(built.out)
     with ExitStack() as parts:
         manifest = parts.enter_context(whole_file(built.out / MANIFEST))  # first in, so last out
         files = {}

@@ -11,6 +11,7 @@ from genoformer.genome.contigs import listed
 
 _FIELD = re.compile(r"([^\s=]+)=(\S*)")
 _NUMBERED = re.compile(r"label\d*", re.IGNORECASE)
+_SPLITS = {"training", "testing", "train", "test", "validation", "valid", "val", "dev"}  # as iLearn: >name|1|training
 # accessions as NCBI and UniProt write them: the first field -> how many fields belong to the name
 _DATABASES = {"gi": 5, "sp": 3, "tr": 3, "gb": 3, "ref": 3, "emb": 3, "dbj": 3, "pdb": 3, "gnl": 3, "lcl": 2}
 
@@ -20,12 +21,16 @@ class MissingLabelError(FileFormatError):
 
 
 class Labels(NamedTuple):
-    """Of each record its name and a text per column; notes on how the headers were understood."""
+    """Of each record its name and a text per column; notes on how the headers were understood.
+
+    n_labels: fields after | that were read as labels, 0 where labels are NAME=.
+    """
 
     names: list[str]
     columns: tuple[str, ...]
     labels: list[tuple[str, ...]]
     notes: list[str]
+    n_labels: int = 0
 
 
 class Headers:
@@ -93,19 +98,24 @@ class Headers:
         self.words.append(words)
         return where
 
-    def done(self) -> Labels:
-        """All records; of fields after | those at the end are labels, as many as `_n_labels` says, and the others the name."""
+    def done(self, n_labels: int | None = None) -> Labels:
+        """All records; of fields after | those at the end are labels, and the others the name.
+
+        n_labels: how many are labels, as in the file that this one goes with; None takes as many as `_n_labels` says.
+        """
         if not self.barred or not self.words:
             return Labels(self.names, self.columns, self.labels, [])
+        self.words, notes = _without_split(self.words)
         n_fields = len(self.words[0]) - 1
-        n = 1 if self.wanted == ("label",) else _n_labels(self.words)
+        n = 1 if self.wanted == ("label",) else n_labels or _n_labels(self.words)
+        if n > n_fields:
+            raise MissingLabelError(f"the headers have {n_fields} fields after |, but should have {n} labels; write all.")
         columns = [f"label{i + 1}" for i in range(n)] if n > 1 else ["label"]
         places = list(range(n))
         if self.wanted is not None:
             if absent := [column for column in self.wanted if column.lower() not in columns]:
                 raise MissingLabelError(f"there is no column {listed(absent)} in the headers; they have {listed(columns)}.")
             places = [columns.index(column.lower()) for column in self.wanted]
-        notes = []
         if n > 1:
             rest = "; the fields before them stay in the name" if n < n_fields else ""
             notes.append(f"the headers hold {n} labels each, after |: {listed(columns)}{rest}.")
@@ -116,7 +126,28 @@ class Headers:
             )
         names = ["|".join(words[:-n]) for words in self.words]
         labels = [tuple(words[-n:][i] for i in places) for words in self.words]
-        return Labels(names, tuple(columns[i] for i in places), labels, notes)
+        return Labels(names, tuple(columns[i] for i in places), labels, notes, n)
+
+
+def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:
+    """The fields without a last one that is a part of a split in every record, and a note on it; several parts are refused.
+
+    >>> _without_split([["a", "1", "training"], ["b", "0", "training"]])[0]
+    [['a', '1'], ['b', '0']]
+    """
+    last = [of[-1].lower() for of in words]
+    if not set(last) <= _SPLITS:
+        return words, []
+    parts = sorted(set(last))
+    if len(words[0]) == 2:
+        raise MissingLabelError(
+            f"the headers have only {listed(parts)} after |, which is a part of a split and no label; write "
+            f"`>{words[0][0]}|promoter|{last[0]}`."
+        )
+    if len(parts) > 1:
+        counts = ", ".join(f"{part} ({last.count(part):,})" for part in parts)
+        raise MissingLabelError(f"the last field of the headers says {counts}, the parts of a split; write a file of each.")
+    return [of[:-1] for of in words], [f"the last field of the headers, {parts[0]}, is a part of a split and no label."]
 
 
 def _n_labels(words: list[list[str]]) -> int:

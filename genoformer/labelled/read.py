@@ -47,6 +47,7 @@ class LabelledSequences:
     n_iupac: int = 0
     notes: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
+    n_labels: int = 0  # fields after | of FASTA headers that were read as labels; 0 for other files
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -62,6 +63,7 @@ def read_labelled(
     fasta: str | os.PathLike[str] | None = None,
     label: str | Sequence[str] | None = None,
     multi_label: bool = False,
+    n_labels: int | None = None,
 ) -> LabelledSequences:
     """Read labelled sequences; the kind of file is known by its name (BED) or its first character (FASTA), plain or gzipped.
 
@@ -76,7 +78,8 @@ def read_labelled(
       is the name column, or with label="score" the score. The bases of a row on the - strand are reverse-complemented.
       Bases beyond the contig's end are N and noted; a row that begins there, or on an unknown contig, is refused.
 
-    With label=() no labels are read. multi_label: an empty label is none of several classes, as ";" is.
+    With label=() no labels are read. multi_label: an empty label is none of several classes, as ";" is. n_labels: how
+    many fields after | are labels, as in the training data (its `n_labels`); None or 0 looks at the fields.
 
     Raises: FileFormatError with the line number for what is empty, missing, not a nucleotide code, or inconsistent
     (MissingLabelError for labels); ConfigError if `fasta` or `label` does not go with the file.
@@ -104,8 +107,8 @@ def read_labelled(
     head = next(((number, text) for number, text in lines if text.strip()), None)
     if head is None:
         raise FileFormatError(f"{path} is empty; give {_KIND}.")
-    read = _from_fasta if head[1].startswith(">") else _from_table
-    return read(_Rows(path, multi_label), chain([head], lines), wanted)
+    rows, lines = _Rows(path, multi_label), chain([head], lines)
+    return _from_fasta(rows, lines, wanted, n_labels) if head[1].startswith(">") else _from_table(rows, lines, wanted)
 
 
 def read_sequences(
@@ -288,7 +291,9 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
 # --- FASTA
 
 
-def _from_fasta(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
+def _from_fasta(
+    rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None, n_labels: int | None
+) -> LabelledSequences:
     headers, where, begun, parts = Headers(wanted), "", 0, list[str]()
     for number, text in chain(lines, [(0, ">")]):
         if not text.startswith(">"):
@@ -301,13 +306,14 @@ def _from_fasta(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
         begun, parts = number, []
         where = headers.add(f"{rows.path}, line {number}", text[1:])
     try:
-        names, columns, labels, notes = headers.done()
+        names, columns, labels, notes, n = headers.done(n_labels)
     except MissingLabelError as error:
         raise MissingLabelError(f"{rows.path}: {error}") from None
     rows.names = [name or str(i) for i, name in enumerate(names, 1)]
     for line, name, found in zip(rows.lines, names, labels, strict=True):
         rows.label(f"{rows.path}, line {line}, record {name}", found, columns)
-    return rows.done(columns, notes)
+    made = rows.done(columns, notes)
+    return replace(made, n_labels=n if made.columns == columns else 0)  # one field may have held several labels
 
 
 # --- BED with a FASTA

@@ -18,15 +18,15 @@ import torch
 from torch import nn
 
 from genoformer import __version__
+from genoformer.addresses import refuse_address
 from genoformer.catalog import pulled_model, shipped
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.genome.codes import Codes
-from genoformer.genome.file_kinds import refuse_address
 from genoformer.genome.sketch import Sketch
 from genoformer.genome.targets import Targets, read_targets
 from genoformer.models import dnabert, enformer
 from genoformer.models.encoder import Encoder
-from genoformer.models.foreign import READ, described_config, described_folder
+from genoformer.models.foreign import READ, described_config, described_folder, kept_weights
 from genoformer.models.heads import Predictor
 from genoformer.models.longrange import LongRange, LongRangeConfig
 from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, require, unfilled, write_tensors
@@ -214,12 +214,17 @@ def save(
     """Write a model folder; each file appears complete or not at all, and config.json is the last.
 
     layout: one of `LAYOUTS`: ours, "dnabert" (a Hugging Face BERT folder) or "enformer" (enformer-pytorch's). `dtype`
-    float16 halves the file. Raises ConfigError for what a layout cannot hold, and for a model without its tokenizer; the
-    folder is then not made.
+    float16 halves the file. A folder with a model of the same class in the same layout takes the new one.
+
+    Raises ConfigError for what a layout cannot hold, for a model without its tokenizer, and for a folder that holds another
+    kind of model, or is a file; the folder is then not made, and what it holds stays as it was.
     """
+    if not os.fspath(folder).strip():
+        raise ConfigError("the name of the model folder is empty; name a folder to write the model into.")
     if layout not in LAYOUTS:
         raise ConfigError(f"layout {layout!r}: allowed are {', '.join(LAYOUTS)}.")
     _check_whole(model)
+    _refuse_other_model(Path(folder), model, layout)
     with made_folder(Path(folder)) as made:
         config = LAYOUTS[layout].save(model, made, dtype)
         if isinstance(model, LongRange):
@@ -247,6 +252,29 @@ def _check_whole(model: Any) -> None:
             f"the tokenizer has {model.tokenizer.n_vocab} tokens, the {type(model).__name__} {shape.n_vocab}; set "
             "model.tokenizer to the one that it was made for."
         )
+
+
+def _refuse_other_model(folder: Path, model: Model, layout: str) -> None:
+    """ConfigError where a folder holds a model of another layout or class, or weights that would stay beside the new ones."""
+    path = folder / "config.json"
+    said = ""
+    if os.path.lexists(path):
+        try:
+            config = read_json(path)
+        except CheckpointError:
+            config = {}
+        if not LAYOUTS[layout].detect(config):
+            said = f"its config.json {described_config(config) or 'is of another layout'}"
+        elif layout == "genoformer" and config.get("model") != _class_name(model):
+            said = f"a {str(config.get('model')).rpartition(':')[2]}, which is no {type(model).__name__}"
+    if not said and (kept := kept_weights(folder)):
+        said = f"{', '.join(kept[:3])}{' ...' if len(kept) > 3 else ''}"
+    if said:
+        raise ConfigError(f"{folder} holds another model ({said}), which would be mixed with this one; name another folder.")
+
+
+def _class_name(model: Model) -> str:
+    return f"{type(model).__module__}:{type(model).__qualname__}"
 
 
 def failures(name: str | Path) -> list[str]:
@@ -354,8 +382,7 @@ def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
         save_tokenizer(model.tokenizer, folder / "tokenizer.json")
     tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in model.tied}
     write_tensors(folder / WEIGHTS, tensors, dtype)
-    name = f"{type(model).__module__}:{type(model).__qualname__}"
-    return {"genoformer": __version__, "model": name, "config": asdict(model.config)}
+    return {"genoformer": __version__, "model": _class_name(model), "config": asdict(model.config)}
 
 
 def read_tables(name: str | Path) -> dict[str, Targets]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ _FAMILIES = {
     "big_bird": "BigBird, as some GENA-LM",
     "mixtral": "Mixtral, as Mistral-DNA",
 }
+_WEIGHTS = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?")  # whole, in shards, or the index of these
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model")
 _ELSEWHERE = {  # weights of other libraries, by name or suffix
     "tf_model.h5": "TensorFlow weights",
@@ -73,11 +75,20 @@ def described_folder(folder: Path) -> str:
         return f"the folder holds {', '.join(inner[:5])}{' ...' if len(inner) > 5 else ''}, which is a model; name that one"
     if other := other_weights(folder):
         return f"the folder holds {other}; save the model as safetensors with its config.json"
-    if "model.safetensors" in there or "pytorch_model.bin" in there:
+    if any(_WEIGHTS.fullmatch(name) for name in names):
         return "the folder holds weights without their config.json; copy the whole model folder"
     if there & set(_TOKENIZER) and there <= {*_TOKENIZER, "special_tokens_map.json", "added_tokens.json", "README.md"}:
         return "the folder holds a tokenizer and no model; copy the whole model folder"
     return f"the folder holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}; name another one"
+
+
+def kept_weights(folder: Path) -> list[str]:
+    """Names of the weights in a folder that a model of ours does not replace, and that would stay beside its own."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return []
+    return [name for name in names if name in _ELSEWHERE or (_WEIGHTS.fullmatch(name) and name != "model.safetensors")]
 
 
 def other_weights(folder: Path) -> str:

@@ -21,7 +21,7 @@ from genoformer.simulation.regulation import Expression, Link, expression, expre
 from genoformer.simulation.sequence import background, insert_repeats, open_reading_frame
 from genoformer.simulation.tracks import ASSAYS, Counts, draw, expected, write_tracks
 from genoformer.simulation.variants import BREAKING, Planted, Record, make_variants
-from genoformer.whole import refuse_others, sha256_of
+from genoformer.whole import make_folder, refuse_others, sha256_of
 
 OTHERS = (  # files beside world.json, the last ones only of worlds with tracks
     "genome.fa.gz", "genes.gtf.gz", "peaks.narrowPeak.gz", "states.bed.gz", "motifs.bed.gz", "variants.vcf.gz", "truth.tsv.gz",
@@ -256,7 +256,7 @@ def _count(world: World) -> dict[str, int]:
 
 def _write(world: World, contigs: list[Contig], parameters: dict[str, float]) -> None:
     """Everything into a folder beside the final names, then each file to its name; world.json last."""
-    world.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(world.folder)
     with tempfile.TemporaryDirectory(prefix=".simulate-", dir=world.folder) as staging:
         staged = Path(staging)
         files.write_fasta(staged / world.genome.name, {c.name: (c.codes, c.soft) for c in contigs})

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
@@ -112,6 +113,7 @@ class Sink(ABC):
     """Takes records in order. The file has its final name only after `close(complete=True)`."""
 
     def __init__(self, path: str | Path) -> None:
+        refuse_address(path, to_write=True)
         self.path = None if str(path) == "-" else Path(path)
         self.notes: list[str] = []
         if self.path is not None and not self.path.parent.is_dir():

@@ -15,7 +15,7 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.tables import MISSING, tsv_line
 from genoformer.training.bits import VALIDATION_BASES
 from genoformer.training.log import LOG, read_log
-from genoformer.whole import save_figure, write_text
+from genoformer.whole import make_folder, save_figure, write_text
 
 ALL = "all"  # the column of all contigs together
 _MOST_PANELS = 4
@@ -88,7 +88,7 @@ def write_report(folder: Path, rows: Sequence[BitsRow]) -> None:
     for model in models:
         if all((model, contig) in found for contig in contigs):
             found[model, ALL] = pooled([found[model, contig] for contig in contigs])
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_text(folder / "bits_per_base.tsv", _table(found, models, [*contigs, ALL]))
     most = sorted(contigs, key=lambda contig: -max(row.n for row in rows if row.contig == contig))
     shown = contigs if len(contigs) <= _MOST_PANELS else [ALL, *most[: _MOST_PANELS - 1]]

@@ -129,12 +129,15 @@ def held_out(part: LabelledPart, seed: int) -> tuple[LabelledPart, LabelledPart]
     return take(kept), take(held)
 
 
-def refuse_constant(targets: Targets) -> None:
-    """Refuse values that are all the same."""
+def refuse_constant(targets: Targets, name: str) -> None:
+    """Refuse training values, of the data of this name, that are all the same."""
     if targets.kind == "values":
-        for name, column in zip(targets.classes, targets.values.T, strict=True):
+        for of, column in zip(targets.classes, targets.values.T, strict=True):
             if (column == column[0]).all():
-                raise ConfigError(f"{name} is {column[0]:g} in all {len(column):,} sequences: there is nothing to learn.")
+                raise ConfigError(
+                    f"{name}: {of} is {column[0]:g} in all {len(column):,} sequences, so that there is nothing to learn; give "
+                    "training data whose values differ."
+                )
 
 
 def monitor_of(wanted: str, targets: Targets) -> str:

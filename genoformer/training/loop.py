@@ -26,6 +26,7 @@ from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.saving import SaveClock, StopSignals
 from genoformer.training.strategies import shard, strategy_of, whole_weights
 from genoformer.training.trainer import quiet, stopped, trainer_of
+from genoformer.whole import make_folder
 
 STATE = "state.ckpt"  # weights, optimizer and place of an unfinished run
 _TOGETHER = 10  # steps after which several processes agree on a save
@@ -83,7 +84,7 @@ def fit(
     The state stays on the disk until `unfinished.finished`: what follows the training may be interrupted, too.
     Returns None in processes other than the first. Raises TrainingError when the loss is no number.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     module = _Training(model, batches, loss, config, rates)
     watch = _Watch(folder, config, validate, monitor, listen)
     world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))

@@ -43,6 +43,17 @@ def test_the_example_in_the_help_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     assert 0 < found.tracks.mean(dtype=float) < 1
 
 
+@pytest.mark.parametrize("address", ["https://a.org/x.bw", "s3://bucket/x.bed"])
+def test_an_address_in_the_table_is_refused_as_it_was_written(tmp_path: Path, address: str) -> None:
+    (tmp_path / "targets.tsv").write_text(f"identifier\tfile\nx\t{address}\n")
+    result = run(
+        "data", "tracks", tmp_path / "set", "-f", DEMO / "genome.fa.gz", "-t", tmp_path / "targets.tsv", "--length", 320,
+        "--bin", 32, "--valid", "S2",
+    )  # fmt: skip
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {address} is an address, and only files of this machine are read")
+
+
 def test_options_are_passed_on_and_notes_are_on_stderr(tmp_path: Path, table: Path) -> None:
     bed = tmp_path / "w.bed"
     bed.write_text("S1\t1000\t1100\nS2\t5000\t5100\n")

@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
+import genoformer as gf
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.models import checkpoint
+from genoformer.models.heads import Predictor, PredictorConfig
 from genoformer.whole import sha256_of
 
 MOTIF = "TGACGTCATT"
@@ -108,6 +110,27 @@ def test_finetune_prints_the_folder_and_its_mcc(made, tmp_path) -> None:
     assert (manifest["finetune"]["batch_size"], manifest["finetune"]["epochs"], manifest["finetune"]["seed"]) == (64, 0.5, 3)
     built = json.loads((made / "set/manifest.json").read_text())
     assert manifest["data"]["train"]["manifest"] == built
+
+
+def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made, tmp_path) -> None:
+    """Of >x|number|label the number is 0 or 1 in small files, and no label there either."""
+    with (made / "set/train.tsv").open() as file:
+        rows = [(row["sequence"], int(row["label"] != "negative")) for row in csv.DictReader(file, delimiter="\t")]
+    for name, part, n in (("train.fa", rows[:120], 40), ("valid.fa", rows[120:180], 2)):
+        (tmp_path / name).write_text("".join(f">x|{i % n}|{label}\n{text}\n" for i, (text, label) in enumerate(part)))
+    tuned = run(
+        "finetune", tmp_path / "train.fa", "--valid", tmp_path / "valid.fa", "-c", made / "c.toml", "-o", tmp_path / "run",
+        "--epochs", 0.5,
+    )  # fmt: skip
+    assert "valid.fa: 60 sequences, one class each (column label)" in tuned.stderr
+    encoder = checkpoint.load("demo")
+    untrained = Predictor(PredictorConfig(encoder.config, "classes", ("0", "1"), window=128))
+    untrained.tokenizer = encoder.tokenizer
+    checkpoint.save(untrained, tmp_path / "model")
+    for more in ((), ("--train", tmp_path / "train.fa", "--baselines", "kmer_regression")):
+        result = run("evaluate", tmp_path / "valid.fa", "-m", tmp_path / "model", *more)
+        assert json.loads(result.stdout)["classes"] == ["0", "1"]
+    assert gf.evaluate(tmp_path / "valid.fa", tmp_path / "model")["classes"] == ["0", "1"]
 
 
 def test_evaluate_gives_json_with_intervals_figures_and_baselines(made, tmp_path) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from genoformer.addresses import address_in, refuse_address
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.bed import read_bed, read_regions
 from genoformer.genome.bigwig import BigWig
-from genoformer.genome.file_kinds import address_in, refuse_address
 from genoformer.genome.gtf import read_tss
 from genoformer.genome.reference import Genome
 from genoformer.genome.tracks import open_track

@@ -41,14 +41,14 @@ def numbered(rows: list[list[int]]) -> str:
 
 FORMATS: dict[str, tuple[Callable[[list[list[int]]], str], str]] = {
     "JASPAR": (lambda rows: ">X1\tx\n" + text_of(columns(rows), ("A [ ", "C [ ", "G [ ", "T [ "), " ", " ]"), "jaspar"),
-    "JASPAR without letters": (lambda rows: ">X1\tx\n" + text_of(columns(rows)), "jaspar"),
+    "JASPAR without letters": (lambda rows: ">MA0001.1\tx\n" + text_of(columns(rows)), "jaspar"),
     "JASPAR's accession": (lambda rows: ">MA0001.1 x\n" + text_of(columns(rows), tab=" "), "jaspar"),
     "letters in another order": (
         lambda rows: text_of(columns([row[::-1] for row in rows]), ("T | ", "G | ", "C | ", "A | ")), "pfm-four-rows",
     ),
     "TRANSFAC": (lambda rows: f"ID  x\nXX\nP0      A      C      G      T\n{numbered(rows)}XX\n//\n", "transfac"),
     "Cluster-Buster": (lambda rows: ">x\n# WEIGHT: 2.5\n" + text_of(rows), "clusterbuster"),
-    "HOMER": (lambda rows: ">NNN\tx/Homer\t6.05\t-17.8\t0\n" + text_of(rows), "pfm-four-columns"),
+    "HOMER": (lambda rows: f">{'N' * len(rows)}\tx/Homer\t6.05\t-17.8\t0\n" + text_of(rows), "pfm-four-columns"),
     "CIS-BP": (
         lambda rows: "Pos\tA\tC\tG\tT\n" + text_of(rows, tuple(f"{i}\t" for i in range(1, 5))), "pfm-four-columns",
     ),
@@ -99,9 +99,24 @@ def test_short_matrices_of_meme_are_those_that_memelite_reads(tmp_path_factory, 
         (">x\n{a}>y\n1\t2\n5\t1\n1\t1\n1\t1\n", "CTAG CA"),
         (">x\n{a}>y\n1\t2\n5\t1\n1\t1\n1\t1\n>z\n1\t1\t1\t7\n", "four by four numbers"),  # two ways in one file
         (">x\n{a}>y\nA [ 1 ]\nC [ 1 ]\nG [ 1 ]\nT [ 9 ]\n", "CTAG T"),
-        (">x\ty\n{a}", "CTAG"),
+        (">x\ty\n{a}", "four by four numbers"),
+        (">AHR_HUMAN.H11MO.0.B\tAHR\n{a}", "four by four numbers"),
+        (">GATC\n{a}", "four by four numbers"),
+        (">GATC\tDam\n{a}", "GATC"),
+        (">rwbm\tDam\n{a}", "GATC"),
+        (">CUAG\tDam\n{a}", "CTAG"),
+        (">NNNN\tDam\n{a}", "four by four numbers"),  # both ways
+        (">GGGG\tDam\n{a}", "four by four numbers"),  # neither
+        (">GATC\tDam\n{a}>x\n{a}", "GATC GATC"),
         (">MA0001.1 AGL3\n{a}", "CTAG"),
-        (">x\ty\t0.5\n{a}", "GATC"),
+        (">MA0001.1\tAGL3\n{a}", "CTAG"),
+        (">MA0001.1\tAGL3\t1\n{a}", "CTAG"),
+        (">MA0001.1\tAGL3\t1\n{a}>y\ty\t1\n1\t1\t1\t7\n", "GATC T"),  # a file of HOMER with names of JASPAR
+        (">x\ty\t0.5\n{a}", "four by four numbers"),
+        (">GATC\ty\t0.5\n{a}", "GATC"),
+        (">NNNN\ty\t0.5\n{a}", "GATC"),
+        (">CTAG\ty\t0.5\n{a}", "four by four numbers"),  # HOMER has positions alone
+        (">GAT\ty\t0.5\n{a}", "four by four numbers"),
         (">x\ty\tz\n{a}", "four by four numbers"),  # no threshold
         (">x\n# GAP 3\n{a}", "GATC"),
         (">x\n# a comment\n{a}", "four by four numbers"),
@@ -127,7 +142,14 @@ def test_four_by_four_numbers_lie_as_the_format_says(tmp_path: Path, text: str, 
         (b"<?xml version='1.0'?>\n<MEME>\n", "is XML or HTML; give the text file that MEME writes beside it"),
         (b'{"pfm": {"A": [1]}}', "is JSON"),
         (b">x\nACGT\n", "line 2: 'ACGT' is a sequence, as of FASTA"),
-        (b">x\nA [ 1 ]\nD [ 1 ]\n", "line 3: motif x has a row of D, which is no base"),
+        (b">x\nA [ 1 ]\nD [ 1 ]\n", "line 3: motif x has a row of D, which is an amino acid, as motifs of proteins have"),
+        (b">x\nA 1 2 3\nC 1 2 3\nD 1 2 3\nE 1 2 3\n", "line 4: motif x has a row of D, which is an amino acid"),
+        (b"A\t1\t2\nR\t1\t2\n", "line 2: motif m has a row of R, which is an amino acid"),
+        (b">x\nA 1\nZ 1\n", "line 3: motif x has a row of Z, which is no base"),
+        (b">x\nA [1.9 .1 .02]\nC [.02 1.2 .01]\nG [.01 .1 .01]\nT [.01 .2 .05]\n",
+         "line 1: motif x has decimals, and its positions sum to 0.09 up to 1.94: it holds information contents (ICM) or"),
+        (b">x\n1.5 0 0 0\n0 2 0 0\n0 0 0.1 0\n", "positions sum to 0.1 up to 2"),
+        (b"P0 A C G T\n01 1.9 0 0.02 0\n02 0.1 0.2 0.1 0.1\n//\n", "line 1: motif motif_1 has decimals"),
         (b">x\nA [ 1 ]\nA [ 1 ]\nG [ 1 ]\nT [ 1 ]\n", "line 2: motif x has the rows A, A, G, T"),
         (b">x\nA [ 1 2 ]\nC [ 1 ]\nG [ 1 2 ]\nT [ 1 2 ]\n", "line 3: this row of motif x has 1 numbers, the first one 2"),
         (b">x\nA [ 1 2 ]\nC [ 1 -1 ]\nG [ 1 2 ]\nT [ 1 2 ]\n", "lines 2 to 5, position 2: motif x has negative numbers"),
@@ -147,6 +169,22 @@ def test_what_is_no_file_of_motifs_is_named(tmp_path: Path, content: bytes, said
     with pytest.raises(FileFormatError) as refused:
         read_matrices(tmp_path / "m.txt")
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "n_sites"),
+    [
+        ("9.00 1.00 0.00 0.00\n1.00 1.00 1.00 2.00\n", 10),  # whole numbers
+        ("9.25 1.25 0.25 0.25\n1.25 1.25 1.25 2.25\n", 11),  # a pseudocount
+        ("9.13 1.26 0.12 0.2\n1.2 5.3 2.1 2.1\n", 11),  # weighted sites, 10.71 and 10.7
+        ("97.5 0.8 0.8 0.8\n25 25 25 25\n1.0 2.0 3.0 94.0\n", 100),  # percent
+    ],
+)
+def test_counts_with_decimals_have_one_total(tmp_path: Path, text: str, n_sites: int) -> None:
+    (tmp_path / "m.txt").write_text(">x\n" + text)
+    (matrix,) = read_matrices(tmp_path / "m.txt")
+    assert matrix.n_sites == n_sites
+    assert matrix.p[0].argmax() == 0
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,11 @@ def table(folder: Path, head: str, *rows: str) -> Path:
         (("a|100|x", "b|200|y"), ("a|100", "b|200"), ("label",), (("x",), ("y",))),
         (("chr1|100|200|1", "chr1|300|400|0"), ("chr1|100|200", "chr1|300|400"), ("label",), (("1",), ("0",))),
         (("sp|P12345|NAME|1", "sp|P12346|NAME|0"), ("sp|P12345|NAME", "sp|P12346|NAME"), ("label",), (("1",), ("0",))),
+        (("a|1|training", "b|0|training"), ("a", "b"), ("label",), (("1",), ("0",))),  # iLearn
+        (("a|0|1|Test", "b|1|1|test"), ("a", "b"), ("label1", "label2"), (("0", "1"), ("1", "1"))),
+        (("a|x|y|testing", "b|x|z|testing"), ("a|x", "b|x"), ("label",), (("y",), ("z",))),
+        (("a|training|1", "b|testing|0"), ("a|training", "b|testing"), ("label",), (("1",), ("0",))),
+        (("a|training", "b|other"), ("a", "b"), ("label",), (("training",), ("other",))),  # a class
         (("a label=0,1,1", "b label=1,0,0"), ("a", "b"), ("label1", "label2", "label3"), (("0", "1", "1"), ("1", "0", "0"))),
     ],
 )
@@ -52,6 +57,7 @@ def test_what_a_header_says(tmp_path: Path, headers, names, columns, labels) -> 
         (("a|1",), None),
         (("a|0|1",), "the headers hold 2 labels each, after |: label1, label2."),
         (("a|7|0|1",), "the headers hold 2 labels each, after |: label1, label2; the fields before them stay in the name."),
+        (("a|1|training",), "the last field of the headers, training, is a part of a split and no label."),
         (("a|7|x",), "the headers have 2 fields after |, of which the last is the label; the others stay in the name."),
     ],
 )
@@ -69,6 +75,8 @@ def test_how_headers_were_understood_is_said(tmp_path: Path, headers, note) -> N
         (("a", "b|0"), "line 1, record a has no label"),
         (("a|0", "b label=1"), "line 3, record b label=1|record b has label=, but the first record its label after"),
         (("a label=1", "b|0"), r"line 3, record b\|0 has no label; .* as in the first header"),
+        (("a|1|training", "b|0|testing", "c|1|training"), r"a\.fa: .* says testing \(1\), training \(2\), .*a file of each"),
+        (("a|training", "b|training"), r"a\.fa: the headers have only training after \|, .* write `>a\|promoter\|training`"),
         (("sp|P12345|NAME", "sp|P12346|MANE"), r"line 1, record sp\|P12345 has no label: .* is an accession of a database"),
         (("ref|NM_1.2",), "is an accession of a database"),
         (("lcl|seq1",), "is an accession of a database"),
@@ -90,6 +98,21 @@ def test_a_label_after_a_bar_can_be_named(tmp_path: Path) -> None:
         read_labelled(path, label="label4")
     with pytest.raises(MissingLabelError, match="has no root="):
         read_labelled(path, label="root")
+
+
+def test_a_file_is_read_with_as_many_labels_as_the_training_data(tmp_path: Path) -> None:
+    one = read_labelled(fasta(tmp_path, "a|7|1", "b|39|0"))
+    flags = fasta(tmp_path, "x|0|1", "y|1|0")
+    assert (one.n_labels, read_labelled(flags).n_labels) == (1, 2)
+    alike = read_labelled(flags, n_labels=one.n_labels)
+    assert (alike.names, alike.columns, alike.labels) == (("x|0", "y|1"), ("label",), (("1",), ("0",)))
+    path = fasta(tmp_path, "x|1|0|1", "y|1|1|0")
+    assert read_labelled(path, n_labels=2).labels == (("0", "1"), ("1", "0"))
+    assert read_labelled(path, n_labels=2, label="label2").labels == (("1",), ("0",))
+    with pytest.raises(MissingLabelError, match=r"a\.fa: the headers have 3 fields after \|, but should have 4 labels"):
+        read_labelled(path, n_labels=4)
+    assert read_labelled(fasta(tmp_path, "a|0,1", "b|1,1")).n_labels == 0  # two labels in one field
+    assert read_labelled(fasta(tmp_path, "a label=0", "b label=1"), n_labels=2).columns == ("label",)
 
 
 def test_headers_without_labels_are_names(tmp_path: Path) -> None:

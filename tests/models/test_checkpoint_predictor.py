@@ -211,3 +211,50 @@ def test_nothing_is_said_of_what_is_new_little_or_unknown(tmp_path) -> None:
     assert checkpoint.overlap_note(model, "m", [*NEW, SEEN[0][:200]], "x") is None  # 170 of 4,870: 3 %
     assert checkpoint.overlap_note(model, "m", [NEW[0][:40]], "x") is None  # of 10 31-mers none
     assert checkpoint.overlap_note(predictor(), "m", SEEN, "x") is None  # it is not known what it has seen
+
+
+def of_bert(**files: str) -> Callable[[Path], None]:
+    """A BERT folder of Hugging Face, and files; a name's __ is a dot."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        files.setdefault("config__json", '{"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 8}')
+        for name, text in files.items():
+            (folder / name.replace("__", ".")).write_text(text)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "layout", "words"),
+    [
+        (lambda folder: folder.write_text("x"), "genoformer", "m is a file; a folder is needed to write into"),
+        (of_bert(), "genoformer", r"\(its config.json is of model_type bert \(BertForMaskedLM\)\), which would be mixed"),
+        (of_bert(config__json='{"model_type": "gpt2"}'), "dnabert", r"\(its config.json is of model_type gpt2\), which"),
+        (of_bert(config__json="{"), "genoformer", r"\(its config.json is of another layout\)"),
+        (of_bert(model__safetensors__index__json="{}"), "dnabert", r"\(model.safetensors.index.json\), which"),
+        (of_bert(pytorch_model__bin="x"), "dnabert", r"\(pytorch_model.bin\), which would be mixed with this one"),
+        (lambda folder: checkpoint.save(predictor(), folder), "genoformer", r"\(a Predictor, which is no Encoder\), which"),
+        (lambda folder: checkpoint.save(predictor(), folder), "dnabert", "is of another layout"),
+    ],
+)
+def test_a_folder_of_something_else_is_left_as_it_was(tmp_path, make: Callable[[Path], None], layout, words) -> None:
+    make(tmp_path / "m")
+    before = {path: path.read_bytes() for path in (tmp_path / "m").rglob("*")}
+    with pytest.raises(ConfigError, match=words):
+        checkpoint.save(encoder(), tmp_path / "m", layout=layout)
+    assert {path: path.read_bytes() for path in (tmp_path / "m").rglob("*")} == before
+
+
+def test_a_model_takes_the_place_of_one_of_its_kind(tmp_path) -> None:
+    for model in (predictor(), predictor(1)):
+        checkpoint.save(model, tmp_path / "m")
+    (found,) = checkpoint.load_predictors(tmp_path / "m")
+    torch.testing.assert_close(dict(found.state_dict()), dict(predictor(1).state_dict()), rtol=0, atol=0)
+
+
+def test_a_folder_needs_a_name(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="the name of the model folder is empty"):
+        checkpoint.save(predictor(), "")
+    assert list(tmp_path.iterdir()) == []

@@ -353,6 +353,16 @@ def test_a_run_is_refused_before_it_begins_where_no_step_can_be_chosen(data, tmp
     assert not (tmp_path / "out").exists()
 
 
+def test_training_values_that_are_all_alike_are_named_for_what_they_are(data, tmp_path) -> None:
+    texts = [decode(codes) for codes in read_labelled(data / "few.csv").sequences]
+    alike = table(tmp_path / "alike.csv", [(text, "1.5") for text in texts])
+    differ = table(tmp_path / "differ.csv", [(text, str(i)) for i, text in enumerate(texts)])
+    for valid in (None, differ):
+        with pytest.raises(ConfigError, match=r"^alike\.csv: label is 1\.5 in all 40 sequences, so that there is nothing to"):
+            tuned(tmp_path, alike, valid, task="regress")
+    assert not (tmp_path / "out").exists()
+
+
 def test_how_the_data_was_understood_is_told_before_anything_is_trained(data, tmp_path) -> None:
     flags = tmp_path / "flags.fa"
     texts = [random_text(np.random.default_rng(i), 20) for i in range(40)]
