@@ -41,14 +41,20 @@ def test_score_is_what_the_command_writes(tmp_path: Path) -> None:
 def test_variants_by_hand() -> None:
     with gf.Genome(FASTA) as genome:
         base = "ACGTN"[genome.window("chrS1", 999, 1)[0]]
+        places = [(at, "ACGTN"[genome.window("chrS1", at - 1, 1)[0]]) for at in range(1_000, 1_100, 10)]
+    swapped = [(at, ref, "ACGT"[("ACGT".index(ref) + 1) % 4]) for at, ref in places]
     other = "ACGT"[("ACGT".index(base) + 1) % 4]
     changes = [("S1", other), ("chrS1", base + "GATTACA"), ("chrS1", "<DEL>")]
     table = gf.score([gf.Variant(chrom, 1_000, base, alt) for chrom, alt in changes], FASTA, "demo")
     assert table["status"].tolist()[-1] == "SYMBOLIC"
     assert table[["LLR", "PLL"]].notna().to_numpy().tolist() == [[True, False], [False, True], [False, False]]
     assert table["chrom"].tolist() == ["S1", "chrS1", "chrS1"]  # as given
-    with pytest.raises(PreflightError, match="REF"):
-        gf.score([gf.Variant("chrS1", 1_000, other, base)], FASTA, "demo")
+    with pytest.warns(UserWarning, match="REF agrees in 0 % of 1 record"):
+        table = gf.score([gf.Variant("chrS1", 1_000, other, base)], FASTA, "demo")
+    assert table["status"].tolist() == ["REF_MISMATCH"]
+    assert table[["LLR", "PLL"]].isna().all(axis=None)
+    with pytest.raises(PreflightError, match="swapped"):
+        gf.score([gf.Variant("chrS1", at, alt, ref) for at, ref, alt in swapped], FASTA, "demo")
 
 
 def test_expected_and_mutagenesis_say_what_score_says() -> None:

@@ -97,7 +97,7 @@ def at_least(k: int, n: int, p: float) -> float:
     """The probability of k or more of n by chance, each with probability p (binomial).
 
     >>> round(at_least(8, 10, 0.28), 4), at_least(0, 5, 0.5)
-    (0.0009, 1.0)
+    (0.001, 1.0)
     """
     if k <= 0:
         return 1.0
