@@ -69,12 +69,17 @@ def test_a_folder_that_went_while_it_was_asked_for_is_not_held(tmp_path, monkeyp
         pass
 
 
+def save_demo(path: Path) -> None:
+    pytest.importorskip("torch", reason="models need torch")
+    gf.save(gf.load("demo"), path)
+
+
 @pytest.mark.parametrize(
     "write",
     [
         lambda path: whole_file(path).__enter__(), lambda path: made_folder(path).__enter__(), make_folder,
         lambda path: refuse_others(path, (), "m.json", lambda found: True),
-        lambda path: gf.save(gf.load("demo"), path), gf.simulate,
+        save_demo, gf.simulate,
         lambda path: gf.annotate_variants(DEMO / "variants.vcf.gz", gf.read_annotations(DEMO / "peaks.narrowPeak.gz"), path),
     ],
     ids=["whole_file", "made_folder", "make_folder", "refuse_others", "save", "simulate", "annotate_variants"],

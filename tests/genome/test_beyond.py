@@ -11,7 +11,6 @@ from genoformer.errors import ContigError, GenoformerError
 from genoformer.genome.beyond import first_beyond, regions_on
 from genoformer.genome.reference import Genome
 from genoformer.interpretation.places import read_places
-from genoformer.prediction import asked_regions
 
 
 @pytest.fixture
@@ -52,6 +51,9 @@ def test_windows_may_reach_beyond_where_rows_do_not(genome: Genome, tmp_path: Pa
 
 
 def test_predict_cuts_and_says_so(genome: Genome, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="predictions need torch")
+    from genoformer.prediction import asked_regions
+
     path = tmp_path / "a.bed"
     path.write_text("chr1\t0\t9\nchr1\t990\t1010\nchr2\t7\t9\n")
     found = asked_regions(genome, bed=path)

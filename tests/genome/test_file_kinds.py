@@ -18,7 +18,13 @@ from genoformer.genome.gtf import read_tss
 from genoformer.genome.reference import Genome
 from genoformer.genome.tracks import open_track
 from genoformer.genome.vcf import open_vcf
-from genoformer.models import checkpoint
+
+
+def load_model(path: Path) -> object:
+    pytest.importorskip("torch", reason="models need torch")
+    from genoformer.models import checkpoint
+
+    return checkpoint.load_any(path)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_addresses(given: str | Path, address: str | None) -> None:
     "read",
     [
         Genome, open_vcf, read_bed, read_elements, lambda path: list(read_regions(path)), read_gene_map, BigWig, open_track,
-        lambda path: list(read_tss(path)), checkpoint.load_any,
+        lambda path: list(read_tss(path)), load_model,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("typed", ["https://a.org/x.bed", "s3://bucket/x.bed"])

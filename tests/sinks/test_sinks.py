@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 from genoformer.calls import _table_of_scores
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
-from genoformer.evaluation.variants import read_scores
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
 from genoformer.scoring.scores import choose
@@ -235,6 +234,9 @@ def test_numbers_of_a_tsv_are_read_as_numbers(tmp_path: Path, read: str) -> None
     path = scored(tmp_path / "o.tsv", ODD)
     wanted = [None if i % 2 else -0.5 for i in range(len(ODD))]
     if read == "evaluate":
+        pytest.importorskip("torch", reason="evaluation needs torch")
+        from genoformer.evaluation.variants import read_scores
+
         found = read_scores(path)["LLR"]
         assert [found.get(("1", i + 1, "A", "C")) for i in range(len(ODD))] == wanted
         return
