@@ -54,7 +54,7 @@ def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
 
 
 def window_settings(shifts: str, indels: Any, anchor: Any) -> Any:
-    """Of the options of windows; ConfigError for shifts that are no numbers."""
+    """Return the settings of windows from the options; ConfigError for shifts that are no numbers."""
     from genoformer.errors import ConfigError
     from genoformer.scoring.track_scorer import Settings
 

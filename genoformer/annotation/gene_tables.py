@@ -141,7 +141,7 @@ def _sequence_in(lines: bytes) -> int:
 
 
 def _base(rows: Any) -> dict[str, Any]:
-    """What GTF and GFF3 have alike."""
+    """Fields that GTF and GFF3 share."""
     import pyarrow as pa
     from pyarrow import compute
 

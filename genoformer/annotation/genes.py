@@ -148,7 +148,7 @@ def read_gene_map(
 
 
 def _notes(path: Path, n_without: int, n: int) -> Iterator[str]:
-    """What there is to say of a file of genes."""
+    """Return the notes on a file of genes."""
     if note := format_note(path):
         yield note
     if n_without:

@@ -94,7 +94,7 @@ def variant_places(
 
 
 def layout_notes(path: str | Path) -> list[str]:
-    """What there is to say of how a table of variants is read; nothing of a VCF."""
+    """Return the notes on how a table of variants is read; none for a VCF."""
     found = layout_of(Path(path)).notes if _TABLES.search(str(path)) else ()
     return [f"{Path(path).name}: {note}" for note in found]
 

@@ -107,7 +107,7 @@ def named(folders: Sequence[str]) -> dict[str, Predictor]:
 
 
 def n_labels_of(models: Mapping[str, Predictor]) -> int | None:
-    """How many fields after | of FASTA headers the models were trained on; None where they do not say."""
+    """Number of label fields after | in FASTA headers that the models were trained on; None if unknown."""
     shapes = {(model.config.kind, model.config.classes) for model in models.values()}
     if len(shapes) != 1:
         return None

@@ -43,7 +43,7 @@ _YORUBA = 16_571  # length of the mitochondrion of UCSC's hg19 (NC_001807); that
 
 
 class Evidence(NamedTuple):
-    """What is known of a contig of the VCF that the FASTA has, too."""
+    """Evidence on a contig that the VCF and the FASTA both have."""
 
     name: str
     reference: str
@@ -215,19 +215,19 @@ def _is_above(c: Counts, q: float, doubt: float, slips: int = _SLIPS) -> bool:
 
 
 def _p(k: int, n: int, q: float) -> float:
-    """Of chance, where records that lack to ENOUGH count as agreeing ones."""
+    """Return the probability by chance, with records missing to ENOUGH counted as agreeing."""
     lacking = max(0, ENOUGH - n)
     return at_least(k + lacking, n + lacking, q)
 
 
 def _is_explained(c: Counts, q: float, doubt: float) -> bool:
-    """That exchanged alleles or the other strand explain what disagrees, and half agree, or more than by chance."""
+    """Test that swapped alleles or the other strand explain the disagreement, and half agree, or more than by chance."""
     cause = cause_of(c)
     return cause in ON_ALLELES and is_sure(c, cause) and (2 * c.agree >= c.n or _p(c.agree, c.n, q) <= doubt)
 
 
 def _shares(counts: Counts, cause: Cause | None) -> bool:
-    """That the cause of the whole file is that of a contig with few records."""
+    """Test that a contig with few records shares the cause of the whole file."""
     if cause is None:
         return False
     k, n = explained(counts, cause)
@@ -262,7 +262,7 @@ def _at(c: Counts, shift: Cause) -> int:
 
 
 def _follows(e: Evidence, shift: Cause | None) -> bool:
-    """That a contig with few records has the shift of the others: no fewer records agree there."""
+    """Test that a contig with few records shares the shift of the others: no fewer records agree there."""
     if shift is None or e.is_large or not e.counts.n or e.has_other_length or e.may_be_other_mitochondrion:
         return False
     return _at(e.counts, shift) >= e.counts.agree
@@ -299,7 +299,7 @@ def _fix_for(basis: Counts, cause: Cause | None, asked: Sequence[str], belongs: 
 
 
 def _is_no_slip(basis: Counts, cause: Cause) -> bool:
-    """That a cause is sure, or that nothing speaks against the one asked for: two records or more fit, or all there are."""
+    """Test that a cause is sure, or that nothing contradicts the requested one: two or more records fit, or all of them."""
     k, n = explained(basis, cause)
     return is_sure(basis, cause) or (k == n and (n >= _SLIPS or n == basis.n))
 
@@ -311,7 +311,7 @@ def _all_swapped(basis: Counts) -> Reading:
 
 
 def _is_mended(counts: Counts, fix: Reading) -> bool:
-    """That nearly all records agree, as they are or as they are read, of those whose alleles could tell."""
+    """Test that nearly all informative records agree, as written or as read."""
     if fix & Reading.NEXT:
         return counts.next >= NEARLY_ALL * counts.disagree
     if fix & Reading.PREVIOUS:

@@ -19,9 +19,7 @@ from genoformer.genome.lines import numbered_lines
 Intervals = NDArray[np.int64]  # [n, 2], sorted, start < end
 
 DIGITS = 18  # of START and END, which are 64-bit
-_SUFFIXES = re.compile(
-    r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|gappedpeak|txt|tsv|xls|merged))+$", re.IGNORECASE
-)
+_SUFFIXES = re.compile(r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|gappedpeak|txt|tsv|xls|merged))+$", re.IGNORECASE)
 
 
 class Region(NamedTuple):
@@ -76,9 +74,7 @@ def read_bed(path: str | os.PathLike[str], columns: str | None = None) -> dict[s
     return {contig: np.array(sorted(rows), dtype=np.int64) for contig, rows in found.items() if rows}
 
 
-def read_regions(
-    path: str | os.PathLike[str], *, zero_length: bool = False, columns: str | None = None
-) -> Iterator[Region]:
+def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False, columns: str | None = None) -> Iterator[Region]:
     """Rows of a BED-like file, plain or gzipped, in the order of the file; streamed. Rows of BED12 are whole.
 
     `bed_kinds` says which column is which. A "." in the name and score columns is nothing.
@@ -108,7 +104,7 @@ def region_of(row: Row, layout: Layout, path: Path) -> Region:
 
 
 def text_in(row: Row, at: int | None) -> str:
-    """What a row has in a column, "" where it does not reach so far."""
+    """Return the field of a row in a column, "" if the row is shorter."""
     return row.fields[at] if at is not None and at < len(row.fields) else ""
 
 
@@ -214,7 +210,7 @@ def _is_count(text: str) -> bool:
 
 
 def _why_no_row(line: str, fields: list[str], layout: Layout) -> str:
-    """What is wrong with a line that is no row of a BED."""
+    """Describe the fault of a line that is no row of a BED."""
     needed = max(layout.chrom, layout.start, layout.end) + 1
     if len(fields) < needed:
         if needed > 3:

@@ -43,7 +43,7 @@ _LABELS = ("state", "label", "class", "ccre")  # names of columns that hold kind
 
 
 class Asked(NamedTuple):
-    """What --columns says: role -> number of a column from 1, name of a column, or none; and the number of the first base."""
+    """Settings of --columns: role -> number of a column from 1, name of a column, or none; and the number of the first base."""
 
     columns: Mapping[str, str] = {}
     base: int | None = None
@@ -76,7 +76,7 @@ def parse_columns(text: str) -> Asked:
 
 
 class Columns(NamedTuple):
-    """What --columns says of several files: of all, and of those that are named (NAME:KEY=COLUMN,...)."""
+    """Settings of --columns for several files: for all, and for those that are named (NAME:KEY=COLUMN,...)."""
 
     every: str | None = None
     named: Mapping[str, str] = {}

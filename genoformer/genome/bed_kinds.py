@@ -111,7 +111,7 @@ def _refuse_quotes(path: Path, number: int, fields: list[str]) -> None:
         if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
             raise FileFormatError(
                 f"{path}, line {number}: fields are in quotes ({text[:24]}), which BED does not have; write the table without "
-                "them (in R write.table(..., quote=FALSE, sep=\"\\t\"))."
+                'them (in R write.table(..., quote=FALSE, sep="\\t")).'
             )
 
 

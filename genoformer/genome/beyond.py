@@ -42,7 +42,7 @@ def regions_on(path: str | os.PathLike[str], genome: Genome, columns: str | None
 
 
 def beyond(path: Path, region: Region, chrom: str, genome: Genome, columns: str | None = None) -> str:
-    """How a row lies to the end of its contig: its line, its numbers as the file has them, and the length.
+    """A row that reaches beyond its contig: its line, its numbers as the file has them, and the length.
 
     "a.bed, line 1: chr1:60,100-60,200 lies beyond chr1 of g.fa, which has 60,000 bases"
     """

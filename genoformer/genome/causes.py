@@ -116,7 +116,7 @@ def at_least(k: int, n: int, p: float) -> float:
 
 
 def explained(counts: Counts, cause: Cause) -> tuple[int, int]:
-    """Of the records whose REF disagrees: how many the cause explains, and how many could tell."""
+    """Number of disagreeing records that the cause explains, and number of those that are informative."""
     both = counts.swap + counts.strand - counts.either + counts.at_once
     return {
         Cause.SWAP: (counts.swap, counts.tests_swap),
@@ -147,7 +147,7 @@ def cause_of(counts: Counts) -> Cause | None:
 
 
 def is_sure(counts: Counts, cause: Cause | None) -> bool:
-    """That so many records would not agree in this way by chance."""
+    """Test that so many records would not agree in this way by chance."""
     if cause is None:
         return False
     if cause is Cause.SWAP_AND_STRAND:
@@ -159,7 +159,7 @@ def is_sure(counts: Counts, cause: Cause | None) -> bool:
 
 
 def is_shifted(counts: Counts) -> bool:
-    """That all records agree at another place, those too that agree at POS, and that this is no chance; for few records."""
+    """Test, for few records, that all of them agree at the shifted position, and not by chance."""
     if not counts.disagree or counts.sampled < counts.agree:
         return False
     most = max(counts.next + counts.next_too, counts.previous + counts.previous_too)

@@ -206,7 +206,7 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
 
 
 def _is_unsure(counts: Counts) -> bool:
-    """That one cause explains all records whose REF disagrees, and that they may do so by chance."""
+    """Test that one cause explains all disagreeing records, though perhaps by chance."""
     cause = cause_of(counts)
     return cause is not None and not is_sure(counts, cause)
 

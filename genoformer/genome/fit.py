@@ -59,7 +59,7 @@ class Checked(NamedTuple):
 
 
 def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_length: int) -> Checked:
-    """What can be scored of some records, read as the Fit says; names of contigs alone (a ContigMap, a dict) mend nothing.
+    """Return the scorable alleles of some records, read by the Fit; names of contigs alone (a ContigMap, a dict) mend nothing.
 
     The lines of the records stay as they were. max_length: the longest REF or ALT a model can take, in bases.
     """
@@ -88,7 +88,7 @@ def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_l
 
 
 def _is_asked(record: Record, state: int, fit: Fit) -> bool:
-    """That another reading of the alleles is to be tried."""
+    """Test that another reading of the alleles should be tried."""
     fix = fit.fixes.get(record.chrom, Reading.NONE)
     return bool(fix & ON_ALLELES) and (state == RefState.DIFFERS or (bool(fix & Reading.ALL_SWAPPED) and is_indel(record)))
 

@@ -40,9 +40,7 @@ def _of_gtf(path: Path) -> Iterator[GeneRow]:
         attributes = attributes_of(fields[8])
         gene = attributes.get("gene_id")
         if not gene:
-            raise FileFormatError(
-                f"{path}, line {number}: {fields[2]} without gene_id; give a GTF whose lines say their gene."
-            )
+            raise FileFormatError(f"{path}, line {number}: {fields[2]} without gene_id; give a GTF whose lines say their gene.")
         transcript = attributes.get("transcript_id") or gene
         yield _row(number, fields, gff.Family(gene, gene_name(attributes, gene), transcript))
 

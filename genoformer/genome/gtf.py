@@ -41,7 +41,7 @@ def format_of(path: Path) -> Format:
 
 
 def format_note(path: Path) -> str | None:
-    """What there is to say of the format of genes; None for GTF."""
+    """Return a note on the format of genes; None for GTF."""
     if format_of(path) == "GTF":
         return None
     return f"{path.name} is GFF3; its genes, transcripts, exons and CDS are read by Parent, as those of a GTF are by their ids."

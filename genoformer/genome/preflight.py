@@ -106,7 +106,7 @@ class Preflight:
 
     @property
     def counts(self) -> Counts:
-        """Of all contigs, the records with alleles that would be scored."""
+        """Counts over all contigs of the records with scorable alleles."""
         return total(judgement.counts for judgement in self.judged)
 
     @property
@@ -139,7 +139,7 @@ class Preflight:
         return {use.name: use.reference for use in self.contigs if use.reference is not None}
 
     def fit(self) -> Fit:
-        """How the records are read."""
+        """Return the way in which the records are read."""
         others = frozenset() if self.force else frozenset(of.evidence.name for of in self.judged if of.is_other)
         fixes = {of.evidence.name: of.fix for of in self.judged if of.fix}
         return Fit(self.contig_map, others, fixes, is_asked=bool(self.asked))
@@ -343,7 +343,7 @@ def _as_meant(places: Iterable[tuple[str, int]], judged: Iterable[Judgement], *,
 
 
 def _evidence(tally: Tally, lengths: Mapping[str, int], genome: Genome) -> list[Evidence]:
-    """Of the contigs that the FASTA has."""
+    """Return the evidence for each contig that the FASTA has."""
     return [
         Evidence(name, reference, genome.contigs[reference], lengths.get(name) or _length_by_name(name), of)
         for name, of in tally.counts().items()

@@ -23,7 +23,7 @@ _BLOCKS = ("<*>", "<NON_REF>")
 
 
 class Extent(Enum):
-    """How far an ALT reaches beyond REF."""
+    """Kinds of reach of an ALT beyond REF."""
 
     REF = "REF only"
     LENGTH = "SVLEN, else END"
@@ -32,7 +32,7 @@ class Extent(Enum):
 
 
 class Doubts:
-    """What is odd about the records that were read: reason -> records, and the place of the first."""
+    """Odd values of the records that were read: reason -> records, and the place of the first."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, str]] = {}
@@ -58,7 +58,7 @@ BEYOND = "an end beyond that of the contig, and are cut there"
 
 
 def extent_of(alt: str) -> Extent:
-    """How far one ALT reaches.
+    """Return the end of one ALT.
 
     >>> [extent_of(alt).name for alt in ("T", "<DEL:ME>", "<CN2>", "<INS>", "<*>", "<CPX>", "T]chr2:9]")]
     ['REF', 'LENGTH', 'LENGTH', 'REF', 'BLOCK', 'END', 'REF']

@@ -130,12 +130,12 @@ def shifted(record: Record, fix: Reading) -> Record:
 
 
 def is_indel(record: Record) -> bool:
-    """That an ALT has another length than REF, so that both may agree with the reference."""
+    """Test that an ALT differs from REF in length, so that both may agree with the reference."""
     return any(len(alt) != len(record.ref) and _is_plain(alt) for alt in record.alts)
 
 
 def is_read(flags: int, allowed: Reading, n_alts: int) -> bool:
-    """That a record with these flags agrees in one allowed way; with several ALTs a swap and the other strand are two."""
+    """Test that a record with these flags agrees in one allowed way; with several ALTs a swap and the other strand are two."""
     ways = Reading(flags) & allowed
     one = ways in (Reading.SWAP, Reading.STRAND, Reading.AT_ONCE, Reading.NEXT, Reading.PREVIOUS)
     return one or (ways == Reading.SWAP | Reading.STRAND and n_alts == 1)

@@ -77,9 +77,7 @@ def _ends(text: str, span: str) -> tuple[int, int]:
     first = _whole_number(match["first"]) if match["first"] else 1
     last = _whole_number(match["last"]) if match["last"] else (sys.maxsize if match["to"] else first)
     if first < 1 or last < first:
-        raise ConfigError(
-            f"region {text!r} runs from {first} to {last}; it begins at 1 or later and does not end before."
-        )
+        raise ConfigError(f"region {text!r} runs from {first} to {last}; it begins at 1 or later and does not end before.")
     return first - 1, last
 
 

@@ -75,7 +75,7 @@ class Tally:
     def _agree_elsewhere(
         self, chroms: Sequence[str], batch: Sequence[Record], states: Sequence[int], statuses: Sequence[Statuses]
     ) -> dict[str, Counts]:
-        """Of a few records of each contig that agree: how many do so one base further on, or before, as well."""
+        """Count the agreeing records of a sample that also agree one base before or after."""
         agree: dict[str, list[Record]] = {chrom: [] for chrom in chroms}
         for record, state, of in zip(batch, states, statuses, strict=True):
             some = agree.get(record.chrom)
@@ -91,7 +91,7 @@ class Tally:
 
     @property
     def n_records(self) -> dict[str, int]:
-        """Of each contig."""
+        """Return the counts of each contig."""
         found: Counter[str] = Counter()
         for (chrom, *_), n in self._kinds.items():
             found[chrom] += n
@@ -102,7 +102,7 @@ class Tally:
         return sum(n for (_, state, _), n in self._kinds.items() if state in states)
 
     def counts(self) -> dict[str, Counts]:
-        """Of each contig, the records with an allele that would be scored; the base before a symbolic allele does not count."""
+        """Counts of each contig over records with a scorable allele; the base before a symbolic allele does not count."""
         found = {chrom: of._replace(both_ways=self._indels[chrom]) for chrom, of in self._sampled.items()}
         for (chrom, state, statuses), n in self._kinds.items():
             of = found[chrom]

@@ -118,7 +118,7 @@ def _expected(scorer: TokenScorer, variant: Variant, flank: int, length: int, pr
 
 
 def _again(printed: Printed, again: float, scale: float) -> str:
-    """What is to say of a score that was made again; nothing where it is the same but for rounding."""
+    """Return a remark on a score that was computed again; none if it is equal but for rounding."""
     if again != again:
         return ""
     if not printed.remade:
@@ -186,7 +186,7 @@ def _bins_shown(scorer: TrackScorer, seen: Compared, variant: Variant) -> tuple[
 
 
 def _attributed(scorer: TrackScorer, model: int, seen: Compared, track: int, low: int, high: int) -> tuple[Floats, Floats]:
-    """What each base of the scorer's own window adds to the sum of a track over some bins, with either allele: [L, 4]."""
+    """Return what each base of the scorer's window adds to the sum of a track over bins, per allele: [L, 4]."""
     job = seen.job
     ref = scorer.genome.window(job.chrom, job.start, scorer.length)
     output = Output(head=scorer.head, tracks=(int(scorer.tracks[track]),), bins=(scorer.bins.first + low, high - low))

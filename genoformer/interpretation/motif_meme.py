@@ -128,6 +128,8 @@ def _whole_number(key: str, head: str, path: Path, line: int) -> int | None:
 def _is_row(text: str) -> bool:
     """Return True for a line that begins with a number, or that would be a row of four but for a word (nan, x)."""
     words = text.split()
-    return is_number(words[0]) or words[0].lstrip("+-")[:3].lower() in ("nan", "inf") or (
-        len(words) == 4 and sum(map(is_number, words)) >= 2
+    return (
+        is_number(words[0])
+        or words[0].lstrip("+-")[:3].lower() in ("nan", "inf")
+        or (len(words) == 4 and sum(map(is_number, words)) >= 2)
     )

@@ -21,7 +21,7 @@ class MissingLabelError(FileFormatError):
 
 
 class Labels(NamedTuple):
-    """Of each record its name and a text per column; notes on how the headers were understood.
+    """Return the name of each record and a text per column; notes on how the headers were understood.
 
     n_labels: fields after | that were read as labels, 0 where labels are NAME=.
     """
@@ -151,7 +151,7 @@ def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:
 
 
 def _n_labels(words: list[list[str]]) -> int:
-    """How many fields at the end are labels: all that are 0 or 1, or all that are numbers with decimals; else the last one.
+    """Count the label fields at the end: all that are 0 or 1, or all that are numbers with decimals; else the last one.
 
     >>> _n_labels([["a", "7", "0", "1"], ["b", "8", "1", "1"]]), _n_labels([["a", "0.5", "2.25"]]), _n_labels([["a", "7", "1"]])
     (2, 2, 1)

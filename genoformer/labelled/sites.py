@@ -118,7 +118,7 @@ def regions_of(path: str | os.PathLike[str], columns: str | None = None) -> list
 
 
 def notes_of(files: Files, columns: Sequence[str] = ()) -> list[str]:
-    """What there is to say of how the files are read: GFF3, tables that count from 1."""
+    """Return the notes on how the files are read: GFF3, tables that count from 1."""
     asked, notes = columns_by_file(columns, files), []
     for name, path in files.items():
         if not Path(path).is_file():
@@ -140,7 +140,7 @@ def _start(region: Region, upstream: int, downstream: int) -> int:
 
 
 def _beyond(path: Path, region: Region, chrom: str, start: int, length: int, genome: Genome, columns: str | None) -> str:
-    """How a window, or already its row, reaches beyond an end of its contig: file, line, and the row as the file has it."""
+    """Describe a window or row that reaches beyond its contig: file, line, and the row as the file has it."""
     if region.end > genome.contigs[chrom]:
         return beyond(path, region, chrom, genome, columns)
     row = f"{region.chrom}:{region.start + 1:,}" if is_gene_file(path) else row_text(path, region, columns)

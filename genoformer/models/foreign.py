@@ -38,7 +38,7 @@ _ELSEWHERE = {  # weights of other libraries, by name or suffix
 
 
 def described_config(config: dict[str, Any]) -> str:
-    """What a config.json says that its model is: "is of model_type gpt2 (GPT2LMHeadModel)"; "" where it says nothing."""
+    """Describe the model of a config.json: "is of model_type gpt2 (GPT2LMHeadModel)"; "" where it says nothing."""
     kind, classes = config.get("model_type"), config.get("architectures")
     named = ", ".join(str(name) for name in classes) if isinstance(classes, list) else ""
     if not kind and not named:
@@ -50,13 +50,13 @@ def described_config(config: dict[str, Any]) -> str:
 
 
 def is_dnabert2(config: dict[str, Any]) -> bool:
-    """Whether a config.json of BERT is that of DNABERT-2 or another one of MosaicBERT: ALiBi positions, code of its own."""
+    """Test that a config.json of BERT is that of a MosaicBERT such as DNABERT-2: ALiBi positions, custom code."""
     code = config.get("auto_map")
     return "alibi_starting_size" in config or (isinstance(code, dict) and any("bert_layers" in str(x) for x in code.values()))
 
 
 def described_folder(folder: Path) -> str:
-    """What a folder without a config.json holds, as the rest of a sentence, with what to do."""
+    """Describe a folder without a config.json as the end of a sentence, with the remedy."""
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:

@@ -74,7 +74,7 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
 
 
 def _heading(scored: Scored) -> str:
-    """Of the figures: nothing below the noise floor is called strongest, nor where none is known."""
+    """Return the heading of the figures: nothing below the noise floor, or without a known one, is called strongest."""
     above = scored.strongest(1).above
     if above or (above is None and not scored.of_tracks):
         return "Strongest variants"

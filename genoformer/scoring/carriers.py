@@ -47,7 +47,7 @@ class _Site(NamedTuple):
 
 
 class Inside(NamedTuple):
-    """What a window holds."""
+    """Variants of a window and their carriers."""
 
     variants: list[Variant]
     carriers: NDArray[np.bool_]  # [variants, samples, chromosomes]
@@ -127,9 +127,7 @@ def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> 
     return [calls[i] for i in columns]
 
 
-def _phased(
-    sites: Sequence[_Site], ploidy: NDArray[np.int64], n_rows: NDArray[np.int64], left_out: Counter[str]
-) -> Inside:
+def _phased(sites: Sequence[_Site], ploidy: NDArray[np.int64], n_rows: NDArray[np.int64], left_out: Counter[str]) -> Inside:
     """Which chromosomes have which variants, in one phase set for each sample."""
     numbers = [(i, number_of) for i, site in enumerate(sites) for number_of in site.variants]
     carriers = np.zeros((len(numbers), len(ploidy), int(ploidy.max(initial=2))), dtype=bool)

@@ -1,4 +1,4 @@
-"""What a run says of its own numbers: scores done again the naive way."""
+"""Self-check of a run: scores computed again the naive way."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _TRANSITION = dict(zip("ACGT", "GTAC", strict=True))
 
 
 class NoiseFloor(NamedTuple):
-    """What each column of scores says where there is nothing, at n places."""
+    """Noise floor of each column of scores, measured at n positions."""
 
     n_places: int
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ class NoiseFloor(NamedTuple):
 
 
 def n_places(scorer: TrackScorer, n_records: int, asked: int | None) -> int:
-    """How many places to measure noise at: one in 20 records, 16 at the most; of a small model 8 at the least."""
+    """Number of positions to measure noise at: one in 20 records, 16 at the most; of a small model 8 at the least."""
     if asked is not None:
         return asked
     least = LEAST_PLACES if scorer.operations <= CHEAP else 1
@@ -93,7 +93,7 @@ def _substitutions(scorer: TrackScorer, genome: Genome, places: Sequence[tuple[s
 
 
 def _floors(scorer: TrackScorer, values: Floats) -> Floats:
-    """Of |values| [n, scores, K] one number for each column of scores."""
+    """Reduce |values| [n, scores, K] to one number for each column of scores."""
     found = []
     for i, score in enumerate(scorer.scores):
         of = values[:, i] if score.of_tracks else values[:, i, :1]

@@ -231,7 +231,7 @@ class TrackScorer:
         return [over_shifts(of, len(self.settings.shifts)) for of in zip(*each, strict=True)]
 
     def noise(self, variants: Sequence[Variant]) -> list[Noise]:
-        """What the scores of some substitutions, and of their references, owe to where the window begins.
+        """Return the change of scores of substitutions, and of their references, when the window start moves.
 
         Averaged as scores are, over strands, shifts and models.
         """

@@ -32,7 +32,7 @@ class Job(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """How windows are laid over a genome."""
+    """Settings of windows over a genome."""
 
     genome: Genome
     length: int

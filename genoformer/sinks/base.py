@@ -257,7 +257,7 @@ def number(value: float) -> str:
 
 
 def info_text(column: Column) -> Callable[[float], str]:
-    """How a value of a column is written in INFO; words as VCF 4.3 wants them there."""
+    """Format a value of a column for INFO; words are encoded as in VCF 4.3."""
     if not column.words:
         return number
     words = [escaped(word) for word in column.words]

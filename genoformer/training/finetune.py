@@ -299,7 +299,7 @@ def _finished(folder: Path, manifest: dict[str, Any]) -> Predictor:
 
 
 def _is_mine(manifest: dict[str, Any]) -> bool:
-    """Whether a manifest is that of a fine-tuned model."""
+    """Test that a manifest is that of a fine-tuned model."""
     return "finetune" in manifest
 
 

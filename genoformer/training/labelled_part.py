@@ -41,7 +41,7 @@ def class_names(targets: Targets) -> list[str]:
 
 
 def described(name: str, targets: Targets, columns: Sequence[str]) -> str:
-    """How a file of labelled sequences was understood: its sequences, its labels, and how many of each there are."""
+    """Summarise how a file of labelled sequences was read: its sequences, its labels, and how many of each there are."""
     whole = f"{name}: {len(targets.values):,} sequences"
     if targets.kind == "values":
         ranges = [f"{of} from {x.min():g} to {x.max():g}" for of, x in zip(targets.classes, targets.values.T, strict=True)]
@@ -63,7 +63,7 @@ def _counts(targets: Targets) -> list[str]:
 
 
 def _n_each(targets: Targets) -> list[int]:
-    """Of each class or label how many sequences have it."""
+    """Return the number of sequences of each class or label."""
     if targets.kind == "classes":
         return [int(n) for n in np.bincount(targets.values, minlength=targets.n_outputs)]
     return [int(n) for n in targets.values.sum(0)]

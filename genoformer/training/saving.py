@@ -14,7 +14,7 @@ _COST = 20  # times as long as a save took, the next one waits: a 20th of the ti
 
 
 class SaveClock:
-    """Whether a save is due: `every` steps or a minute after the last one, but never more often than saves are cheap.
+    """Schedule of saves: `every` steps or a minute after the last one, but never more often than saves are cheap.
 
     >>> now = 0.0
     >>> clock = SaveClock(every=5, seconds=lambda: now)
@@ -30,7 +30,7 @@ class SaveClock:
         self.last, self.cost = seconds(), 0.0
 
     def due(self, step: int) -> bool:
-        """Whether the state is to be saved after this step."""
+        """Test that the state should be saved after this step."""
         waited = self.seconds() - self.last
         if waited < _COST * self.cost:
             return False

@@ -107,9 +107,10 @@ def test_a_gff3_says_what_its_gtf_says(tmp_path: Path, make_fasta, attributes, m
 
 
 def test_it_is_said_that_it_is_gff3(tmp_path: Path) -> None:
-    assert "a.gff3 is GFF3; its genes, transcripts, exons and CDS are read by Parent" in read_gene_map(
-        gff(tmp_path / "a.gff3", gencode)
-    ).notes[0]
+    assert (
+        "a.gff3 is GFF3; its genes, transcripts, exons and CDS are read by Parent"
+        in read_gene_map(gff(tmp_path / "a.gff3", gencode)).notes[0]
+    )
     assert read_gene_map(gtf(tmp_path / "a.gtf")).notes == ()
 
 

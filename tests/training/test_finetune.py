@@ -664,7 +664,7 @@ LABELS_OF = {
     "multilabel": lambda i: ("a", "b", "a;b", ";")[i % 4],
     "values": lambda i: f"{(i * 7) % 11 / 3:.3f}",
 }
-RESUMED = 'epochs = 6\nbatch_size = 8\ndropout = 0.1\nmask_rate = 0.1\nlearning_rate = 3e-3\nvalidations = 1\n'
+RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\nmask_rate = 0.1\nlearning_rate = 3e-3\nvalidations = 1\n"
 
 
 @pytest.mark.parametrize(
