@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -123,8 +124,15 @@ def _version() -> str:
 
 
 def _peak() -> float:
-    """MB that this process and its children have held at most."""
+    """Peak memory in MiB: the largest of this process and its children.
+
+    On Linux ``ru_maxrss`` also counts the process that started this one, so ``VmHWM`` takes its place where there is one.
+    """
     import resource
 
-    kilobytes = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return kilobytes / (1024 if sys.platform != "darwin" else 1024 * 1024)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    try:
+        own = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+    except (OSError, IndexError):
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return max(own, children) / (1024 if sys.platform != "darwin" else 1024 * 1024)

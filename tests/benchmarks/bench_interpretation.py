@@ -20,7 +20,7 @@ N_SEQUENCES = int(os.environ.get("ATTENTION_SEQUENCES", "5920"))
 LENGTH, N_HEADS, N_LAYERS = 300, 12, 12
 MOST = 2.0  # GB
 _MEMORY = """
-import json, resource, sys, time
+import json, sys, time
 import numpy as np, torch
 from genoformer.interpretation.places import Place
 from genoformer.interpretation.run import attention_profiles
@@ -33,7 +33,7 @@ model = Encoder(EncoderConfig(n_vocab=tokenizer.n_vocab, width=width, n_layers=l
 model.tokenizer = tokenizer
 codes = np.random.default_rng(0).integers(0, 4, (n, length), dtype=np.uint8)
 places = [Place(str(i), "", 0, row) for i, row in enumerate(codes)]
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+peak = lambda: int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) * 1024
 before, begin = peak(), time.perf_counter()
 found = attention_profiles(model, places, profile="viz")
 print(json.dumps({"before": before, "after": peak(), "seconds": time.perf_counter() - begin,
