@@ -66,7 +66,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--calibration", type=click.Path(), metavar="FILE",
               help="Of `genoformer calibrate`, for quantiles.  [default: the model's own]")  # fmt: skip
 @click.option("--noise", "n_noise", type=click.IntRange(min=0), metavar="N",
-              help="Places at which the noise floor is measured; 0: none.  [default: one in 20 records, 8 to 16]")  # fmt: skip
+              help="Places at which the noise floor is measured; 0: none.  "
+              "[default: one in 20 records, at most 16; of a small model at least 8]")  # fmt: skip
 @click.option("--verify", "n_verify", type=click.IntRange(min=1), metavar="N",
               help="Score N random records again the naive way, on the CPU in float32, and compare.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, each with the model and some cores.")
@@ -122,8 +123,11 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     chosen = choose(options["scores"]) if options["scores"] else default_scores(models[0])
     device = inference.device_named(options["device"])
 
+    already_said: set[str] = set()  # notes of the preflight and of the annotations, which the summary holds, too
+
     def show(found: Any) -> None:
         say(json.dumps({"preflight": found.to_dict()}) if options["as_json"] else found.table())
+        already_said.update([*found.notes, *found.findings])
 
     for model, name in zip(models, model_names, strict=True):
         trained = model.config.context_length
@@ -132,6 +136,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     annotations = annotation.read_annotations(options["files"]) if options["files"] else None
     for note in [note for each in annotations.all for note in each.notes] if annotations else ():
         say(note)
+        already_said.add(note)
     with progress_bar("records") as watch:
         summary = score_variants(
             vcf, genome, models, chosen, output,
@@ -150,7 +155,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         say(json.dumps({"summary": summary._asdict()}))
         return
     for note in summary.notes:
-        say(note)
+        if note not in already_said:
+            say(note)
     if options["shard"]:
         say(
             f"shard {options['shard']}: {summary.parts - summary.missing:,} of {summary.parts:,} parts are done; when all are: "
