@@ -191,7 +191,7 @@ class Preflight:
             "problem": self.problem(),
         }
 
-    def table(self) -> str:
+    def table(self, *, with_notes: bool = True) -> str:
         """Two columns for people, under 80 wide."""
         skipped = [(status.name, n) for status, n in self.statuses.items() if n and status is not Status.OK]
         rows = [
@@ -218,7 +218,7 @@ class Preflight:
         if self.length_differences:
             different = (f"{d.name} {d.length:,} / {d.reference_length:,}" for d in self.length_differences)
             rows.append(("lengths VCF / FASTA", listed(different)))
-        rows += [("note", note) for note in (*self.notes, *self.findings)]
+        rows += [("note", note) for note in (*self.notes, *self.findings) if with_notes]
         return _printable("\n".join(line for label, value in rows for line in _row(label, value)))
 
 
