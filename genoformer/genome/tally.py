@@ -62,7 +62,9 @@ class Tally:
         meant = self._as_read([batch[i] for i in differ], flags)
         self._disagree.update((chroms[i], flag, statuses[i], of) for i, flag, of in zip(differ, flags, meant, strict=True))
         agree = np.flatnonzero(states == RefState.AGREES).tolist()
-        self._sample([batch[i] for i in agree if not _COUNTED.isdisjoint(statuses[i])])
+        room = {chrom: n for chrom in dict.fromkeys(chroms) if (n := ENOUGH - self._sampled[chrom].sampled)}
+        if room:
+            self._sample((batch[i] for i in agree if not _COUNTED.isdisjoint(statuses[i])), room)
         for way, found in self._moved.items():
             moved = [shifted(record, way) for record in batch]
             there = combine_statuses(moved, compare_refs(moved, self._genome, self.names), self._max_length)
@@ -89,11 +91,13 @@ class Tally:
             read.append(record)
         return combine_statuses(read, np.full(len(read), RefState.AGREES), self._max_length)
 
-    def _sample(self, records: Iterable[Record]) -> None:
-        """Count, of the first agreeing records of each contig, those that also agree one base before or after."""
-        room = {chrom: ENOUGH - of.sampled for chrom, of in self._sampled.items() if of.sampled < ENOUGH}
+    def _sample(self, records: Iterable[Record], room: dict[str, int]) -> None:
+        """Count, of the first agreeing records of each contig, those that also agree one base before or after.
+
+        room: contig -> records that its sample lacks.
+        """
         some = []
-        for record in records if room else ():
+        for record in records:
             if room.get(record.chrom):
                 room[record.chrom] -= 1
                 some.append(record)
