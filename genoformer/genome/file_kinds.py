@@ -39,9 +39,10 @@ _BINARY: tuple[tuple[bytes, Kind], ...] = (
     (b"\x43\x27\x41\x1a", Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)")),
     (b"%PDF-", Kind("a PDF", "give the data that it shows, as text")),
 )  # fmt: skip
-_BEDPE = Kind("BEDPE, of pairs of regions", "give one region a row: CHROM START END")
+BEDPE = Kind(
+    "BEDPE, of pairs of regions", "give one region a row: CHROM START END (cut -f 1-3 takes the first one of each pair)"
+)
 _PAIRS = ({"start1", "end1", "start2"}, {"x1", "x2", "y1", "y2"})  # names of columns of BEDPE, and of Juicer's loops
-_CONTIG = re.compile(r"chr\w+(\.\d+)?|\d{1,2}|[XYMWZ]|MT|[1-9]?\d[LR]", re.ASCII | re.IGNORECASE)
 _PAGE = Kind("a web page, not the file that it links to", "download the file itself")
 
 
@@ -55,13 +56,16 @@ def binary_kind(head: bytes) -> Kind | None:
 
 
 def text_kind(lines: list[str]) -> Kind | None:
-    """The kind of a text by its first lines, of those that are sometimes given as BED; None for any other."""
+    """The kind of a text by its first lines, of those that are sometimes given as BED; None for any other.
+
+    BEDPE without names of columns is known by several rows (`bedpe`).
+    """
     for line in lines:
         if line.startswith(("##fileformat=VCF", "#CHROM\tPOS\tID\tREF")):
             return Kind("a VCF", "give it where variants are due, or make a BED of it first (bcftools query)")
         names = {name.strip().lower() for name in line.lstrip("#").split("\t")}
         if any(pair <= names for pair in _PAIRS):
-            return _BEDPE
+            return BEDPE
         if line.startswith("##gff-version"):
             return Kind("GFF3", "give it with --gtf, or make a BED of its lines first")
         if line.startswith((">", ";")):
@@ -80,23 +84,7 @@ def _by_columns(fields: list[str]) -> Kind | None:
     if len(fields) in (8, 9) and _counts(fields[3:5]) and not _counts(fields[1:2]) and fields[6] in ("+", "-", ".", "?"):
         what = "GFF3" if re.match(r"\s*[^\s=;\"]+=", fields[-1]) else "a GTF of genes"
         return Kind(what, "give it with --gtf, or make a BED of its lines first")
-    return _BEDPE if _is_pair(fields) else None
-
-
-def _is_pair(fields: list[str]) -> bool:
-    """A row of BEDPE: columns 4 to 6 are a region as well, and column 4 is no name of a region."""
-    if len(fields) < 6 or not _counts(fields[1:3]):
-        return False
-    if fields[3:6] == [".", "-1", "-1"]:  # the other one is not known
-        return True
-    other = fields[3] == fields[0] if not _counts(fields[:1]) else False
-    return _counts(fields[4:6]) and (other or _are_contigs(fields[0], fields[3]))
-
-
-def _are_contigs(first: str, second: str) -> bool:
-    """Names of contigs of one file: both begin with chr, or neither does."""
-    alike = first.lower().startswith("chr") == second.lower().startswith("chr")
-    return alike and all(map(_CONTIG.fullmatch, (first, second)))
+    return None
 
 
 def _counts(texts: list[str]) -> bool:

@@ -24,6 +24,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 from genoformer.addresses import refuse_address
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.contigs import ContigIndex, canonical_key
+from genoformer.genome.digits import DIGITS
 from genoformer.genome.first_phase import FirstPhase
 from genoformer.genome.region_text import Interval
 
@@ -111,7 +112,7 @@ class VariantFile:
 
     def records_of(self, number: int, block: bytes) -> Iterator[Record]:
         """The records of one of its `blocks`, line by line; FileFormatError for a line that is none."""
-        new, known = tuple.__new__, _ALTS.get
+        new, known, most = tuple.__new__, _ALTS.get, DIGITS
         lines = _lines(block)
         for line in lines:
             try:
@@ -123,7 +124,7 @@ class VariantFile:
                 if len(fields) != 5:
                     self._malformed(number + lines.index(line), line)
                 chrom, pos, name, ref, alt = fields
-            if not (ref and chrom and chrom[0] != "#" and pos.isdecimal() and len(pos) < 19 and pos.isascii()):
+            if not (ref and chrom and chrom[0] != "#" and pos.isdecimal() and len(pos) <= most and pos.isascii()):
                 self._malformed(number + lines.index(line), line)
             alts = known(alt)
             if alts is None:

@@ -316,6 +316,28 @@ def test_names_of_regions_make_no_bedpe(tmp_path: Path) -> None:
     assert read_bed(path, "strand=none")["chr1"].tolist() == [[1, 9]]
 
 
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        (["chr1|100|200|p1|0|+|3|50|100|0.5000000", "chr1|300|400|p2|0|-|7|100|100|1.0000000"], "BED"),  # bedtools coverage
+        (["chr1|100|200|p1|0|+|3|50|100|0.0000000"], "BED"),
+        (["chr1|100|200|p1|0|+|0.5|0.1|0|0.25"], "BED"),  # bedtools annotate of four files
+        (["chr1|100|200|p1|0|+|5|900|2|700", "chr1|300|400|p2|0|-|1|2|3|4"], "BED"),  # bedtools multicov of four files
+        ([f"chr1|{i}00|{i}90|p|0|+|5|9|2|7" for i in range(1, 20)], "BED"),
+        (["chr1|100|200|p1|900|.|7|12|9|30"], "narrowPeak"),  # whole numbers, and an offset
+        ([f"chr1|{i}00|{i}90|p|0|.|7|-1|-1|7" for i in range(1, 20)], "narrowPeak"),
+        ([f"chr1|{i}00|{i}90|p|0|.|7.5|3|2|-1" for i in range(1, 20)], "narrowPeak"),
+        ([NARROW, NARROW, NARROW.replace("|30", "|0.5")], "narrowPeak"),  # one row is malformed, and refused when it is read
+    ],
+)
+def test_fractions_and_counts_behind_a_bed6_are_no_summits(tmp_path: Path, rows: list[str], kind: str) -> None:
+    path = write(tmp_path / "a.bed", *rows)
+    assert layout_of(path).kind == kind
+    if kind == "BED":
+        assert [row.summit for row in read_regions(path)] == [None] * len(rows)
+        assert len(read_elements(path, "X")) == len(rows)
+
+
 def test_rows_of_one_base_in_a_table_name_the_remedy(tmp_path: Path) -> None:
     rows = ["seqnames|start|end|strand", "chr1|5|9|*", "chr1|1001|1001|*"]
     path = write(tmp_path / "g.tsv", *rows)
