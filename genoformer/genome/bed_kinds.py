@@ -214,9 +214,13 @@ def _asked(layout: Layout, asked: bed_columns.Asked, where: str, n_columns: int)
             raise FileFormatError(f"{where}: --columns {role}={text}{behind} but a row has {n_columns} columns; name another.")
         found[role] = (at, at + 1, at + 2) if role == "blocks" and at is not None else at
     moved = {found[role] for role in ("chrom", "start", "end") if role in found}
+    taken = {at for role, at in found.items() if role != "blocks"} - {None}
     for role in ("name", "score", "strand", "signal", "summit", "colour"):  # a column is one thing
-        if role not in found and getattr(layout, role) in moved | {found.get("name")} - {None}:
+        if role not in found and getattr(layout, role) in taken:
             found[role] = None
+    if found.get("name", layout.name) != layout.name:
+        at = found["name"]
+        found["labels"] = at is not None and at < len(layout.header) and bed_columns.are_labels(layout.header[at])
     if found.get("summit") is not None:
         found["absolute_summit"] = False
     base = layout.base if asked.base is None else asked.base

@@ -15,30 +15,36 @@ class Kind(NamedTuple):
     remedy: str
 
 
-_BIGBED = Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)")
-_BIGWIG = Kind("a bigWig file, which holds values and no regions or text", "give it where a track is due")
-_CRAM = Kind("a CRAM file of aligned reads", "call peaks, or make a BED of it first")
-_XZ, _ZSTD = "unpack it first (xz -d)", "unpack it first (zstd -d)"
-_BINARY: tuple[tuple[bytes, Kind], ...] = (
-    (b"\xeb\xf2\x89\x87", _BIGBED), (b"\x87\x89\xf2\xeb", _BIGBED),
-    (b"\x26\xfc\x8f\x88", _BIGWIG), (b"\x88\x8f\xfc\x26", _BIGWIG),
-    (b"BAM\x01", Kind("a BAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)")),
-    (b"CRAM\x02", _CRAM), (b"CRAM\x03", _CRAM), (b"CRAM\x04", _CRAM),
-    (b"BCF\x02", Kind("a BCF file of variants", "give it where variants are due, or make a BED of it first (bcftools query)")),
-    (b"TBI\x01", Kind("a tabix index (.tbi)", "give the file that it belongs to")),
-    (b"CSI\x01", Kind("an index (.csi)", "give the file that it belongs to")),
-    (b"BAI\x01", Kind("an index (.bai)", "give a file of regions")),
-    (b"PAR1\x15", Kind("a Parquet table", "write it as tab-separated text first")),
-    (b"PK\x03\x04", Kind("a zip archive or an Excel workbook (.xlsx)", "unpack it, or save the sheet as tab-separated text")),
-    (b"\xd0\xcf\x11\xe0", Kind("an Excel workbook (.xls)", "save the sheet as tab-separated text")),
-    (b"\x89HDF", Kind("an HDF5 file", "write it as text first")),
-    (b"\x93NUMPY", Kind("a numpy array", "write it as text first")),
-    (b"BZh91AY", Kind("packed with bzip2", "unpack it first (bunzip2)")),
-    (b"\xfd7zXZ", Kind("packed with xz", _XZ)),
-    (b"\x28\xb5\x2f\xfd", Kind("packed with zstd", _ZSTD)),
-    (b"\x43\x27\x41\x1a", Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)")),
-    (b"%PDF-", Kind("a PDF", "give the data that it shows, as text")),
+_FIRST_BYTES: tuple[tuple[bytes, str], ...] = (  # -> format; behind gzip as well
+    (b"\xeb\xf2\x89\x87", "bigBed"), (b"\x87\x89\xf2\xeb", "bigBed"), (b"\x26\xfc\x8f\x88", "bigWig"),
+    (b"\x88\x8f\xfc\x26", "bigWig"), (b"BAM\x01", "BAM"), *((b"CRAM" + bytes([version]), "CRAM") for version in (2, 3, 4)),
+    (b"BCF\x02", "BCF"), (b"TBI\x01", "a tabix index"), (b"CSI\x01", "a CSI index"), (b"BAI\x01", "a BAI index"),
+    (b"PAR1\x15", "Parquet"), (b"PK\x03\x04", "zip"), (b"\xd0\xcf\x11\xe0", "Excel"), (b"\x89HDF", "HDF5"),
+    (b"\x93NUMPY", "a numpy array"), *((b"BZh%d1AY" % level, "bzip2") for level in range(1, 10)), (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x43\x27\x41\x1a", "2bit"), (b"%PDF-", "PDF"), (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
 )  # fmt: skip
+_BINARY = {  # where text is due
+    "bigBed": Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)"),
+    "bigWig": Kind("a bigWig file, which holds values and no regions or text", "give it where a track is due"),
+    "BAM": Kind("a BAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)"),
+    "CRAM": Kind("a CRAM file of aligned reads", "call peaks, or make a BED of it first"),
+    "BCF": Kind("a BCF file of variants", "give it where variants are due, or make a BED of it first (bcftools query)"),
+    "a tabix index": Kind("a tabix index (.tbi)", "give the file that it belongs to"),
+    "a CSI index": Kind("an index (.csi)", "give the file that it belongs to"),
+    "a BAI index": Kind("an index (.bai)", "give a file of regions"),
+    "Parquet": Kind("a Parquet table", "write it as tab-separated text first"),
+    "zip": Kind("a zip archive or an Excel workbook (.xlsx)", "unpack it, or save the sheet as tab-separated text"),
+    "Excel": Kind("an Excel workbook (.xls)", "save the sheet as tab-separated text"),
+    "HDF5": Kind("an HDF5 file", "write it as text first"),
+    "a numpy array": Kind("a numpy array", "write it as text first"),
+    "bzip2": Kind("packed with bzip2", "unpack it first (bunzip2)"),
+    "xz": Kind("packed with xz", "unpack it first (xz -d)"),
+    "zstd": Kind("packed with zstd", "unpack it first (zstd -d)"),
+    "2bit": Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)"),
+    "PDF": Kind("a PDF", "give the data that it shows, as text"),
+    "UTF-16": Kind("text in UTF-16", "save it as UTF-8"),
+}
 BEDPE = Kind(
     "BEDPE, of pairs of regions", "give one region a row: CHROM START END (cut -f 1-3 takes the first one of each pair)"
 )
@@ -46,11 +52,19 @@ _PAIRS = ({"start1", "end1", "start2"}, {"x1", "x2", "y1", "y2"})  # names of co
 _PAGE = Kind("a web page, not the file that it links to", "download the file itself")
 
 
+def format_of_bytes(head: bytes) -> str | None:
+    """The format of a file that is no text of ASCII, by its first bytes (after gzip); None for any other.
+
+    >>> format_of_bytes(b"PK\\x03\\x04..."), format_of_bytes(b"PK\\t5\\t9")
+    ('zip', None)
+    """
+    return next((name for magic, name in _FIRST_BYTES if head.startswith(magic)), None)
+
+
 def binary_kind(head: bytes) -> Kind | None:
     """The kind of a file that is no text, or a web page, by its first bytes (after gunzip); None for any other."""
-    for magic, kind in _BINARY:
-        if head.startswith(magic):
-            return kind
+    if found := format_of_bytes(head):
+        return _BINARY[found]
     text = head[:HEAD].lstrip().lower()
     return _PAGE if text.startswith((b"<!doctype html", b"<html")) else None
 
