@@ -91,7 +91,7 @@ def _is_peak(row: list[str]) -> bool:
 
 def _has_summit(row: list[str]) -> bool:
     """A row of narrowPeak: its last number is whole, as no fraction of `bedtools coverage` is."""
-    return _is_peak(row) and bool(WHOLE.fullmatch(row[9]))
+    return _is_peak(row) and row[9].removeprefix("-").isdecimal()
 
 
 def _are_counts(rows: list[list[str]]) -> bool:

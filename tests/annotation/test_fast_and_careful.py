@@ -195,7 +195,10 @@ def test_regular_genes_are_read_by_the_fast_reader(tmp_path_factory: pytest.Temp
 
 
 @settings(max_examples=50)
-@given(rows=st.lists(PLAIN.filter(lambda row: row[1] != row[2]), min_size=1), more=st.sampled_from([[], ["a"], ["a", "5", "+"]]))
+@given(
+    rows=st.lists(PLAIN.filter(lambda row: row[1] != row[2]), min_size=1),
+    more=st.sampled_from([[], ["a"], ["a", "5", "+"]]),
+)
 def test_regular_elements_are_read_by_the_fast_reader(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], more: list[str]
 ) -> None:

@@ -91,5 +91,6 @@ def test_contigs_are_looked_up_once(genome: Genome, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("genoformer.genome.beyond.ContigIndex", Counting)
     path = tmp_path / "a.bed"
     path.write_text("chr1\t0\t9\nchrUn\t0\t9\n2\t0\t2\n" * 50 + "2\t4\t5\n")
-    assert first_beyond(path, genome) == f"{path}, line 151: 2:4-5 lies beyond the end of chr2 of {genome.name}, which has 4 bases"
+    said = f"{path}, line 151: 2:4-5 lies beyond the end of chr2 of {genome.name}, which has 4 bases"
+    assert first_beyond(path, genome) == said
     assert (len(made), looked) == (1, ["chr1", "chrUn", "2"])
