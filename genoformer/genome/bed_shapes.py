@@ -81,7 +81,12 @@ def _by_columns(rows: list[list[str]]) -> Layout:
     if len(row) >= 5 and _is_behind_an_id(row) and row[4] in HOMER_STRANDS:
         layout = Layout("a peak file of HOMER", 1, 2, 3, 0, None, 4, colour=None, base=1, strands=HOMER_STRANDS)
         return replace(layout, notes=("a peak file of HOMER, which counts from 1, and is read so.",))
-    return Layout()
+    return Layout(strand=None) if _have_numbers_for_strands(rows) else Layout()
+
+
+def _have_numbers_for_strands(rows: list[list[str]]) -> bool:
+    """Column 6 holds numbers alone, such as the counts of bedtools behind a BED3, and some of them can be no strand."""
+    return all_fit(rows, 5, is_number) and not all_fit(rows, 5, ("0", "1", "-1", "NA").__contains__)
 
 
 def _is_peak(row: list[str]) -> bool:
@@ -95,13 +100,16 @@ def _has_summit(row: list[str]) -> bool:
 
 
 def _are_counts(rows: list[list[str]]) -> bool:
-    """Counts of four files behind a BED6, as `bedtools multicov` has them, and no narrowPeak.
+    """Counts of four files behind a BED6, as `bedtools multicov` has them, or a region and its distance, and no narrowPeak.
 
-    All are whole and none is missing, in many rows, or the last one is no offset in its row.
+    All are whole and none is missing, in many rows, or the last one is no offset in its row, or a region of the same contig
+    comes before it (`bedtools closest -d`, where contigs are numbers).
     """
     if not all(is_count(text) for row in rows for text in row[6:]):
         return False
     placed = [row for row in rows if is_count(row[1]) and is_count(row[2])]
+    if all(row[6] == row[0] and int(row[7]) < int(row[8]) for row in rows):
+        return True
     return len(rows) >= _MANY or any(int(row[9]) > int(row[2]) - int(row[1]) for row in placed)
 
 

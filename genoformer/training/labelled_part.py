@@ -45,7 +45,8 @@ def described(name: str, targets: Targets, columns: Sequence[str]) -> str:
     whole = f"{name}: {len(targets.values):,} sequences"
     if targets.kind == "values":
         ranges = [f"{of} from {x.min():g} to {x.max():g}" for of, x in zip(targets.classes, targets.values.T, strict=True)]
-        return f"{whole}, {some(ranges, 'value')} each to predict: {listed(ranges)}."
+        n = "one value" if len(ranges) == 1 else some(ranges, "value")
+        return f"{whole}, {n} each to predict: {listed(ranges)}."
     if targets.kind == "classes":
         return f"{whole}, one class each (column {columns[0]}). Classes: {listed(_counts(targets))}."
     if len(columns) > 1:

@@ -356,6 +356,7 @@ def test_names_of_regions_make_no_bedpe(tmp_path: Path) -> None:
         (["chr1|100|200|p1|0|+|0.5|0.1|0|0.25"], "BED"),  # bedtools annotate of four files
         (["chr1|100|200|p1|0|+|5|900|2|700", "chr1|300|400|p2|0|-|1|2|3|4"], "BED"),  # bedtools multicov of four files
         ([f"chr1|{i}00|{i}90|p|0|+|5|9|2|7" for i in range(1, 20)], "BED"),
+        (["1|100|200|p1|0|+|1|150|250|50", "2|300|400|p2|0|-|2|320|330|10"], "BED"),  # bedtools intersect -wo
         (["chr1|100|200|p1|900|.|7|12|9|30"], "narrowPeak"),  # whole numbers, and an offset
         ([f"chr1|{i}00|{i}90|p|0|.|7|-1|-1|7" for i in range(1, 20)], "narrowPeak"),
         ([f"chr1|{i}00|{i}90|p|0|.|7.5|3|2|-1" for i in range(1, 20)], "narrowPeak"),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from genoformer.annotation.elements import read_elements
 from genoformer.errors import FileFormatError
-from genoformer.genome.bed import read_bed
+from genoformer.genome.bed import read_bed, read_regions
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.bedpe import are_pairs
 
@@ -63,6 +64,8 @@ def test_numbers_behind_a_region_are_read_as_bed(tmp_path: Path, name: str, pref
     assert {contig: len(of) for contig, of in found.items()} == {
         prefix + contig: sum(row[0] == contig for row in rows) for contig in {row[0] for row in rows}
     }
+    if any(len(row) < 6 or row[5] not in ("0", "1", "-1") for row in rows):  # others may be strands, and are refused
+        assert len(list(read_regions(path))) == len(read_elements(path)) == len(rows)
     assert found[prefix + rows[0][0]][0].tolist() == [int(rows[0][1]), int(rows[0][2])]
 
 
