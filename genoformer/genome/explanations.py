@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from genoformer.genome.agreement import Judgement
 from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, cause_of, explained, is_sure, total
 from genoformer.genome.contigs import listed
-from genoformer.genome.readings import Reading
+from genoformer.genome.readings import FLIPPED, Reading
 from genoformer.genome.wording import counted, percent
 
 _MOST = 5  # contigs with a sentence of their own
@@ -81,21 +81,39 @@ def findings(
             f"{counts.outside:,} of {counted(n_there, 'record')} on {_names(beyond)} lie beyond the end in {reference} and "
             "have no score (OUTSIDE); the others are scored."
         )
-    for fix in dict.fromkeys(of.fix for of in judged if of.fix):
-        group = [of for of in judged if of.fix is fix or of.fix == fix]
+    for fix in dict.fromkeys(of.fix & ~FLIPPED for of in judged if of.fix):
+        group = [of for of in judged if of.fix & ~FLIPPED == fix]
         ways = ", ".join(text for way, text in _FIX_NAMES.items() if way & fix)
         counts = total(of.counts for of in group)
         if counts.both_ways and fix & Reading.SWAP and not fix & Reading.ALL_SWAPPED:
+            one = counts.both_ways == 1
             found.append(
-                f"{counts.both_ways:,} insertions and deletions on {_names(group)} agree with REF and with ALT: they cannot "
-                "tell whether they are swapped, and are scored as they are written."
+                f"{counts.both_ways:,} {'insertion or deletion' if one else 'insertions and deletions'} on {_names(group)} "
+                f"{'agrees' if one else 'agree'} with REF and with ALT: {'it' if one else 'they'} cannot tell whether "
+                f"{'it is' if one else 'they are'} swapped, and {'is scored as it is' if one else 'are scored as they are'} written."
             )
+        found += _of_either_strand(group)
         found.append(
             f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {counted(counts.n, 'record')} on "
             f"{_names(group)}), results are those of the variant that was meant. The VCF stays as it is; `score` writes in "
             "GF_FIX what was done."
         )
     return found + ([text] if (text := _not_fixed(judged, asked)) else [])
+
+
+def _of_either_strand(group: Sequence[Judgement]) -> list[str]:
+    """A sentence on records of which the strand is not known."""
+    n_of = {
+        of.evidence.name: of.counts.mirrored_indels + of.counts.mirrored * (not of.fix & Reading.ALL_FLIPPED)
+        for of in group if of.fix & FLIPPED
+    }  # fmt: skip
+    if not (n := sum(n_of.values())):
+        return []
+    has, they = ("has", "it") if n == 1 else ("have", "they")
+    return [
+        f"{counted(n, 'record')} on {listed(name for name, some in n_of.items() if some)} {has} a REF that is its own reverse "
+        f"complement (TA, CG), which agrees on both strands: {they} may be of either, and {has} no score (EITHER_STRAND)."
+    ]
 
 
 def refusal(

@@ -242,7 +242,7 @@ def preflight(
     Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
     """
     region = parse_region(region, genome.contigs) if isinstance(region, str) else region
-    tally = Tally(genome, max_length, swaps="swap" in asked, shifts="shift" in asked)
+    tally = Tally(genome, max_length, swaps="swap" in asked, strands="strand" in asked, shifts="shift" in asked)
     n_records = n_alts = longest = 0
     sample = Sample()
     with open_vcf(vcf, fingerprint=True, name=name) as file:

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
 import genoformer as gf
+from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import info_of, read_variants
 from genoformer.models import checkpoint
@@ -123,6 +124,60 @@ def test_a_fixed_file_has_the_scores_of_the_file_that_was_meant(
     assert "verified: 5 random records" in result.stderr
 
 
+def mnvs(sequence: str) -> list[list[str]]:
+    """SNVs, and substitutions of two bases; REF of about one in four of them is its own reverse complement."""
+    rows = []
+    for i, pos in enumerate(PLACES):
+        n = 1 + i % 2
+        ref = sequence[pos - 1 : pos - 1 + n]
+        alts = [alt for alt in ("CA", "TG", "AT", "GG")[i % 4 :] if alt != ref] if n == 2 else ["ACGT".replace(ref, "")[i % 3]]
+        rows.append(["chr1", str(pos), f"v{i}", ref, ",".join(alts[: 1 + i % 3 // 2])])
+    return rows
+
+
+def on_the_other_strand(row: list[str]) -> list[str]:
+    return [*row[:3], other_strand(row[3]), ",".join(map(other_strand, row[4].split(",")))]
+
+
+def test_substitutions_of_a_file_on_the_other_strand_have_the_scores_of_the_file_that_was_meant(place: Place) -> None:
+    rows = mnvs(CHR1)
+    mirrored = [row[3] == other_strand(row[3]) for row in rows]
+    assert sum(mirrored) > 5
+    assert place.score(place.vcf(rows)).exit_code == 0
+    meant = values(place.infos())
+    result = place.score(place.vcf([on_the_other_strand(row) for row in rows]), "--fix", "strand")
+    assert result.exit_code == 0, result.stderr
+    assert values(place.infos()) == meant
+    assert "EITHER_STRAND" not in result.stderr
+
+
+def test_substitutions_of_which_the_strand_is_not_known_have_no_score(place: Place) -> None:
+    """A half of the file is on the other strand, so that a REF of TA may be of either half."""
+    rows = mnvs(CHR1)
+    assert place.score(place.vcf(rows)).exit_code == 0
+    meant = values(place.infos())
+    result = place.score(
+        place.vcf([on_the_other_strand(row) if i % 4 < 2 else row for i, row in enumerate(rows)]), "--fix", "strand"
+    )
+    assert result.exit_code == 0, result.stderr
+    n = 0
+    for row, info, value in zip(rows, place.infos(), meant, strict=True):
+        alts = row[4].split(",")
+        if row[3] == other_strand(row[3]) and any(alt != other_strand(alt) for alt in alts):
+            assert info["GF_STATUS"] == "EITHER_STRAND"
+            n += 1
+        else:
+            assert values([info]) == [value]
+    assert n > 5
+    assert f"{n} records on chr1 have a REF that is its own reverse complement" in result.stderr.replace("\n" + 20 * " ", " ")
+
+
+def test_the_header_names_a_status_of_fixes_only_where_one_is_asked_for(place: Place) -> None:
+    for fix in ([], ["--fix", "strand"]):
+        assert place.score(place.vcf(mnvs(CHR1)), *fix).exit_code == 0
+        assert ("EITHER_STRAND" in (place.folder / "out.vcf").read_text()) == bool(fix)
+
+
 def test_alleles_of_either_strand_in_either_order_cannot_be_told_apart(place: Place) -> None:
     rng = random.Random(1)
     snvs = [row for row in variants(CHR1) if is_snv(row)]
@@ -153,7 +208,7 @@ def test_the_file_of_the_right_alleles_is_the_same_with_and_without_fix_but_for_
     assert "there is nothing to fix" in result.stderr
     plain, fixed = ((place.folder / name).read_text().splitlines() for name in ("out.vcf", "fixed.vcf"))
     added = [line for line in fixed if line not in plain]
-    assert ["ID=GF_FIX" in line or "fix=swap,strand,shift" in line for line in added] == [True, True]
+    assert ["ID=GF_FIX" in line or "EITHER_STRAND" in line or "fix=swap,strand,shift" in line for line in added] == [True] * 3
 
 
 def test_scores_that_are_made_again_without_a_fix_do_not_keep_what_was_said_of_it(place: Place) -> None:
