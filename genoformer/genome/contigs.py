@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from genoformer.errors import printable
 from genoformer.genome.assemblies import BUILDS, CHROMOSOMES, VERSIONS
 from genoformer.genome.wording import counted
 
@@ -189,6 +190,8 @@ def renaming_by_length(query: Mapping[str, int], reference: Mapping[str, int]) -
 def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
     """Text for people: how to rename contigs with bcftools, and the two columns of its table, 30 rows of them at the most.
 
+    A line break stands between rows only; one in a name is escaped.
+
     >>> print(renaming_table({"ctg1": "chrA"}))
     bcftools annotate --rename-chrs names.txt in.vcf.gz, where names.txt holds
     ctg1 chrA
@@ -197,7 +200,7 @@ def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
     rows = [f"{old} {new}" for old, new in pairs[:_MOST_PAIRS]]
     if more := len(pairs) - len(rows):
         rows.append(f"... and {more:,} more")
-    return "\n".join([f"bcftools annotate --rename-chrs names.txt {file}, where names.txt holds", *rows])
+    return "\n".join(map(printable, [f"bcftools annotate --rename-chrs names.txt {file}, where names.txt holds", *rows]))
 
 
 def some(things: Iterable[object], noun: str) -> str:

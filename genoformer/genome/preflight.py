@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from genoformer.errors import ConfigError, PreflightError
+from genoformer.errors import ConfigError, PreflightError, printable
 from genoformer.genome import explanations
 from genoformer.genome.agreement import Evidence, Judgement, belongs_as_a_whole, judge
 from genoformer.genome.causes import Counts, chance_of, total
@@ -150,10 +150,10 @@ class Preflight:
         if not self.belongs and not self.force:  # `problem` says it
             return []
         told = explanations.findings(self.judged, self.asked, self.vcf, self.reference, self.chance, self.force)
-        return [_printable(text) for text in told]
+        return [printable(text) for text in told]
 
     def problem(self) -> str | None:
-        """Why nothing should be scored, in one sentence, or None."""
+        """Why nothing should be scored, in one sentence, or None; a table for renaming follows it on lines of its own."""
         if self.contigs and not self.contig_map:
             here, there = listed(use.name for use in self.contigs), ", ".join(self.reference_contigs[:_N_NAMES])
             more = " ..." if len(self.reference_contigs) > _N_NAMES else ""
@@ -162,14 +162,14 @@ class Preflight:
                 table = renaming_table(self.renaming, self.vcf)
                 n, n_all = len(self.renaming), len(self.contigs)
                 some = "they are the same sequences" if n == n_all else f"{n} of {n_all} are the same sequences"
-                return _printable(f"{found}; by length {some} under other names: rename them by {table}")
+                return f"{printable(found)}; by length {some} under other names: rename them by {table}"
             other = self.vcf_build if self.vcf_build != self.reference_build else None
             points = f"; its header points to {other}" if other else ""
-            return _printable(f"{found}{points}; give the FASTA of the assembly the VCF was made on.")
+            return printable(f"{found}{points}; give the FASTA of the assembly the VCF was made on.")
         if self.belongs:
             return None
         reference = _with_build(self.reference, self.reference_build)
-        return _printable(
+        return printable(
             explanations.refusal(self.judged, self.asked, self.vcf, reference, self.chance, self.likely_build, self.n_records)
         )
 
@@ -219,7 +219,7 @@ class Preflight:
             different = (f"{d.name} {d.length:,} / {d.reference_length:,}" for d in self.length_differences)
             rows.append(("lengths VCF / FASTA", listed(different)))
         rows += [("note", note) for note in (*self.notes, *self.findings) if with_notes]
-        return _printable("\n".join(line for label, value in rows for line in _row(label, value)))
+        return "\n".join(printable(line) for label, value in rows for line in _row(label, value))
 
 
 def preflight(
@@ -322,7 +322,8 @@ def check_preflight(found: Preflight, *, force: bool = False) -> None:
     """Raises PreflightError with the problem, if there is one and it is not forced."""
     problem = found.problem()
     if problem and not (force or found.force):
-        raise PreflightError(problem)
+        text, *table = problem.split("\n")
+        raise PreflightError(text, table=table)
 
 
 def _as_meant(places: Iterable[tuple[str, int]], judged: Iterable[Judgement], *, force: bool) -> list[tuple[str, int]]:
@@ -377,11 +378,6 @@ def _with_build(name: str, build: str | None) -> str:
     return f"{name} ({build})" if build else name
 
 
-def _printable(text: str) -> str:
-    """Bytes that were not UTF-8 in the VCF as escapes, which any terminal takes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _row(label: str, value: str) -> list[str]:
-    lines = textwrap.wrap(value, _WIDTH - _LABEL) or [""]
+    lines = [line for part in value.split("\n") for line in textwrap.wrap(part, _WIDTH - _LABEL)] or [""]
     return [f"{label:<{_LABEL}}{lines[0]}", *(" " * _LABEL + line for line in lines[1:])]

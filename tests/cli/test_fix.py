@@ -277,6 +277,22 @@ def test_contigs_under_other_names_are_told_by_their_lengths(place: Place) -> No
     assert result.exit_code == 2
     for part in ("same sequences under other names", "--rename-chrs names.txt", "ctg_1 chr1", "ctg_2 chr2"):
         assert part in result.stderr
+    assert result.stderr.splitlines()[-2:] == ["ctg_1 chr1", "ctg_2 chr2"]
+    assert "names.txt holds\nctg_1 chr1\n" in result.stderr
+    again = place.score(place.folder / "in.vcf", "--preflight")
+    assert again.stderr.splitlines()[-3:] == result.stderr.splitlines()[-3:]
+
+
+def test_a_note_with_a_table_for_renaming_has_a_row_for_each_contig(place: Place) -> None:
+    rows = [*variants(CHR1), *(["ctg_2", *row[1:]] for row in snvs(3, "chr2"))]
+    named = place.folder / "odd\nname.vcf"
+    vcf = place.vcf(rows, "##contig=<ID=ctg_2,length=800>", name=named.name)
+    for more in ([], ["--preflight"]):
+        result = place.score(vcf, *more)
+        assert result.exit_code == 0, result.stderr
+        lines = [line.strip() for line in result.output.splitlines()]
+        assert "ctg_2 chr2" in lines
+        assert not any(line.startswith("name.vcf") for line in lines)
 
 
 def test_unfinished_work_of_other_rules_is_not_taken_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
