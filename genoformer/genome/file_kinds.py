@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from genoformer.genome.pointers import MAGIC, REMEDY, WHAT
+
 HEAD = 4_096  # bytes that are enough to know a file
 
 
@@ -37,6 +39,7 @@ _BINARY: tuple[tuple[bytes, Kind], ...] = (
     (b"\xfd7zXZ", Kind("packed with xz", _XZ)),
     (b"\x28\xb5\x2f\xfd", Kind("packed with zstd", _ZSTD)),
     (b"\x43\x27\x41\x1a", Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)")),
+    (MAGIC, Kind(WHAT, REMEDY)),
     (b"%PDF-", Kind("a PDF", "give the data that it shows, as text")),
 )  # fmt: skip
 _BEDPE = Kind("BEDPE, of pairs of regions", "give one region a row: CHROM START END")

@@ -23,6 +23,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 
 from genoformer.addresses import refuse_address
 from genoformer.errors import FileFormatError, MissingFileError
+from genoformer.genome import pointers
 from genoformer.genome.contigs import ContigIndex, canonical_key
 from genoformer.genome.first_phase import FirstPhase
 from genoformer.genome.region_text import Interval
@@ -153,6 +154,8 @@ class VariantFile:
             raise FileFormatError(f"{self.name} is empty; a VCF has at least the lines ##fileformat and #CHROM.")
         if first[:4] == b"BCF\x02":
             return "bcf", self._bcf_chunks()
+        if first.startswith(pointers.MAGIC):
+            raise FileFormatError(f"{self.name} is {pointers.WHAT}; {pointers.REMEDY}.")
         for magic, what in _OTHER_FORMATS.items():
             if first.startswith(magic):
                 self._not_vcf(what)
