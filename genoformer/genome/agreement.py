@@ -50,6 +50,7 @@ class Evidence(NamedTuple):
     length: int  # in the FASTA
     stated: int | None  # length by the VCF's header, or by the accession that is its name
     counts: Counts
+    is_named: bool = False  # the length is by the accession
 
     @property
     def is_large(self) -> bool:

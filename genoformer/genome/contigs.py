@@ -215,6 +215,19 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     return (", ".join(every[:most]) or "none") + tail
 
 
+def builds_of_accessions(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the assemblies that the versions of accessions name, sorted.
+
+    >>> builds_of_accessions(["NC_000020.11", "CM000682.2", "NC_060944.1", "chr20"])
+    ('chm13', 'hg38')
+    """
+    found = set()
+    for name in names:
+        if (accession := _ACCESSION.fullmatch(name)) and accession[2]:
+            found.add(VERSIONS.get(accession[1], {}).get(int(accession[2])))
+    return tuple(sorted(build for build in found if build))
+
+
 def likely_build(lengths: Mapping[str, int]) -> str | None:
     """The build whose chromosomes have exactly these lengths, or None where that is unknown.
 

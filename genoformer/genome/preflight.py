@@ -21,6 +21,7 @@ from genoformer.genome.causes import Counts, chance_of, total
 from genoformer.genome.contigs import (
     BUILDS,
     ContigMap,
+    builds_of_accessions,
     canonical_key,
     likely_build,
     listed,
@@ -44,6 +45,7 @@ _BATCH = 16_384  # records
 _WIDTH = 79  # columns of the table
 _LABEL = 20
 _N_NAMES = 5  # of contigs shown
+_NOT_IN_JSON = ("places", "places_with_bases", "accession_builds")
 
 # What people write into ##reference, ##assembly and ##contig lines.
 _BUILD_NAMES = {
@@ -97,7 +99,9 @@ class Preflight:
     notes: tuple[str, ...] = ()
     renaming: dict[str, str] = dataclasses.field(default_factory=dict)  # contigs that the FASTA has by another name, by length
     places: tuple[tuple[str, int], ...] = ()  # contig of the FASTA and 0-based start of some records, evenly spread
+    places_with_bases: tuple[tuple[str, int], ...] = ()  # of these, not of symbolic alleles or breakends alone
     longest: int = 0  # letters of a record's line
+    accession_builds: tuple[str, ...] = ()  # all that accessions of contigs name; with several the VCF is of no one build
 
     @property
     def n_scorable(self) -> int:
@@ -175,7 +179,7 @@ class Preflight:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        fields = {name: value for name, value in dataclasses.asdict(self).items() if name != "places"}
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in _NOT_IN_JSON}
         return fields | {
             "statuses": {status.name: n for status, n in self.statuses.items() if n},
             "contigs": [use._asdict() for use in self.contigs],
@@ -214,7 +218,8 @@ class Preflight:
         if counts.swap:
             rows.append(("ALT agrees instead", f"{counts.swap:,}"))
         rows += [("other sequence", of.evidence.name) for of in self.judged if of.is_other][:_N_NAMES]
-        rows.append(("build", f"FASTA {self.reference_build or 'unknown'}, VCF {self.vcf_build or 'not said'}"))
+        several = " and ".join(self.accession_builds) if len(self.accession_builds) > 1 else "not said"
+        rows.append(("build", f"FASTA {self.reference_build or 'unknown'}, VCF {self.vcf_build or several}"))
         if self.length_differences:
             different = (f"{d.name} {d.length:,} / {d.reference_length:,}" for d in self.length_differences)
             rows.append(("lengths VCF / FASTA", listed(different)))
@@ -271,6 +276,7 @@ def preflight(
     renaming = _renaming(tally.names, lengths, genome)
     if renaming and any(tally.names.values()):
         notes.append(f"contigs are the same by length under other names: {renaming_table(renaming, shown)}")
+    builds = builds_of_accessions(n_on)
     chance = chance_of(sample.letters)
     judged = tuple(judge(_evidence(tally, lengths, genome), chance, asked))
     return Preflight(
@@ -288,12 +294,14 @@ def preflight(
         asked=tuple(asked),
         force=force,
         reference_build=likely_build(genome.contigs),
-        vcf_build=likely_build(dict.fromkeys(n_on, 0) | lengths) or _named_build(header),
+        vcf_build=None if len(builds) > 1 else likely_build(dict.fromkeys(n_on, 0) | lengths) or _named_build(header),
+        accession_builds=builds,
         length_differences=tuple(_length_differences(lengths, genome)),
         reference_contigs=tuple(islice(genome.contigs, _N_NAMES + 1)),
         sha256=sha256,
         notes=tuple(notes),
         places=tuple(_as_meant(sample.places(tally.names), judged, force=force)),
+        places_with_bases=tuple(_as_meant(sample.places(tally.names, with_bases=True), judged, force=force)),
         longest=longest,
         renaming=renaming,
     )
@@ -338,9 +346,10 @@ def _as_meant(places: Iterable[tuple[str, int]], judged: Iterable[Judgement], *,
 def _evidence(tally: Tally, lengths: Mapping[str, int], genome: Genome) -> list[Evidence]:
     """Return the evidence for each contig that the FASTA has."""
     return [
-        Evidence(name, reference, genome.contigs[reference], lengths.get(name) or _length_by_name(name), of)
+        Evidence(name, reference, genome.contigs[reference], stated or _length_by_name(name), of, is_named=not stated)
         for name, of in tally.counts().items()
         if (reference := tally.names[name]) is not None
+        for stated in [lengths.get(name)]
     ]
 
 

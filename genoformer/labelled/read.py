@@ -97,8 +97,8 @@ def read_labelled(
 
 
 def _read(
-    path: Path, fasta: str | os.PathLike[str] | None, label: str | Sequence[str] | None, multi_label: bool, n_labels: int | None,
-    *, parts_apart: bool,
+    path: Path, fasta: str | os.PathLike[str] | None, label: str | Sequence[str] | None, multi_label: bool,
+    n_labels: int | None, *, parts_apart: bool,
 ) -> LabelledSequences:  # fmt: skip
     """As `read_labelled`; parts_apart: a table that holds several parts of a split is refused."""
     wanted = (label,) if isinstance(label, str) else tuple(label) if label is not None else None

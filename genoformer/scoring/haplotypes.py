@@ -230,8 +230,8 @@ def _near(found: Iterable[tuple[Record, Variant]], within: int, left_out: Counte
             done.add(last.chrom)
         if record.chrom in done:
             raise UnsortedError(
-                f"{record.chrom}:{record.pos:,} stands after records of other contigs, but pairs needs all records of a contig in "
-                "a row; sort the VCF (bcftools sort)."
+                f"{record.chrom}:{record.pos:,} stands after records of other contigs, but pairs needs all records of a contig "
+                "in a row; sort the VCF (bcftools sort)."
             )
         if last is not None and record.chrom == last.chrom and record.pos < last.pos:
             raise UnsortedError(

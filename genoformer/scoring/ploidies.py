@@ -11,7 +11,7 @@ from genoformer.genome.genotypes import Genotype
 
 
 class Ploidies:
-    """Counts genotypes of each ploidy, by window and sample; those with a variant apart from the others, which decide only alone."""
+    """Counts genotypes of each ploidy by window and sample, and apart those with a variant, which decide where there are any."""
 
     def __init__(self, n_windows: int, n_samples: int) -> None:
         self._shape = n_windows, n_samples
@@ -19,7 +19,7 @@ class Ploidies:
         self._others: dict[int, NDArray[np.int32]] = {}
 
     def add(self, windows: Sequence[int], genotypes: Sequence[Genotype], usable: Set[int]) -> None:
-        """Count the genotypes of all samples at a record that lies in some windows; usable: numbers of its ALTs to be scored."""
+        """Count the genotypes of all samples at a record in some windows; usable: numbers of its ALTs that can be scored."""
         kinds = {genotype: (genotype.known_ploidy, not usable.isdisjoint(genotype.alleles)) for genotype in set(genotypes)}
         table_of_samples = np.array([kinds[genotype] for genotype in genotypes], dtype=np.int64).reshape(-1, 2)
         ploidies, has_variant = table_of_samples[:, 0], table_of_samples[:, 1] > 0

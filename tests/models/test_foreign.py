@@ -162,7 +162,8 @@ def test_a_cache_of_the_hugging_face_hub_names_the_model_in_it(tmp_path: Path, o
     given = tmp_path / of if of else folder
     with pytest.raises(CheckpointError) as error:
         checkpoint.load_any(given)
-    assert f"cache of the Hugging Face hub, and a model is {folder}/snapshots/b2, {folder}/snapshots/a1; name" in str(error.value)
+    several = f"{folder}/snapshots/b2, {folder}/snapshots/a1"
+    assert f"is a cache of the Hugging Face hub, and a model is {several}; name that one" in str(error.value)
     checkpoint.load_any(folder / "snapshots" / "b2")
 
 
