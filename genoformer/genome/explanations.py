@@ -107,8 +107,8 @@ def _of_either_order(n: int, contigs: str) -> str:
             "scored as it is written."
         )
     return (
-        f"{n:,} insertions and deletions on {contigs} agree with REF and with ALT: they cannot tell whether they are swapped, and "
-        "are scored as they are written."
+        f"{n:,} insertions and deletions on {contigs} agree with REF and with ALT: they cannot tell whether they are swapped, "
+        "and are scored as they are written."
     )
 
 

@@ -11,7 +11,7 @@ from genoformer.genome.genotypes import Genotype
 
 
 class Ploidies:
-    """Counts genotypes of each ploidy by window and sample, and apart those with a variant, which decide where there are any."""
+    """Counts genotypes of each ploidy by window and sample, and apart those with a variant, which decide if there are any."""
 
     def __init__(self, n_windows: int, n_samples: int) -> None:
         self._shape = n_windows, n_samples

@@ -441,7 +441,6 @@ def test_the_other_record_is_one(place: Place) -> None:
     assert "REF agrees in 80 % of 5 records on chr1; the other one has no score (REF_MISMATCH)" in result.stderr
 
 
-<<<<<<< HEAD
 ZERO, SWAP, STRAND = "Positions look as if counted from 0", "REF and ALT look swapped", "Alleles look as if on the other strand"
 WRONG = [
     ([moved(row, -1) for row in variants(CHR1)], "swap", "ALT agrees in", ZERO, "give --fix shift,"),
@@ -498,8 +497,9 @@ def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
     summary = score_variants(vcf, genome, model, choose("LLR"), place.folder / "out.tsv", shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary
-=======
-def said(result: Result) -> str:
+
+
+def on_stderr(result: Result) -> str:
     """The text on stderr, in one line."""
     return " ".join(result.stderr.split())
 
@@ -508,32 +508,30 @@ def test_a_length_by_accession_is_not_called_that_of_the_header(place: Place) ->
     place = place._replace(fasta=Path(shutil.copy(place.fasta, place.folder / "one.fa")))
     rows = [["NC_000001.11", *row[1:]] for row in snvs(20)]
     result = place.score(place.vcf(rows))
-    assert "are named by accessions of sequences of other lengths than one.fa has (NC_000001.11 248,956,422 and 1,200)" in said(
-        result
+    assert (
+        "are named by accessions of sequences of other lengths than one.fa has (NC_000001.11 248,956,422 and 1,200)"
+        in on_stderr(result)
     )
     assert "states other lengths" not in result.stderr
     assert "VCF hg38" in result.stderr
     stated = place.score(place.vcf(rows, "##contig=<ID=NC_000001.11,length=1300>"))
-    assert "states other lengths than one.fa has (NC_000001.11 1,300 and 1,200)" in said(stated)
+    assert "states other lengths than one.fa has (NC_000001.11 1,300 and 1,200)" in on_stderr(stated)
 
 
 def test_accessions_of_several_assemblies_are_all_named(place: Place) -> None:
     rows = [[name, *row[1:]] for name in ("NC_000001.11", "CM000663.1", "NC_060925.1") for row in snvs(20)]
-    assert "VCF chm13 and hg19 and hg38" in said(place.score(place.vcf(rows)))
+    assert "VCF chm13 and hg19 and hg38" in on_stderr(place.score(place.vcf(rows)))
 
 
 @pytest.mark.parametrize("n", [1, 2])
 def test_indels_that_agree_swapped_or_not_are_counted(place: Place, n: int) -> None:
-    """TATA>TA is of a genome that has TATA; so is TA>TATA."""
+    """A>AA before an A, which is AA>A as well."""
     at = [i + 1 for i in range(200, 1_000) if CHR1[i] == CHR1[i + 1]][:n]
     both_ways = [["chr1", str(pos), ".", CHR1[pos - 1], CHR1[pos - 1 : pos + 1]] for pos in at]
     rows = [swapped(row) if i % 3 == 0 else row for i, row in enumerate(snvs(60))]
     result = place.score(place.vcf(sorted([*rows, *both_ways], key=lambda row: int(row[1]))), "--fix", "swap")
-    text = {
-        1: "1 insertion or deletion on chr1 agrees with REF and with ALT: it cannot tell whether it is swapped, and is scored as it is",
-        2: "2 insertions and deletions on chr1 agree with REF and with ALT: they cannot tell whether they are swapped, and are scored as they are",
-    }[n]
-    assert f"{text} written." in said(result)
+    text = {1: "1 insertion or deletion on chr1 agrees with", 2: "2 insertions and deletions on chr1 agree with"}[n]
+    assert f"{text} REF and with ALT: " in on_stderr(result)
 
 
 def test_breakends_beyond_a_telomere_have_no_windows_of_unknown_bases(place: Place) -> None:
@@ -545,5 +543,4 @@ def test_breakends_beyond_a_telomere_have_no_windows_of_unknown_bases(place: Pla
     far = place.score(
         place.vcf([*bnd[:2], *inside, ["chr1", "2", ".", CHR1[1], "ACGT".replace(CHR1[1], "")[0]]]), "--context", 64
     )
-    assert "unknown bases: of 4 records that were looked at, 1 has a window" in said(far)
->>>>>>> 074c91b (Notes name accessions, and windows of records that are scored; an ALT that is REF has distance 0; singular where there is one)
+    assert "unknown bases: of 4 records that were looked at, 1 has a window" in on_stderr(far)
