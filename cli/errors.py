@@ -11,7 +11,7 @@ import click
 
 def refuse(error: Exception, *, debug: bool) -> NoReturn:
     """Print what is wrong and leave with status 2; with --debug, and for a bug of ours, with the traceback."""
-    from genoformer.errors import GenoformerError
+    from genoformer.errors import GenoformerError, sentence
 
     if debug:
         raise error
@@ -23,6 +23,7 @@ def refuse(error: Exception, *, debug: bool) -> NoReturn:
         sys.exit(2)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"Error: {where}{error.strerror or error}; check that it exists and may be read and written.", err=True)
+        text = sentence(f"{where}{error.strerror or error}; check that it exists and may be read and written.")
+        click.echo(f"Error: {text}", err=True)
         sys.exit(2)
     raise error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _MOST = 1_000  # letters of a sentence; names in it may be of any length
 
 
@@ -11,16 +13,37 @@ def sentence(text: str) -> str:
     >>> sentence("there is no file a\\nb")
     'there is no file a\\\\nb'
     """
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = printable(text)
     return text if len(text) <= _MOST else f"{text[: _MOST // 2]} ... {text[8 - _MOST // 2 :]}"
 
 
+def printable(text: str) -> str:
+    """Escape control characters, line breaks included, and bytes that were not UTF-8."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class GenoformerError(Exception):
-    """Any refusal of ours; the command line prints its sentence and exits with status 2."""
+    """Any refusal of ours; the command line prints its sentence and exits with status 2.
+
+    table: lines to print below the sentence.
+
+    >>> print(GenoformerError("give a\\nb these names:", table=["x y", "z w"]))
+    give a\\nb these names:
+    x y
+    z w
+    """
+
+    def __init__(self, *args: object, table: Sequence[str] = ()) -> None:
+        super().__init__(*args)
+        self.table = tuple(table)
 
     def __str__(self) -> str:
-        return sentence(super().__str__())
+        return "\n".join(map(sentence, (self._text(), *self.table)))
+
+    def _text(self) -> str:
+        return super().__str__()
 
 
 class FileFormatError(GenoformerError, ValueError):
@@ -30,8 +53,8 @@ class FileFormatError(GenoformerError, ValueError):
 class ContigError(GenoformerError, KeyError):
     """A contig is not in the reference, or its name fits more than one there."""
 
-    def __str__(self) -> str:  # KeyError would show the sentence in quotes
-        return sentence(str(self.args[0])) if self.args else ""
+    def _text(self) -> str:  # KeyError would show the sentence in quotes
+        return str(self.args[0]) if self.args else ""
 
 
 class PreflightError(GenoformerError, ValueError):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import Codes, N, decode, encode
 from genoformer.genome.lines import refuse_device
+from genoformer.genome.pointers import refuse_pointer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4, in DNABERT's order
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -329,6 +330,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
 def load_tokenizer(path: Path) -> KmerTokenizer | BPETokenizer:
     """Read tokenizer.json; raises CheckpointError for a name that is not in TOKENIZERS."""
     refuse_device(path)
+    refuse_pointer(path, CheckpointError)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         name = str(fields["tokenizer"])

@@ -32,7 +32,7 @@ from genoformer.genome.causes import (
     total,
 )
 from genoformer.genome.contigs import canonical_key, likely_build
-from genoformer.genome.readings import Reading
+from genoformer.genome.readings import FLIPPED, Reading
 
 ENOUGH = 12  # records from which on chance can be excluded: 0.28 ** 12 is below 1e-6
 DOUBT = 1e-3  # P of a contig whose length the VCF does not state
@@ -50,6 +50,7 @@ class Evidence(NamedTuple):
     length: int  # in the FASTA
     stated: int | None  # length by the VCF's header, or by the accession that is its name
     counts: Counts
+    is_named: bool = False  # the length is by the accession
 
     @property
     def is_large(self) -> bool:
@@ -108,7 +109,7 @@ class Judgement(NamedTuple):
         return {
             "contig": e.name, "reference": e.reference, "n_compared": c.n, "n_agreeing": c.agree, "n_outside": c.outside,
             "belongs": self.belongs, "cause": self.cause and self.cause.value,
-            "fix": [way.name for way in Reading if way & self.fix],
+            "fix": [way.name for way in Reading if way & self.fix & ~FLIPPED],
         }  # fmt: skip
 
 
@@ -290,12 +291,14 @@ def _fix_for(basis: Counts, cause: Cause | None, asked: Sequence[str], belongs: 
     if swap and strand:
         both = Reading.AT_ONCE if cause is Cause.SWAP_AND_STRAND else Reading.NONE
         fits = cause is not None and cause in ON_ALLELES and _is_no_slip(basis, cause)
-        return swap | strand | both | _all_swapped(basis) if fits else Reading.NONE
+        return swap | strand | both | _all_swapped(basis) | _flipped(basis, cause) if fits else Reading.NONE
     way = Cause.SWAP if swap else Cause.STRAND
     k, n = explained(basis, way)
     if not n or k < NEARLY_ALL * n or not _is_no_slip(basis, way):
         return Reading.NONE
-    return swap | _all_swapped(basis) if swap else strand
+    if strand:
+        return strand | _flipped(basis, Cause.STRAND)
+    return swap | _all_swapped(basis) if swap else Reading.NONE
 
 
 def _is_no_slip(basis: Counts, cause: Cause) -> bool:
@@ -308,6 +311,17 @@ def _all_swapped(basis: Counts) -> Reading:
     """Where alleles that can tell are swapped in nearly all records, indels are swapped that agree both ways."""
     as_written = max(0, basis.agree - basis.both_ways)
     return Reading.ALL_SWAPPED if basis.swap >= NEARLY_ALL * (basis.tests_swap + as_written) else Reading.NONE
+
+
+def _flipped(basis: Counts, cause: Cause | None) -> Reading:
+    """How many records are on the other strand, by which those are read whose REF agrees on both.
+
+    A swap as the cause, with no record that only the other strand explains, leaves them as they are written.
+    """
+    if cause is Cause.SWAP and basis.swap > basis.either == basis.strand:
+        return Reading.NONE
+    nearly_all = cause is Cause.STRAND and basis.strand >= NEARLY_ALL * (basis.tests_strand + basis.one_strand)
+    return Reading.ALL_FLIPPED if nearly_all else Reading.PART_FLIPPED
 
 
 def _is_mended(counts: Counts, fix: Reading) -> bool:

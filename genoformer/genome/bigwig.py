@@ -19,6 +19,7 @@ from genoformer.errors import ConfigError, ContigError, FileFormatError, Missing
 from genoformer.genome.bigwig_bytes import HEADER, MAGIC, NOTHING, SUMMARY, BigWigBytes, Intervals
 from genoformer.genome.bins import Values, summarise
 from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.pointers import refuse_pointer
 from genoformer.whole import whole_file
 
 Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]
@@ -116,6 +117,7 @@ def _check(path: Path) -> None:
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read ({error.strerror}); give a bigWig file.") from error
     magic = struct.unpack("<I", head[:4])[0] if len(head) >= 4 else None
+    refuse_pointer(path)
     if magic == _BIGBED:
         raise FileFormatError(f"{path} is a bigBed file, which holds no values per base; give a bigWig, or the peaks as BED.")
     if magic != MAGIC:

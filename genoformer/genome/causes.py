@@ -49,6 +49,9 @@ class Counts(NamedTuple):
     both_ways: int = 0  # insertions and deletions of which REF and ALT agree; counted where a swap is asked for
     tests_swap: int = 0  # records that disagree and whose alleles can tell
     tests_strand: int = 0
+    one_strand: int = 0  # records that agree, and would not on the other strand; as the next two where `strand` is asked for
+    mirrored: int = 0  # records of which REF agrees on both strands, and which are two variants; of equal length
+    mirrored_indels: int = 0
 
     @property
     def is_beyond(self) -> bool:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from genoformer.errors import printable
 from genoformer.genome.assemblies import BUILDS, CHROMOSOMES, VERSIONS
 from genoformer.genome.wording import counted
 
@@ -189,6 +190,8 @@ def renaming_by_length(query: Mapping[str, int], reference: Mapping[str, int]) -
 def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
     """Text for people: how to rename contigs with bcftools, and the two columns of its table, 30 rows of them at the most.
 
+    A line break stands between rows only; one in a name is escaped.
+
     >>> print(renaming_table({"ctg1": "chrA"}))
     bcftools annotate --rename-chrs names.txt in.vcf.gz, where names.txt holds
     ctg1 chrA
@@ -197,7 +200,7 @@ def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
     rows = [f"{old} {new}" for old, new in pairs[:_MOST_PAIRS]]
     if more := len(pairs) - len(rows):
         rows.append(f"... and {more:,} more")
-    return "\n".join([f"bcftools annotate --rename-chrs names.txt {file}, where names.txt holds", *rows])
+    return "\n".join(map(printable, [f"bcftools annotate --rename-chrs names.txt {file}, where names.txt holds", *rows]))
 
 
 def some(things: Iterable[object], noun: str) -> str:
@@ -210,6 +213,19 @@ def listed(names: Iterable[str], most: int = 5) -> str:
     every = list(names)
     tail = f" ... ({len(every)} in all)" if len(every) > most else ""
     return (", ".join(every[:most]) or "none") + tail
+
+
+def builds_of_accessions(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the assemblies that the versions of accessions name, sorted.
+
+    >>> builds_of_accessions(["NC_000020.11", "CM000682.2", "NC_060944.1", "chr20"])
+    ('chm13', 'hg38')
+    """
+    found = set()
+    for name in names:
+        if (accession := _ACCESSION.fullmatch(name)) and accession[2]:
+            found.add(VERSIONS.get(accession[1], {}).get(int(accession[2])))
+    return tuple(sorted(build for build in found if build))
 
 
 def likely_build(lengths: Mapping[str, int]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from genoformer.genome.agreement import Judgement
 from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, cause_of, explained, is_sure, total
 from genoformer.genome.contigs import listed
-from genoformer.genome.readings import Reading
+from genoformer.genome.readings import FLIPPED, Reading
 from genoformer.genome.wording import counted, percent
 
 _MOST = 5  # contigs with a sentence of their own
@@ -52,8 +52,11 @@ def findings(
     if len(found) > _MOST:
         names = listed(of.evidence.name for of in judged if of.is_other)
         found = [*found[:_MOST], f"{len(found) - _MOST} more contigs are other sequences; all: {names}."]
-    if stale := [of for of in judged if of.belongs and of.evidence.has_other_length]:
-        found.append(_stale_lengths(stale, vcf, reference))
+    stale = [of for of in judged if of.belongs and of.evidence.has_other_length]
+    if of_header := [of for of in stale if not of.evidence.is_named]:
+        found.append(_stale_lengths(of_header, vcf, reference))
+    if of_accessions := [of for of in stale if of.evidence.is_named]:
+        found.append(_other_accessions(of_accessions, vcf, reference))
     for of in judged:
         if of.belongs and of.evidence.may_be_other_mitochondrion:
             found.append(
@@ -81,21 +84,47 @@ def findings(
             f"{counts.outside:,} of {counted(n_there, 'record')} on {_names(beyond)} lie beyond the end in {reference} and "
             "have no score (OUTSIDE); the others are scored."
         )
-    for fix in dict.fromkeys(of.fix for of in judged if of.fix):
-        group = [of for of in judged if of.fix is fix or of.fix == fix]
+    for fix in dict.fromkeys(of.fix & ~FLIPPED for of in judged if of.fix):
+        group = [of for of in judged if of.fix & ~FLIPPED == fix]
         ways = ", ".join(text for way, text in _FIX_NAMES.items() if way & fix)
         counts = total(of.counts for of in group)
         if counts.both_ways and fix & Reading.SWAP and not fix & Reading.ALL_SWAPPED:
-            found.append(
-                f"{counts.both_ways:,} insertions and deletions on {_names(group)} agree with REF and with ALT: they cannot "
-                "tell whether they are swapped, and are scored as they are written."
-            )
+            found.append(_of_either_order(counts.both_ways, _names(group)))
+        found += _of_either_strand(group)
         found.append(
             f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {counted(counts.n, 'record')} on "
             f"{_names(group)}), results are those of the variant that was meant. The VCF stays as it is; `score` writes in "
             "GF_FIX what was done."
         )
     return found + ([text] if (text := _not_fixed(judged, asked)) else [])
+
+
+def _of_either_order(n: int, contigs: str) -> str:
+    """A sentence on insertions and deletions that agree swapped, too."""
+    if n == 1:
+        return (
+            f"1 insertion or deletion on {contigs} agrees with REF and with ALT: it cannot tell whether it is swapped, and is "
+            "scored as it is written."
+        )
+    return (
+        f"{n:,} insertions and deletions on {contigs} agree with REF and with ALT: they cannot tell whether they are swapped, "
+        "and are scored as they are written."
+    )
+
+
+def _of_either_strand(group: Sequence[Judgement]) -> list[str]:
+    """A sentence on records of which the strand is not known."""
+    n_of = {
+        of.evidence.name: of.counts.mirrored_indels + of.counts.mirrored * (not of.fix & Reading.ALL_FLIPPED)
+        for of in group if of.fix & FLIPPED
+    }  # fmt: skip
+    if not (n := sum(n_of.values())):
+        return []
+    has, they = ("has", "it") if n == 1 else ("have", "they")
+    return [
+        f"{counted(n, 'record')} on {listed(name for name, some in n_of.items() if some)} {has} a REF that is its own reverse "
+        f"complement (TA, CG), which agrees on both strands: {they} may be of either, and {has} no score (EITHER_STRAND)."
+    ]
 
 
 def refusal(
@@ -149,7 +178,8 @@ def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: boo
         agree = f"{percent(counts.agree, counts.n)} of {counted(counts.n, 'record')}"
         why.append(f"REF agrees in {agree} (by chance in about {100 * chance:.0f} %)")
     if e.stated is not None and e.has_other_length:
-        why.append(f"its length is {e.stated:,}, and there {e.length:,}")
+        its = "the sequence of this accession has a length of" if e.is_named else "its length is"
+        why.append(f"{its} {e.stated:,}, and there {e.length:,}")
     if counts.outside:
         why.append(f"{counted(counts.outside, 'record')} beyond the end")
     if of.cause is not None and of.cause not in ON_ALLELES:
@@ -173,6 +203,17 @@ def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
         f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {percent(counts.agree, counts.n)} of "
         f"{counted(counts.n, 'record')} there, so they are scored (is the header older than a liftover, or the FASTA a part?)"
         f"{few}."
+    )
+
+
+def _other_accessions(group: Sequence[Judgement], vcf: str, reference: str) -> str:
+    counts = total(of.counts for of in group)
+    few = "; so few may agree by chance" if counts.n < _TOLD else ""
+    lengths = listed(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
+    return (
+        f"contigs of {vcf} are named by accessions of sequences of other lengths than {reference} has ({lengths}), but REF "
+        f"agrees in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} there, so they are scored (is the FASTA "
+        f"a part?){few}."
     )
 
 

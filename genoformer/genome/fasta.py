@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.file_kinds import format_of_bytes
+from genoformer.genome.pointers import refuse_pointer
 from genoformer.whole import cache_folder, whole_file
 
 N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
@@ -200,6 +201,7 @@ def _kind(path: Path) -> str:
         raise FileFormatError(f"{path} is cut short or damaged ({error}). Copy or make it again.") from error
     except OSError as error:
         raise FileFormatError(f"{path} cannot be read: {error.strerror or error}.") from error
+    refuse_pointer(path)
     first = text.lstrip()[:1]
     if first != b">":
         raise FileFormatError(f"{path} is not FASTA: it begins with {text[:20]!r}, not with a > line.{_guess(text)}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from genoformer.genome.pointers import MAGIC, REMEDY, WHAT
+
 HEAD = 4_096  # bytes that are enough to know a file
 
 
@@ -23,6 +25,7 @@ _FIRST_BYTES: tuple[tuple[bytes, str], ...] = (  # -> format; behind gzip as wel
     (b"\x93NUMPY", "a numpy array"), *((b"BZh%d1AY" % level, "bzip2") for level in range(1, 10)), (b"\xfd7zXZ", "xz"),
     (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x43\x27\x41\x1a", "2bit"), (b"%PDF-", "PDF"), (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
+    (MAGIC, "a Git LFS pointer"),
 )  # fmt: skip
 _BINARY = {  # where text is due
     "bigBed": Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)"),
@@ -44,6 +47,7 @@ _BINARY = {  # where text is due
     "2bit": Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)"),
     "PDF": Kind("a PDF", "give the data that it shows, as text"),
     "UTF-16": Kind("text in UTF-16", "save it as UTF-8"),
+    "a Git LFS pointer": Kind(WHAT, REMEDY),
 }
 BEDPE = Kind(
     "BEDPE, of pairs of regions", "give one region a row: CHROM START END (cut -f 1-3 takes the first one of each pair)"

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genoformer.genome.contigs import ContigMap
+from genoformer.genome.mirrored import is_flipped, is_mirrored, statuses_of_either_strand
 from genoformer.genome.readings import (
+    FLIPPED,
     ON_ALLELES,
     ON_POSITION,
     Reading,
@@ -19,6 +22,7 @@ from genoformer.genome.readings import (
     other_strand,
     readings,
     shifted,
+    turned,
 )
 from genoformer.genome.variants import ContigNames, RefState, Status, Variant, combine_statuses, compare_refs
 from genoformer.genome.vcf import Record, batches
@@ -80,8 +84,10 @@ def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_l
     states = compare_refs(records, genome, fit)
     if fit.others:
         states[[record.chrom in fit.others for record in records]] = RefState.OTHER_SEQUENCE
+    either: list[int] = []  # numbers of records
     if fit.fixes:
         records = list(records)
+        either = _mirrored(records, states, fit)
         differ = [i for i in np.flatnonzero(states >= RefState.DIFFERS).tolist() if _is_asked(records[i], states[i], fit)]
         flags = readings([records[i] for i in differ], genome, fit)
         for i, flag in zip(differ, flags.tolist(), strict=True):
@@ -90,10 +96,25 @@ def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_l
             if meant is not None:
                 records[i], fixes[i] = meant[0], _NUMBER[meant[1]]
                 states[i] = RefState.AGREES
+        either = [i for i in either if fixes[i] < 0]
+        for i in either:
+            if is_flipped(records[i], fit.fixes[records[i].chrom]):
+                records[i], fixes[i] = turned(records[i]), _NUMBER[Reading.STRAND]
         for i, record in enumerate(records):
             if (moved := fit.fixes.get(record.chrom, Reading.NONE) & ON_POSITION) and states[i] == RefState.AGREES:
                 fixes[i] = _NUMBER[moved]
-    return Checked(records, combine_statuses(records, states, max_length), fixes)
+    statuses = combine_statuses(records, states, max_length)
+    for i in either:
+        if fixes[i] < 0:
+            statuses[i] = statuses_of_either_strand(records[i], statuses[i])
+    return Checked(records, statuses, fixes)
+
+
+def _mirrored(records: Sequence[Record], states: NDArray[np.uint8], fit: Fit) -> list[int]:
+    """Return the numbers of records whose REF agrees, on both strands, where contigs have records on the other strand."""
+    flipped = {chrom for chrom, fix in fit.fixes.items() if fix & FLIPPED}
+    agree = np.flatnonzero(states == RefState.AGREES).tolist() if flipped else []
+    return [i for i in agree if records[i].chrom in flipped and is_mirrored(records[i])]
 
 
 def _is_asked(record: Record, state: int, fit: Fit) -> bool:

@@ -14,13 +14,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from genoformer.errors import ConfigError, PreflightError
+from genoformer.errors import ConfigError, PreflightError, printable
 from genoformer.genome import explanations
 from genoformer.genome.agreement import Evidence, Judgement, belongs_as_a_whole, judge
 from genoformer.genome.causes import Counts, chance_of, total
 from genoformer.genome.contigs import (
     BUILDS,
     ContigMap,
+    builds_of_accessions,
     canonical_key,
     likely_build,
     listed,
@@ -44,6 +45,7 @@ _BATCH = 16_384  # records
 _WIDTH = 79  # columns of the table
 _LABEL = 20
 _N_NAMES = 5  # of contigs shown
+_NOT_IN_JSON = ("places", "places_with_bases", "accession_builds")
 
 # What people write into ##reference, ##assembly and ##contig lines.
 _BUILD_NAMES = {
@@ -97,7 +99,9 @@ class Preflight:
     notes: tuple[str, ...] = ()
     renaming: dict[str, str] = dataclasses.field(default_factory=dict)  # contigs that the FASTA has by another name, by length
     places: tuple[tuple[str, int], ...] = ()  # contig of the FASTA and 0-based start of some records, evenly spread
+    places_with_bases: tuple[tuple[str, int], ...] = ()  # of these, not of symbolic alleles or breakends alone
     longest: int = 0  # letters of a record's line
+    accession_builds: tuple[str, ...] = ()  # all that accessions of contigs name; with several the VCF is of no one build
 
     @property
     def n_scorable(self) -> int:
@@ -150,10 +154,10 @@ class Preflight:
         if not self.belongs and not self.force:  # `problem` says it
             return []
         told = explanations.findings(self.judged, self.asked, self.vcf, self.reference, self.chance, self.force)
-        return [_printable(text) for text in told]
+        return [printable(text) for text in told]
 
     def problem(self) -> str | None:
-        """Why nothing should be scored, in one sentence, or None."""
+        """Why nothing should be scored, in one sentence, or None; a table for renaming follows it on lines of its own."""
         if self.contigs and not self.contig_map:
             here, there = listed(use.name for use in self.contigs), ", ".join(self.reference_contigs[:_N_NAMES])
             more = " ..." if len(self.reference_contigs) > _N_NAMES else ""
@@ -162,20 +166,20 @@ class Preflight:
                 table = renaming_table(self.renaming, self.vcf)
                 n, n_all = len(self.renaming), len(self.contigs)
                 some = "they are the same sequences" if n == n_all else f"{n} of {n_all} are the same sequences"
-                return _printable(f"{found}; by length {some} under other names: rename them by {table}")
+                return f"{printable(found)}; by length {some} under other names: rename them by {table}"
             other = self.vcf_build if self.vcf_build != self.reference_build else None
             points = f"; its header points to {other}" if other else ""
-            return _printable(f"{found}{points}; give the FASTA of the assembly the VCF was made on.")
+            return printable(f"{found}{points}; give the FASTA of the assembly the VCF was made on.")
         if self.belongs:
             return None
         reference = _with_build(self.reference, self.reference_build)
-        return _printable(
+        return printable(
             explanations.refusal(self.judged, self.asked, self.vcf, reference, self.chance, self.likely_build, self.n_records)
         )
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        fields = {name: value for name, value in dataclasses.asdict(self).items() if name != "places"}
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in _NOT_IN_JSON}
         return fields | {
             "statuses": {status.name: n for status, n in self.statuses.items() if n},
             "contigs": [use._asdict() for use in self.contigs],
@@ -214,12 +218,13 @@ class Preflight:
         if counts.swap:
             rows.append(("ALT agrees instead", f"{counts.swap:,}"))
         rows += [("other sequence", of.evidence.name) for of in self.judged if of.is_other][:_N_NAMES]
-        rows.append(("build", f"FASTA {self.reference_build or 'unknown'}, VCF {self.vcf_build or 'not said'}"))
+        several = " and ".join(self.accession_builds) if len(self.accession_builds) > 1 else "not said"
+        rows.append(("build", f"FASTA {self.reference_build or 'unknown'}, VCF {self.vcf_build or several}"))
         if self.length_differences:
             different = (f"{d.name} {d.length:,} / {d.reference_length:,}" for d in self.length_differences)
             rows.append(("lengths VCF / FASTA", listed(different)))
         rows += [("note", note) for note in (*self.notes, *self.findings) if with_notes]
-        return _printable("\n".join(line for label, value in rows for line in _row(label, value)))
+        return "\n".join(printable(line) for label, value in rows for line in _row(label, value))
 
 
 def preflight(
@@ -242,7 +247,7 @@ def preflight(
     Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
     """
     region = parse_region(region, genome.contigs) if isinstance(region, str) else region
-    tally = Tally(genome, max_length, swaps="swap" in asked, shifts="shift" in asked)
+    tally = Tally(genome, max_length, swaps="swap" in asked, strands="strand" in asked, shifts="shift" in asked)
     n_records = n_alts = longest = 0
     sample = Sample()
     with open_vcf(vcf, fingerprint=True, name=name) as file:
@@ -271,6 +276,7 @@ def preflight(
     renaming = _renaming(tally.names, lengths, genome)
     if renaming and any(tally.names.values()):
         notes.append(f"contigs are the same by length under other names: {renaming_table(renaming, shown)}")
+    builds = builds_of_accessions(n_on)
     chance = chance_of(sample.letters)
     judged = tuple(judge(_evidence(tally, lengths, genome), chance, asked))
     return Preflight(
@@ -288,12 +294,14 @@ def preflight(
         asked=tuple(asked),
         force=force,
         reference_build=likely_build(genome.contigs),
-        vcf_build=likely_build(dict.fromkeys(n_on, 0) | lengths) or _named_build(header),
+        vcf_build=None if len(builds) > 1 else likely_build(dict.fromkeys(n_on, 0) | lengths) or _named_build(header),
+        accession_builds=builds,
         length_differences=tuple(_length_differences(lengths, genome)),
         reference_contigs=tuple(islice(genome.contigs, _N_NAMES + 1)),
         sha256=sha256,
         notes=tuple(notes),
         places=tuple(_as_meant(sample.places(tally.names), judged, force=force)),
+        places_with_bases=tuple(_as_meant(sample.places(tally.names, with_bases=True), judged, force=force)),
         longest=longest,
         renaming=renaming,
     )
@@ -322,7 +330,8 @@ def check_preflight(found: Preflight, *, force: bool = False) -> None:
     """Raises PreflightError with the problem, if there is one and it is not forced."""
     problem = found.problem()
     if problem and not (force or found.force):
-        raise PreflightError(problem)
+        text, *table = problem.split("\n")
+        raise PreflightError(text, table=table)
 
 
 def _as_meant(places: Iterable[tuple[str, int]], judged: Iterable[Judgement], *, force: bool) -> list[tuple[str, int]]:
@@ -337,9 +346,10 @@ def _as_meant(places: Iterable[tuple[str, int]], judged: Iterable[Judgement], *,
 def _evidence(tally: Tally, lengths: Mapping[str, int], genome: Genome) -> list[Evidence]:
     """Return the evidence for each contig that the FASTA has."""
     return [
-        Evidence(name, reference, genome.contigs[reference], lengths.get(name) or _length_by_name(name), of)
+        Evidence(name, reference, genome.contigs[reference], stated or _length_by_name(name), of, is_named=not stated)
         for name, of in tally.counts().items()
         if (reference := tally.names[name]) is not None
+        for stated in [lengths.get(name)]
     ]
 
 
@@ -377,11 +387,6 @@ def _with_build(name: str, build: str | None) -> str:
     return f"{name} ({build})" if build else name
 
 
-def _printable(text: str) -> str:
-    """Bytes that were not UTF-8 in the VCF as escapes, which any terminal takes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _row(label: str, value: str) -> list[str]:
-    lines = textwrap.wrap(value, _WIDTH - _LABEL) or [""]
+    lines = [line for part in value.split("\n") for line in textwrap.wrap(part, _WIDTH - _LABEL)] or [""]
     return [f"{label:<{_LABEL}}{lines[0]}", *(" " * _LABEL + line for line in lines[1:])]

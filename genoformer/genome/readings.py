@@ -31,10 +31,13 @@ class Reading(enum.IntFlag):
     TESTS_SWAP = 32  # the alleles can tell: an indel, whose alleles share their first base, cannot
     TESTS_STRAND = 64  # the alleles can tell: of equal length
     ALL_SWAPPED = 128  # set for a contig, with SWAP: indels are swapped, too, where REF and an ALT both agree
+    ALL_FLIPPED = 256  # set for a contig, with STRAND: nearly all records are on the other strand
+    PART_FLIPPED = 512  # set for a contig, with STRAND: a part of the records is, or may be
 
 
 ON_ALLELES = Reading.SWAP | Reading.STRAND | Reading.AT_ONCE
 ON_POSITION = Reading.NEXT | Reading.PREVIOUS
+FLIPPED = Reading.ALL_FLIPPED | Reading.PART_FLIPPED
 
 
 def readings(records: Sequence[Record], genome: Genome, contigs: ContigNames) -> NDArray[np.uint8]:
@@ -74,8 +77,8 @@ def readings(records: Sequence[Record], genome: Genome, contigs: ContigNames) ->
 def _reading(record: Record, genome: Genome, contig: str) -> int:
     """The flags of one record of any kind."""
     ref = record.ref.upper()
-    alts = [alt.upper() for alt in record.alts if _is_plain(alt)]
-    if not alts or not _is_plain(ref):
+    alts = [alt.upper() for alt in record.alts if is_plain(alt)]
+    if not alts or not is_plain(ref):
         return 0
     longest = max(len(ref), *map(len, alts))
     around = decode(genome.window(contig, record.pos - 2, longest + 2))
@@ -110,13 +113,13 @@ def as_meant(record: Record, flags: int, allowed: Reading, genome: Genome, conti
     ('T', ('G', 'C'))
     """
     ways = Reading(flags) & allowed & ON_ALLELES
-    if not is_read(ways, allowed, len(record.alts)):
+    if not is_read(flags & ON_ALLELES, allowed, len(record.alts)):
         return None
     if ways & Reading.STRAND:
-        return _turned(record), ways
-    record = record if ways == Reading.SWAP else _turned(record)
+        return turned(record), ways
+    record = record if ways == Reading.SWAP else turned(record)
     for i, alt in enumerate(record.alts):
-        if _is_plain(alt) and decode(genome.window(contig, record.pos - 1, len(alt))) == alt.upper():
+        if is_plain(alt) and decode(genome.window(contig, record.pos - 1, len(alt))) == alt.upper():
             alts = tuple(record.ref if j == i else other for j, other in enumerate(record.alts))
             return record._replace(ref=alt, alts=alts), ways
     return None
@@ -131,19 +134,25 @@ def shifted(record: Record, fix: Reading) -> Record:
 
 def is_indel(record: Record) -> bool:
     """Test that an ALT differs from REF in length, so that both may agree with the reference."""
-    return any(len(alt) != len(record.ref) and _is_plain(alt) for alt in record.alts)
+    return any(len(alt) != len(record.ref) and is_plain(alt) for alt in record.alts)
 
 
 def is_read(flags: int, allowed: Reading, n_alts: int) -> bool:
-    """Test that a record with these flags agrees in one allowed way; with several ALTs a swap and the other strand are two."""
+    """Test that a record with these flags agrees in one allowed way; with several ALTs a swap and the other strand are two.
+
+    An ALT that is its own reverse complement agrees swapped on both strands, which are two variants where records are flipped.
+    """
+    either = Reading.SWAP | Reading.AT_ONCE
+    if n_alts == 1 and flags & either == either and allowed & FLIPPED:
+        return False
     ways = Reading(flags) & allowed
     one = ways in (Reading.SWAP, Reading.STRAND, Reading.AT_ONCE, Reading.NEXT, Reading.PREVIOUS)
     return one or (ways == Reading.SWAP | Reading.STRAND and n_alts == 1)
 
 
-def _turned(record: Record) -> Record:
+def turned(record: Record) -> Record:
     """The record with the alleles of the other strand."""
-    alts = tuple(other_strand(alt.upper()) if _is_plain(alt) else alt for alt in record.alts)
+    alts = tuple(other_strand(alt.upper()) if is_plain(alt) else alt for alt in record.alts)
     return record._replace(ref=other_strand(record.ref.upper()), alts=alts)
 
 
@@ -156,5 +165,6 @@ def other_strand(allele: str) -> str:
     return allele.translate(_COMPLEMENT)[::-1]
 
 
-def _is_plain(allele: str) -> bool:
+def is_plain(allele: str) -> bool:
+    """Test that an allele spells a sequence of A, C, G and T."""
     return bool(allele) and not allele.strip("ACGTacgt")

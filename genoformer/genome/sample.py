@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from genoformer.genome.readings import is_plain
 from genoformer.genome.vcf import Record
 
 _MOST = 8_192  # records that are kept
@@ -14,14 +15,15 @@ class Sample:
     """Keeps every n-th record in constant memory; n doubles where more than 8,192 are kept."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[str, int, str]] = []  # contig, 0-based start, first letter of REF
+        self._kept: list[tuple[str, int, str, bool]] = []  # contig, 0-based start, first letter of REF, bases in REF and an ALT
         self._step = 1
         self._n_records = 0
 
     def add(self, batch: Sequence[Record]) -> None:
         """Takes some more records."""
         first = -self._n_records % self._step
-        self._kept += [(record.chrom, record.pos - 1, record.ref[:1]) for record in batch[first :: self._step]]
+        some = batch[first :: self._step]
+        self._kept += [(record.chrom, record.pos - 1, record.ref[:1], _has_bases(record)) for record in some]
         self._n_records += len(batch)
         while len(self._kept) > _MOST:
             self._kept = self._kept[::2]
@@ -30,9 +32,17 @@ class Sample:
     @property
     def letters(self) -> str:
         """First letters of REF, upper case."""
-        return "".join(letter for *_, letter in self._kept).upper()
+        return "".join(letter for _, _, letter, _ in self._kept).upper()
 
-    def places(self, names: Mapping[str, str | None]) -> list[tuple[str, int]]:
-        """Contig and start of up to 1,024 records on contigs that the genome has, evenly spread over the file."""
-        known = [(chrom, start) for chrom, start, _ in self._kept if names[chrom] is not None]
-        return known[:: max(1, -(-len(known) // _MOST_PLACES))]
+    def places(self, names: Mapping[str, str | None], *, with_bases: bool = False) -> list[tuple[str, int]]:
+        """Contig and start of up to 1,024 records on contigs that the genome has, evenly spread over the file.
+
+        with_bases: of these, records whose REF and an ALT are A, C, G, T, not symbolic alleles or breakends alone.
+        """
+        known = [(chrom, start, bases) for chrom, start, _, bases in self._kept if names[chrom] is not None]
+        spread = known[:: max(1, -(-len(known) // _MOST_PLACES))]
+        return [(chrom, start) for chrom, start, bases in spread if bases or not with_bases]
+
+
+def _has_bases(record: Record) -> bool:
+    return is_plain(record.ref) and any(map(is_plain, record.alts))

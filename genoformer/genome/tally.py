@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from genoformer.genome.agreement import ENOUGH, Judgement
 from genoformer.genome.causes import Counts, add_reading
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.readings import Reading, as_meant, is_indel, is_read, readings, shifted
+from genoformer.genome.mirrored import is_mirrored, statuses_of_either_strand
+from genoformer.genome.readings import FLIPPED, Reading, as_meant, is_indel, is_read, readings, shifted
 from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
 from genoformer.genome.vcf import Record
 
@@ -30,13 +31,13 @@ class Tally:
     names: name in the VCF -> name in the FASTA or None, of every contig so far, in order of appearance.
     """
 
-    def __init__(self, genome: Genome, max_length: int, *, swaps: bool, shifts: bool = False) -> None:
+    def __init__(self, genome: Genome, max_length: int, *, swaps: bool, strands: bool = False, shifts: bool = False) -> None:
         """max_length: of REF or ALT, in bases. swaps: statuses are counted of swapped records, too.
 
-        shifts: statuses are counted at POS + 1 and POS - 1, too.
+        strands: those are counted whose REF agrees on both strands. shifts: statuses are counted at POS + 1 and POS - 1, too.
         """
         self.names: dict[str, str | None] = {}
-        self._genome, self._max_length, self._swaps = genome, max_length, swaps
+        self._genome, self._max_length, self._swaps, self._strands = genome, max_length, swaps, strands
         self._moved: dict[Reading, Counter[tuple[str, Statuses]]] = {}
         if shifts:
             self._moved = {Reading.NEXT: Counter(), Reading.PREVIOUS: Counter()}
@@ -45,6 +46,10 @@ class Tally:
         self._disagree: Counter[tuple[str, int, Statuses, Statuses]] = Counter()
         # indels of which REF and ALT agree: contig, statuses as written, and swapped
         self._both_ways: Counter[tuple[str, Statuses, Statuses]] = Counter()
+        # records of which REF agrees on both strands: contig, statuses where the strand is known, and where it is not,
+        # if they are indels, and if a swap agrees, too
+        self._mirrored: Counter[tuple[str, Statuses, Statuses, bool, bool]] = Counter()
+        self._one_strand: Counter[str] = Counter()  # records by contig whose REF agrees on this strand only
         self._sampled: dict[str, Counts] = {}
 
     def add(self, batch: Sequence[Record]) -> None:
@@ -69,6 +74,7 @@ class Tally:
             moved = [shifted(record, way) for record in batch]
             there = combine_statuses(moved, compare_refs(moved, self._genome, self.names), self._max_length)
             found.update(zip(chroms, there, strict=True))
+        both_ways: set[int] = set()
         if self._swaps:
             indels = [i for i in agree if is_indel(batch[i])]
             flags = self._readings([batch[i] for i in indels])
@@ -76,6 +82,21 @@ class Tally:
             self._both_ways.update(
                 (chroms[i], statuses[i], of) for i, flag, of in zip(indels, flags, meant, strict=True) if flag & Reading.SWAP
             )
+            both_ways = {i for i, flag in zip(indels, flags, strict=True) if flag & Reading.SWAP}
+        if self._strands:
+            self._count_strands(agree, both_ways, batch, statuses)
+
+    def _count_strands(
+        self, agree: Sequence[int], both_ways: Collection[int], batch: Sequence[Record], statuses: Sequence[Statuses]
+    ) -> None:
+        """Count agreeing records whose REF tells the strand, and those whose REF agrees on both."""
+        for i in agree:
+            record, of = batch[i], statuses[i]
+            if is_mirrored(record):
+                either = statuses_of_either_strand(record, of)
+                self._mirrored[record.chrom, of, either, is_indel(record), i in both_ways] += 1
+            elif not is_indel(record) and not _COUNTED.isdisjoint(of):
+                self._one_strand[record.chrom] += 1
 
     def _readings(self, records: Sequence[Record]) -> list[int]:
         return readings(records, self._genome, self.names).tolist() if records else []
@@ -126,6 +147,14 @@ class Tally:
         found = dict(self._sampled)
         for (chrom, *_), n in self._both_ways.items():
             found[chrom] = found[chrom]._replace(both_ways=found[chrom].both_ways + n)
+        for chrom, n in self._one_strand.items():
+            found[chrom] = found[chrom]._replace(one_strand=n)
+        for (chrom, statuses, either, indel, _), n in self._mirrored.items():
+            of = found[chrom]
+            if either != statuses:
+                found[chrom] = (
+                    of._replace(mirrored_indels=of.mirrored_indels + n) if indel else of._replace(mirrored=of.mirrored + n)
+                )
         for (chrom, state, statuses), n in self._kinds.items():
             of = found[chrom]
             if state >= RefState.DIFFERS and not _COUNTED.isdisjoint(statuses):
@@ -158,6 +187,10 @@ class Tally:
             (chrom, statuses, meant, n) for (chrom, statuses, meant), n in self._both_ways.items()
             if fixes.get(chrom, Reading.NONE) & Reading.ALL_SWAPPED
         ]  # fmt: skip
+        read += [
+            (chrom, statuses, either, n) for (chrom, statuses, either, indel, both_ways), n in self._mirrored.items()
+            if _is_of_either_strand(fixes.get(chrom, Reading.NONE), indel, both_ways)
+        ]  # fmt: skip
         for chrom, statuses, meant, n in read:
             if chrom not in lost and chrom not in moved:
                 for before, after in zip(statuses, meant, strict=True):
@@ -169,3 +202,10 @@ class Tally:
                     for status in statuses:
                         counts[status] += n
         return {status: counts[status] for status in Status}
+
+
+def _is_of_either_strand(fix: Reading, indel: bool, both_ways: bool) -> bool:
+    """Test that it is not known on which strand a mirrored record is."""
+    if both_ways and fix & Reading.ALL_SWAPPED:
+        return False
+    return bool(fix & FLIPPED) and (indel or not fix & Reading.ALL_FLIPPED)

@@ -77,6 +77,7 @@ class Status(enum.StrEnum):
     N_IN_REF = "N_IN_REF"
     TOO_LONG = "TOO_LONG"
     REF_MISMATCH = "REF_MISMATCH"
+    EITHER_STRAND = "EITHER_STRAND"
     NO_SCORE = "NO_SCORE"
 
 
@@ -94,6 +95,8 @@ STATUS_MEANING: dict[Status, str] = {
     Status.N_IN_REF: "REF, or the reference at that place, holds an unknown base (N).",
     Status.TOO_LONG: "REF or ALT is longer than the window of the model.",
     Status.REF_MISMATCH: "REF differs from the reference at that place.",
+    Status.EITHER_STRAND: "REF is its own reverse complement (TA, CG), and --fix strand reads records of the contig on the "
+    "other strand: the allele may be of either.",
     Status.NO_SCORE: "None of the chosen scores is defined for this allele: LLR is for substitutions, PLL for insertions and "
     "deletions, and both need known bases around.",
 }

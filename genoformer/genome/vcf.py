@@ -23,6 +23,7 @@ from typing import BinaryIO, NamedTuple, NoReturn
 
 from genoformer.addresses import refuse_address
 from genoformer.errors import FileFormatError, MissingFileError
+from genoformer.genome import pointers
 from genoformer.genome.contigs import ContigIndex, canonical_key
 from genoformer.genome.digits import DIGITS
 from genoformer.genome.file_kinds import format_of_bytes
@@ -150,6 +151,8 @@ class VariantFile:
             raise FileFormatError(f"{self.name} is empty; a VCF has at least the lines ##fileformat and #CHROM.")
         if first[:4] == b"BCF\x02":
             return "bcf", self._bcf_chunks()
+        if first.startswith(pointers.MAGIC):
+            raise FileFormatError(f"{self.name} is {pointers.WHAT}; {pointers.REMEDY}.")
         if other := format_of_bytes(first):
             self._not_vcf(other)
         if first[:1] != b"#" and (b"\0" in first[:4096] or first[:2] == b"\x1f\x8b"):

@@ -105,7 +105,8 @@ def read_places(
             raise FileFormatError(f"no allele of {path} has a window of {length:,} bases: {reasons}; see `score --explain`.")
         if notes is not None:
             notes.extend(seen.findings)
-            notes.extend([f"{left_out.total():,} alleles have no window: {reasons}."] if left_out else [])
+            n = left_out.total()
+            notes.extend([f"{n:,} {'allele has' if n == 1 else 'alleles have'} no window: {reasons}."] if n else [])
     else:
         found = []
         if notes is not None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import NamedTuple
 
 from genoformer.errors import FileFormatError
 from genoformer.genome.contigs import listed
+from genoformer.labelled.parts import PARTS, counted_parts
 
 _FIELD = re.compile(r"([^\s=]+)=(\S*)")
 _NUMBERED = re.compile(r"label\d*", re.IGNORECASE)
-_SPLITS = {"training", "testing", "train", "test", "validation", "valid", "val", "dev"}  # as iLearn: >name|1|training
 # accessions as NCBI and UniProt write them: the first field -> how many fields belong to the name
 _DATABASES = {"gi": 5, "sp": 3, "tr": 3, "gb": 3, "ref": 3, "emb": 3, "dbj": 3, "pdb": 3, "gnl": 3, "lcl": 2}
 
@@ -36,11 +37,13 @@ class Labels(NamedTuple):
 class Headers:
     """The headers of a file, record by record; one that does not go with the first is refused with its line.
 
-    wanted: the label columns that are asked for, () for none; None takes `label...=`, or what stands after |.
+    wanted: the label columns that are asked for, () for none; None takes `label...=`, or what stands after |. parts_apart: a
+    file whose split=, or another field, names several parts of a split is refused.
     """
 
-    def __init__(self, wanted: tuple[str, ...] | None) -> None:
-        self.wanted, self.columns = wanted, wanted or ()
+    def __init__(self, wanted: tuple[str, ...] | None, *, parts_apart: bool = True) -> None:
+        self.wanted, self.columns, self.parts_apart = wanted, wanted or (), parts_apart
+        self.others: dict[str, Counter[str]] = {}  # NAME= that is no label -> words
         self.barred: bool | None = None  # labels stand after |, or as NAME=; None before the first record
         self.names: list[str] = []
         self.labels: list[tuple[str, ...]] = []
@@ -76,6 +79,8 @@ class Headers:
             raise MissingLabelError(f"{where} has {listed(found)}, but others only {listed(self.columns)}; make them alike.")
         self.names.append(name)
         self.labels.append(tuple(found[column] for column in self.columns))
+        for key in fields.keys() - found.keys() if self.parts_apart else ():
+            self.others.setdefault(key, Counter())[fields[key].lower() if fields[key].lower() in PARTS else ""] += 1
         return where
 
     def _add_barred(self, where: str, name: str, found: dict[str, str]) -> str:
@@ -104,7 +109,7 @@ class Headers:
         n_labels: how many are labels, as in the file that this one goes with; None takes as many as `_n_labels` says.
         """
         if not self.barred or not self.words:
-            return Labels(self.names, self.columns, self.labels, [])
+            return Labels(self.names, self.columns, self.labels, self._notes_of_parts())
         self.words, notes = _without_split(self.words)
         n_fields = len(self.words[0]) - 1
         n = 1 if self.wanted == ("label",) else n_labels or _n_labels(self.words)
@@ -134,6 +139,19 @@ class Headers:
             return " Several labels are written label1=... label2=..."
         return f" Without --label the last {n} are labels." if self.wanted is not None else ""
 
+    def _notes_of_parts(self) -> list[str]:
+        """Return a note on each NAME= that has one part of a split in all records; several parts are refused."""
+        notes = []
+        for name, counts in self.others.items():
+            if "" in counts or counts.total() < len(self.names):
+                continue
+            if len(counts) > 1:
+                raise MissingLabelError(
+                    f"{name}= of the headers says {counted_parts(counts)}, the parts of a split; write a file of each."
+                )
+            notes.append(f"{name}={next(iter(counts))} of the headers is a part of a split and no label.")
+        return notes
+
 
 def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:
     """The fields without a last one that is a part of a split in every record, and a note on it; several parts are refused.
@@ -142,7 +160,7 @@ def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:
     [['a', '1'], ['b', '0']]
     """
     last = [of[-1].lower() for of in words]
-    if not set(last) <= _SPLITS:
+    if not set(last) <= PARTS:
         return words, []
     parts = sorted(set(last))
     if len(words[0]) == 2:
@@ -151,7 +169,7 @@ def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:
             f"`>{words[0][0]}|promoter|{last[0]}`."
         )
     if len(parts) > 1:
-        counts = ", ".join(f"{part} ({last.count(part):,})" for part in parts)
+        counts = counted_parts(Counter(last))
         raise MissingLabelError(f"the last field of the headers says {counts}, the parts of a split; write a file of each.")
     return [of[:-1] for of in words], [f"the last field of the headers, {parts[0]}, is a part of a split and no label."]
 

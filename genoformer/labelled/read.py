@@ -20,6 +20,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
 from genoformer.labelled.headers import Headers, MissingLabelError
 from genoformer.labelled.kmers import Kmers
+from genoformer.labelled.parts import PartColumns
 from genoformer.labelled.region_files import SEQUENCE_COLUMNS, are_regions, has_bed_suffix
 from genoformer.labelled.several import decimal_comma, split_labels
 
@@ -92,7 +93,14 @@ def read_labelled(
     >>> data.labels, [codes.tolist() for codes in data.sequences]
     ((('1',), ('0',)), [[0, 1, 2, 3], [2, 2, 4]])
     """
-    path = Path(path)
+    return _read(Path(path), fasta, label, multi_label, n_labels, parts_apart=True)
+
+
+def _read(
+    path: Path, fasta: str | os.PathLike[str] | None, label: str | Sequence[str] | None, multi_label: bool,
+    n_labels: int | None, *, parts_apart: bool,
+) -> LabelledSequences:  # fmt: skip
+    """As `read_labelled`; parts_apart: a table that holds several parts of a split is refused."""
     wanted = (label,) if isinstance(label, str) else tuple(label) if label is not None else None
     if has_bed_suffix(path) or (fasta is not None and are_regions(path, _KIND)):
         if fasta is None:
@@ -108,7 +116,9 @@ def read_labelled(
     if head is None:
         raise FileFormatError(f"{path} is empty; give {_KIND}.")
     rows, lines = _Rows(path, multi_label), chain([head], lines)
-    return _from_fasta(rows, lines, wanted, n_labels) if head[1].startswith(">") else _from_table(rows, lines, wanted)
+    if head[1].startswith(">"):
+        return _from_fasta(rows, lines, wanted, n_labels, parts_apart=parts_apart)
+    return _from_table(rows, lines, wanted, parts_apart=parts_apart)
 
 
 def read_sequences(
@@ -130,11 +140,11 @@ def read_sequences(
     (('a|x', 'b'), (), ((), ()))
     """
     try:
-        return read_labelled(path, fasta=fasta, label=label)
+        return _read(Path(path), fasta, label, False, None, parts_apart=False)
     except MissingLabelError as error:
         if label is not None:
             raise
-        found = read_labelled(path, fasta=fasta, label=())
+        found = _read(Path(path), fasta, (), False, None, parts_apart=False)
         return replace(found, notes=(*found.notes, f"no labels are read: {str(error).partition(';')[0]}."))
 
 
@@ -215,7 +225,9 @@ class _Rows:
 # --- CSV and TSV
 
 
-def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
+def _from_table(
+    rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None, *, parts_apart: bool
+) -> LabelledSequences:
     number = 0
 
     def texts() -> Iterator[str]:
@@ -239,6 +251,8 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
                 notes.append(f"the file has no header line: its columns are taken as {' and '.join(bare)}.")
             sequence, name, labels = _columns(header, wanted, f"{path}, line {number}")
             columns = [header[i] for i in labels]
+            others = set(range(len(header))) - {sequence, name, *labels}
+            parts = PartColumns({i: header[i] for i in sorted(others)} if parts_apart and labels else {})
             for row in body:
                 if not row or (len(row) == 1 and not row[0].strip()):
                     continue
@@ -249,8 +263,12 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
                 found = tuple(row[i].strip() for i in labels)
                 rows.add(where, number, row[name].strip() if name is not None else "", text)
                 rows.label(where, found, columns)
+                parts.add(row)
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {number}: {error}; mend the quotes.") from error
+    if parts.fault:
+        raise FileFormatError(f"{path}: {parts.fault}.")
+    notes += parts.notes
     if kmers.k:
         notes.append(f"sequences of {kmers.k}-mers were put together again.")
     return rows.done(columns, notes)
@@ -308,9 +326,9 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
 
 
 def _from_fasta(
-    rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None, n_labels: int | None
+    rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None, n_labels: int | None, *, parts_apart: bool
 ) -> LabelledSequences:
-    headers, where, begun, parts = Headers(wanted), "", 0, list[str]()
+    headers, where, begun, parts = Headers(wanted, parts_apart=parts_apart), "", 0, list[str]()
     for number, text in chain(lines, [(0, ">")]):
         if not text.startswith(">"):
             parts.append(text.strip())

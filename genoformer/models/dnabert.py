@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.lines import refuse_device
+from genoformer.genome.pointers import refuse_pointer
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.foreign import READ, described_config, is_dnabert2
 from genoformer.models.shards import read_weights, weights_of, weights_sha256
@@ -71,6 +72,7 @@ def _read_vocab(path: Path) -> KmerTokenizer:
     """The k-mer tokenizer whose vocabulary this file is; k is read from the tokens themselves."""
     try:
         refuse_device(path)
+        refuse_pointer(path, CheckpointError)
         tokens = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); DNABERT's vocab.txt is needed beside config.json.") from error

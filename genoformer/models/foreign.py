@@ -73,6 +73,11 @@ def described_folder(folder: Path) -> str:
         return "the folder holds a training run that was interrupted; give its command again to finish it"
     if inner := [str(folder / name) for name in names if (folder / name / "config.json").is_file()]:
         return f"the folder holds {', '.join(inner[:5])}{' ...' if len(inner) > 5 else ''}, which is a model; name that one"
+    if snapshots := _snapshots(folder):
+        one = f"{', '.join(snapshots[:5])}{' ...' if len(snapshots) > 5 else ''}"
+        return f"the folder is a cache of the Hugging Face hub, and a model is {one}; name that one"
+    if "snapshots" in there:
+        return "the folder is a cache of the Hugging Face hub without a model in it; download the model again"
     if other := other_weights(folder):
         return f"the folder holds {other}; save the model as safetensors with its config.json"
     if any(_WEIGHTS.fullmatch(name) for name in names):
@@ -80,6 +85,19 @@ def described_folder(folder: Path) -> str:
     if there & set(_TOKENIZER) and there <= {*_TOKENIZER, "special_tokens_map.json", "added_tokens.json", "README.md"}:
         return "the folder holds a tokenizer and no model; copy the whole model folder"
     return f"the folder holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}; name another one"
+
+
+def _snapshots(folder: Path) -> list[str]:
+    """Model folders in a cache of the Hugging Face hub, or in a folder of such; that of the branch main first."""
+    found = []
+    for cache in (folder, *sorted(folder.glob("models--*"))):
+        try:
+            main = (cache / "refs" / "main").read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            main = ""
+        models = [path.parent for path in cache.glob("snapshots/*/config.json")]
+        found += [str(path) for path in sorted(models, key=lambda path: (path.name != main, path.name))]
+    return found
 
 
 def kept_weights(folder: Path) -> list[str]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.lines import refuse_device
+from genoformer.genome.pointers import refuse_pointer
 from genoformer.whole import sha256_of, whole_file
 
 WEIGHTS = "model.safetensors"
@@ -37,6 +38,7 @@ M = TypeVar("M", bound=nn.Module)
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The table of tensors of a file; CheckpointError for one that is damaged or holds anything else."""
     refuse_device(path)
+    refuse_pointer(path, CheckpointError)
     try:
         if path.suffix == ".bin":
             _refuse_packed(path)
@@ -149,6 +151,7 @@ def _as_stored(tensor: Tensor) -> Tensor:
 def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file."""
     refuse_device(path)
+    refuse_pointer(path, CheckpointError)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

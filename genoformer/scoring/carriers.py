@@ -18,6 +18,7 @@ from genoformer.genome.regions import Region
 from genoformer.genome.variants import Status, Variant
 from genoformer.genome.vcf import Record, VariantFile, batches
 from genoformer.scoring.phasing import ANOTHER_SET, phase
+from genoformer.scoring.ploidies import Ploidies
 from genoformer.scoring.track_scorer import TrackScorer
 
 _AT_ONCE = 4_096  # records
@@ -73,15 +74,15 @@ def carriers_of(
     do their numbers in the genotypes.
     """
     sites: list[list[_Site]] = [[] for _ in windows]
-    ploidy = np.zeros((len(windows), len(columns)), dtype=np.int64)
+    ploidies = Ploidies(len(windows), len(columns))
     left_out.update({WITHOUT_PHASE: 0, NOT_KNOWN: 0, ANOTHER_SET: 0})
     for record, meant, inside, statuses, contig, fix in _touched(file, genome, fit, windows, scorer):
         calls = _genotypes_of(record, columns, file)
         exchanged = exchanged_alt(record, meant, fix)
         if exchanged:
             calls = [call.exchanged(exchanged) for call in calls]
-        ploidy[inside] = np.maximum(ploidy[inside], [call.known_ploidy for call in calls])
         if exchanged is None:
+            ploidies.add(inside, calls, set())
             left_out[SWAP_OR_STRAND] += 1
             continue
         distinct = Counter(calls)
@@ -99,10 +100,12 @@ def carriers_of(
             variants[number_of] = Variant(contig, meant.pos, meant.ref.upper(), alt.upper())
             if fix >= 0:
                 fixed[FIX_WORDS[fix]] += 1
+        ploidies.add(inside, calls, variants.keys())
         if variants:
             site = _Site(variants, calls)
             for i in inside:
                 sites[i].append(site)
+    ploidy = ploidies.most()
     n_rows = np.maximum(2, ploidy.max(axis=0, initial=0))
     return [_phased(here, np.where(n == 0, n_rows, n), n_rows, left_out) for here, n in zip(sites, ploidy, strict=True)]
 

@@ -150,6 +150,7 @@ class Reader:
     def embeddings(self, variants: Sequence[Variant]) -> list[Pair]:
         """`embedding` evidence: the mean embedding of the tokens that touch the allele, [n, D] of both."""
         placed = [self._place(self._shortest(v)) for v in variants]
+        unchanged = np.array([np.array_equal(a.ref, a.alt) for a in placed], dtype=bool)  # no difference by rounding
         pairs = []
         for strand in self.strands:
             sides = []
@@ -162,6 +163,7 @@ class Reader:
                 if strand == "-":
                     windows, first, after = reverse_complement(windows), self.length - after, self.length - first
                 sides.append(inference.embeddings(self.model, windows, first, after, batch_size=self.batch_size))
+            sides[1][unchanged] = sides[0][unchanged]
             pairs.append(Pair(*sides))
         return pairs
 

@@ -49,6 +49,10 @@ class Counted(NamedTuple):
     fixed: dict[str, int]  # word of GF_FIX -> ALTs that were read as they were meant
 
 
+class UnsortedError(ConfigError):
+    """The records of a VCF are not in order; parts of it are of no use for the sorted VCF."""
+
+
 _N_ROWS, _N_SEQUENCES = "rows", "sequences"  # in the counts of a part
 
 
@@ -116,14 +120,19 @@ def _written(
     }  # fmt: skip
     parts = RowFolder(output, job)
     totals: Counter[str] = Counter()
-    with whole_file(output) as part, part.open("w", encoding="utf-8") as out:
-        out.write(tsv_line(header) + "\n")
-        for i, work in enumerate(works):
-            rows = parts.done(i, work)
-            out.write(rows.lines)
-            totals.update(rows.counts)
-            if listen is not None:
-                listen(Progress(stage, i + 1, n))
+    try:
+        with whole_file(output) as part, part.open("w", encoding="utf-8") as out:
+            out.write(tsv_line(header) + "\n")
+            for i, work in enumerate(works):
+                rows = parts.done(i, work)
+                out.write(rows.lines)
+                totals.update(rows.counts)
+                if listen is not None:
+                    listen(Progress(stage, i + 1, n))
+    except BaseException as error:
+        if isinstance(error, UnsortedError) or (parts.is_new and not parts.numbers()):
+            parts.remove()
+        raise
     parts.remove()
     n_rows, n_sequences = totals.pop(_N_ROWS, 0), totals.pop(_N_SEQUENCES, 0)
     left_out.update(totals)
@@ -219,8 +228,16 @@ def _near(found: Iterable[tuple[Record, Variant]], within: int, left_out: Counte
     for record, variant in found:
         if last is not None and record.chrom != last.chrom:
             done.add(last.chrom)
-        if record.chrom in done or (last is not None and record.chrom == last.chrom and record.pos < last.pos):
-            raise ConfigError(f"{record.chrom}:{record.pos:,} comes after what lies behind it; sort the VCF (bcftools sort).")
+        if record.chrom in done:
+            raise UnsortedError(
+                f"{record.chrom}:{record.pos:,} stands after records of other contigs, but pairs needs all records of a contig "
+                "in a row; sort the VCF (bcftools sort)."
+            )
+        if last is not None and record.chrom == last.chrom and record.pos < last.pos:
+            raise UnsortedError(
+                f"{record.chrom}:{record.pos:,} stands after {last.chrom}:{last.pos:,}, but pairs needs records in order of "
+                "position; sort the VCF (bcftools sort)."
+            )
         last = record
         recent = [(of, v) for of, v in recent if v.chrom == variant.chrom and abs(variant.start - v.start) <= within]
         for other_record, other in recent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
@@ -231,19 +231,21 @@ def _overlaps(work: Work, model_name: str, found: Preflight, length: int) -> lis
     """Notes on models that have seen the sequence in their training."""
     what = f"the sequence around the records of {found.vcf}"
     notes = [
-        checkpoint.overlap_note(model, model_name, _around(found, work.genome, length), what) for model in work.models
+        checkpoint.overlap_note(model, model_name, _around(found.places, work.genome, length), what) for model in work.models
     ]  # fmt: skip
     return list(dict.fromkeys(note for note in notes if note))
 
 
 def _unknown(work: Work, found: Preflight, length: int) -> list[str]:
-    """A note where windows reach far into N or beyond a contig."""
-    shares = [float((window >= N).mean()) for window in _around(found, work.genome, length)]
+    """A note where windows reach far into N or beyond a contig, of records with a base in the middle and an allele to score."""
+    windows = _around(found.places_with_bases, work.genome, length)
+    shares = [float((window >= N).mean()) for window in windows if window[length // 2] < N]
     n = sum(share > MUCH_UNKNOWN for share in shares)
     if not n:
         return []
+    have = "has a window" if n == 1 else "have windows"
     return [
-        f"unknown bases: of {len(shares):,} records that were looked at, {n:,} have windows of which more than "
+        f"unknown bases: of {len(shares):,} records that were looked at, {n:,} {have} of which more than "
         f"{MUCH_UNKNOWN:.0%} is N or beyond the contig; what a model says of those it was hardly trained for."
     ]
 
@@ -272,10 +274,10 @@ def _compute(
         run_pool(cut.lists(), pool, parts, count, cut.mine)
 
 
-def _around(found: Preflight, genome: Genome, length: int) -> Iterator[Codes]:
+def _around(sample: Iterable[tuple[str, int]], genome: Genome, length: int) -> Iterator[Codes]:
     """Windows around a sample of the records."""
     places: dict[str, list[int]] = {}
-    for contig, start in found.places:
+    for contig, start in sample:
         places.setdefault(contig, []).append(start - length // 2)
     for contig, starts in places.items():
         yield from genome.windows(contig, starts, length)

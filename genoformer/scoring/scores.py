@@ -73,9 +73,10 @@ def entropy(ref: Floats, alt: Floats) -> Floats:
 
 
 def cosine_distance(ref: Floats, alt: Floats) -> Floats:
-    """1 - cos(ref, alt) of embeddings [B, D]."""
+    """1 - cos(ref, alt) of embeddings [B, D]; 0 of equal ones, which rounding would miss."""
     norms = np.linalg.norm(ref, axis=-1) * np.linalg.norm(alt, axis=-1)
-    return np.maximum(0, 1 - (ref * alt).sum(-1) / np.maximum(norms, 1e-30))
+    distances = np.maximum(0, 1 - (ref * alt).sum(-1) / np.maximum(norms, 1e-30))
+    return np.where((ref == alt).all(-1), np.zeros_like(distances), distances)
 
 
 def euclidean_distance(ref: Floats, alt: Floats) -> Floats:

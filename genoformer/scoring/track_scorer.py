@@ -115,8 +115,12 @@ class TrackScorer:
             n_shifts=len(self.settings.shifts),
         )  # fmt: skip
         wanted = {score.evidence for score in self.scores}
-        if bad := sorted(wanted - {"tracks", "gene", "embedding", *MASKS}):
-            raise ConfigError(f"scores of {', '.join(bad)} need a language model, and this one predicts tracks.")
+        if wanted - {"tracks", "gene", "embedding", *MASKS}:
+            known = ("tracks", "gene", "embedding", *MASKS)
+            bad = [score.name for score in self.scores if score.evidence not in known]
+            need = "needs" if len(bad) == 1 else "need"
+            said = f"{', '.join(bad)} {need} a language model, and this one predicts tracks"
+            raise ConfigError(f"{said}; choose others (--explain).")
         if "gene" in wanted and genes is None:
             raise ConfigError("LOGSED sums over the exons of genes; give them with --gtf.")
         if self.settings.both_strands and self.targets is None:

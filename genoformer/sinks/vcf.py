@@ -63,7 +63,8 @@ class VCFSink(TextSink):
             text = quoted(column.meaning) + ("" if column.words else f" Unit: {column.unit}.")
             yield f'##INFO=<ID={column.key},Number=A,Type={kind},Description="{text}">'
         if header.columns:
-            reasons = ", ".join(status.value for status in Status if status is not Status.OK)
+            unused = {Status.OK} | (set() if FIX_KEY in self.keys else {Status.EITHER_STRAND})
+            reasons = ", ".join(status.value for status in Status if status not in unused)
             text = f"Why genoformer scored this record not or only in part, of its first such ALT: {reasons}"
             yield f'##INFO=<ID={STATUS_KEY},Number=1,Type=String,Description="{text}">'
         for field in header.fields:

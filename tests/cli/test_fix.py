@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
 import genoformer as gf
+from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import info_of, read_variants
 from genoformer.models import checkpoint
@@ -123,6 +125,60 @@ def test_a_fixed_file_has_the_scores_of_the_file_that_was_meant(
     assert "verified: 5 random records" in result.stderr
 
 
+def mnvs(sequence: str) -> list[list[str]]:
+    """SNVs, and substitutions of two bases; REF of about one in four of them is its own reverse complement."""
+    rows = []
+    for i, pos in enumerate(PLACES):
+        n = 1 + i % 2
+        ref = sequence[pos - 1 : pos - 1 + n]
+        alts = [alt for alt in ("CA", "TG", "AT", "GG")[i % 4 :] if alt != ref] if n == 2 else ["ACGT".replace(ref, "")[i % 3]]
+        rows.append(["chr1", str(pos), f"v{i}", ref, ",".join(alts[: 1 + i % 3 // 2])])
+    return rows
+
+
+def on_the_other_strand(row: list[str]) -> list[str]:
+    return [*row[:3], other_strand(row[3]), ",".join(map(other_strand, row[4].split(",")))]
+
+
+def test_substitutions_of_a_file_on_the_other_strand_have_the_scores_of_the_file_that_was_meant(place: Place) -> None:
+    rows = mnvs(CHR1)
+    mirrored = [row[3] == other_strand(row[3]) for row in rows]
+    assert sum(mirrored) > 5
+    assert place.score(place.vcf(rows)).exit_code == 0
+    meant = values(place.infos())
+    result = place.score(place.vcf([on_the_other_strand(row) for row in rows]), "--fix", "strand")
+    assert result.exit_code == 0, result.stderr
+    assert values(place.infos()) == meant
+    assert "EITHER_STRAND" not in result.stderr
+
+
+def test_substitutions_of_which_the_strand_is_not_known_have_no_score(place: Place) -> None:
+    """A half of the file is on the other strand, so that a REF of TA may be of either half."""
+    rows = mnvs(CHR1)
+    assert place.score(place.vcf(rows)).exit_code == 0
+    meant = values(place.infos())
+    result = place.score(
+        place.vcf([on_the_other_strand(row) if i % 4 < 2 else row for i, row in enumerate(rows)]), "--fix", "strand"
+    )
+    assert result.exit_code == 0, result.stderr
+    n = 0
+    for row, info, value in zip(rows, place.infos(), meant, strict=True):
+        alts = row[4].split(",")
+        if row[3] == other_strand(row[3]) and any(alt != other_strand(alt) for alt in alts):
+            assert info["GF_STATUS"] == "EITHER_STRAND"
+            n += 1
+        else:
+            assert values([info]) == [value]
+    assert n > 5
+    assert f"{n} records on chr1 have a REF that is its own reverse complement" in result.stderr.replace("\n" + 20 * " ", " ")
+
+
+def test_the_header_names_a_status_of_fixes_only_where_one_is_asked_for(place: Place) -> None:
+    for fix in ([], ["--fix", "strand"]):
+        assert place.score(place.vcf(mnvs(CHR1)), *fix).exit_code == 0
+        assert ("EITHER_STRAND" in (place.folder / "out.vcf").read_text()) == bool(fix)
+
+
 def test_alleles_of_either_strand_in_either_order_cannot_be_told_apart(place: Place) -> None:
     rng = random.Random(1)
     snvs = [row for row in variants(CHR1) if is_snv(row)]
@@ -153,7 +209,7 @@ def test_the_file_of_the_right_alleles_is_the_same_with_and_without_fix_but_for_
     assert "there is nothing to fix" in result.stderr
     plain, fixed = ((place.folder / name).read_text().splitlines() for name in ("out.vcf", "fixed.vcf"))
     added = [line for line in fixed if line not in plain]
-    assert ["ID=GF_FIX" in line or "fix=swap,strand,shift" in line for line in added] == [True, True]
+    assert ["ID=GF_FIX" in line or "EITHER_STRAND" in line or "fix=swap,strand,shift" in line for line in added] == [True] * 3
 
 
 def test_scores_that_are_made_again_without_a_fix_do_not_keep_what_was_said_of_it(place: Place) -> None:
@@ -222,6 +278,22 @@ def test_contigs_under_other_names_are_told_by_their_lengths(place: Place) -> No
     assert result.exit_code == 2
     for part in ("same sequences under other names", "--rename-chrs names.txt", "ctg_1 chr1", "ctg_2 chr2"):
         assert part in result.stderr
+    assert result.stderr.splitlines()[-2:] == ["ctg_1 chr1", "ctg_2 chr2"]
+    assert "names.txt holds\nctg_1 chr1\n" in result.stderr
+    again = place.score(place.folder / "in.vcf", "--preflight")
+    assert again.stderr.splitlines()[-3:] == result.stderr.splitlines()[-3:]
+
+
+def test_a_note_with_a_table_for_renaming_has_a_row_for_each_contig(place: Place) -> None:
+    rows = [*variants(CHR1), *(["ctg_2", *row[1:]] for row in snvs(3, "chr2"))]
+    named = place.folder / "odd\nname.vcf"
+    vcf = place.vcf(rows, "##contig=<ID=ctg_2,length=800>", name=named.name)
+    for more in ([], ["--preflight"]):
+        result = place.score(vcf, *more)
+        assert result.exit_code == 0, result.stderr
+        lines = [line.strip() for line in result.output.splitlines()]
+        assert "ctg_2 chr2" in lines
+        assert not any(line.startswith("name.vcf") for line in lines)
 
 
 def test_unfinished_work_of_other_rules_is_not_taken_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,3 +497,50 @@ def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
     summary = score_variants(vcf, genome, model, choose("LLR"), place.folder / "out.tsv", shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary
+
+
+def on_stderr(result: Result) -> str:
+    """The text on stderr, in one line."""
+    return " ".join(result.stderr.split())
+
+
+def test_a_length_by_accession_is_not_called_that_of_the_header(place: Place) -> None:
+    place = place._replace(fasta=Path(shutil.copy(place.fasta, place.folder / "one.fa")))
+    rows = [["NC_000001.11", *row[1:]] for row in snvs(20)]
+    result = place.score(place.vcf(rows))
+    assert (
+        "are named by accessions of sequences of other lengths than one.fa has (NC_000001.11 248,956,422 and 1,200)"
+        in on_stderr(result)
+    )
+    assert "states other lengths" not in result.stderr
+    assert "VCF hg38" in result.stderr
+    stated = place.score(place.vcf(rows, "##contig=<ID=NC_000001.11,length=1300>"))
+    assert "states other lengths than one.fa has (NC_000001.11 1,300 and 1,200)" in on_stderr(stated)
+
+
+def test_accessions_of_several_assemblies_are_all_named(place: Place) -> None:
+    rows = [[name, *row[1:]] for name in ("NC_000001.11", "CM000663.1", "NC_060925.1") for row in snvs(20)]
+    assert "VCF chm13 and hg19 and hg38" in on_stderr(place.score(place.vcf(rows)))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_indels_that_agree_swapped_or_not_are_counted(place: Place, n: int) -> None:
+    """A>AA before an A, which is AA>A as well."""
+    at = [i + 1 for i in range(200, 1_000) if CHR1[i] == CHR1[i + 1]][:n]
+    both_ways = [["chr1", str(pos), ".", CHR1[pos - 1], CHR1[pos - 1 : pos + 1]] for pos in at]
+    rows = [swapped(row) if i % 3 == 0 else row for i, row in enumerate(snvs(60))]
+    result = place.score(place.vcf(sorted([*rows, *both_ways], key=lambda row: int(row[1]))), "--fix", "swap")
+    text = {1: "1 insertion or deletion on chr1 agrees with", 2: "2 insertions and deletions on chr1 agree with"}[n]
+    assert f"{text} REF and with ALT: " in on_stderr(result)
+
+
+def test_breakends_beyond_a_telomere_have_no_windows_of_unknown_bases(place: Place) -> None:
+    inside = snvs(60)[30:33]
+    bnd = [["chr1", pos, ".", "N", ".[chr1:5["] for pos in ("0", "0", "1201", "1201")]
+    result = place.score(place.vcf([*bnd[:2], *inside, *bnd[2:]]), "--context", 64)
+    assert result.exit_code == 0
+    assert "unknown bases" not in result.stderr
+    far = place.score(
+        place.vcf([*bnd[:2], *inside, ["chr1", "2", ".", CHR1[1], "ACGT".replace(CHR1[1], "")[0]]]), "--context", 64
+    )
+    assert "unknown bases: of 4 records that were looked at, 1 has a window" in on_stderr(far)

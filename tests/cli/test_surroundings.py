@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main, spin_less
 
-from genoformer.errors import ContigError, FileFormatError, MissingFileError, sentence
+from genoformer.errors import ContigError, FileFormatError, GenoformerError, MissingFileError, PreflightError, sentence
 
 TEXT = "".join(np.random.default_rng(7).choice(list("ACGT"), 2_000))
 COLUMNS = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
@@ -92,6 +93,12 @@ def test_what_is_said_is_one_line_that_can_be_printed(error: Callable[[str], Exc
     assert len(said) < 1_010
     said.encode()
     assert sentence("é 変") == "é 変"
+
+
+@pytest.mark.parametrize("kind", [PreflightError, ContigError, FileFormatError])
+def test_a_table_stands_below_the_sentence(kind: type[GenoformerError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("rename\nthem:", table=["a\x1b b", "c d"])))  # as from another process
+    assert str(error).split("\n") == [r"rename\nthem:", r"a\x1b b", "c d"]
 
 
 # --- bytes

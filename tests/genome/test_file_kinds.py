@@ -145,3 +145,22 @@ def test_how_to_get_it() -> None:
         with pytest.raises(MissingFileError) as refused:
             refuse_address(given)
         assert how in str(refused.value)
+
+
+def read_vcf(path: Path) -> object:
+    with open_vcf(path) as file:
+        return list(file)
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [
+        (Genome, "x.fa"), (read_vcf, "x.vcf"), (read_vcf, "x.vcf.gz"), (BigWig, "x.bw"), (open_track, "x.bw"),
+        (read_bed, "x.bed"), (lambda path: list(read_regions(path)), "x.narrowPeak"),
+        (lambda path: list(read_tss(path)), "x.gtf"), (read_elements, "x.bed"),
+    ],
+)  # fmt: skip
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, read: Callable[[Path], object], name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(FileFormatError, match=r"is a Git LFS pointer, which stands for the file.* `git lfs pull`"):
+        read(tmp_path / name)

@@ -97,6 +97,53 @@ def test_the_alt_that_changed_places_with_ref(written: str, allowed: Reading, nu
     assert exchanged_alt(given, checked.records[0], checked.fixes[0]) == number
 
 
+#          1234567890123456: TA agrees on both strands at 2 and 10, CG at 6, TATA at 13
+MIRRORED = "GTACACGTCTACTATA"
+ALL_FLIPPED, PART_FLIPPED = (Reading.STRAND | way for way in (Reading.ALL_FLIPPED, Reading.PART_FLIPPED))
+OK, EITHER = Status.OK, Status.EITHER_STRAND
+
+
+@pytest.mark.parametrize(
+    ("written", "fix", "read", "statuses"),
+    [
+        ("2 TA CC", ALL_FLIPPED, "2 TA GG", [OK]),
+        ("2 ta cc", ALL_FLIPPED, "2 TA GG", [OK]),
+        ("6 CG TT,CG", ALL_FLIPPED, "6 CG AA,CG", [OK, OK]),
+        ("13 TATA CCCA,<DEL>", ALL_FLIPPED, "13 TATA TGGG,<DEL>", [OK, Status.SYMBOLIC]),
+        ("2 TA CG", ALL_FLIPPED, None, [OK]),  # one variant on both strands
+        ("2 TA T", ALL_FLIPPED, None, [EITHER]),  # an indel has no other strand
+        ("2 TA CC", PART_FLIPPED, None, [EITHER]),
+        ("2 TA CC,CG,*,N", PART_FLIPPED, None, [EITHER, OK, Status.STAR, Status.NOT_ACGT]),
+        ("13 TATA T,TA", PART_FLIPPED, None, [EITHER, OK]),
+        ("2 TA CG", PART_FLIPPED, None, [OK]),
+        ("2 TA CC", Reading.SWAP | Reading.ALL_SWAPPED, None, [OK]),
+        ("2 TAC TGG", ALL_FLIPPED, None, [OK]),  # REF of an odd length agrees on one strand only
+        ("2 T A", ALL_FLIPPED, None, [OK]),
+        ("2 T A", PART_FLIPPED, None, [OK]),
+        ("6 C G", PART_FLIPPED, None, [OK]),
+    ],
+)
+def test_a_ref_that_is_its_own_reverse_complement(
+    written: str, fix: Reading, read: str | None, statuses: list[Status], tmp_path: Path
+) -> None:
+    (tmp_path / "g.fa").write_text(f">chr1\n{MIRRORED}\n")
+    given = record(written)
+    checked = check_fit([given], Genome(tmp_path / "g.fa"), Fit({"chr1": "chr1"}, fixes={"chr1": fix}), 100)
+    meant = record(read or written)
+    assert (checked.records[0].ref, checked.records[0].alts) == (meant.ref, meant.alts)
+    assert checked.statuses == [tuple(statuses)]
+    assert [FIX_WORDS[i] if i >= 0 else None for i in checked.fixes] == ["STRAND" if read else None]
+
+
+def test_an_alt_that_agrees_on_both_strands_is_not_swapped_where_records_are_flipped(tmp_path: Path) -> None:
+    """CC>TA is TA>CC swapped, and TA>GG swapped on the other strand."""
+    (tmp_path / "g.fa").write_text(f">chr1\n{MIRRORED}\n")
+    for more in (Reading.NONE, Reading.PART_FLIPPED, Reading.ALL_FLIPPED):
+        status = Status.REF_MISMATCH if more else OK
+        fit = Fit({"chr1": "chr1"}, fixes={"chr1": Reading.SWAP | Reading.STRAND | more})
+        assert check_fit([record("2 CC TA")], Genome(tmp_path / "g.fa"), fit, 100).statuses == [(status,)]
+
+
 def test_what_agrees_stays_as_it_is(genome: Genome) -> None:
     given = [record(f"{i + 1} {base} {'A' if base != 'A' else 'C'}") for i, base in enumerate(CONTIG)]
     checked = check_fit(given, genome, Fit({"chr1": "chr1"}, fixes={"chr1": ALL}), 100)

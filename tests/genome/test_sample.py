@@ -38,3 +38,11 @@ def test_a_sample_does_not_depend_on_the_batches(n: int, size: int) -> None:
     one, other = sample_of(n, size), sample_of(n, 40_000)
     names = {"a": "a", "b": "b"}
     assert (one.places(names), one.letters) == (other.places(names), other.letters)
+
+
+def test_places_with_bases_are_those_of_alleles_that_spell_a_sequence() -> None:
+    sample = Sample()
+    rows = [("A", "G"), ("A", "]b:5]A"), ("A", "<DEL>"), ("N", "A"), ("A", "*"), ("A", "."), ("AC", "a"), ("A", "<DUP>,AT")]
+    sample.add([Record("", "a", i, ".", ref, tuple(alt.split(","))) for i, (ref, alt) in enumerate(rows, 1)])
+    assert len(sample.places({"a": "a"})) == 8
+    assert sample.places({"a": "a"}, with_bases=True) == [("a", 0), ("a", 6), ("a", 7)]

@@ -47,6 +47,10 @@ def test_windows_around_variants(genome, tmp_path: Path) -> None:
     assert [decode(p.alternative.codes) for p in places] == [TEXT[90:100] + alt + TEXT[101:110] for alt in others]
     assert {p.variant for p in places} == {(100, 101)}
     assert notes == ["3 alleles have no window: 1 NO_ALT, 1 NO_CONTIG, 1 STAR."]
+    (tmp_path / "one.vcf").write_text("\n".join([*lines[:2], lines[2].replace(alts + ",*", others[0] + ",*")]) + "\n")
+    one: list[str] = []
+    read_places(tmp_path / "one.vcf", genome, length=20, notes=one)
+    assert one == ["1 allele has no window: 1 STAR."]
     with pytest.raises(ConfigError, match="give the length of the windows"):
         read_places(tmp_path / "a.vcf", genome)
 

@@ -274,3 +274,27 @@ def test_what_may_be_no_data_is_taken_as_a_header_and_refused(tmp_path, text) ->
     (tmp_path / "a.tsv").write_text(text)
     with pytest.raises(FileFormatError, match="must be `sequence`"):
         read_labelled(tmp_path / "a.tsv")
+
+
+SPLIT = "sequence,label,{0}\nACGT,1,{1}\nGGAC,0,{2}\nGGAT,0,{1}\n"
+IN_HEADERS = ">a label=1 {0}={1}\nACGT\n>b label=0 {0}={2}\nGGAC\n>c label=0 {0}={1}\nGGAT\n"
+
+
+@pytest.mark.parametrize("name", ["split", "Set", "phase", "anything"])
+@pytest.mark.parametrize(
+    ("file", "text", "said"), [("a.csv", SPLIT, "the column {}"), ("a.fa", IN_HEADERS, "{}= of the headers")]
+)
+def test_parts_of_a_split_are_refused_in_one_file(tmp_path: Path, file: str, text: str, said: str, name: str) -> None:
+    path = write(tmp_path / file, text.format(name, "train", "TEST"))
+    with pytest.raises(FileFormatError, match=rf"{file}: {said.format(name)} says test \(1\), train \(2\), the parts"):
+        read_labelled(path)
+    assert read_sequences(path).labels == (("1",), ("0",), ("0",))  # for embeddings, which learn nothing
+
+
+@pytest.mark.parametrize(("file", "text"), [("a.csv", SPLIT), ("a.fa", IN_HEADERS)])
+def test_one_part_of_a_split_is_noted_and_other_words_are_not(tmp_path: Path, file: str, text: str) -> None:
+    assert "part of a split and no label" in " ".join(
+        read_labelled(write(tmp_path / file, text.format("split", "train", "train"))).notes
+    )
+    assert read_labelled(write(tmp_path / file, text.format("group", "test", "control"))).notes == ()
+    assert len(read_labelled(write(tmp_path / file, text.format("of", "train", "test")), label="of")) == 3  # a label

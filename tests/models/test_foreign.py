@@ -120,3 +120,54 @@ def test_a_bert_of_another_head_or_in_another_format(tmp_path: Path) -> None:
     path.rename(folder / "tf_model.h5")
     with pytest.raises(CheckpointError, match=r"it has tf_model\.h5, TensorFlow weights: save the model as safetensors"):
         checkpoint.load(folder)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "instead"),
+    [
+        ("genoformer", "model.safetensors", None),
+        ("genoformer", "config.json", None),
+        ("genoformer", "tokenizer.json", None),
+        ("dnabert", "model.safetensors", None),
+        ("dnabert", "pytorch_model.bin", "model.safetensors"),
+        ("dnabert", "model.safetensors.index.json", "model.safetensors"),
+        ("dnabert", "vocab.txt", None),
+    ],
+)
+def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, layout: str, name: str, instead: str | None) -> None:
+    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    checkpoint.save(model, tmp_path, layout=layout)
+    if instead:
+        (tmp_path / instead).unlink()
+    (tmp_path / name).write_text(POINTER)
+    with pytest.raises(CheckpointError, match=f"{name} is a Git LFS pointer, .* run `git lfs pull`"):
+        checkpoint.load_any(tmp_path)
+
+
+def cached(folder: Path, *hashes: str, main: str = "") -> Path:
+    """A folder as the Hugging Face hub's client keeps a model."""
+    for name in hashes:
+        checkpoint.save(small_encoder(KmerTokenizer(3)), folder / "snapshots" / name)
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(main)
+    return folder
+
+
+@pytest.mark.parametrize("of", ["", "hub"])
+def test_a_cache_of_the_hugging_face_hub_names_the_model_in_it(tmp_path: Path, of: str) -> None:
+    folder = cached(tmp_path / of / "models--x--y", "a1", "b2", main="b2")
+    given = tmp_path / of if of else folder
+    with pytest.raises(CheckpointError) as error:
+        checkpoint.load_any(given)
+    several = f"{folder}/snapshots/b2, {folder}/snapshots/a1"
+    assert f"is a cache of the Hugging Face hub, and a model is {several}; name that one" in str(error.value)
+    checkpoint.load_any(folder / "snapshots" / "b2")
+
+
+def test_a_cache_of_the_hugging_face_hub_without_a_model(tmp_path: Path) -> None:
+    (cached(tmp_path / "models--x--y") / "snapshots").mkdir()
+    with pytest.raises(CheckpointError, match="without a model in it; download the model again"):
+        checkpoint.load_any(tmp_path / "models--x--y")

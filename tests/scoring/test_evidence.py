@@ -135,6 +135,18 @@ def test_pll_is_the_sum_over_equally_many_bases_of_both_alleles(model, genome, p
     assert score(reader, "PLL", [variant])[0] == pytest.approx(sums[1] - sums[0], abs=1e-3)
 
 
+def test_an_alt_that_is_the_ref_changes_no_embedding(model, genome) -> None:
+    same = [
+        Variant("c", pos, SEQUENCE[pos - 1 : pos + i % 3], SEQUENCE[pos - 1 : pos + i % 3])
+        for i, pos in enumerate(range(100, 240, 7))
+    ]
+    others = [Variant("c", 150, SEQUENCE[149], SEQUENCE[149] + "GG"), Variant("c", 160, SEQUENCE[159:165], SEQUENCE[159])]
+    for name in ("COSINE", "L2"):
+        found = score(Reader(model, genome), name, [*same[:9], *others, *same[9:]])
+        assert found[9:11].min() > 0
+        assert not np.delete(found, [9, 10]).any()
+
+
 def test_embedding_distances_equal_the_naive_mean_over_touching_tokens(model, genome) -> None:
     variant = Variant("c", 150, SEQUENCE[149], SEQUENCE[149] + "GG")
     reader = Reader(model, genome, both_strands=False)
@@ -229,9 +241,7 @@ def test_the_other_strand_of_the_genome_gives_the_same_score(name, model, genome
     path = tmp_path / "turned.fa"
     path.write_text(f">c\n{decode(reverse_complement(encode(SEQUENCE)))}\n")
     variants = [v for v in fitting(name) if len(v.ref) == 1 == len(v.alt)]
-    turned = [
-        Variant("c", 400 - v.pos + 1, *(decode(reverse_complement(encode(x))) for x in (v.ref, v.alt))) for v in variants
-    ]
+    turned = [Variant("c", 400 - v.pos + 1, *(decode(reverse_complement(encode(x))) for x in (v.ref, v.alt))) for v in variants]
     odd = Reader(model, genome, 41), Reader(model, Genome(path), 41)  # an odd window has a middle on both strands
     if variants:
         assert score(odd[0], name, variants) == pytest.approx(score(odd[1], name, turned), abs=1e-4)

@@ -204,7 +204,7 @@ def test_a_vcf_of_another_build_is_refused(genome, tmp_path, what) -> None:
 def test_pairs_need_records_in_order(genome, tmp_path) -> None:
     lines = "".join(f"chr1\t{p}\t.\t{TEXT[p - 1]}\t{other(p)}\t.\t.\t.\tGT\t0|1\t0|0\t0|0\n" for p in (500, 900, 520))
     (tmp_path / "in.vcf").write_text(HEAD + lines)
-    with pytest.raises(ConfigError, match=r"chr1:520 comes after what lies behind it; sort the VCF"):
+    with pytest.raises(ConfigError, match=r"chr1:520 stands after chr1:\d+, .* in order of position; sort the VCF"):
         score_pairs(tmp_path / "in.vcf", genome, scorer(genome), 25, tmp_path / "o.tsv")
 
 
@@ -266,6 +266,18 @@ def test_samples_of_different_ploidy_stand_in_one_table(genome, tmp_path) -> Non
     }  # fmt: skip
 
 
+def test_a_genotype_of_another_ploidy_leaves_the_others(genome, tmp_path) -> None:
+    lines = [snv(470, "0|1", "0|1", "1"), snv(490, "0|0|0", "1|1|1", "0|0"), snv(500, "1|1", "1|0", "1")]
+    lines.append(snv(510, ".", ".", "0|0"))
+    done, rows = scored(genome, tmp_path, lines)
+    assert variants_of(rows) == {
+        ("x", "1"): "1", ("x", "2"): "2", ("x", "sum"): "3",
+        ("y", "1"): "1", ("y", "2"): "1", ("y", "sum"): "2",
+        ("z", "1"): "2", ("z", "2"): "", ("z", "sum"): "2",
+    }  # fmt: skip
+    assert done.left_out["another ploidy"] == 3
+
+
 def test_prefixes_of_phase_change_nothing(genome, tmp_path) -> None:
     plain = scored(genome, tmp_path, [snv(470, "0|1", "1|0", "1|1"), snv(490, "1|0", "0|0", "0/1")])
     for prefix in ("|", "/"):
@@ -283,6 +295,8 @@ def test_prefixes_of_phase_change_nothing(genome, tmp_path) -> None:
         ([snv(470, "3", "4", "5", form="DP")], {"without GT": 3}),
         (["\t".join(snv(470).split("\t")[:8])], {"without GT": 3}),
         ([snv(470, "0|1", "0|1", "0|1"), snv(490, "1", "1", "0")], {"another ploidy": 2}),
+        ([snv(470, "0|1", "0|1", "0|1"), snv(490, "0|0|0", "0", "1|0|0"), snv(500, "1|0", "1|1", "0|1")],
+         {"another ploidy": 1}),
         ([snv(470, "3:0|1", "3:0/1", "3", form="DP:GT")], {"without phase": 1, "not known": 1}),
         ([snv(470, "0|1", "0|1", "0|1", alt="<DEL>")], {"SYMBOLIC": 1}),
         ([snv(470, "0|1", "0|1", "0|1"), snv(470, "0|1", "0|0", "0|0", alt="<DEL>")], {"SYMBOLIC": 1}),
@@ -310,6 +324,27 @@ def test_pairs_count_what_they_leave_out(genome, tmp_path) -> None:
     done = score_pairs(tmp_path / "in.vcf", genome, scorer(genome), 50, tmp_path / "o.tsv")
     assert done.n_rows == 4  # each of 3 + 1 alleles at 470 with that at 475
     assert done.left_out == {"overlapping": 3, "SYMBOLIC": 1, "NO_ALT": 1}
+
+
+@pytest.mark.parametrize("pairs_in_a_part", [64, 1])
+def test_an_unsorted_vcf_can_be_sorted_in_place(genome, tmp_path, monkeypatch, pairs_in_a_part) -> None:
+    monkeypatch.setattr("genoformer.scoring.haplotypes._PAIRS", pairs_in_a_part)  # 1: a part is done before the refusal
+    lines = [snv(470), snv(475), snv(472)]
+    for order, refused in [(lines, True), (sorted(lines), False)]:
+        (tmp_path / "in.vcf").write_text(HEAD + "".join(f"{line}\t0|1\t0|1\t0|1\n" for line in order))
+        if refused:
+            with pytest.raises(ConfigError, match=r"chr1:472 stands after chr1:475, .*; sort the VCF"):
+                score_pairs(tmp_path / "in.vcf", genome, scorer(genome), 50, tmp_path / "o.tsv")
+            assert [path.name for path in tmp_path.iterdir() if "parts" in path.name or path.name == "o.tsv"] == []
+    assert score_pairs(tmp_path / "in.vcf", genome, scorer(genome), 50, tmp_path / "o.tsv").n_rows == 3
+
+
+def test_the_records_of_a_contig_stand_in_a_row(make_fasta, tmp_path) -> None:
+    lines = [snv(470), snv(475).replace("chr1", "chr2"), snv(480)]
+    (tmp_path / "in.vcf").write_text(HEAD + "".join(f"{line}\t0|1\t0|1\t0|1\n" for line in lines))
+    genome = Genome(make_fasta(chr1=TEXT, chr2=TEXT))
+    with pytest.raises(ConfigError, match=r"chr1:480 stands after records of other contigs, .* in a row; sort the VCF"):
+        score_pairs(tmp_path / "in.vcf", genome, scorer(genome), 50, tmp_path / "o.tsv")
 
 
 GENES = Genes({"chr1": [Gene(0, "left", np.array([[430, 470]])), Gene(1, "right", np.array([[500, 540], [550, 560]]))]})

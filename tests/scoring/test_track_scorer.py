@@ -437,7 +437,7 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
         for source in (vcf, tmp_path / "more.vcf")
     ]
     assert "unknown bases" not in "\n".join(notes[0])
-    assert "of 7 records that were looked at, 1 have windows of which more than 10% is N" in "\n".join(notes[1])
+    assert "of 7 records that were looked at, 1 has a window of which more than 10% is N" in "\n".join(notes[1])
 
 
 def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
@@ -452,7 +452,7 @@ def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
     ("change", "message"),
     [
         ({"settings": Settings(shifts=(0, 60))}, "a shift of 60 bases: give 48 at most, a quarter of what is predicted"),
-        ({"scores": choose("LLR")}, "scores of allele need a language model, and this one predicts tracks"),
+        ({"scores": choose("LLR")}, "LLR needs a language model, and this one predicts tracks; choose others"),
         ({"scores": choose("LOGSED")}, "sums over the exons of genes; give them with --gtf"),
         ({"targets": None}, "does not say which tracks are strand pairs"),
         ({"settings": Settings(indels="guess")}, "indels are one of realign, stitch, left, right, symmetric"),
