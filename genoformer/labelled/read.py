@@ -20,8 +20,10 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
 from genoformer.labelled.headers import Headers, MissingLabelError
 from genoformer.labelled.kmers import Kmers
+from genoformer.labelled.other_files import refuse_other_files
 from genoformer.labelled.region_files import SEQUENCE_COLUMNS, are_regions, has_bed_suffix
 from genoformer.labelled.several import split_labels
+from genoformer.labelled.split_columns import SplitColumns
 
 _KIND = "a CSV, TSV, FASTA or BED file"
 _NAME = ("name", "id")
@@ -64,6 +66,7 @@ def read_labelled(
     label: str | Sequence[str] | None = None,
     multi_label: bool = False,
     n_labels: int | None = None,
+    may_hold_split: bool = False,
 ) -> LabelledSequences:
     """Read labelled sequences; the kind of file is known by its name (BED) or its first character (FASTA), plain or gzipped.
 
@@ -79,7 +82,8 @@ def read_labelled(
       Bases beyond the contig's end are N and noted; a row that begins there, or on an unknown contig, is refused.
 
     With label=() no labels are read. multi_label: an empty label is none of several classes, as ";" is. n_labels: how
-    many fields after | are labels, as in the training data (its `n_labels`); None or 0 looks at the fields.
+    many fields after | are labels, as in the training data (its `n_labels`); None or 0 looks at the fields. A table with a
+    column that says train, test and the like is refused, unless may_hold_split: then all rows are read.
 
     Raises: FileFormatError with the line number for what is empty, missing, not a nucleotide code, or inconsistent
     (MissingLabelError for labels); ConfigError if `fasta` or `label` does not go with the file.
@@ -107,8 +111,11 @@ def read_labelled(
     head = next(((number, text) for number, text in lines if text.strip()), None)
     if head is None:
         raise FileFormatError(f"{path} is empty; give {_KIND}.")
+    refuse_other_files(path, head[1])
     rows, lines = _Rows(path, multi_label), chain([head], lines)
-    return _from_fasta(rows, lines, wanted, n_labels) if head[1].startswith(">") else _from_table(rows, lines, wanted)
+    if head[1].startswith(">"):
+        return _from_fasta(rows, lines, wanted, n_labels)
+    return _from_table(rows, lines, wanted, may_hold_split)
 
 
 def read_sequences(
@@ -130,7 +137,7 @@ def read_sequences(
     (('a|x', 'b'), (), ((), ()))
     """
     try:
-        return read_labelled(path, fasta=fasta, label=label)
+        return read_labelled(path, fasta=fasta, label=label, may_hold_split=True)
     except MissingLabelError as error:
         if label is not None:
             raise
@@ -206,7 +213,9 @@ class _Rows:
 # --- CSV and TSV
 
 
-def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None) -> LabelledSequences:
+def _from_table(
+    rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str, ...] | None, may_hold_split: bool
+) -> LabelledSequences:
     number = 0
 
     def texts() -> Iterator[str]:
@@ -230,6 +239,7 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
                 notes.append(f"the file has no header line: its columns are taken as {' and '.join(bare)}.")
             sequence, name, labels = _columns(header, wanted, f"{path}, line {number}")
             columns = [header[i] for i in labels]
+            splits = SplitColumns(path, header, {sequence, name, *labels})
             for row in body:
                 if not row or (len(row) == 1 and not row[0].strip()):
                     continue
@@ -240,6 +250,9 @@ def _from_table(rows: _Rows, lines: Iterable[tuple[int, str]], wanted: tuple[str
                 found = tuple(row[i].strip() for i in labels)
                 rows.add(where, number, row[name].strip() if name is not None else "", text)
                 rows.label(where, found, columns)
+                splits.add(row)
+            if wanted != () and not may_hold_split:
+                notes += splits.done()
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {number}: {error}; mend the quotes.") from error
     if kmers.k:
