@@ -75,6 +75,7 @@ def draw_mutagenesis(
     """
     here = Place(place.name, found.chrom, found.start, found.codes)
     figure, axes = _panels(here, seen, [1.35, 1.2])
+    axes[-2].sharex(axes[-1])
     own = found.importance[0][np.arange(len(found.codes)), np.minimum(found.codes, 3)]
     _letters_or_curve(axes[-2], here, own, "importance")
     axes[-2].tick_params(labelbottom=False)

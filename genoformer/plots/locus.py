@@ -64,6 +64,7 @@ def allele_coordinates(
 
     start, n_ref, n_of_alt = changed
     if n_ref == n_of_alt:
+        _share(*axes)
         axes[0].tick_params(labelbottom=False)
         coordinates(axes[1], first - 1, first - 1 + n_alt, chrom)
     else:
@@ -81,6 +82,7 @@ def allele_tracks(
     at: where the variant lies. The difference has its own scale, the same up and down.
     """
     top, below = axes
+    _share(top, below)
     x, before, after = np.asarray(edges, dtype=float), np.asarray(ref, dtype=float), np.asarray(alt, dtype=float)
     top.stairs(before, x, color=GREY, fill=True, alpha=0.45, lw=0, label="REF")
     top.stairs(after, x, color=ORANGE, lw=1.0, label="ALT")
@@ -218,10 +220,16 @@ def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: fl
     return ax
 
 
+def _share(upper: Axes, lower: Axes) -> None:
+    """Let two panels have the same ticks along x."""
+    if not upper.get_shared_x_axes().joined(upper, lower):
+        upper.sharex(lower)
+
+
 def _wrapped(text: str, ax: Axes) -> str:
     """A text in lines that are no wider than the figure."""
     inches = ax.figure.figure.get_figwidth() - 0.8
-    return "\n".join(textwrap.wrap(text, max(20, int(13 * inches))))
+    return "\n".join(textwrap.wrap(text, max(20, int(15 * inches))))
 
 
 def _grouped(place: float, _: object) -> str:

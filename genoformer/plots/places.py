@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, Locator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,19 +14,27 @@ _MOST = 5  # intervals between ticks
 _POINT, _WIDE = 8.3, 0.65  # of a "small" label: points of a letter's height, and its width as a part of that
 
 
-class PlaceLocator(MaxNLocator):
+class PlaceLocator(Locator):
     """Round whole numbers, so far apart that their labels (1,042,250) do not touch."""
 
-    def __init__(self) -> None:
-        super().__init__(_MOST, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    def __call__(self) -> Any:
+        low, high = sorted(self.axis.get_view_interval()) if self.axis is not None else (0.0, 1.0)
+        return self.tick_values(low, high)
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
-        label = _POINT * _WIDE * (len(f"{max(abs(vmin), abs(vmax)):,.0f}") + 1)  # with a gap
+        least = max((vmax - vmin) / _MOST, self.room(vmin, vmax), 1)
+        power = 10 ** int(np.floor(np.log10(least)))
+        step = next(of * power for of in (1, 2, 5, 10) if of * power >= least * (1 - 1e-9))
+        return np.arange(np.ceil(vmin / step), np.floor(vmax / step) + 1) * step
+
+    def room(self, vmin: float, vmax: float) -> float:
+        """The bases that a label takes."""
         axes: Any = getattr(self.axis, "axes", None)
-        if axes is not None:
-            points = 72 * axes.get_window_extent().width / axes.figure.figure.dpi
-            self.set_params(nbins=int(np.clip(points // label, 1, _MOST)))
-        return super().tick_values(vmin, vmax)
+        if axes is None:
+            return 1.0
+        points = 72 * axes.get_window_extent().width / axes.figure.figure.dpi
+        label = _POINT * _WIDE * (len(f"{max(abs(vmin), abs(vmax)):,.0f}") + 1)  # with a gap
+        return float((vmax - vmin) * label / max(points, label))
 
 
 class Change(NamedTuple):
@@ -76,8 +84,12 @@ class _AltLocator(PlaceLocator):
     def tick_values(self, vmin: float, vmax: float) -> Any:
         low, high = self.change.on_ref(0, right=True), self.change.on_ref(self.n - 1)
         places = super().tick_values(self.first + low - 0.5, self.first + high + 0.5)
-        found = [self.change.on_alt(place - self.first) for place in places if low <= place - self.first <= high]
-        return np.array([self.first + at for at in found if at is not None])
+        room, ticks = self.room(vmin, vmax), list[float]()
+        for place in places:
+            at = self.change.on_alt(place - self.first)
+            if at is not None and (not ticks or self.first + at - ticks[-1] >= room):  # a deletion brings two close
+                ticks.append(self.first + at)
+        return np.array(ticks)
 
 
 def alt_coordinates(ax: Axes, first: int, n: int, change: Change, chrom: str) -> Axes:

@@ -119,6 +119,7 @@ def test_labels_of_coordinates_do_not_touch(inches: float, start: int, end: int)
         ("AAC", "CT", None, "chr1:1,001-1,058"),
         ("AAAAAAC", "A", 31, "chr1:995-1,057"),  # laid so that the right ends agree
         ("A", "A" * 60, None, "chr1:1,001-1,026"),  # the insertion reaches beyond the end
+        ("A" * 20, "A", None, "chr1:1,001-1,076"),  # ticks on both sides of it come close
         ("A", "C", None, "chr1:1,001-1,057"),
     ],
 )
@@ -138,6 +139,8 @@ def test_behind_an_indel_alt_has_the_coordinates_of_the_reference(
     low, high = axes[1].get_xlim()
     ticks = {round(at): text.get_text() for at, text in zip(axes[1].get_xticks(), axes[1].get_xticklabels(), strict=True)}
     inside = {at: text for at, text in ticks.items() if low <= at <= high}
+    boxes = [label.get_window_extent() for label in axes[1].get_xticklabels()]
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
     assert inside
     assert inside == {at: f"{drawn[at - 1001]:,}" for at in inside}
     assert axes[1].get_xlabel() == label
