@@ -22,7 +22,7 @@ def open_streams() -> None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
-_OUTPUTS = ("output", "out", "matrix", "pca")  # names of options that name a file to write
+_OUTPUTS = ("output", "out", "matrix", "pca", "figures", "folder")  # names of options that name a file to write
 
 
 def refuse_own_inputs(ctx: click.Context) -> None:
@@ -56,7 +56,8 @@ def refuse_addresses(ctx: click.Context) -> None:
         files = isinstance(parameter.type, click.Path) or "FILE" in str(parameter.metavar) or "BED" in str(parameter.metavar)
         for text in given if files or parameter.type.name == "model" else ():
             if isinstance(text, str | os.PathLike):
-                refuse_address(text, to_write=parameter.name in _OUTPUTS)
+                due = "folder" if parameter.type.name == "model" else "file"
+                refuse_address(text, to_write=parameter.name in _OUTPUTS, due=due)
 
 
 def reserve(*paths: str | os.PathLike[str] | None) -> None:

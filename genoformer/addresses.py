@@ -52,8 +52,8 @@ def _command_for(address: str, scheme: str) -> str | None:
     return _GET[scheme].format(address) if scheme in _GET else None
 
 
-def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False) -> None:
-    """MissingFileError for an address of the web where a file is due; NAME=ADDRESS is one as well.
+def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False, due: str = "file") -> None:
+    """MissingFileError for an address of the web where a file, or a folder (`due`), is due; NAME=ADDRESS is one as well.
 
     >>> refuse_address("s3://bucket/a.vcf.gz")
     Traceback (most recent call last):
@@ -68,9 +68,9 @@ def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False) -> 
         raise MissingFileError(f"{address} is an address, and only files of this machine are written; upload it afterwards.")
     scheme = address.partition(":")[0].lower()
     if scheme == "file":
-        raise MissingFileError(f"{address} is an address; give the path of the file alone.")
+        raise MissingFileError(f"{address} is an address; give the path of the {due} alone.")
     command = _command_for(address, scheme)
     how = f" ({command})" if command else ""
     raise MissingFileError(
-        f"{address} is an address, and only files of this machine are read; download it first{how} and give the file."
+        f"{address} is an address, and only files of this machine are read; download it first{how} and give the {due}."
     )

@@ -6,8 +6,9 @@ Both ways read the same: attributes in quotes may hold anything, of a key that i
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -15,85 +16,207 @@ from genoformer.annotation.element_tables import whole_numbers
 from genoformer.errors import FileFormatError
 from genoformer.genome import gff
 from genoformer.genome.gene_rows import gene_rows
-from genoformer.genome.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of
+from genoformer.genome.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of, has_strand, transcript_of
 from genoformer.genome.lines import opened
+from genoformer.genome.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
 
-Table = dict[str, Any]  # contig, gene, exon, start (from 1), end, forward, name, transcript: arrays of pyarrow [n]
+KEYS = ("contig", "gene", "exon", "start", "end", "forward", "name", "transcript", "made", "stranded")
+Columns = dict[str, Any]  # of KEYS, start from 1, `made` for exons that have no line; arrays of pyarrow [n]
+
 
 _BLOCK = 8 << 20  # bytes of a file at a time
 _PLAIN = r'[A-Za-z0-9_.:-]+[ \t]+(?:"[^";]*"|[!#-:<-~]+)[ \t]*'  # an attribute of GTF whose quotes hold no semicolon
 _ALL_PLAIN = rf"^(?:[ \t]*{_PLAIN};)*[ \t]*(?:{_PLAIN})?$"
 
 
-def read_gene_table(path: Path) -> Table:
+def read_gene_table(path: Path) -> Columns:
     """The lines of the genes of a file. Raises: MissingFileError; FileFormatError with the line number."""
     table = read_fast(path) if path.is_file() else None
     return read_carefully(path) if table is None else table
 
 
-def read_carefully(path: Path) -> Table:
+def with_strand(path: Path, columns: Columns) -> tuple[Columns, int]:
+    """The lines of transcripts of which none is without strand, and the number of other transcripts.
+
+    Raises: FileFormatError where none is left.
+    """
+    import pyarrow as pa
+
+    stranded = np.asarray(columns["stranded"])
+    if stranded.all():
+        return columns, 0
+    numbers = np.asarray(_transcripts(columns).indices)
+    without = np.unique(numbers[~stranded])
+    kept = ~np.isin(numbers, without)
+    if not kept.any():
+        raise FileFormatError(f"{path}: no transcript has a strand, + or - in column 7; give a file of genes with strands.")
+    return {key: column.filter(pa.array(kept)) for key, column in columns.items()}, len(without)
+
+
+def read_carefully(path: Path) -> Columns:
     """Line by line, with the number of a line that is malformed."""
     import pyarrow as pa
 
-    keys = ("contig", "gene", "exon", "start", "end", "forward", "name", "transcript")
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     for row in gene_rows(path):
-        if row.strand not in ("+", "-"):
-            raise FileFormatError(f"{path}, line {row.line}: the strand, column 7, is {row.strand!r}; a gene has + or -.")
-        forward = row.strand == "+"
-        rows.append((row.contig, row.gene, row.kind == EXON, row.start + 1, row.end, forward, row.name, row.transcript))
+        stranded, exon, forward = has_strand(path, row.line, row.strand), row.kind == EXON, row.strand == "+"
+        at = (row.contig, row.gene, exon, row.start + 1, row.end, forward)
+        rows.append((*at, row.name, row.transcript, row.made, stranded))
     if not rows:
         raise FileFormatError(f"{path} has no exon lines; give a GTF or GFF3 with them.")
-    return {key: pa.array(column) for key, column in zip(keys, zip(*rows, strict=True), strict=True)}
+    return {key: pa.array(column) for key, column in zip(KEYS, zip(*rows, strict=True), strict=True)}
 
 
-def read_fast(path: Path) -> Table | None:
+def read_fast(path: Path) -> Columns | None:
     """By pyarrow; None where any line is out of the ordinary."""
     import pyarrow as pa
-    from pyarrow import compute, csv
+    from pyarrow import compute
 
     is_gff = format_of(path) == "GFF3"
-    names = [str(i) for i in range(9)]
     found: list[Any] = []
     nodes: dict[str, gff.Node] = {}
+    lines = _Lines([], {}, {})
     try:
-        with opened(path, KIND) as file:
-            batches = csv.open_csv(
-                _Rows(file),
-                csv.ReadOptions(column_names=names, block_size=_BLOCK),
-                csv.ParseOptions(delimiter="\t", quote_char=False),
-                csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[], strings_can_be_null=False),
-            )
-            for batch in batches:
-                start, end = whole_numbers(batch.column(3)), whole_numbers(batch.column(4))
-                if start is None or end is None or (start < 1).any() or (end < start).any():
-                    return None
-                batch = batch.set_column(3, "3", pa.array(start)).set_column(4, "4", pa.array(end))
-                is_part = compute.is_in(batch.column(2), value_set=pa.array(PARTS))
-                rows = batch.filter(is_part)
-                if len(rows):
-                    found.append(_of_parents(rows) if is_gff else _of_attributes(rows))
-                if is_gff:
-                    known = compute.is_in(batch.column(2), value_set=pa.array([*PARTS, *gff.LEAVES]))
-                    few = batch.filter(compute.invert(known))
-                    for kind, text in zip(few.column(2).to_pylist(), few.column(8).to_pylist(), strict=True):
-                        if node := gff.node_of(kind, text):
-                            nodes.setdefault(*node)
+        for batch in _batches(path):
+            rows = batch.filter(compute.is_in(batch.column(2), value_set=pa.array(PARTS)))
+            if len(rows):
+                found.append(_of_parents(rows) if is_gff else _of_attributes(rows))
+            if is_gff:
+                lines.add_gff(batch, nodes)
+            else:
+                lines.add_gtf(batch)
     except (_Odd, UnicodeDecodeError, pa.ArrowException):
         return None
     if not found:
         return None
     table = pa.concat_tables(found).combine_chunks()
-    if not compute.all(table["stranded"]).as_py():
+    if not compute.all(compute.is_in(table["strand"], value_set=pa.array(["+", "-", *NO_STRAND]))).as_py():
         return None
     resolved = _with_families(table, nodes) if is_gff else table
     if resolved is None or compute.any(compute.equal(resolved["gene"], "")).as_py():
         return None
-    return {name: resolved[name].combine_chunks() for name in resolved.column_names if name != "stranded"}
+    resolved = lines.with_exons(resolved)
+    return {key: resolved[key].combine_chunks() for key in KEYS}
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    """The lines of a file, START and END as numbers; _Odd where they are none."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    names = [str(i) for i in range(9)]
+    with opened(path, KIND) as file:
+        batches = csv.open_csv(
+            _Rows(file),
+            csv.ReadOptions(column_names=names, block_size=_BLOCK),
+            csv.ParseOptions(delimiter="\t", quote_char=False),
+            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[], strings_can_be_null=False),
+        )
+        for batch in batches:
+            start, end = whole_numbers(batch.column(3)), whole_numbers(batch.column(4))
+            if start is None or end is None or (start < 1).any() or (end < start).any():
+                raise _Odd
+            yield batch.set_column(3, "3", pa.array(start)).set_column(4, "4", pa.array(end))
+
+
+class _Lines(NamedTuple):
+    """What the exons of transcripts without exon lines are made of."""
+
+    utrs: list[Any]  # tables of contig, transcript (or the text of Parent), start, end
+    limits: dict[Key, Span]
+    of_genes: dict[Key, Span]  # limits of genes that are their own transcripts
+
+    def add_gtf(self, batch: Any) -> None:
+        """Take note of the UTR, transcript and gene lines of a GTF."""
+        utr, above = _of_kinds(batch, is_utr), _of_kinds(batch, lambda kind: is_transcript(kind) or kind == "gene")
+        if len(utr):
+            self.utrs.append(_of_attributes(utr).select(["contig", "transcript", "start", "end"]))
+        for kind, text, contig, start, end in _columns(above):
+            attributes = attributes_of(text)
+            if kind == "gene":
+                widen(self.of_genes, (contig, attributes.get("gene_id", "")), start - 1, end)
+            else:
+                widen(self.limits, (contig, transcript_of(attributes, text)), start - 1, end)
+
+    def add_gff(self, batch: Any, nodes: dict[str, gff.Node]) -> None:
+        """Take note of the UTR of a GFF3, and of the lines that others may have as Parent."""
+        if len(utr := _of_kinds(batch, is_utr)):
+            table = _of_parents(utr).select(["contig", "parent", "start", "end"])
+            if "" in table["parent"].unique().to_pylist():
+                raise _Odd
+            self.utrs.append(table)
+        others = _of_kinds(batch, lambda kind: kind not in PARTS and kind not in gff.LEAVES and not is_utr(kind))
+        for kind, text, contig, start, end in _columns(others):
+            if node := gff.node_of(kind, text):
+                nodes.setdefault(*node)
+                widen(self.limits, (contig, node[0]), start - 1, end)
+
+    def with_exons(self, table: Any) -> Any:
+        """A table and, behind its rows, the exons of the transcripts without exon lines."""
+        import pyarrow as pa
+
+        pairs = _transcripts(table)
+        numbers = np.asarray(pairs.indices)
+        lacking = np.ones(len(pairs.dictionary), dtype=bool)
+        lacking[numbers[np.asarray(table["exon"])]] = False
+        table = table.append_column("made", pa.array(np.zeros(len(table), dtype=bool)))
+        if not lacking.any():
+            return table
+        at = np.flatnonzero(lacking[numbers])
+        few = table.take(at)
+        keys = list(zip(few["contig"].to_pylist(), few["transcript"].to_pylist(), strict=True))
+        coding: dict[Key, list[Span]] = {}
+        first: dict[Key, int] = {}
+        for i, (key, start, end) in enumerate(zip(keys, few["start"].to_pylist(), few["end"].to_pylist(), strict=True)):
+            coding.setdefault(key, []).append((start - 1, end))
+            first.setdefault(key, i)
+        made = list(made_exons(coding, self._utrs_of(first), {**self.of_genes, **self.limits}))
+        rows = few.take(pa.array([first[key] for key, _ in made]))
+        for name, values in (
+            ("exon", [True] * len(made)), ("made", [True] * len(made)),
+            ("start", [start + 1 for _, (start, _) in made]), ("end", [end for _, (_, end) in made]),
+        ):  # fmt: skip
+            rows = rows.set_column(rows.column_names.index(name), name, pa.array(values, table[name].type))
+        return pa.concat_tables([table, rows])
+
+    def _utrs_of(self, keys: dict[Key, int]) -> dict[Key, list[Span]]:
+        """The UTR of these transcripts."""
+        found: dict[Key, list[Span]] = {}
+        for table in self.utrs:
+            contigs, owners, starts, ends = (column.to_pylist() for column in table.columns)
+            parents = table.column_names[1] == "parent"
+            for contig, owner, start, end in zip(contigs, owners, starts, ends, strict=True):
+                for one in gff.parents_of({"Parent": owner}) if parents else (owner,):
+                    if (contig, one) in keys:
+                        found.setdefault((contig, one), []).append((start - 1, end))
+        return found
+
+
+def _of_kinds(batch: Any, fits: Callable[[str], object]) -> Any:
+    """The lines whose kind fits."""
+    import pyarrow as pa
+
+    kinds = batch.column(2).dictionary_encode()
+    known = np.array([bool(fits(kind)) for kind in kinds.dictionary.to_pylist()], dtype=bool)
+    return batch.filter(pa.array(known[np.asarray(kinds.indices)]))
+
+
+def _columns(rows: Any) -> Iterator[tuple[str, str, str, int, int]]:
+    """Kind, attributes, contig, start and end of each line."""
+    return zip(*(rows.column(i).to_pylist() for i in (2, 8, 0, 3, 4)), strict=True)
+
+
+def _transcripts(table: Any) -> Any:
+    """Contig and transcript of each row, as numbers of the distinct ones."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    pairs = compute.binary_join_element_wise(table["contig"], table["transcript"], "\t")
+    return (pairs.combine_chunks() if isinstance(pairs, pa.ChunkedArray) else pairs).dictionary_encode()
 
 
 class _Odd(Exception):
-    """Line ends that are not those of lines."""
+    """Lines that the careful reader has to read."""
 
 
 class _Rows:
@@ -148,7 +271,8 @@ def _base(rows: Any) -> dict[str, Any]:
     strand = rows.column(6)
     return {
         "contig": rows.column(0), "exon": compute.equal(rows.column(2), EXON), "start": rows.column(3), "end": rows.column(4),
-        "forward": compute.equal(strand, "+"), "stranded": compute.is_in(strand, value_set=pa.array(["+", "-"])),
+        "forward": compute.equal(strand, "+"), "strand": strand,
+        "stranded": compute.is_in(strand, value_set=pa.array(["+", "-"])),
     }  # fmt: skip
 
 

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.addresses import refuse_address
-from genoformer.annotation.gene_tables import read_gene_table
+from genoformer.annotation.gene_tables import read_gene_table, with_strand
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.contigs import ContigIndex
-from genoformer.genome.gtf import format_note
+from genoformer.genome.gtf import format_note, strand_note
 from genoformer.genome.regions import merge, read_regions, subtract
 from genoformer.sinks import Field, Source
 from genoformer.whole import sha256_of
@@ -125,7 +125,7 @@ def read_gene_map(
         raise ConfigError(f"promoter {promoter} and flank {flank} are numbers of bases, 0 or more; mend them.")
     refuse_address(path)
     path = Path(path)
-    rows = read_gene_table(path)
+    rows, n_without_strand = with_strand(path, read_gene_table(path))
     genes, transcripts = (_numbered(rows["contig"], rows[of]) for of in ("gene", "transcript"))
     first_of_gene, first_of_transcript = (np.unique(of, return_index=True)[1] for of in (genes, transcripts))
     forward = np.asarray(rows["forward"])[first_of_transcript]
@@ -133,26 +133,28 @@ def read_gene_map(
     table = np.stack([genes, transcripts, np.asarray(rows["start"]) - 1, np.asarray(rows["end"])], axis=1)
     if (largest := int(table[:, 2:].max())) > _LONGEST:
         raise FileFormatError(f"{path} has a place {largest:,}, and no contig is longer than {_LONGEST:,}; mend that line.")
-    exon = np.asarray(rows["exon"])
-    has_exons = np.zeros(len(forward), dtype=bool)
-    has_exons[transcripts[exon]] = True
-    instead = ~exon & ~has_exons[transcripts]  # of transcripts without exons, as in bacteria, the CDS
-    pieces, spans = _pieces(table[exon | instead], table[~exon], forward, promoter, flank)
+    exon, made = np.asarray(rows["exon"]), np.asarray(rows["made"])
+    pieces, spans = _pieces(table[exon], table[~exon], forward, promoter, flank)
     sites = _sites(spans, forward)
     return GeneMap(
         path.name, sha256_of(path), tuple(rows["name"].take(first_of_gene).to_pylist()),
         {c: pieces.take(of) for c, of in _by_contig(contigs, pieces.gene)},
         {c: sites.take(of) for c, of in _by_contig(contigs, sites.gene)},
-        tuple(_notes(path, int((~has_exons).sum()), len(forward))),
+        tuple(_notes(path, len(np.unique(transcripts[made])), len(forward), n_without_strand)),
     )  # fmt: skip
 
 
-def _notes(path: Path, n_without: int, n: int) -> Iterator[str]:
+def _notes(path: Path, n_without: int, n: int, n_without_strand: int) -> Iterator[str]:
     """Return the notes on a file of genes."""
     if note := format_note(path):
         yield note
     if n_without:
-        yield f"{path.name}: {n_without:,} of {n:,} transcripts have no exon lines; their CDS are taken as exons."
+        yield (
+            f"{path.name}: {n_without:,} of {n:,} transcripts have no exon lines; their CDS are taken as exons, with "
+            "their UTR, up to the ends of their transcript lines."
+        )
+    if n_without_strand:
+        yield strand_note(path, n_without_strand)
 
 
 def _numbered(contig: Any, name: Any) -> Integers:

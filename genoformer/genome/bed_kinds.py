@@ -8,6 +8,7 @@ its width is END - START + 1, or it is a table of HOMER, MACS or Ensembl's BioMa
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
@@ -29,12 +30,17 @@ from genoformer.genome.bed_layout import (
 from genoformer.genome.bed_shapes import by_name, by_rows, with_ccres
 from genoformer.genome.bedpe import are_pairs
 from genoformer.genome.digits import WHOLE
-from genoformer.genome.file_kinds import BEDPE, Kind, text_kind
+from genoformer.genome.file_kinds import BEDPE, Kind, is_interval_list, text_kind
 from genoformer.genome.lines import numbered_lines
 
 _SAMPLE = 100  # rows that are looked at
 _TRACK_TYPE = re.compile(r"track\b.*\btype=[\"']?(\w+)")
 _FROM_1 = ("start_position", "gene start", "transcript_start", "transcript start", "exon_chrom_start", "exon region start")
+_FROM_0 = ("chromstart", "txstart", "genostart")  # UCSC's, which count from 0
+_OTHERS_FROM_1 = (  # kind, first name of a column, the others
+    ("a SAF of featureCounts", "geneid", {"chr", "start", "end", "strand"}),
+    ("a table of SeqMonk", "probe", {"chromosome", "start", "end"}),
+)
 _MACS = {"abs_summit", "fold_enrichment", "pileup", "tags"}
 
 
@@ -87,6 +93,11 @@ def _read_head(path: Path) -> _Head:
             track = kind[1]
     if rows:
         _refuse_quotes(path, len(before) + 1, rows[0])
+    if is_interval_list(path, rows, lines):
+        raise FileFormatError(
+            f"{path} is a Picard interval_list, which counts from 1, and {KIND} is due; make a BED of it first "
+            "(gatk IntervalListToBed)."
+        )
     first = chain(before, ("\t".join(row) for row in rows))
     if (kind_of := text_kind(list(first))) and not own_line:
         raise _of_another_kind(path, kind_of)
@@ -164,6 +175,8 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
         found = replace(found, kind="a table of HOMER", base=1, strands=HOMER_STRANDS)
     elif macs and of_width != 0:
         found = replace(found, kind="a table of MACS", base=1, width=width)
+    elif of_width != 0 and (kind := _other_from_1(plain)):
+        found = replace(found, kind=kind, base=1, name=0, width=width if of_width else None)
     elif of_width is not None:
         found = replace(found, base=of_width, width=width)
     elif plain[found.start] in _FROM_1:  # of Ensembl's BioMart; of MAF
@@ -172,18 +185,27 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
     return replace(found, notes=_notes(names, found, head.own_line))
 
 
+def _other_from_1(plain: list[str]) -> str | None:
+    """The kind of a table that counts from 1 and has its name in the first column; None for any other."""
+    kinds = (kind for kind, first, others in _OTHERS_FROM_1 if plain[0] == first and others <= set(plain))
+    return next(kinds, None)
+
+
 def _base_by_width(rows: list[list[str]], layout: Layout, width: int | None) -> int | None:
-    """The base that positions count from, if a column of widths proves it."""
+    """The base that positions count from, if a column of widths proves it: 1 if half of the rows show it, 0 if all do.
+
+    A row that shows another one is refused when it is read.
+    """
     if width is None or not rows:
         return None
-    differences = set()
+    differences: Counter[int] = Counter()
     for row in rows:
         texts = [row[i] if i < len(row) else "" for i in (layout.start, layout.end, width)]
-        if not all(map(WHOLE.fullmatch, texts)):
-            return None
-        start, end, n = map(int, texts)
-        differences.add(n - (end - start))
-    return differences.pop() if differences in ({0}, {1}) else None
+        start, end, n = map(int, texts) if all(map(WHOLE.fullmatch, texts)) else (0, 0, -1)
+        differences[n - (end - start)] += 1
+    if 2 * differences[1] >= len(rows):
+        return 1
+    return 0 if differences[0] == len(rows) else None
 
 
 def _notes(names: list[str], layout: Layout, own_line: bool) -> tuple[str, ...]:
@@ -197,7 +219,10 @@ def _notes(names: list[str], layout: Layout, own_line: bool) -> tuple[str, ...]:
             "a table with a header; it is read as BED, which counts from 0; a GRanges of R counts from 1 "
             "(--columns base=1 if this one does).",
         )
-    return (f"{layout.kind}; it is read as BED, which counts from 0.",) if own_line else ()
+    if not own_line:
+        return ()
+    remedy = "" if bed_columns.plain_names(names)[layout.start] in _FROM_0 else " (--columns base=1 if this one counts from 1)"
+    return (f"{layout.kind}; it is read as BED, which counts from 0{remedy}.",)
 
 
 # --- as it was asked for

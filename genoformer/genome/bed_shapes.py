@@ -17,6 +17,7 @@ from genoformer.genome.bed_layout import (
     most,
 )
 from genoformer.genome.digits import DIGITS, WHOLE, is_count
+from genoformer.genome.ucsc_tables import ucsc_layout
 
 _LIST = re.compile(rf"\d{{1,{DIGITS}}}(,\d{{1,{DIGITS}}})*,?", re.ASCII)
 _CCRE = re.compile(r"E[HM]\d{2}[A-Z]\d+")  # an accession of ENCODE's registry
@@ -54,6 +55,8 @@ def by_rows(path: Path, track: str, rows: list[list[str]]) -> Layout:
     if not rows:
         return by_name(path, track, 0) or Layout()
     n = _usual_length(rows)
+    if (of_ucsc := ucsc_layout(rows)) is not None:
+        return of_ucsc
     if _have_bins(rows):
         behind = [row[1:] for row in rows]
         layout = by_name(path, track, n - 1) or _by_columns(behind)

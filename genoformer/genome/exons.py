@@ -12,7 +12,7 @@ import numpy as np
 from genoformer.errors import ContigError, FileFormatError
 from genoformer.genome.contigs import listed
 from genoformer.genome.gene_rows import gene_rows
-from genoformer.genome.gtf import CDS, EXON
+from genoformer.genome.gtf import EXON
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, merge
 from genoformer.whole import sha256_of
@@ -57,25 +57,24 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
     Raises: FileFormatError with the line number, or if the file has no exons; ContigError if none lie on the genome's contigs.
     """
     path = Path(path)
-    parts: dict[str, dict[tuple[str, str], list[tuple[int, int]]]] = {EXON: {}, CDS: {}}
+    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
     names: dict[tuple[str, str], str] = {}
     strands: dict[tuple[str, str], str] = {}
     for row in gene_rows(path):
-        if row.kind in parts:
-            key = (row.contig, row.gene)
-            parts[row.kind].setdefault(key, []).append((row.start, row.end))
-            names.setdefault(key, row.name)
-            strands.setdefault(key, row.strand)
-    spans = {key: parts[EXON].get(key) or parts[CDS][key] for key in names}  # a gene without exons has its CDS
+        key = (row.contig, row.gene)
+        names.setdefault(key, row.name)
+        strands.setdefault(key, row.strand)
+        if row.kind == EXON:
+            spans.setdefault(key, []).append((row.start, row.end))
     if not spans:
         raise FileFormatError(f"{path} has no exon lines; give a GTF or GFF3 with them.")
     contigs = dict.fromkeys(contig for contig, _ in spans)
     here = genome.contig_map(contigs)
     found: dict[str, list[Gene]] = {}
     number = 0
-    for (contig, gene), rows in spans.items():
+    for contig, gene in names:  # in the order of their first lines
         if (name := here.get(contig)) is not None:
-            exons = merge(np.array(rows, dtype=np.int64))
+            exons = merge(np.array(spans[contig, gene], dtype=np.int64))
             found.setdefault(name, []).append(Gene(number, names[contig, gene], exons, strands[contig, gene]))
             number += 1
     if not found:

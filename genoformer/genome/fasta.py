@@ -29,6 +29,7 @@ from genoformer.whole import cache_folder, whole_file
 N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
 SPARE = 1 << 29  # bytes of the disk that a decompressed copy leaves free
 INDEX_BYTES = 1 << 22  # read at a time while the index is made
+_BOM = b"\xef\xbb\xbf"
 _LONG_NAME = 1 << 16  # bytes of a > line
 
 _Places = list[tuple[int, int]]  # of each block of a bgzipped file: where it begins in the file, and in the text
@@ -203,6 +204,12 @@ def _kind(path: Path) -> str:
         raise FileFormatError(f"{path} cannot be read: {error.strerror or error}.") from error
     refuse_pointer(path)
     first = text.lstrip()[:1]
+    if text.startswith(_BOM) and text.removeprefix(_BOM).lstrip()[:1] == b">":
+        packed = f"gzip -dc {path.name}" if kind != "plain" else f"cat {path.name}"
+        raise FileFormatError(
+            f"{path} begins with a byte order mark, as some editors write it, and a FASTA with a > line. Remove its three "
+            f"bytes: {packed} | tail -c +4 > new.fa"
+        )
     if first != b">":
         raise FileFormatError(f"{path} is not FASTA: it begins with {text[:20]!r}, not with a > line.{_guess(text)}")
     return kind

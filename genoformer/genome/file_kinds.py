@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from genoformer.genome.pointers import MAGIC, REMEDY, WHAT
@@ -95,6 +97,21 @@ def text_kind(lines: list[str]) -> Kind | None:
         if not line.startswith("#") and line.strip():
             return _by_columns(line.split("\t"))
     return None
+
+
+def is_interval_list(path: Path, rows: list[list[str]], behind: Iterable[tuple[int, str]]) -> bool:
+    """A file is a Picard interval_list: by its suffix, or lines of SAM's header before rows with a strand in column 4.
+
+    rows: the first row; behind: the lines after it, which are read as far as the header goes.
+    """
+    if not rows or not re.fullmatch(r"@(HD|SQ|RG|PG|CO)", rows[0][0]):
+        fields = rows[0] if rows else []
+        return path.name.lower().removesuffix(".gz").endswith(".interval_list") and len(fields) > 3 and fields[3] in ("+", "-")
+    for _, line in behind:
+        if not line.startswith("@"):
+            fields = line.split("\t")
+            return len(fields) in (4, 5) and _counts(fields[1:3]) and fields[3] in ("+", "-", ".")
+    return False
 
 
 def _by_columns(fields: list[str]) -> Kind | None:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from genoformer.errors import FileFormatError
 from genoformer.genome import gff
-from genoformer.genome.gtf import PARTS, attributes_of, format_of, gene_name, gtf_rows
+from genoformer.genome.gtf import EXON, PARTS, attributes_of, format_of, gene_name, gtf_rows, transcript_of
+from genoformer.genome.transcript_exons import Key, Span, is_transcript, is_utr, made_exons, widen
 
 
 class GeneRow(NamedTuple):
@@ -23,36 +24,82 @@ class GeneRow(NamedTuple):
     gene: str
     name: str  # of the gene, for people
     transcript: str
+    made: bool = False  # an exon that the file has no line for
+
+
+class _Lines(NamedTuple):
+    """What the exons of transcripts without exon lines are made of, by contig and transcript."""
+
+    with_exons: set[Key]
+    coding: dict[Key, list[GeneRow]]
+    utrs: dict[Key, list[Span]]
+    limits: dict[Key, Span]
+    of_genes: dict[Key, Span]  # limits of genes that are their own transcripts
+
+    def add(self, row: GeneRow) -> GeneRow:
+        """Take note of an exon, CDS or stop codon, and hand it back."""
+        key = (row.contig, row.transcript)
+        if row.kind == EXON:
+            self.with_exons.add(key)
+            self.coding.pop(key, None)
+        elif key not in self.with_exons:
+            self.coding.setdefault(key, []).append(row)
+        return row
+
+    def made(self) -> Iterator[GeneRow]:
+        """The exons of the transcripts without exon lines, as rows of the first of their lines."""
+        coding = {key: [(row.start, row.end) for row in rows] for key, rows in self.coding.items()}
+        for key, (start, end) in made_exons(coding, self.utrs, {**self.of_genes, **self.limits}):
+            yield self.coding[key][0]._replace(kind=EXON, start=start, end=end, made=True)
 
 
 def gene_rows(path: Path) -> Iterator[GeneRow]:
     """The exons, CDS and stop codons of a file in its order; a line of several Parents is one for each.
 
+    Behind them come the exons of the transcripts that have no exon lines (`transcript_exons`).
+
     Raises: MissingFileError; FileFormatError with the line number.
     """
-    yield from _of_gff(path) if format_of(path) == "GFF3" else _of_gtf(path)
+    lines = _Lines(set(), {}, {}, {}, {})
+    for row in _of_gff(path, lines) if format_of(path) == "GFF3" else _of_gtf(path, lines):
+        yield lines.add(row)
+    yield from lines.made()
 
 
-def _of_gtf(path: Path) -> Iterator[GeneRow]:
+def _of_gtf(path: Path, lines: _Lines) -> Iterator[GeneRow]:
     for number, fields in gtf_rows(path):
-        if fields[2] not in PARTS:
+        kind, span = fields[2], (int(fields[3]) - 1, int(fields[4]))
+        if kind not in PARTS:
+            attributes = attributes_of(fields[8])
+            if is_utr(kind):
+                lines.utrs.setdefault((fields[0], transcript_of(attributes)), []).append(span)
+            elif is_transcript(kind):
+                widen(lines.limits, (fields[0], transcript_of(attributes, fields[8])), *span)
+            elif kind == "gene":
+                widen(lines.of_genes, (fields[0], attributes.get("gene_id", "")), *span)
             continue
         attributes = attributes_of(fields[8])
         gene = attributes.get("gene_id")
         if not gene:
-            raise FileFormatError(f"{path}, line {number}: {fields[2]} without gene_id; give a GTF whose lines say their gene.")
-        transcript = attributes.get("transcript_id") or gene
-        yield _row(number, fields, gff.Family(gene, gene_name(attributes, gene), transcript))
+            raise FileFormatError(f"{path}, line {number}: {kind} without gene_id; give a GTF whose lines say their gene.")
+        yield _row(number, fields, gff.Family(gene, gene_name(attributes, gene), transcript_of(attributes)))
 
 
-def _of_gff(path: Path) -> Iterator[GeneRow]:
+def _of_gff(path: Path, lines: _Lines) -> Iterator[GeneRow]:
     nodes: dict[str, gff.Node] = {}
     rows: list[tuple[int, list[str]]] = []
+    utrs: list[list[str]] = []
     for number, fields in gtf_rows(path):
         if fields[2] in PARTS:
             rows.append((number, fields))
+        elif is_utr(fields[2]):
+            utrs.append(fields)
         elif fields[2] not in gff.LEAVES and (found := gff.node_of(fields[2], fields[8])):
             nodes.setdefault(*found)
+            widen(lines.limits, (fields[0], found[0]), int(fields[3]) - 1, int(fields[4]))
+    for fields in utrs:
+        for family in gff.families(gff.attributes_of(fields[8]), nodes):
+            lines.utrs.setdefault((fields[0], family.transcript), []).append((int(fields[3]) - 1, int(fields[4])))
     for number, fields in rows:
         families = gff.families(gff.attributes_of(fields[8]), nodes)
         if not families:

@@ -14,13 +14,13 @@ from urllib.parse import unquote
 from genoformer.errors import FileFormatError
 from genoformer.genome.bed import Region
 from genoformer.genome.contigs import listed
+from genoformer.genome.transcript_exons import is_transcript
 
 LEAVES = frozenset({  # kinds of lines that are nobody's Parent
     "exon", "CDS", "stop_codon", "start_codon", "five_prime_UTR", "three_prime_UTR", "UTR", "intron", "match", "cDNA_match",
     "region", "match_part", "stop_codon_redefined_as_selenocysteine",
 })  # fmt: skip
 _PREFIX = re.compile(r"^(gene|transcript|rna|id|cds)[:-]")
-_TRANSCRIPTS = re.compile(r".*(RNA|transcript|gene_segment)|ribozyme", re.IGNORECASE)
 BLANKS = " \t"
 _DEEPEST = 20  # steps from a line to its gene
 
@@ -148,7 +148,7 @@ def start_sites(path: Path, rows: Iterable[tuple[int, list[str]]], feature: str 
             f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {listed(kinds)}); give a GFF3 with them."
         )
     for number, fields, _ in chosen:
-        yield _site(path, number, fields)
+        yield _site(number, fields)
 
 
 def _is_transcript(fields: list[str], own: str, nodes: Mapping[str, Node], direct: Collection[str]) -> bool:
@@ -158,15 +158,13 @@ def _is_transcript(fields: list[str], own: str, nodes: Mapping[str, Node], direc
     """
     if is_gene(fields[2]):
         return own in direct
-    if _TRANSCRIPTS.fullmatch(fields[2]):
+    if is_transcript(fields[2]):
         return True
     parents = parents_of(attributes_of(fields[8]))
     return own in direct and any(is_gene(nodes[parent].kind) for parent in parents if parent in nodes)
 
 
-def _site(path: Path, number: int, fields: list[str]) -> Region:
-    if fields[6] not in ("+", "-"):
-        raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {fields[6]!r}; a start site needs + or -.")
+def _site(number: int, fields: list[str]) -> Region:
     attributes = attributes_of(fields[8])
     own = unquote(attributes.get("ID", ""))
     if is_gene(fields[2]):
@@ -177,6 +175,6 @@ def _site(path: Path, number: int, fields: list[str]) -> Region:
 
 
 def site(chrom: str, start: int, end: int, strand: str, name: str, score: str, line: int) -> Region:
-    """The first base of an interval by its strand."""
-    at = start if strand == "+" else end - 1
+    """The first base of an interval by its strand; without strand it has none, and the start is that of the interval."""
+    at = end - 1 if strand == "-" else start
     return Region(chrom, at, at + 1, name, score if score != "." else "", strand, at, line)

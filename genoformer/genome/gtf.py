@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from genoformer.errors import FileFormatError
 from genoformer.genome import gff
@@ -15,6 +15,10 @@ from genoformer.genome.bed import Region
 from genoformer.genome.contigs import listed
 from genoformer.genome.digits import is_count
 from genoformer.genome.lines import numbered_lines
+from genoformer.genome.transcript_exons import NO_STRAND
+
+if TYPE_CHECKING:
+    from genoformer.genome.gene_rows import GeneRow
 
 KIND = "a GTF or GFF3 file"
 Format = Literal["GTF", "GFF3"]
@@ -48,16 +52,32 @@ def format_note(path: Path) -> str | None:
     return f"{path.name} is GFF3; its genes, transcripts, exons and CDS are read by Parent, as those of a GTF are by their ids."
 
 
-def read_tss(path: str | os.PathLike[str], feature: str | None = None) -> Iterator[Region]:
+def strand_note(path: Path, n: int, kind: str = "transcript") -> str:
+    """Return the note on transcripts, or genes, that have no strand."""
+    return f"{path.name}: {n:,} {kind}{'' if n == 1 else 's'} without strand (column 7) {'is' if n == 1 else 'are'} left out."
+
+
+def has_strand(path: Path, number: int, strand: str) -> bool:
+    """A strand is + or -, and not one of those that say that it is not known; FileFormatError for any other."""
+    if strand not in ("+", "-", *NO_STRAND):
+        raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {strand!r}, not + - . or ?; mend the line.")
+    return strand in ("+", "-")
+
+
+def read_tss(
+    path: str | os.PathLike[str], feature: str | None = None, without_strand: list[int] | None = None
+) -> Iterator[Region]:
     """The transcription start site of each transcript or gene of a GTF or GFF3, as a region of one base.
 
     On the + strand it is the first base of the line's interval, on the - strand the last one. Its name is the
     transcript_id of a transcript, the gene_name (else gene, else gene_id) of a gene. In GFF3 a gene whose exons or CDS have
-    no transcript between is its own transcript. A GTF of exons alone has the transcripts that they make.
+    no transcript between is its own transcript. A GTF of exons or CDS alone has the transcripts that they make.
 
     Parameters: feature, "transcript" or "gene"; None is transcripts, or genes where the file has no transcript lines.
+    without_strand: takes the line numbers of those whose strand is not known; they have no start site.
 
-    Raises: MissingFileError; FileFormatError with the line number, or if the file has no line of that feature.
+    Raises: MissingFileError; FileFormatError with the line number, or if the file has no line of that feature, or none of
+    them has a strand.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -69,9 +89,25 @@ def read_tss(path: str | os.PathLike[str], feature: str | None = None) -> Iterat
     if feature not in (None, *_NAMES):
         raise ValueError(f"feature is {feature!r}; it may be transcript, gene or None.")
     path = Path(path)
-    if format_of(path) == "GFF3":
-        yield from gff.start_sites(path, gtf_rows(path), feature)
-        return
+    left_out: list[int] = []
+    found = False
+    for site in gff.start_sites(path, gtf_rows(path), feature) if format_of(path) == "GFF3" else _sites(path, feature):
+        if has_strand(path, site.line, site.strand):
+            found = True
+            yield site
+        else:
+            left_out.append(site.line)
+    if left_out and not found:
+        raise FileFormatError(
+            f"{path}, line {left_out[0]}: no {feature or 'transcript'} has a strand, + or - in column 7; "
+            "give a file of genes with strands."
+        )
+    if without_strand is not None:
+        without_strand += left_out
+
+
+def _sites(path: Path, feature: str | None) -> Iterator[Region]:
+    """The start sites of a GTF, with lines whose strand is not known."""
     others: Counter[str] = Counter()
     wanted = feature or "transcript"
     n_found = 0
@@ -79,12 +115,12 @@ def read_tss(path: str | os.PathLike[str], feature: str | None = None) -> Iterat
         others[fields[2]] += 1
         if fields[2] == wanted:
             n_found += 1
-            yield _site(fields, f"{path}, line {number}", number)
+            yield _site(fields, number)
     if n_found:
         return
     if feature is None and others["gene"]:
-        yield from read_tss(path, "gene")
-    elif others[EXON]:
+        yield from _sites(path, "gene")
+    elif others[EXON] or others[CDS]:
         yield from _of_exons(path, wanted)
     else:
         raise FileFormatError(
@@ -127,6 +163,17 @@ def attributes_of(text: str) -> dict[str, str]:
     return found
 
 
+def transcript_of(attributes: Mapping[str, str], text: str = "") -> str:
+    """The transcript of a line of GTF: transcript_id, else gene_id, else the bare word that AUGUSTUS has there.
+
+    >>> transcript_of({"gene_id": "G", "transcript_id": ""}), transcript_of({}, "g1.t1")
+    ('G', 'g1.t1')
+    """
+    bare = text.strip(" ;")
+    found = attributes.get("transcript_id") or attributes.get("gene_id")
+    return found or (bare if re.fullmatch(r"[^\s;\"]+", bare) else "")
+
+
 def gene_name(attributes: Mapping[str, str], gene_id: str) -> str:
     """The name of a gene for people, of the attributes of a line of GTF.
 
@@ -136,32 +183,27 @@ def gene_name(attributes: Mapping[str, str], gene_id: str) -> str:
     return next((attributes[key] for key in GENE_NAMES if attributes.get(key)), gene_id)
 
 
-def _site(fields: list[str], where: str, number: int) -> Region:
-    if fields[6] not in ("+", "-"):
-        raise FileFormatError(f"{where}: the strand, column 7, is {fields[6]!r}; a start site needs + or -.")
+def _site(fields: list[str], number: int) -> Region:
     attributes = attributes_of(fields[8])
-    name = next((attributes[key] for key in _NAMES[fields[2]] if attributes.get(key)), "")
+    bare = transcript_of({}, fields[8])  # AUGUSTUS
+    name = next((attributes[key] for key in _NAMES[fields[2]] if attributes.get(key)), bare)
     return gff.site(fields[0], int(fields[3]) - 1, int(fields[4]), fields[6], name, fields[5], number)
 
 
 def _of_exons(path: Path, wanted: str) -> Iterator[Region]:
-    """The start sites of the transcripts, or genes, that the exons of a GTF make."""
+    """The start sites of the transcripts, or genes, that the exons of a GTF make, or its CDS."""
+    from genoformer.genome.gene_rows import gene_rows
+
     spans: dict[tuple[str, str], list[int]] = {}
-    rows: dict[tuple[str, str], tuple[list[str], int]] = {}
-    for number, fields in gtf_rows(path):
-        if fields[2] != EXON:
+    rows: dict[tuple[str, str], GeneRow] = {}
+    for row in gene_rows(path):
+        if row.kind != EXON:
             continue
-        attributes = attributes_of(fields[8])
-        gene = attributes.get("gene_id", "")
-        name = (attributes.get("transcript_id") or gene) if wanted == "transcript" else gene_name(attributes, gene)
-        key = (fields[0], (attributes.get("transcript_id") or gene) if wanted == "transcript" else gene)
-        if not key[1]:
-            raise FileFormatError(f"{path}, line {number}: an exon without gene_id; give a GTF whose lines say their gene.")
-        if fields[6] not in ("+", "-"):
-            raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {fields[6]!r}; a start site needs + or -.")
-        span = spans.setdefault(key, [int(fields[3]) - 1, int(fields[4])])
-        span[:] = min(span[0], int(fields[3]) - 1), max(span[1], int(fields[4]))
-        rows.setdefault(key, ([fields[0], fields[6], name], number))
+        key = (row.contig, row.transcript if wanted == "transcript" else row.gene)
+        span = spans.setdefault(key, [row.start, row.end])
+        span[:] = min(span[0], row.start), max(span[1], row.end)
+        rows.setdefault(key, row)
     for key, (start, end) in spans.items():
-        (chrom, strand, name), number = rows[key]
-        yield gff.site(chrom, start, end, strand, name, ".", number)
+        row = rows[key]
+        name = row.transcript if wanted == "transcript" else row.name
+        yield gff.site(row.contig, start, end, row.strand, name, ".", row.line)

@@ -16,6 +16,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -77,7 +78,6 @@ class VariantFile:
         except BaseException:
             self.close()
             raise
-        self.samples = self.header[-1].split("\t")[9:]
         self.contig_lengths = dict(_contig_lengths(self.header))
 
     def __enter__(self) -> VariantFile:
@@ -88,6 +88,18 @@ class VariantFile:
 
     def close(self) -> None:
         self._closing.close()
+
+    @cached_property
+    def samples(self) -> list[str]:
+        """The names of the samples, in order; FileFormatError where two have one name, as no VCF may."""
+        names = self.header[-1].split("\t")[9:]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise FileFormatError(
+                f"{self.name}, line {len(self.header)}: two samples are called {twice}; give each its own name "
+                "(bcftools reheader -s)."
+            )
+        return names
 
     @property
     def sha256(self) -> str:

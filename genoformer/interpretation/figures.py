@@ -44,22 +44,24 @@ def draw_map(path: Path, place: Place, values: Floats, *, label: str, seen: Seen
 def draw_alleles(path: Path, place: Place, ref: Floats, alt: Floats, *, label: str, note: str = "") -> None:
     """Maps [L] of a variant's reference and alternative, one above the other."""
     assert place.alleles is not None
-    figure, axes = _panels(place, None, [1.25, 1.25])
     alleles = place.alleles
+    figure, axes = _panels(place, None, [1.25, 1.25] if alleles.ref_length == alleles.alt_length else [1.45, 1.45])
     changed = (alleles.ref_start, alleles.ref_length, alleles.alt_length)
     if len(ref) <= READABLE:
         rows = [letters(of.codes, values) for of, values in ((place, ref), (place.alternative, alt))]
-        plots.allele_logos(axes, *rows, first=place.start + 1, changed=changed, label=label)
+        plots.allele_logos(
+            axes, *rows, first=place.start + 1, changed=changed, label=label, alt_start=alleles.alt_start
+        )
     else:
         top = 1.1 * max(float(np.nanmax(ref)), float(np.nanmax(alt)), 0)
         for ax, values, name in zip(axes, (ref, alt), ("REF", "ALT"), strict=True):
             _letters_or_curve(ax, place, np.asarray(values, dtype=float), label)
             ax.set_ylim(ax.get_ylim()[0], top or 1)
-            ax.axvline(place.start + 1 + alleles.ref_start, color="black", lw=0.8, ls=":")
+            at = alleles.ref_start if name == "REF" else alleles.alt_start
+            ax.axvline(place.start + 1 + at, color="black", lw=0.8, ls=":")
             ax.text(0.004, 0.97, name, transform=ax.transAxes, va="top", fontsize="small", weight="bold")
-    axes[0].tick_params(labelbottom=False)
     _title(axes[0], place.name, note)
-    _coordinates(axes[-1], place)
+    plots.allele_coordinates(axes, place.start + 1, len(alt), changed, place.chrom, alt_start=alleles.alt_start)
     _save(figure, path)
 
 
@@ -73,6 +75,7 @@ def draw_mutagenesis(
     """
     here = Place(place.name, found.chrom, found.start, found.codes)
     figure, axes = _panels(here, seen, [1.35, 1.2])
+    axes[-2].sharex(axes[-1])
     own = found.importance[0][np.arange(len(found.codes)), np.minimum(found.codes, 3)]
     _letters_or_curve(axes[-2], here, own, "importance")
     axes[-2].tick_params(labelbottom=False)
@@ -117,7 +120,8 @@ def draw_explained(path: Path, found: Explained) -> None:
     assert alleles is not None
     width = float(np.clip(_LETTER * len(found.ref) + 0.9, 4.2, _WIDEST))
     heights = [1.2, 0.7, 1.15, 1.15] if tracks else [1.15, 1.15]
-    figure = _figure(width, 0.5 + sum(heights) + (0.5 if tracks else 0))
+    indel = alleles.ref_length != alleles.alt_length
+    figure = _figure(width, 0.5 + sum(heights) + (0.7 if tracks else 0) + (0.4 if indel else 0))
     every = list(figure.subplots(len(heights), 1, height_ratios=heights))
     if tracks:
         at = found.place.start + alleles.ref_start
@@ -126,11 +130,11 @@ def draw_explained(path: Path, found: Explained) -> None:
         )  # fmt: skip
     axes = every[-2:]
     changed = (alleles.ref_start, alleles.ref_length, alleles.alt_length)
-    plots.allele_logos(axes, found.ref, found.alt, first=found.place.start + 1, changed=changed, label=found.label)
-    axes[0].tick_params(labelbottom=False)
+    first, alt_start = found.place.start + 1, alleles.alt_start
+    plots.allele_logos(axes, found.ref, found.alt, first=first, changed=changed, label=found.label, alt_start=alt_start)
     for ax, allele in zip(axes, found.shown, strict=True):
         ax.texts[-1].set_text(f"{ax.texts[-1].get_text()} {allele}")
-    _coordinates(axes[-1], found.place)
+    plots.allele_coordinates(axes, first, len(found.alt), changed, found.place.chrom, alt_start=alt_start)
     _save(figure, path)
 
 

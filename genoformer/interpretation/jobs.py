@@ -230,8 +230,9 @@ def scan_motifs(motifs: Path, data: Path, fasta: Path | None, *, threshold: floa
     notes = []
     if short := [matrix for matrix in matrices if 0.25 ** len(matrix.p) > threshold]:
         first, least = short[0], 0.25 ** len(short[0].p)
+        are, them = ("1 motif is", "it") if len(short) == 1 else (f"{len(short):,} motifs are", "them")
         notes.append(
-            f"{len(short):,} motifs are too short for p up to {threshold:g}, so no place fits them: p of {first.name} "
+            f"{are} too short for p up to {threshold:g}, so no place fits {them}: p of {first.name} "
             f"({len(first.p)} bases) is {least:.2g} or more; see --p-value."
         )
     return Scan(places, fimo(matrices, [place.codes for place in places], threshold=threshold), notes)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from genoformer.genome.contigs import listed
 
+_NAMES = ("split", "fold", "partition", "subset", "is_train", "is_test", "is_valid")  # of columns that hold other words
 PARTS = {"training", "testing", "train", "test", "validation", "valid", "val", "dev"}  # as iLearn: >name|1|training
 
 
@@ -37,11 +38,15 @@ class PartColumns:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on columns that hold one part."""
-        return [
+        """Sentences on columns that hold one part, or whose name is that of a split."""
+        notes = [
             f"the column {self.columns[i]}, {listed(counts)} in every row, is a part of a split and no label."
-            for i, counts in self._counts.items() if len(counts) == 1
-        ]  # fmt: skip
+            for i, counts in self._counts.items()
+            if len(counts) == 1
+        ]
+        unused = [name for i, name in self.columns.items() if name.lower() in _NAMES and not self._counts.get(i)]
+        are = "is" if len(unused) == 1 else "are"
+        return notes + ([f"the column {listed(unused)} {are} not used: all rows are read, whatever it says."] if unused else [])
 
 
 def counted_parts(counts: Counter[str]) -> str:

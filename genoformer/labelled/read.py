@@ -20,6 +20,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
 from genoformer.labelled.headers import Headers, MissingLabelError
 from genoformer.labelled.kmers import Kmers
+from genoformer.labelled.other_files import refuse_other_files
 from genoformer.labelled.parts import PartColumns
 from genoformer.labelled.region_files import SEQUENCE_COLUMNS, are_regions, has_bed_suffix
 from genoformer.labelled.several import decimal_comma, split_labels
@@ -80,7 +81,8 @@ def read_labelled(
       Bases beyond the contig's end are N and noted; a row that begins there, or on an unknown contig, is refused.
 
     With label=() no labels are read. multi_label: an empty label is none of several classes, as ";" is. n_labels: how
-    many fields after | are labels, as in the training data (its `n_labels`); None or 0 looks at the fields.
+    many fields after | are labels, as in the training data (its `n_labels`); None or 0 looks at the fields. A table with a
+    column that says train, test and the like is refused.
 
     Raises: FileFormatError with the line number for what is empty, missing, not a nucleotide code, or inconsistent
     (MissingLabelError for labels); ConfigError if `fasta` or `label` does not go with the file.
@@ -115,6 +117,7 @@ def _read(
     head = next(((number, text) for number, text in lines if text.strip()), None)
     if head is None:
         raise FileFormatError(f"{path} is empty; give {_KIND}.")
+    refuse_other_files(path, head[1])
     rows, lines = _Rows(path, multi_label), chain([head], lines)
     if head[1].startswith(">"):
         return _from_fasta(rows, lines, wanted, n_labels, parts_apart=parts_apart)

@@ -17,7 +17,7 @@ from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.beyond import beyond, row_text
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.contigs import ContigMap, listed
-from genoformer.genome.gtf import format_note, is_gene_file, read_tss
+from genoformer.genome.gtf import format_note, is_gene_file, read_tss, strand_note
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, Region, n_overlaps, read_regions
 
@@ -58,7 +58,12 @@ def positive_sites(
     Raises: FileFormatError with the line, or for a file without regions; ContigError if no contig of any file is in the genome.
     """
     asked = columns_by_file(columns, files)
-    regions = {name: regions_of(path, asked.of(name)) for name, path in files.items()}
+    regions, notes = dict[str, list[Region]](), []
+    for name, path in files.items():
+        without_strand: list[int] = []
+        regions[name] = regions_of(path, asked.of(name), without_strand)
+        if without_strand:
+            notes.append(strand_note(Path(path), len(without_strand)))
     if empty := [name for name, rows in regions.items() if not rows]:
         raise FileFormatError(f"{files[empty[0]]} is empty: class {empty[0]} has no region; give a file with regions.")
     named = dict.fromkeys(region.chrom for rows in regions.values() for region in rows)
@@ -86,7 +91,8 @@ def positive_sites(
         kept[name] = _sound(sites, genome, length, blacklist, max_n, reasons)
         dropped[name] = dict(reasons)
     kept = _distinct(kept, sum(next(iter(spans.values()))), dropped)
-    notes = [contigs.describe("positives'", genome.name)] if contigs.renamed or contigs.ambiguous else []
+    if contigs.renamed or contigs.ambiguous:
+        notes.append(contigs.describe("positives'", genome.name))
     return Positives(kept, dropped, {chrom: np.array(rows, dtype=np.int64) for chrom, rows in covered.items()}, notes, outside)
 
 
@@ -112,9 +118,13 @@ def spans_of(
     return {name: (width - n, n) for name, n in after.items()}
 
 
-def regions_of(path: str | os.PathLike[str], columns: str | None = None) -> list[Region]:
-    """Rows of a BED-like file, or the start sites of a GTF or GFF3, by the name of the file."""
-    return list(read_tss(path) if is_gene_file(path) else read_regions(path, columns=columns))
+def regions_of(
+    path: str | os.PathLike[str], columns: str | None = None, without_strand: list[int] | None = None
+) -> list[Region]:
+    """Rows of a BED-like file, or the start sites of a GTF or GFF3, by the name of the file; `read_tss` tells the rest."""
+    if is_gene_file(path):
+        return list(read_tss(path, without_strand=without_strand))
+    return list(read_regions(path, columns=columns))
 
 
 def notes_of(files: Files, columns: Sequence[str] = ()) -> list[str]:

@@ -106,6 +106,24 @@ def targets_of(
     return Targets("multilabel", values, order)
 
 
+def hint_at_values(targets: Targets) -> str | None:
+    """Return a hint that classes may be values: three or more numbers, some with decimals.
+
+    >>> hint_at_values(targets_of([("0.0",), ("0.5",), ("1.0",)], "classify"))
+    'the 3 classes are numbers with decimals: 0.0, 0.5, 1.0; give --task regress if they are values.'
+    """
+    if targets.kind != "classes" or len(targets.classes) < 3:
+        return None
+    try:
+        numbers = [float(name) for name in targets.classes]
+    except ValueError:
+        return None
+    if all(number.is_integer() for number in numbers):
+        return None
+    names = listed(targets.classes)
+    return f"the {len(targets.classes):,} classes are numbers with decimals: {names}; give --task regress if they are values."
+
+
 def _parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 

@@ -52,7 +52,7 @@ class Layout(NamedTuple):
 
 def find(name: str | Path) -> Path:
     """The folder of a model: a path, or the name of a model that ships with genoformer or was pulled from the catalog."""
-    refuse_address(name)
+    refuse_address(name, due="folder")
     path, names = Path(name), shipped()
     if str(name) in names and not (path / "config.json").is_file():  # a folder of that name may hold anything
         return names[str(name)]

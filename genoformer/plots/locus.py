@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -38,13 +39,39 @@ def tracks(
 
 def coordinates(ax: Axes, start: float, end: float, chrom: str = "") -> Axes:
     """Whole bases with thousands separators along x, and the place [start, end) below, 1-based; "base" without a contig."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+    from matplotlib.ticker import FuncFormatter
 
-    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+    from genoformer.plots.places import PlaceLocator
+
+    ax.xaxis.set_major_locator(PlaceLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(_grouped))
     ax.set_xlabel(f"{chrom}:{start + 1:,.0f}-{end:,.0f}" if chrom else "base", fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
     return ax
+
+
+def allele_coordinates(
+    axes: Sequence[Axes], first: int, n_alt: int, changed: tuple[int, int, int], chrom: str = "", *,
+    alt_start: int | None = None,
+) -> Sequence[Axes]:  # fmt: skip
+    """Coordinates below the sequences of both alleles, as `allele_logos` draws them; behind an indel each has its own.
+
+    first: the 1-based coordinate of the first base; n_alt: how many bases of ALT are drawn; changed and alt_start: as of
+    `allele_logos`.
+    The axis of ALT has the coordinates of the reference; inserted bases have none.
+    """
+    from genoformer.plots.places import Change, alt_coordinates
+
+    start, n_ref, n_of_alt = changed
+    if n_ref == n_of_alt:
+        _share(*axes)
+        axes[0].tick_params(labelbottom=False)
+        coordinates(axes[1], first - 1, first - 1 + n_alt, chrom)
+    else:
+        low, high = axes[0].get_xlim()
+        coordinates(axes[0], low - 0.5, high - 0.5, chrom)
+        alt_coordinates(axes[1], first, n_alt, Change(start, start if alt_start is None else alt_start, n_ref, n_of_alt), chrom)
+    return axes
 
 
 def allele_tracks(
@@ -55,13 +82,14 @@ def allele_tracks(
     at: where the variant lies. The difference has its own scale, the same up and down.
     """
     top, below = axes
+    _share(top, below)
     x, before, after = np.asarray(edges, dtype=float), np.asarray(ref, dtype=float), np.asarray(alt, dtype=float)
     top.stairs(before, x, color=GREY, fill=True, alpha=0.45, lw=0, label="REF")
     top.stairs(after, x, color=ORANGE, lw=1.0, label="ALT")
     highest = max(before.max(initial=0), after.max(initial=0))
     lowest = min(0.0, before.min(initial=0), after.min(initial=0))
     top.set(xlim=(x[0], x[-1]), ylim=(lowest, 1.3 * (highest or 1.0)))
-    top.text(0.004, 0.97, label, transform=top.transAxes, va="top", fontsize="small")
+    top.set_title(_wrapped(label, top), loc="left", fontsize="small")  # above the panel, where the legend is not
     top.legend(frameon=False, fontsize="x-small", ncols=2, loc="upper right", borderaxespad=0)
     top.locator_params(axis="y", nbins=3)
     top.tick_params(labelbottom=False, axis="both", labelsize="x-small")
@@ -161,7 +189,6 @@ def attention_map(
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
     ax.yaxis.set_major_formatter(FuncFormatter(_grouped))
     ax.tick_params(axis="y", labelsize="small", pad=3 + 3.5 * len(elements or {}))
-    ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10], integer=True))
     ax.set_ylabel("base that looks", fontsize="small")
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045)
     bar.set_label(label, fontsize="small")
@@ -191,6 +218,18 @@ def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: fl
     ax.spines[["left", "top", "right"]].set_visible(False)
     ax.tick_params(labelbottom=False)
     return ax
+
+
+def _share(upper: Axes, lower: Axes) -> None:
+    """Let two panels have the same ticks along x."""
+    if not upper.get_shared_x_axes().joined(upper, lower):
+        upper.sharex(lower)
+
+
+def _wrapped(text: str, ax: Axes) -> str:
+    """A text in lines that are no wider than the figure."""
+    inches = ax.figure.figure.get_figwidth() - 0.8
+    return "\n".join(textwrap.wrap(text, max(20, int(15 * inches))))
 
 
 def _grouped(place: float, _: object) -> str:

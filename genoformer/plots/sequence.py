@@ -64,19 +64,22 @@ def information(log2_p: ArrayLike) -> NDArray[np.float64]:
 
 
 def allele_logos(
-    axes: Sequence[Axes], ref: ArrayLike, alt: ArrayLike, *, first: int = 0, changed: tuple[int, int, int], label: str = "bits"
+    axes: Sequence[Axes], ref: ArrayLike, alt: ArrayLike, *, first: int = 0, changed: tuple[int, int, int], label: str = "bits",
+    alt_start: int | None = None,
 ) -> Sequence[Axes]:
     """The reference's letters [L, 4] above the alternative's, on one scale; what differs is shaded.
 
-    changed: where the alleles begin, as an index, and how long REF and ALT are. `first` is the coordinate of the first base;
-    behind an insertion or deletion those of the alternative are not the genome's.
+    changed: where the alleles begin, as an index, and how long REF and ALT are. alt_start: where ALT begins, if elsewhere
+    (`place_alleles`). `first` is the coordinate of the first base; `allele_coordinates` writes those of the genome below
+    both, also behind an insertion or deletion.
     """
     rows = [np.nan_to_num(np.asarray(x, dtype=float)) for x in (ref, alt)]
     top = max(float(np.where(x > 0, x, 0).sum(1).max(initial=0)) for x in rows)
     bottom = min(float(np.where(x < 0, x, 0).sum(1).min(initial=0)) for x in rows)
     room = 0.22 * ((top - bottom) or 1.0)  # for the names
-    start, *lengths = changed
-    for ax, values, name, length in zip(axes, rows, ("REF", "ALT"), lengths, strict=True):
+    begin, *lengths = changed
+    starts = (begin, begin if alt_start is None else alt_start)
+    for ax, values, name, start, length in zip(axes, rows, ("REF", "ALT"), starts, lengths, strict=True):
         logo(ax, values, first=first, label=label)
         ax.set_ylabel(label, fontsize="small")
         ax.tick_params(axis="y", labelsize="x-small")

@@ -99,9 +99,11 @@ def _inside(
             asked[chrom] = merge(np.minimum(inside, length))
     place = (first() or _beyond(genome, found)) if n_out else None
     if n_out and place:
-        notes.append(f"{n_out:,} of the regions lie beyond the end of their contig and are left out; the first: {place}.")
+        lie = "lies beyond the end of its contig and is" if n_out == 1 else "lie beyond the end of their contig and are"
+        notes.append(f"{n_out:,} of the regions {lie} left out; the first: {place}.")
     if n_cut:
-        notes.append(f"{n_cut:,} of the regions reach beyond the end of their contig and are cut there.")
+        reach = "reaches beyond the end of its contig and is" if n_cut == 1 else "reach beyond the end of their contig and are"
+        notes.append(f"{n_cut:,} of the regions {reach} cut there.")
     if not asked:
         why = f"nothing is left of the regions: {place}" if place else "the contigs that are asked for have no bases"
         raise ConfigError(f"{why}; is {genome.name} the right FASTA?")

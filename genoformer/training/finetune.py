@@ -22,7 +22,7 @@ from genoformer.evaluation.intervals import Estimate, over_runs
 from genoformer.fields import checked
 from genoformer.labelled.leakage import leakage
 from genoformer.labelled.read import LabelledSequences
-from genoformer.labelled.targets import targets_of
+from genoformer.labelled.targets import hint_at_values, targets_of
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, encoder_of, merge_adapters
@@ -121,6 +121,8 @@ def finetune(
     whole = targets_of(train.labels, task, columns=train.columns, multi_label=multi_label, place=train.place)
     fitted = LabelledPart(train.sequences, whole)
     tell(described(train.path.name, whole, train.columns))
+    if hint := hint_at_values(whole):
+        tell(hint)
     refuse_constant(whole, train.path.name)
     notes = []
     if valid is not None:

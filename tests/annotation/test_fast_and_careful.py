@@ -118,7 +118,7 @@ def gff_attributes(draw: st.DrawFn) -> str:
 
 
 IDS = st.sampled_from(["g1", "t1", "t2", "g2", "t1,t2", "t%31", "", " t1", "nowhere", "gene:g1"])
-GTF_KINDS = st.sampled_from(["exon", "CDS", "gene", "transcript", "stop_codon", "mRNA"])
+GTF_KINDS = st.sampled_from(["exon", "CDS", "gene", "transcript", "stop_codon", "mRNA", "five_prime_UTR", "UTR"])
 
 
 @st.composite
@@ -127,7 +127,7 @@ def gene_files(draw: st.DrawFn, attributes: st.SearchStrategy[str], head: str) -
     text = head
     for _ in range(draw(st.integers(1, 7))):
         start, length = draw(st.integers(1, 90)), draw(st.integers(0, 50))
-        strand = draw(st.sampled_from("+-"))
+        strand = draw(st.sampled_from("+++---.?"))
         row = ["chr1", "x", draw(GTF_KINDS), str(start), str(start + length), ".", strand, ".", draw(attributes)]
         if draw(st.integers(0, 14)) == 0:
             row[draw(st.integers(0, 8))] = draw(WORDS)

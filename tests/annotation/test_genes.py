@@ -197,7 +197,7 @@ def test_start_sites_of_a_bed(tmp_path: Path) -> None:
     ("line", "says"),
     [
         ('1 x exon 5 9 . + . transcript_id "T";', "line 14: exon without gene_id"),
-        ('1 x exon 5 9 . . . gene_id "T";', "line 14: the strand"),
+        ('1 x exon 5 9 . x . gene_id "T";', "line 14: the strand"),
         ('1 x exon 9 5 . + . gene_id "T";', "line 14"),
         ('1 x exon 0 5 . + . gene_id "T";', "line 14"),
         ("1 x exon a 5 . + . x", "line 14"),

@@ -217,13 +217,15 @@ def test_a_vcf_that_is_none(world: World, content: bytes, found: str) -> None:
         (f"##fileformat=VCFv4.2\n{COLUMNS}\n".encode(), "It is a VCF; give the FASTA of its reference"),
         (b"@read\nACGT\n+\nIIII\n", "It looks like FASTQ"),
         (bytes(100), "is not FASTA"),
+        (b"\xef\xbb\xbf>chr1\nACGT\n", "begins with a byte order mark, as some editors write it"),
+        (gzip.compress(b"\xef\xbb\xbf>chr1\nACGT\n", mtime=0), "| tail -c +4 > new.fa"),
         (gzip.compress(b"BAM\x01" + bytes(40), mtime=0), "It is a BAM"),
         (b">chr1\n>chr2\n", "holds no sequence"),
         (b">chr1\nACGT\nAC\nACGT\n", "line 3: lines of chr1 differ in length"),
         (b">chr1\nAC GT\n", "line 2: a space or control character"),
         (b">chr1\nACGT\n>chr1\nACGT\n", "line 3: a second contig is named chr1"),
     ],
-    ids=["empty", "VCF", "FASTQ", "zeros", "BAM", "names only", "ragged", "blank", "twice"],
+    ids=["empty", "VCF", "FASTQ", "zeros", "BOM", "packed BOM", "BAM", "names only", "ragged", "blank", "twice"],
 )
 def test_a_fasta_that_is_none(world: World, make_vcf: Callable[..., Path], content: bytes, found: str) -> None:
     fasta = world.folder / "bad.fa"

@@ -323,7 +323,7 @@ def test_a_motif_of_four_bases_lies_as_its_file_says_and_may_be_too_short(tmp_pa
     assert done.stdout == "s\t10\t14\tGATC\t24\t+\ns\t10\t14\tGATC\t24\t-\n"
     done = CliRunner().invoke(main, scan)
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "1 motifs are too short for p up to 0.0001, so no place fits them: p of GATC (4 bases) is 0.0039" in done.stderr
+    assert "1 motif is too short for p up to 0.0001, so no place fits it: p of GATC (4 bases) is 0.0039" in done.stderr
 
 
 def test_places_of_motifs_as_bed(folder, tmp_path) -> None:

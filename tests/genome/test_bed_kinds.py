@@ -75,7 +75,19 @@ def write(path: Path, *rows: str) -> Path:
          "a table of Ensembl's BioMart", ("ABC", "", ".", None)),
         ("m.maf", ["Hugo_Symbol|Chromosome|Start_Position|End_Position|Strand", "ABC|chr1|100|200|+"],
          "a table with a header", ("", "", "+", None)),
+        # featureCounts, its input and its output, and SeqMonk count from 1
+        ("c.saf", ["GeneID|Chr|Start|End|Strand", "p1|chr1|100|200|+"], "a SAF of featureCounts", ("p1", "", "+", None)),
+        ("c.txt", ["# Program:featureCounts v2.0.1", "Geneid|Chr|Start|End|Strand|Length|a.bam", "p1|chr1|100|200|-|101|7"],
+         "a SAF of featureCounts", ("p1", "", "-", None)),
+        ("s.txt", ["Probe|Chromosome|Start|End|Probe Strand|Feature|ID", "p1|chr1|100|200|+|ABC|E1"], "a table of SeqMonk",
+         ("p1", "", "+", None)),
         # UCSC's tables
+        ("rmsk.txt", ["585|463|13|6|17|chr1|99|200|-248945922|+|AluY|SINE|Alu|1|463|0|1"], "UCSC's table of repeats (rmsk)",
+         ("AluY", "", "+", None)),
+        ("refGene.txt", ["585|NM_1|chr1|-|99|200|99|200|2|99,150,|120,200,|0|AB|cmpl|cmpl|0,0,"],
+         "UCSC's table of genes (genePred)", ("NM_1", "", "-", None)),
+        ("knownGene.txt", ["ENST1.1|chr1|+|99|200|99|99|1|99,|200,||ENST1.1"], "UCSC's table of genes (genePred)",
+         ("ENST1.1", "", "+", None)),
         ("u.txt", ["#bin|chrom|chromStart|chromEnd|name", "585|chr1|99|200|x"], "a table with a header", ("x", "", ".", None)),
         ("u.txt", ["585|chr1|99|200|x|7|-"], "a table of UCSC with bins", ("x", "7", "-", None)),
         ("u.txt", ["585|chr1|99|200"], "a table of UCSC with bins", ("", "", ".", None)),
@@ -129,7 +141,11 @@ def test_each_kind_is_read_as_it_is(tmp_path: Path, name: str, rows: list[str], 
     [
         (["chr1|99|200"], ""),
         (["#chr|start|end", "chr1|99|200"], ""),  # a comment of BED
-        (["chrom|start|end", "chr1|99|200"], "read as BED, which counts from 0"),
+        (["chrom|start|end", "chr1|99|200"], "read as BED, which counts from 0 (--columns base=1 if this one counts from 1)."),
+        (["|baseMean|chr|start|end", "p|5|chr1|100|200"], "0 (--columns base=1 if this one counts from 1)."),  # DESeq2
+        (["chrom|chromStart|chromEnd", "chr1|99|200"], "read as BED, which counts from 0."),  # UCSC's
+        (["GeneID|Chr|Start|End|Strand", "p|chr1|100|200|+"], "a SAF of featureCounts, which counts from 1, and is read so."),
+        (["Probe|Chromosome|Start|End", "p|chr1|100|200"], "a table of SeqMonk, which counts from 1"),
         (["seqnames|start|end|width", "chr1|100|200|101"], "it counts from 1, as its column width (END - START + 1) shows"),
         (["seqnames|start|end", "chr1|100|200"], "a GRanges of R counts from 1 (--columns base=1 if this one does)"),
         (["p|chr1|100|200|+"], "a peak file of HOMER, which counts from 1"),
@@ -325,7 +341,14 @@ def test_columns_of_several_files() -> None:
         ("a.bedpe", ["# loops", "#chr1|x1|x2|chr2|y1|y2|name", "1|1|9|2|20|30|."], "is BEDPE"),
         ("a.bed", ["<!DOCTYPE html>", "<html>"], "is a web page"),
         ("a.csv", ["chr1,99,200,x"], "line 1: 1 tab-separated columns, and commas between words"),
-        ("a.tsv", ["seqnames|start|end|width", "chr1|1|9|9", "chr1|1|9|8"], None),
+        ("a.tsv", ["seqnames|start|end|width", "chr1|1|9|4", "chr1|1|9|8"], None),
+        ("a.tsv", ["seqnames|start|end|width", "chr1|1|9|9", "chr1|1|9|8"],  # it contradicts itself
+         "line 3: column 4, width, is not the 9 bases from START 1 to END 9, as in the lines before; mend the line, or give"),
+        ("a.tsv", ["chr|start|end|length", "chr1|1|9|NA", "chr1|1|9|9"], "line 2: column 4, length, is not the 9 bases"),
+        ("a.interval_list", ["@HD|VN:1.0", "@SQ|SN:chr1|LN:9", "chr1|1|9|+|x"], "a Picard interval_list, which counts from 1"),
+        ("a.bed", ["@HD|VN:1.0", "@SQ|SN:chr1|LN:9", "@CO|x", "chr1|1|9|+|x"], "is a Picard interval_list"),
+        ("a.interval_list", ["chr1|1|9|+|x"], "make a BED of it first (gatk IntervalListToBed)"),
+        ("a.sam", ["@HD|VN:1.0", "r|0|chr1|1|60|4M|*|0|0|ACGT|IIII"], "is a SAM file"),
         ("a.tsv", ["seqnames|start|end|width"] + ["chr1|1|9|9"] * 100 + ["chr1|1|9|8"],
          "line 102: column 4, width, is not the 9 bases from START 1 to END 9"),
         ("u.txt", ["585|chr1|-5|9|x"], "line 1: START '-5' and END '9'"),

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cli.main import main
 from genoformer.addresses import address_in, refuse_address
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
@@ -72,7 +74,7 @@ def test_a_file_of_every_other_format_is_refused_by_every_reader(tmp_path: Path,
     with pytest.raises(FileFormatError):
         read_matrices(path)
     if name != "BCF":
-        with pytest.raises(FileFormatError, match=f"is {name}, not VCF or BCF"):
+        with pytest.raises(FileFormatError, match=f"is {name}, (not VCF or BCF|which stands for the file)"):
             open_vcf(path)
 
 
@@ -128,6 +130,23 @@ def test_a_folder_may_be_called_as_a_scheme(tmp_path: Path, monkeypatch: pytest.
     assert address_in(Path("run2:/a.bed")) == "run2://a.bed"
     (tmp_path / "run2:").mkdir()
     assert address_in(Path("run2:/a.bed")) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["annotate", "in.vcf", "-a", "P=a.bed", "--figures", "s3://b/f"], "are written; upload it afterwards."),
+        (["annotate", "in.vcf", "-a", "P=a.bed", "-o", "s3://b/f.vcf"], "are written; upload it afterwards."),
+        (["models", "convert", "demo", "gs://b/m"], "are written; upload it afterwards."),
+        (["embed", "a.fa", "-m", "demo", "-o", "a.npy", "--pca", "gs://b/m.png"], "are written; upload it afterwards."),
+        (["score", "in.vcf", "-f", "a.fa", "-m", "https://huggingface.co/x/y"], "(hf download x/y) and give the folder."),
+        (["score", "in.vcf", "-f", "https://a.org/a.fa", "-m", "demo"], "(curl -LO https://a.org/a.fa) and give the file."),
+    ],
+)
+def test_addresses_of_inputs_outputs_and_models(command: list[str], says: str) -> None:
+    result = CliRunner().invoke(main, command, prog_name="genoformer")
+    assert result.exit_code == 2
+    assert says in result.stderr
 
 
 def test_how_to_get_it() -> None:

@@ -32,6 +32,8 @@ def gtf(path: Path, *lines: str) -> Path:
         ((GENE.replace('gene_name "ABC";', ""),), None, [("G1", 100, "+", 2)]),
         ((EXON, EXON.replace("|130|", "|150|")), None, [("T2", 149, "-", 2)]),  # exons alone make their transcripts
         ((EXON, EXON.replace("|130|", "|150|")), "gene", [("G1", 149, "-", 2)]),
+        ((EXON.replace("|exon|", "|CDS|"), EXON.replace("|exon|121|130|", "|UTR|131|150|")), None, [("T2", 149, "-", 2)]),
+        ((PLUS, PLUS.replace("|+|", "|.|"), MINUS.replace("|-|", "|?|")), None, [("T1", 100, "+", 2)]),  # without strand
         ((PLUS.replace('gene_id "G1"; ', 'note "x; transcript_id Q"; '),), None, [("T1", 100, "+", 2)]),
     ],
 )
@@ -48,10 +50,11 @@ def test_start_sites(
     [
         ((PLUS.replace("|101|", "|0|"),), "line 2: START 0 and END 180 are no 1-based interval"),
         ((PLUS.replace("|101|", "|181|"),), "line 2: START 181 and END 180"),
-        ((PLUS, PLUS.replace("|+|", "|.|")), "line 3: the strand, column 7, is '.'"),
+        ((PLUS, PLUS.replace("|+|", "|x|")), "line 3: the strand, column 7, is 'x'"),
+        ((PLUS.replace("|+|", "|.|"),), "line 2: no transcript has a strand"),
         (("chr1|100|200",), "line 2: GTF has nine columns"),
-        ((EXON.replace("|exon|", "|CDS|"),), "has no transcript or gene lines .column 3 holds CDS"),
-        ((EXON.replace('gene_id "G1"; transcript_id "T2";', ""),), "line 2: an exon without gene_id"),
+        ((EXON.replace("|exon|", "|region|"),), "has no transcript or gene lines .column 3 holds region"),
+        ((EXON.replace('gene_id "G1"; transcript_id "T2";', ""),), "line 2: exon without gene_id"),
         ((), "holds none"),
     ],
 )

@@ -77,6 +77,13 @@ def test_records_and_header(tmp_path: Path) -> None:
             next(iter(file))
 
 
+def test_two_samples_of_one_name_are_refused_where_samples_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.vcf"
+    path.write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts0\ts1\ts0\n")
+    with open_vcf(path) as file, pytest.raises(FileFormatError, match="line 2: two samples are called s0; give each its own"):
+        list(file.samples)
+
+
 def packed(folder: Path) -> dict[str, Path]:
     plain = write(folder, TEXT)
     paths = {"vcf": plain, "gzip": write(folder, gzip.compress(TEXT.encode(), mtime=0), "in.gz")}

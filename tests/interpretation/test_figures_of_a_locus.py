@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -76,3 +78,71 @@ def test_tracks_of_alleles_and_their_difference() -> None:
     assert low == -high
     assert [tick.get_text() for tick in axes[1].get_yticklabels()] == ["-1", "0", "1"]
     assert axes[1].get_xlabel() == "chr1:1-256"
+
+
+def test_the_name_of_a_track_stands_above_the_legend_in_lines_that_fit() -> None:
+    figure = Figure(figsize=(4.2, 3), layout="constrained")
+    axes = figure.subplots(2, 1)
+    name = "CAGE:oral squamous cell carcinoma cell line:Ca9-22 and what else a name may hold, to the very end"
+    plots.allele_tracks(axes, [0, 128, 256], [1.0, 2], [1.5, 1], label=name, chrom="chr1")
+    figure.draw_without_rendering()
+    title, legend = axes[0].get_title(loc="left"), axes[0].get_legend().get_window_extent()
+    assert title.replace("\n", " ") == name
+    assert not axes[0].texts
+    text = next(child for child in axes[0].get_children() if getattr(child, "get_text", str)() == title)
+    assert not text.get_window_extent().overlaps(legend)
+    assert text.get_window_extent().x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize("inches", [2.4, 3.4, 7.2])
+@pytest.mark.parametrize(
+    ("start", "end"), [(1_042_242, 1_042_283), (0, 60), (148_000_000, 148_114_688), (99_999_990, 100_000_010)]
+)
+def test_labels_of_coordinates_do_not_touch(inches: float, start: int, end: int) -> None:
+    figure = Figure(figsize=(inches, 2), layout="constrained")
+    ax = figure.subplots()
+    ax.set_xlim(start + 0.5, end + 0.5)
+    plots.coordinates(ax, start, end, "chr20")
+    figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    shown = [label for at, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True) if low <= at <= high]
+    boxes = [label.get_window_extent() for label in shown if label.get_text()]
+    assert boxes
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize(
+    ("ref", "alt", "alt_start", "label"),  # of 57 bases of REF from 1,001; the variant at 1,026
+    [
+        ("AAAAAAC", "A", None, "chr1:1,001-1,063"),  # 6 bases are deleted: ALT reaches 6 further
+        ("A", "ACC", None, "chr1:1,001-1,055"),
+        ("AAC", "CT", None, "chr1:1,001-1,058"),
+        ("AAAAAAC", "A", 31, "chr1:995-1,057"),  # laid so that the right ends agree
+        ("A", "A" * 60, None, "chr1:1,001-1,026"),  # the insertion reaches beyond the end
+        ("A" * 20, "A", None, "chr1:1,001-1,076"),  # ticks on both sides of it come close
+        ("A", "C", None, "chr1:1,001-1,057"),
+    ],
+)
+def test_behind_an_indel_alt_has_the_coordinates_of_the_reference(
+    ref: str, alt: str, alt_start: int | None, label: str
+) -> None:
+    of_alt: list[int | None] = [*range(1, 1_026), *range(1_026, 1_026 + len(alt)), *range(1_026 + len(ref), 2_000)]
+    inserted = range(1_025 + len(ref), 1_025 + len(alt))
+    of_alt = [None if i in inserted else place for i, place in enumerate(of_alt)]
+    drawn = of_alt[1_025 - (25 if alt_start is None else alt_start) :][:57]  # the base of the genome under each letter
+    changed = (25, len(ref), len(alt))
+    axes = Figure(figsize=(6, 3), layout="constrained").subplots(2, 1)
+    logo = np.eye(4)[np.arange(57) % 4]
+    plots.allele_logos(axes, logo, logo, first=1001, changed=changed, alt_start=alt_start)
+    plots.allele_coordinates(axes, 1001, 57, changed, "chr1", alt_start=alt_start)
+    axes[0].figure.draw_without_rendering()
+    low, high = axes[1].get_xlim()
+    ticks = {round(at): text.get_text() for at, text in zip(axes[1].get_xticks(), axes[1].get_xticklabels(), strict=True)}
+    inside = {at: text for at, text in ticks.items() if low <= at <= high}
+    boxes = [label.get_window_extent() for label in axes[1].get_xticklabels()]
+    assert all(one.x1 < other.x0 for one, other in itertools.pairwise(boxes))
+    assert inside
+    assert inside == {at: f"{drawn[at - 1001]:,}" for at in inside}
+    assert axes[1].get_xlabel() == label
+    if len(ref) != len(alt):
+        assert axes[0].get_xlabel() == "chr1:1,001-1,057"

@@ -167,6 +167,17 @@ def test_start_sites_lie_at_the_same_base_on_both_strands(tmp_path: Path, genome
     assert (first["name"], first["start"]) == ("g0", "50")
 
 
+def test_start_sites_of_transcripts_without_strand_are_left_out_and_noted(tmp_path: Path, genome: Genome) -> None:
+    """As StringTie writes transcripts of one exon."""
+    lines = [f'chr1|x|transcript|{500 * i + 101}|{500 * i + 300}|.|{"+-.?"[i % 4]}|.|transcript_id "t{i}";' for i in range(8)]
+    gtf = tmp_path / "a.gtf"
+    gtf.write_text("".join(line.replace("|", "\t") + "\n" for line in lines))
+    built = build(tmp_path / "out", genome, {"promoter": gtf}, upstream=30, downstream=12)
+    rows = [row for row in table(tmp_path / "out" / "train.tsv") if row["label"] == "promoter"]
+    assert [row["name"] for row in rows] == ["t0", "t1", "t4", "t5"]
+    assert "a.gtf: 4 transcripts without strand (column 7) are left out." in built.notes
+
+
 @pytest.mark.parametrize("negatives", ["gc", "dinucleotide"])
 def test_the_same_seed_writes_the_same_bytes(tmp_path: Path, genome: Genome, negatives: str) -> None:
     files = {"peak": peaks(tmp_path / "p.narrowPeak")}

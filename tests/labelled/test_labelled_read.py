@@ -98,6 +98,13 @@ HEAD = "sequence,label\nACGT,1\n"
         ("a.csv", HEAD + "ACG-T,1\n", "line 3: the sequence holds '-'"),
         ("a.csv", HEAD + "ACGÄ,1\n", "line 3: the sequence holds"),
         ("a.csv", HEAD + 'ACGT,"1\n', "line 3: .*mend the quotes"),
+        ("a.jsonl", '{"sequence":"ACGT","label":1}\n', "is JSON, where a CSV, TSV, FASTA or BED file is due; write a CSV"),
+        ("a.json", '[\n{"sequence":"ACGT","label":1}]\n', "is JSON"),
+        ("a.fq", "@r1\nACGT\n+\nIIII\n", "is FASTQ or SAM"),
+        ("a.gb", "LOCUS       X  9 bp\n", "is a GenBank or EMBL file"),
+        ("a.csv", "sequence,label,split\nAC,1,train\nGG,0,test\nGT,0,Train\n",
+         r"the column split says test \(1\), train \(2\), the parts of a split; write a file of each"),
+        ("a.csv", "sequence,set,label\nAC,val,1\nGG,training,0\n", "the column set says training .1., val .1."),
         ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACG TTT\t1\n", "line 3: 'TTT' does not go on from 'ACG'"),
         ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACGT CGTA\t1\n", "line 3: 'ACGT' is no 3-mer"),
         ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACGTT\t1\n", "line 3: the sequence is plain"),
@@ -110,10 +117,28 @@ HEAD = "sequence,label\nACGT,1\n"
         ("a.fa", ">a label=x\nAC\n>b label=x label2=y\nAC\n", "record b has label, label2, but others only label"),
         ("a.fa", ">a label=x\nAC GT\n", "the sequence holds ' '"),
     ],
-)
+)  # fmt: skip
 def test_bad_files_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     with pytest.raises(FileFormatError, match=message):
         read_labelled(write(tmp_path / name, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("sequence,label,split\nAC,1,train\nGG,0,train\n",
+         ("the column split, train in every row, is a part of a split and no label.",)),
+        ("sequence,label,source\nAC,1,train\nGG,0,plant\n", ()),  # no split
+        ("sequence,label,fold\nAC,1,0\nGG,0,1\n", ("the column fold is not used: all rows are read, whatever it says.",)),
+    ],
+)
+def test_columns_of_a_split_that_are_not_used(tmp_path: Path, text: str, notes: tuple[str, ...]) -> None:
+    assert read_labelled(write(tmp_path / "a.csv", text)).notes == notes
+
+
+def test_what_needs_no_labels_takes_all_parts_of_a_split(tmp_path: Path) -> None:
+    found = read_sequences(write(tmp_path / "a.csv", "sequence,label,split\nAC,1,train\nGG,0,test\n"))
+    assert seen(found) == [("1", "AC", ("1",)), ("2", "GG", ("0",))]
 
 
 def test_files_and_options_that_do_not_go_together(tmp_path: Path) -> None:

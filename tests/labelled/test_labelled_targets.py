@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genoformer.errors import ConfigError
-from genoformer.labelled.targets import targets_of
+from genoformer.labelled.targets import hint_at_values, targets_of
 
 
 def rows(*labels: str) -> list[tuple[str, ...]]:
@@ -106,3 +106,21 @@ def test_values() -> None:
 def test_bad_labels_are_refused(labels: list[tuple[str, ...]], task: str, options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         targets_of(labels, task, **options)
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_hinted"),
+    [
+        (["0.0", "0.1", "0.2"], True),
+        (["0", "1", "2"], False),
+        (["0.0", "1.0", "2.0"], False),
+        (["0.0", "0.5"], False),  # two classes
+        (["0.1", "0.2", "high"], False),
+    ],
+)
+def test_classes_with_decimals_may_be_values(labels: list[str], is_hinted: bool) -> None:
+    hint = hint_at_values(targets_of([(label,) for label in labels], "classify"))
+    assert (hint is not None) == is_hinted
+    assert hint is None or hint.endswith("give --task regress if they are values.")
+    if is_hinted:
+        assert hint_at_values(targets_of([(label,) for label in labels], "regress")) is None

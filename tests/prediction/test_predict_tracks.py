@@ -220,7 +220,7 @@ def test_regions_in_each_way(genome: Genome, tmp_path: Path) -> None:
     assert notes[1:] == [
         f"2 of the regions lie beyond the end of their contig and are left out; the first: {tmp_path / 'a.bed'}, line 4: "
         f"chr1:2,000-2,001 lies beyond the end of chr1 of {genome.name}, which has 1,000 bases.",
-        "1 of the regions reach beyond the end of their contig and are cut there.",
+        "1 of the regions reaches beyond the end of its contig and is cut there.",
     ]
     (tmp_path / "b.bed").write_text("chr1\t2000\t2001\n")
     with pytest.raises(ConfigError, match=r"nothing is left of the regions: .*b.bed, line 1: chr1:2,000-2,001 lies beyond"):

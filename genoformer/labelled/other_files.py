@@ -1,0 +1,28 @@
+"""Files that are no table of sequences: refused for what they are, by their first line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from genoformer.errors import FileFormatError
+
+_OTHERS = (  # how the first line begins, what the file is, what to do
+    (("{", "["), "JSON", "write a CSV with the columns sequence and label (pandas: read_json, to_csv)"),
+    (("@",), "FASTQ or SAM", "write a FASTA (seqkit fq2fa), or a CSV with the columns sequence and label"),
+    (("LOCUS ", "ID   "), "a GenBank or EMBL file", "write a FASTA (seqret, or Bio.SeqIO.convert)"),
+    (("##fileformat=VCF",), "a VCF", "give it to `genoformer score`"),
+    (("##gff-version",), "GFF3", "give a BED of its lines with -f, or build a set with `genoformer data build -p`"),
+)
+
+
+def refuse_other_files(path: Path, line: str) -> None:
+    """FileFormatError for a file whose first line is not that of a table of sequences.
+
+    >>> refuse_other_files(Path("a.jsonl"), '{"sequence": "ACGT", "label": 1}')
+    Traceback (most recent call last):
+        ...
+    genoformer.errors.FileFormatError: a.jsonl is JSON, where a CSV, TSV, FASTA or BED file is due; write a CSV with ...
+    """
+    for begins, name, remedy in _OTHERS:
+        if line.lstrip().startswith(begins):
+            raise FileFormatError(f"{path} is {name}, where a CSV, TSV, FASTA or BED file is due; {remedy}.")
