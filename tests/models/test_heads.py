@@ -48,7 +48,7 @@ def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fi
 
 
 # a row of states for [CLS] A N [MASK] C [SEP] [PAD]: only the four in the middle are of bases
-IDS = torch.tensor([[2, 5, 1, 4, 7, 3, 0]])
+IS_BASE = torch.tensor([[False, True, True, True, True, False, False]])
 STATES = torch.tensor([[[9.0, 9.0], [1.0, -8.0], [2.0, -4.0], [3.0, -2.0], [6.0, -6.0], [99.0, 99.0], [77.0, 77.0]]])
 
 
@@ -57,7 +57,7 @@ STATES = torch.tensor([[[9.0, 9.0], [1.0, -8.0], [2.0, -4.0], [3.0, -2.0], [6.0,
 )
 def test_pooling_by_hand(how, pooled) -> None:
     """Means (1 + 2 + 3 + 6) / 4 and -(8 + 4 + 2 + 6) / 4; [CLS], [SEP] and [PAD] have no part, N and [MASK] do."""
-    assert pool(STATES, IDS, how)[0].tolist() == pooled
+    assert pool(STATES, IS_BASE, how)[0].tolist() == pooled
 
 
 def naive_pool(x: Tensor, ids: Tensor, how: str) -> list[list[float]]:
@@ -79,7 +79,7 @@ def test_pooling_is_the_loop_over_tokens(how) -> None:
     ids[:, 0] = 2
     for row, length in enumerate((3, 12, 7, 4, 12)):
         ids[row, length - 1], ids[row, length:] = 3, 0
-    torch.testing.assert_close(pool(x, ids, how), torch.tensor(naive_pool(x, ids, how)))
+    torch.testing.assert_close(pool(x, (ids != 0) & (ids != 2) & (ids != 3), how), torch.tensor(naive_pool(x, ids, how)))
 
 
 # --- the predictor
@@ -90,10 +90,11 @@ def test_pooling_is_the_loop_over_tokens(how) -> None:
 def test_padding_does_not_change_logits(how, position) -> None:
     model = make(how, position=position)
     windows = [encode(text) for text in ("ACGTACGTACGTAAA", "GGG", "TTTACGN", "C")]
-    ids, keep = (torch.from_numpy(x) for x in tokens_of(model.tokenizer, windows))
+    ids, keep, is_base = (torch.from_numpy(x) for x in tokens_of(model.tokenizer, windows))
+    encodings = [model.tokenizer.encode(codes[None]) for codes in windows]
     with torch.no_grad():
-        together = model(ids, keep)
-        alone = [model(torch.from_numpy(model.tokenizer.encode(codes[None]).ids)) for codes in windows]
+        together = model(ids, is_base, keep)
+        alone = [model(torch.from_numpy(x.ids), torch.from_numpy(x.is_base)) for x in encodings]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
     assert (together[0] - together[1]).abs().max() > 1e-3  # the sequences differ, and so do their logits
 
