@@ -23,6 +23,7 @@ _common = shared.together(
     shared.strand,
     shared.device,
     click.option("--force", is_flag=True, help="Go on where the VCF does not seem to belong to the FASTA."),
+    shared.fix,
     shared.precision,
 )  # fmt: skip
 
@@ -43,7 +44,8 @@ def haplotypes(
     genoformer haplotypes phased.vcf.gz -f hg38.fa -b promoters.bed -o haplotypes.tsv
 
     The window lies around the middle of the region. Scores are against the reference; chromosomes that are alike are read once.
-    Alleles without phase are left out, and counted, as are those of another phase set or ploidy.
+    Alleles without phase are left out, and counted, as are those of another phase set or ploidy. With --fix, records whose REF
+    disagrees are read as they are meant. Where REF and ALT change places, 0 and 1 in the genotypes do, too.
     """
     from pathlib import Path
 
@@ -57,8 +59,9 @@ def haplotypes(
         for note in layout_of(Path(bed), columns).notes:
             say(f"{Path(bed).name}: {note}")
         return score_haplotypes(
-            Path(vcf), genome, scorer, regions, Path(output), samples=chosen, force=options["force"], listen=listen
-        )
+            Path(vcf), genome, scorer, regions, Path(output), samples=chosen, force=options["force"], fix=options["fix"],
+            listen=listen,
+        )  # fmt: skip
 
     _run(ctx, work, output, "regions", options)
 
@@ -73,13 +76,17 @@ def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any
 
     \b
     genoformer pairs in.vcf.gz -f hg38.fa --within 200 -o pairs.tsv
+
+    With --fix, records whose REF disagrees are read as they are meant. The table has the position and alleles that were meant.
     """
     from pathlib import Path
 
     from genoformer.scoring.haplotypes import score_pairs
 
     def work(genome: Any, scorer: Any, listen: Any) -> Any:
-        return score_pairs(Path(vcf), genome, scorer, within, Path(output), force=options["force"], listen=listen)
+        return score_pairs(
+            Path(vcf), genome, scorer, within, Path(output), force=options["force"], fix=options["fix"], listen=listen
+        )
 
     _run(ctx, work, output, "pairs", options)
 
@@ -108,5 +115,7 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
         say(note)
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in found.left_out.items() if n) or "none"
     say(f"{output}: {found.n_rows:,} rows from {found.n_sequences:,} sequences; left out: {left_out}")
+    if found.fixed:
+        say("fixed: " + ", ".join(f"{word} {n:,}" for word, n in found.fixed.items()))
     if found.reused:
         say(f"{found.reused} parts were there from an interrupted run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -66,7 +66,8 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.option("--calibration", type=click.Path(), metavar="FILE",
               help="Of `genoformer calibrate`, for quantiles.  [default: the model's own]")  # fmt: skip
 @click.option("--noise", "n_noise", type=click.IntRange(min=0), metavar="N",
-              help="Places at which the noise floor is measured; 0: none.  [default: one in 20 records, 8 to 16]")  # fmt: skip
+              help="Places at which the noise floor is measured; 0: none.  "
+              "[default: one in 20 records, at most 16; of a small model at least 8]")  # fmt: skip
 @click.option("--verify", "n_verify", type=click.IntRange(min=1), metavar="N",
               help="Score N random records again the naive way, on the CPU in float32, and compare.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, each with the model and some cores.")
@@ -122,16 +123,27 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     chosen = choose(options["scores"]) if options["scores"] else default_scores(models[0])
     device = inference.device_named(options["device"])
 
+    printed: set[str] = set()  # notes of the preflight and of the annotations, which the summary holds, too
+
+    def tell(notes: Iterable[str]) -> None:
+        for note in notes:
+            if note not in printed:
+                say(note)
+                printed.add(note)
+
     def show(found: Any) -> None:
-        say(json.dumps({"preflight": found.to_dict()}) if options["as_json"] else found.table())
+        if options["as_json"]:
+            say(json.dumps({"preflight": found.to_dict()}))
+            return
+        say(found.table(with_notes=False))
+        tell([*found.notes, *found.findings])
 
     for model, name in zip(models, model_names, strict=True):
         trained = model.config.context_length
         if options["context"] and options["context"] > 2 * trained:
             say(f"windows of {options['context']:,} bases, but {name} is made for {trained:,}: it may not know what to do")
     annotations = annotation.read_annotations(options["files"]) if options["files"] else None
-    for note in [note for each in annotations.all for note in each.notes] if annotations else ():
-        say(note)
+    tell(note for each in (annotations.all if annotations else ()) for note in each.notes)
     with progress_bar("records") as watch:
         summary = score_variants(
             vcf, genome, models, chosen, output,
@@ -149,8 +161,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     if options["as_json"]:
         say(json.dumps({"summary": summary._asdict()}))
         return
-    for note in summary.notes:
-        say(note)
+    tell(summary.notes)
     if options["shard"]:
         say(
             f"shard {options['shard']}: {summary.parts - summary.missing:,} of {summary.parts:,} parts are done; when all are: "

@@ -20,9 +20,10 @@ from genoformer.genome.assemblies import BUILDS
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.blocks import blocks_of
 from genoformer.genome.contigs import ContigIndex, ContigMap, canonical_key, listed, without_chr
+from genoformer.genome.digits import is_count
 from genoformer.genome.lines import numbered_lines
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import DIGITS, Intervals, bed_rows, merge, runs_of_bases, subtract
+from genoformer.genome.regions import Intervals, bed_rows, merge, runs_of_bases, subtract
 from genoformer.genome.vcf import open_vcf
 
 Integers = NDArray[np.int64]
@@ -145,7 +146,7 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
 def _read_bed(path: Path, score_column: str | None, trait_column: str | None) -> Places:
     at = {}
     for what, text in (("--score", score_column), ("--trait", trait_column)):
-        if text is not None and not (text.isdecimal() and len(text) < DIGITS and int(text) > 3):
+        if text is not None and not (is_count(text) and int(text) > 3):
             raise ConfigError(f"{what} {text}: of a BED give the number of a column, 4 or more.")
         at[what] = int(text) - 1 if text else None
     numbers: dict[str, int] = {}
@@ -282,7 +283,7 @@ def read_sizes(given: str) -> dict[str, int]:
     found = {}
     for number, line in numbered_lines(given, f"{', '.join(BUILDS)}, or a file of contigs and lengths"):
         fields = line.split()
-        if len(fields) < 2 or not fields[1].isdecimal() or len(fields[1]) > DIGITS:
+        if len(fields) < 2 or not is_count(fields[1]):
             raise FileFormatError(f"{given}, line {number}: a line has a contig and its length; mend it.")
         found[fields[0]] = int(fields[1])
     return found

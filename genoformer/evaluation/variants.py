@@ -16,8 +16,8 @@ from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
 from genoformer.genome.contigs import canonical_key, listed
+from genoformer.genome.digits import is_count
 from genoformer.genome.lines import long_fields, numbered_lines
-from genoformer.genome.regions import DIGITS
 from genoformer.genome.vcf import info_of, open_vcf
 from genoformer.whole import make_folder, refuse_others, save_figure, write_text
 
@@ -199,7 +199,7 @@ def _tsv_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
     for number, row in _rows(path):
         if missing := [name for name in _PLACES if row.get(name) is None]:
             raise FileFormatError(f"{path}, line {number} has no {', '.join(missing)}; give the output of `genoformer score`.")
-        if not row["pos"].isdecimal() or len(row["pos"]) > DIGITS:
+        if not is_count(row["pos"]):
             raise FileFormatError(f"{path}, line {number}: pos is {row['pos'][:24]!r}; give a whole number.")
         of = {name: _number(text) for name, text in row.items() if text is not None and name not in _COLUMNS_OF_VCF}
         yield _key(row["chrom"], int(row["pos"]), row["ref"], row["alt"]), {k: v for k, v in of.items() if v == v}
@@ -266,7 +266,7 @@ def read_truth(
             continue
         if any(row[name] is None for name in places.values()):
             raise FileFormatError(f"{path}, line {number} has less columns than the header; mend the line.")
-        if not row[places["pos"]].isdecimal() or len(row[places["pos"]]) > DIGITS:
+        if not is_count(row[places["pos"]]):
             raise FileFormatError(f"{path}, line {number}: POS is {row[places['pos']][:24]!r}; give a whole number.")
         key = _key(row[places["chrom"]], int(row[places["pos"]]), row[places["ref"]], row[places["alt"]])
         value = float(row[column] == positive) if positive is not None else _number(row[column])

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from genoformer.errors import FileFormatError
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.bed_layout import KIND, NARROW, Layout, is_comment
+from genoformer.genome.digits import WHOLE, is_count
 from genoformer.genome.lines import numbered_lines
 
 Intervals = NDArray[np.int64]  # [n, 2], sorted, start < end
 
-DIGITS = 18  # of START and END, which are 64-bit
 _SUFFIXES = re.compile(r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|gappedpeak|txt|tsv|xls|merged))+$", re.IGNORECASE)
 
 
@@ -126,8 +126,7 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
     if layout.summit is None:
         return None
     text = text_in(row, layout.summit)
-    digits = text.removeprefix("-")
-    known = digits.isascii() and digits.isdecimal() and len(text) <= DIGITS
+    known = WHOLE.fullmatch(text) is not None
     if layout.absolute_summit:
         summit = int(text) - layout.base if known else -1
         if text in ("", ".", "NA", "-1"):
@@ -157,7 +156,7 @@ def bed_rows(
         if number <= layout.skipped or is_comment(line):
             continue
         fields = line.split("\t")
-        if len(fields) < needed or not (_is_count(fields[first]) and _is_count(fields[last])):
+        if len(fields) < needed or not (is_count(fields[first]) and is_count(fields[last])):
             raise FileFormatError(f"{path}, line {number}: {_why_no_row(line, fields, layout)}; mend the line.")
         start, end = int(fields[first]) - base, int(fields[last])
         if start < 0:
@@ -200,13 +199,9 @@ def _columns(at: tuple[int, int, int]) -> str:
 def _counts(text: str) -> list[int]:
     """Numbers with commas between, and one behind or not."""
     parts = text.removesuffix(",").split(",")
-    if not all(map(_is_count, parts)):
+    if not all(map(is_count, parts)):
         raise ValueError(text)
     return list(map(int, parts))
-
-
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= DIGITS
 
 
 def _why_no_row(line: str, fields: list[str], layout: Layout) -> str:

@@ -21,14 +21,15 @@ from genoformer.genome.bed_layout import (
     KIND,
     STRANDS,
     TABLE_STRANDS,
-    WHOLE,
     Layout,
     all_fit,
     is_comment,
     most,
 )
 from genoformer.genome.bed_shapes import by_name, by_rows, with_ccres
-from genoformer.genome.file_kinds import text_kind
+from genoformer.genome.bedpe import are_pairs
+from genoformer.genome.digits import WHOLE
+from genoformer.genome.file_kinds import BEDPE, Kind, text_kind
 from genoformer.genome.lines import numbered_lines
 
 _SAMPLE = 100  # rows that are looked at
@@ -87,8 +88,8 @@ def _read_head(path: Path) -> _Head:
     if rows:
         _refuse_quotes(path, len(before) + 1, rows[0])
     first = chain(before, ("\t".join(row) for row in rows))
-    if (kind_of := text_kind(list(first))) and not header:
-        raise FileFormatError(f"{path} is {kind_of.name}, and {KIND} is due; {kind_of.remedy}.")
+    if (kind_of := text_kind(list(first))) and not own_line:
+        raise _of_another_kind(path, kind_of)
     if not header:
         header = _named_in_a_comment(before, rows[0] if rows else [])
     for _, line in lines if rows else ():
@@ -96,7 +97,13 @@ def _read_head(path: Path) -> _Head:
             rows.append(line.split("\t"))
         if len(rows) >= _SAMPLE:
             break
+    if not own_line and are_pairs(rows):
+        raise _of_another_kind(path, BEDPE)
     return _Head(rows, len(before), header, own_line, track)
+
+
+def _of_another_kind(path: Path, kind: Kind) -> FileFormatError:
+    return FileFormatError(f"{path} is {kind.name}, and {KIND} is due; {kind.remedy}.")
 
 
 def _named_in_a_comment(before: list[str], row: list[str]) -> list[str]:
@@ -207,9 +214,13 @@ def _asked(layout: Layout, asked: bed_columns.Asked, where: str, n_columns: int)
             raise FileFormatError(f"{where}: --columns {role}={text}{behind} but a row has {n_columns} columns; name another.")
         found[role] = (at, at + 1, at + 2) if role == "blocks" and at is not None else at
     moved = {found[role] for role in ("chrom", "start", "end") if role in found}
+    taken = {at for role, at in found.items() if role != "blocks"} - {None}
     for role in ("name", "score", "strand", "signal", "summit", "colour"):  # a column is one thing
-        if role not in found and getattr(layout, role) in moved | {found.get("name")} - {None}:
+        if role not in found and getattr(layout, role) in taken:
             found[role] = None
+    if found.get("name", layout.name) != layout.name:
+        at = found["name"]
+        found["labels"] = at is not None and at < len(layout.header) and bed_columns.are_labels(layout.header[at])
     if found.get("summit") is not None:
         found["absolute_summit"] = False
     base = layout.base if asked.base is None else asked.base

@@ -9,7 +9,6 @@ from typing import Any
 
 KIND = "a BED or narrowPeak file"
 NARROW = 10  # columns of narrowPeak
-WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _COMMENT = re.compile(r"#|(track|browser)(\s|$)")
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity|nan)|NA", re.ASCII | re.IGNORECASE)
 STRANDS: Mapping[str, str] = {"+": "+", "-": "-", ".": ".", "*": ".", "": "."}

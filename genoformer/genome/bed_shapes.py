@@ -11,14 +11,14 @@ from genoformer.genome.bed_layout import (
     HOMER_STRANDS,
     NARROW,
     STRANDS,
-    WHOLE,
     Layout,
     all_fit,
     is_number,
     most,
 )
+from genoformer.genome.digits import DIGITS, WHOLE, is_count
 
-_LIST = re.compile(r"\d{1,18}(,\d{1,18})*,?", re.ASCII)
+_LIST = re.compile(rf"\d{{1,{DIGITS}}}(,\d{{1,{DIGITS}}})*,?", re.ASCII)
 _CCRE = re.compile(r"E[HM]\d{2}[A-Z]\d+")  # an accession of ENCODE's registry
 _CCRE_CLASS = re.compile(r"((CA|PLS|[pd]ELS|DNase|CTCF|TF|Low|Unclassified|InActive)[\w-]*)(,[\w-]+)*", re.IGNORECASE)
 _REGION = re.compile(r"[^\s:]+:\d+-\d+", re.ASCII)
@@ -31,6 +31,7 @@ _BY_NAME = {  # suffix, or type= of a track line -> layout, number of columns
     "bedgraph": (Layout("bedGraph", name=None, score=3, strand=None, colour=None), 4),
     "bdg": (Layout("bedGraph", name=None, score=3, strand=None, colour=None), 4),
 }
+_MANY = 10  # rows of narrowPeak, of which some value has decimals or is missing
 _SMALLEST_BINS, _FIRST_BIN = 17, 585  # of 2^17 bases, numbered from 585 (Kent et al. 2002)
 
 
@@ -68,7 +69,7 @@ def _by_columns(rows: list[list[str]]) -> Layout:
     """The layout that the first rows show."""
     row, n = rows[0], _usual_length(rows)
     usual = [row for row in rows if len(row) == n]
-    if n == NARROW and most(usual, _is_peak) and not all(map(_has_thick, usual)):
+    if n == NARROW and most(usual, _has_summit) and not all(map(_has_thick, usual)) and not _are_counts(usual):
         return _BY_NAME["narrowpeak"][0]
     if n == 9 and most(usual, _is_peak) and any("." in text for row in usual for text in row[6:]):
         return _BY_NAME["broadpeak"][0]
@@ -80,12 +81,36 @@ def _by_columns(rows: list[list[str]]) -> Layout:
     if len(row) >= 5 and _is_behind_an_id(row) and row[4] in HOMER_STRANDS:
         layout = Layout("a peak file of HOMER", 1, 2, 3, 0, None, 4, colour=None, base=1, strands=HOMER_STRANDS)
         return replace(layout, notes=("a peak file of HOMER, which counts from 1, and is read so.",))
-    return Layout()
+    return Layout(strand=None) if _have_numbers_for_strands(rows) else Layout()
+
+
+def _have_numbers_for_strands(rows: list[list[str]]) -> bool:
+    """Column 6 holds numbers alone, such as the counts of bedtools behind a BED3, and some of them can be no strand."""
+    return all_fit(rows, 5, is_number) and not all_fit(rows, 5, ("0", "1", "-1", "NA").__contains__)
 
 
 def _is_peak(row: list[str]) -> bool:
     """A row of narrowPeak or broadPeak: numbers behind the strand."""
     return row[5] in STRANDS and all(map(is_number, row[6:]))
+
+
+def _has_summit(row: list[str]) -> bool:
+    """A row of narrowPeak: its last number is whole, as no fraction of `bedtools coverage` is."""
+    return _is_peak(row) and row[9].removeprefix("-").isdecimal()
+
+
+def _are_counts(rows: list[list[str]]) -> bool:
+    """Counts of four files behind a BED6, as `bedtools multicov` has them, or a region and its distance, and no narrowPeak.
+
+    All are whole and none is missing, in many rows, or the last one is no offset in its row, or a region of the same contig
+    comes before it (`bedtools closest -d`, where contigs are numbers).
+    """
+    if not all(is_count(text) for row in rows for text in row[6:]):
+        return False
+    placed = [row for row in rows if is_count(row[1]) and is_count(row[2])]
+    if all(row[6] == row[0] and int(row[7]) < int(row[8]) for row in rows):
+        return True
+    return len(rows) >= _MANY or any(int(row[9]) > int(row[2]) - int(row[1]) for row in placed)
 
 
 def _has_thick(row: list[str]) -> bool:

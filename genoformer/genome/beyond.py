@@ -10,7 +10,7 @@ from typing import NamedTuple
 from genoformer.errors import ContigError, FileFormatError
 from genoformer.genome.bed import Region, read_regions
 from genoformer.genome.bed_kinds import layout_of
-from genoformer.genome.contigs import ContigMap
+from genoformer.genome.contigs import ContigIndex
 from genoformer.genome.reference import Genome
 
 
@@ -61,11 +61,12 @@ def row_text(path: Path, region: Region, columns: str | None = None) -> str:
 def first_beyond(path: str | os.PathLike[str], genome: Genome, columns: str | None = None) -> str | None:
     """`beyond` of the first row of a file that lies beyond its contig altogether; None where none does."""
     path = Path(path)
-    names: ContigMap | None = None
+    index = ContigIndex(genome.contigs)
+    names: dict[str, str | None] = {}
     for region in read_regions(path, columns=columns):
-        if names is None or names.get(region.chrom) is None:
-            names = ContigMap([region.chrom], genome.contigs)
-        chrom = names.get(region.chrom)
+        if region.chrom not in names:
+            names[region.chrom] = index.get(region.chrom)
+        chrom = names[region.chrom]
         if chrom is not None and region.start >= genome.contigs[chrom]:
             return beyond(path, region, chrom, genome, columns)
     return None

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.genome.digits import DIGITS
 from genoformer.genome.reach import Doubts, reach
 from genoformer.genome.vcf import ENCODING, ERRORS, VariantFile
 
 Integers = NDArray[np.int64]
 
 _TAB, _LF, _ZERO, _LESS, _DOT = b"\t\n0<."
-_MOST_DIGITS = 18
 
 
 class Block(NamedTuple):
@@ -64,7 +64,7 @@ def _parse(file: VariantFile, number: int, text: bytes, doubts: Doubts) -> Block
     alt_end = np.minimum(at[:, 4], line_ends)
     digits = at[:, 1] - at[:, 0] - 1
     if (
-        digits.min() < 1 or digits.max() > _MOST_DIGITS
+        digits.min() < 1 or digits.max() > DIGITS
         or (at[:, 0] == begins).any() or (at[:, 3] - at[:, 2] < 2).any() or (letters[begins] == ord("#")).any()
     ):  # fmt: skip
         _refuse(file, number, text)

@@ -130,9 +130,10 @@ def explained(counts: Counts, cause: Cause) -> tuple[int, int]:
 def cause_of(counts: Counts) -> Cause | None:
     """The first cause that explains at least 90 % of the records whose REF disagrees and that could tell.
 
-    Of an SNV one of a swap, the other strand, and both at once always agrees. So swap and strand are named together only where
-    at least half of all records agree as they are, where each explains a tenth, and where both at once is rarer than by chance:
-    a fifth at most instead of a third (P <= 0.05).
+    An SNV whose REF disagrees always agrees in one of three ways: swapped, on the other strand, or both at once (A/T and C/G in
+    the first two, or not at all). So swap and strand are named together only where at least half of all records agree as they
+    are, where each explains a tenth, and where both at once is rarer than by chance: a fifth at most instead of a third
+    (P <= 0.05).
     """
     for cause in (Cause.SWAP, Cause.STRAND, Cause.FROM_ZERO, Cause.TOO_FAR):
         k, n = explained(counts, cause)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from genoformer.genome.assemblies import BUILDS, CHROMOSOMES, VERSIONS
+from genoformer.genome.wording import counted
 
 RULE = (
     "names are matched as they are, then with chr or without it, then by chromosome: M is MT, accessions of GenBank and RefSeq "
@@ -201,8 +202,7 @@ def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
 
 def some(things: Iterable[object], noun: str) -> str:
     """A counted noun: "1 contig", "3 contigs"."""
-    n = sum(1 for _ in things)
-    return f"{n} {noun}{'' if n == 1 else 's'}"
+    return counted(sum(1 for _ in things), noun)
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

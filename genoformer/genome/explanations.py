@@ -8,6 +8,7 @@ from genoformer.genome.agreement import Judgement
 from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, cause_of, explained, is_sure, total
 from genoformer.genome.contigs import listed
 from genoformer.genome.readings import Reading
+from genoformer.genome.wording import counted, percent
 
 _MOST = 5  # contigs with a sentence of their own
 _TOLD = 3  # records that all agree by chance with P = 0.02
@@ -36,6 +37,7 @@ _CAUSES: dict[Cause, tuple[str, str, str]] = {
     ),
 }  # fmt: skip
 _ASKED = (("swap", Cause.SWAP), ("strand", Cause.STRAND), ("shift", Cause.FROM_ZERO), ("shift", Cause.TOO_FAR))
+_FIXED_BY: dict[Cause, set[str]] = {cause: {name} for name, cause in _ASKED} | {Cause.SWAP_AND_STRAND: {"swap", "strand"}}
 _FIX_NAMES = {
     Reading.SWAP: "swap", Reading.STRAND: "strand", Reading.AT_ONCE: "both at once", Reading.NEXT: "POS + 1",
     Reading.PREVIOUS: "POS - 1",
@@ -69,14 +71,14 @@ def findings(
             rest = "one has" if counts.disagree == 1 else f"{counts.disagree:,} have"
             why = "so few cannot tell the cause" if _is_unsure(counts) else "no cause explains nearly all of them"
             found.append(
-                f"REF agrees in {_percent(counts.agree, counts.n)} of {_records(counts.n)} on {_names(few)}; the other "
+                f"REF agrees in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} on {_names(few)}; the other "
                 f"{rest} no score (REF_MISMATCH), and {why}."
             )
     if beyond := [of for of in judged if of.belongs and of.counts.is_beyond]:
         counts = total(of.counts for of in beyond)
         n_there = counts.n + counts.unknown + counts.outside
         found.append(
-            f"{counts.outside:,} of {_records(n_there)} on {_names(beyond)} lie beyond the end in {reference} and "
+            f"{counts.outside:,} of {counted(n_there, 'record')} on {_names(beyond)} lie beyond the end in {reference} and "
             "have no score (OUTSIDE); the others are scored."
         )
     for fix in dict.fromkeys(of.fix for of in judged if of.fix):
@@ -89,8 +91,9 @@ def findings(
                 "tell whether they are swapped, and are scored as they are written."
             )
         found.append(
-            f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {_records(counts.n)} on {_names(group)}), "
-            "scores are those of the variant that was meant; GF_FIX says what was done, and the records stay as they were."
+            f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {counted(counts.n, 'record')} on "
+            f"{_names(group)}), results are those of the variant that was meant. The VCF stays as it is; `score` writes in "
+            "GF_FIX what was done."
         )
     return found + ([text] if (text := _not_fixed(judged, asked)) else [])
 
@@ -112,11 +115,11 @@ def refusal(
         e = known[0]
         return (
             f"{e.name} of {vcf} is a mitochondrion of {e.stated:,} bases, and {e.reference} of {reference} one of "
-            f"{e.length:,}: they are other sequences, though REF agrees in {_percent(counts.agree, counts.n)} of "
-            f"{_records(counts.n)}; give a FASTA that has the one of {e.stated:,} bases, or force it."
+            f"{e.length:,}: they are other sequences, though REF agrees in {percent(counts.agree, counts.n)} of "
+            f"{counted(counts.n, 'record')}; give a FASTA that has the one of {e.stated:,} bases, or force it."
         )
     found = (
-        f"REF of {vcf} agrees with {reference} in {_percent(counts.agree, counts.n)} of {_records(counts.n)} "
+        f"REF of {vcf} agrees with {reference} in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} "
         f"(by chance in about {100 * chance:.0f} %)"
     )
     not_fixed = _not_fixed(judged, asked)
@@ -124,11 +127,13 @@ def refusal(
     cause = max(causes, key=lambda cause: sum(of.counts.n for of in judged if of.cause is cause)) if causes else None
     group = [of for of in judged if of.cause is cause]
     if cause is not None and 2 * total(of.counts for of in group).n > counts.n:
+        told = f"{_cause(cause, total(of.counts for of in group), group, counts.n)}: {_CAUSES[cause][2]}, or force it."
         if not_fixed:
-            return f"{found}; {not_fixed}"
-        return f"{found}; {_cause(cause, total(of.counts for of in group), group, counts.n)}: {_CAUSES[cause][2]}, or force it."
+            return f"{found}; {not_fixed}" + ("" if _FIXED_BY[cause] <= set(asked) else f" {told[0].upper()}{told[1:]}")
+        return f"{found}; {told}"
     lengths = [of for of in judged if of.evidence.has_other_length]
-    what = f"; {not_fixed.rstrip('.')}" if not_fixed else _hint(counts)
+    what = f"; {not_fixed.rstrip('.')}" if not_fixed else ""
+    what += _hint(counts, asked)
     what += f"; the lengths of {_names(lengths)} differ, too" if lengths else ""
     if build:
         return f"{found}{what}; its header points to {build}: give the FASTA of that build, or force it."
@@ -141,12 +146,12 @@ def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: boo
     done = "scored all the same, for it is forced" if force else "its records have no score (OTHER_SEQUENCE)"
     why = []
     if counts.n:
-        agree = f"{_percent(counts.agree, counts.n)} of {_records(counts.n)}"
+        agree = f"{percent(counts.agree, counts.n)} of {counted(counts.n, 'record')}"
         why.append(f"REF agrees in {agree} (by chance in about {100 * chance:.0f} %)")
     if e.stated is not None and e.has_other_length:
         why.append(f"its length is {e.stated:,}, and there {e.length:,}")
     if counts.outside:
-        why.append(f"{_records(counts.outside)} beyond the end")
+        why.append(f"{counted(counts.outside, 'record')} beyond the end")
     if of.cause is not None and of.cause not in ON_ALLELES:
         k, n = explained(counts, of.cause)
         looks, agrees, remedy = _CAUSES[of.cause]
@@ -165,8 +170,9 @@ def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
     few = "; so few may agree by chance" if counts.n < _TOLD else ""
     lengths = listed(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
     return (
-        f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {_percent(counts.agree, counts.n)} of "
-        f"{_records(counts.n)} there, so they are scored (is the header older than a liftover, or the FASTA a part?){few}."
+        f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {percent(counts.agree, counts.n)} of "
+        f"{counted(counts.n, 'record')} there, so they are scored (is the header older than a liftover, or the FASTA a part?)"
+        f"{few}."
     )
 
 
@@ -174,8 +180,8 @@ def _cause(cause: Cause, counts: Counts, group: Sequence[Judgement], n_all: int)
     k, n = explained(counts, cause)
     looks, agrees, _ = _CAUSES[cause]
     return (
-        f"{looks} in {k:,} of {_records(n_all)} ({_percent(k, n_all)}) on {_names(group)}, for {agrees} in {k:,} of the "
-        f"{n:,} whose REF disagrees"
+        f"{looks} in {k:,} of {counted(n_all, 'record')} ({percent(k, n_all)}) on {_names(group)}, for {agrees} in {k:,} of "
+        f"the {n:,} whose REF disagrees"
     )
 
 
@@ -192,15 +198,15 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
     counts = total(of.counts for of in left)
     causes = [cause for name, cause in _ASKED if name in asked]
     each = [(*explained(counts, cause), _CAUSES[cause][1]) for cause in causes]
-    told = ", ".join(f"{agrees} in {k:,} of {n:,}" for k, n, agrees in each)
+    told = " and ".join(f"{agrees} in {k:,} of {n:,}" for k, n, agrees in each)
     if any(n and k >= NEARLY_ALL * n and not is_sure(counts, cause) for (k, n, _), cause in zip(each, causes, strict=True)):
         needs = "so few may do so by chance"
     else:
-        needs = "it must explain at least 90 % of them"
+        needs = "a fix must explain at least 90 % of them"
     fits = "shift" in asked and any(of.belongs for of in left)
     part = ", and a shift is for contigs that do not fit as they are" if fits else ""
     return (
-        f"{option} was not applied to {_names(left)}: of {_records(counts.disagree)} whose REF disagrees, and which could "
+        f"{option} was not applied to {_names(left)}: REF disagrees in {counted(counts.disagree, 'record')}; of those that can "
         f"tell, {told}; {needs}{part}."
     )
 
@@ -211,23 +217,15 @@ def _is_unsure(counts: Counts) -> bool:
     return cause is not None and not is_sure(counts, cause)
 
 
-def _hint(counts: Counts) -> str:
+def _hint(counts: Counts, asked: Sequence[str]) -> str:
     """The cause that few records have in common, for a file that is refused."""
     cause = cause_of(counts)
-    if cause is None or not _is_unsure(counts):
+    if cause is None or not _is_unsure(counts) or _FIXED_BY[cause] <= set(asked):
         return ""
     k, n = explained(counts, cause)
     looks, agrees, remedy = _CAUSES[cause]
     return f"; {agrees} in {k:,} of {n:,} others, too few to be sure that {looks} (then {remedy})"
 
 
-def _records(n: int) -> str:
-    return f"{n:,} record{'' if n == 1 else 's'}"
-
-
 def _names(group: Iterable[Judgement]) -> str:
     return listed(of.evidence.name for of in group)
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{1000 * part // whole / 10:g} %" if whole else "0 %"  # rounded down: 89.99 % is not the 90 % it misses

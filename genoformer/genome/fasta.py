@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError, MissingFileError
+from genoformer.genome.file_kinds import format_of_bytes
 from genoformer.whole import cache_folder, whole_file
 
 N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
@@ -32,6 +33,11 @@ _LONG_NAME = 1 << 16  # bytes of a > line
 _Places = list[tuple[int, int]]  # of each block of a bgzipped file: where it begins in the file, and in the text
 _Found = TypeVar("_Found")
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_HINTS = {  # format -> what to do with such a file where a FASTA is due
+    "BAM": " It is a BAM; give the FASTA of its reference.",
+    "2bit": " It is a 2bit file: convert it with twoBitToFa.",
+    "zip": " It is a zip archive: unpack it first.",
+}
 
 
 class Contig(NamedTuple):
@@ -201,14 +207,11 @@ def _kind(path: Path) -> str:
 
 
 def _guess(text: bytes) -> str:
-    known = {
-        b"@": " It looks like FASTQ or SAM.",
-        b"##fileformat=VCF": " It is a VCF; give the FASTA of its reference.",
-        b"BAM\x01": " It is a BAM; give the FASTA of its reference.",
-        b"\x43\x27\x41\x1a": " It is a 2bit file: convert it with twoBitToFa.",
-        b"PK": " It is a zip archive: unpack it first.",
-    }
-    return next((hint for magic, hint in known.items() if text.startswith(magic)), " Give a FASTA file.")
+    if of_format := _HINTS.get(format_of_bytes(text) or ""):
+        return of_format
+    if text.startswith(b"@"):
+        return " It looks like FASTQ or SAM."
+    return " It is a VCF; give the FASTA of its reference." if text.startswith(b"##fileformat=VCF") else " Give a FASTA file."
 
 
 # --- files made once, whole or not at all

@@ -15,53 +15,71 @@ class Kind(NamedTuple):
     remedy: str
 
 
-_BIGBED = Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)")
-_BIGWIG = Kind("a bigWig file, which holds values and no regions or text", "give it where a track is due")
-_CRAM = Kind("a CRAM file of aligned reads", "call peaks, or make a BED of it first")
-_XZ, _ZSTD = "unpack it first (xz -d)", "unpack it first (zstd -d)"
-_BINARY: tuple[tuple[bytes, Kind], ...] = (
-    (b"\xeb\xf2\x89\x87", _BIGBED), (b"\x87\x89\xf2\xeb", _BIGBED),
-    (b"\x26\xfc\x8f\x88", _BIGWIG), (b"\x88\x8f\xfc\x26", _BIGWIG),
-    (b"BAM\x01", Kind("a BAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)")),
-    (b"CRAM\x02", _CRAM), (b"CRAM\x03", _CRAM), (b"CRAM\x04", _CRAM),
-    (b"BCF\x02", Kind("a BCF file of variants", "give it where variants are due, or make a BED of it first (bcftools query)")),
-    (b"TBI\x01", Kind("a tabix index (.tbi)", "give the file that it belongs to")),
-    (b"CSI\x01", Kind("an index (.csi)", "give the file that it belongs to")),
-    (b"BAI\x01", Kind("an index (.bai)", "give a file of regions")),
-    (b"PAR1\x15", Kind("a Parquet table", "write it as tab-separated text first")),
-    (b"PK\x03\x04", Kind("a zip archive or an Excel workbook (.xlsx)", "unpack it, or save the sheet as tab-separated text")),
-    (b"\xd0\xcf\x11\xe0", Kind("an Excel workbook (.xls)", "save the sheet as tab-separated text")),
-    (b"\x89HDF", Kind("an HDF5 file", "write it as text first")),
-    (b"\x93NUMPY", Kind("a numpy array", "write it as text first")),
-    (b"BZh91AY", Kind("packed with bzip2", "unpack it first (bunzip2)")),
-    (b"\xfd7zXZ", Kind("packed with xz", _XZ)),
-    (b"\x28\xb5\x2f\xfd", Kind("packed with zstd", _ZSTD)),
-    (b"\x43\x27\x41\x1a", Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)")),
-    (b"%PDF-", Kind("a PDF", "give the data that it shows, as text")),
+_FIRST_BYTES: tuple[tuple[bytes, str], ...] = (  # -> format; behind gzip as well
+    (b"\xeb\xf2\x89\x87", "bigBed"), (b"\x87\x89\xf2\xeb", "bigBed"), (b"\x26\xfc\x8f\x88", "bigWig"),
+    (b"\x88\x8f\xfc\x26", "bigWig"), (b"BAM\x01", "BAM"), *((b"CRAM" + bytes([version]), "CRAM") for version in (2, 3, 4)),
+    (b"BCF\x02", "BCF"), (b"TBI\x01", "a tabix index"), (b"CSI\x01", "a CSI index"), (b"BAI\x01", "a BAI index"),
+    (b"PAR1\x15", "Parquet"), (b"PK\x03\x04", "zip"), (b"\xd0\xcf\x11\xe0", "Excel"), (b"\x89HDF", "HDF5"),
+    (b"\x93NUMPY", "a numpy array"), *((b"BZh%d1AY" % level, "bzip2") for level in range(1, 10)), (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x43\x27\x41\x1a", "2bit"), (b"%PDF-", "PDF"), (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
 )  # fmt: skip
-_BEDPE = Kind("BEDPE, of pairs of regions", "give one region a row: CHROM START END")
+_BINARY = {  # where text is due
+    "bigBed": Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)"),
+    "bigWig": Kind("a bigWig file, which holds values and no regions or text", "give it where a track is due"),
+    "BAM": Kind("a BAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)"),
+    "CRAM": Kind("a CRAM file of aligned reads", "call peaks, or make a BED of it first"),
+    "BCF": Kind("a BCF file of variants", "give it where variants are due, or make a BED of it first (bcftools query)"),
+    "a tabix index": Kind("a tabix index (.tbi)", "give the file that it belongs to"),
+    "a CSI index": Kind("an index (.csi)", "give the file that it belongs to"),
+    "a BAI index": Kind("an index (.bai)", "give a file of regions"),
+    "Parquet": Kind("a Parquet table", "write it as tab-separated text first"),
+    "zip": Kind("a zip archive or an Excel workbook (.xlsx)", "unpack it, or save the sheet as tab-separated text"),
+    "Excel": Kind("an Excel workbook (.xls)", "save the sheet as tab-separated text"),
+    "HDF5": Kind("an HDF5 file", "write it as text first"),
+    "a numpy array": Kind("a numpy array", "write it as text first"),
+    "bzip2": Kind("packed with bzip2", "unpack it first (bunzip2)"),
+    "xz": Kind("packed with xz", "unpack it first (xz -d)"),
+    "zstd": Kind("packed with zstd", "unpack it first (zstd -d)"),
+    "2bit": Kind("a 2bit file of sequence", "make a FASTA of it first (twoBitToFa)"),
+    "PDF": Kind("a PDF", "give the data that it shows, as text"),
+    "UTF-16": Kind("text in UTF-16", "save it as UTF-8"),
+}
+BEDPE = Kind(
+    "BEDPE, of pairs of regions", "give one region a row: CHROM START END (cut -f 1-3 takes the first one of each pair)"
+)
 _PAIRS = ({"start1", "end1", "start2"}, {"x1", "x2", "y1", "y2"})  # names of columns of BEDPE, and of Juicer's loops
-_CONTIG = re.compile(r"chr\w+(\.\d+)?|\d{1,2}|[XYMWZ]|MT|[1-9]?\d[LR]", re.ASCII | re.IGNORECASE)
 _PAGE = Kind("a web page, not the file that it links to", "download the file itself")
+
+
+def format_of_bytes(head: bytes) -> str | None:
+    """The format of a file that is no text of ASCII, by its first bytes (after gzip); None for any other.
+
+    >>> format_of_bytes(b"PK\\x03\\x04..."), format_of_bytes(b"PK\\t5\\t9")
+    ('zip', None)
+    """
+    return next((name for magic, name in _FIRST_BYTES if head.startswith(magic)), None)
 
 
 def binary_kind(head: bytes) -> Kind | None:
     """The kind of a file that is no text, or a web page, by its first bytes (after gunzip); None for any other."""
-    for magic, kind in _BINARY:
-        if head.startswith(magic):
-            return kind
+    if found := format_of_bytes(head):
+        return _BINARY[found]
     text = head[:HEAD].lstrip().lower()
     return _PAGE if text.startswith((b"<!doctype html", b"<html")) else None
 
 
 def text_kind(lines: list[str]) -> Kind | None:
-    """The kind of a text by its first lines, of those that are sometimes given as BED; None for any other."""
+    """The kind of a text by its first lines, of those that are sometimes given as BED; None for any other.
+
+    BEDPE without names of columns is known by several rows (`bedpe`).
+    """
     for line in lines:
         if line.startswith(("##fileformat=VCF", "#CHROM\tPOS\tID\tREF")):
             return Kind("a VCF", "give it where variants are due, or make a BED of it first (bcftools query)")
         names = {name.strip().lower() for name in line.lstrip("#").split("\t")}
         if any(pair <= names for pair in _PAIRS):
-            return _BEDPE
+            return BEDPE
         if line.startswith("##gff-version"):
             return Kind("GFF3", "give it with --gtf, or make a BED of its lines first")
         if line.startswith((">", ";")):
@@ -80,23 +98,7 @@ def _by_columns(fields: list[str]) -> Kind | None:
     if len(fields) in (8, 9) and _counts(fields[3:5]) and not _counts(fields[1:2]) and fields[6] in ("+", "-", ".", "?"):
         what = "GFF3" if re.match(r"\s*[^\s=;\"]+=", fields[-1]) else "a GTF of genes"
         return Kind(what, "give it with --gtf, or make a BED of its lines first")
-    return _BEDPE if _is_pair(fields) else None
-
-
-def _is_pair(fields: list[str]) -> bool:
-    """A row of BEDPE: columns 4 to 6 are a region as well, and column 4 is no name of a region."""
-    if len(fields) < 6 or not _counts(fields[1:3]):
-        return False
-    if fields[3:6] == [".", "-1", "-1"]:  # the other one is not known
-        return True
-    other = fields[3] == fields[0] if not _counts(fields[:1]) else False
-    return _counts(fields[4:6]) and (other or _are_contigs(fields[0], fields[3]))
-
-
-def _are_contigs(first: str, second: str) -> bool:
-    """Names of contigs of one file: both begin with chr, or neither does."""
-    alike = first.lower().startswith("chr") == second.lower().startswith("chr")
-    return alike and all(map(_CONTIG.fullmatch, (first, second)))
+    return None
 
 
 def _counts(texts: list[str]) -> bool:

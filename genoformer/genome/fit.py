@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.readings import ON_ALLELES, ON_POSITION, Reading, as_meant, is_indel, readings, shifted
+from genoformer.genome.readings import (
+    ON_ALLELES,
+    ON_POSITION,
+    Reading,
+    as_meant,
+    is_indel,
+    other_strand,
+    readings,
+    shifted,
+)
 from genoformer.genome.variants import ContigNames, RefState, Status, Variant, combine_statuses, compare_refs
 from genoformer.genome.vcf import Record, batches
 
@@ -43,7 +52,7 @@ class Fit:
     names: Mapping[str, str]
     others: frozenset[str] = frozenset()
     fixes: Mapping[str, Reading] = field(default_factory=dict)
-    is_asked: bool = False  # fixes were asked for, if they were needed or not
+    is_asked: bool = False  # a fix was asked for, needed or not
 
     def get(self, name: str, /) -> str | None:
         """The name in the FASTA, or None."""
@@ -93,6 +102,24 @@ def _is_asked(record: Record, state: int, fit: Fit) -> bool:
     return bool(fix & ON_ALLELES) and (state == RefState.DIFFERS or (bool(fix & Reading.ALL_SWAPPED) and is_indel(record)))
 
 
+def exchanged_alt(record: Record, meant: Record, fix: int) -> int | None:
+    """Return the number of the ALT that changed places with REF, from 1; 0 where none did, None where that is not known.
+
+    record: as written. meant, fix: as Checked has them. Of an A/T or C/G SNV a swap and the other strand give one variant, but
+    not one genotype.
+
+    >>> exchanged_alt(Record("", "1", 5, ".", "G", ("C", "A")), Record("", "1", 5, ".", "A", ("C", "G")), 0)
+    2
+    """
+    ways = list(FIX_MEANING)[fix] if fix >= 0 else Reading.NONE
+    if ways == Reading.SWAP | Reading.STRAND:
+        return None
+    if not ways & (Reading.SWAP | Reading.AT_ONCE):
+        return 0
+    alts = [other_strand(alt.upper()) if ways & Reading.AT_ONCE else alt.upper() for alt in record.alts]
+    return 1 + alts.index(meant.ref.upper())
+
+
 def read_by_word(record: Record, word: str, genome: Genome, contig: str) -> Record | None:
     """The record as a word of GF_FIX says that it was read; None where the genome has no such reading of it, or no such word.
 
@@ -106,20 +133,24 @@ def read_by_word(record: Record, word: str, genome: Genome, contig: str) -> Reco
 
 
 def scorable(
-    records: Iterable[Record], genome: Genome, max_length: int, left_out: Counter[str], fit: Fit | None = None
-) -> Iterator[tuple[Record, Variant]]:
+    records: Iterable[Record], genome: Genome, max_length: int, left_out: Counter[str], fit: Fit | None = None,
+    fixed: Counter[str] | None = None,
+) -> Iterator[tuple[Record, Variant]]:  # fmt: skip
     """Every ALT that can be scored, with its record, upper case and under the genome's name of the contig; streamed.
 
-    left_out counts the others by their status; a record without ALT is one of them (NO_ALT).
+    left_out counts the others by their status; a record without ALT is one of them (NO_ALT). fixed counts those that are read
+    as they were meant, by their word of FIX_WORDS.
     """
     for batch in batches(records, _AT_ONCE):
         names = fit or ContigMap({record.chrom for record in batch}, genome.contigs)
         checked = check_fit(batch, genome, names, max_length)
-        for record, meant, statuses in zip(batch, checked.records, checked.statuses, strict=True):
+        for record, meant, statuses, fix in zip(batch, *checked, strict=True):
             for alt, status in zip(meant.alts or (".",), statuses, strict=True):
                 if status is Status.OK:
                     contig = names.get(record.chrom)
                     assert contig is not None
+                    if fixed is not None and fix >= 0:
+                        fixed[FIX_WORDS[fix]] += 1
                     yield record, Variant(contig, meant.pos, meant.ref.upper(), alt.upper())
                 else:
                     left_out[status.value] += 1

@@ -52,6 +52,15 @@ class Genotype(NamedTuple):
         """The allele of each chromosome, 0 (REF) where it is not known."""
         return tuple(allele or 0 if placed else 0 for allele, placed in zip(self.alleles, self.placed, strict=True))
 
+    def exchanged(self, number: int) -> Genotype:
+        """Return the genotype with REF and the ALT of a number in each other's place.
+
+        >>> Genotype((0, 1, 2, None)).exchanged(2).alleles
+        (2, 1, 0, None)
+        """
+        places: dict[int | None, int] = {0: number, number: 0}
+        return self._replace(alleles=tuple(places.get(allele, allele) for allele in self.alleles))
+
     def left_out(self, n_alts: int) -> Counter[str]:
         """Alleles that cannot be given to a chromosome, by reason; those of REF change nothing and are not counted."""
         reasons = Counter([self.fault] if self.fault else [])

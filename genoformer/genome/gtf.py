@@ -11,8 +11,9 @@ from typing import Literal
 
 from genoformer.errors import FileFormatError
 from genoformer.genome import gff
-from genoformer.genome.bed import DIGITS, Region
+from genoformer.genome.bed import Region
 from genoformer.genome.contigs import listed
+from genoformer.genome.digits import is_count
 from genoformer.genome.lines import numbered_lines
 
 KIND = "a GTF or GFF3 file"
@@ -99,7 +100,7 @@ def gtf_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         if line.startswith("#") or not line.strip():
             continue
         fields = line.split("\t")
-        if len(fields) != 9 or not all(text.isascii() and text.isdecimal() and len(text) <= DIGITS for text in fields[3:5]):
+        if len(fields) != 9 or not all(map(is_count, fields[3:5])):
             raise FileFormatError(
                 f"{path}, line {number}: GTF has nine columns with START and END in the fourth and fifth, "
                 f"tab-separated; {_remedy(fields)}."
@@ -114,7 +115,7 @@ def gtf_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _remedy(fields: list[str]) -> str:
     if len(fields) > 4 and fields[1].isdecimal() and re.fullmatch(r"[ACGTNacgtn]+", fields[3]):
         return "this is a VCF: give a file of genes"
-    bed = len(fields) > 2 and all(text.isascii() and text.isdecimal() for text in fields[1:3])
+    bed = len(fields) > 2 and all(map(is_count, fields[1:3]))
     return "this is BED: give it with -a NAME=FILE, or start sites with --tss" if bed else "mend the line"
 
 

@@ -30,9 +30,11 @@ from genoformer.genome.contigs import (
 from genoformer.genome.fit import Fit
 from genoformer.genome.readings import Reading
 from genoformer.genome.region_text import Interval, parse_region
+from genoformer.genome.sample import Sample
 from genoformer.genome.tally import Tally
 from genoformer.genome.variants import RefState, Status
 from genoformer.genome.vcf import batches, open_vcf, overlapping
+from genoformer.genome.wording import percent
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
@@ -42,8 +44,6 @@ _BATCH = 16_384  # records
 _WIDTH = 79  # columns of the table
 _LABEL = 20
 _N_NAMES = 5  # of contigs shown
-_PLACES_PER_BATCH, _MOST_PLACES = 512, 8_192  # of the sample of where the records are
-_MOST_LETTERS = 10_000  # of REF, for the frequencies of bases
 
 # What people write into ##reference, ##assembly and ##contig lines.
 _BUILD_NAMES = {
@@ -191,7 +191,7 @@ class Preflight:
             "problem": self.problem(),
         }
 
-    def table(self) -> str:
+    def table(self, *, with_notes: bool = True) -> str:
         """Two columns for people, under 80 wide."""
         skipped = [(status.name, n) for status, n in self.statuses.items() if n and status is not Status.OK]
         rows = [
@@ -207,10 +207,10 @@ class Preflight:
         rows += [("  renamed", listed(renamed))] if renamed else []
         rows += [("  not there", listed(absent))] if absent else []
         if self.n_compared:
-            rows.append(("REF agrees", f"{_percent(self.n_agreeing, self.n_compared)} of {self.n_compared:,}"))
+            rows.append(("REF agrees", f"{percent(self.n_agreeing, self.n_compared)} of {self.n_compared:,}"))
         counts = self.counts
         if counts.n and (counts.n, counts.agree) != (self.n_compared, self.n_agreeing):
-            rows.append(("  of those to score", f"{_percent(counts.agree, counts.n)} of {counts.n:,}"))
+            rows.append(("  of those to score", f"{percent(counts.agree, counts.n)} of {counts.n:,}"))
         if counts.swap:
             rows.append(("ALT agrees instead", f"{counts.swap:,}"))
         rows += [("other sequence", of.evidence.name) for of in self.judged if of.is_other][:_N_NAMES]
@@ -218,7 +218,7 @@ class Preflight:
         if self.length_differences:
             different = (f"{d.name} {d.length:,} / {d.reference_length:,}" for d in self.length_differences)
             rows.append(("lengths VCF / FASTA", listed(different)))
-        rows += [("note", note) for note in (*self.notes, *self.findings)]
+        rows += [("note", note) for note in (*self.notes, *self.findings) if with_notes]
         return _printable("\n".join(line for label, value in rows for line in _row(label, value)))
 
 
@@ -242,10 +242,9 @@ def preflight(
     Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
     """
     region = parse_region(region, genome.contigs) if isinstance(region, str) else region
-    tally = Tally(genome, max_length, indels="swap" in asked, shifts="shift" in asked)
+    tally = Tally(genome, max_length, swaps="swap" in asked, shifts="shift" in asked)
     n_records = n_alts = longest = 0
-    places: list[tuple[str, int]] = []
-    letters = ""
+    sample = Sample()
     with open_vcf(vcf, fingerprint=True, name=name) as file:
         header, lengths, notes = file.header, file.contig_lengths, file.notes
         shown = file.name
@@ -253,14 +252,7 @@ def preflight(
         for batch in batches(records, _BATCH):
             longest = max(longest, max(len(record.line) for record in batch))
             tally.add(batch)
-            sample = batch[:: max(1, len(batch) // _PLACES_PER_BATCH)]
-            for record in sample:
-                if tally.names[record.chrom] is not None:
-                    places.append((record.chrom, record.pos - 1))
-            if len(places) > _MOST_PLACES:
-                places = places[::2]
-            if len(letters) < _MOST_LETTERS:
-                letters += "".join(record.ref[:1] for record in sample).upper()
+            sample.add(batch)
             n_records += len(batch)
             n_alts += sum(len(record.alts) for record in batch)
             if progress:
@@ -279,7 +271,7 @@ def preflight(
     renaming = _renaming(tally.names, lengths, genome)
     if renaming and any(tally.names.values()):
         notes.append(f"contigs are the same by length under other names: {renaming_table(renaming, shown)}")
-    chance = chance_of(letters)
+    chance = chance_of(sample.letters)
     judged = tuple(judge(_evidence(tally, lengths, genome), chance, asked))
     return Preflight(
         vcf=shown,
@@ -301,7 +293,7 @@ def preflight(
         reference_contigs=tuple(islice(genome.contigs, _N_NAMES + 1)),
         sha256=sha256,
         notes=tuple(notes),
-        places=tuple(_as_meant(places, judged, force=force)),
+        places=tuple(_as_meant(sample.places(tally.names), judged, force=force)),
         longest=longest,
         renaming=renaming,
     )
@@ -383,10 +375,6 @@ def _length_differences(lengths: dict[str, int], genome: Genome) -> Iterable[Len
 
 def _with_build(name: str, build: str | None) -> str:
     return f"{name} ({build})" if build else name
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{1000 * part // whole / 10:g} %"  # rounded down, so that 89.99 % is not shown as the 90 % it misses
 
 
 def _printable(text: str) -> str:

@@ -54,11 +54,11 @@ UNREADABLE_LEN = "a LEN that is not a whole number, which is not used"
 SVLEN_OF_OTHERS = "another number of values in SVLEN than of ALTs, of which the largest is used"
 END_AGAINST_SVLEN = "an END that is not where SVLEN ends, and SVLEN is used"
 END_AGAINST_LEN = "an END that is not where LEN ends, and LEN is used"
-BEYOND = "an end beyond that of the contig, and are cut there"
+BEYOND = "an end beyond that of the contig, which is cut there"
 
 
 def extent_of(alt: str) -> Extent:
-    """Return the end of one ALT.
+    """Return the kind of reach of one ALT.
 
     >>> [extent_of(alt).name for alt in ("T", "<DEL:ME>", "<CN2>", "<INS>", "<*>", "<CPX>", "T]chr2:9]")]
     ['REF', 'LENGTH', 'LENGTH', 'REF', 'BLOCK', 'END', 'REF']

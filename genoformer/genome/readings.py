@@ -30,7 +30,7 @@ class Reading(enum.IntFlag):
     PREVIOUS = 16  # REF agrees at POS - 1
     TESTS_SWAP = 32  # the alleles can tell: an indel, whose alleles share their first base, cannot
     TESTS_STRAND = 64  # the alleles can tell: of equal length
-    ALL_SWAPPED = 128  # of a contig, beside SWAP: an indel of which REF and an ALT agree is swapped, too
+    ALL_SWAPPED = 128  # set for a contig, with SWAP: indels are swapped, too, where REF and an ALT both agree
 
 
 ON_ALLELES = Reading.SWAP | Reading.STRAND | Reading.AT_ONCE

@@ -16,7 +16,8 @@ def require_bases(fasta: Genome) -> None:
     """
     empty = [name for name, length in fasta.contigs.items() if not length]
     if empty:
-        more = f", as have {len(empty) - 1:,} others" if len(empty) > 1 else ""
+        n = len(empty) - 1
+        more = f", as have {n:,} others" if n > 1 else ", as has 1 other" if n else ""
         line = _header_line(fasta.path, empty[0])
         raise FileFormatError(
             f"{fasta.path}{f', line {line:,}' if line else ''}: record {empty[0]} has 0 bases{more}; complete or remove it."

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import ContigIndex
+from genoformer.genome.digits import DIGITS
 
-_NUMBER = r"(?:[0-9]{1,18}|[0-9]{1,3}(?:,[0-9]{3}){1,5})"  # commas in threes: 20:1-200,21 is two regions of bcftools
+_NUMBER = rf"(?:[0-9]{{1,{DIGITS}}}|[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,5}})"  # commas in threes: 20:1-200,21 is two regions
 _RANGE = re.compile(rf"(?P<first>{_NUMBER})?(?P<to>-(?P<last>{_NUMBER})?)?")
 _BRACED = re.compile(r"\{(?P<name>[^{}]+)\}(?::(?P<range>.*))?")  # as htslib has it
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, ContigError
-from genoformer.genome.bed import DIGITS, Intervals, Region, bed_rows, named_file, read_bed, read_regions
+from genoformer.genome.bed import Intervals, Region, bed_rows, named_file, read_bed, read_regions
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, listed
 from genoformer.genome.reference import Genome
 
 __all__ = [
-    "DIGITS", "Intervals", "Region", "bed_rows", "merge", "n_overlaps", "named_file", "on_reference", "read_bed",
+    "Intervals", "Region", "bed_rows", "merge", "n_overlaps", "named_file", "on_reference", "read_bed",
     "read_on_reference", "read_regions", "runs_of_bases", "split_by_contig", "subtract", "within",
 ]  # fmt: skip
 _SCAN = 1 << 20  # bases read at a time while looking for N

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from genoformer.genome.agreement import ENOUGH, Judgement
 from genoformer.genome.causes import Counts, add_reading
 from genoformer.genome.contigs import ContigMap
-from genoformer.genome.readings import Reading, is_indel, is_read, readings, shifted
+from genoformer.genome.readings import Reading, as_meant, is_indel, is_read, readings, shifted
 from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
 from genoformer.genome.vcf import Record
 
@@ -31,20 +30,22 @@ class Tally:
     names: name in the VCF -> name in the FASTA or None, of every contig so far, in order of appearance.
     """
 
-    def __init__(self, genome: Genome, max_length: int, *, indels: bool, shifts: bool = False) -> None:
-        """max_length: of REF or ALT, in bases. indels: those are counted that agree both ways, for a swap.
+    def __init__(self, genome: Genome, max_length: int, *, swaps: bool, shifts: bool = False) -> None:
+        """max_length: of REF or ALT, in bases. swaps: statuses are counted of swapped records, too.
 
         shifts: statuses are counted at POS + 1 and POS - 1, too.
         """
         self.names: dict[str, str | None] = {}
-        self._genome, self._max_length, self._wants_indels = genome, max_length, indels
+        self._genome, self._max_length, self._swaps = genome, max_length, swaps
         self._moved: dict[Reading, Counter[tuple[str, Statuses]]] = {}
         if shifts:
             self._moved = {Reading.NEXT: Counter(), Reading.PREVIOUS: Counter()}
         self._kinds: Counter[tuple[str, int, Statuses]] = Counter()  # contig, RefState, statuses
-        self._disagree: Counter[tuple[str, int, Statuses]] = Counter()  # contig, Reading, statuses; where REF disagrees
+        # where REF disagrees: contig, Reading, statuses as written, and as read so that REF agrees
+        self._disagree: Counter[tuple[str, int, Statuses, Statuses]] = Counter()
+        # indels of which REF and ALT agree: contig, statuses as written, and swapped
+        self._both_ways: Counter[tuple[str, Statuses, Statuses]] = Counter()
         self._sampled: dict[str, Counts] = {}
-        self._indels: Counter[str] = Counter()
 
     def add(self, batch: Sequence[Record]) -> None:
         """Counts some more records."""
@@ -52,42 +53,61 @@ class Tally:
         if new := [name for name in dict.fromkeys(chroms) if name not in self.names]:
             contigs = ContigMap(new, self._genome.contigs)
             self.names.update((name, contigs.get(name)) for name in new)
+            self._sampled.update((name, Counts()) for name in new)
         states = compare_refs(batch, self._genome, self.names)
         statuses = combine_statuses(batch, states, self._max_length)
         self._kinds.update(zip(chroms, states.tolist(), statuses, strict=True))
         differ = [i for i in np.flatnonzero(states == RefState.DIFFERS).tolist() if not _COUNTED.isdisjoint(statuses[i])]
         flags = self._readings([batch[i] for i in differ])
-        self._disagree.update((chroms[i], flag, statuses[i]) for i, flag in zip(differ, flags, strict=True))
-        if new:  # a contig with few records has them in its first batch
-            self._sampled |= self._agree_elsewhere(new, batch, states.tolist(), statuses)
+        meant = self._as_read([batch[i] for i in differ], flags)
+        self._disagree.update((chroms[i], flag, statuses[i], of) for i, flag, of in zip(differ, flags, meant, strict=True))
+        agree = np.flatnonzero(states == RefState.AGREES).tolist()
+        room = {chrom: n for chrom in dict.fromkeys(chroms) if (n := ENOUGH - self._sampled[chrom].sampled)}
+        if room:
+            self._sample((batch[i] for i in agree if not _COUNTED.isdisjoint(statuses[i])), room)
         for way, found in self._moved.items():
             moved = [shifted(record, way) for record in batch]
             there = combine_statuses(moved, compare_refs(moved, self._genome, self.names), self._max_length)
             found.update(zip(chroms, there, strict=True))
-        if self._wants_indels:
-            agree = [batch[i] for i in np.flatnonzero(states == RefState.AGREES).tolist() if is_indel(batch[i])]
-            flags = self._readings(agree)
-            self._indels.update(record.chrom for record, flag in zip(agree, flags, strict=True) if flag & Reading.SWAP)
+        if self._swaps:
+            indels = [i for i in agree if is_indel(batch[i])]
+            flags = self._readings([batch[i] for i in indels])
+            meant = self._as_read([batch[i] for i in indels], flags)
+            self._both_ways.update(
+                (chroms[i], statuses[i], of) for i, flag, of in zip(indels, flags, meant, strict=True) if flag & Reading.SWAP
+            )
 
     def _readings(self, records: Sequence[Record]) -> list[int]:
         return readings(records, self._genome, self.names).tolist() if records else []
 
-    def _agree_elsewhere(
-        self, chroms: Sequence[str], batch: Sequence[Record], states: Sequence[int], statuses: Sequence[Statuses]
-    ) -> dict[str, Counts]:
-        """Count the agreeing records of a sample that also agree one base before or after."""
-        agree: dict[str, list[Record]] = {chrom: [] for chrom in chroms}
-        for record, state, of in zip(batch, states, statuses, strict=True):
-            some = agree.get(record.chrom)
-            if some is not None and state == RefState.AGREES and len(some) < ENOUGH and not _COUNTED.isdisjoint(of):
+    def _as_read(self, records: Sequence[Record], flags: Sequence[int]) -> list[Statuses]:
+        """Return the statuses of records that are read so that REF agrees; a swap gives an indel another length of REF."""
+        read = []
+        for record, flag in zip(records, flags, strict=True):
+            contig = self.names[record.chrom]
+            if self._swaps and flag & Reading.SWAP and contig is not None and is_indel(record):
+                meant = as_meant(record, Reading.SWAP, Reading.SWAP, self._genome, contig)
+                record = meant[0] if meant is not None else record
+            read.append(record)
+        return combine_statuses(read, np.full(len(read), RefState.AGREES), self._max_length)
+
+    def _sample(self, records: Iterable[Record], room: dict[str, int]) -> None:
+        """Count, of the first agreeing records of each contig, those that also agree one base before or after.
+
+        room: contig -> records that its sample lacks.
+        """
+        some = []
+        for record in records:
+            if room.get(record.chrom):
+                room[record.chrom] -= 1
                 some.append(record)
-        flags = iter(self._readings([record for some in agree.values() for record in some]))
-        found = {}
-        for chrom, some in agree.items():
-            of_contig = list(islice(flags, len(some)))
-            n_next, n_previous = (sum(bool(flag & way) for flag in of_contig) for way in (Reading.NEXT, Reading.PREVIOUS))
-            found[chrom] = Counts(sampled=len(some), next_too=n_next, previous_too=n_previous)
-        return found
+        for record, flag in zip(some, self._readings(some), strict=True):
+            of = self._sampled[record.chrom]
+            self._sampled[record.chrom] = of._replace(
+                sampled=of.sampled + 1,
+                next_too=of.next_too + bool(flag & Reading.NEXT),
+                previous_too=of.previous_too + bool(flag & Reading.PREVIOUS),
+            )
 
     @property
     def n_records(self) -> dict[str, int]:
@@ -103,7 +123,9 @@ class Tally:
 
     def counts(self) -> dict[str, Counts]:
         """Counts of each contig over records with a scorable allele; the base before a symbolic allele does not count."""
-        found = {chrom: of._replace(both_ways=self._indels[chrom]) for chrom, of in self._sampled.items()}
+        found = dict(self._sampled)
+        for (chrom, *_), n in self._both_ways.items():
+            found[chrom] = found[chrom]._replace(both_ways=found[chrom].both_ways + n)
         for (chrom, state, statuses), n in self._kinds.items():
             of = found[chrom]
             if state >= RefState.DIFFERS and not _COUNTED.isdisjoint(statuses):
@@ -112,7 +134,7 @@ class Tally:
                 found[chrom] = of._replace(outside=of.outside + n)
             elif state == RefState.UNKNOWN and Status.N_IN_REF in statuses:
                 found[chrom] = of._replace(unknown=of.unknown + n)
-        for (chrom, flags, _), n in self._disagree.items():
+        for (chrom, flags, *_), n in self._disagree.items():
             found[chrom] = add_reading(found[chrom], flags, n)
         return found
 
@@ -128,10 +150,19 @@ class Tally:
                 continue
             for status in statuses:
                 counts[Status.OTHER_SEQUENCE if chrom in lost and status in _OF_PLAIN_ALLELES else status] += n
-        for (chrom, flags, statuses), n in self._disagree.items():
-            if chrom not in lost and chrom not in moved and is_read(flags, fixes[chrom], len(statuses)):
-                n_fixed = n * statuses.count(Status.REF_MISMATCH)
-                counts.update({Status.OK: n_fixed, Status.REF_MISMATCH: -n_fixed})
+        read = [
+            (chrom, statuses, meant, n) for (chrom, flags, statuses, meant), n in self._disagree.items()
+            if is_read(flags, fixes.get(chrom, Reading.NONE), len(statuses))
+        ]  # fmt: skip
+        read += [
+            (chrom, statuses, meant, n) for (chrom, statuses, meant), n in self._both_ways.items()
+            if fixes.get(chrom, Reading.NONE) & Reading.ALL_SWAPPED
+        ]  # fmt: skip
+        for chrom, statuses, meant, n in read:
+            if chrom not in lost and chrom not in moved:
+                for before, after in zip(statuses, meant, strict=True):
+                    counts.update({before: -n})
+                    counts.update({after: n})
         for way, found in self._moved.items():
             for (chrom, statuses), n in found.items():
                 if moved.get(chrom) is way:

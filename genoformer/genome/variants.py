@@ -1,7 +1,7 @@
 """Variants against a reference: VCF records -> a status per ALT -> ref and alt codes of a window.
 
-A record that cannot be scored is never dropped: `check_batch` says of every ALT why. The preflight and the scorer both
-ask it, so they cannot disagree.
+A record that cannot be scored is never dropped: `combine_statuses` gives each ALT a status. `fit.check_fit` is for the scorer,
+`tally.Tally` counts the same statuses for the preflight.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STATUS_MEANING", "Alleles", "Record", "RefState", "Status", "Variant", "allele_status", "centred_start",
-    "check_batch", "compare_refs", "normalise", "open_vcf", "place_alleles", "place_snvs", "read_variants", "trim",
+    "combine_statuses", "compare_refs", "normalise", "open_vcf", "place_alleles", "place_snvs", "read_variants", "trim",
     "trimmed",
 ]  # fmt: skip
 
@@ -215,7 +215,10 @@ def _bases_at(genome: Genome, contig: str, places: NDArray[np.int64], firsts: ND
 
 
 def combine_statuses(records: Sequence[Record], states: NDArray[np.uint8], max_length: int) -> list[tuple[Status, ...]]:
-    """Statuses of records whose RefState is known already; see `check_batch`."""
+    """Return the status of each ALT of each record, in order; a record without ALT has the one status NO_ALT.
+
+    states: the RefState of each record. max_length: the longest REF or ALT that a model can take, in bases.
+    """
     out = []
     for record, state in zip(records, states.tolist(), strict=True):
         ref, alts = record[4], record[5]
@@ -224,14 +227,6 @@ def combine_statuses(records: Sequence[Record], states: NDArray[np.uint8], max_l
         else:
             out.append(_combine(ref, alts, state, max_length))
     return out
-
-
-def check_batch(records: Sequence[Record], genome: Genome, contigs: ContigNames, max_length: int) -> list[tuple[Status, ...]]:
-    """For every record the status of each of its ALTs, in order; a record without ALT has the one status NO_ALT.
-
-    contigs: name in the VCF -> name in the FASTA. max_length: the longest REF or ALT a model can take, in bases.
-    """
-    return combine_statuses(records, compare_refs(records, genome, contigs), max_length)
 
 
 # One spelling per variant
@@ -262,7 +257,7 @@ def normalise(variant: Variant, genome: Genome) -> Variant:
     """The one spelling that all equal variants share: trimmed and shifted left (Tan et al. 2015), upper case.
 
     An insertion or deletion keeps one anchor base, the one before it (at the first base of a contig the one after it),
-    as VCF asks; a substitution keeps no shared base. REF is taken to agree with the reference (see `check_batch`), and
+    as VCF asks; a substitution keeps no shared base. REF is taken to agree with the reference (see `compare_refs`), and
     variant.chrom to be the FASTA's own name. REF equal to ALT comes back unchanged but for case.
     """
     n_prefix, ref, alt = trim(variant.ref, variant.alt)

@@ -24,6 +24,8 @@ from typing import BinaryIO, NamedTuple, NoReturn
 from genoformer.addresses import refuse_address
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.contigs import ContigIndex, canonical_key
+from genoformer.genome.digits import DIGITS
+from genoformer.genome.file_kinds import format_of_bytes
 from genoformer.genome.first_phase import FirstPhase
 from genoformer.genome.region_text import Interval
 
@@ -37,11 +39,6 @@ _LONGEST = 1 << 27  # bytes of a line: that of 500,000 samples with all their fi
 _MOST_HEADER = 1_000_000  # lines
 _CHUNK = 1 << 20  # bytes read at a time: large enough to make the work per chunk vanish beside the work per line
 _BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
-_OTHER_FORMATS = {
-    b"BAM\x01": "BAM", b"CRAM": "CRAM", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"(\xb5/\xfd": "zstd",
-    b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"PAR1": "Parquet", b"\x89HDF": "HDF5", b"TBI\x01": "a tabix index",
-    b"CSI\x01": "a CSI index",
-}  # fmt: skip
 _ALTS: dict[str, tuple[str, ...]] = {".": ()} | {base: (base,) for base in "ACGTacgt"}
 
 
@@ -111,7 +108,7 @@ class VariantFile:
 
     def records_of(self, number: int, block: bytes) -> Iterator[Record]:
         """The records of one of its `blocks`, line by line; FileFormatError for a line that is none."""
-        new, known = tuple.__new__, _ALTS.get
+        new, known, most = tuple.__new__, _ALTS.get, DIGITS
         lines = _lines(block)
         for line in lines:
             try:
@@ -123,7 +120,7 @@ class VariantFile:
                 if len(fields) != 5:
                     self._malformed(number + lines.index(line), line)
                 chrom, pos, name, ref, alt = fields
-            if not (ref and chrom and chrom[0] != "#" and pos.isdecimal() and len(pos) < 19 and pos.isascii()):
+            if not (ref and chrom and chrom[0] != "#" and pos.isdecimal() and len(pos) <= most and pos.isascii()):
                 self._malformed(number + lines.index(line), line)
             alts = known(alt)
             if alts is None:
@@ -153,9 +150,8 @@ class VariantFile:
             raise FileFormatError(f"{self.name} is empty; a VCF has at least the lines ##fileformat and #CHROM.")
         if first[:4] == b"BCF\x02":
             return "bcf", self._bcf_chunks()
-        for magic, what in _OTHER_FORMATS.items():
-            if first.startswith(magic):
-                self._not_vcf(what)
+        if other := format_of_bytes(first):
+            self._not_vcf(other)
         if first[:1] != b"#" and (b"\0" in first[:4096] or first[:2] == b"\x1f\x8b"):
             self._not_vcf("binary data")
         return kind, chain([first], chunks)

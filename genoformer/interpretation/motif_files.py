@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from genoformer.errors import FileFormatError
+from genoformer.genome.file_kinds import format_of_bytes
 from genoformer.genome.lines import numbered_lines
 from genoformer.interpretation.motif_matrix import Matrix
 from genoformer.interpretation.motif_meme import is_meme, meme_matrices
@@ -14,10 +15,10 @@ from genoformer.interpretation.motif_transfac import is_transfac, transfac_matri
 from genoformer.whole import whole_file
 
 _MOST_LINES = 4_000_000  # of a file, a hundred times those of the largest collections
-_OTHERS = {  # first bytes -> what such a file is, and what to give in its place
-    b"\x89HDF": "is HDF5, as TF-MoDISco writes; write its motifs with `modisco meme -i FILE.h5 -t PFM -o motifs.meme`",
-    b"PK\x03\x04": "is a zip archive or .npz; unpack it, or write a MEME file",
-    b"%PDF": "is a PDF; give a MEME, TRANSFAC, JASPAR or HOMER file",
+_OTHERS = {  # format -> what such a file is, and what to give in its place
+    "HDF5": "is HDF5, as TF-MoDISco writes; write its motifs with `modisco meme -i FILE.h5 -t PFM -o motifs.meme`",
+    "zip": "is a zip archive or .npz; unpack it, or write a MEME file",
+    "PDF": "is a PDF; give a MEME, TRANSFAC, JASPAR or HOMER file",
 }
 _TEXTS = {
     "<": "is XML or HTML; give the text file that MEME writes beside it (meme.txt, streme.txt)",
@@ -65,9 +66,8 @@ def _refuse_binary(path: Path) -> None:
             head = file.read(8)
     except OSError:
         return
-    for magic, said in _OTHERS.items():
-        if head.startswith(magic):
-            raise FileFormatError(f"{path} {said}.")
+    if said := _OTHERS.get(format_of_bytes(head) or ""):
+        raise FileFormatError(f"{path} {said}.")
 
 
 def write_meme(path: Path, matrices: Iterable[Matrix]) -> None:

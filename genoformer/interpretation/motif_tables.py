@@ -53,17 +53,17 @@ class _Table:
     @property
     def fields(self) -> list[str]:
         """Return the texts between the tabs of the > line."""
-        return [of.strip() for of in (self.header or "").split("\t")]
+        return _fields(self.header or "")
 
     @property
     def accession(self) -> bool:
         """True where the > line begins with an accession of JASPAR and a name, with a blank or tabs between."""
-        return _ACCESSION.match((self.header or "").strip()) is not None
+        return _has_accession(self.header or "")
 
     @property
     def threshold(self) -> bool:
         """True where the third field is a number, as in HOMER's > line: consensus, name, threshold."""
-        return len(self.fields) > 2 and is_number(self.fields[2]) and not self.accession
+        return _has_threshold(self.header or "")
 
     def layout_of_consensus(self) -> str:
         """Return the layout of four by four numbers in which the consensus before a tab fits; "" where none or both do."""
@@ -78,6 +78,19 @@ class _Table:
         if self.threshold:  # HOMER has positions alone
             return "positions" if fits["positions"] else ""
         return next((name for name in fits if fits[name]), "") if sum(fits.values()) == 1 else ""
+
+
+def _fields(header: str) -> list[str]:
+    return [of.strip() for of in header.split("\t")]
+
+
+def _has_accession(header: str) -> bool:
+    return _ACCESSION.match(header.strip()) is not None
+
+
+def _has_threshold(header: str) -> bool:
+    fields = _fields(header)
+    return len(fields) > 2 and is_number(fields[2]) and not _has_accession(header)
 
 
 def _fits(consensus: str, positions: Sequence[Sequence[float]]) -> bool:
@@ -219,9 +232,9 @@ def _begins(table: _Table, row: _Row | None) -> bool:
 
 def _name(header: str) -> str:
     """Return the name in a > line: HOMER's second field, or all."""
-    fields = header.split("\t")
-    if len(fields) > 2 and is_number(fields[2].strip()):
-        header = fields[1].strip() or fields[0]
+    if _has_threshold(header):
+        fields = _fields(header)
+        header = fields[1] or fields[0]
     return " ".join(header.split())
 
 

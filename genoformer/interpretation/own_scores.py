@@ -41,7 +41,7 @@ def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Place], allele
 
 
 def windows_of(scorer: Scorer) -> str:
-    """In which windows every change is scored."""
+    """Return the line on the windows in which changes are scored."""
     strands = "both strands" if scorer.options["strands"] == "both" else "the forward strand"
     if not isinstance(scorer, TrackScorer):
         return f"windows: each change in the middle of its own {scorer.length:,} bases, {strands}, as in `score`"

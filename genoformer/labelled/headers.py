@@ -21,7 +21,7 @@ class MissingLabelError(FileFormatError):
 
 
 class Labels(NamedTuple):
-    """Return the name of each record and a text per column; notes on how the headers were understood.
+    """Names of the records, and of each a text per column; notes on how the headers were understood.
 
     n_labels: fields after | that were read as labels, 0 where labels are NAME=.
     """
@@ -121,12 +121,18 @@ class Headers:
             notes.append(f"the headers hold {n} labels each, after |: {listed(columns)}{rest}.")
         elif n_fields > 1:
             notes.append(
-                f"the headers have {n_fields} fields after |, of which the last is the label; the others stay in the name. "
-                "Several labels are written label1=... label2=..."
+                f"the headers have {n_fields} fields after |, of which the last is the label; the others stay in the name."
+                + self._other_reading(_n_labels(self.words))
             )
         names = ["|".join(words[:-n]) for words in self.words]
         labels = [tuple(words[-n:][i] for i in places) for words in self.words]
         return Labels(names, tuple(columns[i] for i in places), labels, notes, n)
+
+    def _other_reading(self, n: int) -> str:
+        """Return a sentence on how to get several labels, where n fields at the end would be some."""
+        if n == 1:
+            return " Several labels are written label1=... label2=..."
+        return f" Without --label the last {n} are labels." if self.wanted is not None else ""
 
 
 def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:

@@ -21,7 +21,7 @@ from genoformer.genome.regions import read_regions
 from genoformer.labelled.headers import Headers, MissingLabelError
 from genoformer.labelled.kmers import Kmers
 from genoformer.labelled.region_files import SEQUENCE_COLUMNS, are_regions, has_bed_suffix
-from genoformer.labelled.several import split_labels
+from genoformer.labelled.several import decimal_comma, split_labels
 
 _KIND = "a CSV, TSV, FASTA or BED file"
 _NAME = ("name", "id")
@@ -190,6 +190,7 @@ class _Rows:
     def _split(self, columns: Sequence[str], notes: list[str]) -> Sequence[str]:
         """As many columns as the only one has labels in each field."""
         if len(columns) != 1:
+            self._refuse_decimal_commas(columns)
             return columns
         try:
             split = split_labels([of for (of,) in self.labels])
@@ -201,6 +202,14 @@ class _Rows:
         self.labels, names = split, [f"{columns[0]}{i + 1}" for i in range(len(split[0]))]
         notes.append(f"{columns[0]} holds {len(names)} labels in each field: {listed(names)}.")
         return names
+
+    def _refuse_decimal_commas(self, columns: Sequence[str]) -> None:
+        for column, texts in zip(columns, zip(*self.labels, strict=True), strict=False):
+            if (i := decimal_comma(texts)) is not None:
+                point = texts[i][:40].replace(",", ".")
+                raise FileFormatError(
+                    f"{self.path}, line {self.lines[i]}: {column} is {texts[i][:40]!r}; write a decimal point ({point})."
+                )
 
 
 # --- CSV and TSV
@@ -259,7 +268,11 @@ def _bare(first: list[str]) -> list[str]:
 
 
 def _is_dna(field: str) -> bool:
-    return len(field) >= _SHORTEST and not field.encode().translate(None, _BASES + b"Nn ")
+    return len(field) >= _SHORTEST and _is_bases(field)
+
+
+def _is_bases(field: str) -> bool:
+    return bool(field) and not field.encode().translate(None, _BASES + b"Nn ")
 
 
 def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> tuple[int, int | None, list[int]]:
@@ -271,7 +284,10 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
     if len(sequences) != 1:
         found = "both sequence and seq" if sequences else listed(header)
         data = not sequences and any(_is_dna(field) for field in header)
+        short = not sequences and len(header) == 2 and any(_is_bases(field) for field in header)
         remedy = "; this line looks like data, so write a header line above it" if data else ""
+        if short and not data:
+            remedy = f"; if this line is data, write a header line above it (DNA of fewer than {_SHORTEST} bases may be a word)"
         raise FileFormatError(f"{where}: the header names {found}, but one column must be `sequence` (or `seq`){remedy}.")
     if wanted is None:
         labels = [i for i, key in enumerate(keys) if key.startswith("label")]

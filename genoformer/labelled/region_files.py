@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from genoformer.genome.bed_columns import is_header
-from genoformer.genome.bed_layout import WHOLE, is_comment
+from genoformer.genome.bed_layout import is_comment
+from genoformer.genome.digits import WHOLE
 from genoformer.genome.lines import numbered_lines
 
 SEQUENCE_COLUMNS = ("sequence", "seq")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 _LIST = re.compile(r"[\[(].*[\])]")
 _BETWEEN = re.compile(r"\s*[,;|]\s*|\s+")
 _FLAGS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
+_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")  # a number of a language in which the comma is the decimal point
 _INTEGERS = re.compile(r"\d+(?:\s*,\s*\d+)+")
 
 
@@ -36,12 +37,35 @@ def split_labels(texts: Sequence[str]) -> list[tuple[str, ...]] | None:
             if any(";" not in text for text in texts) or any(len(set(row)) < n for row in rows):
                 return rows
             return None
+    decimal = decimal_comma(texts)
     for i, text in enumerate(texts):
-        if (_LIST.fullmatch(text) and "," in text) or _INTEGERS.fullmatch(text) or (first and ";" not in texts[0]):
+        listed = (_LIST.fullmatch(text) and "," in text) or _INTEGERS.fullmatch(text) or (first and ";" not in texts[0])
+        if listed or i == decimal:
             if first and len(flags_of(text)) == len(first):
                 continue
             than = f", the first row {len(first)} labels" if first else ""
+            point = f", or a decimal point ({text[:40].replace(',', '.')})" if _COMMA.fullmatch(text) else ""
             raise ValueError(
-                i, f"label is {text[:40]!r}{than}; write as many 0 and 1 in every row, or names with ; between them (a;b)"
+                i,
+                f"label is {text[:40]!r}{than}; write as many 0 and 1 in every row, or names with ; between them (a;b){point}",
             )
     return None
+
+
+def decimal_comma(texts: Sequence[str]) -> int | None:
+    """Return the first row, from 0, with a decimal comma where all texts are numbers; None where there is none.
+
+    >>> decimal_comma(["2", "-1,5"]), decimal_comma(["0,1", "1,0"]), decimal_comma(["1,5", "a"])
+    (1, None, None)
+    """
+    if not all(_COMMA.fullmatch(text) or _is_number(text) for text in texts):
+        return None
+    return next((i for i, text in enumerate(texts) if _COMMA.fullmatch(text) and not flags_of(text)), None)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

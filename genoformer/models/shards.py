@@ -47,9 +47,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if absent := sorted(expected - tensors.keys()):
             raise CheckpointError(f"{file} has no tensor {listed(absent)}, which {path.name} says; copy the folder again.")
         if foreign := sorted(tensors.keys() - expected):
-            where = f"{names[foreign[0]]} too" if foreign[0] in names else "no shard"
+            where = names.get(foreign[0], "no shard")
             raise CheckpointError(
-                f"{file} holds the tensor {foreign[0]}, which belongs into {where} as {path.name} says; copy the folder again."
+                f"{file} holds the tensor {foreign[0]}, which belongs to {where}, as {path.name} says; copy the folder again."
             )
         found |= tensors
     return found

@@ -54,7 +54,7 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
     }
     shown = f"{len(rows):,} of {scored.n_alleles:,} alleles"
     if len(rows) < scored.n_alleles:
-        shown += f", those with the largest |{html.escape(scored.scores[0].name)}|"
+        shown += f", those with the largest {_ranked_by(scored)}"
     parts = {
         "TITLE": html.escape(title),
         "MADE_BY": "".join(f"<tr><td>{html.escape(k)}</td><td>{html.escape(_said(v))}</td></tr>" for k, v in scored.made_by),
@@ -71,6 +71,12 @@ def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Fi
     page = files("genoformer.report").joinpath("report.html").read_text(encoding="utf-8")
     write_text(output, re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page))
     return len(rows)
+
+
+def _ranked_by(scored: Scored) -> str:
+    """Return the scores by which the alleles of the table were chosen."""
+    names = " or ".join(f"|{html.escape(scored.scores[i].name)}|" for i in scored.ranking)
+    return names + (", those above the noise floor first" if scored.column_of("NOISE") is not None else "")
 
 
 def _heading(scored: Scored) -> str:

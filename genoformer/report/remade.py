@@ -24,8 +24,9 @@ class Remade(NamedTuple):
 def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], name: str, genome: Genome) -> Remade:
     """The scorer with the options of a header: scores, window, strands, head, tracks, shifts, alignment and anchor.
 
-    made_by: the header's line on the model; name: of the one that draws. What cannot be had again is remarked on: other
-    weights, genes of a GTF, bfloat16, and options that the model does not know, for which its defaults stand.
+    made_by: the header's line on the model; name: of the one that draws. The remarks name what
+    cannot be had again: other weights, genes of a GTF, bfloat16, and options that the model does not know, for which its
+    defaults stand.
     """
     remarks = []
     known = sha256_of_models(models)

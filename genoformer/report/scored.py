@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 import re
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +16,9 @@ import numpy as np
 from genoformer.errors import FileFormatError
 from genoformer.genome.variants import allele_status
 from genoformer.genome.vcf import info_of, open_vcf
+from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
 
-MOST = 10_000  # alleles of the table; of more, those with the largest |first score|
+MOST = 10_000  # alleles of the table; of more, the strongest
 FIXED = ("chrom", "pos", "id", "ref", "alt", "status")
 _ANNOTATIONS = 12  # keys of INFO that have columns of their own: those that most records have
 _LOOKED_AT = 10_000  # records by which that is decided
@@ -43,14 +43,7 @@ class Column(NamedTuple):
         return self.key.removeprefix("GF_")
 
 
-class Ranked(NamedTuple):
-    """A row, and the number of the score by which it is ranked."""
-
-    row: list[Any]
-    score: int
-
-
-class Strongest(NamedTuple):
+class Shown(NamedTuple):
     """The rows with the largest scores."""
 
     rows: list[Ranked]
@@ -69,6 +62,7 @@ class Scored:
     statuses: Counter[str] = field(default_factory=Counter)
     values: list[array[float]] = field(default_factory=list)  # of each score, of all alleles that have it
     n_below: int = 0  # alleles whose first score is below the noise floor
+    n_above: int = 0  # scored alleles that are not below it
 
     @property
     def columns(self) -> list[Column]:
@@ -92,24 +86,35 @@ class Scored:
         key = f"{self.scores[score].key}_{what}"
         return len(FIXED) + keys.index(key) if key in keys else None
 
-    def strongest(self, n: int) -> Strongest:
+    @cached_property
+    def ranking(self) -> list[int]:
+        """The numbers of the scores that rank alleles: the first one, and PLL where insertions and deletions have it."""
+        keys = [column.key for column in self.scores]
+        return [0, *([keys.index(other)] if (other := _TOGETHER.get(keys[0])) in keys else [])]
+
+    def rank_of(self, row: list[Any]) -> Rank | None:
+        """The rank of a row; None for one without a score that ranks."""
+        for score in self.ranking:
+            if isinstance(value := row[len(FIXED) + score], float):
+                return Rank(score, abs(value), self.is_below(row))
+        return None
+
+    @cached_property
+    def _flag(self) -> int | None:
+        return self.column_of("NOISE")
+
+    def is_below(self, row: list[Any]) -> bool:
+        """The first score of a row is below the noise floor."""
+        return self._flag is not None and row[self._flag] == BELOW
+
+    def strongest(self, n: int) -> Shown:
         """Rows by |first score|, the largest first; those below the noise floor only where all are.
 
         Insertions and deletions, which have PLL where others have LLR, are ranked by that, and take turns with the others.
         """
-        keys = [column.key for column in self.scores]
-        which = [0, *([keys.index(other)] if (other := _TOGETHER.get(keys[0])) in keys else [])]
-        flag = self.column_of("NOISE")
-        ranked: list[list[list[Any]]] = []
-        for score in which:
-            at = len(FIXED) + score
-            known = [row for row in self.rows if isinstance(row[at], float)]
-            ranked.append(sorted(known, key=lambda row, at=at: -abs(row[at])))  # type: ignore[misc]
-        turns = [Ranked(row, score) for rows in zip_longest(*ranked) for row, score in zip(rows, which, strict=True) if row]
-        if flag is None:
-            return Strongest(turns[:n], None)
-        above = [each for each in turns if each.row[flag] != BELOW]
-        return Strongest((above or turns)[:n], bool(above))
+        ranked = ((rank, row) for row in self.rows if (rank := self.rank_of(row)) is not None)
+        above, below = by_strength(ranked)
+        return Shown((above or below)[:n], None if self._flag is None else self.n_above > 0)
 
     def noise(self) -> str:
         """A sentence on the noise floor; nothing of language models."""
@@ -141,8 +146,7 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
         flags = {column.key for column in annotations if column.flag}
         found = Scored(scores, annotations, [], _made_by(file.header), values=[array("d") for _ in scores])
         apart = {column.key for column in annotations}
-        flag = found.column_of("NOISE")
-        heap: list[tuple[float, int, list[Any]]] = []  # the weakest of the strongest first
+        kept = Strongest(most)
         for record in file:
             info = info_of(record)
             info |= dict.fromkeys(flags & info.keys(), "yes")
@@ -157,16 +161,12 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
                 more = [_value(info.get(column.key, ""), i, column) for column in annotations]
                 row = [record.chrom, record.pos, record.id, record.ref, alt, status, *values, *more, rest]
                 found.statuses[status] += 1
-                found.n_below += flag is not None and row[flag] == BELOW
-                strength = abs(values[0]) if isinstance(values[0], float) else -1.0
-                entry = (strength, -found.n_alleles, row)  # of equals the first stays
-                if found.n_alleles < most:
-                    heapq.heappush(heap, entry)
-                else:
-                    heapq.heappushpop(heap, entry)
+                found.n_below += found.is_below(row)
+                rank = found.rank_of(row)
+                found.n_above += rank is not None and not rank.below
+                kept.add(row, rank)
                 found.n_alleles += 1
-    in_order = found.n_alleles <= most
-    found.rows = [row for *_, row in sorted(heap, key=lambda entry: -entry[1] if in_order else (-entry[0], -entry[1]))]
+    found.rows = kept.rows()
     return found
 
 

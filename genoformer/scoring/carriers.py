@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
-from genoformer.genome.fit import Fit, check_fit
+from genoformer.genome.fit import FIX_WORDS, Fit, check_fit, exchanged_alt
 from genoformer.genome.genotypes import NO_GENOTYPE, NOT_KNOWN, WITHOUT_PHASE, Genotype, genotypes
+from genoformer.genome.readings import Reading, shifted
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.genome.variants import Status, Variant
@@ -20,6 +21,7 @@ from genoformer.scoring.phasing import ANOTHER_SET, phase
 from genoformer.scoring.track_scorer import TrackScorer
 
 _AT_ONCE = 4_096  # records
+SWAP_OR_STRAND = "swap or strand"  # the alleles of a genotype are not known
 
 
 class Window(NamedTuple):
@@ -63,27 +65,40 @@ def carriers_of(
     scorer: TrackScorer,
     columns: Sequence[int],
     left_out: Counter[str],
+    fixed: Counter[str],
 ) -> list[Inside]:
-    """The variants in every window and who has them, from one pass over the records; left_out takes the others by reason."""
+    """The variants in every window and who has them, from one pass over the records; left_out takes the others by reason.
+
+    fixed counts the ALTs that are read as they were meant, by their word of FIX_WORDS. Where REF and an ALT change places, so
+    do their numbers in the genotypes.
+    """
     sites: list[list[_Site]] = [[] for _ in windows]
     ploidy = np.zeros((len(windows), len(columns)), dtype=np.int64)
     left_out.update({WITHOUT_PHASE: 0, NOT_KNOWN: 0, ANOTHER_SET: 0})
-    for record, inside, statuses, contig in _touched(file, genome, fit, windows, scorer):
+    for record, meant, inside, statuses, contig, fix in _touched(file, genome, fit, windows, scorer):
         calls = _genotypes_of(record, columns, file)
+        exchanged = exchanged_alt(record, meant, fix)
+        if exchanged:
+            calls = [call.exchanged(exchanged) for call in calls]
         ploidy[inside] = np.maximum(ploidy[inside], [call.known_ploidy for call in calls])
+        if exchanged is None:
+            left_out[SWAP_OR_STRAND] += 1
+            continue
         distinct = Counter(calls)
         for genotype, n in distinct.items():
             for reason, n_alleles in genotype.left_out(len(record.alts)).items():
                 left_out[reason] += n * n_alleles
         carried = {allele for genotype in distinct for allele in genotype.chromosomes}
         variants = {}
-        for number_of, (alt, status) in enumerate(zip(record.alts, statuses, strict=False), 1):
+        for number_of, (alt, status) in enumerate(zip(meant.alts, statuses, strict=False), 1):
             if number_of not in carried:
                 continue
             if status is not Status.OK:
                 left_out[status.value] += 1
                 continue
-            variants[number_of] = Variant(contig, record.pos, record.ref.upper(), alt.upper())
+            variants[number_of] = Variant(contig, meant.pos, meant.ref.upper(), alt.upper())
+            if fix >= 0:
+                fixed[FIX_WORDS[fix]] += 1
         if variants:
             site = _Site(variants, calls)
             for i in inside:
@@ -92,26 +107,47 @@ def carriers_of(
     return [_phased(here, np.where(n == 0, n_rows, n), n_rows, left_out) for here, n in zip(sites, ploidy, strict=True)]
 
 
+class _Touched(NamedTuple):
+    """A record of which REF lies in a window."""
+
+    record: Record  # as written
+    meant: Record
+    inside: list[int]  # numbers of the windows
+    statuses: tuple[Status, ...]  # of the ALTs
+    contig: str  # in the genome
+    fix: int  # as Checked has it
+
+
 def _touched(
     file: Iterable[Record], genome: Genome, fit: Fit, windows: Sequence[Window], scorer: TrackScorer
-) -> Iterator[tuple[Record, list[int], tuple[Status, ...], str]]:
-    """Records of which REF lies in a window, with the numbers of these windows, the statuses of the ALTs, and the contig."""
-    here: dict[str, list[int]] = {}
+) -> Iterator[_Touched]:
+    """Records of which REF, as it is meant, lies in a window."""
+    of_contig: dict[str, list[int]] = {}
     for i, window in enumerate(windows):
-        here.setdefault(window.contig, []).append(i)
+        of_contig.setdefault(window.contig, []).append(i)
+
+    def inside(record: Record, n_bases: int) -> list[int]:
+        start, end = record.pos - 1, record.pos - 1 + n_bases
+        return [i for i in of_contig.get(fit.get(record.chrom) or "", ())
+                if start < windows[i].start + scorer.length and end > windows[i].start]  # fmt: skip
+
     for records in batches(file, _AT_ONCE):
-        touched = []
-        for record in records:
-            start, end = record.pos - 1, record.pos - 1 + len(record.ref)
-            of = [i for i in here.get(fit.get(record.chrom) or "", ())
-                  if start < windows[i].start + scorer.length and end > windows[i].start]  # fmt: skip
-            if of:
-                touched.append((record, of))
-        statuses = check_fit([record for record, _ in touched], genome, fit, scorer.longest_allele).statuses
-        for (record, of), row in zip(touched, statuses, strict=True):
+        some = [record for record in records if inside(_moved(record, fit), _longest(record, fit))]
+        for record, meant, statuses, fix in zip(some, *check_fit(some, genome, fit, scorer.longest_allele), strict=True):
             contig = fit.get(record.chrom)
             assert contig is not None
-            yield record, of, row, contig
+            if of := inside(meant, len(meant.ref)):
+                yield _Touched(record, meant, of, statuses, contig, fix)
+
+
+def _moved(record: Record, fit: Fit) -> Record:
+    return shifted(record, fit.fixes.get(record.chrom, Reading.NONE))
+
+
+def _longest(record: Record, fit: Fit) -> int:
+    """Number of bases that REF may have, as it is written or exchanged with an ALT."""
+    exchanged = fit.fixes.get(record.chrom, Reading.NONE) & Reading.SWAP
+    return max(map(len, (record.ref, *record.alts))) if exchanged else len(record.ref)
 
 
 def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> list[Genotype]:

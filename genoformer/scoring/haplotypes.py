@@ -44,8 +44,9 @@ class Counted(NamedTuple):
     n_rows: int
     n_sequences: int  # that the model has read, beside the references
     left_out: dict[str, int]
-    reused: int = 0  # parts that an earlier, interrupted run had finished
-    notes: tuple[str, ...] = ()  # on contigs and records that do not fit the genome
+    reused: int  # parts that an earlier, interrupted run had finished
+    notes: tuple[str, ...]  # on contigs and records that do not fit the genome
+    fixed: dict[str, int]  # word of GF_FIX -> ALTs that were read as they were meant
 
 
 _N_ROWS, _N_SEQUENCES = "rows", "sequences"  # in the counts of a part
@@ -60,6 +61,7 @@ def score_haplotypes(
     *,
     samples: Sequence[str] | None = None,
     force: bool = False,
+    fix: Sequence[str] = (),
     listen: Listener = None,
 ) -> Counted:
     """Write a TSV with a row for every region, sample and chromosome, and one for their sum, the dosage.
@@ -68,13 +70,15 @@ def score_haplotypes(
     as always. Chromosomes that are alike, in whatever sample, are read once. Alleles without phase are left out, as are those
     of another phase set or ploidy than most in the window, and those that cannot be scored or overlap one before them; an
     allele that is not known is the reference's. docs/genotypes.md has the rules. force: go on where the preflight would stop.
+    fix: of "swap", "strand" and "shift", how records are read whose REF disagrees, as in `score_variants`.
 
     Raises: ConfigError for samples that the VCF does not have, or none at all; PreflightError.
     """
-    checked = preflight(vcf, genome, max_length=scorer.longest_allele, force=force)
+    checked = preflight(vcf, genome, max_length=scorer.longest_allele, asked=fix, force=force)
     check_preflight(checked, force=force)
-    fit = checked.fit()
+    how = checked.fit()
     left_out: Counter[str] = Counter()
+    fixed: Counter[str] = Counter()
     with open_vcf(vcf) as file:
         named = file.samples
         if not named:
@@ -83,18 +87,18 @@ def score_haplotypes(
             raise ConfigError(f"{vcf} has no sample {', '.join(unknown)}; it has {', '.join(named[:5])} and so on.")
         columns = [named.index(name) for name in samples] if samples else list(range(len(named)))
         windows = list(windows_of(scorer, genome, regions))
-        inside = carriers_of(file, genome, fit, windows, scorer, columns, left_out)
+        inside = carriers_of(file, genome, how, windows, scorer, columns, left_out, fixed)
     of = [named[i] for i in columns]
-    what = {"samples": ",".join(of), "regions": _hash(region for region, *_ in windows), **_left_out(fit)}
+    what = {"samples": ",".join(of), "regions": _hash(region for region, *_ in windows), **_ticket(how, fix)}
     header = ["chrom", "start", "end", "name", "sample", "haplotype", "variants", *(column.name for column in scorer.columns)]
     works = [partial(_rows_of_region, scorer, window, here, of) for window, here in zip(windows, inside, strict=True)]
     found = _written(output, vcf, scorer, what, header, works, len(works), "haplotypes", left_out, listen)
-    return found._replace(notes=tuple(checked.findings))
+    return found._replace(notes=tuple(checked.findings), fixed=dict(fixed))
 
 
-def _left_out(fit: Fit) -> dict[str, str]:
+def _ticket(fit: Fit, fix: Sequence[str]) -> dict[str, str]:
     """For the ticket of unfinished work."""
-    return {"contigs left out": ",".join(sorted(fit.others))}
+    return {"contigs left out": ",".join(sorted(fit.others)), **({"fix": ",".join(fix)} if fix else {})}
 
 
 def _written(
@@ -123,7 +127,7 @@ def _written(
     parts.remove()
     n_rows, n_sequences = totals.pop(_N_ROWS, 0), totals.pop(_N_SEQUENCES, 0)
     left_out.update(totals)
-    return Counted(n_rows, n_sequences, dict(left_out), parts.n_found)
+    return Counted(n_rows, n_sequences, dict(left_out), parts.n_found, (), {})
 
 
 def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples: Sequence[str]) -> Rows:
@@ -169,31 +173,34 @@ def _hash(rows: Iterable[object]) -> str:
 
 
 def score_pairs(
-    vcf: Path, genome: Genome, scorer: TrackScorer, within: int, output: Path, *, force: bool = False, listen: Listener = None
-) -> Counted:
+    vcf: Path, genome: Genome, scorer: TrackScorer, within: int, output: Path, *, force: bool = False,
+    fix: Sequence[str] = (), listen: Listener = None,
+) -> Counted:  # fmt: skip
     """Write a TSV with a row for every pair of ALTs at most `within` bases apart: both alone, together, and the difference.
 
     The difference, NONADD, is what both do together less the sum of what each does alone, of the same track: that in which it
-    is largest, or those that are chosen. All three are read in one window, around the middle between the two.
+    is largest, or those that are chosen. All three are read in one window, around the middle between the two. fix: as in
+    `score_haplotypes`; POS, REF and ALT in the table are those of the variants that were meant.
     Raises ConfigError where `within` is more than a quarter of the window, or records are not in order; PreflightError.
     """
     if not 1 <= within <= scorer.longest_allele:
         raise ConfigError(f"pairs within {within:,} bases: give 1 to {scorer.longest_allele:,}, a quarter of the window.")
-    checked = preflight(vcf, genome, max_length=scorer.longest_allele, force=force)
+    checked = preflight(vcf, genome, max_length=scorer.longest_allele, asked=fix, force=force)
     check_preflight(checked, force=force)
-    fit = checked.fit()
+    how = checked.fit()
     left_out: Counter[str] = Counter()
+    fixed: Counter[str] = Counter()
     kinds = ("A", "B", "AB", "NONADD", *(["NONADD_SE"] if scorer.layout.n_shifts > 1 else []), "TRACK")
     what = []
     for score in scorer.scores:
         what += [f"{score.name}_{kind}" for kind in (*kinds, *(["GENE"] if score.evidence == "gene" else []))]
     header = ["chrom", *(f"{x}_{y}" for y in "ab" for x in ("pos", "ref", "alt")), *what]
     with open_vcf(vcf) as file:
-        near = _near(scorable(file, genome, scorer.longest_allele, left_out, fit), within, left_out)
+        near = _near(scorable(file, genome, scorer.longest_allele, left_out, how, fixed), within, left_out)
         works = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(near, _PAIRS)), []))
-        ticket = {"within": str(within), **_left_out(fit)}
+        ticket = {"within": str(within), **_ticket(how, fix)}
         found = _written(output, vcf, scorer, ticket, header, works, None, "pairs", left_out, listen)
-        return found._replace(notes=tuple(checked.findings))
+        return found._replace(notes=tuple(checked.findings), fixed=dict(fixed))
 
 
 class _Pair(NamedTuple):

@@ -43,7 +43,8 @@ class NoiseFloor(NamedTuple):
     def note(self, n_tracks: int) -> str:
         """A sentence for people, of the scores themselves."""
         floors = ", ".join(
-            f"|GF_{name}| {a:.3g} and {b:.3g}" for name, a, b in zip(self.names, self.indel, self.substitution, strict=True)
+            f"|GF_{name}| {a:.3g} (indels) and {b:.3g} (substitutions)"
+            for name, a, b in zip(self.names, self.indel, self.substitution, strict=True)
         )
         strongest = "" if n_tracks == 1 else ", of the strongest track"
         what = (
@@ -54,7 +55,7 @@ class NoiseFloor(NamedTuple):
             size = f"the largest values are {floors}{strongest}: of too few places to be sure (--noise {LEAST_PLACES})"
         else:
             size = f"{QUANTILE:.0%} of the values lie below {floors}{strongest}"
-        return f"{what}; {size}. Smaller scores (insertions and deletions; substitutions) tell where the window begins."
+        return f"{what}; {size}. A smaller score may come only from where the window begins."
 
 
 def n_places(scorer: TrackScorer, n_records: int, asked: int | None) -> int:

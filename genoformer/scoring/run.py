@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -53,10 +52,10 @@ class Summary(NamedTuple):
     seconds: float
     reused: int  # parts that an earlier, interrupted run had finished
     notes: tuple[str, ...]
-    parts: int = 0
-    missing: int = 0  # parts that other shards have not finished; there is no output yet, and no count of alleles
-    fixed: Mapping[str, int] = MappingProxyType({})  # word of GF_FIX -> ALTs that were scored as they were meant
-    below: Mapping[str, int] = MappingProxyType({})  # score of tracks -> ALTs whose score is below the noise floor
+    parts: int
+    missing: int  # parts that other shards have not finished; there is no output yet, and no count of alleles
+    fixed: dict[str, int]  # word of GF_FIX -> ALTs that were scored as they were meant
+    below: dict[str, int]  # score of tracks -> ALTs whose score is below the noise floor
 
 
 def score_variants(
@@ -170,7 +169,7 @@ def score_variants(
             if shard is not None:
                 missing = cut.n_parts - len(parts.numbers())
                 seconds = time.monotonic() - began
-                return Summary(found.n_records, 0, {}, seconds, parts.n_found, tuple(notes), cut.n_parts, missing)
+                return Summary(found.n_records, 0, {}, seconds, parts.n_found, tuple(notes), cut.n_parts, missing, {}, {})
             if n_verify:
                 with work.naive() as naive:
                     again = partial(score_records, genome=genome, scorer=naive, names=fit)
@@ -208,7 +207,7 @@ def score_variants(
         notes += contig_notes(annotations, {use.name: lengths.get(use.name, 0) for use in found.contigs}, Path(variants).name)
     seconds = time.monotonic() - began
     said = (*sink.notes, *notes)
-    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, said, cut.n_parts, fixed=fixed, below=below)
+    return Summary(found.n_records, scored, skipped, seconds, parts.n_found, said, cut.n_parts, 0, fixed, below)
 
 
 def fix_columns(asked: Sequence[str]) -> list[Column]:

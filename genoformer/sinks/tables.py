@@ -45,7 +45,7 @@ class TSVSink(TextSink):
     """Tab-separated, one row an ALT: all columns of the VCF, the status, one column a score.
 
     The columns of the VCF stand as they are there, with its dots; QUAL, and what is added, are empty where missing, so that
-    columns of numbers are read as numbers. Quotes are written as in RFC 4180 (`tables.cell`).
+    columns of numbers are read as numbers. Quotes are written as in RFC 4180 (`tables.tsv_cell`).
     """
 
     def check(self, header: Header) -> None:

@@ -16,7 +16,7 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
 from genoformer.genome.codes import Codes
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import listed, some
 from genoformer.genome.sketch import Sketch
 from genoformer.labelled.targets import Targets
 from genoformer.models import checkpoint
@@ -45,16 +45,13 @@ def described(name: str, targets: Targets, columns: Sequence[str]) -> str:
     whole = f"{name}: {len(targets.values):,} sequences"
     if targets.kind == "values":
         ranges = [f"{of} from {x.min():g} to {x.max():g}" for of, x in zip(targets.classes, targets.values.T, strict=True)]
-        return f"{whole}, {_several(len(ranges), 'value')} each to predict: {listed(ranges)}."
+        n = "one value" if len(ranges) == 1 else some(ranges, "value")
+        return f"{whole}, {n} each to predict: {listed(ranges)}."
     if targets.kind == "classes":
         return f"{whole}, one class each (column {columns[0]}). Classes: {listed(_counts(targets))}."
     if len(columns) > 1:
         return f"{whole}, {len(columns)} labels each, 0 or 1. Classes: {listed(_counts(targets))}."
     return f"{whole}, any number of classes each (column {columns[0]}). Classes: {listed(_counts(targets))}."
-
-
-def _several(n: int, what: str) -> str:
-    return f"one {what}" if n == 1 else f"{n} {what}s"
 
 
 def _counts(targets: Targets) -> list[str]:

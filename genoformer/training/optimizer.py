@@ -57,7 +57,7 @@ class LoopConfig(OptimizerConfig):
     steps: int = 10_000  # of the optimizer; DNABERT: 200,000
     log_every: int = 50  # steps
     valid_every: int = 1_000  # steps between validations
-    save_every: int = 500  # steps; what a killed run loses at most
+    save_every: int = 500  # steps; what a killed run loses at most, unless saving is slow (`saving.SaveClock`)
 
     def __post_init__(self) -> None:
         super().__post_init__()

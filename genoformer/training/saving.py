@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-MOST_SECONDS = 60.0  # of work that a run which is killed loses
-_COST = 20  # times as long as a save took, the next one waits: a 20th of the time at most goes into saving
+MOST_SECONDS = 60.0  # of work that a killed run loses, unless saving is slow
+_COST = 20  # the next save waits 20 times as long as the last one took: at most a 20th of the time goes into saving
 
 
 class SaveClock:

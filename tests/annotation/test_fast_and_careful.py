@@ -155,3 +155,56 @@ def test_genes_are_the_same_by_both_readers(tmp_path_factory: pytest.TempPathFac
         assert fast is None or fast == careful
     elif fast is not None:
         assert {key: fast[key].to_pylist() for key in careful} == {key: column.to_pylist() for key, column in careful.items()}
+
+
+NAMES = st.sampled_from(["A", "B.1", "x-y", "G_2", "ENSG0001.4"])
+
+
+@st.composite
+def regular_gtf(draw: st.DrawFn) -> bytes:
+    """The bytes of a GTF as Ensembl and GENCODE write it."""
+    text = draw(st.sampled_from(["", "#!genome-build GRCh38\n", "##provider: x\n"]))
+    for kind in ["exon", *draw(st.lists(st.sampled_from(["exon", "CDS", "gene", "transcript", "stop_codon"]), max_size=6))]:
+        start, length = draw(st.integers(1, 90)), draw(st.integers(0, 50))
+        row = ["chr1", "x", kind, str(start), str(start + length), ".", draw(st.sampled_from("+-")), "."]
+        row.append(f'gene_id "{draw(NAMES)}"; transcript_id "{draw(NAMES)}"; gene_name "{draw(NAMES)}";')
+        text += "\t".join(row) + "\n"
+    return text.encode()
+
+
+@st.composite
+def regular_gff(draw: st.DrawFn) -> bytes:
+    """The bytes of a GFF3 with genes, transcripts and their parts."""
+    text = GFF
+    for kind in ["exon", *draw(st.lists(st.sampled_from(["exon", "CDS"]), max_size=6))]:
+        start, length = draw(st.integers(1, 90)), draw(st.integers(0, 50))
+        parent = draw(st.sampled_from(["t1", "t2", "t1,t2"])) if kind == "exon" else "t1"
+        text += f"chr1\tx\t{kind}\t{start}\t{start + length}\t.\t+\t.\tParent={parent}\n"
+    return (text.replace("ID=t2", "ID=t2;Parent=g1") + draw(st.sampled_from(["", "###\n"]))).encode()
+
+
+@settings(max_examples=50)
+@given(content=regular_gtf() | regular_gff())
+def test_regular_genes_are_read_by_the_fast_reader(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """A fast reader that leaves every file to the careful one would pass the test above."""
+    path = tmp_path_factory.mktemp("f") / "genes.gtf"
+    path.write_bytes(content)
+    fast, careful = gene_tables.read_fast(path), gene_tables.read_carefully(path)
+    assert fast is not None
+    assert {key: fast[key].to_pylist() for key in careful} == {key: column.to_pylist() for key, column in careful.items()}
+
+
+@settings(max_examples=50)
+@given(
+    rows=st.lists(PLAIN.filter(lambda row: row[1] != row[2]), min_size=1),
+    more=st.sampled_from([[], ["a"], ["a", "5", "+"]]),
+)
+def test_regular_elements_are_read_by_the_fast_reader(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], more: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("f") / "a.bed"
+    path.write_text("".join("\t".join(row + more) + "\n" for row in rows))
+    layout = layout_of(path)
+    fast = element_tables.read_fast(path, layout)
+    assert fast is not None
+    assert plain_table(fast) == plain_table(element_tables.read_carefully(path, layout))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +17,11 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
 import genoformer as gf
+from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import info_of, read_variants
+from genoformer.models import checkpoint
+from genoformer.scoring.run import score_variants
+from genoformer.scoring.scores import choose
 from genoformer.sinks import Sink
 
 _RNG = random.Random(0)
@@ -360,3 +367,61 @@ def test_the_other_record_is_one(place: Place) -> None:
     rows = snvs(5)
     result = place.score(place.vcf([*rows[:4], wrong(rows[4])]))
     assert "REF agrees in 80 % of 5 records on chr1; the other one has no score (REF_MISMATCH)" in result.stderr
+
+
+ZERO, SWAP, STRAND = "Positions look as if counted from 0", "REF and ALT look swapped", "Alleles look as if on the other strand"
+WRONG = [
+    ([moved(row, -1) for row in variants(CHR1)], "swap", "ALT agrees in", ZERO, "give --fix shift,"),
+    ([moved(row, -1) for row in variants(CHR1)], "strand", "the complement of REF agrees in", ZERO, "give --fix shift,"),
+    ([swapped(row) for row in variants(CHR1)], "shift", "REF agrees at POS + 1 in", SWAP, "give --fix swap,"),
+    ([swapped(row) for row in variants(CHR1)], "strand", "the complement of REF agrees in", SWAP, "give --fix swap,"),
+    ([flipped(row) for row in variants(CHR1) if is_snv(row)], "swap", "ALT agrees in", STRAND, "give --fix strand,"),
+]
+
+
+@pytest.mark.parametrize(("rows", "fix", "told", "cause", "remedy"), WRONG)
+def test_a_fix_that_is_not_the_cause_is_refused_with_the_cause_and_its_remedy(
+    place: Place, rows: list[list[str]], fix: str, told: str, cause: str, remedy: str
+) -> None:
+    result = place.score(place.vcf(rows), "--fix", fix)
+    assert result.exit_code == 2
+    error = result.stderr[result.stderr.index("Error") :]
+    assert error.count("\n") == 1
+    assert f"--fix {fix} was not applied to chr1: REF disagrees in " in error
+    assert f" records; of those that can tell, {told}" in error
+    assert error.index(told) < error.index(cause) < error.index(remedy)
+
+
+def test_a_cause_that_few_records_show_is_named_beside_the_wrong_fix(place: Place) -> None:
+    result = place.score(place.vcf([swapped(row) for row in snvs(4)]), "--fix", "shift")
+    assert result.exit_code == 2
+    assert "--fix shift was not applied to chr1" in result.stderr
+    assert "too few to be sure that REF and ALT look swapped (then give --fix swap" in result.stderr
+
+
+@pytest.mark.parametrize("rows", [every_fourth(swapped), variants(CHR1)])
+def test_every_note_is_printed_once(place: Place, rows: list[list[str]]) -> None:
+    (place.folder / "e.tsv").write_text("seqnames\tstart\tend\twidth\tstrand\nchr1\t11\t40\t30\t*\nchr1\t60\t69\t10\t+\n")
+    result = place.score(place.vcf(rows), "-a", f"E={place.folder / 'e.tsv'}")
+    assert result.exit_code == 0, result.stderr
+    said = [line.strip() for line in result.stderr.splitlines() if line.strip()]
+    assert len(said) == len(set(said))
+    assert sum("it counts from 1" in line for line in said) == 1
+    for text in ("REF and ALT look swapped", "give --fix swap"):
+        assert " ".join(said).count(text) == (rows != variants(CHR1))
+
+
+def test_a_shard_and_the_whole_have_a_summary_in_json(place: Place) -> None:
+    vcf = place.vcf(variants(CHR1))
+    for options, missing in ((("--shard", "1/1"), 0), ((), 0)):
+        result = place.score(vcf, *options, "--json", out="out.tsv")
+        assert result.exit_code == 0, result.stderr
+        summary = json.loads(result.stderr.splitlines()[-1])["summary"]
+        assert (summary["records"], summary["missing"], summary["fixed"], summary["below"]) == (95, missing, {}, {})
+
+
+def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
+    model = checkpoint.load_scoring(str(place.model))
+    vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
+    summary = score_variants(vcf, genome, model, choose("LLR"), place.folder / "out.tsv", shard=(1, 2))
+    assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary

@@ -195,6 +195,38 @@ def test_columns_say_which_is_which(tmp_path: Path, columns: str | None, expecte
         assert (row.name, row.score, row.strand, row.start, row.end) == expected
 
 
+@pytest.mark.parametrize(
+    ("columns", "expected"),  # numbers from 0 of name, score, strand, signal, summit
+    [
+        ("score=4", (None, 3, 5, 6, 9)),
+        ("strand=4", (None, 4, 3, 6, 9)),
+        ("signal=4", (None, 4, 5, 3, 9)),
+        ("signal=5", (3, None, 5, 4, 9)),
+        ("score=7", (3, 6, 5, None, 9)),
+        ("summit=8", (3, 4, 5, 6, 7)),
+        ("name=10", (9, 4, 5, 6, None)),
+        ("score=4,name=4", (3, 3, 5, 6, 9)),  # as it was asked for
+        ("score=4,name=5", (4, 3, 5, 6, 9)),
+        ("score=none", (3, None, 5, 6, 9)),
+    ],
+)
+def test_a_column_that_is_given_away_is_no_longer_what_it_was(tmp_path: Path, columns: str, expected: tuple) -> None:
+    found = layout_of(write(tmp_path / "a.narrowPeak", NARROW), columns)
+    assert (found.name, found.score, found.strand, found.signal, found.summit) == expected
+
+
+@pytest.mark.parametrize(("columns", "labels"), [(None, 1), ("name=6", 1), ("name=5", 0), ("name=none", 0)])
+def test_accessions_of_ccres_are_no_kinds(tmp_path: Path, columns: str | None, labels: int) -> None:
+    rows = [f"chr1|{i * 100}|{i * 100 + 50}|EH38D{i:07}|EH38E{i:07}|dELS" for i in range(1, 9)]
+    assert len(read_elements(write(tmp_path / "c.bed", *rows), "C", columns).labels) == labels
+
+
+def test_a_column_of_classes_that_is_chosen_holds_kinds(tmp_path: Path) -> None:
+    path = write(tmp_path / "s.tsv", "chrom|start|end|name|state", "chr1|1|9|a|E1", "chr1|20|30|b|E2")
+    assert layout_of(path, "name=state").labels
+    assert not layout_of(path, "name=name").labels
+
+
 HEADER12 = "chrom|chromStart|chromEnd|name|score|strand|thickStart|thickEnd|reserved|blockCount|blockSizes|chromStarts"
 ROW12 = "chr1|100|400|t|0|+|100|400|0|2|10,50,|0,250,"
 
@@ -314,6 +346,29 @@ def test_what_is_no_bed_is_named(tmp_path: Path, name: str, rows: list[str], sai
 def test_names_of_regions_make_no_bedpe(tmp_path: Path) -> None:
     path = write(tmp_path / "a.bed", "chr1|1|9|x1|20|30|x2")  # names of columns of BEDPE, and no contig
     assert read_bed(path, "strand=none")["chr1"].tolist() == [[1, 9]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        (["chr1|100|200|p1|0|+|3|50|100|0.5000000", "chr1|300|400|p2|0|-|7|100|100|1.0000000"], "BED"),  # bedtools coverage
+        (["chr1|100|200|p1|0|+|3|50|100|0.0000000"], "BED"),
+        (["chr1|100|200|p1|0|+|0.5|0.1|0|0.25"], "BED"),  # bedtools annotate of four files
+        (["chr1|100|200|p1|0|+|5|900|2|700", "chr1|300|400|p2|0|-|1|2|3|4"], "BED"),  # bedtools multicov of four files
+        ([f"chr1|{i}00|{i}90|p|0|+|5|9|2|7" for i in range(1, 20)], "BED"),
+        (["1|100|200|p1|0|+|1|150|250|50", "2|300|400|p2|0|-|2|320|330|10"], "BED"),  # bedtools intersect -wo
+        (["chr1|100|200|p1|900|.|7|12|9|30"], "narrowPeak"),  # whole numbers, and an offset
+        ([f"chr1|{i}00|{i}90|p|0|.|7|-1|-1|7" for i in range(1, 20)], "narrowPeak"),
+        ([f"chr1|{i}00|{i}90|p|0|.|7.5|3|2|-1" for i in range(1, 20)], "narrowPeak"),
+        ([NARROW, NARROW, NARROW.replace("|30", "|0.5")], "narrowPeak"),  # one row is malformed, and refused when it is read
+    ],
+)
+def test_fractions_and_counts_behind_a_bed6_are_no_summits(tmp_path: Path, rows: list[str], kind: str) -> None:
+    path = write(tmp_path / "a.bed", *rows)
+    assert layout_of(path).kind == kind
+    if kind == "BED":
+        assert [row.summit for row in read_regions(path)] == [None] * len(rows)
+        assert len(read_elements(path, "X")) == len(rows)
 
 
 def test_rows_of_one_base_in_a_table_name_the_remedy(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from genoformer.errors import ContigError, GenoformerError
 from genoformer.genome.beyond import first_beyond, regions_on
+from genoformer.genome.contigs import ContigIndex
 from genoformer.genome.reference import Genome
 from genoformer.interpretation.places import read_places
 
@@ -71,3 +72,25 @@ def test_names_of_contigs_are_those_of_the_genome(genome: Genome, tmp_path: Path
     path.write_text("chrUn\t0\t9\n")
     with pytest.raises(ContigError, match=r"a.bed, line 1: There is no contig chrUn"):
         list(regions_on(path, genome))
+
+
+def test_contigs_are_looked_up_once(genome: Genome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of contigs in turn, some of them unknown: one index of the genome, and one look for each name."""
+    looked: list[str] = []
+    made: list[ContigIndex] = []
+
+    class Counting(ContigIndex):
+        def __init__(self, reference: Iterable[str]) -> None:
+            super().__init__(reference)
+            made.append(self)
+
+        def get(self, name: str) -> str | None:
+            looked.append(name)
+            return super().get(name)
+
+    monkeypatch.setattr("genoformer.genome.beyond.ContigIndex", Counting)
+    path = tmp_path / "a.bed"
+    path.write_text("chr1\t0\t9\nchrUn\t0\t9\n2\t0\t2\n" * 50 + "2\t4\t5\n")
+    said = f"{path}, line 151: 2:4-5 lies beyond the end of chr2 of {genome.name}, which has 4 bases"
+    assert first_beyond(path, genome) == said
+    assert (len(made), looked) == (1, ["chr1", "chrUn", "2"])

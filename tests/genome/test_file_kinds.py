@@ -14,10 +14,12 @@ from genoformer.annotation.genes import read_gene_map
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.bed import read_bed, read_regions
 from genoformer.genome.bigwig import BigWig
+from genoformer.genome.file_kinds import _FIRST_BYTES, binary_kind, format_of_bytes
 from genoformer.genome.gtf import read_tss
 from genoformer.genome.reference import Genome
 from genoformer.genome.tracks import open_track
 from genoformer.genome.vcf import open_vcf
+from genoformer.interpretation.motif_files import read_matrices
 
 
 def load_model(path: Path) -> object:
@@ -42,6 +44,8 @@ def load_model(path: Path) -> object:
         (b"PAR1\x15\x04", "is a Parquet table"),
         (b"\xfd7zXZ\0", "is packed with xz"),
         (b"BZh91AY&SY", "is packed with bzip2"),
+        (b"BZh11AY&SY", "is packed with bzip2"),  # bzip2 -1
+        ("chr1\t5\t9\n".encode("utf-16"), "is text in UTF-16, where"),
         (b"\n<!doctype html>\n<html>", "is a web page"),
     ],
 )
@@ -53,6 +57,23 @@ def test_files_of_another_kind_are_named(tmp_path: Path, head: bytes, said: str,
     with pytest.raises(FileFormatError) as refused:
         read(path)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("head", [magic for magic, _ in _FIRST_BYTES])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_file_of_every_other_format_is_refused_by_every_reader(tmp_path: Path, head: bytes, zipped: bool) -> None:
+    """One table of first bytes: a VCF reader, a reader of regions and one of motifs know the same formats."""
+    path = tmp_path / "a.x"
+    path.write_bytes(gzip.compress(head + b"\0" * 50, mtime=0) if zipped else head + b"\0" * 50)
+    name = format_of_bytes(head)
+    assert name is not None
+    with pytest.raises(FileFormatError, match=binary_kind(head).name.partition("(")[0]):  # type: ignore[union-attr]
+        read_bed(path)
+    with pytest.raises(FileFormatError):
+        read_matrices(path)
+    if name != "BCF":
+        with pytest.raises(FileFormatError, match=f"is {name}, not VCF or BCF"):
+            open_vcf(path)
 
 
 @pytest.mark.parametrize("row", ["PAR1\t5\t9\n", "CRAM\t5\t9\n", "BZh1\t5\t9\n", "PK\t5\t9\n"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genoformer.genome.fit import FIX_WORDS, Fit, check_fit, scorable
+from genoformer.genome.fit import FIX_WORDS, Fit, check_fit, exchanged_alt, scorable
 from genoformer.genome.readings import Reading, readings
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status
@@ -72,6 +72,29 @@ def test_a_record_is_read_as_it_was_meant(
         assert (checked.records[0].pos, checked.records[0].ref, checked.records[0].alts) == meant[2:3] + meant[4:]
         assert FIX_WORDS[checked.fixes[0]] == word
         assert checked.statuses == check_fit([meant], genome, {"chr1": "chr1"}, 100).statuses
+
+
+@pytest.mark.parametrize(
+    ("written", "allowed", "number"),
+    [
+        ("1 A C", ALL, 0),  # as written
+        ("1 G C,A", Reading.SWAP, 2),
+        ("1 g c,a", Reading.SWAP, 2),
+        ("1 T C", ALL, 0),  # the other strand
+        ("1 G T", ALL, 1),  # both at once
+        ("1 G C,T", ALL, 2),
+        ("1 T A", Reading.SWAP, 1),
+        ("1 T A", Reading.STRAND, 0),
+        ("1 T A", ALL, None),
+        ("4 TAA T", Reading.SWAP, 1),
+        ("2 A C", Reading.PREVIOUS, 0),
+    ],
+)
+def test_the_alt_that_changed_places_with_ref(written: str, allowed: Reading, number: int | None, genome: Genome) -> None:
+    given = record(written)
+    checked = check_fit([given], genome, Fit({"chr1": "chr1"}, fixes={"chr1": allowed}), 100)
+    assert checked.statuses[0][-1] is Status.OK
+    assert exchanged_alt(given, checked.records[0], checked.fixes[0]) == number
 
 
 def test_what_agrees_stays_as_it_is(genome: Genome) -> None:

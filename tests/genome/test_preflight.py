@@ -13,9 +13,10 @@ import pytest
 
 from genoformer.errors import ConfigError, PreflightError
 from genoformer.genome.contigs import ContigMap
+from genoformer.genome.fit import check_fit
 from genoformer.genome.preflight import ContigUse, LengthDifference, Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Status, check_batch
+from genoformer.genome.variants import Status
 from genoformer.genome.vcf import COLUMNS, read_variants
 
 
@@ -220,6 +221,6 @@ def test_preflight_and_scorer_count_the_same(real_data: Path) -> None:
     found = preflight(path, genome, max_length=100)
     records = list(read_variants(path))
     for contigs in (ContigMap(["21", "22"], genome.contigs), found.contig_map):
-        statuses = [s for row in check_batch(records, genome, contigs, 100) for s in row]
+        statuses = [s for row in check_fit(records, genome, contigs, 100).statuses for s in row]
         names, counts = np.unique([s.name for s in statuses], return_counts=True)
         assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == found.to_dict()["statuses"]

@@ -143,7 +143,7 @@ def test_blocks_of_vcf_4_5_have_a_length_in_every_sample(tmp_path, alt, info, fo
         ("<DEL>", "SVLEN=-700;END=30", "GT", 710, "an END that is not where SVLEN ends"),
         ("<*>", "END=30", "GT:LEN", 14, "an END that is not where LEN ends"),
         ("<*>", ".", "LEN:GT", 10, "a LEN that is not a whole number"),
-        ("<DEL>", "SVLEN=5000", "GT", 1000, "an end beyond that of the contig"),
+        ("<DEL>", "SVLEN=5000", "GT", 1000, "an end beyond that of the contig, which is cut there"),
     ],
 )  # fmt: skip
 def test_what_is_odd_is_counted(tmp_path, alt, info, form, end, note) -> None:

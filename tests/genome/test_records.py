@@ -18,8 +18,22 @@ def test_the_first_empty_record_is_named_with_its_line(tmp_path: Path, name: str
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
     with Genome(tmp_path / name) as genome, pytest.raises(FileFormatError) as refused:
         require_bases(genome)
-    said = "line 4: record onetwo has 0 bases, as have 1 others; complete or remove it."
+    said = "line 4: record onetwo has 0 bases, as has 1 other; complete or remove it."
     assert str(refused.value) == f"{tmp_path / name}, {said}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (">a\n>b\nAC\n", "record a has 0 bases; complete"),
+        (">a\n>b\nAC\n>c\n", "record a has 0 bases, as has 1 other; complete"),
+        (">a\n>b\nAC\n>c\n>d\n", "record a has 0 bases, as have 2 others; complete"),
+    ],
+)
+def test_the_others_are_counted(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.fa").write_text(text)
+    with Genome(tmp_path / "a.fa") as genome, pytest.raises(FileFormatError, match=said):
+        require_bases(genome)
 
 
 def test_records_with_bases_pass(make_fasta) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from genoformer.genome import variants
 from genoformer.genome.codes import decode
 from genoformer.genome.contigs import ContigMap
+from genoformer.genome.fit import check_fit
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import (
     STATUS_MEANING,
@@ -23,7 +24,6 @@ from genoformer.genome.variants import (
     Variant,
     allele_status,
     centred_start,
-    check_batch,
     compare_refs,
     normalise,
     place_alleles,
@@ -116,14 +116,14 @@ def random_bases(rng: np.random.Generator, n: int, letters: str = "ACGT") -> str
 )
 def test_status(chrom: str, pos: int, ref: str, alt: str, status: Status, tiny: Genome) -> None:
     names = ContigMap(["T", "chrT", "X"], tiny.contigs)
-    assert check_batch([record(chrom, pos, ref, alt)], tiny, names, 10) == [(status,)]
+    assert check_fit([record(chrom, pos, ref, alt)], tiny, names, 10).statuses == [(status,)]
 
 
 def test_status_of_every_alt_in_order(tiny: Genome) -> None:
-    (found,) = check_batch([record("chrT", 1, "A", "C", "<DEL>", "*", "N", "AC")], tiny, {"chrT": "chrT"}, 10)
+    (found,) = check_fit([record("chrT", 1, "A", "C", "<DEL>", "*", "N", "AC")], tiny, {"chrT": "chrT"}, 10).statuses
     assert found == (Status.OK, Status.SYMBOLIC, Status.STAR, Status.NOT_ACGT, Status.OK)
-    assert check_batch([record("chrT", 1, "A")], tiny, {"chrT": "chrT"}, 10) == [(Status.NO_ALT,)]
-    assert check_batch([], tiny, {}, 10) == []
+    assert check_fit([record("chrT", 1, "A")], tiny, {"chrT": "chrT"}, 10).statuses == [(Status.NO_ALT,)]
+    assert check_fit([], tiny, {}, 10).statuses == []
 
 
 def test_every_status_has_a_meaning() -> None:
@@ -174,8 +174,8 @@ def test_batches_agree_with_one_by_one(
         records.sort()
     names = {"a": "a", "b": "b"}
     expected = [tuple(naive_status(r, alt, contigs, 7) for alt in r.alts) for r in records]
-    assert check_batch(records, genome, names, 7) == expected
-    assert [check_batch([r], genome, names, 7)[0] for r in records[:300]] == expected[:300]
+    assert check_fit(records, genome, names, 7).statuses == expected
+    assert [check_fit([r], genome, names, 7).statuses[0] for r in records[:300]] == expected[:300]
     assert len(Counter(status for statuses in expected for status in statuses)) == 7
 
 
@@ -396,7 +396,7 @@ def test_real_variants_have_the_expected_statuses(real_data: Path) -> None:
     records = list(read_variants(real_data / "hg19/1000G.chr20_1000001-2000000.vcf.gz"))
     names = ContigMap(["20"], genome.contigs)
     assert (compare_refs(records, genome, names) == RefState.AGREES).all()
-    statuses = check_batch(records, genome, names, 100_000)
+    statuses = check_fit(records, genome, names, 100_000).statuses
     assert Counter(s for found in statuses for s in found) == {Status.OK: 29_120, Status.SYMBOLIC: 24}
 
 

@@ -91,6 +91,23 @@ def test_short_matrices_of_meme_are_those_that_memelite_reads(tmp_path_factory, 
 
 
 @pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("MA0004.1\tArnt\t20", "MA0004.1 Arnt 20"),  # JASPAR's, and a number of sites
+        ("MA0004.1\tArnt", "MA0004.1 Arnt"),
+        ("MA0004.1 Arnt\tbHLH\t0.9", "MA0004.1 Arnt bHLH 0.9"),
+        ("CACGTG\tArnt(bHLH)/Cell\t6.5\t-10", "Arnt(bHLH)/Cell"),  # HOMER's
+        ("CACGTG\tMA0004.1 Arnt\t6.5", "MA0004.1 Arnt"),
+        ("CACGTG\t\t6.5", "CACGTG"),
+    ],
+)
+def test_an_accession_stays_in_the_name(tmp_path: Path, header: str, name: str) -> None:
+    (tmp_path / "m.txt").write_text(f">{header}\n8\t1\t0\t1\n1\t8\t1\t0\n")
+    (matrix,) = read_matrices(tmp_path / "m.txt")
+    assert matrix.name == name
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         (">x\n{a}", "line 1: motif x is four by four numbers, and nothing says if rows are bases or positions; write A, C, G"),

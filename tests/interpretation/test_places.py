@@ -63,7 +63,7 @@ def test_sequences_of_a_fasta_lie_on_no_genome(tmp_path: Path) -> None:
         (">a\nACGT\n>empty\n>b\nGG\n", "a.fa, line 3: record empty has 0 bases; complete or remove it."),
         (">a\nACGT\n>empty x y\n", "a.fa, line 3: record empty has 0 bases;"),
         (">a\r\nACGT\r\n>empty\r\n\r\n>b\r\nGG\r\n", "a.fa, line 3: record empty has 0 bases;"),
-        (">a b\n>b\nAC\n>c\n", "a.fa, line 1: record a has 0 bases, as have 1 others;"),
+        (">a b\n>b\nAC\n>c\n", "a.fa, line 1: record a has 0 bases, as has 1 other;"),
         (">a\nACGT\n>empty\n  \n>b\nGG\n", "a.fa, line 4: a space or control character inside the sequence"),
         (">a\nACGT\n>\nGG\n", "a.fa, line 3: a > line without a name"),
         (">a\n>b\n", "a.fa holds no sequence: record a (line 1) has 0 bases, as all others."),

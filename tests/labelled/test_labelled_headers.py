@@ -67,6 +67,21 @@ def test_how_headers_were_understood_is_said(tmp_path: Path, headers, note) -> N
 
 
 @pytest.mark.parametrize(
+    ("label", "n_labels", "says", "says_not"),
+    [
+        ("label", None, "of which the last is the label; the others stay in the name. Without --label the last 3 are labels.",
+         "Several labels are written"),
+        (None, 1, "of which the last is the label; the others stay in the name.", "Several labels are written"),
+        (None, None, "the headers hold 3 labels each", "--label"),
+    ],
+)  # fmt: skip
+def test_the_note_on_one_label_of_several_goes_with_what_was_asked(tmp_path: Path, label, n_labels, says, says_not) -> None:
+    (note,) = read_labelled(fasta(tmp_path, "a|0|1|1", "b|1|0|1"), label=label, n_labels=n_labels).notes
+    assert says in note
+    assert says_not not in note
+
+
+@pytest.mark.parametrize(
     ("headers", "words"),
     [
         (("a|0|1", "b|0|1|1"), r"a\.fa, line 3, record b\|0\|1 has 3 fields after its name, the first record 2"),
@@ -153,6 +168,13 @@ def test_what_a_table_says(tmp_path: Path, head: str, rows, columns, labels) -> 
         ("sequence,label", ('ACGT,"0,1"', "ACGA,1"), r"a\.csv, line 3: label is '1', the first row 2 labels"),
         ("sequence,label", ('ACGT,"3,17"', "ACGA,4"), "line 2: label is '3,17'; write as many 0 and 1 in every row, or names"),
         ("sequence,label", ("ACGT,\"['a', 'b']\"",), r"line 2: label is \"\['a', 'b'\]\""),
+        ("sequence;label", ("ACGT;1,5", "ACGA;2,5"), r"line 2: label is '1,5'; write .*, or a decimal point \(1\.5\)"),
+        ("sequence,label", ('ACGT,"2"', 'ACGA,"1,5"'), r"line 3: label is '1,5'; write .*, or a decimal point \(1\.5\)"),
+        ("sequence;label", ("ACGT;0,1", "ACGA;1,25"), r"line 3: label is '1,25', the first row 2 .* a decimal point \(1\.25\)"),
+        ("sequence;label", ("ACGT;-1,5", "ACGA;,5"), r"line 2: label is '-1,5'; .* a decimal point \(-1\.5\)"),
+        ("sequence;label", ("ACGT;1,5e-3", "ACGA;2"), r"a decimal point \(1\.5e-3\)"),
+        ("sequence;label1;label2", ("ACGT;1;2", "ACGA;3;-4,5"), r"line 3: label2 is '-4,5'; write a decimal point \(-4\.5\)"),
+        ("ACGTA,1", ("ACGTC,0",), "if this line is data, write a header line above it .DNA of fewer than 6 bases may"),
         ("a,ACGTACGT,1", ("b,ACGTACGA,0",), r"must be `sequence` .*; this line looks like data, so write a header"),
     ],
 )

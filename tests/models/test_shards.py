@@ -115,8 +115,8 @@ def garble_a_shard(folder: Path) -> None:
     [
         (lose_a_shard, r"index\.json names 3 shards, and model-00002-of-00003\.safetensors is missing"),
         (lose_a_tensor, r"00001-of-00003\.safetensors has no tensor bert\..*, which model\.safetensors\.index\.json says"),
-        (repeat_a_tensor, r"holds the tensor .* belongs into model-00002-of-00003\.safetensors too"),
-        (add_a_tensor, r"holds the tensor zero, which belongs into no shard"),
+        (repeat_a_tensor, r"holds the tensor .*, which belongs to model-00002-of-00003\.safetensors, as"),
+        (add_a_tensor, r"holds the tensor zero, which belongs to no shard, as"),
         (garble_a_shard, r"model-00003-of-00003\.safetensors cannot be read"),
         (lambda folder: change_map(folder, weight_map={}), "has no weight_map"),
         (lambda folder: change_map(folder, weight_map=["a"]), "has no weight_map"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,14 @@ from small_models import small_long_range
 from genoformer.errors import ConfigError, FileFormatError, PreflightError
 from genoformer.genome.codes import encode
 from genoformer.genome.exons import Gene, Genes
+from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.genome.targets import Targets, Track
 from genoformer.models import checkpoint
 from genoformer.models.longrange import one_hot
 from genoformer.scoring.engines import JobError
-from genoformer.scoring.haplotypes import score_haplotypes, score_pairs
+from genoformer.scoring.haplotypes import Counted, score_haplotypes, score_pairs
 from genoformer.scoring.scores import choose
 from genoformer.scoring.track_scorer import Settings, TrackScorer
 
@@ -427,3 +429,102 @@ def test_errors_over_shifts_are_those_of_runs_with_single_shifts(genome, vcf, tm
         assert float(row[name]) == pytest.approx(np.mean(values), abs=1e-4)
         assert float(row[f"{name}_SE"]) == pytest.approx(np.std(values, ddof=1) / np.sqrt(3), abs=1e-4)
     assert any(float(row[f"{name}_SE"] or 0) > 1e-3 for row in together)
+
+
+# Records that are read as they were meant
+
+Row = tuple[int, str, list[str], str]  # POS, REF, ALTs, the three genotypes
+
+GENOTYPES = ["0|1\t1|1\t0|0", "1|0\t0|0\t0|1", "1|1\t.|1\t0|1"]
+SNVS: list[Row] = [(pos, TEXT[pos - 1], [other(pos)], GENOTYPES[pos % 3]) for pos in range(430, 560, 6)]
+ALLELES = [b for b in "ACGT" if b != TEXT[564]]
+LONGER: list[Row] = [
+    (375, TEXT[374:379], [TEXT[374]], "1|1\t0|1\t0|0"),  # REF alone reaches into the window, which begins at 376
+    (565, TEXT[564], ALLELES[:2], "1|2\t0|2\t0|0"),
+    (570, TEXT[569], [f"{TEXT[569]}GATTACA"], "0|1\t1|0\t0|0"),
+]
+
+
+def swapped(row: Row) -> Row:
+    """The last ALT in place of REF, and its number in the genotypes in place of 0."""
+    pos, ref, alts, calls = row
+    number = str(len(alts))
+    return pos, alts[-1], [*alts[:-1], ref], calls.translate({ord("0"): number, ord(number): "0"})
+
+
+def flipped(row: Row) -> Row:
+    pos, ref, alts, calls = row
+    return pos, other_strand(ref), [other_strand(alt) for alt in alts], calls
+
+
+def moved(row: Row) -> Row:
+    return row[0] - 1, *row[1:]
+
+
+def write(path: Path, rows: list[Row]) -> Path:
+    lines = (f"1\t{pos}\t.\t{ref}\t{','.join(alts)}\t.\t.\t.\tGT\t{calls}\n" for pos, ref, alts, calls in rows)
+    path.write_text(HEAD + "".join(lines))
+    return path
+
+
+ALTERED = [
+    ([*LONGER[:1], *SNVS, *LONGER[1:]], swapped, "swap", "SWAP"),
+    (SNVS, flipped, "strand", "STRAND"),
+    ([*LONGER[:1], *SNVS, *LONGER[1:]], moved, "shift", "SHIFT"),
+]
+
+
+@pytest.mark.parametrize(("rows", "change", "fix", "word"), ALTERED)
+@pytest.mark.parametrize("what", ["haplotypes", "pairs"])
+def test_a_fixed_file_gives_the_table_of_the_file_that_was_meant(
+    genome: Genome, tmp_path: Path, rows: list[Row], change: Callable[[Row], Row], fix: str, word: str, what: str
+) -> None:
+    made = scorer(genome, "SAD")
+
+    def table(given: list[Row], *fixes: str) -> tuple[str, Counted]:
+        vcf, out = write(tmp_path / "in.vcf", given), tmp_path / "out.tsv"
+        if what == "pairs":
+            done = score_pairs(vcf, genome, made, 7, out, fix=fixes)
+        else:
+            done = score_haplotypes(vcf, genome, made, [Region("1", 490, 511, "r")], out, fix=fixes)
+        return out.read_text(), done
+
+    text, done = table(rows)
+    again, fixed = table([change(row) for row in rows], fix)
+    assert again == text
+    assert (fixed.left_out, fixed.n_rows, fixed.n_sequences) == (done.left_out, done.n_rows, done.n_sequences)
+    n_alts = sum(len(alts) for _, _, alts, _ in rows)
+    assert (done.fixed, fixed.fixed) == ({}, {word: n_alts})
+    assert "fixed as asked" in fixed.notes[-1]
+
+
+def test_a_genotype_that_a_swap_or_the_other_strand_may_have_is_left_out(genome: Genome, tmp_path: Path) -> None:
+    """A/T and C/G: the variant is known, and not which of its alleles 0 is."""
+    paired = {"A": "T", "C": "G", "G": "C", "T": "A"}
+    plain = [(pos, ref, [next(b for b in "ACGT" if b not in (ref, paired[ref]))], calls) for pos, ref, _, calls in SNVS]
+    unclear = [(pos + 3, TEXT[pos + 2], [paired[TEXT[pos + 2]]], calls) for pos, _, _, calls in SNVS[:4]]
+    rows = sorted(map(swapped, [*plain, *unclear]))
+    regions, out = [Region("1", 490, 511, "r")], tmp_path / "out.tsv"
+    done = score_haplotypes(write(tmp_path / "in.vcf", rows), genome, scorer(genome), regions, out, fix=("swap", "strand"))
+    assert done.left_out["swap or strand"] == 4
+    assert done.fixed == {"SWAP": len(plain)}
+    text = out.read_text()
+    score_haplotypes(write(tmp_path / "in.vcf", plain), genome, scorer(genome), regions, out)
+    assert out.read_text() == text
+    pairs = score_pairs(write(tmp_path / "in.vcf", rows), genome, scorer(genome), 3, out, fix=("swap", "strand"))
+    assert pairs.fixed == {"SWAP": len(plain), "SWAP_OR_STRAND": 4}
+
+
+def test_the_commands_say_what_was_fixed_and_how_a_file_can_be(genome: Genome, tmp_path: Path) -> None:
+    checkpoint.save(MODEL, tmp_path / "model")
+    (tmp_path / "r.bed").write_text("chr1\t490\t510\tr1\n")
+    vcf = write(tmp_path / "in.vcf", [swapped(row) for row in SNVS])
+    common = [vcf, "-f", genome.path, "-m", tmp_path / "model", "--head", "human", "--strand", "forward", "-s", "SAD"]
+    for command, extra in (("haplotypes", ["-b", tmp_path / "r.bed"]), ("pairs", ["--within", 7])):
+        arguments = [str(a) for a in (command, *common, *extra, "-o", tmp_path / "o.tsv")]
+        refused = CliRunner().invoke(main, arguments)
+        assert refused.exit_code == 2
+        assert "give --fix swap" in refused.stderr
+        done = CliRunner().invoke(main, [*arguments, "--fix", "swap"])
+        assert done.exit_code == 0, done.output
+        assert f"fixed: SWAP {len(SNVS)}\n" in done.stderr

@@ -1,0 +1,21 @@
+"""Counts and percentages as a sentence has them."""
+
+from __future__ import annotations
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a counted noun.
+
+    >>> counted(1, "record"), counted(1200, "record")
+    ('1 record', '1,200 records')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a percentage, rounded down: 89.99 % is not the 90 % that it misses.
+
+    >>> percent(8999, 10000), percent(1, 4), percent(0, 0)
+    ('89.9 %', '25 %', '0 %')
+    """
+    return f"{1000 * part // whole / 10:g} %" if whole else "0 %"

@@ -1,0 +1,81 @@
+"""Rows of a stream -> the strongest, in bounded memory: two scores take turns, what is below the noise floor comes last."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+
+class Rank(NamedTuple):
+    """The number of the score by which a row is ranked, its size, and if it is below the noise floor."""
+
+    score: int
+    size: float
+    below: bool
+
+
+class Ranked(NamedTuple):
+    """A row, and the number of the score by which it is ranked."""
+
+    row: list[Any]
+    score: int
+
+
+def by_strength(ranked: Iterable[tuple[Rank, list[Any]]]) -> tuple[list[Ranked], list[Ranked]]:
+    """Return the rows above the noise floor and those below, the largest first; of several scores they take turns.
+
+    >>> above, below = by_strength([(Rank(0, 1.0, False), ["a"]), (Rank(0, 2.0, False), ["b"]), (Rank(1, 9.0, False), ["c"])])
+    >>> [each.row for each in above]
+    [['b'], ['c'], ['a']]
+    """
+    groups: dict[tuple[bool, int], list[tuple[float, list[Any]]]] = {}
+    for rank, row in ranked:
+        groups.setdefault((rank.below, rank.score), []).append((rank.size, row))
+    above, below = (
+        _turns([(score, groups[of, score]) for of, score in sorted(groups) if of is is_below]) for is_below in (False, True)
+    )
+    return above, below
+
+
+def _turns(groups: Sequence[tuple[int, list[tuple[float, list[Any]]]]]) -> list[Ranked]:
+    """Return the first of every group, then the second ...; in a group the largest first, of equals the earlier."""
+    ranked = [[Ranked(row, score) for _, row in sorted(of, key=lambda pair: -pair[0])] for score, of in groups]
+    return [each for turn in zip_longest(*ranked) for each in turn if each is not None]
+
+
+class Strongest:
+    """Rows that are kept of a stream: all in its order, or of more than `most` the first ones of `by_strength`.
+
+    Rows without a rank come last, in the order of the stream.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most, self.n = most, 0
+        self._every: list[list[Any]] = []  # as long as they are not too many
+        self._heaps: dict[tuple[bool, int], list[tuple[float, int, list[Any]]]] = {}  # the weakest first
+        self._unranked: list[list[Any]] = []
+
+    def add(self, row: list[Any], rank: Rank | None) -> None:
+        """Take in the next row."""
+        if self.n < self.most:
+            self._every.append(row)
+        else:
+            self._every = []
+        if rank is None:
+            if len(self._unranked) < self.most:
+                self._unranked.append(row)
+        else:
+            heap = self._heaps.setdefault((rank.below, rank.score), [])
+            entry = (rank.size, -self.n, row)  # of equals the earlier stays
+            heapq.heappush(heap, entry) if len(heap) < self.most else heapq.heappushpop(heap, entry)
+        self.n += 1
+
+    def rows(self) -> list[list[Any]]:
+        """Return what is kept."""
+        if self.n <= self.most:
+            return self._every
+        kept = ((Rank(score, entry[0], below), entry) for (below, score), heap in self._heaps.items() for entry in heap)
+        above, below = by_strength((rank, row) for rank, (*_, row) in sorted(kept, key=lambda each: -each[1][1]))
+        return [*(each.row for each in (*above, *below)), *self._unranked][: self.most]
