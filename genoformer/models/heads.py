@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
+from genoformer.genome.codes import Codes
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.layers import Linear, linear
 
@@ -102,6 +103,13 @@ class Predictor(nn.Module):
     def forward(self, ids: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:
         """ids, is_base (as in `Encoding`), keep (False = padding), all [B, T] -> logits [B, C]."""
         return self.decide(self.encoder.embed(ids, keep), is_base)
+
+    def logits(self, codes: Codes) -> Tensor:
+        """Codes [B, L] -> logits [B, C], through the model's tokenizer and on its device."""
+        encoding = self.tokenizer.encode(codes)
+        device = self.out.weight.device
+        found: Tensor = self(*(torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base)))
+        return found
 
     def decide(self, x: Tensor, is_base: Tensor) -> Tensor:
         """The encoder's output [B, T, D], with True at the tokens of bases [B, T] -> logits [B, C]."""

@@ -203,7 +203,7 @@ def test_what_is_chosen_has_gradients_and_nothing_else(tune) -> None:
     choose_trained(model, tune, last_layers=1, lora_rank=2)
     for p in (module.b for module in model.modules() if isinstance(module, LowRank)):
         torch.nn.init.normal_(p)  # at 0 the gradient of A is 0
-    model(torch.tensor([[2, 5, 6, 7, 8, 5, 3]])).square().sum().backward()
+    model.logits(encode("ATCGA")[None]).square().sum().backward()
     moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert moved == {name for name, p in model.named_parameters() if p.requires_grad}
     never = {f"encoder.{name}" for name in (*LM_HEAD, "pooler.weight", "pooler.bias")}
@@ -245,20 +245,20 @@ def test_an_adapter_by_hand() -> None:
 @pytest.mark.parametrize("activation", ["gelu", "geglu"])
 def test_adapters_start_as_nothing_and_merge_into_the_same_function(activation) -> None:
     model = make(activation=activation)
-    ids = torch.randint(5, 9, (3, 20))
+    ids, is_base = torch.randint(5, 9, (3, 20)), torch.ones(3, 20, dtype=torch.bool)
     names = list(model.state_dict())
     with torch.no_grad():
-        base = model(ids)
+        base = model(ids, is_base)
         add_adapters(model.encoder.layers, rank=2)
-        torch.testing.assert_close(model(ids), base, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(model(ids, is_base), base, atol=1e-6, rtol=1e-6)
         for module in model.modules():
             if isinstance(module, LowRank):
                 torch.nn.init.normal_(module.b, std=0.1)
-        adapted = model(ids)
+        adapted = model(ids, is_base)
         rows = torch.tensor([[0, 3], [19, 1], [4, 4]])  # the way that takes the weights of the adapter themselves
         at_rows = model.encoder.embed(ids, rows=rows)
         merge_adapters(model.encoder)
-        torch.testing.assert_close(model(ids), adapted, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(model(ids, is_base), adapted, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(model.encoder.embed(ids, rows=rows), at_rows, atol=1e-5, rtol=1e-5)
     assert (adapted - base).abs().max() > 1e-2
     assert list(model.state_dict()) == names
