@@ -28,7 +28,12 @@ class Encoding(NamedTuple):
     """What a tokenizer makes of codes [B, L]."""
 
     ids: NDArray[np.int64]  # [B, T]
-    offsets: NDArray[np.int64]  # [B, T, 2]: the bases [start, end) a token covers; (0, 0) for special tokens
+    offsets: NDArray[np.int64]  # [B, T, 2]: the bases [start, end) of a token; empty for special tokens and padding
+
+    @property
+    def is_base(self) -> NDArray[np.bool_]:
+        """True where a token covers bases, known or not, [B, T]."""
+        return np.asarray(self.offsets[..., 1] > self.offsets[..., 0])
 
 
 class Hidden(NamedTuple):
@@ -41,18 +46,35 @@ class Hidden(NamedTuple):
 
 
 class Tokenizer(Protocol):
-    """What every model can rely on."""
+    """The one owner of token ids: nothing else knows which id pads, masks or stands for unknown bases."""
 
     name: ClassVar[str]
     settings: ClassVar[tuple[str, ...]]  # whole numbers that a configuration may give
     pad_id: ClassVar[int]
     mask_id: ClassVar[int]
+    special_ids: ClassVar[frozenset[int]]  # of tokens that name no bases: padding, unknown, class, separator, mask
+    n_added: ClassVar[int]  # special tokens that `encode` adds to a sequence
+    fixed_length: ClassVar[bool]  # sequences of one length have one number of tokens
+    masks_bases: ClassVar[bool]  # `mask_bases` works: masked tokens give the probability of a single base
 
     @property
     def n_vocab(self) -> int: ...
     @property
     def vocab(self) -> dict[str, int]: ...
+    @property
+    def min_bases(self) -> int:
+        """Bases of the shortest sequence that has a token."""
+
+    @property
+    def sliding(self) -> bool:
+        """True if a token begins at every base, so that tokens of a part of a sequence are tokens of the whole."""
+
     def n_tokens(self, length: int) -> int: ...
+    def length_of(self, n_tokens: int) -> int: ...
+    def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return True where a token names bases, [B, T]: it is neither special nor unknown."""
+
+    def hide(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> Hidden: ...
     def encode(self, codes: Codes) -> Encoding: ...
     def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes: ...
     def to_dict(self) -> dict[str, Any]: ...
@@ -75,7 +97,13 @@ class KmerTokenizer:
     name: ClassVar[str] = "kmer"
     settings: ClassVar[tuple[str, ...]] = ("k", "stride")
     pad_id: ClassVar[int] = PAD
+    unknown_id: ClassVar[int] = UNK
     mask_id: ClassVar[int] = MASK
+    special_ids: ClassVar[frozenset[int]] = frozenset(range(len(SPECIAL)))
+    first_kmer: ClassVar[int] = len(SPECIAL)  # the id of k A's; those of other k-mers count up from it
+    n_added: ClassVar[int] = 2
+    fixed_length: ClassVar[bool] = True
+    masks_bases: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= 8:
@@ -93,6 +121,17 @@ class KmerTokenizer:
         digits = np.arange(4**self.k)[:, None] // 4 ** np.arange(self.k - 1, -1, -1) % 4
         kmers = (decode(row) for row in _CODE_OF_DIGIT[digits])
         return {token: i for i, token in enumerate((*SPECIAL, *kmers))}
+
+    @property
+    def min_bases(self) -> int:
+        return self.k
+
+    @property
+    def sliding(self) -> bool:
+        return self.stride == 1
+
+    def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.asarray(ids >= len(SPECIAL))
 
     def starts(self, length: int) -> NDArray[np.int64]:
         """First base of each k-mer of a sequence of `length` bases, ascending."""
@@ -217,6 +256,12 @@ class BPETokenizer:
     settings: ClassVar[tuple[str, ...]] = ("n_vocab",)
     pad_id: ClassVar[int] = PAD
     mask_id: ClassVar[int] = MASK
+    special_ids: ClassVar[frozenset[int]] = frozenset(range(len(SPECIAL)))
+    n_added: ClassVar[int] = 2
+    fixed_length: ClassVar[bool] = False
+    masks_bases: ClassVar[bool] = False
+    min_bases: ClassVar[int] = 1
+    sliding: ClassVar[bool] = False
 
     def __init__(self, model_json: str) -> None:
         import tokenizers
@@ -261,6 +306,15 @@ class BPETokenizer:
     def length_of(self, n_tokens: int) -> int:
         """Bases that fit in `n_tokens` tokens whatever the sequence."""
         return n_tokens - 2
+
+    def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.asarray(ids >= len(SPECIAL))
+
+    def hide(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> Hidden:
+        """Refuse: a BPE token stands for several bases, and their number depends on the sequence."""
+        raise ConfigError(
+            "a BPE token stands for several bases, so a single base cannot be masked; take a k-mer or single-base model."
+        )
 
     def encode(self, codes: Codes) -> Encoding:
         """Codes [B, L] -> ids [B, T] and offsets [B, T, 2], padded to the longest row."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
+from genoformer.tokenizers import Tokenizer
 
 MOST_TIMES = 16  # as long as the windows that a model is made for
 
@@ -22,10 +23,11 @@ class Windows(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """A padded batch: ids [B, T], and keep [B, T], False at padding, or None where there is none."""
+    """A padded batch: ids [B, T]; keep [B, T], False at padding, or None without padding; is_base [B, T], as in Encoding."""
 
     ids: NDArray[np.int64]
     keep: NDArray[np.bool_] | None
+    is_base: NDArray[np.bool_]
 
 
 def require_length(length: int, made_for: int) -> None:
@@ -63,15 +65,18 @@ def windows_of(sequences: Sequence[Codes], window: int, overlap: int, shortest: 
     return Windows(codes, np.array(owner, dtype=np.int64))
 
 
-def tokens_of(tokenizer: Any, codes: Sequence[Codes]) -> Tokens:
+def tokens_of(tokenizer: Tokenizer, codes: Sequence[Codes]) -> Tokens:
     """Tokens of windows of any lengths, padded to the longest."""
     lengths = np.array([len(c) for c in codes])
-    encoded = {n: tokenizer.encode(np.stack([c for c in codes if len(c) == n])).ids for n in np.unique(lengths).tolist()}
+    encoded = {n: tokenizer.encode(np.stack([c for c in codes if len(c) == n])) for n in np.unique(lengths).tolist()}
     if len(encoded) == 1:
-        (ids,) = encoded.values()
+        (encoding,) = encoded.values()
+        ids, is_base = encoding.ids, encoding.is_base
     else:
-        ids = np.full((len(codes), max(part.shape[1] for part in encoded.values())), tokenizer.pad_id, dtype=np.int64)
+        ids = np.full((len(codes), max(part.ids.shape[1] for part in encoded.values())), tokenizer.pad_id, dtype=np.int64)
+        is_base = np.zeros(ids.shape, dtype=np.bool_)
         for n, part in encoded.items():
-            ids[np.flatnonzero(lengths == n), : part.shape[1]] = part
+            rows, width = np.flatnonzero(lengths == n), part.ids.shape[1]
+            ids[rows, :width], is_base[rows, :width] = part.ids, part.is_base
     keep = ids != tokenizer.pad_id
-    return Tokens(ids, None if keep.all() else keep)
+    return Tokens(ids, None if keep.all() else keep, is_base)

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "labelled": ["errors", "whole", "fields", "progress", "genome"],
     "catalog": ["errors", "whole", "progress"],
     "tokenizers": ["errors", "genome"],
-    "windowing": ["errors", "genome"],
+    "windowing": ["errors", "genome", "tokenizers"],
     "models": ["errors", "addresses", "fields", "whole", "catalog", "genome", "tokenizers"],
     "inference": ["errors", "genome", "tokenizers", "windowing", "models"],
     "sinks": ["errors", "addresses", "whole", "tables", "genome"],

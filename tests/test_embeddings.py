@@ -40,9 +40,10 @@ def naive(model: Encoder, codes: Codes, pooling: str, window: int, overlap: int,
     codes = np.append(codes, np.full(max(0, k - len(codes)), 4, dtype=np.uint8))
     vectors, weights = [], []
     for start in window_starts(len(codes), window, overlap):
-        ids = torch.from_numpy(model.tokenizer.encode(codes[None, start : start + window]).ids)
+        encoding = model.tokenizer.encode(codes[None, start : start + window])
+        ids, is_base = torch.from_numpy(encoding.ids), torch.from_numpy(encoding.is_base)
         with torch.no_grad():
-            vectors.append(pool(model.embed(ids, layer=layer), ids, pooling)[0].numpy())
+            vectors.append(pool(model.embed(ids, layer=layer), is_base, pooling)[0].numpy())
         weights.append(ids.shape[1] - 2 if pooling == "mean" else 1)
     return np.max(vectors, axis=0) if pooling == "max" else np.average(vectors, axis=0, weights=weights)
 

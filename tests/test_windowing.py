@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, decode, encode
-from genoformer.tokenizers import SPECIAL, BaseTokenizer, BPETokenizer, KmerTokenizer
+from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 from genoformer.windowing import tokens_of, window_starts, windows_of
 
 
@@ -90,18 +90,22 @@ WINDOWS = ["ACGTACG", "GGGG", "ACGTACGTTT", "TTNTT", "ACG", "CCCC"]
 @pytest.mark.parametrize("name", ["base", "kmer", "strided", "bpe"])
 def test_padded_tokens_are_those_of_each_window_alone(name) -> None:
     tokenizer = tokenizer_of(name)
-    ids, keep = tokens_of(tokenizer, [encode(text) for text in WINDOWS])
+    ids, keep, is_base = tokens_of(tokenizer, [encode(text) for text in WINDOWS])
     assert keep is not None
-    alone = [tokenizer.encode(encode(text)[None]).ids[0] for text in WINDOWS]
+    encodings = [tokenizer.encode(encode(text)[None]) for text in WINDOWS]
+    alone = [encoding.ids[0] for encoding in encodings]
     assert ids.shape == (6, max(map(len, alone)))
+    for row, encoding in zip(is_base, encodings, strict=True):
+        assert np.flatnonzero(row).tolist() == np.flatnonzero(encoding.is_base[0]).tolist()
     for row, kept, expected in zip(ids, keep, alone, strict=True):
         assert row[: len(expected)].tolist() == expected.tolist()
         assert kept.tolist() == [True] * len(expected) + [False] * (len(row) - len(expected))
-        assert (row[len(expected) :] == SPECIAL.index("[PAD]")).all()
+        assert (row[len(expected) :] == tokenizer.pad_id).all()
 
 
 def test_windows_of_one_length_need_no_padding() -> None:
     windows: list[Codes] = [encode("ACGT"), encode("GGGN")]
-    ids, keep = tokens_of(BaseTokenizer(), windows)
+    ids, keep, is_base = tokens_of(BaseTokenizer(), windows)
     assert keep is None
+    assert is_base.tolist() == [[False, True, True, True, True, False]] * 2
     assert ids.tolist() == [[2, 5, 7, 8, 6, 3], [2, 8, 8, 8, 1, 3]]  # A 5, T 6, C 7, G 8; N is [UNK]

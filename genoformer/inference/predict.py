@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.inference.batching import Floats, in_batches, to_device, tokens_at_once
 from genoformer.models.heads import Predictor
-from genoformer.windowing import tokens_of, windows_of
+from genoformer.windowing import Tokens, tokens_of, windows_of
 
 
 class Predictions(NamedTuple):
@@ -30,7 +29,7 @@ def predictions(model: Predictor, sequences: Sequence[Codes]) -> Predictions:
     strands too, for a model that was trained so.
     """
     config, tokenizer = model.config, model.tokenizer
-    windows = windows_of(sequences, config.window, config.overlap, shortest=getattr(tokenizer, "k", 1))
+    windows = windows_of(sequences, config.window, config.overlap, shortest=tokenizer.min_bases)
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # alike lengths together, the longest first
     total = np.zeros((len(sequences), len(config.classes)), dtype=np.float64)
     at_once = max(1, tokens_at_once(model) // config.window)
@@ -39,10 +38,11 @@ def predictions(model: Predictor, sequences: Sequence[Codes]) -> Predictions:
         rows = order[first : first + at_once]
         for backward in strands:
             codes = [reverse_complement(windows.codes[i]) if backward else windows.codes[i] for i in rows]
-            ids, keep = tokens_of(tokenizer, codes)
+            tokens = tokens_of(tokenizer, codes)
 
-            def run(part: slice, ids: NDArray[np.int64] = ids, keep: NDArray[np.bool_] | None = keep) -> Tensor:
-                return model(to_device(model, ids[part]), None if keep is None else to_device(model, keep[part]))
+            def run(part: slice, tokens: Tokens = tokens) -> Tensor:
+                ids, keep, is_base = (None if x is None else to_device(model, x[part]) for x in tokens)
+                return cast(Tensor, model(ids, is_base, keep))
 
             logits = in_batches(run, len(rows), at_once, (len(config.classes),))
             np.add.at(total, windows.owner[rows], logits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.batching import Floats, in_batches, to_device, tokens_at_once
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import pool
-from genoformer.tokenizers import KmerTokenizer
-from genoformer.windowing import Windows, require_length, tokens_of, window_starts, windows_of
+from genoformer.tokenizers import Tokenizer
+from genoformer.windowing import Tokens, Windows, require_length, tokens_of, window_starts, windows_of
 
 Vector = Literal["mean", "max", "cls"]  # what one vector of a sequence is
 _HELD_BASES = 32_768  # of sequences whose token embeddings are held at a time: 100 MB at a width of 768
@@ -45,7 +45,7 @@ def embedding_window(model: Encoder, window: int | None = None, overlap: int | N
         window = min(model.config.context_length, model.tokenizer.length_of(model.config.max_tokens))
     require_length(window, model.config.context_length)
     overlap = window // 2 if overlap is None else overlap
-    shortest = getattr(model.tokenizer, "k", 1)
+    shortest = model.tokenizer.min_bases
     if window < shortest:
         raise ConfigError(f"window = {window}: a token of this model has {shortest} bases; give at least as many.")
     window_starts(0, window, overlap)  # refuses an overlap that does not fit
@@ -88,7 +88,7 @@ def sequence_embeddings(
     strands = [sequences, [reverse_complement(codes) for codes in sequences]] if both_strands else [sequences]
     values = np.zeros((len(sequences), model.config.width), dtype=np.float32)
     for i, strand in enumerate(strands):
-        windows = windows_of(strand, window, overlap, shortest=getattr(model.tokenizer, "k", 1))
+        windows = windows_of(strand, window, overlap, shortest=model.tokenizer.min_bases)
         n = len(windows.codes)
         tell = None if on_done is None else lambda done, i=i, n=n: on_done(i * n + done, len(strands) * n)
         values += _pooled(model, windows, len(sequences), pooling, layer, batch_size, tell) / len(strands)
@@ -107,18 +107,19 @@ def _pooled(
     while first < len(order):
         at_once = batch_size or _windows_at_once(model, windows.codes[order[first]])
         rows = order[first : first + at_once]
-        ids, keep = tokens_of(model.tokenizer, [windows.codes[i] for i in rows])
+        tokens = tokens_of(model.tokenizer, [windows.codes[i] for i in rows])
 
-        def run(part: slice, ids: NDArray[np.int64] = ids, keep: NDArray[np.bool_] | None = keep) -> Tensor:
+        def run(part: slice, tokens: Tokens = tokens) -> Tensor:
+            ids, keep, is_base = tokens
             here = to_device(model, ids[part])
             asked = here.new_zeros(len(here), 1) if pooling == "cls" else None  # the last layer is needed at [CLS] only
             x = model.embed(here, None if keep is None else to_device(model, keep[part]), asked, layer)
-            return pool(x.float(), here, pooling)
+            return pool(x.float(), to_device(model, is_base[part]), pooling)
 
         found, owner = in_batches(run, len(rows), at_once, (model.config.width,)), windows.owner[rows]
         if pooling == "max":
             np.maximum.at(total, owner, found)
-        n_tokens = (ids != model.tokenizer.pad_id).sum(1) - 2 if pooling == "mean" else np.ones(len(rows), dtype=np.int64)
+        n_tokens = tokens.is_base.sum(1) if pooling == "mean" else np.ones(len(rows), dtype=np.int64)
         if pooling != "max":
             np.add.at(total, owner, found * n_tokens[:, None])
             np.add.at(weight, owner, n_tokens)
@@ -153,7 +154,7 @@ def token_embeddings(
     """
     window, overlap = embedding_window(model, window, overlap)
     tokenizer = model.tokenizer
-    each_base = isinstance(tokenizer, KmerTokenizer) and tokenizer.stride == 1
+    each_base, k = tokenizer.sliding, tokenizer.min_bases
     longest = max(map(len, sequences), default=0)
     if longest > window and not each_base:
         raise ConfigError(
@@ -162,8 +163,8 @@ def token_embeddings(
         )
     if both_strands and not each_base:
         raise ConfigError("the strands of a sequence have other tokens, of other bases; leave out both strands, or pool.")
-    if longest > window and each_base and overlap < tokenizer.k - 1:
-        raise ConfigError(f"overlap = {overlap}: a {tokenizer.k}-mer across two windows is in neither; give {tokenizer.k - 1}.")
+    if longest > window and each_base and overlap < k - 1:
+        raise ConfigError(f"overlap = {overlap}: a {k}-mer across two windows is in neither; give {k - 1}.")
     forward = _token_vectors(model, sequences, layer, window, overlap, batch_size, backward=False)
     if not both_strands:
         return forward
@@ -191,7 +192,7 @@ def _tokens_of_group(
 ) -> list[TokenEmbeddings]:
     """Vectors of the tokens of some sequences: the model sees windows, alike lengths together."""
     tokenizer, width = model.tokenizer, model.config.width
-    shortest = getattr(tokenizer, "k", 1)
+    shortest = tokenizer.min_bases
     windows = windows_of(group, window, overlap, shortest=shortest)
     own = [span for codes in group for span in _owned(len(codes), window, overlap, shortest)]
     found = [np.empty((max(len(c), shortest) - shortest + 1 if len(c) > window else 0, width), np.float32) for c in group]
@@ -200,19 +201,19 @@ def _tokens_of_group(
     while first < len(order):
         at_once = batch_size or _windows_at_once(model, windows.codes[order[first]])
         rows = order[first : first + at_once]
-        ids, keep = tokens_of(tokenizer, [windows.codes[i] for i in rows])
+        ids, keep, is_base = tokens_of(tokenizer, [windows.codes[i] for i in rows])
 
         def run(part: slice, ids: NDArray[np.int64] = ids, keep: NDArray[np.bool_] | None = keep) -> Tensor:
             return model.embed(to_device(model, ids[part]), None if keep is None else to_device(model, keep[part]), layer=layer)
 
         x = in_batches(run, len(rows), at_once, (ids.shape[1], width))
-        for vectors, n_tokens, row in zip(x, (ids != tokenizer.pad_id).sum(1) - 2, rows, strict=True):
-            i = int(windows.owner[row])
+        for states, of_bases, row in zip(x, is_base, rows, strict=True):
+            i, vectors = int(windows.owner[row]), states[of_bases]
             if len(group[i]) <= window:
-                found[i] = vectors[1 : 1 + n_tokens].copy()
+                found[i] = vectors
             else:
                 start, low, high = own[row]
-                found[i][low:high] = vectors[1 + low - start : 1 + high - start]
+                found[i][low:high] = vectors[low - start : high - start]
         first += len(rows)
     return [TokenEmbeddings(x, _offsets(tokenizer, codes, shortest)) for x, codes in zip(found, group, strict=True)]
 
@@ -229,10 +230,11 @@ def _owned(length: int, window: int, overlap: int, k: int) -> list[tuple[int, in
     return [(start, low, high) for start, low, high in zip(starts, cuts, cuts[1:], strict=False)]
 
 
-def _offsets(tokenizer: Any, codes: Codes, shortest: int) -> NDArray[np.int64]:
+def _offsets(tokenizer: Tokenizer, codes: Codes, shortest: int) -> NDArray[np.int64]:
     """The bases [start, end) of each token but the special ones, [T, 2]."""
     padded = codes if len(codes) >= shortest else np.append(codes, np.full(shortest - len(codes), N, dtype=np.uint8))
-    return np.minimum(tokenizer.encode(padded[None]).offsets[0, 1:-1], len(codes))
+    encoding = tokenizer.encode(padded[None])
+    return np.minimum(encoding.offsets[encoding.is_base], len(codes))
 
 
 def _windows_at_once(model: Encoder, longest: Codes) -> int:

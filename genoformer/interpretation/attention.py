@@ -22,7 +22,6 @@ from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
 from genoformer.models.layers import Weights
 from genoformer.models.longrange import LongRange
-from genoformer.tokenizers import KmerTokenizer
 
 _ENOUGH = 50  # weights that tell what is usual at a distance
 HELD = 1 << 24  # weights that are held at a time: 64 MB
@@ -170,7 +169,7 @@ class Looked:
             found = reduce(*self._steps(codes[part]))
             return torch.nn.functional.pad(found, (0, wide - found.shape[-1]))  # fewer tokens than there can be
 
-        fixed = not isinstance(self.model, Encoder) or isinstance(self.tokenizer, KmerTokenizer)
+        fixed = not isinstance(self.model, Encoder) or self.tokenizer.fixed_length
         at_once = max(1, HELD // (self.n_heads * n * 64)) if fixed else 1  # BPE: no padding that is looked at
         return in_batches(run, len(codes), at_once, (*shape, wide))
 

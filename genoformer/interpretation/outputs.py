@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.bases import posteriors
-from genoformer.inference.batching import Floats, in_batches, to_device, tokens_at_once
+from genoformer.inference.batching import Floats, in_batches, tokens_at_once
 from genoformer.inference.tracks import Asked, TrackReader
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor
@@ -54,7 +54,7 @@ class Output(NamedTuple):
 
         def run(part: slice) -> Tensor:
             both = [reverse_complement(codes[part]) if backward else codes[part] for backward in strands]
-            logits = [model(to_device(model, model.tokenizer.encode(of).ids)) for of in both]
+            logits = [model.logits(of) for of in both]
             return torch.stack(logits).mean(0)[:, self.number]
 
         return in_batches(run, len(codes), at_once, ())

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
+from genoformer.genome.codes import Codes
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.layers import Linear, linear
-from genoformer.tokenizers import MASK, SPECIAL, UNK
 
 Kind = Literal["classes", "multilabel", "values"]
 Pooling = Literal["mean-max", "mean", "max", "cls"]
@@ -100,13 +100,20 @@ class Predictor(nn.Module):
         nn.init.normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)
 
-    def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
-        """ids [B, T], keep [B, T] (False = padding) -> logits [B, C]."""
-        return self.decide(self.encoder.embed(ids, keep), ids)
+    def forward(self, ids: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:
+        """ids, is_base (as in `Encoding`), keep (False = padding), all [B, T] -> logits [B, C]."""
+        return self.decide(self.encoder.embed(ids, keep), is_base)
 
-    def decide(self, x: Tensor, ids: Tensor) -> Tensor:
-        """The encoder's output [B, T, D] at tokens ids [B, T] -> logits [B, C]."""
-        x = self.norm(pool(x, ids, self.config.pooling))  # [B, D or 2 D]
+    def logits(self, codes: Codes) -> Tensor:
+        """Codes [B, L] -> logits [B, C], through the model's tokenizer and on its device."""
+        encoding = self.tokenizer.encode(codes)
+        device = self.out.weight.device
+        found: Tensor = self(*(torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base)))
+        return found
+
+    def decide(self, x: Tensor, is_base: Tensor) -> Tensor:
+        """The encoder's output [B, T, D], with True at the tokens of bases [B, T] -> logits [B, C]."""
+        x = self.norm(pool(x, is_base, self.config.pooling))  # [B, D or 2 D]
         return self.out(self.dropout(F.gelu(self.hidden(self.dropout(x)))))
 
     def outcome(self, logits: Tensor) -> Tensor:
@@ -128,14 +135,14 @@ def encoder_of(model: Encoder | Predictor) -> Encoder:
     return encoder
 
 
-def pool(x: Tensor, ids: Tensor, how: Pooling) -> Tensor:
-    """Hidden states [B, T, D] of tokens ids [B, T] -> [B, D], or [B, 2 D] for mean and maximum side by side.
+def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:
+    """Hidden states [B, T, D] -> [B, D], or [B, 2 D] for mean and maximum side by side.
 
-    Mean and maximum are over the tokens of bases, without [CLS], [SEP] and padding; "cls" is the state of [CLS].
+    Mean and maximum are over the tokens of bases (is_base [B, T]), without special ones; "cls" is the first state.
     """
     if how == "cls":
         return x[:, 0]
-    body = ((ids >= len(SPECIAL)) | (ids == UNK) | (ids == MASK))[..., None]  # [B, T, 1]
+    body = is_base[..., None]  # [B, T, 1]
     mean = (x * body).sum(1) / body.sum(1).clamp(min=1)
     if how == "mean":
         return mean

@@ -18,7 +18,7 @@ from genoformer.errors import ConfigError
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import Predictor, pool
 from genoformer.models.longrange import LongRange
-from genoformer.tokenizers import CLS, SEP, SPECIAL, UNK, KmerTokenizer
+from genoformer.tokenizers import KmerTokenizer
 
 
 class SoftTokens(nn.Module):
@@ -28,8 +28,10 @@ class SoftTokens(nn.Module):
         super().__init__()
         self.tokenizer, self.table = tokenizer, table
         kmers = np.array(list(itertools.product(range(4), repeat=tokenizer.k)), dtype=np.uint8)
-        self.register_buffer("ids", torch.from_numpy(tokenizer.encode(kmers).ids[:, 1]), persistent=False)
+        encoding = tokenizer.encode(kmers)
+        self.register_buffer("ids", torch.from_numpy(encoding.ids[encoding.is_base]), persistent=False)
         self.ids: Tensor
+        self.ends = encoding.ids[0][~encoding.is_base[0]].tolist()  # [CLS] and [SEP]
 
     def forward(self, onehot: Tensor) -> Tensor:
         x = onehot.transpose(1, 2)  # [B, L, 4]
@@ -38,8 +40,8 @@ class SoftTokens(nn.Module):
         for i in range(1, self.tokenizer.k):
             weight = (weight[..., None] * x[:, starts + i][..., None, :]).flatten(-2)
         unknown = 1 - weight.sum(-1, keepdim=True)
-        body = weight @ self.table.weight[self.ids] + unknown * self.table.weight[UNK]
-        ends = self.table.weight[[CLS, SEP]].expand(len(x), 2, -1)
+        body = weight @ self.table.weight[self.ids] + unknown * self.table.weight[self.tokenizer.unknown_id]
+        ends = self.table.weight[self.ends].expand(len(x), 2, -1)
         return torch.cat([ends[:, :1], body, ends[:, 1:]], dim=1)
 
 
@@ -72,10 +74,10 @@ class OneHotModel(nn.Module):
 
     def _strand(self, onehot: Tensor) -> Tensor:
         vectors = self.tokens(onehot)
-        ids = torch.full(vectors.shape[:2], len(SPECIAL), device=onehot.device)  # a token of bases, whichever
-        ids[:, 0], ids[:, -1] = CLS, SEP
+        is_base = torch.ones(vectors.shape[:2], dtype=torch.bool, device=onehot.device)
+        is_base[:, 0] = is_base[:, -1] = False
         x = self.encoder.embed(vectors)
-        return self.model.decide(x, ids) if isinstance(self.model, Predictor) else pool(x, ids, "mean")
+        return self.model.decide(x, is_base) if isinstance(self.model, Predictor) else pool(x, is_base, "mean")
 
 
 class TrackSum(nn.Module):

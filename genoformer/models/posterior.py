@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genoformer.models.encoder import Encoder
-from genoformer.tokenizers import SPECIAL, KmerTokenizer
+from genoformer.tokenizers import KmerTokenizer
 
 
 def base_posterior(model: Encoder, ids: Tensor, rows: Tensor, candidates: Tensor, valid: Tensor) -> Tensor:
@@ -30,8 +30,8 @@ def successors(tokenizer: KmerTokenizer, ids: Tensor) -> Tensor:
 
     After a special token anything can follow; there the four rows mean nothing.
     """
-    stem = (ids - len(SPECIAL)).clamp(min=0) % 4 ** (tokenizer.k - 1) * 4
-    return stem[..., None] + torch.arange(4, device=ids.device) + len(SPECIAL)
+    stem = (ids - tokenizer.first_kmer).clamp(min=0) % 4 ** (tokenizer.k - 1) * 4
+    return stem[..., None] + torch.arange(4, device=ids.device) + tokenizer.first_kmer
 
 
 def window_log2_likelihood(model: Encoder, tokenizer: KmerTokenizer, ids: Tensor) -> Tensor:
@@ -40,6 +40,6 @@ def window_log2_likelihood(model: Encoder, tokenizer: KmerTokenizer, ids: Tensor
     Tokens with an N, and those that follow one, are left out of the sum.
     """
     log_p = model.log_likelihood(ids, lambda tokens: successors(tokenizer, tokens))  # [B, T-1]
-    kmer = ids >= len(SPECIAL)
+    kmer = ids >= tokenizer.first_kmer
     counted = kmer[:, 1:] & kmer[:, :-1]
     return log_p.masked_fill(~counted, 0.0).sum(1) / math.log(2)

@@ -20,7 +20,6 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Alleles, Variant, centred_start, normalise, place_alleles, place_snvs, trim, trimmed
 from genoformer.models.encoder import Encoder
 from genoformer.scoring.scores import Evidence, Floats
-from genoformer.tokenizers import KmerTokenizer
 from genoformer.windowing import require_length
 
 FLANK = 5  # bases on either side of an indel whose likelihood is compared too: a 6-mer reaches as far
@@ -59,10 +58,10 @@ class Reader:
         self.model, self.genome, self.batch_size = model, genome, batch_size
         self.length = length or model.config.context_length
         self.strands = "+-" if both_strands else "+"
-        self.kmers = isinstance(model.tokenizer, KmerTokenizer)
+        self.kmers = model.tokenizer.masks_bases
         config = model.config
         longest = model.tokenizer.length_of(config.max_tokens) if config.position == "learned" else None
-        shortest = 2 * FLANK + 2 + getattr(model.tokenizer, "k", 1)
+        shortest = 2 * FLANK + 2 + model.tokenizer.min_bases
         if self.length < shortest or (longest is not None and self.length > longest):
             limit = f"at most {longest}" if longest is not None and self.length > longest else f"at least {shortest}"
             raise ConfigError(f"a window of {self.length} bases does not suit this model; choose {limit}.")
@@ -216,7 +215,7 @@ class Reader:
 
     def _from_the_allele_out(self, codes: Codes, start: int, n: int) -> list[int]:
         """Places of an allele and then of its neighbours, left and right in turn; none that is N or alone among N."""
-        k = getattr(self.model.tokenizer, "k", 1)
+        k = self.model.tokenizer.min_bases
         known = codes < N
         inside = np.convolve(known, np.ones(k, dtype=int), "valid") == k  # k-mers without N, by their first base
         known = np.convolve(inside, np.ones(k, dtype=int), "full") > 0  # bases in at least one of them

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from genoformer.genome.codes import Codes, N
 from genoformer.inference.batching import to_device
 from genoformer.models.encoder import Encoder
 from genoformer.models.posterior import base_posterior, successors
-from genoformer.tokenizers import SPECIAL, KmerTokenizer
+from genoformer.tokenizers import Tokenizer
 from genoformer.training.datasets import RandomWindows
 from genoformer.training.draws import Draws
 
@@ -40,12 +40,12 @@ def asked_bases(windows: RandomWindows, n: int) -> Asked:
     return Asked(codes[known], target[known])
 
 
-def why_no_bits(tokenizer: Any, causal: bool) -> str | None:
+def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
     """Why a model with this tokenizer has no exact probability of a single base; None where it has one."""
-    if not isinstance(tokenizer, KmerTokenizer):
+    if not tokenizer.masks_bases:
         return f"a {tokenizer.name} token stands for several bases, and their number depends on the sequence"
-    if causal and tokenizer.stride > 1:
-        return f"with stride = {tokenizer.stride} a token of a causal model brings several new bases at once"
+    if causal and not tokenizer.sliding:
+        return f"with stride = {tokenizer.to_dict().get('stride')} a token of a causal model brings several new bases at once"
     return None
 
 
@@ -73,8 +73,8 @@ def _causal_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDA
     """The term of `posterior.window_log2_likelihood` that belongs to the target."""
     ids = model.tokenizer.encode(codes).ids
     rows = np.arange(len(codes))
-    before = np.maximum(target - model.tokenizer.k + 1, 0)  # the token that the target comes after; [CLS] is token 0
-    known = (ids[rows, before] >= len(SPECIAL)) & (ids[rows, before + 1] >= len(SPECIAL))
+    before = np.maximum(target - model.tokenizer.min_bases + 1, 0)  # the token that the target comes after; [CLS] is token 0
+    known = model.tokenizer.known(ids[rows, before]) & model.tokenizer.known(ids[rows, before + 1])
     at = to_device(model, before[:, None])  # [B, 1]
     tokens = to_device(model, ids)
     candidates = successors(model.tokenizer, tokens.gather(1, at))  # [B, 1, 4]

@@ -336,7 +336,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder,
 def _predictor(encoder: Encoder, train: LabelledPart, plan: TuningConfig) -> Predictor:
     """A predictor with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
-    longest, shortest = max(len(sequence) for sequence in train.sequences), getattr(tokenizer, "k", 1)
+    longest, shortest = max(len(sequence) for sequence in train.sequences), tokenizer.min_bases
     room = tokenizer.length_of(encoder.config.max_tokens)
     if plan.window is not None and encoder.config.position == "learned" and plan.window > room:
         raise ConfigError(f"window = {plan.window}: this encoder has positions for {room} bases; give that or less.")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.models.encoder import Encoder
+from genoformer.tokenizers import Tokenizer
 from genoformer.training.datasets import RandomWindows
 from genoformer.training.draws import Draws
 from genoformer.training.loop import Loss
@@ -28,23 +29,24 @@ class Batch(NamedTuple):
     rows: Tensor | None
     labels: Tensor
     weights: Tensor
+    n_slots: int  # tokens of a row without the special ones that the tokenizer adds
 
 
 class LanguageModelBatches:
     """Batch number i, ready for the model: windows drawn, tokenized, masked."""
 
-    def __init__(self, windows: RandomWindows, tokenizer: Any, objective: Any, repeat_weight: float = 1.0) -> None:
+    def __init__(self, windows: RandomWindows, tokenizer: Tokenizer, objective: Any, repeat_weight: float = 1.0) -> None:
         self.windows, self.tokenizer, self.objective, self.repeat_weight = windows, tokenizer, objective, repeat_weight
 
     def __call__(self, i: int) -> Batch:
         size = self.windows.batch_size
         numbers = np.arange(i * size, (i + 1) * size)
         codes, lower = self.windows.drawn(numbers, soft_masked=self.repeat_weight < 1)
-        ids, offsets = self.tokenizer.encode(codes)
-        inputs, labels = self.objective(ids, Draws(self.windows.seed, numbers, stream=1))
+        encoding = self.tokenizer.encode(codes)
+        inputs, labels = self.objective(encoding, Draws(self.windows.seed, numbers, stream=1))
         weights = np.ones(labels.shape, dtype=np.float32)
         if lower is not None:
-            weights -= (1 - self.repeat_weight) * _share(lower, offsets)
+            weights -= (1 - self.repeat_weight) * _share(lower, encoding.offsets)
             if self.objective.label_rate == 1:  # a causal label is the next token
                 weights[:, :-1] = weights[:, 1:].copy()
         keep = inputs != self.tokenizer.pad_id
@@ -56,6 +58,7 @@ class LanguageModelBatches:
         return Batch(
             torch.from_numpy(inputs), None if keep.all() else torch.from_numpy(keep),
             None if rows is None else torch.from_numpy(rows), torch.from_numpy(labels), torch.from_numpy(weights),
+            max(1, inputs.shape[1] - self.tokenizer.n_added),
         )  # fmt: skip
 
 
@@ -74,5 +77,4 @@ def language_model_loss(model: Encoder, batch: Batch, label_rate: float) -> Loss
     asked = batch.labels != IGNORED
     weights = batch.weights[asked]
     losses = F.cross_entropy(model.head(hidden[asked]).float(), batch.labels[asked], reduction="none")
-    n_windows, n_tokens = batch.inputs.shape
-    return Loss((losses * weights).sum(), weights.sum(), label_rate * n_windows * max(1, n_tokens - 2))
+    return Loss((losses * weights).sum(), weights.sum(), label_rate * len(batch.inputs) * batch.n_slots)

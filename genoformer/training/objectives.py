@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
-from genoformer.tokenizers import MASK, SPECIAL, UNK, Tokenizer
+from genoformer.tokenizers import Encoding, Tokenizer
 
 IGNORED = -100  # torch's cross-entropy leaves these labels out
 Uniform = Callable[[int], NDArray[np.float64]]  # n -> the next n uniform numbers of each window, [B, n]
@@ -44,18 +44,17 @@ class MaskedLM:
 
     @property
     def span(self) -> int:
-        return self.span_tokens or int(getattr(self.tokenizer, "k", 1))
+        return self.span_tokens or self.tokenizer.min_bases
 
     @property
     def label_rate(self) -> float:
         """Labels to be expected of a token."""
         return self.mask_rate
 
-    def __call__(self, ids: NDArray[np.int64], uniform: Uniform) -> Example:
+    def __call__(self, encoding: Encoding, uniform: Uniform) -> Example:
+        ids, ordinary = encoding.ids, encoding.is_base  # an unknown base is masked like any other
         p = 1 - (1 - self.mask_rate) ** (1 / self.span)
         n_tokens = ids.shape[1]
-        ordinary = ids >= len(SPECIAL)
-        ordinary |= ids == UNK  # which is a token like any other
         centres = (uniform(n_tokens) < p) & ordinary
         masked = np.zeros_like(centres)
         left = (self.span - 1) // 2
@@ -63,10 +62,10 @@ class MaskedLM:
             masked |= _shifted(centres, shift)
         masked &= ordinary
         draw = uniform(n_tokens)
-        inputs = np.where(masked & (draw < 0.8), MASK, ids)
+        inputs = np.where(masked & (draw < 0.8), self.tokenizer.mask_id, ids)
         other = masked & (draw >= 0.8) & (draw < 0.9)
         inputs[other] = (uniform(n_tokens)[other] * self.tokenizer.n_vocab).astype(np.int64)
-        labels = np.where(masked & (ids >= len(SPECIAL)), ids, IGNORED)
+        labels = np.where(masked & self.tokenizer.known(ids), ids, IGNORED)
         return Example(inputs, labels)
 
 
@@ -78,9 +77,10 @@ class CausalLM:
 
     label_rate = 1.0
 
-    def __call__(self, ids: NDArray[np.int64], uniform: Uniform) -> Example:
+    def __call__(self, encoding: Encoding, uniform: Uniform) -> Example:
+        ids = encoding.ids
         labels = np.full_like(ids, IGNORED)
-        labels[:, :-1] = np.where(ids[:, 1:] >= len(SPECIAL), ids[:, 1:], IGNORED)
+        labels[:, :-1] = np.where(self.tokenizer.known(ids[:, 1:]), ids[:, 1:], IGNORED)
         return Example(ids, labels)
 
 

@@ -23,7 +23,7 @@ from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.progress import Listener, Progress
-from genoformer.tokenizers import BPETokenizer, KmerTokenizer
+from genoformer.tokenizers import BPETokenizer
 from genoformer.training import report, unfinished, verdict
 from genoformer.training.bits import VALIDATION_BASES, asked_bases, bits_of, why_no_bits
 from genoformer.training.config import GenomeConfig, PretrainConfig, tokenizer_of
@@ -210,7 +210,7 @@ def pretrain(
         [row["valid_bits_per_base"] for row in read_log(folder / LOG) if "valid_bits_per_base" in row],
         fitted.metrics["train_loss"],
         verdict.unigram_nats(LanguageModelBatches(windows, tokenizer, CausalLM(tokenizer), plan.repeat_weight)),
-        single_bases=isinstance(tokenizer, KmerTokenizer) and tokenizer.k == 1,
+        single_bases=tokenizer.masks_bases and tokenizer.min_bases == 1,
     )
     manifest["warnings"] = warnings
     rows = found.rows if found is not None else []

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.models.heads import Predictor
-from genoformer.tokenizers import SPECIAL
 from genoformer.training.draws import Draws
 from genoformer.training.loop import Loss
 from genoformer.windowing import tokens_of, windows_of
@@ -23,9 +22,10 @@ _SORTED = 32  # batches whose sequences are sorted by length together, so that l
 
 
 class Batch(NamedTuple):
-    """Windows ids [W, T], keep [W, T] or None, the sequence each is of [W], and of each sequence target and weight [B]."""
+    """Windows ids, is_base and keep (or None) [W, T], the sequence of each [W], and target and weight of each sequence [B]."""
 
     ids: Tensor
+    is_base: Tensor
     keep: Tensor | None
     owner: Tensor
     targets: Tensor
@@ -66,13 +66,14 @@ class LabelledBatches:
         if self.shift:
             by = Draws(self.seed, rows + epoch * len(self.sequences), stream=2)(1)[:, 0] * (2 * self.shift + 1)
             sequences = [moved(s, int(n) - self.shift) for s, n in zip(sequences, by, strict=True)]
-        windows = windows_of(sequences, self.config.window, self.config.overlap, getattr(self.tokenizer, "k", 1))
-        ids, keep = tokens_of(self.tokenizer, windows.codes)
+        windows = windows_of(sequences, self.config.window, self.config.overlap, self.tokenizer.min_bases)
+        ids, keep, is_base = tokens_of(self.tokenizer, windows.codes)
         if self.mask_rate:
             hidden = Draws(self.seed, np.arange(len(ids)) + i * 2**20, stream=1)(ids.shape[1]) < self.mask_rate
-            ids = np.where(hidden & (ids >= len(SPECIAL)), self.tokenizer.mask_id, ids)
+            ids = np.where(hidden & self.tokenizer.known(ids), self.tokenizer.mask_id, ids)
         return Batch(
-            torch.from_numpy(ids), None if keep is None else torch.from_numpy(keep), torch.from_numpy(windows.owner),
+            torch.from_numpy(ids), torch.from_numpy(is_base), None if keep is None else torch.from_numpy(keep),
+            torch.from_numpy(windows.owner),
             torch.from_numpy(self.targets[rows]), torch.from_numpy(self.weights[rows]),
         )  # fmt: skip
 
@@ -111,7 +112,7 @@ def predictor_loss(model: Predictor, batch: Batch, batch_size: int) -> Loss:
 
 def sequence_logits(model: Predictor, batch: Batch) -> Tensor:
     """Logits [B, C] of sequences: the mean over the windows of each."""
-    logits = model(batch.ids, batch.keep).float()  # [W, C]
+    logits = model(batch.ids, batch.is_base, batch.keep).float()  # [W, C]
     n_sequences = len(batch.targets)
     if len(logits) == n_sequences:
         return logits

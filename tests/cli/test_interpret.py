@@ -167,7 +167,7 @@ def test_mutagenesis_of_a_fine_tuned_model_is_of_its_logit(folder, tmp_path) -> 
         assert found["what"] == "mutagenesis no"
         codes = np.stack([found["codes_0"]] * 2)
         codes[1, 7] = (codes[0, 7] + 1) % 4
-        logits = model(torch.from_numpy(model.tokenizer.encode(codes).ids))[:, 0]
+        logits = model.logits(codes)[:, 0]
         assert found["map_0"][7, codes[1, 7]] == pytest.approx(float(logits[1] - logits[0]), abs=1e-4)
 
 

@@ -53,8 +53,9 @@ def test_a_predictor_comes_back_bit_by_bit(tmp_path) -> None:
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
     assert again.encoder.decoder.weight is again.encoder.tokens.weight
     assert checkpoint.read_manifest(tmp_path / "whole") == {"seed": 3}
+    is_base = torch.ones_like(ids, dtype=torch.bool)
     with torch.no_grad():
-        assert torch.equal(again(ids), model(ids))
+        assert torch.equal(again(ids, is_base), model(ids, is_base))
 
 
 def test_half_precision_halves_the_file(tmp_path) -> None:

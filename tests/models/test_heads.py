@@ -48,7 +48,7 @@ def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fi
 
 
 # a row of states for [CLS] A N [MASK] C [SEP] [PAD]: only the four in the middle are of bases
-IDS = torch.tensor([[2, 5, 1, 4, 7, 3, 0]])
+IS_BASE = torch.tensor([[False, True, True, True, True, False, False]])
 STATES = torch.tensor([[[9.0, 9.0], [1.0, -8.0], [2.0, -4.0], [3.0, -2.0], [6.0, -6.0], [99.0, 99.0], [77.0, 77.0]]])
 
 
@@ -57,7 +57,7 @@ STATES = torch.tensor([[[9.0, 9.0], [1.0, -8.0], [2.0, -4.0], [3.0, -2.0], [6.0,
 )
 def test_pooling_by_hand(how, pooled) -> None:
     """Means (1 + 2 + 3 + 6) / 4 and -(8 + 4 + 2 + 6) / 4; [CLS], [SEP] and [PAD] have no part, N and [MASK] do."""
-    assert pool(STATES, IDS, how)[0].tolist() == pooled
+    assert pool(STATES, IS_BASE, how)[0].tolist() == pooled
 
 
 def naive_pool(x: Tensor, ids: Tensor, how: str) -> list[list[float]]:
@@ -79,7 +79,7 @@ def test_pooling_is_the_loop_over_tokens(how) -> None:
     ids[:, 0] = 2
     for row, length in enumerate((3, 12, 7, 4, 12)):
         ids[row, length - 1], ids[row, length:] = 3, 0
-    torch.testing.assert_close(pool(x, ids, how), torch.tensor(naive_pool(x, ids, how)))
+    torch.testing.assert_close(pool(x, (ids != 0) & (ids != 2) & (ids != 3), how), torch.tensor(naive_pool(x, ids, how)))
 
 
 # --- the predictor
@@ -90,10 +90,11 @@ def test_pooling_is_the_loop_over_tokens(how) -> None:
 def test_padding_does_not_change_logits(how, position) -> None:
     model = make(how, position=position)
     windows = [encode(text) for text in ("ACGTACGTACGTAAA", "GGG", "TTTACGN", "C")]
-    ids, keep = (torch.from_numpy(x) for x in tokens_of(model.tokenizer, windows))
+    ids, keep, is_base = (torch.from_numpy(x) for x in tokens_of(model.tokenizer, windows))
+    encodings = [model.tokenizer.encode(codes[None]) for codes in windows]
     with torch.no_grad():
-        together = model(ids, keep)
-        alone = [model(torch.from_numpy(model.tokenizer.encode(codes[None]).ids)) for codes in windows]
+        together = model(ids, is_base, keep)
+        alone = [model(torch.from_numpy(x.ids), torch.from_numpy(x.is_base)) for x in encodings]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
     assert (together[0] - together[1]).abs().max() > 1e-3  # the sequences differ, and so do their logits
 
@@ -202,7 +203,7 @@ def test_what_is_chosen_has_gradients_and_nothing_else(tune) -> None:
     choose_trained(model, tune, last_layers=1, lora_rank=2)
     for p in (module.b for module in model.modules() if isinstance(module, LowRank)):
         torch.nn.init.normal_(p)  # at 0 the gradient of A is 0
-    model(torch.tensor([[2, 5, 6, 7, 8, 5, 3]])).square().sum().backward()
+    model.logits(encode("ATCGA")[None]).square().sum().backward()
     moved = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
     assert moved == {name for name, p in model.named_parameters() if p.requires_grad}
     never = {f"encoder.{name}" for name in (*LM_HEAD, "pooler.weight", "pooler.bias")}
@@ -244,20 +245,20 @@ def test_an_adapter_by_hand() -> None:
 @pytest.mark.parametrize("activation", ["gelu", "geglu"])
 def test_adapters_start_as_nothing_and_merge_into_the_same_function(activation) -> None:
     model = make(activation=activation)
-    ids = torch.randint(5, 9, (3, 20))
+    ids, is_base = torch.randint(5, 9, (3, 20)), torch.ones(3, 20, dtype=torch.bool)
     names = list(model.state_dict())
     with torch.no_grad():
-        base = model(ids)
+        base = model(ids, is_base)
         add_adapters(model.encoder.layers, rank=2)
-        torch.testing.assert_close(model(ids), base, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(model(ids, is_base), base, atol=1e-6, rtol=1e-6)
         for module in model.modules():
             if isinstance(module, LowRank):
                 torch.nn.init.normal_(module.b, std=0.1)
-        adapted = model(ids)
+        adapted = model(ids, is_base)
         rows = torch.tensor([[0, 3], [19, 1], [4, 4]])  # the way that takes the weights of the adapter themselves
         at_rows = model.encoder.embed(ids, rows=rows)
         merge_adapters(model.encoder)
-        torch.testing.assert_close(model(ids), adapted, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(model(ids, is_base), adapted, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(model.encoder.embed(ids, rows=rows), at_rows, atol=1e-5, rtol=1e-5)
     assert (adapted - base).abs().max() > 1e-2
     assert list(model.state_dict()) == names

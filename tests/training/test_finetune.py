@@ -893,7 +893,8 @@ def test_logits_of_a_long_sequence_are_the_mean_over_its_windows() -> None:
             codes = drawn.sequences[target]
             starts = range(0, len(codes) - 7, 4)
             assert len(starts) == {0: 1, 1: 4, 2: 2}[target]
-            each = [model(torch.from_numpy(BaseTokenizer().encode(codes[s : s + 8][None]).ids))[0] for s in starts]
+            encodings = [BaseTokenizer().encode(codes[s : s + 8][None]) for s in starts]
+            each = [model(torch.from_numpy(x.ids), torch.from_numpy(x.is_base))[0] for x in encodings]
             torch.testing.assert_close(row, torch.stack(each).mean(0), atol=1e-5, rtol=1e-5)
     order = np.argsort(batch.targets.numpy())
     expected = found.softmax(-1).numpy()[order]
@@ -907,7 +908,7 @@ class Says(torch.nn.Module):
         super().__init__()
         self.logits, self.config = torch.tensor(logits), config
 
-    def forward(self, ids, keep=None):
+    def forward(self, ids, is_base, keep=None):
         return self.logits
 
 
@@ -923,7 +924,7 @@ def test_losses_by_hand(kind, logits, targets, losses) -> None:
     """Values: centre 10 and 20, spread 1 and 2, so that 12 and 24 are both 2. Weights 1 and 3 of a batch of 4."""
     numbers = {"centre": (10.0, 20.0), "spread": (1.0, 2.0)} if kind == "values" else {}
     model = Says(logits, tiny(kind, **numbers).config)
-    batch = Batch(torch.zeros(2, 1), None, torch.arange(2), torch.tensor(targets), torch.tensor([1.0, 3.0]))
+    batch = Batch(torch.zeros(2, 1), torch.ones(2, 1), None, torch.arange(2), torch.tensor(targets), torch.tensor([1.0, 3.0]))
     total, weight, divisor = predictor_loss(model, batch, 4)  # type: ignore[arg-type]
     assert float(total) == pytest.approx(losses[0] + 3 * losses[1], rel=1e-6)
     assert (float(weight), divisor) == (4.0, 4.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genoformer.errors import ConfigError
-from genoformer.tokenizers import CLS, MASK, SEP, UNK, BaseTokenizer, KmerTokenizer
+from genoformer.tokenizers import CLS, MASK, SEP, UNK, BaseTokenizer, Encoding, KmerTokenizer
 from genoformer.training.objectives import IGNORED, CausalLM, MaskedLM
 
 OFFSETS = {1: [0], 3: [-1, 0, 1], 4: [-1, 0, 1, 2], 5: [-2, -1, 0, 1, 2], 6: [-2, -1, 0, 1, 2, 3]}  # run_pretrain.py
@@ -22,6 +22,13 @@ class Centres:
         return self.draws.pop(0)
 
 
+def encoding(ids):
+    """Tokens of one base each; [CLS] and [SEP] cover none."""
+    ends = np.arange(1, ids.shape[1] + 1)
+    starts = np.where(np.isin(ids, [CLS, SEP]), ends, ends - 1)
+    return Encoding(ids, np.stack([starts, np.broadcast_to(ends, ids.shape)], axis=-1))
+
+
 def uniform(n_windows, seed=0):
     random = np.random.default_rng(seed)
     return lambda n: random.random((n_windows, n))
@@ -35,7 +42,7 @@ def test_a_centre_masks_dnaberts_run_clipped_at_the_special_tokens(k, centre) ->
     ids[0, 0], ids[0, 20] = CLS, SEP
     centres = np.zeros((1, 21), dtype=bool)
     centres[0, centre] = True
-    inputs, labels = MaskedLM(tokenizer)(ids, Centres(centres))
+    inputs, labels = MaskedLM(tokenizer)(encoding(ids), Centres(centres))
     expected = sorted(centre + o for o in OFFSETS[k] if 1 <= centre + o <= 19)
     assert np.flatnonzero(inputs[0] == MASK).tolist() == expected
     assert np.flatnonzero(labels[0] != IGNORED).tolist() == expected
@@ -48,7 +55,7 @@ def test_the_shares_are_15_percent_and_80_10_10(k) -> None:
     tokenizer = KmerTokenizer(k)
     random = np.random.default_rng(0)
     ids = random.integers(5, tokenizer.n_vocab, (800, 500))
-    inputs, labels = MaskedLM(tokenizer)(ids, uniform(800))
+    inputs, labels = MaskedLM(tokenizer)(encoding(ids), uniform(800))
     masked = labels != IGNORED
     n = ids.size / k
     assert abs(masked.mean() - 0.15) < 4 * np.sqrt(0.15 * 0.85 / n) + 0.001
@@ -65,20 +72,20 @@ def test_a_wider_span_hides_more_than_one_base() -> None:
     ids = np.full((1, 21), 9, dtype=np.int64)
     centres = np.zeros((1, 21), dtype=bool)
     centres[0, 10] = True
-    inputs, _ = MaskedLM(tokenizer, span_tokens=7)(ids, Centres(centres))
+    inputs, _ = MaskedLM(tokenizer, span_tokens=7)(encoding(ids), Centres(centres))
     assert np.flatnonzero(inputs[0] == MASK).tolist() == list(range(7, 14))
 
 
 def test_unknown_tokens_are_masked_but_not_asked_for() -> None:
     ids = np.full((50, 40), UNK, dtype=np.int64)
-    inputs, labels = MaskedLM(BaseTokenizer(), mask_rate=0.5)(ids, uniform(50))
+    inputs, labels = MaskedLM(BaseTokenizer(), mask_rate=0.5)(encoding(ids), uniform(50))
     assert (inputs == MASK).any()
     assert (labels == IGNORED).all()
 
 
 def test_causal_labels_are_the_next_bases() -> None:
     ids = np.array([[CLS, 5, 8, UNK, 6, SEP]])
-    inputs, labels = CausalLM(BaseTokenizer())(ids, uniform(1))
+    inputs, labels = CausalLM(BaseTokenizer())(encoding(ids), uniform(1))
     assert inputs.tolist() == ids.tolist()
     assert labels.tolist() == [[5, 8, IGNORED, 6, IGNORED, IGNORED]]
 
