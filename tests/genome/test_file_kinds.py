@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from genoformer_cli.main import main
 
-from cli.main import main
 from genoformer.addresses import address_in, refuse_address
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
