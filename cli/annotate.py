@@ -7,24 +7,41 @@ from typing import Any
 import click
 
 from . import options as shared
-from .talk import Command, say
+from .talk import Command, print_note
 
 element_option = click.option(
-    "-a", "--annotation", "files", metavar="NAME=FILE", multiple=True,
+    "-a",
+    "--annotation",
+    "files",
+    metavar="NAME=FILE",
+    multiple=True,
     help="Elements (BED, peaks, a segmentation, a table) or genes (GTF, GFF3; their NAME does not count); repeatable.",
-)  # fmt: skip
+)
 
 
-annotation_options = shared.together(
+annotation_options = shared.option_group(
     element_option,
     shared.columns_of_files,
     click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), for their parts and start sites."),
     click.option("--tss", type=click.Path(), help="Start sites: a BED with strands, where there is no GTF."),
-    click.option("--promoter", nargs=2, type=click.IntRange(min=0), default=(1000, 100), show_default=True,
-                 metavar="BEFORE BEHIND", help="Bases of a promoter around each start site of the GTF."),
-    click.option("--flank", type=click.IntRange(min=0), default=5000, show_default=True, metavar="BASES",
-                 help="How far from a gene is flanking."),
-)  # fmt: skip
+    click.option(
+        "--promoter",
+        nargs=2,
+        type=click.IntRange(min=0),
+        default=(1000, 100),
+        show_default=True,
+        metavar="BEFORE BEHIND",
+        help="Bases of a promoter around each start site of the GTF.",
+    ),
+    click.option(
+        "--flank",
+        type=click.IntRange(min=0),
+        default=5000,
+        show_default=True,
+        metavar="BASES",
+        help="How far from a gene is flanking.",
+    ),
+)
 
 
 def annotations_of(options: dict[str, Any]) -> Any:
@@ -48,8 +65,14 @@ def refuse_file(folder: str, option: str) -> None:
 @click.command(cls=Command)
 @click.argument("vcf", type=click.Path())
 @annotation_options
-@click.option("-o", "--output", default="-", show_default=True, type=click.Path(),
-              help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    show_default=True,
+    type=click.Path(),
+    help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.",
+)
 @click.option("--figures", type=click.Path(), metavar="FOLDER", help="Breakdown by frequency and element: figures and a table.")
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="The key of INFO with the frequency.")
 def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options: Any) -> None:
@@ -72,22 +95,20 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     from genoformer.annotation.figures import write_breakdown
     from genoformer.annotation.run import annotate_variants
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(figures)
+    lock_outputs(figures)
     if figures is not None:
         refuse_file(figures, "--figures")
     annotations = annotations_of(options)
     with progress_bar("records") as watch:
-        found = annotate_variants(
-            vcf, annotations, output, breakdown=figures is not None, af_key=af_key, progress=watch
-        )  # fmt: skip
+        found = annotate_variants(vcf, annotations, output, breakdown=figures is not None, af_key=af_key, progress=watch)
     if figures is not None and found.breakdown is not None:
         write_breakdown(Path(figures), found.breakdown, annotations)
     for note in found.notes:
-        say(note)
+        print_note(note)
     rate = found.records / max(found.seconds, 1e-9)
-    say(f"annotated {found.records:,} records ({rate:,.0f} per second)")
+    print_note(f"annotated {found.records:,} records ({rate:,.0f} per second)")
     for name, n in (found.overlapping | found.parts).items():
-        say(f"  {name:24} {n:>10,} {n / max(found.records, 1):>7.1%}")
+        print_note(f"  {name:24} {n:>10,} {n / max(found.records, 1):>7.1%}")

@@ -8,14 +8,21 @@ import click
 
 from . import options as shared
 from .of_tracks import of_tracks, track_options
-from .talk import Command, say
+from .talk import Command, print_note
 
 
 @click.command(cls=Command)
 @click.argument("vcf", metavar="BACKGROUND", type=click.Path())
 @shared.reference
-@click.option("-m", "--model", "model_names", type=shared.MODEL, required=True, multiple=True,
-              help="A model folder; several are an ensemble, and need -o.")  # fmt: skip
+@click.option(
+    "-m",
+    "--model",
+    "model_names",
+    type=shared.MODEL,
+    required=True,
+    multiple=True,
+    help="A model folder; several are an ensemble, and need -o.",
+)
 @click.option("-s", "--scores", metavar="NAMES", help="Comma-separated.  [default: LLR,PLL, of a model of tracks SAD,SAR501]")
 @click.option("-o", "--output", type=click.Path(), metavar="FILE", help="[default: calibration.npz in the model's folder]")
 @shared.context
@@ -25,9 +32,14 @@ from .talk import Command, say
 @shared.device
 @click.pass_context
 def calibrate(
-    ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], scores: str | None, output: str | None,
+    ctx: click.Context,
+    vcf: str,
+    fasta: str,
+    model_names: tuple[str, ...],
+    scores: str | None,
+    output: str | None,
     **options: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Keep with MODEL how its scores are distributed over BACKGROUND, a VCF such as common variants.
 
     \b
@@ -45,23 +57,32 @@ def calibrate(
     from genoformer.scoring.calibration import calibrate as calibrated
     from genoformer.scoring.quantiles import FILE
     from genoformer.scoring.scorers import default_scores
-    from genoformer.scoring.scores import choose
+    from genoformer.scoring.scores import parse_scores
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(output or checkpoint.find(model_names[0]) / FILE)
+    lock_outputs(output or checkpoint.resolve_model(model_names[0]) / FILE)
     genome = Genome(fasta)
     models = [checkpoint.load_scoring(name) for name in model_names]
-    chosen = choose(scores) if scores else default_scores(models[0])
+    chosen = parse_scores(scores) if scores else default_scores(models[0])
     if output is None and len(models) > 1:
         raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")
-    path = Path(output) if output else checkpoint.find(model_names[0]) / FILE
-    device = inference.device_named(options["device"])
+    path = Path(output) if output else checkpoint.resolve_model(model_names[0]) / FILE
+    device = inference.resolve_device(options["device"])
     with progress_bar("records") as watch:
         found, summary = calibrated(
-            vcf, genome, models, chosen, path, model_name="+".join(model_names), context=options["context"],
-            both_strands=options["strand"] == "both", device=device, workers=options["workers"],
-            of_tracks=of_tracks(ctx, models[0], genome), progress=watch,
-        )  # fmt: skip
-    say(f"{path}: {', '.join(found.grids)} of {found.n_alleles:,} alleles of {summary.records:,} records")
+            vcf,
+            genome,
+            models,
+            chosen,
+            path,
+            model_name="+".join(model_names),
+            context=options["context"],
+            both_strands=options["strand"] == "both",
+            device=device,
+            workers=options["workers"],
+            of_tracks=of_tracks(ctx, models[0], genome),
+            progress=watch,
+        )
+    print_note(f"{path}: {', '.join(found.grids)} of {found.n_alleles:,} alleles of {summary.records:,} records")

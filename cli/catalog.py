@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import starting
-from .talk import say
+from .talk import print_note
 
 if TYPE_CHECKING:
     from genoformer.catalog import Entry
     from genoformer.catalog.entries import Kind
 
 catalog_option = click.option(
-    "--catalog", type=click.Path(path_type=Path), metavar="FILE",
+    "--catalog",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Another catalog of the same form, such as of a mirror.  [default: the one that comes with genoformer]",
-)  # fmt: skip
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, with addresses, checksums, licence and citation.")
 
 
@@ -31,13 +33,20 @@ def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def pull_options(command: Any) -> Any:
     """NAME..., --again, --from and --catalog."""
-    for option in reversed([
-        click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_names),
-        click.option("--again", is_flag=True, help="Fetch anew what is here, as of files that their source renews."),
-        click.option("--from", "source", type=click.Path(path_type=Path), metavar="FOLDER",
-                     help="Take the files from a folder, for machines without a network; checked all the same."),
-        catalog_option,
-    ]):  # fmt: skip
+    for option in reversed(
+        [
+            click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_names),
+            click.option("--again", is_flag=True, help="Fetch anew what is here, as of files that their source renews."),
+            click.option(
+                "--from",
+                "source",
+                type=click.Path(path_type=Path),
+                metavar="FOLDER",
+                help="Take the files from a folder, for machines without a network; checked all the same.",
+            ),
+            catalog_option,
+        ]
+    ):
         command = option(command)
     return command
 
@@ -89,10 +98,10 @@ def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | N
     entries = [entry_named(name, kind, catalog) for name in names]  # all are known, before the first is fetched
     for entry in entries:
         with progress_bar("MB") as listen:
-            got = pull(entry, again=again, source=source, listen=listen)
+            got = pull(entry, again=again, source=source, progress=listen)
         if got.fetched:
-            say(f"{entry.name}: {entry.title}. Licence: {entry.licence}. Cite: {entry.citation}.")
+            print_note(f"{entry.name}: {entry.title}. Licence: {entry.licence}. Cite: {entry.citation}.")
         for note in [*got.notes, *([entry.note] if entry.note and got.fetched else [])]:
-            say(f"Note: {note}")
+            print_note(f"Note: {note}")
         for path in [got.folder] if kind == "models" else got.paths:
             click.echo(str(path))

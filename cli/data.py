@@ -9,10 +9,10 @@ import click
 
 from . import options as shared
 from .catalog import catalog_option, complete_names, described, json_option, pull_named, pull_options, show_table
-from .talk import Group, say
+from .talk import Group, print_note
 
 if TYPE_CHECKING:
-    from genoformer.labelled.build import Built
+    from genoformer.labelled.build import BuildSummary
     from genoformer.labelled.tracks import BuiltTracks
 
 
@@ -73,13 +73,13 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
 @click.option("--contig-length", default=1_000_000, show_default=True, help="Bases of each contig.")
 @click.option("--variants", default=4_000, show_default=True, help="Records of the VCF.")
 @click.option(
-    "--element-share", default=1.0, show_default=True,
+    "--element-share",
+    default=1.0,
+    show_default=True,
     help="Share of the enhancers and CTCF sites that is kept; with 0.3 enhancers reach farther.",
-)  # fmt: skip
+)
 @click.option("--tracks", is_flag=True, help="Also write accessibility, H3K27ac and CAGE of two cell types.")
-def simulate(
-    out: Path, seed: int, contigs: int, contig_length: int, variants: int, element_share: float, tracks: bool
-) -> None:
+def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: int, element_share: float, tracks: bool) -> None:
     """Make a genome in which every answer is known, in the folder OUT.
 
     It has human-like base composition, CpG islands, repeats, genes, and promoters, enhancers and CTCF sites whose motif
@@ -100,13 +100,18 @@ def simulate(
     """
     from genoformer.simulation import simulate as make
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
 
-    reserve(out)
+    lock_outputs(out)
     world = make(
-        out, seed=seed, n_contigs=contigs, contig_length=contig_length, n_variants=variants, element_share=element_share,
+        out,
+        seed=seed,
+        n_contigs=contigs,
+        contig_length=contig_length,
+        n_variants=variants,
+        element_share=element_share,
         tracks=tracks,
-    )  # fmt: skip
+    )
     n = world.counts
     click.echo(
         f"{out}: {n['bases']:,} bases in {contigs:,} contigs (seed {seed}) with {n['genes']:,} genes and "
@@ -151,10 +156,21 @@ def simulate(
 @click.option("--max-n", default=0.05, show_default=True, help="Share of N up to which a window is kept.")
 @click.option("--seed", default=0, show_default=True, help="The same seed writes the same bytes.")
 def build(
-    out: Path, fasta: Path, positives: tuple[str, ...], columns: tuple[str, ...], negatives: str, ratio: float,
-    length: int | None, upstream: int | None, downstream: int | None, valid: tuple[str, ...], test: tuple[str, ...],
-    blacklist: Path | None, max_n: float, seed: int,
-) -> None:  # fmt: skip
+    out: Path,
+    fasta: Path,
+    positives: tuple[str, ...],
+    columns: tuple[str, ...],
+    negatives: str,
+    ratio: float,
+    length: int | None,
+    upstream: int | None,
+    downstream: int | None,
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    blacklist: Path | None,
+    max_n: float,
+    seed: int,
+) -> None:
     """Make labelled sequences to train on, in the folder OUT.
 
     Writes train.tsv, valid.tsv and test.tsv (sequence, label, chrom, start, end, strand, name; 0-based half-open), split by
@@ -175,20 +191,31 @@ def build(
     from genoformer.labelled import build as building
     from genoformer.labelled.sites import notes_of
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
 
-    reserve(out)
+    lock_outputs(out)
     files = _named(positives)
     for note in (of_files := notes_of(files, columns)):
-        say(f"Note: {note}")
+        print_note(f"Note: {note}")
     with Genome(fasta) as genome:
         built = building.build(
-            out, genome, files, columns=columns, length=length, upstream=upstream, downstream=downstream,
-            negatives=None if negatives == "none" else negatives, ratio=ratio, valid=_listed(valid), test=_listed(test),
-            blacklist=blacklist, max_n=max_n, seed=seed,
-        )  # fmt: skip
+            out,
+            genome,
+            files,
+            columns=columns,
+            length=length,
+            upstream=upstream,
+            downstream=downstream,
+            negatives=None if negatives == "none" else negatives,
+            ratio=ratio,
+            valid=_listed(valid),
+            test=_listed(test),
+            blacklist=blacklist,
+            max_n=max_n,
+            seed=seed,
+        )
         for note in [*genome.notes, *(note for note in built.notes if note not in of_files)]:
-            say(f"Note: {note}")
+            print_note(f"Note: {note}")
     _show(built)
 
 
@@ -196,9 +223,12 @@ def build(
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="The genome; plain, bgzipped or gzipped.")
 @click.option(
-    "-t", "--targets", required=True, type=click.Path(path_type=Path),
+    "-t",
+    "--targets",
+    required=True,
+    type=click.Path(path_type=Path),
     help="TSV of tracks with the columns identifier and file; as Basenji's and Enformer's also clip, scale, sum_stat ...",
-)  # fmt: skip
+)
 @click.option("-w", "--windows", type=click.Path(path_type=Path), help="BED of windows; without it they tile the genome.")
 @click.option("--length", type=int, help="Bases of a window.  [default: as the BED's rows; 196608 where there is none]")
 @click.option("--bin", "bin_size", default=128, show_default=True, help="Bases of a bin.")
@@ -209,9 +239,19 @@ def build(
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions whose values are held down to the median.")
 @click.option("--max-n", default=0.05, show_default=True, help="Share of N up to which a window is kept.")
 def tracks(
-    out: Path, fasta: Path, targets: Path, windows: Path | None, length: int | None, bin_size: int, target_bins: int,
-    stride: int | None, valid: tuple[str, ...], test: tuple[str, ...], blacklist: Path | None, max_n: float,
-) -> None:  # fmt: skip
+    out: Path,
+    fasta: Path,
+    targets: Path,
+    windows: Path | None,
+    length: int | None,
+    bin_size: int,
+    target_bins: int,
+    stride: int | None,
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    blacklist: Path | None,
+    max_n: float,
+) -> None:
     """Make windows with their tracks to train a long-range model on, in the folder OUT.
 
     The table names a track per row: its file (bigWig, bedGraph, or peaks as BED, narrowPeak, broadPeak; relative to the
@@ -231,18 +271,29 @@ def tracks(
     from genoformer.genome.reference import Genome
     from genoformer.labelled.tracks import build_tracks
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(out)
+    lock_outputs(out)
     with Genome(fasta) as genome, progress_bar("windows") as listen:
         built = build_tracks(
-            out, genome, targets, windows=windows, length=length, stride=stride, bin_size=bin_size, target_bins=target_bins,
-            valid=_listed(valid), test=_listed(test), blacklist=blacklist, max_n=max_n, listen=listen,
-        )  # fmt: skip
+            out,
+            genome,
+            targets,
+            windows=windows,
+            length=length,
+            stride=stride,
+            bin_size=bin_size,
+            target_bins=target_bins,
+            valid=_listed(valid),
+            test=_listed(test),
+            blacklist=blacklist,
+            max_n=max_n,
+            progress=listen,
+        )
         notes = [*genome.notes, *built.notes]
     for note in notes:
-        say(f"Note: {note}")
+        print_note(f"Note: {note}")
     _show_tracks(built)
 
 
@@ -263,7 +314,7 @@ def _listed(contigs: tuple[str, ...]) -> list[str]:
     return [name.strip() for text in contigs for name in text.split(",") if name.strip()]
 
 
-def _show(built: Built) -> None:
+def _show(built: BuildSummary) -> None:
     click.echo(f"{built.out}: windows of {built.length:,} bases")
     for split, counts in built.counts.items():
         parts = [

@@ -19,10 +19,10 @@ def demo(output: str) -> None:
 
     from genoformer.demo import run_demo
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(output)
+    lock_outputs(output)
     with progress_bar("records") as watch:
         result = run_demo(Path(output), progress=watch)
     click.echo(result.text())

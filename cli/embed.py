@@ -7,34 +7,58 @@ from typing import Any
 import click
 
 from . import options as shared
-from .talk import Command, say
+from .talk import Command, print_note
 
 
 @click.command(cls=Command)
 @click.argument("data", type=click.Path())
-@click.option("-m", "--model", "model_name", type=shared.MODEL, required=True,
-              help="A language model or a fine-tuned one (its encoder): a folder, or a name of `models list`.")  # fmt: skip
+@click.option(
+    "-m",
+    "--model",
+    "model_name",
+    type=shared.MODEL,
+    required=True,
+    help="A language model or a fine-tuned one (its encoder): a folder, or a name of `models list`.",
+)
 @shared.genome_of_bed
 @click.option("-o", "--output", type=click.Path(), help=".npy (with .names.tsv beside it) or .parquet; replaced.")
-@click.option("--pooling", type=click.Choice(["mean", "max", "cls", "tokens"]), default="mean", show_default=True,
-              help="One vector a sequence, or one a token (Parquet only).")  # fmt: skip
-@click.option("--layer", "layers", type=click.IntRange(min=0), multiple=True, metavar="N",
-              help="After how many layers, 0 the embeddings; may be repeated.  [default: after the last]")  # fmt: skip
+@click.option(
+    "--pooling",
+    type=click.Choice(["mean", "max", "cls", "tokens"]),
+    default="mean",
+    show_default=True,
+    help="One vector a sequence, or one a token (Parquet only).",
+)
+@click.option(
+    "--layer",
+    "layers",
+    type=click.IntRange(min=0),
+    multiple=True,
+    metavar="N",
+    help="After how many layers, 0 the embeddings; may be repeated.  [default: after the last]",
+)
 @click.option("--both-strands", is_flag=True, help="Mean of a sequence and its reverse complement.")
 @click.option("--window", type=click.IntRange(min=1), metavar="BASES", help="Longer sequences are cut; the model's own.")
 @click.option("--overlap", type=click.IntRange(min=0), metavar="BASES", help="Shared by two windows.  [default: half]")
 @click.option("--pca", type=click.Path(), metavar="PNG", help="Draw the first two principal components.")
 @click.option("--probe", is_flag=True, help="How well a linear model predicts the labels: JSON on stdout.")
 @click.option("--valid", type=click.Path(), metavar="DATA", help="What the probe predicts, in place of a held-out fifth.")
-@click.option("--task", type=click.Choice(["classify", "regress"]), default="classify", show_default=True,
-              help="Of the probe.")  # fmt: skip
+@click.option("--task", type=click.Choice(["classify", "regress"]), default="classify", show_default=True, help="Of the probe.")
 @shared.label
 @shared.device
 @shared.precision
 def embed(
-    data: str, model_name: str, fasta: str | None, output: str | None, pca: str | None, probe: bool, valid: str | None,
-    task: str, label: tuple[str, ...], **options: Any,
-) -> None:  # fmt: skip
+    data: str,
+    model_name: str,
+    fasta: str | None,
+    output: str | None,
+    pca: str | None,
+    probe: bool,
+    valid: str | None,
+    task: str,
+    label: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Vectors of sequences: of DATA, a CSV or TSV (column sequence), a FASTA, or a BED with -f; labels are not needed.
 
     \b
@@ -55,23 +79,26 @@ def embed(
     from genoformer.embedding.run import EmbeddingOptions, embed_sequences
     from genoformer.labelled.read import read_labelled, read_sequences
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(output, pca)
+    lock_outputs(output, pca)
     device, columns = options.pop("device"), list(label) or None
     asked = EmbeddingOptions(
-        output=Path(output) if output else None, pca=Path(pca) if pca else None, probe=task if probe else None,  # type: ignore[arg-type]
-        device=inference.device_named(device), **options,
-    )  # fmt: skip
+        output=Path(output) if output else None,
+        pca=Path(pca) if pca else None,
+        probe=task if probe else None,  # type: ignore[arg-type]
+        device=inference.resolve_device(device),
+        **options,
+    )
     given = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
     held_out = read_labelled(valid, fasta=fasta, label=columns, n_labels=given.n_labels) if valid else None
     for note in [*given.notes, *(held_out.notes if held_out else ())]:
-        say(note)
+        print_note(note)
     with progress_bar("sequences" if asked.pooling == "tokens" else "windows") as listen:
-        made = embed_sequences(given, model_name, asked, valid=held_out, listen=listen)
+        made = embed_sequences(given, model_name, asked, valid=held_out, progress=listen)
     for note in made.notes:
-        say(note)
+        print_note(note)
     if made.probes:
         found = made.probes[0] if len(made.probes) == 1 else {"layers": made.probes}
         click.echo(json.dumps(found, indent=1, allow_nan=False))

@@ -7,14 +7,19 @@ from typing import Any
 import click
 
 from .annotate import annotation_options, annotations_of, refuse_file
-from .talk import Command, say
+from .talk import Command, print_note
 
 
 @click.command(cls=Command)
 @click.argument("variants", type=click.Path())
 @annotation_options
-@click.option("--background", default="auto", show_default=True, type=click.Path(),
-              help="Controls: a VCF, BCF or BED; auto draws random places of the contigs.")  # fmt: skip
+@click.option(
+    "--background",
+    default="auto",
+    show_default=True,
+    type=click.Path(),
+    help="Controls: a VCF, BCF or BED; auto draws random places of the contigs.",
+)
 @click.option("-f", "--fasta", type=click.Path(), help="The reference: matches GC, and auto leaves out its N.")
 @click.option("--sizes", metavar="NAME", help="For auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths.")
 @click.option("--exclude", type=click.Path(), multiple=True, metavar="BED", help="No random controls here: gaps, blacklist.")
@@ -22,20 +27,45 @@ from .talk import Command, say
 @click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="The key of INFO with the frequency.")
 @click.option("--trait", metavar="KEY", help="Key of INFO, of a BED the number of a column: a matrix of traits by annotations.")
 @click.option("--score", metavar="KEY", help="Key of INFO, such as GF_LLR: variants of the largest |score| beside the others.")
-@click.option("--top", "tops", type=float, multiple=True, default=[0.01], show_default=True, metavar="SHARE",
-              help="How many of them are the largest; repeatable.")  # fmt: skip
-@click.option("--prune", type=click.IntRange(min=0), default=0, show_default=True, metavar="BASES",
-              help="Of variants (of a trait) that are closer keep the first.")  # fmt: skip
+@click.option(
+    "--top",
+    "tops",
+    type=float,
+    multiple=True,
+    default=[0.01],
+    show_default=True,
+    metavar="SHARE",
+    help="How many of them are the largest; repeatable.",
+)
+@click.option(
+    "--prune",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="BASES",
+    help="Of variants (of a trait) that are closer keep the first.",
+)
 @click.option("--resamplings", "n_resamplings", type=click.IntRange(min=1), default=1000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--controls", "n_controls", type=click.IntRange(min=1), default=200_000, show_default=True,
-              help="Random controls that auto draws.")  # fmt: skip
+@click.option(
+    "--controls",
+    "n_controls",
+    type=click.IntRange(min=1),
+    default=200_000,
+    show_default=True,
+    help="Random controls that auto draws.",
+)
 @click.option("-o", "--output", type=click.Path(), metavar="FOLDER", help="Tables and figures; without it, a table on stdout.")
 @click.pass_context
 def enrich(
-    ctx: click.Context, variants: str, fasta: str | None, sizes: str | None, exclude: tuple[str, ...], output: str | None,
+    ctx: click.Context,
+    variants: str,
+    fasta: str | None,
+    sizes: str | None,
+    exclude: tuple[str, ...],
+    output: str | None,
     **options: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Whether VARIANTS (VCF, BCF, BED) lie in elements more often than controls like them do; of a bigWig, where its sum lies.
 
     \b
@@ -61,10 +91,10 @@ def enrich(
     from genoformer.genome.regions import read_bed
     from genoformer.tables import tsv_line
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(output)
+    lock_outputs(output)
     of_track = Path(variants).suffix.lower() in (".bw", ".bigwig")
     _refuse_idle(ctx, of_track=of_track)
     if output is not None:
@@ -83,9 +113,15 @@ def enrich(
                 blocked.setdefault(contig, []).append(intervals)
         with progress_bar("steps") as watch:
             study = enrich_variants(
-                variants, annotations, genome=Genome(fasta) if fasta else None, sizes=read_sizes(sizes) if sizes else None,
-                exclude=_joined(blocked), match_on=None if match is None else _names(match), progress=watch, **options,
-            )  # fmt: skip
+                variants,
+                annotations,
+                genome=Genome(fasta) if fasta else None,
+                sizes=read_sizes(sizes) if sizes else None,
+                exclude=_joined(blocked),
+                match_on=None if match is None else _names(match),
+                progress=watch,
+                **options,
+            )
         if output is not None:
             write_study(Path(output), study)
         rows, said = enrichment_rows(study), describe(study)
@@ -93,7 +129,7 @@ def enrich(
         for row in rows:
             click.echo(tsv_line(map(str, row)))
     for line in said:
-        say(line)
+        print_note(line)
     if output is not None:
         _show(rows)
 
@@ -103,9 +139,10 @@ def _refuse_idle(ctx: click.Context, *, of_track: bool) -> None:
     from genoformer.errors import ConfigError
 
     given = {
-        parameter.name: parameter.opts[-1] for parameter in ctx.command.params
+        parameter.name: parameter.opts[-1]
+        for parameter in ctx.command.params
         if parameter.name and ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
-    }  # fmt: skip
+    }
     taken = {"variants", "files", "columns", "n_resamplings", "seed", "output"}
     if of_track:
         for name, option in given.items():
@@ -132,4 +169,4 @@ def _show(rows: Any) -> None:
     """The table on stderr, in columns."""
     widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
-        say("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print_note("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from . import options as shared
-from .talk import Group, say
+from .talk import Group, print_note
 
 KNOWN = ("kmer_regression", "cnn", "lstm_attention")
 
@@ -42,9 +42,15 @@ def evaluate() -> None:
 @click.option("-s", "--scores", metavar="NAMES", help="Comma-separated.  [default: all scores of SCORED]")
 @click.option("-o", "--output", type=click.Path(), help="Folder for metrics.json and a figure.")
 def variants(
-    scored: str, table: str, truth: str, positive: str | None, element: str | None, where: tuple[str, ...], scores: str | None,
+    scored: str,
+    table: str,
+    truth: str,
+    positive: str | None,
+    element: str | None,
+    where: tuple[str, ...],
+    scores: str | None,
     output: str | None,
-) -> None:  # fmt: skip
+) -> None:
     """How well the scores of SCORED (of `genoformer score`) tell what TRUTH knows of the same variants, as JSON.
 
     \b
@@ -61,11 +67,11 @@ def variants(
     from genoformer.errors import ConfigError
     from genoformer.evaluation.variants import evaluate_variants, read_scores, read_truth, write_evaluation
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
 
     if bad := [text for text in where if "=" not in text]:
         raise ConfigError(f"--where {bad[0]}: give COLUMN=VALUE.")
-    reserve(output)
+    lock_outputs(output)
     names = [name for name in (scores or "").split(",") if name.strip()]
     known = read_truth(
         table, truth, element=element, positive=positive, where={k: v for k, _, v in (text.partition("=") for text in where)}
@@ -79,8 +85,12 @@ def variants(
 @evaluate.command()
 @click.argument("data", type=click.Path())
 @click.option("-m", "--model", "runs", metavar="RUN", multiple=True, required=True, help="Fine-tuned; several are averaged.")
-@click.option("-o", "--output", type=click.Path(),
-              help="Folder for metrics.json and the figures; a report there is replaced, nothing else.")  # fmt: skip
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    help="Folder for metrics.json and the figures; a report there is replaced, nothing else.",
+)
 @shared.genome_of_bed
 @shared.label
 @click.option("--train", type=click.Path(), help="What the model was trained on: the baselines are trained on it too.")
@@ -110,33 +120,35 @@ def sequences(
     from pathlib import Path
 
     from genoformer import inference
-    from genoformer.evaluation.run import evaluate_models, n_labels_of, named
+    from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
     from genoformer.labelled.read import read_labelled
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
 
-    reserve(output)
+    lock_outputs(output)
     columns = list(label) or None
-    models = named(runs)
+    models = load_named_models(runs)
     several = any(model.config.kind == "multilabel" for model in models.values())
     known = read_labelled(train, fasta=fasta, label=columns, multi_label=several) if train else None
     n_labels = known.n_labels if known is not None else n_labels_of(models) if columns is None else None
     given = read_labelled(data, fasta=fasta, label=columns, multi_label=several, n_labels=n_labels)
     for note in given.notes:
-        say(note)
+        print_note(note)
     found = evaluate_models(
-        models, given,
+        models,
+        given,
         train=known,
         baselines=(KNOWN if train else ()) if baselines is None else [n for n in baselines.split(",") if n],
         out=Path(output) if output else None,
-        device=inference.device_named(device), precision=precision,
-        tell=say,
-    )  # fmt: skip
+        device=inference.resolve_device(device),
+        precision=precision,
+        tell=print_note,
+    )
     click.echo(json.dumps(found, indent=1, allow_nan=False))
     for note in [*found["warnings"], *found["notes"]]:
-        say(note)
+        print_note(note)
     for name, n in found["windowed"].items():
         if n:
-            say(f"{n:,} sequences were longer than the window of {name} and were cut into overlapping windows")
+            print_note(f"{n:,} sequences were longer than the window of {name} and were cut into overlapping windows")
     if found["collapsed"]:
         raise SystemExit(1)

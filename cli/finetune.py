@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .talk import Command, say
+from .talk import Command, print_note
 
 
 @click.command(cls=Command)
@@ -18,13 +18,20 @@ from .talk import Command, say
 @click.option("--valid", type=click.Path(), help="Labelled sequences to validate with; without it a tenth of DATA is held out.")
 @shared.genome_of_bed
 @shared.label
-@click.option("--multi-label", is_flag=True, default=None,
-              help="Any number of classes a sequence: a;b is both, an empty label or ; none. Seen by itself where a label "
-              "holds a semicolon.")  # fmt: skip
+@click.option(
+    "--multi-label",
+    is_flag=True,
+    default=None,
+    help="Any number of classes a sequence: a;b is both, an empty label or ; none. Seen by itself where a label "
+    "holds a semicolon.",
+)
 @click.option("--seeds", default=1, show_default=True, help="Train with so many seeds; gives mean and interval.")
 @click.option("-c", "--config", type=click.Path(), help="TOML: [finetune]; from scratch also [tokenizer], [encoder].")
-@click.option("--tune", type=click.Choice(["full", "last", "norms", "frozen", "lora"]),
-              help="What is trained beside the head; norms for tracks only.")  # fmt: skip
+@click.option(
+    "--tune",
+    type=click.Choice(["full", "last", "norms", "frozen", "lora"]),
+    help="What is trained beside the head; norms for tracks only.",
+)
 @click.option("--epochs", type=float, help="Passes over DATA, at most.")
 @click.option("--learning-rate", type=float, help="The largest, after the warm-up.")
 @click.option("--batch-size", type=int, help="Examples in a step.")
@@ -68,7 +75,7 @@ def finetune(
     """
     from pathlib import Path
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .training import command_line, training_bar, training_imports
 
     if task == "tracks":
@@ -78,7 +85,7 @@ def finetune(
         raise click.UsageError("--plan is for --task tracks.")
     if output is None:
         raise click.UsageError(_NO_OUTPUT)
-    reserve(output)
+    lock_outputs(output)
     with training_imports():
         from genoformer.training.config import FinetuneConfig
         from genoformer.training.finetune import finetune as run
@@ -91,16 +98,25 @@ def finetune(
     data = read_labelled(train, fasta=fasta, label=columns, multi_label=several)
     held = read_labelled(valid, fasta=fasta, label=columns, multi_label=several, n_labels=data.n_labels) if valid else None
     for note in [*data.notes, *(held.notes if held else ())]:
-        say(note)
+        print_note(note)
     with training_bar(output) as listen:
         done = run(
-            settings, data, held, Path(output), task=task, starts=starts, n_seeds=seeds, multi_label=multi_label,
-            command=command_line(), listen=listen, tell=say,
-        )  # fmt: skip
+            settings,
+            data,
+            held,
+            Path(output),
+            task=task,
+            starts=starts,
+            n_seeds=seeds,
+            multi_label=multi_label,
+            command=command_line(),
+            progress=listen,
+            tell=print_note,
+        )
     if done is None:  # of several processes only the first reports
         return
     for note in done.notes:
-        say(note)
+        print_note(note)
     for member in done.members:
         for name in done.told:
             click.echo(f"{member.folder}\t{name}\t{member.metrics[name]}")
@@ -135,10 +151,10 @@ def _tracks(
     from genoformer.errors import ConfigError
     from genoformer.labelled.track_sets import read_tracks
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .training import command_line, training_bar, training_imports
 
-    reserve(output)
+    lock_outputs(output)
     for name, why in _NOT_OF_TRACKS.items():
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise ConfigError(f"--{name.replace('_', '-')} is not for --task tracks: {why}; leave it out.")
@@ -156,12 +172,12 @@ def _tracks(
         click.echo(plan_tracks(settings, found, start=start).text())
         return
     with training_bar(output) as listen:
-        done = train_tracks(settings, found, Path(output), start=start, command=command_line(), listen=listen)
+        done = train_tracks(settings, found, Path(output), start=start, command=command_line(), progress=listen)
     if done is None:  # of several processes only the first reports
         return
     for note in done.notes:
-        say(note)
-    say(f"{done.folder}: step {done.step:,} was taken")
+        print_note(note)
+    print_note(f"{done.folder}: step {done.step:,} was taken")
     groups = [track.group for track in found.targets]
     if done.fit is not None or done.test is not None:
         click.echo("split\tgroup\ttracks\tpearson_positions\tpearson_windows")
@@ -169,4 +185,4 @@ def _tracks(
         for name, (n, positions, windows) in fit.by_group(groups).items() if fit is not None else ():
             click.echo(f"{split}\t{name or '-'}\t{n}\t{positions:.4f}\t{windows:.4f}")
     if done.fit is not None or done.test is not None:
-        say(f"each track: {done.folder}/pearson.*.tsv")
+        print_note(f"each track: {done.folder}/pearson.*.tsv")

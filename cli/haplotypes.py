@@ -9,14 +9,20 @@ import click
 
 from . import options as shared
 from .of_tracks import of_tracks, track_options
-from .talk import Command, say
+from .talk import Command, print_note
 
-_common = shared.together(
+_common = shared.option_group(
     click.argument("vcf", type=click.Path()),
     shared.reference,
-    click.option("-m", "--model", "model_names", type=shared.MODEL, multiple=True, default=["mini-tracks"],
-                 help="A model of tracks: a folder, or a name of `models list`; several are an ensemble.  "
-                 "[default: mini-tracks]"),
+    click.option(
+        "-m",
+        "--model",
+        "model_names",
+        type=shared.MODEL,
+        multiple=True,
+        default=["mini-tracks"],
+        help="A model of tracks: a folder, or a name of `models list`; several are an ensemble.  [default: mini-tracks]",
+    ),
     click.option("-o", "--output", required=True, type=click.Path(), help="A TSV."),
     click.option("-s", "--scores", metavar="NAMES", default="SAD,SAR501", show_default=True, help="Of tracks."),
     shared.context,
@@ -25,7 +31,7 @@ _common = shared.together(
     click.option("--force", is_flag=True, help="Go on where the VCF does not seem to belong to the FASTA."),
     shared.fix,
     shared.precision,
-)  # fmt: skip
+)
 
 
 @click.command(cls=Command)
@@ -37,7 +43,7 @@ _common = shared.together(
 @click.pass_context
 def haplotypes(
     ctx: click.Context, vcf: str, output: str, bed: str, columns: str | None, samples: str | None, **options: Any
-) -> None:  # fmt: skip
+) -> None:
     """What all phased variants of a sample around a region do together, on each chromosome and in sum (dosage).
 
     \b
@@ -53,15 +59,22 @@ def haplotypes(
     from genoformer.genome.beyond import regions_on
     from genoformer.scoring.haplotypes import score_haplotypes
 
-    def work(genome: Any, scorer: Any, listen: Any) -> Any:
+    def work(genome: Any, scorer: Any, progress: Any) -> Any:
         chosen = [name.strip() for name in samples.split(",")] if samples else None
         regions = [placed.region for placed in regions_on(bed, genome, columns)]
         for note in layout_of(Path(bed), columns).notes:
-            say(f"{Path(bed).name}: {note}")
+            print_note(f"{Path(bed).name}: {note}")
         return score_haplotypes(
-            Path(vcf), genome, scorer, regions, Path(output), samples=chosen, force=options["force"], fix=options["fix"],
-            listen=listen,
-        )  # fmt: skip
+            Path(vcf),
+            genome,
+            scorer,
+            regions,
+            Path(output),
+            samples=chosen,
+            force=options["force"],
+            fix=options["fix"],
+            progress=progress,
+        )
 
     _run(ctx, work, output, "regions", options)
 
@@ -83,9 +96,9 @@ def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any
 
     from genoformer.scoring.haplotypes import score_pairs
 
-    def work(genome: Any, scorer: Any, listen: Any) -> Any:
+    def work(genome: Any, scorer: Any, progress: Any) -> Any:
         return score_pairs(
-            Path(vcf), genome, scorer, within, Path(output), force=options["force"], fix=options["fix"], listen=listen
+            Path(vcf), genome, scorer, within, Path(output), force=options["force"], fix=options["fix"], progress=progress
         )
 
     _run(ctx, work, output, "pairs", options)
@@ -96,26 +109,32 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
     from genoformer import inference
     from genoformer.genome.reference import Genome
     from genoformer.models import checkpoint
-    from genoformer.scoring.scorers import Work
+    from genoformer.scoring.scorers import ScoringSpec
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(output)
+    lock_outputs(output)
     genome = Genome(options["fasta"])
     models = tuple(checkpoint.load_long_range(name) for name in options["model_names"])
-    device = inference.device_named(options["device"])
-    whole = Work(
-        models, genome, options["scores"], options["context"], options["strand"] == "both", device, options["precision"],
+    device = inference.resolve_device(options["device"])
+    whole = ScoringSpec(
+        models,
+        genome,
+        options["scores"],
+        options["context"],
+        options["strand"] == "both",
+        device,
+        options["precision"],
         of_tracks=of_tracks(ctx, models[0], genome),
-    )  # fmt: skip
-    with whole.ready() as scorer, progress_bar(unit) as listen:
+    )
+    with whole.open_scorer() as scorer, progress_bar(unit) as listen:
         found = work(genome, scorer, listen)
     for note in found.notes:
-        say(note)
+        print_note(note)
     left_out = ", ".join(f"{reason} {n:,}" for reason, n in found.left_out.items() if n) or "none"
-    say(f"{output}: {found.n_rows:,} rows from {found.n_sequences:,} sequences; left out: {left_out}")
+    print_note(f"{output}: {found.n_rows:,} rows from {found.n_sequences:,} sequences; left out: {left_out}")
     if found.fixed:
-        say("fixed: " + ", ".join(f"{word} {n:,}" for word, n in found.fixed.items()))
+        print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in found.fixed.items()))
     if found.reused:
-        say(f"{found.reused} parts were there from an interrupted run")
+        print_note(f"{found.reused} parts were there from an interrupted run")

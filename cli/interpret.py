@@ -8,9 +8,9 @@ import click
 
 from . import options as shared
 from .of_tracks import window_options, window_settings
-from .talk import Group, say
+from .talk import Group, print_note
 
-_common = shared.together(
+_common = shared.option_group(
     click.argument("data", type=click.Path()),
     click.option("-m", "--model", type=shared.MODEL, required=True, help="A model folder, or a name of `models list`."),
     click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED or VCF."),
@@ -21,22 +21,28 @@ _common = shared.together(
     shared.force,
     shared.device,
 )
-_drawn = shared.together(
-    click.option("--figures", "n_figures", type=click.IntRange(min=0), default=10, show_default=True,
-                 help="Of the first so many places."),
-    click.option("--audit", "audits", is_flag=True,
-                 help="How far the maps that are drawn can be trusted: beside the figures, and in audit.tsv."),
+_drawn = shared.option_group(
+    click.option(
+        "--figures", "n_figures", type=click.IntRange(min=0), default=10, show_default=True, help="Of the first so many places."
+    ),
+    click.option(
+        "--audit",
+        "audits",
+        is_flag=True,
+        help="How far the maps that are drawn can be trusted: beside the figures, and in audit.tsv.",
+    ),
     click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), above the figures."),
     click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the figures; may be repeated."),
-)  # fmt: skip
-_negative = click.option("--negative", type=click.Path(),
-                         help="Sequences without what DATA has in common: DNABERT-viz's motifs of the maps, too.")
-_patterns = shared.together(
+)
+_negative = click.option(
+    "--negative", type=click.Path(), help="Sequences without what DATA has in common: DNABERT-viz's motifs of the maps, too."
+)
+_patterns = shared.option_group(
     _negative,
     click.option("--modisco", is_flag=True, help="Recurring patterns too, by TF-MoDISco (extra interpret)."),
     click.option("--known", type=click.Path(), help="Motifs (MEME, JASPAR, HOMER ...) that patterns are matched with."),
 )
-_of_tracks = shared.together(
+_of_tracks = shared.option_group(
     click.option("--tracks", metavar="SPEC", help="Which are summed up: numbers, names or patterns.  [default: all]"),
     shared.head,
 )
@@ -57,11 +63,19 @@ def interpret() -> None:
 @click.option("--profile", default="viz", show_default=True, help="viz, cls, received, rollout or entropy; see above.")
 @click.option("--layers", default="-1", show_default=True, metavar="NUMBERS", help="From 0; negative ones from the last.")
 @click.option("--heads", metavar="NUMBERS", help="From 0, such as 0,3.  [default: all]")
-@click.option("--query", metavar="NUMBER|tss", help="Token or bin that is asked; tss: the bin of the next one (--gtf).  "
-              "[default: [CLS], or the middle bin]")  # fmt: skip
+@click.option(
+    "--query",
+    metavar="NUMBER|tss",
+    help="Token or bin that is asked; tss: the bin of the next one (--gtf).  [default: [CLS], or the middle bin]",
+)
 @_negative
-@click.option("--over-least", type=click.FloatRange(min=0), default=10, show_default=True,
-              help="Motifs lie above so many times the least attention; 0: above the mean alone.")
+@click.option(
+    "--over-least",
+    type=click.FloatRange(min=0),
+    default=10,
+    show_default=True,
+    help="Motifs lie above so many times the least attention; 0: above the mean alone.",
+)
 def attention(
     profile: str, layers: str, heads: str | None, query: str | None, negative: str | None, over_least: float, **options: Any
 ) -> None:
@@ -84,10 +98,17 @@ def attention(
 
     asked_for = int(query) if query is not None and query.lstrip("-").isdecimal() else query
     with _asked(options) as asked:
-        _say(jobs.attention(
-            asked, profile=profile, layers=_numbers("--layers", layers), heads=_numbers("--heads", heads),  # type: ignore[arg-type]
-            query=asked_for, over_least=over_least, negative=_path(negative),
-        ))  # fmt: skip
+        _say(
+            jobs.attention(
+                asked,
+                profile=profile,  # type: ignore[arg-type]
+                layers=_numbers("--layers", layers),
+                heads=_numbers("--heads", heads),
+                query=asked_for,
+                over_least=over_least,
+                negative=_path(negative),
+            )
+        )
 
 
 @interpret.command()
@@ -101,9 +122,20 @@ def attention(
 @shared.context
 @window_options
 def ism(
-    score: str | None, output: str | None, tracks: str | None, head: str | None, strand: str, context: int | None, shifts: str,
-    indels: str, anchor: str, modisco: bool, known: str | None, negative: str | None, **options: Any,
-) -> None:  # fmt: skip
+    score: str | None,
+    output: str | None,
+    tracks: str | None,
+    head: str | None,
+    strand: str,
+    context: int | None,
+    shifts: str,
+    indels: str,
+    anchor: str,
+    modisco: bool,
+    known: str | None,
+    negative: str | None,
+    **options: Any,
+) -> None:
     """What every single-base change does (in-silico mutagenesis), scored as `genoformer score` would.
 
     \b
@@ -119,10 +151,21 @@ def ism(
     from genoformer.interpretation import jobs
 
     with _asked(options) as asked:
-        _say(jobs.ism(
-            asked, score=score, tracks=tracks, head=head, output=output, both_strands=strand == "both", context=context,
-            settings=window_settings(shifts, indels, anchor), modisco=modisco, known=_path(known), negative=_path(negative),
-        ))  # fmt: skip
+        _say(
+            jobs.ism(
+                asked,
+                score=score,
+                tracks=tracks,
+                head=head,
+                output=output,
+                both_strands=strand == "both",
+                context=context,
+                settings=window_settings(shifts, indels, anchor),
+                modisco=modisco,
+                known=_path(known),
+                negative=_path(negative),
+            )
+        )
 
 
 @interpret.command()
@@ -130,14 +173,26 @@ def ism(
 @_drawn
 @_of_tracks
 @_patterns
-@click.option("--method", type=click.Choice(["gradient", "integrated"]), default="gradient", show_default=True,
-              help="Gradient x input with the simplex correction, or integrated gradients (captum).")  # fmt: skip
+@click.option(
+    "--method",
+    type=click.Choice(["gradient", "integrated"]),
+    default="gradient",
+    show_default=True,
+    help="Gradient x input with the simplex correction, or integrated gradients (captum).",
+)
 @click.option("--class", "output", metavar="NAME", help="Of a fine-tuned model.  [default: the last]")
 @click.option("--steps", "n_steps", type=click.IntRange(min=2), default=50, show_default=True, help="Of integrated gradients.")
 def attribution(
-    method: str, output: str | None, tracks: str | None, head: str | None, n_steps: int, modisco: bool, known: str | None,
-    negative: str | None, **options: Any,
-) -> None:  # fmt: skip
+    method: str,
+    output: str | None,
+    tracks: str | None,
+    head: str | None,
+    n_steps: int,
+    modisco: bool,
+    known: str | None,
+    negative: str | None,
+    **options: Any,
+) -> None:
     """How much each base adds to an output: a class of a fine-tuned model, or the sum of tracks.
 
     \b
@@ -147,10 +202,19 @@ def attribution(
     from genoformer.interpretation import jobs
 
     with _asked(options) as asked:
-        _say(jobs.attribution(
-            asked, method=method, output=output, tracks=tracks, head=head, n_steps=n_steps, modisco=modisco,  # type: ignore[arg-type]
-            known=_path(known), negative=_path(negative),
-        ))  # fmt: skip
+        _say(
+            jobs.attribution(
+                asked,
+                method=method,  # type: ignore[arg-type]
+                output=output,
+                tracks=tracks,
+                head=head,
+                n_steps=n_steps,
+                modisco=modisco,
+                known=_path(known),
+                negative=_path(negative),
+            )
+        )
 
 
 @interpret.command()
@@ -175,8 +239,14 @@ def filters(known: str | None, **options: Any) -> None:
 @click.option("--nearest", type=click.IntRange(min=1), default=3, show_default=True, help="Known motifs for each.")
 @click.option("--scan", type=click.Path(), metavar="DATA", help="A BED (with -f) or FASTA in which MOTIFS are looked for.")
 @click.option("-f", "--fasta", type=click.Path(), help="The genome of a BED.")
-@click.option("--p-value", "threshold", type=click.FloatRange(0, 1, min_open=True), default=1e-4, show_default=True,
-              help="Largest p of a place.")  # fmt: skip
+@click.option(
+    "--p-value",
+    "threshold",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="Largest p of a place.",
+)
 def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta: str | None, threshold: float) -> None:
     """Which KNOWN motifs (MEME, TRANSFAC, JASPAR, HOMER ...) those of a file are like: Tomtom, as a table on stdout.
 
@@ -199,7 +269,7 @@ def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta
         if found.hits:
             click.echo(found.bed())
         _say(list(found.notes))
-        say(f"{len(found.hits):,} places in {len(found.places):,} sequences")
+        print_note(f"{len(found.hits):,} places in {len(found.places):,} sequences")
         return
     assert known is not None
     matches = jobs.match_motifs(Path(motifs), Path(known), nearest)
@@ -213,19 +283,27 @@ def _asked(options: dict[str, Any]) -> Any:
     from pathlib import Path
 
     from genoformer import inference
-    from genoformer.interpretation.jobs import Asked
+    from genoformer.interpretation.jobs import InterpretationRequest
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
     @contextmanager
     def ready() -> Any:
-        reserve(options["out"])
-        device = inference.device_named(options["device"])
+        lock_outputs(options["out"])
+        device = inference.resolve_device(options["device"])
         paths = {name: _path(options.get(name)) for name in ("fasta", "gtf")}
         with progress_bar("places") as listen:
-            yield Asked(**{**options, **paths, "data": Path(options["data"]), "out": Path(options["out"]), "device": device,
-                           "listen": listen})  # fmt: skip
+            yield InterpretationRequest(
+                **{
+                    **options,
+                    **paths,
+                    "data": Path(options["data"]),
+                    "out": Path(options["out"]),
+                    "device": device,
+                    "listen": listen,
+                }
+            )
 
     return ready()
 
@@ -247,4 +325,4 @@ def _path(text: str | None) -> Any:
 
 def _say(lines: list[str]) -> None:
     for line in lines:
-        say(line)
+        print_note(line)

@@ -29,7 +29,7 @@ from .outputs import open_streams
 from .talk import Group, wants_traceback, warnings_said
 
 
-def spin_less() -> None:
+def limit_openmp_spin() -> None:
     """Threads that wait for each other sleep sooner, unless the environment says otherwise; before torch is imported.
 
     GNU's OpenMP lets them spin 30 times as long: on a machine that others use, too, they spin while the one that they wait
@@ -44,7 +44,7 @@ class _Commands(Group):
 
     def invoke(self, ctx: click.Context) -> object:
         open_streams()
-        spin_less()
+        limit_openmp_spin()
         try:
             with warnings_said():
                 return super().invoke(ctx)
@@ -78,8 +78,14 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
-              help="Versions of genoformer and of what it stands on, and stop.")  # fmt: skip
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Versions of genoformer and of what it stands on, and stop.",
+)
 def main() -> None:
     """Transformers for regulatory DNA: score variants, pre-train, and look at what they learned.
 

@@ -9,7 +9,7 @@ import click
 
 from . import options as shared
 from .catalog import catalog_option, json_option, pull_named, pull_options, show_table
-from .talk import Group, say
+from .talk import Group, print_note
 
 
 @click.group(cls=Group)
@@ -67,7 +67,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     loaded = checkpoint.load_any(model)
     card = checkpoint.read_card(model)
     shown = {
-        "folder": str(checkpoint.find(model)),
+        "folder": str(checkpoint.resolve_model(model)),
         "layout": checkpoint.layout_of(model),
         "parameters": checkpoint.count_parameters(loaded),
         "sha256": loaded.sha256,
@@ -114,9 +114,12 @@ def _reads(model: Any) -> dict[str, Any]:
 @click.option("--layout", type=click.Choice(["genoformer", "dnabert", "enformer"]), default="genoformer", show_default=True)
 @click.option("--half", is_flag=True, help="Store the weights in float16.")
 @click.option(
-    "-t", "--targets", multiple=True, metavar="HEAD=FILE",
+    "-t",
+    "--targets",
+    multiple=True,
+    metavar="HEAD=FILE",
     help="Table of a head's tracks, stored with the model, so that predict knows their names and strand pairs.",
-)  # fmt: skip
+)
 def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...]) -> None:
     """Write MODEL into FOLDER in another layout: ours, DNABERT's (Hugging Face) or enformer-pytorch's.
 
@@ -131,14 +134,14 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     from genoformer.errors import ConfigError
     from genoformer.models import checkpoint
     from genoformer.models.enformer import basis_note
-    from genoformer.whole import refuse_others
+    from genoformer.whole import check_overwrite
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
 
-    reserve(folder)
+    lock_outputs(folder)
     if (Path(folder) / "config.json").exists():
         raise ConfigError(f"{folder} holds a model already; name another folder.")
-    refuse_others(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", checkpoint.WEIGHTS), "", lambda found: False)
+    check_overwrite(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", checkpoint.WEIGHTS), "", lambda found: False)
     loaded = checkpoint.load_any(model)
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
@@ -146,7 +149,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     if layout == "genoformer":
         checkpoint.copy_notes(model, folder)
     if "enformer" in (layout, checkpoint.layout_of(model)) and (note := basis_note(loaded)):
-        say(note)
+        print_note(note)
     click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")
 
 

@@ -8,16 +8,33 @@ import click
 
 from . import options as shared
 
-window_options = shared.together(
-    click.option("--shifts", metavar="BASES", default="0", show_default=True,
-                  help="Windows are moved by these, such as -1,0,1, and scores averaged."),
-    click.option("--indels", type=click.Choice(["realign", "stitch", "left", "right", "symmetric"]), default="realign",
-                  show_default=True, help="How tracks of an insertion or deletion are compared; see --explain."),
-    click.option("--anchor", type=click.Choice(["grid", "variant"]), default="grid", show_default=True,
-                  help="Windows on a lattice, which neighbours share, or with the variant in the very middle."),
-)  # fmt: skip
-track_options = shared.together(
-    shared.tracks, shared.targets, shared.head,
+window_options = shared.option_group(
+    click.option(
+        "--shifts",
+        metavar="BASES",
+        default="0",
+        show_default=True,
+        help="Windows are moved by these, such as -1,0,1, and scores averaged.",
+    ),
+    click.option(
+        "--indels",
+        type=click.Choice(["realign", "stitch", "left", "right", "symmetric"]),
+        default="realign",
+        show_default=True,
+        help="How tracks of an insertion or deletion are compared; see --explain.",
+    ),
+    click.option(
+        "--anchor",
+        type=click.Choice(["grid", "variant"]),
+        default="grid",
+        show_default=True,
+        help="Windows on a lattice, which neighbours share, or with the variant in the very middle.",
+    ),
+)
+track_options = shared.option_group(
+    shared.tracks,
+    shared.targets,
+    shared.head,
     click.option("--gtf", type=click.Path(), help="Genes, for LOGSED."),
     window_options,
 )
@@ -34,7 +51,7 @@ def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
     from genoformer.genome.targets import read_targets
     from genoformer.models.longrange import LongRange
     from genoformer.prediction import tracks_of
-    from genoformer.scoring.scorers import OfTracks
+    from genoformer.scoring.scorers import TrackOptions
 
     options = ctx.params
     given = [name for name in (*_NAMES, *others) if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
@@ -46,20 +63,22 @@ def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
     table = read_targets(options["targets"]) if options["targets"] else None
     known = tracks_of(model.config, model.targets, options["head"], table)
     head = model.head_named(options["head"])
-    return OfTracks(
-        head=head, targets=table or model.targets.get(head), tracks=known.choose(options["spec"]) if options["spec"] else None,
+    return TrackOptions(
+        head=head,
+        targets=table or model.targets.get(head),
+        tracks=known.choose(options["spec"]) if options["spec"] else None,
         genes=read_genes(options["gtf"], genome) if options["gtf"] else None,
         settings=window_settings(options["shifts"], options["indels"], options["anchor"]),
-    )  # fmt: skip
+    )
 
 
 def window_settings(shifts: str, indels: Any, anchor: Any) -> Any:
     """Return the settings of windows from the options; ConfigError for shifts that are no numbers."""
     from genoformer.errors import ConfigError
-    from genoformer.scoring.track_scorer import Settings
+    from genoformer.scoring.track_scorer import AlleleComparison
 
     try:
         moved = tuple(int(text) for text in shifts.split(","))
     except ValueError as error:
         raise ConfigError(f"--shifts {shifts}: give whole numbers and commas, such as -1,0,1.") from error
-    return Settings(shifts=moved, indels=indels, anchor=anchor)
+    return AlleleComparison(shifts=moved, indels=indels, anchor=anchor)

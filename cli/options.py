@@ -39,9 +39,12 @@ context = click.option(
     "--context", type=click.IntRange(min=1), metavar="BASES", help="Bases in a window; the model's own by default."
 )
 strand = click.option(
-    "--strand", type=click.Choice(["both", "forward"]), default="both", show_default=True,
+    "--strand",
+    type=click.Choice(["both", "forward"]),
+    default="both",
+    show_default=True,
     help="Mean over both strands, or the forward one alone.",
-)  # fmt: skip
+)
 device = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."
 )
@@ -61,32 +64,36 @@ def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
 
 
 fix = click.option(
-    "--fix", multiple=True, metavar="HOW", callback=_fixes,
+    "--fix",
+    multiple=True,
+    metavar="HOW",
+    callback=_fixes,
     help="Score records whose REF disagrees as they are meant, where it explains 90 % of them: swap (REF and ALT), "
     "strand (alleles of the other strand), shift (positions counted from 0); several with commas.",
-)  # fmt: skip
+)
 tracks = click.option(
     "--tracks", "spec", metavar="SPEC", help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]"
 )
-targets = click.option(
-    "--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own."
-)
+targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own.")
 head = click.option("--head", metavar="NAME", help="Such as human, where the model has several.")
 
 
 columns = click.option(
-    "--columns", metavar="KEY=COLUMN,...",
+    "--columns",
+    metavar="KEY=COLUMN,...",
     help="Which column of the BED is which: chrom, start, end, name, score, strand, signal, summit, blocks; "
     "base=1 counts from 1.",
 )
 columns_of_files = click.option(
-    "--columns", multiple=True, metavar="[NAME:]KEY=COLUMN,...",
+    "--columns",
+    multiple=True,
+    metavar="[NAME:]KEY=COLUMN,...",
     help="Which column of a file is which: chrom, start, end, name, score, strand, signal, summit, blocks; "
     "base=1 counts from 1.",
 )
 
 
-def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def option_group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """One decorator that adds the options to a command in this order."""
 
     def add(command: Command) -> Command:

@@ -32,9 +32,10 @@ def refuse_own_inputs(ctx: click.Context) -> None:
 
     kinds = {parameter.name: parameter for parameter in ctx.command.params}
     outputs = [
-        str(value) for name, value in ctx.params.items()
+        str(value)
+        for name, value in ctx.params.items()
         if name in _OUTPUTS and value is not None and isinstance(kinds[name].type, click.Path)
-    ]  # fmt: skip
+    ]
     for name, value in ctx.params.items():
         given = value if isinstance(value, tuple) else (value,)
         for text in given if name not in _OUTPUTS else ():
@@ -60,15 +61,15 @@ def refuse_addresses(ctx: click.Context) -> None:
                 refuse_address(text, to_write=parameter.name in _OUTPUTS, due=due)
 
 
-def reserve(*paths: str | os.PathLike[str] | None) -> None:
+def lock_outputs(*paths: str | os.PathLike[str] | None) -> None:
     """Hold these outputs until the command ends; a second one that would write one of them is refused.
 
     So is "-": what streams to standard output holds nothing.
     """
     from genoformer.errors import ConfigError
-    from genoformer.whole import writing
+    from genoformer.whole import lock_output
 
     if any(path is not None and os.fspath(path) == "-" for path in paths):
         raise ConfigError("-: this is written to files, not to standard output; give a name.")
     for path in dict.fromkeys(os.path.realpath(path) for path in paths if path is not None):
-        click.get_current_context().with_resource(writing(path))
+        click.get_current_context().with_resource(lock_output(path))

@@ -5,15 +5,22 @@ from __future__ import annotations
 import click
 
 from . import options as shared
-from .talk import Command, say
+from .talk import Command, print_note
 
 
 @click.command(cls=Command)
 @click.option("-f", "--fasta", required=True, type=click.Path(), help="The genome, plain, bgzipped or gzipped FASTA.")
-@click.option("-m", "--model", "model_name", type=shared.MODEL, required=True,
-              help="A model of tracks: a folder (ours or enformer-pytorch's), or a name of `models list`.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(),
-              help=".bw (one track), .parquet, .png, or a folder with a bigWig for each track.")  # fmt: skip
+@click.option(
+    "-m",
+    "--model",
+    "model_name",
+    type=shared.MODEL,
+    required=True,
+    help="A model of tracks: a folder (ours or enformer-pytorch's), or a name of `models list`.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(), help=".bw (one track), .parquet, .png, or a folder with a bigWig for each track."
+)
 @click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
 @shared.columns
 @click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="One region (1-based, inclusive).")
@@ -21,8 +28,12 @@ from .talk import Command, say
 @shared.tracks
 @shared.targets
 @shared.head
-@click.option("--both-strands/--no-both-strands", default=False, show_default=True,
-              help="Mean of both strands; needs a table that says which tracks are strand pairs.")  # fmt: skip
+@click.option(
+    "--both-strands/--no-both-strands",
+    default=False,
+    show_default=True,
+    help="Mean of both strands; needs a table that says which tracks are strand pairs.",
+)
 @shared.device
 @shared.precision
 @shared.batch_size
@@ -30,11 +41,24 @@ from .talk import Command, say
 @click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the tracks of a .png; may be repeated.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time, and stop; no model is loaded.")
 def predict(
-    fasta: str, model_name: str, output: str | None, bed: str | None, columns: str | None, region: str | None,
+    fasta: str,
+    model_name: str,
+    output: str | None,
+    bed: str | None,
+    columns: str | None,
+    region: str | None,
     contigs: tuple[str, ...],
-    spec: str | None, targets: str | None, head: str | None, both_strands: bool, device: str, precision: str,
-    batch_size: int | None, gtf: str | None, elements: tuple[str, ...], plan: bool,
-) -> None:  # fmt: skip
+    spec: str | None,
+    targets: str | None,
+    head: str | None,
+    both_strands: bool,
+    device: str,
+    precision: str,
+    batch_size: int | None,
+    gtf: str | None,
+    elements: tuple[str, ...],
+    plan: bool,
+) -> None:
     """Predict tracks for regions, whole contigs, or all of a genome.
 
     \b
@@ -53,24 +77,24 @@ def predict(
     from genoformer.genome.landmarks import read_landmarks
     from genoformer.genome.reference import Genome
     from genoformer.genome.targets import read_targets
-    from genoformer.inference import device_named
+    from genoformer.inference import resolve_device
     from genoformer.models import checkpoint
-    from genoformer.prediction import asked_regions, new_sink, plan_prediction, predict_tracks, tracks_of
+    from genoformer.prediction import new_sink, plan_prediction, predict_tracks, resolve_regions, tracks_of
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(None if plan else output)
+    lock_outputs(None if plan else output)
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
-    device = device_named(device)
+    device = resolve_device(device)
     with Genome(fasta) as genome:
         names = [name.strip() for text in contigs for name in text.split(",") if name.strip()]
         if contigs and not names:
             raise ConfigError("--contigs names no contigs; name some, or leave it out for the whole genome.")
-        asked = asked_regions(genome, bed=bed, region=region, contigs=names, columns=columns)
+        asked = resolve_regions(genome, bed=bed, region=region, contigs=names, columns=columns)
         for note in [*genome.notes, *asked.notes]:
-            say(f"Note: {note}")
+            print_note(f"Note: {note}")
         config = checkpoint.long_range_config(model_name)
         tables = checkpoint.read_tables(model_name)
         table = read_targets(targets) if targets else None
@@ -79,10 +103,17 @@ def predict(
         if both_strands and table is None and config.head_named(head) not in tables:
             raise ConfigError(f"{model_name} does not say which tracks are strand pairs; give their table with --targets.")
         if output is None or plan:
-            click.echo(plan_prediction(
-                config, asked.intervals, head=head, both_strands=both_strands, device=device, precision=precision,
-                batch_size=batch_size,
-            ).text())  # fmt: skip
+            click.echo(
+                plan_prediction(
+                    config,
+                    asked.intervals,
+                    head=head,
+                    both_strands=both_strands,
+                    device=device,
+                    precision=precision,
+                    batch_size=batch_size,
+                ).text()
+            )
             return
         out = Path(output)
         landmarks = read_landmarks(genome, gtf, elements)
@@ -92,14 +123,21 @@ def predict(
             progress_bar("windows") as listen,
         ):
             done = predict_tracks(
-                genome, model, asked.intervals, numbers, sink, head=head, batch_size=batch_size, precision=precision,
-                strand_pairs=known.strand_pairs if both_strands else None, device=device, listen=listen,
-            )  # fmt: skip
+                genome,
+                model,
+                asked.intervals,
+                numbers,
+                sink,
+                head=head,
+                batch_size=batch_size,
+                precision=precision,
+                strand_pairs=known.strand_pairs if both_strands else None,
+                device=device,
+                progress=listen,
+            )
     tracks = "1 track" if len(numbers) == 1 else f"{len(numbers):,} tracks"
     if done.n_unknown:
         note = f"{done.n_unknown:,} of the {done.n_bins:,} bins hold nothing but N (gaps of the assembly)"
-        say(f"Note: {note}; what the model says of them means nothing.")
+        print_note(f"Note: {note}; what the model says of them means nothing.")
     windows = "1 window" if done.n_windows == 1 else f"{done.n_windows:,} windows"
-    say(
-        f"{out}: {tracks} in {done.n_bins:,} bins of {model.config.bin_size}, from {windows} in {done.seconds:,.1f} s"
-    )
+    print_note(f"{out}: {tracks} in {done.n_bins:,} bins of {model.config.bin_size}, from {windows} in {done.seconds:,.1f} s")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .talk import Command, say
+from .talk import Command, print_note
 
 
 @click.command(cls=Command)
@@ -48,16 +48,16 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     """
     from pathlib import Path
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .training import command_line, training_bar, training_imports
 
-    reserve(output)
+    lock_outputs(output)
     with training_imports():
         from genoformer.training.config import PretrainConfig
         from genoformer.training.pretrain import pretrain as run
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
     with training_bar(output) as hear:
-        manifest = run(plan, Path(output), start=start, command=command_line(), listen=hear)
+        manifest = run(plan, Path(output), start=start, command=command_line(), progress=hear)
     if "metrics" not in manifest:  # of several processes only the first reports
         return
     click.echo(f"{output}: train_loss {manifest['metrics']['train_loss']:.4f}")
@@ -68,7 +68,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
             f"{best['name']}, {_with_error(best)}"
         )
     for warning in manifest["warnings"]:
-        say(f"{output}: {warning}")
+        print_note(f"{output}: {warning}")
     for note in manifest["notes"]:
         click.echo(f"{output} FAILED: {note}", err=True)
     if manifest["notes"]:

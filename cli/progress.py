@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .talk import is_quiet, is_verbose, tell
+from .talk import is_quiet, is_verbose, print_detail
 
 
 @contextmanager
@@ -41,15 +41,17 @@ class _Stages:
         if p.stage != self.stage:
             self.end()
             self.stage, self.begun, self.last = p.stage, now, now
-            tell(f"  {p.stage} ...")
+            print_detail(f"  {p.stage} ...")
         elif now - self.last > 60:  # a sign of life
             self.last = now
-            tell(f"  {p.stage}: {p.done:,}{f' of {p.total:,}' if p.total else ''} {self.unit} after {now - self.begun:,.0f} s")
+            print_detail(
+                f"  {p.stage}: {p.done:,}{f' of {p.total:,}' if p.total else ''} {self.unit} after {now - self.begun:,.0f} s"
+            )
         self.done = p.done
 
     def end(self) -> None:
         if self.stage is not None:
-            tell(f"  {self.stage}: {self.done:,} {self.unit} in {time.monotonic() - self.begun:,.1f} s")
+            print_detail(f"  {self.stage}: {self.done:,} {self.unit} in {time.monotonic() - self.begun:,.1f} s")
             self.stage = None
 
 
@@ -59,9 +61,13 @@ def _bar(unit: str) -> Iterator[Callable[[Any], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
+        TextColumn("{task.description:10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from . import options as shared
-from .talk import Command, say
+from .talk import Command, print_note
 
 
 @click.command(cls=Command)
@@ -13,8 +13,13 @@ from .talk import Command, say
 @click.option("-o", "--output", required=True, type=click.Path(), help="The page, such as report.html.")
 @click.option("--title", help="[default: the name of SCORED]")
 @click.option("-f", "--fasta", type=click.Path(), help="The genome: the page says how the VCF fits it.")
-@click.option("-m", "--model", type=shared.MODEL, multiple=True,
-              help="With -f: draws what this model says of both alleles of the strongest; several for an ensemble.")
+@click.option(
+    "-m",
+    "--model",
+    type=shared.MODEL,
+    multiple=True,
+    help="With -f: draws what this model says of both alleles of the strongest; several for an ensemble.",
+)
 @click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Variants that are drawn.")
 @click.option("--flank", type=click.IntRange(min=5, max=50), default=25, show_default=True, help="Bases on either side.")
 def report(
@@ -34,14 +39,20 @@ def report(
 
     from genoformer.report import make_report
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(output)
+    lock_outputs(output)
     with progress_bar("variants") as listen:
         done = make_report(
-            Path(scored), Path(output), title=title, model=model or None, fasta=Path(fasta) if fasta else None, top=top,
-            flank=flank, listen=listen,
-        )  # fmt: skip
+            Path(scored),
+            Path(output),
+            title=title,
+            model=model or None,
+            fasta=Path(fasta) if fasta else None,
+            top=top,
+            flank=flank,
+            progress=listen,
+        )
     drawn = f", {done.n_figures} drawn" if done.n_figures else ""
-    say(f"{output}: {done.n_rows:,} of {done.n_alleles:,} alleles{drawn}")
+    print_note(f"{output}: {done.n_rows:,} of {done.n_alleles:,} alleles{drawn}")

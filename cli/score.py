@@ -13,7 +13,7 @@ import click
 from . import options as shared
 from .annotate import element_option
 from .of_tracks import of_tracks, track_options
-from .talk import Command, say
+from .talk import Command, print_note
 
 
 def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -46,13 +46,30 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @click.command(cls=Command)
 @click.argument("vcf", type=click.Path())
 @shared.reference
-@click.option("-m", "--model", "model_names", type=shared.MODEL, multiple=True, default=["mini-human"],
-              help="A model folder (ours, DNABERT's or enformer-pytorch's), or a name of `models list`; "
-              "several (-m A -m B) are an ensemble: the mean of their scores.  [default: mini-human]")  # fmt: skip
-@click.option("-s", "--scores", metavar="NAMES",
-              help="Comma-separated; see --explain.  [default: LLR,PLL, of a model of tracks SAD,SAR501]")  # fmt: skip
-@click.option("-o", "--output", default="-", show_default=True, type=click.Path(),
-              help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.")  # fmt: skip
+@click.option(
+    "-m",
+    "--model",
+    "model_names",
+    type=shared.MODEL,
+    multiple=True,
+    default=["mini-human"],
+    help="A model folder (ours, DNABERT's or enformer-pytorch's), or a name of `models list`; "
+    "several (-m A -m B) are an ensemble: the mean of their scores.  [default: mini-human]",
+)
+@click.option(
+    "-s",
+    "--scores",
+    metavar="NAMES",
+    help="Comma-separated; see --explain.  [default: LLR,PLL, of a model of tracks SAD,SAR501]",
+)
+@click.option(
+    "-o",
+    "--output",
+    default="-",
+    show_default=True,
+    type=click.Path(),
+    help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.",
+)
 @click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="Only records whose REF overlaps it (1-based, inclusive).")
 @shared.context
 @shared.strand
@@ -61,15 +78,33 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @shared.batch_size
 @track_options
 @element_option
-@click.option("--matrix", type=click.Path(), metavar="FILE",
-              help="The scores of every track, of LOGSED of every gene: .parquet, or .h5ad for AnnData.")  # fmt: skip
-@click.option("--calibration", type=click.Path(), metavar="FILE",
-              help="Of `genoformer calibrate`, for quantiles.  [default: the model's own]")  # fmt: skip
-@click.option("--noise", "n_noise", type=click.IntRange(min=0), metavar="N",
-              help="Places at which the noise floor is measured; 0: none.  "
-              "[default: one in 20 records, at most 16; of a small model at least 8]")  # fmt: skip
-@click.option("--verify", "n_verify", type=click.IntRange(min=1), metavar="N",
-              help="Score N random records again the naive way, on the CPU in float32, and compare.")  # fmt: skip
+@click.option(
+    "--matrix",
+    type=click.Path(),
+    metavar="FILE",
+    help="The scores of every track, of LOGSED of every gene: .parquet, or .h5ad for AnnData.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(),
+    metavar="FILE",
+    help="Of `genoformer calibrate`, for quantiles.  [default: the model's own]",
+)
+@click.option(
+    "--noise",
+    "n_noise",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Places at which the noise floor is measured; 0: none.  "
+    "[default: one in 20 records, at most 16; of a small model at least 8]",
+)
+@click.option(
+    "--verify",
+    "n_verify",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Score N random records again the naive way, on the CPU in float32, and compare.",
+)
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, each with the model and some cores.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of each process.  [default: 1 of several, else all]")
 @click.option("--engine", metavar="NAME", default="local", show_default=True, help="local, ray, or ray:ADDRESS of a cluster.")
@@ -78,10 +113,20 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 @shared.force
 @shared.fix
 @click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
-@click.option("--json", "as_json", is_flag=True, help="Preflight and summary as one JSON object a line: on stdout with "
-              "--preflight, else on stderr.")  # fmt: skip
-@click.option("--explain", is_flag=True, is_eager=True, expose_value=False, callback=_explain,
-              help="Say what each score and status means, and stop.")  # fmt: skip
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Preflight and summary as one JSON object a line: on stdout with --preflight, else on stderr.",
+)
+@click.option(
+    "--explain",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_explain,
+    help="Say what each score and status means, and stop.",
+)
 @click.pass_context
 def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], output: str, **options: Any) -> None:
     """Score the variants of VCF (or BCF; - is stdin) and write every record back with its scores.
@@ -102,13 +147,13 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     """
     from genoformer.genome.reference import Genome
 
-    from .outputs import reserve
+    from .outputs import lock_outputs
     from .progress import progress_bar
 
-    reserve(None if options["shard"] or options["only_preflight"] else options["matrix"])
+    lock_outputs(None if options["shard"] or options["only_preflight"] else options["matrix"])
     genome = Genome(fasta)
     for note in genome.notes:
-        say(note)
+        print_note(note)
     if options["only_preflight"]:
         given = ctx.get_parameter_source("model_names") is not click.core.ParameterSource.DEFAULT
         _preflight_only(vcf, genome, {**options, "model_names": model_names if given else ()})
@@ -117,64 +162,85 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     from genoformer.models import checkpoint
     from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import default_scores
-    from genoformer.scoring.scores import choose
+    from genoformer.scoring.scores import parse_scores
 
     models = [checkpoint.load_scoring(name) for name in model_names]
-    chosen = choose(options["scores"]) if options["scores"] else default_scores(models[0])
-    device = inference.device_named(options["device"])
+    chosen = parse_scores(options["scores"]) if options["scores"] else default_scores(models[0])
+    device = inference.resolve_device(options["device"])
 
     printed: set[str] = set()  # notes of the preflight and of the annotations, which the summary holds, too
 
     def tell(notes: Iterable[str]) -> None:
         for note in notes:
             if note not in printed:
-                say(note)
+                print_note(note)
                 printed.add(note)
 
     def show(found: Any) -> None:
         if options["as_json"]:
-            say(json.dumps({"preflight": found.to_dict()}))
+            print_note(json.dumps({"preflight": found.to_dict()}))
             return
-        say(found.table(with_notes=False))
+        print_note(found.table(with_notes=False))
         tell([*found.notes, *found.findings])
 
     for model, name in zip(models, model_names, strict=True):
         trained = model.config.context_length
         if options["context"] and options["context"] > 2 * trained:
-            say(f"windows of {options['context']:,} bases, but {name} is made for {trained:,}: it may not know what to do")
+            print_note(
+                f"windows of {options['context']:,} bases, but {name} is made for {trained:,}: it may not know what to do"
+            )
     annotations = annotation.read_annotations(options["files"]) if options["files"] else None
     tell(note for each in (annotations.all if annotations else ()) for note in each.notes)
     with progress_bar("records") as watch:
         summary = score_variants(
-            vcf, genome, models, chosen, output,
-            model_name="+".join(checkpoint.find(name).resolve().name for name in model_names), context=options["context"],
-            both_strands=options["strand"] == "both", region=options["region"], device=device,
-            precision=options["precision"], batch_size=options["batch_size"], force=options["force"],
+            vcf,
+            genome,
+            models,
+            chosen,
+            output,
+            model_name="+".join(checkpoint.resolve_model(name).resolve().name for name in model_names),
+            context=options["context"],
+            both_strands=options["strand"] == "both",
+            region=options["region"],
+            device=device,
+            precision=options["precision"],
+            batch_size=options["batch_size"],
+            force=options["force"],
             fix=options["fix"],
-            of_tracks=of_tracks(ctx, models[0], genome, "matrix", "n_noise"), matrix=options["matrix"],
-            n_noise=options["n_noise"], n_verify=options["n_verify"] or 0,
-            calibration=_calibration(options["calibration"], model_names), annotations=annotations,
-            workers=options["workers"], threads=options["threads"], engine=options["engine"],
-            shard=_shard(options["shard"], output), assemble=options["assemble"], command=sys.argv[1:],
-            on_preflight=show, progress=watch,
-        )  # fmt: skip
+            of_tracks=of_tracks(ctx, models[0], genome, "matrix", "n_noise"),
+            matrix=options["matrix"],
+            n_noise=options["n_noise"],
+            n_verify=options["n_verify"] or 0,
+            calibration=_calibration(options["calibration"], model_names),
+            annotations=annotations,
+            workers=options["workers"],
+            threads=options["threads"],
+            engine=options["engine"],
+            shard=_shard(options["shard"], output),
+            assemble=options["assemble"],
+            command=sys.argv[1:],
+            on_preflight=show,
+            progress=watch,
+        )
     if options["as_json"]:
-        say(json.dumps({"summary": summary._asdict()}))
+        print_note(json.dumps({"summary": summary._asdict()}))
         return
     tell(summary.notes)
     if options["shard"]:
-        say(
+        print_note(
             f"shard {options['shard']}: {summary.parts - summary.missing:,} of {summary.parts:,} parts are done; when all are: "
             f"genoformer merge {shlex.quote(output)}"
         )
         return
     skipped = ", ".join(f"{reason} {n:,}" for reason, n in summary.skipped.items()) or "none"
     rate = summary.scored / max(summary.seconds, 1e-9)
-    say(f"scored {summary.scored:,} alleles of {summary.records:,} records ({rate:,.0f} per second); not scored: {skipped}")
+    print_note(
+        f"scored {summary.scored:,} alleles of {summary.records:,} records ({rate:,.0f} per second); not scored: {skipped}"
+    )
     if summary.fixed:
-        say("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))
+        print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))
     if summary.reused:
-        say(f"{summary.reused} parts were there from an interrupted run")
+        print_note(f"{summary.reused} parts were there from an interrupted run")
 
 
 def _calibration(path: str | None, model_names: Sequence[str]) -> Any:
@@ -184,7 +250,7 @@ def _calibration(path: str | None, model_names: Sequence[str]) -> Any:
     from genoformer.models import checkpoint
     from genoformer.scoring.quantiles import FILE, Calibration
 
-    own = [checkpoint.find(name) / FILE for name in model_names]
+    own = [checkpoint.resolve_model(name) / FILE for name in model_names]
     if path is None and (len(own) > 1 or not own[0].is_file()):
         return None
     return Calibration.load(Path(path) if path else own[0])
@@ -218,9 +284,9 @@ def merge(ctx: click.Context, output: str) -> None:
     from pathlib import Path
 
     from genoformer.errors import ConfigError
-    from genoformer.scoring.engines import noted_command
+    from genoformer.scoring.engines import resumed_command
 
-    folder, arguments = noted_command(Path(output))
+    folder, arguments = resumed_command(Path(output))
     keep = [text for i, text in enumerate(arguments) if text != "--shard" and (i == 0 or arguments[i - 1] != "--shard")]
     keep = [text for text in keep if not text.startswith("--shard=")]
     if not folder.is_dir():
@@ -232,7 +298,7 @@ def merge(ctx: click.Context, output: str) -> None:
 
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     from genoformer.genome.preflight import preflight
-    from genoformer.genome.vcf import spooled
+    from genoformer.genome.vcf import seekable_copy
     from genoformer.progress import Progress
 
     from .progress import progress_bar
@@ -240,15 +306,21 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
     longest = sys.maxsize  # what is too long depends on the model
     if options["model_names"]:
         from genoformer.models import checkpoint
-        from genoformer.scoring.scorers import default_scores, scorer_of
+        from genoformer.scoring.scorers import default_scores, make_scorer
 
         models = [checkpoint.load_scoring(name) for name in options["model_names"]]
         scores = default_scores(models[0])
-        longest = scorer_of(models, genome, scores, context=options["context"], both_strands=False).longest_allele
-    with progress_bar("records") as watch, spooled(vcf) as path:
+        longest = make_scorer(models, genome, scores, context=options["context"], both_strands=False).longest_allele
+    with progress_bar("records") as watch, seekable_copy(vcf) as path:
         tell = (lambda n: watch(Progress("preflight", n, None))) if watch else None
         found = preflight(
-            path, genome, max_length=longest, region=options["region"], name=vcf, asked=options["fix"], force=options["force"],
+            path,
+            genome,
+            max_length=longest,
+            region=options["region"],
+            name=vcf,
+            asked=options["fix"],
+            force=options["force"],
             progress=tell,
         )
     click.echo(json.dumps(found.to_dict()) if options["as_json"] else found.table())

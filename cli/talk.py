@@ -29,13 +29,24 @@ def _set(key: str, value: int) -> Any:
 def talk_options() -> list[click.Parameter]:
     """-q, -v and --debug, which the group and every command take."""
     return [
-        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_set(_LEVEL, -1),
-                     help="Say nothing but results and errors."),
-        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_set(_LEVEL, 1),
-                     help="Say on stderr what is done, too, with seconds and memory."),
-        click.Option(["--debug"], is_flag=True, expose_value=False, callback=_set(_DEBUG, 1),
-                     help="Show the traceback of an error."),
-    ]  # fmt: skip
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set(_LEVEL, -1),
+            help="Say nothing but results and errors.",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set(_LEVEL, 1),
+            help="Say on stderr what is done, too, with seconds and memory.",
+        ),
+        click.Option(
+            ["--debug"], is_flag=True, expose_value=False, callback=_set(_DEBUG, 1), help="Show the traceback of an error."
+        ),
+    ]
 
 
 class Command(click.Command):
@@ -49,9 +60,9 @@ class Command(click.Command):
         refuse_addresses(ctx)
         refuse_own_inputs(ctx)
         begun = time.monotonic()
-        tell(f"{ctx.command_path}: genoformer {_version()}, Python {sys.version.split()[0]}")
+        print_detail(f"{ctx.command_path}: genoformer {_version()}, Python {sys.version.split()[0]}")
         result = super().invoke(ctx)
-        tell(f"{ctx.command_path}: {time.monotonic() - begun:,.1f} s, at most {_peak():,.0f} MB of memory")
+        print_detail(f"{ctx.command_path}: {time.monotonic() - begun:,.1f} s, at most {_peak():,.0f} MB of memory")
         return result
 
 
@@ -65,13 +76,13 @@ class Group(click.Group):
         self.params += talk_options()
 
 
-def say(text: str) -> None:
+def print_note(text: str) -> None:
     """A line on stderr, unless -q."""
     if _level() >= 0:
         click.echo(text, err=True)
 
 
-def tell(text: str) -> None:
+def print_detail(text: str) -> None:
     """A line on stderr with -v."""
     if _level() > 0:
         click.echo(text, err=True)
@@ -93,7 +104,7 @@ def warnings_said() -> Iterator[None]:
                 show(message, category, filename, lineno, file, line)
             elif str(message) not in heard:
                 heard.add(str(message))
-                say(f"{message}")
+                print_note(f"{message}")
 
         warnings.simplefilter("always", FailedRunWarning)
         warnings.showwarning = hear

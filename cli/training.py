@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .progress import progress_bar
-from .talk import say
+from .talk import print_note
 
 
 def command_line() -> str:
@@ -24,7 +24,7 @@ def training_bar(output: str) -> Iterator[Callable[[Any], None]]:
 
         def hear(p: Any) -> None:
             if p.stage == "going on":
-                say(f"{output}: going on from step {p.done:,} of {p.total:,}")
+                print_note(f"{output}: going on from step {p.done:,} of {p.total:,}")
             elif bar is not None:
                 bar(p)
 

@@ -13,9 +13,16 @@ _ADDRESS = re.compile(rf"(?P<scheme>{_SCHEMES}):/{{1,3}}(?P<rest>[^/].*)", re.IG
 _TYPED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+)://.+", re.IGNORECASE | re.DOTALL)  # C:/ has one letter
 _SHORTENED = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):/(?P<rest>[^/].*)", re.IGNORECASE | re.DOTALL)
 _GET = {
-    "http": "curl -LO {}", "https": "curl -LO {}", "ftp": "curl -LO {}", "ftps": "curl -LO {}", "s3": "aws s3 cp {} .",
-    "gs": "gsutil cp {} .", "gcs": "gsutil cp {} .", "sftp": "sftp {}", "scp": "scp {} .",
-}  # fmt: skip
+    "http": "curl -LO {}",
+    "https": "curl -LO {}",
+    "ftp": "curl -LO {}",
+    "ftps": "curl -LO {}",
+    "s3": "aws s3 cp {} .",
+    "gs": "gsutil cp {} .",
+    "gcs": "gsutil cp {} .",
+    "sftp": "sftp {}",
+    "scp": "scp {} .",
+}
 
 
 def address_in(given: str | os.PathLike[str]) -> str | None:

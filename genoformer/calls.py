@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from genoformer.inference import Floats
     from genoformer.interpretation.ism import Mutagenesis
     from genoformer.models.encoder import Encoder
-    from genoformer.models.heads import Predictor
+    from genoformer.models.heads import SequenceClassifier
     from genoformer.models.longrange import LongRange
 
 Fasta = str | Path | Genome
@@ -85,24 +85,33 @@ def score(
     """
 
     from genoformer.genome.preflight import fixes_named, warn_of_findings
-    from genoformer.inference import device_named
+    from genoformer.inference import resolve_device
     from genoformer.models import checkpoint
     from genoformer.models.encoder import Encoder as Language
     from genoformer.models.longrange import LongRange as OfTracks
     from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import default_scores
-    from genoformer.scoring.scores import choose
+    from genoformer.scoring.scores import parse_scores
 
     loaded = _loaded(model, (Language, OfTracks), checkpoint.load_scoring)
     names = scores if isinstance(scores, str) or scores is None else ",".join(scores)
-    chosen = choose(names) if names else default_scores(loaded)
+    chosen = parse_scores(names) if names else default_scores(loaded)
     with tempfile.TemporaryDirectory() as folder, _opened(fasta) as genome:
         given = variants if isinstance(variants, str | Path) else _as_vcf(variants, Path(folder, "in.vcf"))
         out = Path(folder, "out.tsv")
         score_variants(
-            given, genome, loaded, chosen, out, name=None if given is variants else "the variants given", region=region,
-            device=device_named(device), force=force, fix=fixes_named(fix), on_preflight=warn_of_findings,
-        )  # fmt: skip
+            given,
+            genome,
+            loaded,
+            chosen,
+            out,
+            name=None if given is variants else "the variants given",
+            region=region,
+            device=resolve_device(device),
+            force=force,
+            fix=fixes_named(fix),
+            on_preflight=warn_of_findings,
+        )
         return _table_of_scores(out)
 
 
@@ -120,31 +129,34 @@ def predict(
     """
     import pandas as pd
 
-    from genoformer.inference import device_named
+    from genoformer.inference import resolve_device
     from genoformer.models import checkpoint
     from genoformer.models.longrange import LongRange as OfTracks
-    from genoformer.prediction import asked_regions, predict_tracks, tracks_of
-    from genoformer.prediction.run import Stretch
+    from genoformer.prediction import predict_tracks, resolve_regions, tracks_of
+    from genoformer.prediction.run import BinnedTracks
 
     loaded = _loaded(model, (OfTracks,), checkpoint.load_long_range)
     known = tracks_of(loaded.config, loaded.targets, head)
-    parts: list[Stretch] = []
+    parts: list[BinnedTracks] = []
 
     class Kept:
-        def add(self, stretch: Stretch) -> None:
+        def add(self, stretch: BinnedTracks) -> None:
             parts.append(stretch)
 
     with _opened(fasta) as genome:
-        asked = asked_regions(genome, region=_text_of(region))
-        predict_tracks(genome, loaded, asked.intervals, range(len(known)), Kept(), head=head, device=device_named(device))
-    places = {"chrom": [p.chrom for p in parts for _ in p.starts], "start": np.concatenate([p.starts for p in parts]),
-              "end": np.concatenate([p.ends for p in parts])}  # fmt: skip
+        asked = resolve_regions(genome, region=_text_of(region))
+        predict_tracks(genome, loaded, asked.intervals, range(len(known)), Kept(), head=head, device=resolve_device(device))
+    places = {
+        "chrom": [p.chrom for p in parts for _ in p.starts],
+        "start": np.concatenate([p.starts for p in parts]),
+        "end": np.concatenate([p.ends for p in parts]),
+    }
     values = pd.DataFrame(np.concatenate([p.values for p in parts], axis=1).T, columns=[track.identifier for track in known])
     return pd.concat([pd.DataFrame(places), values], axis=1)
 
 
 def embed(
-    sequences: Sequence[str], model: str | Path | Encoder | Predictor, *, layer: int | None = None, device: str = "cpu"
+    sequences: Sequence[str], model: str | Path | Encoder | SequenceClassifier, *, layer: int | None = None, device: str = "cpu"
 ) -> Floats:
     """One vector for each DNA sequence, the mean over its tokens: [N, D].
 
@@ -154,16 +166,16 @@ def embed(
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape
     (2, 160)
     """
-    from genoformer.inference import borrowed, device_named
+    from genoformer.inference import evaluating, resolve_device
     from genoformer.inference.vectors import sequence_embeddings
     from genoformer.models.heads import encoder_of
 
     encoder = encoder_of(_token_model(model))
-    with borrowed(encoder, device_named(device)) as lent:
+    with evaluating(encoder, resolve_device(device)) as lent:
         return sequence_embeddings(lent, _codes(sequences), layer=layer).values
 
 
-def classify(sequences: Sequence[str], model: str | Path | Predictor, *, device: str = "cpu") -> pd.DataFrame:
+def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "cpu") -> pd.DataFrame:
     """What a fine-tuned model (or the mean of an ensemble) predicts for DNA sequences: a column for each class or value.
 
     >>> from genoformer.models import checkpoint
@@ -177,15 +189,15 @@ def classify(sequences: Sequence[str], model: str | Path | Predictor, *, device:
     """
     import pandas as pd
 
-    from genoformer.inference import borrowed, device_named
+    from genoformer.inference import evaluating, resolve_device
     from genoformer.inference.predict import predictions
     from genoformer.models import checkpoint
-    from genoformer.models.heads import Predictor as FineTuned
+    from genoformer.models.heads import SequenceClassifier as FineTuned
 
     members = [model] if isinstance(model, FineTuned) else _loaded(model, (), checkpoint.load_predictors)
     found = []
     for member in members:
-        with borrowed(member, device_named(device)) as lent:
+        with evaluating(member, resolve_device(device)) as lent:
             found.append(predictions(lent, _codes(sequences)).values)
     return pd.DataFrame(np.mean(found, axis=0), columns=list(members[0].config.classes))
 
@@ -223,19 +235,21 @@ def mutagenesis(
     from genoformer.models import checkpoint
     from genoformer.models.encoder import Encoder as Language
     from genoformer.models.longrange import LongRange as OfTracks
-    from genoformer.scoring.scorers import default_scores, scorer_of
-    from genoformer.scoring.scores import choose
+    from genoformer.scoring.scorers import default_scores, make_scorer
+    from genoformer.scoring.scores import parse_scores
 
     loaded = _loaded(model, (Language, OfTracks), checkpoint.load_scoring)
-    chosen = choose(score) if score else default_scores(loaded)[:1]
+    chosen = parse_scores(score) if score else default_scores(loaded)[:1]
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
-        return ism.mutagenesis(scorer_of([loaded], genome, chosen, context=None, both_strands=True), genome, chrom, start, end)
+        return ism.mutagenesis(
+            make_scorer([loaded], genome, chosen, context=None, both_strands=True), genome, chrom, start, end
+        )
 
 
 def attention(
     sequences: Sequence[str],
-    model: str | Path | Encoder | Predictor,
+    model: str | Path | Encoder | SequenceClassifier,
     *,
     profile: Literal["viz", "cls", "received", "rollout", "entropy"] = "received",
     layers: Sequence[int] = (-1,),
@@ -248,10 +262,10 @@ def attention(
     >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
     [(13,), (8,)]
     """
-    from genoformer.interpretation.places import Place
+    from genoformer.interpretation.places import Locus
     from genoformer.interpretation.run import attention_profiles
 
-    places = [Place(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(_codes(sequences))]
+    places = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(_codes(sequences))]
     return attention_profiles(_token_model(model), places, profile=profile, layers=layers)
 
 
@@ -277,10 +291,10 @@ def evaluate(
     ['high', 'low', 'value']
     >>> place.cleanup()
     """
-    from genoformer.evaluation.run import evaluate_models, n_labels_of, named
+    from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
     from genoformer.labelled.read import read_labelled
 
-    models = named([str(_loaded(model, (), str))])
+    models = load_named_models([str(_loaded(model, (), str))])
     several = any(each.config.kind == "multilabel" for each in models.values())
     known = read_labelled(train, multi_label=several) if train is not None else None
     n_labels = known.n_labels if known is not None else n_labels_of(models)
@@ -298,7 +312,12 @@ def _table_of_scores(path: Path) -> pd.DataFrame:
     words = [*of_vcf, *(name for name in names if name == "FIX" or name.endswith(("_TRACK", "_GENE", "_NOISE")))]
     missing = {name: ["."] if name in of_vcf else [""] for name in names}
     return pd.read_csv(
-        path, sep="\t", dtype=dict.fromkeys(words, str), na_values=missing, keep_default_na=False, index_col=False,
+        path,
+        sep="\t",
+        dtype=dict.fromkeys(words, str),
+        na_values=missing,
+        keep_default_na=False,
+        index_col=False,
         encoding_errors="surrogateescape",
     )
 
@@ -329,9 +348,9 @@ def _text_of(region: Any) -> str:
 
 
 def _one_region(genome: Genome, region: str) -> tuple[str, int, int]:
-    from genoformer.prediction import asked_regions
+    from genoformer.prediction import resolve_regions
 
-    ((chrom, rows),) = asked_regions(genome, region=_text_of(region)).intervals.items()
+    ((chrom, rows),) = resolve_regions(genome, region=_text_of(region)).intervals.items()
     return chrom, int(rows[0, 0]), int(rows[0, 1])
 
 
@@ -352,10 +371,10 @@ def _language(model: str | Path | Encoder) -> Encoder:
     return _loaded(model, (Language,), checkpoint.load)
 
 
-def _token_model(model: str | Path | Encoder | Predictor) -> Encoder | Predictor:
+def _token_model(model: str | Path | Encoder | SequenceClassifier) -> Encoder | SequenceClassifier:
     from genoformer.models import checkpoint
     from genoformer.models.encoder import Encoder as Language
-    from genoformer.models.heads import Predictor as FineTuned
+    from genoformer.models.heads import SequenceClassifier as FineTuned
 
     return _loaded(model, (Language, FineTuned), checkpoint.load_token_model)
 

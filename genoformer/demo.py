@@ -14,9 +14,9 @@ from genoformer.genome.vcf import info_of, open_vcf
 from genoformer.inference.bases import posteriors_in
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
-from genoformer.progress import Listener
+from genoformer.progress import ProgressCallback
 from genoformer.scoring.run import Summary, score_variants
-from genoformer.scoring.scores import choose
+from genoformer.scoring.scores import parse_scores
 from genoformer.whole import make_folder, save_figure
 
 _LOGO_FLANK = 12  # bases shown on either side of the motif
@@ -52,14 +52,14 @@ class DemoResult(NamedTuple):
         )
 
 
-def run_demo(folder: Path, *, progress: Listener = None) -> DemoResult:
+def run_demo(folder: Path, *, progress: ProgressCallback = None) -> DemoResult:
     """Score the bundled VCF with the bundled model; writes scored.vcf.gz and demo.png into `folder`."""
     world = Path(str(files("genoformer_data"))) / "demo"
     make_folder(folder)
     genome, model = Genome(world / "genome.fa.gz"), checkpoint.load("demo")
     scored = folder / "scored.vcf.gz"
     summary = score_variants(
-        world / "variants.vcf.gz", genome, model, choose("LLR,PLL"), scored, model_name="demo", progress=progress
+        world / "variants.vcf.gz", genome, model, parse_scores("LLR,PLL"), scored, model_name="demo", progress=progress
     )
     cases = read_cases(scored)
     snvs = [case for case in cases if case.is_snv]
@@ -105,8 +105,9 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     top.set_title(
         f"What the model expects of each base of {case.chrom}, itself hidden. Shaded: a planted {name} site; "
         f"boxed: an SNV with LLR {case.score:.1f}",
-        loc="left", fontsize="medium",
-    )  # fmt: skip
+        loc="left",
+        fontsize="medium",
+    )
     top.ticklabel_format(axis="x", useOffset=False, style="plain")
     groups = {"breaks a motif": [c.score for c in breaking], "neutral": [c.score for c in snvs if not c.breaking]}
     bars = plots.two_histograms(figure.add_subplot(grid[1, 0]), groups, xlabel="LLR (bits)")
@@ -117,9 +118,12 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     curve.set_title("Breaking against neutral", loc="left")
     curve.set_aspect("auto")  # as high as the others
     dots = plots.scatter(
-        figure.add_subplot(grid[1, 2]), [c.bits for c in breaking], [c.score for c in breaking],
-        xlabel="bits lost in the motif's matrix", ylabel="LLR (bits)",
-    )  # fmt: skip
+        figure.add_subplot(grid[1, 2]),
+        [c.bits for c in breaking],
+        [c.score for c in breaking],
+        xlabel="bits lost in the motif's matrix",
+        ylabel="LLR (bits)",
+    )
     rho = float(spearmanr([c.bits for c in breaking], [c.score for c in breaking]).statistic)
     dots.set_title(f"Spearman {rho:.2f}", loc="left")
     save_figure(figure, path)

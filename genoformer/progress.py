@@ -15,4 +15,4 @@ class Progress(NamedTuple):
     note: str = ""  # what is worth showing beside it, such as the loss
 
 
-Listener = Callable[[Progress], None] | None
+ProgressCallback = Callable[[Progress], None] | None

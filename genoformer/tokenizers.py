@@ -28,15 +28,15 @@ class Encoding(NamedTuple):
     """What a tokenizer makes of codes [B, L]."""
 
     ids: NDArray[np.int64]  # [B, T]
-    offsets: NDArray[np.int64]  # [B, T, 2]: the bases [start, end) of a token; empty for special tokens and padding
+    spans: NDArray[np.int64]  # [B, T, 2]: the bases [start, end) of a token; empty for special tokens and padding
 
     @property
     def is_base(self) -> NDArray[np.bool_]:
         """True where a token covers bases, known or not, [B, T]."""
-        return np.asarray(self.offsets[..., 1] > self.offsets[..., 0])
+        return np.asarray(self.spans[..., 1] > self.spans[..., 0])
 
 
-class Hidden(NamedTuple):
+class MaskedWindows(NamedTuple):
     """Windows in which some bases are hidden, and what is left to say about one of them (`KmerTokenizer.hide`)."""
 
     ids: NDArray[np.int64]  # [B, T]; every token over a hidden base is [MASK]
@@ -49,7 +49,7 @@ class Tokenizer(Protocol):
     """The one owner of token ids: nothing else knows which id pads, masks or stands for unknown bases."""
 
     name: ClassVar[str]
-    settings: ClassVar[tuple[str, ...]]  # whole numbers that a configuration may give
+    options: ClassVar[tuple[str, ...]]  # whole numbers that a configuration may give
     pad_id: ClassVar[int]
     mask_id: ClassVar[int]
     special_ids: ClassVar[frozenset[int]]  # of tokens that name no bases: padding, unknown, class, separator, mask
@@ -70,11 +70,11 @@ class Tokenizer(Protocol):
         """True if a token begins at every base, so that tokens of a part of a sequence are tokens of the whole."""
 
     def n_tokens(self, length: int) -> int: ...
-    def length_of(self, n_tokens: int) -> int: ...
+    def max_bases(self, n_tokens: int) -> int: ...
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return True where a token names bases, [B, T]: it is neither special nor unknown."""
 
-    def hide(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> Hidden: ...
+    def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows: ...
     def encode(self, codes: Codes) -> Encoding: ...
     def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes: ...
     def to_dict(self) -> dict[str, Any]: ...
@@ -95,7 +95,7 @@ class KmerTokenizer:
     stride: int = 1
 
     name: ClassVar[str] = "kmer"
-    settings: ClassVar[tuple[str, ...]] = ("k", "stride")
+    options: ClassVar[tuple[str, ...]] = ("k", "stride")
     pad_id: ClassVar[int] = PAD
     unknown_id: ClassVar[int] = UNK
     mask_id: ClassVar[int] = MASK
@@ -143,7 +143,7 @@ class KmerTokenizer:
         """Tokens of `length` bases, [CLS] and [SEP] included."""
         return len(self.starts(length)) + 2
 
-    def length_of(self, n_tokens: int) -> int:
+    def max_bases(self, n_tokens: int) -> int:
         """Most bases that fit in `n_tokens` tokens, [CLS] and [SEP] included."""
         return (n_tokens - 3) * self.stride + self.k
 
@@ -175,7 +175,7 @@ class KmerTokenizer:
         `length` is needed only when stride > 1 and the last token is not a full stride from the one before.
         """
         ids = np.atleast_2d(ids)
-        length = length or self.length_of(ids.shape[1])
+        length = length or self.max_bases(ids.shape[1])
         starts = self.starts(length)
         if len(starts) + 2 != ids.shape[1]:
             raise ConfigError(f"{ids.shape[1]} tokens are not those of {length} bases, which have {len(starts) + 2}.")
@@ -187,7 +187,7 @@ class KmerTokenizer:
             codes[:, starts + i] = np.where(known, base, codes[:, starts + i])
         return codes
 
-    def hide(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> Hidden:
+    def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:
         """Hide the bases [target, end) of each window, to ask for the base at `target`; both [B], `end` target + 1.
 
         Every token over a hidden base is masked. Of those, the ones that cover no hidden base but the target could be
@@ -216,7 +216,7 @@ class KmerTokenizer:
         others = (np.where(is_target, 0, DIGITS[bases]) * weights).sum(axis=-1)  # [B, M]
         step = 4 ** np.clip(self.k - 1 - place, 0, self.k - 1)
         candidates = len(SPECIAL) + others[..., None] + step[..., None] * DIGITS[:4].astype(np.int64)
-        return Hidden(ids, rows + 1, np.where(valid[..., None], candidates, UNK), valid)
+        return MaskedWindows(ids, rows + 1, np.where(valid[..., None], candidates, UNK), valid)
 
     def to_dict(self) -> dict[str, Any]:
         return {"tokenizer": self.name, "k": self.k, "stride": self.stride}
@@ -236,7 +236,7 @@ class BaseTokenizer(KmerTokenizer):
 
     k: int = 1
     name: ClassVar[str] = "base"
-    settings: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[tuple[str, ...]] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {"tokenizer": self.name}
@@ -253,7 +253,7 @@ class BPETokenizer:
     """
 
     name: ClassVar[str] = "bpe"
-    settings: ClassVar[tuple[str, ...]] = ("n_vocab",)
+    options: ClassVar[tuple[str, ...]] = ("n_vocab",)
     pad_id: ClassVar[int] = PAD
     mask_id: ClassVar[int] = MASK
     special_ids: ClassVar[frozenset[int]] = frozenset(range(len(SPECIAL)))
@@ -303,14 +303,14 @@ class BPETokenizer:
         """The most tokens that `length` bases can become."""
         return length + 2
 
-    def length_of(self, n_tokens: int) -> int:
+    def max_bases(self, n_tokens: int) -> int:
         """Bases that fit in `n_tokens` tokens whatever the sequence."""
         return n_tokens - 2
 
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         return np.asarray(ids >= len(SPECIAL))
 
-    def hide(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> Hidden:
+    def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:
         """Refuse: a BPE token stands for several bases, and their number depends on the sequence."""
         raise ConfigError(
             "a BPE token stands for several bases, so a single base cannot be masked; take a k-mer or single-base model."

@@ -19,14 +19,14 @@ from genoformer.errors import ConfigError, GenoformerError
 
 
 @contextmanager
-def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A path beside `path` to write to; it takes that name when the block ends well, and is removed when it does not.
 
     Of several writers the last one wins. durable: the content is on the disk, not only in its cache, before that. Others
     may read it as far as the umask says, whatever a library thinks of the files that it writes. A link stays one, and what it
     leads to is replaced. Raises ConfigError for a device or a pipe, which would be replaced by a file.
     """
-    path = real(path)
+    path = resolve_link(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         part.touch()
@@ -41,7 +41,7 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def real(path: str | os.PathLike[str]) -> Path:
+def resolve_link(path: str | os.PathLike[str]) -> Path:
     """Where a file is that is written to this path: links are followed, to what is not there yet, too.
 
     Raises ConfigError for a device or a pipe, MissingFileError for an address of the web.
@@ -110,7 +110,7 @@ def made_folder(folder: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """A file of text, UTF-8, whole or not at all."""
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -120,7 +120,7 @@ def save_figure(figure: Any, path: Path, *, dpi: int = 150) -> Path:
     What matplotlib adds of its version or the date is left out: the same figure gives the same PNG.
     """
     kind = path.suffix[1:].lower()
-    with whole_file(path) as part:  # without the version of matplotlib, and without the date
+    with atomic_write(path) as part:  # without the version of matplotlib, and without the date
         figure.savefig(part, dpi=dpi, format=kind, metadata={"Software": None} if kind == "png" else {"Date": None})
     return path
 
@@ -157,7 +157,7 @@ def locked(part: Path, path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(folder: Path, path: Path) -> Iterator[None]:
+def lock_folder(folder: Path, path: Path) -> Iterator[None]:
     """Holds a folder with the work for `path`, so that of several processes one goes on with it. Raises BusyError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -170,7 +170,7 @@ def held(folder: Path, path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+def lock_output(path: str | os.PathLike[str]) -> Iterator[None]:
     """Holds an output, a file or a folder, there or not, so that of several processes one writes it. Raises BusyError.
 
     Of a run that torchrun has divided, the first process holds it for all.
@@ -178,12 +178,12 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
         yield
         return
-    whole = real(path)
+    whole = resolve_link(path)
     folder, name = whole.parent, whole.name
     while not folder.is_dir() and folder != folder.parent:
         folder, name = folder.parent, f"{folder.name}%{name}"
     inside = whole.is_dir() and not os.access(folder, os.W_OK)  # a volume that is mounted somewhere, say
-    with held(whole, whole) if inside else locked(folder / f".{name}.lock", whole):
+    with lock_folder(whole, whole) if inside else locked(folder / f".{name}.lock", whole):
         yield
 
 
@@ -192,9 +192,7 @@ def _take(handle: int, path: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise BusyError(
-            f"another process is writing {path}; wait until it is done, or name another file with -o."
-        ) from None
+        raise BusyError(f"another process is writing {path}; wait until it is done, or name another file with -o.") from None
 
 
 def _is_of(path: Path, handle: int) -> bool:
@@ -205,7 +203,7 @@ def _is_of(path: Path, handle: int) -> bool:
         return False
 
 
-def refuse_others(folder: Path, names: Iterable[str], manifest: str, is_mine: Callable[[dict[str, Any]], bool]) -> None:
+def check_overwrite(folder: Path, names: Iterable[str], manifest: str, is_mine: Callable[[dict[str, Any]], bool]) -> None:
     """Refuse, with ConfigError, to write files of these names where they would replace what somebody else put there.
 
     The file `manifest` of the folder says whose they are: they may be replaced if is_mine holds for its JSON object. A file

@@ -70,9 +70,7 @@ def _turns(asked: argparse.Namespace) -> dict[str, dict[str, object]]:
             peaks[name] = max(peaks[name], peak)
             sys.stderr.write(f"{name}: {n:,} examples with seed {seed}, {peak >> 20} MiB, {n_found} findings\n")
         seed += 1
-    return {
-        name: {"examples": examples[name], "findings": findings[name], "peak_MiB": peaks[name] >> 20} for name in names
-    }
+    return {name: {"examples": examples[name], "findings": findings[name], "peak_MiB": peaks[name] >> 20} for name in names}
 
 
 def _turn(name: str, seed: int, seconds: float, keep: Path) -> tuple[int, int, int]:

@@ -43,13 +43,13 @@ from genoformer.interpretation.matrices import read_matrices
 from genoformer.labelled.read import read_labelled, read_sequences
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.longrange import LongRangeConfig
 from genoformer.report.scored import read_scored
 from genoformer.scoring.quantiles import FILE as CALIBRATION
 from genoformer.scoring.quantiles import GRID, Calibration
 from genoformer.scoring.run import score_variants
-from genoformer.scoring.scores import choose
+from genoformer.scoring.scores import parse_scores
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training.config import FinetuneConfig, PretrainConfig
 from genoformer.training.tracks import TracksConfig
@@ -74,9 +74,7 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
 def _packed(valid: bytes) -> st.SearchStrategy[tuple[bytes, str]]:
     """The bytes of a file and how it is packed: changed inside of a sound packing, or with a packing that is damaged."""
     inside = st.tuples(changed(valid), st.sampled_from(list(PACKINGS))).map(lambda of: (PACKINGS[of[1]](of[0]), of[1]))
-    outside = st.sampled_from(["gzip", "bgzip"]).flatmap(
-        lambda how: st.tuples(damaged(PACKINGS[how](valid)), st.just(how))
-    )
+    outside = st.sampled_from(["gzip", "bgzip"]).flatmap(lambda how: st.tuples(damaged(PACKINGS[how](valid)), st.just(how)))
     return inside | outside
 
 
@@ -342,7 +340,7 @@ def _score(folder: Path) -> Target:
         path, output = folder / "a.vcf", folder / out
         path.write_bytes(content)
         try:
-            found = score_variants(path, opened, model, choose(scores), output, force=force, threads=1, workers=1)
+            found = score_variants(path, opened, model, parse_scores(scores), output, force=force, threads=1, workers=1)
         except GenoformerError:
             assert sorted(p.name for p in folder.iterdir()) == ["a.vcf"]
             raise
@@ -368,9 +366,7 @@ def _score(folder: Path) -> Target:
 
     outs = st.sampled_from(["o.vcf", "o.vcf.gz", "o.tsv", "o.tsv.gz", "o.parquet"])
     chosen = st.sampled_from(["LLR", "PLL", "LLR,PLL"])
-    return Target(
-        st.tuples(_packed(valid), outs, st.booleans(), chosen).map(lambda of: (*of[0], *of[1:])), run
-    )
+    return Target(st.tuples(_packed(valid), outs, st.booleans(), chosen).map(lambda of: (*of[0], *of[1:])), run)
 
 
 def _lines(content: bytes) -> list[bytes]:
@@ -401,8 +397,8 @@ def _models(folder: Path) -> Target:
     shape = {"width": 8, "n_layers": 1, "hidden": 16, "max_tokens": 64, "context_length": 32}
     encoder = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, **shape)
     long = small_long_range()
-    of_values = PredictorConfig(encoder.config, "values", ("a", "b"), 32, centre=(0.0, 1.0), spread=(1.0, 2.0))
-    predictor = Predictor(of_values).eval()
+    of_values = ClassifierConfig(encoder.config, "values", ("a", "b"), 32, centre=(0.0, 1.0), spread=(1.0, 2.0))
+    predictor = SequenceClassifier(of_values).eval()
     predictor.tokenizer = encoder.tokenizer
     checkpoint.save(encoder, folder / "encoder", manifest={"seed": 3})
     checkpoint.save(long, folder / "long")

@@ -86,7 +86,7 @@ def test_both_strands_are_those_of_the_reverse_complement(pooling) -> None:
 
 def test_what_is_done_is_told() -> None:
     heard: list[tuple[int, int]] = []
-    sequence_embeddings(ONE, sequences_of([40, 10]), batch_size=2, both_strands=True, on_done=lambda *n: heard.append(n))
+    sequence_embeddings(ONE, sequences_of([40, 10]), batch_size=2, both_strands=True, progress=lambda *n: heard.append(n))
     assert heard == [(2, 6), (3, 6), (5, 6), (6, 6)]
 
 

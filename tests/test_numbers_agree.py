@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from genoformer_cli.main import main
 from small_models import small_encoder, small_long_range
 
-from genoformer.genome.targets import Targets, Track
+from genoformer.genome.targets import Track, TrackTable
 from genoformer.models import checkpoint
 from genoformer.sinks import number
 from genoformer.tokenizers import BaseTokenizer
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "g.fa").write_text(f">chr1\n{BASES}\n")
     checkpoint.save(small_encoder(BaseTokenizer(), context_length=40, init_std=0.4), path / "language")
     model = small_long_range(seed=3, target_bins=24)
-    tracks = Targets(tuple(Track(i, f"t{i}", strand_pair=[1, 0, 2, 3, 4][i]) for i in range(5)))
+    tracks = TrackTable(tuple(Track(i, f"t{i}", strand_pair=[1, 0, 2, 3, 4][i]) for i in range(5)))
     model.targets = {"human": tracks}
     checkpoint.save(model, path / "tracks")
     checkpoint.save(small_encoder(BaseTokenizer(), seed=7, context_length=40, init_std=0.4), path / "other language")

@@ -154,9 +154,7 @@ def test_every_instance_is_where_the_table_says(
         previous = (contig, i.end)
 
 
-def test_instances_follow_their_matrix(
-    world: World, genome: dict[str, str], matrices: dict[str, list[list[float]]]
-) -> None:
+def test_instances_follow_their_matrix(world: World, genome: dict[str, str], matrices: dict[str, list[list[float]]]) -> None:
     sites = defaultdict(list)
     for i in world.instances:
         site = genome[i.contig][i.start : i.end]
@@ -274,15 +272,10 @@ def test_variants_are_normal_and_agree_with_the_fasta(world: World, genome: dict
         assert {record.contig for record in vcf.fetch("chrS2", 100_000, 200_000)} == {"chrS2"}
 
 
-def test_bits_are_what_the_matrix_says(
-    world: World, genome: dict[str, str], matrices: dict[str, list[list[float]]]
-) -> None:
+def test_bits_are_what_the_matrix_says(world: World, genome: dict[str, str], matrices: dict[str, list[list[float]]]) -> None:
     for record in world.records:
         start = record.pos - 1
-        hit = [
-            i for i in world.instances
-            if i.contig == record.contig and i.start < start + len(record.ref) and start < i.end
-        ]
+        hit = [i for i in world.instances if i.contig == record.contig and i.start < start + len(record.ref) and start < i.end]
         text = genome[record.contig].upper()
         for alt, truth, bits in zip(record.alts, record.truths, record.bits, strict=True):
             if truth == "NEUTRAL":

@@ -41,7 +41,7 @@ def test_decode_undoes_encode_and_every_base_is_covered(name, rows) -> None:
     codes = np.stack([encode(row) for row in rows])
     encoding = EVERY[name].encode(codes)
     assert np.array_equal(EVERY[name].decode(encoding.ids, 23), codes)
-    for offsets, ids in zip(encoding.offsets, encoding.ids, strict=True):
+    for offsets, ids in zip(encoding.spans, encoding.ids, strict=True):
         covered = {base for start, end in offsets for base in range(start, end)}
         assert covered == set(range(23))
         special = np.isin(ids, [CLS, SEP, PAD])
@@ -68,7 +68,7 @@ def test_kmer_ids_are_those_of_a_naive_loop(k, stride) -> None:
     naive = [CLS, *(tokenizer.vocab.get(text[i : i + k], UNK) for i in starts), SEP]
     encoding = tokenizer.encode(encode(text)[None])
     assert encoding.ids[0].tolist() == naive
-    assert encoding.offsets[0, 1:-1].tolist() == [[i, i + k] for i in starts]
+    assert encoding.spans[0, 1:-1].tolist() == [[i, i + k] for i in starts]
     assert tokenizer.n_tokens(len(text)) == len(naive)
 
 
@@ -119,7 +119,7 @@ def test_hide_asks_what_a_naive_reader_would(k, stride) -> None:
     codes[:, 3] = N
     target = random.integers(0, 31, 40)
     end = np.minimum(target + random.integers(1, 4, 40), 31)
-    hidden = tokenizer.hide(codes, target, end)
+    hidden = tokenizer.mask_bases(codes, target, end)
     plain = tokenizer.encode(codes).ids
     starts = tokenizer.starts(31)
     for b in range(40):
@@ -135,9 +135,7 @@ def test_hide_asks_what_a_naive_reader_would(k, stride) -> None:
                 kmers = (decode(np.where(np.arange(31) == target[b], base, codes[b])[s : s + k]) for base in range(4))
                 expected[t + 1] = [tokenizer.vocab[kmer] for kmer in kmers]
         found = {
-            int(hidden.rows[b, m]): hidden.candidates[b, m].tolist()
-            for m in range(hidden.rows.shape[1])
-            if hidden.valid[b, m]
+            int(hidden.rows[b, m]): hidden.candidates[b, m].tolist() for m in range(hidden.rows.shape[1]) if hidden.valid[b, m]
         }
         assert found == expected
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import genoformer as gf
 from genoformer.errors import ConfigError, MissingFileError
-from genoformer.whole import BusyError, held, made_folder, make_folder, refuse_others, save_figure, whole_file
+from genoformer.whole import BusyError, atomic_write, check_overwrite, lock_folder, made_folder, make_folder, save_figure
 
 DEMO = Path(__file__).resolve().parents[1] / "data" / "demo"
 
@@ -23,7 +23,7 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path) -> None:
     path.write_text("before")
 
     def fails() -> None:
-        with whole_file(path) as part:
+        with atomic_write(path) as part:
             part.write_text("half")
             raise RuntimeError("in the block")
 
@@ -65,7 +65,7 @@ def test_a_folder_that_went_while_it_was_asked_for_is_not_held(tmp_path, monkeyp
         folder.mkdir()
 
     monkeypatch.setattr("genoformer.whole._take", taken)
-    with pytest.raises(BusyError, match="has just written out"), held(folder, "out"):
+    with pytest.raises(BusyError, match="has just written out"), lock_folder(folder, "out"):
         pass
 
 
@@ -77,8 +77,8 @@ def save_demo(path: Path) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda path: whole_file(path).__enter__(), lambda path: made_folder(path).__enter__(), make_folder,
-        lambda path: refuse_others(path, (), "m.json", lambda found: True),
+        lambda path: atomic_write(path).__enter__(), lambda path: made_folder(path).__enter__(), make_folder,
+        lambda path: check_overwrite(path, (), "m.json", lambda found: True),
         save_demo, gf.simulate,
         lambda path: gf.annotate_variants(DEMO / "variants.vcf.gz", gf.read_annotations(DEMO / "peaks.narrowPeak.gz"), path),
     ],

@@ -12,9 +12,19 @@ from genoformer.errors import ConfigError
 from genoformer.genome.gtf import is_gene_file
 
 __all__ = [
-    "FLANK", "PARTS", "PROMOTER", "STATES", "Annotations", "Elements", "GeneMap", "read_annotations", "read_elements",
-    "read_files", "read_gene_map", "read_sites",
-]  # fmt: skip
+    "FLANK",
+    "PARTS",
+    "PROMOTER",
+    "STATES",
+    "Annotations",
+    "Elements",
+    "GeneMap",
+    "read_annotations",
+    "read_elements",
+    "read_files",
+    "read_gene_map",
+    "read_sites",
+]
 
 
 def read_annotations(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.annotation.frequency import CLASSES, UNKNOWN, classes_of, frequency_reader
-from genoformer.annotation.overlap import Annotations, Told
+from genoformer.annotation.overlap import Annotations, FieldValues
 from genoformer.errors import ConfigError
 from genoformer.genome.blocks import Block
 from genoformer.genome.natural import natural
@@ -30,7 +30,7 @@ class Breakdown:
         """Those that there are, from common to rare."""
         return [name for name in (*reversed(CLASSES), UNKNOWN) if self.totals[name]]
 
-    def add(self, block: Block, told: Sequence[Told], annotations: Annotations, vcf: str) -> None:
+    def add(self, block: Block, told: Sequence[FieldValues], annotations: Annotations, vcf: str) -> None:
         """Count the records of a block; vcf: what errors call the file."""
         classes = classes_of(frequencies_of(block, np.arange(len(block.starts)), self._frequency, vcf))
         self.totals.update(classes)
@@ -65,9 +65,7 @@ class Breakdown:
         ]
 
 
-def frequencies_of(
-    block: Block, rows: NDArray[np.int64], read: Callable[[str], float], vcf: str
-) -> NDArray[np.float64]:
+def frequencies_of(block: Block, rows: NDArray[np.int64], read: Callable[[str], float], vcf: str) -> NDArray[np.float64]:
     """The frequency of each record by what reads it of INFO; ConfigError names the line of one that is none."""
     found = np.empty(len(rows))
     for i, row in enumerate(rows.tolist()):

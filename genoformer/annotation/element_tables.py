@@ -90,9 +90,17 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
         return compute.if_else(compute.equal(column, "."), "", column) if empty else column
 
     found = Table(
-        tuple(chroms.dictionary.to_pylist()), np.asarray(chroms.indices, dtype=np.int32), starts, ends, summits,
-        text(layout.name, empty=True), text(layout.score, empty=True), text(layout.signal), text(layout.colour), None,
-    )  # fmt: skip
+        tuple(chroms.dictionary.to_pylist()),
+        np.asarray(chroms.indices, dtype=np.int32),
+        starts,
+        ends,
+        summits,
+        text(layout.name, empty=True),
+        text(layout.score, empty=True),
+        text(layout.signal),
+        text(layout.colour),
+        None,
+    )
     if layout.blocks is None:
         return found
     return _in_blocks(found, *map(text, layout.blocks))
@@ -144,9 +152,7 @@ def _in_blocks(table: Table, counts: Any, sizes: Any, starts: Any) -> Table | No
 def _taken(table: Table, rows: Integers, starts: Integers, ends: Integers) -> Table:
     """A table with these intervals, each of a row of before."""
     names, scores, signals, colours = (None if column is None else column.take(rows) for column in table[5:9])
-    return Table(
-        table.contigs, table.contig[rows], starts, ends, table.summits[rows], names, scores, signals, colours, rows
-    )  # fmt: skip
+    return Table(table.contigs, table.contig[rows], starts, ends, table.summits[rows], names, scores, signals, colours, rows)
 
 
 def read_carefully(path: Path, layout: Layout) -> Table:

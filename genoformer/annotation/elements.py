@@ -46,13 +46,51 @@ STATES: dict[str, tuple[str, str]] = {
 }
 # The colours of ENCODE's cCREs (Moore et al. 2020), for files that bring none.
 CCRES = {
-    "PLS": "#FF0000", "pELS": "#FFA700", "dELS": "#FFCD00", "DNase-H3K4me3": "#FFAAAA", "CTCF-only": "#00B0F0",
-    "CA-H3K4me3": "#FFAAAA", "CA-CTCF": "#00B0F0", "CA-TF": "#BE28E5", "CA": "#06DA93", "TF": "#D876EC",
-}  # fmt: skip
+    "PLS": "#FF0000",
+    "pELS": "#FFA700",
+    "dELS": "#FFCD00",
+    "DNase-H3K4me3": "#FFAAAA",
+    "CTCF-only": "#00B0F0",
+    "CA-H3K4me3": "#FFAAAA",
+    "CA-CTCF": "#00B0F0",
+    "CA-TF": "#BE28E5",
+    "CA": "#06DA93",
+    "TF": "#D876EC",
+}
 RESERVED = {  # keys that VCF 4.3 gives a meaning, and the columns of our tables
-    "1000G", "AA", "AC", "AD", "ADF", "ADR", "AF", "AN", "BQ", "CIGAR", "DB", "DP", "END", "H2", "H3", "MQ", "MQ0", "NS",
-    "SB", "SOMATIC", "VALIDATED", "SVTYPE", "SVLEN", "chrom", "pos", "id", "ref", "alt", "qual", "filter", "info", "status",
-}  # fmt: skip
+    "1000G",
+    "AA",
+    "AC",
+    "AD",
+    "ADF",
+    "ADR",
+    "AF",
+    "AN",
+    "BQ",
+    "CIGAR",
+    "DB",
+    "DP",
+    "END",
+    "H2",
+    "H3",
+    "MQ",
+    "MQ0",
+    "NS",
+    "SB",
+    "SOMATIC",
+    "VALIDATED",
+    "SVTYPE",
+    "SVLEN",
+    "chrom",
+    "pos",
+    "id",
+    "ref",
+    "alt",
+    "qual",
+    "filter",
+    "info",
+    "status",
+}
 _MOST_LABELS = 64  # different names of a file whose names are kinds of elements, not names of each
 _LINES_PER_LABEL = 3  # at least, in the mean
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
@@ -199,9 +237,21 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
         scores = None  # of a BED that has none: 0, or as browsers want it for full colour
     empty = np.flatnonzero(table.starts == table.ends)
     elements = Elements(
-        name or named_file(path)[0], path, table.contigs, table.contig, table.starts, table.ends, table.summits,
-        names, scores, signals, {}, (), layout, table.rows,
-    )  # fmt: skip
+        name or named_file(path)[0],
+        path,
+        table.contigs,
+        table.contig,
+        table.starts,
+        table.ends,
+        table.summits,
+        names,
+        scores,
+        signals,
+        {},
+        (),
+        layout,
+        table.rows,
+    )
     if signals is not None and not _is_numeric(signals):
         wrong = (i for i, text in enumerate(signals.to_pylist()) if not re.fullmatch(rf"\.?|{_NUMBER}", text, re.ASCII))
         row = next(wrong)

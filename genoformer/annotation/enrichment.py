@@ -72,9 +72,15 @@ class Counts(NamedTuple):
 
 
 def enrich(
-    overlaps: Flags, strata: Integers, control_overlaps: Flags, control_strata: Integers, could: Flags,
-    *, n_resamplings: int = 1_000, seed: int = 0,
-) -> Enrichment:  # fmt: skip
+    overlaps: Flags,
+    strata: Integers,
+    control_overlaps: Flags,
+    control_strata: Integers,
+    could: Flags,
+    *,
+    n_resamplings: int = 1_000,
+    seed: int = 0,
+) -> Enrichment:
     """Compare n variants with N controls in A annotations.
 
     overlaps [n, A], strata [n]; control_overlaps [N, A], control_strata [N]: every stratum of a variant has controls. could
@@ -103,9 +109,16 @@ def enrich(
 
 
 def enrich_traits(
-    overlaps: Flags, strata: Integers, control_overlaps: Flags, control_strata: Integers, could: Flags,
-    members: tuple[Integers, Integers, int], *, n_resamplings: int = 1_000, seed: int = 0,
-) -> TraitMatrix:  # fmt: skip
+    overlaps: Flags,
+    strata: Integers,
+    control_overlaps: Flags,
+    control_strata: Integers,
+    could: Flags,
+    members: tuple[Integers, Integers, int],
+    *,
+    n_resamplings: int = 1_000,
+    seed: int = 0,
+) -> TraitMatrix:
     """Each trait beside the controls of its variants, as `enrich` does; P of a cell without overlaps is 1.
 
     members: (trait, variant, number of traits), pairs of them.

@@ -16,7 +16,7 @@ from genoformer.annotation.breakdown import Breakdown
 from genoformer.annotation.elements import STATES
 from genoformer.annotation.enrichment import Enrichment, fold_of
 from genoformer.annotation.genes import PARTS
-from genoformer.annotation.mass import Mass
+from genoformer.annotation.mass import SignalShare
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
@@ -72,7 +72,7 @@ def write_study(folder: Path, study: Study) -> list[Path]:
     return [*written, folder / "enrichment.json"]
 
 
-def write_mass(folder: Path, mass: Mass, track: str) -> list[Path]:
+def write_mass(folder: Path, mass: SignalShare, track: str) -> list[Path]:
     """mass.tsv and mass.png."""
     make_folder(folder)
     written = [_table(folder / "mass.tsv", mass_rows(mass))]
@@ -90,9 +90,22 @@ def write_mass(folder: Path, mass: Mass, track: str) -> list[Path]:
 def enrichment_rows(study: Study) -> list[tuple[object, ...]]:
     """The table of what is enriched, its header first."""
     rows: list[tuple[object, ...]] = [
-        ("variants", "annotation", "n", "observed", "expected", "fold", "low", "high", "p", "q", "p_depletion",
-         "controls_low", "controls_high"),
-    ]  # fmt: skip
+        (
+            "variants",
+            "annotation",
+            "n",
+            "observed",
+            "expected",
+            "fold",
+            "low",
+            "high",
+            "p",
+            "q",
+            "p_depletion",
+            "controls_low",
+            "controls_high",
+        ),
+    ]
     for each in study.compared:
         e = each.enrichment
         low, high = np.percentile(e.controls, [2.5, 97.5], axis=1)
@@ -121,7 +134,7 @@ def trait_rows(study: Study) -> list[tuple[object, ...]]:
     return rows
 
 
-def mass_rows(mass: Mass) -> list[tuple[object, ...]]:
+def mass_rows(mass: SignalShare) -> list[tuple[object, ...]]:
     """The table of where a track lies, its header first."""
     rows: list[tuple[object, ...]] = [
         ("annotation", "bases", "share", "expected", "fold", "p", "q", "controls_low", "controls_high")
@@ -169,9 +182,13 @@ def trait_figure(study: Study) -> Figure | None:
     cut = np.ix_(rows, columns)
     names = [f"{study.traits[t]} (n = {m.n[t].max():,})" for t in rows.tolist()]
     plots.trait_matrix(
-        ax, names, [study.annotations[a] for a in columns.tolist()], fold_of(m.observed, m.expected)[cut], m.observed[cut],
+        ax,
+        names,
+        [study.annotations[a] for a in columns.tolist()],
+        fold_of(m.observed, m.expected)[cut],
+        m.observed[cut],
         marked[cut],
-    )  # fmt: skip
+    )
     n_more = int((most > 0).sum()) - len(rows)
     more = f"\n{n_more:,} more traits are in the table" if n_more else ""
     n_cells = int((~np.isnan(m.q)).sum())

@@ -173,9 +173,11 @@ class _Lines(NamedTuple):
         made = list(made_exons(coding, self._utrs_of(first), {**self.of_genes, **self.limits}))
         rows = few.take(pa.array([first[key] for key, _ in made]))
         for name, values in (
-            ("exon", [True] * len(made)), ("made", [True] * len(made)),
-            ("start", [start + 1 for _, (start, _) in made]), ("end", [end for _, (_, end) in made]),
-        ):  # fmt: skip
+            ("exon", [True] * len(made)),
+            ("made", [True] * len(made)),
+            ("start", [start + 1 for _, (start, _) in made]),
+            ("end", [end for _, (_, end) in made]),
+        ):
             rows = rows.set_column(rows.column_names.index(name), name, pa.array(values, table[name].type))
         return pa.concat_tables([table, rows])
 
@@ -270,10 +272,14 @@ def _base(rows: Any) -> dict[str, Any]:
 
     strand = rows.column(6)
     return {
-        "contig": rows.column(0), "exon": compute.equal(rows.column(2), EXON), "start": rows.column(3), "end": rows.column(4),
-        "forward": compute.equal(strand, "+"), "strand": strand,
+        "contig": rows.column(0),
+        "exon": compute.equal(rows.column(2), EXON),
+        "start": rows.column(3),
+        "end": rows.column(4),
+        "forward": compute.equal(strand, "+"),
+        "strand": strand,
         "stranded": compute.is_in(strand, value_set=pa.array(["+", "-"])),
-    }  # fmt: skip
+    }
 
 
 def _of_attributes(rows: Any) -> Any:
@@ -297,10 +303,14 @@ def _of_attributes(rows: Any) -> Any:
     for key in reversed(GENE_NAMES):
         found = attribute(key)
         name = compute.if_else(compute.equal(found, ""), name, found)
-    return pa.table({
-        **_base(rows), "gene": gene, "name": name,
-        "transcript": compute.if_else(compute.equal(transcript, ""), gene, transcript),
-    })  # fmt: skip
+    return pa.table(
+        {
+            **_base(rows),
+            "gene": gene,
+            "name": name,
+            "transcript": compute.if_else(compute.equal(transcript, ""), gene, transcript),
+        }
+    )
 
 
 def _of_parents(rows: Any) -> Any:

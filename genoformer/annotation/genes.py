@@ -113,9 +113,7 @@ class GeneMap:
         return Source("genes", self.file, self.sha256, tuple(field.key for field in self.fields))
 
 
-def read_gene_map(
-    path: str | os.PathLike[str], *, promoter: tuple[int, int] = PROMOTER, flank: int = FLANK
-) -> GeneMap:
+def read_gene_map(path: str | os.PathLike[str], *, promoter: tuple[int, int] = PROMOTER, flank: int = FLANK) -> GeneMap:
     """The parts and start sites of the genes of a GTF or GFF3, plain or gzipped.
 
     promoter: bases before and behind each start site; flank: bases beyond a gene.
@@ -137,11 +135,13 @@ def read_gene_map(
     pieces, spans = _pieces(table[exon], table[~exon], forward, promoter, flank)
     sites = _sites(spans, forward)
     return GeneMap(
-        path.name, sha256_of(path), tuple(rows["name"].take(first_of_gene).to_pylist()),
+        path.name,
+        sha256_of(path),
+        tuple(rows["name"].take(first_of_gene).to_pylist()),
         {c: pieces.take(of) for c, of in _by_contig(contigs, pieces.gene)},
         {c: sites.take(of) for c, of in _by_contig(contigs, sites.gene)},
         tuple(_notes(path, len(np.unique(transcripts[made])), len(forward), n_without_strand)),
-    )  # fmt: skip
+    )
 
 
 def _notes(path: Path, n_without: int, n: int, n_without_strand: int) -> Iterator[str]:

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 _AT_A_TIME = 1 << 20  # bases
 
 
-class Mass(NamedTuple):
+class SignalShare(NamedTuple):
     """A annotations over the bases that a track has values of."""
 
     annotations: list[str]
@@ -38,9 +38,7 @@ class Mass(NamedTuple):
         return fold_of(self.share, self.expected)
 
 
-def mass_in_elements(
-    track: str | Path, annotations: Annotations, *, n_resamplings: int = 1_000, seed: int = 0
-) -> Mass:
+def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplings: int = 1_000, seed: int = 0) -> SignalShare:
     """The share of a bigWig's sum that lies in each annotation, beside that of the same elements rotated.
 
     The bases with a value are laid in a row, contig after contig, and closed to a ring; elements are turned along it by one
@@ -67,7 +65,7 @@ def mass_in_elements(
     share = np.array([row.sum(rows, 0) for rows in places]) / row.total
     controls = np.array([[row.sum(rows, turn) for turn in turns.tolist()] for rows in places]) / row.total
     p = (1 + (controls >= share[:, None] * (1 - 1e-12)).sum(axis=1)) / (1 + n_resamplings)
-    return Mass(labels, bases, share, bases / row.size, p, q_of(p, bases > 0), controls, row.size)
+    return SignalShare(labels, bases, share, bases / row.size, p, q_of(p, bases > 0), controls, row.size)
 
 
 class _Runs(NamedTuple):
@@ -153,4 +151,3 @@ def _laid(intervals: Intervals, stretches: Intervals) -> Intervals:
 
     rows = np.stack([at(intervals[:, 0]), at(intervals[:, 1])], axis=1)
     return rows[rows[:, 1] > rows[:, 0]]
-

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genoformer.annotation.elements import Elements
 from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
 from genoformer.errors import ContigError
-from genoformer.genome.contigs import ContigMap, listed, without_chr
+from genoformer.genome.contigs import ContigMap, join_names, without_chr
 from genoformer.genome.reach import reach
 from genoformer.genome.vcf import Record
 from genoformer.sinks import Cells, Field, Source
@@ -20,7 +20,7 @@ from genoformer.sinks import Cells, Field, Source
 Integers = NDArray[np.int64]
 
 
-class Told(NamedTuple):
+class FieldValues(NamedTuple):
     """What one annotation says of records: parallel texts, one row for each element (or gene) of a record."""
 
     first: int  # number of its first field
@@ -62,7 +62,7 @@ class Annotations:
         order = np.lexsort((element, end, begin, which, found))
         return found[order], which[order], element[order]
 
-    def tell(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[Told]:
+    def tell(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[FieldValues]:
         """What each annotation says of records [start, end) of one contig; the numbers of the records ascend."""
         found, which, element = self.overlaps(contig, starts, ends)
         told = []
@@ -70,7 +70,7 @@ class Annotations:
             mine = which == k
             if mine.any():
                 of = found[mine]
-                told.append(Told(self._firsts[k], records[of], each.texts(element[mine], starts[of], ends[of])))
+                told.append(FieldValues(self._firsts[k], records[of], each.texts(element[mine], starts[of], ends[of])))
         return told + (self._tell_genes(contig, records, starts, ends) if self.genes else [])
 
     def parts(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
@@ -110,18 +110,18 @@ class Annotations:
         site, away = nearest(sites, starts, ends)
         return sites.gene[site].astype(np.int64), away
 
-    def _tell_genes(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[Told]:
+    def _tell_genes(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[FieldValues]:
         assert self.genes is not None
         at, told, names = self._firsts[-1], [], self.genes.names
         if self.genes.pieces:
             found, part, gene = self.parts(contig, starts, ends)
             if len(found):
                 labels = [PARTS[p] for p in part.tolist()]
-                told.append(Told(at, records[found], [labels, [names[g] if g >= 0 else "." for g in gene.tolist()]]))
+                told.append(FieldValues(at, records[found], [labels, [names[g] if g >= 0 else "." for g in gene.tolist()]]))
             at += 2
         if (near := self.nearest_site(contig, starts, ends)) is not None:
             texts = [[names[g] for g in near[0].tolist()]] if self.genes.named else []
-            told.append(Told(at, records, [*texts, list(map(str, near[1].tolist()))]))
+            told.append(FieldValues(at, records, [*texts, list(map(str, near[1].tolist()))]))
         return told
 
     def _index(self, contig: str) -> Any:
@@ -161,7 +161,7 @@ class Annotations:
         return self._genes[contig]
 
 
-def cells_of(told: Iterable[Told]) -> dict[int, Cells]:
+def cells_of(told: Iterable[FieldValues]) -> dict[int, Cells]:
     """Record -> field -> its texts, of those that have any."""
     found: dict[int, dict[int, list[str]]] = {}
     for each in told:
@@ -177,7 +177,7 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
     for i, record in enumerate(records):
         rows.setdefault(record.chrom, []).append(i)
     places = np.array([reach(record) for record in records], dtype=np.int64).reshape(-1, 2)
-    told: list[Told] = []
+    told: list[FieldValues] = []
     for contig, of in rows.items():
         told += annotations.tell(contig, np.array(of, dtype=np.int64), places[of, 0], places[of, 1])
     return cells_of(told)
@@ -188,7 +188,8 @@ def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: st
     if contigs and not any(each.has(name) for name in contigs for each in annotations.all):
         theirs = dict.fromkeys(name for each in annotations.all for name in each.contigs)
         raise ContigError(
-            f"no annotation has a contig of {vcf} ({listed(contigs)}); theirs are {listed(theirs)}. Are they of one genome?"
+            f"no annotation has a contig of {vcf} ({join_names(contigs)}); theirs are {join_names(theirs)}. "
+            "Are they of one genome?"
         )
 
 
@@ -215,7 +216,7 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
         if isinstance(each, Elements):
             notes.update(_beyond(each, {name: contigs[name] for name in found if contigs[name]}))
     for text, files in renamed.items():
-        notes[text.replace("{}", listed(files))] += 1
+        notes[text.replace("{}", join_names(files))] += 1
     return list(notes)
 
 

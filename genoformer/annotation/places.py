@@ -19,7 +19,7 @@ from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.assemblies import BUILDS
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.blocks import blocks_of
-from genoformer.genome.contigs import ContigIndex, ContigMap, canonical_key, listed, without_chr
+from genoformer.genome.contigs import ContigIndex, ContigMap, canonical_key, join_names, without_chr
 from genoformer.genome.digits import is_count
 from genoformer.genome.lines import numbered_lines
 from genoformer.genome.reference import Genome
@@ -53,9 +53,16 @@ class Places:
 
     def take(self, rows: Integers | NDArray[np.bool_]) -> Places:
         return Places(
-            self.name, self.contigs, self.contig[rows], self.starts[rows], self.ends[rows], self.frequency[rows],
-            self.score[rows], self.trait[rows], self.traits,
-        )  # fmt: skip
+            self.name,
+            self.contigs,
+            self.contig[rows],
+            self.starts[rows],
+            self.ends[rows],
+            self.frequency[rows],
+            self.score[rows],
+            self.trait[rows],
+            self.traits,
+        )
 
     def keys(self) -> NDArray[np.void]:
         """[n], the same for places that are the same, whatever files call their contigs."""
@@ -78,9 +85,14 @@ def _number_of(key: str) -> int:
 
 
 def variant_places(
-    path: str | Path, *, af_key: str = "AF", score_key: str | None = None, trait: str | None = None,
-    most: int | None = None, seed: int = 0,
-) -> Places:  # fmt: skip
+    path: str | Path,
+    *,
+    af_key: str = "AF",
+    score_key: str | None = None,
+    trait: str | None = None,
+    most: int | None = None,
+    seed: int = 0,
+) -> Places:
     """The records of a VCF or BCF, or the rows of a BED (by the suffix .bed, .narrowPeak ..., plain or gzipped).
 
     score_key: the key of INFO (of a BED the number of the column) with scores; trait: likewise with traits. most: keep a
@@ -165,9 +177,16 @@ def _read_bed(path: Path, score_column: str | None, trait_column: str | None) ->
         raise FileFormatError(f"{path} has no rows; give a BED with some.")
     contig, starts, ends, scores, of_rows = (np.array(column) for column in zip(*rows, strict=True))
     places = Places(
-        path.name, tuple(numbers), contig.astype(np.int32), starts, ends, np.full(len(rows), np.nan), scores,
-        of_rows.astype(np.int32), tuple(traits),
-    )  # fmt: skip
+        path.name,
+        tuple(numbers),
+        contig.astype(np.int32),
+        starts,
+        ends,
+        np.full(len(rows), np.nan),
+        scores,
+        of_rows.astype(np.int32),
+        tuple(traits),
+    )
     _require(places, score_column, trait_column, "the BED")
     return places
 
@@ -213,7 +232,7 @@ def known_frequencies(places: Places, background: Places) -> Places:
 # --- random places
 
 
-class Ground(NamedTuple):
+class RandomSpace(NamedTuple):
     """Where random places may lie: intervals by contig."""
 
     intervals: dict[str, Intervals]
@@ -222,7 +241,7 @@ class Ground(NamedTuple):
 
 def ground_of(
     places: Places, genome: Genome | None, sizes: Mapping[str, int] | None, exclude: Mapping[str, Intervals]
-) -> Ground:
+) -> RandomSpace:
     """The bases of the contigs of some places, without N where there is a genome, and without what is excluded.
 
     Where all places of a contig, at least ten, lie in less than a tenth of it, it is the bases from the first to the last of
@@ -255,13 +274,13 @@ def ground_of(
         raise ConfigError(
             "random controls need the lengths of contigs; give -f FASTA, --sizes hg19 (or hg38, or a file), or a background."
         )
-    notes = [f"no controls on {listed(unknown)}, whose length is not known."] if unknown else []
+    notes = [f"no controls on {join_names(unknown)}, whose length is not known."] if unknown else []
     if narrow:
-        notes.append(f"all variants lie close together, so random controls are drawn from {listed(narrow)} only.")
-    return Ground({name: rows for name, rows in found.items() if len(rows)}, tuple(notes))
+        notes.append(f"all variants lie close together, so random controls are drawn from {join_names(narrow)} only.")
+    return RandomSpace({name: rows for name, rows in found.items() if len(rows)}, tuple(notes))
 
 
-def random_places(ground: Ground, n: int, lengths: Integers, rng: np.random.Generator) -> Places:
+def random_places(ground: RandomSpace, n: int, lengths: Integers, rng: np.random.Generator) -> Places:
     """n places, uniform over the ground, of lengths drawn from some; each begins on the ground."""
     names = tuple(ground.intervals)
     rows = np.concatenate([ground.intervals[name] for name in names])

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from genoformer import __version__
 from genoformer.annotation.breakdown import Breakdown
-from genoformer.annotation.overlap import Annotations, Told, cells_of, contig_notes, require_shared
+from genoformer.annotation.overlap import Annotations, FieldValues, cells_of, contig_notes, require_shared
 from genoformer.errors import ConfigError
 from genoformer.genome.blocks import Block, blocks_of
 from genoformer.genome.vcf import VariantFile, open_vcf
-from genoformer.progress import Listener, Progress
+from genoformer.progress import Progress, ProgressCallback
 from genoformer.sinks import Cells, Header, Provenance, Sink, VCFSink, escaped, open_sink
 
 Integers = NDArray[np.int64]
@@ -42,7 +42,7 @@ def annotate_variants(
     *,
     breakdown: bool = False,
     af_key: str = "AF",
-    progress: Listener = None,
+    progress: ProgressCallback = None,
 ) -> Summary:
     """Write every record of a VCF or BCF ("-" is standard input) to `sink` with what the annotations say of it.
 
@@ -95,7 +95,7 @@ def annotate_variants(
     return Summary(n, dict(overlapping), dict(parts), seconds, tuple(notes), counted)
 
 
-def _told(annotations: Annotations, block: Block) -> Iterator[Told]:
+def _told(annotations: Annotations, block: Block) -> Iterator[FieldValues]:
     """What is said of the records of a block, contig by contig."""
     rows: dict[str, list[Integers]] = {}
     for name, i, j in block.contigs:
@@ -106,7 +106,7 @@ def _told(annotations: Annotations, block: Block) -> Iterator[Told]:
 
 
 def _write(
-    file: VariantFile, block: Block, told: Sequence[Told], annotations: Annotations, sink: Sink, *, first: bool
+    file: VariantFile, block: Block, told: Sequence[FieldValues], annotations: Annotations, sink: Sink, *, first: bool
 ) -> None:
     """A block of records with what is said of them; in the first, keys that the header does not declare are looked for.
 
@@ -128,7 +128,7 @@ def _write(
         sink.write(record, (), values, cells.get(i, none))
 
 
-def _inserted(block: Block, told: Sequence[Told], keys: Sequence[str]) -> list[bytes | memoryview]:
+def _inserted(block: Block, told: Sequence[FieldValues], keys: Sequence[str]) -> list[bytes | memoryview]:
     """The text of a block in pieces, with KEY=VALUE,VALUE at the end of INFO where something is said."""
     added: dict[int, str] = {}
     for each in told:

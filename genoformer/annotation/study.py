@@ -21,7 +21,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals
-from genoformer.progress import Listener, Progress
+from genoformer.progress import Progress, ProgressCallback
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -81,7 +81,7 @@ def enrich_variants(
     n_resamplings: int = RESAMPLINGS,
     seed: int = 0,
     n_controls: int = POOL,
-    progress: Listener = None,
+    progress: ProgressCallback = None,
 ) -> Study:
     """Whether variants overlap annotations more often than controls like them.
 
@@ -150,25 +150,42 @@ def enrich_variants(
         left, of_left = picked[~alone], strata.variants[~alone]
         if trait is not None:
             matrix = enrich_traits(
-                mine[left], of_left, theirs[rest], strata.controls, could[left], _members(every, places, left, prune),
-                n_resamplings=n_resamplings, seed=seed,
-            )  # fmt: skip
+                mine[left],
+                of_left,
+                theirs[rest],
+                strata.controls,
+                could[left],
+                _members(every, places, left, prune),
+                n_resamplings=n_resamplings,
+                seed=seed,
+            )
         kept = thinned(places.take(left), prune) if prune else np.arange(len(left))
         if prune:
             n = len(left) - len(kept)
             notes.append(f"{name}: {n:,} of {len(left):,} variants lie within {prune:,} bases of another that is kept.")
         found = enrich(
-            mine[left[kept]], of_left[kept], theirs[rest], strata.controls, could[left[kept]],
-            n_resamplings=n_resamplings, seed=seed,
-        )  # fmt: skip
+            mine[left[kept]],
+            of_left[kept],
+            theirs[rest],
+            strata.controls,
+            could[left[kept]],
+            n_resamplings=n_resamplings,
+            seed=seed,
+        )
         compared.append(Compared(name, found, strata, len(picked), len(kept), len(rest), lost))
         done += n_resamplings
         tell(Progress("resample", done, None))
     settings = {
-        "variants": every.name, "records": len(every), "places": len(places), "controls": pool.name,
-        "matched_on": {key: MEANING[key] for key in chosen_by}, "resamplings": n_resamplings, "seed": seed, "prune": prune,
+        "variants": every.name,
+        "records": len(every),
+        "places": len(places),
+        "controls": pool.name,
+        "matched_on": {key: MEANING[key] for key in chosen_by},
+        "resamplings": n_resamplings,
+        "seed": seed,
+        "prune": prune,
         "annotations": {source.name: {"file": source.file, "sha256": source.sha256} for source in annotations.sources},
-    }  # fmt: skip
+    }
     return Study(names, compared, traits, matrix, list(chosen_by), settings, notes, time.monotonic() - began)
 
 
@@ -251,9 +268,13 @@ def _check(annotations: Annotations, n: int, tops: Sequence[float], trait: str |
 
 
 def _covariates(
-    match_on: Sequence[str] | None, places: Places, pool: Places, annotations: Annotations, genome: Genome | None,
+    match_on: Sequence[str] | None,
+    places: Places,
+    pool: Places,
+    annotations: Annotations,
+    genome: Genome | None,
     notes: list[str],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """What can be matched on, or what was asked for; ConfigError where that cannot be."""
     why_not = {}
     if np.isnan(pool.frequency).all() or np.isnan(places.frequency).all():
@@ -346,7 +367,7 @@ def describe(study: Study) -> list[str]:
         on = "; ".join(
             f"{MEANING[key]} (bins from {', '.join(f'{edge:,g}' for edge in edges_of(key, each.strata.widths[key]))})"
             for key in study.matched_on
-        )  # fmt: skip
+        )
         lost = "; ".join(f"{reason}: {count:,}" for reason, count in each.unmatched.items()) or "none"
         who = "" if each.name == "all" else f"{each.name}: "
         lines.append(

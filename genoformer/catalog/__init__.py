@@ -5,5 +5,14 @@ from genoformer.catalog.entries import Entry, Remote, entry_named, read_catalog
 from genoformer.catalog.pull import Pulled, pull
 
 __all__ = [
-    "Entry", "Pulled", "Remote", "entry_named", "folder_of", "is_here", "pull", "pulled_model", "read_catalog", "shipped",
-]  # fmt: skip
+    "Entry",
+    "Pulled",
+    "Remote",
+    "entry_named",
+    "folder_of",
+    "is_here",
+    "pull",
+    "pulled_model",
+    "read_catalog",
+    "shipped",
+]

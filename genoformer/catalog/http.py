@@ -28,7 +28,7 @@ CHUNK = 1 << 20  # bytes read at a time
 LIST_BYTES = 4 << 20  # the longest list of checksums that is read
 PROXIES = ("https_proxy", "http_proxy", "all_proxy", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
-Told = Callable[[int, int | None], None]  # bytes that are there, of how many
+Received = Callable[[int, int | None], None]  # bytes that are there, of how many
 
 
 class _Lost(Exception):
@@ -47,9 +47,16 @@ class _SameOrSafer(urllib.request.HTTPRedirectHandler):
 
 
 def download(
-    url: str, part: Path, *, size: int | None = None, checked: bool = False, told: Told | None = None, tries: int = 5,
-    pause: float = 1.0, timeout: float = 60.0,
-) -> None:  # fmt: skip
+    url: str,
+    part: Path,
+    *,
+    size: int | None = None,
+    checked: bool = False,
+    progress: Received | None = None,
+    tries: int = 5,
+    pause: float = 1.0,
+    timeout: float = 60.0,
+) -> None:
     """Fetch `url` into `part`, from where an earlier try left it, if the server still has the same file.
 
     Args:
@@ -66,7 +73,7 @@ def download(
     while True:
         before = _length(part)
         try:
-            _go_on(url, part, size, checked, told or (lambda done, of: None), timeout)
+            _go_on(url, part, size, checked, progress or (lambda done, of: None), timeout)
             return
         except _Lost as error:
             failures = 1 if _length(part) > before else failures + 1
@@ -113,7 +120,7 @@ def refuse_unreachable(url: str, *, timeout: float = 30.0) -> None:
         raise DownloadError(_given_up(url, str(error), 0)) from error
 
 
-def _go_on(url: str, part: Path, size: int | None, checked: bool, told: Told, timeout: float) -> None:
+def _go_on(url: str, part: Path, size: int | None, checked: bool, progress: Received, timeout: float) -> None:
     done, known = _length(part), _read_known(part)
     same = known.get("etag") or known.get("modified")
     if done and (known.get("url") != url or not (same or checked)):
@@ -121,7 +128,7 @@ def _go_on(url: str, part: Path, size: int | None, checked: bool, told: Told, ti
     if done and size is not None and done >= size:
         done = 0 if done > size else done
         if done == size:
-            told(done, size)
+            progress(done, size)
             return
     asked = ({"Range": f"bytes={done}-"} | ({"If-Range": same} if same else {})) if done else {}
     with _opened(url, asked, timeout, begun=done) as response:
@@ -146,13 +153,13 @@ def _go_on(url: str, part: Path, size: int | None, checked: bool, told: Told, ti
             )
         _refuse_full(part, (size or total or 0) - done)
         _write_known(part, url, response.headers)
-        _receive(response, part, done, size or total, told)
+        _receive(response, part, done, size or total, progress)
     if (size or total or 0) > _length(part):
         raise _Lost("the connection was cut")
 
 
-def _receive(response: Any, part: Path, done: int, most: int | None, told: Told) -> None:
-    told(done, most)
+def _receive(response: Any, part: Path, done: int, most: int | None, progress: Received) -> None:
+    progress(done, most)
     try:
         with part.open("ab" if done else "wb") as file:
             while chunk := response.read(CHUNK):
@@ -162,7 +169,7 @@ def _receive(response: Any, part: Path, done: int, most: int | None, told: Told)
                         f"{response.url} sends more than {most:,} bytes, which is all of it; no more was taken."
                     )
                 file.write(chunk)
-                told(done, most)
+                progress(done, most)
     except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
         if isinstance(error, DownloadError):
             raise

@@ -14,7 +14,7 @@ from genoformer.catalog.http import refuse_unreachable
 from genoformer.errors import DownloadError
 
 
-class OnHub(NamedTuple):
+class HubFile(NamedTuple):
     """A file that was fetched: where it lies, the commit it is of, and its published checksum by algorithm."""
 
     path: Path
@@ -26,7 +26,7 @@ class OnHub(NamedTuple):
 _ALGORITHMS = {"sha256": re.compile("[0-9a-f]{64}"), "git sha1": re.compile("[0-9a-f]{40}")}
 
 
-def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", endpoint: str | None = None) -> OnHub:
+def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", endpoint: str | None = None) -> HubFile:
     """Fetch one file of a repository into a folder, from where an earlier try left it; no code of it is run.
 
     endpoint: another address of the hub, such as a mirror; $HF_ENDPOINT else. Raises DownloadError.
@@ -50,7 +50,7 @@ def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", e
         raise DownloadError(f"{repository} on the hub did not give {name}: {_first_line(error)}. {by_hand}") from error
     checksum = (found.etag or "").lower()
     algorithm = next((name for name, form in _ALGORITHMS.items() if form.fullmatch(checksum)), "")
-    return OnHub(Path(path), found.commit_hash or "", algorithm, checksum if algorithm else "")
+    return HubFile(Path(path), found.commit_hash or "", algorithm, checksum if algorithm else "")
 
 
 def git_sha1(path: Path) -> str:

@@ -19,8 +19,8 @@ from genoformer.catalog.cache import folder_of, is_here, is_whole, read_receipt,
 from genoformer.catalog.entries import RECEIPT, Entry, Remote
 from genoformer.catalog.http import download, forget, read_list
 from genoformer.errors import CatalogError, DownloadError
-from genoformer.progress import Listener, Progress
-from genoformer.whole import BusyError, held, sha256_of, whole_file
+from genoformer.progress import Progress, ProgressCallback
+from genoformer.whole import BusyError, atomic_write, lock_folder, sha256_of
 
 PART = ".part"
 _TEXTS = (".txt", ".tsv", ".csv", ".bed", ".meme", ".gtf", ".vcf", ".fa")
@@ -37,9 +37,14 @@ class Pulled(NamedTuple):
 
 
 def pull(
-    entry: Entry, *, again: bool = False, source: Path | None = None, listen: Listener = None, endpoint: str | None = None,
+    entry: Entry,
+    *,
+    again: bool = False,
+    source: Path | None = None,
+    progress: ProgressCallback = None,
+    endpoint: str | None = None,
     pause: float = 1.0,
-) -> Pulled:  # fmt: skip
+) -> Pulled:
     """Fetch what the catalog names, unless it is here; a run that was cut or killed goes on where it stopped.
 
     Args:
@@ -72,9 +77,9 @@ def pull(
                 if source is not None:
                     said = _copied(entry, file, source, path)
                 elif entry.hub is not None and file.url is None:
-                    said = _from_hub(entry, entry.hub, file, staging, endpoint, listen)
+                    said = _from_hub(entry, entry.hub, file, staging, endpoint, progress)
                 else:
-                    said = _from_address(entry, file, path, pause, listen)
+                    said = _from_address(entry, file, path, pause, progress)
                 _compare_with_earlier(entry, file, path, said, before.get(file.name), notes)
                 notes += _doubts(file, path) if said["checked"] == NOTHING else []
                 done[file.name] = said
@@ -91,7 +96,7 @@ def pull(
 def _alone(staging: Path, folder: Path) -> Iterator[None]:
     """Holds the staging folder; CatalogError where another process fetches the same."""
     try:
-        with held(staging, folder):
+        with lock_folder(staging, folder):
             yield
     except (BusyError, FileNotFoundError) as error:
         if isinstance(error, FileNotFoundError) and staging.exists():
@@ -106,7 +111,7 @@ def _pulled(entry: Entry, fetched: bool, notes: list[str]) -> Pulled:
     return Pulled(folder, [folder / file.name for file in entry.files], fetched, notes)
 
 
-def _from_address(entry: Entry, file: Remote, path: Path, pause: float, listen: Listener) -> dict[str, Any]:
+def _from_address(entry: Entry, file: Remote, path: Path, pause: float, progress: ProgressCallback) -> dict[str, Any]:
     """Fetch over HTTP into a part beside, and give it its name when its checksum is right."""
     assert file.url is not None
     part = path.with_name(path.name + PART)
@@ -114,11 +119,11 @@ def _from_address(entry: Entry, file: Remote, path: Path, pause: float, listen: 
     gone_on = part.exists()
 
     def told(done: int, of: int | None) -> None:
-        if listen is not None:
-            listen(Progress(file.name, done >> 20, of >> 20 if of else None))
+        if progress is not None:
+            progress(Progress(file.name, done >> 20, of >> 20 if of else None))
 
     while True:
-        download(file.url, part, size=file.size, checked=bool(expected), told=told, pause=pause)
+        download(file.url, part, size=file.size, checked=bool(expected), progress=told, pause=pause)
         try:
             said = _checked(entry, file, part, expected, file.url)
             break
@@ -133,10 +138,10 @@ def _from_address(entry: Entry, file: Remote, path: Path, pause: float, listen: 
 
 
 def _from_hub(
-    entry: Entry, repository: str, file: Remote, staging: Path, endpoint: str | None, listen: Listener
+    entry: Entry, repository: str, file: Remote, staging: Path, endpoint: str | None, progress: ProgressCallback
 ) -> dict[str, Any]:
-    if listen is not None:
-        listen(Progress(file.name, 0, file.about >> 20 if file.about else None))
+    if progress is not None:
+        progress(Progress(file.name, 0, file.about >> 20 if file.about else None))
     got = hub.fetch(repository, file.name, staging, revision=entry.revision, endpoint=endpoint)
     expected = {"sha256": file.sha256} if file.sha256 else {got.algorithm: got.checksum} if got.checksum else {}
     try:
@@ -152,7 +157,7 @@ def _copied(entry: Entry, file: Remote, source: Path, path: Path) -> dict[str, A
     if not given.is_file():
         raise CatalogError(f"{source} has no {file.name}; {entry.name} is {', '.join(each.name for each in entry.files)}.")
     expected = {key: value for key in ("sha256", "md5") if (value := getattr(file, key))}
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         shutil.copyfile(given, part)
         said = _checked(entry, file, part, expected, str(given))
     return said
@@ -252,5 +257,5 @@ def _write_receipt(staging: Path, entry: Entry, files: dict[str, Any]) -> None:
         "date": date.today().isoformat(),
         "files": files,
     }
-    with whole_file(staging / RECEIPT) as part:
+    with atomic_write(staging / RECEIPT) as part:
         part.write_text(json.dumps(receipt, indent=1) + "\n")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.inference import Floats, TokenEmbeddings
 from genoformer.labelled.read import LabelledSequences
-from genoformer.whole import whole_file
+from genoformer.whole import atomic_write
 
 SUFFIXES = (".npy", ".parquet")
 _ROWS = 16_384  # in a row group: 50 MB at a width of 768
@@ -39,7 +39,7 @@ def write_vectors(path: Path, data: LabelledSequences, values: Floats, layers: S
     """
     if path.suffix == ".npy":
         _write_names(path.with_suffix(".names.tsv"), data)
-        with whole_file(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             _save(file, values[:, 0] if len(layers) == 1 else values)
         return
     columns = label_columns(data)
@@ -70,10 +70,11 @@ def write_tokens(
     with _ParquetRows(path, label_columns(data), numbers, width) as rows:
         for i, each_layer in enumerate(found):
             for layer, one in zip(layers, each_layer, strict=True):
-                start, end = one.offsets.T
+                start, end = one.spans.T
                 n += len(start)
-                rows.add(data, np.full(len(start), i), {"start": start, "end": end, "layer": np.full(len(start), layer)},
-                         one.values)  # fmt: skip
+                rows.add(
+                    data, np.full(len(start), i), {"start": start, "end": end, "layer": np.full(len(start), layer)}, one.values
+                )
     return n
 
 
@@ -87,7 +88,7 @@ def label_columns(data: LabelledSequences) -> list[str]:
 
 
 def _write_names(path: Path, data: LabelledSequences) -> None:
-    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(["name", *label_columns(data)])
         table.writerows((name, *labels) for name, labels in zip(data.names, data.labels, strict=True))
@@ -105,7 +106,7 @@ class _ParquetRows:
 
     def __enter__(self) -> _ParquetRows:
         with ExitStack() as stack:
-            part = stack.enter_context(whole_file(self.path))
+            part = stack.enter_context(atomic_write(self.path))
             self.writer = stack.enter_context(pq.ParquetWriter(str(part), self.schema, compression="zstd"))
             stack.push(lambda kind, *_: self._flush() if kind is None else None)
             self.closing = stack.pop_all()

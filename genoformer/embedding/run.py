@@ -19,8 +19,8 @@ from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import Targets, targets_of
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
-from genoformer.models.heads import Predictor, encoder_of
-from genoformer.progress import Listener, Progress
+from genoformer.models.heads import SequenceClassifier, encoder_of
+from genoformer.progress import Progress, ProgressCallback
 from genoformer.whole import save_figure
 
 _MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[CLS]", "tokens": "each token"}
@@ -65,7 +65,7 @@ def embed_sequences(
     options: EmbeddingOptions,
     *,
     valid: LabelledSequences | None = None,
-    listen: Listener = None,
+    progress: ProgressCallback = None,
 ) -> Embedded:
     """Embed sequences of any length, and write, draw and probe what `options` ask for.
 
@@ -94,8 +94,8 @@ def embed_sequences(
         )
     asked = _asked(options.probe, data, valid) if options.probe else None
     if options.pooling == "tokens":
-        return Embedded(_tokens(reader, data, options, listen), [])
-    values, notes = _vectors(reader, data, options, listen)
+        return Embedded(_tokens(reader, data, options, progress), [])
+    values, notes = _vectors(reader, data, options, progress)
     if options.output:
         write_vectors(options.output, data, values, reader.layers)
         notes.append(f"{options.output}: {len(data):,} sequences, {len(reader.layers)} x {values.shape[-1]} numbers each")
@@ -106,7 +106,7 @@ def embed_sequences(
         return Embedded(notes, [])
     others = None
     if valid is not None:
-        others, said = _vectors(reader, valid, options, listen, "valid, ")
+        others, said = _vectors(reader, valid, options, progress, "valid, ")
         notes += said
     probes = []
     for i, layer in enumerate(reader.layers):
@@ -130,7 +130,7 @@ def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
     window, overlap, made_for = options.window, options.overlap, 0
     if not isinstance(model, Encoder):
         loaded = checkpoint.load_token_model(model)
-        if isinstance(loaded, Predictor):
+        if isinstance(loaded, SequenceClassifier):
             made_for = loaded.config.window
             if window is None:
                 window, overlap = loaded.config.window, loaded.config.overlap if overlap is None else overlap
@@ -144,40 +144,50 @@ def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
 
 
 def _vectors(
-    reader: _Reader, data: LabelledSequences, options: EmbeddingOptions, listen: Listener, stage: str = ""
+    reader: _Reader, data: LabelledSequences, options: EmbeddingOptions, progress: ProgressCallback, stage: str = ""
 ) -> tuple[inference.Floats, list[str]]:
     """Vectors [N, n_layers, D], and sentences on them."""
     assert options.pooling != "tokens"
     found = []
-    with inference.borrowed(reader.model, options.device, options.precision) as model:
+    with inference.evaluating(reader.model, options.device, options.precision) as model:
         for layer in reader.layers:
             name = f"{stage}layer {layer}"
-            tell = None if listen is None else lambda done, n, name=name: listen(Progress(name, done, n))
+            tell = None if progress is None else lambda done, n, name=name: progress(Progress(name, done, n))
             one = inference.sequence_embeddings(
-                model, data.sequences, pooling=options.pooling, layer=layer, window=reader.window, overlap=reader.overlap,
-                both_strands=options.both_strands, on_done=tell,
-            )  # fmt: skip
+                model,
+                data.sequences,
+                pooling=options.pooling,
+                layer=layer,
+                window=reader.window,
+                overlap=reader.overlap,
+                both_strands=options.both_strands,
+                progress=tell,
+            )
             found.append(one)
     return np.stack([one.values for one in found], axis=1), _summary(reader, data, options, found[0].n_windowed)
 
 
-def _tokens(reader: _Reader, data: LabelledSequences, options: EmbeddingOptions, listen: Listener) -> list[str]:
+def _tokens(reader: _Reader, data: LabelledSequences, options: EmbeddingOptions, progress: ProgressCallback) -> list[str]:
     """Write a vector for each token while they are computed; sentences on them."""
     assert options.output is not None
-    with inference.borrowed(reader.model, options.device, options.precision) as model:
+    with inference.evaluating(reader.model, options.device, options.precision) as model:
         streams = [
             inference.token_embeddings(
-                model, data.sequences, layer=layer, window=reader.window, overlap=reader.overlap,
+                model,
+                data.sequences,
+                layer=layer,
+                window=reader.window,
+                overlap=reader.overlap,
                 both_strands=options.both_strands,
             )
             for layer in reader.layers
-        ]  # fmt: skip
+        ]
 
         def each() -> Iterator[tuple[inference.TokenEmbeddings, ...]]:
             for i, found in enumerate(zip(*streams, strict=True), 1):
                 yield found
-                if listen is not None:
-                    listen(Progress("embed", i, len(data)))
+                if progress is not None:
+                    progress(Progress("embed", i, len(data)))
 
         n = write_tokens(options.output, data, each(), reader.layers, model.config.width)
     n_windowed = sum(len(codes) > reader.window for codes in data.sequences)

@@ -73,9 +73,14 @@ def examples(sequences: Sequence[Codes], targets: ArrayLike, *, kind: Kind, n_ou
 
 
 def split(
-    train: Examples, valid: tuple[Sequence[Codes], ArrayLike] | None, *, kind: Kind, n_outputs: int, seed: int,
+    train: Examples,
+    valid: tuple[Sequence[Codes], ArrayLike] | None,
+    *,
+    kind: Kind,
+    n_outputs: int,
+    seed: int,
     one_in: int = _HELD_OUT,
-) -> tuple[Examples, Examples]:  # fmt: skip
+) -> tuple[Examples, Examples]:
     """Training and validation examples: as given, or one in ten (`one_in`) of the training set at random where none are.
 
     Of classes a tenth of each, so that the held-out tenth looks like the rest; the only one of its class is learned from.

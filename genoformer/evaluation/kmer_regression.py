@@ -71,9 +71,14 @@ def fit_kmer_regression(
         x_held = kmer_frequencies(held.sequences, longest, canonical=canonical) @ diags(scale)
         held_out = Table(csr_matrix(x_held), held.targets)
     linear = fit_linear(
-        Table(csr_matrix(x @ diags(scale)), train.targets), held_out, kind=kind, n_outputs=n_outputs,
-        inverse_penalties=_C, penalties=_ALPHA, seed=seed,
-    )  # fmt: skip
+        Table(csr_matrix(x @ diags(scale)), train.targets),
+        held_out,
+        kind=kind,
+        n_outputs=n_outputs,
+        inverse_penalties=_C,
+        penalties=_ALPHA,
+        seed=seed,
+    )
     return KmerRegression(linear, longest, canonical, scale, linear.notes, linear.warnings)
 
 

@@ -128,9 +128,12 @@ def definitions(kind: Kind, n_classes: int = 2) -> dict[str, str]:
         | {name: f"{_OF_CALLS[name]}{_ZERO.get(name, '')}, {of}" for name in ("f1", "precision", "recall")}
         | {name: f"{text} {one}" for name, text in _OF_SCORES.items()}
         | {"ece": "expected calibration error of the most probable class, 15 equal bins (Guo et al. 2017)"}
-        | {"brier": "mean squared error of the probability of the last class" if n_classes == 2 else
-           "squared error of the probabilities summed over the classes, mean over the cases (Brier 1950)"}
-    )  # fmt: skip
+        | {
+            "brier": "mean squared error of the probability of the last class"
+            if n_classes == 2
+            else "squared error of the probabilities summed over the classes, mean over the cases (Brier 1950)"
+        }
+    )
 
 
 def confusion(data: Cases) -> NDArray[np.int64]:
@@ -179,8 +182,10 @@ def notes(data: Cases) -> list[str]:
     if data.kind == "classes":
         occurs, called = np.asarray(data.true.any(0)), np.asarray(data.called.any(0))
         if occurs.sum() == 1:
-            found.append(f"all {len(data.truth)} cases are of class {data.names[int(occurs.argmax())]!r}: "
-                         "MCC, AUROC and AUPRC are not defined.")  # fmt: skip
+            found.append(
+                f"all {len(data.truth)} cases are of class {data.names[int(occurs.argmax())]!r}: "
+                "MCC, AUROC and AUPRC are not defined."
+            )
         found += _name(data, ~occurs, "never occurs in the truth: no precision, recall, F1, AUROC or AUPRC of it")
         found += _name(data, occurs & ~called, "is never predicted: its precision counts as 0")
         return found
@@ -201,8 +206,14 @@ def range_of(metric: str) -> tuple[float, float]:
     >>> range_of("mcc"), range_of("auroc:promoter"), range_of("r2")
     ((-1.0, 1.0), (0.0, 1.0), (-inf, 1.0))
     """
-    ranges = {"mcc": (-1.0, 1.0), "pearson": (-1.0, 1.0), "spearman": (-1.0, 1.0), "r2": (-np.inf, 1.0), "mse": (0.0, np.inf),
-              "brier": (0.0, 2.0)}  # fmt: skip
+    ranges = {
+        "mcc": (-1.0, 1.0),
+        "pearson": (-1.0, 1.0),
+        "spearman": (-1.0, 1.0),
+        "r2": (-np.inf, 1.0),
+        "mse": (0.0, np.inf),
+        "brier": (0.0, 2.0),
+    }
     return ranges.get(metric.partition(":")[0], (0.0, 1.0))
 
 
@@ -245,8 +256,10 @@ def _of_values(data: Cases, weights: Floats) -> Iterator[tuple[str, Floats]]:
     total = weights.sum(1, keepdims=True)
     found: dict[str, list[Floats]] = {"pearson": [], "spearman": []}
     for x, y in zip(data.predicted.T, data.truth.T, strict=True):
-        pairs = {"pearson": (_standard(x)[None], _standard(y)[None]),
-                 "spearman": (weighted.ranks(weights, x), weighted.ranks(weights, y))}  # fmt: skip
+        pairs = {
+            "pearson": (_standard(x)[None], _standard(y)[None]),
+            "spearman": (weighted.ranks(weights, x), weighted.ranks(weights, y)),
+        }
         for name, pair in pairs.items():
             found[name].append(weighted.pearson(weights, *pair))
     yield from ((name, np.stack(columns, axis=1)) for name, columns in found.items())

@@ -54,9 +54,7 @@ def fit_probe(embeddings: ArrayLike, targets: ArrayLike, *, kind: Kind, n_output
     scale = np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32)
     centre = centre.astype(np.float32)
     table = Table((x - centre) * scale, y)
-    linear = fit_linear(
-        table, None, kind=kind, n_outputs=n_outputs, inverse_penalties=_C, penalties=_ALPHA, seed=seed
-    )
+    linear = fit_linear(table, None, kind=kind, n_outputs=n_outputs, inverse_penalties=_C, penalties=_ALPHA, seed=seed)
     return LinearProbe(linear, centre, scale, [*linear.notes, *linear.warnings])
 
 

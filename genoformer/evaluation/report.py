@@ -16,7 +16,7 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.examples import Kind
 from genoformer.evaluation.intervals import Estimate, estimate, or_none
 from genoformer.evaluation.metrics import Cases, Floats
-from genoformer.whole import make_folder, refuse_others, save_figure, write_text
+from genoformer.whole import check_overwrite, make_folder, save_figure, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def evaluate(
 
 def check_folder(out: Path) -> None:
     """Refuse, with ConfigError, a folder where files that are no report of ours are in the way of one."""
-    refuse_others(out, FILES, METRICS, lambda found: found.keys() >= {"kind", "resamplings", "definitions", "models"})
+    check_overwrite(out, FILES, METRICS, lambda found: found.keys() >= {"kind", "resamplings", "definitions", "models"})
 
 
 def write_json(out: Path, found: Mapping[str, Any]) -> None:
@@ -114,8 +114,13 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
     plots.comparison(ax, points, xlabel=label, chance=chance if _near(points, chance) else None)
     save_figure(figure, out / "comparison.png")
     if model.kind == "values":
-        _each(out / "scatter.png", model, lambda ax, i: plots.agreement(
-            ax, model.truth[:, i], model.predicted[:, i], label=model.names[i] if len(model.names) > 1 else ""))  # fmt: skip
+        _each(
+            out / "scatter.png",
+            model,
+            lambda ax, i: plots.agreement(
+                ax, model.truth[:, i], model.predicted[:, i], label=model.names[i] if len(model.names) > 1 else ""
+            ),
+        )
         return
     n = metrics.confusion(model)
     if model.kind == "classes":
@@ -129,9 +134,18 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
         save_figure(figure, out / "calibration.png")
     else:
         _each(out / "confusion.png", model, lambda ax, i: plots.confusion(ax, n[i], ("no", "yes")).set_title(model.names[i]))
-        _each(out / "calibration.png", model, lambda ax, i: plots.calibration(
-            ax, model.predicted[:, i], model.true[:, i], xlabel="probability", ylabel="share of true cases",
-            ).set_title(model.names[i], loc="left", fontsize="small"), high=4.6)  # fmt: skip
+        _each(
+            out / "calibration.png",
+            model,
+            lambda ax, i: plots.calibration(
+                ax,
+                model.predicted[:, i],
+                model.true[:, i],
+                xlabel="probability",
+                ylabel="share of true cases",
+            ).set_title(model.names[i], loc="left", fontsize="small"),
+            high=4.6,
+        )
     for name, draw, metric in (("roc.png", plots.roc_curves, "auroc"), ("pr.png", plots.precision_recall, "auprc")):
         curves = _curves(data, draws, metric)
         figure, ax = _figure(4.6, 4.9 + 0.2 * len(curves))

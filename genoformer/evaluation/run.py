@@ -18,11 +18,11 @@ from genoformer.evaluation.report import check_folder, evaluate, write_json
 from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import Targets, targets_of
 from genoformer.models import checkpoint
-from genoformer.models.heads import Predictor
+from genoformer.models.heads import SequenceClassifier
 
 
 def evaluate_models(
-    models: Mapping[str, Predictor],
+    models: Mapping[str, SequenceClassifier],
     data: LabelledSequences,
     *,
     train: LabelledSequences | None = None,
@@ -58,9 +58,9 @@ def evaluate_models(
     values, windowed, warnings = [], {}, []
     for name, model in models.items():
         tell(f"predicting with {name}")
-        if note := checkpoint.overlap_note(model, name, data.sequences, data.path.name):
+        if note := checkpoint.training_overlap_note(model, name, data.sequences, data.path.name):
             warnings.append(note)
-        with inference.borrowed(model, device, precision) as ready:
+        with inference.evaluating(model, device, precision) as ready:
             found = inference.predictions(ready, data.sequences)
         values.append(found.values)
         windowed[name] = found.n_windowed
@@ -91,12 +91,12 @@ def evaluate_models(
     return result
 
 
-def named(folders: Sequence[str]) -> dict[str, Predictor]:
+def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
     """The predictors of some runs by name; a run of several gives each of its members by its folder.
 
     Raises CheckpointError for what is no fine-tuned model, ConfigError for one that is named twice.
     """
-    found: dict[str, Predictor] = {}
+    found: dict[str, SequenceClassifier] = {}
     for folder in folders:
         if list(folders).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
@@ -106,7 +106,7 @@ def named(folders: Sequence[str]) -> dict[str, Predictor]:
     return found
 
 
-def n_labels_of(models: Mapping[str, Predictor]) -> int | None:
+def n_labels_of(models: Mapping[str, SequenceClassifier]) -> int | None:
     """Number of label fields after | in FASTA headers that the models were trained on; None if unknown."""
     shapes = {(model.config.kind, model.config.classes) for model in models.values()}
     if len(shapes) != 1:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
-from genoformer.genome.contigs import canonical_key, listed
+from genoformer.genome.contigs import canonical_key, join_names
 from genoformer.genome.digits import is_count
 from genoformer.genome.lines import long_fields, numbered_lines
 from genoformer.genome.vcf import info_of, open_vcf
-from genoformer.whole import make_folder, refuse_others, save_figure, write_text
+from genoformer.whole import check_overwrite, make_folder, save_figure, write_text
 
 Floats = NDArray[np.float64]
 Key = tuple[str, int, str, str]  # contig, whatever way it is named; POS; REF; ALT
@@ -47,7 +47,7 @@ class Truth(NamedTuple):
     binary: bool
 
 
-class Found(NamedTuple):
+class VariantEvaluation(NamedTuple):
     """Metrics: score -> element ("all" for all) -> metric -> estimate; and what did not match."""
 
     metrics: dict[str, dict[str, dict[str, Estimate]]]
@@ -73,17 +73,16 @@ class Found(NamedTuple):
             "not_in_truth": self.n_unknown,
             "meaning": {name: text for name, text in MEANINGS.items() if any(name in of[ALL] for of in self.metrics.values())},
             "scores": {
-                score: {element: triple(of) for element, of in elements.items()} | (
-                    {"mean_of_elements": triple(self.means[score])} if score in self.means else {}
-                )
+                score: {element: triple(of) for element, of in elements.items()}
+                | ({"mean_of_elements": triple(self.means[score])} if score in self.means else {})
                 for score, elements in self.metrics.items()
             },
-        }  # fmt: skip
+        }
 
 
 def evaluate_variants(
     scores: Mapping[str, Mapping[Key, float]], truth: Truth, *, n_resamplings: int = _N_RESAMPLINGS, seed: int = 0
-) -> Found:
+) -> VariantEvaluation:
     """Compare scores, name -> variant -> value, with what is known; variants without a value are left out of that score.
 
     Measured effects: Spearman of |score| and |effect|, and of both with their signs. Labels: AUROC and average precision of
@@ -116,10 +115,11 @@ def evaluate_variants(
         raise ConfigError(f"fewer than {_FEW} variants of the truth have a score; there is nothing to judge by.")
     means = {
         name: {metric: _mean([e[metric].value for key, e in of.items() if key != ALL], seed) for metric in of[ALL]}
-        for name, of in metrics.items() if len(of) > 2
-    }  # fmt: skip
+        for name, of in metrics.items()
+        if len(of) > 2
+    }
     few = [name for name in scores if name not in metrics]
-    return Found(metrics, n, few, means, len(truth.effects) - len(known), len(everything - truth.effects.keys()))
+    return VariantEvaluation(metrics, n, few, means, len(truth.effects) - len(known), len(everything - truth.effects.keys()))
 
 
 def _metrics(value: Floats, effect: Floats, n: int, seed: int, *, binary: bool) -> dict[str, Estimate]:
@@ -257,7 +257,7 @@ def read_truth(
             for what, names in _PLACE.items():
                 here = next((lower[name] for name in names if name in lower), None)
                 if here is None:
-                    raise FileFormatError(f"{path} has no column {what}; its columns are {listed(list(row))}.")
+                    raise FileFormatError(f"{path} has no column {what}; its columns are {join_names(list(row))}.")
                 places[what] = here
             for name in (column, *([element] if element else []), *(where or {})):
                 if name not in row:
@@ -312,20 +312,21 @@ def _number(text: str | None) -> float:
         return np.nan
 
 
-def write_evaluation(out: Path, found: Found) -> None:
+def write_evaluation(out: Path, found: VariantEvaluation) -> None:
     """metrics.json and variants.png in a folder, which is made; a report there is replaced, nothing else."""
     from matplotlib.figure import Figure
 
     from genoformer import plots
 
-    refuse_others(out, (METRICS, FIGURE), METRICS, lambda old: "not_in_truth" in old)
+    check_overwrite(out, (METRICS, FIGURE), METRICS, lambda old: "not_in_truth" in old)
     make_folder(out)
     binary = any("auroc" in of[ALL] for of in found.metrics.values())
     metric = "auroc" if binary else "spearman_abs"
     columns = {
         score: {
             f"{element} ({found.counted(element)})": of[metric]
-            for element, of in elements.items() if element != ALL and np.isfinite(of[metric].value)
+            for element, of in elements.items()
+            if element != ALL and np.isfinite(of[metric].value)
         }
         | ({"mean of elements": found.means[score][metric]} if score in found.means else {})
         | {f"all ({found.counted(ALL)})": elements[ALL][metric]}

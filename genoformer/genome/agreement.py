@@ -107,10 +107,15 @@ class Judgement(NamedTuple):
         """For JSON."""
         e, c = self.evidence, self.counts
         return {
-            "contig": e.name, "reference": e.reference, "n_compared": c.n, "n_agreeing": c.agree, "n_outside": c.outside,
-            "belongs": self.belongs, "cause": self.cause and self.cause.value,
+            "contig": e.name,
+            "reference": e.reference,
+            "n_compared": c.n,
+            "n_agreeing": c.agree,
+            "n_outside": c.outside,
+            "belongs": self.belongs,
+            "cause": self.cause and self.cause.value,
             "fix": [way.name for way in Reading if way & self.fix & ~FLIPPED],
-        }  # fmt: skip
+        }
 
 
 def belongs_as_a_whole(judged: Sequence[Judgement]) -> bool:

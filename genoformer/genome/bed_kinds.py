@@ -149,8 +149,9 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
     first = roles["chrom"]
     if (roles["start"], roles["end"]) == (first + 1, first + 2):  # as BED, which says what columns of other names are
         places: tuple[tuple[str, int, Callable[[str], bool]], ...] = (
-            ("name", 3, lambda _: True), ("strand", 5, STRANDS.__contains__),
-        )  # fmt: skip
+            ("name", 3, lambda _: True),
+            ("strand", 5, STRANDS.__contains__),
+        )
         for key, i, fits in places if first == 0 else ():
             if at[key] is None and i < len(names) and i not in taken and all_fit(head.rows, i, fits):
                 at[key] = i
@@ -163,10 +164,21 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
             if blocks is None and of_suffix.blocks is not None and not taken & {*of_suffix.blocks}:
                 blocks = of_suffix.blocks
     found = Layout(
-        "a table with a header", roles["chrom"], roles["start"], roles["end"], at["name"], at["score"], at["strand"],
-        at["signal"], at["summit"], at["colour"], blocks, absolute_summit=absolute, strands=TABLE_STRANDS,
+        "a table with a header",
+        roles["chrom"],
+        roles["start"],
+        roles["end"],
+        at["name"],
+        at["score"],
+        at["strand"],
+        at["signal"],
+        at["summit"],
+        at["colour"],
+        blocks,
+        absolute_summit=absolute,
+        strands=TABLE_STRANDS,
         labels=at["name"] is not None and bed_columns.are_labels(names[at["name"]]),
-    )  # fmt: skip
+    )
     width = roles.get("width")
     of_width = _base_by_width(head.rows, found, width)
     homer = "peakid" in plain and roles["chrom"] == 1

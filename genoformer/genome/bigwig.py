@@ -18,9 +18,9 @@ from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
 from genoformer.genome.bigwig_bytes import HEADER, MAGIC, NOTHING, SUMMARY, BigWigBytes, Intervals
 from genoformer.genome.bins import Values, summarise
-from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.pointers import refuse_pointer
-from genoformer.whole import whole_file
+from genoformer.whole import atomic_write
 
 Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]
 
@@ -101,7 +101,9 @@ def own_name(chrom: str, contigs: Iterable[str], known: dict[str, str | None], p
     if chrom not in known:
         names = ContigMap([chrom], contigs)
         if chrom in names.ambiguous and names.get(chrom) != chrom:  # nothing here could report a choice
-            raise ContigError(f"contig {chrom} fits more than one of {path}: {listed(names.ambiguous[chrom])}; rename them.")
+            raise ContigError(
+                f"contig {chrom} fits more than one of {path}: {join_names(names.ambiguous[chrom])}; rename them."
+            )
         known[chrom] = names.get(chrom)
     return known[chrom]
 
@@ -135,7 +137,6 @@ def _check(path: Path) -> None:
         raise FileFormatError(f"{path} holds infinite values, which are no measurements; write it without them.")
 
 
-
 # --- writing
 
 
@@ -153,7 +154,7 @@ def new_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int]) 
     path = Path(path)
     if not contig_lengths:
         raise ConfigError(f"{path}: a bigWig needs the lengths of its contigs; give at least one.")
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         part.touch()  # so that a folder that is missing or closed to us is named as usual
         file = BigWigWriter(part, path, contig_lengths)
         try:
@@ -190,7 +191,7 @@ class BigWigWriter:
         Raises: ContigError; ValueError for what is unsorted, overlaps, lies beyond the contig or is infinite.
         """
         if chrom not in self.contigs:
-            raise ContigError(f"contig {chrom} is not among those of {self.path} ({listed(self.contigs)}).")
+            raise ContigError(f"contig {chrom} is not among those of {self.path} ({join_names(self.contigs)}).")
         value = np.asarray(values, dtype=np.float32)
         first, last = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)
         if not first.shape == last.shape == value.shape == (value.size,):

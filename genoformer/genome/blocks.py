@@ -64,9 +64,12 @@ def _parse(file: VariantFile, number: int, text: bytes, doubts: Doubts) -> Block
     alt_end = np.minimum(at[:, 4], line_ends)
     digits = at[:, 1] - at[:, 0] - 1
     if (
-        digits.min() < 1 or digits.max() > DIGITS
-        or (at[:, 0] == begins).any() or (at[:, 3] - at[:, 2] < 2).any() or (letters[begins] == ord("#")).any()
-    ):  # fmt: skip
+        digits.min() < 1
+        or digits.max() > DIGITS
+        or (at[:, 0] == begins).any()
+        or (at[:, 3] - at[:, 2] < 2).any()
+        or (letters[begins] == ord("#")).any()
+    ):
         _refuse(file, number, text)
     positions = np.zeros(len(begins), dtype=np.int64)
     for i in range(int(digits.max())):

@@ -138,11 +138,11 @@ class ContigMap:
             tail = f", and {len(more)} more likewise" if more else ""
             parts.append(f"{query} contig {first[0]} is {first[1]} in {reference}{tail} ({RULE})")
         elif self._found:
-            parts.append(f"{query} and {reference} name their {some(self._found, 'contig')} alike")
+            parts.append(f"{query} and {reference} name their {count_noun(self._found, 'contig')} alike")
         parts += self._several(reference)
         absent = [name for name in self.unmatched if name not in self.ambiguous]
         if absent:
-            parts.append(f"{some(absent, 'contig')} of {query} not in {reference}: {listed(absent)}")
+            parts.append(f"{count_noun(absent, 'contig')} of {query} not in {reference}: {join_names(absent)}")
         if plink := self._plink():
             parts.append(plink)
         return "; ".join(parts) + "." if parts else f"{query} names no contigs."
@@ -153,7 +153,7 @@ class ContigMap:
         for name, candidates in shown:
             used = self._found.get(name)
             end = f"{used} is used" if used else "none is used; rename it"
-            found.append(f"contig {name} fits more than one contig of {reference} ({listed(candidates)}): {end}")
+            found.append(f"contig {name} fits more than one contig of {reference} ({join_names(candidates)}): {end}")
         if more := len(self.ambiguous) - len(shown):
             found.append(f"{more:,} more contigs fit more than one of {reference}")
         return found
@@ -203,12 +203,12 @@ def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
     return "\n".join(map(printable, [f"bcftools annotate --rename-chrs names.txt {file}, where names.txt holds", *rows]))
 
 
-def some(things: Iterable[object], noun: str) -> str:
+def count_noun(things: Iterable[object], noun: str) -> str:
     """A counted noun: "1 contig", "3 contigs"."""
     return counted(sum(1 for _ in things), noun)
 
 
-def listed(names: Iterable[str], most: int = 5) -> str:
+def join_names(names: Iterable[str], most: int = 5) -> str:
     """The first few names, and how many more there are."""
     every = list(names)
     tail = f" ... ({len(every)} in all)" if len(every) > most else ""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from genoformer.errors import ContigError, FileFormatError
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import join_names
 from genoformer.genome.gene_rows import gene_rows
 from genoformer.genome.gtf import EXON
 from genoformer.genome.reference import Genome
@@ -79,6 +79,7 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
             number += 1
     if not found:
         raise ContigError(
-            f"no contig of {path} ({listed(contigs)}) is in {genome.name} ({listed(genome.contigs)}). Is it the right GTF?"
+            f"no contig of {path} ({join_names(contigs)}) is in {genome.name} ({join_names(genome.contigs)}). "
+            "Is it the right GTF?"
         )
     return Genes(found, path.name, sha256_of(path))

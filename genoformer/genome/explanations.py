@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from genoformer.genome.agreement import Judgement
 from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, cause_of, explained, is_sure, total
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import join_names
 from genoformer.genome.readings import FLIPPED, Reading
 from genoformer.genome.wording import counted, percent
 
@@ -16,32 +16,40 @@ _TOLD = 3  # records that all agree by chance with P = 0.02
 # What the cause looks like, what agrees instead, and the remedy: in place, and beforehand.
 _CAUSES: dict[Cause, tuple[str, str, str]] = {
     Cause.SWAP: (
-        "REF and ALT look swapped", "ALT agrees",
+        "REF and ALT look swapped",
+        "ALT agrees",
         "give --fix swap, or exchange them first (bcftools norm --check-ref s)",
     ),
     Cause.STRAND: (
-        "alleles look as if on the other strand", "the complement of REF agrees",
+        "alleles look as if on the other strand",
+        "the complement of REF agrees",
         "give --fix strand, or flip them first (bcftools +fixref)",
     ),
     Cause.SWAP_AND_STRAND: (
-        "REF and ALT look swapped in a part and on the other strand in a part", "ALT or a complement agrees",
+        "REF and ALT look swapped in a part and on the other strand in a part",
+        "ALT or a complement agrees",
         "give --fix swap,strand, or mend them first (bcftools +fixref)",
     ),
     Cause.FROM_ZERO: (
-        "positions look as if counted from 0", "REF agrees at POS + 1",
+        "positions look as if counted from 0",
+        "REF agrees at POS + 1",
         "give --fix shift, or add 1 to POS first",
     ),
     Cause.TOO_FAR: (
-        "positions look one too high", "REF agrees at POS - 1",
+        "positions look one too high",
+        "REF agrees at POS - 1",
         "give --fix shift, or take 1 from POS first",
     ),
-}  # fmt: skip
+}
 _ASKED = (("swap", Cause.SWAP), ("strand", Cause.STRAND), ("shift", Cause.FROM_ZERO), ("shift", Cause.TOO_FAR))
 _FIXED_BY: dict[Cause, set[str]] = {cause: {name} for name, cause in _ASKED} | {Cause.SWAP_AND_STRAND: {"swap", "strand"}}
 _FIX_NAMES = {
-    Reading.SWAP: "swap", Reading.STRAND: "strand", Reading.AT_ONCE: "both at once", Reading.NEXT: "POS + 1",
+    Reading.SWAP: "swap",
+    Reading.STRAND: "strand",
+    Reading.AT_ONCE: "both at once",
+    Reading.NEXT: "POS + 1",
     Reading.PREVIOUS: "POS - 1",
-}  # fmt: skip
+}
 
 
 def findings(
@@ -50,7 +58,7 @@ def findings(
     """Sentences on contigs that are left out, on records whose REF disagrees, and on what was mended or not."""
     found = [_left_out(of, vcf, reference, chance, force) for of in judged if of.is_other]
     if len(found) > _MOST:
-        names = listed(of.evidence.name for of in judged if of.is_other)
+        names = join_names(of.evidence.name for of in judged if of.is_other)
         found = [*found[:_MOST], f"{len(found) - _MOST} more contigs are other sequences; all: {names}."]
     stale = [of for of in judged if of.belongs and of.evidence.has_other_length]
     if of_header := [of for of in stale if not of.evidence.is_named]:
@@ -116,21 +124,28 @@ def _of_either_strand(group: Sequence[Judgement]) -> list[str]:
     """A sentence on records of which the strand is not known."""
     n_of = {
         of.evidence.name: of.counts.mirrored_indels + of.counts.mirrored * (not of.fix & Reading.ALL_FLIPPED)
-        for of in group if of.fix & FLIPPED
-    }  # fmt: skip
+        for of in group
+        if of.fix & FLIPPED
+    }
     if not (n := sum(n_of.values())):
         return []
     has, they = ("has", "it") if n == 1 else ("have", "they")
     return [
-        f"{counted(n, 'record')} on {listed(name for name, some in n_of.items() if some)} {has} a REF that is its own reverse "
+        f"{counted(n, 'record')} on {join_names(name for name, some in n_of.items() if some)} {has} a REF that "
+        "is its own reverse "
         f"complement (TA, CG), which agrees on both strands: {they} may be of either, and {has} no score (EITHER_STRAND)."
     ]
 
 
 def refusal(
-    judged: Sequence[Judgement], asked: Sequence[str], vcf: str, reference: str, chance: float, build: str | None,
+    judged: Sequence[Judgement],
+    asked: Sequence[str],
+    vcf: str,
+    reference: str,
+    chance: float,
+    build: str | None,
     n_records: int,
-) -> str:  # fmt: skip
+) -> str:
     """The sentence for a VCF of which no contig belongs."""
     counts = total(of.counts for of in judged)
     if counts.is_beyond and counts.outside >= counts.disagree:
@@ -198,7 +213,7 @@ def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: boo
 def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
     counts = total(of.counts for of in group)
     few = "; so few may agree by chance" if counts.n < _TOLD else ""
-    lengths = listed(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
+    lengths = join_names(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
     return (
         f"{vcf} states other lengths than {reference} has ({lengths}), but REF agrees in {percent(counts.agree, counts.n)} of "
         f"{counted(counts.n, 'record')} there, so they are scored (is the header older than a liftover, or the FASTA a part?)"
@@ -209,7 +224,7 @@ def _stale_lengths(group: Sequence[Judgement], vcf: str, reference: str) -> str:
 def _other_accessions(group: Sequence[Judgement], vcf: str, reference: str) -> str:
     counts = total(of.counts for of in group)
     few = "; so few may agree by chance" if counts.n < _TOLD else ""
-    lengths = listed(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
+    lengths = join_names(f"{of.evidence.name} {of.evidence.stated or 0:,} and {of.evidence.length:,}" for of in group)
     return (
         f"contigs of {vcf} are named by accessions of sequences of other lengths than {reference} has ({lengths}), but REF "
         f"agrees in {percent(counts.agree, counts.n)} of {counted(counts.n, 'record')} there, so they are scored (is the FASTA "
@@ -269,4 +284,4 @@ def _hint(counts: Counts, asked: Sequence[str]) -> str:
 
 
 def _names(group: Iterable[Judgement]) -> str:
-    return listed(of.evidence.name for of in group)
+    return join_names(of.evidence.name for of in group)

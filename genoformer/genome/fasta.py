@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.file_kinds import format_of_bytes
 from genoformer.genome.pointers import refuse_pointer
-from genoformer.whole import cache_folder, whole_file
+from genoformer.whole import atomic_write, cache_folder
 
 N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
 SPARE = 1 << 29  # bytes of the disk that a decompressed copy leaves free
@@ -242,7 +242,7 @@ def _decompressed(path: Path, notes: list[str]) -> Path:
             for other in copy.parent.parent.iterdir():
                 if other != copy.parent:  # of an earlier version of the file: it has gigabytes
                     shutil.rmtree(other, ignore_errors=True)
-            with gzip.open(path, "rb") as packed, whole_file(copy) as part, part.open("wb") as file:
+            with gzip.open(path, "rb") as packed, atomic_write(copy) as part, part.open("wb") as file:
                 while chunk := packed.read(1 << 24):
                     if shutil.disk_usage(copy.parent).free < SPARE:  # gaps pack so well that only the disk sets a limit
                         raise OSError(errno.ENOSPC, f"less than {SPARE >> 20:,} MB would be left of the disk")
@@ -270,13 +270,13 @@ def _indexed(path: Path, bgzipped: bool, notes: list[str]) -> tuple[Index, _Plac
             file.seek(max(0, path.stat().st_size - len(_BGZF_END)))
             if file.read() != _BGZF_END:
                 raise FileFormatError(f"{path} is cut short: bgzip's end mark is missing. Copy or make it again.")
-        found = _first_good(path, ".gzi", lambda gzi: _parsed_gzi(gzi, path), notes)
-        places = found or _walked(path)
+        found = _first_valid_index(path, ".gzi", lambda gzi: _parsed_gzi(gzi, path), notes)
+        places = found or _scan_blocks(path)
         if not found:
             numbers = [number for place in places[1:] for number in place]
             made[".gzi"] = struct.pack(f"<{1 + len(numbers)}Q", len(places) - 1, *numbers)
     source = _source(path, places)
-    index = _first_good(path, ".fai", lambda fai: _parsed_fai(fai, source), notes)
+    index = _first_valid_index(path, ".fai", lambda fai: _parsed_fai(fai, source), notes)
     if not index:
         index = _built(path, source)
         rows = ["\t".join(map(str, (name, *contig))) for name, contig in index.items()]
@@ -286,7 +286,7 @@ def _indexed(path: Path, bgzipped: bool, notes: list[str]) -> tuple[Index, _Plac
     return index, places
 
 
-def _first_good(path: Path, suffix: str, parsed: Callable[[Path], _Found | None], notes: list[str]) -> _Found | None:
+def _first_valid_index(path: Path, suffix: str, parsed: Callable[[Path], _Found | None], notes: list[str]) -> _Found | None:
     beside = path.with_name(path.name + suffix)
     for place in (beside, _cached_as(path).with_name(beside.name)):
         if not place.is_file():
@@ -309,7 +309,7 @@ def _keep(path: Path, made: dict[str, bytes], notes: list[str]) -> None:
             if folder == cache:
                 folder.mkdir(parents=True, exist_ok=True)
             for suffix, content in made.items():
-                with whole_file(folder / (path.name + suffix)) as part:
+                with atomic_write(folder / (path.name + suffix)) as part:
                     part.write_bytes(content)
         except OSError:
             continue
@@ -342,7 +342,7 @@ def _parsed_gzi(gzi: Path, path: Path) -> _Places | None:
     return places
 
 
-def _walked(path: Path) -> _Places:
+def _scan_blocks(path: Path) -> _Places:
     """The places of the blocks of a bgzipped file, read off their headers."""
     blocks = _mapped(path)
     places: _Places = []

@@ -20,15 +20,30 @@ class Kind(NamedTuple):
 
 
 _FIRST_BYTES: tuple[tuple[bytes, str], ...] = (  # -> format; behind gzip as well
-    (b"\xeb\xf2\x89\x87", "bigBed"), (b"\x87\x89\xf2\xeb", "bigBed"), (b"\x26\xfc\x8f\x88", "bigWig"),
-    (b"\x88\x8f\xfc\x26", "bigWig"), (b"BAM\x01", "BAM"), *((b"CRAM" + bytes([version]), "CRAM") for version in (2, 3, 4)),
-    (b"BCF\x02", "BCF"), (b"TBI\x01", "a tabix index"), (b"CSI\x01", "a CSI index"), (b"BAI\x01", "a BAI index"),
-    (b"PAR1\x15", "Parquet"), (b"PK\x03\x04", "zip"), (b"\xd0\xcf\x11\xe0", "Excel"), (b"\x89HDF", "HDF5"),
-    (b"\x93NUMPY", "a numpy array"), *((b"BZh%d1AY" % level, "bzip2") for level in range(1, 10)), (b"\xfd7zXZ", "xz"),
-    (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x43\x27\x41\x1a", "2bit"), (b"%PDF-", "PDF"), (b"\xff\xfe", "UTF-16"),
+    (b"\xeb\xf2\x89\x87", "bigBed"),
+    (b"\x87\x89\xf2\xeb", "bigBed"),
+    (b"\x26\xfc\x8f\x88", "bigWig"),
+    (b"\x88\x8f\xfc\x26", "bigWig"),
+    (b"BAM\x01", "BAM"),
+    *((b"CRAM" + bytes([version]), "CRAM") for version in (2, 3, 4)),
+    (b"BCF\x02", "BCF"),
+    (b"TBI\x01", "a tabix index"),
+    (b"CSI\x01", "a CSI index"),
+    (b"BAI\x01", "a BAI index"),
+    (b"PAR1\x15", "Parquet"),
+    (b"PK\x03\x04", "zip"),
+    (b"\xd0\xcf\x11\xe0", "Excel"),
+    (b"\x89HDF", "HDF5"),
+    (b"\x93NUMPY", "a numpy array"),
+    *((b"BZh%d1AY" % level, "bzip2") for level in range(1, 10)),
+    (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\x43\x27\x41\x1a", "2bit"),
+    (b"%PDF-", "PDF"),
+    (b"\xff\xfe", "UTF-16"),
     (b"\xfe\xff", "UTF-16"),
     (MAGIC, "a Git LFS pointer"),
-)  # fmt: skip
+)
 _BINARY = {  # where text is due
     "bigBed": Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)"),
     "bigWig": Kind("a bigWig file, which holds values and no regions or text", "give it where a track is due"),

@@ -154,9 +154,13 @@ def read_by_word(record: Record, word: str, genome: Genome, contig: str) -> Reco
 
 
 def scorable(
-    records: Iterable[Record], genome: Genome, max_length: int, left_out: Counter[str], fit: Fit | None = None,
+    records: Iterable[Record],
+    genome: Genome,
+    max_length: int,
+    left_out: Counter[str],
+    fit: Fit | None = None,
     fixed: Counter[str] | None = None,
-) -> Iterator[tuple[Record, Variant]]:  # fmt: skip
+) -> Iterator[tuple[Record, Variant]]:
     """Every ALT that can be scored, with its record, upper case and under the genome's name of the contig; streamed.
 
     left_out counts the others by their status; a record without ALT is one of them (NO_ALT). fixed counts those that are read

@@ -13,13 +13,26 @@ from urllib.parse import unquote
 
 from genoformer.errors import FileFormatError
 from genoformer.genome.bed import Region
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import join_names
 from genoformer.genome.transcript_exons import is_transcript
 
-LEAVES = frozenset({  # kinds of lines that are nobody's Parent
-    "exon", "CDS", "stop_codon", "start_codon", "five_prime_UTR", "three_prime_UTR", "UTR", "intron", "match", "cDNA_match",
-    "region", "match_part", "stop_codon_redefined_as_selenocysteine",
-})  # fmt: skip
+LEAVES = frozenset(
+    {  # kinds of lines that are nobody's Parent
+        "exon",
+        "CDS",
+        "stop_codon",
+        "start_codon",
+        "five_prime_UTR",
+        "three_prime_UTR",
+        "UTR",
+        "intron",
+        "match",
+        "cDNA_match",
+        "region",
+        "match_part",
+        "stop_codon_redefined_as_selenocysteine",
+    }
+)
 _PREFIX = re.compile(r"^(gene|transcript|rna|id|cds)[:-]")
 BLANKS = " \t"
 _DEEPEST = 20  # steps from a line to its gene
@@ -145,7 +158,8 @@ def start_sites(path: Path, rows: Iterable[tuple[int, list[str]]], feature: str 
     chosen = genes if feature == "gene" or (feature is None and not transcripts) else transcripts
     if not chosen:
         raise FileFormatError(
-            f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {listed(kinds)}); give a GFF3 with them."
+            f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {join_names(kinds)}); give "
+            "a GFF3 with them."
         )
     for number, fields, _ in chosen:
         yield _site(number, fields)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from genoformer.errors import FileFormatError
 from genoformer.genome import gff
 from genoformer.genome.bed import Region
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import join_names
 from genoformer.genome.digits import is_count
 from genoformer.genome.lines import numbered_lines
 from genoformer.genome.transcript_exons import NO_STRAND
@@ -124,7 +124,8 @@ def _sites(path: Path, feature: str | None) -> Iterator[Region]:
         yield from _of_exons(path, wanted)
     else:
         raise FileFormatError(
-            f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {listed(others)}); give a GTF with them."
+            f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {join_names(others)}); "
+            "give a GTF with them."
         )
 
 

@@ -78,7 +78,7 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
     return Haplotype(np.concatenate(sides), (*before[::-1], *changes))
 
 
-def compatible(variants: Iterable[Variant]) -> tuple[list[Variant], int]:
+def drop_overlapping(variants: Iterable[Variant]) -> tuple[list[Variant], int]:
     """Variants of one haplotype, trimmed and sorted, and how many were left out because they overlap one before them.
 
     An insertion overlaps neither a change of the base before it, which VCF pads it with, nor one of the base behind it:

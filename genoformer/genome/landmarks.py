@@ -13,7 +13,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, named_file, read_on_reference
 
 
-class Seen(NamedTuple):
+class VisibleAnnotation(NamedTuple):
     """Of a stretch: its genes, and the intervals of each kind of element."""
 
     genes: list[Gene]
@@ -34,20 +34,20 @@ class Seen(NamedTuple):
         return sorted(found)
 
 
-class Landmarks(NamedTuple):
+class LocusAnnotation(NamedTuple):
     """Genes, and elements by name and contig, of a whole genome."""
 
     genes: Genes | None = None
     elements: Mapping[str, Mapping[str, Intervals]] = {}
 
-    def over(self, contig: str, start: int, end: int) -> Seen:
+    def over(self, contig: str, start: int, end: int) -> VisibleAnnotation:
         """What overlaps [start, end)."""
         genes = list(self.genes.over(contig, start, end)) if self.genes else []
         found = {}
         for name, of in self.elements.items():
             rows = of.get(contig, np.zeros((0, 2), dtype=np.int64))
             found[name] = rows[(rows[:, 0] < end) & (rows[:, 1] > start)]
-        return Seen(genes, found)
+        return VisibleAnnotation(genes, found)
 
     def __bool__(self) -> bool:
         return self.genes is not None or bool(self.elements)
@@ -55,7 +55,7 @@ class Landmarks(NamedTuple):
 
 def read_landmarks(
     genome: Genome, gtf: str | os.PathLike[str] | None = None, beds: Sequence[str | os.PathLike[str]] = ()
-) -> Landmarks:
+) -> LocusAnnotation:
     """The genes of a GTF and the regions of BED or narrowPeak files, NAME=FILE or under its file's name (`named_file`).
 
     Overlapping regions of a file are one. Raises what `read_genes` and `read_bed` do.
@@ -64,4 +64,4 @@ def read_landmarks(
     for given in beds:
         name, path = named_file(given)
         found[name] = read_on_reference(path, genome)
-    return Landmarks(read_genes(gtf, genome) if gtf else None, found)
+    return LocusAnnotation(read_genes(gtf, genome) if gtf else None, found)

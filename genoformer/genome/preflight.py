@@ -23,11 +23,11 @@ from genoformer.genome.contigs import (
     ContigMap,
     builds_of_accessions,
     canonical_key,
+    join_names,
     likely_build,
-    listed,
     renaming_by_length,
     renaming_table,
-)  # fmt: skip
+)
 from genoformer.genome.fit import Fit
 from genoformer.genome.readings import Reading
 from genoformer.genome.region_text import Interval, parse_region
@@ -159,7 +159,7 @@ class Preflight:
     def problem(self) -> str | None:
         """Why nothing should be scored, in one sentence, or None; a table for renaming follows it on lines of its own."""
         if self.contigs and not self.contig_map:
-            here, there = listed(use.name for use in self.contigs), ", ".join(self.reference_contigs[:_N_NAMES])
+            here, there = join_names(use.name for use in self.contigs), ", ".join(self.reference_contigs[:_N_NAMES])
             more = " ..." if len(self.reference_contigs) > _N_NAMES else ""
             found = f"None of the contigs of {self.vcf} ({here}) is in {self.reference} ({there}{more})"
             if self.renaming:
@@ -208,8 +208,8 @@ class Preflight:
         renamed = [f"{use.name} is {use.reference}" for use in known if use.name != use.reference]
         absent = [use.name for use in self.contigs if use.reference is None]
         rows.append(("contigs", f"{len(known)} of {len(self.contigs)} in {self.reference}"))
-        rows += [("  renamed", listed(renamed))] if renamed else []
-        rows += [("  not there", listed(absent))] if absent else []
+        rows += [("  renamed", join_names(renamed))] if renamed else []
+        rows += [("  not there", join_names(absent))] if absent else []
         if self.n_compared:
             rows.append(("REF agrees", f"{percent(self.n_agreeing, self.n_compared)} of {self.n_compared:,}"))
         counts = self.counts
@@ -222,7 +222,7 @@ class Preflight:
         rows.append(("build", f"FASTA {self.reference_build or 'unknown'}, VCF {self.vcf_build or several}"))
         if self.length_differences:
             different = (f"{d.name} {d.length:,} / {d.reference_length:,}" for d in self.length_differences)
-            rows.append(("lengths VCF / FASTA", listed(different)))
+            rows.append(("lengths VCF / FASTA", join_names(different)))
         rows += [("note", note) for note in (*self.notes, *self.findings) if with_notes]
         return "\n".join(printable(line) for label, value in rows for line in _row(label, value))
 

@@ -14,7 +14,7 @@ from genoformer.addresses import refuse_address
 from genoformer.errors import ContigError
 from genoformer.genome import codes
 from genoformer.genome.codes import Codes
-from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.fasta import Contig, Fasta, Source
 
 SHORT = 4096  # bases; below this the cost of a window is Python's, so many are read and decoded together
@@ -87,13 +87,13 @@ class Genome:
         found = names.get(chrom)
         if found is None and chrom in names.ambiguous:
             raise ContigError(
-                f"Contig {chrom} fits more than one contig of {self.name} ({listed(names.ambiguous[chrom])}). "
+                f"Contig {chrom} fits more than one contig of {self.name} ({join_names(names.ambiguous[chrom])}). "
                 "Use the name that is meant."
             )
         if found is None:
             hint = "".join(f" {remark[0].upper()}{remark[1:]}" for remark in names.remarks(self.name))
             raise ContigError(
-                f"There is no contig {chrom} in {self.name}, which has {listed(self.contigs)}. Is it the right FASTA?{hint}"
+                f"There is no contig {chrom} in {self.name}, which has {join_names(self.contigs)}. Is it the right FASTA?{hint}"
             )
         return found
 
@@ -169,9 +169,7 @@ class Genome:
         raise ContigError(f"{self.name} calls contig {chrom} {here}: ask for {here}, or for genome.resolve({chrom!r}).")
 
     @staticmethod
-    def _read(
-        source: Source, contig: Contig, first: NDArray[np.int64], out: NDArray[np.uint8], convert: Convert
-    ) -> None:
+    def _read(source: Source, contig: Contig, first: NDArray[np.int64], out: NDArray[np.uint8], convert: Convert) -> None:
         """Fill out [B, L] with the converted letters at [first, first + L), all inside the contig."""
         length = out.shape[1]
         begin = contig.place(first)  # [B], in bytes of the (inflated) file

@@ -11,13 +11,25 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, ContigError
 from genoformer.genome.bed import Intervals, Region, bed_rows, named_file, read_bed, read_regions
 from genoformer.genome.codes import N
-from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
 
 __all__ = [
-    "Intervals", "Region", "bed_rows", "merge", "n_overlaps", "named_file", "on_reference", "read_bed",
-    "read_on_reference", "read_regions", "runs_of_bases", "split_by_contig", "subtract", "within",
-]  # fmt: skip
+    "Intervals",
+    "Region",
+    "bed_rows",
+    "merge",
+    "n_overlaps",
+    "named_file",
+    "on_reference",
+    "read_bed",
+    "read_on_reference",
+    "read_regions",
+    "runs_of_bases",
+    "split_by_contig",
+    "subtract",
+    "overlapping_rows",
+]
 _SCAN = 1 << 20  # bases read at a time while looking for N
 
 
@@ -53,7 +65,7 @@ def subtract(intervals: Intervals, holes: Intervals) -> Intervals:
     return np.stack([places[change == 1], places[change == -1]], axis=1)
 
 
-def within(intervals: Intervals, start: int, end: int) -> Intervals:
+def overlapping_rows(intervals: Intervals, start: int, end: int) -> Intervals:
     """What of intervals [n, 2] that are sorted and do not overlap lies in [start, end), cut to it.
 
     >>> within(np.array([[0, 5], [8, 12], [20, 30]]), 3, 9).tolist()
@@ -106,9 +118,7 @@ def on_reference(found: Mapping[str, Intervals], genome: Genome) -> dict[str, In
     return {chrom: np.concatenate(rows) for chrom, rows in parts.items()}
 
 
-def read_on_reference(
-    path: str | os.PathLike[str], genome: Genome, columns: str | None = None
-) -> dict[str, Intervals]:
+def read_on_reference(path: str | os.PathLike[str], genome: Genome, columns: str | None = None) -> dict[str, Intervals]:
     """The intervals of a BED under the names that a genome gives its contigs; those of contigs that it lacks are left out.
 
     Raises ConfigError where none is left: a blacklist, say, that would black out nothing.
@@ -117,7 +127,7 @@ def read_on_reference(
     genome.contig_map(read)  # notes the names that fit several
     found = on_reference(read, genome)
     if not found:
-        has = f"its contigs are {listed(read)}" if read else "it holds no interval"
+        has = f"its contigs are {join_names(read)}" if read else "it holds no interval"
         raise ConfigError(
             f"{path}: no interval lies on a contig of {genome.name} ({has}); leave the file out, or give that of this assembly."
         )
@@ -140,5 +150,5 @@ def split_by_contig(genome: Genome, valid: Iterable[str], test: Iterable[str]) -
                 raise ConfigError(f"contig {name} is both in valid and in test; give it to one of them.")
             of[here] = split
     if "train" not in of.values():
-        raise ConfigError(f"valid and test take all contigs ({listed(of)}); leave some to train on.")
+        raise ConfigError(f"valid and test take all contigs ({join_names(of)}); leave some to train on.")
     return of

@@ -16,7 +16,7 @@ from genoformer.genome.arrays import read_arrays
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals
-from genoformer.whole import whole_file
+from genoformer.whole import atomic_write
 
 Hashes = NDArray[np.uint64]
 
@@ -107,7 +107,7 @@ def _check(k: int, scale: int) -> None:
         raise ConfigError(f"scale = {scale}: one k-mer in `scale` is sampled; give 1 or more.")
 
 
-def joined_up(sequences: Codes | Iterable[Codes]) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
+def concatenated(sequences: Codes | Iterable[Codes]) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
     """Sequences put together, (codes, where each begins), about 4 million bases at a time; no k-mer spans the N between two."""
     if isinstance(sequences, np.ndarray) and sequences.ndim == 1:
         sequences = [sequences]
@@ -163,7 +163,7 @@ class Sketch:
     def of(cls, sequences: Codes | Iterable[Codes], k: int = K, scale: int = 1) -> Self:
         """The sketch of one sequence [L], of windows [B, L], or of any number of sequences, streamed."""
         _check(k, scale)
-        return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece, _ in joined_up(sequences)))
+        return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece, _ in concatenated(sequences)))
 
     @classmethod
     def from_genome(
@@ -228,7 +228,7 @@ class Sketch:
         Here a k-mer counts as often as it stands in the sequence.
         """
         n_found, n_sampled = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-        for piece, starts in joined_up(sequences):
+        for piece, starts in concatenated(sequences):
             places, found = sampled(piece, self.k, self.scale)
             owner = np.searchsorted(starts, places, side="right") - 1
             n_sampled.append(np.bincount(owner, minlength=len(starts)))
@@ -237,7 +237,7 @@ class Sketch:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the sketch as .npz under exactly this name; the same sketch gives the same bytes."""
-        with whole_file(Path(path)) as part, part.open("wb") as file:
+        with atomic_write(Path(path)) as part, part.open("wb") as file:
             np.savez(file, format=_FORMAT, k=self.k, scale=self.scale, hashes=self.hashes)
 
     @classmethod

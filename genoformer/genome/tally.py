@@ -180,17 +180,20 @@ class Tally:
             for status in statuses:
                 counts[Status.OTHER_SEQUENCE if chrom in lost and status in _OF_PLAIN_ALLELES else status] += n
         read = [
-            (chrom, statuses, meant, n) for (chrom, flags, statuses, meant), n in self._disagree.items()
+            (chrom, statuses, meant, n)
+            for (chrom, flags, statuses, meant), n in self._disagree.items()
             if is_read(flags, fixes.get(chrom, Reading.NONE), len(statuses))
-        ]  # fmt: skip
+        ]
         read += [
-            (chrom, statuses, meant, n) for (chrom, statuses, meant), n in self._both_ways.items()
+            (chrom, statuses, meant, n)
+            for (chrom, statuses, meant), n in self._both_ways.items()
             if fixes.get(chrom, Reading.NONE) & Reading.ALL_SWAPPED
-        ]  # fmt: skip
+        ]
         read += [
-            (chrom, statuses, either, n) for (chrom, statuses, either, indel, both_ways), n in self._mirrored.items()
+            (chrom, statuses, either, n)
+            for (chrom, statuses, either, indel, both_ways), n in self._mirrored.items()
             if _is_of_either_strand(fixes.get(chrom, Reading.NONE), indel, both_ways)
-        ]  # fmt: skip
+        ]
         for chrom, statuses, meant, n in read:
             if chrom not in lost and chrom not in moved:
                 for before, after in zip(statuses, meant, strict=True):

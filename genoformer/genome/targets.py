@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from genoformer.addresses import address_in
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.genome.bins import SUMMARIES, Values
-from genoformer.genome.contigs import listed, some
+from genoformer.genome.contigs import count_noun, join_names
 from genoformer.genome.lines import numbered_lines
-from genoformer.whole import whole_file
+from genoformer.whole import atomic_write
 
 _KIND = "a table of tracks (TSV with a column identifier)"
 _SUMMARY_NAMES = {"avg": "mean", "avg_sqrt": "mean_sqrt"}  # what Basenji's tables may also say
@@ -71,7 +71,7 @@ def scaled(track: Track, bins: Values) -> Values:
 
 
 @dataclass(frozen=True)
-class Targets:
+class TrackTable:
     """Tracks in the order of a model's output, index 0, 1, ..."""
 
     tracks: tuple[Track, ...]
@@ -166,7 +166,7 @@ class Targets:
     def _advice(self, text: str) -> str:
         inside = [i for i, names in enumerate(self._names) if any(text in name for name in names)]
         if inside and not set(text) & set("*?["):
-            return f"it is part of the name of {some(inside, 'track')}: ask for '*{text}*'."
+            return f"it is part of the name of {count_noun(inside, 'track')}: ask for '*{text}*'."
         written = (name for track in self.tracks for name in (track.identifier, track.description, track.group))
         known = {name.lower(): name for name in written}
         shown = [known[name] for name in difflib.get_close_matches(text, known, n=3)]
@@ -175,17 +175,19 @@ class Targets:
             shown = [f"*{word}*" for word in difflib.get_close_matches(text.strip("*"), words, n=3)]
         if shown:
             return f"close to it are {', '.join(map(repr, shown))}."
-        return f"the groups are {listed(self.groups)}." if self.groups else "the tracks are only numbered; give their table."
+        return (
+            f"the groups are {join_names(self.groups)}." if self.groups else "the tracks are only numbered; give their table."
+        )
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """The table as TSV, which `read_targets` reads; files by their full paths."""
-        with whole_file(Path(path)) as part, part.open("w", encoding="utf-8", newline="") as file:
+        with atomic_write(Path(path)) as part, part.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
             table.writerow(column.name for column in fields(Track))
             table.writerows([_text(value) for value in astuple(track)] for track in self.tracks)
 
 
-def read_targets(path: str | os.PathLike[str]) -> Targets:
+def read_targets(path: str | os.PathLike[str]) -> TrackTable:
     """A table of tracks: Basenji's, Enformer's or our own, tab-separated with a header, plain or gzipped.
 
     Columns, in any order, of which only identifier is needed: index (may be unnamed; any different whole numbers, as those of
@@ -212,7 +214,7 @@ def read_targets(path: str | os.PathLike[str]) -> Targets:
     if not rows:
         raise FileFormatError(f"{path} has no tracks; give {_KIND} with some.")
     places = _places(path, rows)
-    return Targets(tuple(_track(path, at, i, row, places) for i, (at, row) in enumerate(rows)))
+    return TrackTable(tuple(_track(path, at, i, row, places) for i, (at, row) in enumerate(rows)))
 
 
 def _places(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[str, int]:

@@ -21,10 +21,24 @@ if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
 
 __all__ = [
-    "STATUS_MEANING", "Alleles", "Record", "RefState", "Status", "Variant", "allele_status", "centred_start",
-    "combine_statuses", "compare_refs", "normalise", "open_vcf", "place_alleles", "place_snvs", "read_variants", "trim",
+    "STATUS_MEANING",
+    "Alleles",
+    "Record",
+    "RefState",
+    "Status",
+    "Variant",
+    "allele_status",
+    "centred_start",
+    "combine_statuses",
+    "compare_refs",
+    "normalise",
+    "open_vcf",
+    "place_alleles",
+    "place_snvs",
+    "read_variants",
+    "trim",
     "trimmed",
-]  # fmt: skip
+]
 
 Align = Literal["left", "right", "symmetric"]
 

@@ -36,7 +36,7 @@ ERRORS = "surrogateescape"  # bytes that are not UTF-8 survive decoding and enco
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
-AT_ONCE = 1 << 26  # letters of records that are worked on together: those of a record with 1 MB alleles come to few
+MAX_BATCH_BYTES = 1 << 26  # letters of records that are worked on together: those of a record with 1 MB alleles come to few
 _LONGEST = 1 << 27  # bytes of a line: that of 500,000 samples with all their fields has half of it
 _MOST_HEADER = 1_000_000  # lines
 _CHUNK = 1 << 20  # bytes read at a time: large enough to make the work per chunk vanish beside the work per line
@@ -70,7 +70,7 @@ class VariantFile:
         self.header: list[str] = []
         self.notes: list[str] = []
         try:
-            self.path = self._closing.enter_context(spooled(path))
+            self.path = self._closing.enter_context(seekable_copy(path))
             self.name = "standard input" if str(name or path) == "-" else str(name or path)
             self.format, chunks = self._sniff()
             self._blocks = self._split(chunks)
@@ -242,7 +242,7 @@ class VariantFile:
                 self._not_text()
             except (OSError, ValueError) as error:
                 self._cut_short(str(error))
-            if record is None or len(lines) == 4096 or size > AT_ONCE:
+            if record is None or len(lines) == 4096 or size > MAX_BATCH_BYTES:
                 yield "".join(first_phase.restored(lines)).encode(ENCODING, ERRORS)
                 lines, size = [], 0
             if record is None:
@@ -371,7 +371,7 @@ def batches(records: Iterable[Record], n: int) -> Iterator[list[Record]]:
     for record in records:
         batch.append(record)
         size += len(record.line)
-        if len(batch) == n or size > AT_ONCE:
+        if len(batch) == n or size > MAX_BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
@@ -389,7 +389,7 @@ def info_of(record: Record) -> dict[str, str]:
 
 
 @contextmanager
-def spooled(path: str | Path) -> Iterator[Path]:
+def seekable_copy(path: str | Path) -> Iterator[Path]:
     """A path that can be read twice: a temporary copy of standard input ("-") or of a pipe, else the path itself."""
     if str(path) == "-":
         if sys.stdin is None:

@@ -1,7 +1,7 @@
 """Arrays -> batches -> model -> arrays: posteriors of bases, predictions and embeddings of sequences."""
 
-from genoformer.inference.bases import embeddings, likelihoods, posteriors, posteriors_along
-from genoformer.inference.batching import PRECISIONS, Floats, borrowed, device_named, n_cores, threads
+from genoformer.inference.bases import embeddings, likelihoods, posteriors, predict_bases
+from genoformer.inference.batching import PRECISIONS, Floats, evaluating, n_cores, resolve_device, threads
 from genoformer.inference.predict import Predictions, predictions
 from genoformer.inference.vectors import (
     SequenceEmbeddings,
@@ -12,7 +12,21 @@ from genoformer.inference.vectors import (
 )
 
 __all__ = [
-    "PRECISIONS", "Floats", "Predictions", "SequenceEmbeddings", "TokenEmbeddings", "borrowed", "device_named",
-    "embedding_window", "embeddings", "likelihoods", "n_cores", "posteriors", "posteriors_along", "predictions",
-    "sequence_embeddings", "threads", "token_embeddings",
-]  # fmt: skip
+    "PRECISIONS",
+    "Floats",
+    "Predictions",
+    "SequenceEmbeddings",
+    "TokenEmbeddings",
+    "evaluating",
+    "resolve_device",
+    "embedding_window",
+    "embeddings",
+    "likelihoods",
+    "n_cores",
+    "posteriors",
+    "predict_bases",
+    "predictions",
+    "sequence_embeddings",
+    "threads",
+    "token_embeddings",
+]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.inference.batching import Floats, batch_size_of, in_batches, to_device
+from genoformer.inference.batching import Floats, batch_size_of, run_batched, to_device
 from genoformer.models.encoder import Encoder
 from genoformer.models.posterior import base_posterior, window_log2_likelihood
 
@@ -25,13 +25,13 @@ def posteriors(
     end = target + 1 if end is None else end
 
     def run(part: slice) -> Tensor:
-        hidden = model.tokenizer.hide(codes[part], target[part], end[part])
+        hidden = model.tokenizer.mask_bases(codes[part], target[part], end[part])
         return base_posterior(model, *(to_device(model, field) for field in hidden))
 
-    return in_batches(run, len(codes), batch_size_of(model, codes, batch_size), (4,))
+    return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), (4,))
 
 
-def posteriors_along(
+def predict_bases(
     model: Encoder, codes: Codes, start: int, end: int, *, window: int | None = None, both_strands: bool = True
 ) -> Floats:
     """log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
@@ -55,7 +55,7 @@ def posteriors_along(
 def posteriors_in(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> Floats:
     """`posteriors_along` the bases [start, end) of a contig, each with all the context that the model takes."""
     flank = model.config.context_length
-    return posteriors_along(model, genome.window(chrom, start - flank, end - start + 2 * flank), flank, flank + end - start)
+    return predict_bases(model, genome.window(chrom, start - flank, end - start + 2 * flank), flank, flank + end - start)
 
 
 def likelihoods(model: Encoder, codes: Codes, *, batch_size: int | None = None) -> Floats:
@@ -65,7 +65,7 @@ def likelihoods(model: Encoder, codes: Codes, *, batch_size: int | None = None) 
         ids = to_device(model, model.tokenizer.encode(codes[part]).ids)
         return window_log2_likelihood(model, model.tokenizer, ids)
 
-    return in_batches(run, len(codes), batch_size_of(model, codes, batch_size), ())
+    return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), ())
 
 
 def embeddings(
@@ -80,7 +80,7 @@ def embeddings(
 
     def run(part: slice) -> Tensor:
         encoding = model.tokenizer.encode(codes[part])
-        offsets = encoding.offsets
+        offsets = encoding.spans
         touch = (offsets[..., 0] < after[part, None]) & (offsets[..., 1] > first[part, None])
         n_rows = int(touch.sum(1).max())
         rows = np.argsort(~touch, axis=1, kind="stable")[:, :n_rows]  # the touching tokens first
@@ -91,4 +91,4 @@ def embeddings(
         x = model.embed(ids, keep, to_device(model, rows)).float()  # [B, M, D]
         return (x * to_device(model, weight)[..., None]).sum(1)
 
-    return in_batches(run, len(codes), batch_size_of(model, codes, batch_size), (model.config.width,))
+    return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), (model.config.width,))

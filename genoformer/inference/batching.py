@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.encoder import Encoder
-from genoformer.models.heads import Predictor
+from genoformer.models.heads import SequenceClassifier
 from genoformer.models.longrange import LongRange
 
 Floats = NDArray[np.float32]
-M = TypeVar("M", bound=Encoder | Predictor | LongRange)
+M = TypeVar("M", bound=Encoder | SequenceClassifier | LongRange)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CORE_TOKENS = 1_024  # tokens in a batch for each core, two at least: more leave the cache, and cores wait for each other
@@ -27,7 +27,7 @@ _GPU_TOKENS = 262_144  # halved when the memory does not hold them
 
 
 @contextmanager
-def borrowed(model: M, device: str = "cpu", precision: str = "float32") -> Iterator[M]:
+def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Iterator[M]:
     """The model in eval mode, on a device, in a precision; the one that was passed in is left as it was found."""
     if precision not in PRECISIONS:
         raise ConfigError(f"precision {precision!r}: allowed are {', '.join(PRECISIONS)}.")
@@ -70,12 +70,12 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def device_named(name: str) -> str:
+def resolve_device(name: str) -> str:
     """The device of a name; "auto" is cuda where there is one, else cpu."""
     return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def to_device(model: Encoder | Predictor, array: NDArray[np.generic]) -> Tensor:
+def to_device(model: Encoder | SequenceClassifier, array: NDArray[np.generic]) -> Tensor:
     """An array as a tensor where the model is."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
@@ -92,7 +92,7 @@ def tokens_at_once(model: nn.Module) -> int:
     return _GPU_TOKENS if next(model.parameters()).is_cuda else _CORE_TOKENS * max(2, n_cores())
 
 
-def in_batches(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...]) -> Floats:
+def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...]) -> Floats:
     """Results of run over 0..n, [n, *shape]; when the memory does not hold a batch, halves are tried."""
     results = np.empty((n, *shape), dtype=np.float32)
     at = 0

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, reverse_complement
-from genoformer.inference.batching import Floats, in_batches, to_device, tokens_at_once
-from genoformer.models.heads import Predictor
+from genoformer.inference.batching import Floats, run_batched, to_device, tokens_at_once
+from genoformer.models.heads import SequenceClassifier
 from genoformer.windowing import Tokens, tokens_of, windows_of
 
 
@@ -22,7 +22,7 @@ class Predictions(NamedTuple):
     n_windowed: int
 
 
-def predictions(model: Predictor, sequences: Sequence[Codes]) -> Predictions:
+def predictions(model: SequenceClassifier, sequences: Sequence[Codes]) -> Predictions:
     """What a fine-tuned model predicts for sequences of any length, in their order.
 
     A sequence longer than the model's window is cut into overlapping windows, whose logits are averaged; those of both
@@ -44,9 +44,8 @@ def predictions(model: Predictor, sequences: Sequence[Codes]) -> Predictions:
                 ids, keep, is_base = (None if x is None else to_device(model, x[part]) for x in tokens)
                 return cast(Tensor, model(ids, is_base, keep))
 
-            logits = in_batches(run, len(rows), at_once, (len(config.classes),))
+            logits = run_batched(run, len(rows), at_once, (len(config.classes),))
             np.add.at(total, windows.owner[rows], logits)
     n_windows = np.bincount(windows.owner, minlength=len(sequences))
     mean = torch.from_numpy((total / (n_windows * len(strands))[:, None]).astype(np.float32))
-    return Predictions(model.outcome(mean).numpy(), int((n_windows > 1).sum()))
-
+    return Predictions(model.probabilities(mean).numpy(), int((n_windows > 1).sum()))

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from genoformer.inference.batching import PRECISIONS, borrowed
-from genoformer.inference.tracks import TrackReader
+from genoformer.inference.batching import PRECISIONS, evaluating
+from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.longrange import LongRange, LongRangeConfig, one_hot
 from genoformer.models.plan import Training, forward_products, step_products
 
@@ -38,11 +38,11 @@ def measured_rate(config: LongRangeConfig, *, training: bool, device: str = "cpu
         model = LongRange(one)
         if training:
             n = step_products(one, one.context_length, n_bins, 1, Training())
-            with borrowed(model, device) as lent:
+            with evaluating(model, device) as lent:
                 return n / _fastest(_step(lent.train(), codes, precision), device)
         n = sum(forward_products(one, one.context_length, n_bins, 1).values())
-        with borrowed(model, device, precision) as lent:
-            reader = TrackReader(lent)
+        with evaluating(model, device, precision) as lent:
+            reader = TrackPredictor(lent)
             return n / _fastest(lambda: reader(codes), device)
 
 

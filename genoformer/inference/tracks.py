@@ -12,31 +12,31 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
-from genoformer.inference.batching import Floats, in_batches
+from genoformer.inference.batching import Floats, run_batched
 from genoformer.models.longrange import Bins, LongRange, one_hot
-from genoformer.models.strip import Strip, StripWindow
-from genoformer.models.trunk import Patch, Trunk
+from genoformer.models.strip import SharedTrunk, StripWindow
+from genoformer.models.trunk import Edit, Trunk
 
 _TOGETHER = 64  # bases between two differences up to which they are one change
 
 
-class Asked(NamedTuple):
+class WindowRequest(NamedTuple):
     """A window of a stretch, and sequences of its length to put in its place."""
 
     start: int  # in the stretch, a multiple of the bin
     length: int
-    alternatives: Sequence[Codes]
+    edits: Sequence[Codes]
     embedding: bool = False  # whether that is wanted too
 
 
-class Seen(NamedTuple):
+class TrackPrediction(NamedTuple):
     """Of a window and its n alternatives: tracks [1 + n, K, N] and, where it was asked for, the embedding [1 + n, D, N]."""
 
     tracks: Floats
     embedding: Floats
 
 
-class TrackReader:
+class TrackPredictor:
     """A long-range model in eval mode, ready to predict: codes [B, L] -> tracks [B, K, N].
 
     On a CPU its stem and tower are computed in tiles (`models.trunk`), by weights that are prepared once; make it anew when
@@ -53,12 +53,19 @@ class TrackReader:
         """uint8 [B, L] -> float32 [B, K, N]; codes may be a memory map, of which only a batch is read at a time."""
         return self._predict(codes, self.model.bins_of(codes.shape[1], self.n_bins), batch_size)
 
-    def strip(self, codes: Codes) -> Strip:
+    def strip(self, codes: Codes) -> SharedTrunk:
         """Stem and tower of a stretch of a contig [L], whole bins."""
-        return Strip(self._tiled(), self._one_hot(codes[None])[0])
+        return SharedTrunk(self._tiled_trunk(), self._one_hot(codes[None])[0])
 
-    def alternatives(self, codes: Codes, windows: Sequence[Asked], *, tracks: NDArray[np.int64], batch_size: int = 1,
-                     backward: bool = False) -> Iterator[Seen]:  # fmt: skip
+    def predict_edits(
+        self,
+        codes: Codes,
+        windows: Sequence[WindowRequest],
+        *,
+        tracks: NDArray[np.int64],
+        batch_size: int = 1,
+        backward: bool = False,
+    ) -> Iterator[TrackPrediction]:
         """What the model says of windows that lie in one stretch of a contig, and of their alternatives.
 
         Stem and tower of the stretch are computed once; of an alternative only what differs from its window; the transformer
@@ -81,24 +88,27 @@ class TrackReader:
             reference = codes[asked.start : asked.start + asked.length]
 
             def run(
-                part: slice, asked: Asked = asked, window: StripWindow = window, reference: Codes = reference, bins: Bins = bins
+                part: slice,
+                asked: WindowRequest = asked,
+                window: StripWindow = window,
+                reference: Codes = reference,
+                bins: Bins = bins,
             ) -> Tensor:
-                rows = range(*part.indices(1 + len(asked.alternatives)))
+                rows = range(*part.indices(1 + len(asked.edits)))
                 trunks = [
-                    window.edited(self._patches(reference, asked.alternatives[i - 1], backward)) if i else window.output
-                    for i in rows
+                    window.edited(self._patches(reference, asked.edits[i - 1], backward)) if i else window.output for i in rows
                 ]
-                embedding = self.model.finish(self.model.transform(torch.stack(trunks).transpose(1, 2)), bins)
+                embedding = self.model.crop_and_project(self.model.attend(torch.stack(trunks).transpose(1, 2)), bins)
                 found = self.model.tracks(embedding, self.head, chosen)
                 return torch.cat([found, embedding.to(found.dtype)], dim=1) if asked.embedding else found
 
             shape = (len(tracks) + width * asked.embedding, bins.n)
-            found = in_batches(run, 1 + len(asked.alternatives), batch_size, shape)
+            found = run_batched(run, 1 + len(asked.edits), batch_size, shape)
             if backward:
                 found = found[:, :, ::-1]
-            yield Seen(found[:, : len(tracks)], found[:, len(tracks) :])
+            yield TrackPrediction(found[:, : len(tracks)], found[:, len(tracks) :])
 
-    def _patches(self, reference: Codes, alternative: Codes, backward: bool) -> list[Patch]:
+    def _patches(self, reference: Codes, alternative: Codes, backward: bool) -> list[Edit]:
         """The stretches in which an alternative differs from its window, as the model is to see them."""
         if backward:
             reference, alternative = reverse_complement(reference), reverse_complement(alternative)
@@ -108,11 +118,11 @@ class TrackReader:
         breaks = np.flatnonzero(np.diff(at) > _TOGETHER)
         starts, ends = at[np.append(0, breaks + 1)], at[np.append(breaks, len(at) - 1)] + 1
         return [
-            Patch(start, self._one_hot(alternative[None, start:end])[0].T)
+            Edit(start, self._one_hot(alternative[None, start:end])[0].T)
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
         ]
 
-    def _tiled(self) -> Trunk:
+    def _tiled_trunk(self) -> Trunk:
         if self.trunk is None:
             self.trunk = Trunk(self.model, self.dtype)
         return self.trunk
@@ -122,19 +132,19 @@ class TrackReader:
 
     def from_trunk(self, x: Tensor, bins: Bins) -> Tensor:
         """Output of the trunk [B, C, T] -> tracks [B, K, N]."""
-        return self.model.tracks(self.model.finish(self.model.transform(x), bins), self.head)
+        return self.model.tracks(self.model.crop_and_project(self.model.attend(x), bins), self.head)
 
     def _predict(self, codes: Codes, bins: Bins, batch_size: int) -> Floats:
         shape = (self.model.config.heads[self.head], bins.n)
-        return in_batches(lambda part: self._run(codes[part], bins), len(codes), batch_size, shape)
+        return run_batched(lambda part: self._run(codes[part], bins), len(codes), batch_size, shape)
 
-    def reduced(self, codes: Codes) -> Tensor:
+    def trunk_output(self, codes: Codes) -> Tensor:
         """The trunk's output [B, C, T]."""
         onehot = self._one_hot(codes)
-        return self._tiled()(onehot).transpose(1, 2) if self.device.type == "cpu" else self.model.reduce(onehot)
+        return self._tiled_trunk()(onehot).transpose(1, 2) if self.device.type == "cpu" else self.model.convolve_bases(onehot)
 
     def _run(self, codes: Codes, bins: Bins) -> Tensor:
-        return self.from_trunk(self.reduced(codes), bins)
+        return self.from_trunk(self.trunk_output(codes), bins)
 
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
         """The mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.
@@ -154,7 +164,7 @@ class TrackReader:
 
 def plain_tracks(
     model: LongRange, codes: Codes, head: str, n_bins: int | None, tracks: NDArray[np.int64], *, backward: bool = False
-) -> Seen:
+) -> TrackPrediction:
     """What `TrackReader.alternatives` says of one window, the naive way: whole sequences [B, L] one by one, plain modules."""
     size = model.config.bin_size
     bins = model.bins_of(codes.shape[1], n_bins)
@@ -165,8 +175,8 @@ def plain_tracks(
     found, embeddings = [], []
     with torch.inference_mode():
         for window in codes:
-            x = model.transform(model.reduce(one_hot(torch.from_numpy(window[None]))))
-            embeddings.append(model.finish(x, bins).numpy()[0])
+            x = model.attend(model.convolve_bases(one_hot(torch.from_numpy(window[None]))))
+            embeddings.append(model.crop_and_project(x, bins).numpy()[0])
             found.append(model.tracks(torch.from_numpy(embeddings[-1][None]), head).numpy()[0, chosen])
-    seen = Seen(np.stack(found), np.stack(embeddings))
-    return Seen(seen.tracks[..., ::-1], seen.embedding[..., ::-1]) if backward else seen
+    seen = TrackPrediction(np.stack(found), np.stack(embeddings))
+    return TrackPrediction(seen.tracks[..., ::-1], seen.embedding[..., ::-1]) if backward else seen

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
-from genoformer.inference.batching import Floats, in_batches, to_device, tokens_at_once
+from genoformer.inference.batching import Floats, run_batched, to_device, tokens_at_once
 from genoformer.models.encoder import Encoder
 from genoformer.models.heads import pool
 from genoformer.tokenizers import Tokenizer
@@ -33,7 +33,7 @@ class TokenEmbeddings(NamedTuple):
     """Vectors [T, D] of the tokens of a sequence, without special tokens, and the bases [start, end) of each, [T, 2]."""
 
     values: Floats
-    offsets: NDArray[np.int64]
+    spans: NDArray[np.int64]
 
 
 def embedding_window(model: Encoder, window: int | None = None, overlap: int | None = None) -> tuple[int, int]:
@@ -42,7 +42,7 @@ def embedding_window(model: Encoder, window: int | None = None, overlap: int | N
     Raises ConfigError for a window without a token, one that is very long, and an overlap that is not below the window.
     """
     if window is None:
-        window = min(model.config.context_length, model.tokenizer.length_of(model.config.max_tokens))
+        window = min(model.config.context_length, model.tokenizer.max_bases(model.config.max_tokens))
     require_length(window, model.config.context_length)
     overlap = window // 2 if overlap is None else overlap
     shortest = model.tokenizer.min_bases
@@ -62,7 +62,7 @@ def sequence_embeddings(
     overlap: int | None = None,
     both_strands: bool = False,
     batch_size: int | None = None,
-    on_done: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> SequenceEmbeddings:
     """One vector for each sequence, of any length, in their order; one for each token is `token_embeddings`.
 
@@ -90,15 +90,20 @@ def sequence_embeddings(
     for i, strand in enumerate(strands):
         windows = windows_of(strand, window, overlap, shortest=model.tokenizer.min_bases)
         n = len(windows.codes)
-        tell = None if on_done is None else lambda done, i=i, n=n: on_done(i * n + done, len(strands) * n)
+        tell = None if progress is None else lambda done, i=i, n=n: progress(i * n + done, len(strands) * n)
         values += _pooled(model, windows, len(sequences), pooling, layer, batch_size, tell) / len(strands)
     return SequenceEmbeddings(values, sum(len(codes) > window for codes in sequences))
 
 
 def _pooled(
-    model: Encoder, windows: Windows, n: int, pooling: Vector, layer: int | None, batch_size: int | None,
-    on_done: Callable[[int], None] | None,
-) -> Floats:  # fmt: skip
+    model: Encoder,
+    windows: Windows,
+    n: int,
+    pooling: Vector,
+    layer: int | None,
+    batch_size: int | None,
+    progress: Callable[[int], None] | None,
+) -> Floats:
     """Vectors [N, D] of the N owners of windows."""
     order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # alike lengths together, the longest first
     total = np.full((n, model.config.width), -np.inf if pooling == "max" else 0, dtype=np.float64)
@@ -116,7 +121,7 @@ def _pooled(
             x = model.embed(here, None if keep is None else to_device(model, keep[part]), asked, layer)
             return pool(x.float(), to_device(model, is_base[part]), pooling)
 
-        found, owner = in_batches(run, len(rows), at_once, (model.config.width,)), windows.owner[rows]
+        found, owner = run_batched(run, len(rows), at_once, (model.config.width,)), windows.owner[rows]
         if pooling == "max":
             np.maximum.at(total, owner, found)
         n_tokens = tokens.is_base.sum(1) if pooling == "mean" else np.ones(len(rows), dtype=np.int64)
@@ -124,8 +129,8 @@ def _pooled(
             np.add.at(total, owner, found * n_tokens[:, None])
             np.add.at(weight, owner, n_tokens)
         first += len(rows)
-        if on_done is not None:
-            on_done(first)
+        if progress is not None:
+            progress(first)
     return (total if pooling == "max" else total / weight[:, None]).astype(np.float32)
 
 
@@ -171,13 +176,19 @@ def token_embeddings(
     backward = _token_vectors(model, sequences, layer, window, overlap, batch_size, backward=True)
     half = np.float32(0.5)
     pairs = zip(forward, backward, strict=True)
-    return (TokenEmbeddings(half * (a.values + b.values[::-1]), a.offsets) for a, b in pairs)
+    return (TokenEmbeddings(half * (a.values + b.values[::-1]), a.spans) for a, b in pairs)
 
 
 def _token_vectors(
-    model: Encoder, sequences: Sequence[Codes], layer: int | None, window: int, overlap: int, batch_size: int | None,
-    *, backward: bool,
-) -> Iterator[TokenEmbeddings]:  # fmt: skip
+    model: Encoder,
+    sequences: Sequence[Codes],
+    layer: int | None,
+    window: int,
+    overlap: int,
+    batch_size: int | None,
+    *,
+    backward: bool,
+) -> Iterator[TokenEmbeddings]:
     ends = np.cumsum([len(codes) for codes in sequences])
     after = 0
     while after < len(sequences):
@@ -206,7 +217,7 @@ def _tokens_of_group(
         def run(part: slice, ids: NDArray[np.int64] = ids, keep: NDArray[np.bool_] | None = keep) -> Tensor:
             return model.embed(to_device(model, ids[part]), None if keep is None else to_device(model, keep[part]), layer=layer)
 
-        x = in_batches(run, len(rows), at_once, (ids.shape[1], width))
+        x = run_batched(run, len(rows), at_once, (ids.shape[1], width))
         for states, of_bases, row in zip(x, is_base, rows, strict=True):
             i, vectors = int(windows.owner[row]), states[of_bases]
             if len(group[i]) <= window:
@@ -234,7 +245,7 @@ def _offsets(tokenizer: Tokenizer, codes: Codes, shortest: int) -> NDArray[np.in
     """The bases [start, end) of each token but the special ones, [T, 2]."""
     padded = codes if len(codes) >= shortest else np.append(codes, np.full(shortest - len(codes), N, dtype=np.uint8))
     encoding = tokenizer.encode(padded[None])
-    return np.minimum(encoding.offsets[encoding.is_base], len(codes))
+    return np.minimum(encoding.spans[encoding.is_base], len(codes))
 
 
 def _windows_at_once(model: Encoder, longest: Codes) -> int:

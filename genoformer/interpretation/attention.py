@@ -16,23 +16,23 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.inference.batching import Floats, in_batches, to_device
-from genoformer.inference.tracks import TrackReader
+from genoformer.inference.batching import Floats, run_batched, to_device
+from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.encoder import Encoder
-from genoformer.models.heads import Predictor
-from genoformer.models.layers import Weights
+from genoformer.models.heads import SequenceClassifier
+from genoformer.models.layers import AttentionWeights
 from genoformer.models.longrange import LongRange
 
 _ENOUGH = 50  # weights that tell what is usual at a distance
 HELD = 1 << 24  # weights that are held at a time: 64 MB
 
 
-def row(steps: Iterable[Weights], layers: Sequence[int], query: int) -> Tensor:
+def row(steps: Iterable[AttentionWeights], layers: Sequence[int], query: int) -> Tensor:
     """What one query looks at: [B, layers, H, T]."""
     return torch.stack([weights(query, 1)[:, :, 0] for weights in _chosen(steps, layers)], dim=1)
 
 
-def received(steps: Iterable[Weights], layers: Sequence[int], n_tokens: int) -> Tensor:
+def attention_received(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int) -> Tensor:
     """How much each key is looked at, the mean over all queries: [B, layers, H, T]."""
     found = []
     for weights in _chosen(steps, layers):
@@ -40,7 +40,7 @@ def received(steps: Iterable[Weights], layers: Sequence[int], n_tokens: int) -> 
     return torch.stack(found, dim=1)  # type: ignore[arg-type]
 
 
-def entropy(steps: Iterable[Weights], layers: Sequence[int], n_tokens: int) -> Tensor:
+def entropy(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int) -> Tensor:
     """Of what each query looks at, in bits: 0 for one key, log2 T for all alike; [B, layers, H, T]."""
     found = []
     for weights in _chosen(steps, layers):
@@ -49,7 +49,7 @@ def entropy(steps: Iterable[Weights], layers: Sequence[int], n_tokens: int) -> T
     return torch.stack(found, dim=1)
 
 
-def block(steps: Iterable[Weights], layers: Sequence[int], queries: slice, keys: slice) -> Tensor:
+def block(steps: Iterable[AttentionWeights], layers: Sequence[int], queries: slice, keys: slice) -> Tensor:
     """The weights of some queries and keys, the mean over heads: [B, layers, M, K]."""
     found = []
     for weights in _chosen(steps, layers):
@@ -58,7 +58,7 @@ def block(steps: Iterable[Weights], layers: Sequence[int], queries: slice, keys:
     return torch.stack(found, dim=1)
 
 
-def rollout(steps: Iterable[Weights], n_tokens: int, query: int) -> Tensor:
+def rollout(steps: Iterable[AttentionWeights], n_tokens: int, query: int) -> Tensor:
     """Where what one query holds at the end comes from, through all layers: [B, T], each sums to 1.
 
     Half of each layer's output is its input, half the mean over heads of what it looks at; the product of these from the last
@@ -72,7 +72,7 @@ def rollout(steps: Iterable[Weights], n_tokens: int, query: int) -> Tensor:
     return flow
 
 
-def _chosen(steps: Iterable[Weights], layers: Sequence[int]) -> Iterator[Weights]:
+def _chosen(steps: Iterable[AttentionWeights], layers: Sequence[int]) -> Iterator[AttentionWeights]:
     """Those of some layers; the ones behind the last are not computed."""
     for i, weights in enumerate(steps):
         if i in layers:
@@ -81,7 +81,7 @@ def _chosen(steps: Iterable[Weights], layers: Sequence[int]) -> Iterator[Weights
             return
 
 
-def _parts(weights: Weights, n: int, first: int = 0) -> Iterator[Tensor]:
+def _parts(weights: AttentionWeights, n: int, first: int = 0) -> Iterator[Tensor]:
     """Weights [B, H, m, T] of n queries in chunks of which not too much is held; the first chunk, of one, tells the shape."""
     one = weights(first, 1)
     yield one
@@ -90,7 +90,7 @@ def _parts(weights: Weights, n: int, first: int = 0) -> Iterator[Tensor]:
         yield weights(at, min(size, first + n - at))
 
 
-class Looked:
+class AttentionReader:
     """The attention of a model on sequences of one length, codes [B, L], in batches.
 
     layers: numbers from 0, negative ones from the last; the last one by default. heads: numbers from 0, all by default.
@@ -98,10 +98,10 @@ class Looked:
     """
 
     def __init__(
-        self, model: Encoder | Predictor | LongRange, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()
+        self, model: Encoder | SequenceClassifier | LongRange, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()
     ) -> None:
         self.tokenizer: Any = getattr(model, "tokenizer", None)  # a fine-tuned model has it, and not the encoder in it
-        model = model.encoder if isinstance(model, Predictor) else model
+        model = model.encoder if isinstance(model, SequenceClassifier) else model
         self.model = model
         n = model.config.n_layers if isinstance(model, Encoder) else model.config.n_blocks
         if bad := [i for i in layers if not -n <= i < n]:
@@ -111,7 +111,7 @@ class Looked:
             raise ConfigError(f"head {missing[0]}: this model has heads 0 to {model.config.n_heads - 1} in each layer.")
         self.heads = sorted(set(heads)) or list(range(model.config.n_heads))
         self.n_layers, self.n_heads = n, len(self.heads)
-        self._reader = TrackReader(model, next(iter(model.config.heads)), 0) if isinstance(model, LongRange) else None
+        self._reader = TrackPredictor(model, next(iter(model.config.heads)), 0) if isinstance(model, LongRange) else None
 
     def n_tokens(self, length: int) -> int:
         """Tokens, or bins, of a sequence of this length."""
@@ -123,9 +123,9 @@ class Looked:
         """What one query looks at, such as [CLS] (0) or the bin of a transcription start: [B, layers, H, T]."""
         return self._run(codes, lambda steps, n: row(steps, self.layers, query), (len(self.layers), self.n_heads))
 
-    def received(self, codes: Codes) -> Floats:
+    def attention_received(self, codes: Codes) -> Floats:
         """How much each token or bin is looked at, the mean over all queries: [B, layers, H, T]."""
-        return self._run(codes, lambda steps, n: received(steps, self.layers, n), (len(self.layers), self.n_heads))
+        return self._run(codes, lambda steps, n: attention_received(steps, self.layers, n), (len(self.layers), self.n_heads))
 
     def entropy(self, codes: Codes) -> Floats:
         """Bits of what each query looks at, [B, layers, H, T]."""
@@ -151,7 +151,7 @@ class Looked:
         """
         n = self.n_tokens(len(codes))
         if isinstance(self.model, Encoder):
-            offsets = self.tokenizer.encode(codes[None]).offsets[0]
+            offsets = self.tokenizer.encode(codes[None]).spans[0]
             bases = np.flatnonzero(offsets[:, 1] > offsets[:, 0])
             some = slice(int(bases[0]), int(bases[-1]) + 1)
             edges = np.append(offsets[bases, 0], offsets[bases[-1], 1])
@@ -160,7 +160,11 @@ class Looked:
         return self.block(codes[None], some, some)[0].mean(0), edges
 
     def _run(
-        self, codes: Codes, reduce: Callable[[Iterator[Weights], int], Tensor], shape: tuple[int, ...], last: int | None = None
+        self,
+        codes: Codes,
+        reduce: Callable[[Iterator[AttentionWeights], int], Tensor],
+        shape: tuple[int, ...],
+        last: int | None = None,
     ) -> Floats:
         n = self.n_tokens(codes.shape[1])
         wide = last or n
@@ -171,17 +175,17 @@ class Looked:
 
         fixed = not isinstance(self.model, Encoder) or self.tokenizer.fixed_length
         at_once = max(1, HELD // (self.n_heads * n * 64)) if fixed else 1  # BPE: no padding that is looked at
-        return in_batches(run, len(codes), at_once, (*shape, wide))
+        return run_batched(run, len(codes), at_once, (*shape, wide))
 
-    def _steps(self, codes: Codes) -> tuple[Iterator[Weights], int]:
+    def _steps(self, codes: Codes) -> tuple[Iterator[AttentionWeights], int]:
         if isinstance(self.model, Encoder):
             ids = to_device(self.model, self.tokenizer.encode(codes).ids)
             return map(self._of_heads, self.model.attentions(ids)), ids.shape[1]
         assert self._reader is not None
-        x = self._reader.reduced(codes)
+        x = self._reader.trunk_output(codes)
         return map(self._of_heads, self.model.attentions(x)), x.shape[-1]
 
-    def _of_heads(self, weights: Weights) -> Weights:
+    def _of_heads(self, weights: AttentionWeights) -> AttentionWeights:
         if len(self.heads) == self.model.config.n_heads:
             return weights
         return lambda first, n: weights(first, n)[:, self.heads]
@@ -212,7 +216,7 @@ def viz(rows: Floats, offsets: NDArray[np.int64], length: int) -> Floats:
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-30)
 
 
-def contact_strengths(
+def observed_over_expected(
     weights: Floats, edges: NDArray[np.int64], sites: Sequence[int], intervals: NDArray[np.int64]
 ) -> Floats:
     """How much bins at `sites` look at intervals, over what is usual at that distance: [sites, intervals], 1 is the usual.

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from genoformer import plots
 from genoformer.genome.codes import decode
 from genoformer.genome.variants import Align, Alleles, Variant, normalise, place_alleles, trimmed
-from genoformer.inference.bases import posteriors_along
+from genoformer.inference.bases import predict_bases
 from genoformer.inference.batching import Floats
-from genoformer.interpretation.outputs import Output
-from genoformer.interpretation.places import Place
+from genoformer.interpretation.outputs import AttributionTarget
+from genoformer.interpretation.places import Locus
 from genoformer.interpretation.run import attributions
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.scores import MASKS, Score
-from genoformer.scoring.token_scorer import TokenScorer
+from genoformer.scoring.token_scorer import SequenceScorer
 from genoformer.scoring.track_scorer import Compared, TrackScorer
 from genoformer.tables import rounded
 
@@ -51,10 +51,10 @@ class Printed(NamedTuple):
         return f"{self.score.name} {rounded(self.value)}"
 
 
-class Explained(NamedTuple):
+class VariantExplanation(NamedTuple):
     """Logos of both alleles of a variant, and of a model of tracks the track that is scored."""
 
-    place: Place  # of the logos
+    place: Locus  # of the logos
     ref: Floats  # heights [L, 4]
     alt: Floats
     label: str
@@ -66,13 +66,15 @@ class Explained(NamedTuple):
         """REF and ALT as the sequences have them; of long ones the length."""
         assert self.place.alleles is not None
         of = self.place.alleles
-        spelled = (decode(codes[max(at, 0) : at + n]) for codes, at, n in
-                   ((of.ref, of.ref_start, of.ref_length), (of.alt, of.alt_start, of.alt_length)))  # fmt: skip
+        spelled = (
+            decode(codes[max(at, 0) : at + n])
+            for codes, at, n in ((of.ref, of.ref_start, of.ref_length), (of.alt, of.alt_start, of.alt_length))
+        )
         first, second = (text if len(text) <= 12 else f"{len(text)} bases" for text in spelled)
         return first, second
 
 
-def explain(scorer: Scorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> Explained:
+def explain(scorer: Scorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
     """Both alleles of a variant in windows of 2 flank bases and the longer allele; variant.chrom is the FASTA's own name.
 
     Of a language model: the information of what it expects at each base given all others. Of a model of tracks: the track of
@@ -81,25 +83,28 @@ def explain(scorer: Scorer, variant: Variant, *, flank: int = 25, printed: Print
     as it is there; where the scorer does not find it again, that is said, too.
     """
     length = 2 * flank + max(len(variant.ref), len(variant.alt))
-    if isinstance(scorer, TokenScorer):
+    if isinstance(scorer, SequenceScorer):
         return _expected(scorer, variant, flank, length, printed)
     assert isinstance(scorer, TrackScorer)
     return _by_tracks(scorer, variant, flank, length, printed)
 
 
-def _expected(scorer: TokenScorer, variant: Variant, flank: int, length: int, printed: Printed | None) -> Explained:
+def _expected(scorer: SequenceScorer, variant: Variant, flank: int, length: int, printed: Printed | None) -> VariantExplanation:
     beyond = scorer.length
     start = variant.start - flank
     wide = place_alleles(scorer.genome, variant, start - beyond, length + 2 * beyond)
     ref, alt = (
-        np.mean([
-            posteriors_along(
-                reader.model, codes, beyond, beyond + length, window=reader.length, both_strands=scorer.both_strands
-            )
-            for reader in scorer.readers
-        ], axis=0)
+        np.mean(
+            [
+                predict_bases(
+                    reader.model, codes, beyond, beyond + length, window=reader.length, both_strands=scorer.both_strands
+                )
+                for reader in scorer.readers
+            ],
+            axis=0,
+        )
         for codes in (wide.ref, wide.alt)
-    )  # fmt: skip
+    )
     strands = "mean of both strands" if scorer.both_strands else "forward strand"
     how = f"({strands}, windows of {scorer.options['context'].replace('+', ' and ')} bases)"
     meaning = "What the model expects at each base given all the others, with the reference and with the alternative."
@@ -114,7 +119,7 @@ def _expected(scorer: TokenScorer, variant: Variant, flank: int, length: int, pr
             parts = f", log2 P({variant.alt}) of {a:.3g} less log2 P({variant.ref}) of {b:.3g} at its base"
         meaning = f"{printed.text}{parts} {how}.{_again(printed, again, abs(printed.value))} {meaning}"
     first, second = (plots.information(of).astype(np.float32) for of in (ref, alt))
-    return Explained(_place(variant, start, wide, beyond, length), first, second, "bits", meaning)
+    return VariantExplanation(_place(variant, start, wide, beyond, length), first, second, "bits", meaning)
 
 
 def _again(printed: Printed, again: float, scale: float) -> str:
@@ -131,8 +136,8 @@ def _again(printed: Printed, again: float, scale: float) -> str:
     )
 
 
-def _by_tracks(scorer: TrackScorer, variant: Variant, flank: int, length: int, printed: Printed | None) -> Explained:
-    (told,) = scorer.told([variant])
+def _by_tracks(scorer: TrackScorer, variant: Variant, flank: int, length: int, printed: Printed | None) -> VariantExplanation:
+    (told,) = scorer.score_each([variant])
     values = scorer.layout.strongest([told])[0][0]  # [scores, K]
     of_tracks = [i for i, score in enumerate(scorer.scores) if score.of_tracks]
     names = [score.name for score in scorer.scores]
@@ -160,12 +165,15 @@ def _by_tracks(scorer: TrackScorer, variant: Variant, flank: int, length: int, p
     if not named and printed is not None and printed.track is not None:
         why += f" here (the scores name {printed.track}, which is not one of these)"
     part = float((shown[1] - shown[0]).sum())
-    return Explained(
-        _place(variant, variant.start - flank, alleles, inside, length), found[0][cut], found[1][cut], "gradient x input",
+    return VariantExplanation(
+        _place(variant, variant.start - flank, alleles, inside, length),
+        found[0][cut],
+        found[1][cut],
+        "gradient x input",
         f"{name}: {why}. {text} Drawn are {high - low:,} of the {scorer.bins.n:,} bins; alt - ref over these alone is "
         f"{part:.3g}. Below, what each base adds to the sum over the bins drawn, on the forward strand.",
         AlleleTracks(name, edges.astype(float), shown[0], shown[1]),
-    )  # fmt: skip
+    )
 
 
 def _laid(scorer: TrackScorer, variant: Variant, start: int) -> Alleles:
@@ -189,8 +197,10 @@ def _attributed(scorer: TrackScorer, model: int, seen: Compared, track: int, low
     """Return what each base of the scorer's window adds to the sum of a track over bins, per allele: [L, 4]."""
     job = seen.job
     ref = scorer.genome.window(job.chrom, job.start, scorer.length)
-    output = Output(head=scorer.head, tracks=(int(scorer.tracks[track]),), bins=(scorer.bins.first + low, high - low))
-    places = [Place("", job.chrom, job.start, codes) for codes in (ref, job.alternatives[0])]
+    output = AttributionTarget(
+        head=scorer.head, tracks=(int(scorer.tracks[track]),), bins=(scorer.bins.first + low, high - low)
+    )
+    places = [Locus("", job.chrom, job.start, codes) for codes in (ref, job.alternatives[0])]
     one, two = attributions(scorer.models[model], places, output=output)
     return one.values[0], two.values[0]
 
@@ -217,10 +227,10 @@ def _said(
     return f"{value} over {bins} of the window {window} ({', '.join(parts)}).{remark}"
 
 
-def _place(variant: Variant, start: int, wide: Alleles, first: int, length: int) -> Place:
+def _place(variant: Variant, start: int, wide: Alleles, first: int, length: int) -> Locus:
     """The stretch of the logos, cut out of wider alleles at `first`."""
     cut = slice(first, first + length)
     alleles = wide._replace(
         ref=wide.ref[cut], alt=wide.alt[cut], ref_start=wide.ref_start - first, alt_start=wide.alt_start - first
-    )  # fmt: skip
-    return Place(str(variant), variant.chrom, start, alleles.ref, alleles)
+    )
+    return Locus(str(variant), variant.chrom, start, alleles.ref, alleles)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genoformer import plots
-from genoformer.genome.landmarks import Seen
-from genoformer.interpretation.explain import Explained
+from genoformer.genome.landmarks import VisibleAnnotation
+from genoformer.interpretation.explain import VariantExplanation
 from genoformer.interpretation.ism import Mutagenesis
 from genoformer.interpretation.matrices import Matrix
-from genoformer.interpretation.places import Place
+from genoformer.interpretation.places import Locus
 from genoformer.interpretation.run import letters
 from genoformer.scoring.scores import Floats
 from genoformer.whole import save_figure
@@ -32,7 +32,9 @@ _LETTER = 0.06  # inches
 _WIDEST = 7.2  # inches, two columns of a journal
 
 
-def draw_map(path: Path, place: Place, values: Floats, *, label: str, seen: Seen | None = None, note: str = "") -> None:
+def draw_map(
+    path: Path, place: Locus, values: Floats, *, label: str, seen: VisibleAnnotation | None = None, note: str = ""
+) -> None:
     """A map [L] of a place; note stands below its name, such as what an audit found."""
     figure, axes = _panels(place, seen, [1.35])
     _letters_or_curve(axes[-1], place, np.asarray(values, dtype=float), label)
@@ -41,7 +43,7 @@ def draw_map(path: Path, place: Place, values: Floats, *, label: str, seen: Seen
     _save(figure, path)
 
 
-def draw_alleles(path: Path, place: Place, ref: Floats, alt: Floats, *, label: str, note: str = "") -> None:
+def draw_alleles(path: Path, place: Locus, ref: Floats, alt: Floats, *, label: str, note: str = "") -> None:
     """Maps [L] of a variant's reference and alternative, one above the other."""
     assert place.alleles is not None
     alleles = place.alleles
@@ -49,9 +51,7 @@ def draw_alleles(path: Path, place: Place, ref: Floats, alt: Floats, *, label: s
     changed = (alleles.ref_start, alleles.ref_length, alleles.alt_length)
     if len(ref) <= READABLE:
         rows = [letters(of.codes, values) for of, values in ((place, ref), (place.alternative, alt))]
-        plots.allele_logos(
-            axes, *rows, first=place.start + 1, changed=changed, label=label, alt_start=alleles.alt_start
-        )
+        plots.allele_logos(axes, *rows, first=place.start + 1, changed=changed, label=label, alt_start=alleles.alt_start)
     else:
         top = 1.1 * max(float(np.nanmax(ref)), float(np.nanmax(alt)), 0)
         for ax, values, name in zip(axes, (ref, alt), ("REF", "ALT"), strict=True):
@@ -66,14 +66,19 @@ def draw_alleles(path: Path, place: Place, ref: Floats, alt: Floats, *, label: s
 
 
 def draw_mutagenesis(
-    path: Path, place: Place, found: Mutagenesis, *, seen: Seen | None = None, note: str = "",
+    path: Path,
+    place: Locus,
+    found: Mutagenesis,
+    *,
+    seen: VisibleAnnotation | None = None,
+    note: str = "",
     shaded: tuple[int, int] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """What each change does (the first map), and above it the importance of each base: minus the mean of its three changes.
 
     shaded: bases [start, end) of the contig, such as those of a variant.
     """
-    here = Place(place.name, found.chrom, found.start, found.codes)
+    here = Locus(place.name, found.chrom, found.start, found.codes)
     figure, axes = _panels(here, seen, [1.35, 1.2])
     axes[-2].sharex(axes[-1])
     own = found.importance[0][np.arange(len(found.codes)), np.minimum(found.codes, 3)]
@@ -89,7 +94,7 @@ def draw_mutagenesis(
 
 
 def draw_attention(
-    path: Path, place: Place, weights: Floats, edges: Sequence[int], *, seen: Seen | None = None, note: str = ""
+    path: Path, place: Locus, weights: Floats, edges: Sequence[int], *, seen: VisibleAnnotation | None = None, note: str = ""
 ) -> None:
     """What each token or bin (rows) looks at, [T, T], over the edges of their bases in the place, [T + 1]."""
     figure = _figure(4.4, 4.0)
@@ -102,7 +107,9 @@ def draw_attention(
     _save(figure, path)
 
 
-def draw_contacts(path: Path, place: Place, pairs: Sequence[tuple[float, float, float]], seen: Seen, label: str) -> None:
+def draw_contacts(
+    path: Path, place: Locus, pairs: Sequence[tuple[float, float, float]], seen: VisibleAnnotation, label: str
+) -> None:
     """Attention from transcription starts to elements as arcs over genes and elements."""
     figure = _figure(6.0, 2.6 + 0.25 * plots.n_rows(seen.drawn, seen.elements))
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 0.35 + 0.3 * plots.n_rows(seen.drawn, seen.elements)])
@@ -114,7 +121,7 @@ def draw_contacts(path: Path, place: Place, pairs: Sequence[tuple[float, float, 
     _save(figure, path)
 
 
-def draw_explained(path: Path, found: Explained) -> None:
+def draw_explained(path: Path, found: VariantExplanation) -> None:
     """Logos of both alleles, and above them the track that changes most."""
     alleles, tracks = found.place.alleles, found.tracks
     assert alleles is not None
@@ -125,9 +132,7 @@ def draw_explained(path: Path, found: Explained) -> None:
     every = list(figure.subplots(len(heights), 1, height_ratios=heights))
     if tracks:
         at = found.place.start + alleles.ref_start
-        plots.allele_tracks(
-            every[:2], tracks.edges, tracks.ref, tracks.alt, label=tracks.label, chrom=found.place.chrom, at=at
-        )  # fmt: skip
+        plots.allele_tracks(every[:2], tracks.edges, tracks.ref, tracks.alt, label=tracks.label, chrom=found.place.chrom, at=at)
     axes = every[-2:]
     changed = (alleles.ref_start, alleles.ref_length, alleles.alt_length)
     first, alt_start = found.place.start + 1, alleles.alt_start
@@ -159,7 +164,7 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _panels(place: Place, seen: Seen | None, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+def _panels(place: Locus, seen: VisibleAnnotation | None, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
     """A figure of panels of these heights in inches; above them one of the genes and elements, where there are any."""
     shown = seen is not None and bool(seen.genes or seen.elements)
     above = [0.2 + 0.22 * plots.n_rows(seen.drawn, seen.elements)] if shown and seen else []
@@ -181,7 +186,7 @@ def _title(ax: Axes, name: str, note: str) -> None:
         ax.set_title(name, loc="left", fontsize="small")
 
 
-def _letters_or_curve(ax: Any, place: Place, values: Floats, label: str) -> None:
+def _letters_or_curve(ax: Any, place: Locus, values: Floats, label: str) -> None:
     if len(values) <= READABLE:
         plots.logo(ax, letters(place.codes, np.nan_to_num(values)), first=place.start + 1, label=label)
         ax.axhline(0, color=plots.GREY, lw=0.5)
@@ -192,7 +197,7 @@ def _letters_or_curve(ax: Any, place: Place, values: Floats, label: str) -> None
     ax.set_xlim(place.start + 0.5, place.end + 0.5)
 
 
-def _coordinates(ax: Axes, place: Place) -> None:
+def _coordinates(ax: Axes, place: Locus) -> None:
     plots.coordinates(ax, place.start, place.end, place.chrom)
 
 

@@ -59,9 +59,7 @@ def integrated_gradients(
     mean = torch.cat(means)  # the gradient along the way
     values = mean * (onehot - empty)
     with torch.no_grad():
-        here, there = (
-            torch.cat([model(part)[:, output] for part in x.split(batch_size)]) for x in (onehot, empty)
-        )  # fmt: skip
+        here, there = (torch.cat([model(part)[:, output] for part in x.split(batch_size)]) for x in (onehot, empty))
     wanted = here - there
     # the share of all four bases of a place belongs to the base that is there: the others are the baseline in both
     own = values.sum(1, keepdim=True) * onehot

@@ -37,7 +37,7 @@ class Mutagenesis(NamedTuple):
         return np.where(own, -mean, 0.0)
 
     @property
-    def worth(self) -> Floats:
+    def base_importance(self) -> Floats:
         """[maps, L]: the importance of the base that is there, NaN where that is not known."""
         return np.where(np.isnan(self.values).all(-1), np.nan, self.importance.sum(-1))
 
@@ -55,7 +55,7 @@ class Mutagenesis(NamedTuple):
 
 
 def mutagenesis(
-    scorer: Scorer, genome: Genome, chrom: str, start: int, end: int, *, on_done: Callable[[int, int], None] | None = None
+    scorer: Scorer, genome: Genome, chrom: str, start: int, end: int, *, progress: Callable[[int, int], None] | None = None
 ) -> Mutagenesis:
     """All changes of the bases [start, end) of a contig, a map for each column of the scorer that is a number.
 
@@ -83,15 +83,20 @@ def mutagenesis(
         variants = [Variant(chrom, start + i + 1, "ACGT"[codes[i]], "ACGT"[b]) for i, b in some]
         rows, bases = (np.array(of) for of in zip(*some, strict=True))
         values[:, rows, bases] = scorer(variants).values[:, columns].T
-        if on_done is not None:
-            on_done(min(first + _AT_ONCE, len(places)) // 3, len(known))
+        if progress is not None:
+            progress(min(first + _AT_ONCE, len(places)) // 3, len(known))
     return Mutagenesis(chrom, start, codes, [scorer.columns[i].name for i in columns], values)
 
 
 def substitutions(
-    codes: Codes, output: Callable[[Codes], Floats], *, start: int = 0, end: int | None = None,
-    at: NDArray[np.int64] | None = None, at_once: int = 1 << 14,
-) -> Floats:  # fmt: skip
+    codes: Codes,
+    output: Callable[[Codes], Floats],
+    *,
+    start: int = 0,
+    end: int | None = None,
+    at: NDArray[np.int64] | None = None,
+    at_once: int = 1 << 14,
+) -> Floats:
     """What each change of a sequence [L] does to a number, output: [B, L] -> [B]; [end - start, 4], or [n, 4] `at` n bases.
 
     0 for the base that is there, NaN at an N. At most `at_once` sequences are made at a time; the batches are output's own.

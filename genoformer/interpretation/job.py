@@ -11,32 +11,32 @@ import numpy as np
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.genome.landmarks import Landmarks, Seen, read_landmarks
+from genoformer.genome.landmarks import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.inference.batching import Floats, borrowed
+from genoformer.inference.batching import Floats, evaluating
 from genoformer.interpretation import figures
 from genoformer.interpretation.audit import Audit, audit, shuffled
 from genoformer.interpretation.discovery import Discovery, discover
 from genoformer.interpretation.matrices import Match, Matrix, read_matrices, tomtom, trimmed, write_meme
 from genoformer.interpretation.modisco import patterns
-from genoformer.interpretation.outputs import Output
-from genoformer.interpretation.places import MANIFEST, MAPS, Place, read_places, write_map_track, write_maps
+from genoformer.interpretation.outputs import AttributionTarget
+from genoformer.interpretation.places import MANIFEST, MAPS, Locus, read_places, write_map_track, write_maps
 from genoformer.interpretation.run import mutageneses
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
-from genoformer.models.heads import Predictor
+from genoformer.models.heads import SequenceClassifier
 from genoformer.models.longrange import LongRange
-from genoformer.progress import Listener, Progress
-from genoformer.scoring.scorers import Work
+from genoformer.progress import Progress, ProgressCallback
+from genoformer.scoring.scorers import ScoringSpec
 from genoformer.tables import rounded, tsv_line
-from genoformer.whole import make_folder, refuse_others, write_text
+from genoformer.whole import check_overwrite, make_folder, write_text
 
-Model = Encoder | Predictor | LongRange
+Model = Encoder | SequenceClassifier | LongRange
 
 
 @dataclass(frozen=True)
-class Asked:
+class InterpretationRequest:
     """What all methods take."""
 
     data: Path  # BED, VCF or FASTA
@@ -52,49 +52,49 @@ class Asked:
     n_figures: int = 10  # of the first places
     audits: bool = False  # of those
     device: str = "cpu"
-    listen: Listener = None
+    progress: ProgressCallback = None
 
 
 @dataclass
-class Job:
+class Session:
     """The same, read."""
 
-    asked: Asked
+    asked: InterpretationRequest
     genome: Genome | None
-    places: list[Place]
+    places: list[Locus]
     model: Any
-    landmarks: Landmarks
+    landmarks: LocusAnnotation
     alleles: list[Variant] = field(default_factory=list)  # of a VCF: all that can be scored, some without a place
-    lines: list[str] = field(default_factory=list)  # what there is to say
+    messages: list[str] = field(default_factory=list)  # what there is to say
 
     @property
     def n_heads(self) -> int:
         return int(getattr(self.model, "encoder", self.model).config.n_heads)
 
     @property
-    def drawn(self) -> list[Place]:
+    def drawn(self) -> list[Locus]:
         return self.places[: self.asked.n_figures]
 
     def path(self, i: int) -> Path:
         """Of the figure of a place, without its suffix."""
         return self.asked.out / figures.file_name(i, self.places[i].name)
 
-    def seen(self, place: Place) -> Seen | None:
+    def seen(self, place: Locus) -> VisibleAnnotation | None:
         return self.landmarks.over(place.chrom, place.start, place.end) if self.landmarks and place.chrom else None
 
-    def told(self, stage: str, n: int | None = None) -> Callable[[int], None] | None:
-        listen, total = self.asked.listen, len(self.places) if n is None else n
+    def progress_for(self, stage: str, n: int | None = None) -> Callable[[int], None] | None:
+        listen, total = self.asked.progress, len(self.places) if n is None else n
         return (lambda done: listen(Progress(stage, done, total))) if listen else None
 
 
-def on_genome(job: Job) -> tuple[Genome, list[Place]]:
+def on_genome(job: Session) -> tuple[Genome, list[Locus]]:
     """Where a scorer reads: the genome, or for the sequences of a FASTA that file, beyond whose ends are N."""
     if job.genome is not None:
         return job.genome, job.places
     return Genome(job.asked.data), [place._replace(chrom=place.name) for place in job.places]
 
 
-def begin(asked: Asked) -> Job:
+def begin(asked: InterpretationRequest) -> Session:
     """Reads the places, the model and what is drawn above the figures, and makes the folder.
 
     Raises: ConfigError where genes or elements are asked for without a genome, or where files that are no maps of ours are in
@@ -106,25 +106,36 @@ def begin(asked: Asked) -> Job:
     lines: list[str] = []
     alleles: list[Variant] = []
     places = read_places(
-        asked.data, genome, length=asked.length, notes=lines, columns=asked.columns, fix=asked.fix, force=asked.force,
+        asked.data,
+        genome,
+        length=asked.length,
+        notes=lines,
+        columns=asked.columns,
+        fix=asked.fix,
+        force=asked.force,
         alleles=alleles,
-    )  # fmt: skip
-    landmarks = read_landmarks(genome, asked.gtf, asked.elements) if genome else Landmarks()
-    refuse_others(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
+    )
+    landmarks = read_landmarks(genome, asked.gtf, asked.elements) if genome else LocusAnnotation()
+    check_overwrite(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
     model = checkpoint.load_any(asked.model)
     make_folder(asked.out)
-    core = model.encoder if isinstance(model, Predictor) else model
+    core = model.encoder if isinstance(model, SequenceClassifier) else model
     longest = max(len(place.codes) for place in places)
     if isinstance(core, Encoder) and longest > core.config.context_length:
         trained = core.config.context_length
         lines.append(f"places of up to {longest:,} bases: the model was trained on {trained:,}; see --length.")
-    return Job(asked, genome, places, model, landmarks, alleles, lines)
+    return Session(asked, genome, places, model, landmarks, alleles, lines)
 
 
-def audited(
-    job: Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], output: Output, *,
-    itself: bool = False, alone: bool = True,
-) -> list[Audit]:  # fmt: skip
+def audit_maps(
+    job: Session,
+    maps: Sequence[Floats],
+    maps_of: Callable[[Model, Sequence[Locus]], list[Floats]],
+    output: AttributionTarget,
+    *,
+    itself: bool = False,
+    alone: bool = True,
+) -> list[Audit]:
     """Of the places that are drawn; also as a table.
 
     itself: the maps are mutagenesis, with which they need not be compared; alone: the model sees a place by itself, not what
@@ -132,22 +143,22 @@ def audited(
     """
     if not job.asked.audits or not job.drawn:
         return []
-    told = job.told("audit", len(job.drawn))
+    told = job.progress_for("audit", len(job.drawn))
     again = maps_of(shuffled(job.model), job.drawn)
     changes: list[Floats] = [np.full(len(place.codes), np.nan) for place in job.drawn] if itself else []
     if not itself and isinstance(job.model, Encoder):  # whose mutagenesis is of the base itself
         genome, places = on_genome(job)
-        with Work((job.model,), genome, "LLR", device=job.asked.device).ready() as scorer:
+        with ScoringSpec((job.model,), genome, "LLR", device=job.asked.device).open_scorer() as scorer:
             for place, of in zip(job.drawn, mutageneses(scorer, genome, places[: len(job.drawn)]), strict=True):
                 at = of.start - place.start  # beyond the ends of the contig there are no changes
                 changes.append(np.full(len(place.codes), np.nan))
                 changes[-1][at : at + len(of.codes)] = np.abs(of.values[0]).max(-1)
     found = []
-    with borrowed(job.model, job.asked.device) as model:
+    with evaluating(job.model, job.asked.device) as model:
         for i, place in enumerate(job.drawn):
             around, at = (place.codes, 0) if alone else _around(job, place)
 
-            def ask(codes: Codes, place: Place = place, around: Codes = around, at: int = at) -> Floats:
+            def ask(codes: Codes, place: Locus = place, around: Codes = around, at: int = at) -> Floats:
                 made = np.tile(around, (len(codes), 1))
                 made[:, at : at + len(place.codes)] = codes
                 return output.of(model, made, around)
@@ -161,17 +172,20 @@ def audited(
     ]
     header = "place\tspearman_with_mutagenesis\tdeletion_gain\tspearman_shuffled_weights"
     write_text(job.asked.out / "audit.tsv", "\n".join([header, *rows, ""]))
-    middle = {name: [x for x in of if np.isfinite(x)] for name, of in (
-        ("Spearman with mutagenesis", [of.with_mutagenesis for of in found]),
-        ("deletion beats random order by a share of", [of.deletion.gain for of in found]),
-        ("Spearman with the map of shuffled weights", [of.reinitialised for of in found]),
-    )}  # fmt: skip
+    middle = {
+        name: [x for x in of if np.isfinite(x)]
+        for name, of in (
+            ("Spearman with mutagenesis", [of.with_mutagenesis for of in found]),
+            ("deletion beats random order by a share of", [of.deletion.gain for of in found]),
+            ("Spearman with the map of shuffled weights", [of.reinitialised for of in found]),
+        )
+    }
     said = "; ".join(f"{name} {np.median(x):.2f} (n = {len(x)})" for name, x in middle.items() if x)
-    job.lines.append(f"audit, medians: {said or 'nothing could be judged'}")
+    job.messages.append(f"audit, medians: {said or 'nothing could be judged'}")
     return found
 
 
-def _around(job: Job, place: Place) -> tuple[Codes, int]:
+def _around(job: Session, place: Locus) -> tuple[Codes, int]:
     """What a model of tracks sees around a place, and where in it the place begins."""
     if not isinstance(job.model, LongRange) or job.genome is None:
         return place.codes, 0
@@ -187,23 +201,27 @@ def note(audits: Sequence[Audit], i: int) -> str:
     return audits[i].text() if i < len(audits) else ""
 
 
-def write(job: Job, maps: Sequence[Floats], what: str, by_base: Sequence[Floats] | None = None) -> None:
+def write(job: Session, maps: Sequence[Floats], what: str, by_base: Sequence[Floats] | None = None) -> None:
     """maps.npz, and of places on a genome maps.bw.
 
     maps: of each place, [L] or [L, 4]; what: what they are, for the manifest; by_base: [L] for the track, where maps are not.
     """
     out = job.asked.out
     write_maps(out / "maps.npz", job.places, maps, what)
-    job.lines.append(f"{out / 'maps.npz'}: {what}, {len(job.places):,} places")
+    job.messages.append(f"{out / 'maps.npz'}: {what}, {len(job.places):,} places")
     if job.genome is not None:
         n = write_map_track(out / "maps.bw", job.places, by_base or maps, job.genome)
-        job.lines.append(f"{out / 'maps.bw'}: {n:,} bases")
+        job.messages.append(f"{out / 'maps.bw'}: {n:,} bases")
 
 
 def draw(
-    job: Job, maps: Sequence[Floats], maps_of: Callable[[Model, Sequence[Place]], list[Floats]], label: str,
-    audits: Sequence[Audit], notes: Sequence[str] = (),
-) -> None:  # fmt: skip
+    job: Session,
+    maps: Sequence[Floats],
+    maps_of: Callable[[Model, Sequence[Locus]], list[Floats]],
+    label: str,
+    audits: Sequence[Audit],
+    notes: Sequence[str] = (),
+) -> None:
     """Maps of places, each with its audit and note; of variants those of both alleles."""
     some = [place.alternative for place in job.drawn if place.alleles is not None]
     alternatives = maps_of(job.model, some) if some and len(some) == len(job.drawn) else []
@@ -215,25 +233,25 @@ def draw(
             figures.draw_map(job.path(i), place, maps[i], label=label, seen=job.seen(place), note=said[i])
 
 
-def negatives(job: Job, data: Path | None) -> list[Place]:
+def read_background(job: Session, data: Path | None) -> list[Locus]:
     """Sequences without what the places have in common, read before any model runs."""
     if data is None:
         return []
     asked = job.asked
-    return read_places(data, job.genome, length=asked.length, notes=job.lines, fix=asked.fix, force=asked.force)
+    return read_places(data, job.genome, length=asked.length, notes=job.messages, fix=asked.fix, force=asked.force)
 
 
-def write_discovered(job: Job, maps: Sequence[Floats], others: Sequence[Place], over_least: float) -> None:
+def write_discovered(job: Session, maps: Sequence[Floats], others: Sequence[Locus], over_least: float) -> None:
     """DNABERT-viz's motifs of maps, with what each stage left over."""
     limits = Discovery(over_least=over_least)
     known = [np.nan_to_num(of) for of in maps]  # nothing is known at an N
     found = discover([place.codes for place in job.places], known, [place.codes for place in others], limits)
-    job.lines.append(found.text())
+    job.messages.append(found.text())
     titles = (f"{motif.name}, n = {len(motif.places)}, q = {motif.q:.1g}" for motif in found.motifs)
     write_found(job, list(zip((motif.matrix for motif in found.motifs), titles, strict=True)))
 
 
-def write_patterns(job: Job, hypothetical: Sequence[Floats], known: Path | None) -> None:
+def write_patterns(job: Session, hypothetical: Sequence[Floats], known: Path | None) -> None:
     """TF-MoDISco's patterns of hypothetical contributions, [L, 4] of each place; known: a file of motifs to match them with.
 
     Raises ConfigError where the places differ in length.
@@ -241,11 +259,11 @@ def write_patterns(job: Job, hypothetical: Sequence[Floats], known: Path | None)
     if len({len(place.codes) for place in job.places}) > 1:
         raise ConfigError("TF-MoDISco takes places of one length; give --length.")
     made = patterns(np.stack([place.codes for place in job.places]), np.stack(hypothetical))
-    job.lines.append(f"{len(made)} patterns")
+    job.messages.append(f"{len(made)} patterns")
     write_found(job, matched(job, [trimmed(pattern.matrix) for pattern in made], known))
 
 
-def matched(job: Job, found: Sequence[Matrix], known: Path | None) -> list[tuple[Matrix, str]]:
+def matched(job: Session, found: Sequence[Matrix], known: Path | None) -> list[tuple[Matrix, str]]:
     """Matrices, each with a title that says of how many sites it is, and what it is like."""
     best: dict[str, Match] = {}
     if known and found:
@@ -255,15 +273,15 @@ def matched(job: Job, found: Sequence[Matrix], known: Path | None) -> list[tuple
         title = f"{matrix.name}, n = {matrix.n_sites:,}"
         if match := best.get(matrix.name):
             title += f"; {match.target}, p = {match.p:.1g}"
-            job.lines.append(f"{match.query}\t{match.target}\tp = {match.p:.2g}\tq = {match.q:.2g}")
+            job.messages.append(f"{match.query}\t{match.target}\tp = {match.p:.2g}\tq = {match.q:.2g}")
         named.append((matrix, title))
     return named
 
 
-def write_found(job: Job, found: Sequence[tuple[Matrix, str]]) -> None:
+def write_found(job: Session, found: Sequence[tuple[Matrix, str]]) -> None:
     """motifs.meme, and a figure of each matrix under its title."""
     out = job.asked.out
     write_meme(out / "motifs.meme", [matrix for matrix, _ in found])
-    job.lines.append(f"{out / 'motifs.meme'}: {len(found):,} motifs")
+    job.messages.append(f"{out / 'motifs.meme'}: {len(found):,} motifs")
     for i, (matrix, title) in enumerate(found):
         figures.draw_motif(out / f"motif_{figures.file_name(i, matrix.name)}", matrix, title)

@@ -11,32 +11,32 @@ import numpy as np
 from genoformer.errors import ConfigError
 from genoformer.genome.exons import read_genes
 from genoformer.genome.reference import Genome
-from genoformer.inference.batching import Floats, borrowed
+from genoformer.inference.batching import Floats, evaluating
 from genoformer.interpretation import figures
-from genoformer.interpretation.attention import Looked, contact_strengths
+from genoformer.interpretation.attention import AttentionReader, observed_over_expected
 from genoformer.interpretation.filters import filter_matrices
 from genoformer.interpretation.gradients import Attribution
 from genoformer.interpretation.ism import Mutagenesis
 from genoformer.interpretation.job import (
-    Asked,
-    Job,
+    InterpretationRequest,
     Model,
-    audited,
+    Session,
+    audit_maps,
     begin,
     draw,
     matched,
-    negatives,
     note,
     on_genome,
+    read_background,
     write,
     write_discovered,
     write_found,
     write_patterns,
 )
 from genoformer.interpretation.matrices import Hit, Match, fimo, read_matrices, tomtom, trimmed
-from genoformer.interpretation.outputs import Output
+from genoformer.interpretation.outputs import AttributionTarget
 from genoformer.interpretation.own_scores import VARIANTS, windows_of, write_own_scores
-from genoformer.interpretation.places import MATRICES, Place, read_places, write_arrays
+from genoformer.interpretation.places import MATRICES, Locus, read_places, write_arrays
 from genoformer.interpretation.run import (
     Method,
     Profile,
@@ -45,55 +45,76 @@ from genoformer.interpretation.run import (
     mutageneses,
     sequence_mutageneses,
 )
-from genoformer.models.heads import Predictor
+from genoformer.models.heads import SequenceClassifier
 from genoformer.models.longrange import LongRange
 from genoformer.prediction import tracks_of
-from genoformer.scoring.scorers import OfTracks, Work
-from genoformer.scoring.scores import choose
-from genoformer.scoring.track_scorer import Settings
+from genoformer.scoring.scorers import ScoringSpec, TrackOptions
+from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.track_scorer import AlleleComparison
 
 _MOST_TOKENS = 2_048  # of a matrix that is drawn
 ENOUGH = 0.05  # completeness error up to which integrated gradients have had steps enough
-__all__ = ["Asked", "Scan", "attention", "attribution", "filters", "ism", "match_motifs", "scan_motifs"]
+__all__ = ["InterpretationRequest", "Scan", "attention", "attribution", "filters", "ism", "match_motifs", "scan_motifs"]
 
 
 def attention(
-    asked: Asked, *, profile: Profile = "viz", layers: Sequence[int] = (-1,), heads: Sequence[int] = (),
-    query: int | str | None = None, negative: Path | None = None, over_least: float = 10.0,
-) -> list[str]:  # fmt: skip
+    asked: InterpretationRequest,
+    *,
+    profile: Profile = "viz",
+    layers: Sequence[int] = (-1,),
+    heads: Sequence[int] = (),
+    query: int | str | None = None,
+    negative: Path | None = None,
+    over_least: float = 10.0,
+) -> list[str]:
     """Which bases attention looks at: profiles, what every token or bin looks at, and DNABERT-viz's motifs over `negative`.
 
     query: token or bin that is asked; "tss": the bin of the transcription start next to the middle of each place, of a model
     of tracks with a GTF. Returns what there is to say. Raises what `read_places` and `attention_profiles` do.
     """
     job = begin(asked)
-    others = negatives(job, negative)
+    others = read_background(job, negative)
     if query == "tss":
         _keep_those_with_starts(job)
     queries = [_query(job, place, query) for place in job.places]
 
-    def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
+    def maps_of(model: Model, places: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Floats]:
         return attention_profiles(
-            model, places, profile=profile, layers=layers, heads=heads, query=queries[: len(places)], device=asked.device,
-            on_done=told,
-        )  # fmt: skip
+            model,
+            places,
+            profile=profile,
+            layers=layers,
+            heads=heads,
+            query=queries[: len(places)],
+            device=asked.device,
+            progress=progress,
+        )
 
-    maps = maps_of(job.model, job.places, job.told("attention"))
+    maps = maps_of(job.model, job.places, job.progress_for("attention"))
     outputs = job.model.config.heads if isinstance(job.model, LongRange) else {}
-    audits = audited(job, maps, maps_of, Output(head=next(iter(outputs), None)))
+    audits = audit_maps(job, maps, maps_of, AttributionTarget(head=next(iter(outputs), None)))
     write(job, maps, f"attention {profile}")
     draw(job, maps, maps_of, "attention", audits)
     _draw_attention(job, layers, heads)
     if negative is not None:
         write_discovered(job, maps, others, over_least)
-    return job.lines
+    return job.messages
 
 
 def ism(
-    asked: Asked, *, score: str | None = None, tracks: str | None = None, head: str | None = None, output: str | None = None,
-    both_strands: bool = True, context: int | None = None, settings: Settings | None = None, modisco: bool = False,
-    known: Path | None = None, negative: Path | None = None,
-) -> list[str]:  # fmt: skip
+    asked: InterpretationRequest,
+    *,
+    score: str | None = None,
+    tracks: str | None = None,
+    head: str | None = None,
+    output: str | None = None,
+    both_strands: bool = True,
+    context: int | None = None,
+    settings: AlleleComparison | None = None,
+    modisco: bool = False,
+    known: Path | None = None,
+    negative: Path | None = None,
+) -> list[str]:
     """What every single-base change does: as a score of `genoformer score`, or to a class (`output`) of a fine-tuned model.
 
     context and settings: the windows, as of `score`. Of the variants of a VCF their own scores are written, too, as `score` has
@@ -102,41 +123,49 @@ def ism(
     sequences without what the places have in common. Returns what there is to say.
     """
     job = begin(asked)
-    others = negatives(job, negative)
+    others = read_background(job, negative)
     own = [""] * len(job.places)
-    if isinstance(job.model, Predictor):
-        wanted = Output(_class(job.model, output))
-        if context is not None or (settings is not None and settings != Settings()):
+    if isinstance(job.model, SequenceClassifier):
+        wanted = AttributionTarget(_class(job.model, output))
+        if context is not None or (settings is not None and settings != AlleleComparison()):
             raise ConfigError("--context, --shifts, --indels and --anchor are of scores; this model has classes.")
 
-        def mutated(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Mutagenesis]:
-            assert isinstance(model, Predictor)
-            return sequence_mutageneses(model, places, output=wanted, device=asked.device, on_done=told)
+        def mutated(model: Model, places: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Mutagenesis]:
+            assert isinstance(model, SequenceClassifier)
+            return sequence_mutageneses(model, places, output=wanted, device=asked.device, progress=progress)
     else:
         wanted, of_tracks = _of_tracks(job.model, tracks, head, settings)
         score_name = score or ("SAD" if isinstance(job.model, LongRange) else "LLR")
         genome, placed = on_genome(job)
         job.places = placed
-        if of_tracks is not None and asked.gtf is not None and any(of.evidence == "gene" for of in choose(score_name)):
+        if of_tracks is not None and asked.gtf is not None and any(of.evidence == "gene" for of in parse_scores(score_name)):
             of_tracks = of_tracks._replace(genes=read_genes(asked.gtf, genome))
-        own = _own_scores(job, genome, score_name, of_tracks if tracks else of_tracks and of_tracks._replace(tracks=None),
-                          both_strands=both_strands, context=context)  # fmt: skip
+        own = _own_scores(
+            job,
+            genome,
+            score_name,
+            of_tracks if tracks else of_tracks and of_tracks._replace(tracks=None),
+            both_strands=both_strands,
+            context=context,
+        )
 
-        def mutated(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Mutagenesis]:
-            assert not isinstance(model, Predictor)
-            work = Work((model,), genome, score_name, context, both_strands, asked.device, of_tracks=of_tracks)
-            with work.ready() as scorer:
-                return [of.summed(score_name) for of in mutageneses(scorer, genome, places, on_done=told)]
+        def mutated(model: Model, places: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Mutagenesis]:
+            assert not isinstance(model, SequenceClassifier)
+            work = ScoringSpec((model,), genome, score_name, context, both_strands, asked.device, of_tracks=of_tracks)
+            with work.open_scorer() as scorer:
+                return [of.summed(score_name) for of in mutageneses(scorer, genome, places, progress=progress)]
 
-    def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
-        return [of.worth[0] for of in mutated(model, places, told)]
+    def maps_of(model: Model, places: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Floats]:
+        return [of.base_importance[0] for of in mutated(model, places, progress)]
 
-    found = mutated(job.model, job.places, job.told("mutagenesis"))
+    found = mutated(job.model, job.places, job.progress_for("mutagenesis"))
     shaded = [place.variant for place in job.places]
-    job.places = [place._replace(start=of.start, codes=of.codes, alleles=None)  # what lies on the contig
-                  for place, of in zip(job.places, found, strict=True)]  # fmt: skip
-    importance = [of.worth[0] for of in found]
-    audits = audited(job, importance, maps_of, wanted, itself=True, alone=isinstance(job.model, Predictor))
+    job.places = [
+        place._replace(start=of.start, codes=of.codes, alleles=None)  # what lies on the contig
+        for place, of in zip(job.places, found, strict=True)
+    ]
+    importance = [of.base_importance[0] for of in found]
+    audits = audit_maps(job, importance, maps_of, wanted, itself=True, alone=isinstance(job.model, SequenceClassifier))
     write(job, [of.values[0] for of in found], f"mutagenesis {found[0].names[0]}", importance)
     for i, place in enumerate(job.drawn):
         said = "; ".join(filter(None, (own[i], note(audits, i))))
@@ -145,48 +174,58 @@ def ism(
         write_discovered(job, importance, others, 0.0)
     if modisco:
         write_patterns(job, [of.hypothetical[0] for of in found], known)
-    return job.lines
+    return job.messages
 
 
 def attribution(
-    asked: Asked, *, method: Method = "gradient", output: str | None = None, tracks: str | None = None, head: str | None = None,
-    n_steps: int = 50, modisco: bool = False, known: Path | None = None, negative: Path | None = None,
-) -> list[str]:  # fmt: skip
+    asked: InterpretationRequest,
+    *,
+    method: Method = "gradient",
+    output: str | None = None,
+    tracks: str | None = None,
+    head: str | None = None,
+    n_steps: int = 50,
+    modisco: bool = False,
+    known: Path | None = None,
+    negative: Path | None = None,
+) -> list[str]:
     """How much each base adds to an output: a class of a fine-tuned model (the last one), or the sum of tracks.
 
     modisco and negative as in `ism`. Returns what there is to say.
     """
     job = begin(asked)
-    others = negatives(job, negative)
-    if isinstance(job.model, Predictor):
-        wanted = Output(_class(job.model, output))
+    others = read_background(job, negative)
+    if isinstance(job.model, SequenceClassifier):
+        wanted = AttributionTarget(_class(job.model, output))
     else:
         wanted, _ = _of_tracks(job.model, tracks, head)
 
-    def explained(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Attribution]:
-        return attributions(model, places, method=method, output=wanted, n_steps=n_steps, device=asked.device, on_done=told)
+    def explained(model: Model, places: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Attribution]:
+        return attributions(
+            model, places, method=method, output=wanted, n_steps=n_steps, device=asked.device, progress=progress
+        )
 
-    def maps_of(model: Model, places: Sequence[Place], told: Callable[[int], None] | None = None) -> list[Floats]:
-        return [of.values[0].sum(-1) for of in explained(model, places, told)]
+    def maps_of(model: Model, places: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Floats]:
+        return [of.values[0].sum(-1) for of in explained(model, places, progress)]
 
-    found = explained(job.model, job.places, job.told("attribution"))
+    found = explained(job.model, job.places, job.progress_for("attribution"))
     maps = [of.values[0].sum(-1) for of in found]
-    audits = audited(job, maps, maps_of, wanted)
+    audits = audit_maps(job, maps, maps_of, wanted)
     write(job, maps, f"attribution {method}")
     draw(job, maps, maps_of, "attribution", audits, [_completeness(of) for of in found])
     if method == "integrated":
         errors = np.concatenate([of.error for of in found if of.error is not None])
         middle, most = np.median(errors), errors.max()
         more = "; take more --steps" if most > ENOUGH else ""
-        job.lines.append(f"completeness: sums are off by {middle:.2%} in the middle, {most:.2%} at most{more}")
+        job.messages.append(f"completeness: sums are off by {middle:.2%} in the middle, {most:.2%} at most{more}")
     if negative is not None:
         write_discovered(job, maps, others, 0.0)
     if modisco:
         write_patterns(job, [of.hypothetical[0] for of in found], known)
-    return job.lines
+    return job.messages
 
 
-def filters(asked: Asked, *, known: Path | None = None) -> list[str]:
+def filters(asked: InterpretationRequest, *, known: Path | None = None) -> list[str]:
     """The first-layer filters of a model of tracks as motifs of the places, matched with those of `known`."""
     job = begin(asked)
     if not isinstance(job.model, LongRange):
@@ -195,15 +234,15 @@ def filters(asked: Asked, *, known: Path | None = None) -> list[str]:
     if len(lengths) > 1:
         raise ConfigError(f"filters are read on places of one length, not {min(lengths)} to {max(lengths)}; give --length.")
     found = [trimmed(matrix) for matrix in filter_matrices(job.model, np.stack([place.codes for place in job.places]))]
-    job.lines.append(f"{len(found)} of {job.model.config.channels[0]} filters are active")
+    job.messages.append(f"{len(found)} of {job.model.config.channels[0]} filters are active")
     write_found(job, matched(job, found, known))
-    return job.lines
+    return job.messages
 
 
 class Scan(NamedTuple):
     """Where motifs lie in places, and the places."""
 
-    places: list[Place]
+    places: list[Locus]
     hits: list[Hit]
     notes: Sequence[str] = ()
 
@@ -247,7 +286,7 @@ def _completeness(found: Attribution) -> str:
     return f"sum off by {float(found.error[0]):.1%}" + ("; more steps are needed" if found.error[0] > ENOUGH else "")
 
 
-def _class(model: Predictor, name: str | None) -> int:
+def _class(model: SequenceClassifier, name: str | None) -> int:
     classes = list(model.config.classes)
     if name is not None and name not in classes:
         raise ConfigError(f"--class {name}: the model has {', '.join(classes)}.")
@@ -255,36 +294,36 @@ def _class(model: Predictor, name: str | None) -> int:
 
 
 def _own_scores(
-    job: Job, genome: Genome, name: str, of_tracks: OfTracks | None, *, both_strands: bool, context: int | None
+    job: Session, genome: Genome, name: str, of_tracks: TrackOptions | None, *, both_strands: bool, context: int | None
 ) -> list[str]:
     """The scores of the places' own variants, written; a line for each place, and what there is to say of windows."""
     names = "LLR,PLL" if name.upper() == "LLR" else name
-    work = Work((job.model,), genome, names, context, both_strands, job.asked.device, of_tracks=of_tracks)
-    with work.ready() as scorer:
+    work = ScoringSpec((job.model,), genome, names, context, both_strands, job.asked.device, of_tracks=of_tracks)
+    with work.open_scorer() as scorer:
         said = write_own_scores(job.asked.out / VARIANTS, scorer, job.places, job.alleles)
-        job.lines.append(windows_of(scorer))
+        job.messages.append(windows_of(scorer))
     if job.alleles:
-        job.lines.append(f"{job.asked.out / VARIANTS}: what `score` says of the variants themselves")
+        job.messages.append(f"{job.asked.out / VARIANTS}: what `score` says of the variants themselves")
     return said
 
 
 def _of_tracks(
-    model: Any, spec: str | None, head: str | None, settings: Settings | None = None
-) -> tuple[Output, OfTracks | None]:
+    model: Any, spec: str | None, head: str | None, settings: AlleleComparison | None = None
+) -> tuple[AttributionTarget, TrackOptions | None]:
     if not isinstance(model, LongRange):
         if spec or head:
             raise ConfigError("--tracks and --head are of models of tracks; leave them out, or change -m.")
-        if settings is not None and settings != Settings():
+        if settings is not None and settings != AlleleComparison():
             raise ConfigError("--shifts, --indels and --anchor are of models of tracks; leave them out, or change -m.")
-        return Output(), None
+        return AttributionTarget(), None
     named = model.head_named(head)
     known = tracks_of(model.config, model.targets, head, None)
     chosen = known.choose(spec) if spec else list(range(len(known)))
-    how = OfTracks(named, targets=model.targets.get(named), tracks=chosen, settings=settings or Settings())
-    return Output(head=named, tracks=chosen), how
+    how = TrackOptions(named, targets=model.targets.get(named), tracks=chosen, settings=settings or AlleleComparison())
+    return AttributionTarget(head=named, tracks=chosen), how
 
 
-def _keep_those_with_starts(job: Job) -> None:
+def _keep_those_with_starts(job: Session) -> None:
     """Places without a transcription start are left out, and counted."""
     if not isinstance(job.model, LongRange) or job.landmarks.genes is None:
         raise ConfigError("query tss needs a model of tracks and a GTF (--gtf).")
@@ -292,11 +331,11 @@ def _keep_those_with_starts(job: Job) -> None:
     if not kept:
         raise ConfigError("no gene of the GTF begins in any of the places; give wider ones with --length.")
     if len(kept) < len(job.places):
-        job.lines.append(f"{len(job.places) - len(kept):,} places without a transcription start are left out.")
+        job.messages.append(f"{len(job.places) - len(kept):,} places without a transcription start are left out.")
     job.places = kept
 
 
-def _query(job: Job, place: Place, query: int | str | None) -> int | None:
+def _query(job: Session, place: Locus, query: int | str | None) -> int | None:
     if query is None or isinstance(query, int):
         return query
     if query != "tss":
@@ -308,14 +347,14 @@ def _query(job: Job, place: Place, query: int | str | None) -> int | None:
     return (at - place.start) // job.model.config.bin_size
 
 
-def _draw_attention(job: Job, layers: Sequence[int], heads: Sequence[int]) -> None:
+def _draw_attention(job: Session, layers: Sequence[int], heads: Sequence[int]) -> None:
     """The matrix of each place that is drawn, as numbers, too; for a model of tracks arcs from gene starts to elements."""
     matrices: dict[str, Any] = {}
-    with borrowed(job.model, job.asked.device) as model:
-        looked = Looked(model, layers, heads)
+    with evaluating(job.model, job.asked.device) as model:
+        looked = AttentionReader(model, layers, heads)
         for i, place in enumerate(job.drawn):
             if (n := looked.n_tokens(len(place.codes))) > _MOST_TOKENS:
-                job.lines.append(f"{place.name}: no matrix of {n:,} x {n:,}, it is drawn up to {_MOST_TOKENS:,}")
+                job.messages.append(f"{place.name}: no matrix of {n:,} x {n:,}, it is drawn up to {_MOST_TOKENS:,}")
                 continue
             weights, edges = looked.whole(place.codes)
             seen = job.seen(place)
@@ -331,9 +370,13 @@ def _draw_attention(job: Job, layers: Sequence[int], heads: Sequence[int]) -> No
             spans = np.concatenate(list(seen.elements.values()))
             if not starts or not len(spans):
                 continue
-            found = contact_strengths(weights, place.start + edges, [at for at, _ in starts], spans)
-            pairs = [(float(at), float(span.mean()), float(found[a, b])) for a, (at, _) in enumerate(starts)
-                     for b, span in enumerate(spans) if np.isfinite(found[a, b])]  # fmt: skip
+            found = observed_over_expected(weights, place.start + edges, [at for at, _ in starts], spans)
+            pairs = [
+                (float(at), float(span.mean()), float(found[a, b]))
+                for a, (at, _) in enumerate(starts)
+                for b, span in enumerate(spans)
+                if np.isfinite(found[a, b])
+            ]
             if not pairs:
                 continue
             at, to, top = max(pairs, key=lambda pair: pair[2])

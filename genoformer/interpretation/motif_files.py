@@ -12,7 +12,7 @@ from genoformer.interpretation.motif_matrix import Matrix
 from genoformer.interpretation.motif_meme import is_meme, meme_matrices
 from genoformer.interpretation.motif_tables import table_matrices
 from genoformer.interpretation.motif_transfac import is_transfac, transfac_matrices
-from genoformer.whole import whole_file
+from genoformer.whole import atomic_write
 
 _MOST_LINES = 4_000_000  # of a file, a hundred times those of the largest collections
 _OTHERS = {  # format -> what such a file is, and what to give in its place
@@ -72,7 +72,7 @@ def _refuse_binary(path: Path) -> None:
 
 def write_meme(path: Path, matrices: Iterable[Matrix]) -> None:
     """A file that the MEME suite and its kin read."""
-    with whole_file(path) as part, part.open("w", encoding="utf-8") as out:
+    with atomic_write(path) as part, part.open("w", encoding="utf-8") as out:
         out.write("MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n")
         out.write("Background letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n")
         for name, p, n_sites in matrices:

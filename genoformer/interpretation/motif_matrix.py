@@ -72,11 +72,14 @@ def require_bases(letters: str, path: Path, line: int) -> None:
 def require_four(n: int, name: str, path: Path, line: int) -> None:
     """Raise FileFormatError where a position of a motif has not four numbers."""
     if n == len(AMINO_ACIDS):
-        raise FileFormatError(f"{path}, line {line}: motif {name} has 20 numbers for a position, one for each amino acid: "
-                              "it is of proteins. Give motifs of DNA.")  # fmt: skip
+        raise FileFormatError(
+            f"{path}, line {line}: motif {name} has 20 numbers for a position, one for each amino acid: "
+            "it is of proteins. Give motifs of DNA."
+        )
     if n != 4:
-        raise FileFormatError(f"{path}, line {line}: motif {name} is not four numbers (A, C, G, T) for every position; "
-                              f"this row has {n}.")  # fmt: skip
+        raise FileFormatError(
+            f"{path}, line {line}: motif {name} is not four numbers (A, C, G, T) for every position; this row has {n}."
+        )
 
 
 def matrix_from_positions(

@@ -83,8 +83,10 @@ def _alphabet(lines: Sequence[str], at: int, path: Path) -> tuple[str, int]:
     if named := re.match(r"ALPHABET\s*=(.*)", lines[at].strip()):
         letters = "".join(named[1].split()).upper()
         if len(letters) == 4 and letters not in ("ACGT", "ACGU"):
-            raise FileFormatError(f"{path}, line {at + 1}: ALPHABET= {letters}, but MEME's order of bases is ACGT; "
-                                  "sort the columns of the matrices.")  # fmt: skip
+            raise FileFormatError(
+                f"{path}, line {at + 1}: ALPHABET= {letters}, but MEME's order of bases is ACGT; "
+                "sort the columns of the matrices."
+            )
         return letters, at + 1
     letters = ""
     for i in range(at + 1, len(lines)):

@@ -25,9 +25,22 @@ from genoformer.interpretation.motif_matrix import (
 _BASE_ROW = re.compile(r"([A-Za-z])(?:\s*[:|\[]\s*|\s+)([0-9.+\-\]\[|].*|)")  # A [ 8 12 ], A | 8 12, A: 8 12, A 8 12
 _ACCESSION = re.compile(r"[A-Z]{2,3}[0-9]{3,4}\.[0-9]+\s+\S")  # and a name, as JASPAR's > lines have: MA0001.1 AGL3
 IUPAC = {
-    "A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC", "B": "CGT",
-    "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
-}  # fmt: skip
+    "A": "A",
+    "C": "C",
+    "G": "G",
+    "T": "T",
+    "R": "AG",
+    "Y": "CT",
+    "S": "CG",
+    "W": "AT",
+    "K": "GT",
+    "M": "AC",
+    "B": "CGT",
+    "D": "AGT",
+    "H": "ACT",
+    "V": "ACG",
+    "N": "ACGT",
+}
 _LABELS = ("motif", "gene", "protein", "tf", "tf name")  # before a tab and a name, in files without >
 
 

@@ -70,8 +70,9 @@ def _matrix(entry: _Lines, head: int, path: Path) -> Matrix:
         number = int(words[0][:9])
         begin = begin if positions else min(number, 1)
         if number != begin + len(positions):
-            raise FileFormatError(f"{path}, line {line}: row {begin + len(positions)} of motif {name} was due, not {words[0]}; "
-                                  "is a row missing?")  # fmt: skip
+            raise FileFormatError(
+                f"{path}, line {line}: row {begin + len(positions)} of motif {name} was due, not {words[0]}; is a row missing?"
+            )
         row = numbers(" ".join(values), path, line)
         positions.append(Position(f"line {line}", [row[i] for i in order]))
     return matrix_from_positions(name, positions, path, entry[head][0])

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.bases import posteriors
-from genoformer.inference.batching import Floats, in_batches, tokens_at_once
-from genoformer.inference.tracks import Asked, TrackReader
+from genoformer.inference.batching import Floats, run_batched, tokens_at_once
+from genoformer.inference.tracks import TrackPredictor, WindowRequest
 from genoformer.models.encoder import Encoder
-from genoformer.models.heads import Predictor
+from genoformer.models.heads import SequenceClassifier
 from genoformer.models.longrange import Bins, LongRange, one_hot
 from genoformer.models.onehot import OneHotModel, TrackSum
 
@@ -24,7 +24,7 @@ _WIDE = 4_096  # bases
 _ASKED = 32  # bases of a sequence that a language model is asked for
 
 
-class Output(NamedTuple):
+class AttributionTarget(NamedTuple):
     """Which number: a fine-tuned model's logit of a class, or the sum of some tracks of a long-range one over some bins.
 
     A language model has none; for audits it is how well it knows a sequence, the mean of log2 P(base | the others) over at
@@ -36,18 +36,18 @@ class Output(NamedTuple):
     tracks: Sequence[int] = ()  # none: all of the head
     bins: tuple[int, int] | None = None  # first and how many, of all that the window has; None: those that the model predicts
 
-    def of(self, model: nn.Module, codes: Codes, truth: Codes | None = None) -> Floats:
+    def of(self, model: nn.Module, codes: Codes, reference: Codes | None = None) -> Floats:
         """uint8 [B, L] -> [B]; sequences of one length. Raises ConfigError for an output that is not there.
 
         truth [L]: the sequence that `codes` are changes of. It is what a language model is asked for where bases are hidden
         (N), and of its stem and tower a long-range model computes again only what is changed.
         """
         if isinstance(model, Encoder):
-            return _known(model, codes, codes if truth is None else np.broadcast_to(truth, codes.shape))
+            return _known(model, codes, codes if reference is None else np.broadcast_to(reference, codes.shape))
         if isinstance(model, LongRange):
             small = codes.shape[1] < _WIDE  # the whole is done before the parts are found
-            return self._tracks(model, codes) if truth is None or small else self._changed_tracks(model, codes, truth)
-        assert isinstance(model, Predictor)
+            return self._tracks(model, codes) if reference is None or small else self._changed_tracks(model, codes, reference)
+        assert isinstance(model, SequenceClassifier)
         self._check(model)
         at_once = max(1, 2 * tokens_at_once(model) // codes.shape[1])
         strands = (False, True) if model.config.both_strands else (False,)
@@ -57,7 +57,7 @@ class Output(NamedTuple):
             logits = [model.logits(of) for of in both]
             return torch.stack(logits).mean(0)[:, self.number]
 
-        return in_batches(run, len(codes), at_once, ())
+        return run_batched(run, len(codes), at_once, ())
 
     def module(self, model: nn.Module, length: int) -> nn.Module:
         """One-hot DNA [B, 4, length] -> [B, 1], with gradients.
@@ -66,16 +66,19 @@ class Output(NamedTuple):
         """
         if isinstance(model, LongRange):
             parameter = next(model.parameters())
-            return _Summed(TrackSum(model, model.head_named(self.head), self._chosen(model).to(parameter.device),
-                                    *self._bins(model, length)))  # fmt: skip
-        if not isinstance(model, Predictor):
+            return _Summed(
+                TrackSum(
+                    model, model.head_named(self.head), self._chosen(model).to(parameter.device), *self._bins(model, length)
+                )
+            )
+        if not isinstance(model, SequenceClassifier):
             raise ConfigError("a language model has no output to explain; give a fine-tuned one, or take `interpret ism`.")
         self._check(model)
         return _Column(OneHotModel(model), self.number)
 
     def name(self, model: nn.Module) -> str:
         """For figures."""
-        if isinstance(model, Predictor):
+        if isinstance(model, SequenceClassifier):
             return model.config.classes[self.number]
         if isinstance(model, LongRange):
             n = len(self.tracks) or model.config.heads[model.head_named(self.head)]
@@ -83,24 +86,24 @@ class Output(NamedTuple):
         return "log2 P"
 
     def _tracks(self, model: LongRange, codes: Codes) -> Floats:
-        reader, bins = TrackReader(model, self.head), Bins(*self._bins(model, codes.shape[1]))
+        reader, bins = TrackPredictor(model, self.head), Bins(*self._bins(model, codes.shape[1]))
         chosen = self._chosen(model).to(reader.device)
 
         short = codes.shape[1] < _WIDE  # tiles are for long ones
 
         def run(part: slice) -> Tensor:
             onehot = one_hot(torch.from_numpy(codes[part]).to(reader.device)).to(reader.dtype) if short else None
-            x = model.reduce(onehot) if onehot is not None else reader.reduced(codes[part])
-            return model.tracks(model.finish(model.transform(x), bins), reader.head, chosen).sum((1, 2))
+            x = model.convolve_bases(onehot) if onehot is not None else reader.trunk_output(codes[part])
+            return model.tracks(model.crop_and_project(model.attend(x), bins), reader.head, chosen).sum((1, 2))
 
-        return in_batches(run, len(codes), max(1, (1 << (14 if short else 18)) // codes.shape[1]), ())
+        return run_batched(run, len(codes), max(1, (1 << (14 if short else 18)) // codes.shape[1]), ())
 
-    def _changed_tracks(self, model: LongRange, codes: Codes, truth: Codes) -> Floats:
-        first, n = self._bins(model, len(truth))
-        reader, all_bins = TrackReader(model, self.head, 0), len(truth) // model.config.bin_size
+    def _changed_tracks(self, model: LongRange, codes: Codes, reference: Codes) -> Floats:
+        first, n = self._bins(model, len(reference))
+        reader, all_bins = TrackPredictor(model, self.head, 0), len(reference) // model.config.bin_size
         at_once = max(1, _HELD // (all_bins * max(all_bins, model.config.width)))
-        asked = [Asked(0, len(truth), list(codes))]
-        (seen,) = reader.alternatives(truth, asked, tracks=self._chosen(model).numpy(), batch_size=at_once)
+        asked = [WindowRequest(0, len(reference), list(codes))]
+        (seen,) = reader.predict_edits(reference, asked, tracks=self._chosen(model).numpy(), batch_size=at_once)
         return np.asarray(seen.tracks[1:, :, first : first + n].sum((1, 2)))
 
     def _chosen(self, model: LongRange) -> Tensor:
@@ -114,16 +117,16 @@ class Output(NamedTuple):
         bins = model.bins_of(length, 0 if few else None)
         return self.bins or (bins.first, bins.n)
 
-    def _check(self, model: Predictor) -> None:
+    def _check(self, model: SequenceClassifier) -> None:
         if not 0 <= self.number < len(model.config.classes):
             raise ConfigError(f"output {self.number}: the model has {', '.join(model.config.classes)}, numbered from 0.")
 
 
-def _known(model: Encoder, codes: Codes, truth: Codes) -> Floats:
+def _known(model: Encoder, codes: Codes, reference: Codes) -> Floats:
     length = codes.shape[1]
     places = np.unique(np.linspace(0, length - 1, min(_ASKED, length)).round().astype(np.int64))
     found = posteriors(model, np.repeat(codes, len(places), axis=0), np.tile(places, len(codes)))
-    own = truth[:, places]
+    own = reference[:, places]
     known = own < N
     of = np.take_along_axis(found.reshape(*own.shape, 4), np.minimum(own, 3)[..., None].astype(np.int64), axis=-1)[..., 0]
     return np.asarray((of * known).sum(1) / np.maximum(known.sum(1), 1), dtype=np.float32)

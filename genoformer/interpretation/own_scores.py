@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from genoformer.genome.variants import Status, Variant
-from genoformer.interpretation.places import Place
+from genoformer.interpretation.places import Locus
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.tables import tsv_line
@@ -17,7 +17,7 @@ from genoformer.whole import write_text
 VARIANTS = "variants.tsv"
 
 
-def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Place], alleles: Sequence[Variant]) -> list[str]:
+def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Locus], alleles: Sequence[Variant]) -> list[str]:
     """A row for each of some alleles, with the columns that `score` gives; what stands below the figure of each place.
 
     Returns "" for a place that is not of one of them, and writes nothing where there are none.

@@ -23,9 +23,9 @@ from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.records import require_bases
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Alleles, Status, Variant, centred_start, place_alleles
-from genoformer.genome.vcf import open_vcf, spooled
+from genoformer.genome.vcf import open_vcf, seekable_copy
 from genoformer.scoring.scores import Floats
-from genoformer.whole import whole_file, write_text
+from genoformer.whole import atomic_write, write_text
 
 MATRICES = "matrices.npz"  # of attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the places that are drawn
 MAPS = ("maps.npz", "maps.bw", "motifs.meme", "variants.tsv", MATRICES)  # what a folder of maps holds
@@ -35,7 +35,7 @@ _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 _FASTA = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
 
 
-class Place(NamedTuple):
+class Locus(NamedTuple):
     """A sequence, and where its first base lies: on a contig, or by itself (chrom "", start 0)."""
 
     name: str
@@ -54,7 +54,7 @@ class Place(NamedTuple):
         return start, start + self.alleles.ref_length
 
     @property
-    def alternative(self) -> Place:
+    def alternative(self) -> Locus:
         """The same with the ALT allele; for a place of a variant."""
         assert self.alleles is not None
         return self._replace(codes=self.alleles.alt)
@@ -65,9 +65,16 @@ class Place(NamedTuple):
 
 
 def read_places(
-    path: str | Path, genome: Genome | None = None, *, length: int | None = None, notes: list[str] | None = None,
-    columns: str | None = None, fix: Sequence[str] = (), force: bool = False, alleles: list[Variant] | None = None,
-) -> list[Place]:  # fmt: skip
+    path: str | Path,
+    genome: Genome | None = None,
+    *,
+    length: int | None = None,
+    notes: list[str] | None = None,
+    columns: str | None = None,
+    fix: Sequence[str] = (),
+    force: bool = False,
+    alleles: list[Variant] | None = None,
+) -> list[Locus]:
     """The regions of a BED or narrowPeak, windows around the alleles of a VCF, or the sequences of a FASTA.
 
     A VCF is compared with the genome as `score` does it, and its records are read as there. An ALT that cannot be scored
@@ -87,7 +94,7 @@ def read_places(
     if path.name.endswith(_FASTA):
         with Genome(path) as own:
             require_bases(own)
-            found = [Place(name, "", 0, own.window(name, 0, n)) for name, n in own.contigs.items()]
+            found = [Locus(name, "", 0, own.window(name, 0, n)) for name, n in own.contigs.items()]
         return found
     if genome is None:
         raise ConfigError(f"{path} holds places on a genome; give its FASTA with --fasta.")
@@ -96,7 +103,7 @@ def read_places(
             raise ConfigError(f"{path}: give the length of the windows around its variants.")
         known: list[Variant] = [] if alleles is None else alleles
         left_out: Counter[str] = Counter()
-        with spooled(path) as vcf:
+        with seekable_copy(path) as vcf:
             seen = preflight(vcf, genome, max_length=sys.maxsize, name=path, asked=fix, force=force)
             check_preflight(seen)
             found = list(_around_variants(vcf, genome, length, seen.fit(), left_out, known))
@@ -120,7 +127,7 @@ def read_places(
                 where = f"{path}, line {region.line}: {chrom}:{start + 1:,}-{end:,}"
                 raise ConfigError(f"{where} is longer than {_LONGEST:,} bases; give a length.")
             name = region.name if region.name not in ("", ".") else f"{chrom}:{start + 1}-{end}"
-            found.append(Place(name, chrom, start, genome.window(chrom, start, end - start)))
+            found.append(Locus(name, chrom, start, genome.window(chrom, start, end - start)))
     if not found:
         raise FileFormatError(f"{path} names no places; give a BED, VCF or FASTA with some.")
     return found
@@ -128,7 +135,7 @@ def read_places(
 
 def _around_variants(
     path: Path, genome: Genome, length: int, fit: Fit, left_out: Counter[str], known: list[Variant]
-) -> Iterator[Place]:
+) -> Iterator[Locus]:
     """Windows of alleles of up to half their length; known is told all alleles that can be scored."""
     with open_vcf(path) as file:
         for record, variant in scorable(file, genome, sys.maxsize, left_out, fit):
@@ -138,10 +145,10 @@ def _around_variants(
                 continue
             start = centred_start(variant, length)
             alleles = place_alleles(genome, variant, start, length)
-            yield Place(str(variant._replace(chrom=record.chrom)), variant.chrom, start, alleles.ref, alleles, variant)
+            yield Locus(str(variant._replace(chrom=record.chrom)), variant.chrom, start, alleles.ref, alleles, variant)
 
 
-def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what: str) -> None:
+def write_maps(path: Path, places: Sequence[Locus], maps: Sequence[Floats], what: str) -> None:
     """A .npz without pickles: names, chroms, starts, `what`, and of each place codes_i [L] and map_i [L] or [L, 4].
 
     Beside it MANIFEST, with what the maps are and of how many places.
@@ -160,11 +167,11 @@ def write_maps(path: Path, places: Sequence[Place], maps: Sequence[Floats], what
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """A .npz that appears whole."""
-    with whole_file(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def write_map_track(path: Path, places: Sequence[Place], maps: Sequence[Floats], genome: Genome) -> int:
+def write_map_track(path: Path, places: Sequence[Locus], maps: Sequence[Floats], genome: Genome) -> int:
     """A bigWig of maps [L] on a genome; where places overlap the mean. How many bases have a value."""
     found: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
     for place, of in zip(places, maps, strict=True):

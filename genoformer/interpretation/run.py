@@ -12,14 +12,14 @@ import torch
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
-from genoformer.inference.batching import borrowed
-from genoformer.interpretation.attention import Looked, base_scores, viz
+from genoformer.inference.batching import evaluating
+from genoformer.interpretation.attention import AttentionReader, base_scores, viz
 from genoformer.interpretation.gradients import Attribution, gradient_times_input, integrated_gradients
 from genoformer.interpretation.ism import Mutagenesis, mutagenesis, substitutions
-from genoformer.interpretation.outputs import Output
-from genoformer.interpretation.places import Place
+from genoformer.interpretation.outputs import AttributionTarget
+from genoformer.interpretation.places import Locus
 from genoformer.models.encoder import Encoder
-from genoformer.models.heads import Predictor
+from genoformer.models.heads import SequenceClassifier
 from genoformer.models.longrange import LongRange, one_hot
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.scores import Floats
@@ -36,15 +36,15 @@ Method = Literal["gradient", "integrated"]
 
 
 def attention_profiles(
-    model: Encoder | Predictor | LongRange,
-    places: Sequence[Place],
+    model: Encoder | SequenceClassifier | LongRange,
+    places: Sequence[Locus],
     *,
     profile: Profile = "viz",
     layers: Sequence[int] = (-1,),
     heads: Sequence[int] = (),
     query: int | Sequence[int | None] | None = None,
     device: str = "cpu",
-    on_done: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> list[Floats]:
     """A number for each base of each place, [L]; `PROFILES` says what.
 
@@ -58,25 +58,25 @@ def attention_profiles(
         raise ConfigError("DNABERT-viz is of language models; take cls, received, rollout or entropy of a model of tracks.")
     queries = list(query) if isinstance(query, Sequence) else [query] * len(places)
     found: dict[int, Floats] = {}
-    with borrowed(model, device) as ready:
-        looked = Looked(ready, layers, heads)
-        for numbers in _alike(places, queries):
+    with evaluating(model, device) as ready:
+        looked = AttentionReader(ready, layers, heads)
+        for numbers in _batches_of_equal_length(places, queries):
             codes = np.stack([places[i].codes for i in numbers])
             for i, of in zip(numbers, _profile(looked, codes, profile, queries[numbers[0]]), strict=True):
                 found[i] = of
-            if on_done is not None:
-                on_done(len(found))
+            if progress is not None:
+                progress(len(found))
     return [found[i] for i in range(len(places))]
 
 
-def _profile(looked: Looked, codes: Codes, profile: Profile, query: int | None) -> Floats:
+def _profile(looked: AttentionReader, codes: Codes, profile: Profile, query: int | None) -> Floats:
     length, n = codes.shape[1], looked.n_tokens(codes.shape[1])
     model = looked.model
     asked = query if query is not None else 0 if isinstance(model, Encoder) else n // 2
     if not 0 <= asked < n:
         raise ConfigError(f"query {asked}: the sequences have {n} tokens or bins, from 0.")
     if isinstance(model, Encoder):
-        offsets = looked.tokenizer.encode(codes).offsets
+        offsets = looked.tokenizer.encode(codes).spans
         offsets = np.pad(offsets, ((0, 0), (0, n - offsets.shape[1]), (0, 0)))
     else:
         edges = np.arange(n + 1) * model.config.bin_size
@@ -86,46 +86,47 @@ def _profile(looked: Looked, codes: Codes, profile: Profile, query: int | None) 
         return viz(rows, offsets, length) if profile == "viz" else base_scores(rows.mean((1, 2)), offsets, length)
     if profile == "rollout":
         return base_scores(looked.rollout(codes, asked), offsets, length)
-    of = looked.received(codes) if profile == "received" else looked.entropy(codes)
+    of = looked.attention_received(codes) if profile == "received" else looked.entropy(codes)
     return base_scores(of.mean((1, 2)), offsets, length)
 
 
 def attributions(
-    model: Encoder | Predictor | LongRange,
-    places: Sequence[Place],
+    model: Encoder | SequenceClassifier | LongRange,
+    places: Sequence[Locus],
     *,
     method: Method = "gradient",
-    output: Output | None = None,
+    output: AttributionTarget | None = None,
     n_steps: int = 50,
     device: str = "cpu",
-    on_done: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> list[Attribution]:
     """What each base adds to one output: a class of a fine-tuned model (the first), or the sum of some tracks (of all).
 
     Raises ConfigError for a language model, which has no single output, and for outputs that are not there.
     """
-    wanted = output or Output()
+    wanted = output or AttributionTarget()
     found: dict[int, Attribution] = {}
-    with borrowed(model, device) as ready:
-        for numbers in _alike(places):
+    with evaluating(model, device) as ready:
+        for numbers in _batches_of_equal_length(places):
             codes = np.stack([places[i].codes for i in numbers])
             module = wanted.module(ready, codes.shape[1])
             onehot = one_hot(torch.from_numpy(codes)).to(next(ready.parameters()).device)
             some = (
                 integrated_gradients(module, onehot, n_steps=n_steps, batch_size=4)
-                if method == "integrated" else gradient_times_input(module, onehot, batch_size=4)
-            )  # fmt: skip
+                if method == "integrated"
+                else gradient_times_input(module, onehot, batch_size=4)
+            )
             for row, i in enumerate(numbers):
                 error = None if some.error is None else some.error[row : row + 1]
                 part = slice(row, row + 1)
                 found[i] = Attribution(some.values[part], some.hypothetical[part], some.output[part], error)
-            if on_done is not None:
-                on_done(len(found))
+            if progress is not None:
+                progress(len(found))
     return [found[i] for i in range(len(places))]
 
 
 def mutageneses(
-    scorer: Scorer, genome: Genome, places: Sequence[Place], *, on_done: Callable[[int], None] | None = None
+    scorer: Scorer, genome: Genome, places: Sequence[Locus], *, progress: Callable[[int], None] | None = None
 ) -> list[Mutagenesis]:
     """Every change of every place, scored on the genome on which it lies; ConfigError for sequences that lie on none."""
     found = []
@@ -133,27 +134,31 @@ def mutageneses(
         if not place.chrom:
             raise ConfigError(f"{place.name} lies on no genome; mutagenesis needs the sequence around: give a BED and --fasta.")
         found.append(mutagenesis(scorer, genome, place.chrom, max(0, place.start), min(place.end, genome.contigs[place.chrom])))
-        if on_done is not None:
-            on_done(i + 1)
+        if progress is not None:
+            progress(i + 1)
     return found
 
 
 def sequence_mutageneses(
-    model: Predictor | LongRange, places: Sequence[Place], *, output: Output | None = None, device: str = "cpu",
-    on_done: Callable[[int], None] | None = None,
-) -> list[Mutagenesis]:  # fmt: skip
+    model: SequenceClassifier | LongRange,
+    places: Sequence[Locus],
+    *,
+    output: AttributionTarget | None = None,
+    device: str = "cpu",
+    progress: Callable[[int], None] | None = None,
+) -> list[Mutagenesis]:
     """What every change of each place does to one output of a model that sees the place alone."""
-    wanted, found = output or Output(), []
-    with borrowed(model, device) as ready:
+    wanted, found = output or AttributionTarget(), []
+    with evaluating(model, device) as ready:
         for i, place in enumerate(places):
             values = substitutions(place.codes, partial(_of, wanted, ready, place.codes))
             found.append(Mutagenesis(place.chrom, place.start, place.codes, [wanted.name(ready)], values[None]))
-            if on_done is not None:
-                on_done(i + 1)
+            if progress is not None:
+                progress(i + 1)
     return found
 
 
-def _of(output: Output, model: torch.nn.Module, truth: Codes, codes: Codes) -> Floats:
+def _of(output: AttributionTarget, model: torch.nn.Module, truth: Codes, codes: Codes) -> Floats:
     return output.of(model, codes, truth)
 
 
@@ -162,7 +167,7 @@ def letters(codes: Codes, values: Floats) -> Floats:
     return np.where(codes[:, None] == np.arange(N), np.asarray(values)[:, None], 0.0)
 
 
-def _alike(places: Sequence[Place], queries: Sequence[int | None] | None = None) -> list[list[int]]:
+def _batches_of_equal_length(places: Sequence[Locus], queries: Sequence[int | None] | None = None) -> list[list[int]]:
     """Numbers of places of one length, of which the same is asked, at most 256 together."""
     groups: dict[tuple[int, int | None], list[int]] = {}
     for i, place in enumerate(places):

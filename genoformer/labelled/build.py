@@ -18,15 +18,15 @@ import numpy as np
 from genoformer import __version__
 from genoformer.errors import ConfigError, MissingFileError
 from genoformer.genome.codes import Codes, decode, gc_share
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import join_names
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_on_reference, split_by_contig
 from genoformer.labelled.leakage import Leakage, leakage
-from genoformer.labelled.negatives import GC_BINS, Rooms, draw, gc_bin
+from genoformer.labelled.negatives import GC_BINS, CandidateStarts, draw, gc_bin
 from genoformer.labelled.shuffle import dinucleotide_shuffle
 from genoformer.labelled.sites import Site, codes_of, notes_of, positive_sites, spans_of
 from genoformer.labelled.targets import NEGATIVE
-from genoformer.whole import make_folder, refuse_others, sha256_of, whole_file
+from genoformer.whole import atomic_write, check_overwrite, make_folder, sha256_of
 
 SPLITS = ("train", "valid", "test")
 TABLES = tuple(f"{split}.tsv" for split in SPLITS)
@@ -44,7 +44,7 @@ _ADVICE = {  # by what most windows of a class were dropped for, when none is le
 
 
 @dataclass
-class Built:
+class BuildSummary:
     """What `build` wrote.
 
     counts[split][class]; gc[split][class], mean share; dropped[class][reason]; leakage["train, test"], how much of test is
@@ -76,7 +76,7 @@ def build(
     blacklist: str | os.PathLike[str] | None = None,
     max_n: float = 0.05,  # a window with more is mostly about the N; assembly gaps give all or nothing
     seed: int = 0,
-) -> Built:
+) -> BuildSummary:
     """Labelled windows of a genome, split by contig: OUT/train.tsv, valid.tsv, test.tsv and manifest.json.
 
     Positives are BED, peaks, tables (centred on the summit, or else the middle of the row) or GTF or GFF3 (around each
@@ -108,9 +108,15 @@ def build(
     width = sum(next(iter(spans.values())))
     split_of = split_by_contig(genome, valid, test)
     options = {
-        "length": width, "spans": {name: list(span) for name, span in spans.items()}, "negatives": negatives, "ratio": ratio,
-        "valid": list(valid), "test": list(test), "max_n": max_n, "seed": seed,
-    }  # fmt: skip
+        "length": width,
+        "spans": {name: list(span) for name, span in spans.items()},
+        "negatives": negatives,
+        "ratio": ratio,
+        "valid": list(valid),
+        "test": list(test),
+        "max_n": max_n,
+        "seed": seed,
+    }
     if columns:
         options["columns"] = list(columns)
     inputs = {"genome": genome.path, **{f"positives {name}": Path(path) for name, path in positives.items()}}
@@ -121,8 +127,8 @@ def build(
             f"{out} holds a set that was built with other settings or files ({', '.join(changed)}); give those again, "
             "or name another folder."
         )
-    refuse_others(out, (MANIFEST, *TABLES), MANIFEST, lambda found: _is_same(found, out, options, inputs))
-    built = Built(out, width, notes=notes_of(positives, columns))
+    check_overwrite(out, (MANIFEST, *TABLES), MANIFEST, lambda found: _is_same(found, out, options, inputs))
+    built = BuildSummary(out, width, notes=notes_of(positives, columns))
     masked = read_on_reference(blacklist, genome) if blacklist is not None else {}
 
     positive = positive_sites(genome, positives, spans, masked, max_n, columns)
@@ -132,14 +138,14 @@ def build(
 
     everything = dict[str, list[tuple[Site, Codes]]]()
     order = {chrom: i for i, chrom in enumerate(genome.contigs)}
-    rooms: Rooms | None = None
+    rooms: CandidateStarts | None = None
     if negatives in ("gc", "elsewhere"):
         hidden = {
             chrom: np.concatenate([rows + np.array([-width, width]), masked.get(chrom, rows[:0])])
             for chrom, rows in positive.covered.items()
         }
         chroms = list(dict.fromkeys(site.chrom for sites in kept.values() for site in sites))
-        rooms = Rooms.around(genome, chroms, hidden, width, max_n)
+        rooms = CandidateStarts.around(genome, chroms, hidden, width, max_n)
     missing: Counter[str] = Counter()
     for i, split in enumerate(SPLITS):
         found = [site for sites in kept.values() for site in sites if split_of[site.chrom] == split]
@@ -182,9 +188,13 @@ def _check(positives: Mapping[str, Any], negatives: str | None, ratio: float, ma
 
 
 def _refuse_empty(
-    kept: dict[str, list[Site]], split_of: dict[str, str], built: Built, valid: Sequence[str], test: Sequence[str],
+    kept: dict[str, list[Site]],
+    split_of: dict[str, str],
+    built: BuildSummary,
+    valid: Sequence[str],
+    test: Sequence[str],
     outside: Mapping[str, str],
-) -> None:  # fmt: skip
+) -> None:
     for name, sites in kept.items():
         if not sites:
             dropped = built.dropped[name]
@@ -199,7 +209,7 @@ def _refuse_empty(
     found = ", ".join(f"{chrom} {n:,}" for counts in where.values() for chrom, n in counts.items())
     for split, contigs in (("train", None), ("valid", valid), ("test", test)):
         if not where[split] and (contigs is None or contigs):
-            named = "the other contigs" if contigs is None else listed(contigs)
+            named = "the other contigs" if contigs is None else join_names(contigs)
             raise ConfigError(f"{split} ({named}) has no positive; the windows lie on: {found}. Split otherwise.")
     built.notes += [f"there is no {split} set, as no contigs were named for it." for split in SPLITS[1:] if not where[split]]
 
@@ -208,9 +218,14 @@ def _refuse_empty(
 
 
 def _negatives(
-    kind: str | None, rooms: Rooms | None, found: list[Site], codes: Codes, ratio: float, random: np.random.Generator,
+    kind: str | None,
+    rooms: CandidateStarts | None,
+    found: list[Site],
+    codes: Codes,
+    ratio: float,
+    random: np.random.Generator,
     missing: Counter[str],
-) -> tuple[list[Site], list[tuple[Site, Codes]]]:  # fmt: skip
+) -> tuple[list[Site], list[tuple[Site, Codes]]]:
     """Negatives that lie in the genome, as sites; and those that do not, with their bases."""
     if kind is None:
         return [], []
@@ -236,7 +251,7 @@ def _negatives(
 # --- results
 
 
-def _measure(built: Built, everything: Mapping[str, list[tuple[Site, Codes]]]) -> None:
+def _measure(built: BuildSummary, everything: Mapping[str, list[tuple[Site, Codes]]]) -> None:
     codes: dict[str, Codes] = {}
     label: dict[str, list[str]] = {}
     for split, rows in everything.items():
@@ -252,16 +267,19 @@ def _measure(built: Built, everything: Mapping[str, list[tuple[Site, Codes]]]) -
 
 
 def _write(
-    built: Built, everything: Mapping[str, list[tuple[Site, Codes]]], options: dict[str, Any], inputs: Mapping[str, Path],
+    built: BuildSummary,
+    everything: Mapping[str, list[tuple[Site, Codes]]],
+    options: dict[str, Any],
+    inputs: Mapping[str, Path],
     split_of: Mapping[str, str],
-) -> None:  # fmt: skip
+) -> None:
     """Write the tables and the manifest under other names, and let all appear together, the manifest last."""
     make_folder(built.out)
     with ExitStack() as parts:
-        manifest = parts.enter_context(whole_file(built.out / MANIFEST))  # first in, so last out
+        manifest = parts.enter_context(atomic_write(built.out / MANIFEST))  # first in, so last out
         files = {}
         for split, rows in everything.items():
-            part = parts.enter_context(whole_file(built.out / f"{split}.tsv"))
+            part = parts.enter_context(atomic_write(built.out / f"{split}.tsv"))
             _write_table(part, rows, built.length)
             files[f"{split}.tsv"] = sha256_of(part)
         content = _manifest(built, everything, options, inputs, split_of, files)
@@ -279,9 +297,13 @@ def _write_table(path: Path, rows: list[tuple[Site, Codes]], length: int) -> Non
 
 
 def _manifest(
-    built: Built, everything: Mapping[str, list[tuple[Site, Codes]]], options: dict[str, Any], inputs: Mapping[str, Path],
-    split_of: Mapping[str, str], files: dict[str, str],
-) -> dict[str, Any]:  # fmt: skip
+    built: BuildSummary,
+    everything: Mapping[str, list[tuple[Site, Codes]]],
+    options: dict[str, Any],
+    inputs: Mapping[str, Path],
+    split_of: Mapping[str, str],
+    files: dict[str, str],
+) -> dict[str, Any]:
     chroms = {split: sorted({site.chrom for site, _ in rows} - {"."}) for split, rows in everything.items()}
     return {
         "genoformer": __version__,

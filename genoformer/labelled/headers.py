@@ -8,7 +8,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from genoformer.errors import FileFormatError
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import join_names
 from genoformer.labelled.parts import PARTS, counted_parts
 
 _FIELD = re.compile(r"([^\s=]+)=(\S*)")
@@ -74,9 +74,11 @@ class Headers:
                 + (" as in the first header." if self.columns else f" or `>{name}|promoter`.")
             )
         if absent := [column for column in self.columns if column not in found]:
-            raise MissingLabelError(f"{where} has no {listed(absent)}=; every record must have the same labels.")
+            raise MissingLabelError(f"{where} has no {join_names(absent)}=; every record must have the same labels.")
         if len(found) != len(self.columns):
-            raise MissingLabelError(f"{where} has {listed(found)}, but others only {listed(self.columns)}; make them alike.")
+            raise MissingLabelError(
+                f"{where} has {join_names(found)}, but others only {join_names(self.columns)}; make them alike."
+            )
         self.names.append(name)
         self.labels.append(tuple(found[column] for column in self.columns))
         for key in fields.keys() - found.keys() if self.parts_apart else ():
@@ -87,7 +89,9 @@ class Headers:
         words = name.split("|")
         where += f", record {'|'.join(words[:-1]) or name}"
         if found:
-            raise MissingLabelError(f"{where} has {listed(found)}=, but the first record its label after |; make them alike.")
+            raise MissingLabelError(
+                f"{where} has {join_names(found)}=, but the first record its label after |; make them alike."
+            )
         if len(words) < 2:
             raise MissingLabelError(f"{where} has no label; write `>{name}|promoter` as in the first header.")
         if self.words and len(words) != len(self.words[0]):
@@ -119,11 +123,13 @@ class Headers:
         places = list(range(n))
         if self.wanted is not None:
             if absent := [column for column in self.wanted if column.lower() not in columns]:
-                raise MissingLabelError(f"there is no column {listed(absent)} in the headers; they have {listed(columns)}.")
+                raise MissingLabelError(
+                    f"there is no column {join_names(absent)} in the headers; they have {join_names(columns)}."
+                )
             places = [columns.index(column.lower()) for column in self.wanted]
         if n > 1:
             rest = "; the fields before them stay in the name" if n < n_fields else ""
-            notes.append(f"the headers hold {n} labels each, after |: {listed(columns)}{rest}.")
+            notes.append(f"the headers hold {n} labels each, after |: {join_names(columns)}{rest}.")
         elif n_fields > 1:
             notes.append(
                 f"the headers have {n_fields} fields after |, of which the last is the label; the others stay in the name."
@@ -165,7 +171,7 @@ def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:
     parts = sorted(set(last))
     if len(words[0]) == 2:
         raise MissingLabelError(
-            f"the headers have only {listed(parts)} after |, which is a part of a split and no label; write "
+            f"the headers have only {join_names(parts)} after |, which is a part of a split and no label; write "
             f"`>{words[0][0]}|promoter|{last[0]}`."
         )
     if len(parts) > 1:

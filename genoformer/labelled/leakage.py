@@ -75,9 +75,7 @@ class Leakage:
         return {**self.__dict__, "min_share": MIN_SHARE, "percent": round(self.percent, 4), "classes": each}
 
 
-def leakage(
-    train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, labels: Sequence[str] = ()
-) -> Leakage:
+def leakage(train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, labels: Sequence[str] = ()) -> Leakage:
     """How much of `other` is in `train`; codes [L] each, of any lengths. labels: the classes of `other`, told apart.
 
     A sequence has leaked if at least half of its k-mers, counted as often as they stand in it, occur anywhere in

@@ -20,7 +20,7 @@ _READ = 1 << 25  # bases held at a time
 
 
 @dataclass(frozen=True)
-class Rooms:
+class CandidateStarts:
     """Where windows of `length` may begin: for each contig intervals [n, 2] of starts."""
 
     genome: Genome
@@ -29,7 +29,9 @@ class Rooms:
     starts: Mapping[str, Intervals]
 
     @classmethod
-    def around(cls, genome: Genome, contigs: list[str], avoid: Mapping[str, Intervals], length: int, max_n: float) -> Rooms:
+    def around(
+        cls, genome: Genome, contigs: list[str], avoid: Mapping[str, Intervals], length: int, max_n: float
+    ) -> CandidateStarts:
         """Room on these contigs beside the intervals to avoid, and not in long stretches of N."""
         starts = {}
         for chrom in contigs:
@@ -46,7 +48,7 @@ def gc_bin(share: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def draw(
-    rooms: Rooms, weights: Mapping[str, int], wanted: NDArray[np.int64], random: np.random.Generator
+    rooms: CandidateStarts, weights: Mapping[str, int], wanted: NDArray[np.int64], random: np.random.Generator
 ) -> tuple[list[tuple[str, int]], int]:
     """Random windows (contig, start), none overlapping another, and how many were not found.
 
@@ -98,7 +100,7 @@ def _uniform(starts: Intervals, n: int, random: np.random.Generator) -> NDArray[
     return starts[row, 1] - (until[row] - place)
 
 
-def _bins(rooms: Rooms, chrom: str, starts: NDArray[np.int64], n_bins: int) -> NDArray[np.int64]:
+def _bins(rooms: CandidateStarts, chrom: str, starts: NDArray[np.int64], n_bins: int) -> NDArray[np.int64]:
     """The GC bin of each window, or 0 where there is but one; -1 for too many N. Read in the order of the genome."""
     bins = np.empty(len(starts), dtype=np.int64)
     order = np.argsort(starts, kind="stable")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import join_names
 
 _NAMES = ("split", "fold", "partition", "subset", "is_train", "is_test", "is_valid")  # of columns that hold other words
 PARTS = {"training", "testing", "train", "test", "validation", "valid", "val", "dev"}  # as iLearn: >name|1|training
@@ -40,13 +40,15 @@ class PartColumns:
     def notes(self) -> list[str]:
         """Sentences on columns that hold one part, or whose name is that of a split."""
         notes = [
-            f"the column {self.columns[i]}, {listed(counts)} in every row, is a part of a split and no label."
+            f"the column {self.columns[i]}, {join_names(counts)} in every row, is a part of a split and no label."
             for i, counts in self._counts.items()
             if len(counts) == 1
         ]
         unused = [name for i, name in self.columns.items() if name.lower() in _NAMES and not self._counts.get(i)]
         are = "is" if len(unused) == 1 else "are"
-        return notes + ([f"the column {listed(unused)} {are} not used: all rows are read, whatever it says."] if unused else [])
+        return notes + (
+            [f"the column {join_names(unused)} {are} not used: all rows are read, whatever it says."] if unused else []
+        )
 
 
 def counted_parts(counts: Counter[str]) -> str:

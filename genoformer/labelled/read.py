@@ -14,7 +14,7 @@ from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.beyond import beyond
 from genoformer.genome.codes import Codes, encode, reverse_complement
-from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.lines import long_fields, numbered_lines
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_regions
@@ -99,9 +99,14 @@ def read_labelled(
 
 
 def _read(
-    path: Path, fasta: str | os.PathLike[str] | None, label: str | Sequence[str] | None, multi_label: bool,
-    n_labels: int | None, *, parts_apart: bool,
-) -> LabelledSequences:  # fmt: skip
+    path: Path,
+    fasta: str | os.PathLike[str] | None,
+    label: str | Sequence[str] | None,
+    multi_label: bool,
+    n_labels: int | None,
+    *,
+    parts_apart: bool,
+) -> LabelledSequences:
     """As `read_labelled`; parts_apart: a table that holds several parts of a split is refused."""
     wanted = (label,) if isinstance(label, str) else tuple(label) if label is not None else None
     if has_bed_suffix(path) or (fasta is not None and are_regions(path, _KIND)):
@@ -196,9 +201,15 @@ class _Rows:
         if self.n_iupac:
             notes.append(f"{self.n_iupac:,} IUPAC letters other than A, C, G, T and N were read as N.")
         return LabelledSequences(
-            tuple(self.names), tuple(self.sequences), tuple(self.labels), tuple(columns), self.path, self.n_iupac,
-            tuple(notes), tuple(self.lines),
-        )  # fmt: skip
+            tuple(self.names),
+            tuple(self.sequences),
+            tuple(self.labels),
+            tuple(columns),
+            self.path,
+            self.n_iupac,
+            tuple(notes),
+            tuple(self.lines),
+        )
 
     def _split(self, columns: Sequence[str], notes: list[str]) -> Sequence[str]:
         """As many columns as the only one has labels in each field."""
@@ -213,7 +224,7 @@ class _Rows:
         if split is None:
             return columns
         self.labels, names = split, [f"{columns[0]}{i + 1}" for i in range(len(split[0]))]
-        notes.append(f"{columns[0]} holds {len(names)} labels in each field: {listed(names)}.")
+        notes.append(f"{columns[0]} holds {len(names)} labels in each field: {join_names(names)}.")
         return names
 
     def _refuse_decimal_commas(self, columns: Sequence[str]) -> None:
@@ -300,10 +311,10 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
     """Places of the sequence column, of the name column if there is one, and of the label columns."""
     keys = [column.lower() for column in header]
     if twice := [column for column, n in Counter(keys).items() if n > 1]:
-        raise FileFormatError(f"{where}: the header names {listed(twice)} more than once; give each column its own name.")
+        raise FileFormatError(f"{where}: the header names {join_names(twice)} more than once; give each column its own name.")
     sequences = [keys.index(key) for key in SEQUENCE_COLUMNS if key in keys]
     if len(sequences) != 1:
-        found = "both sequence and seq" if sequences else listed(header)
+        found = "both sequence and seq" if sequences else join_names(header)
         data = not sequences and any(_is_dna(field) for field in header)
         short = not sequences and len(header) == 2 and any(_is_bases(field) for field in header)
         remedy = "; this line looks like data, so write a header line above it" if data else ""
@@ -314,12 +325,12 @@ def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> t
         labels = [i for i, key in enumerate(keys) if key.startswith("label")]
         if not labels:
             raise MissingLabelError(
-                f"{where}: the header names {listed(header)}, but no column that begins with `label`; "
+                f"{where}: the header names {join_names(header)}, but no column that begins with `label`; "
                 "name the label column with --label."
             )
     else:
         if absent := [column for column in wanted if column.lower() not in keys]:
-            raise ConfigError(f"{where}: there is no column {listed(absent)}; the header names {listed(header)}.")
+            raise ConfigError(f"{where}: there is no column {join_names(absent)}; the header names {join_names(header)}.")
         labels = [keys.index(column.lower()) for column in wanted]
     name = next((keys.index(key) for key in _NAME if key in keys), None)
     return sequences[0], name, labels
@@ -359,7 +370,7 @@ def _from_fasta(
 def _from_bed(rows: _Rows, fasta: Path, wanted: tuple[str, ...] | None) -> LabelledSequences:
     columns = ("name",) if wanted is None else wanted
     if bad := [column for column in columns if column not in ("name", "score")]:
-        raise ConfigError(f"label {listed(bad)} is no column of BED; it can be name or score.")
+        raise ConfigError(f"label {join_names(bad)} is no column of BED; it can be name or score.")
     path = rows.path
     regions = list(read_regions(path))
     with Genome(fasta) as genome:
@@ -371,7 +382,7 @@ def _from_bed(rows: _Rows, fasta: Path, wanted: tuple[str, ...] | None) -> Label
             if chrom is None:
                 several = contigs.ambiguous.get(region.chrom)
                 has = f"several contigs that are {region.chrom}" if several else f"no contig {region.chrom}, it has"
-                raise ContigError(f"{where}: {genome.name} has {has} {listed(several or genome.contigs)}.")
+                raise ContigError(f"{where}: {genome.name} has {has} {join_names(several or genome.contigs)}.")
             if region.start >= genome.contigs[chrom]:
                 raise FileFormatError(f"{beyond(path, region, chrom, genome)}; is the file of another assembly?")
             n_beyond += region.end > genome.contigs[chrom]

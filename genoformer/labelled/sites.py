@@ -16,7 +16,7 @@ from genoformer.genome.bed_columns import columns_by_file
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.beyond import beyond, row_text
 from genoformer.genome.codes import Codes, N, reverse_complement
-from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.gtf import format_note, is_gene_file, read_tss, strand_note
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, Region, n_overlaps, read_regions
@@ -69,7 +69,9 @@ def positive_sites(
     named = dict.fromkeys(region.chrom for rows in regions.values() for region in rows)
     contigs = ContigMap(named, genome.contigs)
     if not any(contigs.get(name) for name in named):
-        raise ContigError(f"no contig of the positives ({listed(named)}) is in {genome.name} ({listed(genome.contigs)}).")
+        raise ContigError(
+            f"no contig of the positives ({join_names(named)}) is in {genome.name} ({join_names(genome.contigs)})."
+        )
     kept: dict[str, list[Site]] = {}
     dropped: dict[str, dict[str, int]] = {}
     outside: dict[str, str] = {}
@@ -88,7 +90,7 @@ def positive_sites(
                 outside[name] = _beyond(Path(files[name]), region, chrom, start, length, genome, asked.of(name))
             sites.append(Site(chrom, start, region.strand, name, region.name))
             covered[chrom].append((min(start, region.start), max(start + length, region.end)))
-        kept[name] = _sound(sites, genome, length, blacklist, max_n, reasons)
+        kept[name] = _usable(sites, genome, length, blacklist, max_n, reasons)
         dropped[name] = dict(reasons)
     kept = _distinct(kept, sum(next(iter(spans.values()))), dropped)
     if contigs.renamed or contigs.ambiguous:
@@ -164,7 +166,7 @@ def _beyond(path: Path, region: Region, chrom: str, start: int, length: int, gen
 # --- what is kept
 
 
-def _sound(
+def _usable(
     sites: list[Site], genome: Genome, length: int, masked: Mapping[str, Intervals], max_n: float, reasons: Counter[str]
 ) -> list[Site]:
     """Sites inside their contig, outside the blacklist, and with few N."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import join_names
 
 Kind = Literal["classes", "multilabel", "values"]  # as of `models.heads`, which knows no data
 TASKS = ("classify", "regress")
@@ -77,7 +77,7 @@ def targets_of(
     if not labels:
         raise ConfigError("there are no labels; give at least one sequence with its label.")
     if any(len(row) != len(columns) for row in labels):
-        raise ConfigError(f"labels do not have one text for each of the columns {listed(columns)}; name all columns.")
+        raise ConfigError(f"labels do not have one text for each of the columns {join_names(columns)}; name all columns.")
     if task == "regress":
         _same_columns(classes, columns, place)
         return Targets("values", _numbers(labels, columns, place), tuple(columns))
@@ -97,7 +97,7 @@ def targets_of(
         index |= _other_spellings(order, {name for names in sets for name in names})
     for i, names in enumerate(sets, 1):
         if new := [name for name in names if name not in index]:
-            raise ConfigError(f"{place(i)}: class {listed(new)} is unknown; known are {listed(order)}.")
+            raise ConfigError(f"{place(i)}: class {join_names(new)} is unknown; known are {join_names(order)}.")
     if not multi_label:
         return Targets("classes", np.array([index[names[0]] for names in sets], dtype=np.int64), order)
     values = np.zeros((len(sets), len(order)), dtype=np.float32)  # [N, C]
@@ -120,7 +120,7 @@ def hint_at_values(targets: Targets) -> str | None:
         return None
     if all(number.is_integer() for number in numbers):
         return None
-    names = listed(targets.classes)
+    names = join_names(targets.classes)
     return f"the {len(targets.classes):,} classes are numbers with decimals: {names}; give --task regress if they are values."
 
 
@@ -147,22 +147,26 @@ def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
     if may_be_none and not names:
         raise ConfigError("no sequence has a class, so that there is nothing to learn; give labels.")
     if len(names) < 2 and not (may_be_none and not all(sets)):
-        raise ConfigError(f"all labels are {listed(names)}: with one class there is nothing to learn; add another class.")
+        raise ConfigError(f"all labels are {join_names(names)}: with one class there is nothing to learn; add another class.")
     too_many = len(names) > _FEW and 2 * len(names) > len(sets)
     try:
         numbers = {name: float(name) for name in names}
     except ValueError:
         if too_many:
             raise ConfigError(
-                f"the labels are {len(names):,} different words in {len(sets):,} sequences ({listed(sorted(names))}): these "
+                f"the labels are {len(names):,} different words in {len(sets):,} sequences "
+                f"({join_names(sorted(names))}): these "
                 "look like names, not classes; is the label in another column, or missing in the headers?"
             ) from None
         return tuple(sorted(names, key=_natural))
     if len(names) > _MANY and any(not number.is_integer() for number in numbers.values()):
-        raise ConfigError(f"the labels are {len(names):,} different numbers ({listed(names)}): did you mean --task regress?")
+        raise ConfigError(
+            f"the labels are {len(names):,} different numbers ({join_names(names)}): did you mean --task regress?"
+        )
     if too_many:
         raise ConfigError(
-            f"the labels are {len(names):,} different numbers in {len(sets):,} sequences ({listed(sorted(names, key=float))}): "
+            f"the labels are {len(names):,} different numbers in {len(sets):,} sequences "
+            f"({join_names(sorted(names, key=float))}): "
             "these are no classes. Are they values (--task regress), or numbers of the sequences, which have no label then?"
         )
     order = sorted(names, key=lambda name: (numbers[name], name))
@@ -181,13 +185,11 @@ def _natural(name: str) -> tuple[bool, list[tuple[int, int, str]], str]:
 def _same_columns(classes: Sequence[str] | None, columns: Sequence[str], place: Callable[[int], str]) -> None:
     if classes is not None and tuple(classes) != tuple(columns):
         raise ConfigError(
-            f"{place(1)}: the label columns are {listed(columns)}, but should be {listed(classes)}, in this order."
+            f"{place(1)}: the label columns are {join_names(columns)}, but should be {join_names(classes)}, in this order."
         )
 
 
-def _numbers(
-    labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Callable[[int], str]
-) -> NDArray[np.float32]:
+def _numbers(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Callable[[int], str]) -> NDArray[np.float32]:
     values = np.empty((len(labels), len(columns)), dtype=np.float32)  # [N, K]
     for i, row in enumerate(labels):
         for j, text in enumerate(row):
@@ -201,9 +203,7 @@ def _numbers(
     return values
 
 
-def _flags(
-    labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Callable[[int], str]
-) -> NDArray[np.float32]:
+def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Callable[[int], str]) -> NDArray[np.float32]:
     for i, row in enumerate(labels, 1):
         for column, text in zip(columns, row, strict=True):
             if text not in ("0", "1", "0.0", "1.0"):

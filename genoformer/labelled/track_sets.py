@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from genoformer import __version__
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.genome.codes import Codes, N
-from genoformer.genome.targets import Targets, read_targets
+from genoformer.genome.targets import TrackTable, read_targets
 from genoformer.labelled.build import MANIFEST, SPLITS
-from genoformer.whole import real, refuse_others, sha256_of
+from genoformer.whole import check_overwrite, resolve_link, sha256_of
 
 KIND = "track windows"
 WINDOWS, SEQUENCE, TRACKS, TARGETS = "windows.tsv", "sequence.npy", "tracks.npy", "targets.tsv"
@@ -56,7 +56,7 @@ class TrackSet:
     sequence: Codes
     tracks: NDArray[np.float16]
     windows: tuple[Window, ...]
-    targets: Targets
+    targets: TrackTable
     bin_size: int
     manifest: dict[str, Any]
 
@@ -102,7 +102,7 @@ def first_bin(length: int, n_bins: int, bin_size: int) -> int:
 class TrackSetWriter:
     """Takes the rows of a set in any order; each part of the arrays once."""
 
-    def __init__(self, folder: Path, windows: Sequence[Window], targets: Targets, n_bins: int, bin_size: int) -> None:
+    def __init__(self, folder: Path, windows: Sequence[Window], targets: TrackTable, n_bins: int, bin_size: int) -> None:
         self.windows, self.targets = tuple(windows), targets
         self.length = self.windows[0].end - self.windows[0].start
         self.bin_size, self.n_bins = bin_size, n_bins
@@ -191,7 +191,7 @@ class _Array:
 
 @contextmanager
 def new_track_set(
-    out: str | os.PathLike[str], windows: Sequence[Window], targets: Targets, *, n_bins: int, bin_size: int
+    out: str | os.PathLike[str], windows: Sequence[Window], targets: TrackTable, *, n_bins: int, bin_size: int
 ) -> Iterator[TrackSetWriter]:
     """A set to put rows in; the folder `out` has it when the block ends well and every row was put, an earlier set till then.
 
@@ -200,9 +200,9 @@ def new_track_set(
     out = Path(out)
     if (out / MANIFEST).exists() and _manifest(out).get("kind") != KIND:
         raise ConfigError(f"{out} holds data of another kind; give another folder.")
-    refuse_others(out, (WINDOWS, SEQUENCE, TRACKS, TARGETS, MANIFEST), MANIFEST, lambda found: found.get("kind") == KIND)
+    check_overwrite(out, (WINDOWS, SEQUENCE, TRACKS, TARGETS, MANIFEST), MANIFEST, lambda found: found.get("kind") == KIND)
     _check(windows, n_bins, bin_size)
-    out = real(out)
+    out = resolve_link(out)
     part = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
     part.mkdir(parents=True)
     try:
@@ -227,7 +227,7 @@ def write_track_set(
     sequences: Iterable[Codes],
     tracks: Iterable[ArrayLike],
     windows: Sequence[Window],
-    targets: Targets,
+    targets: TrackTable,
     bin_size: int,
     manifest: Mapping[str, Any] | None = None,
 ) -> None:

@@ -14,14 +14,22 @@ from genoformer.errors import ConfigError, ContigError
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.bins import Values, summarise
 from genoformer.genome.codes import N
-from genoformer.genome.contigs import ContigMap, listed, some
+from genoformer.genome.contigs import ContigMap, count_noun, join_names
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge, n_overlaps, read_on_reference, read_regions, split_by_contig, within
-from genoformer.genome.targets import Targets, Track, read_targets, scaled
+from genoformer.genome.regions import (
+    Intervals,
+    merge,
+    n_overlaps,
+    overlapping_rows,
+    read_on_reference,
+    read_regions,
+    split_by_contig,
+)
+from genoformer.genome.targets import Track, TrackTable, read_targets, scaled
 from genoformer.genome.tracks import TrackSource, open_track
 from genoformer.labelled.build import SPLITS
 from genoformer.labelled.track_sets import SMALLEST, Window, first_bin, new_track_set
-from genoformer.progress import Listener, Progress
+from genoformer.progress import Progress, ProgressCallback
 from genoformer.whole import sha256_of
 
 LENGTH = 196_608  # bases of a window where nothing says otherwise; Enformer
@@ -57,7 +65,7 @@ def build_tracks(
     test: Sequence[str] = (),
     blacklist: str | os.PathLike[str] | None = None,
     max_n: float = 0.05,  # as `build` has; assembly gaps give all or nothing
-    listen: Listener = None,
+    progress: ProgressCallback = None,
 ) -> BuiltTracks:
     """Windows of a genome with the tracks of a table as memory-mapped arrays in the folder `out`, for `read_tracks`.
 
@@ -97,9 +105,14 @@ def build_tracks(
     kept = _split(_sound(found, genome, margin, n_bins * bin_size, masked, max_n, built), genome, valid, test, from_bed, built)
 
     options = {
-        "length": width, "stride": stride, "bin_size": bin_size, "target_bins": target_bins, "valid": list(valid),
-        "test": list(test), "max_n": max_n,
-    }  # fmt: skip
+        "length": width,
+        "stride": stride,
+        "bin_size": bin_size,
+        "target_bins": target_bins,
+        "valid": list(valid),
+        "test": list(test),
+        "max_n": max_n,
+    }
     inputs = {"genome": genome.path, "targets": Path(targets)}
     inputs |= {name: Path(path) for name, path in (("windows", windows), ("blacklist", blacklist)) if path is not None}
     inputs |= {f"track {track.index} {track.identifier}": Path(track.file) for track in table}
@@ -111,8 +124,8 @@ def build_tracks(
         for i, window in enumerate(kept):
             writer.put_sequence(i, genome.window(window.chrom, window.start, width))
             n_done += 1
-            if listen:
-                listen(Progress("sequence", n_done, n_steps))
+            if progress:
+                progress(Progress("sequence", n_done, n_steps))
         for batch in batches:
             sources = [open_track(track.file, track.column) for track in batch]
             for track, source in zip(batch, sources, strict=True):
@@ -120,15 +133,15 @@ def build_tracks(
             for i, window in enumerate(kept):
                 start = window.start + margin
                 end = start + n_bins * bin_size
-                holes = (within(masked.get(window.chrom, _NONE), start, end) - start).tolist()
+                holes = (overlapping_rows(masked.get(window.chrom, _NONE), start, end) - start).tolist()
                 values = [
                     _bins(track, source.values(window.chrom, start, end), holes, bin_size)
                     for track, source in zip(batch, sources, strict=True)
                 ]
                 writer.put_tracks(i, np.stack(values), batch[0].index)
                 n_done += 1
-                if listen:
-                    listen(Progress("tracks", n_done, n_steps))
+                if progress:
+                    progress(Progress("tracks", n_done, n_steps))
             for source in sources:
                 source.close()
         built.notes += _remarks(table, writer.largest, absent)
@@ -164,8 +177,8 @@ def _candidates(
         n_bins = _n_bins(width, bin_size, target_bins)
         names = genome.contig_map(region.chrom for region in regions)
         if not any(names.get(region.chrom) for region in regions):
-            chroms = listed(dict.fromkeys(region.chrom for region in regions))
-            raise ContigError(f"no contig of {bed} ({chroms}) is in {genome.name} ({listed(genome.contigs)}).")
+            chroms = join_names(dict.fromkeys(region.chrom for region in regions))
+            raise ContigError(f"no contig of {bed} ({chroms}) is in {genome.name} ({join_names(genome.contigs)}).")
         starts = ((region.start + region.end) // 2 - width // 2 for region in regions)
         found = [
             Window(names.get(region.chrom) or "", start, start + width, region.name)
@@ -197,9 +210,14 @@ def _n_bins(length: int, bin_size: int, target_bins: int) -> int:
 
 
 def _sound(
-    found: list[Window], genome: Genome, margin: int, width: int, masked: Mapping[str, Intervals], max_n: float,
+    found: list[Window],
+    genome: Genome,
+    margin: int,
+    width: int,
+    masked: Mapping[str, Intervals],
+    max_n: float,
     built: BuiltTracks,
-) -> list[Window]:  # fmt: skip
+) -> list[Window]:
     kept = []
     reasons: Counter[str] = Counter()
     seen: set[tuple[str, int]] = set()
@@ -209,7 +227,7 @@ def _sound(
             reasons["no_contig"] += 1
         elif start < 0 or end > genome.contigs[window.chrom]:
             reasons["outside"] += 1
-        elif 2 * np.diff(within(masked.get(window.chrom, _NONE), start, end)).sum() > width:
+        elif 2 * np.diff(overlapping_rows(masked.get(window.chrom, _NONE), start, end)).sum() > width:
             reasons["blacklist"] += 1
         elif (genome.window(window.chrom, window.start, built.length) >= N).sum() > max_n * built.length:
             reasons["too_many_n"] += 1
@@ -231,7 +249,7 @@ def _split(
     if from_bed and not valid and not test and all(window.split in SPLITS for window in kept):
         built.notes.append("splits are as the rows of the BED are named.")
         if n_shared := _n_shared(kept):
-            built.notes.append(f"bases of train are also in {some(range(n_shared), 'window')} of valid or test.")
+            built.notes.append(f"bases of train are also in {count_noun(range(n_shared), 'window')} of valid or test.")
     else:
         of = split_by_contig(genome, valid, test)
         kept = [window._replace(split=of[window.chrom]) for window in kept]
@@ -285,7 +303,7 @@ def _compare(
     wanted = dict.fromkeys(window.chrom for window in windows)
     if not has & set(wanted):
         raise ContigError(
-            f"{track.file} ({listed(source.contigs)}) has none of the contigs that windows lie on ({listed(wanted)}); "
+            f"{track.file} ({join_names(source.contigs)}) has none of the contigs that windows lie on ({join_names(wanted)}); "
             "is it the right file?"
         )
     for chrom in wanted:
@@ -293,13 +311,13 @@ def _compare(
             absent[chrom].append(track.identifier)
 
 
-def _remarks(table: Targets, largest: np.ndarray, absent: Mapping[str, list[str]]) -> Iterator[str]:
+def _remarks(table: TrackTable, largest: np.ndarray, absent: Mapping[str, list[str]]) -> Iterator[str]:
     for chrom, tracks in absent.items():
-        yield f"without any value on {chrom}, taken as 0: {some(tracks, 'track')} ({listed(tracks)})."
+        yield f"without any value on {chrom}, taken as 0: {count_noun(tracks, 'track')} ({join_names(tracks)})."
     for meaning, found in (
         ("0 in all windows", largest == 0),
         (f"below {SMALLEST:.1g} everywhere, where float16 is coarse", (largest > 0) & (largest < SMALLEST)),
     ):
         names = [table[i].identifier for i in np.flatnonzero(found).tolist()]
         if names:
-            yield f"{meaning}: {some(names, 'track')} ({listed(names)})."
+            yield f"{meaning}: {count_noun(names, 'track')} ({join_names(names)})."

@@ -104,7 +104,7 @@ def _shape(x: Tensor) -> str:
 # --- a model with another head
 
 
-class Adapted(nn.Module):
+class LongRangeWithHead(nn.Module):
     """A long-range model, of whose own heads none is used, with a head from above: one-hot [B, 4, L] -> tracks [B, K, N].
 
     The model is not copied: what is trained here is trained there.
@@ -128,7 +128,7 @@ class Adapted(nn.Module):
         tune: what has gradients of this call beside the head, see `trunk_parameters`, and is not fixed by its own flag; None:
         all that is not.
         """
-        with trained(self.model, tune, last_blocks):
+        with trainable(self.model, tune, last_blocks):
             embedding = self.model.embed(onehot, n_bins)
         return self.head(embedding, *context)
 
@@ -187,7 +187,7 @@ def trunk_parameters(model: LongRange, tune: str, last_blocks: int = 2) -> set[s
 
 
 @contextmanager
-def trained(model: LongRange, tune: str | None, last_blocks: int = 2) -> Iterator[None]:
+def trainable(model: LongRange, tune: str | None, last_blocks: int = 2) -> Iterator[None]:
     """What is computed inside has gradients of the chosen parameters only; flags and modes are put back behind it.
 
     A parameter that is fixed by its own flag stays so. Batch norm that is not trained uses, and keeps, its statistics. None
@@ -197,7 +197,7 @@ def trained(model: LongRange, tune: str | None, last_blocks: int = 2) -> Iterato
         yield
         return
     chosen = trunk_parameters(model, tune, last_blocks)
-    if model.checkpointed and model.training and tune in ("last", "norms"):
+    if model.activation_checkpointing and model.training and tune in ("last", "norms"):
         raise ConfigError(
             f"tune = {tune!r} with checkpointing: the backward pass computes again, when flags of one call are gone; set "
             "requires_grad of the parameters yourself and leave tune out."

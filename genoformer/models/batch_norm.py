@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 
 
-def normalise(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+def sync_batch_norm(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
     """Batch norm of an image, as the module would do it for [B, C, L]; in training over the batches of all processes."""
     if norm.training and norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)

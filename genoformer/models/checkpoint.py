@@ -23,15 +23,15 @@ from genoformer.catalog import pulled_model, shipped
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.genome.codes import Codes
 from genoformer.genome.sketch import Sketch
-from genoformer.genome.targets import Targets, read_targets
+from genoformer.genome.targets import TrackTable, read_targets
 from genoformer.models import dnabert, enformer
 from genoformer.models.encoder import Encoder
 from genoformer.models.foreign import READ, described_config, described_folder, kept_weights
-from genoformer.models.heads import Predictor
+from genoformer.models.heads import SequenceClassifier
 from genoformer.models.longrange import LongRange, LongRangeConfig
-from genoformer.models.tensors import WEIGHTS, fill, read_json, read_tensors, require, unfilled, write_tensors
+from genoformer.models.tensors import WEIGHTS, check_size, empty_model, load_checked, read_json, read_tensors, write_tensors
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
-from genoformer.whole import made_folder, whole_file, write_text
+from genoformer.whole import atomic_write, made_folder, write_text
 
 SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
 CARD = "card.md"
@@ -39,10 +39,10 @@ ENSEMBLE = "ensemble.json"  # names the members of a run of several models
 _ENOUGH, _MUCH = 20, 0.1  # sampled k-mers, and the share of them, from which an overlap is worth a word
 _HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
 
-Model = Encoder | Predictor | LongRange
+Model = Encoder | SequenceClassifier | LongRange
 
 
-class Layout(NamedTuple):
+class WeightFormat(NamedTuple):
     """A way to lay out a model folder; all but config.json is its own business."""
 
     detect: Callable[[dict[str, Any]], bool]  # whether a config.json is of this layout
@@ -50,7 +50,7 @@ class Layout(NamedTuple):
     save: Callable[[Model, Path, torch.dtype], dict[str, Any]]  # writes the rest and returns config.json
 
 
-def find(name: str | Path) -> Path:
+def resolve_model(name: str | Path) -> Path:
     """The folder of a model: a path, or the name of a model that ships with genoformer or was pulled from the catalog."""
     refuse_address(name, due="folder")
     path, names = Path(name), shipped()
@@ -76,16 +76,16 @@ def load(name: str | Path) -> Encoder:
     """
     model = load_any(name)
     if not isinstance(model, Encoder):
-        use = ", or the folder itself to gf.classify or `genoformer evaluate`" if isinstance(model, Predictor) else ""
-        raise CheckpointError(f"{name} {_said(model)}; give a language model{use}.")
+        use = ", or the folder itself to gf.classify or `genoformer evaluate`" if isinstance(model, SequenceClassifier) else ""
+        raise CheckpointError(f"{name} {_describe(model)}; give a language model{use}.")
     return model
 
 
 def load_scoring(name: str | Path) -> Encoder | LongRange:
     """A model that scores variants: a language model, or one of tracks; see `load`."""
     model = load_any(name)
-    if isinstance(model, Predictor):
-        raise CheckpointError(f"{name} {_said(model)}; variants are scored by a language model or a model of tracks.")
+    if isinstance(model, SequenceClassifier):
+        raise CheckpointError(f"{name} {_describe(model)}; variants are scored by a language model or a model of tracks.")
     return model
 
 
@@ -93,13 +93,13 @@ def load_long_range(name: str | Path) -> LongRange:
     """A model of regulatory tracks in eval mode: a folder of ours, one of enformer-pytorch, or a shipped name."""
     model = load_any(name)
     if not isinstance(model, LongRange):
-        raise CheckpointError(f"{name} {_said(model)}; give a model that predicts tracks.")
+        raise CheckpointError(f"{name} {_describe(model)}; give a model that predicts tracks.")
     return model
 
 
 def long_range_config(name: str | Path) -> LongRangeConfig:
     """The configuration of a model of regulatory tracks; its weights are not read."""
-    folder = find(name)
+    folder = resolve_model(name)
     path = folder / "config.json"
     config = _config_of(folder)
     if enformer.detect(config):
@@ -109,40 +109,40 @@ def long_range_config(name: str | Path) -> LongRangeConfig:
     return LongRangeConfig.from_dict(config.get("config"))  # type: ignore[arg-type]  # which refuses what is no table
 
 
-def load_token_model(name: str | Path) -> Encoder | Predictor:
+def load_token_model(name: str | Path) -> Encoder | SequenceClassifier:
     """A language model or a fine-tuned one, in eval mode: either has an encoder of tokens."""
     model = load_any(name)
     if isinstance(model, LongRange):
-        raise CheckpointError(f"{name} {_said(model)}; give a language model, or one that was fine-tuned from one.")
+        raise CheckpointError(f"{name} {_describe(model)}; give a language model, or one that was fine-tuned from one.")
     return model
 
 
-def load_predictors(name: str | Path) -> list[Predictor]:
+def load_predictors(name: str | Path) -> list[SequenceClassifier]:
     """The fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
-    folder = find(name)
+    folder = resolve_model(name)
     found = []
     for model in [load_any(folder / member) for member in members_of(name) or [""]]:
-        if not isinstance(model, Predictor):
+        if not isinstance(model, SequenceClassifier):
             remedy = "fine-tune it first" if isinstance(model, Encoder) else "give a model that `finetune` made"
-            raise CheckpointError(f"{name} {_said(model)}; {remedy}.")
+            raise CheckpointError(f"{name} {_describe(model)}; {remedy}.")
         found.append(model)
     if len({(m.config.kind, m.config.classes) for m in found}) != 1:
         raise CheckpointError(f"{name}: its {len(found)} members do not predict the same classes; fine-tune them alike.")
     return found
 
 
-def _said(model: Model) -> str:
+def _describe(model: Model) -> str:
     """What a model is, as the rest of a sentence."""
     if isinstance(model, Encoder):
         return "is a language model, which predicts bases"
-    if isinstance(model, Predictor):
+    if isinstance(model, SequenceClassifier):
         return f"was fine-tuned to predict {', '.join(model.config.classes)}"
     return f"is a long-range model, which predicts tracks ({', '.join(model.config.heads)})"
 
 
 def members_of(name: str | Path) -> list[str]:
     """Names of the folders of an ensemble, beside its ensemble.json; none for a single model. A path elsewhere is refused."""
-    path = find(name) / ENSEMBLE
+    path = resolve_model(name) / ENSEMBLE
     if not path.is_file():
         return []
     names = read_json(path).get("members")
@@ -159,7 +159,7 @@ def load_any(name: str | Path) -> Model:
 
     Warns (FailedRunWarning) where the run that made it failed its own check.
     """
-    folder = find(name)
+    folder = resolve_model(name)
     if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
         several = ", ".join(str(folder / member) for member in members_of(folder))
         raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
@@ -167,7 +167,7 @@ def load_any(name: str | Path) -> Model:
     model = LAYOUTS[_layout_of(folder, config)].load(folder, config)
     if isinstance(model, LongRange):
         model.targets = _read_tables(model.config, folder)
-    model.seen = read_sketch(folder)
+    model.training_sketch = read_sketch(folder)
     if notes := failures(folder):
         said = f"{name} failed its own check when it was trained, so that its answers mean little: {' '.join(notes)}"
         warnings.warn(sentence(said), FailedRunWarning, stacklevel=2)
@@ -176,7 +176,7 @@ def load_any(name: str | Path) -> Model:
 
 def layout_of(name: str | Path) -> str:
     """The name of a folder's layout in `LAYOUTS`."""
-    folder = find(name)
+    folder = resolve_model(name)
     return _layout_of(folder, _config_of(folder))
 
 
@@ -237,7 +237,7 @@ def save(
 
 def _check_whole(model: Any) -> None:
     """ConfigError for what is no model of ours, or lacks its tokenizer."""
-    if not isinstance(model, Encoder | Predictor | LongRange):
+    if not isinstance(model, Encoder | SequenceClassifier | LongRange):
         raise ConfigError(f"the model is a {type(model).__name__}; an Encoder, a Predictor or a LongRange can be saved.")
     if isinstance(model, LongRange):
         return
@@ -288,13 +288,13 @@ def failures(name: str | Path) -> list[str]:
 
 def read_manifest(name: str | Path) -> dict[str, Any] | None:
     """What a model was made from and how, or None where its folder does not say."""
-    path = find(name) / "manifest.json"
+    path = resolve_model(name) / "manifest.json"
     return read_json(path) if path.is_file() else None
 
 
 def read_card(name: str | Path) -> str | None:
     """What people should know of a model before they use it, in Markdown, or None where its folder has no card."""
-    path = find(name) / CARD
+    path = resolve_model(name) / CARD
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
@@ -307,35 +307,37 @@ def title_of(name: str | Path) -> str:
 def copy_notes(name: str | Path, folder: str | Path) -> None:
     """Copy a model's card and its sketch of what it was trained on, where it has them, into another folder."""
     for part in (CARD, SKETCH):
-        if (find(name) / part).is_file():
-            with whole_file(Path(folder) / part) as copy:
-                copy.write_bytes((find(name) / part).read_bytes())
+        if (resolve_model(name) / part).is_file():
+            with atomic_write(Path(folder) / part) as copy:
+                copy.write_bytes((resolve_model(name) / part).read_bytes())
 
 
 def read_sketch(name: str | Path) -> Sketch | None:
     """A sample of the k-mers that a model has seen in training, or None where its folder does not say."""
-    path = find(name) / SKETCH
+    path = resolve_model(name) / SKETCH
     return Sketch.load(path) if path.is_file() else None
 
 
-def overlap_note(model: Model, name: str, sequences: Iterable[Codes], what: str) -> str | None:
+def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], what: str) -> str | None:
     """A sentence where much of some sequences was in the model's training data; None where little was, or nothing is known.
 
     Repeats share k-mers with all of a genome, so that a few percent mean nothing. Of few k-mers those that were found are
     told, as too few to judge by.
     """
-    if model.seen is None:
+    if model.training_sketch is None:
         return None
-    found = model.seen.containment(sequences)
+    found = model.training_sketch.containment(sequences)
     if found.n_sampled < _ENOUGH and found.n_found:
         return (
-            f"{found.n_found} of the {found.n_sampled} {model.seen.k}-mers of {what} that were looked at were in the training "
+            f"{found.n_found} of the {found.n_sampled} {model.training_sketch.k}-mers of {what} that were "
+            "looked at were in the training "
             f"data of {name}: too few to tell how much it has seen of them."
         )
     if not found.n_sampled or found.share < _MUCH:
         return None
     return (
-        f"{found.share:.0%} of the {model.seen.k}-mers of {what} were in the training data of {name} (of {found.n_sampled:,} "
+        f"{found.share:.0%} of the {model.training_sketch.k}-mers of {what} were in the training data of "
+        f"{name} (of {found.n_sampled:,} "
         "that were looked at): what it says of them is not what it would say of sequence that it never saw."
     )
 
@@ -362,8 +364,8 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}. Was it made by another version?") from error
     tensors = read_tensors(folder / WEIGHTS)
-    require(shape, tensors, folder / WEIGHTS)
-    model: Model = unfilled(kind, shape, tied=bool(kind.tied))
+    check_size(shape, tensors, folder / WEIGHTS)
+    model: Model = empty_model(kind, shape, tied=bool(kind.tied))
     if not isinstance(model, LongRange):
         model.tokenizer = load_tokenizer(folder / "tokenizer.json")
         n_vocab = (model.config if isinstance(model, Encoder) else model.config.encoder).n_vocab
@@ -374,7 +376,7 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Model:
             )
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))
-    return fill(model, tensors, folder / WEIGHTS)
+    return load_checked(model, tensors, folder / WEIGHTS)
 
 
 def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
@@ -385,21 +387,19 @@ def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     return {"genoformer": __version__, "model": _class_name(model), "config": asdict(model.config)}
 
 
-def read_tables(name: str | Path) -> dict[str, Targets]:
+def read_tables(name: str | Path) -> dict[str, TrackTable]:
     """The tables of the tracks of a long-range model's heads, where its folder has them; its weights are not read."""
-    return _read_tables(long_range_config(name), find(name))
+    return _read_tables(long_range_config(name), resolve_model(name))
 
 
-def _read_tables(config: LongRangeConfig, folder: Path) -> dict[str, Targets]:
+def _read_tables(config: LongRangeConfig, folder: Path) -> dict[str, TrackTable]:
     found = {}
     for head, n in config.heads.items():
         path = _table_of(config, folder, head)
         if path.is_file():
             found[head] = read_targets(path)
             if len(found[head]) != n:
-                raise CheckpointError(
-                    f"{path}: {len(found[head]):,} tracks for a head of {n:,}; copy the model folder again."
-                )
+                raise CheckpointError(f"{path}: {len(found[head]):,} tracks for a head of {n:,}; copy the model folder again.")
     return found
 
 
@@ -409,7 +409,7 @@ def _table_of(config: LongRangeConfig, folder: Path, head: str) -> Path:
 
 
 LAYOUTS = {
-    "genoformer": Layout(_detect_own, _load_own, _save_own),
-    "dnabert": Layout(dnabert.detect, dnabert.load, dnabert.save),
-    "enformer": Layout(enformer.detect, enformer.load, enformer.save),
+    "genoformer": WeightFormat(_detect_own, _load_own, _save_own),
+    "dnabert": WeightFormat(dnabert.detect, dnabert.load, dnabert.save),
+    "enformer": WeightFormat(enformer.detect, enformer.load, enformer.save),
 }

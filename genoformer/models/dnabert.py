@@ -14,7 +14,7 @@ from genoformer.genome.pointers import refuse_pointer
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.foreign import READ, described_config, is_dnabert2
 from genoformer.models.shards import read_weights, weights_of, weights_sha256
-from genoformer.models.tensors import WEIGHTS, fill, require, write_tensors
+from genoformer.models.tensors import WEIGHTS, check_size, load_checked, write_tensors
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.whole import write_text
 
@@ -34,28 +34,30 @@ def load(folder: Path, config: dict[str, Any]) -> Encoder:
     tokenizer = _read_vocab(folder / "vocab.txt")
     tensors = _from_bert(read_weights(weights), weights, described_config(config))
     try:
-        shape = EncoderConfig.from_dict({
-            "n_vocab": config["vocab_size"],
-            "width": config["hidden_size"],
-            "n_layers": config["num_hidden_layers"],
-            "n_heads": config["num_attention_heads"],
-            "hidden": config["intermediate_size"],
-            "max_tokens": config["max_position_embeddings"],
-            "context_length": tokenizer.length_of(int(config["max_position_embeddings"])),
-            "dropout": config.get("hidden_dropout_prob", 0.1),
-            "norm_eps": config.get("layer_norm_eps", 1e-12),
-            "init_std": config.get("initializer_range", 0.02),
-            "n_segments": config.get("type_vocab_size", 2),
-            "pooler": "pooler.weight" in tensors,
-        })  # fmt: skip
+        shape = EncoderConfig.from_dict(
+            {
+                "n_vocab": config["vocab_size"],
+                "width": config["hidden_size"],
+                "n_layers": config["num_hidden_layers"],
+                "n_heads": config["num_attention_heads"],
+                "hidden": config["intermediate_size"],
+                "max_tokens": config["max_position_embeddings"],
+                "context_length": tokenizer.max_bases(int(config["max_position_embeddings"])),
+                "dropout": config.get("hidden_dropout_prob", 0.1),
+                "norm_eps": config.get("layer_norm_eps", 1e-12),
+                "init_std": config.get("initializer_range", 0.02),
+                "n_segments": config.get("type_vocab_size", 2),
+                "pooler": "pooler.weight" in tensors,
+            }
+        )
     except (KeyError, ConfigError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}; a BERT configuration is needed.") from error
     if tokenizer.n_vocab != shape.n_vocab:
         raise CheckpointError(f"{folder}: vocab.txt has {tokenizer.n_vocab} tokens, config.json {shape.n_vocab}.")
-    require(shape, tensors, weights)
+    check_size(shape, tensors, weights)
     model = Encoder(shape)
     model.tokenizer = tokenizer
-    return fill(model, tensors, weights, weights_sha256(weights))
+    return load_checked(model, tensors, weights, weights_sha256(weights))
 
 
 def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
-from genoformer.models.layers import Linear, Weights, attend, linear
+from genoformer.models.layers import AttentionWeights, Linear, attend, linear
 
 Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
 Norm = Literal["post", "pre"]
@@ -65,12 +65,12 @@ class EncoderConfig:
             raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
 
     @property
-    def depth(self) -> int:
+    def min_layers(self) -> int:
         """Layers."""
         return self.n_layers
 
     @property
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         """Those of the large matrices."""
         tokens = self.n_vocab + (self.max_tokens if self.position == "learned" else 0) + self.n_segments
         return self.width * (tokens + self.n_layers * (4 * self.width + 2 * self.hidden) + self.stem_kernel * self.width)
@@ -106,7 +106,7 @@ def rotate(x: Tensor, at: Tensor) -> Tensor:
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
-def take_rows(x: Tensor, rows: Tensor) -> Tensor:
+def gather_positions(x: Tensor, rows: Tensor) -> Tensor:
     """x [B, T, D] at rows [B, M] -> [B, M, D]."""
     return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
 
@@ -146,23 +146,23 @@ class Attention(nn.Module):
         at = torch.arange(n_tokens, device=x.device)[None]
         if rows is None:
             q, k, v = self.qkv(x).chunk(3, dim=-1)
-            asked = at
+            query_positions = at
         else:
-            q = linear(take_rows(x, rows), self.qkv.weight[:width], self.qkv.bias[:width])
+            q = linear(gather_positions(x, rows), self.qkv.weight[:width], self.qkv.bias[:width])
             k, v = linear(x, self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
-            asked = rows
+            query_positions = rows
         q, k, v = (t.unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for t in (q, k, v))
         if self.rotary:
-            q, k = rotate(q, asked), rotate(k, at)
-        return q, k, v, asked, at
+            q, k = rotate(q, query_positions), rotate(k, at)
+        return q, k, v, query_positions, at
 
     def _bias(
-        self, asked: Tensor, at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
+        self, query_positions: Tensor, at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
     ) -> Tensor | None:
         """What is added to the attention logits, [B, H or 1, M, T], or None when SDPA needs no mask."""
         if keep is None and self.slopes is None and (plain_causal or not self.causal):
             return None
-        distance = (asked[:, :, None] - at[:, None, :])[:, None]  # [B, 1, M, T]
+        distance = (query_positions[:, :, None] - at[:, None, :])[:, None]  # [B, 1, M, T]
         bias = torch.zeros((), dtype=dtype, device=at.device)
         if self.slopes is not None:
             bias = -self.slopes.to(dtype)[:, None, None] * distance.abs()
@@ -218,7 +218,7 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
         """x [B, T, D] -> [B, T, D], or [B, M, D] at the given rows."""
-        kept = x if rows is None else take_rows(x, rows)
+        kept = x if rows is None else gather_positions(x, rows)
         if self.post:
             kept = self.norm_attention(kept + self.dropout(self.attention(x, keep, rows)))
             return self.norm_feed(kept + self.dropout(self.feed(kept)))
@@ -238,7 +238,7 @@ class Encoder(nn.Module):
     tied: ClassVar[dict[str, str]] = {"decoder.weight": "tokens.weight"}  # kept once on disk
     tokenizer: Any = None  # set by whoever builds or loads the model; saved with it
     sha256: str = ""  # of the weights file it was loaded from
-    seen: Any = None  # Sketch of what it was trained on, where its folder has one
+    training_sketch: Any = None  # Sketch of what it was trained on, where its folder has one
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -279,9 +279,7 @@ class Encoder(nn.Module):
             x = x + sinusoidal_positions(n_tokens, config.width).to(x)
         return self.dropout(self.norm(x) if config.norm == "post" else x)
 
-    def embed(
-        self, ids: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, layer: int | None = None
-    ) -> Tensor:
+    def embed(self, ids: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, layer: int | None = None) -> Tensor:
         """Hidden states [B, T, D] after `layer` layers (all of them when None; 0 is the embeddings).
 
         ids: [B, T], or rows of `tokens` in their place, [B, T, D] (`models.onehot` mixes them). keep [B, T] is False at
@@ -296,10 +294,10 @@ class Encoder(nn.Module):
         for i, block in enumerate(self.layers[:n_layers]):
             x = block(x, keep, rows if i == n_layers - 1 else None)
         if rows is not None and n_layers == 0:
-            x = take_rows(x, rows)
+            x = gather_positions(x, rows)
         return self.norm(x) if self.config.norm == "pre" and n_layers == len(self.layers) else x
 
-    def attentions(self, ids: Tensor, keep: Tensor | None = None) -> Iterator[Weights]:
+    def attentions(self, ids: Tensor, keep: Tensor | None = None) -> Iterator[AttentionWeights]:
         """Of each layer in order what tells its attention weights."""
         x = self._embed_tokens(ids)
         if self.stem is not None:
@@ -322,9 +320,7 @@ class Encoder(nn.Module):
         """ids [B, T], keep [B, T] (False = padding) -> logits [B, T, V]."""
         return self.head(self.embed(ids, keep))
 
-    def logits_at(
-        self, ids: Tensor, rows: Tensor, candidates: Tensor | None = None, keep: Tensor | None = None
-    ) -> Tensor:
+    def logits_at(self, ids: Tensor, rows: Tensor, candidates: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
         """Logits at rows [B, M] only: [B, M, V], or [B, M, C] for the tokens candidates [B, M, C].
 
         Equal to `forward(ids)` there; the last layer and the head compute nothing else.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.longrange import LongRange, LongRangeConfig
 from genoformer.models.shards import read_weights, weights_of, weights_sha256
-from genoformer.models.tensors import WEIGHTS, fill, require, unfilled, write_tensors
+from genoformer.models.tensors import WEIGHTS, check_size, empty_model, load_checked, write_tensors
 
 _BINS = 1536  # of Enformer's window. EnformerConfig has no length: a folder without context_length, which is ours, takes it
 
@@ -77,13 +77,13 @@ def load(folder: Path, config: dict[str, Any]) -> LongRange:
     shape = shape_of(config, folder / "config.json")
     path = weights_of(folder)
     tensors = _once(read_weights(path), path)
-    require(shape, tensors, path)
-    model = unfilled(LongRange, shape, tied=False)
+    check_size(shape, tensors, path)
+    model = empty_model(LongRange, shape, tied=False)
     own = model.state_dict()
     for name, theirs in _names(model).items():
         if theirs in tensors:
             tensors[name] = _reshaped(tensors.pop(theirs), own[name])
-    return fill(model, tensors, path, weights_sha256(path))
+    return load_checked(model, tensors, path, weights_sha256(path))
 
 
 def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:

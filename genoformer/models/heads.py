@@ -25,7 +25,7 @@ Tune = Literal["full", "last", "frozen", "lora"]
 
 
 @dataclass(frozen=True)
-class PredictorConfig:
+class ClassifierConfig:
     """An encoder with a head: what it predicts, and how long sequences are cut."""
 
     encoder: EncoderConfig
@@ -61,33 +61,33 @@ class PredictorConfig:
             raise ConfigError(f"overlap = {self.overlap}: give 0 up to, not including, the window of {self.window} bases.")
 
     @property
-    def depth(self) -> int:
+    def min_layers(self) -> int:
         """Layers of the encoder."""
-        return self.encoder.depth
+        return self.encoder.min_layers
 
     @property
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         """Those of the encoder, and of the layer that names the classes."""
-        return self.encoder.least_parameters + self.encoder.width * len(self.classes)
+        return self.encoder.min_parameters + self.encoder.width * len(self.classes)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PredictorConfig:
+    def from_dict(cls, values: Mapping[str, Any]) -> ClassifierConfig:
         """The configuration of a mapping, as `dataclasses.asdict` writes it; unknown fields and other types are refused."""
         numbers = {name: tuple(float(x) for x in values.get(name, ())) for name in ("centre", "spread")}
         fields = checked(cls, {**values, "centre": (), "spread": ()}, "predictor")
         return cls(**{**fields, **numbers, "encoder": EncoderConfig.from_dict(values["encoder"])})
 
 
-class Predictor(nn.Module):
+class SequenceClassifier(nn.Module):
     """Token ids [B, T] of windows -> logits [B, C] (or values in units of their spread)."""
 
-    config_type = PredictorConfig
+    config_type = ClassifierConfig
     tied: ClassVar[dict[str, str]] = {f"encoder.{a}": f"encoder.{b}" for a, b in Encoder.tied.items()}
     tokenizer: Any = None
     sha256: str = ""
-    seen: Any = None  # Sketch of what it was trained on, where its folder has one
+    training_sketch: Any = None  # Sketch of what it was trained on, where its folder has one
 
-    def __init__(self, config: PredictorConfig) -> None:
+    def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = Encoder(config.encoder)
@@ -102,7 +102,7 @@ class Predictor(nn.Module):
 
     def forward(self, ids: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:
         """ids, is_base (as in `Encoding`), keep (False = padding), all [B, T] -> logits [B, C]."""
-        return self.decide(self.encoder.embed(ids, keep), is_base)
+        return self.head(self.encoder.embed(ids, keep), is_base)
 
     def logits(self, codes: Codes) -> Tensor:
         """Codes [B, L] -> logits [B, C], through the model's tokenizer and on its device."""
@@ -111,12 +111,12 @@ class Predictor(nn.Module):
         found: Tensor = self(*(torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base)))
         return found
 
-    def decide(self, x: Tensor, is_base: Tensor) -> Tensor:
+    def head(self, x: Tensor, is_base: Tensor) -> Tensor:
         """The encoder's output [B, T, D], with True at the tokens of bases [B, T] -> logits [B, C]."""
         x = self.norm(pool(x, is_base, self.config.pooling))  # [B, D or 2 D]
         return self.out(self.dropout(F.gelu(self.hidden(self.dropout(x)))))
 
-    def outcome(self, logits: Tensor) -> Tensor:
+    def probabilities(self, logits: Tensor) -> Tensor:
         """Logits [..., C] -> probabilities, or values in their own unit."""
         if self.config.kind == "classes":
             return logits.softmax(-1)
@@ -126,12 +126,12 @@ class Predictor(nn.Module):
         return logits * spread + centre
 
 
-def encoder_of(model: Encoder | Predictor) -> Encoder:
+def encoder_of(model: Encoder | SequenceClassifier) -> Encoder:
     """The encoder of tokens of either kind of model; that of a predictor gets what is known of the whole: tokenizer, sha256."""
     if isinstance(model, Encoder):
         return model
     encoder = model.encoder
-    encoder.tokenizer, encoder.sha256, encoder.seen = model.tokenizer, model.sha256, model.seen
+    encoder.tokenizer, encoder.sha256, encoder.training_sketch = model.tokenizer, model.sha256, model.training_sketch
     return encoder
 
 
@@ -153,7 +153,7 @@ def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:
 # --- what is trained
 
 
-def choose_trained(model: Predictor, tune: Tune, *, last_layers: int = 2, lora_rank: int = 8) -> None:
+def set_trainable(model: SequenceClassifier, tune: Tune, *, last_layers: int = 2, lora_rank: int = 8) -> None:
     """Set which weights of a predictor are trained: all, those of the last layers, none of the encoder, or adapters.
 
     The head is always trained, the encoder's own output layer (of its language model) never.

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Weights = Callable[[int, int], Tensor]  # (first, n) -> attention weights [B, H, n, T] of n queries from number `first` on
+AttentionWeights = Callable[
+    [int, int], Tensor
+]  # (first, n) -> attention weights [B, H, n, T] of n queries from number `first` on
 
 _IMAGES, _PIXELS = 16, 4  # from so many images on torch gives a 1 x 1 convolution to oneDNN; with fewer pixels it is slow
 

@@ -20,9 +20,9 @@ from torch.utils.checkpoint import checkpoint
 
 from genoformer.errors import ConfigError
 from genoformer.fields import checked
-from genoformer.genome.targets import Targets
-from genoformer.models.batch_norm import normalise
-from genoformer.models.layers import Linear, Weights, linear
+from genoformer.genome.targets import TrackTable
+from genoformer.models.batch_norm import sync_batch_norm
+from genoformer.models.layers import AttentionWeights, Linear, linear
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ class LongRangeConfig:
         return [half, *(round(half * ratio**i / self.divisible_by) * self.divisible_by for i in range(n))]
 
     @property
-    def depth(self) -> int:
+    def min_layers(self) -> int:
         """Layers with weights: stages of the tower, and blocks."""
         return self.n_pools + self.n_blocks
 
     @property
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         """Those of the large matrices."""
         c, keys = self.width, self.n_heads * self.key_width
         stages = (c // 2) * 4 * self.stem_kernel + sum(a * b * self.tower_kernel for a, b in pairwise(self.channels))
@@ -129,9 +129,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     "enformer": {},
     # a quarter of the channels, as its authors advise those with one GPU (deepmind-research, issue 297)
     "small": {"width": 384, "n_blocks": 6, "divisible_by": 32, "context_length": 131_072, "target_bins": 0},
-    "tiny": {"width": 96, "n_blocks": 2, "n_heads": 4, "key_width": 24, "divisible_by": 8, "context_length": 16_384,
-             "target_bins": 0, "dropout": 0.1},
-}  # fmt: skip
+    "tiny": {
+        "width": 96,
+        "n_blocks": 2,
+        "n_heads": 4,
+        "key_width": 24,
+        "divisible_by": 8,
+        "context_length": 16_384,
+        "target_bins": 0,
+        "dropout": 0.1,
+    },
+}
 
 
 def preset(name: str, **changed: Any) -> LongRangeConfig:
@@ -168,7 +176,7 @@ class ConvBlock(nn.Module):
         self.conv = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return convolve(gelu(normalise(x, self.norm)), self.conv)
+        return conv1d_as_image(gelu(sync_batch_norm(x, self.norm)), self.conv)
 
 
 class SoftmaxPool(nn.Module):
@@ -184,7 +192,7 @@ class SoftmaxPool(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         second = x[..., 1::2]
         difference = x[..., 0::2] - second
-        return second + difference * torch.sigmoid(pointwise(difference, self.weight, None))
+        return second + difference * torch.sigmoid(conv1x1(difference, self.weight, None))
 
 
 class Stage(nn.Module):
@@ -197,7 +205,7 @@ class Stage(nn.Module):
         self.pool = SoftmaxPool(n_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.wide(x) if isinstance(self.wide, ConvBlock) else convolve(x, self.wide)
+        x = self.wide(x) if isinstance(self.wide, ConvBlock) else conv1d_as_image(x, self.wide)
         return self.pool(x + self.point(x))
 
 
@@ -206,14 +214,14 @@ def image(x: Tensor) -> Tensor:
     return x[:, :, None].contiguous(memory_format=torch.channels_last)
 
 
-def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
+def conv1d_as_image(x: Tensor, conv: nn.Conv1d) -> Tensor:
     """A one-dimensional convolution of an image [B, C, 1, L]."""
     if conv.kernel_size[0] == 1:
-        return pointwise(x, conv.weight[..., 0], conv.bias)
+        return conv1x1(x, conv.weight[..., 0], conv.bias)
     return F.conv2d(x, conv.weight[:, :, None], conv.bias, padding=(0, conv.kernel_size[0] // 2))
 
 
-def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """W x + b at each position of an image: [B, C, 1, L] -> [B, C', 1, L]."""
     return linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
 
@@ -221,7 +229,7 @@ def pointwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 # --- transformer
 
 
-def position_basis(n_bins: int, n_features: int) -> Tensor:
+def relative_position_features(n_bins: int, n_features: int) -> Tensor:
     """What is known of each distance -T+1 ... T-1 between two of T bins, float32 [2 T - 1, F].
 
     F / 6 features each of exponential decay, central mask and gamma densities of |d|, then the same times the sign of d.
@@ -242,7 +250,7 @@ def position_basis(n_bins: int, n_features: int) -> Tensor:
     return torch.cat([basis, distance.sign()[:, None] * basis], dim=1).float()
 
 
-def by_distance(x: Tensor, first: int = 0) -> Tensor:
+def relative_shift(x: Tensor, first: int = 0) -> Tensor:
     """[..., M, 2 T - 1], a column for each distance, -> [..., M, T]: row i, column j holds the distance j - (first + i)."""
     x = x.contiguous()
     n = (x.shape[-1] + 1) // 2
@@ -295,7 +303,7 @@ class RelativeAttention(nn.Module):
         key = self._heads(self.key(x))
         position = self._heads(self.position(self.position_dropout(basis))[None])  # [1, H, 2T-1, K]
         content = (query + self.content_bias[:, None]) @ key.transpose(-1, -2)
-        return content + by_distance((query + self.position_bias[:, None]) @ position.transpose(-1, -2), rows.start or 0)
+        return content + relative_shift((query + self.position_bias[:, None]) @ position.transpose(-1, -2), rows.start or 0)
 
     def _head_by_head(self, x: Tensor, basis: Tensor) -> Tensor:
         """The same before `out`, [B, T, C]: logits that stay in the cache, products that go to the faster library."""
@@ -306,7 +314,7 @@ class RelativeAttention(nn.Module):
         for b in range(len(x)):
             for h in range(self.n_heads):
                 logits = linear(query[b, h] + self.content_bias[h], key[b, h], None)  # [T, T]
-                logits += by_distance(linear(query[b, h] + self.position_bias[h], position[h], None))
+                logits += relative_shift(linear(query[b, h] + self.position_bias[h], position[h], None))
                 out[b, :, h] = linear(logits.softmax(-1), value[b, h].T.contiguous(), None)
         return out.flatten(2)
 
@@ -354,7 +362,7 @@ class LongRange(nn.Module):
     config_type = LongRangeConfig
     tied: ClassVar[dict[str, str]] = {}
     sha256: str = ""  # of the weights file it was loaded from
-    seen: Any = None  # Sketch of what it was trained on, where its folder has one
+    training_sketch: Any = None  # Sketch of what it was trained on, where its folder has one
 
     def __init__(self, config: LongRangeConfig) -> None:
         super().__init__()
@@ -369,8 +377,8 @@ class LongRange(nn.Module):
         self.final = ConvBlock(channels[-1], 2 * config.width, 1)
         self.final_dropout = nn.Dropout(config.dropout / 8)
         self.heads = nn.ModuleDict({name: nn.Linear(2 * config.width, n) for name, n in config.heads.items()})
-        self.targets: dict[str, Targets] = {}  # tables of the tracks of its heads, where they are known
-        self.checkpointed = False  # recompute the blocks in the backward pass: less memory, a third more time
+        self.targets: dict[str, TrackTable] = {}  # tables of the tracks of its heads, where they are known
+        self.activation_checkpointing = False  # recompute the blocks in the backward pass: less memory, a third more time
         self._basis = torch.empty(0)
         for module in self.modules():
             if isinstance(module, nn.Conv1d):
@@ -400,27 +408,27 @@ class LongRange(nn.Module):
                 "numbers, as `one_hot` makes it of codes."
             )
         bins = self.bins_of(onehot.shape[-1], n_bins)
-        return self.finish(self.transform(self.reduce(onehot)), bins)
+        return self.crop_and_project(self.attend(self.convolve_bases(onehot)), bins)
 
-    def reduce(self, onehot: Tensor) -> Tensor:
+    def convolve_bases(self, onehot: Tensor) -> Tensor:
         """Stem and tower: [B, 4, L] -> [B, C, T], T = L / bin_size."""
         x = image(onehot)
         for stage in self.stages:
             x = stage(x)
         return x[:, :, 0]
 
-    def transform(self, x: Tensor) -> Tensor:
+    def attend(self, x: Tensor) -> Tensor:
         """The transformer: [B, C, T] -> [B, T, C]."""
         x = x.transpose(1, 2)
         basis = self.basis(x.shape[1]).to(x)
         for block in self.blocks:
-            if self.checkpointed and self.training:
+            if self.activation_checkpointing and self.training:
                 x = checkpoint(block, x, basis, use_reentrant=False)
             else:
                 x = block(x, basis)
         return x
 
-    def attentions(self, x: Tensor) -> Iterator[Weights]:
+    def attentions(self, x: Tensor) -> Iterator[AttentionWeights]:
         """Of each block in order, from the trunk's output [B, C, T], what tells its attention weights."""
         x = x.transpose(1, 2)
         basis = self.basis(x.shape[1]).to(x)
@@ -429,7 +437,7 @@ class LongRange(nn.Module):
             yield partial(block.attention.weights, block.norm_attention(x), basis)
             x = block(x, basis)
 
-    def finish(self, x: Tensor, bins: Bins) -> Tensor:
+    def crop_and_project(self, x: Tensor, bins: Bins) -> Tensor:
         """The bins that are asked for, [B, T, C] -> [B, 2 C, N]."""
         x = x[:, bins.first : bins.first + bins.n].transpose(1, 2)
         return gelu(self.final_dropout(self.final(image(x))))[:, :, 0]
@@ -470,7 +478,7 @@ class LongRange(nn.Module):
         """`position_basis` of this model, kept for the last number of bins."""
         if len(self._basis) != 2 * n_bins - 1:
             with torch.inference_mode(False):  # it may serve training later
-                self._basis = position_basis(n_bins, self.config.value_width)
+                self._basis = relative_position_features(n_bins, self.config.value_width)
         return self._basis
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.models.encoder import Encoder
-from genoformer.models.heads import Predictor, pool
+from genoformer.models.heads import SequenceClassifier, pool
 from genoformer.models.longrange import LongRange
 from genoformer.tokenizers import KmerTokenizer
 
@@ -56,19 +56,19 @@ class OneHotModel(nn.Module):
     torch.Size([2, 160])
     """
 
-    def __init__(self, model: Encoder | Predictor) -> None:
+    def __init__(self, model: Encoder | SequenceClassifier) -> None:
         super().__init__()
         tokenizer: Any = model.tokenizer
         if not isinstance(tokenizer, KmerTokenizer):
             raise ConfigError("one-hot DNA needs tokens of a fixed number of bases, which BPE does not have.")
         self.model = model
-        self.encoder = model.encoder if isinstance(model, Predictor) else model
+        self.encoder = model.encoder if isinstance(model, SequenceClassifier) else model
         self.tokens = SoftTokens(tokenizer, self.encoder.tokens)
         self.train(model.training)  # who puts it into eval mode and back must not wake the dropout
 
     def forward(self, onehot: Tensor) -> Tensor:
         found = self._strand(onehot)
-        if isinstance(self.model, Predictor) and self.model.config.both_strands:
+        if isinstance(self.model, SequenceClassifier) and self.model.config.both_strands:
             return (found + self._strand(onehot.flip(1, 2))) / 2
         return found
 
@@ -77,7 +77,7 @@ class OneHotModel(nn.Module):
         is_base = torch.ones(vectors.shape[:2], dtype=torch.bool, device=onehot.device)
         is_base[:, 0] = is_base[:, -1] = False
         x = self.encoder.embed(vectors)
-        return self.model.decide(x, is_base) if isinstance(self.model, Predictor) else pool(x, is_base, "mean")
+        return self.model.head(x, is_base) if isinstance(self.model, SequenceClassifier) else pool(x, is_base, "mean")
 
 
 class TrackSum(nn.Module):

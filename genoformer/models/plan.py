@@ -120,9 +120,16 @@ def _pairs(config: LongRangeConfig) -> list[tuple[int, int]]:
 
 
 def step_memory(
-    config: LongRangeConfig, length: int, n_bins: int, n_tracks: int, batch: int, how: Training, *, on_cpu: bool,
+    config: LongRangeConfig,
+    length: int,
+    n_bins: int,
+    n_tracks: int,
+    batch: int,
+    how: Training,
+    *,
+    on_cpu: bool,
     itemsize: int = 4,
-) -> dict[str, int]:  # fmt: skip
+) -> dict[str, int]:
     """Bytes of a training step: weights, gradients, the two moments of Adam, activations kept for the backward pass, workspace.
 
     itemsize: bytes of an activation, 4 or (bf16) 2; weights, gradients and moments have 4. Kept are: of batch norm its input

@@ -22,7 +22,7 @@ def base_posterior(model: Encoder, ids: Tensor, rows: Tensor, candidates: Tensor
     weight = valid.float() / valid.sum(1, keepdim=True)  # NaN where nothing is valid
     return (log_p * weight[..., None]).nan_to_num(nan=0.0).sum(1).log_softmax(-1).where(
         valid.any(1)[:, None], torch.nan
-    ) / math.log(2)  # fmt: skip
+    ) / math.log(2)
 
 
 def successors(tokenizer: KmerTokenizer, ids: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from genoformer.errors import CheckpointError
-from genoformer.genome.contigs import listed
+from genoformer.genome.contigs import join_names
 from genoformer.models.foreign import other_weights
 from genoformer.models.tensors import PICKLED, WEIGHTS, read_json, read_tensors
 from genoformer.whole import sha256_of
@@ -45,7 +45,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         tensors = read_tensors(file)
         expected = {name for name, of in names.items() if of == shard}
         if absent := sorted(expected - tensors.keys()):
-            raise CheckpointError(f"{file} has no tensor {listed(absent)}, which {path.name} says; copy the folder again.")
+            raise CheckpointError(f"{file} has no tensor {join_names(absent)}, which {path.name} says; copy the folder again.")
         if foreign := sorted(tensors.keys() - expected):
             where = names.get(foreign[0], "no shard")
             raise CheckpointError(

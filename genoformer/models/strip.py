@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from genoformer.errors import ConfigError
-from genoformer.models.trunk import Patch, Trunk
+from genoformer.models.trunk import Edit, Trunk
 
 
-class Strip:
+class SharedTrunk:
     """The activations of a stretch [4, L] of a contig, L a whole number of bins; it needs no flanks beyond its windows."""
 
     @torch.inference_mode()
@@ -36,7 +36,7 @@ class Strip:
 class StripWindow:
     """One window of a strip: its trunk, and what edits change in it."""
 
-    def __init__(self, strip: Strip, first: int, n: int) -> None:
+    def __init__(self, strip: SharedTrunk, first: int, n: int) -> None:
         self.trunk, self.length = strip.trunk, n * strip.trunk.bin_size
         shared = []
         for x in strip.stages:
@@ -74,7 +74,7 @@ class StripWindow:
         return out
 
     @torch.inference_mode()
-    def edited(self, changes: Sequence[Patch]) -> Tensor:
+    def edited(self, changes: Sequence[Edit]) -> Tensor:
         """The trunk's output [T, C] with one-hot rows put in; changes in order, without overlap.
 
         Raises ConfigError for one that does not lie in the window.
@@ -89,21 +89,21 @@ class StripWindow:
             end = change.start + len(change.rows)
         out = self.output.clone()
         far = 2 * (self.trunk.margin + self.trunk.bin_size)
-        for group in _apart(changes, far):
+        for group in _group_edits(changes, far):
             first, last = group[0], group[-1]
             end = last.start + len(last.rows)
             rows = self.shared[0][first.start : end].clone()
             for change in group:
                 rows[change.start - first.start : change.start - first.start + len(change.rows)] = change.rows
             inside = far <= first.start and end + far <= self.length
-            patch = self.trunk.edited(self.shared if inside else self.stages, Patch(first.start, rows))
+            patch = self.trunk.apply_edit(self.shared if inside else self.stages, Edit(first.start, rows))
             out[patch.start : patch.start + len(patch.rows)] = patch.rows
         return out
 
 
-def _apart(changes: Sequence[Patch], gap: int) -> list[list[Patch]]:
+def _group_edits(changes: Sequence[Edit], gap: int) -> list[list[Edit]]:
     """Groups of changes: those nearer than `gap` bases to each other, which can reach the same bin, stay together."""
-    groups: list[list[Patch]] = []
+    groups: list[list[Edit]] = []
     end = 0
     for change in changes:
         if groups and change.start - end < gap:

@@ -21,15 +21,23 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.lines import refuse_device
 from genoformer.genome.pointers import refuse_pointer
-from genoformer.whole import sha256_of, whole_file
+from genoformer.whole import atomic_write, sha256_of
 
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # as older folders of the Hugging Face hub have them
 
 _KINDS = (
-    torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8,
+    torch.float32,
+    torch.float16,
+    torch.bfloat16,
+    torch.float64,
+    torch.int64,
+    torch.int32,
+    torch.int16,
+    torch.int8,
+    torch.uint8,
     torch.bool,
-)  # fmt: skip
+)
 _MOST_SHARED = 4  # times the size of a file are its tensors: some have their numbers in common
 
 M = TypeVar("M", bound=nn.Module)
@@ -73,16 +81,16 @@ def _refuse_packed(path: Path) -> None:
             raise CheckpointError(f"{path} is compressed, and unpacks to {unpacked:,} bytes; write it again with torch.save.")
 
 
-def require(config: Any, tensors: Mapping[str, Tensor], path: Path) -> None:
+def check_size(config: Any, tensors: Mapping[str, Tensor], path: Path) -> None:
     """CheckpointError where a configuration asks for more than a file holds, before memory is taken for it.
 
-    config: with `least_parameters`, and `depth`, its number of layers.
+    config: with `min_parameters`, and `min_layers`, its number of layers.
     """
     there = sum(tensor.numel() for tensor in tensors.values())
-    if config.least_parameters > there or config.depth > len(tensors):
+    if config.min_parameters > there or config.min_layers > len(tensors):
         raise CheckpointError(
-            f"{path}: tensors are missing or of another shape: config.json asks for {config.depth:,} layers and "
-            f"{config.least_parameters:,} parameters or more, and there are {len(tensors):,} tensors with {there:,}. "
+            f"{path}: tensors are missing or of another shape: config.json asks for {config.min_layers:,} layers and "
+            f"{config.min_parameters:,} parameters or more, and there are {len(tensors):,} tensors with {there:,}. "
             "Copy the model folder again."
         )
 
@@ -93,7 +101,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype)
     for name, tensor in ready.items():
         if tensor.isinf().any() and not tensors[name].isinf().any():
             raise ConfigError(f"{name} holds numbers that are too large for {dtype}; store the model in float32.")
-    with whole_file(path) as part:
+    with atomic_write(path) as part:
         try:
             save_file(ready, part, metadata={"format": "pt"})
         except SafetensorError as error:  # which says why in words alone
@@ -107,7 +115,7 @@ def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
 
 
-def unfilled(kind: type[M], config: Any, *, tied: bool) -> M:
+def empty_model(kind: type[M], config: Any, *, tied: bool) -> M:
     """A model whose weights are about to be filled: they are not drawn (Enformer's take 10 s), unless some are tied.
 
     Every tensor of a model without ties must stand in its state_dict; what does not would hold anything.
@@ -119,7 +127,7 @@ def unfilled(kind: type[M], config: Any, *, tied: bool) -> M:
     return model.to_empty(device="cpu")
 
 
-def fill(model: M, tensors: dict[str, Tensor], path: Path, sha256: str = "") -> M:
+def load_checked(model: M, tensors: dict[str, Tensor], path: Path, sha256: str = "") -> M:
     """The model with these tensors, in float32, and `.sha256` of their file; CheckpointError unless they fit exactly.
 
     sha256: where there are several files, what stands for that.

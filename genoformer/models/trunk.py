@@ -21,7 +21,7 @@ from genoformer.models.longrange import ConvBlock, LongRange, Stage, gelu
 TILE_BYTES = 6 << 20  # of a tile's activations: they stay in the cache from one step to the next
 
 
-class Patch(NamedTuple):
+class Edit(NamedTuple):
     """Rows [n, C] that take the place of those from `start` on."""
 
     start: int
@@ -83,7 +83,7 @@ class Trunk:
         self.dtype, self.tile_bytes = dtype, tile_bytes
         self.bin_size = model.config.bin_size
         with torch.no_grad():
-            self.stages = [_prepared(stage, dtype) for stage in model.stages if isinstance(stage, Stage)]
+            self.stages = [_fold_batch_norm(stage, dtype) for stage in model.stages if isinstance(stage, Stage)]
 
     @property
     def margin(self) -> int:
@@ -110,19 +110,19 @@ class Trunk:
         return found
 
     @torch.inference_mode()
-    def edited(self, reference: list[Tensor], change: Patch) -> Patch:
+    def apply_edit(self, reference: list[Tensor], change: Edit) -> Edit:
         """What changes in the trunk's output, where the one-hot rows [n, 4] of `change` are put into the reference.
 
         reference: `activations` of the window. Only what the change reaches is computed; the rest stays as it is.
         """
-        patch = Patch(change.start, change.rows.to(self.dtype))
+        patch = Edit(change.start, change.rows.to(self.dtype))
         if not len(patch.rows) or patch.start < 0 or patch.start + len(patch.rows) > len(reference[0]):
             raise ConfigError(
                 f"a change of the bases {patch.start} to {patch.start + len(patch.rows)} does not lie in the window of "
                 f"{len(reference[0])} bases; cut it to the window."
             )
         for stage, x in zip(self.stages, reference, strict=False):
-            patch = _through(stage, x, patch)
+            patch = _propagate_edit(stage, x, patch)
         return patch
 
     def _rows(self, window: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class Trunk:
         return out
 
 
-def _through(stage: _Stage, x: Tensor, patch: Patch) -> Patch:
+def _propagate_edit(stage: _Stage, x: Tensor, patch: Edit) -> Edit:
     """What a change of a stage's input x [L, C] changes in its output."""
     start, end = patch.start, patch.start + len(patch.rows)
     first = max(start - stage.reach, 0) // 2
@@ -150,7 +150,7 @@ def _through(stage: _Stage, x: Tensor, patch: Patch) -> Patch:
     left = max(begin, 0)
     rows = x[left:stop].clone()
     rows[start - left : end - left] = patch.rows
-    return Patch(first, stage.of(rows, max(-begin, 0), max(stop - len(x), 0)))
+    return Edit(first, stage.of(rows, max(-begin, 0), max(stop - len(x), 0)))
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -158,7 +158,7 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.conv2d(x.T[None, :, None, :], weight, bias)[0, :, 0].T
 
 
-def _prepared(stage: Stage, dtype: torch.dtype) -> _Stage:
+def _fold_batch_norm(stage: Stage, dtype: torch.dtype) -> _Stage:
     def block(module: ConvBlock | torch.nn.Conv1d) -> _Block:
         conv = module.conv if isinstance(module, ConvBlock) else module
         scale = shift = None

@@ -15,9 +15,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _TWENTY = (  # matplotlib's tab20
-    "#1F77B4", "#AEC7E8", "#FF7F0E", "#FFBB78", "#2CA02C", "#98DF8A", "#D62728", "#FF9896", "#9467BD", "#C5B0D5",
-    "#8C564B", "#C49C94", "#E377C2", "#F7B6D2", "#7F7F7F", "#C7C7C7", "#BCBD22", "#DBDB8D", "#17BECF", "#9EDAE5",
-)  # fmt: skip
+    "#1F77B4",
+    "#AEC7E8",
+    "#FF7F0E",
+    "#FFBB78",
+    "#2CA02C",
+    "#98DF8A",
+    "#D62728",
+    "#FF9896",
+    "#9467BD",
+    "#C5B0D5",
+    "#8C564B",
+    "#C49C94",
+    "#E377C2",
+    "#F7B6D2",
+    "#7F7F7F",
+    "#C7C7C7",
+    "#BCBD22",
+    "#DBDB8D",
+    "#17BECF",
+    "#9EDAE5",
+)
 _NARROW = 0.03  # share of a bar below which it is not written on it
 
 
@@ -38,8 +56,7 @@ def stacked_shares(
         ax.barh(places, share, left=left, color=colour[kind], label=kind, height=0.72, edgecolor="white", lw=0.6)
         for y, (x, width) in enumerate(zip(left.tolist(), share.tolist(), strict=True)):
             if width > _NARROW:
-                ax.text(x + width / 2, y, f"{width:.0%}", ha="center", va="center", fontsize="x-small",
-                        color=_on(colour[kind]))  # fmt: skip
+                ax.text(x + width / 2, y, f"{width:.0%}", ha="center", va="center", fontsize="x-small", color=_on(colour[kind]))
         left = left + share
     ax.set_yticks(places, [f"{bar}\nn = {totals[bar]:,}" for bar in counts])
     ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of records")
@@ -80,9 +97,15 @@ def over_controls(
 
 
 def trait_matrix(
-    ax: Axes, rows: Sequence[str], columns: Sequence[str], fold: ArrayLike, overlaps: ArrayLike, marked: ArrayLike,
-    *, few: int = 3,
-) -> Axes:  # fmt: skip
+    ax: Axes,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    fold: ArrayLike,
+    overlaps: ArrayLike,
+    marked: ArrayLike,
+    *,
+    few: int = 3,
+) -> Axes:
     """Traits by annotations, [T, A]: log2 of observed / expected in the shade, the overlaps in each cell, a frame where marked.
 
     fold is NaN where nothing is expected. Cells without overlaps stay white, those of fewer than `few` are pale.
@@ -98,8 +121,15 @@ def trait_matrix(
     image.set_alpha(np.where(n >= few, 1.0, 0.35))
     for y, x in np.ndindex(n.shape):
         if n[y, x]:
-            ax.text(x, y, f"{n[y, x]:,}", ha="center", va="center", fontsize="x-small",
-                    color="white" if abs(shade[y, x]) > 2.2 and n[y, x] >= few else "black")  # fmt: skip
+            ax.text(
+                x,
+                y,
+                f"{n[y, x]:,}",
+                ha="center",
+                va="center",
+                fontsize="x-small",
+                color="white" if abs(shade[y, x]) > 2.2 and n[y, x] >= few else "black",
+            )
         if framed[y, x]:
             ax.add_patch(Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, fill=False, edgecolor="black", lw=1.6))
     ax.set_yticks(np.arange(len(rows)), [textwrap.shorten(row, 48, placeholder=" ...") for row in rows], fontsize="small")

@@ -28,9 +28,17 @@ def context_curve(
         places = [2 * m for m in two_sided]
         ax.plot(places, list(two_sided.values()), "s--", color=ORANGE, ms=4.5, lw=1.5, label="counts, m + m around")
         for m, bits in two_sided.items():
-            ax.annotate(f"{m}+{m}", (2 * m, bits), (-5, -4), textcoords="offset points", ha="right", va="top",
-                        fontsize="x-small", color=ORANGE,
-                        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"})  # fmt: skip
+            ax.annotate(
+                f"{m}+{m}",
+                (2 * m, bits),
+                (-5, -4),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                fontsize="x-small",
+                color=ORANGE,
+                bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+            )
     for (name, (bits, error)), style in zip(trained.items(), ("-", "-.", ":", (0, (6, 2))) * len(trained), strict=False):
         ax.axhline(bits, color="black", lw=1.5, ls=style, label=f"{name}: {bits:.3f}")
         if np.isfinite(error):

@@ -51,9 +51,14 @@ def coordinates(ax: Axes, start: float, end: float, chrom: str = "") -> Axes:
 
 
 def allele_coordinates(
-    axes: Sequence[Axes], first: int, n_alt: int, changed: tuple[int, int, int], chrom: str = "", *,
+    axes: Sequence[Axes],
+    first: int,
+    n_alt: int,
+    changed: tuple[int, int, int],
+    chrom: str = "",
+    *,
     alt_start: int | None = None,
-) -> Sequence[Axes]:  # fmt: skip
+) -> Sequence[Axes]:
     """Coordinates below the sequences of both alleles, as `allele_logos` draws them; behind an indel each has its own.
 
     first: the 1-based coordinate of the first base; n_alt: how many bases of ALT are drawn; changed and alt_start: as of
@@ -109,9 +114,13 @@ def allele_tracks(
 
 
 def landmarks(
-    ax: Axes, start: int, end: int, *, genes: Sequence[tuple[str, str, ArrayLike]] = (),
+    ax: Axes,
+    start: int,
+    end: int,
+    *,
+    genes: Sequence[tuple[str, str, ArrayLike]] = (),
     elements: Mapping[str, ArrayLike] | None = None,
-) -> Axes:  # fmt: skip
+) -> Axes:
     """Genes (name, strand, exons [n, 2]) over rows of elements (name -> intervals [n, 2]) in [start, end), 0-based.
 
     Exons are boxes on a line, an arrow at the first base says the direction; genes in each other's way stand in rows.
@@ -131,18 +140,32 @@ def landmarks(
         at, step = (high, -1) if strand == "-" else (low, 1)
         inside = start < (spans.max() if strand == "-" else spans.min()) < end
         if strand in "+-" and inside:
-            ax.annotate("", (at + step * 0.02 * wide, y + 0.3), (at, y + 0.3), annotation_clip=False,
-                        arrowprops={"arrowstyle": "-|>", "color": BLUE, "lw": 1, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
+            ax.annotate(
+                "",
+                (at + step * 0.02 * wide, y + 0.3),
+                (at, y + 0.3),
+                annotation_clip=False,
+                arrowprops={"arrowstyle": "-|>", "color": BLUE, "lw": 1, "shrinkA": 0, "shrinkB": 0},
+            )
         fits = low + 0.012 * wide * len(name) < end
-        ax.text(low if fits else end, y - 0.24, name, fontsize="x-small", va="top", ha="left" if fits else "right",
-                clip_on=True, style="italic")  # fmt: skip
+        ax.text(
+            low if fits else end,
+            y - 0.24,
+            name,
+            fontsize="x-small",
+            va="top",
+            ha="left" if fits else "right",
+            clip_on=True,
+            style="italic",
+        )
     ticks = [0.0] if rows else []
     labels = ["genes"] if rows else []
     y = -len(rows)
     for i, (kind, of) in enumerate((elements or {}).items()):
         colour = MANY[(i + 1) % len(MANY)]
-        ax.broken_barh([(a, b - a) for a, b in np.asarray(of, dtype=float).reshape(-1, 2).tolist()], (y - 0.2, 0.4),
-                       color=colour, lw=0)  # fmt: skip
+        ax.broken_barh(
+            [(a, b - a) for a, b in np.asarray(of, dtype=float).reshape(-1, 2).tolist()], (y - 0.2, 0.4), color=colour, lw=0
+        )
         ticks.append(y)
         labels.append(kind)
         y -= 0.75
@@ -159,9 +182,15 @@ def n_rows(genes: Sequence[tuple[str, str, ArrayLike]], elements: Mapping[str, A
 
 
 def attention_map(
-    ax: Axes, weights: ArrayLike, queries: ArrayLike, keys: ArrayLike, *, chrom: str = "", label: str = "attention",
+    ax: Axes,
+    weights: ArrayLike,
+    queries: ArrayLike,
+    keys: ArrayLike,
+    *,
+    chrom: str = "",
+    label: str = "attention",
     elements: Mapping[str, ArrayLike] | None = None,
-) -> Axes:  # fmt: skip
+) -> Axes:
     """What each query (a row) looks at, [M, K], over the edges of both in bases, [M + 1] and [K + 1].
 
     The scale ends at the 99.5th percentile. elements: name -> intervals [n, 2], as bars along the top and the left.
@@ -174,15 +203,35 @@ def attention_map(
         colour, low = MANY[(i + 1) % len(MANY)], 1.012 + 0.03 * i
         for a, b in np.asarray(spans, dtype=float).reshape(-1, 2).tolist():
             if a < x[-1] and b > x[0]:
-                ax.plot([max(a, x[0]), min(b, x[-1])], [low, low], color=colour, lw=3.5, solid_capstyle="butt",
-                        transform=ax.get_xaxis_transform(), clip_on=False)  # fmt: skip
+                ax.plot(
+                    [max(a, x[0]), min(b, x[-1])],
+                    [low, low],
+                    color=colour,
+                    lw=3.5,
+                    solid_capstyle="butt",
+                    transform=ax.get_xaxis_transform(),
+                    clip_on=False,
+                )
             if a < y[-1] and b > y[0]:
-                ax.plot([1 - low] * 2, [max(a, y[0]), min(b, y[-1])], color=colour, lw=3.5, solid_capstyle="butt",
-                        transform=ax.get_yaxis_transform(), clip_on=False)  # fmt: skip
+                ax.plot(
+                    [1 - low] * 2,
+                    [max(a, y[0]), min(b, y[-1])],
+                    color=colour,
+                    lw=3.5,
+                    solid_capstyle="butt",
+                    transform=ax.get_yaxis_transform(),
+                    clip_on=False,
+                )
         ax.plot([], [], color=colour, lw=3.5, label=name)
     if elements:
-        ax.legend(frameon=False, fontsize="x-small", loc="lower right", bbox_to_anchor=(1, 1.02 + 0.03 * len(elements)),
-                  ncols=3, borderaxespad=0)  # fmt: skip
+        ax.legend(
+            frameon=False,
+            fontsize="x-small",
+            loc="lower right",
+            bbox_to_anchor=(1, 1.02 + 0.03 * len(elements)),
+            ncols=3,
+            borderaxespad=0,
+        )
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     coordinates(ax, float(x[0]), float(x[-1]), chrom)
@@ -208,8 +257,18 @@ def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: fl
     for a, b, strength in sorted(pairs, key=lambda pair: pair[2]):
         share = strength / top if top > 0 else 0.0
         if share > 0.05:
-            ax.add_patch(Arc(((a + b) / 2, 0), abs(b - a), 2 * abs(b - a) / wide, theta1=0, theta2=180, color=ORANGE,
-                             lw=0.4 + 2.2 * share, alpha=0.25 + 0.75 * share))  # fmt: skip
+            ax.add_patch(
+                Arc(
+                    ((a + b) / 2, 0),
+                    abs(b - a),
+                    2 * abs(b - a) / wide,
+                    theta1=0,
+                    theta2=180,
+                    color=ORANGE,
+                    lw=0.4 + 2.2 * share,
+                    alpha=0.25 + 0.75 * share,
+                )
+            )
     for place in {a for a, *_ in pairs}:
         ax.plot([place], [0], marker="^", ms=5, color=BLUE, clip_on=False, zorder=5)
     ax.set(xlim=(start, end), ylim=(0, 1.05))

@@ -40,8 +40,15 @@ def confusion(ax: Axes, counts: ArrayLike, classes: Sequence[object]) -> Axes:
     if len(n) <= 12:
         size = "medium" if len(n) <= 4 else "x-small"
         for i, j in np.ndindex(n.shape):
-            ax.text(j, i, f"{n[i, j]:,}\n{share[i, j]:.0%}", ha="center", va="center", fontsize=size,
-                    color="white" if share[i, j] > 0.55 else "black")  # fmt: skip
+            ax.text(
+                j,
+                i,
+                f"{n[i, j]:,}\n{share[i, j]:.0%}",
+                ha="center",
+                va="center",
+                fontsize=size,
+                color="white" if share[i, j] > 0.55 else "black",
+            )
     else:
         ax.figure.colorbar(image, ax=ax, label="share of the true class", fraction=0.046, pad=0.03)
         places = places[:: -(-len(n) // 25)]
@@ -90,9 +97,14 @@ def precision_recall(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]
 
 
 def calibration(
-    ax: Axes, confidence: ArrayLike, right: ArrayLike, *, n_bins: int = 15,
-    xlabel: str = "confidence", ylabel: str = "share of right cases",
-) -> Axes:  # fmt: skip
+    ax: Axes,
+    confidence: ArrayLike,
+    right: ArrayLike,
+    *,
+    n_bins: int = 15,
+    xlabel: str = "confidence",
+    ylabel: str = "share of right cases",
+) -> Axes:
     """Share of right cases by confidence [N] in equal bins, with 95 % intervals (Wilson 1927), and below how many there are.
 
     Bins of fewer than 5 cases are pale, and the line leaves them out. Both axes are 0 to 1, so that panels compare.
@@ -134,8 +146,16 @@ def comparison(
         ax.text(1.02, y, text, transform=ax.get_yaxis_transform(), va="center", color=colour, fontsize="small")
     if chance is not None:
         ax.axvline(chance, color=GREY, lw=0.8, ls=":")
-        ax.annotate("chance", (chance, 1), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points",
-                    fontsize="x-small", color=GREY, va="top")  # fmt: skip
+        ax.annotate(
+            "chance",
+            (chance, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize="x-small",
+            color=GREY,
+            va="top",
+        )
     ax.set_yticks(range(len(names)), names[::-1])
     ax.set(xlabel=xlabel, ylim=(-0.6, len(names) - 0.4))
     ax.tick_params(axis="y", length=0)
@@ -190,8 +210,14 @@ def two_histograms(
     edges = np.linspace(low, high, bins).tolist()
     for (name, values), colour in zip(arrays.items(), (ORANGE, BLUE), strict=True):
         weights = np.full(len(values), 1 / len(values))
-        ax.hist(np.clip(values, edges[0], edges[-1]), edges, weights=weights, color=colour, alpha=0.55,
-                label=f"{name} (n = {len(values):,})")  # fmt: skip
+        ax.hist(
+            np.clip(values, edges[0], edges[-1]),
+            edges,
+            weights=weights,
+            color=colour,
+            alpha=0.55,
+            label=f"{name} (n = {len(values):,})",
+        )
     ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 1.3 * ax.get_ylim()[1]))  # room for the legend
     ax.legend(frameon=False, fontsize="small", loc="upper left")
     return plain(ax)
@@ -242,8 +268,16 @@ def principal_components(
         for text, colour in entries.items() if legend else ():
             ax.scatter([], [], s=28, color=colour, linewidths=0, label=text)
         if legend:
-            ax.legend(title=name, frameon=False, fontsize="small", title_fontsize="small", alignment="left",
-                      loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0)  # fmt: skip
+            ax.legend(
+                title=name,
+                frameon=False,
+                fontsize="small",
+                title_fontsize="small",
+                alignment="left",
+                loc="upper left",
+                bbox_to_anchor=(1.0, 1.0),
+                borderaxespad=0,
+            )
     ax.set(xlabel=f"PC 1 ({share[0]:.0%} of the variance)", ylabel=f"PC 2 ({share[1]:.0%})")
     ax.locator_params(nbins=6)
     return plain(ax)
@@ -268,6 +302,12 @@ def _legend(ax: Axes) -> Axes:
     handles, labels = ax.get_legend_handles_labels()
     last = [i for i, label in enumerate(labels) if label == "chance"]
     order = [i for i in reversed(range(len(labels))) if i not in last] + last
-    ax.legend([handles[i] for i in order], [labels[i] for i in order], loc="upper center", bbox_to_anchor=(0.5, -0.14),
-              frameon=False, fontsize="small")  # fmt: skip
+    ax.legend(
+        [handles[i] for i in order],
+        [labels[i] for i in order],
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.14),
+        frameon=False,
+        fontsize="small",
+    )
     return ax

@@ -64,7 +64,13 @@ def information(log2_p: ArrayLike) -> NDArray[np.float64]:
 
 
 def allele_logos(
-    axes: Sequence[Axes], ref: ArrayLike, alt: ArrayLike, *, first: int = 0, changed: tuple[int, int, int], label: str = "bits",
+    axes: Sequence[Axes],
+    ref: ArrayLike,
+    alt: ArrayLike,
+    *,
+    first: int = 0,
+    changed: tuple[int, int, int],
+    label: str = "bits",
     alt_start: int | None = None,
 ) -> Sequence[Axes]:
     """The reference's letters [L, 4] above the alternative's, on one scale; what differs is shaded.

@@ -10,7 +10,7 @@ from genoformer.inference.batching import PRECISIONS
 from genoformer.inference.rate import measured_rate
 from genoformer.models import plan
 from genoformer.models.longrange import LongRangeConfig
-from genoformer.prediction.run import cells_of, n_kept, windows_at_once
+from genoformer.prediction.run import cells_of, kept_bins, windows_at_once
 
 
 class PredictionPlan(NamedTuple):
@@ -32,15 +32,18 @@ class PredictionPlan(NamedTuple):
     def text(self) -> str:
         kinds = ", ".join(f"{name} {plan.gigabytes(n)}" for name, n in self.memory.items())
         c, windows = self.config, "1 window" if self.n_windows == 1 else f"{self.n_windows:,} windows"
-        return plan.table({
-            "parameters": f"{sum(plan.parameters(c).values()):,}",
-            "window": f"{c.context_length:,} bases, of whose {c.context_length // c.bin_size:,} bins {n_kept(c):,} are kept",
-            "memory beside Python and torch": f"about {plan.gigabytes(sum(self.memory.values()))} ({kinds})",
-            "multiply-adds of a window": f"{self.products:,}{' on each strand' if self.n_strands > 1 else ''}",
-            "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
-            "time of a window": f"about {plan.duration(self.seconds)}",
-            "time of the run": f"about {plan.duration(self.seconds * self.n_windows)} for {windows}",
-        })  # fmt: skip
+        return plan.table(
+            {
+                "parameters": f"{sum(plan.parameters(c).values()):,}",
+                "window": f"{c.context_length:,} bases, of whose {c.context_length // c.bin_size:,} bins "
+                f"{kept_bins(c):,} are kept",
+                "memory beside Python and torch": f"about {plan.gigabytes(sum(self.memory.values()))} ({kinds})",
+                "multiply-adds of a window": f"{self.products:,}{' on each strand' if self.n_strands > 1 else ''}",
+                "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
+                "time of a window": f"about {plan.duration(self.seconds)}",
+                "time of the run": f"about {plan.duration(self.seconds * self.n_windows)} for {windows}",
+            }
+        )
 
 
 def plan_prediction(
@@ -55,7 +58,7 @@ def plan_prediction(
     rate: float | None = None,
 ) -> PredictionPlan:
     """What `predict_tracks` with the same arguments will take; rate: multiply-adds per second, None measures it here."""
-    n_tracks, kept, length = config.heads[config.head_named(head)], n_kept(config), config.context_length
+    n_tracks, kept, length = config.heads[config.head_named(head)], kept_bins(config), config.context_length
     on_cpu = device == "cpu"
     size = PRECISIONS[precision].itemsize
     batch = windows_at_once(config, on_cpu=on_cpu, asked=batch_size)

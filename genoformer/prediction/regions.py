@@ -13,27 +13,27 @@ import numpy as np
 from genoformer.errors import ConfigError, ContigError
 from genoformer.genome.bed_kinds import layout_of
 from genoformer.genome.beyond import first_beyond
-from genoformer.genome.contigs import ContigMap, listed
+from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
 from genoformer.genome.regions import Intervals, merge, on_reference, read_bed
 
 
-class Asked(NamedTuple):
+class ResolvedRegions(NamedTuple):
     """Contig -> merged intervals [n, 2] inside it, contigs in the genome's order; and sentences on what was left out."""
 
     intervals: dict[str, Intervals]
     notes: list[str]
 
 
-def asked_regions(
+def resolve_regions(
     genome: Genome,
     *,
     bed: str | os.PathLike[str] | None = None,
     region: str | None = None,
     contigs: Sequence[str] = (),
     columns: str | None = None,
-) -> Asked:
+) -> ResolvedRegions:
     """The rows of a BED, or one region (chr1:1-200,000, 1-based as samtools has it), or contigs, or all the genome.
 
     Contigs may be named in any known way. What reaches beyond a contig's end is cut there, and rows of a BED that lie beyond
@@ -57,7 +57,8 @@ def asked_regions(
         found = {here: [intervals] for here, intervals in on_reference(rows, genome).items()}
         if not found:
             raise ContigError(
-                f"no contig of {bed} ({listed(rows)}) is in {genome.name} ({listed(genome.contigs)}). Is it the right FASTA?"
+                f"no contig of {bed} ({join_names(rows)}) is in {genome.name} ({join_names(genome.contigs)}). "
+                "Is it the right FASTA?"
             )
     elif region is not None:
         one = parse_region(region, genome.contigs)
@@ -70,7 +71,7 @@ def asked_regions(
     if region is not None and (place := _beyond(genome, found)):
         raise ConfigError(f"{place}.")
     first = (lambda: first_beyond(bed, genome, columns)) if bed is not None else (lambda: None)
-    return Asked(_inside(genome, found, notes, first), notes)
+    return ResolvedRegions(_inside(genome, found, notes, first), notes)
 
 
 def _beyond(genome: Genome, found: dict[str, list[Intervals]]) -> str | None:

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, within
-from genoformer.genome.targets import Targets, Track
-from genoformer.inference import Floats, borrowed
-from genoformer.inference.tracks import TrackReader
+from genoformer.genome.regions import Intervals, overlapping_rows
+from genoformer.genome.targets import Track, TrackTable
+from genoformer.inference import Floats, evaluating
+from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.longrange import LongRange, LongRangeConfig
-from genoformer.progress import Listener, Progress
+from genoformer.progress import Progress, ProgressCallback
 
 GPU_BASES = 1 << 20  # in a batch on a GPU; halved when the memory does not hold them
 
 
-class Stretch(NamedTuple):
+class BinnedTracks(NamedTuple):
     """Consecutive bins of a contig: [start, end) of each [n], and values [K, n]."""
 
     chrom: str
@@ -34,7 +34,7 @@ class Stretch(NamedTuple):
 class TrackSink(Protocol):
     """Takes stretches: contigs in the genome's order, bins sorted and without overlap."""
 
-    def add(self, stretch: Stretch) -> None: ...
+    def add(self, stretch: BinnedTracks) -> None: ...
 
 
 class Predicted(NamedTuple):
@@ -58,7 +58,7 @@ def predict_tracks(
     device: str = "cpu",
     precision: str = "float32",
     batch_size: int | None = None,
-    listen: Listener = None,
+    progress: ProgressCallback = None,
 ) -> Predicted:
     """Predict some tracks of a head for all bins that the intervals touch, and hand them to a sink in order.
 
@@ -79,13 +79,13 @@ def predict_tracks(
     if bad := [track for track in tracks if not 0 <= track < n_tracks]:
         raise ConfigError(f"track {bad[0]} is asked for, but those of head {head} are numbered 0 to {n_tracks - 1:,}.")
     length, size = model.config.context_length, model.config.bin_size
-    kept = n_kept(model.config)
+    kept = kept_bins(model.config)
     first = (length // size - kept) // 2  # bins of a window before those that are kept
     cells = cells_of(model.config, intervals)
     n_windows, n_done, n_bins, n_unknown = sum(map(len, cells.values())), 0, 0, 0
     chosen = np.asarray(tracks, dtype=np.int64)
-    with borrowed(model, device, precision) as lent:
-        reader = TrackReader(lent, head, kept)
+    with evaluating(model, device, precision) as lent:
+        reader = TrackPredictor(lent, head, kept)
         at_once = windows_at_once(model.config, on_cpu=reader.device.type == "cpu", asked=batch_size)
         for chrom, numbers in cells.items():
             rows = intervals[chrom]
@@ -104,12 +104,12 @@ def predict_tracks(
                         n_bins += len(stretch.starts)
                         n_unknown += int(gaps[(stretch.starts - start) // size].sum())
                 n_done += len(starts)
-                if listen is not None:
-                    listen(Progress("predicting", n_done, n_windows))
+                if progress is not None:
+                    progress(Progress("predicting", n_done, n_windows))
     return Predicted(n_windows, n_bins, n_unknown, time.monotonic() - begun)
 
 
-def n_kept(config: LongRangeConfig) -> int:
+def kept_bins(config: LongRangeConfig) -> int:
     """Bins in the middle of a window that are kept: those that the model is made to predict, or where that is all, half.
 
     One less where as many bins cannot lie in the very middle.
@@ -120,8 +120,8 @@ def n_kept(config: LongRangeConfig) -> int:
 
 
 def tracks_of(
-    config: LongRangeConfig, tables: Mapping[str, Targets], head: str | None = None, table: Targets | None = None
-) -> Targets:
+    config: LongRangeConfig, tables: Mapping[str, TrackTable], head: str | None = None, table: TrackTable | None = None
+) -> TrackTable:
     """The tracks of a head: those of a table, of the model's own `tables` (head -> table), or numbered ones (human_0 ...).
 
     Raises ConfigError for a table of another number of tracks.
@@ -131,7 +131,7 @@ def tracks_of(
     if table is not None and len(table) != n:
         others = ", ".join(f"{name} has {n:,}" for name, n in config.heads.items())
         raise ConfigError(f"the table has {len(table):,} tracks, but of the model's heads {others}; give the table of {head}.")
-    return table or tables.get(head) or Targets(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
+    return table or tables.get(head) or TrackTable(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
 
 
 def windows_at_once(config: LongRangeConfig, *, on_cpu: bool, asked: int | None) -> int:
@@ -141,7 +141,7 @@ def windows_at_once(config: LongRangeConfig, *, on_cpu: bool, asked: int | None)
 
 def cells_of(config: LongRangeConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
     """Contig -> numbers of the lattice's cells that intervals touch, sorted, each once; a cell is a window's kept bins."""
-    width = n_kept(config) * config.bin_size
+    width = kept_bins(config) * config.bin_size
     return {
         chrom: np.unique(np.concatenate([np.arange(start // width, -(-end // width)) for start, end in rows.tolist()]))
         for chrom, rows in intervals.items()
@@ -149,12 +149,12 @@ def cells_of(config: LongRangeConfig, intervals: Mapping[str, Intervals]) -> dic
     }
 
 
-def _within(chrom: str, start: int, size: int, values: Floats, rows: Intervals) -> Iterator[Stretch]:
+def _within(chrom: str, start: int, size: int, values: Floats, rows: Intervals) -> Iterator[BinnedTracks]:
     """The bins of a cell [K, n] that intervals touch, cut to them."""
     end = start + size * values.shape[1]
-    for begin, stop in within(rows, start, end).tolist():
+    for begin, stop in overlapping_rows(rows, start, end).tolist():
         edges = np.arange(begin // size, -(-stop // size) + 1, dtype=np.int64) * size
         at = (int(edges[0]) - start) // size
-        yield Stretch(
+        yield BinnedTracks(
             chrom, edges[:-1].clip(begin, stop), edges[1:].clip(begin, stop), values[:, at : at + len(edges) - 1]
         )

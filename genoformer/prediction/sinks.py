@@ -17,11 +17,11 @@ import numpy as np
 from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.genome.bigwig import BigWigWriter, new_bigwig
-from genoformer.genome.landmarks import Landmarks
+from genoformer.genome.landmarks import LocusAnnotation
 from genoformer.genome.regions import Intervals
 from genoformer.genome.targets import Track
-from genoformer.prediction.run import Stretch, TrackSink
-from genoformer.whole import real, save_figure, whole_file
+from genoformer.prediction.run import BinnedTracks, TrackSink
+from genoformer.whole import atomic_write, resolve_link, save_figure
 
 TABLE = "tracks.tsv"  # beside several bigWigs: which file holds which track
 _MOST_FILES = 512  # open at a time; a process may open some 1,000
@@ -35,7 +35,7 @@ class _Job(NamedTuple):
     contigs: Mapping[str, int]
     tracks: Sequence[Track]
     asked: Mapping[str, Intervals]
-    landmarks: Landmarks
+    landmarks: LocusAnnotation
 
 
 class _BigWigs:
@@ -44,7 +44,7 @@ class _BigWigs:
     def __init__(self, files: Sequence[BigWigWriter]) -> None:
         self.files = files
 
-    def add(self, stretch: Stretch) -> None:
+    def add(self, stretch: BinnedTracks) -> None:
         chrom, starts, ends, values = stretch
         width = ends - starts
         cuts = np.flatnonzero(np.diff(width)) + 1  # bins of one width take the writer's short form
@@ -73,7 +73,7 @@ def _bigwigs(job: _Job) -> Iterator[TrackSink]:
         )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise ConfigError(f"{path} is there already and not an empty folder; name another one, or remove it.")
-    path = real(path)
+    path = resolve_link(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     part.mkdir()
     try:
@@ -93,7 +93,7 @@ def _bigwigs(job: _Job) -> Iterator[TrackSink]:
 
 @contextmanager
 def _parquet(job: _Job) -> Iterator[TrackSink]:
-    with whole_file(job.path) as part:
+    with atomic_write(job.path) as part:
         rows = _ParquetRows(part, column_names(job.tracks))
         try:
             yield rows
@@ -114,9 +114,9 @@ class _ParquetRows:
         # values hardly repeat, and a dictionary of each column would take most of the memory
         self.writer = pq.ParquetWriter(str(path), self.schema, compression="zstd", use_dictionary=["chrom"])
         self.most = max(1, min(_MOST_ROWS, _VALUES // len(columns)))
-        self.n, self.waiting = 0, list[Stretch]()
+        self.n, self.waiting = 0, list[BinnedTracks]()
 
-    def add(self, stretch: Stretch) -> None:
+    def add(self, stretch: BinnedTracks) -> None:
         self.waiting.append(stretch._replace(values=stretch.values.copy()))  # a view would hold all of its window
         self.n += len(stretch.starts)
         if self.n >= self.most:
@@ -158,21 +158,27 @@ def _figure(job: _Job) -> Iterator[TrackSink]:
     if landmarks:
         plots.landmarks(axes.pop(0), first, last, genes=seen.drawn, elements=seen.elements)
     labels = [track.description or track.identifier for track in tracks]
-    labels = [f"{label} ({track.identifier})" if labels.count(label) > 1 and label != track.identifier else label
-              for label, track in zip(labels, tracks, strict=True)]  # fmt: skip
+    labels = [
+        f"{label} ({track.identifier})" if labels.count(label) > 1 and label != track.identifier else label
+        for label, track in zip(labels, tracks, strict=True)
+    ]
     plots.tracks(
-        axes, np.append(starts, ends[-1]), values, labels=labels, groups=[track.group for track in tracks],
+        axes,
+        np.append(starts, ends[-1]),
+        values,
+        labels=labels,
+        groups=[track.group for track in tracks],
         chrom=chrom,
-    )  # fmt: skip
+    )
     save_figure(figure, path)
 
 
 class _Gathered:
     def __init__(self) -> None:
-        self.found: list[Stretch] = []
+        self.found: list[BinnedTracks] = []
         self.n = 0
 
-    def add(self, stretch: Stretch) -> None:
+    def add(self, stretch: BinnedTracks) -> None:
         self.n += len(stretch.starts)
         if self.n > _MOST_BINS:
             raise ConfigError(f"a figure shows up to {_MOST_BINS:,} bins; give a shorter region with -r, or write .bw.")
@@ -186,16 +192,16 @@ def file_names(tracks: Sequence[Track]) -> list[str]:
     ['CAGE_a_b.0.bw', 'cage_a_b.7.bw', 'x.bw']
     """
     safe = [re.sub(r"[^A-Za-z0-9+=@-]+", "_", track.identifier)[:120] for track in tracks]
-    return [f"{name}.bw" for name in _told_apart(safe, tracks)]
+    return [f"{name}.bw" for name in _unique_names(safe, tracks)]
 
 
 def column_names(tracks: Sequence[Track]) -> list[str]:
     """A Parquet column for each track: its identifier; alike ones with their numbers."""
     taken = ["chrom", "start", "end"]
-    return _told_apart([track.identifier for track in tracks], tracks, taken)
+    return _unique_names([track.identifier for track in tracks], tracks, taken)
 
 
-def _told_apart(names: Sequence[str], tracks: Sequence[Track], taken: Sequence[str] = ()) -> list[str]:
+def _unique_names(names: Sequence[str], tracks: Sequence[Track], taken: Sequence[str] = ()) -> list[str]:
     """Names that differ in more than their case: those that do not get the number of the track."""
     n = Counter(name.lower() for name in (*names, *taken))
     numbered = [f"{name}.{track.index}" for name, track in zip(names, tracks, strict=True)]
@@ -204,13 +210,20 @@ def _told_apart(names: Sequence[str], tracks: Sequence[Track], taken: Sequence[s
 
 
 SINKS: dict[str, Callable[[_Job], AbstractContextManager[TrackSink]]] = {
-    ".bw": _one_bigwig, ".bigwig": _one_bigwig, "": _bigwigs, ".parquet": _parquet, ".png": _figure,
-}  # fmt: skip
+    ".bw": _one_bigwig,
+    ".bigwig": _one_bigwig,
+    "": _bigwigs,
+    ".parquet": _parquet,
+    ".png": _figure,
+}
 
 
 def new_sink(
-    path: Path, contigs: Mapping[str, int], tracks: Sequence[Track], asked: Mapping[str, Intervals],
-    landmarks: Landmarks | None = None,
+    path: Path,
+    contigs: Mapping[str, int],
+    tracks: Sequence[Track],
+    asked: Mapping[str, Intervals],
+    landmarks: LocusAnnotation | None = None,
 ) -> AbstractContextManager[TrackSink]:
     """What to hand predictions to: by its suffix a bigWig, Parquet or a figure; without one a folder with a bigWig a track.
 
@@ -226,4 +239,4 @@ def new_sink(
         raise ConfigError(f"{path}: there is no folder {path.parent}; make it first.")
     if landmarks and kind != ".png":
         raise ConfigError(f"{path}: genes and elements are drawn above a figure; end it in .png, or leave them out.")
-    return SINKS[kind](_Job(path, contigs, tracks, asked, landmarks or Landmarks()))
+    return SINKS[kind](_Job(path, contigs, tracks, asked, landmarks or LocusAnnotation()))

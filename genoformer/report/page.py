@@ -91,7 +91,7 @@ def _heading(scored: Scored) -> str:
 def _figure(figure: Figure) -> str:
     title = html.escape(figure.title)
     image = f'<img alt="{title}" src="data:image/png;base64,{base64.b64encode(figure.png).decode()}">'
-    return f"<figure class=\"variant\"><figcaption><b>{title}</b><br>{html.escape(figure.meaning)}</figcaption>{image}</figure>"
+    return f'<figure class="variant"><figcaption><b>{title}</b><br>{html.escape(figure.meaning)}</figcaption>{image}</figure>'
 
 
 def _json(data: object) -> str:

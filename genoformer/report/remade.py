@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
 from genoformer.models.longrange import LongRange
-from genoformer.scoring.scorers import Model, OfTracks, Scorer, default_scores, scorer_of, sha256_of_models
+from genoformer.scoring.scorers import Model, Scorer, TrackOptions, default_scores, make_scorer, sha256_of_models
 from genoformer.scoring.scores import SCORES, Score
-from genoformer.scoring.track_scorer import Settings
+from genoformer.scoring.track_scorer import AlleleComparison
 
 
 class Remade(NamedTuple):
@@ -64,8 +64,12 @@ def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome,
         how["shifts"] = tuple(int(text) for text in options["shifts"].split(","))
     tracks = [int(text) for text in options["tracks"].split(",")] if "tracks" in options else None
     given = how or tracks or "head" in options
-    of_tracks = OfTracks(options.get("head"), tracks=tracks, settings=Settings(**how)) if given else None
-    return scorer_of(
-        models, genome, list(scores) or default_scores(models[0]), context=int(context) if context.isdecimal() else None,
-        both_strands=options.get("strands", "both") == "both", of_tracks=of_tracks,
-    )  # fmt: skip
+    of_tracks = TrackOptions(options.get("head"), tracks=tracks, settings=AlleleComparison(**how)) if given else None
+    return make_scorer(
+        models,
+        genome,
+        list(scores) or default_scores(models[0]),
+        context=int(context) if context.isdecimal() else None,
+        both_strands=options.get("strands", "both") == "both",
+        of_tracks=of_tracks,
+    )

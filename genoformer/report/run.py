@@ -12,11 +12,11 @@ from typing import NamedTuple
 from genoformer.errors import ConfigError
 from genoformer.genome.preflight import FIXES, preflight
 from genoformer.genome.reference import Genome
-from genoformer.inference import borrowed
+from genoformer.inference import evaluating
 from genoformer.interpretation.explain import Printed, explain
 from genoformer.interpretation.figures import draw_explained
 from genoformer.models import checkpoint
-from genoformer.progress import Listener, Progress
+from genoformer.progress import Progress, ProgressCallback
 from genoformer.report.meant import Meant
 from genoformer.report.page import Figure, write_page
 from genoformer.report.remade import remade
@@ -36,9 +36,17 @@ class Written(NamedTuple):
 
 
 def make_report(
-    scored: Path, output: Path, *, title: str | None = None, model: str | Path | Sequence[str | Path] | None = None,
-    fasta: Path | None = None, top: int = 6, flank: int = 25, most: int = MOST, listen: Listener = None,
-) -> Written:  # fmt: skip
+    scored: Path,
+    output: Path,
+    *,
+    title: str | None = None,
+    model: str | Path | Sequence[str | Path] | None = None,
+    fasta: Path | None = None,
+    top: int = 6,
+    flank: int = 25,
+    most: int = MOST,
+    progress: ProgressCallback = None,
+) -> Written:
     """One HTML page of a VCF that `score` wrote.
 
     With its genome also what the preflight says, with its model (or the models of its ensemble), too, figures of the strongest
@@ -53,14 +61,14 @@ def make_report(
     genome = Genome(fasta) if fasta is not None else None
     checked = preflight(scored, genome, max_length=sys.maxsize, asked=_asked(found)).table() if genome is not None else ""
     names = [] if model is None else [model] if isinstance(model, str | Path) else list(model)
-    figures = _figures(scored, found, names, genome, top, flank, listen) if names and genome is not None else []
+    figures = _figures(scored, found, names, genome, top, flank, progress) if names and genome is not None else []
     n = write_page(found, output, title=title or scored.name, figures=figures, preflight=checked)
     return Written(n, found.n_alleles, len(figures))
 
 
 def _figures(
-    scored: Path, found: Scored, names: Sequence[str | Path], genome: Genome, top: int, flank: int, listen: Listener
-) -> list[Figure]:  # fmt: skip
+    scored: Path, found: Scored, names: Sequence[str | Path], genome: Genome, top: int, flank: int, progress: ProgressCallback
+) -> list[Figure]:
     models = [checkpoint.load_scoring(name) for name in names]
     of = remade(found.options, dict(found.made_by).get("model", ""), models, "+".join(map(str, names)), genome)
     remarks = "".join(f" {remark}" for remark in of.remarks)
@@ -72,7 +80,7 @@ def _figures(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for model in models:
-            stack.enter_context(borrowed(model))
+            stack.enter_context(evaluating(model))
         for row, which in strongest.rows:
             if len(made) == top:
                 break
@@ -95,8 +103,8 @@ def _figures(
             read = f", read as {variant.pos:,} {_short(variant.ref)}>{_short(variant.alt)} ({word})" if word is not None else ""
             title = f"{chrom}:{pos:,} {_short(ref)}>{_short(alt)}{known}{read}, {score.name} {rounded(value)}{more}"
             made[chrom, pos] = Figure(title, explained.meaning + remarks, (folder / "figure.png").read_bytes())
-            if listen:
-                listen(Progress("figures", len(made), top))
+            if progress:
+                progress(Progress("figures", len(made), top))
     return list(made.values())
 
 

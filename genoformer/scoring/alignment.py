@@ -20,7 +20,7 @@ INDELS: dict[str, str] = {
 }
 
 
-class Placed(NamedTuple):
+class AlignedChange(NamedTuple):
     """Where a change lies in the reference, in bases from the first bin that is predicted (it may lie outside of them).
 
     offset: how far the alternative's bases before the change lie behind their counterparts; 0 where it is laid to the left.
@@ -32,7 +32,7 @@ class Placed(NamedTuple):
     offset: int = 0
 
 
-def realigned(ref: Tracks, alt: Tracks, changes: Sequence[Placed], bin_size: int) -> Tracks:
+def align_alternate(ref: Tracks, alt: Tracks, changes: Sequence[AlignedChange], bin_size: int) -> Tracks:
     """Tracks [K, N] of an alternative in the reference's bins; changes in order, without overlap.
 
     A bin's value is spread evenly over its bases; every base of the reference takes that of its counterpart, a deleted base 0,
@@ -73,7 +73,7 @@ def realigned(ref: Tracks, alt: Tracks, changes: Sequence[Placed], bin_size: int
     return out / bin_size
 
 
-def stitched(left: Tracks, right: Tracks, change: Placed, bin_size: int) -> Tracks:
+def stitch(left: Tracks, right: Tracks, change: AlignedChange, bin_size: int) -> Tracks:
     """Tracks [K, N] of an alternative laid to the left and to the right -> the first, behind the bin of the change the last.
 
     What baskerville does with insertions and deletions that are compensated on either side.

@@ -15,7 +15,7 @@ from genoformer.genome.reference import Genome
 from genoformer.models.longrange import LongRange
 from genoformer.scoring.quantiles import GRID, NOT_COMPARED, Calibration
 from genoformer.scoring.run import Summary, score_variants
-from genoformer.scoring.scorers import Model, OfTracks, scorer_of, sha256_of_models
+from genoformer.scoring.scorers import Model, TrackOptions, make_scorer, sha256_of_models
 from genoformer.scoring.scores import Score
 from genoformer.scoring.track_scorer import TrackScorer
 
@@ -27,7 +27,7 @@ def calibrate(
     scores: Sequence[Score],
     path: Path,
     *,
-    of_tracks: OfTracks | None = None,
+    of_tracks: TrackOptions | None = None,
     **options: Any,
 ) -> tuple[Calibration, Summary]:
     """Score a background VCF and write the quantiles of every score and track to `path`; options as of `score_variants`.
@@ -46,10 +46,10 @@ def calibrate(
     )
     if not summary.scored:
         raise ConfigError(f"no allele of {background} has a score; give a background of variants of this genome.")
-    scorer = scorer_of(
+    scorer = make_scorer(
         given, genome, scores, context=options.get("context"), both_strands=options.get("both_strands", True), of_tracks=of_all
     )
-    names = scorer.layout.apart if isinstance(scorer, TrackScorer) else []
+    names = scorer.layout.unique_names if isinstance(scorer, TrackScorer) else []
     compared = {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
     grids = grids_of(matrix if is_matrix else table, scores, names)
     found = Calibration(Path(background).name, summary.scored, sha256_of_models(given), compared, scorer.inputs, grids)

@@ -39,7 +39,7 @@ def windows_of(scorer: TrackScorer, genome: Genome, regions: Iterable[Region]) -
     for region in regions:
         contig = genome.resolve(region.chrom)
         centre = (region.start + region.end) // 2
-        yield Window(region, contig, scorer.start_of(Variant(contig, centre + 1, "", "")), centre)
+        yield Window(region, contig, scorer.window_start(Variant(contig, centre + 1, "", "")), centre)
 
 
 class _Site(NamedTuple):
@@ -131,8 +131,11 @@ def _touched(
 
     def inside(record: Record, n_bases: int) -> list[int]:
         start, end = record.pos - 1, record.pos - 1 + n_bases
-        return [i for i in of_contig.get(fit.get(record.chrom) or "", ())
-                if start < windows[i].start + scorer.length and end > windows[i].start]  # fmt: skip
+        return [
+            i
+            for i in of_contig.get(fit.get(record.chrom) or "", ())
+            if start < windows[i].start + scorer.length and end > windows[i].start
+        ]
 
     for records in batches(file, _AT_ONCE):
         some = [record for record in records if inside(_moved(record, fit), _longest(record, fit))]

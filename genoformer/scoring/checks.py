@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from genoformer.genome.vcf import Record
-from genoformer.scoring.engines import Parts, Scored
+from genoformer.scoring.engines import PartResult, Parts
 from genoformer.sinks import Column
 
 
@@ -16,7 +16,7 @@ def verify_note(
     parts: Parts,
     n: int,
     columns: Sequence[Column],
-    again: Callable[[Sequence[Record]], Scored],
+    again: Callable[[Sequence[Record]], PartResult],
 ) -> str:
     """A sentence on how far the scores of n random alleles are from what `again` says of their records."""
     rng = np.random.default_rng(0)

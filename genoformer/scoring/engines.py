@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from genoformer.errors import GenoformerError
 from genoformer.genome.region_text import Interval
-from genoformer.genome.vcf import AT_ONCE, Record, VariantFile, open_vcf, overlapping
-from genoformer.scoring.scores import Floats, Matrix
-from genoformer.whole import real, whole_file, write_text
+from genoformer.genome.vcf import MAX_BATCH_BYTES, Record, VariantFile, open_vcf, overlapping
+from genoformer.scoring.scores import Floats, TrackScoreMatrix
+from genoformer.whole import atomic_write, resolve_link, write_text
 
 THREADS = "number of threads"  # in a job
 PART_RECORDS = 4_096  # records in a part, at the most
@@ -32,7 +32,7 @@ class JobError(GenoformerError):
     """Unfinished work of another run lies where this one would put its own."""
 
 
-class Scored(NamedTuple):
+class PartResult(NamedTuple):
     """The scores of a part, one row an ALT (one for a record without ALT), in order."""
 
     statuses: NDArray[np.uint8]  # [ALTs], index into list(Status)
@@ -41,23 +41,23 @@ class Scored(NamedTuple):
     matrix: Floats  # [R, K]
 
     @classmethod
-    def of(cls, statuses: NDArray[np.uint8], values: Floats, matrix: Matrix | None = None) -> Scored:
+    def of(cls, statuses: NDArray[np.uint8], values: Floats, matrix: TrackScoreMatrix | None = None) -> PartResult:
         """Without the matrix, if there is none."""
-        none = Matrix(np.zeros((0, 4), dtype=np.int32), np.zeros((0, 0), dtype=np.float32))
+        none = TrackScoreMatrix(np.zeros((0, 4), dtype=np.int32), np.zeros((0, 0), dtype=np.float32))
         return cls(statuses, values, *(matrix or none))
 
 
-Compute = Callable[[Sequence[Record]], Scored]
+Compute = Callable[[Sequence[Record]], PartResult]
 
 
 class Parts(Protocol):
     """Where finished parts are kept."""
 
-    def get(self, i: int) -> Scored | None: ...
-    def put(self, i: int, scored: Scored) -> None: ...
+    def get(self, i: int) -> PartResult | None: ...
+    def put(self, i: int, scored: PartResult) -> None: ...
 
 
-class JobFolder:
+class ResumeFolder:
     """Finished parts beside the output, in .OUT.parts/; the same job finds them again, another is refused.
 
     `job` says all that they depend on: the sha256 of the VCF, the model, the options.
@@ -66,10 +66,7 @@ class JobFolder:
     ending: str
 
     def __init__(self, output: Path | None, job: dict[str, str]) -> None:
-        self.path = (
-            Path(tempfile.mkdtemp(prefix="genoformer-")) if output is None
-            else _folder_of(output)
-        )  # fmt: skip
+        self.path = Path(tempfile.mkdtemp(prefix="genoformer-")) if output is None else _folder_of(output)
         try:
             self.path.mkdir(exist_ok=True)
         except FileExistsError as error:
@@ -106,22 +103,22 @@ class JobFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-class PartFolder(JobFolder):
+class PartFolder(ResumeFolder):
     """Parts of scores."""
 
     ending = ".npz"
 
-    def get(self, i: int) -> Scored | None:
+    def get(self, i: int) -> PartResult | None:
         """The part, or None where it is not there or torn, as a full disk or a power cut may leave it."""
         try:
             with self._name(i).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return Scored(*(arrays[name] for name in Scored._fields))
+                return PartResult(*(arrays[name] for name in PartResult._fields))
         except (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
             return None
 
-    def put(self, i: int, scored: Scored) -> None:
+    def put(self, i: int, scored: PartResult) -> None:
         self.n_found -= self._name(i).exists()  # it was torn
-        with whole_file(self._name(i), durable=True) as part, part.open("wb") as file:
+        with atomic_write(self._name(i), durable=True) as part, part.open("wb") as file:
             np.savez(file, **scored._asdict())
 
 
@@ -132,23 +129,23 @@ class Rows(NamedTuple):
     counts: dict[str, int]
 
 
-class RowFolder(JobFolder):
+class RowFolder(ResumeFolder):
     """Parts of a table."""
 
     ending = ".json"
 
-    def done(self, i: int, make: Callable[[], Rows]) -> Rows:
+    def get_or_compute(self, i: int, make: Callable[[], Rows]) -> Rows:
         """The part, from before or made now."""
         try:
             return Rows(**json.loads(self._name(i).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             made = make()
-        with whole_file(self._name(i), durable=True) as part:
+        with atomic_write(self._name(i), durable=True) as part:
             part.write_text(json.dumps(made._asdict()), encoding="utf-8")
         return made
 
 
-def noted_threads(output: Path | None) -> int | None:
+def resumed_threads(output: Path | None) -> int | None:
     """The threads that unfinished work for an output was begun with; its last digits depend on them."""
     if output is None:
         return None
@@ -158,7 +155,7 @@ def noted_threads(output: Path | None) -> int | None:
         return None
 
 
-def noted_command(output: Path) -> tuple[Path, list[str]]:
+def resumed_command(output: Path) -> tuple[Path, list[str]]:
     """The folder in which a command began the unfinished work for an output, and the command; JobError where there is none."""
     note = _folder_of(output) / "command.json"
     try:
@@ -171,7 +168,7 @@ def noted_command(output: Path) -> tuple[Path, list[str]]:
 
 
 def _folder_of(output: Path) -> Path:
-    whole = real(output)
+    whole = resolve_link(output)
     return whole.with_name(f".{whole.name}.parts")
 
 
@@ -186,7 +183,7 @@ def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
     >>> part_size(6e12, 98_304), part_size(1e6, 0, longest=1_000_000)
     (PartSize(n=16, within=98304, weighed=False), PartSize(n=67, within=0, weighed=True))
     """
-    n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations), AT_ONCE // max(1, longest)))
+    n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations), MAX_BATCH_BYTES // max(1, longest)))
     return PartSize(n, weighed=n < PART_RECORDS) if n >= _TOGETHER or not shared else PartSize(_TOGETHER, shared)
 
 
@@ -202,7 +199,7 @@ class PartSize(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cut:
+class Partition:
     """The records of a VCF, cut into parts."""
 
     vcf: Path
@@ -216,14 +213,14 @@ class Cut:
     @cached_property
     def n_parts(self) -> int:
         counted = self.size.within or self.size.weighed
-        return sum(1 for _ in self.lists()) if counted else -(-self.n_records // self.size.n)
+        return sum(1 for _ in self.parts()) if counted else -(-self.n_records // self.size.n)
 
-    def mine(self, i: int) -> bool:
+    def in_shard(self, i: int) -> bool:
         return self.shard is None or i % self.shard[1] == self.shard[0] - 1
 
-    def n_left(self, parts: PartFolder) -> int:
+    def n_missing(self, parts: PartFolder) -> int:
         """Parts that are ours and not there yet."""
-        return sum(self.mine(i) for i in set(range(self.n_parts)) - parts.numbers())
+        return sum(self.in_shard(i) for i in set(range(self.n_parts)) - parts.numbers())
 
     def require(self, parts: PartFolder) -> None:
         """JobError where a part is missing."""
@@ -233,7 +230,7 @@ class Cut:
                 "that are not done, or the command without --shard."
             )
 
-    def lists(self) -> Iterator[list[Record]]:
+    def parts(self) -> Iterator[list[Record]]:
         """The records of each part, from the first on, as often as this is called."""
         with open_vcf(self.vcf) as file:
             yield from self.of(file)

@@ -19,7 +19,7 @@ from genoformer.genome.codes import Codes, N, encode, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Alleles, Variant, centred_start, normalise, place_alleles, place_snvs, trim, trimmed
 from genoformer.models.encoder import Encoder
-from genoformer.scoring.scores import Evidence, Floats
+from genoformer.scoring.scores import Floats, ScoreInput
 from genoformer.windowing import require_length
 
 FLANK = 5  # bases on either side of an indel whose likelihood is compared too: a 6-mer reaches as far
@@ -27,14 +27,14 @@ _TOUCH = 1  # bases on either side of an allele whose tokens its embedding avera
 _GROUP = 64  # insertions and deletions laid out at a time: each is dozens of windows
 
 
-class Pair(NamedTuple):
+class AllelePair(NamedTuple):
     """Evidence for both alleles of n variants on one strand: [n] or [n, D]; NaN where there is none."""
 
     ref: Floats
     alt: Floats
 
 
-class Question(NamedTuple):
+class MaskedQuery(NamedTuple):
     """Hide [target, end) of a window; `base` is the one whose probability is asked for."""
 
     codes: Codes
@@ -43,7 +43,7 @@ class Question(NamedTuple):
     base: int
 
 
-class Reader:
+class AlleleScorer:
     """Reads a genome through an encoder: lists of variants -> evidence of each kind, per strand."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Reader:
         self.strands = "+-" if both_strands else "+"
         self.kmers = model.tokenizer.masks_bases
         config = model.config
-        longest = model.tokenizer.length_of(config.max_tokens) if config.position == "learned" else None
+        longest = model.tokenizer.max_bases(config.max_tokens) if config.position == "learned" else None
         shortest = 2 * FLANK + 2 + model.tokenizer.min_bases
         if self.length < shortest or (longest is not None and self.length > longest):
             limit = f"at most {longest}" if longest is not None and self.length > longest else f"at least {shortest}"
@@ -72,7 +72,7 @@ class Reader:
         """Longest REF or ALT that leaves its flanks in the window, in bases."""
         return self.length - 2 * FLANK
 
-    def require(self, evidence: set[Evidence]) -> None:
+    def require(self, evidence: set[ScoreInput]) -> None:
         """Refuse what this model cannot tell, before any work is done."""
         bpe = not self.kmers and evidence & {"allele", "pseudo", "posterior"}
         if bpe:
@@ -85,7 +85,7 @@ class Reader:
         if self.model.config.causal and evidence & {"allele", "pseudo"} and self.model.tokenizer.stride != 1:
             raise ConfigError("the likelihood of a causal k-mer model is known for stride 1 only; train one of stride 1.")
 
-    def substitutions(self, variants: Sequence[Variant], *, with_posterior: bool) -> dict[Evidence, list[Pair]]:
+    def substitutions(self, variants: Sequence[Variant], *, with_posterior: bool) -> dict[ScoreInput, list[AllelePair]]:
         """`allele` evidence (log2 P of each allele) and, if asked for, the `posterior` at the first changed base.
 
         One base: all tokens over it are hidden at once. Several: from left to right, the bases still to come hidden
@@ -99,7 +99,7 @@ class Reader:
         equal = np.array([not ref for _, ref, _ in changes], dtype=bool)
         single = np.array([len(ref) == 1 for _, ref, _ in changes], dtype=bool) | (equal & with_posterior)
         at = np.array([v.start + offset for v, (offset, _, _) in zip(variants, changes, strict=True)], dtype=np.int64)
-        alleles = [Pair(np.zeros(n, np.float32), np.zeros(n, np.float32)) for _ in self.strands]
+        alleles = [AllelePair(np.zeros(n, np.float32), np.zeros(n, np.float32)) for _ in self.strands]
         posteriors = [np.full((n, 4), np.nan, np.float32) for _ in self.strands]
         snvs = np.flatnonzero(single).tolist()
         if snvs:
@@ -110,7 +110,7 @@ class Reader:
             rows = np.arange(len(snvs))
             same = np.flatnonzero(equal)
             for strand, pair, posterior in zip(self.strands, alleles, posteriors, strict=True):
-                log2_p = self._ask(windows, centre, strand=strand)[which]
+                log2_p = self._base_log_probs(windows, centre, strand=strand)[which]
                 posterior[snvs], pair.ref[snvs], pair.alt[snvs] = log2_p, log2_p[rows, ref], log2_p[rows, alt]
                 pair.ref[same] = pair.alt[same] = 0  # beside N, too
         others = np.flatnonzero(~single).tolist()
@@ -118,17 +118,17 @@ class Reader:
             group = others[i0 : i0 + _GROUP]
             placed = [self._place(Variant(variants[i].chrom, int(at[i]) + 1, *changes[i][1:])) for i in group]
             for strand, pair, posterior in zip(self.strands, alleles, posteriors, strict=True):
-                asked = [self._chain(a, strand) for a in placed]
+                asked = [self._chain_rule_queries(a, strand) for a in placed]
                 changed = [i for i, (ref, _) in zip(group, asked, strict=True) if ref]  # ref and alt equal: 0 and 0
                 if changed:
-                    pair.ref[changed] = self._sums([ref for ref, _ in asked if ref])
-                    pair.alt[changed] = self._sums([alt for ref, alt in asked if ref])
+                    pair.ref[changed] = self._sum_log_probs([ref for ref, _ in asked if ref])
+                    pair.alt[changed] = self._sum_log_probs([alt for ref, alt in asked if ref])
                 first = [ref[0] for ref, _ in asked if ref]
                 if with_posterior and first:
-                    posterior[changed] = self._answers(first)
-        return {"allele": alleles, "posterior": [Pair(p, p) for p in posteriors]}
+                    posterior[changed] = self._query(first)
+        return {"allele": alleles, "posterior": [AllelePair(p, p) for p in posteriors]}
 
-    def indels(self, variants: Sequence[Variant]) -> list[Pair]:
+    def indels(self, variants: Sequence[Variant]) -> list[AllelePair]:
         """`pseudo` evidence: the sum of log2 P(base | all others) over the allele and FLANK bases on either side.
 
         The shorter allele is given more flank, so that both sums have equally many terms, also beside N and at the ends
@@ -136,17 +136,17 @@ class Reader:
         """
         if self.model.config.causal:
             return self._likelihoods(variants)
-        pairs = [Pair(np.zeros(len(variants), np.float32), np.zeros(len(variants), np.float32)) for _ in self.strands]
+        pairs = [AllelePair(np.zeros(len(variants), np.float32), np.zeros(len(variants), np.float32)) for _ in self.strands]
         for i0 in range(0, len(variants), _GROUP):
             group = slice(i0, min(i0 + _GROUP, len(variants)))
             placed = [self._place(self._shortest(v)) for v in variants[group]]
             for strand, pair in zip(self.strands, pairs, strict=True):
                 asked = [self._each_base(a, strand) for a in placed]
-                pair.ref[group] = self._sums([ref for ref, _ in asked])
-                pair.alt[group] = self._sums([alt for _, alt in asked])
+                pair.ref[group] = self._sum_log_probs([ref for ref, _ in asked])
+                pair.alt[group] = self._sum_log_probs([alt for _, alt in asked])
         return pairs
 
-    def embeddings(self, variants: Sequence[Variant]) -> list[Pair]:
+    def embeddings(self, variants: Sequence[Variant]) -> list[AllelePair]:
         """`embedding` evidence: the mean embedding of the tokens that touch the allele, [n, D] of both."""
         placed = [self._place(self._shortest(v)) for v in variants]
         unchanged = np.array([np.array_equal(a.ref, a.alt) for a in placed], dtype=bool)  # no difference by rounding
@@ -163,7 +163,7 @@ class Reader:
                     windows, first, after = reverse_complement(windows), self.length - after, self.length - first
                 sides.append(inference.embeddings(self.model, windows, first, after, batch_size=self.batch_size))
             sides[1][unchanged] = sides[0][unchanged]
-            pairs.append(Pair(*sides))
+            pairs.append(AllelePair(*sides))
         return pairs
 
     # Windows
@@ -173,9 +173,7 @@ class Reader:
         names = {name: i for i, name in enumerate(dict.fromkeys(chroms))}
         keys = np.stack([np.array([names[c] for c in chroms]), at])
         unique, which = np.unique(keys, axis=1, return_inverse=True)
-        parts = [
-            place_snvs(self.genome, name, unique[1, unique[0] == i], self.length)[0] for name, i in names.items()
-        ]
+        parts = [place_snvs(self.genome, name, unique[1, unique[0] == i], self.length)[0] for name, i in names.items()]
         return np.concatenate(parts), which.reshape(-1)
 
     def _place(self, variant: Variant) -> Alleles:
@@ -187,33 +185,33 @@ class Reader:
 
     # Questions
 
-    def _chain(self, a: Alleles, strand: str) -> tuple[list[Question], list[Question]]:
+    def _chain_rule_queries(self, a: Alleles, strand: str) -> tuple[list[MaskedQuery], list[MaskedQuery]]:
         n, start = a.ref_length, a.ref_start
         ref, alt = a.ref, a.alt
         if strand == "-":
             ref, alt, start = reverse_complement(ref), reverse_complement(alt), self.length - start - n
         end = start + n
         return (
-            [Question(ref, i, end, int(ref[i])) for i in range(start, end)],
-            [Question(alt, i, end, int(alt[i])) for i in range(start, end)],
+            [MaskedQuery(ref, i, end, int(ref[i])) for i in range(start, end)],
+            [MaskedQuery(alt, i, end, int(alt[i])) for i in range(start, end)],
         )
 
-    def _each_base(self, a: Alleles, strand: str) -> tuple[list[Question], list[Question]]:
+    def _each_base(self, a: Alleles, strand: str) -> tuple[list[MaskedQuery], list[MaskedQuery]]:
         """Questions about equally many bases of both alleles: the allele, then the nearest known bases around it."""
         sides = [(a.ref, a.ref_start, a.ref_length), (a.alt, a.alt_start, a.alt_length)]
-        order = [self._from_the_allele_out(*side) for side in sides]
+        order = [self._outward_positions(*side) for side in sides]
         n_asked = min(max(a.ref_length, a.alt_length) + 2 * FLANK, *map(len, order))
         if n_asked < max(a.ref_length, a.alt_length):
             return [], []  # N all around: the shorter allele has not as many neighbours as the longer has bases
-        questions: list[list[Question]] = []
+        questions: list[list[MaskedQuery]] = []
         for (codes, _, _), places in zip(sides, order, strict=True):
             asked = sorted(places[:n_asked])
             if strand == "-":
                 codes, asked = reverse_complement(codes), [self.length - 1 - i for i in asked]
-            questions.append([Question(codes, i, i + 1, int(codes[i])) for i in asked])
+            questions.append([MaskedQuery(codes, i, i + 1, int(codes[i])) for i in asked])
         return questions[0], questions[1]
 
-    def _from_the_allele_out(self, codes: Codes, start: int, n: int) -> list[int]:
+    def _outward_positions(self, codes: Codes, start: int, n: int) -> list[int]:
         """Places of an allele and then of its neighbours, left and right in turn; none that is N or alone among N."""
         k = self.model.tokenizer.min_bases
         known = codes < N
@@ -222,25 +220,25 @@ class Reader:
         around = [i for pair in zip_longest(range(start - 1, -1, -1), range(start + n, len(codes))) for i in pair]
         return [i for i in (*range(start, start + n), *around) if i is not None and known[i]]
 
-    def _sums(self, questions: list[list[Question]]) -> Floats:
+    def _sum_log_probs(self, questions: list[list[MaskedQuery]]) -> Floats:
         """Sum of log2 P(base) over each list of questions, [n]; NaN where one has no answer, or none is asked."""
         flat = [q for row in questions for q in row]
         sizes = np.array([len(row) for row in questions])
         terms: Floats = np.zeros(0)
         if flat:
-            terms = self._answers(flat)[np.arange(len(flat)), [q.base for q in flat]]
+            terms = self._query(flat)[np.arange(len(flat)), [q.base for q in flat]]
         sums = np.bincount(np.repeat(np.arange(len(sizes)), sizes), terms, minlength=len(sizes))
         return np.where(sizes > 0, sums, np.nan).astype(np.float32)
 
-    def _answers(self, questions: Sequence[Question]) -> Floats:
+    def _query(self, questions: Sequence[MaskedQuery]) -> Floats:
         """log2 P of A, C, G, T, [n, 4], each as the strand of its window reads them."""
-        return self._ask(
+        return self._base_log_probs(
             np.stack([q.codes for q in questions]),
             np.array([q.target for q in questions]),
             np.array([q.end for q in questions]),
         )
 
-    def _ask(
+    def _base_log_probs(
         self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None, strand: str = "+"
     ) -> Floats:
         """log2 P of A, C, G, T at `target`, [B, 4]; on the reverse strand one base is hidden, and answered forward."""
@@ -249,7 +247,7 @@ class Reader:
         log2_p = inference.posteriors(self.model, codes, target, end, batch_size=self.batch_size)
         return log2_p[:, ::-1] if strand == "-" else log2_p  # A C G T read backwards is the complement
 
-    def _likelihoods(self, variants: Sequence[Variant]) -> list[Pair]:
+    def _likelihoods(self, variants: Sequence[Variant]) -> list[AllelePair]:
         """log2 P(window) of both alleles under a causal model."""
         placed = [self._place(self._shortest(v)) for v in variants]
         ref, alt = np.stack([a.ref for a in placed]), np.stack([a.alt for a in placed])
@@ -258,5 +256,5 @@ class Reader:
             both = (ref, alt) if strand == "+" else (reverse_complement(ref), reverse_complement(alt))
             sides = [inference.likelihoods(self.model, codes, batch_size=self.batch_size) for codes in both]
             uneven = (ref >= N).sum(1) != (alt >= N).sum(1)  # N add nothing, so the sums would not be comparable
-            pairs.append(Pair(*(np.where(uneven, np.nan, side) for side in sides)))
+            pairs.append(AllelePair(*(np.where(uneven, np.nan, side) for side in sides)))
         return pairs

@@ -18,27 +18,27 @@ import numpy as np
 from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.fit import Fit, scorable
-from genoformer.genome.haplotypes import compatible
+from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.genome.variants import Variant, trimmed
 from genoformer.genome.vcf import Record, open_vcf
-from genoformer.progress import Listener, Progress
+from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.carriers import Inside, Window, carriers_of, windows_of
 from genoformer.scoring.engines import THREADS, RowFolder, Rows
 from genoformer.scoring.scorers import sha256_of_models
 from genoformer.scoring.scores import Floats
-from genoformer.scoring.told import Told, combined, nothing
+from genoformer.scoring.told import TrackScores, weighted_sum, zeros_like
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.tables import MISSING, rounded, tsv_line
-from genoformer.whole import sha256_of, whole_file
+from genoformer.whole import atomic_write, sha256_of
 
 _PAIRS = 64  # in a part
 SUM = "sum"
 
 
-class Counted(NamedTuple):
+class HaplotypeSummary(NamedTuple):
     """What was written, and what was left out: reason -> alleles or genotypes."""
 
     n_rows: int
@@ -66,8 +66,8 @@ def score_haplotypes(
     samples: Sequence[str] | None = None,
     force: bool = False,
     fix: Sequence[str] = (),
-    listen: Listener = None,
-) -> Counted:
+    progress: ProgressCallback = None,
+) -> HaplotypeSummary:
     """Write a TSV with a row for every region, sample and chromosome, and one for their sum, the dosage.
 
     The window lies around the middle of the region, which keeps its place; scores are against the reference, over the window
@@ -96,7 +96,7 @@ def score_haplotypes(
     what = {"samples": ",".join(of), "regions": _hash(region for region, *_ in windows), **_ticket(how, fix)}
     header = ["chrom", "start", "end", "name", "sample", "haplotype", "variants", *(column.name for column in scorer.columns)]
     works = [partial(_rows_of_region, scorer, window, here, of) for window, here in zip(windows, inside, strict=True)]
-    found = _written(output, vcf, scorer, what, header, works, len(works), "haplotypes", left_out, listen)
+    found = _write_table(output, vcf, scorer, what, header, works, len(works), "haplotypes", left_out, progress)
     return found._replace(notes=tuple(checked.findings), fixed=dict(fixed))
 
 
@@ -105,10 +105,18 @@ def _ticket(fit: Fit, fix: Sequence[str]) -> dict[str, str]:
     return {"contigs left out": ",".join(sorted(fit.others)), **({"fix": ",".join(fix)} if fix else {})}
 
 
-def _written(
-    output: Path, vcf: Path, scorer: TrackScorer, what: dict[str, str], header: Sequence[str],
-    works: Iterable[Callable[[], Rows]], n: int | None, stage: str, left_out: Counter[str], listen: Listener,
-) -> Counted:  # fmt: skip
+def _write_table(
+    output: Path,
+    vcf: Path,
+    scorer: TrackScorer,
+    what: dict[str, str],
+    header: Sequence[str],
+    works: Iterable[Callable[[], Rows]],
+    n: int | None,
+    stage: str,
+    left_out: Counter[str],
+    progress: ProgressCallback,
+) -> HaplotypeSummary:
     """A table from its parts, each kept as soon as it is done, so that a run which was interrupted goes on."""
     job = {
         "VCF": sha256_of(vcf),
@@ -116,19 +124,21 @@ def _written(
         "scores": ",".join(score.name for score in scorer.scores),
         "FASTA": scorer.genome.signature,
         THREADS: str(inference.n_cores()) if scorer.device.type == "cpu" else "any",
-        **what, **scorer.options, **scorer.inputs,
-    }  # fmt: skip
+        **what,
+        **scorer.options,
+        **scorer.inputs,
+    }
     parts = RowFolder(output, job)
     totals: Counter[str] = Counter()
     try:
-        with whole_file(output) as part, part.open("w", encoding="utf-8") as out:
+        with atomic_write(output) as part, part.open("w", encoding="utf-8") as out:
             out.write(tsv_line(header) + "\n")
             for i, work in enumerate(works):
-                rows = parts.done(i, work)
+                rows = parts.get_or_compute(i, work)
                 out.write(rows.lines)
                 totals.update(rows.counts)
-                if listen is not None:
-                    listen(Progress(stage, i + 1, n))
+                if progress is not None:
+                    progress(Progress(stage, i + 1, n))
     except BaseException as error:
         if isinstance(error, UnsortedError) or (parts.is_new and not parts.numbers()):
             parts.remove()
@@ -136,7 +146,7 @@ def _written(
     parts.remove()
     n_rows, n_sequences = totals.pop(_N_ROWS, 0), totals.pop(_N_SEQUENCES, 0)
     left_out.update(totals)
-    return Counted(n_rows, n_sequences, dict(left_out), parts.n_found, (), {})
+    return HaplotypeSummary(n_rows, n_sequences, dict(left_out), parts.n_found, (), {})
 
 
 def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples: Sequence[str]) -> Rows:
@@ -149,7 +159,7 @@ def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples
     made: list[list[Variant]] = []
     n_variants, n_overlapping = [0], 0
     for rows in list(kinds)[1:]:
-        kept, n_out = compatible(variants[i] for i in rows)
+        kept, n_out = drop_overlapping(variants[i] for i in rows)
         n_overlapping += n_out
         n_variants.append(len(kept))
         made.append(kept)
@@ -157,12 +167,15 @@ def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples
     none = np.where([score.of_tracks for score in scorer.scores], 0.0, np.nan)[:, None] * np.ones(len(scorer.tracks))
     none[:, 0] = 0  # the reference has no effect
     n_shifts = scorer.layout.n_shifts
-    of = [nothing(read[0]) if read else Told(none, {}, (Told(none, {}),) * (n_shifts if n_shifts > 1 else 0)), *read]
+    of = [
+        zeros_like(read[0]) if read else TrackScores(none, {}, (TrackScores(none, {}),) * (n_shifts if n_shifts > 1 else 0)),
+        *read,
+    ]
     place = [window.region.chrom, str(window.region.start), str(window.region.end), window.region.name]
     lines = []
     for sample, kinds_of_sample, n_rows in zip(samples, which, inside.n_rows.tolist(), strict=True):
         absent = n_rows - len(kinds_of_sample)  # chromosomes that are not there
-        dosage = combined([of[kind] for kind in kinds_of_sample], [1] * len(kinds_of_sample))
+        dosage = weighted_sum([of[kind] for kind in kinds_of_sample], [1] * len(kinds_of_sample))
         table = scorer.layout.table([*(of[kind] for kind in kinds_of_sample), *[of[0]] * absent, dosage])
         table[len(kinds_of_sample) : n_rows] = np.nan
         n = [str(n_variants[kind]) for kind in kinds_of_sample] + [MISSING] * absent
@@ -182,9 +195,16 @@ def _hash(rows: Iterable[object]) -> str:
 
 
 def score_pairs(
-    vcf: Path, genome: Genome, scorer: TrackScorer, within: int, output: Path, *, force: bool = False,
-    fix: Sequence[str] = (), listen: Listener = None,
-) -> Counted:  # fmt: skip
+    vcf: Path,
+    genome: Genome,
+    scorer: TrackScorer,
+    within: int,
+    output: Path,
+    *,
+    force: bool = False,
+    fix: Sequence[str] = (),
+    progress: ProgressCallback = None,
+) -> HaplotypeSummary:
     """Write a TSV with a row for every pair of ALTs at most `within` bases apart: both alone, together, and the difference.
 
     The difference, NONADD, is what both do together less the sum of what each does alone, of the same track: that in which it
@@ -205,10 +225,10 @@ def score_pairs(
         what += [f"{score.name}_{kind}" for kind in (*kinds, *(["GENE"] if score.evidence == "gene" else []))]
     header = ["chrom", *(f"{x}_{y}" for y in "ab" for x in ("pos", "ref", "alt")), *what]
     with open_vcf(vcf) as file:
-        near = _near(scorable(file, genome, scorer.longest_allele, left_out, how, fixed), within, left_out)
+        near = _neighbour_pairs(scorable(file, genome, scorer.longest_allele, left_out, how, fixed), within, left_out)
         works = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(near, _PAIRS)), []))
         ticket = {"within": str(within), **_ticket(how, fix)}
-        found = _written(output, vcf, scorer, ticket, header, works, None, "pairs", left_out, listen)
+        found = _write_table(output, vcf, scorer, ticket, header, works, None, "pairs", left_out, progress)
         return found._replace(notes=tuple(checked.findings), fixed=dict(fixed))
 
 
@@ -220,7 +240,7 @@ class _Pair(NamedTuple):
     both: list[Variant]
 
 
-def _near(found: Iterable[tuple[Record, Variant]], within: int, left_out: Counter[str]) -> Iterator[_Pair]:
+def _neighbour_pairs(found: Iterable[tuple[Record, Variant]], within: int, left_out: Counter[str]) -> Iterator[_Pair]:
     """Pairs of ALTs of two records at most `within` bases apart, as they come."""
     recent: list[tuple[Record, Variant]] = []
     done: set[str] = set()
@@ -243,7 +263,7 @@ def _near(found: Iterable[tuple[Record, Variant]], within: int, left_out: Counte
         for other_record, other in recent:
             if other_record is record:
                 continue  # two ALTs of one record are never on one chromosome
-            kept, n_overlapping = compatible([other, variant])
+            kept, n_overlapping = drop_overlapping([other, variant])
             if n_overlapping or len(kept) < 2:
                 left_out["overlapping"] += 1
             else:
@@ -255,11 +275,11 @@ def _rows_of_pairs(scorer: TrackScorer, pairs: Sequence[_Pair]) -> Rows:
     lines = []
     for other, variant, kept in pairs:
         middle = (kept[0].start + kept[1].end) // 2
-        start = scorer.start_of(Variant(variant.chrom, middle + 1, "", ""))
+        start = scorer.window_start(Variant(variant.chrom, middle + 1, "", ""))
         asked = [[trimmed(other)], [trimmed(variant)], kept]
         # what is left of both stays, as in `score`
         each = scorer.haplotypes(variant.chrom, start, middle, asked, anchor=kept[0].start)
-        difference = [combined(each, [-1, -1, 1])]
+        difference = [weighted_sum(each, [-1, -1, 1])]
         more, genes = scorer.layout.strongest(difference)
         errors = scorer.layout.errors(difference, genes) if scorer.layout.n_shifts > 1 else None
         fields = [variant.chrom, *(str(x) for v in (other, variant) for x in (v.pos, v.ref, v.alt))]

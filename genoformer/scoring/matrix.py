@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.vcf import Record
 from genoformer.scoring.scores import Floats
-from genoformer.scoring.told import Layout
-from genoformer.whole import real
+from genoformer.scoring.told import TrackColumns
+from genoformer.whole import resolve_link
 
 PLACES = ("chrom", "pos", "id", "ref", "alt", "score")
 GENES = ("gene", "strongest")  # where a score is of genes: which, and whether it is the one that the table has
@@ -24,12 +24,12 @@ GENES = ("gene", "strongest")  # where a score is of genes: which, and whether i
 class MatrixFile(ABC):
     """Takes records in order; the file has its final name only after a block that ended well."""
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Path, layout: TrackColumns) -> None:
         if not path.absolute().parent.is_dir():
             raise ConfigError(f"the folder {path.parent} does not exist; create it, or write the matrix elsewhere.")
-        self.path, self.layout, self.tracks = path, layout, layout.apart
+        self.path, self.layout, self.tracks = path, layout, layout.unique_names
         self.scores = [score.name for score in layout.scores]
-        self.temporary = real(path).with_name(f".{real(path).name}.partial")
+        self.temporary = resolve_link(path).with_name(f".{resolve_link(path).name}.partial")
         self.genes = layout.genes.names if layout.of_genes and layout.genes is not None else None
         self.columns = [*PLACES, *(GENES if self.genes is not None else ())]
         self._rows: list[tuple[object, ...]] = []
@@ -75,7 +75,7 @@ class MatrixFile(ABC):
             whole = kind is None
         finally:
             if whole:
-                self.temporary.replace(real(self.path))
+                self.temporary.replace(resolve_link(self.path))
             else:
                 self.temporary.unlink(missing_ok=True)
 
@@ -107,7 +107,7 @@ class ParquetMatrix(MatrixFile):
 class AnnDataMatrix(MatrixFile):
     """X float32 [rows, tracks], NaN where missing; obs says what a row is of, var what a track is."""
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    def __init__(self, path: Path, layout: TrackColumns) -> None:
         try:
             import anndata  # noqa: F401  # said before hours of work, not after
         except ImportError as error:
@@ -153,7 +153,7 @@ class AnnDataMatrix(MatrixFile):
         AnnData(np.asarray(x), obs=obs, var=var).write_h5ad(self.temporary)
 
 
-def matrix_file(path: str | Path, layout: Layout) -> MatrixFile:
+def matrix_file(path: str | Path, layout: TrackColumns) -> MatrixFile:
     """By the ending of its name; ConfigError for another than .parquet and .h5ad."""
     kinds: dict[str, type[MatrixFile]] = {".parquet": ParquetMatrix, ".h5ad": AnnDataMatrix}
     path = Path(path)

@@ -62,7 +62,7 @@ def n_places(scorer: TrackScorer, n_records: int, asked: int | None) -> int:
     """Number of positions to measure noise at: one in 20 records, 16 at the most; of a small model 8 at the least."""
     if asked is not None:
         return asked
-    least = LEAST_PLACES if scorer.operations <= CHEAP else 1
+    least = LEAST_PLACES if scorer.flops_per_variant <= CHEAP else 1
     return min(MOST_PLACES, max(least, -(-n_records // RECORDS_OF_PLACE)))
 
 
@@ -110,11 +110,16 @@ def flag_columns(scorer: TrackScorer, floor: NoiseFloor | None = None) -> list[C
     of = [column for column in scorer.columns if not column.words and not column.of]
     found = []
     for i, column in enumerate(of):
-        meaning = "" if floor is None else (
-            f"{BELOW}: |{column.name}| is below the noise floor, {floor.indel[i]:.3g} of insertions and deletions and "
-            f"{floor.substitution[i]:.3g} of substitutions ({QUANTILE:.0%} of what {floor.n_places} places without an effect "
-            "give lies below): sign and size may come from where the window begins."
-        )  # fmt: skip
+        meaning = (
+            ""
+            if floor is None
+            else (
+                f"{BELOW}: |{column.name}| is below the noise floor, {floor.indel[i]:.3g} of insertions and deletions and "
+                f"{floor.substitution[i]:.3g} of substitutions ({QUANTILE:.0%} of what {floor.n_places} places "
+                "without an effect "
+                "give lies below): sign and size may come from where the window begins."
+            )
+        )
         found.append(Column(f"{column.name}_NOISE", "a flag", meaning, (BELOW,), column.name))
     return found
 

@@ -15,7 +15,7 @@ from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.scores import Score
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.sinks import Column, Floats
-from genoformer.whole import whole_file
+from genoformer.whole import atomic_write
 
 FILE = "calibration.npz"  # in a model's folder
 GRID = np.linspace(0, 1, 1001)
@@ -36,7 +36,7 @@ class Calibration(NamedTuple):
 
     def save(self, path: Path) -> None:
         about = json.dumps({name: value for name, value in self._asdict().items() if name != "grids"})
-        with whole_file(path) as part, part.open("wb") as file:
+        with atomic_write(path) as part, part.open("wb") as file:
             np.savez_compressed(file, about=np.array(about), **self.grids)  # type: ignore[arg-type]
 
     @classmethod
@@ -54,7 +54,7 @@ class Calibration(NamedTuple):
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path} is no calibration of genoformer ({error}); make it with `calibrate`.") from error
 
-    def misfit(self, scorer: Scorer, sha256: str) -> str | None:
+    def incompatibility(self, scorer: Scorer, sha256: str) -> str | None:
         """Why the scores of a scorer cannot be compared with these, or None."""
         if self.model != sha256:
             return "it was made with other weights"
@@ -64,7 +64,7 @@ class Calibration(NamedTuple):
         changed = sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name))
         return f"it was made with another {', '.join(changed)}" if changed else None
 
-    def knows(self, score: Score, scorer: Scorer) -> bool:
+    def covers(self, score: Score, scorer: Scorer) -> bool:
         """It has the score, and of a score of genes, of the same genes."""
         same = score.evidence != "gene" or self.inputs.get(GENES) == scorer.inputs.get(GENES)
         return score.name in self.grids and same
@@ -72,7 +72,7 @@ class Calibration(NamedTuple):
     def notes(self, scorer: Scorer) -> list[str]:
         """On scores that it does not know, and on a background that is too small."""
         found = []
-        if unknown := [score.name for score in scorer.scores if not self.knows(score, scorer)]:
+        if unknown := [score.name for score in scorer.scores if not self.covers(score, scorer)]:
             names = ", ".join(unknown)
             found.append(f"no quantiles of {names}: the calibration with {self.background} has none, or of other genes.")
         if self.n_alleles < _FEW:
@@ -124,10 +124,10 @@ def quantiles_of(scorer: Scorer, calibration: Calibration) -> Quantiles:
         columns.append(Column(f"{name}_Q", "share", meaning, of=name))
 
     for score in scorer.scores:
-        if not calibration.knows(score, scorer):
+        if not calibration.covers(score, scorer):
             continue
         add(score, score.name, places.get(f"{score.name}_TRACK", -1), int(tracks[0]) if score.of_tracks else 0)
         if isinstance(scorer, TrackScorer) and score.of_tracks and scorer.layout.chosen and len(tracks) > 1:
-            for number, name in zip(tracks.tolist(), scorer.layout.apart, strict=True):
+            for number, name in zip(tracks.tolist(), scorer.layout.unique_names, strict=True):
                 add(score, f"{score.name}_{name}", -1, number)
     return Quantiles(calibration, sources, tracks, columns)

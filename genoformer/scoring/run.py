@@ -22,21 +22,21 @@ from genoformer.genome.preflight import Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
 from genoformer.genome.variants import ContigNames, Status, Variant
-from genoformer.genome.vcf import Record, open_vcf, spooled
+from genoformer.genome.vcf import Record, open_vcf, seekable_copy
 from genoformer.models import checkpoint
 from genoformer.models.longrange import LongRange
-from genoformer.progress import Listener, Progress
+from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.checks import verify_note
-from genoformer.scoring.engines import THREADS, Cut, PartFolder, Scored, noted_threads, part_size, run_local
+from genoformer.scoring.engines import THREADS, PartFolder, Partition, PartResult, part_size, resumed_threads, run_local
 from genoformer.scoring.matrix import MatrixFile, matrix_file
 from genoformer.scoring.noise import Flags, flag_columns, measure, n_places
 from genoformer.scoring.quantiles import Calibration, Quantiles, quantiles_of
-from genoformer.scoring.scorers import Model, OfTracks, Scorer, Work
-from genoformer.scoring.scores import Answers, Matrix, Score, require_keys
+from genoformer.scoring.scorers import Model, Scorer, ScoringSpec, TrackOptions
+from genoformer.scoring.scores import Score, ScoreBatch, TrackScoreMatrix, check_unique_info_keys
 from genoformer.scoring.track_scorer import TrackScorer
-from genoformer.scoring.workers import Crew, Task, crew, pool_of, run_pool
+from genoformer.scoring.workers import WorkerPlan, WorkerTask, make_pool, plan_workers, run_pool
 from genoformer.sinks import NO_CELLS, Column, Header, Provenance, Sink, UnfitRecordError, open_sink
-from genoformer.whole import held
+from genoformer.whole import lock_folder
 
 MUCH_UNKNOWN = 0.1  # of a window
 _STATUSES = list(Status)
@@ -75,7 +75,7 @@ def score_variants(
     batch_size: int | None = None,
     force: bool = False,
     fix: Sequence[str] = (),
-    of_tracks: OfTracks | None = None,
+    of_tracks: TrackOptions | None = None,
     matrix: str | Path | None = None,
     n_noise: int | None = None,
     n_verify: int = 0,
@@ -88,7 +88,7 @@ def score_variants(
     assemble: bool = False,
     command: Sequence[str] = (),
     on_preflight: Callable[[Preflight], None] | None = None,
-    progress: Listener = None,
+    progress: ProgressCallback = None,
 ) -> Summary:
     """Score every ALT of a VCF or BCF ("-" is standard input) and write every record to `sink`.
 
@@ -119,17 +119,23 @@ def score_variants(
     if matrix is not None and sink.path is not None and Path(matrix).absolute() == sink.path.absolute():
         raise ConfigError(f"{matrix}: the output and the matrix would be one file; give the matrix another name.")
     if matrix is not None:
-        of_tracks = (of_tracks or OfTracks())._replace(matrix=True)
+        of_tracks = (of_tracks or TrackOptions())._replace(matrix=True)
     names_of_scores = ",".join(score.name for score in scores)
-    work = Work(given, genome, names_of_scores, context, both_strands, device, precision, batch_size, of_tracks)
-    with spooled(variants) as vcf, work.ready() as scorer, ExitStack() as alone:
+    work = ScoringSpec(given, genome, names_of_scores, context, both_strands, device, precision, batch_size, of_tracks)
+    with seekable_copy(variants) as vcf, work.open_scorer() as scorer, ExitStack() as alone:
         flagged = flag_columns(scorer) if isinstance(scorer, TrackScorer) and n_noise != 0 else []
-        require_keys([*scorer.columns, *flagged])
+        check_unique_info_keys([*scorer.columns, *flagged])
         whole = matrix_file(matrix, scorer.layout) if matrix is not None and isinstance(scorer, TrackScorer) else None
         found = preflight(
-            vcf, genome, max_length=scorer.longest_allele, region=wanted, name=name or variants, asked=fix, force=force,
+            vcf,
+            genome,
+            max_length=scorer.longest_allele,
+            region=wanted,
+            name=name or variants,
+            asked=fix,
+            force=force,
             progress=lambda n: tell(Progress("preflight", n, None)),
-        )  # fmt: skip
+        )
         if on_preflight:
             on_preflight(found)
         check_preflight(found, force=force)
@@ -140,26 +146,35 @@ def score_variants(
         with open_vcf(vcf) as file:  # now, and not after hours of scoring
             fields, sources = (annotations.fields, annotations.sources) if annotations is not None else ((), ())
             sink.check(Header(file.header, {}, [*columns, *flagged], Provenance(__version__), fields=fields, sources=sources))
-        notes = [*found.findings, *_overlaps(work, model_name, found, scorer.length), *_unknown(work, found, scorer.length)]
+        notes = [
+            *found.findings,
+            *_training_overlap_notes(work, model_name, found, scorer.length),
+            *_n_content_notes(work, found, scorer.length),
+        ]
         options = {"scores": names_of_scores, **scorer.options, "precision": precision, "reference": genome.name}
         options |= {"region": region} if region else {}
         options |= {"fix": ",".join(fix)} if fix else {}
         if precision == "bfloat16" and isinstance(scorer, TrackScorer):
             notes.append("bfloat16: rounding is as large as the effect of many a base; --verify tells how far off it is.")
-        why = calibration.misfit(scorer, work.sha256) if calibration else None
+        why = calibration.incompatibility(scorer, work.sha256) if calibration else None
         if calibration and why:
             notes.append(f"no quantiles: of the calibration with {calibration.background}, {why}; calibrate anew.")
         quantiles = quantiles_of(scorer, calibration) if calibration and not why else None
         notes += calibration.notes(scorer) if calibration and not why else []
-        how = crew(
-            scorer.operations, found.n_records, device=device, engine=engine, workers=workers,
-            threads=threads or noted_threads(sink.path), divided=shard is not None,
-        )  # fmt: skip
-        parts = PartFolder(sink.path, _job(found, fit, work, how.threads, options | scorer.inputs))
+        how = plan_workers(
+            scorer.flops_per_variant,
+            found.n_records,
+            device=device,
+            engine=engine,
+            workers=workers,
+            threads=threads or resumed_threads(sink.path),
+            divided=shard is not None,
+        )
+        parts = PartFolder(sink.path, _fingerprint(found, fit, work, how.threads, options | scorer.inputs))
         if shard is None and sink.path is not None:  # shards work side by side
-            alone.enter_context(held(parts.path, sink.path))
-        size = part_size(scorer.operations, scorer.shared, found.longest)
-        cut = Cut(vcf, wanted, found.n_records, size, shard, scorer.cost, tuple(genome.contigs) if wanted else ())
+            alone.enter_context(lock_folder(parts.path, sink.path))
+        size = part_size(scorer.flops_per_variant, scorer.sharing_distance, found.longest)
+        cut = Partition(vcf, wanted, found.n_records, size, shard, scorer.cost, tuple(genome.contigs) if wanted else ())
         if assemble:
             cut.require(parts)
         try:
@@ -171,9 +186,9 @@ def score_variants(
                 seconds = time.monotonic() - began
                 return Summary(found.n_records, 0, {}, seconds, parts.n_found, tuple(notes), cut.n_parts, missing, {}, {})
             if n_verify:
-                with work.naive() as naive:
+                with work.reference_scorer() as naive:
                     again = partial(score_records, genome=genome, scorer=naive, names=fit)
-                    notes.append(verify_note(cut.lists, parts, n_verify, columns, again))
+                    notes.append(verify_note(cut.parts, parts, n_verify, columns, again))
             flags = None
             if isinstance(scorer, TrackScorer):
                 floor = measure(scorer, genome, found.places, n_places(scorer, found.n_records, n_noise))
@@ -191,7 +206,7 @@ def score_variants(
                 sink.begin(header)
                 scored, skipped = _assemble(
                     cut.of(file), parts, sink, whole, quantiles, flags, annotations, tell, found.n_records
-                )  # fmt: skip
+                )
             below = {score.name: flags.n_below[score.name] for score in scorer.scores} if flags else {}
             notes += [flags.note(list(below))] if flags else []
             fixed = _count_fixes(parts, cut.n_parts, len(scorer.columns)) if fix else {}
@@ -227,18 +242,19 @@ def _count_fixes(parts: PartFolder, n_parts: int, column: int) -> dict[str, int]
     return dict(counts)
 
 
-def _overlaps(work: Work, model_name: str, found: Preflight, length: int) -> list[str]:
+def _training_overlap_notes(work: ScoringSpec, model_name: str, found: Preflight, length: int) -> list[str]:
     """Notes on models that have seen the sequence in their training."""
     what = f"the sequence around the records of {found.vcf}"
     notes = [
-        checkpoint.overlap_note(model, model_name, _around(found.places, work.genome, length), what) for model in work.models
-    ]  # fmt: skip
+        checkpoint.training_overlap_note(model, model_name, _sample_windows(found.places, work.genome, length), what)
+        for model in work.models
+    ]
     return list(dict.fromkeys(note for note in notes if note))
 
 
-def _unknown(work: Work, found: Preflight, length: int) -> list[str]:
+def _n_content_notes(work: ScoringSpec, found: Preflight, length: int) -> list[str]:
     """A note where windows reach far into N or beyond a contig, of records with a base in the middle and an allele to score."""
-    windows = _around(found.places_with_bases, work.genome, length)
+    windows = _sample_windows(found.places_with_bases, work.genome, length)
     shares = [float((window >= N).mean()) for window in windows if window[length // 2] < N]
     n = sum(share > MUCH_UNKNOWN for share in shares)
     if not n:
@@ -251,9 +267,15 @@ def _unknown(work: Work, found: Preflight, length: int) -> list[str]:
 
 
 def _compute(
-    cut: Cut, parts: PartFolder, work: Work, scorer: Scorer, how: Crew, n_records: int, fit: Fit,
+    cut: Partition,
+    parts: PartFolder,
+    work: ScoringSpec,
+    scorer: Scorer,
+    how: WorkerPlan,
+    n_records: int,
+    fit: Fit,
     tell: Callable[[Progress], None],
-) -> None:  # fmt: skip
+) -> None:
     """All parts that are not there, by this process or by others."""
     done = 0
 
@@ -262,19 +284,19 @@ def _compute(
         done += n
         tell(Progress("score", done, n_records))
 
-    def compute(records: Sequence[Record]) -> Scored:
+    def compute(records: Sequence[Record]) -> PartResult:
         with inference.threads(how.threads) if work.device == "cpu" else nullcontext():
             return score_records(records, work.genome, scorer, fit)
 
     count(0)  # the stage begins
-    if how.here(n_left := cut.n_left(parts)):
-        run_local(cut.lists(), compute, parts, count, cut.mine)
+    if how.runs_in_process(n_left := cut.n_missing(parts)):
+        run_local(cut.parts(), compute, parts, count, cut.in_shard)
     else:
-        pool = pool_of(how, n_left, Task(work, fit, how.threads))
-        run_pool(cut.lists(), pool, parts, count, cut.mine)
+        pool = make_pool(how, n_left, WorkerTask(work, fit, how.threads))
+        run_pool(cut.parts(), pool, parts, count, cut.in_shard)
 
 
-def _around(sample: Iterable[tuple[str, int]], genome: Genome, length: int) -> Iterator[Codes]:
+def _sample_windows(sample: Iterable[tuple[str, int]], genome: Genome, length: int) -> Iterator[Codes]:
     """Windows around a sample of the records."""
     places: dict[str, list[int]] = {}
     for contig, start in sample:
@@ -283,7 +305,7 @@ def _around(sample: Iterable[tuple[str, int]], genome: Genome, length: int) -> I
         yield from genome.windows(contig, starts, length)
 
 
-def score_records(records: Sequence[Record], genome: Genome, scorer: Scorer, names: ContigNames) -> Scored:
+def score_records(records: Sequence[Record], genome: Genome, scorer: Scorer, names: ContigNames) -> PartResult:
     """Statuses and values of every ALT of some records: the work of one part, a function of its arguments only.
 
     names: a Fit, whose fixes add a column, or names of contigs alone.
@@ -302,7 +324,7 @@ def score_records(records: Sequence[Record], genome: Genome, scorer: Scorer, nam
                 variants.append(Variant(contig, record.pos, record.ref.upper(), alt.upper()))
             row += 1
     values = np.full((len(statuses), len(scorer.columns)), np.nan, dtype=np.float32)
-    answers = scorer(variants) if variants else Answers([], values[:0])
+    answers = scorer(variants) if variants else ScoreBatch([], values[:0])
     values[rows] = answers.values
     for i, status in zip(rows, answers.statuses, strict=True):
         statuses[i] = status
@@ -310,11 +332,15 @@ def score_records(records: Sequence[Record], genome: Genome, scorer: Scorer, nam
         each = [fix for fix, row in zip(checked.fixes, checked.statuses, strict=True) for _ in row]
         done = (np.array(each) >= 0) & ~np.isnan(values).all(axis=1)
         values = np.hstack([values, np.where(done, each, np.nan)[:, None].astype(np.float32)])
-    matrix = _every_alt(answers.matrix, rows, records, len(scorer.scores), scorer.n_matrix) if scorer.n_matrix else None
-    return Scored.of(np.array([_NUMBER[s] for s in statuses], dtype=np.uint8), values, matrix)
+    matrix = (
+        _expand_to_all_alts(answers.matrix, rows, records, len(scorer.scores), scorer.n_matrix) if scorer.n_matrix else None
+    )
+    return PartResult.of(np.array([_NUMBER[s] for s in statuses], dtype=np.uint8), values, matrix)
 
 
-def _every_alt(matrix: Matrix | None, rows: Sequence[int], records: Sequence[Record], n_scores: int, n_tracks: int) -> Matrix:
+def _expand_to_all_alts(
+    matrix: TrackScoreMatrix | None, rows: Sequence[int], records: Sequence[Record], n_scores: int, n_tracks: int
+) -> TrackScoreMatrix:
     """The matrix of the variants in some rows as one of all ALTs; those without a score have rows, too, without numbers."""
     numbers = [0, *np.cumsum([max(1, len(record.alts)) for record in records]).tolist()]
     alts = [numbers[i] + j for i, record in enumerate(records) for j in range(len(record.alts))]
@@ -326,7 +352,7 @@ def _every_alt(matrix: Matrix | None, rows: Sequence[int], records: Sequence[Rec
         known[:, 0] = np.asarray(rows)[known[:, 0]]
         index, values = np.concatenate([known, index]), np.concatenate([matrix.values, values])
     order = np.argsort(index[:, 0], kind="stable")
-    return Matrix(index[order], values[order])
+    return TrackScoreMatrix(index[order], values[order])
 
 
 def _assemble(
@@ -377,7 +403,7 @@ def _hash_of_tokenizer(model: Model) -> str:
     return "" if isinstance(model, LongRange) else hashlib.sha256(repr(model.tokenizer.to_dict()).encode()).hexdigest()
 
 
-def _job(found: Preflight, fit: Fit, work: Work, threads: int, options: dict[str, str]) -> dict[str, str]:
+def _fingerprint(found: Preflight, fit: Fit, work: ScoringSpec, threads: int, options: dict[str, str]) -> dict[str, str]:
     """All that the scores depend on, for PartFolder."""
     return options | {
         "VCF": found.sha256,

@@ -11,14 +11,14 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.exons import Genes
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import Targets
+from genoformer.genome.targets import TrackTable
 from genoformer.genome.variants import Variant
 from genoformer.genome.vcf import Record
 from genoformer.models.encoder import Encoder
 from genoformer.models.longrange import LongRange
-from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Answers, Score, choose
-from genoformer.scoring.token_scorer import TokenScorer
-from genoformer.scoring.track_scorer import Settings, TrackScorer
+from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Score, ScoreBatch, parse_scores
+from genoformer.scoring.token_scorer import SequenceScorer
+from genoformer.scoring.track_scorer import AlleleComparison, TrackScorer
 from genoformer.sinks import Column
 
 Model = Encoder | LongRange
@@ -36,9 +36,9 @@ class Scorer(Protocol):
     @property
     def columns(self) -> list[Column]: ...
     @property
-    def operations(self) -> float: ...  # of arithmetic, for an SNV
+    def flops_per_variant(self) -> float: ...  # of arithmetic, for an SNV
     @property
-    def shared(self) -> int: ...  # bases over which records share work; 0: none
+    def sharing_distance(self) -> int: ...  # bases over which records share work; 0: none
     @property
     def options(self) -> dict[str, str]: ...  # all that the values depend on beside the model, by name
     @property
@@ -46,18 +46,18 @@ class Scorer(Protocol):
     @property
     def n_matrix(self) -> int: ...  # tracks of `Answers.matrix`; 0 where it is not wanted
     def cost(self, record: Record) -> int: ...  # of all its ALTs, in SNVs
-    def __call__(self, variants: Sequence[Variant]) -> Answers: ...
-    def naive(self) -> Scorer: ...  # the same scores by the plainest way there is
+    def __call__(self, variants: Sequence[Variant]) -> ScoreBatch: ...
+    def reference_scorer(self) -> Scorer: ...  # the same scores by the plainest way there is
 
 
-class OfTracks(NamedTuple):
+class TrackOptions(NamedTuple):
     """What only scores of tracks know: which tracks, and how their alleles are compared."""
 
     head: str | None = None
-    targets: Targets | None = None  # None: the model's own
+    targets: TrackTable | None = None  # None: the model's own
     tracks: Sequence[int] | None = None  # None: all of the head
     genes: Genes | None = None
-    settings: Settings = Settings()
+    settings: AlleleComparison = AlleleComparison()
     matrix: bool = False  # whether the values of every track are wanted
 
 
@@ -68,10 +68,10 @@ def sha256_of_models(models: Sequence[Model]) -> str:
 
 def default_scores(model: Model) -> list[Score]:
     """The scores of a model when none are named."""
-    return choose(DEFAULT_TRACK_SCORES if isinstance(model, LongRange) else DEFAULT_SCORES)
+    return parse_scores(DEFAULT_TRACK_SCORES if isinstance(model, LongRange) else DEFAULT_SCORES)
 
 
-def scorer_of(
+def make_scorer(
     models: Model | Sequence[Model],
     genome: Genome,
     scores: Sequence[Score],
@@ -79,7 +79,7 @@ def scorer_of(
     context: int | None = None,
     both_strands: bool = True,
     batch_size: int | None = None,
-    of_tracks: OfTracks | None = None,
+    of_tracks: TrackOptions | None = None,
 ) -> Scorer:
     """The scorer of a model, or of several, an ensemble; ConfigError for what they cannot tell."""
     given = list(models) if isinstance(models, Sequence) else [models]
@@ -88,19 +88,27 @@ def scorer_of(
     if of_language and long_range:
         raise ConfigError("an ensemble is of language models or of models of tracks, not of both; score them apart.")
     if long_range:
-        wanted = of_tracks or OfTracks()
+        wanted = of_tracks or TrackOptions()
         settings = wanted.settings._replace(both_strands=both_strands, batch_size=batch_size)
         return TrackScorer(
-            long_range, genome, scores, head=wanted.head, targets=wanted.targets, tracks=wanted.tracks, genes=wanted.genes,
-            length=context, settings=settings, matrix=wanted.matrix,
-        )  # fmt: skip
+            long_range,
+            genome,
+            scores,
+            head=wanted.head,
+            targets=wanted.targets,
+            tracks=wanted.tracks,
+            genes=wanted.genes,
+            length=context,
+            settings=settings,
+            matrix=wanted.matrix,
+        )
     if of_tracks is not None:
         raise ConfigError("tracks, heads, shifts, genes and a matrix are of a model of tracks, and this is a language model.")
-    return TokenScorer(of_language, genome, scores, length=context, both_strands=both_strands, batch_size=batch_size)
+    return SequenceScorer(of_language, genome, scores, length=context, both_strands=both_strands, batch_size=batch_size)
 
 
 @dataclass(frozen=True)
-class Work:
+class ScoringSpec:
     """All that a process needs to score variants."""
 
     models: tuple[Model, ...]  # several: an ensemble
@@ -111,24 +119,29 @@ class Work:
     device: str = "cpu"
     precision: str = "float32"
     batch_size: int | None = None
-    of_tracks: OfTracks | None = None
+    of_tracks: TrackOptions | None = None
 
     @property
     def sha256(self) -> str:
         return sha256_of_models(self.models)
 
     @contextmanager
-    def ready(self) -> Iterator[Scorer]:
+    def open_scorer(self) -> Iterator[Scorer]:
         """The scorer, with the models on their device; the ones that were passed in are left as they were found."""
         with ExitStack() as stack:
-            models = [stack.enter_context(inference.borrowed(model, self.device, self.precision)) for model in self.models]
-            yield scorer_of(
-                models, self.genome, choose(self.scores), context=self.context, both_strands=self.both_strands,
-                batch_size=self.batch_size, of_tracks=self.of_tracks,
-            )  # fmt: skip
+            models = [stack.enter_context(inference.evaluating(model, self.device, self.precision)) for model in self.models]
+            yield make_scorer(
+                models,
+                self.genome,
+                parse_scores(self.scores),
+                context=self.context,
+                both_strands=self.both_strands,
+                batch_size=self.batch_size,
+                of_tracks=self.of_tracks,
+            )
 
     @contextmanager
-    def naive(self) -> Iterator[Scorer]:
+    def reference_scorer(self) -> Iterator[Scorer]:
         """The same scores the plainest way: on the CPU, in float32, one sequence at a time."""
-        with replace(self, device="cpu", precision="float32").ready() as scorer:
-            yield scorer.naive()
+        with replace(self, device="cpu", precision="float32").open_scorer() as scorer:
+            yield scorer.reference_scorer()

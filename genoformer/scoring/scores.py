@@ -13,23 +13,23 @@ from genoformer.genome.variants import Status
 from genoformer.sinks import Column, Floats
 
 Kind = Literal["substitution", "indel", "any"]
-Evidence = Literal["allele", "pseudo", "posterior", "embedding", "tracks", "tracks501", "tracks2001", "gene"]
+ScoreInput = Literal["allele", "pseudo", "posterior", "embedding", "tracks", "tracks501", "tracks2001", "gene"]
 MASKS: dict[str, int] = {"tracks501": 501, "tracks2001": 2001}  # bases around the variant whose bins are looked at
 
 
-class Matrix(NamedTuple):
+class TrackScoreMatrix(NamedTuple):
     """Scores of every track: a row for each variant and score, of scores of genes one for each gene in the window."""
 
     rows: NDArray[np.int32]  # [R, 4]: the variant, the score, the gene or -1, and 1 where the table has this row, too
     values: Floats  # [R, K], NaN where missing
 
 
-class Answers(NamedTuple):
+class ScoreBatch(NamedTuple):
     """What a model says of n variants."""
 
     statuses: list[Status]  # [n]: OK, or why there is no score
     values: Floats  # [n, columns], NaN where missing
-    matrix: Matrix | None = None  # where every track is wanted
+    matrix: TrackScoreMatrix | None = None  # where every track is wanted
 
 
 class Score(NamedTuple):
@@ -40,7 +40,7 @@ class Score(NamedTuple):
     signed: bool  # swapping the alleles turns the sign
     unit: str
     meaning: str
-    evidence: Evidence  # what `function` takes; evidence.py gathers it
+    evidence: ScoreInput  # what `function` takes; evidence.py gathers it
     function: Callable[[Floats, Floats], Floats]
 
     @property
@@ -53,7 +53,7 @@ class Score(NamedTuple):
         return Column(self.name, self.unit, self.meaning)
 
 
-def require_keys(columns: Sequence[Column]) -> None:
+def check_unique_info_keys(columns: Sequence[Column]) -> None:
     """Raises ConfigError where two columns would have one key in INFO."""
     seen: dict[str, str] = {}
     for column in columns:
@@ -125,7 +125,7 @@ def js(ref: Floats, alt: Floats) -> Floats:
     return ((p - q) * (np.log(np.maximum(p, 1e-30)) - np.log(np.maximum(q, 1e-30)))).sum(-1) / 2
 
 
-def choose(names: str) -> list[Score]:
+def parse_scores(names: str) -> list[Score]:
     """The scores of a comma-separated list, in its order; raises ConfigError with the known names for another."""
     chosen = list(dict.fromkeys(name.strip().upper() for name in names.split(",") if name.strip()))
     unknown = [name for name in chosen if name not in SCORES]
@@ -139,102 +139,170 @@ SCORES: dict[str, Score] = {
     score.name: score
     for score in (
         Score(
-            "LLR", "substitution", True, "bits",
+            "LLR",
+            "substitution",
+            True,
+            "bits",
             "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the hidden base (of several "
             "changed bases, one after the other from the left of each strand: the chain rule); negative: the model "
             "expects the reference, as in a conserved motif.",
-            "allele", log_ratio,
+            "allele",
+            log_ratio,
         ),
         Score(
-            "PLL", "indel", True, "bits",
+            "PLL",
+            "indel",
+            True,
+            "bits",
             "Pseudo-log-likelihood of the alternative minus that of the reference: each base of the allele and near it "
             "is hidden in turn, over equally many bases of both; negative: the change makes the sequence less likely.",
-            "pseudo", log_ratio,
+            "pseudo",
+            log_ratio,
         ),
         Score(
-            "ENTROPY", "substitution", False, "bits",
+            "ENTROPY",
+            "substitution",
+            False,
+            "bits",
             "Entropy of the model's posterior at the place of the variant (of several changed bases, the first): "
             "0 where one base is certain, 2 where all four are equally likely; the same for every ALT.",
-            "posterior", entropy,
+            "posterior",
+            entropy,
         ),
         Score(
-            "COSINE", "any", False, "1 - cosine",
+            "COSINE",
+            "any",
+            False,
+            "1 - cosine",
             "Cosine distance between the embeddings of both alleles (last layer, mean over the tokens that touch the "
             "allele or the base on either side; of a model of tracks, over the bins that 501 bases around it touch); "
             "0: the model sees no difference.",
-            "embedding", cosine_distance,
+            "embedding",
+            cosine_distance,
         ),
         Score(
-            "L2", "any", False, "embedding units",
+            "L2",
+            "any",
+            False,
+            "embedding units",
             "Euclidean distance between the same two embeddings; comparable within one model only.",
-            "embedding", euclidean_distance,
+            "embedding",
+            euclidean_distance,
         ),
         Score(
-            "SAD", "any", True, "units of the track",
+            "SAD",
+            "any",
+            True,
+            "units of the track",
             "Sum of alt - ref over the bins of the window; positive: the alternative has more of what the track measures.",
-            "tracks", sad,
+            "tracks",
+            sad,
         ),
         Score(
-            "SAR", "any", True, "log2",
+            "SAR",
+            "any",
+            True,
+            "log2",
             "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of the window; 1: twice as much.",
-            "tracks", sar,
+            "tracks",
+            sar,
         ),
         Score(
-            "LOGSAD", "any", True, "log2",
+            "LOGSAD",
+            "any",
+            True,
+            "log2",
             "Sum over the bins of log2(1 + alt) - log2(1 + ref): every bin counts by its ratio (logSUM of baskerville).",
-            "tracks", log_sad,
+            "tracks",
+            log_sad,
         ),
         Score(
-            "SAX", "any", True, "units of the track",
+            "SAX",
+            "any",
+            True,
+            "units of the track",
             "alt - ref of the one bin in which the two differ most.",
-            "tracks", sax,
+            "tracks",
+            sax,
         ),
         Score(
-            "D1", "any", False, "units of the track",
+            "D1",
+            "any",
+            False,
+            "units of the track",
             "Sum over the bins of |alt - ref|; what moves without changing the sum is seen too.",
-            "tracks", d1,
+            "tracks",
+            d1,
         ),
         Score(
-            "D2", "any", False, "units of the track",
+            "D2",
+            "any",
+            False,
+            "units of the track",
             "Square root of the sum over the bins of (alt - ref)^2 (D2 of Borzoi): large changes of few bins count most. "
             "Of the two tracks of a strand pair together it is the square root of the sum of both squares.",
-            "tracks", d2,
+            "tracks",
+            d2,
         ),
         Score(
-            "JS", "any", False, "nats",
+            "JS",
+            "any",
+            False,
+            "nats",
             "How much the shape of the track changes: mean of both Kullback-Leibler divergences between alt and ref, each "
             "with the 25th percentile of ref added and divided by its sum (baskerville's JS).",
-            "tracks", js,
+            "tracks",
+            js,
         ),
         Score(
-            "SAD501", "any", True, "units of the track",
+            "SAD501",
+            "any",
+            True,
+            "units of the track",
             "Sum of alt - ref over the bins that the 501 bases around the variant touch (AlphaGenome's centre mask, DIFF_SUM).",
-            "tracks501", sad,
+            "tracks501",
+            sad,
         ),
         Score(
-            "SAD2001", "any", True, "units of the track",
+            "SAD2001",
+            "any",
+            True,
+            "units of the track",
             "Sum of alt - ref over the bins that the 2,001 bases around the variant touch (centre mask, DIFF_SUM).",
-            "tracks2001", sad,
+            "tracks2001",
+            sad,
         ),
         Score(
-            "SAR501", "any", True, "log2",
+            "SAR501",
+            "any",
+            True,
+            "log2",
             "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins that the 501 bases around the variant touch "
             "(AlphaGenome's centre mask, DIFF_LOG2_SUM: its score of accessibility, of transcription start sites and factors).",
-            "tracks501", sar,
+            "tracks501",
+            sar,
         ),
         Score(
-            "SAR2001", "any", True, "log2",
+            "SAR2001",
+            "any",
+            True,
+            "log2",
             "The same over 2,001 bases around the variant (AlphaGenome's score of histone marks).",
-            "tracks2001", sar,
+            "tracks2001",
+            sar,
         ),
         Score(
-            "LOGSED", "any", True, "log2",
+            "LOGSED",
+            "any",
+            True,
+            "log2",
             "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a gene's exons (logSED of Borzoi), of the gene in "
             "the window with the largest; needs --gtf. 0 where the window has no gene.",
-            "gene", sar,
+            "gene",
+            sar,
         ),
     )
-}  # fmt: skip
+}
 
 DEFAULT_SCORES = "LLR,PLL"  # of a language model: each allele gets one of the two
 DEFAULT_TRACK_SCORES = "SAD,SAR501"

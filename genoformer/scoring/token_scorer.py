@@ -12,12 +12,12 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.genome.vcf import Record
 from genoformer.models.encoder import Encoder
-from genoformer.scoring.evidence import FLANK, Pair, Reader
-from genoformer.scoring.scores import Answers, Evidence, Score
+from genoformer.scoring.evidence import FLANK, AllelePair, AlleleScorer
+from genoformer.scoring.scores import Score, ScoreBatch, ScoreInput
 from genoformer.sinks import Column, Floats
 
 
-class TokenScorer:
+class SequenceScorer:
     """A language model that scores variants; or several, an ensemble: the mean of their scores.
 
     Raises ConfigError for scores that they cannot tell.
@@ -42,27 +42,27 @@ class TokenScorer:
         self.models = (models,) if isinstance(models, Encoder) else tuple(models)
         self.genome, self.both_strands = genome, both_strands
         self.readers = [
-            Reader(model, genome, length, both_strands=both_strands, batch_size=batch_size) for model in self.models
-        ]  # fmt: skip
+            AlleleScorer(model, genome, length, both_strands=both_strands, batch_size=batch_size) for model in self.models
+        ]
         for reader in self.readers:
             reader.require({score.evidence for score in scores})
         self.length = max(reader.length for reader in self.readers)
         self.longest_allele = min(reader.longest_allele for reader in self.readers)
-        self.operations = 0.0
+        self.flops_per_variant = 0.0
         for model, reader in zip(self.models, self.readers, strict=True):
             n_tokens = model.tokenizer.n_tokens(reader.length) * len(reader.strands)
-            self.operations += 2.0 * sum(p.numel() for p in model.parameters()) * n_tokens
+            self.flops_per_variant += 2.0 * sum(p.numel() for p in model.parameters()) * n_tokens
         self.columns: list[Column] = [score.column for score in scores]
-        self.n_matrix = self.shared = 0
+        self.n_matrix = self.sharing_distance = 0
         self.inputs: dict[str, str] = {}
         lengths = dict.fromkeys(reader.length for reader in self.readers)
         self.options = {"context": "+".join(map(str, lengths)), "strands": "both" if both_strands else "forward"}
 
-    def naive(self) -> TokenScorer:
+    def reference_scorer(self) -> SequenceScorer:
         """The same scores, one window at a time."""
         other = copy.copy(self)
         other.readers = [
-            Reader(model, self.genome, reader.length, both_strands=self.both_strands, batch_size=1)
+            AlleleScorer(model, self.genome, reader.length, both_strands=self.both_strands, batch_size=1)
             for model, reader in zip(self.models, self.readers, strict=True)
         ]
         return other
@@ -78,7 +78,7 @@ class TokenScorer:
                 total += 2 * (longest if len(alt) == n_ref else longest + 2 * FLANK)
         return max(1, total)
 
-    def __call__(self, variants: Sequence[Variant]) -> Answers:
+    def __call__(self, variants: Sequence[Variant]) -> ScoreBatch:
         values = np.full((len(variants), len(self.scores)), np.nan, dtype=np.float32)
         statuses = [Status.OK] * len(variants)
         for kind in ("substitution", "indel"):
@@ -92,11 +92,13 @@ class TokenScorer:
                     values[rows, i] = np.mean([_mean(score, evidence[score.evidence]) for evidence in found], axis=0)
         for row in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():  # one score of several is enough to be scored
             statuses[row] = Status.NO_SCORE
-        return Answers(statuses, values)
+        return ScoreBatch(statuses, values)
 
 
-def _gather(reader: Reader, kind: str, variants: Sequence[Variant], wanted: set[Evidence]) -> Mapping[Evidence, list[Pair]]:
-    found: dict[Evidence, list[Pair]] = {}
+def _gather(
+    reader: AlleleScorer, kind: str, variants: Sequence[Variant], wanted: set[ScoreInput]
+) -> Mapping[ScoreInput, list[AllelePair]]:
+    found: dict[ScoreInput, list[AllelePair]] = {}
     if wanted & {"allele", "posterior"}:
         found |= reader.substitutions(variants, with_posterior="posterior" in wanted)
     if "pseudo" in wanted:
@@ -106,6 +108,6 @@ def _gather(reader: Reader, kind: str, variants: Sequence[Variant], wanted: set[
     return found
 
 
-def _mean(score: Score, pairs: Sequence[Pair]) -> Floats:
+def _mean(score: Score, pairs: Sequence[AllelePair]) -> Floats:
     """The score on each strand, averaged."""
     return np.asarray(np.mean([score.function(pair.ref, pair.alt) for pair in pairs], axis=0))

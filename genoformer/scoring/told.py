@@ -10,27 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.genome.exons import Genes
-from genoformer.genome.targets import Targets
-from genoformer.scoring.scores import Matrix, Score
+from genoformer.genome.targets import TrackTable
+from genoformer.scoring.scores import Score, TrackScoreMatrix
 from genoformer.sinks import Column, Floats, key_of
 from genoformer.tables import MISSING
 
 
-class Told(NamedTuple):
+class TrackScores(NamedTuple):
     """The scores of one variant, or of what many do together."""
 
     values: Floats  # [scores, K]; NaN of scores of genes, and behind the first of K of those that are not of tracks
     genes: dict[int, Floats]  # number of each gene in the window -> [scores of genes, K]
-    shifts: tuple[Told, ...] = ()  # of each shift, the mean over the models; none where there is only one
+    shifts: tuple[TrackScores, ...] = ()  # of each shift, the mean over the models; none where there is only one
 
     @property
-    def errors(self) -> Told:
+    def errors(self) -> TrackScores:
         """Standard errors of the mean over shifts, s / sqrt(n) with n - 1 in s; of a gene, over the shifts that hold it."""
         values = _standard_error([told.values for told in self.shifts])
-        genes = {
-            gene: _standard_error([told.genes[gene] for told in self.shifts if gene in told.genes]) for gene in self.genes
-        }
-        return Told(values, genes)
+        genes = {gene: _standard_error([told.genes[gene] for told in self.shifts if gene in told.genes]) for gene in self.genes}
+        return TrackScores(values, genes)
 
 
 def _standard_error(each: Sequence[Floats]) -> Floats:
@@ -39,17 +37,17 @@ def _standard_error(each: Sequence[Floats]) -> Floats:
     return np.std(each, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(each[0], np.nan)
 
 
-def over_shifts(tolds: Sequence[Told], n_shifts: int) -> Told:
+def over_shifts(tolds: Sequence[TrackScores], n_shifts: int) -> TrackScores:
     """The mean of what each shift and model says, shift by shift, model by model."""
-    whole = combined(tolds)
+    whole = weighted_sum(tolds)
     if n_shifts == 1:
         return whole
     n_models = len(tolds) // n_shifts
-    shifts = (combined(tolds[i : i + n_models]) for i in range(0, len(tolds), n_models))
+    shifts = (weighted_sum(tolds[i : i + n_models]) for i in range(0, len(tolds), n_models))
     return whole._replace(shifts=tuple(shifts))
 
 
-def combined(tolds: Sequence[Told], weights: Sequence[float] | None = None) -> Told:
+def weighted_sum(tolds: Sequence[TrackScores], weights: Sequence[float] | None = None) -> TrackScores:
     """The mean, or the sum with weights; of a gene that only some windows hold, by those."""
     each = weights or [1 / len(tolds)] * len(tolds)
     values = np.sum([w * told.values for w, told in zip(each, tolds, strict=True)], axis=0)
@@ -58,28 +56,39 @@ def combined(tolds: Sequence[Told], weights: Sequence[float] | None = None) -> T
         those = [(w, told.genes[gene]) for w, told in zip(each, tolds, strict=True) if gene in told.genes]
         share = 1.0 if len(those) == len(tolds) else sum(each) / sum(w for w, _ in those)
         genes[gene] = np.sum([share * w * of for w, of in those], axis=0)
-    shifts = tuple(combined(of, weights) for of in zip(*(told.shifts for told in tolds), strict=True))
-    return Told(values, genes, shifts)
+    shifts = tuple(weighted_sum(of, weights) for of in zip(*(told.shifts for told in tolds), strict=True))
+    return TrackScores(values, genes, shifts)
 
 
-def nothing(like: Told) -> Told:
+def zeros_like(like: TrackScores) -> TrackScores:
     """What the reference does: 0 of every score."""
     genes = {gene: np.zeros_like(of) for gene, of in like.genes.items()}
-    return Told(np.zeros_like(like.values), genes, tuple(map(nothing, like.shifts)))
+    return TrackScores(np.zeros_like(like.values), genes, tuple(map(zeros_like, like.shifts)))
 
 
-class Layout:
+class TrackColumns:
     """The tracks and genes that scores are of, and the columns for them."""
 
-    def __init__(self, scores: Sequence[Score], head: str, tracks: NDArray[np.int64], targets: Targets | None,
-                 genes: Genes | None, *, chosen: bool, n_shifts: int = 1) -> None:  # fmt: skip
+    def __init__(
+        self,
+        scores: Sequence[Score],
+        head: str,
+        tracks: NDArray[np.int64],
+        targets: TrackTable | None,
+        genes: Genes | None,
+        *,
+        chosen: bool,
+        n_shifts: int = 1,
+    ) -> None:
         """chosen: each track has a column of its own, beside the strongest. n_shifts: of several each score has an error."""
         self.scores, self.genes, self.chosen, self.n_shifts = list(scores), genes, chosen, n_shifts
         numbers = tracks.tolist()
         self.about = None if targets is None else [targets[i] for i in numbers]
         self.names = [f"{head}_{i}" if targets is None else targets[i].identifier for i in numbers]
         n = Counter(map(key_of, self.names))
-        self.apart = [f"{name}.{i}" if n[key_of(name)] > 1 else name for i, name in zip(numbers, self.names, strict=True)]
+        self.unique_names = [
+            f"{name}.{i}" if n[key_of(name)] > 1 else name for i, name in zip(numbers, self.names, strict=True)
+        ]
         self.of_genes = [i for i, score in enumerate(self.scores) if score.evidence == "gene"]
 
     @property
@@ -100,14 +109,14 @@ class Layout:
                 add(score.name, score, f"{score.meaning} Of the track where it is largest (or smallest).")
                 found.append(Column(f"{score.name}_TRACK", "a track", f"The track that {score.name} is of.", tuple(self.names)))
                 if self.chosen:
-                    for name in self.apart:
+                    for name in self.unique_names:
                         add(f"{score.name}_{name}", score, f"{score.name} of {name}.")
             if score.evidence == "gene":
                 assert self.genes is not None
                 found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))
         return found
 
-    def strongest(self, tolds: Sequence[Told]) -> tuple[Floats, NDArray[np.int64]]:
+    def strongest(self, tolds: Sequence[TrackScores]) -> tuple[Floats, NDArray[np.int64]]:
         """Values [n, scores, K], float32, and the gene [n, scores] that each is of: where a track has the largest, or -1.
 
         Where a window has no gene, its scores of genes are 0.
@@ -124,7 +133,7 @@ class Layout:
                     values[row, i] = told.genes[int(genes[row, i])][j]
         return values, genes
 
-    def errors(self, tolds: Sequence[Told], genes: NDArray[np.int64]) -> Floats:
+    def errors(self, tolds: Sequence[TrackScores], genes: NDArray[np.int64]) -> Floats:
         """Standard errors [n, scores, K] of what `strongest` gives, over shifts; of no gene 0."""
         each = [told.errors for told in tolds]
         found = np.array([of.values for of in each], dtype=np.float32).reshape(len(tolds), len(self.scores), len(self.names))
@@ -133,7 +142,7 @@ class Layout:
                 found[row, i] = of.genes[int(genes[row, i])][j] if genes[row, i] >= 0 else 0
         return found
 
-    def value(self, told: Told, score: int, track: int, gene: int) -> float:
+    def value(self, told: TrackScores, score: int, track: int, gene: int) -> float:
         """Of one variant; of a score of genes, that of a gene (0 for -1, none)."""
         if score not in self.of_genes:
             return float(told.values[score, track])
@@ -143,7 +152,7 @@ class Layout:
         """Empty for -1, none."""
         return self.genes.names[gene] if self.genes is not None and gene >= 0 else MISSING
 
-    def table(self, tolds: Sequence[Told]) -> Floats:
+    def table(self, tolds: Sequence[TrackScores]) -> Floats:
         """[n, columns]; what is a word is the number of it."""
         values, genes = self.strongest(tolds)
         errors = self.errors(tolds, genes) if self.n_shifts > 1 else None
@@ -167,7 +176,7 @@ class Layout:
                 found.append(np.where(genes[:, i] < 0, np.nan, genes[:, i]))
         return np.stack(found, axis=1) if found else np.zeros((len(values), 0))
 
-    def matrix(self, tolds: Sequence[Told]) -> Matrix:
+    def matrix(self, tolds: Sequence[TrackScores]) -> TrackScoreMatrix:
         """Every track: a row for each variant and score, of scores of genes for each gene in the window."""
         values, genes = self.strongest(tolds)
         index, rows = [], []
@@ -180,4 +189,6 @@ class Layout:
                 for gene, of in told.genes.items():
                     index.append((v, i, gene, int(gene == genes[v, i])))
                     rows.append(of[self.of_genes.index(i)].astype(np.float32))
-        return Matrix(np.array(index, dtype=np.int32).reshape(-1, 4), np.array(rows, np.float32).reshape(-1, len(self.names)))
+        return TrackScoreMatrix(
+            np.array(index, dtype=np.int32).reshape(-1, 4), np.array(rows, np.float32).reshape(-1, len(self.names))
+        )

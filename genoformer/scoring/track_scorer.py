@@ -19,15 +19,15 @@ from genoformer.genome.codes import Codes
 from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import Targets
+from genoformer.genome.targets import TrackTable
 from genoformer.genome.variants import Status, Variant
 from genoformer.genome.vcf import Record
-from genoformer.inference.tracks import Asked, Seen, TrackReader, plain_tracks
+from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest, plain_tracks
 from genoformer.models import plan
 from genoformer.models.longrange import LongRange
-from genoformer.scoring.alignment import INDELS, Indels, Placed, Tracks, realigned, stitched
-from genoformer.scoring.scores import MASKS, Answers, Score
-from genoformer.scoring.told import Layout, Told, combined, over_shifts
+from genoformer.scoring.alignment import INDELS, AlignedChange, Indels, Tracks, align_alternate, stitch
+from genoformer.scoring.scores import MASKS, Score, ScoreBatch
+from genoformer.scoring.told import TrackColumns, TrackScores, over_shifts, weighted_sum
 from genoformer.scoring.windows import STRETCH, Anchor, Job, Windows
 from genoformer.sinks import Column, Floats
 from genoformer.windowing import require_length
@@ -35,7 +35,7 @@ from genoformer.windowing import require_length
 _MASK_OF_EMBEDDING = 501
 
 
-class Settings(NamedTuple):
+class AlleleComparison(NamedTuple):
     """How tracks of two alleles become scores; the defaults are those of `genoformer score`."""
 
     both_strands: bool = True
@@ -45,19 +45,25 @@ class Settings(NamedTuple):
     batch_size: int | None = None
 
 
-class Reading(Protocol):
+class PredictsAlleles(Protocol):
     """What tells the tracks of windows of a stretch and of their alternatives: `TrackReader.alternatives`, or the naive way."""
 
     def __call__(
-        self, codes: Codes, windows: Sequence[Asked], *, tracks: NDArray[np.int64], batch_size: int = 1, backward: bool = False
-    ) -> Iterator[Seen]: ...
+        self,
+        codes: Codes,
+        windows: Sequence[WindowRequest],
+        *,
+        tracks: NDArray[np.int64],
+        batch_size: int = 1,
+        backward: bool = False,
+    ) -> Iterator[TrackPrediction]: ...
 
 
 class Noise(NamedTuple):
     """Scores at a place that no variant explains."""
 
-    of_nothing: Told  # the reference against itself, one base further on: what an insertion or deletion moves too
-    of_window: Told  # how much the scores of a substitution change when its window begins one base further on
+    of_nothing: TrackScores  # the reference against itself, one base further on: what an insertion or deletion moves too
+    of_window: TrackScores  # how much the scores of a substitution change when its window begins one base further on
 
 
 class Compared(NamedTuple):
@@ -83,37 +89,42 @@ class TrackScorer:
         scores: Sequence[Score],
         *,
         head: str | None = None,
-        targets: Targets | None = None,
+        targets: TrackTable | None = None,
         tracks: Sequence[int] | None = None,
         genes: Genes | None = None,
         length: int | None = None,
-        settings: Settings | None = None,
+        settings: AlleleComparison | None = None,
         matrix: bool = False,
     ) -> None:
         self.models = (models,) if isinstance(models, LongRange) else tuple(models)
         self.genome, self.scores, self.genes = genome, list(scores), genes
-        self.settings = settings or Settings()
+        self.settings = settings or AlleleComparison()
         model = self.models[0]
         self.head = model.head_named(head)
-        _alike(self.models, self.head)
+        _check_ensemble(self.models, self.head)
         self.config, self.length = model.config, length or model.config.context_length
         require_length(self.length, model.config.context_length)
         self.bin_size = model.config.bin_size
         self.windows = Windows(genome, self.length, self.bin_size, self.settings.anchor, self.settings.indels)
         n_bins = model.config.target_bins if self.length == model.config.context_length else 0
         self.n_bins = n_bins
-        readers = [TrackReader(each, self.head, n_bins) for each in self.models]
+        readers = [TrackPredictor(each, self.head, n_bins) for each in self.models]
         self.device = readers[0].device
-        self.readings: list[Reading] = [reader.alternatives for reader in readers]
+        self.readings: list[PredictsAlleles] = [reader.predict_edits for reader in readers]
         self.bins = model.bins_of(self.length, n_bins)
         self.targets = targets or model.targets.get(self.head)
         n_tracks = model.config.heads[self.head]
         self.tracks = np.arange(n_tracks) if tracks is None else np.asarray(tracks, dtype=np.int64)
         self.matrix = matrix
-        self.layout = Layout(
-            self.scores, self.head, self.tracks, self.targets, genes, chosen=tracks is not None,
+        self.layout = TrackColumns(
+            self.scores,
+            self.head,
+            self.tracks,
+            self.targets,
+            genes,
+            chosen=tracks is not None,
             n_shifts=len(self.settings.shifts),
-        )  # fmt: skip
+        )
         wanted = {score.evidence for score in self.scores}
         if wanted - {"tracks", "gene", "embedding", *MASKS}:
             known = ("tracks", "gene", "embedding", *MASKS)
@@ -134,8 +145,8 @@ class TrackScorer:
             raise ConfigError(f"a shift of {far[0]:,} bases: give {furthest:,} at most, a quarter of what is predicted.")
         self.embedding = "embedding" in wanted
         pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
-        self.read = np.unique(np.concatenate([self.tracks, pairs[self.tracks]]))  # what the model has to tell
-        place = {number: i for i, number in enumerate(self.read.tolist())}
+        self.track_index = np.unique(np.concatenate([self.tracks, pairs[self.tracks]]))  # what the model has to tell
+        place = {number: i for i, number in enumerate(self.track_index.tolist())}
         self.forward = np.array([place[i] for i in self.tracks.tolist()])
         self.backward = np.array([place[i] for i in pairs[self.tracks].tolist()])
 
@@ -149,15 +160,16 @@ class TrackScorer:
         return len(record.alts)
 
     @property
-    def operations(self) -> float:
+    def flops_per_variant(self) -> float:
         """Of arithmetic for an ALT whose window is shared with some others."""
         products = sum(
-            sum(plan.forward_products(model.config, self.length, self.bins.n, len(self.read)).values()) for model in self.models
+            sum(plan.forward_products(model.config, self.length, self.bins.n, len(self.track_index)).values())
+            for model in self.models
         )
         return 2.0 * products * (1 + self.settings.both_strands) * len(self.settings.shifts)
 
     @property
-    def shared(self) -> int:
+    def sharing_distance(self) -> int:
         """Bases from the first to the last variant of a stretch."""
         return int((STRETCH - 1) * self.length) if self.settings.anchor == "grid" else 0
 
@@ -193,24 +205,24 @@ class TrackScorer:
     def n_matrix(self) -> int:
         return len(self.tracks) if self.matrix else 0
 
-    def __call__(self, variants: Sequence[Variant]) -> Answers:
+    def __call__(self, variants: Sequence[Variant]) -> ScoreBatch:
         """Raises CheckpointError where the model predicts no numbers."""
-        found = self.told(variants)
+        found = self.score_each(variants)
         values, _ = self.layout.strongest(found)
         per_track = [i for i, score in enumerate(self.scores) if score.of_tracks]
         if not (np.isfinite(values[:, per_track]).all() and np.isfinite(values[:, :, 0]).all()):
             raise CheckpointError("the model predicts values that are no numbers; are its weights damaged?")
         matrix = self.layout.matrix(found) if self.matrix else None
-        return Answers([Status.OK] * len(variants), self.layout.table(found), matrix)
+        return ScoreBatch([Status.OK] * len(variants), self.layout.table(found), matrix)
 
     def values(self, variants: Sequence[Variant]) -> tuple[Floats, NDArray[np.int64]]:
         """Values [n, scores, K], float32, and the gene [n, scores] that each is of, -1 for none.
 
         Scores that are not of tracks stand in the first of K, the others are NaN.
         """
-        return self.layout.strongest(self.told(variants))
+        return self.layout.strongest(self.score_each(variants))
 
-    def told(self, variants: Sequence[Variant]) -> list[Told]:
+    def score_each(self, variants: Sequence[Variant]) -> list[TrackScores]:
         """The scores of each. Averages over strands are of the tracks, those over shifts and models are of the scores."""
         return self._averaged(lambda shift: self.windows.jobs(variants, shift))
 
@@ -219,18 +231,18 @@ class TrackScorer:
         found = []
         for shift in self.settings.shifts:
             jobs = self.windows.jobs([variant], shift)
-            each = [self._sides(*of) for reading in self.readings for of in self._both(reading, jobs)]
+            each = [self._sides(*of) for reading in self.readings for of in self._predict_alleles(reading, jobs)]
             ref, alt = (np.mean(of, axis=0) for of in zip(*each, strict=True))
             found.append(Compared(shift, jobs[0], self._first(jobs[0]), ref, alt))
         return found
 
-    def _averaged(self, jobs_at: Callable[[int], Sequence[Job]]) -> list[Told]:
+    def _averaged(self, jobs_at: Callable[[int], Sequence[Job]]) -> list[TrackScores]:
         """The mean over shifts and models of what each says of the jobs at a shift, by row."""
         each = []
         for shift in self.settings.shifts:
             jobs = jobs_at(shift)
             for reading in self.readings:
-                found = {job.row: self._values(job, ref, alt) for job, ref, alt in self._both(reading, jobs)}
+                found = {job.row: self._values(job, ref, alt) for job, ref, alt in self._predict_alleles(reading, jobs)}
                 each.append([found[row] for row in range(len(jobs))])
         return [over_shifts(of, len(self.settings.shifts)) for of in zip(*each, strict=True)]
 
@@ -244,17 +256,17 @@ class TrackScorer:
             sides = [self.windows.jobs(variants, at) for at in (shift, shift + 1)]
             for reading in self.readings:
                 found = {}
-                here, there = (self._both(reading, side) for side in sides)
+                here, there = (self._predict_alleles(reading, side) for side in sides)
                 for (job, ref, alt), (moved_job, moved_ref, moved_alt) in zip(here, there, strict=True):
                     of_nothing = self._values(job._replace(changes=()), ref, moved_ref)
                     before, after = self._values(job, ref, alt), self._values(moved_job, moved_ref, moved_alt)
-                    found[job.row] = Noise(of_nothing, combined([after, before], [1, -1]))
+                    found[job.row] = Noise(of_nothing, weighted_sum([after, before], [1, -1]))
                 each.append([found[row] for row in range(len(variants))])
-        return [Noise(*(combined(tolds) for tolds in zip(*of, strict=True))) for of in zip(*each, strict=True)]
+        return [Noise(*(weighted_sum(tolds) for tolds in zip(*of, strict=True))) for of in zip(*each, strict=True)]
 
     def haplotypes(
         self, chrom: str, start: int, centre: int, asked: Sequence[Sequence[Variant]], *, anchor: int | None = None
-    ) -> list[Told]:
+    ) -> list[TrackScores]:
         """The scores of haplotypes against the reference, in the window from `start`.
 
         asked: the variants of each, `genome.haplotypes.compatible`. Bins are realigned over all of its changes. Masks lie
@@ -269,31 +281,38 @@ class TrackScorer:
 
         return self._averaged(jobs_at)
 
-    def naive(self) -> TrackScorer:
+    def reference_scorer(self) -> TrackScorer:
         """The same scores the naive way: every sequence whole and by itself, through the plain modules of the models."""
         other = copy.copy(self)
         other.readings = [self._plain(model) for model in self.models]
         return other
 
-    def _plain(self, model: LongRange) -> Reading:
+    def _plain(self, model: LongRange) -> PredictsAlleles:
         def read(
-            codes: Codes, windows: Sequence[Asked], *, tracks: NDArray[np.int64], batch_size: int = 1, backward: bool = False
-        ) -> Iterator[Seen]:
+            codes: Codes,
+            windows: Sequence[WindowRequest],
+            *,
+            tracks: NDArray[np.int64],
+            batch_size: int = 1,
+            backward: bool = False,
+        ) -> Iterator[TrackPrediction]:
             for asked in windows:
-                sequences = np.stack([codes[asked.start : asked.start + asked.length], *asked.alternatives])
+                sequences = np.stack([codes[asked.start : asked.start + asked.length], *asked.edits])
                 yield plain_tracks(model, sequences, self.head, self.n_bins, tracks, backward=backward)
 
         return read
 
     # Windows
 
-    def start_of(self, variant: Variant) -> int:
+    def window_start(self, variant: Variant) -> int:
         """The first base of the window of a variant without shared bases."""
         return self.windows.start_of(variant)
 
     # Tracks
 
-    def _both(self, reading: Reading, placed: Sequence[Job]) -> Iterator[tuple[Job, Seen, Seen]]:
+    def _predict_alleles(
+        self, reading: PredictsAlleles, placed: Sequence[Job]
+    ) -> Iterator[tuple[Job, TrackPrediction, TrackPrediction]]:
         """Each job with the tracks of its reference and of its alternatives, [1, K, N] and [0 to 2, K, N]."""
         batch = self.settings.batch_size or (1 if self.device.type == "cpu" else max(1, (1 << 20) // self.length))
         for jobs in self.windows.stretches(placed):
@@ -303,11 +322,13 @@ class TrackScorer:
             for job in jobs:
                 groups.setdefault(job.start, []).append(job)
             asked = [
-                Asked(start - begin, self.length, [codes for job in group for codes in job.alternatives], self.embedding)
+                WindowRequest(
+                    start - begin, self.length, [codes for job in group for codes in job.alternatives], self.embedding
+                )
                 for start, group in groups.items()
             ]
             sides = [
-                reading(codes, asked, tracks=self.read, batch_size=batch, backward=backward)
+                reading(codes, asked, tracks=self.track_index, batch_size=batch, backward=backward)
                 for backward in ((False, True) if self.settings.both_strands else (False,))
             ]
             for group, seen in zip(groups.values(), zip(*sides, strict=True), strict=True):
@@ -315,21 +336,25 @@ class TrackScorer:
                 at = 1
                 for job in group:
                     n = len(job.alternatives)
-                    yield job, Seen(whole.tracks[:1], whole.embedding[:1]), Seen(*(x[at : at + n] for x in whole))
+                    yield (
+                        job,
+                        TrackPrediction(whole.tracks[:1], whole.embedding[:1]),
+                        TrackPrediction(*(x[at : at + n] for x in whole)),
+                    )
                     at += n
 
-    def _mean(self, strands: Sequence[Seen]) -> Seen:
+    def _mean(self, strands: Sequence[TrackPrediction]) -> TrackPrediction:
         """Of both strands, the tracks that are asked for: those of the other strand come from their pairs."""
         forward = strands[0].tracks[:, self.forward]
         if len(strands) == 1:
-            return Seen(forward, strands[0].embedding)
+            return TrackPrediction(forward, strands[0].embedding)
         half = np.float32(0.5)
         embedding = half * (strands[0].embedding + strands[1].embedding)
-        return Seen(half * (forward + strands[1].tracks[:, self.backward]), embedding)
+        return TrackPrediction(half * (forward + strands[1].tracks[:, self.backward]), embedding)
 
     # Scores
 
-    def _values(self, job: Job, ref: Seen, alt: Seen) -> Told:
+    def _values(self, job: Job, ref: TrackPrediction, alt: TrackPrediction) -> TrackScores:
         first = self._first(job)
         before, aligned = self._sides(job, ref, alt)
         values: Floats = np.full((len(self.scores), len(self.tracks)), np.nan)
@@ -341,25 +366,25 @@ class TrackScorer:
             elif score.evidence != "gene":
                 inside = self._mask(job, first, MASKS[score.evidence]) if score.evidence in MASKS else slice(None)
                 values[i] = score.function(before[:, inside], aligned[:, inside])
-        return Told(values, self._of_genes(job.chrom, first, before, aligned))
+        return TrackScores(values, self._of_genes(job.chrom, first, before, aligned))
 
     def _first(self, job: Job) -> int:
         """The base of the contig at which the first bin begins."""
         return job.start + self.bins.first * self.bin_size
 
-    def _sides(self, job: Job, ref: Seen, alt: Seen) -> tuple[Tracks, Tracks]:
+    def _sides(self, job: Job, ref: TrackPrediction, alt: TrackPrediction) -> tuple[Tracks, Tracks]:
         """Tracks of both alleles [K, N], those of the alternative in the bins of the reference."""
         to_bins = self.bins.first * self.bin_size
-        changes = [Placed(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
+        changes = [AlignedChange(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
         before = ref.tracks[0].astype(np.float64)
         return before, self._aligned(before, [tracks.astype(np.float64) for tracks in alt.tracks], changes)
 
-    def _aligned(self, ref: Tracks, alt: Sequence[Tracks], changes: Sequence[Placed]) -> Tracks:
+    def _aligned(self, ref: Tracks, alt: Sequence[Tracks], changes: Sequence[AlignedChange]) -> Tracks:
         if not changes or self.settings.indels not in ("realign", "stitch"):
             return alt[0]
         if len(alt) == 2:
-            return stitched(alt[0], alt[1], changes[0], self.bin_size)
-        return realigned(ref, alt[0], changes, self.bin_size)
+            return stitch(alt[0], alt[1], changes[0], self.bin_size)
+        return align_alternate(ref, alt[0], changes, self.bin_size)
 
     def _mask(self, job: Job, first: int, width: int) -> slice:
         """The bins that `width` bases around the variant touch; the nearest one where they lie outside of all."""
@@ -385,7 +410,7 @@ class TrackScorer:
         return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
 
 
-def _alike(models: Sequence[LongRange], head: str) -> None:
+def _check_ensemble(models: Sequence[LongRange], head: str) -> None:
     """Raises ConfigError for an ensemble whose models do not predict the same tracks of the same windows."""
     first = models[0]
     for other in models[1:]:

@@ -25,8 +25,8 @@ from genoformer import inference
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.genome.variants import ContigNames
 from genoformer.genome.vcf import Record
-from genoformer.scoring.engines import Compute, Parts, Scored
-from genoformer.scoring.scorers import Work
+from genoformer.scoring.engines import Compute, PartResult, Parts
+from genoformer.scoring.scorers import ScoringSpec
 
 _SETTINGS = {  # of a cluster that is started here
     "RAY_worker_niceness": "0",  # Ray's 15 leaves a worker almost nothing beside other processes
@@ -44,10 +44,10 @@ class WorkerError(GenoformerError):
 
 
 @dataclass
-class Task:
+class WorkerTask:
     """What a process of a pool does: scores parts, as `work` says, of records under these names of contigs."""
 
-    work: Work
+    work: ScoringSpec
     names: ContigNames
     threads: int = 1  # of a process
 
@@ -60,11 +60,11 @@ class Task:
         from genoformer.scoring.run import score_records
 
         kept = ExitStack()  # whose end would be that of the scorer
-        scorer = kept.enter_context(self.work.ready())
+        scorer = kept.enter_context(self.work.open_scorer())
         return lambda records, _=kept: score_records(records, self.work.genome, scorer, self.names)  # type: ignore[misc]
 
 
-class Crew(NamedTuple):
+class WorkerPlan(NamedTuple):
     """Who does the parts of a run."""
 
     engine: str
@@ -73,7 +73,7 @@ class Crew(NamedTuple):
     small: bool  # one process does it sooner than others would have begun
     n_cores: int
 
-    def here(self, n_left: int) -> bool:
+    def runs_in_process(self, n_left: int) -> bool:
         """Whether this process does so many parts by itself."""
         return self.engine == "local" and self.n_workers(n_left) <= 1
 
@@ -83,9 +83,9 @@ class Crew(NamedTuple):
         return 1 if self.small else min(max(1, self.n_cores // self.threads), n_left)
 
 
-def crew(
+def plan_workers(
     operations: float, n_records: int, *, device: str, engine: str, workers: int | None, threads: int | None, divided: bool
-) -> Crew:
+) -> WorkerPlan:
     """Processes and threads for records of so many operations each; divided: the parts are shared with other commands.
 
     Raises ConfigError for an engine that is not known, and for many more processes or threads than the machine has. The number
@@ -99,10 +99,10 @@ def crew(
             raise ConfigError(f"{asked:,} {what}: this machine has {os.cpu_count()} processors; give that many at the most.")
     small = device != "cpu" or n_records * operations < WORTH_PROCESSES
     several = engine != "local" or divided or (not small if workers is None else workers > 1)
-    return Crew(engine, workers, threads or (1 if several and operations < _LARGE else n_cores), small, n_cores)
+    return WorkerPlan(engine, workers, threads or (1 if several and operations < _LARGE else n_cores), small, n_cores)
 
 
-def pool_of(how: Crew, n_left: int, task: Task) -> Pool:
+def make_pool(how: WorkerPlan, n_left: int, task: WorkerTask) -> Pool:
     """The pool of a crew."""
     if how.engine == "local":
         return LocalPool(task, how.n_workers(n_left))
@@ -127,14 +127,14 @@ class Pool(ABC):
         """The ticket of a part that is done, or that has failed."""
 
     @abstractmethod
-    def result(self, ticket: Any) -> Scored | None:
+    def result(self, ticket: Any) -> PartResult | None:
         """Of a part that is done; None where its process died. Raises what scoring raised."""
 
 
 class LocalPool(Pool):
     """Processes of this machine."""
 
-    def __init__(self, task: Task, n_workers: int) -> None:
+    def __init__(self, task: WorkerTask, n_workers: int) -> None:
         if task.device != "cpu":
             raise ConfigError(f"{n_workers} workers would share {task.device}; take one, or --engine ray with a GPU for each.")
         self.task, self.n_workers = task, n_workers
@@ -143,15 +143,17 @@ class LocalPool(Pool):
         import torch.multiprocessing as processes
 
         self.executor = ProcessPoolExecutor(
-            self.n_workers, mp_context=processes.get_context("spawn"), initializer=_begin,
+            self.n_workers,
+            mp_context=processes.get_context("spawn"),
+            initializer=_begin,
             initargs=(self.task,),
-        )  # fmt: skip
+        )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.executor.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, records: Sequence[Record]) -> Future[Scored]:
+    def submit(self, records: Sequence[Record]) -> Future[PartResult]:
         try:
             return self.executor.submit(_do, list(records))
         except BrokenProcessPool:
@@ -159,10 +161,10 @@ class LocalPool(Pool):
             self.__enter__()
             return self.executor.submit(_do, list(records))
 
-    def next_done(self, tickets: Sequence[Future[Scored]]) -> Future[Scored]:
+    def next_done(self, tickets: Sequence[Future[PartResult]]) -> Future[PartResult]:
         return next(iter(wait(tickets, return_when=FIRST_COMPLETED).done))
 
-    def result(self, ticket: Future[Scored]) -> Scored | None:
+    def result(self, ticket: Future[PartResult]) -> PartResult | None:
         try:
             return ticket.result()
         except BrokenProcessPool:
@@ -172,7 +174,7 @@ class LocalPool(Pool):
 class RayPool(Pool):
     """Actors on a Ray cluster: a GPU for each where the cluster has some, else as many as its processors allow."""
 
-    def __init__(self, task: Task, address: str | None, n_workers: int | None) -> None:
+    def __init__(self, task: WorkerTask, address: str | None, n_workers: int | None) -> None:
         try:
             import ray
         except ImportError as error:
@@ -186,8 +188,13 @@ class RayPool(Pool):
             for name, value in _SETTINGS.items():
                 os.environ.setdefault(name, value)
             try:
-                self.ray.init(self.address, num_cpus=(self.asked or 0) * self.task.threads or None, include_dashboard=False,
-                              configure_logging=False, log_to_driver=False)  # fmt: skip
+                self.ray.init(
+                    self.address,
+                    num_cpus=(self.asked or 0) * self.task.threads or None,
+                    include_dashboard=False,
+                    configure_logging=False,
+                    log_to_driver=False,
+                )
             except (ConnectionError, ValueError, RuntimeError) as error:
                 where = f"at {self.address} ({error})"
                 raise ConfigError(f"no Ray cluster answers {where}; start one, or leave out the address.") from error
@@ -216,9 +223,9 @@ class RayPool(Pool):
         done, _ = self.ray.wait(list(tickets), num_returns=1)
         return done[0]
 
-    def result(self, ticket: Any) -> Scored | None:
+    def result(self, ticket: Any) -> PartResult | None:
         try:
-            found: Scored = self.ray.get(ticket)
+            found: PartResult = self.ray.get(ticket)
         except self.ray.exceptions.RayActorError:
             return None
         except self.ray.exceptions.RayTaskError as error:
@@ -231,7 +238,7 @@ class _Actor:
 
     compute: Compute | None = None
 
-    def do(self, task: Task, records: Sequence[Record]) -> Scored:
+    def do(self, task: WorkerTask, records: Sequence[Record]) -> PartResult:
         if self.compute is None:
             torch.set_num_threads(task.threads)
             self.compute = task.compute()
@@ -241,17 +248,17 @@ class _Actor:
 _compute: Compute | None = None  # of this process
 
 
-def _begin(task: Task) -> None:
+def _begin(task: WorkerTask) -> None:
     import signal
 
     global _compute
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(task.threads)
     _compute = task.compute()
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     """End this process when the one that waits for it is gone, killed too: it would wait for work, with its model, for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -259,7 +266,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _do(records: Sequence[Record]) -> Scored:
+def _do(records: Sequence[Record]) -> PartResult:
     assert _compute is not None
     return _compute(records)
 

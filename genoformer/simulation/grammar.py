@@ -15,31 +15,37 @@ from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.simulation.motifs import draw, load_motifs, match_bits
 from genoformer.simulation.sequence import ISLAND_CLASS, ISOCHORES
 
-GAP = 500          # bases of N at each end of a contig, where an assembly has its telomere gap
+GAP = 500  # bases of N at each end of a contig, where an assembly has its telomere gap
 FLANK = (400, 900)  # bases of a slot on each side of its element
 STATES = ("R", "T", "PF", "WE", "CTCF", "E", "TSS")  # code = place in this list; a later one is painted over an earlier
 LENGTH = {"TSS": (300, 600), "E": (300, 600), "WE": (250, 450), "CTCF": (200, 300)}
 ELEMENT_SHARES = {"E": 0.50, "WE": 0.25, "CTCF": 0.25}  # of the slots without a promoter
 N_INSTANCES = {"E": (6, 8), "WE": (4, 5)}
 PROMOTER_ORDER = (  # upstream to downstream, each with the share of promoters that have it
-    ("RFX5", 0.5), ("NRF1", 0.8), ("SP1", 0.9), ("ZNF143", 0.6),
-    ("SP1", 0.7), ("NRF1", 0.5), ("ELK1", 0.9), ("ELK1", 0.4),
+    ("RFX5", 0.5),
+    ("NRF1", 0.8),
+    ("SP1", 0.9),
+    ("ZNF143", 0.6),
+    ("SP1", 0.7),
+    ("NRF1", 0.5),
+    ("ELK1", 0.9),
+    ("ELK1", 0.4),
 )
 PROGRAMS = {"liver": ("HNF4A", "HNF1A", "CEBPB"), "erythroid": ("GATA1::TAL1", "NFE2", "USF2")}
-SENSE = 0.8        # share of a promoter's instances that point in the direction of transcription
-COHESIN = 0.3      # share of CTCF sites with a ZNF143 site beside them
-SPACER = 2         # fewest bases between two instances
+SENSE = 0.8  # share of a promoter's instances that point in the direction of transcription
+COHESIN = 0.3  # share of CTCF sites with a ZNF143 site beside them
+SPACER = 2  # fewest bases between two instances
 PROMOTER_FLANK = 300  # bases of PF on each side of a promoter
-ISLAND_SHARE = 0.7    # of promoters lie in a CpG island, as in human
+ISLAND_SHARE = 0.7  # of promoters lie in a CpG island, as in human
 
 
 class Element(NamedTuple):
     contig: str
     start: int
     end: int
-    strand: str    # of transcription for promoters, else "."
-    state: str     # TSS, E, WE or CTCF
-    program: str   # constitutive, liver or erythroid: the cells it is meant to be active in
+    strand: str  # of transcription for promoters, else "."
+    state: str  # TSS, E, WE or CTCF
+    program: str  # constitutive, liver or erythroid: the cells it is meant to be active in
     name: str
 
 
@@ -49,8 +55,8 @@ class Instance(NamedTuple):
     end: int
     strand: str
     motif: str
-    bits: float    # log2 p(site | matrix) / p(site | uniform)
-    element: str   # name of the element it lies in
+    bits: float  # log2 p(site | matrix) / p(site | uniform)
+    element: str  # name of the element it lies in
 
 
 class Gene(NamedTuple):
@@ -60,7 +66,7 @@ class Gene(NamedTuple):
     strand: str
     name: str
     exons: tuple[tuple[int, int], ...]  # ascending, 0-based half-open
-    cds: tuple[int, int]                # first to last coding base, the stop codon included; spliced length is 3 x n
+    cds: tuple[int, int]  # first to last coding base, the stop codon included; spliced length is 3 x n
 
     @property
     def tss(self) -> int:
@@ -186,9 +192,7 @@ def _named(elements: list[Element], contig: str) -> list[Element]:
     return [e._replace(name=f"{contig}_{e.state}_{k}") for k, e in enumerate(elements, 1)]
 
 
-def _gene(
-    contig: str, run: list[tuple[int, int]], inside: list[Element], strand: str, rng: np.random.Generator
-) -> Gene:
+def _gene(contig: str, run: list[tuple[int, int]], inside: list[Element], strand: str, rng: np.random.Generator) -> Gene:
     """Exons left of the element of each slot; on the minus strand the same with all coordinates negated."""
     spans = [(e.start, e.end) for e in inside]
     if strand == "-":

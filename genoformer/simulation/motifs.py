@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genoformer.genome.codes import Codes, reverse_complement
 
 PSEUDOCOUNT = 0.01  # the share of the uniform distribution mixed into each column: no base costs more than 8.6 bits
-SHARPENING = 1.5    # instances are drawn from p ** 1.5, renormalised: the counts also hold reads that are not sites
+SHARPENING = 1.5  # instances are drawn from p ** 1.5, renormalised: the counts also hold reads that are not sites
 
 
 class Motif(NamedTuple):

@@ -26,13 +26,13 @@ EVERYWHERE = frozenset(name for name, _ in PROMOTER_ORDER) | {INSULATOR}  # fact
 ACTIVE = {cell: EVERYWHERE | set(program) for cell, program in PROGRAMS.items()}
 ENHANCERS = ("E", "WE")
 
-BITS = 100.0      # of an element of activity 1; an enhancer has about 1.3, a weak one 0.8, a promoter 1.0, a CTCF site 0.2
-REACH = 50_000    # bases between an enhancer and a start site, at most
+BITS = 100.0  # of an element of activity 1; an enhancer has about 1.3, a weak one 0.8, a promoter 1.0, a CTCF site 0.2
+REACH = 50_000  # bases between an enhancer and a start site, at most
 DECAY = 25_000.0  # bases in which a contribution falls to 1 / e: 0.14 is left at REACH
-GAIN = 5.0        # times that a gene's CAGE rises by an enhancer of activity 1 at its start site
+GAIN = 5.0  # times that a gene's CAGE rises by an enhancer of activity 1 at its start site
 PROMOTER = 100.0  # CAGE counts of a promoter of activity 1 without enhancers
-NEAR = 2_000      # bases from the start site, beyond which an enhancer is called distal
-DEPENDS = 0.5     # distal contributions from which on a gene is said to depend on them
+NEAR = 2_000  # bases from the start site, beyond which an enhancer is called distal
+DEPENDS = 0.5  # distal contributions from which on a gene is said to depend on them
 
 
 class Link(NamedTuple):
@@ -41,7 +41,7 @@ class Link(NamedTuple):
     enhancer: str
     gene: str
     cell: str
-    distance: int        # bases, middle of the enhancer to start site
+    distance: int  # bases, middle of the enhancer to start site
     insulated: bool
     activity: float
     contribution: float  # to the gene's CAGE, in units of what its promoter gives alone
@@ -56,9 +56,9 @@ class Expression(NamedTuple):
     strand: str
     cell: str
     promoter: float  # counts without enhancers
-    near: float      # contributions from within NEAR
-    distal: float    # contributions from beyond
-    cage: float      # counts
+    near: float  # contributions from within NEAR
+    distal: float  # contributions from beyond
+    cage: float  # counts
 
     @property
     def depends_on_distal(self) -> bool:

@@ -11,16 +11,18 @@ from genoformer.genome.codes import A, C, Codes, G, encode, reverse_complement
 
 # Observed/expected of each dinucleotide in human DNA, both strands together (rows A C G T, then columns A C G T);
 # CG is set per class. Measured on 4 Mb of GRCh38 chr10; Burge, Campbell & Karlin (PNAS 1992) give the same within 0.05.
-ODDS = np.array([
-    [1.11, 0.84, 1.17, 0.88],
-    [1.20, 1.24, 0.00, 1.17],
-    [0.99, 1.02, 1.24, 0.84],
-    [0.76, 0.99, 1.20, 1.11],
-])
+ODDS = np.array(
+    [
+        [1.11, 0.84, 1.17, 0.88],
+        [1.20, 1.24, 0.00, 1.17],
+        [0.99, 1.02, 1.24, 0.84],
+        [0.76, 0.99, 1.20, 1.11],
+    ]
+)
 
 
 class Composition(NamedTuple):
-    gc: float   # G+C
+    gc: float  # G+C
     cpg: float  # CpG observed/expected
 
 
@@ -29,11 +31,11 @@ ISLAND = Composition(0.62, 0.78)
 CLASSES = (*ISOCHORES, ISLAND)
 ISLAND_CLASS = len(ISOCHORES)
 
-SEGMENT = 512                # bases grown one after the other; all segments of a contig grow side by side
+SEGMENT = 512  # bases grown one after the other; all segments of a contig grow side by side
 REPEAT_FRACTION = 0.10
 REPEAT_DIVERGENCE = (0.10, 0.20)
-CPG_DECAY = 0.7              # of the CpGs of a copy have become TpG or CpA, by deamination of methylated C
-_SPECIES = 20240             # the repeat families are the same in every simulated genome, as within one species
+CPG_DECAY = 0.7  # of the CpGs of a copy have become TpG or CpA, by deamination of methylated C
+_SPECIES = 20240  # the repeat families are the same in every simulated genome, as within one species
 
 
 def dinucleotides(composition: Composition) -> NDArray[np.float64]:

@@ -30,14 +30,14 @@ from genoformer.simulation.regulation import CELLS, ENHANCERS, Expression, activ
 
 Counts = NDArray[np.float64]  # [n_bins] of a contig
 
-BIN = 32             # bases; a quarter of Enformer's bins
-ACCESSIBLE = 200.0   # counts of an element of activity 1
+BIN = 32  # bases; a quarter of Enformer's bins
+ACCESSIBLE = 200.0  # counts of an element of activity 1
 ACETYLATED = 200.0
 WIDTHS = {"DNASE": 80.0, "CHIP": 200.0, "CAGE": 15.0}  # standard deviations of bumps, bases
-SHOULDER = 150       # bases from the edge of an element to the middle of the H3K27ac bump beside it
+SHOULDER = 150  # bases from the edge of an element to the middle of the H3K27ac bump beside it
 BACKGROUND = {"DNASE": 0.05, "CHIP": 0.05, "CAGE": 0.002}  # counts of a bin
-DISPERSION = 0.02    # of the counts of a bin; 0 would be Poisson
-_BEYOND = 6          # standard deviations behind which a bump is nothing (1e-9 of it)
+DISPERSION = 0.02  # of the counts of a bin; 0 would be Poisson
+_BEYOND = 6  # standard deviations behind which a bump is nothing (1e-9 of it)
 
 
 class Assay(NamedTuple):

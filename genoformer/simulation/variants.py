@@ -12,14 +12,14 @@ from genoformer.simulation.grammar import STATES, Instance
 from genoformer.simulation.motifs import best_match_bits, load_motifs, match_bits
 
 BREAKING, NEUTRAL = "MOTIF_BREAKING", "NEUTRAL"
-BREAKING_BITS = 2.0        # bits an instance must lose to count as broken: a four-fold change of the likelihood
-BREAKING_SHARE = 0.28      # of the variants
-INDEL_SHARE = 0.10         # of the variants
+BREAKING_BITS = 2.0  # bits an instance must lose to count as broken: a four-fold change of the likelihood
+BREAKING_SHARE = 0.28  # of the variants
+INDEL_SHARE = 0.10  # of the variants
 MULTIALLELIC_SHARE = 0.005  # of the variants; at least one breaking and one neutral
-MATCHED_SHARE = 0.5        # of the neutral variants lie in elements of the same state as the breaking ones
-TS_TV = 2.1                # transitions per transversion, as between human genomes
+MATCHED_SHARE = 0.5  # of the neutral variants lie in elements of the same state as the breaking ones
+TS_TV = 2.1  # transitions per transversion, as between human genomes
 MAX_INDEL = 12
-N_HAPLOTYPES = 5_008       # of the 1000 Genomes project: the rarest allele is seen once
+N_HAPLOTYPES = 5_008  # of the 1000 Genomes project: the rarest allele is seen once
 REGULATORY = tuple(STATES.index(state) for state in ("TSS", "E", "WE", "CTCF"))
 
 
@@ -27,7 +27,7 @@ class Record(NamedTuple):
     """One line of the VCF; the tuples hold one entry per ALT."""
 
     contig: str
-    pos: int   # 1-based
+    pos: int  # 1-based
     ref: str
     alts: tuple[str, ...]
     afs: tuple[float, ...]
@@ -56,7 +56,7 @@ class Planted(NamedTuple):
 class _Choices(NamedTuple):
     """Every substitution that breaks an instance, as columns."""
 
-    pos: NDArray[np.int64]   # 0-based
+    pos: NDArray[np.int64]  # 0-based
     alt: NDArray[np.uint8]
     bits: NDArray[np.float64]
     instance: NDArray[np.int64]

@@ -21,30 +21,39 @@ from genoformer.simulation.regulation import Expression, Link, expression, expre
 from genoformer.simulation.sequence import background, insert_repeats, open_reading_frame
 from genoformer.simulation.tracks import ASSAYS, Counts, draw, expected, write_tracks
 from genoformer.simulation.variants import BREAKING, Planted, Record, make_variants
-from genoformer.whole import make_folder, refuse_others, sha256_of
+from genoformer.whole import check_overwrite, make_folder, sha256_of
 
 OTHERS = (  # files beside world.json, the last ones only of worlds with tracks
-    "genome.fa.gz", "genes.gtf.gz", "peaks.narrowPeak.gz", "states.bed.gz", "motifs.bed.gz", "variants.vcf.gz", "truth.tsv.gz",
-    "targets.tsv", "regulation.tsv", "expression.tsv", *(assay.file for assay in ASSAYS),
-)  # fmt: skip
-SHORTEST = 50_000         # bases of a contig: below, there is hardly a gene on it
-FEWEST = 50               # variants per contig: below, a kind of variant may be absent
-BASES_PER_VARIANT = 100   # at least; breaking variants need instances to break
-LEAST_SHARE = 0.1         # of the elements: below, variants of some kind may find no place
+    "genome.fa.gz",
+    "genes.gtf.gz",
+    "peaks.narrowPeak.gz",
+    "states.bed.gz",
+    "motifs.bed.gz",
+    "variants.vcf.gz",
+    "truth.tsv.gz",
+    "targets.tsv",
+    "regulation.tsv",
+    "expression.tsv",
+    *(assay.file for assay in ASSAYS),
+)
+SHORTEST = 50_000  # bases of a contig: below, there is hardly a gene on it
+FEWEST = 50  # variants per contig: below, a kind of variant may be absent
+BASES_PER_VARIANT = 100  # at least; breaking variants need instances to break
+LEAST_SHARE = 0.1  # of the elements: below, variants of some kind may find no place
 
 
 class Contig(NamedTuple):
     name: str
     codes: Codes
-    soft: NDArray[np.bool_]     # lower case in the FASTA: repeats
-    states: NDArray[np.uint8]   # index into grammar.STATES
+    soft: NDArray[np.bool_]  # lower case in the FASTA: repeats
+    states: NDArray[np.uint8]  # index into grammar.STATES
     layout: Layout
     instances: list[Instance]
     records: list[Record]
     peaks: list[str]
-    links: list[Link]             # of worlds with tracks
+    links: list[Link]  # of worlds with tracks
     expressed: list[Expression]
-    counts: dict[str, Counts]     # identifier of a track -> its bins
+    counts: dict[str, Counts]  # identifier of a track -> its bins
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class World:
     genes: list[Gene]
     records: list[Record]
     counts: dict[str, int]
-    links: list[Link] = field(default_factory=list)            # of worlds with tracks, as regulation.tsv
+    links: list[Link] = field(default_factory=list)  # of worlds with tracks, as regulation.tsv
     expressed: list[Expression] = field(default_factory=list)  # of worlds with tracks, as expression.tsv
 
     @property
@@ -104,9 +113,15 @@ class World:
 
 
 def simulate(
-    folder: Path | str, *, seed: int = 0, n_contigs: int = 2, contig_length: int = 1_000_000, n_variants: int = 4_000,
-    element_share: float = 1.0, tracks: bool = False,
-) -> World:  # fmt: skip
+    folder: Path | str,
+    *,
+    seed: int = 0,
+    n_contigs: int = 2,
+    contig_length: int = 1_000_000,
+    n_variants: int = 4_000,
+    element_share: float = 1.0,
+    tracks: bool = False,
+) -> World:
     """Write a simulated genome with planted regulatory grammar, its annotation, and variants whose effect is known.
 
     Everything follows from the arguments: the same call writes the same bytes. The sequence, genes and elements of a
@@ -137,13 +152,16 @@ def simulate(
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; a folder is needed to write into: give another name.")
     parameters: dict[str, float] = {
-        "seed": seed, "n_contigs": n_contigs, "contig_length": contig_length, "n_variants": n_variants,
-    }  # fmt: skip
+        "seed": seed,
+        "n_contigs": n_contigs,
+        "contig_length": contig_length,
+        "n_variants": n_variants,
+    }
     if element_share < 1:
         parameters["element_share"] = element_share
     if tracks:
         parameters["tracks"] = True
-    refuse_others(folder, ("world.json", *OTHERS), "world.json", lambda found: _is_same(found, folder, parameters))
+    check_overwrite(folder, ("world.json", *OTHERS), "world.json", lambda found: _is_same(found, folder, parameters))
     shares = [n_variants // n_contigs + (i < n_variants % n_contigs) for i in range(n_contigs)]
     contigs = [_contig(i, seed, contig_length, share, element_share, tracks) for i, share in enumerate(shares)]
     world = World(
@@ -215,9 +233,10 @@ def _transcribe(codes: Codes, gene: Gene) -> None:
 def _is_same(found: dict[str, Any], folder: Path, parameters: dict[str, float]) -> bool:
     """Whether world.json is of a world of these parameters, and the files beside it are those that it tells of."""
     sums = found.get("sha256")
-    return found.get("parameters") == parameters and isinstance(sums, dict) and all(
-        not (folder / name).exists() or sha256_of(folder / name) == sums.get(name)
-        for name in OTHERS
+    return (
+        found.get("parameters") == parameters
+        and isinstance(sums, dict)
+        and all(not (folder / name).exists() or sha256_of(folder / name) == sums.get(name) for name in OTHERS)
     )
 
 
@@ -270,8 +289,9 @@ def _write(world: World, contigs: list[Contig], parameters: dict[str, float]) ->
         if "tracks" in parameters:
             write_tracks(staged, world.lengths, {c.name: c.counts for c in contigs})
             for path, lines in (
-                (world.regulation, regulation_lines(world.links)), (world.expression, expression_lines(world.expressed)),
-            ):  # fmt: skip
+                (world.regulation, regulation_lines(world.links)),
+                (world.expression, expression_lines(world.expressed)),
+            ):
                 (staged / path.name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         made = sorted(path.name for path in staged.iterdir())
         # the indexes after what they index: tools warn about an index that is older

@@ -21,14 +21,32 @@ from genoformer.sinks.base import (
     escaped,
     key_of,
     number,
-)  # fmt: skip
+)
 from genoformer.sinks.tables import ParquetSink, TSVSink
 from genoformer.sinks.vcf import VCFSink
 
 __all__ = [
-    "NO_CELLS", "SINKS", "STATUS_KEY", "Cells", "Column", "Field", "Floats", "Header", "ParquetSink", "Provenance", "Sink",
-    "Source", "TSVSink", "UnfitRecordError", "VCFSink", "WriteError", "escaped", "key_of", "number", "open_sink",
-]  # fmt: skip
+    "NO_CELLS",
+    "SINKS",
+    "STATUS_KEY",
+    "Cells",
+    "Column",
+    "Field",
+    "Floats",
+    "Header",
+    "ParquetSink",
+    "Provenance",
+    "Sink",
+    "Source",
+    "TSVSink",
+    "UnfitRecordError",
+    "VCFSink",
+    "WriteError",
+    "escaped",
+    "key_of",
+    "number",
+    "open_sink",
+]
 
 
 def open_sink(path: str | Path) -> Sink:

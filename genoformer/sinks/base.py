@@ -20,7 +20,7 @@ from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
 from genoformer.tables import MISSING, rounded
-from genoformer.whole import locked, real
+from genoformer.whole import locked, resolve_link
 
 Floats = NDArray[np.floating]
 Cells = Mapping[int, Sequence[str]]  # of one record: the values, as they are written, of each field (by number) that has some
@@ -120,13 +120,15 @@ class Sink(ABC):
             raise ConfigError(f"the folder {self.path.parent} does not exist; create it, or write elsewhere with -o.")
         if self.path is not None and self.path.is_dir():
             raise ConfigError(f"{self.path} is a folder, not a file; remove it, or write elsewhere with -o.")
-        if self.path is not None and not real(self.path).parent.is_dir():
-            raise ConfigError(f"{self.path} is a link to {real(self.path)}, whose folder does not exist; create or remove one.")
+        if self.path is not None and not resolve_link(self.path).parent.is_dir():
+            raise ConfigError(
+                f"{self.path} is a link to {resolve_link(self.path)}, whose folder does not exist; create or remove one."
+            )
 
     @property
     def temporary(self) -> Path:
         assert self.path is not None
-        whole = real(self.path)
+        whole = resolve_link(self.path)
         return whole.with_name(f".{whole.name}.partial")
 
     @contextmanager
@@ -159,7 +161,7 @@ class Sink(ABC):
         if self.path is not None and not complete:
             self.temporary.unlink(missing_ok=True)
         elif self.path is not None:
-            self.temporary.replace(real(self.path))
+            self.temporary.replace(resolve_link(self.path))
 
 
 class TextSink(Sink):

@@ -23,7 +23,7 @@ from genoformer.sinks.base import (
     UnfitRecordError,
     columns_of,
     utf8,
-)  # fmt: skip
+)
 from genoformer.tables import MISSING, tsv_line
 
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")

@@ -21,7 +21,7 @@ from genoformer.sinks.base import (
     escaped,
     info_text,
     quoted,
-)  # fmt: skip
+)
 
 _TABIX_LONGEST = 1 << 29  # a .tbi index ends there; longer contigs take a .csi
 

@@ -15,19 +15,19 @@ from genoformer.models.encoder import Encoder
 from genoformer.models.posterior import base_posterior, successors
 from genoformer.tokenizers import Tokenizer
 from genoformer.training.datasets import RandomWindows
-from genoformer.training.draws import Draws
+from genoformer.training.draws import RandomStream
 
 VALIDATION_BASES = 512  # asked while a model is trained; the report at the end asks more
 
 
-class Asked(NamedTuple):
+class QueriedBases(NamedTuple):
     """Windows [B, L] with one base each, at target [B], that a model is asked for."""
 
     codes: Codes
     target: NDArray[np.int64]
 
 
-def asked_bases(windows: RandomWindows, n: int) -> Asked:
+def asked_bases(windows: RandomWindows, n: int) -> QueriedBases:
     """One base in the middle half of each of the first n windows; N among them are left out.
 
     Of sources with fewer bases no more windows are taken than they have, so that no base counts as many.
@@ -35,9 +35,9 @@ def asked_bases(windows: RandomWindows, n: int) -> Asked:
     numbers = np.arange(min(n, windows.n_bases))
     codes = windows.drawn(numbers)[0]
     length = codes.shape[1]
-    target = length // 4 + (Draws(windows.seed, numbers, stream=2)(1)[:, 0] * (length // 2)).astype(np.int64)
+    target = length // 4 + (RandomStream(windows.seed, numbers, stream=2)(1)[:, 0] * (length // 2)).astype(np.int64)
     known = codes[np.arange(len(codes)), target] < N
-    return Asked(codes[known], target[known])
+    return QueriedBases(codes[known], target[known])
 
 
 def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
@@ -50,7 +50,7 @@ def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
 
 
 @torch.no_grad()
-def bits_of(model: Encoder, asked: Asked, batch_size: int) -> NDArray[np.float64]:
+def bits_of(model: Encoder, asked: QueriedBases, batch_size: int) -> NDArray[np.float64]:
     """-log2 P(true base) at each asked base, [B]; NaN where N hides it.
 
     Of a masked model P is the exact posterior given both sides, of a causal one the probability given the bases before.
@@ -63,7 +63,7 @@ def bits_of(model: Encoder, asked: Asked, batch_size: int) -> NDArray[np.float64
 
 
 def _masked_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
-    hidden = model.tokenizer.hide(codes, target)
+    hidden = model.tokenizer.mask_bases(codes, target)
     log2_p = base_posterior(model, *(to_device(model, x) for x in hidden)).double().cpu().numpy()
     rows = np.arange(len(codes))
     return np.asarray(-log2_p[rows, codes[rows, target]])

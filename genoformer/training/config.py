@@ -149,9 +149,7 @@ class FinetuneConfig:
         return cls(**checked(cls, values, str(path)))
 
 
-def tokenizer_of(
-    table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None
-) -> KmerTokenizer | BPETokenizer:
+def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None) -> KmerTokenizer | BPETokenizer:
     """The tokenizer of a [tokenizer] table; learn: size of a vocabulary -> BPE of the training data, None where there is none.
 
     Raises ConfigError for an unknown tokenizer or field, and for BPE that cannot be learned.
@@ -159,7 +157,7 @@ def tokenizer_of(
     name = table.get("tokenizer", KmerTokenizer.name)
     if name not in TOKENIZERS:
         raise ConfigError(f"tokenizer = {name!r}: allowed are {', '.join(TOKENIZERS)}.")
-    settings, given = TOKENIZERS[name].settings, {field: value for field, value in table.items() if field != "tokenizer"}
+    settings, given = TOKENIZERS[name].options, {field: value for field, value in table.items() if field != "tokenizer"}
     if unknown := sorted(set(given) - set(settings)):
         known = f"those of {name} are {', '.join(settings)}" if settings else f"{name} has none"
         raise ConfigError(f"[tokenizer]: unknown fields {', '.join(unknown)}; {known}.")

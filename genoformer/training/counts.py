@@ -16,7 +16,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, runs_of_bases, subtract
-from genoformer.genome.sketch import joined_up
+from genoformer.genome.sketch import concatenated
 
 _SCAN = 1 << 20  # bases read at a time
 
@@ -150,7 +150,7 @@ def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: 
     """
     # what is common can be beyond 4 billion in a genome; n-mers of 9 and more are not, and their tables are large
     counts = {n: np.zeros(4**n, dtype=np.int64 if n < 9 else np.uint32) for n in sorted(set(sizes))}
-    for piece, _ in joined_up(chunks):  # in large pieces, so that few tables of 4^n are made
+    for piece, _ in concatenated(chunks):  # in large pieces, so that few tables of 4^n are made
         digits, known = (piece & 3).astype(np.int32), piece < N
         number, whole = digits, known
         for n in range(1, max(counts) + 1):
@@ -166,9 +166,7 @@ def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: 
     return counts
 
 
-def stretches(
-    genome: Genome, contigs: Iterable[str], without: Mapping[str, Intervals] | None = None
-) -> Iterator[Codes]:
+def stretches(genome: Genome, contigs: Iterable[str], without: Mapping[str, Intervals] | None = None) -> Iterator[Codes]:
     """The sequence of contigs without its N: codes [L] of each run of known bases, cut at every 2^20 bases.
 
     A cut costs the contexts across it, so a dozen bases in a million are not counted at order 11. without: intervals

@@ -13,7 +13,7 @@ from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, merge, n_overlaps, subtract
 from genoformer.training.counts import stretches
-from genoformer.training.draws import Draws
+from genoformer.training.draws import RandomStream
 
 _MAX_N = 0.1  # windows with more N than this are drawn again
 _TRIES = 200
@@ -37,7 +37,7 @@ class Source:
     weight: float = 1.0
 
 
-def known_sequence(sources: Sequence[Source], length: int) -> Iterator[Codes]:
+def iter_unmasked(sources: Sequence[Source], length: int) -> Iterator[Codes]:
     """All that windows of `length` bases can show of their sources: codes [L] of each stretch of known bases.
 
     Left out are the blacklist, and what lies between two of its intervals where no window has room.
@@ -80,7 +80,7 @@ class RandomWindows:
 
     def drawn(self, numbers: NDArray[np.int64], *, soft_masked: bool = False) -> tuple[Codes, NDArray[np.bool_] | None]:
         """Windows of the given numbers, codes [B, L], and where the FASTA is soft-masked, bool [B, L], if asked for."""
-        uniform = Draws(self.seed, numbers)
+        uniform = RandomStream(self.seed, numbers)
         first = uniform(2)
         source = np.searchsorted(self.until[:-1], first[:, 0], side="right")
         codes = np.empty((len(numbers), self.length), dtype=np.uint8)
@@ -130,9 +130,7 @@ class _Places:
             self.regions = np.array(inside, dtype=np.int64)  # [n, 3]: contig, start, end
             self.region_ends = np.cumsum(self.regions[:, 2] - self.regions[:, 1])
 
-    def fill(
-        self, rows: NDArray[np.int64], draw: NDArray[np.float64], codes: Codes, lower: NDArray[np.bool_] | None
-    ) -> None:
+    def fill(self, rows: NDArray[np.int64], draw: NDArray[np.float64], codes: Codes, lower: NDArray[np.bool_] | None) -> None:
         """Put windows chosen by the uniform numbers draw [n, 4] into these rows of codes; N where the blacklist is met."""
         block = (draw[:, 0] * len(self.starts)).astype(np.int64)
         which, starts = self.contig_of[block], self.starts[block] + (draw[:, 1] * _BLOCK).astype(np.int64)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from genoformer.genome.sketch import GOLDEN, mixed
 
 
-class Draws:
+class RandomStream:
     """Uniform numbers for each of some windows: draws(n) are the next n of every window, float64 [B, n] in [0, 1).
 
     >>> alone, together = Draws(7, np.array([3])), Draws(7, np.array([2, 3]))

@@ -25,13 +25,13 @@ from genoformer.labelled.read import LabelledSequences
 from genoformer.labelled.targets import hint_at_values, targets_of
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.heads import Predictor, PredictorConfig, choose_trained, encoder_of, merge_adapters
-from genoformer.progress import Listener
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier, encoder_of, merge_adapters, set_trainable
+from genoformer.progress import ProgressCallback
 from genoformer.training import unfinished
 from genoformer.training.config import FinetuneConfig, TuningConfig, tokenizer_of
 from genoformer.training.labelled_part import (
-    USUAL,
-    LabelledPart,
+    DEFAULT_METRIC,
+    LabelledSet,
     case_weights,
     check_validation,
     class_names,
@@ -43,17 +43,17 @@ from genoformer.training.labelled_part import (
     record_of,
     refuse_constant,
     sketch_of,
-)  # fmt: skip
+)
 from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.supervised import LabelledBatches, predictor_loss
-from genoformer.whole import refuse_others, write_text
+from genoformer.whole import check_overwrite, write_text
 
 _OTHER_VALID = "give data with others too, or leave --valid out, and a tenth of the training data is held out"
 _OWN_VALID = "give more training data, or validation data with --valid"
 _LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
 
 
-class Member(NamedTuple):
+class EnsembleMember(NamedTuple):
     """One trained predictor: its folder, seed, start, metrics on the validation data, and what is wrong with it."""
 
     folder: Path
@@ -69,14 +69,14 @@ class Finetuned(NamedTuple):
     told: the metrics that a user asked for or would look at first.
     """
 
-    members: list[Member]
+    members: list[EnsembleMember]
     ensemble: dict[str, Estimate]
     over_members: dict[str, Estimate]
     notes: list[str]
     told: list[str]
 
     @property
-    def failed(self) -> list[Member]:
+    def failed(self) -> list[EnsembleMember]:
         """Members that collapsed: they predict one and the same class for everything."""
         return [member for member in self.members if member.notes]
 
@@ -92,7 +92,7 @@ def finetune(
     n_seeds: int = 1,
     multi_label: bool | None = None,
     command: str = "",
-    listen: Listener = None,
+    progress: ProgressCallback = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Finetuned | None:
     """Train a predictor for each start and seed; writes the run's folder and returns what came out.
@@ -108,7 +108,7 @@ def finetune(
     plan = config.finetune
     if (folder / "config.json").exists() or (folder / checkpoint.ENSEMBLE).exists():
         raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
-    refuse_others(folder, ("manifest.json",), "manifest.json", _is_mine)  # not that of `data build`
+    check_overwrite(folder, ("manifest.json",), "manifest.json", _is_mine)  # not that of `data build`
     unfinished.refuse_other_kind(folder, task)
     if (folder / STATE).is_file() and (n_seeds > 1 or len(starts) > 1):
         raise ConfigError(f"{folder} holds the unfinished run of one model, not of several; name another folder.")
@@ -119,7 +119,7 @@ def finetune(
     if starts and (config.tokenizer or config.encoder):
         raise ConfigError("[tokenizer] and [encoder] are for training from scratch; leave them out, or the model.")
     whole = targets_of(train.labels, task, columns=train.columns, multi_label=multi_label, place=train.place)
-    fitted = LabelledPart(train.sequences, whole)
+    fitted = LabelledSet(train.sequences, whole)
     tell(described(train.path.name, whole, train.columns))
     if hint := hint_at_values(whole):
         tell(hint)
@@ -128,11 +128,15 @@ def finetune(
     if valid is not None:
         kind = fitted.targets.kind
         targets = targets_of(
-            valid.labels, task, fitted.targets.classes, columns=valid.columns, multi_label=kind == "multilabel",
+            valid.labels,
+            task,
+            fitted.targets.classes,
+            columns=valid.columns,
+            multi_label=kind == "multilabel",
             place=valid.place,
-        )  # fmt: skip
+        )
         tell(described(valid.path.name, targets, valid.columns))
-        checked_on = LabelledPart(valid.sequences, targets)
+        checked_on = LabelledSet(valid.sequences, targets)
         notes += check_validation(targets, valid.path.name, _OTHER_VALID)
     else:
         fitted, checked_on = held_out(fitted, plan.seed)
@@ -153,7 +157,7 @@ def finetune(
     for start, name in _origins(starts):
         for seed in range(plan.seed, plan.seed + n_seeds):
             inside = "-".join([*([name] * (len(starts) > 1)), *([f"seed-{seed}"] * (n_seeds > 1))])
-            trained = _member(config, fitted, checked_on, folder / inside, start, seed, task, monitor, origin, listen)
+            trained = _member(config, fitted, checked_on, folder / inside, start, seed, task, monitor, origin, progress)
             if trained is None:
                 continue
             members.append(trained.member)
@@ -174,29 +178,29 @@ def finetune(
             "over_members": {name: spread[name].to_dict() for name in names},
         }
         write_text(folder / checkpoint.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
-    told = [monitor, USUAL[fitted.targets.kind], *(["r2"] if fitted.targets.kind == "values" else [])]
+    told = [monitor, DEFAULT_METRIC[fitted.targets.kind], *(["r2"] if fitted.targets.kind == "values" else [])]
     return Finetuned(members, together, spread, notes, [name for name in dict.fromkeys(told) if name in together])
 
 
 class _Trained(NamedTuple):
     """A member, what it predicts for the validation data, and notes on the data."""
 
-    member: Member
+    member: EnsembleMember
     values: NDArray[np.float32]
     notes: list[str]
 
 
 def _member(
     config: FinetuneConfig,
-    train: LabelledPart,
-    valid: LabelledPart,
+    train: LabelledSet,
+    valid: LabelledSet,
     folder: Path,
     start: str | Path | None,
     seed: int,
     task: str,
     monitor: str,
     manifest: dict[str, Any],
-    listen: Listener,
+    progress: ProgressCallback,
 ) -> _Trained | None:
     """The predictor of one start and seed, saved in its folder; None in processes other than the first.
 
@@ -205,7 +209,7 @@ def _member(
     plan = replace(config.finetune, seed=seed)
     L.seed_everything(seed, verbose=False)
     encoder, made_for = _encoder(config, start)
-    before = checkpoint.find(start) if start is not None else None
+    before = checkpoint.resolve_model(start) if start is not None else None
     manifest = {
         **manifest,
         "version": __version__,
@@ -221,7 +225,7 @@ def _member(
         model = _finished(folder, manifest)
     else:
         unfinished.begin(folder, manifest, is_mine=_is_mine)
-        best_step = _trained(model, train, valid, folder, plan, monitor, listen)
+        best_step = _trained(model, train, valid, folder, plan, monitor, progress)
         if best_step is None:
             return None
         manifest["best_step"] = best_step
@@ -244,7 +248,7 @@ def _member(
             f"validate with are longer than the window of {window:,} bases and were cut into overlapping windows."
         )
     if start is None:
-        return _Trained(Member(folder, seed, "scratch", found, failed), values, notes)
+        return _Trained(EnsembleMember(folder, seed, "scratch", found, failed), values, notes)
     longest = min(window, max(len(sequence) for part in (train, valid) for sequence in part.sequences))
     if longest > made_for:
         notes.append(
@@ -252,20 +256,32 @@ def _member(
             f"further apart; window = {made_for} in [finetune] keeps to what it knows."
         )
     for part, what in ((train, "the training data"), (valid, "the validation data")):
-        if note := checkpoint.overlap_note(encoder, str(start), part.sequences, what):
+        if note := checkpoint.training_overlap_note(encoder, str(start), part.sequences, what):
             notes.append(note)
-    return _Trained(Member(folder, seed, str(start), found, failed), values, notes)
+    return _Trained(EnsembleMember(folder, seed, str(start), found, failed), values, notes)
 
 
 def _trained(
-    model: Predictor, train: LabelledPart, valid: LabelledPart, folder: Path, plan: TuningConfig, monitor: str, listen: Listener
+    model: SequenceClassifier,
+    train: LabelledSet,
+    valid: LabelledSet,
+    folder: Path,
+    plan: TuningConfig,
+    monitor: str,
+    progress: ProgressCallback,
 ) -> int | None:
     """Train a predictor in place, to the weights of its best step, which is returned; None in processes but the first."""
-    choose_trained(model, plan.tune, last_layers=plan.last_layers, lora_rank=plan.lora_rank)  # type: ignore[arg-type]
+    set_trainable(model, plan.tune, last_layers=plan.last_layers, lora_rank=plan.lora_rank)  # type: ignore[arg-type]
     batches = LabelledBatches(
-        train.sequences, train.targets.values, case_weights(train.targets, plan.class_weights), model,
-        batch_size=plan.batch_size, seed=plan.seed, mask_rate=plan.mask_rate, shift=plan.shift,
-    )  # fmt: skip
+        train.sequences,
+        train.targets.values,
+        case_weights(train.targets, plan.class_weights),
+        model,
+        batch_size=plan.batch_size,
+        seed=plan.seed,
+        mask_rate=plan.mask_rate,
+        shift=plan.shift,
+    )
 
     def validate(trained: Any) -> dict[str, float]:
         values = inference.predictions(trained, valid.sequences).values
@@ -275,11 +291,16 @@ def _trained(
         return {name: value for name, value in found.items() if math.isfinite(value)}  # MCC of one class only is not
 
     fitted = fit(
-        model, batches, lambda m, batch: predictor_loss(m, batch, plan.batch_size), folder, plan.loop(batches.n_batches),
-        validate=validate, monitor=Monitor(f"valid_{monitor}", monitor.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
+        model,
+        batches,
+        lambda m, batch: predictor_loss(m, batch, plan.batch_size),
+        folder,
+        plan.loop(batches.n_batches),
+        validate=validate,
+        monitor=Monitor(f"valid_{monitor}", monitor.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
         rates=lambda name: plan.encoder_rate if name.startswith("encoder.") else 1.0,
-        listen=listen,
-    )  # fmt: skip
+        progress=progress,
+    )
     if fitted is None:
         return None
     model.load_state_dict(fitted.weights)
@@ -288,7 +309,7 @@ def _trained(
     return fitted.step
 
 
-def _finished(folder: Path, manifest: dict[str, Any]) -> Predictor:
+def _finished(folder: Path, manifest: dict[str, Any]) -> SequenceClassifier:
     """A member of an interrupted run, if it was trained in the same way; else ConfigError."""
     before, mine = (json.loads(json.dumps(m)) for m in (checkpoint.read_manifest(folder) or {}, manifest))
     what = ("task", "start", "shape", "finetune", "data")
@@ -309,7 +330,7 @@ def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]
     """Each start with a name of its own for its folder; those that are named alike are numbered."""
     if not starts:
         return [(None, "")]
-    names = [checkpoint.find(start).resolve().name for start in starts]
+    names = [checkpoint.resolve_model(start).resolve().name for start in starts]
     return [
         (start, name if names.count(name) == 1 else f"{name}-{i}")
         for i, (start, name) in enumerate(zip(starts, names, strict=True), 1)
@@ -320,7 +341,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder,
     """The encoder to train, and the bases of the windows that it was trained with."""
     if start is not None:
         loaded = checkpoint.load_token_model(start)
-        encoder, window = encoder_of(loaded), loaded.config.window if isinstance(loaded, Predictor) else 0
+        encoder, window = encoder_of(loaded), loaded.config.window if isinstance(loaded, SequenceClassifier) else 0
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
         raise ConfigError("no model to go on from: name one with -m, or give [tokenizer] and [encoder] to train from scratch.")
@@ -333,19 +354,19 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder,
     return encoder, encoder.config.context_length
 
 
-def _predictor(encoder: Encoder, train: LabelledPart, plan: TuningConfig) -> Predictor:
+def _predictor(encoder: Encoder, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
     """A predictor with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
     longest, shortest = max(len(sequence) for sequence in train.sequences), tokenizer.min_bases
-    room = tokenizer.length_of(encoder.config.max_tokens)
+    room = tokenizer.max_bases(encoder.config.max_tokens)
     if plan.window is not None and encoder.config.position == "learned" and plan.window > room:
         raise ConfigError(f"window = {plan.window}: this encoder has positions for {room} bases; give that or less.")
     if plan.window is not None and plan.window < shortest:
         raise ConfigError(f"window = {plan.window}: a token of this encoder has {shortest} bases; give at least as many.")
     window = plan.window or max(shortest, min(longest, room))  # shorter sequences get N at their end
     values = targets.values if targets.kind == "values" else np.empty((0, 0))
-    model = Predictor(
-        PredictorConfig(
+    model = SequenceClassifier(
+        ClassifierConfig(
             encoder=replace(encoder.config, dropout=0.0 if plan.tune == "frozen" else plan.dropout),
             kind=targets.kind,
             classes=targets.classes,

@@ -16,7 +16,7 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate
 from genoformer.genome.codes import Codes
-from genoformer.genome.contigs import listed, some
+from genoformer.genome.contigs import count_noun, join_names
 from genoformer.genome.sketch import Sketch
 from genoformer.labelled.targets import Targets
 from genoformer.models import checkpoint
@@ -24,11 +24,11 @@ from genoformer.whole import sha256_of
 
 _HELD_OUT = 0.1  # of the training data, where no validation data is given
 _SCARCE = 10  # sequences to validate with, below which a note says so
-USUAL = {"classes": "mcc", "multilabel": "auroc", "values": "pearson"}
+DEFAULT_METRIC = {"classes": "mcc", "multilabel": "auroc", "values": "pearson"}
 _SKETCHED = 200_000  # k-mers kept, about, of what a predictor was trained on
 
 
-class LabelledPart(NamedTuple):
+class LabelledSet(NamedTuple):
     """Sequences with their targets."""
 
     sequences: Sequence[Codes]
@@ -45,13 +45,13 @@ def described(name: str, targets: Targets, columns: Sequence[str]) -> str:
     whole = f"{name}: {len(targets.values):,} sequences"
     if targets.kind == "values":
         ranges = [f"{of} from {x.min():g} to {x.max():g}" for of, x in zip(targets.classes, targets.values.T, strict=True)]
-        n = "one value" if len(ranges) == 1 else some(ranges, "value")
-        return f"{whole}, {n} each to predict: {listed(ranges)}."
+        n = "one value" if len(ranges) == 1 else count_noun(ranges, "value")
+        return f"{whole}, {n} each to predict: {join_names(ranges)}."
     if targets.kind == "classes":
-        return f"{whole}, one class each (column {columns[0]}). Classes: {listed(_counts(targets))}."
+        return f"{whole}, one class each (column {columns[0]}). Classes: {join_names(_counts(targets))}."
     if len(columns) > 1:
-        return f"{whole}, {len(columns)} labels each, 0 or 1. Classes: {listed(_counts(targets))}."
-    return f"{whole}, any number of classes each (column {columns[0]}). Classes: {listed(_counts(targets))}."
+        return f"{whole}, {len(columns)} labels each, 0 or 1. Classes: {join_names(_counts(targets))}."
+    return f"{whole}, any number of classes each (column {columns[0]}). Classes: {join_names(_counts(targets))}."
 
 
 def _counts(targets: Targets) -> list[str]:
@@ -75,7 +75,7 @@ def check_validation(targets: Targets, name: str, remedy: str) -> list[str]:
     if targets.kind == "classes" and len(set(targets.values.tolist())) == 1:
         only, others = targets.classes[targets.values[0]], [c for i, c in enumerate(targets.classes) if i != targets.values[0]]
         raise ConfigError(
-            f"{name} holds only class {only} ({n:,} sequences) and none of {listed(others)}: a model that says {only} for "
+            f"{name} holds only class {only} ({n:,} sequences) and none of {join_names(others)}: a model that says {only} for "
             f"everything would be the best there, so that no step can be chosen by it (MCC is not defined); {remedy}."
         )
     alike = []
@@ -90,9 +90,11 @@ def check_validation(targets: Targets, name: str, remedy: str) -> list[str]:
         )
     notes = []
     if alike:
-        notes.append(f"{name} has the same {listed(alike)} in all its sequences: that has no part in the choice of the step.")
+        notes.append(
+            f"{name} has the same {join_names(alike)} in all its sequences: that has no part in the choice of the step."
+        )
     if targets.kind == "classes" and (absent := [c for c, k in zip(targets.classes, _n_each(targets), strict=True) if not k]):
-        notes.append(f"{name} has no sequence of class {listed(absent)}: the step is chosen without regard to it.")
+        notes.append(f"{name} has no sequence of class {join_names(absent)}: the step is chosen without regard to it.")
     if n < _SCARCE:
         notes.append(f"{name} has {n} sequences: a step that is chosen by so few is chosen nearly by chance.")
     return notes
@@ -109,7 +111,7 @@ def case_weights(targets: Targets, how: str) -> NDArray[np.float32]:
     return (n / (targets.n_outputs * count))[targets.values].astype(np.float32)
 
 
-def held_out(part: LabelledPart, seed: int) -> tuple[LabelledPart, LabelledPart]:
+def held_out(part: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
     """Nine tenths to train on and a tenth to validate with, class by class; of every class one is left to train on."""
     random = np.random.default_rng([seed, 3])
     values = part.targets.values
@@ -120,8 +122,8 @@ def held_out(part: LabelledPart, seed: int) -> tuple[LabelledPart, LabelledPart]
     if not len(held):
         raise ConfigError(f"{len(values)} sequences are too few to hold some out; give validation data.")
 
-    def take(rows: NDArray[np.int64]) -> LabelledPart:
-        return LabelledPart([part.sequences[i] for i in rows], replace(part.targets, values=values[rows]))
+    def take(rows: NDArray[np.int64]) -> LabelledSet:
+        return LabelledSet([part.sequences[i] for i in rows], replace(part.targets, values=values[rows]))
 
     return take(kept), take(held)
 
@@ -146,7 +148,7 @@ def monitor_of(wanted: str, targets: Targets) -> str:
     known = {"loss": 0.0} | {name: found.value for name, found in metrics_of(targets, perfect, n=1).items()}
     if wanted and wanted not in known:
         raise ConfigError(f"monitor = {wanted!r}: allowed are {', '.join(known)}.")
-    usual = wanted or USUAL[targets.kind]
+    usual = wanted or DEFAULT_METRIC[targets.kind]
     if not math.isfinite(known[usual]):
         raise ConfigError(f"monitor = {usual!r} is not defined where all validation data is alike; take loss, or other data.")
     return usual

@@ -13,7 +13,7 @@ from torch import Tensor
 from genoformer.models.encoder import Encoder
 from genoformer.tokenizers import Tokenizer
 from genoformer.training.datasets import RandomWindows
-from genoformer.training.draws import Draws
+from genoformer.training.draws import RandomStream
 from genoformer.training.loop import Loss
 from genoformer.training.objectives import IGNORED
 
@@ -43,10 +43,10 @@ class LanguageModelBatches:
         numbers = np.arange(i * size, (i + 1) * size)
         codes, lower = self.windows.drawn(numbers, soft_masked=self.repeat_weight < 1)
         encoding = self.tokenizer.encode(codes)
-        inputs, labels = self.objective(encoding, Draws(self.windows.seed, numbers, stream=1))
+        inputs, labels = self.objective(encoding, RandomStream(self.windows.seed, numbers, stream=1))
         weights = np.ones(labels.shape, dtype=np.float32)
         if lower is not None:
-            weights -= (1 - self.repeat_weight) * _share(lower, encoding.offsets)
+            weights -= (1 - self.repeat_weight) * _share(lower, encoding.spans)
             if self.objective.label_rate == 1:  # a causal label is the next token
                 weights[:, :-1] = weights[:, 1:].copy()
         keep = inputs != self.tokenizer.pad_id
@@ -56,10 +56,13 @@ class LanguageModelBatches:
             rows = np.argsort(~asked, axis=1, kind="stable")[:, : max(1, int(asked.sum(1).max()))]
             labels, weights = np.take_along_axis(labels, rows, 1), np.take_along_axis(weights, rows, 1)
         return Batch(
-            torch.from_numpy(inputs), None if keep.all() else torch.from_numpy(keep),
-            None if rows is None else torch.from_numpy(rows), torch.from_numpy(labels), torch.from_numpy(weights),
+            torch.from_numpy(inputs),
+            None if keep.all() else torch.from_numpy(keep),
+            None if rows is None else torch.from_numpy(rows),
+            torch.from_numpy(labels),
+            torch.from_numpy(weights),
             max(1, inputs.shape[1] - self.tokenizer.n_added),
-        )  # fmt: skip
+        )
 
 
 def _share(marked: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.float32]:

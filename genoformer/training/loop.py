@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from genoformer.errors import Stopped, TrainingError
-from genoformer.progress import Listener, Progress
+from genoformer.progress import Progress, ProgressCallback
 from genoformer.training.averaging import Average
 from genoformer.training.log import LOG, Log
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.saving import SaveClock, StopSignals
-from genoformer.training.strategies import shard, strategy_of, whole_weights
+from genoformer.training.strategies import full_state_dict, shard, strategy_of
 from genoformer.training.trainer import quiet, stopped, trainer_of
 from genoformer.whole import make_folder
 
@@ -49,7 +49,7 @@ LossFunction = Callable[[Any, Any], Loss]  # model, batch
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
 
-class Fitted(NamedTuple):
+class FitResult(NamedTuple):
     """Trained weights (those of the best validation, where one is monitored), the last metrics, and what went wrong."""
 
     weights: dict[str, Tensor]
@@ -75,8 +75,8 @@ def fit(
     validate: Validate | None = None,
     monitor: Monitor | None = None,
     rates: Callable[[str], float] = lambda name: 1.0,
-    listen: Listener = None,
-) -> Fitted | None:
+    progress: ProgressCallback = None,
+) -> FitResult | None:
     """Train `model` in place; its unfinished state in `folder`, if there is one, is gone on from.
 
     batches: number n -> batch n. With P processes and A backward passes a step takes the numbers from step * A * P on.
@@ -86,27 +86,36 @@ def fit(
     """
     make_folder(folder)
     module = _Training(model, batches, loss, config, rates)
-    watch = _Watch(folder, config, validate, monitor, listen)
+    watch = _ValidationCallback(folder, config, validate, monitor, progress)
     world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))
     with quiet():
         trainer = trainer_of(
-            max_steps=config.steps, accumulate_grad_batches=config.accumulate, gradient_clip_val=None,
-            precision=config.precision, accelerator=config.accelerator,
-            devices=local or config.devices, num_nodes=world // local if local else 1,
+            max_steps=config.steps,
+            accumulate_grad_batches=config.accumulate,
+            gradient_clip_val=None,
+            precision=config.precision,
+            accelerator=config.accelerator,
+            devices=local or config.devices,
+            num_nodes=world // local if local else 1,
             strategy=strategy_of(config.strategy, local or config.devices),
-            logger=False, callbacks=[watch], enable_checkpointing=False, enable_model_summary=False,
-            enable_progress_bar=False, deterministic=True, use_distributed_sampler=False, num_sanity_val_steps=0,
-        )  # fmt: skip
+            logger=False,
+            callbacks=[watch],
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            deterministic=True,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+        )
         state = folder / STATE
-        if listen is not None and state.is_file() and trainer.is_global_zero:
-            listen(Progress("going on", _step_of(state), config.steps))
+        if progress is not None and state.is_file() and trainer.is_global_zero:
+            progress(Progress("going on", _step_of(state), config.steps))
         with stopped():
             trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
         if watch.signals.number is not None:  # it came in the last step
             raise Stopped(watch.signals.number)
         weights = {
-            name.removeprefix("model."): tensor
-            for name, tensor in trainer.strategy.lightning_module_state_dict().items()
+            name.removeprefix("model."): tensor for name, tensor in trainer.strategy.lightning_module_state_dict().items()
         }
     if not trainer.is_global_zero:
         return None
@@ -114,7 +123,7 @@ def fit(
         weights = watch.best
     elif watch.average is not None:
         weights |= watch.average.mean
-    return Fitted(weights, watch.metrics, watch.best_step or trainer.global_step)
+    return FitResult(weights, watch.metrics, watch.best_step or trainer.global_step)
 
 
 def _step_of(state: Path) -> int:
@@ -122,7 +131,7 @@ def _step_of(state: Path) -> int:
     return int(torch.load(state, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 
 
-class _Numbered(IterableDataset[Any]):
+class _BatchStream(IterableDataset[Any]):
     """Batches first, first + step, ... without end; a worker takes every n-th of them."""
 
     def __init__(self, batches: Batches, first: int, step: int) -> None:
@@ -155,7 +164,7 @@ class _Training(L.LightningModule):
         first = self.trainer.global_step * self.config.accumulate * world + rank
         workers = self.config.workers
         return DataLoader(
-            _Numbered(self.batches, first, world), batch_size=None, num_workers=workers, persistent_workers=workers > 0
+            _BatchStream(self.batches, first, world), batch_size=None, num_workers=workers, persistent_workers=workers > 0
         )
 
     def on_train_batch_start(self, batch: Any, index: int) -> None:
@@ -184,19 +193,20 @@ class _Training(L.LightningModule):
                 {"params": parameters, "weight_decay": decay, "lr": c.learning_rate * rate}
                 for (decay, rate), parameters in groups.items()
             ],
-            betas=(0.9, c.beta2), eps=c.epsilon,
-        )  # fmt: skip
+            betas=(0.9, c.beta2),
+            eps=c.epsilon,
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, c.steps, c.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _Watch(Callback):
+class _ValidationCallback(Callback):
     """After a step: the log, validation, the state of the run on disk, and word to whoever listens."""
 
     def __init__(
-        self, folder: Path, config: LoopConfig, validate: Validate | None, monitor: Monitor | None, listen: Listener
+        self, folder: Path, config: LoopConfig, validate: Validate | None, monitor: Monitor | None, progress: ProgressCallback
     ) -> None:
-        self.folder, self.config, self.validate, self.monitor, self.listen = folder, config, validate, monitor, listen
+        self.folder, self.config, self.validate, self.monitor, self.listen = folder, config, validate, monitor, progress
         self.clock, self.signals = SaveClock(config.save_every), StopSignals()
         self.metrics: dict[str, float] = {}
         self.best: dict[str, Tensor] | None = None
@@ -259,7 +269,7 @@ class _Watch(Callback):
                 row |= self._validated(trainer, module)
                 if self._is_best(row):
                     self.best_step = step
-                    self.best = {name: t.cpu().clone() for name, t in whole_weights(module.model).items()}
+                    self.best = {name: t.cpu().clone() for name, t in full_state_dict(module.model).items()}
             if step <= c.warmup * c.steps:
                 self.waited = 0  # steps so small say nothing of what is still to come
             if self.monitor is not None and self.waited >= self.monitor.patience:

@@ -85,9 +85,12 @@ class EpochsConfig(OptimizerConfig):
         steps = max(1, round(self.epochs * per_epoch))
         valid_every = max(1, round(per_epoch / self.validations))
         return LoopConfig(
-            **shared, steps=steps, valid_every=min(valid_every, steps), log_every=min(50, valid_every),
+            **shared,
+            steps=steps,
+            valid_every=min(valid_every, steps),
+            log_every=min(50, valid_every),
             save_every=min(500, valid_every),
-        )  # fmt: skip
+        )
 
 
 def at_least_one(config: Any, *names: str) -> None:

@@ -22,12 +22,12 @@ from genoformer.genome.regions import read_on_reference, runs_of_bases
 from genoformer.genome.sketch import GENOME_SCALE, Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.progress import Listener, Progress
+from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer
 from genoformer.training import report, unfinished, verdict
 from genoformer.training.bits import VALIDATION_BASES, asked_bases, bits_of, why_no_bits
 from genoformer.training.config import GenomeConfig, PretrainConfig, tokenizer_of
-from genoformer.training.datasets import RandomWindows, Source, known_sequence
+from genoformer.training.datasets import RandomWindows, Source, iter_unmasked
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import fit
@@ -121,7 +121,12 @@ def _end_of(genome: Genome, contig: str, length: int) -> tuple[int, int] | None:
 
 
 def pretrain(
-    config: PretrainConfig, folder: Path, *, start: str | Path | None = None, command: str = "", listen: Listener = None
+    config: PretrainConfig,
+    folder: Path,
+    *,
+    start: str | Path | None = None,
+    command: str = "",
+    progress: ProgressCallback = None,
 ) -> dict[str, Any]:
     """Train a language model on genomes; writes the model folder and returns its manifest.
 
@@ -187,10 +192,14 @@ def pretrain(
         return {"valid_bits_per_base": float(np.nanmean(bits_of(trained, asked, plan.batch_size)))}
 
     fitted = fit(
-        model, LanguageModelBatches(windows, tokenizer, objective, plan.repeat_weight),
-        lambda trained, batch: language_model_loss(trained, batch, objective.label_rate), folder, plan,
-        validate=validate if asked is not None else None, listen=listen,
-    )  # fmt: skip
+        model,
+        LanguageModelBatches(windows, tokenizer, objective, plan.repeat_weight),
+        lambda trained, batch: language_model_loss(trained, batch, objective.label_rate),
+        folder,
+        plan,
+        validate=validate if asked is not None else None,
+        progress=progress,
+    )
     if fitted is None:  # another process has the result
         return manifest
     final = Encoder(model.config)  # plain, where the trained one may be shared out over processes
@@ -198,13 +207,13 @@ def pretrain(
     final.load_state_dict(fitted.weights)
     final.eval()
     manifest["metrics"] = {name: round(value, 4) for name, value in fitted.metrics.items() if name != "learning_rate"}
-    if listen is not None:
-        listen(Progress("report", 0, None))
+    if progress is not None:
+        progress(Progress("report", 0, None))
     found = report.compare(final, folder.resolve().name, data.train, data.held, plan) if asked is not None else None
     if found is not None:
         manifest |= report.in_manifest(found)
         manifest["metrics"]["valid_bits_per_base"] = manifest["held_out"]["model"]["bits"]  # of more bases than the log's
-        warnings += verdict.beaten(found)
+        warnings += verdict.baseline_warnings(found)
     manifest["notes"] = verdict.failures(
         found,
         [row["valid_bits_per_base"] for row in read_log(folder / LOG) if "valid_bits_per_base" in row],
@@ -224,7 +233,6 @@ def pretrain(
 def _seen(windows: RandomWindows, start: str | Path | None) -> Sketch:
     """A sample of the k-mers that the model has seen, those of the model that it started from included."""
     scale = _DENSE if windows.n_bases < _LARGE else GENOME_SCALE
-    seen = Sketch.of(known_sequence(windows.sources, windows.length), scale=scale)
+    seen = Sketch.of(iter_unmasked(windows.sources, windows.length), scale=scale)
     before = checkpoint.read_sketch(start) if start is not None else None
     return seen if before is None else seen.joined(before)
-

@@ -14,7 +14,7 @@ from genoformer.training.bits import asked_bases, bits_of
 from genoformer.training.config import TrainingConfig
 from genoformer.training.counts import CONTEXTS, ONE_SIDED, CountModels
 from genoformer.training.curves import BitsRow, bits_rows, loss_curve, pooled, write_report
-from genoformer.training.datasets import RandomWindows, Source, known_sequence
+from genoformer.training.datasets import RandomWindows, Source, iter_unmasked
 
 COMPOSITION = ONE_SIDED[0].name  # the count model that sees no other base
 _COUNTED = 200_000_000  # bases that the count models are made of, at most: a minute, and more changes little at order 11
@@ -52,16 +52,14 @@ class Comparison(NamedTuple):
         return min((self.of(name) for name in names), key=lambda row: row.bits)
 
 
-def compare(
-    model: Encoder, name: str, train: Sequence[Source], held: Sequence[Source], plan: TrainingConfig
-) -> Comparison:
+def compare(model: Encoder, name: str, train: Sequence[Source], held: Sequence[Source], plan: TrainingConfig) -> Comparison:
     """Bits per base of the model and of count models (orders 0 to 11, 2+2 to 5+5) on random bases of each held-out contig.
 
     Every row of a contig is about the same bases, each in the middle half of a window of the model's context length. The
     count models are made of what windows of that length can show of `train`.
     """
     length = model.config.context_length
-    counts = CountModels.fit(_first(_COUNTED, known_sequence(train, length)))
+    counts = CountModels.fit(_first(_COUNTED, iter_unmasked(train, length)))
     rows, differences = [], []
     for i, source in enumerate(held):
         windows = RandomWindows([source], length, plan.batch_size, plan.seed + 2 + i)

@@ -36,7 +36,7 @@ def shard(model: nn.Module) -> None:
             register_fsdp_forward_method(model, name)
 
 
-def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+def full_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """The weights of a model, also of one that is shared out; every process has to ask."""
     return {
         name: (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach()

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, N, reverse_complement
-from genoformer.models.heads import Predictor
-from genoformer.training.draws import Draws
+from genoformer.models.heads import SequenceClassifier
+from genoformer.training.draws import RandomStream
 from genoformer.training.loop import Loss
 from genoformer.windowing import tokens_of, windows_of
 
@@ -40,7 +40,7 @@ class LabelledBatches:
         sequences: Sequence[Codes],
         targets: NDArray[Any],
         weights: NDArray[np.float32],
-        model: Predictor,
+        model: SequenceClassifier,
         *,
         batch_size: int,
         seed: int,
@@ -61,21 +61,24 @@ class LabelledBatches:
         rows = self.order[within * self.batch_size : (within + 1) * self.batch_size]
         sequences = [self.sequences[row] for row in rows]
         if self.config.both_strands:
-            flips = Draws(self.seed, rows + epoch * len(self.sequences))(1)[:, 0] < 0.5
+            flips = RandomStream(self.seed, rows + epoch * len(self.sequences))(1)[:, 0] < 0.5
             sequences = [reverse_complement(s) if flip else s for s, flip in zip(sequences, flips, strict=True)]
         if self.shift:
-            by = Draws(self.seed, rows + epoch * len(self.sequences), stream=2)(1)[:, 0] * (2 * self.shift + 1)
-            sequences = [moved(s, int(n) - self.shift) for s, n in zip(sequences, by, strict=True)]
+            by = RandomStream(self.seed, rows + epoch * len(self.sequences), stream=2)(1)[:, 0] * (2 * self.shift + 1)
+            sequences = [shift_sequences(s, int(n) - self.shift) for s, n in zip(sequences, by, strict=True)]
         windows = windows_of(sequences, self.config.window, self.config.overlap, self.tokenizer.min_bases)
         ids, keep, is_base = tokens_of(self.tokenizer, windows.codes)
         if self.mask_rate:
-            hidden = Draws(self.seed, np.arange(len(ids)) + i * 2**20, stream=1)(ids.shape[1]) < self.mask_rate
+            hidden = RandomStream(self.seed, np.arange(len(ids)) + i * 2**20, stream=1)(ids.shape[1]) < self.mask_rate
             ids = np.where(hidden & self.tokenizer.known(ids), self.tokenizer.mask_id, ids)
         return Batch(
-            torch.from_numpy(ids), torch.from_numpy(is_base), None if keep is None else torch.from_numpy(keep),
+            torch.from_numpy(ids),
+            torch.from_numpy(is_base),
+            None if keep is None else torch.from_numpy(keep),
             torch.from_numpy(windows.owner),
-            torch.from_numpy(self.targets[rows]), torch.from_numpy(self.weights[rows]),
-        )  # fmt: skip
+            torch.from_numpy(self.targets[rows]),
+            torch.from_numpy(self.weights[rows]),
+        )
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         random = np.random.default_rng([self.seed, epoch])
@@ -91,7 +94,7 @@ class LabelledBatches:
         return np.concatenate([*shuffled, *([last] if last is not None else [])])
 
 
-def moved(codes: Codes, by: int) -> Codes:
+def shift_sequences(codes: Codes, by: int) -> Codes:
     """A sequence of the same length whose bases stand `by` places further right (left, if negative), N where none came.
 
     >>> moved(np.array([0, 1, 2, 3], dtype=np.uint8), 1)
@@ -103,14 +106,14 @@ def moved(codes: Codes, by: int) -> Codes:
     return out
 
 
-def predictor_loss(model: Predictor, batch: Batch, batch_size: int) -> Loss:
+def predictor_loss(model: SequenceClassifier, batch: Batch, batch_size: int) -> Loss:
     """Cross-entropy (one class), binary cross-entropy (several at once) or squared error (values in units of spread)."""
     logits = sequence_logits(model, batch)
     losses = elementwise(model, logits, batch.targets)
     return Loss((losses * batch.weights).sum(), batch.weights.sum(), float(batch_size))
 
 
-def sequence_logits(model: Predictor, batch: Batch) -> Tensor:
+def sequence_logits(model: SequenceClassifier, batch: Batch) -> Tensor:
     """Logits [B, C] of sequences: the mean over the windows of each."""
     logits = model(batch.ids, batch.is_base, batch.keep).float()  # [W, C]
     n_sequences = len(batch.targets)
@@ -120,7 +123,7 @@ def sequence_logits(model: Predictor, batch: Batch) -> Tensor:
     return total / torch.bincount(batch.owner, minlength=n_sequences)[:, None]
 
 
-def elementwise(model: Predictor, logits: Tensor, targets: Tensor) -> Tensor:
+def elementwise(model: SequenceClassifier, logits: Tensor, targets: Tensor) -> Tensor:
     """Loss of each sequence, [B]; targets are standardised here where they are values."""
     if model.config.kind == "classes":
         return F.cross_entropy(logits, targets, reduction="none")

@@ -13,12 +13,12 @@ from torch import Tensor
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.labelled.track_sets import TrackSet
 from genoformer.models.longrange import LongRange, one_hot
-from genoformer.training.draws import Draws
+from genoformer.training.draws import RandomStream
 from genoformer.training.loop import Loss
 from genoformer.training.track_losses import TrackLoss
 
 
-class Part(NamedTuple):
+class Crop(NamedTuple):
     """What is cut from a window: so many bins with targets, and so many more on each side that the model sees only."""
 
     n_bins: int
@@ -40,7 +40,7 @@ class TrackBatches:
     """
 
     def __init__(
-        self, data: TrackSet, rows: NDArray[np.int64], part: Part, *, batch_size: int, seed: int, shift: int, both_strands: bool
+        self, data: TrackSet, rows: NDArray[np.int64], part: Crop, *, batch_size: int, seed: int, shift: int, both_strands: bool
     ) -> None:
         self.data, self.part = data, part
         self.batch_size, self.seed, self.shift, self.both_strands = batch_size, seed, shift, both_strands
@@ -51,7 +51,7 @@ class TrackBatches:
         epoch, within = divmod(i, self.n_batches)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.items))
         chosen = order[within * self.batch_size : (within + 1) * self.batch_size]
-        draws = Draws(self.seed, chosen + epoch * len(self.items))(3)  # [B, 3]
+        draws = RandomStream(self.seed, chosen + epoch * len(self.items))(3)  # [B, 3]
         places = (draws[:, 0] * (self.data.n_bins - self.part.n_bins + 1)).astype(int)
         moves = (draws[:, 1] * (2 * self.shift + 1)).astype(int) - self.shift
         turns = self.both_strands & (draws[:, 2] < 0.5)
@@ -65,7 +65,7 @@ class TrackBatches:
     def _cut(self, row: int, place: int, move: int, turn: bool) -> tuple[Codes, NDArray[np.float32]]:
         """A part of a window that begins at its target bin `place`."""
         data, part = self.data, self.part
-        codes = between(
+        codes = crop_padded(
             data.sequence[row],
             (data.first_bin + place - part.flank) * data.bin_size + move,
             (part.n_bins + 2 * part.flank) * data.bin_size,
@@ -76,7 +76,7 @@ class TrackBatches:
         return codes, measured
 
 
-def between(codes: Codes, start: int, length: int) -> Codes:
+def crop_padded(codes: Codes, start: int, length: int) -> Codes:
     """`length` bases of a window from `start` on, which may lie before it; N where it has none.
 
     >>> between(np.array([0, 1, 2], dtype=np.uint8), -1, 5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from genoformer.inference import device_named
+from genoformer.inference import resolve_device
 from genoformer.inference.rate import measured_rate
 from genoformer.labelled.track_sets import TrackSet
 from genoformer.models import checkpoint, plan
@@ -34,15 +34,18 @@ class StepPlan(NamedTuple):
 
     def text(self) -> str:
         kinds = ", ".join(f"{name} {plan.gigabytes(n)}" for name, n in self.memory.items())
-        return plan.table({
-            "parameters": f"{self.n_parameters:,}, of which {self.n_trained:,} are trained",
-            "window": f"{self.length:,} bases, {self.n_bins:,} of {self.length // self.shape.bin_size:,} bins with targets",
-            "memory of a step": f"about {plan.gigabytes(sum(self.memory.values()))} ({kinds})",
-            "multiply-adds of a step": f"{self.products:,}",
-            "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
-            "time of a step": f"about {plan.duration(self.seconds)}",
-            "time of the run": f"about {plan.duration(self.seconds * self.n_steps)}, {self.n_steps:,} steps without validation",
-        })  # fmt: skip
+        return plan.table(
+            {
+                "parameters": f"{self.n_parameters:,}, of which {self.n_trained:,} are trained",
+                "window": f"{self.length:,} bases, {self.n_bins:,} of {self.length // self.shape.bin_size:,} bins with targets",
+                "memory of a step": f"about {plan.gigabytes(sum(self.memory.values()))} ({kinds})",
+                "multiply-adds of a step": f"{self.products:,}",
+                "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
+                "time of a step": f"about {plan.duration(self.seconds)}",
+                "time of the run": f"about {plan.duration(self.seconds * self.n_steps)}, {self.n_steps:,} "
+                "steps without validation",
+            }
+        )
 
 
 def plan_tracks(
@@ -57,7 +60,7 @@ def plan_tracks(
     shape, part = shape_of(config, data, old, head), part_of(tracks, data)
     length = (part.n_bins + 2 * part.flank) * data.bin_size
     how = plan.Training(tracks.tune, tracks.last_blocks, tracks.lora_rank, tracks.checkpointing)
-    device = "cpu" if tracks.accelerator == "cpu" else device_named("auto")
+    device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
     n_tracks, n_windows = len(data.targets), tracks.batch_size * tracks.accumulate
     memory = plan.step_memory(

@@ -20,20 +20,20 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation.tracks import TrackFit, TrackFitting
 from genoformer.fields import checked
 from genoformer.genome.sketch import GENOME_SCALE, Sketch
-from genoformer.inference.tracks import TrackReader
+from genoformer.inference.tracks import TrackPredictor
 from genoformer.labelled.track_sets import TrackSet
 from genoformer.models import checkpoint
 from genoformer.models.adapters import trunk_parameters
 from genoformer.models.heads import add_adapters, merge_adapters
 from genoformer.models.longrange import PRESETS, LongRange, LongRangeConfig, preset
-from genoformer.progress import Listener
+from genoformer.progress import ProgressCallback
 from genoformer.tables import rounded, tsv_line
 from genoformer.training import unfinished
 from genoformer.training.config import tables_of
 from genoformer.training.loop import Monitor, fit
 from genoformer.training.optimizer import EpochsConfig, at_least_one
-from genoformer.training.strategies import whole_weights
-from genoformer.training.track_batches import Part, TrackBatches, between, track_loss
+from genoformer.training.strategies import full_state_dict
+from genoformer.training.track_batches import Crop, TrackBatches, crop_padded, track_loss
 from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
 from genoformer.whole import write_text
 
@@ -109,7 +109,7 @@ def train_tracks(
     start: str | Path | None = None,
     head: str = "tracks",
     command: str = "",
-    listen: Listener = None,
+    progress: ProgressCallback = None,
 ) -> TrainedTracks | None:
     """Train a long-range model on the windows of split train; the best step is that of the highest r on split valid.
 
@@ -129,17 +129,20 @@ def train_tracks(
     if start is not None and (note := _length_note(checkpoint.long_range_config(start), model.config)):
         notes.append(note)
     manifest: dict[str, Any] = {
-        "version": __version__, "command": command, "task": "tracks",
+        "version": __version__,
+        "command": command,
+        "task": "tracks",
         "start": {"name": str(start), "sha256": model.sha256} if start is not None else None,
         "data": {"folder": data.folder.name, "train": len(rows), "valid": len(held_out), "manifest": data.manifest},
-        "longrange": dict(config.longrange), "tracks": asdict(plan),
+        "longrange": dict(config.longrange),
+        "tracks": asdict(plan),
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
-    }  # fmt: skip
+    }
     unfinished.begin(folder, manifest)
     means = _means(data, rows)
     begin_at_means(model, head, means)
     _choose_trained(model, plan, head)
-    model.checkpointed = plan.checkpointing
+    model.activation_checkpointing = plan.checkpointing
     whole = copy.deepcopy(model) if plan.strategy == "fsdp" else model  # a reader cannot read what is shared out
     batches = TrackBatches(
         data, rows, part, batch_size=plan.batch_size, seed=plan.seed, shift=plan.shift, both_strands=plan.both_strands
@@ -154,7 +157,7 @@ def train_tracks(
     def validate(trained: nn.Module) -> dict[str, float]:
         assert isinstance(trained, LongRange)
         if plan.strategy == "fsdp":
-            now = whole_weights(trained)
+            now = full_state_dict(trained)
             whole.load_state_dict(now)
             trained = whole.to(next(iter(now.values())).device).eval()
         fitted = fit_of(trained, data, held_out, both_strands=plan.both_strands, log=plan.log_scale)
@@ -166,10 +169,15 @@ def train_tracks(
     if not len(held_out):
         notes.append("No windows of split valid: the last step is taken, whatever it is worth.")
     done = fit(
-        model, batches, lambda m, batch: track_loss(m, batch, head, loss, weights, plan.batch_size), folder,
-        plan.loop(batches.n_batches), validate=validate if len(held_out) else None,
-        monitor=Monitor("valid_pearson", True, plan.patience) if len(held_out) else None, listen=listen,
-    )  # fmt: skip
+        model,
+        batches,
+        lambda m, batch: track_loss(m, batch, head, loss, weights, plan.batch_size),
+        folder,
+        plan.loop(batches.n_batches),
+        validate=validate if len(held_out) else None,
+        monitor=Monitor("valid_pearson", True, plan.patience) if len(held_out) else None,
+        progress=progress,
+    )
     if done is None:
         return None
     model = whole.cpu()
@@ -179,8 +187,9 @@ def train_tracks(
     model.targets = {head: data.targets}
     fits = {
         split: fit_of(model, data, of, both_strands=plan.both_strands, log=plan.log_scale)
-        for split, of in (("valid", held_out), ("test", data.rows("test"))) if len(of)
-    }  # fmt: skip
+        for split, of in (("valid", held_out), ("test", data.rows("test")))
+        if len(of)
+    }
     for split, found in fits.items():
         write_fit(folder / f"pearson.{split}.tsv", found, data)
     manifest |= {"best_step": done.step, "pearson": _json(fits["valid"], data) if "valid" in fits else None}
@@ -195,12 +204,12 @@ def train_tracks(
 def fit_of(model: LongRange, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
     """How well a model's only head predicts some windows of a set, in windows of the model's own length, as `predict` does."""
     length, bins = model.config.context_length, model.bins_of(model.config.context_length)
-    reader, fitting = TrackReader(model), TrackFitting(len(data.targets), log=log)
+    reader, fitting = TrackPredictor(model), TrackFitting(len(data.targets), log=log)
     places = sorted({min(place, max(0, data.n_bins - bins.n)) for place in range(0, data.n_bins, bins.n)})
     for row in rows:
         found = np.empty((1, len(data.targets), data.n_bins), dtype=np.float32)
         for place in places:
-            codes = between(data.sequence[row], (data.first_bin + place - bins.first) * data.bin_size, length)[None]
+            codes = crop_padded(data.sequence[row], (data.first_bin + place - bins.first) * data.bin_size, length)[None]
             part = reader.both_strands(codes, data.targets.strand_pairs) if both_strands else reader(codes)
             found[..., place : place + bins.n] = part[..., : data.n_bins - place]
         fitting.add(found, data.tracks[row][None])
@@ -258,9 +267,9 @@ def _length_note(before: LongRangeConfig, now: LongRangeConfig) -> str:
     )
 
 
-def part_of(plan: TrackTuningConfig, data: TrackSet) -> Part:
+def part_of(plan: TrackTuningConfig, data: TrackSet) -> Crop:
     """What of a window is trained on; ConfigError where a window has less."""
-    part, last = Part(plan.bins or data.n_bins, plan.flank or data.first_bin), data.length // data.bin_size - data.n_bins
+    part, last = Crop(plan.bins or data.n_bins, plan.flank or data.first_bin), data.length // data.bin_size - data.n_bins
     if part.n_bins > data.n_bins:
         raise ConfigError(
             f"bins = {part.n_bins}: the windows of {data.folder} have {data.n_bins} bins with targets; give 1 to that."

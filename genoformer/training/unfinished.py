@@ -11,7 +11,7 @@ from genoformer.errors import ConfigError
 from genoformer.models.tensors import WEIGHTS
 from genoformer.training.log import LOG
 from genoformer.training.loop import STATE
-from genoformer.whole import make_folder, refuse_others, write_text
+from genoformer.whole import check_overwrite, make_folder, write_text
 
 RUN = "run.json"
 FILES = ("manifest.json", WEIGHTS, LOG)  # of a run, that something else may have made
@@ -38,7 +38,7 @@ def begin(
                 "again, or name another folder."
             )
     if not path.is_file():
-        refuse_others(folder, FILES, "manifest.json", is_mine)
+        check_overwrite(folder, FILES, "manifest.json", is_mine)
     make_folder(folder)
     write_text(path, json.dumps(mine, indent=1) + "\n")
 

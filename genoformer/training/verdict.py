@@ -60,7 +60,7 @@ def failures(
     return []
 
 
-def beaten(comparison: Comparison) -> list[str]:
+def baseline_warnings(comparison: Comparison) -> list[str]:
     """A sentence where counting does better than the model."""
     own, best = comparison.own, comparison.best
     difference = comparison.against(best.model)

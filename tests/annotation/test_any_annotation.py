@@ -39,7 +39,8 @@ VCF = (
 @settings(max_examples=300)
 @given(
     content=changed(BED) | changed(PEAK) | changed(BLOCKS) | changed(RANGES) | changed(HOMER),
-    name=st.sampled_from(["a.bed", "a.bed", "a.narrowPeak", "a.broadPeak", "a.bed12", "a.bdg"]), zipped=st.booleans(),
+    name=st.sampled_from(["a.bed", "a.bed", "a.narrowPeak", "a.broadPeak", "a.bed12", "a.bdg"]),
+    zipped=st.booleans(),
 )
 def test_elements(tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str, zipped: bool) -> None:
     folder = tmp_path_factory.mktemp("fuzz")

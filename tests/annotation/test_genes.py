@@ -258,7 +258,7 @@ def test_a_gene_name_may_hold_the_name_of_a_key(tmp_path: Path) -> None:
 
 def test_a_place_beyond_any_contig_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.gtf"
-    row = "chr1\tx\texon\t1\t{}\t.\t+\t.\tgene_id \"G\";\n"
+    row = 'chr1\tx\texon\t1\t{}\t.\t+\t.\tgene_id "G";\n'
     path.write_text(row.format(2_000_000_000_000) + row.format(10))
     with pytest.raises(FileFormatError, match="no contig is longer"):
         read_gene_map(path)

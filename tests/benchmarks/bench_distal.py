@@ -87,7 +87,7 @@ def main() -> list[Row]:
 def built(folder: Path, stage: Stage, *, cage_only: bool) -> tuple[World, TrackSet]:
     """A world, and the windows of it with all tracks or those of CAGE."""
     from genoformer.genome.reference import Genome
-    from genoformer.genome.targets import Targets, read_targets
+    from genoformer.genome.targets import TrackTable, read_targets
     from genoformer.labelled.track_sets import read_tracks
     from genoformer.labelled.tracks import build_tracks
     from genoformer.simulation import simulate
@@ -102,7 +102,7 @@ def built(folder: Path, stage: Stage, *, cage_only: bool) -> tuple[World, TrackS
         chosen = [track for track in read_targets(targets) if track.group == "CAGE"]
         place = {track.index: i for i, track in enumerate(chosen)}
         targets = folder / "world" / "cage.tsv"
-        Targets(tuple(replace(t, index=place[t.index], strand_pair=place[t.strand_pair]) for t in chosen)).write(targets)
+        TrackTable(tuple(replace(t, index=place[t.index], strand_pair=place[t.strand_pair]) for t in chosen)).write(targets)
     if not (folder / "set").exists():
         valid, *test = [f"chrS{i + 1}" for i in range(stage.n_train, n_contigs)]
         with Genome(world.genome) as genome:
@@ -125,12 +125,12 @@ class Cage(NamedTuple):
 
 
 def read_cage(model: Any, data: TrackSet, world: World) -> Cage:
-    from genoformer.inference.tracks import TrackReader
+    from genoformer.inference.tracks import TrackPredictor
     from genoformer.simulation.tracks import ASSAYS
 
     cage = [assay for assay in ASSAYS if assay.group == "CAGE"]
     track = {(assay.cell, assay.strand): i for i, assay in enumerate(cage)}
-    reader = TrackReader(model.eval(), None, data.n_bins)
+    reader = TrackPredictor(model.eval(), None, data.n_bins)
     table = []
     for row in data.rows("test"):
         window = data.windows[row]

@@ -72,16 +72,16 @@ def speed() -> list[Row]:
     import torch
 
     from genoformer.interpretation.ism import substitutions
-    from genoformer.interpretation.outputs import Output
+    from genoformer.interpretation.outputs import AttributionTarget
     from genoformer.models.encoder import EncoderConfig
-    from genoformer.models.heads import Predictor, PredictorConfig
+    from genoformer.models.heads import ClassifierConfig, SequenceClassifier
     from genoformer.models.longrange import LongRange, LongRangeConfig, one_hot, preset
     from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
-    def classes(tokenizer: Any, window: int, **shape: Any) -> Predictor:
+    def classes(tokenizer: Any, window: int, **shape: Any) -> SequenceClassifier:
         sizes = {"n_vocab": tokenizer.n_vocab, "context_length": window, "max_tokens": window + 2}
         encoder = EncoderConfig(**sizes, position="rotary", **shape)
-        model = Predictor(PredictorConfig(encoder, "classes", ("no", "yes"), window=window)).eval()
+        model = SequenceClassifier(ClassifierConfig(encoder, "classes", ("no", "yes"), window=window)).eval()
         for p in model.parameters():
             torch.nn.init.normal_(p, std=0.1)
         model.tokenizer = tokenizer
@@ -103,7 +103,7 @@ def speed() -> list[Row]:
     for name, (model, length, n) in cases.items():
         codes = np.random.default_rng(1).integers(0, 4, length, dtype=np.uint8)
         start = (length - n) // 2
-        output = Output(1) if isinstance(model, Predictor) else Output(tracks=[2])
+        output = AttributionTarget(1) if isinstance(model, SequenceClassifier) else AttributionTarget(tracks=[2])
         module = output.module(model, length)
         x = one_hot(torch.from_numpy(codes[None]))
 

@@ -57,23 +57,23 @@ def codes(n_bases: int) -> np.ndarray:
 def windows() -> list[Row]:
     import torch
 
-    from genoformer.inference.tracks import TrackReader
+    from genoformer.inference.tracks import TrackPredictor
     from genoformer.models.longrange import one_hot
-    from genoformer.models.trunk import Patch
+    from genoformer.models.trunk import Edit
 
     peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
     mine = ours(peer)
     sequence = codes(N_BASES)
     onehot = one_hot(torch.from_numpy(sequence)).transpose(1, 2).contiguous()
-    reader = TrackReader(mine, "human", N_BINS)
-    half = TrackReader(copy.deepcopy(mine).to(torch.bfloat16), "human", N_BINS)
+    reader = TrackPredictor(mine, "human", N_BINS)
+    half = TrackPredictor(copy.deepcopy(mine).to(torch.bfloat16), "human", N_BINS)
     middle = N_BASES // 2
     changed = sequence.copy()
     changed[0, middle] = (sequence[0, middle] + 1) % 4
     n_all = N_BASES // mine.config.bin_size
     window = reader.strip(sequence[0]).window(0, n_all)
     window.output.sum()  # the reference is given
-    edit = Patch(middle, one_hot(torch.from_numpy(changed))[0].T[middle : middle + 1])
+    edit = Edit(middle, one_hot(torch.from_numpy(changed))[0].T[middle : middle + 1])
     bins = mine.bins_of(N_BASES, N_BINS)
 
     def edited() -> np.ndarray:
@@ -158,10 +158,10 @@ def peak(name: str) -> None:
     import torch
 
     if name == "ours":
-        from genoformer.inference.tracks import TrackReader
+        from genoformer.inference.tracks import TrackPredictor
         from genoformer.models.longrange import LongRange, LongRangeConfig
 
-        TrackReader(LongRange(LongRangeConfig()).eval(), "human", N_BINS)(codes(N_BASES))
+        TrackPredictor(LongRange(LongRangeConfig()).eval(), "human", N_BINS)(codes(N_BASES))
     else:
         from genoformer.models.longrange import one_hot
 

@@ -101,19 +101,19 @@ def windows(world: Path, length: int, every: int) -> Places:
 def demo_maps(places: Places) -> tuple[Any, Any]:
     """What is looked at [B, L], and LLR of every change [B, L, 4], each base in the middle of its window of a sequence."""
     from genoformer import load
-    from genoformer.inference import borrowed, posteriors_along
-    from genoformer.interpretation.places import Place
+    from genoformer.inference import evaluating, predict_bases
+    from genoformer.interpretation.places import Locus
     from genoformer.interpretation.run import attention_profiles
 
     model = load("demo")
     wide, length = model.config.context_length, places.codes.shape[1]
     total, n = np.zeros(places.codes.shape), np.zeros(length)
     for start in np.linspace(0, length - wide, 3).astype(int):
-        part = [Place("", "", 0, codes[start : start + wide]) for codes in places.codes]
+        part = [Locus("", "", 0, codes[start : start + wide]) for codes in places.codes]
         total[:, start : start + wide] += np.stack(attention_profiles(model, part, profile="received", layers=[1, 2]))
         n[start : start + wide] += 1
-    with borrowed(model, precision="bfloat16") as ready:
-        log2_p = np.stack([posteriors_along(ready, codes, FLANK, FLANK + length) for codes in places.flanked])
+    with evaluating(model, precision="bfloat16") as ready:
+        log2_p = np.stack([predict_bases(ready, codes, FLANK, FLANK + length) for codes in places.flanked])
     own = np.take_along_axis(log2_p, np.minimum(places.codes, 3)[..., None].astype(int), axis=-1)
     return total / n, log2_p - own
 
@@ -160,13 +160,13 @@ def trained(folder: Path) -> tuple[Path, Any]:
 
 def attributed(model: Any, places: Places) -> Any:
     """What each base would add to the logit of an element, tile by tile, [B, L, 4]."""
-    from genoformer.interpretation.outputs import Output
-    from genoformer.interpretation.places import Place
+    from genoformer.interpretation.outputs import AttributionTarget
+    from genoformer.interpretation.places import Locus
     from genoformer.interpretation.run import attributions
 
     tiles = places.codes.reshape(-1, TILE)
-    output = Output(model.config.classes.index("element"))
-    found = attributions(model, [Place("", "", 0, codes) for codes in tiles], output=output)
+    output = AttributionTarget(model.config.classes.index("element"))
+    found = attributions(model, [Locus("", "", 0, codes) for codes in tiles], output=output)
     return np.concatenate([of.hypothetical for of in found]).reshape(*places.codes.shape, 4)
 
 

@@ -14,7 +14,7 @@ N_SEEDS = 3
 
 
 def main() -> list[Row]:
-    from genoformer.evaluation.run import evaluate_models, named
+    from genoformer.evaluation.run import evaluate_models, load_named_models
     from genoformer.genome.reference import Genome
     from genoformer.labelled.build import build
     from genoformer.labelled.read import read_labelled
@@ -33,7 +33,7 @@ def main() -> list[Row]:
         train, valid, test = (read_labelled(made / f"{split}.tsv") for split in ("train", "valid", "test"))
         config = FinetuneConfig(finetune=TuningConfig(epochs=12, learning_rate=3e-4))
         finetune(config, train, valid, run, task="classify", starts=["mini-human"], n_seeds=N_SEEDS)
-        found = evaluate_models(named([str(run)]), test, train=train, baselines=("kmer_regression", "cnn"))
+        found = evaluate_models(load_named_models([str(run)]), test, train=train, baselines=("kmer_regression", "cnn"))
     where = f"{len(test)} sequences of chr1 and chr22 after {len(train)} of chr10 and chr11"
     rows = {row["model"]: row["auroc"] for row in found["models"]}
     beside = "; ".join(f"{name} {_text(auroc)}" for name, auroc in rows.items() if name in ("kmer_regression", "cnn"))

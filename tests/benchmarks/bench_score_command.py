@@ -73,15 +73,15 @@ def workers(data: Path, folder: Path) -> list[Row]:
     from genoformer.models import checkpoint
     from genoformer.scoring.engines import chunks
     from genoformer.scoring.run import score_variants
-    from genoformer.scoring.scorers import Work
-    from genoformer.scoring.scores import DEFAULT_SCORES, choose
-    from genoformer.scoring.workers import LocalPool, Task
+    from genoformer.scoring.scorers import ScoringSpec
+    from genoformer.scoring.scores import DEFAULT_SCORES, parse_scores
+    from genoformer.scoring.workers import LocalPool, WorkerTask
 
     genome, model = Genome(data / "hg19" / "hg19.sparse.fa.gz"), checkpoint.load("mini-human")
     source = data / "hg19" / "1000G.chr20_1000001-2000000.vcf.gz"
     with open_vcf(source) as file:
         lists = list(chunks(overlapping(file, parse_region(REGION, genome.contigs)), 40))
-    task = Task(Work((model,), genome, DEFAULT_SCORES), ContigMap(["20"], genome.contigs), threads=1)
+    task = WorkerTask(ScoringSpec((model,), genome, DEFAULT_SCORES), ContigMap(["20"], genome.contigs), threads=1)
     seconds: dict[int, list[float]] = {1: [], 2: []}
 
     def run(pool: LocalPool, some: list[Any]) -> float:
@@ -104,7 +104,7 @@ def workers(data: Path, folder: Path) -> list[Row]:
     what = f"mini-human over {n_records:,} records of chr20, in {n_rounds} rounds"
     for n in seconds:
         score_variants(
-            source, genome, model, choose(DEFAULT_SCORES), folder / f"{n}.vcf", workers=n, threads=1, region=SHORT_REGION
+            source, genome, model, parse_scores(DEFAULT_SCORES), folder / f"{n}.vcf", workers=n, threads=1, region=SHORT_REGION
         )
     same = (folder / "1.vcf").read_bytes() == (folder / "2.vcf").read_bytes()
     speeds = ", ".join(f"{n}: {n_records / sum(of):.4g} records/s" for n, of in seconds.items())
@@ -190,9 +190,9 @@ def million(data: Path, folder: Path) -> list[Row]:
 def score(vcf: Path, fasta: Path, output: Path) -> Any:
     from genoformer.genome.reference import Genome
     from genoformer.scoring.run import score_variants
-    from genoformer.scoring.scores import DEFAULT_SCORES, choose
+    from genoformer.scoring.scores import DEFAULT_SCORES, parse_scores
 
-    return score_variants(vcf, Genome(fasta), small_model(), choose(DEFAULT_SCORES), output, both_strands=False)
+    return score_variants(vcf, Genome(fasta), small_model(), parse_scores(DEFAULT_SCORES), output, both_strands=False)
 
 
 def watched(vcf: Path, fasta: Path, output: Path) -> Load:

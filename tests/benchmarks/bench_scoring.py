@@ -58,7 +58,7 @@ def main() -> list[Row]:
         theirs = {name: BertForMaskedLM.from_pretrained(folder, **load).eval().to(getattr(torch, name)) for name in LEAST}
         fast = BertTokenizerFast(vocab_file=str(folder / "vocab.txt"), do_lower_case=False)
 
-    hidden = ours.tokenizer.hide(codes, target)
+    hidden = ours.tokenizer.mask_bases(codes, target)
     ids, rows, candidates = (torch.from_numpy(np.ascontiguousarray(field)) for field in hidden[:3])
     batch = min(batching.batch_size_of(ours, codes, None), N_SNVS)
 
@@ -86,7 +86,7 @@ def main() -> list[Row]:
                 for part, at in zip(ids.split(batch), rows.split(batch), strict=True)
             ]
 
-    with inference.borrowed(ours, "cpu", "bfloat16") as half:
+    with inference.evaluating(ours, "cpu", "bfloat16") as half:
         models = {"float32": ours, "bfloat16": half}
         tasks: dict[str, Callable[[], object]] = {"loop": loop}
         far = {}

@@ -33,8 +33,8 @@ def main() -> list[Row]:
     from genoformer.genome.reference import Genome
     from genoformer.genome.variants import Variant
     from genoformer.models.longrange import one_hot
-    from genoformer.scoring.scores import choose
-    from genoformer.scoring.track_scorer import Settings, TrackScorer
+    from genoformer.scoring.scores import parse_scores
+    from genoformer.scoring.track_scorer import AlleleComparison, TrackScorer
 
     peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS)
     rng = np.random.default_rng(3)
@@ -53,10 +53,10 @@ def main() -> list[Row]:
         middle = len(text) // 2
         near = variants(np.linspace(middle - WITHIN // 2, middle + WITHIN // 2, N_SNVS).astype(int).tolist())
         far = variants([N_BASES // 2 + i * 20_000 for i in range(4)])
-        settings = Settings(both_strands=False)
+        settings = AlleleComparison(both_strands=False)
 
         def scorer(model: Any, **changed: Any) -> TrackScorer:
-            return TrackScorer(model, genome, choose("SAD"), head="human", settings=settings._replace(**changed))
+            return TrackScorer(model, genome, parse_scores("SAD"), head="human", settings=settings._replace(**changed))
 
         onehot = one_hot(torch.from_numpy(genome.windows("c", [0], N_BASES))).transpose(1, 2).contiguous()
 
@@ -78,12 +78,11 @@ def main() -> list[Row]:
         snvs = [v for place in (middle, middle + 1) for v in (near[0]._replace(pos=place + 1, ref=text[place], alt=a)
                 for a in "ACGT" if a != text[place])]  # fmt: skip
         one, several = run("one", scorer(mine), snvs[:1]), run("several", scorer(mine), snvs)
-        fast, naive = (watched(made, near[:2]) for made in (scorer(mine), scorer(mine).naive()))
+        fast, naive = (watched(made, near[:2]) for made in (scorer(mine), scorer(mine).reference_scorer()))
         taken["theirs"] += [timed(forward)]
     each = 2 * float(np.median(taken["theirs"]))
     of_tracks, of_scores = (
-        max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip(*both, strict=True))
-        for both in zip(fast, naive, strict=True)
+        max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip(*both, strict=True)) for both in zip(fast, naive, strict=True)
     )
     rough = float(np.abs(found["half"] - found["near"]).max() / np.abs(found["near"]).max())
     marginal = (several - one) / (len(snvs) - 1)

@@ -79,7 +79,7 @@ def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> Tra
 
     recipe = TracksConfig.read(Path(str(files("genoformer_data"))) / "models" / "mini-tracks" / "tracks.toml")
     tracks = replace(recipe.tracks, **changed.get("tracks", {}))
-    if finished := checkpoint.find(OUT / name) if (OUT / name / "config.json").exists() else None:
+    if finished := checkpoint.resolve_model(OUT / name) if (OUT / name / "config.json").exists() else None:
         made = checkpoint.read_manifest(finished) or {}
         if made["tracks"] != asdict(tracks) or made["longrange"] != {**recipe.longrange, **changed.get("longrange", {})}:
             raise SystemExit(f"{finished} was trained in another way; remove it.")

@@ -81,7 +81,7 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     tokenizer = KmerTokenizer(K)
     config = EncoderConfig(
         n_vocab=tokenizer.n_vocab, width=WIDTH, n_layers=N_LAYERS, n_heads=WIDTH // HEAD, hidden=4 * WIDTH,
-        max_tokens=N_TOKENS, context_length=tokenizer.length_of(N_TOKENS), dropout=0.1,
+        max_tokens=N_TOKENS, context_length=tokenizer.max_bases(N_TOKENS), dropout=0.1,
     )  # fmt: skip
     model = Encoder(config)
     model.tokenizer = tokenizer
@@ -176,7 +176,7 @@ def pipelines(folder: Path) -> dict[str, Callable[[], object]]:
 
     def windows_of(path: Path) -> RandomWindows:
         source = Source(Genome(path), CONTIGS)
-        return RandomWindows([source], tokenizer.length_of(N_TOKENS), BATCH, seed=0)
+        return RandomWindows([source], tokenizer.max_bases(N_TOKENS), BATCH, seed=0)
 
     def task(windows: RandomWindows, *, cold: bool) -> Callable[[], object]:
         draw = LanguageModelBatches(windows, tokenizer, MaskedLM(tokenizer, MASK_RATE))

@@ -68,15 +68,15 @@ def models(vcf: Path, fasta: Path, names: tuple[str, ...] = ("mini-human", "mini
     from genoformer.models import checkpoint
     from genoformer.models.longrange import LongRange
     from genoformer.scoring.run import score_variants
-    from genoformer.scoring.scorers import OfTracks
-    from genoformer.scoring.scores import choose
+    from genoformer.scoring.scorers import TrackOptions
+    from genoformer.scoring.scores import parse_scores
 
     found = {}
     for name in names:
         model = checkpoint.load_scoring(name)
-        of_tracks = OfTracks() if isinstance(model, LongRange) else None
+        of_tracks = TrackOptions() if isinstance(model, LongRange) else None
         out = OUT / f"{vcf.name.partition('.')[0]}.{name}.tsv"
-        scores = choose(TRACK_SCORES if of_tracks else "LLR")
+        scores = parse_scores(TRACK_SCORES if of_tracks else "LLR")
         if not out.exists():
             score_variants(vcf, Genome(fasta), model, scores, out, of_tracks=of_tracks, n_noise=0)
         found |= {f"{name} {score}": of for score, of in read_scores(out).items()}

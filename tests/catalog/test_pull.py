@@ -22,7 +22,7 @@ from genoformer.catalog import Entry, Remote, folder_of, is_here, pull
 from genoformer.catalog.cache import read_receipt, staging_of
 from genoformer.errors import CatalogError, CheckpointError, ConfigError, DownloadError
 from genoformer.models import checkpoint
-from genoformer.whole import cache_folder, held
+from genoformer.whole import cache_folder, lock_folder
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -342,7 +342,7 @@ def test_two_at_once(server: Server) -> None:
     file = Remote("a.bin", server.put("/a.bin", CONTENT))
     staging = staging_of(entry(file))
     staging.mkdir(parents=True)
-    with held(staging, folder_of(entry(file))), pytest.raises(CatalogError, match="another process fetches thing"):
+    with lock_folder(staging, folder_of(entry(file))), pytest.raises(CatalogError, match="another process fetches thing"):
         get(file)
 
 
@@ -428,12 +428,12 @@ def test_a_pulled_model_has_a_name(server: Server, tiny_model_folder: Path, monk
 
 def test_a_model_of_another_catalog_has_a_name_too(server: Server, tiny_model_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="no model folder"):
-        checkpoint.find("theirs")
+        checkpoint.resolve_model("theirs")
     folder = pull(on_hub(server, tiny_model_folder), endpoint=server.address).folder
-    assert checkpoint.find("theirs") == folder
+    assert checkpoint.resolve_model("theirs") == folder
     (folder / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match="no model folder"):
-        checkpoint.find("theirs")
+        checkpoint.resolve_model("theirs")
 
 
 # --- the command

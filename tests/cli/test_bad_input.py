@@ -38,7 +38,7 @@ from genoformer.models import checkpoint
 from genoformer.scoring import engines
 from genoformer.scoring import run as scoring_run
 from genoformer.scoring.run import score_variants
-from genoformer.scoring.scores import SCORES, choose
+from genoformer.scoring.scores import SCORES, parse_scores
 from genoformer.sinks import SINKS
 
 PROGRAM = str(Path(sys.executable).with_name("genoformer"))  # as installed beside the running interpreter
@@ -1086,7 +1086,7 @@ def test_any_records_come_out_again(tiny_model_folder: Path, data: st.DataObject
     rows = data.draw(st.lists(records(contigs), max_size=12))
     newline = data.draw(st.sampled_from(["\n", "\r\n"]))
     text = newline.join(["##fileformat=VCFv4.2", f"{COLUMNS}\tFORMAT\tann", *rows, ""]).encode()
-    chosen = choose(data.draw(st.sampled_from(["LLR,PLL", "ENTROPY", "COSINE,L2,LLR", ",".join(SCORES)])))
+    chosen = parse_scores(data.draw(st.sampled_from(["LLR,PLL", "ENTROPY", "COSINE,L2,LLR", ",".join(SCORES)])))
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines, "PART_RECORDS", 5)
         folder = Path(name)

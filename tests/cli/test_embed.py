@@ -17,7 +17,7 @@ from genoformer.genome.codes import encode
 from genoformer.inference import sequence_embeddings, token_embeddings
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder
-from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 
 SEQUENCES = ["ACGTACGTTT", "AC", "GATTACA" * 20, "N" * 9]  # the third is longer than the window of 32
 
@@ -69,7 +69,13 @@ def test_parquet_as_pandas_reads_it(tmp_path: Path, table: Path, tiny_model_fold
     assert found["name"].tolist() == [f"s{i}" for i in range(4) for _ in range(2)]
     for layer in (0, 1):
         expected = sequence_embeddings(
-            model, CODES, pooling=pooling, layer=layer, window=20, overlap=4, both_strands=True  # type: ignore[arg-type]
+            model,
+            CODES,
+            pooling=pooling,
+            layer=layer,
+            window=20,
+            overlap=4,
+            both_strands=True,  # type: ignore[arg-type]
         )
         values = found[found["layer"] == layer].filter(regex=r"^e\d+$").to_numpy()
         np.testing.assert_allclose(values, expected.values, atol=1e-6)
@@ -106,7 +112,7 @@ def test_labels_are_not_needed(tmp_path: Path, tiny_model_folder: Path, model: E
 
 def test_a_fine_tuned_model_gives_its_encoder_and_its_window(tmp_path: Path, table: Path, model: Encoder) -> None:
     with torch.random.fork_rng(devices=[]):
-        predictor = Predictor(PredictorConfig(model.config, "classes", ("a", "b"), window=30, overlap=10))
+        predictor = SequenceClassifier(ClassifierConfig(model.config, "classes", ("a", "b"), window=30, overlap=10))
     predictor.encoder.load_state_dict(model.state_dict())
     predictor.tokenizer = model.tokenizer
     checkpoint.save(predictor, tmp_path / "tuned")

@@ -14,7 +14,7 @@ from genoformer_cli.main import main
 import genoformer as gf
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.models import checkpoint
-from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.whole import sha256_of
 
 MOTIF = "TGACGTCATT"
@@ -124,7 +124,7 @@ def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made,
     )  # fmt: skip
     assert "valid.fa: 60 sequences, one class each (column label)" in tuned.stderr
     encoder = checkpoint.load("demo")
-    untrained = Predictor(PredictorConfig(encoder.config, "classes", ("0", "1"), window=128))
+    untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("0", "1"), window=128))
     untrained.tokenizer = encoder.tokenizer
     checkpoint.save(untrained, tmp_path / "model")
     for more in ((), ("--train", tmp_path / "train.fa", "--baselines", "kmer_regression")):

@@ -12,16 +12,19 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 from small_models import LONG_TABLE
 
-from genoformer.genome.targets import Targets, Track
+from genoformer.genome.targets import Track, TrackTable
 from genoformer.labelled.track_sets import Window, write_track_set
 from genoformer.models import checkpoint
 
-SCRATCH = LONG_TABLE + """
+SCRATCH = (
+    LONG_TABLE
+    + """
 dropout = 0.0
 [tracks]
 epochs = 4
 learning_rate = 1e-2
 """
+)
 
 
 def run(*arguments: object) -> Result:
@@ -38,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     codes = np.where(gc, np.where(side, 1, 2), np.where(side, 0, 3))[..., 0].astype(np.uint8)
     bins = codes.reshape(12, 32, 8)[:, 8:24]
     tracks = np.stack([np.isin(bins, (1, 2)).mean(-1), (bins == 3).mean(-1)], axis=1)
-    targets = Targets((Track(0, "gc", strand_pair=0, group="both"), Track(1, "t", strand_pair=1, group="one")))
+    targets = TrackTable((Track(0, "gc", strand_pair=0, group="both"), Track(1, "t", strand_pair=1, group="one")))
     windows = [Window("chr1", 256 * i, 256 * (i + 1), "train" if i < 8 else "valid") for i in range(12)]
     write_track_set(folder / "set", codes, tracks, windows, targets, 8)
     (folder / "c.toml").write_text(SCRATCH)

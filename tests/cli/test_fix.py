@@ -23,7 +23,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import info_of, read_variants
 from genoformer.models import checkpoint
 from genoformer.scoring.run import score_variants
-from genoformer.scoring.scores import choose
+from genoformer.scoring.scores import parse_scores
 from genoformer.sinks import Sink
 
 _RNG = random.Random(0)
@@ -495,7 +495,7 @@ def test_a_shard_and_the_whole_have_a_summary_in_json(place: Place) -> None:
 def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
     model = checkpoint.load_scoring(str(place.model))
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
-    summary = score_variants(vcf, genome, model, choose("LLR"), place.folder / "out.tsv", shard=(1, 2))
+    summary = score_variants(vcf, genome, model, parse_scores("LLR"), place.folder / "out.tsv", shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary
 
 

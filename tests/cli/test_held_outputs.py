@@ -21,7 +21,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome import fasta
 from genoformer.genome.reference import Genome
 from genoformer.models import checkpoint
-from genoformer.whole import BusyError, real, whole_file, writing
+from genoformer.whole import BusyError, atomic_write, lock_output, resolve_link
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 3_000))
 ROWS = tuple(f"chr1 {i} . {TEXT[i - 1]} {'A' if TEXT[i - 1] != 'A' else 'C'}" for i in range(300, 420, 10))
@@ -130,11 +130,11 @@ def held_by_another(path: Path) -> Iterator[None]:
 def test_another_process_holds_it_until_it_ends(out: Path) -> None:
     for _ in held_by_another(out / "a" / "b"):
         for place in (out / "a" / "b", out / "x" / ".." / "a" / "b"):
-            with pytest.raises(BusyError, match=r"another process is writing .*out/a/b"), writing(place):
+            with pytest.raises(BusyError, match=r"another process is writing .*out/a/b"), lock_output(place):
                 pass
-        with writing(out / "a" / "c"):
+        with lock_output(out / "a" / "c"):
             pass
-    with writing(out / "a" / "b"):  # what the other left is no hindrance
+    with lock_output(out / "a" / "b"):  # what the other left is no hindrance
         pass
     assert not list(out.iterdir())
 
@@ -183,9 +183,9 @@ def test_every_command_that_writes_is_tried_here() -> None:
 
 
 def test_processes_of_one_run_do_not_wait_for_each_other(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with writing(out / "a"):
+    with lock_output(out / "a"):
         monkeypatch.setenv("RANK", "1")
-        with writing(out / "a"):
+        with lock_output(out / "a"):
             pass
     assert not list(out.iterdir())
 
@@ -290,12 +290,12 @@ def test_a_device_is_not_replaced(world: World, out: Path, name: str) -> None:
 def test_where_a_link_leads(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("c/d")
-    assert real(tmp_path / "a") == tmp_path.resolve() / "c" / "d"
+    assert resolve_link(tmp_path / "a") == tmp_path.resolve() / "c" / "d"
     (tmp_path / "c").mkdir()
-    with whole_file(tmp_path / "a") as part:
+    with atomic_write(tmp_path / "a") as part:
         part.write_text("x")
     assert (tmp_path / "c" / "d").read_text() == "x"
-    with pytest.raises(ConfigError, match="device or a pipe"), whole_file(Path(os.devnull)):
+    with pytest.raises(ConfigError, match="device or a pipe"), atomic_write(Path(os.devnull)):
         pass
 
 
@@ -317,7 +317,7 @@ def test_a_fasta_whose_index_can_be_kept_nowhere(out: Path, monkeypatch: pytest.
         raise PermissionError(13, "Permission denied", str(path))
 
     (out / "g.fa").write_text(">chr1\nACGT\n")
-    monkeypatch.setattr(fasta, "whole_file", refuse)
+    monkeypatch.setattr(fasta, "atomic_write", refuse)
     with Genome(out / "g.fa") as genome:
         assert genome.window("chr1", 0, 4).tolist() == [0, 1, 2, 3]
         assert "can be kept nowhere and is made each time: set GENOFORMER_CACHE" in genome.notes[-1]
@@ -328,10 +328,10 @@ def test_a_folder_of_ours_in_one_of_others(out: Path, monkeypatch: pytest.Monkey
     """A volume that is mounted at /out, say: there the folder itself is held."""
     (out / "o").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != out)
-    with writing(out / "o"):
+    with lock_output(out / "o"):
         assert not list((out / "o").iterdir())
         assert [path.name for path in out.iterdir()] == ["o"]
-        with pytest.raises(BusyError), writing(out / "o"):
+        with pytest.raises(BusyError), lock_output(out / "o"):
             pass
 
 

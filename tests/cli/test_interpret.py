@@ -13,10 +13,10 @@ from small_models import small_encoder, small_long_range
 from torch import nn
 
 from genoformer.genome.bigwig import BigWig
-from genoformer.interpretation.attention import Looked, viz
+from genoformer.interpretation.attention import AttentionReader, viz
 from genoformer.interpretation.matrices import Matrix, read_matrices, write_meme
 from genoformer.models import checkpoint
-from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 1200))
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint.save(small_encoder(KmerTokenizer(3), context_length=40), path / "tokens")
     checkpoint.save(small_long_range(), path / "tracks")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
-    model = Predictor(PredictorConfig(encoder.config, "classes", ("no", "yes"), window=40)).eval()
+    model = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=40)).eval()
     for p in model.parameters():
         nn.init.normal_(p, std=0.3)
     model.tokenizer = BaseTokenizer()
@@ -62,7 +62,7 @@ def test_attention_is_written_as_arrays_a_track_and_logos(folder, tmp_path) -> N
     with np.load(tmp_path / "maps.npz") as found:
         codes = found["codes_0"]
         assert found["what"] == "attention viz"
-        expected = viz(Looked(model).rows(codes[None]), model.tokenizer.encode(codes[None]).offsets, 40)[0]
+        expected = viz(AttentionReader(model).rows(codes[None]), model.tokenizer.encode(codes[None]).spans, 40)[0]
         np.testing.assert_allclose(found["map_0"], expected, atol=1e-6)
     np.testing.assert_allclose(BigWig(tmp_path / "maps.bw").values("chr1", 300, 340), expected, atol=1e-6)
 
@@ -278,7 +278,7 @@ def test_genes_and_elements_above_and_arcs_between(folder, tmp_path) -> None:
     assert {"001_locus.png", "001_locus_matrix.png", "001_locus_contacts.svg"} <= names(tmp_path / "o")
     model = checkpoint.load_any(folder / "tracks")
     with np.load(tmp_path / "o" / "maps.npz") as found:
-        rows_ = Looked(model).rows(found["codes_0"][None], (400 - 350) // 8)  # A, which begins next to the middle
+        rows_ = AttentionReader(model).rows(found["codes_0"][None], (400 - 350) // 8)  # A, which begins next to the middle
         np.testing.assert_allclose(found["map_0"], np.repeat(rows_.mean((0, 1, 2)), 8), atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from genoformer_cli.main import main
 from small_models import small_long_range
 
 from genoformer.genome.bigwig import BigWig
-from genoformer.genome.targets import Targets, Track
+from genoformer.genome.targets import Track, TrackTable
 from genoformer.models import checkpoint
 
 
@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     pairs = [1, 0, 2, 3, 4]
-    targets = Targets(tuple(Track(i, f"t{i}", strand_pair=pairs[i], group="CAGE" if i < 2 else "DNASE") for i in range(5)))
+    targets = TrackTable(tuple(Track(i, f"t{i}", strand_pair=pairs[i], group="CAGE" if i < 2 else "DNASE") for i in range(5)))
     targets.write(tmp_path / "targets.tsv")
     return tmp_path / "targets.tsv"
 

@@ -11,7 +11,7 @@ from genoformer_cli.main import main
 
 from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import open_vcf
-from genoformer.prediction import asked_regions
+from genoformer.prediction import resolve_regions
 
 VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
@@ -64,7 +64,7 @@ def test_a_part_of_a_contig_with_a_colon_in_its_name(inputs, tiny_model_folder, 
     assert done.exit_code == 0, done.stderr
     with open_vcf(tmp_path / "o.vcf") as file:
         assert [record.chrom for record in file] == (["chr1"] if region[0] == "1" else ["HLA-A*01:01"]) * n
-    ((chrom, rows),) = asked_regions(Genome(fasta), region=region).intervals.items()
+    ((chrom, rows),) = resolve_regions(Genome(fasta), region=region).intervals.items()
     assert chrom == ("chr1" if region[0] == "1" else "HLA-A*01:01")
     assert len(rows) == 1
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from genoformer_cli.main import main, spin_less
+from genoformer_cli.main import limit_openmp_spin, main
 
 from genoformer.errors import ContigError, FileFormatError, GenoformerError, MissingFileError, PreflightError, sentence
 
 TEXT = "".join(np.random.default_rng(7).choice(list("ACGT"), 2_000))
 COLUMNS = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
-ODD = ["a b.vcf", "it's \"so\".vcf", "a\nb.vcf", "-o.vcf", "é ü 変.vcf", "$HOME;rm.vcf", "a\tb.vcf", "%s{}.vcf", "\udcff.vcf"]
+ODD = ["a b.vcf", 'it\'s "so".vcf', "a\nb.vcf", "-o.vcf", "é ü 変.vcf", "$HOME;rm.vcf", "a\tb.vcf", "%s{}.vcf", "\udcff.vcf"]
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_threads_spin_for_less_long_unless_the_environment_says_how_long(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str], then: str | None
 ) -> None:
     monkeypatch.setattr(os, "environ", given)
-    spin_less()
+    limit_openmp_spin()
     assert given.get("GOMP_SPINCOUNT") == then
 
 

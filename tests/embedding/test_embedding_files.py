@@ -36,9 +36,7 @@ def test_npy_of_one_layer_and_of_several(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 16_384])
-def test_parquet_has_a_row_for_each_sequence_and_layer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
-) -> None:
+def test_parquet_has_a_row_for_each_sequence_and_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     monkeypatch.setattr("genoformer.embedding.files._ROWS", at_once)
     write_vectors(tmp_path / "x.parquet", three("kind"), VALUES, [4, 2])
     expected = [["s0", "0", 4, 0, 1], ["s0", "0", 2, 2, 3], ["s1", "1", 4, 4, 5],

@@ -47,9 +47,7 @@ def test_a_model_in_hand_is_as_good_as_its_name(tmp_path: Path, model: Encoder, 
 
 def test_listeners_hear_of_each_layer_and_of_the_held_out_data(model: Encoder) -> None:
     heard: list[Progress] = []
-    made = embed_sequences(
-        DATA, model, EmbeddingOptions(probe="classify", layers=(0, 1)), valid=VALID, listen=heard.append
-    )
+    made = embed_sequences(DATA, model, EmbeddingOptions(probe="classify", layers=(0, 1)), valid=VALID, progress=heard.append)
     assert [one["layer"] for one in made.probes] == [0, 1]
     assert [one["probe"]["n_valid"] for one in made.probes] == [3, 3]
     assert [note.partition(":")[0] for note in made.notes] == ["in.csv", "dev.csv"]
@@ -61,7 +59,7 @@ def test_listeners_hear_of_each_layer_and_of_the_held_out_data(model: Encoder) -
 def test_listeners_hear_of_each_sequence_where_tokens_have_vectors(tmp_path: Path, model: Encoder) -> None:
     heard: list[Progress] = []
     options = EmbeddingOptions(tmp_path / "x.parquet", pooling="tokens")
-    notes = embed_sequences(VALID, model, options, listen=heard.append).notes
+    notes = embed_sequences(VALID, model, options, progress=heard.append).notes
     assert heard == [Progress("embed", i, 3) for i in (1, 2, 3)]
     assert notes[-1] == f"{tmp_path / 'x.parquet'}: 12 rows"  # 5 + 5 + 2 tokens of 3 bases
 

@@ -53,11 +53,11 @@ def test_windows_may_reach_beyond_where_rows_do_not(genome: Genome, tmp_path: Pa
 
 def test_predict_cuts_and_says_so(genome: Genome, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="predictions need torch")
-    from genoformer.prediction import asked_regions
+    from genoformer.prediction import resolve_regions
 
     path = tmp_path / "a.bed"
     path.write_text("chr1\t0\t9\nchr1\t990\t1010\nchr2\t7\t9\n")
-    found = asked_regions(genome, bed=path)
+    found = resolve_regions(genome, bed=path)
     assert {chrom: rows.tolist() for chrom, rows in found.intervals.items()} == {"chr1": [[0, 9], [990, 1000]]}
     assert "a.bed, line 3: chr2:7-9 lies beyond the end of chr2" in found.notes[0]
     assert first_beyond(path, genome) is not None

@@ -23,14 +23,14 @@ def locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder that cannot be written to (root may write to any, so the writer itself refuses)."""
     folder = tmp_path / "locked"
     folder.mkdir()
-    real = fasta.whole_file
+    real = fasta.atomic_write
 
     def refusing(path: Path) -> Any:
         if path.parent == folder:
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(fasta, "whole_file", refusing)
+    monkeypatch.setattr(fasta, "atomic_write", refusing)
     return folder
 
 
@@ -70,9 +70,7 @@ def test_bad_files_are_refused_in_a_sentence(tmp_path: Path, cache: Path, text: 
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 8, 13])
-def test_the_index_does_not_depend_on_how_the_file_is_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
-) -> None:
+def test_the_index_does_not_depend_on_how_the_file_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     monkeypatch.setattr(fasta, "INDEX_BYTES", piece)
     text = ">a some\r\nACGT\r\nACGT\r\nAC\r\n\r\n>b\r\n>c\r\nA"
     assert Genome(write(tmp_path / "a.fa", text)).contigs == {"a": 10, "b": 0, "c": 1}

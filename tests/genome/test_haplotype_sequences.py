@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import decode
-from genoformer.genome.haplotypes import Change, compatible, haplotype
+from genoformer.genome.haplotypes import Change, drop_overlapping, haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 
@@ -34,7 +34,7 @@ def asked(draw):
         pos, n = draw(st.integers(200, 480)), draw(st.integers(1, 6))
         variants.append(Variant("c", pos, TEXT[pos - 1 : pos - 1 + n], draw(st.text("ACGT", min_size=1, max_size=8))))
     start, length = draw(st.integers(200, 350)), draw(st.integers(10, 150))
-    return compatible(variants)[0], start, length, draw(st.integers(start, start + length))
+    return drop_overlapping(variants)[0], start, length, draw(st.integers(start, start + length))
 
 
 def changed_contig(variants) -> tuple[str, int]:
@@ -103,20 +103,20 @@ def test_changes_by_hand(genome) -> None:
     assert found.changes == (Change(4, 1, 0, -1), Change(10, 0, 2, -2), Change(20, 1, 1, 0))
     expected = TEXT[301:304] + TEXT[305:310] + "GG" + TEXT[310:320] + "A" + TEXT[321:340]
     assert decode(found.codes)[-len(expected) :] == expected
-    assert decode(found.codes) == TEXT[301 : 304] + expected[3:]
+    assert decode(found.codes) == TEXT[301:304] + expected[3:]
 
 
 def test_alleles_that_overlap_are_left_out_and_counted() -> None:
     rows = [Variant("c", 10, "ACGT", "A"), Variant("c", 12, "G", "T"), Variant("c", 30, "A", "AT"), Variant("c", 30, "A", "AC"),
             Variant("c", 40, "A", "A"), Variant("c", 50, "A", "C"), Variant("c", 50, "A", "C")]  # fmt: skip
-    kept, n_out = compatible(rows)
+    kept, n_out = drop_overlapping(rows)
     assert kept == [Variant("c", 11, "CGT", ""), Variant("c", 31, "", "T"), Variant("c", 50, "A", "C")]
     assert n_out == 2
 
 
 def test_a_base_behind_an_insertion_may_change_too(genome) -> None:
     rows = [Variant("c", 306, TEXT[305], "T" if TEXT[305] != "T" else "A"), Variant("c", 305, TEXT[304], TEXT[304] + "GG")]
-    kept, n_out = compatible(rows)
+    kept, n_out = drop_overlapping(rows)
     assert (len(kept), n_out) == (2, 0)
     found = decode(haplotype(genome, kept, "c", 300, 20, 300).codes)
     assert found == (TEXT[300:305] + "GG" + kept[1].alt + TEXT[306:])[:20]
@@ -134,7 +134,7 @@ def test_an_insertion_and_the_base_beside_it_change_together(genome, anchor: int
         (Variant("c", 305, "ATC", "A"), "TTA" "T" "AGGTGATAA"),  # a deletion that ends before it
     ):  # fmt: skip
         for rows in ([inserted, other], [other, inserted]):
-            kept, n_out = compatible(rows)
+            kept, n_out = drop_overlapping(rows)
             assert (len(kept), n_out) == (2, 0)
             found = decode(haplotype(genome, kept, "c", 290, 40, anchor).codes)
             assert changed in found, (other, found)

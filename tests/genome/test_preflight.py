@@ -128,9 +128,7 @@ def test_build_of_the_header(header: tuple[str, ...], build: str | None, made: G
 def test_build_of_refseq_names_and_lengths(made: Genome, tmp_path: Path) -> None:
     found = preflight(write(tmp_path, "NC_000001.10 1 . A T"), made, max_length=5)
     assert (found.vcf_build, found.contig_map) == ("hg19", {"NC_000001.10": "chr1"})
-    found = preflight(
-        write(tmp_path, header=("##contig=<ID=1,length=20>", "##contig=<ID=2,length=8>")), made, max_length=5
-    )
+    found = preflight(write(tmp_path, header=("##contig=<ID=1,length=20>", "##contig=<ID=2,length=8>")), made, max_length=5)
     assert found.length_differences == (LengthDifference("1", 20, "chr1", 16),)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.genome.targets import Targets, Track, read_targets, scaled
+from genoformer.genome.targets import Track, TrackTable, read_targets, scaled
 
 HEADER = "\tidentifier\tfile\tclip\tclip_soft\tscale\tsum_stat\tstrand_pair\tdescription"
 ROWS = (
@@ -26,11 +26,11 @@ def table(path: Path, *lines: str) -> Path:
 
 
 @pytest.fixture
-def targets(tmp_path: Path) -> Targets:
+def targets(tmp_path: Path) -> TrackTable:
     return read_targets(table(tmp_path / "targets.txt", HEADER, *ROWS))
 
 
-def test_every_column_is_read(tmp_path: Path, targets: Targets) -> None:
+def test_every_column_is_read(tmp_path: Path, targets: TrackTable) -> None:
     folder = tmp_path.absolute()
     assert targets.tracks == (
         Track(0, "A+", f"{folder}/a/plus.bw", 384, 64, 0.5, "sum_sqrt", 1, "CAGE:liver, adult", "CAGE"),
@@ -44,11 +44,11 @@ def test_every_column_is_read(tmp_path: Path, targets: Targets) -> None:
     assert targets[2] in targets
 
 
-def test_what_is_written_is_read_again(tmp_path: Path, targets: Targets) -> None:
+def test_what_is_written_is_read_again(tmp_path: Path, targets: TrackTable) -> None:
     (tmp_path / "model").mkdir()
     targets.write(tmp_path / "model" / "tracks.tsv")
     assert read_targets(tmp_path / "model" / "tracks.tsv") == targets
-    odd = Targets((Track(0, 'a"b', "/x y.bw", 0.1, None, 1e-7, "max", 0, "it's\u00e9:", "own", "signal"),))
+    odd = TrackTable((Track(0, 'a"b', "/x y.bw", 0.1, None, 1e-7, "max", 0, "it's\u00e9:", "own", "signal"),))
     odd.write(tmp_path / "odd.tsv")
     assert read_targets(tmp_path / "odd.tsv") == odd
 
@@ -73,7 +73,7 @@ def test_the_least_table(tmp_path: Path) -> None:
         ("plain,", [3]),
     ],
 )
-def test_choose(targets: Targets, spec: str, indices: list[int]) -> None:
+def test_choose(targets: TrackTable, spec: str, indices: list[int]) -> None:
     assert targets.choose(spec) == indices
 
 
@@ -89,7 +89,7 @@ def test_choose(targets: Targets, spec: str, indices: list[int]) -> None:
         (" , ", "no tracks are named"),
     ],
 )
-def test_choosing_what_is_not_there(targets: Targets, spec: str, message: str) -> None:
+def test_choosing_what_is_not_there(targets: TrackTable, spec: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         targets.choose(spec)
 
@@ -123,9 +123,9 @@ def test_a_table_that_is_missing_or_in_disorder(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"t\.tsv does not exist"):
         read_targets(tmp_path / "t.tsv")
     with pytest.raises(ConfigError, match="has index 1 at place 0"):
-        Targets((Track(1, "a"),))
+        TrackTable((Track(1, "a"),))
     with pytest.raises(ConfigError, match="strand_pair 5, which is none"):
-        Targets((Track(0, "a", strand_pair=5),))
+        TrackTable((Track(0, "a", strand_pair=5),))
 
 
 def test_squashing_clipping_and_scaling_are_in_this_order() -> None:

@@ -233,11 +233,7 @@ def test_normalise_equals_trimming_the_whole_contigs(tmp_path: Path) -> None:
     for _ in range(3000):
         start = int(rng.integers(0, len(text)))
         ref = text[start : start + int(rng.integers(1, 6))]
-        alt = (
-            ref[:1] + random_bases(rng, int(rng.integers(0, 6)), "AC")
-            if rng.random() < 0.8
-            else random_bases(rng, 3, "AC")
-        )
+        alt = ref[:1] + random_bases(rng, int(rng.integers(0, 6)), "AC") if rng.random() < 0.8 else random_bases(rng, 3, "AC")
         changed = text[:start] + alt + text[start + len(ref) :]
         n_prefix, cut_ref, cut_alt = trim(text, changed)
         if bool(cut_ref) == bool(cut_alt):
@@ -281,9 +277,7 @@ def assert_placed(genome: Genome, text: str, v: Variant, start: int, length: int
 def test_alleles_by_eye(tmp_path: Path) -> None:
     genome = make_genome(tmp_path, c="AACCGGTT")
     insertion, deletion = Variant("c", 4, "C", "CTT"), Variant("c", 3, "CCG", "C")
-    placed = {
-        align: [decode(place_alleles(genome, v, 1, 6, align).alt) for v in (insertion, deletion)] for align in ALIGNS
-    }
+    placed = {align: [decode(place_alleles(genome, v, 1, 6, align).alt) for v in (insertion, deletion)] for align in ALIGNS}
     # the reference is A|ACCGGT|T; with the insertion the contig is AACCTTGGTT, with the deletion AACGTT
     assert decode(place_alleles(genome, insertion, 1, 6).ref) == "ACCGGT"
     assert placed == {

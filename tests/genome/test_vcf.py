@@ -28,7 +28,7 @@ from genoformer.genome.vcf import (
     open_vcf,
     overlapping,
     read_variants,
-    spooled,
+    seekable_copy,
 )
 
 HEADER = [
@@ -118,11 +118,11 @@ def test_named_pipe(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(packed(tmp_path)["bgzip"].read_bytes(),))
     writer.start()
-    with spooled(pipe) as copy:
+    with seekable_copy(pipe) as copy:
         assert [r.line for r in read_variants(copy)] == [r.line for r in read_variants(copy)] == LINES
     writer.join()
     assert not copy.exists()
-    with spooled(tmp_path / "in.vcf") as same:
+    with seekable_copy(tmp_path / "in.vcf") as same:
         assert same == tmp_path / "in.vcf"
 
 
@@ -330,7 +330,7 @@ def test_plain_and_zipped_vcf_need_no_pysam(tmp_path: Path) -> None:
 def test_batches_are_bounded_in_records_and_in_letters(lengths: list[int], n: int, most: int) -> None:
     records = [Record("x" * length, "c", i, ".", "A", ("C",)) for i, length in enumerate(lengths)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vcf, "AT_ONCE", most)
+        patch.setattr(vcf, "MAX_BATCH_BYTES", most)
         found = list(batches(iter(records), n))
     assert [record for batch in found for record in batch] == records
     for i, batch in enumerate(found):

@@ -13,7 +13,7 @@ from small_models import small_encoder, small_long_range
 
 from genoformer.errors import ConfigError
 from genoformer.interpretation import attention
-from genoformer.interpretation.attention import Looked, base_scores, contact_strengths, viz
+from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
 from genoformer.models.checkpoint import load
 from genoformer.models.longrange import one_hot
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
@@ -54,7 +54,7 @@ def full_of_encoder(model, codes) -> torch.Tensor:
 
 def full_of_long_range(model, codes) -> torch.Tensor:
     found = []
-    x = model.reduce(one_hot(torch.from_numpy(codes))).transpose(1, 2)
+    x = model.convolve_bases(one_hot(torch.from_numpy(codes))).transpose(1, 2)
     for block in model.blocks:
         seen, basis = block.norm_attention(x), model.basis(x.shape[1])
         weights = block.attention.logits(seen, basis).softmax(-1)
@@ -79,14 +79,14 @@ def test_reductions_are_those_of_the_full_softmax(name, held, monkeypatch) -> No
     model, codes, full_of = CASES[name]
     with torch.no_grad():
         full = full_of(model, codes).transpose(0, 1).double()  # [B, layers, H, T, T]
-    looked = Looked(model, (0, -1))
+    looked = AttentionReader(model, (0, -1))
     some = full[:, [0, 2]]
     n = full.shape[-1]
     assert looked.n_tokens(codes.shape[1]) == n
     expected = {
         "row": (looked.rows(codes), some[..., 0, :]),
         "another row": (looked.rows(codes, 7), some[..., 7, :]),
-        "received": (looked.received(codes), some.mean(-2)),
+        "received": (looked.attention_received(codes), some.mean(-2)),
         "entropy": (looked.entropy(codes), -torch.xlogy(some, some).sum(-1) / math.log(2)),
         "block": (looked.block(codes, slice(3, 9), slice(1, 12)), some[..., 3:9, 1:12].mean(2)),
     }
@@ -114,15 +114,15 @@ def test_attention_is_that_of_transformers(tmp_path) -> None:
     ids = torch.from_numpy(model.tokenizer.encode(CODES).ids)
     with torch.no_grad():
         attentions = torch.stack(theirs(input_ids=ids, output_attentions=True).attentions, dim=1)  # [B, layers, H, T, T]
-    looked = Looked(model, (0, 1, 2))
+    looked = AttentionReader(model, (0, 1, 2))
     np.testing.assert_allclose(looked.rows(CODES), attentions[..., 0, :].numpy(), atol=1e-5)
-    np.testing.assert_allclose(looked.received(CODES), attentions.mean(-2).numpy(), atol=1e-5)
+    np.testing.assert_allclose(looked.attention_received(CODES), attentions.mean(-2).numpy(), atol=1e-5)
 
 
 def test_pieces_of_different_numbers_do_not_look_at_padding() -> None:
     tokenizer = BPETokenizer.train([np.random.default_rng(3).integers(0, 4, 3000, dtype=np.uint8)], n_vocab=40)
     model = small_encoder(tokenizer, context_length=64, max_tokens=80)
-    together = Looked(model).received(CODES)
+    together = AttentionReader(model).attention_received(CODES)
     for codes, found in zip(CODES, together, strict=True):
         n = tokenizer.encode(codes[None]).ids.shape[1]
         assert found.sum(-1) == pytest.approx(1, abs=1e-5)
@@ -132,12 +132,12 @@ def test_pieces_of_different_numbers_do_not_look_at_padding() -> None:
 @pytest.mark.parametrize(("layers", "message"), [((3,), "layer 3: this model has layers 0 to 2"), ((-4,), "layer -4")])
 def test_a_layer_that_is_not_there_is_refused(layers, message) -> None:
     with pytest.raises(ConfigError, match=message):
-        Looked(ENCODERS["kmer"], layers)
+        AttentionReader(ENCODERS["kmer"], layers)
 
 
 def test_a_block_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match="keys 0 to 40: the sequences have 32 of them"):
-        Looked(LONG).block(CASES["longrange"][1], slice(0, 2), slice(0, 40))
+        AttentionReader(LONG).block(CASES["longrange"][1], slice(0, 2), slice(0, 40))
 
 
 def visualize(row: np.ndarray, k: int, length: int) -> np.ndarray:
@@ -154,9 +154,9 @@ def visualize(row: np.ndarray, k: int, length: int) -> np.ndarray:
 @pytest.mark.parametrize("name", ["kmer", "alibi"])
 def test_base_scores_are_those_of_dnabert_viz(name) -> None:
     model = ENCODERS[name]
-    rows = Looked(model).rows(CODES)
+    rows = AttentionReader(model).rows(CODES)
     encoding = model.tokenizer.encode(CODES)
-    found = viz(rows, encoding.offsets, CODES.shape[1])
+    found = viz(rows, encoding.spans, CODES.shape[1])
     for i in range(len(CODES)):
         np.testing.assert_allclose(found[i], visualize(rows[i, 0], model.tokenizer.k, CODES.shape[1]), atol=1e-6)
 
@@ -188,7 +188,7 @@ def test_memory_does_not_hold_the_weights() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attention, "HELD", 5_000)
         patch.setattr(type(model.layers[0].attention), "weights", counted)
-        Looked(model).received(codes)
+        AttentionReader(model).attention_received(codes)
     assert max(seen) <= 5_000
 
 
@@ -198,14 +198,14 @@ def test_contacts_are_over_what_is_usual_at_their_distance() -> None:
     weights = 0.5 ** np.abs(np.subtract.outer(np.arange(n), np.arange(n))).astype(float)
     weights[5, 12] *= 3
     intervals = np.array([[1200, 1290], [300, 500], [50_000, 50_100]])
-    found = contact_strengths(weights, np.arange(n + 1) * 100, [550, 990], intervals)
+    found = observed_over_expected(weights, np.arange(n + 1) * 100, [550, 990], intervals)
     usual = (185 + 3) / 186  # of both diagonals at 7 bins, which hold that one too
     np.testing.assert_allclose(found[0, 0], 3 / usual)
     np.testing.assert_allclose(found[1, :2], 1, atol=1e-9)
     assert np.isnan(found[:, 2]).all()
     flat = np.full((n, n), 0.01)
     flat[0, n - 1] = 0.1  # alone with one other at its distance
-    (corner,) = contact_strengths(flat, np.arange(n + 1) * 100, [50], np.array([[9_900, 10_000]]))[0]
+    (corner,) = observed_over_expected(flat, np.arange(n + 1) * 100, [50], np.array([[9_900, 10_000]]))[0]
     assert corner > 5
 
 
@@ -213,7 +213,7 @@ def test_contacts_are_over_what_is_usual_at_their_distance() -> None:
 def test_the_whole_matrix_is_that_of_the_bases(k) -> None:
     model = small_encoder(KmerTokenizer(k), context_length=30)
     codes = np.random.default_rng(3).integers(0, 4, 30, dtype=np.uint8)
-    weights, edges = Looked(model, [1]).whole(codes)
+    weights, edges = AttentionReader(model, [1]).whole(codes)
     ids = torch.from_numpy(model.tokenizer.encode(codes[None]).ids)
     with torch.inference_mode():
         steps = list(model.attentions(ids))
@@ -224,8 +224,8 @@ def test_the_whole_matrix_is_that_of_the_bases(k) -> None:
 
 def test_some_heads_are_those_of_all() -> None:
     for model, codes in ((ENCODERS["rotary"], CODES), (LONG, CODES)):
-        every, one = Looked(model, [0, 1]), Looked(model, [0, 1], [1])
+        every, one = AttentionReader(model, [0, 1]), AttentionReader(model, [0, 1], [1])
         for name in ("rows", "received", "entropy"):
             np.testing.assert_allclose(getattr(one, name)(codes), getattr(every, name)(codes)[:, :, [1]], atol=1e-6)
     with pytest.raises(ConfigError, match="head 7: this model has heads 0 to 1 in each layer"):
-        Looked(LONG, heads=[7])
+        AttentionReader(LONG, heads=[7])

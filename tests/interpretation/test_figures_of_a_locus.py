@@ -21,9 +21,7 @@ def ax():
 def test_genes_and_elements_of_files(make_fasta, tmp_path) -> None:
     genome = Genome(make_fasta(chr1="A" * 1000, chr2="A" * 50))
     rows = [("chr1", 101, 200, "+", "a"), ("chr1", 301, 400, "+", "a"), ("1", 601, 700, "-", "b"), ("chr2", 1, 9, "+", "c")]
-    (tmp_path / "g.gtf").write_text(
-        "".join(f'{c}\tx\texon\t{s}\t{e}\t.\t{d}\t.\tgene_id "{n}";\n' for c, s, e, d, n in rows)
-    )
+    (tmp_path / "g.gtf").write_text("".join(f'{c}\tx\texon\t{s}\t{e}\t.\t{d}\t.\tgene_id "{n}";\n' for c, s, e, d, n in rows))
     (tmp_path / "e.bed").write_text("1\t10\t20\nchr1\t500\t650\n")
     marks = read_landmarks(genome, tmp_path / "g.gtf", [f"enhancer={tmp_path / 'e.bed'}"])
     seen = marks.over("chr1", 150, 800)

@@ -11,7 +11,7 @@ from torch import nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
 from genoformer.interpretation.gradients import gradient_times_input, integrated_gradients
-from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.longrange import one_hot
 from genoformer.models.onehot import OneHotModel, TrackSum
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
@@ -20,10 +20,12 @@ CODES = np.random.default_rng(1).integers(0, 5, (3, 30), dtype=np.uint8)
 ONEHOT = one_hot(torch.from_numpy(CODES))
 
 
-def predictor(tokenizer) -> Predictor:
+def predictor(tokenizer) -> SequenceClassifier:
     encoder = small_encoder(tokenizer, context_length=40)
     torch.manual_seed(3)
-    model = Predictor(PredictorConfig(encoder.config, "classes", classes=("a", "b", "c"), window=40, overlap=0)).eval()
+    model = SequenceClassifier(
+        ClassifierConfig(encoder.config, "classes", classes=("a", "b", "c"), window=40, overlap=0)
+    ).eval()
     model.tokenizer = tokenizer
     for p in model.parameters():
         nn.init.normal_(p, std=0.3)

@@ -11,17 +11,17 @@ from torch import nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import Targets, Track
+from genoformer.genome.targets import Track, TrackTable
 from genoformer.genome.variants import Variant
 from genoformer.interpretation.audit import Audit, Deletion, agreement, audit, deletion, largest_changes, shuffled
 from genoformer.interpretation.ism import mutagenesis
-from genoformer.scoring.scorers import OfTracks, scorer_of
-from genoformer.scoring.scores import choose
+from genoformer.scoring.scorers import TrackOptions, make_scorer
+from genoformer.scoring.scores import parse_scores
 from genoformer.tokenizers import KmerTokenizer
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 600))
 TEXT = TEXT[:305] + "N" + TEXT[306:]
-TARGETS = Targets(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
+TARGETS = TrackTable(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
         model, names, of_tracks = small_encoder(KmerTokenizer(3), context_length=40), "LLR,COSINE", None
     else:
         model, names = small_long_range(), "SAD,L2"
-        of_tracks = OfTracks("human", TARGETS, tracks=[1, 4] if kind == "some tracks" else [2])
-    scorer = scorer_of(model, genome, choose(names), of_tracks=of_tracks)
+        of_tracks = TrackOptions("human", TARGETS, tracks=[1, 4] if kind == "some tracks" else [2])
+    scorer = make_scorer(model, genome, parse_scores(names), of_tracks=of_tracks)
     told: list[tuple[int, int]] = []
-    found = mutagenesis(scorer, genome, "1", 300, 308, on_done=lambda *n: told.append(n))
+    found = mutagenesis(scorer, genome, "1", 300, 308, progress=lambda *n: told.append(n))
     columns = {"tokens": ["LLR", "COSINE"], "all tracks": ["SAD", "L2"], "some tracks": ["SAD_t1", "SAD_t4", "L2"]}[kind]
     assert found.names == columns
     assert found.values.shape == (len(columns), 8, 4)
@@ -62,7 +62,7 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
 
 @pytest.mark.parametrize(("start", "end"), [(5, 5), (-1, 4), (590, 601)])
 def test_a_region_off_the_contig_is_refused(genome, start, end) -> None:
-    scorer = scorer_of(small_encoder(KmerTokenizer(3), context_length=40), genome, choose("LLR"))
+    scorer = make_scorer(small_encoder(KmerTokenizer(3), context_length=40), genome, parse_scores("LLR"))
     with pytest.raises(ConfigError, match=r"is no region of a contig of 600 bases"):
         mutagenesis(scorer, genome, "chr1", start, end)
 

@@ -12,8 +12,8 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import N, reverse_complement
 from genoformer.interpretation.ism import substitutions
-from genoformer.interpretation.outputs import Output
-from genoformer.interpretation.places import Place
+from genoformer.interpretation.outputs import AttributionTarget
+from genoformer.interpretation.places import Locus
 from genoformer.interpretation.run import sequence_mutageneses
 from genoformer.models.longrange import one_hot
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
@@ -30,19 +30,19 @@ def test_a_class_is_its_logit(tokenizer, both_strands) -> None:
 
     model = predictor(tokenizer)
     model.config = replace(model.config, both_strands=both_strands)
-    found = Output(1).of(model, CODES)
+    found = AttributionTarget(1).of(model, CODES)
     with torch.inference_mode():
         strands = [CODES, *([np.stack([reverse_complement(c) for c in CODES])] if both_strands else [])]
         logits = np.mean([model.logits(of)[:, 1].numpy() for of in strands], axis=0)
         np.testing.assert_allclose(found, logits, atol=1e-5)
-        module = Output(1).module(model, 64)
+        module = AttributionTarget(1).module(model, 64)
         np.testing.assert_allclose(module(one_hot(torch.from_numpy(CODES)))[:, 0].numpy(), logits, atol=1e-5)
 
 
 @pytest.mark.parametrize("wide", [0, 1 << 30])  # whole sequences only where they are shorter
 def test_tracks_of_changed_sequences_are_those_of_whole_ones(monkeypatch, wide) -> None:
     monkeypatch.setattr("genoformer.interpretation.outputs._WIDE", wide)
-    output = Output(head="human", tracks=(1, 3), bins=(2, 4))
+    output = AttributionTarget(head="human", tracks=(1, 3), bins=(2, 4))
     changed = np.tile(CODES[0], (5, 1))
     changed[1, 10], changed[2, 40:50] = 3 - changed[1, 10], N
     changed[3, [0, 63]], changed[4] = 3 - changed[3, [0, 63]], CODES[1]
@@ -58,11 +58,11 @@ def test_how_well_a_language_model_knows_a_sequence() -> None:
     expected = [
         np.mean([inference.posteriors(model, row[None], np.array([i]))[0, row[i]] for i in range(20)]) for row in codes
     ]  # fmt: skip
-    np.testing.assert_allclose(Output().of(model, codes), expected, atol=1e-5)
+    np.testing.assert_allclose(AttributionTarget().of(model, codes), expected, atol=1e-5)
     hidden = codes[:1].copy()
     hidden[0, 3:9] = N
     asked = [inference.posteriors(model, hidden, np.array([i]))[0, codes[0, i]] for i in range(20)]
-    np.testing.assert_allclose(Output().of(model, hidden, codes[0]), [np.mean(asked)], atol=1e-5)
+    np.testing.assert_allclose(AttributionTarget().of(model, hidden, codes[0]), [np.mean(asked)], atol=1e-5)
 
 
 def test_substitutions_are_differences_of_the_number() -> None:
@@ -83,10 +83,10 @@ def test_substitutions_are_differences_of_the_number() -> None:
 
 def test_mutagenesis_of_a_sequence_alone() -> None:
     model = predictor(BaseTokenizer())
-    (found,) = sequence_mutageneses(model, [Place("a", "", 0, CODES[0])], output=Output(1))
+    (found,) = sequence_mutageneses(model, [Locus("a", "", 0, CODES[0])], output=AttributionTarget(1))
     changed = CODES[:1].copy()
     changed[0, 7] = 3 - changed[0, 7]
-    difference = Output(1).of(model, changed) - Output(1).of(model, CODES[:1])
+    difference = AttributionTarget(1).of(model, changed) - AttributionTarget(1).of(model, CODES[:1])
     np.testing.assert_allclose(found.values[0, 7, changed[0, 7]], difference[0], atol=1e-5)
     assert found.names == [model.config.classes[1]]
     np.testing.assert_allclose(found.hypothetical.sum(-1), 0, atol=1e-6)
@@ -95,9 +95,9 @@ def test_mutagenesis_of_a_sequence_alone() -> None:
 @pytest.mark.parametrize(
     ("model", "output", "message"),
     [
-        (predictor(BaseTokenizer()), Output(9), "output 9: the model has"),
-        (LONG, Output(head="human", tracks=(7,)), "track 7: the head has 5 tracks"),
-        (LONG, Output(), "no head was named"),
+        (predictor(BaseTokenizer()), AttributionTarget(9), "output 9: the model has"),
+        (LONG, AttributionTarget(head="human", tracks=(7,)), "track 7: the head has 5 tracks"),
+        (LONG, AttributionTarget(), "no head was named"),
     ],
 )
 def test_outputs_that_are_not_there(model, output, message) -> None:
@@ -110,11 +110,11 @@ def test_outputs_that_are_not_there(model, output, message) -> None:
 def test_posteriors_along_are_those_in_the_middle_of_windows() -> None:
     model = small_encoder(KmerTokenizer(3), context_length=20)
     codes = CODES[0]
-    found = inference.posteriors_along(model, codes, 30, 33)
+    found = inference.predict_bases(model, codes, 30, 33)
     for i in range(3):
         window = codes[30 + i - 10 : 30 + i + 10][None]
         forward = inference.posteriors(model, window, np.array([10]))[0]
         backward = inference.posteriors(model, reverse_complement(window), np.array([9]))[0, ::-1]
         mean = (forward + backward) / 2
         np.testing.assert_allclose(found[i], mean - np.logaddexp2.reduce(mean), atol=1e-5)
-    assert np.isfinite(inference.posteriors_along(model, codes, 0, 64)).all()  # beyond the ends are N
+    assert np.isfinite(inference.predict_bases(model, codes, 0, 64)).all()  # beyond the ends are N

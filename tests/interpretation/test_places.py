@@ -12,7 +12,7 @@ from genoformer.genome.bigwig import BigWig
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
 from genoformer.interpretation import places
-from genoformer.interpretation.places import Place, read_places, write_map_track, write_maps
+from genoformer.interpretation.places import Locus, read_places, write_map_track, write_maps
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 400))
 
@@ -98,8 +98,8 @@ def test_what_names_no_places_is_refused(genome, tmp_path: Path, monkeypatch: py
 
 
 def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:
-    places = [Place("a", "chr1", 10, np.zeros(4, np.uint8)), Place("b", "chr1", 12, np.ones(4, np.uint8)),
-              Place("c", "chr2", 48, np.ones(4, np.uint8))]  # fmt: skip
+    places = [Locus("a", "chr1", 10, np.zeros(4, np.uint8)), Locus("b", "chr1", 12, np.ones(4, np.uint8)),
+              Locus("c", "chr2", 48, np.ones(4, np.uint8))]  # fmt: skip
     maps = [np.array([1.0, 2, 3, 4]), np.array([5.0, np.nan, 7, 8]), np.array([1.0, 2, 3, 4])]
     write_maps(tmp_path / "m.npz", places, maps, "what")
     with np.load(tmp_path / "m.npz", allow_pickle=False) as found:

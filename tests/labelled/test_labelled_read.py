@@ -126,8 +126,10 @@ def test_bad_files_are_refused(tmp_path: Path, name: str, text: str, message: st
 @pytest.mark.parametrize(
     ("text", "notes"),
     [
-        ("sequence,label,split\nAC,1,train\nGG,0,train\n",
-         ("the column split, train in every row, is a part of a split and no label.",)),
+        (
+            "sequence,label,split\nAC,1,train\nGG,0,train\n",
+            ("the column split, train in every row, is a part of a split and no label.",),
+        ),
         ("sequence,label,source\nAC,1,train\nGG,0,plant\n", ()),  # no split
         ("sequence,label,fold\nAC,1,0\nGG,0,1\n", ("the column fold is not used: all rows are read, whatever it says.",)),
     ],

@@ -17,7 +17,7 @@ from genoformer.genome.bigwig import write_bigwig
 from genoformer.genome.bins import summarise
 from genoformer.genome.codes import decode, encode
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import Targets, Track, read_targets
+from genoformer.genome.targets import Track, TrackTable, read_targets
 from genoformer.labelled import tracks as module
 from genoformer.labelled.track_sets import Window, read_tracks, write_track_set
 from genoformer.labelled.tracks import build_tracks
@@ -69,7 +69,7 @@ def test_every_number_is_what_a_naive_reader_finds(tmp_path: Path, genome: Genom
     heard: list[Progress] = []
     built = build_tracks(
         tmp_path / "set", genome, table, length=96, bin_size=16, target_bins=3, valid=["2"], test=["chr3"], max_n=0.1,
-        listen=heard.append,
+        progress=heard.append,
     )  # fmt: skip
     found = read_tracks(tmp_path / "set")
     assert found.sequence.dtype == np.uint8
@@ -225,7 +225,7 @@ def test_tracks_that_do_not_fit_are_refused_and_leave_nothing(
 
 
 WINDOWS = (Window("chr1", 0, 8, "train"), Window("chr2", 4, 12, "valid"))
-TARGETS = Targets((Track(0, "a", strand_pair=0), Track(1, "b", strand_pair=1), Track(2, "c", strand_pair=2)))
+TARGETS = TrackTable((Track(0, "a", strand_pair=0), Track(1, "b", strand_pair=1), Track(2, "c", strand_pair=2)))
 SEQUENCES = [encode("ACGTNACG"), encode("TTTTTTTT")]
 TRACKS = [np.arange(6.0).reshape(3, 2), -np.arange(6.0).reshape(3, 2)]
 

@@ -8,7 +8,7 @@ from small_models import random_onehot, small_long_range
 from torch import nn
 
 from genoformer.errors import ConfigError
-from genoformer.models.adapters import Adapted, ContextAttentionHead, ContextHead, TrackHead, trunk_parameters
+from genoformer.models.adapters import ContextAttentionHead, ContextHead, LongRangeWithHead, TrackHead, trunk_parameters
 from genoformer.models.heads import LowRank, add_adapters, merge_adapters
 from genoformer.models.longrange import LongRange
 
@@ -112,9 +112,9 @@ def test_contexts_of_other_shapes_are_refused(embedding, head, arguments, messag
 # --- a model with such a head
 
 
-def adapted(n_tracks: int = 3) -> Adapted:
+def adapted(n_tracks: int = 3) -> LongRangeWithHead:
     model = small_long_range()
-    return Adapted(model, TrackHead(2 * model.config.width, n_tracks))
+    return LongRangeWithHead(model, TrackHead(2 * model.config.width, n_tracks))
 
 
 def squared(predicted: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
@@ -195,7 +195,7 @@ def test_choices_that_cannot_be_are_refused(options, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         trunk_parameters(small_long_range(), **options)
     one = adapted().train()
-    one.model.checkpointed = True
+    one.model.activation_checkpointing = True
     with pytest.raises(ConfigError, match="with checkpointing"):
         one(random_onehot(1, 256), tune="norms")
 

@@ -14,16 +14,16 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.sketch import Sketch
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.tokenizers import BaseTokenizer
 from genoformer.whole import sha256_of
 
 SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, hidden=16, max_tokens=64, position="rotary", stem_kernel=5)
 
 
-def predictor(seed=0, kind="classes", classes=("no", "yes"), **fields) -> Predictor:
+def predictor(seed=0, kind="classes", classes=("no", "yes"), **fields) -> SequenceClassifier:
     torch.manual_seed(seed)
-    model = Predictor(PredictorConfig(SHAPE, kind, classes, window=32, overlap=8, **fields)).eval()
+    model = SequenceClassifier(ClassifierConfig(SHAPE, kind, classes, window=32, overlap=8, **fields)).eval()
     model.tokenizer = BaseTokenizer()
     return model
 
@@ -100,7 +100,9 @@ def test_an_ensemble_gives_its_members_in_order(tmp_path) -> None:
     ],
     ids=["classes", "order", "kind", "language model"],
 )
-def test_members_that_do_not_predict_the_same_are_refused(tmp_path, other: Callable[[], Encoder | Predictor], words) -> None:
+def test_members_that_do_not_predict_the_same_are_refused(
+    tmp_path, other: Callable[[], Encoder | SequenceClassifier], words
+) -> None:
     checkpoint.save(predictor(), tmp_path / "a")
     checkpoint.save(other(), tmp_path / "b")
     with pytest.raises(CheckpointError, match=words):
@@ -178,7 +180,7 @@ SEEN = [random_codes(500, seed) for seed in range(10)]
 NEW = [random_codes(500, seed) for seed in range(100, 110)]
 
 
-def that_saw(folder: Path, sequences) -> Predictor:
+def that_saw(folder: Path, sequences) -> SequenceClassifier:
     checkpoint.save(predictor(), folder)
     Sketch.of(sequences, scale=2).save(folder / checkpoint.SKETCH)
     return checkpoint.load_predictors(folder)[0]
@@ -187,18 +189,20 @@ def that_saw(folder: Path, sequences) -> Predictor:
 def test_what_a_model_has_seen_is_said(tmp_path) -> None:
     """Of 10 sequences of 500 bases, 470 31-mers each, half are looked at: 2,350, within 4 standard errors of 34."""
     model = that_saw(tmp_path, SEEN)
-    note = checkpoint.overlap_note(model, "promoters", SEEN, "test.tsv")
+    note = checkpoint.training_overlap_note(model, "promoters", SEEN, "test.tsv")
     assert note is not None
     assert note.startswith("100% of the 31-mers of test.tsv were in the training data of promoters (of 2,")
-    half = checkpoint.overlap_note(model, "promoters", SEEN[:5] + NEW[:5], "test.tsv")
+    half = checkpoint.training_overlap_note(model, "promoters", SEEN[:5] + NEW[:5], "test.tsv")
     assert half is not None
     assert 45 <= int(half.partition("%")[0]) <= 55
-    assert checkpoint.overlap_note(model, "promoters", [3 - codes[::-1] for codes in SEEN], "x") is not None  # other strand
+    assert (
+        checkpoint.training_overlap_note(model, "promoters", [3 - codes[::-1] for codes in SEEN], "x") is not None
+    )  # other strand
 
 
 def test_few_kmers_that_were_seen_are_said_to_be_few(tmp_path) -> None:
     """40 bases have 10 31-mers, of which about half are looked at."""
-    note = checkpoint.overlap_note(that_saw(tmp_path, SEEN), "m", [SEEN[0][:40]], "few.tsv")
+    note = checkpoint.training_overlap_note(that_saw(tmp_path, SEEN), "m", [SEEN[0][:40]], "few.tsv")
     assert note is not None
     n_found, n_looked_at = note.split()[0], note.split()[3]
     assert n_found == n_looked_at
@@ -208,10 +212,10 @@ def test_few_kmers_that_were_seen_are_said_to_be_few(tmp_path) -> None:
 
 def test_nothing_is_said_of_what_is_new_little_or_unknown(tmp_path) -> None:
     model = that_saw(tmp_path, SEEN)
-    assert checkpoint.overlap_note(model, "m", NEW, "x") is None
-    assert checkpoint.overlap_note(model, "m", [*NEW, SEEN[0][:200]], "x") is None  # 170 of 4,870: 3 %
-    assert checkpoint.overlap_note(model, "m", [NEW[0][:40]], "x") is None  # of 10 31-mers none
-    assert checkpoint.overlap_note(predictor(), "m", SEEN, "x") is None  # it is not known what it has seen
+    assert checkpoint.training_overlap_note(model, "m", NEW, "x") is None
+    assert checkpoint.training_overlap_note(model, "m", [*NEW, SEEN[0][:200]], "x") is None  # 170 of 4,870: 3 %
+    assert checkpoint.training_overlap_note(model, "m", [NEW[0][:40]], "x") is None  # of 10 31-mers none
+    assert checkpoint.training_overlap_note(predictor(), "m", SEEN, "x") is None  # it is not known what it has seen
 
 
 def of_bert(**files: str) -> Callable[[Path], None]:

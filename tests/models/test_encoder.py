@@ -16,9 +16,7 @@ from genoformer.tokenizers import BaseTokenizer, KmerTokenizer, save_tokenizer
 from genoformer.whole import sha256_of
 
 OPTIONS = list(
-    itertools.product(
-        ["learned", "rotary", "alibi", "sinusoidal"], ["post", "pre"], ["gelu", "geglu"], [False, True], [0, 5]
-    )
+    itertools.product(["learned", "rotary", "alibi", "sinusoidal"], ["post", "pre"], ["gelu", "geglu"], [False, True], [0, 5])
 )
 
 
@@ -271,15 +269,15 @@ def test_what_dnaberts_layout_cannot_hold_is_not_written(tmp_path, fields, token
 
 @pytest.mark.parametrize("device", ["foo", "meta", "cuda:99", ""])
 def test_devices_that_are_not_there_are_refused(device) -> None:
-    from genoformer.inference import borrowed
+    from genoformer.inference import evaluating
 
-    with pytest.raises(ConfigError, match="there are cpu"), borrowed(make(), device):
+    with pytest.raises(ConfigError, match="there are cpu"), evaluating(make(), device):
         pass
 
 
 def test_a_folder_that_is_no_model_does_not_hide_a_shipped_one(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo").mkdir()
-    assert checkpoint.find("demo") == shipped()["demo"]
+    assert checkpoint.resolve_model("demo") == shipped()["demo"]
     (tmp_path / "demo" / "config.json").write_text("{}")
-    assert checkpoint.find("demo").resolve() == tmp_path / "demo"
+    assert checkpoint.resolve_model("demo").resolve() == tmp_path / "demo"

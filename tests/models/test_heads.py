@@ -15,13 +15,13 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
 from genoformer.models.encoder import EncoderConfig
 from genoformer.models.heads import (
+    ClassifierConfig,
     LowRank,
-    Predictor,
-    PredictorConfig,
+    SequenceClassifier,
     add_adapters,
-    choose_trained,
     merge_adapters,
     pool,
+    set_trainable,
 )
 from genoformer.models.layers import Linear
 from genoformer.tokenizers import BaseTokenizer
@@ -31,7 +31,7 @@ POOLINGS = ["mean-max", "mean", "max", "cls"]
 SHAPE = {**small_models.SHAPE, "n_vocab": 9, "max_tokens": 64, "init_std": 0.3}
 
 
-def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fields) -> Predictor:
+def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fields) -> SequenceClassifier:
     """A tiny predictor; centre 10, 20 ... and spread 1, 2 ... where it gives values."""
     numbers = {}
     if kind == "values":
@@ -39,7 +39,7 @@ def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fi
         numbers = {"centre": tuple(10.0 * (i + 1) for i in range(n)), "spread": tuple(1.0 * (i + 1) for i in range(n))}
     torch.manual_seed(seed)
     shape = EncoderConfig(**{**SHAPE, "norm": "pre", "stem_kernel": 5, **fields})
-    model = Predictor(PredictorConfig(shape, kind, classes, window=32, pooling=pooling, **numbers)).eval()
+    model = SequenceClassifier(ClassifierConfig(shape, kind, classes, window=32, pooling=pooling, **numbers)).eval()
     model.tokenizer = BaseTokenizer()
     return model
 
@@ -109,13 +109,13 @@ def test_padding_does_not_change_logits(how, position) -> None:
 )
 def test_outcomes_by_hand(kind, classes, outcome) -> None:
     model = make(kind=kind, classes=classes)
-    assert model.outcome(torch.tensor([[0.0, np.log(3)]]))[0].tolist() == pytest.approx(outcome, rel=1e-6)
+    assert model.probabilities(torch.tensor([[0.0, np.log(3)]]))[0].tolist() == pytest.approx(outcome, rel=1e-6)
 
 
 @pytest.mark.parametrize(("kind", "classes"), [("classes", ("a", "b", "c")), ("multilabel", ("a",)), ("values", ("x", "y"))])
 def test_a_configuration_goes_through_json(kind, classes) -> None:
     config = make("max", kind=kind, classes=classes).config
-    again = PredictorConfig.from_dict(json.loads(json.dumps(asdict(config))))
+    again = ClassifierConfig.from_dict(json.loads(json.dumps(asdict(config))))
     assert again == config
     assert (again.classes, again.centre) == (classes, config.centre)
 
@@ -154,7 +154,7 @@ def test_configurations_that_cannot_work_are_refused(fields, words) -> None:
 )
 def test_tables_that_are_no_configuration_are_refused(changed, words) -> None:
     with pytest.raises(ConfigError, match=words):
-        PredictorConfig.from_dict({**asdict(make().config), **changed})
+        ClassifierConfig.from_dict({**asdict(make().config), **changed})
 
 
 # --- what is trained
@@ -192,7 +192,7 @@ ADAPTERS = {
 )
 def test_what_each_mode_trains(tune, norm, trained) -> None:
     model = make(norm=norm)
-    choose_trained(model, tune, last_layers=1, lora_rank=2)
+    set_trainable(model, tune, last_layers=1, lora_rank=2)
     assert {name for name, p in model.named_parameters() if p.requires_grad} == trained | HEAD
 
 
@@ -200,7 +200,7 @@ def test_what_each_mode_trains(tune, norm, trained) -> None:
 def test_what_is_chosen_has_gradients_and_nothing_else(tune) -> None:
     """Every chosen weight moves the logits; the language model's own head never does."""
     model = make(pooler=True)
-    choose_trained(model, tune, last_layers=1, lora_rank=2)
+    set_trainable(model, tune, last_layers=1, lora_rank=2)
     for p in (module.b for module in model.modules() if isinstance(module, LowRank)):
         torch.nn.init.normal_(p)  # at 0 the gradient of A is 0
     model.logits(encode("ATCGA")[None]).square().sum().backward()
@@ -223,7 +223,7 @@ def test_what_is_chosen_has_gradients_and_nothing_else(tune) -> None:
 )
 def test_choices_that_cannot_be_are_refused(options, words) -> None:
     with pytest.raises(ConfigError, match=words):
-        choose_trained(make(), **options)
+        set_trainable(make(), **options)
 
 
 # --- adapters

@@ -19,11 +19,11 @@ from genoformer.models.longrange import (
     LongRangeConfig,
     SoftmaxPool,
     Stage,
-    by_distance,
     gelu,
     image,
-    position_basis,
     preset,
+    relative_position_features,
+    relative_shift,
 )
 
 # --- relative positions
@@ -57,7 +57,7 @@ def naive_basis(n_bins: int, n_features: int) -> list[list[float]]:
 @pytest.mark.parametrize("n_features", [6, 12, 24])
 @pytest.mark.parametrize("n_bins", [1, 2, 5, 16])
 def test_the_basis_is_the_formula(n_bins, n_features) -> None:
-    found = position_basis(n_bins, n_features)
+    found = relative_position_features(n_bins, n_features)
     assert found.shape == (2 * n_bins - 1, n_features)
     torch.testing.assert_close(found.double(), torch.tensor(naive_basis(n_bins, n_features), dtype=torch.float64),
                                atol=1e-6, rtol=1e-6)  # fmt: skip
@@ -66,11 +66,11 @@ def test_the_basis_is_the_formula(n_bins, n_features) -> None:
 def test_the_basis_is_that_of_tensorflow(real_data) -> None:
     """Its gamma densities for 1,536 bins, as enformer-pytorch ships them; dividing by the wrong maximum is 1.0 away."""
     table = torch.load(real_data / "enformer" / "tf_gammas.pt", weights_only=True)
-    assert (position_basis(1536, 192)[:, 64:96] - table).abs().max() < 3e-3
+    assert (relative_position_features(1536, 192)[:, 64:96] - table).abs().max() < 3e-3
 
 
 def test_half_of_the_basis_is_even_and_half_odd() -> None:
-    basis = position_basis(7, 12)
+    basis = relative_position_features(7, 12)
     assert torch.equal(basis[:, :6].flip(0), basis[:, :6])
     assert torch.equal(basis[:, 6:].flip(0), -basis[:, 6:])
 
@@ -81,7 +81,7 @@ def test_by_distance_picks_the_column_of_the_distance(n, outer, transposed) -> N
     x = torch.arange(math.prod(outer) * n * (2 * n - 1)).view(*outer, n, 2 * n - 1)
     if transposed:  # the same numbers, not in the order of memory
         x = x.mT.contiguous().mT
-    found = by_distance(x)
+    found = relative_shift(x)
     assert found.shape == (*outer, n, n)
     for i in range(n):
         for j in range(n):
@@ -312,7 +312,7 @@ def test_recomputed_blocks_give_the_same_gradients() -> None:
     gradients = []
     for checkpointed in (False, True):
         model = small_long_range(dropout=0.4).train()
-        model.checkpointed = checkpointed
+        model.activation_checkpointing = checkpointed
         torch.manual_seed(1)
         model(random_onehot(2, 256), "human").square().sum().backward()
         gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})

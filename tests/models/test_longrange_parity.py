@@ -21,9 +21,7 @@ from genoformer.models.longrange import LongRange, preset
 from genoformer.models.trunk import Trunk
 
 reference = pytest.importorskip("enformer_pytorch.modeling_enformer", reason="enformer-pytorch is not installed (extra: dev)")
-full_size = pytest.mark.skipif(
-    "GENOFORMER_FULL" not in os.environ, reason="needs 9 GB and some minutes: set GENOFORMER_FULL=1"
-)
+full_size = pytest.mark.skipif("GENOFORMER_FULL" not in os.environ, reason="needs 9 GB and some minutes: set GENOFORMER_FULL=1")
 
 TINY = {"dim": 96, "depth": 2, "heads": 4, "attn_dim_key": 24, "output_heads": {"human": 5, "mouse": 3}, "dim_divisible_by": 8}
 
@@ -32,7 +30,7 @@ def theirs(seed: int = 0, **fields):
     """An Enformer of enformer-pytorch in eval mode, whose every weight shows in its output."""
     torch.manual_seed(seed)
     model = reference.Enformer.from_hparams(**fields)
-    onehot = random_onehot(2, 64 * 2 ** model.config.num_downsamples, seed + 1).transpose(1, 2)
+    onehot = random_onehot(2, 64 * 2**model.config.num_downsamples, seed + 1).transpose(1, 2)
     return shaken(model, lambda: model.final_pointwise(model._trunk[:4](onehot)))  # the norms; attention has none of them
 
 
@@ -142,7 +140,7 @@ def test_enformer_at_full_size(monkeypatch, capsys) -> None:
         monkeypatch.setattr(reference, "get_positional_features_gamma", gamma_over_positions)
         exact = tracks_of(model, trunk)
         embedding = mine.embed(onehot)
-        tiles = mine.finish(mine.transform(Trunk(mine)(onehot).transpose(1, 2)), mine.bins_of(196_608))
+        tiles = mine.crop_and_project(mine.attend(Trunk(mine)(onehot).transpose(1, 2)), mine.bins_of(196_608))
         for head in ("human", "mouse"):
             tracks, fast = mine.tracks(embedding, head), mine.tracks(tiles, head)
             assert tracks.shape == (1, mine.config.heads[head], 896)

@@ -17,21 +17,21 @@ import genoformer as gf
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning
 from genoformer.models import checkpoint
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, hidden=16, max_tokens=64, position="rotary")
 FAILED = "the model predicts one class, '0', for all 40 cases: failed; MCC is not defined."
 
 
-def predictor() -> Predictor:
+def predictor() -> SequenceClassifier:
     torch.manual_seed(0)
-    model = Predictor(PredictorConfig(SHAPE, "classes", ("0", "1"), window=32)).eval()
+    model = SequenceClassifier(ClassifierConfig(SHAPE, "classes", ("0", "1"), window=32)).eval()
     model.tokenizer = BaseTokenizer()
     return model
 
 
-@pytest.mark.parametrize("make", [lambda: Encoder(SHAPE), lambda: Predictor(predictor().config)])
+@pytest.mark.parametrize("make", [lambda: Encoder(SHAPE), lambda: SequenceClassifier(predictor().config)])
 def test_a_model_without_its_tokenizer_is_not_saved(tmp_path: Path, make) -> None:
     model = make()
     with pytest.raises(ConfigError, match=r"the (Encoder|Predictor) has no tokenizer, .*set model\.tokenizer"):

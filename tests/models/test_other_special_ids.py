@@ -12,7 +12,7 @@ from genoformer.genome.codes import encode
 from genoformer.inference.predict import predictions
 from genoformer.inference.vectors import sequence_embeddings, token_embeddings
 from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.tokenizers import Encoding
 from genoformer.training.objectives import IGNORED, CausalLM, MaskedLM
 from genoformer.training.supervised import LabelledBatches
@@ -57,9 +57,9 @@ SHAPE = EncoderConfig(
 )
 
 
-def classifier() -> Predictor:
+def classifier() -> SequenceClassifier:
     torch.manual_seed(0)
-    model = Predictor(PredictorConfig(SHAPE, "classes", ("no", "yes"), window=16)).eval()
+    model = SequenceClassifier(ClassifierConfig(SHAPE, "classes", ("no", "yes"), window=16)).eval()
     model.tokenizer = OtherIds()
     return model
 
@@ -123,7 +123,7 @@ def test_every_base_has_its_token_embedding() -> None:
         with torch.no_grad():
             states = model.embed(torch.from_numpy(OtherIds().encode(codes).ids))[0].numpy()
         np.testing.assert_allclose(found.values, states[1:], atol=1e-5)
-        assert found.offsets.tolist() == [[i, i + 1] for i in range(len(codes))]
+        assert found.spans.tolist() == [[i, i + 1] for i in range(len(codes))]
 
 
 def test_predictions_of_a_padded_batch_are_those_of_each_sequence_alone() -> None:

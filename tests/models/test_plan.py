@@ -53,7 +53,7 @@ def test_trained_parameters_are_exact(tune: str) -> None:
 
 
 def counted(model: LongRange, length: int, n_bins: int, *, backward: bool, checkpointed: bool = False) -> float:
-    model.checkpointed = checkpointed
+    model.activation_checkpointing = checkpointed
     head = next(iter(model.heads))
     with FlopCounterMode(display=False) as counter:
         tracks = model(random_onehot(1, length), head, n_bins)
@@ -87,7 +87,7 @@ def test_what_is_kept_for_the_backward_pass(tune: str, checkpointing: bool, drop
     """Against the storages that autograd holds, weights apart, before the backward pass."""
     config = preset("tiny", heads={"cage": 7}, dropout=dropout, attention_dropout=dropout, position_dropout=dropout)
     model, length = chosen(config, tune), 32_768
-    model.checkpointed = checkpointing
+    model.activation_checkpointing = checkpointing
     weights = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
     kept: dict[int, tuple[int, object]] = {}
 

@@ -53,7 +53,7 @@ def test_the_posterior_of_a_markov_source_is_exact(k, stride) -> None:
     tokenizer = KmerTokenizer(k, stride)
     codes = random.integers(0, 4, (12, 17), dtype=np.uint8)
     target = np.array([0, 1, 2, 5, 8, 8, 9, 10, 13, 14, 15, 16])  # both edges included
-    hidden = tokenizer.hide(codes, target)
+    hidden = tokenizer.mask_bases(codes, target)
     found = base_posterior(MarkovModel(tokenizer, codes, target), *map(torch.from_numpy, hidden)).numpy()
     for b in range(12):
         log_p = []
@@ -70,7 +70,7 @@ def test_tokens_with_n_are_left_out_and_without_any_there_is_no_answer() -> None
     codes = random.integers(0, 4, (2, 11), dtype=np.uint8)
     codes[0, 7] = N  # of the three tokens over base 5, the last is lost
     codes[1, [4, 6]] = N  # all three are lost
-    hidden = tokenizer.hide(codes, np.array([5, 5]))
+    hidden = tokenizer.mask_bases(codes, np.array([5, 5]))
     assert hidden.valid.tolist() == [[True, True, False], [False, False, False]]
     logits = torch.tensor([[1.0, 0, 0, 0], [1.0, 0, 0, 0], [0, 0, 0, 50.0]]).expand(2, 3, 4)  # the lost one shouts
     model = type("Three", (), {"logits_at": lambda *_: logits})()

@@ -10,8 +10,8 @@ from small_models import random_onehot
 from test_trunk import MODELS, difference, models, plain
 
 from genoformer.errors import ConfigError
-from genoformer.models.strip import Strip
-from genoformer.models.trunk import Patch, Trunk
+from genoformer.models.strip import SharedTrunk
+from genoformer.models.trunk import Edit, Trunk
 
 
 @given(models, st.integers(1, 60), st.data())
@@ -22,7 +22,7 @@ def test_a_window_of_a_strip_is_the_window_alone(shape, n_bins, data) -> None:
     first = data.draw(st.integers(0, n_bins - 1), label="first")
     n = data.draw(st.integers(1, n_bins - first), label="n")
     onehot = random_onehot(1, n_bins * size, 1)[0]
-    window = Strip(Trunk(model), onehot).window(first, n)
+    window = SharedTrunk(Trunk(model), onehot).window(first, n)
     own = onehot[:, first * size : (first + n) * size]
     expected = plain(model, own[None])[0]
     found = window.output
@@ -41,7 +41,7 @@ def test_edits_give_the_trunk_of_the_edited_window(shape, n_bins, asked, data) -
     first = data.draw(st.integers(0, 10), label="first")
     n = n_bins - first
     onehot, other = (random_onehot(1, n_bins * size, seed)[0] for seed in (1, 2))
-    window = Strip(Trunk(model), onehot).window(first, n)
+    window = SharedTrunk(Trunk(model), onehot).window(first, n)
     alone = onehot[:, first * size :].clone()
     before = [x.clone() for x in window.shared]
     changes, end = [], 0
@@ -50,16 +50,16 @@ def test_edits_give_the_trunk_of_the_edited_window(shape, n_bins, asked, data) -
         stop = min(start + length, n * size)
         if start < stop:
             alone[:, start:stop] = other[:, start:stop]
-            changes.append(Patch(start, other[:, start:stop].T))
+            changes.append(Edit(start, other[:, start:stop].T))
             end = stop
-    found = window.edited(changes)
+    found = window.apply_edit(changes)
     assert difference(found, plain(model, alone[None])[0]) < 1e-5
     assert all(torch.equal(x, y) for x, y in zip(window.shared, before, strict=True))
-    assert difference(window.edited([]), window.output) == 0
+    assert difference(window.apply_edit([]), window.output) == 0
 
 
 @pytest.mark.parametrize(("first", "n"), [(-1, 2), (0, 0), (3, 3), (5, 1)])
 def test_a_window_beyond_the_strip_is_refused(first, n) -> None:
-    strip = Strip(Trunk(MODELS[3, (15, 5)]), random_onehot(1, 40)[0])
+    strip = SharedTrunk(Trunk(MODELS[3, (15, 5)]), random_onehot(1, 40)[0])
     with pytest.raises(ConfigError, match="do not lie in a stretch of 5; give a longer one"):
         strip.window(first, n)

@@ -12,7 +12,7 @@ from small_models import random_onehot, small_long_range
 
 from genoformer.errors import ConfigError
 from genoformer.models.longrange import LongRange, image
-from genoformer.models.trunk import Patch, Trunk
+from genoformer.models.trunk import Edit, Trunk
 
 KERNELS = [(15, 5), (1, 1), (9, 7), (3, 11)]
 MODELS = {
@@ -27,7 +27,7 @@ tile_bytes = st.one_of(st.just(1), st.integers(1, 40_000))
 
 def plain(model: LongRange, onehot: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return model.reduce(onehot).transpose(1, 2)  # [B, T, C]
+        return model.convolve_bases(onehot).transpose(1, 2)  # [B, T, C]
 
 
 def difference(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -61,7 +61,7 @@ def test_an_edit_gives_the_trunk_of_the_edited_window(shape, n_bins, tile, data)
     trunk = Trunk(model, tile_bytes=tile)
     activations = trunk.activations(reference)
     before = [x.clone() for x in activations]
-    change = trunk.edited(activations, Patch(start, other[:, start:end].T))
+    change = trunk.apply_edit(activations, Edit(start, other[:, start:end].T))
 
     assert all(torch.equal(x, y) for x, y in zip(activations, before, strict=True))  # borrowed, not changed
     found = activations[-1].clone()
@@ -78,7 +78,7 @@ def test_an_edit_of_enformers_trunk_reaches_259_bases() -> None:
     model = small_long_range(n_pools=7, context_length=2048)
     trunk, reference = Trunk(model), random_onehot(1, 4096)[0]
     base = 16 * 128 + 64
-    change = trunk.edited(trunk.activations(reference), Patch(base, torch.zeros(1, 4)))
+    change = trunk.apply_edit(trunk.activations(reference), Edit(base, torch.zeros(1, 4)))
     assert (change.start, len(change.rows)) == ((base - 259) // 128, (base + 259) // 128 - (base - 259) // 128 + 1)
     edited = reference.clone()
     edited[:, base] = 0
@@ -123,7 +123,7 @@ def test_an_edit_outside_of_the_window_is_refused(start, n) -> None:
     trunk = Trunk(small_long_range())
     reference = trunk.activations(random_onehot(1, 64)[0])
     with pytest.raises(ConfigError, match="does not lie in the window of 64 bases; cut it to the window"):
-        trunk.edited(reference, Patch(start, torch.zeros(n, 4)))
+        trunk.apply_edit(reference, Edit(start, torch.zeros(n, 4)))
 
 
 @pytest.mark.parametrize("length", [0, 7, 60])

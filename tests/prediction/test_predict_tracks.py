@@ -12,11 +12,11 @@ from small_models import small_long_range
 from genoformer.errors import CheckpointError, ConfigError, ContigError
 from genoformer.genome.codes import N, encode, reverse_complement
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import Targets, Track
-from genoformer.inference.tracks import TrackReader
+from genoformer.genome.targets import Track, TrackTable
+from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.longrange import one_hot
-from genoformer.prediction import asked_regions, predict_tracks, run, tracks_of
-from genoformer.prediction.run import n_kept
+from genoformer.prediction import predict_tracks, resolve_regions, run, tracks_of
+from genoformer.prediction.run import kept_bins
 
 LENGTHS = {"chr1": 1000, "chr2": 203, "chr3": 5}
 
@@ -60,8 +60,8 @@ def predicted(genome: Genome, model, intervals, **options) -> Kept:
 
 @pytest.mark.parametrize("region", ["chr1", "chr1:1-1,000", "chr1:14-30", "chr1:121-391", "chr1:985-", "2", "chr3", "chr1:64"])
 def test_every_bin_is_counted_where_it_lies(genome: Genome, monkeypatch, region: str) -> None:
-    monkeypatch.setattr(run, "TrackReader", Counting)
-    asked = asked_regions(genome, region=region).intervals
+    monkeypatch.setattr(run, "TrackPredictor", Counting)
+    asked = resolve_regions(genome, region=region).intervals
     ((chrom, rows),) = asked.items()
     ((begin, stop),) = rows.tolist()
     found = predicted(genome, small_long_range(), asked)
@@ -76,9 +76,9 @@ def test_every_bin_is_counted_where_it_lies(genome: Genome, monkeypatch, region:
 
 
 def test_many_regions_come_in_order_each_bin_once(genome: Genome, monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(run, "TrackReader", Counting)
+    monkeypatch.setattr(run, "TrackPredictor", Counting)
     (tmp_path / "a.bed").write_text("2\t0\t9\nchr1\t500\t510\nchr1\t100\t103\nchr1\t505\t520\nchr1\t103\t104\nchr1\t105\t109\n")
-    asked = asked_regions(genome, bed=tmp_path / "a.bed")
+    asked = resolve_regions(genome, bed=tmp_path / "a.bed")
     places = [place[:3] for place in predicted(genome, small_long_range(), asked.intervals)]
     assert places == [
         ("chr1", 100, 104), ("chr1", 105, 109), ("chr1", 500, 504), ("chr1", 504, 512), ("chr1", 512, 520), ("chr2", 0, 8),
@@ -90,7 +90,7 @@ def test_many_regions_come_in_order_each_bin_once(genome: Genome, monkeypatch, t
 
 def naive(genome: Genome, model, chrom: str, head: str = "human") -> np.ndarray:
     """[K, bins of the contig]: a plain forward pass of each window on its own."""
-    kept, length = n_kept(model.config), model.config.context_length
+    kept, length = kept_bins(model.config), model.config.context_length
     before = (length // 8 - kept) // 2 * 8
     parts = []
     for start in range(0, genome.contigs[chrom], 8 * kept):
@@ -104,7 +104,7 @@ def naive(genome: Genome, model, chrom: str, head: str = "human") -> np.ndarray:
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_the_tracks_are_those_of_a_plain_loop_over_windows(genome: Genome, fields, batch_size: int) -> None:
     model = small_long_range(**fields)
-    asked = asked_regions(genome).intervals
+    asked = resolve_regions(genome).intervals
     found = predicted(genome, model, asked, tracks=[4, 0], batch_size=batch_size)
     for chrom, length in LENGTHS.items():
         values = np.array([values for name, _, _, values in found if name == chrom]).T
@@ -115,8 +115,8 @@ def test_the_tracks_are_those_of_a_plain_loop_over_windows(genome: Genome, field
 
 def test_a_bin_has_one_value_whatever_else_is_asked_for(genome: Genome) -> None:
     model = small_long_range()
-    everything = {place[:3]: place[3] for place in predicted(genome, model, asked_regions(genome).intervals)}
-    part = predicted(genome, model, asked_regions(genome, region="chr1:305-704").intervals)
+    everything = {place[:3]: place[3] for place in predicted(genome, model, resolve_regions(genome).intervals)}
+    part = predicted(genome, model, resolve_regions(genome, region="chr1:305-704").intervals)
     assert len(part) == 50
     for chrom, start, end, values in part:
         assert values == everything[chrom, start, end]
@@ -128,7 +128,7 @@ def test_a_bin_has_one_value_whatever_else_is_asked_for(genome: Genome) -> None:
 )
 def test_bins_are_kept_in_the_very_middle(fields, kept: int) -> None:
     config = small_long_range(**fields).config
-    assert n_kept(config) == kept
+    assert kept_bins(config) == kept
     assert kept == 1 or (config.context_length // 8 - kept) % 2 == 0
 
 
@@ -137,7 +137,7 @@ def test_both_strands_are_averaged_with_their_pairs_exchanged(genome: Genome, n_
     """Of an odd rest too: 32 bins, of which 5 lie 13 from one end and 14 from the other."""
     model, pairs = small_long_range(), np.array([1, 0, 2, 4, 3])
     codes = genome.window("chr1", 0, 256)
-    found = TrackReader(model, "human", n_bins).both_strands(codes[None], pairs)[0]
+    found = TrackPredictor(model, "human", n_bins).both_strands(codes[None], pairs)[0]
     with torch.no_grad():
         forward = model(one_hot(torch.from_numpy(codes)[None]), "human", 0)[0].numpy()
         turned = model(one_hot(torch.from_numpy(reverse_complement(codes).copy())[None]), "human", 0)[0].numpy()
@@ -153,16 +153,16 @@ def test_the_other_strand_of_a_genome_has_the_mirrored_tracks(make_fasta) -> Non
     codes = np.concatenate([encode(half), reverse_complement(encode(half))])
     genome = Genome(make_fasta(c="".join("ACGT"[code] for code in codes)))
     model, pairs = small_long_range(), np.array([1, 0, 2, 4, 3])
-    found = predicted(genome, model, asked_regions(genome).intervals, tracks=range(5), strand_pairs=pairs)
+    found = predicted(genome, model, resolve_regions(genome).intervals, tracks=range(5), strand_pairs=pairs)
     values = np.array([values for _, _, _, values in found]).T  # [K, N]
     np.testing.assert_allclose(values, values[pairs, ::-1], rtol=1e-4, atol=1e-6)
-    alone = predicted(genome, model, asked_regions(genome).intervals, tracks=range(5))
+    alone = predicted(genome, model, resolve_regions(genome).intervals, tracks=range(5))
     assert np.abs(np.array([values for _, _, _, values in alone]).T - values).max() > 1e-3
 
 
 def test_the_model_is_handed_back_and_progress_is_told(genome: Genome) -> None:
     model, told = small_long_range().train(), []
-    predicted(genome, model, asked_regions(genome, region="chr1").intervals, batch_size=3, listen=told.append)
+    predicted(genome, model, resolve_regions(genome, region="chr1").intervals, batch_size=3, listen=told.append)
     assert model.training
     assert [(p.done, p.total) for p in told] == [(3, 8), (6, 8), (8, 8)]
 
@@ -171,7 +171,7 @@ def test_bins_in_gaps_of_the_assembly_are_counted(make_fasta) -> None:
     """Bins of 8: a run of N over bases 20 to 60 holds the bins 24, 32, 40 and 48 whole, of which a region may show some."""
     genome = Genome(make_fasta(chr1="ACGTACGTAC" * 2 + "N" * 40 + "ACGTACGTAC" * 10))
     for region, n in (("chr1", 4), ("chr1:1-24", 0), ("chr1:30-40", 2)):
-        asked = asked_regions(genome, region=region).intervals
+        asked = resolve_regions(genome, region=region).intervals
         done = predict_tracks(genome, small_long_range(), asked, [0], Kept(), head="human")
         assert done.n_unknown == n, region
 
@@ -182,7 +182,7 @@ def test_bins_in_gaps_of_the_assembly_are_counted(make_fasta) -> None:
 def test_tracks_come_from_the_table_the_model_or_their_numbers() -> None:
     model = small_long_range()
     assert [track.identifier for track in tracks_of(model.config, model.targets, "mouse")] == ["mouse_0", "mouse_1", "mouse_2"]
-    own = Targets(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(3)))
+    own = TrackTable(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(3)))
     assert tracks_of(model.config, model.targets, "mouse", own) is own
     model.targets = {"mouse": own}
     assert tracks_of(model.config, model.targets, "mouse") is own
@@ -196,16 +196,16 @@ def test_tracks_come_from_the_table_the_model_or_their_numbers() -> None:
 def test_a_track_that_is_not_there_and_values_that_are_no_numbers_are_refused(genome: Genome) -> None:
     model = small_long_range()
     with pytest.raises(ConfigError, match="track 5 is asked for, but those of head human are numbered 0 to 4"):
-        predicted(genome, model, asked_regions(genome).intervals, tracks=[5])
+        predicted(genome, model, resolve_regions(genome).intervals, tracks=[5])
     with torch.no_grad():
         model.heads["human"].bias[1] = torch.nan
     with pytest.raises(CheckpointError, match="at chr1:1 that are no numbers"):
-        predicted(genome, model, asked_regions(genome).intervals)
+        predicted(genome, model, resolve_regions(genome).intervals)
 
 
 def test_regions_in_each_way(genome: Genome, tmp_path: Path) -> None:
     def asked(**options):
-        found = asked_regions(genome, **options)
+        found = resolve_regions(genome, **options)
         return {name: rows.tolist() for name, rows in found.intervals.items()}, found.notes
 
     whole = {name: [[0, n]] for name, n in LENGTHS.items()}
@@ -239,13 +239,13 @@ def test_regions_in_each_way(genome: Genome, tmp_path: Path) -> None:
 )
 def test_regions_that_are_not_there_are_refused(genome: Genome, options, error, message: str) -> None:
     with pytest.raises(error, match=message):
-        asked_regions(genome, **options)
+        resolve_regions(genome, **options)
 
 
 def test_a_bed_of_another_genome_names_both_lists(genome: Genome, tmp_path: Path) -> None:
     (tmp_path / "a.bed").write_text("chr9\t0\t5\n")
     with pytest.raises(ContigError, match=r"\(chr9\) is in genome.fa \(chr1, chr2, chr3\)"):
-        asked_regions(genome, bed=tmp_path / "a.bed")
+        resolve_regions(genome, bed=tmp_path / "a.bed")
     (tmp_path / "a.bed").write_text("# none\n")
     with pytest.raises(ConfigError, match="has no regions"):
-        asked_regions(genome, bed=tmp_path / "a.bed")
+        resolve_regions(genome, bed=tmp_path / "a.bed")

@@ -12,16 +12,16 @@ from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.genome.bigwig import BigWig
 from genoformer.genome.targets import Track
-from genoformer.prediction import Stretch, new_sink, sinks
+from genoformer.prediction import BinnedTracks, new_sink, sinks
 
 CONTIGS = {"chr1": 1000, "chr2": 50}
 TRACKS = [Track(3, "CAGE:liver/1", group="CAGE"), Track(5, "dnase", description="DNASE:K562", group="DNASE")]
 ASKED = {"chr1": np.array([[5, 20]])}
 
 
-def stretch(chrom: str, edges: list[int], *rows: list[float]) -> Stretch:
+def stretch(chrom: str, edges: list[int], *rows: list[float]) -> BinnedTracks:
     values = np.array(rows, dtype=np.float32)
-    return Stretch(chrom, np.array(edges[:-1]), np.array(edges[1:]), values)
+    return BinnedTracks(chrom, np.array(edges[:-1]), np.array(edges[1:]), values)
 
 
 STRETCHES = [
@@ -33,7 +33,7 @@ STRETCHES = [
 def fill(path: Path, tracks=TRACKS, stretches=STRETCHES, asked=ASKED) -> None:
     with new_sink(path, CONTIGS, tracks, asked) as sink:
         for one in stretches:
-            sink.add(Stretch(*one[:3], one.values[: len(tracks)]))
+            sink.add(BinnedTracks(*one[:3], one.values[: len(tracks)]))
 
 
 def test_one_track_is_one_bigwig(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_parquet_has_a_row_for_each_bin(tmp_path: Path, monkeypatch, rows: int) 
 def test_what_waits_for_its_row_group_does_not_hold_the_window_it_was_cut_from(tmp_path: Path) -> None:
     window = np.ones((2, 1_000), dtype=np.float32)
     with new_sink(tmp_path / "a.parquet", CONTIGS, TRACKS, ASKED) as sink:
-        sink.add(Stretch("chr1", np.array([8]), np.array([16]), window[:, 5:6]))
+        sink.add(BinnedTracks("chr1", np.array([8]), np.array([16]), window[:, 5:6]))
         window[:] = 7
     assert pq.read_table(tmp_path / "a.parquet").to_pydict()["dnase"] == [1]
 
@@ -105,7 +105,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path, name: str, empty: bool
     def failing() -> None:
         with new_sink(tmp_path / name, CONTIGS, TRACKS[:1], ASKED) as sink:
             if not empty:
-                sink.add(Stretch(*STRETCHES[0][:3], STRETCHES[0].values[:1]))
+                sink.add(BinnedTracks(*STRETCHES[0][:3], STRETCHES[0].values[:1]))
             raise RuntimeError("halfway")
 
     with pytest.raises(RuntimeError, match="halfway"):

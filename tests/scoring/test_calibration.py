@@ -18,8 +18,8 @@ from genoformer.models import checkpoint
 from genoformer.scoring.calibration import calibrate
 from genoformer.scoring.quantiles import GRID, Calibration
 from genoformer.scoring.run import score_variants
-from genoformer.scoring.scorers import OfTracks
-from genoformer.scoring.scores import choose
+from genoformer.scoring.scorers import TrackOptions
+from genoformer.scoring.scores import parse_scores
 from genoformer.tokenizers import BaseTokenizer
 
 
@@ -46,20 +46,28 @@ def background(genome, tmp_path) -> Path:
 def test_a_quantile_is_the_share_of_the_background_that_is_not_larger(genome, background, tmp_path) -> None:
     model, options = small_long_range(), {"both_strands": False}
     found, summary = calibrate(
-        background, genome, model, choose("SAD,D2,L2"), tmp_path / "c.npz", of_tracks=OfTracks("human"), **options
+        background, genome, model, parse_scores("SAD,D2,L2"), tmp_path / "c.npz", of_tracks=TrackOptions("human"), **options
     )
     assert found.n_alleles == summary.records == 65
     assert {name: grid.shape for name, grid in found.grids.items()} == {"SAD": (5, 1001), "D2": (5, 1001), "L2": (1, 1001)}
-    of_tracks = OfTracks("human", tracks=[4, 1])
+    of_tracks = TrackOptions("human", tracks=[4, 1])
     asked = write_vcf(tmp_path / "in.vcf", genome, range(215, 2700, 311))
     for name in ("b", "q"):  # the background again, and others
         vcf = background if name == "b" else asked
         out, matrix = (tmp_path / f"{name}.{suffix}" for suffix in ("tsv", "parquet"))
         known = Calibration.load(tmp_path / "c.npz")
         score_variants(
-            vcf, genome, model, choose("SAD,D2,L2"), out, of_tracks=of_tracks, n_noise=0, matrix=matrix, calibration=known,
+            vcf,
+            genome,
+            model,
+            parse_scores("SAD,D2,L2"),
+            out,
+            of_tracks=of_tracks,
+            n_noise=0,
+            matrix=matrix,
+            calibration=known,
             **options,
-        )  # fmt: skip
+        )
     whole = pq.read_table(tmp_path / "b.parquet").to_pandas()
     with (tmp_path / "q.tsv").open() as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -73,11 +81,13 @@ def test_a_quantile_is_the_share_of_the_background_that_is_not_larger(genome, ba
 
 def test_settings_that_differ_give_no_quantiles_and_a_note(genome, background, tmp_path) -> None:
     model = small_encoder(BaseTokenizer(), context_length=40)
-    calibrate(background, genome, model, choose("LLR"), tmp_path / "c.npz")
+    calibrate(background, genome, model, parse_scores("LLR"), tmp_path / "c.npz")
     known = Calibration.load(tmp_path / "c.npz")
 
     def notes(**options) -> str:
-        made = score_variants(background, genome, model, choose("LLR,PLL"), tmp_path / "o.tsv", calibration=known, **options)
+        made = score_variants(
+            background, genome, model, parse_scores("LLR,PLL"), tmp_path / "o.tsv", calibration=known, **options
+        )
         return "\n".join(made.notes)
 
     assert "no quantiles of PLL" in notes()
@@ -86,11 +96,11 @@ def test_settings_that_differ_give_no_quantiles_and_a_note(genome, background, t
     assert "no quantiles: of the calibration with background.vcf, it was made with another context" in notes(context=38)
     assert "LLR_Q" not in (tmp_path / "o.tsv").read_text()
     other = known._replace(model="x")
-    made = score_variants(background, genome, model, choose("LLR"), tmp_path / "o.tsv", calibration=other)
+    made = score_variants(background, genome, model, parse_scores("LLR"), tmp_path / "o.tsv", calibration=other)
     assert "it was made with other weights" in "\n".join(made.notes)
 
 
-GENES = ("chr1\tx\texon\t{}\t{}\t.\t+\t.\tgene_id \"g\";\n", (600, 700), (900, 1000))
+GENES = ('chr1\tx\texon\t{}\t{}\t.\t+\t.\tgene_id "g";\n', (600, 700), (900, 1000))
 
 
 def test_quantiles_of_genes_need_the_same_genes(genome, background, tmp_path) -> None:
@@ -99,13 +109,13 @@ def test_quantiles_of_genes_need_the_same_genes(genome, background, tmp_path) ->
     of = []
     for i, place in enumerate(GENES[1:]):
         (tmp_path / f"{i}.gtf").write_text(GENES[0].format(*place))
-        of.append(OfTracks("human", genes=read_genes(tmp_path / f"{i}.gtf", genome)))
+        of.append(TrackOptions("human", genes=read_genes(tmp_path / f"{i}.gtf", genome)))
     model, options = small_long_range(), {"both_strands": False}
-    known, _ = calibrate(background, genome, model, choose("SAD,LOGSED"), tmp_path / "c.npz", of_tracks=of[0], **options)
+    known, _ = calibrate(background, genome, model, parse_scores("SAD,LOGSED"), tmp_path / "c.npz", of_tracks=of[0], **options)
 
     def said(names: str, of_tracks) -> tuple[str, str]:
         made = score_variants(
-            background, genome, model, choose(names), tmp_path / "o.tsv", of_tracks=of_tracks, n_noise=0,
+            background, genome, model, parse_scores(names), tmp_path / "o.tsv", of_tracks=of_tracks, n_noise=0,
             calibration=Calibration.load(tmp_path / "c.npz"), **options,
         )  # fmt: skip
         return "\n".join(made.notes), (tmp_path / "o.tsv").read_text().partition("\n")[0]
@@ -135,7 +145,7 @@ def test_bad_calibrations_and_backgrounds_are_refused(genome, background, tmp_pa
     none.write_text("##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t5\t.\tA\t<DEL>\t.\t.\t.\n")
     model = small_encoder(BaseTokenizer(), context_length=40)
     with pytest.raises(ConfigError, match="has a score; give a background"):
-        calibrate(none, genome, model, choose("LLR"), tmp_path / "d.npz", force=True)
+        calibrate(none, genome, model, parse_scores("LLR"), tmp_path / "d.npz", force=True)
 
 
 def test_the_command_keeps_it_with_the_model(genome, background, tmp_path) -> None:

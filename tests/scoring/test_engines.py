@@ -13,22 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.genome.vcf import Record
-from genoformer.scoring.engines import JobError, PartFolder, Scored, chunks, run_local
+from genoformer.scoring.engines import JobError, PartFolder, PartResult, chunks, run_local
 
 JOB = {"scores": "LLR", "VCF": "v1", "model": "m1"}
 RECORDS = [Record("", "chr1", i, ".", "A", ("T",)) for i in range(1, 9)]  # POS 1 to 8
 
 
-def compute(records: Sequence[Record]) -> Scored:
+def compute(records: Sequence[Record]) -> PartResult:
     """The score of a record is its POS."""
     values = np.array([[record.pos] for record in records], dtype=np.float32)
-    return Scored.of(np.zeros(len(records), dtype=np.uint8), values)
+    return PartResult.of(np.zeros(len(records), dtype=np.uint8), values)
 
 
-def counting(done: list[list[int]], stop_at: int | None = None) -> Callable[[Sequence[Record]], Scored]:
+def counting(done: list[list[int]], stop_at: int | None = None) -> Callable[[Sequence[Record]], PartResult]:
     """`compute` that writes down the POS it was asked for; at a given one it is interrupted."""
 
-    def scored(records: Sequence[Record]) -> Scored:
+    def scored(records: Sequence[Record]) -> PartResult:
         if stop_at in [record.pos for record in records]:
             raise KeyboardInterrupt
         done.append([record.pos for record in records])

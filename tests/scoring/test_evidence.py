@@ -14,9 +14,9 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.genome.vcf import Record
 from genoformer.models.encoder import Encoder
-from genoformer.scoring.evidence import FLANK, Reader
-from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCORES, choose
-from genoformer.scoring.token_scorer import TokenScorer
+from genoformer.scoring.evidence import FLANK, AlleleScorer
+from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCORES, parse_scores
+from genoformer.scoring.token_scorer import SequenceScorer
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 LENGTH = 40
@@ -67,7 +67,7 @@ def strands(text: str, start: int, end: int):
     yield decode(reverse_complement(encode(text))), len(text) - end, len(text) - start
 
 
-def score(reader: Reader, name: str, variants) -> np.ndarray:
+def score(reader: AlleleScorer, name: str, variants) -> np.ndarray:
     entry = SCORES[name]
     match entry.evidence:
         case "pseudo":
@@ -85,7 +85,7 @@ def snvs(positions) -> list[Variant]:
 
 def test_llr_and_entropy_of_snvs_equal_the_naive_reading(model, genome) -> None:
     variants = snvs([120, 121, 250])
-    reader = Reader(model, genome)
+    reader = AlleleScorer(model, genome)
     found, entropy = score(reader, "LLR", variants), score(reader, "ENTROPY", variants)
     for variant, llr, bits in zip(variants, found, entropy, strict=True):
         start = variant.start - LENGTH // 2
@@ -104,7 +104,7 @@ def test_llr_of_several_bases_is_the_chain_rule(model, genome) -> None:
     """Three bases: log2 P(x1) + log2 P(x2 | x1) + log2 P(x3 | x1 x2), those still to come hidden, on each strand."""
     ref = SEQUENCE[199:202]
     alt = "".join("CATG"["ACGT".index(b)] for b in ref)
-    found = score(Reader(model, genome, both_strands=False), "LLR", [Variant("c", 200, ref, alt)])[0]
+    found = score(AlleleScorer(model, genome, both_strands=False), "LLR", [Variant("c", 200, ref, alt)])[0]
     start = 199 + 1 - LENGTH // 2
     at, window = 199 - start, SEQUENCE[start : start + LENGTH]
     expected = 0.0
@@ -119,7 +119,7 @@ def test_llr_of_several_bases_is_the_chain_rule(model, genome) -> None:
 def test_pll_is_the_sum_over_equally_many_bases_of_both_alleles(model, genome, pos, n_deleted, inserted) -> None:
     anchor = SEQUENCE[pos - 1]
     variant = Variant("c", pos, anchor + SEQUENCE[pos : pos + n_deleted], anchor + inserted)
-    reader = Reader(model, genome, both_strands=False)
+    reader = AlleleScorer(model, genome, both_strands=False)
     shortest = reader._shortest(variant)  # its spelling is tested with normalise
     v, n_ref, n_alt = shortest.start, len(shortest.ref), len(shortest.alt)
     changed = SEQUENCE[:v] + shortest.alt + SEQUENCE[v + n_ref :]
@@ -142,14 +142,14 @@ def test_an_alt_that_is_the_ref_changes_no_embedding(model, genome) -> None:
     ]
     others = [Variant("c", 150, SEQUENCE[149], SEQUENCE[149] + "GG"), Variant("c", 160, SEQUENCE[159:165], SEQUENCE[159])]
     for name in ("COSINE", "L2"):
-        found = score(Reader(model, genome), name, [*same[:9], *others, *same[9:]])
+        found = score(AlleleScorer(model, genome), name, [*same[:9], *others, *same[9:]])
         assert found[9:11].min() > 0
         assert not np.delete(found, [9, 10]).any()
 
 
 def test_embedding_distances_equal_the_naive_mean_over_touching_tokens(model, genome) -> None:
     variant = Variant("c", 150, SEQUENCE[149], SEQUENCE[149] + "GG")
-    reader = Reader(model, genome, both_strands=False)
+    reader = AlleleScorer(model, genome, both_strands=False)
     shortest = reader._shortest(variant)
     a = reader._place(shortest)
     means = []
@@ -157,7 +157,7 @@ def test_embedding_distances_equal_the_naive_mean_over_touching_tokens(model, ge
         encoding = model.tokenizer.encode(codes[None])
         with torch.no_grad():
             x = model.embed(torch.from_numpy(encoding.ids))[0]
-        rows = [t for t, (s, e) in enumerate(encoding.offsets[0]) if e > s and s < start + n + 1 and e > start - 1]
+        rows = [t for t, (s, e) in enumerate(encoding.spans[0]) if e > s and s < start + n + 1 and e > start - 1]
         means.append(x[rows].mean(0).double().numpy())
     ref, alt = means
     cosine = 1 - ref @ alt / np.linalg.norm(ref) / np.linalg.norm(alt)
@@ -168,7 +168,7 @@ def test_embedding_distances_equal_the_naive_mean_over_touching_tokens(model, ge
 @pytest.mark.parametrize("contig", ["c", "n"])
 def test_both_sums_of_an_indel_have_equally_many_terms_everywhere(model, genome, contig) -> None:
     """At the ends of a contig, beside N, and with alleles as long as a window takes: else each base adds two bits."""
-    reader = Reader(model, genome)
+    reader = AlleleScorer(model, genome)
     longest = reader.longest_allele
     text = decode(genome.window(contig, 0, 400))
     places = [1, 2, 7, 90, 97, 99, 131, 140, 390, 395, 399] if contig == "n" else [1, 3, 20, 200, 380, 394, 399]
@@ -196,8 +196,10 @@ def test_a_base_alone_between_n_leaves_no_answer(tmp_path) -> None:
     kmer = make_model(KmerTokenizer(3))
     ref = SEQUENCE[201:203]
     double = Variant("c", 202, ref, ref.translate(str.maketrans("ACGT", "CATG")))
-    assert np.isnan(score(Reader(kmer, Genome(path)), "LLR", [double])).all()
-    assert np.isfinite(score(Reader(kmer, Genome(path), both_strands=False), "PLL", [Variant("c", 202, ref, ref[0])])).all()
+    assert np.isnan(score(AlleleScorer(kmer, Genome(path)), "LLR", [double])).all()
+    assert np.isfinite(
+        score(AlleleScorer(kmer, Genome(path), both_strands=False), "PLL", [Variant("c", 202, ref, ref[0])])
+    ).all()
 
 
 MIXED = [
@@ -216,11 +218,11 @@ def fitting(name: str) -> list[Variant]:
 @pytest.mark.parametrize("name", OF_TOKENS)
 def test_equal_alleles_give_zero(name, model, genome) -> None:
     if name == "ENTROPY":  # of the place, not of the alleles: what it is must not depend on ALT
-        values = score(Reader(model, genome), name, snvs([150]))
+        values = score(AlleleScorer(model, genome), name, snvs([150]))
         assert values == pytest.approx(np.full(3, values[0]))
         return
     same = [v._replace(alt=v.ref) for v in fitting(name)]
-    assert score(Reader(model, genome), name, same) == pytest.approx(np.zeros(len(same)), abs=1e-6)
+    assert score(AlleleScorer(model, genome), name, same) == pytest.approx(np.zeros(len(same)), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", OF_TOKENS)
@@ -230,8 +232,8 @@ def test_swapping_the_alleles_turns_the_sign_exactly_when_signed(name, model, ge
         swapped = Variant("c", variant.pos, variant.alt, variant.ref)
         path = tmp_path / f"{variant.pos}.fa"
         path.write_text(f">c\n{SEQUENCE[: variant.start]}{variant.alt}{SEQUENCE[variant.end :]}\n")
-        before = score(Reader(model, genome), name, [variant])[0]
-        after = score(Reader(model, Genome(path)), name, [swapped])[0]
+        before = score(AlleleScorer(model, genome), name, [variant])[0]
+        after = score(AlleleScorer(model, Genome(path)), name, [swapped])[0]
         assert after == pytest.approx(-before if SCORES[name].signed else before, abs=1e-4)
 
 
@@ -242,7 +244,7 @@ def test_the_other_strand_of_the_genome_gives_the_same_score(name, model, genome
     path.write_text(f">c\n{decode(reverse_complement(encode(SEQUENCE)))}\n")
     variants = [v for v in fitting(name) if len(v.ref) == 1 == len(v.alt)]
     turned = [Variant("c", 400 - v.pos + 1, *(decode(reverse_complement(encode(x))) for x in (v.ref, v.alt))) for v in variants]
-    odd = Reader(model, genome, 41), Reader(model, Genome(path), 41)  # an odd window has a middle on both strands
+    odd = AlleleScorer(model, genome, 41), AlleleScorer(model, Genome(path), 41)  # an odd window has a middle on both strands
     if variants:
         assert score(odd[0], name, variants) == pytest.approx(score(odd[1], name, turned), abs=1e-4)
 
@@ -250,8 +252,8 @@ def test_the_other_strand_of_the_genome_gives_the_same_score(name, model, genome
 @pytest.mark.parametrize("name", OF_TOKENS)
 def test_batches_and_company_do_not_matter(name, model, genome) -> None:
     variants = fitting(name) * 2
-    together = score(Reader(model, genome), name, variants)
-    alone = [score(Reader(model, genome, batch_size=1), name, [v])[0] for v in variants]
+    together = score(AlleleScorer(model, genome), name, variants)
+    alone = [score(AlleleScorer(model, genome, batch_size=1), name, [v])[0] for v in variants]
     assert together == pytest.approx(alone, abs=1e-4)
 
 
@@ -264,7 +266,7 @@ def test_spellings_of_one_indel_agree(model, genome) -> None:
         Variant("a", 55, "AAA", "AAAA"),
         Variant("a", run[1], text[run[1] - 1 : run[1] + 2], "A" + text[run[1] - 1 : run[1] + 2]),
     ]
-    values = score(Reader(model, genome), "PLL", spellings)
+    values = score(AlleleScorer(model, genome), "PLL", spellings)
     assert values == pytest.approx(np.full(3, values[0]), abs=1e-5)
 
 
@@ -272,7 +274,7 @@ def test_n_around_leaves_no_answer_and_near_leaves_one(genome) -> None:
     """Contig n has N from 100 to 130: beside it a 3-mer model still has tokens without N, in a lone base it has not."""
     kmer = make_model(KmerTokenizer(3))
     near = Variant("n", 100, SEQUENCE[99], "ACGT"[("ACGT".index(SEQUENCE[99]) + 1) % 4])
-    assert np.isfinite(score(Reader(kmer, genome), "LLR", [near])).all()
+    assert np.isfinite(score(AlleleScorer(kmer, genome), "LLR", [near])).all()
 
 
 LONE = decode(np.tile(encode("ACGTTGCA"), 10))
@@ -302,8 +304,8 @@ DEFINED: list[tuple[str, tuple[str, int, str, str], str, Status]] = [
 @pytest.mark.parametrize(("names", "place", "defined", "status"), DEFINED)
 def test_a_status_is_true_for_the_allele_and_the_scores(tmp_path, names, place, defined, status) -> None:
     (tmp_path / "g.fa").write_text(f">m\n{LONE}\n>n\n{AMONG_N}\n")
-    chosen = choose(names)
-    answers = TokenScorer(make_model(KmerTokenizer(3)), Genome(tmp_path / "g.fa"), chosen)([Variant(*place)])
+    chosen = parse_scores(names)
+    answers = SequenceScorer(make_model(KmerTokenizer(3)), Genome(tmp_path / "g.fa"), chosen)([Variant(*place)])
     found = " ".join(score.name for score, value in zip(chosen, answers.values[0], strict=True) if np.isfinite(value))
     assert (found, answers.statuses) == (defined, [status])
 
@@ -312,7 +314,7 @@ def test_the_entropy_of_an_alt_equal_to_ref_is_that_of_the_place(model, genome) 
     other = SEQUENCE[150].translate(str.maketrans("ACGT", "CGTA"))
     rows = [Variant("c", 151, SEQUENCE[150], alt) for alt in (other, SEQUENCE[150])]
     rows.append(Variant("c", 151, SEQUENCE[150:153], SEQUENCE[150:153]))
-    values = TokenScorer(model, genome, choose("ENTROPY,LLR,COSINE"))(rows).values
+    values = SequenceScorer(model, genome, parse_scores("ENTROPY,LLR,COSINE"))(rows).values
     assert values[0, 0] == values[1, 0] == values[2, 0] > 0
     assert values[1:, 1].tolist() == [0, 0]
     assert values[1:, 2] == pytest.approx([0, 0], abs=1e-6)
@@ -330,21 +332,23 @@ def test_a_causal_model_compares_whole_windows(genome) -> None:
         with torch.no_grad():
             log_p = model(ids)[0, :, 5:9].double().log_softmax(-1)
         sums.append(sum(log_p[t, ids[0, t + 1] - 5].item() for t in range(1, LENGTH)) / np.log(2))
-    assert score(Reader(model, genome, both_strands=False), "LLR", [variant])[0] == pytest.approx(sums[1] - sums[0], abs=1e-4)
+    assert score(AlleleScorer(model, genome, both_strands=False), "LLR", [variant])[0] == pytest.approx(
+        sums[1] - sums[0], abs=1e-4
+    )
 
 
 def test_what_a_model_cannot_tell_is_refused_at_once(genome) -> None:
     bpe = make_model(BPETokenizer.train([encode(SEQUENCE)], 32))
     causal = make_model(BaseTokenizer(), causal=True)
     with pytest.raises(ConfigError, match="BPE"):
-        Reader(bpe, genome).require({"allele"})
-    Reader(bpe, genome).require({"embedding"})
+        AlleleScorer(bpe, genome).require({"allele"})
+    AlleleScorer(bpe, genome).require({"embedding"})
     with pytest.raises(ConfigError, match="causal"):
-        Reader(causal, genome).require({"posterior"})
+        AlleleScorer(causal, genome).require({"posterior"})
     with pytest.raises(ConfigError, match="at most 38"):
-        Reader(make_model(BaseTokenizer(), position="learned", max_tokens=40), genome)
+        AlleleScorer(make_model(BaseTokenizer(), position="learned", max_tokens=40), genome)
     with pytest.raises(ConfigError, match="at least"):
-        Reader(causal, genome, 10)
+        AlleleScorer(causal, genome, 10)
 
 
 def test_every_score_explains_itself() -> None:
@@ -354,12 +358,12 @@ def test_every_score_explains_itself() -> None:
         assert len(entry.meaning.split()) >= 8
         assert entry.function.__doc__
         assert '"' not in entry.meaning  # it stands in a VCF header
-    assert [s.name for s in choose(" llr, PLL,llr")] == ["LLR", "PLL"]
-    assert {s.kind for s in choose(DEFAULT_SCORES)} == {"substitution", "indel"}  # between them, every allele
-    assert all(s.kind == "any" for s in choose(DEFAULT_TRACK_SCORES))
+    assert [s.name for s in parse_scores(" llr, PLL,llr")] == ["LLR", "PLL"]
+    assert {s.kind for s in parse_scores(DEFAULT_SCORES)} == {"substitution", "indel"}  # between them, every allele
+    assert all(s.kind == "any" for s in parse_scores(DEFAULT_TRACK_SCORES))
     for names in ("SAT", ""):
         with pytest.raises(ConfigError, match="known are LLR"):
-            choose(names)
+            parse_scores(names)
 
 
 @pytest.mark.parametrize(("ref", "alt", "expected"), [([-1.0], [-3.0], -2.0), ([0.0], [0.0], 0.0)])
@@ -383,7 +387,7 @@ def test_windows_are_shared_between_the_alts_of_a_place(model, genome, monkeypat
     asked = []
     true = inference.posteriors
     monkeypatch.setattr(inference, "posteriors", lambda m, codes, *a, **k: asked.append(len(codes)) or true(m, codes, *a, **k))
-    score(Reader(model, genome), "LLR", snvs([150]) * 2)
+    score(AlleleScorer(model, genome), "LLR", snvs([150]) * 2)
     assert asked == [1, 1]
 
 
@@ -393,7 +397,9 @@ def test_windows_are_shared_between_the_alts_of_a_place(model, genome, monkeypat
 )
 def test_the_cost_of_a_record_is_what_the_model_is_asked(genome, monkeypatch, alts: tuple[str, ...], cost: int) -> None:
     """A deletion or insertion: each base of both alleles, with five on either side, where the shorter one has more of them."""
-    scorer = TokenScorer(small_encoder(BaseTokenizer(), context_length=40), genome, choose("LLR,PLL"), both_strands=False)
+    scorer = SequenceScorer(
+        small_encoder(BaseTokenizer(), context_length=40), genome, parse_scores("LLR,PLL"), both_strands=False
+    )
     ref = decode(genome.window("c", 99, 1))
     asked: list[int] = []
     true = inference.posteriors

@@ -19,18 +19,18 @@ from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
-from genoformer.genome.targets import Targets, Track
+from genoformer.genome.targets import Track, TrackTable
 from genoformer.models import checkpoint
 from genoformer.models.longrange import one_hot
 from genoformer.scoring.engines import JobError
-from genoformer.scoring.haplotypes import Counted, score_haplotypes, score_pairs
-from genoformer.scoring.scores import choose
-from genoformer.scoring.track_scorer import Settings, TrackScorer
+from genoformer.scoring.haplotypes import HaplotypeSummary, score_haplotypes, score_pairs
+from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.track_scorer import AlleleComparison, TrackScorer
 
 random = np.random.default_rng(2)
 TEXT = "".join(random.choice(list("ACGT"), 1500))
 MODEL = small_long_range(seed=4)
-TARGETS = Targets(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
+TARGETS = TrackTable(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
 HEAD = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tx\ty\tz\n"
 
 
@@ -58,8 +58,8 @@ def vcf(tmp_path: Path) -> Path:
 
 
 def scorer(genome: Genome, names: str = "SAD,D2", **changed) -> TrackScorer:
-    settings = Settings(both_strands=False, **changed)
-    return TrackScorer(MODEL, genome, choose(names), head="human", targets=TARGETS, settings=settings)
+    settings = AlleleComparison(both_strands=False, **changed)
+    return TrackScorer(MODEL, genome, parse_scores(names), head="human", targets=TARGETS, settings=settings)
 
 
 def tracks(text: str) -> np.ndarray:
@@ -155,7 +155,7 @@ def test_pairs_are_told_apart_by_their_own_bases(genome, tmp_path) -> None:
     score_pairs(tmp_path / "in.vcf", genome, made, 20, tmp_path / "o.tsv")
     with (tmp_path / "o.tsv").open() as file:
         (row,) = csv.DictReader(file, delimiter="\t")
-    start = made.start_of(Variant("chr1", (503 + 506) // 2 + 1, "", ""))
+    start = made.window_start(Variant("chr1", (503 + 506) // 2 + 1, "", ""))
     track = int(row["SAD_TRACK"][1:])
     for kind, v in zip("AB", rows, strict=True):
         text = TEXT[: v.start] + v.alt + TEXT[v.end :]
@@ -163,7 +163,7 @@ def test_pairs_are_told_apart_by_their_own_bases(genome, tmp_path) -> None:
             expected = (tracks(text[start : start + 256]) - tracks(TEXT[start : start + 256])).sum(1)[track]
             assert float(row["SAD_A"]) == pytest.approx(expected, abs=1e-4)
     values, _ = made.values([rows[1]])
-    if made.start_of(Variant("chr1", 504, "", "")) == start:  # the same window
+    if made.window_start(Variant("chr1", 504, "", "")) == start:  # the same window
         assert float(row["SAD_B"]) == pytest.approx(values[0, 0, track], abs=1e-4)
 
 
@@ -356,7 +356,13 @@ def test_the_sum_and_the_difference_are_of_one_gene(genome, tmp_path) -> None:
     lines = "".join(f"chr1\t{p}\t.\t{TEXT[p - 1]}\t{other(p)}\t.\t.\t.\tGT\t{gt}\n" for p, gt in rows)
     (tmp_path / "in.vcf").write_text(HEAD + lines)
     made = TrackScorer(
-        MODEL, genome, choose("LOGSED"), head="human", targets=TARGETS, genes=GENES, settings=Settings(both_strands=False)
+        MODEL,
+        genome,
+        parse_scores("LOGSED"),
+        head="human",
+        targets=TARGETS,
+        genes=GENES,
+        settings=AlleleComparison(both_strands=False),
     )
     score_haplotypes(tmp_path / "in.vcf", genome, made, [Region("1", 490, 511)], tmp_path / "o.tsv", samples=["x"])
     with (tmp_path / "o.tsv").open() as file:
@@ -441,9 +447,10 @@ def test_the_commands(genome, vcf, tmp_path) -> None:
 @pytest.mark.parametrize("what", ["haplotypes", "pairs"])
 def test_errors_over_shifts_are_those_of_runs_with_single_shifts(genome, vcf, tmp_path, what) -> None:
     """Of a sum, or a difference, the error of the sums of each shift: not one of the errors of its parts."""
+
     def rows(*shifts: int) -> list[dict[str, str]]:
-        settings = Settings(both_strands=False, shifts=shifts)
-        made = TrackScorer(MODEL, genome, choose("SAD"), head="human", targets=TARGETS, tracks=[2], settings=settings)
+        settings = AlleleComparison(both_strands=False, shifts=shifts)
+        made = TrackScorer(MODEL, genome, parse_scores("SAD"), head="human", targets=TARGETS, tracks=[2], settings=settings)
         out = tmp_path / f"{len(shifts)}{shifts[0]}.tsv"
         if what == "haplotypes":
             score_haplotypes(vcf, genome, made, [Region("1", 490, 511, "r"), Region("1", 1100, 1110, "none")], out)
@@ -516,7 +523,7 @@ def test_a_fixed_file_gives_the_table_of_the_file_that_was_meant(
 ) -> None:
     made = scorer(genome, "SAD")
 
-    def table(given: list[Row], *fixes: str) -> tuple[str, Counted]:
+    def table(given: list[Row], *fixes: str) -> tuple[str, HaplotypeSummary]:
         vcf, out = write(tmp_path / "in.vcf", given), tmp_path / "out.tsv"
         if what == "pairs":
             done = score_pairs(vcf, genome, made, 7, out, fix=fixes)

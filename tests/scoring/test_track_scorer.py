@@ -23,15 +23,15 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import Targets, Track
+from genoformer.genome.targets import Track, TrackTable
 from genoformer.genome.variants import Variant
 from genoformer.models.longrange import one_hot
-from genoformer.scoring.alignment import Placed
+from genoformer.scoring.alignment import AlignedChange
 from genoformer.scoring.noise import flag_columns, measure, n_places
 from genoformer.scoring.run import Summary, score_variants
-from genoformer.scoring.scorers import OfTracks, scorer_of
-from genoformer.scoring.scores import SCORES, choose
-from genoformer.scoring.track_scorer import Settings, TrackScorer
+from genoformer.scoring.scorers import TrackOptions, make_scorer
+from genoformer.scoring.scores import SCORES, parse_scores
+from genoformer.scoring.track_scorer import AlleleComparison, TrackScorer
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 BIN, LENGTH = 8, 256
@@ -41,7 +41,7 @@ CONTIGS = {
     "c2": decode(random.integers(0, 4, 500, dtype=np.uint8)) + "N" * 60 + decode(random.integers(0, 4, 90, dtype=np.uint8)),
 }
 PAIRS = [1, 0, 2, 3, 4]
-TARGETS = Targets(tuple(Track(i, f"t{i}", strand_pair=PAIRS[i], description="alike") for i in range(5)))
+TARGETS = TrackTable(tuple(Track(i, f"t{i}", strand_pair=PAIRS[i], description="alike") for i in range(5)))
 MODEL = small_long_range(seed=3, target_bins=24)
 GENES = Genes({
     "c1": [Gene(0, "near", np.array([[900, 930], [1000, 1020]])), Gene(1, "inside", np.array([[1010, 1100]])),
@@ -59,7 +59,14 @@ def genome(tmp_path_factory) -> Genome:
 
 def scorer(genome: Genome, names: str = "SAD", tracks=None, **changed) -> TrackScorer:
     return TrackScorer(
-        MODEL, genome, choose(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES, settings=Settings(**changed)
+        MODEL,
+        genome,
+        parse_scores(names),
+        head="human",
+        targets=TARGETS,
+        tracks=tracks,
+        genes=GENES,
+        settings=AlleleComparison(**changed),
     )
 
 
@@ -69,6 +76,7 @@ def text_at(contig: str, start: int, length: int) -> str:
 
 def predicted(text: str, *, both: bool = True) -> np.ndarray:
     """Tracks [5, 24] of a window of text."""
+
     def run(window: str) -> np.ndarray:
         with torch.no_grad():
             return MODEL(one_hot(torch.tensor(encode(window)[None])), "human")[0].double().numpy()
@@ -88,7 +96,7 @@ def naive_pair(variant: Variant, how: str, *, both: bool = True, shift: int = 0)
     ref = predicted(text_at(contig, start, LENGTH), both=both)
     laid = {"left": 0, "right": d, "symmetric": len(variant.alt) // 2 - n // 2}
     first = start + (LENGTH // BIN - 24) // 2 * BIN
-    change = Placed(variant.start - first, n, len(variant.alt))
+    change = AlignedChange(variant.start - first, n, len(variant.alt))
     if d == 0 or how in laid:
         alt = predicted(text_at(changed, start + (laid[how] if d else 0), LENGTH), both=both)
     elif how == "realign":
@@ -228,7 +236,9 @@ def test_spellings_of_one_indel_agree(tmp_path) -> None:
     spellings = [Variant("c", 401, "GCA", "G"), Variant("c", 415, "ACA", "A"), Variant("c", 405, "ACAC", "AC"),
                  Variant("c", 401, text[400:417], text[400:415])]  # fmt: skip
     for how in ("realign", "stitch", "symmetric"):
-        made = TrackScorer(MODEL, Genome(path), choose("SAD,D2"), head="human", targets=TARGETS, settings=Settings(indels=how))
+        made = TrackScorer(
+            MODEL, Genome(path), parse_scores("SAD,D2"), head="human", targets=TARGETS, settings=AlleleComparison(indels=how)
+        )
         values, _ = made.values(spellings)
         assert np.ptp(values, axis=0).max() == 0
 
@@ -251,14 +261,14 @@ def test_standard_errors_are_those_of_runs_with_single_shifts(genome, models, tr
 
     def run(*shifts: int) -> dict[str, np.ndarray]:
         made = TrackScorer(
-            models, genome, choose(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES,
-            settings=Settings(shifts=shifts),
+            models, genome, parse_scores(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES,
+            settings=AlleleComparison(shifts=shifts),
         )  # fmt: skip
         return dict(zip((column.name for column in made.columns), made(rows).values.T, strict=True))
 
     def every(*shifts: int) -> TrackScorer:
-        return TrackScorer(models, genome, choose(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES,
-                           settings=Settings(shifts=shifts))  # fmt: skip
+        return TrackScorer(models, genome, parse_scores(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES,
+                           settings=AlleleComparison(shifts=shifts))  # fmt: skip
 
     found, single = run(*shifts), run(0)
     assert [name for name in found if not name.endswith("_SE")] == list(single)
@@ -281,7 +291,7 @@ def test_the_gene_is_chosen_after_the_mean_over_shifts(genome) -> None:
     """Each shift may have another strongest gene; what is averaged is one gene."""
     shifts = (-8, 0, 8)
     values, genes = scorer(genome, "LOGSED", shifts=shifts).values(SNVS)
-    each = [scorer(genome, "LOGSED", shifts=(shift,)).told(SNVS) for shift in shifts]
+    each = [scorer(genome, "LOGSED", shifts=(shift,)).score_each(SNVS) for shift in shifts]
     for i in range(len(SNVS)):
         by_gene = {}
         for gene in {gene for of in each for gene in of[i].genes}:
@@ -300,23 +310,29 @@ OTHER = small_long_range(seed=8, target_bins=24)
 
 def of_models(models, genome, names: str, **changed) -> TrackScorer:
     return TrackScorer(
-        models, genome, choose(names), head="human", targets=TARGETS, genes=GENES, settings=Settings(shifts=(0, 8), **changed)
+        models,
+        genome,
+        parse_scores(names),
+        head="human",
+        targets=TARGETS,
+        genes=GENES,
+        settings=AlleleComparison(shifts=(0, 8), **changed),
     )
 
 
 def test_an_ensemble_gives_the_mean_of_its_models(genome) -> None:
     names, rows = "SAD,D2,LOGSED,L2", SNVS + INDELS
     both = of_models([MODEL, OTHER], genome, names)
-    apart = [of_models(model, genome, names).told(rows) for model in (MODEL, OTHER)]
-    for i, told in enumerate(both.told(rows)):
+    apart = [of_models(model, genome, names).score_each(rows) for model in (MODEL, OTHER)]
+    for i, told in enumerate(both.score_each(rows)):
         mean = np.mean([of[i].values for of in apart], axis=0)
         np.testing.assert_allclose(told.values, mean, atol=1e-9)
         assert told.genes.keys() == apart[0][i].genes.keys()
         for gene, values in told.genes.items():
             np.testing.assert_allclose(values, (apart[0][i].genes[gene] + apart[1][i].genes[gene]) / 2, atol=1e-9)
-    naive = both.naive().values(rows[:2])[0]
+    naive = both.reference_scorer().values(rows[:2])[0]
     np.testing.assert_allclose(both.values(rows[:2])[0], naive, atol=1e-4)
-    assert both.operations == pytest.approx(2 * of_models(MODEL, genome, names).operations)
+    assert both.flops_per_variant == pytest.approx(2 * of_models(MODEL, genome, names).flops_per_variant)
     noise = [of_models(model, genome, names).noise(SNVS[:1])[0] for model in (MODEL, OTHER, [MODEL, OTHER])]
     for which in range(2):
         one, other, ensemble = (of[which].values for of in noise)
@@ -328,23 +344,23 @@ def test_models_that_differ_are_no_ensemble(genome) -> None:
         of_models([MODEL, small_long_range(seed=8, target_bins=32)], genome, "SAD")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
     with pytest.raises(ConfigError, match="of language models or of models of tracks, not of both"):
-        scorer_of([MODEL, encoder], genome, choose("SAD"))
+        make_scorer([MODEL, encoder], genome, parse_scores("SAD"))
     others = [copy.deepcopy(MODEL) for _ in range(2)]
     others[0].targets = {"human": TARGETS}
-    others[1].targets = {"human": Targets(tuple(Track(i, f"u{i}", strand_pair=PAIRS[i]) for i in range(5)))}
+    others[1].targets = {"human": TrackTable(tuple(Track(i, f"u{i}", strand_pair=PAIRS[i]) for i in range(5)))}
     with pytest.raises(ConfigError, match="differ in the tracks of head human"):
         of_models(others, genome, "SAD")
 
 
 def test_language_models_with_other_tokens_are_an_ensemble_too(genome) -> None:
     models = [small_encoder(BaseTokenizer(), context_length=40), small_encoder(KmerTokenizer(3), context_length=30)]
-    together, *apart = (scorer_of(of, genome, choose("LLR,PLL,COSINE")) for of in (models, *models))
+    together, *apart = (make_scorer(of, genome, parse_scores("LLR,PLL,COSINE")) for of in (models, *models))
     rows = SNVS + INDELS
     found = together(rows)
     np.testing.assert_allclose(found.values, np.mean([of(rows).values for of in apart], axis=0), atol=1e-6)
     assert (together.length, together.options["context"]) == (40, "40+30")
     assert together.longest_allele == min(of.longest_allele for of in apart)
-    np.testing.assert_allclose(together.naive()(rows).values, found.values, atol=1e-5)
+    np.testing.assert_allclose(together.reference_scorer()(rows).values, found.values, atol=1e-5)
 
 
 def test_the_noise_floor_is_the_reference_against_itself_moved_by_a_base(genome) -> None:
@@ -363,9 +379,11 @@ def test_variants_of_a_window_share_its_reference_and_neighbours_its_trunk(genom
     from genoformer.inference import tracks
 
     passes, strips = [], []
-    true_transform, true_strip = MODEL.transform, tracks.Strip
-    monkeypatch.setattr(MODEL, "transform", lambda x: passes.append(len(x)) or true_transform(x))
-    monkeypatch.setattr(tracks, "Strip", lambda trunk, onehot: strips.append(onehot.shape[-1]) or true_strip(trunk, onehot))
+    true_transform, true_strip = MODEL.attend, tracks.SharedTrunk
+    monkeypatch.setattr(MODEL, "attend", lambda x: passes.append(len(x)) or true_transform(x))
+    monkeypatch.setattr(
+        tracks, "SharedTrunk", lambda trunk, onehot: strips.append(onehot.shape[-1]) or true_strip(trunk, onehot)
+    )
     rows = [snv(pos) for pos in (1001, 1002, 1003, 1004, 1008)]
     scorer(genome).values(rows)
     assert sum(passes) == 2 * (2 + 5)
@@ -376,8 +394,8 @@ def test_variants_of_a_window_share_its_reference_and_neighbours_its_trunk(genom
 
 def test_a_variant_stands_in_the_middle_of_its_own_window(genome) -> None:
     made = scorer(genome, anchor="variant")
-    assert made.start_of(Variant("c1", 1001, "A", "C")) == 1000 - LENGTH // 2
-    assert scorer(genome).start_of(Variant("c1", 1001, "A", "C")) == 872  # 1000 - 128, a whole number of bins already
+    assert made.window_start(Variant("c1", 1001, "A", "C")) == 1000 - LENGTH // 2
+    assert scorer(genome).window_start(Variant("c1", 1001, "A", "C")) == 872  # 1000 - 128, a whole number of bins already
     contig = CONTIGS["c1"]
     row = snv(1003)
     changed = contig[:1002] + row.alt + contig[1003:]
@@ -398,31 +416,33 @@ def test_the_table_has_the_strongest_track_and_those_that_are_chosen(genome) -> 
         assert row[0] == strongest
         assert some.columns[1].words[int(row[1])] == ("t3", "t0")[row[2:].tolist().index(strongest)]
     assert [column.name for column in scorer(genome, "SAD", tracks=[2]).columns] == ["SAD"]
-    alike = Targets(tuple(Track(i, "same", strand_pair=i) for i in range(5)))
-    made = TrackScorer(MODEL, genome, choose("SAD"), head="human", targets=alike, tracks=[0, 1])
+    alike = TrackTable(tuple(Track(i, "same", strand_pair=i) for i in range(5)))
+    made = TrackScorer(MODEL, genome, parse_scores("SAD"), head="human", targets=alike, tracks=[0, 1])
     assert [column.name for column in made.columns][2:] == ["SAD_same.0", "SAD_same.1"]
 
 
 def test_the_two_strands_of_a_pair_have_keys_of_their_own(genome, vcf, tmp_path) -> None:
-    pair = Targets(tuple(Track(i, name, strand_pair=PAIRS[i]) for i, name in enumerate(["C+", "C-", "a b", "a:b", "u"])))
-    made = TrackScorer(MODEL, genome, choose("SAD"), head="human", targets=pair, tracks=[0, 1, 2, 3, 4])
+    pair = TrackTable(tuple(Track(i, name, strand_pair=PAIRS[i]) for i, name in enumerate(["C+", "C-", "a b", "a:b", "u"])))
+    made = TrackScorer(MODEL, genome, parse_scores("SAD"), head="human", targets=pair, tracks=[0, 1, 2, 3, 4])
     keys = [column.key for column in made.columns]
     assert keys[2:] == ["GF_SAD_C_plus", "GF_SAD_C_minus", "GF_SAD_a_b.2", "GF_SAD_a_b.3", "GF_SAD_u"]
     assert [column.key for column in flag_columns(made)][1:3] == ["GF_SAD_C_plus_NOISE", "GF_SAD_C_minus_NOISE"]
     moved = TrackScorer(
-        MODEL, genome, choose("SAD"), head="human", targets=pair, tracks=[0, 1], settings=Settings(shifts=(0, 8))
+        MODEL, genome, parse_scores("SAD"), head="human", targets=pair, tracks=[0, 1], settings=AlleleComparison(shifts=(0, 8))
     )
     assert [column.key for column in moved.columns if column.of] == ["GF_SAD_SE", "GF_SAD_C_plus_SE", "GF_SAD_C_minus_SE"]
-    clash = Targets(tuple(Track(i, f"TRACK{i}"[: 5 + (i > 0)], strand_pair=PAIRS[i]) for i in range(5)))
+    clash = TrackTable(tuple(Track(i, f"TRACK{i}"[: 5 + (i > 0)], strand_pair=PAIRS[i]) for i in range(5)))
     with pytest.raises(ConfigError, match="SAD_TRACK and SAD_TRACK would both be GF_SAD_TRACK in a VCF; rename the tracks"):
-        score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "o.vcf", of_tracks=OfTracks("human", clash, [0, 1]))
+        score_variants(
+            vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "o.vcf", of_tracks=TrackOptions("human", clash, [0, 1])
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["in.vcf"]
 
 
 def test_the_output_and_the_matrix_are_two_files(genome, vcf, tmp_path) -> None:
     with pytest.raises(ConfigError, match="the output and the matrix would be one file"):
         score_variants(
-            vcf, genome, MODEL, choose("SAD"), tmp_path / "a.parquet", of_tracks=OfTracks("human", TARGETS),
+            vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "a.parquet", of_tracks=TrackOptions("human", TARGETS),
             matrix=tmp_path / "a.parquet",
         )  # fmt: skip
 
@@ -431,9 +451,9 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
     """The windows of c2's records reach into N and beyond the contig."""
     text = vcf.read_text() + f"c2\t490\t.\t{CONTIGS['c2'][489]}\t{'ACGT'['ACGT'.index(CONTIGS['c2'][489]) - 1]}\t.\t.\t.\n"
     (tmp_path / "more.vcf").write_text(text)
-    options = {"of_tracks": OfTracks("human", TARGETS), "n_noise": 0}
+    options = {"of_tracks": TrackOptions("human", TARGETS), "n_noise": 0}
     notes = [
-        score_variants(source, genome, MODEL, choose("SAD"), tmp_path / "o.tsv", **options).notes
+        score_variants(source, genome, MODEL, parse_scores("SAD"), tmp_path / "o.tsv", **options).notes
         for source in (vcf, tmp_path / "more.vcf")
     ]
     assert "unknown bases" not in "\n".join(notes[0])
@@ -441,8 +461,8 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
 
 
 def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
-    options = {"of_tracks": OfTracks("human", TARGETS)}
-    notes = score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "o.tsv", n_noise=2, **options).notes
+    options = {"of_tracks": TrackOptions("human", TARGETS)}
+    notes = score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "o.tsv", n_noise=2, **options).notes
     assert "at 2 places" in "\n".join(notes)
     assert "of too few places to be sure (--noise 8). A smaller score may come only from where the window" in "\n".join(notes)
     assert re.search(r"values are \|GF_SAD\| [\d.e-]+ \(indels\) and [\d.e-]+ \(substitutions\)", "\n".join(notes))
@@ -451,17 +471,20 @@ def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"settings": Settings(shifts=(0, 60))}, "a shift of 60 bases: give 48 at most, a quarter of what is predicted"),
-        ({"scores": choose("LLR")}, "LLR needs a language model, and this one predicts tracks; choose others"),
-        ({"scores": choose("LOGSED")}, "sums over the exons of genes; give them with --gtf"),
+        (
+            {"settings": AlleleComparison(shifts=(0, 60))},
+            "a shift of 60 bases: give 48 at most, a quarter of what is predicted",
+        ),
+        ({"scores": parse_scores("LLR")}, "LLR needs a language model, and this one predicts tracks; choose others"),
+        ({"scores": parse_scores("LOGSED")}, "sums over the exons of genes; give them with --gtf"),
         ({"targets": None}, "does not say which tracks are strand pairs"),
-        ({"settings": Settings(indels="guess")}, "indels are one of realign, stitch, left, right, symmetric"),
+        ({"settings": AlleleComparison(indels="guess")}, "indels are one of realign, stitch, left, right, symmetric"),
         ({"head": None}, "no head was named; this model has human, mouse"),
         ({"length": 100}, "not a whole number of bins of 8 bases"),
     ],
 )
 def test_what_a_model_cannot_tell_is_refused_at_once(genome, change, message) -> None:
-    options = {"scores": choose("SAD"), "head": "human", "targets": TARGETS, **change}
+    options = {"scores": parse_scores("SAD"), "head": "human", "targets": TARGETS, **change}
     with pytest.raises(ConfigError, match=message):
         TrackScorer(MODEL, genome, options.pop("scores"), **options)
 
@@ -469,16 +492,16 @@ def test_what_a_model_cannot_tell_is_refused_at_once(genome, change, message) ->
 def test_a_language_model_has_no_tracks(genome) -> None:
     encoder = small_encoder(BaseTokenizer(), context_length=40)
     with pytest.raises(ConfigError, match="SAD is of tracks, and this is a language model; choose LLR"):
-        scorer_of(encoder, genome, choose("SAD"))
+        make_scorer(encoder, genome, parse_scores("SAD"))
     with pytest.raises(ConfigError, match="are of a model of tracks"):
-        scorer_of(encoder, genome, choose("LLR"), of_tracks=OfTracks())
+        make_scorer(encoder, genome, parse_scores("LLR"), of_tracks=TrackOptions())
 
 
 def test_a_model_that_predicts_no_numbers_is_refused(genome) -> None:
     model = small_long_range(seed=3)
     with torch.no_grad():
         model.heads["human"].bias[1] = torch.nan
-    made = TrackScorer(model, genome, choose("SAD"), head="human", targets=TARGETS)
+    made = TrackScorer(model, genome, parse_scores("SAD"), head="human", targets=TARGETS)
     with pytest.raises(CheckpointError, match="values that are no numbers"):
         made(SNVS)
 
@@ -498,7 +521,15 @@ def vcf(tmp_path: Path) -> Path:
 def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, tmp_path) -> None:
     out, matrix = tmp_path / "out.tsv", tmp_path / "m.parquet"
     summary = score_variants(
-        vcf, genome, MODEL, choose("SAD,D2"), out, of_tracks=OfTracks("human", TARGETS), matrix=matrix, n_noise=2, n_verify=3
+        vcf,
+        genome,
+        MODEL,
+        parse_scores("SAD,D2"),
+        out,
+        of_tracks=TrackOptions("human", TARGETS),
+        matrix=matrix,
+        n_noise=2,
+        n_verify=3,
     )
     assert (summary.scored, summary.skipped) == (6, {"SYMBOLIC": 1})
     with out.open() as file:
@@ -528,7 +559,14 @@ def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, t
 def test_the_matrix_has_every_gene_of_the_window(genome, vcf, tmp_path, kind) -> None:
     out, path = tmp_path / "out.tsv", tmp_path / f"m.{kind}"
     score_variants(
-        vcf, genome, MODEL, choose("SAD,LOGSED"), out, of_tracks=OfTracks("human", TARGETS, genes=GENES), matrix=path, n_noise=0
+        vcf,
+        genome,
+        MODEL,
+        parse_scores("SAD,LOGSED"),
+        out,
+        of_tracks=TrackOptions("human", TARGETS, genes=GENES),
+        matrix=path,
+        n_noise=0,
     )
     if kind == "parquet":
         table = pq.read_table(path).to_pandas()
@@ -544,7 +582,7 @@ def test_the_matrix_has_every_gene_of_the_window(genome, vcf, tmp_path, kind) ->
     near = of_genes[of_genes.pos == 1005]
     assert sorted(near.gene) == ["inside", "near"]
     made = scorer(genome, "LOGSED")
-    (told,) = made.told(SNVS[:1])
+    (told,) = made.score_each(SNVS[:1])
     for gene, name in ((0, "near"), (1, "inside")):
         assert near[near.gene == name][names].to_numpy()[0] == pytest.approx(told.genes[gene][0], abs=1e-5)
     with out.open() as file:
@@ -564,7 +602,7 @@ def test_the_matrix_has_every_gene_of_the_window(genome, vcf, tmp_path, kind) ->
 def test_a_matrix_of_another_kind_is_refused(genome, vcf, tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"end its name in .parquet or .h5ad"):
         score_variants(
-            vcf, genome, MODEL, choose("SAD"), tmp_path / "o.tsv", of_tracks=OfTracks("human", TARGETS),
+            vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "o.tsv", of_tracks=TrackOptions("human", TARGETS),
             matrix=tmp_path / "m.csv",
         )  # fmt: skip
     assert [path.name for path in tmp_path.iterdir()] == ["in.vcf"]
@@ -573,18 +611,20 @@ def test_a_matrix_of_another_kind_is_refused(genome, vcf, tmp_path) -> None:
 def test_other_genes_and_tables_are_another_job(genome) -> None:
     def inputs(**changed) -> dict[str, str]:
         options = {"head": "human", "targets": TARGETS, "genes": GENES, **changed}
-        return TrackScorer(MODEL, genome, choose("LOGSED"), **options).inputs
+        return TrackScorer(MODEL, genome, parse_scores("LOGSED"), **options).inputs
 
-    other_table = Targets(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
+    other_table = TrackTable(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
     assert inputs() == inputs()
     assert inputs(targets=other_table)["table of tracks"] != inputs()["table of tracks"]
     assert inputs(genes=Genes({}, "g.gtf", "a"))["GTF"] != inputs()["GTF"]
 
 
 def test_words_in_info_are_escaped_and_two_runs_give_the_same_bytes(genome, vcf, tmp_path) -> None:
-    odd = Targets(tuple(Track(i, f"CAGE:a b;c={i}", strand_pair=PAIRS[i]) for i in range(5)))
+    odd = TrackTable(tuple(Track(i, f"CAGE:a b;c={i}", strand_pair=PAIRS[i]) for i in range(5)))
     for name in ("a.vcf", "b.vcf"):
-        score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / name, of_tracks=OfTracks("human", odd, [0, 1]), n_noise=0)
+        score_variants(
+            vcf, genome, MODEL, parse_scores("SAD"), tmp_path / name, of_tracks=TrackOptions("human", odd, [0, 1]), n_noise=0
+        )
     text = (tmp_path / "a.vcf").read_text()
     assert text == (tmp_path / "b.vcf").read_text()
     assert "GF_SAD_TRACK=CAGE:a%20b%3Bc%3D" in text
@@ -596,7 +636,9 @@ def test_words_in_info_are_escaped_and_two_runs_give_the_same_bytes(genome, vcf,
 
 
 def flagged(genome, vcf, out: Path, **options) -> tuple[list[dict[str, str]], Summary]:
-    summary = score_variants(vcf, genome, MODEL, choose("SAD,D2"), out, of_tracks=OfTracks("human", TARGETS, **options))
+    summary = score_variants(
+        vcf, genome, MODEL, parse_scores("SAD,D2"), out, of_tracks=TrackOptions("human", TARGETS, **options)
+    )
     with out.open() as file:
         return list(csv.DictReader(file, delimiter="\t")), summary
 
@@ -626,8 +668,8 @@ def test_scores_below_the_noise_floor_are_flagged(genome, vcf, tmp_path, tracks)
 
 def test_the_header_says_the_floors_and_a_run_without_them_takes_old_flags_away(genome, vcf, tmp_path) -> None:
     once, again = tmp_path / "a.vcf", tmp_path / "b.vcf"
-    of_tracks = OfTracks("human", TARGETS, settings=Settings(shifts=(0, 8)))
-    score_variants(vcf, genome, MODEL, choose("SAD"), once, of_tracks=of_tracks)
+    of_tracks = TrackOptions("human", TARGETS, settings=AlleleComparison(shifts=(0, 8)))
+    score_variants(vcf, genome, MODEL, parse_scores("SAD"), once, of_tracks=of_tracks)
     text = once.read_text()
     (floors,) = [line for line in text.splitlines() if line.startswith("##genoformer_noise=")]
     assert re.fullmatch(r"##genoformer_noise=places=8;SAD=[\d.e-]+/[\d.e-]+", floors)
@@ -635,19 +677,21 @@ def test_the_header_says_the_floors_and_a_run_without_them_takes_old_flags_away(
     assert "ID=GF_SAD_SE,Number=A,Type=Float" in text
     with pysam.VariantFile(str(once)) as file:
         assert {value for record in file for value in record.info.get("GF_SAD_NOISE", ())} <= {".", "below"}
-    score_variants(once, genome, MODEL, choose("SAD"), again, of_tracks=OfTracks("human", TARGETS), n_noise=0)
+    score_variants(once, genome, MODEL, parse_scores("SAD"), again, of_tracks=TrackOptions("human", TARGETS), n_noise=0)
     assert not re.search("GF_SAD_NOISE|GF_SAD_SE|genoformer_noise", again.read_text())
-    score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "c.vcf", of_tracks=OfTracks("human", TARGETS), n_noise=0)
+    score_variants(
+        vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "c.vcf", of_tracks=TrackOptions("human", TARGETS), n_noise=0
+    )
     old = [line for line in (tmp_path / "c.vcf").read_text().splitlines() if not line.startswith("##")]
     assert old == [line for line in again.read_text().splitlines() if not line.startswith("##")]
 
 
 def test_shards_and_a_run_at_once_flag_the_same_scores(genome, vcf, tmp_path) -> None:
-    options = {"of_tracks": OfTracks("human", TARGETS, settings=Settings(shifts=(0, 3))), "threads": 1}
-    score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "a.vcf", n_verify=2, **options)
+    options = {"of_tracks": TrackOptions("human", TARGETS, settings=AlleleComparison(shifts=(0, 3))), "threads": 1}
+    score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "a.vcf", n_verify=2, **options)
     for i in (1, 2):
-        score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "b.vcf", shard=(i, 2), **options)
-    score_variants(vcf, genome, MODEL, choose("SAD"), tmp_path / "b.vcf", assemble=True, **options)
+        score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "b.vcf", shard=(i, 2), **options)
+    score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "b.vcf", assemble=True, **options)
     assert (tmp_path / "a.vcf").read_text() == (tmp_path / "b.vcf").read_text()
     assert "GF_SAD_NOISE=" in (tmp_path / "b.vcf").read_text()
     assert "GF_SAD_SE=" in (tmp_path / "b.vcf").read_text()

@@ -19,10 +19,10 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.vcf import Record, open_vcf
 from genoformer.models import checkpoint
 from genoformer.scoring import engines, run
-from genoformer.scoring.engines import JobError, PartFolder, Scored, chunks
+from genoformer.scoring.engines import JobError, PartFolder, PartResult, chunks
 from genoformer.scoring.run import score_variants
-from genoformer.scoring.scorers import OfTracks
-from genoformer.scoring.scores import choose
+from genoformer.scoring.scorers import TrackOptions
+from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.workers import LocalPool, Pool, RayPool, WorkerError, run_pool
 from genoformer.tokenizers import BaseTokenizer
 
@@ -52,13 +52,13 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 MODELS = {
     "tokens": (small_encoder(BaseTokenizer(), context_length=40), "LLR,PLL", None),
-    "tracks": (small_long_range(), "SAD,D2", OfTracks("human")),
+    "tracks": (small_long_range(), "SAD,D2", TrackOptions("human")),
 }
 
 
 def scored(kind: str, vcf: Path, genome: Genome, out: Path, **options) -> bytes:
     model, names, of_tracks = MODELS[kind]
-    score_variants(vcf, genome, model, choose(names), out, of_tracks=of_tracks, both_strands=False, threads=1, **options)
+    score_variants(vcf, genome, model, parse_scores(names), out, of_tracks=of_tracks, both_strands=False, threads=1, **options)
     return out.read_bytes() if out.exists() else b""
 
 
@@ -87,13 +87,13 @@ class Mortal:
     device: str = "cpu"
     threads: int = 1
 
-    def compute(self) -> Callable[[Sequence[Record]], Scored]:
-        def count(records: Sequence[Record]) -> Scored:
+    def compute(self) -> Callable[[Sequence[Record]], PartResult]:
+        def count(records: Sequence[Record]) -> PartResult:
             if any(record.pos == self.pos for record in records) and (left := sorted(self.lives.iterdir())):
                 left[0].unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
             values = np.array([[record.pos] for record in records], dtype=np.float32)
-            return Scored.of(np.zeros(len(records), np.uint8), values)
+            return PartResult.of(np.zeros(len(records), np.uint8), values)
 
         return count
 
@@ -207,9 +207,9 @@ def test_a_run_takes_no_more_cores_than_are_its_own(vcf, genome, tmp_path, monke
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     monkeypatch.setattr(run, "score_records", lambda *a: seen.append(torch.get_num_threads()) or true(*a))
     before = torch.get_num_threads()
-    score_variants(vcf, genome, MODELS["tokens"][0], choose("LLR"), tmp_path / "o.vcf", both_strands=False)
+    score_variants(vcf, genome, MODELS["tokens"][0], parse_scores("LLR"), tmp_path / "o.vcf", both_strands=False)
     assert set(seen) == {before}
-    score_variants(vcf, genome, MODELS["tokens"][0], choose("LLR"), tmp_path / "o.vcf", both_strands=False, threads=1)
+    score_variants(vcf, genome, MODELS["tokens"][0], parse_scores("LLR"), tmp_path / "o.vcf", both_strands=False, threads=1)
     assert set(seen) == {before, 1}
     assert torch.get_num_threads() == before
 
@@ -234,7 +234,9 @@ def test_another_engine_finds_the_parts_of_an_interrupted_one(vcf, genome, tmp_p
         scored("tokens", vcf, genome, tmp_path / "out.vcf")
     monkeypatch.setattr(run, "score_records", true)
     with pytest.raises(JobError, match="another scores"):
-        score_variants(vcf, genome, MODELS["tokens"][0], choose("LLR"), tmp_path / "out.vcf", both_strands=False, threads=1)
+        score_variants(
+            vcf, genome, MODELS["tokens"][0], parse_scores("LLR"), tmp_path / "out.vcf", both_strands=False, threads=1
+        )
     assert scored("tokens", vcf, genome, tmp_path / "out.vcf", workers=2) == whole
 
 

@@ -11,7 +11,7 @@ import pytest
 from genoformer import annotation
 from genoformer.annotation.run import annotate_variants
 from genoformer.sinks import open_sink
-from genoformer.whole import BusyError, held, locked
+from genoformer.whole import BusyError, lock_folder, locked
 
 HOLD = """
 import sys
@@ -60,11 +60,11 @@ def test_a_second_process_that_scores_is_refused(tmp_path: Path) -> None:
     assert other.stdout is not None
     with other.stdin, other.stdout:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(BusyError, match=r"another process is writing .*out.vcf"), held(folder, out):
+        with pytest.raises(BusyError, match=r"another process is writing .*out.vcf"), lock_folder(folder, out):
             pass
         other.kill()
         other.wait()
-    with held(folder, out):
+    with lock_folder(folder, out):
         pass
 
 

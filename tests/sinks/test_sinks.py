@@ -22,11 +22,11 @@ from genoformer.calls import _table_of_scores
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
 from genoformer.genome.variants import Status
 from genoformer.genome.vcf import ENCODING, ERRORS, Record
-from genoformer.scoring.scores import choose
+from genoformer.scoring.scores import parse_scores
 from genoformer.sinks import SINKS, Header, Provenance, Sink, number, open_sink
 
 NAN = float("nan")
-SCORES = [score.column for score in choose("LLR,PLL")]
+SCORES = [score.column for score in parse_scores("LLR,PLL")]
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tann"
 PROVENANCE = Provenance("1.2.3", "tiny", "c0ffee", "scores=LLR,PLL;context=32")
 INPUT = ["##fileformat=VCFv4.2", "##contig=<ID=chr1,length=1000>", '##FILTER=<ID=low,Description="a,b">', COLUMNS]
@@ -99,7 +99,7 @@ def test_vcf_header(tmp_path: Path) -> None:
     ]
     assert lines[4].endswith(f'Description="{SCORES[0].meaning} Unit: bits.">')
     assert lines[6].endswith(
-        ': NO_ALT, SYMBOLIC, BREAKEND, STAR, NOT_ACGT, NO_CONTIG, OTHER_SEQUENCE, OUTSIDE, N_IN_REF, TOO_LONG, '
+        ": NO_ALT, SYMBOLIC, BREAKEND, STAR, NOT_ACGT, NO_CONTIG, OTHER_SEQUENCE, OUTSIDE, N_IN_REF, TOO_LONG, "
         'REF_MISMATCH, NO_SCORE">'
     )
     assert lines[7:] == [
@@ -199,7 +199,7 @@ def test_tsv(tmp_path: Path, suffix: str) -> None:
     ]
 
 
-ODD = ['"5-HTTLPR', '5"', '""', "'", "a\"b", "NA", "nan", "null", "1e5", "#x", "\\", " x", "x\u00a0", "=1", "TRUE"]
+ODD = ['"5-HTTLPR', '5"', '""', "'", 'a"b', "NA", "nan", "null", "1e5", "#x", "\\", " x", "x\u00a0", "=1", "TRUE"]
 
 
 def scored(path: Path, names: Sequence[str]) -> Path:

@@ -11,7 +11,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import N, decode, encode
 from genoformer.genome.reference import Genome
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
-from genoformer.training.datasets import RandomWindows, Source, known_sequence
+from genoformer.training.datasets import RandomWindows, Source, iter_unmasked
 from genoformer.training.language import LanguageModelBatches
 from genoformer.training.objectives import CausalLM, MaskedLM
 
@@ -62,8 +62,8 @@ def test_the_known_sequence_is_what_windows_can_show(genome) -> None:
     black = {"one": np.array([[1000, 1030], [1070, 1100]])}
     text = decode(genome.window("one", 0, 4000))
     source = Source(genome, ["one"], black)
-    assert [decode(codes) for codes in known_sequence([source], 50)] == [text[:1000], text[1100:]]
-    assert [decode(codes) for codes in known_sequence([source], 40)] == [text[:1000], text[1030:1070], text[1100:]]
+    assert [decode(codes) for codes in iter_unmasked([source], 50)] == [text[:1000], text[1100:]]
+    assert [decode(codes) for codes in iter_unmasked([source], 40)] == [text[:1000], text[1030:1070], text[1100:]]
 
 
 def test_a_genome_that_is_all_blacklist_is_refused(genome) -> None:

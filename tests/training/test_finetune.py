@@ -28,13 +28,13 @@ from genoformer.labelled.read import read_labelled
 from genoformer.labelled.targets import Targets
 from genoformer.models import checkpoint
 from genoformer.models.encoder import EncoderConfig
-from genoformer.models.heads import Predictor, PredictorConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
 from genoformer.training.finetune import finetune
-from genoformer.training.labelled_part import LabelledPart, case_weights, check_validation, held_out, monitor_of
+from genoformer.training.labelled_part import LabelledSet, case_weights, check_validation, held_out, monitor_of
 from genoformer.training.log import read_log
-from genoformer.training.supervised import Batch, LabelledBatches, moved, predictor_loss, sequence_logits
+from genoformer.training.supervised import Batch, LabelledBatches, predictor_loss, sequence_logits, shift_sequences
 from genoformer.whole import sha256_of
 
 CRE, TATA = "TGACGTCATT", "GCTATAAAAG"
@@ -137,10 +137,10 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     assert manifest["finetune"]["epochs"] == 4
     assert manifest["windowed"] == {"window": 60, "overlap": 30, "train": 0, "valid": 0}
     assert manifest["metrics"]["accuracy"]["value"] == pytest.approx(member.metrics["accuracy"].value, abs=1e-6)
-    seen = checkpoint.overlap_note(model, "out", read_labelled(data / "train.csv").sequences, "train.csv")
+    seen = checkpoint.training_overlap_note(model, "out", read_labelled(data / "train.csv").sequences, "train.csv")
     assert seen is not None
     assert seen.startswith("100% of the 31-mers of train.csv were in the training data of out")
-    assert checkpoint.overlap_note(model, "out", valid.sequences, "valid.csv") is None
+    assert checkpoint.training_overlap_note(model, "out", valid.sequences, "valid.csv") is None
 
 
 def test_classes_with_names_are_found_and_kept(tmp_path) -> None:
@@ -451,7 +451,7 @@ def test_a_fine_tuned_model_is_a_start(data, tmp_path) -> None:
     assert not torch.equal(first.out.weight, second.out.weight)
     assert any(note.startswith("100% of the 31-mers of the validation data were in the training data") for note in done.notes)
     for name in ("few.csv", "few_valid.csv"):
-        assert checkpoint.overlap_note(second, "m", read_labelled(data / name).sequences, name) is not None
+        assert checkpoint.training_overlap_note(second, "m", read_labelled(data / name).sequences, name) is not None
 
 
 def test_what_a_start_has_seen_of_the_validation_data_is_said(data, tmp_path) -> None:
@@ -538,7 +538,7 @@ def test_what_is_held_out_of_each_class(counts, held) -> None:
     """A tenth, one at least, but never the last one to train on."""
     values = np.repeat([0, 1], counts)
     sequences = [np.array([i], dtype=np.uint8) for i in range(len(values))]
-    kept, out = held_out(LabelledPart(sequences, Targets("classes", values, ("a", "b"))), seed=0)
+    kept, out = held_out(LabelledSet(sequences, Targets("classes", values, ("a", "b"))), seed=0)
     assert np.bincount(out.targets.values, minlength=2).tolist() == list(held)
     assert sorted(int(s[0]) for part in (kept, out) for s in part.sequences) == list(range(len(values)))
     for part in (kept, out):
@@ -546,7 +546,7 @@ def test_what_is_held_out_of_each_class(counts, held) -> None:
 
 
 def test_too_few_to_hold_any_out_are_refused() -> None:
-    part = LabelledPart([encode("A"), encode("C")], Targets("classes", np.array([0, 1]), ("a", "b")))
+    part = LabelledSet([encode("A"), encode("C")], Targets("classes", np.array([0, 1]), ("a", "b")))
     with pytest.raises(ConfigError, match="2 sequences are too few to hold some out"):
         held_out(part, seed=0)
 
@@ -779,10 +779,12 @@ def test_a_run_that_is_killed_after_its_last_step_is_not_begun_anew(data, tmp_pa
 # --- batches, weights, losses
 
 
-def tiny(kind="classes", classes=("a", "b"), window=8, **fields) -> Predictor:
+def tiny(kind="classes", classes=("a", "b"), window=8, **fields) -> SequenceClassifier:
     torch.manual_seed(0)
     shape = EncoderConfig(n_vocab=9, width=8, n_layers=1, n_heads=2, hidden=8, max_tokens=64, position="rotary", dropout=0.0)
-    model = Predictor(PredictorConfig(shape, kind, classes, window=window, overlap=window // 2, dropout=0.0, **fields)).eval()
+    model = SequenceClassifier(
+        ClassifierConfig(shape, kind, classes, window=window, overlap=window // 2, dropout=0.0, **fields)
+    ).eval()
     model.tokenizer = BaseTokenizer()
     return model
 
@@ -866,7 +868,9 @@ def test_sequences_are_moved_both_ways_equally_often_and_anew_each_epoch() -> No
         of = {int(row): ids for row, ids in zip(batch.targets, batch.ids.numpy(), strict=True)}
         by = []
         for row, codes in enumerate(drawn.sequences):
-            fits = [n for n in range(-3, 4) if (BaseTokenizer().encode(moved(codes, n)[None]).ids[0] == of[row]).all()]
+            fits = [
+                n for n in range(-3, 4) if (BaseTokenizer().encode(shift_sequences(codes, n)[None]).ids[0] == of[row]).all()
+            ]
             assert fits
             by.append(fits[0] if len(fits) == 1 else None)
         counts = [by.count(n) for n in range(-3, 4)]
@@ -880,7 +884,7 @@ def test_sequences_are_moved_both_ways_equally_often_and_anew_each_epoch() -> No
     [(0, "ACGT"), (1, "NACG"), (-1, "CGTN"), (3, "NNNA"), (-3, "TNNN"), (4, "NNNN"), (9, "NNNN"), (-9, "NNNN")],
 )
 def test_a_moved_sequence_keeps_its_length(by, expected) -> None:
-    assert decode(moved(encode("ACGT"), by)) == expected
+    assert decode(shift_sequences(encode("ACGT"), by)) == expected
 
 
 def test_logits_of_a_long_sequence_are_the_mean_over_its_windows() -> None:

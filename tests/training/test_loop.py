@@ -17,7 +17,7 @@ from torch import nn
 
 from genoformer.errors import ConfigError, Stopped, TrainingError
 from genoformer.genome.codes import decode
-from genoformer.training.draws import Draws
+from genoformer.training.draws import RandomStream
 from genoformer.training.log import Log, read_log
 from genoformer.training.loop import Loss, Monitor, fit
 from genoformer.training.optimizer import LoopConfig, rate_at
@@ -163,7 +163,7 @@ def test_a_line_is_found_and_logged(tmp_path) -> None:
     config = LoopConfig(steps=200, learning_rate=0.1, log_every=100, valid_every=100, weight_decay=0.0, warmup=0.1)
     heard = []
     fitted = fit(
-        model, lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda m: {"w": float(m.w)}, listen=heard.append
+        model, lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda m: {"w": float(m.w)}, progress=heard.append
     )
     assert fitted is not None
     assert float(fitted.weights["w"]) == pytest.approx(2, abs=0.05)
@@ -255,12 +255,12 @@ def test_a_log_drops_what_came_after_the_state_and_a_torn_line(tmp_path) -> None
 
 def test_draws_belong_to_the_window(tmp_path) -> None:
     """The same for a window alone and among others; uniform: mean and variance of 10^5 within 5 standard errors."""
-    many = Draws(1, np.arange(100))
+    many = RandomStream(1, np.arange(100))
     first, second = many(500), many(500)
-    assert np.array_equal(Draws(1, np.array([17]))(500)[0], first[17])
+    assert np.array_equal(RandomStream(1, np.array([17]))(500)[0], first[17])
     assert not np.array_equal(first, second)
-    assert not np.array_equal(Draws(2, np.arange(100))(500), first)
-    assert not np.array_equal(Draws(1, np.arange(100), stream=1)(500), first)
+    assert not np.array_equal(RandomStream(2, np.arange(100))(500), first)
+    assert not np.array_equal(RandomStream(1, np.arange(100), stream=1)(500), first)
     x = np.concatenate([first, second]).ravel()
     assert abs(x.mean() - 0.5) < 5 / np.sqrt(12 * x.size)
     assert abs(x.var() - 1 / 12) < 5 * np.sqrt(1 / 180 / x.size)
@@ -297,6 +297,6 @@ def test_a_run_does_not_stop_before_its_steps_have_grown(tmp_path) -> None:
     heard = []
     fit(
         Line(), lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda model: {"score": 0.0},
-        monitor=Monitor("score", True, 3), listen=heard.append,
+        monitor=Monitor("score", True, 3), progress=heard.append,
     )  # fmt: skip
     assert heard[-1].done == 28

@@ -19,7 +19,7 @@ from genoformer.models.posterior import window_log2_likelihood
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training import report, verdict
-from genoformer.training.bits import Asked, asked_bases, bits_of
+from genoformer.training.bits import QueriedBases, asked_bases, bits_of
 from genoformer.training.config import GenomeConfig, PretrainConfig, TrainingConfig
 from genoformer.training.counts import CONTEXTS
 from genoformer.training.curves import bits_rows
@@ -271,8 +271,8 @@ def test_a_training_loss_no_better_than_that_of_unigrams_is_a_failed_run(held, s
 
 
 def test_a_better_count_model_is_named() -> None:
-    assert verdict.beaten(compared(1.49, 1.99, 0.1)) == []
-    (said,) = verdict.beaten(compared(1.60, 1.99, 0.1))
+    assert verdict.baseline_warnings(compared(1.49, 1.99, 0.1)) == []
+    (said,) = verdict.baseline_warnings(compared(1.60, 1.99, 0.1))
     assert (
         "order 1 has 1.500 bits per base on the same held-out bases, this model 1.600 (paired difference +0.1000 ± 0.0100)"
         in said
@@ -315,10 +315,10 @@ def test_the_end_of_a_single_contig_is_held_out(tmp_path, objective) -> None:
     assert manifest["notes"] == []
     assert list(manifest["bits_per_base"]) == ["chromosome"]
     model, sequence = checkpoint.load(tmp_path / "model"), Genome(fasta)
-    seen = checkpoint.overlap_note(model, "m", [sequence.window("chromosome", 0, 19_000)], "these")
+    seen = checkpoint.training_overlap_note(model, "m", [sequence.window("chromosome", 0, 19_000)], "these")
     assert seen is not None
     assert seen.startswith("100%")
-    held = checkpoint.overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
+    held = checkpoint.training_overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
     assert held is None or "too few to tell" in held  # the chain repeats itself: some k-mers come by chance
 
 
@@ -374,7 +374,7 @@ def test_bits_of_a_causal_model_are_the_terms_of_its_likelihood(k) -> None:
     model.tokenizer = tokenizer
     window = np.random.default_rng(0).integers(0, 4, 12).astype(np.uint8)
     window[6] = N
-    asked = Asked(np.tile(window, (12, 1)), np.arange(12))
+    asked = QueriedBases(np.tile(window, (12, 1)), np.arange(12))
     bits = bits_of(model, asked, 5)
     with torch.no_grad():
         whole = window_log2_likelihood(model, tokenizer, torch.from_numpy(tokenizer.encode(window[None]).ids))
@@ -412,8 +412,8 @@ def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
     )
     pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([tmp_path / "g.fa"]), tmp_path / "model")
     model, genome = checkpoint.load(tmp_path / "model"), Genome(tmp_path / "g.fa")
-    assert checkpoint.overlap_note(model, "m", [genome.window("one", 8_000, 3_000)], "these") is None
-    assert checkpoint.overlap_note(model, "m", [genome.window("one", 0, 8_000)], "these") is not None
+    assert checkpoint.training_overlap_note(model, "m", [genome.window("one", 8_000, 3_000)], "these") is None
+    assert checkpoint.training_overlap_note(model, "m", [genome.window("one", 0, 8_000)], "these") is not None
     table = dict(line.split("\t")[:2] for line in (tmp_path / "model" / "bits_per_base.tsv").read_text().splitlines())
     assert float(table["order 0"]) == pytest.approx(1.0, abs=0.01)
 
@@ -430,7 +430,7 @@ def test_a_run_that_goes_on_says_from_where(tmp_path, genome_path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        pretrain(config, tmp_path / "model", listen=stop)
+        pretrain(config, tmp_path / "model", progress=stop)
     arguments = ["pretrain", "-f", genome_path, "-c", tmp_path / "c.toml", "-o", tmp_path / "model"]
     found = CliRunner().invoke(main, list(map(str, arguments)))
     assert "going on from step 20 of 40" in found.stderr
@@ -466,7 +466,7 @@ def test_the_report_asks_model_and_count_models_for_the_same_bases(tmp_path, gen
 def test_what_was_seen_goes_into_the_folder(tmp_path, genome_path) -> None:
     run(tmp_path, genome_path)
     model, genome = checkpoint.load(tmp_path / "model"), Genome(genome_path)
-    seen = checkpoint.overlap_note(model, "m", [genome.window("one", 10_000, 20_000)], "these")
+    seen = checkpoint.training_overlap_note(model, "m", [genome.window("one", 10_000, 20_000)], "these")
     assert seen is not None
     assert seen.startswith("100% of the 31-mers of these were in the training data of m")
-    assert checkpoint.overlap_note(model, "m", [genome.window("held", 0, 20_000)], "these") is None
+    assert checkpoint.training_overlap_note(model, "m", [genome.window("held", 0, 20_000)], "these") is None

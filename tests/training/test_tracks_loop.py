@@ -13,7 +13,7 @@ from small_models import LONG_TABLE
 from torch import nn
 
 from genoformer.errors import ConfigError
-from genoformer.genome.targets import Targets, Track
+from genoformer.genome.targets import Track, TrackTable
 from genoformer.labelled.track_sets import Window, read_tracks, write_track_set
 from genoformer.models.longrange import LongRange, one_hot, preset
 from genoformer.training.log import read_log
@@ -55,7 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     codes = random.integers(0, 4, (20, 128)).astype(np.uint8)
     bins = codes.reshape(20, 16, 8)[:, 4:12]
     tracks = np.stack([np.isin(bins, (1, 2)).mean(-1), (bins == 3).mean(-1)], axis=1)
-    targets = Targets((Track(0, "gc", strand_pair=0), Track(1, "t", strand_pair=1)))
+    targets = TrackTable((Track(0, "gc", strand_pair=0), Track(1, "t", strand_pair=1)))
     windows = [Window("chr1", 128 * i, 128 * (i + 1), "train" if i < 16 else "valid") for i in range(20)]
     write_track_set(folder, codes, tracks, windows, targets, 8)
     return folder
@@ -151,7 +151,7 @@ def test_a_new_head_begins_at_the_mean_of_its_tracks(mean: float) -> None:
 
 
 def test_tracks_below_0_are_refused(tmp_path: Path) -> None:
-    targets = Targets((Track(0, "up", strand_pair=0), Track(1, "down", strand_pair=1)))
+    targets = TrackTable((Track(0, "up", strand_pair=0), Track(1, "down", strand_pair=1)))
     tracks = np.stack([np.ones((3, 4)), -np.ones((3, 4))], axis=1)
     windows = [Window("chr1", 100 * i, 100 * i + 32, "train") for i in range(3)]
     write_track_set(tmp_path / "set", np.zeros((3, 32), dtype=np.uint8), tracks, windows, targets, 8)
