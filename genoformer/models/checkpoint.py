@@ -38,6 +38,7 @@ CARD = "card.md"
 ENSEMBLE = "ensemble.json"  # names the members of a run of several models
 _ENOUGH, _MUCH = 20, 0.1  # sampled k-mers, and the share of them, from which an overlap is worth a word
 _HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
+_RENAMED = {"genoformer.models.heads:Predictor": "genoformer.models.heads:SequenceClassifier"}  # in folders saved before
 
 Model = Encoder | SequenceClassifier | LongRange
 
@@ -355,7 +356,8 @@ def _detect_own(config: dict[str, Any]) -> bool:
 
 
 def _load_own(folder: Path, config: dict[str, Any]) -> Model:
-    module, _, name = str(config.get("model", "")).partition(":")
+    named = str(config.get("model", ""))
+    module, _, name = _RENAMED.get(named, named).partition(":")
     if not module.startswith(_HOME):
         raise CheckpointError(f"{folder}: model {config.get('model')!r} is not one of genoformer's; refused.")
     try:

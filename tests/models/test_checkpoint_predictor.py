@@ -90,6 +90,14 @@ def test_an_ensemble_gives_its_members_in_order(tmp_path) -> None:
         checkpoint.load(tmp_path)
 
 
+def test_a_folder_that_names_the_class_by_its_old_name_is_read(tmp_path) -> None:
+    checkpoint.save(predictor(), tmp_path / "old")
+    path = tmp_path / "old" / "config.json"
+    path.write_text(path.read_text().replace("heads:SequenceClassifier", "heads:Predictor"))
+    (model,) = checkpoint.load_predictors(tmp_path / "old")
+    assert isinstance(model, SequenceClassifier)
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
