@@ -301,7 +301,7 @@ def _asked(options: dict[str, Any]) -> Any:
                     "data": Path(options["data"]),
                     "out": Path(options["out"]),
                     "device": device,
-                    "listen": listen,
+                    "progress": listen,
                 }
             )
 

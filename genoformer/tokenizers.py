@@ -37,7 +37,7 @@ class Encoding(NamedTuple):
 
 
 class MaskedWindows(NamedTuple):
-    """Windows in which some bases are hidden, and what is left to say about one of them (`KmerTokenizer.hide`)."""
+    """Windows in which some bases are hidden, and what is left to say about one of them (`KmerTokenizer.mask_bases`)."""
 
     ids: NDArray[np.int64]  # [B, T]; every token over a hidden base is [MASK]
     rows: NDArray[np.int64]  # [B, M]: the tokens that speak about the target

@@ -1,4 +1,4 @@
-"""Tokenizers: ids against a naive loop and DNABERT's file, round trips, offsets, and what `hide` asks."""
+"""Tokenizers: ids against a naive loop and DNABERT's file, round trips, offsets, and what `mask_bases` asks."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def download(
     Args:
         size: bytes that the file should have; another length is refused.
         checked: a checksum will be compared, so that it may go on where the server does not say whether the file is the same.
-        told: hears how many bytes there are, of how many (None while not known).
+        progress: hears how many bytes there are, of how many (None while not known).
         tries: how often in a row nothing may come before it gives up.
         pause: seconds before the second try; twice as long before each further one.
         timeout: seconds without a byte after which a connection counts as lost.

@@ -50,7 +50,7 @@ def pull(
     Args:
         again: fetch it anew, as of a file that its source renews; what is here stays until the new one is whole.
         source: a folder with the files, in place of a network; they are checked all the same.
-        listen: hears the file, and how many megabytes of it are there.
+        progress: hears the file, and how many megabytes of it are there.
         endpoint: another address of the Hugging Face hub.
         pause: seconds before a lost connection is tried again.
 

@@ -70,7 +70,7 @@ def embed_sequences(
     """Embed sequences of any length, and write, draw and probe what `options` ask for.
 
     model: a language model or a fine-tuned one (its encoder, and its window), or the name or folder of one. valid: what the
-    probe predicts, in place of a held-out fifth of `data`. listen: hears of windows, or of sequences where each token has
+    probe predicts, in place of a held-out fifth of `data`. progress: hears of windows, or of sequences where each token has
     a vector. Memory holds all vectors [N, n_layers, D], but not those of tokens, which are written as they are computed.
 
     Raises ConfigError, before anything is computed, for options that do not fit the model or the data.

@@ -37,7 +37,7 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
     out is lost at the window's ends, and deletions pull bases in. kipoiseq's VariantSeqExtractor is this, but that it cuts a
     variant across the anchor in two.
 
-    variants: sorted, without overlap, REF agreeing with the reference (`compatible`); those outside the window change nothing.
+    variants: sorted, without overlap, REF agreeing with the reference (`drop_overlapping`); those outside the window change nothing.
     """
     if not start <= anchor <= start + length:
         raise ConfigError(f"the anchor {chrom}:{anchor + 1} does not lie in the window; choose one inside.")

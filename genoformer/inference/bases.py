@@ -53,7 +53,7 @@ def predict_bases(
 
 
 def posteriors_in(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> Floats:
-    """`posteriors_along` the bases [start, end) of a contig, each with all the context that the model takes."""
+    """`predict_bases` the bases [start, end) of a contig, each with all the context that the model takes."""
     flank = model.config.context_length
     return predict_bases(model, genome.window(chrom, start - flank, end - start + 2 * flank), flank, flank + end - start)
 

@@ -165,7 +165,7 @@ class TrackPredictor:
 def plain_tracks(
     model: LongRange, codes: Codes, head: str, n_bins: int | None, tracks: NDArray[np.int64], *, backward: bool = False
 ) -> TrackPrediction:
-    """What `TrackReader.alternatives` says of one window, the naive way: whole sequences [B, L] one by one, plain modules."""
+    """What `TrackPredictor.predict_edits` says of one window, the naive way: whole sequences [B, L] one by one, plain modules."""
     size = model.config.bin_size
     bins = model.bins_of(codes.shape[1], n_bins)
     if backward:

@@ -70,7 +70,7 @@ def sequence_embeddings(
     embeddings, None all. A sequence of more than `window` bases is cut into windows that share `overlap`
     (`embedding_window` has the defaults): the mean is over the tokens of all of them, the maximum over all, "cls" the mean
     of theirs. both_strands: the mean of the vector and of that of the reverse complement. batch_size: windows at once,
-    found by itself when None; the result does not depend on it. on_done hears how many windows are done, and of how many.
+    found by itself when None; the result does not depend on it. progress hears how many windows are done, and of how many.
 
     Raises: ConfigError for a window, an overlap or a layer that the model does not have, and for "cls" of a causal model.
 

@@ -1,7 +1,7 @@
 """What attention looks at, reduced while it is computed: of heads x T x T weights only those of a few queries are ever held.
 
 The functions take what `Encoder.attentions` and `LongRange.attentions` yield, a function of queries for each layer; the full
-softmax is the same sum. `Looked` puts them to work on sequences.
+softmax is the same sum. `AttentionReader` puts them to work on sequences.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def mutagenesis(
     """All changes of the bases [start, end) of a contig, a map for each column of the scorer that is a number.
 
     Of a language model the three changes of a base are one question a strand, since its posterior tells all; of a model of
-    tracks they share their windows' reference and trunk. on_done hears how many bases are done, and of how many.
+    tracks they share their windows' reference and trunk. progress hears how many bases are done, and of how many.
     Raises ConfigError for a region that is empty or does not lie on the contig, and for a score that is of insertions and
     deletions alone.
     """

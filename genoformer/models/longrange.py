@@ -475,7 +475,7 @@ class LongRange(nn.Module):
         return Bins((available - n) // 2, n)
 
     def basis(self, n_bins: int) -> Tensor:
-        """`position_basis` of this model, kept for the last number of bins."""
+        """`relative_position_features` of this model, kept for the last number of bins."""
         if len(self._basis) != 2 * n_bins - 1:
             with torch.inference_mode(False):  # it may serve training later
                 self._basis = relative_position_features(n_bins, self.config.value_width)

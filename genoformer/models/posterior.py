@@ -14,7 +14,7 @@ from genoformer.tokenizers import KmerTokenizer
 def base_posterior(model: Encoder, ids: Tensor, rows: Tensor, candidates: Tensor, valid: Tensor) -> Tensor:
     """log2 P(base) at the target of each window, [B, 4] in the order A, C, G, T, from one forward pass.
 
-    The fields of `KmerTokenizer.hide` as tensors. The logits of each token are renormalised over its four candidates,
+    The fields of `KmerTokenizer.mask_bases` as tensors. The logits of each token are renormalised over its four candidates,
     the log-probabilities averaged over the tokens, and the average renormalised; for k = 1 this is the plain masked
     marginal. NaN where no token is valid (N all around).
     """

@@ -1,4 +1,4 @@
-"""Trunk: the stem and tower of a LongRange in exact tiles; the numbers of `LongRange.reduce` in less time and memory.
+"""Trunk: the stem and tower of a LongRange in exact tiles; the numbers of `LongRange.convolve_bases` in less time and memory.
 
 Each stage is computed for some positions at a time, from its whole input: a tile needs the few positions beside it that the
 convolution reaches, and nothing is computed twice. At the ends of the window the convolution pads with zeros *after* norm

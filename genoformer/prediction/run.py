@@ -63,10 +63,10 @@ def predict_tracks(
     """Predict some tracks of a head for all bins that the intervals touch, and hand them to a sink in order.
 
     Bins begin at multiples of the bin size from the contig's first base; the first and the last of an interval are cut to it,
-    and so is a contig's last. Windows overlap: of each the middle bins are kept (`n_kept`), and they lie on a lattice, so
+    and so is a contig's last. Windows overlap: of each the middle bins are kept (`kept_bins`), and they lie on a lattice, so
     that the value of a bin does not depend on what else is asked for. Beyond a contig's ends the model sees N.
 
-    Parameters: intervals, contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `asked_regions`
+    Parameters: intervals, contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `resolve_regions`
     gives them; tracks, their numbers in the head [K]; strand_pairs, for the mean of both strands, the track of each of the
     head's tracks on the other strand, None for the forward strand alone; batch_size, windows. Memory does not grow with the
     intervals.

@@ -37,7 +37,7 @@ class PartResult(NamedTuple):
 
     statuses: NDArray[np.uint8]  # [ALTs], index into list(Status)
     values: Floats  # [ALTs, columns], NaN where missing
-    rows: NDArray[np.int32]  # [R, 4], as of `scores.Matrix`; R = 0 where it is not wanted
+    rows: NDArray[np.int32]  # [R, 4], as of `scores.TrackScoreMatrix`; R = 0 where it is not wanted
     matrix: Floats  # [R, K]
 
     @classmethod

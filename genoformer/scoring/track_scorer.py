@@ -46,7 +46,7 @@ class AlleleComparison(NamedTuple):
 
 
 class PredictsAlleles(Protocol):
-    """What tells the tracks of windows of a stretch and of their alternatives: `TrackReader.alternatives`, or the naive way."""
+    """What tells the tracks of windows of a stretch and of their alternatives: `TrackPredictor.predict_edits`, or the naive way."""
 
     def __call__(
         self,
@@ -269,7 +269,7 @@ class TrackScorer:
     ) -> list[TrackScores]:
         """The scores of haplotypes against the reference, in the window from `start`.
 
-        asked: the variants of each, `genome.haplotypes.compatible`. Bins are realigned over all of its changes. Masks lie
+        asked: the variants of each, `genome.haplotypes.drop_overlapping`. Bins are realigned over all of its changes. Masks lie
         around `centre`; the base that keeps its place is `anchor`, or that one too.
         """
         stays = centre if anchor is None else anchor

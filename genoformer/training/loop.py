@@ -80,7 +80,7 @@ def fit(
     """Train `model` in place; its unfinished state in `folder`, if there is one, is gone on from.
 
     batches: number n -> batch n. With P processes and A backward passes a step takes the numbers from step * A * P on.
-    rates: name of a parameter -> its share of the learning rate. listen hears "going on" with the step that is gone on from.
+    rates: name of a parameter -> its share of the learning rate. progress hears "going on" with the step that is gone on from.
     The state stays on the disk until `unfinished.finished`: what follows the training may be interrupted, too.
     Returns None in processes other than the first. Raises TrainingError when the loss is no number.
     """
@@ -206,7 +206,7 @@ class _ValidationCallback(Callback):
     def __init__(
         self, folder: Path, config: LoopConfig, validate: Validate | None, monitor: Monitor | None, progress: ProgressCallback
     ) -> None:
-        self.folder, self.config, self.validate, self.monitor, self.listen = folder, config, validate, monitor, progress
+        self.folder, self.config, self.validate, self.monitor, self.progress = folder, config, validate, monitor, progress
         self.clock, self.signals = SaveClock(config.save_every), StopSignals()
         self.metrics: dict[str, float] = {}
         self.best: dict[str, Tensor] | None = None
@@ -279,9 +279,9 @@ class _ValidationCallback(Callback):
             self.written.write(step, row)
             self.board.log_metrics(row, step)
         self._keep(trainer, module, step)
-        if self.listen is not None and trainer.is_global_zero:
+        if self.progress is not None and trainer.is_global_zero:
             note = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in self.metrics if name != "learning_rate")
-            self.listen(Progress("training", step, c.steps, note))
+            self.progress(Progress("training", step, c.steps, note))
 
     def _validated(self, trainer: L.Trainer, module: Any) -> dict[str, float]:
         assert self.validate is not None

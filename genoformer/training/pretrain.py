@@ -132,7 +132,7 @@ def pretrain(
 
     Contigs in `valid_contigs` are held out (by default the last one, of a single one its end); validation is bits per
     base there, of the exact single-base posterior or, of a causal model, given the bases before. A run that was killed is
-    gone on from where its state was saved last, and ends with the weights of an undisturbed run; `listen` hears from which.
+    gone on from where its state was saved last, and ends with the weights of an undisturbed run; `progress` hears from which.
     start: a model whose weights, shape and tokenizer are taken on; [encoder] and [tokenizer] then have no say.
     The manifest's "notes" say what makes it a failed run (collapse, divergence), its "warnings" what else is to be known.
 
