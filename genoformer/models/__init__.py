@@ -1,1 +1,1 @@
-"""Pure tensors: language models, predictors and models of tracks; loads and saves them. Knows no genome, no training."""
+"""Language models, classifiers and models of tracks, and their folders; nothing here depends on genomes or training."""

@@ -1,7 +1,7 @@
-"""Other heads on a trained long-range model: new tracks, or any cell type that a vector describes; what of it is trained.
+"""New output heads on a trained long-range model: new tracks, or tracks of contexts that vectors describe.
 
-In reading order: three heads on the embedding of bins, the model with one of them, the choice of what is trained. Low-rank
-adapters are in `heads`. The heads are those of enformer-pytorch's fine-tune module; the choice holds for one call.
+In reading order: three heads on the embedding of bins, the model with one of them, the choice of trainable parameters.
+Low-rank adapters are in `heads`. The heads follow enformer-pytorch's fine-tune module; the choice holds for one call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TRUNK_TUNE = ("full", "last", "norms", "frozen")
 
 
 class TrackHead(nn.Module):
-    """New tracks: embedding [B, C, N] of bins -> [B, K, N], at least 0; the same as a head of a `LongRange`."""
+    """New tracks: embedding [B, C, N] of bins -> [B, K, N], at least 0; same form as a head of a `LongRange`."""
 
     def __init__(self, width: int, n_tracks: int) -> None:
         super().__init__()
@@ -33,8 +33,8 @@ class TrackHead(nn.Module):
 class ContextHead(nn.Module):
     """A track for each of K contexts, such as cell types: softplus(W(c) x + b(c)), where W(c) = c H and b(c) = c h.
 
-    The vector c of a context makes the weights of its track (a hyper-network), so that one that was never trained on has a
-    track too.
+    The vector c of a context generates the weights of its track (a hyper-network), so the head also predicts contexts that were
+    not in the training data.
     """
 
     def __init__(self, width: int, context_width: int) -> None:
@@ -43,7 +43,7 @@ class ContextHead(nn.Module):
         self.to_bias = nn.Parameter(torch.zeros(context_width))  # h
 
     def forward(self, embedding: Tensor, context: Tensor) -> Tensor:
-        """embedding [B, C, N], context [K, D] -> tracks [B, K, N]."""
+        """Map embedding [B, C, N] and context [K, D] to tracks [B, K, N]."""
         _check_context(context, (2,), len(self.to_bias))
         return F.softplus(context @ self.to_weight @ embedding + (context @ self.to_bias)[:, None])
 
@@ -51,8 +51,9 @@ class ContextHead(nn.Module):
 class ContextAttentionHead(nn.Module):
     """A track for each of K contexts, each one or several vectors that the bins attend to: softplus(w (x + attention) + b).
 
-    A learned null key and value, which all contexts share, is what a bin attends to where none of the vectors matters. As
-    nothing but sums lies between the values and the track, w goes into the values first: [K, N, C] is never made.
+    All contexts share a learned null key and value; a bin attends to it if none of the vectors is relevant. Only sums lie
+    between
+    the values and the track, so w is applied to the values first and no tensor [K, N, C] is allocated.
     """
 
     def __init__(self, width: int, context_width: int, n_heads: int = 8, key_width: int = 64) -> None:
@@ -68,7 +69,7 @@ class ContextAttentionHead(nn.Module):
         self.out = nn.Linear(width, 1)
 
     def forward(self, embedding: Tensor, context: Tensor, there: Tensor | None = None) -> Tensor:
-        """embedding [B, C, N], context [K, D] or [K, M, D], there [K, M] (False = padding) -> tracks [B, K, N]."""
+        """Map embedding [B, C, N], context [K, D] or [K, M, D] and there [K, M] (False = padding) to tracks [B, K, N]."""
         _check_context(context, (2, 3), self.context_width)
         context = context[:, None] if context.ndim == 2 else context  # [K, M, D]
         if there is not None and there.shape != context.shape[:2]:
@@ -87,7 +88,7 @@ class ContextAttentionHead(nn.Module):
         return F.softplus(self.out(bins + self.mix.bias).transpose(1, 2) + attended)
 
     def _heads(self, x: Tensor) -> Tensor:
-        """[..., H E] -> [..., H, E]."""
+        """Split the heads: [..., H E] -> [..., H, E]."""
         return x.unflatten(-1, (self.n_heads, -1))
 
 
@@ -105,9 +106,9 @@ def _shape(x: Tensor) -> str:
 
 
 class LongRangeWithHead(nn.Module):
-    """A long-range model, of whose own heads none is used, with a head from above: one-hot [B, 4, L] -> tracks [B, K, N].
+    """A long-range model with one of the heads above in place of its own: one-hot [B, 4, L] -> tracks [B, K, N].
 
-    The model is not copied: what is trained here is trained there.
+    The model is not copied: training this module changes the original model.
 
     >>> from genoformer.models.longrange import preset
     >>> model = LongRange(preset("tiny")).eval()
@@ -123,10 +124,10 @@ class LongRangeWithHead(nn.Module):
     def forward(
         self, onehot: Tensor, *context: Tensor, n_bins: int | None = None, tune: str | None = None, last_blocks: int = 2
     ) -> Tensor:
-        """Tracks of the middle `n_bins` (None: as many as the model is made for); context: what the head takes.
+        """Return the tracks of the middle `n_bins` (None: the model's default); context: further inputs of the head.
 
-        tune: what has gradients of this call beside the head, see `trunk_parameters`, and is not fixed by its own flag; None:
-        all that is not.
+        tune: which trunk parameters get gradients in this call, see `trunk_parameters`; None: all of them. Parameters with
+        requires_grad=False stay frozen.
         """
         with trainable(self.model, tune, last_blocks):
             embedding = self.model.embed(onehot, n_bins)
@@ -142,7 +143,10 @@ class LongRangeWithHead(nn.Module):
         tune: str | None = None,
         last_blocks: int = 2,
     ) -> Tensor:
-        """of(predicted, measured), both [B, K, N]. Raises ConfigError, with the numbers, where they are not of one shape."""
+        """Return of(predicted, measured), both [B, K, N].
+
+        Raises ConfigError, with both shapes, if the shapes differ.
+        """
         size, (batch, _, length) = self.model.config.bin_size, onehot.shape
         bins = self.model.bins_of(length, n_bins)
         if measured.ndim != 3 or measured.shape[-1] != bins.n:
@@ -162,13 +166,14 @@ class LongRangeWithHead(nn.Module):
         return of(predicted, measured)
 
 
-# --- what is trained
+# --- choice of trainable parameters
 
 
 def trunk_parameters(model: LongRange, tune: str, last_blocks: int = 2) -> set[str]:
-    """Names of the parameters, heads apart, that a way of tuning trains.
+    """Return the names of the trunk parameters (without heads) that a tuning mode trains.
 
-    "full": all; "last": the last blocks, where there are any, and the final convolution; "norms": the layer norms; "frozen":
+    "full": all; "last": the last blocks, if the model has blocks, and the final convolution; "norms": the layer norms;
+    "frozen":
     none.
     """
     if tune not in TRUNK_TUNE:
@@ -188,10 +193,10 @@ def trunk_parameters(model: LongRange, tune: str, last_blocks: int = 2) -> set[s
 
 @contextmanager
 def trainable(model: LongRange, tune: str | None, last_blocks: int = 2) -> Iterator[None]:
-    """What is computed inside has gradients of the chosen parameters only; flags and modes are put back behind it.
+    """Restrict gradients inside the context to the chosen parameters, and restore flags and modes at the end.
 
-    A parameter that is fixed by its own flag stays so. Batch norm that is not trained uses, and keeps, its statistics. None
-    leaves all as it is.
+    A parameter with requires_grad=False stays frozen. Batch norm that is not trained uses its running statistics and does not
+    update them. With tune = None, nothing changes.
     """
     if tune is None:
         yield

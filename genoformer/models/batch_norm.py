@@ -1,4 +1,4 @@
-"""Batch norm of an image; in training its mean and variance are those of all processes, as of one with a larger batch."""
+"""Synchronised batch norm of images that also runs on CPUs: in training, mean and variance are over all processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, distributed, nn
 
 
 def sync_batch_norm(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
-    """Batch norm of an image, as the module would do it for [B, C, L]; in training over the batches of all processes."""
+    """Apply batch norm to an image, as the module does to [B, C, L]; in training over the batches of all processes."""
     if norm.training and norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
     momentum = norm.momentum or 0.0
@@ -20,7 +20,7 @@ def sync_batch_norm(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
 
 
 def _normalise_together(x: Tensor, norm: nn.BatchNorm1d, momentum: float) -> Tensor:
-    """Batch norm with the mean and variance over all processes (torch's SyncBatchNorm wants a GPU)."""
+    """Apply batch norm with the mean and variance over all processes (torch's SyncBatchNorm requires a GPU)."""
     n = _SumOfProcesses.apply(x.new_tensor([x.numel() / x.shape[1]], dtype=torch.float32))
     wide = x.float()
     mean = _SumOfProcesses.apply(wide.sum((0, 2, 3))) / n  # [C]
@@ -35,7 +35,7 @@ def _normalise_together(x: Tensor, norm: nn.BatchNorm1d, momentum: float) -> Ten
 
 
 class _SumOfProcesses(torch.autograd.Function):
-    """The sum of a tensor over all processes; so is its gradient."""
+    """Sum of a tensor over all processes; the gradient is summed in the same way."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
-"""Models on disk: a folder, or the name of a shipped model, -> the model; our own layout and, in one table, the foreign ones.
+"""Models on disk: a folder, or the name of a bundled model, -> the model, in genoformer's layout or one of another library.
 
-A folder of ours holds config.json, model.safetensors, manifest.json and, for models that read tokens, tokenizer.json.
+A folder in genoformer's layout holds config.json, model.safetensors, manifest.json and, for models that read tokens,
+tokenizer.json.
 """
 
 from __future__ import annotations
@@ -33,29 +34,29 @@ from genoformer.models.tensors import WEIGHTS, check_size, empty_model, load_che
 from genoformer.tokenizers import load_tokenizer, save_tokenizer
 from genoformer.whole import atomic_write, made_folder, write_text
 
-SKETCH = "seen.npz"  # a sample of the k-mers of what the model was trained on
+SKETCH = "seen.npz"  # a sample of the k-mers of the model's training data
 CARD = "card.md"
 ENSEMBLE = "ensemble.json"  # names the members of a run of several models
-_ENOUGH, _MUCH = 20, 0.1  # sampled k-mers, and the share of them, from which an overlap is worth a word
-_HOME = "genoformer.models."  # a checkpoint can only name a class that lives here
-_RENAMED = {"genoformer.models.heads:Predictor": "genoformer.models.heads:SequenceClassifier"}  # in folders saved before
+_ENOUGH, _MUCH = 20, 0.1  # least number of sampled k-mers, and least fraction of them, for an overlap note
+_HOME = "genoformer.models."  # a checkpoint can only name a class in this package
+_RENAMED = {"genoformer.models.heads:Predictor": "genoformer.models.heads:SequenceClassifier"}  # names in older folders
 
 Model = Encoder | SequenceClassifier | LongRange
 
 
 class WeightFormat(NamedTuple):
-    """A way to lay out a model folder; all but config.json is its own business."""
+    """A layout of model folders; it handles all files of a folder except config.json."""
 
-    detect: Callable[[dict[str, Any]], bool]  # whether a config.json is of this layout
+    detect: Callable[[dict[str, Any]], bool]  # True if a config.json has this layout
     load: Callable[[Path, dict[str, Any]], Model]  # folder and its config.json -> model
-    save: Callable[[Model, Path, torch.dtype], dict[str, Any]]  # writes the rest and returns config.json
+    save: Callable[[Model, Path, torch.dtype], dict[str, Any]]  # writes the other files and returns config.json
 
 
 def resolve_model(name: str | Path) -> Path:
-    """The folder of a model: a path, or the name of a model that ships with genoformer or was pulled from the catalog."""
+    """Return the folder of a model: a path, or the name of a bundled model or of one downloaded from the catalog."""
     refuse_address(name, due="folder")
     path, names = Path(name), shipped()
-    if str(name) in names and not (path / "config.json").is_file():  # a folder of that name may hold anything
+    if str(name) in names and not (path / "config.json").is_file():  # a folder of that name may hold other files
         return names[str(name)]
     if path.is_dir():
         return path
@@ -70,10 +71,10 @@ def resolve_model(name: str | Path) -> Path:
 
 
 def load(name: str | Path) -> Encoder:
-    """A language model in eval mode with `.config`, `.tokenizer` and `.sha256` (of its weights file).
+    """Load a language model in eval mode with `.config`, `.tokenizer` and `.sha256` (of its weights file).
 
-    `name` is a folder of ours, a Hugging Face BERT folder of DNABERT, or the name of a shipped model.
-    Raises CheckpointError when something is missing, malformed or does not fit.
+    `name` is a folder in genoformer's layout, a Hugging Face BERT folder of DNABERT, or the name of a bundled model.
+    Raises CheckpointError if something is missing, malformed or inconsistent.
     """
     model = load_any(name)
     if not isinstance(model, Encoder):
@@ -83,7 +84,7 @@ def load(name: str | Path) -> Encoder:
 
 
 def load_scoring(name: str | Path) -> Encoder | LongRange:
-    """A model that scores variants: a language model, or one of tracks; see `load`."""
+    """Load a model that scores variants: a language model or a model of tracks; see `load`."""
     model = load_any(name)
     if isinstance(model, SequenceClassifier):
         raise CheckpointError(f"{name} {_describe(model)}; variants are scored by a language model or a model of tracks.")
@@ -91,7 +92,7 @@ def load_scoring(name: str | Path) -> Encoder | LongRange:
 
 
 def load_long_range(name: str | Path) -> LongRange:
-    """A model of regulatory tracks in eval mode: a folder of ours, one of enformer-pytorch, or a shipped name."""
+    """Load a model of regulatory tracks in eval mode from a genoformer or enformer-pytorch folder or a bundled name."""
     model = load_any(name)
     if not isinstance(model, LongRange):
         raise CheckpointError(f"{name} {_describe(model)}; give a model that predicts tracks.")
@@ -99,7 +100,7 @@ def load_long_range(name: str | Path) -> LongRange:
 
 
 def long_range_config(name: str | Path) -> LongRangeConfig:
-    """The configuration of a model of regulatory tracks; its weights are not read."""
+    """Return the configuration of a model of regulatory tracks without reading its weights."""
     folder = resolve_model(name)
     path = folder / "config.json"
     config = _config_of(folder)
@@ -107,11 +108,11 @@ def long_range_config(name: str | Path) -> LongRangeConfig:
         return enformer.shape_of(config, path)
     if config.get("model") != f"{LongRange.__module__}:{LongRange.__qualname__}":
         raise CheckpointError(f"{name} is no long-range model; give a model that predicts tracks.")
-    return LongRangeConfig.from_dict(config.get("config"))  # type: ignore[arg-type]  # which refuses what is no table
+    return LongRangeConfig.from_dict(config.get("config"))  # type: ignore[arg-type]  # it refuses anything but a table
 
 
 def load_token_model(name: str | Path) -> Encoder | SequenceClassifier:
-    """A language model or a fine-tuned one, in eval mode: either has an encoder of tokens."""
+    """Load a language model or a fine-tuned model in eval mode; both have an encoder of tokens."""
     model = load_any(name)
     if isinstance(model, LongRange):
         raise CheckpointError(f"{name} {_describe(model)}; give a language model, or one that was fine-tuned from one.")
@@ -119,7 +120,7 @@ def load_token_model(name: str | Path) -> Encoder | SequenceClassifier:
 
 
 def load_predictors(name: str | Path) -> list[SequenceClassifier]:
-    """The fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
+    """Load the fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
     folder = resolve_model(name)
     found = []
     for model in [load_any(folder / member) for member in members_of(name) or [""]]:
@@ -133,7 +134,7 @@ def load_predictors(name: str | Path) -> list[SequenceClassifier]:
 
 
 def _describe(model: Model) -> str:
-    """What a model is, as the rest of a sentence."""
+    """Return the kind of a model as the end of a sentence."""
     if isinstance(model, Encoder):
         return "is a language model, which predicts bases"
     if isinstance(model, SequenceClassifier):
@@ -142,7 +143,10 @@ def _describe(model: Model) -> str:
 
 
 def members_of(name: str | Path) -> list[str]:
-    """Names of the folders of an ensemble, beside its ensemble.json; none for a single model. A path elsewhere is refused."""
+    """Return the names of the member folders of an ensemble, or an empty list for a single model.
+
+    The folders are in the folder of ensemble.json; a path to another folder is refused.
+    """
     path = resolve_model(name) / ENSEMBLE
     if not path.is_file():
         return []
@@ -156,9 +160,9 @@ def members_of(name: str | Path) -> list[str]:
 
 
 def load_any(name: str | Path) -> Model:
-    """Any model of a folder, in eval mode; see `load`, `load_long_range` and `load_predictors`.
+    """Load a model of any kind from a folder, in eval mode; see `load`, `load_long_range` and `load_predictors`.
 
-    Warns (FailedRunWarning) where the run that made it failed its own check.
+    Warns (FailedRunWarning) if the training run of the model failed its own check.
     """
     folder = resolve_model(name)
     if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
@@ -176,13 +180,13 @@ def load_any(name: str | Path) -> Model:
 
 
 def layout_of(name: str | Path) -> str:
-    """The name of a folder's layout in `LAYOUTS`."""
+    """Return the name of a folder's layout in `LAYOUTS`."""
     folder = resolve_model(name)
     return _layout_of(folder, _config_of(folder))
 
 
 def _config_of(folder: Path) -> dict[str, Any]:
-    """The config.json of a model folder."""
+    """Read the config.json of a model folder."""
     path = folder / "config.json"
     if not os.path.lexists(path):
         raise CheckpointError(
@@ -212,13 +216,15 @@ def save(
     manifest: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write a model folder; each file appears complete or not at all, and config.json is the last.
+    """Write a model folder; each file appears complete or not at all, and config.json is written last.
 
-    layout: one of `LAYOUTS`: ours, "dnabert" (a Hugging Face BERT folder) or "enformer" (enformer-pytorch's). `dtype`
-    float16 halves the file. A folder with a model of the same class in the same layout takes the new one.
+    layout: one of `LAYOUTS`: "genoformer", "dnabert" (a Hugging Face BERT folder) or "enformer" (enformer-pytorch's). `dtype`
+    float16 halves the size of the file. In a folder with a model of the same class and layout, the new model replaces the old
+    one.
 
-    Raises ConfigError for what a layout cannot hold, for a model without its tokenizer, and for a folder that holds another
-    kind of model, or is a file; the folder is then not made, and what it holds stays as it was.
+    Raises ConfigError if the layout cannot hold the model, if the model has no tokenizer, and if the folder holds another kind
+    of
+    model or is a file; the folder is then not created, and its contents do not change.
     """
     if not os.fspath(folder).strip():
         raise ConfigError("the name of the model folder is empty; name a folder to write the model into.")
@@ -237,7 +243,7 @@ def save(
 
 
 def _check_whole(model: Any) -> None:
-    """ConfigError for what is no model of ours, or lacks its tokenizer."""
+    """Raise ConfigError if this is not a genoformer model or if its tokenizer is missing."""
     if not isinstance(model, Encoder | SequenceClassifier | LongRange):
         raise ConfigError(f"the model is a {type(model).__name__}; an Encoder, a Predictor or a LongRange can be saved.")
     if isinstance(model, LongRange):
@@ -256,7 +262,7 @@ def _check_whole(model: Any) -> None:
 
 
 def _refuse_other_model(folder: Path, model: Model, layout: str) -> None:
-    """ConfigError where a folder holds a model of another layout or class, or weights that would stay beside the new ones."""
+    """Raise ConfigError if a folder holds a model of another layout or class, or weights that the save does not replace."""
     path = folder / "config.json"
     said = ""
     if os.path.lexists(path):
@@ -279,34 +285,34 @@ def _class_name(model: Model) -> str:
 
 
 def failures(name: str | Path) -> list[str]:
-    """Why the run that made a model failed its own check; none where it passed, or where its folder does not say."""
+    """Return the reasons why the training run of a model failed its own check; empty if it passed or has no record."""
     try:
         notes = (read_manifest(name) or {}).get("notes")
-    except CheckpointError:  # a model runs without its manifest
+    except CheckpointError:  # a model can be used without its manifest
         return []
     return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
 def read_manifest(name: str | Path) -> dict[str, Any] | None:
-    """What a model was made from and how, or None where its folder does not say."""
+    """Return the record of a model's data and settings, or None if its folder has none."""
     path = resolve_model(name) / "manifest.json"
     return read_json(path) if path.is_file() else None
 
 
 def read_card(name: str | Path) -> str | None:
-    """What people should know of a model before they use it, in Markdown, or None where its folder has no card."""
+    """Return the model card in Markdown, for people to read before they use the model, or None if its folder has none."""
     path = resolve_model(name) / CARD
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
 
 def title_of(name: str | Path) -> str:
-    """The first line of a model's card; empty where it has none."""
+    """Return the first line of a model's card; empty if it has none."""
     card = read_card(name)
     return card.splitlines()[0].lstrip("# ") if card else ""
 
 
 def copy_notes(name: str | Path, folder: str | Path) -> None:
-    """Copy a model's card and its sketch of what it was trained on, where it has them, into another folder."""
+    """Copy a model's card and the sketch of its training data, if it has them, into another folder."""
     for part in (CARD, SKETCH):
         if (resolve_model(name) / part).is_file():
             with atomic_write(Path(folder) / part) as copy:
@@ -314,16 +320,16 @@ def copy_notes(name: str | Path, folder: str | Path) -> None:
 
 
 def read_sketch(name: str | Path) -> Sketch | None:
-    """A sample of the k-mers that a model has seen in training, or None where its folder does not say."""
+    """Return a sample of the k-mers of a model's training data, or None if its folder has none."""
     path = resolve_model(name) / SKETCH
     return Sketch.load(path) if path.is_file() else None
 
 
 def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], what: str) -> str | None:
-    """A sentence where much of some sequences was in the model's training data; None where little was, or nothing is known.
+    """Return a note if many k-mers of the sequences are in the model's training data; None if few are, or without a sketch.
 
-    Repeats share k-mers with all of a genome, so that a few percent mean nothing. Of few k-mers those that were found are
-    told, as too few to judge by.
+    Repeats share k-mers with the whole genome, so an overlap of a few percent is meaningless. If too few k-mers were sampled to
+    judge, the note reports the number that was found.
     """
     if model.training_sketch is None:
         return None
@@ -344,11 +350,11 @@ def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], w
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Parameters, each counted once."""
+    """Return the number of parameters, each counted once."""
     return sum(p.numel() for p in model.parameters())
 
 
-# --- our own layout
+# --- genoformer's own layout
 
 
 def _detect_own(config: dict[str, Any]) -> bool:
@@ -390,7 +396,7 @@ def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def read_tables(name: str | Path) -> dict[str, TrackTable]:
-    """The tables of the tracks of a long-range model's heads, where its folder has them; its weights are not read."""
+    """Return the track tables of a long-range model's heads that are in its folder, without reading its weights."""
     return _read_tables(long_range_config(name), resolve_model(name))
 
 
@@ -406,7 +412,7 @@ def _read_tables(config: LongRangeConfig, folder: Path) -> dict[str, TrackTable]
 
 
 def _table_of(config: LongRangeConfig, folder: Path, head: str) -> Path:
-    """The file of a head's tracks."""
+    """Return the path of the track table of a head."""
     return folder / ("targets.tsv" if len(config.heads) == 1 else f"targets.{head}.tsv")
 
 

@@ -1,4 +1,4 @@
-"""DNABERT's layout, both ways: config.json, vocab.txt and weights as Hugging Face's BertForMaskedLM has them <-> Encoder."""
+"""DNABERT's layout, read and written: config.json, vocab.txt and weights of Hugging Face's BertForMaskedLM <-> Encoder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from genoformer.whole import write_text
 
 
 def detect(config: dict[str, Any]) -> bool:
-    """Whether a config.json is one of BERT."""
+    """True if a config.json is one of BERT."""
     return config.get("model_type", "bert") == "bert" and "hidden_size" in config
 
 
 def load(folder: Path, config: dict[str, Any]) -> Encoder:
-    """A folder in this layout, with its tokenizer."""
+    """Load a folder in this layout, with its tokenizer."""
     if config.get("hidden_act", "gelu") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
         raise CheckpointError(f"{folder}: only BERT with exact GELU and absolute positions is DNABERT; this one differs.")
     if is_dnabert2(config):
@@ -61,7 +61,7 @@ def load(folder: Path, config: dict[str, Any]) -> Encoder:
 
 
 def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """Write vocab.txt and weights; returns config.json. ConfigError for what this layout cannot hold."""
+    """Write vocab.txt and weights, and return config.json; raise ConfigError if this layout cannot hold the model."""
     if not isinstance(model, Encoder):
         raise ConfigError("DNABERT's layout holds language models and no others; save in ours instead.")
     config = _bert_config(model.config, model.tokenizer)
@@ -71,7 +71,7 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def _read_vocab(path: Path) -> KmerTokenizer:
-    """The k-mer tokenizer whose vocabulary this file is; k is read from the tokens themselves."""
+    """Return the k-mer tokenizer with the vocabulary of this file; k is the length of its tokens."""
     try:
         refuse_device(path)
         refuse_pointer(path, CheckpointError)
@@ -84,7 +84,7 @@ def _read_vocab(path: Path) -> KmerTokenizer:
     return KmerTokenizer(k)
 
 
-# BERT's names <-> ours; {} is the layer. Query, key and value are one matrix here.
+# BERT's names <-> ours; per-layer names leave out the layer prefix. Query, key and value are one matrix here.
 _SINGLE = {
     "bert.embeddings.word_embeddings.weight": "tokens.weight",
     "bert.embeddings.position_embeddings.weight": "positions.weight",
@@ -107,7 +107,7 @@ _QKV = ("query", "key", "value")
 
 
 def _bert_names(n_layers: int) -> dict[str, str]:
-    """BERT's name -> ours for every tensor but query, key and value."""
+    """Map BERT's name to ours for every tensor except query, key and value."""
     pairs = dict(_SINGLE)
     for i in range(n_layers):
         pairs |= {f"bert.encoder.layer.{i}.{theirs}": f"layers.{i}.{ours}" for theirs, ours in _PER_LAYER.items()}
@@ -119,7 +119,7 @@ def _bert_names(n_layers: int) -> dict[str, str]:
 
 
 def _from_bert(tensors: dict[str, Tensor], path: Path, said: str) -> dict[str, Tensor]:
-    old = {".gamma": ".weight", ".beta": ".bias"}  # as TensorFlow checkpoints and early ports call them
+    old = {".gamma": ".weight", ".beta": ".bias"}  # names in TensorFlow checkpoints and early ports
     for suffix, new in old.items():
         tensors = {name.removesuffix(suffix) + new if name.endswith(suffix) else name: t for name, t in tensors.items()}
     if "cls.predictions.bias" not in tensors and "cls.predictions.decoder.bias" in tensors:

@@ -34,17 +34,17 @@ class EncoderConfig:
     n_heads: int = 12
     hidden: int = 3072  # of the feed-forward part; GEGLU takes two matrices of this size
     max_tokens: int = 512  # [CLS] and [SEP] included; learned positions end there
-    context_length: int = 512  # bases in a window, when the caller names no other number
+    context_length: int = 512  # default window, in bases
     position: Position = "learned"
     norm: Norm = "post"  # "pre" trains without warm-up trouble; "post" is BERT
     activation: Activation = "gelu"
-    stem_kernel: int = 0  # tokens that a convolution before the first layer sees; 0 leaves it out, as BERT does
-    causal: bool = False  # a token sees only those before it: a GPT-style language model
+    stem_kernel: int = 0  # tokens, of a convolution before the first layer; 0 = no convolution, as in BERT
+    causal: bool = False  # a token attends only to itself and earlier tokens: a GPT-style language model
     dropout: float = 0.1
     norm_eps: float = 1e-12
     init_std: float = 0.02
-    n_segments: int = 2  # BERT's token types, of which DNABERT uses the first; 0 leaves them out
-    pooler: bool = False  # tanh layer on [CLS], kept when a checkpoint brings one
+    n_segments: int = 2  # BERT's token types; DNABERT uses the first; 0 = none
+    pooler: bool = False  # tanh layer on [CLS], kept if a checkpoint has one
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -66,30 +66,30 @@ class EncoderConfig:
 
     @property
     def min_layers(self) -> int:
-        """Layers."""
+        """Number of layers."""
         return self.n_layers
 
     @property
     def min_parameters(self) -> int:
-        """Those of the large matrices."""
+        """Lower bound of the parameter count: the parameters of the large matrices."""
         tokens = self.n_vocab + (self.max_tokens if self.position == "learned" else 0) + self.n_segments
         return self.width * (tokens + self.n_layers * (4 * self.width + 2 * self.hidden) + self.stem_kernel * self.width)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EncoderConfig:
-        """The configuration of a mapping; an unknown field, or a value of another type, is refused."""
+        """Return the configuration in a mapping; refuse an unknown field and a value of another type."""
         return cls(**checked(cls, values, "encoder"))
 
 
 def sinusoidal_positions(n_tokens: int, width: int) -> Tensor:
-    """[T, D]: sine in even columns, cosine in odd ones (Vaswani et al. 2017, section 3.5)."""
+    """Return the positions [T, D]: sine in even columns, cosine in odd ones (Vaswani et al. 2017, section 3.5)."""
     rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
     angle = torch.arange(n_tokens)[:, None] * rate  # [T, D/2]
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]
 
 
 def alibi_slopes(n_heads: int) -> Tensor:
-    """[H]: 2^(-8 i / H) for the nearest power of two, the odd steps of twice that for the rest (Press et al. 2022)."""
+    """Return the slopes [H]: 2^(-8 i / H) for a power of two, then the odd steps of twice that (Press et al. 2022)."""
     nearest = 2 ** math.floor(math.log2(n_heads))
     slopes = [2 ** (-8 * (i + 1) / nearest) for i in range(nearest)]
     slopes += [2 ** (-4 * (i + 1) / nearest) for i in range(0, 2 * (n_heads - nearest), 2)]
@@ -97,7 +97,7 @@ def alibi_slopes(n_heads: int) -> Tensor:
 
 
 def rotate(x: Tensor, at: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021): x [B, H, T, D/H] with its positions `at` [B or 1, T]; halves are the pairs."""
+    """Apply rotary positions (Su et al. 2021) to x [B, H, T, D/H] at positions `at` [B or 1, T]; the halves form the pairs."""
     half = x.shape[-1] // 2
     rate = 10_000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
     angle = at[:, None, :, None] * rate  # [B, 1, T, half]
@@ -107,12 +107,12 @@ def rotate(x: Tensor, at: Tensor) -> Tensor:
 
 
 def gather_positions(x: Tensor, rows: Tensor) -> Tensor:
-    """x [B, T, D] at rows [B, M] -> [B, M, D]."""
+    """Return the rows [B, M] of x [B, T, D]: [B, M, D]."""
     return x.gather(1, rows[..., None].expand(-1, -1, x.shape[-1]))
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention on torch's SDPA; `rows` asks for the output at some positions only."""
+    """Multi-head self-attention on torch's SDPA; `rows` restricts the output to some positions."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Attention(nn.Module):
         self.slopes: Tensor | None
 
     def forward(self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
-        """x [B, T, D], keep [B, T] (False = padding), rows [B, M] -> [B, T or M, D]."""
+        """Map x [B, T, D], keep [B, T] (False = padding) and rows [B, M] to [B, T or M, D]."""
         q, k, v, asked, at = self._heads(x, rows)
         bias = self._bias(asked, at, keep, x.dtype, plain_causal=rows is None)
         dropout = self.dropout if self.training else 0.0
@@ -133,7 +133,10 @@ class Attention(nn.Module):
         return self.out(y.transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor, keep: Tensor | None, first: int, n: int) -> Tensor:
-        """What n tokens from number `first` on look at, [B, H, n, T]: the softmax that `forward` never shows."""
+        """Return the attention weights of n queries, from position `first`: [B, H, n, T].
+
+        `forward` computes the same softmax but does not return it.
+        """
         rows = torch.arange(first, first + n, device=x.device).expand(len(x), n)
         q, k, _, asked, at = self._heads(x, rows)
         logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
@@ -141,7 +144,7 @@ class Attention(nn.Module):
         return (logits if bias is None else logits + bias).softmax(-1)
 
     def _heads(self, x: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Queries, keys and values [B, H, M or T, D/H], and the positions of queries and of keys."""
+        """Return queries, keys and values [B, H, M or T, D/H], and the positions of queries and of keys."""
         n_tokens, width = x.shape[1:]
         at = torch.arange(n_tokens, device=x.device)[None]
         if rows is None:
@@ -159,7 +162,7 @@ class Attention(nn.Module):
     def _bias(
         self, query_positions: Tensor, at: Tensor, keep: Tensor | None, dtype: torch.dtype, plain_causal: bool
     ) -> Tensor | None:
-        """What is added to the attention logits, [B, H or 1, M, T], or None when SDPA needs no mask."""
+        """Return the bias of the attention logits, [B, H or 1, M, T], or None if SDPA needs no mask."""
         if keep is None and self.slopes is None and (plain_causal or not self.causal):
             return None
         distance = (query_positions[:, :, None] - at[:, None, :])[:, None]  # [B, 1, M, T]
@@ -174,10 +177,11 @@ class Attention(nn.Module):
 
 
 class Stem(nn.Module):
-    """x + gelu(convolution of x) over neighbouring tokens: motif-like filters from the first step of training on.
+    """x + gelu(convolution of x) over neighbouring tokens: motif-like filters from the first training step.
 
-    Attention has to learn where the neighbours are before it can read a motif; a convolution (as in GPN, Benegas et al.
-    2023) knows. In a causal model it sees only what came before.
+    Attention must learn the position of the neighbours before it can recognise a motif; a convolution (as in GPN, Benegas et
+    al.
+    2023) has them from the start. In a causal model the convolution reads only earlier tokens.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -188,7 +192,7 @@ class Stem(nn.Module):
         self.pad = (reach, 0) if config.causal else (reach // 2, reach // 2)
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
-        """x [B, T, D], keep [B, T] (False = padding) -> [B, T, D]."""
+        """Map x [B, T, D] and keep [B, T] (False = padding) to [B, T, D]."""
         h = self.norm(x)
         if keep is not None:
             h = h.masked_fill(~keep[..., None], 0)
@@ -197,7 +201,7 @@ class Stem(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention and feed-forward, each with a residual; the norm stands after the sum ("post") or before the part."""
+    """Attention and feed-forward, each with a residual; the norm follows the sum ("post") or precedes the part ("pre")."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -217,7 +221,7 @@ class Layer(nn.Module):
         return self.down(F.gelu(h))
 
     def forward(self, x: Tensor, keep: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
-        """x [B, T, D] -> [B, T, D], or [B, M, D] at the given rows."""
+        """Map x [B, T, D] to [B, T, D], or to [B, M, D] at the given rows."""
         kept = x if rows is None else gather_positions(x, rows)
         if self.post:
             kept = self.norm_attention(kept + self.dropout(self.attention(x, keep, rows)))
@@ -235,10 +239,10 @@ class Encoder(nn.Module):
     """
 
     config_type = EncoderConfig
-    tied: ClassVar[dict[str, str]] = {"decoder.weight": "tokens.weight"}  # kept once on disk
-    tokenizer: Any = None  # set by whoever builds or loads the model; saved with it
+    tied: ClassVar[dict[str, str]] = {"decoder.weight": "tokens.weight"}  # stored once on disk
+    tokenizer: Any = None  # set by the code that builds or loads the model; saved with it
     sha256: str = ""  # of the weights file it was loaded from
-    training_sketch: Any = None  # Sketch of what it was trained on, where its folder has one
+    training_sketch: Any = None  # Sketch of the training data, if the model folder has one
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -280,10 +284,10 @@ class Encoder(nn.Module):
         return self.dropout(self.norm(x) if config.norm == "post" else x)
 
     def embed(self, ids: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, layer: int | None = None) -> Tensor:
-        """Hidden states [B, T, D] after `layer` layers (all of them when None; 0 is the embeddings).
+        """Return the hidden states [B, T, D] after `layer` layers (None: all; 0: the embeddings).
 
-        ids: [B, T], or rows of `tokens` in their place, [B, T, D] (`models.onehot` mixes them). keep [B, T] is False at
-        padding. With rows [B, M] the last of these layers computes only those positions.
+        ids: [B, T], or vectors [B, T, D] in place of rows of `tokens` (`models.onehot` mixes them). keep [B, T] is False at
+        padding. With rows [B, M], the last of these layers computes only those positions.
         """
         n_layers = len(self.layers) if layer is None else layer
         if not 0 <= n_layers <= len(self.layers):
@@ -298,7 +302,7 @@ class Encoder(nn.Module):
         return self.norm(x) if self.config.norm == "pre" and n_layers == len(self.layers) else x
 
     def attentions(self, ids: Tensor, keep: Tensor | None = None) -> Iterator[AttentionWeights]:
-        """Of each layer in order what tells its attention weights."""
+        """Yield for each layer, in order, a function (first query, n) -> attention weights."""
         x = self._embed_tokens(ids)
         if self.stem is not None:
             x = self.stem(x, keep)
@@ -309,7 +313,7 @@ class Encoder(nn.Module):
             x = block(x, keep)
 
     def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
-        """Hidden states [..., D] -> logits [..., V]; or, of x [B, M, D], those of candidates [B, M, C] only."""
+        """Map hidden states [..., D] to logits [..., V], or x [B, M, D] to the logits of candidates [B, M, C] only."""
         x = self.norm_transform(F.gelu(self.transform(x)))
         if candidates is None:
             return self.decoder(x)
@@ -317,28 +321,29 @@ class Encoder(nn.Module):
         return torch.einsum("bmd,bmcd->bmc", x, weight) + self.decoder.bias[candidates]
 
     def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
-        """ids [B, T], keep [B, T] (False = padding) -> logits [B, T, V]."""
+        """Map ids [B, T] and keep [B, T] (False = padding) to logits [B, T, V]."""
         return self.head(self.embed(ids, keep))
 
     def logits_at(self, ids: Tensor, rows: Tensor, candidates: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
-        """Logits at rows [B, M] only: [B, M, V], or [B, M, C] for the tokens candidates [B, M, C].
+        """Return the logits at rows [B, M] only: [B, M, V], or [B, M, C] for the tokens candidates [B, M, C].
 
-        Equal to `forward(ids)` there; the last layer and the head compute nothing else.
+        They equal `forward(ids)` at these rows; the last layer and the head compute only these rows.
         """
         return self.head(self.embed(ids, keep, rows), candidates)
 
     def pooled(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
-        """tanh(W x) of [CLS], [B, D]: BERT's pooled output; only for a model that has a pooler."""
+        """Return tanh(W x) of [CLS], [B, D]: BERT's pooled output, for models that have a pooler."""
         if self.pooler is None:
             raise ConfigError("this model has no pooler; take embed(ids)[:, 0] or a mean over tokens.")
         first = torch.zeros(len(ids), 1, dtype=torch.long, device=ids.device)
         return torch.tanh(self.pooler(self.embed(ids, keep, first)[:, 0]))
 
     def log_likelihood(self, ids: Tensor, candidates: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """log P(token t+1 | tokens up to t) in nats, [B, T-1], of a causal model.
+        """Return log P(token t+1 | tokens up to t) in nats, [B, T-1], of a causal model.
 
-        `candidates` maps ids [B, T] to the tokens [B, T, C] that may follow each; the probabilities are then
-        renormalised over them (of overlapping k-mers only four can follow).
+        `candidates` maps ids [B, T] to the tokens [B, T, C] that may follow each; the probabilities are then renormalised over
+        them
+        (only four overlapping k-mers can follow a k-mer).
         """
         self._must_be_causal("likelihood")
         logits = self(ids)[:, :-1]

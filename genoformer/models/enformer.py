@@ -1,8 +1,8 @@
-"""enformer-pytorch's layout, both ways: EnformerConfig as config.json and the weights of its Enformer <-> LongRange.
+"""enformer-pytorch's layout, read and written: EnformerConfig as config.json and the weights of its Enformer <-> LongRange.
 
-The relative positions are always TensorFlow's, with which the published weights were trained. enformer-pytorch has them
-only as a table for 1,536 bins and 1,536 channels (`use_tf_gamma`); anywhere else its own basis differs, and so do its
-numbers. Where an odd number of bins is to be cut, its crop gives one bin fewer than target_length.
+The relative positions are always those of TensorFlow, with which the published weights were trained. enformer-pytorch has
+them only as a table for 1,536 bins and 1,536 channels (`use_tf_gamma`); for other shapes it uses another basis and computes
+other numbers. If the number of bins to crop is odd, its crop returns one bin fewer than target_length.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from genoformer.models.longrange import LongRange, LongRangeConfig
 from genoformer.models.shards import read_weights, weights_of, weights_sha256
 from genoformer.models.tensors import WEIGHTS, check_size, empty_model, load_checked, write_tensors
 
-_BINS = 1536  # of Enformer's window. EnformerConfig has no length: a folder without context_length, which is ours, takes it
+_BINS = 1536  # in Enformer's window; default for a folder without context_length, our field: EnformerConfig has no length
 
-# EnformerConfig's field -> ours; the defaults are the same. Besides, target_length -1 is target_bins 0.
+# EnformerConfig's field -> ours; the defaults are the same. In addition, target_length -1 is target_bins 0.
 _FIELDS = {
     "dim": "width",
     "depth": "n_blocks",
@@ -68,12 +68,12 @@ _TWICE = {"stem": "_trunk.1", "conv_tower": "_trunk.2", "transformer": "_trunk.4
 
 
 def detect(config: dict[str, Any]) -> bool:
-    """Whether a config.json is one of enformer-pytorch."""
+    """True if a config.json is one of enformer-pytorch."""
     return config.get("model_type") == "enformer"
 
 
 def load(folder: Path, config: dict[str, Any]) -> LongRange:
-    """A folder in this layout; of a tensor that stands twice both must be the same, and one is enough."""
+    """Load a folder in this layout; two copies of a tensor must be equal, and one copy is enough."""
     shape = shape_of(config, folder / "config.json")
     path = weights_of(folder)
     tensors = _once(read_weights(path), path)
@@ -87,9 +87,9 @@ def load(folder: Path, config: dict[str, Any]) -> LongRange:
 
 
 def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """Write the weights, from which `Enformer.from_pretrained` misses none; returns config.json.
+    """Write all weights that `Enformer.from_pretrained` reads, and return config.json.
 
-    Raises ConfigError for what this layout cannot hold.
+    Raises ConfigError if this layout cannot hold the model.
     """
     if not isinstance(model, LongRange):
         raise ConfigError("enformer-pytorch's layout holds long-range models and no others; save in ours instead.")
@@ -109,7 +109,7 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
             tensor = tensor[None, :, None]
         tensors[theirs] = tensor
         part, _, rest = theirs.partition(".")
-        if name in buffers:  # transformers finds the second name of a parameter by itself, but not that of a buffer
+        if name in buffers:  # transformers finds the second name of a parameter, but not of a buffer
             tensors[f"{_TWICE[part]}.{rest}"] = tensor.clone()
     write_tensors(folder / WEIGHTS, tensors, dtype)
     return {
@@ -124,7 +124,7 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
 
 
 def basis_note(model: nn.Module) -> str | None:
-    """A sentence where enformer-pytorch computes other relative positions than we do for a model of this shape."""
+    """Return a note if enformer-pytorch and genoformer compute different relative positions for this shape, else None."""
     if not isinstance(model, LongRange) or _has_table(model.config):
         return None
     return (
@@ -138,7 +138,7 @@ def _has_table(shape: LongRangeConfig) -> bool:
 
 
 def shape_of(config: dict[str, Any], path: Path) -> LongRangeConfig:
-    """Our configuration of an EnformerConfig; CheckpointError, which names `path`, where there is none."""
+    """Convert an EnformerConfig to our configuration; raise CheckpointError, which names `path`, if it is not valid."""
     if config.get("use_convnext"):
         raise CheckpointError(f"{path}: use_convnext is not Enformer's trunk, and is not read; take a model without it.")
     target = config.get("target_length", LongRangeConfig.target_bins)
@@ -147,7 +147,7 @@ def shape_of(config: dict[str, Any], path: Path) -> LongRangeConfig:
     fields = {ours: config[theirs] for theirs, ours in _FIELDS.items() if theirs in config}
     try:
         n_pools = fields.get("n_pools", LongRangeConfig.n_pools)
-        if "context_length" not in fields and type(n_pools) is int and 0 <= n_pools <= 30:  # others are refused below
+        if "context_length" not in fields and type(n_pools) is int and 0 <= n_pools <= 30:  # other values are refused below
             fields["context_length"] = max(_BINS, target) * 2**n_pools
         return LongRangeConfig.from_dict({**fields, "target_bins": max(target, 0)})
     except ConfigError as error:
@@ -155,7 +155,7 @@ def shape_of(config: dict[str, Any], path: Path) -> LongRangeConfig:
 
 
 def _names(model: LongRange) -> dict[str, str]:
-    """Our name -> theirs, the shorter one, of every tensor."""
+    """Map our name to theirs, the shorter one, for every tensor."""
     pairs = dict(_STEM)
     for i in range(len(model.stages) - 1):
         pairs |= {f"stages.{i + 1}.{ours}": f"conv_tower.{i}.{theirs}" for ours, theirs in _STAGE.items()}
@@ -170,7 +170,7 @@ def _names(model: LongRange) -> dict[str, str]:
 
 
 def _once(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Each tensor under its shorter name; CheckpointError where its two copies differ."""
+    """Return each tensor under its shorter name; raise CheckpointError if its two copies differ."""
     found = {name: tensor for name, tensor in tensors.items() if not name.startswith("_trunk.")}
     for part, long in _TWICE.items():
         for name in [name for name in tensors if name.startswith(f"{long}.")]:
@@ -185,6 +185,9 @@ def _once(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
 
 
 def _reshaped(tensor: Tensor, own: Tensor) -> Tensor:
-    """The tensor in our shape where only sides of length 1 differ: their pooling is [C, C, 1, 1], their biases [1, H, 1, K]."""
+    """Reshape a tensor to our shape if only sides of length 1 differ.
+
+    Their pooling is [C, C, 1, 1], their biases are [1, H, 1, K].
+    """
     same = [n for n in tensor.shape if n != 1] == [n for n in own.shape if n != 1]
     return tensor.reshape(own.shape) if same else tensor

@@ -1,4 +1,4 @@
-"""Model folders of others, named for what they are: a folder, or its config.json -> the rest of a sentence."""
+"""Descriptions of model folders of other libraries: a folder, or its config.json -> the end of a sentence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 READ = "genoformer reads its own models, BERT with DNABERT's k-mers, and Enformer as enformer-pytorch has it"
 
-# model_type of a config.json -> who has it, where that says more than the word; those for DNA come first
+# model_type of a config.json -> the models that use it, if the type alone is not clear; DNA models come first
 _FAMILIES = {
     "esm": "ESM, or the Nucleotide Transformer and AgroNT",
     "caduceus": "Caduceus",
@@ -22,7 +22,7 @@ _FAMILIES = {
     "big_bird": "BigBird, as some GENA-LM",
     "mixtral": "Mixtral, as Mistral-DNA",
 }
-_WEIGHTS = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?")  # whole, in shards, or the index of these
+_WEIGHTS = re.compile(r"(model.*\.safetensors|pytorch_model.*\.bin)(\.index\.json)?")  # one file, shards, or their index
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model")
 _ELSEWHERE = {  # weights of other libraries, by name or suffix
     "tf_model.h5": "TensorFlow weights",
@@ -38,7 +38,7 @@ _ELSEWHERE = {  # weights of other libraries, by name or suffix
 
 
 def described_config(config: dict[str, Any]) -> str:
-    """Describe the model of a config.json: "is of model_type gpt2 (GPT2LMHeadModel)"; "" where it says nothing."""
+    """Describe the model of a config.json: "is of model_type gpt2 (GPT2LMHeadModel)"; "" if it names no model."""
     kind, classes = config.get("model_type"), config.get("architectures")
     named = ", ".join(str(name) for name in classes) if isinstance(classes, list) else ""
     if not kind and not named:
@@ -50,7 +50,7 @@ def described_config(config: dict[str, Any]) -> str:
 
 
 def is_dnabert2(config: dict[str, Any]) -> bool:
-    """Test that a config.json of BERT is that of a MosaicBERT such as DNABERT-2: ALiBi positions, custom code."""
+    """True if a BERT config.json is that of a MosaicBERT such as DNABERT-2: ALiBi positions, custom code."""
     code = config.get("auto_map")
     return "alibi_starting_size" in config or (isinstance(code, dict) and any("bert_layers" in str(x) for x in code.values()))
 
@@ -88,7 +88,7 @@ def described_folder(folder: Path) -> str:
 
 
 def _snapshots(folder: Path) -> list[str]:
-    """Model folders in a cache of the Hugging Face hub, or in a folder of such; that of the branch main first."""
+    """Return the model folders in one or several Hugging Face hub caches; in each cache the branch main comes first."""
     found = []
     for cache in (folder, *sorted(folder.glob("models--*"))):
         try:
@@ -101,7 +101,7 @@ def _snapshots(folder: Path) -> list[str]:
 
 
 def kept_weights(folder: Path) -> list[str]:
-    """Names of the weights in a folder that a model of ours does not replace, and that would stay beside its own."""
+    """Return the names of the weight files in a folder that a save of one of our models would not replace."""
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError:
@@ -110,7 +110,7 @@ def kept_weights(folder: Path) -> list[str]:
 
 
 def other_weights(folder: Path) -> str:
-    """A file of the folder with the weights of another library, and what it is; "" without any."""
+    """Return the name and kind of a file with weights of another library in the folder; "" if there is none."""
     for name in sorted(path.name for path in folder.iterdir()):
         if what := _ELSEWHERE.get(name) or _ELSEWHERE.get(Path(name).suffix):
             return f"{name}, {what}"

@@ -1,6 +1,6 @@
-"""What is put on an encoder: pooling and a head for classes or values, and low-rank adapters.
+"""Heads on an encoder: pooling and a head for classes or values, and low-rank adapters.
 
-In reading order: the configuration, the predictor, what of it is trained, adapters.
+In reading order: the configuration, the classifier, the choice of trainable parameters, adapters.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Tune = Literal["full", "last", "frozen", "lora"]
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """An encoder with a head: what it predicts, and how long sequences are cut."""
+    """An encoder with a head: its outputs, and the windows into which long sequences are cut."""
 
     encoder: EncoderConfig
     kind: Kind
     classes: tuple[str, ...]  # names of the outputs: classes, labels or values
-    window: int  # bases that the encoder sees at once; longer sequences are cut into windows, whose logits are averaged
+    window: int  # bases in one input of the encoder; longer sequences are cut into windows and their logits averaged
     overlap: int = 0  # bases that neighbouring windows share
     pooling: Pooling = "mean-max"  # a motif anywhere shows in the maximum, the composition in the mean
-    both_strands: bool = False  # average the logits of both strands; wrong for what has a direction, such as promoters
+    both_strands: bool = False  # average the logits of both strands; wrong for directional elements such as promoters
     dropout: float = 0.1  # DNABERT
-    centre: tuple[float, ...] = ()  # of each value in the training data; values are predicted in units of `spread` from here
+    centre: tuple[float, ...] = ()  # centre of each value in the training data; predicted is (value - centre) / spread
     spread: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -62,17 +62,20 @@ class ClassifierConfig:
 
     @property
     def min_layers(self) -> int:
-        """Layers of the encoder."""
+        """Number of layers of the encoder."""
         return self.encoder.min_layers
 
     @property
     def min_parameters(self) -> int:
-        """Those of the encoder, and of the layer that names the classes."""
+        """Lower bound of the parameter count: the encoder and the output layer."""
         return self.encoder.min_parameters + self.encoder.width * len(self.classes)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClassifierConfig:
-        """The configuration of a mapping, as `dataclasses.asdict` writes it; unknown fields and other types are refused."""
+        """Return the configuration in a mapping that `dataclasses.asdict` wrote.
+
+        Unknown fields and values of other types are refused.
+        """
         numbers = {name: tuple(float(x) for x in values.get(name, ())) for name in ("centre", "spread")}
         fields = checked(cls, {**values, "centre": (), "spread": ()}, "predictor")
         return cls(**{**fields, **numbers, "encoder": EncoderConfig.from_dict(values["encoder"])})
@@ -85,7 +88,7 @@ class SequenceClassifier(nn.Module):
     tied: ClassVar[dict[str, str]] = {f"encoder.{a}": f"encoder.{b}" for a, b in Encoder.tied.items()}
     tokenizer: Any = None
     sha256: str = ""
-    training_sketch: Any = None  # Sketch of what it was trained on, where its folder has one
+    training_sketch: Any = None  # Sketch of the training data, if the model folder has one
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -101,23 +104,23 @@ class SequenceClassifier(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, ids: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:
-        """ids, is_base (as in `Encoding`), keep (False = padding), all [B, T] -> logits [B, C]."""
+        """Map ids, is_base (as in `Encoding`) and keep (False = padding), all [B, T], to logits [B, C]."""
         return self.head(self.encoder.embed(ids, keep), is_base)
 
     def logits(self, codes: Codes) -> Tensor:
-        """Codes [B, L] -> logits [B, C], through the model's tokenizer and on its device."""
+        """Map codes [B, L] to logits [B, C] with the model's tokenizer, on the model's device."""
         encoding = self.tokenizer.encode(codes)
         device = self.out.weight.device
         found: Tensor = self(*(torch.from_numpy(x).to(device) for x in (encoding.ids, encoding.is_base)))
         return found
 
     def head(self, x: Tensor, is_base: Tensor) -> Tensor:
-        """The encoder's output [B, T, D], with True at the tokens of bases [B, T] -> logits [B, C]."""
+        """Map the encoder's output [B, T, D] to logits [B, C]; is_base [B, T] is True at tokens of bases."""
         x = self.norm(pool(x, is_base, self.config.pooling))  # [B, D or 2 D]
         return self.out(self.dropout(F.gelu(self.hidden(self.dropout(x)))))
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Logits [..., C] -> probabilities, or values in their own unit."""
+        """Convert logits [..., C] to probabilities, or to values in their own unit."""
         if self.config.kind == "classes":
             return logits.softmax(-1)
         if self.config.kind == "multilabel":
@@ -127,7 +130,7 @@ class SequenceClassifier(nn.Module):
 
 
 def encoder_of(model: Encoder | SequenceClassifier) -> Encoder:
-    """The encoder of tokens of either kind of model; that of a predictor gets what is known of the whole: tokenizer, sha256."""
+    """Return the encoder of tokens of a model; that of a classifier gets its tokenizer, sha256 and training sketch."""
     if isinstance(model, Encoder):
         return model
     encoder = model.encoder
@@ -136,9 +139,9 @@ def encoder_of(model: Encoder | SequenceClassifier) -> Encoder:
 
 
 def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:
-    """Hidden states [B, T, D] -> [B, D], or [B, 2 D] for mean and maximum side by side.
+    """Pool hidden states [B, T, D] to [B, D], or to [B, 2 D] for "mean-max", which concatenates mean and maximum.
 
-    Mean and maximum are over the tokens of bases (is_base [B, T]), without special ones; "cls" is the first state.
+    Mean and maximum are over the tokens of bases (is_base [B, T]), without special tokens; "cls" is the first state.
     """
     if how == "cls":
         return x[:, 0]
@@ -150,13 +153,13 @@ def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:
     return largest if how == "max" else torch.cat([mean, largest], dim=-1)
 
 
-# --- what is trained
+# --- choice of trainable parameters
 
 
 def set_trainable(model: SequenceClassifier, tune: Tune, *, last_layers: int = 2, lora_rank: int = 8) -> None:
-    """Set which weights of a predictor are trained: all, those of the last layers, none of the encoder, or adapters.
+    """Set which weights of a classifier are trained: all, the last layers, none of the encoder, or adapters.
 
-    The head is always trained, the encoder's own output layer (of its language model) never.
+    The head is always trained; the encoder's own output layer (of its language model) is never trained.
     """
     encoder = model.encoder
     encoder.requires_grad_(tune == "full")
@@ -181,7 +184,7 @@ def set_trainable(model: SequenceClassifier, tune: Tune, *, last_layers: int = 2
 
 
 class LowRank(nn.Module):
-    """A linear layer whose weight is W + (alpha / r) B A with only A and B trained (LoRA, Hu et al. 2021); B starts at 0."""
+    """A linear layer with weight W + (alpha / r) B A, where only A and B are trained (LoRA, Hu et al. 2021); B starts at 0."""
 
     def __init__(self, base: Linear, rank: int, alpha: float) -> None:
         super().__init__()
@@ -209,9 +212,9 @@ class LowRank(nn.Module):
 
 
 def add_adapters(layers: nn.Module, rank: int, alpha: float = 16.0) -> None:
-    """Put a low-rank adapter on every `Linear` in some layers, which is fixed then; what else is trained stays as it was.
+    """Add a low-rank adapter to every `Linear` of some layers and freeze that `Linear`; other parameters do not change.
 
-    layers: those of attention and feed-forward, `Encoder.layers` or `LongRange.blocks`.
+    layers: the layers of attention and feed-forward, `Encoder.layers` or `LongRange.blocks`.
     """
     for name, base in list(layers.named_modules()):
         if isinstance(base, Linear):
@@ -221,7 +224,7 @@ def add_adapters(layers: nn.Module, rank: int, alpha: float = 16.0) -> None:
 
 
 def merge_adapters(layers: nn.Module) -> None:
-    """Add all adapters into the weights they adapt, and take them away: the same function in the plain shape."""
+    """Add all adapters into the weights that they adapt, and remove them: the same function without adapters."""
     for name, adapter in list(layers.named_modules()):
         if isinstance(adapter, LowRank):
             with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What at least two models share."""
+"""Layers that several models share: linear layers and attention, with faster paths on CPUs."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ AttentionWeights = Callable[
     [int, int], Tensor
 ]  # (first, n) -> attention weights [B, H, n, T] of n queries from number `first` on
 
-_IMAGES, _PIXELS = 16, 4  # from so many images on torch gives a 1 x 1 convolution to oneDNN; with fewer pixels it is slow
+_IMAGES, _PIXELS = 16, 4  # least images for which torch gives a 1 x 1 convolution to oneDNN; with fewer pixels it is slow
 
 _CHANCES = 1 << 16  # dropout is drawn with 16 bits: a rate of 0.1 is 6554 / 65536
 
 
 @lru_cache(maxsize=4096)
 def _images(n_rows: int) -> int | None:
-    """The least number of images, of at least 4 pixels each, that n_rows can be seen as."""
+    """Return the least number of images, of at least 4 pixels each, into which n_rows can be divided, or None."""
     return next((n for n in range(_IMAGES, n_rows // _PIXELS + 1) if n_rows % n == 0), None)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x W^T + b, [..., D] -> [..., E], as `F.linear`; on a CPU as a 1 x 1 convolution where that is possible.
+    """Return x W^T + b, [..., D] -> [..., E], as `F.linear`; on a CPU as a 1 x 1 convolution where that is possible.
 
-    The two are the same sum. Torch gives a float32 matrix product to MKL, which on processors that are not Intel's runs at
-    about half the rate of oneDNN, and there is no public switch; a channels-last convolution goes to oneDNN, without
-    a copy, forward and backward. In bfloat16 it saves the copy of the bias into the output.
+    The two compute the same sum. Torch gives a float32 matrix product to MKL, which on processors of other makers than Intel
+    runs
+    at about half the rate of oneDNN, and there is no public switch; a channels-last convolution goes to oneDNN, without a copy,
+    forward and backward. In bfloat16 it saves the copy of the bias into the output.
     """
     n_rows = x.shape[:-1].numel()
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight, bias)
     n = _images(n_rows) if x.is_contiguous() else None
-    small = n_rows * weight.numel() < 1 << 25  # multiply-adds: the detour costs more than it saves
+    small = n_rows * weight.numel() < 1 << 25  # multiply-adds: the convolution costs more than it saves
     if n is None or small or (bias is None and x.dtype == torch.bfloat16):
         return F.linear(x, weight, bias)
     image = x.view(n, 1, n_rows // n, x.shape[-1]).permute(0, 3, 1, 2)  # [n, D, 1, rows/n], channels last
@@ -45,15 +46,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool, dropout: float) -> Tensor:
-    """softmax(q k^T / sqrt(K) + bias) v with dropout of the softmax, all [B, H, T, K]; bias has no gradient.
+    """Return softmax(q k^T / sqrt(K) + bias) v with dropout of the softmax, all [B, H, T, K]; bias has no gradient.
 
-    This is torch's SDPA, except on a CPU in two cases. With dropout, SDPA there leaves its fast kernel for one that
-    stores the logits of the whole batch several times (three times as slow as `_WithDropout`). In bfloat16 inference it
-    computes at the speed of float32; two matrix products for one window at a time take half the time.
+    This is torch's SDPA, except on a CPU in two cases. With dropout, SDPA there switches from its fast kernel to one that
+    stores
+    the logits of the whole batch several times (three times as slow as `_WithDropout`). In bfloat16 inference SDPA runs at the
+    speed of float32; two matrix products for one window at a time take half the time.
     """
     if q.device.type == "cpu" and not causal:
         if dropout:
-            with torch.autocast("cpu", enabled=False):  # q, k, v have their type already
+            with torch.autocast("cpu", enabled=False):  # q, k, v already have their dtype
                 return _WithDropout.apply(q, k, v, bias, dropout)
         if q.dtype == torch.bfloat16 and not torch.is_grad_enabled():
             return _window_by_window(q, k, v, bias)
@@ -61,7 +63,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, *, causal: bool
 
 
 def _window_by_window(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Attention whose logits stay in the cache."""
+    """Compute attention window by window, so that the logits stay in the cache."""
     out = torch.empty(q.shape[0], q.shape[2], q.shape[1], q.shape[3], dtype=q.dtype).transpose(1, 2)
     scale = q.shape[-1] ** -0.5
     for i in range(q.shape[0]):
@@ -73,7 +75,7 @@ def _window_by_window(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> T
 
 
 class _WithDropout(torch.autograd.Function):
-    """Attention with dropout, a window at a time; of each probability is kept its value, negative where it is dropped."""
+    """Attention with dropout, one window at a time; a dropped probability is stored as a negative number."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, rate: float) -> Tensor:
@@ -119,7 +121,7 @@ class _WithDropout(torch.autograd.Function):
 
 
 class Linear(nn.Linear):
-    """`nn.Linear` through `linear`."""
+    """`nn.Linear` computed by `linear`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight, self.bias)

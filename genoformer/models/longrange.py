@@ -1,6 +1,6 @@
 """A long-range model of regulatory tracks: one-hot DNA -> stem -> tower -> transformer -> crop -> heads; default: Enformer.
 
-In reading order: the configuration, convolutions and pooling, relative positions, attention, the whole. `trunk.py` computes
+In reading order: the configuration, convolutions and pooling, relative positions, attention, the model. `trunk.py` computes
 stem and tower faster, with the same weights.
 """
 
@@ -37,13 +37,13 @@ class LongRangeConfig:
     tower_kernel: int = 5
     n_pools: int = 7  # each halves the length: a bin of 2^7 = 128 bases
     divisible_by: int = 128  # channels of the tower are rounded to multiples of it
-    context_length: int = 196_608  # bases of a window, when the caller names no other number
-    target_bins: int = 896  # in the middle of the window, which are predicted; 0: all
+    context_length: int = 196_608  # default window, in bases
+    target_bins: int = 896  # predicted bins in the middle of the window; 0: all
     heads: Mapping[str, int] = field(default_factory=lambda: {"human": 5313, "mouse": 1643})  # name -> number of tracks
     dropout: float = 0.4
     attention_dropout: float = 0.05
     position_dropout: float = 0.01
-    attention_scale: float = 1.0  # of the initial queries, keys and biases; below 1 attention begins flatter, and learns sooner
+    attention_scale: float = 1.0  # scale of initial queries, keys, biases; below 1 attention starts flatter and learns sooner
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -83,12 +83,12 @@ class LongRangeConfig:
 
     @property
     def bin_size(self) -> int:
-        """Bases of a bin."""
+        """Number of bases in a bin."""
         return 2**self.n_pools
 
     @property
     def value_width(self) -> int:
-        """Channels of a head's values, and features of a relative position."""
+        """Number of channels of a head's values, and of features of a relative position."""
         return self.width // self.n_heads
 
     @property
@@ -100,18 +100,18 @@ class LongRangeConfig:
 
     @property
     def min_layers(self) -> int:
-        """Layers with weights: stages of the tower, and blocks."""
+        """Number of layers with weights: stages of the tower, and blocks."""
         return self.n_pools + self.n_blocks
 
     @property
     def min_parameters(self) -> int:
-        """Those of the large matrices."""
+        """Lower bound of the parameter count: the parameters of the large matrices."""
         c, keys = self.width, self.n_heads * self.key_width
         stages = (c // 2) * 4 * self.stem_kernel + sum(a * b * self.tower_kernel for a, b in pairwise(self.channels))
         return stages + self.n_blocks * (2 * c * keys + 6 * c * c) + sum(2 * c * n for n in self.heads.values())
 
     def head_named(self, head: str | None) -> str:
-        """The head of that name, or the only one; ConfigError with their names otherwise."""
+        """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
         if head is None and len(self.heads) == 1:
             return next(iter(self.heads))
         if head is None or head not in self.heads:
@@ -121,7 +121,10 @@ class LongRangeConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LongRangeConfig:
-        """The configuration of a mapping, as `dataclasses.asdict` writes it; unknown fields and other types are refused."""
+        """Return the configuration in a mapping that `dataclasses.asdict` wrote.
+
+        Unknown fields and values of other types are refused.
+        """
         return cls(**checked(cls, values, "longrange"))
 
 
@@ -143,14 +146,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def preset(name: str, **changed: Any) -> LongRangeConfig:
-    """The configuration of a named size (`PRESETS`) with some fields changed."""
+    """Return the configuration of a named size (`PRESETS`) with some fields changed."""
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r}: allowed are {', '.join(PRESETS)}.")
     return LongRangeConfig.from_dict({**PRESETS[name], **changed})
 
 
 def one_hot(codes: Tensor) -> Tensor:
-    """Codes [B, L] (A C G T N = 0 1 2 3 4) -> float32 [B, 4, L]; N is 0 in all four.
+    """Convert codes [B, L] (A C G T N = 0 1 2 3 4) to float32 [B, 4, L]; N is 0 in all four.
 
     >>> one_hot(torch.tensor([[0, 3, 4]])).tolist()
     [[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
@@ -163,7 +166,7 @@ def one_hot(codes: Tensor) -> Tensor:
 
 
 def gelu(x: Tensor) -> Tensor:
-    """x sigmoid(1.702 x), Enformer's approximation (enformer.py, `gelu`)."""
+    """Return x sigmoid(1.702 x), Enformer's approximation (enformer.py, `gelu`)."""
     return x * torch.sigmoid(1.702 * x)
 
 
@@ -180,9 +183,9 @@ class ConvBlock(nn.Module):
 
 
 class SoftmaxPool(nn.Module):
-    """Two positions -> their mean, weighted in each channel by softmax(W x): [B, C, 1, L] -> [B, C, 1, L / 2].
+    """Mean of two positions, weighted in each channel by softmax(W x): [B, C, 1, L] -> [B, C, 1, L / 2].
 
-    Of two logits only the difference counts: x1 + (x0 - x1) sigmoid(W (x0 - x1)), half of the products.
+    Only the difference of the two logits matters: x1 + (x0 - x1) sigmoid(W (x0 - x1)), half of the products.
     """
 
     def __init__(self, width: int) -> None:
@@ -196,7 +199,7 @@ class SoftmaxPool(nn.Module):
 
 
 class Stage(nn.Module):
-    """Convolution, a pointwise residual and pooling: [B, C, 1, L] -> [B, C', 1, L / 2]; the first begins at the one-hot."""
+    """Convolution, pointwise residual and pooling: [B, C, 1, L] -> [B, C', 1, L / 2]; the first stage reads one-hot DNA."""
 
     def __init__(self, n_in: int, n_out: int, kernel: int, *, first: bool) -> None:
         super().__init__()
@@ -210,19 +213,19 @@ class Stage(nn.Module):
 
 
 def image(x: Tensor) -> Tensor:
-    """[B, C, L] -> [B, C, 1, L], channels last: the shape in which a CPU and a GPU convolve fastest."""
+    """Convert [B, C, L] to [B, C, 1, L], channels last: the layout with the fastest convolutions on CPUs and GPUs."""
     return x[:, :, None].contiguous(memory_format=torch.channels_last)
 
 
 def conv1d_as_image(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """A one-dimensional convolution of an image [B, C, 1, L]."""
+    """Apply a one-dimensional convolution to an image [B, C, 1, L]."""
     if conv.kernel_size[0] == 1:
         return conv1x1(x, conv.weight[..., 0], conv.bias)
     return F.conv2d(x, conv.weight[:, :, None], conv.bias, padding=(0, conv.kernel_size[0] // 2))
 
 
 def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """W x + b at each position of an image: [B, C, 1, L] -> [B, C', 1, L]."""
+    """Return W x + b at each position of an image: [B, C, 1, L] -> [B, C', 1, L]."""
     return linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
 
 
@@ -230,11 +233,11 @@ def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def relative_position_features(n_bins: int, n_features: int) -> Tensor:
-    """What is known of each distance -T+1 ... T-1 between two of T bins, float32 [2 T - 1, F].
+    """Return the features of each distance -T+1 ... T-1 between two of T bins, float32 [2 T - 1, F].
 
     F / 6 features each of exponential decay, central mask and gamma densities of |d|, then the same times the sign of d.
-    The gamma densities are divided by their maximum over the distances, as in TensorFlow's Enformer (dividing by that over
-    the features, as some ports do, gives another model).
+    The gamma densities are divided by their maximum over the distances, as in TensorFlow's Enformer (some ports divide by the
+    maximum over the features, which gives another model).
     """
     n = n_features // 6
     distance = torch.arange(-n_bins + 1, n_bins, dtype=torch.float64)
@@ -251,7 +254,7 @@ def relative_position_features(n_bins: int, n_features: int) -> Tensor:
 
 
 def relative_shift(x: Tensor, first: int = 0) -> Tensor:
-    """[..., M, 2 T - 1], a column for each distance, -> [..., M, T]: row i, column j holds the distance j - (first + i)."""
+    """Convert [..., M, 2 T - 1], a column per distance, to [..., M, T]: row i, column j is the distance j - (first + i)."""
     x = x.contiguous()
     n = (x.shape[-1] + 1) // 2
     *outer, _, _ = x.stride()
@@ -286,7 +289,7 @@ class RelativeAttention(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor, basis: Tensor) -> Tensor:
-        """x [B, T, C], basis [2 T - 1, F] -> [B, T, C]."""
+        """Map x [B, T, C] and basis [2 T - 1, F] to [B, T, C]."""
         if x.device.type == "cpu" and not torch.is_grad_enabled() and not self.training:
             return self.out(self._head_by_head(x, basis))
         weights = self.dropout(self.logits(x, basis).softmax(-1))  # [B, H, T, T]
@@ -294,11 +297,14 @@ class RelativeAttention(nn.Module):
         return self.out((weights @ value).transpose(1, 2).flatten(2))
 
     def weights(self, x: Tensor, basis: Tensor, first: int, n: int) -> Tensor:
-        """What n bins from number `first` on look at, [B, H, n, T]: the softmax that `forward` never shows."""
+        """Return the attention weights of n query bins, from number `first`: [B, H, n, T].
+
+        `forward` computes the same softmax but does not return it.
+        """
         return self.logits(x, basis, slice(first, first + n)).softmax(-1)
 
     def logits(self, x: Tensor, basis: Tensor, rows: slice = slice(None)) -> Tensor:
-        """Before the softmax, [B, H, M, T]: row, what each of M bins looks at."""
+        """Return the attention logits before the softmax, [B, H, M, T]: one row for each of M query bins."""
         query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
         key = self._heads(self.key(x))
         position = self._heads(self.position(self.position_dropout(basis))[None])  # [1, H, 2T-1, K]
@@ -306,7 +312,10 @@ class RelativeAttention(nn.Module):
         return content + relative_shift((query + self.position_bias[:, None]) @ position.transpose(-1, -2), rows.start or 0)
 
     def _head_by_head(self, x: Tensor, basis: Tensor) -> Tensor:
-        """The same before `out`, [B, T, C]: logits that stay in the cache, products that go to the faster library."""
+        """Compute attention before `out`, [B, T, C], head by head.
+
+        The logits of one head stay in the cache, and the products go to the faster library.
+        """
         query, key, value = (self._heads(layer(x)) for layer in (self.query, self.key, self.value))
         query = query * query.shape[-1] ** -0.5
         position = self._heads(self.position(basis)[None])[0]  # [H, 2T-1, K]
@@ -319,12 +328,12 @@ class RelativeAttention(nn.Module):
         return out.flatten(2)
 
     def _heads(self, x: Tensor) -> Tensor:
-        """[B, T, H K] -> [B, H, T, K]."""
+        """Split the heads: [B, T, H K] -> [B, H, T, K]."""
         return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
 
 class Block(nn.Module):
-    """Attention and feed-forward, each of a layer norm and with a residual: [B, T, C] -> [B, T, C]."""
+    """Attention and feed-forward, each after a layer norm and with a residual: [B, T, C] -> [B, T, C]."""
 
     def __init__(self, config: LongRangeConfig) -> None:
         super().__init__()
@@ -341,18 +350,18 @@ class Block(nn.Module):
         return x + self.dropout(self.down(h))
 
 
-# --- the whole
+# --- the model
 
 
 class Bins(NamedTuple):
-    """The bins that are predicted for a window: `n` of them from number `first` on."""
+    """Predicted bins of a window: `n` bins, the first with number `first`."""
 
     first: int
     n: int
 
 
 class LongRange(nn.Module):
-    """One-hot DNA [B, 4, L] -> tracks [B, K, N] in bins, of a named head.
+    """Long-range model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins.
 
     >>> model = LongRange(preset("tiny", heads={"cage": 3})).eval()
     >>> model(torch.zeros(1, 4, 2048), "cage").shape
@@ -362,7 +371,7 @@ class LongRange(nn.Module):
     config_type = LongRangeConfig
     tied: ClassVar[dict[str, str]] = {}
     sha256: str = ""  # of the weights file it was loaded from
-    training_sketch: Any = None  # Sketch of what it was trained on, where its folder has one
+    training_sketch: Any = None  # Sketch of the training data, if the model folder has one
 
     def __init__(self, config: LongRangeConfig) -> None:
         super().__init__()
@@ -377,7 +386,7 @@ class LongRange(nn.Module):
         self.final = ConvBlock(channels[-1], 2 * config.width, 1)
         self.final_dropout = nn.Dropout(config.dropout / 8)
         self.heads = nn.ModuleDict({name: nn.Linear(2 * config.width, n) for name, n in config.heads.items()})
-        self.targets: dict[str, TrackTable] = {}  # tables of the tracks of its heads, where they are known
+        self.targets: dict[str, TrackTable] = {}  # track tables of the heads, if known
         self.activation_checkpointing = False  # recompute the blocks in the backward pass: less memory, a third more time
         self._basis = torch.empty(0)
         for module in self.modules():
@@ -386,7 +395,7 @@ class LongRange(nn.Module):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def train(self, mode: bool = True) -> LongRange:
-        """As always, but batch norm that is not trained keeps its statistics too."""
+        """Set the mode as in torch, but keep frozen batch norm in eval mode, so that its statistics do not change."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm1d) and not module.weight.requires_grad:
@@ -394,14 +403,15 @@ class LongRange(nn.Module):
         return self
 
     def forward(self, onehot: Tensor, head: str | None = None, n_bins: int | None = None) -> Tensor:
-        """onehot [B, 4, L] (an unknown base is 0 in all four) -> tracks [B, K, N], at least 0.
+        """Map onehot [B, 4, L] (an unknown base is 0 in all four) to tracks [B, K, N], at least 0.
 
-        head: its name; None where there is only one. n_bins: predicted in the middle; None takes the configuration's.
+        head: its name; None if there is only one. n_bins: number of bins in the middle to predict; None: the number in the
+        configuration.
         """
         return self.tracks(self.embed(onehot, n_bins), head)
 
     def embed(self, onehot: Tensor, n_bins: int | None = None) -> Tensor:
-        """What the heads see of each bin, [B, 2 C, N]."""
+        """Return the embedding of each bin, the input of the heads, [B, 2 C, N]."""
         if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
             raise ConfigError(
                 f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
@@ -411,14 +421,14 @@ class LongRange(nn.Module):
         return self.crop_and_project(self.attend(self.convolve_bases(onehot)), bins)
 
     def convolve_bases(self, onehot: Tensor) -> Tensor:
-        """Stem and tower: [B, 4, L] -> [B, C, T], T = L / bin_size."""
+        """Apply stem and tower: [B, 4, L] -> [B, C, T], T = L / bin_size."""
         x = image(onehot)
         for stage in self.stages:
             x = stage(x)
         return x[:, :, 0]
 
     def attend(self, x: Tensor) -> Tensor:
-        """The transformer: [B, C, T] -> [B, T, C]."""
+        """Apply the transformer: [B, C, T] -> [B, T, C]."""
         x = x.transpose(1, 2)
         basis = self.basis(x.shape[1]).to(x)
         for block in self.blocks:
@@ -429,7 +439,7 @@ class LongRange(nn.Module):
         return x
 
     def attentions(self, x: Tensor) -> Iterator[AttentionWeights]:
-        """Of each block in order, from the trunk's output [B, C, T], what tells its attention weights."""
+        """Yield for each block, in order, a function (first query, n) -> attention weights; x: the trunk's output [B, C, T]."""
         x = x.transpose(1, 2)
         basis = self.basis(x.shape[1]).to(x)
         for block in self.blocks:
@@ -438,25 +448,26 @@ class LongRange(nn.Module):
             x = block(x, basis)
 
     def crop_and_project(self, x: Tensor, bins: Bins) -> Tensor:
-        """The bins that are asked for, [B, T, C] -> [B, 2 C, N]."""
+        """Cut the requested bins and apply the final convolution: [B, T, C] -> [B, 2 C, N]."""
         x = x[:, bins.first : bins.first + bins.n].transpose(1, 2)
         return gelu(self.final_dropout(self.final(image(x))))[:, :, 0]
 
     def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
-        """Embedding [B, 2 C, N] -> tracks [B, K, N] of a head, or those of the numbers `only` [K]."""
+        """Map the embedding [B, 2 C, N] to the tracks [B, K, N] of a head, or to its tracks with the numbers `only` [K]."""
         last = self.heads[self.head_named(head)]
         assert isinstance(last, nn.Linear)
         weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
         return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
 
     def head_named(self, head: str | None) -> str:
-        """The head of that name, or the only one; ConfigError with their names otherwise."""
+        """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
         return self.config.head_named(head)
 
     def bins_of(self, length: int, n_bins: int | None = None) -> Bins:
-        """The bins in the middle of a window of `length` bases; of an odd rest the larger part is cut at the end.
+        """Return the bins in the middle of a window of `length` bases; of an odd remainder the larger part is cut at the end.
 
-        Raises ConfigError, with the bins there are, where the length is no whole number of bins or more are asked for.
+        Raises ConfigError, with the number of available bins, if the length is not a whole number of bins or n_bins is too
+        large.
         """
         size = self.config.bin_size
         available, rest = divmod(length, size)
@@ -475,14 +486,14 @@ class LongRange(nn.Module):
         return Bins((available - n) // 2, n)
 
     def basis(self, n_bins: int) -> Tensor:
-        """`relative_position_features` of this model, kept for the last number of bins."""
+        """Return `relative_position_features` of this model; the result for the last number of bins is cached."""
         if len(self._basis) != 2 * n_bins - 1:
-            with torch.inference_mode(False):  # it may serve training later
+            with torch.inference_mode(False):  # training may use it later
                 self._basis = relative_position_features(n_bins, self.config.value_width)
         return self._basis
 
 
 def _scaled(weight: Tensor, scale: float, fan_in: int) -> None:
-    """Truncated normal of variance scale / fan_in (Sonnet's VarianceScaling)."""
-    deviation = math.sqrt(scale / fan_in) / 0.87962566  # what truncation at two deviations takes away
+    """Initialise with a truncated normal of variance scale / fan_in (Sonnet's VarianceScaling)."""
+    deviation = math.sqrt(scale / fan_in) / 0.87962566  # corrects for the variance lost by truncation at two deviations
     nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

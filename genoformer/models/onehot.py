@@ -1,8 +1,8 @@
-"""Language models behind one-hot DNA [B, 4, L], so that gradients and other tools that speak one-hot reach single bases.
+"""Language models with one-hot DNA [B, 4, L] as input, so that gradients and one-hot tools reach single bases.
 
-A token's vector is a sum over all k-mers, each weighted by the product of its bases' one-hot values: at a real sequence that
-is the vector of its own k-mer, and in between it is linear in each base. What is missing to a weight of 1, as at an N, goes to
-[UNK]. So the model's output at one-hot DNA is the one at its tokens.
+The vector of a token is a sum over all k-mers, each weighted by the product of its bases' one-hot values: for a real sequence
+it is the vector of the token's k-mer, and between sequences it is linear in each base. The missing weight up to 1, as at an
+N, goes to [UNK]. So the model's output for one-hot DNA equals its output for the tokens.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from genoformer.tokenizers import KmerTokenizer
 
 
 class SoftTokens(nn.Module):
-    """One-hot DNA [B, 4, L] -> vectors of tokens [B, T, D], of the embedding `table` of a k-mer model."""
+    """One-hot DNA [B, 4, L] -> vectors of tokens [B, T, D] from the embedding `table` of a k-mer model."""
 
     def __init__(self, tokenizer: KmerTokenizer, table: nn.Embedding) -> None:
         super().__init__()
@@ -48,8 +48,8 @@ class SoftTokens(nn.Module):
 class OneHotModel(nn.Module):
     """One-hot DNA [B, 4, L] -> a fine-tuned model's logits [B, C], or a language model's mean embedding [B, D].
 
-    Of a model that reads both strands the logits are the mean of both. Runs unchanged wherever a module of one-hot DNA is
-    expected (tangermeme, captum). Raises ConfigError for BPE, whose tokens are another number for other bases.
+    For a model that reads both strands, the logits are the mean over strands. It works with tools that take a module of
+    one-hot DNA (tangermeme, captum). Raises ConfigError for BPE, whose number of tokens depends on the bases.
 
     >>> from genoformer.models import checkpoint
     >>> OneHotModel(checkpoint.load("demo"))(torch.zeros(2, 4, 50)).shape
@@ -64,7 +64,7 @@ class OneHotModel(nn.Module):
         self.model = model
         self.encoder = model.encoder if isinstance(model, SequenceClassifier) else model
         self.tokens = SoftTokens(tokenizer, self.encoder.tokens)
-        self.train(model.training)  # who puts it into eval mode and back must not wake the dropout
+        self.train(model.training)  # a switch to eval mode and back must not turn on dropout
 
     def forward(self, onehot: Tensor) -> Tensor:
         found = self._strand(onehot)
@@ -81,10 +81,10 @@ class OneHotModel(nn.Module):
 
 
 class TrackSum(nn.Module):
-    """One-hot DNA [B, 4, L] -> the sum over bins of some tracks of a long-range model, [B, K]: what attributions are of."""
+    """One-hot DNA [B, 4, L] -> sum over bins of some tracks of a long-range model, [B, K]: the target of attributions."""
 
     def __init__(self, model: LongRange, head: str, tracks: Tensor, first: int, n: int) -> None:
-        """first, n: bins of all that the window has."""
+        """Store the model and the target; first, n: the summed bins, counted over all bins of the window."""
         super().__init__()
         self.model, self.head, self.first, self.n = model, head, first, n
         self.register_buffer("numbers", tracks, persistent=False)

@@ -1,4 +1,4 @@
-"""What a setting of a long-range model costs, counted from its configuration alone: parameters, multiply-adds, memory.
+"""Costs of a long-range model, computed from its configuration alone: parameters, multiply-adds, memory.
 
 The formulas, with L bases in a window, T = L / bin bins of which N are predicted, C channels, H heads of K keys, V = C / H:
 
@@ -7,9 +7,9 @@ The formulas, with L bases in a window, T = L / bin bins of which N are predicte
            weighting T^2 C, out T C^2, feed-forward 4 T C^2
     final: N a 2 C; head: N 2 C n_tracks
 
-A backward pass costs each product once more for the gradient of its weights and once more for that of its input; attention,
-which has no weights, twice. With checkpointing the blocks are computed once more. What libraries keep for
-themselves, and the fragments between tensors, are not in the memory.
+A backward pass costs each product once more for the gradient of its weights and once more for the gradient of its input;
+attention, which has no weights, costs twice its products. With checkpointing the blocks are computed once more. The memory
+does not include internal buffers of libraries or the fragments between tensors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PARTS = ("stages", "blocks", "final", "heads")
 
 
 class Training(NamedTuple):
-    """What is trained, and how: a `trunk_parameters` word or "lora", and what goes with it."""
+    """Trainable parameters and settings of a training: tune is a `trunk_parameters` word or "lora"."""
 
     tune: str = "full"
     last_blocks: int = 2
@@ -35,7 +35,7 @@ class Training(NamedTuple):
 
 
 def parameters(config: LongRangeConfig) -> dict[str, int]:
-    """Parameters of each of PARTS; exact."""
+    """Return the exact number of parameters of each of PARTS."""
     c, keys, n = config.width, config.n_heads * config.key_width, 0
     for i, (a, b) in enumerate(_pairs(config)):
         kernel = config.tower_kernel if i else config.stem_kernel
@@ -49,7 +49,7 @@ def parameters(config: LongRangeConfig) -> dict[str, int]:
 
 
 def trained_parameters(config: LongRangeConfig, how: Training) -> int:
-    """Parameters that get a gradient; those of adapters are beside the model's own."""
+    """Return the number of parameters that get a gradient; adapters count in addition to the model's own parameters."""
     of, n = parameters(config), config.n_blocks
     each, c, keys = of["blocks"] // max(n, 1), config.width, config.n_heads * config.key_width
     sides = 2 * (c + keys) + 2 * c + (config.value_width + keys) + 2 * c + 2 * (3 * c)  # of a block's linear layers
@@ -67,7 +67,7 @@ def trained_parameters(config: LongRangeConfig, how: Training) -> int:
 
 
 def forward_products(config: LongRangeConfig, length: int, n_bins: int, n_tracks: int) -> dict[str, int]:
-    """Multiply-adds of a forward pass of one window, for each of PARTS."""
+    """Return the multiply-adds of a forward pass of one window, for each of PARTS."""
     stages, weighted, attention = _products(config, length)
     n_blocks, c = config.n_blocks, config.width
     return {
@@ -79,14 +79,17 @@ def forward_products(config: LongRangeConfig, length: int, n_bins: int, n_tracks
 
 
 def step_products(config: LongRangeConfig, length: int, n_bins: int, n_tracks: int, how: Training) -> int:
-    """Multiply-adds of a forward and a backward pass of one window; of "full" exact, of the others without small parts."""
+    """Return the multiply-adds of a forward and a backward pass of one window.
+
+    The number is exact for "full"; for the other modes small parts are left out.
+    """
     forward = forward_products(config, length, n_bins, n_tracks)
     _, weighted, attention = _products(config, length)
     bins, n = length // config.bin_size, config.n_blocks
     positions = (2 * bins - 1) * config.value_width * config.n_heads * config.key_width  # their input has no gradient
     through = 2 * weighted - positions + 2 * attention  # backward through a block
     if how.tune == "full":
-        stem = config.stem_kernel * 4 * config.channels[0] * length  # nor has the sequence
+        stem = config.stem_kernel * 4 * config.channels[0] * length  # nor does the sequence
         back = 2 * forward["stages"] - stem + n * through + 2 * forward["final"] + 2 * forward["heads"]
         again = n
     elif how.tune == "last":
@@ -101,7 +104,7 @@ def step_products(config: LongRangeConfig, length: int, n_bins: int, n_tracks: i
 
 
 def _products(config: LongRangeConfig, length: int) -> tuple[int, int, int]:
-    """Of all stages; of a block with weights; of a block's attention, which has none."""
+    """Return the multiply-adds of all stages; of a block's layers with weights; of a block's attention, which has none."""
     t, c, keys = length // config.bin_size, config.width, config.n_heads * config.key_width
     stages = 0
     for i, (a, b) in enumerate(_pairs(config)):
@@ -112,7 +115,7 @@ def _products(config: LongRangeConfig, length: int) -> tuple[int, int, int]:
 
 
 def _pairs(config: LongRangeConfig) -> list[tuple[int, int]]:
-    """Channels into and out of each stage."""
+    """Return the numbers of input and output channels of each stage."""
     return list(zip([4, *config.channels], config.channels, strict=False))
 
 
@@ -130,11 +133,13 @@ def step_memory(
     on_cpu: bool,
     itemsize: int = 4,
 ) -> dict[str, int]:
-    """Bytes of a training step: weights, gradients, the two moments of Adam, activations kept for the backward pass, workspace.
+    """Return the bytes of a training step by kind.
 
-    itemsize: bytes of an activation, 4 or (bf16) 2; weights, gradients and moments have 4. Kept are: of batch norm its input
-    and output, of gelu the sigmoid, of every convolution and product its inputs, of softmax its output, of dropout its mask
-    (a number on a CPU, a byte on a GPU) - of what has a gradient. Workspace: gradients of the largest stage, or of the logits.
+    Kinds: weights, gradients, the two moments of Adam, activations kept for the backward pass, workspace.
+
+    itemsize: bytes of an activation, 4 or (bf16) 2; weights, gradients and moments have 4. Kept are, if they have a gradient:
+    input and output of batch norm, the sigmoid of gelu, the inputs of every convolution and product, the output of softmax, and
+    the mask of dropout (a number on a CPU, a byte on a GPU). Workspace: gradients of the largest stage, or of the logits.
     """
     own, trained = sum(parameters(config).values()), trained_parameters(config, how)
     added = trained - parameters(config)["heads"] if how.tune == "lora" else 0
@@ -142,9 +147,9 @@ def step_memory(
     stages = [(4 * a * (i > 0) + 4 * (i == 0) + 6 * b) * (length >> i) for i, (a, b) in enumerate(_pairs(config))]
     mask = 1.0 if on_cpu else 1 / itemsize
     dropped = config.attention_dropout > 0
-    linear = how.tune != "norms"  # whether the inputs of linear layers are kept, for the gradients of their weights
+    linear = how.tune != "norms"  # True if inputs of linear layers are kept for the gradients of their weights
     keys, logits = config.n_heads * config.key_width, config.n_heads * t * t
-    block = logits * (1 + dropped * (1 + mask))  # the softmax; dropped, and the mask
+    block = logits * (1 + dropped * (1 + mask))  # the softmax; with dropout also its output and the mask
     block += t * (5 * c + linear * 3 * c + 3 * keys + (config.dropout > 0) * (linear * 2 * c + mask * 4 * c))
     block += (2 * t - 1) * (linear * config.value_width + keys)
     n = config.n_blocks
@@ -167,9 +172,11 @@ def step_memory(
 def prediction_memory(
     config: LongRangeConfig, length: int, n_bins: int, n_tracks: int, batch: int, *, itemsize: int = 4, on_cpu: bool
 ) -> dict[str, int]:
-    """Bytes of a prediction: weights (on a CPU those of the trunk twice), workspace of the largest part, and the tracks.
+    """Return the bytes of a prediction by kind.
 
-    On a CPU the trunk holds input and output of a stage of one window, attention the logits of one head; on a GPU all of a
+    Kinds: weights (on a CPU the weights of the trunk twice), workspace of the largest part, and the tracks.
+
+    On a CPU the trunk holds input and output of a stage for one window, and attention the logits of one head; on a GPU a whole
     stage of a batch (five tensors), and all heads.
     """
     of, pairs = parameters(config), _pairs(config)
@@ -190,18 +197,18 @@ def prediction_memory(
 
 
 def table(rows: Mapping[str, str]) -> str:
-    """Names and values in two columns."""
+    """Format names and values in two columns."""
     width = max(map(len, rows))
     return "\n".join(f"{name:{width}}  {value}" for name, value in rows.items())
 
 
 def gigabytes(n: float) -> str:
-    """A size as people read it."""
+    """Format a size in GB or MB."""
     return f"{n / 1e9:,.2f} GB" if n >= 1e8 else f"{n / 1e6:,.1f} MB"
 
 
 def duration(seconds: float) -> str:
-    """A time as people read it.
+    """Format a time in a unit of suitable size.
 
     >>> [duration(x) for x in (0.02, 12.34, 600, 7300, 400_000)]
     ['20 ms', '12.3 s', '10.0 min', '2.0 h', '4.6 days']

@@ -13,13 +13,13 @@ from genoformer.models.foreign import other_weights
 from genoformer.models.tensors import PICKLED, WEIGHTS, read_json, read_tensors
 from genoformer.whole import sha256_of
 
-INDEX = ".index.json"  # after the name of the single file that the shards stand for
+INDEX = ".index.json"  # suffix to the name of the single file that the shards replace
 
 
 def weights_of(folder: Path) -> Path:
-    """The weights of a folder in a layout of the Hugging Face hub: one file, or the index of its shards.
+    """Return the path of the weights in a Hugging Face folder: one file, or the index of its shards.
 
-    Raises CheckpointError where there is none.
+    Raises CheckpointError if the folder has no weights.
     """
     for name in (WEIGHTS, WEIGHTS + INDEX, PICKLED, PICKLED + INDEX):
         if (folder / name).is_file():
@@ -32,7 +32,7 @@ def weights_of(folder: Path) -> Path:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of what `weights_of` gives; CheckpointError where a shard is missing, or not as the index says."""
+    """Read the tensors at a path from `weights_of`; raise CheckpointError if a shard is missing or disagrees with the index."""
     if not path.name.endswith(INDEX):
         return read_tensors(path)
     names = _shards_of(path)
@@ -56,7 +56,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_sha256(path: Path) -> str:
-    """Hex sha256 of a weights file; of shards that of their hex sha256s, in the order of their names."""
+    """Return the hex sha256 of a weights file; for shards, that of their hex sha256s in the order of their names."""
     if not path.name.endswith(INDEX):
         return sha256_of(path)
     shards = sorted(set(_shards_of(path).values()))
@@ -64,7 +64,7 @@ def weights_sha256(path: Path) -> str:
 
 
 def _shards_of(path: Path) -> dict[str, str]:
-    """Tensor -> the name of its shard, a file beside the index; CheckpointError for any other."""
+    """Map each tensor to its shard, a file in the folder of the index; raise CheckpointError for a path to another folder."""
     names = read_json(path).get("weight_map")
     if not isinstance(names, dict) or not names:
         raise CheckpointError(f"{path} has no weight_map, which says where each tensor is; copy the model folder again.")

@@ -1,7 +1,7 @@
-"""Strip: the trunk of a stretch of a contig, computed once for all windows that lie in it, and for what variants change.
+"""Shared trunk: the trunk of a stretch of a contig, computed once for all windows in it and for their edited copies.
 
-A convolution of a window pads with zeros beyond its ends, so that the outermost positions of each stage are not those of the
-stretch: they are computed anew for each window, from its own rows. All others are shared. The numbers are those of
+A convolution of a window pads with zeros beyond its ends, so the outermost positions of each stage differ from those of the
+stretch: they are recomputed for each window from its own rows. All other positions are shared. The numbers equal those of
 `Trunk` on the window alone.
 """
 
@@ -18,7 +18,7 @@ from genoformer.models.trunk import Edit, Trunk
 
 
 class SharedTrunk:
-    """The activations of a stretch [4, L] of a contig, L a whole number of bins; it needs no flanks beyond its windows."""
+    """Activations of a stretch [4, L] of a contig, L a whole number of bins; no flanks beyond the windows are needed."""
 
     @torch.inference_mode()
     def __init__(self, trunk: Trunk, onehot: Tensor) -> None:
@@ -26,7 +26,7 @@ class SharedTrunk:
         self.stages = trunk.activations(onehot)  # [L, 4] ... [T, C]
 
     def window(self, first: int, n: int) -> StripWindow:
-        """The window of n bins from number `first` of the stretch on; ConfigError where the stretch does not hold it."""
+        """Return the window of n bins from bin `first` of the stretch; raise ConfigError if it is not inside the stretch."""
         n_bins = len(self.stages[-1])
         if first < 0 or n < 1 or first + n > n_bins:
             raise ConfigError(f"bins {first} to {first + n} do not lie in a stretch of {n_bins}; give a longer one.")
@@ -34,7 +34,7 @@ class SharedTrunk:
 
 
 class StripWindow:
-    """One window of a strip: its trunk, and what edits change in it."""
+    """One window of a shared trunk: the output of its trunk, and the outputs after edits."""
 
     def __init__(self, strip: SharedTrunk, first: int, n: int) -> None:
         self.trunk, self.length = strip.trunk, n * strip.trunk.bin_size
@@ -42,20 +42,20 @@ class StripWindow:
         for x in strip.stages:
             size = len(x) // len(strip.stages[-1])  # positions in a bin
             shared.append(x[first * size : (first + n) * size])
-        self.shared = shared  # views; wrong within `margin` of the window's ends
+        self.shared = shared  # views; not valid within `margin` of the window's ends
 
     @cached_property
     def stages(self) -> list[Tensor]:
-        """The activations of every stage as `Trunk.activations` gives them: a copy, with this window's own ends."""
+        """Activations of every stage, as `Trunk.activations` returns them: a copy with this window's own ends."""
         exact = [self.shared[0]]
-        left = right = 0  # positions of the stage's input that are this window's own
+        left = right = 0  # positions of the stage's input that only this window has
         with torch.inference_mode():
             for stage, rows in zip(self.trunk.stages, self.shared[1:], strict=True):
                 x, n = exact[-1], len(rows)
                 left = min((left + stage.reach + 1) // 2, n)
                 right = min((right + stage.reach + 1) // 2, n)
                 rows = rows.clone()
-                if left:  # and so right; a kernel of 1 pads nothing
+                if left:  # then also right; a kernel of 1 has no padding
                     rows[:left] = stage.between(x, 0, left)
                     rows[n - right :] = stage.between(x, n - right, n)
                 exact.append(rows)
@@ -63,9 +63,9 @@ class StripWindow:
 
     @cached_property
     def output(self) -> Tensor:
-        """The trunk of the window [T, C]; only the positions that differ from the strip's are computed."""
-        n = max(1, -(-self.trunk.margin // self.trunk.bin_size))  # bins at each end that are this window's own
-        near = 2 * n * self.trunk.bin_size  # bases that tell them
+        """Output of the trunk for the window [T, C]; only positions that differ from the stretch are computed."""
+        n = max(1, -(-self.trunk.margin // self.trunk.bin_size))  # bins at each end that only this window has
+        near = 2 * n * self.trunk.bin_size  # bases on which these bins depend
         if "stages" in self.__dict__ or self.length < 2 * near:
             return self.stages[-1]
         out = self.shared[-1].clone()
@@ -75,9 +75,9 @@ class StripWindow:
 
     @torch.inference_mode()
     def edited(self, changes: Sequence[Edit]) -> Tensor:
-        """The trunk's output [T, C] with one-hot rows put in; changes in order, without overlap.
+        """Return the trunk's output [T, C] after edits of one-hot rows; changes are in order, without overlap.
 
-        Raises ConfigError for one that does not lie in the window.
+        Raises ConfigError if a change is not inside the window.
         """
         end = 0
         for change in changes:
@@ -102,7 +102,7 @@ class StripWindow:
 
 
 def _group_edits(changes: Sequence[Edit], gap: int) -> list[list[Edit]]:
-    """Groups of changes: those nearer than `gap` bases to each other, which can reach the same bin, stay together."""
+    """Group changes that are less than `gap` bases apart, because they can reach the same bin."""
     groups: list[list[Edit]] = []
     end = 0
     for change in changes:

@@ -1,6 +1,6 @@
-"""Tensors and JSON on disk, read with suspicion: a file -> a checked table -> a model that is filled completely or refused.
+"""Tensors and JSON on disk, checked while they are read: a file -> a table -> a model that is filled completely or refused.
 
-No pickle is read except through `weights_only=True`, and no code is ever run from a model folder.
+A pickle is read only with `weights_only=True`, and no code from a model folder is executed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from genoformer.genome.pointers import refuse_pointer
 from genoformer.whole import atomic_write, sha256_of
 
 WEIGHTS = "model.safetensors"
-PICKLED = "pytorch_model.bin"  # as older folders of the Hugging Face hub have them
+PICKLED = "pytorch_model.bin"  # name in older folders of the Hugging Face hub
 
 _KINDS = (
     torch.float32,
@@ -38,13 +38,13 @@ _KINDS = (
     torch.uint8,
     torch.bool,
 )
-_MOST_SHARED = 4  # times the size of a file are its tensors: some have their numbers in common
+_MOST_SHARED = 4  # largest ratio of tensor bytes to file bytes: tensors may share storage
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The table of tensors of a file; CheckpointError for one that is damaged or holds anything else."""
+    """Read the table of tensors of a file; raise CheckpointError if it is damaged or holds anything else."""
     refuse_device(path)
     refuse_pointer(path, CheckpointError)
     try:
@@ -57,7 +57,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); copy the model folder again.") from error
-    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError ... for what is not plain tensors
+    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError ... if content is not plain tensors
         raise CheckpointError(f"{path} holds something else than plain tensors; it was not loaded.") from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise CheckpointError(f"{path} is not a table of tensors; it was not loaded.")
@@ -73,7 +73,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _refuse_packed(path: Path) -> None:
-    """CheckpointError for a zip that unpacks to more than it is; torch writes its files without compression."""
+    """Raise CheckpointError for a zip with compressed members; torch writes its files without compression."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
@@ -82,9 +82,9 @@ def _refuse_packed(path: Path) -> None:
 
 
 def check_size(config: Any, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """CheckpointError where a configuration asks for more than a file holds, before memory is taken for it.
+    """Raise CheckpointError if a configuration needs more than a file holds, before memory is allocated for it.
 
-    config: with `min_parameters`, and `min_layers`, its number of layers.
+    config: has `min_parameters`, and `min_layers`, its number of layers.
     """
     there = sum(tensor.numel() for tensor in tensors.values())
     if config.min_parameters > there or config.min_layers > len(tensors):
@@ -96,7 +96,7 @@ def check_size(config: Any, tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Write tensors, fractions in `dtype` and whole numbers as they are; ConfigError where `dtype` cannot hold them."""
+    """Write tensors, floating-point numbers in `dtype` and integers unchanged; raise ConfigError if a number overflows."""
     ready = {name: _stored(tensor, dtype) for name, tensor in tensors.items()}
     for name, tensor in ready.items():
         if tensor.isinf().any() and not tensors[name].isinf().any():
@@ -104,8 +104,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype)
     with atomic_write(path) as part:
         try:
             save_file(ready, part, metadata={"format": "pt"})
-        except SafetensorError as error:  # which says why in words alone
-            number = re.search(r"(?:os error |code: )(\d+)", str(error))  # the latter before 0.5
+        except SafetensorError as error:  # its message gives the reason only as text
+            number = re.search(r"(?:os error |code: )(\d+)", str(error))  # the second form before 0.5
             if number is None:
                 raise
             raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
@@ -116,9 +116,9 @@ def _stored(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def empty_model(kind: type[M], config: Any, *, tied: bool) -> M:
-    """A model whose weights are about to be filled: they are not drawn (Enformer's take 10 s), unless some are tied.
+    """Build a model with uninitialised weights, to be filled next (Enformer's take 10 s to draw), unless some are tied.
 
-    Every tensor of a model without ties must stand in its state_dict; what does not would hold anything.
+    Every tensor of a model without ties must be in its state_dict; a tensor that is not would hold arbitrary values.
     """
     if tied:
         return kind(config)
@@ -128,9 +128,9 @@ def empty_model(kind: type[M], config: Any, *, tied: bool) -> M:
 
 
 def load_checked(model: M, tensors: dict[str, Tensor], path: Path, sha256: str = "") -> M:
-    """The model with these tensors, in float32, and `.sha256` of their file; CheckpointError unless they fit exactly.
+    """Load tensors into the model, in float32, and set `.sha256` of their file; raise CheckpointError if they do not fit.
 
-    sha256: where there are several files, what stands for that.
+    sha256: the hash to store if the weights are in several files.
     """
     own = model.state_dict()
     other = [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
@@ -152,12 +152,12 @@ def load_checked(model: M, tensors: dict[str, Tensor], path: Path, sha256: str =
 
 
 def _as_stored(tensor: Tensor) -> Tensor:
-    """As it is going to be in float32, in which a large float64 is infinite."""
+    """Convert float64 to float32, the dtype of the model, in which a large float64 is infinite."""
     return tensor.float() if tensor.dtype == torch.float64 else tensor
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object of a JSON file."""
+    """Read the object of a JSON file."""
     refuse_device(path)
     refuse_pointer(path, CheckpointError)
     try:

@@ -1,10 +1,10 @@
-"""Trunk: the stem and tower of a LongRange in exact tiles; the numbers of `LongRange.convolve_bases` in less time and memory.
+"""Trunk: stem and tower of a LongRange in exact tiles; same numbers as `LongRange.convolve_bases`, in less time and memory.
 
-Each stage is computed for some positions at a time, from its whole input: a tile needs the few positions beside it that the
+Each stage is computed for some positions at a time, from its whole input: a tile needs the few neighbouring positions that the
 convolution reaches, and nothing is computed twice. At the ends of the window the convolution pads with zeros *after* norm
 and activation, as the plain module does. Batch norm is folded into one multiply-add before the activation, rows are
 positions and columns channels (channels last), and pooling takes one matrix product for two positions:
-softmax([a, b]) = [g, 1 - g], g = sigmoid(a - b), so that x1 + (x0 - x1) sigmoid(W (x0 - x1)) is all of it.
+softmax([a, b]) = [g, 1 - g], g = sigmoid(a - b), so pooling is x1 + (x0 - x1) sigmoid(W (x0 - x1)).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from torch import Tensor
 from genoformer.errors import ConfigError
 from genoformer.models.longrange import ConvBlock, LongRange, Stage, gelu
 
-TILE_BYTES = 6 << 20  # of a tile's activations: they stay in the cache from one step to the next
+TILE_BYTES = 6 << 20  # size of a tile's activations: they stay in the cache from one step to the next
 
 
 class Edit(NamedTuple):
-    """Rows [n, C] that take the place of those from `start` on."""
+    """Rows [n, C] that replace the rows from `start` on."""
 
     start: int
     rows: Tensor
 
 
 class _Block(NamedTuple):
-    """gelu(scale x + shift), then a convolution; the stem's first has neither scale nor shift and takes x as it is."""
+    """gelu(scale x + shift), then a convolution; the first block of the stem has neither scale nor shift, nor gelu."""
 
     scale: Tensor | None
     shift: Tensor | None
@@ -37,7 +37,7 @@ class _Block(NamedTuple):
     bias: Tensor
 
     def __call__(self, x: Tensor, before: int = 0, behind: int = 0) -> Tensor:
-        """Rows [n, C], with zero rows before and behind -> [n + before + behind - kernel + 1, C']."""
+        """Map rows [n, C], with zero rows before and behind, to [n + before + behind - kernel + 1, C']."""
         if self.scale is not None:
             assert self.shift is not None
             x = torch.addcmul(self.shift, x, self.scale)
@@ -54,17 +54,20 @@ class _Stage(NamedTuple):
 
     @property
     def reach(self) -> int:
-        """Positions that the convolution sees on each side."""
+        """Number of positions that the convolution reads on each side."""
         return self.wide.weight.shape[-1] // 2
 
     def between(self, x: Tensor, first: int, last: int) -> Tensor:
-        """Rows first to last of the pooled output [n, C'], from the input x [L, C]."""
+        """Return rows first to last of the pooled output [n, C'], from the input x [L, C]."""
         begin, end = 2 * first - self.reach, 2 * last + self.reach
         inside = x[max(begin, 0) : end]
         return self.of(inside, max(-begin, 0), max(end - len(x), 0))
 
     def of(self, x: Tensor, before: int, behind: int) -> Tensor:
-        """The pooled output of input rows, which have all that the convolution reaches but what lies beyond the window."""
+        """Return the pooled output of input rows.
+
+        The rows include all positions that the convolution reaches inside the window.
+        """
         h = self.wide(x, before, behind)
         h += self.point(h)
         odd = h[1::2]
@@ -76,7 +79,7 @@ class _Stage(NamedTuple):
 class Trunk:
     """Stem and tower of a model in eval mode; computed in `dtype`, in tiles of about `tile_bytes`.
 
-    It keeps weights of its own: make it anew when those of the model have changed.
+    It copies the weights: make a new Trunk after the weights of the model change.
     """
 
     def __init__(self, model: LongRange, dtype: torch.dtype = torch.float32, tile_bytes: int = TILE_BYTES) -> None:
@@ -87,12 +90,12 @@ class Trunk:
 
     @property
     def margin(self) -> int:
-        """Bases on each side of a bin that it sees."""
+        """Number of bases on each side of a bin that affect it."""
         return sum(stage.reach * 2**i for i, stage in enumerate(self.stages))
 
     @torch.inference_mode()
     def __call__(self, onehot: Tensor) -> Tensor:
-        """[B, 4, L] -> [B, T, C], T = L / bin_size."""
+        """Map [B, 4, L] to [B, T, C], T = L / bin_size."""
         out = []
         for window in onehot:
             x = self._rows(window)
@@ -103,7 +106,10 @@ class Trunk:
 
     @torch.inference_mode()
     def activations(self, onehot: Tensor) -> list[Tensor]:
-        """Of one window [4, L]: the input rows [L, 4] and the output of every stage, [L / 2, C / 2] to [T, C]."""
+        """Return the activations of one window [4, L].
+
+        They are the input rows [L, 4] and the output of every stage, [L / 2, C / 2] to [T, C].
+        """
         found = [self._rows(onehot)]
         for stage in self.stages:
             found.append(self._whole(stage, found[-1]))
@@ -111,9 +117,10 @@ class Trunk:
 
     @torch.inference_mode()
     def apply_edit(self, reference: list[Tensor], change: Edit) -> Edit:
-        """What changes in the trunk's output, where the one-hot rows [n, 4] of `change` are put into the reference.
+        """Return the changed rows of the trunk's output after the one-hot rows [n, 4] of `change` are put into the reference.
 
-        reference: `activations` of the window. Only what the change reaches is computed; the rest stays as it is.
+        reference: `activations` of the window. Only the rows that the change reaches are computed; the other rows do not
+        change.
         """
         patch = Edit(change.start, change.rows.to(self.dtype))
         if not len(patch.rows) or patch.start < 0 or patch.start + len(patch.rows) > len(reference[0]):
@@ -131,7 +138,7 @@ class Trunk:
         return window.T.to(self.dtype).contiguous()  # [L, 4]
 
     def _whole(self, stage: _Stage, x: Tensor) -> Tensor:
-        """A whole stage, tile by tile: [L, C] -> [L / 2, C']."""
+        """Compute a whole stage, tile by tile: [L, C] -> [L / 2, C']."""
         n, width = len(x) // 2, stage.wide.weight.shape[0]
         out = torch.empty(n, width, dtype=x.dtype, device=x.device)
         tile = max(64, self.tile_bytes // (2 * width * x.element_size()))
@@ -142,7 +149,7 @@ class Trunk:
 
 
 def _propagate_edit(stage: _Stage, x: Tensor, patch: Edit) -> Edit:
-    """What a change of a stage's input x [L, C] changes in its output."""
+    """Return the change of a stage's output after a change of its input x [L, C]."""
     start, end = patch.start, patch.start + len(patch.rows)
     first = max(start - stage.reach, 0) // 2
     last = min(-(-(end + stage.reach) // 2), len(x) // 2)
@@ -154,7 +161,7 @@ def _propagate_edit(stage: _Stage, x: Tensor, patch: Edit) -> Edit:
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Rows [n, C] -> [n - kernel + 1, C']: a convolution of one channels-last image, without a copy."""
+    """Convolve rows [n, C] -> [n - kernel + 1, C'] as one channels-last image, without a copy."""
     return F.conv2d(x.T[None, :, None, :], weight, bias)[0, :, 0].T
 
 
@@ -177,5 +184,5 @@ def _fold_batch_norm(stage: Stage, dtype: torch.dtype) -> _Stage:
 
 
 def _image(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """[C', C, kernel] -> [C', C, 1, kernel], channels last."""
+    """Convert weights [C', C, kernel] to [C', C, 1, kernel], channels last."""
     return weight.detach().to(dtype)[:, :, None].contiguous(memory_format=torch.channels_last)
