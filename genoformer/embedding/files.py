@@ -1,4 +1,4 @@
-"""Embeddings -> .npy with a table of names beside it, or Parquet; each file appears whole or not at all."""
+"""Embeddings -> .npy with a table of names, or Parquet; each file appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROWS = 16_384  # in a row group: 50 MB at a width of 768
 
 
 def check_output(path: Path, suffixes: Sequence[str]) -> None:
-    """Refuse, before anything is computed, a name of no known format and a folder that is not there."""
+    """Refuse, before anything is computed, an unknown output format and a missing folder."""
     if path.suffix not in suffixes:
         raise ConfigError(f"{path}: the format is not known by its name; end it in {' or '.join(suffixes)}.")
     if not path.parent.is_dir():
@@ -33,9 +33,9 @@ def check_output(path: Path, suffixes: Sequence[str]) -> None:
 
 
 def write_vectors(path: Path, data: LabelledSequences, values: Floats, layers: Sequence[int]) -> None:
-    """Vectors [N, n_layers, D]: .npy float32 [N, D] ([N, n_layers, D] for several) and X.names.tsv, or Parquet.
+    """Write vectors [N, n_layers, D]: .npy float32 [N, D] ([N, n_layers, D] for several layers) and X.names.tsv, or Parquet.
 
-    Parquet has columns name, the labels, layer where there are several, e0 to e{D-1}; a row for each sequence and layer.
+    Parquet has the columns name, the labels, layer if there are several, e0 to e{D-1}; one row per sequence and layer.
     """
     if path.suffix == ".npy":
         _write_names(path.with_suffix(".names.tsv"), data)
@@ -52,7 +52,7 @@ def write_vectors(path: Path, data: LabelledSequences, values: Floats, layers: S
 
 
 def _save(file: BinaryIO, values: Floats) -> None:
-    """As np.save, which does not notice where a disk is full."""
+    """Write the array as np.save does, but raise an error if the disk is full."""
     npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(values))
     for row in range(0, len(values), _ROWS):
         file.write(np.ascontiguousarray(values[row : row + _ROWS]).tobytes())
@@ -61,9 +61,11 @@ def _save(file: BinaryIO, values: Floats) -> None:
 def write_tokens(
     path: Path, data: LabelledSequences, found: Iterable[Sequence[TokenEmbeddings]], layers: Sequence[int], width: int
 ) -> int:
-    """One row a token (and layer) with the bases [start, end) that it covers; `found` has each layer of a sequence.
+    """Write one row per token (and layer) with its bases [start, end), and return the number of rows.
 
-    Parquet only, because it is written while it is computed and says in each row what the vector is of. Returns the rows.
+    `found` has each layer of a sequence. The format is Parquet only: rows are written while they are computed, and each row
+    names
+    the sequence, bases and layer of its vector.
     """
     n = 0
     numbers = ["start", "end", *["layer"] * (len(layers) > 1)]
@@ -79,7 +81,7 @@ def write_tokens(
 
 
 def label_columns(data: LabelledSequences) -> list[str]:
-    """The label columns as they are written; `name` (as BED has it) is taken, and becomes `label`."""
+    """Return the names of the label columns in the output; `name`, as in BED, is reserved and becomes `label`."""
     columns = ["label" if column == "name" else column for column in data.columns]
     ours = re.compile(r"layer|start|end|e\d+")
     if bad := [column for column in columns if ours.fullmatch(column) or columns.count(column) > 1]:
@@ -95,7 +97,7 @@ def _write_names(path: Path, data: LabelledSequences) -> None:
 
 
 class _ParquetRows:
-    """Rows that are gathered into row groups and written under another name, until the block ends well."""
+    """Rows collected into row groups, in a temporary file that gets its name when the block ends without an error."""
 
     def __init__(self, path: Path, labels: Sequence[str], numbers: Sequence[str], width: int) -> None:
         self.path, self.labels, self.numbers = path, labels, numbers
@@ -116,7 +118,7 @@ class _ParquetRows:
         self.closing.__exit__(*error)
 
     def add(self, data: LabelledSequences, of: NDArray[Any], numbers: dict[str, NDArray[Any]], x: NDArray[Any]) -> None:
-        """Vectors [B, D] of the sequences `of` [B]."""
+        """Add the vectors [B, D] of the sequences `of` [B]."""
         texts = [[data.names[i] for i in of], *([data.labels[i][j] for i in of] for j in range(len(self.labels)))]
         columns = [*texts, *(numbers[column] for column in self.numbers), *x.T]
         arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]

@@ -28,16 +28,16 @@ _MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[C
 
 @dataclass(frozen=True)
 class EmbeddingOptions:
-    """Which vectors are computed, and what becomes of them; ConfigError for what does not go together or cannot be written."""
+    """Vectors to compute and outputs to write; options that conflict or cannot be written raise ConfigError."""
 
-    output: Path | None = None  # .npy (with .names.tsv beside it) or .parquet; of tokens .parquet
+    output: Path | None = None  # .npy (with a .names.tsv) or .parquet; only .parquet for tokens
     pca: Path | None = None  # .png
-    probe: Literal["classify", "regress"] | None = None  # what a linear model makes of the labels
-    pooling: Literal["mean", "max", "cls", "tokens"] = "mean"  # as `inference.sequence_embeddings`, or a vector a token
-    layers: tuple[int, ...] = ()  # after how many, 0 the embeddings; none named is after all
-    window: int | None = None  # bases; the model's own
-    overlap: int | None = None  # bases that two windows share; the model's own, or half
-    both_strands: bool = False  # the mean of a sequence and its reverse complement
+    probe: Literal["classify", "regress"] | None = None  # linear model of the labels
+    pooling: Literal["mean", "max", "cls", "tokens"] = "mean"  # as in `inference.sequence_embeddings`, or one vector per token
+    layers: tuple[int, ...] = ()  # output after this many layers, 0 = embeddings; empty = after all
+    window: int | None = None  # bases; None: the model's own
+    overlap: int | None = None  # bases that two windows share; None: the model's own, or half
+    both_strands: bool = False  # mean of a sequence and its reverse complement
     device: str = "cpu"
     precision: str = "float32"
 
@@ -53,7 +53,7 @@ class EmbeddingOptions:
 
 
 class Embedded(NamedTuple):
-    """What was done, in sentences, and for each layer what `evaluation.probe.probe` says, with "layer"; no probe, none."""
+    """Notes on the run, and for each layer the result of `evaluation.probe.probe` with "layer"; empty without a probe."""
 
     notes: list[str]
     probes: list[dict[str, Any]]
@@ -67,13 +67,14 @@ def embed_sequences(
     valid: LabelledSequences | None = None,
     progress: ProgressCallback = None,
 ) -> Embedded:
-    """Embed sequences of any length, and write, draw and probe what `options` ask for.
+    """Embed sequences of any length; write, draw and probe the vectors as `options` request.
 
-    model: a language model or a fine-tuned one (its encoder, and its window), or the name or folder of one. valid: what the
-    probe predicts, in place of a held-out fifth of `data`. progress: hears of windows, or of sequences where each token has
-    a vector. Memory holds all vectors [N, n_layers, D], but not those of tokens, which are written as they are computed.
+    model: a language model or a fine-tuned one (its encoder, and its window), or the name or folder of one. valid: sequences
+    on which the probe is tested, in place of a held-out fifth of `data`. progress: called after windows, or after sequences
+    if each token has a vector. Memory holds all vectors [N, n_layers, D], but not vectors of tokens, which are written as
+    they are computed.
 
-    Raises ConfigError, before anything is computed, for options that do not fit the model or the data.
+    Raises ConfigError, before anything is computed, for options that the model or the data do not support.
 
     >>> import tempfile
     >>> from genoformer.labelled.read import read_sequences
@@ -86,7 +87,7 @@ def embed_sequences(
     """
     if valid is not None and options.probe is None:
         raise ConfigError("--valid is what the probe predicts; give --probe too, or leave it out.")
-    label_columns(data)  # refuses those that the output cannot hold
+    label_columns(data)  # refuses labels that the output cannot hold
     reader = _reader(model, options)
     if options.pca and min(len(data), reader.model.config.width) < 2:
         raise ConfigError(
@@ -117,13 +118,13 @@ def embed_sequences(
 
 
 class _Reader(NamedTuple):
-    """A model with its tokenizer, after how many of its layers it is read, and the windows that it is given."""
+    """A model with its tokenizer, the layers whose output is used, and the windows of its input."""
 
     model: Encoder
     layers: list[int]
     window: int
     overlap: int
-    made_for: int  # bases of the windows that it was trained with
+    made_for: int  # bases of the windows in its training
 
 
 def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
@@ -146,7 +147,7 @@ def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
 def _vectors(
     reader: _Reader, data: LabelledSequences, options: EmbeddingOptions, progress: ProgressCallback, stage: str = ""
 ) -> tuple[inference.Floats, list[str]]:
-    """Vectors [N, n_layers, D], and sentences on them."""
+    """Return vectors [N, n_layers, D] and notes on them."""
     assert options.pooling != "tokens"
     found = []
     with inference.evaluating(reader.model, options.device, options.precision) as model:
@@ -168,7 +169,7 @@ def _vectors(
 
 
 def _tokens(reader: _Reader, data: LabelledSequences, options: EmbeddingOptions, progress: ProgressCallback) -> list[str]:
-    """Write a vector for each token while they are computed; sentences on them."""
+    """Write a vector for each token as it is computed, and return notes."""
     assert options.output is not None
     with inference.evaluating(reader.model, options.device, options.precision) as model:
         streams = [
@@ -212,7 +213,7 @@ def _summary(reader: _Reader, data: LabelledSequences, options: EmbeddingOptions
 
 
 def _draw(path: Path, values: inference.Floats, data: LabelledSequences, layers: list[int]) -> None:
-    """Principal components of vectors [N, n_layers, D]: a panel for each layer, three in a row."""
+    """Draw principal components of vectors [N, n_layers, D]: a panel per layer, three in a row."""
     from matplotlib.figure import Figure
 
     across = min(len(layers), 3)
@@ -229,7 +230,7 @@ def _draw(path: Path, values: inference.Floats, data: LabelledSequences, layers:
 
 
 class _Asked(NamedTuple):
-    """What the probe is to predict, and of the held-out data where that is given."""
+    """Targets of the probe, and the targets of the held-out data if there are any."""
 
     kind: Kind
     targets: Targets

@@ -1,4 +1,4 @@
-"""Windows of codes -> posteriors of hidden bases, likelihoods of windows, embeddings of a stretch in them."""
+"""Windows of codes -> posteriors of masked bases, likelihoods of windows, embeddings of a stretch in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def posteriors(
     *,
     batch_size: int | None = None,
 ) -> Floats:
-    """log2 P(A), P(C), P(G), P(T) at base `target` of each window when [target, end) is hidden; [B, L] -> [B, 4]."""
+    """Return log2 P(A), P(C), P(G), P(T) at base `target` of each window with [target, end) masked; [B, L] -> [B, 4]."""
     end = target + 1 if end is None else end
 
     def run(part: slice) -> Tensor:
@@ -34,10 +34,11 @@ def posteriors(
 def predict_bases(
     model: Encoder, codes: Codes, start: int, end: int, *, window: int | None = None, both_strands: bool = True
 ) -> Floats:
-    """log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
+    """Return log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
 
-    The mean of both strands, unless only the forward one is wanted. Each base is asked in the middle of a window of the
-    model's length, or of `window` bases; beyond the ends of the sequence are N.
+    The result is the mean over strands, or the forward strand if both_strands is False. Each base is in the middle of a window
+    of
+    the model's length, or of `window` bases; the window has N beyond the ends of the sequence.
     """
     length = window or model.config.context_length
     centre = length // 2
@@ -53,13 +54,13 @@ def predict_bases(
 
 
 def posteriors_in(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> Floats:
-    """`predict_bases` the bases [start, end) of a contig, each with all the context that the model takes."""
+    """Run `predict_bases` on the bases [start, end) of a contig, each with the full context length of the model."""
     flank = model.config.context_length
     return predict_bases(model, genome.window(chrom, start - flank, end - start + 2 * flank), flank, flank + end - start)
 
 
 def likelihoods(model: Encoder, codes: Codes, *, batch_size: int | None = None) -> Floats:
-    """log2 P(window) of a causal model, [B, L] -> [B]."""
+    """Return log2 P(window) of a causal model, [B, L] -> [B]."""
 
     def run(part: slice) -> Tensor:
         ids = to_device(model, model.tokenizer.encode(codes[part]).ids)
@@ -76,7 +77,7 @@ def embeddings(
     *,
     batch_size: int | None = None,
 ) -> Floats:
-    """Mean of the last layer over the tokens that touch the bases [first, after) of each window; [B, L] -> [B, D]."""
+    """Return the mean of the last layer over tokens that overlap the bases [first, after) of each window; [B, L] -> [B, D]."""
 
     def run(part: slice) -> Tensor:
         encoding = model.tokenizer.encode(codes[part])

@@ -1,4 +1,4 @@
-"""Devices, precision and batch sizes: the only place with inference_mode; a model is handed back as it was found."""
+"""Devices, precision and batch sizes: the only module with inference_mode; a model is returned in its original state."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Floats = NDArray[np.float32]
 M = TypeVar("M", bound=Encoder | SequenceClassifier | LongRange)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_CORE_TOKENS = 1_024  # tokens in a batch for each core, two at least: more leave the cache, and cores wait for each other
-_GPU_TOKENS = 262_144  # halved when the memory does not hold them
+_CORE_TOKENS = 1_024  # tokens per batch and core, for at least two cores: more leave the cache, and cores wait for each other
+_GPU_TOKENS = 262_144  # halved if memory is too small
 
 
 @contextmanager
 def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Iterator[M]:
-    """The model in eval mode, on a device, in a precision; the one that was passed in is left as it was found."""
+    """Yield the model in eval mode, on a device, in a precision; the original model is restored at the end."""
     if precision not in PRECISIONS:
         raise ConfigError(f"precision {precision!r}: allowed are {', '.join(PRECISIONS)}.")
     here = next(model.parameters())
@@ -47,13 +47,13 @@ def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Ite
 
 
 def n_cores() -> int:
-    """Processors that are ours: what the affinity of the process (SLURM, containers) and OMP_NUM_THREADS leave."""
+    """Return the number of usable processors, as limited by the process affinity (SLURM, containers) and OMP_NUM_THREADS."""
     return torch.get_num_threads()
 
 
 @contextmanager
 def threads(n: int) -> Iterator[None]:
-    """Torch with n threads on the CPU; the last digits of a convolution depend on their number."""
+    """Run torch with n threads on the CPU; the last digits of a convolution depend on their number."""
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -71,29 +71,29 @@ def _device(name: str) -> torch.device:
 
 
 def resolve_device(name: str) -> str:
-    """The device of a name; "auto" is cuda where there is one, else cpu."""
+    """Return the device of a name; "auto" is cuda if available, else cpu."""
     return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def to_device(model: Encoder | SequenceClassifier, array: NDArray[np.generic]) -> Tensor:
-    """An array as a tensor where the model is."""
+    """Convert an array to a tensor on the model's device."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
 
 def batch_size_of(model: Encoder, codes: Codes, asked: int | None) -> int:
-    """Windows [B, L] in a batch: as asked for, else as many as `tokens_at_once`."""
+    """Return the number of windows [B, L] in a batch: the requested number, or as many as `tokens_at_once` allows."""
     if asked is not None:
         return asked
     return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(codes.shape[1]))
 
 
 def tokens_at_once(model: nn.Module) -> int:
-    """Tokens in a batch, by the device of the model."""
+    """Return the number of tokens in a batch for the device of the model."""
     return _GPU_TOKENS if next(model.parameters()).is_cuda else _CORE_TOKENS * max(2, n_cores())
 
 
 def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...]) -> Floats:
-    """Results of run over 0..n, [n, *shape]; when the memory does not hold a batch, halves are tried."""
+    """Return the results of run over 0..n, [n, *shape]; if memory is too small for a batch, it is halved."""
     results = np.empty((n, *shape), dtype=np.float32)
     at = 0
     with torch.inference_mode():

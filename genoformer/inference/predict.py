@@ -1,4 +1,4 @@
-"""Sequences of any length -> what a fine-tuned model predicts of them."""
+"""Sequences of any length -> predictions of a fine-tuned model."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from genoformer.windowing import Tokens, tokens_of, windows_of
 
 
 class Predictions(NamedTuple):
-    """Probabilities or values [N, C] of a fine-tuned model, and how many sequences were longer than its window."""
+    """Probabilities or values [N, C] of a fine-tuned model, and the number of sequences longer than its window."""
 
     values: Floats
     n_windowed: int
 
 
 def predictions(model: SequenceClassifier, sequences: Sequence[Codes]) -> Predictions:
-    """What a fine-tuned model predicts for sequences of any length, in their order.
+    """Return the predictions of a fine-tuned model for sequences of any length, in their order.
 
-    A sequence longer than the model's window is cut into overlapping windows, whose logits are averaged; those of both
-    strands too, for a model that was trained so.
+    A sequence longer than the model's window is cut into overlapping windows, whose logits are averaged; logits of both strands
+    are averaged too, if the model was trained with both strands.
     """
     config, tokenizer = model.config, model.tokenizer
     windows = windows_of(sequences, config.window, config.overlap, shortest=tokenizer.min_bases)
-    order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # alike lengths together, the longest first
+    order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # similar lengths together, the longest first
     total = np.zeros((len(sequences), len(config.classes)), dtype=np.float64)
     at_once = max(1, tokens_at_once(model) // config.window)
     strands = (False, True) if config.both_strands else (False,)

@@ -1,4 +1,4 @@
-"""How fast this device computes a long-range model: multiply-adds per second, measured in about a second."""
+"""Speed of a long-range model on this device: multiply-adds per second, measured in about a second."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.longrange import LongRange, LongRangeConfig, one_hot
 from genoformer.models.plan import Training, forward_products, step_products
 
-_PRODUCTS = {"cpu": 2e9}  # of a forward pass that is timed
+_PRODUCTS = {"cpu": 2e9}  # multiply-adds of the timed forward pass
 _MANY = 2e11  # on a GPU
-_TIMES = 3  # of which the fastest counts
+_TIMES = 3  # timed runs; the fastest counts
 
 
 def measured_rate(config: LongRangeConfig, *, training: bool, device: str = "cpu", precision: str = "float32") -> float:
-    """Multiply-adds per second of a short window through a model of this width, with one block and random weights.
+    """Return the multiply-adds per second of a short window through a model of this width, with one block and random weights.
 
-    training: forward and backward pass, else the way that predictions take. precision: float32 or bfloat16, in training
-    as autocast. What is no product (norms, activations, memory) is in the measured time. Raises ConfigError for a device that
-    is not there.
+    training: measure a forward and a backward pass, else a prediction. precision: float32 or bfloat16, in training as autocast.
+    The measured time includes operations that are not products (norms, activations, memory). Raises ConfigError for a missing
+    device.
     """
     products = _PRODUCTS.get(device.partition(":")[0], _MANY)
     one = replace(config, n_blocks=min(config.n_blocks, 1), heads={"track": 1}, target_bins=0)
@@ -59,7 +59,7 @@ def _step(model: LongRange, codes: np.ndarray, precision: str) -> Callable[[], o
 
 
 def _fastest(run: Callable[[], object], device: str) -> float:
-    """Seconds."""
+    """Return the seconds of the fastest run."""
     seconds = []
     for _ in range(1 + _TIMES):
         begun = time.perf_counter()

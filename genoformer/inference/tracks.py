@@ -17,20 +17,20 @@ from genoformer.models.longrange import Bins, LongRange, one_hot
 from genoformer.models.strip import SharedTrunk, StripWindow
 from genoformer.models.trunk import Edit, Trunk
 
-_TOGETHER = 64  # bases between two differences up to which they are one change
+_TOGETHER = 64  # largest distance in bases between two differences that form one edit
 
 
 class WindowRequest(NamedTuple):
-    """A window of a stretch, and sequences of its length to put in its place."""
+    """A window of a stretch, and edited sequences of its length."""
 
     start: int  # in the stretch, a multiple of the bin
     length: int
     edits: Sequence[Codes]
-    embedding: bool = False  # whether that is wanted too
+    embedding: bool = False  # True if the embedding is requested too
 
 
 class TrackPrediction(NamedTuple):
-    """Of a window and its n alternatives: tracks [1 + n, K, N] and, where it was asked for, the embedding [1 + n, D, N]."""
+    """Predictions for a window and n edited copies: tracks [1 + n, K, N], and if requested the embedding [1 + n, D, N]."""
 
     tracks: Floats
     embedding: Floats
@@ -39,8 +39,9 @@ class TrackPrediction(NamedTuple):
 class TrackPredictor:
     """A long-range model in eval mode, ready to predict: codes [B, L] -> tracks [B, K, N].
 
-    On a CPU its stem and tower are computed in tiles (`models.trunk`), by weights that are prepared once; make it anew when
-    those of the model have changed. `head` None takes the only one, `n_bins` None the model's own number.
+    On a CPU, stem and tower are computed in tiles (`models.trunk`) from prepared copies of the weights; make a new predictor
+    after
+    the weights of the model change. `head` None is the only head, `n_bins` None the model's own number.
     """
 
     def __init__(self, model: LongRange, head: str | None = None, n_bins: int | None = None) -> None:
@@ -50,11 +51,11 @@ class TrackPredictor:
         self.trunk: Trunk | None = None
 
     def __call__(self, codes: Codes, batch_size: int = 1) -> Floats:
-        """uint8 [B, L] -> float32 [B, K, N]; codes may be a memory map, of which only a batch is read at a time."""
+        """Map uint8 [B, L] to float32 [B, K, N]; codes may be a memory map, of which one batch is read at a time."""
         return self._predict(codes, self.model.bins_of(codes.shape[1], self.n_bins), batch_size)
 
     def strip(self, codes: Codes) -> SharedTrunk:
-        """Stem and tower of a stretch of a contig [L], whole bins."""
+        """Compute stem and tower of a stretch of a contig [L], a whole number of bins."""
         return SharedTrunk(self._tiled_trunk(), self._one_hot(codes[None])[0])
 
     def predict_edits(
@@ -66,14 +67,16 @@ class TrackPredictor:
         batch_size: int = 1,
         backward: bool = False,
     ) -> Iterator[TrackPrediction]:
-        """What the model says of windows that lie in one stretch of a contig, and of their alternatives.
+        """Predict the tracks of windows in one stretch of a contig, and of their edited copies.
 
-        Stem and tower of the stretch are computed once; of an alternative only what differs from its window; the transformer
-        runs in batches. The numbers are those of each sequence by itself. backward: the model reads the other strand; bins
-        come in the order of the forward strand, tracks as they are. One window at a time, the window itself first.
+        Stem and tower of the stretch are computed once, and for an edited copy only the changed part; the transformer runs in
+        batches. The numbers equal those of each sequence alone. backward: the model reads the other strand; bins are returned
+        in the
+        order of the forward strand, tracks in their own order. Yields one window at a time; the first prediction is the
+        unedited one.
 
-        Parameters: codes [L_s], the stretch, whole bins; windows, whose starts are whole bins from the stretch's; tracks, of
-        the head, those that are wanted.
+        Parameters: codes [L_s], the stretch, a whole number of bins; windows, whose starts are whole bins from the start of the
+        stretch; tracks, the numbers of the requested tracks of the head.
         """
         strip = self.strip(reverse_complement(codes) if backward else codes)
         chosen = torch.from_numpy(tracks).to(self.device)
@@ -109,7 +112,7 @@ class TrackPredictor:
             yield TrackPrediction(found[:, : len(tracks)], found[:, len(tracks) :])
 
     def _patches(self, reference: Codes, alternative: Codes, backward: bool) -> list[Edit]:
-        """The stretches in which an alternative differs from its window, as the model is to see them."""
+        """Return the stretches in which an edited copy differs from its window, on the strand that the model reads."""
         if backward:
             reference, alternative = reverse_complement(reference), reverse_complement(alternative)
         at = np.flatnonzero(reference != alternative)
@@ -131,7 +134,7 @@ class TrackPredictor:
         return one_hot(torch.from_numpy(np.array(codes)).to(self.device)).to(self.dtype)
 
     def from_trunk(self, x: Tensor, bins: Bins) -> Tensor:
-        """Output of the trunk [B, C, T] -> tracks [B, K, N]."""
+        """Map the output of the trunk [B, C, T] to tracks [B, K, N]."""
         return self.model.tracks(self.model.crop_and_project(self.model.attend(x), bins), self.head)
 
     def _predict(self, codes: Codes, bins: Bins, batch_size: int) -> Floats:
@@ -139,7 +142,7 @@ class TrackPredictor:
         return run_batched(lambda part: self._run(codes[part], bins), len(codes), batch_size, shape)
 
     def trunk_output(self, codes: Codes) -> Tensor:
-        """The trunk's output [B, C, T]."""
+        """Return the trunk's output [B, C, T]."""
         onehot = self._one_hot(codes)
         return self._tiled_trunk()(onehot).transpose(1, 2) if self.device.type == "cpu" else self.model.convolve_bases(onehot)
 
@@ -147,16 +150,16 @@ class TrackPredictor:
         return self.from_trunk(self.trunk_output(codes), bins)
 
     def both_strands(self, codes: Codes, strand_pairs: NDArray[np.int64], batch_size: int = 1) -> Floats:
-        """The mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.
+        """Return the mean over both strands, [B, K, N]; strand_pairs [K]: the track of each on the other strand.
 
-        Raises ConfigError where not as many tracks are paired as the head has.
+        Raises ConfigError if the number of pairs is not the number of tracks of the head.
         """
         n_tracks = self.model.config.heads[self.head]
         if len(strand_pairs) != n_tracks:
             raise ConfigError(f"{len(strand_pairs)} strand pairs for the {n_tracks} tracks of {self.head}; give one for each.")
         bins = self.model.bins_of(codes.shape[1], self.n_bins)
         n_all = codes.shape[1] // self.model.config.bin_size
-        turned = Bins(n_all - bins.first - bins.n, bins.n)  # of an odd rest the larger part is now at the beginning
+        turned = Bins(n_all - bins.first - bins.n, bins.n)  # of an odd remainder the larger part is now at the beginning
         forward = self._predict(codes, bins, batch_size)
         backward = self._predict(np.stack([reverse_complement(window) for window in codes]), turned, batch_size)
         return np.asarray((forward + backward[:, strand_pairs, ::-1]) / 2, dtype=np.float32)
@@ -165,7 +168,10 @@ class TrackPredictor:
 def plain_tracks(
     model: LongRange, codes: Codes, head: str, n_bins: int | None, tracks: NDArray[np.int64], *, backward: bool = False
 ) -> TrackPrediction:
-    """What `TrackPredictor.predict_edits` says of one window, the naive way: whole sequences [B, L] one by one, plain modules."""
+    """Compute `TrackPredictor.predict_edits` of one window in the naive way.
+
+    It runs whole sequences [B, L] one by one through the plain modules.
+    """
     size = model.config.bin_size
     bins = model.bins_of(codes.shape[1], n_bins)
     if backward:

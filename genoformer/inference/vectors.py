@@ -1,4 +1,4 @@
-"""Sequences of any length -> vectors of a language model, one a sequence or one a token."""
+"""Sequences of any length -> vectors of a language model, one per sequence or one per token."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from genoformer.models.heads import pool
 from genoformer.tokenizers import Tokenizer
 from genoformer.windowing import Tokens, Windows, require_length, tokens_of, window_starts, windows_of
 
-Vector = Literal["mean", "max", "cls"]  # what one vector of a sequence is
-_HELD_BASES = 32_768  # of sequences whose token embeddings are held at a time: 100 MB at a width of 768
+Vector = Literal["mean", "max", "cls"]  # pooling to one vector per sequence
+_HELD_BASES = 32_768  # bases of sequences whose token embeddings are in memory: 100 MB at a width of 768
 
 
 class SequenceEmbeddings(NamedTuple):
-    """Vectors [N, D] of sequences, and how many of these were longer than the window."""
+    """Vectors [N, D] of sequences, and the number of sequences longer than the window."""
 
     values: Floats
     n_windowed: int
 
 
 class TokenEmbeddings(NamedTuple):
-    """Vectors [T, D] of the tokens of a sequence, without special tokens, and the bases [start, end) of each, [T, 2]."""
+    """Vectors [T, D] of the tokens of a sequence, without special tokens, and their bases [start, end), [T, 2]."""
 
     values: Floats
     spans: NDArray[np.int64]
 
 
 def embedding_window(model: Encoder, window: int | None = None, overlap: int | None = None) -> tuple[int, int]:
-    """Bases of a window, and how many two share: by default those of the model's training, and half of the window.
+    """Return the window and the overlap in bases: by default the window of the model's training, and half of the window.
 
-    Raises ConfigError for a window without a token, one that is very long, and an overlap that is not below the window.
+    Raises ConfigError for a window without a token, a very long window, and an overlap that is not below the window.
     """
     if window is None:
         window = min(model.config.context_length, model.tokenizer.max_bases(model.config.max_tokens))
@@ -48,7 +48,7 @@ def embedding_window(model: Encoder, window: int | None = None, overlap: int | N
     shortest = model.tokenizer.min_bases
     if window < shortest:
         raise ConfigError(f"window = {window}: a token of this model has {shortest} bases; give at least as many.")
-    window_starts(0, window, overlap)  # refuses an overlap that does not fit
+    window_starts(0, window, overlap)  # refuses an overlap that is out of range
     return window, overlap
 
 
@@ -64,15 +64,16 @@ def sequence_embeddings(
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SequenceEmbeddings:
-    """One vector for each sequence, of any length, in their order; one for each token is `token_embeddings`.
+    """Return one vector per sequence of any length, in their order; `token_embeddings` returns one per token.
 
-    pooling: "mean" or "max" over the tokens of bases, or "cls", the state of [CLS]. layer: after how many layers, 0 the
-    embeddings, None all. A sequence of more than `window` bases is cut into windows that share `overlap`
-    (`embedding_window` has the defaults): the mean is over the tokens of all of them, the maximum over all, "cls" the mean
-    of theirs. both_strands: the mean of the vector and of that of the reverse complement. batch_size: windows at once,
-    found by itself when None; the result does not depend on it. progress hears how many windows are done, and of how many.
+    pooling: "mean" or "max" over the tokens of bases, or "cls", the state of [CLS]. layer: number of layers, 0 for the
+    embeddings, None for all. A sequence of more than `window` bases is cut into windows that share `overlap` bases
+    (`embedding_window` has the defaults): mean and maximum are over the tokens of all windows, "cls" is the mean of their
+    [CLS]. both_strands: average the vectors of the sequence and its reverse complement. batch_size: windows in a batch,
+    chosen automatically if None; the result does not depend on it. progress: called with the numbers of done and of all
+    windows.
 
-    Raises: ConfigError for a window, an overlap or a layer that the model does not have, and for "cls" of a causal model.
+    Raises: ConfigError for a window, overlap or layer that the model does not support, and for "cls" of a causal model.
 
     >>> from genoformer.models import checkpoint
     >>> model = checkpoint.load("demo")
@@ -104,8 +105,8 @@ def _pooled(
     batch_size: int | None,
     progress: Callable[[int], None] | None,
 ) -> Floats:
-    """Vectors [N, D] of the N owners of windows."""
-    order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # alike lengths together, the longest first
+    """Return vectors [N, D] of the N owners of windows."""
+    order = np.argsort([-len(codes) for codes in windows.codes], kind="stable")  # similar lengths together, the longest first
     total = np.full((n, model.config.width), -np.inf if pooling == "max" else 0, dtype=np.float64)
     weight = np.zeros(n, dtype=np.int64)
     first = 0
@@ -144,14 +145,14 @@ def token_embeddings(
     both_strands: bool = False,
     batch_size: int | None = None,
 ) -> Iterator[TokenEmbeddings]:
-    """A vector for each token (of single bases: each base) of each sequence, one sequence after the other.
+    """Return an iterator over sequences, with a vector for each token (for single-base tokens: each base).
 
-    Parameters as in `sequence_embeddings`. Of a sequence that is cut into windows, each token comes from the window in
-    which it is farthest from an end. With both_strands it is the mean with the token of the same bases on the other strand.
+    Parameters as in `sequence_embeddings`. If a sequence is cut into windows, each token comes from the window in which it
+    is farthest from an end. With both_strands, the vector is the mean with the token of the same bases on the other strand.
     Memory holds one sequence, or some short ones, at a time.
 
-    Raises: ConfigError as there; and where windows or strands have other tokens than the sequence itself, which all
-    tokenizers have but k-mers of stride 1, or where an overlap of less than k - 1 bases would leave tokens out.
+    Raises: ConfigError as there; also if windows or strands have other tokens than the sequence (true for all tokenizers
+    except k-mers of stride 1), or if an overlap of less than k - 1 bases would leave tokens out.
 
     >>> from genoformer.models import checkpoint
     >>> [found.values.shape for found in token_embeddings(checkpoint.load("demo"), [np.zeros(300, np.uint8)])]
@@ -201,7 +202,7 @@ def _token_vectors(
 def _tokens_of_group(
     model: Encoder, group: Sequence[Codes], layer: int | None, window: int, overlap: int, batch_size: int | None
 ) -> list[TokenEmbeddings]:
-    """Vectors of the tokens of some sequences: the model sees windows, alike lengths together."""
+    """Return vectors of the tokens of some sequences; windows of similar length are in one batch."""
     tokenizer, width = model.tokenizer, model.config.width
     shortest = tokenizer.min_bases
     windows = windows_of(group, window, overlap, shortest=shortest)
@@ -230,7 +231,7 @@ def _tokens_of_group(
 
 
 def _owned(length: int, window: int, overlap: int, k: int) -> list[tuple[int, int, int]]:
-    """Start of each window, and the k-mers [low, high) of the sequence that are farther from its ends than from another's.
+    """Return the start of each window, and the k-mers [low, high) whose distance to its ends is larger than in other windows.
 
     >>> _owned(10, 6, 4, 1)
     [(0, 0, 4), (2, 4, 6), (4, 6, 10)]
@@ -242,7 +243,7 @@ def _owned(length: int, window: int, overlap: int, k: int) -> list[tuple[int, in
 
 
 def _offsets(tokenizer: Tokenizer, codes: Codes, shortest: int) -> NDArray[np.int64]:
-    """The bases [start, end) of each token but the special ones, [T, 2]."""
+    """Return the bases [start, end) of each token except special tokens, [T, 2]."""
     padded = codes if len(codes) >= shortest else np.append(codes, np.full(shortest - len(codes), N, dtype=np.uint8))
     encoding = tokenizer.encode(padded[None])
     return np.minimum(encoding.spans[encoding.is_base], len(codes))

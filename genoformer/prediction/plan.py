@@ -1,4 +1,4 @@
-"""plan_prediction(): a model's configuration and intervals -> what predicting takes, before the model is loaded."""
+"""plan_prediction(): a model's configuration and intervals -> the cost of a prediction, before the model is loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genoformer.prediction.run import cells_of, kept_bins, windows_at_once
 
 
 class PredictionPlan(NamedTuple):
-    """What a prediction takes. memory: bytes by name; products: multiply-adds of a window; rate: of a second."""
+    """Cost of a prediction. memory: bytes by name; products: multiply-adds of a window; rate: multiply-adds per second."""
 
     config: LongRangeConfig
     n_windows: int
@@ -26,7 +26,7 @@ class PredictionPlan(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Of a window, both strands where both are asked for."""
+        """Seconds per window, for both strands if both are predicted."""
         return self.n_strands * self.products / self.rate
 
     def text(self) -> str:
@@ -57,7 +57,10 @@ def plan_prediction(
     batch_size: int | None = None,
     rate: float | None = None,
 ) -> PredictionPlan:
-    """What `predict_tracks` with the same arguments will take; rate: multiply-adds per second, None measures it here."""
+    """Return the cost of `predict_tracks` with the same arguments.
+
+    rate: multiply-adds per second; None measures it on this machine.
+    """
     n_tracks, kept, length = config.heads[config.head_named(head)], kept_bins(config), config.context_length
     on_cpu = device == "cpu"
     size = PRECISIONS[precision].itemsize

@@ -1,4 +1,4 @@
-"""What is to be predicted: a BED, a region, contigs or all of a genome -> intervals under the genome's own names."""
+"""Regions to predict: a BED, a region, contigs or the whole genome -> intervals under the genome's own contig names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genoformer.genome.regions import Intervals, merge, on_reference, read_bed
 
 
 class ResolvedRegions(NamedTuple):
-    """Contig -> merged intervals [n, 2] inside it, contigs in the genome's order; and sentences on what was left out."""
+    """Merged intervals [n, 2] by contig, in the genome's order and inside the contigs, and notes on regions left out."""
 
     intervals: dict[str, Intervals]
     notes: list[str]
@@ -34,13 +34,15 @@ def resolve_regions(
     contigs: Sequence[str] = (),
     columns: str | None = None,
 ) -> ResolvedRegions:
-    """The rows of a BED, or one region (chr1:1-200,000, 1-based as samtools has it), or contigs, or all the genome.
+    """Resolve the rows of a BED, or one region (chr1:1-200,000, 1-based as in samtools), or contigs, or the whole genome.
 
-    Contigs may be named in any known way. What reaches beyond a contig's end is cut there, and rows of a BED that lie beyond
-    it are left out; both are noted. columns: which column of the BED is which, as `--columns` has it.
+    Contigs may have any known name. An interval that reaches beyond the end of its contig is cut there, and rows of a BED that
+    lie
+    beyond the end are left out; both are noted. columns: the columns of the BED, as in `--columns`.
 
-    Raises: ContigError where nothing fits; ConfigError for more than one of the three, a region that lies beyond its contig, or
-    a BED of which nothing is left; FileFormatError of the BED.
+    Raises: ContigError if no contig matches; ConfigError for more than one of the three, for a region beyond its contig, and
+    for a
+    BED without any remaining region; FileFormatError for a malformed BED.
     """
     if (bed is not None) + (region is not None) + bool(contigs) > 1:
         raise ConfigError("regions are asked for in more than one way; give a BED, or one region, or contigs.")
@@ -75,7 +77,7 @@ def resolve_regions(
 
 
 def _beyond(genome: Genome, found: dict[str, list[Intervals]]) -> str | None:
-    """The first interval that lies beyond its contig, as half a sentence."""
+    """Return the first interval that lies beyond its contig, as half a sentence."""
     for chrom, parts in found.items():
         length = genome.contigs[chrom]
         for start, end in np.concatenate(parts).tolist():
@@ -87,7 +89,10 @@ def _beyond(genome: Genome, found: dict[str, list[Intervals]]) -> str | None:
 def _inside(
     genome: Genome, found: dict[str, list[Intervals]], notes: list[str], first: Callable[[], str | None]
 ) -> dict[str, Intervals]:
-    """Merged, cut at the ends of the contigs, in the genome's order; first: the first row of the BED that lies beyond."""
+    """Merge the intervals and cut them at the ends of the contigs, in the genome's order.
+
+    first: returns the first row of the BED that lies beyond its contig.
+    """
     n_out, n_cut, asked = 0, 0, {}
     for chrom, length in genome.contigs.items():
         if chrom not in found:

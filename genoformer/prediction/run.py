@@ -19,11 +19,11 @@ from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.longrange import LongRange, LongRangeConfig
 from genoformer.progress import Progress, ProgressCallback
 
-GPU_BASES = 1 << 20  # in a batch on a GPU; halved when the memory does not hold them
+GPU_BASES = 1 << 20  # in a batch on a GPU; halved if memory is too small
 
 
 class BinnedTracks(NamedTuple):
-    """Consecutive bins of a contig: [start, end) of each [n], and values [K, n]."""
+    """Consecutive bins of a contig: their intervals [start, end), [n] each, and values [K, n]."""
 
     chrom: str
     starts: NDArray[np.int64]
@@ -32,13 +32,13 @@ class BinnedTracks(NamedTuple):
 
 
 class TrackSink(Protocol):
-    """Takes stretches: contigs in the genome's order, bins sorted and without overlap."""
+    """Receiver of predicted bins: contigs come in the genome's order, bins sorted and without overlap."""
 
     def add(self, stretch: BinnedTracks) -> None: ...
 
 
 class Predicted(NamedTuple):
-    """Windows that the model read, bins that were handed to the sink, and how many of these hold no known base."""
+    """Counts of a prediction: windows read, bins written to the sink, and bins among them without a known base."""
 
     n_windows: int
     n_bins: int
@@ -60,18 +60,20 @@ def predict_tracks(
     batch_size: int | None = None,
     progress: ProgressCallback = None,
 ) -> Predicted:
-    """Predict some tracks of a head for all bins that the intervals touch, and hand them to a sink in order.
+    """Predict some tracks of a head for all bins that overlap the intervals, and write them to a sink in order.
 
-    Bins begin at multiples of the bin size from the contig's first base; the first and the last of an interval are cut to it,
-    and so is a contig's last. Windows overlap: of each the middle bins are kept (`kept_bins`), and they lie on a lattice, so
-    that the value of a bin does not depend on what else is asked for. Beyond a contig's ends the model sees N.
+    Bins begin at multiples of the bin size from the contig's first base; the first and the last bin of an interval are cut to
+    it,
+    and so is a contig's last. Windows overlap: the middle bins of each are kept (`kept_bins`), and they lie on a lattice, so
+    the
+    value of a bin does not depend on the other requested intervals. Beyond the ends of a contig the model reads N.
 
     Parameters: intervals, contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `resolve_regions`
-    gives them; tracks, their numbers in the head [K]; strand_pairs, for the mean of both strands, the track of each of the
+    returns them; tracks, their numbers in the head [K]; strand_pairs, for the mean of both strands, the track of each of the
     head's tracks on the other strand, None for the forward strand alone; batch_size, windows. Memory does not grow with the
     intervals.
 
-    Raises: ConfigError for a head or tracks that the model does not have; CheckpointError where it predicts no numbers.
+    Raises: ConfigError for a head or tracks that the model does not have; CheckpointError if a prediction is not finite.
     """
     begun = time.monotonic()
     head = model.head_named(head)
@@ -80,7 +82,7 @@ def predict_tracks(
         raise ConfigError(f"track {bad[0]} is asked for, but those of head {head} are numbered 0 to {n_tracks - 1:,}.")
     length, size = model.config.context_length, model.config.bin_size
     kept = kept_bins(model.config)
-    first = (length // size - kept) // 2  # bins of a window before those that are kept
+    first = (length // size - kept) // 2  # bins of a window before the kept bins
     cells = cells_of(model.config, intervals)
     n_windows, n_done, n_bins, n_unknown = sum(map(len, cells.values())), 0, 0, 0
     chosen = np.asarray(tracks, dtype=np.int64)
@@ -110,9 +112,9 @@ def predict_tracks(
 
 
 def kept_bins(config: LongRangeConfig) -> int:
-    """Bins in the middle of a window that are kept: those that the model is made to predict, or where that is all, half.
+    """Return the number of middle bins that are kept: the model's target bins, or half of all if it predicts all.
 
-    One less where as many bins cannot lie in the very middle.
+    One bin less if this number of bins cannot be centred exactly.
     """
     n = config.context_length // config.bin_size
     kept = config.target_bins if 0 < config.target_bins < n else max(1, n // 2)
@@ -122,9 +124,9 @@ def kept_bins(config: LongRangeConfig) -> int:
 def tracks_of(
     config: LongRangeConfig, tables: Mapping[str, TrackTable], head: str | None = None, table: TrackTable | None = None
 ) -> TrackTable:
-    """The tracks of a head: those of a table, of the model's own `tables` (head -> table), or numbered ones (human_0 ...).
+    """Return the tracks of a head: from a table, from the model's `tables` (head -> table), or numbered (human_0 ...).
 
-    Raises ConfigError for a table of another number of tracks.
+    Raises ConfigError for a table with another number of tracks.
     """
     head = config.head_named(head)
     n = config.heads[head]
@@ -135,12 +137,12 @@ def tracks_of(
 
 
 def windows_at_once(config: LongRangeConfig, *, on_cpu: bool, asked: int | None) -> int:
-    """Windows in a batch; on a CPU more than one gains nothing."""
+    """Return the number of windows in a batch; on a CPU more than one is not faster."""
     return asked or (1 if on_cpu else max(1, GPU_BASES // config.context_length))
 
 
 def cells_of(config: LongRangeConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
-    """Contig -> numbers of the lattice's cells that intervals touch, sorted, each once; a cell is a window's kept bins."""
+    """Return the sorted, unique numbers of lattice cells that the intervals overlap; a cell is the kept bins of a window."""
     width = kept_bins(config) * config.bin_size
     return {
         chrom: np.unique(np.concatenate([np.arange(start // width, -(-end // width)) for start, end in rows.tolist()]))
@@ -150,7 +152,7 @@ def cells_of(config: LongRangeConfig, intervals: Mapping[str, Intervals]) -> dic
 
 
 def _within(chrom: str, start: int, size: int, values: Floats, rows: Intervals) -> Iterator[BinnedTracks]:
-    """The bins of a cell [K, n] that intervals touch, cut to them."""
+    """Yield the bins of a cell [K, n] that overlap the intervals, cut to them."""
     end = start + size * values.shape[1]
     for begin, stop in overlapping_rows(rows, start, end).tolist():
         edges = np.arange(begin // size, -(-stop // size) + 1, dtype=np.int64) * size

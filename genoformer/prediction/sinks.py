@@ -1,4 +1,4 @@
-"""Where predicted tracks go: bigWig, a folder of bigWigs, Parquet, a figure; each appears whole or not at all."""
+"""Outputs of predicted tracks: bigWig, a folder of bigWigs, Parquet, a figure; each appears complete or not at all."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from genoformer.genome.targets import Track
 from genoformer.prediction.run import BinnedTracks, TrackSink
 from genoformer.whole import atomic_write, resolve_link, save_figure
 
-TABLE = "tracks.tsv"  # beside several bigWigs: which file holds which track
-_MOST_FILES = 512  # open at a time; a process may open some 1,000
+TABLE = "tracks.tsv"  # in a folder of bigWigs: the track of each file
+_MOST_FILES = 512  # open files; a process may open about 1,000
 _VALUES = 1 << 22  # in a row group: 16 MB
 _MOST_ROWS = 65_536
-_MOST_PANELS, _MOST_BINS = 24, 50_000  # that a figure can show
+_MOST_PANELS, _MOST_BINS = 24, 50_000  # limits of a figure
 
 
 class _Job(NamedTuple):
@@ -39,7 +39,7 @@ class _Job(NamedTuple):
 
 
 class _BigWigs:
-    """A file for each track."""
+    """One bigWig file per track."""
 
     def __init__(self, files: Sequence[BigWigWriter]) -> None:
         self.files = files
@@ -103,7 +103,7 @@ def _parquet(job: _Job) -> Iterator[TrackSink]:
 
 
 class _ParquetRows:
-    """Rows that are gathered into row groups."""
+    """Rows collected into row groups."""
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         import pyarrow as pa
@@ -111,13 +111,13 @@ class _ParquetRows:
 
         places = [("chrom", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
         self.schema = pa.schema([*places, *((name, pa.float32()) for name in columns)])
-        # values hardly repeat, and a dictionary of each column would take most of the memory
+        # values rarely repeat, and a dictionary of each column would take most of the memory
         self.writer = pq.ParquetWriter(str(path), self.schema, compression="zstd", use_dictionary=["chrom"])
         self.most = max(1, min(_MOST_ROWS, _VALUES // len(columns)))
         self.n, self.waiting = 0, list[BinnedTracks]()
 
     def add(self, stretch: BinnedTracks) -> None:
-        self.waiting.append(stretch._replace(values=stretch.values.copy()))  # a view would hold all of its window
+        self.waiting.append(stretch._replace(values=stretch.values.copy()))  # a view would keep its whole window in memory
         self.n += len(stretch.starts)
         if self.n >= self.most:
             self.flush()
@@ -186,7 +186,7 @@ class _Gathered:
 
 
 def file_names(tracks: Sequence[Track]) -> list[str]:
-    """A bigWig's name for each track: its identifier, with _ for what not every disk takes; alike ones with their numbers.
+    """Return a bigWig name for each track: its identifier, unsafe characters replaced by _; equal names get the track number.
 
     >>> file_names([Track(0, "CAGE:a/b"), Track(7, "cage a b"), Track(8, "x")])
     ['CAGE_a_b.0.bw', 'cage_a_b.7.bw', 'x.bw']
@@ -196,13 +196,13 @@ def file_names(tracks: Sequence[Track]) -> list[str]:
 
 
 def column_names(tracks: Sequence[Track]) -> list[str]:
-    """A Parquet column for each track: its identifier; alike ones with their numbers."""
+    """Return a Parquet column name for each track: its identifier; equal identifiers get the track number."""
     taken = ["chrom", "start", "end"]
     return _unique_names([track.identifier for track in tracks], tracks, taken)
 
 
 def _unique_names(names: Sequence[str], tracks: Sequence[Track], taken: Sequence[str] = ()) -> list[str]:
-    """Names that differ in more than their case: those that do not get the number of the track."""
+    """Return names that differ in more than case; names that do not differ get the number of the track."""
     n = Counter(name.lower() for name in (*names, *taken))
     numbered = [f"{name}.{track.index}" for name, track in zip(names, tracks, strict=True)]
     some = [long if n[name.lower()] > 1 else name for name, long in zip(names, numbered, strict=True)]
@@ -225,11 +225,13 @@ def new_sink(
     asked: Mapping[str, Intervals],
     landmarks: LocusAnnotation | None = None,
 ) -> AbstractContextManager[TrackSink]:
-    """What to hand predictions to: by its suffix a bigWig, Parquet or a figure; without one a folder with a bigWig a track.
+    """Return a sink for predictions by suffix: bigWig, Parquet or figure; without a suffix, a folder with a bigWig per track.
 
-    It appears under its name when the block ends well. Parameters: contigs, name -> length of all of the genome; tracks, those
-    that are written, in their order; asked, the intervals that will come; landmarks, what a figure shows above. Raises
-    ConfigError for what a format cannot hold.
+    The output appears under its name when the block ends without an error. Parameters: contigs, name -> length of all contigs
+    of
+    the genome; tracks, the written tracks, in their order; asked, the intervals of the predictions; landmarks, genes and
+    elements
+    drawn above a figure. Raises ConfigError for tracks or intervals that a format cannot hold.
     """
     kind = "" if path.is_dir() else path.suffix.lower()
     if kind not in SINKS:
