@@ -1,4 +1,4 @@
-"""Addresses of the web where files are due: refused for what they are, as they were typed."""
+"""Web addresses in place of files: they are refused, and the message shows them as they were typed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GET = {
 
 
 def address_in(given: str | os.PathLike[str]) -> str | None:
-    """The address of the web that a path is, as it was typed, or None.
+    """Return the web address that a path contains, as it was typed, or None.
 
     >>> from pathlib import Path
     >>> address_in(Path("https://a.org/b.bed")), address_in("dx://a/b.vcf.gz"), address_in("a/b.bed")
@@ -38,12 +38,12 @@ def address_in(given: str | os.PathLike[str]) -> str | None:
     found = _ADDRESS.fullmatch(text) or _SHORTENED.fullmatch(text)
     if found is None or (found.re is _SHORTENED and Path(text.partition("/")[0]).exists()):
         return None
-    slashes = ":///" if found["scheme"].lower() == "file" else "://"  # Path makes one slash of several
+    slashes = ":///" if found["scheme"].lower() == "file" else "://"  # Path merges several slashes into one
     return f"{found['scheme']}{slashes}{found['rest']}"
 
 
 def _command_for(address: str, scheme: str) -> str | None:
-    """The command that downloads an address; None where none is sure."""
+    """Return the command that downloads an address; None if no command is known."""
     hub = re.match(r"https?://huggingface\.co/([\w.-]+/[\w.-]+)/?$", address)
     of_hub = re.match(r"hf://(?P<data>datasets/)?(?P<name>[\w.-]+/[\w.-]+)/?(?P<file>.*)$", address, re.IGNORECASE)
     if hub:
@@ -60,7 +60,7 @@ def _command_for(address: str, scheme: str) -> str | None:
 
 
 def refuse_address(given: str | os.PathLike[str], *, to_write: bool = False, due: str = "file") -> None:
-    """MissingFileError for an address of the web where a file, or a folder (`due`), is due; NAME=ADDRESS is one as well.
+    """Raise MissingFileError for a web address, also as NAME=ADDRESS, in place of a file or a folder (`due`).
 
     >>> refuse_address("s3://bucket/a.vcf.gz")
     Traceback (most recent call last):

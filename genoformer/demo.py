@@ -1,4 +1,4 @@
-"""The whole pipeline on the bundled simulated world: VCF -> scores -> AUROC against the truth -> a figure."""
+"""The whole pipeline on the bundled simulated dataset: VCF -> scores -> AUROC against the truth -> a figure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genoformer.scoring.run import Summary, score_variants
 from genoformer.scoring.scores import parse_scores
 from genoformer.whole import make_folder, save_figure
 
-_LOGO_FLANK = 12  # bases shown on either side of the motif
+_LOGO_FLANK = 12  # bases on each side of the motif
 
 
 class Case(NamedTuple):
@@ -29,7 +29,7 @@ class Case(NamedTuple):
     pos: int
     breaking: bool
     is_snv: bool
-    bits: float  # that the alteration takes from the motif's matrix
+    bits: float  # bits of the motif's matrix that the variant removes
     score: float  # LLR of an SNV, PLL of an insertion or deletion
 
 
@@ -42,7 +42,7 @@ class DemoResult(NamedTuple):
     n_neutral: int
 
     def text(self) -> str:
-        """What the command prints."""
+        """Return the text that the command prints."""
         return (
             f"AUROC {self.snvs}: LLR, {self.n_breaking:,} SNVs that break a planted motif against "
             f"{self.n_neutral:,} neutral ones\n"
@@ -53,7 +53,7 @@ class DemoResult(NamedTuple):
 
 
 def run_demo(folder: Path, *, progress: ProgressCallback = None) -> DemoResult:
-    """Score the bundled VCF with the bundled model; writes scored.vcf.gz and demo.png into `folder`."""
+    """Score the bundled VCF with the bundled model; write scored.vcf.gz and demo.png into `folder`."""
     world = Path(str(files("genoformer_data"))) / "demo"
     make_folder(folder)
     genome, model = Genome(world / "genome.fa.gz"), checkpoint.load("demo")
@@ -73,7 +73,7 @@ def run_demo(folder: Path, *, progress: ProgressCallback = None) -> DemoResult:
 
 
 def read_cases(scored: Path) -> list[Case]:
-    """The scored ALTs of a simulated VCF with their truth."""
+    """Return the scored ALTs of a simulated VCF with their truth."""
     cases = []
     with open_vcf(scored) as file:
         for record in file:
@@ -90,7 +90,10 @@ def read_cases(scored: Path) -> list[Case]:
 
 
 def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: Encoder, motifs: Path) -> None:
-    """The demo's figure: a motif as the model sees it, the two distributions, the ROC curve, score against bits."""
+    """Draw the demo's figure.
+
+    Panels: predicted bases at a motif, the two score distributions, the ROC curve, score against bits lost.
+    """
     from matplotlib.figure import Figure
     from scipy.stats import spearmanr
 
@@ -130,7 +133,7 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
 
 
 def _most_broken(breaking: list[Case], motifs: Path) -> tuple[Case, int, int, str]:
-    """The variant with the lowest score, and the planted instance that it breaks: start, end, motif."""
+    """Return the variant with the lowest score, and the planted instance that it breaks: start, end, motif."""
     with gzip.open(motifs, "rt") as file:
         rows = [line.split("\t")[:4] for line in file if not line.startswith("#")]
     for case in sorted(breaking, key=lambda case: case.score):

@@ -1,14 +1,14 @@
-"""The errors a user can cause: one sentence each, with what was found, what is allowed and what to do."""
+"""Errors that a user can cause: one sentence each, with the value found, the allowed values and the remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-_MOST = 1_000  # letters of a sentence; names in it may be of any length
+_MOST = 1_000  # longest sentence in characters; names in it may have any length
 
 
 def sentence(text: str) -> str:
-    """One line that can be printed anywhere, whatever the names in it: control characters as \\n, \\x1b ..., not too long.
+    """Return one printable line of limited length, with control characters in the text escaped as \\n, \\x1b ....
 
     >>> sentence("there is no file a\\nb")
     'there is no file a\\\\nb'
@@ -25,7 +25,7 @@ def printable(text: str) -> str:
 
 
 class GenoformerError(Exception):
-    """Any refusal of ours; the command line prints its sentence and exits with status 2.
+    """Base class of genoformer's errors; the command line prints the sentence and exits with status 2.
 
     table: lines to print below the sentence.
 
@@ -53,44 +53,44 @@ class FileFormatError(GenoformerError, ValueError):
 class ContigError(GenoformerError, KeyError):
     """A contig is not in the reference, or its name fits more than one there."""
 
-    def _text(self) -> str:  # KeyError would show the sentence in quotes
+    def _text(self) -> str:  # KeyError would print the sentence in quotes
         return str(self.args[0]) if self.args else ""
 
 
 class PreflightError(GenoformerError, ValueError):
-    """A VCF does not belong to the reference it is to be scored against."""
+    """A VCF does not belong to its reference."""
 
 
 class ConfigError(GenoformerError, ValueError):
-    """An option or a field of a config file is unknown, out of range, or at odds with another."""
+    """An option or a field of a config file is unknown, out of range, or in conflict with another."""
 
 
 class CheckpointError(GenoformerError, ValueError):
-    """A model folder is incomplete, malformed, or does not fit the model it names."""
+    """A model folder is incomplete, malformed, or inconsistent with the model that it names."""
 
 
 class CatalogError(GenoformerError, ValueError):
-    """The catalog has no such entry, or a file of its form is malformed."""
+    """The catalog has no such entry, or a catalog file is malformed."""
 
 
 class DownloadError(GenoformerError, ConnectionError):
-    """Something of the catalog could not be fetched, or is not what was to be fetched."""
+    """A download of the catalog failed, or its content is not the expected one."""
 
 
 class MissingFileError(FileFormatError, FileNotFoundError):
-    """There is no file at the path that was given."""
+    """There is no file at the given path."""
 
 
 class TrainingError(GenoformerError, RuntimeError):
-    """A training run that cannot go on: its loss is no number."""
+    """A training run cannot continue: its loss is not finite."""
 
 
 class FailedRunWarning(UserWarning):
-    """A model is loaded whose training run failed its own check."""
+    """The training run of a loaded model failed its own check."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A run was told to stop; the status of the process is 128 and the number of the signal, as shells have it."""
+    """A run was stopped by a signal; the exit status is 128 plus the number of the signal, as in shells."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by signal {int(number)}")

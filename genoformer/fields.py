@@ -1,4 +1,4 @@
-"""Tables that people write -> fields of a dataclass, checked: no unknown name, no value of another type."""
+"""Tables written by users -> fields of a dataclass, checked: unknown names and values of another type are refused."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from genoformer.errors import ConfigError
 
-_LARGEST = 2**53  # of whole numbers, all of which a float holds
+_LARGEST = 2**53  # integers up to this one are exact in a float
 
 
 def checked(kind: type, table: Any, where: str) -> dict[str, Any]:
-    """The values of a table for the dataclass `kind`; whole numbers do for fractions, lists for tuples.
+    """Return the values of a table for the dataclass `kind`; an integer is accepted for a float, a list for a tuple.
 
-    Raises ConfigError, which names `where`, the field, what was found and what is known or allowed.
+    Raises ConfigError with `where`, the field, the value found, and the known fields or allowed values.
     """
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where} is {table!r}, but should be a table of fields.")

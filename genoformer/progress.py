@@ -1,4 +1,4 @@
-"""What a caller hears while it waits."""
+"""Progress events passed to a callback."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 
 class Progress(NamedTuple):
-    """The stage, and how many records (or steps) of it are done, of how many (None while not known)."""
+    """The stage, the number of finished records (or steps), and their total (None if not known)."""
 
     stage: str
     done: int
     total: int | None
-    note: str = ""  # what is worth showing beside it, such as the loss
+    note: str = ""  # text to show with the counts, such as the loss
 
 
 ProgressCallback = Callable[[Progress], None] | None

@@ -1,4 +1,4 @@
-"""Rows -> lines of a TSV that pandas, R, polars and spreadsheets read alike: missing is empty, quotes as RFC 4180 has them."""
+"""Rows -> lines of a TSV that pandas, R, polars and spreadsheets read identically: missing is empty, quotes follow RFC 4180."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MISSING = ""  # NA to pandas, R and polars in a column of numbers; a dot would m
 
 
 def tsv_cell(text: str) -> str:
-    """A field of a table; one with a double quote stands in quotes, and its own are doubled.
+    """Return a cell of a table; a text with a quote, tab or line break is quoted, and its quotes are doubled.
 
     >>> print(tsv_cell("rs1"), tsv_cell('5" UTR'))
     rs1 "5"" UTR"
@@ -19,7 +19,7 @@ def tsv_cell(text: str) -> str:
 
 
 def tsv_line(fields: Iterable[str]) -> str:
-    """A row without its end of line."""
+    """Return a row without its end of line."""
     cells = list(fields)
     text = "\t".join(cells)
     plain = '"' not in text and "\n" not in text and "\r" not in text and text.count("\t") == len(cells) - 1
@@ -27,7 +27,7 @@ def tsv_line(fields: Iterable[str]) -> str:
 
 
 def rounded(value: float | None, form: str = ".5g") -> str:
-    """A number in a format; MISSING for NaN and None.
+    """Format a number; return MISSING for NaN and None.
 
     >>> rounded(1 / 3), rounded(float("nan")), rounded(2.0, ".2f")
     ('0.33333', '', '2.00')

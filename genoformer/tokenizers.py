@@ -1,4 +1,4 @@
-"""Codes -> token ids and the bases each token covers: k-mer (DNABERT's vocabulary), single base, BPE."""
+"""Codes -> token ids and the bases of each token: k-mer (DNABERT's vocabulary), single base, BPE."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CODE_OF_DIGIT = np.array(["ACGT".index(base) for base in DIGIT_BASES], dtype=np
 
 
 class Encoding(NamedTuple):
-    """What a tokenizer makes of codes [B, L]."""
+    """Result of a tokenizer for codes [B, L]."""
 
     ids: NDArray[np.int64]  # [B, T]
     spans: NDArray[np.int64]  # [B, T, 2]: the bases [start, end) of a token; empty for special tokens and padding
@@ -37,22 +37,22 @@ class Encoding(NamedTuple):
 
 
 class MaskedWindows(NamedTuple):
-    """Windows in which some bases are hidden, and what is left to say about one of them (`KmerTokenizer.mask_bases`)."""
+    """Windows with masked bases, and the candidate tokens for one of these bases (`KmerTokenizer.mask_bases`)."""
 
-    ids: NDArray[np.int64]  # [B, T]; every token over a hidden base is [MASK]
-    rows: NDArray[np.int64]  # [B, M]: the tokens that speak about the target
-    candidates: NDArray[np.int64]  # [B, M, 4]: the token each would be if the target were A, C, G or T
-    valid: NDArray[np.bool_]  # [B, M]: False where there is no such token, or it covers an N
+    ids: NDArray[np.int64]  # [B, T]; every token over a masked base is [MASK]
+    rows: NDArray[np.int64]  # [B, M]: the tokens that predict the target
+    candidates: NDArray[np.int64]  # [B, M, 4]: the token in each row if the target is A, C, G or T
+    valid: NDArray[np.bool_]  # [B, M]: False if there is no such token, or it covers an N
 
 
 class Tokenizer(Protocol):
-    """The one owner of token ids: nothing else knows which id pads, masks or stands for unknown bases."""
+    """Interface of tokenizers, the only code that knows which ids are padding, mask or unknown bases."""
 
     name: ClassVar[str]
-    options: ClassVar[tuple[str, ...]]  # whole numbers that a configuration may give
+    options: ClassVar[tuple[str, ...]]  # integer options in a configuration
     pad_id: ClassVar[int]
     mask_id: ClassVar[int]
-    special_ids: ClassVar[frozenset[int]]  # of tokens that name no bases: padding, unknown, class, separator, mask
+    special_ids: ClassVar[frozenset[int]]  # tokens that name no bases: padding, unknown, class, separator, mask
     n_added: ClassVar[int]  # special tokens that `encode` adds to a sequence
     fixed_length: ClassVar[bool]  # sequences of one length have one number of tokens
     masks_bases: ClassVar[bool]  # `mask_bases` works: masked tokens give the probability of a single base
@@ -63,7 +63,7 @@ class Tokenizer(Protocol):
     def vocab(self) -> dict[str, int]: ...
     @property
     def min_bases(self) -> int:
-        """Bases of the shortest sequence that has a token."""
+        """Number of bases of the shortest sequence that has a token."""
 
     @property
     def sliding(self) -> bool:
@@ -72,7 +72,7 @@ class Tokenizer(Protocol):
     def n_tokens(self, length: int) -> int: ...
     def max_bases(self, n_tokens: int) -> int: ...
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return True where a token names bases, [B, T]: it is neither special nor unknown."""
+        """Return True for each token that names bases, [B, T]: it is neither special nor unknown."""
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows: ...
     def encode(self, codes: Codes) -> Encoding: ...
@@ -85,7 +85,7 @@ class KmerTokenizer:
     """Overlapping k-mers with the ids of DNABERT's vocabulary files, `[CLS] k-mers [SEP]`.
 
     id = 5 + sum of digit_i * 4^(k-1-i) with digits A0 T1 C2 G3 (Ji et al. 2021, `vocab_kmer.txt`). A k-mer with an N
-    is [UNK]. With stride > 1 a last token ends flush with the sequence, so that every base is covered.
+    is [UNK]. With stride > 1 the last token ends at the end of the sequence, so that every base is covered.
 
     >>> KmerTokenizer(3).encode(encode("AAAT")[None]).ids.tolist()
     [[2, 5, 6, 3]]
@@ -100,7 +100,7 @@ class KmerTokenizer:
     unknown_id: ClassVar[int] = UNK
     mask_id: ClassVar[int] = MASK
     special_ids: ClassVar[frozenset[int]] = frozenset(range(len(SPECIAL)))
-    first_kmer: ClassVar[int] = len(SPECIAL)  # the id of k A's; those of other k-mers count up from it
+    first_kmer: ClassVar[int] = len(SPECIAL)  # id of the k-mer of A's; the ids of other k-mers follow
     n_added: ClassVar[int] = 2
     fixed_length: ClassVar[bool] = True
     masks_bases: ClassVar[bool] = True
@@ -117,7 +117,7 @@ class KmerTokenizer:
 
     @cached_property
     def vocab(self) -> dict[str, int]:
-        """Token text -> id, in the order of DNABERT's vocabulary file."""
+        """Map token text to id, in the order of DNABERT's vocabulary file."""
         digits = np.arange(4**self.k)[:, None] // 4 ** np.arange(self.k - 1, -1, -1) % 4
         kmers = (decode(row) for row in _CODE_OF_DIGIT[digits])
         return {token: i for i, token in enumerate((*SPECIAL, *kmers))}
@@ -134,21 +134,21 @@ class KmerTokenizer:
         return np.asarray(ids >= len(SPECIAL))
 
     def starts(self, length: int) -> NDArray[np.int64]:
-        """First base of each k-mer of a sequence of `length` bases, ascending."""
+        """Return the first base of each k-mer of a sequence of `length` bases, ascending."""
         if length < self.k:
             raise ConfigError(f"a sequence of {length} bases has no {self.k}-mer; give at least {self.k} bases.")
         return _starts(length, self.k, self.stride)
 
     def n_tokens(self, length: int) -> int:
-        """Tokens of `length` bases, [CLS] and [SEP] included."""
+        """Return the number of tokens of `length` bases, with [CLS] and [SEP]."""
         return len(self.starts(length)) + 2
 
     def max_bases(self, n_tokens: int) -> int:
-        """Most bases that fit in `n_tokens` tokens, [CLS] and [SEP] included."""
+        """Return the largest number of bases that fit in `n_tokens` tokens, with [CLS] and [SEP]."""
         return (n_tokens - 3) * self.stride + self.k
 
     def encode(self, codes: Codes) -> Encoding:
-        """Codes [B, L] -> ids [B, T] and offsets [B, T, 2], T = n_tokens(L)."""
+        """Encode codes [B, L] as ids [B, T] and spans [B, T, 2], T = n_tokens(L)."""
         codes = np.atleast_2d(codes)
         n_windows, length = codes.shape
         starts = self.starts(length)
@@ -170,9 +170,9 @@ class KmerTokenizer:
         return Encoding(ids, np.broadcast_to(offsets, (n_windows, *offsets.shape)))
 
     def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
-        """Ids [B, T] -> codes [B, L]; a base that no known k-mer covers is N.
+        """Decode ids [B, T] to codes [B, L]; a base that no known k-mer covers is N.
 
-        `length` is needed only when stride > 1 and the last token is not a full stride from the one before.
+        `length` is needed only if stride > 1 and the last token is not a full stride after the one before.
         """
         ids = np.atleast_2d(ids)
         length = length or self.max_bases(ids.shape[1])
@@ -188,10 +188,11 @@ class KmerTokenizer:
         return codes
 
     def mask_bases(self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None) -> MaskedWindows:
-        """Hide the bases [target, end) of each window, to ask for the base at `target`; both [B], `end` target + 1.
+        """Mask the bases [target, end) of each window, to predict the base at `target`; both [B], `end` defaults to target + 1.
 
-        Every token over a hidden base is masked. Of those, the ones that cover no hidden base but the target could be
-        only four k-mers, since all their other bases are known: these are the rows and candidates.
+        Every token over a masked base is [MASK]. A token that covers no other masked base than the target can be only four
+        k-mers,
+        because all its other bases are known: these tokens are the rows, and the four k-mers the candidates.
         """
         target = np.asarray(target, dtype=np.int64)
         end = target + 1 if end is None else np.asarray(end, dtype=np.int64)
@@ -206,7 +207,7 @@ class KmerTokenizer:
         rows = first[:, None] + np.arange(n_rows)  # [B, M]
         valid = rows < len(starts)
         rows = np.minimum(rows, len(starts) - 1)
-        place = target[:, None] - starts[rows]  # of the target in the token
+        place = target[:, None] - starts[rows]  # position of the target in the token
         valid &= (place >= 0) & (place < self.k)
         valid &= (end[:, None] == target[:, None] + 1) | (place == self.k - 1)
         bases = np.take_along_axis(codes[:, None], starts[rows][..., None] + np.arange(self.k), axis=2)  # [B, M, k]
@@ -228,7 +229,7 @@ class KmerTokenizer:
 
 @dataclass(frozen=True)
 class BaseTokenizer(KmerTokenizer):
-    """One token a base: the k-mer tokenizer with k = 1.
+    """One token per base: the k-mer tokenizer with k = 1.
 
     >>> BaseTokenizer().encode(encode("ACGTN")[None]).ids.tolist()
     [[2, 5, 7, 8, 6, 1, 3]]
@@ -247,7 +248,7 @@ class BaseTokenizer(KmerTokenizer):
 
 
 class BPETokenizer:
-    """Byte-pair encoding over A, C, G, T through the `tokenizers` library; N is [UNK], one token a base.
+    """Byte-pair encoding over A, C, G, T with the `tokenizers` library; N is [UNK], one token per base.
 
     `[CLS] pieces [SEP]`, padded with [PAD] to the longest row of the batch.
     """
@@ -300,11 +301,11 @@ class BPETokenizer:
         return dict(self._model.get_vocab())
 
     def n_tokens(self, length: int) -> int:
-        """The most tokens that `length` bases can become."""
+        """Return the largest number of tokens that `length` bases can have."""
         return length + 2
 
     def max_bases(self, n_tokens: int) -> int:
-        """Bases that fit in `n_tokens` tokens whatever the sequence."""
+        """Return the number of bases that fit in `n_tokens` tokens for any sequence."""
         return n_tokens - 2
 
     def known(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -317,7 +318,7 @@ class BPETokenizer:
         )
 
     def encode(self, codes: Codes) -> Encoding:
-        """Codes [B, L] -> ids [B, T] and offsets [B, T, 2], padded to the longest row."""
+        """Encode codes [B, L] as ids [B, T] and spans [B, T, 2], padded to the longest row."""
         rows = self._model.encode_batch([decode(row) for row in np.atleast_2d(codes)])
         width = max(len(row.ids) for row in rows) + 2
         ids = np.full((len(rows), width), PAD, dtype=np.int64)
@@ -330,7 +331,7 @@ class BPETokenizer:
         return Encoding(ids, offsets)
 
     def decode(self, ids: NDArray[np.int64], length: int | None = None) -> Codes:
-        """Ids [B, T] -> codes [B, L], padded with N to `length` or the longest row; [UNK] is one N."""
+        """Decode ids [B, T] to codes [B, L], padded with N to `length` or the longest row; [UNK] is one N."""
         rows = [self._text(row) for row in np.atleast_2d(ids).tolist()]
         length = length or max(map(len, rows))
         return np.stack([encode(row.ljust(length, "N")) for row in rows])
@@ -347,9 +348,9 @@ class BPETokenizer:
 
 
 def kmer_numbers(codes: Codes, k: int) -> NDArray[np.uint16]:
-    """Number of each k-mer, [..., L] -> uint16 [..., L-k+1], digits as in DNABERT; those with an N mean nothing.
+    """Return the number of each k-mer, [..., L] -> uint16 [..., L-k+1], digits as in DNABERT; meaningless for k-mers with an N.
 
-    Built by doubling: two neighbours make a 2-mer, two 2-mers a 4-mer, so 6-mers take three passes over the codes.
+    It is computed by doubling: two neighbours make a 2-mer, two 2-mers a 4-mer, so 6-mers take three passes over the codes.
     """
     power, width = DIGITS[codes], 1
     number, done = None, 0  # the number of the first `done` bases of each k-mer
@@ -382,7 +383,7 @@ def save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
 
 
 def load_tokenizer(path: Path) -> KmerTokenizer | BPETokenizer:
-    """Read tokenizer.json; raises CheckpointError for a name that is not in TOKENIZERS."""
+    """Read tokenizer.json; raise CheckpointError for a name that is not in TOKENIZERS."""
     refuse_device(path)
     refuse_pointer(path, CheckpointError)
     try:

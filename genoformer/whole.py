@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and in folders only where they take the place of their own kind."""
+"""Files that appear complete or not at all, locks on outputs, and checks before files are replaced."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from genoformer.errors import ConfigError, GenoformerError
 
 @contextmanager
 def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes that name when the block ends well, and is removed when it does not.
+    """Yield a temporary path in the folder of `path`; rename it to `path` after success, and remove it after an error.
 
-    Of several writers the last one wins. durable: the content is on the disk, not only in its cache, before that. Others
-    may read it as far as the umask says, whatever a library thinks of the files that it writes. A link stays one, and what it
-    leads to is replaced. Raises ConfigError for a device or a pipe, which would be replaced by a file.
+    If several processes write, the last one wins. durable: the content is on the disk, not only in its cache, before the
+    rename.
+    The umask decides who can read the file, whatever mode the writing library sets. A link stays a link, and its target is
+    replaced. Raises ConfigError for a device or a pipe, because a file would replace it.
     """
     path = resolve_link(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
@@ -42,9 +43,9 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def resolve_link(path: str | os.PathLike[str]) -> Path:
-    """Where a file is that is written to this path: links are followed, to what is not there yet, too.
+    """Return the file that a write to this path creates or replaces: links are followed, also to missing files.
 
-    Raises ConfigError for a device or a pipe, MissingFileError for an address of the web.
+    Raises ConfigError for a device or a pipe, MissingFileError for a web address.
     """
     refuse_address(path, to_write=True)
     found = Path(os.path.realpath(path))
@@ -58,7 +59,10 @@ def resolve_link(path: str | os.PathLike[str]) -> Path:
 
 
 def cache_folder() -> Path:
-    """$GENOFORMER_CACHE, else $XDG_CACHE_HOME/genoformer, else ~/.cache/genoformer; it need not exist. Raises ConfigError."""
+    """Return $GENOFORMER_CACHE, else $XDG_CACHE_HOME/genoformer, else ~/.cache/genoformer; it may be missing.
+
+    Raises ConfigError if there is no home folder.
+    """
     if named := os.environ.get("GENOFORMER_CACHE"):
         return Path(named)
     if named := os.environ.get("XDG_CACHE_HOME"):
@@ -70,7 +74,7 @@ def cache_folder() -> Path:
 
 
 def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """Whether both are names of one regular file that is there."""
+    """True if both paths name the same existing regular file."""
     try:
         return Path(one).is_file() and Path(one).samefile(other)
     except (OSError, ValueError):
@@ -78,9 +82,9 @@ def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> boo
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder to write into, with those above it, unless it is there.
+    """Create a folder and its parents, unless it exists.
 
-    Raises ConfigError where a file, or a link to nothing, has its name; MissingFileError for an address of the web.
+    Raises ConfigError if a file or a broken link has its name; MissingFileError for a web address.
     """
     refuse_address(folder, to_write=True)
     for path in (folder, *folder.parents):
@@ -94,7 +98,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def made_folder(folder: Path) -> Iterator[Path]:
-    """A folder, made if need be with those above it; what was made is removed when the block ends in an error."""
+    """Yield a folder, created with its parents if missing; remove what was created if the block ends with an error."""
     first = folder
     while not first.exists() and not first.parent.exists():
         first = first.parent
@@ -109,15 +113,15 @@ def made_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """A file of text, UTF-8, whole or not at all."""
+    """Write a file of text in UTF-8, completely or not at all."""
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def save_figure(figure: Any, path: Path, *, dpi: int = 150) -> Path:
-    """A figure of matplotlib, whole or not at all, as its suffix says (PNG, SVG); returns the path.
+    """Write a matplotlib figure completely or not at all, in the format of its suffix (PNG, SVG), and return the path.
 
-    What matplotlib adds of its version or the date is left out: the same figure gives the same PNG.
+    The metadata of matplotlib (version, date) are left out: the same figure gives the same PNG.
     """
     kind = path.suffix[1:].lower()
     with atomic_write(path) as part:  # without the version of matplotlib, and without the date
@@ -126,14 +130,14 @@ def save_figure(figure: Any, path: Path, *, dpi: int = 150) -> Path:
 
 
 class BusyError(GenoformerError):
-    """Another process is writing what this one would write."""
+    """Another process is writing the same output."""
 
 
 @contextmanager
 def locked(part: Path, path: Path) -> Iterator[None]:
-    """Holds a file that `path` is written to first, so that of several processes one writes it; it is gone when this ends.
+    """Hold an exclusive lock on the temporary file of `path`, and remove that file at the end.
 
-    Raises BusyError.
+    Only one of several processes can then write `path`. Raises BusyError.
     """
     while True:
         try:
@@ -147,7 +151,7 @@ def locked(part: Path, path: Path) -> Iterator[None]:
             raise
         if _is_of(part, handle):
             break
-        os.close(handle)  # it took its final name while we asked
+        os.close(handle)  # it got its final name before we had the lock
     try:
         yield
     finally:
@@ -158,11 +162,11 @@ def locked(part: Path, path: Path) -> Iterator[None]:
 
 @contextmanager
 def lock_folder(folder: Path, path: Path) -> Iterator[None]:
-    """Holds a folder with the work for `path`, so that of several processes one goes on with it. Raises BusyError."""
+    """Hold an exclusive lock on a folder with the work for `path`, so that only one process resumes it. Raises BusyError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         _take(handle, path)
-        if not _is_of(folder, handle):  # who held it finished, and removed or moved it, while we asked
+        if not _is_of(folder, handle):  # the last owner finished, and removed or moved it, before we had the lock
             raise BusyError(f"another process has just written {path}; look at it, or give the command again.")
         yield
     finally:
@@ -171,9 +175,9 @@ def lock_folder(folder: Path, path: Path) -> Iterator[None]:
 
 @contextmanager
 def lock_output(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Holds an output, a file or a folder, there or not, so that of several processes one writes it. Raises BusyError.
+    """Hold an exclusive lock on an output file or folder, existing or not, so that one process writes it. Raises BusyError.
 
-    Of a run that torchrun has divided, the first process holds it for all.
+    In a run that torchrun has divided, the first process holds the lock for all.
     """
     if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
         yield
@@ -182,13 +186,13 @@ def lock_output(path: str | os.PathLike[str]) -> Iterator[None]:
     folder, name = whole.parent, whole.name
     while not folder.is_dir() and folder != folder.parent:
         folder, name = folder.parent, f"{folder.name}%{name}"
-    inside = whole.is_dir() and not os.access(folder, os.W_OK)  # a volume that is mounted somewhere, say
+    inside = whole.is_dir() and not os.access(folder, os.W_OK)  # for example a mounted volume
     with lock_folder(whole, whole) if inside else locked(folder / f".{name}.lock", whole):
         yield
 
 
 def _take(handle: int, path: Path) -> None:
-    """Lock an open file or folder; the lock ends with its process, however that ends."""
+    """Lock an open file or folder; the lock is released when the process ends, also after a crash."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -196,7 +200,7 @@ def _take(handle: int, path: Path) -> None:
 
 
 def _is_of(path: Path, handle: int) -> bool:
-    """Whether an open file is the one of that name."""
+    """True if an open file is still the file at this path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(handle))
     except FileNotFoundError:
@@ -204,10 +208,11 @@ def _is_of(path: Path, handle: int) -> bool:
 
 
 def check_overwrite(folder: Path, names: Iterable[str], manifest: str, is_mine: Callable[[dict[str, Any]], bool]) -> None:
-    """Refuse, with ConfigError, to write files of these names where they would replace what somebody else put there.
+    """Refuse, with ConfigError, to replace files of these names that another program or user wrote.
 
-    The file `manifest` of the folder says whose they are: they may be replaced if is_mine holds for its JSON object. A file
-    of another name is in nobody's way. Raises MissingFileError for an address of the web.
+    The JSON object in the file `manifest` of the folder identifies their owner: the files may be replaced if is_mine returns
+    True
+    for it. Files of other names are ignored. Raises MissingFileError for a web address.
     """
     refuse_address(folder, to_write=True)
     there = [name for name in names if (folder / name).exists()]
@@ -226,6 +231,6 @@ def check_overwrite(folder: Path, names: Iterable[str], manifest: str, is_mine: 
 
 
 def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file's bytes."""
+    """Return the hex sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

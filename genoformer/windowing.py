@@ -1,4 +1,4 @@
-"""Sequences of any length -> windows of at most so many bases -> padded batches of tokens."""
+"""Sequences of any length -> windows of limited length -> padded batches of tokens."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.tokenizers import Tokenizer
 
-MOST_TIMES = 16  # as long as the windows that a model is made for
+MOST_TIMES = 16  # largest ratio of a window to the model's own window
 
 
 class Windows(NamedTuple):
-    """Pieces of sequences: codes of each (not longer than the window), and the number of the sequence it is of, [W]."""
+    """Windows of sequences: codes of each (not longer than the window), and the number of its sequence, [W]."""
 
     codes: list[Codes]
     owner: NDArray[np.int64]
@@ -31,7 +31,10 @@ class Tokens(NamedTuple):
 
 
 def require_length(length: int, made_for: int) -> None:
-    """ConfigError for windows that are much longer than those that a model is made for; memory could not hold them."""
+    """Raise ConfigError for windows that are much longer than the windows of the model.
+
+    Memory could not hold them.
+    """
     if length > MOST_TIMES * made_for:
         raise ConfigError(
             f"windows of {length:,} bases, and the model is made for {made_for:,}; give {MOST_TIMES * made_for:,} at the most."
@@ -39,7 +42,7 @@ def require_length(length: int, made_for: int) -> None:
 
 
 def window_starts(length: int, window: int, overlap: int) -> list[int]:
-    """Where the windows of a sequence begin: every window - overlap bases, the last flush with the end.
+    """Return the starts of the windows of a sequence: every window - overlap bases, the last flush with the end.
 
     >>> window_starts(10, 6, 2), window_starts(5, 6, 2)
     ([0, 4], [0])
@@ -53,7 +56,7 @@ def window_starts(length: int, window: int, overlap: int) -> list[int]:
 
 
 def windows_of(sequences: Sequence[Codes], window: int, overlap: int, shortest: int = 1) -> Windows:
-    """Windows that cover every base of every sequence; a sequence below `shortest` bases gets N at its end."""
+    """Return windows that cover every base of every sequence; a sequence below `shortest` bases gets N at its end."""
     codes: list[Codes] = []
     owner: list[int] = []
     for i, sequence in enumerate(sequences):
@@ -66,7 +69,7 @@ def windows_of(sequences: Sequence[Codes], window: int, overlap: int, shortest: 
 
 
 def tokens_of(tokenizer: Tokenizer, codes: Sequence[Codes]) -> Tokens:
-    """Tokens of windows of any lengths, padded to the longest."""
+    """Return tokens of windows of any lengths, padded to the longest."""
     lengths = np.array([len(c) for c in codes])
     encoded = {n: tokenizer.encode(np.stack([c for c in codes if len(c) == n])) for n in np.unique(lengths).tolist()}
     if len(encoded) == 1:
