@@ -1,6 +1,6 @@
 """genoformer: FASTA + VCF/BED -> codes -> tokens or one-hot -> encoder or long-range model -> scores, tracks, maps.
 
-The public names below are resolved on first use, so that importing the package costs nothing.
+The public names below are imported on first use, so that the import of the package is fast.
 """
 
 from __future__ import annotations

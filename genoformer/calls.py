@@ -1,7 +1,7 @@
-"""What a notebook asks for, one call each: paths, names and text in; tables and arrays out.
+"""Functions for notebooks, one call per task: paths, names and text in; tables and arrays out.
 
-Every call is a thin one: it opens what is named, calls the function that the command line calls, and hands the result back.
-A model may be given as its name, its folder, or as loaded; a genome as its path or as opened.
+Each function is thin: it opens the inputs, calls the function behind the command, and returns its result. A model is a name, a
+folder or a loaded model; a genome is a path or an open Genome.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 Fasta = str | Path | Genome
 
 _DNA = re.compile(r"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
-_NO_FIELD = re.compile(r"[\s,\x00-\x1f]")  # what ends a field of a VCF, or an ALT
+_NO_FIELD = re.compile(r"[\s,\x00-\x1f]")  # characters that end a field of a VCF, or an ALT
 
 
 def pull(name: str) -> list[Path]:
-    """Fetch a data set of the catalog, unless it is here, and say where its files lie; or a model: its folder.
+    """Download a dataset of the catalog, unless it is present, and return the paths of its files; for a model, its folder.
 
-    Raises CatalogError for a name that is not in the catalog, DownloadError where it cannot be fetched or is not what it
-    should be. What a name stands for, and its licence: `genoformer data list`, `genoformer models list`.
+    Raises CatalogError for a name that is not in the catalog, DownloadError if the download fails or its content is not the
+    expected one. `genoformer data list` and `genoformer models list` show the names, their content and licence.
 
     >>> pull("mini-human")[0].name
     'mini-human'
@@ -67,15 +67,15 @@ def score(
     force: bool = False,
     fix: str | Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Scores of variants as a table: a row for each ALT, as `genoformer score -o x.tsv` writes them.
+    """Score variants and return a table with a row for each ALT, as `genoformer score -o x.tsv` writes it.
 
-    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)`s, pos from 1, or a table with these columns. scores: names of
-    `SCORES`, a list or with commas; by default LLR and PLL of a language model, SAD and SAR501 of a model of tracks. An allele
-    without a score has its reason in the column status. Text comes back as the VCF has it, an ID "NA" too; a dot there, and a
-    score that an allele does not have, are missing. fix: "swap", "strand" or "shift", or several with commas: records whose
-    REF disagrees are scored as they are meant, and a column FIX says what was done (`genoformer score --fix`). Warns of contigs
-    and records that do not fit the FASTA. Raises PreflightError where no contig does (`force` goes on), ConfigError for scores
-    that the model does not have.
+    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. scores:
+    names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a language model, SAD and SAR501 for a model of
+    tracks. The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot
+    in the VCF, and a score that an allele does not have, are missing. fix: "swap", "strand" or "shift", or several,
+    comma-separated: records whose REF disagrees are corrected before scoring, and the column FIX has the correction
+    (`genoformer score --fix`). Warns about contigs and records that do not match the FASTA. Raises PreflightError if no contig
+    matches (`force` continues), ConfigError for scores that the model does not have.
 
     >>> from importlib.resources import files
     >>> demo = files("genoformer_data") / "demo"
@@ -118,7 +118,7 @@ def score(
 def predict(
     fasta: Fasta, region: str, model: str | Path | LongRange, *, head: str | None = None, device: str = "cpu"
 ) -> pd.DataFrame:
-    """The tracks that a long-range model predicts for a region ("chr1:1-200,000", from 1): a row for each bin.
+    """Return the predicted tracks of a long-range model for a region ("chr1:1-200,000", 1-based): a row for each bin.
 
     Columns: chrom, start and end of the bin (0-based half-open), and one for each track of the head.
 
@@ -158,9 +158,9 @@ def predict(
 def embed(
     sequences: Sequence[str], model: str | Path | Encoder | SequenceClassifier, *, layer: int | None = None, device: str = "cpu"
 ) -> Floats:
-    """One vector for each DNA sequence, the mean over its tokens: [N, D].
+    """Return one vector for each DNA sequence, the mean over its tokens: [N, D].
 
-    layer: after how many layers, 0 the embeddings; None all. Sequences longer than the model's window are cut into
+    layer: number of layers, 0 for the embeddings, None for all. Sequences longer than the model's window are cut into
     overlapping windows.
 
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape
@@ -176,7 +176,7 @@ def embed(
 
 
 def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "cpu") -> pd.DataFrame:
-    """What a fine-tuned model (or the mean of an ensemble) predicts for DNA sequences: a column for each class or value.
+    """Return the predictions of a fine-tuned model (or the mean of an ensemble): a column for each class or value.
 
     >>> from genoformer.models import checkpoint
     >>> from genoformer.models.heads import Predictor, PredictorConfig
@@ -203,9 +203,9 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
 
 
 def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-human") -> Floats:
-    """log2 P(A, C, G, T) of each base of a region given all bases around it, itself hidden, mean of both strands: [L, 4].
+    """Return log2 P(A, C, G, T) of each base of a region, masked, given the bases around it, mean of both strands: [L, 4].
 
-    `plots.information` makes heights of a logo of them. Raises ConfigError for a region that is not one of the FASTA.
+    `plots.information` converts them to the heights of a logo. Raises ConfigError for a region that is not in the FASTA.
 
     >>> from importlib.resources import files
     >>> found = expected(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6020", "demo")
@@ -222,9 +222,9 @@ def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-huma
 def mutagenesis(
     fasta: Fasta, region: str, model: str | Path | Encoder | LongRange = "mini-human", score: str | None = None
 ) -> Mutagenesis:
-    """Every single-base change of a region, scored as `score` would: `.values` [maps, L, 4], `.importance` for a logo.
+    """Run ISM: score every single-base change of a region as `score` does; `.values` [maps, L, 4], `.importance` for a logo.
 
-    score: a name of `SCORES`; LLR by default, SAD of a model of tracks.
+    score: a name of `SCORES`; by default LLR, or SAD for a model of tracks.
 
     >>> from importlib.resources import files
     >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")
@@ -254,10 +254,10 @@ def attention(
     profile: Literal["viz", "cls", "received", "rollout", "entropy"] = "received",
     layers: Sequence[int] = (-1,),
 ) -> list[Floats]:
-    """How attention is spread over the bases of DNA sequences: [L] for each.
+    """Return attention profiles over the bases of DNA sequences: [L] for each.
 
-    profile: "received", how much a base is looked at; "cls", what [CLS] looks at; "viz", DNABERT-viz's projection of that;
-    "rollout", where the end of all layers comes from; "entropy", how spread the looks of a base are.
+    profile: "received", attention to a base; "cls", attention from [CLS]; "viz", DNABERT-viz's projection of "cls";
+    "rollout", attention rollout through all layers; "entropy", entropy of the attention from a base.
 
     >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
     [(13,), (8,)]
@@ -272,10 +272,10 @@ def attention(
 def evaluate(
     data: str | Path, model: str | Path, *, train: str | Path | None = None, baselines: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Metrics of a fine-tuned model on labelled sequences (CSV, TSV, FASTA), each with its 95 % interval, as a dict.
+    """Return metrics of a fine-tuned model on labelled sequences (CSV, TSV, FASTA), each with its 95 % interval, as a dict.
 
-    train: the sequences that it was trained on; then `baselines` ("kmer_regression", "cnn", "lstm_attention") are trained on
-    them and stand beside it.
+    train: the training sequences of the model; the `baselines` ("kmer_regression", "cnn", "lstm_attention") are trained on
+    them and compared with the model.
 
     >>> from genoformer.models import checkpoint
     >>> from genoformer.models.heads import Predictor, PredictorConfig
@@ -303,7 +303,10 @@ def evaluate(
 
 
 def _table_of_scores(path: Path) -> pd.DataFrame:
-    """A TSV of scores; text stays as it is, also "NA" and "1e5" as names, and a lone dot of the VCF is missing."""
+    """Read a TSV of scores.
+
+    Text does not change, also "NA" and "1e5" as names; a single dot of the VCF is missing.
+    """
     import pandas as pd
 
     names = list(pd.read_csv(path, sep="\t", nrows=0, index_col=False).columns)
@@ -323,7 +326,7 @@ def _table_of_scores(path: Path) -> pd.DataFrame:
 
 
 def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
-    """A genome that is closed in the end, unless it was given open."""
+    """Return a context with the genome; it is closed at the end unless it was already open."""
     if isinstance(fasta, Genome):
         return nullcontext(fasta)
     if not isinstance(fasta, str | Path):
@@ -332,7 +335,7 @@ def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
 
 
 def _codes(sequences: Sequence[str]) -> list[Codes]:
-    """Codes of DNA; ConfigError for what is no text, is empty, or has letters that no code of IUPAC is."""
+    """Encode DNA texts; raise ConfigError for a value that is not text, is empty, or has letters outside the IUPAC codes."""
     if isinstance(sequences, str | bytes | Mapping):
         raise ConfigError(f"sequences is a {type(sequences).__name__}; put the sequences into a list.")
     for i, text in enumerate(sequences):
@@ -355,7 +358,10 @@ def _one_region(genome: Genome, region: str) -> tuple[str, int, int]:
 
 
 def _loaded(model: Any, kinds: tuple[type, ...], load: Callable[[Any], Any]) -> Any:
-    """A model that is named, loaded; or one that is loaded already. ConfigError for what is neither, or of another kind."""
+    """Load a model from its name or folder, or return a loaded model.
+
+    Raises ConfigError for other values and for other kinds of models.
+    """
     if isinstance(model, str | Path):
         return load(model)
     if isinstance(model, kinds):
@@ -380,7 +386,7 @@ def _token_model(model: str | Path | Encoder | SequenceClassifier) -> Encoder | 
 
 
 def _variant(given: Any) -> Variant:
-    """A Variant, or a tuple of what it holds; ConfigError for what a line of a VCF cannot hold."""
+    """Return a Variant from a Variant or a tuple; raise ConfigError for values that a VCF line cannot hold."""
     try:
         chrom, pos, ref, alt = given
         found = Variant(str(chrom), int(pos), str(ref), str(alt))
@@ -392,7 +398,7 @@ def _variant(given: Any) -> Variant:
 
 
 def _as_vcf(variants: Any, path: Path) -> Path:
-    """A VCF of variants, in their order."""
+    """Write the variants to a VCF, in their order, and return its path."""
     lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     if hasattr(variants, "itertuples"):
         if missing := [name for name in Variant._fields if name not in variants.columns]:

@@ -119,7 +119,7 @@ def draw(path: Path, snvs: list[Case], found: Estimate, genome: Genome, model: E
     label = f"AUROC {found.value:.3f}\n[{found.low:.3f}, {found.high:.3f}]"
     curve = plots.roc(figure.add_subplot(grid[1, 1]), [c.breaking for c in snvs], [-c.score for c in snvs], label=label)
     curve.set_title("Breaking against neutral", loc="left")
-    curve.set_aspect("auto")  # as high as the others
+    curve.set_aspect("auto")  # same height as the other panels
     dots = plots.scatter(
         figure.add_subplot(grid[1, 2]),
         [c.bits for c in breaking],

@@ -47,11 +47,11 @@ class GenoformerError(Exception):
 
 
 class FileFormatError(GenoformerError, ValueError):
-    """A file is missing, unreadable, truncated, or not what its name says."""
+    """A file is missing, unreadable, truncated, or not in the format of its name."""
 
 
 class ContigError(GenoformerError, KeyError):
-    """A contig is not in the reference, or its name fits more than one there."""
+    """A contig is not in the reference, or its name matches several contigs there."""
 
     def _text(self) -> str:  # KeyError would print the sentence in quotes
         return str(self.args[0]) if self.args else ""

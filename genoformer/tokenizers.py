@@ -67,7 +67,7 @@ class Tokenizer(Protocol):
 
     @property
     def sliding(self) -> bool:
-        """True if a token begins at every base, so that tokens of a part of a sequence are tokens of the whole."""
+        """True if a token starts at every base, so that the tokens of a subsequence are tokens of the sequence."""
 
     def n_tokens(self, length: int) -> int: ...
     def max_bases(self, n_tokens: int) -> int: ...

@@ -98,7 +98,7 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def made_folder(folder: Path) -> Iterator[Path]:
-    """Yield a folder, created with its parents if missing; remove what was created if the block ends with an error."""
+    """Yield a folder, created with its parents if missing; after an error, remove the created folders."""
     first = folder
     while not first.exists() and not first.parent.exists():
         first = first.parent

@@ -32,13 +32,13 @@ class EncoderConfig:
     width: int = 768
     n_layers: int = 12
     n_heads: int = 12
-    hidden: int = 3072  # of the feed-forward part; GEGLU takes two matrices of this size
+    hidden: int = 3072  # width of the feed-forward part; GEGLU has two matrices of this size
     max_tokens: int = 512  # [CLS] and [SEP] included; learned positions end there
     context_length: int = 512  # default window, in bases
     position: Position = "learned"
     norm: Norm = "post"  # "pre" trains without warm-up trouble; "post" is BERT
     activation: Activation = "gelu"
-    stem_kernel: int = 0  # tokens, of a convolution before the first layer; 0 = no convolution, as in BERT
+    stem_kernel: int = 0  # width in tokens of a convolution before the first layer; 0 = none, as in BERT
     causal: bool = False  # a token attends only to itself and earlier tokens: a GPT-style language model
     dropout: float = 0.1
     norm_eps: float = 1e-12

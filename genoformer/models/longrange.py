@@ -130,7 +130,7 @@ class LongRangeConfig:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "enformer": {},
-    # a quarter of the channels, as its authors advise those with one GPU (deepmind-research, issue 297)
+    # a quarter of the channels, the authors' advice for users with one GPU (deepmind-research, issue 297)
     "small": {"width": 384, "n_blocks": 6, "divisible_by": 32, "context_length": 131_072, "target_bins": 0},
     "tiny": {
         "width": 96,

@@ -77,7 +77,7 @@ def resolve_regions(
 
 
 def _beyond(genome: Genome, found: dict[str, list[Intervals]]) -> str | None:
-    """Return the first interval that lies beyond its contig, as half a sentence."""
+    """Return the first interval beyond the end of its contig, as half a sentence."""
     for chrom, parts in found.items():
         length = genome.contigs[chrom]
         for start, end in np.concatenate(parts).tolist():
