@@ -23,7 +23,7 @@ from genoformer.models.heads import SequenceClassifier
 from genoformer.models.layers import AttentionWeights
 from genoformer.models.longrange import LongRange
 
-_ENOUGH = 50  # weights for the expected value at a distance, at least
+_ENOUGH = 50  # minimum number of weights behind an expected value
 HELD = 1 << 24  # attention weights in memory at a time: 64 MB
 
 
@@ -91,7 +91,7 @@ def _parts(weights: AttentionWeights, n: int, first: int = 0) -> Iterator[Tensor
 
 
 class AttentionReader:
-    """Reads the attention of a model on sequences of one length, codes [B, L], in batches.
+    """Reader of the attention of a model on sequences of one length, codes [B, L], in batches.
 
     layers: numbers from 0, negative numbers count from the last layer; the last layer by default.
     heads: numbers from 0, all by default.

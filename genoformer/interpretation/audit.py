@@ -18,9 +18,9 @@ from genoformer.interpretation.ism import substitutions
 from genoformer.scoring.scores import Floats
 
 STEPS = 11  # points of a deletion curve, from no base to all bases
-_FEWEST = 3  # bases for a comparison, at least
+_FEWEST = 3  # minimum number of bases for a comparison
 _RANDOM = 5  # random orders that the curve is compared with
-MOST = 100  # bases of a sequence that an audit mutates
+MOST = 100  # maximum number of bases of a sequence that an audit mutates
 
 
 M = TypeVar("M", bound=nn.Module)

@@ -22,11 +22,11 @@ from genoformer.scoring.scores import Floats
 class Discovery(NamedTuple):
     """The limits of the stages; the defaults are DNABERT's."""
 
-    shortest: int = 5  # bases of a region, at least
+    shortest: int = 5  # minimum number of bases of a region
     over_least: float = 10.0  # least multiple of the minimum score in a region; 0 (off) for maps with a floor or values below 0
     q: float = 0.005  # false discovery rate of the enrichment
     window: int = 24  # bases around the middle of an instance
-    instances: int = 3  # windows of a motif, at least
+    instances: int = 3  # minimum number of windows of a motif
     once: bool = True  # count a sequence once, even if it contains a candidate several times
 
 
@@ -138,7 +138,7 @@ def merged(candidates: Mapping[str, Sequence[Instance]], shortest: int = 5) -> d
 
 
 def centred(places: Iterable[Instance], length: int, lengths: Sequence[int]) -> list[Instance]:
-    """Return windows of `length` bases around the middle of places, without duplicates or windows beyond a sequence end."""
+    """Return windows of `length` bases around the middle of instances, without duplicates or windows beyond a sequence end."""
     kept = []
     for place in places:
         start = (place.start + place.end) // 2 - length // 2

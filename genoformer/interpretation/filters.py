@@ -11,7 +11,7 @@ from genoformer.genome.codes import Codes, N
 from genoformer.interpretation.matrices import Matrix
 from genoformer.models.longrange import LongRange, one_hot
 
-LEAST = 10  # positions of a filter with a motif, at least
+LEAST = 10  # minimum number of positions of a filter with a motif
 
 
 def filter_matrices(model: LongRange, codes: Codes, *, share: float = 0.5, most: int = 1_000) -> list[Matrix]:

@@ -40,7 +40,7 @@ class Mutagenesis(NamedTuple):
 
     @property
     def base_importance(self) -> Floats:
-        """Importance of the reference base, [maps, L]; NaN if all its changes are unknown."""
+        """Importance of the reference base, [maps, L]; NaN if the reference is N."""
         return np.where(np.isnan(self.values).all(-1), np.nan, self.importance.sum(-1))
 
     def summed(self, name: str) -> Mutagenesis:
@@ -74,7 +74,7 @@ def mutagenesis(
     codes = genome.window(chrom, start, end - start)
     columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.of]
     if isinstance(scorer, TrackScorer) and scorer.layout.chosen and len(scorer.tracks) > 1:
-        strongest = {score.name for score in scorer.scores if score.of_tracks}  # their track differs between changes
+        strongest = {score.name for score in scorer.scores if score.of_tracks}  # the strongest track differs between changes
         columns = [i for i in columns if scorer.columns[i].name not in strongest]
     values = np.full((len(columns), len(codes), 4), np.nan)
     known = np.flatnonzero(codes < N)

@@ -52,8 +52,8 @@ from genoformer.scoring.scorers import ScoringSpec, TrackOptions
 from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.track_scorer import AlleleComparison
 
-_MOST_TOKENS = 2_048  # tokens or bins of an attention matrix that is drawn, at most
-ENOUGH = 0.05  # completeness error of integrated gradients with enough steps, at most
+_MOST_TOKENS = 2_048  # maximum number of tokens or bins of a drawn attention matrix
+ENOUGH = 0.05  # maximum completeness error of integrated gradients with enough steps
 __all__ = ["InterpretationRequest", "Scan", "attention", "attribution", "filters", "ism", "match_motifs", "scan_motifs"]
 
 

@@ -14,7 +14,7 @@ from genoformer.interpretation.motif_tables import table_matrices
 from genoformer.interpretation.motif_transfac import is_transfac, transfac_matrices
 from genoformer.whole import atomic_write
 
-_MOST_LINES = 4_000_000  # lines of a file, a hundred times the largest collections
+_MOST_LINES = 4_000_000  # maximum number of lines, a hundred times the largest collections
 _OTHERS = {  # format -> description of the file, and the file to give instead
     "HDF5": "is HDF5, as TF-MoDISco writes; write its motifs with `modisco meme -i FILE.h5 -t PFM -o motifs.meme`",
     "zip": "is a zip archive or .npz; unpack it, or write a MEME file",

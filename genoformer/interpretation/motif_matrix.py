@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from genoformer.errors import FileFormatError
 
 ROUNDING = 0.05  # tolerance of the sum of the probabilities of a position; two decimals differ from 1 by at most 0.02
-_PSEUDOCOUNT = 0.1  # sites, spread over the four bases: no base has probability 0
+_PSEUDOCOUNT = 0.1  # sites added to a position, spread over the four bases: no base has probability 0
 _MOST_SITES = 1e15
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 
 
 class Matrix(NamedTuple):
-    """A motif: the frequencies of A, C, G, T at each base, [W, 4], each row sums to 1."""
+    """A motif: the frequencies of A, C, G, T at each position, [W, 4]; each row sums to 1."""
 
     name: str
     p: NDArray[np.float64]

@@ -19,9 +19,9 @@ from genoformer.models.heads import SequenceClassifier
 from genoformer.models.longrange import Bins, LongRange, one_hot
 from genoformer.models.onehot import OneHotModel, TrackSum
 
-_HELD = 1 << 21  # attention weights of a head, or trunk values, in memory at a time
-_WIDE = 4_096  # bases of a long sequence, at least
-_ASKED = 32  # bases of a sequence that a language model predicts
+_HELD = 1 << 21  # maximum number of attention weights of a head, or trunk values, in memory
+_WIDE = 4_096  # minimum number of bases of a long sequence
+_ASKED = 32  # maximum number of bases that a language model predicts
 
 
 class AttributionTarget(NamedTuple):

@@ -30,7 +30,7 @@ from genoformer.whole import atomic_write, write_text
 MATRICES = "matrices.npz"  # attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the drawn loci
 MAPS = ("maps.npz", "maps.bw", "motifs.meme", "variants.tsv", MATRICES)  # files of a folder of maps
 MANIFEST = "maps.json"  # marks a folder of maps that may be overwritten
-_LONGEST = 1 << 21  # bases of a locus, twice the window of the longest models
+_LONGEST = 1 << 21  # maximum length of a locus, twice the window of the longest models
 _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 _FASTA = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
 

@@ -169,7 +169,7 @@ def letters(codes: Codes, values: Floats) -> Floats:
 
 
 def _batches_of_equal_length(places: Sequence[Locus], queries: Sequence[int | None] | None = None) -> list[list[int]]:
-    """Return batches of at most 256 indices of places with equal length and equal query."""
+    """Return batches of at most 256 indices of loci with equal length and equal query."""
     groups: dict[tuple[int, int | None], list[int]] = {}
     for i, place in enumerate(places):
         groups.setdefault((len(place.codes), queries[i] if queries else None), []).append(i)

@@ -13,7 +13,7 @@ from genoformer.plots.style import BLUE, GREY, MANY, ORANGE, plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_FEW = 5  # cases of a bin with a meaningful fraction, at least
+_FEW = 5  # minimum number of cases for a meaningful fraction
 
 
 def roc(ax: Axes, truth: ArrayLike, score: ArrayLike, *, label: str) -> Axes:

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, Locator
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST = 5  # intervals between ticks
+_MOST = 5  # maximum number of intervals between ticks
 _POINT, _WIDE = 8.3, 0.65  # of a "small" label: height of a letter in points, and its width as a fraction of the height
 
 

@@ -13,7 +13,7 @@ from genoformer.plots.style import BASE_COLOURS, BLUE, GREY, ORANGE, plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DOTS = 300  # bases of a sequence with dots, at most
+_DOTS = 300  # maximum number of bases of a heat map with dots
 
 
 def logo(ax: Axes, heights: ArrayLike, *, first: int = 0, label: str = "bits") -> Axes:

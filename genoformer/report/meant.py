@@ -15,7 +15,7 @@ Key = tuple[str, int, str, str]  # contig, POS, ID and REF of a record
 
 
 class Meant:
-    """Finds the scored variant of each row; rows with a fix use the original records of the VCF."""
+    """Lookup of the scored variant of each row; rows with a fix need the original records of the VCF."""
 
     def __init__(self, path: Path, rows: Sequence[Sequence[Any]], fix: int | None, genome: Genome) -> None:
         """Read the records of the fixed rows. fix: index of GF_FIX in a row; if it is None, the VCF is not read."""

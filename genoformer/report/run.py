@@ -24,7 +24,7 @@ from genoformer.report.scored import BELOW, FIXED, MOST, Scored, read_scored
 from genoformer.scoring.scores import SCORES
 from genoformer.tables import rounded
 
-_LONGEST = 30  # bases of a drawn allele, at most
+_LONGEST = 30  # maximum number of bases of a drawn allele
 
 
 class Written(NamedTuple):

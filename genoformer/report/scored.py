@@ -18,10 +18,10 @@ from genoformer.genome.variants import allele_status
 from genoformer.genome.vcf import info_of, open_vcf
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
 
-MOST = 10_000  # alleles of the table; the strongest of a larger VCF
+MOST = 10_000  # maximum number of alleles of the table; a larger VCF keeps the strongest
 FIXED = ("chrom", "pos", "id", "ref", "alt", "status")
-_ANNOTATIONS = 12  # INFO keys with their own columns: the most frequent ones
-_LOOKED_AT = 10_000  # records that decide the most frequent keys
+_ANNOTATIONS = 12  # maximum number of INFO keys with their own columns: the most frequent ones
+_LOOKED_AT = 10_000  # number of first records in which INFO keys are counted
 _INFO = re.compile(r'##INFO=<ID=([^,]+),Number=([^,]+),Type=(\w+),Description="((?:[^"\\]|\\.)*)"')
 _VERSION = ("##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer_noise=", "##genoformer=")
 _SPELLED = ("NO_ALT", "SYMBOLIC", "BREAKEND", "STAR", "NOT_ACGT")  # statuses of single alleles, not of records

@@ -46,7 +46,7 @@ def _turns(groups: Sequence[tuple[int, list[tuple[float, list[Any]]]]]) -> list[
 
 
 class Strongest:
-    """Keeps at most `most` rows of a stream: all in stream order if they fit, else the first rows of `by_strength`.
+    """At most `most` rows of a stream: all in stream order if they fit, else the first rows of `by_strength`.
 
     Rows without a rank come last, in stream order.
     """
