@@ -1,1 +1,1 @@
-"""What a model looks at, and what its outputs depend on: attention, mutagenesis, gradients, motifs."""
+"""Interpretation of models: attention, in-silico mutagenesis, gradients and motifs."""

@@ -1,7 +1,7 @@
-"""What attention looks at, reduced while it is computed: of heads x T x T weights only those of a few queries are ever held.
+"""Attention weights, reduced while they are computed: memory holds the weights of a few queries, never all heads x T x T.
 
-The functions take what `Encoder.attentions` and `LongRange.attentions` yield, a function of queries for each layer; the full
-softmax is the same sum. `AttentionReader` puts them to work on sequences.
+The functions take the output of `Encoder.attentions` or `LongRange.attentions`: for each layer, a function of queries. The
+full softmax gives the same sums. `AttentionReader` applies the functions to sequences.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from genoformer.models.heads import SequenceClassifier
 from genoformer.models.layers import AttentionWeights
 from genoformer.models.longrange import LongRange
 
-_ENOUGH = 50  # weights that tell what is usual at a distance
-HELD = 1 << 24  # weights that are held at a time: 64 MB
+_ENOUGH = 50  # minimum number of weights behind an expected value
+HELD = 1 << 24  # attention weights in memory at a time: 64 MB
 
 
 def row(steps: Iterable[AttentionWeights], layers: Sequence[int], query: int) -> Tensor:
-    """What one query looks at: [B, layers, H, T]."""
+    """Return the attention weights of one query: [B, layers, H, T]."""
     return torch.stack([weights(query, 1)[:, :, 0] for weights in _chosen(steps, layers)], dim=1)
 
 
 def attention_received(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int) -> Tensor:
-    """How much each key is looked at, the mean over all queries: [B, layers, H, T]."""
+    """Return the attention that each key receives, the mean over all queries: [B, layers, H, T]."""
     found = []
     for weights in _chosen(steps, layers):
         found.append(sum(part.sum(2) for part in _parts(weights, n_tokens)) / n_tokens)
@@ -41,7 +41,7 @@ def attention_received(steps: Iterable[AttentionWeights], layers: Sequence[int],
 
 
 def entropy(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int) -> Tensor:
-    """Of what each query looks at, in bits: 0 for one key, log2 T for all alike; [B, layers, H, T]."""
+    """Return the entropy of the attention of each query in bits, [B, layers, H, T]: 0 for one key, log2 T for equal weights."""
     found = []
     for weights in _chosen(steps, layers):
         parts = [-torch.xlogy(part, part).sum(-1) for part in _parts(weights, n_tokens)]
@@ -50,7 +50,7 @@ def entropy(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: 
 
 
 def block(steps: Iterable[AttentionWeights], layers: Sequence[int], queries: slice, keys: slice) -> Tensor:
-    """The weights of some queries and keys, the mean over heads: [B, layers, M, K]."""
+    """Return the attention weights from some queries to some keys, the mean over heads: [B, layers, M, K]."""
     found = []
     for weights in _chosen(steps, layers):
         parts = _parts(weights, queries.stop - queries.start, queries.start)
@@ -59,10 +59,10 @@ def block(steps: Iterable[AttentionWeights], layers: Sequence[int], queries: sli
 
 
 def rollout(steps: Iterable[AttentionWeights], n_tokens: int, query: int) -> Tensor:
-    """Where what one query holds at the end comes from, through all layers: [B, T], each sums to 1.
+    """Return the attention rollout of one query through all layers: [B, T], each row sums to 1 (Abnar and Zuidema 2020).
 
-    Half of each layer's output is its input, half the mean over heads of what it looks at; the product of these from the last
-    layer to the first (attention rollout, Abnar and Zuidema 2020). Holds T x T of each layer, without heads.
+    Each layer is a matrix: half the identity (its input), half the mean attention over heads. The rollout is the product of
+    these matrices from the last layer to the first. Memory holds T x T of each layer, without heads.
     """
     means = [torch.cat([part.mean(1) for part in _parts(weights, n_tokens)], dim=1) for weights in steps]
     flow = torch.zeros(len(means[0]), n_tokens, dtype=means[0].dtype, device=means[0].device)
@@ -73,7 +73,7 @@ def rollout(steps: Iterable[AttentionWeights], n_tokens: int, query: int) -> Ten
 
 
 def _chosen(steps: Iterable[AttentionWeights], layers: Sequence[int]) -> Iterator[AttentionWeights]:
-    """Those of some layers; the ones behind the last are not computed."""
+    """Yield the attention weights of some layers; the layers after the last of them are not computed."""
     for i, weights in enumerate(steps):
         if i in layers:
             yield weights
@@ -82,7 +82,7 @@ def _chosen(steps: Iterable[AttentionWeights], layers: Sequence[int]) -> Iterato
 
 
 def _parts(weights: AttentionWeights, n: int, first: int = 0) -> Iterator[Tensor]:
-    """Weights [B, H, m, T] of n queries in chunks of which not too much is held; the first chunk, of one, tells the shape."""
+    """Yield the weights [B, H, m, T] of n queries in chunks of limited size; the first chunk, of one query, gives the shape."""
     one = weights(first, 1)
     yield one
     size = max(1, HELD // max(1, one.numel()))
@@ -91,16 +91,17 @@ def _parts(weights: AttentionWeights, n: int, first: int = 0) -> Iterator[Tensor
 
 
 class AttentionReader:
-    """The attention of a model on sequences of one length, codes [B, L], in batches.
+    """Reader of the attention of a model on sequences of one length, codes [B, L], in batches.
 
-    layers: numbers from 0, negative ones from the last; the last one by default. heads: numbers from 0, all by default.
-    Raises ConfigError for one that is not there.
+    layers: numbers from 0, negative numbers count from the last layer; the last layer by default.
+    heads: numbers from 0, all by default.
+    Raises ConfigError for an unknown layer or head.
     """
 
     def __init__(
         self, model: Encoder | SequenceClassifier | LongRange, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()
     ) -> None:
-        self.tokenizer: Any = getattr(model, "tokenizer", None)  # a fine-tuned model has it, and not the encoder in it
+        self.tokenizer: Any = getattr(model, "tokenizer", None)  # a fine-tuned model has it, its encoder does not
         model = model.encoder if isinstance(model, SequenceClassifier) else model
         self.model = model
         n = model.config.n_layers if isinstance(model, Encoder) else model.config.n_blocks
@@ -114,29 +115,29 @@ class AttentionReader:
         self._reader = TrackPredictor(model, next(iter(model.config.heads)), 0) if isinstance(model, LongRange) else None
 
     def n_tokens(self, length: int) -> int:
-        """Tokens, or bins, of a sequence of this length."""
+        """Return the number of tokens or bins of a sequence of this length."""
         if isinstance(self.model, Encoder):
             return int(self.tokenizer.n_tokens(length))
         return self.model.bins_of(length, 0).n
 
     def rows(self, codes: Codes, query: int = 0) -> Floats:
-        """What one query looks at, such as [CLS] (0) or the bin of a transcription start: [B, layers, H, T]."""
+        """Return the attention weights of one query, such as [CLS] (0) or the bin of a TSS: [B, layers, H, T]."""
         return self._run(codes, lambda steps, n: row(steps, self.layers, query), (len(self.layers), self.n_heads))
 
     def attention_received(self, codes: Codes) -> Floats:
-        """How much each token or bin is looked at, the mean over all queries: [B, layers, H, T]."""
+        """Return the attention that each token or bin receives, the mean over all queries: [B, layers, H, T]."""
         return self._run(codes, lambda steps, n: attention_received(steps, self.layers, n), (len(self.layers), self.n_heads))
 
     def entropy(self, codes: Codes) -> Floats:
-        """Bits of what each query looks at, [B, layers, H, T]."""
+        """Return the entropy of the attention of each query in bits: [B, layers, H, T]."""
         return self._run(codes, lambda steps, n: entropy(steps, self.layers, n), (len(self.layers), self.n_heads))
 
     def rollout(self, codes: Codes, query: int = 0) -> Floats:
-        """Where what one query holds at the end comes from, through all layers: [B, T]."""
+        """Return the attention rollout of one query through all layers: [B, T]."""
         return self._run(codes, lambda steps, n: rollout(steps, n, query), ())
 
     def block(self, codes: Codes, queries: slice, keys: slice) -> Floats:
-        """The weights of some queries and keys, the mean over heads: [B, layers, M, K]."""
+        """Return the attention weights from some queries to some keys, the mean over heads: [B, layers, M, K]."""
         n = self.n_tokens(codes.shape[1])
         for name, part in (("queries", queries), ("keys", keys)):
             if not 0 <= part.start < part.stop <= n:
@@ -145,9 +146,10 @@ class AttentionReader:
         return self._run(codes, lambda steps, _: block(steps, self.layers, queries, keys), shape[:-1], shape[-1])
 
     def whole(self, codes: Codes) -> tuple[Floats, NDArray[np.int64]]:
-        """What every token or bin of one sequence [L] looks at, [T, T], and the edges of their bases, [T + 1].
+        """Return the attention of one sequence [L], query x key [T, T], and the base edges of its tokens or bins [T + 1].
 
-        The mean over heads and layers. Without special tokens; a token of several bases begins where its first base lies.
+        The weights are the mean over heads and layers. Special tokens are left out. A token of several bases starts at its
+        first base.
         """
         n = self.n_tokens(len(codes))
         if isinstance(self.model, Encoder):
@@ -171,10 +173,10 @@ class AttentionReader:
 
         def run(part: slice) -> Tensor:
             found = reduce(*self._steps(codes[part]))
-            return torch.nn.functional.pad(found, (0, wide - found.shape[-1]))  # fewer tokens than there can be
+            return torch.nn.functional.pad(found, (0, wide - found.shape[-1]))  # fewer tokens than the maximum
 
         fixed = not isinstance(self.model, Encoder) or self.tokenizer.fixed_length
-        at_once = max(1, HELD // (self.n_heads * n * 64)) if fixed else 1  # BPE: no padding that is looked at
+        at_once = max(1, HELD // (self.n_heads * n * 64)) if fixed else 1  # BPE: no attention to padding
         return run_batched(run, len(codes), at_once, (*shape, wide))
 
     def _steps(self, codes: Codes) -> tuple[Iterator[AttentionWeights], int]:
@@ -192,9 +194,9 @@ class AttentionReader:
 
 
 def base_scores(tokens: Floats, offsets: NDArray[np.int64], length: int) -> Floats:
-    """Scores of tokens [B, T] -> of bases [B, L]: the mean over the tokens that cover a base, 0 where none does.
+    """Return scores of bases [B, L] from scores of tokens [B, T]: the mean over the tokens that cover a base, 0 without one.
 
-    offsets: the bases [start, end) of each token, [B, T, 2] or [T, 2]; empty ones, of special tokens, cover nothing.
+    offsets: the bases [start, end) of each token, [B, T, 2] or [T, 2]; special tokens have empty offsets and cover no base.
     """
     spans = np.broadcast_to(offsets, (*tokens.shape, 2))
     which = np.arange(len(tokens))[:, None]
@@ -207,10 +209,10 @@ def base_scores(tokens: Floats, offsets: NDArray[np.int64], length: int) -> Floa
 
 
 def viz(rows: Floats, offsets: NDArray[np.int64], length: int) -> Floats:
-    """DNABERT-viz's scores of bases [B, L] from what [CLS] looks at, [B, layers, H, T].
+    """Return DNABERT-viz's scores of bases [B, L] from the attention weights of [CLS], [B, layers, H, T].
 
-    The sum over heads and layers, the mean over the tokens of a base, divided by the L2 norm of the sequence (Ji et al. 2021,
-    `visualize.py`, whose default is the last layer). Scores of several k are added.
+    The scores are summed over heads and layers, averaged over the tokens of a base and divided by the L2 norm of the sequence
+    (Ji et al. 2021, `visualize.py`, whose default is the last layer). Scores of several k are added.
     """
     found = base_scores(rows.sum((1, 2)), offsets, length)
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-30)
@@ -219,11 +221,11 @@ def viz(rows: Floats, offsets: NDArray[np.int64], length: int) -> Floats:
 def observed_over_expected(
     weights: Floats, edges: NDArray[np.int64], sites: Sequence[int], intervals: NDArray[np.int64]
 ) -> Floats:
-    """How much bins at `sites` look at intervals, over what is usual at that distance: [sites, intervals], 1 is the usual.
+    """Return the observed / expected attention from bins at `sites` to intervals: [sites, intervals], 1 is the expected value.
 
     weights [T, T]; edges [T + 1] of the bins; intervals [n, 2]; all in the same coordinates. Each weight is divided by the mean
-    of all at its distance to either side, as observed over expected in Hi-C; where those are fewer than 50 with those of the
-    next shorter distances. The bins of an interval are averaged; NaN for one without bins.
+    of all weights at its distance on either side, as observed over expected in Hi-C. A distance with fewer than 50 weights is
+    pooled with the next shorter distances. The bins of an interval are averaged; an interval without bins gives NaN.
     """
     n = len(weights)
     distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))

@@ -1,4 +1,4 @@
-"""How far a map can be trusted: does it agree with mutagenesis, does what it names matter, does it need the model's weights?"""
+"""Checks of an attribution map: agreement with ISM, a deletion curve, and dependence on the model's weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from scipy.integrate import trapezoid  # numpy has it under this name from 2.0 on only
+from scipy.integrate import trapezoid  # numpy has this name only since 2.0
 from scipy.stats import spearmanr
 from torch import nn
 
@@ -17,28 +17,29 @@ from genoformer.genome.codes import Codes, N
 from genoformer.interpretation.ism import substitutions
 from genoformer.scoring.scores import Floats
 
-STEPS = 11  # of a deletion curve, from none to all
-_FEWEST = 3  # bases that can be compared
-_RANDOM = 5  # orders that the curve is compared with
-MOST = 100  # bases of a sequence that are changed for an audit
+STEPS = 11  # points of a deletion curve, from no base to all bases
+_FEWEST = 3  # minimum number of bases for a comparison
+_RANDOM = 5  # random orders that the curve is compared with
+MOST = 100  # maximum number of bases of a sequence that an audit mutates
 
 
 M = TypeVar("M", bound=nn.Module)
 
 
 class Deletion(NamedTuple):
-    """What is left of a model's output when the bases that a map names most are taken away, a share after the other."""
+    """Deletion curve: the output of a model while growing fractions of the bases are deleted, the highest scored first."""
 
-    shares: Floats  # [STEPS] of bases that are N
-    mapped: Floats  # [STEPS], the map's order
-    random: Floats  # [STEPS], the mean of random orders
-    spread: float = 0.0  # the mean standard deviation of random orders
+    shares: Floats  # [STEPS], fraction of bases that are N
+    mapped: Floats  # [STEPS], output for the order of the map
+    random: Floats  # [STEPS], mean output over random orders
+    spread: float = 0.0  # mean standard deviation over random orders
 
     @property
     def gain(self) -> float:
-        """How far the map's curve lies beyond the random one, as a share of what deleting everything does.
+        """Area between the map's curve and the random curve, as a fraction of the effect of deleting all bases.
 
-        Above 0 the map names what matters; NaN where deleting everything does hardly more than the order of random ones.
+        A gain above 0 means that the map ranks important bases first. The gain is NaN if the effect of deleting all bases is
+        at most twice `spread`.
         """
         whole = self.random[0] - self.random[-1]
         clear = abs(whole) > 2 * self.spread
@@ -46,14 +47,14 @@ class Deletion(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """Of one map of one sequence."""
+    """Results of the three checks of one map of one sequence."""
 
-    with_mutagenesis: float  # Spearman of |map| with the largest |change| at each base
+    with_mutagenesis: float  # Spearman of |map| and the largest |change| at each base
     deletion: Deletion
-    reinitialised: float  # Spearman of |map| with |map| of the model with its weights shuffled: near 0 where it needs them
+    reinitialised: float  # Spearman of |map| and |map| of the model with shuffled weights: near 0 if the map needs them
 
     def text(self) -> str:
-        """A line that belongs beside the figure."""
+        """Return the note for the figure, in one line."""
         alike = f"Spearman with mutagenesis {self.with_mutagenesis:.2f}; " if np.isfinite(self.with_mutagenesis) else ""
         gain = self.deletion.gain
         deleted = f"deletion beats random by {gain:.0%}" if np.isfinite(gain) else "deletion of all changes too little to judge"
@@ -62,7 +63,10 @@ class Audit(NamedTuple):
 
 
 def agreement(one: Floats, other: Floats) -> float:
-    """Spearman of |one| and |other|, [L] each, where both are known; NaN where one of them is all alike, or hardly any are."""
+    """Return the Spearman correlation of |one| and |other|, [L] each, where both are finite; NaN if it is not defined.
+
+    The correlation is not defined for fewer than 3 bases or for constant values.
+    """
     known = np.isfinite(one) & np.isfinite(other)
     one, other = np.abs(one[known]), np.abs(other[known])
     if len(one) < _FEWEST or np.ptp(one) == 0 or np.ptp(other) == 0:
@@ -71,7 +75,10 @@ def agreement(one: Floats, other: Floats) -> float:
 
 
 def deletion(codes: Codes, scores: Floats, output: Callable[[Codes], Floats], *, seed: int = 0) -> Deletion:
-    """Deletes bases (N) in the order of scores [L], the largest |.| first, and in random orders; output: [B, L] -> [B]."""
+    """Return the deletion curves of scores [L]: bases become N by decreasing |score|, and in random orders.
+
+    output: codes [B, L] -> numbers [B].
+    """
     rng = np.random.default_rng(seed)
     n = len(codes)
     shares = np.linspace(0, 1, STEPS)
@@ -85,7 +92,7 @@ def deletion(codes: Codes, scores: Floats, output: Callable[[Codes], Floats], *,
 
 
 def shuffled(model: M, seed: int = 0) -> M:
-    """A copy with the entries of each weight in another order: the model has learned nothing (Adebayo et al. 2018)."""
+    """Return a copy of the model with the entries of each weight permuted, as an untrained control (Adebayo et al. 2018)."""
     other = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -105,11 +112,11 @@ def audit(
     *,
     seed: int = 0,
 ) -> Audit:
-    """The three questions, of one map of one sequence, [L] each.
+    """Return the three checks of one map of one sequence.
 
-    found: the map; again: the same map of the model with its weights `shuffled`; output: codes [B, L] -> numbers [B];
-    changes [L]: the largest |change| by a substitution of each base, NaN where it is not known, computed here of at most 100
-    bases where it is not given. Raises ConfigError where a map does not have one number for each base.
+    found [L]: the map; again [L]: the same map of the model with its weights `shuffled`; output: codes [B, L] -> numbers [B];
+    changes [L]: the largest |change| by a substitution of each base, NaN where it is unknown. By default the changes of at
+    most 100 bases are computed here. Raises ConfigError if a map does not have one number for each base.
     """
     for of in (found, again):
         if np.shape(of) != codes.shape:
@@ -120,9 +127,9 @@ def audit(
 
 
 def largest_changes(codes: Codes, output: Callable[[Codes], Floats], *, most: int | None = None) -> Floats:
-    """The largest |change| of the output by one of the three changes of each base, [L]; NaN at an N.
+    """Return the largest |change| of the output over the three substitutions of each base, [L]; NaN at an N.
 
-    most: of so many bases at even distances, NaN at the others.
+    most: maximum number of bases, evenly spaced; the other bases are NaN.
     """
     known = np.flatnonzero(codes < N)
     if most is not None and len(known) > most:

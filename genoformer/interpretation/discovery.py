@@ -1,6 +1,7 @@
-"""DNABERT-viz's motifs: sequences and how much each base is looked at -> regions -> enriched ones -> merged -> windows.
+"""DNABERT-viz's motif discovery: sequences and base scores -> high regions -> enriched candidates -> merged motifs -> windows.
 
-The five stages of `find_motifs.py` (Ji et al. 2021), each a function; `discover` runs them and counts what is left after each.
+Each of the five stages of `find_motifs.py` (Ji et al. 2021) is a function. `discover` runs them and counts what each stage
+leaves.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ from genoformer.scoring.scores import Floats
 class Discovery(NamedTuple):
     """The limits of the stages; the defaults are DNABERT's."""
 
-    shortest: int = 5  # bases of a region
-    over_least: float = 10.0  # a region lies above so many times the sequence's least score; 0 for maps with a floor or below 0
+    shortest: int = 5  # minimum number of bases of a region
+    over_least: float = 10.0  # least multiple of the minimum score in a region; 0 (off) for maps with a floor or values below 0
     q: float = 0.005  # false discovery rate of the enrichment
     window: int = 24  # bases around the middle of an instance
-    instances: int = 3  # of a motif, at least
-    once: bool = True  # a sequence counts once, however often it holds a candidate
+    instances: int = 3  # minimum number of windows of a motif
+    once: bool = True  # count a sequence once, even if it contains a candidate several times
 
 
 class Instance(NamedTuple):
-    """A place in a sequence: bases [start, end)."""
+    """One occurrence of a candidate in a sequence: bases [start, end)."""
 
     sequence: int
     start: int
@@ -38,7 +39,7 @@ class Instance(NamedTuple):
 
 
 class Motif(NamedTuple):
-    """Places that are alike: their windows, aligned, as counts of bases [W, 4], and the q of the best candidate in them."""
+    """A motif: its aligned windows, their base counts [W, 4], and the q value of the best candidate."""
 
     name: str
     consensus: str
@@ -48,31 +49,34 @@ class Motif(NamedTuple):
 
     @property
     def frequencies(self) -> Floats:
-        """[W, 4], with a pseudocount of 1 over the four bases."""
+        """Base frequencies [W, 4], with a total pseudocount of 1 over the four bases."""
         counts = self.counts + 0.25
         return counts / counts.sum(1, keepdims=True)
 
     @property
     def matrix(self) -> Matrix:
-        """For files, logos and Tomtom."""
+        """The motif as a `Matrix`, for files, logos and Tomtom."""
         return Matrix(self.name, self.frequencies.astype(np.float64), len(self.places))
 
 
 class Found(NamedTuple):
-    """The motifs, those with the most places first, and how much each stage left over, in order."""
+    """Motifs, sorted by decreasing number of windows, and the number of survivors of each stage, in order."""
 
     motifs: list[Motif]
     survivors: dict[str, int]
 
     def text(self) -> str:
-        """A line a stage; where nothing is left, which one took the last."""
+        """Return one line for each stage; if nothing is left, the last line names the stage that removed the last survivor."""
         lines = [f"{n:>9,}  {stage}" for stage, n in self.survivors.items()]
         emptied = next((stage for stage, n in self.survivors.items() if not n), None)
         return "\n".join([*lines, *([f"nothing is left after: {emptied}"] if emptied else [])])
 
 
 def high_regions(scores: Floats, shortest: int = 5, over_least: float = 10.0) -> list[tuple[int, int]]:
-    """Runs [start, end) of `shortest` bases or more above the mean of the sequence and `over_least` times its minimum; [L]."""
+    """Return runs [start, end) of at least `shortest` bases whose scores exceed the mean and `over_least` times the minimum.
+
+    scores: [L], of one sequence.
+    """
     high = scores > scores.mean()
     if over_least:
         high &= scores > over_least * scores.min()
@@ -81,10 +85,10 @@ def high_regions(scores: Floats, shortest: int = 5, over_least: float = 10.0) ->
 
 
 def enrichment(candidates: Sequence[str], positive: Sequence[str], negative: Sequence[str], *, once: bool = True) -> Floats:
-    """q of each candidate: Benjamini-Hochberg of the hypergeometric chance to be in as many positive sequences or more.
+    """Return the q value of each candidate: hypergeometric enrichment in positive sequences, Benjamini-Hochberg corrected.
 
-    Of all sequences that hold it, as many as there are would be positive if each were drawn: sf(x - 1; N, K, n) with N all
-    sequences, K the positive ones, n those that hold it and x those of them that are positive. once False counts places.
+    p is sf(x - 1; N, K, n): N is the number of all sequences, K of positive sequences, n of sequences that contain the
+    candidate, and x of positive sequences among these n. once False counts occurrences instead of sequences.
     """
     if not len(candidates):
         return np.zeros(0)
@@ -102,7 +106,7 @@ def _count(candidate: str, sequences: Sequence[str], *, once: bool) -> int:
 
 
 def best_shift(a: str, b: str) -> tuple[int, list[int]]:
-    """The most bases of b that agree with a when it is moved along it without gaps, and all shifts of b that do so."""
+    """Return the largest number of matching bases over all ungapped shifts of b along a, and all shifts that reach it."""
     scores = {}
     for shift in range(-len(b) + 1, len(a)):
         low, high = max(0, shift), min(len(a), shift + len(b))
@@ -112,10 +116,10 @@ def best_shift(a: str, b: str) -> tuple[int, list[int]]:
 
 
 def merged(candidates: Mapping[str, Sequence[Instance]], shortest: int = 5) -> dict[str, list[tuple[str, list[Instance]]]]:
-    """Candidates that are alike under one seed, shortest first: seed -> members with their places, moved to lie on the seed.
+    """Group similar candidates, shortest first: seed -> members with their instances, shifted to align with the seed.
 
-    Alike: of the best shift without gaps at least max(shortest - 1, half of the shorter one) bases agree. Of shifts that are
-    equally good the first is taken. A candidate joins the seed with which most agrees.
+    Two candidates are similar if at least max(shortest - 1, half of the shorter one) bases match at the best ungapped shift.
+    The first of equally good shifts is used. A candidate joins the seed with the most matching bases.
     """
     found: dict[str, list[tuple[str, list[Instance]]]] = {}
     for text in sorted(candidates, key=lambda text: (len(text), text)):
@@ -127,14 +131,14 @@ def merged(candidates: Mapping[str, Sequence[Instance]], shortest: int = 5) -> d
         if not to:
             found[text] = [(text, list(candidates[text]))]
         else:
-            # base 0 of the seed lies `by` bases before base 0 of this one
+            # base 0 of the candidate lies `by` bases after base 0 of the seed
             moved = [Instance(p.sequence, p.start - by, p.start - by + len(to)) for p in candidates[text]]
             found[to].append((text, moved))
     return found
 
 
 def centred(places: Iterable[Instance], length: int, lengths: Sequence[int]) -> list[Instance]:
-    """Windows of `length` bases around the middle of places, each once; those beyond an end are left out."""
+    """Return windows of `length` bases around the middle of instances, without duplicates or windows beyond a sequence end."""
     kept = []
     for place in places:
         start = (place.start + place.end) // 2 - length // 2
@@ -146,9 +150,10 @@ def centred(places: Iterable[Instance], length: int, lengths: Sequence[int]) -> 
 def discover(
     positive: Sequence[Codes], scores: Sequence[Floats], negative: Sequence[Codes], limits: Discovery | None = None
 ) -> Found:
-    """Motifs of positive sequences where a model looks, and which negative ones lack; scores [L] of each positive one.
+    """Return the motifs with high scores in the positive sequences that are enriched over the negative sequences.
 
-    Raises ConfigError without sequences of one of the two kinds, and for scores of other lengths.
+    scores: [L], for each positive sequence. Raises ConfigError if either set of sequences is empty, or if scores and
+    sequences differ in length.
     """
     limits = limits or Discovery()
     if not positive or not negative:

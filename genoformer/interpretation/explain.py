@@ -1,6 +1,6 @@
-"""A variant as the scorer sees it: what a language model expects around either allele, or the track that is scored.
+"""Explanation of one variant: a language model's base predictions around both alleles, or the scored track of a track model.
 
-Windows, strands, shifts, alignment and tracks are the scorer's own, so what is drawn and said is what `score` says.
+Windows, strands, shifts, alignment and tracks come from the scorer, so figures and texts agree with `score`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from genoformer.scoring.token_scorer import SequenceScorer
 from genoformer.scoring.track_scorer import Compared, TrackScorer
 from genoformer.tables import rounded
 
-_BINS = 40  # on either side of the variant that are shown
-_AGREES = 1e-3  # of a score: how far the same score, made again in other company, may lie
-_ROUNDING = 1e-6  # of the sum of a track
+_BINS = 40  # bins shown on either side of the variant
+_AGREES = 1e-3  # relative difference allowed for a score that is computed again in another batch
+_ROUNDING = 1e-6  # relative to the sum of a track
 
 
 class AlleleTracks(NamedTuple):
-    """A track with either allele, over the edges of its bins on the contig."""
+    """Predicted track for both alleles, with the edges of its bins on the contig."""
 
     label: str
     edges: Floats  # [N + 1]
@@ -39,12 +39,12 @@ class AlleleTracks(NamedTuple):
 
 
 class Printed(NamedTuple):
-    """A score as a file has it."""
+    """Score of a variant as a file reports it."""
 
     score: Score
     value: float
     track: str | None = None
-    remade: bool = True  # by the scorer at hand, which has the model that made it
+    remade: bool = True  # True if the scorer at hand has the model that computed the score
 
     @property
     def text(self) -> str:
@@ -52,9 +52,9 @@ class Printed(NamedTuple):
 
 
 class VariantExplanation(NamedTuple):
-    """Logos of both alleles of a variant, and of a model of tracks the track that is scored."""
+    """Logos of both alleles of a variant and, for a track model, the scored track."""
 
-    place: Locus  # of the logos
+    place: Locus  # locus of the logos
     ref: Floats  # heights [L, 4]
     alt: Floats
     label: str
@@ -63,7 +63,7 @@ class VariantExplanation(NamedTuple):
 
     @property
     def shown(self) -> tuple[str, str]:
-        """REF and ALT as the sequences have them; of long ones the length."""
+        """REF and ALT as the sequences spell them; the length of an allele of more than 12 bases."""
         assert self.place.alleles is not None
         of = self.place.alleles
         spelled = (
@@ -75,12 +75,13 @@ class VariantExplanation(NamedTuple):
 
 
 def explain(scorer: Scorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
-    """Both alleles of a variant in windows of 2 flank bases and the longer allele; variant.chrom is the FASTA's own name.
+    """Explain a variant by logos of both alleles, in windows of the longer allele and `flank` bases on either side.
 
-    Of a language model: the information of what it expects at each base given all others. Of a model of tracks: the track of
-    `printed`, else the strongest of the scorer's first score, in the bins that are compared (of the shift next to 0), and
-    gradient x input of its sum over the bins shown, on the forward strand. printed: the score that a file has, which is said
-    as it is there; where the scorer does not find it again, that is said, too.
+    variant.chrom is the contig name of the FASTA. The logos of a language model show the information content of its
+    prediction of each base from all others. A track model gives the track of `printed`, or else the strongest track of the
+    scorer's first score, in the compared bins (of the shift nearest to 0). Its logos show gradient x input of the track's sum
+    over the bins shown, on the forward strand. printed: the score in a file, which is reported unchanged; a remark reports a
+    different result of the scorer.
     """
     length = 2 * flank + max(len(variant.ref), len(variant.alt))
     if isinstance(scorer, SequenceScorer):
@@ -123,7 +124,7 @@ def _expected(scorer: SequenceScorer, variant: Variant, flank: int, length: int,
 
 
 def _again(printed: Printed, again: float, scale: float) -> str:
-    """Return a remark on a score that was computed again; none if it is equal but for rounding."""
+    """Return a remark on a score that was computed again; "" if both values are equal up to rounding."""
     if again != again:
         return ""
     if not printed.remade:
@@ -177,7 +178,7 @@ def _by_tracks(scorer: TrackScorer, variant: Variant, flank: int, length: int, p
 
 
 def _laid(scorer: TrackScorer, variant: Variant, start: int) -> Alleles:
-    """The alleles in the scorer's window, as its first alternative is laid; with their anchor base where that moves nothing."""
+    """Return the alleles in the scorer's window, aligned as its first alternative; the anchor base stays if nothing moves."""
     how: dict[str, Align] = {"right": "right", "symmetric": "symmetric"}
     align = how.get(scorer.settings.indels, "left")
     if align == "left" or len(variant.ref) == len(variant.alt):
@@ -186,7 +187,7 @@ def _laid(scorer: TrackScorer, variant: Variant, start: int) -> Alleles:
 
 
 def _bins_shown(scorer: TrackScorer, seen: Compared, variant: Variant) -> tuple[int, int]:
-    """The first bin that is drawn and the one behind the last: around the variant, on the contig."""
+    """Return the half-open range of the bins to draw: around the variant, on the contig."""
     size, n = scorer.bin_size, scorer.bins.n
     middle = int(np.clip((variant.start - seen.first) // size, 0, n - 1))
     ends = -(seen.first // size), (scorer.genome.contigs[variant.chrom] - seen.first) // size
@@ -194,7 +195,7 @@ def _bins_shown(scorer: TrackScorer, seen: Compared, variant: Variant) -> tuple[
 
 
 def _attributed(scorer: TrackScorer, model: int, seen: Compared, track: int, low: int, high: int) -> tuple[Floats, Floats]:
-    """Return what each base of the scorer's window adds to the sum of a track over bins, per allele: [L, 4]."""
+    """Return the contribution of each base of the scorer's window to the sum of a track over bins, for each allele: [L, 4]."""
     job = seen.job
     ref = scorer.genome.window(job.chrom, job.start, scorer.length)
     output = AttributionTarget(
@@ -208,7 +209,7 @@ def _attributed(scorer: TrackScorer, model: int, seen: Compared, track: int, low
 def _said(
     scorer: TrackScorer, variant: Variant, seen: Compared, printed: Printed | None, again: float, which: int, scale: float
 ) -> str:
-    """The score, the window and how alleles were compared."""
+    """Return a sentence on the score, the window and the comparison of the alleles."""
     score, how = scorer.scores[which], scorer.settings
     value = printed.text if printed is not None and printed.score.name == score.name else f"{score.name} {rounded(again)}"
     bins = f"the bins of {MASKS[score.evidence]:,} bases around the variant" if score.evidence in MASKS else "all bins"
@@ -228,7 +229,7 @@ def _said(
 
 
 def _place(variant: Variant, start: int, wide: Alleles, first: int, length: int) -> Locus:
-    """The stretch of the logos, cut out of wider alleles at `first`."""
+    """Return the locus of the logos, cut out of wider alleles at index `first`."""
     cut = slice(first, first + length)
     alleles = wide._replace(
         ref=wide.ref[cut], alt=wide.alt[cut], ref_start=wide.ref_start - first, alt_start=wide.alt_start - first

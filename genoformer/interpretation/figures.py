@@ -1,6 +1,6 @@
-"""Figures of maps, as PNG and SVG: letters where they can be read, else a curve; genes and elements above.
+"""Figures of maps as PNG and SVG: letters for short loci, a curve for long ones; genes and elements above.
 
-What is drawn comes from `plots`; here it is put together, with the place's coordinates.
+`plots` draws the panels. This module combines them and adds the coordinates of the locus.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-READABLE = 120  # letters side by side
-_LETTER = 0.06  # inches
-_WIDEST = 7.2  # inches, two columns of a journal
+READABLE = 120  # maximum number of letters side by side
+_LETTER = 0.06  # width of a letter in inches
+_WIDEST = 7.2  # width of a figure in inches: two columns of a journal
 
 
 def draw_map(
     path: Path, place: Locus, values: Floats, *, label: str, seen: VisibleAnnotation | None = None, note: str = ""
 ) -> None:
-    """A map [L] of a place; note stands below its name, such as what an audit found."""
+    """Draw a map [L] of a locus; the note, such as the result of an audit, is below the name."""
     figure, axes = _panels(place, seen, [1.35])
     _letters_or_curve(axes[-1], place, np.asarray(values, dtype=float), label)
     _title(axes[0], place.name, note)
@@ -44,7 +44,7 @@ def draw_map(
 
 
 def draw_alleles(path: Path, place: Locus, ref: Floats, alt: Floats, *, label: str, note: str = "") -> None:
-    """Maps [L] of a variant's reference and alternative, one above the other."""
+    """Draw the maps [L] of the reference and alternative alleles of a variant, one above the other."""
     assert place.alleles is not None
     alleles = place.alleles
     figure, axes = _panels(place, None, [1.25, 1.25] if alleles.ref_length == alleles.alt_length else [1.45, 1.45])
@@ -74,9 +74,9 @@ def draw_mutagenesis(
     note: str = "",
     shaded: tuple[int, int] | None = None,
 ) -> None:
-    """What each change does (the first map), and above it the importance of each base: minus the mean of its three changes.
+    """Draw the first ISM map, and above it the importance of each base: minus the mean of its three changes.
 
-    shaded: bases [start, end) of the contig, such as those of a variant.
+    shaded: bases [start, end) of the contig to highlight, such as those of a variant.
     """
     here = Locus(place.name, found.chrom, found.start, found.codes)
     figure, axes = _panels(here, seen, [1.35, 1.2])
@@ -96,10 +96,10 @@ def draw_mutagenesis(
 def draw_attention(
     path: Path, place: Locus, weights: Floats, edges: Sequence[int], *, seen: VisibleAnnotation | None = None, note: str = ""
 ) -> None:
-    """What each token or bin (rows) looks at, [T, T], over the edges of their bases in the place, [T + 1]."""
+    """Draw an attention matrix [T, T], queries in rows, over the base edges of its tokens or bins in the locus, [T + 1]."""
     figure = _figure(4.4, 4.0)
     ax = figure.subplots()
-    at = place.start + np.asarray(edges) + 0.5  # so that a base lies over its 1-based number
+    at = place.start + np.asarray(edges) + 0.5  # a base is centred over its 1-based number
     elements = {name: of + 0.5 for name, of in seen.elements.items()} if seen else None
     plots.attention_map(ax, weights, at, at, elements=elements)
     _coordinates(ax, place)
@@ -110,7 +110,7 @@ def draw_attention(
 def draw_contacts(
     path: Path, place: Locus, pairs: Sequence[tuple[float, float, float]], seen: VisibleAnnotation, label: str
 ) -> None:
-    """Attention from transcription starts to elements as arcs over genes and elements."""
+    """Draw attention from TSSs to elements as arcs over genes and elements."""
     figure = _figure(6.0, 2.6 + 0.25 * plots.n_rows(seen.drawn, seen.elements))
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 0.35 + 0.3 * plots.n_rows(seen.drawn, seen.elements)])
     plots.contacts(top, pairs, start=place.start, end=place.end)
@@ -122,7 +122,7 @@ def draw_contacts(
 
 
 def draw_explained(path: Path, found: VariantExplanation) -> None:
-    """Logos of both alleles, and above them the track that changes most."""
+    """Draw the logos of both alleles and, for a track model, the track above them."""
     alleles, tracks = found.place.alleles, found.tracks
     assert alleles is not None
     width = float(np.clip(_LETTER * len(found.ref) + 0.9, 4.2, _WIDEST))
@@ -144,7 +144,7 @@ def draw_explained(path: Path, found: VariantExplanation) -> None:
 
 
 def draw_motif(path: Path, matrix: Matrix, title: str) -> None:
-    """The information logo of a matrix."""
+    """Draw the information logo of a matrix."""
     figure = _figure(max(2.4, 0.22 * len(matrix.p) + 0.8), 1.7)
     ax = figure.subplots()
     plots.logo(ax, plots.information(np.log2(np.maximum(matrix.p, 1e-9))), first=1)
@@ -154,7 +154,7 @@ def draw_motif(path: Path, matrix: Matrix, title: str) -> None:
 
 
 def file_name(i: int, name: str) -> str:
-    """A name of a place that every file system takes."""
+    """Return a file name for locus `i` that is valid on every file system."""
     return f"{i + 1:03d}_{re.sub('[^0-9A-Za-z._+-]+', '_', name)[:60]}"
 
 
@@ -165,7 +165,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _panels(place: Locus, seen: VisibleAnnotation | None, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
-    """A figure of panels of these heights in inches; above them one of the genes and elements, where there are any."""
+    """Make a figure of panels of these heights in inches, with a panel of genes and elements above them if there are any."""
     shown = seen is not None and bool(seen.genes or seen.elements)
     above = [0.2 + 0.22 * plots.n_rows(seen.drawn, seen.elements)] if shown and seen else []
     every = [*above, *heights]

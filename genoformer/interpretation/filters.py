@@ -1,4 +1,4 @@
-"""First-layer filters of a long-range model as motifs: the bases under each where it is most active (Kelley et al. 2016)."""
+"""First-layer filters of a long-range model -> motifs of the bases where each is most active (Kelley et al. 2016)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from genoformer.genome.codes import Codes, N
 from genoformer.interpretation.matrices import Matrix
 from genoformer.models.longrange import LongRange, one_hot
 
-LEAST = 10  # places below which a filter has no motif
+LEAST = 10  # minimum number of positions of a filter with a motif
 
 
 def filter_matrices(model: LongRange, codes: Codes, *, share: float = 0.5, most: int = 1_000) -> list[Matrix]:
-    """Of each filter that is active in sequences [B, L]: frequencies of bases [W, 4] under its strongest places.
+    """Return the base frequencies [W, 4] at the strongest positions of each filter that is active in sequences [B, L].
 
-    Those are the places where it reaches more than `share` of its largest activation, `most` of them at the most; a filter
-    with fewer than 10 has none. Raises ConfigError for sequences shorter than a filter.
+    share: the activation of a position must exceed this fraction of the filter's maximum. most: maximum number of positions
+    for each filter. A filter with fewer than 10 positions has no motif. Raises ConfigError for sequences shorter than a filter.
     """
     first = model.stages[0].wide
     assert isinstance(first, nn.Conv1d)

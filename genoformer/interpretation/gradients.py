@@ -1,4 +1,4 @@
-"""Attributions by gradients: of each base of one-hot DNA, how much it adds to an output of a model."""
+"""Gradient attributions: the contribution of each base of one-hot DNA to an output of a model."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from genoformer.scoring.scores import Floats
 
 
 class Attribution(NamedTuple):
-    """Of sequences [B, 4, L] and one output of a model."""
+    """Attribution of one output of a model to the bases of sequences [B, 4, L]."""
 
-    values: Floats  # [B, L, 4]: of the bases that are there, 0 at the others
-    hypothetical: Floats  # [B, L, 4]: of each base if it were there
+    values: Floats  # [B, L, 4]: contribution of the observed base, 0 for the other bases
+    hypothetical: Floats  # [B, L, 4]: contribution of each base if it were present
     output: Floats  # [B]
-    error: Floats | None  # [B]: sum of values less what they should sum to, |.| over the latter; None where none is known
+    error: Floats | None  # [B]: |sum of values - expected sum| / |expected sum|; None without an expected sum
 
 
 def gradient_times_input(model: nn.Module, onehot: Tensor, output: int = 0, *, batch_size: int = 8) -> Attribution:
-    """The gradient at each base, less its mean over the four, times the one-hot input.
+    """Return the gradient at each base, minus its mean over the four bases, times the one-hot input.
 
-    One-hot DNA lies on a simplex: what a gradient says in the direction off it, where all four bases grow, means nothing, and
-    is taken away (Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3). model: [B, 4, L] -> [B, C].
+    One-hot DNA lies on a simplex. The gradient component off the simplex, along which all four bases grow, has no meaning and
+    is subtracted (Majdandzic et al. 2023, doi:10.1186/s13059-023-02956-3). model: [B, 4, L] -> [B, C].
     """
     gradients, outputs = [], []
     for part in onehot.split(batch_size):
@@ -39,10 +39,10 @@ def gradient_times_input(model: nn.Module, onehot: Tensor, output: int = 0, *, b
 def integrated_gradients(
     model: nn.Module, onehot: Tensor, output: int = 0, *, n_steps: int = 50, batch_size: int = 8, baseline: float = 0.25
 ) -> Attribution:
-    """Integrated gradients (Sundararajan et al. 2017) from a sequence of which nothing is known, by captum.
+    """Return integrated gradients (Sundararajan et al. 2017) from an uninformative baseline sequence, by captum.
 
-    The values sum to the output less that at the baseline, but for the steps of the integral: `error` says how far they are
-    from it, as a share; above 5 % take more steps. baseline: the value of all four bases at every place, 0.25 or 0.
+    The values sum to the output minus the output at the baseline, up to the discretisation of the integral. `error` is the
+    relative difference; use more steps if it is above 5 %. baseline: the value of all four bases at every position, 0.25 or 0.
     Raises ConfigError without captum (extra `interpret`).
     """
     try:
@@ -56,12 +56,12 @@ def integrated_gradients(
         means.append(
             method.attribute(part, baselines=base, target=output, n_steps=n_steps, internal_batch_size=batch_size).detach()
         )
-    mean = torch.cat(means)  # the gradient along the way
+    mean = torch.cat(means)  # mean gradient along the path
     values = mean * (onehot - empty)
     with torch.no_grad():
         here, there = (torch.cat([model(part)[:, output] for part in x.split(batch_size)]) for x in (onehot, empty))
     wanted = here - there
-    # the share of all four bases of a place belongs to the base that is there: the others are the baseline in both
+    # the contribution of all four channels belongs to the observed base; the other bases are the baseline in both
     own = values.sum(1, keepdim=True) * onehot
     error = (own.sum((1, 2)) - wanted).abs() / wanted.abs().clamp(min=1e-12)
     corrected = mean - (mean * empty).sum(1, keepdim=True) / empty.sum(1, keepdim=True).clamp(min=1e-12)
@@ -79,5 +79,5 @@ def _gradient(model: nn.Module, onehot: Tensor, output: int) -> tuple[Tensor, Te
 
 
 def _array(x: Tensor) -> Floats:
-    """[B, 4, L] -> [B, L, 4]."""
+    """Return an array [B, L, 4] from a tensor [B, 4, L]."""
     return x.detach().transpose(1, 2).cpu().numpy()

@@ -1,5 +1,7 @@
-"""In-silico mutagenesis: every single-base change of a region as a map [L, 4], scored as `genoformer score` would score it, or
-by what it does to a number of a model."""
+"""In-silico mutagenesis (ISM): every single-base change of a region -> a map [L, 4].
+
+The value of a change is its `genoformer score`, or its effect on one number of a model.
+"""
 
 from __future__ import annotations
 
@@ -17,39 +19,39 @@ from genoformer.inference.batching import Floats
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.track_scorer import TrackScorer
 
-_AT_ONCE = 1 << 10  # variants that are scored together
+_AT_ONCE = 1 << 10  # variants in a batch
 
 
 class Mutagenesis(NamedTuple):
-    """What each change of a region does."""
+    """Effect of each single-base change of a region."""
 
     chrom: str
     start: int  # 0-based
-    codes: Codes  # [L], the bases that are changed
-    names: list[str]  # of the maps
-    values: Floats  # [maps, L, 4]: base -> A, C, G, T; 0 for the reference's own base, NaN where that is not known
+    codes: Codes  # [L], bases of the region
+    names: list[str]  # names of the maps
+    values: Floats  # [maps, L, 4]: base -> A, C, G, T; 0 for the reference base, NaN if unknown
 
     @property
     def importance(self) -> Floats:
-        """[maps, L, 4], for a logo: at the reference's base minus the mean of the three changes, else 0."""
+        """Importance for a logo, [maps, L, 4]: minus the mean of the three changes at the reference base, else 0."""
         own = self.codes[:, None] == np.arange(4)
         mean = np.nan_to_num(self.values).sum(-1, keepdims=True) / 3
         return np.where(own, -mean, 0.0)
 
     @property
     def base_importance(self) -> Floats:
-        """[maps, L]: the importance of the base that is there, NaN where that is not known."""
+        """Importance of the reference base, [maps, L]; NaN if the reference is N."""
         return np.where(np.isnan(self.values).all(-1), np.nan, self.importance.sum(-1))
 
     def summed(self, name: str) -> Mutagenesis:
-        """One map, the sum of all: of several tracks what they say together."""
+        """Return one map that is the sum of all maps, such as those of several tracks."""
         n = len(self.names)
         names = [name if n == 1 else f"{name}, sum of {n:,} tracks"]
         return self._replace(names=names, values=self.values.sum(0, keepdims=True))
 
     @property
     def hypothetical(self) -> Floats:
-        """[maps, L, 4], for TF-MoDISco: what each base would add, the changes less their mean over the four."""
+        """Hypothetical contributions for TF-MoDISco, [maps, L, 4]: the changes minus their mean over the four bases."""
         known = np.nan_to_num(self.values)
         return known - known.mean(-1, keepdims=True)
 
@@ -57,12 +59,12 @@ class Mutagenesis(NamedTuple):
 def mutagenesis(
     scorer: Scorer, genome: Genome, chrom: str, start: int, end: int, *, progress: Callable[[int, int], None] | None = None
 ) -> Mutagenesis:
-    """All changes of the bases [start, end) of a contig, a map for each column of the scorer that is a number.
+    """Score all changes of the bases [start, end) of a contig; each numeric column of the scorer gives one map.
 
-    Of a language model the three changes of a base are one question a strand, since its posterior tells all; of a model of
-    tracks they share their windows' reference and trunk. progress hears how many bases are done, and of how many.
-    Raises ConfigError for a region that is empty or does not lie on the contig, and for a score that is of insertions and
-    deletions alone.
+    A language model scores the three changes of a base with one query for each strand, because its posterior covers all of
+    them. With a track model the changes share the reference and the trunk of their windows. progress receives the number of
+    finished bases and the number of all bases. Raises ConfigError for a region that is empty or not on the contig, and for a
+    score that is defined only for insertions and deletions.
     """
     if of_indels := [score.name for score in scorer.scores if score.kind == "indel"]:
         raise ConfigError(f"{', '.join(of_indels)} is of insertions and deletions, not of single changes; choose LLR.")
@@ -72,7 +74,7 @@ def mutagenesis(
     codes = genome.window(chrom, start, end - start)
     columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.of]
     if isinstance(scorer, TrackScorer) and scorer.layout.chosen and len(scorer.tracks) > 1:
-        strongest = {score.name for score in scorer.scores if score.of_tracks}  # whose track is another for every change
+        strongest = {score.name for score in scorer.scores if score.of_tracks}  # the strongest track differs between changes
         columns = [i for i in columns if scorer.columns[i].name not in strongest]
     values = np.full((len(columns), len(codes), 4), np.nan)
     known = np.flatnonzero(codes < N)
@@ -97,9 +99,10 @@ def substitutions(
     at: NDArray[np.int64] | None = None,
     at_once: int = 1 << 14,
 ) -> Floats:
-    """What each change of a sequence [L] does to a number, output: [B, L] -> [B]; [end - start, 4], or [n, 4] `at` n bases.
+    """Return the change of a number by each substitution in a sequence [L]: [end - start, 4], or [n, 4] for the n bases `at`.
 
-    0 for the base that is there, NaN at an N. At most `at_once` sequences are made at a time; the batches are output's own.
+    output: codes [B, L] -> numbers [B]; it forms its own batches. at_once: maximum number of mutated sequences in memory.
+    The reference base has 0, an N has NaN.
     """
     places = np.arange(start, len(codes) if end is None else end) if at is None else np.asarray(at)
     known = codes[places] < N

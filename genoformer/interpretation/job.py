@@ -1,4 +1,4 @@
-"""What the methods of `interpret` share: what is asked, read once; maps, audits, figures and motifs into a folder."""
+"""Steps shared by the methods of `interpret`: request -> session -> maps, audits, figures and motifs in a folder."""
 
 from __future__ import annotations
 
@@ -37,35 +37,35 @@ Model = Encoder | SequenceClassifier | LongRange
 
 @dataclass(frozen=True)
 class InterpretationRequest:
-    """What all methods take."""
+    """Options shared by all interpretation methods."""
 
     data: Path  # BED, VCF or FASTA
     model: str | Path
-    out: Path  # a folder
-    fasta: Path | None = None  # of a BED or VCF
-    length: int | None = None  # around the middle of a region or variant
-    columns: str | None = None  # of a BED, as --columns has it
-    fix: Sequence[str] = ()  # of a VCF, as of `score`
-    force: bool = False  # the same
-    gtf: Path | None = None  # genes, above the figures
+    out: Path  # output folder
+    fasta: Path | None = None  # genome of a BED or VCF
+    length: int | None = None  # bases around the middle of a region or variant
+    columns: str | None = None  # columns of a BED, as in --columns
+    fix: Sequence[str] = ()  # fixes of a VCF, as in `score`
+    force: bool = False  # also accept contigs that do not match the genome, as in `score`
+    gtf: Path | None = None  # genes to draw above the figures
     elements: Sequence[str] = ()  # BED files, or NAME=FILE
-    n_figures: int = 10  # of the first places
-    audits: bool = False  # of those
+    n_figures: int = 10  # number of figures, of the first loci
+    audits: bool = False  # audit the loci with figures
     device: str = "cpu"
     progress: ProgressCallback = None
 
 
 @dataclass
 class Session:
-    """The same, read."""
+    """A request with its files read and its model loaded."""
 
     asked: InterpretationRequest
     genome: Genome | None
     places: list[Locus]
     model: Any
     landmarks: LocusAnnotation
-    alleles: list[Variant] = field(default_factory=list)  # of a VCF: all that can be scored, some without a place
-    messages: list[str] = field(default_factory=list)  # what there is to say
+    alleles: list[Variant] = field(default_factory=list)  # all scorable alleles of a VCF, some of them without a locus
+    messages: list[str] = field(default_factory=list)  # lines for the user
 
     @property
     def n_heads(self) -> int:
@@ -76,7 +76,7 @@ class Session:
         return self.places[: self.asked.n_figures]
 
     def path(self, i: int) -> Path:
-        """Of the figure of a place, without its suffix."""
+        """Return the path of the figure of locus i, without suffix."""
         return self.asked.out / figures.file_name(i, self.places[i].name)
 
     def seen(self, place: Locus) -> VisibleAnnotation | None:
@@ -88,17 +88,17 @@ class Session:
 
 
 def on_genome(job: Session) -> tuple[Genome, list[Locus]]:
-    """Where a scorer reads: the genome, or for the sequences of a FASTA that file, beyond whose ends are N."""
+    """Return the genome that a scorer reads, and the loci on it; a FASTA is its own genome, with N beyond its sequences."""
     if job.genome is not None:
         return job.genome, job.places
     return Genome(job.asked.data), [place._replace(chrom=place.name) for place in job.places]
 
 
 def begin(asked: InterpretationRequest) -> Session:
-    """Reads the places, the model and what is drawn above the figures, and makes the folder.
+    """Read the loci, the model, the genes and the elements, and make the output folder.
 
-    Raises: ConfigError where genes or elements are asked for without a genome, or where files that are no maps of ours are in
-    the folder; what `read_places`, `read_landmarks` and `checkpoint.load_any` raise.
+    Raises ConfigError for genes or elements without a genome, and for a folder with files that are not maps of genoformer.
+    Raises the errors of `read_places`, `read_landmarks` and `checkpoint.load_any`.
     """
     genome = Genome(asked.fasta) if asked.fasta else None
     if genome is None and (asked.gtf or asked.elements):
@@ -136,21 +136,21 @@ def audit_maps(
     itself: bool = False,
     alone: bool = True,
 ) -> list[Audit]:
-    """Of the places that are drawn; also as a table.
+    """Return the audit of each locus with a figure, and write audit.tsv.
 
-    itself: the maps are mutagenesis, with which they need not be compared; alone: the model sees a place by itself, not what
-    lies around it on the genome.
+    itself: the maps are ISM, so the comparison with ISM is skipped. alone: the model reads the sequence of the locus without
+    the genome around it.
     """
     if not job.asked.audits or not job.drawn:
         return []
     told = job.progress_for("audit", len(job.drawn))
     again = maps_of(shuffled(job.model), job.drawn)
     changes: list[Floats] = [np.full(len(place.codes), np.nan) for place in job.drawn] if itself else []
-    if not itself and isinstance(job.model, Encoder):  # whose mutagenesis is of the base itself
+    if not itself and isinstance(job.model, Encoder):  # ISM of a language model scores the base itself
         genome, places = on_genome(job)
         with ScoringSpec((job.model,), genome, "LLR", device=job.asked.device).open_scorer() as scorer:
             for place, of in zip(job.drawn, mutageneses(scorer, genome, places[: len(job.drawn)]), strict=True):
-                at = of.start - place.start  # beyond the ends of the contig there are no changes
+                at = of.start - place.start  # no changes beyond the ends of the contig
                 changes.append(np.full(len(place.codes), np.nan))
                 changes[-1][at : at + len(of.codes)] = np.abs(of.values[0]).max(-1)
     found = []
@@ -186,7 +186,7 @@ def audit_maps(
 
 
 def _around(job: Session, place: Locus) -> tuple[Codes, int]:
-    """What a model of tracks sees around a place, and where in it the place begins."""
+    """Return the input window of a track model around a locus, and the index of the locus in it."""
     if not isinstance(job.model, LongRange) or job.genome is None:
         return place.codes, 0
     length = job.model.config.context_length
@@ -197,14 +197,15 @@ def _around(job: Session, place: Locus) -> tuple[Codes, int]:
 
 
 def note(audits: Sequence[Audit], i: int) -> str:
-    """What stands below the figure of place i: its audit, or nothing where there is none."""
+    """Return the note of the figure of locus i: its audit, or "" without one."""
     return audits[i].text() if i < len(audits) else ""
 
 
 def write(job: Session, maps: Sequence[Floats], what: str, by_base: Sequence[Floats] | None = None) -> None:
-    """maps.npz, and of places on a genome maps.bw.
+    """Write maps.npz and, for loci on a genome, maps.bw.
 
-    maps: of each place, [L] or [L, 4]; what: what they are, for the manifest; by_base: [L] for the track, where maps are not.
+    maps: [L] or [L, 4] for each locus; what: description of the maps for the manifest; by_base: maps [L] for maps.bw, needed
+    if `maps` are [L, 4].
     """
     out = job.asked.out
     write_maps(out / "maps.npz", job.places, maps, what)
@@ -222,7 +223,7 @@ def draw(
     audits: Sequence[Audit],
     notes: Sequence[str] = (),
 ) -> None:
-    """Maps of places, each with its audit and note; of variants those of both alleles."""
+    """Draw the map of each locus with its audit and note; for variants, the maps of both alleles."""
     some = [place.alternative for place in job.drawn if place.alleles is not None]
     alternatives = maps_of(job.model, some) if some and len(some) == len(job.drawn) else []
     said = ["; ".join(filter(None, (*notes[i : i + 1], note(audits, i)))) for i in range(len(job.drawn))]
@@ -234,7 +235,7 @@ def draw(
 
 
 def read_background(job: Session, data: Path | None) -> list[Locus]:
-    """Sequences without what the places have in common, read before any model runs."""
+    """Read the background sequences for motif enrichment, before any model runs."""
     if data is None:
         return []
     asked = job.asked
@@ -242,9 +243,9 @@ def read_background(job: Session, data: Path | None) -> list[Locus]:
 
 
 def write_discovered(job: Session, maps: Sequence[Floats], others: Sequence[Locus], over_least: float) -> None:
-    """DNABERT-viz's motifs of maps, with what each stage left over."""
+    """Write DNABERT-viz's motifs of maps, and report the survivors of each stage."""
     limits = Discovery(over_least=over_least)
-    known = [np.nan_to_num(of) for of in maps]  # nothing is known at an N
+    known = [np.nan_to_num(of) for of in maps]  # an N is NaN
     found = discover([place.codes for place in job.places], known, [place.codes for place in others], limits)
     job.messages.append(found.text())
     titles = (f"{motif.name}, n = {len(motif.places)}, q = {motif.q:.1g}" for motif in found.motifs)
@@ -252,9 +253,9 @@ def write_discovered(job: Session, maps: Sequence[Floats], others: Sequence[Locu
 
 
 def write_patterns(job: Session, hypothetical: Sequence[Floats], known: Path | None) -> None:
-    """TF-MoDISco's patterns of hypothetical contributions, [L, 4] of each place; known: a file of motifs to match them with.
+    """Write TF-MoDISco's patterns of hypothetical contributions, [L, 4] for each locus.
 
-    Raises ConfigError where the places differ in length.
+    known: a file of motifs to match the patterns with. Raises ConfigError if the loci differ in length.
     """
     if len({len(place.codes) for place in job.places}) > 1:
         raise ConfigError("TF-MoDISco takes places of one length; give --length.")
@@ -264,7 +265,7 @@ def write_patterns(job: Session, hypothetical: Sequence[Floats], known: Path | N
 
 
 def matched(job: Session, found: Sequence[Matrix], known: Path | None) -> list[tuple[Matrix, str]]:
-    """Matrices, each with a title that says of how many sites it is, and what it is like."""
+    """Return matrices, each with a title that gives its number of sites and its best match among the known motifs."""
     best: dict[str, Match] = {}
     if known and found:
         best = {match.query: match for match in tomtom(found, read_matrices(known), n_nearest=1)}
@@ -279,7 +280,7 @@ def matched(job: Session, found: Sequence[Matrix], known: Path | None) -> list[t
 
 
 def write_found(job: Session, found: Sequence[tuple[Matrix, str]]) -> None:
-    """motifs.meme, and a figure of each matrix under its title."""
+    """Write motifs.meme, and a figure of each matrix with its title."""
     out = job.asked.out
     write_meme(out / "motifs.meme", [matrix for matrix, _ in found])
     job.messages.append(f"{out / 'motifs.meme'}: {len(found):,} motifs")

@@ -1,4 +1,4 @@
-"""What `genoformer interpret` does, a function each: places and a model -> maps, audits, figures and motifs in a folder."""
+"""Functions of the `genoformer interpret` commands: loci and a model -> maps, audits, figures and motifs in a folder."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ from genoformer.scoring.scorers import ScoringSpec, TrackOptions
 from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.track_scorer import AlleleComparison
 
-_MOST_TOKENS = 2_048  # of a matrix that is drawn
-ENOUGH = 0.05  # completeness error up to which integrated gradients have had steps enough
+_MOST_TOKENS = 2_048  # maximum number of tokens or bins of a drawn attention matrix
+ENOUGH = 0.05  # maximum completeness error of integrated gradients with enough steps
 __all__ = ["InterpretationRequest", "Scan", "attention", "attribution", "filters", "ism", "match_motifs", "scan_motifs"]
 
 
@@ -67,10 +67,10 @@ def attention(
     negative: Path | None = None,
     over_least: float = 10.0,
 ) -> list[str]:
-    """Which bases attention looks at: profiles, what every token or bin looks at, and DNABERT-viz's motifs over `negative`.
+    """Write attention profiles, attention matrices, and DNABERT-viz's motifs enriched over `negative`.
 
-    query: token or bin that is asked; "tss": the bin of the transcription start next to the middle of each place, of a model
-    of tracks with a GTF. Returns what there is to say. Raises what `read_places` and `attention_profiles` do.
+    query: the query token or bin; "tss" is the bin of the TSS nearest to the middle of each locus, for a track model with a
+    GTF. Returns the messages for the user. Raises the errors of `read_places` and `attention_profiles`.
     """
     job = begin(asked)
     others = read_background(job, negative)
@@ -115,12 +115,12 @@ def ism(
     known: Path | None = None,
     negative: Path | None = None,
 ) -> list[str]:
-    """What every single-base change does: as a score of `genoformer score`, or to a class (`output`) of a fine-tuned model.
+    """Write ISM maps: each change as a `genoformer score`, or as the effect on a class (`output`) of a fine-tuned model.
 
-    context and settings: the windows, as of `score`. Of the variants of a VCF their own scores are written, too, as `score` has
-    them (of insertions and deletions PLL in place of LLR).
-    modisco: what recurs in it, too, matched with the motifs of `known`; negative: DNABERT-viz's motifs of the map, over
-    sequences without what the places have in common. Returns what there is to say.
+    context and settings: the windows, as in `score`. For a VCF the scores of its own variants are also written, as in `score`
+    (insertions and deletions have PLL instead of LLR).
+    modisco: also write TF-MoDISco's patterns, matched with the motifs of `known`. negative: background sequences for
+    DNABERT-viz's motifs of the map. Returns the messages for the user.
     """
     job = begin(asked)
     others = read_background(job, negative)
@@ -161,7 +161,7 @@ def ism(
     found = mutated(job.model, job.places, job.progress_for("mutagenesis"))
     shaded = [place.variant for place in job.places]
     job.places = [
-        place._replace(start=of.start, codes=of.codes, alleles=None)  # what lies on the contig
+        place._replace(start=of.start, codes=of.codes, alleles=None)  # the part on the contig
         for place, of in zip(job.places, found, strict=True)
     ]
     importance = [of.base_importance[0] for of in found]
@@ -189,9 +189,9 @@ def attribution(
     known: Path | None = None,
     negative: Path | None = None,
 ) -> list[str]:
-    """How much each base adds to an output: a class of a fine-tuned model (the last one), or the sum of tracks.
+    """Write the contribution of each base to an output: a class of a fine-tuned model (default: the last), or a sum of tracks.
 
-    modisco and negative as in `ism`. Returns what there is to say.
+    modisco, known and negative: as in `ism`. Returns the messages for the user.
     """
     job = begin(asked)
     others = read_background(job, negative)
@@ -226,7 +226,7 @@ def attribution(
 
 
 def filters(asked: InterpretationRequest, *, known: Path | None = None) -> list[str]:
-    """The first-layer filters of a model of tracks as motifs of the places, matched with those of `known`."""
+    """Write the first-layer filters of a track model as motifs of the loci, matched with the motifs of `known`."""
     job = begin(asked)
     if not isinstance(job.model, LongRange):
         raise ConfigError(f"{asked.model} has no filters over bases; they are of models of tracks.")
@@ -240,14 +240,14 @@ def filters(asked: InterpretationRequest, *, known: Path | None = None) -> list[
 
 
 class Scan(NamedTuple):
-    """Where motifs lie in places, and the places."""
+    """Motif hits in loci, and the loci."""
 
     places: list[Locus]
     hits: list[Hit]
     notes: Sequence[str] = ()
 
     def bed(self) -> str:
-        """BED6 lines, score -10 log10 p, at most 1000; on the contig, or of a FASTA's sequences on themselves."""
+        """Return BED6 lines with score -10 log10 p, at most 1000; coordinates are on the contig, or on the FASTA record."""
         lines = []
         for hit in self.hits:
             place = self.places[hit.sequence]
@@ -258,12 +258,12 @@ class Scan(NamedTuple):
 
 
 def match_motifs(motifs: Path, known: Path, n_nearest: int = 3) -> list[Match]:
-    """Which known motifs those of a file are like, by Tomtom."""
+    """Return the known motifs most similar to each motif of a file, by Tomtom."""
     return tomtom(read_matrices(motifs), read_matrices(known), n_nearest=n_nearest)
 
 
 def scan_motifs(motifs: Path, data: Path, fasta: Path | None, *, threshold: float = 1e-4) -> Scan:
-    """Where the motifs of a file lie in the places of a BED or FASTA, by FIMO."""
+    """Return the hits of the motifs of a file in the loci of a BED or FASTA, by FIMO."""
     places = read_places(data, Genome(fasta) if fasta else None)
     matrices = read_matrices(motifs)
     notes = []
@@ -277,7 +277,7 @@ def scan_motifs(motifs: Path, data: Path, fasta: Path | None, *, threshold: floa
     return Scan(places, fimo(matrices, [place.codes for place in places], threshold=threshold), notes)
 
 
-# --- what they ask for
+# --- helpers
 
 
 def _completeness(found: Attribution) -> str:
@@ -296,7 +296,7 @@ def _class(model: SequenceClassifier, name: str | None) -> int:
 def _own_scores(
     job: Session, genome: Genome, name: str, of_tracks: TrackOptions | None, *, both_strands: bool, context: int | None
 ) -> list[str]:
-    """The scores of the places' own variants, written; a line for each place, and what there is to say of windows."""
+    """Write the scores of the variants of the loci, report the windows, and return a note for each locus."""
     names = "LLR,PLL" if name.upper() == "LLR" else name
     work = ScoringSpec((job.model,), genome, names, context, both_strands, job.asked.device, of_tracks=of_tracks)
     with work.open_scorer() as scorer:
@@ -324,7 +324,7 @@ def _of_tracks(
 
 
 def _keep_those_with_starts(job: Session) -> None:
-    """Places without a transcription start are left out, and counted."""
+    """Keep the loci with a TSS, and report the number of the others."""
     if not isinstance(job.model, LongRange) or job.landmarks.genes is None:
         raise ConfigError("query tss needs a model of tracks and a GTF (--gtf).")
     kept = [place for place in job.places if (seen := job.seen(place)) and seen.starts(place.start, place.end)]
@@ -348,7 +348,7 @@ def _query(job: Session, place: Locus, query: int | str | None) -> int | None:
 
 
 def _draw_attention(job: Session, layers: Sequence[int], heads: Sequence[int]) -> None:
-    """The matrix of each place that is drawn, as numbers, too; for a model of tracks arcs from gene starts to elements."""
+    """Draw and write the attention matrix of each drawn locus; for a track model, also draw arcs from TSSs to elements."""
     matrices: dict[str, Any] = {}
     with evaluating(job.model, job.asked.device) as model:
         looked = AttentionReader(model, layers, heads)

@@ -1,4 +1,4 @@
-"""Motifs as matrices: their ends, which known motif is like one (Tomtom), where one lies (FIMO); files: `motif_files`."""
+"""Motif matrices: trimming, similarity to known motifs (Tomtom) and hits in sequences (FIMO); `motif_files` reads the files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from genoformer.interpretation.motif_matrix import Matrix
 
 __all__ = ["Hit", "Match", "Matrix", "fimo", "read_matrices", "tomtom", "trimmed", "write_meme"]
 
-_FEW = 1_000  # targets below which decoys are searched, too
+_FEW = 1_000  # number of targets below which decoys are added
 
 
 class Match(NamedTuple):
-    """A known motif that is like a query, by Tomtom."""
+    """A known motif that is similar to a query, by Tomtom."""
 
     query: str
     target: str
@@ -30,7 +30,7 @@ class Match(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A place [start, end) in a sequence that fits a motif, by FIMO."""
+    """A hit [start, end) of a motif in a sequence, by FIMO."""
 
     motif: str
     sequence: int
@@ -42,18 +42,18 @@ class Hit(NamedTuple):
 
 
 def trimmed(matrix: Matrix, least: float = 0.25) -> Matrix:
-    """Without the bases at both ends whose information is below `least` bits; at least the best one stays."""
+    """Return the matrix without positions below `least` bits at both ends; at least the most informative position stays."""
     bits = 2 + (matrix.p * np.log2(np.maximum(matrix.p, 1e-9))).sum(1)
     keep = np.flatnonzero(bits >= min(least, bits.max()))
     return matrix._replace(p=matrix.p[keep[0] : keep[-1] + 1])
 
 
 def tomtom(queries: Sequence[Matrix], targets: Sequence[Matrix], *, n_nearest: int = 5) -> list[Match]:
-    """The known motifs that each query is most like, the best first (Gupta et al. 2007, by memelite).
+    """Return the known motifs most similar to each query, the best first (Gupta et al. 2007, by memelite).
 
-    Tomtom's p is of the targets' own columns and means little where they are few. Then decoys, 1,000 together with them, are
-    searched, too: each target with its columns in other orders. No p is below the share of a target's decoys that are as like
-    the query as itself. Raises ConfigError without memelite (extra `interpret`).
+    Tomtom estimates p from the columns of the targets, which is unreliable for few targets. Fewer than 1,000 targets are
+    therefore filled up to 1,000 with decoys: targets with permuted columns. The p of a target is at least the fraction of its
+    decoys that match the query as well as the target does. Raises ConfigError without memelite (extra `interpret`).
     """
     try:
         from memelite import tomtom as search
@@ -66,7 +66,7 @@ def tomtom(queries: Sequence[Matrix], targets: Sequence[Matrix], *, n_nearest: i
     rng = np.random.default_rng(0)
     n_each = -(-max(0, _FEW - len(targets)) // len(targets))
     decoys = [rng.permutation(target.p) for target in targets for _ in range(n_each)]
-    with threads(n_cores()):  # memelite sets numba's, which may be torch's too
+    with threads(n_cores()):  # memelite sets numba's threads, which torch may share
         p, _, offsets, _, strands = search([q.p.T for q in queries], [*(t.p.T for t in targets), *(of.T for of in decoys)])
     found = []
     for i, query in enumerate(queries):
@@ -81,7 +81,7 @@ def tomtom(queries: Sequence[Matrix], targets: Sequence[Matrix], *, n_nearest: i
 
 
 def fimo(matrices: Sequence[Matrix], sequences: Sequence[Codes], *, threshold: float = 1e-4) -> list[Hit]:
-    """Where motifs lie in sequences, on both strands, with p below `threshold` (Grant et al. 2011, by memelite).
+    """Return the hits of motifs in sequences, on both strands, with p below `threshold` (Grant et al. 2011, by memelite).
 
     Raises ConfigError without memelite (extra `interpret`).
     """

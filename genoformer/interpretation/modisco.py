@@ -1,4 +1,4 @@
-"""TF-MoDISco over attributions: what recurs in them, as matrices (Shrikumar et al. 2018, by modisco-lite)."""
+"""TF-MoDISco: attributions -> recurring patterns as matrices (Shrikumar et al. 2018, by modisco-lite)."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from genoformer.scoring.scores import Floats
 
 
 class Pattern(NamedTuple):
-    """Stretches that are alike in sequence and in what they add."""
+    """A pattern that recurs in sequence and in contribution."""
 
-    sign: int  # 1: they raise the output, -1: they lower it
+    sign: int  # 1: the pattern raises the output, -1: it lowers the output
     matrix: Matrix
 
 
 def patterns(codes: Codes, hypothetical: Floats) -> list[Pattern]:
-    """Recurring patterns of sequences [B, L] and what each base adds or would add, [B, L, 4]; the most frequent first.
+    """Return recurring patterns of sequences [B, L] and hypothetical contributions [B, L, 4], the most frequent first.
 
-    An empty list where nothing stands out.
-    Raises ConfigError without modisco-lite (extra `interpret`), and for arrays that do not belong together.
+    The list is empty if no pattern stands out.
+    Raises ConfigError without modisco-lite (extra `interpret`), and for arrays of different shapes.
     """
     try:
         from modiscolite.tfmodisco import TFMoDISco
@@ -37,7 +37,7 @@ def patterns(codes: Codes, hypothetical: Floats) -> list[Pattern]:
         return []
     try:
         found = TFMoDISco(onehot, of)
-    except (ZeroDivisionError, IndexError):  # of too few or too short sequences it has no null to compare with
+    except (ZeroDivisionError, IndexError):  # too few or too short sequences for a null distribution
         return []
     made = []
     for sign, group in zip((1, -1), found, strict=True):

@@ -1,4 +1,4 @@
-"""Files of motifs -> matrices, by what the file holds; and matrices -> a MEME file. docs/motif-files.md has the rules."""
+"""Motif files -> matrices, with the format detected from the content; matrices -> a MEME file. Rules: docs/motif-files.md."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from genoformer.interpretation.motif_tables import table_matrices
 from genoformer.interpretation.motif_transfac import is_transfac, transfac_matrices
 from genoformer.whole import atomic_write
 
-_MOST_LINES = 4_000_000  # of a file, a hundred times those of the largest collections
-_OTHERS = {  # format -> what such a file is, and what to give in its place
+_MOST_LINES = 4_000_000  # maximum number of lines, a hundred times the largest collections
+_OTHERS = {  # format -> description of the file, and the file to give instead
     "HDF5": "is HDF5, as TF-MoDISco writes; write its motifs with `modisco meme -i FILE.h5 -t PFM -o motifs.meme`",
     "zip": "is a zip archive or .npz; unpack it, or write a MEME file",
     "PDF": "is a PDF; give a MEME, TRANSFAC, JASPAR or HOMER file",
@@ -27,12 +27,12 @@ _TEXTS = {
 
 
 def read_matrices(path: str | Path) -> list[Matrix]:
-    """Return the motifs of a file, plain or gzipped, in its order: MEME, TRANSFAC, JASPAR, HOMER, HOCOMOCO, CIS-BP, UniPROBE.
+    """Return the motifs of a file in file order: MEME, TRANSFAC, JASPAR, HOMER, HOCOMOCO, CIS-BP or UniPROBE, plain or gzipped.
 
-    The format, and with it the layout, is known by what the file holds; U is read as T. Motifs of one name are all kept.
+    The content of the file determines its format and layout. U is read as T. Motifs with the same name are all kept.
 
-    Raises FileFormatError with the line where a matrix is none of DNA, contradicts its header, or holds no counts or
-    probabilities (log-odds, contributions), and for a file that holds none.
+    Raises FileFormatError with the line of a matrix that is not of DNA, contradicts its header, or contains other numbers than
+    counts or probabilities (log-odds, contributions). Raises it also for a file without motifs.
     """
     path = Path(path)
     _refuse_binary(path)
@@ -60,7 +60,7 @@ def read_matrices(path: str | Path) -> list[Matrix]:
 
 def _refuse_binary(path: Path) -> None:
     if not path.is_file():
-        return  # the reader of lines says so
+        return  # the line reader raises the error
     try:
         with path.open("rb") as file:
             head = file.read(8)
@@ -71,7 +71,7 @@ def _refuse_binary(path: Path) -> None:
 
 
 def write_meme(path: Path, matrices: Iterable[Matrix]) -> None:
-    """A file that the MEME suite and its kin read."""
+    """Write a file in MEME format, for the MEME suite and compatible tools."""
     with atomic_write(path) as part, part.open("w", encoding="utf-8") as out:
         out.write("MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n")
         out.write("Background letter frequencies\nA 0.25 C 0.25 G 0.25 T 0.25\n")

@@ -1,4 +1,4 @@
-"""Rows of numbers of a motif file -> a matrix of the frequencies of A, C, G and T, or a sentence on the row that is wrong."""
+"""Rows of numbers of a motif file -> a matrix of the frequencies of A, C, G and T, or an error that names the wrong row."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
 
-ROUNDING = 0.05  # by which probabilities of a position may miss 1; two decimals miss it by 0.02 at the most
-_PSEUDOCOUNT = 0.1  # of a site, over the four bases: no base is impossible
+ROUNDING = 0.05  # tolerance of the sum of the probabilities of a position; two decimals differ from 1 by at most 0.02
+_PSEUDOCOUNT = 0.1  # sites added to a position, spread over the four bases: no base has probability 0
 _MOST_SITES = 1e15
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 AMINO_ACIDS = set("ACDEFGHIKLMNPQRSTVWY")
 
 
 class Matrix(NamedTuple):
-    """A motif: the frequencies of A, C, G, T at each base, [W, 4], each row sums to 1."""
+    """A motif: the frequencies of A, C, G, T at each position, [W, 4]; each row sums to 1."""
 
     name: str
     p: NDArray[np.float64]
-    n_sites: int = 0  # that it was made of; 0 where that is not known
+    n_sites: int = 0  # sites of the motif; 0 if unknown
 
     @classmethod
     def of_counts(cls, name: str, counts: NDArray[np.floating]) -> Matrix:
-        """From counts of bases [W, 4]."""
+        """Make a matrix from counts of bases [W, 4]."""
         n = counts.sum(1, keepdims=True)
         return cls(name, (counts + _PSEUDOCOUNT / 4) / (n + _PSEUDOCOUNT), round(float(n.max(initial=0))))
 
 
 class Position(NamedTuple):
-    """Four numbers, of A, C, G and T at one position of a motif, and where they stand in the file."""
+    """The four numbers of A, C, G and T at one position of a motif, and their location in the file."""
 
     where: str  # "line 7"
     values: Sequence[float]
 
 
 def is_number(text: str) -> bool:
-    """Return True for a finite decimal number in ASCII, as 12, -0.5 or 1e-3."""
+    """True for a finite decimal number in ASCII, such as 12, -0.5 or 1e-3."""
     return _NUMBER.fullmatch(text) is not None
 
 
 def numbers(text: str, path: Path, line: int) -> list[float]:
-    """Return the numbers of a row, which blanks separate.
+    """Return the numbers of a row, separated by blanks.
 
-    Raises FileFormatError with the line where one is none: nan, a word, a decimal comma.
+    Raises FileFormatError with the line for anything else: nan, a word, a decimal comma.
     """
     words = text.split()
     if not all(map(is_number, words)):
@@ -60,7 +60,7 @@ def numbers(text: str, path: Path, line: int) -> list[float]:
 
 
 def require_bases(letters: str, path: Path, line: int) -> None:
-    """Raise FileFormatError where the letters of an alphabet, in any order, are not those of DNA (or RNA, whose U is T)."""
+    """Raise FileFormatError if the letters of an alphabet, in any order, are not A, C, G and T (or U)."""
     if len(letters) == 4 and set(letters.replace("U", "T")) == set("ACGT"):
         return
     kind = f"has {len(letters)} letters, {letters or 'none'}"
@@ -70,7 +70,7 @@ def require_bases(letters: str, path: Path, line: int) -> None:
 
 
 def require_four(n: int, name: str, path: Path, line: int) -> None:
-    """Raise FileFormatError where a position of a motif has not four numbers."""
+    """Raise FileFormatError if a position of a motif does not have four numbers."""
     if n == len(AMINO_ACIDS):
         raise FileFormatError(
             f"{path}, line {line}: motif {name} has 20 numbers for a position, one for each amino acid: "
@@ -85,13 +85,13 @@ def require_four(n: int, name: str, path: Path, line: int) -> None:
 def matrix_from_positions(
     name: str, positions: Sequence[Position], path: Path, line: int, *, n_sites: int = 0, probabilities: bool = False
 ) -> Matrix:
-    """Return the matrix of a motif that begins at a line of a file.
+    """Return the matrix of a motif that starts at `line` of a file.
 
-    Counts get the pseudocount of `Matrix.of_counts`; probabilities, whose positions all sum to 1 within ROUNDING, are divided
-    by their sums. probabilities: the format holds nothing else, so that counts are an error.
+    Counts get the pseudocount of `Matrix.of_counts`. Numbers are probabilities if each position sums to 1 within ROUNDING;
+    they are divided by their sums. probabilities: the format allows only probabilities, so counts are an error.
 
-    Raises FileFormatError with the line of a position that has negative or infinite numbers, none above 0, or a sum that
-    neither counts nor probabilities have; and for what is no matrix of counts by `_are_counts`.
+    Raises FileFormatError with the line of a position with negative or infinite numbers, with no number above 0, or with a sum
+    that fits neither counts nor probabilities. Raises it also for numbers that `_are_counts` rejects.
     """
     if not positions:
         raise FileFormatError(f"{path}, line {line}: motif {name} has no rows of numbers; complete or remove it.")
@@ -124,9 +124,9 @@ def matrix_from_positions(
 
 
 def _are_counts(values: NDArray[np.float64]) -> bool:
-    """Return True for counts [W, 4]: whole numbers, perhaps above one pseudocount, or numbers whose positions sum to one total.
+    """True for counts [W, 4]: whole numbers, possibly plus one pseudocount, or numbers with the same total at each position.
 
-    Weighted sites give decimals, but the same total at each position, up to the rounding of the decimals that are printed.
+    Weighted sites give decimals, but the same total at each position, up to the rounding of the printed decimals.
     """
     if _are_whole(values - values.min()):
         return True

@@ -1,4 +1,4 @@
-"""MEME files (minimal format, and the text that MEME, DREME and STREME write) -> matrices."""
+"""MEME files (minimal format, and the text output of MEME, DREME and STREME) -> matrices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BEGINNINGS = ("MEME version", "ALPHABET=", _MATRIX, _LOG_ODDS)
 
 
 class _Motif(NamedTuple):
-    """A MOTIF line whose matrix is still to come."""
+    """A MOTIF line before its matrix is read."""
 
     name: str
     line: int
@@ -31,17 +31,17 @@ class _Motif(NamedTuple):
 
 
 def is_meme(lines: Sequence[str]) -> bool:
-    """Return True where a line can only be of a MEME file."""
+    """True if a line identifies a MEME file."""
     return any(line.lstrip().startswith(_BEGINNINGS) for line in lines)
 
 
 def meme_matrices(lines: Sequence[str], path: Path) -> Iterator[Matrix]:
-    """Yield the letter-probability matrix of each MOTIF, the columns in the order of the alphabet: A, C, G, T (or U).
+    """Yield the letter-probability matrix of each MOTIF, with columns in alphabet order: A, C, G, T (or U).
 
-    A log-odds matrix beside it is passed over; background frequencies, strands and URLs are not used.
+    An additional log-odds matrix is skipped. Background frequencies, strands and URLs are not used.
 
     Raises FileFormatError with the line for another alphabet, for `alength=` or `w=` that the rows contradict, for rows that
-    are no probabilities, and for a motif with a log-odds matrix alone, with no matrix, or with two.
+    are not probabilities, and for a motif with only a log-odds matrix, with no matrix, or with two matrices.
     """
     motif: _Motif | None = None
     at = 0
@@ -53,7 +53,7 @@ def meme_matrices(lines: Sequence[str], path: Path) -> Iterator[Matrix]:
             require_bases(letters, path, line)
         elif re.match(r"MOTIF(\s|$)", text):
             _require_none_left(motif, path)
-            name = re.split(r"\s+width\s*=", " ".join(text.split()[1:]))[0]  # MEME's own text goes on with numbers
+            name = re.split(r"\s+width\s*=", " ".join(text.split()[1:]))[0]  # MEME's text output adds numbers after the name
             motif = _Motif(name or f"motif_{line}", line)
         elif text.startswith(_LOG_ODDS) and motif is not None:
             motif = motif._replace(log_odds=line)
@@ -76,9 +76,10 @@ def _require_none_left(motif: _Motif | None, path: Path) -> None:
 
 
 def _alphabet(lines: Sequence[str], at: int, path: Path) -> tuple[str, int]:
-    """Return the letters of the alphabet that begins at lines[at], in the order of the columns, and where it has ended.
+    """Return the letters of the alphabet that starts at lines[at], in column order, and the index of the line after it.
 
-    Custom alphabets name one letter a line, or a pair of complements, and ambiguous letters with =; columns are sorted.
+    Each line of a custom alphabet names one letter, a pair of complements, or an ambiguous letter (with =). The columns are
+    in sorted order.
     """
     if named := re.match(r"ALPHABET\s*=(.*)", lines[at].strip()):
         letters = "".join(named[1].split()).upper()
@@ -99,7 +100,7 @@ def _alphabet(lines: Sequence[str], at: int, path: Path) -> tuple[str, int]:
 
 
 def _matrix(lines: Sequence[str], at: int, path: Path, name: str) -> tuple[Matrix, int]:
-    """Return the matrix whose rows begin at lines[at], below its own line, and where they have ended."""
+    """Return the matrix whose rows start at lines[at], below its header, and the index of the line after them."""
     line, head = at, lines[at - 1]
     alength, width = (_whole_number(key, head, path, line) for key in ("alength", "w"))
     if alength is not None:
@@ -128,7 +129,7 @@ def _whole_number(key: str, head: str, path: Path, line: int) -> int | None:
 
 
 def _is_row(text: str) -> bool:
-    """Return True for a line that begins with a number, or that would be a row of four but for a word (nan, x)."""
+    """True for a line that starts with a number, nan or inf, or that has four words of which at least two are numbers."""
     words = text.split()
     return (
         is_number(words[0])

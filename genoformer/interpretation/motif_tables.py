@@ -1,6 +1,6 @@
 """Tables of numbers, with or without > lines (JASPAR, HOMER, HOCOMOCO, Cluster-Buster, CIS-BP, UniPROBE) -> matrices.
 
-Rows are bases or positions. Which they are is a fact of the format (letters, brackets, header) or of the shape, never of sums.
+Rows are bases or positions. The format (letters, brackets, header) or the shape of the table decides, never the sums.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from genoformer.interpretation.motif_matrix import (
 )
 
 _BASE_ROW = re.compile(r"([A-Za-z])(?:\s*[:|\[]\s*|\s+)([0-9.+\-\]\[|].*|)")  # A [ 8 12 ], A | 8 12, A: 8 12, A 8 12
-_ACCESSION = re.compile(r"[A-Z]{2,3}[0-9]{3,4}\.[0-9]+\s+\S")  # and a name, as JASPAR's > lines have: MA0001.1 AGL3
+_ACCESSION = re.compile(r"[A-Z]{2,3}[0-9]{3,4}\.[0-9]+\s+\S")  # accession and name in > lines of JASPAR: MA0001.1 AGL3
 IUPAC = {
     "A": "A",
     "C": "C",
@@ -41,45 +41,45 @@ IUPAC = {
     "V": "ACG",
     "N": "ACGT",
 }
-_LABELS = ("motif", "gene", "protein", "tf", "tf name")  # before a tab and a name, in files without >
+_LABELS = ("motif", "gene", "protein", "tf", "tf name")  # keys before a tab and a name, in files without >
 
 
 class _Row(NamedTuple):
     line: int
-    base: str  # that it is of; "" where it does not say
+    base: str  # base of the row; "" if the row has no letter
     bracket: bool
     values: list[float]
 
 
 @dataclass
 class _Table:
-    """The rows of a motif, and what the format says of them."""
+    """Rows of a motif, and what the format states about them."""
 
     name: str
     line: int
-    header: str | None = None  # behind the >; None without one
+    header: str | None = None  # text after the >; None without a > line
     rows: list[_Row] = field(default_factory=list)
     columns: str = ""  # letters above the columns, in their order
-    numbered: bool = False  # rows begin with the number of the position
-    positions: bool = False  # a comment of Cluster-Buster, whose rows are positions
+    numbered: bool = False  # rows start with the position number
+    positions: bool = False  # a Cluster-Buster comment was read: rows are positions
 
     @property
     def fields(self) -> list[str]:
-        """Return the texts between the tabs of the > line."""
+        """Tab-separated fields of the > line."""
         return _fields(self.header or "")
 
     @property
     def accession(self) -> bool:
-        """True where the > line begins with an accession of JASPAR and a name, with a blank or tabs between."""
+        """True if the > line starts with a JASPAR accession and a name, separated by a blank or tabs."""
         return _has_accession(self.header or "")
 
     @property
     def threshold(self) -> bool:
-        """True where the third field is a number, as in HOMER's > line: consensus, name, threshold."""
+        """True if the third field is a number, as in HOMER's > line: consensus, name, threshold."""
         return _has_threshold(self.header or "")
 
     def layout_of_consensus(self) -> str:
-        """Return the layout of four by four numbers in which the consensus before a tab fits; "" where none or both do."""
+        """Return the layout of a 4 x 4 table that fits the consensus before the first tab; "" if none or both fit."""
         consensus = self.fields[0].upper().replace("U", "T") if len(self.fields) > 1 else ""
         if len(consensus) != len(self.rows) or not set(consensus) <= set(IUPAC):
             return ""
@@ -88,7 +88,7 @@ class _Table:
             "positions": _fits(consensus, by_position),
             "bases": _fits(consensus, list(zip(*by_position, strict=True))),
         }
-        if self.threshold:  # HOMER has positions alone
+        if self.threshold:  # rows of HOMER are always positions
             return "positions" if fits["positions"] else ""
         return next((name for name in fits if fits[name]), "") if sum(fits.values()) == 1 else ""
 
@@ -107,7 +107,7 @@ def _has_threshold(header: str) -> bool:
 
 
 def _fits(consensus: str, positions: Sequence[Sequence[float]]) -> bool:
-    """Return True where each letter stands for a base that no other one exceeds there."""
+    """True if each consensus letter includes a base with the largest number at its position."""
     return all(
         any(row["ACGT".index(base)] == max(row) for base in IUPAC[letter])
         for letter, row in zip(consensus, positions, strict=True)
@@ -115,10 +115,10 @@ def _fits(consensus: str, positions: Sequence[Sequence[float]]) -> bool:
 
 
 def table_matrices(lines: Sequence[str], path: Path) -> list[Matrix]:
-    """Return the motifs of a file of tables; an empty list where there is none.
+    """Return the motifs of a file of tables; an empty list for a file without tables.
 
-    Raises FileFormatError with the line for rows that are no numbers or no table, and for four by four numbers of which
-    neither the format nor the other motifs of the file say if rows are bases or positions.
+    Raises FileFormatError with the line for rows that are not numbers or do not form a table. Raises it also for a 4 x 4 table
+    if neither the format nor the other motifs of the file decide whether rows are bases or positions.
     """
     tables = list(_tables(lines, path))
     layouts = [_layout(table, path) for table in tables]
@@ -136,7 +136,7 @@ def table_matrices(lines: Sequence[str], path: Path) -> list[Matrix]:
 
 
 def _layout(table: _Table, path: Path) -> str:
-    """Return "bases" or "positions" for the rows; "" where four by four numbers could be both."""
+    """Return "bases" or "positions" for the rows; "" for an ambiguous 4 x 4 table."""
     if any(row.base or row.bracket for row in table.rows):
         return "bases"
     if table.columns or table.positions or not table.rows:
@@ -146,7 +146,7 @@ def _layout(table: _Table, path: Path) -> str:
     if bases and positions:
         return table.layout_of_consensus()
     if table.threshold and not positions:
-        return "positions"  # rows that are no positions are refused there
+        return "positions"  # `_by_positions` refuses rows that are not positions
     if not bases and not positions:
         odd = next((row for row in table.rows if len(row.values) != len(table.rows[0].values)), table.rows[0])
         if sizes == {20}:
@@ -159,7 +159,7 @@ def _layout(table: _Table, path: Path) -> str:
 
 
 def _by_bases(table: _Table, path: Path) -> Matrix:
-    """Rows are A, C, G and T, by their letters or in this order."""
+    """Return the matrix of a table whose rows are A, C, G and T, by their letters or in this order."""
     first, last = table.rows[0].line, table.rows[-1].line
     named = [row.base for row in table.rows]
     bases = [base.upper().replace("U", "T") for base in named]
@@ -183,7 +183,7 @@ def _by_bases(table: _Table, path: Path) -> Matrix:
 
 
 def _by_positions(table: _Table, path: Path) -> Matrix:
-    """Rows are positions, columns A, C, G and T or what stands above them."""
+    """Return the matrix of a table whose rows are positions; columns are A, C, G and T, or the letters above them."""
     order = [(table.columns or "ACGT").index(base) for base in "ACGT"]
     positions = []
     for row in table.rows:
@@ -198,7 +198,7 @@ def _by_positions(table: _Table, path: Path) -> Matrix:
 
 def _tables(lines: Sequence[str], path: Path) -> Iterator[_Table]:
     table: _Table | None = None
-    name, n = "", 0  # of the next table without a > line, and how many such tables there are
+    name, n = "", 0  # name of the next table without a > line, and number of such tables
     for line, text in enumerate(lines, 1):
         text = text.strip()
         columns = _columns(text.lstrip("# "))
@@ -239,12 +239,12 @@ def _tables(lines: Sequence[str], path: Path) -> Iterator[_Table]:
 
 
 def _begins(table: _Table, row: _Row | None) -> bool:
-    """Return True where a line, a row or none, cannot belong to a table without a > line."""
+    """True if a line (a row or text) cannot continue a table without a > line."""
     return row is None or (row.base != "" and row.base.upper() in {of.base.upper() for of in table.rows})
 
 
 def _name(header: str) -> str:
-    """Return the name in a > line: HOMER's second field, or all."""
+    """Return the name in a > line: the second field for HOMER, else the whole line."""
     if _has_threshold(header):
         fields = _fields(header)
         header = fields[1] or fields[0]
@@ -258,7 +258,7 @@ def _title(text: str) -> str:
 
 
 def _columns(text: str) -> tuple[str, bool] | None:
-    """Return the letters above columns, in their order, and if a number of the position stands before them; else None."""
+    """Return the column letters of a header line, in order, and True if a column of position numbers precedes; else None."""
     words = text.replace('"', "").split()
     letters = "".join(words[-4:]).upper().replace("U", "T")
     if len(words) in (4, 5) and len(letters) == 4 and set(letters) == set("ACGT"):
@@ -278,7 +278,7 @@ def _row(text: str, path: Path, line: int) -> _Row | None:
 
 
 def _is_row_of_other_letter(text: str) -> bool:
-    """Return True for a row of numbers behind one letter that is no base, as an amino acid is."""
+    """True for a row of numbers after one letter that is not a base, such as an amino acid."""
     of = _BASE_ROW.fullmatch(text.rstrip("]").rstrip())
     if of is None or of[1].upper() in "ACGTU":
         return False

@@ -1,4 +1,4 @@
-"""TRANSFAC files, as TRANSFAC, JASPAR and Biopython write them -> matrices."""
+"""TRANSFAC files, as written by TRANSFAC, JASPAR and Biopython -> matrices."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from genoformer.interpretation.motif_matrix import (
     require_four,
 )
 
-_Lines = list[tuple[int, list[str]]]  # numbers and words of lines
+_Lines = list[tuple[int, list[str]]]  # line number and words of each line
 _HEADS = ("P0", "PO")
 
 
 def is_transfac(lines: Sequence[str]) -> bool:
-    """Return True where a line begins with P0 or PO, as the one above a matrix does, or an entry ends in //."""
+    """True if a line starts with P0 or PO (the header of a matrix) or with // (the end of an entry)."""
     return any(line.split(None, 1)[:1] in (["P0"], ["PO"], ["//"]) for line in lines)
 
 
 def transfac_matrices(lines: Sequence[str], path: Path) -> Iterator[Matrix]:
-    """Yield the matrix of each entry that has one, named by its AC and ID, or else by its NA or DE.
+    """Yield the matrix of each entry with a matrix, named by its AC and ID, or else by its NA or DE.
 
-    An entry ends in //. The letters of P0 (or PO) name the columns, in any order; each row below begins with its number.
+    An entry ends with //. The letters of P0 (or PO) name the columns, in any order; each row below starts with its number.
 
-    Raises FileFormatError with the line for other letters, rows that are missing or have not four numbers, and for an entry
-    with two matrices; and for a file without any P0.
+    Raises FileFormatError with the line for other letters, for missing rows or rows without four numbers, and for an entry
+    with two matrices. Raises it also for a file without any P0.
     """
     entry: _Lines = []
     n = 0
@@ -52,7 +52,7 @@ def transfac_matrices(lines: Sequence[str], path: Path) -> Iterator[Matrix]:
 
 
 def _matrix(entry: _Lines, head: int, path: Path) -> Matrix:
-    """Return the matrix of an entry, whose P0 is entry[head]."""
+    """Return the matrix of an entry; its P0 line is entry[head]."""
     fields = {words[0]: " ".join(words[1:]) for _, words in entry[:head] + entry[head + 1 :] if len(words) > 1}
     line, words = entry[head]
     name = " ".join(fields[key] for key in fields if key in ("AC", "ID"))
@@ -61,11 +61,11 @@ def _matrix(entry: _Lines, head: int, path: Path) -> Matrix:
     require_bases(letters, path, line)
     order = [letters.replace("U", "T").index(base) for base in "ACGT"]
     positions: list[Position] = []
-    begin = 0  # TRANSFAC counts from 1, some programs from 0
+    begin = 0  # number of the first row: 1 in TRANSFAC, 0 in some programs
     for line, words in entry[head + 1 :]:
         if not words[0].isdecimal():
             break
-        values = words[1:5] + [word for word in words[5:] if is_number(word)]  # the consensus may stand behind
+        values = words[1:5] + [word for word in words[5:] if is_number(word)]  # the consensus may follow
         require_four(len(values), name, path, line)
         number = int(words[0][:9])
         begin = begin if positions else min(number, 1)

@@ -1,4 +1,4 @@
-"""One number of a model for each sequence: what attributions explain, and mutagenesis and audits ask for."""
+"""The target of attributions, ISM and audits: sequences -> one number of a model for each sequence."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from genoformer.models.heads import SequenceClassifier
 from genoformer.models.longrange import Bins, LongRange, one_hot
 from genoformer.models.onehot import OneHotModel, TrackSum
 
-_HELD = 1 << 21  # attention weights of a head, or values of the trunk, that are held at a time
-_WIDE = 4_096  # bases
-_ASKED = 32  # bases of a sequence that a language model is asked for
+_HELD = 1 << 21  # maximum number of attention weights of a head, or trunk values, in memory
+_WIDE = 4_096  # minimum number of bases of a long sequence
+_ASKED = 32  # maximum number of bases that a language model predicts
 
 
 class AttributionTarget(NamedTuple):
-    """Which number: a fine-tuned model's logit of a class, or the sum of some tracks of a long-range one over some bins.
+    """The number to explain: the logit of a class of a fine-tuned model, or the sum of tracks of a long-range model over bins.
 
-    A language model has none; for audits it is how well it knows a sequence, the mean of log2 P(base | the others) over at
-    most 32 of its bases.
+    A language model has no such output. For audits its number is the mean of log2 P(base | all other bases) over at most 32
+    bases of the sequence.
     """
 
-    number: int = 0  # of the classes
+    number: int = 0  # index of the class
     head: str | None = None
-    tracks: Sequence[int] = ()  # none: all of the head
-    bins: tuple[int, int] | None = None  # first and how many, of all that the window has; None: those that the model predicts
+    tracks: Sequence[int] = ()  # empty: all tracks of the head
+    bins: tuple[int, int] | None = None  # first bin and number of bins in the window; None: the bins that the model predicts
 
     def of(self, model: nn.Module, codes: Codes, reference: Codes | None = None) -> Floats:
-        """uint8 [B, L] -> [B]; sequences of one length. Raises ConfigError for an output that is not there.
+        """Return the number of each sequence, uint8 [B, L] -> [B]. Raises ConfigError for an unknown output.
 
-        truth [L]: the sequence that `codes` are changes of. It is what a language model is asked for where bases are hidden
-        (N), and of its stem and tower a long-range model computes again only what is changed.
+        reference [L]: the unmodified sequence of which `codes` are edited copies. A language model predicts its bases where
+        `codes` are masked (N). A long-range model recomputes only the changed part of its stem and tower.
         """
         if isinstance(model, Encoder):
             return _known(model, codes, codes if reference is None else np.broadcast_to(reference, codes.shape))
         if isinstance(model, LongRange):
-            small = codes.shape[1] < _WIDE  # the whole is done before the parts are found
+            small = codes.shape[1] < _WIDE  # a full pass is faster than finding the changed parts
             return self._tracks(model, codes) if reference is None or small else self._changed_tracks(model, codes, reference)
         assert isinstance(model, SequenceClassifier)
         self._check(model)
@@ -60,9 +60,9 @@ class AttributionTarget(NamedTuple):
         return run_batched(run, len(codes), at_once, ())
 
     def module(self, model: nn.Module, length: int) -> nn.Module:
-        """One-hot DNA [B, 4, length] -> [B, 1], with gradients.
+        """Return a module that maps one-hot DNA [B, 4, length] to the number, [B, 1], with gradients.
 
-        Raises ConfigError for a language model, which has no output to explain, and for one that is not there.
+        Raises ConfigError for a language model, which has no output to explain, and for an unknown output.
         """
         if isinstance(model, LongRange):
             parameter = next(model.parameters())
@@ -77,7 +77,7 @@ class AttributionTarget(NamedTuple):
         return _Column(OneHotModel(model), self.number)
 
     def name(self, model: nn.Module) -> str:
-        """For figures."""
+        """Return the label of the number for figures."""
         if isinstance(model, SequenceClassifier):
             return model.config.classes[self.number]
         if isinstance(model, LongRange):
@@ -89,7 +89,7 @@ class AttributionTarget(NamedTuple):
         reader, bins = TrackPredictor(model, self.head), Bins(*self._bins(model, codes.shape[1]))
         chosen = self._chosen(model).to(reader.device)
 
-        short = codes.shape[1] < _WIDE  # tiles are for long ones
+        short = codes.shape[1] < _WIDE  # only long sequences are tiled
 
         def run(part: slice) -> Tensor:
             onehot = one_hot(torch.from_numpy(codes[part]).to(reader.device)).to(reader.dtype) if short else None
@@ -113,7 +113,7 @@ class AttributionTarget(NamedTuple):
         return torch.tensor(self.tracks or range(n))
 
     def _bins(self, model: LongRange, length: int) -> tuple[int, int]:
-        few = length // model.config.bin_size < model.config.target_bins  # a shorter window than the model's: all of its bins
+        few = length // model.config.bin_size < model.config.target_bins  # window shorter than the model's: use all of its bins
         bins = model.bins_of(length, 0 if few else None)
         return self.bins or (bins.first, bins.n)
 
@@ -133,7 +133,7 @@ def _known(model: Encoder, codes: Codes, reference: Codes) -> Floats:
 
 
 class _Summed(nn.Module):
-    """The sum of all outputs, [B, 1]."""
+    """Module that returns the sum of all outputs of a model, [B, 1]."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class _Summed(nn.Module):
 
 
 class _Column(nn.Module):
-    """One of the outputs, [B, 1]."""
+    """Module that returns one output of a model, [B, 1]."""
 
     def __init__(self, model: nn.Module, number: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The variants of places, scored as `score` would -> variants.tsv, and a line for each figure; with the windows it took."""
+"""Variants of loci, scored as by `score` -> variants.tsv, a note for each figure, and a line on the windows."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ VARIANTS = "variants.tsv"
 
 
 def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Locus], alleles: Sequence[Variant]) -> list[str]:
-    """A row for each of some alleles, with the columns that `score` gives; what stands below the figure of each place.
+    """Write a row for each allele, with the columns of `score`, and return the note of each locus.
 
-    Returns "" for a place that is not of one of them, and writes nothing where there are none.
+    The note is "" for a locus without one of the alleles. Without alleles no file is written.
     """
     if not alleles:
         return [""] * len(places)
@@ -41,7 +41,7 @@ def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Locus], allele
 
 
 def windows_of(scorer: Scorer) -> str:
-    """Return the line on the windows in which changes are scored."""
+    """Return a line that describes the windows in which changes are scored."""
     strands = "both strands" if scorer.options["strands"] == "both" else "the forward strand"
     if not isinstance(scorer, TrackScorer):
         return f"windows: each change in the middle of its own {scorer.length:,} bases, {strands}, as in `score`"

@@ -1,4 +1,4 @@
-"""BED, VCF or FASTA -> sequences to look at, each with where it lies; and maps of them -> .npz, bigWig and figures."""
+"""BED, VCF or FASTA -> loci with their sequences; maps of loci -> .npz and bigWig."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from genoformer.genome.vcf import open_vcf, seekable_copy
 from genoformer.scoring.scores import Floats
 from genoformer.whole import atomic_write, write_text
 
-MATRICES = "matrices.npz"  # of attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the places that are drawn
-MAPS = ("maps.npz", "maps.bw", "motifs.meme", "variants.tsv", MATRICES)  # what a folder of maps holds
-MANIFEST = "maps.json"  # says that they are ours to replace
-_LONGEST = 1 << 21  # bases of a place, twice those of the longest models
+MATRICES = "matrices.npz"  # attention: matrix_i [T, T] and edges_i [T + 1], on the contig, of the drawn loci
+MAPS = ("maps.npz", "maps.bw", "motifs.meme", "variants.tsv", MATRICES)  # files of a folder of maps
+MANIFEST = "maps.json"  # marks a folder of maps that may be overwritten
+_LONGEST = 1 << 21  # maximum length of a locus, twice the window of the longest models
 _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 _FASTA = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
 
 
 class Locus(NamedTuple):
-    """A sequence, and where its first base lies: on a contig, or by itself (chrom "", start 0)."""
+    """A sequence and the position of its first base on a contig; a sequence without a genome has chrom "" and start 0."""
 
     name: str
     chrom: str
     start: int
     codes: Codes
-    alleles: Alleles | None = None  # of a variant, whose reference `codes` is
-    allele: Variant | None = None  # that variant, under the genome's name of the contig
+    alleles: Alleles | None = None  # alleles of a variant; `codes` is the reference allele
+    allele: Variant | None = None  # the variant, with the contig name of the genome
 
     @property
     def variant(self) -> tuple[int, int] | None:
-        """The bases [start, end) of REF on the contig; None for a place of no variant."""
+        """Bases [start, end) of REF on the contig; None for a locus without a variant."""
         if self.alleles is None:
             return None
         start = self.start + self.alleles.ref_start
@@ -55,7 +55,7 @@ class Locus(NamedTuple):
 
     @property
     def alternative(self) -> Locus:
-        """The same with the ALT allele; for a place of a variant."""
+        """The locus with the ALT allele; only for a locus of a variant."""
         assert self.alleles is not None
         return self._replace(codes=self.alleles.alt)
 
@@ -75,17 +75,17 @@ def read_places(
     force: bool = False,
     alleles: list[Variant] | None = None,
 ) -> list[Locus]:
-    """The regions of a BED or narrowPeak, windows around the alleles of a VCF, or the sequences of a FASTA.
+    """Return the regions of a BED or narrowPeak, windows around the alleles of a VCF, or the sequences of a FASTA.
 
-    A VCF is compared with the genome as `score` does it, and its records are read as there. An ALT that cannot be scored
-    (symbolic, REF is not the reference's ...) has no window; `notes` is told how many there are, and what does not fit.
+    A VCF is compared with the genome, and its records are read, as in `score`. An ALT that cannot be scored (symbolic, REF
+    differs from the reference ...) has no window. `notes` receives the number of these ALTs and the findings of the preflight.
 
-    length: bases around the middle of each region or variant; regions are taken as they are without it. columns: which column
-    of a BED is which, as `--columns` has it. A region that reaches beyond its contig is refused. fix and force: of a VCF, as
-    `score` has them. alleles: is told every allele that can be scored, with a window or too long for one.
-    Raises ConfigError where a BED or VCF comes without genome, or a VCF without length, or for places that are longer than any
-    model reads, PreflightError for a VCF that does not fit the genome, and FileFormatError for an empty file or a FASTA record
-    without bases.
+    length: bases around the middle of each region or variant; by default regions keep their length. columns: names of the
+    columns of a BED, as in `--columns`. fix and force: handling of a VCF, as in `score`. alleles: receives every scorable
+    allele, also those too long for a window.
+    Raises ConfigError for a BED or VCF without a genome, for a VCF without a length, and for loci longer than any model reads.
+    Refuses a region that extends beyond its contig. Raises PreflightError for a VCF that does not fit the genome, and
+    FileFormatError for an empty file or a FASTA record without bases.
     """
     refuse_address(path)
     path = Path(path)
@@ -136,7 +136,7 @@ def read_places(
 def _around_variants(
     path: Path, genome: Genome, length: int, fit: Fit, left_out: Counter[str], known: list[Variant]
 ) -> Iterator[Locus]:
-    """Windows of alleles of up to half their length; known is told all alleles that can be scored."""
+    """Yield windows around alleles of at most half their length; `known` receives all scorable alleles."""
     with open_vcf(path) as file:
         for record, variant in scorable(file, genome, sys.maxsize, left_out, fit):
             known.append(variant)
@@ -149,9 +149,9 @@ def _around_variants(
 
 
 def write_maps(path: Path, places: Sequence[Locus], maps: Sequence[Floats], what: str) -> None:
-    """A .npz without pickles: names, chroms, starts, `what`, and of each place codes_i [L] and map_i [L] or [L, 4].
+    """Write a .npz without pickles: names, chroms, starts, `what`, and for each locus codes_i [L] and map_i [L] or [L, 4].
 
-    Beside it MANIFEST, with what the maps are and of how many places.
+    Write also MANIFEST to the same folder, with the description of the maps and the number of loci.
     """
     arrays: dict[str, np.ndarray] = {
         "what": np.array(what),
@@ -166,13 +166,13 @@ def write_maps(path: Path, places: Sequence[Locus], maps: Sequence[Floats], what
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """A .npz that appears whole."""
+    """Write a .npz atomically."""
     with atomic_write(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def write_map_track(path: Path, places: Sequence[Locus], maps: Sequence[Floats], genome: Genome) -> int:
-    """A bigWig of maps [L] on a genome; where places overlap the mean. How many bases have a value."""
+    """Write a bigWig of maps [L] on a genome, with the mean where loci overlap. Return the number of bases with a value."""
     found: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
     for place, of in zip(places, maps, strict=True):
         at, values = np.arange(place.start, place.end), np.asarray(of, dtype=float)

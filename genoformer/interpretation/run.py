@@ -1,4 +1,4 @@
-"""Maps of sequences by each method, ready to be written and drawn."""
+"""Attention profiles, attributions and ISM maps of loci, computed in batches."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def attention_profiles(
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
 ) -> list[Floats]:
-    """A number for each base of each place, [L]; `PROFILES` says what.
+    """Return a number for each base of each locus, [L]; `PROFILES` describes the profiles.
 
-    heads: all by default. query: token or bin that is asked, [CLS] or the middle bin by default; or one for each place. Places
-    of a long-range model are whole bins long.
-    Raises ConfigError for a profile that is not known, viz of a long-range model, and sequences that do not fit.
+    heads: all by default. query: the query token or bin, or one for each locus; [CLS] or the middle bin by default. The length
+    of a locus of a long-range model is a multiple of the bin size.
+    Raises ConfigError for an unknown profile, for viz with a long-range model, and for sequences that do not fit the model.
     """
     if profile not in PROFILES:
         raise ConfigError(f"profile {profile!r}: allowed are {', '.join(PROFILES)}.")
@@ -100,9 +100,10 @@ def attributions(
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
 ) -> list[Attribution]:
-    """What each base adds to one output: a class of a fine-tuned model (the first), or the sum of some tracks (of all).
+    """Return the contribution of each base to one output: a class of a fine-tuned model, or a sum of tracks.
 
-    Raises ConfigError for a language model, which has no single output, and for outputs that are not there.
+    The default output is the first class, or the sum of all tracks. Raises ConfigError for a language model, which has no
+    single output, and for an unknown output.
     """
     wanted = output or AttributionTarget()
     found: dict[int, Attribution] = {}
@@ -128,7 +129,7 @@ def attributions(
 def mutageneses(
     scorer: Scorer, genome: Genome, places: Sequence[Locus], *, progress: Callable[[int], None] | None = None
 ) -> list[Mutagenesis]:
-    """Every change of every place, scored on the genome on which it lies; ConfigError for sequences that lie on none."""
+    """Score every single-base change of each locus on its genome. Raises ConfigError for a sequence without a genome."""
     found = []
     for i, place in enumerate(places):
         if not place.chrom:
@@ -147,7 +148,7 @@ def sequence_mutageneses(
     device: str = "cpu",
     progress: Callable[[int], None] | None = None,
 ) -> list[Mutagenesis]:
-    """What every change of each place does to one output of a model that sees the place alone."""
+    """Return the effect of every single-base change on one output of a model whose input is the sequence of the locus."""
     wanted, found = output or AttributionTarget(), []
     with evaluating(model, device) as ready:
         for i, place in enumerate(places):
@@ -163,12 +164,12 @@ def _of(output: AttributionTarget, model: torch.nn.Module, truth: Codes, codes: 
 
 
 def letters(codes: Codes, values: Floats) -> Floats:
-    """A map [L] as heights [L, 4] of the bases that are there, for a logo; 0 at an N."""
+    """Return a map [L] as logo heights [L, 4] of the observed bases; 0 at an N."""
     return np.where(codes[:, None] == np.arange(N), np.asarray(values)[:, None], 0.0)
 
 
 def _batches_of_equal_length(places: Sequence[Locus], queries: Sequence[int | None] | None = None) -> list[list[int]]:
-    """Numbers of places of one length, of which the same is asked, at most 256 together."""
+    """Return batches of at most 256 indices of loci with equal length and equal query."""
     groups: dict[tuple[int, int | None], list[int]] = {}
     for i, place in enumerate(places):
         groups.setdefault((len(place.codes), queries[i] if queries else None), []).append(i)

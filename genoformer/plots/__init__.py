@@ -1,4 +1,4 @@
-"""Figures: arrays in, Axes out. The caller owns the figure; colours are readable without telling red from green."""
+"""Figures: arrays -> Axes. The caller owns the figure. The colours suit readers with red-green colour blindness."""
 
 from genoformer.plots.annotation import over_controls, stacked_shares, trait_matrix
 from genoformer.plots.curves import context_curve, loss_with_trend, running_mean

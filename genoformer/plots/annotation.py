@@ -1,4 +1,4 @@
-"""Where variants fall, and how that compares with controls: stacked shares, boxes, a matrix of traits, states."""
+"""Figures of variants by annotation and of controls: stacked fractions, boxes, a matrix of traits by annotations."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _TWENTY = (  # matplotlib's tab20
     "#17BECF",
     "#9EDAE5",
 )
-_NARROW = 0.03  # share of a bar below which it is not written on it
+_NARROW = 0.03  # smallest fraction of a bar that gets a label
 
 
 def stacked_shares(
     ax: Axes, counts: Mapping[str, Mapping[str, int]], totals: Mapping[str, int], colours: Mapping[str, str] | None = None
 ) -> Axes:
-    """Bars that are stacked to 100 %: counts[bar][kind], of totals[bar] things; n stands at the end of each bar.
+    """Draw stacked bars of the fractions counts[bar][kind] / totals[bar]; the label of each bar has its n.
 
-    colours: of the kinds; others get some. Kinds are drawn in the order in which they first appear.
+    colours: colours of kinds; other kinds get default colours. Kinds are drawn in the order of their first appearance.
     """
     kinds = list(dict.fromkeys(kind for of in counts.values() for kind in of))
     palette = MANY if len(kinds) <= len(MANY) else _TWENTY
@@ -73,9 +73,9 @@ def stacked_shares(
 def over_controls(
     ax: Axes, names: Sequence[str], observed: ArrayLike, controls: Sequence[ArrayLike], notes: Sequence[str], *, what: str
 ) -> Axes:
-    """A row for each name: the box of what the controls have (middle half, whiskers 2.5 to 97.5 %), what is observed in red.
+    """Draw a row for each name: a box of the controls (middle half, whiskers 2.5 to 97.5 %) and the observed value in red.
 
-    observed [A] and controls [A][R] are in one unit, `what`; notes are written at the end of each row.
+    observed [A] and controls [A][R] have the same unit, `what`. notes: text at the end of each row.
     """
     found = np.asarray(observed, dtype=float)
     places = np.arange(len(names))
@@ -106,9 +106,9 @@ def trait_matrix(
     *,
     few: int = 3,
 ) -> Axes:
-    """Traits by annotations, [T, A]: log2 of observed / expected in the shade, the overlaps in each cell, a frame where marked.
+    """Draw traits by annotations, [T, A]: colour is log2 of observed / expected, text is overlaps, marked cells have a frame.
 
-    fold is NaN where nothing is expected. Cells without overlaps stay white, those of fewer than `few` are pale.
+    fold is NaN if nothing is expected. Cells without overlaps are white; cells with fewer than `few` overlaps are pale.
     """
     from matplotlib.colors import TwoSlopeNorm
     from matplotlib.patches import Rectangle
@@ -142,6 +142,6 @@ def trait_matrix(
 
 
 def _on(colour: str) -> str:
-    """Black or white, whichever can be read on a colour."""
+    """Return black or white, the text colour that is readable on a colour."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"

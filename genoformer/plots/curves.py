@@ -1,4 +1,4 @@
-"""How a training went."""
+"""Curves of trainings: losses, and bits per base by context."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def context_curve(
     ax: Axes, one_sided: Mapping[int, float], two_sided: Mapping[int, float], trained: Mapping[str, tuple[float, float]]
 ) -> Axes:
-    """Bits per base of count models by the bases they see, and of trained models as lines across with their error.
+    """Draw bits per base of Markov baselines by context length, and of trained models as horizontal lines with their error.
 
-    Parameters: one_sided, order k -> bits; two_sided, m -> bits of m+m, which stands at 2m; trained, name -> bits and
-    standard error (NaN for none).
+    Parameters: one_sided, order k -> bits; two_sided, m -> bits of m+m, drawn at 2m; trained, name -> bits and standard error
+    (NaN without one).
     """
     if one_sided:
         ax.plot(list(one_sided), list(one_sided.values()), "o-", color=BLUE, ms=4, lw=1.5, label="counts, k before")
@@ -50,7 +50,7 @@ def context_curve(
 
 
 def loss_with_trend(ax: Axes, x: ArrayLike, y: ArrayLike, *, ylabel: str, points: bool = False) -> Axes:
-    """A measured series: points joined by a line, or a faint line under its running mean over 1/25 of it."""
+    """Draw a measured series as joined points, or as a faint line with its running mean over 1/25 of the series."""
     places, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     half = 0 if points else len(values) // 50
     if not half:
@@ -58,7 +58,7 @@ def loss_with_trend(ax: Axes, x: ArrayLike, y: ArrayLike, *, ylabel: str, points
     else:
         ax.plot(places, values, color=BLUE, alpha=0.3, lw=0.8)
         ax.plot(places, running_mean(values, half), color=BLUE, lw=1.8)
-        low, high = values.min(), np.quantile(values, 0.995)  # the first steps would squeeze all the others
+        low, high = values.min(), np.quantile(values, 0.995)  # the first steps would compress the rest of the curve
         if high > low:
             ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))
     ax.set_ylabel(ylabel)
@@ -67,9 +67,9 @@ def loss_with_trend(ax: Axes, x: ArrayLike, y: ArrayLike, *, ylabel: str, points
 
 
 def running_mean(values: ArrayLike, half: int) -> NDArray[np.float64]:
-    """Mean of each value [n] and `half` on either side, of fewer at the ends.
+    """Return the mean of each value [n] and `half` values on either side, fewer at the ends.
 
-    At the start, where a loss falls steeply, as many are taken on either side, so that the mean is not drawn up.
+    At the start, where a loss falls steeply, both sides have equally many values, so that the mean is not biased upwards.
 
     >>> running_mean([9.0, 3.0, 3.0, 0.0], 1).tolist()
     [9.0, 5.0, 2.0, 1.5]

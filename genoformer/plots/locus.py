@@ -1,4 +1,4 @@
-"""What lies along a stretch of a genome, over its coordinates: tracks, genes and elements, attention between places."""
+"""Panels along the coordinates of a locus: tracks, genes and elements, attention between positions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def tracks(
     axes: Sequence[Axes], edges: ArrayLike, values: ArrayLike, *, labels: Sequence[str], chrom: str, groups: Sequence[str] = ()
 ) -> Sequence[Axes]:
-    """Values of bins, [K, N], a panel each, over their edges on a contig [N + 1], 0-based; tracks of a group have one colour.
+    """Draw tracks [K, N], one panel each, over the bin edges on a contig [N + 1], 0-based; tracks of a group have one colour.
 
-    The axes share x, and the last one has the coordinates. Each panel has its own height, written at its left.
+    The axes share x, and the last axis has the coordinates. Each panel has its own scale, labelled on the left.
     """
     x, rows = np.asarray(edges, dtype=np.float64), np.asarray(values, dtype=np.float64)
     kinds = list(dict.fromkeys(groups))
@@ -38,7 +38,7 @@ def tracks(
 
 
 def coordinates(ax: Axes, start: float, end: float, chrom: str = "") -> Axes:
-    """Whole bases with thousands separators along x, and the place [start, end) below, 1-based; "base" without a contig."""
+    """Label x with whole bases, and the region [start, end) below in 1-based coordinates; "base" without a contig."""
     from matplotlib.ticker import FuncFormatter
 
     from genoformer.plots.places import PlaceLocator
@@ -59,11 +59,10 @@ def allele_coordinates(
     *,
     alt_start: int | None = None,
 ) -> Sequence[Axes]:
-    """Coordinates below the sequences of both alleles, as `allele_logos` draws them; behind an indel each has its own.
+    """Label the coordinates of the two panels of `allele_logos`; for an indel each panel has its own ticks.
 
-    first: the 1-based coordinate of the first base; n_alt: how many bases of ALT are drawn; changed and alt_start: as of
-    `allele_logos`.
-    The axis of ALT has the coordinates of the reference; inserted bases have none.
+    first: the 1-based coordinate of the first base; n_alt: number of drawn bases of ALT; changed and alt_start: as in
+    `allele_logos`. The axis of ALT has the coordinates of the reference; inserted bases have none.
     """
     from genoformer.plots.places import Change, alt_coordinates
 
@@ -82,9 +81,9 @@ def allele_coordinates(
 def allele_tracks(
     axes: Sequence[Axes], edges: ArrayLike, ref: ArrayLike, alt: ArrayLike, *, label: str, chrom: str, at: float | None = None
 ) -> Sequence[Axes]:
-    """A track [N] with the reference and with the alternative allele over the edges of its bins [N + 1]; below, ALT - REF.
+    """Draw a track [N] of the reference and alternative alleles over its bin edges [N + 1], and ALT - REF below.
 
-    at: where the variant lies. The difference has its own scale, the same up and down.
+    at: position of the variant. The difference has its own scale, symmetric around 0.
     """
     top, below = axes
     _share(top, below)
@@ -94,7 +93,7 @@ def allele_tracks(
     highest = max(before.max(initial=0), after.max(initial=0))
     lowest = min(0.0, before.min(initial=0), after.min(initial=0))
     top.set(xlim=(x[0], x[-1]), ylim=(lowest, 1.3 * (highest or 1.0)))
-    top.set_title(_wrapped(label, top), loc="left", fontsize="small")  # above the panel, where the legend is not
+    top.set_title(_wrapped(label, top), loc="left", fontsize="small")  # above the panel, clear of the legend
     top.legend(frameon=False, fontsize="x-small", ncols=2, loc="upper right", borderaxespad=0)
     top.locator_params(axis="y", nbins=3)
     top.tick_params(labelbottom=False, axis="both", labelsize="x-small")
@@ -121,9 +120,9 @@ def landmarks(
     genes: Sequence[tuple[str, str, ArrayLike]] = (),
     elements: Mapping[str, ArrayLike] | None = None,
 ) -> Axes:
-    """Genes (name, strand, exons [n, 2]) over rows of elements (name -> intervals [n, 2]) in [start, end), 0-based.
+    """Draw genes (name, strand, exons [n, 2]) over rows of elements (name -> intervals [n, 2]) in [start, end), 0-based.
 
-    Exons are boxes on a line, an arrow at the first base says the direction; genes in each other's way stand in rows.
+    Exons are boxes on a line. An arrow at the TSS shows the direction. Overlapping genes are in separate rows.
     """
     rows: list[float] = []  # the end of the last gene of each row
     labels, y = [], 0.0
@@ -177,7 +176,7 @@ def landmarks(
 
 
 def n_rows(genes: Sequence[tuple[str, str, ArrayLike]], elements: Mapping[str, ArrayLike] | None = None) -> float:
-    """About how many rows `landmarks` takes, for the height of its panel."""
+    """Return the approximate number of rows of `landmarks`, for the height of its panel."""
     return min(len(genes), 3) + 0.75 * len(elements or {})
 
 
@@ -191,9 +190,9 @@ def attention_map(
     label: str = "attention",
     elements: Mapping[str, ArrayLike] | None = None,
 ) -> Axes:
-    """What each query (a row) looks at, [M, K], over the edges of both in bases, [M + 1] and [K + 1].
+    """Draw attention weights, query x key [M, K], over their edges in bases, [M + 1] and [K + 1]; queries are rows.
 
-    The scale ends at the 99.5th percentile. elements: name -> intervals [n, 2], as bars along the top and the left.
+    The colour scale ends at the 99.5th percentile. elements: name -> intervals [n, 2], drawn as bars at the top and left.
     """
     of, y, x = np.asarray(weights, dtype=float), np.asarray(queries, dtype=float), np.asarray(keys, dtype=float)
     top = float(np.quantile(of, 0.995)) or 1.0
@@ -246,9 +245,9 @@ def attention_map(
 
 
 def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: float, end: float, label: str = "") -> Axes:
-    """Arcs between places (from, to, strength), 0-based; width and shade grow with the strength, the strongest is 1.
+    """Draw arcs between positions (from, to, strength), 0-based; width and opacity are relative to the strongest arc.
 
-    Those below a twentieth of the strongest are left out; label says what the strongest is.
+    Arcs of at most 5 % of the largest strength are left out. label: description of the strongest arc.
     """
     from matplotlib.patches import Arc
 
@@ -280,13 +279,13 @@ def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: fl
 
 
 def _share(upper: Axes, lower: Axes) -> None:
-    """Let two panels have the same ticks along x."""
+    """Share the x axis of two panels."""
     if not upper.get_shared_x_axes().joined(upper, lower):
         upper.sharex(lower)
 
 
 def _wrapped(text: str, ax: Axes) -> str:
-    """A text in lines that are no wider than the figure."""
+    """Return a text wrapped to the width of the figure."""
     inches = ax.figure.figure.get_figwidth() - 0.8
     return "\n".join(textwrap.wrap(text, max(20, int(15 * inches))))
 

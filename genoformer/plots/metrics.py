@@ -1,4 +1,4 @@
-"""How good predictions are: curves, intervals, confusion, calibration, agreement, embeddings."""
+"""Figures of prediction quality: curves, intervals, confusion, calibration, agreement and embeddings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from genoformer.plots.style import BLUE, GREY, MANY, ORANGE, plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_FEW = 5  # cases, of which a share says next to nothing
+_FEW = 5  # minimum number of cases for a meaningful fraction
 
 
 def roc(ax: Axes, truth: ArrayLike, score: ArrayLike, *, label: str) -> Axes:
-    """ROC curve of a score that is high for true cases."""
+    """Draw the ROC curve of a score that is high for true cases."""
     from sklearn.metrics import roc_curve
 
     false_rate, true_rate, _ = roc_curve(np.asarray(truth, dtype=bool), np.asarray(score))
@@ -29,9 +29,9 @@ def roc(ax: Axes, truth: ArrayLike, score: ArrayLike, *, label: str) -> Axes:
 
 
 def confusion(ax: Axes, counts: ArrayLike, classes: Sequence[object]) -> Axes:
-    """Cases by true class (rows) and predicted class (columns), [C, C]: the number and its share of the row, in the shade.
+    """Draw the confusion matrix [C, C], true classes in rows: the count of each cell, and its fraction of the row as colour.
 
-    Numbers are written up to 12 classes; beyond, the shades alone and a scale.
+    Cells have text for at most 12 classes; for more classes the figure has a colour scale instead.
     """
     n = np.asarray(counts, dtype=np.int64)
     share = n / np.maximum(n.sum(axis=1, keepdims=True), 1)
@@ -63,9 +63,9 @@ def confusion(ax: Axes, counts: ArrayLike, classes: Sequence[object]) -> Axes:
 
 
 def roc_curves(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, first_leads: bool = True) -> Axes:
-    """ROC curves of several scores, name -> (truth, score high for true cases), the first in front; with the chance line.
+    """Draw ROC curves of several scores, name -> (truth, score high for true cases), the first in front, and the chance line.
 
-    first_leads: it is the one that the figure is about, and is bold; else none is, as where they are the classes of a model.
+    first_leads: draw the first curve bold, as the subject of the figure. False for equal curves, such as classes of a model.
     """
     from sklearn.metrics import roc_curve
 
@@ -78,9 +78,9 @@ def roc_curves(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, f
 
 
 def precision_recall(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]], *, first_leads: bool = True) -> Axes:
-    """Precision-recall curves, name -> (truth, score); dotted the share of true cases, which is what chance reaches.
+    """Draw precision-recall curves, name -> (truth, score); a dotted line is the fraction of true cases, the chance level.
 
-    first_leads: as in `roc_curves`. Where the truths differ, as those of labels do, each share has the colour of its curve.
+    first_leads: as in `roc_curves`. If the fractions differ, as for several labels, each line has the colour of its curve.
     """
     from sklearn.metrics import precision_recall_curve
 
@@ -105,9 +105,9 @@ def calibration(
     xlabel: str = "confidence",
     ylabel: str = "share of right cases",
 ) -> Axes:
-    """Share of right cases by confidence [N] in equal bins, with 95 % intervals (Wilson 1927), and below how many there are.
+    """Draw the fraction of correct cases by confidence [N] in equal bins, with 95 % intervals (Wilson 1927); counts are below.
 
-    Bins of fewer than 5 cases are pale, and the line leaves them out. Both axes are 0 to 1, so that panels compare.
+    Bins of fewer than 5 cases are pale and not part of the line. Both axes are 0 to 1, so that panels are comparable.
     """
     p, hit = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
     edges = np.linspace(0, 1, n_bins + 1)
@@ -136,7 +136,10 @@ def calibration(
 def comparison(
     ax: Axes, estimates: Mapping[str, tuple[float, float, float]], *, xlabel: str, chance: float | None = None
 ) -> Axes:
-    """Values with their intervals, name -> (value, low, high), the first on top; colours as in `roc_curves`, NaN has none."""
+    """Draw values with intervals, name -> (value, low, high), the first on top, in the colours of `roc_curves`.
+
+    A NaN value has no point; its text is "not defined".
+    """
     names = list(estimates)
     for i, (value, low, high) in enumerate(estimates.values()):
         colour, y = MANY[i % len(MANY)], len(names) - 1 - i
@@ -167,7 +170,7 @@ def comparison(
 def intervals_by_row(
     ax: Axes, columns: Mapping[str, Mapping[str, tuple[float, float, float]]], *, xlabel: str, chance: float | None = None
 ) -> Axes:
-    """Values with their intervals, name -> row -> (value, low, high): a row a group, a colour a name, the first row on top."""
+    """Draw values with intervals, name -> row -> (value, low, high), the first row on top; each name has a colour."""
     rows = list(dict.fromkeys(row for of in columns.values() for row in of))
     step = 0.8 / max(len(columns), 1)
     for i, (name, of) in enumerate(columns.items()):
@@ -190,10 +193,10 @@ def intervals_by_row(
 
 
 def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str = "") -> Axes:
-    """Predicted against measured values, [N] each; dotted where they are equal."""
+    """Draw predicted against measured values, [N] each, and the dotted line of equality."""
     x, y = np.asarray(measured, dtype=float), np.asarray(predicted, dtype=float)
-    scatter(ax, x, y, xlabel="measured", ylabel="predicted", colour=MANY[0])  # the model's, as in `comparison`
-    ax.collections[-1].set_alpha(float(np.clip(500 / len(x), 0.05, 0.5)))  # so that a crowd shows where it is densest
+    scatter(ax, x, y, xlabel="measured", ylabel="predicted", colour=MANY[0])  # the model's colour, as in `comparison`
+    ax.collections[-1].set_alpha(float(np.clip(500 / len(x), 0.05, 0.5)))  # dense regions stay visible
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
     ax.plot([low, high], [low, high], color="black", lw=0.8, ls=":")
     ax.set_title(f"{label}{' · ' if label else ''}n = {len(x):,}", fontsize="small", loc="left")
@@ -203,7 +206,7 @@ def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str
 def two_histograms(
     ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str = "share of variants", bins: int = 40
 ) -> Axes:
-    """Shares of two groups over common bins; each label carries its n."""
+    """Draw the histograms of two groups as fractions over common bins; each label has its n."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
     everything = np.concatenate(list(arrays.values()))
     low, high = np.quantile(everything, [0.001, 0.999])
@@ -224,7 +227,7 @@ def two_histograms(
 
 
 def scatter(ax: Axes, x: ArrayLike, y: ArrayLike, *, xlabel: str, ylabel: str, colour: str = ORANGE) -> Axes:
-    """Points of two measured quantities."""
+    """Draw points of two measured quantities."""
     ax.scatter(x, y, s=7, color=colour, alpha=0.5, linewidths=0)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return plain(ax)
@@ -233,17 +236,17 @@ def scatter(ax: Axes, x: ArrayLike, y: ArrayLike, *, xlabel: str, ylabel: str, c
 def principal_components(
     ax: Axes, embeddings: ArrayLike, labels: Sequence[str] | None = None, *, name: str = "label", legend: bool = True
 ) -> Axes:
-    """Embeddings [N, D] along the two directions in which they vary most; the axes say what share of the variance they hold.
+    """Draw embeddings [N, D] along their first two principal components; axis labels give the fraction of the variance.
 
-    labels: a text for each point, shown as colours. The 7 most frequent have one each, the rest are "other"; more than 7
-    different numbers are a scale; labels of which most are different from all others are not shown. name: what they are.
+    labels: a text for each point, shown as colours. The 7 most frequent labels have a colour each, the rest are "other". More
+    than 7 different numbers have a colour scale. Labels that are mostly unique are not shown. name: description of the labels.
     """
     from sklearn.decomposition import PCA
 
     x = np.asarray(embeddings, dtype=np.float64)
     fitted = PCA(2, random_state=0).fit(x)
     points, share = fitted.transform(x), fitted.explained_variance_ratio_
-    order = np.random.default_rng(0).permutation(len(x))  # so that no class lies on top of the others
+    order = np.random.default_rng(0).permutation(len(x))  # no class covers the others
     look: dict[str, Any] = {"s": float(np.clip(9_000 / len(x), 3, 28)), "linewidths": 0}
     look["alpha"] = float(np.clip(1_500 / len(x), 0.15, 0.8))
     names, of, n = np.unique([] if labels is None else labels, return_inverse=True, return_counts=True)
@@ -292,13 +295,13 @@ def _as_numbers(texts: NDArray[Any]) -> NDArray[np.float64] | None:
 
 
 def _line(i: int, first_leads: bool) -> dict[str, Any]:
-    """Colour and dashes of the i-th of several curves; bold is the first one if it leads, else one shines through another."""
+    """Return the line style of the i-th of several curves: the first is bold if it leads, else all are translucent."""
     width = {"lw": 2.0 if i == 0 else 1.3} if first_leads else {"lw": 1.5, "alpha": 0.7}
     return {"color": MANY[i % len(MANY)], "ls": "-" if i < len(MANY) else "--", **width}
 
 
 def _legend(ax: Axes) -> Axes:
-    """The legend below, where it covers no curve, in the order in which the curves were given; they are drawn from the last."""
+    """Add the legend below the axes, in the order of the given curves; they are drawn in reverse order."""
     handles, labels = ax.get_legend_handles_labels()
     last = [i for i, label in enumerate(labels) if label == "chance"]
     order = [i for i in reversed(range(len(labels))) if i not in last] + last

@@ -1,4 +1,4 @@
-"""Ticks at round coordinates of a contig: as many as their labels leave room for, and those of an allele with an indel."""
+"""Ticks at round coordinates of a contig, as many as their labels allow, and the ticks of an allele with an indel."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from matplotlib.ticker import FuncFormatter, Locator
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST = 5  # intervals between ticks
-_POINT, _WIDE = 8.3, 0.65  # of a "small" label: points of a letter's height, and its width as a part of that
+_MOST = 5  # maximum number of intervals between ticks
+_POINT, _WIDE = 8.3, 0.65  # of a "small" label: height of a letter in points, and its width as a fraction of the height
 
 
 class PlaceLocator(Locator):
-    """Round whole numbers, so far apart that their labels (1,042,250) do not touch."""
+    """Tick locator at round whole numbers, spaced so that the labels (1,042,250) do not touch."""
 
     def __call__(self) -> Any:
         low, high = sorted(self.axis.get_view_interval()) if self.axis is not None else (0.0, 1.0)
@@ -28,7 +28,7 @@ class PlaceLocator(Locator):
         return np.arange(np.ceil(vmin / step), np.floor(vmax / step) + 1) * step
 
     def room(self, vmin: float, vmax: float) -> float:
-        """The bases that a label takes."""
+        """Return the width of a label in bases."""
         axes: Any = getattr(self.axis, "axes", None)
         if axes is None:
             return 1.0
@@ -38,7 +38,7 @@ class PlaceLocator(Locator):
 
 
 class Change(NamedTuple):
-    """Where the alleles of a variant begin, as indices into sequences that are drawn from one place on, and their lengths."""
+    """Start indices of the alleles of a variant in two sequences with a common first coordinate, and their lengths."""
 
     ref_start: int
     alt_start: int
@@ -46,7 +46,7 @@ class Change(NamedTuple):
     n_alt: int
 
     def on_alt(self, place: float) -> float | None:
-        """Where a base of the reference lies in the sequence of ALT; None for one that is deleted.
+        """Return the index in the ALT sequence of a base of the reference; None for a deleted base.
 
         >>> deletion = Change(25, 25, n_ref=7, n_alt=1)
         >>> [deletion.on_alt(place) for place in (24, 25, 26, 31, 32, 40)]
@@ -59,7 +59,7 @@ class Change(NamedTuple):
         return place - self.ref_start - self.n_ref + self.alt_start + self.n_alt
 
     def on_ref(self, at: int, *, right: bool = False) -> int:
-        """The base of the reference that a base of ALT is; of an inserted one the last before it, or the first behind it.
+        """Return the reference index of a base of ALT; for an inserted base the last before it, or the first after it (right).
 
         >>> insertion = Change(25, 25, n_ref=1, n_alt=3)
         >>> [insertion.on_ref(at) for at in (24, 25, 26, 27, 28)], insertion.on_ref(26, right=True)
@@ -75,7 +75,7 @@ class Change(NamedTuple):
 
 
 class _AltLocator(PlaceLocator):
-    """The ticks of the reference where its bases lie in the sequence of ALT."""
+    """Tick locator for reference coordinates along the ALT sequence."""
 
     def __init__(self, first: int, n: int, change: Change) -> None:
         super().__init__()
@@ -87,13 +87,13 @@ class _AltLocator(PlaceLocator):
         room, ticks = self.room(vmin, vmax), list[float]()
         for place in places:
             at = self.change.on_alt(place - self.first)
-            if at is not None and (not ticks or self.first + at - ticks[-1] >= room):  # a deletion brings two close
+            if at is not None and (not ticks or self.first + at - ticks[-1] >= room):  # a deletion moves ticks close together
                 ticks.append(self.first + at)
         return np.array(ticks)
 
 
 def alt_coordinates(ax: Axes, first: int, n: int, change: Change, chrom: str) -> Axes:
-    """Coordinates of the reference below the sequence of ALT, n bases; inserted bases have none.
+    """Label the ALT sequence of n bases with reference coordinates; inserted bases have none.
 
     first: the 1-based coordinate of the first base of the reference's sequence.
     """

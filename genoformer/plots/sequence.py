@@ -1,4 +1,4 @@
-"""Letters: logos, and what each change of each base does."""
+"""Sequence logos, and heat maps of ISM."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from genoformer.plots.style import BASE_COLOURS, BLUE, GREY, ORANGE, plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_DOTS = 300  # bases up to which a dot marks each
+_DOTS = 300  # maximum number of bases of a heat map with dots
 
 
 def logo(ax: Axes, heights: ArrayLike, *, first: int = 0, label: str = "bits") -> Axes:
-    """Letters of the given heights, [L, 4] in the order A, C, G, T; the first stands at coordinate `first`."""
+    """Draw letters of the given heights, [L, 4] in the order A, C, G, T; the first base is at coordinate `first`."""
     import logomaker
     import pandas as pd
 
     values = np.asarray(heights, dtype=float)
     table = pd.DataFrame(values, columns=list("ACGT"), index=np.arange(first, first + len(values)))
-    if np.any(values):  # of no heights it has no limits
+    if np.any(values):  # logomaker sets no limits for zero heights
         logomaker.Logo(table, ax=ax, color_scheme=BASE_COLOURS, font_name="DejaVu Sans", vpad=0.02)
-    ax.set_xlim(first - 0.5, first + len(values) - 0.5)  # axes that share x would begin at 0
+    ax.set_xlim(first - 0.5, first + len(values) - 0.5)  # axes that share x would start at 0
     ax.set_ylabel(label)
     return plain(ax)
 
@@ -33,9 +33,9 @@ def logo(ax: Axes, heights: ArrayLike, *, first: int = 0, label: str = "bits") -
 def heat_map(
     ax: Axes, values: ArrayLike, codes: ArrayLike, *, first: int = 0, label: str = "", limit: float | None = None
 ) -> Axes:
-    """What each change of each base does, [L, 4], rows A C G T; the reference's own base is marked by a dot.
+    """Draw the effect of each single-base change, [L, 4], in rows A C G T; a dot marks the reference base.
 
-    Blue lowers, orange raises; both ends of the scale are as far from 0, at `limit` or the 99th percentile of |value|.
+    Blue lowers the output, orange raises it. The scale is symmetric and ends at `limit`, or the 99th percentile of |value|.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -57,7 +57,7 @@ def heat_map(
 
 
 def information(log2_p: ArrayLike) -> NDArray[np.float64]:
-    """Heights [L, 4] of an information logo: p * (2 - entropy), from log2 p [L, 4] (Schneider and Stephens 1990)."""
+    """Return the heights [L, 4] of an information logo from log2 p [L, 4]: p * (2 - entropy) (Schneider and Stephens 1990)."""
     values = np.asarray(log2_p, dtype=float)
     p = np.exp2(values)
     return p * (2 + (p * values).sum(1, keepdims=True))
@@ -73,16 +73,16 @@ def allele_logos(
     label: str = "bits",
     alt_start: int | None = None,
 ) -> Sequence[Axes]:
-    """The reference's letters [L, 4] above the alternative's, on one scale; what differs is shaded.
+    """Draw the reference logo [L, 4] above the alternative logo, on one scale; the alleles are shaded.
 
-    changed: where the alleles begin, as an index, and how long REF and ALT are. alt_start: where ALT begins, if elsewhere
-    (`place_alleles`). `first` is the coordinate of the first base; `allele_coordinates` writes those of the genome below
-    both, also behind an insertion or deletion.
+    changed: the start index of the alleles, and the lengths of REF and ALT. alt_start: the start index of ALT, if different
+    (`place_alleles`). first: the coordinate of the first base. `allele_coordinates` labels both logos with the coordinates of
+    the genome, also after an insertion or deletion.
     """
     rows = [np.nan_to_num(np.asarray(x, dtype=float)) for x in (ref, alt)]
     top = max(float(np.where(x > 0, x, 0).sum(1).max(initial=0)) for x in rows)
     bottom = min(float(np.where(x < 0, x, 0).sum(1).min(initial=0)) for x in rows)
-    room = 0.22 * ((top - bottom) or 1.0)  # for the names
+    room = 0.22 * ((top - bottom) or 1.0)  # room for the names
     begin, *lengths = changed
     starts = (begin, begin if alt_start is None else alt_start)
     for ax, values, name, start, length in zip(axes, rows, ("REF", "ALT"), starts, lengths, strict=True):

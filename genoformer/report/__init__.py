@@ -1,4 +1,4 @@
-"""A scored VCF -> alleles, figures of the strongest -> one self-contained HTML page."""
+"""HTML report of a scored VCF: VCF -> alleles and figures of the strongest -> one self-contained page."""
 
 from genoformer.report.page import Figure, write_page
 from genoformer.report.run import make_report

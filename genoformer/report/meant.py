@@ -1,4 +1,4 @@
-"""The variants that were scored: rows of a report, words of GF_FIX and the VCF -> the alleles as they were read."""
+"""Scored variants of a report: rows, words of GF_FIX and the VCF -> the alleles as `score` read them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Key = tuple[str, int, str, str]  # contig, POS, ID and REF of a record
 
 
 class Meant:
-    """The variant of each row, with its records as they stand in the VCF where rows were fixed."""
+    """Lookup of the scored variant of each row; rows with a fix need the original records of the VCF."""
 
     def __init__(self, path: Path, rows: Sequence[Sequence[Any]], fix: int | None, genome: Genome) -> None:
-        """fix: the place of GF_FIX in a row, if there is one; only then the VCF is read, for the other ALTs of a record."""
+        """Read the records of the fixed rows. fix: index of GF_FIX in a row; if it is None, the VCF is not read."""
         self._genome = genome
         fixed = [row for row in rows if fix is not None and row[fix] is not None]
         self._records = records_of(path, fixed) if fixed else {}
 
     def variant(self, row: Sequence[Any], word: str | None) -> Variant | None:
-        """The variant that was scored, under the genome's name of the contig; None where it cannot be told on this genome."""
+        """Return the scored variant with the contig name of the genome; None if this genome does not determine it."""
         chrom, pos, _, ref, alt = row[:5]
         contig = self._genome.resolve(chrom)
         if word is None:
@@ -37,7 +37,7 @@ class Meant:
 
 
 def records_of(path: Path, rows: Iterable[Sequence[Any]]) -> Mapping[Key, list[Record]]:
-    """The records of a VCF that rows are of, streamed; those of one key are few."""
+    """Return the records of the rows by key, read as a stream of the VCF; each key has few records."""
     found: dict[Key, list[Record]] = {_key(row): [] for row in rows}
     with open_vcf(path) as file:
         for record in file:

@@ -1,7 +1,7 @@
-"""One self-contained HTML page: what became of the alleles, distributions, a table to sort and filter, figures.
+"""Self-contained HTML page: counts of alleles by status, score distributions, a sortable and filterable table, figures.
 
-The page works offline and asks for nothing: its data are JSON inside of it, its pictures are SVG or PNG inside of it, and all
-text from the VCF reaches the screen as text, never as HTML.
+The page works offline and loads nothing. It contains its data as JSON and its pictures as SVG or PNG. All text from the VCF
+is shown as text, never as HTML.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BINS = 40
 
 
 class Figure(NamedTuple):
-    """A picture of the page."""
+    """A figure of the page."""
 
     title: str
     meaning: str
@@ -33,7 +33,7 @@ class Figure(NamedTuple):
 
 
 def _said(text: str) -> str:
-    """A line of the header as people read it.
+    """Return a header line in readable form.
 
     >>> _said('<ID=demo,sha256="f960">'), _said("scores=LLR;strands=both")
     ('demo, sha256 f960', 'scores=LLR; strands=both')
@@ -42,14 +42,14 @@ def _said(text: str) -> str:
 
 
 def write_page(scored: Scored, output: Path, *, title: str, figures: Sequence[Figure] = (), preflight: str = "") -> int:
-    """Write the page; how many alleles its table has. preflight: a table of two columns, as text."""
+    """Write the page, and return the number of alleles in its table. preflight: a table of two columns, as text."""
     rows, columns = scored.rows, scored.columns
     data = {
         "names": [*FIXED, *(column.name for column in columns), "INFO"],
         "numeric": [name == "pos" for name in FIXED] + [column.numeric for column in columns] + [False],
         "meanings": [""] * len(FIXED) + [column.meaning for column in columns] + ["what else INFO says"],
-        "first": len(FIXED),  # the first score
-        "noise": scored.column_of("NOISE"),  # below: its row is grey
+        "first": len(FIXED),  # index of the first score
+        "noise": scored.column_of("NOISE"),  # rows below the noise floor are grey
         "rows": rows,
     }
     shown = f"{len(rows):,} of {scored.n_alleles:,} alleles"
@@ -80,7 +80,7 @@ def _ranked_by(scored: Scored) -> str:
 
 
 def _heading(scored: Scored) -> str:
-    """Return the heading of the figures: nothing below the noise floor, or without a known one, is called strongest."""
+    """Return the heading of the figures; variants are "strongest" only above a known noise floor or for language models."""
     above = scored.strongest(1).above
     if above or (above is None and not scored.of_tracks):
         return "Strongest variants"
@@ -95,13 +95,13 @@ def _figure(figure: Figure) -> str:
 
 
 def _json(data: object) -> str:
-    """JSON that ends no script element, whatever is in it."""
+    """Return JSON without characters that could end a script element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _histogram(values: NDArray[np.float64], column: Column) -> str:
-    """Bars as SVG; beyond the outer permille all in the last bar."""
+    """Return a histogram as SVG; the first and last bars include the outer 0.1 % of values on each side."""
     if len(values) < 2 or np.ptp(values) == 0:
         return ""
     low, high = np.quantile(values, [0.001, 0.999])

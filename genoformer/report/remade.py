@@ -1,4 +1,4 @@
-"""The header of a scored VCF -> the scorer that made its scores, as far as it can be made again."""
+"""Header of a scored VCF -> the scorer of its scores, as far as it can be reconstructed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genoformer.scoring.track_scorer import AlleleComparison
 
 
 class Remade(NamedTuple):
-    """A scorer, whether its models are those of the scores, and sentences on what is otherwise."""
+    """A reconstructed scorer, a flag for the same models as the scores, and remarks on differences."""
 
     scorer: Scorer
     same_models: bool
@@ -22,11 +22,10 @@ class Remade(NamedTuple):
 
 
 def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], name: str, genome: Genome) -> Remade:
-    """The scorer with the options of a header: scores, window, strands, head, tracks, shifts, alignment and anchor.
+    """Return the scorer with the options of a header: scores, window, strands, head, tracks, shifts, alignment and anchor.
 
-    made_by: the header's line on the model; name: of the one that draws. The remarks name what
-    cannot be had again: other weights, genes of a GTF, bfloat16, and options that the model does not know, for which its
-    defaults stand.
+    made_by: the header line about the model; name: the model that draws the figures. The remarks list the differences from the
+    original run: other weights, missing genes of a GTF, bfloat16, and options unknown to the model, replaced by its defaults.
     """
     remarks = []
     known = sha256_of_models(models)
@@ -57,7 +56,7 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
 
 
 def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome, scores: Sequence[Score]) -> Scorer:
-    """Raises ConfigError or ValueError for options that do not suit the models."""
+    """Return the scorer with these options. Raises ConfigError or ValueError for options that do not fit the models."""
     context = options.get("context", "")
     how: dict[str, Any] = {name: options[name] for name in ("indels", "anchor") if name in options}
     if "shifts" in options:

@@ -1,4 +1,4 @@
-"""A scored VCF, and perhaps the model and genome of its scores -> the page."""
+"""A scored VCF, and optionally the genome and model of its scores -> the HTML page."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from genoformer.report.scored import BELOW, FIXED, MOST, Scored, read_scored
 from genoformer.scoring.scores import SCORES
 from genoformer.tables import rounded
 
-_LONGEST = 30  # bases of an allele that is drawn
+_LONGEST = 30  # maximum number of bases of a drawn allele
 
 
 class Written(NamedTuple):
-    """What became of a report: alleles in its table, of how many, and figures."""
+    """Counts of a report: alleles in the table, all alleles, and figures."""
 
     n_rows: int
     n_alleles: int
@@ -47,12 +47,13 @@ def make_report(
     most: int = MOST,
     progress: ProgressCallback = None,
 ) -> Written:
-    """One HTML page of a VCF that `score` wrote.
+    """Write one HTML page of a VCF that `score` wrote.
 
-    With its genome also what the preflight says, with its model (or the models of its ensemble), too, figures of the strongest
-    alleles that are above the noise floor.
+    With the genome, the page includes the preflight table. With the model (or the models of the ensemble) as well, it includes
+    figures of the strongest alleles; alleles below the noise floor are drawn only if no allele is above it.
 
-    Parameters: top, alleles that are drawn, each place once; flank, bases on either side; most, alleles of the table.
+    Parameters: top, number of alleles to draw, at most one for each position; flank, bases on either side; most, maximum number
+    of alleles in the table.
     Raises FileFormatError for a VCF without scores, ConfigError for a model without a genome.
     """
     if model is not None and fasta is None:
@@ -109,12 +110,12 @@ def _figures(
 
 
 def _asked(found: Scored) -> tuple[str, ...]:
-    """The fixes that the header names; none that this version does not know."""
+    """Return the fixes named in the header that this version knows."""
     return tuple(name for name in found.options.get("fix", "").split(",") if name in FIXES)
 
 
 def _drawable(ref: str, alt: str) -> bool:
-    """Sequences that can be read as letters."""
+    """True for alleles of A, C, G and T that are short enough to draw as letters."""
     return set(ref.upper() + alt.upper()) <= set("ACGT") and max(len(ref), len(alt)) <= _LONGEST
 
 

@@ -1,4 +1,4 @@
-"""A scored VCF -> the alleles that a page shows, counts and the values of every score; streamed, in bounded memory."""
+"""A scored VCF -> the alleles of the page, counts and the values of all scores; streamed in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from genoformer.genome.variants import allele_status
 from genoformer.genome.vcf import info_of, open_vcf
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
 
-MOST = 10_000  # alleles of the table; of more, the strongest
+MOST = 10_000  # maximum number of alleles of the table; a larger VCF keeps the strongest
 FIXED = ("chrom", "pos", "id", "ref", "alt", "status")
-_ANNOTATIONS = 12  # keys of INFO that have columns of their own: those that most records have
-_LOOKED_AT = 10_000  # records by which that is decided
+_ANNOTATIONS = 12  # maximum number of INFO keys with their own columns: the most frequent ones
+_LOOKED_AT = 10_000  # number of first records in which INFO keys are counted
 _INFO = re.compile(r'##INFO=<ID=([^,]+),Number=([^,]+),Type=(\w+),Description="((?:[^"\\]|\\.)*)"')
 _VERSION = ("##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer_noise=", "##genoformer=")
-_SPELLED = ("NO_ALT", "SYMBOLIC", "BREAKEND", "STAR", "NOT_ACGT")  # statuses that are of one allele, whatever the record
+_SPELLED = ("NO_ALT", "SYMBOLIC", "BREAKEND", "STAR", "NOT_ACGT")  # statuses of single alleles, not of records
 BELOW = "below"  # in GF_SAD_NOISE: the score is below the noise floor
-_TOGETHER = {"GF_LLR": "GF_PLL"}  # two scores of which each allele has one
+_TOGETHER = {"GF_LLR": "GF_PLL"}  # two scores; each allele has one of them
 
 
 class Column(NamedTuple):
-    """A key of INFO: a score (GF_...), or what the VCF says besides."""
+    """A key of INFO: a score (GF_...) or another annotation of the VCF."""
 
     key: str
     numeric: bool
-    by_allele: bool  # a value for each ALT
+    by_allele: bool  # True: one value for each ALT
     meaning: str
-    flag: bool = False  # without a value
+    flag: bool = False  # True: a key without a value
 
     @property
     def name(self) -> str:
@@ -47,22 +47,22 @@ class Shown(NamedTuple):
     """The rows with the largest scores."""
 
     rows: list[Ranked]
-    above: bool | None  # the noise floor; None where there is none of these scores
+    above: bool | None  # True if a score is above the noise floor; None without a noise floor
 
 
 @dataclass
 class Scored:
-    """The alleles of a scored VCF; those in `rows` are all, in order, or where there are more than asked for the strongest."""
+    """Alleles of a scored VCF: `rows` has all alleles in file order, or the strongest if there are more than requested."""
 
     scores: list[Column]
     annotations: list[Column]
-    rows: list[list[Any]]  # FIXED, a value a score, a value an annotation (None where missing), then the rest of INFO
-    made_by: list[tuple[str, str]]  # what the header says of the scores: version, model, options
+    rows: list[list[Any]]  # FIXED, a value for each score and annotation (None if missing), then the rest of INFO
+    made_by: list[tuple[str, str]]  # header entries on the scores: version, model, options
     n_alleles: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    values: list[array[float]] = field(default_factory=list)  # of each score, of all alleles that have it
-    n_below: int = 0  # alleles whose first score is below the noise floor
-    n_above: int = 0  # scored alleles that are not below it
+    values: list[array[float]] = field(default_factory=list)  # for each score, the values of all alleles with the score
+    n_below: int = 0  # alleles with a first score below the noise floor
+    n_above: int = 0  # scored alleles that are not below the noise floor
 
     @property
     def columns(self) -> list[Column]:
@@ -70,30 +70,30 @@ class Scored:
 
     @property
     def options(self) -> dict[str, str]:
-        """How the scores were made, as the header says: scores, context, strands, head ..."""
+        """Options of the scoring run in the header: scores, context, strands, head ..."""
         text = dict(self.made_by).get("options", "")
         return dict(item.partition("=")[::2] for item in text.split(";") if item)
 
     @property
     def of_tracks(self) -> bool:
-        """The first score is of a model of tracks, whose scores depend on where a window begins."""
+        """True if the first score is of a track model; such scores depend on the start of the window."""
         keys = {column.key for column in self.scores}
         return "shifts" in self.options or bool(keys & {f"{self.scores[0].key}_TRACK", f"{self.scores[0].key}_NOISE"})
 
     def column_of(self, what: str, score: int = 0) -> int | None:
-        """The place in a row of a column that goes with a score, such as its TRACK, SE or NOISE."""
+        """Return the row index of a column that belongs to a score, such as TRACK, SE or NOISE; None without one."""
         keys = [column.key for column in self.scores]
         key = f"{self.scores[score].key}_{what}"
         return len(FIXED) + keys.index(key) if key in keys else None
 
     @cached_property
     def ranking(self) -> list[int]:
-        """The numbers of the scores that rank alleles: the first one, and PLL where insertions and deletions have it."""
+        """Indices of the scores that rank alleles: the first score, and PLL for insertions and deletions if present."""
         keys = [column.key for column in self.scores]
         return [0, *([keys.index(other)] if (other := _TOGETHER.get(keys[0])) in keys else [])]
 
     def rank_of(self, row: list[Any]) -> Rank | None:
-        """The rank of a row; None for one without a score that ranks."""
+        """Return the rank of a row; None for a row without a ranking score."""
         for score in self.ranking:
             if isinstance(value := row[len(FIXED) + score], float):
                 return Rank(score, abs(value), self.is_below(row))
@@ -104,20 +104,20 @@ class Scored:
         return self.column_of("NOISE")
 
     def is_below(self, row: list[Any]) -> bool:
-        """The first score of a row is below the noise floor."""
+        """True if the first score of a row is below the noise floor."""
         return self._flag is not None and row[self._flag] == BELOW
 
     def strongest(self, n: int) -> Shown:
-        """Rows by |first score|, the largest first; those below the noise floor only where all are.
+        """Return n rows by decreasing |first score|; rows below the noise floor only if no row is above it.
 
-        Insertions and deletions, which have PLL where others have LLR, are ranked by that, and take turns with the others.
+        Insertions and deletions have PLL instead of LLR. They are ranked by PLL and alternate with the other alleles.
         """
         ranked = ((rank, row) for row in self.rows if (rank := self.rank_of(row)) is not None)
         above, below = by_strength(ranked)
         return Shown((above or below)[:n], None if self._flag is None else self.n_above > 0)
 
     def noise(self) -> str:
-        """A sentence on the noise floor; nothing of language models."""
+        """Return a sentence on the noise floor; "" for language models."""
         if not self.of_tracks:
             return ""
         flag, text = self.column_of("NOISE"), dict(self.made_by).get("noise", "")
@@ -137,7 +137,7 @@ class Scored:
 
 
 def read_scored(path: Path, most: int = MOST) -> Scored:
-    """Reads what `score` wrote as VCF; FileFormatError where it has no scores."""
+    """Read a VCF that `score` wrote. Raises FileFormatError for a VCF without scores."""
     with open_vcf(path) as file:
         scores, others = _columns(file.header)
         if not scores:
@@ -171,7 +171,7 @@ def read_scored(path: Path, most: int = MOST) -> Scored:
 
 
 def _columns(header: Sequence[str]) -> tuple[list[Column], dict[str, Column]]:
-    """Scores in the order of the header, and the other keys by name."""
+    """Return the scores in header order, and the other keys by name."""
     scores, others = [], {}
     for line in header:
         if not (match := _INFO.match(line)):
@@ -186,9 +186,9 @@ def _columns(header: Sequence[str]) -> tuple[list[Column], dict[str, Column]]:
 
 
 def _status(ref: str, alt: str, of_record: str) -> str:
-    """Why an allele has no score: what its own spelling says, else what the record says of its first such allele.
+    """Return the reason for a missing score: the status of the allele's own spelling, else the status of the record.
 
-    NONE where the record speaks of the spelling of another allele.
+    NONE if the status of the record describes the spelling of another allele.
     """
     own = allele_status(ref, alt)
     if own.value in _SPELLED:
@@ -197,7 +197,7 @@ def _status(ref: str, alt: str, of_record: str) -> str:
 
 
 def _chosen(path: Path, others: Mapping[str, Column]) -> list[Column]:
-    """The annotations that most of the first records have, in the order of the header."""
+    """Return the annotations that are most frequent in the first records, in header order."""
     n: Counter[str] = Counter()
     with open_vcf(path) as file:
         for _, record in zip(range(_LOOKED_AT), file, strict=False):
@@ -215,7 +215,7 @@ def _made_by(header: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _value(text: str, i: int, column: Column) -> Any:
-    """The value of ALT number i; None where it is missing, or no finite number where one is expected."""
+    """Return the value of ALT number i; None if it is missing, or if a numeric value is not finite."""
     if column.by_allele:
         values = text.split(",")
         text = values[i] if i < len(values) else ""
@@ -227,4 +227,4 @@ def _value(text: str, i: int, column: Column) -> Any:
         number = float(text)
     except ValueError:
         return None
-    return number if np.isfinite(number) else None  # JSON has no others
+    return number if np.isfinite(number) else None  # JSON has only finite numbers

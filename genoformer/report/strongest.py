@@ -1,4 +1,4 @@
-"""Rows of a stream -> the strongest, in bounded memory: two scores take turns, what is below the noise floor comes last."""
+"""Rows of a stream -> the strongest rows, in bounded memory: scores alternate, rows below the noise floor come last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 
 class Rank(NamedTuple):
-    """The number of the score by which a row is ranked, its size, and if it is below the noise floor."""
+    """Rank of a row: the index of the ranking score, its absolute value, and True if it is below the noise floor."""
 
     score: int
     size: float
@@ -17,14 +17,14 @@ class Rank(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """A row, and the number of the score by which it is ranked."""
+    """A row and the index of its ranking score."""
 
     row: list[Any]
     score: int
 
 
 def by_strength(ranked: Iterable[tuple[Rank, list[Any]]]) -> tuple[list[Ranked], list[Ranked]]:
-    """Return the rows above the noise floor and those below, the largest first; of several scores they take turns.
+    """Return the rows above and the rows below the noise floor, the largest first; rows of several scores alternate.
 
     >>> above, below = by_strength([(Rank(0, 1.0, False), ["a"]), (Rank(0, 2.0, False), ["b"]), (Rank(1, 9.0, False), ["c"])])
     >>> [each.row for each in above]
@@ -40,25 +40,25 @@ def by_strength(ranked: Iterable[tuple[Rank, list[Any]]]) -> tuple[list[Ranked],
 
 
 def _turns(groups: Sequence[tuple[int, list[tuple[float, list[Any]]]]]) -> list[Ranked]:
-    """Return the first of every group, then the second ...; in a group the largest first, of equals the earlier."""
+    """Return the first row of each group, then the second ...; groups are sorted by decreasing size, ties by order."""
     ranked = [[Ranked(row, score) for _, row in sorted(of, key=lambda pair: -pair[0])] for score, of in groups]
     return [each for turn in zip_longest(*ranked) for each in turn if each is not None]
 
 
 class Strongest:
-    """Rows that are kept of a stream: all in its order, or of more than `most` the first ones of `by_strength`.
+    """At most `most` rows of a stream: all in stream order if they fit, else the first rows of `by_strength`.
 
-    Rows without a rank come last, in the order of the stream.
+    Rows without a rank come last, in stream order.
     """
 
     def __init__(self, most: int) -> None:
         self.most, self.n = most, 0
-        self._every: list[list[Any]] = []  # as long as they are not too many
+        self._every: list[list[Any]] = []  # all rows while there are at most `most`
         self._heaps: dict[tuple[bool, int], list[tuple[float, int, list[Any]]]] = {}  # the weakest first
         self._unranked: list[list[Any]] = []
 
     def add(self, row: list[Any], rank: Rank | None) -> None:
-        """Take in the next row."""
+        """Add the next row of the stream."""
         if self.n < self.most:
             self._every.append(row)
         else:
@@ -68,12 +68,12 @@ class Strongest:
                 self._unranked.append(row)
         else:
             heap = self._heaps.setdefault((rank.below, rank.score), [])
-            entry = (rank.size, -self.n, row)  # of equals the earlier stays
+            entry = (rank.size, -self.n, row)  # the earlier of equal rows stays
             heapq.heappush(heap, entry) if len(heap) < self.most else heapq.heappushpop(heap, entry)
         self.n += 1
 
     def rows(self) -> list[list[Any]]:
-        """Return what is kept."""
+        """Return the kept rows."""
         if self.n <= self.most:
             return self._every
         kept = ((Rank(score, entry[0], below), entry) for (below, score), heap in self._heaps.items() for entry in heap)
