@@ -30,14 +30,15 @@ class Haplotype(NamedTuple):
 
 
 def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: int, length: int, anchor: int) -> Haplotype:
-    """A haplotype's sequence in a window [start, start + length) in which one base of the reference keeps its place.
+    """Return a haplotype's sequence in a window [start, start + length) in which one reference base keeps its position.
 
-    From `anchor`, a place on the contig, on, the sequence runs to the right with every variant that begins there or behind it,
-    and to the left with those that end before; a variant across it moves the anchor to its first base. What insertions push
-    out is lost at the window's ends, and deletions pull bases in. kipoiseq's VariantSeqExtractor is this, but that it cuts a
-    variant across the anchor in two.
+    `anchor` is a position on the contig. Variants that begin at the anchor or after it change the sequence to its right;
+    variants that end before it change the sequence to its left. A variant across the anchor moves the anchor to its first
+    base. Insertions push bases out at the window's ends, and deletions pull bases in. kipoiseq's VariantSeqExtractor does the
+    same, except that it splits a variant across the anchor in two.
 
-    variants: sorted, without overlap, REF agreeing with the reference (`drop_overlapping`); those outside the window change nothing.
+    variants: sorted, without overlap, with REF equal to the reference (`drop_overlapping`); variants outside the window have
+    no effect.
     """
     if not start <= anchor <= start + length:
         raise ConfigError(f"the anchor {chrom}:{anchor + 1} does not lie in the window; choose one inside.")
