@@ -113,7 +113,7 @@ class VariantFile:
             yield from self.records_of(number, block)
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the records as bytes, once: (number of the first line, whole lines ending in LF); `blocks.Block` parses them."""
+        """Yield the records as bytes, once: (number of the first line, whole lines ending in LF). See `blocks.Block`."""
         if self._started:
             raise ValueError(f"{self.name} has been read already: open it again to read it a second time")
         self._started = True
@@ -379,7 +379,7 @@ def batches(records: Iterable[Record], n: int) -> Iterator[list[Record]]:
 
 
 def info_of(record: Record) -> dict[str, str]:
-    """Return INFO as a dict of keys and texts; "" for a flag; empty for an INFO of ".".
+    """Return INFO as a dict of keys and texts; "" for a flag and for the key "." of an empty INFO.
 
     >>> info_of(Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\tAF=0.1,0.2;DB", "1", 5, ".", "A", ("C",)))
     {'AF': '0.1,0.2', 'DB': ''}
