@@ -1,4 +1,4 @@
-"""Variants of one chromosome -> its sequence in a window, with all of them together."""
+"""Variants of one chromosome -> its sequence in a window, with all of them applied together."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from genoformer.genome.variants import Variant, trimmed
 
 
 class Change(NamedTuple):
-    """A variant in a window: where its REF lies in the reference, and how far the haplotype's bases before it lie behind."""
+    """Variant in a window: position of its REF in the reference, and offset of the haplotype's bases before it."""
 
-    start: int  # in bases from the window's first
+    start: int  # in bases from the window's start
     ref_length: int
     alt_length: int
     offset: int
 
 
 class Haplotype(NamedTuple):
-    """The sequence of a haplotype in a window [L], with the changes in it, in order."""
+    """Sequence of a haplotype in a window [L], and the changes in it, in order."""
 
     codes: Codes
     changes: tuple[Change, ...]
@@ -44,7 +44,7 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
         raise ConfigError(f"the anchor {chrom}:{anchor + 1} does not lie in the window; choose one inside.")
     for v in variants:
         if v.start < anchor < v.end:
-            anchor = v.start  # which may lie before the window
+            anchor = v.start  # this may lie before the window
     right, changes = [], []
     place, room, offset = anchor, start + length - anchor, 0
     for v in (v for v in variants if v.start >= anchor):
@@ -66,7 +66,7 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
             break
         left += [genome.window(chrom, v.end, place - v.end), encode(v.alt)]
         room -= place - v.end + len(v.alt)
-        offset -= len(v.alt) - len(v.ref)  # of what lies before it
+        offset -= len(v.alt) - len(v.ref)  # offset of the bases before it
         before.append(Change(v.start - start, len(v.ref), len(v.alt), offset))
         place = v.start
         if room <= 0:
@@ -80,10 +80,10 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
 
 
 def drop_overlapping(variants: Iterable[Variant]) -> tuple[list[Variant], int]:
-    """Variants of one haplotype, trimmed and sorted, and how many were left out because they overlap one before them.
+    """Trim and sort the variants of one haplotype, and count those left out because they overlap an earlier one.
 
-    An insertion overlaps neither a change of the base before it, which VCF pads it with, nor one of the base behind it:
-    A>AT and A>G of the same A are GT together.
+    An insertion overlaps neither a change of the base before it, which VCF pads it with, nor a change of the base after it:
+    A>AT and A>G of the same A give GT together.
     """
     kept: list[Variant] = []
     n_out = 0

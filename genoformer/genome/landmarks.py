@@ -58,7 +58,7 @@ def read_landmarks(
 ) -> LocusAnnotation:
     """Read the genes of a GTF and the regions of BED or narrowPeak files, as NAME=FILE or named by their file (`named_file`).
 
-    Overlapping regions of a file are merged. Raises the errors of `read_genes` and `read_bed`.
+    Raises the errors of `read_genes` and `read_bed`.
     """
     found = {}
     for given in beds:
