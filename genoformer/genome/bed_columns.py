@@ -101,7 +101,7 @@ _LABELS = ("state", "label", "class", "ccre")  # names of columns that hold kind
 
 
 class Asked(NamedTuple):
-    """Settings of --columns: role -> number of a column from 1, name of a column, or none; and the number of the first base."""
+    """Settings of --columns: role -> column number from 1, column name, or none; and the number of the first base."""
 
     columns: Mapping[str, str] = {}
     base: int | None = None

@@ -38,7 +38,7 @@ class BigWig:
     Raises: MissingFileError; FileFormatError if the file is not a bigWig or is truncated.
     """
 
-    exact_lengths = True  # of `contigs`
+    exact_lengths = True  # of the contigs in `contigs`
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)

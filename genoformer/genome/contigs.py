@@ -22,7 +22,7 @@ _UCSC_SCAFFOLD = re.compile(  # hg19's chr1_gl000191_random and mm10's chrUn_GL4
 )
 _MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION_GENOME"}  # UCSC and Ensembl; Ensembl's yeast, worm and fly
 _PLINK = {"23": "X", "24": "Y", "25": "the part of X that Y shares", "26": "MT"}
-_MOST_PAIRS = 30  # all chromosomes of a mammal
+_MOST_PAIRS = 30  # enough for all chromosomes of a mammal
 
 
 def without_chr(name: str) -> str:
@@ -188,9 +188,9 @@ def renaming_by_length(query: Mapping[str, int], reference: Mapping[str, int]) -
 
 
 def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
-    """Text for people: how to rename contigs with bcftools, and the two columns of its table, 30 rows of them at the most.
+    """Return instructions to rename contigs with bcftools, with the two columns of its table, at most 30 rows.
 
-    A line break stands between rows only; one in a name is escaped.
+    Line breaks separate rows only; a line break inside a name is escaped.
 
     >>> print(renaming_table({"ctg1": "chrA"}))
     bcftools annotate --rename-chrs names.txt in.vcf.gz, where names.txt holds

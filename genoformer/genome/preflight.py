@@ -44,7 +44,7 @@ FIXES = ("swap", "strand", "shift")  # fixes that can be requested
 _BATCH = 16_384  # records
 _WIDTH = 79  # columns of the table
 _LABEL = 20
-_N_NAMES = 5  # of contigs shown
+_N_NAMES = 5  # number of contig names shown
 _NOT_IN_JSON = ("places", "places_with_bases", "accession_builds")
 
 # Spellings of builds in ##reference, ##assembly and ##contig lines.
@@ -139,7 +139,7 @@ class Preflight:
 
     @property
     def contig_map(self) -> dict[str, str]:
-        """Name in the VCF -> name in the FASTA."""
+        """Contig name in the VCF -> contig name in the FASTA."""
         return {use.name: use.reference for use in self.contigs if use.reference is not None}
 
     def fit(self) -> Fit:

@@ -199,7 +199,7 @@ class BedGraph(_Table):
 
 
 class Peaks(_Table):
-    """BED or peak file: 1 inside a row (inside the blocks of BED12), or its signal, the largest where rows overlap."""
+    """BED or peak file: 1 inside a row (inside the blocks of BED12), or its signal, the largest value if rows overlap."""
 
     def __init__(self, path: str | os.PathLike[str], *, signal: bool = False) -> None:
         super().__init__(path)

@@ -52,7 +52,7 @@ class Record(NamedTuple):
     pos: int  # 1-based; 0 means the telomere
     id: str
     ref: str
-    alts: tuple[str, ...]  # empty where ALT is "."
+    alts: tuple[str, ...]  # empty if ALT is "."
 
 
 class VariantFile:
@@ -113,7 +113,10 @@ class VariantFile:
             yield from self.records_of(number, block)
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the records as bytes, once: (number of the first line, whole lines ending in LF). See `blocks.Block`."""
+        """Yield the records as bytes, once: (number of the first line, whole lines that end in LF).
+
+        `blocks.Block` parses them.
+        """
         if self._started:
             raise ValueError(f"{self.name} has been read already: open it again to read it a second time")
         self._started = True
