@@ -1,1 +1,1 @@
-"""What the DNA and the measurements are: codes, reference, regions, genes, variants, tracks. Knows no torch."""
+"""DNA and measurements: codes, reference, regions, genes, variants, tracks. Does not import torch."""

@@ -1,17 +1,17 @@
-"""Does a contig of the VCF belong to that of the FASTA? Counts of records -> a judgement of each contig, with its cause.
+"""Agreement of VCF contigs with FASTA contigs: counts of records -> a judgement of each contig, with its cause.
 
-The rule. Counted are the records with an allele that would be scored: in k of n REF agrees, and those beyond the end disagree.
-By chance a base agrees with probability q, the sum of the squared frequencies of the letters of REF (at least 0.28, that of the
-human genome). A longer REF agrees by chance less often, and is counted as one base, which errs on the side of doubt.
+The rule counts the records with a scorable allele: REF agrees in k of n, and records beyond the end disagree. A base agrees
+by chance with probability q, the sum of the squared frequencies of the letters of REF (at least 0.28, the value of the
+human genome). A longer REF agrees by chance less often but counts as one base, which is conservative.
 
-1. A contig belongs where at least half agree, and P, the probability of k or more by chance, is 1e-3 or less (1e-2 where the
-   VCF states the length that the FASTA has). With fewer than 12 records, those that lack count as agreeing ones.
-2. At most two that disagree are slips. So are four on a contig of the right length beside another one that belongs.
-3. Where the VCF states another length, 90 % must agree, and if it is that of another assembly, P <= 1e-3. A mitochondrion of
-   another length never belongs.
-4. Contigs with fewer than 12 records also need that some larger contig belongs, or all of them taken together; or P itself.
+1. A contig belongs if at least half agree, and P, the probability of k or more by chance, is at most 1e-3 (1e-2 if the
+   VCF states the length that the FASTA has). With fewer than 12 records, the missing ones count as agreeing.
+2. Up to two disagreeing records are slips; up to four on a contig of equal length if another contig belongs.
+3. If the VCF states another length, 90 % must agree, and if that length is from another assembly, P <= 1e-3. A
+   mitochondrion of another length never belongs.
+4. Contigs with fewer than 12 records also require that a larger contig belongs, or all of them taken together; or P itself.
 
-One more record that agrees never turns "belongs" into "does not": P(X' > k) <= P(X >= k) for one more trial.
+One more agreeing record never turns "belongs" into "does not belong": P(X' > k) <= P(X >= k) for one more trial.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from genoformer.genome.causes import (
 from genoformer.genome.contigs import canonical_key, likely_build
 from genoformer.genome.readings import FLIPPED, Reading
 
-ENOUGH = 12  # records from which on chance can be excluded: 0.28 ** 12 is below 1e-6
-DOUBT = 1e-3  # P of a contig whose length the VCF does not state
+ENOUGH = 12  # smallest number of records that excludes chance: 0.28 ** 12 is below 1e-6
+DOUBT = 1e-3  # largest P for a contig whose length the VCF does not state
 _DOUBT_OF_EQUAL_LENGTH = 1e-2
 _SLIPS, _SLIPS_OF_EQUAL_LENGTH = 2, 4
-_FEW = 7  # records whose REF disagrees, below which a contig has its cause from the whole file: 3 ** -7 is below 1e-3
-_YORUBA = 16_571  # length of the mitochondrion of UCSC's hg19 (NC_001807); that of all other human builds has 16,569
+_FEW = 7  # with fewer disagreeing records, the cause comes from the whole file: 3 ** -7 is below 1e-3
+_YORUBA = 16_571  # length of the mitochondrion in UCSC's hg19 (NC_001807); it is 16,569 in all other human builds
 
 
 class Evidence(NamedTuple):
@@ -48,18 +48,18 @@ class Evidence(NamedTuple):
     name: str
     reference: str
     length: int  # in the FASTA
-    stated: int | None  # length by the VCF's header, or by the accession that is its name
+    stated: int | None  # length from the VCF's header, or from the accession used as its name
     counts: Counts
-    is_named: bool = False  # the length is by the accession
+    is_named: bool = False  # the length comes from the accession
 
     @property
     def is_large(self) -> bool:
-        """Enough records to exclude chance."""
+        """True if there are enough records to exclude chance."""
         return self.counts.n >= ENOUGH
 
     @property
     def is_contradicted(self) -> bool:
-        """Another length is stated, or many records lie beyond the end."""
+        """True if another length is stated, or many records lie beyond the end."""
         return self.has_other_length or self.counts.is_beyond
 
     @property
@@ -72,7 +72,7 @@ class Evidence(NamedTuple):
 
     @property
     def is_of_other_build(self) -> bool:
-        """Both lengths are those of known assemblies, and differ."""
+        """True if both lengths are from known assemblies and differ."""
         known = self.stated and likely_build({self.name: self.stated}) and likely_build({self.reference: self.length})
         return self.has_other_length and known is not None
 
@@ -82,17 +82,17 @@ class Evidence(NamedTuple):
 
     @property
     def may_be_other_mitochondrion(self) -> bool:
-        """UCSC's old chrM, where the VCF does not say which it means."""
+        """True for UCSC's old chrM if the VCF does not state the length of its mitochondrion."""
         return self.stated is None and self.length == _YORUBA and canonical_key(self.reference) == "MT"
 
 
 class Judgement(NamedTuple):
-    """Does a contig of the VCF belong to that of the FASTA?"""
+    """Judgement of whether a contig of the VCF belongs to the FASTA's contig."""
 
     evidence: Evidence
     belongs: bool | None  # None: no record could be compared
-    cause: Cause | None = None  # of what disagrees
-    fix: Reading = Reading.NONE  # what is done about it, as asked
+    cause: Cause | None = None  # cause of the disagreement
+    fix: Reading = Reading.NONE  # requested fix that is applied
 
     @property
     def counts(self) -> Counts:
@@ -100,11 +100,11 @@ class Judgement(NamedTuple):
 
     @property
     def is_other(self) -> bool:
-        """No record gets a score: the contig is another sequence, or positions are shifted. Exchanged alleles show the same."""
+        """True if no record gets a score: another sequence, or shifted positions. Swapped alleles prove the same sequence."""
         return self.belongs is False and (self.cause not in ON_ALLELES or self.evidence.is_contradicted)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the judgement as a dict for JSON."""
         e, c = self.evidence, self.counts
         return {
             "contig": e.name,
@@ -119,9 +119,9 @@ class Judgement(NamedTuple):
 
 
 def belongs_as_a_whole(judged: Sequence[Judgement]) -> bool:
-    """False where no contig belongs, or hardly any: builds share their mitochondrion and some scaffolds.
+    """False if no contig belongs, or hardly any: builds share their mitochondrion and some scaffolds.
 
-    Hardly any: less than 10 % of the records, and less than half of the contigs with enough of them.
+    Hardly any: less than 10 % of the records, and less than half of the contigs that have enough records.
     """
     known = [of for of in judged if of.belongs is not None]
     fit = [of for of in known if of.belongs]
@@ -132,19 +132,19 @@ def belongs_as_a_whole(judged: Sequence[Judgement]) -> bool:
 
 
 class _File(NamedTuple):
-    """All contigs of a VCF taken together, for those with few records."""
+    """All contigs of a VCF taken together, for contigs with few records."""
 
-    whole: Counts  # of all but lost contigs
+    whole: Counts  # counts of all contigs except lost ones
     has_large_fit: bool  # a contig with many records belongs
-    others_fit: bool  # it does, or contigs with few records do so together
+    others_fit: bool  # such a contig belongs, or contigs with few records belong together
     small_fit: bool
-    shift: Cause | None  # positions of the file, or of all contigs with few records
+    shift: Cause | None  # shift of the whole file, or of all contigs with few records
 
 
 def judge(evidence: Sequence[Evidence], q: float, asked: Sequence[str] = ()) -> list[Judgement]:
-    """Judges contigs by the rule above; asked: of "swap", "strand" and "shift", what is to be mended where it is the cause.
+    """Judge contigs by the rule above; asked: requested fixes among "swap", "strand" and "shift", applied to their cause.
 
-    A contig with few records that disagree has the cause of the whole file.
+    A contig with few disagreeing records takes the cause of the whole file.
     """
     file = _as_a_file(evidence, q, asked)
     found = []
@@ -179,12 +179,12 @@ def _as_a_file(evidence: Sequence[Evidence], q: float, asked: Sequence[str]) -> 
 
 
 def _is_lost(e: Evidence, q: float) -> bool:
-    """Another sequence, for no cause explains it."""
+    """True if the contig is another sequence, because no cause explains it."""
     return e.is_large and not _fits(e, q) and cause_of(e.counts) is None
 
 
 def _belongs(e: Evidence, q: float, file: _File) -> bool | None:
-    """The rule, for positions as they are written; None where no record could be compared."""
+    """Apply the rule to positions as written; None if no record could be compared."""
     c = e.counts
     if not c.n:
         slips = file.has_large_fit and not e.has_other_length and c.outside <= _SLIPS
@@ -198,7 +198,7 @@ def _belongs(e: Evidence, q: float, file: _File) -> bool | None:
 
 
 def _fits(e: Evidence, q: float, beside_others: bool = False) -> bool:
-    """Lines 1 to 3 of the rule."""
+    """Apply lines 1 to 3 of the rule."""
     c = e.counts
     if e.is_other_mitochondrion or (c.outside > c.n and at_least(c.agree, c.n, q) > DOUBT):  # most records lie beyond the end
         return False
@@ -206,7 +206,7 @@ def _fits(e: Evidence, q: float, beside_others: bool = False) -> bool:
     if e.has_other_length or e.may_be_other_mitochondrion:
         return nearly_all and (not e.is_of_other_build or at_least(c.agree, c.n, q) <= DOUBT)
     slips = _SLIPS_OF_EQUAL_LENGTH if beside_others and e.has_equal_length else _SLIPS
-    a_part = nearly_all and at_least(c.agree, c.n, q) <= DOUBT  # of the contig, from its first base
+    a_part = nearly_all and at_least(c.agree, c.n, q) <= DOUBT  # a part of the contig, from its first base
     return _is_above(c, q, _doubt_of(e), slips) or a_part or _is_explained(c, q, _doubt_of(e))
 
 
@@ -215,25 +215,25 @@ def _doubt_of(e: Evidence) -> float:
 
 
 def _is_above(c: Counts, q: float, doubt: float, slips: int = _SLIPS) -> bool:
-    """At least half agree and more than by chance, or the others are so few that they are slips."""
+    """True if at least half agree and more than by chance, or the disagreeing records are few enough to be slips."""
     n = c.n + c.outside
     return n - c.agree <= slips or (2 * c.agree >= n and _p(c.agree, n, q) <= doubt)
 
 
 def _p(k: int, n: int, q: float) -> float:
-    """Return the probability by chance, with records missing to ENOUGH counted as agreeing."""
+    """Return the probability by chance; records missing to ENOUGH count as agreeing."""
     lacking = max(0, ENOUGH - n)
     return at_least(k + lacking, n + lacking, q)
 
 
 def _is_explained(c: Counts, q: float, doubt: float) -> bool:
-    """Test that swapped alleles or the other strand explain the disagreement, and half agree, or more than by chance."""
+    """True if swapped alleles or the other strand explain the disagreement, and half agree or more than by chance."""
     cause = cause_of(c)
     return cause in ON_ALLELES and is_sure(c, cause) and (2 * c.agree >= c.n or _p(c.agree, c.n, q) <= doubt)
 
 
 def _shares(counts: Counts, cause: Cause | None) -> bool:
-    """Test that a contig with few records shares the cause of the whole file."""
+    """True if a contig with few records shares the cause of the whole file."""
     if cause is None:
         return False
     k, n = explained(counts, cause)
@@ -244,7 +244,7 @@ def _shares(counts: Counts, cause: Cause | None) -> bool:
 
 
 def _shift_of(basis: Counts, q: float) -> Cause | None:
-    """The shift that explains records that do not fit as they are."""
+    """Return the shift that explains records that do not fit as written."""
     cause = cause_of(basis)
     sure = cause in (Cause.FROM_ZERO, Cause.TOO_FAR) and is_sure(basis, cause)
     if is_shifted(basis):
@@ -253,7 +253,10 @@ def _shift_of(basis: Counts, q: float) -> Cause | None:
 
 
 def _shift_as_asked(whole: Counts) -> Cause | None:
-    """The shift at which every record of a small file agrees, where some do not as they are: too few to tell without a word."""
+    """Return the shift that makes every record of a small file agree, though some disagree as written.
+
+    Such a file has too few records to apply the shift without a request.
+    """
     if not whole.disagree or whole.sampled < whole.agree:
         return None
     ways = {Cause.FROM_ZERO: whole.next + whole.next_too, Cause.TOO_FAR: whole.previous + whole.previous_too}
@@ -262,13 +265,16 @@ def _shift_as_asked(whole: Counts) -> Cause | None:
 
 
 def _at(c: Counts, shift: Cause) -> int:
-    """Records that agree at the shifted position, or may: not all of those are known that agree as they are."""
+    """Return the number of records that agree, or may agree, at the shifted position.
+
+    For records that agree as written, agreement at the shifted position is known only in a sample.
+    """
     k = c.next + c.next_too if shift is Cause.FROM_ZERO else c.previous + c.previous_too
     return k + c.agree - min(c.agree, c.sampled)
 
 
 def _follows(e: Evidence, shift: Cause | None) -> bool:
-    """Test that a contig with few records shares the shift of the others: no fewer records agree there."""
+    """True if a contig with few records shares the shift of the others: at least as many records agree there."""
     if shift is None or e.is_large or not e.counts.n or e.has_other_length or e.may_be_other_mitochondrion:
         return False
     return _at(e.counts, shift) >= e.counts.agree
@@ -282,11 +288,11 @@ def _shifted(e: Evidence, q: float, file: _File, is_asked: bool) -> Judgement:
     return Judgement(e, False, file.shift)
 
 
-# What is done about it
+# Fixes
 
 
 def _fix_for(basis: Counts, cause: Cause | None, asked: Sequence[str], belongs: bool) -> Reading:
-    """The readings that are taken where REF disagrees: those asked for, if together they explain at least 90 %."""
+    """Return the readings for records whose REF disagrees: the requested ones, if together they explain at least 90 %."""
     if "shift" in asked and not belongs and is_sure(basis, cause):
         if cause is Cause.FROM_ZERO:
             return Reading.NEXT
@@ -307,21 +313,21 @@ def _fix_for(basis: Counts, cause: Cause | None, asked: Sequence[str], belongs: 
 
 
 def _is_no_slip(basis: Counts, cause: Cause) -> bool:
-    """Test that a cause is sure, or that nothing contradicts the requested one: two or more records fit, or all of them."""
+    """True if a cause is sure, or nothing contradicts the requested one: at least two records fit, or all of them."""
     k, n = explained(basis, cause)
     return is_sure(basis, cause) or (k == n and (n >= _SLIPS or n == basis.n))
 
 
 def _all_swapped(basis: Counts) -> Reading:
-    """Where alleles that can tell are swapped in nearly all records, indels are swapped that agree both ways."""
+    """Return ALL_SWAPPED if nearly all informative records are swapped; indels that agree both ways are then swapped, too."""
     as_written = max(0, basis.agree - basis.both_ways)
     return Reading.ALL_SWAPPED if basis.swap >= NEARLY_ALL * (basis.tests_swap + as_written) else Reading.NONE
 
 
 def _flipped(basis: Counts, cause: Cause | None) -> Reading:
-    """How many records are on the other strand, by which those are read whose REF agrees on both.
+    """Return ALL_FLIPPED or PART_FLIPPED, which decides the reading of records whose REF agrees on both strands.
 
-    A swap as the cause, with no record that only the other strand explains, leaves them as they are written.
+    If the cause is a swap and no record needs the other strand, return NONE: such records stay as written.
     """
     if cause is Cause.SWAP and basis.swap > basis.either == basis.strand:
         return Reading.NONE
@@ -330,7 +336,7 @@ def _flipped(basis: Counts, cause: Cause | None) -> Reading:
 
 
 def _is_mended(counts: Counts, fix: Reading) -> bool:
-    """Test that nearly all informative records agree, as written or as read."""
+    """True if nearly all informative records agree, as written or as read."""
     if fix & Reading.NEXT:
         return counts.next >= NEARLY_ALL * counts.disagree
     if fix & Reading.PREVIOUS:

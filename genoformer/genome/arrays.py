@@ -1,4 +1,4 @@
-"""Arrays of a .npz, read with suspicion: no pickle, and no more memory than the file says it takes."""
+"""Safe reading of the arrays of a .npz: no pickle, and no more memory than the file declares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
 
-MOST = 1 << 30  # bytes of all arrays of a file; of a compressed one they can be a thousand times the file
+MOST = 1 << 30  # bytes of all arrays of a file; a compressed file can expand a thousandfold
 _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], Any]] = {
     (1, 0): npy.read_array_header_1_0,
     (2, 0): npy.read_array_header_2_0,
@@ -22,9 +22,9 @@ _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], Any]] = {
 
 
 def read_arrays(path: Path, most: int = MOST) -> dict[str, NDArray[Any]]:
-    """Name -> array, which cannot be written to, of what np.savez or np.savez_compressed wrote.
+    """Read name -> read-only array from a file of np.savez or np.savez_compressed.
 
-    Raises FileFormatError for a file that is damaged or none, holds objects, or more than `most` bytes of arrays.
+    Raises FileFormatError for a file that is damaged or not an .npz, holds objects, or has more than `most` bytes of arrays.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -36,7 +36,7 @@ def read_arrays(path: Path, most: int = MOST) -> dict[str, NDArray[Any]]:
                 with archive.open(member) as file:
                     found[member.filename.removesuffix(".npy")] = _array(file, member.file_size)
             return found
-    except Exception as error:  # zipfile, zlib and numpy each have their own ways to say that a file is damaged
+    except Exception as error:  # zipfile, zlib and numpy raise different errors for a damaged file
         raise FileFormatError(f"{path} is no whole file of arrays ({error}); copy or make it again.") from error
 
 

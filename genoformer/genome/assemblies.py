@@ -1,4 +1,4 @@
-"""Assemblies of human and mouse as data: lengths of their chromosomes, and the accessions of GenBank and RefSeq for them."""
+"""Assemblies of human and mouse as data: lengths of their chromosomes, and their accessions in GenBank and RefSeq."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _mouse(*lengths: int) -> dict[str, int]:
     return dict(zip([*map(str, range(1, 20)), "X", "Y", "MT"], lengths, strict=False))
 
 
-# Lengths as published by UCSC and NCBI. hg19 stands without MT: UCSC's chrM (16571) is not GRCh37's MT (16569).
+# Lengths as published by UCSC and NCBI. hg19 has no MT here: UCSC's chrM (16571) is not GRCh37's MT (16569).
 BUILDS: dict[str, dict[str, int]] = {
     "hg19": _human(
         249250621,
@@ -145,16 +145,16 @@ BUILDS: dict[str, dict[str, int]] = {
     ),
 }
 
-# --- accessions: each numbers the chromosomes of one species; the version tells the assembly
+# --- accessions: each range covers the chromosomes of one species; the version identifies the assembly
 
 _HUMAN, _MOUSE = ([*map(str, range(1, n + 1)), "X", "Y"] for n in (22, 19))
-# NC_000001 ... NC_000024 of GRCh38, NC_000067 ... NC_000087 of GRCm39; those of GRCh37 and GRCm38 are one version older.
+# NC_000001 ... NC_000024 of GRCh38, NC_000067 ... NC_000087 of GRCm39; GRCh37 and GRCm38 are one version older.
 _HG38_VERSIONS = (11, 12, 12, 12, 10, 12, 14, 11, 12, 11, 10, 12, 11, 9, 10, 10, 11, 10, 10, 11, 9, 11, 11, 10)
 _MM39_VERSIONS = (7, 8, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8)
 
 
 def _accessions() -> Iterator[tuple[str, str, dict[int, str]]]:
-    """(accession without its version, chromosome, version -> build) of every chromosome."""
+    """Yield (accession without its version, chromosome, version -> build) for every chromosome."""
     for i, name in enumerate(_HUMAN):
         yield f"NC_{1 + i:06}", name, {_HG38_VERSIONS[i]: "hg38", _HG38_VERSIONS[i] - 1: "hg19"}
         yield f"CM{663 + i:06}", name, {2: "hg38", 1: "hg19"}
@@ -163,7 +163,7 @@ def _accessions() -> Iterator[tuple[str, str, dict[int, str]]]:
     for i, name in enumerate(_MOUSE):
         yield f"NC_{67 + i:06}", name, {_MM39_VERSIONS[i]: "mm39", _MM39_VERSIONS[i] - 1: "mm10"}
         yield f"CM{994 + i:06}", name, {3: "mm39", 2: "mm10"}
-    # Mitochondria are the same in several builds. NC_001807, UCSC's chrM of hg19, is another sequence and is not among them.
+    # Several builds share a mitochondrion. NC_001807, UCSC's chrM of hg19, is another sequence and not included.
     for accession in ("NC_012920", "J01415", "CP068254", "NC_005089", "AY172335"):
         yield accession, "MT", {}
 

@@ -1,4 +1,4 @@
-"""BED, peaks and tables of regions -> rows, regions and sorted intervals; 0-based half-open, whatever the file counts from."""
+"""BED, peaks and tables of regions -> rows, regions and sorted intervals; 0-based half-open, whatever base the file uses."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _SUFFIXES = re.compile(r"(\.(gz|bgz|bed\d*|narrowpeak|broadpeak|gappedpeak|txt|t
 
 
 class Region(NamedTuple):
-    """A row of a BED-like file: [start, end) of a contig; name and score as written, "" where there is none.
+    """Row of a BED-like file: [start, end) of a contig; name and score as written, "" if missing.
 
-    strand is "+", "-" or "."; summit is a position on the contig, None where the file has none; line is for errors.
+    strand is "+", "-" or "."; summit is a position on the contig, None if the file has none; line is for error messages.
     """
 
     chrom: str
@@ -39,7 +39,7 @@ class Region(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of a BED-like file: its line, its columns, and its interval [start, end)."""
+    """Row of a BED-like file: its line number, its columns, and its interval [start, end)."""
 
     line: int
     fields: list[str]
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 
 def named_file(given: str | os.PathLike[str]) -> tuple[str, Path]:
-    """NAME=FILE, or FILE: the name of a file is its own without suffixes such as .bed.gz, in the letters that VCF allows.
+    """Split NAME=FILE, or name a FILE by its own name without suffixes such as .bed.gz, in the characters that VCF allows.
 
     >>> named_file("CTCF=peaks/a.bed")[0], named_file("peaks/K562.CTCF.narrowPeak.gz")[0]
     ('CTCF', 'K562.CTCF')
@@ -62,9 +62,9 @@ def named_file(given: str | os.PathLike[str]) -> tuple[str, Path]:
 
 
 def read_bed(path: str | os.PathLike[str], columns: str | None = None) -> dict[str, Intervals]:
-    """Intervals [n, 2] of each contig of a BED-like file, plain or gzipped, sorted; of BED12 and gappedPeak, of the blocks.
+    """Read the sorted intervals [n, 2] of each contig of a BED-like file, plain or gzipped; BED12 and gappedPeak give blocks.
 
-    columns: as `--columns` has it. Raises FileFormatError with the line number.
+    columns: in the format of `--columns`. Raises FileFormatError with the line number.
     """
     path = Path(path)
     layout = layout_of(path, columns)
@@ -75,11 +75,11 @@ def read_bed(path: str | os.PathLike[str], columns: str | None = None) -> dict[s
 
 
 def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False, columns: str | None = None) -> Iterator[Region]:
-    """Rows of a BED-like file, plain or gzipped, in the order of the file; streamed. Rows of BED12 are whole.
+    """Yield the rows of a BED-like file, plain or gzipped, in file order; streamed. Rows of BED12 are not split into blocks.
 
-    `bed_kinds` says which column is which. A "." in the name and score columns is nothing.
+    `bed_kinds` decides the meaning of each column. A "." in the name or score column means no value.
 
-    zero_length: rows whose END is their START, a place between two bases, are allowed. columns: as `--columns` has it.
+    zero_length: also accept rows with END equal to START, a position between two bases. columns: in the format of `--columns`.
 
     Raises: MissingFileError; FileFormatError with the line number.
 
@@ -97,7 +97,7 @@ def read_regions(path: str | os.PathLike[str], *, zero_length: bool = False, col
 
 
 def region_of(row: Row, layout: Layout, path: Path) -> Region:
-    """A row with its name, score, strand and summit."""
+    """Return a row as a region with name, score, strand and summit."""
     name, score = (text if text != "." else "" for text in (text_in(row, layout.name), text_in(row, layout.score)))
     strand = strand_of(row, layout, path)
     return Region(row.chrom, row.start, row.end, name, score, strand, summit_of(row, layout, path), row.line)
@@ -119,7 +119,7 @@ def strand_of(row: Row, layout: Layout, path: Path) -> str:
 
 
 def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
-    """The summit of a peak, a position from 0."""
+    """Return the summit of a peak, a position from 0."""
     where = f"{path}, line {row.line}"
     if layout.kind == "narrowPeak" and layout.summit == NARROW - 1 and len(row.fields) != NARROW:
         raise FileFormatError(f"{where}: narrowPeak has {NARROW} columns, this line {len(row.fields)}; mend the line.")
@@ -137,7 +137,7 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
             )
         return summit
     offset = int(text) if known else -2
-    if not -1 <= offset <= row.end - row.start:  # ENCODE's files have some summits at the end itself
+    if not -1 <= offset <= row.end - row.start:  # some summits in ENCODE's files are at END
         raise FileFormatError(
             f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, but should be from 0 to "
             f"{row.end - row.start}, or -1 for none; mend the line."
@@ -148,7 +148,7 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
 def bed_rows(
     path: Path, *, zero_length: bool = False, columns: str | None = None, layout: Layout | None = None
 ) -> Iterator[Row]:
-    """The rows of a BED-like file; streamed. Comments, track and browser lines and a line of column names are left out."""
+    """Yield the rows of a BED-like file; streamed. Comments, track and browser lines and column names are skipped."""
     layout = layout_of(path, columns) if layout is None else layout
     chrom, first, last, base = layout.chrom, layout.start, layout.end, layout.base
     needed = max(chrom, first, last) + 1
@@ -174,7 +174,7 @@ def bed_rows(
 
 
 def blocks_of(row: Row, layout: Layout, path: Path) -> list[tuple[int, int]]:
-    """The intervals of a row: those of the blocks of a BED12, else the row itself; blocks without a base are left out."""
+    """Return the intervals of a row: the blocks of a BED12, otherwise the row itself; blocks of 0 bases are left out."""
     if layout.blocks is None:
         return [(row.start, row.end)]
     n, sizes, starts = (text_in(row, at) for at in layout.blocks)
@@ -197,7 +197,7 @@ def _columns(at: tuple[int, int, int]) -> str:
 
 
 def _counts(text: str) -> list[int]:
-    """Numbers with commas between, and one behind or not."""
+    """Parse numbers separated by commas, with an optional trailing comma."""
     parts = text.removesuffix(",").split(",")
     if not all(map(is_count, parts)):
         raise ValueError(text)
@@ -205,7 +205,7 @@ def _counts(text: str) -> list[int]:
 
 
 def _why_no_row(line: str, fields: list[str], layout: Layout) -> str:
-    """Describe the fault of a line that is no row of a BED."""
+    """Describe the fault of a line that is not a BED row."""
     needed = max(layout.chrom, layout.start, layout.end) + 1
     if len(fields) < needed:
         if needed > 3:

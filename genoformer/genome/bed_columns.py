@@ -1,4 +1,4 @@
-"""Columns of a table of regions: which is which by the names of its header, or as --columns says."""
+"""Columns of a table of regions: their roles, from the names in the header or from --columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from genoformer.errors import ConfigError, FileFormatError
 
 ROLES = ("chrom", "start", "end", "name", "score", "strand", "signal", "summit", "blocks")
 NONE = "none"
-_NAMES: dict[str, tuple[str, ...]] = {  # role -> names in a header, lower case, the first that is there
+_NAMES: dict[str, tuple[str, ...]] = {  # role -> names in a header, lower case; the first match is used
     "chrom": (
         "chrom",
         "chr",
@@ -101,14 +101,14 @@ _LABELS = ("state", "label", "class", "ccre")  # names of columns that hold kind
 
 
 class Asked(NamedTuple):
-    """Settings of --columns: role -> number of a column from 1, name of a column, or none; and the number of the first base."""
+    """Settings of --columns: role -> column number from 1, column name, or none; and the number of the first base."""
 
     columns: Mapping[str, str] = {}
     base: int | None = None
 
 
 def parse_columns(text: str) -> Asked:
-    """KEY=COLUMN,... of --columns.
+    """Parse KEY=COLUMN,... of --columns.
 
     >>> parse_columns("name=6,strand=none,base=1")
     Asked(columns={'name': '6', 'strand': 'none'}, base=1)
@@ -134,7 +134,7 @@ def parse_columns(text: str) -> Asked:
 
 
 class Columns(NamedTuple):
-    """Settings of --columns for several files: for all, and for those that are named (NAME:KEY=COLUMN,...)."""
+    """Settings of --columns for several files: one for all, and one for each named file (NAME:KEY=COLUMN,...)."""
 
     every: str | None = None
     named: Mapping[str, str] = {}
@@ -144,7 +144,7 @@ class Columns(NamedTuple):
 
 
 def columns_by_file(given: Iterable[str], names: Iterable[str]) -> Columns:
-    """--columns of several files, each given once; ConfigError for a name that no file has.
+    """Parse --columns for several files, each set once; ConfigError for a name without a file.
 
     >>> columns_by_file(["base=1", "CCRE:name=6"], ["CCRE", "GR"]).of("CCRE")
     'name=6'
@@ -168,7 +168,7 @@ def columns_by_file(given: Iterable[str], names: Iterable[str]) -> Columns:
 
 
 def plain_names(fields: Sequence[str]) -> list[str]:
-    """Names of columns in lower case, without # and what HOMER has in brackets.
+    """Return names of columns in lower case, without # and HOMER's text in brackets.
 
     >>> plain_names(["#PeakID (cmd=annotatePeaks.pl a hg38)", "Chr"])
     ['peakid', 'chr']
@@ -177,7 +177,7 @@ def plain_names(fields: Sequence[str]) -> list[str]:
 
 
 def is_header(fields: Sequence[str]) -> bool:
-    """A line holds names of columns, among them those of START and END."""
+    """True if a line holds names of columns, including those of START and END."""
     if len(fields) < 3:
         return False
     names = plain_names(fields)
@@ -187,7 +187,7 @@ def is_header(fields: Sequence[str]) -> bool:
 
 
 def roles_of(fields: Sequence[str]) -> dict[str, int]:
-    """Role -> number of its column from 0, by the names of a header."""
+    """Return role -> number of its column from 0, by the names in a header."""
     names = plain_names(fields)
     found: dict[str, int] = {}
     for role, known in _NAMES.items():
@@ -199,7 +199,7 @@ def roles_of(fields: Sequence[str]) -> dict[str, int]:
 
 
 def blocks_in(fields: Sequence[str]) -> tuple[int, int, int] | None:
-    """Numbers of the columns of blocks from 0, by the names of a header.
+    """Return the numbers of the block columns from 0, by the names in a header.
 
     >>> blocks_in(["chrom", "start", "end", "blockCount", "blockSizes", "chromStarts"])
     (3, 4, 5)
@@ -210,12 +210,12 @@ def blocks_in(fields: Sequence[str]) -> tuple[int, int, int] | None:
 
 
 def are_labels(name: str) -> bool:
-    """The name of a column that holds kinds of elements."""
+    """True if a column of this name holds kinds of elements."""
     return plain_names([name])[0] in _LABELS
 
 
 def column_number(text: str, header: Sequence[str] | None, where: str) -> int:
-    """The number of a column from 0, of --columns: a number from 1, or a name of the header."""
+    """Return the number of a column from 0, for a value of --columns: a number from 1, or a name of the header."""
     if text.isascii() and text.isdecimal() and 0 < len(text) < 5 and int(text):
         return int(text) - 1
     names = [name.strip() for name in header or ()]

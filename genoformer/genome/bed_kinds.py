@@ -1,8 +1,8 @@
-"""A BED-like file -> which of its columns is which: decided here, by its name, its header and its first rows, for every reader.
+"""BED-like file -> roles of its columns, decided from its name, its header and its first rows, for every reader.
 
-In this order: what --columns says; names of columns, where a line has them; the suffix or the track line (narrowPeak ...);
-how many columns the first rows have, and what they hold. Positions count from 0 unless the file proves that they count from 1:
-its width is END - START + 1, or it is a table of HOMER, MACS or Ensembl's BioMart.
+The sources, in order: --columns; column names, if a line has them; the suffix or the track line (narrowPeak ...); the
+number of columns in the first rows, and their contents. Positions count from 0 unless the file proves that they count from
+1: its width is END - START + 1, or it is a table of HOMER, MACS or Ensembl's BioMart.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from genoformer.genome.digits import WHOLE
 from genoformer.genome.file_kinds import BEDPE, Kind, is_interval_list, text_kind
 from genoformer.genome.lines import numbered_lines
 
-_SAMPLE = 100  # rows that are looked at
+_SAMPLE = 100  # number of rows that are examined
 _TRACK_TYPE = re.compile(r"track\b.*\btype=[\"']?(\w+)")
 _FROM_1 = ("start_position", "gene start", "transcript_start", "transcript start", "exon_chrom_start", "exon region start")
-_FROM_0 = ("chromstart", "txstart", "genostart")  # UCSC's, which count from 0
-_OTHERS_FROM_1 = (  # kind, first name of a column, the others
+_FROM_0 = ("chromstart", "txstart", "genostart")  # UCSC's names, which count from 0
+_OTHERS_FROM_1 = (  # kind, name of the first column, names of the others
     ("a SAF of featureCounts", "geneid", {"chr", "start", "end", "strand"}),
     ("a table of SeqMonk", "probe", {"chromosome", "start", "end"}),
 )
@@ -45,17 +45,17 @@ _MACS = {"abs_summit", "fold_enrichment", "pileup", "tags"}
 
 
 class _Head(NamedTuple):
-    """The begin of a file: its first rows, and what comes before them."""
+    """Start of a file: its first rows, and the lines before them."""
 
     rows: list[list[str]]
     skipped: int
-    header: list[str]  # names of columns; empty for none
-    own_line: bool  # the header is no comment
+    header: list[str]  # names of columns; empty if there are none
+    own_line: bool  # the header is not a comment
     track: str  # type=... of a track line
 
 
 def layout_of(path: Path, columns: str | None = None) -> Layout:
-    """The columns of a BED-like file; columns, what --columns says of it.
+    """Return the columns of a BED-like file; columns: settings of --columns for it.
 
     Raises: MissingFileError; FileFormatError for a file of another kind; ConfigError for columns that it does not have.
     """
@@ -63,7 +63,7 @@ def layout_of(path: Path, columns: str | None = None) -> Layout:
     row = head.rows[0] if head.rows else []
     shift = 0
     if head.header:
-        shift = int(len(row) == len(head.header) + 1)  # write.table of R: rows have names, and the header has none for them
+        shift = int(len(row) == len(head.header) + 1)  # R's write.table: rows have names, but their column has no header
         found = _by_header([""] * shift + head.header, head, by_name(path, head.track, len(row)))
     else:
         found = by_rows(path, head.track, head.rows)
@@ -118,7 +118,7 @@ def _of_another_kind(path: Path, kind: Kind) -> FileFormatError:
 
 
 def _named_in_a_comment(before: list[str], row: list[str]) -> list[str]:
-    """The names of columns that the last comment holds, if it has as many as a row; else none."""
+    """Return the column names in the last comment, if their number equals that of a row; otherwise an empty list."""
     last = next((line for line in reversed(before) if line.startswith("#")), "")
     fields = last.split("\t")
     return fields if bed_columns.is_header(fields) and len(fields) == len(row) else []
@@ -143,11 +143,11 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
     blocks = bed_columns.blocks_in(names)
     taken = {*roles.values(), *(blocks or ())}
     absolute = at["summit"] is not None
-    if at["summit"] is None and at["signal"] is not None and "peak" in plain:  # of narrowPeak, not a name
+    if at["summit"] is None and at["signal"] is not None and "peak" in plain:  # an offset as in narrowPeak, not a name
         offset = plain.index("peak")
         at["summit"] = offset if most(head.rows, lambda row: all_fit([row], offset, WHOLE.fullmatch)) else None
     first = roles["chrom"]
-    if (roles["start"], roles["end"]) == (first + 1, first + 2):  # as BED, which says what columns of other names are
+    if (roles["start"], roles["end"]) == (first + 1, first + 2):  # in BED order, which defines columns with other names
         places: tuple[tuple[str, int, Callable[[str], bool]], ...] = (
             ("name", 3, lambda _: True),
             ("strand", 5, STRANDS.__contains__),
@@ -191,22 +191,22 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
         found = replace(found, kind=kind, base=1, name=0, width=width if of_width else None)
     elif of_width is not None:
         found = replace(found, base=of_width, width=width)
-    elif plain[found.start] in _FROM_1:  # of Ensembl's BioMart; of MAF
+    elif plain[found.start] in _FROM_1:  # names of Ensembl's BioMart and of MAF
         of_ensembl = plain[found.chrom] in ("chromosome_name", "chromosome/scaffold name")
         found = replace(found, kind="a table of Ensembl's BioMart" if of_ensembl else found.kind, base=1)
     return replace(found, notes=_notes(names, found, head.own_line))
 
 
 def _other_from_1(plain: list[str]) -> str | None:
-    """The kind of a table that counts from 1 and has its name in the first column; None for any other."""
+    """Return the kind of a table that counts from 1 and has its name in the first column; None for any other."""
     kinds = (kind for kind, first, others in _OTHERS_FROM_1 if plain[0] == first and others <= set(plain))
     return next(kinds, None)
 
 
 def _base_by_width(rows: list[list[str]], layout: Layout, width: int | None) -> int | None:
-    """The base that positions count from, if a column of widths proves it: 1 if half of the rows show it, 0 if all do.
+    """Return the base that positions count from, if a width column proves it: 1 if half of the rows agree, 0 if all do.
 
-    A row that shows another one is refused when it is read.
+    A row with another base is refused when it is read.
     """
     if width is None or not rows:
         return None
@@ -237,11 +237,11 @@ def _notes(names: list[str], layout: Layout, own_line: bool) -> tuple[str, ...]:
     return (f"{layout.kind}; it is read as BED, which counts from 0{remedy}.",)
 
 
-# --- as it was asked for
+# --- by --columns
 
 
 def _asked(layout: Layout, asked: bed_columns.Asked, where: str, n_columns: int) -> Layout:
-    """A layout as --columns has it; what it does not name stays."""
+    """Apply --columns to a layout; columns that it does not name stay unchanged."""
     found: dict[str, Any] = {}
     for role, text in asked.columns.items():
         at = None if text == bed_columns.NONE else bed_columns.column_number(text, layout.header, where)
@@ -252,7 +252,7 @@ def _asked(layout: Layout, asked: bed_columns.Asked, where: str, n_columns: int)
         found[role] = (at, at + 1, at + 2) if role == "blocks" and at is not None else at
     moved = {found[role] for role in ("chrom", "start", "end") if role in found}
     taken = {at for role, at in found.items() if role != "blocks"} - {None}
-    for role in ("name", "score", "strand", "signal", "summit", "colour"):  # a column is one thing
+    for role in ("name", "score", "strand", "signal", "summit", "colour"):  # a column has one role
         if role not in found and getattr(layout, role) in taken:
             found[role] = None
     if found.get("name", layout.name) != layout.name:

@@ -1,4 +1,4 @@
-"""Layout of a BED-like file: numbers of its columns, and the tests of fields by which its kind is known."""
+"""Layout of a BED-like file: numbers of its columns, and the tests of fields that detect its kind."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _COMMENT = re.compile(r"#|(track|browser)(\s|$)")
 _NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity|nan)|NA", re.ASCII | re.IGNORECASE)
 STRANDS: Mapping[str, str] = {"+": "+", "-": "-", ".": ".", "*": ".", "": "."}
 HOMER_STRANDS = {**STRANDS, "0": "+", "1": "-"}
-TABLE_STRANDS = {**STRANDS, "1": "+", "-1": "-"}  # as biomaRt has them
+TABLE_STRANDS = {**STRANDS, "1": "+", "-1": "-"}  # as in biomaRt
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Numbers of columns, from 0; None for what a file does not have.
+    """Numbers of columns, from 0; None for a column that the file does not have.
 
-    blocks: number, sizes and starts of the blocks of BED12. width: a column that has to be
-    END - START. base: the number of a contig's first base. skipped: lines before the first row. header: names of columns.
+    blocks: number, sizes and starts of the blocks of BED12. width: a column that must equal END - START. base: the number of a
+    contig's first base. skipped: lines before the first row. header: names of columns.
     """
 
     kind: str = "BED"
@@ -37,7 +37,7 @@ class Layout:
     blocks: tuple[int, int, int] | None = None
     width: int | None = None
     base: int = 0
-    labels: bool = False  # names are kinds of elements
+    labels: bool = False  # True if names are kinds of elements
     absolute_summit: bool = False
     skipped: int = 0
     n_columns: int = 0
@@ -46,13 +46,13 @@ class Layout:
     notes: tuple[str, ...] = ()
 
     def column(self, at: int | None) -> str:
-        """A column as a user counts it, with its name where it has one."""
+        """Describe a column as a user counts it, with its name if it has one."""
         if at is None:
             return "none"
         return f"column {at + 1}" + (f", {self.header[at]}" if at < len(self.header) and self.header[at] else "")
 
     def shifted(self, by: int) -> Layout:
-        """The same columns behind `by` others."""
+        """Return the same layout, shifted to the right by `by` columns."""
         roles = ("chrom", "start", "end", "name", "score", "strand", "signal", "summit", "colour", "width")
         numbers: dict[str, Any] = {role: None if (at := getattr(self, role)) is None else at + by for role in roles}
         count, sizes, starts = self.blocks or (0, 0, 0)
@@ -61,20 +61,20 @@ class Layout:
 
 
 def is_comment(line: str) -> bool:
-    """A line that is no row: a comment, a track or browser line, or blank."""
+    """True if a line is not a row: a comment, a track or browser line, or blank."""
     return bool(_COMMENT.match(line)) or not line.strip()
 
 
 def is_number(text: str) -> bool:
-    """A number as tables have it; infinite and missing ones are numbers, too."""
+    """True for a number as written in tables, including infinite and missing numbers."""
     return bool(_NUMBER.fullmatch(text))
 
 
 def all_fit(rows: Sequence[Sequence[str]], at: int, fits: Callable[[str], object]) -> bool:
-    """All of these rows have something that fits in a column."""
+    """True if all of these rows have a field in a column that passes a test."""
     return all(at < len(row) and fits(row[at]) for row in rows)
 
 
 def most(rows: Sequence[list[str]], fits: Callable[[list[str]], object]) -> bool:
-    """Half of these rows fit, or more: the others are malformed, and are refused when they are read."""
+    """True if at least half of these rows pass a test; the others are malformed, and are refused when they are read."""
     return bool(rows) and 2 * sum(map(bool, map(fits, rows))) >= len(rows)

@@ -1,4 +1,4 @@
-"""A BED-like file without names of columns -> its layout, by its suffixes, its track line, and what its first rows hold."""
+"""BED-like file without column names -> its layout, from its suffixes, its track line, and its first rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genoformer.genome.digits import DIGITS, WHOLE, is_count
 from genoformer.genome.ucsc_tables import ucsc_layout
 
 _LIST = re.compile(rf"\d{{1,{DIGITS}}}(,\d{{1,{DIGITS}}})*,?", re.ASCII)
-_CCRE = re.compile(r"E[HM]\d{2}[A-Z]\d+")  # an accession of ENCODE's registry
+_CCRE = re.compile(r"E[HM]\d{2}[A-Z]\d+")  # accession of ENCODE's registry
 _CCRE_CLASS = re.compile(r"((CA|PLS|[pd]ELS|DNase|CTCF|TF|Low|Unclassified|InActive)[\w-]*)(,[\w-]+)*", re.IGNORECASE)
 _REGION = re.compile(r"[^\s:]+:\d+-\d+", re.ASCII)
 _ZIPPED = ("gz", "bgz")
@@ -32,14 +32,14 @@ _BY_NAME = {  # suffix, or type= of a track line -> layout, number of columns
     "bedgraph": (Layout("bedGraph", name=None, score=3, strand=None, colour=None), 4),
     "bdg": (Layout("bedGraph", name=None, score=3, strand=None, colour=None), 4),
 }
-_MANY = 10  # rows of narrowPeak, of which some value has decimals or is missing
-_SMALLEST_BINS, _FIRST_BIN = 17, 585  # of 2^17 bases, numbered from 585 (Kent et al. 2002)
+_MANY = 10  # number of narrowPeak rows that include a value with decimals or a missing one
+_SMALLEST_BINS, _FIRST_BIN = 17, 585  # smallest bins have 2^17 bases and are numbered from 585 (Kent et al. 2002)
 
 
 def by_name(path: Path, track: str, n_columns: int) -> Layout | None:
-    """The layout that the suffixes or the track line name; None where they name none.
+    """Return the layout that the suffixes or the track line name; None if they name none.
 
-    A file that was made of such a one (x.narrowPeak.bed) may have fewer or more columns.
+    A file derived from such a format (x.narrowPeak.bed) may have another number of columns.
     """
     suffixes = [suffix[1:].lower() for suffix in path.suffixes if suffix[1:].lower() not in _ZIPPED]
     for key, (layout, n) in _BY_NAME.items():
@@ -51,7 +51,7 @@ def by_name(path: Path, track: str, n_columns: int) -> Layout | None:
 
 
 def by_rows(path: Path, track: str, rows: list[list[str]]) -> Layout:
-    """The layout of a file without names of columns."""
+    """Return the layout of a file without column names."""
     if not rows:
         return by_name(path, track, 0) or Layout()
     n = _usual_length(rows)
@@ -69,7 +69,7 @@ def _usual_length(rows: list[list[str]]) -> int:
 
 
 def _by_columns(rows: list[list[str]]) -> Layout:
-    """The layout that the first rows show."""
+    """Return the layout that the first rows show."""
     row, n = rows[0], _usual_length(rows)
     usual = [row for row in rows if len(row) == n]
     if n == NARROW and most(usual, _has_summit) and not all(map(_has_thick, usual)) and not _are_counts(usual):
@@ -88,25 +88,25 @@ def _by_columns(rows: list[list[str]]) -> Layout:
 
 
 def _have_numbers_for_strands(rows: list[list[str]]) -> bool:
-    """Column 6 holds numbers alone, such as the counts of bedtools behind a BED3, and some of them can be no strand."""
+    """True if column 6 holds only numbers, such as bedtools counts after a BED3, and some of them cannot be strands."""
     return all_fit(rows, 5, is_number) and not all_fit(rows, 5, ("0", "1", "-1", "NA").__contains__)
 
 
 def _is_peak(row: list[str]) -> bool:
-    """A row of narrowPeak or broadPeak: numbers behind the strand."""
+    """True for a row of narrowPeak or broadPeak: numbers after the strand."""
     return row[5] in STRANDS and all(map(is_number, row[6:]))
 
 
 def _has_summit(row: list[str]) -> bool:
-    """A row of narrowPeak: its last number is whole, as no fraction of `bedtools coverage` is."""
+    """True for a row of narrowPeak: its last number is whole, unlike a fraction of `bedtools coverage`."""
     return _is_peak(row) and row[9].removeprefix("-").isdecimal()
 
 
 def _are_counts(rows: list[list[str]]) -> bool:
-    """Counts of four files behind a BED6, as `bedtools multicov` has them, or a region and its distance, and no narrowPeak.
+    """True for a BED6 followed by counts of four files (`bedtools multicov`), or by a region and its distance; not narrowPeak.
 
-    All are whole and none is missing, in many rows, or the last one is no offset in its row, or a region of the same contig
-    comes before it (`bedtools closest -d`, where contigs are numbers).
+    All values are whole and none is missing. Also, there are many rows, or the last value is not an offset in its row, or a
+    region of the same contig precedes it (`bedtools closest -d`, if contigs are numbers).
     """
     if not all(is_count(text) for row in rows for text in row[6:]):
         return False
@@ -117,7 +117,7 @@ def _are_counts(rows: list[list[str]]) -> bool:
 
 
 def _has_thick(row: list[str]) -> bool:
-    """A row of BED9 and more: columns 7 and 8 are an interval inside the row."""
+    """True for a row of BED9 and more: columns 7 and 8 are an interval inside the row."""
     if not (WHOLE.fullmatch(row[6]) and WHOLE.fullmatch(row[7]) and all(map(WHOLE.fullmatch, row[1:3]))):
         return False
     return 0 < int(row[1]) <= int(row[6]) <= int(row[7]) <= int(row[2])
@@ -131,7 +131,7 @@ def _may_have_blocks(row: list[str]) -> bool:
 
 
 def _has_blocks(row: list[str]) -> bool:
-    """Columns 10 to 12 are as many blocks as they say, inside the row, the first one at its start."""
+    """True if columns 10 to 12 hold the stated number of blocks, inside the row, the first one at its start."""
     if not _may_have_blocks(row) or not all(map(WHOLE.fullmatch, row[1:3])):
         return False
     sizes, starts = ([int(part) for part in text.removesuffix(",").split(",")] for text in row[10:12])
@@ -141,7 +141,7 @@ def _has_blocks(row: list[str]) -> bool:
 
 
 def _is_bed12(rows: list[list[str]]) -> bool:
-    """Some row has blocks, and all have the columns that come before them."""
+    """True if some row has blocks, and all rows have the columns that precede them."""
     return any(map(_has_blocks, rows)) and all(len(row) > 5 and row[5] in STRANDS for row in rows) and most(rows, _has_thick)
 
 
@@ -149,14 +149,14 @@ def _is_bed12(rows: list[list[str]]) -> bool:
 
 
 def _is_behind_an_id(row: list[str]) -> bool:
-    """Contig, START and END are in columns 2 to 4."""
+    """True if contig, START and END are in columns 2 to 4."""
     return len(row) >= 4 and not WHOLE.fullmatch(row[1]) and all(map(WHOLE.fullmatch, row[2:4]))
 
 
 def _have_bins(rows: list[list[str]]) -> bool:
-    """The first column holds bins of UCSC's tables, and not ids of HOMER's peaks, which may be numbers as well.
+    """True if the first column holds bins of UCSC's tables, and not ids of HOMER's peaks, which may also be numbers.
 
-    They are what UCSC computes from START and END, or come again, or what follows is no strand of HOMER.
+    Bins equal UCSC's value for START and END, or repeat, or the next columns are not a strand of HOMER.
     """
     if not most(rows, lambda row: _is_behind_an_id(row) and WHOLE.fullmatch(row[0])):
         return False
@@ -169,7 +169,7 @@ def _have_bins(rows: list[list[str]]) -> bool:
 
 
 def ucsc_bin(start: int, end: int) -> int:
-    """The smallest bin that holds [start, end), of the standard scheme of UCSC; -1 for a START below 0.
+    """Return the smallest bin that holds [start, end), in the standard scheme of UCSC; -1 for a START below 0.
 
     >>> ucsc_bin(1_000, 1_200), ucsc_bin(131_071, 131_073), ucsc_bin(0, 1 << 29)
     (585, 73, 0)
@@ -186,7 +186,7 @@ def ucsc_bin(start: int, end: int) -> int:
 
 
 def with_ccres(layout: Layout, rows: list[list[str]]) -> Layout:
-    """ENCODE's cCREs, of any version of the registry: the class is the label, in the column where there is one."""
+    """Set the layout of ENCODE's cCREs, of any registry version: the class is the label, in its column if there is one."""
     if not rows:
         return layout
     n = min(map(len, rows))

@@ -1,4 +1,4 @@
-"""Rows of a table -> BEDPE or not: pairs of regions, told from counts and other numbers behind one region."""
+"""Rows of a table -> True for BEDPE: pairs of regions, as opposed to counts and other numbers after one region."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from genoformer.genome.digits import is_count
 
 _CONTIG = re.compile(r"chr\w+(\.\d+)?|\d{1,2}|[XYMWZ]|MT|[1-9]?\d[LR]", re.ASCII | re.IGNORECASE)
 _UNKNOWN = [".", "-1", "-1"]
-_NAME = re.compile(r"[^,]*[A-Za-z][^,]*")  # no list, such as bedtools map -o collapse writes
-_FAR = 10_000  # bases from the begin of a contig: few counts are so large
+_NAME = re.compile(r"[^,]*[A-Za-z][^,]*")  # not a list, as written by bedtools map -o collapse
+_FAR = 10_000  # bases from the start of a contig; few counts are as large
 
 
 def are_pairs(rows: Sequence[list[str]]) -> bool:
-    """Return True where columns 4 to 6 of the first rows are a region as well.
+    """True if columns 4 to 6 of the first rows are also a region.
 
-    A contig that is called 5 looks like a count of 5. Such rows are pairs where START2 is before END2 in all, and where besides
-    a name or two strands follow, both contigs are the same in two rows and more, or all positions are too large for counts.
+    A contig called 5 looks like a count of 5. Such rows are pairs if START2 is less than END2 in all of them, and in addition a
+    name or two strands follow, or both contigs are equal in at least two rows, or all positions are too large for counts.
 
     >>> are_pairs([["chr1", "1", "9", "chr5", "20", "30"]]), are_pairs([["1", "1", "9", "5", "20", "30"]])
     (True, False)
@@ -35,29 +35,29 @@ def are_pairs(rows: Sequence[list[str]]) -> bool:
 
 
 def _may_be_pair(row: list[str]) -> bool:
-    """Columns 4 to 6 may be a region, and column 4 is no name of a region."""
+    """True if columns 4 to 6 may be a region, and column 4 is not the name of a region."""
     if len(row) < 6 or not all(map(is_count, row[1:3])):
         return False
-    if row[3:6] == _UNKNOWN:  # the other one is not known
+    if row[3:6] == _UNKNOWN:  # the second region is unknown
         return True
     same = row[3] == row[0] and not row[0].isdigit()
     return all(map(is_count, row[4:6])) and (same or _are_contigs(row[0], row[3]))
 
 
 def _has_more_of_bedpe(row: list[str]) -> bool:
-    """A name, or two strands, follow as BEDPE has them."""
+    """True if a name or two strands follow, as in BEDPE."""
     strands = len(row) >= 10 and row[8] in STRANDS and row[9] in STRANDS
     name = len(row) > 6 and bool(_NAME.fullmatch(row[6])) and not is_number(row[6])
     return strands or name
 
 
 def _is_far(row: list[str]) -> bool:
-    """The second region lies where few counts reach, and not inside of the first one, as the least and largest START do."""
+    """True if the second region is too far for counts, and not inside the first one, as the smallest and largest START are."""
     start, end, start2, end2 = (int(row[i]) for i in (1, 2, 4, 5))
     return start2 >= _FAR and not start <= start2 <= end2 <= end
 
 
 def _are_contigs(first: str, second: str) -> bool:
-    """Names of contigs of one file: both begin with chr, or neither does."""
+    """True if two names can be contigs of one file: both begin with chr, or neither does."""
     alike = first.lower().startswith("chr") == second.lower().startswith("chr")
     return alike and all(map(_CONTIG.fullmatch, (first, second)))

@@ -1,4 +1,4 @@
-"""Rows of a BED-like file on a genome: one that lies beyond its contig is refused with its line and its own numbers."""
+"""Rows of a BED-like file on a genome; a row beyond its contig is refused with its line and its original numbers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from genoformer.genome.reference import Genome
 
 
 class Placed(NamedTuple):
-    """A region, and what the genome calls its contig."""
+    """Region, and the genome's name of its contig."""
 
     region: Region
     chrom: str
 
 
 def regions_on(path: str | os.PathLike[str], genome: Genome, columns: str | None = None) -> Iterator[Placed]:
-    """The rows of a file, each inside its contig, under the genome's own names of contigs.
+    """Yield the rows of a file, each inside its contig, with the genome's own contig names.
 
-    Raises: FileFormatError with the line and the row for one that reaches beyond its contig; ContigError likewise for a contig
-    that the genome lacks, or that fits several.
+    Raises: FileFormatError with the line and the row, for a row that reaches beyond its contig; ContigError with the line, for
+    a contig that the genome lacks, or that fits several.
     """
     path = Path(path)
     names: dict[str, str] = {}
@@ -42,10 +42,7 @@ def regions_on(path: str | os.PathLike[str], genome: Genome, columns: str | None
 
 
 def beyond(path: Path, region: Region, chrom: str, genome: Genome, columns: str | None = None) -> str:
-    """A row that reaches beyond its contig: its line, its numbers as the file has them, and the length.
-
-    "a.bed, line 1: chr1:60,100-60,200 lies beyond chr1 of g.fa, which has 60,000 bases"
-    """
+    """Describe a row that reaches beyond its contig: its line, its original numbers, and the length of the contig."""
     length = genome.contigs[chrom]
     row = row_text(path, region, columns)
     verb = "lies" if region.start >= length else "reaches"
@@ -53,13 +50,13 @@ def beyond(path: Path, region: Region, chrom: str, genome: Genome, columns: str 
 
 
 def row_text(path: Path, region: Region, columns: str | None = None) -> str:
-    """The numbers of a row as its file has them."""
+    """Return the position of a row as its file has it."""
     base = layout_of(path, columns).base
     return f"{region.chrom}:{region.start + base:,}-{region.end:,}"
 
 
 def first_beyond(path: str | os.PathLike[str], genome: Genome, columns: str | None = None) -> str | None:
-    """`beyond` of the first row of a file that lies beyond its contig altogether; None where none does."""
+    """Describe the first row of a file that lies completely beyond its contig; None if there is no such row. See `beyond`."""
     path = Path(path)
     index = ContigIndex(genome.contigs)
     names: dict[str, str | None] = {}

@@ -1,4 +1,4 @@
-"""bigWig files: values of any stretch, and a writer that takes runs of intervals as they come."""
+"""bigWig files: values of any interval, and a streaming writer of intervals."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from genoformer.whole import atomic_write
 Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]
 
 _BIGBED = 0x8789F2EB
-_INDEX_BYTES = 48  # the least that an index takes
-_BYTES_WRITTEN = 24  # per interval at most: 12 of data, the rest zoom levels and indexes
-_AHEAD = 1 << 18  # intervals for which room is made sure of at a time
+_INDEX_BYTES = 48  # smallest possible size of an index
+_BYTES_WRITTEN = 24  # at most, per interval: 12 for data, the rest for zoom levels and indexes
+_AHEAD = 1 << 18  # intervals for which disk space is reserved at a time
 
 
 class BigWig:
-    """A bigWig file as values per base; opened by each process for itself when it first reads.
+    """bigWig file as values per base; each process opens its own handle on first read.
 
-    Attributes: path, contigs (name -> length in bases), n_bases (that have a value).
+    Attributes: path, contigs (name -> length in bases), n_bases (number of bases with a value).
 
-    Raises: MissingFileError; FileFormatError if it is no bigWig, or was cut off.
+    Raises: MissingFileError; FileFormatError if the file is not a bigWig or is truncated.
     """
 
-    exact_lengths = True  # of `contigs`
+    exact_lengths = True  # of the contigs in `contigs`
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -54,11 +54,11 @@ class BigWig:
         return self.__dict__ | {"_file": None}
 
     def values(self, chrom: str, start: int, end: int) -> Values:
-        """Values of the bases [start, end), float32 [L]; 0 where there are none, and beyond the contig's ends."""
+        """Return the values of the bases [start, end), float32 [L]; 0 for bases without a value and beyond the contig ends."""
         if end < start:
             raise ValueError(f"{chrom}:{start}-{end}: the end lies before the start.")
         starts, ends, found = self._found(chrom, start, end)
-        if 4 * len(starts) > end - start and (ends - starts == 1).all():  # a value of each base
+        if 4 * len(starts) > end - start and (ends - starts == 1).all():  # one value per base
             out = np.zeros(end - start, dtype=np.float32)
             out[starts - start] = found
             return out
@@ -69,11 +69,11 @@ class BigWig:
         return np.repeat(values, np.diff(edges))
 
     def binned(self, chrom: str, start: int, n_bins: int, bin_size: int, summary: str = "mean") -> Values:
-        """Values of `n_bins` bins from `start` on, float32 [N]."""
+        """Return the values of `n_bins` bins from `start`, float32 [N]."""
         return summarise(self.values(chrom, start, start + n_bins * bin_size), bin_size, summary)
 
     def intervals(self, chrom: str, start: int, end: int) -> list[tuple[int, int, float]]:
-        """What has a value in [start, end), cut off there: (start, end, value) by place."""
+        """Return the intervals with a value in [start, end), clipped to it: (start, end, value), sorted by position."""
         return list(zip(*(column.tolist() for column in self._found(chrom, start, end)), strict=True))
 
     def _found(self, chrom: str, start: int, end: int) -> Intervals:
@@ -84,7 +84,7 @@ class BigWig:
         return self._opened().intervals(name, first, last)
 
     def close(self) -> None:
-        """Let go of the file; the next read opens it again."""
+        """Close the file; the next read opens it again."""
         self._file = None
 
     def _opened(self) -> BigWigBytes:
@@ -94,13 +94,13 @@ class BigWig:
 
 
 def own_name(chrom: str, contigs: Iterable[str], known: dict[str, str | None], path: Path) -> str | None:
-    """The name that a file with these contigs gives to `chrom`, or None; `known` keeps what was looked up.
+    """Return a file's own name of the contig `chrom`, or None; `known` caches the lookups.
 
-    Raises: ContigError if several fit.
+    Raises: ContigError if several contigs fit.
     """
     if chrom not in known:
         names = ContigMap([chrom], contigs)
-        if chrom in names.ambiguous and names.get(chrom) != chrom:  # nothing here could report a choice
+        if chrom in names.ambiguous and names.get(chrom) != chrom:  # no notes here to report a choice
             raise ContigError(
                 f"contig {chrom} fits more than one of {path}: {join_names(names.ambiguous[chrom])}; rename them."
             )
@@ -109,7 +109,7 @@ def own_name(chrom: str, contigs: Iterable[str], known: dict[str, str | None], p
 
 
 def _check(path: Path) -> None:
-    """Refuse what is no bigWig or lacks its end, before the library's C code prints its own messages."""
+    """Refuse a file that is not a bigWig or is truncated, before the library's C code prints its own messages."""
     refuse_address(path)
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist or is no file; give a bigWig file.")
@@ -133,7 +133,7 @@ def _check(path: Path) -> None:
     with path.open("rb") as file:
         file.seek(min(at, size))
         summary = file.read(SUMMARY.size) if at else b""
-    if len(summary) == SUMMARY.size and any(map(math.isinf, SUMMARY.unpack(summary)[1:3])):  # NaN there is of stored NaN
+    if len(summary) == SUMMARY.size and any(map(math.isinf, SUMMARY.unpack(summary)[1:3])):  # NaN there comes from stored NaN
         raise FileFormatError(f"{path} holds infinite values, which are no measurements; write it without them.")
 
 
@@ -142,7 +142,7 @@ def _check(path: Path) -> None:
 
 @contextmanager
 def new_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int]) -> Iterator[BigWigWriter]:
-    """A bigWig to add intervals to; it appears under its name, whole, when the block ends well.
+    """Open a new bigWig for writing; the complete file appears under its name only if the block ends without an error.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +155,7 @@ def new_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int]) 
     if not contig_lengths:
         raise ConfigError(f"{path}: a bigWig needs the lengths of its contigs; give at least one.")
     with atomic_write(path) as part:
-        part.touch()  # so that a folder that is missing or closed to us is named as usual
+        part.touch()  # so that a missing or read-only folder gives the usual error
         file = BigWigWriter(part, path, contig_lengths)
         try:
             yield file
@@ -165,10 +165,10 @@ def new_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int]) 
 
 
 class BigWigWriter:
-    """Takes runs of intervals: contigs in the order of `contigs`, intervals sorted and without overlap.
+    """Writer of runs of intervals: contigs in the order of `contigs`, intervals sorted and without overlap.
 
-    What has no interval, and what is NaN, is without data. Runs of equally wide intervals without gaps, as bins are, take
-    two thirds of the space.
+    Bases without an interval and NaN values have no data. Runs of equally wide intervals without gaps, such as bins, take two
+    thirds of the space.
     """
 
     def __init__(self, part: Path, path: Path, contig_lengths: Mapping[str, int]) -> None:
@@ -186,9 +186,9 @@ class BigWigWriter:
             raise OSError(errno.ENOSPC, "the bigWig cannot be begun", str(path)) from error
 
     def add(self, chrom: str, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> None:
-        """Intervals [start, end) of a contig, behind all that were added before; [n] each.
+        """Add intervals [start, end) of a contig, after all intervals added before; [n] each.
 
-        Raises: ContigError; ValueError for what is unsorted, overlaps, lies beyond the contig or is infinite.
+        Raises: ContigError; ValueError for intervals that are unsorted, overlap, lie beyond the contig or have infinite values.
         """
         if chrom not in self.contigs:
             raise ContigError(f"contig {chrom} is not among those of {self.path} ({join_names(self.contigs)}).")
@@ -237,11 +237,11 @@ class BigWigWriter:
             room.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Write what is left, and the index."""
+        """Write the remaining data and the index."""
         self._file.close()
 
     def check(self) -> None:
-        """Read the file back, for the C code does not say what went wrong."""
+        """Read the file back to verify it, because the C code reports no errors."""
         try:
             with self._part.open("rb") as file:
                 os.fsync(file.fileno())
@@ -253,7 +253,7 @@ class BigWigWriter:
 
 
 def write_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int], runs: Iterable[Run]) -> None:
-    """Write runs of intervals (contig, starts [n], ends [n], values [n]), streamed; `BigWigWriter` tells their order."""
+    """Write runs of intervals (contig, starts [n], ends [n], values [n]), streamed, in the order that `BigWigWriter` takes."""
     with new_bigwig(path, contig_lengths) as file:
         for run in runs:
             file.add(*run)

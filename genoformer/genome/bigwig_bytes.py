@@ -1,7 +1,7 @@
-"""The bytes of a bigWig -> its contigs, and the intervals of any stretch; whatever the bytes are, they are read or refused.
+"""Bytes of a bigWig -> its contigs, and the intervals of any range; invalid bytes are refused.
 
 Kent et al. 2010 (Bioinformatics 26:2204), supplementary tables 5 to 14: a header; a B+ tree of contig names; an R tree
-over blocks of data, each of which holds intervals in one of three kinds, most often deflated.
+over blocks of data, each of which holds intervals in one of three kinds, usually deflated.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from genoformer.errors import FileFormatError
 
 MAGIC = 0x888FFC26
 HEADER = struct.Struct("<IHHQQQHHQQIQ")
-SUMMARY = struct.Struct("<Q4d")  # bases with a value; least, most, sum, sum of squares
+SUMMARY = struct.Struct("<Q4d")  # number of bases with a value; minimum, maximum, sum, sum of squares
 _NAMES, _NAMES_MAGIC = struct.Struct("<IIIIQQ"), 0x78CA8C91
 _INDEX, _INDEX_MAGIC = struct.Struct("<IIQIIIIQII"), 0x2468ACE0
-_NODE = struct.Struct("<BxH")  # whether it is a leaf, and its items
+_NODE = struct.Struct("<BxH")  # flag for a leaf, and number of items
 _BLOCK = struct.Struct("<IIIIIBxH")  # contig, first and last base, step, span, kind, intervals
 _PLACE = [("first", "<u4"), ("start", "<u4"), ("last", "<u4"), ("end", "<u4"), ("at", "<u8")]
 _INNER, _LEAF = np.dtype(_PLACE), np.dtype([*_PLACE, ("size", "<u8")])
@@ -32,12 +32,12 @@ _KINDS = {
     2: np.dtype([("start", "<u4"), ("value", "<f4")]),  # variable step
     3: np.dtype([("value", "<f4")]),  # fixed step
 }
-_MOST = 65_535  # intervals of a block
-_LARGEST = _BLOCK.size + 12 * _MOST  # bytes of it
+_MOST = 65_535  # intervals per block
+_LARGEST = _BLOCK.size + 12 * _MOST  # bytes per block
 
 
 class Intervals(NamedTuple):
-    """Intervals [start, end) by place, int64 [n], int64 [n], and their values, float32 [n]."""
+    """Intervals [start, end) sorted by position, int64 [n], int64 [n], and their values, float32 [n]."""
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
@@ -48,9 +48,9 @@ NOTHING = Intervals(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np
 
 
 class BigWigBytes:
-    """An open bigWig; it has no position in the file, so that processes and threads can share it.
+    """Open bigWig without a file position, so that processes and threads can share it.
 
-    Attributes: contigs (name -> number and length), n_bases (that have a value, as the file says).
+    Attributes: contigs (name -> number and length), n_bases (number of bases with a value, as stated in the file).
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,11 +77,11 @@ class BigWigBytes:
         return self._map[at : at + size]
 
     def _nodes(self, root: int, leaf: int, inner: int, children: Callable[[bytes], list[int]]) -> Iterator[tuple[int, bytes]]:
-        """The leaves of a tree in order, (place, items).
+        """Yield the leaves of a tree in order, (offset, items).
 
-        leaf, inner: bytes of an item. children: the places in the items of an inner node.
+        leaf, inner: bytes per item. children: function from the items of an inner node to the offsets of its children.
         """
-        seen: set[int] = set()  # a damaged tree may lead back to itself
+        seen: set[int] = set()  # a damaged tree may contain a cycle
         stack = [root]
         while stack:
             at = stack.pop()
@@ -113,7 +113,7 @@ class BigWigBytes:
             self._damaged(at)
 
     def _blocks(self, contig: int, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Where the blocks lie that have a base of [start, end) of a contig, and their sizes, in order."""
+        """Yield the offsets and sizes of the blocks that overlap [start, end) of a contig, in order."""
         if not self._root:
             return
         begin, stop = (np.uint64((contig << 32) + base) for base in (start, end))
@@ -134,7 +134,7 @@ class BigWigBytes:
                 yield place, size
 
     def _block(self, at: int, size: int) -> tuple[int, NDArray[Any]]:
-        """The contig and the intervals of a block, as rows of a bedGraph."""
+        """Return the contig and the intervals of a block, as bedGraph rows."""
         content = self._cut(at, size)
         if self._deflated:
             try:
@@ -156,7 +156,7 @@ class BigWigBytes:
         return contig, rows
 
     def intervals(self, name: str, start: int, end: int) -> Intervals:
-        """What has a value in [start, end) of a contig, cut off there, without NaN."""
+        """Return the intervals with a value in [start, end) of a contig, clipped to it, without NaN."""
         number, _ = self.contigs[name]
         found: list[NDArray[Any]] = []
         n = 0
@@ -165,7 +165,7 @@ class BigWigBytes:
             if contig == number:
                 found.append(rows)
                 n += len(rows)
-            if n > end - start + 2 * _MOST:  # more than one of a base, and those before and behind
+            if n > end - start + 2 * _MOST:  # more than one per base, plus those in the first and last block
                 self._damaged(at)
         if not found:
             return NOTHING

@@ -13,9 +13,9 @@ Values = NDArray[np.float32]
 
 
 def summarise(values: Values, bin_size: int, summary: str = "mean") -> Values:
-    """Values [..., L] in bins of `bin_size` of them, [..., L / bin_size], computed in float64; `summary` is a key of SUMMARIES.
+    """Summarise values [..., L] in bins of `bin_size`, [..., L / bin_size], in float64; `summary` is a key of SUMMARIES.
 
-    It pools bins into wider ones as well: four bins of 32 bases into one of 128.
+    This also pools bins into wider ones: four bins of 32 bases into one of 128.
 
     Raises: ConfigError for an unknown summary, or if the bins do not fill the length.
 
@@ -31,7 +31,7 @@ def summarise(values: Values, bin_size: int, summary: str = "mean") -> Values:
 
 
 def square_root(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """sign(x) (sqrt(1 + |x|) - 1): as Basenji's sqrt(1 + x) - 1, and defined for - strands written as negative values too."""
+    """Return sign(x) (sqrt(1 + |x|) - 1): Basenji's sqrt(1 + x) - 1, also defined for - strands with negative values."""
     return np.copysign(np.sqrt(1 + np.abs(x)) - 1, x)
 
 

@@ -1,4 +1,4 @@
-"""Blocks of VCF text -> where each record lies, as arrays, without a Python object for each; the text stays as it is."""
+"""Blocks of VCF text -> the interval of each record, as arrays without Python objects per record; the text is unchanged."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _TAB, _LF, _ZERO, _LESS, _DOT = b"\t\n0<."
 
 
 class Block(NamedTuple):
-    """Some records of a VCF in a row. Intervals are 0-based half-open, as `reach` has them."""
+    """Consecutive records of a VCF. Intervals are 0-based half-open, as in `reach`."""
 
     text: bytes  # whole lines, each with its line end, none of them empty
-    number: int  # of the first line
-    lines: Integers  # [n + 1]: where each line begins in the text, and the end of the last one
-    info: Integers  # [n]: where INFO ends in the text; -1 in lines of less than eight columns
-    contigs: list[tuple[str, int, int]]  # name of the contig of the records [i, j), all of them in a row
+    number: int  # line number of the first line
+    lines: Integers  # [n + 1]: start of each line in the text, and the end of the last line
+    info: Integers  # [n]: end of INFO in the text; -1 in lines with fewer than eight columns
+    contigs: list[tuple[str, int, int]]  # contig name of the records [i, j), in order
     starts: Integers  # [n]
     ends: Integers  # [n]
 
     def line(self, i: int) -> str:
-        """The line of a record without its end."""
+        """Return the line of a record without its line end."""
         return self.text[self.lines[i] : self.lines[i + 1] - 1].decode(ENCODING, ERRORS)
 
 
 def blocks_of(file: VariantFile) -> Iterator[Block]:
-    """The records of an open VCF or BCF; what is odd about their reach is in the file's notes after the last one.
+    """Yield blocks of the records of an open VCF or BCF; after the last block, the file's notes list odd record extents.
 
-    Raises FileFormatError with the line number, as iterating over it does.
+    Raises FileFormatError with the line number, as iterating over the file does.
     """
     doubts = Doubts()
     for number, text in file.blocks():
         if b"\n\n" in text or text[:1] == b"\n":  # empty lines hold no record
-            list(file.records_of(number, text))  # so that an error names the right line
+            list(file.records_of(number, text))  # so that an error has the right line number
             text = re.sub(rb"\n+", b"\n", text).removeprefix(b"\n")
         if text:
             yield _parse(file, number, text, doubts)
@@ -60,7 +60,7 @@ def _parse(file: VariantFile, number: int, text: bytes, doubts: Doubts) -> Block
     n_tabs = np.append(first[1:], len(tabs) - 8) - first
     if n_tabs.min() < 4:
         _refuse(file, number, text)
-    at = tabs[first[:, None] + np.arange(8)]  # [n, 8]; those beyond a line's own are of later lines
+    at = tabs[first[:, None] + np.arange(8)]  # [n, 8]; excess tabs belong to later lines
     alt_end = np.minimum(at[:, 4], line_ends)
     digits = at[:, 1] - at[:, 0] - 1
     if (
@@ -92,19 +92,19 @@ def _parse(file: VariantFile, number: int, text: bytes, doubts: Doubts) -> Block
 
 
 def _refuse(file: VariantFile, number: int, text: bytes) -> None:
-    """The error of reading line by line."""
+    """Raise the error of reading the records line by line."""
     for _ in file.records_of(number, text):
         pass
     raise AssertionError(f"{file.name}, lines from {number}: read as arrays they are malformed, one by one they are not")
 
 
 def _mention_symbolic(letters: NDArray[np.uint8], begin: Integers, end: Integers) -> NDArray[np.bool_]:
-    """[n]: whether letters (begin, end) hold a <, as symbolic alleles do."""
+    """Return [n]: True if letters (begin, end) hold a <, as symbolic alleles do."""
     return np.searchsorted(signs := np.flatnonzero(letters == _LESS), begin) < np.searchsorted(signs, end)
 
 
 def _runs(text: bytes, letters: NDArray[np.uint8], begins: Integers, ends: Integers) -> list[tuple[str, int, int]]:
-    """(contig, first record, first of the next) for records in a row whose lines begin with the same name."""
+    """Return (contig, first record, first of the next run) for runs of records whose lines begin with the same name."""
     width = ends - begins
     same = width[1:] == width[:-1]
     for i in range(int(width.max())):

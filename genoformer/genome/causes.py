@@ -1,4 +1,4 @@
-"""Why REF disagrees: counts of records of a contig, and how they could be read -> a cause, if it is no chance."""
+"""Causes of REF disagreement: counts of a contig's records and of their other readings -> a cause, if it exceeds chance."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import NamedTuple
 from genoformer.genome.readings import Reading
 
 CHANCE = 0.28  # sum of the squared base frequencies of the human genome, rounded up
-NEARLY_ALL = 0.9  # of records: agree, or are explained by one cause
-_SURE = 1e-3  # P of a cause that is named
-_RARE = 0.05  # of swaps on the other strand
-_BY_CHANCE = 1 / 3  # of records whose REF disagrees: one of three other bases is the one
-_ENOUGH_TO_NAME = 5  # records, all of which have the cause
+NEARLY_ALL = 0.9  # fraction of records that agree, or that one cause explains
+_SURE = 1e-3  # largest P of a reported cause
+_RARE = 0.05  # largest P for so few swaps on the other strand
+_BY_CHANCE = 1 / 3  # expected fraction of disagreeing records: one of three other bases
+_ENOUGH_TO_NAME = 5  # smallest number of records if all of them have the cause
 
 
 class Cause(enum.Enum):
-    """Why REF disagrees in many records."""
+    """Cause of REF disagreement in many records."""
 
     SWAP = "swap"
     STRAND = "strand"
@@ -31,31 +31,31 @@ ON_ALLELES = (Cause.SWAP, Cause.STRAND, Cause.SWAP_AND_STRAND)
 
 
 class Counts(NamedTuple):
-    """Records of a contig with an allele that would be scored."""
+    """Counts of a contig's records that have a scorable allele."""
 
-    n: int = 0  # REF could be compared
+    n: int = 0  # records whose REF could be compared
     agree: int = 0
     unknown: int = 0  # N in REF or in the reference; not among n
     outside: int = 0  # beyond the end of the contig; not among n
-    swap: int = 0  # of those that disagree, as of Reading; only where the alleles can tell
+    swap: int = 0  # disagreeing records by Reading flag; only if the alleles are informative
     strand: int = 0
-    either: int = 0  # both of these: A/T and C/G
+    either: int = 0  # swap and strand both fit: A/T and C/G
     at_once: int = 0
     next: int = 0
     previous: int = 0
-    sampled: int = 0  # records that agree, of which it is known, too:
+    sampled: int = 0  # agreeing records that were also tested for the next two:
     next_too: int = 0
     previous_too: int = 0
-    both_ways: int = 0  # insertions and deletions of which REF and ALT agree; counted where a swap is asked for
-    tests_swap: int = 0  # records that disagree and whose alleles can tell
+    both_ways: int = 0  # indels whose REF and ALT both agree; counted if a swap is requested
+    tests_swap: int = 0  # disagreeing records with informative alleles
     tests_strand: int = 0
-    one_strand: int = 0  # records that agree, and would not on the other strand; as the next two where `strand` is asked for
-    mirrored: int = 0  # records of which REF agrees on both strands, and which are two variants; of equal length
+    one_strand: int = 0  # agreeing on this strand only; this and the next two if `strand` is requested
+    mirrored: int = 0  # REF agrees on both strands, with different variants; alleles of equal length
     mirrored_indels: int = 0
 
     @property
     def is_beyond(self) -> bool:
-        """More than 10 % lie beyond the end of the contig."""
+        """True if more than 10 % of the records lie beyond the end of the contig."""
         inside = self.n + self.unknown
         return inside < NEARLY_ALL * (inside + self.outside)
 
@@ -65,13 +65,13 @@ class Counts(NamedTuple):
 
 
 def total(counts: Iterable[Counts]) -> Counts:
-    """The sum of the counts of some contigs."""
+    """Return the sum of the counts of several contigs."""
     rows = list(counts)
     return Counts(*map(sum, zip(*rows, strict=True))) if rows else Counts()
 
 
 def add_reading(counts: Counts, flags: int, n: int) -> Counts:
-    """With n more records that disagree and have these Reading flags; what cannot tell is not counted as agreeing."""
+    """Add n disagreeing records with these Reading flags; uninformative records do not count as agreeing."""
     tests_swap, tests_strand = bool(flags & Reading.TESTS_SWAP), bool(flags & Reading.TESTS_STRAND)
     swap, strand = bool(flags & Reading.SWAP) and tests_swap, bool(flags & Reading.STRAND)
     return counts._replace(
@@ -87,7 +87,7 @@ def add_reading(counts: Counts, flags: int, n: int) -> Counts:
 
 
 def chance_of(letters: str) -> float:
-    """The probability q that a base agrees by chance, from letters of REF; few letters say little, and weigh little.
+    """Return the probability q that a base agrees by chance, from letters of REF; pseudocounts stabilise few letters.
 
     >>> chance_of("ACGT"), round(chance_of("A" * 400 + "T" * 400), 2)
     (0.28, 0.45)
@@ -97,7 +97,7 @@ def chance_of(letters: str) -> float:
 
 
 def at_least(k: int, n: int, p: float) -> float:
-    """The probability of k or more of n by chance, each with probability p (binomial).
+    """Return the binomial probability of k or more of n by chance, each with probability p.
 
     >>> round(at_least(8, 10, 0.28), 4), at_least(0, 5, 0.5)
     (0.001, 1.0)
@@ -106,7 +106,7 @@ def at_least(k: int, n: int, p: float) -> float:
         return 1.0
     if k > n:
         return 0.0
-    if k <= n * p:  # the other tail is the short one
+    if k <= n * p:  # the other tail is the shorter one
         return 1.0 - at_least(n - k + 1, n, 1 - p)
     log = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * math.log(p) + (n - k) * math.log1p(-p)
     term = whole = math.exp(log)
@@ -119,7 +119,7 @@ def at_least(k: int, n: int, p: float) -> float:
 
 
 def explained(counts: Counts, cause: Cause) -> tuple[int, int]:
-    """Number of disagreeing records that the cause explains, and number of those that are informative."""
+    """Return the number of disagreeing records that the cause explains, and the number of informative ones."""
     both = counts.swap + counts.strand - counts.either + counts.at_once
     return {
         Cause.SWAP: (counts.swap, counts.tests_swap),
@@ -131,12 +131,12 @@ def explained(counts: Counts, cause: Cause) -> tuple[int, int]:
 
 
 def cause_of(counts: Counts) -> Cause | None:
-    """The first cause that explains at least 90 % of the records whose REF disagrees and that could tell.
+    """Return the first cause that explains at least 90 % of the informative records whose REF disagrees.
 
-    An SNV whose REF disagrees always agrees in one of three ways: swapped, on the other strand, or both at once (A/T and C/G in
-    the first two, or not at all). So swap and strand are named together only where at least half of all records agree as they
-    are, where each explains a tenth, and where both at once is rarer than by chance: a fifth at most instead of a third
-    (P <= 0.05).
+    An SNV whose REF disagrees always agrees in one of three ways: swapped, on the other strand, or both together (A/T and C/G
+    agree in the first two ways, or in none). So swap and strand are reported together only if at least half of all records
+    agree as written, each of the two explains a tenth, and both together is rarer than by chance: at most a fifth instead of
+    a third (P <= 0.05).
     """
     for cause in (Cause.SWAP, Cause.STRAND, Cause.FROM_ZERO, Cause.TOO_FAR):
         k, n = explained(counts, cause)
@@ -151,11 +151,11 @@ def cause_of(counts: Counts) -> Cause | None:
 
 
 def is_sure(counts: Counts, cause: Cause | None) -> bool:
-    """Test that so many records would not agree in this way by chance."""
+    """True if so many records would not agree in this way by chance."""
     if cause is None:
         return False
     if cause is Cause.SWAP_AND_STRAND:
-        return True  # `cause_of` has asked
+        return True  # `cause_of` has tested it
     if is_shifted(counts):
         return True
     k, n = explained(counts, cause)
@@ -163,7 +163,7 @@ def is_sure(counts: Counts, cause: Cause | None) -> bool:
 
 
 def is_shifted(counts: Counts) -> bool:
-    """Test, for few records, that all of them agree at the shifted position, and not by chance."""
+    """True if all of a few records agree at the shifted position, and not by chance."""
     if not counts.disagree or counts.sampled < counts.agree:
         return False
     most = max(counts.next + counts.next_too, counts.previous + counts.previous_too)

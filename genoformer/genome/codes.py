@@ -14,13 +14,13 @@ _TO_CODE = np.full(256, N, dtype=np.uint8)  # IUPAC ambiguity, gaps and anything
 for _code, _base in enumerate("ACGT"):
     _TO_CODE[ord(_base)] = _TO_CODE[ord(_base.lower())] = _code
 _TO_CODE[ord("U")] = _TO_CODE[ord("u")] = T
-TO_CODE_TABLE = _TO_CODE.tobytes()  # for bytes.translate, the fastest table look-up there is in Python
+TO_CODE_TABLE = _TO_CODE.tobytes()  # for bytes.translate, the fastest table look-up in Python
 _TO_BASE = np.frombuffer(BASES.encode(), dtype=np.uint8)
 _COMPLEMENT = np.array([T, G, C, A, N], dtype=np.uint8)
 
 
 def encode(text: str | bytes) -> Codes:
-    """Codes of a sequence, uint8 [L]; lower case is read, every letter that is not A, C, G, T (or U) is N.
+    """Encode a sequence, uint8 [L]; lower case is accepted, and every letter other than A, C, G, T (or U) becomes N.
 
     >>> encode("acgtNR").tolist()
     [0, 1, 2, 3, 4, 4]
@@ -30,7 +30,7 @@ def encode(text: str | bytes) -> Codes:
 
 
 def decode(codes: Codes) -> str:
-    """Upper-case text of codes [L].
+    """Decode codes [L] to upper-case text.
 
     >>> decode(encode("acgtn"))
     'ACGTN'
@@ -39,7 +39,7 @@ def decode(codes: Codes) -> str:
 
 
 def reverse_complement(codes: Codes) -> Codes:
-    """Codes of the other strand, [..., L] -> [..., L].
+    """Return the codes of the other strand, [..., L] -> [..., L].
 
     >>> decode(reverse_complement(encode("AACGN")))
     'NCGTT'
@@ -48,7 +48,7 @@ def reverse_complement(codes: Codes) -> Codes:
 
 
 def gc_share(codes: Codes) -> NDArray[np.float64]:
-    """G and C among the known bases of each sequence, [..., L] -> [...]; 0 where none is known.
+    """Return the fraction of G and C among the known bases of each sequence, [..., L] -> [...]; 0 if no base is known.
 
     >>> gc_share(encode("ACGN")[None]).round(3).tolist()
     [0.667]
@@ -58,7 +58,7 @@ def gc_share(codes: Codes) -> NDArray[np.float64]:
 
 
 def one_hot(codes: Codes) -> NDArray[np.float32]:
-    """One-hot of codes, [..., L] -> float32 [..., 4, L]; N is four zeros.
+    """Return codes as one-hot, [..., L] -> float32 [..., 4, L]; N is four zeros.
 
     >>> one_hot(encode("AN")).tolist()
     [[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]

@@ -1,4 +1,4 @@
-"""Contig names and genome builds: 20, chr20 and NC_000020.10 are one contig, by a stated rule."""
+"""Contig names and genome builds: 20, chr20 and NC_000020.10 match as one contig, by a stated rule."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ RULE = (
 )
 
 _ACCESSION = re.compile(r"([A-Z]{1,2}_?\d{5,8})(?:\.(\d{1,3}))?")
-_UCSC_SCAFFOLD = re.compile(  # hg19's chr1_gl000191_random and mm10's chrUn_GL456239 carry no version: it is the first
+_UCSC_SCAFFOLD = re.compile(  # hg19's chr1_gl000191_random and mm10's chrUn_GL456239 have no version, which means version 1
     r"(?:chr)?(?:Un|\d{1,2}|[A-Z])_([A-Z]{1,6}\d{5,10}|NW_\d{6,9})(?:v(\d{1,3}))?(?:_(?:random|alt|fix))?", re.IGNORECASE
 )
-_MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION_GENOME"}  # UCSC and Ensembl; yeast, worm and fly of Ensembl
+_MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION_GENOME"}  # UCSC and Ensembl; Ensembl's yeast, worm and fly
 _PLINK = {"23": "X", "24": "Y", "25": "the part of X that Y shares", "26": "MT"}
-_MOST_PAIRS = 30  # all chromosomes of a mammal
+_MOST_PAIRS = 30  # enough for all chromosomes of a mammal
 
 
 def without_chr(name: str) -> str:
-    """A name without a leading chr, in upper or lower case."""
+    """Return a name without a leading chr, in upper or lower case."""
     return name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
 
 
 @lru_cache(maxsize=4096)
 def canonical_key(name: str) -> str:
-    """The name under which differently spelt contigs meet.
+    """Return the canonical name of a contig, the same for all of its spellings.
 
     >>> [canonical_key(name) for name in ("chr20", "NC_000020.10", "CM000682.2", "20", "chrM", "NC_000023.11")]
     ['20', '20', '20', '20', 'MT', 'X']
@@ -48,10 +48,10 @@ def canonical_key(name: str) -> str:
 
 
 class ContigIndex:
-    """The contigs of a reference, to be found under other names.
+    """Contigs of a reference, found under any of their names.
 
-    A name is the contig of the same name; else that of chr and the name; else that of the name without chr; else the only one
-    with the same `canonical_key`.
+    The lookup tries in order: the same name; chr + name; the name without chr; the only contig with the same
+    `canonical_key`.
 
     >>> index = ContigIndex(["chr20", "chrM", "chrMT"])
     >>> index.get("20"), index.get("MT"), index.get("NC_012920.1"), index.candidates("NC_012920.1")
@@ -65,11 +65,11 @@ class ContigIndex:
             self._by_key.setdefault(canonical_key(name), []).append(name)
 
     def candidates(self, name: str) -> list[str]:
-        """Every contig with the key of a name."""
+        """Return every contig with the same key as a name."""
         return self._by_key.get(canonical_key(name), [])
 
     def get(self, name: str) -> str | None:
-        """The contig that a name stands for; None where none does, or several could."""
+        """Return the contig that a name refers to; None if no contig fits or several do."""
         bare = without_chr(name)
         for spelling in (name, f"chr{bare}", bare):
             if spelling in self._names:
@@ -79,12 +79,12 @@ class ContigIndex:
 
 
 class ContigMap:
-    """The reference contig of each query contig by the rule of `ContigIndex`, and those that could be several.
+    """Map from query contigs to reference contigs by the rule of `ContigIndex`, with the ambiguous names.
 
-    Two query names may meet in one reference contig (a VCF that holds both 20 and chr20).
+    Two query names may map to one reference contig (a VCF that holds both 20 and chr20).
 
-    Attributes: ambiguous, query name -> every reference contig of its key, where there are two or more (`get` has the one that
-    is used, or None); unmatched, the query names without a reference contig.
+    Attributes: ambiguous, query name -> every reference contig with its key, if there are at least two (`get` returns the
+    contig that is used, or None); unmatched, the query names without a reference contig.
 
     >>> names = ContigMap(["20", "21"], ["chr1", "chr20"])
     >>> names.get("20"), names.get("21"), names.renamed, names.unmatched
@@ -106,16 +106,16 @@ class ContigMap:
                 self.ambiguous[name] = candidates
 
     def get(self, name: str) -> str | None:
-        """The reference contig of a query contig, or None."""
+        """Return the reference contig of a query contig, or None."""
         return self._found.get(name)
 
     @property
     def renamed(self) -> dict[str, str]:
-        """Query name -> reference name, where the two differ."""
+        """Query name -> reference name, for names that differ."""
         return {name: found for name, found in self._found.items() if name != found}
 
     def remarks(self, reference: str = "the FASTA") -> list[str]:
-        """Sentences on the query names that fit several contigs, and on PLINK's numbers for chromosomes.
+        """Return sentences on query names that fit several contigs, and on PLINK's chromosome numbers.
 
         >>> ContigMap(["MT"], ["chrM", "chrMT"]).remarks("g.fa")
         ['contig MT fits more than one contig of g.fa (chrM, chrMT): chrMT is used.']
@@ -126,7 +126,7 @@ class ContigMap:
         return found
 
     def describe(self, query: str = "VCF", reference: str = "the FASTA") -> str:
-        """One sentence on what was matched, renamed, ambiguous and left out.
+        """Return one sentence on the matched, renamed, ambiguous and missing contigs.
 
         >>> ContigMap(["20"], ["chr20"]).describe("VCF", "genome.fa").split(" (")[0]
         'VCF contig 20 is chr20 in genome.fa'
@@ -159,7 +159,7 @@ class ContigMap:
         return found
 
     def _plink(self) -> str:
-        """Half a sentence on query names that PLINK would give to X, Y and MT and that no reference contig has."""
+        """Return half a sentence on unmatched query names that are PLINK's numbers of X, Y and MT."""
         numbers = {name: _PLINK[key] for name in self.unmatched if (key := canonical_key(name)) in _PLINK}
         if not numbers:
             return ""
@@ -168,9 +168,9 @@ class ContigMap:
 
 
 def renaming_by_length(query: Mapping[str, int], reference: Mapping[str, int]) -> dict[str, str]:
-    """Query name -> the reference contig of another name that has the same length, where nothing else has it on either side.
+    """Match contigs with different names by length, if the length is unique on both sides: query name -> reference name.
 
-    Parameters: query and reference, name -> length in bases; 0 where it is not known.
+    Parameters: query and reference, name -> length in bases; 0 if unknown.
 
     >>> renaming_by_length({"ctg1": 500, "ctg2": 70, "ctg3": 70}, {"chrA": 500, "chrB": 70})
     {'ctg1': 'chrA'}
@@ -188,9 +188,9 @@ def renaming_by_length(query: Mapping[str, int], reference: Mapping[str, int]) -
 
 
 def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
-    """Text for people: how to rename contigs with bcftools, and the two columns of its table, 30 rows of them at the most.
+    """Return instructions to rename contigs with bcftools, with the two columns of its table, at most 30 rows.
 
-    A line break stands between rows only; one in a name is escaped.
+    Line breaks separate rows only; a line break inside a name is escaped.
 
     >>> print(renaming_table({"ctg1": "chrA"}))
     bcftools annotate --rename-chrs names.txt in.vcf.gz, where names.txt holds
@@ -204,12 +204,12 @@ def renaming_table(renaming: Mapping[str, str], file: str = "in.vcf.gz") -> str:
 
 
 def count_noun(things: Iterable[object], noun: str) -> str:
-    """A counted noun: "1 contig", "3 contigs"."""
+    """Return a counted noun: "1 contig", "3 contigs"."""
     return counted(sum(1 for _ in things), noun)
 
 
 def join_names(names: Iterable[str], most: int = 5) -> str:
-    """The first few names, and how many more there are."""
+    """Return the first few names, and the total number of names if there are more."""
     every = list(names)
     tail = f" ... ({len(every)} in all)" if len(every) > most else ""
     return (", ".join(every[:most]) or "none") + tail
@@ -229,13 +229,13 @@ def builds_of_accessions(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def likely_build(lengths: Mapping[str, int]) -> str | None:
-    """The build whose chromosomes have exactly these lengths, or None where that is unknown.
+    """Return the build whose chromosomes have exactly these lengths, or None if it is unknown.
 
-    A contig speaks by its length, or by the version of its accession in GenBank or RefSeq (NC_000020.10 is hg19, .11 is hg38,
-    CM000994.3 is mm39). A build is named when more than half of the chromosomes 1-22, X and Y that speak do so for it, and
-    fewer for any other.
+    A contig votes by its length, or by the version of its GenBank or RefSeq accession (NC_000020.10 is hg19, .11 is hg38,
+    CM000994.3 is mm39). Only chromosomes 1-22, X and Y vote. A build wins with more than half of the voting contigs, if it
+    has more votes than any other build.
 
-    Parameters: lengths, contig name -> length in bases; 0 where it is not known.
+    Parameters: lengths, contig name -> length in bases; 0 if unknown.
 
     >>> likely_build({"chr20": 63025520}), likely_build({"NC_000020.11": 0}), likely_build({"chr20": 1000})
     ('hg19', 'hg38', None)

@@ -1,4 +1,4 @@
-"""GTF or GFF3 -> genes as sets of exons, under the names of a genome's contigs."""
+"""GTF or GFF3 -> genes as sets of exons, with a genome's contig names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genoformer.whole import sha256_of
 
 
 class Gene(NamedTuple):
-    """The exons of all transcripts of a gene, merged; exons are 0-based half-open intervals [n, 2]."""
+    """Exons of all transcripts of a gene, merged; exons are 0-based half-open intervals [n, 2]."""
 
     number: int
     name: str
@@ -28,10 +28,10 @@ class Gene(NamedTuple):
 
 
 class Genes:
-    """Genes by place; `names[gene.number]` is the name of each."""
+    """Genes by position; `names[gene.number]` is the name of each."""
 
     def __init__(self, genes: Mapping[str, list[Gene]], source: str = "", sha256: str = "") -> None:
-        """genes: contig -> genes, numbered from 0 over all contigs; source: the file they are of, and its sha256."""
+        """genes: contig -> genes, numbered from 0 over all contigs; source: the file they come from; sha256: its hash."""
         self.source, self.sha256 = source, sha256
         found = sorted((gene for genes in genes.values() for gene in genes), key=lambda gene: gene.number)
         self.names = tuple(gene.name for gene in found)
@@ -41,10 +41,10 @@ class Genes:
         self._reach = {contig: np.maximum.accumulate(of) for contig, of in ends.items()}
 
     def over(self, contig: str, start: int, end: int) -> Iterator[Gene]:
-        """Genes with an exon that overlaps [start, end), by their first base."""
+        """Yield the genes with an exon that overlaps [start, end), ordered by first base."""
         if contig not in self._genes:
             return
-        low = np.searchsorted(self._reach[contig], start, side="right")  # all before end before `start`
+        low = np.searchsorted(self._reach[contig], start, side="right")  # all genes before this index end before `start`
         high = np.searchsorted(self._starts[contig], end, side="left")
         for gene in self._genes[contig][low:high]:
             if ((gene.exons[:, 0] < end) & (gene.exons[:, 1] > start)).any():
@@ -52,7 +52,7 @@ class Genes:
 
 
 def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
-    """The genes of a GTF or GFF3 on a genome's contigs: exons by gene_id or Parent, named by gene_name where there is one.
+    """Read the genes of a GTF or GFF3 on a genome's contigs: exons grouped by gene_id or Parent, named by gene_name if present.
 
     Raises: FileFormatError with the line number, or if the file has no exons; ContigError if none lie on the genome's contigs.
     """
@@ -72,7 +72,7 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
     here = genome.contig_map(contigs)
     found: dict[str, list[Gene]] = {}
     number = 0
-    for contig, gene in names:  # in the order of their first lines
+    for contig, gene in names:  # in the order of first lines
         if (name := here.get(contig)) is not None:
             exons = merge(np.array(spans[contig, gene], dtype=np.int64))
             found.setdefault(name, []).append(Gene(number, names[contig, gene], exons, strands[contig, gene]))

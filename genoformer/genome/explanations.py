@@ -1,4 +1,4 @@
-"""Sentences on a VCF that does not fit a genome: judged contigs -> what was found, its share, and the remedy."""
+"""Messages on a VCF that does not fit a genome: judged contigs -> the problem, its fraction of records, and the remedy."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from genoformer.genome.contigs import join_names
 from genoformer.genome.readings import FLIPPED, Reading
 from genoformer.genome.wording import counted, percent
 
-_MOST = 5  # contigs with a sentence of their own
+_MOST = 5  # contigs with a separate sentence
 _TOLD = 3  # records that all agree by chance with P = 0.02
 
-# What the cause looks like, what agrees instead, and the remedy: in place, and beforehand.
+# Symptom of the cause, the reading that agrees instead, and the remedy: as an option, or before the run.
 _CAUSES: dict[Cause, tuple[str, str, str]] = {
     Cause.SWAP: (
         "REF and ALT look swapped",
@@ -55,7 +55,7 @@ _FIX_NAMES = {
 def findings(
     judged: Sequence[Judgement], asked: Sequence[str], vcf: str, reference: str, chance: float, force: bool
 ) -> list[str]:
-    """Sentences on contigs that are left out, on records whose REF disagrees, and on what was mended or not."""
+    """Return sentences on excluded contigs, on records whose REF disagrees, and on fixes that were applied or refused."""
     found = [_left_out(of, vcf, reference, chance, force) for of in judged if of.is_other]
     if len(found) > _MOST:
         names = join_names(of.evidence.name for of in judged if of.is_other)
@@ -108,7 +108,7 @@ def findings(
 
 
 def _of_either_order(n: int, contigs: str) -> str:
-    """A sentence on insertions and deletions that agree swapped, too."""
+    """Return a sentence on insertions and deletions that also agree when swapped."""
     if n == 1:
         return (
             f"1 insertion or deletion on {contigs} agrees with REF and with ALT: it cannot tell whether it is swapped, and is "
@@ -121,7 +121,7 @@ def _of_either_order(n: int, contigs: str) -> str:
 
 
 def _of_either_strand(group: Sequence[Judgement]) -> list[str]:
-    """A sentence on records of which the strand is not known."""
+    """Return a sentence on records whose strand is unknown."""
     n_of = {
         of.evidence.name: of.counts.mirrored_indels + of.counts.mirrored * (not of.fix & Reading.ALL_FLIPPED)
         for of in group
@@ -146,7 +146,7 @@ def refusal(
     build: str | None,
     n_records: int,
 ) -> str:
-    """The sentence for a VCF of which no contig belongs."""
+    """Return the sentence for a VCF that has no matching contig."""
     counts = total(of.counts for of in judged)
     if counts.is_beyond and counts.outside >= counts.disagree:
         return (
@@ -185,7 +185,7 @@ def refusal(
 
 
 def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: bool) -> str:
-    """Why a contig has no scores."""
+    """Return the reason why a contig has no scores."""
     e, counts = of.evidence, of.counts
     done = "scored all the same, for it is forced" if force else "its records have no score (OTHER_SEQUENCE)"
     why = []
@@ -242,7 +242,7 @@ def _cause(cause: Cause, counts: Counts, group: Sequence[Judgement], n_all: int)
 
 
 def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
-    """Why what was asked for was not done."""
+    """Return the reason why a requested fix was not applied."""
     left = [of for of in judged if not of.fix and of.counts.disagree and not of.evidence.is_other_mitochondrion]
     if not asked:
         return None
@@ -268,13 +268,13 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
 
 
 def _is_unsure(counts: Counts) -> bool:
-    """Test that one cause explains all disagreeing records, though perhaps by chance."""
+    """True if one cause explains all disagreeing records, though perhaps by chance."""
     cause = cause_of(counts)
     return cause is not None and not is_sure(counts, cause)
 
 
 def _hint(counts: Counts, asked: Sequence[str]) -> str:
-    """The cause that few records have in common, for a file that is refused."""
+    """Return a hint at the cause that few records share, for a file that is refused."""
     cause = cause_of(counts)
     if cause is None or not _is_unsure(counts) or _FIXED_BY[cause] <= set(asked):
         return ""

@@ -1,4 +1,4 @@
-"""The bytes of a FASTA file: plain, bgzipped or gzipped -> index (.fai, .gzi), made where it is missing -> any piece of it."""
+"""FASTA file (plain, bgzip or gzip) -> index (.fai, .gzi), built if it is missing -> bytes of any interval."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from genoformer.genome.file_kinds import format_of_bytes
 from genoformer.genome.pointers import refuse_pointer
 from genoformer.whole import atomic_write, cache_folder
 
-N_CACHED_BLOCKS = 1024  # of bgzip, 64 KiB each: 64 MiB in a process, 30 windows of 196,608 bp with nothing in common
-SPARE = 1 << 29  # bytes of the disk that a decompressed copy leaves free
-INDEX_BYTES = 1 << 22  # read at a time while the index is made
+N_CACHED_BLOCKS = 1024  # bgzip blocks of 64 KiB each: 64 MiB per process, 30 disjoint windows of 196,608 bp
+SPARE = 1 << 29  # bytes of disk space that a decompressed copy leaves free
+INDEX_BYTES = 1 << 22  # read at a time while the index is built
 _BOM = b"\xef\xbb\xbf"
 _LONG_NAME = 1 << 16  # bytes of a > line
 
-_Places = list[tuple[int, int]]  # of each block of a bgzipped file: where it begins in the file, and in the text
+_Places = list[tuple[int, int]]  # per block of a bgzip file: its offset in the file, and in the text
 _Found = TypeVar("_Found")
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_HINTS = {  # format -> what to do with such a file where a FASTA is due
+_HINTS = {  # format -> advice for a file of this format given as a FASTA
     "BAM": " It is a BAM; give the FASTA of its reference.",
     "2bit": " It is a 2bit file: convert it with twoBitToFa.",
     "zip": " It is a zip archive: unpack it first.",
@@ -43,7 +43,7 @@ _HINTS = {  # format -> what to do with such a file where a FASTA is due
 
 
 class Contig(NamedTuple):
-    """A row of a .fai: bases, where in the (inflated) file they begin, bases in a line, bytes in a line."""
+    """Row of a .fai: number of bases, offset in the (decompressed) file, bases per line, bytes per line."""
 
     length: int
     offset: int
@@ -51,18 +51,18 @@ class Contig(NamedTuple):
     line_width: int
 
     def place(self, base: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where in the (inflated) file bases lie."""
+        """Return the offsets of bases in the (decompressed) file."""
         line, column = np.divmod(base, self.line_bases)
         return line * self.line_width + column + self.offset
 
 
-Index = dict[str, Contig]  # in the order of the file
+Index = dict[str, Contig]  # in file order
 
 
 class Fasta:
-    """A FASTA file with its index. Nothing is held open until `opened`; each process opens the file for itself.
+    """FASTA file with its index. The file stays closed until `opened` is called; each process opens its own handle.
 
-    Attributes: index (name -> Contig, in the order of the file), notes (sentences on what was done besides opening it).
+    Attributes: index (name -> Contig, in file order), notes (sentences on what was done in addition to opening the file).
 
     Raises: FileFormatError if the file is missing, empty, truncated, or not FASTA.
     """
@@ -70,7 +70,7 @@ class Fasta:
     def __init__(self, path: Path) -> None:
         self.notes: list[str] = []
         kind = _kind(path)
-        self._path = _decompressed(path, self.notes) if kind == "gzip" else path  # where the bases are read from
+        self._path = _decompressed(path, self.notes) if kind == "gzip" else path  # the file that bases are read from
         self._size = self._path.stat().st_size
         self.index, self._places = _indexed(self._path, kind == "bgzip", self.notes)
         self._source: Source | None = None
@@ -80,7 +80,7 @@ class Fasta:
         return self.__dict__ | {"_source": None, "_pid": 0}
 
     def opened(self) -> Source:
-        """The file, opened by this process."""
+        """Return the file, opened by this process."""
         source = self._source
         if source is None or self._pid != os.getpid():
             if not self._path.is_file() or self._path.stat().st_size != self._size:
@@ -90,11 +90,11 @@ class Fasta:
         return source
 
     def close(self) -> None:
-        """Let go of the file; `opened` opens it again."""
+        """Close the file; `opened` opens it again."""
         self._source = None
 
 
-# --- bytes of the file, plain or bgzipped; both without a file position, so that threads cannot disturb each other
+# --- bytes of the file, plain or bgzipped; neither class keeps a file position, so threads do not interfere
 
 
 class Plain:
@@ -110,14 +110,14 @@ class Plain:
         return self._letters[begin:end]
 
     def forget(self, begin: int, end: int) -> None:
-        """Let go of the memory that this stretch of the file has taken; it is read again where it is asked for."""
+        """Release the memory of this byte range; the next read loads it again."""
         begin -= begin % mmap.ALLOCATIONGRANULARITY
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
 class Blocks:
-    """The blocks of a bgzipped file, the last used ones kept inflated: sorted variants ask for the same ones again."""
+    """Blocks of a bgzip file. Recently used blocks stay decompressed, because sorted variants read the same ones again."""
 
     def __init__(self, path: Path, places: _Places) -> None:
         self._path = path
@@ -166,7 +166,7 @@ def _mapped(path: Path) -> mmap.mmap:
 
 
 def _block_size(head: bytes) -> int:
-    """Bytes of the bgzip block that begins with head, 0 if none does (SAM specification, section 4.1)."""
+    """Return the size in bytes of the bgzip block that starts at `head`, or 0 for no block (SAM specification, section 4.1)."""
     if len(head) < 18 or head[:3] != b"\x1f\x8b\x08" or not head[3] & 4:
         return 0
     at, end = 12, 12 + int.from_bytes(head[10:12], "little")
@@ -182,7 +182,7 @@ def _block_size(head: bytes) -> int:
 
 
 def _kind(path: Path) -> str:
-    """ "plain", "bgzip" or "gzip", by what the file begins with."""
+    """Return "plain", "bgzip" or "gzip", detected from the first bytes of the file."""
     if not path.exists():
         raise MissingFileError(f"There is no file {path}. Check the path of the FASTA.")
     if not path.is_file():
@@ -223,11 +223,11 @@ def _guess(text: bytes) -> str:
     return " It is a VCF; give the FASTA of its reference." if text.startswith(b"##fileformat=VCF") else " Give a FASTA file."
 
 
-# --- files made once, whole or not at all
+# --- cached files, written once and atomically
 
 
 def _cached_as(path: Path) -> Path:
-    """Where things made from this very version of a file are cached."""
+    """Return the cache path for files derived from this version of a file."""
     real = path.resolve()
     stat = real.stat()
     place = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
@@ -240,11 +240,11 @@ def _decompressed(path: Path, notes: list[str]) -> Path:
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
             for other in copy.parent.parent.iterdir():
-                if other != copy.parent:  # of an earlier version of the file: it has gigabytes
+                if other != copy.parent:  # from an earlier version of the file; it takes gigabytes
                     shutil.rmtree(other, ignore_errors=True)
             with gzip.open(path, "rb") as packed, atomic_write(copy) as part, part.open("wb") as file:
                 while chunk := packed.read(1 << 24):
-                    if shutil.disk_usage(copy.parent).free < SPARE:  # gaps pack so well that only the disk sets a limit
+                    if shutil.disk_usage(copy.parent).free < SPARE:  # gaps compress so well that only disk space sets a limit
                         raise OSError(errno.ENOSPC, f"less than {SPARE >> 20:,} MB would be left of the disk")
                     file.write(chunk)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -258,11 +258,11 @@ def _decompressed(path: Path, notes: list[str]) -> Path:
     return copy
 
 
-# --- the index: .fai, as samtools writes it, and .gzi for a bgzipped file
+# --- the index: .fai as samtools writes it, and .gzi for a bgzip file
 
 
 def _indexed(path: Path, bgzipped: bool, notes: list[str]) -> tuple[Index, _Places]:
-    """The index of a FASTA and the places of its blocks; both are made and kept where they are missing or wrong."""
+    """Return the index of a FASTA and its block offsets; build and store each of them if it is missing or wrong."""
     made: dict[str, bytes] = {}
     places: _Places = []
     if bgzipped:
@@ -302,7 +302,7 @@ def _first_valid_index(path: Path, suffix: str, parsed: Callable[[Path], _Found 
 
 
 def _keep(path: Path, made: dict[str, bytes], notes: list[str]) -> None:
-    """Write index files beside the FASTA, or else into the cache folder."""
+    """Write index files next to the FASTA, or into the cache folder if that fails."""
     cache = _cached_as(path).parent
     for folder in (path.parent, cache):
         try:
@@ -320,7 +320,7 @@ def _keep(path: Path, made: dict[str, bytes], notes: list[str]) -> None:
 
 
 def _parsed_gzi(gzi: Path, path: Path) -> _Places | None:
-    """The places of the blocks, or None if they are not those of this file; looks at the first and the last blocks."""
+    """Return the block offsets, or None if they do not match this file; only the first and last blocks are checked."""
     raw = gzi.read_bytes()
     numbers = struct.unpack(f"<{len(raw) // 8}Q", raw)
     if numbers[0] * 2 + 1 != len(numbers):
@@ -329,7 +329,7 @@ def _parsed_gzi(gzi: Path, path: Path) -> _Places | None:
     end = path.stat().st_size
     with path.open("rb") as file:
         for (at, text), (after, text_after) in [*pairwise(places[:2]), (places[-1], (end, -1))]:
-            while at < after:  # the last entry may stand before the empty block that ends the file
+            while at < after:  # the last entry may precede the empty block that ends the file
                 file.seek(at)
                 size = _block_size(file.read(512))
                 if not size or at + size > after:
@@ -343,7 +343,7 @@ def _parsed_gzi(gzi: Path, path: Path) -> _Places | None:
 
 
 def _scan_blocks(path: Path) -> _Places:
-    """The places of the blocks of a bgzipped file, read off their headers."""
+    """Return the block offsets of a bgzip file, read from the block headers."""
     blocks = _mapped(path)
     places: _Places = []
     at = text = 0
@@ -354,7 +354,7 @@ def _scan_blocks(path: Path) -> _Places:
         places.append((at, text))
         text += int.from_bytes(blocks[at + size - 4 : at + size], "little")
         at += size
-    return places[:-1] if len(places) > 1 and places[-1][1] == text else places  # without the empty end, as bgzip does
+    return places[:-1] if len(places) > 1 and places[-1][1] == text else places  # without the empty last block, as bgzip does
 
 
 def _parsed_fai(fai: Path, source: Source) -> Index | None:
@@ -364,7 +364,7 @@ def _parsed_fai(fai: Path, source: Source) -> Index | None:
 
 
 def _fits(index: Index, source: Source) -> bool:
-    """Whether contigs end inside the file and (of many, some are tried) lie between their own name and that of the next one."""
+    """True if contigs end inside the file and each lies between its own header and the next; many contigs are sampled."""
     ends = {}
     for name, (length, offset, bases, width) in index.items():
         if min(length, offset) < 0 or bases < 1 or width < bases + (length > bases):
@@ -381,31 +381,31 @@ def _fits(index: Index, source: Source) -> bool:
         line_before = before.removesuffix(b"\n").rpartition(b"\n")[2]
         if line_before[:1] != b">" or line_before[1:].split()[:1] != [name.encode()]:
             return False
-        if not before.endswith(b"\n") and offset <= source.size:  # but the last line may be a name and no more
+        if not before.endswith(b"\n") and offset <= source.size:  # only the last line may be a header without a sequence
             return False
         after = index[names[i + 1]].offset if i + 1 < len(names) else source.size
         between = source.read(ends[name], min(after, ends[name] + _LONG_NAME))
         if length > bases and source.read(offset + bases, offset + width) not in (b"\n", b"\r\n"):
             return False
         if not i and (b"\n" + source.read(0, min(offset, _LONG_NAME))).count(b"\n>") != 1:
-            return False  # another contig comes first
+            return False  # another contig precedes the first one
         if (b"\n" + between).count(b"\n>") != (i + 1 < len(names)) or between.lstrip()[:1] not in (b"", b">"):
-            return False  # another contig lies there
+            return False  # another contig lies between the two
     return True
 
 
 def _built(path: Path, source: Source) -> Index:
-    """The index, made in one pass over whole lines; refuses what an index cannot describe, with the line's number."""
+    """Build the index in one pass over whole lines; refuse with a line number a layout that an index cannot describe."""
     index: Index = {}
     name = ""
     length = offset = bases = width = 0
-    ended = False  # after a line that differs from the first one nothing but empty lines may follow
+    ended = False  # after a line of another length, only empty lines may follow
     n_lines = 0
     first = 0  # line of the first record
 
     def finish() -> None:
         if name:
-            index[name] = Contig(length, offset, bases or 1, width or 2)  # samtools would divide by 0 bases
+            index[name] = Contig(length, offset, bases or 1, width or 2)  # samtools would divide by zero for 0 bases per line
 
     def refuse(line: int, what: str, remedy: str = "Rewrite the FASTA, say with `seqkit seq -w 60`") -> FileFormatError:
         return FileFormatError(f"{path}, line {line}: {what}. {remedy}.")
@@ -416,7 +416,7 @@ def _built(path: Path, source: Source) -> Index:
         ends = blanks[letters[blanks] == ord("\n")]  # [n lines]
         starts = np.concatenate([[0], ends[:-1] + 1])
         widths = ends - starts + 1
-        if cut:  # of the only line
+        if cut:  # `cut` is from the only line
             widths += cut
         returns = (widths > 1) & (letters[ends - 1] == ord("\r"))
         sizes = widths - 1 - returns
@@ -448,7 +448,7 @@ def _built(path: Path, source: Source) -> Index:
                     raise refuse(n_lines + i + 1 + int(full[0]), "an empty line inside a contig")
                 bases, width = int(sizes[i + 1]), int(widths[i + 1])
             odd = np.flatnonzero((sizes[rows] != bases) | (widths[rows] != width))
-            stop = int(odd[0]) if odd.size else j - i  # the first line that is not like the others; it may be the last
+            stop = int(odd[0]) if odd.size else j - i  # the first line of another length; it may be the last line
             if ended or full[-1] > stop or sizes[rows][stop : stop + 1].max(initial=0) > bases:
                 line = int(full[0]) if ended else stop
                 raise refuse(n_lines + i + 1 + line + 1, f"lines of {name} differ in length")
@@ -464,10 +464,10 @@ def _built(path: Path, source: Source) -> Index:
 
 
 def _whole_lines(source: Source) -> Iterator[tuple[int, bytes, int]]:
-    """(place, text, 0) of pieces of the file that end in a line end; one is added where the last line has none.
+    """Yield (offset, text, 0) for pieces of the file that end in a line end; one is added if the last line has none.
 
-    Of a line that is longer than such pieces, as a chromosome on one line is, the middle is left out, if there is no blank in
-    it: (place, text, bytes that were left out), of that line alone.
+    A line longer than such a piece, for example a whole chromosome, loses its middle if that holds no blank. It is yielded
+    alone as (offset, text, number of bytes left out).
     """
     begin, parts, cut = 0, list[bytes](), 0
     for at in range(0, source.size, INDEX_BYTES):
@@ -484,7 +484,7 @@ def _whole_lines(source: Source) -> Iterator[tuple[int, bytes, int]]:
             yield begin, b"".join([*parts, lines, end]), 0
             begin, parts = at + len(lines) + 1, []
         if rest and len(parts) >= 2:
-            body = rest.removesuffix(b"\r")  # which may be half of a line end
+            body = rest.removesuffix(b"\r")  # the CR may be half of a line end
             blank = b" " if body and np.frombuffer(body, dtype=np.uint8).min() <= ord(" ") else b""
             parts.append(blank + rest[len(body) :])
             cut += len(body) - len(blank)

@@ -1,4 +1,4 @@
-"""Names of files by their first bytes: a file of another kind is refused for what it is."""
+"""Detection of file formats by first bytes, so that a file of another kind is refused by the name of its format."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 from genoformer.genome.pointers import MAGIC, REMEDY, WHAT
 
-HEAD = 4_096  # bytes that are enough to know a file
+HEAD = 4_096  # bytes that suffice to detect a format
 
 
 class Kind(NamedTuple):
-    """A kind of file, with its article, and what to do with one."""
+    """File format, with its article, and advice for a file of this format."""
 
     name: str
     remedy: str
 
 
-_FIRST_BYTES: tuple[tuple[bytes, str], ...] = (  # -> format; behind gzip as well
+_FIRST_BYTES: tuple[tuple[bytes, str], ...] = (  # -> format; also after gunzip
     (b"\xeb\xf2\x89\x87", "bigBed"),
     (b"\x87\x89\xf2\xeb", "bigBed"),
     (b"\x26\xfc\x8f\x88", "bigWig"),
@@ -44,7 +44,7 @@ _FIRST_BYTES: tuple[tuple[bytes, str], ...] = (  # -> format; behind gzip as wel
     (b"\xfe\xff", "UTF-16"),
     (MAGIC, "a Git LFS pointer"),
 )
-_BINARY = {  # where text is due
+_BINARY = {  # binary formats given as text
     "bigBed": Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)"),
     "bigWig": Kind("a bigWig file, which holds values and no regions or text", "give it where a track is due"),
     "BAM": Kind("a BAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)"),
@@ -69,12 +69,12 @@ _BINARY = {  # where text is due
 BEDPE = Kind(
     "BEDPE, of pairs of regions", "give one region a row: CHROM START END (cut -f 1-3 takes the first one of each pair)"
 )
-_PAIRS = ({"start1", "end1", "start2"}, {"x1", "x2", "y1", "y2"})  # names of columns of BEDPE, and of Juicer's loops
+_PAIRS = ({"start1", "end1", "start2"}, {"x1", "x2", "y1", "y2"})  # column names of BEDPE, and of Juicer's loops
 _PAGE = Kind("a web page, not the file that it links to", "download the file itself")
 
 
 def format_of_bytes(head: bytes) -> str | None:
-    """The format of a file that is no text of ASCII, by its first bytes (after gzip); None for any other.
+    """Return the format of a file that is not ASCII text, by its first bytes (after gunzip); None for any other file.
 
     >>> format_of_bytes(b"PK\\x03\\x04..."), format_of_bytes(b"PK\\t5\\t9")
     ('zip', None)
@@ -83,7 +83,7 @@ def format_of_bytes(head: bytes) -> str | None:
 
 
 def binary_kind(head: bytes) -> Kind | None:
-    """The kind of a file that is no text, or a web page, by its first bytes (after gunzip); None for any other."""
+    """Return the kind of a binary file or a web page, by its first bytes (after gunzip); None for any other file."""
     if found := format_of_bytes(head):
         return _BINARY[found]
     text = head[:HEAD].lstrip().lower()
@@ -91,9 +91,9 @@ def binary_kind(head: bytes) -> Kind | None:
 
 
 def text_kind(lines: list[str]) -> Kind | None:
-    """The kind of a text by its first lines, of those that are sometimes given as BED; None for any other.
+    """Return the kind of a text file that is not BED, by its first lines, for formats often confused with BED; None otherwise.
 
-    BEDPE without names of columns is known by several rows (`bedpe`).
+    BEDPE without column names is detected from several rows (`bedpe`).
     """
     for line in lines:
         if line.startswith(("##fileformat=VCF", "#CHROM\tPOS\tID\tREF")):
@@ -115,9 +115,9 @@ def text_kind(lines: list[str]) -> Kind | None:
 
 
 def is_interval_list(path: Path, rows: list[list[str]], behind: Iterable[tuple[int, str]]) -> bool:
-    """A file is a Picard interval_list: by its suffix, or lines of SAM's header before rows with a strand in column 4.
+    """True if a file is a Picard interval_list: by its suffix, or a SAM header before rows with a strand in column 4.
 
-    rows: the first row; behind: the lines after it, which are read as far as the header goes.
+    rows: the first row; behind: the lines after it, which are read to the end of the header.
     """
     if not rows or not re.fullmatch(r"@(HD|SQ|RG|PG|CO)", rows[0][0]):
         fields = rows[0] if rows else []
@@ -130,7 +130,7 @@ def is_interval_list(path: Path, rows: list[list[str]], behind: Iterable[tuple[i
 
 
 def _by_columns(fields: list[str]) -> Kind | None:
-    """The kind of a row by its columns."""
+    """Return the kind of a row by its columns."""
     if len(fields) in (8, 9) and _counts(fields[3:5]) and not _counts(fields[1:2]) and fields[6] in ("+", "-", ".", "?"):
         what = "GFF3" if re.match(r"\s*[^\s=;\"]+=", fields[-1]) else "a GTF of genes"
         return Kind(what, "give it with --gtf, or make a BED of its lines first")

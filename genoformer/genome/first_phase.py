@@ -1,9 +1,9 @@
-"""Phase of the first allele in the text of a BCF: what htslib prints of VCF 4.4 and later -> what the VCF said.
+"""Phase of the first allele in the text of a BCF: htslib's output for VCF 4.4 and later -> the original genotype.
 
-In BCF each allele has a bit for its phase. That of the first had no meaning before VCF 4.4, and many programs still leave it
-unset (htslib before 1.22; pysam where a genotype is assigned). Since then htslib prints such a 0|1 as /0|1, and a haploid 1 as
-/1. Where no genotype of a file has the bit, the prefix / is therefore left out; where some have it, it was written on purpose.
-The chromosomes that `genotypes` gives to the alleles are the same either way.
+In BCF each allele has a phase bit. The bit of the first allele had no meaning before VCF 4.4, and many programs still leave
+it unset (htslib before 1.22; pysam on assignment of a genotype). Since then htslib prints such a 0|1 as /0|1, and a haploid
+1 as /1. If no genotype of a file has the bit, the prefix / is therefore removed; if some have it, it was set on purpose.
+The chromosomes that `genotypes` assigns to the alleles are the same in both cases.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 _ALLELE = r"(?:\d+|\.)"
-_SET = re.compile(rf"\t(?:\||(?:{_ALLELE}(?:\|{_ALLELE})+|\d+)(?=[:\t\n]))")  # htslib prints nothing else with the bit set
+_SET = re.compile(rf"\t(?:\||(?:{_ALLELE}(?:\|{_ALLELE})+|\d+)(?=[:\t\n]))")  # all forms that htslib prints with the bit set
 _UNSET = "\t/"
 _VERSION = re.compile(r"##fileformat=VCFv(\d+)\.(\d+)")
 
 
 class FirstPhase:
-    """Leaves the text of a file as it is, or without the prefix; the first records that tell decide which."""
+    """Filter that keeps the text of a file unchanged or removes the prefix; the first informative records decide."""
 
     def __init__(self, header: str) -> None:
         version = _VERSION.match(header)
@@ -26,7 +26,7 @@ class FirstPhase:
         self._on_purpose: bool | None = None
 
     def restored(self, lines: Sequence[str]) -> Sequence[str]:
-        """Some records in a row, each with its line end."""
+        """Return consecutive records, with or without the prefix, each with its line end."""
         if not self._has_prefixes or self._on_purpose:
             return lines
         if self._on_purpose is None:
@@ -35,7 +35,7 @@ class FirstPhase:
 
 
 def _on_purpose(texts: Iterable[str]) -> bool | None:
-    """Some genotype has the bit of its first allele set: True; none has, though it would show: False; else None."""
+    """Return True if some genotype has the bit of its first allele set, False if none has though it would show, else None."""
     found = None
     for text in texts:
         if _SET.search(text):
@@ -46,7 +46,7 @@ def _on_purpose(texts: Iterable[str]) -> bool | None:
 
 
 def _text_of_gt(line: str) -> str:
-    """The columns of the samples with a tab before each, GT first; "" without GT."""
+    """Return the sample columns with a tab before each, GT first; "" without GT."""
     fields = line.split("\t", 9)
     if len(fields) < 10:
         return ""

@@ -1,4 +1,4 @@
-"""How a VCF is read on a genome: records + Fit -> records as they were meant, their statuses, and what was done."""
+"""Reading of a VCF on a genome: records + Fit -> records as meant, their statuses, and the fixes applied."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from genoformer.genome.vcf import Record, batches
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
 
-_AT_ONCE = 4_096  # records whose REF is compared at once
+_AT_ONCE = 4_096  # records per comparison with the reference
 
-# What GF_FIX says.
+# Words of GF_FIX and their meaning.
 FIX_MEANING: dict[Reading, tuple[str, str]] = {
     Reading.SWAP: ("SWAP", "REF and ALT were exchanged"),
     Reading.STRAND: ("STRAND", "the alleles were those of the other strand"),
@@ -47,24 +47,24 @@ _NUMBER = {reading: i for i, reading in enumerate(FIX_MEANING)}
 
 @dataclass(frozen=True)
 class Fit:
-    """The contigs of a VCF on a genome, by their names in the VCF.
+    """Contigs of a VCF on a genome, by their names in the VCF.
 
-    names: the name in the FASTA. others: contigs that are another sequence there, whose records get no score. fixes: how
-    records are read whose REF disagrees, or with a shift all records.
+    names: the name in the FASTA. others: contigs that are another sequence in the FASTA; their records get no score. fixes:
+    readings of records whose REF disagrees, or a shift of all records.
     """
 
     names: Mapping[str, str]
     others: frozenset[str] = frozenset()
     fixes: Mapping[str, Reading] = field(default_factory=dict)
-    is_asked: bool = False  # a fix was asked for, needed or not
+    is_asked: bool = False  # a fix was requested, needed or not
 
     def get(self, name: str, /) -> str | None:
-        """The name in the FASTA, or None."""
+        """Return the name in the FASTA, or None."""
         return self.names.get(name)
 
 
 class Checked(NamedTuple):
-    """Records as they are scored, and for every ALT of each its status; fixes: index into FIX_WORDS, or -1 where as written."""
+    """Records as scored, and the status of every ALT of each; fixes: index into FIX_WORDS, or -1 if read as written."""
 
     records: Sequence[Record]
     statuses: list[tuple[Status, ...]]
@@ -72,9 +72,9 @@ class Checked(NamedTuple):
 
 
 def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_length: int) -> Checked:
-    """Return the scorable alleles of some records, read by the Fit; names of contigs alone (a ContigMap, a dict) mend nothing.
+    """Return records as read by the Fit, with the statuses of their alleles; a plain contig map or dict applies no fixes.
 
-    The lines of the records stay as they were. max_length: the longest REF or ALT a model can take, in bases.
+    The raw lines of the records stay unchanged. max_length: the longest REF or ALT that a model accepts, in bases.
     """
     if not isinstance(fit, Fit):
         fit = Fit({record.chrom: name for record in records if (name := fit.get(record.chrom)) is not None})
@@ -84,7 +84,7 @@ def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_l
     states = compare_refs(records, genome, fit)
     if fit.others:
         states[[record.chrom in fit.others for record in records]] = RefState.OTHER_SEQUENCE
-    either: list[int] = []  # numbers of records
+    either: list[int] = []  # indices of records
     if fit.fixes:
         records = list(records)
         either = _mirrored(records, states, fit)
@@ -111,23 +111,23 @@ def check_fit(records: Sequence[Record], genome: Genome, fit: ContigNames, max_l
 
 
 def _mirrored(records: Sequence[Record], states: NDArray[np.uint8], fit: Fit) -> list[int]:
-    """Return the numbers of records whose REF agrees, on both strands, where contigs have records on the other strand."""
+    """Return the indices of records whose REF agrees on both strands, on contigs with records on the other strand."""
     flipped = {chrom for chrom, fix in fit.fixes.items() if fix & FLIPPED}
     agree = np.flatnonzero(states == RefState.AGREES).tolist() if flipped else []
     return [i for i in agree if records[i].chrom in flipped and is_mirrored(records[i])]
 
 
 def _is_asked(record: Record, state: int, fit: Fit) -> bool:
-    """Test that another reading of the alleles should be tried."""
+    """True if another reading of the alleles should be tried."""
     fix = fit.fixes.get(record.chrom, Reading.NONE)
     return bool(fix & ON_ALLELES) and (state == RefState.DIFFERS or (bool(fix & Reading.ALL_SWAPPED) and is_indel(record)))
 
 
 def exchanged_alt(record: Record, meant: Record, fix: int) -> int | None:
-    """Return the number of the ALT that changed places with REF, from 1; 0 where none did, None where that is not known.
+    """Return the number of the ALT that was swapped with REF, from 1; 0 if none was, None if it is unknown.
 
-    record: as written. meant, fix: as Checked has them. Of an A/T or C/G SNV a swap and the other strand give one variant, but
-    not one genotype.
+    record: as written. meant, fix: from Checked. For an A/T or C/G SNV, a swap and the other strand give the same variant but
+    different genotypes.
 
     >>> exchanged_alt(Record("", "1", 5, ".", "G", ("C", "A")), Record("", "1", 5, ".", "A", ("C", "G")), 0)
     2
@@ -142,7 +142,7 @@ def exchanged_alt(record: Record, meant: Record, fix: int) -> int | None:
 
 
 def read_by_word(record: Record, word: str, genome: Genome, contig: str) -> Record | None:
-    """The record as a word of GF_FIX says that it was read; None where the genome has no such reading of it, or no such word.
+    """Return the record as read by a word of GF_FIX; None if the genome has no such reading of it, or the word is unknown.
 
     ALTs keep their order, as in `as_meant`. contig: the genome's name.
     """
@@ -161,10 +161,10 @@ def scorable(
     fit: Fit | None = None,
     fixed: Counter[str] | None = None,
 ) -> Iterator[tuple[Record, Variant]]:
-    """Every ALT that can be scored, with its record, upper case and under the genome's name of the contig; streamed.
+    """Yield every scorable ALT with its record, in upper case and with the genome's contig name; streamed.
 
-    left_out counts the others by their status; a record without ALT is one of them (NO_ALT). fixed counts those that are read
-    as they were meant, by their word of FIX_WORDS.
+    left_out counts the other ALTs by status; a record without ALT is one of them (NO_ALT). fixed counts the ALTs of records
+    that a fix changed, by their word of FIX_WORDS.
     """
     for batch in batches(records, _AT_ONCE):
         names = fit or ContigMap({record.chrom for record in batch}, genome.contigs)

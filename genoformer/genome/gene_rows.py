@@ -1,4 +1,4 @@
-"""GTF or GFF3 -> the lines that genes are made of (exons, CDS, stop codons), each with its gene and transcript."""
+"""GTF or GFF3 -> the lines that define genes (exons, CDS, stop codons), each with its gene and transcript."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from genoformer.genome.transcript_exons import Key, Span, is_transcript, is_utr,
 
 
 class GeneRow(NamedTuple):
-    """A line of a gene, 0-based half-open."""
+    """Line of a gene, 0-based half-open."""
 
     line: int
     contig: str
-    kind: str  # of PARTS
+    kind: str  # one of PARTS
     start: int
     end: int
     strand: str
     gene: str
-    name: str  # of the gene, for people
+    name: str  # display name of the gene
     transcript: str
-    made: bool = False  # an exon that the file has no line for
+    made: bool = False  # an inferred exon, without a line in the file
 
 
 class _Lines(NamedTuple):
-    """What the exons of transcripts without exon lines are made of, by contig and transcript."""
+    """Lines from which exons are inferred for transcripts without exon lines, by contig and transcript."""
 
     with_exons: set[Key]
     coding: dict[Key, list[GeneRow]]
     utrs: dict[Key, list[Span]]
     limits: dict[Key, Span]
-    of_genes: dict[Key, Span]  # limits of genes that are their own transcripts
+    of_genes: dict[Key, Span]  # limits of genes that serve as transcripts
 
     def add(self, row: GeneRow) -> GeneRow:
-        """Take note of an exon, CDS or stop codon, and hand it back."""
+        """Record an exon, CDS or stop codon, and return it."""
         key = (row.contig, row.transcript)
         if row.kind == EXON:
             self.with_exons.add(key)
@@ -47,16 +47,16 @@ class _Lines(NamedTuple):
         return row
 
     def made(self) -> Iterator[GeneRow]:
-        """The exons of the transcripts without exon lines, as rows of the first of their lines."""
+        """Yield the exons of transcripts without exon lines, as copies of each transcript's first row."""
         coding = {key: [(row.start, row.end) for row in rows] for key, rows in self.coding.items()}
         for key, (start, end) in made_exons(coding, self.utrs, {**self.of_genes, **self.limits}):
             yield self.coding[key][0]._replace(kind=EXON, start=start, end=end, made=True)
 
 
 def gene_rows(path: Path) -> Iterator[GeneRow]:
-    """The exons, CDS and stop codons of a file in its order; a line of several Parents is one for each.
+    """Yield the exons, CDS and stop codons of a file in file order; a line with several Parents gives one row for each.
 
-    Behind them come the exons of the transcripts that have no exon lines (`transcript_exons`).
+    The exons of transcripts without exon lines follow at the end (`transcript_exons`).
 
     Raises: MissingFileError; FileFormatError with the line number.
     """

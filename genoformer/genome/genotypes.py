@@ -1,8 +1,8 @@
-"""Genotypes of VCF 4.1 to 4.5: GT, PS and PSL of a record -> the alleles of every sample, and whose chromosome is known.
+"""Genotypes of VCF 4.1 to 4.5: GT, PS and PSL of a record -> the alleles of every sample, and their known chromosomes.
 
-Docs: docs/genotypes.md. A phase indicator stands before every allele, `/` or `|`; that of the first may be left out, and is
-then `|` where all others are, else `/`. The indicators are read alike whatever version the file names, for files name the
-wrong one.
+Docs: docs/genotypes.md. A phase indicator, `/` or `|`, precedes every allele. The first one may be omitted; it is then `|`
+if all others are `|`, otherwise `/`. The file's VCF version does not change this rule, because many files state the wrong
+version.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ _PARTS = re.compile(r"([/|]?)(\d+|\.)", re.ASCII)
 
 
 class Genotype(NamedTuple):
-    """The alleles of a sample at a record, in the order of GT.
+    """Alleles of a sample at a record, in the order of GT.
 
-    alleles: the number of the ALT from 1, 0 for REF, None where it is not known; none at all where GT is absent or unreadable.
-    placed: the chromosome of each allele is known. phase_sets: of each allele, "" where none is named.
+    alleles: the number of the ALT from 1, 0 for REF, None if unknown; empty if GT is missing or unreadable. placed: True if the
+    chromosome of the allele is known. phase_sets: phase set of each allele, "" if none is named.
     """
 
     alleles: tuple[int | None, ...] = ()
     placed: tuple[bool, ...] = ()
     phase_sets: tuple[str, ...] = ()
-    by_allele: bool = False  # phase sets are those of PSL: alleles of one name lie on one chromosome
-    fault: str = ""  # why there are no alleles
+    by_allele: bool = False  # phase sets come from PSL: alleles with the same name are on one chromosome
+    fault: str = ""  # reason for missing alleles
 
     @property
     def ordered(self) -> bool:
-        """The chromosome of every allele is known."""
+        """True if the chromosome of every allele is known."""
         return all(self.placed)
 
     @property
     def alike(self) -> bool:
-        """All chromosomes have the same allele, so that phase says nothing more."""
+        """True if all chromosomes have the same allele, so that phase adds no information."""
         return len(set(self.alleles)) <= 1
 
     @property
     def known_ploidy(self) -> int:
-        """Number of chromosomes; 0 where no allele is known, as one dot is written for any ploidy."""
+        """Number of chromosomes; 0 if no allele is known, because one dot is written for any ploidy."""
         return len(self.alleles) if any(allele is not None for allele in self.alleles) else 0
 
     @property
     def chromosomes(self) -> tuple[int, ...]:
-        """The allele of each chromosome, 0 (REF) where it is not known."""
+        """Allele of each chromosome, 0 (REF) if it is unknown."""
         return tuple(allele or 0 if placed else 0 for allele, placed in zip(self.alleles, self.placed, strict=True))
 
     def exchanged(self, number: int) -> Genotype:
-        """Return the genotype with REF and the ALT of a number in each other's place.
+        """Return the genotype with REF and the ALT of this number swapped.
 
         >>> Genotype((0, 1, 2, None)).exchanged(2).alleles
         (2, 1, 0, None)
@@ -62,7 +62,7 @@ class Genotype(NamedTuple):
         return self._replace(alleles=tuple(places.get(allele, allele) for allele in self.alleles))
 
     def left_out(self, n_alts: int) -> Counter[str]:
-        """Alleles that cannot be given to a chromosome, by reason; those of REF change nothing and are not counted."""
+        """Count the alleles without a known chromosome, by reason; REF alleles are not counted, because they change nothing."""
         reasons = Counter([self.fault] if self.fault else [])
         for allele, placed in zip(self.alleles, self.placed, strict=True):
             if allele is None:
@@ -82,7 +82,7 @@ UNREADABLE = "unreadable GT"
 
 
 def genotypes(record: Record) -> Iterator[Genotype]:
-    """The genotype of every sample of a record.
+    """Yield the genotype of every sample of a record.
 
     >>> record = Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\t.\\tGT:PS\\t0|1:7\\t|1\\t0/1", "1", 5, ".", "A", ("C",))
     >>> [(each.alleles, each.ordered) for each in genotypes(record)]
@@ -112,7 +112,7 @@ NO_GENOTYPE = Genotype(fault=WITHOUT_GT)
 
 @lru_cache(maxsize=1 << 15)
 def _parsed(text: str, phase_set: str, by_allele: bool) -> Genotype:
-    """The genotype of one text of GT, with its PS or PSL ("" for none)."""
+    """Parse the genotype of one text of GT, with its PS or PSL ("" for none)."""
     text = text.strip() or "."
     if not _GT.fullmatch(text):
         return Genotype(fault=UNREADABLE)
@@ -121,12 +121,12 @@ def _parsed(text: str, phase_set: str, by_allele: bool) -> Genotype:
     first = signs[0] or ("/" if "/" in signs[1:] else "|")
     phased = [sign == "|" for sign in (first, *signs[1:])]
     open_ = [allele for allele, known in zip(alleles, phased, strict=True) if not known]
-    placed = tuple(known or len(open_) == 1 or len(set(open_)) == 1 for known in phased)  # one place is left, or all are alike
+    placed = tuple(known or len(open_) == 1 or len(set(open_)) == 1 for known in phased)  # one place is left, or all are equal
     if not by_allele:
         return Genotype(alleles, placed, (phase_set,) * len(alleles))
     names = [name if name != "." else "" for name in phase_set.split(",")]
     names = (names + [""] * len(alleles))[: len(alleles)]
     named = [name for name in names if name]
-    if len(named) > 1 and len(set(named)) == 1:  # one name for all: as PS
+    if len(named) > 1 and len(set(named)) == 1:  # one name for all: equal to PS
         return Genotype(alleles, placed, (named[0],) * len(alleles))
     return Genotype(alleles, placed, tuple(names), by_allele=bool(named))

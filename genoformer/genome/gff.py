@@ -1,6 +1,7 @@
-"""GFF3: which gene and transcript a line belongs to, by Parent; gene -> transcript -> exon and CDS, or CDS under the gene.
+"""GFF3: gene and transcript of a line, by Parent; gene -> transcript -> exon and CDS, or CDS directly under the gene.
 
-Names of files differ: GENCODE has gene_name, Ensembl and RefSeq Name; ids may begin with gene:, gene-, transcript: or rna-.
+Attribute names differ between files: GENCODE has gene_name, Ensembl and RefSeq have Name; ids may begin with gene:, gene-,
+transcript: or rna-.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from genoformer.genome.contigs import join_names
 from genoformer.genome.transcript_exons import is_transcript
 
 LEAVES = frozenset(
-    {  # kinds of lines that are nobody's Parent
+    {  # kinds of lines that are never a Parent
         "exon",
         "CDS",
         "stop_codon",
@@ -35,11 +36,11 @@ LEAVES = frozenset(
 )
 _PREFIX = re.compile(r"^(gene|transcript|rna|id|cds)[:-]")
 BLANKS = " \t"
-_DEEPEST = 20  # steps from a line to its gene
+_DEEPEST = 20  # largest number of steps from a line to its gene
 
 
 def attributes_of(text: str) -> dict[str, str]:
-    """The last column as a table, values as written (%2C for a comma); of a key that is there twice the first counts.
+    """Return the last column as a dict, values as written (%2C for a comma); the first of duplicate keys counts.
 
     >>> attributes_of("ID=exon:1;Parent=a,b; Name=x%3By")
     {'ID': 'exon:1', 'Parent': 'a,b', 'Name': 'x%3By'}
@@ -53,7 +54,7 @@ def attributes_of(text: str) -> dict[str, str]:
 
 
 class Node(NamedTuple):
-    """A line that others may have as Parent."""
+    """Line that may be the Parent of others."""
 
     kind: str
     parents: tuple[str, ...]
@@ -61,7 +62,7 @@ class Node(NamedTuple):
 
 
 class Family(NamedTuple):
-    """The gene and the transcript that a line belongs to; ids are unique in a file, the name is for people."""
+    """Gene and transcript of a line; ids are unique in a file, the name is for display."""
 
     gene: str
     name: str
@@ -73,7 +74,7 @@ def parents_of(attributes: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def node_of(kind: str, text: str) -> tuple[str, Node] | None:
-    """The id and the node of a line by its kind and attributes; None for one without ID."""
+    """Return the id and the node of a line, from its kind and attributes; None for a line without ID."""
     attributes = attributes_of(text)
     own = unquote(attributes.get("ID", ""))
     return (own, Node(kind, parents_of(attributes), attributes)) if own else None
@@ -84,7 +85,7 @@ def is_gene(kind: str) -> bool:
 
 
 def family_of(parent: str, nodes: Mapping[str, Node]) -> Family | None:
-    """The gene and transcript of a line under `parent`; None where the file lacks that line."""
+    """Return the gene and transcript of a line under `parent`; None if the file lacks that line."""
     if parent not in nodes:
         return None
     at, seen = parent, 0
@@ -102,7 +103,7 @@ def family_of(parent: str, nodes: Mapping[str, Node]) -> Family | None:
 
 
 def own_family(attributes: Mapping[str, str], parent: str) -> Family | None:
-    """The gene and transcript that a line names itself, for files that are cut out of others, or have no Parent at all."""
+    """Return the gene and transcript named in a line's own attributes, for excerpts of files and files without Parent."""
     gene = next((unquote(attributes[key]) for key in ("gene_id", "gene", "locus_tag") if attributes.get(key)), "") or parent
     gene = gene or unquote(attributes.get("ID", ""))
     if not gene:
@@ -112,14 +113,14 @@ def own_family(attributes: Mapping[str, str], parent: str) -> Family | None:
 
 
 def families(attributes: Mapping[str, str], nodes: Mapping[str, Node]) -> list[Family]:
-    """The genes and transcripts of a line, one for each Parent."""
+    """Return the genes and transcripts of a line, one pair for each Parent."""
     parents = parents_of(attributes)
     found = [family_of(parent, nodes) or own_family(attributes, parent) for parent in parents or ("",)]
     return [family for family in found if family is not None]
 
 
 def name_of(own: str, attributes: Mapping[str, str]) -> str:
-    """The name of a gene for people."""
+    """Return the display name of a gene."""
     for key in ("gene_name", "Name", "gene", "locus_tag", "gene_id"):
         if attributes.get(key):
             return unquote(attributes[key])
@@ -127,7 +128,7 @@ def name_of(own: str, attributes: Mapping[str, str]) -> str:
 
 
 def bare(own: str) -> str:
-    """An id without gene:, rna- and the like.
+    """Return an id without gene:, rna- and similar prefixes.
 
     >>> bare("gene:ENSG01"), bare("rna-NM_1.2"), bare("Gene7")
     ('ENSG01', 'NM_1.2', 'Gene7')
@@ -135,15 +136,15 @@ def bare(own: str) -> str:
     return _PREFIX.sub("", own)
 
 
-# --- start sites
+# --- transcription start sites
 
 
 def start_sites(path: Path, rows: Iterable[tuple[int, list[str]]], feature: str | None) -> Iterator[Region]:
-    """The start sites of the transcripts of a GFF3, or of its genes; `gtf.read_tss` has the rules."""
+    """Yield the TSSs of the transcripts or genes of a GFF3; `gtf.read_tss` has the rules."""
     kinds: dict[str, None] = {}
-    kept: list[tuple[int, list[str], str]] = []  # line, columns, ID of those that may be a gene or a transcript
+    kept: list[tuple[int, list[str], str]] = []  # line, columns and ID of possible genes and transcripts
     nodes: dict[str, Node] = {}
-    direct: set[str] = set()  # ids that have exons or CDS right under them
+    direct: set[str] = set()  # ids that have exons or CDS directly under them
     for number, fields in rows:
         kinds.setdefault(fields[2])
         if fields[2] in ("exon", "CDS"):
@@ -166,9 +167,9 @@ def start_sites(path: Path, rows: Iterable[tuple[int, list[str]]], feature: str 
 
 
 def _is_transcript(fields: list[str], own: str, nodes: Mapping[str, Node], direct: Collection[str]) -> bool:
-    """A line is a transcript by its kind; or if exons or CDS are right under it, and it is a gene or lies under one.
+    """True if a line is a transcript by its kind, or if it is a gene or below a gene and has exons or CDS directly under it.
 
-    Other lines under a gene (FlyBase has point_mutation, Ensembl's regulatory lines) begin no transcript.
+    Other lines under a gene (FlyBase has point_mutation, Ensembl's regulatory lines) are not transcripts.
     """
     if is_gene(fields[2]):
         return own in direct
@@ -189,6 +190,6 @@ def _site(number: int, fields: list[str]) -> Region:
 
 
 def site(chrom: str, start: int, end: int, strand: str, name: str, score: str, line: int) -> Region:
-    """The first base of an interval by its strand; without strand it has none, and the start is that of the interval."""
+    """Return the first base of an interval on its strand; an interval without strand has no TSS, and its start is returned."""
     at = end - 1 if strand == "-" else start
     return Region(chrom, at, at + 1, name, score if score != "." else "", strand, at, line)

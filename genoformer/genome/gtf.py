@@ -1,4 +1,4 @@
-"""GTF and GFF3 -> lines, attributes, and transcription start sites by strand."""
+"""GTF and GFF3 -> lines, attributes, and transcription start sites (TSS) by strand."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 KIND = "a GTF or GFF3 file"
 Format = Literal["GTF", "GFF3"]
 EXON, CDS = "exon", "CDS"
-PARTS = (EXON, CDS, "stop_codon")  # the lines that genes are made of
-GENE_NAMES = ("gene_name", "gene")  # of Ensembl and GENCODE, of NCBI; the first that is there, else gene_id
+PARTS = (EXON, CDS, "stop_codon")  # kinds of lines that define genes
+GENE_NAMES = ("gene_name", "gene")  # of Ensembl and GENCODE, of NCBI; the first one present, else gene_id
 _ATTRIBUTE = re.compile(r'\s*([^\s;"]+)\s+(?:"([^"]*)"|([^;"\s]+))\s*;?')
 _NAMES = {"transcript": ("transcript_id", "transcript_name"), "gene": (*GENE_NAMES, "gene_id")}
 _GENE_FILE = re.compile(r"\.(gtf|gff[23]?)(\.b?gz)?$", re.IGNORECASE)
 
 
 def is_gene_file(path: str | os.PathLike[str]) -> bool:
-    """A file is GTF or GFF3 by its name."""
+    """True if a file is GTF or GFF3 by its name."""
     return bool(_GENE_FILE.search(os.fspath(path)))
 
 
 def format_of(path: Path) -> Format:
-    """GTF or GFF3, by its ##gff-version line or the last column of its first row."""
+    """Return GTF or GFF3, from the ##gff-version line or the last column of the first row."""
     for _, line in numbered_lines(path, KIND):
         if line.startswith("##gff-version"):
             return "GFF3" if line.split()[1:2] and line.split()[1].startswith("3") else "GTF"
@@ -53,12 +53,12 @@ def format_note(path: Path) -> str | None:
 
 
 def strand_note(path: Path, n: int, kind: str = "transcript") -> str:
-    """Return the note on transcripts, or genes, that have no strand."""
+    """Return the note on transcripts or genes without strand."""
     return f"{path.name}: {n:,} {kind}{'' if n == 1 else 's'} without strand (column 7) {'is' if n == 1 else 'are'} left out."
 
 
 def has_strand(path: Path, number: int, strand: str) -> bool:
-    """A strand is + or -, and not one of those that say that it is not known; FileFormatError for any other."""
+    """True for strand + or -, False for a symbol of an unknown strand; FileFormatError for any other text."""
     if strand not in ("+", "-", *NO_STRAND):
         raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {strand!r}, not + - . or ?; mend the line.")
     return strand in ("+", "-")
@@ -67,14 +67,14 @@ def has_strand(path: Path, number: int, strand: str) -> bool:
 def read_tss(
     path: str | os.PathLike[str], feature: str | None = None, without_strand: list[int] | None = None
 ) -> Iterator[Region]:
-    """The transcription start site of each transcript or gene of a GTF or GFF3, as a region of one base.
+    """Yield the TSS of each transcript or gene of a GTF or GFF3, as a region of one base.
 
-    On the + strand it is the first base of the line's interval, on the - strand the last one. Its name is the
-    transcript_id of a transcript, the gene_name (else gene, else gene_id) of a gene. In GFF3 a gene whose exons or CDS have
-    no transcript between is its own transcript. A GTF of exons or CDS alone has the transcripts that they make.
+    The TSS is the first base of the line's interval on the + strand, and the last base on the - strand. Its name is the
+    transcript_id of a transcript, or the gene_name (else gene, else gene_id) of a gene. In GFF3, a gene with exons or CDS
+    directly under it counts as a transcript. In a GTF that has only exons or CDS, these define the transcripts.
 
-    Parameters: feature, "transcript" or "gene"; None is transcripts, or genes where the file has no transcript lines.
-    without_strand: takes the line numbers of those whose strand is not known; they have no start site.
+    Parameters: feature, "transcript" or "gene"; None means transcripts, or genes if the file has no transcript lines.
+    without_strand: collects the line numbers of features with unknown strand; they have no TSS.
 
     Raises: MissingFileError; FileFormatError with the line number, or if the file has no line of that feature, or none of
     them has a strand.
@@ -107,7 +107,7 @@ def read_tss(
 
 
 def _sites(path: Path, feature: str | None) -> Iterator[Region]:
-    """The start sites of a GTF, with lines whose strand is not known."""
+    """Yield the TSSs of a GTF, including lines whose strand is unknown."""
     others: Counter[str] = Counter()
     wanted = feature or "transcript"
     n_found = 0
@@ -130,9 +130,9 @@ def _sites(path: Path, feature: str | None) -> Iterator[Region]:
 
 
 def gtf_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The line number and the nine columns of each line of a GTF or GFF3; FileFormatError for lines that are none."""
+    """Yield the line number and the nine columns of each line of a GTF or GFF3; FileFormatError for malformed lines."""
     for number, line in numbered_lines(path, KIND):
-        if line.startswith(("##FASTA", ">")):  # the sequence behind a GFF3
+        if line.startswith(("##FASTA", ">")):  # the sequence at the end of a GFF3
             return
         if line.startswith("#") or not line.strip():
             continue
@@ -157,7 +157,7 @@ def _remedy(fields: list[str]) -> str:
 
 
 def attributes_of(text: str) -> dict[str, str]:
-    """The last column of a GTF as a table; quotes may hold anything, and of a key that is there twice the first counts."""
+    """Return the last column of a GTF as a dict; quotes may hold any text, and the first of duplicate keys counts."""
     found: dict[str, str] = {}
     for key, quoted, bare in _ATTRIBUTE.findall(text):
         found.setdefault(key, quoted or bare)
@@ -165,7 +165,7 @@ def attributes_of(text: str) -> dict[str, str]:
 
 
 def transcript_of(attributes: Mapping[str, str], text: str = "") -> str:
-    """The transcript of a line of GTF: transcript_id, else gene_id, else the bare word that AUGUSTUS has there.
+    """Return the transcript of a GTF line: transcript_id, else gene_id, else the bare word that AUGUSTUS writes there.
 
     >>> transcript_of({"gene_id": "G", "transcript_id": ""}), transcript_of({}, "g1.t1")
     ('G', 'g1.t1')
@@ -176,7 +176,7 @@ def transcript_of(attributes: Mapping[str, str], text: str = "") -> str:
 
 
 def gene_name(attributes: Mapping[str, str], gene_id: str) -> str:
-    """The name of a gene for people, of the attributes of a line of GTF.
+    """Return the display name of a gene, from the attributes of a GTF line.
 
     >>> gene_name({"gene_id": "b0001", "gene": "thrL"}, "b0001")
     'thrL'
@@ -192,7 +192,7 @@ def _site(fields: list[str], number: int) -> Region:
 
 
 def _of_exons(path: Path, wanted: str) -> Iterator[Region]:
-    """The start sites of the transcripts, or genes, that the exons of a GTF make, or its CDS."""
+    """Yield the TSSs of the transcripts, or genes, that the exons or CDS of a GTF define."""
     from genoformer.genome.gene_rows import gene_rows
 
     spans: dict[tuple[str, str], list[int]] = {}

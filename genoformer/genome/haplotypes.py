@@ -1,4 +1,4 @@
-"""Variants of one chromosome -> its sequence in a window, with all of them together."""
+"""Variants of one chromosome -> its sequence in a window, with all of them applied together."""
 
 from __future__ import annotations
 
@@ -14,36 +14,37 @@ from genoformer.genome.variants import Variant, trimmed
 
 
 class Change(NamedTuple):
-    """A variant in a window: where its REF lies in the reference, and how far the haplotype's bases before it lie behind."""
+    """Variant in a window: position of its REF in the reference, and offset of the haplotype's bases before it."""
 
-    start: int  # in bases from the window's first
+    start: int  # in bases from the window's start
     ref_length: int
     alt_length: int
     offset: int
 
 
 class Haplotype(NamedTuple):
-    """The sequence of a haplotype in a window [L], with the changes in it, in order."""
+    """Sequence of a haplotype in a window [L], and the changes in it, in order."""
 
     codes: Codes
     changes: tuple[Change, ...]
 
 
 def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: int, length: int, anchor: int) -> Haplotype:
-    """A haplotype's sequence in a window [start, start + length) in which one base of the reference keeps its place.
+    """Return a haplotype's sequence in a window [start, start + length) in which one reference base keeps its position.
 
-    From `anchor`, a place on the contig, on, the sequence runs to the right with every variant that begins there or behind it,
-    and to the left with those that end before; a variant across it moves the anchor to its first base. What insertions push
-    out is lost at the window's ends, and deletions pull bases in. kipoiseq's VariantSeqExtractor is this, but that it cuts a
-    variant across the anchor in two.
+    `anchor` is a position on the contig. Variants that begin at the anchor or after it change the sequence to its right;
+    variants that end before it change the sequence to its left. A variant across the anchor moves the anchor to its first
+    base. Insertions push bases out at the window's ends, and deletions pull bases in. kipoiseq's VariantSeqExtractor does the
+    same, except that it splits a variant across the anchor in two.
 
-    variants: sorted, without overlap, REF agreeing with the reference (`drop_overlapping`); those outside the window change nothing.
+    variants: sorted, without overlap, with REF equal to the reference (`drop_overlapping`); variants outside the window have
+    no effect.
     """
     if not start <= anchor <= start + length:
         raise ConfigError(f"the anchor {chrom}:{anchor + 1} does not lie in the window; choose one inside.")
     for v in variants:
         if v.start < anchor < v.end:
-            anchor = v.start  # which may lie before the window
+            anchor = v.start  # this may lie before the window
     right, changes = [], []
     place, room, offset = anchor, start + length - anchor, 0
     for v in (v for v in variants if v.start >= anchor):
@@ -65,7 +66,7 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
             break
         left += [genome.window(chrom, v.end, place - v.end), encode(v.alt)]
         room -= place - v.end + len(v.alt)
-        offset -= len(v.alt) - len(v.ref)  # of what lies before it
+        offset -= len(v.alt) - len(v.ref)  # offset of the bases before it
         before.append(Change(v.start - start, len(v.ref), len(v.alt), offset))
         place = v.start
         if room <= 0:
@@ -79,10 +80,10 @@ def haplotype(genome: Genome, variants: Sequence[Variant], chrom: str, start: in
 
 
 def drop_overlapping(variants: Iterable[Variant]) -> tuple[list[Variant], int]:
-    """Variants of one haplotype, trimmed and sorted, and how many were left out because they overlap one before them.
+    """Trim and sort the variants of one haplotype, and count those left out because they overlap an earlier one.
 
-    An insertion overlaps neither a change of the base before it, which VCF pads it with, nor one of the base behind it:
-    A>AT and A>G of the same A are GT together.
+    An insertion overlaps neither a change of the base before it, which VCF pads it with, nor a change of the base after it:
+    A>AT and A>G of the same A give GT together.
     """
     kept: list[Variant] = []
     n_out = 0

@@ -1,4 +1,4 @@
-"""Genes and elements of a stretch of a genome, for figures: a GTF and BED files -> what lies in [start, end)."""
+"""Genes and elements in an interval of a genome, for figures: a GTF and BED files -> the features in [start, end)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from genoformer.genome.regions import Intervals, named_file, read_on_reference
 
 
 class VisibleAnnotation(NamedTuple):
-    """Of a stretch: its genes, and the intervals of each kind of element."""
+    """Genes of an interval, and intervals of each kind of element."""
 
     genes: list[Gene]
     elements: dict[str, Intervals]
 
     @property
     def drawn(self) -> list[tuple[str, str, Intervals]]:
-        """The genes as `plots.landmarks` takes them."""
+        """Genes in the format of `plots.landmarks`."""
         return [(gene.name, gene.strand, gene.exons) for gene in self.genes]
 
     def starts(self, start: int, end: int) -> list[tuple[int, str]]:
-        """First bases of genes in [start, end), and whose they are, by place; those without strand have none."""
+        """Return the first bases in [start, end) of genes with a strand, and the gene names, sorted by position."""
         found = []
         for gene in self.genes:
             at = int(gene.exons[-1, 1]) - 1 if gene.strand == "-" else int(gene.exons[0, 0])
@@ -35,13 +35,13 @@ class VisibleAnnotation(NamedTuple):
 
 
 class LocusAnnotation(NamedTuple):
-    """Genes, and elements by name and contig, of a whole genome."""
+    """Genes of a whole genome, and elements by name and contig."""
 
     genes: Genes | None = None
     elements: Mapping[str, Mapping[str, Intervals]] = {}
 
     def over(self, contig: str, start: int, end: int) -> VisibleAnnotation:
-        """What overlaps [start, end)."""
+        """Return the genes and elements that overlap [start, end)."""
         genes = list(self.genes.over(contig, start, end)) if self.genes else []
         found = {}
         for name, of in self.elements.items():
@@ -56,9 +56,9 @@ class LocusAnnotation(NamedTuple):
 def read_landmarks(
     genome: Genome, gtf: str | os.PathLike[str] | None = None, beds: Sequence[str | os.PathLike[str]] = ()
 ) -> LocusAnnotation:
-    """The genes of a GTF and the regions of BED or narrowPeak files, NAME=FILE or under its file's name (`named_file`).
+    """Read the genes of a GTF and the regions of BED or narrowPeak files, as NAME=FILE or named by their file (`named_file`).
 
-    Overlapping regions of a file are one. Raises what `read_genes` and `read_bed` do.
+    Raises the errors of `read_genes` and `read_bed`.
     """
     found = {}
     for given in beds:

@@ -16,17 +16,17 @@ from genoformer.addresses import refuse_address
 from genoformer.errors import FileFormatError, MissingFileError
 from genoformer.genome.file_kinds import HEAD, binary_kind
 
-LONGEST = 1 << 26  # bytes of a line
+LONGEST = 1 << 26  # bytes in a line
 _BUFFER = 1 << 17  # read at a time
-_MOST_UNPACKED, _SMALL = 100, 1 << 26  # times the size of a gzip (tables come to 30), of files that are larger than that
+_MOST_UNPACKED, _SMALL = 100, 1 << 26  # ratio to the gzip size (tables reach 30), for output larger than _SMALL
 
 
 class _Bytes(io.RawIOBase):
-    """The text of an open file; damage, a line without end, and a gzip of hardly anything but repeats are refused."""
+    """Text of an open file; refuses damage, an overlong line, and a gzip that expands far beyond its size."""
 
     def __init__(self, file: Any, path: Path, kind: str, most: int | None) -> None:
         self._file, self._path, self._kind, self._most = file, path, kind, most
-        self._n = self._line = 0  # bytes that were read, and of the line that the last ones belong to
+        self._n = self._line = 0  # bytes read in total, and in the current line
 
     def readable(self) -> bool:
         return True
@@ -63,7 +63,7 @@ class _Bytes(io.RawIOBase):
 
 @contextmanager
 def opened(path: str | os.PathLike[str], kind: str) -> Iterator[BinaryIO]:
-    """The text of a file as bytes; gzip is known by its first bytes. Parameters and errors as of `numbered_lines`."""
+    """Open the text of a file as bytes; gzip is detected from the first bytes. Parameters and errors: see `numbered_lines`."""
     refuse_address(path)
     path = Path(path)
     if not path.is_file():
@@ -83,7 +83,7 @@ def opened(path: str | os.PathLike[str], kind: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def long_fields() -> Iterator[None]:
-    """Fields of a CSV may be as long as a line; the csv module takes up to 131,072 letters, and has one limit for all."""
+    """Raise the csv module's global field limit (131,072 characters) to the length of a line, temporarily."""
     before = csv.field_size_limit(LONGEST)
     try:
         yield
@@ -92,11 +92,11 @@ def long_fields() -> Iterator[None]:
 
 
 def numbered_lines(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[int, str]]:
-    """Lines of a text file with their numbers from 1, without line ends; streamed. Gzip is known by its first bytes.
+    """Yield the lines of a text file with their numbers from 1, without line ends; streamed. Gzip is detected from first bytes.
 
-    Parameters: kind, what the file should be, for the error ("a BED or narrowPeak file").
+    Parameters: kind, the expected kind of file, for the error message ("a BED or narrowPeak file").
 
-    Raises: MissingFileError, or FileFormatError if the file is damaged or no text, or has a line of more than LONGEST bytes.
+    Raises: MissingFileError, or FileFormatError if the file is damaged or not text, or has a line of more than LONGEST bytes.
     """
     with opened(path, kind) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig") as file:
         try:
@@ -107,6 +107,6 @@ def numbered_lines(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[in
 
 
 def refuse_device(path: Path) -> None:
-    """FileFormatError for a pipe or a device where a file is due: one would be waited for, the other read without end."""
+    """Refuse a pipe or a device with FileFormatError: reading one would block, and the other would never end."""
     if path.exists() and not path.is_file():
         raise FileFormatError(f"{path} is a pipe, a device or a folder, where a file is due; copy it again.")

@@ -1,6 +1,6 @@
-"""Records that the other strand turns into another variant though REF agrees on both: records + fix -> which one is meant.
+"""Mirrored records: REF agrees on both strands, but the other strand gives another variant; records + fix -> the one meant.
 
-REF is its own reverse complement (TA, CG, ACGT) and an ALT is not. A REF of one base, or of an odd number, never is.
+REF is its own reverse complement (TA, CG, ACGT) and an ALT is not. A REF of one base, or of an odd length, never is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from genoformer.genome.vcf import Record
 
 
 def is_mirrored(record: Record) -> bool:
-    """Test that REF is its own reverse complement, and that an ALT is not.
+    """True if REF is its own reverse complement, and an ALT is not.
 
     >>> [is_mirrored(Record("", "1", 5, ".", ref, (alt,))) for ref, alt in [("TA", "GC"), ("TA", "CA"), ("A", "T")]]
     [False, True, False]
@@ -20,12 +20,12 @@ def is_mirrored(record: Record) -> bool:
 
 
 def is_flipped(record: Record, fix: Reading) -> bool:
-    """Test that a mirrored record is read on the other strand, as nearly all records of the contig are; an indel never is."""
+    """True if a mirrored record is read on the other strand, as nearly all records of its contig are; False for an indel."""
     return bool(fix & Reading.ALL_FLIPPED) and not is_indel(record)
 
 
 def statuses_of_either_strand(record: Record, statuses: tuple[Status, ...]) -> tuple[Status, ...]:
-    """Return the statuses of a mirrored record of which the strand is not known."""
+    """Return the statuses of a mirrored record with unknown strand."""
     return tuple(
         Status.EITHER_STRAND if status is Status.OK and _is_other_there(alt) else status
         for alt, status in zip(record.alts, statuses, strict=True)

@@ -1,4 +1,4 @@
-"""Order of names that hold numbers: 1_TssA, 2_TssFlnk, 10_TssBiv."""
+"""Natural sort order of names that hold numbers: 1_TssA, 2_TssFlnk, 10_TssBiv."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 
 def natural(text: str) -> tuple[list[str | int], str]:
-    """A key to sort by, in which runs of digits are numbers.
+    """Return a sort key in which runs of digits are numbers.
 
     >>> sorted(["10_TssBiv", "E2", "1_TssA", "E10", "3UTR"], key=natural)
     ['1_TssA', '3UTR', '10_TssBiv', 'E2', 'E10']

@@ -1,4 +1,4 @@
-"""Git LFS pointers: three lines of text that stand in a clone where a large file is due."""
+"""Git LFS pointers: three lines of text that replace a large file in a clone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REMEDY = "run `git lfs pull` in the clone, or download the file itself"
 
 
 def refuse_pointer(path: Path, error: type[GenoformerError] = FileFormatError) -> None:
-    """Raise an error where a file is a pointer; what cannot be read is left to who reads it."""
+    """Raise an error if a file is a Git LFS pointer; unreadable files are left to the caller."""
     try:
         with path.open("rb") as file:
             head = file.read(len(MAGIC))

@@ -1,6 +1,6 @@
-"""Does a VCF belong to a reference? VCF + FASTA -> counts, REF agreement, builds -> go on, or one sentence why not.
+"""Preflight check of a VCF against a reference: VCF + FASTA -> counts, REF agreement, builds -> pass, or the reason to stop.
 
-It reads the VCF once, before any model is loaded, and takes constant memory.
+The check reads the VCF once, before any model is loaded, in constant memory.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from genoformer.genome.wording import percent
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome
 
-FIXES = ("swap", "strand", "shift")  # what may be asked for
+FIXES = ("swap", "strand", "shift")  # fixes that can be requested
 _BATCH = 16_384  # records
 _WIDTH = 79  # columns of the table
 _LABEL = 20
-_N_NAMES = 5  # of contigs shown
+_N_NAMES = 5  # number of contig names shown
 _NOT_IN_JSON = ("places", "places_with_bases", "accession_builds")
 
-# What people write into ##reference, ##assembly and ##contig lines.
+# Spellings of builds in ##reference, ##assembly and ##contig lines.
 _BUILD_NAMES = {
     "hg19": r"hg19|grch37|ncbi37|hs37d?\d?|g1k_v37|(?<![a-z0-9])b37(?![a-z0-9])",
     "hg38": r"hg38|grch38|ncbi38|hs38|(?<![a-z0-9])b38(?![a-z0-9])",
@@ -58,7 +58,7 @@ _BUILD_NAMES = {
 
 
 class ContigUse(NamedTuple):
-    """A contig of the VCF, its name in the FASTA (None where it is not there), and the records on it."""
+    """Contig of the VCF, its name in the FASTA (None if missing), and the number of records on it."""
 
     name: str
     reference: str | None
@@ -66,7 +66,7 @@ class ContigUse(NamedTuple):
 
 
 class LengthDifference(NamedTuple):
-    """A contig that the header of the VCF and the FASTA both have, at different lengths."""
+    """Contig that has different lengths in the header of the VCF and in the FASTA."""
 
     name: str
     length: int
@@ -76,36 +76,36 @@ class LengthDifference(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Preflight:
-    """What a VCF holds, seen from a reference."""
+    """Contents of a VCF compared with a reference."""
 
     vcf: str
     reference: str  # name of the FASTA
-    n_records: int  # in the region, if one was given
+    n_records: int  # within the region, if one is set
     n_alts: int
     statuses: dict[Status, int]  # every Status, counted over ALTs (NO_ALT: over records)
     contigs: tuple[ContigUse, ...]  # in order of appearance
-    n_compared: int  # records of any kind whose REF could be compared: contig known, inside it, no N on either side
-    n_agreeing: int  # of these, REF agrees
+    n_compared: int  # all records with a comparable REF: known contig, inside it, no N in REF or reference
+    n_agreeing: int  # compared records whose REF agrees
     n_outside: int  # records beyond the end of their contig
     chance: float  # the probability that a base of REF agrees by chance
-    judged: tuple[Judgement, ...]  # the contigs that the FASTA has, by their alleles that would be scored
-    asked: tuple[str, ...]  # of FIXES
-    force: bool  # contigs that do not belong are scored all the same
-    reference_build: str | None  # by the lengths of its contigs
-    vcf_build: str | None  # by its header: contig lengths, accessions, else what it names
+    judged: tuple[Judgement, ...]  # contigs that the FASTA has, judged by their scorable alleles
+    asked: tuple[str, ...]  # requested names of FIXES
+    force: bool  # score contigs that do not belong, too
+    reference_build: str | None  # from the lengths of its contigs
+    vcf_build: str | None  # from its header: contig lengths, accessions, or a named build
     length_differences: tuple[LengthDifference, ...]
     reference_contigs: tuple[str, ...]  # the first few
     sha256: str  # of the decompressed text of the whole VCF
     notes: tuple[str, ...] = ()
-    renaming: dict[str, str] = dataclasses.field(default_factory=dict)  # contigs that the FASTA has by another name, by length
+    renaming: dict[str, str] = dataclasses.field(default_factory=dict)  # contigs with another name in the FASTA, by length
     places: tuple[tuple[str, int], ...] = ()  # contig of the FASTA and 0-based start of some records, evenly spread
-    places_with_bases: tuple[tuple[str, int], ...] = ()  # of these, not of symbolic alleles or breakends alone
-    longest: int = 0  # letters of a record's line
-    accession_builds: tuple[str, ...] = ()  # all that accessions of contigs name; with several the VCF is of no one build
+    places_with_bases: tuple[tuple[str, int], ...] = ()  # without records that have only symbolic alleles or breakends
+    longest: int = 0  # characters in the longest record line
+    accession_builds: tuple[str, ...] = ()  # builds that contig accessions name; several mean no single build
 
     @property
     def n_scorable(self) -> int:
-        """ALTs that a model can score."""
+        """Number of ALTs that a model can score."""
         return self.statuses[Status.OK]
 
     @property
@@ -115,22 +115,22 @@ class Preflight:
 
     @property
     def n_swapped(self) -> int:
-        """Records that would be scored, whose REF does not agree, but an ALT does."""
+        """Number of records to score whose REF disagrees but an ALT agrees."""
         return self.counts.swap
 
     @property
     def agreement(self) -> float | None:
-        """The fraction, of records that would be scored and can be compared, whose REF agrees; None without any."""
+        """Fraction of the records to score, among those that can be compared, whose REF agrees; None if there are none."""
         return self.counts.agree / self.counts.n if self.counts.n else None
 
     @property
     def belongs(self) -> bool:
-        """False where records could be compared with contigs of the FASTA, and no contig belongs, or hardly any."""
+        """False if records could be compared with contigs of the FASTA, and no contig or hardly any contig belongs."""
         return belongs_as_a_whole(self.judged)
 
     @property
     def likely_build(self) -> str | None:
-        """The build of the VCF: the FASTA's where REF agrees, else what the header says unless that is the FASTA's."""
+        """Build of the VCF: the FASTA's build if REF agrees; otherwise the header's build, unless that is the FASTA's."""
         if self.counts.n and self.belongs:
             return self.reference_build or self.vcf_build
         if self.counts.n and self.vcf_build == self.reference_build:
@@ -139,25 +139,25 @@ class Preflight:
 
     @property
     def contig_map(self) -> dict[str, str]:
-        """Name in the VCF -> name in the FASTA."""
+        """Contig name in the VCF -> contig name in the FASTA."""
         return {use.name: use.reference for use in self.contigs if use.reference is not None}
 
     def fit(self) -> Fit:
-        """Return the way in which the records are read."""
+        """Return the fit, which defines how the records are read."""
         others = frozenset() if self.force else frozenset(of.evidence.name for of in self.judged if of.is_other)
         fixes = {of.evidence.name: of.fix for of in self.judged if of.fix}
         return Fit(self.contig_map, others, fixes, is_asked=bool(self.asked))
 
     @property
     def findings(self) -> list[str]:
-        """Sentences on contigs and records that do not fit, their cause, and what is done about it."""
-        if not self.belongs and not self.force:  # `problem` says it
+        """Sentences on contigs and records that do not fit, with the cause and the action taken."""
+        if not self.belongs and not self.force:  # `problem` reports it
             return []
         told = explanations.findings(self.judged, self.asked, self.vcf, self.reference, self.chance, self.force)
         return [printable(text) for text in told]
 
     def problem(self) -> str | None:
-        """Why nothing should be scored, in one sentence, or None; a table for renaming follows it on lines of its own."""
+        """Return the reason not to score anything, in one sentence, or None; a renaming table may follow on separate lines."""
         if self.contigs and not self.contig_map:
             here, there = join_names(use.name for use in self.contigs), ", ".join(self.reference_contigs[:_N_NAMES])
             more = " ..." if len(self.reference_contigs) > _N_NAMES else ""
@@ -178,7 +178,7 @@ class Preflight:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the fields as a dict for JSON."""
         fields = {name: value for name, value in dataclasses.asdict(self).items() if name not in _NOT_IN_JSON}
         return fields | {
             "statuses": {status.name: n for status, n in self.statuses.items() if n},
@@ -196,7 +196,7 @@ class Preflight:
         }
 
     def table(self, *, with_notes: bool = True) -> str:
-        """Two columns for people, under 80 wide."""
+        """Return a two-column text table for display, less than 80 characters wide."""
         skipped = [(status.name, n) for status, n in self.statuses.items() if n and status is not Status.OK]
         rows = [
             ("records", f"{self.n_records:,}"),
@@ -238,12 +238,12 @@ def preflight(
     force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Preflight:
-    """Reads a VCF once and compares it with the reference; nothing is refused here but a malformed file.
+    """Read a VCF once and compare it with the reference; only a malformed file or a region outside its contig is refused.
 
-    Parameters: max_length, the longest REF or ALT that can be scored, in bases; region, counts only records whose REF
-    overlaps it; name, what messages call the VCF where `vcf` is a copy of it; asked, of FIXES, how records are to be read
-    whose REF disagrees; force, whether contigs that do not belong are scored all the same; progress, called with the
-    number of records read so far.
+    Parameters: max_length, the longest REF or ALT that can be scored, in bases; region, count only records whose REF
+    overlaps it; name, the name of the VCF in messages if `vcf` is a copy of it; asked, names from FIXES: requested readings
+    of records whose REF disagrees; force, score contigs that do not belong, too; progress, called with the number of records
+    read so far.
     Raises: FileFormatError, ConfigError for a region beyond the end of its contig.
     """
     region = parse_region(region, genome.contigs) if isinstance(region, str) else region
@@ -264,7 +264,7 @@ def preflight(
                 progress(n_records)
         sha256 = file.sha256
     if region and not n_records:
-        here = genome.resolve(region.chrom)  # a region that is nowhere is a slip of the pen; this refuses it
+        here = genome.resolve(region.chrom)  # refuses a contig that does not exist, which is a typing error
         if region.start >= genome.contigs[here]:
             raise ConfigError(
                 f"the region begins at {here}:{region.start + 1:,}, and {here} has {genome.contigs[here]:,} bases in "
@@ -308,7 +308,7 @@ def preflight(
 
 
 def fixes_named(names: str | Iterable[str]) -> tuple[str, ...]:
-    """Names of FIXES, each once and in order, from a list or from text with commas; ConfigError for others.
+    """Parse names of FIXES from a list or from text with commas, each once and in order; ConfigError for unknown names.
 
     >>> fixes_named("strand, swap")
     ('swap', 'strand')
@@ -321,13 +321,13 @@ def fixes_named(names: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def warn_of_findings(found: Preflight) -> None:
-    """A UserWarning for each contig and cause that does not fit, for who reads no log."""
+    """Issue a UserWarning for each contig and cause that does not fit, for users who do not read the log."""
     for text in found.findings:
         warnings.warn(text, stacklevel=4)
 
 
 def check_preflight(found: Preflight, *, force: bool = False) -> None:
-    """Raises PreflightError with the problem, if there is one and it is not forced."""
+    """Raise PreflightError with the problem, if there is one and `force` is off."""
     problem = found.problem()
     if problem and not (force or found.force):
         text, *table = problem.split("\n")
@@ -335,7 +335,7 @@ def check_preflight(found: Preflight, *, force: bool = False) -> None:
 
 
 def _as_meant(places: Iterable[tuple[str, int]], judged: Iterable[Judgement], *, force: bool) -> list[tuple[str, int]]:
-    """Places (contig of the VCF, 0-based start) on the genome, where a fix moves them; of contigs that belong if any does."""
+    """Map positions (VCF contig, 0-based start) to the genome, shifted by fixes; keep contigs that belong if there are any."""
     of_name = {of.evidence.name: of for of in judged}
     moves = {name: (1 if of.fix & Reading.NEXT else -1 if of.fix & Reading.PREVIOUS else 0) for name, of in of_name.items()}
     moved = [(of_name[name], start + moves[name]) for name, start in places]
@@ -354,7 +354,7 @@ def _evidence(tally: Tally, lengths: Mapping[str, int], genome: Genome) -> list[
 
 
 def _length_by_name(name: str) -> int | None:
-    """The length of the contig that an accession names, such as NC_000020.11."""
+    """Return the length of the contig that an accession names, such as NC_000020.11."""
     build = likely_build({name: 0})
     if build is not None:
         return BUILDS[build][canonical_key(name)]
@@ -362,14 +362,14 @@ def _length_by_name(name: str) -> int | None:
 
 
 def _renaming(names: Mapping[str, str | None], lengths: Mapping[str, int], genome: Genome) -> dict[str, str]:
-    """Contigs that the FASTA has under another name, by their length."""
+    """Match contigs that have another name in the FASTA by their length."""
     absent = {name: lengths.get(name, 0) for name, reference in names.items() if reference is None}
     used = set(names.values())
     return renaming_by_length(absent, {name: length for name, length in genome.contigs.items() if name not in used})
 
 
 def _named_build(header: list[str]) -> str | None:
-    """The one build that the header names, if it is one."""
+    """Return the build that the header names, or None unless it names exactly one."""
     lines = "\n".join(line for line in header if line.startswith(("##reference", "##assembly", "##contig"))).lower()
     named = [build for build, pattern in _BUILD_NAMES.items() if re.search(pattern, lines)]
     return named[0] if len(named) == 1 else None

@@ -1,6 +1,6 @@
 """Reach of a record on the reference: POS, REF, ALT, SVLEN, END and FORMAT LEN -> a 0-based half-open interval.
 
-The one rule for every command that asks where a record lies; its table is in docs/record-reach.md.
+All commands that need the extent of a record use this rule; docs/record-reach.md has its table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WHOLE = re.compile(r"\d{1,18}", re.ASCII)
 _SIGNED = re.compile(r"[-+]?\d{1,18}", re.ASCII)
 _SPANNING = re.compile(r"<(DEL|DUP|INV|CNV|CN\d+[:>]|CN\*)", re.IGNORECASE)
 _POINTS = re.compile(r"<(INS|BND|TRA|CTX|ITX)", re.IGNORECASE)
-_TWO_PLACES = ("BND", "TRA", "CTX", "ITX")  # of SVTYPE: END is where the mate lies
+_TWO_PLACES = ("BND", "TRA", "CTX", "ITX")  # values of SVTYPE; END is the position of the mate
 _BLOCKS = ("<*>", "<NON_REF>")
 
 
@@ -32,7 +32,7 @@ class Extent(Enum):
 
 
 class Doubts:
-    """Odd values of the records that were read: reason -> records, and the place of the first."""
+    """Counter of odd values in the records read: reason -> number of records, and position of the first."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[int, str]] = {}
@@ -42,7 +42,7 @@ class Doubts:
         self._found[reason] = n + 1, first
 
     def notes(self, name: str) -> Iterator[str]:
-        """A sentence for each reason. name: what the file is called."""
+        """Yield a sentence for each reason. name: name of the file in messages."""
         for reason, (n, first) in self._found.items():
             yield f"{name}: {n:,} {'record has' if n == 1 else 'records have'} {reason} (the first is at {first})."
 
@@ -71,18 +71,18 @@ def extent_of(alt: str) -> Extent:
 
 
 def _new_extents(alts: tuple[str, ...]) -> tuple[Extent, ...]:
-    """The extent of each ALT; none where all reach no further than REF."""
+    """Return the extent of each ALT; empty if no ALT reaches beyond REF."""
     extents = tuple(extent_of(alt) for alt in alts) or (Extent.BLOCK,)
     return () if all(extent is Extent.REF for extent in extents) else extents
 
 
-_extents_of = lru_cache(maxsize=1 << 10)(_new_extents)  # nearly all records are of a few spellings
+_extents_of = lru_cache(maxsize=1 << 10)(_new_extents)  # nearly all records have one of a few spellings
 
 
 def reach(record: Record, contig_length: int = 0, doubts: Doubts | None = None) -> tuple[int, int]:
-    """(start, end) of a record: the union of REF and of what each ALT reaches.
+    """Return (start, end) of a record: the union of REF and of the reach of each ALT.
 
-    contig_length: bases, 0 where it is not known; an end beyond it is cut. doubts: takes what is odd.
+    contig_length: bases, 0 if unknown; an end beyond it is clipped. doubts: collects odd values.
 
     >>> reach(Record("1\\t10\\t.\\tA\\t<DEL>\\t.\\t.\\tSVTYPE=DEL;END=30", "1", 10, ".", "A", ("<DEL>",)))
     (9, 30)
@@ -104,14 +104,14 @@ def reach(record: Record, contig_length: int = 0, doubts: Doubts | None = None) 
         reached = max(reached, end)
     elif end and end != reached:
         doubts.add(END_AGAINST_LEN if start + block > record.pos + max(length, default=0) else END_AGAINST_SVLEN, record)
-    if start < contig_length < reached:  # not where POS is beyond too: then the header is of another assembly
+    if start < contig_length < reached:  # not if POS is also beyond the end: then the header is from another assembly
         doubts.add(BEYOND, record)
         reached = max(contig_length, ref_end)
     return start, reached
 
 
 def _end(record: Record, info: dict[str, str], doubts: Doubts) -> int:
-    """INFO's END where it is of this record, 0 else: on its own contig, not of a mate, and not before POS."""
+    """Return INFO's END if it belongs to this record, otherwise 0: on its own contig, not of a mate, and not before POS."""
     text = info.get("END", ".")
     if text in (".", ""):
         return 0
@@ -130,9 +130,10 @@ def _end(record: Record, info: dict[str, str], doubts: Doubts) -> int:
 
 
 def _longest(record: Record, extents: Sequence[Extent], text: str, doubts: Doubts) -> list[int]:
-    """The SVLEN of each ALT that spans bases of the reference and has one.
+    """Return the SVLEN of each ALT that spans reference bases and has one.
 
-    One value is of all ALTs, as Number=1 has it. 0 is none: of an inversion it was the difference in length until VCF 4.3.
+    A single value applies to all ALTs, as with Number=1. 0 means none: until VCF 4.3 the SVLEN of an inversion was the
+    difference in length.
     """
     if Extent.LENGTH not in extents:
         return []
@@ -149,7 +150,7 @@ def _longest(record: Record, extents: Sequence[Extent], text: str, doubts: Doubt
 
 
 def _block_length(record: Record, rest: str, doubts: Doubts) -> int:
-    """The largest FORMAT LEN of any sample, 0 without one. rest: the columns from FORMAT on."""
+    """Return the largest FORMAT LEN of any sample, 0 if there is none. rest: the columns from FORMAT to the end of the line."""
     if "LEN" not in rest:
         return 0
     form, *samples = rest.split("\t")

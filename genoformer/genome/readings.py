@@ -1,4 +1,4 @@
-"""Other ways to read a record whose REF disagrees: records + genome -> which of them agree -> the record as it was meant."""
+"""Alternative readings of a record whose REF disagrees: records + genome -> readings that agree -> the record as meant."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
 
 class Reading(enum.IntFlag):
-    """Ways to read a record under which it agrees with the reference, though REF at POS does not."""
+    """Readings of a record that agree with the reference, though REF at POS does not."""
 
     NONE = 0
-    SWAP = 1  # one ALT agrees: REF and this ALT are exchanged
+    SWAP = 1  # one ALT agrees: REF and this ALT are swapped
     STRAND = 2  # the reverse complement of REF agrees
     AT_ONCE = 4  # the reverse complement of one ALT agrees
     NEXT = 8  # REF agrees at POS + 1: positions are counted from 0
     PREVIOUS = 16  # REF agrees at POS - 1
-    TESTS_SWAP = 32  # the alleles can tell: an indel, whose alleles share their first base, cannot
-    TESTS_STRAND = 64  # the alleles can tell: of equal length
-    ALL_SWAPPED = 128  # set for a contig, with SWAP: indels are swapped, too, where REF and an ALT both agree
-    ALL_FLIPPED = 256  # set for a contig, with STRAND: nearly all records are on the other strand
-    PART_FLIPPED = 512  # set for a contig, with STRAND: a part of the records is, or may be
+    TESTS_SWAP = 32  # informative alleles; those of an indel share their first base and are not
+    TESTS_STRAND = 64  # informative alleles: equal length
+    ALL_SWAPPED = 128  # set per contig, with SWAP: also swap indels whose REF and ALT both agree
+    ALL_FLIPPED = 256  # set per contig, with STRAND: nearly all records are on the other strand
+    PART_FLIPPED = 512  # set per contig, with STRAND: some records are, or may be
 
 
 ON_ALLELES = Reading.SWAP | Reading.STRAND | Reading.AT_ONCE
@@ -41,9 +41,9 @@ FLIPPED = Reading.ALL_FLIPPED | Reading.PART_FLIPPED
 
 
 def readings(records: Sequence[Record], genome: Genome, contigs: ContigNames) -> NDArray[np.uint8]:
-    """The Reading flags of records whose REF disagrees with the reference, uint8 [R].
+    """Return the Reading flags of records whose REF disagrees with the reference, uint8 [R].
 
-    Flags of SNVs are found many at once. Records on contigs that are not in the genome have none.
+    SNVs are processed in batches. Records on contigs that the genome lacks have no flags.
     """
     found = np.zeros(len(records), dtype=np.uint8)
     rows: dict[str, list[int]] = {}
@@ -58,7 +58,7 @@ def readings(records: Sequence[Record], genome: Genome, contigs: ContigNames) ->
     for contig, of in rows.items():
         ref = encode("".join([records[i].ref for i in of]))
         alt = encode("".join([records[i].alts[0] for i in of]))
-        here = genome.windows(contig, np.array([records[i].pos - 2 for i in of]), 3)  # [n, 3]: before POS, at POS, after it
+        here = genome.windows(contig, np.array([records[i].pos - 2 for i in of]), 3)  # [n, 3]: before, at and after POS
         before, at, after = here.T
         known = (ref != N) & (alt != N) & (at != N)
         flags = np.where((ref != alt) & known, np.uint8(Reading.TESTS_SWAP | Reading.TESTS_STRAND), np.uint8(0))
@@ -75,7 +75,7 @@ def readings(records: Sequence[Record], genome: Genome, contigs: ContigNames) ->
 
 
 def _reading(record: Record, genome: Genome, contig: str) -> int:
-    """The flags of one record of any kind."""
+    """Return the flags of one record of any kind."""
     ref = record.ref.upper()
     alts = [alt.upper() for alt in record.alts if is_plain(alt)]
     if not alts or not is_plain(ref):
@@ -102,10 +102,10 @@ def _reading(record: Record, genome: Genome, contig: str) -> int:
 
 
 def as_meant(record: Record, flags: int, allowed: Reading, genome: Genome, contig: str) -> tuple[Record, Reading] | None:
-    """The record with the alleles that were meant, and how it was read; None where that is not clear.
+    """Return the record with the alleles that were meant, and its reading; None if the reading is ambiguous.
 
-    ALTs keep their order, so that each value stays with its ALT: the one that agrees with the reference gives its place to
-    REF, as in a file in which the two are exchanged. Where an SNV is A/T or C/G, a swap and the other strand are one variant.
+    ALTs keep their order, so that each value stays with its ALT: the ALT that agrees with the reference swaps places with
+    REF, as in a file with REF and ALT swapped. For an A/T or C/G SNV, a swap and the other strand give the same variant.
 
     >>> record = Record("", "chr1", 5, ".", "A", ("C", "G"))
     >>> flags = Reading.STRAND
@@ -126,21 +126,22 @@ def as_meant(record: Record, flags: int, allowed: Reading, genome: Genome, conti
 
 
 def shifted(record: Record, fix: Reading) -> Record:
-    """The record where it was meant to be."""
+    """Return the record at the position that was meant."""
     if not fix & ON_POSITION:
         return record
     return record._replace(pos=record.pos + (1 if fix & Reading.NEXT else -1))
 
 
 def is_indel(record: Record) -> bool:
-    """Test that an ALT differs from REF in length, so that both may agree with the reference."""
+    """True if an ALT differs from REF in length, so that both may agree with the reference."""
     return any(len(alt) != len(record.ref) and is_plain(alt) for alt in record.alts)
 
 
 def is_read(flags: int, allowed: Reading, n_alts: int) -> bool:
-    """Test that a record with these flags agrees in one allowed way; with several ALTs a swap and the other strand are two.
+    """True if a record with these flags agrees in exactly one allowed way.
 
-    An ALT that is its own reverse complement agrees swapped on both strands, which are two variants where records are flipped.
+    With several ALTs, a swap and the other strand are two ways. An ALT that is its own reverse complement agrees swapped on
+    both strands; these are two variants on contigs with flipped records.
     """
     either = Reading.SWAP | Reading.AT_ONCE
     if n_alts == 1 and flags & either == either and allowed & FLIPPED:
@@ -151,13 +152,13 @@ def is_read(flags: int, allowed: Reading, n_alts: int) -> bool:
 
 
 def turned(record: Record) -> Record:
-    """The record with the alleles of the other strand."""
+    """Return the record with the alleles of the other strand."""
     alts = tuple(other_strand(alt.upper()) if is_plain(alt) else alt for alt in record.alts)
     return record._replace(ref=other_strand(record.ref.upper()), alts=alts)
 
 
 def other_strand(allele: str) -> str:
-    """The reverse complement, upper case.
+    """Return the reverse complement, upper case.
 
     >>> other_strand("AC")
     'GT'
@@ -166,5 +167,5 @@ def other_strand(allele: str) -> str:
 
 
 def is_plain(allele: str) -> bool:
-    """Test that an allele spells a sequence of A, C, G and T."""
+    """True if an allele spells a sequence of A, C, G and T."""
     return bool(allele) and not allele.strip("ACGTacgt")

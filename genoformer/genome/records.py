@@ -1,4 +1,4 @@
-"""A FASTA of sequences, each read as a whole -> refused where a record has no bases."""
+"""FASTA of sequences, each read completely -> refused if a record has no bases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genoformer.genome.reference import Genome
 def require_bases(fasta: Genome) -> None:
     """Raise FileFormatError, with the line of its header, for the first record of a FASTA that has no bases.
 
-    A genome may have such contigs: nothing lies on them. Where each record is a sequence to look at, one is a mistake.
+    A genome may have empty contigs, because no feature lies on them. In a FASTA of sequences to analyse, they are a mistake.
     """
     empty = [name for name, length in fasta.contigs.items() if not length]
     if empty:
@@ -25,7 +25,7 @@ def require_bases(fasta: Genome) -> None:
 
 
 def _header_line(path: Path, name: str) -> int:
-    """Return the number of the > line of a record; 0 where it cannot be found, as below a line of more than 64 MB."""
+    """Return the line number of a record's header; 0 if it cannot be found, for example after a line of more than 64 MB."""
     try:
         for number, line in numbered_lines(path, "a FASTA file"):
             if line.startswith(">") and line[1:].split()[:1] == [name]:

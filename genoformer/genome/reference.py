@@ -1,4 +1,4 @@
-"""The reference genome: FASTA (plain, bgzipped or gzipped) -> index -> windows of codes, N beyond the ends."""
+"""Reference genome: FASTA (plain, bgzip or gzip) -> index -> windows of codes, N beyond the ends."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.fasta import Contig, Fasta, Source
 
-SHORT = 4096  # bases; below this the cost of a window is Python's, so many are read and decoded together
-BATCH_BYTES = 1 << 18  # decoded together: stays in the processor's cache
+SHORT = 4096  # bases; Python overhead dominates shorter windows, so they are read and decoded together
+BATCH_BYTES = 1 << 18  # decoded together; they stay in the processor's cache
 DECODE_BYTES = 1 << 17
 
 _CODE = np.frombuffer(codes.TO_CODE_TABLE, dtype=np.uint8)
@@ -27,15 +27,15 @@ Convert = Callable[[NDArray[np.uint8], NDArray[np.uint8]], None]  # letters [n],
 
 
 class Genome:
-    """A FASTA file as windows of codes; also a kipoiseq extractor.
+    """FASTA file as windows of codes; also a kipoiseq extractor.
 
-    The file may be plain, bgzipped, or gzipped (then it is decompressed once into the cache folder). Its index is made
-    once where it is missing, out of date or does not fit, in the FASTA's folder or else in the cache folder
-    ($GENOFORMER_CACHE, $XDG_CACHE_HOME/genoformer or ~/.cache/genoformer). Nothing is held open until the first window;
-    forked and spawned processes open the file for themselves, and threads may share a Genome.
+    The file may be plain, bgzipped, or gzipped (it is then decompressed once into the cache folder). A missing, outdated or
+    wrong index is built once, in the FASTA's folder or else in the cache folder ($GENOFORMER_CACHE,
+    $XDG_CACHE_HOME/genoformer or ~/.cache/genoformer). The file stays closed until the first window; forked and spawned
+    processes open their own handles, and threads may share a Genome.
 
-    Attributes: path (as given), name (its last part), contigs (name -> length in bases, in the order of the file),
-    notes (sentences on what was done besides opening the file).
+    Attributes: path (as passed), name (its last part), contigs (name -> length in bases, in file order), notes (sentences on
+    what was done in addition to opening the file).
 
     Raises: FileFormatError if the file is missing, empty, truncated, or not FASTA.
 
@@ -70,18 +70,18 @@ class Genome:
 
     @property
     def signature(self) -> str:
-        """Path, size and time of the file: another one after it was changed."""
+        """Return the path, size and time of the file; they differ after a change of the file."""
         stat = self.path.stat()
         return f"{self.path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
 
     def close(self) -> None:
-        """Let go of the file; the next window opens it again."""
+        """Close the file; the next window opens it again."""
         self._fasta.close()
 
     def resolve(self, chrom: str) -> str:
-        """This FASTA's own name of a contig that may be named differently: 20, chr20 and NC_000020.10 are one.
+        """Return this FASTA's own name of a contig with any known spelling: 20, chr20 and NC_000020.10 are one contig.
 
-        Raises: ContigError if no contig fits, or several do and `ContigIndex` has no rule for one of them.
+        Raises: ContigError if no contig fits, or if several do and `ContigIndex` has no rule for them.
         """
         names = self.contig_map([chrom])
         found = names.get(chrom)
@@ -98,13 +98,13 @@ class Genome:
         return found
 
     def contig_map(self, names: Iterable[str]) -> ContigMap:
-        """This FASTA's own names of contigs that may be named differently; `notes` has the names that fit several contigs."""
+        """Return this FASTA's own names of contigs with any known spelling; `notes` lists names that fit several contigs."""
         found = ContigMap(names, self.contigs)
         self.notes += [remark for remark in found.remarks(self.name) if remark not in self.notes]
         return found
 
     def windows(self, chrom: str, starts: ArrayLike, length: int) -> Codes:
-        """Codes of the windows [start, start + length), uint8 [B, L]; N wherever a window reaches beyond the contig.
+        """Return the codes of the windows [start, start + length), uint8 [B, L]; N beyond the ends of the contig.
 
         Parameters: chrom, a name in `contigs`; starts, whole numbers [B], 0-based, may be negative; length, L in bases.
 
@@ -113,11 +113,11 @@ class Genome:
         return self._filled(chrom, starts, length, codes.N, _to_codes)
 
     def soft_masked(self, chrom: str, starts: ArrayLike, length: int) -> NDArray[np.bool_]:
-        """Where the FASTA has lower case, as repeats have in UCSC's files; bool [B, L], as `windows`, False beyond the ends."""
+        """True for lower-case bases, which mark repeats in UCSC's files; bool [B, L], as `windows`, False beyond the ends."""
         return self._filled(chrom, starts, length, 0, _lower_case).view(np.bool_)
 
     def _filled(self, chrom: str, starts: ArrayLike, length: int, beyond: int, convert: Convert) -> NDArray[np.uint8]:
-        """The letters of windows, converted, uint8 [B, L]; `beyond` where a window reaches beyond the contig."""
+        """Return the converted letters of windows, uint8 [B, L]; `beyond` fills positions beyond the ends of the contig."""
         contig = self._contig(chrom)
         begin = np.asarray(starts)
         if begin.ndim != 1 or (begin.size and begin.dtype.kind not in "iu") or length < 0:
@@ -146,11 +146,11 @@ class Genome:
         return out
 
     def window(self, chrom: str, start: int, length: int) -> Codes:
-        """Codes of one window [start, start + length), uint8 [L]."""
+        """Return the codes of one window [start, start + length), uint8 [L]."""
         return self.windows(chrom, [start], length)[0]
 
     def extract(self, interval: Any, *_: Any, **__: Any) -> str:
-        """Upper-case text of a `kipoiseq.Interval`, exactly `interval.width()` long; the other strand where it says so.
+        """Return the upper-case text of a `kipoiseq.Interval`, exactly `interval.width()` long, on the interval's strand.
 
         Bases beyond the ends, and IUPAC codes, are N.
         """
@@ -165,14 +165,14 @@ class Genome:
         try:
             return self._fasta.index[chrom]
         except KeyError:
-            here = self.resolve(chrom)  # raises where no contig fits
+            here = self.resolve(chrom)  # raises if no contig fits
         raise ContigError(f"{self.name} calls contig {chrom} {here}: ask for {here}, or for genome.resolve({chrom!r}).")
 
     @staticmethod
     def _read(source: Source, contig: Contig, first: NDArray[np.int64], out: NDArray[np.uint8], convert: Convert) -> None:
         """Fill out [B, L] with the converted letters at [first, first + L), all inside the contig."""
         length = out.shape[1]
-        begin = contig.place(first)  # [B], in bytes of the (inflated) file
+        begin = contig.place(first)  # [B], in bytes of the (decompressed) file
         end = contig.place(first + length - 1) + 1
         if length >= SHORT:
             letters = np.empty(length, dtype=np.uint8)
@@ -194,10 +194,10 @@ class Genome:
 
 
 def _to_codes(letters: NDArray[np.uint8], out: Codes) -> None:
-    """Codes of ASCII letters, [n] -> [n].
+    """Convert ASCII letters to codes, [n] -> [n].
 
-    Bits 1 and 2 of A C G T, and of a c g t, are y = 00 01 11 10, so y ^ (y >> 1) numbers them 0 1 2 3. The other bits
-    are 0x41, for T 0x50 = 0x41 ^ 0x11, and whatever has other ones is no base. Three times as fast as a table.
+    Bits 1 and 2 of A C G T, and of a c g t, are y = 00 01 11 10, so y ^ (y >> 1) numbers them 0 1 2 3. The other bits are
+    0x41, or 0x50 = 0x41 ^ 0x11 for T; a letter with other bits is not a base. Three times as fast as a table.
     """
     size = min(DECODE_BYTES, letters.size)
     scratch = np.empty((3, size), dtype=np.uint8)
@@ -219,7 +219,7 @@ def _to_codes(letters: NDArray[np.uint8], out: Codes) -> None:
 
 
 def _lower_case(letters: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """1 where ASCII letters are lower case, [n] -> [n]."""
+    """Write 1 for ASCII letters in lower case, otherwise 0, [n] -> [n]."""
     np.right_shift(letters, 5, out=out)
     np.bitwise_and(out, 1, out=out)
 
@@ -232,6 +232,6 @@ def _unwrap(raw: NDArray[np.uint8], contig: Contig, first: int, out: NDArray[np.
     raw, rest = raw[head + width - bases :], out[head:]
     if not rest.size:
         return
-    n_lines = (rest.size - 1) // bases  # lines that are whole and followed by another one
+    n_lines = (rest.size - 1) // bases  # complete lines that are followed by another line
     rest[: n_lines * bases].reshape(n_lines, bases)[:] = raw[: n_lines * width].reshape(n_lines, width)[:, :bases]
     rest[n_lines * bases :] = raw[n_lines * width :]

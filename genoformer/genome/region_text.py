@@ -1,4 +1,4 @@
-"""Regions as people write them: "chr20:1,000-2,000" -> contig, start and end; names of contigs may hold colons."""
+"""Regions as text, "chr20:1,000-2,000" -> contig, start and end; names of contigs may hold colons."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from genoformer.genome.digits import DIGITS
 
 _NUMBER = rf"(?:[0-9]{{1,{DIGITS}}}|[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,5}})"  # commas in threes: 20:1-200,21 is two regions
 _RANGE = re.compile(rf"(?P<first>{_NUMBER})?(?P<to>-(?P<last>{_NUMBER})?)?")
-_BRACED = re.compile(r"\{(?P<name>[^{}]+)\}(?::(?P<range>.*))?")  # as htslib has it
+_BRACED = re.compile(r"\{(?P<name>[^{}]+)\}(?::(?P<range>.*))?")  # as in htslib
 
 
 class Interval(NamedTuple):
-    """A stretch of a contig, 0-based half-open; a whole contig ends at sys.maxsize."""
+    """Interval of a contig, 0-based half-open; a whole contig ends at sys.maxsize."""
 
     chrom: str
     start: int
@@ -25,13 +25,13 @@ class Interval(NamedTuple):
 
 
 def parse_region(text: str, known: Iterable[str] = ()) -> Interval:
-    """A region as bcftools writes it, 1-based and inclusive: "20", "20:1,000" (one base), "20:1,000-2,000", "20:5-", "20:-5".
+    """Parse a region as bcftools writes it: "20", "20:1,000" (one base), "20:1,000-2,000", "20:5-", "20:-5".
 
-    Where the text as a whole is a contig, it is that one: HLA-A*01:01:01:01. Else what follows the last colon is the range.
-    "{name}:1-100" and "{name}" say where the name ends, as in htslib.
+    Positions are 1-based and inclusive. If the whole text is a contig name, the region is that contig: HLA-A*01:01:01:01.
+    Otherwise the range follows the last colon. Braces mark the end of the name, as in htslib: "{name}:1-100" and "{name}".
 
-    Parameters: known, names of contigs; a name fits one of them as `ContigIndex` has it.
-    Raises ConfigError for a text that is no region, and for one that could be a contig as well as a part of another.
+    Parameters: known, names of contigs; names match by the rule of `ContigIndex`.
+    Raises ConfigError for a text that is not a region, and for one that matches both a contig and a part of another.
 
     >>> parse_region("chr20:1,000,001-2,000,000")
     Interval(chrom='chr20', start=1000000, end=2000000)
@@ -49,7 +49,7 @@ def parse_region(text: str, known: Iterable[str] = ()) -> Interval:
 
 
 def _divided(text: str, region: str, names: tuple[str, ...]) -> tuple[str, str | None]:
-    """Name and range of a region without braces; None for a whole contig."""
+    """Return the name and range of a region without braces; the range is None for a whole contig."""
     if region.startswith("{") and region not in names:
         raise _not_understood(text)
     name, colon, span = region.rpartition(":")
@@ -63,7 +63,7 @@ def _divided(text: str, region: str, names: tuple[str, ...]) -> tuple[str, str |
             f"region {text!r} is a contig, and also a part of contig {name}; write {{{region}}} for the contig, or "
             f"{{{name}}}:{span} for the part."
         )
-    if whole or (":" in name and not part and span.isdigit()):  # an unknown name of four fields is still a name
+    if whole or (":" in name and not part and span.isdigit()):  # an unknown name with four fields is still a name
         return region, None
     if not is_range or ("," in name and not part):  # a list of regions
         raise _not_understood(text)
@@ -71,7 +71,7 @@ def _divided(text: str, region: str, names: tuple[str, ...]) -> tuple[str, str |
 
 
 def _ends(text: str, span: str) -> tuple[int, int]:
-    """Start and end, 0-based half-open, of a range."""
+    """Return the start and end of a range, 0-based half-open."""
     match = _RANGE.fullmatch(span)
     if match is None or not (match["first"] or match["last"]):
         raise _not_understood(text)

@@ -1,4 +1,4 @@
-"""Intervals of contigs: what overlaps what, and where windows of a genome may lie; 0-based half-open. `bed` reads them."""
+"""Interval arithmetic on contigs, and allowed window positions in a genome; 0-based half-open. `bed` reads the intervals."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SCAN = 1 << 20  # bases read at a time while looking for N
 
 
 def merge(intervals: Intervals) -> Intervals:
-    """What the intervals [n, 2] cover, as intervals that neither overlap nor touch.
+    """Merge intervals [n, 2] into intervals that neither overlap nor touch.
 
     >>> merge(np.array([[0, 5], [3, 8], [8, 9], [20, 30]])).tolist()
     [[0, 9], [20, 30]]
@@ -46,7 +46,7 @@ def merge(intervals: Intervals) -> Intervals:
 
 
 def subtract(intervals: Intervals, holes: Intervals) -> Intervals:
-    """What the intervals [n, 2] cover and the holes [m, 2] do not, merged; neither needs to be sorted.
+    """Return the bases that the intervals [n, 2] cover and the holes [m, 2] do not, merged; inputs may be unsorted.
 
     >>> subtract(np.array([[0, 10], [20, 30]]), np.array([[8, 22], [25, 26]])).tolist()
     [[0, 8], [22, 25], [26, 30]]
@@ -59,14 +59,14 @@ def subtract(intervals: Intervals, holes: Intervals) -> Intervals:
     hidden = step - covered
     order = np.argsort(edges, kind="stable")
     places, last = np.unique(edges[order], return_index=True)
-    last = np.append(last[1:], len(edges)) - 1  # of the edges at one place, the last one knows what follows
+    last = np.append(last[1:], len(edges)) - 1  # among edges at one position, the last one has the final count
     kept = np.concatenate([[False], (np.cumsum(covered[order])[last] > 0) & (np.cumsum(hidden[order])[last] == 0)])
-    change = np.diff(kept.astype(np.int8))  # 1 where a kept stretch begins, -1 where it ends
+    change = np.diff(kept.astype(np.int8))  # 1 where a kept interval begins, -1 where it ends
     return np.stack([places[change == 1], places[change == -1]], axis=1)
 
 
 def overlapping_rows(intervals: Intervals, start: int, end: int) -> Intervals:
-    """What of intervals [n, 2] that are sorted and do not overlap lies in [start, end), cut to it.
+    """Return the intervals [n, 2] that overlap [start, end), clipped to it; the input is sorted and does not overlap.
 
     >>> within(np.array([[0, 5], [8, 12], [20, 30]]), 3, 9).tolist()
     [[3, 5], [8, 9]]
@@ -77,7 +77,7 @@ def overlapping_rows(intervals: Intervals, start: int, end: int) -> Intervals:
 
 
 def n_overlaps(queries: Intervals, intervals: Intervals) -> NDArray[np.int64]:
-    """How many of the intervals [m, 2] each query [n, 2] shares a base with, [n]; neither needs to be sorted.
+    """Return the number of intervals [m, 2] that each query [n, 2] overlaps, [n]; inputs may be unsorted.
 
     >>> n_overlaps(np.array([[0, 5], [5, 6]]), np.array([[1, 2], [4, 9], [6, 7]])).tolist()
     [2, 1]
@@ -87,11 +87,11 @@ def n_overlaps(queries: Intervals, intervals: Intervals) -> NDArray[np.int64]:
     return (begun - ended).astype(np.int64)
 
 
-# --- where windows may lie
+# --- allowed window positions
 
 
 def runs_of_bases(genome: Genome, chrom: str, gap: int = 0) -> Intervals:
-    """The stretches of a contig that hold bases, [n, 2]; N-runs of at most `gap` bases do not end one."""
+    """Return the runs of known bases of a contig, [n, 2]; an N-run of at most `gap` bases does not split a run."""
     length = genome.contigs[chrom]
     edges = [np.zeros(0, dtype=np.int64)]
     before = False
@@ -109,7 +109,7 @@ def runs_of_bases(genome: Genome, chrom: str, gap: int = 0) -> Intervals:
 
 
 def on_reference(found: Mapping[str, Intervals], genome: Genome) -> dict[str, Intervals]:
-    """Intervals under the names that a genome gives its contigs; those of contigs that it lacks are left out."""
+    """Rename the contigs of intervals to the names of a genome; contigs that the genome lacks are left out."""
     names = ContigMap(found, genome.contigs)
     parts: dict[str, list[Intervals]] = {}
     for chrom, intervals in found.items():
@@ -119,12 +119,12 @@ def on_reference(found: Mapping[str, Intervals], genome: Genome) -> dict[str, In
 
 
 def read_on_reference(path: str | os.PathLike[str], genome: Genome, columns: str | None = None) -> dict[str, Intervals]:
-    """The intervals of a BED under the names that a genome gives its contigs; those of contigs that it lacks are left out.
+    """Read a BED and rename its contigs to the names of a genome; contigs that the genome lacks are left out.
 
-    Raises ConfigError where none is left: a blacklist, say, that would black out nothing.
+    Raises ConfigError if no interval remains, for example a blacklist that would exclude nothing.
     """
     read = read_bed(path, columns)
-    genome.contig_map(read)  # notes the names that fit several
+    genome.contig_map(read)  # adds a note on names that fit several contigs
     found = on_reference(read, genome)
     if not found:
         has = f"its contigs are {join_names(read)}" if read else "it holds no interval"
@@ -135,9 +135,9 @@ def read_on_reference(path: str | os.PathLike[str], genome: Genome, columns: str
 
 
 def split_by_contig(genome: Genome, valid: Iterable[str], test: Iterable[str]) -> dict[str, str]:
-    """Contig -> "train", "valid" or "test", for every contig of a genome; valid and test are named in any known way.
+    """Assign "train", "valid" or "test" to every contig of a genome; valid and test accept any known spelling of a name.
 
-    Raises: ContigError for a name that fits no contig; ConfigError if one is in both, or nothing is left to train on.
+    Raises: ContigError for a name that fits no contig; ConfigError if a contig is in both, or none remains for training.
     """
     of = dict.fromkeys(genome.contigs, "train")
     for split, names in (("valid", valid), ("test", test)):

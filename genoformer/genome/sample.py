@@ -1,4 +1,4 @@
-"""A sample of the records of a file: batches -> every n-th record, whatever the size of the batches."""
+"""Sample of the records of a file: batches -> every n-th record, independent of the batch size."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from genoformer.genome.readings import is_plain
 from genoformer.genome.vcf import Record
 
-_MOST = 8_192  # records that are kept
-_MOST_PLACES = 1_024  # windows around them are held at once
+_MOST = 8_192  # largest number of records kept
+_MOST_PLACES = 1_024  # largest number of positions; their windows are in memory together
 
 
 class Sample:
-    """Keeps every n-th record in constant memory; n doubles where more than 8,192 are kept."""
+    """Sample of every n-th record in constant memory; n doubles when more than 8,192 records are kept."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[str, int, str, bool]] = []  # contig, 0-based start, first letter of REF, bases in REF and an ALT
+        self._kept: list[tuple[str, int, str, bool]] = []  # contig, 0-based start, first letter of REF, bases in REF and ALT
         self._step = 1
         self._n_records = 0
 
     def add(self, batch: Sequence[Record]) -> None:
-        """Takes some more records."""
+        """Add a batch of records."""
         first = -self._n_records % self._step
         some = batch[first :: self._step]
         self._kept += [(record.chrom, record.pos - 1, record.ref[:1], _has_bases(record)) for record in some]
@@ -35,9 +35,9 @@ class Sample:
         return "".join(letter for _, _, letter, _ in self._kept).upper()
 
     def places(self, names: Mapping[str, str | None], *, with_bases: bool = False) -> list[tuple[str, int]]:
-        """Contig and start of up to 1,024 records on contigs that the genome has, evenly spread over the file.
+        """Return contig and start of at most 1,024 records on contigs that the genome has, evenly spread over the file.
 
-        with_bases: of these, records whose REF and an ALT are A, C, G, T, not symbolic alleles or breakends alone.
+        with_bases: only those of them whose REF and an ALT are A, C, G, T; no records with only symbolic alleles or breakends.
         """
         known = [(chrom, start, bases) for chrom, start, _, bases in self._kept if names[chrom] is not None]
         spread = known[:: max(1, -(-len(known) // _MOST_PLACES))]

@@ -1,4 +1,4 @@
-"""Sequences -> a sampled set of their k-mers -> how much of a sequence is in it (FracMinHash; both strands are one)."""
+"""Sequences -> sampled set of k-mers (FracMinHash, strand-neutral) -> fraction of another sequence's k-mers in the set."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from genoformer.whole import atomic_write
 Hashes = NDArray[np.uint64]
 
 K = 31  # a 31-mer is nearly unique in a mammalian genome (4^31 = 4.6e18), and odd, so it is no palindrome
-GENOME_SCALE = 1000  # of a genome one k-mer in a thousand: 3 million of the human one, 24 MB (sourmash's default)
+GENOME_SCALE = 1000  # one k-mer in a thousand: 3 million of the human genome, 24 MB (sourmash's default)
 _FORMAT = 1
-_CHUNK = 1 << 17  # k-mers hashed at a time: 1 MiB an array, which stays in the processor's cache
+_CHUNK = 1 << 17  # k-mers hashed at a time: 1 MiB per array, which stays in the processor's cache
 _READ = 1 << 22  # bases read at a time
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, the step of splitmix64
 _NONE: Hashes = np.empty(0, dtype=np.uint64)
@@ -33,8 +33,9 @@ _NONE: Hashes = np.empty(0, dtype=np.uint64)
 
 
 def canonical_kmers(codes: Codes, k: int) -> tuple[Hashes, NDArray[np.bool_]]:
-    """Each k-mer of codes [L] as a number, two bits a base, the smaller of its two strands, [L - k + 1]; and whether
-    it is without N.
+    """Return each k-mer of codes [L] as a number, [L - k + 1], and True for each k-mer without N.
+
+    The number has two bits per base; it is the smaller one of the two strands.
 
     >>> [kmer.tolist() for kmer in canonical_kmers(np.array([0, 0, 1, 4], dtype=np.uint8), 2)]
     [[0, 1, 4], [True, True, False]]
@@ -45,7 +46,7 @@ def canonical_kmers(codes: Codes, k: int) -> tuple[Hashes, NDArray[np.bool_]]:
     base = (codes & 3).astype(np.uint64)
     other = np.uint64(3) - base
     forward, backward, width = base, other, 1  # [L - width + 1]
-    for bit in f"{k:b}"[1:]:  # width is doubled, and one is added, until it is k
+    for bit in f"{k:b}"[1:]:  # double the width, or double it and add one, until it is k
         shift = np.uint64(2 * width)
         forward = forward[:-width] << shift | forward[width:]
         backward = backward[:-width] | backward[width:] << shift
@@ -59,11 +60,7 @@ def canonical_kmers(codes: Codes, k: int) -> tuple[Hashes, NDArray[np.bool_]]:
 
 
 def sampled(codes: Codes, k: int = K, scale: int = 1) -> tuple[NDArray[np.int64], Hashes]:
-    """Where in codes [L] the sampled k-mers begin, int64 [n], and their hashes, uint64 [n], in the order of the sequence.
-
-    A k-mer is sampled if its hash is below 2^64 / scale: the same ones in every sequence (Irber et al. 2022). The hash is
-    splitmix64 of the canonical k-mer, one-to-one, so no two k-mers share one. k-mers with N are left out.
-    """
+    """Return the start positions of the sampled k-mers in codes [L], int64 [n], and their hashes, uint64 [n], in order."""
     _check(k, scale)
     limit = np.uint64((2**64 - 1) // scale)
     places, kept = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.uint64)]
@@ -80,7 +77,7 @@ def sampled(codes: Codes, k: int = K, scale: int = 1) -> tuple[NDArray[np.int64]
 
 
 def hashes(codes: Codes, k: int = K, scale: int = 1) -> Hashes:
-    """Hashes of the sampled k-mers of codes [L] or [B, L], uint64, sorted, each once; see `sampled`.
+    """Return the hashes of the sampled k-mers of codes [L] or [B, L], uint64, sorted, each once; see `sampled`.
 
     >>> from genoformer.genome.codes import encode, reverse_complement
     >>> codes = encode("ACGGTTCA")
@@ -91,7 +88,7 @@ def hashes(codes: Codes, k: int = K, scale: int = 1) -> Hashes:
 
 
 def mixed(z: Hashes) -> Hashes:
-    """splitmix64's finaliser, in place: one-to-one, and every bit depends on every bit (Steele, Lea and Flood 2014)."""
+    """Apply splitmix64's finaliser in place: one-to-one, and every bit depends on every bit (Steele, Lea and Flood 2014)."""
     z ^= z >> np.uint64(30)
     z *= np.uint64(0xBF58476D1CE4E5B9)
     z ^= z >> np.uint64(27)
@@ -108,7 +105,7 @@ def _check(k: int, scale: int) -> None:
 
 
 def concatenated(sequences: Codes | Iterable[Codes]) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
-    """Sequences put together, (codes, where each begins), about 4 million bases at a time; no k-mer spans the N between two."""
+    """Yield concatenated sequences (codes, start of each), about 4 million bases at a time; an N between two breaks k-mers."""
     if isinstance(sequences, np.ndarray) and sequences.ndim == 1:
         sequences = [sequences]
     parts: list[Codes] = []
@@ -130,23 +127,23 @@ def concatenated(sequences: Codes | Iterable[Codes]) -> Iterator[tuple[Codes, ND
 
 
 class Containment(NamedTuple):
-    """How many of the query's distinct k-mers were sampled, and how many of those are in the sketch."""
+    """Number of sampled distinct k-mers of a query, and number of those that are in the sketch."""
 
     n_found: int
     n_sampled: int
 
     @property
     def share(self) -> float:
-        """Found of sampled; 0 if none was sampled, which `n_sampled` tells."""
+        """Fraction of sampled k-mers that were found; 0 if none was sampled, which `n_sampled` shows."""
         return self.n_found / self.n_sampled if self.n_sampled else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """A set of k-mers of which one in `scale` is kept; hashes, uint64 [n], sorted, each once.
+    """Set of k-mers that keeps one in `scale`; hashes, uint64 [n], sorted, each once.
 
-    Two sketches of the same k and scale agree on which k-mers they keep, so the share of a query's sampled k-mers that
-    is found estimates the share of all (Ondov et al. 2016, Mash, Genome Biology 17:132; Irber et al. 2022, Lightweight
+    Two sketches with the same k and scale keep the same k-mers. So the fraction of a query's sampled k-mers that is found
+    estimates the fraction of all its k-mers (Ondov et al. 2016, Mash, Genome Biology 17:132; Irber et al. 2022, Lightweight
     compositional analysis of metagenomes with FracMinHash, bioRxiv 2022.01.11.475838). With scale 1 it is exact.
 
     >>> from genoformer.genome.codes import encode
@@ -161,7 +158,7 @@ class Sketch:
 
     @classmethod
     def of(cls, sequences: Codes | Iterable[Codes], k: int = K, scale: int = 1) -> Self:
-        """The sketch of one sequence [L], of windows [B, L], or of any number of sequences, streamed."""
+        """Make the sketch of one sequence [L], of windows [B, L], or of any number of sequences, streamed."""
         _check(k, scale)
         return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece, _ in concatenated(sequences)))
 
@@ -175,9 +172,9 @@ class Sketch:
         k: int = K,
         scale: int = GENOME_SCALE,
     ) -> Self:
-        """The sketch of a genome, of some of its contigs (all where None), or of intervals of them; constant memory.
+        """Make the sketch of a genome, of some contigs (None: all), or of intervals; constant memory.
 
-        A k-mer belongs to an interval if it lies in it as a whole.
+        A k-mer belongs to an interval if it lies completely inside.
         """
         _check(k, scale)
         if intervals is None:
@@ -194,12 +191,12 @@ class Sketch:
         return cls(k, scale, _union(sampled(piece, k, scale)[1] for piece in pieces))
 
     def add(self, sequences: Codes | Iterable[Codes]) -> Self:
-        """A sketch that also holds these sequences."""
+        """Return a sketch that also holds these sequences."""
         more = type(self).of(sequences, self.k, self.scale)
         return type(self)(self.k, self.scale, _union([self.hashes, more.hashes]))
 
     def joined(self, other: Sketch) -> Self:
-        """A sketch of what either holds, at the coarser of their scales; they must have the same k."""
+        """Return the union of two sketches, at the coarser of their scales; they must have the same k."""
         if other.k != self.k:
             raise ConfigError(f"sketches of {self.k}-mers and of {other.k}-mers cannot be joined; make one again.")
         scale = max(self.scale, other.scale)
@@ -207,10 +204,10 @@ class Sketch:
         return type(self)(self.k, scale, both[both <= np.uint64((2**64 - 1) // scale)])
 
     def holds(self, found: Hashes) -> NDArray[np.bool_]:
-        """Whether each hash [n] is in the sketch, [n]."""
+        """True for each hash [n] that is in the sketch, [n]."""
         if not len(self.hashes):
             return np.zeros(len(found), dtype=bool)
-        order = np.argsort(found)  # looked up in order, 10 million take a second, and not 20
+        order = np.argsort(found)  # in sorted order, 10 million look-ups take one second instead of 20
         asked = found[order]
         place = np.minimum(np.searchsorted(self.hashes, asked), len(self.hashes) - 1)
         held = np.empty(len(found), dtype=bool)
@@ -218,14 +215,14 @@ class Sketch:
         return held
 
     def containment(self, sequences: Codes | Iterable[Codes]) -> Containment:
-        """How much of the k-mers of the sequences, taken together, each k-mer once, is in the sketch."""
+        """Return how many distinct k-mers of all sequences together were sampled, and how many of those are in the sketch."""
         query = type(self).of(sequences, self.k, self.scale)
         return Containment(int(self.holds(query.hashes).sum()), len(query.hashes))
 
     def matches(self, sequences: Codes | Iterable[Codes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of each sequence, how many of its k-mers are in the sketch, and how many were sampled, int64 [n] both.
+        """Return the numbers of k-mers of each sequence in the sketch, and the numbers sampled, int64 [n] both.
 
-        Here a k-mer counts as often as it stands in the sequence.
+        A k-mer counts as often as it occurs in the sequence.
         """
         n_found, n_sampled = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
         for piece, starts in concatenated(sequences):
@@ -242,7 +239,7 @@ class Sketch:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote. Raises MissingFileError, or FileFormatError if it is no sketch or a damaged one."""
+        """Read a sketch that `save` wrote. Raises MissingFileError, or FileFormatError if it is damaged or not a sketch."""
         path = Path(path)
         if not path.is_file():
             raise MissingFileError(f"There is no file {path}; give a sketch that was saved before.")
@@ -264,7 +261,7 @@ class Sketch:
 
 
 def _union(parts: Iterable[Hashes]) -> Hashes:
-    """All hashes, sorted, each once; put together whenever the new ones are as many as the old."""
+    """Return all hashes, sorted, each once; merged whenever the new hashes outnumber the old ones."""
     old, new, n_new = _NONE, list[Hashes](), 0
     for part in parts:
         new.append(part)
@@ -275,6 +272,6 @@ def _union(parts: Iterable[Hashes]) -> Hashes:
 
 
 def _each_once(parts: list[Hashes]) -> Hashes:
-    """Sorted, each once. NumPy's own unique takes 40 times as long for 10 million hashes (2.4)."""
+    """Return the hashes sorted, each once. NumPy's own unique takes 40 times as long for 10 million hashes (2.4)."""
     found = np.sort(np.concatenate(parts))
     return found[np.append(True, found[1:] != found[:-1])[: len(found)]]

@@ -1,4 +1,4 @@
-"""What the records of a VCF show of the contigs of a genome: batches of records -> counts of each contig and of each status."""
+"""Tally of VCF records per contig: batches of records -> counts of each contig and of each status."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 Statuses = tuple[Status, ...]
 
-_COUNTED = {Status.OK, Status.TOO_LONG, Status.REF_MISMATCH}  # of alleles by which contigs are judged
+_COUNTED = {Status.OK, Status.TOO_LONG, Status.REF_MISMATCH}  # statuses of alleles that count in the judgement of contigs
 _OF_PLAIN_ALLELES = {Status.OK, Status.OUTSIDE, Status.N_IN_REF, Status.TOO_LONG, Status.REF_MISMATCH}
 
 
 class Tally:
-    """Counts records by contig, and by what they look like, in constant memory.
+    """Counter of records by contig and kind, in constant memory.
 
     names: name in the VCF -> name in the FASTA or None, of every contig so far, in order of appearance.
     """
 
     def __init__(self, genome: Genome, max_length: int, *, swaps: bool, strands: bool = False, shifts: bool = False) -> None:
-        """max_length: of REF or ALT, in bases. swaps: statuses are counted of swapped records, too.
+        """max_length: longest REF or ALT, in bases. swaps: also count the statuses of swapped records.
 
-        strands: those are counted whose REF agrees on both strands. shifts: statuses are counted at POS + 1 and POS - 1, too.
+        strands: also count records whose REF agrees on both strands. shifts: also count statuses at POS + 1 and POS - 1.
         """
         self.names: dict[str, str | None] = {}
         self._genome, self._max_length, self._swaps, self._strands = genome, max_length, swaps, strands
@@ -42,18 +42,18 @@ class Tally:
         if shifts:
             self._moved = {Reading.NEXT: Counter(), Reading.PREVIOUS: Counter()}
         self._kinds: Counter[tuple[str, int, Statuses]] = Counter()  # contig, RefState, statuses
-        # where REF disagrees: contig, Reading, statuses as written, and as read so that REF agrees
+        # records whose REF disagrees: contig, Reading, statuses as written, and as read with an agreeing REF
         self._disagree: Counter[tuple[str, int, Statuses, Statuses]] = Counter()
-        # indels of which REF and ALT agree: contig, statuses as written, and swapped
+        # indels whose REF and ALT both agree: contig, statuses as written, and swapped
         self._both_ways: Counter[tuple[str, Statuses, Statuses]] = Counter()
-        # records of which REF agrees on both strands: contig, statuses where the strand is known, and where it is not,
-        # if they are indels, and if a swap agrees, too
+        # records whose REF agrees on both strands: contig, statuses if the strand is known, and if it is unknown,
+        # True for indels, and True if a swap agrees, too
         self._mirrored: Counter[tuple[str, Statuses, Statuses, bool, bool]] = Counter()
-        self._one_strand: Counter[str] = Counter()  # records by contig whose REF agrees on this strand only
+        self._one_strand: Counter[str] = Counter()  # records per contig whose REF agrees on this strand only
         self._sampled: dict[str, Counts] = {}
 
     def add(self, batch: Sequence[Record]) -> None:
-        """Counts some more records."""
+        """Add a batch of records to the counts."""
         chroms = [record.chrom for record in batch]
         if new := [name for name in dict.fromkeys(chroms) if name not in self.names]:
             contigs = ContigMap(new, self._genome.contigs)
@@ -89,7 +89,7 @@ class Tally:
     def _count_strands(
         self, agree: Sequence[int], both_ways: Collection[int], batch: Sequence[Record], statuses: Sequence[Statuses]
     ) -> None:
-        """Count agreeing records whose REF tells the strand, and those whose REF agrees on both."""
+        """Count agreeing records whose REF determines the strand, and records whose REF agrees on both strands."""
         for i in agree:
             record, of = batch[i], statuses[i]
             if is_mirrored(record):
@@ -102,7 +102,7 @@ class Tally:
         return readings(records, self._genome, self.names).tolist() if records else []
 
     def _as_read(self, records: Sequence[Record], flags: Sequence[int]) -> list[Statuses]:
-        """Return the statuses of records that are read so that REF agrees; a swap gives an indel another length of REF."""
+        """Return the statuses of records read with an agreeing REF; a swap changes the length of an indel's REF."""
         read = []
         for record, flag in zip(records, flags, strict=True):
             contig = self.names[record.chrom]
@@ -113,9 +113,9 @@ class Tally:
         return combine_statuses(read, np.full(len(read), RefState.AGREES), self._max_length)
 
     def _sample(self, records: Iterable[Record], room: dict[str, int]) -> None:
-        """Count, of the first agreeing records of each contig, those that also agree one base before or after.
+        """Count how many of the first agreeing records of each contig also agree one base before or after.
 
-        room: contig -> records that its sample lacks.
+        room: contig -> number of records missing in its sample.
         """
         some = []
         for record in records:
@@ -132,18 +132,18 @@ class Tally:
 
     @property
     def n_records(self) -> dict[str, int]:
-        """Return the counts of each contig."""
+        """Return the number of records on each contig."""
         found: Counter[str] = Counter()
         for (chrom, *_), n in self._kinds.items():
             found[chrom] += n
         return dict(found)
 
     def n_in(self, *states: RefState) -> int:
-        """Records of any kind in these states."""
+        """Return the number of records in these states."""
         return sum(n for (_, state, _), n in self._kinds.items() if state in states)
 
     def counts(self) -> dict[str, Counts]:
-        """Counts of each contig over records with a scorable allele; the base before a symbolic allele does not count."""
+        """Return counts per contig over records with a scorable allele; the base before a symbolic allele is not counted."""
         found = dict(self._sampled)
         for (chrom, *_), n in self._both_ways.items():
             found[chrom] = found[chrom]._replace(both_ways=found[chrom].both_ways + n)
@@ -168,7 +168,7 @@ class Tally:
         return found
 
     def statuses(self, judged: Iterable[Judgement], *, force: bool) -> dict[Status, int]:
-        """Every Status, counted over ALTs, where contigs that do not belong are left out and records are fixed."""
+        """Return the number of ALTs of every Status, after leaving out contigs that do not belong and fixing records."""
         judged = list(judged)
         lost = set() if force else {of.evidence.name for of in judged if of.is_other}
         fixes = {of.evidence.name: of.fix for of in judged}
@@ -208,7 +208,7 @@ class Tally:
 
 
 def _is_of_either_strand(fix: Reading, indel: bool, both_ways: bool) -> bool:
-    """Test that it is not known on which strand a mirrored record is."""
+    """True if the strand of a mirrored record is unknown."""
     if both_ways and fix & Reading.ALL_SWAPPED:
         return False
     return bool(fix & FLIPPED) and (indel or not fix & Reading.ALL_FLIPPED)

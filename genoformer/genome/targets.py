@@ -1,4 +1,4 @@
-"""The table of tracks that a model learns or predicts: files, how they are scaled, strand pairs, names to choose them by."""
+"""Table of the tracks that a model learns or predicts: files, scaling, strand pairs, and names for track selection."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from genoformer.genome.lines import numbered_lines
 from genoformer.whole import atomic_write
 
 _KIND = "a table of tracks (TSV with a column identifier)"
-_SUMMARY_NAMES = {"avg": "mean", "avg_sqrt": "mean_sqrt"}  # what Basenji's tables may also say
+_SUMMARY_NAMES = {"avg": "mean", "avg_sqrt": "mean_sqrt"}  # other names that Basenji's tables use
 _RANGE = re.compile(r"(\d+)-(\d+)")
 _WORD = re.compile(r"\w{3,}")
 
 
 @dataclass(frozen=True)
 class Track:
-    """A row of the table.
+    """Row of the track table.
 
-    index: the row, from 0, and the track's place in the model's output. file: "" if unknown. clip and clip_soft: None for
-    none. sum_stat: a key of `bins.SUMMARIES`. strand_pair: the index of the same measurement on the other strand, its own if
-    it has none. group: the kind of assay, such as CAGE. column: "signal" of a peak file in place of 1 (`tracks.open_track`).
+    index: row number from 0, and position of the track in the model's output. file: "" if unknown. clip and clip_soft: None
+    for no clipping. sum_stat: a key of `bins.SUMMARIES`. strand_pair: index of the same measurement on the other strand, or
+    the track's own index if there is none. group: kind of assay, such as CAGE. column: "signal" reads the signal of a peak
+    file instead of 1 (`tracks.open_track`).
     """
 
     index: int
@@ -52,11 +53,11 @@ class Track:
 
 
 def scaled(track: Track, bins: Values) -> Values:
-    """Summarised bins as a model is to predict them, float32: squashed above clip_soft, clipped, then scaled, in this order.
+    """Scale summarised bins to training targets, float32: soft clipping above clip_soft, clipping, then scaling, in this order.
 
-    x > c = clip_soft becomes c - 1 + sqrt(x - c + 1), which goes on from c without a step; then x is held within
-    -clip .. clip; then it is multiplied by scale. This is the order of Basenji and Enformer; Calico's later pipeline
-    (baskerville, Borzoi) scales the values per base, before all else, which is the same where scale is 1.
+    x > c = clip_soft becomes c - 1 + sqrt(x - c + 1), which is continuous at c; then x is clipped to -clip .. clip; then it
+    is multiplied by scale. Basenji and Enformer use this order. Calico's later pipeline (baskerville, Borzoi) first scales
+    the values per base; the result is the same if scale is 1.
 
     >>> scaled(Track(0, "a", clip=12, clip_soft=4, scale=2), np.array([1, 4, 12, 900], dtype=np.float32)).tolist()
     [2.0, 8.0, 12.0, 24.0]
@@ -102,25 +103,25 @@ class TrackTable:
 
     @cached_property
     def strand_pairs(self) -> NDArray[np.int64]:
-        """The index of each track on the other strand, [K]: `tracks[:, strand_pairs, ::-1]` is the other strand's view."""
+        """Index of each track's pair on the other strand, [K]: `tracks[:, strand_pairs, ::-1]` is the view of that strand."""
         return np.array([track.strand_pair for track in self.tracks], dtype=np.int64)
 
     @cached_property
     def groups(self) -> dict[str, list[int]]:
-        """Group -> indices of its tracks, in the order of their first."""
+        """Group -> indices of its tracks, ordered by the first track of each group."""
         found: dict[str, list[int]] = {}
         for track in self.tracks:
             found.setdefault(track.group, []).append(track.index)
         return found
 
     def choose(self, spec: str) -> list[int]:
-        """Indices of the tracks that a text names, each once, in the order of the text.
+        """Return the indices of the tracks that a text selects, each once, in the order of the text.
 
-        Commas separate any of: a number from 0 (`5`); numbers with both ends (`0-10`, eleven tracks); an identifier,
-        description or group as it stands, in any case; a pattern of one with * ? [...] (`*liver*`). A text that is as a
-        whole one of the names may hold commas.
+        Commas separate the parts. A part is a number from 0 (`5`); an inclusive range (`0-10`, eleven tracks); an identifier,
+        description or group, case-insensitive; or a pattern for one of these with * ? [...] (`*liver*`). A name may hold commas
+        if it is the whole text.
 
-        Raises: ConfigError for a part that names no track, with the nearest names.
+        Raises: ConfigError for a part that selects no track, with the nearest names.
 
         >>> cage = [Track(i, f"CNhs{i}", strand_pair=i, description=f"CAGE:{name}") for i, name in enumerate(("liver", "K562"))]
         >>> Targets(tuple(cage)).choose("*k562, 0-1")
@@ -157,7 +158,7 @@ class TrackTable:
 
     @cached_property
     def _names(self) -> list[tuple[str, ...]]:
-        """What each track answers to."""
+        """Names that select each track."""
         return [
             tuple(dict.fromkeys(name.lower() for name in (track.identifier, track.description, track.group) if name))
             for track in self.tracks
@@ -180,7 +181,7 @@ class TrackTable:
         )
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """The table as TSV, which `read_targets` reads; files by their full paths."""
+        """Write the table as TSV, which `read_targets` reads; files have absolute paths."""
         with atomic_write(Path(path)) as part, part.open("w", encoding="utf-8", newline="") as file:
             table = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
             table.writerow(column.name for column in fields(Track))
@@ -188,12 +189,12 @@ class TrackTable:
 
 
 def read_targets(path: str | os.PathLike[str]) -> TrackTable:
-    """A table of tracks: Basenji's, Enformer's or our own, tab-separated with a header, plain or gzipped.
+    """Read a table of tracks in the format of Basenji, Enformer or genoformer: tab-separated with a header, plain or gzipped.
 
-    Columns, in any order, of which only identifier is needed: index (may be unnamed; any different whole numbers, as those of
-    Enformer's mouse table that begin at 5,313; tracks are numbered by their rows), identifier, file (relative to the
-    table's folder), clip, clip_soft, scale, sum_stat, strand_pair (an index as in this table), description, group (else what
-    stands before the first : of the description), column. Others are not read.
+    Columns, in any order; only identifier is required: index (may be unnamed; distinct whole numbers, for example those of
+    Enformer's mouse table, which begin at 5,313; tracks are numbered by row), identifier, file (relative to the table's
+    folder), clip, clip_soft, scale, sum_stat, strand_pair (an index of this table), description, group (default: the part of
+    the description before its first colon), column. Other columns are ignored.
 
     Raises: MissingFileError; FileFormatError with the line; ConfigError for strand pairs that do not name each other.
     """
@@ -218,7 +219,7 @@ def read_targets(path: str | os.PathLike[str]) -> TrackTable:
 
 
 def _places(path: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[str, int]:
-    """Index as written -> row."""
+    """Return index as written -> row."""
     places: dict[str, int] = {}
     for i, (number, row) in enumerate(rows):
         index = row.get("index") or str(i)
@@ -259,7 +260,7 @@ def _track(path: Path, number: int, i: int, row: dict[str, str], places: dict[st
 
 
 def _number(text: str, name: str, where: str) -> float | None:
-    if not text or text.lower() in ("nan", "na", "none"):  # as pandas writes nothing
+    if not text or text.lower() in ("nan", "na", "none"):  # pandas writes missing values this way
         return None
     try:
         value = float(text)

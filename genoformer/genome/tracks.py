@@ -1,4 +1,4 @@
-"""Measurements along a genome: bigWig, bedGraph and peak files -> values per base or per bin, float32."""
+"""bigWig, bedGraph and peak files -> values per base or per bin, float32."""
 
 from __future__ import annotations
 
@@ -22,37 +22,38 @@ from genoformer.genome.bins import Values, summarise
 from genoformer.genome.lines import numbered_lines
 
 _BEDGRAPH = "a bedGraph file"
-_LARGEST = 2**31 - 1  # positions are held as int32; no contig of a bedGraph or peak file is longer
+_LARGEST = 2**31 - 1  # positions are int32; no contig of a bedGraph or peak file is longer
 _LARGEST_VALUE = float(np.finfo(np.float32).max)
 
 
 class TrackSource(Protocol):
-    """A file of values along contigs; a contig may be named otherwise than in the file (20, chr20)."""
+    """File of values along contigs; callers may spell a contig differently from the file (20, chr20)."""
 
     path: Path
-    exact_lengths: bool  # whether `contigs` has lengths, or where the last value ends
+    exact_lengths: bool  # True if `contigs` has lengths, False if it has the end of the last value
 
     @property
     def contigs(self) -> dict[str, int]:
-        """Name -> length, or where the last value ends."""
+        """Contig name -> length, or end of the last value."""
 
     def values(self, chrom: str, start: int, end: int) -> Values:
-        """Values of the bases [start, end), float32 [L]; 0 where there are none, and beyond the contig's ends."""
+        """Return the values of the bases [start, end), float32 [L]; 0 for bases without a value and beyond the contig ends."""
 
     def binned(self, chrom: str, start: int, n_bins: int, bin_size: int, summary: str = "mean") -> Values:
-        """Values of `n_bins` bins from `start` on, float32 [N]; `summary` is a key of `bins.SUMMARIES`."""
+        """Return the values of `n_bins` bins from `start`, float32 [N]; `summary` is a key of `bins.SUMMARIES`."""
 
     def close(self) -> None:
-        """Let go of the file and what was read of it; the next read gets it again."""
+        """Close the file and drop the data read from it; the next read opens it again."""
 
 
 def open_track(path: str | os.PathLike[str], column: str = "") -> TrackSource:
-    """The track that a file holds, by its suffix (a key of SOURCES, in any case, before .gz or .bgz).
+    """Open the track of a file, by its suffix (a key of SOURCES, case-insensitive, before .gz or .bgz).
 
-    A bigWig is read where it is asked for. bedGraph and peaks are read as a whole on first use, 12 bytes a row; make a
-    bigWig of a large one (`write_bigwig`).
+    A bigWig is read at the requested intervals only. bedGraph and peak files are loaded into memory on first use, 12 bytes
+    per row; convert a large one to bigWig (`write_bigwig`).
 
-    Parameters: column, of a peak file: "" is 1 inside a peak, "signal" its column 7, the largest where peaks overlap.
+    Parameters: column, for a peak file: "" gives 1 inside a peak; "signal" gives column 7, the largest value where peaks
+    overlap.
 
     Raises: MissingFileError, FileFormatError; ConfigError for an unknown suffix or column.
     """
@@ -81,7 +82,7 @@ class Rows(NamedTuple):
 
 
 class _Table(ABC):
-    """A text file of intervals with values, in memory once it was asked for."""
+    """Text file of intervals with values, loaded into memory on first use."""
 
     exact_lengths = False
     kind = "a BED or narrowPeak file"
@@ -122,15 +123,15 @@ class _Table(ABC):
 
     @abstractmethod
     def _read(self) -> dict[str, Rows]:
-        """The rows of the whole file."""
+        """Read the rows of the whole file."""
 
     @abstractmethod
     def _paint(self, rows: Rows, start: int, end: int, out: Values) -> None:
-        """Put the values of a contig's rows into those of its bases start to end."""
+        """Write the values of a contig's rows into `out`, which holds the bases from start to end."""
 
 
 class _Collected:
-    """Rows of each contig as they are read, 12 bytes each."""
+    """Rows collected per contig while the file is read, 12 bytes each."""
 
     def __init__(self) -> None:
         self._of: dict[str, tuple[array[int], array[int], array[float]]] = {}
@@ -155,7 +156,7 @@ class _Collected:
 
 
 class BedGraph(_Table):
-    """A bedGraph: CHROM START END VALUE between tabs or blanks; rows in any order, without overlap; NaN is no value."""
+    """bedGraph: CHROM START END VALUE, separated by tabs or blanks; rows in any order, without overlap; NaN is no value."""
 
     kind = _BEDGRAPH
 
@@ -189,7 +190,7 @@ class BedGraph(_Table):
         return found
 
     def _paint(self, rows: Rows, start: int, end: int, out: Values) -> None:
-        low, high = np.clip([start, end], 0, _LARGEST).astype(np.int32)  # as the rows are, which else would be copied
+        low, high = np.clip([start, end], 0, _LARGEST).astype(np.int32)  # the dtype of the rows, to avoid a copy of them
         here = slice(np.searchsorted(rows.ends, low, side="right"), np.searchsorted(rows.starts, high, side="left"))
         first = np.maximum(rows.starts[here].astype(np.int64), start) - start
         length = np.minimum(rows.ends[here].astype(np.int64), end) - start - first
@@ -198,7 +199,7 @@ class BedGraph(_Table):
 
 
 class Peaks(_Table):
-    """BED or peaks: 1 inside a row, of BED12 inside its blocks; or its signal, the largest where rows overlap."""
+    """BED or peak file: 1 inside a row (inside the blocks of BED12), or its signal, the largest value if rows overlap."""
 
     def __init__(self, path: str | os.PathLike[str], *, signal: bool = False) -> None:
         super().__init__(path)
@@ -227,7 +228,7 @@ class Peaks(_Table):
 
     def _paint(self, rows: Rows, start: int, end: int, out: Values) -> None:
         found = np.flatnonzero((rows.starts < end) & (rows.ends > start))
-        for i in found[np.argsort(rows.values[found], kind="stable")]:  # the largest comes last
+        for i in found[np.argsort(rows.values[found], kind="stable")]:  # the largest value is written last
             out[max(rows.starts[i] - start, 0) : rows.ends[i] - start] = rows.values[i]
 
 

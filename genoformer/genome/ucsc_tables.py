@@ -1,4 +1,4 @@
-"""Rows of UCSC's tables without names of columns -> their layout, for the tables that have contig and bases elsewhere than BED.
+"""Rows of UCSC's tables without column names -> their layout, for tables with contig and positions in other columns than BED.
 
 RepeatMasker (rmsk: bin, scores, genoName, genoStart, genoEnd ...) and genePred (refGene, knownGene ...: name, chrom, strand,
 txStart, txEnd ...; with or without bin). They count from 0.
@@ -11,11 +11,11 @@ from genoformer.genome.digits import WHOLE
 
 _STRANDS = ("+", "-")
 _RMSK_WHOLE = (0, 1, 2, 3, 4, 6, 7, 8)  # bin, four scores, genoStart, genoEnd, genoLeft
-_GENE_PRED_WHOLE = (3, 4, 5, 6, 7)  # txStart, txEnd, cdsStart, cdsEnd, exonCount, behind name, chrom and strand
+_GENE_PRED_WHOLE = (3, 4, 5, 6, 7)  # txStart, txEnd, cdsStart, cdsEnd, exonCount, after name, chrom and strand
 
 
 def ucsc_layout(rows: list[list[str]]) -> Layout | None:
-    """The layout of such a table; None for any other.
+    """Return the layout of such a table; None for any other.
 
     >>> rmsk = "585|463|13|6|17|chr1|1000|1350|-248945922|+|AluY|SINE|Alu|1|463|0|1".split("|")
     >>> layout = ucsc_layout([rmsk])
@@ -25,7 +25,7 @@ def ucsc_layout(rows: list[list[str]]) -> Layout | None:
     if most(rows, _is_rmsk):
         return Layout("UCSC's table of repeats (rmsk)", 5, 6, 7, 10, None, 9, colour=None)
     for by in (0, 1):
-        if most(rows, lambda row: _is_gene_pred(row[by:])):  # noqa: B023  # asked at once
+        if most(rows, lambda row: _is_gene_pred(row[by:])):  # noqa: B023  # used immediately
             return Layout("UCSC's table of genes (genePred)", 1, 3, 4, 0, None, 2, colour=None).shifted(by)
     return None
 

@@ -1,7 +1,7 @@
 """Variants against a reference: VCF records -> a status per ALT -> ref and alt codes of a window.
 
-A record that cannot be scored is never dropped: `combine_statuses` gives each ALT a status. `fit.check_fit` is for the scorer,
-`tally.Tally` counts the same statuses for the preflight.
+Records that cannot be scored are never dropped: `combine_statuses` gives each ALT a status. `fit.check_fit` serves the
+scorer; `tally.Tally` counts the same statuses for the preflight.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ __all__ = [
 Align = Literal["left", "right", "symmetric"]
 
 _ACGT = "ACGTacgt"
-_SPAN_GAP = 8_192  # bases between two records up to which reading what lies between costs less than a second look-up
-_SPAN_MAX = 1 << 22  # bases fetched at once: bounds the memory
+_SPAN_GAP = 8_192  # bases between two records; reading a smaller gap costs less than a second look-up
+_SPAN_MAX = 1 << 22  # bases fetched in one call; bounds the memory
 
 
 class ContigNames(Protocol):
-    """Name in the VCF -> name in the FASTA, or None: a ContigMap, or a dict."""
+    """Mapping from a name in the VCF to a name in the FASTA, or None: a ContigMap or a dict."""
 
     def get(self, name: str, /) -> str | None: ...
 
@@ -73,11 +73,11 @@ class Variant(NamedTuple):
         return f"{self.chrom}:{self.pos}:{self.ref}>{self.alt}"
 
 
-# What can be said of an allele before any model runs
+# Status of an allele, before any model runs
 
 
 class Status(enum.StrEnum):
-    """Why an ALT is not scored; OK where it is. These are the values of GF_STATUS."""
+    """Reason for not scoring an ALT; OK if it is scored. These are the values of GF_STATUS."""
 
     OK = "."
     NO_ALT = "NO_ALT"
@@ -95,7 +95,7 @@ class Status(enum.StrEnum):
     NO_SCORE = "NO_SCORE"
 
 
-# In the order of precedence: the first that applies is given.
+# In order of precedence: the first status that applies is used.
 STATUS_MEANING: dict[Status, str] = {
     Status.OK: "The allele can be scored.",
     Status.NO_ALT: "The record has no alternative allele (ALT is '.').",
@@ -117,10 +117,10 @@ STATUS_MEANING: dict[Status, str] = {
 
 
 class RefState(enum.IntEnum):
-    """How the REF of a record compares with the reference."""
+    """Agreement of a record's REF with the reference."""
 
     NO_CONTIG = 0
-    OTHER_SEQUENCE = 1  # the contig does not belong; `compare_refs` does not know of that
+    OTHER_SEQUENCE = 1  # the contig does not belong; `compare_refs` never returns this
     OUTSIDE = 2
     UNKNOWN = 3  # a base of REF or of the reference is not A, C, G or T
     DIFFERS = 4
@@ -136,12 +136,12 @@ _STATE_STATUS = {
 
 
 def allele_status(ref: str, alt: str) -> Status:
-    """What the spelling of REF and one ALT alone says, case-insensitive.
+    """Return the status that follows from the spelling of REF and one ALT, case-insensitive.
 
     >>> [str(allele_status("A", alt)) for alt in ("t", "<DEL>", "]chr2:5]A", "*", "N", ".")]
     ['.', 'SYMBOLIC', 'BREAKEND', 'STAR', 'NOT_ACGT', 'NO_ALT']
     """
-    if alt and not alt.strip(_ACGT):  # str.strip leaves nothing exactly where every letter is one of these
+    if alt and not alt.strip(_ACGT):  # str.strip leaves an empty string only if every letter is one of these
         if not ref.strip(_ACGT):
             return Status.OK if ref else Status.NOT_ACGT
         return Status.NOT_ACGT if ref.strip(_ACGT + "Nn") else Status.N_IN_REF
@@ -155,7 +155,7 @@ def allele_status(ref: str, alt: str) -> Status:
 
 
 def _combine(ref: str, alts: tuple[str, ...], state: int, max_length: int) -> tuple[Status, ...]:
-    """The statuses of a record, by the precedence of STATUS_MEANING."""
+    """Return the statuses of a record, by the precedence of STATUS_MEANING."""
     statuses = []
     for alt in alts or (".",):
         status = allele_status(ref, alt)
@@ -170,13 +170,13 @@ def _combine(ref: str, alts: tuple[str, ...], state: int, max_length: int) -> tu
     return tuple(statuses)
 
 
-_combine_short = lru_cache(maxsize=1 << 14)(_combine)  # nearly all records are one of a few hundred spellings
+_combine_short = lru_cache(maxsize=1 << 14)(_combine)  # nearly all records have one of a few hundred spellings
 
 
 def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames) -> NDArray[np.uint8]:
-    """The RefState of every record, uint8 [R]; case-insensitive, and whatever ALT is (a symbolic allele has a REF too).
+    """Return the RefState of every record, uint8 [R]; case-insensitive, for any ALT (a symbolic allele has a REF, too).
 
-    The reference is read in contiguous spans, so records should come in batches, best sorted.
+    The reference is read in contiguous spans, so pass records in batches, preferably sorted.
     """
     if not records:
         return np.zeros(0, dtype=np.uint8)
@@ -184,7 +184,7 @@ def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames
     states = np.full(len(records), RefState.NO_CONTIG, dtype=np.uint8)
     starts = np.array(positions, dtype=np.int64) - 1
     lengths = np.fromiter(map(len, refs), dtype=np.int64, count=len(refs))
-    letters = encode("".join(refs))  # of all records, one after the other
+    letters = encode("".join(refs))  # of all records, concatenated
     letters = np.where(letters == N, np.uint8(N + 1), letters)  # so that N never agrees with N
     first_letter = np.cumsum(lengths) - lengths
     numbers = {name: i for i, name in enumerate(dict.fromkeys(chroms))}
@@ -202,7 +202,7 @@ def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames
         rows = rows[np.argsort(starts[rows], kind="stable")]
         n = lengths[rows]
         firsts = np.cumsum(n) - n
-        within = np.arange(int(n.sum())) - np.repeat(firsts, n)  # 0 1 2 ... within each REF, one after the other
+        within = np.arange(int(n.sum())) - np.repeat(firsts, n)  # 0 1 2 ... within each REF, concatenated
         found = _bases_at(genome, contig, within + np.repeat(starts[rows], n), firsts)
         written = letters[within + np.repeat(first_letter[rows], n)]
         unknown = np.logical_or.reduceat((found == N) | (written > N), firsts)
@@ -212,9 +212,9 @@ def compare_refs(records: Sequence[Record], genome: Genome, contigs: ContigNames
 
 
 def _bases_at(genome: Genome, contig: str, places: NDArray[np.int64], firsts: NDArray[np.int64]) -> Codes:
-    """Codes at places [n], which run upwards but for overlaps of REFs; firsts are the indices at which a REF begins.
+    """Return the codes at positions [n]; `firsts` are the indices at which each REF begins.
 
-    What lies close together is read in one piece, lone bases in one call.
+    Positions increase, except where REFs overlap. Nearby positions are read in one window, single bases in one call.
     """
     out = np.empty(len(places), dtype=np.uint8)
     starts = places[firsts]
@@ -232,9 +232,9 @@ def _bases_at(genome: Genome, contig: str, places: NDArray[np.int64], firsts: ND
 
 
 def combine_statuses(records: Sequence[Record], states: NDArray[np.uint8], max_length: int) -> list[tuple[Status, ...]]:
-    """Return the status of each ALT of each record, in order; a record without ALT has the one status NO_ALT.
+    """Return the status of each ALT of each record, in order; a record without ALT has the single status NO_ALT.
 
-    states: the RefState of each record. max_length: the longest REF or ALT that a model can take, in bases.
+    states: the RefState of each record. max_length: the longest REF or ALT that a model accepts, in bases.
     """
     out = []
     for record, state in zip(records, states.tolist(), strict=True):
@@ -246,11 +246,11 @@ def combine_statuses(records: Sequence[Record], states: NDArray[np.uint8], max_l
     return out
 
 
-# One spelling per variant
+# Normalised spelling of a variant
 
 
 def trim(ref: str, alt: str) -> tuple[int, str, str]:
-    """Shared bases cut off, first at the right, then at the left: (bases cut at the left, ref, alt), upper case.
+    """Trim shared bases, first at the right, then at the left: (bases cut at the left, ref, alt), upper case.
 
     >>> trim("CAA", "CA"), trim("TG", "TC"), trim("A", "AGG")
     ((1, 'A', ''), (1, 'G', 'C'), (1, '', 'GG'))
@@ -265,17 +265,17 @@ def trim(ref: str, alt: str) -> tuple[int, str, str]:
 
 
 def trimmed(variant: Variant) -> Variant:
-    """Without the bases that both alleles share; REF or ALT may be empty."""
+    """Return the variant without the bases that both alleles share; REF or ALT may be empty."""
     cut, ref, alt = trim(variant.ref, variant.alt)
     return Variant(variant.chrom, variant.pos + cut, ref, alt)
 
 
 def normalise(variant: Variant, genome: Genome) -> Variant:
-    """The one spelling that all equal variants share: trimmed and shifted left (Tan et al. 2015), upper case.
+    """Normalise a variant: trim it and shift it left (Tan et al. 2015), upper case. Equal variants get the same spelling.
 
-    An insertion or deletion keeps one anchor base, the one before it (at the first base of a contig the one after it),
-    as VCF asks; a substitution keeps no shared base. REF is taken to agree with the reference (see `compare_refs`), and
-    variant.chrom to be the FASTA's own name. REF equal to ALT comes back unchanged but for case.
+    An insertion or deletion keeps one anchor base, as VCF requires: the base before it, or the base after it at the start of
+    a contig. A substitution keeps no shared base. REF must agree with the reference (see `compare_refs`), and variant.chrom
+    must be the FASTA's own name. If REF equals ALT, only the case changes.
     """
     n_prefix, ref, alt = trim(variant.ref, variant.alt)
     start = variant.start + n_prefix
@@ -285,7 +285,7 @@ def normalise(variant: Variant, genome: Genome) -> Variant:
         return Variant(variant.chrom, start + 1, ref, alt)
     moved = ref or alt  # the bases deleted or inserted
     shift, block_size = 0, 64
-    while shift < start:  # A before xxxA: the same as Axxx with A after it, so one step left turns the bases by one
+    while shift < start:  # A before xxxA equals Axxx with A after it, so a step left rotates the bases by one
         size = min(block_size, start - shift)
         before = decode(genome.window(variant.chrom, start - shift - size, size))
         n = 0
@@ -312,26 +312,27 @@ def normalise(variant: Variant, genome: Genome) -> Variant:
 
 
 class Alleles(NamedTuple):
-    """The two sequences of a variant in windows of one length, and where the change lies in each."""
+    """Two sequences of a variant in windows of one length, and the position of the change in each."""
 
     ref: Codes  # [L]
     alt: Codes  # [L]
-    ref_start: int  # where REF begins in `ref`; negative or beyond L where the variant overhangs the window
-    alt_start: int  # where ALT begins in `alt`
+    ref_start: int  # start of REF in `ref`; negative or beyond L if the variant overhangs the window
+    alt_start: int  # start of ALT in `alt`
     ref_length: int
     alt_length: int
 
 
 def place_alleles(genome: Genome, variant: Variant, start: int, length: int, align: Align = "left") -> Alleles:
-    """The reference in [start, start + length), and a window of the same length of the contig with ALT in place of REF.
+    """Return the reference window [start, start + length) and a window of equal length with ALT in place of REF.
 
-    The changed contig is contig[:v.start] + alt + contig[v.end:]. With d = len(alt) - len(ref), its window begins at
-    start ("left": what is left of the variant stays; an insertion pushes bases out on the right, a deletion pulls bases
-    in on the right), at start + d ("right": what is right of the variant stays) or so that the middle of ALT
-    takes the place of the middle of REF, at start + len(alt) // 2 - len(ref) // 2 ("symmetric": swapping the alleles
-    swaps the windows).
-    Beyond the ends of the contig both are N. Any variant will do: with or without an anchor base, across an edge of the
-    window, outside it or covering it. variant.chrom is the FASTA's own name; REF counts by its length only.
+    The changed contig is contig[:v.start] + alt + contig[v.end:]. With d = len(alt) - len(ref), its window begins at:
+    - "left": start. The bases left of the variant stay; an insertion pushes bases out on the right, a deletion pulls bases
+      in on the right.
+    - "right": start + d. The bases right of the variant stay.
+    - "symmetric": start + len(alt) // 2 - len(ref) // 2. The middle of ALT takes the position of the middle of REF, so
+      swapping the alleles swaps the windows.
+    Both windows are N beyond the ends of the contig. Any variant is accepted: with or without an anchor base, across an edge
+    of the window, outside it or covering it. variant.chrom is the FASTA's own name; only the length of REF is used.
     """
     d = len(variant.alt) - len(variant.ref)
     match align:
@@ -346,7 +347,7 @@ def place_alleles(genome: Genome, variant: Variant, start: int, length: int, ali
     cut = start + shift  # in coordinates of the changed contig
     n_left = min(max(variant.start - cut, 0), length)
     n_to_alt_end = min(max(variant.start + len(variant.alt) - cut, 0), length)
-    low = min(start, cut, cut - d)  # right of ALT the changed contig runs d ahead of the contig
+    low = min(start, cut, cut - d)  # right of ALT, the changed contig is d bases ahead of the contig
     bases = genome.window(variant.chrom, low, length + abs(d))
     alt = np.empty(length, dtype=np.uint8)
     alt[:n_left] = bases[cut - low :][:n_left]
@@ -358,7 +359,7 @@ def place_alleles(genome: Genome, variant: Variant, start: int, length: int, ali
 
 
 def centred_start(variant: Variant, length: int) -> int:
-    """The start of a window of `length` in which base len(REF) // 2 of REF stands at index length // 2.
+    """Return the start of a window of `length` with base len(REF) // 2 of REF at index length // 2.
 
     >>> centred_start(Variant("chr1", 101, "A", "T"), 10)
     95
@@ -367,10 +368,10 @@ def centred_start(variant: Variant, length: int) -> int:
 
 
 def place_snvs(genome: Genome, chrom: str, positions: NDArray[np.int64], length: int) -> tuple[Codes, int]:
-    """Reference windows centred on single bases, and the index of that base: the fast path for SNVs.
+    """Return reference windows centred on single bases, and the index of that base: the fast path for SNVs.
 
-    positions: 0-based, [B]. Returns uint8 [B, length] and length // 2; the alternative window is the same with one base
-    replaced, which the caller does where the array is free to be changed.
+    positions: 0-based, [B]. Returns uint8 [B, length] and length // 2. The alternative window differs in this one base; the
+    caller replaces it if the array may be modified.
     """
     centre = length // 2
     return genome.windows(chrom, positions - centre, length), centre

@@ -1,7 +1,7 @@
-"""VCF and BCF as text, nothing lost: plain, gzip, bgzip, BCF or a pipe -> header lines and records with their raw line.
+"""VCF or BCF (plain, gzip, bgzip, BCF or a pipe) -> header lines, and records with their raw line.
 
-The text is decoded so that every byte comes back: write lines with `ENCODING` and `ERRORS` and the output holds what
-the input held. Only the line ends are not kept (CRLF becomes LF), and empty lines, which hold no record, are skipped.
+Decoding is lossless: lines written with `ENCODING` and `ERRORS` have the same bytes as the input. There are two
+exceptions: line ends become LF, and empty lines are skipped because they hold no record.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ ERRORS = "surrogateescape"  # bytes that are not UTF-8 survive decoding and enco
 
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
-MAX_BATCH_BYTES = 1 << 26  # letters of records that are worked on together: those of a record with 1 MB alleles come to few
-_LONGEST = 1 << 27  # bytes of a line: that of 500,000 samples with all their fields has half of it
+MAX_BATCH_BYTES = 1 << 26  # characters of records in one batch; few records fit if alleles have 1 MB
+_LONGEST = 1 << 27  # bytes in a line; a line of 500,000 samples with all fields has half as many
 _MOST_HEADER = 1_000_000  # lines
-_CHUNK = 1 << 20  # bytes read at a time: large enough to make the work per chunk vanish beside the work per line
+_CHUNK = 1 << 20  # bytes read at a time: large enough that work per chunk is negligible compared with work per line
 _BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
 _ALTS: dict[str, tuple[str, ...]] = {".": ()} | {base: (base,) for base in "ACGTacgt"}
 
 
 class Record(NamedTuple):
-    """One line of a VCF: the line as it was, and its first five columns parsed."""
+    """One line of a VCF: the raw line and its first five columns, parsed."""
 
     line: str  # without its line end
     chrom: str
-    pos: int  # 1-based; 0 stands for the telomere
+    pos: int  # 1-based; 0 means the telomere
     id: str
     ref: str
-    alts: tuple[str, ...]  # empty where ALT is "."
+    alts: tuple[str, ...]  # empty if ALT is "."
 
 
 class VariantFile:
-    """An open VCF or BCF: the header now, the records by iterating, once. Use `open_vcf`.
+    """Open VCF or BCF: the header immediately, the records by iterating once. Use `open_vcf` to make one.
 
-    header: every ## line and the #CHROM line. contig_lengths: of the ##contig lines that have one. samples: the names
-    in the #CHROM line. format: "vcf", "gzip", "bgzip" or "bcf". notes: what was unusual, in sentences.
+    header: every ## line and the #CHROM line. contig_lengths: lengths from the ##contig lines that have one. samples: the
+    names in the #CHROM line. format: "vcf", "gzip", "bgzip" or "bcf". notes: sentences on unusual properties of the file.
     """
 
     def __init__(self, path: str | Path, *, fingerprint: bool = False, name: str | Path | None = None) -> None:
@@ -91,7 +91,7 @@ class VariantFile:
 
     @cached_property
     def samples(self) -> list[str]:
-        """The names of the samples, in order; FileFormatError where two have one name, as no VCF may."""
+        """Names of the samples, in order; FileFormatError for a duplicate name, which VCF forbids."""
         names = self.header[-1].split("\t")[9:]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -103,7 +103,7 @@ class VariantFile:
 
     @property
     def sha256(self) -> str:
-        """Of the decompressed text, as hexadecimal; known once every record has been read."""
+        """SHA-256 of the decompressed text, hexadecimal; available after the last record has been read."""
         if self._sha256 is None:
             raise ValueError(f"{self.name}: the sha256 is known after the last record, and with fingerprint=True only")
         return self._sha256
@@ -113,14 +113,17 @@ class VariantFile:
             yield from self.records_of(number, block)
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
-        """The records as bytes, once: (number of the first line, whole lines that end in LF); `blocks.Block` parses them."""
+        """Yield the records as bytes, once: (number of the first line, whole lines that end in LF).
+
+        `blocks.Block` parses them.
+        """
         if self._started:
             raise ValueError(f"{self.name} has been read already: open it again to read it a second time")
         self._started = True
         yield from self._blocks
 
     def records_of(self, number: int, block: bytes) -> Iterator[Record]:
-        """The records of one of its `blocks`, line by line; FileFormatError for a line that is none."""
+        """Yield the records of one of the `blocks`, line by line; FileFormatError for a line that is not a record."""
         new, known, most = tuple.__new__, _ALTS.get, DIGITS
         lines = _lines(block)
         for line in lines:
@@ -143,7 +146,7 @@ class VariantFile:
     # Bytes -> lines
 
     def _sniff(self) -> tuple[str, Iterator[bytes]]:
-        """The format by its first bytes, never by its name, and the decompressed text in chunks."""
+        """Return the format, detected from the first bytes and never from the name, and the decompressed text in chunks."""
         try:
             file: BinaryIO = self._closing.enter_context(self.path.open("rb"))
         except OSError as error:
@@ -204,13 +207,13 @@ class VariantFile:
             yield chunk
 
     def _bcf_chunks(self) -> Iterator[bytes]:
-        """BCF as VCF text: as `bcftools view` prints it, but for phases that no program has set (`first_phase`)."""
-        import pysam  # here, so that VCF is read without it
+        """Yield BCF as the VCF text of `bcftools view`, except for phases that no program has set (`first_phase`)."""
+        import pysam  # imported here, because reading VCF does not need it
 
-        verbosity = pysam.set_verbosity(0)  # htslib would print that there is no index, which is not needed
+        verbosity = pysam.set_verbosity(0)  # htslib would print that the index is missing; none is needed
         try:
             file = pysam.VariantFile(str(self.path))
-        except (OSError, ValueError, NotImplementedError) as error:  # the last one where only its first blocks are bgzip
+        except (OSError, ValueError, NotImplementedError) as error:  # NotImplementedError if only the first blocks are bgzip
             self._cut_short(str(error))
         finally:
             pysam.set_verbosity(verbosity)
@@ -218,7 +221,7 @@ class VariantFile:
         def close(_: object, error: BaseException | None, __: object) -> None:
             try:
                 file.close()
-            except OSError:  # htslib remembers that it met damage
+            except OSError:  # htslib reports earlier damage again
                 if error is None:
                     self._cut_short("htslib found an error in it")
 
@@ -249,7 +252,7 @@ class VariantFile:
                 return
 
     def _split(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-        """Chunks of bytes -> (1-based number of the first line, whole lines that end in LF)."""
+        """Yield (1-based number of the first line, whole lines that end in LF) from chunks of bytes."""
         number, pending, size = 1, [], 0
         for chunk in chunks:
             if self._hash:
@@ -281,7 +284,7 @@ class VariantFile:
             lines = _lines(block)
             for i, line in enumerate(lines):
                 if number == 1 and i == 0:
-                    lines[0] = line = line.removeprefix("\ufeff")  # a byte order mark that some editors write
+                    lines[0] = line = line.removeprefix("\ufeff")  # byte order mark, which some editors write
                 if line.startswith("#"):
                     self.header.append(line)
                     size += len(line)
@@ -303,7 +306,7 @@ class VariantFile:
         self._make_column_line(first)
 
     def _make_column_line(self, first: str) -> None:
-        """A VCF without a #CHROM line is read as long as nothing has to be guessed: no sample columns."""
+        """Make a #CHROM line for a VCF that lacks one, if nothing has to be guessed: no sample columns."""
         is_vcf = bool(self.header) and self.header[0].startswith("##fileformat=VCF")
         if "\r" in (self.header[0] if self.header else first):
             raise FileFormatError(
@@ -343,11 +346,11 @@ class VariantFile:
 
 
 def open_vcf(path: str | Path, *, fingerprint: bool = False, name: str | Path | None = None) -> VariantFile:
-    """Opens a VCF or BCF (plain, gzip, bgzip; "-" and named pipes are first copied to a temporary file).
+    """Open a VCF or BCF (plain, gzip, bgzip; "-" and named pipes are first copied to a temporary file).
 
-    fingerprint: compute `.sha256` of the decompressed text on the way. name: what messages call the file, where `path`
-    is a copy of it ("-" for standard input).
-    Raises FileFormatError, also while iterating, with the path, what was found, and the 1-based line number.
+    fingerprint: compute `.sha256` of the decompressed text while reading. name: name of the file in messages, if `path` is a
+    copy of it ("-" for standard input).
+    Raises FileFormatError, also while iterating, with the path, the problem, and the 1-based line number.
 
     >>> from importlib.resources import files
     >>> with open_vcf(str(files("genoformer_data") / "demo" / "variants.vcf.gz")) as file:
@@ -359,13 +362,13 @@ def open_vcf(path: str | Path, *, fingerprint: bool = False, name: str | Path | 
 
 
 def read_variants(path: str | Path) -> Iterator[Record]:
-    """The records of a VCF or BCF, one at a time, in order."""
+    """Yield the records of a VCF or BCF, one at a time, in order."""
     with open_vcf(path) as file:
         yield from file
 
 
 def batches(records: Iterable[Record], n: int) -> Iterator[list[Record]]:
-    """Records in lists of n at the most, and of fewer where their lines are long, so that memory stays bounded."""
+    """Yield records in lists of at most n, and shorter lists if the lines are long, so that memory stays bounded."""
     batch: list[Record] = []
     size = 0
     for record in records:
@@ -379,7 +382,7 @@ def batches(records: Iterable[Record], n: int) -> Iterator[list[Record]]:
 
 
 def info_of(record: Record) -> dict[str, str]:
-    """INFO as a table of keys and texts; "" for a flag, and for the dot of an empty INFO.
+    """Return INFO as a dict of keys and texts; "" for a flag and for the key "." of an empty INFO.
 
     >>> info_of(Record("1\\t5\\t.\\tA\\tC\\t.\\t.\\tAF=0.1,0.2;DB", "1", 5, ".", "A", ("C",)))
     {'AF': '0.1,0.2', 'DB': ''}
@@ -390,7 +393,7 @@ def info_of(record: Record) -> dict[str, str]:
 
 @contextmanager
 def seekable_copy(path: str | Path) -> Iterator[Path]:
-    """A path that can be read twice: a temporary copy of standard input ("-") or of a pipe, else the path itself."""
+    """Yield a path that can be read twice: a temporary copy of standard input ("-") or of a pipe, otherwise the path itself."""
     if str(path) == "-":
         if sys.stdin is None:
             raise FileFormatError("standard input is closed; open it, or name a file.")
@@ -410,10 +413,10 @@ def seekable_copy(path: str | Path) -> Iterator[Path]:
 
 
 def overlapping(records: Iterable[Record], region: Interval | None, contigs: Iterable[str] = ()) -> Iterator[Record]:
-    """The records whose REF overlaps the region; None selects all.
+    """Yield the records whose REF overlaps the region; None selects all.
 
-    Names that stand for one of `contigs`, those of the reference, are one (20, chr20 and NC_000020.11), and otherwise names
-    of the same chromosome.
+    Names that match the same one of `contigs` (the reference contigs) are equal: 20, chr20 and NC_000020.11. Other names are
+    equal if they name the same chromosome.
     """
     if region is None:
         yield from records
@@ -430,7 +433,7 @@ def overlapping(records: Iterable[Record], region: Interval | None, contigs: Ite
 
 
 def _one_contig(name: str, other: str, index: ContigIndex) -> bool:
-    """Two names stand for the same contig."""
+    """True if two names refer to the same contig."""
     found, others = index.get(name), index.get(other)
     if found is None and others is None:
         return name == other or (canonical_key(name) == canonical_key(other) and not index.candidates(name))
@@ -450,7 +453,7 @@ def _open_if_pipe(path: Path) -> BinaryIO | None:
 
 
 def _unix(block: bytes) -> bytes:
-    """Whole lines that end in LF, whatever they ended in."""
+    """Convert the line ends of whole lines to LF."""
     return block.replace(b"\r\n", b"\n") if b"\r" in block else block
 
 

@@ -1,4 +1,4 @@
-"""Counts and percentages as a sentence has them."""
+"""Counts and percentages as they appear in sentences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """Return a percentage, rounded down: 89.99 % is not the 90 % that it misses.
+    """Return a percentage, rounded down, so that 89.99 % is not shown as 90 %.
 
     >>> percent(8999, 10000), percent(1, 4), percent(0, 0)
     ('89.9 %', '25 %', '0 %')
