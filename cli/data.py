@@ -154,7 +154,7 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
 @click.option("--valid", multiple=True, metavar="CONTIGS", help="Contigs to validate on: chr8 or chr8,chr9; may be repeated.")
 @click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on; may be repeated.")
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions that no window may overlap.")
-@click.option("--max-n", default=0.05, show_default=True, help="Largest fraction of N in a window that is kept.")
+@click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
 @click.option("--seed", default=0, show_default=True, help="Random seed; the same seed writes the same bytes.")
 def build(
     out: Path,
@@ -240,7 +240,7 @@ def build(
 @click.option("--valid", multiple=True, metavar="CONTIGS", help="Contigs to validate on: chr8 or chr8,chr9; may be repeated.")
 @click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on; may be repeated.")
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions whose values are clipped to the median.")
-@click.option("--max-n", default=0.05, show_default=True, help="Largest fraction of N in a window that is kept.")
+@click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
 def tracks(
     out: Path,
     fasta: Path,

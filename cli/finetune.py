@@ -44,8 +44,8 @@ from .talk import Command, print_note
     type=click.Choice(["full", "last", "norms", "frozen", "lora"]),
     help="Parameters trained in addition to the head; norms for tracks only.",
 )
-@click.option("--epochs", type=float, help="Largest number of passes over DATA.")
-@click.option("--learning-rate", type=float, help="Largest learning rate, after the warm-up.")
+@click.option("--epochs", type=float, help="Maximum number of passes over DATA.")
+@click.option("--learning-rate", type=float, help="Peak learning rate, reached after the warm-up.")
 @click.option("--batch-size", type=int, help="Examples per training step.")
 @click.option(
     "--both-strands",

@@ -53,7 +53,7 @@ def haplotypes(
 
     The window is centred on the region. Scores compare with the reference; identical chromosomes are predicted once.
     Alleles without phase, of another phase set or of another ploidy are left out and counted. With --fix, records whose REF
-    disagrees are corrected. If REF and ALT are exchanged, 0 and 1 in the genotypes are exchanged too.
+    disagrees are read as corrected. If REF and ALT are exchanged, 0 and 1 in the genotypes are exchanged too.
     """
     from pathlib import Path
 
@@ -89,7 +89,7 @@ def haplotypes(
     default=500,
     show_default=True,
     metavar="BASES",
-    help="Largest distance of a pair in bases.",
+    help="Maximum distance of the two variants in bases.",
 )
 @track_options
 @click.pass_context
@@ -99,7 +99,7 @@ def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any
     \b
     genoformer pairs in.vcf.gz -f hg38.fa --within 200 -o pairs.tsv
 
-    With --fix, records whose REF disagrees are corrected. The table has the corrected position and alleles.
+    With --fix, records whose REF disagrees are read as corrected. The table has the corrected position and alleles.
     """
     from pathlib import Path
 

@@ -65,7 +65,8 @@ def interpret() -> None:
     """Map which bases a model uses in the regions of a BED, VCF or FASTA, with tracks, motifs and figures.
 
     Maps are of the forward strand; the strand column of a BED is ignored. A VCF is first compared with the genome, as in
-    `genoformer score`: records that do not match are left out, --fix corrects them, and --force continues if the check fails.
+    `genoformer score`: records that do not match are left out, --fix reads them as corrected, and --force continues if the
+    check fails.
     """
 
 
@@ -99,7 +100,7 @@ def interpret() -> None:
 def attention(
     profile: str, layers: str, heads: str | None, query: str | None, negative: str | None, over_least: float, **options: Any
 ) -> None:
-    """Map the attention of a model over the bases.
+    """Map the attention of a model along each sequence.
 
     \b
     genoformer interpret attention peaks.bed -f hg38.fa -m mini-human --length 200 -o attention
@@ -269,7 +270,7 @@ def filters(known: str | None, **options: Any) -> None:
     type=click.FloatRange(0, 1, min_open=True),
     default=1e-4,
     show_default=True,
-    help="Largest p-value of a hit.",
+    help="Maximum p-value of a hit.",
 )
 def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta: str | None, threshold: float) -> None:
     """Match the MOTIFS of a file with KNOWN motifs (MEME, TRANSFAC, JASPAR, HOMER ...) by Tomtom, as a table on stdout.

@@ -79,7 +79,7 @@ fix = click.option(
     multiple=True,
     metavar="HOW",
     callback=_fixes,
-    help="Correct records whose REF disagrees, if the correction explains 90 % of them: swap (exchange REF and ALT), "
+    help="Treat records whose REF disagrees as corrected, if that explains 90 % of them: swap (exchange REF and ALT), "
     "strand (alleles are those of the other strand), shift (positions are counted from 0); separate several with commas.",
 )
 tracks = click.option(

@@ -29,7 +29,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     [tokenizer]
     tokenizer = "kmer"        # or "base", "bpe"
     k = 6
-    [encoder]                 # every field of EncoderConfig
+    [encoder]                 # any field of EncoderConfig
     width = 160
     n_layers = 4
     n_heads = 5
@@ -37,7 +37,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     context_length = 192
     position = "rotary"
     norm = "pre"
-    [training]                # every field of TrainingConfig
+    [training]                # any field of TrainingConfig
     steps = 5000
     batch_size = 48
     learning_rate = 2e-3

@@ -26,7 +26,7 @@ EVERYWHERE = frozenset(name for name, _ in PROMOTER_ORDER) | {INSULATOR}  # fact
 ACTIVE = {cell: EVERYWHERE | set(program) for cell, program in PROGRAMS.items()}
 ENHANCERS = ("E", "WE")
 
-BITS = 100.0  # bits of an element of activity 1; an enhancer has about 1.3, a weak one 0.8, a promoter 1.0, a CTCF site 0.2
+BITS = 100.0  # bits of activity 1; activities: enhancer about 1.3, weak enhancer 0.8, promoter 1.0, CTCF site 0.2
 REACH = 50_000  # largest distance of an enhancer from a TSS, in bases
 DECAY = 25_000.0  # distance in bases over which a contribution falls to 1 / e; at REACH it is 0.14
 GAIN = 5.0  # contribution to a gene's CAGE of an enhancer of activity 1 at its TSS, in units of its promoter's

@@ -232,7 +232,7 @@ def _transcribe(codes: Codes, gene: Gene) -> None:
 
 
 def _is_same(found: dict[str, Any], folder: Path, parameters: dict[str, float]) -> bool:
-    """True if world.json has these parameters, and the files next to it have its checksums."""
+    """True if world.json has these parameters, and each existing file next to it has the recorded checksum."""
     sums = found.get("sha256")
     return (
         found.get("parameters") == parameters
