@@ -1,1 +1,1 @@
-"""The command line: each command parses, calls one library function and prints."""
+"""Command line: each command parses its arguments, calls one library function, and prints the result."""

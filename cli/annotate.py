@@ -1,4 +1,4 @@
-"""genoformer annotate."""
+"""Define the command genoformer annotate."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ element_option = click.option(
     "files",
     metavar="NAME=FILE",
     multiple=True,
-    help="Elements (BED, peaks, a segmentation, a table) or genes (GTF, GFF3; their NAME does not count); repeatable.",
+    help="Elements (BED, peaks, segmentation or table) or genes (GTF or GFF3; NAME is ignored); may be repeated.",
 )
 
 
 annotation_options = shared.option_group(
     element_option,
     shared.columns_of_files,
-    click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), for their parts and start sites."),
-    click.option("--tss", type=click.Path(), help="Start sites: a BED with strands, where there is no GTF."),
+    click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), for gene parts and TSS."),
+    click.option("--tss", type=click.Path(), help="TSS as a BED with strands, if there is no GTF."),
     click.option(
         "--promoter",
         nargs=2,
@@ -31,7 +31,7 @@ annotation_options = shared.option_group(
         default=(1000, 100),
         show_default=True,
         metavar="BEFORE BEHIND",
-        help="Bases of a promoter around each start site of the GTF.",
+        help="Extent of a promoter in bases before and behind each TSS of the GTF.",
     ),
     click.option(
         "--flank",
@@ -39,13 +39,13 @@ annotation_options = shared.option_group(
         default=5000,
         show_default=True,
         metavar="BASES",
-        help="How far from a gene is flanking.",
+        help="Distance from a gene, in bases, that counts as flanking.",
     ),
 )
 
 
 def annotations_of(options: dict[str, Any]) -> Any:
-    """What -a, --gtf and --tss name; takes them out of the options."""
+    """Read the annotations of -a, --gtf and --tss, and remove these keys from the options."""
     from genoformer.annotation import read_annotations
 
     keys = ("files", "gtf", "tss", "promoter", "flank", "columns")
@@ -53,7 +53,7 @@ def annotations_of(options: dict[str, Any]) -> Any:
 
 
 def refuse_file(folder: str, option: str) -> None:
-    """ConfigError where a folder is to be, and a file is."""
+    """Raise ConfigError if the path of an output folder is a file."""
     from pathlib import Path
 
     from genoformer.errors import ConfigError
@@ -71,10 +71,15 @@ def refuse_file(folder: str, option: str) -> None:
     default="-",
     show_default=True,
     type=click.Path(),
-    help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.",
+    help="Output file: .vcf, .vcf.gz (bgzipped and indexed), .tsv, .parquet, or - for VCF on stdout.",
 )
-@click.option("--figures", type=click.Path(), metavar="FOLDER", help="Breakdown by frequency and element: figures and a table.")
-@click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="The key of INFO with the frequency.")
+@click.option(
+    "--figures",
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Folder for figures and a table of variants by frequency and element.",
+)
+@click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
 def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options: Any) -> None:
     """Write every record of VCF (or BCF; - is stdin) with the elements and genes that its REF overlaps.
 
@@ -84,11 +89,11 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     bcftools view in.bcf | genoformer annotate - -a BLACKLIST=blacklist.bed \\
         | bcftools view -e 'BLACKLIST!="."'
 
-    INFO gets NAME (names, labels or places of the elements), NAME_SCORE, NAME_SIGNAL and NAME_SUMMIT (signed distance) where
-    the file has them; of genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record lies where its REF lies, a symbolic
-    allele as far as SVLEN, or END, says. Zero-length lines overlap nothing; malformed ones are refused with their number. Of
-    BED12 the blocks are the elements, of ENCODE's cCREs the class is the name; tables with names of columns are read by these
-    (docs/files.md).
+    INFO gets NAME (names, labels or positions of the elements), and NAME_SCORE, NAME_SIGNAL and NAME_SUMMIT (signed distance)
+    if the file has them; for genes GF_PART, GF_GENE, GF_TSS and GF_TSS_DISTANCE. A record covers its REF; a symbolic allele
+    covers the length given by SVLEN or END. Zero-length lines overlap nothing; malformed lines are refused with their number.
+    In BED12, each block is an element; in ENCODE's cCREs, the class is the name. Tables with column names are read by these
+    names (docs/files.md).
     """
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""genoformer calibrate."""
+"""Define the command genoformer calibrate."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ from .talk import Command, print_note
     type=shared.MODEL,
     required=True,
     multiple=True,
-    help="A model folder; several are an ensemble, and need -o.",
+    help="Model folder; several form an ensemble and need -o.",
 )
-@click.option("-s", "--scores", metavar="NAMES", help="Comma-separated.  [default: LLR,PLL, of a model of tracks SAD,SAR501]")
-@click.option("-o", "--output", type=click.Path(), metavar="FILE", help="[default: calibration.npz in the model's folder]")
+@click.option(
+    "-s", "--scores", metavar="NAMES", help="Scores, separated by commas.  [default: LLR,PLL; for a track model SAD,SAR501]"
+)
+@click.option(
+    "-o", "--output", type=click.Path(), metavar="FILE", help="File to write.  [default: calibration.npz in the model's folder]"
+)
 @shared.context
 @shared.strand
 @track_options
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, each with the model and some cores.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
+)
 @shared.device
 @click.pass_context
 def calibrate(
@@ -40,13 +46,14 @@ def calibrate(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Keep with MODEL how its scores are distributed over BACKGROUND, a VCF such as common variants.
+    """Store MODEL's score distribution on BACKGROUND, a VCF such as common variants, for later quantiles.
 
     \b
     genoformer calibrate common.vcf.gz -f hg38.fa -m my_model/
     genoformer score in.vcf.gz -f hg38.fa -m my_model/ -o out.vcf.gz      # now with GF_SAD_Q
 
-    Scores by the same settings then come with the share of the background whose score, of the same track, is not larger.
+    `score` with the same settings then adds the empirical quantile of each score: the fraction of background scores of the
+    same track that are not larger.
     """
     from pathlib import Path
 

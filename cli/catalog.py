@@ -1,4 +1,4 @@
-"""What `genoformer models` and `genoformer data` share: the catalog as a table, an entry in full, and fetching one."""
+"""Shared parts of `genoformer models` and `genoformer data`: list the catalog, show an entry, download entries."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ catalog_option = click.option(
     "--catalog",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Another catalog of the same form, such as of a mirror.  [default: the one that comes with genoformer]",
+    help="Another catalog in the same format, such as that of a mirror.  [default: the bundled catalog]",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON, with addresses, checksums, licence and citation.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, with addresses, checksums, licence and citation."
+)
 
 
 def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Of the models or of the data sets, as the group is."""
+    """Return the catalog names that complete a word: of models or of data sets, depending on the group."""
     from genoformer.catalog import read_catalog
 
     of_models = ctx.parent is not None and ctx.parent.info_name == "models"
@@ -32,17 +34,17 @@ def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 
 def pull_options(command: Any) -> Any:
-    """NAME..., --again, --from and --catalog."""
+    """Add NAME..., --again, --from and --catalog to a command."""
     for option in reversed(
         [
             click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_names),
-            click.option("--again", is_flag=True, help="Fetch anew what is here, as of files that their source renews."),
+            click.option("--again", is_flag=True, help="Download again even if cached, for files that their source updates."),
             click.option(
                 "--from",
                 "source",
                 type=click.Path(path_type=Path),
                 metavar="FOLDER",
-                help="Take the files from a folder, for machines without a network; checked all the same.",
+                help="Take the files from a folder, for machines without a network; they are still checked.",
             ),
             catalog_option,
         ]
@@ -52,7 +54,7 @@ def pull_options(command: Any) -> Any:
 
 
 def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[str, tuple[Path, str]] | None = None) -> None:
-    """A line for each entry: name, where it is, its size, what it is; those that ship come first."""
+    """Print a line for each entry: name, state, size and title; bundled models come first."""
     import json
 
     from genoformer.catalog import folder_of, is_here, read_catalog
@@ -74,7 +76,7 @@ def show_table(kind: Kind, catalog: Path | None, as_json: bool, shipped: dict[st
 
 
 def _said(size: int) -> str:
-    """A number of bytes, as a table has room for it.
+    """Return a number of bytes as short text for a table.
 
     >>> _said(983_659_424), _said(6_144)
     ('984 MB', '6 kB')
@@ -83,19 +85,19 @@ def _said(size: int) -> str:
 
 
 def described(entry: Entry) -> dict[str, Any]:
-    """An entry as JSON: what it is, whose, and from where it comes."""
+    """Return an entry as a JSON object: title, licence, citation, sources and sizes."""
     rest = {key: value for key, value in entry._asdict().items() if value and key != "files"}
     files = [{key: value for key, value in file._asdict().items() if value} for file in entry.files]
     return rest | {"size": entry.size, "files": files}
 
 
 def pull_named(kind: Kind, names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:
-    """Fetch entries; stdout has the paths alone (of a model its folder), stderr what is to be known of them."""
+    """Download entries; print only paths on stdout (for a model its folder), and notes on stderr."""
     from genoformer.catalog import entry_named, pull
 
     from .progress import progress_bar
 
-    entries = [entry_named(name, kind, catalog) for name in names]  # all are known, before the first is fetched
+    entries = [entry_named(name, kind, catalog) for name in names]  # refuses unknown names before the first download
     for entry in entries:
         with progress_bar("MB") as listen:
             got = pull(entry, again=again, source=source, progress=listen)

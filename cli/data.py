@@ -1,4 +1,4 @@
-"""`genoformer data`: data sets that come from elsewhere, and one that is made here."""
+"""Define the commands of genoformer data: download data sets, simulate one, and build training sets."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def data() -> None:
-    """Data to train and test on."""
+    """Download, simulate and build data to train and test on."""
 
 
 @data.command("list")
 @json_option
 @catalog_option
 def list_data(as_json: bool, catalog: Path | None) -> None:
-    """The genomes, annotations and variants of others that `genoformer data pull` fetches.
+    """List the genomes, annotations and variants that `genoformer data pull` downloads.
 
     \b
     genoformer data list
@@ -37,7 +37,7 @@ def list_data(as_json: bool, catalog: Path | None) -> None:
 @click.argument("name", shell_complete=complete_names)
 @catalog_option
 def info_data(name: str, catalog: Path | None) -> None:
-    """Addresses, checksums, licence and citation of a data set of the catalog, as JSON.
+    """Print addresses, checksums, licence and citation of a data set of the catalog, as JSON.
 
     \b
     genoformer data info hg38
@@ -54,10 +54,10 @@ def info_data(name: str, catalog: Path | None) -> None:
 @data.command("pull")
 @pull_options
 def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:
-    """Fetch data sets of the catalog, check them, and print the paths of their files.
+    """Download data sets of the catalog, check them, and print the paths of their files.
 
-    They are kept in $GENOFORMER_CACHE, by default ~/.cache/genoformer; what is there is not fetched again. A download that was
-    cut goes on where it stopped.
+    Files are kept in $GENOFORMER_CACHE, by default ~/.cache/genoformer; files that are there are not downloaded again. An
+    interrupted download resumes.
 
     \b
     genoformer score in.vcf.gz -f $(genoformer data pull hg38) -o out.vcf.gz
@@ -68,27 +68,28 @@ def pull_data(names: tuple[str, ...], again: bool, source: Path | None, catalog:
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--seed", default=0, show_default=True, help="Another seed, another genome; the motifs stay the same.")
-@click.option("--contigs", default=2, show_default=True, help="How many contigs: chrS1, chrS2, ...")
-@click.option("--contig-length", default=1_000_000, show_default=True, help="Bases of each contig.")
-@click.option("--variants", default=4_000, show_default=True, help="Records of the VCF.")
+@click.option("--seed", default=0, show_default=True, help="Random seed; it changes the genome, not the motifs.")
+@click.option("--contigs", default=2, show_default=True, help="Number of contigs: chrS1, chrS2, ...")
+@click.option("--contig-length", default=1_000_000, show_default=True, help="Length of each contig in bases.")
+@click.option("--variants", default=4_000, show_default=True, help="Number of records in the VCF.")
 @click.option(
     "--element-share",
     default=1.0,
     show_default=True,
-    help="Share of the enhancers and CTCF sites that is kept; with 0.3 enhancers reach farther.",
+    help="Fraction of the enhancers and CTCF sites that is kept; with 0.3, enhancers reach farther.",
 )
 @click.option("--tracks", is_flag=True, help="Also write accessibility, H3K27ac and CAGE of two cell types.")
 def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: int, element_share: float, tracks: bool) -> None:
-    """Make a genome in which every answer is known, in the folder OUT.
+    """Simulate a genome with known regulatory elements and known variant effects, in the folder OUT.
 
-    It has human-like base composition, CpG islands, repeats, genes, and promoters, enhancers and CTCF sites whose motif
-    instances are drawn from JASPAR matrices; peaks, a segmentation in seven states, and a VCF that says which variants
-    break a motif and by how many bits. The same command writes the same bytes; another world in OUT is refused.
+    The genome has human-like base composition, CpG islands, repeats and genes. Its promoters, enhancers and CTCF sites hold
+    motif instances drawn from JASPAR matrices. Peaks, a segmentation in seven states and a VCF come with it; the VCF states
+    which variants break a motif and by how many bits. The same command writes the same bytes; a folder OUT with another
+    simulated dataset is refused.
 
-    With --tracks it also has bigWig files that the motifs cause, named in targets.tsv for `genoformer data tracks`: the CAGE
-    of a gene depends on its promoter and on enhancers within 50 kb, unless a CTCF site lies between. regulation.tsv says which
-    enhancer acts on which gene, expression.tsv what comes of it.
+    With --tracks, bigWig files computed from the motifs are added, listed in targets.tsv for `genoformer data tracks`. The
+    CAGE of a gene depends on its promoter and on enhancers within 50 kb, unless a CTCF site lies between. regulation.tsv
+    lists which enhancer acts on which gene, and expression.tsv the resulting CAGE.
 
     \b
     Example:
@@ -129,14 +130,14 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="The genome; plain, bgzipped or gzipped.")
+@click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="Genome FASTA; plain, bgzipped or gzipped.")
 @click.option(
     "-p",
     "--positives",
     required=True,
     multiple=True,
     metavar="NAME=FILE",
-    help="A class and its regions: a BED, peaks, a table, or GTF or GFF3 (start sites). Once per class.",
+    help="Class and file of its regions: a BED, peaks, a table, or a GTF or GFF3 (TSS); once per class.",
 )
 @shared.columns_of_files
 @click.option(
@@ -144,17 +145,17 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
     type=click.Choice(["gc", "dinucleotide", "elsewhere", "none"]),
     default="gc",
     show_default=True,
-    help="Random windows of the same GC, shuffles that keep dinucleotides, or random windows.",
+    help="Kind of negatives: random windows of the same GC, shuffles that keep dinucleotides, random windows, or none.",
 )
-@click.option("--ratio", default=1.0, show_default=True, help="Negatives per positive.")
-@click.option("--length", type=int, help="Bases of a window, around the summit or middle.  [default: 300]")
-@click.option("--upstream", type=int, help="Bases before the start site, summit or middle; in place of --length.")
-@click.option("--downstream", type=int, help="Bases from there on.")
+@click.option("--ratio", default=1.0, show_default=True, help="Number of negatives per positive.")
+@click.option("--length", type=int, help="Window length in bases, around the summit or middle.  [default: 300]")
+@click.option("--upstream", type=int, help="Bases before the TSS, summit or middle; replaces --length.")
+@click.option("--downstream", type=int, help="Bases from the TSS, summit or middle on.")
 @click.option("--valid", multiple=True, metavar="CONTIGS", help="Contigs to validate on: chr8 or chr8,chr9; may be repeated.")
-@click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on.")
-@click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions that no window may touch.")
-@click.option("--max-n", default=0.05, show_default=True, help="Share of N up to which a window is kept.")
-@click.option("--seed", default=0, show_default=True, help="The same seed writes the same bytes.")
+@click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on; may be repeated.")
+@click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions that no window may overlap.")
+@click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
+@click.option("--seed", default=0, show_default=True, help="Random seed; the same seed writes the same bytes.")
 def build(
     out: Path,
     fasta: Path,
@@ -171,15 +172,15 @@ def build(
     max_n: float,
     seed: int,
 ) -> None:
-    """Make labelled sequences to train on, in the folder OUT.
+    """Build labelled sequences to train on, in the folder OUT.
 
     Writes train.tsv, valid.tsv and test.tsv (sequence, label, chrom, start, end, strand, name; 0-based half-open), split by
-    contig, and manifest.json with the checksums of all that went in. Prints what was kept, what was dropped and why, the GC
-    of each class, and how much of one split, and of each class in it, is found in another. The same command writes
-    the same set again; a folder that holds another set, or other files of these names, is refused.
+    contig, and manifest.json with the checksums of all inputs. Prints the numbers of kept and dropped windows with the
+    reasons, the GC of each class, and the leakage: how much of a split, and of each class in it, also occurs in another split.
+    The same command writes the same set again; a folder that holds another set, or other files of these names, is refused.
 
-    A GTF or GFF3 gives a window around each transcript's start, from 5/6 of the length before it to 1/6 behind it, unless
-    --upstream and --downstream say otherwise. Other files give windows around the summit, or the middle.
+    A GTF or GFF3 gives a window around each TSS: 5/6 of its length lie before the TSS and 1/6 behind it, unless
+    --upstream and --downstream are given. Other files give windows around the summit, or the middle.
 
     \b
     Example:
@@ -221,23 +222,25 @@ def build(
 
 @data.command()
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="The genome; plain, bgzipped or gzipped.")
+@click.option("-f", "--fasta", required=True, type=click.Path(path_type=Path), help="Genome FASTA; plain, bgzipped or gzipped.")
 @click.option(
     "-t",
     "--targets",
     required=True,
     type=click.Path(path_type=Path),
-    help="TSV of tracks with the columns identifier and file; as Basenji's and Enformer's also clip, scale, sum_stat ...",
+    help="TSV of tracks with the columns identifier and file, and those of Basenji and Enformer: clip, scale, sum_stat ...",
 )
-@click.option("-w", "--windows", type=click.Path(path_type=Path), help="BED of windows; without it they tile the genome.")
-@click.option("--length", type=int, help="Bases of a window.  [default: as the BED's rows; 196608 where there is none]")
-@click.option("--bin", "bin_size", default=128, show_default=True, help="Bases of a bin.")
-@click.option("--target-bins", default=0, show_default=True, help="Bins with targets, in the middle of a window; 0: all.")
-@click.option("--stride", type=int, help="Bases between windows that tile the genome.  [default: targets adjoin]")
+@click.option("-w", "--windows", type=click.Path(path_type=Path), help="BED of windows; without it, windows tile the genome.")
+@click.option("--length", type=int, help="Window length in bases.  [default: that of the BED's rows; 196608 without a BED]")
+@click.option("--bin", "bin_size", default=128, show_default=True, help="Bin size in bases.")
+@click.option(
+    "--target-bins", default=0, show_default=True, help="Number of bins with targets, in the middle of a window; 0: all."
+)
+@click.option("--stride", type=int, help="Distance in bases between windows that tile the genome.  [default: targets adjoin]")
 @click.option("--valid", multiple=True, metavar="CONTIGS", help="Contigs to validate on: chr8 or chr8,chr9; may be repeated.")
-@click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on.")
-@click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions whose values are held down to the median.")
-@click.option("--max-n", default=0.05, show_default=True, help="Share of N up to which a window is kept.")
+@click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on; may be repeated.")
+@click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions whose values are clipped to the median.")
+@click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
 def tracks(
     out: Path,
     fasta: Path,
@@ -252,14 +255,15 @@ def tracks(
     blacklist: Path | None,
     max_n: float,
 ) -> None:
-    """Make windows with their tracks to train a long-range model on, in the folder OUT.
+    """Build windows with their tracks to train a track model on, in the folder OUT.
 
-    The table names a track per row: its file (bigWig, bedGraph, or peaks as BED, narrowPeak, broadPeak; relative to the
-    table), and how it is binned (sum_stat: mean, sum, max, min, median, sum_sqrt, mean_sqrt), then squashed above clip_soft,
-    clipped to clip, and multiplied by scale. strand_pair is the index of the track on the other strand.
+    The table has one track per row. file is a bigWig, a bedGraph, or peaks as BED, narrowPeak or broadPeak; its path is
+    relative to the table. sum_stat is the statistic of a bin: mean, sum, max, min, median, sum_sqrt or mean_sqrt. Binned
+    values are squashed above clip_soft, clipped to clip, and multiplied by scale. strand_pair is the index of the track on
+    the other strand.
 
     Writes sequence.npy (uint8 codes), tracks.npy (float16), windows.tsv, targets.tsv, and manifest.json with the checksums
-    of all that went in. Splits are by contig, or by the names of the BED's rows if these are train, valid and test.
+    of all inputs. Splits are by contig, or by the names of the BED's rows if these are train, valid and test.
 
     \b
     Example:
@@ -298,7 +302,7 @@ def tracks(
 
 
 def _named(positives: tuple[str, ...]) -> dict[str, Path]:
-    """NAME=FILE, each class once."""
+    """Return the file of each class from NAME=FILE; refuse a class that is given twice."""
     files: dict[str, Path] = {}
     for text in positives:
         name, equals, path = text.partition("=")

@@ -1,4 +1,4 @@
-"""genoformer demo."""
+"""Define the command genoformer demo."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from .talk import Command
 
 
 @click.command(cls=Command)
-@click.option("-o", "--output", default="demo_out", show_default=True, type=click.Path(), help="Folder for what it makes.")
+@click.option("-o", "--output", default="demo_out", show_default=True, type=click.Path(), help="Folder for the outputs.")
 def demo(output: str) -> None:
-    """Score the bundled simulated VCF, and show how well the score finds the variants that break a motif.
+    """Score the bundled simulated VCF, and report how well the score finds the variants that break a motif.
 
     \b
     genoformer demo -o demo_out

@@ -1,4 +1,4 @@
-"""genoformer embed."""
+"""Define the command genoformer embed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ from .talk import Command, print_note
     "model_name",
     type=shared.MODEL,
     required=True,
-    help="A language model or a fine-tuned one (its encoder): a folder, or a name of `models list`.",
+    help="Language model, or fine-tuned model (its encoder): a folder, or a name from `models list`.",
 )
 @shared.genome_of_bed
-@click.option("-o", "--output", type=click.Path(), help=".npy (with .names.tsv beside it) or .parquet; replaced.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    help="Output file, replaced if it exists: .npy (.names.tsv is written next to it) or .parquet.",
+)
 @click.option(
     "--pooling",
     type=click.Choice(["mean", "max", "cls", "tokens"]),
     default="mean",
     show_default=True,
-    help="One vector a sequence, or one a token (Parquet only).",
+    help="Pooling: one vector per sequence, or one per token (tokens; Parquet only).",
 )
 @click.option(
     "--layer",
@@ -35,15 +40,31 @@ from .talk import Command, print_note
     type=click.IntRange(min=0),
     multiple=True,
     metavar="N",
-    help="After how many layers, 0 the embeddings; may be repeated.  [default: after the last]",
+    help="Layer after which vectors are taken; 0: the embeddings; may be repeated.  [default: the last]",
 )
-@click.option("--both-strands", is_flag=True, help="Mean of a sequence and its reverse complement.")
-@click.option("--window", type=click.IntRange(min=1), metavar="BASES", help="Longer sequences are cut; the model's own.")
-@click.option("--overlap", type=click.IntRange(min=0), metavar="BASES", help="Shared by two windows.  [default: half]")
+@click.option("--both-strands", is_flag=True, help="Average over a sequence and its reverse complement.")
+@click.option(
+    "--window",
+    type=click.IntRange(min=1),
+    metavar="BASES",
+    help="Window length in bases, into which longer sequences are cut.  [default: the model's own]",
+)
+@click.option(
+    "--overlap", type=click.IntRange(min=0), metavar="BASES", help="Overlap of two windows in bases.  [default: half]"
+)
 @click.option("--pca", type=click.Path(), metavar="PNG", help="Draw the first two principal components.")
-@click.option("--probe", is_flag=True, help="How well a linear model predicts the labels: JSON on stdout.")
-@click.option("--valid", type=click.Path(), metavar="DATA", help="What the probe predicts, in place of a held-out fifth.")
-@click.option("--task", type=click.Choice(["classify", "regress"]), default="classify", show_default=True, help="Of the probe.")
+@click.option(
+    "--probe", is_flag=True, help="Fit a linear model to the labels and print how well it predicts, as JSON on stdout."
+)
+@click.option(
+    "--valid",
+    type=click.Path(),
+    metavar="DATA",
+    help="Labelled sequences that the probe predicts, instead of a held-out fifth of DATA.",
+)
+@click.option(
+    "--task", type=click.Choice(["classify", "regress"]), default="classify", show_default=True, help="Task of the probe."
+)
 @shared.label
 @shared.device
 @shared.precision
@@ -59,18 +80,18 @@ def embed(
     label: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Vectors of sequences: of DATA, a CSV or TSV (column sequence), a FASTA, or a BED with -f; labels are not needed.
+    """Compute vectors of the sequences in DATA: a CSV or TSV (column sequence), a FASTA, or a BED with -f; labels are optional.
 
     \b
     genoformer embed promoters.csv -m demo -o promoters.parquet --pca promoters.png
     genoformer embed train.csv -m demo --probe --valid dev.csv > probe.json
     genoformer embed peaks.bed -f genome.fa -m demo --layer 2 --layer 4 -o peaks.npy
 
-    .npy is float32 [N, D], or [N, layers, D] for several; the names and labels of its rows are in .names.tsv. Parquet has
-    columns name, the labels, and e0, e1 ..., and a row for each sequence, or token (with the bases it covers, start and
-    end), and each layer. Sequences longer than the window (that of the model's training, unless --window names another)
-    are cut into overlapping windows: the mean is over all their tokens, the maximum over all, cls the mean of theirs, and
-    a token comes from the window in which it is farthest from an end.
+    .npy is float32 [N, D], or [N, layers, D] for several layers; the names and labels of its rows are in .names.tsv. Parquet
+    has the columns name, the labels, and e0, e1 ..., and one row per layer and per sequence, or per token (with the bases
+    that it covers, start and end). Sequences longer than the window (by default that of the model's training) are cut into
+    overlapping windows. mean and max are over the tokens of all windows, cls is the mean of their [CLS] vectors, and a token
+    comes from the window in which it is farthest from an end.
     """
     import json
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""genoformer enrich."""
+"""Define the command genoformer enrich."""
 
 from __future__ import annotations
 
@@ -18,15 +18,31 @@ from .talk import Command, print_note
     default="auto",
     show_default=True,
     type=click.Path(),
-    help="Controls: a VCF, BCF or BED; auto draws random places of the contigs.",
+    help="Controls: a VCF, BCF or BED; auto draws random loci on the contigs.",
 )
-@click.option("-f", "--fasta", type=click.Path(), help="The reference: matches GC, and auto leaves out its N.")
-@click.option("--sizes", metavar="NAME", help="For auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths.")
-@click.option("--exclude", type=click.Path(), multiple=True, metavar="BED", help="No random controls here: gaps, blacklist.")
-@click.option("--match", metavar="NAMES", help="Of af,tss,gc, or none.  [default: all that are known]")
-@click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="The key of INFO with the frequency.")
-@click.option("--trait", metavar="KEY", help="Key of INFO, of a BED the number of a column: a matrix of traits by annotations.")
-@click.option("--score", metavar="KEY", help="Key of INFO, such as GF_LLR: variants of the largest |score| beside the others.")
+@click.option("-f", "--fasta", type=click.Path(), help="Reference genome: needed to match GC; auto leaves out its N.")
+@click.option(
+    "--sizes", metavar="NAME", help="Contig lengths for auto without a FASTA: hg19, hg38 ..., or a file of contigs and lengths."
+)
+@click.option(
+    "--exclude",
+    type=click.Path(),
+    multiple=True,
+    metavar="BED",
+    help="Regions without random controls, such as gaps or a blacklist; may be repeated.",
+)
+@click.option(
+    "--match", metavar="NAMES", help="Properties to match: some of af,tss,gc, or none.  [default: all that are known]"
+)
+@click.option("--af", "af_key", default="AF", show_default=True, metavar="KEY", help="INFO key of the allele frequency.")
+@click.option(
+    "--trait", metavar="KEY", help="INFO key (for a BED, column number) of the trait; gives a matrix of traits by annotations."
+)
+@click.option(
+    "--score",
+    metavar="KEY",
+    help="INFO key of a score, such as GF_LLR: compare variants of the largest |score| with the others.",
+)
 @click.option(
     "--top",
     "tops",
@@ -35,7 +51,7 @@ from .talk import Command, print_note
     default=[0.01],
     show_default=True,
     metavar="SHARE",
-    help="How many of them are the largest; repeatable.",
+    help="Fraction of the variants that count as the largest; may be repeated.",
 )
 @click.option(
     "--prune",
@@ -43,19 +59,32 @@ from .talk import Command, print_note
     default=0,
     show_default=True,
     metavar="BASES",
-    help="Of variants (of a trait) that are closer keep the first.",
+    help="Keep only the first of variants closer than BASES (per trait).",
 )
-@click.option("--resamplings", "n_resamplings", type=click.IntRange(min=1), default=1000, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--resamplings",
+    "n_resamplings",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Number of permutations and of control sets.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Random seed.")
 @click.option(
     "--controls",
     "n_controls",
     type=click.IntRange(min=1),
     default=200_000,
     show_default=True,
-    help="Random controls that auto draws.",
+    help="Number of random controls that auto draws.",
 )
-@click.option("-o", "--output", type=click.Path(), metavar="FOLDER", help="Tables and figures; without it, a table on stdout.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Folder for tables and figures; without it, a table is printed on stdout.",
+)
 @click.pass_context
 def enrich(
     ctx: click.Context,
@@ -66,7 +95,7 @@ def enrich(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Whether VARIANTS (VCF, BCF, BED) lie in elements more often than controls like them do; of a bigWig, where its sum lies.
+    """Test whether VARIANTS (VCF, BCF, BED) lie in elements more often than matched controls; for a bigWig, where its sum lies.
 
     \b
     genoformer enrich lead_snps.bed -a CTCF=ctcf.narrowPeak --tss tss.bed --sizes hg19 \\
@@ -76,10 +105,10 @@ def enrich(
     genoformer enrich scored.vcf.gz -a STATE=states.bed --score GF_LLR --top 0.05 -o enriched
     genoformer enrich attention.bw -a STATE=states.bed -o enriched
 
-    Controls are of the same bins of allele frequency, distance to the nearest start site, local GC and length. The boxes are
-    1,000 sets of them, one for each variant. P is one-sided, of as many shuffles of variants and controls within the bins, and
-    at least 1/(n+1); q is of Benjamini and Hochberg. Variants in linkage count as if they told different things: prune them
-    first (--prune, or by r2).
+    Controls are matched by bins of allele frequency, TSS distance, local GC and length. The boxes show 1,000 control sets,
+    each with one control per variant. P is one-sided, from as many permutations of variants and controls within the bins, and
+    at least 1/(n+1); q is that of Benjamini and Hochberg. Variants in LD are treated as independent: prune them first
+    (--prune, or by r2).
     """
     from pathlib import Path
 
@@ -135,7 +164,7 @@ def enrich(
 
 
 def _refuse_idle(ctx: click.Context, *, of_track: bool) -> None:
-    """ConfigError for an option that would do nothing beside others."""
+    """Raise ConfigError for an option that the other options make ineffective."""
     from genoformer.errors import ConfigError
 
     given = {
@@ -166,7 +195,7 @@ def _names(text: str) -> list[str]:
 
 
 def _show(rows: Any) -> None:
-    """The table on stderr, in columns."""
+    """Print the table on stderr, in aligned columns."""
     widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print_note("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

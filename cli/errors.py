@@ -10,7 +10,7 @@ import click
 
 
 def refuse(error: Exception, *, debug: bool) -> NoReturn:
-    """Print what is wrong and leave with status 2; with --debug, and for a bug of ours, with the traceback."""
+    """Print the error and exit with status 2; with --debug, or for an internal bug, raise it with its traceback."""
     from genoformer.errors import GenoformerError, sentence
 
     if debug:

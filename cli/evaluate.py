@@ -1,4 +1,4 @@
-"""genoformer evaluate."""
+"""Define the commands of genoformer evaluate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KNOWN = ("kmer_regression", "cnn", "lstm_attention")
 
 
 class _Evaluate(Group):
-    """`evaluate DATA -m RUN` is `evaluate sequences DATA -m RUN`."""
+    """Command group that reads `evaluate DATA -m RUN` as `evaluate sequences DATA -m RUN`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
@@ -21,25 +21,25 @@ class _Evaluate(Group):
 
 @click.group(cls=_Evaluate)
 def evaluate() -> None:
-    """Metrics with intervals: of a fine-tuned model on labelled sequences, or of scored variants.
+    """Compute metrics with intervals for a fine-tuned model on labelled sequences, or for scored variants.
 
     \b
     genoformer evaluate test.tsv -m promoters -o report --train train.tsv > metrics.json
     genoformer evaluate variants scored.vcf.gz mpra.tsv.gz --truth Coefficient \\
         --element Element -o report > metrics.json
 
-    Without a subcommand, `sequences` is meant; `genoformer evaluate sequences -h` lists its options.
+    Without a subcommand, `sequences` runs; `genoformer evaluate sequences -h` lists its options.
     """
 
 
 @evaluate.command()
 @click.argument("scored", type=click.Path())
 @click.argument("table", metavar="TRUTH", type=click.Path())
-@click.option("--truth", metavar="COLUMN", required=True, help="Measured effects, or labels.")
-@click.option("--positive", metavar="VALUE", help="Labels: this value of the column is positive, others negative.")
-@click.option("--element", metavar="COLUMN", help="Groups the variants; metrics of each and their mean.")
-@click.option("--where", metavar="COLUMN=VALUE", multiple=True, help="Only rows with this value; may be repeated.")
-@click.option("-s", "--scores", metavar="NAMES", help="Comma-separated.  [default: all scores of SCORED]")
+@click.option("--truth", metavar="COLUMN", required=True, help="Column of the measured effects, or of the labels.")
+@click.option("--positive", metavar="VALUE", help="Value of the label column that is positive; all others are negative.")
+@click.option("--element", metavar="COLUMN", help="Column that groups the variants, for metrics of each group and their mean.")
+@click.option("--where", metavar="COLUMN=VALUE", multiple=True, help="Use only rows with this value; may be repeated.")
+@click.option("-s", "--scores", metavar="NAMES", help="Scores, separated by commas.  [default: all scores of SCORED]")
 @click.option("-o", "--output", type=click.Path(), help="Folder for metrics.json and a figure.")
 def variants(
     scored: str,
@@ -51,15 +51,16 @@ def variants(
     scores: str | None,
     output: str | None,
 ) -> None:
-    """How well the scores of SCORED (of `genoformer score`) tell what TRUTH knows of the same variants, as JSON.
+    """Compare the scores in SCORED (from `genoformer score`) with TRUTH for the same variants, as JSON.
 
     \b
     genoformer evaluate variants scored.tsv mpra.tsv.gz --truth Coefficient --element Element \\
         --where Release=GRCh38
     genoformer evaluate variants scored.vcf.gz truth.tsv.gz --truth truth --positive MOTIF_BREAKING
 
-    TRUTH is a TSV or CSV, plain or gzipped, with columns for contig, POS, REF and ALT. Measured effects: Spearman correlations;
-    labels: AUROC and AUPRC. Intervals of 95 % by resampling variants, those of means over elements by resampling elements.
+    TRUTH is a TSV or CSV, plain or gzipped, with columns for contig, POS, REF and ALT. Measured effects give Spearman
+    correlations; labels give AUROC and AUPRC. The 95 % intervals resample variants; those of means over elements resample
+    elements.
     """
     import json
     from pathlib import Path
@@ -84,17 +85,19 @@ def variants(
 
 @evaluate.command()
 @click.argument("data", type=click.Path())
-@click.option("-m", "--model", "runs", metavar="RUN", multiple=True, required=True, help="Fine-tuned; several are averaged.")
+@click.option(
+    "-m", "--model", "runs", metavar="RUN", multiple=True, required=True, help="Fine-tuned model; several are averaged."
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(),
-    help="Folder for metrics.json and the figures; a report there is replaced, nothing else.",
+    help="Folder for metrics.json and the figures; only a report that is there is replaced.",
 )
 @shared.genome_of_bed
 @shared.label
-@click.option("--train", type=click.Path(), help="What the model was trained on: the baselines are trained on it too.")
-@click.option("--baselines", help=f"Which, separated by commas; they need --train.  [default: {','.join(KNOWN)}]")
+@click.option("--train", type=click.Path(), help="Training data of the model; the baselines are trained on it too.")
+@click.option("--baselines", help=f"Baselines, separated by commas; they need --train.  [default: {','.join(KNOWN)}]")
 @shared.device
 @shared.precision
 def sequences(
@@ -108,10 +111,10 @@ def sequences(
     device: str,
     precision: str,
 ) -> None:
-    """Metrics of a fine-tuned model on labelled sequences, as JSON, each with its bootstrap interval.
+    """Compute metrics of a fine-tuned model on labelled sequences, as JSON, each with its bootstrap interval.
 
     With --train, a logistic regression on k-mers, a small CNN and a BiLSTM with attention are trained on the same
-    sequences, so that it shows what the transformer buys. Exit status 1 if the model predicts one class for everything.
+    sequences, to compare the transformer with them. The exit status is 1 if the model predicts one class for all sequences.
 
     \b
     genoformer evaluate sequences test.tsv -m promoters -o report --train train.tsv > metrics.json

@@ -1,4 +1,4 @@
-"""genoformer finetune."""
+"""Define the command genoformer finetune."""
 
 from __future__ import annotations
 
@@ -12,35 +12,56 @@ from .talk import Command, print_note
 
 @click.command(cls=Command)
 @click.argument("train", metavar="DATA", type=click.Path())
-@click.option("-m", "--model", "starts", type=shared.MODEL, multiple=True, help="Go on from it; several give an ensemble.")
+@click.option(
+    "-m", "--model", "starts", type=shared.MODEL, multiple=True, help="Model to start from; several give an ensemble."
+)
 @click.option("-o", "--output", type=click.Path(), help="Folder for the fine-tuned model.")
-@click.option("--task", type=click.Choice(["classify", "regress", "tracks"]), default="classify", show_default=True)
-@click.option("--valid", type=click.Path(), help="Labelled sequences to validate with; without it a tenth of DATA is held out.")
+@click.option(
+    "--task",
+    type=click.Choice(["classify", "regress", "tracks"]),
+    default="classify",
+    show_default=True,
+    help="Kind of target: classes, values or tracks.",
+)
+@click.option("--valid", type=click.Path(), help="Labelled sequences to validate on; without it, a tenth of DATA is held out.")
 @shared.genome_of_bed
 @shared.label
 @click.option(
     "--multi-label",
     is_flag=True,
     default=None,
-    help="Any number of classes a sequence: a;b is both, an empty label or ; none. Seen by itself where a label "
-    "holds a semicolon.",
+    help="Allow any number of classes per sequence: a;b is both, an empty label or ; is none. Detected automatically if "
+    "a label contains a semicolon.",
 )
-@click.option("--seeds", default=1, show_default=True, help="Train with so many seeds; gives mean and interval.")
-@click.option("-c", "--config", type=click.Path(), help="TOML: [finetune]; from scratch also [tokenizer], [encoder].")
+@click.option(
+    "--seeds", default=1, show_default=True, help="Number of seeds to train with; several give a mean and an interval."
+)
+@click.option(
+    "-c", "--config", type=click.Path(), help="TOML with the table [finetune]; from scratch also [tokenizer] and [encoder]."
+)
 @click.option(
     "--tune",
     type=click.Choice(["full", "last", "norms", "frozen", "lora"]),
-    help="What is trained beside the head; norms for tracks only.",
+    help="Parameters trained in addition to the head; norms for tracks only.",
 )
-@click.option("--epochs", type=float, help="Passes over DATA, at most.")
-@click.option("--learning-rate", type=float, help="The largest, after the warm-up.")
-@click.option("--batch-size", type=int, help="Examples in a step.")
-@click.option("--both-strands", is_flag=True, default=None, help="The label does not depend on the strand.")
-@click.option("--class-weights", type=click.Choice(["none", "balanced"]), help="Rare classes count for more, or not.")
-@click.option("--monitor", metavar="METRIC", help="What the best step is chosen by: mcc, auroc, f1, pearson, loss ...")
-@click.option("--precision", metavar="NAME", help="32-true, bf16-mixed ...")
-@click.option("--seed", type=int, help="Of the draws and of new weights.")
-@click.option("--plan", is_flag=True, help="With --task tracks: print parameters, memory and time of a step, and stop.")
+@click.option("--epochs", type=float, help="Maximum number of passes over DATA.")
+@click.option("--learning-rate", type=float, help="Peak learning rate, reached after the warm-up.")
+@click.option("--batch-size", type=int, help="Examples per training step.")
+@click.option(
+    "--both-strands",
+    is_flag=True,
+    default=None,
+    help="Train on either strand and average both; for labels that do not depend on the strand.",
+)
+@click.option(
+    "--class-weights",
+    type=click.Choice(["none", "balanced"]),
+    help="Class weights; balanced gives rare classes a larger weight.",
+)
+@click.option("--monitor", metavar="METRIC", help="Metric for checkpoint selection: mcc, auroc, f1, pearson, loss ...")
+@click.option("--precision", metavar="NAME", help="Training precision: 32-true, bf16-mixed ...")
+@click.option("--seed", type=int, help="Random seed of the sampling and of new weights.")
+@click.option("--plan", is_flag=True, help="Print parameters, memory and time of a step, then exit; only with --task tracks.")
 @click.pass_context
 def finetune(
     ctx: click.Context,
@@ -57,16 +78,16 @@ def finetune(
     plan: bool,
     **changed: Any,
 ) -> None:
-    """Train a model to classify sequences, to predict values of them, or to predict tracks.
+    """Train a model to classify sequences, to predict a value for each sequence, or to predict tracks.
 
     DATA is CSV or TSV (columns sequence and label), FASTA (>name label=promoter, >name|promoter, or >name|0|1|1 for three
     labels), or BED with -f. Classes are taken from the labels. Sequences longer than the model's window are cut into
-    overlapping windows. The run is reported as failed, with status 1, if it predicts one class for everything. A run that
-    was stopped or killed goes on when the same command is given again.
+    overlapping windows. A run that predicts one class for all sequences is reported as failed, with status 1. Repeat the
+    same command to resume a run that was stopped or killed.
 
-    With --task tracks DATA is a folder that genoformer data tracks made, which says what is validated on; -m is a
-    long-range model to go on from, and the TOML has [tracks] and, from scratch, [longrange]. It prints Pearson's r of each
-    group of tracks on the validation windows, over positions and over windows.
+    With --task tracks, DATA is a folder written by `genoformer data tracks`, which defines the validation windows. -m is a
+    track model to start from, and the TOML has [tracks] and, from scratch, [longrange]. The command prints Pearson's r of
+    each group of tracks on the validation windows, over positions and over windows.
 
     \b
     genoformer finetune train.tsv --valid valid.tsv -m mini-human -o promoters
@@ -113,7 +134,7 @@ def finetune(
             progress=listen,
             tell=print_note,
         )
-    if done is None:  # of several processes only the first reports
+    if done is None:  # with several processes, only the first reports
         return
     for note in done.notes:
         print_note(note)
@@ -139,13 +160,13 @@ _NOT_OF_TRACKS = {
     "seeds": "one model is trained; run it again with another --seed",
     "class_weights": "give track_weights in [tracks]",
     "monitor": "the best step is that of the highest Pearson's r over positions",
-}  # option -> why tracks have no use for it
+}  # option -> why it does not apply to tracks
 
 
 def _tracks(
     ctx: click.Context, data: str, starts: tuple[str, ...], output: str | None, config: str | None, changed: dict[str, Any]
 ) -> None:
-    """Train on a set of tracks, and print how it fits; or print what that takes."""
+    """Train on a set of tracks and print Pearson's r; with --plan, print parameters, memory and time instead."""
     from pathlib import Path
 
     from genoformer.errors import ConfigError
@@ -173,7 +194,7 @@ def _tracks(
         return
     with training_bar(output) as listen:
         done = train_tracks(settings, found, Path(output), start=start, command=command_line(), progress=listen)
-    if done is None:  # of several processes only the first reports
+    if done is None:  # with several processes, only the first reports
         return
     for note in done.notes:
         print_note(note)

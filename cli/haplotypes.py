@@ -1,4 +1,4 @@
-"""genoformer haplotypes and genoformer pairs."""
+"""Define the commands genoformer haplotypes and genoformer pairs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ _common = shared.option_group(
         type=shared.MODEL,
         multiple=True,
         default=["mini-tracks"],
-        help="A model of tracks: a folder, or a name of `models list`; several are an ensemble.  [default: mini-tracks]",
+        help="Track model: a folder, or a name from `models list`; several form an ensemble.  [default: mini-tracks]",
     ),
-    click.option("-o", "--output", required=True, type=click.Path(), help="A TSV."),
-    click.option("-s", "--scores", metavar="NAMES", default="SAD,SAR501", show_default=True, help="Of tracks."),
+    click.option("-o", "--output", required=True, type=click.Path(), help="TSV to write."),
+    click.option(
+        "-s", "--scores", metavar="NAMES", default="SAD,SAR501", show_default=True, help="Track scores, separated by commas."
+    ),
     shared.context,
     shared.strand,
     shared.device,
-    click.option("--force", is_flag=True, help="Go on where the VCF does not seem to belong to the FASTA."),
+    click.option("--force", is_flag=True, help="Continue even if the VCF does not seem to belong to the FASTA."),
     shared.fix,
     shared.precision,
 )
@@ -38,20 +40,20 @@ _common = shared.option_group(
 @_common
 @click.option("-b", "--bed", required=True, type=click.Path(), help="Regions, such as promoters: BED or narrowPeak.")
 @shared.columns
-@click.option("--samples", metavar="NAMES", help="Comma-separated.  [default: all]")
+@click.option("--samples", metavar="NAMES", help="Samples, separated by commas.  [default: all]")
 @track_options
 @click.pass_context
 def haplotypes(
     ctx: click.Context, vcf: str, output: str, bed: str, columns: str | None, samples: str | None, **options: Any
 ) -> None:
-    """What all phased variants of a sample around a region do together, on each chromosome and in sum (dosage).
+    """Score the joint effect of all phased variants of a sample around a region, per chromosome and in sum (dosage).
 
     \b
     genoformer haplotypes phased.vcf.gz -f hg38.fa -b promoters.bed -o haplotypes.tsv
 
-    The window lies around the middle of the region. Scores are against the reference; chromosomes that are alike are read once.
-    Alleles without phase are left out, and counted, as are those of another phase set or ploidy. With --fix, records whose REF
-    disagrees are read as they are meant. Where REF and ALT change places, 0 and 1 in the genotypes do, too.
+    The window is centred on the region. Scores compare with the reference; identical chromosomes are predicted once.
+    Alleles without phase, of another phase set or of another ploidy are left out and counted. With --fix, records whose REF
+    disagrees are read as corrected. If REF and ALT are exchanged, 0 and 1 in the genotypes are exchanged too.
     """
     from pathlib import Path
 
@@ -81,16 +83,23 @@ def haplotypes(
 
 @click.command(cls=Command)
 @_common
-@click.option("--within", type=click.IntRange(min=1), default=500, show_default=True, metavar="BASES", help="Pairs this near.")
+@click.option(
+    "--within",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    metavar="BASES",
+    help="Maximum distance of the two variants in bases.",
+)
 @track_options
 @click.pass_context
 def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any) -> None:
-    """Two variants near each other: what each does alone, both together, and how far that is from the sum (NONADD).
+    """Score pairs of nearby variants: each alone, both together, and the difference from the sum of the two (NONADD).
 
     \b
     genoformer pairs in.vcf.gz -f hg38.fa --within 200 -o pairs.tsv
 
-    With --fix, records whose REF disagrees are read as they are meant. The table has the position and alleles that were meant.
+    With --fix, records whose REF disagrees are read as corrected. The table has the corrected position and alleles.
     """
     from pathlib import Path
 
@@ -105,7 +114,7 @@ def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any
 
 
 def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, options: dict[str, Any]) -> None:
-    """Model and genome by the options, the work, and what became of it."""
+    """Open model and genome from the options, run the work, and print its summary."""
     from genoformer import inference
     from genoformer.genome.reference import Genome
     from genoformer.models import checkpoint

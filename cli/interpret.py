@@ -1,4 +1,4 @@
-"""genoformer interpret: attention, ism, attribution, filters, motifs."""
+"""Define the commands of genoformer interpret: attention, ism, attribution, filters, motifs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from .talk import Group, print_note
 
 _common = shared.option_group(
     click.argument("data", type=click.Path()),
-    click.option("-m", "--model", type=shared.MODEL, required=True, help="A model folder, or a name of `models list`."),
-    click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED or VCF."),
+    click.option("-m", "--model", type=shared.MODEL, required=True, help="Model folder, or a name from `models list`."),
+    click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed if DATA is a BED or VCF."),
     click.option("-o", "--output", "out", required=True, type=click.Path(), help="Folder for maps, motifs and figures."),
-    click.option("--length", type=click.IntRange(min=1), metavar="BASES", help="Around the middle of each region or variant."),
+    click.option(
+        "--length",
+        type=click.IntRange(min=1),
+        metavar="BASES",
+        help="Length of the maps in bases, around the middle of each region or variant.",
+    ),
     shared.columns,
     shared.fix,
     shared.force,
@@ -23,50 +28,66 @@ _common = shared.option_group(
 )
 _drawn = shared.option_group(
     click.option(
-        "--figures", "n_figures", type=click.IntRange(min=0), default=10, show_default=True, help="Of the first so many places."
+        "--figures",
+        "n_figures",
+        type=click.IntRange(min=0),
+        default=10,
+        show_default=True,
+        help="Number of regions to draw, from the first on.",
     ),
     click.option(
         "--audit",
         "audits",
         is_flag=True,
-        help="How far the maps that are drawn can be trusted: beside the figures, and in audit.tsv.",
+        help="Report how reliable the drawn maps are, next to the figures and in audit.tsv.",
     ),
-    click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), above the figures."),
-    click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the figures; may be repeated."),
+    click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), drawn above the figures."),
+    click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the figures; may be repeated."),
 )
 _negative = click.option(
-    "--negative", type=click.Path(), help="Sequences without what DATA has in common: DNABERT-viz's motifs of the maps, too."
+    "--negative",
+    type=click.Path(),
+    help="Background sequences for motif enrichment; also find motifs in the maps as DNABERT-viz does.",
 )
 _patterns = shared.option_group(
     _negative,
-    click.option("--modisco", is_flag=True, help="Recurring patterns too, by TF-MoDISco (extra interpret)."),
-    click.option("--known", type=click.Path(), help="Motifs (MEME, JASPAR, HOMER ...) that patterns are matched with."),
+    click.option("--modisco", is_flag=True, help="Also find recurring patterns with TF-MoDISco (needs the extra interpret)."),
+    click.option("--known", type=click.Path(), help="Known motifs (MEME, JASPAR, HOMER ...) to match patterns with."),
 )
 _of_tracks = shared.option_group(
-    click.option("--tracks", metavar="SPEC", help="Which are summed up: numbers, names or patterns.  [default: all]"),
+    click.option("--tracks", metavar="SPEC", help="Tracks to sum, by number, name or pattern.  [default: all]"),
     shared.head,
 )
 
 
 @click.group(cls=Group)
 def interpret() -> None:
-    """What a model looks at and depends on, at the places of a BED, VCF or FASTA: maps, tracks, motifs and figures.
+    """Map which bases a model uses in the regions of a BED, VCF or FASTA, with tracks, motifs and figures.
 
-    Maps are of the forward strand; the strand column of a BED is not used. A VCF is compared with the genome first, as in
-    `genoformer score`: what does not fit it has no place, --fix reads it as it is meant, --force goes on all the same.
+    Maps are of the forward strand; the strand column of a BED is ignored. A VCF is first compared with the genome, as in
+    `genoformer score`: records that do not match are left out, --fix reads them as corrected, and --force continues if the
+    check fails.
     """
 
 
 @interpret.command()
 @_common
 @_drawn
-@click.option("--profile", default="viz", show_default=True, help="viz, cls, received, rollout or entropy; see above.")
-@click.option("--layers", default="-1", show_default=True, metavar="NUMBERS", help="From 0; negative ones from the last.")
-@click.option("--heads", metavar="NUMBERS", help="From 0, such as 0,3.  [default: all]")
+@click.option(
+    "--profile", default="viz", show_default=True, help="Attention profile: viz, cls, received, rollout or entropy; see above."
+)
+@click.option(
+    "--layers",
+    default="-1",
+    show_default=True,
+    metavar="NUMBERS",
+    help="Layers, counted from 0; negative numbers count from the last.",
+)
+@click.option("--heads", metavar="NUMBERS", help="Heads, counted from 0, such as 0,3.  [default: all]")
 @click.option(
     "--query",
     metavar="NUMBER|tss",
-    help="Token or bin that is asked; tss: the bin of the next one (--gtf).  [default: [CLS], or the middle bin]",
+    help="Query token or bin; tss: the bin of the nearest TSS (--gtf).  [default: [CLS], or the middle bin]",
 )
 @_negative
 @click.option(
@@ -74,12 +95,12 @@ def interpret() -> None:
     type=click.FloatRange(min=0),
     default=10,
     show_default=True,
-    help="Motifs lie above so many times the least attention; 0: above the mean alone.",
+    help="Motif threshold as a multiple of the minimum attention; 0: only the mean is the threshold.",
 )
 def attention(
     profile: str, layers: str, heads: str | None, query: str | None, negative: str | None, over_least: float, **options: Any
 ) -> None:
-    """Which bases attention looks at.
+    """Map the attention of a model along each sequence.
 
     \b
     genoformer interpret attention peaks.bed -f hg38.fa -m mini-human --length 200 -o attention
@@ -88,11 +109,11 @@ def attention(
         --profile cls --query tss \\
         --gtf gencode.gtf.gz --elements enhancers.bed -o contacts
 
-    viz is DNABERT-viz's projection of what [CLS] looks at; cls the plain mean of it; received how much a base is looked at;
-    rollout where the end of all layers comes from; entropy how spread the looks are. Beside each map the matrix of what looks
-    at what; with genes and elements, of a model of tracks, arcs from transcription starts to elements. Of a VCF both alleles
-    are drawn. With --negative the motifs of DNABERT-viz: regions that are looked at, enriched, merged, with what is left after
-    each stage.
+    viz is DNABERT-viz's projection of the attention of [CLS], and cls its plain mean. received is the attention that a base
+    receives from all queries, rollout is attention rollout over all layers, and entropy is the entropy of each query's
+    attention. Each map comes with its query-key matrix. For a track model with genes and elements, arcs connect TSS and
+    elements. For a VCF, both alleles are drawn. With --negative, motifs are found as in DNABERT-viz, from regions of high
+    attention that are enriched and merged; the number left after each stage is reported.
     """
     from genoformer.interpretation import jobs
 
@@ -116,8 +137,10 @@ def attention(
 @_drawn
 @_of_tracks
 @_patterns
-@click.option("-s", "--score", metavar="NAME", help="Of `score --explain`.  [default: LLR, of a model of tracks SAD]")
-@click.option("--class", "output", metavar="NAME", help="Of a fine-tuned model.  [default: the last]")
+@click.option(
+    "-s", "--score", metavar="NAME", help="Score to map; see `score --explain`.  [default: LLR; for a track model SAD]"
+)
+@click.option("--class", "output", metavar="NAME", help="Class of a fine-tuned model.  [default: the last]")
 @shared.strand
 @shared.context
 @window_options
@@ -136,16 +159,16 @@ def ism(
     negative: str | None,
     **options: Any,
 ) -> None:
-    """What every single-base change does (in-silico mutagenesis), scored as `genoformer score` would.
+    """Score every single-base change (in-silico mutagenesis, ISM) as `genoformer score` would.
 
     \b
     genoformer interpret ism enhancers.bed -f hg38.fa -m mini-human --length 100 -o ism
     genoformer interpret ism enhancers.bed -f hg38.fa -m mini-tracks -s SAD501 --tracks 5 \\
         --length 100 -o ism
 
-    Every change is scored in the window that `score` would give it; --context, --shifts and --anchor move it as there. Of a VCF
-    the scores of its variants themselves, insertions and deletions too, stand in variants.tsv and below the figures, as `score`
-    has them. Without --tracks a map of tracks is the sum of all of them. Of a fine-tuned model it is the change of a class's
+    Every change is scored in the window that `score` would use; --context, --shifts and --anchor work as in `score`. For a VCF,
+    the `score` values of its variants, including insertions and deletions, are in variants.tsv and below the figures. Without
+    --tracks, the map of a track model is the sum over all tracks. For a fine-tuned model, the map is the change of a class's
     logit.
     """
     from genoformer.interpretation import jobs
@@ -178,10 +201,12 @@ def ism(
     type=click.Choice(["gradient", "integrated"]),
     default="gradient",
     show_default=True,
-    help="Gradient x input with the simplex correction, or integrated gradients (captum).",
+    help="Method: gradient x input with the simplex correction, or integrated gradients (captum).",
 )
-@click.option("--class", "output", metavar="NAME", help="Of a fine-tuned model.  [default: the last]")
-@click.option("--steps", "n_steps", type=click.IntRange(min=2), default=50, show_default=True, help="Of integrated gradients.")
+@click.option("--class", "output", metavar="NAME", help="Class of a fine-tuned model.  [default: the last]")
+@click.option(
+    "--steps", "n_steps", type=click.IntRange(min=2), default=50, show_default=True, help="Steps of integrated gradients."
+)
 def attribution(
     method: str,
     output: str | None,
@@ -193,7 +218,7 @@ def attribution(
     negative: str | None,
     **options: Any,
 ) -> None:
-    """How much each base adds to an output: a class of a fine-tuned model, or the sum of tracks.
+    """Compute how much each base adds to an output: a class of a fine-tuned model, or the sum of tracks.
 
     \b
     genoformer interpret attribution peaks.bed -f hg38.fa -m promoters/ --class promoter \\
@@ -219,9 +244,9 @@ def attribution(
 
 @interpret.command()
 @_common
-@click.option("--known", type=click.Path(), help="Motifs (MEME, JASPAR, HOMER ...) that filters are matched with.")
+@click.option("--known", type=click.Path(), help="Known motifs (MEME, JASPAR, HOMER ...) to match filters with.")
 def filters(known: str | None, **options: Any) -> None:
-    """The first-layer filters of a model of tracks as motifs: the bases where each is most active in the places.
+    """Turn the first-layer filters of a track model into motifs, from the bases in the regions where each is most active.
 
     \b
     genoformer interpret filters peaks.bed -f hg38.fa -m mini-tracks --length 500 \\
@@ -236,26 +261,27 @@ def filters(known: str | None, **options: Any) -> None:
 @interpret.command()
 @click.argument("motifs", type=click.Path())
 @click.argument("known", type=click.Path(), required=False)
-@click.option("--nearest", type=click.IntRange(min=1), default=3, show_default=True, help="Known motifs for each.")
-@click.option("--scan", type=click.Path(), metavar="DATA", help="A BED (with -f) or FASTA in which MOTIFS are looked for.")
-@click.option("-f", "--fasta", type=click.Path(), help="The genome of a BED.")
+@click.option("--nearest", type=click.IntRange(min=1), default=3, show_default=True, help="Number of known motifs per motif.")
+@click.option("--scan", type=click.Path(), metavar="DATA", help="BED (with -f) or FASTA to scan for MOTIFS.")
+@click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed if the scanned file is a BED.")
 @click.option(
     "--p-value",
     "threshold",
     type=click.FloatRange(0, 1, min_open=True),
     default=1e-4,
     show_default=True,
-    help="Largest p of a place.",
+    help="Maximum p-value of a hit.",
 )
 def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta: str | None, threshold: float) -> None:
-    """Which KNOWN motifs (MEME, TRANSFAC, JASPAR, HOMER ...) those of a file are like: Tomtom, as a table on stdout.
+    """Match the MOTIFS of a file with KNOWN motifs (MEME, TRANSFAC, JASPAR, HOMER ...) by Tomtom, as a table on stdout.
 
     \b
     genoformer interpret motifs attr/motifs.meme jaspar.meme
     genoformer interpret motifs attr/motifs.meme --scan peaks.bed -f hg38.fa > places.bed
 
-    With --scan the places that fit them: FIMO, as BED6 on stdout. Files of motifs: MEME, TRANSFAC, JASPAR, HOMER, HOCOMOCO,
-    Cluster-Buster, CIS-BP and UniPROBE, known by what they hold (docs/motif-files.md); counts or probabilities of DNA.
+    With --scan, FIMO finds the sites that match MOTIFS, as BED6 on stdout. Motif files hold counts or probabilities of DNA in
+    the formats MEME, TRANSFAC, JASPAR, HOMER, HOCOMOCO, Cluster-Buster, CIS-BP or UniPROBE; the format is detected from the
+    content (docs/motif-files.md).
     """
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""genoformer: the group of commands; what a command needs is imported when it runs."""
+"""Define the genoformer command group; each command imports its dependencies when it runs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from .talk import Group, wants_traceback, warnings_said
 
 
 def limit_openmp_spin() -> None:
-    """Threads that wait for each other sleep sooner, unless the environment says otherwise; before torch is imported.
+    """Make waiting OpenMP threads sleep sooner, unless the environment sets a policy; call it before torch is imported.
 
-    GNU's OpenMP lets them spin 30 times as long: on a machine that others use, too, they spin while the one that they wait
+    GNU's OpenMP lets waiting threads spin 30 times as long. On a shared machine they spin while the thread that they wait
     for has no processor, and a run takes many times as long (RESULTS.md, Hardening).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -40,7 +40,7 @@ def limit_openmp_spin() -> None:
 
 
 class _Commands(Group):
-    """A refusal of ours ends in one sentence and status 2; Ctrl-C in 130."""
+    """Command group that prints a refusal as one sentence and exits with status 2; Ctrl-C exits with 130."""
 
     def invoke(self, ctx: click.Context) -> object:
         open_streams()
@@ -50,7 +50,7 @@ class _Commands(Group):
                 return super().invoke(ctx)
         except click.ClickException:
             raise
-        except BrokenPipeError:  # the reader of our output, such as head, has had enough
+        except BrokenPipeError:  # the reader of our output, such as head, has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except KeyboardInterrupt as stop:
@@ -61,7 +61,7 @@ class _Commands(Group):
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    """genoformer and its version, and those of what matters when something is reported."""
+    """Print the versions of genoformer and its main dependencies, then exit."""
     if not value or ctx.resilient_parsing:
         return
     import platform
@@ -84,21 +84,21 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     is_eager=True,
     expose_value=False,
     callback=_version,
-    help="Versions of genoformer and of what it stands on, and stop.",
+    help="Show the versions of genoformer and its main dependencies, then exit.",
 )
 def main() -> None:
-    """Transformers for regulatory DNA: score variants, pre-train, and look at what they learned.
+    """Transformers for regulatory DNA: score variants, train models, and interpret them.
 
     \b
-    genoformer demo                                   the whole of it on bundled data
+    genoformer demo                                   run the full pipeline on bundled data
     genoformer score in.vcf -f genome.fa -m demo -o out.vcf.gz
 
-    A file that is named, such as out.vcf.gz, is replaced; of a link, what it leads to. Of two runs that would write the same,
-    the second is refused. In a folder a command replaces only what the same command made
-    there before, and refuses where other files of the same names are in the way; a trained model is never replaced.
+    An existing output file is overwritten; symbolic links are followed. A second run with the same output is refused. In an
+    output folder, a command replaces only files that the same command wrote before. It refuses other files of the same
+    names, and it never replaces a trained model.
 
-    Exit status: 0 when the job was done; 2 for an input or option that is refused, in one sentence; 1 for what went wrong
-    otherwise, and where the reader of a pipe has gone; 130 after Ctrl-C, 128 and its number after another signal.
+    Exit status: 0 on success; 2 for an invalid input or option, with a one-sentence error; 1 for any other failure, and if
+    the reader of a pipe closes it; 130 after Ctrl-C; 128 plus the signal number after another signal.
     """
 
 

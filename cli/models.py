@@ -1,4 +1,4 @@
-"""genoformer models."""
+"""Define the commands of genoformer models."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .talk import Group, print_note
 
 @click.group(cls=Group)
 def models() -> None:
-    """What models there are, what one holds, and other layouts."""
+    """List, download, describe and convert models."""
 
 
 @models.command("list")
 @json_option
 @catalog_option
 def list_models(as_json: bool, catalog: Path | None) -> None:
-    """The models that ship with genoformer, and those of others that `genoformer models pull` fetches.
+    """List the bundled models, and the models of others that `genoformer models pull` downloads.
 
     \b
     genoformer models list
@@ -35,9 +35,9 @@ def list_models(as_json: bool, catalog: Path | None) -> None:
 @models.command("pull")
 @pull_options
 def pull_models(names: tuple[str, ...], again: bool, source: Path | None, catalog: Path | None) -> None:
-    """Fetch models of the catalog, check them, and keep them where -m finds them by name; prints their folders.
+    """Download models of the catalog, check them, store them where -m finds them by name, and print their folders.
 
-    They are kept in $GENOFORMER_CACHE, by default ~/.cache/genoformer. A download that was cut goes on where it stopped.
+    Models are kept in $GENOFORMER_CACHE, by default ~/.cache/genoformer. An interrupted download resumes.
 
     \b
     genoformer models pull dnabert6
@@ -48,10 +48,10 @@ def pull_models(names: tuple[str, ...], again: bool, source: Path | None, catalo
 
 @models.command()
 @click.argument("model", type=shared.MODEL)
-@click.option("--json", "as_json", is_flag=True, help="Only JSON, with the card as a field.")
+@click.option("--json", "as_json", is_flag=True, help="Print only JSON, with the card as a field.")
 @catalog_option
 def info(model: str, as_json: bool, catalog: Path | None) -> None:
-    """What a model is: its card, what it reads and predicts, shape, weights and how it was made.
+    """Describe a model: its card, inputs, outputs, shape, weights and training.
 
     \b
     genoformer models info mini-human
@@ -84,7 +84,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
 
 
 def _not_here(model: str, catalog: Path | None) -> dict[str, Any] | None:
-    """What the catalog says of a model that was not pulled yet."""
+    """Return the catalog's description of a model that is not downloaded yet; None for any other name."""
     from genoformer.catalog import is_here, read_catalog
 
     from .catalog import described
@@ -97,7 +97,7 @@ def _not_here(model: str, catalog: Path | None) -> dict[str, Any] | None:
 
 
 def _reads(model: Any) -> dict[str, Any]:
-    """What a model is given, and what it makes of it."""
+    """Return the tokenizer of a language model, or the window, bins and tracks of a track model."""
     from genoformer.models.longrange import LongRange
 
     if not isinstance(model, LongRange):
@@ -111,17 +111,23 @@ def _reads(model: Any) -> dict[str, Any]:
 @models.command()
 @click.argument("model", type=shared.MODEL)
 @click.argument("folder", type=click.Path())
-@click.option("--layout", type=click.Choice(["genoformer", "dnabert", "enformer"]), default="genoformer", show_default=True)
+@click.option(
+    "--layout",
+    type=click.Choice(["genoformer", "dnabert", "enformer"]),
+    default="genoformer",
+    show_default=True,
+    help="Layout of the files to write.",
+)
 @click.option("--half", is_flag=True, help="Store the weights in float16.")
 @click.option(
     "-t",
     "--targets",
     multiple=True,
     metavar="HEAD=FILE",
-    help="Table of a head's tracks, stored with the model, so that predict knows their names and strand pairs.",
+    help="Table of a head's tracks to store with the model; predict reads track names and strand pairs from it.",
 )
 def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str, ...]) -> None:
-    """Write MODEL into FOLDER in another layout: ours, DNABERT's (Hugging Face) or enformer-pytorch's.
+    """Write MODEL into FOLDER in another layout: genoformer's, DNABERT's (Hugging Face) or enformer-pytorch's.
 
     \b
     genoformer models convert DNA_bert_6/ my_dnabert6/

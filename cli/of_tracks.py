@@ -1,4 +1,4 @@
-"""Options of commands that score variants with a model of tracks."""
+"""Options of the commands that score variants with a track model."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ window_options = shared.option_group(
         metavar="BASES",
         default="0",
         show_default=True,
-        help="Windows are moved by these, such as -1,0,1, and scores averaged.",
+        help="Offsets of the windows in bases, such as -1,0,1; scores are averaged over them.",
     ),
     click.option(
         "--indels",
         type=click.Choice(["realign", "stitch", "left", "right", "symmetric"]),
         default="realign",
         show_default=True,
-        help="How tracks of an insertion or deletion are compared; see --explain.",
+        help="Method to compare tracks of an insertion or deletion; see --explain.",
     ),
     click.option(
         "--anchor",
         type=click.Choice(["grid", "variant"]),
         default="grid",
         show_default=True,
-        help="Windows on a lattice, which neighbours share, or with the variant in the very middle.",
+        help="Position of windows: on a grid that neighbouring variants share, or centred on the variant.",
     ),
 )
 track_options = shared.option_group(
     shared.tracks,
     shared.targets,
     shared.head,
-    click.option("--gtf", type=click.Path(), help="Genes, for LOGSED."),
+    click.option("--gtf", type=click.Path(), help="Gene annotation, for LOGSED."),
     window_options,
 )
 _NAMES = ("spec", "targets", "head", "gtf", "shifts", "indels", "anchor")
 
 
 def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
-    """What only a model of tracks knows, from the options; None for another model.
+    """Return the options of a track model as TrackOptions; None for another model.
 
-    Raises ConfigError where one of them, or of `others`, was given for a model that is not of tracks.
+    Raises ConfigError if one of these options, or of `others`, was given for another model.
     """
     from genoformer.errors import ConfigError
     from genoformer.genome.exons import read_genes
@@ -73,7 +73,7 @@ def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
 
 
 def window_settings(shifts: str, indels: Any, anchor: Any) -> Any:
-    """Return the settings of windows from the options; ConfigError for shifts that are no numbers."""
+    """Return the window settings from the options; raise ConfigError for shifts that are not numbers."""
     from genoformer.errors import ConfigError
     from genoformer.scoring.track_scorer import AlleleComparison
 

@@ -1,4 +1,4 @@
-"""Options that several commands have, each with one meaning and one help; click alone is imported."""
+"""Shared options of the commands, each with one meaning and one help text; only click is imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Command = Callable[..., Any]
 
 
 class _ModelName(click.ParamType):
-    """A folder, or a name: a shell completes both."""
+    """Model folder or model name; shell completion offers both."""
 
     name = "model"
 
@@ -24,35 +24,46 @@ class _ModelName(click.ParamType):
 
 
 def starting(names: Iterable[str], incomplete: str) -> list[str]:
-    """Those that a shell may complete a word to."""
+    """Return the names that begin with the incomplete word, sorted."""
     return sorted(name for name in names if name.startswith(incomplete))
 
 
 MODEL = _ModelName()
 
-reference = click.option("-f", "--fasta", required=True, type=click.Path(), help="The reference: FASTA, or gzipped, bgzipped.")
-genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="The genome, where DATA is a BED.")
+reference = click.option(
+    "-f", "--fasta", required=True, type=click.Path(), help="Reference genome: FASTA, plain, gzipped or bgzipped."
+)
+genome_of_bed = click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed if DATA is a BED.")
 label = click.option(
-    "--label", metavar="COLUMN", multiple=True, help="Label column; by default all whose name begins with label."
+    "--label",
+    metavar="COLUMN",
+    multiple=True,
+    help="Label column; may be repeated.  [default: all columns whose name begins with label]",
 )
 context = click.option(
-    "--context", type=click.IntRange(min=1), metavar="BASES", help="Bases in a window; the model's own by default."
+    "--context", type=click.IntRange(min=1), metavar="BASES", help="Window length in bases.  [default: the model's own]"
 )
 strand = click.option(
     "--strand",
     type=click.Choice(["both", "forward"]),
     default="both",
     show_default=True,
-    help="Mean over both strands, or the forward one alone.",
+    help="Average over both strands, or use only the forward strand.",
 )
 device = click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."
+    "--device", default="auto", show_default=True, help="Device: cpu, cuda, cuda:1 ...; auto uses a GPU if there is one."
 )
-precision = click.option("--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+precision = click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Floating-point precision of the model.",
+)
 batch_size = click.option(
-    "--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Found by itself; name one to fix it."
+    "--batch-size", type=click.IntRange(min=1), metavar="WINDOWS", help="Windows per batch.  [default: chosen automatically]"
 )
-force = click.option("--force", is_flag=True, help="Go on where the preflight would stop.")
+force = click.option("--force", is_flag=True, help="Continue even if the check of the VCF against the FASTA fails.")
 
 
 def _fixes(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -68,33 +79,33 @@ fix = click.option(
     multiple=True,
     metavar="HOW",
     callback=_fixes,
-    help="Score records whose REF disagrees as they are meant, where it explains 90 % of them: swap (REF and ALT), "
-    "strand (alleles of the other strand), shift (positions counted from 0); several with commas.",
+    help="Treat records whose REF disagrees as corrected, if that explains 90 % of them: swap (exchange REF and ALT), "
+    "strand (alleles are those of the other strand), shift (positions are counted from 0); separate several with commas.",
 )
 tracks = click.option(
-    "--tracks", "spec", metavar="SPEC", help="Numbers, names or patterns: 5, 0-10, CAGE, '*liver*'.  [default: all]"
+    "--tracks", "spec", metavar="SPEC", help="Tracks by number, name or pattern: 5, 0-10, CAGE, '*liver*'.  [default: all]"
 )
-targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, where the model has none of its own.")
-head = click.option("--head", metavar="NAME", help="Such as human, where the model has several.")
+targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, for a model without its own table.")
+head = click.option("--head", metavar="NAME", help="Head of the model, such as human, if it has several heads.")
 
 
 columns = click.option(
     "--columns",
     metavar="KEY=COLUMN,...",
-    help="Which column of the BED is which: chrom, start, end, name, score, strand, signal, summit, blocks; "
-    "base=1 counts from 1.",
+    help="Columns of the BED by key: chrom, start, end, name, score, strand, signal, summit, blocks; "
+    "base=1 if positions are counted from 1.",
 )
 columns_of_files = click.option(
     "--columns",
     multiple=True,
     metavar="[NAME:]KEY=COLUMN,...",
-    help="Which column of a file is which: chrom, start, end, name, score, strand, signal, summit, blocks; "
-    "base=1 counts from 1.",
+    help="Columns of a file by key: chrom, start, end, name, score, strand, signal, summit, blocks; "
+    "base=1 if positions are counted from 1.",
 )
 
 
 def option_group(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """One decorator that adds the options to a command in this order."""
+    """Return one decorator that adds the options to a command in this order."""
 
     def add(command: Command) -> Command:
         for option in reversed(options):

@@ -1,4 +1,4 @@
-"""What a command writes is its own until it ends."""
+"""Lock the outputs of a command while it runs, and refuse outputs that are also inputs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import click
 
 
 def open_streams() -> None:
-    """Of standard input, output and error those that are closed lead nowhere, so that no file of ours takes their number.
+    """Open closed standard streams on the null device, so that no output file takes their number.
 
-    What C code prints would go into it.
+    Otherwise, messages printed by C code would go into that file.
     """
     for number in range(3):
         try:
@@ -22,11 +22,11 @@ def open_streams() -> None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
-_OUTPUTS = ("output", "out", "matrix", "pca", "figures", "folder")  # names of options that name a file to write
+_OUTPUTS = ("output", "out", "matrix", "pca", "figures", "folder")  # names of the options that give an output file or folder
 
 
 def refuse_own_inputs(ctx: click.Context) -> None:
-    """ConfigError where a command would write over a file that it reads, by whatever name or link."""
+    """Raise ConfigError if a command would overwrite a file that it reads, under any name or link."""
     from genoformer.errors import ConfigError
     from genoformer.whole import same_file
 
@@ -48,7 +48,7 @@ def refuse_own_inputs(ctx: click.Context) -> None:
 
 
 def refuse_addresses(ctx: click.Context) -> None:
-    """MissingFileError for an address of the web where a file or a model is due, as it was typed."""
+    """Raise MissingFileError for a web address in place of a file or a model; it quotes the address as typed."""
     from genoformer.addresses import refuse_address
 
     for parameter in ctx.command.params:
@@ -62,9 +62,9 @@ def refuse_addresses(ctx: click.Context) -> None:
 
 
 def lock_outputs(*paths: str | os.PathLike[str] | None) -> None:
-    """Hold these outputs until the command ends; a second one that would write one of them is refused.
+    """Lock these outputs until the command ends; refuse an output that another command has locked.
 
-    So is "-": what streams to standard output holds nothing.
+    "-" is refused: a stream cannot be locked.
     """
     from genoformer.errors import ConfigError
     from genoformer.whole import lock_output

@@ -1,4 +1,4 @@
-"""genoformer predict."""
+"""Define the command genoformer predict."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from .talk import Command, print_note
 
 
 @click.command(cls=Command)
-@click.option("-f", "--fasta", required=True, type=click.Path(), help="The genome, plain, bgzipped or gzipped FASTA.")
+@click.option("-f", "--fasta", required=True, type=click.Path(), help="Genome FASTA; plain, bgzipped or gzipped.")
 @click.option(
     "-m",
     "--model",
     "model_name",
     type=shared.MODEL,
     required=True,
-    help="A model of tracks: a folder (ours or enformer-pytorch's), or a name of `models list`.",
+    help="Track model: a folder (genoformer or enformer-pytorch layout), or a name from `models list`.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(), help=".bw (one track), .parquet, .png, or a folder with a bigWig for each track."
+    "-o", "--output", type=click.Path(), help="Output: .bw (one track), .parquet, .png, or a folder for one bigWig per track."
 )
 @click.option("-b", "--bed", type=click.Path(), help="Regions: a BED, peaks or a table.")
 @shared.columns
@@ -32,14 +32,16 @@ from .talk import Command, print_note
     "--both-strands/--no-both-strands",
     default=False,
     show_default=True,
-    help="Mean of both strands; needs a table that says which tracks are strand pairs.",
+    help="Average over both strands; needs a table with the strand pairs of the tracks.",
 )
 @shared.device
 @shared.precision
 @shared.batch_size
-@click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), above the tracks of a .png.")
-@click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, above the tracks of a .png; may be repeated.")
-@click.option("--plan", is_flag=True, help="Print parameters, memory and time, and stop; no model is loaded.")
+@click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), drawn above the tracks of a .png.")
+@click.option(
+    "--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the tracks of a .png; may be repeated."
+)
+@click.option("--plan", is_flag=True, help="Print parameters, memory and time, then exit; no model is loaded.")
 def predict(
     fasta: str,
     model_name: str,
@@ -59,7 +61,7 @@ def predict(
     elements: tuple[str, ...],
     plan: bool,
 ) -> None:
-    """Predict tracks for regions, whole contigs, or all of a genome.
+    """Predict tracks for regions, whole contigs, or a whole genome.
 
     \b
     genoformer predict -f hg38.fa -m MODEL -r chr1:1-200,000 --tracks '*liver*' \\
@@ -67,9 +69,9 @@ def predict(
     genoformer predict -f hg38.fa -m MODEL --contigs chr20 --tracks 4828 -o k562.bw
     genoformer predict -f hg38.fa -m MODEL -b peaks.bed -o peaks.parquet
 
-    Bins begin at multiples of the model's bin; the first and last of a region are cut to it. Windows overlap and of each the
-    middle is kept, on a lattice that does not depend on the regions: a bin has one value, whatever else is asked for. The
-    files of a folder are named by the tracks' identifiers; its tracks.tsv says which is which.
+    Bins begin at multiples of the model's bin size; the first and last bin of a region are cut to it. Windows overlap, and only
+    the middle of each is kept. Windows lie on a grid that does not depend on the regions, so the value of a bin does not
+    depend on the other requested regions. The files of a folder are named by the tracks' identifiers; tracks.tsv lists them.
     """
     from pathlib import Path
 

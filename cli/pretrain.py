@@ -1,4 +1,4 @@
-"""genoformer pretrain."""
+"""Define the command genoformer pretrain."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .talk import Command, print_note
 
 
 @click.command(cls=Command)
-@click.option("-f", "--fasta", multiple=True, type=click.Path(), help="A genome; give -f for each of several.")
+@click.option("-f", "--fasta", multiple=True, type=click.Path(), help="Genome FASTA; repeat -f for several genomes.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
 @click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [encoder], [training], [genome].")
-@click.option("-m", "--model", "start", type=shared.MODEL, help="Go on from the weights of this model, in its shape.")
+@click.option("-m", "--model", "start", type=shared.MODEL, help="Model to start from: its weights and its shape are used.")
 def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str | None) -> None:
     """Train a masked (or causal) language model on genomes.
 
-    A run that was stopped or killed goes on when the same command is given again. One that learned nothing, or got
-    worse, is reported as failed, with status 1. Several processes or machines:
+    Repeat the same command to resume a run that was stopped or killed. A run that learned nothing, or got worse, is
+    reported as failed, with status 1. To use several processes or machines:
     torchrun --nproc-per-node 8 -m genoformer_cli pretrain ...
 
     \b
@@ -29,7 +29,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     [tokenizer]
     tokenizer = "kmer"        # or "base", "bpe"
     k = 6
-    [encoder]                 # every field of EncoderConfig
+    [encoder]                 # any field of EncoderConfig
     width = 160
     n_layers = 4
     n_heads = 5
@@ -37,13 +37,13 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     context_length = 192
     position = "rotary"
     norm = "pre"
-    [training]                # every field of TrainingConfig
+    [training]                # any field of TrainingConfig
     steps = 5000
     batch_size = 48
     learning_rate = 2e-3
     precision = "bf16-mixed"
     [genome]                  # or [[genome]] for each of several
-    valid_contigs = ["chr22"] # held out; by default the last contig, of a single one its end
+    valid_contigs = ["chr22"] # held out; by default the last contig, or the end of a single contig
     blacklist = "blacklist.bed"
     """
     from pathlib import Path
@@ -58,7 +58,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
     with training_bar(output) as hear:
         manifest = run(plan, Path(output), start=start, command=command_line(), progress=hear)
-    if "metrics" not in manifest:  # of several processes only the first reports
+    if "metrics" not in manifest:  # with several processes, only the first reports
         return
     click.echo(f"{output}: train_loss {manifest['metrics']['train_loss']:.4f}")
     if found := manifest.get("held_out"):

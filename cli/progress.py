@@ -1,4 +1,4 @@
-"""One progress bar on stderr, with stage, rate and time left, where that is a terminal; with -v a line for each stage."""
+"""Show one progress bar on stderr, with stage, rate and time left, if it is a terminal; with -v, print a line per stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .talk import is_quiet, is_verbose, print_detail
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Callable[[Any], None] | None]:
-    """Yields what takes `genoformer.progress.Progress`, or None when nobody is watching."""
+    """Yield a callback for `genoformer.progress.Progress`, or None if no progress is shown."""
     if is_quiet():
         yield None
     elif is_verbose():
@@ -28,7 +28,7 @@ def progress_bar(unit: str) -> Iterator[Callable[[Any], None] | None]:
 
 
 class _Stages:
-    """Says when a stage begins, and how long it took; for logs, where a bar would be a thousand lines."""
+    """Report when a stage begins and how long it took; for logs, where a bar would be a thousand lines."""
 
     def __init__(self, unit: str) -> None:
         self.unit = unit

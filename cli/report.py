@@ -1,4 +1,4 @@
-"""genoformer report."""
+"""Define the command genoformer report."""
 
 from __future__ import annotations
 
@@ -10,30 +10,36 @@ from .talk import Command, print_note
 
 @click.command(cls=Command)
 @click.argument("scored", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="The page, such as report.html.")
-@click.option("--title", help="[default: the name of SCORED]")
-@click.option("-f", "--fasta", type=click.Path(), help="The genome: the page says how the VCF fits it.")
+@click.option("-o", "--output", required=True, type=click.Path(), help="HTML page to write, such as report.html.")
+@click.option("--title", help="Title of the page.  [default: the name of SCORED]")
+@click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA; the page reports how the VCF fits it.")
 @click.option(
     "-m",
     "--model",
     type=shared.MODEL,
     multiple=True,
-    help="With -f: draws what this model says of both alleles of the strongest; several for an ensemble.",
+    help="Model (with -f) to draw its predictions for both alleles of the strongest variants; several form an ensemble.",
 )
-@click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Variants that are drawn.")
-@click.option("--flank", type=click.IntRange(min=5, max=50), default=25, show_default=True, help="Bases on either side.")
+@click.option("--top", type=click.IntRange(min=0), default=6, show_default=True, help="Number of variants to draw.")
+@click.option(
+    "--flank",
+    type=click.IntRange(min=5, max=50),
+    default=25,
+    show_default=True,
+    help="Bases to draw on either side of a variant.",
+)
 def report(
     scored: str, output: str, title: str | None, fasta: str | None, model: tuple[str, ...], top: int, flank: int
 ) -> None:
-    """One HTML page of a scored VCF, which needs no server and no network: summary, distributions, a table, figures.
+    """Write an HTML page of a scored VCF with summary, distributions, table and figures; it needs no server and no network.
 
     \b
     genoformer report scored.vcf.gz -o report.html
     genoformer report scored.vcf.gz -o report.html -m mini-human -f hg38.fa
 
-    The table sorts and filters; the keys of INFO that most records have are columns of it. Windows, strands, shifts and tracks
-    of the figures are those of the scores, as the header has them. Scores of tracks below the noise floor are grey, and drawn
-    only where none is above it.
+    The table can be sorted and filtered; its columns include the INFO keys that most records have. The figures use the windows,
+    strands, shifts and tracks of the scores, as given in the header. Track scores below the noise floor are grey, and are
+    drawn only if no score is above it.
     """
     from pathlib import Path
 

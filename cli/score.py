@@ -1,4 +1,4 @@
-"""genoformer score, and genoformer merge of its shards."""
+"""Define the commands genoformer score and, for its shards, genoformer merge."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     type=shared.MODEL,
     multiple=True,
     default=["mini-human"],
-    help="A model folder (ours, DNABERT's or enformer-pytorch's), or a name of `models list`; "
-    "several (-m A -m B) are an ensemble: the mean of their scores.  [default: mini-human]",
+    help="Model folder (genoformer, DNABERT or enformer-pytorch layout), or a name from `models list`. "
+    "Several models (-m A -m B) form an ensemble: their scores are averaged.  [default: mini-human]",
 )
 @click.option(
     "-s",
     "--scores",
     metavar="NAMES",
-    help="Comma-separated; see --explain.  [default: LLR,PLL, of a model of tracks SAD,SAR501]",
+    help="Scores to compute, separated by commas; see --explain.  [default: LLR,PLL; for a track model SAD,SAR501]",
 )
 @click.option(
     "-o",
@@ -68,9 +68,11 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     default="-",
     show_default=True,
     type=click.Path(),
-    help=".vcf, .vcf.gz (bgzip and index), .tsv, .parquet, or - for VCF on stdout.",
+    help="Output file: .vcf, .vcf.gz (bgzipped and indexed), .tsv, .parquet, or - for VCF on stdout.",
 )
-@click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="Only records whose REF overlaps it (1-based, inclusive).")
+@click.option(
+    "-r", "--region", metavar="CHR[:FROM-TO]", help="Score only records whose REF overlaps this region (1-based, inclusive)."
+)
 @shared.context
 @shared.strand
 @shared.device
@@ -82,42 +84,60 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     "--matrix",
     type=click.Path(),
     metavar="FILE",
-    help="The scores of every track, of LOGSED of every gene: .parquet, or .h5ad for AnnData.",
+    help="File for the scores of all tracks (LOGSED: of all genes): .parquet, or .h5ad for AnnData.",
 )
 @click.option(
     "--calibration",
     type=click.Path(),
     metavar="FILE",
-    help="Of `genoformer calibrate`, for quantiles.  [default: the model's own]",
+    help="Calibration written by `genoformer calibrate`, for quantiles.  [default: the model's own]",
 )
 @click.option(
     "--noise",
     "n_noise",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Places at which the noise floor is measured; 0: none.  "
-    "[default: one in 20 records, at most 16; of a small model at least 8]",
+    help="Number of loci at which the noise floor is measured; 0: none.  "
+    "[default: one in 20 records, at most 16; for a small model at least 8]",
 )
 @click.option(
     "--verify",
     "n_verify",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Score N random records again the naive way, on the CPU in float32, and compare.",
+    help="Score N random records again with the reference implementation (CPU, float32) and compare.",
 )
-@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Processes, each with the model and some cores.")
-@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of each process.  [default: 1 of several, else all]")
-@click.option("--engine", metavar="NAME", default="local", show_default=True, help="local, ray, or ray:ADDRESS of a cluster.")
-@click.option("--shard", metavar="I/N", help="Only the I-th of N shares, as of a job array; then: genoformer merge OUT.")
-@click.option("--assemble", is_flag=True, hidden=True, help="Refuse where a part is missing (genoformer merge).")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Number of processes, each with the model and some of the cores."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads per process.  [default: 1 with several processes, else all cores]",
+)
+@click.option(
+    "--engine",
+    metavar="NAME",
+    default="local",
+    show_default=True,
+    help="Engine that runs the processes: local, ray, or ray:ADDRESS of a cluster.",
+)
+@click.option("--shard", metavar="I/N", help="Score only part I of N, such as in a job array; then run: genoformer merge OUT.")
+@click.option("--assemble", is_flag=True, hidden=True, help="Refuse if a part is missing (genoformer merge).")
 @shared.force
 @shared.fix
-@click.option("--preflight", "only_preflight", is_flag=True, help="Compare VCF and FASTA, say it, and stop; needs no model.")
+@click.option(
+    "--preflight",
+    "only_preflight",
+    is_flag=True,
+    help="Only check the VCF against the FASTA, print the result, and exit; needs no model.",
+)
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Preflight and summary as one JSON object a line: on stdout with --preflight, else on stderr.",
+    help="Print input check and summary as JSON, one object per line: on stdout with --preflight, else on stderr.",
 )
 @click.option(
     "--explain",
@@ -125,7 +145,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     is_eager=True,
     expose_value=False,
     callback=_explain,
-    help="Say what each score and status means, and stop.",
+    help="Explain scores and statuses, then exit.",
 )
 @click.pass_context
 def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], output: str, **options: Any) -> None:
@@ -137,13 +157,11 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     bcftools view -r chr20 in.bcf | genoformer score - -f hg38.fa -m DNABERT6/ \\
         | bcftools view -i 'GF_LLR<-5'
 
-    Of a language model, insertions and deletions get PLL where substitutions get LLR. Of a model of tracks the output has of
-    each score the strongest track and its name, those that --tracks chooses, and a mark where a score is below the noise floor.
-    With -a each record has the elements that it
-    lies in, as `genoformer annotate` writes them. What cannot be scored passes through
-    with its reason in GF_STATUS. With --fix, scores are those of the variant that was meant, the base of the genome against the
-    other allele, as of a corrected file; the records stay as they are, and GF_FIX says what was done. An interrupted run goes
-    on where it stopped when the command is repeated.
+    With a language model, substitutions get LLR; insertions and deletions get PLL. With a track model, the output has for each
+    score the strongest track and its name, the tracks chosen with --tracks, and a mark if the score is below the noise floor.
+    With -a, each record lists the elements that it overlaps, as in `genoformer annotate`. An allele that cannot be scored is
+    kept, and GF_STATUS gives the reason. With --fix, scores compare the base of the genome with the other allele, as in a
+    corrected file; the records do not change, and GF_FIX names the correction. Repeat the command to resume an interrupted run.
     """
     from genoformer.genome.reference import Genome
 
@@ -168,7 +186,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     chosen = parse_scores(options["scores"]) if options["scores"] else default_scores(models[0])
     device = inference.resolve_device(options["device"])
 
-    printed: set[str] = set()  # notes of the preflight and of the annotations, which the summary holds, too
+    printed: set[str] = set()  # notes of the preflight and of the annotations; the summary repeats them
 
     def tell(notes: Iterable[str]) -> None:
         for note in notes:
@@ -244,7 +262,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
 
 
 def _calibration(path: str | None, model_names: Sequence[str]) -> Any:
-    """Of a file, or the model's own where it has one; an ensemble has none of its own."""
+    """Return the calibration of a file, or the model's own if it has one; an ensemble has none of its own."""
     from pathlib import Path
 
     from genoformer.models import checkpoint
@@ -273,7 +291,7 @@ def _shard(text: str | None, output: str) -> tuple[int, int] | None:
 @click.argument("output", type=click.Path())
 @click.pass_context
 def merge(ctx: click.Context, output: str) -> None:
-    """Write OUTPUT from the parts that `score --shard` has left beside it, by the command that began them.
+    """Write OUTPUT from the parts that `score --shard` saved next to it, with the options of the command that started them.
 
     \b
     genoformer score in.vcf.gz -f hg38.fa -o out.vcf.gz --shard 1/2
@@ -303,7 +321,7 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
 
     from .progress import progress_bar
 
-    longest = sys.maxsize  # what is too long depends on the model
+    longest = sys.maxsize  # the longest allowed allele depends on the model
     if options["model_names"]:
         from genoformer.models import checkpoint
         from genoformer.scoring.scorers import default_scores, make_scorer

@@ -1,4 +1,4 @@
-"""What a command says besides its results: on stderr, less of it with -q, more with -v; and --debug, on every command."""
+"""Print notes of commands on stderr, fewer with -q and more with -v, and add -q, -v and --debug to every command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
 
 from .outputs import refuse_addresses, refuse_own_inputs
 
-_LEVEL = "genoformer.talk"  # in the context's meta, which a group and its commands share: -1, 0, 1
+_LEVEL = "genoformer.talk"  # key in the context's meta, which a group and its commands share; -1, 0 or 1
 _DEBUG = "genoformer.debug"
 
 
@@ -27,21 +27,21 @@ def _set(key: str, value: int) -> Any:
 
 
 def talk_options() -> list[click.Parameter]:
-    """-q, -v and --debug, which the group and every command take."""
+    """Return the options -q, -v and --debug, which the group and every command take."""
     return [
         click.Option(
             ["-q", "--quiet"],
             is_flag=True,
             expose_value=False,
             callback=_set(_LEVEL, -1),
-            help="Say nothing but results and errors.",
+            help="Print only results and errors.",
         ),
         click.Option(
             ["-v", "--verbose"],
             is_flag=True,
             expose_value=False,
             callback=_set(_LEVEL, 1),
-            help="Say on stderr what is done, too, with seconds and memory.",
+            help="Also log stages, timing and memory use to stderr.",
         ),
         click.Option(
             ["--debug"], is_flag=True, expose_value=False, callback=_set(_DEBUG, 1), help="Show the traceback of an error."
@@ -50,7 +50,7 @@ def talk_options() -> list[click.Parameter]:
 
 
 class Command(click.Command):
-    """A command that takes -q, -v and --debug."""
+    """Click command with -q, -v and --debug."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -67,7 +67,7 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A group that takes -q, -v and --debug, as its commands do."""
+    """Click group with -q, -v and --debug, which its commands also take."""
 
     command_class = Command
 
@@ -77,20 +77,20 @@ class Group(click.Group):
 
 
 def print_note(text: str) -> None:
-    """A line on stderr, unless -q."""
+    """Print a line on stderr, unless -q was given."""
     if _level() >= 0:
         click.echo(text, err=True)
 
 
 def print_detail(text: str) -> None:
-    """A line on stderr with -v."""
+    """Print a line on stderr if -v was given."""
     if _level() > 0:
         click.echo(text, err=True)
 
 
 @contextmanager
 def warnings_said() -> Iterator[None]:
-    """Say the library's warnings of failed runs as notes, each once."""
+    """Print the library's warnings of failed runs as notes, each once."""
     from genoformer.errors import FailedRunWarning
 
     heard: set[str] = set()
@@ -135,9 +135,9 @@ def _version() -> str:
 
 
 def _peak() -> float:
-    """Peak memory in MiB: the largest of this process and its children.
+    """Return the peak memory in MiB: the largest of this process and its children.
 
-    On Linux ``ru_maxrss`` also counts the process that started this one, so ``VmHWM`` takes its place where there is one.
+    On Linux ``ru_maxrss`` also counts the process that started this one, so ``VmHWM`` is used if it exists.
     """
     import resource
 

@@ -1,4 +1,4 @@
-"""What the commands that train have in common."""
+"""Shared parts of the training commands: command line, progress bar, and the check for Lightning."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .talk import print_note
 
 
 def command_line() -> str:
-    """The command as it was typed, for manifests."""
+    """Return the command as it was typed, for manifests."""
     return "genoformer " + shlex.join(sys.argv[1:])
 
 
 @contextmanager
 def training_bar(output: str) -> Iterator[Callable[[Any], None]]:
-    """The progress bar of a run; a line says from which step an interrupted one is resumed."""
+    """Show the progress bar of a run, and print from which step an interrupted run resumes."""
     with progress_bar("steps") as bar:
 
         def hear(p: Any) -> None:
@@ -33,7 +33,7 @@ def training_bar(output: str) -> Iterator[Callable[[Any], None]]:
 
 @contextmanager
 def training_imports() -> Iterator[None]:
-    """Say which extra to install where Lightning is missing."""
+    """Report which extra to install if Lightning is missing."""
     from genoformer.errors import ConfigError
 
     try:

@@ -1,4 +1,4 @@
-"""Named models and data sets of others: catalog.toml -> address, checksum, licence -> fetched, checked, kept in one folder."""
+"""Models and data sets of others: catalog.toml -> address, checksum, licence -> download, check -> one folder per entry."""
 
 from genoformer.catalog.cache import folder_of, is_here, pulled_model, shipped
 from genoformer.catalog.entries import Entry, Remote, entry_named, read_catalog

@@ -1,4 +1,4 @@
-"""Where things of the catalog are kept: one folder for each entry, with a receipt beside its files."""
+"""Cache of catalog entries: one folder for each entry, with a receipt next to its files."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from genoformer.whole import cache_folder
 
 
 def folder_of(entry: Entry) -> Path:
-    """Where the files of an entry lie, or would lie."""
+    """Return the folder of an entry's files, downloaded or not."""
     return cache_folder() / entry.kind / entry.name
 
 
 def staging_of(entry: Entry) -> Path:
-    """Where its files are gathered until all are there."""
+    """Return the folder that collects the files of an entry until all are complete."""
     return cache_folder() / entry.kind / f".{entry.name}.part"
 
 
 def read_receipt(folder: Path) -> dict[str, Any]:
-    """What a folder's receipt says of each file; empty where there is none that can be read."""
+    """Return the receipt of a folder, with an entry for each file; empty if there is no readable receipt."""
     try:
         receipt = json.loads((folder / RECEIPT).read_text())
     except (OSError, ValueError):
@@ -32,14 +32,14 @@ def read_receipt(folder: Path) -> dict[str, Any]:
 
 
 def is_here(entry: Entry) -> bool:
-    """Whether all files of an entry are kept here, each with the size that it was fetched with."""
+    """True if all files of an entry are in the cache, each with the size recorded at its download."""
     folder = folder_of(entry)
     files = read_receipt(folder).get("files", {})
     return all(is_whole(entry, file, folder / file.name, files.get(file.name)) for file in entry.files)
 
 
 def is_whole(entry: Entry, file: Remote, path: Path, said: Any) -> bool:
-    """Whether a file is there as its receipt says, and the receipt is of what the entry names: source, size, checksum."""
+    """True if a file matches its receipt `said`, and the receipt matches source, size and checksum of the entry."""
     if not isinstance(said, dict) or said.get("of") != source_of(entry, file):
         return False
     if any(getattr(file, key) not in (None, said.get(key)) for key in ("size", "sha256", "md5")):
@@ -51,12 +51,12 @@ def is_whole(entry: Entry, file: Remote, path: Path, said: Any) -> bool:
 
 
 def source_of(entry: Entry, file: Remote) -> str:
-    """Where a file is to come from, whatever folder it was carried in."""
+    """Return the source of a file: its URL, or repository@revision, also if the file was copied from a folder."""
     return file.url or f"{entry.hub}@{entry.revision}"
 
 
 def _of_another_catalog(kind: Kind, name: str) -> Path | None:
-    """The folder of what was pulled under a name that only a catalog of --catalog has, where all of it is here."""
+    """Return the folder of a complete entry that only another catalog (--catalog) names; None if there is none."""
     folder = cache_folder() / kind / name if is_name(name) else None
     files = read_receipt(folder).get("files", {}) if folder is not None else {}
     try:
@@ -69,13 +69,13 @@ def _of_another_catalog(kind: Kind, name: str) -> Path | None:
 
 
 def shipped() -> dict[str, Path]:
-    """Name -> folder of the models that come with genoformer."""
+    """Return name -> folder of the bundled models."""
     models = Path(str(files("genoformer_data"))) / "models"
     return {config.parent.name: config.parent for config in sorted(models.glob("*/config.json"))}
 
 
 def pulled_model(name: str) -> Path | None:
-    """The folder of a model of the catalog that was pulled, or None; CatalogError for one that is only named there."""
+    """Return the folder of a downloaded model, or None; raise CatalogError for a catalog model that is not downloaded."""
     kind: Kind = "models"
     entry = read_catalog()[kind].get(name)
     if entry is None:

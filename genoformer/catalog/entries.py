@@ -1,4 +1,4 @@
-"""What the catalog names: a TOML file -> entries, each checked before anything is asked of a network."""
+"""Catalog: a TOML file -> entries, each checked before any network access."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from genoformer.errors import CatalogError
 
 Kind = Literal["models", "data"]
 
-RECEIPT = "pulled.json"  # lies beside the files: what was fetched from where, and what it was checked by
+RECEIPT = "pulled.json"  # lies next to the files: source of each file, and the checksum it was checked with
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")  # of an entry or a file: never a path
 _HUB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-_PLAIN = re.compile(r"[!-~]+")  # what an address may hold; other letters stand in it as %XX
+_PLAIN = re.compile(r"[!-~]+")  # characters of an address; others are written as %XX
 _HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "md5": re.compile(r"[0-9a-f]{32}")}
 _ENTRY = {"title", "licence", "citation", "assembly", "note", "hub", "revision", "files"}
 _FILE = {"name", "url", "size", "about", "sha256", "md5", "checksums", "moves"}
 
 
 class Remote(NamedTuple):
-    """A file that lies elsewhere."""
+    """File to download."""
 
     name: str
-    url: str | None = None  # None: of the entry's repository on the hub
+    url: str | None = None  # None: a file of the entry's repository on the hub
     size: int | None = None  # bytes, exactly
     about: int | None = None  # bytes, rounded
     sha256: str | None = None
@@ -39,7 +39,7 @@ class Remote(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A model or a data set of somebody else."""
+    """Model or data set of another group."""
 
     kind: Kind
     name: str
@@ -49,21 +49,20 @@ class Entry(NamedTuple):
     files: tuple[Remote, ...]
     assembly: str = ""
     note: str = ""
-    hub: str | None = None  # a repository of the Hugging Face hub
+    hub: str | None = None  # repository of the Hugging Face hub
     revision: str = "main"
 
     @property
     def size(self) -> int | None:
-        """Bytes of all files, as far as they are known; None where none is."""
+        """Number of bytes of all files whose size is known; None if no size is known."""
         known = [file.size or file.about for file in self.files if file.size or file.about]
         return sum(size for size in known if size) or None
 
 
 def read_catalog(path: str | Path | None = None) -> dict[Kind, dict[str, Entry]]:
-    """The entries by kind ("models", "data") and name, of genoformer's own catalog or of another file of its form.
+    """Return the entries by kind ("models", "data") and name, of the bundled catalog or of another file in its format.
 
-    Raises CatalogError where the file is missing, is no TOML, or names what could lead out of the folder that things are
-    kept in.
+    Raises CatalogError if the file is missing, is not TOML, or has a name that could lead out of the cache folder.
     """
     source = Path(path) if path is not None else Path(str(files("genoformer_data"))) / "catalog.toml"
     try:
@@ -78,7 +77,7 @@ def read_catalog(path: str | Path | None = None) -> dict[Kind, dict[str, Entry]]
 
 
 def entry_named(name: str, kind: Kind, path: str | Path | None = None) -> Entry:
-    """One entry; CatalogError, with the names that come near, where there is none."""
+    """Return one entry; raise CatalogError with similar names if it is unknown."""
     entries = read_catalog(path)
     if name in entries[kind]:
         return entries[kind][name]
@@ -141,7 +140,7 @@ def _remote(where: str, row: Any, *, on_hub: bool) -> Remote:
 
 
 def _is_address(text: str) -> bool:
-    """Whether it is an http or https address as a request can be made of: ASCII, with a host and a port that is a number."""
+    """True for an http or https address that can be requested: ASCII, with a host and a numeric port."""
     try:
         parts = urlsplit(text)
         return (
@@ -171,7 +170,7 @@ def _texts(where: str, fields: Mapping[str, Any]) -> None:
 
 
 def is_name(name: str) -> bool:
-    """Whether it can be a name in the folder that things are kept in, and nothing else."""
+    """True for a plain file name inside the cache folder; no path, receipt or *.part."""
     return _NAME.fullmatch(name) is not None and not name.endswith(".part") and name != RECEIPT
 
 

@@ -1,6 +1,6 @@
-"""One file over HTTP: address -> a part that grows, goes on where a cut left it, and is whole or refused.
+"""Download one file over HTTP: address -> partial file, resumed after an interruption -> complete file or refusal.
 
-What was fetched is not judged here but for its length: the checksum is the caller's.
+This module checks only the length of a file; the caller checks its checksum.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ CHUNK = 1 << 20  # bytes read at a time
 LIST_BYTES = 4 << 20  # the longest list of checksums that is read
 PROXIES = ("https_proxy", "http_proxy", "all_proxy", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
-Received = Callable[[int, int | None], None]  # bytes that are there, of how many
+Received = Callable[[int, int | None], None]  # bytes received, of how many
 
 
 class _Lost(Exception):
-    """The connection, or the server, gave up for now."""
+    """Temporary failure of the connection or the server; a retry may succeed."""
 
 
 class _SameOrSafer(urllib.request.HTTPRedirectHandler):
-    """Follows redirects over HTTP and HTTPS, but never from HTTPS to HTTP, nor to a file or an FTP server."""
+    """Redirect handler that follows HTTP and HTTPS, but never from HTTPS to HTTP, nor to a file or an FTP server."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
@@ -57,17 +57,17 @@ def download(
     pause: float = 1.0,
     timeout: float = 60.0,
 ) -> None:
-    """Fetch `url` into `part`, from where an earlier try left it, if the server still has the same file.
+    """Download `url` into `part`, and resume an earlier attempt if the server still has the same file.
 
     Args:
-        size: bytes that the file should have; another length is refused.
-        checked: a checksum will be compared, so that it may go on where the server does not say whether the file is the same.
-        progress: hears how many bytes there are, of how many (None while not known).
-        tries: how often in a row nothing may come before it gives up.
-        pause: seconds before the second try; twice as long before each further one.
-        timeout: seconds without a byte after which a connection counts as lost.
+        size: expected number of bytes; another length is refused.
+        checked: True if the caller compares a checksum; then a download resumes even if the server does not identify the file.
+        progress: callback with the number of bytes received and in total (None while unknown).
+        tries: number of attempts in a row without a new byte before the download fails.
+        pause: seconds before the second attempt; doubled before each further one.
+        timeout: seconds without a byte after which the connection counts as lost.
 
-    Raises: DownloadError, with what to do; the part stays, for the next time.
+    Raises: DownloadError, with what to do; the part is kept for the next attempt.
     """
     failures = 0
     while True:
@@ -83,13 +83,13 @@ def download(
 
 
 def forget(part: Path) -> None:
-    """Remove a part, and what is known of it."""
+    """Remove a part and its metadata file."""
     part.unlink(missing_ok=True)
     _known(part).unlink(missing_ok=True)
 
 
 def read_list(url: str, *, timeout: float = 60.0, tries: int = 3, pause: float = 1.0) -> str:
-    """The text of a short file, such as a list of checksums. Raises DownloadError."""
+    """Return the text of a short file, such as a list of checksums. Raises DownloadError."""
     for attempt in range(1, tries + 1):
         try:
             with _opened(url, {}, timeout) as response:
@@ -108,7 +108,7 @@ def read_list(url: str, *, timeout: float = 60.0, tries: int = 3, pause: float =
 
 
 def refuse_unreachable(url: str, *, timeout: float = 30.0) -> None:
-    """DownloadError at once where nobody answers at an address; where a proxy stands in between, that is for it to say."""
+    """Raise DownloadError immediately if no host answers at an address; skip the test if a proxy is set."""
     parts = urlsplit(url)
     if _proxy() or parts.hostname is None:
         return
@@ -124,7 +124,7 @@ def _go_on(url: str, part: Path, size: int | None, checked: bool, progress: Rece
     done, known = _length(part), _read_known(part)
     same = known.get("etag") or known.get("modified")
     if done and (known.get("url") != url or not (same or checked)):
-        done = 0  # nothing says that the rest would fit to it
+        done = 0  # no evidence that the rest belongs to the same file
     if done and size is not None and done >= size:
         done = 0 if done > size else done
         if done == size:
@@ -132,7 +132,7 @@ def _go_on(url: str, part: Path, size: int | None, checked: bool, progress: Rece
             return
     asked = ({"Range": f"bytes={done}-"} | ({"If-Range": same} if same else {})) if done else {}
     with _opened(url, asked, timeout, begun=done) as response:
-        if response.status == 416:  # all of it is there, or it is another file by now
+        if response.status == 416:  # the part is complete, or the file has changed
             if response.headers.get("Content-Range", "").endswith(f"/{done}"):
                 return
             forget(part)
@@ -184,7 +184,7 @@ def _receive(response: Any, part: Path, done: int, most: int | None, progress: R
 
 
 def _opened(url: str, more: Mapping[str, str], timeout: float, *, begun: int = 0) -> Any:
-    """An answer of 200, 206 or 416; whatever else comes is _Lost, where it may come right, or refused."""
+    """Return a response with status 200, 206 or 416; raise _Lost for a temporary failure, else DownloadError."""
     request = urllib.request.Request(
         url, headers={"User-Agent": f"genoformer/{__version__}", "Accept-Encoding": "identity", **more}
     )
@@ -192,7 +192,7 @@ def _opened(url: str, more: Mapping[str, str], timeout: float, *, begun: int = 0
         return _not_empty(urllib.request.build_opener(_SameOrSafer).open(request, timeout=timeout))
     except urllib.error.HTTPError as error:
         if error.code == 416 and begun:
-            error.status = 416  # type: ignore[misc]  # read as an answer
+            error.status = 416  # type: ignore[misc]  # read as a response
             return error
         error.close()
         if error.code == 407:
@@ -239,7 +239,7 @@ def _asked_who(url: str) -> str:
 
 
 def _proxy() -> str | None:
-    """The proxy that is set, without the password that may stand in it."""
+    """Return the proxy from the environment, without its password; None if none is set."""
     for name in PROXIES:
         if value := os.environ.get(name):
             return f"the proxy of {name} ({re.sub('//[^@/]*@', '//', value)})"
@@ -260,7 +260,7 @@ def _refuse_full(part: Path, needed: int) -> None:
         )
 
 
-# --- what is known of a part: whose it is, and of which version of the file
+# --- metadata of a part: its address, and the version of the file
 
 
 def _length(part: Path) -> int:
@@ -286,7 +286,7 @@ def _write_known(part: Path, url: str, headers: Any) -> None:
     etag = headers.get("ETag") or ""
     known = {
         "url": url,
-        "etag": "" if etag.startswith("W/") else etag,  # a weak one does not promise the same bytes
+        "etag": "" if etag.startswith("W/") else etag,  # a weak ETag does not guarantee the same bytes
         "modified": headers.get("Last-Modified") or "",
     }
     _known(part).write_text(json.dumps(known) + "\n")

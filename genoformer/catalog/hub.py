@@ -1,4 +1,4 @@
-"""Files of a repository of the Hugging Face hub, through huggingface_hub, and the checksums that it publishes."""
+"""Download files of a Hugging Face repository with huggingface_hub, and return their published checksums."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from genoformer.errors import DownloadError
 
 
 class HubFile(NamedTuple):
-    """A file that was fetched: where it lies, the commit it is of, and its published checksum by algorithm."""
+    """Downloaded file: its path, its commit, and its published checksum with the algorithm."""
 
     path: Path
     commit: str
-    algorithm: str  # "sha256" of large files, "git sha1" of small ones; "" where a mirror gives neither
+    algorithm: str  # "sha256" for large files, "git sha1" for small ones; "" if a mirror gives neither
     checksum: str
 
 
@@ -27,9 +27,9 @@ _ALGORITHMS = {"sha256": re.compile("[0-9a-f]{64}"), "git sha1": re.compile("[0-
 
 
 def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", endpoint: str | None = None) -> HubFile:
-    """Fetch one file of a repository into a folder, from where an earlier try left it; no code of it is run.
+    """Download one file of a repository into a folder, and resume an earlier attempt; none of its code is run.
 
-    endpoint: another address of the hub, such as a mirror; $HF_ENDPOINT else. Raises DownloadError.
+    endpoint: another address of the hub, such as a mirror; by default $HF_ENDPOINT. Raises DownloadError.
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
@@ -44,7 +44,7 @@ def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", e
             path = hf_hub_download(
                 repository, name, revision=found.commit_hash or revision, local_dir=folder, endpoint=endpoint, etag_timeout=60
             )
-    except Exception as error:  # of the hub, of the HTTP library that it happens to use, or of the disk
+    except Exception as error:  # from the hub, from whichever HTTP library it uses, or from the disk
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DownloadError(f"{repository} on the hub did not give {name}: {_first_line(error)}. {by_hand}") from error
@@ -54,7 +54,7 @@ def fetch(repository: str, name: str, folder: Path, *, revision: str = "main", e
 
 
 def git_sha1(path: Path) -> str:
-    """The name that git gives to the content of a file: SHA-1 of "blob SIZE", a zero byte, and the bytes."""
+    """Return git's name for the content of a file: SHA-1 of "blob SIZE", a zero byte, and the bytes."""
     digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -63,13 +63,13 @@ def git_sha1(path: Path) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """The sentence of an error whose text may be a page."""
+    """Return the first line of an error, whose text may be a whole page."""
     return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
 
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """huggingface_hub tells of each try that failed; what it comes to is told in one sentence."""
+    """Silence huggingface_hub's warning for each failed attempt; our error reports the outcome in one sentence."""
     from huggingface_hub.utils import logging
 
     before = logging.get_verbosity()
@@ -82,7 +82,7 @@ def _without_warnings() -> Iterator[None]:
 
 @contextmanager
 def _quiet_unless_watched() -> Iterator[None]:
-    """huggingface_hub draws bars of its own; where nobody watches it is to draw none."""
+    """Turn off huggingface_hub's own progress bars if stderr is not a terminal."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     if sys.stderr.isatty() or are_progress_bars_disabled():

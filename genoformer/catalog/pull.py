@@ -1,4 +1,4 @@
-"""An entry of the catalog -> its files on this machine: gathered in a staging folder, checked, moved whole into place."""
+"""Download a catalog entry: entry -> files in a staging folder -> check -> move the folder into the cache."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from genoformer.whole import BusyError, atomic_write, lock_folder, sha256_of
 
 PART = ".part"
 _TEXTS = (".txt", ".tsv", ".csv", ".bed", ".meme", ".gtf", ".vcf", ".fa")
-NOTHING = "nothing published"  # in a receipt: the source gives no checksum
+NOTHING = "nothing published"  # in a receipt: the source publishes no checksum
 
 
 class Pulled(NamedTuple):
-    """Where the files of an entry lie, in the catalog's order, and what is worth saying of them."""
+    """Paths of an entry's files, in the catalog's order, and notes for the user."""
 
     folder: Path
     paths: list[Path]
-    fetched: bool  # False: they were here already
+    fetched: bool  # False: the files were already in the cache
     notes: list[str]
 
 
@@ -45,16 +45,16 @@ def pull(
     endpoint: str | None = None,
     pause: float = 1.0,
 ) -> Pulled:
-    """Fetch what the catalog names, unless it is here; a run that was cut or killed goes on where it stopped.
+    """Download a catalog entry, unless it is in the cache; an interrupted or killed run resumes.
 
     Args:
-        again: fetch it anew, as of a file that its source renews; what is here stays until the new one is whole.
-        source: a folder with the files, in place of a network; they are checked all the same.
-        progress: hears the file, and how many megabytes of it are there.
+        again: download again, for files that the source updates; the old files stay until the new ones are complete.
+        source: folder with the files, instead of a network; they are still checked.
+        progress: callback with the name of the file and the megabytes received.
         endpoint: another address of the Hugging Face hub.
         pause: seconds before a lost connection is tried again.
 
-    Raises: DownloadError where something cannot be fetched or fails its checksum, CatalogError where `source` lacks a file.
+    Raises: DownloadError if a file cannot be downloaded or fails its checksum, CatalogError if `source` lacks a file.
     """
     folder, staging = folder_of(entry), staging_of(entry)
     if is_here(entry) and not again:
@@ -67,7 +67,7 @@ def pull(
         ) from error
     notes: list[str] = []
     with _alone(staging, folder):
-        if is_here(entry) and not again:  # another process fetched it while we came
+        if is_here(entry) and not again:  # another process downloaded it in the meantime
             shutil.rmtree(staging, ignore_errors=True)
             return _pulled(entry, False, [])
         before, done = read_receipt(folder).get("files", {}), read_receipt(staging).get("files", {})
@@ -84,8 +84,8 @@ def pull(
                 notes += _doubts(file, path) if said["checked"] == NOTHING else []
                 done[file.name] = said
                 _write_receipt(staging, entry, done)
-        shutil.rmtree(staging / ".cache", ignore_errors=True)  # of huggingface_hub
-        folder = folder.resolve() if folder.is_symlink() else folder  # to a larger disk, say
+        shutil.rmtree(staging / ".cache", ignore_errors=True)  # written by huggingface_hub
+        folder = folder.resolve() if folder.is_symlink() else folder  # such as a link to a larger disk
         if folder.exists():
             shutil.rmtree(folder)
         shutil.move(staging, folder)
@@ -94,7 +94,7 @@ def pull(
 
 @contextmanager
 def _alone(staging: Path, folder: Path) -> Iterator[None]:
-    """Holds the staging folder; CatalogError where another process fetches the same."""
+    """Lock the staging folder; raise CatalogError if another process downloads the same entry."""
     try:
         with lock_folder(staging, folder):
             yield
@@ -112,7 +112,7 @@ def _pulled(entry: Entry, fetched: bool, notes: list[str]) -> Pulled:
 
 
 def _from_address(entry: Entry, file: Remote, path: Path, pause: float, progress: ProgressCallback) -> dict[str, Any]:
-    """Fetch over HTTP into a part beside, and give it its name when its checksum is right."""
+    """Download over HTTP into a partial file, and rename it once its checksum is correct."""
     assert file.url is not None
     part = path.with_name(path.name + PART)
     expected = dict(_published(file, pause))
@@ -131,7 +131,7 @@ def _from_address(entry: Entry, file: Remote, path: Path, pause: float, progress
             forget(part)
             if not gone_on:
                 raise
-            gone_on = False  # what was left of an earlier time was wrong: once from its beginning
+            gone_on = False  # the part of an earlier run was wrong: restart once from the beginning
     part.replace(path)
     forget(part)
     return said
@@ -152,7 +152,7 @@ def _from_hub(
 
 
 def _copied(entry: Entry, file: Remote, source: Path, path: Path) -> dict[str, Any]:
-    """Take a file from a folder, for machines without a network; lists of checksums cannot be asked there."""
+    """Copy a file from a folder, for machines without a network; lists of checksums are not available there."""
     given = source / file.name
     if not given.is_file():
         raise CatalogError(f"{source} has no {file.name}; {entry.name} is {', '.join(each.name for each in entry.files)}.")
@@ -164,7 +164,7 @@ def _copied(entry: Entry, file: Remote, source: Path, path: Path) -> dict[str, A
 
 
 def _published(file: Remote, pause: float) -> list[tuple[str, str]]:
-    """The checksums of a file by algorithm: those of the catalog, else that of the source's list, asked now."""
+    """Return the checksums of a file by algorithm: from the catalog, else downloaded from the source's list."""
     own = [(key, value) for key in ("sha256", "md5") if (value := getattr(file, key))]
     if own or file.checksums is None:
         return own
@@ -176,7 +176,7 @@ def _published(file: Remote, pause: float) -> list[tuple[str, str]]:
 
 
 def _checked(entry: Entry, file: Remote, path: Path, expected: dict[str, str], came_from: str) -> dict[str, Any]:
-    """What a receipt says of a file, or DownloadError where it is not the published one."""
+    """Return the receipt of a file; raise DownloadError if it is not the published file."""
     if file.size is not None and path.stat().st_size != file.size:
         raise DownloadError(
             f"{came_from} has {path.stat().st_size:,} bytes, and {file.name} of {entry.name} has {file.size:,}; not kept."
@@ -197,7 +197,7 @@ def _checked(entry: Entry, file: Remote, path: Path, expected: dict[str, str], c
 
 
 def _refuse_doubtful(file: Remote, path: Path, came_from: str) -> None:
-    """Where no checksum says so, what is empty, a page of a login, or a gzip without its end is not the file."""
+    """Raise DownloadError for a file without a checksum that is empty, a login page, or a truncated gzip."""
     with path.open("rb") as opened:
         head = opened.read(256).lstrip().lower()
     if not head or head.startswith((b"<!doctype html", b"<html")):
@@ -215,7 +215,7 @@ def _refuse_doubtful(file: Remote, path: Path, came_from: str) -> None:
 
 
 def _compare_with_earlier(entry: Entry, file: Remote, path: Path, said: dict[str, Any], before: Any, notes: list[str]) -> None:
-    """Where a source publishes no checksum, that of the first time stands for it."""
+    """Compare a file with its earlier download; without a published checksum, that of the first download is the reference."""
     changed = isinstance(before, dict) and before.get("sha256") != said["sha256"]
     if said["checked"] != NOTHING:
         if changed:
@@ -231,7 +231,7 @@ def _compare_with_earlier(entry: Entry, file: Remote, path: Path, said: dict[str
 
 
 def _doubts(file: Remote, path: Path) -> list[str]:
-    """What is odd about a file that nothing can be compared with, but may be so."""
+    """Return notes on oddities of a file without a checksum: an unexpected size, or a missing line end."""
     size, doubts = path.stat().st_size, []
     if file.about is not None and not file.about / 3 < size < file.about * 3:
         doubts.append(f"{file.name} has {size:,} bytes, and about {file.about:,} were expected; is it the right one?")

@@ -1,4 +1,4 @@
-"""Seed -> sequence + grammar -> instances -> variants with truth -> files: a genome whose every answer is known."""
+"""Simulate a genome with known answers: seed -> sequence + grammar -> motif instances -> labelled variants -> files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables -> files: bgzipped FASTA, GTF, BED, narrowPeak, VCF and TSV, the same bytes for the same world."""
+"""Write tables to files: bgzipped FASTA, GTF, BED, narrowPeak, VCF and TSV, with the same bytes for the same dataset."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genoformer.simulation.grammar import STATES, Element, Gene, Instance
 from genoformer.simulation.variants import Record
 
 LINE = 60  # bases per FASTA line
-COLOURS = {  # of the combined segmentations of ENCODE (Hoffman et al., NAR 2013)
+COLOURS = {  # colours of the combined segmentations of ENCODE (Hoffman et al., NAR 2013)
     "TSS": "255,0,0",
     "PF": "255,105,105",
     "E": "250,202,0",
@@ -43,8 +43,8 @@ VCF_HEADER = """\
 
 @contextmanager
 def _bgzip(path: Path) -> Iterator[Any]:
-    """An open bgzip file; of a full disk pysam does not say that it is one."""
-    verbosity = pysam.set_verbosity(0)  # htslib would print about it
+    """Open a bgzip file for writing; turn an error without a number into a full-disk error, which pysam does not report."""
+    verbosity = pysam.set_verbosity(0)  # htslib would print a message
     try:
         with pysam.BGZFile(str(path), "wb", None) as file:
             yield file
@@ -57,7 +57,7 @@ def _bgzip(path: Path) -> Iterator[Any]:
 
 
 def write_fasta(path: Path, contigs: dict[str, tuple[Codes, NDArray[np.bool_]]]) -> None:
-    """Contigs as (codes, soft mask), with the .fai and .gzi beside them."""
+    """Write contigs, given as (codes, soft mask), with the .fai and .gzi next to the FASTA."""
     with _bgzip(path) as handle:
         for name, (codes, soft) in contigs.items():
             text = np.frombuffer(decode(codes).encode(), dtype=np.uint8) | np.where(soft, 32, 0).astype(np.uint8)
@@ -75,7 +75,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def write_vcf(path: Path, lengths: dict[str, int], records: Iterable[Record]) -> None:
-    """With the .tbi beside it."""
+    """Write the records as a bgzipped VCF, with the .tbi next to it."""
     contigs = "\n".join(f"##contig=<ID={name},length={length}>" for name, length in lengths.items())
     rows = (_vcf_line(record) for record in records)
     write_lines(path, [VCF_HEADER.format(contigs=contigs).rstrip("\n"), *rows])
@@ -83,7 +83,7 @@ def write_vcf(path: Path, lengths: dict[str, int], records: Iterable[Record]) ->
 
 
 def gtf_lines(genes: Iterable[Gene]) -> Iterator[str]:
-    """Rows as Ensembl writes them: 1-based, exons in the order of transcription, the stop codon outside the CDS."""
+    """Yield GTF rows in Ensembl's style: 1-based, exons in transcription order, the stop codon outside the CDS."""
     for gene in genes:
         gene_id = f'gene_id "{gene.name}"; gene_name "{gene.name}"; gene_biotype "protein_coding";'
         ids = f'{gene_id} transcript_id "{gene.name}.1"; transcript_biotype "protein_coding";'
@@ -109,9 +109,9 @@ def gtf_lines(genes: Iterable[Gene]) -> Iterator[str]:
 
 
 def peak_lines(elements: Iterable[Element], instances: Iterable[Instance], rng: np.random.Generator) -> Iterator[str]:
-    """narrowPeak: one peak per element, its signal the bits of its instances times log-normal noise of 20 %.
+    """Yield narrowPeak rows, one per element; the signal is the bits of its instances times log-normal noise of 20 %.
 
-    The summit is the middle of the instances, weighted by bits. p and q values are -1, not assigned.
+    The summit is the mean of the instances' middles, weighted by bits. p and q values are -1, which means not assigned.
     """
     bits: dict[str, float] = {}
     moment: dict[str, float] = {}
@@ -126,7 +126,7 @@ def peak_lines(elements: Iterable[Element], instances: Iterable[Instance], rng: 
 
 
 def state_lines(contig: str, states: NDArray[np.uint8]) -> Iterator[str]:
-    """BED9, one row per run of one state."""
+    """Yield BED9 rows, one per run of one state."""
     edges = np.flatnonzero(np.diff(states)) + 1
     for start, end in zip([0, *edges.tolist()], [*edges.tolist(), len(states)], strict=True):
         state = STATES[states[start]]
@@ -134,7 +134,7 @@ def state_lines(contig: str, states: NDArray[np.uint8]) -> Iterator[str]:
 
 
 def instance_lines(instances: Iterable[Instance]) -> Iterator[str]:
-    """BED6 (score: bits, rounded), then the bits in full and the element."""
+    """Yield BED6 rows (score: bits, rounded), followed by the bits with four decimals and the element."""
     for i in instances:
         score = max(0, round(i.bits))
         yield f"{i.contig}\t{i.start}\t{i.end}\t{i.motif}\t{score}\t{i.strand}\t{i.bits:.4f}\t{i.element}"
@@ -161,7 +161,7 @@ def _gtf_line(gene: Gene, feature: str, span: tuple[int, int], attributes: str, 
 
 
 def _utr_names(strand: str) -> tuple[str, str]:
-    """Of the UTR to the left and to the right of the coding bases."""
+    """Return the names of the UTR to the left and to the right of the coding bases."""
     names = ("five_prime_utr", "three_prime_utr")
     return names if strand == "+" else names[::-1]
 

@@ -1,7 +1,8 @@
-"""Seed -> where things lie on a contig: genes, regulatory elements, the motif instances in them, and the seven states.
+"""Lay out a contig: seed -> genes, regulatory elements -> motif instances in the elements -> seven states.
 
-The contig is cut into slots of about 2 kb with one element each. Runs of slots are genes (promoter in the first slot in
-the direction of transcription, one exon per slot); the slots in between and inside hold enhancers and CTCF sites.
+The contig is cut into slots of about 2 kb with one element each. A run of slots is a gene: its promoter is in the first slot
+in the direction of transcription, with one exon per slot. The other slots, between and inside genes, hold enhancers and CTCF
+sites.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from genoformer.simulation.sequence import ISLAND_CLASS, ISOCHORES
 
 GAP = 500  # bases of N at each end of a contig, where an assembly has its telomere gap
 FLANK = (400, 900)  # bases of a slot on each side of its element
-STATES = ("R", "T", "PF", "WE", "CTCF", "E", "TSS")  # code = place in this list; a later one is painted over an earlier
+STATES = ("R", "T", "PF", "WE", "CTCF", "E", "TSS")  # code = index in this list; later states overwrite earlier ones
 LENGTH = {"TSS": (300, 600), "E": (300, 600), "WE": (250, 450), "CTCF": (200, 300)}
-ELEMENT_SHARES = {"E": 0.50, "WE": 0.25, "CTCF": 0.25}  # of the slots without a promoter
+ELEMENT_SHARES = {"E": 0.50, "WE": 0.25, "CTCF": 0.25}  # fractions of the slots without a promoter
 N_INSTANCES = {"E": (6, 8), "WE": (4, 5)}
-PROMOTER_ORDER = (  # upstream to downstream, each with the share of promoters that have it
+PROMOTER_ORDER = (  # upstream to downstream, each with the fraction of promoters that have it
     ("RFX5", 0.5),
     ("NRF1", 0.8),
     ("SP1", 0.9),
@@ -32,20 +33,20 @@ PROMOTER_ORDER = (  # upstream to downstream, each with the share of promoters t
     ("ELK1", 0.4),
 )
 PROGRAMS = {"liver": ("HNF4A", "HNF1A", "CEBPB"), "erythroid": ("GATA1::TAL1", "NFE2", "USF2")}
-SENSE = 0.8  # share of a promoter's instances that point in the direction of transcription
-COHESIN = 0.3  # share of CTCF sites with a ZNF143 site beside them
-SPACER = 2  # fewest bases between two instances
+SENSE = 0.8  # fraction of a promoter's instances on the strand of transcription
+COHESIN = 0.3  # fraction of CTCF sites with a neighbouring ZNF143 site
+SPACER = 2  # minimum number of bases between two instances
 PROMOTER_FLANK = 300  # bases of PF on each side of a promoter
-ISLAND_SHARE = 0.7  # of promoters lie in a CpG island, as in human
+ISLAND_SHARE = 0.7  # fraction of promoters in a CpG island, as in human
 
 
 class Element(NamedTuple):
     contig: str
     start: int
     end: int
-    strand: str  # of transcription for promoters, else "."
+    strand: str  # strand of transcription for promoters, else "."
     state: str  # TSS, E, WE or CTCF
-    program: str  # constitutive, liver or erythroid: the cells it is meant to be active in
+    program: str  # constitutive, liver or erythroid: the cell types in which it is active
     name: str
 
 
@@ -56,7 +57,7 @@ class Instance(NamedTuple):
     strand: str
     motif: str
     bits: float  # log2 p(site | matrix) / p(site | uniform)
-    element: str  # name of the element it lies in
+    element: str  # name of the element that contains it
 
 
 class Gene(NamedTuple):
@@ -73,7 +74,7 @@ class Gene(NamedTuple):
         return self.start if self.strand == "+" else self.end - 1
 
     def coding(self) -> NDArray[np.int64]:
-        """Positions of the coding bases in the order of translation."""
+        """Return the positions of the coding bases in the order of translation."""
         spans = [np.arange(max(a, self.cds[0]), min(b, self.cds[1])) for a, b in self.exons]
         positions = np.concatenate(spans)
         return positions if self.strand == "+" else positions[::-1]
@@ -85,7 +86,7 @@ class Layout(NamedTuple):
 
 
 def lay_out(contig: str, length: int, rng: np.random.Generator) -> Layout:
-    """Elements and genes of one contig, both ascending."""
+    """Draw the elements and genes of one contig, both ascending."""
     elements: list[Element] = []
     genes: list[Gene] = []
     slots = _slots(length, rng)
@@ -111,7 +112,7 @@ def lay_out(contig: str, length: int, rng: np.random.Generator) -> Layout:
 
 
 def thin(layout: Layout, share: float, rng: np.random.Generator) -> Layout:
-    """The same genes and promoters with `share` of the other elements, each kept or not by itself."""
+    """Keep all genes and promoters, and each other element with probability `share`, independently."""
     if share == 1:
         return layout
     keep = rng.random(len(layout.elements)) < share
@@ -120,7 +121,7 @@ def thin(layout: Layout, share: float, rng: np.random.Generator) -> Layout:
 
 
 def plant(codes: Codes, elements: list[Element], rng: np.random.Generator) -> list[Instance]:
-    """Write the instances of every element into `codes` and return them, ascending."""
+    """Write the motif instances of every element into `codes` and return them, ascending."""
     motifs = load_motifs()
     instances = []
     for element in elements:
@@ -140,7 +141,7 @@ def plant(codes: Codes, elements: list[Element], rng: np.random.Generator) -> li
 
 
 def paint(length: int, layout: Layout) -> NDArray[np.uint8]:
-    """The state of every base, uint8 [L], as an index into STATES."""
+    """Return the state of every base, uint8 [L], as an index into STATES."""
     states = np.full(length, STATES.index("R"), dtype=np.uint8)
     for gene in layout.genes:
         states[gene.start : gene.end] = STATES.index("T")
@@ -153,7 +154,7 @@ def paint(length: int, layout: Layout) -> NDArray[np.uint8]:
 
 
 def compose(length: int, layout: Layout, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The composition class of every base, uint8 [L]: isochores of 50 to 150 kb, and CpG islands over promoters."""
+    """Draw the composition class of every base, uint8 [L]: isochores of 50 to 150 kb, and CpG islands over promoters."""
     classes = np.empty(length, dtype=np.uint8)
     start = 0
     while start < length:
@@ -193,7 +194,7 @@ def _named(elements: list[Element], contig: str) -> list[Element]:
 
 
 def _gene(contig: str, run: list[tuple[int, int]], inside: list[Element], strand: str, rng: np.random.Generator) -> Gene:
-    """Exons left of the element of each slot; on the minus strand the same with all coordinates negated."""
+    """Draw a gene with exons left of the element of each slot; the minus strand uses the same steps on negated coordinates."""
     spans = [(e.start, e.end) for e in inside]
     if strand == "-":
         run = [_negated(slot) for slot in reversed(run)]
@@ -218,7 +219,7 @@ def _negated(span: tuple[int, int]) -> tuple[int, int]:
 
 
 def _sites(element: Element, rng: np.random.Generator) -> list[tuple[str, str]]:
-    """Motif and strand of each instance of an element, left to right."""
+    """Draw motif and strand of each instance of an element, left to right."""
     if element.state == "TSS":  # a fixed order along the direction of transcription
         names: list[str] = []
         while len(names) < 3:

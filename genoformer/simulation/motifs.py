@@ -1,4 +1,4 @@
-"""motifs.toml -> matrices: the twelve JASPAR profiles that are planted, and how well they match, in bits."""
+"""Load the twelve planted JASPAR profiles (motifs.toml -> matrices), draw instances, and score matches in bits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, reverse_complement
 
-PSEUDOCOUNT = 0.01  # the share of the uniform distribution mixed into each column: no base costs more than 8.6 bits
+PSEUDOCOUNT = 0.01  # fraction of the uniform distribution mixed into each column: no base costs more than 8.6 bits
 SHARPENING = 1.5  # instances are drawn from p ** 1.5, renormalised: the counts also hold reads that are not sites
 
 
@@ -28,7 +28,7 @@ class Motif(NamedTuple):
 
 @cache
 def load_motifs() -> dict[str, Motif]:
-    """The matrices by name, in the order of the file."""
+    """Return the matrices by name, in the order of the file."""
     motifs = {}
     for entry in _table()["motif"]:
         counts = np.array(entry["counts"], dtype=np.float64)
@@ -38,24 +38,24 @@ def load_motifs() -> dict[str, Motif]:
 
 
 def attribution() -> str:
-    """Whom to cite for the matrices."""
+    """Return the citation for the matrices."""
     return str(_table()["attribution"]).strip()
 
 
 def draw(motif: Motif, rng: np.random.Generator) -> Codes:
-    """One instance, uint8 [W], each base drawn by itself from p ** SHARPENING."""
+    """Draw one instance, uint8 [W], with each base independent and proportional to p ** SHARPENING."""
     p = np.exp2(SHARPENING * motif.log2p)
     cumulative = np.cumsum(p / p.sum(1, keepdims=True), axis=1)
     return (rng.random((motif.width, 1)) > cumulative[:, :3]).sum(1).astype(np.uint8)
 
 
 def match_bits(motif: Motif, site: Codes) -> float:
-    """log2 of p(site | motif) / p(site | uniform), of codes [W] on the motif's own strand."""
+    """Return log2 of p(site | motif) / p(site | uniform), for codes [W] on the motif's own strand."""
     return float(motif.log2p[np.arange(motif.width), site].sum() + 2 * motif.width)
 
 
 def best_match_bits(motif: Motif, codes: Codes) -> float:
-    """The best match_bits in codes [L] on either strand; -inf where the motif does not fit."""
+    """Return the largest match_bits in codes [L] on either strand; -inf if the sequence is shorter than the motif."""
     if len(codes) < motif.width:
         return float("-inf")
     sites = np.lib.stride_tricks.sliding_window_view(codes, motif.width)  # [L - W + 1, W]

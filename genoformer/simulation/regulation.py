@@ -1,13 +1,13 @@
-"""Planted motifs -> what they cause: the activity of each element in each cell type, which enhancers reach which genes, CAGE.
+"""Compute the effects of planted motifs: instances -> activity per element and cell type -> enhancer-gene links -> CAGE.
 
     activity(element, cell) = sum of max(0, bits) over its instances whose factor is active in the cell type, / 100
     contribution(enhancer, gene, cell) = GAIN x activity x exp(-distance / DECAY); 0 if it is insulated
     CAGE(gene, cell) = PROMOTER x activity(promoter, cell) x (1 + sum of the contributions of the enhancers within REACH)
 
-The factors of `grammar.PROGRAMS` are active in their cell type, those of promoters, and CTCF, in both: promoters do not know
-the cell type, so that all that differs between cell types in the CAGE of a gene comes from enhancers (elements E and WE). The
-distance is that of the enhancer's middle from the start site. An enhancer is insulated from a gene by any planted CTCF
-instance, of either strand, whose middle lies between the two.
+The factors of `grammar.PROGRAMS` are active in their cell type; CTCF and the factors of promoters are active in both. Promoters
+therefore do not depend on the cell type, and every difference in the CAGE of a gene between cell types comes from enhancers
+(elements E and WE). The distance is from the middle of the enhancer to the TSS. Any planted CTCF instance, on either strand,
+whose middle lies between the two insulates an enhancer from a gene.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from genoformer.simulation.grammar import PROGRAMS, PROMOTER_ORDER, Element, Gen
 
 CELLS = tuple(PROGRAMS)
 INSULATOR = "CTCF"
-EVERYWHERE = frozenset(name for name, _ in PROMOTER_ORDER) | {INSULATOR}  # factors that are active in all cell types
+EVERYWHERE = frozenset(name for name, _ in PROMOTER_ORDER) | {INSULATOR}  # factors active in all cell types
 ACTIVE = {cell: EVERYWHERE | set(program) for cell, program in PROGRAMS.items()}
 ENHANCERS = ("E", "WE")
 
-BITS = 100.0  # of an element of activity 1; an enhancer has about 1.3, a weak one 0.8, a promoter 1.0, a CTCF site 0.2
-REACH = 50_000  # bases between an enhancer and a start site, at most
-DECAY = 25_000.0  # bases in which a contribution falls to 1 / e: 0.14 is left at REACH
-GAIN = 5.0  # times that a gene's CAGE rises by an enhancer of activity 1 at its start site
+BITS = 100.0  # bits of activity 1; activities: enhancer about 1.3, weak enhancer 0.8, promoter 1.0, CTCF site 0.2
+REACH = 50_000  # largest distance of an enhancer from a TSS, in bases
+DECAY = 25_000.0  # distance in bases over which a contribution falls to 1 / e; at REACH it is 0.14
+GAIN = 5.0  # contribution to a gene's CAGE of an enhancer of activity 1 at its TSS, in units of its promoter's
 PROMOTER = 100.0  # CAGE counts of a promoter of activity 1 without enhancers
-NEAR = 2_000  # bases from the start site, beyond which an enhancer is called distal
-DEPENDS = 0.5  # distal contributions from which on a gene is said to depend on them
+NEAR = 2_000  # distance in bases from the TSS, beyond which an enhancer is distal
+DEPENDS = 0.5  # minimum distal contribution for a gene that depends on distal enhancers
 
 
 class Link(NamedTuple):
-    """An enhancer that is active in a cell type, and a gene within REACH of it."""
+    """Enhancer that is active in a cell type, and a gene within REACH of it."""
 
     enhancer: str
     gene: str
     cell: str
-    distance: int  # bases, middle of the enhancer to start site
+    distance: int  # bases, middle of the enhancer to TSS
     insulated: bool
     activity: float
-    contribution: float  # to the gene's CAGE, in units of what its promoter gives alone
+    contribution: float  # to the gene's CAGE, in units of the CAGE from its promoter alone
 
 
 class Expression(NamedTuple):
-    """The expected CAGE of a gene in a cell type: cage = promoter x (1 + near + distal)."""
+    """Expected CAGE of a gene in a cell type: cage = promoter x (1 + near + distal)."""
 
     gene: str
     contig: str
@@ -66,7 +66,7 @@ class Expression(NamedTuple):
 
 
 def activities(instances: Iterable[Instance]) -> dict[str, dict[str, float]]:
-    """Cell type -> name of an element -> activity; an element without an active instance is absent."""
+    """Return cell type -> name of an element -> activity; an element without an active instance is absent."""
     found: dict[str, dict[str, float]] = {cell: defaultdict(float) for cell in CELLS}
     for instance in instances:
         for cell, factors in ACTIVE.items():
@@ -76,7 +76,7 @@ def activities(instances: Iterable[Instance]) -> dict[str, dict[str, float]]:
 
 
 def regulation(elements: Iterable[Element], instances: Sequence[Instance], genes: Iterable[Gene]) -> list[Link]:
-    """Every active enhancer within REACH of every gene, insulated or not; by gene, cell type and place."""
+    """Return every active enhancer within REACH of every gene, insulated or not; by gene, cell type and position."""
     active = activities(instances)
     sites: dict[str, list[int]] = defaultdict(list)
     for instance in instances:
@@ -108,7 +108,7 @@ def regulation(elements: Iterable[Element], instances: Sequence[Instance], genes
 def expression(
     elements: Iterable[Element], instances: Iterable[Instance], genes: Sequence[Gene], links: Iterable[Link]
 ) -> list[Expression]:
-    """The expected CAGE of every gene in every cell type, in the order of the genes."""
+    """Return the expected CAGE of every gene in every cell type, in the order of the genes."""
     active = activities(instances)
     promoters = [element for element in elements if element.state == "TSS"]
     sums: dict[tuple[str, str, bool], float] = defaultdict(float)
@@ -126,7 +126,7 @@ def expression(
 
 
 def contribution(activity: float, distance: int) -> float:
-    """Of an enhancer that is not insulated, to the CAGE of a gene `distance` bases away; 0 beyond REACH.
+    """Return the contribution of a non-insulated enhancer to the CAGE of a gene `distance` bases away; 0 beyond REACH.
 
     >>> [round(contribution(0.8, distance), 3) for distance in (0, 25_000, 50_000, 50_001)]
     [4.0, 1.472, 0.541, 0.0]

@@ -1,4 +1,4 @@
-"""Composition classes -> bases: a Markov chain with human dinucleotides, and two families of repeats."""
+"""Generate sequence: composition classes -> bases from a Markov chain with human dinucleotides -> two repeat families."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ODDS = np.array(
 
 
 class Composition(NamedTuple):
-    gc: float  # G+C
+    gc: float  # fraction of G+C
     cpg: float  # CpG observed/expected
 
 
@@ -31,15 +31,15 @@ ISLAND = Composition(0.62, 0.78)
 CLASSES = (*ISOCHORES, ISLAND)
 ISLAND_CLASS = len(ISOCHORES)
 
-SEGMENT = 512  # bases grown one after the other; all segments of a contig grow side by side
+SEGMENT = 512  # bases drawn one after the other; all segments of a contig are drawn in parallel
 REPEAT_FRACTION = 0.10
 REPEAT_DIVERGENCE = (0.10, 0.20)
-CPG_DECAY = 0.7  # of the CpGs of a copy have become TpG or CpA, by deamination of methylated C
+CPG_DECAY = 0.7  # fraction of the CpGs of a copy that became TpG or CpA, by deamination of methylated C
 _SPECIES = 20240  # the repeat families are the same in every simulated genome, as within one species
 
 
 def dinucleotides(composition: Composition) -> NDArray[np.float64]:
-    """Joint probabilities [4, 4] of neighbours: margins are the base frequencies, CpG as asked, the rest near ODDS."""
+    """Return joint probabilities [4, 4] of neighbours: given base frequencies as margins, given CpG, the rest near ODDS."""
     at, gc = (1 - composition.gc) / 2, composition.gc / 2
     base = np.array([at, gc, gc, at])
     joint = ODDS * np.outer(base, base)
@@ -51,9 +51,9 @@ def dinucleotides(composition: Composition) -> NDArray[np.float64]:
 
 
 def background(classes: NDArray[np.uint8], rng: np.random.Generator) -> Codes:
-    """Bases [L] of a first-order Markov chain whose composition at each base is CLASSES[classes].
+    """Draw bases [L] from a first-order Markov chain whose composition at each base is CLASSES[classes].
 
-    The chain starts afresh every SEGMENT bases, so that the segments can be grown in parallel.
+    The chain restarts every SEGMENT bases, so that the segments can be drawn in parallel.
     """
     joints = np.stack([dinucleotides(composition) for composition in CLASSES])  # [K, 4, 4]
     start = np.cumsum(joints.sum(2), axis=1)[:, :3]
@@ -70,7 +70,7 @@ def background(classes: NDArray[np.uint8], rng: np.random.Generator) -> Codes:
 
 
 def repeat_families() -> tuple[Codes, Codes]:
-    """The consensus of a SINE (300 bp with an A tail, GC-rich like Alu) and of a LINE (1,200 bp, AT-rich like L1)."""
+    """Return the consensus of a SINE (300 bp with an A tail, GC-rich like Alu) and of a LINE (1,200 bp, AT-rich like L1)."""
     rng = np.random.default_rng(_SPECIES)
     sine = rng.choice(4, size=280, p=[0.22, 0.28, 0.28, 0.22]).astype(np.uint8)
     line = rng.choice(4, size=1_200, p=[0.38, 0.22, 0.20, 0.20]).astype(np.uint8)
@@ -78,9 +78,9 @@ def repeat_families() -> tuple[Codes, Codes]:
 
 
 def insert_repeats(codes: Codes, free: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Overwrite free stretches of `codes` with diverged copies on either strand; return where they lie, bool [L].
+    """Overwrite free stretches of `codes` with diverged repeat copies on either strand; return their mask, bool [L].
 
-    SINE copies are whole; LINE copies keep a 3' piece, since reverse transcription stops early. Each copy has its own
+    SINE copies are complete; LINE copies keep a 3' part, because reverse transcription stops early. Each copy has its own
     divergence, two thirds of it transitions, and has lost most of its CpGs.
     """
     repeat = np.zeros(len(codes), dtype=bool)
@@ -115,7 +115,7 @@ _STOP_CODES = np.array([encode(stop) for stop in sorted(STOPS)])
 
 
 def open_reading_frame(codes: Codes) -> Codes:
-    """The same bases with a start codon first, a stop codon last, and every stop in between opened (T..A -> G..A)."""
+    """Return the bases with a start codon first, a stop codon last, and every stop in between opened (T..A -> G..A)."""
     codons = codes.reshape(-1, 3).copy()
     stop = (codons[:, None] == _STOP_CODES).all(2).any(1)
     codons[stop, 0] = G

@@ -1,14 +1,15 @@
-"""World -> tracks: accessibility, H3K27ac and CAGE of two cell types as counts in bigWig files, and the table that names them.
+"""Simulate tracks: dataset -> expected counts -> drawn counts -> bigWig files of DNase, H3K27ac and CAGE, and their table.
 
-Expected counts are sums of Gaussian bumps, given as (all counts of the bump; middle; standard deviation in bases):
+Expected counts are sums of Gaussian bumps, given as (total counts; middle; standard deviation in bases):
 
     accessibility  every element                   ACCESSIBLE x activity; its middle; 80
     H3K27ac        enhancers and promoters, twice  ACETYLATED x activity / 2; 150 bases outside its start, and its end; 200
     CAGE           every gene, on its strand       CAGE(gene, cell); the middle of its first base; 15
 
-with activity and CAGE of `regulation.py`. A bin of BIN bases expects what the bumps have between its edges, and BACKGROUND
-unless it lies in the gap of N at a contig's end. Its count is drawn by itself from a negative binomial distribution with that
-mean m and variance m + DISPERSION x m^2. The files hold count / bases of the bin, so that sums over bases are counts:
+with activity and CAGE from `regulation.py`. The expected count m of a bin of BIN bases is the part of the bumps between its
+edges, plus BACKGROUND unless the bin lies in the gap of N at a contig's end. Its count is drawn independently from a negative
+binomial distribution with mean m and variance m + DISPERSION x m^2. The files hold count / bases of the bin, so that sums
+over bases are counts:
 
     genoformer data simulate world --tracks --element-share 0.3 --contigs 3
     genoformer data tracks set -f world/genome.fa.gz -t world/targets.tsv --length 131072 --target-bins 256 --test chrS3
@@ -34,14 +35,14 @@ BIN = 32  # bases; a quarter of Enformer's bins
 ACCESSIBLE = 200.0  # counts of an element of activity 1
 ACETYLATED = 200.0
 WIDTHS = {"DNASE": 80.0, "CHIP": 200.0, "CAGE": 15.0}  # standard deviations of bumps, bases
-SHOULDER = 150  # bases from the edge of an element to the middle of the H3K27ac bump beside it
-BACKGROUND = {"DNASE": 0.05, "CHIP": 0.05, "CAGE": 0.002}  # counts of a bin
-DISPERSION = 0.02  # of the counts of a bin; 0 would be Poisson
-_BEYOND = 6  # standard deviations behind which a bump is nothing (1e-9 of it)
+SHOULDER = 150  # bases from the edge of an element to the middle of its H3K27ac bump
+BACKGROUND = {"DNASE": 0.05, "CHIP": 0.05, "CAGE": 0.002}  # expected counts of a bin without bumps
+DISPERSION = 0.02  # dispersion of the counts of a bin; 0 is Poisson
+_BEYOND = 6  # standard deviations beyond which a bump is ignored (1e-9 of it)
 
 
 class Assay(NamedTuple):
-    """A track: identifier (its file's name too), kind as in Enformer's tables, cell type, strand, what it is, and its pair."""
+    """Track: identifier (also its file name), kind as in Enformer's tables, cell type, strand, description, strand pair."""
 
     identifier: str
     group: str
@@ -56,7 +57,7 @@ class Assay(NamedTuple):
 
 
 class Bump(NamedTuple):
-    """Expected counts, and where they lie: middle and standard deviation in bases."""
+    """Gaussian bump: total expected counts, middle and standard deviation in bases."""
 
     counts: float
     place: float
@@ -64,7 +65,7 @@ class Bump(NamedTuple):
 
 
 def _assays() -> Iterator[Assay]:
-    """Four of each cell type; CAGE of the + strand and of the - strand are a pair."""
+    """Yield four tracks per cell type; CAGE of the + strand and of the - strand are a strand pair."""
     for cell in CELLS:
         first = 4 * CELLS.index(cell)
         yield Assay(f"dnase.{cell}", "DNASE", cell, ".", f"DNASE:{cell}", first)
@@ -79,7 +80,7 @@ ASSAYS = tuple(_assays())
 def expected(
     contig: str, length: int, elements: Iterable[Element], instances: Iterable[Instance], expressed: Iterable[Expression]
 ) -> dict[str, Counts]:
-    """Identifier of each track -> expected counts of the bins of a contig, the last of which may be shorter."""
+    """Return track identifier -> expected counts of the bins of a contig; the last bin may be shorter."""
     active = activities(instances)
     here = [element for element in elements if element.contig == contig]
     rows = [row for row in expressed if row.contig == contig]
@@ -87,26 +88,26 @@ def expected(
 
 
 def draw(means: Counts, rng: np.random.Generator) -> Counts:
-    """Counts with these means, negative binomial: variance m + DISPERSION m^2."""
+    """Draw negative binomial counts with these means and variance m + DISPERSION m^2."""
     return rng.negative_binomial(1 / DISPERSION, 1 / (1 + DISPERSION * means)).astype(np.float64)
 
 
 def write_tracks(folder: Path, lengths: Mapping[str, int], counts: Mapping[str, Mapping[str, Counts]]) -> None:
-    """A bigWig for every track from the counts of each contig (contig -> identifier -> [n_bins]), and targets.tsv."""
+    """Write a bigWig per track from the counts of each contig (contig -> identifier -> [n_bins]), and targets.tsv."""
     for assay in ASSAYS:
         with new_bigwig(folder / assay.file, lengths) as file:
             for contig, length in lengths.items():
                 edges = _edges(length)
                 starts, ends = edges[:-1], edges[1:]
                 values = counts[contig][assay.identifier] / (ends - starts)
-                whole = length // BIN  # the bins of equal width by themselves: less space
+                whole = length // BIN  # bins of equal width are stored separately: less space
                 file.add(contig, starts[:whole], ends[:whole], values[:whole])
                 file.add(contig, starts[whole:], ends[whole:], values[whole:])
     (folder / "targets.tsv").write_text("".join(f"{line}\n" for line in target_lines()), encoding="utf-8")
 
 
 def target_lines() -> Iterator[str]:
-    """The table as `genome.targets` reads it; files relative to it."""
+    """Yield the lines of the table that `genome.targets` reads; file paths are relative to it."""
     yield "index\tidentifier\tfile\tsum_stat\tstrand_pair\tdescription\tgroup"
     for i, assay in enumerate(ASSAYS):
         yield f"{i}\t{assay.identifier}\t{assay.file}\tsum\t{assay.strand_pair}\t{assay.description}\t{assay.group}"
@@ -144,5 +145,5 @@ def _expected(assay: Assay, length: int, bumps: Iterable[Bump]) -> Counts:
 
 
 def _edges(length: int) -> NDArray[np.int64]:
-    """Of the bins of a contig, [n_bins + 1]."""
+    """Return the edges of the bins of a contig, [n_bins + 1]."""
     return np.append(np.arange(0, length, BIN), length)

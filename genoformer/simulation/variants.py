@@ -1,4 +1,4 @@
-"""Sequence + instances -> variants with truth: which break a motif, by how many bits, and matched neutral ones."""
+"""Simulate variants: sequence + motif instances -> variants that break a motif, with their bits, and matched neutral ones."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from genoformer.simulation.grammar import STATES, Instance
 from genoformer.simulation.motifs import best_match_bits, load_motifs, match_bits
 
 BREAKING, NEUTRAL = "MOTIF_BREAKING", "NEUTRAL"
-BREAKING_BITS = 2.0  # bits an instance must lose to count as broken: a four-fold change of the likelihood
-BREAKING_SHARE = 0.28  # of the variants
-INDEL_SHARE = 0.10  # of the variants
-MULTIALLELIC_SHARE = 0.005  # of the variants; at least one breaking and one neutral
-MATCHED_SHARE = 0.5  # of the neutral variants lie in elements of the same state as the breaking ones
+BREAKING_BITS = 2.0  # minimum loss in bits of a broken instance: a four-fold change of the likelihood
+BREAKING_SHARE = 0.28  # fraction of the variants
+INDEL_SHARE = 0.10  # fraction of the variants
+MULTIALLELIC_SHARE = 0.005  # fraction of the variants; at least one breaking and one neutral
+MATCHED_SHARE = 0.5  # fraction of the neutral variants that lie in elements of the same state as the breaking ones
 TS_TV = 2.1  # transitions per transversion, as between human genomes
 MAX_INDEL = 12
-N_HAPLOTYPES = 5_008  # of the 1000 Genomes project: the rarest allele is seen once
+N_HAPLOTYPES = 5_008  # haplotypes of the 1000 Genomes project: the rarest allele occurs once
 REGULATORY = tuple(STATES.index(state) for state in ("TSS", "E", "WE", "CTCF"))
 
 
 class Record(NamedTuple):
-    """One line of the VCF; the tuples hold one entry per ALT."""
+    """VCF record; the tuples hold one entry per ALT."""
 
     contig: str
     pos: int  # 1-based
@@ -32,13 +32,13 @@ class Record(NamedTuple):
     alts: tuple[str, ...]
     afs: tuple[float, ...]
     truths: tuple[str, ...]
-    bits: tuple[float, ...]  # bits of the instance that are lost; 0 for neutral ones
-    motif: str  # "." for neutral ones
-    state: str  # of the base at `pos`
+    bits: tuple[float, ...]  # bits that the instance loses; 0 for neutral variants
+    motif: str  # "." for neutral variants
+    state: str  # state of the base at `pos`
 
 
 class Planted(NamedTuple):
-    """A contig with its grammar in place: what variants are drawn on."""
+    """Contig with planted motif instances, on which variants are drawn."""
 
     name: str
     codes: Codes
@@ -46,7 +46,7 @@ class Planted(NamedTuple):
     instances: list[Instance]
 
     def covered(self) -> NDArray[np.bool_]:
-        """The bases that lie in an instance, bool [L]."""
+        """Return the mask of the bases that lie in an instance, bool [L]."""
         covered = np.zeros(len(self.codes), dtype=bool)
         for instance in self.instances:
             covered[instance.start : instance.end] = True
@@ -54,7 +54,7 @@ class Planted(NamedTuple):
 
 
 class _Choices(NamedTuple):
-    """Every substitution that breaks an instance, as columns."""
+    """Table of every substitution that breaks an instance, as columns."""
 
     pos: NDArray[np.int64]  # 0-based
     alt: NDArray[np.uint8]
@@ -63,12 +63,12 @@ class _Choices(NamedTuple):
 
 
 def make_variants(contig: Planted, n: int, rng: np.random.Generator) -> list[Record]:
-    """`n` records of one contig, ascending, no two of which overlap.
+    """Draw `n` records of one contig, ascending and without overlaps.
 
-    Breaking substitutions are drawn from all (instance, position, ALT) that cost at least BREAKING_BITS, with TS_TV
-    between transitions and transversions. Each neutral one copies REF and ALT from a breaking one, so that both kinds
-    have the same mutation spectrum, and lies outside every instance: MATCHED_SHARE of them in an element of the same
-    state, the others outside all elements. Allele frequencies fall off as 1 / x, faster for breaking ones.
+    Breaking substitutions are drawn from all (instance, position, ALT) that cost at least BREAKING_BITS, with a ratio TS_TV
+    of transitions to transversions. Each neutral substitution copies REF and ALT from a breaking one, so that both kinds
+    have the same mutation spectrum, and lies outside every instance. A fraction MATCHED_SHARE of them lies in an element of
+    the same state, the others outside all elements. Allele frequencies fall off as 1 / x, faster for breaking variants.
     """
     n_indels = round(INDEL_SHARE * n)
     n_breaking = round(BREAKING_SHARE * (n - n_indels))
@@ -83,7 +83,7 @@ def make_variants(contig: Planted, n: int, rng: np.random.Generator) -> list[Rec
 
 
 def snv_bits(instance: Instance, codes: Codes) -> NDArray[np.float64]:
-    """log2 p(ref) - log2 p(alt) of every substitution in an instance, float [W, 4] on the forward strand; 0 for REF."""
+    """Return log2 p(ref) - log2 p(alt) of every substitution in an instance, float [W, 4], forward strand; 0 for REF."""
     log2p = load_motifs()[instance.motif].log2p
     if instance.strand == "-":
         log2p = log2p[::-1, ::-1]
@@ -92,9 +92,9 @@ def snv_bits(instance: Instance, codes: Codes) -> NDArray[np.float64]:
 
 
 def indel_bits(instance: Instance, codes: Codes, pos: int, ref: Codes, alt: Codes) -> float:
-    """Bits the instance had, less the best match to its motif near it once codes[pos : pos + len(ref)] read `alt`.
+    """Return the bits of the instance minus the best match to its motif nearby after `ref` at `pos` is replaced by `alt`.
 
-    Near: every place, on both strands, that shares a base with where the instance was.
+    Nearby positions, on both strands, share at least one base with the location of the instance.
     """
     motif = load_motifs()[instance.motif]
     low = min(instance.start - motif.width + 1, pos)
@@ -158,7 +158,7 @@ def _neutral_snvs(contig: Planted, breaking: list[Record], n: int, rng: np.rando
 
 
 def _breaking_indels(contig: Planted, taken: NDArray[np.bool_], n: int, rng: np.random.Generator) -> list[Record]:
-    """`n` that fall into an instance and break it; marks their bases as taken."""
+    """Draw `n` indels that fall into an instance and break it; mark their bases as taken."""
     records: list[Record] = []
     while len(records) < n:
         instance = contig.instances[rng.integers(len(contig.instances))]
@@ -173,7 +173,7 @@ def _breaking_indels(contig: Planted, taken: NDArray[np.bool_], n: int, rng: np.
 
 
 def _neutral_indels(contig: Planted, taken: NDArray[np.bool_], n: int, rng: np.random.Generator) -> list[Record]:
-    """`n` that touch no instance in any of their equivalent placements; marks their bases as taken."""
+    """Draw `n` indels that touch no instance in any equivalent placement; mark their bases as taken."""
     covered = contig.covered()
     free = ~covered & (contig.codes != N)
     inside = np.isin(contig.states, REGULATORY)
@@ -191,7 +191,7 @@ def _neutral_indels(contig: Planted, taken: NDArray[np.bool_], n: int, rng: np.r
 
 
 def _indel(codes: Codes, at: int, rng: np.random.Generator) -> tuple[int, Codes, Codes]:
-    """An insertion before, or a deletion from, base `at`, left-aligned, one base shared: 0-based position, REF, ALT."""
+    """Draw an insertion before, or a deletion from, base `at`; return 0-based position, REF and ALT, left-aligned."""
     k = min(int(rng.geometric(0.35)), MAX_INDEL)
     deleted = rng.random() < 0.5
     if deleted:
@@ -210,7 +210,7 @@ def _indel(codes: Codes, at: int, rng: np.random.Generator) -> tuple[int, Codes,
 
 
 def _rightmost_end(codes: Codes, pos: int, ref: Codes, alt: Codes) -> int:
-    """The end of the last base that the indel touches in any of its equivalent placements."""
+    """Return the end of the last base that the indel touches in any of its equivalent placements."""
     changed = (ref if len(ref) > len(alt) else alt)[1:]
     end = pos + len(ref)
     while codes[end] == changed[0]:
@@ -237,7 +237,7 @@ def _record(
     rng: np.random.Generator,
 ) -> Record:
     breaking = motif != "."
-    # log-uniform is 1 / x; squaring the draw moves breaking alleles towards the rare end
+    # a log-uniform draw has density 1 / x; its square makes breaking alleles rarer
     u = rng.random(len(alts)) ** (2 if breaking else 1)
     counts = np.floor(N_HAPLOTYPES**u / len(alts)).clip(1)
     return Record(

@@ -1,4 +1,4 @@
-"""Arguments -> contigs -> files: `simulate` and the world it returns."""
+"""Simulate a dataset: arguments -> contigs -> files -> World."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from genoformer.simulation.tracks import ASSAYS, Counts, draw, expected, write_t
 from genoformer.simulation.variants import BREAKING, Planted, Record, make_variants
 from genoformer.whole import check_overwrite, make_folder, sha256_of
 
-OTHERS = (  # files beside world.json, the last ones only of worlds with tracks
+OTHERS = (  # files next to world.json; from targets.tsv on, only in datasets with tracks
     "genome.fa.gz",
     "genes.gtf.gz",
     "peaks.narrowPeak.gz",
@@ -36,10 +36,10 @@ OTHERS = (  # files beside world.json, the last ones only of worlds with tracks
     "expression.tsv",
     *(assay.file for assay in ASSAYS),
 )
-SHORTEST = 50_000  # bases of a contig: below, there is hardly a gene on it
-FEWEST = 50  # variants per contig: below, a kind of variant may be absent
-BASES_PER_VARIANT = 100  # at least; breaking variants need instances to break
-LEAST_SHARE = 0.1  # of the elements: below, variants of some kind may find no place
+SHORTEST = 50_000  # bases of a contig; a shorter contig has hardly a gene
+FEWEST = 50  # variants per contig; with fewer, a kind of variant may be absent
+BASES_PER_VARIANT = 100  # minimum; breaking variants need instances to break
+LEAST_SHARE = 0.1  # fraction of the elements; below it, some kind of variant may find no position
 
 
 class Contig(NamedTuple):
@@ -51,14 +51,14 @@ class Contig(NamedTuple):
     instances: list[Instance]
     records: list[Record]
     peaks: list[str]
-    links: list[Link]  # of worlds with tracks
+    links: list[Link]  # only with tracks
     expressed: list[Expression]
     counts: dict[str, Counts]  # identifier of a track -> its bins
 
 
 @dataclass(frozen=True)
 class World:
-    """Where a simulated world lies, and what was planted in it."""
+    """Simulated dataset: its folder, and everything that was planted."""
 
     folder: Path
     lengths: dict[str, int]
@@ -67,8 +67,8 @@ class World:
     genes: list[Gene]
     records: list[Record]
     counts: dict[str, int]
-    links: list[Link] = field(default_factory=list)  # of worlds with tracks, as regulation.tsv
-    expressed: list[Expression] = field(default_factory=list)  # of worlds with tracks, as expression.tsv
+    links: list[Link] = field(default_factory=list)  # only with tracks; rows of regulation.tsv
+    expressed: list[Expression] = field(default_factory=list)  # only with tracks; rows of expression.tsv
 
     @property
     def genome(self) -> Path:
@@ -100,7 +100,7 @@ class World:
 
     @property
     def targets(self) -> Path:
-        """The table of the tracks, for `labelled.tracks.build_tracks`; only of worlds with tracks, as are the next two."""
+        """Path of the tracks' table for `labelled.tracks.build_tracks`; like the next two, only in datasets with tracks."""
         return self.folder / "targets.tsv"
 
     @property
@@ -122,22 +122,23 @@ def simulate(
     element_share: float = 1.0,
     tracks: bool = False,
 ) -> World:
-    """Write a simulated genome with planted regulatory grammar, its annotation, and variants whose effect is known.
+    """Write a simulated genome with planted regulatory grammar, its annotation, and variants with known effects.
 
-    Everything follows from the arguments: the same call writes the same bytes. The sequence, genes and elements of a
-    contig depend on `seed`, its number, its length and `element_share` only; motifs and repeat families are the same for
-    every seed, so that a model trained on one world can be tested on another.
+    The output depends only on the arguments: the same call writes the same bytes. The sequence, genes and elements of a
+    contig depend only on `seed`, its number, its length and `element_share`. Motifs and repeat families are the same for
+    every seed, so that a model trained on one dataset can be tested on another.
 
-    folder: made if absent; the files of the same world are replaced, each in one step, and others are not.
+    folder: created if absent; files of the same dataset are replaced, each in one step, and no other files.
     seed: 0 or more.
-    n_contigs: contigs chrS1, chrS2, ...
-    contig_length: bases of each.
+    n_contigs: number of contigs chrS1, chrS2, ...
+    contig_length: bases of each contig.
     n_variants: records of the VCF, in equal parts on the contigs.
-    element_share: of the enhancers and CTCF sites, which is kept; the genes stay. A CTCF site every 10 kb lets few enhancers
-        reach beyond that; with 0.3 there is one in about 30 kb, and one gene has a few enhancers up to 50 kb away.
-    tracks: also write accessibility, H3K27ac and CAGE of two cell types (`simulation.tracks` has the formulas) as bigWig
-        files with their table targets.tsv; regulation.tsv, which enhancer acts on which gene and how much
-        (`simulation.regulation`); and expression.tsv, the CAGE that follows. All other files stay as they are.
+    element_share: fraction of the enhancers and CTCF sites that is kept; genes are always kept. With 1, there is a CTCF site
+        every 10 kb, and few enhancers reach beyond it. With 0.3, there is one in about 30 kb, and one gene has a few
+        enhancers up to 50 kb away.
+    tracks: also write accessibility, H3K27ac and CAGE of two cell types (formulas in `simulation.tracks`) as bigWig files
+        with their table targets.tsv. regulation.tsv lists which enhancer acts on which gene and how strongly
+        (`simulation.regulation`), and expression.tsv the resulting CAGE. All other files are the same.
 
     Raises ConfigError if an argument is out of range.
 
@@ -207,7 +208,7 @@ def _contig(index: int, seed: int, length: int, n_variants: int, element_share: 
 
 
 def _free(length: int, layout: Layout) -> NDArray[np.bool_]:
-    """Where a repeat may lie: outside gaps, elements and exons, and off the splice sites."""
+    """Return the mask of bases where a repeat may lie: outside gaps, elements, exons and splice sites."""
     free = np.ones(length, dtype=bool)
     free[:GAP] = free[-GAP:] = False
     for element in layout.elements:
@@ -231,7 +232,7 @@ def _transcribe(codes: Codes, gene: Gene) -> None:
 
 
 def _is_same(found: dict[str, Any], folder: Path, parameters: dict[str, float]) -> bool:
-    """Whether world.json is of a world of these parameters, and the files beside it are those that it tells of."""
+    """True if world.json has these parameters, and each existing file next to it has the recorded checksum."""
     sums = found.get("sha256")
     return (
         found.get("parameters") == parameters
@@ -274,7 +275,7 @@ def _count(world: World) -> dict[str, int]:
 
 
 def _write(world: World, contigs: list[Contig], parameters: dict[str, float]) -> None:
-    """Everything into a folder beside the final names, then each file to its name; world.json last."""
+    """Write all files into a temporary folder inside the dataset, then rename each to its final name; world.json last."""
     make_folder(world.folder)
     with tempfile.TemporaryDirectory(prefix=".simulate-", dir=world.folder) as staging:
         staged = Path(staging)
@@ -294,7 +295,7 @@ def _write(world: World, contigs: list[Contig], parameters: dict[str, float]) ->
             ):
                 (staged / path.name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         made = sorted(path.name for path in staged.iterdir())
-        # the indexes after what they index: tools warn about an index that is older
+        # move each index after its data file: tools warn about an index that is older
         made.sort(key=lambda name: name.endswith((".fai", ".gzi", ".tbi")))
         about: dict[str, Any] = {
             "genoformer": version("genoformer"),
