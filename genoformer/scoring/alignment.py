@@ -38,8 +38,8 @@ def align_alternate(ref: Tracks, alt: Tracks, changes: Sequence[AlignedChange], 
     changes: in order, without overlap. Each bin value is spread evenly over its bases, and each output bin is the mean of its
     bases. A reference base takes the value of its counterpart, and a deleted base takes 0. The last base before an insertion
     (or the last replaced base) takes the largest inserted value. A base keeps the reference value if an insertion has pushed
-    its counterpart out of the window. For one left-aligned change and bins of one base this is AlphaGenome's `align_alternate`, which has 0 at
-    the end of the window instead.
+    its counterpart out of the window. For one left-aligned change and bins of one base this is AlphaGenome's
+    `align_alternate`, which has 0 at the end of the window instead.
     """
     if all(change.ref_length == change.alt_length and not change.offset for change in changes):
         return alt
