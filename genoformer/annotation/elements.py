@@ -104,7 +104,7 @@ class Elements:
     name: str
     path: Path
     contigs: tuple[str, ...]  # names in the file
-    contig: NDArray[np.int32]  # [n], of `contigs`
+    contig: NDArray[np.int32]  # [n], index in `contigs`
     starts: Integers  # [n]
     ends: Integers  # [n]
     summits: Integers  # [n], positions; -1 for none
