@@ -124,7 +124,7 @@ class _Lines(NamedTuple):
 
     utrs: list[Any]  # tables of contig, transcript (or the text of Parent), start, end
     limits: dict[Key, Span]
-    of_genes: dict[Key, Span]  # limits of genes that are their own transcripts
+    of_genes: dict[Key, Span]  # limits of all genes, for genes that are their own transcripts
 
     def add_gtf(self, batch: Any) -> None:
         """Collect the UTR, transcript and gene lines of a GTF."""

@@ -96,8 +96,8 @@ Described = tuple[Places, dict[str, Floats], NDArray[np.bool_]]  # regions with 
 def match(variants: Described, controls: Described) -> Strata:
     """Return strata with narrow bins that leave at most 5 % of the variants with too few controls.
 
-    While more variants have too few, the bins of one covariate are doubled in width: the covariate that then leaves the fewest
-    such variants. At most 4 bins of EDGES are merged into one. Variants with an unknown covariate do not count.
+    While more variants have too few, the bins of one covariate are doubled in width. It is the covariate after which the fewest
+    such variants are left. At most 4 bins of EDGES are merged into one. Variants with an unknown covariate do not count.
     """
     widths = dict.fromkeys(variants[1], 1)
     best = stratify(variants, controls, widths)

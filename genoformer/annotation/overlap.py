@@ -75,10 +75,10 @@ class Annotations:
         return told + (self._tell_genes(contig, records, starts, ends) if self.genes else [])
 
     def parts(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
-        """Return (interval, part, gene) for each gene in or near which an interval lies, sorted by part; [m] each.
+        """Return (interval, part, gene) for each interval and each gene in or near it, sorted by part; [m] each.
 
-        part: the first of PARTS in that gene that the interval overlaps. A flanking gene is listed only if the interval lies
-        in no gene. gene is -1 for intergenic. Contigs without genes have no rows.
+        part: the first of PARTS in that gene that the interval overlaps. A flanking gene is listed only if the interval
+        overlaps no other part. gene: -1 for intergenic. Contigs without genes have no rows.
         """
         index, pieces, _ = self._genes_on(contig)
         none = np.zeros(0, dtype=np.int64)

@@ -98,7 +98,7 @@ def variant_places(
     score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random sample
     of between `most` and twice as many records.
 
-    Raises: MissingFileError; FileFormatError with the line number; ConfigError if a score is not a number or none has one.
+    Raises: MissingFileError; FileFormatError with the line number; ConfigError if a score is not a number or is always missing.
     """
     path = str(path)
     if _TABLES.search(path):

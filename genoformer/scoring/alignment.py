@@ -45,7 +45,7 @@ def align_alternate(ref: Tracks, alt: Tracks, changes: Sequence[AlignedChange], 
         return alt
     n = ref.shape[-1]
     length = n * bin_size
-    area = np.concatenate([np.zeros((*alt.shape[:-1], 1)), alt.cumsum(-1)], axis=-1) * bin_size  # up to each edge
+    area = np.concatenate([np.zeros((*alt.shape[:-1], 1)), alt.cumsum(-1)], axis=-1) * bin_size  # integral up to each edge
     edges = np.arange(n + 1) * bin_size
     out = np.zeros_like(alt)
 
@@ -63,7 +63,7 @@ def align_alternate(ref: Tracks, alt: Tracks, changes: Sequence[AlignedChange], 
         kept = min(change.ref_length, change.alt_length)  # bases of the allele that have a counterpart
         take(begin, change.start + kept, change.offset)
         longer = change.alt_length - change.ref_length
-        anchor = change.start + kept - 1  # the base that stands for the inserted ones
+        anchor = change.start + kept - 1  # reference base that takes the largest inserted value
         first, last = anchor + change.offset, anchor + change.offset + longer
         if longer > 0 and 0 <= anchor < length and 0 <= first < length:
             bins = slice(first // bin_size, min(last, length - 1) // bin_size + 1)

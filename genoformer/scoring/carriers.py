@@ -22,7 +22,7 @@ from genoformer.scoring.ploidies import Ploidies
 from genoformer.scoring.track_scorer import TrackScorer
 
 _AT_ONCE = 4_096  # records
-SWAP_OR_STRAND = "swap or strand"  # the alleles of a genotype are not known
+SWAP_OR_STRAND = "swap or strand"  # the alleles of a genotype are unknown
 
 
 class Window(NamedTuple):
@@ -159,7 +159,7 @@ def _longest(record: Record, fit: Fit) -> int:
 def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> list[Genotype]:
     """Return the genotypes of the chosen samples; FileFormatError if the record and the header differ in number of samples."""
     calls = list(genotypes(record))
-    if not calls:  # no FORMAT, or no columns behind it
+    if not calls:  # no FORMAT, or no columns after it
         return [NO_GENOTYPE] * len(columns)
     if len(calls) != len(file.samples):
         raise FileFormatError(

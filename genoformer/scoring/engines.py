@@ -36,7 +36,7 @@ class PartResult(NamedTuple):
     """Scores of a part in input order, one row per ALT (one row for a record without ALT)."""
 
     statuses: NDArray[np.uint8]  # [ALTs], index into list(Status)
-    values: Floats  # [ALTs, columns], NaN where missing
+    values: Floats  # [ALTs, columns], NaN if missing
     rows: NDArray[np.int32]  # [R, 4], as in `scores.TrackScoreMatrix`; R = 0 without a matrix
     matrix: Floats  # [R, K]
 
@@ -266,7 +266,7 @@ def chunks(
 ) -> Iterator[list[Record]]:
     """Yield lists of at most `size` records or, with `cost`, of at most that total cost; a costlier record is a list of one.
 
-    within: if not 0, the records of a list lie on one contig, at most so many bases from the first to the last.
+    within: if not 0, the records of a list lie on one contig, at most `within` bases from the first to the last.
     """
     if not within and cost is None:  # for very small models the loop below would take a noticeable part of the time
         every = iter(records)

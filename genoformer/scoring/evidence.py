@@ -34,7 +34,7 @@ class AllelePair(NamedTuple):
 
 
 class MaskedQuery(NamedTuple):
-    """Query that masks [target, end) of a window and needs the probability of `base` at `target`."""
+    """Query that masks [target, end) of a window and requests the probability of `base` at `target`."""
 
     codes: Codes
     target: int

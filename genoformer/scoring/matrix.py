@@ -18,7 +18,7 @@ from genoformer.scoring.told import TrackColumns
 from genoformer.whole import resolve_link
 
 PLACES = ("chrom", "pos", "id", "ref", "alt", "score")
-GENES = ("gene", "strongest")  # for gene scores: the gene, and whether it is the one in the table
+GENES = ("gene", "strongest")  # for gene scores: the gene, and True if the table has this gene
 
 
 class MatrixFile(ABC):

@@ -159,5 +159,5 @@ class Flags:
 
 
 def _substituted(records: Sequence[Record]) -> NDArray[np.bool_]:
-    """For each ALT (or record without ALT), True if it is as long as REF."""
+    """Flags of ALTs (one per record without ALT) that are as long as REF."""
     return np.array([len(record.ref) == len(alt) for record in records for alt in record.alts or (".",)], dtype=bool)

@@ -1,4 +1,4 @@
-"""The Scorer protocol and its factory, one scorer for each kind of model."""
+"""Scorer protocol and its factory, with one scorer for each kind of model."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class UnfitRecordError(FileFormatError):
 
 
 class Provenance(NamedTuple):
-    """Version, model and options behind the scores, for the header; model is "" if records are only annotated."""
+    """Version, model and options of the scores, for the header; model is "" if records are only annotated."""
 
     version: str
     model: str = ""
