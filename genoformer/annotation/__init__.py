@@ -1,4 +1,4 @@
-"""Which elements and genes variants lie in, and whether that is more than chance."""
+"""Overlap of variants with elements and genes, and its enrichment over matched controls."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def read_annotations(
     flank: int = FLANK,
     columns: Sequence[str] = (),
 ) -> Annotations:
-    """The elements of one file or of several (NAME=FILE, or FILE), and the genes of a GTF or GFF3, which may be among them.
+    """Read the elements of one or several files (NAME=FILE, or FILE) and the genes of a GTF or GFF3.
 
-    columns: which column of a file is which, as `--columns` has it (docs/files.md). tss: a BED of start sites, which take the
-    place of the GTF's. promoter: bases before and behind each start site; flank: bases beyond a gene.
+    files: may include the GTF or GFF3. columns: layout of the files, as in `--columns` (docs/files.md). tss: a BED of TSSs,
+    instead of a GTF. promoter: bases upstream and downstream of each TSS. flank: bases beyond a gene.
 
-    Raises: MissingFileError; FileFormatError with the line number; ConfigError for a name that INFO cannot have.
+    Raises: MissingFileError; FileFormatError with the line number; ConfigError for a name that is not a valid INFO key.
     """
     files = [files] if isinstance(files, str | PathLike) else files
     gtfs = [path for _, path in map(named_file, files) if is_gene_file(path)] + ([gtf] if gtf else [])

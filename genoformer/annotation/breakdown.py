@@ -1,4 +1,4 @@
-"""Records counted by frequency (common, low, rare) and by element, state and part of a gene."""
+"""Counts of records by frequency (common, low, rare) and by element, state and gene part."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from genoformer.genome.vcf import ENCODING, ERRORS
 
 
 class Breakdown:
-    """Counts of records: annotation -> kind of element -> class of frequency. Kinds of one annotation may overlap."""
+    """Counts of records: annotation -> kind of element -> frequency class; kinds of one annotation may overlap."""
 
     def __init__(self, af_key: str = "AF") -> None:
         self.counts: dict[str, dict[str, Counter[str]]] = {}
-        self.first: dict[str, dict[str, Counter[str]]] = {}  # likewise, a record by its first label (by place) only
+        self.first: dict[str, dict[str, Counter[str]]] = {}  # same, but each record counts only for its first label by position
         self.totals: Counter[str] = Counter()  # records by class
         self._frequency = frequency_reader(af_key)
 
     @property
     def classes(self) -> list[str]:
-        """Those that there are, from common to rare."""
+        """Frequency classes with records, from common to rare."""
         return [name for name in (*reversed(CLASSES), UNKNOWN) if self.totals[name]]
 
     def add(self, block: Block, told: Sequence[FieldValues], annotations: Annotations, vcf: str) -> None:
-        """Count the records of a block; vcf: what errors call the file."""
+        """Count the records of a block; vcf: name of the file in error messages."""
         classes = classes_of(frequencies_of(block, np.arange(len(block.starts)), self._frequency, vcf))
         self.totals.update(classes)
         labelled = {each.name for each in annotations.elements if each.labels}
@@ -47,7 +47,7 @@ class Breakdown:
             for record, text in zip(each.records.tolist(), texts, strict=True):
                 pairs[record, text] = None
             first = dict(reversed(pairs))
-            for record, text in first.items() if name == "GF_PART" else pairs:  # of several genes the first part counts
+            for record, text in first.items() if name == "GF_PART" else pairs:  # with several genes only the first part counts
                 self._count(name, text)[classes[record]] += 1
             for record, text in first.items():
                 self.first.setdefault(name, {}).setdefault(text, Counter())[classes[record]] += 1
@@ -56,7 +56,7 @@ class Breakdown:
         return self.counts.setdefault(name, {}).setdefault(kind, Counter())
 
     def rows(self) -> list[tuple[str, str, str, int, int]]:
-        """(annotation, kind, class, records there, records of the class), as a table of text has them."""
+        """Return the table rows (annotation, kind, class, overlapping records, all records of the class)."""
         return [
             (name, kind, of, counts[of], self.totals[of])
             for name, kinds in self.counts.items()
@@ -66,7 +66,7 @@ class Breakdown:
 
 
 def frequencies_of(block: Block, rows: NDArray[np.int64], read: Callable[[str], float], vcf: str) -> NDArray[np.float64]:
-    """The frequency of each record by what reads it of INFO; ConfigError names the line of one that is none."""
+    """Return the frequency of each record, parsed from INFO by `read`; ConfigError with the line of an invalid one."""
     found = np.empty(len(rows))
     for i, row in enumerate(rows.tolist()):
         try:
@@ -77,7 +77,7 @@ def frequencies_of(block: Block, rows: NDArray[np.int64], read: Callable[[str], 
 
 
 def info_of_record(block: Block, i: int) -> str:
-    """INFO of a record."""
+    """Return INFO of a record."""
     end = int(block.info[i])
     if end < 0:
         return ""

@@ -1,4 +1,4 @@
-"""A file of elements -> its rows as columns: by pyarrow where it is as it should be, else line by line; both read the same."""
+"""Element file -> columns, with pyarrow if the file is regular, else line by line; both give the same result."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Integers = NDArray[np.int64]
 
 
 class Table(NamedTuple):
-    """The intervals of a file, 0-based half-open, and the texts of its columns, "" for nothing; None for no such column.
+    """Intervals of a file, 0-based half-open, and the texts of its columns: "" for a missing value, None for no column.
 
-    rows: of each interval the number of its row, where one row may be several (blocks of BED12).
+    rows: row number of each interval, if a row can have several intervals (blocks of BED12).
     """
 
     contigs: tuple[str, ...]
@@ -35,12 +35,12 @@ class Table(NamedTuple):
 
 
 def read_table(path: Path, layout: Layout) -> Table:
-    """The rows of a file. Raises FileFormatError with the line number."""
+    """Read the rows of a file; FileFormatError with the line number."""
     return read_fast(path, layout) or read_carefully(path, layout)
 
 
 def read_fast(path: Path, layout: Layout) -> Table | None:
-    """By pyarrow; None where anything is out of the ordinary, so that reading line by line says what, or takes it."""
+    """Read a file with pyarrow; None if anything is irregular, so that `read_carefully` accepts it or reports the line."""
     import pyarrow as pa
     from pyarrow import compute, csv
 
@@ -107,7 +107,7 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
 
 
 def whole_numbers(column: Any, *, negative: bool = False) -> Integers | None:
-    """A column of whole numbers as such; None if it holds anything else."""
+    """Convert a column to integers; None if it holds anything else."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -118,13 +118,13 @@ def whole_numbers(column: Any, *, negative: bool = False) -> Integers | None:
 
 
 def _are(column: Any, numbers: Integers) -> bool:
-    """The texts of a column are these numbers."""
+    """True if the texts of a column equal these numbers."""
     found = whole_numbers(column)
     return found is not None and bool((found == numbers).all())
 
 
 def _in_blocks(table: Table, counts: Any, sizes: Any, starts: Any) -> Table | None:
-    """The blocks of rows of BED12; None if any is malformed."""
+    """Return the blocks of BED12 rows as intervals; None if a row is malformed."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -150,13 +150,13 @@ def _in_blocks(table: Table, counts: Any, sizes: Any, starts: Any) -> Table | No
 
 
 def _taken(table: Table, rows: Integers, starts: Integers, ends: Integers) -> Table:
-    """A table with these intervals, each of a row of before."""
+    """Return a table with new intervals; `rows` are their rows in the old table."""
     names, scores, signals, colours = (None if column is None else column.take(rows) for column in table[5:9])
     return Table(table.contigs, table.contig[rows], starts, ends, table.summits[rows], names, scores, signals, colours, rows)
 
 
 def read_carefully(path: Path, layout: Layout) -> Table:
-    """Line by line, with the number of a line that is malformed."""
+    """Read a file line by line; FileFormatError with the number of a malformed line."""
     import pyarrow as pa
 
     numbers: dict[str, int] = {}

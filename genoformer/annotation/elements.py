@@ -1,9 +1,9 @@
-"""A file of elements (BED, peaks, segmentation, table; plain, gzip, bgzip) -> its intervals as arrays, and texts.
+"""Element file (BED, peaks, segmentation, table; plain, gzip, bgzip) -> intervals as arrays, and texts.
 
-Rules for lines that look wrong. Malformed lines and END before START are refused, with the number of the line. Unsorted,
-overlapping and repeated intervals are as good as others. A line whose END is its START marks a place between two bases: it
-overlaps nothing, and is counted in a note; a file in which most lines are so counts from 1, and is refused. Intervals that
-follow each other one base apart, most of the file, are read as they are; a note says that it looks like counting from 1.
+Rules for unusual lines. Malformed lines and lines with END before START are refused with the line number. Unsorted,
+overlapping and repeated intervals are accepted. A line with END equal to START marks a position between two bases; it overlaps
+nothing, and a note counts such lines. If they are the majority, the file is 1-based and is refused. If most intervals follow
+each other at a distance of one base, they are read unchanged, and a note warns that the file may be 1-based.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from genoformer.whole import sha256_of
 
 Integers = NDArray[np.int64]
 
-# The colours of ENCODE's combined segmentation (Hoffman et al. 2013), for files that bring none.
+# Colours of ENCODE's combined segmentation (Hoffman et al. 2013), for files without colours.
 STATES: dict[str, tuple[str, str]] = {
     "TSS": ("#FF0000", "promoter region with the start site"),
     "PF": ("#FF6969", "promoter flanking region"),
@@ -44,7 +44,7 @@ STATES: dict[str, tuple[str, str]] = {
     "T": ("#00B050", "transcribed region"),
     "R": ("#7F7F7F", "repressed or of low activity"),
 }
-# The colours of ENCODE's cCREs (Moore et al. 2020), for files that bring none.
+# Colours of ENCODE's cCREs (Moore et al. 2020), for files without colours.
 CCRES = {
     "PLS": "#FF0000",
     "pELS": "#FFA700",
@@ -57,7 +57,7 @@ CCRES = {
     "CA": "#06DA93",
     "TF": "#D876EC",
 }
-RESERVED = {  # keys that VCF 4.3 gives a meaning, and the columns of our tables
+RESERVED = {  # keys reserved by VCF 4.3, and the columns of our tables
     "1000G",
     "AA",
     "AC",
@@ -91,30 +91,30 @@ RESERVED = {  # keys that VCF 4.3 gives a meaning, and the columns of our tables
     "info",
     "status",
 }
-_MOST_LABELS = 64  # different names of a file whose names are kinds of elements, not names of each
-_LINES_PER_LABEL = 3  # at least, in the mean
+_MOST_LABELS = 64  # with at most this many distinct names, the names of a file can be labels (kinds of elements)
+_LINES_PER_LABEL = 3  # smallest mean number of lines per label
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
-_LOOKS_FROM_1 = 20  # neighbours that are one base apart, from which on a note says that the file may count from 1
+_LOOKS_FROM_1 = 20  # neighbours one base apart, from which on a note warns that the file may be 1-based
 
 
 @dataclass(frozen=True, eq=False)
 class Elements:
-    """The intervals of a file in its order, 0-based half-open, and the texts of its columns; None where it has none."""
+    """Intervals of a file in its order, 0-based half-open, and the texts of its columns; None for a missing column."""
 
     name: str
     path: Path
-    contigs: tuple[str, ...]  # as the file names them
-    contig: NDArray[np.int32]  # [n], of `contigs`
+    contigs: tuple[str, ...]  # names in the file
+    contig: NDArray[np.int32]  # [n], index in `contigs`
     starts: Integers  # [n]
     ends: Integers  # [n]
     summits: Integers  # [n], positions; -1 for none
-    names: Any  # of pyarrow, [n] of text
+    names: Any  # pyarrow array of text [n]
     scores: Any
     signals: Any
     colours: dict[str, str]  # label -> #RRGGBB
     notes: tuple[str, ...]
-    layout: Layout = field(default_factory=Layout)  # which column is which
-    rows: Integers | None = None  # [n], number of the row of each, where one may be several (blocks of BED12)
+    layout: Layout = field(default_factory=Layout)  # columns of the file
+    rows: Integers | None = None  # [n], row of each interval, if a row can have several (blocks of BED12)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -124,12 +124,12 @@ class Elements:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """The names, if they are kinds of elements, as states of a segmentation are; ENCODE's in their order."""
+        """Distinct names, if they are kinds of elements, like the states of a segmentation; ENCODE's states in their order."""
         return _labels_of(self)
 
     @cached_property
     def fields(self) -> list[Field]:
-        """What is said of a record: parallel lists, one value for each element that it overlaps, by place."""
+        """Fields for a record: parallel lists with one value per overlapping element, sorted by position."""
         file = self.path.name
         what = "Label" if self.labels else "Name, or where there is none the place (1-based, inclusive),"
         found = [Field(self.name, "String", f"{what} of each element of {file} that REF overlaps, by place")]
@@ -151,7 +151,7 @@ class Elements:
 
     @cached_property
     def _rows(self) -> dict[str, Integers]:
-        """The rows on each contig, in order; names that differ by chr alone (20, chr20) are one."""
+        """Rows on each contig, in file order; names that differ only by "chr" (20, chr20) are one contig."""
         keys = [without_chr(name) for name in self.contigs]
         numbers = {key: i for i, key in enumerate(dict.fromkeys(keys))}
         of = np.array([numbers[key] for key in keys], dtype=np.int64)[self.contig]
@@ -164,15 +164,15 @@ class Elements:
         return ContigIndex(self._rows)
 
     def has(self, contig: str) -> bool:
-        """Whether it has a row on a contig, whatever that is called here or there."""
+        """True if the file has a row on a contig, under any of the contig's names."""
         return self._index.get(contig) is not None
 
     def rows_on(self, contig: str) -> Integers:
-        """Rows on a contig, in order, whatever that is called here or there."""
+        """Return the rows on a contig in file order, under any of the contig's names."""
         return self._rows.get(self._index.get(contig) or "", np.zeros(0, dtype=np.int64))
 
     def texts(self, rows: Integers, starts: Integers, ends: Integers) -> list[list[str]]:
-        """For each of `fields` its texts, of elements (by row) that overlap records [start, end)."""
+        """Return the texts of each of `fields` for elements (by row) that overlap records [start, end)."""
         found = [self._named(rows)]
         for column in (self.scores, self.signals):
             if column is not None:
@@ -191,15 +191,15 @@ class Elements:
         return names
 
     def line_of(self, row: int) -> int:
-        """The number of the line of a row."""
+        """Return the line number of a row."""
         number = row if self.rows is None else int(self.rows[row])
         return next(islice(bed_rows(self.path, zero_length=True, layout=self.layout), number, None)).line
 
 
 def read_files(given: Sequence[str | os.PathLike[str]], columns: Sequence[str] = ()) -> list[Elements]:
-    """The elements of NAME=FILE ...; ConfigError for names that INFO cannot have, or that are given twice.
+    """Read the elements of NAME=FILE ...; ConfigError for a name that is not a valid INFO key or occurs twice.
 
-    columns: which column is which, KEY=COLUMN,... of all files, or NAME:KEY=COLUMN,... of one.
+    columns: layout of the files, KEY=COLUMN,... for all files, or NAME:KEY=COLUMN,... for one.
     """
     found: list[Elements] = []
     asked: Columns = columns_by_file(columns, (named_file(one)[0] for one in given))
@@ -219,7 +219,9 @@ def read_files(given: Sequence[str | os.PathLike[str]], columns: Sequence[str] =
 
 
 def read_elements(path: str | os.PathLike[str], name: str | None = None, columns: str | None = None) -> Elements:
-    """The elements of a file, under a name, by default its own (`named_file`); columns, as --columns has it.
+    """Read the elements of a file.
+
+    name: default: derived from the file name (`named_file`). columns: layout of the file, as in --columns.
 
     Raises: MissingFileError; FileFormatError with the line number.
     """
@@ -232,9 +234,9 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
     names, scores, signals = (None if _is_of(column, "", ".") else column for column in table[5:8])
     names = None if _is_of(names, "", ".", "+", "-") else names
     if scores is not None and not _is_numeric(scores):
-        names, scores = (scores if names is None else names), None  # as in tables of genes with the name in column 5
+        names, scores = (scores if names is None else names), None  # for example gene tables with the name in column 5
     if signals is None and scores is not None and _is_of(scores, "", ".", "0", "1000"):
-        scores = None  # of a BED that has none: 0, or as browsers want it for full colour
+        scores = None  # a BED without scores has 0, or 1000, which browsers draw in full colour
     empty = np.flatnonzero(table.starts == table.ends)
     elements = Elements(
         name or named_file(path)[0],
@@ -283,19 +285,19 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
 
 
 def _column(at: int | None) -> str:
-    """A column as a user counts it."""
+    """Return the name of a column for users, who count from 1."""
     return f"column {(at or 0) + 1}"
 
 
 def _is_of(column: Any, *words: str) -> bool:
-    """There is no column, or nothing but these words in it."""
+    """True if a column is missing, empty, or holds only these words."""
     from pyarrow import compute
 
     return column is None or not len(column) or bool(compute.all(compute.is_in(column, value_set=_texts(*words))).as_py())
 
 
 def _is_numeric(column: Any) -> bool:
-    """Numbers, or "." and nothing."""
+    """True if a column holds only numbers, "." and empty texts."""
     from pyarrow import compute
 
     return bool(compute.all(compute.match_substring_regex(column, rf"^(\.?|{_NUMBER})$")).as_py())
@@ -311,7 +313,7 @@ def _labels_of(elements: Elements) -> tuple[str, ...]:
     if elements.names is None:
         return ()
     if any(len(column.unique()) > _MOST_LABELS + 2 for column in (elements.names[:1_000], elements.names)):
-        return ()  # the first rows tell at once
+        return ()  # checking the first rows is fast
     unique = elements.names.unique()
     found = [name for name in unique.to_pylist() if name not in ("", ".")]
     if set(found) <= set(STATES):
@@ -321,7 +323,7 @@ def _labels_of(elements: Elements) -> tuple[str, ...]:
 
 
 def _colours(elements: Elements, column: Any) -> dict[str, str]:
-    """The colour of each label: that of its first row, or ENCODE's; labels in their order."""
+    """Return the colour of each label, from its first row or from ENCODE; labels in their order."""
     known = {label: STATES[label][0] for label in elements.labels} if set(elements.labels) <= set(STATES) else {}
     if elements.layout.kind == "ENCODE cCREs":
         known = {label: CCRES[group] for label in elements.labels if (group := label.partition(",")[0]) in CCRES}
@@ -334,7 +336,7 @@ def _colours(elements: Elements, column: Any) -> dict[str, str]:
 
 
 def _if_from_1(elements: Elements) -> list[str]:
-    """A note where intervals follow each other one base apart, as in tilings that count from 1."""
+    """Return a note if intervals follow each other one base apart, as in 1-based tilings."""
     order = np.lexsort((elements.starts, elements.contig))
     begins, ends, contig = elements.starts[order], elements.ends[order], elements.contig[order]
     same = contig[1:] == contig[:-1]

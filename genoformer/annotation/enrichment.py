@@ -1,4 +1,4 @@
-"""Overlaps of variants beside those of matched controls: counts -> fold with its interval, empirical P, q."""
+"""Overlaps of variants and of matched controls -> counts -> fold with its interval, empirical P, q."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 CONFIDENCE = 0.95
-_DRAWS = 10_000  # of the ratio whose quantiles are the interval
+_DRAWS = 10_000  # draws of the ratio; the interval is their quantiles
 
 
 class Enrichment(NamedTuple):
-    """A annotations, each over the variants that it could overlap."""
+    """Enrichment of A annotations, each over the variants that it could overlap."""
 
     n: Integers  # [A], variants
     observed: Integers  # [A], variants that overlap
-    expected: Floats  # [A], what as many matched controls have in the mean
-    low: Floats  # [A], of the fold, observed / expected
+    expected: Floats  # [A], mean overlaps of the same number of matched controls
+    low: Floats  # [A], interval of the fold, observed / expected
     high: Floats  # [A]
-    p: Floats  # [A], of at least so many overlaps among controls
-    p_depletion: Floats  # [A], of at most so many
-    q: Floats  # [A], by Benjamini and Hochberg over the annotations
-    controls: Integers  # [A, R], overlaps of the controls of each resampling
+    p: Floats  # [A], probability of at least this many overlaps under shuffling
+    p_depletion: Floats  # [A], probability of at most this many
+    q: Floats  # [A], Benjamini and Hochberg over the annotations
+    controls: Integers  # [A, R], overlaps of the controls in each resampling
 
     @property
     def fold(self) -> Floats:
-        """[A]; NaN where nothing is expected."""
+        """Fold [A], observed / expected; see `fold_of`."""
         return fold_of(self.observed, self.expected)
 
 
 class TraitMatrix(NamedTuple):
-    """Traits by annotations."""
+    """Enrichment of T traits in A annotations."""
 
     n: Integers  # [T, A], variants of the trait
     observed: Integers  # [T, A]
     expected: Floats  # [T, A]
     p: Floats  # [T, A]
-    q: Floats  # [T, A], over all cells in which something overlaps; NaN in the others
+    q: Floats  # [T, A], over all cells with an observed or expected overlap; NaN in the others
 
 
 class Counts(NamedTuple):
-    """Variants and controls of B strata in one annotation, all [B]."""
+    """Numbers of variants and controls in B strata for one annotation, all [B]."""
 
     variants: Integers
     hits: Integers  # variants that overlap
@@ -54,17 +54,17 @@ class Counts(NamedTuple):
 
     @property
     def expected(self) -> float:
-        """What as many controls have in the mean."""
+        """Mean overlaps of the same number of controls."""
         return float((self.variants * self.control_hits / self.controls).sum())
 
     def drawn(self, n: int, rng: np.random.Generator) -> Integers:
-        """Overlaps of controls, of which one is drawn for each variant from its stratum, with replacement, [n]."""
+        """Return the overlaps [n] of n control sets: one control per variant, drawn from its stratum with replacement."""
         some = self.control_hits > 0
         shares = self.control_hits[some] / self.controls[some]
         return rng.binomial(self.variants[some], shares, size=(n, int(some.sum()))).sum(axis=1)
 
     def shuffled(self, n: int, rng: np.random.Generator) -> Integers:
-        """Overlaps of the variants when variants and controls of a stratum change places at random, [n]."""
+        """Return the overlaps [n] of the variants after n shuffles of variants and controls within each stratum."""
         every = self.hits + self.control_hits
         some = (every > 0) & (self.variants > 0)
         others = (self.variants + self.controls - every)[some]
@@ -84,12 +84,12 @@ def enrich(
     """Compare n variants with N controls in A annotations.
 
     overlaps [n, A], strata [n]; control_overlaps [N, A], control_strata [N]: every stratum of a variant has controls. could
-    [n, A]: whether the annotation has the contig of a variant, which strata are to keep apart.
+    [n, A]: True if the annotation has the contig of a variant; strata must separate such variants from the others.
 
-    Observed: variants that overlap. Expected: the sum over variants of the share of overlapping controls in their stratum.
-    P: variants and controls of each stratum are shuffled, n_resamplings times; (1 + shuffles with at least as many overlaps) /
-    (1 + shuffles), never 0 (Davison and Hinkley 1997, 4.3): however few the controls, it is a P. Interval: `interval_of`. q is
-    over the annotations in which something overlaps, and NaN for the others.
+    Observed: number of overlapping variants. Expected: sum over variants of the fraction of overlapping controls in their
+    stratum. P: variants and controls are shuffled within each stratum n_resamplings times; P = (1 + shuffles with at least as
+    many overlaps) / (1 + shuffles), never 0 (Davison and Hinkley 1997, 4.3), and valid for any number of controls. Interval:
+    `interval_of`. q: over the annotations with an observed or expected overlap; NaN for the others.
     """
     rng = np.random.default_rng(seed)
     n_annotations = overlaps.shape[1]
@@ -119,9 +119,9 @@ def enrich_traits(
     n_resamplings: int = 1_000,
     seed: int = 0,
 ) -> TraitMatrix:
-    """Each trait beside the controls of its variants, as `enrich` does; P of a cell without overlaps is 1.
+    """Compare the variants of each trait with their controls, as in `enrich`; P is 1 in a cell without overlaps.
 
-    members: (trait, variant, number of traits), pairs of them.
+    members: trait and variant of each pair, and the number of traits.
     """
     rng = np.random.default_rng([seed, 1])
     known = _Strata.of_controls(strata, control_overlaps, control_strata)
@@ -143,14 +143,14 @@ def enrich_traits(
 
 
 class _Strata(NamedTuple):
-    """The stratum of each variant, and the controls of each."""
+    """Stratum of each variant, and numbers of controls per stratum."""
 
-    of: Integers  # [n], of B
+    of: Integers  # [n], index of one of B strata
     controls: Integers  # [B]
     control_hits: Integers  # [B, A]
 
     def counts(self, rows: Integers, overlaps: Flags, annotation: int) -> Counts:
-        """Of some variants in one annotation; strata without any of them are left out."""
+        """Return the counts for some variants in one annotation; strata without these variants are left out."""
         variants = np.bincount(self.of[rows], minlength=len(self.controls))
         hits = np.bincount(self.of[rows], overlaps[rows], minlength=len(self.controls)).astype(np.int64)
         some = variants > 0
@@ -158,7 +158,7 @@ class _Strata(NamedTuple):
 
     @classmethod
     def of_controls(cls, strata: Integers, overlaps: Flags, control_strata: Integers) -> _Strata:
-        """Of variants in some strata, and of controls in those and others."""
+        """Build the strata of variants; controls in other strata are ignored."""
         used, where = np.unique(strata, return_inverse=True)
         at = np.minimum(np.searchsorted(used, control_strata), len(used) - 1)
         mine = used[at] == control_strata
@@ -169,11 +169,11 @@ class _Strata(NamedTuple):
 
 
 def interval_of(counts: Counts, rng: np.random.Generator) -> tuple[float, float]:
-    """The interval of observed / expected: quantiles of draws of a ratio.
+    """Return the interval of observed / expected, from quantiles of draws of the ratio.
 
-    What is observed: the binomial of Clopper and Pearson (1934). What is expected is a sum of counts of controls with weights,
-    variants / controls of each stratum: the gamma of Fay and Feuer (1997), widened at the upper end by the mean weight (Tiwari
-    et al. 2006). The high end is infinite where no control overlaps.
+    Observed: the binomial of Clopper and Pearson (1934). Expected: a sum of control counts, weighted with variants / controls
+    of each stratum; its distribution is the gamma of Fay and Feuer (1997), whose upper end is widened by the mean weight
+    (Tiwari et al. 2006). The high end is infinite if no control overlaps.
     """
     n, total, hits = _DRAWS, int(counts.variants.sum()), int(counts.hits.sum())
     if not total:
@@ -195,25 +195,25 @@ def interval_of(counts: Counts, rng: np.random.Generator) -> tuple[float, float]
 
 
 def _gamma(mean: float, variance: float, n: int, rng: np.random.Generator) -> Floats:
-    """Draws of a gamma distribution; of the mean itself where it does not vary."""
+    """Draw n values of a gamma distribution; all equal the mean if the variance is 0."""
     return rng.gamma(mean**2 / variance, variance / mean, n) if variance else np.full(n, mean)
 
 
 def fold_of(observed: NDArray[Any], expected: Floats) -> Floats:
-    """observed / expected; NaN where nothing is expected and nothing observed, infinite where something is."""
+    """Return observed / expected; if nothing is expected, NaN for no observed overlap, else infinite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(observed, dtype=np.float64) / expected
 
 
 def q_of(p: Floats, tested: Flags) -> Floats:
-    """q of those that were tested, NaN of the others."""
+    """Return q for the tested cells and NaN for the others."""
     q = np.full(len(p), np.nan)
     q[tested] = benjamini_hochberg(p[tested])
     return q
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
-    """q of each P (Benjamini and Hochberg 1995).
+    """Return q for each P (Benjamini and Hochberg 1995).
 
     >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03, 0.5])).round(4).tolist()
     [0.04, 0.0533, 0.0533, 0.5]

@@ -1,4 +1,4 @@
-"""Figures and tables of what was annotated and of what is enriched."""
+"""Figures and tables of annotations and enrichment."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _PART_COLOURS = dict(
     zip(PARTS, ("#D55E00", "#E69F00", "#F0C75E", "#CC79A7", "#FF6969", "#56B4E9", "#A9C4D8", "#C9C9C9"), strict=True)
 )
 _FREQUENCY_COLOURS = {"common": "#08306B", "low": "#4292C6", "rare": "#C6DBEF", "unknown": "#C9C9C9"}
-_TITLE = 105  # letters in a line of a title
-_MOST_ROWS = 40  # of a figure
-_TO_SEE = 0.5  # expected overlaps, below which an annotation without any is not drawn
-_WHOLE = 0.5  # share of records in some label, from which on the labels are drawn as a whole
+_TITLE = 105  # letters per line of a title
+_MOST_ROWS = 40  # rows of a figure
+_TO_SEE = 0.5  # an annotation without overlaps is drawn only from this number of expected overlaps on
+_WHOLE = 0.5  # labels are drawn as a composition if more than this fraction of records has one
 _TABLE = ("annotation", "kind", "frequency", "records", "of")
 
 
 def write_breakdown(folder: Path, breakdown: Breakdown, annotations: Annotations) -> list[Path]:
-    """breakdown.tsv, breakdown.png, and NAME.png for each annotation of labels that have colours, or that most records have."""
+    """Write breakdown.tsv and .png, and NAME.png for each annotation whose labels have colours or cover most records."""
     make_folder(folder)
     written = [_table(folder / "breakdown.tsv", [_TABLE, *breakdown.rows()])]
     elements = elements_by_frequency(breakdown, annotations)
@@ -56,7 +56,7 @@ def write_breakdown(folder: Path, breakdown: Breakdown, annotations: Annotations
 
 
 def write_study(folder: Path, study: Study) -> list[Path]:
-    """enrichment.tsv and .png, matching.tsv, enrichment.json, and of traits traits.tsv and .png."""
+    """Write enrichment.tsv and .png, matching.tsv, enrichment.json and, with traits, traits.tsv and .png."""
     make_folder(folder)
     written = [_table(folder / "enrichment.tsv", enrichment_rows(study)), _table(folder / "matching.tsv", matching_rows(study))]
     for i, each in enumerate(study.compared):
@@ -73,7 +73,7 @@ def write_study(folder: Path, study: Study) -> list[Path]:
 
 
 def write_mass(folder: Path, mass: SignalShare, track: str) -> list[Path]:
-    """mass.tsv and mass.png."""
+    """Write mass.tsv and mass.png."""
     make_folder(folder)
     written = [_table(folder / "mass.tsv", mass_rows(mass))]
     kept = [i for i, n in enumerate(mass.bases.tolist()) if n]
@@ -88,7 +88,7 @@ def write_mass(folder: Path, mass: SignalShare, track: str) -> list[Path]:
 
 
 def enrichment_rows(study: Study) -> list[tuple[object, ...]]:
-    """The table of what is enriched, its header first."""
+    """Return the rows of the enrichment table, the header first."""
     rows: list[tuple[object, ...]] = [
         (
             "variants",
@@ -116,7 +116,7 @@ def enrichment_rows(study: Study) -> list[tuple[object, ...]]:
 
 
 def matching_rows(study: Study) -> list[tuple[object, ...]]:
-    """Strata with variants, and their controls."""
+    """Return the strata with variants, and their numbers of variants and controls."""
     rows: list[tuple[object, ...]] = [("variants", "stratum", "n_variants", "n_controls")]
     for each in study.compared:
         rows += [(each.name, *row) for row in each.strata.table if row[1]]
@@ -124,7 +124,7 @@ def matching_rows(study: Study) -> list[tuple[object, ...]]:
 
 
 def trait_rows(study: Study) -> list[tuple[object, ...]]:
-    """Traits by annotations, those with at least one overlap."""
+    """Return one row per trait and annotation with at least one overlap, the header first."""
     assert study.matrix is not None
     m, marked, fold = study.matrix, study.marked, fold_of(study.matrix.observed, study.matrix.expected)
     rows: list[tuple[object, ...]] = [("trait", "annotation", "n", "observed", "expected", "fold", "p", "q", "marked")]
@@ -135,7 +135,7 @@ def trait_rows(study: Study) -> list[tuple[object, ...]]:
 
 
 def mass_rows(mass: SignalShare) -> list[tuple[object, ...]]:
-    """The table of where a track lies, its header first."""
+    """Return the rows of the signal table, the header first."""
     rows: list[tuple[object, ...]] = [
         ("annotation", "bases", "share", "expected", "fold", "p", "q", "controls_low", "controls_high")
     ]
@@ -147,7 +147,7 @@ def mass_rows(mass: SignalShare) -> list[tuple[object, ...]]:
 
 
 def controls_figure(study: Study, compared: Compared) -> Figure:
-    """Each annotation: boxes of matched controls, what is observed in red, relative to what is expected."""
+    """Draw observed overlaps (red) and boxes of matched controls for each annotation, relative to the expected number."""
     e = compared.enrichment
     seen = (e.expected > 0) & ((e.expected >= _TO_SEE) | (e.observed > 0))
     kept = [i for i in np.argsort(-np.nan_to_num(e.fold, nan=-1)).tolist() if seen[i]][:_MOST_ROWS]
@@ -168,7 +168,7 @@ def controls_figure(study: Study, compared: Compared) -> Figure:
 
 
 def trait_figure(study: Study) -> Figure | None:
-    """Traits with a marked cell, the most first, filled up with those of most overlaps; None without any overlap."""
+    """Draw the trait matrix: traits with most marked cells first, then those with most overlaps; None without overlaps."""
     assert study.matrix is not None
     m, marked = study.matrix, study.marked
     columns = np.flatnonzero(m.observed.sum(axis=0) > 0)
@@ -200,7 +200,7 @@ def trait_figure(study: Study) -> Figure | None:
 
 
 def _told(e: Enrichment, i: int) -> str:
-    """Observed of n, expected, and P of what it looks like: more or fewer."""
+    """Return a text with observed of n, expected, and P of enrichment, or of depletion if fewer than expected."""
     fewer = e.observed[i] < e.expected[i]
     p = f"P of fewer {_p(e.p_depletion[i])}" if fewer else f"P {_p(e.p[i])}, q {_p(e.q[i])}"
     return f"{e.observed[i]:,} of {e.n[i]:,}, expected {e.expected[i]:,.1f}; {p}"
@@ -216,7 +216,7 @@ def _table(path: Path, rows: Sequence[Sequence[object]]) -> Path:
 
 
 def elements_by_frequency(breakdown: Breakdown, annotations: Annotations) -> Figure | None:
-    """For each annotation the shares of common, low and rare among the records that overlap it; all records first."""
+    """Draw the fractions of common, low and rare records among those that overlap each annotation; all records first."""
     counts: dict[str, Counter[str]] = {"all records": breakdown.totals}
     for each in annotations.elements:
         kinds = breakdown.counts.get(each.name, {})
@@ -239,7 +239,7 @@ def elements_by_frequency(breakdown: Breakdown, annotations: Annotations) -> Fig
 
 
 def composition(breakdown: Breakdown, name: str, colours: dict[str, str]) -> Figure:
-    """For each class of frequency, the share of records in each state (or part of a gene), the first by place, and in none."""
+    """Draw the fraction of records in each state (or gene part), the first by position, and in none, per frequency class."""
     kinds = breakdown.first.get(name, {})
     counts: dict[str, dict[str, int]] = {}
     totals: dict[str, int] = {}
@@ -256,7 +256,7 @@ def composition(breakdown: Breakdown, name: str, colours: dict[str, str]) -> Fig
 
 
 def _in_order(kinds: Any) -> list[str]:
-    """ENCODE's states and parts of genes in their order, other labels by name."""
+    """Return ENCODE's states and gene parts in their own order, other labels by name."""
     known = [kind for kind in (*STATES, *PARTS) if kind in kinds] if set(kinds) <= {*STATES, *PARTS} else []
     return known or sorted(kinds, key=natural)
 

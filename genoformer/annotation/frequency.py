@@ -1,4 +1,4 @@
-"""How frequent the alleles of a record are: INFO -> minor allele frequency -> common, low or rare."""
+"""INFO -> minor allele frequency (MAF) -> common, low or rare."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 
-# As the 1000 Genomes Project has it (2015, figure 1): the upper bound of the minor allele frequency of each class.
+# Upper bound of the MAF of each class, from the 1000 Genomes Project (2015, figure 1).
 CLASSES: dict[str, float] = {"rare": 0.005, "low": 0.05, "common": 0.5}
 UNKNOWN = "unknown"
 
 
 def frequency_reader(key: str = "AF") -> Callable[[str], float]:
-    """A function: INFO -> frequency of all ALTs together, NaN where it has none; without AF it is AC / AN.
+    """Return a function from INFO to the total frequency of all ALTs, NaN if missing; without AF it uses AC / AN.
 
-    Raises ConfigError (then, of a record) where a value is no number from 0 to 1.
+    The returned function raises ConfigError if a value is not a number from 0 to 1.
 
     >>> read = frequency_reader()
     >>> read("DP=3;AF=0.25,0.5"), read("AC=1;AN=4"), read("DP=3")
@@ -46,12 +46,12 @@ def frequency_reader(key: str = "AF") -> Callable[[str], float]:
 
 
 def minor(frequency: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The frequency of the rarer of REF and all ALTs."""
+    """Return the MAF: the smaller frequency of REF and of all ALTs together."""
     return np.minimum(frequency, 1 - frequency)
 
 
 def classes_of(frequency: NDArray[np.float64]) -> list[str]:
-    """rare (below 0.5 %), low (below 5 %) or common, by the minor allele; unknown for NaN.
+    """Return the class of each record by its MAF: rare (below 0.5 %), low (below 5 %) or common; unknown for NaN.
 
     >>> classes_of(np.array([0.001, 0.999, 0.04, 0.3, float("nan")]))
     ['rare', 'rare', 'low', 'common', 'unknown']

@@ -1,6 +1,6 @@
-"""GTF or GFF3 -> the exons, CDS and stop codons as columns: by pyarrow where it is as it should be, else line by line.
+"""GTF or GFF3 -> exons, CDS and stop codons as columns, with pyarrow if the file is regular, else line by line.
 
-Both ways read the same: attributes in quotes may hold anything, of a key that is there twice the first counts.
+Both ways give the same result: quoted attributes may hold any text, and the first value of a repeated key counts.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from genoformer.genome.lines import opened
 from genoformer.genome.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
 
 KEYS = ("contig", "gene", "exon", "start", "end", "forward", "name", "transcript", "made", "stranded")
-Columns = dict[str, Any]  # of KEYS, start from 1, `made` for exons that have no line; arrays of pyarrow [n]
+Columns = dict[str, Any]  # KEYS -> pyarrow arrays [n]; start is 1-based, `made` marks exons that have no line
 
 
-_BLOCK = 8 << 20  # bytes of a file at a time
-_PLAIN = r'[A-Za-z0-9_.:-]+[ \t]+(?:"[^";]*"|[!#-:<-~]+)[ \t]*'  # an attribute of GTF whose quotes hold no semicolon
+_BLOCK = 8 << 20  # bytes of a file per block
+_PLAIN = r'[A-Za-z0-9_.:-]+[ \t]+(?:"[^";]*"|[!#-:<-~]+)[ \t]*'  # a GTF attribute without a semicolon in its quotes
 _ALL_PLAIN = rf"^(?:[ \t]*{_PLAIN};)*[ \t]*(?:{_PLAIN})?$"
 
 
 def read_gene_table(path: Path) -> Columns:
-    """The lines of the genes of a file. Raises: MissingFileError; FileFormatError with the line number."""
+    """Read the gene lines of a file. Raises: MissingFileError; FileFormatError with the line number."""
     table = read_fast(path) if path.is_file() else None
     return read_carefully(path) if table is None else table
 
 
 def with_strand(path: Path, columns: Columns) -> tuple[Columns, int]:
-    """The lines of transcripts of which none is without strand, and the number of other transcripts.
+    """Return the lines of transcripts with a strand on every line, and the number of other transcripts.
 
-    Raises: FileFormatError where none is left.
+    Raises: FileFormatError if no transcript has a strand.
     """
     import pyarrow as pa
 
@@ -54,7 +54,7 @@ def with_strand(path: Path, columns: Columns) -> tuple[Columns, int]:
 
 
 def read_carefully(path: Path) -> Columns:
-    """Line by line, with the number of a line that is malformed."""
+    """Read a file line by line; FileFormatError with the number of a malformed line."""
     import pyarrow as pa
 
     rows: list[tuple[Any, ...]] = []
@@ -68,7 +68,7 @@ def read_carefully(path: Path) -> Columns:
 
 
 def read_fast(path: Path) -> Columns | None:
-    """By pyarrow; None where any line is out of the ordinary."""
+    """Read a file with pyarrow; None if any line is irregular."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -100,7 +100,7 @@ def read_fast(path: Path) -> Columns | None:
 
 
 def _batches(path: Path) -> Iterator[Any]:
-    """The lines of a file, START and END as numbers; _Odd where they are none."""
+    """Yield batches of the lines of a file, with START and END as numbers; _Odd if they are not numbers."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -120,14 +120,14 @@ def _batches(path: Path) -> Iterator[Any]:
 
 
 class _Lines(NamedTuple):
-    """What the exons of transcripts without exon lines are made of."""
+    """Lines from which the exons of transcripts without exon lines are built."""
 
     utrs: list[Any]  # tables of contig, transcript (or the text of Parent), start, end
     limits: dict[Key, Span]
-    of_genes: dict[Key, Span]  # limits of genes that are their own transcripts
+    of_genes: dict[Key, Span]  # limits of all genes, for genes that are their own transcripts
 
     def add_gtf(self, batch: Any) -> None:
-        """Take note of the UTR, transcript and gene lines of a GTF."""
+        """Collect the UTR, transcript and gene lines of a GTF."""
         utr, above = _of_kinds(batch, is_utr), _of_kinds(batch, lambda kind: is_transcript(kind) or kind == "gene")
         if len(utr):
             self.utrs.append(_of_attributes(utr).select(["contig", "transcript", "start", "end"]))
@@ -139,7 +139,7 @@ class _Lines(NamedTuple):
                 widen(self.limits, (contig, transcript_of(attributes, text)), start - 1, end)
 
     def add_gff(self, batch: Any, nodes: dict[str, gff.Node]) -> None:
-        """Take note of the UTR of a GFF3, and of the lines that others may have as Parent."""
+        """Collect the UTR lines of a GFF3, and the lines that may be the Parent of others."""
         if len(utr := _of_kinds(batch, is_utr)):
             table = _of_parents(utr).select(["contig", "parent", "start", "end"])
             if "" in table["parent"].unique().to_pylist():
@@ -152,7 +152,7 @@ class _Lines(NamedTuple):
                 widen(self.limits, (contig, node[0]), start - 1, end)
 
     def with_exons(self, table: Any) -> Any:
-        """A table and, behind its rows, the exons of the transcripts without exon lines."""
+        """Return the table, with the exons of transcripts without exon lines appended."""
         import pyarrow as pa
 
         pairs = _transcripts(table)
@@ -182,7 +182,7 @@ class _Lines(NamedTuple):
         return pa.concat_tables([table, rows])
 
     def _utrs_of(self, keys: dict[Key, int]) -> dict[Key, list[Span]]:
-        """The UTR of these transcripts."""
+        """Return the UTRs of these transcripts."""
         found: dict[Key, list[Span]] = {}
         for table in self.utrs:
             contigs, owners, starts, ends = (column.to_pylist() for column in table.columns)
@@ -195,7 +195,7 @@ class _Lines(NamedTuple):
 
 
 def _of_kinds(batch: Any, fits: Callable[[str], object]) -> Any:
-    """The lines whose kind fits."""
+    """Return the lines whose kind (column 3) satisfies `fits`."""
     import pyarrow as pa
 
     kinds = batch.column(2).dictionary_encode()
@@ -204,12 +204,12 @@ def _of_kinds(batch: Any, fits: Callable[[str], object]) -> Any:
 
 
 def _columns(rows: Any) -> Iterator[tuple[str, str, str, int, int]]:
-    """Kind, attributes, contig, start and end of each line."""
+    """Yield kind, attributes, contig, start and end of each line."""
     return zip(*(rows.column(i).to_pylist() for i in (2, 8, 0, 3, 4)), strict=True)
 
 
 def _transcripts(table: Any) -> Any:
-    """Contig and transcript of each row, as numbers of the distinct ones."""
+    """Return the distinct pairs of contig and transcript, dictionary-encoded by row."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -218,11 +218,11 @@ def _transcripts(table: Any) -> Any:
 
 
 class _Odd(Exception):
-    """Lines that the careful reader has to read."""
+    """Irregular lines, which need `read_carefully`."""
 
 
 class _Rows:
-    """A file without its comments, up to the sequences of a GFF3, as pyarrow reads it."""
+    """Binary file for pyarrow, without comments and without the sequences at the end of a GFF3."""
 
     closed = False
 
@@ -239,7 +239,7 @@ class _Rows:
         pass
 
     def read(self, n: int = -1) -> bytes:
-        """The next lines, about n bytes of them; b"" at the end."""
+        """Return the next block of whole lines, of about _BLOCK bytes (n is ignored); b"" at the end."""
         while not self._done:
             text = self._file.read(_BLOCK)
             begun = self._left + text
@@ -258,7 +258,7 @@ class _Rows:
 
 
 def _sequence_in(lines: bytes) -> int:
-    """Where the sequences of a GFF3 begin in some lines, -1 if they do not."""
+    """Return the start of the sequences of a GFF3 in some lines; -1 if there are none."""
     if lines.startswith((b"##FASTA", b">")):
         return 0
     found = [at + 1 for at in (lines.find(b"\n##FASTA"), lines.find(b"\n>")) if at >= 0]
@@ -266,7 +266,7 @@ def _sequence_in(lines: bytes) -> int:
 
 
 def _base(rows: Any) -> dict[str, Any]:
-    """Fields that GTF and GFF3 share."""
+    """Return the columns common to GTF and GFF3."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -283,7 +283,7 @@ def _base(rows: Any) -> dict[str, Any]:
 
 
 def _of_attributes(rows: Any) -> Any:
-    """Lines of a GTF as a table; those whose attributes are not plain are taken apart one by one."""
+    """Convert lines of a GTF to a table; lines with irregular attributes are parsed one by one."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -314,7 +314,7 @@ def _of_attributes(rows: Any) -> Any:
 
 
 def _of_parents(rows: Any) -> Any:
-    """Lines of a GFF3 as a table, with the text of Parent."""
+    """Convert lines of a GFF3 to a table with the text of Parent."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -324,7 +324,7 @@ def _of_parents(rows: Any) -> Any:
 
 
 def _with_families(table: Any, nodes: dict[str, gff.Node]) -> Any:
-    """A table with gene, name and transcript in place of Parent, a row for each; None where the file lacks a Parent."""
+    """Replace Parent by gene, name and transcript, one row per parent; None if the file lacks a parent."""
     import pyarrow as pa
 
     coded = table["parent"].combine_chunks().dictionary_encode()

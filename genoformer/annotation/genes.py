@@ -1,8 +1,9 @@
-"""GTF or GFF3 -> the part of a gene that each base is (CDS, UTR, intron, promoter ...) and the start sites of transcripts.
+"""GTF or GFF3 -> gene part of each base (CDS, UTR, intron, promoter ...) and the TSSs of transcripts.
 
-Each base of a gene is one part of it, the first that some transcript makes it: CDS (with the stop codon), 5' UTR, 3' UTR, exon
-of no coding transcript, promoter, intron. Promoter: from 1,000 bases before a start site to 100 behind it, as HOMER has it.
-Flanking: within 5,000 bases of a gene, as Ensembl's upstream and downstream variants are. Intergenic: nothing of all that.
+Each base of a gene has one part. It is the first in this order that applies in any transcript: CDS (with the stop codon),
+5' UTR, 3' UTR, exon of a non-coding transcript, promoter, intron. Promoter: from 1,000 bases upstream of a TSS to 100
+downstream (HOMER). Flanking: within 5,000 bases of a gene (Ensembl's upstream and downstream variants). Intergenic: none of
+these.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from genoformer.whole import sha256_of
 Integers = NDArray[np.int64]
 
 PARTS = ("CDS", "5UTR", "3UTR", "noncoding_exon", "promoter", "intron", "flanking", "intergenic")
-PROMOTER = (1_000, 100)  # bases before and behind a start site; HOMER's promoter-TSS
+PROMOTER = (1_000, 100)  # bases upstream and downstream of a TSS; HOMER's promoter-TSS
 FLANK = 5_000  # Ensembl VEP's distance of upstream_gene_variant
-_LONGEST = 1 << 36  # bases of a contig; far below the distance at which genes are laid apart
-_GENE = 1 << 40  # genes lie this far apart when all are worked on at once; longer than any contig
+_LONGEST = 1 << 36  # largest length of a contig; far below _GENE
+_GENE = 1 << 40  # offset between genes, so that all are processed in one batch; longer than any contig
 
 
 class Sites(NamedTuple):
-    """Start sites of transcripts on one contig, by place."""
+    """TSSs of transcripts on one contig, sorted by position."""
 
     at: Integers  # [n]
     forward: NDArray[np.bool_]  # [n], on the + strand
@@ -48,10 +49,10 @@ class Sites(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """Stretches of one contig that are one part of one gene."""
+    """Intervals of one contig, each one part of one gene."""
 
     intervals: Integers  # [n, 2]
-    part: NDArray[np.int8]  # [n], of PARTS
+    part: NDArray[np.int8]  # [n], index in PARTS
     gene: NDArray[np.int32]  # [n]
 
     def take(self, rows: Integers) -> Pieces:
@@ -60,11 +61,11 @@ class Pieces(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class GeneMap:
-    """Parts of genes and start sites by contig, as the file names them; a file of start sites alone has no parts."""
+    """Gene parts and TSSs by contig name in the file; a file of TSSs has no parts."""
 
     file: str
     sha256: str
-    names: tuple[str, ...]  # of the genes
+    names: tuple[str, ...]  # gene names
     pieces: dict[str, Pieces]
     sites: dict[str, Sites]
     notes: tuple[str, ...] = ()
@@ -74,7 +75,7 @@ class GeneMap:
         return list(self.sites)
 
     def has(self, contig: str) -> bool:
-        """Whether it has a start site on a contig, whatever that is called here or there."""
+        """True if there is a TSS on a contig, under any of the contig's names."""
         return self.on(contig)[1] is not None
 
     @cached_property
@@ -82,7 +83,7 @@ class GeneMap:
         return ContigIndex(self.sites)
 
     def on(self, contig: str) -> tuple[Pieces | None, Sites | None]:
-        """Parts and start sites of a contig: under its own name, else that of the same contig under another."""
+        """Return the gene parts and TSSs of a contig, under its own name or another name of the same contig."""
         name = self._index.get(contig)
         return (self.pieces.get(name), self.sites.get(name)) if name is not None else (None, None)
 
@@ -105,7 +106,7 @@ class GeneMap:
 
     @property
     def named(self) -> bool:
-        """Its genes have names."""
+        """True if the genes have names."""
         return set(self.names) != {"."}
 
     @property
@@ -114,10 +115,10 @@ class GeneMap:
 
 
 def read_gene_map(path: str | os.PathLike[str], *, promoter: tuple[int, int] = PROMOTER, flank: int = FLANK) -> GeneMap:
-    """The parts and start sites of the genes of a GTF or GFF3, plain or gzipped.
+    """Read the gene parts and TSSs of a GTF or GFF3, plain or gzipped.
 
-    promoter: bases before and behind each start site; flank: bases beyond a gene.
-    Raises: MissingFileError; FileFormatError with the line number, or where there are no exons.
+    promoter: bases upstream and downstream of each TSS; flank: bases beyond a gene.
+    Raises: MissingFileError; FileFormatError with the line number, or if there are no exons.
     """
     if min(*promoter, flank) < 0:
         raise ConfigError(f"promoter {promoter} and flank {flank} are numbers of bases, 0 or more; mend them.")
@@ -158,7 +159,7 @@ def _notes(path: Path, n_without: int, n: int, n_without_strand: int) -> Iterato
 
 
 def _numbered(contig: Any, name: Any) -> Integers:
-    """The number of each pair, in the order in which they first appear."""
+    """Return a number for each pair (contig, name), in order of first appearance."""
     from pyarrow import compute
 
     pairs = compute.binary_join_element_wise(contig, name, "\t")
@@ -166,7 +167,7 @@ def _numbered(contig: Any, name: Any) -> Integers:
 
 
 def read_sites(path: str | os.PathLike[str]) -> GeneMap:
-    """Start sites of a BED with strands in column 6: of each row its first base, on the - strand its last one.
+    """Read TSSs from a BED with strands in column 6: the first base of each row, on the - strand the last.
 
     Raises: MissingFileError; FileFormatError with the line number.
     """
@@ -193,16 +194,16 @@ def read_sites(path: str | os.PathLike[str]) -> GeneMap:
 
 
 def nearest(sites: Sites, starts: Integers, ends: Integers) -> tuple[Integers, Integers]:
-    """For each interval [start, end) its nearest site (by number) and the signed distance, negative upstream; [n] each.
+    """Return the index of the nearest TSS of each interval [start, end), and the signed distance, negative upstream; [n] each.
 
-    Of two that are equally near it is the left one; of those at one place the first.
+    In a tie the left TSS is returned, and of several at one position the first.
 
     >>> sites = Sites(np.array([100, 200]), np.array([True, False]), np.array([0, 1]))
     >>> [a.tolist() for a in nearest(sites, np.array([90, 100, 149, 195, 230]), np.array([91, 101, 150, 205, 231]))]
     [[0, 0, 0, 1, 1], [-10, 0, 49, 0, -30]]
     """
     right = np.searchsorted(sites.at, starts, side="left")
-    left = np.searchsorted(sites.at, sites.at[np.maximum(right - 1, 0)], side="left")  # the first at that place
+    left = np.searchsorted(sites.at, sites.at[np.maximum(right - 1, 0)], side="left")  # the first at that position
     far = np.iinfo(np.int64).max
     to_left = np.where(right > 0, starts - sites.at[left], far)
     here = np.minimum(right, len(sites.at) - 1)
@@ -216,7 +217,7 @@ def nearest(sites: Sites, starts: Integers, ends: Integers) -> tuple[Integers, I
 def _pieces(
     exons: Integers, coding: Integers, forward: NDArray[np.bool_], promoter: tuple[int, int], flank: int
 ) -> tuple[Pieces, Integers]:
-    """The parts of all genes, and gene, start and end of each transcript [t, 3]."""
+    """Return the parts of all genes, and gene, start and end of each transcript [t, 3]."""
     n = len(forward)
     far = np.iinfo(np.int64).max
     span = np.stack([np.zeros(n, dtype=np.int64), np.full(n, far), np.zeros(n, dtype=np.int64)], axis=1)
@@ -226,7 +227,7 @@ def _pieces(
         np.maximum.at(out[:, 1], rows[:, 1], rows[:, 3])
     for rows in (coding, exons):
         span[rows[:, 1], 0] = rows[:, 0]
-    of = exons[coded[exons[:, 1], 1] >= 0]  # exons of transcripts that code
+    of = exons[coded[exons[:, 1], 1] >= 0]  # exons of coding transcripts
     before = np.stack([of[:, 0], of[:, 2], np.minimum(of[:, 3], coded[of[:, 1], 0])], axis=1)
     behind = np.stack([of[:, 0], np.maximum(of[:, 2], coded[of[:, 1], 1]), of[:, 3]], axis=1)
     plus = forward[of[:, 1], None]
@@ -253,7 +254,7 @@ def _pieces(
 
 
 def _apart(rows: Integers) -> Integers:
-    """(gene, start, end) as intervals [n, 2] in which genes lie far apart; empty ones are left out."""
+    """Convert (gene, start, end) to intervals [n, 2] shifted by gene * _GENE; empty ones are left out."""
     kept = rows[rows[:, 2] > rows[:, 1]]
     return kept[:, 1:] + kept[:, :1] * _GENE
 
@@ -265,7 +266,7 @@ def _sites(spans: Integers, forward: NDArray[np.bool_]) -> Sites:
 
 
 def _by_contig(contigs: list[str], gene: NDArray[np.int32]) -> Iterable[tuple[str, Integers]]:
-    """(contig, rows of its genes), rows in order."""
+    """Yield (contig, rows of its genes), rows in order."""
     numbers = {contig: i for i, contig in enumerate(dict.fromkeys(contigs))}
     of = np.array([numbers[contig] for contig in contigs])[gene]
     for contig, i in numbers.items():

@@ -1,4 +1,4 @@
-"""How much of a track, such as attention, lies in elements: share of its sum beside that of bases, and of turned elements."""
+"""Fraction of a signal, such as attention, in elements, against their fraction of bases and against rotated elements."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _AT_A_TIME = 1 << 20  # bases
 
 
 class SignalShare(NamedTuple):
-    """A annotations over the bases that a track has values of."""
+    """Signal in A annotations, over the bases where the track has values."""
 
     annotations: list[str]
-    bases: Integers  # [A], in elements, of those with a value
-    share: Floats  # [A], of the sum of values that lies in elements
-    expected: Floats  # [A], share of the bases
-    p: Floats  # [A], of at least that share
-    q: Floats  # [A], over those with bases; NaN of the others
-    controls: Floats  # [A, R], share of rotated elements
+    bases: Integers  # [A], bases with a value in elements
+    share: Floats  # [A], fraction of the sum of values in elements
+    expected: Floats  # [A], fraction of the bases
+    p: Floats  # [A], probability of at least this fraction under rotation
+    q: Floats  # [A], over annotations with bases; NaN for the others
+    controls: Floats  # [A, R], fraction in rotated elements
     n_bases: int
 
     @property
@@ -39,13 +39,14 @@ class SignalShare(NamedTuple):
 
 
 def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplings: int = 1_000, seed: int = 0) -> SignalShare:
-    """The share of a bigWig's sum that lies in each annotation, beside that of the same elements rotated.
+    """Return the fraction of a bigWig's sum in each annotation, and in the same elements after rotation.
 
-    The bases with a value are laid in a row, contig after contig, and closed to a ring; elements are turned along it by one
-    random distance, so that they keep their lengths and neighbours, and the track its own (as regioneR's
-    circularRandomizeRegions, Gel et al. 2016). Values are not negative.
+    The bases with a value are concatenated contig by contig into a ring. Each resampling rotates all elements along the ring
+    by one random distance, so that elements and track keep their lengths and neighbours (as in regioneR's
+    circularRandomizeRegions, Gel et al. 2016). Values must not be negative.
 
-    Raises: FileFormatError, ConfigError where no base of the track lies on a contig of the annotations.
+    Raises: FileFormatError for a track without values; ConfigError for negative values, a track of zeros, or no element on
+    bases with values.
     """
     runs = {contig: found for contig, found in _runs(Path(track)) if len(found.values)}
     if not runs:
@@ -69,14 +70,14 @@ def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplin
 
 
 class _Runs(NamedTuple):
-    """Stretches of a contig that have one value each, by place."""
+    """Intervals of a contig with one value each, sorted by position."""
 
     intervals: Intervals
     values: Floats
 
 
 class _Row(NamedTuple):
-    """Bases with a value, laid in a row: the sum up to each edge between two values."""
+    """Concatenated bases with a value: cumulative sums at the edges between values."""
 
     edges: Floats
     sums: Floats
@@ -95,14 +96,14 @@ class _Row(NamedTuple):
         return float(self.sums[-1])
 
     def sum(self, rows: Intervals, turn: int) -> float:
-        """The sum in intervals of the row, turned along it as along a ring."""
+        """Return the sum of values in intervals, rotated by `turn` bases along the ring."""
         rounds, at = np.divmod(rows + turn, self.size)
         upto = np.interp(at, self.edges, self.sums) + rounds * self.total
         return float((upto[:, 1] - upto[:, 0]).sum())
 
 
 def _runs(path: Path) -> Iterator[tuple[str, _Runs]]:
-    """What has a value on each contig."""
+    """Yield the intervals with values of each contig."""
     track = BigWig(path)
     for contig, length in track.contigs.items():
         parts = [np.zeros((0, 3))]
@@ -115,7 +116,7 @@ def _runs(path: Path) -> Iterator[tuple[str, _Runs]]:
 
 
 def _elements(annotations: Annotations, stretches: Mapping[str, Intervals]) -> tuple[list[str], list[Intervals]]:
-    """Each annotation (one for each label) as intervals in the row of bases with values, merged."""
+    """Return each annotation (one per label) as merged intervals in the concatenated bases with values."""
     labels: list[str] = []
     found: list[list[Intervals]] = []
     sizes = [int((rows[:, 1] - rows[:, 0]).sum()) for rows in stretches.values()]
@@ -137,7 +138,7 @@ def _elements(annotations: Annotations, stretches: Mapping[str, Intervals]) -> t
 
 
 def _laid(intervals: Intervals, stretches: Intervals) -> Intervals:
-    """Intervals of a contig in the row of its stretches; what lies between stretches is left out.
+    """Map intervals of a contig to its concatenated stretches; bases between stretches are left out.
 
     >>> _laid(np.array([[5, 25]]), np.array([[0, 10], [20, 30]])).tolist()
     [[5, 15]]

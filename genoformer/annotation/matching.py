@@ -1,4 +1,4 @@
-"""Which controls are like a variant: places -> strata of frequency, distance to a start site, GC, length and coverage."""
+"""Variants and controls -> matched strata of MAF, distance to a TSS, GC, length and coverage."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 EDGES: dict[str, tuple[float, ...]] = {
-    "af": (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4),  # of the minor allele
-    "tss": (100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000),  # bases, either side
-    "gc": (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65),  # share of G and C
+    "af": (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4),  # MAF
+    "tss": (100, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000),  # bases, in either direction
+    "gc": (0.30, 0.35, 0.40, 0.45, 0.50, 0.55, 0.60, 0.65),  # fraction of G and C
 }
 MEANING = {
     "af": "frequency of the minor allele",
     "tss": "bases to the nearest start site",
     "gc": "share of G and C within 500 bases",
 }
-WIDEST = 4  # bins of EDGES that are one, at the most
-MOST_UNMATCHED = 0.05  # share of variants without enough controls, from which on wider bins are tried
+WIDEST = 4  # largest number of bins of EDGES that are merged into one
+MOST_UNMATCHED = 0.05  # bins are widened if a larger fraction of the variants has too few controls
 GC_REACH = 500  # bases on either side
 FEWEST = 10  # controls of a stratum; variants of strata with fewer are unmatched
-_ROWS = 4_096  # windows of sequence at a time
+_ROWS = 4_096  # sequence windows per batch
 
 
 class Strata(NamedTuple):
-    """Variants and controls by stratum; -1 where something that is matched on is not known."""
+    """Strata of variants and controls; -1 if a covariate is unknown."""
 
     variants: Integers  # [n]
     controls: Integers  # [N]
-    table: list[tuple[str, int, int]]  # (what it is, variants, controls) of each
-    widths: dict[str, int]  # of the bins of each covariate, in bins of EDGES
+    table: list[tuple[str, int, int]]  # (description, variants, controls) of each stratum
+    widths: dict[str, int]  # bin width of each covariate, in bins of EDGES
 
 
 def covariates(places: Places, by: Sequence[str], annotations: Annotations, genome: Genome | None) -> dict[str, Floats]:
-    """What is matched on: key of EDGES -> value of each place, NaN where it is not known."""
+    """Return the covariates: key of EDGES -> value of each region, NaN if unknown."""
     found: dict[str, Floats] = {}
     if "af" in by:
         found["af"] = places.frequency
@@ -62,9 +62,9 @@ def covariates(places: Places, by: Sequence[str], annotations: Annotations, geno
 
 
 def local_gc(places: Places, genome: Genome) -> Floats:
-    """Share of G and C among the known bases from 500 before the middle of each place to 500 behind it.
+    """Return the fraction of G and C among the known bases within 500 bases of the centre of each region.
 
-    NaN where half of them or more are not known, and on a contig that the genome lacks.
+    NaN if half of the bases or more are N, or if the genome lacks the contig.
     """
     found = np.full(len(places), np.nan)
     length = 2 * GC_REACH + 1
@@ -83,21 +83,21 @@ def local_gc(places: Places, genome: Genome) -> Floats:
 
 
 def coverage(places: Places, annotations: Annotations) -> NDArray[np.bool_]:
-    """Whether each annotation has anything on the contig of each place, [n, annotations]; genes are the last."""
+    """Return flags [n, annotations]: True if the annotation has data on the contig of a region; genes are last."""
     found = np.zeros((len(places), len(annotations.all)), dtype=bool)
     for contig, rows in places.by_contig():
         found[rows] = [each.has(contig) for each in annotations.all]
     return found
 
 
-Described = tuple[Places, dict[str, Floats], NDArray[np.bool_]]  # places with their covariates and coverage
+Described = tuple[Places, dict[str, Floats], NDArray[np.bool_]]  # regions with their covariates and coverage
 
 
 def match(variants: Described, controls: Described) -> Strata:
-    """Strata in bins that are as narrow as leaves at most 5 % of the variants with too few controls.
+    """Return strata with narrow bins that leave at most 5 % of the variants with too few controls.
 
-    As long as more are, bins of one covariate are widened to twice as many of EDGES, that after which the fewest are left;
-    at most 4 of them are one. Variants that something is not known of do not count.
+    While more variants have too few, the bins of one covariate are doubled in width. It is the covariate after which the fewest
+    such variants are left. At most 4 bins of EDGES are merged into one. Variants with an unknown covariate do not count.
     """
     widths = dict.fromkeys(variants[1], 1)
     best = stratify(variants, controls, widths)
@@ -116,15 +116,15 @@ def _n_alone(strata: Strata) -> int:
 
 
 def edges_of(key: str, width: int) -> tuple[float, ...]:
-    """The edges of bins of a covariate, of which so many of EDGES are one."""
+    """Return the bin edges of a covariate if `width` bins of EDGES are merged into one."""
     return EDGES[key][width - 1 :: width]
 
 
 def stratify(variants: Described, controls: Described, widths: Mapping[str, int]) -> Strata:
-    """Strata of variants and controls: equal bins of all covariates, of certain widths, and of length.
+    """Return strata of variants and controls with equal bins of all covariates, of length, and equal coverage.
 
-    Lengths are equal to a factor of two. That annotations cover the contig is matched, so that one that lacks a contig, as
-    some do, is compared where it could have been.
+    widths: bin width of each covariate, in bins of EDGES. Length bins span a factor of two. Coverage of the contig by the
+    annotations is matched, so that an annotation without a contig is compared only where it has data.
     """
     names: list[list[str]] = []
     unknown = [np.zeros(len(each[0]), dtype=bool) for each in (variants, controls)]
@@ -157,7 +157,7 @@ def stratify(variants: Described, controls: Described, widths: Mapping[str, int]
 
 
 def _spelt(number: int, names: Sequence[Sequence[str]]) -> str:
-    """A stratum in words."""
+    """Describe a stratum in words."""
     words = []
     for texts in reversed(names):
         number, i = divmod(number, len(texts))
@@ -172,6 +172,6 @@ def _intervals(key: str, edges: Sequence[float]) -> list[str]:
 
 
 def unmatched(strata: Strata) -> NDArray[np.bool_]:
-    """[n]: variants that something is not known of, or whose stratum has too few controls."""
+    """Return flags [n] of variants with an unknown covariate or too few controls in their stratum."""
     enough = np.array([n_controls >= FEWEST for _, _, n_controls in strata.table] + [False])
     return ~enough[strata.variants]

@@ -1,4 +1,4 @@
-"""Which elements records lie in: intervals of records -> what each annotation says of them, by nested containment lists."""
+"""Intervals of records -> overlapping elements and genes, with nested containment lists -> annotation fields."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Integers = NDArray[np.int64]
 
 
 class FieldValues(NamedTuple):
-    """What one annotation says of records: parallel texts, one row for each element (or gene) of a record."""
+    """Field values of one annotation: parallel texts, one row per element (or gene) of a record."""
 
-    first: int  # number of its first field
+    first: int  # index of its first field
     records: Integers  # [m], ascending
     texts: list[list[str]]  # of each field, [m]
 
 
 class Annotations:
-    """Elements and genes, under the names that a VCF gives its contigs; their indexes are made contig by contig."""
+    """Elements and genes with lookup by the contig names of a VCF; indexes are built per contig."""
 
     def __init__(self, elements: Sequence[Elements], genes: GeneMap | None = None) -> None:
         self.elements, self.genes = tuple(elements), genes
@@ -37,7 +37,7 @@ class Annotations:
         self.sources: list[Source] = [each.source for each in elements] + ([genes.source] if genes else [])
         self._firsts = np.cumsum([0, *(len(each.fields) for each in elements)]).tolist()
         self.keys: list[str] = [field.key for field in self.fields]
-        self._offsets = np.cumsum([0, *(len(each) for each in elements)])  # of the rows of each in the numbers of all
+        self._offsets = np.cumsum([0, *(len(each) for each in elements)])  # row offset of each annotation
         self._indexes: dict[str, Any] = {}
         self._genes: dict[str, tuple[Any, Pieces | None, Sites | None]] = {}
 
@@ -46,9 +46,10 @@ class Annotations:
         return [*self.elements, *([self.genes] if self.genes else [])]
 
     def overlaps(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
-        """Pairs of an interval [start, end) and an element that it shares a base with: [m] each.
+        """Return pairs of an interval [start, end) and an element that shares a base with it.
 
-        The number of the interval, of the annotation, and the row of the element there; sorted by these, elements by place.
+        Returns the index of the interval, the index of the annotation, and the row of the element, [m] each; sorted by
+        interval, annotation and position of the element.
         """
         index = self._index(contig)
         if index is None:
@@ -63,7 +64,7 @@ class Annotations:
         return found[order], which[order], element[order]
 
     def tell(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[FieldValues]:
-        """What each annotation says of records [start, end) of one contig; the numbers of the records ascend."""
+        """Return the field values of records [start, end) of one contig; `records` must be in ascending order."""
         found, which, element = self.overlaps(contig, starts, ends)
         told = []
         for k, each in enumerate(self.elements):
@@ -74,10 +75,10 @@ class Annotations:
         return told + (self._tell_genes(contig, records, starts, ends) if self.genes else [])
 
     def parts(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
-        """(interval, part, gene) of every gene that an interval lies in or near, by part; [m] each, gene -1 if intergenic.
+        """Return (interval, part, gene) for each interval and each gene in or near it, sorted by part; [m] each.
 
-        Of each gene it is the first of PARTS that the interval overlaps; a gene that it is only near counts where there is
-        no other. Contigs without genes have none.
+        part: the first of PARTS in that gene that the interval overlaps. A flanking gene is listed only if the interval
+        overlaps no other part. gene: -1 for intergenic. Contigs without genes have no rows.
         """
         index, pieces, _ = self._genes_on(contig)
         none = np.zeros(0, dtype=np.int64)
@@ -88,7 +89,7 @@ class Annotations:
         part, gene = pieces.part[ids].astype(np.int64), pieces.gene[ids].astype(np.int64)
         order = np.lexsort((part, gene, found))
         found, part, gene = found[order], part[order], gene[order]
-        first = np.ones(len(found), dtype=bool)  # of each record and gene
+        first = np.ones(len(found), dtype=bool)  # first part of each record and gene
         first[1:] = (found[1:] != found[:-1]) | (gene[1:] != gene[:-1])
         flanking = PARTS.index("flanking")
         inside = np.zeros(len(starts), dtype=bool)
@@ -103,7 +104,7 @@ class Annotations:
         return found[order], part[order], gene[order]
 
     def nearest_site(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers] | None:
-        """(gene, signed distance) of the nearest start site of each interval, [n]; None on contigs without any."""
+        """Return (gene, signed distance) of the nearest TSS of each interval, [n]; None on contigs without a TSS."""
         _, _, sites = self._genes_on(contig)
         if sites is None:
             return None
@@ -125,7 +126,7 @@ class Annotations:
         return told
 
     def _index(self, contig: str) -> Any:
-        """A nested containment list of all elements on a contig; None where there are none."""
+        """Return a nested containment list of all elements on a contig; None if there are none."""
         if contig not in self._indexes:
             from ncls import NCLS64
 
@@ -139,7 +140,7 @@ class Annotations:
         return self._indexes[contig]
 
     def _places(self, which: Integers, element: Integers) -> tuple[Integers, Integers]:
-        """Starts and ends of elements of several annotations."""
+        """Return the starts and ends of elements of several annotations."""
         begin, end = np.empty(len(which), dtype=np.int64), np.empty(len(which), dtype=np.int64)
         for k, each in enumerate(self.elements):
             mine = which == k
@@ -162,7 +163,7 @@ class Annotations:
 
 
 def cells_of(told: Iterable[FieldValues]) -> dict[int, Cells]:
-    """Record -> field -> its texts, of those that have any."""
+    """Convert field values to a dict: record -> field -> texts; empty ones are absent."""
     found: dict[int, dict[int, list[str]]] = {}
     for each in told:
         for i, texts in enumerate(each.texts, each.first):
@@ -172,7 +173,7 @@ def cells_of(told: Iterable[FieldValues]) -> dict[int, Cells]:
 
 
 def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dict[int, Cells]:
-    """Number of a record -> field -> its texts, for some records."""
+    """Annotate some records; return a dict: index of a record -> field -> texts."""
     rows: dict[str, list[int]] = {}
     for i, record in enumerate(records):
         rows.setdefault(record.chrom, []).append(i)
@@ -184,7 +185,7 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
 
 
 def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:
-    """ContigError where a VCF has contigs and no annotation has any of them."""
+    """Raise ContigError if a VCF has contigs and no annotation has any of them."""
     if contigs and not any(each.has(name) for name in contigs for each in annotations.all):
         theirs = dict.fromkeys(name for each in annotations.all for name in each.contigs)
         raise ContigError(
@@ -194,9 +195,10 @@ def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: st
 
 
 def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> list[str]:
-    """What is to be said of the contigs of a VCF (name -> length, 0 where it is not known) and of the annotations.
+    """Return notes on the contigs of a VCF (name -> length, 0 if unknown) and of the annotations.
 
-    Names that differ; annotations on none of them; intervals beyond the end of a contig, with the line of the first.
+    Topics: different contig names; annotations without a contig of the VCF; intervals beyond the end of a contig, with the
+    line of the first.
     """
     if not contigs:
         return []
@@ -205,7 +207,7 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
     for each in annotations.all:
         file = each.path.name if isinstance(each, Elements) else each.file
         of = each.contigs
-        if isinstance(each, Elements):  # whose names that differ by chr alone are one
+        if isinstance(each, Elements):  # names that differ only by "chr" are one contig
             of = list({without_chr(name): name for name in reversed(of)}.values())
         names = ContigMap(contigs, of)
         found = [name for name in contigs if each.has(name)]
@@ -221,7 +223,7 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
 
 
 def _beyond(elements: Elements, lengths: Mapping[str, int]) -> list[str]:
-    """A note where intervals end beyond their contig."""
+    """Return a note if intervals end beyond their contig."""
     n, first = 0, len(elements)
     for name, length in lengths.items():
         rows = elements.rows_on(name)

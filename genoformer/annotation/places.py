@@ -1,4 +1,4 @@
-"""Variants as places: VCF, BCF or BED -> contig, start and end, frequency, score and trait as arrays; random places."""
+"""VCF, BCF or BED -> regions of variants as arrays of contig, start, end, MAF, score and trait; random regions."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ from genoformer.genome.vcf import open_vcf
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_FEW, _NARROW = 10, 0.1  # places, and share of a contig
+_FEW, _NARROW = 10, 0.1  # number of regions, and fraction of a contig
 _TABLES = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak|bed\d+)(\.b?gz)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """n intervals, 0-based half-open; numbers are NaN where they are not known."""
+    """Regions of n variants, 0-based half-open; unknown numbers are NaN."""
 
     name: str
     contigs: tuple[str, ...]
-    contig: NDArray[np.int32]  # [n], of `contigs`
+    contig: NDArray[np.int32]  # [n], index in `contigs`
     starts: Integers  # [n]
     ends: Integers  # [n]
-    frequency: Floats  # [n], of the minor allele
-    score: Floats  # [n], the largest absolute value of all ALTs
-    trait: NDArray[np.int32]  # [n], of `traits`; -1 for none
+    frequency: Floats  # [n], MAF
+    score: Floats  # [n], largest absolute value over all ALTs
+    trait: NDArray[np.int32]  # [n], index in `traits`; -1 for none
     traits: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()  # what was odd about the file
+    notes: tuple[str, ...] = ()  # on irregularities of the file
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -65,13 +65,13 @@ class Places:
         )
 
     def keys(self) -> NDArray[np.void]:
-        """[n], the same for places that are the same, whatever files call their contigs."""
+        """Return keys [n], equal for equal regions, independent of the contig names in different files."""
         numbers = np.array([_number_of(canonical_key(name)) for name in self.contigs], dtype=np.int64)
         table = np.stack([numbers[self.contig], self.starts, self.ends], axis=1) if len(self) else np.zeros((0, 3), np.int64)
         return np.ascontiguousarray(table).view(np.dtype((np.void, 24))).reshape(-1)
 
     def by_contig(self) -> Iterable[tuple[str, Integers]]:
-        """(contig, rows on it)."""
+        """Yield (contig, rows on it)."""
         order = np.argsort(self.contig, kind="stable")
         edges = np.searchsorted(self.contig[order], np.arange(len(self.contigs) + 1))
         for i, name in enumerate(self.contigs):
@@ -80,7 +80,7 @@ class Places:
 
 
 def _number_of(key: str) -> int:
-    """A number for a contig that is the same in every file."""
+    """Return a number for a contig, the same for every file."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest(), "big")
 
 
@@ -93,12 +93,12 @@ def variant_places(
     most: int | None = None,
     seed: int = 0,
 ) -> Places:
-    """The records of a VCF or BCF, or the rows of a BED (by the suffix .bed, .narrowPeak ..., plain or gzipped).
+    """Read the records of a VCF or BCF, or the rows of a BED (suffix .bed, .narrowPeak ..., plain or gzipped).
 
-    score_key: the key of INFO (of a BED the number of the column) with scores; trait: likewise with traits. most: keep a
-    random sample of about so many, between most and twice that, where there are more.
+    score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random sample
+    of between `most` and twice as many records.
 
-    Raises: MissingFileError; FileFormatError with the line number; ConfigError where the score is no number, or is nowhere.
+    Raises: MissingFileError; FileFormatError with the line number; ConfigError if a score is not a number or is always missing.
     """
     path = str(path)
     if _TABLES.search(path):
@@ -133,7 +133,7 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
             if score_of:
                 score = np.array([_largest(score_of(info), str(score_key)) for info in infos], dtype=np.float64)
             of = np.full(len(rows), -1, dtype=np.int32)
-            if trait_of:  # a record of several traits is one record for each
+            if trait_of:  # a record with several traits becomes one record per trait
                 several = [trait_of(info).split(",") for info in infos]
                 again = np.repeat(np.arange(len(rows)), [len(names) for names in several])
                 rows, frequency, score = rows[again], frequency[again], score[again]
@@ -199,7 +199,7 @@ def _require(places: Places, score: str | None, trait: str | None, where: str) -
 
 
 def _value_of(key: str) -> Callable[[str], str]:
-    """The value of a key in the text of INFO; empty where it is missing or a dot."""
+    """Return a function that reads the value of a key from INFO; empty if it is missing or a dot."""
     pattern = re.compile(rf"(?:^|;){re.escape(key)}=([^;]*)")
 
     def value(info: str) -> str:
@@ -210,7 +210,7 @@ def _value_of(key: str) -> Callable[[str], str]:
 
 
 def _largest(text: str, key: str) -> float:
-    """The largest absolute value of numbers with commas between; NaN for none."""
+    """Return the largest absolute value of comma-separated numbers; NaN if there are none."""
     try:
         values = [abs(float(part)) for part in text.split(",") if part not in ("", ".")]
     except ValueError as error:
@@ -219,7 +219,7 @@ def _largest(text: str, key: str) -> float:
 
 
 def known_frequencies(places: Places, background: Places) -> Places:
-    """Places with the frequency that the background has at the same place, where they have none themselves."""
+    """Fill in unknown frequencies of regions with those of the same regions in the background."""
     theirs = background.keys()
     order = np.argsort(theirs)
     at = np.minimum(np.searchsorted(theirs[order], mine := places.keys()), max(len(order) - 1, 0))
@@ -229,11 +229,11 @@ def known_frequencies(places: Places, background: Places) -> Places:
     return Places(**{**places.__dict__, "frequency": frequency})
 
 
-# --- random places
+# --- random regions
 
 
 class RandomSpace(NamedTuple):
-    """Where random places may lie: intervals by contig."""
+    """Intervals by contig from which random regions are drawn."""
 
     intervals: dict[str, Intervals]
     notes: tuple[str, ...]
@@ -242,12 +242,12 @@ class RandomSpace(NamedTuple):
 def ground_of(
     places: Places, genome: Genome | None, sizes: Mapping[str, int] | None, exclude: Mapping[str, Intervals]
 ) -> RandomSpace:
-    """The bases of the contigs of some places, without N where there is a genome, and without what is excluded.
+    """Return the bases of the regions' contigs, without N (if a genome is given) and without excluded intervals.
 
-    Where all places of a contig, at least ten, lie in less than a tenth of it, it is the bases from the first to the last of
-    them: a region that somebody chose is not compared with the rest of its contig.
+    If all regions of a contig, at least ten, lie in less than a tenth of it, only the bases from the first to the last region
+    are returned: a locus selected by the user is not compared with the rest of its contig.
 
-    Raises ConfigError where the lengths of contigs are not known.
+    Raises ConfigError if no length of a contig is known.
     """
     found: dict[str, Intervals] = {}
     unknown, narrow = [], []
@@ -281,7 +281,7 @@ def ground_of(
 
 
 def random_places(ground: RandomSpace, n: int, lengths: Integers, rng: np.random.Generator) -> Places:
-    """n places, uniform over the ground, of lengths drawn from some; each begins on the ground."""
+    """Draw n regions with starts uniform over `ground` and lengths drawn from `lengths`."""
     names = tuple(ground.intervals)
     rows = np.concatenate([ground.intervals[name] for name in names])
     contig = np.repeat(np.arange(len(names), dtype=np.int32), [len(ground.intervals[name]) for name in names])
@@ -296,7 +296,7 @@ def random_places(ground: RandomSpace, n: int, lengths: Integers, rng: np.random
 
 
 def read_sizes(given: str) -> dict[str, int]:
-    """Lengths of contigs: of a known build (hg19, hg38, mm10 ...), or a file with name and length in its first columns."""
+    """Read contig lengths from a known build (hg19, hg38, mm10 ...) or a file with name and length in its first columns."""
     if given in BUILDS:
         return {f"chr{name}": length for name, length in BUILDS[given].items()}
     found = {}

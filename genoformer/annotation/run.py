@@ -1,4 +1,4 @@
-"""annotate_variants(): VCF -> blocks of records -> overlaps -> VCF, TSV or Parquet; every record comes out again."""
+"""annotate_variants(): VCF -> blocks of records -> overlaps -> VCF, TSV or Parquet with every record."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Integers = NDArray[np.int64]
 
 
 class Summary(NamedTuple):
-    """What became of the records of a VCF."""
+    """Counts of annotated records."""
 
     records: int
     overlapping: dict[str, int]  # annotation -> records that overlap one of its elements
-    parts: dict[str, int]  # first part of a gene -> records
+    parts: dict[str, int]  # first gene part -> records
     seconds: float
     notes: tuple[str, ...]
-    breakdown: Breakdown | None  # where it was wanted
+    breakdown: Breakdown | None  # if requested
 
 
 def annotate_variants(
@@ -44,13 +44,13 @@ def annotate_variants(
     af_key: str = "AF",
     progress: ProgressCallback = None,
 ) -> Summary:
-    """Write every record of a VCF or BCF ("-" is standard input) to `sink` with what the annotations say of it.
+    """Write every record of a VCF or BCF ("-" is standard input) to `sink` with its annotations.
 
-    A record lies where REF and its symbolic ALTs lie (`reach`); an element overlaps it if they share a base. Records are read
-    in blocks and written in their order. breakdown: count records by frequency (of INFO's `af_key`) and element, too.
+    A record covers REF and its symbolic ALTs (`reach`); an element overlaps it if they share a base. Records are read in
+    blocks and written in input order. breakdown: also count records by frequency (INFO `af_key`) and element.
 
-    Raises: FileFormatError with the line number; ConfigError where there is nothing to annotate with, or INFO has a key of that
-    name; ContigError if no annotation knows any contig of the VCF.
+    Raises: FileFormatError with the line number; ConfigError if there are no annotations or INFO already has one of their
+    keys; ContigError if no annotation has a contig of the VCF.
     """
     if not annotations.all:
         raise ConfigError("there is nothing to annotate with; give -a NAME=FILE, or --gtf.")
@@ -96,7 +96,7 @@ def annotate_variants(
 
 
 def _told(annotations: Annotations, block: Block) -> Iterator[FieldValues]:
-    """What is said of the records of a block, contig by contig."""
+    """Yield the field values of the records of a block, contig by contig."""
     rows: dict[str, list[Integers]] = {}
     for name, i, j in block.contigs:
         rows.setdefault(name, []).append(np.arange(i, j))
@@ -108,9 +108,9 @@ def _told(annotations: Annotations, block: Block) -> Iterator[FieldValues]:
 def _write(
     file: VariantFile, block: Block, told: Sequence[FieldValues], annotations: Annotations, sink: Sink, *, first: bool
 ) -> None:
-    """A block of records with what is said of them; in the first, keys that the header does not declare are looked for.
+    """Write a block of records with their annotations; the first block is checked for keys missing in the header.
 
-    VCF is written by inserting text, without a look at what is not touched.
+    VCF is written by inserting text, without parsing the rest of a record.
     """
     if isinstance(sink, VCFSink) and not sink.stale and (block.info >= 0).all():
         if first:
@@ -129,7 +129,7 @@ def _write(
 
 
 def _inserted(block: Block, told: Sequence[FieldValues], keys: Sequence[str]) -> list[bytes | memoryview]:
-    """The text of a block in pieces, with KEY=VALUE,VALUE at the end of INFO where something is said."""
+    """Return the text of a block in pieces, with KEY=VALUE,VALUE added at the end of INFO of annotated records."""
     added: dict[int, str] = {}
     for each in told:
         template = "".join(f";{key}=%s" for key in keys[each.first : each.first + len(each.texts)])
@@ -146,7 +146,7 @@ def _inserted(block: Block, told: Sequence[FieldValues], keys: Sequence[str]) ->
     for record in sorted(added):
         end = int(block.info[record])
         new = added[record]
-        if block.text[end - 2 : end] == b"\t.":  # INFO says nothing
+        if block.text[end - 2 : end] == b"\t.":  # INFO is a dot
             pieces += [text[done : end - 1], new[1:].encode()]
         elif block.text[end - 1 : end] == b"\t":
             pieces += [text[done:end], new[1:].encode()]

@@ -1,4 +1,4 @@
-"""Enrichment from files: variants -> places -> controls like them -> overlaps of both -> counts, P and figures."""
+"""enrich_variants(): variants -> regions -> matched controls -> overlaps of both -> counts and P."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ Flags = NDArray[np.bool_]
 AUTO = "auto"
 RESAMPLINGS = 1_000
 POOL = 200_000  # random controls
-MOST_CONTROLS = 1_000_000  # of a background
-MARK_P, MARK_OVERLAPS = 0.01, 3  # of a marked cell of traits: P at most, overlaps at least
+MOST_CONTROLS = 1_000_000  # controls from a background file
+MARK_P, MARK_OVERLAPS = 0.01, 3  # largest P and smallest number of overlaps of a marked cell
 
 
 class Compared(NamedTuple):
-    """A set of variants beside its controls."""
+    """Enrichment of a set of variants over its controls."""
 
-    name: str  # "all", or what was chosen by score
+    name: str  # "all", or the selection by score
     enrichment: Enrichment
     strata: Strata
     n_variants: int  # before matching
-    n_compared: int  # after it, and after pruning
+    n_compared: int  # after matching and pruning
     n_controls: int
     unmatched: dict[str, int]  # reason -> variants
 
 
 class Study(NamedTuple):
-    """What `enrich_variants` found."""
+    """Result of `enrich_variants`."""
 
     annotations: list[str]  # [A]
     compared: list[Compared]
@@ -59,7 +59,7 @@ class Study(NamedTuple):
 
     @property
     def marked(self) -> Flags:
-        """[T, A]: P at most 0.01 and at least three overlaps."""
+        """Flags [T, A]: P at most 0.01 and at least three overlaps."""
         assert self.matrix is not None
         return (self.matrix.p <= MARK_P) & (self.matrix.observed >= MARK_OVERLAPS)
 
@@ -83,18 +83,22 @@ def enrich_variants(
     n_controls: int = POOL,
     progress: ProgressCallback = None,
 ) -> Study:
-    """Whether variants overlap annotations more often than controls like them.
+    """Test if variants overlap annotations more often than matched controls.
 
-    variants: VCF, BCF or BED. background: a VCF, BCF or BED of controls, or "auto": random places on the contigs of the
-    variants, of a genome without its N, or by the sizes of contigs. exclude: where there are to be no random controls.
-    match_on: of "af", "tss" and "gc", by default all that are known: frequencies of the variants or of the background at the
-    same place, start sites of the annotations, the sequence of the genome. Besides, controls have the variant's length to a
-    factor of two, and lie on contigs that the same annotations have. Bins are widened where variants have too few controls.
+    variants: VCF, BCF or BED.
+    background: VCF, BCF or BED of controls. "auto": random regions on the contigs of the variants, from `genome` without N,
+        or from `sizes`.
+    exclude: intervals without random controls.
+    match_on: of "af", "tss" and "gc"; default: all that are known. "af" needs frequencies of the variants, or of the
+        background at the same position; "tss" needs TSSs in the annotations; "gc" needs `genome`. Controls always match the
+        length of a variant to a factor of two, and lie on contigs covered by the same annotations. Bins are widened if
+        variants have too few controls.
+    score: compare the variants with the largest absolute scores (tops: fractions of all) with the others, or with
+        `background` if it is a file.
+    trait: also count by trait.
+    prune: of variants (of a trait) closer than this number of bases, keep the first.
 
-    score: compare the variants of the largest absolute scores (tops: shares of all) with the others, or with the background
-    if one is named. trait: also count by trait. prune: of variants (of a trait) closer than that keep the first.
-
-    Raises ConfigError where nothing can be matched or is left, and what the readers raise.
+    Raises ConfigError if nothing can be matched or no variant is left, and the errors of the readers.
     """
     began = time.monotonic()
     tell = progress or (lambda _: None)
@@ -190,7 +194,7 @@ def enrich_variants(
 
 
 def _reasons(alone: Flags, unknown: Mapping[str, Flags]) -> dict[str, int]:
-    """Why variants are alone -> how many; unknown: of each covariate, where it is not known. Each counts once."""
+    """Count unmatched variants by reason, each once; unknown: for each covariate, flags of variants without it."""
     found, counted = {}, np.zeros(len(alone), dtype=bool)
     for key, of in unknown.items():
         found[f"no {MEANING[key]}"] = int((of & ~counted).sum())
@@ -200,13 +204,13 @@ def _reasons(alone: Flags, unknown: Mapping[str, Flags]) -> dict[str, int]:
 
 
 def membership(places: Places, annotations: Annotations) -> tuple[list[str], Flags, Flags]:
-    """The names of annotations, whether each place overlaps each, and whether it could: [A], [n, A], [n, A].
+    """Return annotation names [A], flags of overlaps [n, A], and flags of possible overlaps [n, A].
 
-    Elements with labels (states of a segmentation) are an annotation for each label; genes one for each first part. A place
-    could overlap where the file has the contig.
+    Elements with labels (states of a segmentation) give one annotation per label, genes one per first part. An overlap is
+    possible if the file has the contig of the region.
     """
     names: list[str] = []
-    columns: list[tuple[int, dict[str, int]]] = []  # first column of each of elements, and label -> column
+    columns: list[tuple[int, dict[str, int]]] = []  # first column of each element file, and label -> column
     for each in annotations.elements:
         labels = {label: len(names) + i for i, label in enumerate(each.labels)}
         columns.append((len(names), labels))
@@ -235,7 +239,7 @@ def membership(places: Places, annotations: Annotations) -> tuple[list[str], Fla
 
 
 def _columns_of_rows(elements: Elements, first: int, labels: Mapping[str, int]) -> Integers:
-    """For each row of a file the column that it belongs to, -1 for none."""
+    """Return the column of each row of an element file; -1 for none."""
     if not labels:
         return np.full(len(elements), first)
     coded = elements.names.dictionary_encode()
@@ -244,7 +248,7 @@ def _columns_of_rows(elements: Elements, first: int, labels: Mapping[str, int]) 
 
 
 def thinned(places: Places, distance: int) -> Integers:
-    """Rows of which no two begin closer than `distance` on a contig: by place, each that is far enough from the last."""
+    """Return rows whose starts are at least `distance` apart, chosen greedily from the left of each contig."""
     kept = []
     for _, rows in places.by_contig():
         last = None
@@ -275,7 +279,7 @@ def _covariates(
     genome: Genome | None,
     notes: list[str],
 ) -> list[str]:
-    """What can be matched on, or what was asked for; ConfigError where that cannot be."""
+    """Return the requested covariates, or by default all that are known; ConfigError for a requested unknown one."""
     why_not = {}
     if np.isnan(pool.frequency).all() or np.isnan(places.frequency).all():
         who = "controls" if np.isnan(pool.frequency).all() else "variants"
@@ -297,14 +301,14 @@ def _covariates(
 
 
 def unique_places(places: Places) -> Places:
-    """Each place once, in the order of the first records: with the largest score of its records, and the first frequency."""
+    """Merge equal regions, in order of first appearance, with their largest score and first known frequency."""
     _, first, which = np.unique(places.keys(), return_index=True, return_inverse=True)
     which = which.reshape(-1)
     score = np.full(len(first), -np.inf)
     np.maximum.at(score, which, np.nan_to_num(places.score, nan=-np.inf))
     frequency = np.full(len(first), np.nan)
     known = np.flatnonzero(~np.isnan(places.frequency))[::-1]
-    frequency[which[known]] = places.frequency[known]  # of several the last that is written here, the first of the file
+    frequency[which[known]] = places.frequency[known]  # the last value written is the first of the file
     order = np.argsort(first)
     found = places.take(first[order])
     return replace(found, score=np.where(np.isfinite(score), score, np.nan)[order], frequency=frequency[order])
@@ -313,7 +317,7 @@ def unique_places(places: Places) -> Places:
 def _sets(
     places: Places, pool: Places, score: str | None, tops: Sequence[float], own: bool, notes: list[str]
 ) -> list[tuple[str, Integers, Integers]]:
-    """(name, variants, controls), by row."""
+    """Return (name, rows of variants, rows of controls) for each comparison."""
     every = np.arange(len(pool))
     if score is None:
         return [("all", np.arange(len(places)), every)]
@@ -336,7 +340,7 @@ def _sets(
 
 
 def _members(every: Places, places: Places, left: Integers, prune: int) -> tuple[Integers, Integers, int]:
-    """(trait, variant) of all records with a trait whose place is among those that are left; each pair once."""
+    """Return the distinct pairs (trait, variant) of records at the remaining variants, and the number of traits."""
     keys = places.keys()[left]
     order = np.argsort(keys)
     mine = every.keys()
@@ -352,15 +356,15 @@ def _members(every: Places, places: Places, left: Integers, prune: int) -> tuple
 
 
 def marked_by_chance(expected: NDArray[np.float64]) -> float:
-    """How many cells are marked where nothing is enriched, if overlaps are Poisson."""
+    """Return the expected number of marked cells without any enrichment, if overlaps are Poisson."""
     from scipy.stats import poisson
 
-    least = np.maximum(poisson.isf(MARK_P, expected) + 1, MARK_OVERLAPS)  # the fewest overlaps that are marked
+    least = np.maximum(poisson.isf(MARK_P, expected) + 1, MARK_OVERLAPS)  # smallest number of overlaps that is marked
     return float(poisson.sf(least - 1, expected).sum())
 
 
 def describe(study: Study) -> list[str]:
-    """What was compared with what, in sentences."""
+    """Describe the comparisons in sentences."""
     lines = []
     for each in study.compared:
         n = each.n_variants - sum(each.unmatched.values())

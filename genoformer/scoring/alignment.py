@@ -1,4 +1,4 @@
-"""Insertions and deletions: tracks of the alternative sequence -> bins that stand for the same bases as the reference's."""
+"""Tracks of a sequence with insertions and deletions -> tracks in the bins of the reference."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ INDELS: dict[str, str] = {
 
 
 class AlignedChange(NamedTuple):
-    """Where a change lies in the reference, in bases from the first bin that is predicted (it may lie outside of them).
+    """Position of a change in the reference, in bases from the first predicted bin; it may lie outside the bins.
 
-    offset: how far the alternative's bases before the change lie behind their counterparts; 0 where it is laid to the left.
+    offset: distance in bases from a reference base before the change to its counterpart in the alternative; 0 if aligned left.
     """
 
     start: int
@@ -33,23 +33,24 @@ class AlignedChange(NamedTuple):
 
 
 def align_alternate(ref: Tracks, alt: Tracks, changes: Sequence[AlignedChange], bin_size: int) -> Tracks:
-    """Tracks [K, N] of an alternative in the reference's bins; changes in order, without overlap.
+    """Return the tracks [K, N] of an alternative in the bins of the reference.
 
-    A bin's value is spread evenly over its bases; every base of the reference takes that of its counterpart, a deleted base 0,
-    and the last base before an insertion (or its own, if it replaces some) the largest among those that were inserted; bins
-    are then their bases' means. What has no counterpart, because an insertion has pushed it out, keeps the reference's value.
-    AlphaGenome's `align_alternate` is this for one change laid to the left and bins of a base, but that it has 0 at the end.
+    changes: in order, without overlap. Each bin value is spread evenly over its bases, and each output bin is the mean of its
+    bases. A reference base takes the value of its counterpart, and a deleted base takes 0. The last base before an insertion
+    (or the last replaced base) takes the largest inserted value. A base keeps the reference value if an insertion has pushed
+    its counterpart out of the window. For one left-aligned change and bins of one base this is AlphaGenome's
+    `align_alternate`, which has 0 at the end of the window instead.
     """
     if all(change.ref_length == change.alt_length and not change.offset for change in changes):
         return alt
     n = ref.shape[-1]
     length = n * bin_size
-    area = np.concatenate([np.zeros((*alt.shape[:-1], 1)), alt.cumsum(-1)], axis=-1) * bin_size  # up to each edge
+    area = np.concatenate([np.zeros((*alt.shape[:-1], 1)), alt.cumsum(-1)], axis=-1) * bin_size  # integral up to each edge
     edges = np.arange(n + 1) * bin_size
     out = np.zeros_like(alt)
 
     def take(start: int, end: int, offset: int) -> None:
-        """Bases [start, end) of the reference have their counterparts `offset` further on."""
+        """Add the reference bases [start, end), whose counterparts lie `offset` bases to the right."""
         places = edges.clip(start, end) + offset
         inside = places.clip(0, length)
         whole, rest = np.divmod(inside, bin_size)
@@ -62,7 +63,7 @@ def align_alternate(ref: Tracks, alt: Tracks, changes: Sequence[AlignedChange], 
         kept = min(change.ref_length, change.alt_length)  # bases of the allele that have a counterpart
         take(begin, change.start + kept, change.offset)
         longer = change.alt_length - change.ref_length
-        anchor = change.start + kept - 1  # the base that stands for the inserted ones
+        anchor = change.start + kept - 1  # reference base that takes the largest inserted value
         first, last = anchor + change.offset, anchor + change.offset + longer
         if longer > 0 and 0 <= anchor < length and 0 <= first < length:
             bins = slice(first // bin_size, min(last, length - 1) // bin_size + 1)
@@ -74,9 +75,9 @@ def align_alternate(ref: Tracks, alt: Tracks, changes: Sequence[AlignedChange], 
 
 
 def stitch(left: Tracks, right: Tracks, change: AlignedChange, bin_size: int) -> Tracks:
-    """Tracks [K, N] of an alternative laid to the left and to the right -> the first, behind the bin of the change the last.
+    """Join two alignments of an alternative: the left one up to the bin of the change, the right one after it; tracks [K, N].
 
-    What baskerville does with insertions and deletions that are compensated on either side.
+    Source: baskerville's stitching of insertions and deletions.
     """
     border = min(max(change.start // bin_size + 1, 0), left.shape[-1])
     return np.concatenate([left[..., :border], right[..., border:]], axis=-1)

@@ -1,4 +1,4 @@
-"""calibrate(): scores of a background VCF -> quantiles of each score and track, in a file that is kept with the model."""
+"""calibrate(): background VCF -> scores -> quantiles of each score and track, in a file next to the model."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def calibrate(
     of_tracks: TrackOptions | None = None,
     **options: Any,
 ) -> tuple[Calibration, Summary]:
-    """Score a background VCF and write the quantiles of every score and track to `path`; options as of `score_variants`.
+    """Score a background VCF and write the quantiles of every score and track to `path`.
 
-    An interrupted run goes on where it stopped. All tracks of the head are scored, whatever `of_tracks` chooses.
-    Raises ConfigError where no allele of the background has a score.
+    options: keyword arguments of `score_variants`. An interrupted run resumes. All tracks of the head are scored, also if
+    `of_tracks` selects some. Raises ConfigError if no allele of the background has a score.
     """
     work = path.with_name(f".{path.name}.work")
     work.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def calibrate(
 
 
 def grids_of(table: Path, scores: Sequence[Score], tracks: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    """Quantiles of |value| of each score, from a Parquet file with a column for each; with names of tracks, from a matrix."""
+    """Return the quantiles of |value| of each score, from a Parquet table or, with `tracks`, a Parquet matrix of scores."""
     import pyarrow.parquet as pq
 
     def column(name: str) -> NDArray[np.float64]:
@@ -72,7 +72,7 @@ def grids_of(table: Path, scores: Sequence[Score], tracks: Sequence[str]) -> dic
     if not tracks:
         return {score.name: grid(column(score.name))[None].astype(np.float32) for score in scores}
     whose = pq.read_table(table, columns=["score"])["score"].to_numpy()
-    counts = np.ones(len(whose), dtype=bool)  # of scores of genes only the strongest, as in the output
+    counts = np.ones(len(whose), dtype=bool)  # for gene scores only the strongest gene, as in the output
     if "strongest" in pq.read_schema(table).names:
         counts = pq.read_table(table, columns=["strongest"])["strongest"].to_numpy()
     rows: dict[str, list[NDArray[np.float64]]] = {score.name: [] for score in scores}

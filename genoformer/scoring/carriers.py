@@ -1,4 +1,4 @@
-"""Genotypes of a VCF and regions -> which chromosomes of which samples have which variants in the window of each."""
+"""Genotypes of a VCF and regions -> the variants in each window and the chromosomes that carry them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from genoformer.scoring.ploidies import Ploidies
 from genoformer.scoring.track_scorer import TrackScorer
 
 _AT_ONCE = 4_096  # records
-SWAP_OR_STRAND = "swap or strand"  # the alleles of a genotype are not known
+SWAP_OR_STRAND = "swap or strand"  # the alleles of a genotype are unknown
 
 
 class Window(NamedTuple):
-    """The window of a region: the region's contig in the genome, and the base in the middle, which keeps its place."""
+    """Window of a region: its contig in the genome, its start, and its centre base, which keeps its position."""
 
     region: Region
     contig: str
@@ -35,7 +35,7 @@ class Window(NamedTuple):
 
 
 def windows_of(scorer: TrackScorer, genome: Genome, regions: Iterable[Region]) -> Iterator[Window]:
-    """The window of each region, around its middle."""
+    """Yield the window around the centre of each region."""
     for region in regions:
         contig = genome.resolve(region.chrom)
         centre = (region.start + region.end) // 2
@@ -43,7 +43,7 @@ def windows_of(scorer: TrackScorer, genome: Genome, regions: Iterable[Region]) -
 
 
 class _Site(NamedTuple):
-    """A record in a window: the ALTs that can be scored, by number, and the genotype of every sample."""
+    """A record in a window: its ALTs that can be scored, by allele number, and the genotype of every sample."""
 
     variants: dict[int, Variant]
     genotypes: list[Genotype]
@@ -54,8 +54,8 @@ class Inside(NamedTuple):
 
     variants: list[Variant]
     carriers: NDArray[np.bool_]  # [variants, samples, chromosomes]
-    ploidy: NDArray[np.int64]  # [samples]: chromosomes there, 1 of a man's X
-    n_rows: NDArray[np.int64]  # [samples]: chromosomes in the table, of all windows alike
+    ploidy: NDArray[np.int64]  # [samples]: number of chromosomes in this window, for example 1 for a man's X
+    n_rows: NDArray[np.int64]  # [samples]: chromosomes in the table, the same in all windows
 
 
 def carriers_of(
@@ -68,10 +68,10 @@ def carriers_of(
     left_out: Counter[str],
     fixed: Counter[str],
 ) -> list[Inside]:
-    """The variants in every window and who has them, from one pass over the records; left_out takes the others by reason.
+    """Return the variants in each window and their carriers, in one pass over the records.
 
-    fixed counts the ALTs that are read as they were meant, by their word of FIX_WORDS. Where REF and an ALT change places, so
-    do their numbers in the genotypes.
+    left_out: counts the alleles that are left out, by reason. fixed: counts the corrected ALTs, by their word of FIX_WORDS.
+    If REF and an ALT are swapped, their allele numbers in the genotypes are swapped too.
     """
     sites: list[list[_Site]] = [[] for _ in windows]
     ploidies = Ploidies(len(windows), len(columns))
@@ -111,20 +111,20 @@ def carriers_of(
 
 
 class _Touched(NamedTuple):
-    """A record of which REF lies in a window."""
+    """A record whose REF overlaps a window."""
 
     record: Record  # as written
-    meant: Record
-    inside: list[int]  # numbers of the windows
+    meant: Record  # as corrected
+    inside: list[int]  # indices of the windows
     statuses: tuple[Status, ...]  # of the ALTs
     contig: str  # in the genome
-    fix: int  # as Checked has it
+    fix: int  # as in Checked
 
 
 def _touched(
     file: Iterable[Record], genome: Genome, fit: Fit, windows: Sequence[Window], scorer: TrackScorer
 ) -> Iterator[_Touched]:
-    """Records of which REF, as it is meant, lies in a window."""
+    """Yield the records whose corrected REF overlaps a window."""
     of_contig: dict[str, list[int]] = {}
     for i, window in enumerate(windows):
         of_contig.setdefault(window.contig, []).append(i)
@@ -151,15 +151,15 @@ def _moved(record: Record, fit: Fit) -> Record:
 
 
 def _longest(record: Record, fit: Fit) -> int:
-    """Number of bases that REF may have, as it is written or exchanged with an ALT."""
+    """Return the largest possible length of REF, as written or after a swap with an ALT."""
     exchanged = fit.fixes.get(record.chrom, Reading.NONE) & Reading.SWAP
     return max(map(len, (record.ref, *record.alts))) if exchanged else len(record.ref)
 
 
 def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> list[Genotype]:
-    """The genotypes of the chosen samples; FileFormatError where a record has not as many as the header names."""
+    """Return the genotypes of the chosen samples; FileFormatError if the record and the header differ in number of samples."""
     calls = list(genotypes(record))
-    if not calls:  # no FORMAT, or no columns behind it
+    if not calls:  # no FORMAT, or no columns after it
         return [NO_GENOTYPE] * len(columns)
     if len(calls) != len(file.samples):
         raise FileFormatError(
@@ -170,7 +170,7 @@ def _genotypes_of(record: Record, columns: Sequence[int], file: VariantFile) -> 
 
 
 def _phased(sites: Sequence[_Site], ploidy: NDArray[np.int64], n_rows: NDArray[np.int64], left_out: Counter[str]) -> Inside:
-    """Which chromosomes have which variants, in one phase set for each sample."""
+    """Return the variants of a window and the chromosomes that carry them, in one phase set per sample."""
     numbers = [(i, number_of) for i, site in enumerate(sites) for number_of in site.variants]
     carriers = np.zeros((len(numbers), len(ploidy), int(ploidy.max(initial=2))), dtype=bool)
     usable = [site.variants.keys() for site in sites]

@@ -1,4 +1,4 @@
-"""Self-check of a run: scores computed again the naive way."""
+"""Self-check of a run: scores of random records compared with the reference implementation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def verify_note(
     columns: Sequence[Column],
     again: Callable[[Sequence[Record]], PartResult],
 ) -> str:
-    """A sentence on how far the scores of n random alleles are from what `again` says of their records."""
+    """Return a sentence on the largest difference between the scores of n random records and those that `again` computes."""
     rng = np.random.default_rng(0)
-    picked: list[tuple[float, int, int]] = []  # a random number, the part, the record in it
+    picked: list[tuple[float, int, int]] = []  # (random number, part, record in the part)
     for i, chunk in enumerate(lists()):
         scored = parts.get(i)
         assert scored is not None

@@ -1,4 +1,4 @@
-"""Work in parts: chunks of records -> scores -> one small file a part; what is finished is never done again."""
+"""Chunks of records -> scores -> one small file per part, so that an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from genoformer.genome.vcf import MAX_BATCH_BYTES, Record, VariantFile, open_vcf
 from genoformer.scoring.scores import Floats, TrackScoreMatrix
 from genoformer.whole import atomic_write, resolve_link, write_text
 
-THREADS = "number of threads"  # in a job
-PART_RECORDS = 4_096  # records in a part, at the most
-_PART_OPERATIONS = 5e11  # in a part: some ten seconds on a core, so that several cores have equally much to do
-_TOGETHER = 16  # records of a very large model that share work, in a part at the most
+THREADS = "number of threads"  # key in a job
+PART_RECORDS = 4_096  # largest number of records in a part
+_PART_OPERATIONS = 5e11  # in a part: about ten seconds on a core, so that work spreads evenly over several cores
+_TOGETHER = 16  # largest number of records in a part of a very large model, whose records share work
 
 
 class JobError(GenoformerError):
-    """Unfinished work of another run lies where this one would put its own."""
+    """The resume folder cannot be used, for example because it belongs to a run with other settings."""
 
 
 class PartResult(NamedTuple):
-    """The scores of a part, one row an ALT (one for a record without ALT), in order."""
+    """Scores of a part in input order, one row per ALT (one row for a record without ALT)."""
 
     statuses: NDArray[np.uint8]  # [ALTs], index into list(Status)
-    values: Floats  # [ALTs, columns], NaN where missing
-    rows: NDArray[np.int32]  # [R, 4], as of `scores.TrackScoreMatrix`; R = 0 where it is not wanted
+    values: Floats  # [ALTs, columns], NaN if missing
+    rows: NDArray[np.int32]  # [R, 4], as in `scores.TrackScoreMatrix`; R = 0 without a matrix
     matrix: Floats  # [R, K]
 
     @classmethod
     def of(cls, statuses: NDArray[np.uint8], values: Floats, matrix: TrackScoreMatrix | None = None) -> PartResult:
-        """Without the matrix, if there is none."""
+        """Build a result; without a matrix, its rows are empty."""
         none = TrackScoreMatrix(np.zeros((0, 4), dtype=np.int32), np.zeros((0, 0), dtype=np.float32))
         return cls(statuses, values, *(matrix or none))
 
@@ -51,16 +51,16 @@ Compute = Callable[[Sequence[Record]], PartResult]
 
 
 class Parts(Protocol):
-    """Where finished parts are kept."""
+    """Storage of finished parts."""
 
     def get(self, i: int) -> PartResult | None: ...
     def put(self, i: int, scored: PartResult) -> None: ...
 
 
 class ResumeFolder:
-    """Finished parts beside the output, in .OUT.parts/; the same job finds them again, another is refused.
+    """Finished parts next to the output, in .OUT.parts/; the same job resumes from them, another job is refused.
 
-    `job` says all that they depend on: the sha256 of the VCF, the model, the options.
+    job: all that the parts depend on, such as the sha256 of the VCF, the model and the options.
     """
 
     ending: str
@@ -89,27 +89,27 @@ class ResumeFolder:
         return self.path / f"{i:08d}{self.ending}"
 
     def numbers(self) -> set[int]:
-        """Of the parts that are there, torn ones too; other files have names that are no numbers."""
+        """Return the numbers of the stored parts, including damaged ones; other files have names that are not numbers."""
         return {int(path.stem) for path in self.path.glob(f"*{self.ending}") if path.stem.isdecimal()}
 
     def note(self, command: Sequence[str]) -> None:
-        """Keep the command that began the work, and where it was given."""
+        """Store the command that started the work and its working directory."""
         write_text(self.path / "command.json", json.dumps({"folder": str(Path.cwd()), "command": list(command)}))
 
     def remove(self) -> None:
-        """All of it; the ticket last, so that who is killed here finds what is left."""
+        """Delete the folder, job.json last, so that an interrupted delete can be repeated."""
         for i in sorted(self.numbers()):
             self._name(i).unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 class PartFolder(ResumeFolder):
-    """Parts of scores."""
+    """Resume folder with parts of scores."""
 
     ending = ".npz"
 
     def get(self, i: int) -> PartResult | None:
-        """The part, or None where it is not there or torn, as a full disk or a power cut may leave it."""
+        """Return the part; None if it is missing, or damaged by a full disk or a power cut."""
         try:
             with self._name(i).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return PartResult(*(arrays[name] for name in PartResult._fields))
@@ -117,25 +117,25 @@ class PartFolder(ResumeFolder):
             return None
 
     def put(self, i: int, scored: PartResult) -> None:
-        self.n_found -= self._name(i).exists()  # it was torn
+        self.n_found -= self._name(i).exists()  # a damaged part is replaced
         with atomic_write(self._name(i), durable=True) as part, part.open("wb") as file:
             np.savez(file, **scored._asdict())
 
 
 class Rows(NamedTuple):
-    """Some lines of a table, and what is counted of them."""
+    """Lines of a table, and counts for the summary."""
 
     lines: str
     counts: dict[str, int]
 
 
 class RowFolder(ResumeFolder):
-    """Parts of a table."""
+    """Resume folder with parts of a table."""
 
     ending = ".json"
 
     def get_or_compute(self, i: int, make: Callable[[], Rows]) -> Rows:
-        """The part, from before or made now."""
+        """Return the stored part; compute and store it if it is missing or damaged."""
         try:
             return Rows(**json.loads(self._name(i).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -146,7 +146,7 @@ class RowFolder(ResumeFolder):
 
 
 def resumed_threads(output: Path | None) -> int | None:
-    """The threads that unfinished work for an output was begun with; its last digits depend on them."""
+    """Return the number of threads of the unfinished work for an output; the last digits of scores depend on it."""
     if output is None:
         return None
     try:
@@ -156,7 +156,7 @@ def resumed_threads(output: Path | None) -> int | None:
 
 
 def resumed_command(output: Path) -> tuple[Path, list[str]]:
-    """The folder in which a command began the unfinished work for an output, and the command; JobError where there is none."""
+    """Return the working directory and the command of the unfinished work for an output; JobError if there is none."""
     note = _folder_of(output) / "command.json"
     try:
         noted = json.loads(note.read_text(encoding="utf-8"))
@@ -173,10 +173,10 @@ def _folder_of(output: Path) -> Path:
 
 
 def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
-    """Of parts whose records take so many operations of arithmetic each: fewer for a large model.
+    """Return the size of a part; the larger the model, the fewer its records.
 
-    Of a very large one records stay together that are within `shared` bases, over which they share work; a lonely one is a
-    part of its own. longest: letters of the longest line of a record, of which a part takes few where it is very long.
+    operations: arithmetic operations per record. shared: bases over which records share work; for a very large model, records
+    within `shared` bases form one part. longest: letters of the longest record; long records make parts smaller.
 
     >>> part_size(1e6, 0), part_size(3.6e10, 0)
     (PartSize(n=4096, within=0, weighed=False), PartSize(n=13, within=0, weighed=True))
@@ -188,9 +188,9 @@ def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
 
 
 class PartSize(NamedTuple):
-    """How records are cut into parts: so many at the most, and where `within` is not 0, so many bases from first to last.
+    """Limits of a part: at most `n` records and, if `within` is not 0, at most `within` bases from first to last record.
 
-    weighed: a record that costs as much as several counts as so many.
+    weighed: each record counts by its cost.
     """
 
     n: int
@@ -200,15 +200,15 @@ class PartSize(NamedTuple):
 
 @dataclass(frozen=True)
 class Partition:
-    """The records of a VCF, cut into parts."""
+    """Division of the records of a VCF into parts."""
 
     vcf: Path
     wanted: Interval | None  # only records that overlap it
     n_records: int
     size: PartSize
-    shard: tuple[int, int] | None = None  # (i, n), from 1: which parts are ours
-    cost: Callable[[Record], int] | None = None  # of a record, for parts that are weighed
-    contigs: tuple[str, ...] = ()  # of the reference, by whose names the contig that is wanted is told
+    shard: tuple[int, int] | None = None  # (i, n), i from 1: this process computes every n-th part
+    cost: Callable[[Record], int] | None = None  # of a record, if `size.weighed`
+    contigs: tuple[str, ...] = ()  # of the reference, to resolve the contig name in `wanted`
 
     @cached_property
     def n_parts(self) -> int:
@@ -219,11 +219,11 @@ class Partition:
         return self.shard is None or i % self.shard[1] == self.shard[0] - 1
 
     def n_missing(self, parts: PartFolder) -> int:
-        """Parts that are ours and not there yet."""
+        """Return the number of missing parts of this shard."""
         return sum(self.in_shard(i) for i in set(range(self.n_parts)) - parts.numbers())
 
     def require(self, parts: PartFolder) -> None:
-        """JobError where a part is missing."""
+        """Raise JobError if a part is missing."""
         if lost := sorted(set(range(self.n_parts)) - parts.numbers()):
             raise JobError(
                 f"{len(lost):,} of {self.n_parts:,} parts are missing (the first has number {lost[0] + 1}); run the shards "
@@ -231,12 +231,12 @@ class Partition:
             )
 
     def parts(self) -> Iterator[list[Record]]:
-        """The records of each part, from the first on, as often as this is called."""
+        """Yield the records of each part; each call reads the VCF from the start."""
         with open_vcf(self.vcf) as file:
             yield from self.of(file)
 
     def of(self, file: VariantFile) -> Iterator[list[Record]]:
-        """The records of each part, from the open VCF."""
+        """Yield the records of each part from an open VCF."""
         records = overlapping(file, self.wanted, self.contigs)
         return chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
 
@@ -248,7 +248,10 @@ def run_local(
     progress: Callable[[int], None] | None = None,
     mine: Callable[[int], bool] = lambda i: True,
 ) -> None:
-    """Compute each part that is not there yet and that is `mine`, one after the other in this process; lists: the records."""
+    """Compute the missing parts one by one in this process.
+
+    lists: records of each part. mine: True for the number of a part that this process has to compute.
+    """
     for i, chunk in enumerate(lists):
         if not mine(i):
             continue
@@ -261,11 +264,11 @@ def run_local(
 def chunks(
     records: Iterable[Record], size: int, within: int = 0, cost: Callable[[Record], int] | None = None
 ) -> Iterator[list[Record]]:
-    """Records in lists of `size` at the most, or of that cost; a record that costs more is alone.
+    """Yield lists of at most `size` records or, with `cost`, of at most that total cost; a costlier record is a list of one.
 
-    Where `within` is not 0, of one contig and so many bases from first to last.
+    within: if not 0, the records of a list lie on one contig, at most `within` bases from the first to the last.
     """
-    if not within and cost is None:  # at the pace of very small models this loop would count
+    if not within and cost is None:  # for very small models the loop below would take a noticeable part of the time
         every = iter(records)
         yield from iter(lambda: list(islice(every, size)), [])
         return

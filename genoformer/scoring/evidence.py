@@ -1,7 +1,6 @@
-"""Variants -> windows of codes -> questions to the model -> evidence for both alleles; where DNA meets the encoder.
+"""Variants -> windows of codes -> masked queries to the language model -> evidence for both alleles.
 
-A question is: in this window hide these bases; how likely is each base at the first of them? An SNV is one question
-a strand, whatever the number of its ALTs.
+A query masks [target, end) of a window and asks for P(base) at `target`. An SNV needs one query per strand for all its ALTs.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from genoformer.models.encoder import Encoder
 from genoformer.scoring.scores import Floats, ScoreInput
 from genoformer.windowing import require_length
 
-FLANK = 5  # bases on either side of an indel whose likelihood is compared too: a 6-mer reaches as far
-_TOUCH = 1  # bases on either side of an allele whose tokens its embedding averages; a deletion leaves no base itself
-_GROUP = 64  # insertions and deletions laid out at a time: each is dozens of windows
+FLANK = 5  # bases on either side of an indel whose likelihood is compared too: a 6-mer reaches this far
+_TOUCH = 1  # bases on either side of an allele whose tokens count in its embedding; a deletion has no base of its own
+_GROUP = 64  # insertions and deletions per batch: each needs dozens of windows
 
 
 class AllelePair(NamedTuple):
-    """Evidence for both alleles of n variants on one strand: [n] or [n, D]; NaN where there is none."""
+    """Evidence for both alleles of n variants on one strand: [n] or [n, D]; NaN if missing."""
 
     ref: Floats
     alt: Floats
 
 
 class MaskedQuery(NamedTuple):
-    """Hide [target, end) of a window; `base` is the one whose probability is asked for."""
+    """Query that masks [target, end) of a window and requests the probability of `base` at `target`."""
 
     codes: Codes
     target: int
@@ -44,7 +43,7 @@ class MaskedQuery(NamedTuple):
 
 
 class AlleleScorer:
-    """Reads a genome through an encoder: lists of variants -> evidence of each kind, per strand."""
+    """Encoder over a genome: lists of variants -> evidence of each kind, per strand."""
 
     def __init__(
         self,
@@ -69,11 +68,11 @@ class AlleleScorer:
 
     @property
     def longest_allele(self) -> int:
-        """Longest REF or ALT that leaves its flanks in the window, in bases."""
+        """Length in bases of the longest REF or ALT that fits in the window with its flanks."""
         return self.length - 2 * FLANK
 
     def require(self, evidence: set[ScoreInput]) -> None:
-        """Refuse what this model cannot tell, before any work is done."""
+        """Raise ConfigError for evidence that this model cannot give, before any work is done."""
         bpe = not self.kmers and evidence & {"allele", "pseudo", "posterior"}
         if bpe:
             raise ConfigError(
@@ -86,11 +85,11 @@ class AlleleScorer:
             raise ConfigError("the likelihood of a causal k-mer model is known for stride 1 only; train one of stride 1.")
 
     def substitutions(self, variants: Sequence[Variant], *, with_posterior: bool) -> dict[ScoreInput, list[AllelePair]]:
-        """`allele` evidence (log2 P of each allele) and, if asked for, the `posterior` at the first changed base.
+        """Return `allele` evidence (log2 P of each allele) and, if requested, the `posterior` at the first changed base.
 
-        One base: all tokens over it are hidden at once. Several: from left to right, the bases still to come hidden
-        (the chain rule), each strand from its own left; the posterior is then that of the first, all of them hidden.
-        An ALT equal to REF changes nothing: both alleles get 0, and the posterior is that of the first base of REF.
+        One changed base: all tokens over it are masked together. Several: the chain rule from left to right on each strand,
+        with the later bases masked; the posterior is that of the first base, with all of them masked. An ALT equal to REF
+        gets 0 for both alleles and the posterior of the first base of REF.
         """
         if self.model.config.causal:
             return {"allele": self._likelihoods(variants)}
@@ -112,7 +111,7 @@ class AlleleScorer:
             for strand, pair, posterior in zip(self.strands, alleles, posteriors, strict=True):
                 log2_p = self._base_log_probs(windows, centre, strand=strand)[which]
                 posterior[snvs], pair.ref[snvs], pair.alt[snvs] = log2_p, log2_p[rows, ref], log2_p[rows, alt]
-                pair.ref[same] = pair.alt[same] = 0  # beside N, too
+                pair.ref[same] = pair.alt[same] = 0  # also next to N
         others = np.flatnonzero(~single).tolist()
         for i0 in range(0, len(others), _GROUP):
             group = others[i0 : i0 + _GROUP]
@@ -129,10 +128,11 @@ class AlleleScorer:
         return {"allele": alleles, "posterior": [AllelePair(p, p) for p in posteriors]}
 
     def indels(self, variants: Sequence[Variant]) -> list[AllelePair]:
-        """`pseudo` evidence: the sum of log2 P(base | all others) over the allele and FLANK bases on either side.
+        """Return `pseudo` evidence: the sum of log2 P(base | all others) over the allele and FLANK bases on either side.
 
-        The shorter allele is given more flank, so that both sums have equally many terms, also beside N and at the ends
-        of a contig; the windows are laid symmetrically. Spellings of the same change are normalised first, so they agree.
+        The shorter allele gets a longer flank, so that both sums have the same number of terms, also next to N and at the
+        ends of a contig. Windows are aligned symmetrically. Variants are normalised first, so that all spellings of a change
+        give the same evidence.
         """
         if self.model.config.causal:
             return self._likelihoods(variants)
@@ -147,7 +147,7 @@ class AlleleScorer:
         return pairs
 
     def embeddings(self, variants: Sequence[Variant]) -> list[AllelePair]:
-        """`embedding` evidence: the mean embedding of the tokens that touch the allele, [n, D] of both."""
+        """Return `embedding` evidence: the mean embedding [n, D] of the tokens that touch each allele."""
         placed = [self._place(self._shortest(v)) for v in variants]
         unchanged = np.array([np.array_equal(a.ref, a.alt) for a in placed], dtype=bool)  # no difference by rounding
         pairs = []
@@ -169,7 +169,7 @@ class AlleleScorer:
     # Windows
 
     def _windows(self, chroms: Sequence[str], at: NDArray[np.int64]) -> tuple[Codes, NDArray[np.intp]]:
-        """Windows centred on single bases, each place once, [U, L], and the row of each base asked for."""
+        """Return the distinct windows [U, L] centred on single bases, and the window row of each base."""
         names = {name: i for i, name in enumerate(dict.fromkeys(chroms))}
         keys = np.stack([np.array([names[c] for c in chroms]), at])
         unique, which = np.unique(keys, axis=1, return_inverse=True)
@@ -180,10 +180,10 @@ class AlleleScorer:
         return place_alleles(self.genome, variant, centred_start(variant, self.length), self.length, "symmetric")
 
     def _shortest(self, variant: Variant) -> Variant:
-        """The variant normalised and without shared bases; REF or ALT may be empty."""
+        """Return the normalised variant without shared bases; REF or ALT may be empty."""
         return trimmed(normalise(variant, self.genome))
 
-    # Questions
+    # Queries
 
     def _chain_rule_queries(self, a: Alleles, strand: str) -> tuple[list[MaskedQuery], list[MaskedQuery]]:
         n, start = a.ref_length, a.ref_start
@@ -197,12 +197,12 @@ class AlleleScorer:
         )
 
     def _each_base(self, a: Alleles, strand: str) -> tuple[list[MaskedQuery], list[MaskedQuery]]:
-        """Questions about equally many bases of both alleles: the allele, then the nearest known bases around it."""
+        """Return the same number of queries for both alleles: the allele, then the nearest known bases around it."""
         sides = [(a.ref, a.ref_start, a.ref_length), (a.alt, a.alt_start, a.alt_length)]
         order = [self._outward_positions(*side) for side in sides]
         n_asked = min(max(a.ref_length, a.alt_length) + 2 * FLANK, *map(len, order))
         if n_asked < max(a.ref_length, a.alt_length):
-            return [], []  # N all around: the shorter allele has not as many neighbours as the longer has bases
+            return [], []  # N all around: the shorter allele has fewer known neighbours than the longer allele has bases
         questions: list[list[MaskedQuery]] = []
         for (codes, _, _), places in zip(sides, order, strict=True):
             asked = sorted(places[:n_asked])
@@ -212,7 +212,10 @@ class AlleleScorer:
         return questions[0], questions[1]
 
     def _outward_positions(self, codes: Codes, start: int, n: int) -> list[int]:
-        """Places of an allele and then of its neighbours, left and right in turn; none that is N or alone among N."""
+        """Return the positions of an allele, then of its neighbours left and right in turn.
+
+        A position is left out if every k-mer over it has an N.
+        """
         k = self.model.tokenizer.min_bases
         known = codes < N
         inside = np.convolve(known, np.ones(k, dtype=int), "valid") == k  # k-mers without N, by their first base
@@ -221,7 +224,7 @@ class AlleleScorer:
         return [i for i in (*range(start, start + n), *around) if i is not None and known[i]]
 
     def _sum_log_probs(self, questions: list[list[MaskedQuery]]) -> Floats:
-        """Sum of log2 P(base) over each list of questions, [n]; NaN where one has no answer, or none is asked."""
+        """Return the sum of log2 P(base) over each list of queries, [n]; NaN for an empty list or a missing probability."""
         flat = [q for row in questions for q in row]
         sizes = np.array([len(row) for row in questions])
         terms: Floats = np.zeros(0)
@@ -231,7 +234,7 @@ class AlleleScorer:
         return np.where(sizes > 0, sums, np.nan).astype(np.float32)
 
     def _query(self, questions: Sequence[MaskedQuery]) -> Floats:
-        """log2 P of A, C, G, T, [n, 4], each as the strand of its window reads them."""
+        """Return log2 P of A, C, G, T, [n, 4], on the strand of each window."""
         return self._base_log_probs(
             np.stack([q.codes for q in questions]),
             np.array([q.target for q in questions]),
@@ -241,14 +244,17 @@ class AlleleScorer:
     def _base_log_probs(
         self, codes: Codes, target: NDArray[np.int64], end: NDArray[np.int64] | None = None, strand: str = "+"
     ) -> Floats:
-        """log2 P of A, C, G, T at `target`, [B, 4]; on the reverse strand one base is hidden, and answered forward."""
+        """Return log2 P of A, C, G, T at `target`, [B, 4], on the forward strand.
+
+        strand: "-" masks the one base at `target` on the reverse complement.
+        """
         if strand == "-":
             codes, target = reverse_complement(codes), codes.shape[1] - 1 - target
         log2_p = inference.posteriors(self.model, codes, target, end, batch_size=self.batch_size)
         return log2_p[:, ::-1] if strand == "-" else log2_p  # A C G T read backwards is the complement
 
     def _likelihoods(self, variants: Sequence[Variant]) -> list[AllelePair]:
-        """log2 P(window) of both alleles under a causal model."""
+        """Return log2 P(window) of both alleles under a causal model."""
         placed = [self._place(self._shortest(v)) for v in variants]
         ref, alt = np.stack([a.ref for a in placed]), np.stack([a.alt for a in placed])
         pairs = []

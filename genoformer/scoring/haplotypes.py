@@ -1,6 +1,6 @@
-"""score_haplotypes(): phased genotypes and regions -> what all variants of a sample do together, by chromosome and in sum.
+"""score_haplotypes(): phased genotypes and regions -> joint effect of a sample's variants, per chromosome and in sum.
 
-score_pairs(): variants near each other -> how far the effect of both is from the sum of their effects.
+score_pairs(): pairs of nearby variants -> non-additivity, the joint effect minus the sum of the single effects.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.tables import MISSING, rounded, tsv_line
 from genoformer.whole import atomic_write, sha256_of
 
-_PAIRS = 64  # in a part
+_PAIRS = 64  # pairs in a part
 SUM = "sum"
 
 
 class HaplotypeSummary(NamedTuple):
-    """What was written, and what was left out: reason -> alleles or genotypes."""
+    """Counts of written rows and of alleles or genotypes left out, by reason."""
 
     n_rows: int
-    n_sequences: int  # that the model has read, beside the references
+    n_sequences: int  # sequences that the model has read, without the references
     left_out: dict[str, int]
     reused: int  # parts that an earlier, interrupted run had finished
-    notes: tuple[str, ...]  # on contigs and records that do not fit the genome
-    fixed: dict[str, int]  # word of GF_FIX -> ALTs that were read as they were meant
+    notes: tuple[str, ...]  # on contigs and records that do not match the genome
+    fixed: dict[str, int]  # word of GF_FIX -> number of corrected ALTs
 
 
 class UnsortedError(ConfigError):
-    """The records of a VCF are not in order; parts of it are of no use for the sorted VCF."""
+    """The records of a VCF are not sorted; its finished parts cannot be reused for the sorted VCF."""
 
 
-_N_ROWS, _N_SEQUENCES = "rows", "sequences"  # in the counts of a part
+_N_ROWS, _N_SEQUENCES = "rows", "sequences"  # keys in the counts of a part
 
 
 def score_haplotypes(
@@ -68,15 +68,15 @@ def score_haplotypes(
     fix: Sequence[str] = (),
     progress: ProgressCallback = None,
 ) -> HaplotypeSummary:
-    """Write a TSV with a row for every region, sample and chromosome, and one for their sum, the dosage.
+    """Write a TSV with one row per region, sample and chromosome, and one for their sum, the dosage.
 
-    The window lies around the middle of the region, which keeps its place; scores are against the reference, over the window
-    as always. Chromosomes that are alike, in whatever sample, are read once. Alleles without phase are left out, as are those
-    of another phase set or ploidy than most in the window, and those that cannot be scored or overlap one before them; an
-    allele that is not known is the reference's. docs/genotypes.md has the rules. force: go on where the preflight would stop.
-    fix: of "swap", "strand" and "shift", how records are read whose REF disagrees, as in `score_variants`.
+    The window is centred on the region, and its centre base keeps its position. Scores compare each haplotype with the
+    reference. Identical haplotypes are read once for all samples. Four kinds of alleles are left out: alleles without phase;
+    alleles of another phase set or ploidy than most in the window; alleles that cannot be scored; alleles that overlap an
+    earlier one. An unknown allele counts as REF. docs/genotypes.md has the rules. force: continue if the preflight fails.
+    fix: corrections ("swap", "strand", "shift") for records whose REF differs from the reference, as in `score_variants`.
 
-    Raises: ConfigError for samples that the VCF does not have, or none at all; PreflightError.
+    Raises: ConfigError if the VCF has no samples or lacks a requested one; PreflightError.
     """
     checked = preflight(vcf, genome, max_length=scorer.longest_allele, asked=fix, force=force)
     check_preflight(checked, force=force)
@@ -101,7 +101,7 @@ def score_haplotypes(
 
 
 def _ticket(fit: Fit, fix: Sequence[str]) -> dict[str, str]:
-    """For the ticket of unfinished work."""
+    """Return the entries on contigs and corrections for job.json."""
     return {"contigs left out": ",".join(sorted(fit.others)), **({"fix": ",".join(fix)} if fix else {})}
 
 
@@ -117,7 +117,7 @@ def _write_table(
     left_out: Counter[str],
     progress: ProgressCallback,
 ) -> HaplotypeSummary:
-    """A table from its parts, each kept as soon as it is done, so that a run which was interrupted goes on."""
+    """Write a table from its parts; each finished part is stored, so that an interrupted run resumes."""
     job = {
         "VCF": sha256_of(vcf),
         "model": sha256_of_models(scorer.models),
@@ -151,7 +151,7 @@ def _write_table(
 
 def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples: Sequence[str]) -> Rows:
     variants, carried = inside.variants, inside.carriers
-    kinds: dict[tuple[int, ...], int] = {(): 0}  # alleles of a chromosome -> number of its sequence; 0 is the reference
+    kinds: dict[tuple[int, ...], int] = {(): 0}  # variants of a chromosome -> number of its sequence; 0 is the reference
     which = [
         [kinds.setdefault(tuple(np.flatnonzero(carried[:, s, c]).tolist()), len(kinds)) for c in range(n)]
         for s, n in enumerate(inside.ploidy.tolist())
@@ -174,7 +174,7 @@ def _rows_of_region(scorer: TrackScorer, window: Window, inside: Inside, samples
     place = [window.region.chrom, str(window.region.start), str(window.region.end), window.region.name]
     lines = []
     for sample, kinds_of_sample, n_rows in zip(samples, which, inside.n_rows.tolist(), strict=True):
-        absent = n_rows - len(kinds_of_sample)  # chromosomes that are not there
+        absent = n_rows - len(kinds_of_sample)  # chromosomes that the sample lacks here
         dosage = weighted_sum([of[kind] for kind in kinds_of_sample], [1] * len(kinds_of_sample))
         table = scorer.layout.table([*(of[kind] for kind in kinds_of_sample), *[of[0]] * absent, dosage])
         table[len(kinds_of_sample) : n_rows] = np.nan
@@ -205,12 +205,12 @@ def score_pairs(
     fix: Sequence[str] = (),
     progress: ProgressCallback = None,
 ) -> HaplotypeSummary:
-    """Write a TSV with a row for every pair of ALTs at most `within` bases apart: both alone, together, and the difference.
+    """Write a TSV with one row per pair of ALTs at most `within` bases apart: each alone, both together, and the difference.
 
-    The difference, NONADD, is what both do together less the sum of what each does alone, of the same track: that in which it
-    is largest, or those that are chosen. All three are read in one window, around the middle between the two. fix: as in
-    `score_haplotypes`; POS, REF and ALT in the table are those of the variants that were meant.
-    Raises ConfigError where `within` is more than a quarter of the window, or records are not in order; PreflightError.
+    The difference, NONADD, is the joint effect minus the sum of the single effects, on the requested track where it is
+    largest. All three effects are computed in one window, centred between the two variants. fix: as in `score_haplotypes`;
+    POS, REF and ALT in the table are the corrected ones.
+    Raises ConfigError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
     """
     if not 1 <= within <= scorer.longest_allele:
         raise ConfigError(f"pairs within {within:,} bases: give 1 to {scorer.longest_allele:,}, a quarter of the window.")
@@ -233,7 +233,7 @@ def score_pairs(
 
 
 class _Pair(NamedTuple):
-    """Two ALTs as the VCF has them, and both without the bases that they share with their REF, in order."""
+    """Two ALTs as written in the VCF, and both in order without the bases that they share with REF."""
 
     first: Variant
     second: Variant
@@ -241,7 +241,7 @@ class _Pair(NamedTuple):
 
 
 def _neighbour_pairs(found: Iterable[tuple[Record, Variant]], within: int, left_out: Counter[str]) -> Iterator[_Pair]:
-    """Pairs of ALTs of two records at most `within` bases apart, as they come."""
+    """Yield the pairs of ALTs of two records at most `within` bases apart, in input order."""
     recent: list[tuple[Record, Variant]] = []
     done: set[str] = set()
     last: Record | None = None
@@ -277,7 +277,7 @@ def _rows_of_pairs(scorer: TrackScorer, pairs: Sequence[_Pair]) -> Rows:
         middle = (kept[0].start + kept[1].end) // 2
         start = scorer.window_start(Variant(variant.chrom, middle + 1, "", ""))
         asked = [[trimmed(other)], [trimmed(variant)], kept]
-        # what is left of both stays, as in `score`
+        # the sequence to the left of both keeps its position, as in `score`
         each = scorer.haplotypes(variant.chrom, start, middle, asked, anchor=kept[0].start)
         difference = [weighted_sum(each, [-1, -1, 1])]
         more, genes = scorer.layout.strongest(difference)

@@ -1,4 +1,4 @@
-"""Scores of every track -> Parquet or AnnData: a row an ALT and score (and gene), a column a track."""
+"""Scores of every track -> Parquet or AnnData, one row per ALT and score (and gene), one column per track."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from genoformer.scoring.told import TrackColumns
 from genoformer.whole import resolve_link
 
 PLACES = ("chrom", "pos", "id", "ref", "alt", "score")
-GENES = ("gene", "strongest")  # where a score is of genes: which, and whether it is the one that the table has
+GENES = ("gene", "strongest")  # for gene scores: the gene, and True if the table has this gene
 
 
 class MatrixFile(ABC):
-    """Takes records in order; the file has its final name only after a block that ended well."""
+    """Writer of a matrix, a context manager; the file gets its final name when the block ends without an error."""
 
     def __init__(self, path: Path, layout: TrackColumns) -> None:
         if not path.absolute().parent.is_dir():
@@ -37,7 +37,7 @@ class MatrixFile(ABC):
         self._at_once = max(1, (1 << 24) // max(1, len(self.tracks)))  # rows: 64 MB of numbers
 
     def write(self, record: Record, first: int, rows: NDArray[np.int32], values: Floats) -> None:
-        """One record, whose ALTs have numbers from `first` in its rows of a part's `rows` [R, 4] and `values` [R, K]."""
+        """Write the rows of one record; `first` is the number of its first ALT in `rows` [R, 4], values: [R, K]."""
         for (alt, score, gene, strongest), of in zip(rows.tolist(), values, strict=True):
             of_gene = () if self.genes is None else (self.genes[gene] if gene >= 0 else None, bool(strongest))
             place = (record.chrom, record.pos, record.id, record.ref, record.alts[alt - first], self.scores[score])
@@ -56,11 +56,11 @@ class MatrixFile(ABC):
     def _open(self) -> None: ...
     @abstractmethod
     def _put(self, places: dict[str, list[object]], values: Floats) -> None:
-        """Some rows: columns of what they are of, and numbers [n, K]."""
+        """Write some rows: `places` are the columns that identify them, values: [n, K]."""
 
     @abstractmethod
     def _close(self, *, whole: bool) -> None:
-        """After which the temporary file is complete, if all was put."""
+        """Close the temporary file; `whole` is True if all rows have been written."""
 
     def __enter__(self) -> Self:
         self._open()
@@ -81,7 +81,7 @@ class MatrixFile(ABC):
 
 
 class ParquetMatrix(MatrixFile):
-    """Columns of what a row is of, then one of float32 a track, null where missing."""
+    """Parquet: the columns that identify a row, then one float32 column per track; null if missing."""
 
     def _open(self) -> None:
         import pyarrow as pa
@@ -105,11 +105,11 @@ class ParquetMatrix(MatrixFile):
 
 
 class AnnDataMatrix(MatrixFile):
-    """X float32 [rows, tracks], NaN where missing; obs says what a row is of, var what a track is."""
+    """AnnData: X float32 [rows, tracks], NaN if missing; obs describes the rows, var the tracks."""
 
     def __init__(self, path: Path, layout: TrackColumns) -> None:
         try:
-            import anndata  # noqa: F401  # said before hours of work, not after
+            import anndata  # noqa: F401  # fails before hours of work, not after
         except ImportError as error:
             raise ConfigError(f"{path}: AnnData is not installed; install genoformer[anndata], or write .parquet.") from error
         super().__init__(path, layout)
@@ -154,7 +154,7 @@ class AnnDataMatrix(MatrixFile):
 
 
 def matrix_file(path: str | Path, layout: TrackColumns) -> MatrixFile:
-    """By the ending of its name; ConfigError for another than .parquet and .h5ad."""
+    """Return the writer for the ending of the file name; ConfigError unless it is .parquet or .h5ad."""
     kinds: dict[str, type[MatrixFile]] = {".parquet": ParquetMatrix, ".h5ad": AnnDataMatrix}
     path = Path(path)
     if path.suffix not in kinds:

@@ -1,4 +1,4 @@
-"""The noise floor of scores of tracks: reference windows that are moved by a base -> floors, flags of scores below them."""
+"""Noise floor of track scores: reference windows moved by one base -> floors -> flags on scores below them."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from genoformer.genome.vcf import Record
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.sinks import Column, Floats
 
-MOST_PLACES = 16  # at which noise is measured, at the most
-RECORDS_OF_PLACE = 20  # records for each of them
-LEAST_PLACES = 8  # below which the floor is the largest value that was seen
-CHEAP = 1e11  # operations of an ALT up to which that many are measured however few the records are
+MOST_PLACES = 16  # largest number of positions at which noise is measured
+RECORDS_OF_PLACE = 20  # records per position
+LEAST_PLACES = 8  # with fewer positions, the floor is the largest measured value
+CHEAP = 1e11  # operations per ALT up to which noise is measured at LEAST_PLACES positions, even for few records
 QUANTILE = 0.95
 BELOW = "below"
-_APART = 64  # of the length of a window: how far the places beside a record lie
+_APART = 64  # extra positions lie 1 / 64 of a window from a record, and from each other
 _TRANSITION = dict(zip("ACGT", "GTAC", strict=True))
 
 
 class NoiseFloor(NamedTuple):
-    """Noise floor of each column of scores, measured at n positions."""
+    """Noise floor of each score column, measured at n positions."""
 
     n_places: int
     names: tuple[str, ...]
-    indel: Floats  # [C], for insertions and deletions: of the reference against itself, one base further on
-    substitution: Floats  # [C]: how much a substitution's score changes with a window that begins one base further on
+    indel: Floats  # [C], for insertions and deletions: reference against itself, moved by one base
+    substitution: Floats  # [C]: change of a substitution's score if its window moves by one base
 
     def text(self) -> str:
-        """As the header has it."""
+        """Return the floors as text for the header."""
         floors = zip(self.names, self.indel, self.substitution, strict=True)
         return ";".join([f"places={self.n_places}", *(f"{name}={a:.3g}/{b:.3g}" for name, a, b in floors)])
 
     def note(self, n_tracks: int) -> str:
-        """A sentence for people, of the scores themselves."""
+        """Return a sentence on the floors for the summary."""
         floors = ", ".join(
             f"|GF_{name}| {a:.3g} (indels) and {b:.3g} (substitutions)"
             for name, a, b in zip(self.names, self.indel, self.substitution, strict=True)
@@ -59,7 +59,7 @@ class NoiseFloor(NamedTuple):
 
 
 def n_places(scorer: TrackScorer, n_records: int, asked: int | None) -> int:
-    """Number of positions to measure noise at: one in 20 records, 16 at the most; of a small model 8 at the least."""
+    """Return the number of noise positions: one per 20 records, at most 16; for a small model at least 8."""
     if asked is not None:
         return asked
     least = LEAST_PLACES if scorer.flops_per_variant <= CHEAP else 1
@@ -67,7 +67,7 @@ def n_places(scorer: TrackScorer, n_records: int, asked: int | None) -> int:
 
 
 def measure(scorer: TrackScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
-    """The floors of a scorer at n of some places (contig and base of records), or beside them; None without any."""
+    """Measure the noise floors of a scorer at n positions among or near `places` (contig and base); None if there are none."""
     taken = _substitutions(scorer, genome, list(places), n)
     if not taken:
         return None
@@ -78,8 +78,8 @@ def measure(scorer: TrackScorer, genome: Genome, places: Iterable[tuple[str, int
 
 
 def _substitutions(scorer: TrackScorer, genome: Genome, places: Sequence[tuple[str, int]], n: int) -> list[Variant]:
-    """A transition at each of n places, evenly spread; where there are fewer, also beside them."""
-    beside = scorer.length // _APART + 1  # no whole number of bins
+    """Return transitions at n evenly spread positions among `places`; if these are too few, also at positions near them."""
+    beside = scorer.length // _APART + 1  # not a whole number of bins
     known: list[Variant] = []
     for step in range(2 * n):  # 0, 1, -1, 2, -2 ...
         for contig, start in places:
@@ -94,7 +94,7 @@ def _substitutions(scorer: TrackScorer, genome: Genome, places: Sequence[tuple[s
 
 
 def _floors(scorer: TrackScorer, values: Floats) -> Floats:
-    """Reduce |values| [n, scores, K] to one number for each column of scores."""
+    """Reduce |values| [n, scores, K] to one floor per score column."""
     found = []
     for i, score in enumerate(scorer.scores):
         of = values[:, i] if score.of_tracks else values[:, i, :1]
@@ -106,7 +106,7 @@ def _floors(scorer: TrackScorer, values: Floats) -> Floats:
 
 
 def flag_columns(scorer: TrackScorer, floor: NoiseFloor | None = None) -> list[Column]:
-    """A column for each one of scores, in which those below the floor are marked; without a floor only their names."""
+    """Return a flag column for each score column; without a floor its description is empty."""
     of = [column for column in scorer.columns if not column.words and not column.of]
     found = []
     for i, column in enumerate(of):
@@ -126,11 +126,11 @@ def flag_columns(scorer: TrackScorer, floor: NoiseFloor | None = None) -> list[C
 
 @dataclass
 class Flags:
-    """Marks scores that are below their floor, and counts them."""
+    """Flags for scores below their floor, and counts of them."""
 
     floor: NoiseFloor
     columns: list[Column]
-    sources: list[int]  # of each flag the column of the score
+    sources: list[int]  # for each flag, the index of its score column
     n_below: Counter[str] = field(default_factory=Counter)
     n_known: Counter[str] = field(default_factory=Counter)
 
@@ -141,7 +141,10 @@ class Flags:
         return cls(floor, columns, [places[column.of] for column in columns])
 
     def of(self, records: Sequence[Record], values: Floats) -> Floats:
-        """0, the number of the word, where a score of these records' ALTs [n, columns] is below the floor; else NaN."""
+        """Return the flags of the ALTs of some records: 0 (index of BELOW) if a score is below the floor, else NaN.
+
+        values: scores [n, columns].
+        """
         scores = np.abs(values[:, self.sources])
         below = scores < np.where(_substituted(records)[:, None], self.floor.substitution, self.floor.indel)
         for i, column in enumerate(self.columns):
@@ -150,11 +153,11 @@ class Flags:
         return np.where(below, np.float32(0), np.float32(np.nan))
 
     def note(self, names: Sequence[str]) -> str:
-        """A sentence for the summary, on the scores of these names."""
+        """Return a sentence for the summary on the scores with these names."""
         counts = ", ".join(f"{name} {self.n_below[name]:,} of {self.n_known[name]:,}" for name in names)
         return f"below the noise floor: {counts} (marked in {', '.join(f'GF_{name}_NOISE' for name in names)})"
 
 
 def _substituted(records: Sequence[Record]) -> NDArray[np.bool_]:
-    """For each ALT, or record without one: as long as REF."""
+    """Flags of ALTs (one per record without ALT) that are as long as REF."""
     return np.array([len(record.ref) == len(alt) for record in records for alt in record.alts or (".",)], dtype=bool)

@@ -1,4 +1,4 @@
-"""Genotypes of one sample in a window -> the allele of each chromosome at every record, all of one phase set."""
+"""Genotypes of one sample in a window -> allele of each chromosome at every record, in one phase set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ANOTHER_PLOIDY = "another ploidy"
 
 
 class _Call(NamedTuple):
-    """A genotype by chromosome: its alleles, and its phase set; None where it is of all sets."""
+    """Alleles of a genotype by chromosome, and its phase set; None if it fits every set."""
 
     chromosomes: tuple[int, ...]
     phase_set: str | None
@@ -22,18 +22,18 @@ class _Call(NamedTuple):
 def phase(
     genotypes: Sequence[Genotype], usable: Sequence[Collection[int]], ploidy: int
 ) -> tuple[list[tuple[int, ...]], Counter[str]]:
-    """(for each genotype the allele of each of `ploidy` chromosomes, 0 for REF; alleles left out by reason).
+    """Return the allele of each chromosome for each genotype (0 for REF), and counts of alleles left out, by reason.
 
-    usable: the numbers of the ALTs of each record that can be scored; others become 0. Of several phase sets the one with
-    most alleles stays, for it is not known which chromosome of one set is which of another. A genotype of another ploidy
-    does not say which chromosomes it is of.
+    usable: for each record, the numbers of the ALTs that can be scored; other alleles become 0. Only the phase set with most
+    alleles is kept, because the chromosomes of different sets cannot be matched. A genotype of another ploidy is left out,
+    because its chromosomes are unknown.
     """
     left_out: Counter[str] = Counter()
     none = (0,) * ploidy
     calls: list[_Call] = []
     names = _Names(ploidy)
     for genotype, alts in zip(genotypes, usable, strict=True):
-        if not any(genotype.alleles):  # nearly all, in a file of many samples
+        if not any(genotype.alleles):  # true for nearly all genotypes in a file with many samples
             calls.append(_Call(none, None))
             continue
         if len(genotype.alleles) != ploidy:
@@ -66,17 +66,17 @@ def phase(
 
 
 class _Names:
-    """Names of PSL, each of one chromosome; names that stand together in a genotype are of one block."""
+    """Names of PSL, one per chromosome; names in the same genotype belong to one block."""
 
     def __init__(self, ploidy: int) -> None:
         self.ploidy = ploidy
         self.known: dict[str, tuple[str, int]] = {}  # name -> block, chromosome
 
     def place(self, genotype: Genotype) -> tuple[str, list[int]] | None:
-        """(block, chromosome of each allele); None where it is not clear.
+        """Return (block, chromosome of each allele); None if it is ambiguous.
 
-        In a new block the alleles lie as in GT. Alleles without a name, or of a new one, have the chromosomes that are left:
-        which has which is clear where there is one of them, and does not matter where all are alike.
+        In a new block the alleles keep the order of GT. In a known block, alleles with no name or a new name take the free
+        chromosomes. This is unambiguous for a single such allele, and the order does not matter for identical ones.
         """
         names = genotype.phase_sets
         found = [self.known.get(name) if name else None for name in names]

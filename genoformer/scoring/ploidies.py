@@ -1,4 +1,4 @@
-"""Genotypes of each sample in each window -> its number of chromosomes there, that of most genotypes."""
+"""Genotypes of each sample in each window -> its number of chromosomes there, by majority."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from genoformer.genome.genotypes import Genotype
 
 
 class Ploidies:
-    """Counts genotypes of each ploidy by window and sample, and apart those with a variant, which decide if there are any."""
+    """Counts of genotypes by ploidy, window and sample; genotypes with a variant, if any, decide before the others."""
 
     def __init__(self, n_windows: int, n_samples: int) -> None:
         self._shape = n_windows, n_samples
@@ -19,7 +19,7 @@ class Ploidies:
         self._others: dict[int, NDArray[np.int32]] = {}
 
     def add(self, windows: Sequence[int], genotypes: Sequence[Genotype], usable: Set[int]) -> None:
-        """Count the genotypes of all samples at a record in some windows; usable: numbers of its ALTs that can be scored."""
+        """Count the genotypes of all samples at a record in some windows; usable: numbers of the ALTs that can be scored."""
         kinds = {genotype: (genotype.known_ploidy, not usable.isdisjoint(genotype.alleles)) for genotype in set(genotypes)}
         table_of_samples = np.array([kinds[genotype] for genotype in genotypes], dtype=np.int64).reshape(-1, 2)
         ploidies, has_variant = table_of_samples[:, 0], table_of_samples[:, 1] > 0
@@ -29,7 +29,7 @@ class Ploidies:
                 table[windows] += counted & (ploidies == ploidy)
 
     def most(self) -> NDArray[np.int64]:
-        """Return the ploidy of most genotypes [windows, samples], the larger of several; 0 where none is known."""
+        """Return the most frequent ploidy [windows, samples], the larger one in a tie; 0 if unknown."""
         found = _most(self._with_variant, self._shape)
         return np.where(found > 0, found, _most(self._others, self._shape))
 

@@ -1,4 +1,4 @@
-"""Where a score lies among those of a background: quantiles of each score and track, kept with the model."""
+"""Quantiles of scores among those of a background, for each score and track, in a file next to the model."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.sinks import Column, Floats
 from genoformer.whole import atomic_write
 
-FILE = "calibration.npz"  # in a model's folder
+FILE = "calibration.npz"  # in the model folder
 GRID = np.linspace(0, 1, 1001)
-GENES = "GTF"  # in the inputs of a scorer
-_FEW = 500  # alleles of a background
-NOT_COMPARED = ("tracks", "genes", "matrix")  # options on which the values of a track do not depend
+GENES = "GTF"  # key in the inputs of a scorer
+_FEW = 500  # alleles; a smaller background gets a warning
+NOT_COMPARED = ("tracks", "genes", "matrix")  # options that do not change the values of a track
 
 
 class Calibration(NamedTuple):
-    """Of each score the quantiles GRID of |value| over a background: [K, 1001], or [1, 1001] where it is not of tracks."""
+    """Quantiles GRID of |value| over a background for each score: [K, 1001], or [1, 1001] if the score has no tracks."""
 
     background: str
     n_alleles: int
@@ -41,7 +41,7 @@ class Calibration(NamedTuple):
 
     @classmethod
     def load(cls, path: Path) -> Calibration:
-        """Raises CheckpointError for a file that is none."""
+        """Read a calibration; CheckpointError if the file is not one."""
         try:
             grids = read_arrays(path)
             about = json.loads(str(grids.pop("about")))
@@ -55,7 +55,7 @@ class Calibration(NamedTuple):
             raise CheckpointError(f"{path} is no calibration of genoformer ({error}); make it with `calibrate`.") from error
 
     def incompatibility(self, scorer: Scorer, sha256: str) -> str | None:
-        """Why the scores of a scorer cannot be compared with these, or None."""
+        """Return the reason why the scores of a scorer cannot be compared with the background; None if they can."""
         if self.model != sha256:
             return "it was made with other weights"
         mine = {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
@@ -65,12 +65,12 @@ class Calibration(NamedTuple):
         return f"it was made with another {', '.join(changed)}" if changed else None
 
     def covers(self, score: Score, scorer: Scorer) -> bool:
-        """It has the score, and of a score of genes, of the same genes."""
+        """True if the calibration has this score, for the same gene annotation."""
         same = score.evidence != "gene" or self.inputs.get(GENES) == scorer.inputs.get(GENES)
         return score.name in self.grids and same
 
     def notes(self, scorer: Scorer) -> list[str]:
-        """On scores that it does not know, and on a background that is too small."""
+        """Return warnings on scores without quantiles and on a background that is too small."""
         found = []
         if unknown := [score.name for score in scorer.scores if not self.covers(score, scorer)]:
             names = ", ".join(unknown)
@@ -81,7 +81,10 @@ class Calibration(NamedTuple):
         return found
 
     def quantile(self, score: str, rows: NDArray[np.int64], values: Floats) -> Floats:
-        """The share of the background whose |value| of the same track is not larger, [n]; NaN for NaN."""
+        """Return the fraction [n] of the background whose |value| on the same track is not larger; NaN for NaN.
+
+        rows: row of the grid for each value.
+        """
         found = np.full(len(values), np.nan, dtype=np.float32)
         for row in np.unique(rows[np.isfinite(values)]).tolist():
             here = (rows == row) & np.isfinite(values)
@@ -91,15 +94,15 @@ class Calibration(NamedTuple):
 
 
 class Quantiles(NamedTuple):
-    """Columns of quantiles, made of those of a scorer."""
+    """Quantile columns for the columns of a scorer."""
 
     calibration: Calibration
-    sources: list[tuple[str, int, int, int]]  # score; column; column of the track's place or -1; then row of the grid
+    sources: list[tuple[str, int, int, int]]  # (score, its column, column of its track or -1, row of the grid if -1)
     tracks: NDArray[np.int64]
     columns: list[Column]
 
     def of(self, values: Floats) -> Floats:
-        """Values [n, columns] -> quantiles [n, Q]."""
+        """Return the quantiles [n, Q] of values [n, columns]."""
         found = []
         for score, column, track, row in self.sources:
             rows = np.full(len(values), row)
@@ -111,7 +114,7 @@ class Quantiles(NamedTuple):
 
 
 def quantiles_of(scorer: Scorer, calibration: Calibration) -> Quantiles:
-    """The quantile of every score of a scorer that the calibration knows."""
+    """Return the quantile columns for all scores of a scorer that the calibration covers."""
     tracks = scorer.tracks if isinstance(scorer, TrackScorer) else np.zeros(1, dtype=np.int64)
     places = {column.name: i for i, column in enumerate(scorer.columns)}
     sources, columns = [], []

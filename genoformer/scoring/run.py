@@ -1,4 +1,4 @@
-"""score_variants(): VCF -> preflight -> parts of records -> evidence -> scores -> sink; every record comes out again."""
+"""score_variants(): VCF -> preflight -> parts of records -> evidence -> scores -> sink, which gets every record."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from genoformer.scoring.workers import WorkerPlan, WorkerTask, make_pool, plan_w
 from genoformer.sinks import NO_CELLS, Column, Header, Provenance, Sink, UnfitRecordError, open_sink
 from genoformer.whole import lock_folder
 
-MUCH_UNKNOWN = 0.1  # of a window
+MUCH_UNKNOWN = 0.1  # fraction of a window
 _STATUSES = list(Status)
 _NUMBER = {status: i for i, status in enumerate(_STATUSES)}
 
 
 class Summary(NamedTuple):
-    """What became of the alleles of a VCF."""
+    """Counts of scored and skipped alleles."""
 
     records: int
     scored: int  # ALTs with at least one score
@@ -53,9 +53,9 @@ class Summary(NamedTuple):
     reused: int  # parts that an earlier, interrupted run had finished
     notes: tuple[str, ...]
     parts: int
-    missing: int  # parts that other shards have not finished; there is no output yet, and no count of alleles
-    fixed: dict[str, int]  # word of GF_FIX -> ALTs that were scored as they were meant
-    below: dict[str, int]  # score of tracks -> ALTs whose score is below the noise floor
+    missing: int  # parts that other shards have not finished; if any, there is no output and no count of alleles
+    fixed: dict[str, int]  # word of GF_FIX -> number of ALTs scored after correction
+    below: dict[str, int]  # track score -> number of ALTs whose score is below the noise floor
 
 
 def score_variants(
@@ -92,24 +92,33 @@ def score_variants(
 ) -> Summary:
     """Score every ALT of a VCF or BCF ("-" is standard input) and write every record to `sink`.
 
-    name: what messages call the VCF, where it is a copy. models: one, or several of a kind, whose scores are averaged. scores:
-    from SCORES; each applies to the alleles of its kind. context: bases in a window, the model's own by default. both_strands:
-    the mean over both strands. region: only records whose REF overlaps it. force: go on where the preflight would stop.
-    fix: of "swap", "strand" and "shift", how records are read whose REF disagrees, where that is the cause (`preflight`).
-    of_tracks: what only a model of tracks knows. matrix: a Parquet or AnnData file for the scores of every track, which the
-    table in `sink` has not. n_noise: places at which the noise floor of scores of tracks is measured, None for one in 20
-    records, 16 at the most (of a small model 8 at the least), 0 for no floor; scores below it are flagged. n_verify: records to
-    score again the naive way. calibration: adds the quantile of each score among those of a background; a note says why where
-    they cannot be compared. annotations: elements and genes, for what each record lies in, beside its scores. The output takes
-    its final name when it is complete. What an interrupted run finished is kept beside it; the same call goes on from there.
+    The output gets its final name when it is complete. Parts finished by an interrupted run are kept next to the output; the
+    same call resumes from them.
 
-    workers: processes, each with the model; None for as many as there are cores, where a small model has work for minutes.
-    threads: of the CPU for each process, on whose number the last digits depend; None for one where several processes have a
-    small model, else all; unfinished work goes on with those that it has begun with. engine: "local", "ray", or "ray:ADDRESS".
-    shard: (i, n), from 1: only every n-th part, and no output; who calls without it once all are done gets that. assemble:
-    refuse where a part is missing. command: is noted beside the parts.
+    name: name of the VCF in messages, if `variants` is a copy.
+    models: one model, or several of one kind (an ensemble), whose scores are averaged.
+    scores: from SCORES; each applies to the alleles of its kind.
+    context: bases in a window; default: that of the model.
+    both_strands: average over both strands.
+    region: score only records whose REF overlaps it.
+    force: continue if the preflight fails.
+    fix: corrections ("swap", "strand", "shift") for records whose REF differs from the reference; see `preflight`.
+    of_tracks: options for track models.
+    matrix: Parquet or AnnData file for the scores of every track; the table in `sink` has only some tracks.
+    n_noise: positions at which the noise floor of track scores is measured; scores below the floor are flagged. None: one per
+        20 records, at most 16 (for a small model at least 8). 0: no floor.
+    n_verify: number of random records to score again with the reference implementation.
+    calibration: adds the quantile of each score among those of a background; a note gives the reason if it does not apply.
+    annotations: elements and genes; adds those that each record overlaps.
+    workers: number of processes, each with the model; None: one per core if a small model has work for minutes, else one.
+    threads: CPU threads per process; the last digits of scores depend on it. None: one if several processes run a small
+        model, else all cores. A resumed run keeps the number it started with.
+    engine: "local", "ray" or "ray:ADDRESS".
+    shard: (i, n), i from 1: compute only every n-th part, without output; a last call without `shard` writes the output.
+    assemble: refuse to run if a part is missing.
+    command: command line to store with the parts.
 
-    Raises PreflightError (the VCF does not belong to the reference), FileFormatError, ConfigError, JobError.
+    Raises PreflightError (the VCF does not match the reference), FileFormatError, ConfigError, JobError.
     """
     sink = sink if isinstance(sink, Sink) else open_sink(sink)
     tell = progress or (lambda _: None)
@@ -143,7 +152,7 @@ def score_variants(
         columns = [*scorer.columns, *fix_columns(fix)]
         if annotations is not None:
             require_shared(annotations, {**{use.name: 0 for use in found.contigs}, **genome.contigs}, str(variants))
-        with open_vcf(vcf) as file:  # now, and not after hours of scoring
+        with open_vcf(vcf) as file:  # fails now, not after hours of scoring
             fields, sources = (annotations.fields, annotations.sources) if annotations is not None else ((), ())
             sink.check(Header(file.header, {}, [*columns, *flagged], Provenance(__version__), fields=fields, sources=sources))
         notes = [
@@ -171,7 +180,7 @@ def score_variants(
             divided=shard is not None,
         )
         parts = PartFolder(sink.path, _fingerprint(found, fit, work, how.threads, options | scorer.inputs))
-        if shard is None and sink.path is not None:  # shards work side by side
+        if shard is None and sink.path is not None:  # several shards may run together
             alone.enter_context(lock_folder(parts.path, sink.path))
         size = part_size(scorer.flops_per_variant, scorer.sharing_distance, found.longest)
         cut = Partition(vcf, wanted, found.n_records, size, shard, scorer.cost, tuple(genome.contigs) if wanted else ())
@@ -211,9 +220,9 @@ def score_variants(
             notes += [flags.note(list(below))] if flags else []
             fixed = _count_fixes(parts, cut.n_parts, len(scorer.columns)) if fix else {}
         except BaseException as error:
-            mine = shard is None or isinstance(error, GenoformerError)  # another shard may have begun, too
+            mine = shard is None or isinstance(error, GenoformerError)  # another shard may have started too
             nothing = mine and parts.is_new and not parts.numbers()
-            if sink.path is None or nothing or isinstance(error, UnfitRecordError):  # who goes on gives another name
+            if sink.path is None or nothing or isinstance(error, UnfitRecordError):  # a rerun needs another output
                 parts.remove()
             raise
         parts.remove()
@@ -226,7 +235,7 @@ def score_variants(
 
 
 def fix_columns(asked: Sequence[str]) -> list[Column]:
-    """The column that says how each ALT was read, where fixes are asked for."""
+    """Return the column with the correction of each ALT, if corrections are requested."""
     meaning = ", ".join(f"{word} ({text})" for word, text in FIX_MEANING.values())
     text = f"How REF, ALT or POS was read for the scores of this ALT, where not as written: {meaning}."
     return [Column("FIX", "a fix", text, FIX_WORDS)] if asked else []
@@ -243,7 +252,7 @@ def _count_fixes(parts: PartFolder, n_parts: int, column: int) -> dict[str, int]
 
 
 def _training_overlap_notes(work: ScoringSpec, model_name: str, found: Preflight, length: int) -> list[str]:
-    """Notes on models that have seen the sequence in their training."""
+    """Return notes on models whose training data contain the sequence around the records."""
     what = f"the sequence around the records of {found.vcf}"
     notes = [
         checkpoint.training_overlap_note(model, model_name, _sample_windows(found.places, work.genome, length), what)
@@ -253,7 +262,10 @@ def _training_overlap_notes(work: ScoringSpec, model_name: str, found: Preflight
 
 
 def _n_content_notes(work: ScoringSpec, found: Preflight, length: int) -> list[str]:
-    """A note where windows reach far into N or beyond a contig, of records with a base in the middle and an allele to score."""
+    """Return a note if many windows contain much N or reach beyond a contig.
+
+    Only records with a known base at the centre and an allele to score count.
+    """
     windows = _sample_windows(found.places_with_bases, work.genome, length)
     shares = [float((window >= N).mean()) for window in windows if window[length // 2] < N]
     n = sum(share > MUCH_UNKNOWN for share in shares)
@@ -276,7 +288,7 @@ def _compute(
     fit: Fit,
     tell: Callable[[Progress], None],
 ) -> None:
-    """All parts that are not there, by this process or by others."""
+    """Compute the missing parts, in this process or in a pool of workers."""
     done = 0
 
     def count(n: int) -> None:
@@ -297,7 +309,7 @@ def _compute(
 
 
 def _sample_windows(sample: Iterable[tuple[str, int]], genome: Genome, length: int) -> Iterator[Codes]:
-    """Windows around a sample of the records."""
+    """Yield the windows around a sample of the records."""
     places: dict[str, list[int]] = {}
     for contig, start in sample:
         places.setdefault(contig, []).append(start - length // 2)
@@ -306,9 +318,9 @@ def _sample_windows(sample: Iterable[tuple[str, int]], genome: Genome, length: i
 
 
 def score_records(records: Sequence[Record], genome: Genome, scorer: Scorer, names: ContigNames) -> PartResult:
-    """Statuses and values of every ALT of some records: the work of one part, a function of its arguments only.
+    """Return the statuses and values of all ALTs of some records, the work of one part; depends on the arguments only.
 
-    names: a Fit, whose fixes add a column, or names of contigs alone.
+    names: a Fit, whose corrections add a column, or only names of contigs.
     """
     checked = check_fit(records, genome, names, scorer.longest_allele)
     statuses = [s for row in checked.statuses for s in row]
@@ -341,7 +353,7 @@ def score_records(records: Sequence[Record], genome: Genome, scorer: Scorer, nam
 def _expand_to_all_alts(
     matrix: TrackScoreMatrix | None, rows: Sequence[int], records: Sequence[Record], n_scores: int, n_tracks: int
 ) -> TrackScoreMatrix:
-    """The matrix of the variants in some rows as one of all ALTs; those without a score have rows, too, without numbers."""
+    """Expand the matrix of the scored variants in `rows` to all ALTs; ALTs without a score get rows of NaN."""
     numbers = [0, *np.cumsum([max(1, len(record.alts)) for record in records]).tolist()]
     alts = [numbers[i] + j for i, record in enumerate(records) for j in range(len(record.alts))]
     rest = [(row, score, -1, 1) for row in sorted(set(alts) - set(rows)) for score in range(n_scores)]
@@ -366,9 +378,9 @@ def _assemble(
     tell: Callable[[Progress], None],
     total: int,
 ) -> tuple[int, dict[str, int]]:
-    """Records in lists, as they were cut, and finished parts -> output, in order; counts of scored and skipped ALTs.
+    """Write the records of all parts with their scores in order; return counts of scored and skipped ALTs.
 
-    The matrix takes its final name first: who sees the output has both.
+    The matrix gets its final name before the output, so that a finished output implies a finished matrix.
     """
     counts: Counter[Status] = Counter()
     done, complete = 0, False
@@ -404,7 +416,7 @@ def _hash_of_tokenizer(model: Model) -> str:
 
 
 def _fingerprint(found: Preflight, fit: Fit, work: ScoringSpec, threads: int, options: dict[str, str]) -> dict[str, str]:
-    """All that the scores depend on, for PartFolder."""
+    """Return all that the scores depend on, for PartFolder."""
     return options | {
         "VCF": found.sha256,
         "model": work.sha256,
@@ -413,7 +425,7 @@ def _fingerprint(found: Preflight, fit: Fit, work: ScoringSpec, threads: int, op
         "batch size": str(work.batch_size or "auto"),
         THREADS: str(threads) if work.device == "cpu" else "any",
         "version": __version__,
-        "statuses": ",".join(_STATUSES),  # parts hold their numbers
+        "statuses": ",".join(_STATUSES),  # parts store their indices
         "contigs left out": ",".join(sorted(fit.others)),
         "model configuration": " ".join(f"{model.config} {_hash_of_tokenizer(model)}" for model in work.models),
     }

@@ -1,4 +1,4 @@
-"""What `score_variants` asks of a model, whichever it is, and the scorer of each kind of model."""
+"""Scorer protocol and its factory, with one scorer for each kind of model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Model = Encoder | LongRange
 
 
 class Scorer(Protocol):
-    """Scores lists of variants whose REF agrees with the reference and whose alleles are not too long."""
+    """Callable that scores variants whose REF matches the reference and whose alleles are at most `longest_allele` long."""
 
     @property
     def length(self) -> int: ...  # bases of a window
@@ -36,38 +36,38 @@ class Scorer(Protocol):
     @property
     def columns(self) -> list[Column]: ...
     @property
-    def flops_per_variant(self) -> float: ...  # of arithmetic, for an SNV
+    def flops_per_variant(self) -> float: ...  # arithmetic operations for an SNV
     @property
     def sharing_distance(self) -> int: ...  # bases over which records share work; 0: none
     @property
-    def options(self) -> dict[str, str]: ...  # all that the values depend on beside the model, by name
+    def options(self) -> dict[str, str]: ...  # other settings that the values depend on, by name
     @property
-    def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by what they are
+    def inputs(self) -> dict[str, str]: ...  # hashes of other files that the values depend on, by kind
     @property
-    def n_matrix(self) -> int: ...  # tracks of `Answers.matrix`; 0 where it is not wanted
-    def cost(self, record: Record) -> int: ...  # of all its ALTs, in SNVs
+    def n_matrix(self) -> int: ...  # tracks of `ScoreBatch.matrix`; 0 without a matrix
+    def cost(self, record: Record) -> int: ...  # of all its ALTs, in units of an SNV
     def __call__(self, variants: Sequence[Variant]) -> ScoreBatch: ...
-    def reference_scorer(self) -> Scorer: ...  # the same scores by the plainest way there is
+    def reference_scorer(self) -> Scorer: ...  # the reference implementation of the same scores
 
 
 class TrackOptions(NamedTuple):
-    """What only scores of tracks know: which tracks, and how their alleles are compared."""
+    """Options of track scores: the tracks, and how the two alleles are compared."""
 
     head: str | None = None
-    targets: TrackTable | None = None  # None: the model's own
+    targets: TrackTable | None = None  # None: the table of the model
     tracks: Sequence[int] | None = None  # None: all of the head
     genes: Genes | None = None
     settings: AlleleComparison = AlleleComparison()
-    matrix: bool = False  # whether the values of every track are wanted
+    matrix: bool = False  # True: also return the values of every track
 
 
 def sha256_of_models(models: Sequence[Model]) -> str:
-    """Of the weights of one or several."""
+    """Return the sha256 of the weights of all models, joined by "+"."""
     return "+".join(model.sha256 or "in memory" for model in models)
 
 
 def default_scores(model: Model) -> list[Score]:
-    """The scores of a model when none are named."""
+    """Return the scores that a model computes by default."""
     return parse_scores(DEFAULT_TRACK_SCORES if isinstance(model, LongRange) else DEFAULT_SCORES)
 
 
@@ -81,7 +81,7 @@ def make_scorer(
     batch_size: int | None = None,
     of_tracks: TrackOptions | None = None,
 ) -> Scorer:
-    """The scorer of a model, or of several, an ensemble; ConfigError for what they cannot tell."""
+    """Return the scorer of a model or an ensemble; ConfigError for scores or options that it does not support."""
     given = list(models) if isinstance(models, Sequence) else [models]
     of_language = [model for model in given if isinstance(model, Encoder)]
     long_range = [model for model in given if isinstance(model, LongRange)]
@@ -114,7 +114,7 @@ class ScoringSpec:
     models: tuple[Model, ...]  # several: an ensemble
     genome: Genome
     scores: str  # comma-separated
-    context: int | None = None  # bases of a window, the model's own by default
+    context: int | None = None  # bases of a window; None: that of the model
     both_strands: bool = True
     device: str = "cpu"
     precision: str = "float32"
@@ -127,7 +127,7 @@ class ScoringSpec:
 
     @contextmanager
     def open_scorer(self) -> Iterator[Scorer]:
-        """The scorer, with the models on their device; the ones that were passed in are left as they were found."""
+        """Open the scorer with its models on the device; afterwards the models are in their earlier state."""
         with ExitStack() as stack:
             models = [stack.enter_context(inference.evaluating(model, self.device, self.precision)) for model in self.models]
             yield make_scorer(
@@ -142,6 +142,6 @@ class ScoringSpec:
 
     @contextmanager
     def reference_scorer(self) -> Iterator[Scorer]:
-        """The same scores the plainest way: on the CPU, in float32, one sequence at a time."""
+        """Open the reference implementation of the scores: on the CPU, in float32, one sequence at a time."""
         with replace(self, device="cpu", precision="float32").open_scorer() as scorer:
             yield scorer.reference_scorer()

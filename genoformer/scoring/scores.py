@@ -1,4 +1,4 @@
-"""What a model says of a variant, as numbers: one small function and one sentence each; SCORES at the foot."""
+"""Variant scores, each with one function and a description, in the table SCORES at the end of the file."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from genoformer.sinks import Column, Floats
 
 Kind = Literal["substitution", "indel", "any"]
 ScoreInput = Literal["allele", "pseudo", "posterior", "embedding", "tracks", "tracks501", "tracks2001", "gene"]
-MASKS: dict[str, int] = {"tracks501": 501, "tracks2001": 2001}  # bases around the variant whose bins are looked at
+MASKS: dict[str, int] = {"tracks501": 501, "tracks2001": 2001}  # bases around the variant; only the bins that they touch count
 
 
 class TrackScoreMatrix(NamedTuple):
-    """Scores of every track: a row for each variant and score, of scores of genes one for each gene in the window."""
+    """Scores of every track: one row per variant and score; for gene scores one row per gene in the window."""
 
-    rows: NDArray[np.int32]  # [R, 4]: the variant, the score, the gene or -1, and 1 where the table has this row, too
-    values: Floats  # [R, K], NaN where missing
+    rows: NDArray[np.int32]  # [R, 4]: variant, score, gene or -1, and 1 if the row is also in the table
+    values: Floats  # [R, K], NaN if missing
 
 
 class ScoreBatch(NamedTuple):
-    """What a model says of n variants."""
+    """Scores of n variants."""
 
-    statuses: list[Status]  # [n]: OK, or why there is no score
-    values: Floats  # [n, columns], NaN where missing
-    matrix: TrackScoreMatrix | None = None  # where every track is wanted
+    statuses: list[Status]  # [n]: OK, or the reason for a missing score
+    values: Floats  # [n, columns], NaN if missing
+    matrix: TrackScoreMatrix | None = None  # if every track is requested
 
 
 class Score(NamedTuple):
-    """A score of one ALT. `function(ref, alt)` takes the evidence of both alleles, one row a variant."""
+    """A score of one ALT; `function(ref, alt)` takes the evidence for both alleles, one row per variant."""
 
     name: str
-    kind: Kind  # the alleles it is defined for: equal lengths (SNV, MNV), different lengths, or all
-    signed: bool  # swapping the alleles turns the sign
+    kind: Kind  # alleles it is defined for: equal lengths (SNV, MNV), different lengths, or all
+    signed: bool  # swapping the alleles changes the sign
     unit: str
     meaning: str
-    evidence: ScoreInput  # what `function` takes; evidence.py gathers it
+    evidence: ScoreInput  # input of `function`; evidence.py computes it
     function: Callable[[Floats, Floats], Floats]
 
     @property
     def of_tracks(self) -> bool:
-        """It takes a model of tracks; of the others all but embeddings take a language model."""
+        """True if the score needs a track model; other scores need a language model, except those of embeddings (any model)."""
         return self.evidence in ("tracks", "gene", *MASKS)
 
     @property
@@ -54,7 +54,7 @@ class Score(NamedTuple):
 
 
 def check_unique_info_keys(columns: Sequence[Column]) -> None:
-    """Raises ConfigError where two columns would have one key in INFO."""
+    """Raise ConfigError if two columns would have the same INFO key."""
     seen: dict[str, str] = {}
     for column in columns:
         if column.key in seen:
@@ -68,12 +68,12 @@ def log_ratio(ref: Floats, alt: Floats) -> Floats:
 
 
 def entropy(ref: Floats, alt: Floats) -> Floats:
-    """-sum p log2 p over the four bases, from log2 p [B, 4]; a matter of the place, so `alt` is not looked at."""
+    """-sum p log2 p over the four bases, from log2 p [B, 4]; it depends on the position only, so `alt` is ignored."""
     return -(np.exp2(ref) * ref).sum(-1)
 
 
 def cosine_distance(ref: Floats, alt: Floats) -> Floats:
-    """1 - cos(ref, alt) of embeddings [B, D]; 0 of equal ones, which rounding would miss."""
+    """1 - cos(ref, alt) of embeddings [B, D]; exactly 0 for equal embeddings, despite rounding."""
     norms = np.linalg.norm(ref, axis=-1) * np.linalg.norm(alt, axis=-1)
     distances = np.maximum(0, 1 - (ref * alt).sum(-1) / np.maximum(norms, 1e-30))
     return np.where((ref == alt).all(-1), np.zeros_like(distances), distances)
@@ -84,7 +84,7 @@ def euclidean_distance(ref: Floats, alt: Floats) -> Floats:
     return np.linalg.norm(alt - ref, axis=-1)
 
 
-# Of tracks: ref and alt [..., N], the bins of a track in a window
+# Track scores: ref and alt [..., N] are the bins of a track in a window
 
 
 def sad(ref: Floats, alt: Floats) -> Floats:
@@ -103,7 +103,7 @@ def log_sad(ref: Floats, alt: Floats) -> Floats:
 
 
 def sax(ref: Floats, alt: Floats) -> Floats:
-    """alt - ref of the bin in which |alt - ref| is largest; SAX of Basenji."""
+    """alt - ref in the bin with the largest |alt - ref|; SAX of Basenji."""
     difference = alt - ref
     return np.take_along_axis(difference, np.abs(difference).argmax(-1)[..., None], axis=-1)[..., 0]
 
@@ -126,7 +126,7 @@ def js(ref: Floats, alt: Floats) -> Floats:
 
 
 def parse_scores(names: str) -> list[Score]:
-    """The scores of a comma-separated list, in its order; raises ConfigError with the known names for another."""
+    """Return the scores named in a comma-separated list, in its order; ConfigError for an unknown name."""
     chosen = list(dict.fromkeys(name.strip().upper() for name in names.split(",") if name.strip()))
     unknown = [name for name in chosen if name not in SCORES]
     if unknown or not chosen:
@@ -304,5 +304,5 @@ SCORES: dict[str, Score] = {
     )
 }
 
-DEFAULT_SCORES = "LLR,PLL"  # of a language model: each allele gets one of the two
+DEFAULT_SCORES = "LLR,PLL"  # for language models: each allele gets one of the two
 DEFAULT_TRACK_SCORES = "SAD,SAR501"

@@ -1,4 +1,4 @@
-"""TokenScorer: variants -> evidence of a language model for both alleles -> scores."""
+"""SequenceScorer: variants -> evidence of a language model for both alleles -> scores."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from genoformer.sinks import Column, Floats
 
 
 class SequenceScorer:
-    """A language model that scores variants; or several, an ensemble: the mean of their scores.
+    """Scorer with a language model, or the mean of the scores of several (an ensemble).
 
-    Raises ConfigError for scores that they cannot tell.
+    Raises ConfigError for scores that the models do not support.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class SequenceScorer:
         self.options = {"context": "+".join(map(str, lengths)), "strands": "both" if both_strands else "forward"}
 
     def reference_scorer(self) -> SequenceScorer:
-        """The same scores, one window at a time."""
+        """Return a scorer of the same scores that reads one window at a time."""
         other = copy.copy(self)
         other.readers = [
             AlleleScorer(model, self.genome, reader.length, both_strands=self.both_strands, batch_size=1)
@@ -68,7 +68,7 @@ class SequenceScorer:
         return other
 
     def cost(self, record: Record) -> int:
-        """Questions of all ALTs: one of all SNVs together, else one for each base of both alleles and their flanks."""
+        """Return the number of queries of a record: one for all SNVs together, else one per base of both alleles and flanks."""
         if self.models[0].config.causal:
             return len(record.alts)
         total, n_ref = 0, len(record.ref)
@@ -90,7 +90,7 @@ class SequenceScorer:
                 for i in mine:
                     score = self.scores[i]
                     values[rows, i] = np.mean([_mean(score, evidence[score.evidence]) for evidence in found], axis=0)
-        for row in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():  # one score of several is enough to be scored
+        for row in np.flatnonzero(np.isnan(values).all(axis=1)).tolist():  # one score of several is enough for status OK
             statuses[row] = Status.NO_SCORE
         return ScoreBatch(statuses, values)
 
@@ -109,5 +109,5 @@ def _gather(
 
 
 def _mean(score: Score, pairs: Sequence[AllelePair]) -> Floats:
-    """The score on each strand, averaged."""
+    """Return the mean of the score over the strands."""
     return np.asarray(np.mean([score.function(pair.ref, pair.alt) for pair in pairs], axis=0))

@@ -1,4 +1,4 @@
-"""What a model of tracks says of variants, and how that stands in a table: a row a variant, or a row a variant and score."""
+"""Track scores of variants, and their layout as a table (one row per variant) or a matrix (one row per variant and score)."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from genoformer.tables import MISSING
 
 
 class TrackScores(NamedTuple):
-    """The scores of one variant, or of what many do together."""
+    """Scores of one variant, or of a combination of variants."""
 
-    values: Floats  # [scores, K]; NaN of scores of genes, and behind the first of K of those that are not of tracks
-    genes: dict[int, Floats]  # number of each gene in the window -> [scores of genes, K]
-    shifts: tuple[TrackScores, ...] = ()  # of each shift, the mean over the models; none where there is only one
+    values: Floats  # [scores, K]; NaN for gene scores; a score without tracks has only the first of K, the others are NaN
+    genes: dict[int, Floats]  # number of each gene in the window -> [gene scores, K]
+    shifts: tuple[TrackScores, ...] = ()  # mean over the models for each shift; empty for a single shift
 
     @property
     def errors(self) -> TrackScores:
-        """Standard errors of the mean over shifts, s / sqrt(n) with n - 1 in s; of a gene, over the shifts that hold it."""
+        """Standard errors of the mean over shifts, s / sqrt(n) with n - 1 in s; for a gene, over the shifts that contain it."""
         values = _standard_error([told.values for told in self.shifts])
         genes = {gene: _standard_error([told.genes[gene] for told in self.shifts if gene in told.genes]) for gene in self.genes}
         return TrackScores(values, genes)
 
 
 def _standard_error(each: Sequence[Floats]) -> Floats:
-    """NaN of fewer than two."""
+    """Return the standard error of the mean; NaN for fewer than two values."""
     n = len(each)
     return np.std(each, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(each[0], np.nan)
 
 
 def over_shifts(tolds: Sequence[TrackScores], n_shifts: int) -> TrackScores:
-    """The mean of what each shift and model says, shift by shift, model by model."""
+    """Return the mean over shifts and models; tolds: the scores of all models at the first shift, then the next."""
     whole = weighted_sum(tolds)
     if n_shifts == 1:
         return whole
@@ -48,7 +48,7 @@ def over_shifts(tolds: Sequence[TrackScores], n_shifts: int) -> TrackScores:
 
 
 def weighted_sum(tolds: Sequence[TrackScores], weights: Sequence[float] | None = None) -> TrackScores:
-    """The mean, or the sum with weights; of a gene that only some windows hold, by those."""
+    """Return the mean, or the weighted sum; a gene that only some windows contain is scaled up from those windows."""
     each = weights or [1 / len(tolds)] * len(tolds)
     values = np.sum([w * told.values for w, told in zip(each, tolds, strict=True)], axis=0)
     genes: dict[int, Floats] = {}
@@ -61,13 +61,13 @@ def weighted_sum(tolds: Sequence[TrackScores], weights: Sequence[float] | None =
 
 
 def zeros_like(like: TrackScores) -> TrackScores:
-    """What the reference does: 0 of every score."""
+    """Return the scores of the reference against itself, which are 0."""
     genes = {gene: np.zeros_like(of) for gene, of in like.genes.items()}
     return TrackScores(np.zeros_like(like.values), genes, tuple(map(zeros_like, like.shifts)))
 
 
 class TrackColumns:
-    """The tracks and genes that scores are of, and the columns for them."""
+    """Tracks and genes of the scores, and the output columns for them."""
 
     def __init__(
         self,
@@ -80,7 +80,10 @@ class TrackColumns:
         chosen: bool,
         n_shifts: int = 1,
     ) -> None:
-        """chosen: each track has a column of its own, beside the strongest. n_shifts: of several each score has an error."""
+        """Set up the layout.
+
+        chosen: also add one column per track, next to the strongest. n_shifts: with several, each score gets an error column.
+        """
         self.scores, self.genes, self.chosen, self.n_shifts = list(scores), genes, chosen, n_shifts
         numbers = tracks.tolist()
         self.about = None if targets is None else [targets[i] for i in numbers]
@@ -93,7 +96,7 @@ class TrackColumns:
 
     @property
     def columns(self) -> list[Column]:
-        """What `table` has: of each score the strongest track, its name, and every track where some were chosen."""
+        """Columns of `table`: for each score the strongest track, its name, and each chosen track."""
         found: list[Column] = []
 
         def add(name: str, score: Score, meaning: str) -> None:
@@ -117,9 +120,9 @@ class TrackColumns:
         return found
 
     def strongest(self, tolds: Sequence[TrackScores]) -> tuple[Floats, NDArray[np.int64]]:
-        """Values [n, scores, K], float32, and the gene [n, scores] that each is of: where a track has the largest, or -1.
+        """Return values [n, scores, K], float32, and for gene scores the gene [n, scores] with the largest value, else -1.
 
-        Where a window has no gene, its scores of genes are 0.
+        Gene scores are 0 if the window has no gene.
         """
         values = np.array([told.values for told in tolds], dtype=np.float32).reshape(
             len(tolds), len(self.scores), len(self.names)
@@ -134,7 +137,7 @@ class TrackColumns:
         return values, genes
 
     def errors(self, tolds: Sequence[TrackScores], genes: NDArray[np.int64]) -> Floats:
-        """Standard errors [n, scores, K] of what `strongest` gives, over shifts; of no gene 0."""
+        """Return the standard errors [n, scores, K] over shifts of the values of `strongest`; 0 without a gene."""
         each = [told.errors for told in tolds]
         found = np.array([of.values for of in each], dtype=np.float32).reshape(len(tolds), len(self.scores), len(self.names))
         for j, i in enumerate(self.of_genes):
@@ -143,17 +146,17 @@ class TrackColumns:
         return found
 
     def value(self, told: TrackScores, score: int, track: int, gene: int) -> float:
-        """Of one variant; of a score of genes, that of a gene (0 for -1, none)."""
+        """Return one score of one variant on one track; for a gene score that of `gene`, 0 if `gene` is -1 (none)."""
         if score not in self.of_genes:
             return float(told.values[score, track])
         return float(told.genes[gene][self.of_genes.index(score), track]) if gene >= 0 else 0.0
 
     def name_of_gene(self, gene: int) -> str:
-        """Empty for -1, none."""
+        """Return the name of a gene; empty for -1 (none)."""
         return self.genes.names[gene] if self.genes is not None and gene >= 0 else MISSING
 
     def table(self, tolds: Sequence[TrackScores]) -> Floats:
-        """[n, columns]; what is a word is the number of it."""
+        """Return the values [n, columns]; a word is stored as its index."""
         values, genes = self.strongest(tolds)
         errors = self.errors(tolds, genes) if self.n_shifts > 1 else None
         found: list[Floats] = []
@@ -177,7 +180,7 @@ class TrackColumns:
         return np.stack(found, axis=1) if found else np.zeros((len(values), 0))
 
     def matrix(self, tolds: Sequence[TrackScores]) -> TrackScoreMatrix:
-        """Every track: a row for each variant and score, of scores of genes for each gene in the window."""
+        """Return the scores of every track: one row per variant and score; for gene scores one row per gene in the window."""
         values, genes = self.strongest(tolds)
         index, rows = [], []
         for v, told in enumerate(tolds):

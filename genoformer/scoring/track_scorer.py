@@ -1,7 +1,7 @@
 """TrackScorer: variants -> windows on a lattice -> tracks of both alleles -> scores of every track.
 
-Where a window lies depends on its variant alone: what else is scored, and in which order, changes nothing. Windows near each
-other lie in one stretch, whose stem and tower are computed once; variants of one window share its reference.
+The position of a window depends only on its variant, not on the other variants or their order. Nearby windows form one
+stretch, whose stem and tower are computed once. Variants of one window share its reference prediction.
 """
 
 from __future__ import annotations
@@ -36,17 +36,20 @@ _MASK_OF_EMBEDDING = 501
 
 
 class AlleleComparison(NamedTuple):
-    """How tracks of two alleles become scores; the defaults are those of `genoformer score`."""
+    """Settings for the comparison of the tracks of two alleles; the defaults are those of `genoformer score`."""
 
     both_strands: bool = True
-    shifts: tuple[int, ...] = (0,)  # bases by which windows are moved; scores are averaged
+    shifts: tuple[int, ...] = (0,)  # bases by which windows are shifted; scores are averaged over shifts
     indels: Indels = "realign"
-    anchor: Anchor = "grid"  # or variant: the variant stands in the middle of its window, and nothing is shared
+    anchor: Anchor = "grid"  # or "variant": each window is centred on its variant, and no work is shared
     batch_size: int | None = None
 
 
 class PredictsAlleles(Protocol):
-    """What tells the tracks of windows of a stretch and of their alternatives: `TrackPredictor.predict_edits`, or the naive way."""
+    """Predictor of the tracks of windows in a stretch and of their alternatives.
+
+    Either `TrackPredictor.predict_edits` or the reference implementation.
+    """
 
     def __call__(
         self,
@@ -60,24 +63,24 @@ class PredictsAlleles(Protocol):
 
 
 class Noise(NamedTuple):
-    """Scores at a place that no variant explains."""
+    """Scores at one position that no variant explains."""
 
-    of_nothing: TrackScores  # the reference against itself, one base further on: what an insertion or deletion moves too
-    of_window: TrackScores  # how much the scores of a substitution change when its window begins one base further on
+    of_nothing: TrackScores  # reference against itself moved by one base, as an indel moves the sequence too
+    of_window: TrackScores  # change of the scores of a substitution if its window moves by one base
 
 
 class Compared(NamedTuple):
-    """The tracks that a score compares, of one variant in one window: mean of both strands and all models, bins aligned."""
+    """Tracks behind the scores of one variant in one window: mean over strands and models, with aligned bins."""
 
     shift: int
     job: Job
-    first: int  # base of the first bin on the contig
+    first: int  # position of the first bin on the contig
     ref: Tracks  # [K, N]
     alt: Tracks  # [K, N], in the bins of the reference
 
 
 class TrackScorer:
-    """A long-range model that scores variants; or several, an ensemble: the mean of their scores.
+    """Scorer with a long-range model, or the mean of the scores of several (an ensemble).
 
     Raises: ConfigError for scores, tracks or settings that the model does not have.
     """
@@ -145,23 +148,23 @@ class TrackScorer:
             raise ConfigError(f"a shift of {far[0]:,} bases: give {furthest:,} at most, a quarter of what is predicted.")
         self.embedding = "embedding" in wanted
         pairs = self.targets.strand_pairs if self.targets else np.arange(n_tracks)
-        self.track_index = np.unique(np.concatenate([self.tracks, pairs[self.tracks]]))  # what the model has to tell
+        self.track_index = np.unique(np.concatenate([self.tracks, pairs[self.tracks]]))  # tracks that the model has to predict
         place = {number: i for i, number in enumerate(self.track_index.tolist())}
         self.forward = np.array([place[i] for i in self.tracks.tolist()])
         self.backward = np.array([place[i] for i in pairs[self.tracks].tolist()])
 
     @property
     def longest_allele(self) -> int:
-        """Longest REF or ALT, in bases: a quarter of the window, so that most of it is the same in both alleles."""
+        """Length in bases of the longest REF or ALT: a quarter of the window, so that both alleles share most of it."""
         return self.length // 4
 
     def cost(self, record: Record) -> int:
-        """One for each ALT."""
+        """Return the cost of a record: 1 per ALT."""
         return len(record.alts)
 
     @property
     def flops_per_variant(self) -> float:
-        """Of arithmetic for an ALT whose window is shared with some others."""
+        """Number of arithmetic operations for an ALT whose window is shared with some others."""
         products = sum(
             sum(plan.forward_products(model.config, self.length, self.bins.n, len(self.track_index)).values())
             for model in self.models
@@ -192,7 +195,7 @@ class TrackScorer:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Hashes of what was read beside the model and the genome."""
+        """Hashes of the inputs other than the model and the genome."""
         found = {"GTF": self.genes.sha256} if self.genes is not None else {}
         table = [(track.identifier, track.strand_pair) for track in self.targets or ()]
         return found | {"table of tracks": hashlib.sha256(repr(table).encode()).hexdigest()}
@@ -206,7 +209,7 @@ class TrackScorer:
         return len(self.tracks) if self.matrix else 0
 
     def __call__(self, variants: Sequence[Variant]) -> ScoreBatch:
-        """Raises CheckpointError where the model predicts no numbers."""
+        """Score variants; CheckpointError if the model predicts values that are not finite."""
         found = self.score_each(variants)
         values, _ = self.layout.strongest(found)
         per_track = [i for i, score in enumerate(self.scores) if score.of_tracks]
@@ -216,18 +219,21 @@ class TrackScorer:
         return ScoreBatch([Status.OK] * len(variants), self.layout.table(found), matrix)
 
     def values(self, variants: Sequence[Variant]) -> tuple[Floats, NDArray[np.int64]]:
-        """Values [n, scores, K], float32, and the gene [n, scores] that each is of, -1 for none.
+        """Return values [n, scores, K], float32, and the gene [n, scores] of each score, -1 for none.
 
-        Scores that are not of tracks stand in the first of K, the others are NaN.
+        Scores without tracks have a value only in the first of K; the others are NaN.
         """
         return self.layout.strongest(self.score_each(variants))
 
     def score_each(self, variants: Sequence[Variant]) -> list[TrackScores]:
-        """The scores of each. Averages over strands are of the tracks, those over shifts and models are of the scores."""
+        """Return the scores of each variant.
+
+        Strands are averaged before scoring, shifts and ensemble members after.
+        """
         return self._averaged(lambda shift: self.windows.jobs(variants, shift))
 
     def compared(self, variant: Variant) -> list[Compared]:
-        """The tracks behind the scores of a variant, for each shift; the mean over the models of an ensemble."""
+        """Return the tracks behind the scores of a variant for each shift, averaged over the models of an ensemble."""
         found = []
         for shift in self.settings.shifts:
             jobs = self.windows.jobs([variant], shift)
@@ -237,7 +243,10 @@ class TrackScorer:
         return found
 
     def _averaged(self, jobs_at: Callable[[int], Sequence[Job]]) -> list[TrackScores]:
-        """The mean over shifts and models of what each says of the jobs at a shift, by row."""
+        """Return the scores of the jobs, averaged over shifts and models, in the order of their rows.
+
+        jobs_at: returns the jobs at a shift.
+        """
         each = []
         for shift in self.settings.shifts:
             jobs = jobs_at(shift)
@@ -247,9 +256,9 @@ class TrackScorer:
         return [over_shifts(of, len(self.settings.shifts)) for of in zip(*each, strict=True)]
 
     def noise(self, variants: Sequence[Variant]) -> list[Noise]:
-        """Return the change of scores of substitutions, and of their references, when the window start moves.
+        """Return the change of the scores of substitutions and of their references if the window moves by one base.
 
-        Averaged as scores are, over strands, shifts and models.
+        The changes are averaged over strands, shifts and models, like scores.
         """
         each = []
         for shift in self.settings.shifts:
@@ -267,10 +276,10 @@ class TrackScorer:
     def haplotypes(
         self, chrom: str, start: int, centre: int, asked: Sequence[Sequence[Variant]], *, anchor: int | None = None
     ) -> list[TrackScores]:
-        """The scores of haplotypes against the reference, in the window from `start`.
+        """Return the scores of haplotypes against the reference, in the window that begins at `start`.
 
-        asked: the variants of each, `genome.haplotypes.drop_overlapping`. Bins are realigned over all of its changes. Masks lie
-        around `centre`; the base that keeps its place is `anchor`, or that one too.
+        asked: the variants of each haplotype, from `genome.haplotypes.drop_overlapping`; bins are realigned over all changes.
+        centre: the base that masks are centred on. anchor: the base that keeps its position; None: `centre`.
         """
         stays = centre if anchor is None else anchor
 
@@ -282,7 +291,7 @@ class TrackScorer:
         return self._averaged(jobs_at)
 
     def reference_scorer(self) -> TrackScorer:
-        """The same scores the naive way: every sequence whole and by itself, through the plain modules of the models."""
+        """Return the reference implementation: each whole sequence separately through the plain modules of the models."""
         other = copy.copy(self)
         other.readings = [self._plain(model) for model in self.models]
         return other
@@ -305,7 +314,7 @@ class TrackScorer:
     # Windows
 
     def window_start(self, variant: Variant) -> int:
-        """The first base of the window of a variant without shared bases."""
+        """Return the first base of the window of a variant; the variant has no shared bases."""
         return self.windows.start_of(variant)
 
     # Tracks
@@ -313,7 +322,7 @@ class TrackScorer:
     def _predict_alleles(
         self, reading: PredictsAlleles, placed: Sequence[Job]
     ) -> Iterator[tuple[Job, TrackPrediction, TrackPrediction]]:
-        """Each job with the tracks of its reference and of its alternatives, [1, K, N] and [0 to 2, K, N]."""
+        """Yield each job with the tracks of its reference [1, K, N] and of its alternatives [0 to 2, K, N]."""
         batch = self.settings.batch_size or (1 if self.device.type == "cpu" else max(1, (1 << 20) // self.length))
         for jobs in self.windows.stretches(placed):
             begin, chrom = jobs[0].start, jobs[0].chrom
@@ -344,7 +353,7 @@ class TrackScorer:
                     at += n
 
     def _mean(self, strands: Sequence[TrackPrediction]) -> TrackPrediction:
-        """Of both strands, the tracks that are asked for: those of the other strand come from their pairs."""
+        """Return the requested tracks, averaged over the strands; on the reverse strand each is read from its strand pair."""
         forward = strands[0].tracks[:, self.forward]
         if len(strands) == 1:
             return TrackPrediction(forward, strands[0].embedding)
@@ -369,11 +378,11 @@ class TrackScorer:
         return TrackScores(values, self._of_genes(job.chrom, first, before, aligned))
 
     def _first(self, job: Job) -> int:
-        """The base of the contig at which the first bin begins."""
+        """Return the first base of the first bin on the contig."""
         return job.start + self.bins.first * self.bin_size
 
     def _sides(self, job: Job, ref: TrackPrediction, alt: TrackPrediction) -> tuple[Tracks, Tracks]:
-        """Tracks of both alleles [K, N], those of the alternative in the bins of the reference."""
+        """Return the tracks of both alleles [K, N], both in the bins of the reference."""
         to_bins = self.bins.first * self.bin_size
         changes = [AlignedChange(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
         before = ref.tracks[0].astype(np.float64)
@@ -387,13 +396,13 @@ class TrackScorer:
         return align_alternate(ref, alt[0], changes, self.bin_size)
 
     def _mask(self, job: Job, first: int, width: int) -> slice:
-        """The bins that `width` bases around the variant touch; the nearest one where they lie outside of all."""
+        """Return the bins that touch `width` bases around the variant; the nearest bin if none does."""
         low, high = job.centre - width // 2 - first, job.centre + width // 2 + 1 - first
         start = min(max(low // self.bin_size, 0), self.bins.n - 1)
         return slice(start, min(max(-(-high // self.bin_size), start + 1), self.bins.n))
 
     def _of_genes(self, chrom: str, first: int, ref: Tracks, alt: Tracks) -> dict[int, Floats]:
-        """Of each gene in the window, the scores of genes."""
+        """Return the gene scores of each gene in the window."""
         functions = [score.function for score in self.scores if score.evidence == "gene"]
         if self.genes is None or not functions:
             return {}
@@ -404,14 +413,14 @@ class TrackScorer:
         return found
 
     def _bins_of(self, gene: Gene, first: int) -> NDArray[np.int64]:
-        """The bins that the exons of a gene touch, each once."""
+        """Return the bins that the exons of a gene touch, without duplicates."""
         spans = (gene.exons - first).clip(0, self.bins.n * self.bin_size)
         spans = spans[spans[:, 0] < spans[:, 1]]
         return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
 
 
 def _check_ensemble(models: Sequence[LongRange], head: str) -> None:
-    """Raises ConfigError for an ensemble whose models do not predict the same tracks of the same windows."""
+    """Raise ConfigError unless all models of an ensemble predict the same tracks of the same windows."""
     first = models[0]
     for other in models[1:]:
         shapes = [

@@ -1,6 +1,6 @@
-"""Variants -> the windows in which their tracks are read: where each begins, and the sequences of its alternative.
+"""Variants -> windows for track prediction: the start of each, and the sequences of its alternative.
 
-The scorer, mutagenesis and the report all take their windows from here, so that they cannot disagree.
+The scorer, ISM and the report take their windows from here, so that all use the same ones.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from genoformer.scoring.alignment import Indels
 Anchor = Literal["grid", "variant"]
 
 LATTICE = 64  # windows begin at multiples of 1 / 64 of their length, so that neighbours share them
-STRETCH = 1.5  # lengths of a window that a stretch has at the most
+STRETCH = 1.5  # largest length of a stretch, in window lengths
 
 
 class Job(NamedTuple):
-    """A window, and what is put in its place."""
+    """A window and the alternative sequences that replace it."""
 
     row: int
     chrom: str
     start: int  # of the window
-    centre: int  # the base that masks lie around
+    centre: int  # the base that masks are centred on
     changes: tuple[Change, ...]
-    alternatives: tuple[Codes, ...]  # none: only the reference; two for stitching
+    alternatives: tuple[Codes, ...]  # empty: only the reference; two for stitching
 
 
 class Windows(NamedTuple):
-    """Settings of windows over a genome."""
+    """Settings for windows over a genome."""
 
     genome: Genome
     length: int
@@ -41,7 +41,7 @@ class Windows(NamedTuple):
     indels: Indels
 
     def start_of(self, variant: Variant) -> int:
-        """The first base of the window of a variant without shared bases."""
+        """Return the first base of the window of a variant; the variant has no shared bases."""
         start = centred_start(variant, self.length)
         if self.anchor == "variant":
             return start
@@ -49,7 +49,7 @@ class Windows(NamedTuple):
         return (start + step // 2) // step * step
 
     def jobs(self, variants: Sequence[Variant], shift: int) -> list[Job]:
-        """The windows of variants, moved by `shift` bases; by contig and window."""
+        """Return the windows of variants, shifted by `shift` bases and sorted by contig and start."""
         jobs = []
         for row, variant in enumerate(variants):
             short = trimmed(normalise(variant, self.genome))
@@ -68,7 +68,7 @@ class Windows(NamedTuple):
             yield place_alleles(self.genome, variant, start, self.length, side).alt
 
     def stretches(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
-        """Jobs whose windows lie in one stretch, whole bins apart."""
+        """Yield groups of jobs whose windows lie in one stretch, at distances of whole bins."""
         stretch: list[Job] = []
         longest = int(STRETCH * self.length)
         for job in jobs:

@@ -1,7 +1,7 @@
-"""Parts done by several processes: on this machine, or on a Ray cluster; each loads the model once.
+"""Pools of worker processes on this machine or on a Ray cluster; each process loads the model once.
 
-The bytes of a part do not depend on who does it, as long as the processors are alike and each has as many threads. A process
-that dies loses the part that it was at, which another does again.
+The bytes of a part do not depend on the process that computes it, if all processors are of one type and the number of threads
+is the same. If a process dies, another computes its part again.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from genoformer.genome.vcf import Record
 from genoformer.scoring.engines import Compute, PartResult, Parts
 from genoformer.scoring.scorers import ScoringSpec
 
-_SETTINGS = {  # of a cluster that is started here
-    "RAY_worker_niceness": "0",  # Ray's 15 leaves a worker almost nothing beside other processes
+_SETTINGS = {  # environment of a Ray cluster that this process starts
+    "RAY_worker_niceness": "0",  # at Ray's default of 15 other processes take nearly all CPU time
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-WORTH_PROCESSES = 1e13  # operations from which on it pays to start processes, each of which takes seconds to begin
-_LARGE = 2e11  # operations of an ALT from which on a model takes all cores for itself
+WORTH_PROCESSES = 1e13  # operations of a run from which on a pool pays off; a process takes seconds to start
+_LARGE = 2e11  # operations per ALT from which on one process uses all cores
 _ATTEMPTS = 3  # at a part whose process dies
-_MOST = 256  # processes, or threads of one, even of a small machine; OpenMP ends the process where it cannot have them
+_MOST = 256  # processes, or threads per process, allowed even on a small machine; OpenMP aborts if it cannot have its threads
 
 
 class WorkerError(GenoformerError):
-    """Processes that die again and again."""
+    """Worker processes died repeatedly on the same part."""
 
 
 @dataclass
 class WorkerTask:
-    """What a process of a pool does: scores parts, as `work` says, of records under these names of contigs."""
+    """Picklable description of a worker's job: score records with `work`, with `names` for the contigs."""
 
     work: ScoringSpec
     names: ContigNames
@@ -56,25 +56,25 @@ class WorkerTask:
         return self.work.device
 
     def compute(self) -> Compute:
-        """What scores records, with the models where they belong; for the life of the process."""
+        """Return the function that scores records; its models stay on the device until the process ends."""
         from genoformer.scoring.run import score_records
 
-        kept = ExitStack()  # whose end would be that of the scorer
+        kept = ExitStack()  # closing it would close the scorer
         scorer = kept.enter_context(self.work.open_scorer())
         return lambda records, _=kept: score_records(records, self.work.genome, scorer, self.names)  # type: ignore[misc]
 
 
 class WorkerPlan(NamedTuple):
-    """Who does the parts of a run."""
+    """Number of processes and threads that a run uses."""
 
     engine: str
-    asked: int | None  # processes
-    threads: int  # of the CPU, for each
-    small: bool  # one process does it sooner than others would have begun
+    asked: int | None  # requested processes
+    threads: int  # CPU threads per process
+    small: bool  # one process finishes sooner than a pool would start
     n_cores: int
 
     def runs_in_process(self, n_left: int) -> bool:
-        """Whether this process does so many parts by itself."""
+        """True if this process computes the remaining parts without a pool."""
         return self.engine == "local" and self.n_workers(n_left) <= 1
 
     def n_workers(self, n_left: int) -> int:
@@ -86,10 +86,11 @@ class WorkerPlan(NamedTuple):
 def plan_workers(
     operations: float, n_records: int, *, device: str, engine: str, workers: int | None, threads: int | None, divided: bool
 ) -> WorkerPlan:
-    """Processes and threads for records of so many operations each; divided: the parts are shared with other commands.
+    """Choose the number of processes and threads of a run.
 
-    Raises ConfigError for an engine that is not known, and for many more processes or threads than the machine has. The number
-    of threads is a matter of the model and of what is asked, not of what is left: last digits depend on it.
+    operations: arithmetic operations per record. divided: other commands compute some of the parts. The number of threads
+    depends on the model and the request, never on the remaining work, because the last digits of scores depend on it.
+    Raises ConfigError for an unknown engine, and for many more processes or threads than the machine has.
     """
     if engine != "local" and engine.partition(":")[0] != "ray":
         raise ConfigError(f"engine {engine!r}: allowed are local, ray and ray:ADDRESS.")
@@ -103,14 +104,14 @@ def plan_workers(
 
 
 def make_pool(how: WorkerPlan, n_left: int, task: WorkerTask) -> Pool:
-    """The pool of a crew."""
+    """Return the pool for a plan."""
     if how.engine == "local":
         return LocalPool(task, how.n_workers(n_left))
     return RayPool(task, how.engine.partition(":")[2] or None, how.asked)
 
 
 class Pool(ABC):
-    """Processes that take parts."""
+    """Worker processes that compute parts."""
 
     n_workers: int
 
@@ -120,19 +121,19 @@ class Pool(ABC):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
     @abstractmethod
     def submit(self, records: Sequence[Record]) -> Any:
-        """A ticket for the result."""
+        """Submit records; return a ticket for the result."""
 
     @abstractmethod
     def next_done(self, tickets: Sequence[Any]) -> Any:
-        """The ticket of a part that is done, or that has failed."""
+        """Wait for a part to finish or fail; return its ticket."""
 
     @abstractmethod
     def result(self, ticket: Any) -> PartResult | None:
-        """Of a part that is done; None where its process died. Raises what scoring raised."""
+        """Return the result of a finished part; None if its process died. Raises the errors of scoring."""
 
 
 class LocalPool(Pool):
-    """Processes of this machine."""
+    """Worker processes on this machine."""
 
     def __init__(self, task: WorkerTask, n_workers: int) -> None:
         if task.device != "cpu":
@@ -172,14 +173,14 @@ class LocalPool(Pool):
 
 
 class RayPool(Pool):
-    """Actors on a Ray cluster: a GPU for each where the cluster has some, else as many as its processors allow."""
+    """Actors on a Ray cluster: one per GPU if the cluster has GPUs, else as many as its processors allow."""
 
     def __init__(self, task: WorkerTask, address: str | None, n_workers: int | None) -> None:
         try:
             import ray
         except ImportError as error:
             raise ConfigError("Ray is not installed; install genoformer[ray], or take --engine local.") from error
-        self.ray: Any = ray  # whose types do not know what `remote` makes
+        self.ray: Any = ray  # untyped, because Ray's types do not cover the results of `remote`
         self.task, self.address, self.asked = task, address, n_workers
 
     def __enter__(self) -> Self:
@@ -234,7 +235,7 @@ class RayPool(Pool):
 
 
 class _Actor:
-    """A process of the cluster; one that takes the place of a dead one loads the model with its first part."""
+    """Worker process of the cluster; it loads the model with its first part, also after a restart."""
 
     compute: Compute | None = None
 
@@ -252,14 +253,14 @@ def _begin(task: WorkerTask) -> None:
     import signal
 
     global _compute
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(task.threads)
     _compute = task.compute()
 
 
 def _exit_with_parent() -> None:
-    """End this process when the one that waits for it is gone, killed too: it would wait for work, with its model, for ever."""
+    """End this process when its parent ends, even if killed; else it would wait for work forever and keep its model."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
@@ -278,7 +279,7 @@ def run_pool(
     progress: Callable[[int], None] | None = None,
     mine: Callable[[int], bool] = lambda i: True,
 ) -> None:
-    """Each part that is not there yet and that is `mine`, by the processes of a pool; lists: the records of each."""
+    """Compute the missing parts with a pool; arguments are as in `engines.run_local`."""
     waiting: dict[Any, tuple[int, Sequence[Record], int]] = {}
 
     def finish_one() -> None:

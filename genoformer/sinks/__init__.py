@@ -1,4 +1,4 @@
-"""Records -> VCF, TSV or Parquet; every record is written as it came, with scores and annotations added."""
+"""Records -> VCF, TSV or Parquet, with scores and annotations added; nothing else in a record changes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ __all__ = [
 
 
 def open_sink(path: str | Path) -> Sink:
-    """The sink that the end of a name asks for; "-" is VCF on standard output."""
+    """Return the sink for the ending of a file name; "-" is VCF on standard output."""
     name = str(path)
     if name == "-":
         return VCFSink(path)

@@ -1,4 +1,4 @@
-"""What every sink has: columns of scores, fields of annotations, and a file that is whole or not there."""
+"""Base classes of sinks: score columns, annotation fields, and an output file that is complete or absent."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from genoformer.tables import MISSING, rounded
 from genoformer.whole import locked, resolve_link
 
 Floats = NDArray[np.floating]
-Cells = Mapping[int, Sequence[str]]  # of one record: the values, as they are written, of each field (by number) that has some
+Cells = Mapping[int, Sequence[str]]  # of one record: field number -> its values as text; fields without values are absent
 NO_CELLS: Cells = {}
 
 STATUS_KEY = "GF_STATUS"
-FIX_KEY = "GF_FIX"  # how an ALT was read; it goes with the scores
-MOST_WAITING = 1 << 26  # letters of records until they are written
+FIX_KEY = "GF_FIX"  # correction of an ALT; written with the scores
+MOST_WAITING = 1 << 26  # letters of buffered records before they are written
 
 
 def key_of(name: str) -> str:
-    """A name in the letters that VCF allows in INFO; two names may give one key.
+    """Return a name with only the characters that VCF allows in INFO keys; two names may give the same key.
 
     >>> key_of("SAD_CNhs10752+"), key_of("SAD_CAGE:liver, adult-")
     ('SAD_CNhs10752_plus', 'SAD_CAGE_liver__adult_minus')
@@ -42,37 +42,37 @@ def key_of(name: str) -> str:
 
 
 class Column(NamedTuple):
-    """A column of scored variants, one value an ALT: INFO GF_<name>. Where it is of words, its values are their numbers."""
+    """Output column with one value per ALT, in INFO as GF_<name>; values of a column of words are indices of `words`."""
 
     name: str
     unit: str
     meaning: str
     words: tuple[str, ...] = ()
-    of: str = ""  # the column of scores whose error, flag or quantile this one is
+    of: str = ""  # the score column to which this error, flag or quantile belongs
 
     @property
     def key(self) -> str:
-        """The key in INFO; of a track on one strand, such as CAGE+, it ends in _plus or _minus (and then in _SE or _NOISE)."""
+        """Key in INFO; for a stranded track such as CAGE+, _plus or _minus replaces the sign, before any _SE or _NOISE."""
         return f"GF_{key_of(self.of)}{self.name.removeprefix(self.of)}" if self.of else f"GF_{key_of(self.name)}"
 
     def text(self, value: float) -> str:
-        """A value as a table of text has it: five significant digits, or a word; empty where it is missing."""
+        """Format a value for a text table: five significant digits, or a word; empty if missing."""
         if not self.words:
             return rounded(value)
         return MISSING if value != value else " ".join(self.words[int(value)].split())
 
 
 class Field(NamedTuple):
-    """What an annotation says of a record, for all its ALTs: a key of INFO with any number of values, or one."""
+    """Annotation field of a record, for all its ALTs: an INFO key with any number of values, or with one."""
 
     key: str
     type: Literal["String", "Integer", "Float"]
     meaning: str
-    many: bool = True  # Number=., else 1
+    many: bool = True  # True: Number=., False: Number=1
 
 
 class Source(NamedTuple):
-    """A file that annotations come from, for the header, and the keys of INFO that it fills."""
+    """Annotation file for the header, and the INFO keys that it fills."""
 
     name: str
     file: str
@@ -81,7 +81,7 @@ class Source(NamedTuple):
 
 
 class WriteError(GenoformerError, OSError):
-    """The output could not be written whole."""
+    """The output could not be written completely."""
 
 
 class UnfitRecordError(FileFormatError):
@@ -89,7 +89,7 @@ class UnfitRecordError(FileFormatError):
 
 
 class Provenance(NamedTuple):
-    """What made the scores; it goes into the header. The model is "" where the records are annotated only."""
+    """Version, model and options of the scores, for the header; model is "" if records are only annotated."""
 
     version: str
     model: str = ""
@@ -98,19 +98,19 @@ class Provenance(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a sink needs before the first record."""
+    """All that a sink needs before the first record."""
 
     lines: Sequence[str]  # of the input, the #CHROM line last
-    contigs: dict[str, int]  # of the input, with their length in the reference
-    columns: Sequence[Column]  # scores that are added; none where the records are annotated only
+    contigs: dict[str, int]  # of the input, with their lengths in the reference
+    columns: Sequence[Column]  # added scores; empty if records are only annotated
     provenance: Provenance
-    fields: Sequence[Field] = ()  # annotations that are added
-    sources: Sequence[Source] = ()  # that the fields come from
-    noise: str = ""  # of scores of tracks: the floors that flags are about
+    fields: Sequence[Field] = ()  # added annotations
+    sources: Sequence[Source] = ()  # files of the fields
+    noise: str = ""  # noise floors of track scores, for the flags
 
 
 class Sink(ABC):
-    """Takes records in order. The file has its final name only after `close(complete=True)`."""
+    """Writer of records in order; the file gets its final name in `close(complete=True)`."""
 
     def __init__(self, path: str | Path) -> None:
         refuse_address(path, to_write=True)
@@ -133,7 +133,7 @@ class Sink(ABC):
 
     @contextmanager
     def reserved(self) -> Iterator[None]:
-        """While this holds, no other process writes the same output; BusyError where one does. Only the output is left."""
+        """Lock the output against other processes; BusyError if another process holds the lock. No lock file remains."""
         if self.path is None:
             yield
             return
@@ -142,16 +142,20 @@ class Sink(ABC):
 
     @abstractmethod
     def check(self, header: Header) -> None:
-        """ConfigError where two columns or keys would have one name; `begin` asks, and who has long work before it may."""
+        """Raise ConfigError if two columns or keys would have the same name.
+
+        `begin` calls this; callers with long work before `begin` call it earlier.
+        """
 
     @abstractmethod
     def begin(self, header: Header) -> None: ...
 
     @abstractmethod
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
-        """One record; statuses of its ALTs (one NO_ALT without any), values [ALTs, columns] with NaN for missing.
+        """Write one record.
 
-        cells: the values of the fields that have any.
+        statuses: one per ALT (one NO_ALT for a record without ALT). values: [ALTs, columns], NaN if missing. cells: the values
+        of the fields that have any.
         """
 
     @abstractmethod
@@ -165,10 +169,10 @@ class Sink(ABC):
 
 
 class TextSink(Sink):
-    """A sink of lines; plain, bgzip (.gz of a VCF) or gzip by the name, or standard output."""
+    """Sink of text lines: plain, bgzip (.vcf.gz) or gzip by the file name, or standard output."""
 
     bgzip = False
-    raw: Any  # what is open on the disk; `file` may compress in front of it
+    raw: Any  # the open file on disk; `file` may compress into it
     file: Any
 
     def begin(self, header: Header) -> None:
@@ -185,9 +189,9 @@ class TextSink(Sink):
         else:
             self.raw = self.file = self.temporary.open("wb")
         self.lines: list[str] = []
-        self.size = 0  # letters of them
+        self.size = 0  # letters in `lines`
         try:
-            self._say(line.replace("\n", "\\n") for line in self._head(header))  # of the name of a file
+            self._say(line.replace("\n", "\\n") for line in self._head(header))  # a file name may hold a newline
         except BaseException:
             self.close(complete=False)
             raise
@@ -225,7 +229,7 @@ class TextSink(Sink):
 
 
 class _Bgzip:
-    """pysam's BGZFile, which does not say why a write failed."""
+    """Wrapper of pysam's BGZFile that adds a useful message to a failed write."""
 
     def __init__(self, path: Path) -> None:
         import pysam
@@ -241,7 +245,7 @@ class _Bgzip:
     def _do(self, action: Callable[[], object]) -> None:
         import pysam
 
-        verbosity = pysam.set_verbosity(0)  # htslib would print about it too
+        verbosity = pysam.set_verbosity(0)  # htslib would also print a message
         try:
             action()
         except OSError as error:
@@ -254,12 +258,12 @@ class _Bgzip:
 
 
 def number(value: float) -> str:
-    """Five significant digits; "." for NaN."""
+    """Format a number with five significant digits; "." for NaN."""
     return "." if value != value else f"{value + 0.0:.5g}"
 
 
 def info_text(column: Column) -> Callable[[float], str]:
-    """Format a value of a column for INFO; words are encoded as in VCF 4.3."""
+    """Return a function that formats values of a column for INFO; words are encoded as in VCF 4.3."""
     if not column.words:
         return number
     words = [escaped(word) for word in column.words]
@@ -267,21 +271,21 @@ def info_text(column: Column) -> Callable[[float], str]:
 
 
 def escaped(word: str) -> str:
-    """A word in INFO: what separates fields there, and white space, as %XX."""
+    """Escape a word for INFO: separators and white space become %XX."""
     return re.sub(r"[\s,;=%]", lambda found: f"%{ord(found.group()):02X}", word)
 
 
 def quoted(text: str) -> str:
-    """Text in the quotes of a header line."""
+    """Escape text for the quotes of a header line."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def utf8(text: str) -> str:
-    """Text as Parquet wants it; bytes that are not UTF-8 become U+FFFD."""
+    """Convert text to valid UTF-8 for Parquet; other bytes become U+FFFD."""
     return text.encode(ENCODING, ERRORS).decode(ENCODING, "replace")
 
 
 def columns_of(record: Record) -> tuple[list[str], list[str]]:
-    """The eight fixed columns, and FORMAT and the samples where there are any."""
+    """Return the eight fixed columns of a record, and FORMAT and the samples if present."""
     fields = record.line.split("\t")
     return [*fields[:8], *["."] * (8 - len(fields))], fields[8:]

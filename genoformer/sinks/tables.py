@@ -1,4 +1,4 @@
-"""Tables of scored or annotated records: TSV and Parquet, one row an ALT."""
+"""Tables of scored or annotated records: TSV and Parquet, one row per ALT."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _QUAL = _COLUMNS.index("qual")
 
 
 def _refuse_twins(header: Header) -> None:
-    """ConfigError where a column of the table would have the name of another."""
+    """Raise ConfigError if two columns of the table would have the same name."""
     scores = ["status", *(column.name for column in header.columns)] if header.columns else []
     names = [*_COLUMNS, *scores, *header.lines[-1].split("\t")[8:]]
     if both := [field.key for field in header.fields if field.key in names]:
@@ -42,10 +42,10 @@ def _refuse_twins(header: Header) -> None:
 
 
 class TSVSink(TextSink):
-    """Tab-separated, one row an ALT: all columns of the VCF, the status, one column a score.
+    """Tab-separated table, one row per ALT: all columns of the VCF, the status, one column per score.
 
-    The columns of the VCF stand as they are there, with its dots; QUAL, and what is added, are empty where missing, so that
-    columns of numbers are read as numbers. Quotes are written as in RFC 4180 (`tables.tsv_cell`).
+    The columns of the VCF are copied with their dots. Missing values of QUAL and of the added columns are empty, so that
+    number columns are read as numbers. Quotes are written as in RFC 4180 (`tables.tsv_cell`).
     """
 
     def check(self, header: Header) -> None:
@@ -73,9 +73,9 @@ class TSVSink(TextSink):
 
 
 class ParquetSink(Sink):
-    """Parquet, one row an ALT, with the columns of the TSV; scores are float32. A missing score or QUAL is null."""
+    """Parquet table, one row per ALT, with the columns of the TSV; scores are float32; a missing score or QUAL is null."""
 
-    _ROWS = 65_536  # in a row group
+    _ROWS = 65_536  # rows in a row group
 
     def check(self, header: Header) -> None:
         _refuse_twins(header)
@@ -114,7 +114,7 @@ class ParquetSink(Sink):
         )
         self.writer = pq.ParquetWriter(str(self.temporary), self.schema, compression="zstd")
         self.rows: list[tuple[Any, ...]] = []
-        self.size = 0  # letters of them
+        self.size = 0  # letters in `rows`
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
         fixed, samples = (list(map(utf8, fields)) for fields in columns_of(record))
@@ -163,13 +163,13 @@ class ParquetSink(Sink):
 
 
 def _cell(values: Sequence[str]) -> str:
-    """Values of a field in a table of text; a comma within one becomes a semicolon. A lone dot is a missing number."""
+    """Join the values of a field for a text table; a comma in a value becomes a semicolon, a lone dot is a missing number."""
     text = ",".join(" ".join(value.split()).replace(",", ";") for value in values)
     return MISSING if text == "." else text
 
 
 def _typed(field: Field, values: Sequence[str]) -> Any:
-    """Values of a field as its type; None where there are none."""
+    """Convert the values of a field to its type; None if there are none."""
     as_type: Callable[[str], Any] = {"String": utf8, "Integer": int, "Float": float}[field.type]  # type: ignore[assignment]
     typed = [None if value == "." and field.type != "String" else as_type(value) for value in values]
     return (typed if field.many else typed[0]) if typed else None

@@ -23,11 +23,11 @@ from genoformer.sinks.base import (
     quoted,
 )
 
-_TABIX_LONGEST = 1 << 29  # a .tbi index ends there; longer contigs take a .csi
+_TABIX_LONGEST = 1 << 29  # limit of a .tbi index; longer contigs need a .csi
 
 
 class VCFSink(TextSink):
-    """VCF: scores in INFO with Number=A, the reason for what is missing in GF_STATUS; .vcf.gz is bgzip with an index."""
+    """VCF with scores in INFO (Number=A) and the reason for missing scores in GF_STATUS; .vcf.gz is bgzip with an index."""
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
@@ -53,7 +53,7 @@ class VCFSink(TextSink):
         gone = [f"##genoformer_annotation=<ID={source.name}," for source in header.sources]
         if not any(line.startswith("##INFO=<ID=GF_") and ",Number=A," in line for line in kept):
             gone += ["##genoformer_version=", "##genoformer_model=", "##genoformer_options=", "##genoformer_noise="]
-        yield from (line for line in kept if not line.startswith(tuple(gone)))  # what made other scores stays with them
+        yield from (line for line in kept if not line.startswith(tuple(gone)))  # keep provenance of other scores
         known = {line[13:].split(",")[0].rstrip(">") for line in header.lines if line.startswith("##contig=<ID=")}
         for name, length in header.contigs.items():
             if name not in known:
@@ -76,7 +76,7 @@ class VCFSink(TextSink):
             of = f'Keys="{",".join(source.keys)}",File="{quoted(source.file)}",sha256="{source.sha256}"'
             yield f"##genoformer_annotation=<ID={source.name},{of}>"
         if header.columns:
-            name = re.sub(r"[^\w.+-]", "_", made.model)  # as the VCF specification wants an ID
+            name = re.sub(r"[^\w.+-]", "_", made.model)  # characters that the VCF specification allows in an ID
             yield f'##genoformer_model=<ID={name},sha256="{made.sha256}">'
             yield f"##genoformer_options={made.options}"
         if header.noise:
@@ -87,7 +87,7 @@ class VCFSink(TextSink):
         fields = record.line.split("\t", 8)
         fields += ["."] * (8 - len(fields))
         info = fields[7]
-        if any(mark in info for mark in self.stale):  # the new values take the place of the old
+        if any(mark in info for mark in self.stale):  # the new values replace the old
             info = ";".join(item for item in info.split(";") if not item.startswith(self.stale))
         added = [
             f"{key}={','.join(map(text, column))}"
@@ -107,18 +107,21 @@ class VCFSink(TextSink):
         self.saw(record.chrom, record.pos, record.pos, record.pos + len(record.ref))
 
     def refuse_undeclared(self, text: bytes) -> None:
-        """ConfigError where records of the input have a key of ours that its header does not declare."""
+        """Raise ConfigError if input records have a key of our fields that the input header does not declare."""
         keys = [key for key in self.fields if f"{key}=" not in self.stale]
         found = re.search(rb"[;\t](%s)=" % b"|".join(re.escape(key.encode()) for key in keys), text) if keys else None
         _refuse([found[1].decode()] if found else [])
 
     def write_text(self, text: Sequence[bytes | memoryview]) -> None:
-        """Whole lines as they are to stand in the file, in pieces; `saw` is to be told of their records."""
+        """Write complete lines, given in pieces, without a change; the caller passes their records to `saw`."""
         self._flush()
         self.file.write(b"".join(text))
 
     def saw(self, chrom: str, first: int, last: int, furthest: int, *, rising: bool = True) -> None:
-        """What the index depends on, of records in a row: their contig, first and last POS, and the furthest base."""
+        """Record all that the index needs to know of consecutive records on a contig.
+
+        first, last: POS of the first and last record. furthest: largest end of a record. rising: True if they are sorted.
+        """
         if chrom != self.last[0]:
             self.sorted &= chrom not in self.seen
             self.seen.add(chrom)
@@ -130,12 +133,12 @@ class VCFSink(TextSink):
 
     def _finish(self, *, complete: bool) -> None:
         index = self._index() if complete and self.bgzip else None
-        if complete and self.bgzip:  # one of an earlier output would not fit
+        if complete and self.bgzip:  # an index of an earlier output would not match
             for suffix in (".tbi", ".csi"):
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         super()._finish(complete=complete)
         if index is not None:
-            shutil.move(index, f"{self.path}{index.suffix}")  # where the output is a link, it is beside that
+            shutil.move(index, f"{self.path}{index.suffix}")  # if the output is a link, the index is next to the link
 
     def _index(self) -> Path | None:
         assert self.path is not None
@@ -146,7 +149,7 @@ class VCFSink(TextSink):
 
         long = max([self.furthest, *self.header.contigs.values()]) > _TABIX_LONGEST
         index = Path(f"{self.temporary}{'.csi' if long else '.tbi'}")
-        verbosity = pysam.set_verbosity(0)  # htslib would print what the note says
+        verbosity = pysam.set_verbosity(0)  # htslib would also print the message of the note
         try:
             pysam.tabix_index(str(self.temporary), preset="vcf", force=True, csi=long, keep_original=True)
         except OSError:
@@ -161,19 +164,19 @@ class VCFSink(TextSink):
 
 
 def info_of(keys: Sequence[str], cells: Cells) -> list[str]:
-    """KEY=VALUE,VALUE of each field that has values."""
+    """Return KEY=VALUE,VALUE for each field with values."""
     return [f"{keys[i]}={','.join(map(escaped, values))}" for i, values in cells.items()]
 
 
 def _keys_of_before(header: Header) -> list[str]:
-    """Keys of INFO that an earlier run filled from annotations of the same names; their values give way."""
+    """Return the INFO keys that an earlier run filled from annotations of the same names; they are replaced."""
     names = {source.name for source in header.sources}
     found = (re.match(r'##genoformer_annotation=<ID=([^,]+),Keys="([^"]*)"', line) for line in header.lines)
     return [key for match in found if match and match[1] in names for key in match[2].split(",")]
 
 
 def _companions(header: Header, keys: Sequence[str]) -> list[str]:
-    """Keys that tell of scores of an earlier run which are replaced now: their errors, flags, tracks, genes and quantiles."""
+    """Return the keys of errors, flags, tracks, genes and quantiles of replaced scores of an earlier run."""
     possible = {f"{key}_{what}" for key in keys for what in ("SE", "NOISE", "TRACK", "GENE", "Q")} - set(keys)
     declared = (re.match(r"##INFO=<ID=([^,>]+)", line) for line in header.lines)
     return [match[1] for match in declared if match and match[1] in possible]
