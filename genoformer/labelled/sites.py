@@ -100,7 +100,7 @@ def positive_sites(
     return Positives(kept, dropped, {chrom: np.array(rows, dtype=np.int64) for chrom, rows in covered.items()}, notes, outside)
 
 
-# --- where a window lies
+# --- positions of windows
 
 
 def spans_of(
@@ -165,7 +165,7 @@ def _beyond(path: Path, region: Region, chrom: str, start: int, length: int, gen
     )
 
 
-# --- what is kept
+# --- selection of windows
 
 
 def _usable(
