@@ -38,8 +38,8 @@ def evaluate_models(
     models: name -> predictor, all with the same classes. baselines: names of BASELINES, trained here on `train` with the same
     targets. tell: receives progress messages. Additional entries of the result: with several models "members", a row of metrics
     for each model, and "over_members", their mean with Student's interval; "windowed", for each model the number of sequences
-    longer than its window; "warnings", including those of baselines. The "notes" in a baseline's row begin with the choices made in
-    its training.
+    longer than its window; "warnings", including those of baselines. The "notes" in a baseline's row begin with the
+    choices made in its training.
 
     Raises ConfigError for labels or models that do not fit.
     """

@@ -47,7 +47,7 @@ class GenomeConfig:
 
     fasta: str = ""  # set here or on the command line; paths are relative to the configuration file
     contigs: tuple[str, ...] = ()  # for training; () takes all contigs that no genome holds out
-    valid_contigs: tuple[str, ...] = ()  # held out; if () everywhere: the first genome's last contig, or the end of its only one
+    valid_contigs: tuple[str, ...] = ()  # held out; if () everywhere: last contig of the first genome, or end of its only one
     blacklist: str = ""  # BED; no training window overlaps it
     regions: str = ""  # BED or narrowPeak, to sample regulatory elements more often
     regions_share: float = 0.5  # fraction of windows centred in a region; the others lie anywhere
