@@ -1,4 +1,4 @@
-"""Truth and predictions -> how good, with intervals, beside baselines that were trained on the same data."""
+"""Truth and predictions -> metrics with intervals, compared with baselines that were trained on the same data."""
 
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.intervals import Estimate, auroc, bootstrap

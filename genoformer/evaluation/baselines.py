@@ -1,4 +1,4 @@
-"""The baselines by name: what a user compares a transformer with, trained on the same split."""
+"""Baselines by name, to compare a transformer with, trained on the same split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genoformer.genome.codes import Codes
 
 
 class Fit(Protocol):
-    """Sequences and targets -> a trained baseline; shapes and errors as in `fit_kmer_regression`."""
+    """Function from sequences and targets to a trained baseline; shapes and errors as in `fit_kmer_regression`."""
 
     def __call__(
         self,

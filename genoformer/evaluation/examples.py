@@ -1,4 +1,4 @@
-"""Sequences and targets that a baseline learns from: checked, split, padded."""
+"""Training sequences and targets of a baseline: checks, split and padding."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from genoformer.labelled.targets import Kind
 
 Floats = NDArray[np.float32]
 
-_HELD_OUT = 10  # one in ten training sequences chooses what cannot be learned from the other nine
+_HELD_OUT = 10  # one in ten training sequences selects the hyperparameters
 
 
 class Baseline(Protocol):
-    """A model that is cheap to train, to see what a large one buys."""
+    """A model that is cheap to train, to measure the benefit of a large model."""
 
-    notes: list[str]  # what was chosen
-    warnings: list[str]  # what went wrong
+    notes: list[str]  # chosen hyperparameters
+    warnings: list[str]  # problems of the training
 
     def predict(self, sequences: Sequence[Codes]) -> Floats:
-        """Probabilities (or values, for kind "values") of sequences of any lengths, float32 [N, C]."""
+        """Return probabilities (or values, for kind "values") of sequences of any lengths, float32 [N, C]."""
         ...
 
 
 class Examples(NamedTuple):
-    """Sequences of any lengths with what is to be predicted from them."""
+    """Sequences of any lengths with their targets."""
 
     sequences: Sequence[Codes]
     targets: NDArray[np.int64] | Floats  # classes: int64 [N]; multilabel (0 or 1) and values: float32 [N, C]
@@ -39,13 +39,13 @@ class Examples(NamedTuple):
 
 
 def check_kind(kind: str) -> None:
-    """Raise ConfigError for a kind that is none of ours."""
+    """Refuse, with ConfigError, an unknown kind of target."""
     if kind not in get_args(Kind):
         raise ConfigError(f"kind {kind!r}: allowed are {', '.join(get_args(Kind))}.")
 
 
 def examples(sequences: Sequence[Codes], targets: ArrayLike, *, kind: Kind, n_outputs: int) -> Examples:
-    """Sequences and targets that fit each other, targets in the type of their kind.
+    """Return checked sequences and targets, with targets in the data type of their kind.
 
     Raises ConfigError for an empty sequence, for targets of another number, shape or range, and for missing values.
     """
@@ -81,9 +81,9 @@ def split(
     seed: int,
     one_in: int = _HELD_OUT,
 ) -> tuple[Examples, Examples]:
-    """Training and validation examples: as given, or one in ten (`one_in`) of the training set at random where none are.
+    """Return training and validation examples: as given, or with one in `one_in` training examples held out at random.
 
-    Of classes a tenth of each, so that the held-out tenth looks like the rest; the only one of its class is learned from.
+    With classes the split is stratified by class, and the only example of a class stays in training.
     """
     if valid is not None:
         return train, examples(*valid, kind=kind, n_outputs=n_outputs)
@@ -100,7 +100,7 @@ def split(
 
 
 def pad(sequences: Sequence[Codes], multiple: int = 1) -> tuple[Codes, NDArray[np.int64]]:
-    """Codes [B, L] filled up with N at the end, L the longest rounded up to a `multiple`, and the true lengths [B].
+    """Pad codes with N at the end to [B, L], L the longest rounded up to a `multiple`; also return the true lengths [B].
 
     >>> from genoformer.genome.codes import encode
     >>> pad([encode("AC"), encode("GGG")], multiple=2)[0].tolist()

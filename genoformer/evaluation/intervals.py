@@ -1,4 +1,4 @@
-"""A number with its interval; resamplings of cases as weights (the bootstrap)."""
+"""Estimates with confidence intervals, and bootstrap samples as weights of cases."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from genoformer.errors import ConfigError
 Floats = NDArray[np.float64]
 Metric = Callable[[NDArray[np.bool_], Floats], float]
 
-_BLOCK = 1 << 22  # weights made at a time: 32 MB
+_BLOCK = 1 << 22  # weights computed at a time: 32 MB
 
 
 class Estimate(NamedTuple):
-    """A number and its 95 % interval."""
+    """An estimate and its 95 % interval."""
 
     value: float
     low: float
@@ -27,31 +27,31 @@ class Estimate(NamedTuple):
     def __str__(self) -> str:
         if not math.isfinite(self.value):
             return "not defined"
-        small = 0 < max(abs(x) for x in self if math.isfinite(x)) < 0.01  # as the squared error of small values is
+        small = 0 < max(abs(x) for x in self if math.isfinite(x)) < 0.01  # for example the squared error of small values
         value, low, high = (f"{x:.3g}" if small else f"{x:.3f}" for x in self)
         if not math.isfinite(self.low):
             return f"{value} (no interval)"
         return f"{value} (95 % interval {low} to {high})"
 
     def to_dict(self) -> dict[str, float | None]:
-        """As JSON has it, which has no NaN."""
+        """Return a dict for JSON, with None for NaN."""
         return {name: or_none(x) for name, x in self._asdict().items()}
 
 
 def or_none(x: float) -> float | None:
-    """A number as JSON has it: None where it is not finite."""
+    """Return a number for JSON: None if it is not finite."""
     return x if math.isfinite(x) else None
 
 
 def auroc(truth: NDArray[np.bool_], score: Floats) -> float:
-    """Area under the ROC curve: the chance that a true case scores above a false one, ties counted half."""
+    """Return the area under the ROC curve: P(a true case scores above a false one), with ties counted half."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(truth, score))
 
 
 def bootstrap(metric: Metric, truth: ArrayLike, score: ArrayLike, *, n: int = 1000, seed: int = 0) -> Estimate:
-    """A metric with its 2.5 % and 97.5 % quantiles over n resamplings of the cases (Efron 1979), each class in itself.
+    """Return a metric with its 2.5 % and 97.5 % quantiles over n bootstrap samples (Efron 1979), stratified by class.
 
     >>> bootstrap(auroc, [False, False, True, True], [0.1, 0.4, 0.8, 0.9], n=10).value
     1.0
@@ -71,10 +71,10 @@ def bootstrap(metric: Metric, truth: ArrayLike, score: ArrayLike, *, n: int = 10
 
 
 def resamplings(strata: NDArray[np.int64], n: int, seed: int) -> Iterator[Floats]:
-    """How often each case is drawn in n resamplings, in blocks [m, N]; the first row of all is ones, the cases themselves.
+    """Yield the counts of each case in n bootstrap samples, in blocks [m, N]; the first row is ones, the original cases.
 
-    strata: int64 [N]; cases are drawn with replacement from those of the same number, so that each keeps its size.
-    Depends on (strata, n, seed) alone: two models that are weighed on the same cases are weighed on the same draws.
+    strata: int64 [N]; cases are drawn with replacement within their stratum, so that each stratum keeps its size.
+    The draws depend only on (strata, n, seed): two models on the same cases are compared on the same draws.
 
     >>> weights = np.concatenate(list(resamplings(np.array([0, 0, 1]), n=5, seed=0)))
     >>> weights[0].tolist(), weights[:, :2].sum(1).tolist(), weights[:, 2].tolist()
@@ -85,7 +85,7 @@ def resamplings(strata: NDArray[np.int64], n: int, seed: int) -> Iterator[Floats
     random = np.random.default_rng(seed)
     order = np.argsort(strata, kind="stable")
     _, first, size = np.unique(strata[order], return_index=True, return_counts=True)
-    first, size = np.repeat(first, size), np.repeat(size, size)  # of the stratum of each place in `order`
+    first, size = np.repeat(first, size), np.repeat(size, size)  # of the stratum of each position in `order`
     at_once = max(1, _BLOCK // n_cases)
     for done in range(0, n, at_once):
         m = min(at_once, n - done)
@@ -95,9 +95,9 @@ def resamplings(strata: NDArray[np.int64], n: int, seed: int) -> Iterator[Floats
 
 
 def estimate(values: Floats) -> Estimate:
-    """Value and interval of a metric [1 + n], the cases themselves first, then their resamplings.
+    """Return value and interval of a metric [1 + n]: first the value on the original cases, then those on bootstrap samples.
 
-    The interval is that of the resamplings in which the metric is defined; where the value is not, nothing is.
+    The interval uses the samples in which the metric is defined; it is NaN if the value is NaN.
     """
     defined = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]) or not len(defined):
@@ -107,9 +107,9 @@ def estimate(values: Floats) -> Estimate:
 
 
 def over_runs(values: Sequence[float], within: tuple[float, float] = (-math.inf, math.inf)) -> Estimate:
-    """Mean of a metric over runs that differ in their seed, with the 95 % interval of Student's t.
+    """Return the mean of a metric over runs with different seeds, with the 95 % interval of Student's t.
 
-    within: the range that the metric can have (`metrics.range_of`), where the interval ends.
+    within: the range of the metric (`metrics.range_of`); the interval is clipped to it.
 
     >>> [round(x, 4) for x in over_runs([0.5, 0.6, 0.7])]
     [0.6, 0.3516, 0.8484]

@@ -1,4 +1,4 @@
-"""Sequences -> frequencies of all 1- to 6-mers -> logistic or ridge regression of scikit-learn: the baseline to beat first."""
+"""Sequences -> frequencies of all 1- to 6-mers -> logistic or ridge regression of scikit-learn: the simplest baseline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genoformer.tokenizers import kmer_numbers
 LONGEST = 6  # 5,460 k-mers of 1 to 6 bases
 _C = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # inverse of the penalty, strongest first
 _ALPHA = (1e6, 1e5, 1e4, 1e3, 1e2, 10.0)  # the penalty itself, for ridge
-_BLOCK_BASES = 1 << 20  # of padded codes that are counted at a time: flat memory
+_BLOCK_BASES = 1 << 20  # padded codes counted at a time, for constant memory
 
 
 @dataclass
@@ -27,12 +27,12 @@ class KmerRegression:
     linear: Linear
     longest: int
     canonical: bool
-    scale: NDArray[np.float32]  # of each k-mer's frequency
+    scale: NDArray[np.float32]  # scale of each k-mer's frequency
     notes: list[str]
     warnings: list[str]
 
     def predict(self, sequences: Sequence[Codes]) -> Floats:
-        """Probabilities or values, float32 [N, C]; a class that was not in the training set has probability 0."""
+        """Return probabilities or values, float32 [N, C]; a class without training examples has probability 0."""
         return self.linear.predict(kmer_frequencies(sequences, self.longest, canonical=self.canonical) @ diags(self.scale))
 
 
@@ -47,14 +47,14 @@ def fit_kmer_regression(
     longest: int = LONGEST,
     canonical: bool = False,
 ) -> KmerRegression:
-    """Logistic regression (ridge for values, one-against-rest for labels) on scaled k-mer frequencies.
+    """Fit a logistic regression (ridge for values, one-against-rest for labels) on scaled k-mer frequencies.
 
     sequences: codes of any lengths. targets: int64 [N] for kind "classes", [N, C] for "multilabel" (0 or 1) and "values".
-    valid: sequences and targets that choose the penalty; without them a tenth of the training set does (`split`), and the
-    final fit is on all of it. longest: k of the longest k-mers. canonical: a k-mer and its reverse complement are one
-    feature, for what has no strand. Frequencies are divided by the root of their standard deviation, half-way to
-    standardised ones: rare k-mers count for less, and the loss on three sets of GUE was 0.005 to 0.008 lower than with
-    the deviation itself. That they are not centred changes nothing, because the intercept bears no penalty.
+    valid: sequences and targets that select the penalty; without them a tenth of the training set does (`split`), and the
+    final fit uses the whole set. longest: k of the longest k-mers. canonical: a k-mer and its reverse complement are one
+    feature, for sequences without a strand. Frequencies are divided by the root of their standard deviation, half-way to
+    standardised frequencies: rare k-mers count less, and the loss on three sets of GUE was 0.005 to 0.008 lower than with
+    the deviation itself. Frequencies are not centred; this changes nothing, because the intercept has no penalty.
     Raises ConfigError for targets that do not fit (`examples`) and for a training set of one class.
 
     >>> from genoformer.genome.codes import encode
@@ -83,7 +83,7 @@ def fit_kmer_regression(
 
 
 def kmer_frequencies(sequences: Sequence[Codes], longest: int = LONGEST, *, canonical: bool = False) -> csr_matrix:
-    """Relative frequency of each k-mer among those of its length, float32 [N, 4 + 16 + ... + 4^longest]; none with an N.
+    """Return each k-mer's frequency among k-mers of its length without N, float32 [N, 4 + 16 + ... + 4^longest].
 
     >>> from genoformer.genome.codes import encode
     >>> kmer_frequencies([encode("AAN"), encode("AT")], 1).toarray().tolist()
@@ -112,10 +112,13 @@ def kmer_frequencies(sequences: Sequence[Codes], longest: int = LONGEST, *, cano
 
 
 def _scale(x: csr_matrix) -> NDArray[np.float32]:
-    """One over the root of each column's standard deviation, times what makes the mean square of a row its length."""
+    """Return the scale of each column: 1 over the root of its standard deviation, times a constant.
+
+    The constant makes the mean squared norm of a scaled row equal to the number of columns.
+    """
     square = np.asarray(x.multiply(x).mean(axis=0), dtype=np.float64)[0]
     deviation = np.sqrt(np.maximum(square - np.asarray(x.mean(axis=0), dtype=np.float64)[0] ** 2, 0))
-    varies = deviation > 1e-6  # a k-mer that never varies has no say
+    varies = deviation > 1e-6  # a k-mer that never varies has weight 0
     scale = np.where(varies, 1 / np.sqrt(np.where(varies, deviation, 1)), 0)
     size = float((scale**2 * square).sum())
     return (scale * np.sqrt(x.shape[1] / size if size else 1)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Features and targets -> logistic or ridge regression of scikit-learn, its penalty chosen on held-out rows."""
+"""Features and targets -> logistic or ridge regression of scikit-learn, with its penalty chosen on held-out rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.evaluation.examples import Examples, Floats, Kind, split
 
-_MAX_ITER = 300  # of lbfgs for each C; the weakest penalties that are ever chosen take about 100
+_MAX_ITER = 300  # lbfgs iterations for each C; the weakest penalties chosen in practice take about 100
 
 
 class Table(NamedTuple):
@@ -32,13 +32,13 @@ class Linear:
 
     kind: Kind
     n_outputs: int
-    known: NDArray[np.int64]  # the classes that the training set holds
-    models: list[Any] = field(default_factory=list)  # of scikit-learn; one, or one a label
+    known: NDArray[np.int64]  # classes in the training set
+    models: list[Any] = field(default_factory=list)  # of scikit-learn; one, or one per label
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def predict(self, x: Any) -> Floats:
-        """Features [N, F] -> probabilities or values, float32 [N, C]; a class that was not in training has probability 0."""
+        """Return probabilities or values of features [N, F], float32 [N, C]; an untrained class has probability 0."""
         if self.kind == "values":
             return np.asarray(self.models[0].predict(x), dtype=np.float32).reshape(x.shape[0], self.n_outputs)
         if self.kind == "multilabel":
@@ -52,7 +52,7 @@ class Linear:
 def split_rows(
     targets: NDArray[Any], *, kind: Kind, n_outputs: int, seed: int, one_in: int = 10
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Numbers of the rows to train on and of the held-out ones, as `split` takes them."""
+    """Return the numbers of the training rows and of the held-out rows, with the split of `split`."""
     numbered = Examples(np.arange(len(targets)), targets)  # type: ignore[arg-type]  # rows in place of sequences
     parts = split(numbered, None, kind=kind, n_outputs=n_outputs, seed=seed, one_in=one_in)
     return np.array(parts[0].sequences), np.array(parts[1].sequences)
@@ -68,11 +68,11 @@ def fit_linear(
     penalties: Sequence[float],
     seed: int = 0,
 ) -> Linear:
-    """Logistic regression (ridge for values, one-against-rest for labels) of scaled features.
+    """Fit a logistic regression (ridge for values, one-against-rest for labels) on scaled features.
 
-    train: features and checked targets (`examples`). held_out: rows that choose the penalty; without them a tenth of the
-    training rows does (`split`), and the final fit is on all of them. inverse_penalties: C to try, from the strongest
-    penalty; penalties: those of ridge, strongest first.
+    train: features and checked targets (`examples`). held_out: rows that select the penalty; without them a tenth of the
+    training rows does (`split`), and the final fit uses all rows. inverse_penalties: values of C, from the strongest penalty;
+    penalties: those of ridge, strongest first.
     Raises ConfigError for a training set of one class.
     """
     known = np.unique(train.y).astype(np.int64) if kind == "classes" else np.arange(n_outputs, dtype=np.int64)
@@ -94,7 +94,7 @@ def fit_linear(
 
 
 def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, cs: Sequence[float]) -> None:
-    """Choose C by the loss of the held-out table along the path of the part, then fit the whole."""
+    """Choose C by the loss on the held-out table, from fits on the part, and then fit the whole table."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -103,10 +103,10 @@ def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, cs: Se
         fitted.warnings.append(f"label {len(fitted.models) - 1} does not vary in training: its share is predicted")
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said by ourselves
+        warnings.simplefilter("ignore", ConvergenceWarning)  # we report it
         model = LogisticRegression(max_iter=_MAX_ITER, tol=1e-4, warm_start=True)
         best, chosen = np.inf, cs[0]
-        for c in cs:  # from the strongest penalty, each starting where the last one ended
+        for c in cs:  # from the strongest penalty; each fit starts at the previous solution
             model.set_params(C=c).fit(part.x, part.y)
             loss = _log_loss(model, held_out)
             if loss < best:
@@ -124,14 +124,14 @@ def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, cs: Se
 
 
 def _log_loss(model: Any, table: Table) -> float:
-    """Mean negative log probability of the truth; a class that the model does not know has 1e-7."""
+    """Return the mean negative log probability of the truth; a class unknown to the model has probability 1e-7."""
     p = model.predict_proba(table.x)
     is_true = model.classes_ == table.y[:, None]
     return float(-np.log(np.maximum((p * is_true).sum(1), 1e-7)).mean())
 
 
 def _ridge(fitted: Linear, whole: Table, part: Table, held_out: Table, alphas: Sequence[float]) -> None:
-    """Choose the penalty by the squared error of the held-out table, then fit the whole."""
+    """Choose the penalty by the squared error on the held-out table, and then fit the whole table."""
     from sklearn.linear_model import Ridge
 
     models = [Ridge(alpha=alpha, solver="sparse_cg", tol=1e-4).fit(part.x, part.y) for alpha in alphas]

@@ -1,4 +1,4 @@
-"""Truth and predictions -> accuracy, MCC, AUROC, Pearson and the rest, each with a bootstrap interval and a definition."""
+"""Truth and predictions -> accuracy, MCC, AUROC, Pearson and others, each with a bootstrap interval and a definition."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from genoformer.evaluation.intervals import Estimate, estimate, resamplings
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_SUM_TO_ONE = 1e-3  # half precision is good to this
-_MANY = 5  # classes named in a note
-_SAME = 1e-6  # probabilities of labels that differ by less rank nothing: half the last digit of float32 at 1, times 16
+_SUM_TO_ONE = 1e-3  # accuracy of half precision
+_MANY = 5  # most classes named in a note
+_SAME = 1e-6  # smaller differences of label probabilities are rounding: half an ulp of float32 at 1, times 16
 
 
 class Cases(NamedTuple):
-    """Truth and predictions that fit each other; made by `cases`."""
+    """Checked truth and predictions; built by `cases`."""
 
     kind: Kind
-    truth: Floats  # [N, C]: 0 or 1 for classes (one 1 a row) and labels, else the measured values
+    truth: Floats  # [N, C]: 0 or 1 for classes (one 1 per row) and labels, else the measured values
     predicted: Floats  # [N, C]: probabilities, else values
-    names: tuple[str, ...]  # of the classes, labels or targets
+    names: tuple[str, ...]  # names of the classes, labels or targets
 
     @property
     def true(self) -> Bools:
@@ -35,14 +35,14 @@ class Cases(NamedTuple):
 
     @property
     def called(self) -> Bools:
-        """The most probable class (the first of equals), or each label above 0.5, [N, C]."""
+        """Predicted class (the first of equals), or each label with probability above 0.5, [N, C]."""
         if self.kind == "multilabel":
             return self.predicted > 0.5
         return np.arange(len(self.names)) == self.predicted.argmax(1)[:, None]
 
 
 def cases(kind: Kind, truth: ArrayLike, probabilities: ArrayLike, classes: Sequence[object]) -> Cases:
-    """Truth and predictions, checked; raises ConfigError for what does not fit (see `metrics_of` for the shapes)."""
+    """Check truth and predictions; raises ConfigError for input that does not fit (shapes as in `metrics_of`)."""
     check_kind(kind)
     names = tuple(str(name) for name in classes)
     true, predicted = np.asarray(truth, dtype=np.float64), np.asarray(probabilities, dtype=np.float64)
@@ -81,13 +81,13 @@ def cases(kind: Kind, truth: ArrayLike, probabilities: ArrayLike, classes: Seque
 def metrics_of(
     kind: Kind, truth: ArrayLike, probabilities: ArrayLike, classes: Sequence[object], seed: int = 0, n: int = 1000
 ) -> dict[str, Estimate]:
-    """Every metric of the kind with the 2.5 % and 97.5 % quantiles of n resamplings of the cases (Efron 1979).
+    """Return every metric of the kind with its 2.5 % and 97.5 % quantiles over n bootstrap samples (Efron 1979).
 
-    kind "classes": truth int [N], probabilities [N, C] that sum to 1; resampled class by class.
+    kind "classes": truth int [N], probabilities [N, C] that sum to 1; resampled within each class.
     kind "multilabel": truth [N, C] of 0 and 1, probabilities [N, C]. kind "values": truth and predictions [N, K].
-    classes: the names of the C classes or labels, or of the K targets. `definitions` says what each metric is; where one
-    stands for several classes, labels or targets, theirs follow as "auroc:NAME". What is not defined is NaN, and `notes`
-    says why. Raises ConfigError for input that does not fit.
+    classes: names of the C classes or labels, or of the K targets. `definitions` explains each metric. After a metric that
+    is a mean over classes, labels or targets, their own values follow as "auroc:NAME". An undefined metric is NaN, and
+    `notes` gives the reason. Raises ConfigError for input that does not fit.
 
     >>> found = metrics_of("classes", [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]], ["no", "yes"])
     >>> found["accuracy"].value, found["auroc"].value, round(found["mcc"].value, 3)
@@ -97,21 +97,21 @@ def metrics_of(
 
 
 def resampled(data: Cases, seed: int = 0, n: int = 1000) -> dict[str, Floats]:
-    """Each metric of the cases themselves and of n resamplings, [1 + n]; the same draws for the same truth and seed."""
+    """Return each metric on the original cases and on n bootstrap samples, [1 + n]; same truth and seed give the same draws."""
     if n < 1:
         raise ConfigError(f"n = {n} resamplings: at least 1 is needed, 1000 are usual.")
     one = {"classes": _of_classes, "multilabel": _of_labels, "values": _of_values}[data.kind]
     strata = data.true.argmax(1) if data.kind == "classes" else np.zeros(len(data.truth), dtype=np.int64)
     blocks = [dict(one(data, weights)) for weights in resamplings(strata, n, seed)]
     found = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    if data.kind != "values":  # 0 in a resampling, but no value of a model that gives all cases the same call
+    if data.kind != "values":  # 0 in a bootstrap sample, but NaN for a model that makes the same call for all cases
         defined = _mcc_defined(data)
         found["mcc"] = np.where(defined.any() if data.kind == "classes" else defined, found["mcc"], np.nan)
     return _means_first(data, found)
 
 
 def definitions(kind: Kind, n_classes: int = 2) -> dict[str, str]:
-    """What each metric of a kind is, in a sentence; classes that never occur in the truth have no part in a mean."""
+    """Return a sentence on each metric of a kind; classes that never occur in the truth do not count in a mean."""
     if kind == "values":
         mean = "" if n_classes == 1 else ", mean over the targets"
         return {name: text + mean for name, text in _OF_VALUES.items()}
@@ -137,7 +137,7 @@ def definitions(kind: Kind, n_classes: int = 2) -> dict[str, str]:
 
 
 def confusion(data: Cases) -> NDArray[np.int64]:
-    """Cases by true class (rows) and called class (columns), [C, C]; of labels [C, 2, 2], rows false and true."""
+    """Return the counts by true class (rows) and called class (columns), [C, C]; for labels [C, 2, 2], false and true."""
     true, called = data.true.astype(np.int64), data.called.astype(np.int64)
     if data.kind == "classes":
         return true.T @ called
@@ -146,7 +146,7 @@ def confusion(data: Cases) -> NDArray[np.int64]:
 
 
 def per_class(data: Cases) -> list[dict[str, float | int | str]]:
-    """Precision, recall, F1 and support (true cases) of each class or label; NaN where not defined."""
+    """Return precision, recall, F1 and support (true cases) of each class or label; NaN if undefined."""
     n = weighted.counts(np.ones((1, len(data.truth))), data.true, data.called)
     columns = [weighted.precision(n)[0], weighted.recall(n)[0], weighted.f1(n)[0]]
     return [
@@ -156,22 +156,22 @@ def per_class(data: Cases) -> list[dict[str, float | int | str]]:
 
 
 def varies(data: Cases) -> bool:
-    """Whether the truth is not the same for all cases."""
+    """True if the truth differs between cases."""
     return bool(_varies(data.truth).any())
 
 
 def collapsed(data: Cases) -> bool:
-    """Whether the predictions are one and the same for all cases although the truth is not: a failed model.
+    """True if the model failed: its predictions are the same for all cases although the truth is not.
 
-    Of classes the calls count; of labels and values the numbers, since labels of which none is above 0.5 may still be
-    ranked as they should be.
+    For classes this compares the calls. For labels and values it compares the numbers, because labels may be ranked correctly
+    even if none is above 0.5.
     """
     asked = _varies(data.truth)
     return bool(asked.any() and not _answered(data)[asked].any())
 
 
 def notes(data: Cases) -> list[str]:
-    """Why a metric is NaN, which classes have no part in a mean, and whether the model failed; one sentence each."""
+    """Return a sentence for each undefined metric, for classes that do not count in a mean, and for a failed model."""
     true_varies, word = _varies(data.truth), {"classes": "class", "multilabel": "label", "values": "target"}[data.kind]
     found = []
     if collapsed(data) and data.kind == "classes":
@@ -201,7 +201,7 @@ def notes(data: Cases) -> list[str]:
 
 
 def range_of(metric: str) -> tuple[float, float]:
-    """The least and the greatest value that a metric (or "NAME:CLASS") can have.
+    """Return the smallest and the largest possible value of a metric (or "NAME:CLASS").
 
     >>> range_of("mcc"), range_of("auroc:promoter"), range_of("r2")
     ((-1.0, 1.0), (0.0, 1.0), (-inf, 1.0))
@@ -271,17 +271,17 @@ def _of_values(data: Cases, weights: Floats) -> Iterator[tuple[str, Floats]]:
 
 
 def _two(n: weighted.Counts, total: Floats, i: int) -> weighted.Counts:
-    """Counts of a label and of its absence, as of two classes."""
+    """Return the counts of a label and of its absence, as two classes."""
     hit, called, true = (x[:, i : i + 1] for x in n)
     neither = total - called - true + hit
     return weighted.Counts(np.hstack([hit, neither]), np.hstack([called, total - called]), np.hstack([true, total - true]))
 
 
 def _means_first(data: Cases, found: dict[str, Floats]) -> dict[str, Floats]:
-    """Columns of several classes [1 + n, C] -> their mean, and after all means the columns by name.
+    """Replace columns of several classes [1 + n, C] by their mean, and append the columns by name.
 
-    The value is the mean over all classes that occur (labels and targets that vary), NaN if one of these is, but the MCC of
-    labels is over those that are called differently; a resampling in which a rare label has no case counts with the others.
+    The mean is over all classes that occur (labels and targets that vary), and is NaN if any of these is NaN. The MCC of labels
+    is a mean over labels whose calls vary. A bootstrap sample without cases of a rare label uses the other labels.
     """
     whole: dict[str, Floats] = {}
     single: dict[str, Floats] = {}
@@ -304,19 +304,19 @@ def _varies(x: NDArray[np.generic]) -> Bools:
 
 
 def _answered(data: Cases) -> Bools:
-    """Whether the cases are told apart at all, [C]: by their calls, or by the numbers of a label or target."""
+    """True for outputs whose predictions vary, [C]: the calls of classes, or the numbers of a label or target."""
     if data.kind == "multilabel":
         return np.asarray(np.ptp(data.predicted, axis=0) > _SAME)
     return _varies(data.predicted if data.kind == "values" else data.called)
 
 
 def _mcc_defined(data: Cases) -> Bools:
-    """Whether the calls of a class or label differ between cases, [C]."""
+    """True for classes or labels whose calls differ between cases, [C]."""
     return _varies(data.called)
 
 
 def _standard(x: Floats) -> Floats:
-    """Centred and of spread 1, so that rounding can be told from variation; a constant is exactly 0."""
+    """Return x centred and with standard deviation 1, to separate rounding from variation; a constant is exactly 0."""
     if x.max() == x.min():
         return np.zeros_like(x)
     centred = x / np.abs(x).max()

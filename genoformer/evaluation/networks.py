@@ -1,4 +1,4 @@
-"""Sequences -> one-hot -> a small CNN, or a BiLSTM with attention: what a network without pre-training reaches."""
+"""Sequences -> one-hot -> a small CNN, or a BiLSTM with attention: network baselines without pre-training."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from genoformer.errors import ConfigError
 from genoformer.evaluation.examples import Examples, Floats, Kind, examples, pad, split
 from genoformer.genome.codes import Codes
 
-_EPOCHS = 30  # at most, or _STEPS where these are more; the stop comes sooner on all sets we have seen
-_PATIENCE = 4  # epochs without a better validation loss, or _PATIENCE_STEPS where these are more
-_STEPS, _PATIENCE_STEPS = 2000, 300  # an epoch of 200 sequences is 12 steps, and in ten steps no weight has gone anywhere
+_EPOCHS = 30  # at most, or those of _STEPS if more; all sets we have tried stop earlier
+_PATIENCE = 4  # epochs without a better validation loss, or those of _PATIENCE_STEPS if more
+_STEPS, _PATIENCE_STEPS = 2000, 300  # an epoch of 200 sequences is 12 steps, in which weights hardly change
 _LARGEST_BATCH, _SMALLEST_BATCH = 128, 16
-_BATCHES = 64  # in an epoch, as far as these sizes allow: sets of 8,192 sequences and more have the largest
+_BATCHES = 64  # per epoch, within these sizes: sets of 8,192 sequences and more have the largest batches
 _LEARNING_RATE = 1e-3  # Adam's own default (Kingma and Ba 2015)
-_BATCH_BASES = 1 << 17  # of padded bases in a batch of predictions
+_BATCH_BASES = 1 << 17  # padded bases in a batch of predictions
 
 
 class Stem(nn.Module):
-    """Convolution over bases, GELU and max pooling; what lies beyond the end of a sequence stays zero."""
+    """Convolution over bases, GELU and max pooling; positions beyond the end of a sequence stay zero."""
 
     def __init__(self, width: int, kernel: int, pool: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Stem(nn.Module):
 
 
 class CNN(nn.Module):
-    """Convolution, pooling, convolution, the maximum and the mean over positions, one linear layer."""
+    """CNN: convolution, pooling, convolution, maximum and mean over positions, and one linear layer."""
 
     pool = 4
 
@@ -62,9 +62,9 @@ class CNN(nn.Module):
 
 
 class LSTMAttention(nn.Module):
-    """Convolution, pooling, an LSTM in both directions, additive attention over positions (Bahdanau 2015), one linear layer."""
+    """Convolution, pooling, bidirectional LSTM, additive attention over positions (Bahdanau 2015), and one linear layer."""
 
-    pool = 4  # a quarter of the positions, so that a CPU can train it
+    pool = 4  # a quarter of the positions, for training on a CPU
 
     def __init__(self, n_outputs: int, width: int = 64, hidden: int = 64, kernel: int = 15, dropout: float = 0.3) -> None:
         super().__init__()
@@ -89,18 +89,18 @@ class LSTMAttention(nn.Module):
 
 @dataclass
 class Network:
-    """A trained network with what its outputs mean; see `fit_cnn` and `fit_lstm_attention`."""
+    """A trained network and the kind of its outputs; see `fit_cnn` and `fit_lstm_attention`."""
 
     kind: Kind
     net: CNN | LSTMAttention
-    centre: Floats  # of the targets, for values; else 0
+    centre: Floats  # mean of the targets, for values; else 0
     spread: Floats
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def predict(self, sequences: Sequence[Codes]) -> Floats:
-        """Probabilities or values of sequences of any lengths, float32 [N, C]."""
-        order = np.argsort([len(sequence) for sequence in sequences], kind="stable")  # alike lengths, little padding
+        """Return probabilities or values of sequences of any lengths, float32 [N, C]."""
+        order = np.argsort([len(sequence) for sequence in sequences], kind="stable")  # similar lengths, little padding
         at_once = max(1, _BATCH_BASES // max(map(len, sequences)))
         parts = []
         self.net.eval()
@@ -123,11 +123,11 @@ def fit_cnn(
     seed: int = 0,
     epochs: int | None = None,
 ) -> Network:
-    """A convolutional network on one-hot (about 70,000 weights), trained with Adam and stopped on the validation loss.
+    """Train a CNN on one-hot sequences (about 70,000 weights) with Adam and early stopping on the validation loss.
 
     sequences: codes of any lengths. targets: int64 [N] for kind "classes", [N, C] for "multilabel" (0 or 1) and "values".
-    valid: sequences and targets that say when to stop; without them a tenth of the training set does (`split`).
-    epochs: at most; None is 30, or those of 2,000 steps, and it stops 4 epochs and 300 steps after the best one.
+    valid: sequences and targets for early stopping; without them a tenth of the training set is held out (`split`).
+    epochs: maximum; None is 30, or those of 2,000 steps if more. Training stops at least 4 epochs and 300 steps after the best.
     The same seed gives the same network on the same machine. Raises ConfigError for targets that do not fit (`examples`).
 
     >>> from genoformer.genome.codes import encode
@@ -149,7 +149,7 @@ def fit_lstm_attention(
     seed: int = 0,
     epochs: int | None = None,
 ) -> Network:
-    """Convolution, BiLSTM and attention on one-hot (about 80,000 weights); everything else as in `fit_cnn`."""
+    """Train convolution, BiLSTM and attention on one-hot sequences (about 80,000 weights); otherwise as `fit_cnn`."""
     train = examples(sequences, targets, kind=kind, n_outputs=n_outputs)
     return _fit(LSTMAttention, train, valid, kind, n_outputs, seed, epochs)
 
@@ -177,7 +177,7 @@ def _fit(
 
 
 class _Plan(NamedTuple):
-    """How long n sequences are trained on: sequences in a batch, steps in an epoch, epochs in all, and without success."""
+    """Training plan: sequences per batch, steps per epoch, maximum of epochs, and epochs without improvement."""
 
     batch: int
     n_steps: int
@@ -219,7 +219,7 @@ def _train(network: Network, train: Examples, held_out: Examples, random: np.ran
 
 
 def _batches(data: Examples, size: int, random: np.random.Generator | None = None) -> Iterator[Examples]:
-    """Batches of all examples; shuffled with a generator, and then without a last batch of one, which has no variance."""
+    """Yield batches of all examples; with a generator, shuffled and without a last batch of one, which has no variance."""
     n = len(data.targets)
     order = np.arange(n) if random is None else random.permutation(n)
     for first in range(0, n, size):
@@ -229,7 +229,7 @@ def _batches(data: Examples, size: int, random: np.random.Generator | None = Non
 
 
 def _inputs(sequences: Sequence[Codes], multiple: int) -> tuple[Tensor, Tensor]:
-    """One-hot [B, 4, L] and the mask of the sequence itself [B, 1, L]; N is four zeros."""
+    """Return the one-hot [B, 4, L] and the mask of positions in the sequence [B, 1, L]; N is four zeros."""
     codes, lengths = pad(sequences, multiple)
     onehot = torch.from_numpy(codes)[:, None] == torch.arange(4)[:, None]
     keep = torch.arange(codes.shape[1]) < torch.from_numpy(lengths)[:, None]

@@ -1,4 +1,4 @@
-"""Embeddings and labels -> a linear model of them -> metrics: how much of the labels a straight line can read off."""
+"""Embeddings and labels -> a linear model -> metrics: a linear probe of the information in embeddings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genoformer.evaluation.examples import Floats, Kind, examples
 from genoformer.evaluation.linear import Linear, Table, fit_linear, split_rows
 from genoformer.evaluation.report import evaluate
 
-HELD_OUT = 5  # one in five rows is predicted, where no others are given
+HELD_OUT = 5  # one in five rows is predicted if no validation data is given
 _C = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)  # inverse of the penalty, strongest first
 _ALPHA = (1e6, 1e5, 1e4, 1e3, 1e2, 10.0, 1.0)  # the penalty itself, for ridge
 
@@ -24,12 +24,12 @@ class LinearProbe:
     """A fitted regression on standardised embeddings; see `fit_probe`."""
 
     linear: Linear
-    centre: NDArray[np.float32]  # [D], of the training rows
-    scale: NDArray[np.float32]  # [D], one over their standard deviation; 0 for what does not vary
+    centre: NDArray[np.float32]  # [D], mean of the training rows
+    scale: NDArray[np.float32]  # [D], 1 over their standard deviation; 0 for constant dimensions
     notes: list[str]
 
     def predict(self, embeddings: ArrayLike) -> Floats:
-        """Embeddings [N, D] -> probabilities or values, float32 [N, C]."""
+        """Return probabilities or values of embeddings [N, D], float32 [N, C]."""
         x = _finite(embeddings)
         if x.shape[1] != len(self.centre):
             raise ConfigError(f"embeddings are {x.shape[1]} wide, the probe's {len(self.centre)}; embed with the same model.")
@@ -37,10 +37,10 @@ class LinearProbe:
 
 
 def fit_probe(embeddings: ArrayLike, targets: ArrayLike, *, kind: Kind, n_outputs: int, seed: int = 0) -> LinearProbe:
-    """Logistic regression (ridge for values, one-against-rest for labels) on standardised embeddings [N, D].
+    """Fit a logistic regression (ridge for values, one-against-rest for labels) on standardised embeddings [N, D].
 
-    targets: int64 [N] for kind "classes", [N, C] for "multilabel" (0 or 1) and "values". A tenth of the rows chooses the
-    penalty; the final fit is on all of them. Raises ConfigError for what does not fit, is not finite, or is of one class.
+    targets: int64 [N] for kind "classes", [N, C] for "multilabel" (0 or 1) and "values". A tenth of the rows selects the
+    penalty; the final fit uses all rows. Raises ConfigError for input that does not fit, is not finite, or has one class.
 
     >>> x = np.random.default_rng(0).normal(size=(200, 4))
     >>> fitted = fit_probe(x, (x[:, 1] > 0).astype(int), kind="classes", n_outputs=2)
@@ -50,7 +50,7 @@ def fit_probe(embeddings: ArrayLike, targets: ArrayLike, *, kind: Kind, n_output
     x = _finite(embeddings)
     y = _targets(x, targets, kind, n_outputs)
     centre, spread = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-    varies = spread > 1e-6 * np.maximum(np.abs(centre), 1e-6)  # else it is rounding
+    varies = spread > 1e-6 * np.maximum(np.abs(centre), 1e-6)  # smaller is rounding
     scale = np.where(varies, 1 / np.where(varies, spread, 1), 0).astype(np.float32)
     centre = centre.astype(np.float32)
     table = Table((x - centre) * scale, y)
@@ -59,13 +59,13 @@ def fit_probe(embeddings: ArrayLike, targets: ArrayLike, *, kind: Kind, n_output
 
 
 def check_probe(targets: NDArray[Any], *, kind: Kind, n_outputs: int, held_out: bool, seed: int = 0) -> None:
-    """Raise ConfigError, before anything is embedded, where `probe` will find too few targets (as in `fit_probe`).
+    """Refuse, with ConfigError, targets that are too few for `probe` (as in `fit_probe`), before anything is embedded.
 
-    held_out: a fifth of them is to be predicted, because no others are given.
+    held_out: True if a fifth of the rows is to be predicted, because no validation data is given.
     """
     if held_out:
         targets = targets[split_rows(targets, kind=kind, n_outputs=n_outputs, seed=seed, one_in=HELD_OUT)[0]]
-    split_rows(targets, kind=kind, n_outputs=n_outputs, seed=seed)  # a tenth chooses the penalty
+    split_rows(targets, kind=kind, n_outputs=n_outputs, seed=seed)  # a tenth selects the penalty
 
 
 def probe(
@@ -77,13 +77,13 @@ def probe(
     valid: tuple[ArrayLike, ArrayLike] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Fit a linear probe and say how well it predicts `valid`, else a random fifth that it has not seen (of each class).
+    """Fit a linear probe and evaluate it on `valid`, or on a random held-out fifth (stratified by class).
 
-    embeddings, targets, kind: as in `fit_probe`; classes: the names of the outputs; valid: embeddings and targets.
-    Returns what `report.evaluate` does, what `json.dumps` takes: mcc, auroc, accuracy ... (pearson ... for values), each
-    with its interval, and the rest; with "probe" in place of "models": rows fitted, rows predicted, which these are, and
-    how the penalty was chosen. Sequences that resemble each other may fall on both sides of a random fifth.
-    Raises ConfigError for what does not fit.
+    embeddings, targets, kind: as in `fit_probe`; classes: names of the outputs; valid: embeddings and targets.
+    Return the dict of `report.evaluate`, ready for `json.dumps`: mcc, auroc, accuracy ... (pearson ... for values), each
+    with its interval, and the other entries. "probe" replaces "models": rows fitted, rows predicted, their origin, and the
+    choice of the penalty. With a random fifth, similar sequences may be in both parts.
+    Raises ConfigError for input that does not fit.
 
     >>> x = np.random.default_rng(0).normal(size=(200, 4))
     >>> found = probe(x, (x[:, 1] > 0).astype(int), ["low", "high"], kind="classes")
@@ -115,5 +115,5 @@ def _finite(embeddings: ArrayLike) -> Floats:
 
 
 def _targets(x: Floats, targets: ArrayLike, kind: Kind, n_outputs: int) -> NDArray[Any]:
-    rows: Any = x  # `examples` takes any rows that are not empty
+    rows: Any = x  # `examples` accepts any non-empty rows
     return examples(rows, targets, kind=kind, n_outputs=n_outputs).targets

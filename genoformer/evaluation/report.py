@@ -1,4 +1,4 @@
-"""Truth, a model's predictions and those of baselines -> one table of metrics with intervals, as JSON and figures."""
+"""Truth, predictions of a model and of baselines -> one table of metrics with intervals, as JSON and figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MODEL = "model"
 METRICS = "metrics.json"
 FILES = (METRICS, "comparison.png", "confusion.png", "roc.png", "pr.png", "calibration.png", "scatter.png")
-_PANELS = 6  # classes, labels or targets that are drawn; more would not be read
+_PANELS = 6  # most classes, labels or targets in a figure, to keep it legible
 
 
 def evaluate(
@@ -39,16 +39,16 @@ def evaluate(
     seed: int = 0,
     n: int = 1000,
 ) -> dict[str, Any]:
-    """All that is to be said of a model on a data set, as what `json.dumps` takes (what is not defined is None).
+    """Evaluate a model on a data set, as a dict ready for `json.dumps` (undefined values are None).
 
     kind, truth, probabilities, classes, seed, n: as in `metrics_of`. baselines: name -> predictions for the same cases.
-    The result holds each metric as {"value", "low", "high"} under its name (mcc, auroc, auprc, accuracy, f1 ..., or pearson,
-    spearman, mse, r2), and: kind, n, classes, definitions, per_class, confusion, collapsed, notes, and "models", one row for
-    the model and each baseline with the same metrics; a baseline's "difference" is that of the model's MCC (Pearson for
-    values, AUROC for labels of which none is called) minus its own over the same resamplings of the cases, so above 0 where
-    the model is better.
-    With `out`, a folder that is made if need be: metrics.json, comparison.png, and confusion.png, roc.png, pr.png and
-    calibration.png, or scatter.png for values; they take the place of an earlier report, and of nothing else.
+    The result has each metric as {"value", "low", "high"} under its name (mcc, auroc, auprc, accuracy, f1 ..., or pearson,
+    spearman, mse, r2), and: kind, n, classes, definitions, per_class, confusion, collapsed, notes, and "models", a row with
+    the same metrics for the model and for each baseline. The "difference" of a baseline is the model's MCC (Pearson for
+    values, AUROC if no label is called) minus the baseline's, over the same bootstrap samples; it is above 0 if the model
+    is better.
+    out: a folder, created if missing, for metrics.json, comparison.png, and confusion.png, roc.png, pr.png and
+    calibration.png, or scatter.png for values; they replace an earlier report, and no other files.
     Raises ConfigError for input that does not fit.
 
     >>> found = evaluate("classes", [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]], ["no", "yes"])
@@ -80,7 +80,7 @@ def evaluate(
     found["models"] = rows
     if out is not None:
         make_folder(out)
-        write_json(out, found)  # before the figures: it says whose they are
+        write_json(out, found)  # before the figures, because it identifies the folder as a report
         for name in FILES[1:]:
             (out / name).unlink(missing_ok=True)
         _draw(out, data, draws, main)
@@ -88,17 +88,17 @@ def evaluate(
 
 
 def check_folder(out: Path) -> None:
-    """Refuse, with ConfigError, a folder where files that are no report of ours are in the way of one."""
+    """Refuse, with ConfigError, a folder in which a report would overwrite files that are not a report."""
     check_overwrite(out, FILES, METRICS, lambda found: found.keys() >= {"kind", "resamplings", "definitions", "models"})
 
 
 def write_json(out: Path, found: Mapping[str, Any]) -> None:
-    """metrics.json of a report."""
+    """Write metrics.json of a report."""
     write_text(out / METRICS, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:
-    """The metric that models are compared by: MCC, but AUROC where the model's probabilities rank labels and call none."""
+    """Return the metric that compares models: MCC, but AUROC if the model's probabilities rank labels without any call."""
     if kind == "values":
         return "pearson"
     return "auroc" if kind == "multilabel" and not np.isfinite(draws["mcc"][0]) else "mcc"
@@ -160,7 +160,11 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
 
 
 def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], metric: str) -> dict[str, tuple[Any, Any]]:
-    """Of two classes a curve for each model; of more, or of labels, one for each of the model's, the most frequent first."""
+    """Return the curves of a figure by label.
+
+    Two classes: one curve for each model. More classes, or labels: one curve for each of them, of the model only, the most
+    frequent first.
+    """
     model = data[MODEL]
     varies = [i for i in range(len(model.names)) if 0 < model.truth[:, i].sum() < len(model.truth)]
     label = "{}, " + metric.upper() + " {:.3f}"
@@ -175,7 +179,7 @@ def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], m
 
 
 def _near(estimates: Mapping[str, Estimate], chance: float) -> bool:
-    """Whether chance is near enough to the values to be worth its room in the figure."""
+    """True if chance is so near to the values that the figure should include it."""
     low = np.array([one.low for one in estimates.values()])
     return bool(np.isfinite(low).any() and np.nanmin(low) < chance + 0.3)
 
@@ -188,7 +192,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _each(path: Path, model: Cases, draw: Any, high: float = 3.4) -> None:
-    """One panel for each of the first labels or targets, three in a row."""
+    """Draw a panel for each of the first labels or targets, three per row."""
     from matplotlib.figure import Figure
 
     n = min(len(model.names), _PANELS)

@@ -33,13 +33,13 @@ def evaluate_models(
     seed: int = 0,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """What `report.evaluate` says of the models' averaged prediction, and of each of them; what `json.dumps` takes.
+    """Evaluate the averaged prediction of models, and each model, with `report.evaluate`; ready for `json.dumps`.
 
-    models: name -> predictor, all of the same classes. baselines: names of BASELINES, trained here on `train` with the
-    same targets. tell: hears what is being done. The result has besides: "members", one row a model with its metrics, and
-    "over_members", their mean with Student's interval, where there are several; "windowed", sequences that were longer than
-    a model's window; "warnings", also of what went wrong with a baseline. The "notes" of a baseline's row begin with what was
-    chosen in its training.
+    models: name -> predictor, all with the same classes. baselines: names of BASELINES, trained here on `train` with the same
+    targets. tell: receives progress messages. Additional entries of the result: with several models "members", a row of metrics
+    for each model, and "over_members", their mean with Student's interval; "windowed", for each model the number of sequences
+    longer than its window; "warnings", including those of baselines. The "notes" in a baseline's row begin with the
+    choices made in its training.
 
     Raises ConfigError for labels or models that do not fit.
     """
@@ -74,7 +74,7 @@ def evaluate_models(
     result = evaluate(first.kind, truth.values, np.mean(values, axis=0), first.classes, baselines=others, out=out, seed=seed)
     for row in result["models"]:
         if (one := trained.get(row["model"])) is not None:
-            wrong = [*one.warnings, *(row["notes"][:1] if row["collapsed"] else [])]  # that it has is the first
+            wrong = [*one.warnings, *(row["notes"][:1] if row["collapsed"] else [])]  # the first note reports the collapse
             warnings += [f"baseline {row['model']}: {note.removeprefix('the model ')}" for note in wrong]
             row["notes"] = [*one.notes, *one.warnings, *row["notes"]]
     result |= {"windowed": windowed, "warnings": warnings}
@@ -86,15 +86,15 @@ def evaluate_models(
         ]
         spread = {name: over_runs([row[name].value for row in each], metrics.range_of(name)) for name in each[0]}
         result["over_members"] = {metric: found.to_dict() for metric, found in spread.items()}
-    if out is not None:  # as returned, with what `report.evaluate` does not know
+    if out is not None:  # the returned dict, with the entries that `report.evaluate` lacks
         write_json(out, result)
     return result
 
 
 def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
-    """The predictors of some runs by name; a run of several gives each of its members by its folder.
+    """Load the predictors of runs by name; a run with several members gives each member under its folder.
 
-    Raises CheckpointError for what is no fine-tuned model, ConfigError for one that is named twice.
+    Raises CheckpointError for a folder without a fine-tuned model, ConfigError for a folder that is named twice.
     """
     found: dict[str, SequenceClassifier] = {}
     for folder in folders:
@@ -107,7 +107,7 @@ def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
 
 
 def n_labels_of(models: Mapping[str, SequenceClassifier]) -> int | None:
-    """Number of label fields after | in FASTA headers that the models were trained on; None if unknown."""
+    """Return the number of label fields after | in the FASTA headers of the training data; None if unknown."""
     shapes = {(model.config.kind, model.config.classes) for model in models.values()}
     if len(shapes) != 1:
         return None

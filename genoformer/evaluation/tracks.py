@@ -12,9 +12,9 @@ Floats = NDArray[np.float64]
 
 
 class Correlation:
-    """Pearson's r of K pairs of variables, cases added block by block (Chan, Golub and LeVeque 1979).
+    """Pearson's r of K pairs of variables, with cases added block by block (Chan, Golub and LeVeque 1979).
 
-    Sums of squares lose all digits where a mean is far from 0; deviations from the mean do not.
+    Plain sums of squares lose all digits if a mean is far from 0; deviations from the mean do not.
 
     >>> r = Correlation(1)
     >>> r.add([[1.0, 2.0]], [[2.0, 4.0]])
@@ -29,7 +29,7 @@ class Correlation:
         self.moments = np.zeros((3, n_variables))  # sums of the squared deviations of x, of y, and of their products
 
     def add(self, x: ArrayLike, y: ArrayLike) -> None:
-        """Cases [K, M] of both."""
+        """Add cases [K, M] of both variables."""
         pair = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)])  # [2, K, M]
         m = pair.shape[-1]
         if not m:
@@ -45,21 +45,21 @@ class Correlation:
 
     @property
     def value(self) -> Floats:
-        """r of each, [K]; NaN where one of both does not vary."""
+        """Pearson's r of each pair, [K]; NaN if one of its variables does not vary."""
         xx, yy, xy = self.moments
-        least = 1e-28 * self.n * np.maximum(self.means**2, 1e-300)  # what rounding leaves of a constant
+        least = 1e-28 * self.n * np.maximum(self.means**2, 1e-300)  # rounding error of a constant
         defined = (xx > least[0]) & (yy > least[1])
         return np.where(defined, xy / np.sqrt(np.where(defined, xx * yy, 1.0)), np.nan)
 
 
 class TrackFit(NamedTuple):
-    """Pearson's r of each track [K]: of all bins of all windows, and of the sums over windows; NaN where it is not defined."""
+    """Pearson's r of each track [K]: over all bins of all windows, and over the sums of windows; NaN if undefined."""
 
     positions: Floats
     windows: Floats
 
     def by_group(self, groups: Sequence[str]) -> dict[str, tuple[int, float, float]]:
-        """Group -> its number of tracks, and the means over its tracks of both; "all" comes first."""
+        """Return for each group its number of tracks and the means of both correlations over them; "all" comes first."""
         names = ["all", *dict.fromkeys(groups)]
         of = np.asarray(groups)
         found = {}
@@ -70,10 +70,10 @@ class TrackFit(NamedTuple):
 
 
 class TrackFitting:
-    """Gathers a `TrackFit` from batches of predicted and measured tracks [B, K, N]."""
+    """Accumulator of a `TrackFit` from batches of predicted and measured tracks [B, K, N]."""
 
     def __init__(self, n_tracks: int, *, log: bool = False) -> None:
-        self.log = log  # of 1 + x
+        self.log = log  # correlate log(1 + x)
         self.positions, self.windows = Correlation(n_tracks), Correlation(n_tracks)
 
     def add(self, predicted: ArrayLike, measured: ArrayLike) -> None:
@@ -90,5 +90,5 @@ class TrackFitting:
 
 
 def _mean(x: Floats) -> float:
-    """Of those that are defined."""
+    """Return the mean of the finite values."""
     return float(np.nanmean(x)) if np.isfinite(x).any() else float("nan")

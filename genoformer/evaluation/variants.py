@@ -1,4 +1,4 @@
-"""Scored variants + what is known of them -> correlation with measured effects, or AUROC of labels; by element."""
+"""Scored variants + their effects or labels -> correlation with effects, or AUROC of labels; by element."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from genoformer.genome.vcf import info_of, open_vcf
 from genoformer.whole import check_overwrite, make_folder, save_figure, write_text
 
 Floats = NDArray[np.float64]
-Key = tuple[str, int, str, str]  # contig, whatever way it is named; POS; REF; ALT
+Key = tuple[str, int, str, str]  # contig under any naming scheme; POS; REF; ALT
 
 ALL = "all"
 FIGURE, METRICS = "variants.png", "metrics.json"
 _PLACE = {"chrom": ("chrom", "#chrom", "chr", "contig"), "pos": ("pos", "position"), "ref": ("ref",), "alt": ("alt",)}
-_SCORE = re.compile(r"[A-Z][A-Z0-9]*")  # neither quantiles (SAD_Q) nor single tracks (SAD_CNhs1)
-_FEW = 10  # variants of an element, below which nothing is said of it
+_SCORE = re.compile(r"[A-Z][A-Z0-9]*")  # excludes quantiles (SAD_Q) and single tracks (SAD_CNhs1)
+_FEW = 10  # an element with fewer variants is not evaluated
 _N_RESAMPLINGS = 1000
 MEANINGS = {
     "spearman_abs": "Spearman correlation of |score| and |effect|",
@@ -40,7 +40,7 @@ MEANINGS = {
 
 
 class Truth(NamedTuple):
-    """What is known of variants: effects (numbers) or labels (0 and 1), and the element of each."""
+    """Known effects (numbers) or labels (0 and 1) of variants, and the element of each variant."""
 
     effects: dict[Key, float]
     elements: dict[Key, str]
@@ -48,17 +48,17 @@ class Truth(NamedTuple):
 
 
 class VariantEvaluation(NamedTuple):
-    """Metrics: score -> element ("all" for all) -> metric -> estimate; and what did not match."""
+    """Metrics: score -> element ("all" for all) -> metric -> estimate; and the numbers of unmatched variants."""
 
     metrics: dict[str, dict[str, dict[str, Estimate]]]
-    n: dict[str, dict[str, int]]  # score -> element -> variants that have it
-    few: list[str]  # scores of too few variants
+    n: dict[str, dict[str, int]]  # score -> element -> number of scored variants
+    few: list[str]  # scores with too few variants
     means: dict[str, dict[str, Estimate]]  # score -> metric -> mean over the elements
-    n_unscored: int  # of the truth
-    n_unknown: int  # of the scored
+    n_unscored: int  # variants of the truth without a score
+    n_unknown: int  # scored variants that are not in the truth
 
     def counted(self, element: str) -> str:
-        """How many variants of an element have each score: a number, or from which to which."""
+        """Return the number of variants of an element that have a score, or its range over the scores, as text."""
         n = sorted({of[element] for of in self.n.values()})
         return f"{n[0]:,}" if len(n) == 1 else f"{n[0]:,} to {n[-1]:,}"
 
@@ -83,11 +83,11 @@ class VariantEvaluation(NamedTuple):
 def evaluate_variants(
     scores: Mapping[str, Mapping[Key, float]], truth: Truth, *, n_resamplings: int = _N_RESAMPLINGS, seed: int = 0
 ) -> VariantEvaluation:
-    """Compare scores, name -> variant -> value, with what is known; variants without a value are left out of that score.
+    """Compare scores (name -> variant -> value) with the truth; a variant without a value is left out of that score.
 
-    Measured effects: Spearman of |score| and |effect|, and of both with their signs. Labels: AUROC and average precision of
-    |score|, and AUROC of -score. Intervals resample variants; that of a mean over elements, the elements.
-    Raises ConfigError where no scored variant is known, or labels are all alike.
+    Measured effects: Spearman correlation of |score| and |effect|, and of signed values. Labels: AUROC and average precision
+    of |score|, and AUROC of -score. Intervals resample variants; the interval of a mean over elements resamples elements.
+    Raises ConfigError if no scored variant is in the truth, or if all labels are equal.
     """
     known = [key for key in truth.effects if any(key in of for of in scores.values())]
     if not known:
@@ -144,7 +144,7 @@ def _spearman(weights: Floats, x: Floats, y: Floats) -> Floats:
 
 
 def _mean(values: Sequence[float], seed: int) -> Estimate:
-    """Over elements, which are resampled."""
+    """Return the mean over elements, with an interval that resamples elements."""
     known = np.array([value for value in values if np.isfinite(value)])
     if len(known) < 2:
         return Estimate(float(known.mean()) if len(known) else np.nan, np.nan, np.nan)
@@ -157,9 +157,9 @@ def _mean(values: Sequence[float], seed: int) -> Estimate:
 
 
 def read_scores(path: str | Path, names: Sequence[str] = ()) -> dict[str, dict[Key, float]]:
-    """Score -> variant -> value of what `score` wrote: VCF or BCF, TSV or Parquet; names: which scores, none for all.
+    """Read the output of `score` (VCF or BCF, TSV or Parquet): score -> variant -> value; names: scores to read, () for all.
 
-    Quantiles, and columns of single tracks beside the strongest, are taken when they are named.
+    Quantiles, and columns of single tracks other than the strongest, are read only if they are named.
     """
     path = Path(path)
     if not path.is_file():
@@ -225,7 +225,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[Key, dict[str, float]]]:
             for row in batch.to_pylist():
                 of = {name: row[name] for name in names if row[name] is not None}
                 yield _key(row["chrom"], row["pos"], row["ref"], row["alt"]), of
-    except (OSError, pa.ArrowException, AttributeError) as error:  # the last one of columns that are no text
+    except (OSError, pa.ArrowException, AttributeError) as error:  # AttributeError: a column is not text
         raise FileFormatError(f"{path} cannot be read ({error}); write it again.") from error
 
 
@@ -237,13 +237,13 @@ def read_truth(
     positive: str | None = None,
     where: Mapping[str, str] | None = None,
 ) -> Truth:
-    """What is known of variants, from a TSV or CSV with a header: contig, POS, REF, ALT and a column of effects or labels.
+    """Read the truth of variants from a TSV or CSV with a header: contig, POS, REF, ALT and a column of effects or labels.
 
-    column: the effects. positive: the value of the column that marks a positive variant; all others are negative. A column of
-    0 and 1 alone is labels without it. element: a column that groups variants. where: only rows that have these values.
-    A variant that stands in several rows keeps the first.
+    column: the effects. positive: value of the column that marks a positive variant; all other values are negative. Without it,
+    a column of 0 and 1 only is read as labels. element: a column that groups variants. where: read only rows with these values.
+    If a variant is in several rows, the first one counts.
 
-    Raises FileFormatError, MissingFileError or ConfigError with what the file has.
+    Raises FileFormatError, MissingFileError or ConfigError, with the content of the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -282,7 +282,7 @@ def read_truth(
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """(number of the line, name of the column -> text) of a table with a header; of a short line the last ones are None."""
+    """Yield (line number, column name -> text) of a table with a header; missing last fields of a short line are None."""
     number = 0
 
     def lines() -> Iterator[str]:
@@ -295,7 +295,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         with long_fields():
             for row in csv.DictReader(lines(), delimiter=delimiter, restkey=""):
-                row.pop("", None)  # what is beyond the header
+                row.pop("", None)  # fields beyond the header
                 yield number, row
     except csv.Error as error:
         raise FileFormatError(f"{path}, line {number}: {error}; mend the line.") from error
@@ -313,7 +313,7 @@ def _number(text: str | None) -> float:
 
 
 def write_evaluation(out: Path, found: VariantEvaluation) -> None:
-    """metrics.json and variants.png in a folder, which is made; a report there is replaced, nothing else."""
+    """Write metrics.json and variants.png to a folder, created if missing; only an earlier report is replaced."""
     from matplotlib.figure import Figure
 
     from genoformer import plots

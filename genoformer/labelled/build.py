@@ -1,4 +1,4 @@
-"""A genome and files of positives -> train, valid and test tables with negatives, and a manifest that tells how."""
+"""A genome and files of positives -> train, valid and test tables with negatives, and a manifest of how they were built."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NEGATIVES = ("gc", "dinucleotide", "elsewhere")
 COLUMNS = ("sequence", "label", "chrom", "start", "end", "strand", "name")
 MANIFEST = "manifest.json"
 KIND = "labelled windows"
-_ADVICE = {  # by what most windows of a class were dropped for, when none is left
+_ADVICE = {  # by the most frequent reason, if all windows of a class were dropped
     "no_contig": "are file and FASTA of one assembly?",
     "outside": "are the windows too long, or file and FASTA of two assemblies?",
     "blacklist": "is it the right blacklist?",
@@ -45,10 +45,10 @@ _ADVICE = {  # by what most windows of a class were dropped for, when none is le
 
 @dataclass
 class BuildSummary:
-    """What `build` wrote.
+    """Results of `build`.
 
-    counts[split][class]; gc[split][class], mean share; dropped[class][reason]; leakage["train, test"], how much of test is
-    in train; notes, sentences.
+    counts[split][class]; gc[split][class], mean GC fraction; dropped[class][reason]; leakage["train, test"], leakage from train
+    into test; notes, sentences.
     """
 
     out: Path
@@ -74,31 +74,31 @@ def build(
     valid: Sequence[str] = (),
     test: Sequence[str] = (),
     blacklist: str | os.PathLike[str] | None = None,
-    max_n: float = 0.05,  # a window with more is mostly about the N; assembly gaps give all or nothing
+    max_n: float = 0.05,  # a window with more N has little sequence; assembly gaps give all N or none
     seed: int = 0,
 ) -> BuildSummary:
-    """Labelled windows of a genome, split by contig: OUT/train.tsv, valid.tsv, test.tsv and manifest.json.
+    """Build labelled windows of a genome, split by contig: OUT/train.tsv, valid.tsv, test.tsv and manifest.json.
 
-    Positives are BED, peaks, tables (centred on the summit, or else the middle of the row) or GTF or GFF3 (around each
-    transcription start site; transcripts, or genes if there are none). All windows have the same length and the direction
-    of their strand, so that in a window around a start site the site is base number `upstream` on either strand.
+    Positives are BED, peaks, tables (centred on the summit, or on the middle of the row without one) or GTF or GFF3 (around
+    each TSS of transcripts, or of genes if there are no transcripts). All windows have the same length and the direction of
+    their strand, so that the TSS is base number `upstream` of its window on either strand.
 
     * Windows are dropped, and counted by the first reason that applies: `no_contig` (not in the FASTA), `outside` (beyond
-      the contig's ends), `blacklist` (a base of it), `too_many_n` (share of N above max_n), `ambiguous` (overlaps a window
-      of another class by half or more; both go), `repeated` (overlaps a kept window of its class by more than half; from
-      left to right on the contig, whatever the strand).
-    * Negatives: `ratio` times the positives of each split, on the contigs of the split, drawn by the positives there.
-      "elsewhere": random windows at least `length` bases from any row of the positives' files, kept or not, and outside
-      the blacklist, none overlapping another, with the positives' share of - strands. "gc": the same with the
-      positives' GC in bins of 2 % points; what is not found is left out and counted. "dinucleotide": shuffles of the
-      positives that keep every dinucleotide count.
+      the contig's ends), `blacklist` (overlaps it), `too_many_n` (fraction of N above max_n), `ambiguous` (overlaps a window
+      of another class by half or more; both are dropped), `repeated` (overlaps a kept window of its class by more than half;
+      from left to right on the contig, on either strand).
+    * Negatives: `ratio` times the positives of each split, on the contigs of the split, in proportion to the positives there.
+      "elsewhere": random windows outside the blacklist, at least `length` bases from any row of the positives' files, kept or
+      not, without overlaps, with the positives' fraction of - strands. "gc": the same, matched to the positives' GC in bins
+      of 2 % points; windows that are not found are left out and counted. "dinucleotide": shuffles of the positives that keep
+      every dinucleotide count.
 
-    Parameters: positives, class name -> file; columns, which column of a file is which, as `--columns` has it; length in bases,
-    300 if nothing is given; upstream and downstream of the site, summit or middle, together in place of length (GTF with length
-    alone: 5/6 and 1/6 of it, as -250 .. +50; others: half and half); valid, test, names of contigs; seed, the same gives the
-    same bytes.
+    Parameters: positives, class name -> file; columns, roles of a file's columns, as in `--columns`; length in bases, default
+    300; upstream and downstream of the TSS, summit or middle, both together instead of length (with length alone, GTF windows
+    have 5/6 and 1/6 of it, as -250 .. +50, and others half and half); valid, test, names of contigs; seed, the same seed gives
+    the same bytes.
 
-    A set that is there already is written again by the same call, and by no other.
+    A call with the same options and inputs replaces an existing set; any other call is refused.
 
     Raises: ConfigError, FileFormatError, ContigError; then nothing is written.
     """
@@ -226,7 +226,7 @@ def _negatives(
     random: np.random.Generator,
     missing: Counter[str],
 ) -> tuple[list[Site], list[tuple[Site, Codes]]]:
-    """Negatives that lie in the genome, as sites; and those that do not, with their bases."""
+    """Return negatives that lie in the genome, as sites, and shuffled negatives with their bases."""
     if kind is None:
         return [], []
     n_wanted = round(ratio * len(found))
@@ -240,7 +240,7 @@ def _negatives(
     assert rooms is not None
     per_bin = np.bincount(gc_bin(gc_share(codes)), minlength=GC_BINS) if kind == "gc" else np.array([len(found)])
     until = np.rint(np.cumsum(per_bin) * ratio).astype(np.int64)
-    wanted = until - np.append(0, until[:-1])  # sums to ratio times all
+    wanted = until - np.append(0, until[:-1])  # sums to ratio times the positives
     places, n_missing = draw(rooms, Counter(site.chrom for site in found), wanted, random)
     if n_missing:
         missing["not_found"] += n_missing
@@ -273,10 +273,10 @@ def _write(
     inputs: Mapping[str, Path],
     split_of: Mapping[str, str],
 ) -> None:
-    """Write the tables and the manifest under other names, and let all appear together, the manifest last."""
+    """Write the tables and the manifest to temporary files, and move them into place together, the manifest last."""
     make_folder(built.out)
     with ExitStack() as parts:
-        manifest = parts.enter_context(atomic_write(built.out / MANIFEST))  # first in, so last out
+        manifest = parts.enter_context(atomic_write(built.out / MANIFEST))  # entered first, so written last
         files = {}
         for split, rows in everything.items():
             part = parts.enter_context(atomic_write(built.out / f"{split}.tsv"))
@@ -321,7 +321,7 @@ def _manifest(
 
 
 def _changed(out: Path, options: dict[str, Any], inputs: Mapping[str, Path]) -> list[str]:
-    """What differs from the options and inputs of the set that is in the folder, by name; nothing where there is none."""
+    """Return the names of options and inputs that differ from the set in the folder; an empty list without a set."""
     try:
         found = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
         before = {name: one["sha256"] for name, one in found["inputs"].items()}
@@ -336,14 +336,14 @@ def _changed(out: Path, options: dict[str, Any], inputs: Mapping[str, Path]) -> 
             raise MissingFileError(f"{path} does not exist or is no file; give what the set is to be built from.")
     now = {name: sha256_of(path) for name, path in inputs.items()}
     other = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
-    if "spans" in changed:  # they follow from the length and the files, unless they were given
+    if "spans" in changed:  # they follow from length and files, unless given explicitly
         given = "length" not in changed and not any(name.startswith("positives") for name in other)
         changed = [name for name in changed if name != "spans"] + ["upstream", "downstream"] * given
     return changed + other
 
 
 def _is_same(found: dict[str, Any], out: Path, options: dict[str, Any], inputs: Mapping[str, Path]) -> bool:
-    """Whether a manifest, in which nothing has `_changed`, is ours, and the tables beside it are those that it tells of."""
+    """True if a manifest without changes (see `_changed`) is from `build` and has the checksums of the tables in its folder."""
     try:
         if found["kind"] != KIND or found["options"] != json.loads(json.dumps(options)):
             return False

@@ -1,4 +1,4 @@
-"""Labels in FASTA headers: `>name label=x`, `>name|x` or `>name|0|1|1`, one way for a whole file -> names, columns, labels."""
+"""Labels in FASTA headers (`>name label=x`, `>name|x` or `>name|0|1|1`, one form per file) -> names, columns, labels."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from genoformer.labelled.parts import PARTS, counted_parts
 
 _FIELD = re.compile(r"([^\s=]+)=(\S*)")
 _NUMBERED = re.compile(r"label\d*", re.IGNORECASE)
-# accessions as NCBI and UniProt write them: the first field -> how many fields belong to the name
+# accessions of NCBI and UniProt: first field -> number of fields that belong to the name
 _DATABASES = {"gi": 5, "sp": 3, "tr": 3, "gb": 3, "ref": 3, "emb": 3, "dbj": 3, "pdb": 3, "gnl": 3, "lcl": 2}
 
 
 class MissingLabelError(FileFormatError):
-    """A file does not have a label for each of its sequences."""
+    """A file lacks a label for one of its sequences."""
 
 
 class Labels(NamedTuple):
-    """Names of the records, and of each a text per column; notes on how the headers were understood.
+    """Names of the records, their labels (one text per column), and notes on how the headers were read.
 
-    n_labels: fields after | that were read as labels, 0 where labels are NAME=.
+    n_labels: number of fields after | that were read as labels; 0 if labels are NAME=.
     """
 
     names: list[str]
@@ -35,22 +35,22 @@ class Labels(NamedTuple):
 
 
 class Headers:
-    """The headers of a file, record by record; one that does not go with the first is refused with its line.
+    """Headers of a file, read record by record; a header that differs in form from the first is refused with its line.
 
-    wanted: the label columns that are asked for, () for none; None takes `label...=`, or what stands after |. parts_apart: a
-    file whose split=, or another field, names several parts of a split is refused.
+    wanted: the requested label columns, () for none; None takes `label...=`, or the fields after |. parts_apart: refuse a file
+    in which split=, or another field, names several parts of a split.
     """
 
     def __init__(self, wanted: tuple[str, ...] | None, *, parts_apart: bool = True) -> None:
         self.wanted, self.columns, self.parts_apart = wanted, wanted or (), parts_apart
-        self.others: dict[str, Counter[str]] = {}  # NAME= that is no label -> words
-        self.barred: bool | None = None  # labels stand after |, or as NAME=; None before the first record
+        self.others: dict[str, Counter[str]] = {}  # NAME= that is not a label -> counts of its values
+        self.barred: bool | None = None  # True: labels after |; False: as NAME=; None before the first record
         self.names: list[str] = []
         self.labels: list[tuple[str, ...]] = []
-        self.words: list[list[str]] = []  # a header's fields between |
+        self.words: list[list[str]] = []  # fields of each header, split at |
 
     def add(self, where: str, text: str) -> str:
-        """Take in the header of a record; returns how the record is called in messages."""
+        """Read the header of a record; return the text by which messages refer to the record."""
         name, _, rest = text.strip().partition(" ")
         if self.wanted == ():
             self.names.append(name)
@@ -108,9 +108,9 @@ class Headers:
         return where
 
     def done(self, n_labels: int | None = None) -> Labels:
-        """All records; of fields after | those at the end are labels, and the others the name.
+        """Return the labels of all records; with fields after |, the last fields are labels and the others belong to the name.
 
-        n_labels: how many are labels, as in the file that this one goes with; None takes as many as `_n_labels` says.
+        n_labels: number of labels, as in the training data; None infers it (`_n_labels`).
         """
         if not self.barred or not self.words:
             return Labels(self.names, self.columns, self.labels, self._notes_of_parts())
@@ -140,7 +140,7 @@ class Headers:
         return Labels(names, tuple(columns[i] for i in places), labels, notes, n)
 
     def _other_reading(self, n: int) -> str:
-        """Return a sentence on how to get several labels, where n fields at the end would be some."""
+        """Return a sentence on how to get several labels, if the last n fields could be labels."""
         if n == 1:
             return " Several labels are written label1=... label2=..."
         return f" Without --label the last {n} are labels." if self.wanted is not None else ""
@@ -160,7 +160,7 @@ class Headers:
 
 
 def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:
-    """The fields without a last one that is a part of a split in every record, and a note on it; several parts are refused.
+    """Remove a last field that is a part of a split in every record, and add a note; several parts are refused.
 
     >>> _without_split([["a", "1", "training"], ["b", "0", "training"]])[0]
     [['a', '1'], ['b', '0']]
@@ -181,12 +181,12 @@ def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:
 
 
 def _n_labels(words: list[list[str]]) -> int:
-    """Count the label fields at the end: all that are 0 or 1, or all that are numbers with decimals; else the last one.
+    """Return the number of label fields at the end: those that are 0 or 1, or numbers with decimals; else 1.
 
     >>> _n_labels([["a", "7", "0", "1"], ["b", "8", "1", "1"]]), _n_labels([["a", "0.5", "2.25"]]), _n_labels([["a", "7", "1"]])
     (2, 2, 1)
     """
-    columns = list(zip(*(of[:0:-1] for of in words), strict=True))  # the last field first, the name left out
+    columns = list(zip(*(of[:0:-1] for of in words), strict=True))  # from the last field to the first, without the name
     for fits in (_are_flags, _have_decimals):
         n = next((i for i, column in enumerate(columns) if not fits(column)), len(columns))
         if n > 1:

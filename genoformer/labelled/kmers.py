@@ -1,4 +1,4 @@
-"""Rows of overlapping k-mers, as DNABERT writes its sequences, -> the sequences."""
+"""Rows of overlapping k-mers, the format of DNABERT's sequences -> plain sequences."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from genoformer.errors import FileFormatError
 
 
 class Kmers:
-    """Un-k-merises; k is that of the first row with blanks, and every row of the file must be of the same kind."""
+    """Converter from k-mers to sequences; k is that of the first row with blanks, and every row must have the same format."""
 
     def __init__(self) -> None:
         self.k = 0
-        self.lengths: dict[int, str] = {}  # of rows without blanks -> the first such row
+        self.lengths: dict[int, str] = {}  # length of a row without blanks -> the first such row
 
     def joined(self, text: str, where: str) -> str:
         words = text.split()

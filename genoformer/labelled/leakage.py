@@ -1,4 +1,4 @@
-"""Two sets of sequences -> how many of the second are also, or nearly, in the first; both strands are one."""
+"""Two sets of sequences -> number of sequences of the second that also, or almost, occur in the first on either strand."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy as np
 from genoformer.genome.codes import Codes, reverse_complement
 from genoformer.genome.sketch import Sketch
 
-LONG_K, SHORT_K = 31, 16  # 31 is nearly unique in a genome; 16 (4.3e9 of them) bears more mismatches in few bases
-LONG = 100  # bases; below this median length k is SHORT_K, as a single mismatch touches 31 of the 31-mers
-MIN_SHARE = 0.5  # of a sequence's k-mers, from which on it has leaked
-_NAMED = 3  # classes that a sentence names; the manifest has all
-EXACT_BASES = 1 << 25  # of the first set; every k-mer is kept up to this (256 MiB), above it one in `scale`
+LONG_K, SHORT_K = 31, 16  # 31 is nearly unique in a genome; 16 (4.3e9 k-mers) tolerates more mismatches in few bases
+LONG = 100  # bases; below this median length k is SHORT_K, because a mismatch changes 31 of the 31-mers
+MIN_SHARE = 0.5  # smallest fraction of shared k-mers at which a sequence has leaked
+_NAMED = 3  # classes named in a sentence; the manifest has all
+EXACT_BASES = 1 << 25  # bases of the first set up to which every k-mer is kept (256 MiB); above, one in `scale`
 
 
 @dataclass(frozen=True)
 class Leakage:
-    """How many of n sequences occur in another set.
+    """Numbers of the n sequences of a set that occur in another set.
 
-    n_leaked: at least half (MIN_SHARE) of their k-mers occur there. n_duplicates: the same bases occur there as a whole;
-    n_reverse_duplicates: only their reverse complement does. n_unchecked: too short, with too many N, or with no
-    k-mer in the sample; of these only duplicates are known. classes[name]: n and n_leaked of a class, where labels were
-    given; shuffled negatives cannot leak, and would make the share of all look small.
+    n_leaked: at least half (MIN_SHARE) of their k-mers occur there. n_duplicates: exact duplicates; n_reverse_duplicates: only
+    their reverse complement is an exact duplicate. n_unchecked: too short, with too many N, or with no k-mer in the sample;
+    these are tested for duplicates only. classes[name]: n and n_leaked of a class, if labels were given; shuffled negatives
+    cannot leak, and would make the total fraction look small.
     """
 
     n: int
@@ -40,19 +40,17 @@ class Leakage:
 
     @property
     def percent(self) -> float:
-        """Leaked sequences among all, in %; 0 for none."""
+        """Percentage of leaked sequences; 0 for an empty set."""
         return 100 * self.n_leaked / self.n if self.n else 0.0
 
     def describe(self, train: str = "train", other: str = "valid") -> str:
-        """One sentence.
+        """Return the leakage as one sentence, with the three classes that leak most.
 
         >>> Leakage(200, 3, 1, 1, 0, 31, 1).describe().split(": ")[0]
         '1.50 % of valid (3 of 200) shares half or more of its 31-mers with train'
         >>> each = {"negative": (100, 0), "promoter": (100, 3)}
         >>> Leakage(200, 3, 1, 1, 0, 31, 1, classes=each).describe().partition(" shares")[0]
         '1.50 % of valid (3 of 200; 3.00 % of promoter)'
-
-        Of the classes that leak the worst three are named.
         """
         sample = f", of which 1 in {self.scale} was looked at" if self.scale > 1 else ""
         unchecked = f"; {self.n_unchecked:,} could not be checked" if self.n_unchecked else ""
@@ -67,7 +65,7 @@ class Leakage:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For a manifest."""
+        """Return the entry for a manifest."""
         each = {
             name: {"n": n, "n_leaked": n_leaked, "percent": round(100 * n_leaked / n, 4)}
             for name, (n, n_leaked) in self.classes.items()
@@ -76,11 +74,12 @@ class Leakage:
 
 
 def leakage(train: Sequence[Codes] | Codes, other: Sequence[Codes] | Codes, labels: Sequence[str] = ()) -> Leakage:
-    """How much of `other` is in `train`; codes [L] each, of any lengths. labels: the classes of `other`, told apart.
+    """Count the sequences of `other` that occur in `train`; codes [L] each, of any lengths.
 
-    A sequence has leaked if at least half of its k-mers, counted as often as they stand in it, occur anywhere in
-    `train` on either strand, or if it is an exact duplicate on either strand. k is 31, but 16 if the median length of
-    `other` is below 100 bases. All k-mers of `train` are kept up to 33 million bases, and above that a sample of them.
+    A sequence has leaked if at least half of its k-mers, counted with repeats, occur anywhere in `train` on either
+    strand, or if it is an exact duplicate on either strand. k is 31, or 16 if the median length of `other` is below 100
+    bases. All k-mers of `train` are kept up to 33 million bases, and a sample of them above. labels: classes of `other`,
+    to count each class separately.
 
     >>> from genoformer.genome.codes import encode
     >>> found = leakage([encode("ACGGTTCAACGGATATCCAG")], [encode("CTGGATATCCGTTGAACCGT"), encode("A" * 20)])

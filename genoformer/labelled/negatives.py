@@ -1,4 +1,4 @@
-"""A genome and the places to avoid -> random windows of the same contigs, alike in GC if asked for."""
+"""A genome and the regions to avoid -> random windows of the same contigs, matched in GC if requested."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from genoformer.genome.codes import N, gc_share
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, runs_of_bases, subtract
 
-GC_BINS = 50  # of 2 % points each: 6 bases of 300, finer than that few windows are alike
+GC_BINS = 50  # 2 % points each, 6 bases of 300; few windows match in finer bins
 _ROUNDS = 12
-_PER_ROUND = 20  # windows drawn for each that is missing: high-GC ones are a few in a hundred
-_MOST, _LEAST = 1_000_000, 20_000  # windows drawn in a round: sorted, they read a bgzipped genome once
-_READ = 1 << 25  # bases held at a time
+_PER_ROUND = 20  # windows drawn for each missing one: only a few in a hundred have high GC
+_MOST, _LEAST = 1_000_000, 20_000  # windows drawn in a round: in sorted order they read a bgzipped genome once
+_READ = 1 << 25  # bases in memory at a time
 
 
 @dataclass(frozen=True)
 class CandidateStarts:
-    """Where windows of `length` may begin: for each contig intervals [n, 2] of starts."""
+    """Positions at which windows of `length` may begin: intervals [n, 2] of starts for each contig."""
 
     genome: Genome
     length: int
@@ -32,7 +32,7 @@ class CandidateStarts:
     def around(
         cls, genome: Genome, contigs: list[str], avoid: Mapping[str, Intervals], length: int, max_n: float
     ) -> CandidateStarts:
-        """Room on these contigs beside the intervals to avoid, and not in long stretches of N."""
+        """Find starts on these contigs outside the intervals to avoid and outside long stretches of N."""
         starts = {}
         for chrom in contigs:
             bases = runs_of_bases(genome, chrom, gap=int(max_n * length))
@@ -43,20 +43,19 @@ class CandidateStarts:
 
 
 def gc_bin(share: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The bin of 2 % points that a GC share lies in; 1 lies in the last one."""
+    """Return the bin of 2 % points of a GC fraction; 1 lies in the last bin."""
     return np.minimum(np.floor(share * GC_BINS + 1e-9), GC_BINS - 1).astype(np.int64)
 
 
 def draw(
     rooms: CandidateStarts, weights: Mapping[str, int], wanted: NDArray[np.int64], random: np.random.Generator
 ) -> tuple[list[tuple[str, int]], int]:
-    """Random windows (contig, start), none overlapping another, and how many were not found.
+    """Draw random windows (contig, start) without overlaps, and count the windows that were not found.
 
-    A contig is drawn by its weight, the place on it uniformly. A window with more than max_n of N is passed over, and so
-    is one of a GC bin that is full. What is not found in 12 rounds, or when a round finds less than 1 % of what is
-    missing, is left out.
+    A contig is drawn by its weight, and the position on it uniformly. A window is rejected if its fraction of N is above max_n
+    or if its GC bin is full. The search ends after 12 rounds, or after a round that finds less than 1 % of the missing windows.
 
-    Parameters: weights, contig -> number of positives; wanted, windows of each GC bin [50], or in all [1].
+    Parameters: weights, contig -> number of positives; wanted, windows of each GC bin [50], or in total [1].
     """
     chroms = [chrom for chrom, weight in weights.items() if weight and len(rooms.starts[chrom])]
     missing = wanted.copy()
@@ -93,7 +92,7 @@ def draw(
 
 
 def _uniform(starts: Intervals, n: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Places [n] drawn from intervals of starts."""
+    """Draw n positions uniformly from intervals of starts, [n]."""
     until = np.cumsum(starts[:, 1] - starts[:, 0])
     place = random.integers(until[-1], size=n)
     row = np.searchsorted(until, place, side="right")
@@ -101,7 +100,7 @@ def _uniform(starts: Intervals, n: int, random: np.random.Generator) -> NDArray[
 
 
 def _bins(rooms: CandidateStarts, chrom: str, starts: NDArray[np.int64], n_bins: int) -> NDArray[np.int64]:
-    """The GC bin of each window, or 0 where there is but one; -1 for too many N. Read in the order of the genome."""
+    """Return the GC bin of each window, or 0 if there is only one bin; -1 for too many N. Read in genome order."""
     bins = np.empty(len(starts), dtype=np.int64)
     order = np.argsort(starts, kind="stable")
     step = max(1, _READ // rooms.length)

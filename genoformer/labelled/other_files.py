@@ -1,4 +1,4 @@
-"""Files that are no table of sequences: refused for what they are, by their first line."""
+"""Refusal, by their first line, of files that are not tables of sequences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genoformer.errors import FileFormatError
 
-_OTHERS = (  # how the first line begins, what the file is, what to do
+_OTHERS = (  # start of the first line, kind of file, remedy
     (("{", "["), "JSON", "write a CSV with the columns sequence and label (pandas: read_json, to_csv)"),
     (("@",), "FASTQ or SAM", "write a FASTA (seqkit fq2fa), or a CSV with the columns sequence and label"),
     (("LOCUS ", "ID   "), "a GenBank or EMBL file", "write a FASTA (seqret, or Bio.SeqIO.convert)"),
@@ -16,7 +16,7 @@ _OTHERS = (  # how the first line begins, what the file is, what to do
 
 
 def refuse_other_files(path: Path, line: str) -> None:
-    """FileFormatError for a file whose first line is not that of a table of sequences.
+    """Refuse, with FileFormatError, a file whose first line is not that of a table of sequences.
 
     >>> refuse_other_files(Path("a.jsonl"), '{"sequence": "ACGT", "label": 1}')
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""Parts of a split, such as train and test, that a file of labels names beside the label: words -> a note, or a refusal."""
+"""Parts of a split (train, test) in other fields of a file of labels: words -> a note, or a refusal."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 from genoformer.genome.contigs import join_names
 
-_NAMES = ("split", "fold", "partition", "subset", "is_train", "is_test", "is_valid")  # of columns that hold other words
-PARTS = {"training", "testing", "train", "test", "validation", "valid", "val", "dev"}  # as iLearn: >name|1|training
+_NAMES = ("split", "fold", "partition", "subset", "is_train", "is_test", "is_valid")  # columns of a split with other words
+PARTS = {"training", "testing", "train", "test", "validation", "valid", "val", "dev"}  # as in iLearn: >name|1|training
 
 
 class PartColumns:
-    """The columns of a table that hold parts of a split and nothing else, told row by row."""
+    """Columns of a table that contain only parts of a split, found row by row."""
 
     def __init__(self, columns: dict[int, str]) -> None:
-        """columns: number -> name, of those that are no sequence, name or label."""
+        """columns: number -> name, of all columns except sequence, name and labels."""
         self.columns = columns
         self._counts: dict[int, Counter[str]] = {i: Counter() for i in columns}
 
     def add(self, row: Sequence[str]) -> None:
-        """Take in a row; a column with another word is no split."""
+        """Read a row; a column with any other word is not a split."""
         for i in list(self._counts):
             word = row[i].strip().lower()
             if word in PARTS:
@@ -30,7 +30,7 @@ class PartColumns:
 
     @property
     def fault(self) -> str:
-        """Say which column holds several parts; "" for none."""
+        """Error text for a column with several parts; "" if there is none."""
         for i, counts in self._counts.items():
             if len(counts) > 1:
                 return f"the column {self.columns[i]} says {counted_parts(counts)}, the parts of a split; write a file of each"
@@ -38,7 +38,7 @@ class PartColumns:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on columns that hold one part, or whose name is that of a split."""
+        """Notes on columns with a single part, and on unused columns with the name of a split."""
         notes = [
             f"the column {self.columns[i]}, {join_names(counts)} in every row, is a part of a split and no label."
             for i, counts in self._counts.items()
@@ -52,7 +52,7 @@ class PartColumns:
 
 
 def counted_parts(counts: Counter[str]) -> str:
-    """Name parts with the number of their records.
+    """Return the names of parts with the number of their records.
 
     >>> counted_parts(Counter(["train", "test", "train"]))
     'test (1), train (2)'

@@ -28,17 +28,17 @@ from genoformer.labelled.several import decimal_comma, split_labels
 _KIND = "a CSV, TSV, FASTA or BED file"
 _NAME = ("name", "id")
 _BASES = b"ACGTUacgtu"
-_UNKNOWN = b"NRYSWKMBDHVnryswkmbdhv"  # IUPAC: N, and the codes that become N
-_SHORTEST = 6  # bases by which a line is known as data where a header should be; shorter ones may be words, such as cat
+_UNKNOWN = b"NRYSWKMBDHVnryswkmbdhv"  # IUPAC: N, and the codes that are read as N
+_SHORTEST = 6  # fewest bases that identify a first line as data; shorter ones may be words, such as cat
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledSequences:
     """Sequences with their labels, in the order of the file.
 
-    names: of each sequence, as in the file, else its number from 1. sequences: uint8 codes [L] each, of any length.
-    labels: of each sequence a tuple, one text per column of `columns`. n_iupac: letters such as R or Y that were read as
-    N. notes: sentences on what else was done. lines: of each sequence, in its file.
+    names: name of each sequence in the file, or its number from 1. sequences: uint8 codes [L] each, of any length.
+    labels: a tuple for each sequence, one text per column of `columns`. n_iupac: number of letters such as R or Y that were
+    read as N. notes: sentences on other changes. lines: line of each sequence in its file.
     """
 
     names: tuple[str, ...]
@@ -55,7 +55,7 @@ class LabelledSequences:
         return len(self.sequences)
 
     def place(self, i: int) -> str:
-        """Where sequence i is, counted from 1, as a message begins."""
+        """Return the location of sequence i, counted from 1, for the start of a message."""
         return f"{self.path}, line {self.lines[i - 1]}, sequence {i}" if self.lines else f"{self.path}, sequence {i}"
 
 
@@ -67,25 +67,25 @@ def read_labelled(
     multi_label: bool = False,
     n_labels: int | None = None,
 ) -> LabelledSequences:
-    """Read labelled sequences; the kind of file is known by its name (BED) or its first character (FASTA), plain or gzipped.
+    """Read labelled sequences, plain or gzipped; the file name (BED) or the first character (FASTA) gives the format.
 
-    * CSV or TSV, whichever the header line is (a tab in it makes it TSV): a column `sequence` or `seq`, label columns
-      (all whose name begins with `label`, or those named by `label`), and perhaps `name` or `id`; the case of column
-      names does not matter. Without a header line: two columns, one of which is DNA of 6 bases or more and the other one
-      the label. Sequences as space-separated k-mers with stride 1 (DNABERT) are put together again.
-    * FASTA: `>name label=promoter`, any number of label columns (`label1=a label2=b`), or those named by `label`
-      (`label="class"` reads class=promoter); where the line has none, what follows the last | of the first word:
-      `>name|promoter`. Fields at its end that are 0 or 1 in every record, `>name|0|1|1`, are as many labels, label1 ...
+    * CSV or TSV (TSV if the header line contains a tab): a column `sequence` or `seq`, label columns (those whose name
+      begins with `label`, or the columns in `label`), and optionally `name` or `id`; column names are case-insensitive.
+      Without a header line: two columns, one with DNA of at least 6 bases and the other with the label.
+      Sequences of space-separated k-mers with stride 1 (DNABERT) are joined.
+    * FASTA: `>name label=promoter`, any number of label columns (`label1=a label2=b`), or the columns in `label`
+      (`label="class"` reads class=promoter). Without these, the label follows the last | of the first word:
+      `>name|promoter`. If the last fields are 0 or 1 in every record, `>name|0|1|1`, each field is a label: label1 ...
     * A BED-like file (BED, BED12, peaks, or with `fasta` any table of regions without sequences) and a `fasta`: the label
-      is the name column, or with label="score" the score. The bases of a row on the - strand are reverse-complemented.
-      Bases beyond the contig's end are N and noted; a row that begins there, or on an unknown contig, is refused.
+      is the name column, or the score with label="score". The bases of a row on the - strand are reverse-complemented.
+      Bases beyond the contig's end are N, with a note; a row that begins there, or on an unknown contig, is refused.
 
-    With label=() no labels are read. multi_label: an empty label is none of several classes, as ";" is. n_labels: how
-    many fields after | are labels, as in the training data (its `n_labels`); None or 0 looks at the fields. A table with a
-    column that says train, test and the like is refused.
+    label=() reads no labels. multi_label: an empty label means none of several classes, like ";". n_labels: number of
+    fields after | that are labels, as in the training data (its `n_labels`); None or 0 infers it. A table with a column
+    that contains several parts of a split (train, test) is refused.
 
-    Raises: FileFormatError with the line number for what is empty, missing, not a nucleotide code, or inconsistent
-    (MissingLabelError for labels); ConfigError if `fasta` or `label` does not go with the file.
+    Raises: FileFormatError with the line number for fields that are empty, missing, not a nucleotide code, or inconsistent
+    (MissingLabelError for labels); ConfigError if `fasta` or `label` does not fit the file.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def _read(
     *,
     parts_apart: bool,
 ) -> LabelledSequences:
-    """As `read_labelled`; parts_apart: a table that holds several parts of a split is refused."""
+    """Read a file for `read_labelled`; parts_apart: refuse a table with several parts of a split."""
     wanted = (label,) if isinstance(label, str) else tuple(label) if label is not None else None
     if has_bed_suffix(path) or (fasta is not None and are_regions(path, _KIND)):
         if fasta is None:
@@ -135,9 +135,9 @@ def read_sequences(
     fasta: str | os.PathLike[str] | None = None,
     label: str | Sequence[str] | None = None,
 ) -> LabelledSequences:
-    """As `read_labelled`, but labels are not needed: where a sequence lacks one, none is read, and a note says so.
+    """Read sequences like `read_labelled`, with optional labels: if a sequence has no label, none is read, with a note.
 
-    Labels that are named by `label` are needed all the same.
+    Columns in `label` are still required.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -157,11 +157,11 @@ def read_sequences(
 
 
 class _Rows:
-    """What has been read so far; a row that is not sound is refused."""
+    """Rows of a file read so far; an invalid row is refused."""
 
     def __init__(self, path: Path, may_be_empty: bool) -> None:
         self.path = path
-        self.may_be_empty = may_be_empty  # a label
+        self.may_be_empty = may_be_empty  # True if a label may be empty
         self.names: list[str] = []
         self.sequences: list[Codes] = []
         self.labels: list[tuple[str, ...]] = []
@@ -184,7 +184,7 @@ class _Rows:
         self.lines.append(line)
 
     def label(self, where: str, labels: tuple[str, ...], columns: Sequence[str]) -> None:
-        """The labels of the next sequence without any."""
+        """Add the labels of the next sequence."""
         for column, value in zip(columns, labels, strict=True):
             if not value and not self.may_be_empty:
                 raise MissingLabelError(
@@ -212,7 +212,7 @@ class _Rows:
         )
 
     def _split(self, columns: Sequence[str], notes: list[str]) -> Sequence[str]:
-        """As many columns as the only one has labels in each field."""
+        """Split a single column into several if every field lists several labels, and return the column names."""
         if len(columns) != 1:
             self._refuse_decimal_commas(columns)
             return columns
@@ -247,7 +247,7 @@ def _from_table(
     def texts() -> Iterator[str]:
         nonlocal number
         for at, text in lines:
-            number = at  # the line that the reader has come to
+            number = at  # current line of the reader
             yield text + "\n"
 
     source = texts()
@@ -289,12 +289,12 @@ def _from_table(
 
 
 def _delimiter(first: str) -> str:
-    """A tab or a comma, or the semicolon that spreadsheets write where the comma is the decimal point."""
+    """Return the delimiter: tab, comma, or the semicolon of spreadsheets with a decimal comma."""
     return "\t" if "\t" in first else ";" if ";" in first and "," not in first else ","
 
 
 def _bare(first: list[str]) -> list[str]:
-    """The columns of a table without a header line: two, of which one alone is nucleotides; [] where there is a header."""
+    """Return the column names of a table without a header (one DNA field, one label); [] if there is a header."""
     dna = [_is_dna(field) for field in first]
     return ["sequence" if of else "label" for of in dna] if sorted(dna) == [False, True] else []
 
@@ -308,7 +308,7 @@ def _is_bases(field: str) -> bool:
 
 
 def _columns(header: list[str], wanted: tuple[str, ...] | None, where: str) -> tuple[int, int | None, list[int]]:
-    """Places of the sequence column, of the name column if there is one, and of the label columns."""
+    """Return the indices of the sequence column, the name column (or None) and the label columns."""
     keys = [column.lower() for column in header]
     if twice := [column for column, n in Counter(keys).items() if n > 1]:
         raise FileFormatError(f"{where}: the header names {join_names(twice)} more than once; give each column its own name.")
@@ -361,7 +361,7 @@ def _from_fasta(
     for line, name, found in zip(rows.lines, names, labels, strict=True):
         rows.label(f"{rows.path}, line {line}, record {name}", found, columns)
     made = rows.done(columns, notes)
-    return replace(made, n_labels=n if made.columns == columns else 0)  # one field may have held several labels
+    return replace(made, n_labels=n if made.columns == columns else 0)  # one field may contain several labels
 
 
 # --- BED with a FASTA

@@ -1,4 +1,4 @@
-"""Files of regions among those of labelled sequences: known by their suffix, or by their first row."""
+"""Detection of files of regions among files of labelled sequences, by their suffix or their first row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUFFIX = re.compile(r"\.(bed\d*|narrowpeak|broadpeak|gappedpeak|bedgraph|bdg)",
 
 
 def has_bed_suffix(path: Path) -> bool:
-    """A file is BED by its name.
+    """True if a file name is that of a BED file.
 
     >>> has_bed_suffix(Path("a.bed12.gz")), has_bed_suffix(Path("bed.tsv"))
     (True, False)
@@ -24,7 +24,7 @@ def has_bed_suffix(path: Path) -> bool:
 
 
 def are_regions(path: Path, kind: str) -> bool:
-    """A file is a table of regions by its first row, whatever its name: it has START and END, and no sequences."""
+    """True if the first row is that of a table of regions (START and END, no sequences), with any file name."""
     header: list[str] = []
     for _, line in numbered_lines(path, kind):
         fields = line.split("\t")

@@ -1,4 +1,4 @@
-"""Several labels in one field ("0,1,1", "[0, 1, 1]"): one column of texts -> as many columns; other lists are refused."""
+"""Several labels in one field ("0,1,1", "[0, 1, 1]"): one column of texts -> several columns; other lists are refused."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 _LIST = re.compile(r"[\[(].*[\])]")
 _BETWEEN = re.compile(r"\s*[,;|]\s*|\s+")
 _FLAGS = {"0": "0", "1": "1", "0.0": "0", "1.0": "1"}
-_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")  # a number of a language in which the comma is the decimal point
+_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")  # a number with a decimal comma
 _INTEGERS = re.compile(r"\d+(?:\s*,\s*\d+)+")
 
 
 def flags_of(text: str) -> tuple[str, ...]:
-    """The 0 and 1 that a label lists; () for any other text, and for a single one.
+    """Return the list of 0 and 1 in a label; () for any other text, and for a single number.
 
     >>> flags_of("[0, 1, 1.0]"), flags_of("0 1"), flags_of("1"), flags_of("a,b")
     (('0', '1', '1'), ('0', '1'), (), ())
@@ -24,10 +24,10 @@ def flags_of(text: str) -> tuple[str, ...]:
 
 
 def split_labels(texts: Sequence[str]) -> list[tuple[str, ...]] | None:
-    """The labels of each row where every row lists as many 0 and 1; None where the texts are to be taken as they are.
+    """Return the labels of each row if every row lists the same number of 0 and 1; None to use the texts unchanged.
 
-    "0;1" is a set of the classes 0 and 1, unless some row repeats one of them, as no set does. Raises ValueError with the
-    number of the row, from 0, and what is wrong, for a list that cannot be read.
+    "0;1" is a set of the classes 0 and 1, unless some row repeats a number. Raises ValueError with the number of the row (from
+    0) and the problem, for a list that cannot be read.
     """
     first = flags_of(texts[0]) if texts else ()
     if first:
@@ -53,7 +53,7 @@ def split_labels(texts: Sequence[str]) -> list[tuple[str, ...]] | None:
 
 
 def decimal_comma(texts: Sequence[str]) -> int | None:
-    """Return the first row, from 0, with a decimal comma where all texts are numbers; None where there is none.
+    """Return the first row, from 0, with a decimal comma if all texts are numbers; else None.
 
     >>> decimal_comma(["2", "-1,5"]), decimal_comma(["0,1", "1,0"]), decimal_comma(["1,5", "a"])
     (1, None, None)

@@ -1,4 +1,4 @@
-"""Sequences -> random sequences with exactly the same dinucleotides (Altschul and Erickson 1985)."""
+"""Sequences -> random sequences with exactly the same dinucleotide counts (Altschul and Erickson 1985)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes
 
-_LETTERS = 5  # A, C, G, T and N, which is a letter as any other here
-_ROWS = 2048  # shuffled together
+_LETTERS = 5  # A, C, G, T and N, which is treated like any other letter
+_ROWS = 2048  # rows shuffled in one batch
 
 
 def dinucleotide_shuffle(codes: Codes, random: np.random.Generator) -> Codes:
-    """Each row of codes [B, L] shuffled so that every dinucleotide is as frequent as before; first and last base stay.
+    """Shuffle each row of codes [B, L] with all dinucleotide counts unchanged; the first and the last base stay.
 
-    All sequences with these dinucleotides are equally likely. A sequence is a walk along its dinucleotides as edges
-    between letters; a random walk over the same edges is made of a random spanning tree, whose edges are the last ones
-    to leave their letters, and a random order of the others (Altschul and Erickson 1985, Molecular Biology and Evolution
-    2:526). The tree is drawn from the list of all trees, weighted by the numbers of edges, so that nothing is tried in vain.
+    All sequences with these dinucleotides are equally likely. A sequence is a walk over letters, with its dinucleotides
+    as edges. A random walk over the same edges consists of a random spanning tree, whose edges are the last to leave
+    their letters, and a random order of the other edges (Altschul and Erickson 1985, Molecular Biology and Evolution
+    2:526). The tree is drawn from the list of all trees, weighted by the numbers of edges, so that no draw is rejected.
 
     >>> from genoformer.genome.codes import decode, encode
     >>> decode(dinucleotide_shuffle(encode("AAACCC")[None], np.random.default_rng(0))[0])  # there is no other one
@@ -41,9 +41,9 @@ def _shuffled(codes: Codes, random: np.random.Generator) -> Codes:
     counts = np.bincount(cells.ravel(), minlength=n_rows * _LETTERS**2).reshape(n_rows, _LETTERS, _LETTERS)
     parent = _random_tree(counts, codes[:, -1], random)  # [B, 5]
     root = codes[:, -1:]
-    last = (target == np.take_along_axis(parent, source, axis=1)) & (source != root)  # may be the last to leave its letter
+    last = (target == np.take_along_axis(parent, source, axis=1)) & (source != root)  # can be the last to leave its letter
     order = np.argsort(source + _keys(cells, last, random) / 2, axis=1)  # by letter, then by key
-    queue = np.take_along_axis(target, order, axis=1)  # [B, L - 1]: where to go from A, in this order, then from C ...
+    queue = np.take_along_axis(target, order, axis=1)  # [B, L - 1]: next letters from A, in order, then from C ...
     n_out = counts.sum(axis=2)  # [B, 5]
     head = np.cumsum(n_out, axis=1) - n_out  # the next edge of each letter
     out = np.empty_like(codes)
@@ -58,16 +58,18 @@ def _shuffled(codes: Codes, random: np.random.Generator) -> Codes:
 
 
 def _keys(cells: NDArray[np.int64], last: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.float64]:
-    """A random key in [0, 1) for each edge, plus 1 for one edge of each kind (each value of cells) among `last`."""
-    lot = random.random(cells.shape)  # not the key itself: the edges that lose must not be those with low keys
+    """Return a random key in [0, 1) for each edge, plus 1 for one edge of each kind (value of cells) among `last`."""
+    lot = random.random(cells.shape)  # separate from the key: otherwise the edges not chosen would have low keys
     highest = np.full(int(cells.max()) + 1, -1.0)
     np.maximum.at(highest, cells[last], lot[last])
     return random.random(cells.shape) + (last & (lot == highest[cells]))
 
 
 def _random_tree(counts: NDArray[np.int64], root: Codes, random: np.random.Generator) -> NDArray[np.int64]:
-    """For each row a tree of edges that lead to the root, as the parent of each letter [B, 5]; a letter that is not in
-    the sequence is the root's child. Each tree is as likely as the product of its numbers of edges.
+    """Draw for each row a tree of edges that lead to the root, as the parent of each letter [B, 5].
+
+    A letter that is not in the sequence is a child of the root. The probability of a tree is proportional to the product of its
+    numbers of edges.
     """
     parent = np.empty((len(counts), _LETTERS), dtype=np.int64)
     for letter in np.unique(root):
@@ -88,7 +90,7 @@ def _random_tree(counts: NDArray[np.int64], root: Codes, random: np.random.Gener
 
 
 def _trees(root: int) -> NDArray[np.int64]:
-    """All 5^3 trees that lead to the root, as the parent of each letter, [125, 5]; the root is its own parent."""
+    """Return all 5^3 trees that lead to the root, as the parent of each letter, [125, 5]; the root is its own parent."""
     parents = np.array([row for row in product(range(_LETTERS), repeat=_LETTERS) if row[root] == root])
     reached = parents
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Files of positives -> labelled windows of a genome: around the summit, middle or start site, sound, and each of one class."""
+"""Files of positives -> valid labelled windows of a genome around the summit, middle or TSS, each of one class only."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, Region, n_overlaps, read_regions
 
 Files = Mapping[str, str | os.PathLike[str]]  # class name -> BED, narrowPeak, broadPeak or GTF
-Spans = Mapping[str, tuple[int, int]]  # class name -> bases before the anchor, and from it on
-DEFAULT_LENGTH = 300  # bases; as the promoter sets of EPDnew and GUE have
-_READ = 1 << 25  # bases held at a time while windows are looked at
+Spans = Mapping[str, tuple[int, int]]  # class name -> bases before the anchor, and bases from the anchor on
+DEFAULT_LENGTH = 300  # bases; as in the promoter sets of EPDnew and GUE
+_READ = 1 << 25  # bases in memory at a time while windows are checked
 
 
 class Site(NamedTuple):
-    """A labelled window [start, start + length); chrom is "." and start 0 for a shuffled one, which lies nowhere."""
+    """A labelled window [start, start + length); a shuffled window has no locus: its chrom is "." and its start 0."""
 
     chrom: str
     start: int
@@ -38,9 +38,11 @@ class Site(NamedTuple):
 
 
 class Positives(NamedTuple):
-    """Sites of each class, sorted by start on each contig; what was dropped of each class, by reason; for each contig what
-    windows and regions cover, dropped ones included, [n, 2]; sentences on names; of each class the first row whose window
-    reaches beyond its contig, as a message begins.
+    """Sites of each class, sorted by start on each contig.
+
+    dropped: counts for each class and reason. covered: intervals [n, 2] of all windows and regions of each contig, including
+    dropped ones. notes: sentences on contig names. outside: for each class, the first row whose window reaches beyond its
+    contig, as the start of a message.
     """
 
     kept: dict[str, list[Site]]
@@ -53,7 +55,7 @@ class Positives(NamedTuple):
 def positive_sites(
     genome: Genome, files: Files, spans: Spans, blacklist: Mapping[str, Intervals], max_n: float, columns: Sequence[str] = ()
 ) -> Positives:
-    """The windows of all classes that are sound and of one class only; `build` tells the rules.
+    """Return the valid windows of all classes, each of one class only; `build` describes the rules.
 
     Raises: FileFormatError with the line, or for a file without regions; ContigError if no contig of any file is in the genome.
     """
@@ -98,13 +100,13 @@ def positive_sites(
     return Positives(kept, dropped, {chrom: np.array(rows, dtype=np.int64) for chrom, rows in covered.items()}, notes, outside)
 
 
-# --- where a window lies
+# --- positions of windows
 
 
 def spans_of(
     files: Files, length: int | None = None, upstream: int | None = None, downstream: int | None = None
 ) -> dict[str, tuple[int, int]]:
-    """Bases before the anchor, and from it on, for each class."""
+    """Return for each class the number of bases before the anchor, and from the anchor on."""
     if (upstream is None) != (downstream is None):
         raise ConfigError("upstream and downstream go together; give both, or length.")
     if upstream is not None and downstream is not None:
@@ -123,18 +125,18 @@ def spans_of(
 def regions_of(
     path: str | os.PathLike[str], columns: str | None = None, without_strand: list[int] | None = None
 ) -> list[Region]:
-    """Rows of a BED-like file, or the start sites of a GTF or GFF3, by the name of the file; `read_tss` tells the rest."""
+    """Read the rows of a BED-like file, or the TSS of a GTF or GFF3 (see `read_tss`); the file name gives the format."""
     if is_gene_file(path):
         return list(read_tss(path, without_strand=without_strand))
     return list(read_regions(path, columns=columns))
 
 
 def notes_of(files: Files, columns: Sequence[str] = ()) -> list[str]:
-    """Return the notes on how the files are read: GFF3, tables that count from 1."""
+    """Return notes on how the files are read: GFF3, and tables with 1-based positions."""
     asked, notes = columns_by_file(columns, files), []
     for name, path in files.items():
         if not Path(path).is_file():
-            continue  # reading it says so
+            continue  # the reader raises the error
         if is_gene_file(path):
             notes += [note for note in (format_note(Path(path)),) if note]
         else:
@@ -143,7 +145,7 @@ def notes_of(files: Files, columns: Sequence[str] = ()) -> list[str]:
 
 
 def _start(region: Region, upstream: int, downstream: int) -> int:
-    """Where the window around the summit, or else the middle, begins; the mirror image on the - strand."""
+    """Return the start of the window around the summit, or else the middle; mirrored on the - strand."""
     if region.strand == "-":
         anchor = (region.start + region.end - 1) // 2 if region.summit is None else region.summit
         return anchor - downstream + 1
@@ -152,7 +154,7 @@ def _start(region: Region, upstream: int, downstream: int) -> int:
 
 
 def _beyond(path: Path, region: Region, chrom: str, start: int, length: int, genome: Genome, columns: str | None) -> str:
-    """Describe a window or row that reaches beyond its contig: file, line, and the row as the file has it."""
+    """Describe a window or row that reaches beyond its contig: file, line, and the row as in the file."""
     if region.end > genome.contigs[chrom]:
         return beyond(path, region, chrom, genome, columns)
     row = f"{region.chrom}:{region.start + 1:,}" if is_gene_file(path) else row_text(path, region, columns)
@@ -163,13 +165,13 @@ def _beyond(path: Path, region: Region, chrom: str, start: int, length: int, gen
     )
 
 
-# --- what is kept
+# --- selection of windows
 
 
 def _usable(
     sites: list[Site], genome: Genome, length: int, masked: Mapping[str, Intervals], max_n: float, reasons: Counter[str]
 ) -> list[Site]:
-    """Sites inside their contig, outside the blacklist, and with few N."""
+    """Return the sites inside their contig, outside the blacklist, and with few N; count the others."""
     of: dict[str, list[Site]] = defaultdict(list)
     for site in sites:
         of[site.chrom].append(site)
@@ -195,7 +197,7 @@ def _usable(
 
 
 def _distinct(kept: dict[str, list[Site]], length: int, dropped: dict[str, dict[str, int]]) -> dict[str, list[Site]]:
-    """Sites that no other class claims, and of those of one class that lie on each other the first; counts the others."""
+    """Return sites without ambiguous and repeated ones (the first of its class stays); count the others."""
     starts: dict[tuple[str, str], list[int]] = defaultdict(list)
     for name, sites in kept.items():
         for site in sites:  # sorted by start on each contig
@@ -221,7 +223,7 @@ def _distinct(kept: dict[str, list[Site]], length: int, dropped: dict[str, dict[
 
 
 def _near(starts: list[int], start: int, most: int) -> bool:
-    """Whether any of the sorted starts is at most `most` bases away."""
+    """True if any of the sorted starts is at most `most` bases away."""
     i = bisect_left(starts, start - most)
     return i < len(starts) and starts[i] <= start + most
 
@@ -230,7 +232,7 @@ def _near(starts: list[int], start: int, most: int) -> bool:
 
 
 def codes_of(genome: Genome, sites: Sequence[Site], length: int) -> Codes:
-    """Windows [n, L] of sites, in the direction of their strand."""
+    """Return the windows [n, L] of sites, in the direction of their strand."""
     out = np.empty((len(sites), length), dtype=np.uint8)
     chroms = np.array([site.chrom for site in sites])
     starts = np.array([site.start for site in sites], dtype=np.int64)

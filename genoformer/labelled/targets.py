@@ -1,4 +1,4 @@
-"""Labels as text -> classes, several classes at once, or values, as arrays to train on."""
+"""Labels as text -> training targets: classes, several classes per sequence, or values."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import join_names
 
-Kind = Literal["classes", "multilabel", "values"]  # as of `models.heads`, which knows no data
+Kind = Literal["classes", "multilabel", "values"]  # as in `models.heads`, which does not depend on data
 TASKS = ("classify", "regress")
-NEGATIVE = "negative"  # the class of background sequences; it comes first, so that of two classes the second is the finding
-_MISSING = ("nan", "na", "n/a", "null", "inf", "-inf")  # what tables write for no value, and no class is called
-_FEW = 10  # different labels, up to which each may be a class, however few sequences it has
-_MANY = 20  # different numbers, from which on they are values rather than classes
+NEGATIVE = "negative"  # class of background sequences; it comes first, so that the second of two classes is the positive one
+_MISSING = ("nan", "na", "n/a", "null", "inf", "-inf")  # missing values in tables; never names of classes
+_FEW = 10  # up to so many different labels may be classes, with any number of sequences
+_MANY = 20  # from so many different numbers on, they are values and not classes
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What a model is to predict for each of N sequences.
+    """Targets of a model for N sequences.
 
-    kind "classes": values int64 [N], the place in `classes`; "multilabel": float32 [N, C], 1 where a class applies;
+    kind "classes": values int64 [N], the index in `classes`; "multilabel": float32 [N, C], 1 where a class applies;
     "values": float32 [N, K], one column for each name in `classes`.
     """
 
@@ -38,7 +38,7 @@ class Targets:
 
     @property
     def n_outputs(self) -> int:
-        """How many numbers a head gives for a sequence: C classes or K values."""
+        """Number of outputs of a head for a sequence: C classes or K values."""
         return len(self.classes)
 
 
@@ -51,21 +51,21 @@ def targets_of(
     multi_label: bool | None = None,
     place: Callable[[int], str] = lambda i: f"sequence {i}",
 ) -> Targets:
-    """Targets of the labels that `read_labelled` gives.
+    """Convert the labels from `read_labelled` to targets.
 
-    "classify" with one column gives classes, or several at once where any label holds a semicolon ("promoter;enhancer",
-    and ";" is none of them) or multi_label is True (and then "" is none of them too). Several columns must hold 0 and 1, and
-    are then the classes. Classes are sorted, numbers by value, text with the numbers in it by value (class2 before class10),
-    `negative` first. "regress" gives values, one per column.
+    "classify" with one column gives classes. It gives several classes per sequence if any label contains a semicolon
+    ("promoter;enhancer"; ";" means none of them) or multi_label is True ("" then means none as well). Several columns must
+    contain 0 and 1; each column is a class. Classes are sorted: `negative` first, numbers by value, and text with its
+    numbers by value (class2 before class10). "regress" gives values, one per column.
 
-    Parameters: labels, a tuple per sequence; classes, those of the training data, in order (new ones are refused), or
-    None to infer them; columns, the names of the label columns; multi_label, None to look at the labels; place, how
-    messages call a sequence, by its number from 1.
+    Parameters: labels, a tuple per sequence; classes of the training data, in order (other classes are refused), or None to
+    infer them; columns, names of the label columns; multi_label, None to infer it from the labels; place, function from the
+    number of a sequence (from 1) to its location in messages.
 
-    A class that is a number may be written in another way than in the training data (1 and 1.0).
+    A numeric class may be written differently than in the training data (1 and 1.0).
 
-    Raises: ConfigError with the place of the sequence for a label that is no number, not finite, or of an unknown class; and
-    if there is one class only, or so many that they are no classes.
+    Raises: ConfigError with the location of the sequence for a label that is not a number, not finite, or of an unknown
+    class; also if there is a single class, or if the labels are too many to be classes.
 
     >>> targets_of([("b",), ("a",), ("negative",)], "classify").classes
     ('negative', 'a', 'b')
@@ -129,7 +129,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _other_spellings(classes: Sequence[str], names: set[str]) -> dict[str, int]:
-    """Names that are no class but the number of one -> its place."""
+    """Map names that are not classes, but equal one as a number, to the index of that class."""
     by_number: dict[float, int] = {}
     for i, name in enumerate(classes):
         with suppress(ValueError):

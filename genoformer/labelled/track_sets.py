@@ -1,4 +1,4 @@
-"""Windows of DNA with their tracks as memory-mapped arrays in a folder: write a set row by row, read it back."""
+"""Windows of DNA with their tracks as memory-mapped arrays in a folder: write a set row by row, and read it back."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from genoformer.whole import check_overwrite, resolve_link, sha256_of
 KIND = "track windows"
 WINDOWS, SEQUENCE, TRACKS, TARGETS = "windows.tsv", "sequence.npy", "tracks.npy", "targets.tsv"
 
-# As Basenji stores its targets: half of float32's space, and a relative error of at most 1/2048 is far below the noise of a
-# measurement. What it cannot hold (above 65,504) is refused; what it holds badly (below 6e-5) is for the caller to note.
+# float16, as for Basenji's targets: half the size of float32, and its relative error of at most 1/2048 is far below the noise
+# of a measurement. Values above 65,504 are refused; the caller should note values below 6e-5, which lose precision.
 DTYPE = np.dtype(np.float16)
 SMALLEST = float(np.finfo(np.float16).smallest_normal)
 _MOST = float(np.finfo(np.float16).max)
 
 
 class Window(NamedTuple):
-    """The bases [start, end) of a contig, all of them input; the targets are in the middle. split is one of SPLITS."""
+    """Bases [start, end) of a contig, all of them input, with the targets in the middle. split is one of SPLITS."""
 
     chrom: str
     start: int
@@ -46,10 +46,10 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TrackSet:
-    """Windows with sequence and tracks; the arrays are memory maps, which other processes open for themselves.
+    """Windows with sequence and tracks; the arrays are memory maps, which other processes open again.
 
-    sequence: uint8 codes [W, L]. tracks: float16 [W, K, N], bins of `bin_size` bases, the middle N of the window: bin j of
-    window w begins at base windows[w].start + (first_bin + j) * bin_size. targets: the table of the K tracks.
+    sequence: uint8 codes [W, L]. tracks: float16 [W, K, N], in bins of `bin_size` bases, for the middle N bins of the window:
+    bin j of window w begins at base windows[w].start + (first_bin + j) * bin_size. targets: table of the K tracks.
     """
 
     folder: Path
@@ -64,25 +64,25 @@ class TrackSet:
         return len(self.windows)
 
     def __reduce__(self) -> Any:
-        return read_tracks, (self.folder,)  # memory maps would travel with all they hold
+        return read_tracks, (self.folder,)  # a pickled memory map would contain all its data
 
     @property
     def length(self) -> int:
-        """L, bases of a window."""
+        """L, number of bases in a window."""
         return int(self.sequence.shape[1])
 
     @property
     def n_bins(self) -> int:
-        """N, bins that have targets."""
+        """N, number of bins with targets."""
         return int(self.tracks.shape[2])
 
     @property
     def first_bin(self) -> int:
-        """The bin of the window, from 0, with which the targets begin."""
+        """Index of the first bin of the window with targets, from 0."""
         return first_bin(self.length, self.n_bins, self.bin_size)
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """The windows of a split, [n], in their order; none where the set has none.
+        """Return the indices of the windows of a split, [n], in order; empty if the set has none.
 
         Raises: ConfigError if there is no such split.
         """
@@ -92,7 +92,7 @@ class TrackSet:
 
 
 def first_bin(length: int, n_bins: int, bin_size: int) -> int:
-    """The first of the middle `n_bins` bins of a window; of an odd rest the larger part lies behind them, as in LongRange."""
+    """Return the first of the middle `n_bins` bins of a window; an odd remainder is larger after them, as in LongRange."""
     return (length // bin_size - n_bins) // 2
 
 
@@ -100,28 +100,28 @@ def first_bin(length: int, n_bins: int, bin_size: int) -> int:
 
 
 class TrackSetWriter:
-    """Takes the rows of a set in any order; each part of the arrays once."""
+    """Writer of the rows of a set, in any order; each part of the arrays is written once."""
 
     def __init__(self, folder: Path, windows: Sequence[Window], targets: TrackTable, n_bins: int, bin_size: int) -> None:
         self.windows, self.targets = tuple(windows), targets
         self.length = self.windows[0].end - self.windows[0].start
         self.bin_size, self.n_bins = bin_size, n_bins
         self.manifest: dict[str, Any] = {}
-        self.largest = np.zeros(len(targets))  # absolute value of each track, so far
+        self.largest = np.zeros(len(targets))  # largest absolute value of each track so far
         self._sequence = _Array(folder / SEQUENCE, np.uint8, (len(windows), self.length))
         self._tracks = _Array(folder / TRACKS, DTYPE, (len(windows), len(targets), n_bins))
         self._folder = folder
 
     def put_sequence(self, row: int, codes: Codes) -> None:
-        """Codes [L] of a window."""
+        """Write the codes [L] of a window."""
         if codes.shape != (self.length,) or codes.dtype != np.uint8 or codes.max(initial=0) > N:
             raise ValueError(f"window {row}: {codes.dtype} {codes.shape}; give uint8 codes from 0 to {N}, ({self.length},).")
         self._sequence.put(row * self.length, codes)
 
     def put_tracks(self, row: int, values: ArrayLike, first: int = 0) -> None:
-        """Values [k, N] of a window, for the tracks from `first` on.
+        """Write the values [k, N] of a window, for the tracks from `first` on.
 
-        Raises: ConfigError for what float16 does not hold.
+        Raises: ConfigError for values that float16 cannot represent.
         """
         found = np.asarray(values)
         n = len(self.targets)
@@ -138,7 +138,7 @@ class TrackSetWriter:
         self._tracks.put((row * n + first) * self.n_bins, found)
 
     def finish(self) -> None:
-        """The tables, and the manifest last."""
+        """Write the tables, and the manifest last."""
         for array in (self._sequence, self._tracks):
             array.close()
         with (self._folder / WINDOWS).open("w", encoding="utf-8", newline="") as file:
@@ -170,7 +170,7 @@ class TrackSetWriter:
 
 
 class _Array:
-    """An .npy file that is written piece by piece: a memory map would kill the process where the disk is full."""
+    """An .npy file written piece by piece, because a memory map would kill the process on a full disk."""
 
     def __init__(self, path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
         self.path, self.dtype, self.n_missing = path, np.dtype(dtype), math.prod(shape)
@@ -193,9 +193,11 @@ class _Array:
 def new_track_set(
     out: str | os.PathLike[str], windows: Sequence[Window], targets: TrackTable, *, n_bins: int, bin_size: int
 ) -> Iterator[TrackSetWriter]:
-    """A set to put rows in; the folder `out` has it when the block ends well and every row was put, an earlier set till then.
+    """Yield a writer of a set for `out`.
 
-    Raises: ConfigError for windows of several lengths, too many bins, or a folder that holds something else.
+    The set replaces an earlier one in `out` when the block ends without an error and every row was written.
+
+    Raises: ConfigError for windows of different lengths, too many bins, or a folder with other content.
     """
     out = Path(out)
     if (out / MANIFEST).exists() and _manifest(out).get("kind") != KIND:
@@ -231,9 +233,9 @@ def write_track_set(
     bin_size: int,
     manifest: Mapping[str, Any] | None = None,
 ) -> None:
-    """A set of what exists as arrays: codes [L] and values [K, N] of each window, streamed; nothing is scaled.
+    """Write a set from arrays: codes [L] and values [K, N] of each window, streamed, without scaling.
 
-    Parameters: manifest, what else it should tell, such as inputs with their sha256 and notes.
+    Parameters: manifest, additional entries such as inputs with their sha256 and notes.
 
     Raises: ConfigError, ValueError; then nothing is written.
     """
@@ -274,9 +276,9 @@ def _name(window: Window) -> str:
 
 
 def read_tracks(folder: str | os.PathLike[str]) -> TrackSet:
-    """The set that `build_tracks` or `write_track_set` left in a folder.
+    """Open the set that `build_tracks` or `write_track_set` wrote to a folder.
 
-    Raises: MissingFileError where it is incomplete; FileFormatError if a file is not what the manifest says.
+    Raises: MissingFileError if it is incomplete; FileFormatError if a file does not match the manifest.
     """
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():

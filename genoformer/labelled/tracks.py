@@ -1,4 +1,4 @@
-"""A genome, a table of track files and windows -> a set to train on: sequence, binned targets, splits, and how it was made."""
+"""A genome, a table of track files and windows -> a training set with sequence, binned targets, splits and a manifest."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from genoformer.labelled.track_sets import SMALLEST, Window, first_bin, new_trac
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.whole import sha256_of
 
-LENGTH = 196_608  # bases of a window where nothing says otherwise; Enformer
+LENGTH = 196_608  # default length of a window in bases; Enformer
 _NONE: Intervals = np.empty((0, 2), dtype=np.int64)
-OPEN = 256  # track files at a time; a process may open some 1,000, and each keeps its index in memory
+OPEN = 256  # track files open at a time; the limit of a process is about 1,000, and each has its index in memory
 
 
 @dataclass
 class BuiltTracks:
-    """What `build_tracks` wrote: windows of each split, windows dropped by reason, sizes, and sentences."""
+    """Results of `build_tracks`: windows of each split, dropped windows by reason, sizes, and notes."""
 
     out: Path
     length: int
@@ -64,23 +64,23 @@ def build_tracks(
     valid: Sequence[str] = (),
     test: Sequence[str] = (),
     blacklist: str | os.PathLike[str] | None = None,
-    max_n: float = 0.05,  # as `build` has; assembly gaps give all or nothing
+    max_n: float = 0.05,  # as in `build`; assembly gaps give all N or none
     progress: ProgressCallback = None,
 ) -> BuiltTracks:
-    """Windows of a genome with the tracks of a table as memory-mapped arrays in the folder `out`, for `read_tracks`.
+    """Write windows of a genome with the tracks of a table as memory-mapped arrays to the folder `out`, for `read_tracks`.
 
-    * Windows are the rows of a BED, in their order; with `length` windows of that length around their middles. Without a BED
-      they tile all contigs, `stride` bases apart (default: their targets adjoin). All have targets in their middle
-      `target_bins` bins (0: in all), which lie inside the contig; other bases may lie beyond its ends, and are N.
+    * Windows are the rows of a BED, in order; with `length` they are windows of this length around the middles of the rows.
+      Without a BED they tile all contigs, `stride` bases apart (default: adjacent targets). Targets are the middle
+      `target_bins` bins (0: all bins) and lie inside the contig; other bases may lie beyond its ends, and are N.
     * Windows are dropped, and counted by the first reason that applies: `no_contig` (not in the FASTA), `outside` (targets
-      beyond the contig's ends), `blacklist` (more than half of the bases that have targets), `too_many_n` (share of N above
+      beyond the contig's ends), `blacklist` (more than half of the bases that have targets), `too_many_n` (fraction of N above
       max_n), `repeated` (the same window again).
-    * Splits are by contig; or, if neither valid nor test is given and every row of the BED is named train, valid or test,
-      as named (Basenji's BED files are).
-    * Tracks: bases in the blacklist are held within the median of the track over the window's targets, either sign (as
-      Basenji does); then sum_stat over each bin, and `targets.scaled`. Stored as float16; what it cannot hold is refused.
+    * Splits are by contig. If neither valid nor test is given and every row of the BED is named train, valid or test (as in
+      Basenji's BED files), the names are the splits.
+    * Tracks: bases in the blacklist are clipped to the median of the track over the window's targets, with either sign (as in
+      Basenji); then come sum_stat over each bin, and `targets.scaled`. Stored as float16; values out of its range are refused.
 
-    Memory does not grow with the number of windows. Files of text (bedGraph, peaks) are held as a whole.
+    Memory does not grow with the number of windows. Text files (bedGraph, peaks) are read into memory as a whole.
 
     Parameters: targets, the table of tracks; length, stride, bin_size in bases; valid, test, names of contigs; blacklist, BED.
 
@@ -90,7 +90,7 @@ def build_tracks(
     for track in table:
         if not track.file:
             raise ConfigError(f"track {track.identifier} of {targets} has no file; give one for each track.")
-        open_track(track.file, track.column).close()  # is there, and of a known kind
+        open_track(track.file, track.column).close()  # exists and has a known format
     if not 0 <= max_n < 1:
         raise ConfigError(f"max_n {max_n}: give a share of N from 0 to below 1.")
     found, n_bins, from_bed = _candidates(genome, windows, length, stride, bin_size, target_bins)
@@ -161,8 +161,9 @@ def build_tracks(
 def _candidates(
     genome: Genome, bed: str | os.PathLike[str] | None, length: int | None, stride: int | None, bin_size: int, target_bins: int
 ) -> tuple[list[Window], int, bool]:
-    """Windows under the genome's names ("" for a contig that it lacks) with the name of their BED row as split; the number of
-    their bins with targets; whether a BED gave them.
+    """Return candidate windows, the number of their bins with targets, and True if a BED gave them.
+
+    Windows have the genome's contig names ("" for a missing contig) and the name of their BED row as split.
     """
     if bed is not None:
         if stride is not None:
@@ -264,7 +265,7 @@ def _split(
 
 
 def _n_shared(windows: Iterable[Window]) -> int:
-    """Windows of valid and test that overlap one of train."""
+    """Return the number of windows of valid and test that overlap a window of train."""
     of: dict[tuple[str, bool], list[tuple[int, int]]] = defaultdict(list)
     for window in windows:
         of[window.chrom, window.split == "train"].append((window.start, window.end))
@@ -276,7 +277,7 @@ def _n_shared(windows: Iterable[Window]) -> int:
 
 
 def _bins(track: Track, values: Values, holes: list[list[int]], bin_size: int) -> Values:
-    """Targets [N] of a track from its values [N * bin_size]; holes, slices of them that are in the blacklist."""
+    """Return the targets [N] of a track from its values [N * bin_size]; holes: slices of values in the blacklist."""
     if holes:
         most = abs(float(np.median(values)))
         for first, last in holes:
@@ -287,7 +288,7 @@ def _bins(track: Track, values: Values, holes: list[list[int]], bin_size: int) -
 def _compare(
     track: Track, source: TrackSource, genome: Genome, windows: Iterable[Window], absent: dict[str, list[str]]
 ) -> None:
-    """Refuse a track of another assembly; note the contigs that it lacks."""
+    """Refuse a track of another assembly, and record the contigs that it lacks."""
     names = ContigMap(source.contigs, genome.contigs)
     for name, length in source.contigs.items():
         here = names.get(name)

@@ -1,4 +1,4 @@
-"""Average: an exponential moving average of a model's weights, which often predicts better than the last of them."""
+"""Average: an exponential moving average of a model's weights, which often predicts better than the last weights."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 
 class Average:
-    """mean <- share * mean + (1 - share) * weights, after each step (Polyak and Juditsky 1992, in its exponential form).
+    """Exponential moving average of weights: mean <- share * mean + (1 - share) * weights after each step.
 
-    Early on the share is (1 + step) / (10 + step), if that is less, so that the first weights are soon forgotten. All that
-    a checkpoint holds in floating point is averaged, the statistics of batch norm too.
+    The method is that of Polyak and Juditsky 1992, in its exponential form. Early steps use (1 + step) / (10 + step) if that
+    is less than `share`, so that the first weights are soon forgotten. The average covers all floating-point entries of the
+    state dict, including the statistics of batch norm.
     """
 
     def __init__(self, model: nn.Module, share: float) -> None:
@@ -22,19 +23,19 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after step 1, 2, ..."""
+        """Update the average with the weights after step 1, 2, ..."""
         share, now = min(self.share, (1 + step) / (10 + step)), self.model.state_dict()
         for name, mean in self.mean.items():
             mean.lerp_(now[name], 1 - share)
 
     def load(self, mean: dict[str, Tensor]) -> None:
-        """Go on from the average of an interrupted run."""
+        """Restore the average of an interrupted run."""
         for name, tensor in self.mean.items():
             tensor.copy_(mean[name])
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Give the model the averaged weights; its own are put back when the block ends."""
+        """Give the model the averaged weights, and restore its own weights when the block ends."""
         now = self.model.state_dict()
         own = [(now[name], now[name].clone()) for name in self.mean]
         with torch.no_grad():

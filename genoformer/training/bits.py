@@ -1,4 +1,4 @@
-"""What a language model knows of held-out bases: bits per base of its exact probability of a single base."""
+"""Bits per base of a language model on held-out bases, from its exact single-base probabilities."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from genoformer.tokenizers import Tokenizer
 from genoformer.training.datasets import RandomWindows
 from genoformer.training.draws import RandomStream
 
-VALIDATION_BASES = 512  # asked while a model is trained; the report at the end asks more
+VALIDATION_BASES = 512  # scored during training; the final report scores more
 
 
 class QueriedBases(NamedTuple):
-    """Windows [B, L] with one base each, at target [B], that a model is asked for."""
+    """Windows [B, L] and one target base in each, at position target [B]."""
 
     codes: Codes
     target: NDArray[np.int64]
 
 
 def asked_bases(windows: RandomWindows, n: int) -> QueriedBases:
-    """One base in the middle half of each of the first n windows; N among them are left out.
+    """Draw one base in the middle half of each of the first n windows, and leave out N.
 
-    Of sources with fewer bases no more windows are taken than they have, so that no base counts as many.
+    If the sources have fewer than n bases, draw only as many windows as there are bases, so that no base counts repeatedly.
     """
     numbers = np.arange(min(n, windows.n_bases))
     codes = windows.drawn(numbers)[0]
@@ -41,7 +41,7 @@ def asked_bases(windows: RandomWindows, n: int) -> QueriedBases:
 
 
 def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
-    """Why a model with this tokenizer has no exact probability of a single base; None where it has one."""
+    """Return why a model with this tokenizer has no exact single-base probability, or None if it has one."""
     if not tokenizer.masks_bases:
         return f"a {tokenizer.name} token stands for several bases, and their number depends on the sequence"
     if causal and not tokenizer.sliding:
@@ -51,9 +51,9 @@ def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
 
 @torch.no_grad()
 def bits_of(model: Encoder, asked: QueriedBases, batch_size: int) -> NDArray[np.float64]:
-    """-log2 P(true base) at each asked base, [B]; NaN where N hides it.
+    """Return -log2 P(true base) at each target base, [B]; NaN where an N makes it undefined.
 
-    Of a masked model P is the exact posterior given both sides, of a causal one the probability given the bases before.
+    For a masked model, P is the exact posterior given both sides. For a causal model, P is conditional on the bases before.
     """
     bits = []
     for start in range(0, len(asked.codes), batch_size):
@@ -70,10 +70,10 @@ def _masked_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDA
 
 
 def _causal_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The term of `posterior.window_log2_likelihood` that belongs to the target."""
+    """Return the term of `posterior.window_log2_likelihood` that belongs to the target."""
     ids = model.tokenizer.encode(codes).ids
     rows = np.arange(len(codes))
-    before = np.maximum(target - model.tokenizer.min_bases + 1, 0)  # the token that the target comes after; [CLS] is token 0
+    before = np.maximum(target - model.tokenizer.min_bases + 1, 0)  # the token before the target; [CLS] is token 0
     known = model.tokenizer.known(ids[rows, before]) & model.tokenizer.known(ids[rows, before + 1])
     at = to_device(model, before[:, None])  # [B, 1]
     tokens = to_device(model, ids)

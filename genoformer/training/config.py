@@ -1,4 +1,4 @@
-"""Configuration files: [tokenizer] and [encoder] with [training] and [genome] to pre-train, or with [finetune]."""
+"""Configuration files: [tokenizer] and [encoder] with [training] and [genome] for pre-training, or with [finetune]."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
 
 @dataclass(frozen=True)
 class TrainingConfig(LoopConfig):
-    """How a language model is trained; the [training] table."""
+    """Settings for training a language model; the [training] table."""
 
     objective: str = "masked"  # or "causal"
     mask_rate: float = 0.15
-    span_tokens: int | None = None  # k; a wider span hides more than one base
+    span_tokens: int | None = None  # None takes k; a wider span masks more than one base
     both_strands: bool = True  # half of the windows are reverse-complemented
-    repeat_weight: float = 1.0  # of soft-masked bases in the loss; GPN (Benegas et al. 2023) takes 0.1
-    valid_bases: int = 4_000  # of each held-out contig, in the report at the end
-    log_every: int = 0  # steps; 0 takes a 20th of the run, at most 50, so that a short run has a curve too
-    valid_every: int = 0  # steps between validations; 0 takes a 10th of the run, at most 1,000
+    repeat_weight: float = 1.0  # loss weight of soft-masked bases; GPN (Benegas et al. 2023) uses 0.1
+    valid_bases: int = 4_000  # scored on each held-out contig in the final report
+    log_every: int = 0  # steps; 0 takes 1/20 of the run, at most 50, so that a short run also has a curve
+    valid_every: int = 0  # steps between validations; 0 takes 1/10 of the run, at most 1,000
 
     def __post_init__(self) -> None:
         for name, most, share in (("log_every", 50, 20), ("valid_every", 1_000, 10)):
@@ -43,15 +43,15 @@ class TrainingConfig(LoopConfig):
 
 @dataclass(frozen=True)
 class GenomeConfig:
-    """What is taken of a genome; the [genome] table, or one [[genome]] for each FASTA, in their order."""
+    """Parts of a genome to use; the [genome] table, or one [[genome]] table for each FASTA, in the same order."""
 
-    fasta: str = ""  # here or on the command line; paths are relative to the configuration
-    contigs: tuple[str, ...] = ()  # trained on; () takes all that no genome holds out
-    valid_contigs: tuple[str, ...] = ()  # held out; () everywhere: the last contig of the first genome, of a single one its end
-    blacklist: str = ""  # BED; no window to train on touches it
-    regions: str = ""  # BED or narrowPeak; dwell on regulatory elements
-    regions_share: float = 0.5  # of the windows that are centred in a region; the others lie anywhere
-    weight: float = 1.0  # of a base here against one of the other genomes
+    fasta: str = ""  # set here or on the command line; paths are relative to the configuration file
+    contigs: tuple[str, ...] = ()  # for training; () takes all contigs that no genome holds out
+    valid_contigs: tuple[str, ...] = ()  # held out; if () everywhere: last contig of the first genome, or end of its only one
+    blacklist: str = ""  # BED; no training window overlaps it
+    regions: str = ""  # BED or narrowPeak, to sample regulatory elements more often
+    regions_share: float = 0.5  # fraction of windows centred in a region; the others lie anywhere
+    weight: float = 1.0  # sampling weight of a base, relative to the other genomes
 
     def __post_init__(self) -> None:
         if not 0 <= self.regions_share <= 1:
@@ -62,7 +62,7 @@ class GenomeConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """A configuration file: the tables [tokenizer], [encoder], [training] and [genome] or [[genome]]."""
+    """Pre-training configuration: the tables [tokenizer], [encoder], [training] and [genome] or [[genome]]."""
 
     tokenizer: Mapping[str, Any] = field(default_factory=lambda: {"tokenizer": "kmer", "k": 6})
     encoder: Mapping[str, Any] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class PretrainConfig:
 
     @classmethod
     def read(cls, path: Path | None) -> PretrainConfig:
-        """Read a TOML file; every field has a default, an unknown one is refused."""
+        """Read a TOML file; every field has a default, and an unknown field is refused."""
         if path is None:
             return cls()
         tables = tables_of(path)
@@ -85,7 +85,7 @@ class PretrainConfig:
         return cls(**checked(cls, {**tables, "training": training, "genome": genomes}, str(path)))
 
     def with_fastas(self, fastas: Sequence[Path]) -> PretrainConfig:
-        """The same with these files as its genomes, in this order; none leaves those of the configuration."""
+        """Return a copy that uses these FASTA files, in this order; no files leaves the genomes unchanged."""
         genomes = list(self.genome)
         if fastas:
             if len(genomes) > 1 and len(genomes) != len(fastas):
@@ -99,21 +99,21 @@ class PretrainConfig:
 
 @dataclass(frozen=True)
 class TuningConfig(EpochsConfig):
-    """How a predictor is trained on labelled sequences; the [finetune] table."""
+    """Settings for training a predictor on labelled sequences; the [finetune] table."""
 
     learning_rate: float = 3e-4  # DNABERT's 2e-4 with hardly any warm-up is known to collapse
     warmup: float = 0.1  # DNABERT, README 3.3
     tune: str = "full"  # "last": only the last layers; "frozen": only the head; "lora": low-rank adapters
     last_layers: int = 2
     lora_rank: int = 8
-    encoder_rate: float = 1.0  # share of the learning rate that the encoder gets
+    encoder_rate: float = 1.0  # encoder's learning rate as a fraction of learning_rate
     pooling: str = "mean-max"  # or "mean", "max", "cls"
-    dropout: float = 0.1  # of encoder and head
-    mask_rate: float = 0.0  # share of the tokens hidden in training, against learning by heart
-    shift: int = 0  # bases that a training sequence is moved by at most, either way; N comes in at its open end
-    both_strands: bool = False  # train on either strand and average both; not for what has a direction, such as promoters
-    class_weights: str = "none"  # "balanced": every class counts alike
-    window: int | None = None  # bases; None takes what the encoder's positions hold, or the longest sequence if that is less
+    dropout: float = 0.1  # in encoder and head
+    mask_rate: float = 0.0  # fraction of tokens masked in training, against overfitting
+    shift: int = 0  # largest shift of a training sequence in bases, either way; N fills the open end
+    both_strands: bool = False  # train on either strand, average both; not for directional sequences such as promoters
+    class_weights: str = "none"  # "balanced": every class has the same total weight
+    window: int | None = None  # bases; None takes the encoder's capacity, or the longest sequence if that is shorter
     overlap: int | None = None  # bases; None takes half a window
     monitor: str = ""  # metric of the best step: mcc, auroc, accuracy, f1 ..., pearson, or loss; "" takes mcc, auroc or pearson
 
@@ -134,7 +134,7 @@ class TuningConfig(EpochsConfig):
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """A configuration file: [finetune], and to train from scratch [tokenizer] and [encoder]."""
+    """Fine-tuning configuration: the table [finetune], and [tokenizer] and [encoder] to train from scratch."""
 
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     encoder: Mapping[str, Any] = field(default_factory=dict)
@@ -142,7 +142,10 @@ class FinetuneConfig:
 
     @classmethod
     def read(cls, path: Path | None, **changed: Any) -> FinetuneConfig:
-        """Read a TOML file; every field has a default, an unknown one is refused. changed: fields of [finetune]."""
+        """Read a TOML file; every field has a default, and an unknown field is refused.
+
+        changed: fields of [finetune] that override the file.
+        """
         tables = tables_of(path) if path is not None else {}
         table = checked(TuningConfig, tables.get("finetune", {}), f"{path}, [finetune]")
         values = {**tables, "finetune": TuningConfig(**table | changed)}
@@ -150,9 +153,10 @@ class FinetuneConfig:
 
 
 def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] | None = None) -> KmerTokenizer | BPETokenizer:
-    """The tokenizer of a [tokenizer] table; learn: size of a vocabulary -> BPE of the training data, None where there is none.
+    """Return the tokenizer of a [tokenizer] table.
 
-    Raises ConfigError for an unknown tokenizer or field, and for BPE that cannot be learned.
+    learn: function from vocabulary size to a BPE tokenizer of the training data; None if there is no training data.
+    Raises ConfigError for an unknown tokenizer or field, and for BPE without `learn`.
     """
     name = table.get("tokenizer", KmerTokenizer.name)
     if name not in TOKENIZERS:
@@ -171,7 +175,7 @@ def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] 
 
 
 def tables_of(path: Path) -> dict[str, Any]:
-    """What a TOML file holds."""
+    """Read the tables of a TOML file."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, or a number of 4,301 digits

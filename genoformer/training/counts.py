@@ -1,7 +1,7 @@
-"""Sequence -> counts of k-mers -> P(base | bases around it): what a language model of DNA has to beat.
+"""Sequence -> counts of k-mers -> P(base | bases around it): the Markov baselines for a DNA language model.
 
-An n-mer table answers every question here: the bases before and after a target, with the target, are an n-mer. The
-counts of the other strand are the same table with its axes reversed and every base complemented.
+One n-mer table is enough: the bases before and after a target, together with the target, form an n-mer. The counts of
+the other strand are the same table with its axes reversed and every base complemented.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ A = 64.0
 
 
 class Context(NamedTuple):
-    """What a count model sees of a target: so many known bases before and after it.
+    """Context of a Markov baseline: the number of known bases before and after the target.
 
     >>> Context(5, 5).name, Context(11, 0).name, Context(2, 2).shorter
     ('5+5', 'order 11', Context(before=1, after=1))
@@ -42,12 +42,12 @@ class Context(NamedTuple):
 
     @property
     def n_bases(self) -> int:
-        """Bases of the context and the target."""
+        """Number of bases in the context and the target."""
         return self.before + 1 + self.after
 
     @property
     def shorter(self) -> Context:
-        """The context without its farthest bases, which stands in where this one is rare."""
+        """Context without its farthest bases, to back off to where this one is rare."""
         return Context(max(self.before - 1, 0), max(self.after - 1, 0))
 
 
@@ -57,14 +57,14 @@ CONTEXTS = ONE_SIDED + TWO_SIDED
 
 
 class CountModels:
-    """Count models of several contexts, fitted together and asked about the same bases.
+    """Markov baselines of several contexts, fitted together and scored on the same bases.
 
-    p(b | c) = (n(c, b) + a p(b | c')) / (n(c) + a), where n(c, b) is how often base b was seen in context c, c' is the
-    context without its farthest bases, and p(b) of no context backs off to 1/4.
+    p(b | c) = (n(c, b) + a p(b | c')) / (n(c) + a), where n(c, b) is the count of base b in context c, c' is the
+    context without its farthest bases, and p(b) without a context backs off to 1/4.
 
-    Attributes: contexts, names (both in the order of the rows of all answers), n_bases (known bases that were counted,
-    those of the other strand included). Order 11 takes 4^12 cells: all contexts together need 0.4 GB while they are
-    fitted and 0.1 GB after that.
+    Attributes: contexts, names (both in the row order of all results), n_bases (number of known bases counted,
+    including those of the other strand). Order 11 takes 4^12 cells: all contexts together need 0.4 GB during fitting
+    and 0.1 GB afterwards.
 
     >>> from genoformer.genome.codes import encode
     >>> models = CountModels.fit([encode("ACACACACAC")], [Context(0, 0), Context(1, 0)], a=1, both_strands=False)
@@ -74,7 +74,7 @@ class CountModels:
     """
 
     def __init__(self, tables: dict[Context, NDArray[np.float32]], n_bases: int) -> None:
-        self._tables = tables  # context -> -log2 p of each n-mer, [4^n]; the first base counts most
+        self._tables = tables  # context -> -log2 p of each n-mer, [4^n]; the first base is the most significant digit
         self.contexts = tuple(tables)
         self.names = tuple(context.name for context in tables)
         self.n_bases = n_bases
@@ -90,11 +90,11 @@ class CountModels:
         a: float = A,
         both_strands: bool = True,
     ) -> CountModels:
-        """Count the n-mers of chunks of sequence, uint8 [L] each; no n-mer spans two chunks, none holds an N.
+        """Count the n-mers of chunks of sequence, uint8 [L] each; no n-mer spans two chunks or contains an N.
 
-        Parameters: a, the weight of the shorter context in bases seen; both_strands, count the reverse complements too.
+        Parameters: a, weight of the shorter context in observed bases; both_strands, also count the reverse complements.
 
-        Raises: ConfigError if the chunks hold no A, C, G or T, if no context is given, or if a is not above 0.
+        Raises: ConfigError if the chunks contain no A, C, G or T, if no context is given, or if a is not above 0.
         """
         if not contexts or not a > 0:
             raise ConfigError(f"{len(contexts)} contexts and a = {a}: give at least one context and a weight above 0.")
@@ -110,10 +110,11 @@ class CountModels:
         return cls({context: -np.log2(p[context]) for context in contexts}, n_bases)
 
     def bits(self, codes: Codes, target: ArrayLike) -> NDArray[np.float32]:
-        """-log2 P(true base) at one target base in each window, float32 [n_models, B].
+        """Return -log2 P(true base) at one target base in each window, float32 [n_models, B].
 
-        Parameters: codes, windows [B, L]; target, places in the windows [B], 0-based. NaN where the target or a base
-        of the context is N or lies outside the window.
+        The value is NaN where the target or a base of the context is N or lies outside the window.
+
+        Parameters: codes, windows [B, L]; target, 0-based positions in the windows [B].
 
         Raises: ConfigError if a target lies outside its window.
         """
@@ -129,7 +130,7 @@ class CountModels:
         return self._bits(padded[np.arange(n_windows)[:, None], place[:, None] + around])
 
     def _bits(self, around: Codes) -> NDArray[np.float32]:
-        """-log2 P of the base at column `_before` of rows [B, _before + 1 + _after], [n_models, B]."""
+        """Return -log2 P of the base at column `_before` of rows [B, _before + 1 + _after], as [n_models, B]."""
         found = np.empty((len(self.contexts), len(around)), dtype=np.float32)
         digits, known = (around & 3).astype(np.int32), around < N
         for row, context in zip(found, self.contexts, strict=True):
@@ -140,15 +141,15 @@ class CountModels:
 
 
 def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: bool = False) -> dict[int, NDArray[np.integer]]:
-    """How often each n-mer stands in chunks [L], for several n: n -> counts [4^n], the first base counting most.
+    """Count each n-mer in chunks [L], for several n: n -> counts [4^n], with the first base as the most significant digit.
 
-    n-mers with an N are left out.
+    n-mers that contain an N are left out.
 
     >>> from genoformer.genome.codes import encode
     >>> count_kmers([encode("AAC")], [2])[2][:4].tolist()  # AA AC AG AT
     [1, 1, 0, 0]
     """
-    # what is common can be beyond 4 billion in a genome; n-mers of 9 and more are not, and their tables are large
+    # common short n-mers can exceed 4 billion in a genome; n-mers of 9 and more do not, and their tables are large
     counts = {n: np.zeros(4**n, dtype=np.int64 if n < 9 else np.uint32) for n in sorted(set(sizes))}
     for piece, _ in concatenated(chunks):  # in large pieces, so that few tables of 4^n are made
         digits, known = (piece & 3).astype(np.int32), piece < N
@@ -167,10 +168,10 @@ def count_kmers(chunks: Iterable[Codes], sizes: Iterable[int], *, both_strands: 
 
 
 def stretches(genome: Genome, contigs: Iterable[str], without: Mapping[str, Intervals] | None = None) -> Iterator[Codes]:
-    """The sequence of contigs without its N: codes [L] of each run of known bases, cut at every 2^20 bases.
+    """Yield the sequence of contigs without N: codes [L] of each run of known bases, cut at every 2^20 bases.
 
-    A cut costs the contexts across it, so a dozen bases in a million are not counted at order 11. without: intervals
-    [n, 2] of each contig that are left out.
+    A cut loses the contexts across it, so a dozen bases in a million are not counted at order 11. without: intervals
+    [n, 2] of each contig to leave out.
 
     >>> import pathlib, tempfile
     >>> from genoformer.genome.codes import decode
@@ -190,7 +191,7 @@ def stretches(genome: Genome, contigs: Iterable[str], without: Mapping[str, Inte
 
 
 def _chain(context: Context) -> Iterator[Context]:
-    """The context, the shorter one that it backs off to, and so on to none."""
+    """Yield the context and the ever shorter contexts that it backs off to, down to the empty one."""
     yield context
     while context != context.shorter:
         context = context.shorter
@@ -200,7 +201,7 @@ def _chain(context: Context) -> Iterator[Context]:
 def _smoothed(
     counts: NDArray[np.integer], context: Context, shorter: NDArray[np.float32] | None, a: float
 ) -> NDArray[np.float32]:
-    """p(base | context) of each n-mer [4^n] from counts [4^n] and the p of the shorter context."""
+    """Return p(base | context) of each n-mer [4^n] from counts [4^n] and the p of the shorter context."""
     before, after = context
     far, near = (4 if before else 1, 4 ** max(before - 1, 0)), (4 ** max(after - 1, 0), 4 if after else 1)
     p = counts.astype(np.float32).reshape(*far, 4, *near)  # farthest and nearer bases, target, nearer and farthest bases

@@ -1,4 +1,4 @@
-"""The log of a training run and its bits per base -> loss.png, and one table and one figure beside count models."""
+"""The log of a training run and its bits per base -> loss.png, and a table and a figure compared with Markov baselines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ORDER, _AROUND = re.compile(r"order (\d+)"), re.compile(r"(\d+)\+(\d+)")  # as 
 class BitsRow(NamedTuple):
     """Mean -log2 P(true base) of a model over n bases of a held-out contig, and its standard error.
 
-    A count model is named as `Context.name` says, "order 5" or "5+5"; any other name is that of a trained model.
+    A Markov baseline has the name of its context (`Context.name`), "order 5" or "5+5"; any other name is a trained model.
     """
 
     model: str
@@ -36,10 +36,10 @@ class BitsRow(NamedTuple):
 
 
 def bits_rows(models: Sequence[str], contig: str, bits: ArrayLike) -> list[BitsRow]:
-    """Rows of several models from their bits at the same bases of a contig, [n_models, B].
+    """Return a row for each model from its bits at the same bases of a contig, [n_models, B].
 
-    Bases at which any of them is NaN are left out for all. The standard error takes the bases as independent: right for
-    targets drawn at random, too small for neighbours.
+    A base at which any model is NaN is left out for all models. The standard error treats the bases as independent: this
+    is right for targets drawn at random, and too small for neighbouring bases.
 
     Raises: ConfigError if no base is left.
 
@@ -60,7 +60,7 @@ def bits_rows(models: Sequence[str], contig: str, bits: ArrayLike) -> list[BitsR
 
 
 def pooled(rows: Sequence[BitsRow]) -> BitsRow:
-    """One model over several contigs: every base counts alike, and the errors of the contigs are independent.
+    """Pool one model over several contigs: every base has the same weight, and the errors of the contigs are independent.
 
     >>> pooled([BitsRow("mine", "chr1", 1.5, 0.03, 300), BitsRow("mine", "chr2", 1.9, 0.12, 100)])
     BitsRow(model='mine', contig='all', bits=1.6, error=0.0375, n=400)
@@ -74,12 +74,11 @@ def pooled(rows: Sequence[BitsRow]) -> BitsRow:
 def write_report(folder: Path, rows: Sequence[BitsRow]) -> None:
     """Write bits_per_base.tsv, a row for each model, and bits_per_base.png, a panel for each contig.
 
-    The table has for each contig, and for all together, the bits per base, its standard error and the number of bases;
-    a dot stands where a model was not measured, and under `all` if that is so for any contig. `all` compares models that
-    were measured on the same bases. Of more than four contigs the figure shows all together and the three with most
-    bases.
+    The table has the bits per base, its standard error and the number of bases, for each contig and for all together. A dot
+    marks a model without a measurement on a contig; its cells under `all` are then dots as well, so that `all` compares models
+    on the same bases. With more than four contigs the figure shows all together and the three contigs with most bases.
 
-    Raises: ConfigError if there is no row, or two for the same model and contig.
+    Raises: ConfigError if there is no row, or if two rows have the same model and contig.
     """
     found = {(row.model, row.contig): row for row in rows}
     if not found or len(found) < len(rows):
@@ -97,12 +96,12 @@ def write_report(folder: Path, rows: Sequence[BitsRow]) -> None:
 
 
 def loss_curve(folder: Path, *, tokens_per_step: int | None = None) -> None:
-    """Draw loss.png from the log.csv of a run: the training loss and the validation's bits per base.
+    """Draw loss.png from the log.csv of a run: the training loss and the bits per base of validation.
 
-    Parameters: folder, with log.csv, which has the columns step, train_loss and, if there was a validation,
-    valid_bits_per_base; tokens_per_step, to count tokens along the axis instead of steps.
+    Parameters: folder, with a log.csv that has the columns step, train_loss and, after a validation, valid_bits_per_base;
+    tokens_per_step, to show tokens instead of steps on the axis.
 
-    Raises: MissingFileError, FileFormatError if there is no such file or no loss in it.
+    Raises: MissingFileError if there is no such file, FileFormatError if it has no loss.
     """
     log = folder / LOG
     if not log.is_file():
@@ -115,7 +114,7 @@ def loss_curve(folder: Path, *, tokens_per_step: int | None = None) -> None:
 
 
 def _series(rows: Sequence[Mapping[str, float]], column: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Steps [n] and the values [n] of a column of a log; empty and non-finite cells are left out."""
+    """Return the steps [n] and the values [n] of a column of a log, without empty and non-finite cells."""
     found = [(int(row["step"]), row[column]) for row in rows if np.isfinite(row.get(column, np.nan))]
     return np.array([step for step, _ in found], dtype=np.int64), np.array([value for _, value in found])
 

@@ -1,4 +1,4 @@
-"""Genomes -> batches of windows of codes; where DNA meets the training loop."""
+"""Genomes -> batches of windows of integer-encoded DNA for the training loop."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SCAN = 1 << 20  # bases read at a time while looking for N
 
 @dataclass(frozen=True)
 class Source:
-    """Contigs of a genome that windows are drawn from.
+    """Contigs of a genome to draw windows from.
 
-    No window touches an interval of the blacklist. With regions, `regions_share` of the windows are centred on a random
-    base inside one of them. `weight` is that of a base here against one of the other sources.
+    No window overlaps an interval of the blacklist. With regions, a fraction `regions_share` of the windows is centred on a
+    random base inside a region. `weight` is the sampling weight of a base, relative to the other sources.
     """
 
     genome: Genome
@@ -38,9 +38,9 @@ class Source:
 
 
 def iter_unmasked(sources: Sequence[Source], length: int) -> Iterator[Codes]:
-    """All that windows of `length` bases can show of their sources: codes [L] of each stretch of known bases.
+    """Yield codes [L] of each stretch of known bases that windows of `length` bases can cover.
 
-    Left out are the blacklist, and what lies between two of its intervals where no window has room.
+    Skip the blacklist and gaps in it shorter than a window.
     """
     for source in sources:
         closed: dict[str, Intervals] = {}
@@ -52,9 +52,9 @@ def iter_unmasked(sources: Sequence[Source], length: int) -> Iterator[Codes]:
 
 
 class RandomWindows:
-    """Windows [B, L] drawn at random from the contigs of some sources, half of them reverse-complemented.
+    """Windows [B, L] drawn at random from the contigs of some sources; half of them are reverse-complemented.
 
-    Window n depends on (seed, n) alone: not on the batch it is in, nor on the process that draws it.
+    Window n depends only on (seed, n), and not on its batch or on the process that draws it.
     """
 
     def __init__(
@@ -64,22 +64,25 @@ class RandomWindows:
         self.sources = sources
         self.places = [_Places(source, length) for source in sources]
         share = np.array([s.weight * len(p.starts) for s, p in zip(sources, self.places, strict=True)])
-        self.until = (share / share.sum()).cumsum()  # [n_sources]; a uniform number below until[i] is of source i
+        self.until = (share / share.sum()).cumsum()  # [n_sources]; a uniform number below until[i] selects source i
 
     @property
     def n_bases(self) -> int:
-        """About how many bases windows can begin at."""
+        """Approximate number of bases at which windows can begin."""
         return _BLOCK * sum(len(places.starts) for places in self.places)
 
     def batch(self, i: int) -> Codes:
-        """Windows [B, L] of batch i: numbers i B to (i + 1) B."""
+        """Return the windows [B, L] of batch i: numbers i B to (i + 1) B."""
         return self.drawn(np.arange(i * self.batch_size, (i + 1) * self.batch_size))[0]
 
     def batches(self, n_batches: int) -> Iterator[Codes]:
         return (self.batch(i) for i in range(n_batches))
 
     def drawn(self, numbers: NDArray[np.int64], *, soft_masked: bool = False) -> tuple[Codes, NDArray[np.bool_] | None]:
-        """Windows of the given numbers, codes [B, L], and where the FASTA is soft-masked, bool [B, L], if asked for."""
+        """Return the windows of the given numbers, codes [B, L], and their soft-masked bases, bool [B, L], or None.
+
+        soft_masked: return the soft-masked (lower-case) bases of the FASTA as well.
+        """
         uniform = RandomStream(self.seed, numbers)
         first = uniform(2)
         source = np.searchsorted(self.until[:-1], first[:, 0], side="right")
@@ -106,7 +109,7 @@ class RandomWindows:
 
 
 class _Places:
-    """Where the windows of one source can begin."""
+    """Positions at which the windows of one source can begin."""
 
     def __init__(self, source: Source, length: int) -> None:
         genome, self.source, self.length = source.genome, source, length
@@ -131,7 +134,7 @@ class _Places:
             self.region_ends = np.cumsum(self.regions[:, 2] - self.regions[:, 1])
 
     def fill(self, rows: NDArray[np.int64], draw: NDArray[np.float64], codes: Codes, lower: NDArray[np.bool_] | None) -> None:
-        """Put windows chosen by the uniform numbers draw [n, 4] into these rows of codes; N where the blacklist is met."""
+        """Write windows chosen by uniform numbers draw [n, 4] to these rows of codes; N if a window overlaps the blacklist."""
         block = (draw[:, 0] * len(self.starts)).astype(np.int64)
         which, starts = self.contig_of[block], self.starts[block] + (draw[:, 1] * _BLOCK).astype(np.int64)
         if self.regions is not None:
@@ -152,12 +155,12 @@ class _Places:
 
 
 def _touched(starts: NDArray[np.int64], length: int, blacklist: Intervals) -> NDArray[np.bool_]:
-    """Which of the windows [start, start + length) share a base with the blacklist, [B]."""
+    """Return True for each window [start, start + length) that overlaps the blacklist, [B]."""
     return n_overlaps(np.stack([starts, starts + length], axis=1), blacklist) > 0
 
 
 def _inside(starts: NDArray[np.int64], ends: NDArray[np.int64], blacklist: Intervals) -> NDArray[np.bool_]:
-    """Which blocks [start, end) lie in the blacklist as a whole, so that no window can begin there, [B]."""
+    """Return True for each block [start, end) that lies entirely in the blacklist: no window can begin there, [B]."""
     if not len(blacklist):
         return np.zeros(len(starts), dtype=np.bool_)
     joined = merge(blacklist)
@@ -166,7 +169,7 @@ def _inside(starts: NDArray[np.int64], ends: NDArray[np.int64], blacklist: Inter
 
 
 def _blocks_with_bases(genome: Genome, contig: str, length: int) -> NDArray[np.int64]:
-    """Starts of the blocks of a contig in which a window can begin: few N, and room for the window."""
+    """Return the starts of the blocks in which a window can begin: few N, and room for the window."""
     room = genome.contigs[contig] - length + 1
     kept = [np.empty(0, dtype=np.int64)]
     for start in range(0, genome.contigs[contig], _SCAN):

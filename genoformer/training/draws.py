@@ -1,6 +1,6 @@
-"""Random numbers that belong to a window: a function of (seed, window, which draw), whatever the batch, process or run.
+"""Random numbers as a function of (seed, window, number of the draw), independent of batch, process and run.
 
-Because of this a run can stop and go on anywhere, and two processes draw together what one would draw alone.
+A run can therefore be resumed at any step, and two processes together draw the same numbers as one process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from genoformer.genome.sketch import GOLDEN, mixed
 
 
 class RandomStream:
-    """Uniform numbers for each of some windows: draws(n) are the next n of every window, float64 [B, n] in [0, 1).
+    """Uniform random numbers for each window: a call with n returns the next n of every window, float64 [B, n] in [0, 1).
 
     >>> alone, together = Draws(7, np.array([3])), Draws(7, np.array([2, 3]))
     >>> bool((alone(5)[0] == together(5)[1]).all())

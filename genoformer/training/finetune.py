@@ -1,4 +1,4 @@
-"""finetune(): labelled sequences + a language model (or none) -> predictors that classify or predict values, one a seed."""
+"""finetune(): labelled sequences + a language model (or none) -> predictors of classes or values, one for each seed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
 
 
 class EnsembleMember(NamedTuple):
-    """One trained predictor: its folder, seed, start, metrics on the validation data, and what is wrong with it."""
+    """One trained predictor: its folder, seed, start, validation metrics, and notes on a failed training."""
 
     folder: Path
     seed: int
@@ -64,9 +64,9 @@ class EnsembleMember(NamedTuple):
 
 
 class Finetuned(NamedTuple):
-    """All members of a run, the metrics of their averaged predictions, each metric's mean and interval over the members.
+    """Members of a run, metrics of their averaged predictions, and mean and interval of each metric over the members.
 
-    told: the metrics that a user asked for or would look at first.
+    told: names of the metrics to print: the monitored one and the usual ones of the task.
     """
 
     members: list[EnsembleMember]
@@ -77,7 +77,7 @@ class Finetuned(NamedTuple):
 
     @property
     def failed(self) -> list[EnsembleMember]:
-        """Members that collapsed: they predict one and the same class for everything."""
+        """Members that collapsed: they make the same prediction for every sequence."""
         return [member for member in self.members if member.notes]
 
 
@@ -95,20 +95,20 @@ def finetune(
     progress: ProgressCallback = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Finetuned | None:
-    """Train a predictor for each start and seed; writes the run's folder and returns what came out.
+    """Train a predictor for each start and seed, write the run's folder, and return the results.
 
-    starts: language models to go on from; none trains from scratch in the shape of [tokenizer] and [encoder]. With one
-    start and one seed `folder` is the model itself, otherwise it names its members, whose predictions are averaged.
-    valid None holds out a tenth of the training data, class by class. Sequences longer than the window are cut into
-    overlapping windows, whose logits are averaged; the notes say how many. `tell` hears how the data was understood, before
-    anything is trained. An interrupted run is resumed by the same call. Returns None in processes other than the first.
+    starts: pre-trained models to fine-tune; none trains from scratch with [tokenizer] and [encoder]. With one start and one
+    seed `folder` is the model itself; otherwise `folder` lists its members, whose predictions are averaged.
+    valid: None holds out a tenth of the training data, stratified by class. Sequences longer than the window are cut into
+    overlapping windows, whose logits are averaged; the notes give their number. `tell` receives a description of the data
+    before training starts. The same call resumes an interrupted run. Return None in processes other than the first.
 
-    Raises ConfigError for what cannot be trained, TrainingError when a loss is no longer a number.
+    Raises ConfigError for settings or data that cannot be trained on, TrainingError when a loss is not finite.
     """
     plan = config.finetune
     if (folder / "config.json").exists() or (folder / checkpoint.ENSEMBLE).exists():
         raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
-    check_overwrite(folder, ("manifest.json",), "manifest.json", _is_mine)  # not that of `data build`
+    check_overwrite(folder, ("manifest.json",), "manifest.json", _is_mine)  # but refuses a manifest of `data build`
     unfinished.refuse_other_kind(folder, task)
     if (folder / STATE).is_file() and (n_seeds > 1 or len(starts) > 1):
         raise ConfigError(f"{folder} holds the unfinished run of one model, not of several; name another folder.")
@@ -164,7 +164,7 @@ def finetune(
             predicted.append(trained.values)
             notes += [note for note in trained.notes if note not in notes]
     rank: Any = getattr(rank_zero_only, "rank", None)
-    if not members or rank:  # another process than the first may have found them all finished
+    if not members or rank:  # in a process other than the first all members may be finished already
         return None
     together = metrics_of(checked_on.targets, np.mean(predicted, axis=0))
     names = members[0].metrics
@@ -183,7 +183,7 @@ def finetune(
 
 
 class _Trained(NamedTuple):
-    """A member, what it predicts for the validation data, and notes on the data."""
+    """A member, its predictions for the validation data, and notes on the data."""
 
     member: EnsembleMember
     values: NDArray[np.float32]
@@ -202,9 +202,9 @@ def _member(
     manifest: dict[str, Any],
     progress: ProgressCallback,
 ) -> _Trained | None:
-    """The predictor of one start and seed, saved in its folder; None in processes other than the first.
+    """Train the predictor of one start and seed and save it in its folder; return None in processes other than the first.
 
-    A member that an interrupted run had finished is taken as it is.
+    A member that an interrupted run had finished is loaded unchanged.
     """
     plan = replace(config.finetune, seed=seed)
     L.seed_everything(seed, verbose=False)
@@ -270,7 +270,10 @@ def _trained(
     monitor: str,
     progress: ProgressCallback,
 ) -> int | None:
-    """Train a predictor in place, to the weights of its best step, which is returned; None in processes but the first."""
+    """Train a predictor in place and return its best step, with the weights of that step.
+
+    Return None in processes other than the first.
+    """
     set_trainable(model, plan.tune, last_layers=plan.last_layers, lora_rank=plan.lora_rank)  # type: ignore[arg-type]
     batches = LabelledBatches(
         train.sequences,
@@ -288,7 +291,7 @@ def _trained(
         known = {name: found.value for name, found in metrics_of(valid.targets, values, n=1).items()}
         known["loss"] = loss_of(valid.targets, values)
         found = {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", monitor])}
-        return {name: value for name, value in found.items() if math.isfinite(value)}  # MCC of one class only is not
+        return {name: value for name, value in found.items() if math.isfinite(value)}  # MCC of a single class is NaN
 
     fitted = fit(
         model,
@@ -310,7 +313,7 @@ def _trained(
 
 
 def _finished(folder: Path, manifest: dict[str, Any]) -> SequenceClassifier:
-    """A member of an interrupted run, if it was trained in the same way; else ConfigError."""
+    """Load a finished member of an interrupted run; ConfigError if it was trained with other settings."""
     before, mine = (json.loads(json.dumps(m)) for m in (checkpoint.read_manifest(folder) or {}, manifest))
     what = ("task", "start", "shape", "finetune", "data")
     if changed := [name for name in what if before.get(name) != mine[name]]:
@@ -322,12 +325,12 @@ def _finished(folder: Path, manifest: dict[str, Any]) -> SequenceClassifier:
 
 
 def _is_mine(manifest: dict[str, Any]) -> bool:
-    """Test that a manifest is that of a fine-tuned model."""
+    """True if a manifest is that of a fine-tuned model."""
     return "finetune" in manifest
 
 
 def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]]:
-    """Each start with a name of its own for its folder; those that are named alike are numbered."""
+    """Return each start with a unique name for its folder; equal names are numbered."""
     if not starts:
         return [(None, "")]
     names = [checkpoint.resolve_model(start).resolve().name for start in starts]
@@ -338,7 +341,7 @@ def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]
 
 
 def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder, int]:
-    """The encoder to train, and the bases of the windows that it was trained with."""
+    """Return the encoder to train, and the window length in bases that it was trained on."""
     if start is not None:
         loaded = checkpoint.load_token_model(start)
         encoder, window = encoder_of(loaded), loaded.config.window if isinstance(loaded, SequenceClassifier) else 0
@@ -355,7 +358,7 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder,
 
 
 def _predictor(encoder: Encoder, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
-    """A predictor with the encoder's weights and a new head."""
+    """Return a predictor with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
     longest, shortest = max(len(sequence) for sequence in train.sequences), tokenizer.min_bases
     room = tokenizer.max_bases(encoder.config.max_tokens)
@@ -363,7 +366,7 @@ def _predictor(encoder: Encoder, train: LabelledSet, plan: TuningConfig) -> Sequ
         raise ConfigError(f"window = {plan.window}: this encoder has positions for {room} bases; give that or less.")
     if plan.window is not None and plan.window < shortest:
         raise ConfigError(f"window = {plan.window}: a token of this encoder has {shortest} bases; give at least as many.")
-    window = plan.window or max(shortest, min(longest, room))  # shorter sequences get N at their end
+    window = plan.window or max(shortest, min(longest, room))  # shorter sequences are padded with N at their end
     values = targets.values if targets.kind == "values" else np.empty((0, 0))
     model = SequenceClassifier(
         ClassifierConfig(

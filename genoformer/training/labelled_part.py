@@ -1,4 +1,4 @@
-"""Labelled sequences with targets: held out, weighed, checked, judged by a metric, and written down in a manifest."""
+"""Labelled sequences with targets: hold-out split, class weights, checks, metrics, and their record in a manifest."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from genoformer.labelled.targets import Targets
 from genoformer.models import checkpoint
 from genoformer.whole import sha256_of
 
-_HELD_OUT = 0.1  # of the training data, where no validation data is given
-_SCARCE = 10  # sequences to validate with, below which a note says so
+_HELD_OUT = 0.1  # fraction of the training data, if no validation data is given
+_SCARCE = 10  # fewer validation sequences than this cause a note
 DEFAULT_METRIC = {"classes": "mcc", "multilabel": "auroc", "values": "pearson"}
-_SKETCHED = 200_000  # k-mers kept, about, of what a predictor was trained on
+_SKETCHED = 200_000  # approximate number of training k-mers that a sketch keeps
 
 
 class LabelledSet(NamedTuple):
@@ -36,12 +36,12 @@ class LabelledSet(NamedTuple):
 
 
 def class_names(targets: Targets) -> list[str]:
-    """The class of each sequence; none where it is not one."""
+    """Return the class of each sequence; an empty list if the targets are not single classes."""
     return [targets.classes[i] for i in targets.values] if targets.kind == "classes" else []
 
 
 def described(name: str, targets: Targets, columns: Sequence[str]) -> str:
-    """Summarise how a file of labelled sequences was read: its sequences, its labels, and how many of each there are."""
+    """Describe how a file of labelled sequences was read: its sequences, its labels, and the number of each label."""
     whole = f"{name}: {len(targets.values):,} sequences"
     if targets.kind == "values":
         ranges = [f"{of} from {x.min():g} to {x.max():g}" for of, x in zip(targets.classes, targets.values.T, strict=True)]
@@ -55,7 +55,7 @@ def described(name: str, targets: Targets, columns: Sequence[str]) -> str:
 
 
 def _counts(targets: Targets) -> list[str]:
-    """Each class and how many sequences it has."""
+    """Return each class with its number of sequences, as text."""
     return [f"{name} ({n:,})" for name, n in zip(targets.classes, _n_each(targets), strict=True)]
 
 
@@ -67,9 +67,9 @@ def _n_each(targets: Targets) -> list[int]:
 
 
 def check_validation(targets: Targets, name: str, remedy: str) -> list[str]:
-    """Refuse, with ConfigError, validation data by which no step can be chosen: all of it is alike.
+    """Refuse, with ConfigError, validation data whose targets are all equal, because no step can be chosen by it.
 
-    name, remedy: of the data, and what else to give. The notes say which classes are missing, and where data is scarce.
+    name, remedy: name of the data, and what to give instead. Return notes on missing classes and on scarce data.
     """
     n = len(targets.values)
     if targets.kind == "classes" and len(set(targets.values.tolist())) == 1:
@@ -101,7 +101,7 @@ def check_validation(targets: Targets, name: str, remedy: str) -> list[str]:
 
 
 def case_weights(targets: Targets, how: str) -> NDArray[np.float32]:
-    """Weight of each sequence in the loss, [N]: 1, or so that every class counts alike (scikit-learn's "balanced")."""
+    """Return the weight of each sequence in the loss, [N]: 1, or scikit-learn's "balanced" class weights."""
     n = len(targets.values)
     if how == "none":
         return np.ones(n, dtype=np.float32)
@@ -112,7 +112,10 @@ def case_weights(targets: Targets, how: str) -> NDArray[np.float32]:
 
 
 def held_out(part: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
-    """Nine tenths to train on and a tenth to validate with, class by class; of every class one is left to train on."""
+    """Split into nine tenths for training and a tenth for validation, stratified by class.
+
+    At least one sequence of every class remains for training.
+    """
     random = np.random.default_rng([seed, 3])
     values = part.targets.values
     group = values if part.targets.kind == "classes" else np.zeros(len(values), dtype=np.int64)
@@ -129,7 +132,7 @@ def held_out(part: LabelledSet, seed: int) -> tuple[LabelledSet, LabelledSet]:
 
 
 def refuse_constant(targets: Targets, name: str) -> None:
-    """Refuse training values, of the data of this name, that are all the same."""
+    """Refuse training values that are all equal; name: name of the data."""
     if targets.kind == "values":
         for of, column in zip(targets.classes, targets.values.T, strict=True):
             if (column == column[0]).all():
@@ -140,9 +143,9 @@ def refuse_constant(targets: Targets, name: str) -> None:
 
 
 def monitor_of(wanted: str, targets: Targets) -> str:
-    """The metric of the best step.
+    """Return the metric that selects the best step.
 
-    Those are known, and defined on the validation data, that a prediction of its own truth has.
+    A metric is allowed if it is finite when the validation labels are scored against themselves.
     """
     perfect = np.eye(targets.n_outputs, dtype=np.float32)[targets.values] if targets.kind == "classes" else targets.values
     known = {"loss": 0.0} | {name: found.value for name, found in metrics_of(targets, perfect, n=1).items()}
@@ -155,12 +158,12 @@ def monitor_of(wanted: str, targets: Targets) -> str:
 
 
 def metrics_of(targets: Targets, values: NDArray[np.float32], n: int = 1000) -> dict[str, Estimate]:
-    """Each metric of predictions [N, K] (see `metrics.metrics_of`), with its interval of n resamplings."""
+    """Return each metric of predictions [N, K] (see `metrics.metrics_of`) with its interval over n bootstrap samples."""
     return metrics.metrics_of(targets.kind, targets.values, values, targets.classes, n=n)
 
 
 def loss_of(targets: Targets, values: NDArray[np.float32]) -> float:
-    """Cross-entropy in nats, or mean squared error."""
+    """Return the cross-entropy in nats, or the mean squared error for values."""
     if targets.kind == "values":
         return float(((values - targets.values) ** 2).mean())
     p = np.clip(values, 1e-7, 1 - 1e-7)
@@ -170,7 +173,7 @@ def loss_of(targets: Targets, values: NDArray[np.float32]) -> float:
 
 
 def sketch_of(sequences: Sequence[Codes], before: Path | None) -> Sketch:
-    """What a predictor has seen: k-mers of the sequences, and of what the model that it starts from (a folder) had seen."""
+    """Return a sketch of the k-mers in the training sequences and in the training data of the starting model `before`."""
     scale = max(1, math.ceil(sum(len(s) for s in sequences) / _SKETCHED))
     seen = Sketch.of(sequences, scale=scale)
     earlier = checkpoint.read_sketch(before) if before is not None else None
@@ -178,11 +181,11 @@ def sketch_of(sequences: Sequence[Codes], before: Path | None) -> Sketch:
 
 
 def record_of(path: Path, n: int) -> dict[str, Any]:
-    """A data file in a manifest, with the manifest of `data build` where that lies beside it."""
+    """Return the manifest entry of a data file, with the manifest of `data build` if one is in the same folder."""
     sha256, beside = sha256_of(path), path.parent / "manifest.json"
     try:
         made = json.loads(beside.read_text(encoding="utf-8"))
-        tells = made["files"][path.name] == sha256  # not of another file, nor of this one before it was changed
+        tells = made["files"][path.name] == sha256  # describes this file in its present state
     except (OSError, ValueError, KeyError, TypeError):
         tells = False
     return {"name": path.name, "sha256": sha256, "sequences": n, "manifest": made if tells else None}

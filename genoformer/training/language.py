@@ -1,4 +1,4 @@
-"""Language modelling: windows -> ready batches of tokens, and the loss of the tokens that are asked for."""
+"""Language modelling: windows -> ready batches of tokens, and the loss on the labelled tokens."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from genoformer.training.objectives import IGNORED
 
 
 class Batch(NamedTuple):
-    """Token ids [B, T], and what is asked for: at rows [B, M] the labels [B, M] with their weights [B, M].
+    """Token ids [B, T], and the tokens to predict: at positions rows [B, M], labels [B, M] with weights [B, M].
 
-    rows None asks at every token (M = T); keep [B, T] is False at padding, or None where there is none.
+    rows: None predicts at every token (M = T). keep [B, T] is False at padding; None if there is no padding.
     """
 
     inputs: Tensor
@@ -29,11 +29,11 @@ class Batch(NamedTuple):
     rows: Tensor | None
     labels: Tensor
     weights: Tensor
-    n_slots: int  # tokens of a row without the special ones that the tokenizer adds
+    n_slots: int  # tokens in a row, without the special tokens that the tokenizer adds
 
 
 class LanguageModelBatches:
-    """Batch number i, ready for the model: windows drawn, tokenized, masked."""
+    """Batches of a language model by their number: windows are drawn, tokenized and masked."""
 
     def __init__(self, windows: RandomWindows, tokenizer: Tokenizer, objective: Any, repeat_weight: float = 1.0) -> None:
         self.windows, self.tokenizer, self.objective, self.repeat_weight = windows, tokenizer, objective, repeat_weight
@@ -66,7 +66,7 @@ class LanguageModelBatches:
 
 
 def _share(marked: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Share of the bases of each token that are marked: [B, L], [B, T, 2] -> [B, T]; 0 for special tokens."""
+    """Return the fraction of marked bases in each token: [B, L], [B, T, 2] -> [B, T]; 0 for special tokens."""
     before = np.zeros((len(marked), marked.shape[1] + 1), dtype=np.int64)
     np.cumsum(marked, axis=1, out=before[:, 1:])
     first, after = offsets[..., 0], offsets[..., 1]
@@ -75,7 +75,7 @@ def _share(marked: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.
 
 
 def language_model_loss(model: Encoder, batch: Batch, label_rate: float) -> Loss:
-    """Cross-entropy in nats of the labelled tokens; the last layer and the head compute only these."""
+    """Return the cross-entropy in nats of the labelled tokens; the last layer and the head compute only these tokens."""
     hidden = model.embed(batch.inputs, batch.keep, batch.rows)
     asked = batch.labels != IGNORED
     weights = batch.weights[asked]

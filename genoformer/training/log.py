@@ -1,4 +1,4 @@
-"""The log of a training run: a CSV that survives a run which is killed and goes on."""
+"""Log of a training run: a CSV that stays consistent when a run is killed and resumed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ LOG = "log.csv"
 
 
 class Log:
-    """A CSV of one row a step that has something to say: step, train_loss, learning_rate, and what validation gives.
+    """CSV with a row for each step that has results: step, train_loss, learning_rate, and the validation metrics.
 
-    Rows after `step`, which a killed run wrote beyond its saved state, are dropped.
+    Rows after `step`, which a killed run wrote after its last saved state, are dropped.
     """
 
     def __init__(self, path: Path, step: int) -> None:
@@ -43,7 +43,7 @@ class Log:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The rows of a log; empty cells are left out, and a last line that was cut short is dropped."""
+    """Read the rows of a log; empty cells are left out, and a truncated last line is dropped."""
     rows = []
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

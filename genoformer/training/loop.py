@@ -28,16 +28,16 @@ from genoformer.training.strategies import full_state_dict, shard, strategy_of
 from genoformer.training.trainer import quiet, stopped, trainer_of
 from genoformer.whole import make_folder
 
-STATE = "state.ckpt"  # weights, optimizer and place of an unfinished run
+STATE = "state.ckpt"  # weights, optimizer and step of an unfinished run
 _TOGETHER = 10  # steps after which several processes agree on a save
-Batches = Callable[[int], Any]  # number of a batch -> the batch
+Batches = Callable[[int], Any]  # batch number -> batch
 
 
 class Loss(NamedTuple):
-    """A summed loss, what it is the sum of, and what it is divided by before it goes backward.
+    """Summed loss, the summed weight of its terms, and the divisor for the backward pass.
 
-    The divisor is the same for every batch (an expected count), so that batches of two processes, or of two backward
-    passes, add up to what one large batch gives.
+    The divisor is the same for every batch (an expected count), so that the batches of two processes, or of two backward
+    passes, add up to the result of one large batch.
     """
 
     total: Tensor
@@ -50,7 +50,7 @@ Validate = Callable[[nn.Module], Mapping[str, float]]
 
 
 class FitResult(NamedTuple):
-    """Trained weights (those of the best validation, where one is monitored), the last metrics, and what went wrong."""
+    """Trained weights (of the best validation if one is monitored), the last metrics, and the step of the weights."""
 
     weights: dict[str, Tensor]
     metrics: dict[str, float]
@@ -58,7 +58,7 @@ class FitResult(NamedTuple):
 
 
 class Monitor(NamedTuple):
-    """The metric by which the best step is chosen, whether more of it is better, and validations without a better one."""
+    """Metric that selects the best step, its direction, and the number of validations without improvement to wait."""
 
     metric: str
     more_is_better: bool
@@ -77,12 +77,12 @@ def fit(
     rates: Callable[[str], float] = lambda name: 1.0,
     progress: ProgressCallback = None,
 ) -> FitResult | None:
-    """Train `model` in place; its unfinished state in `folder`, if there is one, is gone on from.
+    """Train `model` in place, and resume from the checkpoint in `folder` if there is one.
 
-    batches: number n -> batch n. With P processes and A backward passes a step takes the numbers from step * A * P on.
-    rates: name of a parameter -> its share of the learning rate. progress hears "going on" with the step that is gone on from.
-    The state stays on the disk until `unfinished.finished`: what follows the training may be interrupted, too.
-    Returns None in processes other than the first. Raises TrainingError when the loss is no number.
+    batches: number n -> batch n. With P processes and A backward passes, a step uses the numbers from step * A * P on.
+    rates: parameter name -> factor on the learning rate. progress receives "going on" with the step that the run resumes from.
+    The checkpoint stays on disk until `unfinished.finished`, because the work after training may be interrupted too.
+    Return None in processes other than the first. Raises TrainingError when the loss is not finite.
     """
     make_folder(folder)
     module = _Training(model, batches, loss, config, rates)
@@ -112,7 +112,7 @@ def fit(
             progress(Progress("going on", _step_of(state), config.steps))
         with stopped():
             trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
-        if watch.signals.number is not None:  # it came in the last step
+        if watch.signals.number is not None:  # the signal came in the last step
             raise Stopped(watch.signals.number)
         weights = {
             name.removeprefix("model."): tensor for name, tensor in trainer.strategy.lightning_module_state_dict().items()
@@ -127,12 +127,12 @@ def fit(
 
 
 def _step_of(state: Path) -> int:
-    """The step at which the state of an unfinished run was saved."""
+    """Return the step at which the state of an unfinished run was saved."""
     return int(torch.load(state, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 
 
 class _BatchStream(IterableDataset[Any]):
-    """Batches first, first + step, ... without end; a worker takes every n-th of them."""
+    """Endless stream of the batches first, first + step, ...; each of n workers takes every n-th batch."""
 
     def __init__(self, batches: Batches, first: int, step: int) -> None:
         self.batches, self.first, self.step = batches, first, step
@@ -146,14 +146,14 @@ class _BatchStream(IterableDataset[Any]):
 
 
 class _Training(L.LightningModule):
-    """One training step, and the optimizer."""
+    """Lightning module with the training step and the optimizer."""
 
     def __init__(
         self, model: nn.Module, batches: Batches, loss: LossFunction, config: LoopConfig, rates: Callable[[str], float]
     ) -> None:
         super().__init__()
         self.model, self.batches, self.loss, self.config, self.rates = model, batches, loss, config, rates
-        self.sums = torch.zeros(2, dtype=torch.float64)  # of the loss and of what it counts, since the last row of the log
+        self.sums = torch.zeros(2, dtype=torch.float64)  # loss and weight since the last row of the log
 
     def configure_model(self) -> None:
         if self.config.strategy == "fsdp":
@@ -201,7 +201,7 @@ class _Training(L.LightningModule):
 
 
 class _ValidationCallback(Callback):
-    """After a step: the log, validation, the state of the run on disk, and word to whoever listens."""
+    """After each step: write the log, validate, save the state of the run, and report progress."""
 
     def __init__(
         self, folder: Path, config: LoopConfig, validate: Validate | None, monitor: Monitor | None, progress: ProgressCallback
@@ -213,8 +213,8 @@ class _ValidationCallback(Callback):
         self.best_step, self.best_rank, self.waited = 0, (-math.inf, -math.inf), 0
         self.average: Average | None = None
         self.written: Log | None = None  # not `log`, which Lightning gives to every callback
-        self.earlier: dict[str, Tensor] = {}  # the average of the run that is gone on from
-        self.sums = torch.zeros(2, dtype=torch.float64)  # the module's, of all processes, when the state was saved
+        self.earlier: dict[str, Tensor] = {}  # the average of the run that is resumed
+        self.sums = torch.zeros(2, dtype=torch.float64)  # the module's sums over all processes, when the state was saved
 
     def state_dict(self) -> dict[str, Any]:
         best = {"weights": self.best or {}, "step": self.best_step, "rank": list(self.best_rank), "waited": self.waited}
@@ -229,7 +229,7 @@ class _ValidationCallback(Callback):
         step = trainer.global_step
         if trainer.is_global_zero:
             self.written = Log(self.folder / LOG, step)
-            # the steps that a killed run had gone beyond its saved state are purged
+            # purge the steps that a killed run made after its last saved state
             self.board = TensorBoardLogger(str(self.folder), name="", version="tensorboard", purge_step=step)
         sums = self.sums if trainer.is_global_zero else module.sums
         module.sums = sums.to(module.device if module.device.type != "mps" else "cpu", copy=True)
@@ -238,7 +238,7 @@ class _ValidationCallback(Callback):
             if self.earlier:
                 self.average.load(self.earlier)
         self.clock = SaveClock(self.config.save_every)
-        if trainer.world_size == 1:  # of several processes Lightning's own handlers end all together
+        if trainer.world_size == 1:  # with several processes Lightning's own handlers end all of them together
             self.signals.listen()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
@@ -271,7 +271,7 @@ class _ValidationCallback(Callback):
                     self.best_step = step
                     self.best = {name: t.cpu().clone() for name, t in full_state_dict(module.model).items()}
             if step <= c.warmup * c.steps:
-                self.waited = 0  # steps so small say nothing of what is still to come
+                self.waited = 0  # steps this small do not predict later progress
             if self.monitor is not None and self.waited >= self.monitor.patience:
                 trainer.should_stop = True
         self.metrics |= row
@@ -292,7 +292,7 @@ class _ValidationCallback(Callback):
         return found
 
     def _is_best(self, row: Mapping[str, float]) -> bool:
-        """Whether this validation is the best so far; of equals, or while the metric is not defined, the smaller loss is."""
+        """True if this validation is the best so far; the smaller loss decides between equal or undefined metrics."""
         if self.monitor is None:
             return False
         value = row.get(self.monitor.metric, math.nan)
@@ -305,7 +305,7 @@ class _ValidationCallback(Callback):
         return False
 
     def _keep(self, trainer: L.Trainer, module: Any, step: int) -> None:
-        """Save the state where that is due, and end the run where a signal asks for it."""
+        """Save the state if a save is due, and end the run after a signal."""
         ended = step == self.config.steps or trainer.should_stop
         if not ended and (self.signals.number is not None or self._due(trainer, step)):
             began = self.clock.seconds()
@@ -318,7 +318,7 @@ class _ValidationCallback(Callback):
     def _due(self, trainer: L.Trainer, step: int) -> bool:
         if trainer.world_size == 1:
             return self.clock.due(step)
-        # one clock decides for all processes; they are asked now and then, as each time they wait for each other
+        # one clock decides for all processes; they agree only every few steps, because each agreement makes them wait
         return (step % self.config.save_every == 0 or step % _TOGETHER == 0) and trainer.strategy.reduce_boolean_decision(
             trainer.is_global_zero and self.clock.due(step), all=False
         )

@@ -1,4 +1,4 @@
-"""What a language model is trained on: ids -> inputs and labels; masked as DNABERT does, or causal."""
+"""Training objectives of language models: ids -> inputs and labels; masked as in DNABERT, or causal."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.tokenizers import Encoding, Tokenizer
 
-IGNORED = -100  # torch's cross-entropy leaves these labels out
+IGNORED = -100  # torch's cross-entropy ignores these labels
 Uniform = Callable[[int], NDArray[np.float64]]  # n -> the next n uniform numbers of each window, [B, n]
 
 
 class Example(NamedTuple):
-    """A batch that a model can be trained on, both int64 [B, T]."""
+    """A training batch of inputs and labels, both int64 [B, T]."""
 
     inputs: NDArray[np.int64]
     labels: NDArray[np.int64]
@@ -27,14 +27,14 @@ class Example(NamedTuple):
 class MaskedLM:
     """DNABERT's span masking (`run_pretrain.mask_tokens`).
 
-    Each token that is not special is a centre with probability p; a centre masks the run of `span_tokens` tokens
+    Each non-special token is a centre with probability p; a centre masks the run of `span_tokens` tokens
     around it, (span-1)//2 to the left. Of the masked tokens 80 % become [MASK], 10 % a random id of the whole
-    vocabulary, 10 % stay. p is set so that `mask_rate` of the tokens are masked: 1 - (1 - p)^span = mask_rate.
+    vocabulary, and 10 % stay unchanged. p is set so that `mask_rate` of the tokens are masked: 1 - (1 - p)^span = mask_rate.
     """
 
     tokenizer: Tokenizer
-    mask_rate: float = 0.15  # Devlin et al. 2019; DNABERT comes to 0.141 with p = 0.025 at k = 6
-    span_tokens: int | None = None  # None: k, the shortest run that hides a base
+    mask_rate: float = 0.15  # Devlin et al. 2019; DNABERT has 0.141, from p = 0.025 at k = 6
+    span_tokens: int | None = None  # None: k, the shortest run that masks a base completely
 
     def __post_init__(self) -> None:
         if not 0 < self.mask_rate < 1:
@@ -48,11 +48,11 @@ class MaskedLM:
 
     @property
     def label_rate(self) -> float:
-        """Labels to be expected of a token."""
+        """Expected number of labels for each token."""
         return self.mask_rate
 
     def __call__(self, encoding: Encoding, uniform: Uniform) -> Example:
-        ids, ordinary = encoding.ids, encoding.is_base  # an unknown base is masked like any other
+        ids, ordinary = encoding.ids, encoding.is_base  # an unknown base is masked like any other base
         p = 1 - (1 - self.mask_rate) ** (1 / self.span)
         n_tokens = ids.shape[1]
         centres = (uniform(n_tokens) < p) & ordinary
@@ -71,7 +71,7 @@ class MaskedLM:
 
 @dataclass(frozen=True)
 class CausalLM:
-    """Each token is predicted from those before it; special tokens are not predicted."""
+    """Prediction of each token from the tokens before it; special tokens are not predicted."""
 
     tokenizer: Tokenizer
 
@@ -85,7 +85,7 @@ class CausalLM:
 
 
 def _shifted(marks: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
-    """Marks [B, T] moved `by` places to the right; what leaves the row is lost."""
+    """Return marks [B, T] shifted `by` positions to the right; marks that leave the row are lost."""
     moved = np.zeros_like(marks)
     if by > 0:
         moved[:, by:] = marks[:, :-by]

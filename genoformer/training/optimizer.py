@@ -1,4 +1,4 @@
-"""How any model is trained: optimizer, schedule, length, device; the tables of configuration files build on it."""
+"""Settings of any training run: optimizer, schedule, length, device; the tables of configuration files build on them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed")
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How any model is trained; the recipe is DNABERT's (README 2.2) unless a comment says otherwise."""
+    """Settings of the optimizer and the device; defaults are DNABERT's (README 2.2) unless a comment gives another source."""
 
-    batch_size: int = 32  # windows of one process and one backward pass; DNABERT: 2,000 in all
-    accumulate: int = 1  # backward passes in a step
+    batch_size: int = 32  # windows per process and backward pass; DNABERT: 2,000 in total
+    accumulate: int = 1  # backward passes per step
     learning_rate: float = 4e-4
-    warmup: float = 0.05  # share of the steps with a rising rate; it then falls to 0 in a straight line
+    warmup: float = 0.05  # fraction of the steps with a rising rate; it then falls linearly to 0
     weight_decay: float = 0.01  # not on biases and norms
     beta2: float = 0.98
     epsilon: float = 1e-6
     clip: float = 1.0  # largest norm of the gradient, Devlin et al. 2019
-    average: float = 0.0  # share of the mean weights that a step keeps (0.99 ...); 0 takes the weights as they are
+    average: float = 0.0  # decay of the weight average per step (0.99 ...); 0 does not average the weights
     precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...
     accelerator: str = "auto"  # "cpu", "gpu"
-    strategy: str = "auto"  # "ddp": a model on every device; "fsdp": shared out over the devices
-    devices: int = 1  # processes on this machine; torchrun, where it is used, says how many
-    workers: int = 0  # processes that prepare batches; a GPU wants some
+    strategy: str = "auto"  # "ddp": a full model on every device; "fsdp": a model sharded over the devices
+    devices: int = 1  # processes on this machine; torchrun overrides this number
+    workers: int = 0  # processes that prepare batches; use some with a GPU
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,12 +52,12 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class LoopConfig(OptimizerConfig):
-    """A whole run: how long it is, and how often it speaks."""
+    """Settings of a whole run: its length, and its intervals of logging, validation and saving."""
 
-    steps: int = 10_000  # of the optimizer; DNABERT: 200,000
+    steps: int = 10_000  # optimizer steps; DNABERT: 200,000
     log_every: int = 50  # steps
     valid_every: int = 1_000  # steps between validations
-    save_every: int = 500  # steps; what a killed run loses at most, unless saving is slow (`saving.SaveClock`)
+    save_every: int = 500  # steps; a killed run loses at most these, unless saving is slow (`saving.SaveClock`)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,11 +66,11 @@ class LoopConfig(OptimizerConfig):
 
 @dataclass(frozen=True)
 class EpochsConfig(OptimizerConfig):
-    """A run over a set of examples, validated some times an epoch; the best step is kept."""
+    """Settings of a run over a set of examples, with several validations per epoch; the best step is kept."""
 
     epochs: float = 5.0  # DNABERT
-    validations: float = 2.0  # an epoch
-    patience: int = 6  # validations without a better one before the run stops
+    validations: float = 2.0  # per epoch
+    patience: int = 6  # validations without improvement before the run stops
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,7 +79,7 @@ class EpochsConfig(OptimizerConfig):
             raise ConfigError("epochs and validations must be above 0; change the configuration.")
 
     def loop(self, n_batches: int) -> LoopConfig:
-        """How long a run is that has so many batches an epoch, and how often it validates."""
+        """Return the number of steps and the validation interval of a run with this number of batches per epoch."""
         per_epoch = n_batches * self.batch_size / windows_per_step(self)
         shared = {entry.name: getattr(self, entry.name) for entry in fields(OptimizerConfig)}
         steps = max(1, round(self.epochs * per_epoch))
@@ -101,12 +101,12 @@ def at_least_one(config: Any, *names: str) -> None:
 
 
 def windows_per_step(config: OptimizerConfig) -> int:
-    """Windows that one step of the optimizer sees, over all processes."""
+    """Return the number of windows in one optimizer step, over all processes."""
     world = int(os.environ.get("WORLD_SIZE", config.devices))
     return config.batch_size * config.accumulate * world
 
 
 def rate_at(step: int, n_steps: int, warmup: float) -> float:
-    """Share of the peak learning rate: up in a straight line over the warm-up, then down to 0."""
+    """Return the fraction of the peak learning rate: a linear rise during warm-up, then a linear fall to 0."""
     n_warm = max(1, round(warmup * n_steps))
     return min((step + 1) / n_warm, max(0.0, (n_steps - step) / max(1, n_steps - n_warm)))

@@ -35,21 +35,20 @@ from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
 from genoformer.whole import sha256_of
 
-_BPE_WINDOWS = 2_000  # windows that a BPE vocabulary is learned from
-_LARGE, _DENSE = 1e8, 100  # below so many bases one k-mer in 100 is noted of what the model has seen, above one in 1,000
-_HELD_SHARE = 0.05  # of a genome's only contig
-_HELD_WINDOWS = 4  # that a held-out stretch has room for, at least
+_BPE_WINDOWS = 2_000  # windows from which a BPE vocabulary is learned
+_LARGE, _DENSE = 1e8, 100  # the sketch keeps one training k-mer in 100 below so many bases, and one in 1,000 above
+_HELD_SHARE = 0.05  # fraction of a genome's only contig
+_HELD_WINDOWS = 4  # smallest number of windows that fit into a held-out stretch
 
 
 def _learned(windows: RandomWindows, n_vocab: int) -> BPETokenizer:
-    """A BPE vocabulary of so many tokens, of the first training windows."""
+    """Learn a BPE vocabulary of n_vocab tokens from the first training windows."""
     batches = windows.batches(math.ceil(_BPE_WINDOWS / windows.batch_size))
     return BPETokenizer.train((row for batch in batches for row in batch), n_vocab)
 
 
 class _Data(NamedTuple):
-    """The genomes of a run: what is trained on, what is held out (one source for each contig), their record, and what
-    should be known of them."""
+    """Genomes of a run: training sources, held-out sources (one per contig), their manifest record, and warnings."""
 
     train: list[Source]
     held: list[Source]
@@ -58,13 +57,13 @@ class _Data(NamedTuple):
 
 
 def _data(configs: Sequence[GenomeConfig], length: int) -> _Data:
-    """The genomes of a run that reads windows of `length` bases."""
+    """Open the genomes of a run with windows of `length` bases, and divide them into training and held-out sources."""
     genomes = [Genome(config.fasta) for config in configs]
     held = [[g.resolve(name) for name in c.valid_contigs] for g, c in zip(genomes, configs, strict=True)]
     filled = [name for name, n_bases in genomes[0].contigs.items() if n_bases]
     if not any(held) and len(filled) > 1 and not configs[0].contigs:
         held[0] = filled[-1:]
-    names = {canonical_key(name) for contigs in held for name in contigs}  # another genome may call them otherwise
+    names = {canonical_key(name) for contigs in held for name in contigs}  # another genome may name them differently
     train: list[Source] = []
     valid: list[Source] = []
     record: list[dict[str, Any]] = []
@@ -104,9 +103,9 @@ def _data(configs: Sequence[GenomeConfig], length: int) -> _Data:
 
 
 def _end_of(genome: Genome, contig: str, length: int) -> tuple[int, int] | None:
-    """The last stretch of a contig that has its share of the known bases and room for some windows.
+    """Return the last stretch of a contig with a fraction _HELD_SHARE of the known bases and room for some windows.
 
-    None where that would be more than a quarter of them.
+    Return None if that would be more than a quarter of the known bases.
     """
     runs = runs_of_bases(genome, contig)
     n_known = int((runs[:, 1] - runs[:, 0]).sum())
@@ -128,15 +127,15 @@ def pretrain(
     command: str = "",
     progress: ProgressCallback = None,
 ) -> dict[str, Any]:
-    """Train a language model on genomes; writes the model folder and returns its manifest.
+    """Train a language model on genomes, write the model folder, and return its manifest.
 
-    Contigs in `valid_contigs` are held out (by default the last one, of a single one its end); validation is bits per
-    base there, of the exact single-base posterior or, of a causal model, given the bases before. A run that was killed is
-    gone on from where its state was saved last, and ends with the weights of an undisturbed run; `progress` hears from which.
-    start: a model whose weights, shape and tokenizer are taken on; [encoder] and [tokenizer] then have no say.
-    The manifest's "notes" say what makes it a failed run (collapse, divergence), its "warnings" what else is to be known.
+    Contigs in `valid_contigs` are held out (default: the last contig, or the end of an only contig). Validation is bits per
+    base on them, from the exact single-base posterior, or given the bases before for a causal model. A killed run is resumed
+    from its last saved state and ends with the weights of an undisturbed run; `progress` receives the step of that state.
+    start: a model whose weights, shape and tokenizer are used; [encoder] and [tokenizer] must then be left out.
+    "notes" in the manifest are the reasons for a failed run (collapse, divergence); "warnings" are other remarks.
 
-    Raises ConfigError for what cannot be trained, TrainingError when the loss is no longer a number.
+    Raises ConfigError for settings that cannot be trained, TrainingError when the loss is not finite.
     """
     plan = config.training
     begun = checkpoint.load(start) if start is not None else None
@@ -200,9 +199,9 @@ def pretrain(
         validate=validate if asked is not None else None,
         progress=progress,
     )
-    if fitted is None:  # another process has the result
+    if fitted is None:  # the first process has the result
         return manifest
-    final = Encoder(model.config)  # plain, where the trained one may be shared out over processes
+    final = Encoder(model.config)  # a plain copy, because the trained model may be sharded over processes
     final.tokenizer = tokenizer
     final.load_state_dict(fitted.weights)
     final.eval()
@@ -212,7 +211,7 @@ def pretrain(
     found = report.compare(final, folder.resolve().name, data.train, data.held, plan) if asked is not None else None
     if found is not None:
         manifest |= report.in_manifest(found)
-        manifest["metrics"]["valid_bits_per_base"] = manifest["held_out"]["model"]["bits"]  # of more bases than the log's
+        manifest["metrics"]["valid_bits_per_base"] = manifest["held_out"]["model"]["bits"]  # from more bases than in the log
         warnings += verdict.baseline_warnings(found)
     manifest["notes"] = verdict.failures(
         found,
@@ -231,7 +230,7 @@ def pretrain(
 
 
 def _seen(windows: RandomWindows, start: str | Path | None) -> Sketch:
-    """A sample of the k-mers that the model has seen, those of the model that it started from included."""
+    """Return a sketch of the k-mers that the model was trained on, including those of the model that it started from."""
     scale = _DENSE if windows.n_bases < _LARGE else GENOME_SCALE
     seen = Sketch.of(iter_unmasked(windows.sources, windows.length), scale=scale)
     before = checkpoint.read_sketch(start) if start is not None else None

@@ -1,4 +1,4 @@
-"""When the state of a run is saved: after some steps, after a minute, and when the run is told to stop."""
+"""Saving of the state of a run: after some steps, after a minute, and when a signal stops the run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-MOST_SECONDS = 60.0  # of work that a killed run loses, unless saving is slow
-_COST = 20  # the next save waits 20 times as long as the last one took: at most a 20th of the time goes into saving
+MOST_SECONDS = 60.0  # most work that a killed run loses, unless saving is slow
+_COST = 20  # the next save waits 20 times the duration of the last one: saving takes at most 1/20 of the time
 
 
 class SaveClock:
-    """Schedule of saves: `every` steps or a minute after the last one, but never more often than saves are cheap.
+    """Schedule of saves: after `every` steps or a minute, but at most 1/20 of the time goes into saving.
 
     >>> now = 0.0
     >>> clock = SaveClock(every=5, seconds=lambda: now)
@@ -30,20 +30,23 @@ class SaveClock:
         self.last, self.cost = seconds(), 0.0
 
     def due(self, step: int) -> bool:
-        """Test that the state should be saved after this step."""
+        """True if the state should be saved after this step."""
         waited = self.seconds() - self.last
         if waited < _COST * self.cost:
             return False
         return step % self.every == 0 or waited >= MOST_SECONDS
 
     def saved(self, began: float) -> None:
-        """Note a save that began at this second and ends now."""
+        """Record a save that began at this second and ends now."""
         self.last = self.seconds()
         self.cost = self.last - began
 
 
 class StopSignals:
-    """Hears SIGINT and SIGTERM, so that a step is finished and saved first; a second one of a kind acts at once."""
+    """Handlers of SIGINT and SIGTERM that let the run finish and save its step before it stops.
+
+    A second signal of the same kind takes effect immediately.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -51,7 +54,7 @@ class StopSignals:
         self.process = os.getpid()
 
     def listen(self) -> None:
-        """Take the place of the handlers; a signal that is ignored stays so. Only the main thread can."""
+        """Install the handlers; an ignored signal stays ignored. Works only in the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -61,7 +64,7 @@ class StopSignals:
                 signal.signal(number, self._hear)
 
     def release(self) -> None:
-        """Put the handlers back."""
+        """Restore the earlier handlers."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}
@@ -69,5 +72,5 @@ class StopSignals:
     def _hear(self, number: int, frame: Any) -> None:
         self.number = number
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        if os.getpid() != self.process:  # a worker that was forked: it has nothing to finish
+        if os.getpid() != self.process:  # a forked worker has nothing to finish
             os.kill(os.getpid(), number)

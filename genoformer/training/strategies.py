@@ -1,4 +1,4 @@
-"""One process, a model on every device (DDP), or a model shared out over the devices (FSDP): Lightning's strategies."""
+"""Lightning's strategies: one process, a full model on every device (DDP), or a model sharded over the devices (FSDP)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STRATEGIES = ("auto", "ddp", "fsdp")
 
 
 def strategy_of(name: str, n_devices: int) -> Any:
-    """Lightning's strategy of a name; "auto" is one process, or DDP on several devices."""
+    """Return Lightning's strategy by name; "auto" is one process, or DDP on several devices."""
     if name not in STRATEGIES:
         raise ConfigError(f"strategy = {name!r}: allowed are {', '.join(STRATEGIES)}.")
     if name == "fsdp":
@@ -25,19 +25,19 @@ def strategy_of(name: str, n_devices: int) -> Any:
 
 
 def shard(model: nn.Module) -> None:
-    """Share out each layer, and what is left, over the processes (torch's fully_shard)."""
+    """Shard each layer, and then the remaining parameters, over the processes (torch's fully_shard)."""
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     for layer in [module for module in model.modules() if isinstance(module, Layer | Block | Stage)]:
         fully_shard(layer)
     fully_shard(model)
-    for name in ("embed", "head", "logits_at"):  # ways into the model beside forward
+    for name in ("embed", "head", "logits_at"):  # entry points of the model other than forward
         if hasattr(model, name):
             register_fsdp_forward_method(model, name)
 
 
 def full_state_dict(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of a model, also of one that is shared out; every process has to ask."""
+    """Return the full weights of a model, sharded or not; every process must call this."""
     return {
         name: (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach()
         for name, tensor in model.state_dict().items()

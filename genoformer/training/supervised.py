@@ -18,11 +18,11 @@ from genoformer.training.draws import RandomStream
 from genoformer.training.loop import Loss
 from genoformer.windowing import tokens_of, windows_of
 
-_SORTED = 32  # batches whose sequences are sorted by length together, so that little is padded
+_SORTED = 32  # batches in a group that is sorted by length, so that little is padded
 
 
 class Batch(NamedTuple):
-    """Windows ids, is_base and keep (or None) [W, T], the sequence of each [W], and target and weight of each sequence [B]."""
+    """Windows: ids, is_base and keep (or None) [W, T], and owner, their sequence [W]. Sequences: targets and weights [B]."""
 
     ids: Tensor
     is_base: Tensor
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
 
 class LabelledBatches:
-    """Batch number i: every sequence once an epoch, in an order that depends on (seed, epoch) alone."""
+    """Batches by their number: every sequence once per epoch, in an order that depends only on (seed, epoch)."""
 
     def __init__(
         self,
@@ -89,13 +89,13 @@ class LabelledBatches:
         groups = [order[i : i + size] for i in range(0, len(order), size)]
         alike = np.concatenate([group[np.argsort(self.lengths[group], kind="stable")] for group in groups])
         batches = [alike[i : i + self.batch_size] for i in range(0, len(alike), self.batch_size)]
-        last = batches.pop() if len(batches[-1]) < self.batch_size else None  # a short batch stays at the end
+        last = batches.pop() if len(batches[-1]) < self.batch_size else None  # an incomplete batch stays at the end
         shuffled = [batches[i] for i in random.permutation(len(batches))]
         return np.concatenate([*shuffled, *([last] if last is not None else [])])
 
 
 def shift_sequences(codes: Codes, by: int) -> Codes:
-    """A sequence of the same length whose bases stand `by` places further right (left, if negative), N where none came.
+    """Return the sequence shifted `by` positions to the right (left if negative), at the same length, filled with N.
 
     >>> moved(np.array([0, 1, 2, 3], dtype=np.uint8), 1)
     array([4, 0, 1, 2], dtype=uint8)
@@ -107,14 +107,17 @@ def shift_sequences(codes: Codes, by: int) -> Codes:
 
 
 def predictor_loss(model: SequenceClassifier, batch: Batch, batch_size: int) -> Loss:
-    """Cross-entropy (one class), binary cross-entropy (several at once) or squared error (values in units of spread)."""
+    """Return the loss of a batch by kind of target.
+
+    Classes: cross-entropy. Multi-label: binary cross-entropy. Values: squared error in units of their standard deviation.
+    """
     logits = sequence_logits(model, batch)
     losses = elementwise(model, logits, batch.targets)
     return Loss((losses * batch.weights).sum(), batch.weights.sum(), float(batch_size))
 
 
 def sequence_logits(model: SequenceClassifier, batch: Batch) -> Tensor:
-    """Logits [B, C] of sequences: the mean over the windows of each."""
+    """Return the logits [B, C] of sequences: the mean over the windows of each sequence."""
     logits = model(batch.ids, batch.is_base, batch.keep).float()  # [W, C]
     n_sequences = len(batch.targets)
     if len(logits) == n_sequences:
@@ -124,7 +127,7 @@ def sequence_logits(model: SequenceClassifier, batch: Batch) -> Tensor:
 
 
 def elementwise(model: SequenceClassifier, logits: Tensor, targets: Tensor) -> Tensor:
-    """Loss of each sequence, [B]; targets are standardised here where they are values."""
+    """Return the loss of each sequence, [B]; targets that are values are standardised here."""
     if model.config.kind == "classes":
         return F.cross_entropy(logits, targets, reduction="none")
     if model.config.kind == "multilabel":

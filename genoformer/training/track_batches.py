@@ -1,4 +1,4 @@
-"""A set of windows with tracks -> batches of random parts of them, and the loss of a long-range model on them."""
+"""A set of windows with tracks -> batches of random crops of them, and the loss of a long-range model on them."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from genoformer.training.track_losses import TrackLoss
 
 
 class Crop(NamedTuple):
-    """What is cut from a window: so many bins with targets, and so many more on each side that the model sees only."""
+    """Size of a crop of a window: the bins with targets, and on each side the flank bins that are input only."""
 
     n_bins: int
     flank: int
 
 
 class TrackBatch(NamedTuple):
-    """Sequence codes uint8 [B, L] and measured tracks float32 [B, K, N] of its middle."""
+    """Sequence codes uint8 [B, L], and measured tracks float32 [B, K, N] of their middle."""
 
     codes: Tensor
     measured: Tensor
 
 
 class TrackBatches:
-    """Batch number i: each window comes as often in an epoch as parts fit into it, each time another part.
+    """Batches by their number: each window gives as many random crops per epoch as fit into it.
 
-    Which part, whether it is moved by up to `shift` bases (its targets stay) and whether it is
-    turned around, with the tracks of strand pairs exchanged, depends on (seed, epoch, number) alone.
+    The position of a crop, its shift by up to `shift` bases (its targets stay) and its reverse-complementation, which exchanges
+    the tracks of strand pairs, depend only on (seed, epoch, number).
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class TrackBatches:
         return TrackBatch(torch.from_numpy(codes), torch.from_numpy(measured))
 
     def _cut(self, row: int, place: int, move: int, turn: bool) -> tuple[Codes, NDArray[np.float32]]:
-        """A part of a window that begins at its target bin `place`."""
+        """Return the crop of a window that begins at its target bin `place`."""
         data, part = self.data, self.part
         codes = crop_padded(
             data.sequence[row],
@@ -77,7 +77,7 @@ class TrackBatches:
 
 
 def crop_padded(codes: Codes, start: int, length: int) -> Codes:
-    """`length` bases of a window from `start` on, which may lie before it; N where it has none.
+    """Return `length` bases of a window from `start` on, padded with N; `start` may be negative.
 
     >>> between(np.array([0, 1, 2], dtype=np.uint8), -1, 5)
     array([4, 0, 1, 2, 4], dtype=uint8)
@@ -90,7 +90,7 @@ def crop_padded(codes: Codes, start: int, length: int) -> Codes:
 
 
 def track_loss(model: LongRange, batch: TrackBatch, head: str, loss: TrackLoss, weights: Tensor, batch_size: int) -> Loss:
-    """The loss of a batch, mean over its tracks with weights [K]."""
+    """Return the loss of a batch, averaged over its tracks with weights [K]."""
     predicted = model(one_hot(batch.codes), head, batch.measured.shape[-1]).float()
     each = (loss(predicted, batch.measured) * weights.to(predicted.device)).mean(1)  # [B]
     return Loss(each.sum(), torch.tensor(float(len(each))), float(batch_size))

@@ -1,4 +1,4 @@
-"""Losses of tracks of counts: Poisson (Enformer), Poisson of the sum times a multinomial of the places (Borzoi), logarithms."""
+"""Losses of count tracks: Poisson (Enformer), Poisson of the sum and multinomial over positions (Borzoi), log squared error."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 
 TrackLoss = Callable[[Tensor, Tensor], Tensor]  # predicted, measured [B, K, N] -> [B, K]
-_EPSILON = 1e-7  # inside the logarithm, as Keras' Poisson has it
+_EPSILON = 1e-7  # inside the logarithm, as in Keras' Poisson loss
 
 
 def poisson(predicted: Tensor, measured: Tensor) -> Tensor:
-    """y' - y log y', mean over bins, of each window and track: [B, K, N] -> [B, K] (Avsec et al. 2021)."""
+    """Return y' - y log y', mean over bins, of each window and track: [B, K, N] -> [B, K] (Avsec et al. 2021)."""
     return (predicted - measured * torch.log(predicted + _EPSILON)).mean(-1)
 
 
 def poisson_multinomial(predicted: Tensor, measured: Tensor, total_weight: float = 0.2) -> Tensor:
-    """How much there is and where, apart: [B, K, N] -> [B, K] (Linder et al. 2025, section "Loss function").
+    """Return separate losses of total and shape, summed: [B, K, N] -> [B, K] (Linder et al. 2025, section "Loss function").
 
     With s and s' the sums of y and y' over the N bins: (total_weight (s' - s log s') - sum_i y_i log(y'_i / s')) / N.
-    The multinomial part does not see the scale of a track, so that places count that a Poisson loss hardly notices.
+    The multinomial part does not depend on the scale of a track, so that positions count that a Poisson loss hardly notices.
     """
     n = predicted.shape[-1]
     total, expected = measured.sum(-1), predicted.sum(-1) + _EPSILON * n
@@ -29,9 +29,9 @@ def poisson_multinomial(predicted: Tensor, measured: Tensor, total_weight: float
 
 
 def log_squares(predicted: Tensor, measured: Tensor) -> Tensor:
-    """(log(1 + y') - log(1 + y))^2, mean over bins, of each window and track: [B, K, N] -> [B, K].
+    """Return (log(1 + y') - log(1 + y))^2, mean over bins, of each window and track: [B, K, N] -> [B, K].
 
-    For few data: a peak of many counts does not outweigh all others, and it is what r of log(1 + y) is about.
+    For small data sets: a peak of many counts does not outweigh all other bins, and the loss matches r of log(1 + y).
     """
     return (torch.log1p(predicted) - torch.log1p(measured)).square().mean(-1)
 

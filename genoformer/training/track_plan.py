@@ -1,4 +1,4 @@
-"""plan_tracks(): the settings of a run on tracks -> what a step of it takes, before a model is made or loaded."""
+"""plan_tracks(): settings of a run on tracks -> memory and time of its steps, before a model is built or loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genoformer.training.tracks import TracksConfig, part_of, shape_of
 
 
 class StepPlan(NamedTuple):
-    """What training takes on one device. memory: bytes by name; products: multiply-adds of a step; rate: of a second."""
+    """Cost of training on one device. memory: bytes by name; products: multiply-adds per step; rate: multiply-adds a second."""
 
     shape: LongRangeConfig
     length: int
@@ -29,7 +29,7 @@ class StepPlan(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Of a step."""
+        """Seconds per step."""
         return self.products / self.rate
 
     def text(self) -> str:
@@ -51,7 +51,7 @@ class StepPlan(NamedTuple):
 def plan_tracks(
     config: TracksConfig, data: TrackSet, *, start: str | Path | None = None, head: str = "tracks", rate: float | None = None
 ) -> StepPlan:
-    """What `train_tracks` with the same arguments will take of one device; of a model to go on from only config.json is read.
+    """Estimate the cost of `train_tracks` with the same arguments on one device; of a start model only config.json is read.
 
     rate: multiply-adds per second; None measures it here. Raises ConfigError for a set and a shape that do not fit.
     """

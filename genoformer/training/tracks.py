@@ -42,26 +42,26 @@ TUNE = ("full", "last", "norms", "frozen", "lora")
 
 @dataclass(frozen=True)
 class TrackTuningConfig(EpochsConfig):
-    """How a long-range model is trained on tracks; the [tracks] table. The recipe is Enformer's unless a comment says more."""
+    """Settings for training on tracks; the [tracks] table. Defaults are Enformer's unless a comment gives another source."""
 
     batch_size: int = 1
     learning_rate: float = 5e-4
     clip: float = 0.2
     epochs: float = 20.0
-    loss: str = "poisson"  # "multinomial" weighs places apart from totals (Borzoi); "log": squared error of log(1 + x)
-    total_weight: float = 0.2  # of the total in the multinomial loss (Borzoi)
-    track_weights: str = "even"  # 1 / mean of a track (loss "log": 1 / variance), so that all count alike; or "none"
-    bins: int = 0  # with targets, in a part of a window that is trained on; 0: all that it has
-    flank: int = 0  # bins on each side of a part that the model sees only; 0: as many as the window has
-    shift: int = 3  # bases by which a part is moved at most; its targets stay
-    both_strands: bool = True  # train on either strand, average both in validation; strand pairs are exchanged
-    tune: str = "full"  # beside the head "last": the last blocks; "norms"; "frozen": nothing; "lora": low-rank adapters
+    loss: str = "poisson"  # "multinomial": separate terms for shape and total (Borzoi); "log": squared error of log(1 + x)
+    total_weight: float = 0.2  # weight of the total in the multinomial loss (Borzoi)
+    track_weights: str = "even"  # 1 / mean of a track (loss "log": 1 / variance), so that all count equally; or "none"
+    bins: int = 0  # with targets in a training crop; 0: all bins of the window
+    flank: int = 0  # input-only bins on each side of a crop; 0: as many as the window has
+    shift: int = 3  # largest shift of a crop in bases; its targets stay
+    both_strands: bool = True  # train on either strand, average both in validation; exchange strand pairs
+    tune: str = "full"  # trained with the head: "last": the last blocks; "norms"; "frozen": nothing; "lora": low-rank adapters
     last_blocks: int = 2
-    lora_rank: int = 8  # Hu et al. 2021, section 7.2: what more adds is little
-    log_scale: bool = True  # Pearson's r is that of log(1 + x), or of x
-    checkpointing: bool = False  # less memory for a third more time
-    validations: float = 1.0  # an epoch
-    patience: int = 1000  # validations without a better one before the run stops
+    lora_rank: int = 8  # Hu et al. 2021, section 7.2: a larger rank adds little
+    log_scale: bool = True  # Pearson's r of log(1 + x); else of x
+    checkpointing: bool = False  # saves memory and takes a third more time
+    validations: float = 1.0  # per epoch
+    patience: int = 1000  # validations without improvement before the run stops
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,14 +77,17 @@ class TrackTuningConfig(EpochsConfig):
 
 @dataclass(frozen=True)
 class TracksConfig:
-    """A configuration file: [tracks], and to train from scratch [longrange]: a preset and what differs from it."""
+    """Configuration file: [tracks], and to train from scratch [longrange] with a preset and changes to it."""
 
     longrange: Mapping[str, Any] = field(default_factory=dict)
     tracks: TrackTuningConfig = field(default_factory=TrackTuningConfig)
 
     @classmethod
     def read(cls, path: Path | None, **changed: Any) -> TracksConfig:
-        """Read a TOML file; every field has a default, an unknown one is refused. changed: fields of [tracks]."""
+        """Read a TOML file; every field has a default, and an unknown field is refused.
+
+        changed: fields of [tracks] that override the file.
+        """
         tables = tables_of(path) if path is not None else {}
         table = checked(TrackTuningConfig, tables.get("tracks", {}), f"{path}, [tracks]")
         values = {**tables, "tracks": TrackTuningConfig(**table | changed)}
@@ -92,13 +95,13 @@ class TracksConfig:
 
 
 class TrainedTracks(NamedTuple):
-    """The model's folder, how its validation windows fit (None without any), the best step, and notes."""
+    """Folder of the model, fit on validation windows (None without any), best step, and notes."""
 
     folder: Path
     fit: TrackFit | None
     step: int
     notes: list[str]
-    test: TrackFit | None = None  # how windows of split test fit, on which nothing was chosen
+    test: TrackFit | None = None  # fit on windows of split test, which did not select the step
 
 
 def train_tracks(
@@ -111,11 +114,11 @@ def train_tracks(
     command: str = "",
     progress: ProgressCallback = None,
 ) -> TrainedTracks | None:
-    """Train a long-range model on the windows of split train; the best step is that of the highest r on split valid.
+    """Train a long-range model on windows of split train; the best step has the highest r on split valid.
 
-    start: a long-range model whose stem, tower and transformer are gone on from, with a new head; None trains from scratch
-    in the shape of [longrange]. Without windows to validate on, the last step is taken. Returns None in processes other
-    than the first. Raises ConfigError for what cannot be trained, TrainingError when a loss is no longer a number.
+    start: a pre-trained model whose trunk (stem, tower and transformer) is reused with a new head; None trains from scratch
+    with [longrange]. Without validation windows the last step is taken. Return None in processes other than the first.
+    Raises ConfigError for settings or data that cannot be trained on, TrainingError when a loss is not finite.
     """
     plan, notes = config.tracks, list[str]()
     if (folder / "config.json").exists():
@@ -143,7 +146,7 @@ def train_tracks(
     begin_at_means(model, head, means)
     _choose_trained(model, plan, head)
     model.activation_checkpointing = plan.checkpointing
-    whole = copy.deepcopy(model) if plan.strategy == "fsdp" else model  # a reader cannot read what is shared out
+    whole = copy.deepcopy(model) if plan.strategy == "fsdp" else model  # a predictor cannot use sharded weights
     batches = TrackBatches(
         data, rows, part, batch_size=plan.batch_size, seed=plan.seed, shift=plan.shift, both_strands=plan.both_strands
     )
@@ -202,7 +205,7 @@ def train_tracks(
 
 
 def fit_of(model: LongRange, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
-    """How well a model's only head predicts some windows of a set, in windows of the model's own length, as `predict` does."""
+    """Measure how well a model's only head predicts windows of a set, in windows of the model's own length as in `predict`."""
     length, bins = model.config.context_length, model.bins_of(model.config.context_length)
     reader, fitting = TrackPredictor(model), TrackFitting(len(data.targets), log=log)
     places = sorted({min(place, max(0, data.n_bins - bins.n)) for place in range(0, data.n_bins, bins.n)})
@@ -217,9 +220,9 @@ def fit_of(model: LongRange, data: TrackSet, rows: NDArray[np.int64], *, both_st
 
 
 def shape_of(config: TracksConfig, data: TrackSet, start: LongRangeConfig | None, head: str) -> LongRangeConfig:
-    """The shape of a model with one head for the set's tracks: that of [longrange], or of a model to go on from.
+    """Return the shape of a model with one head for the set's tracks: that of [longrange], or that of a start model.
 
-    Its windows are what it is trained on, a part with its flanks: relative positions are functions of the window's length.
+    Its window is a training crop with its flanks, because relative positions are functions of the window length.
     """
     part, heads = part_of(config.tracks, data), {head: len(data.targets)}
     n_bases = (part.n_bins + 2 * part.flank) * data.bin_size
@@ -247,7 +250,7 @@ def shape_of(config: TracksConfig, data: TrackSet, start: LongRangeConfig | None
 
 
 def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> LongRange:
-    """A model with one new head for the set's tracks."""
+    """Return a model with one new head for the set's tracks."""
     old = checkpoint.load_long_range(start) if start is not None else None
     model = LongRange(shape_of(config, data, old.config if old is not None else None, head))
     if old is not None:
@@ -258,7 +261,7 @@ def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head:
 
 
 def _length_note(before: LongRangeConfig, now: LongRangeConfig) -> str:
-    """What to know where a model is trained on windows of another length than it comes from; "" where it is not."""
+    """Return a note if the windows differ in length from those of the start model; else ""."""
     if before.context_length == now.context_length or not now.n_blocks:
         return ""
     return (
@@ -268,7 +271,7 @@ def _length_note(before: LongRangeConfig, now: LongRangeConfig) -> str:
 
 
 def part_of(plan: TrackTuningConfig, data: TrackSet) -> Crop:
-    """What of a window is trained on; ConfigError where a window has less."""
+    """Return the training crop of a window; ConfigError if the windows are too short for it."""
     part, last = Crop(plan.bins or data.n_bins, plan.flank or data.first_bin), data.length // data.bin_size - data.n_bins
     if part.n_bins > data.n_bins:
         raise ConfigError(
@@ -283,7 +286,7 @@ def part_of(plan: TrackTuningConfig, data: TrackSet) -> Crop:
 
 
 def begin_at_means(model: LongRange, head: str, means: NDArray[np.float64]) -> None:
-    """Let the new head predict each track's mean, so that the first steps are not spent on that."""
+    """Initialise the new head to predict each track's mean, so that the first steps are not spent on it."""
     out = model.heads[head]
     assert isinstance(out, nn.Linear)
     with torch.no_grad():
@@ -293,7 +296,7 @@ def begin_at_means(model: LongRange, head: str, means: NDArray[np.float64]) -> N
 
 
 def _means(data: TrackSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each track, [K]; ConfigError for values below 0, which the model cannot predict."""
+    """Return the mean of each track, [K]; ConfigError for values below 0, which the model cannot predict."""
     for row in rows:
         if (below := data.tracks[row].min(axis=-1) < 0).any():
             name = data.targets[int(below.argmax())].identifier
@@ -316,9 +319,10 @@ def _choose_trained(model: LongRange, plan: TrackTuningConfig, head: str) -> Non
 def track_weights(
     data: TrackSet, rows: NDArray[np.int64], means: NDArray[np.float64], plan: TrackTuningConfig
 ) -> NDArray[np.float32]:
-    """Of each track in the loss [K]: 1 over its mean, or of a loss of logarithms 1 over their variance, or 1 (`none`).
+    """Return per-track loss weights [K]: 1/mean, or 1/variance of log(1 + x) for the log loss, or 1 (`none`).
 
-    A track that is nearly empty does not count more than its noise is worth. means: [K], of the bins in the training windows.
+    The weight is limited, so that a nearly empty track does not count more than its noise allows. means: [K], over the bins
+    of the training windows.
     """
     if plan.track_weights == "none":
         return np.ones(len(means), dtype=np.float32)
@@ -333,7 +337,7 @@ def track_weights(
 
 
 def write_fit(path: Path, found: TrackFit, data: TrackSet) -> None:
-    """A table with r of each track, over positions and over windows."""
+    """Write a table with r of each track, over positions and over windows."""
     lines = ["index\tidentifier\tgroup\tpositions\twindows\tdescription"]
     for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
         numbers = (rounded(_number(x), ".4f") for x in (position, window))
@@ -342,7 +346,7 @@ def write_fit(path: Path, found: TrackFit, data: TrackSet) -> None:
 
 
 def _json(found: TrackFit, data: TrackSet) -> dict[str, Any]:
-    """Means of each group of tracks."""
+    """Return the mean r of each group of tracks."""
     groups = [track.group for track in data.targets]
     return {
         name: {"tracks": n, "positions": _number(positions), "windows": _number(windows)}

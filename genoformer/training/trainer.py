@@ -1,4 +1,4 @@
-"""Lightning's trainer as a command needs it: quiet, refusing in one sentence, and saying what stopped it."""
+"""Lightning's trainer for commands: quiet, with one-sentence errors, and with a Stopped error after a signal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genoformer.errors import ConfigError, Stopped
 
 
 def trainer_of(**options: Any) -> L.Trainer:
-    """Lightning's trainer; ConfigError for a device that is not there."""
+    """Return Lightning's trainer; ConfigError for a device that does not exist."""
     try:
         return L.Trainer(**options)
     except MisconfigurationException as error:
@@ -28,7 +28,7 @@ def trainer_of(**options: Any) -> L.Trainer:
 
 @contextmanager
 def stopped() -> Iterator[None]:
-    """Say what stopped a run: Lightning ends the process after Ctrl-C with status 1, and after SIGTERM with 0."""
+    """Raise Stopped after a signal; Lightning itself exits with status 1 after Ctrl-C, and with 0 after SIGTERM."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -40,19 +40,19 @@ def stopped() -> Iterator[None]:
         raise
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, before)  # Lightning leaves it ignored
+            signal.signal(signal.SIGINT, before)  # Lightning leaves the signal ignored
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence what Lightning says about itself; errors and our own progress remain."""
+    """Silence Lightning's own messages; errors and our own progress remain."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     deterministic: Any = torch.utils.deterministic
     fills = deterministic.fill_uninitialized_memory
-    deterministic.fill_uninitialized_memory = False  # NaN into all new memory: up to a third of the time, and for nothing
+    deterministic.fill_uninitialized_memory = False  # else NaN fills all new memory: up to a third of the time, for nothing
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")

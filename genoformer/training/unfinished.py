@@ -1,4 +1,4 @@
-"""What an unfinished run was started with: written beside its state, and compared before it is gone on from."""
+"""Settings of an unfinished run: written next to its state, and compared before the run is resumed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from genoformer.training.loop import STATE
 from genoformer.whole import check_overwrite, make_folder, write_text
 
 RUN = "run.json"
-FILES = ("manifest.json", WEIGHTS, LOG)  # of a run, that something else may have made
+FILES = ("manifest.json", WEIGHTS, LOG)  # of a run; another program may have written them
 
 
 def begin(
     folder: Path, settings: Mapping[str, Any], *, is_mine: Callable[[dict[str, Any]], bool] = lambda manifest: False
 ) -> None:
-    """Note what this run is started with ("command" apart).
+    """Write the settings of this run, without "command".
 
-    is_mine: whether a manifest.json that is there without the note of a run is of such a run, and may be replaced.
+    is_mine: True if a manifest.json without these settings is that of such a run, and may be replaced.
 
-    Raises ConfigError for the state of a run of other settings, and where it would write over the files of something else.
+    Raises ConfigError for the state of a run with other settings, and if files of another origin would be overwritten.
     """
     path = folder / RUN
     mine = json.loads(json.dumps({name: value for name, value in settings.items() if name != "command"}))
@@ -44,7 +44,7 @@ def begin(
 
 
 def refuse_other_kind(folder: Path, task: str | None) -> None:
-    """Refuse, with ConfigError, a folder with the state of a run of another command; task None is that of pretrain."""
+    """Refuse, with ConfigError, a folder with the state of a run of another command; task None is pretrain."""
     found = _kind(_started_with(folder).get("task"))
     if (folder / STATE).is_file() and found != _kind(task):
         raise ConfigError(f"{folder} holds an unfinished run of {found}; name another folder.")
@@ -61,7 +61,7 @@ def _kind(task: str | None) -> str:
 
 
 def _started_with(folder: Path) -> dict[str, Any]:
-    """The settings of the folder's run; none where it does not say."""
+    """Return the settings of the folder's run; an empty dict if they are missing."""
     try:
         found = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError):

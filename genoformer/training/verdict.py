@@ -1,4 +1,4 @@
-"""The numbers of a finished pre-training run -> what is wrong with it (a failed run), and what its user should know."""
+"""Numbers of a finished pre-training run -> reasons why it failed, and warnings for its user."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from genoformer.training.language import LanguageModelBatches
 from genoformer.training.objectives import IGNORED
 from genoformer.training.report import COMPOSITION, Comparison
 
-_ERRORS = 2  # standard errors of the paired differences: a gain below that is none
-_WINDOWS = 2_000  # whose labels are counted
+_ERRORS = 2  # standard errors of the paired difference: a smaller gain is no gain
+_WINDOWS = 2_000  # windows whose labels are counted
 _WORSE = 0.05  # bits per base above the best validation
 
 
 def unigram_nats(batches: LanguageModelBatches) -> float:
-    """Entropy in nats of the labels of the first windows: the loss of knowing how common each token is, and no more.
+    """Return the entropy in nats of the labels of the first windows: the loss of a model that knows token frequencies only.
 
-    The entropy of a sample of n is too low by about (tokens seen - 1) / 2n, which is added (Miller 1955).
+    The entropy of a sample of n is too low by about (distinct tokens - 1) / 2n, which is added (Miller 1955).
     """
     counts = np.zeros(batches.tokenizer.n_vocab)
     for i in range(math.ceil(_WINDOWS / batches.windows.batch_size)):
@@ -33,10 +33,10 @@ def unigram_nats(batches: LanguageModelBatches) -> float:
 def failures(
     comparison: Comparison | None, validations: Sequence[float], train_loss: float, unigram: float, *, single_bases: bool
 ) -> list[str]:
-    """What makes a run a failed one: nothing was learned, or it got worse.
+    """Return the reasons why a run failed: nothing was learned, or the model got worse.
 
-    Parameters: comparison on held-out bases, if there is one; validations, bits per base along the run; train_loss at
-    its end and that of the unigram distribution of tokens, both in nats; single_bases, whether a token is a base.
+    Parameters: comparison on held-out bases, if there is one; validations, bits per base along the run; train_loss at the end
+    of the run, in nats; unigram, loss of the unigram distribution of tokens, in nats; single_bases, True if tokens are bases.
     """
     if comparison is not None:
         own, composition, difference = comparison.own, comparison.of(COMPOSITION), comparison.against(COMPOSITION)
@@ -46,7 +46,7 @@ def failures(
                 f"training sequence gives {composition.bits:.3f} (paired difference {difference.bits:+.4f} ± "
                 f"{difference.error:.4f}); train longer, or lower learning_rate."
             ]
-    # of single bases the held-out comparison asks the same, and more exactly: a short stretch of training is noisy
+    # for single-base tokens the held-out comparison tests the same, more exactly: a few training steps are noisy
     if (comparison is None or not single_bases) and not train_loss < unigram:
         return [
             f"Nothing was learned: the training loss ended at {train_loss:.3f} nats per token, where knowing how common each "
@@ -61,7 +61,7 @@ def failures(
 
 
 def baseline_warnings(comparison: Comparison) -> list[str]:
-    """A sentence where counting does better than the model."""
+    """Return a warning if a Markov baseline does better than the model."""
     own, best = comparison.own, comparison.best
     difference = comparison.against(best.model)
     if difference.bits <= 0:
