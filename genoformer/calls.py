@@ -179,9 +179,9 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
     """Return the predictions of a fine-tuned model (or the mean of an ensemble): a column for each class or value.
 
     >>> from genoformer.models import checkpoint
-    >>> from genoformer.models.heads import Predictor, PredictorConfig
+    >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
     >>> encoder = checkpoint.load("demo")
-    >>> untrained = Predictor(PredictorConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> found = classify(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], untrained)
     >>> list(found.columns), found.shape, bool(np.allclose(found.sum(axis=1), 1))
@@ -278,9 +278,9 @@ def evaluate(
     them and compared with the model.
 
     >>> from genoformer.models import checkpoint
-    >>> from genoformer.models.heads import Predictor, PredictorConfig
+    >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
     >>> encoder = checkpoint.load("demo")
-    >>> untrained = Predictor(PredictorConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> place = tempfile.TemporaryDirectory()
     >>> folder = Path(place.name)

@@ -68,7 +68,7 @@ def subtract(intervals: Intervals, holes: Intervals) -> Intervals:
 def overlapping_rows(intervals: Intervals, start: int, end: int) -> Intervals:
     """Return the intervals [n, 2] that overlap [start, end), clipped to it; the input is sorted and does not overlap.
 
-    >>> within(np.array([[0, 5], [8, 12], [20, 30]]), 3, 9).tolist()
+    >>> overlapping_rows(np.array([[0, 5], [8, 12], [20, 30]]), 3, 9).tolist()
     [[3, 5], [8, 9]]
     """
     low = np.searchsorted(intervals[:, 1], start, side="right")

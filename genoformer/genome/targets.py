@@ -124,7 +124,7 @@ class TrackTable:
         Raises: ConfigError for a part that selects no track, with the nearest names.
 
         >>> cage = [Track(i, f"CNhs{i}", strand_pair=i, description=f"CAGE:{name}") for i, name in enumerate(("liver", "K562"))]
-        >>> Targets(tuple(cage)).choose("*k562, 0-1")
+        >>> TrackTable(tuple(cage)).choose("*k562, 0-1")
         [1, 0]
         """
         whole = self._named(spec.strip())

@@ -112,7 +112,7 @@ class LongRangeWithHead(nn.Module):
 
     >>> from genoformer.models.longrange import preset
     >>> model = LongRange(preset("tiny")).eval()
-    >>> adapted = Adapted(model, ContextHead(2 * model.config.width, 5))
+    >>> adapted = LongRangeWithHead(model, ContextHead(2 * model.config.width, 5))
     >>> adapted(torch.zeros(1, 4, 2048), torch.zeros(3, 5), tune="frozen").shape
     torch.Size([1, 3, 16])
     """

@@ -14,7 +14,7 @@ from genoformer.genome.sketch import GOLDEN, mixed
 class RandomStream:
     """Uniform random numbers for each window: a call with n returns the next n of every window, float64 [B, n] in [0, 1).
 
-    >>> alone, together = Draws(7, np.array([3])), Draws(7, np.array([2, 3]))
+    >>> alone, together = RandomStream(7, np.array([3])), RandomStream(7, np.array([2, 3]))
     >>> bool((alone(5)[0] == together(5)[1]).all())
     True
     """

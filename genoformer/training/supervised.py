@@ -97,7 +97,7 @@ class LabelledBatches:
 def shift_sequences(codes: Codes, by: int) -> Codes:
     """Return the sequence shifted `by` positions to the right (left if negative), at the same length, filled with N.
 
-    >>> moved(np.array([0, 1, 2, 3], dtype=np.uint8), 1)
+    >>> shift_sequences(np.array([0, 1, 2, 3], dtype=np.uint8), 1)
     array([4, 0, 1, 2], dtype=uint8)
     """
     out = np.full_like(codes, N)

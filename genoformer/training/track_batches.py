@@ -79,7 +79,7 @@ class TrackBatches:
 def crop_padded(codes: Codes, start: int, length: int) -> Codes:
     """Return `length` bases of a window from `start` on, padded with N; `start` may be negative.
 
-    >>> between(np.array([0, 1, 2], dtype=np.uint8), -1, 5)
+    >>> crop_padded(np.array([0, 1, 2], dtype=np.uint8), -1, 5)
     array([4, 0, 1, 2, 4], dtype=uint8)
     """
     out = np.full(length, N, dtype=np.uint8)

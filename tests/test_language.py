@@ -1,0 +1,46 @@
+"""Docstrings open with a verb or a noun phrase, in the words of the field."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted([*(ROOT / "genoformer").rglob("*.py"), *(ROOT / "cli").rglob("*.py")])
+OPENINGS = re.compile(r"[`'\"]*(What|Whether|Of|Those|How|Which|Who|Where)\b")
+
+
+def docstrings(path: Path) -> list[tuple[int, str]]:
+    """Line and text of each docstring of a file."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+    return [(getattr(node, "lineno", 1), text) for node in nodes if (text := ast.get_docstring(node))]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_docstring_opens_with_a_relative_word(path: Path) -> None:
+    assert [(line, text.splitlines()[0]) for line, text in docstrings(path) if OPENINGS.match(text)] == []
+
+
+def test_no_option_is_explained_with_a_relative_word() -> None:
+    """As `--help` shows them."""
+    import click
+    from genoformer_cli.main import main
+
+    def options(command: click.Command, name: str) -> list[str]:
+        context = click.Context(command, info_name=name)
+        own = [
+            f"{name} {p.opts[0]}: {p.help}"
+            for p in command.params
+            if isinstance(p, click.Option) and OPENINGS.match(p.help or "")
+        ]
+        if isinstance(command, click.Group):
+            for sub in command.list_commands(context):
+                if (found := command.get_command(context, sub)) is not None:
+                    own += options(found, f"{name} {sub}")
+        return own
+
+    assert options(main, "genoformer") == []
