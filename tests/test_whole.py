@@ -37,9 +37,9 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path) -> None:
 def test_permissions_are_those_of_the_umask_even_of_a_file_that_was_made_private(tmp_path, umask, mode) -> None:
     path = tmp_path / "a"
     program = (
-        "import os, pathlib; from genoformer.whole import whole_file\n"
+        "import os, pathlib; from genoformer.whole import atomic_write\n"
         f"os.umask(0o{umask})\n"
-        f"with whole_file(pathlib.Path({str(path)!r})) as part:\n"
+        f"with atomic_write(pathlib.Path({str(path)!r})) as part:\n"
         "    part.unlink(); os.close(os.open(part, os.O_CREAT | os.O_WRONLY, 0o600))\n"  # as safetensors does
     )
     subprocess.run([sys.executable, "-c", program], check=True, env=os.environ)
@@ -82,7 +82,7 @@ def save_demo(path: Path) -> None:
         save_demo, gf.simulate,
         lambda path: gf.annotate_variants(DEMO / "variants.vcf.gz", gf.read_annotations(DEMO / "peaks.narrowPeak.gz"), path),
     ],
-    ids=["whole_file", "made_folder", "make_folder", "refuse_others", "save", "simulate", "annotate_variants"],
+    ids=["atomic_write", "made_folder", "make_folder", "check_overwrite", "save", "simulate", "annotate_variants"],
 )  # fmt: skip
 @pytest.mark.parametrize("address", ["s3://bucket/x.vcf", "https://a.org/x.vcf"])
 def test_nothing_is_written_to_an_address(tmp_path, monkeypatch, write: Callable[[Path], object], address: str) -> None:

@@ -245,7 +245,9 @@ def save(
 def _check_whole(model: Any) -> None:
     """Raise ConfigError if this is not a genoformer model or if its tokenizer is missing."""
     if not isinstance(model, Encoder | SequenceClassifier | LongRange):
-        raise ConfigError(f"the model is a {type(model).__name__}; an Encoder, a SequenceClassifier or a LongRange can be saved.")
+        raise ConfigError(
+            f"the model is a {type(model).__name__}; an Encoder, a SequenceClassifier or a LongRange can be saved."
+        )
     if isinstance(model, LongRange):
         return
     if not hasattr(model.tokenizer, "n_vocab"):

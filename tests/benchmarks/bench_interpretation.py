@@ -22,7 +22,7 @@ MOST = 2.0  # GB
 _MEMORY = """
 import json, sys, time
 import numpy as np, torch
-from genoformer.interpretation.places import Place
+from genoformer.interpretation.places import Locus
 from genoformer.interpretation.run import attention_profiles
 from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.tokenizers import KmerTokenizer
@@ -32,7 +32,7 @@ model = Encoder(EncoderConfig(n_vocab=tokenizer.n_vocab, width=width, n_layers=l
                               max_tokens=512, context_length=510)).eval()
 model.tokenizer = tokenizer
 codes = np.random.default_rng(0).integers(0, 4, (n, length), dtype=np.uint8)
-places = [Place(str(i), "", 0, row) for i, row in enumerate(codes)]
+places = [Locus(str(i), "", 0, row) for i, row in enumerate(codes)]
 peak = lambda: int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) * 1024
 before, begin = peak(), time.perf_counter()
 found = attention_profiles(model, places, profile="viz")

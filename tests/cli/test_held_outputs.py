@@ -27,8 +27,8 @@ TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 3_000))
 ROWS = tuple(f"chr1 {i} . {TEXT[i - 1]} {'A' if TEXT[i - 1] != 'A' else 'C'}" for i in range(300, 420, 10))
 HOLD = """
 import sys
-from genoformer.whole import writing
-with writing(sys.argv[1]):
+from genoformer.whole import lock_output
+with lock_output(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.readline()
 """

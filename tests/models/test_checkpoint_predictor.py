@@ -247,7 +247,11 @@ def of_bert(**files: str) -> Callable[[Path], None]:
         (of_bert(config__json="{"), "genoformer", r"\(its config.json is of another layout\)"),
         (of_bert(model__safetensors__index__json="{}"), "dnabert", r"\(model.safetensors.index.json\), which"),
         (of_bert(pytorch_model__bin="x"), "dnabert", r"\(pytorch_model.bin\), which would be mixed with this one"),
-        (lambda folder: checkpoint.save(predictor(), folder), "genoformer", r"\(a Predictor, which is no Encoder\), which"),
+        (
+            lambda folder: checkpoint.save(predictor(), folder),
+            "genoformer",
+            r"\(a SequenceClassifier, which is no Encoder\), which",
+        ),
         (lambda folder: checkpoint.save(predictor(), folder), "dnabert", "is of another layout"),
     ],
 )

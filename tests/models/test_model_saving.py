@@ -34,7 +34,7 @@ def predictor() -> SequenceClassifier:
 @pytest.mark.parametrize("make", [lambda: Encoder(SHAPE), lambda: SequenceClassifier(predictor().config)])
 def test_a_model_without_its_tokenizer_is_not_saved(tmp_path: Path, make) -> None:
     model = make()
-    with pytest.raises(ConfigError, match=r"the (Encoder|Predictor) has no tokenizer, .*set model\.tokenizer"):
+    with pytest.raises(ConfigError, match=r"the (Encoder|SequenceClassifier) has no tokenizer, .*set model\.tokenizer"):
         gf.save(model, tmp_path / "a/b")
     assert not list(tmp_path.iterdir())
     model.tokenizer = BaseTokenizer()
@@ -47,7 +47,9 @@ def test_a_tokenizer_of_another_model_is_not_saved(tmp_path: Path) -> None:
     model.tokenizer = KmerTokenizer(3)
     with pytest.raises(ConfigError, match="the tokenizer has 69 tokens, the Encoder 9"):
         gf.save(model, tmp_path / "m")
-    with pytest.raises(ConfigError, match="the model is a Linear; an Encoder, a SequenceClassifier or a LongRange can be saved"):
+    with pytest.raises(
+        ConfigError, match="the model is a Linear; an Encoder, a SequenceClassifier or a LongRange can be saved"
+    ):
         gf.save(nn.Linear(1, 1), tmp_path / "m")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 

@@ -116,7 +116,7 @@ import sys, torch
 sys.path.insert(0, {tests!r})
 from small_models import random_onehot
 from genoformer.models.longrange import LongRange, preset
-from genoformer.inference.tracks import TrackReader
+from genoformer.inference.tracks import TrackPredictor
 
 torch.set_num_threads(1)
 model = LongRange(preset("tiny", heads={{"cage": 7}}))
@@ -130,7 +130,7 @@ def step(n, length):
         model.train()(random_onehot(n, length), "cage", length // 128).square().mean().backward()
     else:
         codes = random_onehot(n, length).argmax(1).byte().numpy()
-        TrackReader(model.eval(), "cage", length // 128)(codes, n)
+        TrackPredictor(model.eval(), "cage", length // 128)(codes, n)
 
 step(1, 2048)
 before = memory("VmRSS")

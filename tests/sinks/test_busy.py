@@ -51,8 +51,10 @@ def test_a_second_process_is_refused(inputs: tuple[Path, annotation.Annotations]
 def test_a_second_process_that_scores_is_refused(tmp_path: Path) -> None:
     folder, out = tmp_path / ".out.vcf.parts", tmp_path / "out.vcf"
     folder.mkdir()
-    program = "import sys\nfrom pathlib import Path\nfrom genoformer.whole import held\n"
-    program += "with held(Path(sys.argv[1]), Path('out.vcf')):\n    print('held', flush=True)\n    sys.stdin.readline()\n"
+    program = "import sys\nfrom pathlib import Path\nfrom genoformer.whole import lock_folder\n"
+    program += (
+        "with lock_folder(Path(sys.argv[1]), Path('out.vcf')):\n    print('held', flush=True)\n    sys.stdin.readline()\n"
+    )
     other = subprocess.Popen(
         [sys.executable, "-c", program, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
