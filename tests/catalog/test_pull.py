@@ -63,7 +63,7 @@ def kept() -> list[str]:
 def test_fetched_checked_and_kept(server: Server) -> None:
     url = server.put("/a.bin", CONTENT)
     heard: list[object] = []
-    got = get(Remote("a.bin", url, size=len(CONTENT), sha256=SHA256, md5=MD5), listen=heard.append)
+    got = get(Remote("a.bin", url, size=len(CONTENT), sha256=SHA256, md5=MD5), progress=heard.append)
     assert got.paths[0].read_bytes() == CONTENT
     assert got.fetched
     assert not got.notes

@@ -232,8 +232,8 @@ def test_threads_spin_for_less_long_unless_the_environment_says_how_long(
 def test_threads_are_told_before_torch_comes(place: Path) -> None:
     asked = (
         "import os, sys, genoformer_cli.main as m\n"
-        "real = m.spin_less\n"
-        "m.spin_less = lambda: (print('torch' in sys.modules), real())\n"
+        "real = m.limit_openmp_spin\n"
+        "m.limit_openmp_spin = lambda: (print('torch' in sys.modules), real())\n"
         "try: m.main(['models', 'info', 'demo', '--json'])\n"
         "except SystemExit: print('torch' in sys.modules)\n"
     )

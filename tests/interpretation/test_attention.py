@@ -225,7 +225,7 @@ def test_the_whole_matrix_is_that_of_the_bases(k) -> None:
 def test_some_heads_are_those_of_all() -> None:
     for model, codes in ((ENCODERS["rotary"], CODES), (LONG, CODES)):
         every, one = AttentionReader(model, [0, 1]), AttentionReader(model, [0, 1], [1])
-        for name in ("rows", "received", "entropy"):
+        for name in ("rows", "attention_received", "entropy"):
             np.testing.assert_allclose(getattr(one, name)(codes), getattr(every, name)(codes)[:, :, [1]], atol=1e-6)
     with pytest.raises(ConfigError, match="head 7: this model has heads 0 to 1 in each layer"):
         AttentionReader(LONG, heads=[7])

@@ -22,7 +22,7 @@ class OtherIds:
     """Single bases in another order: A 4, C 5, G 6, T 7, N 0; <pad> 1, <mask> 2, <cls> 3 in front and nothing behind."""
 
     name: ClassVar[str] = "other"
-    settings: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[tuple[str, ...]] = ()
     pad_id: ClassVar[int] = 1
     mask_id: ClassVar[int] = 2
     special_ids: ClassVar[frozenset[int]] = frozenset(range(4))
@@ -37,7 +37,7 @@ class OtherIds:
     def n_tokens(self, length: int) -> int:
         return length + 1
 
-    def length_of(self, n_tokens: int) -> int:
+    def max_bases(self, n_tokens: int) -> int:
         return n_tokens - 1
 
     def known(self, ids):

@@ -52,10 +52,10 @@ def test_edits_give_the_trunk_of_the_edited_window(shape, n_bins, asked, data) -
             alone[:, start:stop] = other[:, start:stop]
             changes.append(Edit(start, other[:, start:stop].T))
             end = stop
-    found = window.apply_edit(changes)
+    found = window.edited(changes)
     assert difference(found, plain(model, alone[None])[0]) < 1e-5
     assert all(torch.equal(x, y) for x, y in zip(window.shared, before, strict=True))
-    assert difference(window.apply_edit([]), window.output) == 0
+    assert difference(window.edited([]), window.output) == 0
 
 
 @pytest.mark.parametrize(("first", "n"), [(-1, 2), (0, 0), (3, 3), (5, 1)])

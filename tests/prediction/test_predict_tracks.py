@@ -162,7 +162,7 @@ def test_the_other_strand_of_a_genome_has_the_mirrored_tracks(make_fasta) -> Non
 
 def test_the_model_is_handed_back_and_progress_is_told(genome: Genome) -> None:
     model, told = small_long_range().train(), []
-    predicted(genome, model, resolve_regions(genome, region="chr1").intervals, batch_size=3, listen=told.append)
+    predicted(genome, model, resolve_regions(genome, region="chr1").intervals, batch_size=3, progress=told.append)
     assert model.training
     assert [(p.done, p.total) for p in told] == [(3, 8), (6, 8), (8, 8)]
 

@@ -707,5 +707,5 @@ def test_how_many_places_tell_the_noise(operations, n_records, asked, expected) 
         pass
 
     made = Costly()
-    made.operations = operations
+    made.flops_per_variant = operations
     assert n_places(made, n_records, asked) == expected
