@@ -1,4 +1,4 @@
-# make demo | test | fuzz | lint | rooms | platforms | oldest | bench: each sets up .venv by itself; nothing outside this folder is touched.
+# make demo | test | test-long | fuzz | lint | rooms | platforms | oldest | bench: each sets up .venv by itself; nothing outside this folder is touched.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTHONS ?= 3.12 3.13
@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 MINUTES ?= 30
 
-.PHONY: demo test fuzz lint rooms platforms oldest bench clean
+.PHONY: demo test test-long fuzz lint rooms platforms oldest bench clean
 
 .venv/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -27,6 +27,10 @@ demo: .venv/.core
 test: lint
 	PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n auto --dist worksteal
 	.ci/platform 3.12 rooms  # one minute; 3.13 has to build ncls from source, and is left to `make rooms`
+
+# And what takes long: the notebooks that train, Enformer at its full size (9 GB).
+test-long: lint
+	GENOFORMER_FULL=1 PYTHONHASHSEED=0 $(BIN)/python -m pytest -q -n auto --dist worksteal
 
 # Search at random for MINUTES: half of them damaged files of every format, half the property tests with new examples.
 fuzz: .venv/.dev

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,13 +20,8 @@ LINES = 25  # of a code cell
 BYTES = 600_000  # of a file
 OF_A_MACHINE = re.compile(r"/(?:work|tmp|home|root|Users|private|var/folders|mnt|opt)/|[A-Z]:\\")
 
-# Smaller numbers for the longest notebooks: every cell runs, and trains for less long. GENOFORMER_FULL=1 runs them as they are.
-QUICK = {
-    "02": {"steps=1500": "steps=120", "valid_every=250": "valid_every=60"},
-    "03": {"contig_length=1_000_000, n_variants=400": "contig_length=250_000, n_variants=400"},
-    "06": {"contig_length=600_000": "contig_length=200_000", "epochs=4": "epochs=2"},
-    "07": {"epochs=20": "epochs=5", "epochs=4": "epochs=2"},
-}
+# Half a minute to a minute each: `make test-long` runs them; `make test` looks at what they import.
+LONG = ("02", "03", "05", "06", "07")
 
 nbformat = pytest.importorskip("nbformat", reason=WHY.format("nbformat"))
 
@@ -104,29 +102,35 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return here
 
 
-def shorten(notebook: Any, changes: dict[str, str]) -> None:
-    """Put smaller numbers into the code; each must be there."""
-    for cell in code(notebook):
-        for old, new in changes.items():
-            cell.source = cell.source.replace(old, new)
-    text = "\n".join(cell.source for cell in code(notebook))
-    assert all(new in text for new in changes.values()), "a number that a test makes smaller is no longer in the notebook"
+@each
+def test_what_it_imports_from_genoformer_is_there(path: Path) -> None:
+    pytest.importorskip("torch", reason="models need torch")
+    imports = [
+        node
+        for cell in code(saved(path))
+        for node in ast.walk(ast.parse(re.sub(r"^[%!].*", "", cell.source, flags=re.MULTILINE)))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("genoformer")
+    ]
+    assert imports
+    for node in imports:
+        module = import_module(str(node.module))
+        for alias in node.names:
+            assert hasattr(module, alias.name) or find_spec(f"{node.module}.{alias.name}"), f"{node.module}.{alias.name}"
 
 
 @each
 def test_it_runs(path: Path, kernel: Path) -> None:
+    if path.stem[:2] in LONG and "GENOFORMER_FULL" not in os.environ:
+        pytest.skip("needs half a minute or more: `make test-long` runs it")
     nbclient = pytest.importorskip("nbclient", reason=WHY.format("nbclient"))
     for name in ("ipykernel", "lightning"):
         pytest.importorskip(name, reason=WHY.format(name))
     notebook = saved(path)
     before = [cell.source for cell in notebook.cells]
-    if "GENOFORMER_FULL" not in os.environ:
-        shorten(notebook, QUICK.get(path.stem[:2], {}))
     client = nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(kernel)}}
     )
     client.execute()
     refuse_noise(notebook)
-    if "GENOFORMER_FULL" in os.environ:
-        assert [cell.source for cell in notebook.cells] == before
+    assert [cell.source for cell in notebook.cells] == before
     assert not any(kernel.iterdir()), "a notebook writes into temporary folders only"
