@@ -121,10 +121,13 @@ def write_text(path: Path, text: str) -> None:
 def save_figure(figure: Any, path: Path, *, dpi: int = 150) -> Path:
     """Write a matplotlib figure completely or not at all, in the format of its suffix (PNG, SVG), and return the path.
 
-    The metadata of matplotlib (version, date) are left out: the same figure gives the same PNG.
+    The same figure gives the same bytes: the metadata of matplotlib (version, date) are left out, and the ids of an SVG are
+    fixed, which matplotlib draws at random.
     """
+    import matplotlib
+
     kind = path.suffix[1:].lower()
-    with atomic_write(path) as part:  # without the version of matplotlib, and without the date
+    with atomic_write(path) as part, matplotlib.rc_context({"svg.hashsalt": "genoformer"}):
         figure.savefig(part, dpi=dpi, format=kind, metadata={"Software": None} if kind == "png" else {"Date": None})
     return path
 

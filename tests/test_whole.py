@@ -100,3 +100,17 @@ def test_a_folder_is_not_made_where_a_file_is(tmp_path) -> None:
             make_folder(tmp_path / path)
     make_folder(tmp_path / "c/d")
     assert (tmp_path / "c/d").is_dir()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_the_same_figure_gives_the_same_bytes(tmp_path, suffix: str) -> None:
+    """Lines and clips of an SVG have ids, which matplotlib would draw at random."""
+    from matplotlib.figure import Figure
+
+    from genoformer.whole import save_figure
+
+    for name in ("a", "b"):
+        figure = Figure()
+        figure.add_subplot().plot([1, 2, 3])
+        save_figure(figure, tmp_path / f"{name}{suffix}")
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
