@@ -65,14 +65,7 @@ def refuse_file(folder: str, option: str) -> None:
 @click.command(cls=Command)
 @click.argument("vcf", type=click.Path())
 @annotation_options
-@click.option(
-    "-o",
-    "--output",
-    default="-",
-    show_default=True,
-    type=click.Path(),
-    help="Output file: .vcf, .vcf.gz (bgzipped and indexed), .tsv, .parquet, or - for VCF on stdout.",
-)
+@shared.variant_output
 @click.option(
     "--figures",
     type=click.Path(),

@@ -40,6 +40,14 @@ label = click.option(
     multiple=True,
     help="Label column; may be repeated.  [default: all columns whose name begins with label]",
 )
+variant_output = click.option(
+    "-o",
+    "--output",
+    default="-",
+    show_default=True,
+    type=click.Path(),
+    help="Output file: .vcf, .vcf.gz (bgzipped and indexed), .tsv, .parquet, or - for VCF on stdout.",
+)
 context = click.option(
     "--context", type=click.IntRange(min=1), metavar="BASES", help="Window length in bases.  [default: the model's own]"
 )

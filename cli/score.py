@@ -62,14 +62,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     metavar="NAMES",
     help="Scores to compute, separated by commas; see --explain.  [default: LLR,PLL; for a track model SAD,SAR501]",
 )
-@click.option(
-    "-o",
-    "--output",
-    default="-",
-    show_default=True,
-    type=click.Path(),
-    help="Output file: .vcf, .vcf.gz (bgzipped and indexed), .tsv, .parquet, or - for VCF on stdout.",
-)
+@shared.variant_output
 @click.option(
     "-r", "--region", metavar="CHR[:FROM-TO]", help="Score only records whose REF overlaps this region (1-based, inclusive)."
 )

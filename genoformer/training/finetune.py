@@ -143,7 +143,7 @@ def finetune(
         n_held = len(checked_on.sequences)
         notes.append(f"No validation data was given: {n_held:,} of the {len(train):,} sequences were held out.")
         notes += check_validation(checked_on.targets, f"What was held out of {train.path.name}", _OWN_VALID)
-    refuse_constant(fitted.targets, f"What is left of {train.path.name} to train on")
+    refuse_constant(fitted.targets, f"The training part of {train.path.name}")
     monitor = monitor_of(plan.monitor, checked_on.targets)
     found = leakage(fitted.sequences, checked_on.sequences, class_names(checked_on.targets))
     notes.append(found.describe("the training data", "the validation data"))

@@ -113,7 +113,7 @@ def test_finetune_prints_the_folder_and_its_mcc(made, tmp_path) -> None:
 
 
 def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made, tmp_path) -> None:
-    """Of >x|number|label the number is 0 or 1 in small files, and no label there either."""
+    """In small files the number of >x|number|label may be 0 or 1; it is still no label."""
     with (made / "set/train.tsv").open() as file:
         rows = [(row["sequence"], int(row["label"] != "negative")) for row in csv.DictReader(file, delimiter="\t")]
     for name, part, n in (("train.fa", rows[:120], 40), ("valid.fa", rows[120:180], 2)):

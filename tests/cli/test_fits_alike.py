@@ -97,7 +97,7 @@ def score(folder: Path, model: str, vcf: Path, out: Path, *more: object, fails: 
 
 @pytest.mark.parametrize(("model", "fix"), [("language", "swap"), ("language", "strand"), ("tracks", "shift")])
 def test_a_report_of_a_fixed_file_draws_what_was_scored(folder: Path, tmp_path: Path, model: str, fix: str) -> None:
-    """The numbers are those of the corrected file, and none is said to be another here."""
+    """The report shows the scores of the corrected file and does not warn that one has changed."""
     good, bad = write(tmp_path / "good.vcf", GOOD), write(tmp_path / "bad.vcf", FIXES[fix])
     score(folder, model, good, tmp_path / "good.o.vcf")
     score(folder, model, bad, tmp_path / "bad.o.vcf", "--fix", fix)
