@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .talk import Command, print_note
+from .verbosity import Command, print_note
 
 element_option = click.option(
     "-a",
@@ -93,7 +93,7 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     from genoformer.annotation.figures import write_breakdown
     from genoformer.annotation.run import annotate_variants
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(figures)

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from . import options as shared
-from .of_tracks import of_tracks, track_options
-from .talk import Command, print_note
+from .track_options import of_tracks, track_options
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -60,22 +60,22 @@ def calibrate(
     from genoformer import inference
     from genoformer.errors import ConfigError
     from genoformer.genome.reference import Genome
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.scoring.calibration import calibrate as calibrated
     from genoformer.scoring.quantiles import FILE
     from genoformer.scoring.scorers import default_scores
     from genoformer.scoring.scores import parse_scores
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(output or checkpoint.resolve_model(model_names[0]) / FILE)
+    lock_outputs(output or registry.resolve_model(model_names[0]) / FILE)
     genome = Genome(fasta)
-    models = [checkpoint.load_scoring(name) for name in model_names]
+    models = [registry.load_scoring(name) for name in model_names]
     chosen = parse_scores(scores) if scores else default_scores(models[0])
     if output is None and len(models) > 1:
         raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")
-    path = Path(output) if output else checkpoint.resolve_model(model_names[0]) / FILE
+    path = Path(output) if output else registry.resolve_model(model_names[0]) / FILE
     device = inference.resolve_device(options["device"])
     with progress_bar("records") as watch:
         found, summary = calibrated(

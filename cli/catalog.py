@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import starting
-from .talk import print_note
+from .verbosity import print_note
 
 if TYPE_CHECKING:
     from genoformer.catalog import Entry

@@ -9,11 +9,11 @@ import click
 
 from . import options as shared
 from .catalog import catalog_option, complete_names, described, json_option, pull_named, pull_options, show_table
-from .talk import Group, print_note
+from .verbosity import Group, print_note
 
 if TYPE_CHECKING:
-    from genoformer.labelled.build import BuildSummary
-    from genoformer.labelled.tracks import BuiltTracks
+    from genoformer.datasets.build import BuildSummary
+    from genoformer.datasets.track_build import BuiltTracks
 
 
 @click.group(cls=Group)
@@ -101,7 +101,7 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
     """
     from genoformer.simulation import simulate as make
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
 
     lock_outputs(out)
     world = make(
@@ -188,11 +188,11 @@ def build(
       genoformer data build promoters -f world/genome.fa.gz -p promoter=world/genes.gtf.gz \\
           --valid chrS2 --test chrS3
     """
+    from genoformer.datasets import build as building
+    from genoformer.datasets.sites import notes_of
     from genoformer.genome.reference import Genome
-    from genoformer.labelled import build as building
-    from genoformer.labelled.sites import notes_of
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
 
     lock_outputs(out)
     files = _named(positives)
@@ -272,10 +272,10 @@ def tracks(
       genoformer data tracks set -f world/genome.fa.gz -t targets.tsv --length 16384 \\
           --target-bins 64 --valid chrS2 --test chrS3
     """
+    from genoformer.datasets.track_build import build_tracks
     from genoformer.genome.reference import Genome
-    from genoformer.labelled.tracks import build_tracks
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(out)

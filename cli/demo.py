@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from .talk import Command
+from .verbosity import Command
 
 
 @click.command(cls=Command)
@@ -19,7 +19,7 @@ def demo(output: str) -> None:
 
     from genoformer.demo import run_demo
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(output)

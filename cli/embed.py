@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .talk import Command, print_note
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -97,10 +97,10 @@ def embed(
     from pathlib import Path
 
     from genoformer import inference
+    from genoformer.datasets.sequences import read_labelled, read_sequences
     from genoformer.embedding.run import EmbeddingOptions, embed_sequences
-    from genoformer.labelled.read import read_labelled, read_sequences
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(output, pca)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .annotate import annotation_options, annotations_of, refuse_file
-from .talk import Command, print_note
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -120,7 +120,7 @@ def enrich(
     from genoformer.genome.regions import read_bed
     from genoformer.tables import tsv_line
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from . import options as shared
-from .talk import Group, print_note
+from .verbosity import Group, print_note
 
 KNOWN = ("kmer_regression", "cnn", "lstm_attention")
 
@@ -68,7 +68,7 @@ def variants(
     from genoformer.errors import ConfigError
     from genoformer.evaluation.variants import evaluate_variants, read_scores, read_truth, write_evaluation
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
 
     if bad := [text for text in where if "=" not in text]:
         raise ConfigError(f"--where {bad[0]}: give COLUMN=VALUE.")
@@ -123,10 +123,10 @@ def sequences(
     from pathlib import Path
 
     from genoformer import inference
+    from genoformer.datasets.sequences import read_labelled
     from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
-    from genoformer.labelled.read import read_labelled
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
 
     lock_outputs(output)
     columns = list(label) or None

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .talk import Command, print_note
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -96,7 +96,7 @@ def finetune(
     """
     from pathlib import Path
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .training import command_line, training_bar, training_imports
 
     if task == "tracks":
@@ -110,7 +110,7 @@ def finetune(
     with training_imports():
         from genoformer.training.config import FinetuneConfig
         from genoformer.training.finetune import finetune as run
-    from genoformer.labelled.read import read_labelled
+    from genoformer.datasets.sequences import read_labelled
 
     given = {name: value for name, value in changed.items() if value is not None}
     settings = FinetuneConfig.read(Path(config) if config else None, **given)
@@ -169,10 +169,10 @@ def _tracks(
     """Train on a set of tracks and print Pearson's r; with --plan, print parameters, memory and time instead."""
     from pathlib import Path
 
+    from genoformer.datasets.track_set import read_tracks
     from genoformer.errors import ConfigError
-    from genoformer.labelled.track_sets import read_tracks
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)

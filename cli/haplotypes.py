@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from . import options as shared
-from .of_tracks import of_tracks, track_options
-from .talk import Command, print_note
+from .track_options import of_tracks, track_options
+from .verbosity import Command, print_note
 
 _common = shared.option_group(
     click.argument("vcf", type=click.Path()),
@@ -57,7 +57,7 @@ def haplotypes(
     """
     from pathlib import Path
 
-    from genoformer.genome.bed_kinds import layout_of
+    from genoformer.formats.bed_kinds import layout_of
     from genoformer.genome.beyond import regions_on
     from genoformer.scoring.haplotypes import score_haplotypes
 
@@ -117,15 +117,15 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
     """Open model and genome from the options, run the work, and print its summary."""
     from genoformer import inference
     from genoformer.genome.reference import Genome
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.scoring.scorers import ScoringSpec
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(output)
     genome = Genome(options["fasta"])
-    models = tuple(checkpoint.load_long_range(name) for name in options["model_names"])
+    models = tuple(registry.load_long_range(name) for name in options["model_names"])
     device = inference.resolve_device(options["device"])
     whole = ScoringSpec(
         models,

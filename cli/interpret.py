@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from . import options as shared
-from .of_tracks import window_options, window_settings
-from .talk import Group, print_note
+from .track_options import window_options, window_settings
+from .verbosity import Group, print_note
 
 _common = shared.option_group(
     click.argument("data", type=click.Path()),
@@ -115,12 +115,12 @@ def attention(
     elements. For a VCF, both alleles are drawn. With --negative, motifs are found as in DNABERT-viz, from regions of high
     attention that are enriched and merged; the number left after each stage is reported.
     """
-    from genoformer.interpretation import jobs
+    from genoformer.interpretation import methods
 
     asked_for = int(query) if query is not None and query.lstrip("-").isdecimal() else query
     with _asked(options) as asked:
         _say(
-            jobs.attention(
+            methods.attention(
                 asked,
                 profile=profile,  # type: ignore[arg-type]
                 layers=_numbers("--layers", layers),
@@ -171,11 +171,11 @@ def ism(
     --tracks, the map of a track model is the sum over all tracks. For a fine-tuned model, the map is the change of a class's
     logit.
     """
-    from genoformer.interpretation import jobs
+    from genoformer.interpretation import methods
 
     with _asked(options) as asked:
         _say(
-            jobs.ism(
+            methods.ism(
                 asked,
                 score=score,
                 tracks=tracks,
@@ -224,11 +224,11 @@ def attribution(
     genoformer interpret attribution peaks.bed -f hg38.fa -m promoters/ --class promoter \\
         --modisco --known jaspar.meme -o attr
     """
-    from genoformer.interpretation import jobs
+    from genoformer.interpretation import methods
 
     with _asked(options) as asked:
         _say(
-            jobs.attribution(
+            methods.attribution(
                 asked,
                 method=method,  # type: ignore[arg-type]
                 output=output,
@@ -252,10 +252,10 @@ def filters(known: str | None, **options: Any) -> None:
     genoformer interpret filters peaks.bed -f hg38.fa -m mini-tracks --length 500 \\
         --known jaspar.meme -o filters
     """
-    from genoformer.interpretation import jobs
+    from genoformer.interpretation import methods
 
     with _asked(options) as asked:
-        _say(jobs.filters(asked, known=_path(known)))
+        _say(methods.filters(asked, known=_path(known)))
 
 
 @interpret.command()
@@ -286,19 +286,19 @@ def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta
     from pathlib import Path
 
     from genoformer.errors import ConfigError
-    from genoformer.interpretation import jobs
+    from genoformer.interpretation import methods
 
     if (known is None) == (scan is None):
         raise ConfigError("give one of both: a file of known motifs, or --scan with sequences.")
     if scan is not None:
-        found = jobs.scan_motifs(Path(motifs), Path(scan), _path(fasta), threshold=threshold)
+        found = methods.scan_motifs(Path(motifs), Path(scan), _path(fasta), threshold=threshold)
         if found.hits:
             click.echo(found.bed())
         _say(list(found.notes))
         print_note(f"{len(found.hits):,} places in {len(found.places):,} sequences")
         return
     assert known is not None
-    matches = jobs.match_motifs(Path(motifs), Path(known), nearest)
+    matches = methods.match_motifs(Path(motifs), Path(known), nearest)
     click.echo("query\ttarget\tp\tq\toffset\tstrand")
     for match in matches:
         click.echo(f"{match.query}\t{match.target}\t{match.p:.3g}\t{match.q:.3g}\t{match.offset}\t{match.strand}")
@@ -309,9 +309,9 @@ def _asked(options: dict[str, Any]) -> Any:
     from pathlib import Path
 
     from genoformer import inference
-    from genoformer.interpretation.jobs import InterpretationRequest
+    from genoformer.interpretation.methods import InterpretationRequest
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     @contextmanager

@@ -25,8 +25,8 @@ from . import (
     score,
 )
 from .errors import refuse
-from .outputs import open_streams
-from .talk import Group, wants_traceback, warnings_said
+from .output_lock import open_streams
+from .verbosity import Group, wants_traceback, warnings_said
 
 
 def limit_openmp_spin() -> None:

@@ -9,7 +9,7 @@ import click
 
 from . import options as shared
 from .catalog import catalog_option, json_option, pull_named, pull_options, show_table
-from .talk import Group, print_note
+from .verbosity import Group, print_note
 
 
 @click.group(cls=Group)
@@ -27,7 +27,7 @@ def list_models(as_json: bool, catalog: Path | None) -> None:
     genoformer models list
     """
     from genoformer.catalog import shipped
-    from genoformer.models.checkpoint import title_of
+    from genoformer.models.registry import title_of
 
     show_table("models", catalog, as_json, {name: (folder, title_of(folder)) for name, folder in shipped().items()})
 
@@ -59,22 +59,22 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     import json
     from dataclasses import asdict
 
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
 
     if (named := _not_here(model, catalog)) is not None:
         click.echo(json.dumps(named, indent=1))
         return
-    loaded = checkpoint.load_any(model)
-    card = checkpoint.read_card(model)
+    loaded = registry.load_any(model)
+    card = registry.read_card(model)
     shown = {
-        "folder": str(checkpoint.resolve_model(model)),
-        "layout": checkpoint.layout_of(model),
-        "parameters": checkpoint.count_parameters(loaded),
+        "folder": str(registry.resolve_model(model)),
+        "layout": registry.layout_of(model),
+        "parameters": registry.count_parameters(loaded),
         "sha256": loaded.sha256,
-        **({"failed": notes} if (notes := checkpoint.failures(model)) else {}),
+        **({"failed": notes} if (notes := registry.failures(model)) else {}),
         **_reads(loaded),
         "config": asdict(loaded.config),
-        "manifest": checkpoint.read_manifest(model),
+        "manifest": registry.read_manifest(model),
     }
     if as_json:
         shown["card"] = card
@@ -98,9 +98,9 @@ def _not_here(model: str, catalog: Path | None) -> dict[str, Any] | None:
 
 def _reads(model: Any) -> dict[str, Any]:
     """Return the tokenizer of a language model, or the window, bins and tracks of a track model."""
-    from genoformer.models.longrange import LongRange
+    from genoformer.models.enformer.model import Enformer
 
-    if not isinstance(model, LongRange):
+    if not isinstance(model, Enformer):
         return {"tokenizer": {k: v for k, v in model.tokenizer.to_dict().items() if k != "model"}}
     shape = model.config
     n_bins = shape.context_length // shape.bin_size
@@ -138,37 +138,37 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     import torch
 
     from genoformer.errors import ConfigError
-    from genoformer.models import checkpoint
-    from genoformer.models.enformer import basis_note
-    from genoformer.whole import check_overwrite
+    from genoformer.files import check_overwrite
+    from genoformer.models import registry
+    from genoformer.models.enformer.weights import basis_note
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
 
     lock_outputs(folder)
     if (Path(folder) / "config.json").exists():
         raise ConfigError(f"{folder} holds a model already; name another folder.")
-    check_overwrite(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", checkpoint.WEIGHTS), "", lambda found: False)
-    loaded = checkpoint.load_any(model)
+    check_overwrite(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", registry.WEIGHTS), "", lambda found: False)
+    loaded = registry.load_any(model)
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
-    checkpoint.save(loaded, folder, layout=layout, dtype=dtype, manifest=checkpoint.read_manifest(model))
+    registry.save(loaded, folder, layout=layout, dtype=dtype, manifest=registry.read_manifest(model))
     if layout == "genoformer":
-        checkpoint.copy_notes(model, folder)
-    if "enformer" in (layout, checkpoint.layout_of(model)) and (note := basis_note(loaded)):
+        registry.copy_notes(model, folder)
+    if "enformer" in (layout, registry.layout_of(model)) and (note := basis_note(loaded)):
         print_note(note)
-    click.echo(f"{folder}: {layout} layout, {checkpoint.count_parameters(loaded):,} parameters")
+    click.echo(f"{folder}: {layout} layout, {registry.count_parameters(loaded):,} parameters")
 
 
 def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     """Give the heads of a long-range model the tables of HEAD=FILE."""
     from genoformer.errors import ConfigError
-    from genoformer.genome.targets import read_targets
-    from genoformer.models.longrange import LongRange
-    from genoformer.prediction.run import tracks_of
+    from genoformer.formats.track_table import read_targets
+    from genoformer.inference.track_prediction import tracks_of
+    from genoformer.models.enformer.model import Enformer
 
     if not named:
         return
-    if not isinstance(model, LongRange):
+    if not isinstance(model, Enformer):
         raise ConfigError("--targets: only a long-range model has tracks to name; leave it out.")
     for text in named:
         head, _, path = text.partition("=")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from . import options as shared
-from .talk import Command, print_note
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -76,14 +76,17 @@ def predict(
     from pathlib import Path
 
     from genoformer.errors import ConfigError
-    from genoformer.genome.landmarks import read_landmarks
+    from genoformer.formats.landmarks import read_landmarks
+    from genoformer.formats.track_table import read_targets
     from genoformer.genome.reference import Genome
-    from genoformer.genome.targets import read_targets
     from genoformer.inference import resolve_device
-    from genoformer.models import checkpoint
-    from genoformer.prediction import new_sink, plan_prediction, predict_tracks, resolve_regions, tracks_of
+    from genoformer.inference.regions import resolve_regions
+    from genoformer.inference.track_plan import plan_prediction
+    from genoformer.inference.track_prediction import predict_tracks, tracks_of
+    from genoformer.inference.track_sinks import new_sink
+    from genoformer.models import registry
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(None if plan else output)
@@ -97,8 +100,8 @@ def predict(
         asked = resolve_regions(genome, bed=bed, region=region, contigs=names, columns=columns)
         for note in [*genome.notes, *asked.notes]:
             print_note(f"Note: {note}")
-        config = checkpoint.long_range_config(model_name)
-        tables = checkpoint.read_tables(model_name)
+        config = registry.long_range_config(model_name)
+        tables = registry.read_tables(model_name)
         table = read_targets(targets) if targets else None
         known = tracks_of(config, tables, head, table)
         numbers = known.choose(spec) if spec is not None else list(range(len(known)))
@@ -119,7 +122,7 @@ def predict(
             return
         out = Path(output)
         landmarks = read_landmarks(genome, gtf, elements)
-        model = checkpoint.load_long_range(model_name)
+        model = registry.load_long_range(model_name)
         with (
             new_sink(out, genome.contigs, [known[i] for i in numbers], asked.intervals, landmarks) as sink,
             progress_bar("windows") as listen,

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .talk import Command, print_note
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -48,7 +48,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     """
     from pathlib import Path
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .talk import is_quiet, is_verbose, print_detail
+from .verbosity import is_quiet, is_verbose, print_detail
 
 
 @contextmanager

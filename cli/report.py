@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from . import options as shared
-from .talk import Command, print_note
+from .verbosity import Command, print_note
 
 
 @click.command(cls=Command)
@@ -45,7 +45,7 @@ def report(
 
     from genoformer.report import make_report
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(output)

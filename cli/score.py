@@ -12,8 +12,8 @@ import click
 
 from . import options as shared
 from .annotate import element_option
-from .of_tracks import of_tracks, track_options
-from .talk import Command, print_note
+from .track_options import of_tracks, track_options
+from .verbosity import Command, print_note
 
 
 def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -158,7 +158,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     """
     from genoformer.genome.reference import Genome
 
-    from .outputs import lock_outputs
+    from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(None if options["shard"] or options["only_preflight"] else options["matrix"])
@@ -170,12 +170,12 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         _preflight_only(vcf, genome, {**options, "model_names": model_names if given else ()})
         return
     from genoformer import annotation, inference
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import default_scores
     from genoformer.scoring.scores import parse_scores
 
-    models = [checkpoint.load_scoring(name) for name in model_names]
+    models = [registry.load_scoring(name) for name in model_names]
     chosen = parse_scores(options["scores"]) if options["scores"] else default_scores(models[0])
     device = inference.resolve_device(options["device"])
 
@@ -209,7 +209,7 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
             models,
             chosen,
             output,
-            model_name="+".join(checkpoint.resolve_model(name).resolve().name for name in model_names),
+            model_name="+".join(registry.resolve_model(name).resolve().name for name in model_names),
             context=options["context"],
             both_strands=options["strand"] == "both",
             region=options["region"],
@@ -258,10 +258,10 @@ def _calibration(path: str | None, model_names: Sequence[str]) -> Any:
     """Return the calibration of a file, or the model's own if it has one; an ensemble has none of its own."""
     from pathlib import Path
 
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.scoring.quantiles import FILE, Calibration
 
-    own = [checkpoint.resolve_model(name) / FILE for name in model_names]
+    own = [registry.resolve_model(name) / FILE for name in model_names]
     if path is None and (len(own) > 1 or not own[0].is_file()):
         return None
     return Calibration.load(Path(path) if path else own[0])
@@ -295,7 +295,7 @@ def merge(ctx: click.Context, output: str) -> None:
     from pathlib import Path
 
     from genoformer.errors import ConfigError
-    from genoformer.scoring.engines import resumed_command
+    from genoformer.scoring.parts import resumed_command
 
     folder, arguments = resumed_command(Path(output))
     keep = [text for i, text in enumerate(arguments) if text != "--shard" and (i == 0 or arguments[i - 1] != "--shard")]
@@ -308,18 +308,18 @@ def merge(ctx: click.Context, output: str) -> None:
 
 
 def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
+    from genoformer.formats.vcf import seekable_copy
     from genoformer.genome.preflight import preflight
-    from genoformer.genome.vcf import seekable_copy
     from genoformer.progress import Progress
 
     from .progress import progress_bar
 
     longest = sys.maxsize  # the longest allowed allele depends on the model
     if options["model_names"]:
-        from genoformer.models import checkpoint
+        from genoformer.models import registry
         from genoformer.scoring.scorers import default_scores, make_scorer
 
-        models = [checkpoint.load_scoring(name) for name in options["model_names"]]
+        models = [registry.load_scoring(name) for name in options["model_names"]]
         scores = default_scores(models[0])
         longest = make_scorer(models, genome, scores, context=options["context"], both_strands=False).longest_allele
     with progress_bar("records") as watch, seekable_copy(vcf) as path:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .progress import progress_bar
-from .talk import print_note
+from .verbosity import print_note
 
 
 def command_line() -> str:

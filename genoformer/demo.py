@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from genoformer import plots
 from genoformer.evaluation import Estimate, auroc, bootstrap
+from genoformer.files import make_folder, save_figure
+from genoformer.formats.vcf import info_of, open_vcf
 from genoformer.genome.reference import Genome
-from genoformer.genome.vcf import info_of, open_vcf
-from genoformer.inference.bases import posteriors_in
-from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder
+from genoformer.inference.base_probabilities import posteriors_in
+from genoformer.models import registry
+from genoformer.models.transformer.model import Encoder
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.run import Summary, score_variants
 from genoformer.scoring.scores import parse_scores
-from genoformer.whole import make_folder, save_figure
 
 _LOGO_FLANK = 12  # bases on each side of the motif
 
@@ -56,7 +56,7 @@ def run_demo(folder: Path, *, progress: ProgressCallback = None) -> DemoResult:
     """Score the bundled VCF with the bundled model; write scored.vcf.gz and demo.png into `folder`."""
     world = Path(str(files("genoformer_data"))) / "demo"
     make_folder(folder)
-    genome, model = Genome(world / "genome.fa.gz"), checkpoint.load("demo")
+    genome, model = Genome(world / "genome.fa.gz"), registry.load("demo")
     scored = folder / "scored.vcf.gz"
     summary = score_variants(
         world / "variants.vcf.gz", genome, model, parse_scores("LLR,PLL"), scored, model_name="demo", progress=progress

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.formats.pointers import refuse_pointer
+from genoformer.formats.text import refuse_device
 from genoformer.genome.codes import Codes, N, decode, encode
-from genoformer.genome.lines import refuse_device
-from genoformer.genome.pointers import refuse_pointer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4, in DNABERT's order
 PAD, UNK, CLS, SEP, MASK = range(5)

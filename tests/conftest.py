@@ -44,12 +44,12 @@ def threads_stay_as_they_were() -> Iterator[None]:
         assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
 
 
-LONG = ("test_readme.py", "test_notebooks.py", "test_tracks_loop.py", "test_loop.py", "test_killed.py", "test_demo.py")
+LONG = ("test_readme.py", "test_notebooks.py", "training/test_tracks.py", "test_loop.py", "test_killed.py", "test_demo.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: what waits behind them can go to another worker, and none of them is begun when all else is done."""
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+    items.sort(key=lambda item: next((n for n, name in enumerate(LONG) if item.path.as_posix().endswith(name)), len(LONG)))
 
 
 def real_data_folder() -> Path | None:
@@ -76,7 +76,7 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from small_models import small_encoder
 
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.tokenizers import KmerTokenizer
 
     with torch.random.fork_rng(devices=[]):
@@ -85,7 +85,7 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             init_std=0.3,  # large enough for every score to differ from 0
         )  # fmt: skip
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    checkpoint.save(model, folder)
+    registry.save(model, folder)
     return folder
 
 

@@ -19,32 +19,32 @@ from annotation.test_any_annotation import BED, BLOCKS, GFF, GTF, PEAK, RANGES, 
 from annotation.test_any_annotation import HOMER as HOMER_PEAKS
 from any_bytes import bgzipped, changed, changed_json, damaged
 from hypothesis import strategies as st
-from small_models import small_encoder, small_long_range
-from test_any_file import BEDGRAPH, CISBP, CUSTOM, FASTA, FASTA_LABELLED, HOMER, JASPAR, LABELLED, MEME, TRANSFAC
-from test_any_file import TARGETS as TABLE_OF_TARGETS
+from sample_files import BEDGRAPH, CISBP, CUSTOM, FASTA, FASTA_LABELLED, HOMER, JASPAR, LABELLED, MEME, TRANSFAC
+from sample_files import TARGETS as TABLE_OF_TARGETS
+from small_models import small_encoder, small_enformer
 
 from genoformer import annotation
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map, read_sites
 from genoformer.annotation.places import read_sizes, variant_places
 from genoformer.annotation.run import annotate_variants
+from genoformer.datasets.sequences import read_labelled, read_sequences
 from genoformer.errors import GenoformerError
 from genoformer.evaluation.variants import read_scores, read_truth
-from genoformer.genome.bigwig import BigWig, write_bigwig
-from genoformer.genome.exons import read_genes
+from genoformer.formats.bigwig import BigWig, write_bigwig
+from genoformer.formats.exons import read_genes
+from genoformer.formats.gtf import read_tss
+from genoformer.formats.track_table import read_targets
+from genoformer.formats.tracks import open_track
+from genoformer.formats.vcf import open_vcf
 from genoformer.genome.genotypes import genotypes
-from genoformer.genome.gtf import read_tss
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_bed, read_regions
-from genoformer.genome.targets import read_targets
-from genoformer.genome.tracks import open_track
-from genoformer.genome.vcf import open_vcf
-from genoformer.interpretation.matrices import read_matrices
-from genoformer.labelled.read import read_labelled, read_sequences
-from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.interpretation.motifs import read_matrices
+from genoformer.models import registry
+from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.longrange import LongRangeConfig
+from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.report.scored import read_scored
 from genoformer.scoring.quantiles import FILE as CALIBRATION
 from genoformer.scoring.quantiles import GRID, Calibration
@@ -396,22 +396,22 @@ def _models(folder: Path) -> Target:
     torch.manual_seed(0)
     shape = {"width": 8, "n_layers": 1, "hidden": 16, "max_tokens": 64, "context_length": 32}
     encoder = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, **shape)
-    long = small_long_range()
+    long = small_enformer()
     of_values = ClassifierConfig(encoder.config, "values", ("a", "b"), 32, centre=(0.0, 1.0), spread=(1.0, 2.0))
     predictor = SequenceClassifier(of_values).eval()
     predictor.tokenizer = encoder.tokenizer
-    checkpoint.save(encoder, folder / "encoder", manifest={"seed": 3})
-    checkpoint.save(long, folder / "long")
-    checkpoint.save(predictor, folder / "predictor")
-    checkpoint.save(encoder, folder / "dnabert", layout="dnabert")
-    checkpoint.save(small_long_range(stem_kernel=15, tower_kernel=5), folder / "enformer", layout="enformer")
+    registry.save(encoder, folder / "encoder", manifest={"seed": 3})
+    registry.save(long, folder / "long")
+    registry.save(predictor, folder / "predictor")
+    registry.save(encoder, folder / "dnabert", layout="dnabert")
+    registry.save(small_enformer(stem_kernel=15, tower_kernel=5), folder / "enformer", layout="enformer")
     for name in ("dnabert", "enformer"):
         from safetensors.torch import load_file
 
         shutil.copytree(folder / name, folder / f"{name}_bin")
         torch.save(load_file(folder / name / "model.safetensors"), folder / f"{name}_bin" / "pytorch_model.bin")
         (folder / f"{name}_bin" / "model.safetensors").unlink()
-    from genoformer.genome.sketch import Sketch
+    from genoformer.genome.minhash import Sketch
 
     Sketch.of(np.random.default_rng(0).integers(0, 4, 500, dtype=np.uint8), k=31, scale=1).save(folder / "encoder" / "seen.npz")
     Calibration("b", 3, encoder.sha256, {"a": "b"}, {}, {"LLR": GRID[None].astype(np.float32)}).save(
@@ -443,7 +443,7 @@ def _models(folder: Path) -> Target:
         (here / name).write_bytes(content)
 
         def load() -> None:
-            model = checkpoint.load_any(here)
+            model = registry.load_any(here)
             with torch.no_grad():
                 if isinstance(model, Encoder):
                     model(torch.zeros((1, 8), dtype=torch.long))
@@ -453,9 +453,9 @@ def _models(folder: Path) -> Target:
                 Calibration.load(here / CALIBRATION)
 
         if kind == "ensemble":
-            _each(lambda: checkpoint.load_predictors(here))
+            _each(lambda: registry.load_predictors(here))
         else:
-            _each(load, calibration, lambda: checkpoint.read_manifest(here), lambda: checkpoint.layout_of(here))
+            _each(load, calibration, lambda: registry.read_manifest(here), lambda: registry.layout_of(here))
 
     return Target(st.sampled_from(files).flatmap(of), run)
 
@@ -513,7 +513,7 @@ def _configs(_: Path) -> Target:
             FinetuneConfig.read(path, epochs=2.0)
         else:
             tracks = TracksConfig.read(path)
-            LongRangeConfig.from_dict({key: value for key, value in tracks.longrange.items() if key != "preset"})
+            EnformerConfig.from_dict({key: value for key, value in tracks.longrange.items() if key != "preset"})
 
     valid = {"pretrain": _PRETRAIN, "finetune": _FINETUNE, "tracks": _TRACKS}
 

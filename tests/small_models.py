@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.longrange import LongRange, LongRangeConfig
+from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+from genoformer.models.transformer.model import Encoder, EncoderConfig
 
 SHAPE: dict[str, Any] = {"width": 16, "n_layers": 2, "n_heads": 2, "hidden": 24, "position": "rotary"}
 M = TypeVar("M", bound=nn.Module)
@@ -31,10 +32,10 @@ def small_encoder(tokenizer: Any, seed: int = 0, **fields: Any) -> Encoder:
     return model.eval()
 
 
-def small_long_range(seed: int = 0, **fields: Any) -> LongRange:
+def small_enformer(seed: int = 0, **fields: Any) -> Enformer:
     """A long-range model in eval mode, of bins of 8 bases; nothing in it is 0 or 1 as it is before training."""
     torch.manual_seed(seed)
-    model = LongRange(LongRangeConfig(**{**LONG_SHAPE, **fields}))
+    model = Enformer(EnformerConfig(**{**LONG_SHAPE, **fields}))
     return shaken(model, lambda: model.embed(random_onehot(2, 64 * model.config.bin_size, seed), 0))
 
 
@@ -73,3 +74,16 @@ def random_onehot(n: int, length: int, seed: int = 0, *, unknown: float = 0.05) 
     generator = torch.Generator().manual_seed(seed)
     onehot = torch.nn.functional.one_hot(torch.randint(4, (n, length), generator=generator), 4).float()
     return (onehot * (torch.rand(n, length, 1, generator=generator) >= unknown)).transpose(1, 2).contiguous()
+
+
+def small_classifier(tokenizer: Any) -> SequenceClassifier:
+    """A classifier of three classes in eval mode, with its tokenizer."""
+    encoder = small_encoder(tokenizer, context_length=40)
+    torch.manual_seed(3)
+    model = SequenceClassifier(
+        ClassifierConfig(encoder.config, "classes", classes=("a", "b", "c"), window=40, overlap=0)
+    ).eval()
+    model.tokenizer = tokenizer
+    for p in model.parameters():
+        nn.init.normal_(p, std=0.3)
+    return model

@@ -10,29 +10,16 @@ import pytest
 from any_bytes import changed, read_or_refuse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sample_files import BEDGRAPH, CISBP, CUSTOM, FASTA, FASTA_LABELLED, HOMER, JASPAR, LABELLED, MEME, TARGETS, TRANSFAC
 
+from genoformer.datasets.sequences import read_labelled, read_sequences
+from genoformer.formats.track_table import read_targets
+from genoformer.formats.tracks import open_track
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import read_targets
-from genoformer.genome.tracks import open_track
-from genoformer.interpretation.matrices import read_matrices
-from genoformer.labelled.read import read_labelled, read_sequences
-from genoformer.models import checkpoint
+from genoformer.interpretation.motifs import read_matrices
+from genoformer.models import registry
 
 DEMO = Path(str(files("genoformer_data") / "models" / "demo"))
-FASTA = b">chr1 a\nACGTNacgtn\nACGTNacgtn\nAC\n>2\nGG\nCC\n"
-LABELLED = b"sequence,label\nACGT,1\nACGA,0\nNNNN,1\n"
-FASTA_LABELLED = b">a|1\nACGT\nAC\n>b|0\nGGNN\n"
-MEME = (
-    b"MEME version 4\n\nALPHABET= ACGT\n\nMOTIF A a\nletter-probability matrix: alength= 4 w= 2 nsites= 20 E= 0\n"
-    b" 0.25 0.25 0.25 0.25\n 0.7 0.1 0.1 0.1\n"
-)
-JASPAR = b">MA1 X\nA [ 1 2 3 ]\nC [ 4 5 6 ]\nG [ 7 8 9 ]\nT [ 1 1 1 ]\n"
-TRANSFAC = b"AC MA1\nXX\nID X\nXX\nP0 A C G T\n01 1 2 3 4\n02 4 3 2 1\nXX\n//\n"
-HOMER = b">AC\tx/Homer\t6.0\t-17\t0\n0.1 0.7 0.1 0.1\n0.7 0.1 0.1 0.1\n"
-CISBP = b"TF\tT1\nMotif\tM1\nPos\tA\tC\tG\tT\n1\t0.1\t0.2\t0.3\t0.4\n2\t1\t0\t0\t0\n\n"
-CUSTOM = b'MEME version 5\nALPHABET "DNA" DNA-LIKE\nA "x" ~ T "y"\nC "x" ~ G "y"\nEND ALPHABET\n' + MEME[30:]
-TARGETS = b"index\tidentifier\tdescription\n0\tENCFF1\tDNASE:liver\n1\tENCFF2\tCAGE:brain\n"
-BEDGRAPH = b"track type=bedGraph\nchr1\t0\t5\t1.5\nchr1\t5\t9\t-2\n2\t3\t4\t0\n"
 
 
 @settings(max_examples=200)
@@ -100,11 +87,11 @@ def test_model_folders(tmp_path_factory: pytest.TempPathFactory, tiny: Path, nam
     @settings(max_examples=120)
     @given(content=changed(valid))
     def check(content: bytes) -> None:
-        read_or_refuse(lambda path: checkpoint.load_any(path.parent), folder / name, content, False)
+        read_or_refuse(lambda path: registry.load_any(path.parent), folder / name, content, False)
 
     check()
 
 
 def test_the_demo_is_untouched() -> None:
-    assert checkpoint.load("demo").sha256
+    assert registry.load("demo").sha256
     assert (DEMO / "config.json").is_file()

@@ -15,17 +15,17 @@ from any_bytes import bgzipped
 
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
+from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import FileFormatError
 from genoformer.evaluation.variants import read_truth
-from genoformer.genome import fasta, lines, vcf
+from genoformer.formats import fasta, text, vcf
+from genoformer.formats.track_table import read_targets
+from genoformer.formats.tracks import open_track
+from genoformer.formats.vcf import open_vcf
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_bed
-from genoformer.genome.targets import read_targets
-from genoformer.genome.tracks import open_track
-from genoformer.genome.vcf import open_vcf
-from genoformer.interpretation.matrices import read_matrices
-from genoformer.labelled.read import read_labelled
+from genoformer.interpretation.motifs import read_matrices
 
 HEADER = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 MEASURED = """
@@ -36,10 +36,10 @@ from genoformer.annotation.genes import read_gene_map
 from genoformer.errors import GenoformerError
 from genoformer.evaluation.variants import read_truth
 from genoformer.genome.regions import read_bed
-from genoformer.genome.tracks import open_track
-from genoformer.genome.vcf import open_vcf
-from genoformer.interpretation.matrices import read_matrices
-from genoformer.labelled.read import read_labelled
+from genoformer.formats.tracks import open_track
+from genoformer.formats.vcf import open_vcf
+from genoformer.interpretation.motifs import read_matrices
+from genoformer.datasets.sequences import read_labelled
 
 def vcf(path):
     with open_vcf(path) as file:
@@ -98,14 +98,14 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("kind", READERS)
 def test_lines_and_gzips_have_a_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(lines, "LONGEST", 100_000)
+    monkeypatch.setattr(text, "LONGEST", 100_000)
     path = tmp_path / ("a.txt" if kind == "labelled" else "a.bdg")  # .bdg are regions, which hold no sequences
     path.write_bytes(b"#" + b"a" * 200_000 + b"\n")
     with pytest.raises(FileFormatError, match=r"has a line of more than 100,000 bytes"):
         READERS[kind](path)
     if kind in ("labelled", "targets", "truth"):  # whose first line says already that it is none
         return
-    monkeypatch.setattr(lines, "_SMALL", 1_000_000)
+    monkeypatch.setattr(text, "_SMALL", 1_000_000)
     path.write_bytes(gzip.compress(b"# aaa\n" * 1_000_000))
     with pytest.raises(FileFormatError, match=r"unpacks to more than 100 times its size.*gunzip"):
         READERS[kind](path)

@@ -10,11 +10,11 @@ import pytest
 
 from genoformer.demo import read_cases, run_demo
 from genoformer.evaluation import Estimate, auroc, bootstrap
+from genoformer.files import sha256_of
+from genoformer.formats.vcf import read_variants
 from genoformer.genome.reference import Genome
-from genoformer.genome.vcf import read_variants
-from genoformer.inference.bases import posteriors_in
-from genoformer.models import checkpoint
-from genoformer.whole import sha256_of
+from genoformer.inference.base_probabilities import posteriors_in
+from genoformer.models import registry
 
 DATA = Path(str(files("genoformer_data")))
 
@@ -51,7 +51,7 @@ def test_the_demo_model_says_how_it_was_made() -> None:
 
 
 def test_posteriors_along_a_stretch_are_distributions() -> None:
-    genome, model = Genome(DATA / "demo" / "genome.fa.gz"), checkpoint.load("demo")
+    genome, model = Genome(DATA / "demo" / "genome.fa.gz"), registry.load("demo")
     log2_p = posteriors_in(model, genome, "chrS1", 10_000, 10_020)
     assert (2.0**log2_p).sum(1) == pytest.approx([1.0] * 20, abs=1e-4)
 

@@ -17,20 +17,20 @@ from hypothesis import strategies as st
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
 from genoformer.annotation.places import read_sizes
+from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.evaluation.variants import read_scores, read_truth
-from genoformer.genome.bigwig import BigWig, write_bigwig
-from genoformer.genome.blocks import blocks_of
-from genoformer.genome.gtf import read_tss
+from genoformer.formats.bigwig import BigWig, write_bigwig
+from genoformer.formats.gtf import read_tss
+from genoformer.formats.track_table import read_targets
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_blocks import blocks_of
 from genoformer.genome.regions import read_regions
-from genoformer.genome.targets import read_targets
-from genoformer.genome.vcf import open_vcf
-from genoformer.interpretation.matrices import read_matrices
-from genoformer.labelled.read import read_labelled
-from genoformer.models import checkpoint
+from genoformer.interpretation.motifs import read_matrices
+from genoformer.models import registry
 from genoformer.scoring.quantiles import Calibration
-from genoformer.sinks import Column, Header, Provenance, open_sink
 from genoformer.training.config import PretrainConfig
+from genoformer.writers import Column, Header, Provenance, open_sink
 
 VCF = b"##fileformat=VCFv4.2\n##contig=<ID=1,length=900>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 VCF += b"1\t5\t.\tA\tC\t.\t.\t.\n"
@@ -142,12 +142,12 @@ def test_calibrations(tmp_path: Path) -> None:
     path = tmp_path / "calibration.npz"
     for content in (b"", b"PK\x05\x06" + bytes(18), b"\x80\x04N."):
         path.write_bytes(content)
-        with pytest.raises(checkpoint.CheckpointError, match="is no calibration of genoformer"):
+        with pytest.raises(registry.CheckpointError, match="is no calibration of genoformer"):
             Calibration.load(path)
     for about in ("[]", "{}", "[" * 10_000, '{"background": 1}'):
         with path.open("wb") as file:
             np.savez(file, about=np.array(about))
-        with pytest.raises(checkpoint.CheckpointError, match="is no calibration of genoformer"):
+        with pytest.raises(registry.CheckpointError, match="is no calibration of genoformer"):
             Calibration.load(path)
 
 
@@ -159,7 +159,7 @@ def test_toml_that_no_parser_likes(tmp_path: Path, text: str) -> None:
 
 
 def checkpoint_of(config: PretrainConfig) -> object:
-    from genoformer.models.encoder import EncoderConfig
+    from genoformer.models.transformer.model import EncoderConfig
 
     return EncoderConfig.from_dict(dict(config.encoder))
 

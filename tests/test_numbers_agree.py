@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
-from small_models import small_encoder, small_long_range
+from small_models import small_encoder, small_enformer
 
-from genoformer.genome.targets import Track, TrackTable
-from genoformer.models import checkpoint
-from genoformer.sinks import number
+from genoformer.formats.track_table import Track, TrackTable
+from genoformer.models import registry
 from genoformer.tokenizers import BaseTokenizer
+from genoformer.writers import number
 
 BASES = "".join(random.Random(5).choices("ACGT", k=900))
 OTHER = str.maketrans("ACGT", "CGTA")
@@ -59,15 +59,15 @@ def run(*arguments: object) -> str:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("agree")
     (path / "g.fa").write_text(f">chr1\n{BASES}\n")
-    checkpoint.save(small_encoder(BaseTokenizer(), context_length=40, init_std=0.4), path / "language")
-    model = small_long_range(seed=3, target_bins=24)
+    registry.save(small_encoder(BaseTokenizer(), context_length=40, init_std=0.4), path / "language")
+    model = small_enformer(seed=3, target_bins=24)
     tracks = TrackTable(tuple(Track(i, f"t{i}", strand_pair=[1, 0, 2, 3, 4][i]) for i in range(5)))
     model.targets = {"human": tracks}
-    checkpoint.save(model, path / "tracks")
-    checkpoint.save(small_encoder(BaseTokenizer(), seed=7, context_length=40, init_std=0.4), path / "other language")
-    other = small_long_range(seed=8, target_bins=24)
+    registry.save(model, path / "tracks")
+    registry.save(small_encoder(BaseTokenizer(), seed=7, context_length=40, init_std=0.4), path / "other language")
+    other = small_enformer(seed=8, target_bins=24)
     other.targets = {"human": tracks}
-    checkpoint.save(other, path / "other tracks")
+    registry.save(other, path / "other tracks")
     rows = [f"1\t{pos}\tv{i}\t{ref}\t{alt}\t.\t.\t." for i, (pos, ref, alt) in enumerate(VARIANTS)]
     head = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     (path / "v.vcf").write_text("\n".join([*head, *rows]) + "\n")
@@ -158,7 +158,7 @@ def test_what_cannot_be_made_again_is_said(folder: Path, tmp_path: Path) -> None
     assert "LOGSED took the genes of g.gtf, which are not read here" in with_genes
     assert "The options of the header are not for" in report(text.replace("head=human", "head=fly"))
     assert "did not make these scores" in report(text, folder / "language")
-    checkpoint.save(small_long_range(seed=9, target_bins=24), tmp_path / "other")
+    registry.save(small_enformer(seed=9, target_bins=24), tmp_path / "other")
     other = report(text, tmp_path / "other")
     assert "which did not make these scores" in other
     assert "SAD of the model that draws:" in other

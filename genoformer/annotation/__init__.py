@@ -9,7 +9,7 @@ from genoformer.annotation.elements import STATES, Elements, named_file, read_el
 from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, GeneMap, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError
-from genoformer.genome.gtf import is_gene_file
+from genoformer.formats.gtf import is_gene_file
 
 __all__ = [
     "FLANK",

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from genoformer.annotation.frequency import CLASSES, UNKNOWN, classes_of, frequency_reader
 from genoformer.annotation.overlap import Annotations, FieldValues
 from genoformer.errors import ConfigError
-from genoformer.genome.blocks import Block
+from genoformer.formats.vcf import ENCODING, ERRORS
+from genoformer.formats.vcf_blocks import Block
 from genoformer.genome.natural import natural
-from genoformer.genome.vcf import ENCODING, ERRORS
 
 
 class Breakdown:

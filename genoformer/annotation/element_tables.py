@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import FileFormatError
-from genoformer.genome.bed import bed_rows, blocks_of, region_of, text_in
-from genoformer.genome.bed_layout import KIND, NARROW, Layout, is_comment
-from genoformer.genome.lines import opened
+from genoformer.formats.bed import bed_rows, blocks_of, region_of, text_in
+from genoformer.formats.bed_layout import KIND, NARROW, Layout, is_comment
+from genoformer.formats.text import opened
 
 Integers = NDArray[np.int64]
 

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from genoformer.addresses import refuse_address
 from genoformer.annotation.element_tables import read_table
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.genome.bed import bed_rows, named_file
-from genoformer.genome.bed_columns import Columns, columns_by_file
-from genoformer.genome.bed_kinds import layout_of
-from genoformer.genome.bed_layout import KIND, Layout
+from genoformer.files import sha256_of
+from genoformer.formats.bed import bed_rows, named_file
+from genoformer.formats.bed_columns import Columns, columns_by_file
+from genoformer.formats.bed_kinds import layout_of
+from genoformer.formats.bed_layout import KIND, Layout
 from genoformer.genome.contigs import ContigIndex, without_chr
 from genoformer.genome.natural import natural
-from genoformer.sinks import Field, Source
-from genoformer.whole import sha256_of
+from genoformer.writers import Field, Source
 
 Integers = NDArray[np.int64]
 

@@ -20,9 +20,9 @@ from genoformer.annotation.mass import SignalShare
 from genoformer.annotation.matching import MEANING
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.study import MARK_OVERLAPS, MARK_P, Compared, Study, describe, marked_by_chance
+from genoformer.files import make_folder, save_figure, write_text
 from genoformer.genome.natural import natural
 from genoformer.tables import rounded, tsv_line
-from genoformer.whole import make_folder, save_figure, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,11 +14,11 @@ import numpy as np
 
 from genoformer.annotation.element_tables import whole_numbers
 from genoformer.errors import FileFormatError
-from genoformer.genome import gff
-from genoformer.genome.gene_rows import gene_rows
-from genoformer.genome.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of, has_strand, transcript_of
-from genoformer.genome.lines import opened
-from genoformer.genome.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
+from genoformer.formats import gff
+from genoformer.formats.gene_rows import gene_rows
+from genoformer.formats.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of, has_strand, transcript_of
+from genoformer.formats.text import opened
+from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
 
 KEYS = ("contig", "gene", "exon", "start", "end", "forward", "name", "transcript", "made", "stranded")
 Columns = dict[str, Any]  # KEYS -> pyarrow arrays [n]; start is 1-based, `made` marks exons that have no line

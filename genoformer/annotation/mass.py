@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genoformer.annotation.enrichment import fold_of, q_of
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError, FileFormatError
-from genoformer.genome.bigwig import BigWig
+from genoformer.formats.bigwig import BigWig
 from genoformer.genome.regions import Intervals, merge
 
 Integers = NDArray[np.int64]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from genoformer.annotation.elements import Elements
 from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
 from genoformer.errors import ContigError
+from genoformer.formats.vcf import Record
 from genoformer.genome.contigs import ContigMap, join_names, without_chr
 from genoformer.genome.reach import reach
-from genoformer.genome.vcf import Record
-from genoformer.sinks import Cells, Field, Source
+from genoformer.writers import Cells, Field, Source
 
 Integers = NDArray[np.int64]
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from genoformer.annotation.breakdown import frequencies_of, info_of_record
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import ConfigError, FileFormatError
+from genoformer.formats.bed_kinds import layout_of
+from genoformer.formats.text import numbered_lines
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_blocks import blocks_of
 from genoformer.genome.assemblies import BUILDS
-from genoformer.genome.bed_kinds import layout_of
-from genoformer.genome.blocks import blocks_of
 from genoformer.genome.contigs import ContigIndex, ContigMap, canonical_key, join_names, without_chr
 from genoformer.genome.digits import is_count
-from genoformer.genome.lines import numbered_lines
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, bed_rows, merge, runs_of_bases, subtract
-from genoformer.genome.vcf import open_vcf
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]

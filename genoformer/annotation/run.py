@@ -16,10 +16,10 @@ from genoformer import __version__
 from genoformer.annotation.breakdown import Breakdown
 from genoformer.annotation.overlap import Annotations, FieldValues, cells_of, contig_notes, require_shared
 from genoformer.errors import ConfigError
-from genoformer.genome.blocks import Block, blocks_of
-from genoformer.genome.vcf import VariantFile, open_vcf
+from genoformer.formats.vcf import VariantFile, open_vcf
+from genoformer.formats.vcf_blocks import Block, blocks_of
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.sinks import Cells, Header, Provenance, Sink, VCFSink, escaped, open_sink
+from genoformer.writers import Cells, Header, Provenance, Sink, VCFSink, escaped, open_sink
 
 Integers = NDArray[np.int64]
 

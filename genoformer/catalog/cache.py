@@ -9,7 +9,7 @@ from typing import Any
 
 from genoformer.catalog.entries import RECEIPT, Entry, Kind, Remote, is_name, read_catalog
 from genoformer.errors import CatalogError
-from genoformer.whole import cache_folder
+from genoformer.files import cache_folder
 
 
 def folder_of(entry: Entry) -> Path:

@@ -19,8 +19,8 @@ from genoformer.catalog.cache import folder_of, is_here, is_whole, read_receipt,
 from genoformer.catalog.entries import RECEIPT, Entry, Remote
 from genoformer.catalog.http import download, forget, read_list
 from genoformer.errors import CatalogError, DownloadError
+from genoformer.files import BusyError, atomic_write, lock_folder, sha256_of
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.whole import BusyError, atomic_write, lock_folder, sha256_of
 
 PART = ".part"
 _TEXTS = (".txt", ".tsv", ".csv", ".bed", ".meme", ".gtf", ".vcf", ".fa")

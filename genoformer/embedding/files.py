@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from genoformer.datasets.sequences import LabelledSequences
 from genoformer.errors import ConfigError
+from genoformer.files import atomic_write
 from genoformer.inference import Floats, TokenEmbeddings
-from genoformer.labelled.read import LabelledSequences
-from genoformer.whole import atomic_write
 
 SUFFIXES = (".npy", ".parquet")
 _ROWS = 16_384  # in a row group: 50 MB at a width of 768

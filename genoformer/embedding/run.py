@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer import inference, plots
+from genoformer.datasets.sequences import LabelledSequences
+from genoformer.datasets.targets import Targets, targets_of
 from genoformer.embedding.files import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
 from genoformer.errors import ConfigError
 from genoformer.evaluation.examples import Kind
 from genoformer.evaluation.probe import check_probe, probe
-from genoformer.labelled.read import LabelledSequences
-from genoformer.labelled.targets import Targets, targets_of
-from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder
+from genoformer.files import save_figure
+from genoformer.models import registry
 from genoformer.models.heads import SequenceClassifier, encoder_of
+from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.whole import save_figure
 
 _MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[CLS]", "tokens": "each token"}
 
@@ -77,7 +77,7 @@ def embed_sequences(
     Raises ConfigError, before anything is computed, for options that the model or the data do not support.
 
     >>> import tempfile
-    >>> from genoformer.labelled.read import read_sequences
+    >>> from genoformer.datasets.sequences import read_sequences
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     fasta, output = Path(folder, "a.fa"), Path(folder, "a.npy")
     ...     _ = fasta.write_text(">one\\nGATTACA\\n>two\\nACGT\\n")
@@ -130,7 +130,7 @@ class _Reader(NamedTuple):
 def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
     window, overlap, made_for = options.window, options.overlap, 0
     if not isinstance(model, Encoder):
-        loaded = checkpoint.load_token_model(model)
+        loaded = registry.load_token_model(model)
         if isinstance(loaded, SequenceClassifier):
             made_for = loaded.config.window
             if window is None:

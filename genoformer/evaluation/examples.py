@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from genoformer.datasets.targets import Kind
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
-from genoformer.labelled.targets import Kind
 
 Floats = NDArray[np.float32]
 

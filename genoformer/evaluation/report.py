@@ -16,7 +16,7 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.examples import Kind
 from genoformer.evaluation.intervals import Estimate, estimate, or_none
 from genoformer.evaluation.metrics import Cases, Floats
-from genoformer.whole import check_overwrite, make_folder, save_figure, write_text
+from genoformer.files import check_overwrite, make_folder, save_figure, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

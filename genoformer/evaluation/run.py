@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from genoformer import inference
+from genoformer.datasets.sequences import LabelledSequences
+from genoformer.datasets.targets import Targets, targets_of
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.examples import Baseline
 from genoformer.evaluation.intervals import or_none, over_runs
 from genoformer.evaluation.report import check_folder, evaluate, write_json
-from genoformer.labelled.read import LabelledSequences
-from genoformer.labelled.targets import Targets, targets_of
-from genoformer.models import checkpoint
+from genoformer.models import registry
 from genoformer.models.heads import SequenceClassifier
 
 
@@ -58,7 +58,7 @@ def evaluate_models(
     values, windowed, warnings = [], {}, []
     for name, model in models.items():
         tell(f"predicting with {name}")
-        if note := checkpoint.training_overlap_note(model, name, data.sequences, data.path.name):
+        if note := registry.training_overlap_note(model, name, data.sequences, data.path.name):
             warnings.append(note)
         with inference.evaluating(model, device, precision) as ready:
             found = inference.predictions(ready, data.sequences)
@@ -100,8 +100,8 @@ def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
     for folder in folders:
         if list(folders).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
-        names = [f"/{name}" for name in checkpoint.members_of(folder)] or [""]
-        models = checkpoint.load_predictors(folder)
+        names = [f"/{name}" for name in registry.members_of(folder)] or [""]
+        models = registry.load_predictors(folder)
         found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, models, strict=True)}
     return found
 

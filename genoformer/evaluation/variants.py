@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.evaluation import weighted
 from genoformer.evaluation.intervals import Estimate, estimate, resamplings
+from genoformer.files import check_overwrite, make_folder, save_figure, write_text
+from genoformer.formats.text import long_fields, numbered_lines
+from genoformer.formats.vcf import info_of, open_vcf
 from genoformer.genome.contigs import canonical_key, join_names
 from genoformer.genome.digits import is_count
-from genoformer.genome.lines import long_fields, numbered_lines
-from genoformer.genome.vcf import info_of, open_vcf
-from genoformer.whole import check_overwrite, make_folder, save_figure, write_text
 
 Floats = NDArray[np.float64]
 Key = tuple[str, int, str, str]  # contig under any naming scheme; POS; REF; ALT

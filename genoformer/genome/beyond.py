@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genoformer.errors import ContigError, FileFormatError
-from genoformer.genome.bed import Region, read_regions
-from genoformer.genome.bed_kinds import layout_of
+from genoformer.formats.bed import Region, read_regions
+from genoformer.formats.bed_kinds import layout_of
 from genoformer.genome.contigs import ContigIndex
 from genoformer.genome.reference import Genome
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.formats.vcf import Record, batches
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.mirrored import is_flipped, is_mirrored, statuses_of_either_strand
 from genoformer.genome.readings import (
@@ -25,7 +26,6 @@ from genoformer.genome.readings import (
     turned,
 )
 from genoformer.genome.variants import ContigNames, RefState, Status, Variant, combine_statuses, compare_refs
-from genoformer.genome.vcf import Record, batches
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome

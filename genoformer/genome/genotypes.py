@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from genoformer.genome.vcf import Record
+from genoformer.formats.vcf import Record
 
 _GT = re.compile(r"[/|]?(?:\d{1,9}|\.)(?:[/|](?:\d{1,9}|\.))*", re.ASCII)
 _PARTS = re.compile(r"([/|]?)(\d+|\.)", re.ASCII)

@@ -5,9 +5,9 @@ REF is its own reverse complement (TA, CG, ACGT) and an ALT is not. A REF of one
 
 from __future__ import annotations
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.readings import Reading, is_indel, is_plain, other_strand
 from genoformer.genome.variants import Status
-from genoformer.genome.vcf import Record
 
 
 def is_mirrored(record: Record) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genoformer.errors import ConfigError, PreflightError, printable
+from genoformer.formats.vcf import batches, open_vcf, overlapping
 from genoformer.genome import explanations
 from genoformer.genome.agreement import Evidence, Judgement, belongs_as_a_whole, judge
 from genoformer.genome.causes import Counts, chance_of, total
@@ -34,7 +35,6 @@ from genoformer.genome.region_text import Interval, parse_region
 from genoformer.genome.sample import Sample
 from genoformer.genome.tally import Tally
 from genoformer.genome.variants import RefState, Status
-from genoformer.genome.vcf import batches, open_vcf, overlapping
 from genoformer.genome.wording import percent
 
 if TYPE_CHECKING:

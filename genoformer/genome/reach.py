@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.contigs import canonical_key
-from genoformer.genome.vcf import Record
 
 _KEYS = re.compile(r"(?:^|;)(END|SVLEN|CHR2|SVTYPE)=([^;]*)")
 _WHOLE = re.compile(r"\d{1,18}", re.ASCII)

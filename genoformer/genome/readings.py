@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode, encode
 from genoformer.genome.variants import ContigNames
-from genoformer.genome.vcf import Record
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from genoformer.addresses import refuse_address
 from genoformer.errors import ContigError
+from genoformer.formats.fasta import Contig, Fasta, Source
 from genoformer.genome import codes
 from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import ContigMap, join_names
-from genoformer.genome.fasta import Contig, Fasta, Source
 
 SHORT = 4096  # bases; Python overhead dominates shorter windows, so they are read and decoded together
 BATCH_BYTES = 1 << 18  # decoded together; they stay in the processor's cache

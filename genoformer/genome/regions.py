@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError, ContigError
-from genoformer.genome.bed import Intervals, Region, bed_rows, named_file, read_bed, read_regions
+from genoformer.formats.bed import Intervals, Region, bed_rows, named_file, read_bed, read_regions
 from genoformer.genome.codes import N
 from genoformer.genome.contigs import ContigMap, join_names
 from genoformer.genome.reference import Genome

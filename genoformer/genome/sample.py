@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.readings import is_plain
-from genoformer.genome.vcf import Record
 
 _MOST = 8_192  # largest number of records kept
 _MOST_PLACES = 1_024  # largest number of positions; their windows are in memory together

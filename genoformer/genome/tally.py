@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.agreement import ENOUGH, Judgement
 from genoformer.genome.causes import Counts, add_reading
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.mirrored import is_mirrored, statuses_of_either_strand
 from genoformer.genome.readings import FLIPPED, Reading, as_meant, is_indel, is_read, readings, shifted
 from genoformer.genome.variants import RefState, Status, combine_statuses, compare_refs
-from genoformer.genome.vcf import Record
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome

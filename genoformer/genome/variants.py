@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.formats.vcf import Record, open_vcf, read_variants
 from genoformer.genome.codes import Codes, N, decode, encode
-from genoformer.genome.vcf import Record, open_vcf, read_variants
 
 if TYPE_CHECKING:
     from genoformer.genome.reference import Genome

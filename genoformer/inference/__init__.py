@@ -1,15 +1,15 @@
 """Arrays -> batches -> model -> arrays: posteriors of bases, predictions and embeddings of sequences."""
 
-from genoformer.inference.bases import embeddings, likelihoods, posteriors, predict_bases
-from genoformer.inference.batching import PRECISIONS, Floats, evaluating, n_cores, resolve_device, threads
-from genoformer.inference.predict import Predictions, predictions
-from genoformer.inference.vectors import (
+from genoformer.inference.base_probabilities import embeddings, likelihoods, posteriors, predict_bases
+from genoformer.inference.classes import Predictions, predictions
+from genoformer.inference.embeddings import (
     SequenceEmbeddings,
     TokenEmbeddings,
     embedding_window,
     sequence_embeddings,
     token_embeddings,
 )
+from genoformer.inference.runtime import PRECISIONS, Floats, evaluating, n_cores, resolve_device, threads
 
 __all__ = [
     "PRECISIONS",

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, reverse_complement
-from genoformer.inference.batching import Floats, run_batched
-from genoformer.models.longrange import Bins, LongRange, one_hot
-from genoformer.models.strip import SharedTrunk, StripWindow
-from genoformer.models.trunk import Edit, Trunk
+from genoformer.inference.runtime import Floats, run_batched
+from genoformer.models.enformer.model import Bins, Enformer, one_hot
+from genoformer.models.enformer.shared_windows import SharedTrunk, StripWindow
+from genoformer.models.enformer.tiled_trunk import Edit, Trunk
 
 _TOGETHER = 64  # largest distance in bases between two differences that form one edit
 
@@ -44,7 +44,7 @@ class TrackPredictor:
     the weights of the model change. `head` None is the only head, `n_bins` None the model's own number.
     """
 
-    def __init__(self, model: LongRange, head: str | None = None, n_bins: int | None = None) -> None:
+    def __init__(self, model: Enformer, head: str | None = None, n_bins: int | None = None) -> None:
         self.model, self.head, self.n_bins = model, model.head_named(head), n_bins
         parameter = next(model.parameters())
         self.device, self.dtype = parameter.device, parameter.dtype
@@ -166,7 +166,7 @@ class TrackPredictor:
 
 
 def plain_tracks(
-    model: LongRange, codes: Codes, head: str, n_bins: int | None, tracks: NDArray[np.int64], *, backward: bool = False
+    model: Enformer, codes: Codes, head: str, n_bins: int | None, tracks: NDArray[np.int64], *, backward: bool = False
 ) -> TrackPrediction:
     """Compute `TrackPredictor.predict_edits` of one window in the naive way.
 

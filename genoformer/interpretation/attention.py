@@ -1,6 +1,6 @@
 """Attention weights, reduced while they are computed: memory holds the weights of a few queries, never all heads x T x T.
 
-The functions take the output of `Encoder.attentions` or `LongRange.attentions`: for each layer, a function of queries. The
+The functions take the output of `Encoder.attentions` or `Enformer.attentions`: for each layer, a function of queries. The
 full softmax gives the same sums. `AttentionReader` applies the functions to sequences.
 """
 
@@ -16,12 +16,12 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.inference.batching import Floats, run_batched, to_device
+from genoformer.inference.runtime import Floats, run_batched, to_device
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.encoder import Encoder
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import SequenceClassifier
 from genoformer.models.layers import AttentionWeights
-from genoformer.models.longrange import LongRange
+from genoformer.models.transformer.model import Encoder
 
 _ENOUGH = 50  # minimum number of weights behind an expected value
 HELD = 1 << 24  # attention weights in memory at a time: 64 MB
@@ -99,7 +99,7 @@ class AttentionReader:
     """
 
     def __init__(
-        self, model: Encoder | SequenceClassifier | LongRange, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()
+        self, model: Encoder | SequenceClassifier | Enformer, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()
     ) -> None:
         self.tokenizer: Any = getattr(model, "tokenizer", None)  # a fine-tuned model has it, its encoder does not
         model = model.encoder if isinstance(model, SequenceClassifier) else model
@@ -112,7 +112,7 @@ class AttentionReader:
             raise ConfigError(f"head {missing[0]}: this model has heads 0 to {model.config.n_heads - 1} in each layer.")
         self.heads = sorted(set(heads)) or list(range(model.config.n_heads))
         self.n_layers, self.n_heads = n, len(self.heads)
-        self._reader = TrackPredictor(model, next(iter(model.config.heads)), 0) if isinstance(model, LongRange) else None
+        self._reader = TrackPredictor(model, next(iter(model.config.heads)), 0) if isinstance(model, Enformer) else None
 
     def n_tokens(self, length: int) -> int:
         """Return the number of tokens or bins of a sequence of this length."""

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from genoformer import plots
 from genoformer.genome.codes import decode
 from genoformer.genome.variants import Align, Alleles, Variant, normalise, place_alleles, trimmed
-from genoformer.inference.bases import predict_bases
-from genoformer.inference.batching import Floats
-from genoformer.interpretation.outputs import AttributionTarget
-from genoformer.interpretation.places import Locus
+from genoformer.inference.base_probabilities import predict_bases
+from genoformer.inference.runtime import Floats
+from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.run import attributions
+from genoformer.interpretation.targets import AttributionTarget
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.scores import MASKS, Score
-from genoformer.scoring.token_scorer import SequenceScorer
+from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.track_scorer import Compared, TrackScorer
 from genoformer.tables import rounded
 

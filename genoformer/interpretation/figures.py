@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genoformer import plots
-from genoformer.genome.landmarks import VisibleAnnotation
+from genoformer.files import save_figure
+from genoformer.formats.landmarks import VisibleAnnotation
 from genoformer.interpretation.explain import VariantExplanation
 from genoformer.interpretation.ism import Mutagenesis
-from genoformer.interpretation.matrices import Matrix
-from genoformer.interpretation.places import Locus
+from genoformer.interpretation.loci import Locus
+from genoformer.interpretation.motifs import Matrix
 from genoformer.interpretation.run import letters
 from genoformer.scoring.scores import Floats
-from genoformer.whole import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,13 +8,13 @@ from torch import nn
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
-from genoformer.interpretation.matrices import Matrix
-from genoformer.models.longrange import LongRange, one_hot
+from genoformer.interpretation.motifs import Matrix
+from genoformer.models.enformer.model import Enformer, one_hot
 
 LEAST = 10  # minimum number of positions of a filter with a motif
 
 
-def filter_matrices(model: LongRange, codes: Codes, *, share: float = 0.5, most: int = 1_000) -> list[Matrix]:
+def filter_matrices(model: Enformer, codes: Codes, *, share: float = 0.5, most: int = 1_000) -> list[Matrix]:
     """Return the base frequencies [W, 4] at the strongest positions of each filter that is active in sequences [B, L].
 
     share: the activation of a position must exceed this fraction of the filter's maximum. most: maximum number of positions

@@ -15,7 +15,7 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.inference.batching import Floats
+from genoformer.inference.runtime import Floats
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.track_scorer import TrackScorer
 

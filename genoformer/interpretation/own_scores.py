@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from genoformer.files import write_text
 from genoformer.genome.variants import Status, Variant
-from genoformer.interpretation.places import Locus
+from genoformer.interpretation.loci import Locus
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.tables import tsv_line
-from genoformer.whole import write_text
 
 VARIANTS = "variants.tsv"
 

@@ -12,15 +12,15 @@ import torch
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
-from genoformer.inference.batching import evaluating
+from genoformer.inference.runtime import evaluating
 from genoformer.interpretation.attention import AttentionReader, base_scores, viz
 from genoformer.interpretation.gradients import Attribution, gradient_times_input, integrated_gradients
 from genoformer.interpretation.ism import Mutagenesis, mutagenesis, substitutions
-from genoformer.interpretation.outputs import AttributionTarget
-from genoformer.interpretation.places import Locus
-from genoformer.models.encoder import Encoder
+from genoformer.interpretation.loci import Locus
+from genoformer.interpretation.targets import AttributionTarget
+from genoformer.models.enformer.model import Enformer, one_hot
 from genoformer.models.heads import SequenceClassifier
-from genoformer.models.longrange import LongRange, one_hot
+from genoformer.models.transformer.model import Encoder
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.scores import Floats
 
@@ -36,7 +36,7 @@ Method = Literal["gradient", "integrated"]
 
 
 def attention_profiles(
-    model: Encoder | SequenceClassifier | LongRange,
+    model: Encoder | SequenceClassifier | Enformer,
     places: Sequence[Locus],
     *,
     profile: Profile = "viz",
@@ -54,7 +54,7 @@ def attention_profiles(
     """
     if profile not in PROFILES:
         raise ConfigError(f"profile {profile!r}: allowed are {', '.join(PROFILES)}.")
-    if profile == "viz" and isinstance(model, LongRange):
+    if profile == "viz" and isinstance(model, Enformer):
         raise ConfigError("DNABERT-viz is of language models; take cls, received, rollout or entropy of a model of tracks.")
     queries = list(query) if isinstance(query, Sequence) else [query] * len(places)
     found: dict[int, Floats] = {}
@@ -91,7 +91,7 @@ def _profile(looked: AttentionReader, codes: Codes, profile: Profile, query: int
 
 
 def attributions(
-    model: Encoder | SequenceClassifier | LongRange,
+    model: Encoder | SequenceClassifier | Enformer,
     places: Sequence[Locus],
     *,
     method: Method = "gradient",
@@ -141,7 +141,7 @@ def mutageneses(
 
 
 def sequence_mutageneses(
-    model: SequenceClassifier | LongRange,
+    model: SequenceClassifier | Enformer,
     places: Sequence[Locus],
     *,
     output: AttributionTarget | None = None,

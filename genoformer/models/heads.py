@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genoformer.config import checked
 from genoformer.errors import ConfigError
-from genoformer.fields import checked
 from genoformer.genome.codes import Codes
-from genoformer.models.encoder import Encoder, EncoderConfig
 from genoformer.models.layers import Linear, linear
+from genoformer.models.transformer.model import Encoder, EncoderConfig
 
 Kind = Literal["classes", "multilabel", "values"]
 Pooling = Literal["mean-max", "mean", "max", "cls"]
@@ -214,7 +214,7 @@ class LowRank(nn.Module):
 def add_adapters(layers: nn.Module, rank: int, alpha: float = 16.0) -> None:
     """Add a low-rank adapter to every `Linear` of some layers and freeze that `Linear`; other parameters do not change.
 
-    layers: the layers of attention and feed-forward, `Encoder.layers` or `LongRange.blocks`.
+    layers: the layers of attention and feed-forward, `Encoder.layers` or `Enformer.blocks`.
     """
     for name, base in list(layers.named_modules()):
         if isinstance(base, Linear):

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
-from genoformer.models.encoder import Encoder
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import SequenceClassifier, pool
-from genoformer.models.longrange import LongRange
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import KmerTokenizer
 
 
@@ -83,7 +83,7 @@ class OneHotModel(nn.Module):
 class TrackSum(nn.Module):
     """One-hot DNA [B, 4, L] -> sum over bins of some tracks of a long-range model, [B, K]: the target of attributions."""
 
-    def __init__(self, model: LongRange, head: str, tracks: Tensor, first: int, n: int) -> None:
+    def __init__(self, model: Enformer, head: str, tracks: Tensor, first: int, n: int) -> None:
         """Store the model and the target; first, n: the summed bins, counted over all bins of the window."""
         super().__init__()
         self.model, self.head, self.first, self.n = model, head, first, n

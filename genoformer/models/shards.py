@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from genoformer.errors import CheckpointError
+from genoformer.files import sha256_of
 from genoformer.genome.contigs import join_names
 from genoformer.models.foreign import other_weights
-from genoformer.models.tensors import PICKLED, WEIGHTS, read_json, read_tensors
-from genoformer.whole import sha256_of
+from genoformer.models.weights import PICKLED, WEIGHTS, read_json, read_tensors
 
 INDEX = ".index.json"  # suffix to the name of the single file that the shards replace
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import read_by_word
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.genome.vcf import Record, open_vcf
 
 Key = tuple[str, int, str, str]  # contig, POS, ID and REF of a record
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.files import write_text
 from genoformer.report.scored import FIXED, Column, Scored
-from genoformer.whole import write_text
 
 _BINS = 40
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
-from genoformer.models.longrange import LongRange
+from genoformer.models.enformer.model import Enformer
 from genoformer.scoring.scorers import Model, Scorer, TrackOptions, default_scores, make_scorer, sha256_of_models
 from genoformer.scoring.scores import SCORES, Score
 from genoformer.scoring.track_scorer import AlleleComparison
@@ -45,7 +45,7 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
     except (ConfigError, ValueError) as error:
         if options:
             remarks.append(f"The options of the header are not for {name} ({str(error).rstrip('.')}); its defaults are taken.")
-    heads = list(models[0].config.heads) if isinstance(models[0], LongRange) else []
+    heads = list(models[0].config.heads) if isinstance(models[0], Enformer) else []
     default = {"head": options["head"] if options.get("head") in heads else heads[0]} if heads else {}
     try:
         scorer = _scorer(default, models, genome, [])

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.errors import FileFormatError
+from genoformer.formats.vcf import info_of, open_vcf
 from genoformer.genome.variants import allele_status
-from genoformer.genome.vcf import info_of, open_vcf
 from genoformer.report.strongest import Rank, Ranked, Strongest, by_strength
 
 MOST = 10_000  # maximum number of alleles of the table; a larger VCF keeps the strongest

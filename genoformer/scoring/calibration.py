@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
-from genoformer.models.longrange import LongRange
+from genoformer.models.enformer.model import Enformer
 from genoformer.scoring.quantiles import GRID, NOT_COMPARED, Calibration
 from genoformer.scoring.run import Summary, score_variants
 from genoformer.scoring.scorers import Model, TrackOptions, make_scorer, sha256_of_models
@@ -40,7 +40,7 @@ def calibrate(
     table, matrix = work / "scores.parquet", work / "matrix.parquet"
     of_all = None if of_tracks is None else of_tracks._replace(tracks=None)
     given = list(models) if isinstance(models, Sequence) else [models]
-    is_matrix = isinstance(given[0], LongRange)
+    is_matrix = isinstance(given[0], Enformer)
     summary = score_variants(
         background, genome, given, scores, table, of_tracks=of_all, matrix=matrix if is_matrix else None, n_noise=0, **options
     )

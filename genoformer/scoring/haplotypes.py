@@ -17,22 +17,22 @@ import numpy as np
 
 from genoformer import inference
 from genoformer.errors import ConfigError
+from genoformer.files import atomic_write, sha256_of
+from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import Fit, scorable
 from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.genome.variants import Variant, trimmed
-from genoformer.genome.vcf import Record, open_vcf
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.carriers import Inside, Window, carriers_of, windows_of
-from genoformer.scoring.engines import THREADS, RowFolder, Rows
+from genoformer.scoring.parts import THREADS, RowFolder, Rows
 from genoformer.scoring.scorers import sha256_of_models
 from genoformer.scoring.scores import Floats
-from genoformer.scoring.told import TrackScores, weighted_sum, zeros_like
 from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.track_scores import TrackScores, weighted_sum, zeros_like
 from genoformer.tables import MISSING, rounded, tsv_line
-from genoformer.whole import atomic_write, sha256_of
 
 _PAIRS = 64  # pairs in a part
 SUM = "sum"

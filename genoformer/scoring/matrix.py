@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
-from genoformer.genome.vcf import Record
+from genoformer.files import resolve_link
+from genoformer.formats.vcf import Record
 from genoformer.scoring.scores import Floats
-from genoformer.scoring.told import TrackColumns
-from genoformer.whole import resolve_link
+from genoformer.scoring.track_scores import TrackColumns
 
 PLACES = ("chrom", "pos", "id", "ref", "alt", "score")
 GENES = ("gene", "strongest")  # for gene scores: the gene, and True if the table has this gene

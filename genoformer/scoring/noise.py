@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.genome.vcf import Record
 from genoformer.scoring.track_scorer import TrackScorer
-from genoformer.sinks import Column, Floats
+from genoformer.writers import Column, Floats
 
 MOST_PLACES = 16  # largest number of positions at which noise is measured
 RECORDS_OF_PLACE = 20  # records per position

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError
-from genoformer.genome.arrays import read_arrays
+from genoformer.files import atomic_write
+from genoformer.formats.arrays import read_arrays
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.scores import Score
 from genoformer.scoring.track_scorer import TrackScorer
-from genoformer.sinks import Column, Floats
-from genoformer.whole import atomic_write
+from genoformer.writers import Column, Floats
 
 FILE = "calibration.npz"  # in the model folder
 GRID = np.linspace(0, 1, 1001)

@@ -16,27 +16,27 @@ import numpy as np
 from genoformer import __version__, inference
 from genoformer.annotation.overlap import Annotations, cells_of_records, contig_notes, require_shared
 from genoformer.errors import ConfigError, GenoformerError
+from genoformer.files import lock_folder
+from genoformer.formats.vcf import Record, open_vcf, seekable_copy
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.fit import FIX_MEANING, FIX_WORDS, Fit, check_fit
 from genoformer.genome.preflight import Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.region_text import parse_region
 from genoformer.genome.variants import ContigNames, Status, Variant
-from genoformer.genome.vcf import Record, open_vcf, seekable_copy
-from genoformer.models import checkpoint
-from genoformer.models.longrange import LongRange
+from genoformer.models import registry
+from genoformer.models.enformer.model import Enformer
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.scoring.checks import verify_note
-from genoformer.scoring.engines import THREADS, PartFolder, Partition, PartResult, part_size, resumed_threads, run_local
 from genoformer.scoring.matrix import MatrixFile, matrix_file
 from genoformer.scoring.noise import Flags, flag_columns, measure, n_places
+from genoformer.scoring.parts import THREADS, PartFolder, Partition, PartResult, part_size, resumed_threads, run_local
+from genoformer.scoring.quality import verify_note
 from genoformer.scoring.quantiles import Calibration, Quantiles, quantiles_of
 from genoformer.scoring.scorers import Model, Scorer, ScoringSpec, TrackOptions
 from genoformer.scoring.scores import Score, ScoreBatch, TrackScoreMatrix, check_unique_info_keys
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.workers import WorkerPlan, WorkerTask, make_pool, plan_workers, run_pool
-from genoformer.sinks import NO_CELLS, Column, Header, Provenance, Sink, UnfitRecordError, open_sink
-from genoformer.whole import lock_folder
+from genoformer.writers import NO_CELLS, Column, Header, Provenance, Sink, UnfitRecordError, open_sink
 
 MUCH_UNKNOWN = 0.1  # fraction of a window
 _STATUSES = list(Status)
@@ -255,7 +255,7 @@ def _training_overlap_notes(work: ScoringSpec, model_name: str, found: Preflight
     """Return notes on models whose training data contain the sequence around the records."""
     what = f"the sequence around the records of {found.vcf}"
     notes = [
-        checkpoint.training_overlap_note(model, model_name, _sample_windows(found.places, work.genome, length), what)
+        registry.training_overlap_note(model, model_name, _sample_windows(found.places, work.genome, length), what)
         for model in work.models
     ]
     return list(dict.fromkeys(note for note in notes if note))
@@ -412,7 +412,7 @@ def _assemble(
 
 
 def _hash_of_tokenizer(model: Model) -> str:
-    return "" if isinstance(model, LongRange) else hashlib.sha256(repr(model.tokenizer.to_dict()).encode()).hexdigest()
+    return "" if isinstance(model, Enformer) else hashlib.sha256(repr(model.tokenizer.to_dict()).encode()).hexdigest()
 
 
 def _fingerprint(found: Preflight, fit: Fit, work: ScoringSpec, threads: int, options: dict[str, str]) -> dict[str, str]:

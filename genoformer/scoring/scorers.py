@@ -9,19 +9,19 @@ from typing import NamedTuple, Protocol
 
 from genoformer import inference
 from genoformer.errors import ConfigError
-from genoformer.genome.exons import Genes
+from genoformer.formats.exons import Genes
+from genoformer.formats.track_table import TrackTable
+from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import TrackTable
 from genoformer.genome.variants import Variant
-from genoformer.genome.vcf import Record
-from genoformer.models.encoder import Encoder
-from genoformer.models.longrange import LongRange
+from genoformer.models.enformer.model import Enformer
+from genoformer.models.transformer.model import Encoder
 from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Score, ScoreBatch, parse_scores
-from genoformer.scoring.token_scorer import SequenceScorer
+from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.track_scorer import AlleleComparison, TrackScorer
-from genoformer.sinks import Column
+from genoformer.writers import Column
 
-Model = Encoder | LongRange
+Model = Encoder | Enformer
 
 
 class Scorer(Protocol):
@@ -68,7 +68,7 @@ def sha256_of_models(models: Sequence[Model]) -> str:
 
 def default_scores(model: Model) -> list[Score]:
     """Return the scores that a model computes by default."""
-    return parse_scores(DEFAULT_TRACK_SCORES if isinstance(model, LongRange) else DEFAULT_SCORES)
+    return parse_scores(DEFAULT_TRACK_SCORES if isinstance(model, Enformer) else DEFAULT_SCORES)
 
 
 def make_scorer(
@@ -84,7 +84,7 @@ def make_scorer(
     """Return the scorer of a model or an ensemble; ConfigError for scores or options that it does not support."""
     given = list(models) if isinstance(models, Sequence) else [models]
     of_language = [model for model in given if isinstance(model, Encoder)]
-    long_range = [model for model in given if isinstance(model, LongRange)]
+    long_range = [model for model in given if isinstance(model, Enformer)]
     if of_language and long_range:
         raise ConfigError("an ensemble is of language models or of models of tracks, not of both; score them apart.")
     if long_range:

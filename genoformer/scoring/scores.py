@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
-from genoformer.sinks import Column, Floats
+from genoformer.writers import Column, Floats
 
 Kind = Literal["substitution", "indel", "any"]
 ScoreInput = Literal["allele", "pseudo", "posterior", "embedding", "tracks", "tracks501", "tracks2001", "gene"]

@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.formats.exons import Gene, Genes
+from genoformer.formats.track_table import TrackTable
+from genoformer.formats.vcf import Record
 from genoformer.genome.codes import Codes
-from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import TrackTable
 from genoformer.genome.variants import Status, Variant
-from genoformer.genome.vcf import Record
 from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest, plain_tracks
-from genoformer.models import plan
-from genoformer.models.longrange import LongRange
+from genoformer.inference.windows import require_length
+from genoformer.models.enformer import cost
+from genoformer.models.enformer.model import Enformer
 from genoformer.scoring.alignment import INDELS, AlignedChange, Indels, Tracks, align_alternate, stitch
 from genoformer.scoring.scores import MASKS, Score, ScoreBatch
-from genoformer.scoring.told import TrackColumns, TrackScores, over_shifts, weighted_sum
+from genoformer.scoring.track_scores import TrackColumns, TrackScores, over_shifts, weighted_sum
 from genoformer.scoring.windows import STRETCH, Anchor, Job, Windows
-from genoformer.sinks import Column, Floats
-from genoformer.windowing import require_length
+from genoformer.writers import Column, Floats
 
 _MASK_OF_EMBEDDING = 501
 
@@ -87,7 +87,7 @@ class TrackScorer:
 
     def __init__(
         self,
-        models: LongRange | Sequence[LongRange],
+        models: Enformer | Sequence[Enformer],
         genome: Genome,
         scores: Sequence[Score],
         *,
@@ -99,7 +99,7 @@ class TrackScorer:
         settings: AlleleComparison | None = None,
         matrix: bool = False,
     ) -> None:
-        self.models = (models,) if isinstance(models, LongRange) else tuple(models)
+        self.models = (models,) if isinstance(models, Enformer) else tuple(models)
         self.genome, self.scores, self.genes = genome, list(scores), genes
         self.settings = settings or AlleleComparison()
         model = self.models[0]
@@ -166,7 +166,7 @@ class TrackScorer:
     def flops_per_variant(self) -> float:
         """Number of arithmetic operations for an ALT whose window is shared with some others."""
         products = sum(
-            sum(plan.forward_products(model.config, self.length, self.bins.n, len(self.track_index)).values())
+            sum(cost.forward_products(model.config, self.length, self.bins.n, len(self.track_index)).values())
             for model in self.models
         )
         return 2.0 * products * (1 + self.settings.both_strands) * len(self.settings.shifts)
@@ -296,7 +296,7 @@ class TrackScorer:
         other.readings = [self._plain(model) for model in self.models]
         return other
 
-    def _plain(self, model: LongRange) -> PredictsAlleles:
+    def _plain(self, model: Enformer) -> PredictsAlleles:
         def read(
             codes: Codes,
             windows: Sequence[WindowRequest],
@@ -419,7 +419,7 @@ class TrackScorer:
         return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
 
 
-def _check_ensemble(models: Sequence[LongRange], head: str) -> None:
+def _check_ensemble(models: Sequence[Enformer], head: str) -> None:
     """Raise ConfigError unless all models of an ensemble predict the same tracks of the same windows."""
     first = models[0]
     for other in models[1:]:

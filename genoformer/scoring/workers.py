@@ -23,9 +23,9 @@ import torch
 
 from genoformer import inference
 from genoformer.errors import ConfigError, GenoformerError
+from genoformer.formats.vcf import Record
 from genoformer.genome.variants import ContigNames
-from genoformer.genome.vcf import Record
-from genoformer.scoring.engines import Compute, PartResult, Parts
+from genoformer.scoring.parts import Compute, PartResult, Parts
 from genoformer.scoring.scorers import ScoringSpec
 
 _SETTINGS = {  # environment of a Ray cluster that this process starts

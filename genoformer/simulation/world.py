@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
+from genoformer.files import check_overwrite, make_folder, sha256_of
 from genoformer.genome.codes import A, Codes, G, N, T, reverse_complement
 from genoformer.simulation import files
 from genoformer.simulation.grammar import GAP, Element, Gene, Instance, Layout, compose, lay_out, paint, plant, thin
@@ -21,7 +22,6 @@ from genoformer.simulation.regulation import Expression, Link, expression, expre
 from genoformer.simulation.sequence import background, insert_repeats, open_reading_frame
 from genoformer.simulation.tracks import ASSAYS, Counts, draw, expected, write_tracks
 from genoformer.simulation.variants import BREAKING, Planted, Record, make_variants
-from genoformer.whole import check_overwrite, make_folder, sha256_of
 
 OTHERS = (  # files next to world.json; from targets.tsv on, only in datasets with tracks
     "genome.fa.gz",

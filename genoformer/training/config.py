@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from genoformer.config import checked
 from genoformer.errors import ConfigError
-from genoformer.fields import checked
 from genoformer.models.heads import Pooling, Tune
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
 from genoformer.training.objectives import OBJECTIVES

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from genoformer import plots
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
+from genoformer.files import make_folder, save_figure, write_text
 from genoformer.tables import MISSING, tsv_line
-from genoformer.training.bits import VALIDATION_BASES
+from genoformer.training.bits_per_base import VALIDATION_BASES
 from genoformer.training.log import LOG, read_log
-from genoformer.whole import make_folder, save_figure, write_text
 
 ALL = "all"  # the column of all contigs together
 _MOST_PANELS = 4

@@ -16,20 +16,23 @@ from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 
 from genoformer import __version__, inference
+from genoformer.config import checked
+from genoformer.datasets.leakage import leakage
+from genoformer.datasets.sequences import LabelledSequences
+from genoformer.datasets.targets import hint_at_values, targets_of
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate, over_runs
-from genoformer.fields import checked
-from genoformer.labelled.leakage import leakage
-from genoformer.labelled.read import LabelledSequences
-from genoformer.labelled.targets import hint_at_values, targets_of
-from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.files import check_overwrite, write_text
+from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier, encoder_of, merge_adapters, set_trainable
+from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import ProgressCallback
-from genoformer.training import unfinished
+from genoformer.training import resume
 from genoformer.training.config import FinetuneConfig, TuningConfig, tokenizer_of
-from genoformer.training.labelled_part import (
+from genoformer.training.loop import STATE, Monitor, fit
+from genoformer.training.supervised import LabelledBatches, predictor_loss
+from genoformer.training.supervised_data import (
     DEFAULT_METRIC,
     LabelledSet,
     case_weights,
@@ -44,9 +47,6 @@ from genoformer.training.labelled_part import (
     refuse_constant,
     sketch_of,
 )
-from genoformer.training.loop import STATE, Monitor, fit
-from genoformer.training.supervised import LabelledBatches, predictor_loss
-from genoformer.whole import check_overwrite, write_text
 
 _OTHER_VALID = "give data with others too, or leave --valid out, and a tenth of the training data is held out"
 _OWN_VALID = "give more training data, or validation data with --valid"
@@ -106,10 +106,10 @@ def finetune(
     Raises ConfigError for settings or data that cannot be trained on, TrainingError when a loss is not finite.
     """
     plan = config.finetune
-    if (folder / "config.json").exists() or (folder / checkpoint.ENSEMBLE).exists():
+    if (folder / "config.json").exists() or (folder / registry.ENSEMBLE).exists():
         raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
     check_overwrite(folder, ("manifest.json",), "manifest.json", _is_mine)  # but refuses a manifest of `data build`
-    unfinished.refuse_other_kind(folder, task)
+    resume.refuse_other_kind(folder, task)
     if (folder / STATE).is_file() and (n_seeds > 1 or len(starts) > 1):
         raise ConfigError(f"{folder} holds the unfinished run of one model, not of several; name another folder.")
     if plan.strategy == "fsdp":
@@ -177,7 +177,7 @@ def finetune(
             "metrics": {name: together[name].to_dict() for name in names},
             "over_members": {name: spread[name].to_dict() for name in names},
         }
-        write_text(folder / checkpoint.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
+        write_text(folder / registry.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
     told = [monitor, DEFAULT_METRIC[fitted.targets.kind], *(["r2"] if fitted.targets.kind == "values" else [])]
     return Finetuned(members, together, spread, notes, [name for name in dict.fromkeys(told) if name in together])
 
@@ -209,12 +209,12 @@ def _member(
     plan = replace(config.finetune, seed=seed)
     L.seed_everything(seed, verbose=False)
     encoder, made_for = _encoder(config, start)
-    before = checkpoint.resolve_model(start) if start is not None else None
+    before = registry.resolve_model(start) if start is not None else None
     manifest = {
         **manifest,
         "version": __version__,
         "task": task,
-        "start": {"sha256": encoder.sha256, "manifest": checkpoint.read_manifest(before)} if before else None,
+        "start": {"sha256": encoder.sha256, "manifest": registry.read_manifest(before)} if before else None,
         "shape": {"tokenizer": dict(config.tokenizer), "encoder": dict(config.encoder)},
         "finetune": asdict(plan),
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
@@ -224,7 +224,7 @@ def _member(
     if there:
         model = _finished(folder, manifest)
     else:
-        unfinished.begin(folder, manifest, is_mine=_is_mine)
+        resume.begin(folder, manifest, is_mine=_is_mine)
         best_step = _trained(model, train, valid, folder, plan, monitor, progress)
         if best_step is None:
             return None
@@ -238,9 +238,9 @@ def _member(
     if not there:
         manifest["windowed"] = {"window": window, "overlap": model.config.overlap, "train": n_long, "valid": n_windowed}
         manifest |= {"metrics": {name: estimate.to_dict() for name, estimate in found.items()}, "notes": failed}
-        sketch_of(train.sequences, before).save(folder / checkpoint.SKETCH)
-        checkpoint.save(model, folder, manifest=manifest)
-        unfinished.finished(folder)
+        sketch_of(train.sequences, before).save(folder / registry.SKETCH)
+        registry.save(model, folder, manifest=manifest)
+        resume.finished(folder)
     notes = []
     if n_long or n_windowed:
         notes.append(
@@ -256,7 +256,7 @@ def _member(
             f"further apart; window = {made_for} in [finetune] keeps to what it knows."
         )
     for part, what in ((train, "the training data"), (valid, "the validation data")):
-        if note := checkpoint.training_overlap_note(encoder, str(start), part.sequences, what):
+        if note := registry.training_overlap_note(encoder, str(start), part.sequences, what):
             notes.append(note)
     return _Trained(EnsembleMember(folder, seed, str(start), found, failed), values, notes)
 
@@ -314,13 +314,13 @@ def _trained(
 
 def _finished(folder: Path, manifest: dict[str, Any]) -> SequenceClassifier:
     """Load a finished member of an interrupted run; ConfigError if it was trained with other settings."""
-    before, mine = (json.loads(json.dumps(m)) for m in (checkpoint.read_manifest(folder) or {}, manifest))
+    before, mine = (json.loads(json.dumps(m)) for m in (registry.read_manifest(folder) or {}, manifest))
     what = ("task", "start", "shape", "finetune", "data")
     if changed := [name for name in what if before.get(name) != mine[name]]:
         raise ConfigError(
             f"{folder} holds a model that was trained in another way ({', '.join(changed)} differ); name another folder."
         )
-    (model,) = checkpoint.load_predictors(folder)
+    (model,) = registry.load_predictors(folder)
     return model
 
 
@@ -333,7 +333,7 @@ def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]
     """Return each start with a unique name for its folder; equal names are numbered."""
     if not starts:
         return [(None, "")]
-    names = [checkpoint.resolve_model(start).resolve().name for start in starts]
+    names = [registry.resolve_model(start).resolve().name for start in starts]
     return [
         (start, name if names.count(name) == 1 else f"{name}-{i}")
         for i, (start, name) in enumerate(zip(starts, names, strict=True), 1)
@@ -343,7 +343,7 @@ def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]
 def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder, int]:
     """Return the encoder to train, and the window length in bases that it was trained on."""
     if start is not None:
-        loaded = checkpoint.load_token_model(start)
+        loaded = registry.load_token_model(start)
         encoder, window = encoder_of(loaded), loaded.config.window if isinstance(loaded, SequenceClassifier) else 0
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genoformer.models.encoder import Encoder
+from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import Tokenizer
-from genoformer.training.datasets import RandomWindows
-from genoformer.training.draws import RandomStream
 from genoformer.training.loop import Loss
 from genoformer.training.objectives import IGNORED
+from genoformer.training.random_streams import RandomStream
+from genoformer.training.windows import RandomWindows
 
 
 class Batch(NamedTuple):

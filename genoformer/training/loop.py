@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from genoformer.errors import Stopped, TrainingError
+from genoformer.files import make_folder
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.training.averaging import Average
+from genoformer.training.lightning import quiet, stopped, trainer_of
 from genoformer.training.log import LOG, Log
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.saving import SaveClock, StopSignals
 from genoformer.training.strategies import full_state_dict, shard, strategy_of
-from genoformer.training.trainer import quiet, stopped, trainer_of
-from genoformer.whole import make_folder
 
 STATE = "state.ckpt"  # weights, optimizer and step of an unfinished run
 _TOGETHER = 10  # steps after which several processes agree on a save

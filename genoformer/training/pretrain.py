@@ -14,26 +14,26 @@ import numpy as np
 import torch
 
 from genoformer import __version__
+from genoformer.config import checked
 from genoformer.errors import ConfigError
-from genoformer.fields import checked
+from genoformer.files import sha256_of
 from genoformer.genome.contigs import canonical_key
+from genoformer.genome.minhash import GENOME_SCALE, Sketch
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_on_reference, runs_of_bases
-from genoformer.genome.sketch import GENOME_SCALE, Sketch
-from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models import registry
+from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer
-from genoformer.training import report, unfinished, verdict
-from genoformer.training.bits import VALIDATION_BASES, asked_bases, bits_of, why_no_bits
+from genoformer.training import report, resume, run_checks
+from genoformer.training.bits_per_base import VALIDATION_BASES, asked_bases, bits_of, why_no_bits
 from genoformer.training.config import GenomeConfig, PretrainConfig, tokenizer_of
-from genoformer.training.datasets import RandomWindows, Source, iter_unmasked
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import fit
 from genoformer.training.objectives import OBJECTIVES, CausalLM, MaskedLM
 from genoformer.training.optimizer import windows_per_step
-from genoformer.whole import sha256_of
+from genoformer.training.windows import RandomWindows, Source, iter_unmasked
 
 _BPE_WINDOWS = 2_000  # windows from which a BPE vocabulary is learned
 _LARGE, _DENSE = 1e8, 100  # the sketch keeps one training k-mer in 100 below so many bases, and one in 1,000 above
@@ -138,7 +138,7 @@ def pretrain(
     Raises ConfigError for settings that cannot be trained, TrainingError when the loss is not finite.
     """
     plan = config.training
-    begun = checkpoint.load(start) if start is not None else None
+    begun = registry.load(start) if start is not None else None
     if begun and (config.encoder or config.tokenizer != PretrainConfig().tokenizer):
         raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [encoder] and [tokenizer].")
     if begun and begun.config.causal != (plan.objective == "causal"):
@@ -168,13 +168,13 @@ def pretrain(
         "command": command,
         "version": __version__,
         "genomes": data.record,
-        "start": {"sha256": model.sha256, "manifest": checkpoint.read_manifest(start)} if start is not None else None,
+        "start": {"sha256": model.sha256, "manifest": registry.read_manifest(start)} if start is not None else None,
         "tokenizer": {field: value for field, value in tokenizer.to_dict().items() if field != "model"},
         "encoder": asdict(model.config),
         "training": asdict(plan),
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
     }
-    unfinished.begin(folder, manifest)
+    resume.begin(folder, manifest)
     asked, no_bits = None, why_no_bits(tokenizer, model.config.causal)
     warnings = list(data.warnings)
     if no_bits:
@@ -212,20 +212,20 @@ def pretrain(
     if found is not None:
         manifest |= report.in_manifest(found)
         manifest["metrics"]["valid_bits_per_base"] = manifest["held_out"]["model"]["bits"]  # from more bases than in the log
-        warnings += verdict.baseline_warnings(found)
-    manifest["notes"] = verdict.failures(
+        warnings += run_checks.baseline_warnings(found)
+    manifest["notes"] = run_checks.failures(
         found,
         [row["valid_bits_per_base"] for row in read_log(folder / LOG) if "valid_bits_per_base" in row],
         fitted.metrics["train_loss"],
-        verdict.unigram_nats(LanguageModelBatches(windows, tokenizer, CausalLM(tokenizer), plan.repeat_weight)),
+        run_checks.unigram_nats(LanguageModelBatches(windows, tokenizer, CausalLM(tokenizer), plan.repeat_weight)),
         single_bases=tokenizer.masks_bases and tokenizer.min_bases == 1,
     )
     manifest["warnings"] = warnings
     rows = found.rows if found is not None else []
     report.write(folder, rows, tokens_per_step=windows_per_step(plan) * tokenizer.n_tokens(length))
-    _seen(windows, start).save(folder / checkpoint.SKETCH)
-    checkpoint.save(final, folder, manifest=manifest)
-    unfinished.finished(folder)
+    _seen(windows, start).save(folder / registry.SKETCH)
+    registry.save(final, folder, manifest=manifest)
+    resume.finished(folder)
     return manifest
 
 
@@ -233,5 +233,5 @@ def _seen(windows: RandomWindows, start: str | Path | None) -> Sketch:
     """Return a sketch of the k-mers that the model was trained on, including those of the model that it started from."""
     scale = _DENSE if windows.n_bases < _LARGE else GENOME_SCALE
     seen = Sketch.of(iter_unmasked(windows.sources, windows.length), scale=scale)
-    before = checkpoint.read_sketch(start) if start is not None else None
+    before = registry.read_sketch(start) if start is not None else None
     return seen if before is None else seen.joined(before)

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.genome.codes import Codes
-from genoformer.models.encoder import Encoder
-from genoformer.training.bits import asked_bases, bits_of
+from genoformer.models.transformer.model import Encoder
+from genoformer.training.bits_per_base import asked_bases, bits_of
 from genoformer.training.config import TrainingConfig
-from genoformer.training.counts import CONTEXTS, ONE_SIDED, CountModels
 from genoformer.training.curves import BitsRow, bits_rows, loss_curve, pooled, write_report
-from genoformer.training.datasets import RandomWindows, Source, iter_unmasked
+from genoformer.training.kmer_baseline import CONTEXTS, ONE_SIDED, CountModels
+from genoformer.training.windows import RandomWindows, Source, iter_unmasked
 
 COMPOSITION = ONE_SIDED[0].name  # the Markov baseline of order 0: base composition
 _COUNTED = 200_000_000  # most bases counted for the baselines: a minute, and more changes little at order 11

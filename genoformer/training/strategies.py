@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
-from genoformer.models.encoder import Layer
-from genoformer.models.longrange import Block, Stage
+from genoformer.models.enformer.model import Block, Stage
+from genoformer.models.transformer.model import Layer
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genoformer.datasets.track_set import TrackSet
 from genoformer.genome.codes import Codes, N, reverse_complement
-from genoformer.labelled.track_sets import TrackSet
-from genoformer.models.longrange import LongRange, one_hot
-from genoformer.training.draws import RandomStream
+from genoformer.models.enformer.model import Enformer, one_hot
 from genoformer.training.loop import Loss
+from genoformer.training.random_streams import RandomStream
 from genoformer.training.track_losses import TrackLoss
 
 
@@ -89,7 +89,7 @@ def crop_padded(codes: Codes, start: int, length: int) -> Codes:
     return out
 
 
-def track_loss(model: LongRange, batch: TrackBatch, head: str, loss: TrackLoss, weights: Tensor, batch_size: int) -> Loss:
+def track_loss(model: Enformer, batch: TrackBatch, head: str, loss: TrackLoss, weights: Tensor, batch_size: int) -> Loss:
     """Return the loss of a batch, averaged over its tracks with weights [K]."""
     predicted = model(one_hot(batch.codes), head, batch.measured.shape[-1]).float()
     each = (loss(predicted, batch.measured) * weights.to(predicted.device)).mean(1)  # [B]

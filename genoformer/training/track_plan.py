@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from genoformer.datasets.track_set import TrackSet
 from genoformer.inference import resolve_device
-from genoformer.inference.rate import measured_rate
-from genoformer.labelled.track_sets import TrackSet
-from genoformer.models import checkpoint, plan
-from genoformer.models.longrange import LongRangeConfig
+from genoformer.inference.throughput import measured_rate
+from genoformer.models import registry
+from genoformer.models.enformer import cost
+from genoformer.models.enformer.model import EnformerConfig
 from genoformer.training.tracks import TracksConfig, part_of, shape_of
 
 
 class StepPlan(NamedTuple):
     """Cost of training on one device. memory: bytes by name; products: multiply-adds per step; rate: multiply-adds a second."""
 
-    shape: LongRangeConfig
+    shape: EnformerConfig
     length: int
     n_bins: int
     n_parameters: int
@@ -33,16 +34,16 @@ class StepPlan(NamedTuple):
         return self.products / self.rate
 
     def text(self) -> str:
-        kinds = ", ".join(f"{name} {plan.gigabytes(n)}" for name, n in self.memory.items())
-        return plan.table(
+        kinds = ", ".join(f"{name} {cost.gigabytes(n)}" for name, n in self.memory.items())
+        return cost.table(
             {
                 "parameters": f"{self.n_parameters:,}, of which {self.n_trained:,} are trained",
                 "window": f"{self.length:,} bases, {self.n_bins:,} of {self.length // self.shape.bin_size:,} bins with targets",
-                "memory of a step": f"about {plan.gigabytes(sum(self.memory.values()))} ({kinds})",
+                "memory of a step": f"about {cost.gigabytes(sum(self.memory.values()))} ({kinds})",
                 "multiply-adds of a step": f"{self.products:,}",
                 "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
-                "time of a step": f"about {plan.duration(self.seconds)}",
-                "time of the run": f"about {plan.duration(self.seconds * self.n_steps)}, {self.n_steps:,} "
+                "time of a step": f"about {cost.duration(self.seconds)}",
+                "time of the run": f"about {cost.duration(self.seconds * self.n_steps)}, {self.n_steps:,} "
                 "steps without validation",
             }
         )
@@ -56,20 +57,20 @@ def plan_tracks(
     rate: multiply-adds per second; None measures it here. Raises ConfigError for a set and a shape that do not fit.
     """
     tracks = config.tracks
-    old = checkpoint.long_range_config(start) if start is not None else None
+    old = registry.long_range_config(start) if start is not None else None
     shape, part = shape_of(config, data, old, head), part_of(tracks, data)
     length = (part.n_bins + 2 * part.flank) * data.bin_size
-    how = plan.Training(tracks.tune, tracks.last_blocks, tracks.lora_rank, tracks.checkpointing)
+    how = cost.Training(tracks.tune, tracks.last_blocks, tracks.lora_rank, tracks.checkpointing)
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
     n_tracks, n_windows = len(data.targets), tracks.batch_size * tracks.accumulate
-    memory = plan.step_memory(
+    memory = cost.step_memory(
         shape, length, part.n_bins, n_tracks, tracks.batch_size, how, itemsize=2 if half else 4, on_cpu=device == "cpu"
     )
     if rate is None:
         rate = measured_rate(shape, training=True, device=device, precision="bfloat16" if half else "float32")
-    own, trained = sum(plan.parameters(shape).values()), plan.trained_parameters(shape, how)
+    own, trained = sum(cost.parameters(shape).values()), cost.trained_parameters(shape, how)
     n_batches = -(-len(data.rows("train")) * max(1, data.n_bins // part.n_bins) // tracks.batch_size)
-    products = n_windows * plan.step_products(shape, length, part.n_bins, n_tracks, how)
+    products = n_windows * cost.step_products(shape, length, part.n_bins, n_tracks, how)
     n_steps = tracks.loop(n_batches).steps
     return StepPlan(shape, length, part.n_bins, own, trained, memory, products, rate, n_steps, device)

@@ -16,26 +16,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from genoformer import __version__
+from genoformer.config import checked
+from genoformer.datasets.track_set import TrackSet
 from genoformer.errors import ConfigError
 from genoformer.evaluation.tracks import TrackFit, TrackFitting
-from genoformer.fields import checked
-from genoformer.genome.sketch import GENOME_SCALE, Sketch
+from genoformer.files import write_text
+from genoformer.genome.minhash import GENOME_SCALE, Sketch
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.labelled.track_sets import TrackSet
-from genoformer.models import checkpoint
-from genoformer.models.adapters import trunk_parameters
+from genoformer.models import registry
+from genoformer.models.enformer.model import PRESETS, Enformer, EnformerConfig, preset
 from genoformer.models.heads import add_adapters, merge_adapters
-from genoformer.models.longrange import PRESETS, LongRange, LongRangeConfig, preset
+from genoformer.models.track_heads import trunk_parameters
 from genoformer.progress import ProgressCallback
 from genoformer.tables import rounded, tsv_line
-from genoformer.training import unfinished
+from genoformer.training import resume
 from genoformer.training.config import tables_of
 from genoformer.training.loop import Monitor, fit
 from genoformer.training.optimizer import EpochsConfig, at_least_one
 from genoformer.training.strategies import full_state_dict
 from genoformer.training.track_batches import Crop, TrackBatches, crop_padded, track_loss
 from genoformer.training.track_losses import TRACK_LOSSES, poisson_multinomial
-from genoformer.whole import write_text
 
 TUNE = ("full", "last", "norms", "frozen", "lora")
 
@@ -129,7 +129,7 @@ def train_tracks(
     L.seed_everything(plan.seed, verbose=False)
     model = _model(config, data, start, head)
     part = part_of(plan, data)
-    if start is not None and (note := _length_note(checkpoint.long_range_config(start), model.config)):
+    if start is not None and (note := _length_note(registry.long_range_config(start), model.config)):
         notes.append(note)
     manifest: dict[str, Any] = {
         "version": __version__,
@@ -141,7 +141,7 @@ def train_tracks(
         "tracks": asdict(plan),
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
     }
-    unfinished.begin(folder, manifest)
+    resume.begin(folder, manifest)
     means = _means(data, rows)
     begin_at_means(model, head, means)
     _choose_trained(model, plan, head)
@@ -158,7 +158,7 @@ def train_tracks(
         return TRACK_LOSSES[plan.loss](predicted, measured)
 
     def validate(trained: nn.Module) -> dict[str, float]:
-        assert isinstance(trained, LongRange)
+        assert isinstance(trained, Enformer)
         if plan.strategy == "fsdp":
             now = full_state_dict(trained)
             whole.load_state_dict(now)
@@ -198,13 +198,13 @@ def train_tracks(
     manifest |= {"best_step": done.step, "pearson": _json(fits["valid"], data) if "valid" in fits else None}
     if "test" in fits:
         manifest["pearson_test"] = _json(fits["test"], data)
-    Sketch.of((data.sequence[row] for row in rows), scale=GENOME_SCALE).save(folder / checkpoint.SKETCH)
-    checkpoint.save(model, folder, manifest=manifest)
-    unfinished.finished(folder)
+    Sketch.of((data.sequence[row] for row in rows), scale=GENOME_SCALE).save(folder / registry.SKETCH)
+    registry.save(model, folder, manifest=manifest)
+    resume.finished(folder)
     return TrainedTracks(folder, fits.get("valid"), done.step, notes, fits.get("test"))
 
 
-def fit_of(model: LongRange, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
+def fit_of(model: Enformer, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
     """Measure how well a model's only head predicts windows of a set, in windows of the model's own length as in `predict`."""
     length, bins = model.config.context_length, model.bins_of(model.config.context_length)
     reader, fitting = TrackPredictor(model), TrackFitting(len(data.targets), log=log)
@@ -219,7 +219,7 @@ def fit_of(model: LongRange, data: TrackSet, rows: NDArray[np.int64], *, both_st
     return fitting.fit
 
 
-def shape_of(config: TracksConfig, data: TrackSet, start: LongRangeConfig | None, head: str) -> LongRangeConfig:
+def shape_of(config: TracksConfig, data: TrackSet, start: EnformerConfig | None, head: str) -> EnformerConfig:
     """Return the shape of a model with one head for the set's tracks: that of [longrange], or that of a start model.
 
     Its window is a training crop with its flanks, because relative positions are functions of the window length.
@@ -249,10 +249,10 @@ def shape_of(config: TracksConfig, data: TrackSet, start: LongRangeConfig | None
     return shape
 
 
-def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> LongRange:
+def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> Enformer:
     """Return a model with one new head for the set's tracks."""
-    old = checkpoint.load_long_range(start) if start is not None else None
-    model = LongRange(shape_of(config, data, old.config if old is not None else None, head))
+    old = registry.load_long_range(start) if start is not None else None
+    model = Enformer(shape_of(config, data, old.config if old is not None else None, head))
     if old is not None:
         trunk = {name: tensor for name, tensor in old.state_dict().items() if not name.startswith("heads.")}
         model.load_state_dict(trunk, strict=False)
@@ -260,7 +260,7 @@ def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head:
     return model
 
 
-def _length_note(before: LongRangeConfig, now: LongRangeConfig) -> str:
+def _length_note(before: EnformerConfig, now: EnformerConfig) -> str:
     """Return a note if the windows differ in length from those of the start model; else ""."""
     if before.context_length == now.context_length or not now.n_blocks:
         return ""
@@ -285,7 +285,7 @@ def part_of(plan: TrackTuningConfig, data: TrackSet) -> Crop:
     return part
 
 
-def begin_at_means(model: LongRange, head: str, means: NDArray[np.float64]) -> None:
+def begin_at_means(model: Enformer, head: str, means: NDArray[np.float64]) -> None:
     """Initialise the new head to predict each track's mean, so that the first steps are not spent on it."""
     out = model.heads[head]
     assert isinstance(out, nn.Linear)
@@ -307,7 +307,7 @@ def _means(data: TrackSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.stack([data.tracks[row].mean(axis=-1, dtype=np.float64) for row in rows]).mean(0)
 
 
-def _choose_trained(model: LongRange, plan: TrackTuningConfig, head: str) -> None:
+def _choose_trained(model: Enformer, plan: TrackTuningConfig, head: str) -> None:
     chosen = trunk_parameters(model, "frozen" if plan.tune == "lora" else plan.tune, plan.last_blocks)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)

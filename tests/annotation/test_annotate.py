@@ -22,8 +22,8 @@ from genoformer.annotation.figures import write_breakdown
 from genoformer.annotation.overlap import Annotations
 from genoformer.annotation.run import annotate_variants
 from genoformer.errors import ConfigError, ContigError, FileFormatError
-from genoformer.genome.blocks import blocks_of
-from genoformer.genome.vcf import open_vcf
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_blocks import blocks_of
 
 HEAD = """\
 ##fileformat=VCFv4.2

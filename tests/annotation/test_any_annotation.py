@@ -14,7 +14,7 @@ from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map, read_sites
 from genoformer.annotation.places import variant_places
 from genoformer.annotation.run import annotate_variants
-from genoformer.genome.gtf import read_tss
+from genoformer.formats.gtf import read_tss
 
 BED = b"chr1\t5\t90\tx\t7\t+\t5\t9\t1,2,3\nchr1\t40\t50\ty\t8\t-\t5\t9\t0\n2\t7\t9\tz,a;b=c%\t.\t.\t5\t9\t0\n"
 PEAK = b"chr1\t100\t200\tp1\t900\t.\t7.5\t-1\t3.2\t30\nchr1\t300\t400\t.\t800\t.\t6.5\t-1\t3.1\t-1\n"

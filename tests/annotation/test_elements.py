@@ -16,7 +16,7 @@ from genoformer.annotation import element_tables as module
 from genoformer.annotation.elements import STATES, named_file, read_elements, read_files
 from genoformer.annotation.overlap import contig_notes
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.genome.bed_kinds import layout_of
+from genoformer.formats.bed_kinds import layout_of
 
 
 def write(path: Path, *rows: str) -> Path:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from genoformer.annotation import element_tables, gene_tables
 from genoformer.errors import FileFormatError, GenoformerError
-from genoformer.genome.bed_kinds import layout_of
+from genoformer.formats.bed_kinds import layout_of
 
 # --- elements
 

@@ -27,7 +27,7 @@ import numpy as np
 from common import Row, script
 
 if TYPE_CHECKING:
-    from genoformer.labelled.track_sets import TrackSet
+    from genoformer.datasets.track_set import TrackSet
     from genoformer.simulation import World
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "distal"
@@ -61,7 +61,7 @@ SIZES = {
 
 
 def main() -> list[Row]:
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.training.tracks import TracksConfig, TrackTuningConfig, train_tracks
 
     name = os.environ.get("DISTAL_SIZE", "full")
@@ -80,16 +80,16 @@ def main() -> list[Row]:
             train_tracks(TracksConfig({**SHAPE, **shape}, plans[0]), first_data, first)
         if not (run / "config.json").exists():
             train_tracks(TracksConfig({}, plans[1]), data, run, start=first)
-        found[model] = read_cage(checkpoint.load_long_range(run), data, world)
+        found[model] = read_cage(registry.load_long_range(run), data, world)
     return rows(found, len(data.rows("train"))) if len(found) == len(MODELS) else []
 
 
 def built(folder: Path, stage: Stage, *, cage_only: bool) -> tuple[World, TrackSet]:
     """A world, and the windows of it with all tracks or those of CAGE."""
+    from genoformer.datasets.track_build import build_tracks
+    from genoformer.datasets.track_set import read_tracks
+    from genoformer.formats.track_table import TrackTable, read_targets
     from genoformer.genome.reference import Genome
-    from genoformer.genome.targets import TrackTable, read_targets
-    from genoformer.labelled.track_sets import read_tracks
-    from genoformer.labelled.tracks import build_tracks
     from genoformer.simulation import simulate
 
     n_contigs = stage.n_train + 1 + stage.n_test

@@ -28,10 +28,10 @@ def main() -> list[Row]:
 
 
 def one(name: str) -> list[Row]:
+    from genoformer.datasets.sequences import read_labelled
+    from genoformer.datasets.targets import targets_of
     from genoformer.evaluation.baselines import BASELINES
     from genoformer.evaluation.metrics import metrics_of
-    from genoformer.labelled.read import read_labelled
-    from genoformer.labelled.targets import targets_of
     from genoformer.training.config import FinetuneConfig
     from genoformer.training.finetune import finetune
     from genoformer.training.log import LOG, read_log
@@ -70,7 +70,7 @@ def first(name: str, folder: Path) -> Path:
     """The model that the second training of a set starts from."""
     import pandas as pd
 
-    from genoformer.labelled.read import read_labelled
+    from genoformer.datasets.sequences import read_labelled
     from genoformer.training.config import FinetuneConfig
     from genoformer.training.finetune import finetune
 

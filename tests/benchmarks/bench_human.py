@@ -12,12 +12,12 @@ N_BASES = 20_000  # of each held-out contig
 def main() -> list[Row]:
     from genoformer.genome.reference import Genome
     from genoformer.genome.regions import on_reference, read_bed
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.training.config import TrainingConfig
-    from genoformer.training.datasets import Source
     from genoformer.training.report import compare
+    from genoformer.training.windows import Source
 
-    data, manifest = data_folder(), checkpoint.read_manifest(MODEL)
+    data, manifest = data_folder(), registry.read_manifest(MODEL)
     assert manifest is not None
     genomes = {path.name: path for path in data.glob("hg*/*.fa.gz")}
     sources = [(Genome(genomes[g["fasta"]["name"]]), g) for g in manifest["genomes"]]
@@ -25,7 +25,7 @@ def main() -> list[Row]:
     train = [Source(genome, list(g["train"]), on_reference(black[g["blacklist"]["name"]], genome)) for genome, g in sources]
     held = [Source(genome, [name]) for genome, g in sources for name in g["valid"]]
     plan = TrainingConfig(valid_bases=N_BASES, seed=17)
-    found = compare(checkpoint.load(MODEL), MODEL, train, held, plan).rows
+    found = compare(registry.load(MODEL), MODEL, train, held, plan).rows
     rows = []
     for contig in dict.fromkeys(row.contig for row in found):
         here = [row for row in found if row.contig == contig]

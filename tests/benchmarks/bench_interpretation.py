@@ -22,9 +22,9 @@ MOST = 2.0  # GB
 _MEMORY = """
 import json, sys, time
 import numpy as np, torch
-from genoformer.interpretation.places import Locus
+from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.run import attention_profiles
-from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tokenizers import KmerTokenizer
 n, length, width, heads, layers = map(int, sys.argv[1:])
 tokenizer = KmerTokenizer(6)
@@ -72,10 +72,10 @@ def speed() -> list[Row]:
     import torch
 
     from genoformer.interpretation.ism import substitutions
-    from genoformer.interpretation.outputs import AttributionTarget
-    from genoformer.models.encoder import EncoderConfig
+    from genoformer.interpretation.targets import AttributionTarget
+    from genoformer.models.enformer.model import Enformer, EnformerConfig, one_hot, preset
     from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-    from genoformer.models.longrange import LongRange, LongRangeConfig, one_hot, preset
+    from genoformer.models.transformer.model import EncoderConfig
     from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
     def classes(tokenizer: Any, window: int, **shape: Any) -> SequenceClassifier:
@@ -88,12 +88,12 @@ def speed() -> list[Row]:
         return model
 
     torch.manual_seed(0)
-    toy = LongRangeConfig(width=24, n_blocks=2, n_heads=2, key_width=6, n_pools=3, divisible_by=2, context_length=256,
+    toy = EnformerConfig(width=24, n_blocks=2, n_heads=2, key_width=6, n_pools=3, divisible_by=2, context_length=256,
                           target_bins=0, heads={"human": 5})  # fmt: skip
     demo = {"width": 160, "n_layers": 4, "n_heads": 5, "hidden": 480, "stem_kernel": 15}
     cases: dict[str, tuple[Any, int, int]] = {
-        "toy of tracks (width 24, 256 bp), all bases": (LongRange(toy).eval(), 256, 256),
-        "`tiny` of tracks (16,384 bp), 100 bases": (LongRange(preset("tiny", heads={"cage": 8})).eval(), 16_384, 100),
+        "toy of tracks (width 24, 256 bp), all bases": (Enformer(toy).eval(), 256, 256),
+        "`tiny` of tracks (16,384 bp), 100 bases": (Enformer(preset("tiny", heads={"cage": 8})).eval(), 16_384, 100),
         "toy classifier of bases (width 16, 64 bp), all bases": (
             classes(BaseTokenizer(), 64, width=16, n_layers=2, n_heads=2, hidden=24), 64, 64),
         "classifier of the demo model's shape (128 bp), all bases": (classes(BaseTokenizer(), 128, **demo), 128, 128),

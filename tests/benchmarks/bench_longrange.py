@@ -43,11 +43,11 @@ def theirs(**fields: Any) -> Any:
 
 def ours(model: Any) -> Any:
     """The same model, through its folder."""
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
 
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, safe_serialization=False)
-        return checkpoint.load_long_range(folder)
+        return registry.load_long_range(folder)
 
 
 def codes(n_bases: int) -> np.ndarray:
@@ -58,8 +58,8 @@ def windows() -> list[Row]:
     import torch
 
     from genoformer.inference.tracks import TrackPredictor
-    from genoformer.models.longrange import one_hot
-    from genoformer.models.trunk import Edit
+    from genoformer.models.enformer.model import one_hot
+    from genoformer.models.enformer.tiled_trunk import Edit
 
     peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
     mine = ours(peer)
@@ -115,7 +115,7 @@ def windows() -> list[Row]:
 def training() -> list[Row]:
     import torch
 
-    from genoformer.models.longrange import one_hot
+    from genoformer.models.enformer.model import one_hot
     from genoformer.training.track_losses import poisson
 
     peer = theirs(**SMALL).train()
@@ -159,11 +159,11 @@ def peak(name: str) -> None:
 
     if name == "ours":
         from genoformer.inference.tracks import TrackPredictor
-        from genoformer.models.longrange import LongRange, LongRangeConfig
+        from genoformer.models.enformer.model import Enformer, EnformerConfig
 
-        TrackPredictor(LongRange(LongRangeConfig()).eval(), "human", N_BINS)(codes(N_BASES))
+        TrackPredictor(Enformer(EnformerConfig()).eval(), "human", N_BINS)(codes(N_BASES))
     else:
-        from genoformer.models.longrange import one_hot
+        from genoformer.models.enformer.model import one_hot
 
         model = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
         with torch.inference_mode():

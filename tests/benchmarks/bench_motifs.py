@@ -102,7 +102,7 @@ def demo_maps(places: Places) -> tuple[Any, Any]:
     """What is looked at [B, L], and LLR of every change [B, L, 4], each base in the middle of its window of a sequence."""
     from genoformer import load
     from genoformer.inference import evaluating, predict_bases
-    from genoformer.interpretation.places import Locus
+    from genoformer.interpretation.loci import Locus
     from genoformer.interpretation.run import attention_profiles
 
     model = load("demo")
@@ -121,16 +121,16 @@ def demo_maps(places: Places) -> tuple[Any, Any]:
 def trained(folder: Path) -> tuple[Path, Any]:
     """The world, and a classifier of tiles inside and outside of its elements, contig chrS8 held out."""
     from genoformer import Genome, simulate
+    from genoformer.datasets.sequences import read_labelled
     from genoformer.genome.codes import decode
     from genoformer.genome.regions import read_regions
-    from genoformer.labelled.read import read_labelled
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.training.config import FinetuneConfig, TuningConfig
     from genoformer.training.finetune import finetune
 
     world = simulate(folder / "world", seed=77, n_contigs=8, contig_length=1_000_000, n_variants=800)
     if ready := os.environ.get("MOTIFS_CLASSIFIER"):
-        return world.folder, checkpoint.load_any(ready)
+        return world.folder, registry.load_any(ready)
     rng, genome = np.random.default_rng(0), Genome(world.genome)
     lines: dict[str, list[str]] = {"train": [], "valid": []}
     spans: dict[str, list[tuple[int, int]]] = {}
@@ -155,14 +155,14 @@ def trained(folder: Path) -> tuple[Path, Any]:
     config = FinetuneConfig({"tokenizer": "base"}, ENCODER, TuningConfig(**TRAINING))  # type: ignore[arg-type]
     train, valid = (read_labelled(folder / f"{split}.tsv") for split in ("train", "valid"))
     finetune(config, train, valid, folder / "run", task="classify")
-    return world.folder, checkpoint.load_any(folder / "run")
+    return world.folder, registry.load_any(folder / "run")
 
 
 def attributed(model: Any, places: Places) -> Any:
     """What each base would add to the logit of an element, tile by tile, [B, L, 4]."""
-    from genoformer.interpretation.outputs import AttributionTarget
-    from genoformer.interpretation.places import Locus
+    from genoformer.interpretation.loci import Locus
     from genoformer.interpretation.run import attributions
+    from genoformer.interpretation.targets import AttributionTarget
 
     tiles = places.codes.reshape(-1, TILE)
     output = AttributionTarget(model.config.classes.index("element"))
@@ -174,7 +174,7 @@ def found_again(what: str, places: Places, values: Any, hypothetical: Any = None
     """How well a map names the bases of sites, and which families its motifs are."""
     from sklearn.metrics import average_precision_score
 
-    from genoformer.interpretation.discovery import Discovery, discover
+    from genoformer.interpretation.dnabert_viz import Discovery, discover
     from genoformer.interpretation.modisco import patterns
 
     truth = places.truth
@@ -193,7 +193,7 @@ def found_again(what: str, places: Places, values: Any, hypothetical: Any = None
 
 def families(what: str, places: Places, matrices: Sequence[Any]) -> Row:
     """Planted families among motifs, and how many of the motifs are one; sites and places as said above."""
-    from genoformer.interpretation.matrices import Matrix, fimo, tomtom, trimmed
+    from genoformer.interpretation.motifs import Matrix, fimo, tomtom, trimmed
     from genoformer.simulation.motifs import load_motifs
 
     known = [Matrix(name, np.exp2(motif.log2p)) for name, motif in load_motifs().items()]

@@ -14,10 +14,10 @@ N_SEEDS = 3
 
 
 def main() -> list[Row]:
+    from genoformer.datasets.build import build
+    from genoformer.datasets.sequences import read_labelled
     from genoformer.evaluation.run import evaluate_models, load_named_models
     from genoformer.genome.reference import Genome
-    from genoformer.labelled.build import build
-    from genoformer.labelled.read import read_labelled
     from genoformer.training.config import FinetuneConfig, TuningConfig
     from genoformer.training.finetune import finetune
 

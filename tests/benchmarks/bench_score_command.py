@@ -42,7 +42,7 @@ def small_model() -> Any:
     """One layer, width 8, 3-mers, windows of 32 bases."""
     import torch
 
-    from genoformer.models.encoder import Encoder, EncoderConfig
+    from genoformer.models.transformer.model import Encoder, EncoderConfig
     from genoformer.tokenizers import KmerTokenizer
 
     torch.manual_seed(1)
@@ -66,18 +66,18 @@ def workers(data: Path, folder: Path) -> list[Row]:
 
     A round is short, for the speed of a machine that others share may drift by a third within minutes.
     """
+    from genoformer.formats.vcf import open_vcf, overlapping
     from genoformer.genome.contigs import ContigMap
     from genoformer.genome.reference import Genome
     from genoformer.genome.region_text import parse_region
-    from genoformer.genome.vcf import open_vcf, overlapping
-    from genoformer.models import checkpoint
-    from genoformer.scoring.engines import chunks
+    from genoformer.models import registry
+    from genoformer.scoring.parts import chunks
     from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import ScoringSpec
     from genoformer.scoring.scores import DEFAULT_SCORES, parse_scores
     from genoformer.scoring.workers import LocalPool, WorkerTask
 
-    genome, model = Genome(data / "hg19" / "hg19.sparse.fa.gz"), checkpoint.load("mini-human")
+    genome, model = Genome(data / "hg19" / "hg19.sparse.fa.gz"), registry.load("mini-human")
     source = data / "hg19" / "1000G.chr20_1000001-2000000.vcf.gz"
     with open_vcf(source) as file:
         lists = list(chunks(overlapping(file, parse_region(REGION, genome.contigs)), 40))

@@ -30,12 +30,12 @@ def main() -> list[Row]:
     from transformers.utils import logging
 
     from genoformer import inference
+    from genoformer.formats.vcf import read_variants
     from genoformer.genome.codes import decode
     from genoformer.genome.reference import Genome
     from genoformer.genome.variants import place_snvs
-    from genoformer.genome.vcf import read_variants
-    from genoformer.inference import batching
-    from genoformer.models import checkpoint
+    from genoformer.inference import runtime
+    from genoformer.models import registry
     from genoformer.tokenizers import KmerTokenizer
 
     logging.set_verbosity_error()
@@ -53,14 +53,14 @@ def main() -> list[Row]:
         folder = Path(name)
         BertForMaskedLM(config).save_pretrained(folder)
         (folder / "vocab.txt").write_text("\n".join(KmerTokenizer(K).vocab) + "\n")
-        ours = checkpoint.load(folder)
+        ours = registry.load(folder)
         load = {"attn_implementation": "sdpa", "local_files_only": True}
         theirs = {name: BertForMaskedLM.from_pretrained(folder, **load).eval().to(getattr(torch, name)) for name in LEAST}
         fast = BertTokenizerFast(vocab_file=str(folder / "vocab.txt"), do_lower_case=False)
 
     hidden = ours.tokenizer.mask_bases(codes, target)
     ids, rows, candidates = (torch.from_numpy(np.ascontiguousarray(field)) for field in hidden[:3])
-    batch = min(batching.batch_size_of(ours, codes, None), N_SNVS)
+    batch = min(runtime.batch_size_of(ours, codes, None), N_SNVS)
 
     def loop() -> list[float]:
         """As in the scripts that come with such models: each allele spelt out, cut, encoded, and run by itself."""

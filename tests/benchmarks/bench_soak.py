@@ -22,9 +22,9 @@ from pathlib import Path
 import pysam
 from common import data_folder
 
+from genoformer.formats.vcf import open_vcf
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
-from genoformer.genome.vcf import open_vcf
 
 N_RECORDS = 200_000
 REGION = (1_000_000, 2_000_000)  # of chr20, what the sparse FASTA holds

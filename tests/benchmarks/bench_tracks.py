@@ -18,8 +18,8 @@ import numpy as np
 from common import Row, data_folder, script
 
 if TYPE_CHECKING:
+    from genoformer.datasets.track_set import TrackSet
     from genoformer.evaluation.tracks import TrackFit
-    from genoformer.labelled.track_sets import TrackSet
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "tracks"
 BIN = 128
@@ -53,9 +53,9 @@ def main() -> list[Row]:
 
 def track_set() -> TrackSet:
     """The windows as `genoformer data tracks` would have written them."""
+    from genoformer.datasets.track_set import Window, read_tracks, write_track_set
+    from genoformer.formats.track_table import read_targets
     from genoformer.genome.reference import Genome
-    from genoformer.genome.targets import read_targets
-    from genoformer.labelled.track_sets import Window, read_tracks, write_track_set
 
     folder = data_folder() / "seq2track"
     if not (OUT / "set" / "manifest.json").exists():
@@ -74,13 +74,13 @@ def track_set() -> TrackSet:
 
 def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> TrackFit:
     """The recipe with some fields changed, trained, and how it fits the validation windows."""
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.training.tracks import TracksConfig, train_tracks
 
     recipe = TracksConfig.read(Path(str(files("genoformer_data"))) / "models" / "mini-tracks" / "tracks.toml")
     tracks = replace(recipe.tracks, **changed.get("tracks", {}))
-    if finished := checkpoint.resolve_model(OUT / name) if (OUT / name / "config.json").exists() else None:
-        made = checkpoint.read_manifest(finished) or {}
+    if finished := registry.resolve_model(OUT / name) if (OUT / name / "config.json").exists() else None:
+        made = registry.read_manifest(finished) or {}
         if made["tracks"] != asdict(tracks) or made["longrange"] != {**recipe.longrange, **changed.get("longrange", {})}:
             raise SystemExit(f"{finished} was trained in another way; remove it.")
     else:
@@ -89,10 +89,10 @@ def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> Tra
 
 
 def of_model(data: TrackSet, name: str | Path, *, both_strands: bool = True) -> TrackFit:
-    from genoformer.models import checkpoint
+    from genoformer.models import registry
     from genoformer.training.tracks import fit_of
 
-    model = checkpoint.load_long_range(name).eval()
+    model = registry.load_long_range(name).eval()
     return fit_of(model, data, data.rows("valid"), both_strands=both_strands, log=True)
 
 

@@ -68,8 +68,8 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     from transformers import BertForMaskedLM
     from transformers.utils import logging
 
-    from genoformer.models import checkpoint
-    from genoformer.models.encoder import Encoder, EncoderConfig
+    from genoformer.models import registry
+    from genoformer.models.transformer.model import Encoder, EncoderConfig
     from genoformer.tokenizers import KmerTokenizer
     from genoformer.training.language import LanguageModelBatches, language_model_loss
     from genoformer.training.loop import Loss, _Training
@@ -86,7 +86,7 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     model = Encoder(config)
     model.tokenizer = tokenizer
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint.save(model, folder, layout="dnabert")
+        registry.save(model, folder, layout="dnabert")
         load = {"attn_implementation": "sdpa", "local_files_only": True}
         bert = BertForMaskedLM.from_pretrained(folder, **load)
     assert bert.config._attn_implementation == "sdpa"
@@ -168,9 +168,9 @@ def pipelines(folder: Path) -> dict[str, Callable[[], object]]:
     from genoformer.genome.codes import decode
     from genoformer.genome.reference import Genome
     from genoformer.tokenizers import KmerTokenizer
-    from genoformer.training.datasets import RandomWindows, Source
     from genoformer.training.language import LanguageModelBatches
     from genoformer.training.objectives import MaskedLM
+    from genoformer.training.windows import RandomWindows, Source
 
     tokenizer = KmerTokenizer(K)
 

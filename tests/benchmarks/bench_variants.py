@@ -65,16 +65,16 @@ def simulated() -> list[Row]:
 def models(vcf: Path, fasta: Path, names: tuple[str, ...] = ("mini-human", "mini-tracks")) -> dict[str, dict]:
     from genoformer.evaluation.variants import read_scores
     from genoformer.genome.reference import Genome
-    from genoformer.models import checkpoint
-    from genoformer.models.longrange import LongRange
+    from genoformer.models import registry
+    from genoformer.models.enformer.model import Enformer
     from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import TrackOptions
     from genoformer.scoring.scores import parse_scores
 
     found = {}
     for name in names:
-        model = checkpoint.load_scoring(name)
-        of_tracks = TrackOptions() if isinstance(model, LongRange) else None
+        model = registry.load_scoring(name)
+        of_tracks = TrackOptions() if isinstance(model, Enformer) else None
         out = OUT / f"{vcf.name.partition('.')[0]}.{name}.tsv"
         scores = parse_scores(TRACK_SCORES if of_tracks else "LLR")
         if not out.exists():
@@ -84,13 +84,13 @@ def models(vcf: Path, fasta: Path, names: tuple[str, ...] = ("mini-human", "mini
 
 
 def baselines(vcf: Path, fasta: Path) -> dict[str, dict]:
+    from genoformer.formats.vcf import open_vcf
     from genoformer.genome.contigs import canonical_key
     from genoformer.genome.reference import Genome
-    from genoformer.genome.vcf import open_vcf
-    from genoformer.models import checkpoint
-    from genoformer.training.counts import Context, CountModels
+    from genoformer.models import registry
+    from genoformer.training.kmer_baseline import Context, CountModels
 
-    genome, manifest = Genome(fasta), checkpoint.read_manifest("mini-human")
+    genome, manifest = Genome(fasta), registry.read_manifest("mini-human")
     assert manifest is not None
     genomes = {path.name: path for path in data_folder().glob("hg*/*.fa.gz")}
     slices = [(Genome(genomes[g["fasta"]["name"]]), name) for g in manifest["genomes"] for name in g["train"]]

@@ -21,8 +21,8 @@ from catalog_server import COMMIT, Server, serving
 from genoformer.catalog import Entry, Remote, folder_of, is_here, pull
 from genoformer.catalog.cache import read_receipt, staging_of
 from genoformer.errors import CatalogError, CheckpointError, ConfigError, DownloadError
-from genoformer.models import checkpoint
-from genoformer.whole import cache_folder, lock_folder
+from genoformer.files import cache_folder, lock_folder
+from genoformer.models import registry
 
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -387,7 +387,7 @@ def test_a_model_of_the_hub(server: Server, tiny_model_folder: Path) -> None:
     said = read_receipt(folder)["files"]
     assert (said["config.json"]["checked"], said["model.safetensors"]["checked"]) == ("git sha1", "sha256")
     assert said["config.json"]["commit"] == COMMIT
-    assert checkpoint.load(folder).sha256 == checkpoint.load(tiny_model_folder).sha256
+    assert registry.load(folder).sha256 == registry.load(tiny_model_folder).sha256
 
 
 def test_a_file_of_the_hub_that_is_not_what_it_says(server: Server, tiny_model_folder: Path) -> None:
@@ -421,19 +421,19 @@ def test_a_pulled_model_has_a_name(server: Server, tiny_model_folder: Path, monk
     theirs = on_hub(server, tiny_model_folder)
     monkeypatch.setattr("genoformer.catalog.cache.read_catalog", lambda: {"models": {"theirs": theirs}, "data": {}})
     with pytest.raises(CatalogError, match="theirs is in the catalog, but not on this machine; genoformer models pull theirs"):
-        checkpoint.load("theirs")
+        registry.load("theirs")
     pull(theirs, endpoint=server.address)
-    assert checkpoint.load("theirs").sha256 == checkpoint.load(tiny_model_folder).sha256
+    assert registry.load("theirs").sha256 == registry.load(tiny_model_folder).sha256
 
 
 def test_a_model_of_another_catalog_has_a_name_too(server: Server, tiny_model_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="no model folder"):
-        checkpoint.resolve_model("theirs")
+        registry.resolve_model("theirs")
     folder = pull(on_hub(server, tiny_model_folder), endpoint=server.address).folder
-    assert checkpoint.resolve_model("theirs") == folder
+    assert registry.resolve_model("theirs") == folder
     (folder / "config.json").write_text("{")
     with pytest.raises(CheckpointError, match="no model folder"):
-        checkpoint.resolve_model("theirs")
+        registry.resolve_model("theirs")
 
 
 # --- the command

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
-from genoformer.genome.bigwig import write_bigwig
-from genoformer.genome.vcf import open_vcf
+from genoformer.formats.bigwig import write_bigwig
+from genoformer.formats.vcf import open_vcf
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
 VCF, FASTA = DEMO / "variants.vcf.gz", DEMO / "genome.fa.gz"

@@ -34,12 +34,12 @@ from genoformer import inference
 from genoformer.errors import GenoformerError
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status
-from genoformer.models import checkpoint
-from genoformer.scoring import engines
+from genoformer.models import registry
+from genoformer.scoring import parts
 from genoformer.scoring import run as scoring_run
 from genoformer.scoring.run import score_variants
 from genoformer.scoring.scores import SCORES, parse_scores
-from genoformer.sinks import SINKS
+from genoformer.writers import SINKS
 
 PROGRAM = str(Path(sys.executable).with_name("genoformer"))  # as installed beside the running interpreter
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
@@ -559,7 +559,7 @@ MIXED = (*SOUND, *REASONS)
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "PART_RECORDS", 10)
+    monkeypatch.setattr(parts, "PART_RECORDS", 10)
 
 
 @contextlib.contextmanager
@@ -585,7 +585,7 @@ def test_interrupted_at_every_stage(world: World, make_vcf: Callable[..., Path],
     whole = {path.name[5:]: path.read_bytes() for path in world.out.iterdir()}
     stages = [
         (scoring_run, "score_records", 3, 2),
-        (engines.PartFolder, "put", 2, 3),
+        (parts.PartFolder, "put", 2, 3),
         (SINKS[suffix], "begin", 1, 7),
         (SINKS[suffix], "write", 30, 7),
         (SINKS[suffix], "_flush", 1, 7),
@@ -614,9 +614,9 @@ def test_another_command_does_not_go_on(world: World, make_vcf: Callable[..., Pa
     other_vcf = make_vcf(*MIXED[:-1], name="other.vcf")
     other_fasta = world._replace(fasta=make_fasta("other.fa", chr1=CHR1, chr2=CHR2))
     other_model = world._replace(model=world.folder / "model")
-    model = checkpoint.load(world.model)
+    model = registry.load(world.model)
     model.decoder.bias.data += 0.1 * model.decoder.bias.data.new_ones(69).cumsum(0)
-    checkpoint.save(model, other_model.model)
+    registry.save(model, other_model.model)
     for where, changed_vcf, options, named in [
         (world, vcf, ("-s", "ENTROPY"), "scores"),
         (world, vcf, ("--strand", "forward", "--context", 30), "context, strands"),
@@ -871,15 +871,19 @@ def broken(folder: Path, name: str, content: bytes | None) -> None:
         ("config.json", b"[]", "is not a JSON object"),
         ("config.json", b"{}", "is neither genoformer's nor of dnabert, enformer"),
         ("config.json", b'{"genoformer": "1", "model": "os:system", "config": {}}', "not one of genoformer's; refused"),
-        ("config.json", b'{"genoformer": "1", "model": "genoformer.models.encoder:No", "config": {}}', "another version"),
         (
             "config.json",
-            b'{"genoformer": "1", "model": "genoformer.models.encoder:Encoder", "config": {"wide": 8}}',
+            b'{"genoformer": "1", "model": "genoformer.models.transformer.model:No", "config": {}}',
+            "another version",
+        ),
+        (
+            "config.json",
+            b'{"genoformer": "1", "model": "genoformer.models.transformer.model:Encoder", "config": {"wide": 8}}',
             "unknown fields wide",
         ),
         (
             "config.json",
-            b'{"genoformer": "1", "model": "genoformer.models.encoder:Encoder", '
+            b'{"genoformer": "1", "model": "genoformer.models.transformer.model:Encoder", '
             b'"config": {"n_vocab": 69, "n_heads": 2, "width": 18}}',
             "of another shape",
         ),
@@ -915,7 +919,7 @@ def test_a_pickle_is_not_run(world: World, make_vcf: Callable[..., Path], monkey
     """pytorch_model.bin of a BERT folder may hold tensors only."""
     monkeypatch.chdir(world.out)
     model = world.folder / "bert"
-    checkpoint.save(checkpoint.load(world.model), model, layout="dnabert")
+    registry.save(registry.load(world.model), model, layout="dnabert")
     (model / "model.safetensors").unlink()
     (model / "pytorch_model.bin").write_bytes(pickle.dumps({"bert.embeddings": Payload()}))
     vcf = make_vcf(*SOUND)
@@ -1088,7 +1092,7 @@ def test_any_records_come_out_again(tiny_model_folder: Path, data: st.DataObject
     text = newline.join(["##fileformat=VCFv4.2", f"{COLUMNS}\tFORMAT\tann", *rows, ""]).encode()
     chosen = parse_scores(data.draw(st.sampled_from(["LLR,PLL", "ENTROPY", "COSINE,L2,LLR", ",".join(SCORES)])))
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engines, "PART_RECORDS", 5)
+        patch.setattr(parts, "PART_RECORDS", 5)
         folder = Path(name)
         (folder / "in.vcf").write_bytes(text)
         (folder / "in.fa").write_bytes(fasta)
@@ -1097,7 +1101,7 @@ def test_any_records_come_out_again(tiny_model_folder: Path, data: st.DataObject
         refusal = ""
         try:
             summary = score_variants(
-                folder / "in.vcf", Genome(folder / "in.fa"), checkpoint.load(tiny_model_folder), chosen, out, force=True,
+                folder / "in.vcf", Genome(folder / "in.fa"), registry.load(tiny_model_folder), chosen, out, force=True,
                 both_strands=data.draw(st.booleans()),
             )  # fmt: skip
         except GenoformerError as error:

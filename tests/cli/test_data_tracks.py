@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from genoformer_cli.data import tracks
 from genoformer_cli.main import main
 
-from genoformer.labelled.track_sets import read_tracks
+from genoformer.datasets.track_set import read_tracks
 
 DEMO = Path(__file__).resolve().parents[2] / "data" / "demo"
 

@@ -15,9 +15,9 @@ from genoformer_cli.main import main
 
 from genoformer.genome.codes import encode
 from genoformer.inference import sequence_embeddings, token_embeddings
-from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder
+from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+from genoformer.models.transformer.model import Encoder
 
 SEQUENCES = ["ACGTACGTTT", "AC", "GATTACA" * 20, "N" * 9]  # the third is longer than the window of 32
 
@@ -36,7 +36,7 @@ def table(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(tiny_model_folder: Path) -> Encoder:
-    return checkpoint.load(tiny_model_folder)
+    return registry.load(tiny_model_folder)
 
 
 CODES = [encode(text) for text in SEQUENCES]
@@ -115,7 +115,7 @@ def test_a_fine_tuned_model_gives_its_encoder_and_its_window(tmp_path: Path, tab
         predictor = SequenceClassifier(ClassifierConfig(model.config, "classes", ("a", "b"), window=30, overlap=10))
     predictor.encoder.load_state_dict(model.state_dict())
     predictor.tokenizer = model.tokenizer
-    checkpoint.save(predictor, tmp_path / "tuned")
+    registry.save(predictor, tmp_path / "tuned")
     result = run(table, "-m", tmp_path / "tuned", "-o", tmp_path / "out.npy")
     assert result.exit_code == 0, result.output
     assert "window of 30 bases, cut into windows that share 10" in result.stderr

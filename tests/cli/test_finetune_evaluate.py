@@ -12,10 +12,10 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
 import genoformer as gf
+from genoformer.files import sha256_of
 from genoformer.genome.codes import decode, encode, reverse_complement
-from genoformer.models import checkpoint
+from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.whole import sha256_of
 
 MOTIF = "TGACGTCATT"
 CONFIG = """
@@ -104,7 +104,7 @@ def test_finetune_prints_the_folder_and_its_mcc(made, tmp_path) -> None:
     for metric, row in found["over_members"].items():  # two seeds: Student's interval is 12.7 standard errors wide
         if row["value"] is not None:  # one of them may have failed
             assert -1 <= row["low"] <= row["value"] <= row["high"] <= 1, metric
-    manifest = checkpoint.read_manifest(tmp_path / "run/seed-3")
+    manifest = registry.read_manifest(tmp_path / "run/seed-3")
     assert manifest is not None
     assert manifest["command"].startswith("genoformer ")
     assert (manifest["finetune"]["batch_size"], manifest["finetune"]["epochs"], manifest["finetune"]["seed"]) == (64, 0.5, 3)
@@ -123,10 +123,10 @@ def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made,
         "--epochs", 0.5,
     )  # fmt: skip
     assert "valid.fa: 60 sequences, one class each (column label)" in tuned.stderr
-    encoder = checkpoint.load("demo")
+    encoder = registry.load("demo")
     untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("0", "1"), window=128))
     untrained.tokenizer = encoder.tokenizer
-    checkpoint.save(untrained, tmp_path / "model")
+    registry.save(untrained, tmp_path / "model")
     for more in ((), ("--train", tmp_path / "train.fa", "--baselines", "kmer_regression")):
         result = run("evaluate", tmp_path / "valid.fa", "-m", tmp_path / "model", *more)
         assert json.loads(result.stdout)["classes"] == ["0", "1"]
@@ -395,7 +395,7 @@ def test_two_genomes_with_blacklist_and_repeats_and_on_to_finetune(made, tmp_pat
     (tmp_path / "p.toml").write_text(PRETRAIN)
     result = run("pretrain", "-c", tmp_path / "p.toml", "-o", tmp_path / "lm")
     assert result.exit_code in (0, 1), (result.output, result.exception)  # 1: in four steps nothing is learned
-    manifest = checkpoint.read_manifest(tmp_path / "lm")
+    manifest = registry.read_manifest(tmp_path / "lm")
     assert manifest is not None
     one, two = manifest["genomes"]
     assert (one["train"], one["valid"], two["train"], two["valid"]) == ({"a": 4000}, {"held": 3000}, {"b": 3000}, {})
@@ -405,6 +405,6 @@ def test_two_genomes_with_blacklist_and_repeats_and_on_to_finetune(made, tmp_pat
 
     tuned = run("finetune", made / "set/valid.tsv", "-m", tmp_path / "lm", "-o", tmp_path / "tuned", "--epochs", 1)
     assert tuned.exit_code in (0, 1), tuned.output
-    after = checkpoint.read_manifest(tmp_path / "tuned")
+    after = registry.read_manifest(tmp_path / "tuned")
     assert after is not None
     assert after["start"]["manifest"] == manifest

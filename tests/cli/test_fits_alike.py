@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
-from small_models import small_encoder, small_long_range
+from small_models import small_encoder, small_enformer
 
-from genoformer.models import checkpoint
+from genoformer.models import registry
 from genoformer.tokenizers import BaseTokenizer
 
 CHR1, CHR2 = ("".join(np.random.default_rng(seed).choice(list("ACGT"), 900)) for seed in (6, 7))
@@ -58,8 +58,8 @@ OTHER = [("chr2", pos, ref, alt) for _, pos, ref, alt in rows_on("chr2", CHR2[::
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("fits")
     (path / "g.fa").write_text(f">chr1\n{CHR1}\n>chr2\n{CHR2}\n")
-    checkpoint.save(small_encoder(BaseTokenizer(), context_length=40, init_std=0.4), path / "language")
-    checkpoint.save(small_long_range(seed=3, target_bins=24), path / "tracks")
+    registry.save(small_encoder(BaseTokenizer(), context_length=40, init_std=0.4), path / "language")
+    registry.save(small_enformer(seed=3, target_bins=24), path / "tracks")
     return path
 
 

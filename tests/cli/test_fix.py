@@ -18,13 +18,13 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
 import genoformer as gf
+from genoformer.formats.vcf import info_of, read_variants
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
-from genoformer.genome.vcf import info_of, read_variants
-from genoformer.models import checkpoint
+from genoformer.models import registry
 from genoformer.scoring.run import score_variants
 from genoformer.scoring.scores import parse_scores
-from genoformer.sinks import Sink
+from genoformer.writers import Sink
 
 _RNG = random.Random(0)
 CHR1, CHR2, MT = ("".join(_RNG.choices("ACGT", k=n)) for n in (1_200, 800, 16_571))
@@ -493,7 +493,7 @@ def test_a_shard_and_the_whole_have_a_summary_in_json(place: Place) -> None:
 
 
 def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
-    model = checkpoint.load_scoring(str(place.model))
+    model = registry.load_scoring(str(place.model))
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
     summary = score_variants(vcf, genome, model, parse_scores("LLR"), place.folder / "out.tsv", shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary

@@ -14,20 +14,20 @@ import pysam
 import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
-from small_models import LONG_TABLE, small_long_range
+from small_models import LONG_TABLE, small_enformer
 
-from genoformer import whole
+from genoformer import files
 from genoformer.errors import ConfigError
-from genoformer.genome import fasta
+from genoformer.files import BusyError, atomic_write, lock_output, resolve_link
+from genoformer.formats import fasta
 from genoformer.genome.reference import Genome
-from genoformer.models import checkpoint
-from genoformer.whole import BusyError, atomic_write, lock_output, resolve_link
+from genoformer.models import registry
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 3_000))
 ROWS = tuple(f"chr1 {i} . {TEXT[i - 1]} {'A' if TEXT[i - 1] != 'A' else 'C'}" for i in range(300, 420, 10))
 HOLD = """
 import sys
-from genoformer.whole import lock_output
+from genoformer.files import lock_output
 with lock_output(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.readline()
@@ -49,7 +49,7 @@ class World:
         (folder / "l.csv").write_text("sequence,label\n" + labelled)
         (folder / "targets.tsv").write_text("identifier\tfile\nx\te.bed\n")
         self.tracks = folder / "long"
-        checkpoint.save(small_long_range(), self.tracks)
+        registry.save(small_enformer(), self.tracks)
         (folder / "c.toml").write_text(LONG_TABLE)
 
     def commands(self) -> dict[str, list[object]]:
@@ -155,7 +155,7 @@ def test_every_command_refuses_what_another_run_writes(
         if str(path) == mine:
             raise BusyError(f"another process is writing {path}; wait until it is done, or name another file with -o.")
 
-    monkeypatch.setattr(whole, "_take", busy)
+    monkeypatch.setattr(files, "_take", busy)
     found = run(*command)
     assert found.exit_code == 2, (found.output, found.exception)
     assert f"Error: another process is writing {mine}; wait" in found.stderr

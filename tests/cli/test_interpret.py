@@ -9,13 +9,13 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
-from small_models import small_encoder, small_long_range
+from small_models import small_encoder, small_enformer
 from torch import nn
 
-from genoformer.genome.bigwig import BigWig
+from genoformer.formats.bigwig import BigWig
 from genoformer.interpretation.attention import AttentionReader, viz
-from genoformer.interpretation.matrices import Matrix, read_matrices, write_meme
-from genoformer.models import checkpoint
+from genoformer.interpretation.motifs import Matrix, read_matrices, write_meme
+from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
@@ -27,14 +27,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("interpret")
     (path / "g.fa").write_text(f">chr1\n{TEXT}\n")
     (path / "r.bed").write_text("chr1\t300\t340\tone\nchr1\t600\t640\ttwo\n")
-    checkpoint.save(small_encoder(KmerTokenizer(3), context_length=40), path / "tokens")
-    checkpoint.save(small_long_range(), path / "tracks")
+    registry.save(small_encoder(KmerTokenizer(3), context_length=40), path / "tokens")
+    registry.save(small_enformer(), path / "tracks")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
     model = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=40)).eval()
     for p in model.parameters():
         nn.init.normal_(p, std=0.3)
     model.tokenizer = BaseTokenizer()
-    checkpoint.save(model, path / "classes")
+    registry.save(model, path / "classes")
     return path
 
 
@@ -58,7 +58,7 @@ def test_attention_is_written_as_arrays_a_track_and_logos(folder, tmp_path) -> N
     with np.load(tmp_path / "matrices.npz") as found:
         assert found["matrix_1"].shape == (38, 38)
         assert found["edges_1"].tolist() == [*range(600, 638), 640]
-    model = checkpoint.load(folder / "tokens")
+    model = registry.load(folder / "tokens")
     with np.load(tmp_path / "maps.npz") as found:
         codes = found["codes_0"]
         assert found["what"] == "attention viz"
@@ -162,7 +162,7 @@ def test_of_a_variant_both_alleles_are_drawn(folder, tmp_path, command) -> None:
 def test_mutagenesis_of_a_fine_tuned_model_is_of_its_logit(folder, tmp_path) -> None:
     done = run(folder, tmp_path, "ism", folder / "r.bed", "-m", folder / "classes", "--class", "no", "--figures", 0)
     assert done.exit_code == 0, done.output
-    model = checkpoint.load_any(folder / "classes")
+    model = registry.load_any(folder / "classes")
     with np.load(tmp_path / "maps.npz") as found, torch.inference_mode():
         assert found["what"] == "mutagenesis no"
         codes = np.stack([found["codes_0"]] * 2)
@@ -248,7 +248,7 @@ def test_places_without_a_start_are_left_out_and_counted(folder, tmp_path) -> No
 
 
 def test_a_matrix_that_is_too_large_is_not_drawn_and_said(folder, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("genoformer.interpretation.jobs._MOST_TOKENS", 20)
+    monkeypatch.setattr("genoformer.interpretation.methods._MOST_TOKENS", 20)
     done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens")
     assert done.exit_code == 0, done.output
     assert "one: no matrix of 40 x 40, it is drawn up to 20" in done.stderr
@@ -276,7 +276,7 @@ def test_genes_and_elements_above_and_arcs_between(folder, tmp_path) -> None:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert {"001_locus.png", "001_locus_matrix.png", "001_locus_contacts.svg"} <= names(tmp_path / "o")
-    model = checkpoint.load_any(folder / "tracks")
+    model = registry.load_any(folder / "tracks")
     with np.load(tmp_path / "o" / "maps.npz") as found:
         rows_ = AttentionReader(model).rows(found["codes_0"][None], (400 - 350) // 8)  # A, which begins next to the middle
         np.testing.assert_allclose(found["map_0"], np.repeat(rows_.mean((0, 1, 2)), 8), atol=1e-6)

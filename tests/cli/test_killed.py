@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from processes import command, finished, started
-from small_models import small_long_range
+from small_models import small_enformer
 
-from genoformer.models import checkpoint
-from genoformer.scoring import engines
+from genoformer.models import registry
+from genoformer.scoring import parts
 
 KILLS = 20
 
 
 def in_small_parts(arguments: Sequence[str]) -> None:
     """The command with parts of three records, in a process of its own."""
-    engines.PART_RECORDS, engines._TOGETHER = 3, 1
+    parts.PART_RECORDS, parts._TOGETHER = 3, 1
     command(arguments)
 
 
@@ -33,7 +33,7 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     rows = (f"chr1\t{i}\t.\t{text[i - 1]}\t{'ACGT'['ACGT'.index(text[i - 1]) - 1]}\t.\t.\t." for i in range(200, 3800, 15))
     head = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     (folder / "in.vcf").write_text("\n".join([*head, *rows]) + "\n")
-    checkpoint.save(small_long_range(seed=3), folder / "model")
+    registry.save(small_enformer(seed=3), folder / "model")
     options = ["-m", str(folder / "model"), "--head", "human", "--strand", "forward", "-s", "SAD,D2", "--noise", "3", "-q"]
     return ["score", str(folder / "in.vcf"), "-f", str(folder / "g.fa"), *options]
 

@@ -13,7 +13,7 @@ import pytest
 from processes import environment
 from small_models import small_encoder
 
-from genoformer.models import checkpoint
+from genoformer.models import registry
 from genoformer.tokenizers import BaseTokenizer
 
 DRIVER = """
@@ -33,7 +33,7 @@ def command(tmp_path: Path) -> list[str]:
     rows = (f"chr1\t{i}\t.\t{text[i - 1]}\t{'ACGT'['ACGT'.index(text[i - 1]) - 1]}\t.\t.\t." for i in range(500, 3500))
     head = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     (tmp_path / "in.vcf").write_text("\n".join([*head, *rows]) + "\n")
-    checkpoint.save(small_encoder(BaseTokenizer()), tmp_path / "model")
+    registry.save(small_encoder(BaseTokenizer()), tmp_path / "model")
     options = ["-f", str(tmp_path / "g.fa"), "-m", str(tmp_path / "model"), "-q"]
     return [sys.executable, "-c", DRIVER, "score", str(tmp_path / "in.vcf"), *options]
 

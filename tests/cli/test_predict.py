@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
-from small_models import small_long_range
+from small_models import small_enformer
 
-from genoformer.genome.bigwig import BigWig
-from genoformer.genome.targets import Track, TrackTable
-from genoformer.models import checkpoint
+from genoformer.formats.bigwig import BigWig
+from genoformer.formats.track_table import Track, TrackTable
+from genoformer.models import registry
 
 
 def run(*arguments: object) -> Result:
@@ -28,7 +28,7 @@ def fasta(make_fasta) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    checkpoint.save(small_long_range(), tmp_path / "model")
+    registry.save(small_enformer(), tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -83,7 +83,7 @@ def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, tab
     done = run("predict", "-f", fasta, "-m", model, "--head", "human", "--plan", "--both-strands", "--targets", table)
     assert done.exit_code == 0, done.output
     said = dict(line.split("  ", 1) for line in done.stdout.splitlines())
-    assert said["parameters"].strip() == f"{checkpoint.count_parameters(small_long_range()):,}"
+    assert said["parameters"].strip() == f"{registry.count_parameters(small_enformer()):,}"
     assert said["window"].strip() == "256 bases, of whose 32 bins 16 are kept"
     assert said["time of the run"].endswith(" for 10 windows")  # of 128 bases: 8 and 2
     assert said["multiply-adds of a window"].endswith("on each strand")
@@ -126,7 +126,7 @@ def test_a_refusal_is_one_sentence_and_leaves_nothing(
 
 
 def test_enformers_table_names_the_tracks_of_a_human_head(tmp_path: Path, fasta: Path, real_data: Path) -> None:
-    checkpoint.save(small_long_range(heads={"human": 5313}), tmp_path / "model")
+    registry.save(small_enformer(heads={"human": 5313}), tmp_path / "model")
     done = run(
         "predict", "-f", fasta, "-m", tmp_path / "model", "--targets", real_data / "enformer/targets_human.txt.gz",
         "--tracks", "CAGE:*k562*,0", "-r", "chr2", "-o", tmp_path / "a.parquet",

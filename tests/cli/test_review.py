@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
 
+from genoformer.formats.vcf import open_vcf
 from genoformer.genome.reference import Genome
-from genoformer.genome.vcf import open_vcf
-from genoformer.prediction import resolve_regions
+from genoformer.inference.regions import resolve_regions
 
 VCF = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 

@@ -11,7 +11,7 @@ from genoformer.errors import ContigError, GenoformerError
 from genoformer.genome.beyond import first_beyond, regions_on
 from genoformer.genome.contigs import ContigIndex
 from genoformer.genome.reference import Genome
-from genoformer.interpretation.places import read_places
+from genoformer.interpretation.loci import read_places
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_windows_may_reach_beyond_where_rows_do_not(genome: Genome, tmp_path: Pa
 
 def test_predict_cuts_and_says_so(genome: Genome, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="predictions need torch")
-    from genoformer.prediction import resolve_regions
+    from genoformer.inference.regions import resolve_regions
 
     path = tmp_path / "a.bed"
     path.write_text("chr1\t0\t9\nchr1\t990\t1010\nchr2\t7\t9\n")

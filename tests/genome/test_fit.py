@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.fit import FIX_WORDS, Fit, check_fit, exchanged_alt, scorable
 from genoformer.genome.readings import Reading, readings
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status
-from genoformer.genome.vcf import Record
 
 #         1234567890123456
 CONTIG = "ACGTTGCAAGGCTTAA"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.genotypes import genotypes
-from genoformer.genome.vcf import Record
 from genoformer.scoring.phasing import phase
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from genoformer.errors import ConfigError, PreflightError
+from genoformer.formats.vcf import COLUMNS, read_variants
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.fit import check_fit
 from genoformer.genome.preflight import ContigUse, LengthDifference, Preflight, check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status
-from genoformer.genome.vcf import COLUMNS, read_variants
 
 
 @pytest.fixture(scope="module")

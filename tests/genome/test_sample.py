@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.sample import Sample
-from genoformer.genome.vcf import Record
 
 RECORDS = [Record("", "a" if i % 2 else "b", i + 1, ".", "acgt"[i // 2 % 4], ("N",)) for i in range(70_000)]
 

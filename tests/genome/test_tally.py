@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from genoformer.formats.vcf import Record, read_variants
 from genoformer.genome.fit import check_fit
 from genoformer.genome.preflight import preflight
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.genome.tally import Tally
 from genoformer.genome.variants import Status
-from genoformer.genome.vcf import Record, read_variants
 
 FIXES = [(), ("swap",), ("strand",), ("shift",), ("swap", "strand"), ("swap", "strand", "shift")]
 N_FILES = 120

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genoformer.formats.vcf import Record, read_variants
 from genoformer.genome import variants
 from genoformer.genome.codes import decode
 from genoformer.genome.contigs import ContigMap
@@ -30,7 +31,6 @@ from genoformer.genome.variants import (
     place_snvs,
     trim,
 )
-from genoformer.genome.vcf import Record, read_variants
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of pyranges, pkg_resources ...

@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import small_encoder, small_long_range
+from small_models import small_encoder, small_enformer
 
 from genoformer.errors import ConfigError
 from genoformer.interpretation import attention
 from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
-from genoformer.models.checkpoint import load
-from genoformer.models.longrange import one_hot
+from genoformer.models.enformer.model import one_hot
+from genoformer.models.registry import load
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 CODES = np.random.default_rng(1).integers(0, 4, (3, 40), dtype=np.uint8)
@@ -25,7 +25,7 @@ ENCODERS = {
     "alibi": small_encoder(KmerTokenizer(4), n_layers=3, position="alibi", context_length=64),
     "causal": small_encoder(BaseTokenizer(), n_layers=3, causal=True, context_length=64),
 }
-LONG = small_long_range(seed=2, n_blocks=3)
+LONG = small_enformer(seed=2, n_blocks=3)
 
 
 def full_of_encoder(model, codes) -> torch.Tensor:
@@ -38,7 +38,7 @@ def full_of_encoder(model, codes) -> torch.Tensor:
         seen = x if layer.post else layer.norm_attention(x)
         q, k, _ = (t.unflatten(-1, (model.config.n_heads, -1)).transpose(1, 2) for t in layer.attention.qkv(seen).chunk(3, -1))
         if model.config.position == "rotary":
-            from genoformer.models.encoder import rotate
+            from genoformer.models.transformer.model import rotate
 
             q, k = (rotate(t, torch.arange(n)[None]) for t in (q, k))
         logits = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])

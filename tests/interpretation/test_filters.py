@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_models import small_long_range
+from small_models import small_enformer
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
@@ -13,7 +13,7 @@ from genoformer.interpretation.filters import filter_matrices
 
 
 def test_a_filter_is_the_motif_that_it_was_made_of() -> None:
-    model = small_long_range(stem_kernel=7)
+    model = small_enformer(stem_kernel=7)
     conv = model.stages[0].wide
     with torch.no_grad():
         conv.weight.zero_()
@@ -30,7 +30,7 @@ def test_a_filter_is_the_motif_that_it_was_made_of() -> None:
 
 
 def test_a_filter_of_few_places_has_no_motif_and_short_sequences_none_at_all() -> None:
-    model = small_long_range(stem_kernel=7)
+    model = small_enformer(stem_kernel=7)
     codes = np.random.default_rng(0).integers(0, 4, (1, 8), dtype=np.uint8)
     assert filter_matrices(model, codes) == []
     with pytest.raises(ConfigError, match="sequences of 6 bases: a filter has 7; give longer ones"):

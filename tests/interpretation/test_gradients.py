@@ -5,31 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_models import random_onehot, small_encoder, small_long_range
+from small_models import random_onehot, small_classifier, small_encoder, small_enformer
 from torch import nn
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
 from genoformer.interpretation.gradients import gradient_times_input, integrated_gradients
-from genoformer.models.heads import ClassifierConfig, SequenceClassifier
-from genoformer.models.longrange import one_hot
+from genoformer.models.enformer.model import one_hot
 from genoformer.models.onehot import OneHotModel, TrackSum
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 CODES = np.random.default_rng(1).integers(0, 5, (3, 30), dtype=np.uint8)
 ONEHOT = one_hot(torch.from_numpy(CODES))
-
-
-def predictor(tokenizer) -> SequenceClassifier:
-    encoder = small_encoder(tokenizer, context_length=40)
-    torch.manual_seed(3)
-    model = SequenceClassifier(
-        ClassifierConfig(encoder.config, "classes", classes=("a", "b", "c"), window=40, overlap=0)
-    ).eval()
-    model.tokenizer = tokenizer
-    for p in model.parameters():
-        nn.init.normal_(p, std=0.3)
-    return model
 
 
 TOKENIZERS = [BaseTokenizer(), KmerTokenizer(3), KmerTokenizer(3, stride=2), KmerTokenizer(6)]
@@ -38,7 +25,7 @@ TOKENIZERS = [BaseTokenizer(), KmerTokenizer(3), KmerTokenizer(3, stride=2), Kme
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=repr)
 def test_one_hot_dna_gives_what_its_tokens_give(tokenizer) -> None:
     """Ns too: their k-mers are [UNK]."""
-    encoder, model = small_encoder(tokenizer, context_length=40), predictor(tokenizer)
+    encoder, model = small_encoder(tokenizer, context_length=40), small_classifier(tokenizer)
     ids = torch.from_numpy(tokenizer.encode(CODES).ids)
     with torch.no_grad():
         torch.testing.assert_close(OneHotModel(model)(ONEHOT), model.logits(CODES), atol=1e-5, rtol=1e-4)
@@ -52,10 +39,10 @@ def test_pieces_of_different_lengths_have_no_one_hot_form() -> None:
         OneHotModel(small_encoder(tokenizer, context_length=40))
 
 
-LONG = small_long_range(seed=2)
+LONG = small_enformer(seed=2)
 MODELS = {
-    "bases": (OneHotModel(predictor(BaseTokenizer())), ONEHOT),
-    "kmers": (OneHotModel(predictor(KmerTokenizer(3))), ONEHOT),
+    "bases": (OneHotModel(small_classifier(BaseTokenizer())), ONEHOT),
+    "kmers": (OneHotModel(small_classifier(KmerTokenizer(3))), ONEHOT),
     "tracks": (TrackSum(LONG, "human", torch.tensor([1, 3]), 10, 4), random_onehot(2, 256)),
 }
 

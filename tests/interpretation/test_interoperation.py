@@ -7,23 +7,22 @@ import re
 import numpy as np
 import pytest
 import torch
-from small_models import small_long_range
-from test_gradients import predictor
+from small_models import small_classifier, small_enformer
 
 from genoformer.genome.codes import encode
 from genoformer.interpretation.audit import largest_changes
-from genoformer.models.longrange import one_hot
+from genoformer.models.enformer.model import one_hot
 from genoformer.models.onehot import OneHotModel, TrackSum
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 pytest.importorskip("tangermeme", reason="tangermeme is a peer of the tests: pip install tangermeme")
-LONG = small_long_range(seed=2)
+LONG = small_enformer(seed=2)
 CODES = np.random.default_rng(5).integers(0, 4, (2, 64), dtype=np.uint8)
 X = one_hot(torch.from_numpy(CODES))
 MODELS = {
     "long range": TrackSum(LONG, "human", torch.tensor([1, 3]), 2, 4),
-    "bases": OneHotModel(predictor(BaseTokenizer())),
-    "kmers": OneHotModel(predictor(KmerTokenizer(3))),
+    "bases": OneHotModel(small_classifier(BaseTokenizer())),
+    "kmers": OneHotModel(small_classifier(KmerTokenizer(3))),
 }
 
 
@@ -43,7 +42,7 @@ def test_predict_of_the_whole_long_range_model() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return LONG(x, "human")
 
-    one = small_long_range(seed=4, heads={"cage": 3})
+    one = small_enformer(seed=4, heads={"cage": 3})
     with torch.no_grad():
         torch.testing.assert_close(predict(one, X, device="cpu"), one(X), atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(predict(Human().eval(), X, device="cpu"), LONG(X, "human"), atol=1e-5, rtol=1e-4)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_models import small_encoder, small_long_range
+from small_models import small_encoder, small_enformer
 from torch import nn
 
 from genoformer.errors import ConfigError
+from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import Track, TrackTable
 from genoformer.genome.variants import Variant
 from genoformer.interpretation.audit import Audit, Deletion, agreement, audit, deletion, largest_changes, shuffled
 from genoformer.interpretation.ism import mutagenesis
@@ -34,7 +34,7 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
     if kind == "tokens":
         model, names, of_tracks = small_encoder(KmerTokenizer(3), context_length=40), "LLR,COSINE", None
     else:
-        model, names = small_long_range(), "SAD,L2"
+        model, names = small_enformer(), "SAD,L2"
         of_tracks = TrackOptions("human", TARGETS, tracks=[1, 4] if kind == "some tracks" else [2])
     scorer = make_scorer(model, genome, parse_scores(names), of_tracks=of_tracks)
     told: list[tuple[int, int]] = []

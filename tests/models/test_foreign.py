@@ -13,7 +13,7 @@ from small_models import small_encoder
 
 import genoformer as gf
 from genoformer.errors import CheckpointError
-from genoformer.models import checkpoint
+from genoformer.models import registry
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 BERT = {"model_type": "bert", "hidden_size": 16}
@@ -37,7 +37,7 @@ BERT = {"model_type": "bert", "hidden_size": 16}
 def test_a_configuration_of_another_architecture(tmp_path: Path, config: dict[str, object], words: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=words) as error:
-        checkpoint.load_any(tmp_path)
+        registry.load_any(tmp_path)
     assert "genoformer reads its own models, BERT with DNABERT's k-mers, and Enformer" in str(error.value)
     for command in (["models", "info"], ["models", "convert"], ["finetune", str(tmp_path / "x.csv"), "-m"]):
         (tmp_path / "x.csv").write_text("sequence,label\nACGT,0\nACGA,1\nACGT,0\nACGA,1\n")
@@ -57,7 +57,7 @@ def holds(**files: str) -> Callable[[Path], None]:
 
 
 def with_model_inside(folder: Path) -> None:
-    checkpoint.save(small_encoder(BaseTokenizer()), folder / "best")
+    registry.save(small_encoder(BaseTokenizer()), folder / "best")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_file_is_no_model_folder(tmp_path: Path) -> None:
 def bert(folder: Path, **changed: object) -> Path:
     """A DNABERT folder whose config.json says something else."""
     model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
-    checkpoint.save(model, folder, layout="dnabert")
+    registry.save(model, folder, layout="dnabert")
     config = json.loads((folder / "config.json").read_text()) | changed
     (folder / "config.json").write_text(json.dumps(config))
     return folder
@@ -106,7 +106,7 @@ def bert(folder: Path, **changed: object) -> Path:
 def test_sizes_that_contradict_the_weights(tmp_path: Path) -> None:
     """The width is 16, its feed-forward part 24."""
     with pytest.raises(CheckpointError, match=r"layers\.0\.up\.weight \(24 x 16, where config\.json asks for 20 x 16\)"):
-        checkpoint.load(bert(tmp_path / "m", intermediate_size=20))
+        registry.load(bert(tmp_path / "m", intermediate_size=20))
 
 
 def test_a_bert_of_another_head_or_in_another_format(tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_a_bert_of_another_head_or_in_another_format(tmp_path: Path) -> None:
     path = folder / "model.safetensors"
     save_file({name: t for name, t in load_file(path).items() if not name.startswith("cls.")}, path)
     with pytest.raises(CheckpointError, match=r"no BertForMaskedLM: .*\(BertForSequenceClassification\)\. Take"):
-        checkpoint.load(folder)
+        registry.load(folder)
     path.rename(folder / "tf_model.h5")
     with pytest.raises(CheckpointError, match=r"it has tf_model\.h5, TensorFlow weights: save the model as safetensors"):
-        checkpoint.load(folder)
+        registry.load(folder)
 
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
@@ -139,18 +139,18 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123
 )
 def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, layout: str, name: str, instead: str | None) -> None:
     model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
-    checkpoint.save(model, tmp_path, layout=layout)
+    registry.save(model, tmp_path, layout=layout)
     if instead:
         (tmp_path / instead).unlink()
     (tmp_path / name).write_text(POINTER)
     with pytest.raises(CheckpointError, match=f"{name} is a Git LFS pointer, .* run `git lfs pull`"):
-        checkpoint.load_any(tmp_path)
+        registry.load_any(tmp_path)
 
 
 def cached(folder: Path, *hashes: str, main: str = "") -> Path:
     """A folder as the Hugging Face hub's client keeps a model."""
     for name in hashes:
-        checkpoint.save(small_encoder(KmerTokenizer(3)), folder / "snapshots" / name)
+        registry.save(small_encoder(KmerTokenizer(3)), folder / "snapshots" / name)
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text(main)
     return folder
@@ -161,13 +161,13 @@ def test_a_cache_of_the_hugging_face_hub_names_the_model_in_it(tmp_path: Path, o
     folder = cached(tmp_path / of / "models--x--y", "a1", "b2", main="b2")
     given = tmp_path / of if of else folder
     with pytest.raises(CheckpointError) as error:
-        checkpoint.load_any(given)
+        registry.load_any(given)
     several = f"{folder}/snapshots/b2, {folder}/snapshots/a1"
     assert f"is a cache of the Hugging Face hub, and a model is {several}; name that one" in str(error.value)
-    checkpoint.load_any(folder / "snapshots" / "b2")
+    registry.load_any(folder / "snapshots" / "b2")
 
 
 def test_a_cache_of_the_hugging_face_hub_without_a_model(tmp_path: Path) -> None:
     (cached(tmp_path / "models--x--y") / "snapshots").mkdir()
     with pytest.raises(CheckpointError, match="without a model in it; download the model again"):
-        checkpoint.load_any(tmp_path / "models--x--y")
+        registry.load_any(tmp_path / "models--x--y")

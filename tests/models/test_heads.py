@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
-from genoformer.models.encoder import EncoderConfig
+from genoformer.inference.windows import tokens_of
 from genoformer.models.heads import (
     ClassifierConfig,
     LowRank,
@@ -24,8 +24,8 @@ from genoformer.models.heads import (
     set_trainable,
 )
 from genoformer.models.layers import Linear
+from genoformer.models.transformer.model import EncoderConfig
 from genoformer.tokenizers import BaseTokenizer
-from genoformer.windowing import tokens_of
 
 POOLINGS = ["mean-max", "mean", "max", "cls"]
 SHAPE = {**small_models.SHAPE, "n_vocab": 9, "max_tokens": 64, "init_std": 0.3}

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from genoformer.genome.codes import encode
-from genoformer.inference.predict import predictions
-from genoformer.inference.vectors import sequence_embeddings, token_embeddings
-from genoformer.models.encoder import Encoder, EncoderConfig
+from genoformer.inference.classes import predictions
+from genoformer.inference.embeddings import sequence_embeddings, token_embeddings
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tokenizers import Encoding
 from genoformer.training.objectives import IGNORED, CausalLM, MaskedLM
 from genoformer.training.supervised import LabelledBatches

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_models import small_encoder, small_long_range
+from small_models import small_encoder, small_enformer
 
 from genoformer.errors import CheckpointError
-from genoformer.models import checkpoint
+from genoformer.files import sha256_of
+from genoformer.models import registry
 from genoformer.tokenizers import KmerTokenizer
-from genoformer.whole import sha256_of
 
 INDEX = "model.safetensors.index.json"
 
@@ -24,7 +24,7 @@ INDEX = "model.safetensors.index.json"
 def whole(tmp_path: Path) -> Path:
     """A DNABERT of 3-mers in one file."""
     model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
-    checkpoint.save(model, tmp_path / "whole", layout="dnabert")
+    registry.save(model, tmp_path / "whole", layout="dnabert")
     return tmp_path / "whole"
 
 
@@ -51,7 +51,7 @@ def change_map(folder: Path, **changed: object) -> None:
 @pytest.mark.parametrize("pickled", [False, True])
 @pytest.mark.parametrize("n", [1, 3])
 def test_shards_are_read_as_one_file_is(whole: Path, tmp_path: Path, n: int, pickled: bool) -> None:
-    model, again = checkpoint.load(whole), checkpoint.load(sharded(whole, tmp_path / "parts", n, pickled=pickled))
+    model, again = registry.load(whole), registry.load(sharded(whole, tmp_path / "parts", n, pickled=pickled))
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
     shards = sorted((tmp_path / "parts").glob("*-of-*"))
     assert len(shards) == n
@@ -59,9 +59,9 @@ def test_shards_are_read_as_one_file_is(whole: Path, tmp_path: Path, n: int, pic
 
 
 def test_an_enformer_is_read_from_shards(tmp_path: Path) -> None:
-    checkpoint.save(small_long_range(), tmp_path / "whole", layout="enformer")
-    model = checkpoint.load_long_range(tmp_path / "whole")
-    again = checkpoint.load_long_range(sharded(tmp_path / "whole", tmp_path / "parts"))
+    registry.save(small_enformer(), tmp_path / "whole", layout="enformer")
+    model = registry.load_long_range(tmp_path / "whole")
+    again = registry.load_long_range(sharded(tmp_path / "whole", tmp_path / "parts"))
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
 
 
@@ -79,7 +79,7 @@ def test_logits_are_those_of_transformers(tmp_path: Path) -> None:
         (tmp_path / name / "vocab.txt").write_text("\n".join(tokenizer.vocab) + "\n")
     assert len(list((tmp_path / "many").glob("model-*.safetensors"))) > 3
     ids = torch.randint(5, 69, (3, 20))
-    one, many = (checkpoint.load(tmp_path / name) for name in ("one", "many"))
+    one, many = (registry.load(tmp_path / name) for name in ("one", "many"))
     with torch.no_grad():
         assert torch.equal(one(ids), many(ids))
         torch.testing.assert_close(many(ids), theirs(input_ids=ids).logits, atol=1e-5, rtol=1e-5)
@@ -127,7 +127,7 @@ def test_shards_that_are_not_as_their_index_says(whole: Path, tmp_path: Path, da
     folder = sharded(whole, tmp_path / "parts")
     damage(folder)
     with pytest.raises(CheckpointError, match=words):
-        checkpoint.load(folder)
+        registry.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_shards_elsewhere_are_refused(whole: Path, tmp_path: Path, shard: object
     index = json.loads((folder / INDEX).read_text())
     change_map(folder, weight_map=dict.fromkeys(index["weight_map"], shard))
     with pytest.raises(CheckpointError, match=r"which is no \.safetensors file beside it; refused"):
-        checkpoint.load(folder)
+        registry.load(folder)

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
-from small_models import small_encoder, small_long_range
+from small_models import small_encoder, small_enformer
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.reference import Genome
-from genoformer.models import checkpoint
+from genoformer.models import registry
 from genoformer.scoring.calibration import calibrate
 from genoformer.scoring.quantiles import GRID, Calibration
 from genoformer.scoring.run import score_variants
@@ -44,7 +44,7 @@ def background(genome, tmp_path) -> Path:
 
 
 def test_a_quantile_is_the_share_of_the_background_that_is_not_larger(genome, background, tmp_path) -> None:
-    model, options = small_long_range(), {"both_strands": False}
+    model, options = small_enformer(), {"both_strands": False}
     found, summary = calibrate(
         background, genome, model, parse_scores("SAD,D2,L2"), tmp_path / "c.npz", of_tracks=TrackOptions("human"), **options
     )
@@ -104,13 +104,13 @@ GENES = ('chr1\tx\texon\t{}\t{}\t.\t+\t.\tgene_id "g";\n', (600, 700), (900, 100
 
 
 def test_quantiles_of_genes_need_the_same_genes(genome, background, tmp_path) -> None:
-    from genoformer.genome.exons import read_genes
+    from genoformer.formats.exons import read_genes
 
     of = []
     for i, place in enumerate(GENES[1:]):
         (tmp_path / f"{i}.gtf").write_text(GENES[0].format(*place))
         of.append(TrackOptions("human", genes=read_genes(tmp_path / f"{i}.gtf", genome)))
-    model, options = small_long_range(), {"both_strands": False}
+    model, options = small_enformer(), {"both_strands": False}
     known, _ = calibrate(background, genome, model, parse_scores("SAD,LOGSED"), tmp_path / "c.npz", of_tracks=of[0], **options)
 
     def said(names: str, of_tracks) -> tuple[str, str]:
@@ -149,7 +149,7 @@ def test_bad_calibrations_and_backgrounds_are_refused(genome, background, tmp_pa
 
 
 def test_the_command_keeps_it_with_the_model(genome, background, tmp_path) -> None:
-    checkpoint.save(small_long_range(), tmp_path / "model")
+    registry.save(small_enformer(), tmp_path / "model")
     common = ["-f", str(genome.path), "-m", str(tmp_path / "model"), "--head", "human", "--strand", "forward"]
     done = CliRunner().invoke(main, ["calibrate", str(background), *common, "-s", "SAD"])
     assert done.exit_code == 0, done.output
@@ -163,7 +163,7 @@ def test_the_command_keeps_it_with_the_model(genome, background, tmp_path) -> No
 
 def test_an_ensemble_is_calibrated_as_one(genome, background, tmp_path) -> None:
     for i in (1, 2):
-        checkpoint.save(small_long_range(seed=i), tmp_path / f"m{i}")
+        registry.save(small_enformer(seed=i), tmp_path / f"m{i}")
     models = ["-m", str(tmp_path / "m1"), "-m", str(tmp_path / "m2")]
     common = [str(background), "-f", str(genome.path), *models, "--head", "human", "--strand", "forward", "-s", "SAD"]
     done = CliRunner().invoke(main, ["calibrate", *common])

@@ -11,25 +11,25 @@ import pytest
 import torch
 from click.testing import CliRunner
 from genoformer_cli.main import main
-from small_models import small_long_range
+from small_models import small_enformer
 
 from genoformer.errors import ConfigError, FileFormatError, PreflightError
+from genoformer.formats.exons import Gene, Genes
+from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode
-from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
-from genoformer.genome.targets import Track, TrackTable
-from genoformer.models import checkpoint
-from genoformer.models.longrange import one_hot
-from genoformer.scoring.engines import JobError
+from genoformer.models import registry
+from genoformer.models.enformer.model import one_hot
 from genoformer.scoring.haplotypes import HaplotypeSummary, score_haplotypes, score_pairs
+from genoformer.scoring.parts import JobError
 from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.track_scorer import AlleleComparison, TrackScorer
 
 random = np.random.default_rng(2)
 TEXT = "".join(random.choice(list("ACGT"), 1500))
-MODEL = small_long_range(seed=4)
+MODEL = small_enformer(seed=4)
 TARGETS = TrackTable(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
 HEAD = "##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tx\ty\tz\n"
 
@@ -428,7 +428,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(genome, vcf, tmp_path, monk
 
 
 def test_the_commands(genome, vcf, tmp_path) -> None:
-    checkpoint.save(MODEL, tmp_path / "model")
+    registry.save(MODEL, tmp_path / "model")
     (tmp_path / "r.bed").write_text("chr1\t490\t510\tr1\n")
     common = [str(vcf), "-f", str(genome.path), "-m", str(tmp_path / "model"), "--head", "human", "--strand", "forward"]
     for command, extra, n in (("haplotypes", ["-b", str(tmp_path / "r.bed")], 9), ("pairs", ["--within", "20"], 5)):
@@ -558,7 +558,7 @@ def test_a_genotype_that_a_swap_or_the_other_strand_may_have_is_left_out(genome:
 
 
 def test_the_commands_say_what_was_fixed_and_how_a_file_can_be(genome: Genome, tmp_path: Path) -> None:
-    checkpoint.save(MODEL, tmp_path / "model")
+    registry.save(MODEL, tmp_path / "model")
     (tmp_path / "r.bed").write_text("chr1\t490\t510\tr1\n")
     vcf = write(tmp_path / "in.vcf", [swapped(row) for row in SNVS])
     common = [vcf, "-f", genome.path, "-m", tmp_path / "model", "--head", "human", "--strand", "forward", "-s", "SAD"]

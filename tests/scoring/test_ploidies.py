@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from genoformer.formats.vcf import Record
 from genoformer.genome.genotypes import genotypes
-from genoformer.genome.vcf import Record
 from genoformer.scoring.ploidies import Ploidies
 
 

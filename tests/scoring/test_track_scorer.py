@@ -16,16 +16,16 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_models import small_encoder, small_long_range
-from test_alignment import naive as naive_realigned
+from naive_alignment import realigned as naive_realigned
+from small_models import small_encoder, small_enformer
 
 from genoformer.errors import CheckpointError, ConfigError
+from genoformer.formats.exons import Gene, Genes
+from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import decode, encode, reverse_complement
-from genoformer.genome.exons import Gene, Genes
 from genoformer.genome.reference import Genome
-from genoformer.genome.targets import Track, TrackTable
 from genoformer.genome.variants import Variant
-from genoformer.models.longrange import one_hot
+from genoformer.models.enformer.model import one_hot
 from genoformer.scoring.alignment import AlignedChange
 from genoformer.scoring.noise import flag_columns, measure, n_places
 from genoformer.scoring.run import Summary, score_variants
@@ -42,7 +42,7 @@ CONTIGS = {
 }
 PAIRS = [1, 0, 2, 3, 4]
 TARGETS = TrackTable(tuple(Track(i, f"t{i}", strand_pair=PAIRS[i], description="alike") for i in range(5)))
-MODEL = small_long_range(seed=3, target_bins=24)
+MODEL = small_enformer(seed=3, target_bins=24)
 GENES = Genes({
     "c1": [Gene(0, "near", np.array([[900, 930], [1000, 1020]])), Gene(1, "inside", np.array([[1010, 1100]])),
            Gene(2, "far", np.array([[2500, 2600]]))],
@@ -252,7 +252,7 @@ def test_scores_are_averaged_over_shifts(genome) -> None:
             assert values[i, j] == pytest.approx(np.mean(each, axis=0), abs=1e-4)
 
 
-@pytest.mark.parametrize("models", [[MODEL], [MODEL, small_long_range(seed=8, target_bins=24)]], ids=["one", "ensemble"])
+@pytest.mark.parametrize("models", [[MODEL], [MODEL, small_enformer(seed=8, target_bins=24)]], ids=["one", "ensemble"])
 @pytest.mark.parametrize("tracks", [None, [3, 0]])
 def test_standard_errors_are_those_of_runs_with_single_shifts(genome, models, tracks) -> None:
     """s / sqrt(n) over shifts of the mean over models; a run with one shift has no error."""
@@ -305,7 +305,7 @@ def test_the_gene_is_chosen_after_the_mean_over_shifts(genome) -> None:
     assert set(genes[:, 0].tolist()) > {-1}
 
 
-OTHER = small_long_range(seed=8, target_bins=24)
+OTHER = small_enformer(seed=8, target_bins=24)
 
 
 def of_models(models, genome, names: str, **changed) -> TrackScorer:
@@ -341,7 +341,7 @@ def test_an_ensemble_gives_the_mean_of_its_models(genome) -> None:
 
 def test_models_that_differ_are_no_ensemble(genome) -> None:
     with pytest.raises(ConfigError, match="models of an ensemble differ: bins, 24 and 32; score them apart"):
-        of_models([MODEL, small_long_range(seed=8, target_bins=32)], genome, "SAD")
+        of_models([MODEL, small_enformer(seed=8, target_bins=32)], genome, "SAD")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
     with pytest.raises(ConfigError, match="of language models or of models of tracks, not of both"):
         make_scorer([MODEL, encoder], genome, parse_scores("SAD"))
@@ -498,7 +498,7 @@ def test_a_language_model_has_no_tracks(genome) -> None:
 
 
 def test_a_model_that_predicts_no_numbers_is_refused(genome) -> None:
-    model = small_long_range(seed=3)
+    model = small_enformer(seed=3)
     with torch.no_grad():
         model.heads["human"].bias[1] = torch.nan
     made = TrackScorer(model, genome, parse_scores("SAD"), head="human", targets=TARGETS)

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
-from small_models import small_encoder, small_long_range
+from small_models import small_encoder, small_enformer
 
 from genoformer.errors import ConfigError
+from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.reference import Genome
-from genoformer.genome.vcf import Record, open_vcf
-from genoformer.models import checkpoint
-from genoformer.scoring import engines, run
-from genoformer.scoring.engines import JobError, PartFolder, PartResult, chunks
+from genoformer.models import registry
+from genoformer.scoring import parts, run
+from genoformer.scoring.parts import JobError, PartFolder, PartResult, chunks
 from genoformer.scoring.run import score_variants
 from genoformer.scoring.scorers import TrackOptions
 from genoformer.scoring.scores import parse_scores
@@ -47,12 +47,12 @@ def vcf(tmp_path: Path, genome: Genome) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "PART_RECORDS", 4)
+    monkeypatch.setattr(parts, "PART_RECORDS", 4)
 
 
 MODELS = {
     "tokens": (small_encoder(BaseTokenizer(), context_length=40), "LLR,PLL", None),
-    "tracks": (small_long_range(), "SAD,D2", TrackOptions("human")),
+    "tracks": (small_enformer(), "SAD,D2", TrackOptions("human")),
 }
 
 
@@ -137,7 +137,7 @@ def test_a_part_that_kills_every_process_ends_in_a_sentence(vcf, tmp_path) -> No
 
 
 def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monkeypatch) -> None:
-    checkpoint.save(MODELS["tokens"][0], tmp_path / "model")
+    registry.save(MODELS["tokens"][0], tmp_path / "model")
     out = tmp_path / "out.vcf"
     monkeypatch.chdir(tmp_path)
     command = ["score", "in.vcf", "-f", str(genome.path), "-m", "model", "-o", "out.vcf"]
@@ -190,7 +190,7 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
     ],
 )
 def test_options_that_do_not_fit_are_refused(vcf, genome, tmp_path, options, message) -> None:
-    checkpoint.save(MODELS["tokens"][0], tmp_path / "model")
+    registry.save(MODELS["tokens"][0], tmp_path / "model")
     command = ["score", str(vcf), "-f", str(genome.path), "-m", str(tmp_path / "model")]
     done = CliRunner().invoke(main, [*command, *(text.format(tmp_path) for text in options)])
     assert done.exit_code == 2, done.output
@@ -242,7 +242,7 @@ def test_another_engine_finds_the_parts_of_an_interrupted_one(vcf, genome, tmp_p
 
 def test_a_large_model_shares_work_over_a_stretch_in_one_part(vcf, genome, tmp_path, monkeypatch) -> None:
     """Records near each other are one part, those far apart are not; shards and a repeated run see the same parts."""
-    monkeypatch.setattr(engines, "_PART_OPERATIONS", 1.0)
+    monkeypatch.setattr(parts, "_PART_OPERATIONS", 1.0)
     seen: list[int] = []
     true = run.score_records
     monkeypatch.setattr(run, "score_records", lambda records, *a: seen.append(len(records)) or true(records, *a))

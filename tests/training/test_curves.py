@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from genoformer import plots
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
-from genoformer.training.counts import CONTEXTS
 from genoformer.training.curves import BitsRow, bits_rows, loss_curve, pooled, write_report
+from genoformer.training.kmer_baseline import CONTEXTS
 
 ROWS = [
     BitsRow("mine", "chr1", 1.5, 0.03, 300),

@@ -18,24 +18,24 @@ from processes import killed, run_here
 from small_models import small_encoder
 
 from genoformer import inference
+from genoformer.datasets.build import build
+from genoformer.datasets.sequences import read_labelled
+from genoformer.datasets.targets import Targets
 from genoformer.errors import CheckpointError, ConfigError, Stopped
 from genoformer.evaluation.intervals import over_runs
+from genoformer.files import sha256_of
 from genoformer.genome.codes import decode, encode, reverse_complement
+from genoformer.genome.minhash import Sketch
 from genoformer.genome.reference import Genome
-from genoformer.genome.sketch import Sketch
-from genoformer.labelled.build import build
-from genoformer.labelled.read import read_labelled
-from genoformer.labelled.targets import Targets
-from genoformer.models import checkpoint
-from genoformer.models.encoder import EncoderConfig
+from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+from genoformer.models.transformer.model import EncoderConfig
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
 from genoformer.training.finetune import finetune
-from genoformer.training.labelled_part import LabelledSet, case_weights, check_validation, held_out, monitor_of
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, predictor_loss, sequence_logits, shift_sequences
-from genoformer.whole import sha256_of
+from genoformer.training.supervised_data import LabelledSet, case_weights, check_validation, held_out, monitor_of
 
 CRE, TATA = "TGACGTCATT", "GCTATAAAAG"
 
@@ -98,7 +98,7 @@ def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=S
 def start(folder: Path, tokenizer=None, seed=7, layout="genoformer", **fields) -> Path:
     """A language model with random weights, of two layers."""
     shape = {"hidden": 32, "norm": "pre", "max_tokens": 128}
-    checkpoint.save(small_encoder(tokenizer or BaseTokenizer(), seed, **{**shape, **fields}), folder, layout=layout)
+    registry.save(small_encoder(tokenizer or BaseTokenizer(), seed, **{**shape, **fields}), folder, layout=layout)
     return folder
 
 
@@ -119,14 +119,14 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     (member,) = done.members
     assert member.metrics["accuracy"].value > 0.9
     assert not done.failed
-    (model,) = checkpoint.load_predictors(tmp_path / "out")
+    (model,) = registry.load_predictors(tmp_path / "out")
     assert model.config.classes == ("0", "1")
     valid = read_labelled(data / "valid.csv")
     called = inference.predictions(model, valid.sequences).values.argmax(1)
     right = [model.config.classes[i] == label for i, (label,) in zip(called, valid.labels, strict=True)]
     assert np.mean(right) == pytest.approx(member.metrics["accuracy"].value)
 
-    manifest = checkpoint.read_manifest(tmp_path / "out")
+    manifest = registry.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert (manifest["command"], manifest["task"], manifest["start"], manifest["notes"]) == ("as typed", "classify", None, [])
     assert manifest["data"]["train"] == {
@@ -137,10 +137,10 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     assert manifest["finetune"]["epochs"] == 4
     assert manifest["windowed"] == {"window": 60, "overlap": 30, "train": 0, "valid": 0}
     assert manifest["metrics"]["accuracy"]["value"] == pytest.approx(member.metrics["accuracy"].value, abs=1e-6)
-    seen = checkpoint.training_overlap_note(model, "out", read_labelled(data / "train.csv").sequences, "train.csv")
+    seen = registry.training_overlap_note(model, "out", read_labelled(data / "train.csv").sequences, "train.csv")
     assert seen is not None
     assert seen.startswith("100% of the 31-mers of train.csv were in the training data of out")
-    assert checkpoint.training_overlap_note(model, "out", valid.sequences, "valid.csv") is None
+    assert registry.training_overlap_note(model, "out", valid.sequences, "valid.csv") is None
 
 
 def test_classes_with_names_are_found_and_kept(tmp_path) -> None:
@@ -151,7 +151,7 @@ def test_classes_with_names_are_found_and_kept(tmp_path) -> None:
         table(tmp_path / f"{name}.csv", [(planted(random, motifs[label]), label) for label in labels])
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN)
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = checkpoint.load_predictors(tmp_path / "out")
+    (model,) = registry.load_predictors(tmp_path / "out")
     assert model.config.classes == ("negative", "CRE", "TATA box")
     texts = [encode("A" * 20 + motif + "C" * 20) for motif in (CRE, TATA)]
     assert inference.predictions(model, texts).values.argmax(1).tolist() == [1, 2]
@@ -167,7 +167,7 @@ def test_several_labels_at_once(tmp_path) -> None:
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN)
     assert done.ensemble["exact_match"].value > 0.8
     assert min(done.ensemble[name].value for name in ("accuracy", "auroc:a", "auroc:b")) > 0.9
-    (model,) = checkpoint.load_predictors(tmp_path / "out")
+    (model,) = registry.load_predictors(tmp_path / "out")
     assert (model.config.kind, model.config.classes) == ("multilabel", ("a", "b"))
 
 
@@ -179,7 +179,7 @@ def test_values_come_back_in_their_own_unit(tmp_path) -> None:
         table(tmp_path / f"{name}.csv", rows)
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN, task="regress")
     assert done.ensemble["pearson"].value > 0.9
-    (model,) = checkpoint.load_predictors(tmp_path / "out")
+    (model,) = registry.load_predictors(tmp_path / "out")
     given_ = np.array([float(value) for (value,) in read_labelled(tmp_path / "train.csv").labels])
     assert model.config.centre == pytest.approx((given_.mean(),), rel=1e-6)  # near 6,000
     assert model.config.spread == pytest.approx((given_.std(),), rel=1e-6)  # near 1,000
@@ -200,7 +200,7 @@ def test_a_motif_beyond_the_first_window_is_found_and_windows_are_counted(tmp_pa
         "600 of 600 sequences to train on and 95 of 100 to validate with are longer than the window of 40 bases and were "
         "cut into overlapping windows."
     ) in done.notes
-    manifest = checkpoint.read_manifest(tmp_path / "out")
+    manifest = registry.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["windowed"] == {"window": 40, "overlap": 20, "train": 600, "valid": 95}
 
@@ -221,7 +221,7 @@ def test_regions_of_a_genome_are_read_with_their_strand(tmp_path) -> None:
     done = finetune(config(tmp_path, LEARN), train, valid, tmp_path / "out", task="classify")
     assert done is not None
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = checkpoint.load_predictors(tmp_path / "out")
+    (model,) = registry.load_predictors(tmp_path / "out")
     assert model.config.classes == ("CRE", "none")
 
 
@@ -229,7 +229,7 @@ def test_either_strand_will_do_where_both_are_asked_for(data, tmp_path) -> None:
     """Trained on one strand, asked for the other: the answer is the same, as it is the mean over both."""
     done = tuned(tmp_path, data / "train.csv", data / "valid.csv", LEARN + "both_strands = true\n")
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = checkpoint.load_predictors(tmp_path / "out")
+    (model,) = registry.load_predictors(tmp_path / "out")
     valid = read_labelled(data / "valid.csv").sequences
     forward, backward = (inference.predictions(model, s).values for s in (valid, [reverse_complement(c) for c in valid]))
     assert backward == pytest.approx(forward, abs=1e-5)
@@ -244,7 +244,7 @@ def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -
     tuned(tmp_path, data / "train.csv", data / "few_valid.csv", text)
     rows = [row for row in read_log(tmp_path / "out" / "log.csv") if f"valid_{metric}" in row]
     values = [row[f"valid_{metric}"] for row in rows]
-    manifest = checkpoint.read_manifest(tmp_path / "out")
+    manifest = registry.read_manifest(tmp_path / "out")
     assert manifest is not None
     equals = [row for row in rows if row[f"valid_{metric}"] == best(values)]
     assert manifest["best_step"] == min(equals, key=lambda row: row["valid_loss"])["step"]
@@ -259,7 +259,7 @@ def test_a_run_that_gets_no_better_stops(data, tmp_path) -> None:
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text + "warmup = 0.0\n")
     steps = [row["step"] for row in read_log(tmp_path / "out" / "log.csv") if "valid_accuracy" in row]
     assert steps == [2, 4, 6]  # 8 steps an epoch
-    manifest = checkpoint.read_manifest(tmp_path / "out")
+    manifest = registry.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["best_step"] == 2
 
@@ -378,7 +378,7 @@ def test_how_the_data_was_understood_is_told_before_anything_is_trained(data, tm
         "flags.fa: 40 sequences, 3 labels each, 0 or 1. Classes: label1 (20), label2 (20), label3 (5).",
         "values.csv: 40 sequences, one value each to predict: label from 0 to 9.75.",
     ]
-    (model,) = checkpoint.load_predictors(done.members[0].folder)
+    (model,) = registry.load_predictors(done.members[0].folder)
     assert (model.config.kind, model.config.classes) == ("multilabel", ("label1", "label2", "label3"))
 
 
@@ -408,8 +408,8 @@ def test_each_mode_changes_its_weights_and_saves_a_plain_model(data, tmp_path, t
     begun = start(tmp_path / "lm")
     text = f'tune = "{tune}"\nlast_layers = 1\nlora_rank = 2\nlearning_rate = 1e-2\n' + BRIEF
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text, tables="", starts=[begun])
-    (model,) = checkpoint.load_predictors(tmp_path / "out")
-    before, after = checkpoint.load(begun).state_dict(), model.encoder.state_dict()
+    (model,) = registry.load_predictors(tmp_path / "out")
+    before, after = registry.load(begun).state_dict(), model.encoder.state_dict()
     assert list(after) == list(before)
     assert {name for name in before if not torch.equal(before[name], after[name])} == changed
 
@@ -430,11 +430,11 @@ def causal(folder: Path) -> Path:
 def test_any_language_model_is_a_start(data, tmp_path, make) -> None:
     begun = make(tmp_path / "lm")
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[begun])
-    (model,) = checkpoint.load_predictors(tmp_path / "out")
-    origin = checkpoint.load(begun)
+    (model,) = registry.load_predictors(tmp_path / "out")
+    origin = registry.load(begun)
     assert model.config.encoder.causal == origin.config.causal
     assert model.tokenizer == origin.tokenizer
-    manifest = checkpoint.read_manifest(tmp_path / "out")
+    manifest = registry.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["start"] == {"sha256": origin.sha256, "manifest": None}
 
@@ -445,18 +445,18 @@ def test_a_fine_tuned_model_is_a_start(data, tmp_path) -> None:
     done = tuned(
         tmp_path, data / "few_valid.csv", data / "few.csv", 'tune = "frozen"\n' + BRIEF, tables="", starts=[tmp_path / "first"]
     )
-    (first,), (second,) = (checkpoint.load_predictors(tmp_path / name) for name in ("first", "out"))
+    (first,), (second,) = (registry.load_predictors(tmp_path / name) for name in ("first", "out"))
     weights = second.encoder.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in first.encoder.state_dict().items())
     assert not torch.equal(first.out.weight, second.out.weight)
     assert any(note.startswith("100% of the 31-mers of the validation data were in the training data") for note in done.notes)
     for name in ("few.csv", "few_valid.csv"):
-        assert checkpoint.training_overlap_note(second, "m", read_labelled(data / name).sequences, name) is not None
+        assert registry.training_overlap_note(second, "m", read_labelled(data / name).sequences, name) is not None
 
 
 def test_what_a_start_has_seen_of_the_validation_data_is_said(data, tmp_path) -> None:
     begun = start(tmp_path / "lm")
-    Sketch.of(read_labelled(data / "few_valid.csv").sequences).save(begun / checkpoint.SKETCH)
+    Sketch.of(read_labelled(data / "few_valid.csv").sequences).save(begun / registry.SKETCH)
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[begun])
     assert any(note.startswith("100% of the 31-mers of the validation data") for note in done.notes)
     again = tuned(tmp_path, data / "few.csv", data / "train.csv", out="new", tables="", starts=[begun])
@@ -475,7 +475,7 @@ def test_seeds_give_mean_interval_and_an_ensemble(data, tmp_path) -> None:
     assert written["members"] == ["seed-5", "seed-6"]
     assert written["over_members"]["auroc"]["value"] == pytest.approx(np.mean(values), abs=1e-4)
     valid = read_labelled(data / "few_valid.csv")
-    each = [inference.predictions(m, valid.sequences).values for m in checkpoint.load_predictors(tmp_path / "out")]
+    each = [inference.predictions(m, valid.sequences).values for m in registry.load_predictors(tmp_path / "out")]
     assert not np.allclose(each[0], each[1])
     truth = np.array([label == "1" for (label,) in valid.labels])
     mean = np.mean(each, axis=0)[:, 1]
@@ -487,7 +487,7 @@ def test_starts_of_one_name_do_not_overwrite_each_other(data, tmp_path) -> None:
     starts = [start(tmp_path / "a/lm"), start(tmp_path / "b/lm", KmerTokenizer(3)), start(tmp_path / "other", seed=9)]
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=starts)
     assert [member.folder.name for member in done.members] == ["lm-1", "lm-2", "other"]
-    assert [m.tokenizer.k for m in checkpoint.load_predictors(tmp_path / "out")] == [1, 3, 1]
+    assert [m.tokenizer.k for m in registry.load_predictors(tmp_path / "out")] == [1, 3, 1]
 
 
 def test_the_same_seed_gives_the_same_bytes(data, tmp_path) -> None:
@@ -524,7 +524,7 @@ def test_a_model_that_predicts_one_class_has_failed(tmp_path, n_seeds) -> None:
 def test_without_validation_data_a_tenth_is_held_out(data, tmp_path) -> None:
     done = tuned(tmp_path, data / "few.csv", None)
     assert done.notes[0] == "No validation data was given: 4 of the 40 sequences were held out."
-    manifest = checkpoint.read_manifest(tmp_path / "out")
+    manifest = registry.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert (manifest["data"]["train"]["sequences"], manifest["data"]["valid"]) == (36, None)
 
@@ -554,7 +554,7 @@ def test_too_few_to_hold_any_out_are_refused() -> None:
 def test_few_sequences_are_enough_with_validation_data(tmp_path) -> None:
     rows = [("ACGTACGTACGT", "a"), ("GGGTTTGGGTTT", "b")]
     tuned(tmp_path, table(tmp_path / "t.csv", rows), table(tmp_path / "v.csv", rows))
-    assert len(checkpoint.load_predictors(tmp_path / "out")) == 1
+    assert len(registry.load_predictors(tmp_path / "out")) == 1
 
 
 def test_leakage_is_said(data, tmp_path) -> None:
@@ -580,7 +580,7 @@ def test_the_manifest_of_the_data_travels_along_while_the_data_is_that_of_the_ma
         build(tmp_path / "set", genome, {"peak": tmp_path / "p.bed"}, length=60, valid=["two"])
     made = json.loads((tmp_path / "set/manifest.json").read_text())
     tuned(tmp_path, tmp_path / "set/train.tsv", tmp_path / "set/valid.tsv")
-    manifest = checkpoint.read_manifest(tmp_path / "out")
+    manifest = registry.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["data"]["train"]["manifest"] == manifest["data"]["valid"]["manifest"] == made
     assert made["inputs"]["genome"]["sha256"] == sha256_of(tmp_path / "g.fa")
@@ -588,7 +588,7 @@ def test_the_manifest_of_the_data_travels_along_while_the_data_is_that_of_the_ma
     lines = (tmp_path / "set/train.tsv").read_text().splitlines()
     (tmp_path / "set/train.tsv").write_text("\n".join(lines[:-1]) + "\n")
     tuned(tmp_path, tmp_path / "set/train.tsv", tmp_path / "set/valid.tsv", out="changed")
-    manifest = checkpoint.read_manifest(tmp_path / "changed")
+    manifest = registry.read_manifest(tmp_path / "changed")
     assert manifest is not None
     assert manifest["data"]["train"]["manifest"] is None
     assert manifest["data"]["valid"]["manifest"] == made
@@ -615,7 +615,7 @@ def test_windows_longer_than_those_of_the_start_are_said(data, tmp_path) -> None
 
 def test_what_the_start_has_seen_of_the_training_data_is_said(data, tmp_path) -> None:
     first = start(tmp_path / "lm")
-    Sketch.of(read_labelled(data / "few.csv").sequences, scale=2).save(first / checkpoint.SKETCH)
+    Sketch.of(read_labelled(data / "few.csv").sequences, scale=2).save(first / registry.SKETCH)
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[first])
     (note,) = [n for n in done.notes if "31-mers of" in n and "in the training data of" in n]
     assert note.startswith("100% of the 31-mers of the training data were in")
@@ -627,7 +627,7 @@ def test_a_manifest_of_something_else_is_left_alone(data, tmp_path, text) -> Non
     train.write_bytes((data / "few.csv").read_bytes())
     (tmp_path / "manifest.json").write_text(text)
     tuned(tmp_path, train, data / "few_valid.csv")
-    manifest = checkpoint.read_manifest(tmp_path / "out")
+    manifest = registry.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["data"]["train"]["manifest"] is None
 
@@ -638,7 +638,7 @@ def test_sequences_shorter_than_a_token_are_filled_up(tmp_path) -> None:
         tmp_path, table(tmp_path / "t.csv", rows), table(tmp_path / "v.csv", rows), tables="",
         starts=[start(tmp_path / "lm", KmerTokenizer(6))],
     )  # fmt: skip
-    (model,) = checkpoint.load_predictors(done.members[0].folder)
+    (model,) = registry.load_predictors(done.members[0].folder)
     assert model.config.window == 6
     assert inference.predictions(model, [encode("AC")]).values.shape == (1, 2)
 
@@ -705,7 +705,7 @@ def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(t
     run("again")
     for name in ("model.safetensors", "log.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    assert checkpoint.read_manifest(tmp_path / "again") == checkpoint.read_manifest(tmp_path / "whole")
+    assert registry.read_manifest(tmp_path / "again") == registry.read_manifest(tmp_path / "whole")
     assert {path.name for path in (tmp_path / "again").iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
 
 

@@ -17,10 +17,10 @@ from torch import nn
 
 from genoformer.errors import ConfigError, Stopped, TrainingError
 from genoformer.genome.codes import decode
-from genoformer.training.draws import RandomStream
 from genoformer.training.log import Log, read_log
 from genoformer.training.loop import Loss, Monitor, fit
 from genoformer.training.optimizer import LoopConfig, rate_at
+from genoformer.training.random_streams import RandomStream
 
 TABLES = """
 [tokenizer]

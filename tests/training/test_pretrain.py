@@ -11,23 +11,23 @@ from click.testing import CliRunner
 from genoformer_cli.main import main
 
 from genoformer.errors import ConfigError, TrainingError
+from genoformer.files import sha256_of
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
-from genoformer.models import checkpoint
-from genoformer.models.encoder import Encoder, EncoderConfig
-from genoformer.models.posterior import window_log2_likelihood
+from genoformer.models import registry
+from genoformer.models.transformer.base_probabilities import window_log2_likelihood
+from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
-from genoformer.training import report, verdict
-from genoformer.training.bits import QueriedBases, asked_bases, bits_of
+from genoformer.training import report, run_checks
+from genoformer.training.bits_per_base import QueriedBases, asked_bases, bits_of
 from genoformer.training.config import GenomeConfig, PretrainConfig, TrainingConfig
-from genoformer.training.counts import CONTEXTS
 from genoformer.training.curves import bits_rows
-from genoformer.training.datasets import RandomWindows, Source
+from genoformer.training.kmer_baseline import CONTEXTS
 from genoformer.training.language import LanguageModelBatches
 from genoformer.training.objectives import CausalLM
 from genoformer.training.pretrain import _data, pretrain
-from genoformer.whole import sha256_of
+from genoformer.training.windows import RandomWindows, Source
 
 STEP = np.array([[0.05, 0.05, 0.05, 0.85], [0.85, 0.05, 0.05, 0.05], [0.05, 0.85, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
 
@@ -95,7 +95,7 @@ def run(folder, genome_path, *, tokenizer="base", steps=4, seed=0, objective="ma
 def test_a_known_source_is_learned_to_its_entropy(tmp_path, genome_path) -> None:
     manifest = run(tmp_path, genome_path, steps=300)
     least = hidden_entropy()
-    model = checkpoint.load(tmp_path / "model")
+    model = registry.load(tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
     found = np.nanmean(bits_of(model, asked_bases(held, 2_000), 32))
     assert least - 0.05 < found < least + 0.08  # 0.79 bits of 2; the interval is 4 standard errors of 2,000 bases
@@ -113,7 +113,7 @@ def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
     manifest = pretrain(PretrainConfig(training=plan).with_fastas([genome_path]), tmp_path / "more", start=tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
     asked = asked_bases(held, 2_000)
-    first, second = (np.nanmean(bits_of(checkpoint.load(tmp_path / name), asked, 32)) for name in ("model", "more"))
+    first, second = (np.nanmean(bits_of(registry.load(tmp_path / name), asked, 32)) for name in ("model", "more"))
     assert second < first - 0.1
     assert manifest["start"]["sha256"] == sha256_of(tmp_path / "model" / "model.safetensors")
     with pytest.raises(ConfigError, match="leave out"):
@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path, genome_path, tokenizer, 
     weights = []
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(tmp_path / name, genome_path, tokenizer=tokenizer, objective=objective, seed=seed, steps=2)
-        weights.append(checkpoint.load(tmp_path / name / "model").state_dict())
+        weights.append(registry.load(tmp_path / name / "model").state_dict())
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     same_shape = [key for key in weights[0] if weights[0][key].shape == weights[2][key].shape]
     assert not all(torch.equal(weights[0][key], weights[2][key]) for key in same_shape)
@@ -250,7 +250,7 @@ def compared(own: float, composition: float, spread: float, best: float = 1.5) -
 )
 def test_a_run_that_collapsed_or_diverged_says_so(own, spread, validations, words) -> None:
     """Composition has 1.99 bits on the same 100 bases; the bases differ by far more than the two models do."""
-    found = verdict.failures(compared(own, 1.99, spread), validations, 1.0, 1.3, single_bases=True)
+    found = run_checks.failures(compared(own, 1.99, spread), validations, 1.0, 1.3, single_bases=True)
     assert [words in note for note in found] == [True] if words else not found
 
 
@@ -266,13 +266,13 @@ def test_a_run_that_collapsed_or_diverged_says_so(own, spread, validations, word
 )
 def test_a_training_loss_no_better_than_that_of_unigrams_is_a_failed_run(held, single_bases, loss, failed) -> None:
     """1.3 nats are what knowing the composition gives; of single bases the held-out bases have the say, where there are any."""
-    found = verdict.failures(compared(1.9, 1.99, 0.1) if held else None, [], loss, 1.3, single_bases=single_bases)
+    found = run_checks.failures(compared(1.9, 1.99, 0.1) if held else None, [], loss, 1.3, single_bases=single_bases)
     assert [f"the training loss ended at {loss:.3f} nats" in note for note in found] == [True] * failed
 
 
 def test_a_better_count_model_is_named() -> None:
-    assert verdict.baseline_warnings(compared(1.49, 1.99, 0.1)) == []
-    (said,) = verdict.baseline_warnings(compared(1.60, 1.99, 0.1))
+    assert run_checks.baseline_warnings(compared(1.49, 1.99, 0.1)) == []
+    (said,) = run_checks.baseline_warnings(compared(1.60, 1.99, 0.1))
     assert (
         "order 1 has 1.500 bits per base on the same held-out bases, this model 1.600 (paired difference +0.1000 ± 0.0100)"
         in said
@@ -286,7 +286,7 @@ def test_the_loss_of_knowing_only_how_common_tokens_are(tmp_path) -> None:
     for k, expected in ((1, np.log(2)), (2, -(0.75 * np.log(3 / 8) + 0.25 * np.log(1 / 8)))):
         tokenizer = KmerTokenizer(k)
         batches = LanguageModelBatches(windows, tokenizer, CausalLM(tokenizer))
-        assert verdict.unigram_nats(batches) == pytest.approx(expected, abs=0.002)
+        assert run_checks.unigram_nats(batches) == pytest.approx(expected, abs=0.002)
 
 
 def test_a_model_that_knows_the_composition_only_is_a_failed_run(tmp_path) -> None:
@@ -314,11 +314,11 @@ def test_the_end_of_a_single_contig_is_held_out(tmp_path, objective) -> None:
     assert "chromosome:19,000-20,000" in manifest["warnings"][0]
     assert manifest["notes"] == []
     assert list(manifest["bits_per_base"]) == ["chromosome"]
-    model, sequence = checkpoint.load(tmp_path / "model"), Genome(fasta)
-    seen = checkpoint.training_overlap_note(model, "m", [sequence.window("chromosome", 0, 19_000)], "these")
+    model, sequence = registry.load(tmp_path / "model"), Genome(fasta)
+    seen = registry.training_overlap_note(model, "m", [sequence.window("chromosome", 0, 19_000)], "these")
     assert seen is not None
     assert seen.startswith("100%")
-    held = checkpoint.training_overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
+    held = registry.training_overlap_note(model, "m", [sequence.window("chromosome", 19_000, 1_000)], "these")
     assert held is None or "too few to tell" in held  # the chain repeats itself: some k-mers come by chance
 
 
@@ -411,9 +411,9 @@ def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
         CONFIG.format(tokenizer="base", steps=2, seed=0, objective="masked") + '[genome]\nblacklist = "black.bed"\n'
     )
     pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([tmp_path / "g.fa"]), tmp_path / "model")
-    model, genome = checkpoint.load(tmp_path / "model"), Genome(tmp_path / "g.fa")
-    assert checkpoint.training_overlap_note(model, "m", [genome.window("one", 8_000, 3_000)], "these") is None
-    assert checkpoint.training_overlap_note(model, "m", [genome.window("one", 0, 8_000)], "these") is not None
+    model, genome = registry.load(tmp_path / "model"), Genome(tmp_path / "g.fa")
+    assert registry.training_overlap_note(model, "m", [genome.window("one", 8_000, 3_000)], "these") is None
+    assert registry.training_overlap_note(model, "m", [genome.window("one", 0, 8_000)], "these") is not None
     table = dict(line.split("\t")[:2] for line in (tmp_path / "model" / "bits_per_base.tsv").read_text().splitlines())
     assert float(table["order 0"]) == pytest.approx(1.0, abs=0.01)
 
@@ -465,8 +465,8 @@ def test_the_report_asks_model_and_count_models_for_the_same_bases(tmp_path, gen
 
 def test_what_was_seen_goes_into_the_folder(tmp_path, genome_path) -> None:
     run(tmp_path, genome_path)
-    model, genome = checkpoint.load(tmp_path / "model"), Genome(genome_path)
-    seen = checkpoint.training_overlap_note(model, "m", [genome.window("one", 10_000, 20_000)], "these")
+    model, genome = registry.load(tmp_path / "model"), Genome(genome_path)
+    seen = registry.training_overlap_note(model, "m", [genome.window("one", 10_000, 20_000)], "these")
     assert seen is not None
     assert seen.startswith("100% of the 31-mers of these were in the training data of m")
-    assert checkpoint.training_overlap_note(model, "m", [genome.window("held", 0, 20_000)], "these") is None
+    assert registry.training_overlap_note(model, "m", [genome.window("held", 0, 20_000)], "these") is None

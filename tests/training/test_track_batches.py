@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from genoformer.datasets.track_set import TrackSet, Window, read_tracks, write_track_set
+from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import N
-from genoformer.genome.targets import Track, TrackTable
-from genoformer.labelled.track_sets import TrackSet, Window, read_tracks, write_track_set
 from genoformer.training.track_batches import Crop, TrackBatches, crop_padded
 
 BIN, N_ALL, N_TARGETS = 4, 11, 6  # an odd rest: two bins before the targets, three behind them

@@ -1,0 +1,75 @@
+"""Lock the outputs of a command while it runs, and refuse outputs that are also inputs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+
+def open_streams() -> None:
+    """Open closed standard streams on the null device, so that no output file takes their number.
+
+    Otherwise, messages printed by C code would go into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+_OUTPUTS = ("output", "out", "matrix", "pca", "figures", "folder")  # names of the options that give an output file or folder
+
+
+def refuse_own_inputs(ctx: click.Context) -> None:
+    """Raise ConfigError if a command would overwrite a file that it reads, under any name or link."""
+    from genoformer.errors import ConfigError
+    from genoformer.files import same_file
+
+    kinds = {parameter.name: parameter for parameter in ctx.command.params}
+    outputs = [
+        str(value)
+        for name, value in ctx.params.items()
+        if name in _OUTPUTS and value is not None and isinstance(kinds[name].type, click.Path)
+    ]
+    for name, value in ctx.params.items():
+        given = value if isinstance(value, tuple) else (value,)
+        for text in given if name not in _OUTPUTS else ():
+            if not isinstance(text, str | os.PathLike):
+                continue
+            for path in {os.fspath(text), os.fspath(text).partition("=")[2]}:  # FILE, or NAME=FILE
+                for output in outputs:
+                    if same_file(path, output):
+                        raise ConfigError(f"{output} is the input, which the output would replace; name another file.")
+
+
+def refuse_addresses(ctx: click.Context) -> None:
+    """Raise MissingFileError for a web address in place of a file or a model; it quotes the address as typed."""
+    from genoformer.addresses import refuse_address
+
+    for parameter in ctx.command.params:
+        value = ctx.params.get(parameter.name or "")
+        given = value if isinstance(value, tuple) else (value,)
+        files = isinstance(parameter.type, click.Path) or "FILE" in str(parameter.metavar) or "BED" in str(parameter.metavar)
+        for text in given if files or parameter.type.name == "model" else ():
+            if isinstance(text, str | os.PathLike):
+                due = "folder" if parameter.type.name == "model" else "file"
+                refuse_address(text, to_write=parameter.name in _OUTPUTS, due=due)
+
+
+def lock_outputs(*paths: str | os.PathLike[str] | None) -> None:
+    """Lock these outputs until the command ends; refuse an output that another command has locked.
+
+    "-" is refused: a stream cannot be locked.
+    """
+    from genoformer.errors import ConfigError
+    from genoformer.files import lock_output
+
+    if any(path is not None and os.fspath(path) == "-" for path in paths):
+        raise ConfigError("-: this is written to files, not to standard output; give a name.")
+    for path in dict.fromkeys(os.path.realpath(path) for path in paths if path is not None):
+        click.get_current_context().with_resource(lock_output(path))

@@ -1,0 +1,149 @@
+"""Print notes of commands on stderr, fewer with -q and more with -v, and add -q, -v and --debug to every command."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .output_lock import refuse_addresses, refuse_own_inputs
+
+_LEVEL = "genoformer.talk"  # key in the context's meta, which a group and its commands share; -1, 0 or 1
+_DEBUG = "genoformer.debug"
+
+
+def _set(key: str, value: int) -> Any:
+    def callback(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            ctx.meta[key] = value
+
+    return callback
+
+
+def talk_options() -> list[click.Parameter]:
+    """Return the options -q, -v and --debug, which the group and every command take."""
+    return [
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set(_LEVEL, -1),
+            help="Print only results and errors.",
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            expose_value=False,
+            callback=_set(_LEVEL, 1),
+            help="Also log stages, timing and memory use to stderr.",
+        ),
+        click.Option(
+            ["--debug"], is_flag=True, expose_value=False, callback=_set(_DEBUG, 1), help="Show the traceback of an error."
+        ),
+    ]
+
+
+class Command(click.Command):
+    """Click command with -q, -v and --debug."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params += talk_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        refuse_addresses(ctx)
+        refuse_own_inputs(ctx)
+        begun = time.monotonic()
+        print_detail(f"{ctx.command_path}: genoformer {_version()}, Python {sys.version.split()[0]}")
+        result = super().invoke(ctx)
+        print_detail(f"{ctx.command_path}: {time.monotonic() - begun:,.1f} s, at most {_peak():,.0f} MB of memory")
+        return result
+
+
+class Group(click.Group):
+    """Click group with -q, -v and --debug, which its commands also take."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params += talk_options()
+
+
+def print_note(text: str) -> None:
+    """Print a line on stderr, unless -q was given."""
+    if _level() >= 0:
+        click.echo(text, err=True)
+
+
+def print_detail(text: str) -> None:
+    """Print a line on stderr if -v was given."""
+    if _level() > 0:
+        click.echo(text, err=True)
+
+
+@contextmanager
+def warnings_said() -> Iterator[None]:
+    """Print the library's warnings of failed runs as notes, each once."""
+    from genoformer.errors import FailedRunWarning
+
+    heard: set[str] = set()
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def hear(
+            message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+        ) -> None:
+            if not issubclass(category, FailedRunWarning):
+                show(message, category, filename, lineno, file, line)
+            elif str(message) not in heard:
+                heard.add(str(message))
+                print_note(f"{message}")
+
+        warnings.simplefilter("always", FailedRunWarning)
+        warnings.showwarning = hear
+        yield
+
+
+def is_quiet() -> bool:
+    return _level() < 0
+
+
+def is_verbose() -> bool:
+    return _level() > 0
+
+
+def wants_traceback(ctx: click.Context) -> bool:
+    return bool(ctx.meta.get(_DEBUG, False))
+
+
+def _level() -> int:
+    ctx = click.get_current_context(silent=True)
+    return ctx.meta.get(_LEVEL, 0) if ctx is not None else 0
+
+
+def _version() -> str:
+    from genoformer import __version__
+
+    return __version__
+
+
+def _peak() -> float:
+    """Return the peak memory in MiB: the largest of this process and its children.
+
+    On Linux ``ru_maxrss`` also counts the process that started this one, so ``VmHWM`` is used if it exists.
+    """
+    import resource
+
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    try:
+        own = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+    except (OSError, IndexError):
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return max(own, children) / (1024 if sys.platform != "darwin" else 1024 * 1024)

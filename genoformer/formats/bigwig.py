@@ -1,0 +1,259 @@
+"""bigWig files: values of any interval, and a streaming writer of intervals."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from genoformer.addresses import refuse_address
+from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
+from genoformer.files import atomic_write
+from genoformer.formats.bigwig_bytes import HEADER, MAGIC, NOTHING, SUMMARY, BigWigBytes, Intervals
+from genoformer.formats.pointers import refuse_pointer
+from genoformer.genome.bins import Values, summarise
+from genoformer.genome.contigs import ContigMap, join_names
+
+Run = tuple[str, ArrayLike, ArrayLike, ArrayLike]  # contig, starts [n], ends [n], values [n]
+
+_BIGBED = 0x8789F2EB
+_INDEX_BYTES = 48  # smallest possible size of an index
+_BYTES_WRITTEN = 24  # at most, per interval: 12 for data, the rest for zoom levels and indexes
+_AHEAD = 1 << 18  # intervals for which disk space is reserved at a time
+
+
+class BigWig:
+    """bigWig file as values per base; each process opens its own handle on first read.
+
+    Attributes: path, contigs (name -> length in bases), n_bases (number of bases with a value).
+
+    Raises: MissingFileError; FileFormatError if the file is not a bigWig or is truncated.
+    """
+
+    exact_lengths = True  # of the contigs in `contigs`
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        _check(self.path)
+        self._file: BigWigBytes | None = None
+        self._names: dict[str, str | None] = {}
+        file = self._opened()
+        self.contigs: dict[str, int] = {name: length for name, (_, length) in file.contigs.items()}
+        self.n_bases = file.n_bases
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_file": None}
+
+    def values(self, chrom: str, start: int, end: int) -> Values:
+        """Return the values of the bases [start, end), float32 [L]; 0 for bases without a value and beyond the contig ends."""
+        if end < start:
+            raise ValueError(f"{chrom}:{start}-{end}: the end lies before the start.")
+        starts, ends, found = self._found(chrom, start, end)
+        if 4 * len(starts) > end - start and (ends - starts == 1).all():  # one value per base
+            out = np.zeros(end - start, dtype=np.float32)
+            out[starts - start] = found
+            return out
+        edges = np.empty(2 * len(starts) + 2, dtype=np.int64)  # gap, interval, gap ... gap
+        edges[0], edges[1:-1:2], edges[2:-1:2], edges[-1] = start, starts, ends, end
+        values = np.zeros(2 * len(starts) + 1, dtype=np.float32)
+        values[1::2] = found
+        return np.repeat(values, np.diff(edges))
+
+    def binned(self, chrom: str, start: int, n_bins: int, bin_size: int, summary: str = "mean") -> Values:
+        """Return the values of `n_bins` bins from `start`, float32 [N]."""
+        return summarise(self.values(chrom, start, start + n_bins * bin_size), bin_size, summary)
+
+    def intervals(self, chrom: str, start: int, end: int) -> list[tuple[int, int, float]]:
+        """Return the intervals with a value in [start, end), clipped to it: (start, end, value), sorted by position."""
+        return list(zip(*(column.tolist() for column in self._found(chrom, start, end)), strict=True))
+
+    def _found(self, chrom: str, start: int, end: int) -> Intervals:
+        name = own_name(chrom, self.contigs, self._names, self.path)
+        first, last = max(start, 0), min(end, self.contigs[name] if name is not None else 0)
+        if name is None or first >= last:
+            return NOTHING
+        return self._opened().intervals(name, first, last)
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self._file = None
+
+    def _opened(self) -> BigWigBytes:
+        if self._file is None:
+            self._file = BigWigBytes(self.path)
+        return self._file
+
+
+def own_name(chrom: str, contigs: Iterable[str], known: dict[str, str | None], path: Path) -> str | None:
+    """Return a file's own name of the contig `chrom`, or None; `known` caches the lookups.
+
+    Raises: ContigError if several contigs fit.
+    """
+    if chrom not in known:
+        names = ContigMap([chrom], contigs)
+        if chrom in names.ambiguous and names.get(chrom) != chrom:  # no notes here to report a choice
+            raise ContigError(
+                f"contig {chrom} fits more than one of {path}: {join_names(names.ambiguous[chrom])}; rename them."
+            )
+        known[chrom] = names.get(chrom)
+    return known[chrom]
+
+
+def _check(path: Path) -> None:
+    """Refuse a file that is not a bigWig or is truncated, before the library's C code prints its own messages."""
+    refuse_address(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist or is no file; give a bigWig file.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEADER.size)
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read ({error.strerror}); give a bigWig file.") from error
+    magic = struct.unpack("<I", head[:4])[0] if len(head) >= 4 else None
+    refuse_pointer(path)
+    if magic == _BIGBED:
+        raise FileFormatError(f"{path} is a bigBed file, which holds no values per base; give a bigWig, or the peaks as BED.")
+    if magic != MAGIC:
+        hint = "unpack it" if head[:2] == b"\x1f\x8b" else "give a bigWig, or name it as what it is"
+        raise FileFormatError(f"{path} is no bigWig file, it begins with {head[:4]!r}; {hint}.")
+    size = path.stat().st_size
+    least = (HEADER.unpack(head)[5] if len(head) == HEADER.size else HEADER.size) + _INDEX_BYTES
+    if size < least:
+        raise FileFormatError(f"{path} was cut off: it has {size:,} bytes and needs {least:,} or more; get it again.")
+    at = HEADER.unpack(head)[9]
+    with path.open("rb") as file:
+        file.seek(min(at, size))
+        summary = file.read(SUMMARY.size) if at else b""
+    if len(summary) == SUMMARY.size and any(map(math.isinf, SUMMARY.unpack(summary)[1:3])):  # NaN there comes from stored NaN
+        raise FileFormatError(f"{path} holds infinite values, which are no measurements; write it without them.")
+
+
+# --- writing
+
+
+@contextmanager
+def new_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int]) -> Iterator[BigWigWriter]:
+    """Open a new bigWig for writing; the complete file appears under its name only if the block ends without an error.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with new_bigwig(Path(folder, "a.bw"), {"chr1": 1000}) as file:
+    ...         file.add("chr1", [0, 128], [128, 256], [0.5, 2])
+    ...     BigWig(Path(folder, "a.bw")).binned("chr1", 0, 3, 128).tolist()
+    [0.5, 2.0, 0.0]
+    """
+    path = Path(path)
+    if not contig_lengths:
+        raise ConfigError(f"{path}: a bigWig needs the lengths of its contigs; give at least one.")
+    with atomic_write(path) as part:
+        part.touch()  # so that a missing or read-only folder gives the usual error
+        file = BigWigWriter(part, path, contig_lengths)
+        try:
+            yield file
+        finally:
+            file.close()
+        file.check()
+
+
+class BigWigWriter:
+    """Writer of runs of intervals: contigs in the order of `contigs`, intervals sorted and without overlap.
+
+    Bases without an interval and NaN values have no data. Runs of equally wide intervals without gaps, such as bins, take two
+    thirds of the space.
+    """
+
+    def __init__(self, part: Path, path: Path, contig_lengths: Mapping[str, int]) -> None:
+        import pyBigWig
+
+        self.path, self.contigs = path, dict(contig_lengths)
+        self._part = part
+        self._order = {name: i for i, name in enumerate(self.contigs)}
+        self._last = ("", 0)  # contig and end of the last interval
+        self._n_bases = self._n_added = self._n_reserved = 0
+        self._file = pyBigWig.open(str(part), "w")
+        try:
+            self._file.addHeader(list(self.contigs.items()))
+        except RuntimeError as error:
+            raise OSError(errno.ENOSPC, "the bigWig cannot be begun", str(path)) from error
+
+    def add(self, chrom: str, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> None:
+        """Add intervals [start, end) of a contig, after all intervals added before; [n] each.
+
+        Raises: ContigError; ValueError for intervals that are unsorted, overlap, lie beyond the contig or have infinite values.
+        """
+        if chrom not in self.contigs:
+            raise ContigError(f"contig {chrom} is not among those of {self.path} ({join_names(self.contigs)}).")
+        value = np.asarray(values, dtype=np.float32)
+        first, last = np.asarray(starts, dtype=np.int64), np.asarray(ends, dtype=np.int64)
+        if not first.shape == last.shape == value.shape == (value.size,):
+            raise ValueError(f"{self.path}: starts {first.shape}, ends {last.shape}, values {value.shape}; give equally many.")
+        keep = ~np.isnan(value)
+        first, last, value = first[keep], last[keep], value[keep]
+        if not value.size:
+            return
+        self._refuse(chrom, first, last, value)
+        self._reserve(len(first))
+        self._last = (chrom, int(last[-1]))
+        width = int(last[0] - first[0])
+        if np.array_equal(first, first[0] + width * np.arange(len(first))) and np.array_equal(last, first + width):
+            self._file.addEntries(chrom, int(first[0]), values=value, span=width, step=width)
+        else:
+            self._file.addEntries([chrom] * len(first), first, ends=last, values=value)
+        self._n_bases += int((last - first).sum())
+
+    def _refuse(self, chrom: str, first: Any, last: Any, value: Any) -> None:
+        before, until = self._last
+        if before and self._order[chrom] < self._order[before]:
+            raise ValueError(f"{self.path}: {chrom} comes after {before}; add contigs in the order of their lengths' table.")
+        edges = np.append(until if chrom == before else 0, last)
+        wrong = np.flatnonzero((first < edges[:-1]) | (last <= first) | (last > self.contigs[chrom]) | ~np.isfinite(value))
+        if wrong.size:
+            i = wrong[0]
+            raise ValueError(
+                f"{self.path}: {chrom}:{first[i]}-{last[i]} with value {value[i]:g} follows base {edges[i]:,}; intervals are "
+                f"sorted, do not overlap, end by {self.contigs[chrom]:,}, and have finite values."
+            )
+
+    def _reserve(self, n: int) -> None:
+        """Raise OSError while the file can still be closed: on a full disk the C code ends the process."""
+        self._n_added += n
+        if self._n_added <= self._n_reserved or not hasattr(os, "posix_fallocate"):
+            return
+        self._n_reserved = self._n_added + _AHEAD
+        room = self._part.with_name(self._part.name + ".room")
+        try:
+            with room.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _BYTES_WRITTEN * self._n_reserved)
+        finally:
+            room.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Write the remaining data and the index."""
+        self._file.close()
+
+    def check(self) -> None:
+        """Read the file back to verify it, because the C code reports no errors."""
+        try:
+            with self._part.open("rb") as file:
+                os.fsync(file.fileno())
+            n_bases = BigWig(self._part).n_bases
+        except FileFormatError:
+            n_bases = -1
+        if n_bases != self._n_bases:
+            raise OSError(errno.ENOSPC, "the bigWig could not be written whole", str(self.path))
+
+
+def write_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int], runs: Iterable[Run]) -> None:
+    """Write runs of intervals (contig, starts [n], ends [n], values [n]), streamed, in the order that `BigWigWriter` takes."""
+    with new_bigwig(path, contig_lengths) as file:
+        for run in runs:
+            file.add(*run)

@@ -1,0 +1,95 @@
+"""Windows of codes -> posteriors of masked bases, likelihoods of windows, embeddings of a stretch in them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.genome.reference import Genome
+from genoformer.inference.runtime import Floats, batch_size_of, run_batched, to_device
+from genoformer.models.transformer.base_probabilities import base_posterior, window_log2_likelihood
+from genoformer.models.transformer.model import Encoder
+
+
+def posteriors(
+    model: Encoder,
+    codes: Codes,
+    target: NDArray[np.int64],
+    end: NDArray[np.int64] | None = None,
+    *,
+    batch_size: int | None = None,
+) -> Floats:
+    """Return log2 P(A), P(C), P(G), P(T) at base `target` of each window with [target, end) masked; [B, L] -> [B, 4]."""
+    end = target + 1 if end is None else end
+
+    def run(part: slice) -> Tensor:
+        hidden = model.tokenizer.mask_bases(codes[part], target[part], end[part])
+        return base_posterior(model, *(to_device(model, field) for field in hidden))
+
+    return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), (4,))
+
+
+def predict_bases(
+    model: Encoder, codes: Codes, start: int, end: int, *, window: int | None = None, both_strands: bool = True
+) -> Floats:
+    """Return log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
+
+    The result is the mean over strands, or the forward strand if both_strands is False. Each base is in the middle of a window
+    of
+    the model's length, or of `window` bases; the window has N beyond the ends of the sequence.
+    """
+    length = window or model.config.context_length
+    centre = length // 2
+    padded = np.pad(codes, length, constant_values=N)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, length)[start - centre + length : end - centre + length]
+    at = np.full(len(windows), centre)
+    forward = posteriors(model, windows, at)
+    if not both_strands:
+        return forward
+    backward = posteriors(model, reverse_complement(windows), length - 1 - at)[:, ::-1]
+    mean = (forward + backward) / 2
+    return np.asarray(mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True), dtype=np.float32)
+
+
+def posteriors_in(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> Floats:
+    """Run `predict_bases` on the bases [start, end) of a contig, each with the full context length of the model."""
+    flank = model.config.context_length
+    return predict_bases(model, genome.window(chrom, start - flank, end - start + 2 * flank), flank, flank + end - start)
+
+
+def likelihoods(model: Encoder, codes: Codes, *, batch_size: int | None = None) -> Floats:
+    """Return log2 P(window) of a causal model, [B, L] -> [B]."""
+
+    def run(part: slice) -> Tensor:
+        ids = to_device(model, model.tokenizer.encode(codes[part]).ids)
+        return window_log2_likelihood(model, model.tokenizer, ids)
+
+    return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), ())
+
+
+def embeddings(
+    model: Encoder,
+    codes: Codes,
+    first: NDArray[np.int64],
+    after: NDArray[np.int64],
+    *,
+    batch_size: int | None = None,
+) -> Floats:
+    """Return the mean of the last layer over tokens that overlap the bases [first, after) of each window; [B, L] -> [B, D]."""
+
+    def run(part: slice) -> Tensor:
+        encoding = model.tokenizer.encode(codes[part])
+        offsets = encoding.spans
+        touch = (offsets[..., 0] < after[part, None]) & (offsets[..., 1] > first[part, None])
+        n_rows = int(touch.sum(1).max())
+        rows = np.argsort(~touch, axis=1, kind="stable")[:, :n_rows]  # the touching tokens first
+        weight = np.take_along_axis(touch, rows, axis=1).astype(np.float32)
+        weight /= weight.sum(1, keepdims=True)
+        ids = to_device(model, encoding.ids)
+        keep = None if (encoding.ids != model.tokenizer.pad_id).all() else ids != model.tokenizer.pad_id
+        x = model.embed(ids, keep, to_device(model, rows)).float()  # [B, M, D]
+        return (x * to_device(model, weight)[..., None]).sum(1)
+
+    return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), (model.config.width,))

@@ -1,0 +1,111 @@
+"""Devices, precision and batch sizes: the only module with inference_mode; a model is returned in its original state."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.models.enformer.model import Enformer
+from genoformer.models.heads import SequenceClassifier
+from genoformer.models.transformer.model import Encoder
+
+Floats = NDArray[np.float32]
+M = TypeVar("M", bound=Encoder | SequenceClassifier | Enformer)
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_CORE_TOKENS = 1_024  # tokens per batch and core, for at least two cores: more leave the cache, and cores wait for each other
+_GPU_TOKENS = 262_144  # halved if memory is too small
+
+
+@contextmanager
+def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Iterator[M]:
+    """Yield the model in eval mode, on a device, in a precision; the original model is restored at the end."""
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision {precision!r}: allowed are {', '.join(PRECISIONS)}.")
+    here = next(model.parameters())
+    wanted, dtype = _device(device), PRECISIONS[precision]
+    training = model.training
+    if here.device != wanted or here.dtype != dtype:
+        elsewhere: M = copy.deepcopy(model)
+        elsewhere.eval().to(wanted, dtype)
+        yield elsewhere
+        return
+    model.eval()
+    try:
+        yield model
+    finally:
+        model.train(training)
+
+
+def n_cores() -> int:
+    """Return the number of usable processors, as limited by the process affinity (SLURM, containers) and OMP_NUM_THREADS."""
+    return torch.get_num_threads()
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Run torch with n threads on the CPU; the last digits of a convolution depend on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _device(name: str) -> torch.device:
+    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    there += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if name not in there:
+        raise ConfigError(f"device {name!r} is not on this machine; there are {', '.join(there)}.")
+    return torch.device(name)
+
+
+def resolve_device(name: str) -> str:
+    """Return the device of a name; "auto" is cuda if available, else cpu."""
+    return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def to_device(model: Encoder | SequenceClassifier, array: NDArray[np.generic]) -> Tensor:
+    """Convert an array to a tensor on the model's device."""
+    return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
+
+
+def batch_size_of(model: Encoder, codes: Codes, asked: int | None) -> int:
+    """Return the number of windows [B, L] in a batch: the requested number, or as many as `tokens_at_once` allows."""
+    if asked is not None:
+        return asked
+    return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(codes.shape[1]))
+
+
+def tokens_at_once(model: nn.Module) -> int:
+    """Return the number of tokens in a batch for the device of the model."""
+    return _GPU_TOKENS if next(model.parameters()).is_cuda else _CORE_TOKENS * max(2, n_cores())
+
+
+def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...]) -> Floats:
+    """Return the results of run over 0..n, [n, *shape]; if memory is too small for a batch, it is halved."""
+    results = np.empty((n, *shape), dtype=np.float32)
+    at = 0
+    with torch.inference_mode():
+        while at < n:
+            part = slice(at, min(at + batch_size, n))
+            try:
+                results[part] = run(part).float().cpu().numpy()
+            except torch.OutOfMemoryError:
+                if batch_size == 1:
+                    raise
+                batch_size = (batch_size + 1) // 2
+                torch.cuda.empty_cache()
+                continue
+            at = part.stop
+    return results

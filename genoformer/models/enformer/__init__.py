@@ -1,0 +1,1 @@
+"""Enformer: convolutions and attention over a long window -> tracks."""

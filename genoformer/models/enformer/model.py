@@ -1,0 +1,499 @@
+"""A long-range model of regulatory tracks: one-hot DNA -> stem -> tower -> transformer -> crop -> heads; default: Enformer.
+
+In reading order: the configuration, convolutions and pooling, relative positions, attention, the model. `trunk.py` computes
+stem and tower faster, with the same weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple, get_type_hints
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from genoformer.config import checked
+from genoformer.errors import ConfigError
+from genoformer.formats.track_table import TrackTable
+from genoformer.models.enformer.batch_norm import sync_batch_norm
+from genoformer.models.layers import AttentionWeights, Linear, linear
+
+
+@dataclass(frozen=True)
+class EnformerConfig:
+    """The shape of a long-range model. The defaults are Enformer's (Avsec et al. 2021)."""
+
+    width: int = 1536  # C: channels of the transformer; the stem has half as many
+    n_blocks: int = 11
+    n_heads: int = 8
+    key_width: int = 64  # of a head; its values have C / n_heads
+    stem_kernel: int = 15
+    tower_kernel: int = 5
+    n_pools: int = 7  # each halves the length: a bin of 2^7 = 128 bases
+    divisible_by: int = 128  # channels of the tower are rounded to multiples of it
+    context_length: int = 196_608  # default window, in bases
+    target_bins: int = 896  # predicted bins in the middle of the window; 0: all
+    heads: Mapping[str, int] = field(default_factory=lambda: {"human": 5313, "mouse": 1643})  # name -> number of tracks
+    dropout: float = 0.4
+    attention_dropout: float = 0.05
+    position_dropout: float = 0.01
+    attention_scale: float = 1.0  # scale of initial queries, keys, biases; below 1 attention starts flatter and learns sooner
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            least = {"target_bins": 0, "n_blocks": 0, "n_pools": 3}.get(entry.name, 1)  # stem, C / 2 and C need a stage each
+            if hints[entry.name] is int and value < least:
+                raise ConfigError(f"{entry.name} = {value}: give a whole number of at least {least}.")
+            if entry.name == "attention_scale":
+                if not 0 < value <= 1:
+                    raise ConfigError(f"attention_scale = {value}: give a number above 0 and at most 1, Enformer's.")
+            elif hints[entry.name] is float and not 0 <= value < 1:
+                raise ConfigError(f"{entry.name} = {value}: give a number from 0 up to, not including, 1.")
+        if self.n_pools > 30:
+            raise ConfigError(f"n_pools = {self.n_pools}: bins would be longer than a chromosome; give at most 30.")
+        for name in ("stem_kernel", "tower_kernel"):
+            if getattr(self, name) % 2 == 0:
+                raise ConfigError(f"{name} = {getattr(self, name)} has no middle; give an odd number.")
+        if self.width % (2 * self.divisible_by):
+            raise ConfigError(f"width = {self.width}: half of it must be a multiple of divisible_by = {self.divisible_by}.")
+        if self.width % self.n_heads or self.value_width % 6:
+            raise ConfigError(
+                f"width = {self.width}, n_heads = {self.n_heads}: each head needs a multiple of 6 channels, two for each of "
+                "three kinds of relative positions; change one of them."
+            )
+        if self.context_length % self.bin_size:
+            raise ConfigError(f"context_length = {self.context_length}: give a multiple of the bin of {self.bin_size} bases.")
+        if self.target_bins > self.context_length // self.bin_size:
+            raise ConfigError(
+                f"target_bins = {self.target_bins}: a window of {self.context_length:,} bases has "
+                f"{self.context_length // self.bin_size} bins of {self.bin_size}; give at most that, or 0 for all."
+            )
+        if not self.heads or any(type(n) is not int or n < 1 for n in self.heads.values()):
+            raise ConfigError(f"heads = {dict(self.heads)}: name at least one head, each with its number of tracks.")
+        if bad := [name for name in self.heads if not name.isidentifier() or hasattr(nn.ModuleDict, name)]:
+            raise ConfigError(f"heads: {bad[0]!r} is no name, or one that torch needs; take other letters, digits and _.")
+
+    @property
+    def bin_size(self) -> int:
+        """Number of bases in a bin."""
+        return 2**self.n_pools
+
+    @property
+    def value_width(self) -> int:
+        """Number of channels of a head's values, and of features of a relative position."""
+        return self.width // self.n_heads
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels of the stem and of each block of the tower, from C / 2 to C in equal ratios."""
+        half, n = self.width // 2, self.n_pools - 1
+        ratio = 2 ** (1 / max(1, n - 1))
+        return [half, *(round(half * ratio**i / self.divisible_by) * self.divisible_by for i in range(n))]
+
+    @property
+    def min_layers(self) -> int:
+        """Number of layers with weights: stages of the tower, and blocks."""
+        return self.n_pools + self.n_blocks
+
+    @property
+    def min_parameters(self) -> int:
+        """Lower bound of the parameter count: the parameters of the large matrices."""
+        c, keys = self.width, self.n_heads * self.key_width
+        stages = (c // 2) * 4 * self.stem_kernel + sum(a * b * self.tower_kernel for a, b in pairwise(self.channels))
+        return stages + self.n_blocks * (2 * c * keys + 6 * c * c) + sum(2 * c * n for n in self.heads.values())
+
+    def head_named(self, head: str | None) -> str:
+        """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
+        if head is None and len(self.heads) == 1:
+            return next(iter(self.heads))
+        if head is None or head not in self.heads:
+            said = "no head was named" if head is None else f"there is no head {head!r}"
+            raise ConfigError(f"{said}; this model has {', '.join(self.heads)}; name one of them.")
+        return head
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> EnformerConfig:
+        """Return the configuration in a mapping that `dataclasses.asdict` wrote.
+
+        Unknown fields and values of other types are refused.
+        """
+        return cls(**checked(cls, values, "longrange"))
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "enformer": {},
+    # a quarter of the channels, the authors' advice for users with one GPU (deepmind-research, issue 297)
+    "small": {"width": 384, "n_blocks": 6, "divisible_by": 32, "context_length": 131_072, "target_bins": 0},
+    "tiny": {
+        "width": 96,
+        "n_blocks": 2,
+        "n_heads": 4,
+        "key_width": 24,
+        "divisible_by": 8,
+        "context_length": 16_384,
+        "target_bins": 0,
+        "dropout": 0.1,
+    },
+}
+
+
+def preset(name: str, **changed: Any) -> EnformerConfig:
+    """Return the configuration of a named size (`PRESETS`) with some fields changed."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r}: allowed are {', '.join(PRESETS)}.")
+    return EnformerConfig.from_dict({**PRESETS[name], **changed})
+
+
+def one_hot(codes: Tensor) -> Tensor:
+    """Convert codes [B, L] (A C G T N = 0 1 2 3 4) to float32 [B, 4, L]; N is 0 in all four.
+
+    >>> one_hot(torch.tensor([[0, 3, 4]])).tolist()
+    [[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+    """
+    bases = torch.arange(4, device=codes.device, dtype=codes.dtype)
+    return (codes[:, None] == bases[:, None]).float()
+
+
+# --- stem and tower
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Return x sigmoid(1.702 x), Enformer's approximation (enformer.py, `gelu`)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+class ConvBlock(nn.Module):
+    """Convolution of gelu(batch norm): [B, C, 1, L] -> [B, C', 1, L]."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(n_in, eps=1e-5, momentum=0.1)  # Sonnet's CrossReplicaBatchNorm, decay 0.9
+        self.conv = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv1d_as_image(gelu(sync_batch_norm(x, self.norm)), self.conv)
+
+
+class SoftmaxPool(nn.Module):
+    """Mean of two positions, weighted in each channel by softmax(W x): [B, C, 1, L] -> [B, C, 1, L / 2].
+
+    Only the difference of the two logits matters: x1 + (x0 - x1) sigmoid(W (x0 - x1)), half of the products.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(2 * torch.eye(width))  # [C, C]
+
+    def forward(self, x: Tensor) -> Tensor:
+        second = x[..., 1::2]
+        difference = x[..., 0::2] - second
+        return second + difference * torch.sigmoid(conv1x1(difference, self.weight, None))
+
+
+class Stage(nn.Module):
+    """Convolution, pointwise residual and pooling: [B, C, 1, L] -> [B, C', 1, L / 2]; the first stage reads one-hot DNA."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int, *, first: bool) -> None:
+        super().__init__()
+        self.wide = nn.Conv1d(n_in, n_out, kernel, padding=kernel // 2) if first else ConvBlock(n_in, n_out, kernel)
+        self.point = ConvBlock(n_out, n_out, 1)
+        self.pool = SoftmaxPool(n_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.wide(x) if isinstance(self.wide, ConvBlock) else conv1d_as_image(x, self.wide)
+        return self.pool(x + self.point(x))
+
+
+def image(x: Tensor) -> Tensor:
+    """Convert [B, C, L] to [B, C, 1, L], channels last: the layout with the fastest convolutions on CPUs and GPUs."""
+    return x[:, :, None].contiguous(memory_format=torch.channels_last)
+
+
+def conv1d_as_image(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """Apply a one-dimensional convolution to an image [B, C, 1, L]."""
+    if conv.kernel_size[0] == 1:
+        return conv1x1(x, conv.weight[..., 0], conv.bias)
+    return F.conv2d(x, conv.weight[:, :, None], conv.bias, padding=(0, conv.kernel_size[0] // 2))
+
+
+def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return W x + b at each position of an image: [B, C, 1, L] -> [B, C', 1, L]."""
+    return linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+
+
+# --- transformer
+
+
+def relative_position_features(n_bins: int, n_features: int) -> Tensor:
+    """Return the features of each distance -T+1 ... T-1 between two of T bins, float32 [2 T - 1, F].
+
+    F / 6 features each of exponential decay, central mask and gamma densities of |d|, then the same times the sign of d.
+    The gamma densities are divided by their maximum over the distances, as in TensorFlow's Enformer (some ports divide by the
+    maximum over the features, which gives another model).
+    """
+    n = n_features // 6
+    distance = torch.arange(-n_bins + 1, n_bins, dtype=torch.float64)
+    d = distance.abs()[:, None]  # [2T-1, 1]
+    half_life = 2 ** torch.linspace(3, math.log2(max(n_bins, 2)), n, dtype=torch.float64)
+    decay = torch.exp(-math.log(2) * d / half_life)
+    mask = (2 ** torch.arange(1, n + 1, dtype=torch.float64) - 1 > d).double()
+    mean, deviation = torch.linspace(n_bins / n, n_bins, n, dtype=torch.float64), n_bins / (2 * n)
+    shape, rate = (mean / deviation) ** 2, mean / deviation**2
+    log_density = torch.xlogy(shape - 1, d) - rate * d - torch.lgamma(shape) + shape * rate.log()
+    density = log_density.exp() + 1e-8
+    basis = torch.cat([decay, mask, density / density.amax(0)], dim=1)  # [2T-1, F/2]
+    return torch.cat([basis, distance.sign()[:, None] * basis], dim=1).float()
+
+
+def relative_shift(x: Tensor, first: int = 0) -> Tensor:
+    """Convert [..., M, 2 T - 1], a column per distance, to [..., M, T]: row i, column j is the distance j - (first + i)."""
+    x = x.contiguous()
+    n = (x.shape[-1] + 1) // 2
+    *outer, _, _ = x.stride()
+    shape = (*x.shape[:-1], n)
+    return x.as_strided(shape, (*outer, 2 * n - 2, 1), x.storage_offset() + n - 1 - first)
+
+
+class RelativeAttention(nn.Module):
+    """Attention with the logits (q + u) k + (q + v) r(distance) (Dai et al. 2019): [B, T, C] -> [B, T, C]."""
+
+    def __init__(self, config: EnformerConfig) -> None:
+        super().__init__()
+        keys = config.n_heads * config.key_width
+        self.n_heads = config.n_heads
+        self.query = Linear(config.width, keys, bias=False)
+        self.key = Linear(config.width, keys, bias=False)
+        self.value = Linear(config.width, config.width, bias=False)
+        self.position = Linear(config.value_width, keys, bias=False)
+        self.content_bias = nn.Parameter(torch.empty(config.n_heads, config.key_width))  # u
+        self.position_bias = nn.Parameter(torch.empty(config.n_heads, config.key_width))  # v
+        self.out = Linear(config.width, config.width)
+        self.dropout = nn.Dropout(config.attention_dropout)
+        self.position_dropout = nn.Dropout(config.position_dropout)
+        for layer in (self.query, self.key, self.value, self.position):
+            _scaled(layer.weight, 2.0, layer.in_features)  # TensorFlow's VarianceScaling(2.0)
+        for bias in (self.content_bias, self.position_bias):
+            _scaled(bias, 2.0, config.n_heads)
+        with torch.no_grad():
+            for weight in (self.query.weight, self.key.weight, self.content_bias, self.position_bias):
+                weight *= config.attention_scale
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, basis: Tensor) -> Tensor:
+        """Map x [B, T, C] and basis [2 T - 1, F] to [B, T, C]."""
+        if x.device.type == "cpu" and not torch.is_grad_enabled() and not self.training:
+            return self.out(self._head_by_head(x, basis))
+        weights = self.dropout(self.logits(x, basis).softmax(-1))  # [B, H, T, T]
+        value = self._heads(self.value(x))
+        return self.out((weights @ value).transpose(1, 2).flatten(2))
+
+    def weights(self, x: Tensor, basis: Tensor, first: int, n: int) -> Tensor:
+        """Return the attention weights of n query bins, from number `first`: [B, H, n, T].
+
+        `forward` computes the same softmax but does not return it.
+        """
+        return self.logits(x, basis, slice(first, first + n)).softmax(-1)
+
+    def logits(self, x: Tensor, basis: Tensor, rows: slice = slice(None)) -> Tensor:
+        """Return the attention logits before the softmax, [B, H, M, T]: one row for each of M query bins."""
+        query = self._heads(self.query(x[:, rows])) * (self.query.out_features // self.n_heads) ** -0.5
+        key = self._heads(self.key(x))
+        position = self._heads(self.position(self.position_dropout(basis))[None])  # [1, H, 2T-1, K]
+        content = (query + self.content_bias[:, None]) @ key.transpose(-1, -2)
+        return content + relative_shift((query + self.position_bias[:, None]) @ position.transpose(-1, -2), rows.start or 0)
+
+    def _head_by_head(self, x: Tensor, basis: Tensor) -> Tensor:
+        """Compute attention before `out`, [B, T, C], head by head.
+
+        The logits of one head stay in the cache, and the products go to the faster library.
+        """
+        query, key, value = (self._heads(layer(x)) for layer in (self.query, self.key, self.value))
+        query = query * query.shape[-1] ** -0.5
+        position = self._heads(self.position(basis)[None])[0]  # [H, 2T-1, K]
+        out = torch.empty_like(value.transpose(1, 2))  # [B, T, H, C/H]
+        for b in range(len(x)):
+            for h in range(self.n_heads):
+                logits = linear(query[b, h] + self.content_bias[h], key[b, h], None)  # [T, T]
+                logits += relative_shift(linear(query[b, h] + self.position_bias[h], position[h], None))
+                out[b, :, h] = linear(logits.softmax(-1), value[b, h].T.contiguous(), None)
+        return out.flatten(2)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """Split the heads: [B, T, H K] -> [B, H, T, K]."""
+        return x.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each after a layer norm and with a residual: [B, T, C] -> [B, T, C]."""
+
+    def __init__(self, config: EnformerConfig) -> None:
+        super().__init__()
+        self.norm_attention = nn.LayerNorm(config.width)
+        self.attention = RelativeAttention(config)
+        self.norm_feed = nn.LayerNorm(config.width)
+        self.up = Linear(config.width, 2 * config.width)
+        self.down = Linear(2 * config.width, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, basis: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.norm_attention(x), basis))
+        h = self.dropout(F.relu(self.up(self.norm_feed(x))))
+        return x + self.dropout(self.down(h))
+
+
+# --- the model
+
+
+class Bins(NamedTuple):
+    """Predicted bins of a window: `n` bins, the first with number `first`."""
+
+    first: int
+    n: int
+
+
+class Enformer(nn.Module):
+    """Long-range model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins.
+
+    >>> model = Enformer(preset("tiny", heads={"cage": 3})).eval()
+    >>> model(torch.zeros(1, 4, 2048), "cage").shape
+    torch.Size([1, 3, 16])
+    """
+
+    config_type = EnformerConfig
+    tied: ClassVar[dict[str, str]] = {}
+    sha256: str = ""  # of the weights file it was loaded from
+    training_sketch: Any = None  # Sketch of the training data, if the model folder has one
+
+    def __init__(self, config: EnformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.channels
+        pairs = list(zip([4, *channels], channels, strict=False))
+        self.stages = nn.ModuleList(
+            Stage(n_in, n_out, config.tower_kernel if i else config.stem_kernel, first=i == 0)
+            for i, (n_in, n_out) in enumerate(pairs)
+        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_blocks))
+        self.final = ConvBlock(channels[-1], 2 * config.width, 1)
+        self.final_dropout = nn.Dropout(config.dropout / 8)
+        self.heads = nn.ModuleDict({name: nn.Linear(2 * config.width, n) for name, n in config.heads.items()})
+        self.targets: dict[str, TrackTable] = {}  # track tables of the heads, if known
+        self.activation_checkpointing = False  # recompute the blocks in the backward pass: less memory, a third more time
+        self._basis = torch.empty(0)
+        for module in self.modules():
+            if isinstance(module, nn.Conv1d):
+                _scaled(module.weight, 1.0, module.in_channels * module.kernel_size[0])  # Sonnet's default
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+    def train(self, mode: bool = True) -> Enformer:
+        """Set the mode as in torch, but keep frozen batch norm in eval mode, so that its statistics do not change."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm1d) and not module.weight.requires_grad:
+                module.eval()
+        return self
+
+    def forward(self, onehot: Tensor, head: str | None = None, n_bins: int | None = None) -> Tensor:
+        """Map onehot [B, 4, L] (an unknown base is 0 in all four) to tracks [B, K, N], at least 0.
+
+        head: its name; None if there is only one. n_bins: number of bins in the middle to predict; None: the number in the
+        configuration.
+        """
+        return self.tracks(self.embed(onehot, n_bins), head)
+
+    def embed(self, onehot: Tensor, n_bins: int | None = None) -> Tensor:
+        """Return the embedding of each bin, the input of the heads, [B, 2 C, N]."""
+        if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
+            raise ConfigError(
+                f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
+                "numbers, as `one_hot` makes it of codes."
+            )
+        bins = self.bins_of(onehot.shape[-1], n_bins)
+        return self.crop_and_project(self.attend(self.convolve_bases(onehot)), bins)
+
+    def convolve_bases(self, onehot: Tensor) -> Tensor:
+        """Apply stem and tower: [B, 4, L] -> [B, C, T], T = L / bin_size."""
+        x = image(onehot)
+        for stage in self.stages:
+            x = stage(x)
+        return x[:, :, 0]
+
+    def attend(self, x: Tensor) -> Tensor:
+        """Apply the transformer: [B, C, T] -> [B, T, C]."""
+        x = x.transpose(1, 2)
+        basis = self.basis(x.shape[1]).to(x)
+        for block in self.blocks:
+            if self.activation_checkpointing and self.training:
+                x = checkpoint(block, x, basis, use_reentrant=False)
+            else:
+                x = block(x, basis)
+        return x
+
+    def attentions(self, x: Tensor) -> Iterator[AttentionWeights]:
+        """Yield for each block, in order, a function (first query, n) -> attention weights; x: the trunk's output [B, C, T]."""
+        x = x.transpose(1, 2)
+        basis = self.basis(x.shape[1]).to(x)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            yield partial(block.attention.weights, block.norm_attention(x), basis)
+            x = block(x, basis)
+
+    def crop_and_project(self, x: Tensor, bins: Bins) -> Tensor:
+        """Cut the requested bins and apply the final convolution: [B, T, C] -> [B, 2 C, N]."""
+        x = x[:, bins.first : bins.first + bins.n].transpose(1, 2)
+        return gelu(self.final_dropout(self.final(image(x))))[:, :, 0]
+
+    def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
+        """Map the embedding [B, 2 C, N] to the tracks [B, K, N] of a head, or to its tracks with the numbers `only` [K]."""
+        last = self.heads[self.head_named(head)]
+        assert isinstance(last, nn.Linear)
+        weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
+        return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
+
+    def head_named(self, head: str | None) -> str:
+        """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
+        return self.config.head_named(head)
+
+    def bins_of(self, length: int, n_bins: int | None = None) -> Bins:
+        """Return the bins in the middle of a window of `length` bases; of an odd remainder the larger part is cut at the end.
+
+        Raises ConfigError, with the number of available bins, if the length is not a whole number of bins or n_bins is too
+        large.
+        """
+        size = self.config.bin_size
+        available, rest = divmod(length, size)
+        if rest or not available:
+            raise ConfigError(
+                f"a window of {length:,} bases is not a whole number of bins of {size} bases; give a multiple of {size}"
+                + (f", such as {available * size:,} ({available} bins)." if available else ".")
+            )
+        n = self.config.target_bins if n_bins is None else n_bins
+        if n < 0 or n > available:
+            raise ConfigError(
+                f"{n} bins are asked for, but a window of {length:,} bases has {available} bins of {size} bases; "
+                f"give n_bins = {available} or less, or a window of {n * size:,} bases."
+            )
+        n = n or available
+        return Bins((available - n) // 2, n)
+
+    def basis(self, n_bins: int) -> Tensor:
+        """Return `relative_position_features` of this model; the result for the last number of bins is cached."""
+        if len(self._basis) != 2 * n_bins - 1:
+            with torch.inference_mode(False):  # training may use it later
+                self._basis = relative_position_features(n_bins, self.config.value_width)
+        return self._basis
+
+
+def _scaled(weight: Tensor, scale: float, fan_in: int) -> None:
+    """Initialise with a truncated normal of variance scale / fan_in (Sonnet's VarianceScaling)."""
+    deviation = math.sqrt(scale / fan_in) / 0.87962566  # corrects for the variance lost by truncation at two deviations
+    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)

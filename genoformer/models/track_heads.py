@@ -1,0 +1,222 @@
+"""New output heads on a trained long-range model: new tracks, or tracks of contexts that vectors describe.
+
+In reading order: three heads on the embedding of bins, the model with one of them, the choice of trainable parameters.
+Low-rank adapters are in `heads`. The heads follow enformer-pytorch's fine-tune module; the choice holds for one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genoformer.errors import ConfigError
+from genoformer.models.enformer.model import Enformer
+
+TRUNK_TUNE = ("full", "last", "norms", "frozen")
+
+
+class TrackHead(nn.Module):
+    """New tracks: embedding [B, C, N] of bins -> [B, K, N], at least 0; same form as a head of a `Enformer`."""
+
+    def __init__(self, width: int, n_tracks: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(width, n_tracks)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        return F.softplus(self.out(embedding.transpose(1, 2))).transpose(1, 2)
+
+
+class ContextHead(nn.Module):
+    """A track for each of K contexts, such as cell types: softplus(W(c) x + b(c)), where W(c) = c H and b(c) = c h.
+
+    The vector c of a context generates the weights of its track (a hyper-network), so the head also predicts contexts that were
+    not in the training data.
+    """
+
+    def __init__(self, width: int, context_width: int) -> None:
+        super().__init__()
+        self.to_weight = nn.Parameter(torch.randn(context_width, width) * (context_width * width) ** -0.5)  # H
+        self.to_bias = nn.Parameter(torch.zeros(context_width))  # h
+
+    def forward(self, embedding: Tensor, context: Tensor) -> Tensor:
+        """Map embedding [B, C, N] and context [K, D] to tracks [B, K, N]."""
+        _check_context(context, (2,), len(self.to_bias))
+        return F.softplus(context @ self.to_weight @ embedding + (context @ self.to_bias)[:, None])
+
+
+class ContextAttentionHead(nn.Module):
+    """A track for each of K contexts, each one or several vectors that the bins attend to: softplus(w (x + attention) + b).
+
+    All contexts share a learned null key and value; a bin attends to it if none of the vectors is relevant. Only sums lie
+    between
+    the values and the track, so w is applied to the values first and no tensor [K, N, C] is allocated.
+    """
+
+    def __init__(self, width: int, context_width: int, n_heads: int = 8, key_width: int = 64) -> None:
+        super().__init__()
+        inner = n_heads * key_width
+        self.n_heads, self.context_width = n_heads, context_width
+        self.norm_bins, self.norm_context = nn.LayerNorm(width), nn.LayerNorm(context_width)
+        self.query = nn.Linear(width, inner, bias=False)
+        self.key = nn.Linear(context_width, inner, bias=False)
+        self.value = nn.Linear(context_width, inner, bias=False)
+        self.null_key, self.null_value = nn.Parameter(torch.randn(inner)), nn.Parameter(torch.randn(inner))
+        self.mix = nn.Linear(inner, width)
+        self.out = nn.Linear(width, 1)
+
+    def forward(self, embedding: Tensor, context: Tensor, there: Tensor | None = None) -> Tensor:
+        """Map embedding [B, C, N], context [K, D] or [K, M, D] and there [K, M] (False = padding) to tracks [B, K, N]."""
+        _check_context(context, (2, 3), self.context_width)
+        context = context[:, None] if context.ndim == 2 else context  # [K, M, D]
+        if there is not None and there.shape != context.shape[:2]:
+            raise ConfigError(f"the mask is {_shape(there)}, but contexts are {_shape(context)}; give one of each vector.")
+        bins = embedding.transpose(1, 2)  # [B, N, C]
+        known = self.norm_context(context)
+        query = self._heads(self.query(self.norm_bins(bins)))  # [B, N, H, E]
+        key = self._heads(torch.cat([self.null_key.expand(len(known), 1, -1), self.key(known)], dim=1))  # [K, 1 + M, H, E]
+        value = self._heads(torch.cat([self.null_value.expand(len(known), 1, -1), self.value(known)], dim=1))
+        logits = torch.einsum("bnhe,kmhe->bkhnm", query, key) * query.shape[-1] ** -0.5
+        if there is not None:
+            logits = logits.masked_fill(~F.pad(there, (1, 0), value=True)[:, None, None], -torch.inf)
+        to_track = self._heads(self.out.weight @ self.mix.weight)[0]  # [H, E]
+        share = torch.einsum("kmhe,he->khm", value, to_track)
+        attended = torch.einsum("bkhnm,khm->bkn", logits.softmax(-1), share)
+        return F.softplus(self.out(bins + self.mix.bias).transpose(1, 2) + attended)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """Split the heads: [..., H E] -> [..., H, E]."""
+        return x.unflatten(-1, (self.n_heads, -1))
+
+
+def _check_context(context: Tensor, n_dims: tuple[int, ...], width: int) -> None:
+    if context.ndim not in n_dims or context.shape[-1] != width:
+        forms = " or ".join("[K, D]" if n == 2 else "[K, M, D]" for n in n_dims)
+        raise ConfigError(f"contexts are {_shape(context)}; give {forms} with D = {width}, the width the head was made for.")
+
+
+def _shape(x: Tensor) -> str:
+    return f"[{', '.join(f'{n:,}' for n in x.shape)}]"
+
+
+# --- a model with another head
+
+
+class EnformerWithHead(nn.Module):
+    """A long-range model with one of the heads above in place of its own: one-hot [B, 4, L] -> tracks [B, K, N].
+
+    The model is not copied: training this module changes the original model.
+
+    >>> from genoformer.models.enformer.model import preset
+    >>> model = Enformer(preset("tiny")).eval()
+    >>> adapted = EnformerWithHead(model, ContextHead(2 * model.config.width, 5))
+    >>> adapted(torch.zeros(1, 4, 2048), torch.zeros(3, 5), tune="frozen").shape
+    torch.Size([1, 3, 16])
+    """
+
+    def __init__(self, model: Enformer, head: TrackHead | ContextHead | ContextAttentionHead) -> None:
+        super().__init__()
+        self.model, self.head = model, head
+
+    def forward(
+        self, onehot: Tensor, *context: Tensor, n_bins: int | None = None, tune: str | None = None, last_blocks: int = 2
+    ) -> Tensor:
+        """Return the tracks of the middle `n_bins` (None: the model's default); context: further inputs of the head.
+
+        tune: which trunk parameters get gradients in this call, see `trunk_parameters`; None: all of them. Parameters with
+        requires_grad=False stay frozen.
+        """
+        with trainable(self.model, tune, last_blocks):
+            embedding = self.model.embed(onehot, n_bins)
+        return self.head(embedding, *context)
+
+    def loss(
+        self,
+        of: Callable[[Tensor, Tensor], Tensor],
+        onehot: Tensor,
+        measured: Tensor,
+        *context: Tensor,
+        n_bins: int | None = None,
+        tune: str | None = None,
+        last_blocks: int = 2,
+    ) -> Tensor:
+        """Return of(predicted, measured), both [B, K, N].
+
+        Raises ConfigError, with both shapes, if the shapes differ.
+        """
+        size, (batch, _, length) = self.model.config.bin_size, onehot.shape
+        bins = self.model.bins_of(length, n_bins)
+        if measured.ndim != 3 or measured.shape[-1] != bins.n:
+            n = measured.shape[-1]
+            most = f"a window of {length:,} bases has up to {length // size:,} bins"
+            remedy = f"give n_bins = {n:,}" if n <= length // size else f"give windows of {n * size:,} bases"
+            raise ConfigError(
+                f"the target is {_shape(measured)}, with {n:,} bins, and the model gives {bins.n:,}; {remedy} "
+                f"({most} of {size}) or cut the target to its middle."
+            )
+        predicted = self(onehot, *context, n_bins=n_bins, tune=tune, last_blocks=last_blocks)
+        if measured.shape != predicted.shape:
+            raise ConfigError(
+                f"the target is {_shape(measured)}: {measured.shape[1]:,} tracks of {len(measured):,} windows; the model gives "
+                f"{predicted.shape[1]:,} of {batch:,}."
+            )
+        return of(predicted, measured)
+
+
+# --- choice of trainable parameters
+
+
+def trunk_parameters(model: Enformer, tune: str, last_blocks: int = 2) -> set[str]:
+    """Return the names of the trunk parameters (without heads) that a tuning mode trains.
+
+    "full": all; "last": the last blocks, if the model has blocks, and the final convolution; "norms": the layer norms;
+    "frozen":
+    none.
+    """
+    if tune not in TRUNK_TUNE:
+        raise ConfigError(f"tune = {tune!r}: allowed are {', '.join(TRUNK_TUNE)}.")
+    if not len(model.blocks):
+        last_blocks = 0
+    elif tune == "last" and not 1 <= last_blocks <= len(model.blocks):
+        raise ConfigError(f"last_blocks = {last_blocks}: the model has blocks 1 to {len(model.blocks)}.")
+    first = len(model.blocks) - last_blocks
+    kept = (*(f"blocks.{i}." for i in range(first, len(model.blocks))), "final.")
+    trunk = [name for name, _ in model.named_parameters() if not name.startswith("heads.")]
+    if tune == "norms":
+        norms = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, nn.LayerNorm))
+        return {name for name in trunk if name.startswith(norms)} if norms else set()
+    return {name for name in trunk if tune == "full" or (tune == "last" and name.startswith(kept))}
+
+
+@contextmanager
+def trainable(model: Enformer, tune: str | None, last_blocks: int = 2) -> Iterator[None]:
+    """Restrict gradients inside the context to the chosen parameters, and restore flags and modes at the end.
+
+    A parameter with requires_grad=False stays frozen. Batch norm that is not trained uses its running statistics and does not
+    update them. With tune = None, nothing changes.
+    """
+    if tune is None:
+        yield
+        return
+    chosen = trunk_parameters(model, tune, last_blocks)
+    if model.activation_checkpointing and model.training and tune in ("last", "norms"):
+        raise ConfigError(
+            f"tune = {tune!r} with checkpointing: the backward pass computes again, when flags of one call are gone; set "
+            "requires_grad of the parameters yourself and leave tune out."
+        )
+    flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    modes = {module: module.training for module in model.modules() if isinstance(module, nn.BatchNorm1d)}
+    try:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and name in chosen)
+        for module in modes:
+            module.train(module.training and module.weight.requires_grad)
+        yield
+    finally:
+        for parameter, flag in flags.items():
+            parameter.requires_grad_(flag)
+        for module, mode in modes.items():
+            module.train(mode)

@@ -1,0 +1,296 @@
+"""Chunks of records -> scores -> one small file per part, so that an interrupted run resumes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.errors import GenoformerError
+from genoformer.files import atomic_write, resolve_link, write_text
+from genoformer.formats.vcf import MAX_BATCH_BYTES, Record, VariantFile, open_vcf, overlapping
+from genoformer.genome.region_text import Interval
+from genoformer.scoring.scores import Floats, TrackScoreMatrix
+
+THREADS = "number of threads"  # key in a job
+PART_RECORDS = 4_096  # largest number of records in a part
+_PART_OPERATIONS = 5e11  # in a part: about ten seconds on a core, so that work spreads evenly over several cores
+_TOGETHER = 16  # largest number of records in a part of a very large model, whose records share work
+
+
+class JobError(GenoformerError):
+    """The resume folder cannot be used, for example because it belongs to a run with other settings."""
+
+
+class PartResult(NamedTuple):
+    """Scores of a part in input order, one row per ALT (one row for a record without ALT)."""
+
+    statuses: NDArray[np.uint8]  # [ALTs], index into list(Status)
+    values: Floats  # [ALTs, columns], NaN if missing
+    rows: NDArray[np.int32]  # [R, 4], as in `scores.TrackScoreMatrix`; R = 0 without a matrix
+    matrix: Floats  # [R, K]
+
+    @classmethod
+    def of(cls, statuses: NDArray[np.uint8], values: Floats, matrix: TrackScoreMatrix | None = None) -> PartResult:
+        """Build a result; without a matrix, its rows are empty."""
+        none = TrackScoreMatrix(np.zeros((0, 4), dtype=np.int32), np.zeros((0, 0), dtype=np.float32))
+        return cls(statuses, values, *(matrix or none))
+
+
+Compute = Callable[[Sequence[Record]], PartResult]
+
+
+class Parts(Protocol):
+    """Storage of finished parts."""
+
+    def get(self, i: int) -> PartResult | None: ...
+    def put(self, i: int, scored: PartResult) -> None: ...
+
+
+class ResumeFolder:
+    """Finished parts next to the output, in .OUT.parts/; the same job resumes from them, another job is refused.
+
+    job: all that the parts depend on, such as the sha256 of the VCF, the model and the options.
+    """
+
+    ending: str
+
+    def __init__(self, output: Path | None, job: dict[str, str]) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="genoformer-")) if output is None else _folder_of(output)
+        try:
+            self.path.mkdir(exist_ok=True)
+        except FileExistsError as error:
+            raise JobError(f"{self.path} is not a folder, but finished parts are to lie there; remove it.") from error
+        self.n_found = len(self.numbers())
+        ticket = self.path / "job.json"
+        self.is_new = not ticket.is_file()
+        if ticket.is_file() or self.n_found:
+            before = _read(ticket)
+            changed = sorted(key for key in {*before, *job} if before.get(key) != job.get(key))
+            if changed:
+                raise JobError(
+                    f"{self.path} holds unfinished work with another {', '.join(changed)}; "
+                    "repeat that run to finish it, or remove the folder to begin anew."
+                )
+        else:
+            write_text(ticket, json.dumps(job, indent=1))
+
+    def _name(self, i: int) -> Path:
+        return self.path / f"{i:08d}{self.ending}"
+
+    def numbers(self) -> set[int]:
+        """Return the numbers of the stored parts, including damaged ones; other files have names that are not numbers."""
+        return {int(path.stem) for path in self.path.glob(f"*{self.ending}") if path.stem.isdecimal()}
+
+    def note(self, command: Sequence[str]) -> None:
+        """Store the command that started the work and its working directory."""
+        write_text(self.path / "command.json", json.dumps({"folder": str(Path.cwd()), "command": list(command)}))
+
+    def remove(self) -> None:
+        """Delete the folder, job.json last, so that an interrupted delete can be repeated."""
+        for i in sorted(self.numbers()):
+            self._name(i).unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class PartFolder(ResumeFolder):
+    """Resume folder with parts of scores."""
+
+    ending = ".npz"
+
+    def get(self, i: int) -> PartResult | None:
+        """Return the part; None if it is missing, or damaged by a full disk or a power cut."""
+        try:
+            with self._name(i).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return PartResult(*(arrays[name] for name in PartResult._fields))
+        except (FileNotFoundError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
+            return None
+
+    def put(self, i: int, scored: PartResult) -> None:
+        self.n_found -= self._name(i).exists()  # a damaged part is replaced
+        with atomic_write(self._name(i), durable=True) as part, part.open("wb") as file:
+            np.savez(file, **scored._asdict())
+
+
+class Rows(NamedTuple):
+    """Lines of a table, and counts for the summary."""
+
+    lines: str
+    counts: dict[str, int]
+
+
+class RowFolder(ResumeFolder):
+    """Resume folder with parts of a table."""
+
+    ending = ".json"
+
+    def get_or_compute(self, i: int, make: Callable[[], Rows]) -> Rows:
+        """Return the stored part; compute and store it if it is missing or damaged."""
+        try:
+            return Rows(**json.loads(self._name(i).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            made = make()
+        with atomic_write(self._name(i), durable=True) as part:
+            part.write_text(json.dumps(made._asdict()), encoding="utf-8")
+        return made
+
+
+def resumed_threads(output: Path | None) -> int | None:
+    """Return the number of threads of the unfinished work for an output; the last digits of scores depend on it."""
+    if output is None:
+        return None
+    try:
+        return int(json.loads((_folder_of(output) / "job.json").read_text(encoding="utf-8"))[THREADS])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def resumed_command(output: Path) -> tuple[Path, list[str]]:
+    """Return the working directory and the command of the unfinished work for an output; JobError if there is none."""
+    note = _folder_of(output) / "command.json"
+    try:
+        noted = json.loads(note.read_text(encoding="utf-8"))
+        return Path(noted["folder"]), [str(text) for text in noted["command"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JobError(
+            f"there is no unfinished work for {output} ({note} cannot be read); give the output of `score --shard`."
+        ) from error
+
+
+def _folder_of(output: Path) -> Path:
+    whole = resolve_link(output)
+    return whole.with_name(f".{whole.name}.parts")
+
+
+def part_size(operations: float, shared: int, longest: int = 1) -> PartSize:
+    """Return the size of a part; the larger the model, the fewer its records.
+
+    operations: arithmetic operations per record. shared: bases over which records share work; for a very large model, records
+    within `shared` bases form one part. longest: letters of the longest record; long records make parts smaller.
+
+    >>> part_size(1e6, 0), part_size(3.6e10, 0)
+    (PartSize(n=4096, within=0, weighed=False), PartSize(n=13, within=0, weighed=True))
+    >>> part_size(6e12, 98_304), part_size(1e6, 0, longest=1_000_000)
+    (PartSize(n=16, within=98304, weighed=False), PartSize(n=67, within=0, weighed=True))
+    """
+    n = max(1, min(PART_RECORDS, int(_PART_OPERATIONS / operations), MAX_BATCH_BYTES // max(1, longest)))
+    return PartSize(n, weighed=n < PART_RECORDS) if n >= _TOGETHER or not shared else PartSize(_TOGETHER, shared)
+
+
+class PartSize(NamedTuple):
+    """Limits of a part: at most `n` records and, if `within` is not 0, at most `within` bases from first to last record.
+
+    weighed: each record counts by its cost.
+    """
+
+    n: int
+    within: int = 0
+    weighed: bool = False
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Division of the records of a VCF into parts."""
+
+    vcf: Path
+    wanted: Interval | None  # only records that overlap it
+    n_records: int
+    size: PartSize
+    shard: tuple[int, int] | None = None  # (i, n), i from 1: this process computes every n-th part
+    cost: Callable[[Record], int] | None = None  # of a record, if `size.weighed`
+    contigs: tuple[str, ...] = ()  # of the reference, to resolve the contig name in `wanted`
+
+    @cached_property
+    def n_parts(self) -> int:
+        counted = self.size.within or self.size.weighed
+        return sum(1 for _ in self.parts()) if counted else -(-self.n_records // self.size.n)
+
+    def in_shard(self, i: int) -> bool:
+        return self.shard is None or i % self.shard[1] == self.shard[0] - 1
+
+    def n_missing(self, parts: PartFolder) -> int:
+        """Return the number of missing parts of this shard."""
+        return sum(self.in_shard(i) for i in set(range(self.n_parts)) - parts.numbers())
+
+    def require(self, parts: PartFolder) -> None:
+        """Raise JobError if a part is missing."""
+        if lost := sorted(set(range(self.n_parts)) - parts.numbers()):
+            raise JobError(
+                f"{len(lost):,} of {self.n_parts:,} parts are missing (the first has number {lost[0] + 1}); run the shards "
+                "that are not done, or the command without --shard."
+            )
+
+    def parts(self) -> Iterator[list[Record]]:
+        """Yield the records of each part; each call reads the VCF from the start."""
+        with open_vcf(self.vcf) as file:
+            yield from self.of(file)
+
+    def of(self, file: VariantFile) -> Iterator[list[Record]]:
+        """Yield the records of each part from an open VCF."""
+        records = overlapping(file, self.wanted, self.contigs)
+        return chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
+
+
+def run_local(
+    lists: Iterable[Sequence[Record]],
+    compute: Compute,
+    parts: Parts,
+    progress: Callable[[int], None] | None = None,
+    mine: Callable[[int], bool] = lambda i: True,
+) -> None:
+    """Compute the missing parts one by one in this process.
+
+    lists: records of each part. mine: True for the number of a part that this process has to compute.
+    """
+    for i, chunk in enumerate(lists):
+        if not mine(i):
+            continue
+        if parts.get(i) is None:
+            parts.put(i, compute(chunk))
+        if progress:
+            progress(len(chunk))
+
+
+def chunks(
+    records: Iterable[Record], size: int, within: int = 0, cost: Callable[[Record], int] | None = None
+) -> Iterator[list[Record]]:
+    """Yield lists of at most `size` records or, with `cost`, of at most that total cost; a costlier record is a list of one.
+
+    within: if not 0, the records of a list lie on one contig, at most `within` bases from the first to the last.
+    """
+    if not within and cost is None:  # for very small models the loop below would take a noticeable part of the time
+        every = iter(records)
+        yield from iter(lambda: list(islice(every, size)), [])
+        return
+    chunk: list[Record] = []
+    spent = 0
+    for record in records:
+        here = 1 if cost is None else max(1, cost(record))
+        far = within and chunk and (record.chrom != chunk[0].chrom or abs(record.pos - chunk[0].pos) > within)
+        if chunk and (spent + here > size or far):
+            yield chunk
+            chunk, spent = [], 0
+        chunk.append(record)
+        spent += here
+    if chunk:
+        yield chunk
+
+
+def _read(ticket: Path) -> dict[str, str]:
+    try:
+        job = json.loads(ticket.read_text(encoding="utf-8"))
+        if isinstance(job, dict):
+            return job
+    except (OSError, ValueError):
+        pass
+    raise JobError(f"{ticket.parent} does not say whose unfinished work it holds; remove the folder to begin anew.")

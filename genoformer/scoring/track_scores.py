@@ -1,0 +1,197 @@
+"""Track scores of variants, and their layout as a table (one row per variant) or a matrix (one row per variant and score)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.formats.exons import Genes
+from genoformer.formats.track_table import TrackTable
+from genoformer.scoring.scores import Score, TrackScoreMatrix
+from genoformer.tables import MISSING
+from genoformer.writers import Column, Floats, key_of
+
+
+class TrackScores(NamedTuple):
+    """Scores of one variant, or of a combination of variants."""
+
+    values: Floats  # [scores, K]; NaN for gene scores; a score without tracks has only the first of K, the others are NaN
+    genes: dict[int, Floats]  # number of each gene in the window -> [gene scores, K]
+    shifts: tuple[TrackScores, ...] = ()  # mean over the models for each shift; empty for a single shift
+
+    @property
+    def errors(self) -> TrackScores:
+        """Standard errors of the mean over shifts, s / sqrt(n) with n - 1 in s; for a gene, over the shifts that contain it."""
+        values = _standard_error([told.values for told in self.shifts])
+        genes = {gene: _standard_error([told.genes[gene] for told in self.shifts if gene in told.genes]) for gene in self.genes}
+        return TrackScores(values, genes)
+
+
+def _standard_error(each: Sequence[Floats]) -> Floats:
+    """Return the standard error of the mean; NaN for fewer than two values."""
+    n = len(each)
+    return np.std(each, axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full_like(each[0], np.nan)
+
+
+def over_shifts(tolds: Sequence[TrackScores], n_shifts: int) -> TrackScores:
+    """Return the mean over shifts and models; tolds: the scores of all models at the first shift, then the next."""
+    whole = weighted_sum(tolds)
+    if n_shifts == 1:
+        return whole
+    n_models = len(tolds) // n_shifts
+    shifts = (weighted_sum(tolds[i : i + n_models]) for i in range(0, len(tolds), n_models))
+    return whole._replace(shifts=tuple(shifts))
+
+
+def weighted_sum(tolds: Sequence[TrackScores], weights: Sequence[float] | None = None) -> TrackScores:
+    """Return the mean, or the weighted sum; a gene that only some windows contain is scaled up from those windows."""
+    each = weights or [1 / len(tolds)] * len(tolds)
+    values = np.sum([w * told.values for w, told in zip(each, tolds, strict=True)], axis=0)
+    genes: dict[int, Floats] = {}
+    for gene in dict.fromkeys(gene for told in tolds for gene in told.genes):
+        those = [(w, told.genes[gene]) for w, told in zip(each, tolds, strict=True) if gene in told.genes]
+        share = 1.0 if len(those) == len(tolds) else sum(each) / sum(w for w, _ in those)
+        genes[gene] = np.sum([share * w * of for w, of in those], axis=0)
+    shifts = tuple(weighted_sum(of, weights) for of in zip(*(told.shifts for told in tolds), strict=True))
+    return TrackScores(values, genes, shifts)
+
+
+def zeros_like(like: TrackScores) -> TrackScores:
+    """Return the scores of the reference against itself, which are 0."""
+    genes = {gene: np.zeros_like(of) for gene, of in like.genes.items()}
+    return TrackScores(np.zeros_like(like.values), genes, tuple(map(zeros_like, like.shifts)))
+
+
+class TrackColumns:
+    """Tracks and genes of the scores, and the output columns for them."""
+
+    def __init__(
+        self,
+        scores: Sequence[Score],
+        head: str,
+        tracks: NDArray[np.int64],
+        targets: TrackTable | None,
+        genes: Genes | None,
+        *,
+        chosen: bool,
+        n_shifts: int = 1,
+    ) -> None:
+        """Set up the layout.
+
+        chosen: also add one column per track, next to the strongest. n_shifts: with several, each score gets an error column.
+        """
+        self.scores, self.genes, self.chosen, self.n_shifts = list(scores), genes, chosen, n_shifts
+        numbers = tracks.tolist()
+        self.about = None if targets is None else [targets[i] for i in numbers]
+        self.names = [f"{head}_{i}" if targets is None else targets[i].identifier for i in numbers]
+        n = Counter(map(key_of, self.names))
+        self.unique_names = [
+            f"{name}.{i}" if n[key_of(name)] > 1 else name for i, name in zip(numbers, self.names, strict=True)
+        ]
+        self.of_genes = [i for i, score in enumerate(self.scores) if score.evidence == "gene"]
+
+    @property
+    def columns(self) -> list[Column]:
+        """Columns of `table`: for each score the strongest track, its name, and each chosen track."""
+        found: list[Column] = []
+
+        def add(name: str, score: Score, meaning: str) -> None:
+            found.append(Column(name, score.unit, meaning))
+            if self.n_shifts > 1:
+                error = f"Standard error of {name}: standard deviation over the {self.n_shifts} shifts / sqrt({self.n_shifts})."
+                found.append(Column(f"{name}_SE", score.unit, error, of=name))
+
+        for score in self.scores:
+            if score.evidence == "embedding" or len(self.names) == 1:
+                add(score.name, score, score.meaning)
+            else:
+                add(score.name, score, f"{score.meaning} Of the track where it is largest (or smallest).")
+                found.append(Column(f"{score.name}_TRACK", "a track", f"The track that {score.name} is of.", tuple(self.names)))
+                if self.chosen:
+                    for name in self.unique_names:
+                        add(f"{score.name}_{name}", score, f"{score.name} of {name}.")
+            if score.evidence == "gene":
+                assert self.genes is not None
+                found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))
+        return found
+
+    def strongest(self, tolds: Sequence[TrackScores]) -> tuple[Floats, NDArray[np.int64]]:
+        """Return values [n, scores, K], float32, and for gene scores the gene [n, scores] with the largest value, else -1.
+
+        Gene scores are 0 if the window has no gene.
+        """
+        values = np.array([told.values for told in tolds], dtype=np.float32).reshape(
+            len(tolds), len(self.scores), len(self.names)
+        )
+        genes = np.full((len(tolds), len(self.scores)), -1, dtype=np.int64)
+        for j, i in enumerate(self.of_genes):
+            values[:, i] = 0
+            for row, told in enumerate(tolds):
+                if told.genes:
+                    genes[row, i] = max(told.genes, key=lambda gene: np.abs(told.genes[gene][j]).max())
+                    values[row, i] = told.genes[int(genes[row, i])][j]
+        return values, genes
+
+    def errors(self, tolds: Sequence[TrackScores], genes: NDArray[np.int64]) -> Floats:
+        """Return the standard errors [n, scores, K] over shifts of the values of `strongest`; 0 without a gene."""
+        each = [told.errors for told in tolds]
+        found = np.array([of.values for of in each], dtype=np.float32).reshape(len(tolds), len(self.scores), len(self.names))
+        for j, i in enumerate(self.of_genes):
+            for row, of in enumerate(each):
+                found[row, i] = of.genes[int(genes[row, i])][j] if genes[row, i] >= 0 else 0
+        return found
+
+    def value(self, told: TrackScores, score: int, track: int, gene: int) -> float:
+        """Return one score of one variant on one track; for a gene score that of `gene`, 0 if `gene` is -1 (none)."""
+        if score not in self.of_genes:
+            return float(told.values[score, track])
+        return float(told.genes[gene][self.of_genes.index(score), track]) if gene >= 0 else 0.0
+
+    def name_of_gene(self, gene: int) -> str:
+        """Return the name of a gene; empty for -1 (none)."""
+        return self.genes.names[gene] if self.genes is not None and gene >= 0 else MISSING
+
+    def table(self, tolds: Sequence[TrackScores]) -> Floats:
+        """Return the values [n, columns]; a word is stored as its index."""
+        values, genes = self.strongest(tolds)
+        errors = self.errors(tolds, genes) if self.n_shifts > 1 else None
+        found: list[Floats] = []
+
+        def add(score: int, track: NDArray[np.intp] | int) -> None:
+            rows = np.arange(len(values))
+            found.extend(of[rows, score, track] for of in (values, errors) if of is not None)
+
+        for i, score in enumerate(self.scores):
+            if score.evidence == "embedding" or len(self.names) == 1:
+                add(i, 0)
+            else:
+                strongest = np.abs(values[:, i]).argmax(-1)
+                add(i, strongest)
+                found.append(strongest)
+                if self.chosen:
+                    for track in range(len(self.names)):
+                        add(i, track)
+            if score.evidence == "gene":
+                found.append(np.where(genes[:, i] < 0, np.nan, genes[:, i]))
+        return np.stack(found, axis=1) if found else np.zeros((len(values), 0))
+
+    def matrix(self, tolds: Sequence[TrackScores]) -> TrackScoreMatrix:
+        """Return the scores of every track: one row per variant and score; for gene scores one row per gene in the window."""
+        values, genes = self.strongest(tolds)
+        index, rows = [], []
+        for v, told in enumerate(tolds):
+            for i, score in enumerate(self.scores):
+                if score.evidence != "gene" or not told.genes:
+                    index.append((v, i, -1, 1))
+                    rows.append(values[v, i])
+                    continue
+                for gene, of in told.genes.items():
+                    index.append((v, i, gene, int(gene == genes[v, i])))
+                    rows.append(of[self.of_genes.index(i)].astype(np.float32))
+        return TrackScoreMatrix(
+            np.array(index, dtype=np.int32).reshape(-1, 4), np.array(rows, np.float32).reshape(-1, len(self.names))
+        )

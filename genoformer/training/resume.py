@@ -1,0 +1,75 @@
+"""Settings of an unfinished run: written next to its state, and compared before the run is resumed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from genoformer.errors import ConfigError
+from genoformer.files import check_overwrite, make_folder, write_text
+from genoformer.models.weights import WEIGHTS
+from genoformer.training.log import LOG
+from genoformer.training.loop import STATE
+
+RUN = "run.json"
+FILES = ("manifest.json", WEIGHTS, LOG)  # of a run; another program may have written them
+
+
+def begin(
+    folder: Path, settings: Mapping[str, Any], *, is_mine: Callable[[dict[str, Any]], bool] = lambda manifest: False
+) -> None:
+    """Write the settings of this run, without "command".
+
+    is_mine: True if a manifest.json without these settings is that of such a run, and may be replaced.
+
+    Raises ConfigError for the state of a run with other settings, and if files of another origin would be overwritten.
+    """
+    path = folder / RUN
+    mine = json.loads(json.dumps({name: value for name, value in settings.items() if name != "command"}))
+    refuse_other_kind(folder, mine.get("task"))
+    before = _started_with(folder)
+    if before and (folder / STATE).is_file():
+        changed = sorted(_differences(before, mine))
+        if changed:
+            raise ConfigError(
+                f"{folder} holds an unfinished run that was started with other settings ({', '.join(changed[:5])}); give those "
+                "again, or name another folder."
+            )
+    if not path.is_file():
+        check_overwrite(folder, FILES, "manifest.json", is_mine)
+    make_folder(folder)
+    write_text(path, json.dumps(mine, indent=1) + "\n")
+
+
+def refuse_other_kind(folder: Path, task: str | None) -> None:
+    """Refuse, with ConfigError, a folder with the state of a run of another command; task None is pretrain."""
+    found = _kind(_started_with(folder).get("task"))
+    if (folder / STATE).is_file() and found != _kind(task):
+        raise ConfigError(f"{folder} holds an unfinished run of {found}; name another folder.")
+
+
+def finished(folder: Path) -> None:
+    """Remove the state of a run whose model is complete."""
+    for name in (STATE, RUN):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _kind(task: str | None) -> str:
+    return {None: "pretrain", "tracks": "finetune --task tracks"}.get(task, "finetune")
+
+
+def _started_with(folder: Path) -> dict[str, Any]:
+    """Return the settings of the folder's run; an empty dict if they are missing."""
+    try:
+        found = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _differences(a: Any, b: Any, at: str = "") -> list[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return [d for k in {*a, *b} for d in _differences(a.get(k), b.get(k), f"{at}.{k}" if at else k)]
+    return [] if a == b else [at]

@@ -1,0 +1,113 @@
+"""BED, VCF and FASTA as places, and maps as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.formats.bigwig import BigWig
+from genoformer.genome.codes import decode
+from genoformer.genome.reference import Genome
+from genoformer.interpretation import loci
+from genoformer.interpretation.loci import Locus, read_places, write_map_track, write_maps
+
+TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 400))
+
+
+@pytest.fixture
+def genome(make_fasta) -> Genome:
+    return Genome(make_fasta(chr1=TEXT, chr2=TEXT[:50]))
+
+
+def test_regions_as_they_are_or_around_their_middle(genome, tmp_path: Path) -> None:
+    (tmp_path / "a.bed").write_text("1\t10\t30\tone\nchr1\t100\t101\n")
+    found = read_places(tmp_path / "a.bed", genome)
+    assert [(p.name, p.chrom, p.start, decode(p.codes)) for p in found] == [
+        ("one", "chr1", 10, TEXT[10:30]), ("chr1:101-101", "chr1", 100, TEXT[100:101]),
+    ]  # fmt: skip
+    wide = read_places(tmp_path / "a.bed", genome, length=50)
+    assert [(p.start, decode(p.codes)) for p in wide] == [(-5, "N" * 5 + TEXT[:45]), (75, TEXT[75:125])]
+
+
+def test_windows_around_variants(genome, tmp_path: Path) -> None:
+    lines = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    alts = ",".join(alt for alt in "ACG" if alt != TEXT[100])
+    lines += [f"1\t101\trs1\t{TEXT[100]}\t{alts},*\t.\t.\t.", "zz\t5\t.\tA\tC\t.\t.\t."]
+    lines += [f"1\t102\t.\t{TEXT[101]}\t.\t.\t.\t."]  # as of a VCF that has every base
+    (tmp_path / "a.vcf").write_text("\n".join(lines) + "\n")
+    notes: list[str] = []
+    places = read_places(tmp_path / "a.vcf", genome, length=20, notes=notes)
+    others = [alt for alt in "ACG" if alt != TEXT[100]]
+    assert [(p.name, p.start, decode(p.codes)) for p in places] == [
+        (f"1:101:{TEXT[100]}>{alt}", 90, TEXT[90:110]) for alt in others
+    ]
+    assert [decode(p.alternative.codes) for p in places] == [TEXT[90:100] + alt + TEXT[101:110] for alt in others]
+    assert {p.variant for p in places} == {(100, 101)}
+    assert notes == ["3 alleles have no window: 1 NO_ALT, 1 NO_CONTIG, 1 STAR."]
+    (tmp_path / "one.vcf").write_text("\n".join([*lines[:2], lines[2].replace(alts + ",*", others[0] + ",*")]) + "\n")
+    one: list[str] = []
+    read_places(tmp_path / "one.vcf", genome, length=20, notes=one)
+    assert one == ["1 allele has no window: 1 STAR."]
+    with pytest.raises(ConfigError, match="give the length of the windows"):
+        read_places(tmp_path / "a.vcf", genome)
+
+
+def test_sequences_of_a_fasta_lie_on_no_genome(tmp_path: Path) -> None:
+    (tmp_path / "a.fa").write_text(">x y\nACGTN\n>z\nGG\n")
+    found = read_places(tmp_path / "a.fa")
+    assert [(p.name, p.chrom, p.start, decode(p.codes)) for p in found] == [("x", "", 0, "ACGTN"), ("z", "", 0, "GG")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (">a\nACGT\n>empty\n>b\nGG\n", "a.fa, line 3: record empty has 0 bases; complete or remove it."),
+        (">a\nACGT\n>empty x y\n", "a.fa, line 3: record empty has 0 bases;"),
+        (">a\r\nACGT\r\n>empty\r\n\r\n>b\r\nGG\r\n", "a.fa, line 3: record empty has 0 bases;"),
+        (">a b\n>b\nAC\n>c\n", "a.fa, line 1: record a has 0 bases, as has 1 other;"),
+        (">a\nACGT\n>empty\n  \n>b\nGG\n", "a.fa, line 4: a space or control character inside the sequence"),
+        (">a\nACGT\n>\nGG\n", "a.fa, line 3: a > line without a name"),
+        (">a\n>b\n", "a.fa holds no sequence: record a (line 1) has 0 bases, as all others."),
+    ],
+)
+def test_records_without_bases_are_refused_with_their_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.fa").write_text(text, newline="")
+    with pytest.raises(FileFormatError) as refused:
+        read_places(tmp_path / "a.fa")
+    assert said in str(refused.value)
+
+
+def test_what_names_no_places_is_refused(genome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.bed").write_text("")
+    with pytest.raises(FileFormatError, match="names no places"):
+        read_places(tmp_path / "a.bed", genome)
+    with pytest.raises(ConfigError, match="holds places on a genome; give its FASTA"):
+        read_places(tmp_path / "a.bed")
+    (tmp_path / "a.bed").write_text("chr1\t0\t1000000000000\n")
+    with pytest.raises(FileFormatError, match=r"a.bed, line 1: chr1:0-1,000,000,000,000 reaches beyond the end of chr1"):
+        read_places(tmp_path / "a.bed", genome)
+    with pytest.raises(ConfigError, match="1,000,000,000,000 bases"):
+        read_places(tmp_path / "a.bed", genome, length=10**12)
+    (tmp_path / "a.bed").write_text("chr1\t0\t300\n")
+    monkeypatch.setattr(loci, "_LONGEST", 200)
+    with pytest.raises(ConfigError, match=r"a.bed, line 1: chr1:1-300 is longer than 200 bases; give a length"):
+        read_places(tmp_path / "a.bed", genome)
+
+
+def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:
+    places = [Locus("a", "chr1", 10, np.zeros(4, np.uint8)), Locus("b", "chr1", 12, np.ones(4, np.uint8)),
+              Locus("c", "chr2", 48, np.ones(4, np.uint8))]  # fmt: skip
+    maps = [np.array([1.0, 2, 3, 4]), np.array([5.0, np.nan, 7, 8]), np.array([1.0, 2, 3, 4])]
+    write_maps(tmp_path / "m.npz", places, maps, "what")
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as found:
+        assert found["names"].tolist() == ["a", "b", "c"]
+        assert found["starts"].tolist() == [10, 12, 48]
+        np.testing.assert_array_equal(found["map_1"], maps[1])
+        assert found["codes_1"].tolist() == [1] * 4
+    assert write_map_track(tmp_path / "m.bw", places, maps, genome) == 8
+    values = BigWig(tmp_path / "m.bw").values("chr1", 9, 17)
+    np.testing.assert_array_equal(values, [0, 1, 2, 4, 4, 7, 8, 0])  # 12: the mean of 3 and 5
+    np.testing.assert_array_equal(BigWig(tmp_path / "m.bw").values("chr2", 47, 50), [0, 1, 2])
