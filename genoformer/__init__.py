@@ -18,6 +18,7 @@ __all__ = [
     "Genome",
     "KmerTokenizer",
     "SCORES",
+    "ScoringJob",
     "TOKENIZERS",
     "Variant",
     "annotate_variants",
@@ -49,6 +50,7 @@ _HOME = {
     "Genome": "genome.reference",
     "KmerTokenizer": "tokenizers",
     "SCORES": "scoring.scores",
+    "ScoringJob": "scoring.job",
     "TOKENIZERS": "tokenizers",
     "Variant": "genome.variants",
     "annotate_variants": "annotation.run",
@@ -68,7 +70,7 @@ _HOME = {
     "read_variants": "genome.variants",
     "save": "models.registry",
     "score": "api",
-    "score_variants": "scoring.run",
+    "score_variants": "scoring.plan",
     "simulate": "simulation",
 }
 

@@ -45,7 +45,7 @@ _BATCH = 16_384  # records
 _WIDTH = 79  # columns of the table
 _LABEL = 20
 _N_NAMES = 5  # number of contig names shown
-_NOT_IN_JSON = ("places", "places_with_bases", "accession_builds")
+_NOT_IN_JSON = ("places", "places_with_bases", "accession_builds", "header")
 
 # Spellings of builds in ##reference, ##assembly and ##contig lines.
 _BUILD_NAMES = {
@@ -101,6 +101,7 @@ class Preflight:
     places: tuple[tuple[str, int], ...] = ()  # contig of the FASTA and 0-based start of some records, evenly spread
     places_with_bases: tuple[tuple[str, int], ...] = ()  # without records that have only symbolic alleles or breakends
     longest: int = 0  # characters in the longest record line
+    header: tuple[str, ...] = ()  # lines of the VCF's header, the #CHROM line last
     accession_builds: tuple[str, ...] = ()  # builds that contig accessions name; several mean no single build
 
     @property
@@ -299,6 +300,7 @@ def preflight(
         length_differences=tuple(_length_differences(lengths, genome)),
         reference_contigs=tuple(islice(genome.contigs, _N_NAMES + 1)),
         sha256=sha256,
+        header=tuple(header),
         notes=tuple(notes),
         places=tuple(_as_meant(sample.places(tally.names), judged, force=force)),
         places_with_bases=tuple(_as_meant(sample.places(tally.names, with_bases=True), judged, force=force)),

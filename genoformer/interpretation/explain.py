@@ -18,8 +18,8 @@ from genoformer.inference.runtime import Floats
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.run import attributions
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.scoring.scorers import Scorer
-from genoformer.scoring.scores import MASKS, Score
+from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.scores import Score
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.track_scorer import Compared, TrackScorer
 from genoformer.tables import rounded
@@ -74,7 +74,7 @@ class VariantExplanation(NamedTuple):
         return first, second
 
 
-def explain(scorer: Scorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
+def explain(scorer: VariantScorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
     """Explain a variant by logos of both alleles, in windows of the longer allele and `flank` bases on either side.
 
     variant.chrom is the contig name of the FASTA. The logos of a language model show the information content of its
@@ -91,7 +91,7 @@ def explain(scorer: Scorer, variant: Variant, *, flank: int = 25, printed: Print
 
 
 def _expected(scorer: SequenceScorer, variant: Variant, flank: int, length: int, printed: Printed | None) -> VariantExplanation:
-    beyond = scorer.length
+    beyond = scorer.window
     start = variant.start - flank
     wide = place_alleles(scorer.genome, variant, start - beyond, length + 2 * beyond)
     ref, alt = (
@@ -110,7 +110,7 @@ def _expected(scorer: SequenceScorer, variant: Variant, flank: int, length: int,
     how = f"({strands}, windows of {scorer.options['context'].replace('+', ' and ')} bases)"
     meaning = "What the model expects at each base given all the others, with the reference and with the alternative."
     if printed is not None:
-        answers = scorer([variant]).values[0]
+        answers = scorer.score([variant]).values[0]
         names = [score.name for score in scorer.scores]
         again = float(answers[names.index(printed.score.name)]) if printed.score.name in names else np.nan
         parts = ""
@@ -182,8 +182,8 @@ def _laid(scorer: TrackScorer, variant: Variant, start: int) -> Alleles:
     how: dict[str, Align] = {"right": "right", "symmetric": "symmetric"}
     align = how.get(scorer.settings.indels, "left")
     if align == "left" or len(variant.ref) == len(variant.alt):
-        return place_alleles(scorer.genome, variant, start, scorer.length)
-    return place_alleles(scorer.genome, trimmed(normalise(variant, scorer.genome)), start, scorer.length, align)
+        return place_alleles(scorer.genome, variant, start, scorer.window)
+    return place_alleles(scorer.genome, trimmed(normalise(variant, scorer.genome)), start, scorer.window, align)
 
 
 def _bins_shown(scorer: TrackScorer, seen: Compared, variant: Variant) -> tuple[int, int]:
@@ -197,7 +197,7 @@ def _bins_shown(scorer: TrackScorer, seen: Compared, variant: Variant) -> tuple[
 def _attributed(scorer: TrackScorer, model: int, seen: Compared, track: int, low: int, high: int) -> tuple[Floats, Floats]:
     """Return the contribution of each base of the scorer's window to the sum of a track over bins, for each allele: [L, 4]."""
     job = seen.job
-    ref = scorer.genome.window(job.chrom, job.start, scorer.length)
+    ref = scorer.genome.window(job.chrom, job.start, scorer.window)
     output = AttributionTarget(
         head=scorer.head, tracks=(int(scorer.tracks[track]),), bins=(scorer.bins.first + low, high - low)
     )
@@ -212,10 +212,8 @@ def _said(
     """Return a sentence on the score, the window and the comparison of the alleles."""
     score, how = scorer.scores[which], scorer.settings
     value = printed.text if printed is not None and printed.score.name == score.name else f"{score.name} {rounded(again)}"
-    bins = f"the bins of {MASKS[score.evidence]:,} bases around the variant" if score.evidence in MASKS else "all bins"
-    bins = "the exons of a gene" if score.evidence == "gene" else bins
     length = {"realign": "bins realigned", "stitch": "bins stitched"}.get(how.indels, f"laid to the {how.indels}")
-    parts = ["both strands" if how.both_strands else "forward strand"]
+    parts = ["both strands" if scorer.both_strands else "forward strand"]
     parts += [length] if len(variant.ref) != len(variant.alt) else []
     if len(how.shifts) > 1:
         parts.append(f"mean of {len(how.shifts)} shifts, of which {seen.shift:+d} is drawn")
@@ -223,9 +221,9 @@ def _said(
         parts.append(f"shift {how.shifts[0]:+d}")
     if len(scorer.models) > 1:
         parts.append(f"mean of {len(scorer.models)} models")
-    window = f"{seen.job.chrom}:{seen.job.start + 1:,}-{seen.job.start + scorer.length:,}"
+    window = f"{seen.job.chrom}:{seen.job.start + 1:,}-{seen.job.start + scorer.window:,}"
     remark = _again(printed, again, scale) if printed is not None and printed.score.name == score.name else ""
-    return f"{value} over {bins} of the window {window} ({', '.join(parts)}).{remark}"
+    return f"{value} over {score.input.bins} of the window {window} ({', '.join(parts)}).{remark}"
 
 
 def _place(variant: Variant, start: int, wide: Alleles, first: int, length: int) -> Locus:

@@ -16,8 +16,7 @@ from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.inference.runtime import Floats
-from genoformer.scoring.scorers import Scorer
-from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.scorers import VariantScorer
 
 _AT_ONCE = 1 << 10  # variants in a batch
 
@@ -57,7 +56,13 @@ class Mutagenesis(NamedTuple):
 
 
 def mutagenesis(
-    scorer: Scorer, genome: Genome, chrom: str, start: int, end: int, *, progress: Callable[[int, int], None] | None = None
+    scorer: VariantScorer,
+    genome: Genome,
+    chrom: str,
+    start: int,
+    end: int,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Mutagenesis:
     """Score all changes of the bases [start, end) of a contig; each numeric column of the scorer gives one map.
 
@@ -66,14 +71,14 @@ def mutagenesis(
     finished bases and the number of all bases. Raises ConfigError for a region that is empty or not on the contig, and for a
     score that is defined only for insertions and deletions.
     """
-    if of_indels := [score.name for score in scorer.scores if score.kind == "indel"]:
+    if of_indels := [score.name for score in scorer.scores if score.alleles == "indel"]:
         raise ConfigError(f"{', '.join(of_indels)} is of insertions and deletions, not of single changes; choose LLR.")
     chrom = genome.resolve(chrom)
     if not 0 <= start < end <= genome.contigs[chrom]:
         raise ConfigError(f"{chrom}:{start + 1:,}-{end:,} is no region of a contig of {genome.contigs[chrom]:,} bases.")
     codes = genome.window(chrom, start, end - start)
     columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.of]
-    if isinstance(scorer, TrackScorer) and scorer.layout.chosen and len(scorer.tracks) > 1:
+    if scorer.layout is not None and scorer.layout.has_column_per_track:
         strongest = {score.name for score in scorer.scores if score.of_tracks}  # the strongest track differs between changes
         columns = [i for i in columns if scorer.columns[i].name not in strongest]
     values = np.full((len(columns), len(codes), 4), np.nan)
@@ -84,7 +89,7 @@ def mutagenesis(
         some = places[first : first + _AT_ONCE]
         variants = [Variant(chrom, start + i + 1, "ACGT"[codes[i]], "ACGT"[b]) for i, b in some]
         rows, bases = (np.array(of) for of in zip(*some, strict=True))
-        values[:, rows, bases] = scorer(variants).values[:, columns].T
+        values[:, rows, bases] = scorer.score(variants).values[:, columns].T
         if progress is not None:
             progress(min(first + _AT_ONCE, len(places)) // 3, len(known))
     return Mutagenesis(chrom, start, codes, [scorer.columns[i].name for i in columns], values)

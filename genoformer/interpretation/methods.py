@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,9 +49,9 @@ from genoformer.interpretation.session import (
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import SequenceClassifier
-from genoformer.scoring.scorers import ScoringSpec, TrackOptions
+from genoformer.scoring.scorers import open_scorer
 from genoformer.scoring.scores import parse_scores
-from genoformer.scoring.track_scorer import AlleleComparison
+from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
 
 _MOST_TOKENS = 2_048  # maximum number of tokens or bins of a drawn attention matrix
 ENOUGH = 0.05  # maximum completeness error of integrated gradients with enough steps
@@ -138,21 +139,21 @@ def ism(
         score_name = score or ("SAD" if isinstance(job.model, Enformer) else "LLR")
         genome, placed = on_genome(job)
         job.places = placed
-        if of_tracks is not None and asked.gtf is not None and any(of.evidence == "gene" for of in parse_scores(score_name)):
-            of_tracks = of_tracks._replace(genes=read_genes(asked.gtf, genome))
+        if of_tracks is not None and asked.gtf is not None and any(of.input.per_gene for of in parse_scores(score_name)):
+            of_tracks = replace(of_tracks, genes=read_genes(asked.gtf, genome))
         own = _own_scores(
             job,
             genome,
             score_name,
-            of_tracks if tracks else of_tracks and of_tracks._replace(tracks=None),
+            of_tracks if tracks else of_tracks and replace(of_tracks, tracks=None),
             both_strands=both_strands,
             context=context,
         )
 
         def mutated(model: Model, places: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Mutagenesis]:
             assert not isinstance(model, SequenceClassifier)
-            work = ScoringSpec((model,), genome, score_name, context, both_strands, asked.device, of_tracks=of_tracks)
-            with work.open_scorer() as scorer:
+            scoring = Scoring((model,), tuple(parse_scores(score_name)), context, both_strands, of_tracks)
+            with open_scorer(genome, scoring, Runtime(asked.device)) as scorer:
                 return [of.summed(score_name) for of in mutageneses(scorer, genome, places, progress=progress)]
 
     def maps_of(model: Model, places: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Floats]:
@@ -298,8 +299,8 @@ def _own_scores(
 ) -> list[str]:
     """Write the scores of the variants of the loci, report the windows, and return a note for each locus."""
     names = "LLR,PLL" if name.upper() == "LLR" else name
-    work = ScoringSpec((job.model,), genome, names, context, both_strands, job.asked.device, of_tracks=of_tracks)
-    with work.open_scorer() as scorer:
+    scoring = Scoring((job.model,), tuple(parse_scores(names)), context, both_strands, of_tracks)
+    with open_scorer(genome, scoring, Runtime(job.asked.device)) as scorer:
         said = write_own_scores(job.asked.out / VARIANTS, scorer, job.places, job.alleles)
         job.messages.append(windows_of(scorer))
     if job.alleles:

@@ -10,14 +10,13 @@ import numpy as np
 from genoformer.files import write_text
 from genoformer.genome.variants import Status, Variant
 from genoformer.interpretation.loci import Locus
-from genoformer.scoring.scorers import Scorer
-from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.scorers import VariantScorer
 from genoformer.tables import tsv_line
 
 VARIANTS = "variants.tsv"
 
 
-def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Locus], alleles: Sequence[Variant]) -> list[str]:
+def write_own_scores(path: Path, scorer: VariantScorer, places: Sequence[Locus], alleles: Sequence[Variant]) -> list[str]:
     """Write a row for each allele, with the columns of `score`, and return the note of each locus.
 
     The note is "" for a locus without one of the alleles. Without alleles no file is written.
@@ -27,7 +26,7 @@ def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Locus], allele
     rows = [["chrom", "pos", "ref", "alt", "status", *(column.name for column in scorer.columns)]]
     scores = [score.name for score in scorer.scores]
     short = [max(len(allele.ref), len(allele.alt)) <= scorer.longest_allele for allele in alleles]
-    answers = scorer([allele for allele, fits in zip(alleles, short, strict=True) if fits]) if any(short) else None
+    answers = scorer.score([allele for allele, fits in zip(alleles, short, strict=True) if fits]) if any(short) else None
     scored = iter(zip(answers.statuses, answers.values.tolist(), strict=True) if answers else ())
     said = {}
     for allele, fits in zip(alleles, short, strict=True):
@@ -40,12 +39,12 @@ def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Locus], allele
     return [said.get(place.allele, "") if place.allele is not None else "" for place in places]
 
 
-def windows_of(scorer: Scorer) -> str:
+def windows_of(scorer: VariantScorer) -> str:
     """Return a line that describes the windows in which changes are scored."""
     strands = "both strands" if scorer.options["strands"] == "both" else "the forward strand"
-    if not isinstance(scorer, TrackScorer):
-        return f"windows: each change in the middle of its own {scorer.length:,} bases, {strands}, as in `score`"
-    how = scorer.settings
-    where = "in the middle of its own" if how.anchor == "variant" else "in the window of the grid that lies around it best, of"
-    shifts = f", mean of shifts {scorer.options['shifts']}" if len(how.shifts) > 1 or how.shifts[0] else ""
-    return f"windows: each change {where} {scorer.length:,} bases, {strands}{shifts}, as in `score`"
+    if scorer.layout is None:
+        return f"windows: each change in the middle of its own {scorer.window:,} bases, {strands}, as in `score`"
+    is_centred = scorer.options["anchor"] == "variant"
+    where = "in the middle of its own" if is_centred else "in the window of the grid that lies around it best, of"
+    shifts = f", mean of shifts {scorer.options['shifts']}" if scorer.options["shifts"] != "0" else ""
+    return f"windows: each change {where} {scorer.window:,} bases, {strands}{shifts}, as in `score`"

@@ -21,7 +21,7 @@ from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.enformer.model import Enformer, one_hot
 from genoformer.models.heads import SequenceClassifier
 from genoformer.models.transformer.model import Encoder
-from genoformer.scoring.scorers import Scorer
+from genoformer.scoring.scorers import VariantScorer
 from genoformer.scoring.scores import Floats
 
 Profile = Literal["viz", "cls", "received", "rollout", "entropy"]
@@ -127,7 +127,7 @@ def attributions(
 
 
 def mutageneses(
-    scorer: Scorer, genome: Genome, places: Sequence[Locus], *, progress: Callable[[int], None] | None = None
+    scorer: VariantScorer, genome: Genome, places: Sequence[Locus], *, progress: Callable[[int], None] | None = None
 ) -> list[Mutagenesis]:
     """Score every single-base change of each locus on its genome. Raises ConfigError for a sequence without a genome."""
     found = []

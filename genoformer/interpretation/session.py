@@ -29,7 +29,9 @@ from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import SequenceClassifier
 from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.scoring.scorers import ScoringSpec
+from genoformer.scoring.scorers import open_scorer
+from genoformer.scoring.scores import SCORES
+from genoformer.scoring.settings import Runtime, Scoring
 from genoformer.tables import rounded, tsv_line
 
 Model = Encoder | SequenceClassifier | Enformer
@@ -148,7 +150,7 @@ def audit_maps(
     changes: list[Floats] = [np.full(len(place.codes), np.nan) for place in job.drawn] if itself else []
     if not itself and isinstance(job.model, Encoder):  # ISM of a language model scores the base itself
         genome, places = on_genome(job)
-        with ScoringSpec((job.model,), genome, "LLR", device=job.asked.device).open_scorer() as scorer:
+        with open_scorer(genome, Scoring((job.model,), (SCORES["LLR"],)), Runtime(job.asked.device)) as scorer:
             for place, of in zip(job.drawn, mutageneses(scorer, genome, places[: len(job.drawn)]), strict=True):
                 at = of.start - place.start  # no changes beyond the ends of the contig
                 changes.append(np.full(len(place.codes), np.nan))

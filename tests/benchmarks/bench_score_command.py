@@ -66,13 +66,14 @@ def workers(data: Path, folder: Path) -> list[Row]:
 
     A round is short, for the speed of a machine that others share may drift by a third within minutes.
     """
+    from genoformer.scoring.run import score_variants
+
     from genoformer.formats.vcf import open_vcf, overlapping
     from genoformer.genome.contigs import ContigMap
     from genoformer.genome.reference import Genome
     from genoformer.genome.region_text import parse_region
     from genoformer.models import registry
     from genoformer.scoring.parts import chunks
-    from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import ScoringSpec
     from genoformer.scoring.scores import DEFAULT_SCORES, parse_scores
     from genoformer.scoring.workers import LocalPool, WorkerTask
@@ -188,8 +189,9 @@ def million(data: Path, folder: Path) -> list[Row]:
 
 
 def score(vcf: Path, fasta: Path, output: Path) -> Any:
-    from genoformer.genome.reference import Genome
     from genoformer.scoring.run import score_variants
+
+    from genoformer.genome.reference import Genome
     from genoformer.scoring.scores import DEFAULT_SCORES, parse_scores
 
     return score_variants(vcf, Genome(fasta), small_model(), parse_scores(DEFAULT_SCORES), output, both_strands=False)

@@ -63,11 +63,12 @@ def simulated() -> list[Row]:
 
 
 def models(vcf: Path, fasta: Path, names: tuple[str, ...] = ("mini-human", "mini-tracks")) -> dict[str, dict]:
+    from genoformer.scoring.run import score_variants
+
     from genoformer.evaluation.variants import read_scores
     from genoformer.genome.reference import Genome
     from genoformer.models import registry
     from genoformer.models.enformer.model import Enformer
-    from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import TrackOptions
     from genoformer.scoring.scores import parse_scores
 
