@@ -443,7 +443,7 @@ def _models(folder: Path) -> Target:
         (here / name).write_bytes(content)
 
         def load() -> None:
-            model = registry.load_any(here)
+            model = registry.load(here)
             with torch.no_grad():
                 if isinstance(model, Encoder):
                     model(torch.zeros((1, 8), dtype=torch.long))
@@ -453,7 +453,7 @@ def _models(folder: Path) -> Target:
                 Calibration.load(here / CALIBRATION)
 
         if kind == "ensemble":
-            _each(lambda: registry.load_predictors(here))
+            _each(lambda: registry.load_ensemble(here))
         else:
             _each(load, calibration, lambda: registry.read_manifest(here), lambda: registry.layout_of(here))
 

@@ -51,8 +51,8 @@ class OneHotModel(nn.Module):
     For a model that reads both strands, the logits are the mean over strands. It works with tools that take a module of
     one-hot DNA (tangermeme, captum). Raises ConfigError for BPE, whose number of tokens depends on the bases.
 
-    >>> from genoformer.models import checkpoint
-    >>> OneHotModel(checkpoint.load("demo"))(torch.zeros(2, 4, 50)).shape
+    >>> from genoformer.models import registry
+    >>> OneHotModel(registry.load("demo"))(torch.zeros(2, 4, 50)).shape
     torch.Size([2, 160])
     """
 

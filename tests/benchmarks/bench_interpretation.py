@@ -73,8 +73,9 @@ def speed() -> list[Row]:
 
     from genoformer.interpretation.ism import substitutions
     from genoformer.interpretation.targets import AttributionTarget
-    from genoformer.models.enformer.model import Enformer, EnformerConfig, one_hot, preset
+    from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
     from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+    from genoformer.models.track_model import one_hot
     from genoformer.models.transformer.model import EncoderConfig
     from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
