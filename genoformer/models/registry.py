@@ -21,6 +21,7 @@ from torch import nn
 from genoformer import __version__
 from genoformer.addresses import refuse_address
 from genoformer.catalog import pulled_model, shipped
+from genoformer.config import current_manifest
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.files import atomic_write, made_folder, write_text
 from genoformer.formats.track_table import TrackTable, read_targets
@@ -316,7 +317,7 @@ def failures(name: str | Path) -> list[str]:
 def read_manifest(name: str | Path) -> dict[str, Any] | None:
     """Return the record of a model's data and settings, or None if its folder has none."""
     path = resolve_model(name) / "manifest.json"
-    return read_json(path) if path.is_file() else None
+    return current_manifest(read_json(path)) if path.is_file() else None
 
 
 def read_card(name: str | Path) -> str | None:
