@@ -242,9 +242,9 @@ def read_background(job: Session, data: Path | None) -> list[Locus]:
     return read_places(data, job.genome, length=asked.length, notes=job.messages, fix=asked.fix, force=asked.force)
 
 
-def write_discovered(job: Session, maps: Sequence[Floats], others: Sequence[Locus], over_least: float) -> None:
+def write_discovered(job: Session, maps: Sequence[Floats], others: Sequence[Locus], min_fold: float) -> None:
     """Write DNABERT-viz's motifs of maps, and report the survivors of each stage."""
-    limits = Discovery(over_least=over_least)
+    limits = Discovery(min_fold=min_fold)
     known = [np.nan_to_num(of) for of in maps]  # an N is NaN
     found = discover([place.codes for place in job.places], known, [place.codes for place in others], limits)
     job.messages.append(found.text())

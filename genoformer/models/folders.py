@@ -10,6 +10,7 @@ from torch import nn
 
 from genoformer.addresses import refuse_address
 from genoformer.catalog import pulled_model, shipped
+from genoformer.config import current_manifest
 from genoformer.errors import CheckpointError
 from genoformer.files import atomic_write
 from genoformer.genome.codes import Codes
@@ -71,7 +72,7 @@ def failures(name: str | Path) -> list[str]:
 def read_manifest(name: str | Path) -> dict[str, Any] | None:
     """Return the record of a model's data and settings, or None if its folder has none."""
     path = resolve_model(name) / "manifest.json"
-    return read_json(path) if path.is_file() else None
+    return current_manifest(read_json(path)) if path.is_file() else None
 
 
 def read_card(name: str | Path) -> str | None:

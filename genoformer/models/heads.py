@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genoformer.config import checked
+from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model, Origin
@@ -39,8 +39,8 @@ class ClassifierConfig:
     pooling: Pooling = "mean-max"  # a motif anywhere shows in the maximum, the composition in the mean
     both_strands: bool = False  # average the logits of both strands; wrong for directional elements such as promoters
     dropout: float = 0.1  # DNABERT
-    centre: tuple[float, ...] = ()  # centre of each value in the training data; predicted is (value - centre) / spread
-    spread: tuple[float, ...] = ()
+    target_mean: tuple[float, ...] = ()  # of each value in the training data; predicted is (value - mean) / standard deviation
+    target_std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name, allowed in (("kind", get_args(Kind)), ("pooling", get_args(Pooling))):
@@ -51,10 +51,10 @@ class ClassifierConfig:
         if len(set(self.classes)) < len(self.classes) or (self.kind == "classes" and len(self.classes) < 2):
             raise ConfigError(f"classes = {', '.join(self.classes)}: give different names, and of classes at least two.")
         n_expected = len(self.classes) if self.kind == "values" else 0
-        if len(self.centre) != n_expected or len(self.spread) != n_expected:
+        if len(self.target_mean) != n_expected or len(self.target_std) != n_expected:
             raise ConfigError(
-                f"{len(self.centre)} in centre and {len(self.spread)} in spread for {len(self.classes)} outputs of kind "
-                f"{self.kind!r}: give {n_expected} of each."
+                f"{len(self.target_mean)} in target_mean and {len(self.target_std)} in target_std for {len(self.classes)} "
+                f"outputs of kind {self.kind!r}: give {n_expected} of each."
             )
         if self.pooling == "cls" and self.encoder.causal:
             raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take pooling mean-max.")
@@ -79,13 +79,14 @@ class ClassifierConfig:
 
         Unknown fields and values of other types are refused.
         """
-        numbers = {name: tuple(float(x) for x in values.get(name, ())) for name in ("centre", "spread")}
-        fields = checked(cls, {**values, "centre": (), "spread": ()}, "predictor")
+        values = current(cls.__name__, values)
+        numbers = {name: tuple(float(x) for x in values.get(name, ())) for name in ("target_mean", "target_std")}
+        fields = checked(cls, {**values, "target_mean": (), "target_std": ()}, "predictor")
         return cls(**{**fields, **numbers, "encoder": EncoderConfig.from_dict(values["encoder"])})
 
 
 class SequenceClassifier(Model):
-    """Token ids [B, T] of windows -> logits [B, C] (or values in units of their spread)."""
+    """Token ids [B, T] of windows -> logits [B, C] (or values in units of their standard deviation)."""
 
     config_type = ClassifierConfig
     tied: ClassVar[dict[str, str]] = {f"encoder.{a}": f"encoder.{b}" for a, b in Encoder.tied.items()}
@@ -153,8 +154,8 @@ class SequenceClassifier(Model):
             return logits.softmax(-1)
         if self.config.kind == "multilabel":
             return logits.sigmoid()
-        centre, spread = (torch.tensor(x, device=logits.device) for x in (self.config.centre, self.config.spread))
-        return logits * spread + centre
+        mean, std = (torch.tensor(x, device=logits.device) for x in (self.config.target_mean, self.config.target_std))
+        return logits * std + mean
 
 
 def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:

@@ -60,11 +60,11 @@ def plan_tracks(
     tracks = config.tracks
     old = registry.load_config(start, PredictsTracks) if start is not None else None
     shape, part = shape_of(config, data, old, head), part_of(tracks, data)
-    length = (part.n_bins + 2 * part.flank) * data.bin_size
+    length = (part.n_bins + 2 * part.context_bins) * data.bin_size
     how = cost.Training(tracks.tune, tracks.last_blocks, tracks.lora_rank, tracks.checkpointing)
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
-    n_tracks, n_windows = len(data.targets), tracks.batch_size * tracks.accumulate
+    n_tracks, n_windows = len(data.targets), tracks.batch_size * tracks.grad_accumulation
     memory = cost.step_memory(
         shape, length, part.n_bins, n_tracks, tracks.batch_size, how, itemsize=2 if half else 4, on_cpu=device == "cpu"
     )
@@ -73,5 +73,5 @@ def plan_tracks(
     own, trained = sum(cost.parameters(shape).values()), cost.trained_parameters(shape, how)
     n_batches = -(-len(data.rows("train")) * max(1, data.n_bins // part.n_bins) // tracks.batch_size)
     products = n_windows * cost.step_products(shape, length, part.n_bins, n_tracks, how)
-    n_steps = tracks.loop(n_batches).steps
+    n_steps = tracks.loop(n_batches).max_steps
     return StepPlan(shape, length, part.n_bins, own, trained, memory, products, rate, n_steps, device)

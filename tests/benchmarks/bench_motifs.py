@@ -23,8 +23,8 @@ from common import Row, script
 
 TILE, N_TILES, WIDE, FLANK = 80, 4, 300, 64
 LEAST = 0.8  # of the families, by the best method
-ENCODER = {"width": 96, "n_layers": 2, "n_heads": 4, "hidden": 192, "context_length": 80, "position": "rotary", "norm": "pre",
-           "stem_kernel": 15}  # fmt: skip
+ENCODER = {"width": 96, "n_layers": 2, "n_heads": 4, "ffn_width": 192, "context_length": 80, "position": "rotary",
+           "norm": "pre", "conv_kernel": 15}  # fmt: skip
 TRAINING = {"epochs": 4, "learning_rate": 1.5e-3, "batch_size": 128, "both_strands": True, "precision": "bf16-mixed"}
 
 
@@ -180,7 +180,7 @@ def found_again(what: str, places: Places, values: Any, hypothetical: Any = None
     truth = places.truth
     precision = average_precision_score(truth.ravel(), values.ravel())
     rows = [Row(f"{what}: average precision of bases in planted sites", f"chance {truth.mean():.2f}", f"{precision:.2f}")]
-    limits = Discovery(shortest=6 if hypothetical is not None else 5, over_least=0)
+    limits = Discovery(shortest=6 if hypothetical is not None else 5, min_fold=0)
     found = discover(list(places.codes), list(values), list(places.others), limits)
     rows.append(families(f"{what}, DNABERT-viz's stages", places, [motif.matrix for motif in found.motifs]))
     if hypothetical is not None:

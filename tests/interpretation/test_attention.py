@@ -21,7 +21,7 @@ from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 CODES = np.random.default_rng(1).integers(0, 4, (3, 40), dtype=np.uint8)
 ENCODERS = {
     "kmer": small_encoder(KmerTokenizer(3), n_layers=3, position="learned", norm="post", context_length=64),
-    "rotary": small_encoder(BaseTokenizer(), n_layers=3, norm="pre", stem_kernel=5, context_length=64),
+    "rotary": small_encoder(BaseTokenizer(), n_layers=3, norm="pre", conv_kernel=5, context_length=64),
     "alibi": small_encoder(KmerTokenizer(4), n_layers=3, position="alibi", context_length=64),
     "causal": small_encoder(BaseTokenizer(), n_layers=3, causal=True, context_length=64),
 }

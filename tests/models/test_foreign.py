@@ -96,7 +96,7 @@ def test_a_file_is_no_model_folder(tmp_path: Path) -> None:
 
 def bert(folder: Path, **changed: object) -> Path:
     """A DNABERT folder whose config.json says something else."""
-    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    model = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, max_tokens=64)
     registry.save(model, folder, layout="dnabert")
     config = json.loads((folder / "config.json").read_text()) | changed
     (folder / "config.json").write_text(json.dumps(config))
@@ -138,7 +138,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123
     ],
 )
 def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, layout: str, name: str, instead: str | None) -> None:
-    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    model = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, max_tokens=64)
     registry.save(model, tmp_path, layout=layout)
     if instead:
         (tmp_path / instead).unlink()

@@ -48,7 +48,7 @@ def folder(tmp_path: Path, tiny_model_folder: Path) -> Path:
 
 @pytest.fixture
 def dnabert(tmp_path: Path) -> Path:
-    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    model = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, max_tokens=64)
     registry.save(model, tmp_path / "bert", layout="dnabert")
     return tmp_path / "bert"
 
@@ -183,12 +183,12 @@ def change(folder: Path, **changed: object) -> None:
     [
         {"width": 10**9, "n_heads": 1},
         {"n_layers": 10**9},
-        {"n_layers": 60, "width": 2, "n_heads": 1, "hidden": 1},
-        {"hidden": 10**12},
+        {"n_layers": 60, "width": 2, "n_heads": 1, "ffn_width": 1},
+        {"ffn_width": 10**12},
         {"max_tokens": 10**12},
-        {"n_segments": 10**10},
+        {"n_token_types": 10**10},
         {"n_vocab": 10**12},
-        {"stem_kernel": 10**10 + 1},
+        {"conv_kernel": 10**10 + 1},
         {"position": "sinusoidal", "width": 10**9, "n_heads": 10**9},
     ],
 )
@@ -227,7 +227,7 @@ def test_json_that_no_parser_likes(folder: Path, name: str, content: bytes) -> N
 
 @pytest.mark.parametrize("value", [10**400, -(10**17), float("nan"), float("inf"), 2**53 + 1])
 def test_numbers_beyond_reason(value: float) -> None:
-    for kind, name in ((EncoderConfig, "hidden"), (EncoderConfig, "norm_eps"), (EnformerConfig, "attention_scale")):
+    for kind, name in ((EncoderConfig, "ffn_width"), (EncoderConfig, "norm_eps"), (EnformerConfig, "qk_init_gain")):
         with pytest.raises(ConfigError):
             kind.from_dict({name: value})  # type: ignore[attr-defined]
 

@@ -21,7 +21,7 @@ from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
-SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, hidden=16, max_tokens=64, position="rotary")
+SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, ffn_width=16, max_tokens=64, position="rotary")
 FAILED = "the model predicts one class, '0', for all 40 cases: failed; MCC is not defined."
 
 

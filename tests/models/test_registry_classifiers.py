@@ -19,7 +19,7 @@ from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tokenizers import BaseTokenizer
 
-SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, hidden=16, max_tokens=64, position="rotary", stem_kernel=5)
+SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, ffn_width=16, max_tokens=64, position="rotary", conv_kernel=5)
 
 
 def predictor(seed=0, kind="classes", classes=("no", "yes"), **fields) -> SequenceClassifier:
@@ -43,7 +43,7 @@ def ensemble(folder: Path, members: object) -> Path:
 
 
 def test_a_predictor_comes_back_bit_by_bit(tmp_path) -> None:
-    model = predictor(kind="values", classes=("level",), centre=(0.1,), spread=(1 / 3,))
+    model = predictor(kind="values", classes=("level",), target_mean=(0.1,), target_std=(1 / 3,))
     ids = torch.randint(5, 9, (4, 20))
     registry.save(model, tmp_path / "whole", manifest={"seed": 3})
     (again,) = registry.load_ensemble(tmp_path / "whole")
@@ -163,7 +163,7 @@ def change(**fields):
         (change(dropout=5), "from 0 up to"),
         (change(classes="ab"), "give a list of names"),
         (change(classes=["a", "b", "c"]), "shape"),
-        (change(centre=["x"]), "could not convert"),
+        (change(target_mean=["x"]), "could not convert"),
         (change(encoder=None), "should be a table"),
         (change(pooling="max"), "shape"),  # takes half the width
         (lambda folder: (folder / "seen.npz").write_bytes(b"PK"), "no sketch"),

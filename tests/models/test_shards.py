@@ -24,7 +24,7 @@ INDEX = "model.safetensors.index.json"
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
     """A DNABERT of 3-mers in one file."""
-    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    model = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, max_tokens=64)
     registry.save(model, tmp_path / "whole", layout="dnabert")
     return tmp_path / "whole"
 

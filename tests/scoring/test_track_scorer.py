@@ -464,7 +464,9 @@ def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
     options = {"of_tracks": TrackOptions("human", TARGETS)}
     notes = score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "o.tsv", n_noise=2, **options).notes
     assert "at 2 places" in "\n".join(notes)
-    assert "of too few places to be sure (--noise 8). A smaller score may come only from where the window" in "\n".join(notes)
+    assert "of too few places to be sure (--noise-places 8). A smaller score may come only from where the window" in "\n".join(
+        notes
+    )
     assert re.search(r"values are \|GF_SAD\| [\d.e-]+ \(indels\) and [\d.e-]+ \(substitutions\)", "\n".join(notes))
 
 

@@ -42,14 +42,14 @@ CRE, TATA = "TGACGTCATT", "GCTATAAAAG"
 SCRATCH = """
 [tokenizer]
 tokenizer = "base"
-[encoder]
+[model]
 width = 16
 n_layers = 1
 n_heads = 2
-hidden = 32
+ffn_width = 32
 position = "rotary"
 norm = "pre"
-stem_kernel = 9
+conv_kernel = 9
 """
 LEARN = "learning_rate = 1e-2\nepochs = 4\ndropout = 0.0\n"  # enough for a motif in 400 sequences
 BRIEF = "epochs = 1\nbatch_size = 20\n"  # where nothing need be learned
@@ -97,7 +97,7 @@ def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=S
 
 def start(folder: Path, tokenizer=None, seed=7, layout="genoformer", **fields) -> Path:
     """A language model with random weights, of two layers."""
-    shape = {"hidden": 32, "norm": "pre", "max_tokens": 128}
+    shape = {"ffn_width": 32, "norm": "pre", "max_tokens": 128}
     registry.save(small_encoder(tokenizer or BaseTokenizer(), seed, **{**shape, **fields}), folder, layout=layout)
     return folder
 
@@ -181,8 +181,8 @@ def test_values_come_back_in_their_own_unit(tmp_path) -> None:
     assert done.ensemble["pearson"].value > 0.9
     (model,) = registry.load_ensemble(tmp_path / "out")
     given_ = np.array([float(value) for (value,) in read_labelled(tmp_path / "train.csv").labels])
-    assert model.config.centre == pytest.approx((given_.mean(),), rel=1e-6)  # near 6,000
-    assert model.config.spread == pytest.approx((given_.std(),), rel=1e-6)  # near 1,000
+    assert model.config.target_mean == pytest.approx((given_.mean(),), rel=1e-6)  # near 6,000
+    assert model.config.target_std == pytest.approx((given_.std(),), rel=1e-6)  # near 1,000
     texts = [encode("ACCGTTGGAA" * 5), encode("ACCGTTGGAA" * 3 + CRE + "ACCGTTGGAA")]
     assert inference.predictions(model, texts).values[:, 0] == pytest.approx([5000, 7000], abs=500)
 
@@ -240,7 +240,7 @@ def test_either_strand_will_do_where_both_are_asked_for(data, tmp_path) -> None:
 
 @pytest.mark.parametrize(("metric", "best"), [("loss", min), ("brier", min), ("accuracy", max), ("auroc", max)])
 def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -> None:
-    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 2\nvalidations = 4\n'
+    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 2\nevals_per_epoch = 4\n'
     tuned(tmp_path, data / "train.csv", data / "few_valid.csv", text)
     rows = [row for row in read_log(tmp_path / "out" / "log.csv") if f"valid_{metric}" in row]
     values = [row[f"valid_{metric}"] for row in rows]
@@ -255,8 +255,8 @@ def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -
 
 def test_a_run_that_gets_no_better_stops(data, tmp_path) -> None:
     """At a rate of 1e-12 nothing changes: the first validation is the best, and two more end a run of 40."""
-    text = 'monitor = "accuracy"\nlearning_rate = 1e-12\nepochs = 10\nvalidations = 4\nbatch_size = 5\npatience = 2\n'
-    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text + "warmup = 0.0\n")
+    text = 'monitor = "accuracy"\nlearning_rate = 1e-12\nepochs = 10\nevals_per_epoch = 4\nbatch_size = 5\npatience = 2\n'
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text + "warmup_fraction = 0.0\n")
     steps = [row["step"] for row in read_log(tmp_path / "out" / "log.csv") if "valid_accuracy" in row]
     assert steps == [2, 4, 6]  # 8 steps an epoch
     manifest = registry.read_manifest(tmp_path / "out")
@@ -491,7 +491,7 @@ def test_starts_of_one_name_do_not_overwrite_each_other(data, tmp_path) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes(data, tmp_path) -> None:
-    text = "mask_rate = 0.1\nboth_strands = true\n" + BRIEF
+    text = "token_dropout = 0.1\nboth_strands = true\n" + BRIEF
     for out, seed in (("a", 0), ("b", 0), ("c", 1)):
         tuned(tmp_path, data / "few.csv", None, f"seed = {seed}\n" + text, out=out)
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
@@ -664,7 +664,7 @@ LABELS_OF = {
     "multilabel": lambda i: ("a", "b", "a;b", ";")[i % 4],
     "values": lambda i: f"{(i * 7) % 11 / 3:.3f}",
 }
-RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\nmask_rate = 0.1\nlearning_rate = 3e-3\nvalidations = 1\n"
+RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\ntoken_dropout = 0.1\nlearning_rate = 3e-3\nevals_per_epoch = 1\n"
 
 
 @pytest.mark.parametrize(
@@ -672,7 +672,7 @@ RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\nmask_rate = 0.1\nlearning_
     [
         ("classes", "", signal.SIGTERM),
         ("classes", "both_strands = true\nshift = 2\n", signal.SIGINT),
-        ("classes", "average = 0.9\naccumulate = 2\n", signal.SIGTERM),
+        ("classes", "ema_decay = 0.9\ngrad_accumulation = 2\n", signal.SIGTERM),
         ("multilabel", 'tune = "lora"\n', signal.SIGTERM),
         ("values", 'tune = "frozen"\n', signal.SIGINT),
         ("values", 'tune = "last"\nlast_layers = 1\n', signal.SIGTERM),
@@ -691,7 +691,7 @@ def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(t
 
     run("whole")
     heard = []
-    for n, step in ((8, 4 if "accumulate" in extra else 8), (9, 9 if "accumulate" in extra else 17)):
+    for n, step in ((8, 4 if "grad_accumulation" in extra else 8), (9, 9 if "grad_accumulation" in extra else 17)):
         with monkeypatch.context() as patch:
             patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(number, n))
             before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
@@ -781,7 +781,7 @@ def test_a_run_that_is_killed_after_its_last_step_is_not_begun_anew(data, tmp_pa
 
 def tiny(kind="classes", classes=("a", "b"), window=8, **fields) -> SequenceClassifier:
     torch.manual_seed(0)
-    shape = EncoderConfig(n_vocab=9, width=8, n_layers=1, n_heads=2, hidden=8, max_tokens=64, position="rotary", dropout=0.0)
+    shape = EncoderConfig(n_vocab=9, width=8, n_layers=1, n_heads=2, ffn_width=8, max_tokens=64, position="rotary", dropout=0.0)
     model = SequenceClassifier(
         ClassifierConfig(shape, kind, classes, window=window, overlap=window // 2, dropout=0.0, **fields)
     ).eval()
@@ -789,14 +789,14 @@ def tiny(kind="classes", classes=("a", "b"), window=8, **fields) -> SequenceClas
     return model
 
 
-def batches(lengths, batch_size, *, seed=0, mask_rate=0.0, shift=0, model=None) -> LabelledBatches:
+def batches(lengths, batch_size, *, seed=0, token_dropout=0.0, max_shift=0, model=None) -> LabelledBatches:
     """Sequence i has lengths[i] bases and the target i, by which it is known again."""
     random = np.random.default_rng(0)
     sequences = [random.integers(0, 4, n).astype(np.uint8) for n in lengths]
     n = len(lengths)
     return LabelledBatches(
         sequences, np.arange(n), np.arange(n, dtype=np.float32), model or tiny(), batch_size=batch_size, seed=seed,
-        mask_rate=mask_rate, shift=shift,
+        token_dropout=token_dropout, max_shift=max_shift,
     )  # fmt: skip
 
 
@@ -819,13 +819,13 @@ def test_a_batch_depends_on_seed_and_number_alone() -> None:
     """Two processes that take every other batch, in whatever order, see what one sees."""
     lengths = [5 + i % 7 for i in range(50)]
     model = tiny(both_strands=True)
-    one = batches(lengths, 8, mask_rate=0.2, model=model)
+    one = batches(lengths, 8, token_dropout=0.2, model=model)
     in_order = [one(i) for i in range(20)]
     for rank in (0, 1):
-        process = batches(lengths, 8, mask_rate=0.2, model=model)
+        process = batches(lengths, 8, token_dropout=0.2, model=model)
         for i in reversed(range(rank, 20, 2)):
             assert same(process(i), in_order[i])
-    assert not same(batches(lengths, 8, seed=1, mask_rate=0.2, model=model)(0), in_order[0])
+    assert not same(batches(lengths, 8, seed=1, token_dropout=0.2, model=model)(0), in_order[0])
     assert not torch.equal(in_order[0].targets, in_order[7].targets)  # 7 batches an epoch: the next one begins otherwise
 
 
@@ -853,7 +853,7 @@ def test_half_of_the_sequences_are_turned_and_the_asked_share_is_hidden() -> Non
     assert abs((again != ~as_it_is).sum() - 500) < 63
     before, after = (dict(zip(x.targets.tolist(), y, strict=True)) for x, y in ((batch, ~as_it_is), (later, again)))
     assert abs(sum(before[i] != after[i] for i in range(1000)) - 500) < 63
-    hidden = batches([8] * 1000, 1000, mask_rate=0.2)(0).ids.numpy()
+    hidden = batches([8] * 1000, 1000, token_dropout=0.2)(0).ids.numpy()
     assert abs((hidden == 4).sum() - 1600) < 143
     assert (hidden[:, 0] == 2).all()
     assert (hidden[:, -1] == 3).all()
@@ -861,7 +861,7 @@ def test_half_of_the_sequences_are_turned_and_the_asked_share_is_hidden() -> Non
 
 def test_sequences_are_moved_both_ways_equally_often_and_anew_each_epoch() -> None:
     """3,500 sequences moved by -3 ... 3: each 500 times within 4 standard errors (83); what leaves is lost, N comes in."""
-    drawn = batches([8] * 3500, 3500, shift=3)
+    drawn = batches([8] * 3500, 3500, max_shift=3)
     found = []
     for epoch in (0, 1):
         batch = drawn(epoch)
@@ -926,7 +926,7 @@ class Says(torch.nn.Module):
 )
 def test_losses_by_hand(kind, logits, targets, losses) -> None:
     """Values: centre 10 and 20, spread 1 and 2, so that 12 and 24 are both 2. Weights 1 and 3 of a batch of 4."""
-    numbers = {"centre": (10.0, 20.0), "spread": (1.0, 2.0)} if kind == "values" else {}
+    numbers = {"target_mean": (10.0, 20.0), "target_std": (1.0, 2.0)} if kind == "values" else {}
     model = Says(logits, tiny(kind, **numbers).config)
     batch = Batch(torch.zeros(2, 1), torch.ones(2, 1), None, torch.arange(2), torch.tensor(targets), torch.tensor([1.0, 3.0]))
     total, weight, divisor = predictor_loss(model, batch, 4)  # type: ignore[arg-type]
@@ -983,8 +983,8 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
         (SCRATCH, 'tune = "half"\n', "allowed are full, last, frozen, lora"),
         (SCRATCH, 'class_weights = "some"\n', "allowed are none, balanced"),
         (SCRATCH, "epochs = 0\n", "above 0"),
-        (SCRATCH, "mask_rate = 1.0\n", r"lie in \[0, 1\)"),
-        (SCRATCH, "shift = -1\n", "shift = -1"),
+        (SCRATCH, "token_dropout = 1.0\n", r"lie in \[0, 1\)"),
+        (SCRATCH, "max_shift = -1\n", "max_shift = -1"),
         (SCRATCH, "rate = 1\n", "unknown fields rate"),
         (SCRATCH + "[training]\n", "", "unknown fields training"),
     ],

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genoformer.config import checked
+from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes
@@ -47,7 +47,7 @@ class EnformerConfig:
     dropout: float = 0.4
     attention_dropout: float = 0.05
     position_dropout: float = 0.01
-    attention_scale: float = 1.0  # scale of initial queries, keys, biases; below 1 attention starts flatter and learns sooner
+    qk_init_gain: float = 1.0  # scale of initial queries, keys, biases; below 1 attention starts flatter and learns sooner
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -56,9 +56,9 @@ class EnformerConfig:
             least = {"target_bins": 0, "n_blocks": 0, "n_pools": 3}.get(entry.name, 1)  # stem, C / 2 and C need a stage each
             if hints[entry.name] is int and value < least:
                 raise ConfigError(f"{entry.name} = {value}: give a whole number of at least {least}.")
-            if entry.name == "attention_scale":
+            if entry.name == "qk_init_gain":
                 if not 0 < value <= 1:
-                    raise ConfigError(f"attention_scale = {value}: give a number above 0 and at most 1, Enformer's.")
+                    raise ConfigError(f"qk_init_gain = {value}: give a number above 0 and at most 1, Enformer's.")
             elif hints[entry.name] is float and not 0 <= value < 1:
                 raise ConfigError(f"{entry.name} = {value}: give a number from 0 up to, not including, 1.")
         if self.n_pools > 30:
@@ -124,7 +124,7 @@ class EnformerConfig:
 
         Unknown fields and values of other types are refused.
         """
-        return cls(**checked(cls, values, "longrange"))
+        return cls(**checked(cls, current(cls.__name__, values), "model"))
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -148,7 +148,7 @@ def preset(name: str, **changed: Any) -> EnformerConfig:
     """Return the configuration of a named size (`PRESETS`) with some fields changed."""
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r}: allowed are {', '.join(PRESETS)}.")
-    return EnformerConfig.from_dict({**PRESETS[name], **changed})
+    return EnformerConfig(**checked(EnformerConfig, {**PRESETS[name], **changed}, f"preset {name!r}"))
 
 
 # --- stem and tower
@@ -273,7 +273,7 @@ class RelativeAttention(nn.Module):
             _scaled(bias, 2.0, config.n_heads)
         with torch.no_grad():
             for weight in (self.query.weight, self.key.weight, self.content_bias, self.position_bias):
-                weight *= config.attention_scale
+                weight *= config.qk_init_gain
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genoformer.config import checked
+from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import AttentionWeights
@@ -35,18 +35,18 @@ class EncoderConfig:
     width: int = 768
     n_layers: int = 12
     n_heads: int = 12
-    hidden: int = 3072  # width of the feed-forward part; GEGLU has two matrices of this size
+    ffn_width: int = 3072  # width of the feed-forward part; GEGLU has two matrices of this size
     max_tokens: int = 512  # [CLS] and [SEP] included; learned positions end there
     context_length: int = 512  # default window, in bases
     position: Position = "learned"
     norm: Norm = "post"  # "pre" trains without warm-up trouble; "post" is BERT
     activation: Activation = "gelu"
-    stem_kernel: int = 0  # width in tokens of a convolution before the first layer; 0 = none, as in BERT
+    conv_kernel: int = 0  # width in tokens of a convolution before the first layer; 0 = none, as in BERT
     causal: bool = False  # a token attends only to itself and earlier tokens: a GPT-style language model
     dropout: float = 0.1
     norm_eps: float = 1e-12
     init_std: float = 0.02
-    n_segments: int = 2  # BERT's token types; DNABERT uses the first; 0 = none
+    n_token_types: int = 2  # BERT's token types; DNABERT uses the first; 0 = none
     pooler: bool = False  # tanh layer on [CLS], kept if a checkpoint has one
 
     def __post_init__(self) -> None:
@@ -55,15 +55,15 @@ class EncoderConfig:
             value, choices = getattr(self, field.name), get_args(hints[field.name])
             if choices and value not in choices:
                 raise ConfigError(f"{field.name} = {value!r}: allowed are {', '.join(map(repr, choices))}.")
-            least = 0 if field.name in ("n_segments", "stem_kernel") else 1
+            least = 0 if field.name in ("n_token_types", "conv_kernel") else 1
             if hints[field.name] is int and value < least:
                 raise ConfigError(f"{field.name} = {value}: give a whole number of at least {least}.")
         if self.width % self.n_heads:
             raise ConfigError(f"width = {self.width} is no multiple of n_heads = {self.n_heads}; change one of them.")
         if self.position == "rotary" and self.width // self.n_heads % 2:
             raise ConfigError(f"rotary positions need an even width per head, not {self.width // self.n_heads}.")
-        if self.stem_kernel and self.stem_kernel % 2 == 0:
-            raise ConfigError(f"stem_kernel = {self.stem_kernel} has no middle; give an odd number, or 0 for none.")
+        if self.conv_kernel and self.conv_kernel % 2 == 0:
+            raise ConfigError(f"conv_kernel = {self.conv_kernel} has no middle; give an odd number, or 0 for none.")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
 
@@ -75,13 +75,13 @@ class EncoderConfig:
     @property
     def min_parameters(self) -> int:
         """Lower bound of the parameter count: the parameters of the large matrices."""
-        tokens = self.n_vocab + (self.max_tokens if self.position == "learned" else 0) + self.n_segments
-        return self.width * (tokens + self.n_layers * (4 * self.width + 2 * self.hidden) + self.stem_kernel * self.width)
+        tokens = self.n_vocab + (self.max_tokens if self.position == "learned" else 0) + self.n_token_types
+        return self.width * (tokens + self.n_layers * (4 * self.width + 2 * self.ffn_width) + self.conv_kernel * self.width)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EncoderConfig:
-        """Return the configuration in a mapping; refuse an unknown field and a value of another type."""
-        return cls(**checked(cls, values, "encoder"))
+        """Return the configuration in a saved mapping; refuse an unknown field and a value of another type."""
+        return cls(**checked(cls, current(cls.__name__, values), "encoder"))
 
 
 def sinusoidal_positions(n_tokens: int, width: int) -> Tensor:
@@ -190,8 +190,8 @@ class Stem(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
-        self.convolution = nn.Conv1d(config.width, config.width, config.stem_kernel)
-        reach = config.stem_kernel - 1
+        self.convolution = nn.Conv1d(config.width, config.width, config.conv_kernel)
+        reach = config.conv_kernel - 1
         self.pad = (reach, 0) if config.causal else (reach // 2, reach // 2)
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
@@ -211,8 +211,8 @@ class Layer(nn.Module):
         self.post, self.geglu = config.norm == "post", config.activation == "geglu"
         self.attention = Attention(config)
         self.norm_attention = nn.LayerNorm(config.width, config.norm_eps)
-        self.up = Linear(config.width, config.hidden * (2 if self.geglu else 1))
-        self.down = Linear(config.hidden, config.width)
+        self.up = Linear(config.width, config.ffn_width * (2 if self.geglu else 1))
+        self.down = Linear(config.ffn_width, config.width)
         self.norm_feed = nn.LayerNorm(config.width, config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -236,7 +236,7 @@ class Layer(nn.Module):
 class Encoder(TokenModel):
     """Token ids [B, T] -> logits [B, T, V] over the vocabulary at every token.
 
-    >>> model = Encoder(EncoderConfig(n_vocab=69, width=32, n_layers=2, n_heads=2, hidden=64))
+    >>> model = Encoder(EncoderConfig(n_vocab=69, width=32, n_layers=2, n_heads=2, ffn_width=64))
     >>> model(torch.zeros(1, 10, dtype=torch.long)).shape
     torch.Size([1, 10, 69])
     """
@@ -248,11 +248,11 @@ class Encoder(TokenModel):
         super().__init__()
         self.config = config
         self.tokens = nn.Embedding(config.n_vocab, config.width)
-        self.segments = nn.Embedding(config.n_segments, config.width) if config.n_segments else None
+        self.segments = nn.Embedding(config.n_token_types, config.width) if config.n_token_types else None
         self.positions = nn.Embedding(config.max_tokens, config.width) if config.position == "learned" else None
         self.norm = nn.LayerNorm(config.width, config.norm_eps)  # of the embeddings (post) or of the last layer (pre)
         self.dropout = nn.Dropout(config.dropout)
-        self.stem = Stem(config) if config.stem_kernel else None
+        self.stem = Stem(config) if config.conv_kernel else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.pooler = nn.Linear(config.width, config.width) if config.pooler else None
         self.transform = Linear(config.width, config.width)

@@ -62,13 +62,13 @@ def _to_config(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tenso
                 "width": config["hidden_size"],
                 "n_layers": config["num_hidden_layers"],
                 "n_heads": config["num_attention_heads"],
-                "hidden": config["intermediate_size"],
+                "ffn_width": config["intermediate_size"],
                 "max_tokens": config["max_position_embeddings"],
                 "context_length": tokenizer.max_bases(int(config["max_position_embeddings"])),
                 "dropout": config.get("hidden_dropout_prob", 0.1),
                 "norm_eps": config.get("layer_norm_eps", 1e-12),
                 "init_std": config.get("initializer_range", 0.02),
-                "n_segments": config.get("type_vocab_size", 2),
+                "n_token_types": config.get("type_vocab_size", 2),
                 "pooler": "pooler.weight" in tensors,
             }
         )
@@ -119,8 +119,8 @@ def _from_config(model: Any) -> dict[str, Any]:
     if not isinstance(model, Encoder):
         raise ConfigError("DNABERT's layout holds language models and no others; save in ours instead.")
     config, tokenizer = model.config, model.tokenizer
-    shape = (config.position, config.norm, config.activation, config.causal, config.stem_kernel)
-    if shape != ("learned", "post", "gelu", False, 0) or not config.n_segments:
+    shape = (config.position, config.norm, config.activation, config.causal, config.conv_kernel)
+    if shape != ("learned", "post", "gelu", False, 0) or not config.n_token_types:
         raise ConfigError(
             "DNABERT's layout holds learned positions, segments, post-norm, GELU and both directions, and no stem; "
             "save in ours instead."
@@ -134,12 +134,12 @@ def _from_config(model: Any) -> dict[str, Any]:
         "hidden_size": config.width,
         "num_hidden_layers": config.n_layers,
         "num_attention_heads": config.n_heads,
-        "intermediate_size": config.hidden,
+        "intermediate_size": config.ffn_width,
         "hidden_act": "gelu",
         "hidden_dropout_prob": config.dropout,
         "attention_probs_dropout_prob": config.dropout,
         "max_position_embeddings": config.max_tokens,
-        "type_vocab_size": config.n_segments,
+        "type_vocab_size": config.n_token_types,
         "layer_norm_eps": config.norm_eps,
         "initializer_range": config.init_std,
         "pad_token_id": 0,

@@ -330,11 +330,11 @@ def test_dropout_and_batch_statistics_are_of_training_alone() -> None:
 
 
 def test_attention_may_begin_flatter() -> None:
-    """attention_scale multiplies queries, keys and biases as they are drawn, and nothing else."""
+    """qk_init_gain multiplies queries, keys and biases as they are drawn, and nothing else."""
     models = []
     for scale in (1.0, 0.2):
         torch.manual_seed(3)
-        models.append(Enformer(preset("tiny", heads={"cage": 2}, attention_scale=scale)))
+        models.append(Enformer(preset("tiny", heads={"cage": 2}, qk_init_gain=scale)))
     whole, flat = (dict(model.named_parameters()) for model in models)
     scaled = {name for name in whole if not torch.equal(whole[name], flat[name])}
     ends = ("query.weight", "key.weight", "content_bias", "position_bias")
@@ -343,4 +343,4 @@ def test_attention_may_begin_flatter() -> None:
         assert torch.allclose(flat[name], 0.2 * whole[name])
     for bad in (0.0, 1.5):
         with pytest.raises(ConfigError, match="give a number above 0 and at most 1, Enformer's"):
-            preset("tiny", attention_scale=bad)
+            preset("tiny", qk_init_gain=bad)
