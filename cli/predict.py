@@ -76,8 +76,8 @@ def predict(
     from pathlib import Path
 
     from genoformer.errors import ConfigError
-    from genoformer.formats.landmarks import read_landmarks
     from genoformer.formats.track_table import read_targets
+    from genoformer.genome.genes import read_landmarks
     from genoformer.genome.reference import Genome
     from genoformer.inference import resolve_device
     from genoformer.inference.regions import resolve_regions

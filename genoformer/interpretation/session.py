@@ -11,8 +11,8 @@ import numpy as np
 
 from genoformer.errors import ConfigError
 from genoformer.files import check_overwrite, make_folder, write_text
-from genoformer.formats.landmarks import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.codes import Codes
+from genoformer.genome.genes import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.inference.runtime import Floats, evaluating

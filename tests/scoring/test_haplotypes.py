@@ -14,9 +14,9 @@ from genoformer_cli.main import main
 from small_models import small_enformer
 
 from genoformer.errors import ConfigError, FileFormatError, PreflightError
-from genoformer.formats.exons import Gene, Genes
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode
+from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
