@@ -35,7 +35,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
         click.echo(f"    {name:10} {meaning}")
     click.echo("\nBeside each score X of a model of tracks:")
     click.echo("    GF_X_SE       standard error over the shifts, where --shifts names several")
-    click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise)")
+    click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise-places)")
     click.echo("\nGF_STATUS, where an allele has none of the chosen scores:")
     for status, meaning in STATUS_MEANING.items():
         if status.name != "OK":
@@ -86,7 +86,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     help="Calibration written by `genoformer calibrate`, for quantiles.  [default: the model's own]",
 )
 @click.option(
-    "--noise",
+    "--noise-places",
     type=click.IntRange(min=0),
     metavar="N",
     help="Number of loci at which the noise floor is measured; 0: none.  "

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from genoformer import plots
 from genoformer.genome.codes import decode
-from genoformer.genome.variants import Align, Alleles, Variant, normalise, place_alleles, trimmed
+from genoformer.genome.normalise import normalise, trimmed
+from genoformer.genome.variants import Align, Alleles, Variant, place_alleles
 from genoformer.inference.base_probabilities import predict_bases
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation.loci import Locus
@@ -202,7 +203,7 @@ def _attributed(scorer: TrackScorer, model: int, seen: Compared, track: int, low
         head=scorer.head, tracks=(int(scorer.tracks[track]),), bins=(scorer.bins.first + low, high - low)
     )
     places = [Locus("", job.chrom, job.start, codes) for codes in (ref, job.alternatives[0])]
-    one, two = attributions(scorer.models[model], places, output=output)
+    one, two = attributions(scorer.models[model], places, output=output)  # type: ignore[arg-type]  # attributions are typed for the bundled families
     return one.values[0], two.values[0]
 
 

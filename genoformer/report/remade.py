@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
-from genoformer.scoring.scorers import VariantScorer, default_scores, make_scorer, predicts_tracks
+from genoformer.models.base import Model, PredictsTracks, has
+from genoformer.scoring.scorers import VariantScorer, default_scores, make_scorer
 from genoformer.scoring.scores import SCORES, Score
-from genoformer.scoring.settings import AlleleComparison, Model, Scoring, TrackOptions, sha256_of_models
+from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions, sha256_of_models
 
 
 class Remade(NamedTuple):
@@ -44,7 +45,7 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
     except (ConfigError, ValueError) as error:
         if options:
             remarks.append(f"The options of the header are not for {name} ({str(error).rstrip('.')}); its defaults are taken.")
-    heads = list(getattr(models[0].config, "heads", ())) if predicts_tracks(models[0]) else []
+    heads = list(getattr(models[0].config, "heads", ())) if has(models[0], PredictsTracks) else []
     default = {"head": options["head"] if options.get("head") in heads else heads[0]} if heads else {}
     try:
         scorer = _scorer(default, models, genome, [])

@@ -7,36 +7,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.formats.exons import Gene
-from genoformer.genome.codes import Codes
+from genoformer.genome.genes import Gene
 from genoformer.genome.reference import Genome
-from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest, plain_tracks
-from genoformer.models.enformer.model import Enformer
+from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest
+from genoformer.models.track_model import PlainEngine, TrackModel
 from genoformer.scoring.alignment import AlignedChange, Indels, Tracks, align_alternate, stitch
 from genoformer.scoring.score_inputs import AllelePair
 from genoformer.scoring.windows import Job, Windows
-
-
-class PredictsAlleles(Protocol):
-    """Predictor of the tracks of windows in a stretch and of their alternatives.
-
-    Either `TrackPredictor.predict_edits` or the reference implementation.
-    """
-
-    def __call__(
-        self,
-        codes: Codes,
-        windows: Sequence[WindowRequest],
-        *,
-        tracks: NDArray[np.int64],
-        batch_size: int = 1,
-        backward: bool = False,
-    ) -> Iterator[TrackPrediction]: ...
 
 
 class TrackSelection(NamedTuple):
@@ -67,7 +49,7 @@ class AllelePredictor:
     def __init__(
         self,
         genome: Genome,
-        models: Sequence[Enformer],
+        models: Sequence[TrackModel],
         windows: Windows,
         head: str,
         selection: TrackSelection,
@@ -86,30 +68,16 @@ class AllelePredictor:
         self.batch_size = batch_size or (1 if on_cpu else max(1, (1 << 20) // windows.length))
         self.on_cpu, self.embedding = on_cpu, embedding
         self.strands = (False, True) if both_strands else (False,)  # values of `backward`
-        self.readings: list[PredictsAlleles] = [reader.predict_edits for reader in readers]
+        self.readers = readers
 
     def reference(self) -> AllelePredictor:
         """Return the reference implementation: each whole sequence separately through the plain modules of the models."""
         other = copy.copy(self)
-        other.readings = [self._plain(model) for model in self.models]
+        other.readers = [TrackPredictor(model, self.head, self.n_bins, PlainEngine(model)) for model in self.models]
+        other.batch_size = 1
         return other
 
-    def _plain(self, model: Enformer) -> PredictsAlleles:
-        def read(
-            codes: Codes,
-            windows: Sequence[WindowRequest],
-            *,
-            tracks: NDArray[np.int64],
-            batch_size: int = 1,
-            backward: bool = False,
-        ) -> Iterator[TrackPrediction]:
-            for window in windows:
-                sequences = np.stack([codes[window.start : window.start + window.length], *window.edits])
-                yield plain_tracks(model, sequences, self.head, self.n_bins, tracks, backward=backward)
-
-        return read
-
-    def predict(self, reading: PredictsAlleles, sorted_jobs: Sequence[Job]) -> Iterator[Alleles]:
+    def predict(self, reader: TrackPredictor, sorted_jobs: Sequence[Job]) -> Iterator[Alleles]:
         """Yield the predictions of one model for each job."""
         for jobs in self.windows.stretches(sorted_jobs):
             begin, chrom = jobs[0].start, jobs[0].chrom
@@ -124,7 +92,9 @@ class AllelePredictor:
                 for start, group in groups.items()
             ]
             strands = [
-                reading(codes, requests, tracks=self.selection.predicted, batch_size=self.batch_size, backward=backward)
+                reader.predict_edits(
+                    codes, requests, tracks=self.selection.predicted, batch_size=self.batch_size, backward=backward
+                )
                 for backward in self.strands
             ]
             for group, predictions in zip(groups.values(), zip(*strands, strict=True), strict=True):

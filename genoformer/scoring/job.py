@@ -13,6 +13,7 @@ from genoformer.genome.preflight import fixes_named
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
 from genoformer.scoring.calibration import FILE, Calibration
 from genoformer.scoring.options import (
     CalibrateOptions,
@@ -94,7 +95,7 @@ class ScoringJob:
             read_scoring(opened, named.models, parsed),
             Outputs(output, parsed.matrix, read_calibration(parsed.calibration, named), read_elements(parsed.annotations)),
             parsed.runtime,
-            Checks(parsed.force, fixes_named(parsed.fix), parsed.noise, parsed.verify),
+            Checks(parsed.force, fixes_named(parsed.fix), parsed.noise_places, parsed.verify),
             parsed.region,
             model_name=named.label,
         )
@@ -160,7 +161,7 @@ class HaplotypeJob:
         **options: Any,
     ) -> HaplotypeJob:
         """Build a job from names, paths and text, as `genoformer haplotypes` takes them; options: fields of `TableOptions`."""
-        opened, named = open_genome(genome), load_models(models, of_tracks=True)
+        opened, named = open_genome(genome), load_models(models, PredictsTracks)
         parsed = parse_options(TableOptions, options, named.models)
         scoring = read_scoring(opened, named.models, parsed)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
@@ -191,7 +192,7 @@ class PairsJob:
         **options: Any,
     ) -> PairsJob:
         """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
-        opened, named = open_genome(genome), load_models(models, of_tracks=True)
+        opened, named = open_genome(genome), load_models(models, PredictsTracks)
         parsed = parse_options(TableOptions, options, named.models)
         checks = Checks(parsed.force, fixes_named(parsed.fix))
         scoring = read_scoring(opened, named.models, parsed)

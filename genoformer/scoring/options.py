@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -10,22 +10,31 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from genoformer import inference
 from genoformer.annotation import Annotations, read_annotations
 from genoformer.errors import ConfigError
-from genoformer.formats.exons import Genes, read_genes
 from genoformer.formats.track_table import TrackTable, read_targets
+from genoformer.genome.genes import Genes, read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.track_prediction import tracks_of
 from genoformer.models import registry
-from genoformer.models.enformer.model import Enformer
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.base import SCORES_VARIANTS, Model, Need, PredictsTracks, has, require
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.calibration import FILE, Calibration
-from genoformer.scoring.scorers import default_scores, predicts_tracks
+from genoformer.scoring.scorers import default_scores
 from genoformer.scoring.scores import Score, parse_scores
-from genoformer.scoring.settings import AlleleComparison, Model, Runtime, Scoring, TrackOptions
+from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
 from genoformer.scoring.windows import Anchor
 
 ModelName = str | Path | Model
-_OF_TRACKS = ("tracks", "targets", "head", "gtf", "shifts", "indels", "anchor", "matrix", "noise")  # for track models only
+_OF_TRACKS = (
+    "tracks",
+    "targets",
+    "head",
+    "gtf",
+    "shifts",
+    "indels",
+    "anchor",
+    "matrix",
+    "noise_places",
+)  # for track models only
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class ScoreOptions(ScorerOptions):
     annotations: Annotations | str | Sequence[str] = ()  # NAME=FILE
     matrix: str | Path | None = None
     calibration: Calibration | str | Path | None = None  # None: the model's own, if it has one
-    noise: int | None = None  # positions; None: one per 20 records, at most 16; for a small model at least 8
+    noise_places: int | None = None  # positions; None: one per 20 records, at most 16; for a small model at least 8
     verify: int = 0  # records
     force: bool = False
     fix: str | Iterable[str] = ()
@@ -105,22 +114,20 @@ class NamedModels(NamedTuple):
         return Calibration.load(path) if path is not None and path.is_file() else None
 
 
-def load_models(models: ModelName | Sequence[ModelName], *, of_tracks: bool = False) -> NamedModels:
+def load_models(models: ModelName | Sequence[ModelName], need: Need = SCORES_VARIANTS) -> NamedModels:
     """Load models from names or folders, or take loaded models; several form an ensemble.
 
-    of_tracks: True if only track models will do. Raises ConfigError for other values, CheckpointError for other models.
+    Raises ConfigError for other values, CheckpointError for models that lack the needed capability.
     """
     given = [models] if isinstance(models, str | Path) or not isinstance(models, Sequence) else list(models)
     for model in given:
-        if not isinstance(model, str | Path | Encoder | Enformer):
-            raise ConfigError(
-                f"model is a {type(model).__name__}; give the name of one, or its folder, or a loaded Encoder or a loaded "
-                "Enformer."
-            )
-    names = [model for model in given if isinstance(model, str | Path)]
-    load: Callable[[str | Path], Model] = registry.load_long_range if of_tracks else registry.load_scoring
-    loaded = tuple(load(model) if isinstance(model, str | Path) else model for model in given)
-    return NamedModels(loaded, tuple(names) if len(names) == len(given) else ())
+        if not isinstance(model, str | Path | Model):
+            raise ConfigError(f"model is a {type(model).__name__}; give the name of a model, its folder, or a loaded model.")
+    loaded = tuple(registry.load(model, need) if isinstance(model, str | Path) else model for model in given)
+    for model in loaded:
+        require(model, need)
+    names = tuple(model for model in given if isinstance(model, str | Path))
+    return NamedModels(loaded, names if len(names) == len(given) else ())
 
 
 def parse_options(kind: type[Options], options: Mapping[str, Any], models: Sequence[Model]) -> Options:
@@ -131,7 +138,7 @@ def parse_options(kind: type[Options], options: Mapping[str, Any], models: Seque
     given = {name: value for name, value in options.items() if value is not None}
     of_tracks = [name for name in _OF_TRACKS if name in given]
     parsed = kind(**given)
-    if of_tracks and not predicts_tracks(models[0]):
+    if of_tracks and not has(models[0], PredictsTracks):
         raise ConfigError(
             f"option {of_tracks[0]} needs a track model, found a language model; leave it out, or choose another model."
         )
@@ -141,7 +148,7 @@ def parse_options(kind: type[Options], options: Mapping[str, Any], models: Seque
 def read_scoring(genome: Genome, models: Sequence[Model], options: ScorerOptions) -> Scoring:
     """Return the settings that scores depend on; reads the tables and genes that the options name."""
     scores = tuple(_scores(options.scores, models[0]))
-    tracks = _track_options(genome, models[0], options) if predicts_tracks(models[0]) else None
+    tracks = _track_options(genome, models[0], options) if has(models[0], PredictsTracks) else None
     return Scoring(tuple(models), scores, options.context, options.strand == "both", tracks)
 
 

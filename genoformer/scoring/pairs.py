@@ -14,7 +14,8 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import scorable
 from genoformer.genome.haplotypes import drop_overlapping
-from genoformer.genome.variants import Variant, trimmed
+from genoformer.genome.normalise import trimmed
+from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.effect_table import (
     N_ROWS,

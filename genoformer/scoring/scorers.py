@@ -12,10 +12,10 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.models.enformer.model import Enformer
+from genoformer.models.base import Model, PredictsTracks, has, require
 from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, Score, ScoreBatch, parse_scores
 from genoformer.scoring.sequence_scorer import SequenceScorer
-from genoformer.scoring.settings import ON_CPU, Model, Runtime, Scoring
+from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.track_scores import Noise, TrackColumns
 from genoformer.writers import Column
@@ -50,19 +50,14 @@ class VariantScorer(Protocol):
     def reference_scorer(self) -> VariantScorer: ...  # the reference implementation of the same scores
 
 
-def predicts_tracks(model: Model) -> bool:
-    """True for a track model."""
-    return isinstance(model, Enformer)
-
-
 def default_scores(model: Model) -> list[Score]:
     """Return the scores that a model computes by default."""
-    return parse_scores(DEFAULT_TRACK_SCORES if predicts_tracks(model) else DEFAULT_SCORES)
+    return parse_scores(DEFAULT_TRACK_SCORES if has(model, PredictsTracks) else DEFAULT_SCORES)
 
 
 def make_scorer(genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> VariantScorer:
     """Return the scorer of a model or an ensemble; ConfigError for scores or options that it does not support."""
-    kinds = {predicts_tracks(model) for model in scoring.models}
+    kinds = {has(model, PredictsTracks) for model in scoring.models}
     if len(kinds) > 1:
         raise ConfigError("an ensemble is of language models or of models of tracks, not of both; score them apart.")
     if kinds == {True}:
@@ -91,9 +86,9 @@ def open_scorer(genome: Genome, scoring: Scoring, runtime: Runtime = ON_CPU) -> 
 
 @contextmanager
 def open_track_scorer(genome: Genome, scoring: Scoring, runtime: Runtime = ON_CPU) -> Iterator[TrackScorer]:
-    """Open the scorer of track models, which also scores haplotypes; ConfigError for other models."""
-    if not all(map(predicts_tracks, scoring.models)):
-        raise ConfigError("haplotypes and pairs need a track model, found a language model; choose another model.")
+    """Open the scorer of track models, which also scores haplotypes; CheckpointError for other models."""
+    for model in scoring.models:
+        require(model, PredictsTracks)
     with _on_device(scoring, runtime) as on_device:
         yield TrackScorer(genome, on_device, batch_size=runtime.batch_size)
 

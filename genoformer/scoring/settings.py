@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from genoformer.formats.exons import Genes
 from genoformer.formats.track_table import TrackTable
-from genoformer.models.enformer.model import Enformer
-from genoformer.models.transformer.model import Encoder
+from genoformer.genome.genes import Genes
+from genoformer.models.base import Model
 from genoformer.scoring.alignment import Indels
 from genoformer.scoring.scores import Score
 from genoformer.scoring.windows import Anchor
-
-Model = Encoder | Enformer
 
 
 class AlleleComparison(NamedTuple):

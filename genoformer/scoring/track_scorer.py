@@ -20,7 +20,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.inference.windows import require_length
 from genoformer.models.enformer import cost
-from genoformer.models.enformer.model import Enformer
+from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import INDELS, Tracks
 from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
 from genoformer.scoring.scores import ScoreBatch
@@ -48,7 +48,7 @@ class TrackScorer:
 
     def __init__(self, genome: Genome, scoring: Scoring, *, batch_size: int | None = None) -> None:
         options = scoring.tracks or TrackOptions()
-        self.models = cast("tuple[Enformer, ...]", scoring.models)
+        self.models = cast("tuple[TrackModel, ...]", scoring.models)
         self.genome, self.scores = genome, list(scoring.scores)
         self.settings, self.both_strands, self.genes = options.settings, scoring.both_strands, options.genes
         model = self.models[0]
@@ -185,8 +185,8 @@ class TrackScorer:
             (job,) = jobs = self.windows.jobs([variant], shift)
             evidence = [
                 self.predictor.evidence(alleles)
-                for reading in self.predictor.readings
-                for alleles in self.predictor.predict(reading, jobs)
+                for reader in self.predictor.readers
+                for alleles in self.predictor.predict(reader, jobs)
             ]
             ref, alt = (np.mean(sides, axis=0) for sides in zip(*(of.sides for of in evidence), strict=True))
             results.append(Compared(shift, job, evidence[0].grid.start, ref, alt))
@@ -200,10 +200,10 @@ class TrackScorer:
         runs = []  # one per shift and model
         for shift in self.settings.shifts:
             jobs = jobs_at(shift)
-            for reading in self.predictor.readings:
+            for reader in self.predictor.readers:
                 scores = {
                     alleles.job.row: self._values(self.predictor.evidence(alleles))
-                    for alleles in self.predictor.predict(reading, jobs)
+                    for alleles in self.predictor.predict(reader, jobs)
                 }
                 runs.append([scores[row] for row in range(len(jobs))])
         return [over_shifts(of, len(self.settings.shifts)) for of in zip(*runs, strict=True)]
@@ -216,9 +216,9 @@ class TrackScorer:
         runs = []  # one per shift and model
         for shift in self.settings.shifts:
             jobs, moved_jobs = (self.windows.jobs(variants, at) for at in (shift, shift + 1))
-            for reading in self.predictor.readings:
+            for reader in self.predictor.readers:
                 rows = {}
-                pairs = zip(self.predictor.predict(reading, jobs), self.predictor.predict(reading, moved_jobs), strict=True)
+                pairs = zip(self.predictor.predict(reader, jobs), self.predictor.predict(reader, moved_jobs), strict=True)
                 for alleles, moved in pairs:
                     references = alleles._replace(job=alleles.job._replace(changes=()), alt=moved.ref)
                     before, after = (self._values(self.predictor.evidence(of)) for of in (alleles, moved))
@@ -275,7 +275,7 @@ class TrackScorer:
         return scores
 
 
-def _check_ensemble(models: Sequence[Enformer], head: str) -> None:
+def _check_ensemble(models: Sequence[TrackModel], head: str) -> None:
     """Raise ConfigError unless all models of an ensemble predict the same tracks of the same windows."""
     first = models[0]
     for other in models[1:]:

@@ -492,7 +492,7 @@ def test_a_shard_and_the_whole_have_a_summary_in_json(place: Place) -> None:
 
 
 def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
-    model = registry.load_scoring(str(place.model))
+    model = registry.load(str(place.model))
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
     summary = run_score(vcf, genome, model, place.folder / 'out.tsv', scores='LLR', shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary

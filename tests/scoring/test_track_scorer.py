@@ -21,12 +21,12 @@ from scoring_jobs import run_score, scorer_of, track_scorer
 from small_models import small_encoder, small_enformer
 
 from genoformer.errors import CheckpointError, ConfigError
-from genoformer.formats.exons import Gene, Genes
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import decode, encode, reverse_complement
+from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 from genoformer.scoring.alignment import AlignedChange
 from genoformer.scoring.noise import flag_columns, measure, n_places
 from genoformer.scoring.plan import Summary
@@ -465,7 +465,7 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
     """The windows of c2's records reach into N and beyond the contig."""
     text = vcf.read_text() + f"c2\t490\t.\t{CONTIGS['c2'][489]}\t{'ACGT'['ACGT'.index(CONTIGS['c2'][489]) - 1]}\t.\t.\t.\n"
     (tmp_path / "more.vcf").write_text(text)
-    options = {"head": "human", "targets": TARGETS, "noise": 0}
+    options = {"head": "human", "targets": TARGETS, "noise_places": 0}
     notes = [
         run_score(source, genome, MODEL, tmp_path / "o.tsv", scores="SAD", **options).notes
         for source in (vcf, tmp_path / "more.vcf")
@@ -476,9 +476,11 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
 
 def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
     options = {"head": "human", "targets": TARGETS}
-    notes = run_score(vcf, genome, MODEL, tmp_path / "o.tsv", scores="SAD", noise=2, **options).notes
+    notes = run_score(vcf, genome, MODEL, tmp_path / "o.tsv", scores="SAD", noise_places=2, **options).notes
     assert "at 2 places" in "\n".join(notes)
-    assert "of too few places to be sure (--noise 8). A smaller score may come only from where the window" in "\n".join(notes)
+    assert "of too few places to be sure (--noise-places 8). A smaller score may come only from where the window" in "\n".join(
+        notes
+    )
     assert re.search(r"values are \|GF_SAD\| [\d.e-]+ \(indels\) and [\d.e-]+ \(substitutions\)", "\n".join(notes))
 
 
@@ -535,7 +537,7 @@ def vcf(tmp_path: Path) -> Path:
 def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, tmp_path) -> None:
     out, matrix = tmp_path / "out.tsv", tmp_path / "m.parquet"
     summary = run_score(
-        vcf, genome, MODEL, out, scores="SAD,D2", head="human", targets=TARGETS, matrix=matrix, noise=2, verify=3
+        vcf, genome, MODEL, out, scores="SAD,D2", head="human", targets=TARGETS, matrix=matrix, noise_places=2, verify=3
     )
     assert (summary.scored, summary.skipped) == (6, {"SYMBOLIC": 1})
     with out.open() as file:
@@ -564,7 +566,9 @@ def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, t
 @pytest.mark.parametrize("kind", ["parquet", "h5ad"])
 def test_the_matrix_has_every_gene_of_the_window(genome, vcf, tmp_path, kind) -> None:
     out, path = tmp_path / "out.tsv", tmp_path / f"m.{kind}"
-    run_score(vcf, genome, MODEL, out, scores="SAD,LOGSED", head="human", targets=TARGETS, gtf=GENES, matrix=path, noise=0)
+    run_score(
+        vcf, genome, MODEL, out, scores="SAD,LOGSED", head="human", targets=TARGETS, gtf=GENES, matrix=path, noise_places=0
+    )
     if kind == "parquet":
         table = pq.read_table(path).to_pandas()
     else:
@@ -618,7 +622,7 @@ def test_other_genes_and_tables_are_another_job(genome) -> None:
 def test_words_in_info_are_escaped_and_two_runs_give_the_same_bytes(genome, vcf, tmp_path) -> None:
     odd = TrackTable(tuple(Track(i, f"CAGE:a b;c={i}", strand_pair=PAIRS[i]) for i in range(5)))
     for name in ("a.vcf", "b.vcf"):
-        run_score(vcf, genome, MODEL, tmp_path / name, scores="SAD", head="human", targets=odd, tracks=[0, 1], noise=0)
+        run_score(vcf, genome, MODEL, tmp_path / name, scores="SAD", head="human", targets=odd, tracks=[0, 1], noise_places=0)
     text = (tmp_path / "a.vcf").read_text()
     assert text == (tmp_path / "b.vcf").read_text()
     assert "GF_SAD_TRACK=CAGE:a%20b%3Bc%3D" in text
@@ -668,9 +672,9 @@ def test_the_header_says_the_floors_and_a_run_without_them_takes_old_flags_away(
     assert "ID=GF_SAD_SE,Number=A,Type=Float" in text
     with pysam.VariantFile(str(once)) as file:
         assert {value for record in file for value in record.info.get("GF_SAD_NOISE", ())} <= {".", "below"}
-    run_score(once, genome, MODEL, again, scores="SAD", head="human", targets=TARGETS, noise=0)
+    run_score(once, genome, MODEL, again, scores="SAD", head="human", targets=TARGETS, noise_places=0)
     assert not re.search("GF_SAD_NOISE|GF_SAD_SE|genoformer_noise", again.read_text())
-    run_score(vcf, genome, MODEL, tmp_path / "c.vcf", scores="SAD", head="human", targets=TARGETS, noise=0)
+    run_score(vcf, genome, MODEL, tmp_path / "c.vcf", scores="SAD", head="human", targets=TARGETS, noise_places=0)
     old = [line for line in (tmp_path / "c.vcf").read_text().splitlines() if not line.startswith("##")]
     assert old == [line for line in again.read_text().splitlines() if not line.startswith("##")]
 
