@@ -69,8 +69,8 @@ def score(
     variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. model: one
     model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
     language model, SAD and SAR501 for a track model. options: the options of the command, such as region, strand, tracks,
-    gtf, shifts, matrix, noise_places, fix, force, device (see `scoring.options.ScoreOptions`); a file may also be the object read
-    from it.
+    gtf, shifts, matrix, noise_places, fix, force, device (see `scoring.options.ScoreOptions`); a file may also be the object
+    read from it.
 
     The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot in the
     VCF, and a score that an allele does not have, are missing. Warns about contigs and records that do not match the FASTA.

@@ -203,7 +203,7 @@ def _attributed(scorer: TrackScorer, model: int, seen: Compared, track: int, low
         head=scorer.head, tracks=(int(scorer.tracks[track]),), bins=(scorer.bins.first + low, high - low)
     )
     places = [Locus("", job.chrom, job.start, codes) for codes in (ref, job.alternatives[0])]
-    one, two = attributions(scorer.models[model], places, output=output)  # type: ignore[arg-type]  # attributions are typed for the bundled families
+    one, two = attributions(scorer.models[model], places, output=output)  # type: ignore[arg-type]  # typed for some families
     return one.values[0], two.values[0]
 
 
