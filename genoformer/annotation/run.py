@@ -19,7 +19,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import VariantFile, open_vcf
 from genoformer.formats.vcf_blocks import Block, blocks_of
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.writers import Cells, Header, Provenance, Sink, VCFSink, escaped, open_sink
+from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
 
 Integers = NDArray[np.int64]
 
@@ -62,15 +62,14 @@ def annotate_variants(
     overlapping: Counter[str] = Counter({each.name: 0 for each in annotations.elements})
     parts: Counter[str] = Counter()
     seen: dict[str, int] = {}
-    n, complete = 0, False
+    n = 0
     with open_vcf(variants) as file, sink.reserved():
         require_shared(annotations, file.contig_lengths, file.name)
         header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
-        sink.begin(header)
-        try:
+        with sink.writing(header) as out:
             for block in blocks_of(file):
                 told = list(_told(annotations, block))
-                _write(file, block, told, annotations, sink, first=not n)
+                _write(file, block, told, annotations, out, first=not n)
                 for each in told:
                     name = annotations.keys[each.first]
                     if name in overlapping:
@@ -86,9 +85,6 @@ def annotate_variants(
                 if progress:
                     progress(Progress("annotate", n, None))
             require_shared(annotations, {**seen, **file.contig_lengths}, file.name)
-            complete = True
-        finally:
-            sink.close(complete=complete)
         notes = [note for each in annotations.all for note in each.notes]
         notes += [*file.notes, *contig_notes(annotations, seen, Path(file.name).name), *sink.notes]
     seconds = time.monotonic() - began
@@ -106,26 +102,26 @@ def _told(annotations: Annotations, block: Block) -> Iterator[FieldValues]:
 
 
 def _write(
-    file: VariantFile, block: Block, told: Sequence[FieldValues], annotations: Annotations, sink: Sink, *, first: bool
+    file: VariantFile, block: Block, told: Sequence[FieldValues], annotations: Annotations, out: RecordWriter, *, first: bool
 ) -> None:
     """Write a block of records with their annotations; the first block is checked for keys missing in the header.
 
     VCF is written by inserting text, without parsing the rest of a record.
     """
-    if isinstance(sink, VCFSink) and not sink.stale and (block.info >= 0).all():
+    if isinstance(out, VCFWriter) and not out.stale and (block.info >= 0).all():
         if first:
-            sink.refuse_undeclared(block.text)
-        sink.write_text(_inserted(block, told, annotations.keys))
+            out.refuse_undeclared(block.text)
+        out.write_text(_inserted(block, told, annotations.keys))
         for name, i, j in block.contigs:
             places = block.starts[i:j] + 1
             rising = bool((np.diff(places) >= 0).all())
-            sink.saw(name, int(places[0]), int(places[-1]), int(block.ends[i:j].max()) + 1, rising=rising)
+            out.note_order(name, int(places[0]), int(places[-1]), int(block.ends[i:j].max()) + 1, rising=rising)
         return
     cells = cells_of(told)
     none: Cells = {}
     values = np.zeros((0, 0), dtype=np.float32)
     for i, record in enumerate(file.records_of(block.number, block.text)):
-        sink.write(record, (), values, cells.get(i, none))
+        out.write(record, (), values, cells.get(i, none))
 
 
 def _inserted(block: Block, told: Sequence[FieldValues], keys: Sequence[str]) -> list[bytes | memoryview]:

@@ -119,7 +119,7 @@ def long_range_config(name: str | Path) -> EnformerConfig:
     config = _config_of(folder)
     if enformer.detect(config):
         return enformer.shape_of(config, path)
-    if config.get("model") != f"{Enformer.__module__}:{Enformer.__qualname__}":
+    if _renamed(config) != f"{Enformer.__module__}:{Enformer.__qualname__}":
         raise CheckpointError(f"{name} is no long-range model; give a model that predicts tracks.")
     return EnformerConfig.from_dict(config.get("config"))  # type: ignore[arg-type]  # it refuses anything but a table
 
