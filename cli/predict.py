@@ -58,7 +58,7 @@ def predict(output: str | None, gtf: str | None, elements: tuple[str, ...], plan
     """
     from pathlib import Path
 
-    from genoformer.formats.landmarks import read_landmarks
+    from genoformer.genome.genes import read_landmarks
     from genoformer.inference import with_runtime
     from genoformer.inference.predict import PredictionRequest, open_prediction
     from genoformer.writers.tracks import TrackOutput, new_sink

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,8 @@ from genoformer.inference.embeddings import (
 )
 from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.models import registry
-from genoformer.models.heads import SequenceClassifier, encoder_of
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.base import READS_TOKENS, Classifies, Model, has
+from genoformer.models.token_model import TokenModel
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers.embeddings import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
 
@@ -35,7 +35,7 @@ _MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[C
 class EmbeddingRequest:
     """Vectors to compute and files to write; options that conflict or cannot be written raise ConfigError."""
 
-    model: str | Path | Encoder | SequenceClassifier  # of a fine-tuned model: its encoder, and its window
+    model: str | Path | Model  # of a fine-tuned model: its encoder, and its window
     pooling: Pooling = "mean"  # to one vector per sequence as in `sequence_embeddings`; "tokens": one vector per token
     layers: tuple[int, ...] = ()  # output after this many layers, 0 = embeddings; empty = after all
     window: int | None = None  # bases; None: the model's own
@@ -95,10 +95,10 @@ class Embedder:
     def __init__(self, request: EmbeddingRequest) -> None:
         self.request = request
         model = request.model
-        loaded = registry.load_token_model(model) if isinstance(model, str | Path) else model
-        self.model = encoder_of(loaded)
+        loaded: Any = registry.load(model, READS_TOKENS) if isinstance(model, str | Path) else model
+        self.model: TokenModel = loaded.encoder
         window, overlap, trained = request.window, request.overlap, 0
-        if isinstance(loaded, SequenceClassifier):
+        if has(loaded, Classifies):
             trained = loaded.config.window
             if window is None:
                 window, overlap = trained, loaded.config.overlap if overlap is None else overlap

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from genoformer.errors import ConfigError
 from genoformer.formats.track_table import Track, TrackTable, read_targets
@@ -16,7 +17,8 @@ from genoformer.inference.runtime import CPU, Runtime
 from genoformer.inference.track_plan import PredictionPlan, plan_prediction
 from genoformer.inference.track_prediction import Predicted, TrackSelection, predict_tracks, tracks_of
 from genoformer.models import registry
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.base import PredictsTracks
+from genoformer.models.track_model import TrackModel, head_named
 from genoformer.progress import ProgressCallback
 from genoformer.writers.tracks import TrackSink
 
@@ -26,7 +28,7 @@ class PredictionRequest:
     """Tracks to predict and their regions: one of `region`, `bed` and `contigs`, or the whole genome."""
 
     fasta: str | Path | Genome
-    model: str | Path | Enformer
+    model: str | Path | TrackModel
     region: str | None = None  # chr1:1-200,000, 1-based as in samtools
     bed: str | Path | None = None
     columns: str | None = None  # columns of the BED, as in --columns
@@ -53,7 +55,7 @@ class Prediction:
     request: PredictionRequest
     genome: Genome
     intervals: Mapping[str, Intervals]
-    config: EnformerConfig
+    config: Any  # of the model: a TrackConfig
     tracks: Sequence[Track]
     selection: TrackSelection
     notes: Sequence[str]
@@ -74,7 +76,7 @@ class Prediction:
     def run(self, sink: TrackSink, *, progress: ProgressCallback = None) -> Predicted:
         """Load the model and write the predictions to a sink; see `predict_tracks`."""
         model = self.request.model
-        loaded = registry.load_long_range(model) if isinstance(model, str | Path) else model
+        loaded = registry.load(model, PredictsTracks) if isinstance(model, str | Path) else model
         runtime = self.request.runtime
         return predict_tracks(self.genome, loaded, self.intervals, self.selection, sink, runtime=runtime, progress=progress)
 
@@ -95,7 +97,7 @@ def open_prediction(request: PredictionRequest) -> Iterator[Prediction]:
         table = read_targets(request.targets) if request.targets else None
         known = tracks_of(config, tables, request.head, table)
         numbers = known.choose(request.tracks) if request.tracks is not None else list(range(len(known)))
-        if request.both_strands and table is None and config.head_named(request.head) not in tables:
+        if request.both_strands and table is None and head_named(config.heads, request.head) not in tables:
             name = request.model if isinstance(request.model, str | Path) else "the model"
             raise ConfigError(f"{name} has no table with the strand pairs of its tracks; give one with --targets.")
         pairs = known.strand_pairs if request.both_strands else None
@@ -110,8 +112,8 @@ def open_prediction(request: PredictionRequest) -> Iterator[Prediction]:
         )
 
 
-def _config_and_tables(model: str | Path | Enformer) -> tuple[EnformerConfig, Mapping[str, TrackTable]]:
+def _config_and_tables(model: str | Path | TrackModel) -> tuple[Any, Mapping[str, TrackTable]]:
     """Return the configuration of a model and the track tables of its heads, without reading weights."""
     if isinstance(model, str | Path):
-        return registry.long_range_config(model), registry.read_tables(model)
+        return registry.load_config(model, PredictsTracks), registry.read_tables(model)
     return model.config, model.targets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,24 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, overlapping_rows
 from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.track_model import TrackModel, head_named
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.writers.tracks import BinnedTracks, TrackSink
 
 GPU_BASES = 1 << 20  # in a batch on a GPU; halved if memory is too small
+
+
+class TrackConfig(Protocol):
+    """Configuration of a track model: what the windows of a prediction depend on."""
+
+    @property
+    def context_length(self) -> int: ...
+    @property
+    def bin_size(self) -> int: ...
+    @property
+    def target_bins(self) -> int: ...
+    @property
+    def heads(self) -> Mapping[str, int]: ...
 
 
 class Predicted(NamedTuple):
@@ -46,7 +59,7 @@ class TrackSelection(NamedTuple):
 
 def predict_tracks(
     genome: Genome,
-    model: Enformer,
+    model: TrackModel,
     intervals: Mapping[str, Intervals],
     selection: TrackSelection,
     sink: TrackSink,
@@ -101,7 +114,7 @@ def predict_tracks(
     return Predicted(n_windows, n_bins, n_unknown, time.monotonic() - begun)
 
 
-def kept_bins(config: EnformerConfig) -> int:
+def kept_bins(config: TrackConfig) -> int:
     """Return the number of middle bins that are kept: the model's target bins, or half of all if it predicts all.
 
     One bin less if this number of bins cannot be centred exactly.
@@ -112,13 +125,13 @@ def kept_bins(config: EnformerConfig) -> int:
 
 
 def tracks_of(
-    config: EnformerConfig, tables: Mapping[str, TrackTable], head: str | None = None, table: TrackTable | None = None
+    config: TrackConfig, tables: Mapping[str, TrackTable], head: str | None = None, table: TrackTable | None = None
 ) -> TrackTable:
     """Return the tracks of a head: from a table, from the model's `tables` (head -> table), or numbered (human_0 ...).
 
     Raises ConfigError for a table with another number of tracks.
     """
-    head = config.head_named(head)
+    head = head_named(config.heads, head)
     n = config.heads[head]
     if table is not None and len(table) != n:
         heads = ", ".join(f"{name}: {n_tracks:,}" for name, n_tracks in config.heads.items())
@@ -128,12 +141,12 @@ def tracks_of(
     return table or tables.get(head) or TrackTable(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
 
 
-def windows_at_once(config: EnformerConfig, *, on_cpu: bool, asked: int | None) -> int:
+def windows_at_once(config: TrackConfig, *, on_cpu: bool, asked: int | None) -> int:
     """Return the number of windows in a batch; on a CPU more than one is not faster."""
     return asked or (1 if on_cpu else max(1, GPU_BASES // config.context_length))
 
 
-def cells_of(config: EnformerConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
+def cells_of(config: TrackConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
     """Return the sorted, unique numbers of lattice cells that the intervals overlap; a cell is the kept bins of a window."""
     width = kept_bins(config) * config.bin_size
     return {

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from genoformer import plots
 from genoformer.files import save_figure
-from genoformer.formats.landmarks import LocusAnnotation
 from genoformer.formats.track_table import Track
+from genoformer.genome.genes import LocusAnnotation
 
 MAX_PANELS, MAX_BINS = 24, 50_000  # limits of a figure
 

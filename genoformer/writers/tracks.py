@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_folder, atomic_write
 from genoformer.formats.bigwig import BigWigWriter, new_bigwig
-from genoformer.formats.landmarks import LocusAnnotation
 from genoformer.formats.track_table import Track
+from genoformer.genome.genes import LocusAnnotation
 from genoformer.genome.regions import Intervals
 from genoformer.writers.parquet import ParquetRows
 from genoformer.writers.track_figure import MAX_BINS, MAX_PANELS, draw_tracks

@@ -70,7 +70,7 @@ def test_predict(tmp_path: Path, monkeypatch, fasta: Path, tracks: Path, region,
     run("predict", "-f", fasta, "-m", tracks, "-o", "o.parquet", "--device", "cpu", "-q", *arguments)
     written = pd.read_parquet("o.parquet")
     pd.testing.assert_frame_equal(gf.predict(fasta, region, tracks, **options), written, check_exact=True)
-    model = registry.load_any(tracks)
+    model = registry.load(tracks)
     with gf.Genome(fasta) as genome:
         pd.testing.assert_frame_equal(gf.predict(genome, region, model, **options), written, check_exact=True)
         genome.window("chr1", 0, 10)  # still open

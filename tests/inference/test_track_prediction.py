@@ -18,7 +18,7 @@ from genoformer.inference.regions import resolve_regions
 from genoformer.inference.runtime import Runtime
 from genoformer.inference.track_prediction import TrackSelection, kept_bins, predict_tracks, tracks_of
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 
 LENGTHS = {"chr1": 1000, "chr2": 203, "chr3": 5}
 
