@@ -290,7 +290,7 @@ def evaluate(
     >>> untrained.tokenizer = encoder.tokenizer
     >>> place = tempfile.TemporaryDirectory()
     >>> folder = Path(place.name)
-    >>> checkpoint.save(untrained, folder / "model")
+    >>> registry.save(untrained, folder / "model")
     >>> _ = (folder / "test.csv").write_text("sequence,label\\nACGTTGCATTAGC,no\\nTTTTTTTTTTTTT,yes\\n")
     >>> found = evaluate(folder / "test.csv", folder / "model")
     >>> sorted(found["models"][0]["accuracy"])
