@@ -54,7 +54,7 @@ _drawn = shared.option_group(
         help="Number of regions to draw, from the first on.",
     ),
     click.option(
-        "--audit",
+        "--sanity-checks",
         "audits",
         is_flag=True,
         help="Report how reliable the drawn maps are, next to the figures and in audit.tsv.",
@@ -111,7 +111,7 @@ def interpret() -> None:
 )
 @_negative
 @click.option(
-    "--over-least",
+    "--min-fold",
     type=click.FloatRange(min=0),
     default=10,
     show_default=True,

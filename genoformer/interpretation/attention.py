@@ -17,10 +17,7 @@ from torch import Tensor
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.inference.runtime import Floats, run_batched
-from genoformer.interpretation import capabilities
-from genoformer.models.layers import AttentionWeights
-
-Model = Any
+from genoformer.models.base import Attends, AttentionWeights, Ints, Model, has, require
 
 _ENOUGH = 50  # minimum number of weights behind an expected value
 MAX_WEIGHTS = 1 << 24  # attention weights in memory at a time: 64 MB
@@ -96,8 +93,12 @@ class AttentionReader:
     """
 
     def __init__(self, model: Model, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()) -> None:
-        self.model = model
-        self.n_layers, n_heads = capabilities.n_layers(model), capabilities.n_heads(model)
+        core: Any = (
+            model if has(model, Attends) else getattr(model, "encoder", model)
+        )  # a fine-tuned model reads with its encoder
+        require(core, Attends)
+        self.model: Attends = core
+        self.n_layers, n_heads = core.n_layers, core.n_heads
         if unknown := [i for i in layers if not -self.n_layers <= i < self.n_layers]:
             raise ConfigError(f"layer {unknown[0]}: this model has layers 0 to {self.n_layers - 1}.")
         if unknown := [i for i in heads if not 0 <= i < n_heads]:
@@ -108,16 +109,16 @@ class AttentionReader:
 
     def n_units(self, length: int) -> int:
         """Return the number of tokens or bins of a sequence, or the largest number if it depends on the bases."""
-        return capabilities.n_units(self.model, length)
+        return self.model.n_units(length)
 
-    def spans(self, codes: Codes) -> NDArray[np.int64]:
+    def spans(self, codes: Codes) -> Ints:
         """Return the bases [start, end) of each token or bin, [B, T, 2]; special tokens and missing tokens have empty spans."""
-        spans = capabilities.spans(self.model, codes)
+        spans = self.model.spans(codes)
         return np.pad(spans, ((0, 0), (0, self.n_units(codes.shape[1]) - spans.shape[1]), (0, 0)))
 
     def query(self, query: int | None, n: int) -> int:
         """Return the number of a query among n tokens or bins; None is the model's default. Raises ConfigError if n or more."""
-        number = capabilities.default_query(self.model, n) if query is None else query
+        number = self.model.default_query(n) if query is None else query
         if not 0 <= number < n:
             raise ConfigError(f"query {number}: the sequences have {n} tokens or bins, numbered from 0.")
         return number
@@ -166,12 +167,12 @@ class AttentionReader:
         shape: tuple[int, ...],
         last: int | None = None,
     ) -> Floats:
-        n, fixed = self.n_units(codes.shape[1]), capabilities.fixed_length(self.model)
+        n, fixed = self.n_units(codes.shape[1]), self.model.fixed_length
         width = last or n
 
         def run(part: slice) -> Tensor:
-            steps = map(self._of_heads, capabilities.attention(self.model, codes[part]))
-            reduced = reduce(steps, n if fixed else capabilities.spans(self.model, codes[part]).shape[1])
+            steps = map(self._of_heads, self.model.attention(codes[part]))
+            reduced = reduce(steps, n if fixed else self.model.spans(codes[part]).shape[1])
             return torch.nn.functional.pad(reduced, (0, width - reduced.shape[-1]))  # fewer tokens than the maximum
 
         batch_size = max(1, MAX_WEIGHTS // (self.n_heads * n * 64)) if fixed else 1  # BPE: no attention to padding

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from genoformer.errors import ConfigError
-from genoformer.formats.landmarks import VisibleAnnotation
 from genoformer.genome.codes import Codes
+from genoformer.genome.genes import VisibleAnnotation
 from genoformer.inference.runtime import Floats, evaluating
-from genoformer.interpretation import capabilities, figures
-from genoformer.interpretation.attention import AttentionReader, Model, base_scores, observed_over_expected, viz
+from genoformer.interpretation import figures
+from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
 from genoformer.interpretation.audit import audit_loci
 from genoformer.interpretation.loci import MATRICES, Locus, batches_of_equal_length, write_arrays
 from genoformer.interpretation.motif_search import find_motifs
 from genoformer.interpretation.request import AttentionOptions, InterpretationRequest, MotifOptions, Profile
 from genoformer.interpretation.session import Result, Session, merge, open_session
 from genoformer.interpretation.targets import AttributionTarget
+from genoformer.models.base import READS_TOKENS, Model, PredictsTracks, has
 from genoformer.progress import ProgressCallback
 
 PROFILES: dict[str, str] = {
@@ -52,7 +53,7 @@ def attention_profiles(
     profile = options.profile
     if profile not in PROFILES:
         raise ConfigError(f"profile {profile!r}: allowed are {', '.join(PROFILES)}.")
-    if profile == "viz" and not capabilities.reads_tokens(model):
+    if profile == "viz" and not has(model, READS_TOKENS):
         raise ConfigError("profile viz needs a language model; for a track model use cls, received, rollout or entropy.")
     if queries is None:
         queries = [_number(options.query)] * len(loci)
@@ -123,7 +124,7 @@ def map_attention(
 
 def _with_tss(session: Session) -> Session:
     """Return the session with the loci that have a TSS, and a note on the number of the others."""
-    if not capabilities.predicts_tracks(session.model) or session.annotation.genes is None:
+    if not has(session.model, PredictsTracks) or session.annotation.genes is None:
         raise ConfigError("--query tss needs a track model and a GTF (--gtf).")
     kept = [locus for locus in session.loci if (seen := session.visible(locus)) and seen.starts(locus.start, locus.end)]
     if not kept:
@@ -142,7 +143,7 @@ def _query(session: Session, locus: Locus, query: int | str | None) -> int | Non
     assert visible is not None
     middle = (locus.start + locus.end) / 2
     tss, _ = min(visible.starts(locus.start, locus.end), key=lambda start: abs(start[0] - middle))
-    spans = capabilities.spans(session.model, locus.codes[None])[0]
+    spans = session.model.spans(locus.codes[None])[0]
     return int(np.searchsorted(spans[:, 0], tss - locus.start, side="right")) - 1
 
 
@@ -169,7 +170,7 @@ def _draw_matrices(session: Session, options: AttentionOptions) -> Result:
             arrays |= {f"matrix_{i}": weights, f"edges_{i}": locus.start + edges}
             path = session.figure_path(i, "_matrix")
             files += figures.draw_attention(path, locus, weights, edges.tolist(), visible=visible, note=label)
-            if visible is not None and capabilities.predicts_tracks(model):
+            if visible is not None and has(session.model, PredictsTracks):
                 files += _draw_contacts(session.figure_path(i, "_contacts"), locus, weights, edges, visible)
     if arrays:
         write_arrays(session.request.out / MATRICES, arrays)

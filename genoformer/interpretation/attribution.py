@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +14,8 @@ from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation.loci import Locus, batches_of_equal_length
 from genoformer.interpretation.request import Method
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.models.enformer.model import one_hot
-
-Model = Any
+from genoformer.models.base import Model
+from genoformer.models.track_model import one_hot
 
 
 class Attribution(NamedTuple):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from genoformer.inference.runtime import Floats
-from genoformer.interpretation.attention import Model
 from genoformer.interpretation.attribution import Attribution, attributions
 from genoformer.interpretation.audit import audit_loci
 from genoformer.interpretation.loci import Locus
@@ -15,6 +14,7 @@ from genoformer.interpretation.motif_search import find_motifs
 from genoformer.interpretation.request import AttributionOptions, InterpretationRequest, MotifOptions
 from genoformer.interpretation.session import Result, join_notes, merge, open_session
 from genoformer.interpretation.targets import choose_target
+from genoformer.models.base import Model
 from genoformer.progress import ProgressCallback
 
 MAX_ERROR = 0.05  # maximum completeness error of integrated gradients with enough steps

@@ -17,11 +17,11 @@ from genoformer.errors import ConfigError
 from genoformer.files import write_text
 from genoformer.genome.codes import Codes, N
 from genoformer.inference.runtime import Floats, evaluating
-from genoformer.interpretation import capabilities
 from genoformer.interpretation.ism import mutageneses, substitutions
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.session import MapFunction, Result, Session
 from genoformer.interpretation.targets import AttributionTarget
+from genoformer.models.base import PredictsBases, PredictsTracks, has
 from genoformer.scoring.scorers import ScoringSpec
 from genoformer.tables import rounded, tsv_line
 
@@ -191,7 +191,7 @@ def _known_changes(session: Session, maps_are_ism: bool) -> list[Floats | None]:
     unknown = [np.full(len(locus.codes), np.nan) for locus in session.drawn]
     if maps_are_ism:
         return [*unknown]
-    if not capabilities.predicts_bases(session.model):
+    if not has(session.model, PredictsBases):
         return [None] * len(unknown)
     genome, loci = session.on_genome()
     with ScoringSpec((session.model,), genome, "LLR", device=session.request.device).open_scorer() as scorer:
@@ -211,7 +211,7 @@ def _output_in_window(target: AttributionTarget, model: Any, window: Codes, star
 
 def _input_window(session: Session, locus: Locus) -> tuple[Codes, int]:
     """Return the input window of a track model around a locus, and the index of the locus in it."""
-    if not capabilities.predicts_tracks(session.model) or session.genome is None:
+    if not has(session.model, PredictsTracks) or session.genome is None:
         return locus.codes, 0
     length = session.model.config.context_length
     start = (length - len(locus.codes)) // 2

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from genoformer.errors import ConfigError
-from genoformer.formats.exons import read_genes
+from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats
-from genoformer.interpretation import capabilities, figures
+from genoformer.interpretation import figures
 from genoformer.interpretation.audit import audit_loci
 from genoformer.interpretation.ism import Mutagenesis, mutageneses, sequence_mutageneses
 from genoformer.interpretation.loci import Locus
@@ -20,6 +20,7 @@ from genoformer.interpretation.request import InterpretationRequest, IsmOptions,
 from genoformer.interpretation.session import Result, Session, join_notes, merge, open_session
 from genoformer.interpretation.targets import AttributionTarget, choose_target
 from genoformer.interpretation.variant_scores import VARIANTS, describe_windows, write_variant_scores
+from genoformer.models.base import Classifies, PredictsTracks, has
 from genoformer.progress import ProgressCallback
 from genoformer.scoring.scorers import ScoringSpec, TrackOptions
 from genoformer.scoring.scores import parse_scores
@@ -49,15 +50,15 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
     Raises ConfigError for options that the model does not have.
     """
     target = choose_target(model, output=options.output, tracks=options.tracks, head=options.head)
-    if capabilities.classifies(model):
+    if has(model, Classifies):
         if options.score is not None or options.context is not None or options.windows != AlleleComparison():
             raise ConfigError(
                 "--score, --context, --shifts, --indels and --anchor need a model without classes; leave them out."
             )
         return Ism(target, None, device)
-    score = options.score or ("SAD" if capabilities.predicts_tracks(model) else "LLR")
+    score = options.score or ("SAD" if has(model, PredictsTracks) else "LLR")
     of_tracks = None
-    if capabilities.predicts_tracks(model):
+    if has(model, PredictsTracks):
         with_genes = gtf is not None and any(one.evidence == "gene" for one in parse_scores(score))
         of_tracks = TrackOptions(
             target.head,
@@ -87,7 +88,7 @@ def map_ism(
     """
     motifs = motifs or MotifOptions()
     session = open_session(request, motifs, progress)
-    classifies = capabilities.classifies(session.model)
+    classifies = has(session.model, Classifies)
     genome, loci = session.on_genome()
     session = session if classifies else replace(session, loci=loci)
     ism = make_ism(session.model, genome, options, gtf=request.gtf, device=request.device)

@@ -26,17 +26,17 @@ def find_motifs(session: Session, maps: Sequence[Floats], options: MotifOptions,
     """Write DNABERT-viz's motifs of maps [L], and TF-MoDISco's patterns of hypothetical contributions [L, 4], as requested."""
     results = [Result()]
     if options.negative is not None:
-        results.append(_enriched_motifs(session, maps, options.over_least))
+        results.append(_enriched_motifs(session, maps, options.min_fold))
     if options.modisco:
         results.append(_patterns(session, hypothetical, options.known))
     return merge(*results)
 
 
-def _enriched_motifs(session: Session, maps: Sequence[Floats], over_least: float) -> Result:
+def _enriched_motifs(session: Session, maps: Sequence[Floats], min_fold: float) -> Result:
     """Write DNABERT-viz's motifs of maps, with a note on the survivors of each stage."""
     known = [np.nan_to_num(values) for values in maps]  # an N is NaN
     background = [locus.codes for locus in session.background]
-    discovered = discover([locus.codes for locus in session.loci], known, background, DiscoveryLimits(over_least=over_least))
+    discovered = discover([locus.codes for locus in session.loci], known, background, DiscoveryLimits(min_fold=min_fold))
     matrices = [motif.matrix for motif in discovered.motifs]
     titles = [f"{motif.name}, n = {len(motif.windows)}, q = {motif.q:.1g}" for motif in discovered.motifs]
     return merge(Result(notes=(discovered.text(),)), _write_motifs(session, matrices, titles))

@@ -85,6 +85,6 @@ class MotifOptions:
     """Searches for motifs in the maps; by default none."""
 
     negative: Path | None = None  # background sequences of DNABERT-viz's search
-    over_least: float = 0.0  # threshold of DNABERT-viz's search as a multiple of the minimum; 0: only the mean
+    min_fold: float = 0.0  # threshold of DNABERT-viz's search as a multiple of the minimum; 0: only the mean
     modisco: bool = False  # search with TF-MoDISco
     known: Path | None = None  # motifs to match the patterns of TF-MoDISco, or the filters, with

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 
 from genoformer.errors import ConfigError
 from genoformer.files import check_overwrite, make_folder
-from genoformer.formats.landmarks import LocusAnnotation, VisibleAnnotation, read_landmarks
+from genoformer.genome.genes import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.inference.runtime import Floats
-from genoformer.interpretation import capabilities, figures
+from genoformer.interpretation import figures
 from genoformer.interpretation.loci import MANIFEST, MAPS, Loci, Locus, read_loci, write_map_track, write_maps
 from genoformer.interpretation.request import InterpretationRequest, MotifOptions
 from genoformer.models import registry
+from genoformer.models.base import READS_TOKENS, has
 from genoformer.progress import Progress, ProgressCallback
 
 MapFunction = Callable[[Any, Sequence[Locus]], list[Floats]]  # (model, loci) -> a map [L] of each locus
@@ -122,7 +123,7 @@ def open_session(
     """Read the loci, the model, the genes and elements, and the background of a motif search; make the output folder.
 
     Raises ConfigError for genes or elements without a genome, and for a folder with files that are not maps of genoformer.
-    Raises the errors of `read_loci`, `read_landmarks` and `registry.load_any`.
+    Raises the errors of `read_loci`, `read_landmarks` and `registry.load`.
     """
     genome = Genome(request.fasta) if request.fasta else None
     if genome is None and (request.gtf or request.elements):
@@ -130,7 +131,7 @@ def open_session(
     read = read_loci(request.data, genome, length=request.length, columns=request.columns, fix=request.fix, force=request.force)
     annotation = read_landmarks(genome, request.gtf, request.elements) if genome else LocusAnnotation()
     check_overwrite(request.out, MAPS, MANIFEST, lambda manifest: manifest.get("what") is not None)
-    model = registry.load_any(request.model)
+    model = registry.load(request.model)
     make_folder(request.out)
     negative = motifs.negative if motifs else None
     background = Loci([])
@@ -151,8 +152,9 @@ def open_session(
 
 def _length_note(model: Any, loci: Sequence[Locus]) -> list[str]:
     """Return a note if loci are longer than the sequences that a language model was trained on."""
-    longest = max(len(locus.codes) for locus in loci)
-    trained = capabilities.trained_length(model)
-    if trained is None or longest <= trained:
+    if not has(model, READS_TOKENS):
+        return []
+    longest, trained = max(len(locus.codes) for locus in loci), model.encoder.config.context_length
+    if longest <= trained:
         return []
     return [f"regions have up to {longest:,} bases, but the model was trained on {trained:,}; see --length."]

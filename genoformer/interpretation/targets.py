@@ -15,9 +15,9 @@ from genoformer.inference.base_probabilities import posteriors
 from genoformer.inference.runtime import Floats, run_batched, tokens_at_once
 from genoformer.inference.track_prediction import tracks_of
 from genoformer.inference.tracks import TrackPredictor, WindowRequest
-from genoformer.interpretation import capabilities
-from genoformer.models.enformer.model import Bins, one_hot
+from genoformer.models.base import Bins, Classifies, PredictsTracks, has
 from genoformer.models.onehot import OneHotModel, TrackSum
+from genoformer.models.track_model import one_hot
 
 _MAX_VALUES = 1 << 21  # maximum number of attention weights of a head, or trunk values, in memory
 LONG = 4_096  # minimum number of bases of a long sequence
@@ -39,7 +39,7 @@ class AttributionTarget(NamedTuple):
     @classmethod
     def default(cls, model: Any) -> AttributionTarget:
         """Return the first class of a model, or the sum of all tracks of its first head."""
-        return cls(head=next(iter(model.config.heads)) if capabilities.predicts_tracks(model) else None)
+        return cls(head=next(iter(model.config.heads)) if has(model, PredictsTracks) else None)
 
     def of(self, model: Any, codes: Codes, reference: Codes | None = None) -> Floats:
         """Return the number of each sequence, uint8 [B, L] -> [B]. Raises ConfigError for an unknown output.
@@ -47,9 +47,9 @@ class AttributionTarget(NamedTuple):
         reference [L]: the unmodified sequence of which `codes` are edited copies. A language model predicts its bases where
         `codes` are masked (N). A track model recomputes only the changed part of its stem and tower.
         """
-        if capabilities.classifies(model):
+        if has(model, Classifies):
             return self.logit(model, codes)
-        if capabilities.predicts_tracks(model):
+        if has(model, PredictsTracks):
             return self.track_sum(model, codes, reference)
         return self.base_log2_prob(model, codes, reference)
 
@@ -75,8 +75,8 @@ class AttributionTarget(NamedTuple):
 
         def run(part: slice) -> Tensor:
             onehot = one_hot(torch.from_numpy(codes[part]).to(predictor.device)).to(predictor.dtype) if short else None
-            x = model.convolve_bases(onehot) if onehot is not None else predictor.trunk_output(codes[part])
-            return model.tracks(model.crop_and_project(model.attend(x), bins), predictor.head, tracks).sum((1, 2))
+            embedding = model.embed(onehot, bins) if onehot is not None else predictor.engine.embed(codes[part], bins)
+            return model.tracks(embedding, predictor.head, tracks).sum((1, 2))
 
         return run_batched(run, len(codes), max(1, (1 << (14 if short else 18)) // codes.shape[1]), ())
 
@@ -106,19 +106,19 @@ class AttributionTarget(NamedTuple):
 
         Raises ConfigError for a language model, which has no output to explain, and for an unknown output.
         """
-        if capabilities.classifies(model):
+        if has(model, Classifies):
             self._check_class(model)
             return _Column(OneHotModel(model), self.number)
-        if capabilities.predicts_tracks(model):
+        if has(model, PredictsTracks):
             tracks = self._tracks(model).to(next(model.parameters()).device)
             return _Summed(TrackSum(model, model.head_named(self.head), tracks, *self._bins(model, length)))
         raise ConfigError("a language model has no output to explain; give a fine-tuned model, or use `interpret ism`.")
 
     def name(self, model: Any) -> str:
         """Return the label of the number for figures."""
-        if capabilities.classifies(model):
+        if has(model, Classifies):
             return str(model.config.classes[self.number])
-        if capabilities.predicts_tracks(model):
+        if has(model, PredictsTracks):
             n = len(self.tracks) or model.config.heads[model.head_named(self.head)]
             return f"track {self.tracks[0]}" if n == 1 and self.tracks else f"sum of {n:,} tracks"
         return "log2 P"
@@ -147,7 +147,7 @@ def choose_target(
     Parameters: output, a class (default: the last); tracks, numbers, names or patterns (default: all of the head).
     Raises ConfigError for unknown names, and for options that the model does not have.
     """
-    if capabilities.classifies(model):
+    if has(model, Classifies):
         classes = list(model.config.classes)
         if tracks or head:
             raise ConfigError("--tracks and --head need a track model, and this model has classes; leave them out.")
@@ -156,7 +156,7 @@ def choose_target(
         return AttributionTarget(classes.index(output) if output else len(classes) - 1)
     if output is not None:
         raise ConfigError(f"--class {output}: the model has no classes; leave it out, or give a fine-tuned model.")
-    if capabilities.predicts_tracks(model):
+    if has(model, PredictsTracks):
         known = tracks_of(model.config, model.targets, head, None)
         numbers = known.choose(tracks) if tracks else list(range(len(known)))
         return AttributionTarget(head=model.head_named(head), tracks=numbers)
