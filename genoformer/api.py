@@ -227,52 +227,72 @@ def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-huma
 
 
 def mutagenesis(
-    fasta: Fasta, region: str, model: str | Path | Encoder | Enformer = "mini-human", score: str | None = None
+    fasta: Fasta,
+    region: str,
+    model: str | Path | Encoder | Enformer | SequenceClassifier = "mini-human",
+    score: str | None = None,
+    *,
+    device: str = "cpu",
+    **options: Any,
 ) -> Mutagenesis:
-    """Run ISM: score every single-base change of a region as `score` does; `.values` [maps, L, 4], `.importance` for a logo.
+    """Run ISM: score every single-base change of a region as `score` does; `.values` [1, L, 4], `.importance` for a logo.
 
-    score: a name of `SCORES`; by default LLR, or SAD for a model of tracks.
+    score: a name of `SCORES`; by default LLR, or SAD for a track model. For a track model the map is the sum over tracks; for a
+    fine-tuned model it is the change of the logit of a class. options: the other fields of `IsmOptions` (tracks, head, output,
+    strand, context, shifts, indels, anchor), as in `genoformer interpret ism`.
 
     >>> from importlib.resources import files
     >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")
     >>> found.names, found.values.shape, found.importance.shape
     (['LLR'], (1, 10, 4), (1, 10, 4))
     """
-    from genoformer.interpretation import ism
-    from genoformer.models.base import SCORES_VARIANTS
-    from genoformer.scoring.scorers import default_scores, make_scorer
-    from genoformer.scoring.scores import parse_scores
+    from genoformer.inference import resolve_device
+    from genoformer.interpretation.ism_maps import make_ism
+    from genoformer.interpretation.loci import Locus
+    from genoformer.interpretation.request import IsmOptions
+    from genoformer.models.base import Classifies, Embeds, PredictsTracks
 
-    loaded = _loaded(model, SCORES_VARIANTS)
-    chosen = parse_scores(score) if score else default_scores(loaded)[:1]
+    loaded = _loaded(model, (Embeds, PredictsTracks, Classifies))
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
-        return ism.mutagenesis(
-            make_scorer([loaded], genome, chosen, context=None, both_strands=True), genome, chrom, start, end
-        )
+        locus = Locus(region, chrom, start, genome.window(chrom, start, end - start))
+        ism = make_ism(loaded, genome, IsmOptions(score, **options), device=resolve_device(device))
+        (result,) = ism.maps(loaded, [locus])
+    return result
 
 
 def attention(
     sequences: Sequence[str],
-    model: str | Path | Encoder | SequenceClassifier,
+    model: str | Path | Encoder | Enformer | SequenceClassifier,
     *,
     profile: Literal["viz", "cls", "received", "rollout", "entropy"] = "received",
     layers: Sequence[int] = (-1,),
+    heads: Sequence[int] = (),
+    query: int | None = None,
+    device: str = "cpu",
 ) -> list[Floats]:
     """Return attention profiles over the bases of DNA sequences: [L] for each.
 
-    profile: "received", attention to a base; "cls", attention from [CLS]; "viz", DNABERT-viz's projection of "cls";
-    "rollout", attention rollout through all layers; "entropy", entropy of the attention from a base.
+    profile: "received", attention to a base; "cls", attention from [CLS] or the middle bin; "viz", DNABERT-viz's projection of
+    "cls"; "rollout", attention rollout through all layers; "entropy", entropy of the attention from a base. layers: numbers
+    from 0, negative numbers count from the last. heads: numbers from 0, all by default. query: the query token or bin.
 
     >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
     [(13,), (8,)]
     """
+    from genoformer.inference import resolve_device
+    from genoformer.interpretation.attention_maps import attention_profiles
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.run import attention_profiles
-    from genoformer.models.base import READS_TOKENS
+    from genoformer.interpretation.request import AttentionOptions
+    from genoformer.models.base import Attends, Classifies
 
-    places = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(_codes(sequences))]
-    return attention_profiles(_loaded(model, READS_TOKENS), places, profile=profile, layers=layers)
+    loci = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(_codes(sequences))]
+    return attention_profiles(
+        _loaded(model, (Attends, Classifies)),
+        loci,
+        AttentionOptions(profile, layers, heads, query),
+        device=resolve_device(device),
+    )
 
 
 def evaluate(
