@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "annotation": ["errors", "addresses", "files", "tables", "progress", "plots", "genome", "formats", "writers"],
     "scoring": [
         "errors",
+        "config",
         "files",
         "tables",
         "progress",

@@ -151,7 +151,7 @@ def test_calibrations(tmp_path: Path) -> None:
             Calibration.load(path)
 
 
-@pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 5_000, "[encoder]\nwidth = 1e400", "\ufffe"])
+@pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 5_000, "[model]\nwidth = 1e400", "\ufffe"])
 def test_toml_that_no_parser_likes(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.toml").write_bytes(text.encode("utf-8"))
     with pytest.raises(ConfigError):

@@ -9,6 +9,7 @@ from genoformer.datasets.track_set import TrackSet
 from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
 from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
 from genoformer.models.enformer import cost
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.training.tracks import TracksConfig, part_of, shape_of
@@ -57,13 +58,13 @@ def plan_tracks(
     rate: multiply-adds per second; None measures it here. Raises ConfigError for a set and a shape that do not fit.
     """
     tracks = config.tracks
-    old = registry.long_range_config(start) if start is not None else None
+    old = registry.load_config(start, PredictsTracks) if start is not None else None
     shape, part = shape_of(config, data, old, head), part_of(tracks, data)
-    length = (part.n_bins + 2 * part.flank) * data.bin_size
+    length = (part.n_bins + 2 * part.context_bins) * data.bin_size
     how = cost.Training(tracks.tune, tracks.last_blocks, tracks.lora_rank, tracks.checkpointing)
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
-    n_tracks, n_windows = len(data.targets), tracks.batch_size * tracks.accumulate
+    n_tracks, n_windows = len(data.targets), tracks.batch_size * tracks.grad_accumulation
     memory = cost.step_memory(
         shape, length, part.n_bins, n_tracks, tracks.batch_size, how, itemsize=2 if half else 4, on_cpu=device == "cpu"
     )
@@ -72,5 +73,5 @@ def plan_tracks(
     own, trained = sum(cost.parameters(shape).values()), cost.trained_parameters(shape, how)
     n_batches = -(-len(data.rows("train")) * max(1, data.n_bins // part.n_bins) // tracks.batch_size)
     products = n_windows * cost.step_products(shape, length, part.n_bins, n_tracks, how)
-    n_steps = tracks.loop(n_batches).steps
+    n_steps = tracks.loop(n_batches).max_steps
     return StepPlan(shape, length, part.n_bins, own, trained, memory, products, rate, n_steps, device)

@@ -21,7 +21,7 @@ from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.models import registry
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 from genoformer.scoring.haplotypes import HaplotypeSummary, score_haplotypes, score_pairs
 from genoformer.scoring.parts import JobError
 from genoformer.scoring.scores import parse_scores
