@@ -48,10 +48,3 @@ def given_options(ctx: click.Context, *others: str) -> dict[str, Any]:
         for name, value in ctx.params.items()
         if name not in others and ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
-
-
-def window_settings(shifts: str, indels: Any, anchor: Any) -> Any:
-    """Return the window settings from the options; raise ConfigError for shifts that are not numbers."""
-    from genoformer.scoring.options import parse_comparison
-
-    return parse_comparison(shifts, indels, anchor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +12,9 @@ from genoformer.annotation.overlap import Annotations, cells_of_records
 from genoformer.formats.vcf import Record
 from genoformer.genome.fit import FIX_WORDS
 from genoformer.genome.variants import Status
-from genoformer.scoring.matrix import MatrixFile
+from genoformer.scoring.matrix import MatrixWriter
 from genoformer.scoring.parts import STATUSES, Parts
-from genoformer.writers import NO_CELLS, Column, Floats, Sink
+from genoformer.writers import NO_CELLS, Column, Floats, RecordWriter
 
 
 class AddedColumns(Protocol):
@@ -29,39 +28,30 @@ class AddedColumns(Protocol):
 def write_parts(
     lists: Iterable[Sequence[Record]],
     parts: Parts,
-    sink: Sink,
-    matrix_file: MatrixFile | None,
+    output: RecordWriter,
+    matrix: MatrixWriter | None,
     added: Sequence[AddedColumns],
     annotations: Annotations | None,
     progress: Callable[[int], None],
 ) -> Counter[Status]:
-    """Write the records of all parts with their scores; return the number of ALTs by status.
-
-    The matrix gets its final name before the output, so that a finished output implies a finished matrix.
-    """
+    """Write the records of all parts with their scores; return the number of ALTs by status."""
     counts: Counter[Status] = Counter()
-    complete = False
-    try:
-        with matrix_file or nullcontext() as matrix:
-            for i, records in enumerate(lists):
-                part = parts.get(i)
-                assert part is not None
-                values = np.hstack([part.values, *(of.values(records, part.values) for of in added)])
-                statuses = [STATUSES[n] for n in part.statuses]
-                counts.update(statuses)
-                cells = cells_of_records(annotations, records) if annotations else {}
-                first = 0  # row of the record's first ALT
-                for j, record in enumerate(records):
-                    rows = slice(first, first + max(1, len(record.alts)))
-                    sink.write(record, statuses[rows], values[rows], cells.get(j, NO_CELLS))
-                    if matrix is not None:
-                        in_matrix = slice(*np.searchsorted(part.rows[:, 0], [first, rows.stop]).tolist())
-                        matrix.write(record, first, part.rows[in_matrix], part.matrix[in_matrix])
-                    first = rows.stop
-                progress(len(records))
-        complete = True
-    finally:
-        sink.close(complete=complete)
+    for i, records in enumerate(lists):
+        part = parts.get(i)
+        assert part is not None
+        values = np.hstack([part.values, *(of.values(records, part.values) for of in added)])
+        statuses = [STATUSES[n] for n in part.statuses]
+        counts.update(statuses)
+        cells = cells_of_records(annotations, records) if annotations else {}
+        first = 0  # row of the record's first ALT
+        for j, record in enumerate(records):
+            rows = slice(first, first + max(1, len(record.alts)))
+            output.write(record, statuses[rows], values[rows], cells.get(j, NO_CELLS))
+            if matrix is not None:
+                in_matrix = slice(*np.searchsorted(part.rows[:, 0], [first, rows.stop]).tolist())
+                matrix.write(record, first, part.rows[in_matrix], part.matrix[in_matrix])
+            first = rows.stop
+        progress(len(records))
     return counts
 
 

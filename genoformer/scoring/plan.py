@@ -14,7 +14,7 @@ from genoformer import __version__, inference
 from genoformer.annotation.overlap import Annotations, contig_notes, require_shared
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.files import lock_folder
-from genoformer.formats.vcf import Record, open_vcf, seekable_copy
+from genoformer.formats.vcf import Record, seekable_copy
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.fit import Fit
 from genoformer.genome.preflight import Preflight, check_preflight, preflight
@@ -26,7 +26,7 @@ from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.assembly import AddedColumns, count_fixes, write_parts
 from genoformer.scoring.calibration import Quantiles, quantile_columns
 from genoformer.scoring.job import ScoringJob
-from genoformer.scoring.matrix import MatrixFile, matrix_file
+from genoformer.scoring.matrix import MatrixFile
 from genoformer.scoring.noise import Flags, flag_columns, measure, n_places
 from genoformer.scoring.parts import STATUSES, THREADS, PartFolder, Partition, PartResult, part_size, resumed_threads
 from genoformer.scoring.quality import verify_note
@@ -157,10 +157,11 @@ class Plan:
         annotations = self.job.outputs.annotations
         added: list[AddedColumns] = [of for of in (self.quantiles, self.flags) if of is not None]
         lengths = {use.name: self.job.genome.contigs[use.reference] for use in self.preflight.contigs if use.reference}
-        self.sink.begin(self._header(added, lengths))
-        with open_vcf(self.partition.vcf) as file:
-            lists = self.partition.of(file)
-            counts = write_parts(lists, self.parts, self.sink, self.matrix, added, annotations, self._counter("write"))
+        header, progress = self._header(added, lengths), self._counter("write")
+        # the matrix gets its final name before the output, so that a finished output implies a finished matrix
+        with self.sink.writing(header) as output, self.matrix.writing() if self.matrix else nullcontext() as matrix:
+            lists = self.partition.parts()
+            counts = write_parts(lists, self.parts, output, matrix, added, annotations, progress)
         scores = [score.name for score in self.scorer.scores] if self.flags else []
         below = {name: self.flags.n_below[name] for name in scores} if self.flags else {}
         notes = [*self.sink.notes, *self.notes, *([self.flags.note(scores)] if self.flags else [])]
@@ -209,7 +210,7 @@ def open_plan(
     with seekable_copy(job.vcf) as vcf, open_scorer(job.genome, scoring, job.runtime) as scorer, ExitStack() as lock:
         flags = flag_columns(scorer) if checks.n_noise != 0 else []
         check_unique_info_keys([*scorer.columns, *flags])
-        matrix = matrix_file(outputs.matrix, scorer.layout) if outputs.matrix is not None and scorer.layout else None
+        matrix = MatrixFile(outputs.matrix, scorer.layout) if outputs.matrix is not None and scorer.layout else None
         checked = preflight(
             vcf,
             job.genome,

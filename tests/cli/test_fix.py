@@ -23,7 +23,6 @@ from genoformer.formats.vcf import info_of, read_variants
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.writers import Sink
 
 _RNG = random.Random(0)
 CHR1, CHR2, MT = ("".join(_RNG.choices("ACGT", k=n)) for n in (1_200, 800, 16_571))
@@ -300,8 +299,7 @@ def test_unfinished_work_of_other_rules_is_not_taken_up(place: Place, monkeypatc
 
     vcf = place.vcf([*variants(CHR1), *mitochondrial()], *MT_HEADER)
 
-    def interrupted(lists: object, parts: object, sink: Sink, *_: object) -> None:
-        sink.close(complete=False)
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(plan, "write_parts", interrupted)
@@ -494,7 +492,7 @@ def test_a_shard_and_the_whole_have_a_summary_in_json(place: Place) -> None:
 def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
     model = registry.load(str(place.model))
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
-    summary = run_score(vcf, genome, model, place.folder / 'out.tsv', scores='LLR', shard=(1, 2))
+    summary = run_score(vcf, genome, model, place.folder / "out.tsv", scores="LLR", shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary
 
 
