@@ -24,7 +24,8 @@ from genoformer.genome.variants import Variant
 if TYPE_CHECKING:
     import pandas as pd
 
-    from genoformer.inference import Floats
+    from genoformer.inference import Floats, TokenEmbeddings
+    from genoformer.inference.embed import Embedder
     from genoformer.interpretation.ism import Mutagenesis
     from genoformer.models.base import Need
     from genoformer.models.enformer.model import Enformer
@@ -114,63 +115,70 @@ def score(
         return _table_of_scores(out)
 
 
-def predict(
-    fasta: Fasta, region: str, model: str | Path | Enformer, *, head: str | None = None, device: str = "cpu"
-) -> pd.DataFrame:
-    """Return the predicted tracks of a long-range model for a region ("chr1:1-200,000", 1-based): a row for each bin.
+def predict(fasta: Fasta, region: str | None, model: str | Path | Enformer, **options: Any) -> pd.DataFrame:
+    """Return the predicted tracks of a track model for a region ("chr1:1-200,000", 1-based): a row for each bin.
 
-    Columns: chrom, start and end of the bin (0-based half-open), and one for each track of the head.
+    Columns: chrom, start and end of the bin (0-based half-open), and one for each track, as in the Parquet of
+    `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome), head,
+    tracks ("0-10", "CAGE", "*liver*"), targets, both_strands, device, precision, batch_size; see `PredictionRequest`.
 
     >>> from importlib.resources import files
-    >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks")
+    >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
     >>> list(table.columns[:3]), len(table.columns) - 3
-    (['chrom', 'start', 'end'], 74)
+    (['chrom', 'start', 'end'], 3)
     """
     import pandas as pd
 
-    from genoformer.inference import resolve_device
-    from genoformer.inference.regions import resolve_regions
-    from genoformer.inference.track_prediction import BinnedTracks, predict_tracks, tracks_of
+    from genoformer.inference import with_runtime
+    from genoformer.inference.predict import PredictionRequest, open_prediction
     from genoformer.models.base import PredictsTracks
+    from genoformer.writers.tracks import CollectedTracks, column_names
 
     loaded = _loaded(model, PredictsTracks)
-    known = tracks_of(loaded.config, loaded.targets, head)
-    parts: list[BinnedTracks] = []
-
-    class Kept:
-        def add(self, stretch: BinnedTracks) -> None:
-            parts.append(stretch)
-
-    with _opened(fasta) as genome:
-        asked = resolve_regions(genome, region=_text_of(region))
-        predict_tracks(genome, loaded, asked.intervals, range(len(known)), Kept(), head=head, device=resolve_device(device))
-    places = {
-        "chrom": [p.chrom for p in parts for _ in p.starts],
-        "start": np.concatenate([p.starts for p in parts]),
-        "end": np.concatenate([p.ends for p in parts]),
-    }
-    values = pd.DataFrame(np.concatenate([p.values for p in parts], axis=1).T, columns=[track.identifier for track in known])
-    return pd.concat([pd.DataFrame(places), values], axis=1)
+    region = None if region is None else _text_of(region)
+    request = with_runtime(PredictionRequest, fasta=_fasta(fasta), model=loaded, region=region, **options)
+    collected = CollectedTracks()
+    with open_prediction(request) as prediction:
+        prediction.run(collected)
+    chroms, starts, ends, values = collected.columns()
+    tracks = pd.DataFrame(values.T, columns=column_names(prediction.tracks))
+    return pd.concat([pd.DataFrame({"chrom": chroms, "start": starts, "end": ends}), tracks], axis=1)
 
 
 def embed(
-    sequences: Sequence[str], model: str | Path | Encoder | SequenceClassifier, *, layer: int | None = None, device: str = "cpu"
+    sequences: Sequence[str],
+    model: str | Path | Encoder | SequenceClassifier,
+    *,
+    layer: int | Sequence[int] | None = None,
+    **options: Any,
 ) -> Floats:
-    """Return one vector for each DNA sequence, the mean over its tokens: [N, D].
+    """Return one vector for each DNA sequence: [N, D], as `genoformer embed` writes it to a .npy.
 
-    layer: number of layers, 0 for the embeddings, None for all. Sequences longer than the model's window are cut into
-    overlapping windows.
+    layer: number of layers, 0 for the embeddings, None for all; several give [N, n_layers, D]. options: pooling ("mean" over
+    the tokens, "max" or "cls"), window, overlap, both_strands, device, precision, batch_size; see `EmbeddingRequest`.
+    Sequences longer than the window, which is by default that of the model's training, are cut into overlapping windows.
 
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape
     (2, 160)
     """
-    from genoformer.inference import evaluating, resolve_device
-    from genoformer.inference.embeddings import sequence_embeddings
-    from genoformer.models.base import READS_TOKENS
+    embedder = _embedder(model, layer, options)
+    values = embedder.vectors(_codes(sequences))
+    return values if isinstance(layer, Sequence) and len(embedder.layers) > 1 else values[:, 0]
 
-    encoder = _loaded(model, READS_TOKENS).encoder
-    with evaluating(encoder, resolve_device(device)) as lent:
-        return sequence_embeddings(lent, _codes(sequences), layer=layer).values
+
+def embed_tokens(
+    sequences: Sequence[str], model: str | Path | Encoder | SequenceClassifier, *, layer: int | None = None, **options: Any
+) -> list[TokenEmbeddings]:
+    """Return the vectors of the tokens of each DNA sequence: `.values` [T, D], and `.spans` [T, 2], the bases of each token.
+
+    layer and options: as in `embed`, without pooling.
+
+    >>> (found,) = embed_tokens(["ACGTTGC"], "demo")
+    >>> found.values.shape, found.spans.tolist()[:2]
+    ((7, 160), [[0, 1], [1, 2]])
+    """
+    embedder = _embedder(model, layer, {**options, "pooling": "tokens"})
+    return [of_layer for (of_layer,) in embedder.tokens(_codes(sequences))]
 
 
 def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "cpu") -> pd.DataFrame:
@@ -302,7 +310,7 @@ def evaluate(
     >>> untrained.tokenizer = encoder.tokenizer
     >>> place = tempfile.TemporaryDirectory()
     >>> folder = Path(place.name)
-    >>> checkpoint.save(untrained, folder / "model")
+    >>> registry.save(untrained, folder / "model")
     >>> _ = (folder / "test.csv").write_text("sequence,label\\nACGTTGCATTAGC,no\\nTTTTTTTTTTTTT,yes\\n")
     >>> found = evaluate(folder / "test.csv", folder / "model")
     >>> sorted(found["models"][0]["accuracy"])
@@ -345,13 +353,16 @@ def _table_of_scores(path: Path) -> pd.DataFrame:
     )
 
 
+def _fasta(fasta: Any) -> Fasta:
+    if not isinstance(fasta, str | Path | Genome):
+        raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
+    return fasta
+
+
 def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
     """Return a context with the genome; it is closed at the end unless it was already open."""
-    if isinstance(fasta, Genome):
-        return nullcontext(fasta)
-    if not isinstance(fasta, str | Path):
-        raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
-    return Genome(fasta)
+    fasta = _fasta(fasta)
+    return nullcontext(fasta) if isinstance(fasta, Genome) else Genome(fasta)
 
 
 def _codes(sequences: Sequence[str]) -> list[Codes]:
@@ -388,6 +399,15 @@ def _loaded(model: Any, *needs: Need) -> Any:
         raise ConfigError(f"model is a {type(model).__name__}; give the name of a model, its folder, or a loaded model.")
     require(model, *needs)
     return model
+
+
+def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[str, Any]) -> Embedder:
+    from genoformer.inference import with_runtime
+    from genoformer.inference.embed import Embedder, EmbeddingRequest
+    from genoformer.models.base import READS_TOKENS
+
+    layers = () if layer is None else tuple(layer) if isinstance(layer, Sequence) else (layer,)
+    return Embedder(with_runtime(EmbeddingRequest, model=_loaded(model, READS_TOKENS), layers=layers, **options))
 
 
 def _variant(given: Any) -> Variant:

@@ -179,8 +179,9 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
         rows.setdefault(record.chrom, []).append(i)
     intervals = np.array([reach(record) for record in records], dtype=np.int64).reshape(-1, 2)
     values: list[FieldValues] = []
-    for contig, i in rows.items():
-        values += annotations.field_values(contig, np.array(i, dtype=np.int64), intervals[i, 0], intervals[i, 1])
+    for contig, of_contig in rows.items():
+        numbers = np.array(of_contig, dtype=np.int64)
+        values += annotations.field_values(contig, numbers, intervals[numbers, 0], intervals[numbers, 1])
     return cells_of(values)
 
 
