@@ -131,7 +131,7 @@ def sequences(
     lock_outputs(output)
     columns = list(label) or None
     models = load_named_models(runs)
-    several = any(model.config.kind == "multilabel" for model in models.values())
+    several = any(model.task.multi_label for model in models.values())
     known = read_labelled(train, fasta=fasta, label=columns, multi_label=several) if train else None
     n_labels = known.n_labels if known is not None else n_labels_of(models) if columns is None else None
     given = read_labelled(data, fasta=fasta, label=columns, multi_label=several, n_labels=n_labels)

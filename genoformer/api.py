@@ -181,7 +181,7 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
     >>> from genoformer.models import checkpoint
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
     >>> encoder = checkpoint.load("demo")
-    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> found = classify(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], untrained)
     >>> list(found.columns), found.shape, bool(np.allclose(found.sum(axis=1), 1))
@@ -280,7 +280,7 @@ def evaluate(
     >>> from genoformer.models import checkpoint
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
     >>> encoder = checkpoint.load("demo")
-    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> place = tempfile.TemporaryDirectory()
     >>> folder = Path(place.name)
@@ -295,7 +295,7 @@ def evaluate(
     from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
 
     models = load_named_models([str(_loaded(model, (), str))])
-    several = any(each.config.kind == "multilabel" for each in models.values())
+    several = any(each.task.multi_label for each in models.values())
     known = read_labelled(train, multi_label=several) if train is not None else None
     n_labels = known.n_labels if known is not None else n_labels_of(models)
     given = read_labelled(data, multi_label=several, n_labels=n_labels)

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from genoformer import inference, plots
 from genoformer.datasets.sequences import LabelledSequences
-from genoformer.datasets.targets import Targets, targets_of
+from genoformer.datasets.targets import Targets, targets_for, targets_of
 from genoformer.embedding.files import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
 from genoformer.errors import ConfigError
-from genoformer.evaluation.examples import Kind
 from genoformer.evaluation.probe import check_probe, probe
 from genoformer.files import save_figure
 from genoformer.models import registry
@@ -112,7 +111,7 @@ def embed_sequences(
     probes = []
     for i, layer in enumerate(reader.layers):
         held_out = None if others is None or asked.valid is None else (others[:, i], asked.valid)
-        found = probe(values[:, i], asked.targets.values, asked.targets.classes, kind=asked.kind, valid=held_out)
+        found = probe(values[:, i], asked.targets.values, asked.targets.task, valid=held_out)
         probes.append({"layer": layer, **found})
     return Embedded(notes, probes)
 
@@ -232,17 +231,13 @@ def _draw(path: Path, values: inference.Floats, data: LabelledSequences, layers:
 class _Asked(NamedTuple):
     """Targets of the probe, and the targets of the held-out data if there are any."""
 
-    kind: Kind
     targets: Targets
     valid: NDArray[Any] | None
 
 
 def _asked(task: str, data: LabelledSequences, valid: LabelledSequences | None) -> _Asked:
     targets = targets_of(data.labels, task, columns=data.columns)
-    kind: Any = targets.kind
-    check_probe(targets.values, kind=kind, n_outputs=targets.n_outputs, held_out=valid is None)
+    check_probe(targets.values, targets.task, held_out=valid is None)
     if valid is None:
-        return _Asked(kind, targets, None)
-    multi = kind == "multilabel"
-    known = targets_of(valid.labels, task, targets.classes, columns=valid.columns, multi_label=multi)
-    return _Asked(kind, targets, known.values)
+        return _Asked(targets, None)
+    return _Asked(targets, targets_for(targets.task, valid.labels, columns=valid.columns).values)

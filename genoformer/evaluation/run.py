@@ -10,7 +10,7 @@ import numpy as np
 
 from genoformer import inference
 from genoformer.datasets.sequences import LabelledSequences
-from genoformer.datasets.targets import Targets, targets_of
+from genoformer.datasets.targets import targets_for
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
@@ -45,8 +45,8 @@ def evaluate_models(
     """
     if not models:
         raise ConfigError("no model to evaluate; name at least one.")
-    first = next(iter(models.values())).config
-    if len({(model.config.kind, model.config.classes) for model in models.values()}) > 1:
+    task = next(iter(models.values())).task
+    if len({(type(model.task), model.task.names) for model in models.values()}) > 1:
         raise ConfigError(f"the models {', '.join(models)} predict different classes; evaluate them one by one.")
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ConfigError(f"baseline {unknown[0]!r} is unknown; known are {', '.join(BASELINES)}.")
@@ -54,7 +54,7 @@ def evaluate_models(
         raise ConfigError("baselines are trained on the models' own training data; name it with --train.")
     if out is not None:
         check_folder(out)
-    truth = _targets(data, first.kind, first.classes)
+    truth = targets_for(task, data.labels, columns=data.columns, place=data.place)
     values, windowed, warnings = [], {}, []
     for name, model in models.items():
         tell(f"predicting with {name}")
@@ -68,10 +68,10 @@ def evaluate_models(
     for name in baselines:
         assert train is not None
         tell(f"training {name}")
-        target = _targets(train, first.kind, first.classes)
-        fitted = BASELINES[name](train.sequences, target.values, kind=first.kind, n_outputs=len(first.classes), seed=seed)
+        target = targets_for(task, train.labels, columns=train.columns, place=train.place)
+        fitted = BASELINES[name](train.sequences, target.values, task, seed=seed)
         others[name], trained[name] = fitted.predict(data.sequences), fitted
-    result = evaluate(first.kind, truth.values, np.mean(values, axis=0), first.classes, baselines=others, out=out, seed=seed)
+    result = evaluate(task, truth.values, np.mean(values, axis=0), baselines=others, out=out, seed=seed)
     for row in result["models"]:
         if (one := trained.get(row["model"])) is not None:
             wrong = [*one.warnings, *(row["notes"][:1] if row["collapsed"] else [])]  # the first note reports the collapse
@@ -79,7 +79,7 @@ def evaluate_models(
             row["notes"] = [*one.notes, *one.warnings, *row["notes"]]
     result |= {"windowed": windowed, "warnings": warnings}
     if len(models) > 1:
-        each = [metrics.metrics_of(first.kind, truth.values, v, first.classes, seed=seed) for v in values]
+        each = [metrics.metrics_of(task, truth.values, v, seed=seed) for v in values]
         result["members"] = [
             {"model": name, **{metric: or_none(found.value) for metric, found in row.items()}}
             for name, row in zip(models, each, strict=True)
@@ -108,15 +108,10 @@ def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
 
 def n_labels_of(models: Mapping[str, SequenceClassifier]) -> int | None:
     """Return the number of label fields after | in the FASTA headers of the training data; None if unknown."""
-    shapes = {(model.config.kind, model.config.classes) for model in models.values()}
-    if len(shapes) != 1:
+    tasks = [model.task for model in models.values()]
+    if len({(type(task), task.names) for task in tasks}) != 1:
         return None
-    kind, classes = shapes.pop()
-    if kind == "classes" or tuple(classes) == ("label",):
+    names = tasks[0].names
+    if tasks[0].one_class or names == ("label",):
         return 1
-    return len(classes) if tuple(classes) == tuple(f"label{i}" for i in range(1, len(classes) + 1)) else None
-
-
-def _targets(data: LabelledSequences, kind: str, classes: Sequence[str]) -> Targets:
-    task = "regress" if kind == "values" else "classify"
-    return targets_of(data.labels, task, classes, columns=data.columns, multi_label=kind == "multilabel", place=data.place)
+    return len(names) if names == tuple(f"label{i}" for i in range(1, len(names) + 1)) else None

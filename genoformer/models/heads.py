@@ -18,8 +18,8 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.layers import Linear, linear
 from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.tasks import make_task
 
-Kind = Literal["classes", "multilabel", "values"]
 Pooling = Literal["mean-max", "mean", "max", "cls"]
 Tune = Literal["full", "last", "frozen", "lora"]
 
@@ -29,7 +29,7 @@ class ClassifierConfig:
     """An encoder with a head: its outputs, and the windows into which long sequences are cut."""
 
     encoder: EncoderConfig
-    kind: Kind
+    task: str  # a kind of `genoformer.tasks.TASKS`
     classes: tuple[str, ...]  # names of the outputs: classes, labels or values
     window: int  # bases in one input of the encoder; longer sequences are cut into windows and their logits averaged
     overlap: int = 0  # bases that neighbouring windows share
@@ -40,18 +40,13 @@ class ClassifierConfig:
     target_std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, allowed in (("kind", get_args(Kind)), ("pooling", get_args(Pooling))):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
-        if not self.classes:
-            raise ConfigError("a head without classes predicts nothing; name its outputs.")
-        if len(set(self.classes)) < len(self.classes) or (self.kind == "classes" and len(self.classes) < 2):
-            raise ConfigError(f"classes = {', '.join(self.classes)}: give different names, and of classes at least two.")
-        n_expected = len(self.classes) if self.kind == "values" else 0
+        if self.pooling not in get_args(Pooling):
+            raise ConfigError(f"pooling = {self.pooling!r}: allowed are {', '.join(get_args(Pooling))}.")
+        n_expected = len(self.classes) if make_task(self.task, self.classes).has_scale else 0
         if len(self.target_mean) != n_expected or len(self.target_std) != n_expected:
             raise ConfigError(
                 f"{len(self.target_mean)} in target_mean and {len(self.target_std)} in target_std for {len(self.classes)} "
-                f"outputs of kind {self.kind!r}: give {n_expected} of each."
+                f"outputs of {self.task}: give {n_expected} of each."
             )
         if self.pooling == "cls" and self.encoder.causal:
             raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take pooling mean-max.")
@@ -94,6 +89,7 @@ class SequenceClassifier(nn.Module):
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
+        self.task = make_task(config.task, config.classes, config.target_mean, config.target_std)
         self.encoder = Encoder(config.encoder)
         width = config.encoder.width
         n_features = width * (2 if config.pooling == "mean-max" else 1)
@@ -119,15 +115,6 @@ class SequenceClassifier(nn.Module):
         """Map the encoder's output [B, T, D] to logits [B, C]; is_base [B, T] is True at tokens of bases."""
         x = self.norm(pool(x, is_base, self.config.pooling))  # [B, D or 2 D]
         return self.out(self.dropout(F.gelu(self.hidden(self.dropout(x)))))
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Convert logits [..., C] to probabilities, or to values in their own unit."""
-        if self.config.kind == "classes":
-            return logits.softmax(-1)
-        if self.config.kind == "multilabel":
-            return logits.sigmoid()
-        mean, std = (torch.tensor(x, device=logits.device) for x in (self.config.target_mean, self.config.target_std))
-        return logits * std + mean
 
 
 def encoder_of(model: Encoder | SequenceClassifier) -> Encoder:

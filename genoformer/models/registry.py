@@ -142,7 +142,7 @@ def load_predictors(name: str | Path) -> list[SequenceClassifier]:
             remedy = "fine-tune it first" if isinstance(model, Encoder) else "give a model that `finetune` made"
             raise CheckpointError(f"{name} {_describe(model)}; {remedy}.")
         found.append(model)
-    if len({(m.config.kind, m.config.classes) for m in found}) != 1:
+    if len({(m.config.task, m.config.classes) for m in found}) != 1:
         raise CheckpointError(f"{name}: its {len(found)} members do not predict the same classes; fine-tune them alike.")
     return found
 

@@ -19,10 +19,12 @@ from genoformer import __version__, inference
 from genoformer.config import checked
 from genoformer.datasets.leakage import leakage
 from genoformer.datasets.sequences import LabelledSequences
-from genoformer.datasets.targets import hint_at_values, targets_of
+from genoformer.datasets.targets import hint_at_values, targets_for, targets_of
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate, over_runs
+from genoformer.evaluation.metrics import metrics_of
+from genoformer.evaluation.task_metrics import METRICS, collapsed
 from genoformer.files import check_overwrite, write_text
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier, encoder_of, merge_adapters, set_trainable
@@ -33,18 +35,14 @@ from genoformer.training.config import FinetuneConfig, TuningConfig, model_field
 from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.training.supervised_data import (
-    DEFAULT_METRIC,
     LabelledSet,
     case_weights,
+    check_training,
     check_validation,
-    class_names,
     described,
     held_out,
-    loss_of,
-    metrics_of,
     monitor_of,
     record_of,
-    refuse_constant,
     sketch_of,
 )
 
@@ -123,18 +121,10 @@ def finetune(
     tell(described(train.path.name, whole, train.columns))
     if hint := hint_at_values(whole):
         tell(hint)
-    refuse_constant(whole, train.path.name)
+    check_training(whole, train.path.name)
     notes = []
     if valid is not None:
-        kind = fitted.targets.kind
-        targets = targets_of(
-            valid.labels,
-            task,
-            fitted.targets.classes,
-            columns=valid.columns,
-            multi_label=kind == "multilabel",
-            place=valid.place,
-        )
+        targets = targets_for(whole.task, valid.labels, columns=valid.columns, place=valid.place)
         tell(described(valid.path.name, targets, valid.columns))
         checked_on = LabelledSet(valid.sequences, targets)
         notes += check_validation(targets, valid.path.name, _OTHER_VALID)
@@ -143,9 +133,9 @@ def finetune(
         n_held = len(checked_on.sequences)
         notes.append(f"No validation data was given: {n_held:,} of the {len(train):,} sequences were held out.")
         notes += check_validation(checked_on.targets, f"What was held out of {train.path.name}", _OWN_VALID)
-    refuse_constant(fitted.targets, f"The training part of {train.path.name}")
+    check_training(fitted.targets, f"The training part of {train.path.name}")
     monitor = monitor_of(plan.monitor, checked_on.targets)
-    found = leakage(fitted.sequences, checked_on.sequences, class_names(checked_on.targets))
+    found = leakage(fitted.sequences, checked_on.sequences, whole.task.class_names(checked_on.targets.values))
     notes.append(found.describe("the training data", "the validation data"))
     data = {
         "train": record_of(train.path, len(fitted.sequences)),
@@ -166,7 +156,7 @@ def finetune(
     rank: Any = getattr(rank_zero_only, "rank", None)
     if not members or rank:  # in a process other than the first all members may be finished already
         return None
-    together = metrics_of(checked_on.targets, np.mean(predicted, axis=0))
+    together = metrics_of(whole.task, checked_on.targets.values, np.mean(predicted, axis=0))
     names = members[0].metrics
     spread: dict[str, Estimate] = {}
     if len(members) > 1:
@@ -178,7 +168,7 @@ def finetune(
             "over_members": {name: spread[name].to_dict() for name in names},
         }
         write_text(folder / registry.ENSEMBLE, json.dumps(table, indent=1, allow_nan=False) + "\n")
-    told = [monitor, DEFAULT_METRIC[fitted.targets.kind], *(["r2"] if fitted.targets.kind == "values" else [])]
+    told = [monitor, *METRICS[type(whole.task)].reported]
     return Finetuned(members, together, spread, notes, [name for name in dict.fromkeys(told) if name in together])
 
 
@@ -230,9 +220,10 @@ def _member(
             return None
         manifest["best_step"] = best_step
     values, n_windowed = inference.predictions(model, valid.sequences)
-    asked = metrics.cases(model.config.kind, valid.targets.values, values, train.targets.classes)
-    found = metrics_of(valid.targets, values)
-    failed = [note for note in metrics.notes(asked) if "failed" in note] if metrics.collapsed(asked) else []
+    task_, truth = valid.targets
+    asked = metrics.cases(task_, truth, values)
+    found = metrics_of(task_, truth, values)
+    failed = [note for note in metrics.notes(asked) if "failed" in note] if collapsed(asked) else []
     window = model.config.window
     n_long = sum(len(sequence) > window for sequence in train.sequences)
     if not there:
@@ -288,8 +279,9 @@ def _trained(
 
     def validate(trained: Any) -> dict[str, float]:
         values = inference.predictions(trained, valid.sequences).values
-        known = {name: found.value for name, found in metrics_of(valid.targets, values, n=1).items()}
-        known["loss"] = loss_of(valid.targets, values)
+        task, truth = valid.targets
+        known = {name: found.value for name, found in metrics_of(task, truth, values, n=1).items()}
+        known["loss"] = task.mean_loss(truth, values)
         found = {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", monitor])}
         return {name: value for name, value in found.items() if math.isfinite(value)}  # MCC of a single class is NaN
 
@@ -367,19 +359,19 @@ def _predictor(encoder: Encoder, train: LabelledSet, plan: TuningConfig) -> Sequ
     if plan.window is not None and plan.window < shortest:
         raise ConfigError(f"window = {plan.window}: a token of this encoder has {shortest} bases; give at least as many.")
     window = plan.window or max(shortest, min(longest, room))  # shorter sequences are padded with N at their end
-    values = targets.values if targets.kind == "values" else np.empty((0, 0))
+    task = targets.task.scaled(targets.values)
     model = SequenceClassifier(
         ClassifierConfig(
             encoder=replace(encoder.config, dropout=0.0 if plan.tune == "frozen" else plan.dropout),
-            kind=targets.kind,
-            classes=targets.classes,
+            task=task.kind,
+            classes=task.names,
             window=window,
             overlap=window // 2 if plan.overlap is None else plan.overlap,
             pooling=plan.pooling,  # type: ignore[arg-type]
             both_strands=plan.both_strands,
             dropout=plan.dropout,
-            target_mean=tuple(values.mean(0, dtype=np.float64).tolist()) if len(values) else (),
-            target_std=tuple(values.std(0, dtype=np.float64).tolist()) if len(values) else (),
+            target_mean=task.mean,
+            target_std=task.std,
         )
     )
     model.encoder.load_state_dict(encoder.state_dict())

@@ -48,8 +48,8 @@ def one(name: str) -> list[Row]:
     fitted, asked = (targets_of(part.labels, "classify") for part in (train, dev))
     beside = {}
     for baseline in ("kmer_regression", "cnn"):
-        model = BASELINES[baseline](train.sequences, fitted.values, kind="classes", n_outputs=fitted.n_outputs)
-        beside[baseline] = metrics_of("classes", asked.values, model.predict(dev.sequences), asked.classes)["mcc"].value
+        model = BASELINES[baseline](train.sequences, fitted.values, fitted.task)
+        beside[baseline] = metrics_of(fitted.task, asked.values, model.predict(dev.sequences))["mcc"].value
     mean, together = done.over_members["mcc"], done.ensemble["mcc"]
     ours = ", ".join(f"{member.metrics['mcc'].value:.3f}" for member in done.members)
     last = [[row["valid_mcc"] for row in read_log(member.folder / LOG) if "valid_mcc" in row][-1] for member in done.members]
