@@ -64,7 +64,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     if (named := _not_here(model, catalog)) is not None:
         click.echo(json.dumps(named, indent=1))
         return
-    loaded = registry.load_any(model)
+    loaded = registry.load(model)
     card = registry.read_card(model)
     shown = {
         "folder": str(registry.resolve_model(model)),
@@ -148,7 +148,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     if (Path(folder) / "config.json").exists():
         raise ConfigError(f"{folder} holds a model already; name another folder.")
     check_overwrite(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", registry.WEIGHTS), "", lambda found: False)
-    loaded = registry.load_any(model)
+    loaded = registry.load(model)
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
     registry.save(loaded, folder, layout=layout, dtype=dtype, manifest=registry.read_manifest(model))

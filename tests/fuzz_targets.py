@@ -26,17 +26,18 @@ from small_models import small_encoder, small_enformer
 from genoformer import annotation
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map, read_sites
-from genoformer.annotation.places import read_sizes, variant_places
+from genoformer.annotation.random_regions import read_sizes
 from genoformer.annotation.run import annotate_variants
+from genoformer.annotation.variant_regions import read_variant_regions
 from genoformer.datasets.sequences import read_labelled, read_sequences
 from genoformer.errors import GenoformerError
 from genoformer.evaluation.variants import read_scores, read_truth
 from genoformer.formats.bigwig import BigWig, write_bigwig
-from genoformer.formats.exons import read_genes
 from genoformer.formats.gtf import read_tss
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import open_vcf
+from genoformer.genome.genes import read_genes
 from genoformer.genome.genotypes import genotypes
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_bed, read_regions
@@ -127,7 +128,7 @@ def _vcf(_: Path) -> Target:
             except GenoformerError:
                 assert not (folder / out).exists()
         assert not list(folder.glob(".*"))
-        variant_places(path, trait="X", score_key="AF")
+        read_variant_regions(path, trait="X", score_key="AF")
 
     return Target(_packed(VCF), run)
 
@@ -171,7 +172,7 @@ def _bed(_: Path) -> Target:
             lambda: read_bed(path),
             lambda: list(read_regions(path)),
             lambda: read_sites(path),
-            lambda: variant_places(path, trait="4", score_key="5"),
+            lambda: read_variant_regions(path, trait="4", score_key="5"),
             lambda: read_sizes(str(path)),
             lambda: _values(open_track(path)),
             lambda: _values(open_track(path, "signal")),
@@ -443,7 +444,7 @@ def _models(folder: Path) -> Target:
         (here / name).write_bytes(content)
 
         def load() -> None:
-            model = registry.load_any(here)
+            model = registry.load(here)
             with torch.no_grad():
                 if isinstance(model, Encoder):
                     model(torch.zeros((1, 8), dtype=torch.long))
@@ -453,7 +454,7 @@ def _models(folder: Path) -> Target:
                 Calibration.load(here / CALIBRATION)
 
         if kind == "ensemble":
-            _each(lambda: registry.load_predictors(here))
+            _each(lambda: registry.load_ensemble(here))
         else:
             _each(load, calibration, lambda: registry.read_manifest(here), lambda: registry.layout_of(here))
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
-from genoformer.annotation.places import read_sizes
+from genoformer.annotation.random_regions import read_sizes
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.evaluation.variants import read_scores, read_truth

@@ -13,7 +13,8 @@ import torch
 from genoformer.inference.runtime import PRECISIONS, evaluating
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models.enformer.cost import Training, forward_products, step_products
-from genoformer.models.enformer.model import Enformer, EnformerConfig, one_hot
+from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.track_model import one_hot
 
 _PRODUCTS = {"cpu": 2e9}  # multiply-adds of the timed forward pass
 _MANY = 2e11  # on a GPU

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError
-from genoformer.formats.exons import read_genes
+from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats, evaluating
 from genoformer.inference.track_prediction import tracks_of

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
+from genoformer.models.base import Model, Origin
 from genoformer.models.layers import Linear, linear
+from genoformer.models.token_model import check_tokenizer
 from genoformer.models.transformer.model import Encoder, EncoderConfig
-from genoformer.tasks import make_task
+from genoformer.tasks import Task, make_task
 
 Pooling = Literal["mean-max", "mean", "max", "cls"]
 Tune = Literal["full", "last", "frozen", "lora"]
@@ -77,19 +80,15 @@ class ClassifierConfig:
         return cls(**{**fields, **numbers, "encoder": EncoderConfig.from_dict(values["encoder"])})
 
 
-class SequenceClassifier(nn.Module):
+class SequenceClassifier(Model):
     """Token ids [B, T] of windows -> logits [B, C] (or values in units of their standard deviation)."""
 
     config_type = ClassifierConfig
     tied: ClassVar[dict[str, str]] = {f"encoder.{a}": f"encoder.{b}" for a, b in Encoder.tied.items()}
-    tokenizer: Any = None
-    sha256: str = ""
-    training_sketch: Any = None  # Sketch of the training data, if the model folder has one
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        self.task = make_task(config.task, config.classes, config.target_mean, config.target_std)
         self.encoder = Encoder(config.encoder)
         width = config.encoder.width
         n_features = width * (2 if config.pooling == "mean-max" else 1)
@@ -99,6 +98,40 @@ class SequenceClassifier(nn.Module):
         self.out = nn.Linear(width, len(config.classes))
         nn.init.normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)
+
+    @property
+    def task(self) -> Task:
+        """The outputs by name, and how logits become probabilities or values."""
+        c = self.config
+        return make_task(c.task, c.classes, c.target_mean, c.target_std)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the encoder."""
+        return self.encoder.tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: Any) -> None:
+        self.encoder.tokenizer = tokenizer
+
+    @property
+    def layers(self) -> nn.ModuleList:  # type: ignore[override]
+        return self.encoder.layers
+
+    def set_origin(self, origin: Origin) -> None:
+        self.origin = self.encoder.origin = origin
+
+    def check_complete(self) -> None:
+        check_tokenizer(self.tokenizer, self.config.encoder.n_vocab, type(self).__name__)
+
+    def write_assets(self, folder: Path) -> None:
+        self.encoder.write_assets(folder)
+
+    def read_assets(self, folder: Path) -> None:
+        self.encoder.read_assets(folder)
+
+    def describe(self) -> str:
+        return f"was fine-tuned to predict {', '.join(self.config.classes)}"
 
     def forward(self, ids: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:
         """Map ids, is_base (as in `Encoding`) and keep (False = padding), all [B, T], to logits [B, C]."""
@@ -115,15 +148,6 @@ class SequenceClassifier(nn.Module):
         """Map the encoder's output [B, T, D] to logits [B, C]; is_base [B, T] is True at tokens of bases."""
         x = self.norm(pool(x, is_base, self.config.pooling))  # [B, D or 2 D]
         return self.out(self.dropout(F.gelu(self.hidden(self.dropout(x)))))
-
-
-def encoder_of(model: Encoder | SequenceClassifier) -> Encoder:
-    """Return the encoder of tokens of a model; that of a classifier gets its tokenizer, sha256 and training sketch."""
-    if isinstance(model, Encoder):
-        return model
-    encoder = model.encoder
-    encoder.tokenizer, encoder.sha256, encoder.training_sketch = model.tokenizer, model.sha256, model.training_sketch
-    return encoder
 
 
 def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:

@@ -27,7 +27,8 @@ from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.task_metrics import METRICS, collapsed
 from genoformer.files import check_overwrite, write_text
 from genoformer.models import registry
-from genoformer.models.heads import ClassifierConfig, SequenceClassifier, encoder_of, merge_adapters, set_trainable
+from genoformer.models.base import READS_TOKENS
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier, merge_adapters, set_trainable
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import ProgressCallback
 from genoformer.training import resume
@@ -312,7 +313,7 @@ def _finished(folder: Path, manifest: dict[str, Any]) -> SequenceClassifier:
         raise ConfigError(
             f"{folder} holds a model that was trained in another way ({', '.join(changed)} differ); name another folder."
         )
-    (model,) = registry.load_predictors(folder)
+    (model,) = registry.load_ensemble(folder)
     return model
 
 
@@ -335,8 +336,8 @@ def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]
 def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder, int]:
     """Return the encoder to train, and the window length in bases that it was trained on."""
     if start is not None:
-        loaded = registry.load_token_model(start)
-        encoder, window = encoder_of(loaded), loaded.config.window if isinstance(loaded, SequenceClassifier) else 0
+        loaded = registry.load(start, READS_TOKENS)
+        encoder, window = loaded.encoder, getattr(loaded.config, "window", 0)
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
         raise ConfigError("no model to go on from: name one with -m, or give [tokenizer] and [model] to train from scratch.")

@@ -22,6 +22,7 @@ from genoformer.genome.minhash import GENOME_SCALE, Sketch
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_on_reference, runs_of_bases
 from genoformer.models import registry
+from genoformer.models.base import Embeds
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer
@@ -138,7 +139,7 @@ def pretrain(
     Raises ConfigError for settings that cannot be trained, TrainingError when the loss is not finite.
     """
     plan = config.training
-    begun = registry.load(start) if start is not None else None
+    begun = registry.load(start, Embeds) if start is not None else None
     if begun and (config.model or config.tokenizer != PretrainConfig().tokenizer):
         raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [model] and [tokenizer].")
     if begun and begun.config.causal != (plan.objective == "causal"):

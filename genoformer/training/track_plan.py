@@ -9,6 +9,7 @@ from genoformer.datasets.track_set import TrackSet
 from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
 from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
 from genoformer.models.enformer import cost
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.training.tracks import TracksConfig, part_of, shape_of
@@ -57,7 +58,7 @@ def plan_tracks(
     rate: multiply-adds per second; None measures it here. Raises ConfigError for a set and a shape that do not fit.
     """
     tracks = config.tracks
-    old = registry.long_range_config(start) if start is not None else None
+    old = registry.load_config(start, PredictsTracks) if start is not None else None
     shape, part = shape_of(config, data, old, head), part_of(tracks, data)
     length = (part.n_bins + 2 * part.context_bins) * data.bin_size
     how = cost.Training(tracks.tune, tracks.last_blocks, tracks.lora_rank, tracks.checkpointing)

@@ -24,6 +24,7 @@ from genoformer.files import write_text
 from genoformer.genome.minhash import GENOME_SCALE, Sketch
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
 from genoformer.models.enformer.model import PRESETS, Enformer, EnformerConfig, preset
 from genoformer.models.heads import add_adapters, merge_adapters
 from genoformer.models.track_heads import trunk_parameters
@@ -129,7 +130,7 @@ def train_tracks(
     L.seed_everything(plan.seed, verbose=False)
     model = _model(config, data, start, head)
     part = part_of(plan, data)
-    if start is not None and (note := _length_note(registry.long_range_config(start), model.config)):
+    if start is not None and (note := _length_note(registry.load_config(start, PredictsTracks), model.config)):
         notes.append(note)
     manifest: dict[str, Any] = {
         "version": __version__,
@@ -251,12 +252,12 @@ def shape_of(config: TracksConfig, data: TrackSet, start: EnformerConfig | None,
 
 def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> Enformer:
     """Return a model with one new head for the set's tracks."""
-    old = registry.load_long_range(start) if start is not None else None
+    old = registry.load(start, PredictsTracks) if start is not None else None
     model = Enformer(shape_of(config, data, old.config if old is not None else None, head))
     if old is not None:
         trunk = {name: tensor for name, tensor in old.state_dict().items() if not name.startswith("heads.")}
         model.load_state_dict(trunk, strict=False)
-        model.sha256 = old.sha256
+        model.set_origin(old.origin._replace(training_sketch=None))
     return model
 
 

@@ -62,6 +62,7 @@ SIZES = {
 
 def main() -> list[Row]:
     from genoformer.models import registry
+    from genoformer.models.base import PredictsTracks
     from genoformer.training.tracks import TracksConfig, TrackTuningConfig, train_tracks
 
     name = os.environ.get("DISTAL_SIZE", "full")
@@ -80,7 +81,7 @@ def main() -> list[Row]:
             train_tracks(TracksConfig({**SHAPE, **shape}, plans[0]), first_data, first)
         if not (run / "config.json").exists():
             train_tracks(TracksConfig({}, plans[1]), data, run, start=first)
-        found[model] = read_cage(registry.load_long_range(run), data, world)
+        found[model] = read_cage(registry.load(run, PredictsTracks), data, world)
     return rows(found, len(data.rows("train"))) if len(found) == len(MODELS) else []
 
 

@@ -73,15 +73,16 @@ def speed() -> list[Row]:
 
     from genoformer.interpretation.ism import substitutions
     from genoformer.interpretation.targets import AttributionTarget
-    from genoformer.models.enformer.model import Enformer, EnformerConfig, one_hot, preset
+    from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
     from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+    from genoformer.models.track_model import one_hot
     from genoformer.models.transformer.model import EncoderConfig
     from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
     def classes(tokenizer: Any, window: int, **shape: Any) -> SequenceClassifier:
         sizes = {"n_vocab": tokenizer.n_vocab, "context_length": window, "max_tokens": window + 2}
         encoder = EncoderConfig(**sizes, position="rotary", **shape)
-        model = SequenceClassifier(ClassifierConfig(encoder, "classes", ("no", "yes"), window=window)).eval()
+        model = SequenceClassifier(ClassifierConfig(encoder, "classification", ("no", "yes"), window=window)).eval()
         for p in model.parameters():
             torch.nn.init.normal_(p, std=0.1)
         model.tokenizer = tokenizer

@@ -130,7 +130,7 @@ def trained(folder: Path) -> tuple[Path, Any]:
 
     world = simulate(folder / "world", seed=77, n_contigs=8, contig_length=1_000_000, n_variants=800)
     if ready := os.environ.get("MOTIFS_CLASSIFIER"):
-        return world.folder, registry.load_any(ready)
+        return world.folder, registry.load(ready)
     rng, genome = np.random.default_rng(0), Genome(world.genome)
     lines: dict[str, list[str]] = {"train": [], "valid": []}
     spans: dict[str, list[tuple[int, int]]] = {}
@@ -155,7 +155,7 @@ def trained(folder: Path) -> tuple[Path, Any]:
     config = FinetuneConfig({"tokenizer": "base"}, ENCODER, TuningConfig(**TRAINING))  # type: ignore[arg-type]
     train, valid = (read_labelled(folder / f"{split}.tsv") for split in ("train", "valid"))
     finetune(config, train, valid, folder / "run", task="classify")
-    return world.folder, registry.load_any(folder / "run")
+    return world.folder, registry.load(folder / "run")
 
 
 def attributed(model: Any, places: Places) -> Any:

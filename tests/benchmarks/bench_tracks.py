@@ -90,9 +90,10 @@ def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> Tra
 
 def of_model(data: TrackSet, name: str | Path, *, both_strands: bool = True) -> TrackFit:
     from genoformer.models import registry
+    from genoformer.models.base import PredictsTracks
     from genoformer.training.tracks import fit_of
 
-    model = registry.load_long_range(name).eval()
+    model = registry.load(name, PredictsTracks).eval()
     return fit_of(model, data, data.rows("valid"), both_strands=both_strands, log=True)
 
 

@@ -124,7 +124,7 @@ def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made,
     )  # fmt: skip
     assert "valid.fa: 60 sequences, one class each (column label)" in tuned.stderr
     encoder = registry.load("demo")
-    untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("0", "1"), window=128))
+    untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("0", "1"), window=128))
     untrained.tokenizer = encoder.tokenizer
     registry.save(untrained, tmp_path / "model")
     for more in ((), ("--train", tmp_path / "train.fa", "--baselines", "kmer_regression")):

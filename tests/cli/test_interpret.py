@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry.save(small_encoder(KmerTokenizer(3), context_length=40), path / "tokens")
     registry.save(small_enformer(), path / "tracks")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
-    model = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=40)).eval()
+    model = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=40)).eval()
     for p in model.parameters():
         nn.init.normal_(p, std=0.3)
     model.tokenizer = BaseTokenizer()
@@ -162,7 +162,7 @@ def test_of_a_variant_both_alleles_are_drawn(folder, tmp_path, command) -> None:
 def test_mutagenesis_of_a_fine_tuned_model_is_of_its_logit(folder, tmp_path) -> None:
     done = run(folder, tmp_path, "ism", folder / "r.bed", "-m", folder / "classes", "--class", "no", "--figures", 0)
     assert done.exit_code == 0, done.output
-    model = registry.load_any(folder / "classes")
+    model = registry.load(folder / "classes")
     with np.load(tmp_path / "maps.npz") as found, torch.inference_mode():
         assert found["what"] == "mutagenesis no"
         codes = np.stack([found["codes_0"]] * 2)
@@ -276,7 +276,7 @@ def test_genes_and_elements_above_and_arcs_between(folder, tmp_path) -> None:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert {"001_locus.png", "001_locus_matrix.png", "001_locus_contacts.svg"} <= names(tmp_path / "o")
-    model = registry.load_any(folder / "tracks")
+    model = registry.load(folder / "tracks")
     with np.load(tmp_path / "o" / "maps.npz") as found:
         rows_ = AttentionReader(model).rows(found["codes_0"][None], (400 - 350) // 8)  # A, which begins next to the middle
         np.testing.assert_allclose(found["map_0"], np.repeat(rows_.mean((0, 1, 2)), 8), atol=1e-6)

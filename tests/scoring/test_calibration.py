@@ -104,7 +104,7 @@ GENES = ('chr1\tx\texon\t{}\t{}\t.\t+\t.\tgene_id "g";\n', (600, 700), (900, 100
 
 
 def test_quantiles_of_genes_need_the_same_genes(genome, background, tmp_path) -> None:
-    from genoformer.formats.exons import read_genes
+    from genoformer.genome.genes import read_genes
 
     of = []
     for i, place in enumerate(GENES[1:]):

@@ -20,12 +20,12 @@ from naive_alignment import realigned as naive_realigned
 from small_models import small_encoder, small_enformer
 
 from genoformer.errors import CheckpointError, ConfigError
-from genoformer.formats.exons import Gene, Genes
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import decode, encode, reverse_complement
+from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 from genoformer.scoring.alignment import AlignedChange
 from genoformer.scoring.noise import flag_columns, measure, n_places
 from genoformer.scoring.run import Summary, score_variants

@@ -120,7 +120,7 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     (member,) = done.members
     assert member.metrics["accuracy"].value > 0.9
     assert not done.failed
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.config.classes == ("0", "1")
     valid = read_labelled(data / "valid.csv")
     called = inference.predictions(model, valid.sequences).values.argmax(1)
@@ -152,7 +152,7 @@ def test_classes_with_names_are_found_and_kept(tmp_path) -> None:
         table(tmp_path / f"{name}.csv", [(planted(random, motifs[label]), label) for label in labels])
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN)
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.config.classes == ("negative", "CRE", "TATA box")
     texts = [encode("A" * 20 + motif + "C" * 20) for motif in (CRE, TATA)]
     assert inference.predictions(model, texts).values.argmax(1).tolist() == [1, 2]
@@ -168,7 +168,7 @@ def test_several_labels_at_once(tmp_path) -> None:
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN)
     assert done.ensemble["exact_match"].value > 0.8
     assert min(done.ensemble[name].value for name in ("accuracy", "auroc:a", "auroc:b")) > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.task == MultiLabel(("a", "b"))
 
 
@@ -180,7 +180,7 @@ def test_values_come_back_in_their_own_unit(tmp_path) -> None:
         table(tmp_path / f"{name}.csv", rows)
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN, task="regress")
     assert done.ensemble["pearson"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     given_ = np.array([float(value) for (value,) in read_labelled(tmp_path / "train.csv").labels])
     assert model.config.target_mean == pytest.approx((given_.mean(),), rel=1e-6)  # near 6,000
     assert model.config.target_std == pytest.approx((given_.std(),), rel=1e-6)  # near 1,000
@@ -222,7 +222,7 @@ def test_regions_of_a_genome_are_read_with_their_strand(tmp_path) -> None:
     done = finetune(config(tmp_path, LEARN), train, valid, tmp_path / "out", task="classify")
     assert done is not None
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.config.classes == ("CRE", "none")
 
 
@@ -230,7 +230,7 @@ def test_either_strand_will_do_where_both_are_asked_for(data, tmp_path) -> None:
     """Trained on one strand, asked for the other: the answer is the same, as it is the mean over both."""
     done = tuned(tmp_path, data / "train.csv", data / "valid.csv", LEARN + "both_strands = true\n")
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     valid = read_labelled(data / "valid.csv").sequences
     forward, backward = (inference.predictions(model, s).values for s in (valid, [reverse_complement(c) for c in valid]))
     assert backward == pytest.approx(forward, abs=1e-5)
@@ -384,7 +384,7 @@ def test_how_the_data_was_understood_is_told_before_anything_is_trained(data, tm
         "flags.fa: 40 sequences, 3 labels each, 0 or 1. Classes: label1 (20), label2 (20), label3 (5).",
         "values.csv: 40 sequences, one value each to predict: label from 0 to 9.75.",
     ]
-    (model,) = registry.load_predictors(done.members[0].folder)
+    (model,) = registry.load_ensemble(done.members[0].folder)
     assert model.task == MultiLabel(("label1", "label2", "label3"))
 
 
@@ -414,7 +414,7 @@ def test_each_mode_changes_its_weights_and_saves_a_plain_model(data, tmp_path, t
     begun = start(tmp_path / "lm")
     text = f'tune = "{tune}"\nlast_layers = 1\nlora_rank = 2\nlearning_rate = 1e-2\n' + BRIEF
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text, tables="", starts=[begun])
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     before, after = registry.load(begun).state_dict(), model.encoder.state_dict()
     assert list(after) == list(before)
     assert {name for name in before if not torch.equal(before[name], after[name])} == changed
@@ -436,7 +436,7 @@ def causal(folder: Path) -> Path:
 def test_any_language_model_is_a_start(data, tmp_path, make) -> None:
     begun = make(tmp_path / "lm")
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[begun])
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     origin = registry.load(begun)
     assert model.config.encoder.causal == origin.config.causal
     assert model.tokenizer == origin.tokenizer
@@ -451,7 +451,7 @@ def test_a_fine_tuned_model_is_a_start(data, tmp_path) -> None:
     done = tuned(
         tmp_path, data / "few_valid.csv", data / "few.csv", 'tune = "frozen"\n' + BRIEF, tables="", starts=[tmp_path / "first"]
     )
-    (first,), (second,) = (registry.load_predictors(tmp_path / name) for name in ("first", "out"))
+    (first,), (second,) = (registry.load_ensemble(tmp_path / name) for name in ("first", "out"))
     weights = second.encoder.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in first.encoder.state_dict().items())
     assert not torch.equal(first.out.weight, second.out.weight)
@@ -481,7 +481,7 @@ def test_seeds_give_mean_interval_and_an_ensemble(data, tmp_path) -> None:
     assert written["members"] == ["seed-5", "seed-6"]
     assert written["over_members"]["auroc"]["value"] == pytest.approx(np.mean(values), abs=1e-4)
     valid = read_labelled(data / "few_valid.csv")
-    each = [inference.predictions(m, valid.sequences).values for m in registry.load_predictors(tmp_path / "out")]
+    each = [inference.predictions(m, valid.sequences).values for m in registry.load_ensemble(tmp_path / "out")]
     assert not np.allclose(each[0], each[1])
     truth = np.array([label == "1" for (label,) in valid.labels])
     mean = np.mean(each, axis=0)[:, 1]
@@ -493,7 +493,7 @@ def test_starts_of_one_name_do_not_overwrite_each_other(data, tmp_path) -> None:
     starts = [start(tmp_path / "a/lm"), start(tmp_path / "b/lm", KmerTokenizer(3)), start(tmp_path / "other", seed=9)]
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=starts)
     assert [member.folder.name for member in done.members] == ["lm-1", "lm-2", "other"]
-    assert [m.tokenizer.k for m in registry.load_predictors(tmp_path / "out")] == [1, 3, 1]
+    assert [m.tokenizer.k for m in registry.load_ensemble(tmp_path / "out")] == [1, 3, 1]
 
 
 def test_the_same_seed_gives_the_same_bytes(data, tmp_path) -> None:
@@ -560,7 +560,7 @@ def test_too_few_to_hold_any_out_are_refused() -> None:
 def test_few_sequences_are_enough_with_validation_data(tmp_path) -> None:
     rows = [("ACGTACGTACGT", "a"), ("GGGTTTGGGTTT", "b")]
     tuned(tmp_path, table(tmp_path / "t.csv", rows), table(tmp_path / "v.csv", rows))
-    assert len(registry.load_predictors(tmp_path / "out")) == 1
+    assert len(registry.load_ensemble(tmp_path / "out")) == 1
 
 
 def test_leakage_is_said(data, tmp_path) -> None:
@@ -644,7 +644,7 @@ def test_sequences_shorter_than_a_token_are_filled_up(tmp_path) -> None:
         tmp_path, table(tmp_path / "t.csv", rows), table(tmp_path / "v.csv", rows), tables="",
         starts=[start(tmp_path / "lm", KmerTokenizer(6))],
     )  # fmt: skip
-    (model,) = registry.load_predictors(done.members[0].folder)
+    (model,) = registry.load_ensemble(done.members[0].folder)
     assert model.config.window == 6
     assert inference.predictions(model, [encode("AC")]).values.shape == (1, 2)
 

@@ -15,7 +15,7 @@ from genoformer.files import sha256_of
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.models.transformer.base_probabilities import window_log2_likelihood
+from genoformer.models.token_model import window_log2_likelihood
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer

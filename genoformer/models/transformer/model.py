@@ -6,7 +6,7 @@ In reading order: the configuration, positions, attention, the layer, the encode
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar, Literal, get_args, get_type_hints
@@ -17,7 +17,10 @@ from torch import Tensor, nn
 
 from genoformer.config import checked, current
 from genoformer.errors import ConfigError
-from genoformer.models.layers import AttentionWeights, Linear, attend, linear
+from genoformer.genome.codes import Codes
+from genoformer.models.base import AttentionWeights
+from genoformer.models.layers import Linear, attend, linear
+from genoformer.models.token_model import TokenModel
 
 Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
 Norm = Literal["post", "pre"]
@@ -230,7 +233,7 @@ class Layer(nn.Module):
         return kept + self.dropout(self.feed(self.norm_feed(kept)))
 
 
-class Encoder(nn.Module):
+class Encoder(TokenModel):
     """Token ids [B, T] -> logits [B, T, V] over the vocabulary at every token.
 
     >>> model = Encoder(EncoderConfig(n_vocab=69, width=32, n_layers=2, n_heads=2, ffn_width=64))
@@ -240,9 +243,6 @@ class Encoder(nn.Module):
 
     config_type = EncoderConfig
     tied: ClassVar[dict[str, str]] = {"decoder.weight": "tokens.weight"}  # stored once on disk
-    tokenizer: Any = None  # set by the code that builds or loads the model; saved with it
-    sha256: str = ""  # of the weights file it was loaded from
-    training_sketch: Any = None  # Sketch of the training data, if the model folder has one
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -312,6 +312,14 @@ class Encoder(nn.Module):
             yield partial(block.attention.weights, seen, keep)
             x = block(x, keep)
 
+    @property
+    def n_heads(self) -> int:
+        return self.config.n_heads
+
+    def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
+        """Yield for each layer, in order, a function (first query, n) -> attention weights; codes [B, L]."""
+        return self.attentions(self._to_device(self.tokenizer.encode(codes).ids))
+
     def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Map hidden states [..., D] to logits [..., V], or x [B, M, D] to the logits of candidates [B, M, C] only."""
         x = self.norm_transform(F.gelu(self.transform(x)))
@@ -320,65 +328,9 @@ class Encoder(nn.Module):
         weight = self.decoder.weight[candidates]  # [B, M, C, D]
         return torch.einsum("bmd,bmcd->bmc", x, weight) + self.decoder.bias[candidates]
 
-    def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Map ids [B, T] and keep [B, T] (False = padding) to logits [B, T, V]."""
-        return self.head(self.embed(ids, keep))
-
-    def logits_at(self, ids: Tensor, rows: Tensor, candidates: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
-        """Return the logits at rows [B, M] only: [B, M, V], or [B, M, C] for the tokens candidates [B, M, C].
-
-        They equal `forward(ids)` at these rows; the last layer and the head compute only these rows.
-        """
-        return self.head(self.embed(ids, keep, rows), candidates)
-
     def pooled(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return tanh(W x) of [CLS], [B, D]: BERT's pooled output, for models that have a pooler."""
         if self.pooler is None:
             raise ConfigError("this model has no pooler; take embed(ids)[:, 0] or a mean over tokens.")
         first = torch.zeros(len(ids), 1, dtype=torch.long, device=ids.device)
         return torch.tanh(self.pooler(self.embed(ids, keep, first)[:, 0]))
-
-    def log_likelihood(self, ids: Tensor, candidates: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Return log P(token t+1 | tokens up to t) in nats, [B, T-1], of a causal model.
-
-        `candidates` maps ids [B, T] to the tokens [B, T, C] that may follow each; the probabilities are then renormalised over
-        them
-        (only four overlapping k-mers can follow a k-mer).
-        """
-        self._must_be_causal("likelihood")
-        logits = self(ids)[:, :-1]
-        if candidates is not None:
-            allowed = candidates(ids)[:, :-1]
-            log_p = logits.gather(-1, allowed).log_softmax(-1)
-            return log_p.masked_fill(allowed != ids[:, 1:, None], -torch.inf).amax(-1)
-        return logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
-
-    def sample(
-        self,
-        prompt: Tensor,
-        n_tokens: int,
-        generator: torch.Generator,
-        temperature: float = 1.0,
-        candidates: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
-        """Draw `n_tokens` more tokens after prompt [B, T] from a causal model: [B, T + n_tokens].
-
-        `candidates` as in `log_likelihood`, e.g. `posterior.successors` for overlapping k-mers.
-        """
-        self._must_be_causal("sampling")
-        ids = prompt
-        for _ in range(n_tokens):
-            last = torch.full((len(ids), 1), ids.shape[1] - 1, device=ids.device)
-            logits = self.logits_at(ids, last)[:, 0] / temperature  # [B, V]
-            if candidates is not None:
-                allowed = candidates(ids[:, -1:])[:, 0]  # [B, C]
-                choice = logits.gather(-1, allowed).softmax(-1).multinomial(1, generator=generator)
-                chosen = allowed.gather(-1, choice)
-            else:
-                chosen = logits.softmax(-1).multinomial(1, generator=generator)
-            ids = torch.cat([ids, chosen], dim=1)
-        return ids
-
-    def _must_be_causal(self, what: str) -> None:
-        if not self.config.causal:
-            raise ConfigError(f"{what} needs a causal model; this one sees both sides (causal = false).")

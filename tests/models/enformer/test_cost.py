@@ -158,7 +158,7 @@ def test_a_prediction_takes_the_memory_that_was_planned() -> None:
 
 def peak(**options: object) -> int:
     """Bytes beyond those of the model and the libraries, in a process of its own."""
-    code = MEASURE.format(tests=str(Path(__file__).parents[1]), **options)
+    code = MEASURE.format(tests=str(Path(__file__).parents[2]), **options)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return int(done.stdout)
 

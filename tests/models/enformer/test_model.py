@@ -239,7 +239,7 @@ def test_enformer_predicts_896_bins() -> None:
     with torch.device("meta"):
         model = Enformer(preset("enformer"))
     assert model.bins_of(196_608) == (320, 896)
-    with pytest.raises(ConfigError, match=r"896 bins are asked for, but a window of 65,536 bases has 512 bins of 128 bases; "
+    with pytest.raises(ConfigError, match=r"found n_bins = 896, but a window of 65,536 bases has 512 bins of 128 bases; "
                        r"give n_bins = 512 or less, or a window of 114,688 bases"):  # fmt: skip
         model.bins_of(65_536)
 
@@ -250,8 +250,8 @@ def test_enformer_predicts_896_bins() -> None:
         (0, None, "a window of 0 bases is not a whole number of bins of 8 bases; give a multiple of 8[.]"),
         (7, None, "give a multiple of 8[.]"),
         (250, None, r"give a multiple of 8, such as 248 \(31 bins\)"),
-        (256, 33, "33 bins are asked for, but a window of 256 bases has 32 bins of 8 bases; give n_bins = 32 or less"),
-        (256, -1, "-1 bins are asked for"),
+        (256, 33, "found n_bins = 33, but a window of 256 bases has 32 bins of 8 bases; give n_bins = 32 or less"),
+        (256, -1, "found n_bins = -1"),
     ],
 )
 def test_windows_without_those_bins_are_refused_with_what_there_is(length, asked, words) -> None:

@@ -11,7 +11,7 @@ from genoformer.catalog import shipped
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
 from genoformer.models import registry
-from genoformer.models.transformer.base_probabilities import successors, window_log2_likelihood
+from genoformer.models.token_model import successors, window_log2_likelihood
 from genoformer.models.transformer.model import Encoder, EncoderConfig, alibi_slopes, rotate, sinusoidal_positions
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer, save_tokenizer
 
