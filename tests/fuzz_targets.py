@@ -53,7 +53,7 @@ from genoformer.scoring.run import score_variants
 from genoformer.scoring.scores import parse_scores
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training.config import FinetuneConfig, PretrainConfig
-from genoformer.training.tracks import TracksConfig
+from genoformer.training.track_config import TracksConfig
 
 _CONTIG = "".join(np.random.default_rng(0).choice(list("ACGT"), 400))
 

@@ -63,6 +63,14 @@ class Model(nn.Module):
         """Set the origin of the weights."""
         self.origin = origin
 
+    def output_parts(self) -> Sequence[nn.Module | nn.Parameter]:
+        """Return the parts that serve only the model's own outputs, so that a new head does not train them."""
+        return []
+
+    def last_parts(self) -> Sequence[nn.Module]:
+        """Return the parts between the last of `layers` and the outputs, which are trained with the last layers."""
+        return []
+
     def check_complete(self) -> None:
         """Raise ConfigError if something is missing without which the folder of the model could not be read again."""
 

@@ -1,7 +1,4 @@
-"""Heads on an encoder: pooling and a head for classes or values, and low-rank adapters.
-
-In reading order: the configuration, the classifier, the choice of trainable parameters, adapters.
-"""
+"""Heads on an encoder: pooling, and a head for classes, labels or values."""
 
 from __future__ import annotations
 
@@ -18,13 +15,11 @@ from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model, Origin
-from genoformer.models.layers import Linear, linear
 from genoformer.models.token_model import check_tokenizer
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tasks import Task, make_task
 
 Pooling = Literal["mean-max", "mean", "max", "cls"]
-Tune = Literal["full", "last", "frozen", "lora"]
 
 
 @dataclass(frozen=True)
@@ -163,87 +158,3 @@ def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:
         return mean
     largest = x.masked_fill(~body, -torch.inf).amax(1)
     return largest if how == "max" else torch.cat([mean, largest], dim=-1)
-
-
-# --- choice of trainable parameters
-
-
-def set_trainable(model: SequenceClassifier, tune: Tune, *, last_layers: int = 2, lora_rank: int = 8) -> None:
-    """Set which weights of a classifier are trained: all, the last layers, none of the encoder, or adapters.
-
-    The head is always trained; the encoder's own output layer (of its language model) is never trained.
-    """
-    encoder = model.encoder
-    encoder.requires_grad_(tune == "full")
-    if tune == "last":
-        if not 1 <= last_layers <= len(encoder.layers):
-            raise ConfigError(f"last_layers = {last_layers}: the encoder has layers 1 to {len(encoder.layers)}.")
-        for layer in encoder.layers[-last_layers:]:
-            layer.requires_grad_(True)
-        encoder.norm.requires_grad_(encoder.config.norm == "pre")
-    elif tune == "lora":
-        add_adapters(encoder.layers, lora_rank)
-    elif tune not in get_args(Tune):
-        raise ConfigError(f"tune = {tune!r}: allowed are {', '.join(get_args(Tune))}.")
-    for part in (encoder.transform, encoder.norm_transform):
-        part.requires_grad_(False)
-    encoder.decoder.bias.requires_grad_(False)
-    if encoder.pooler is not None:
-        encoder.pooler.requires_grad_(False)
-
-
-# --- low-rank adapters
-
-
-class LowRank(nn.Module):
-    """A linear layer with weight W + (alpha / r) B A, where only A and B are trained (LoRA, Hu et al. 2021); B starts at 0."""
-
-    def __init__(self, base: Linear, rank: int, alpha: float) -> None:
-        super().__init__()
-        if not 1 <= rank <= min(base.weight.shape):
-            raise ConfigError(f"lora_rank = {rank}: give 1 to {min(base.weight.shape)}, the narrowest side of the weights.")
-        self.base, self.scale = base, alpha / rank
-        self.a = nn.Parameter(torch.empty(rank, base.in_features))
-        self.b = nn.Parameter(torch.zeros(base.out_features, rank))
-        nn.init.normal_(self.a, std=base.in_features**-0.5)
-
-    @property
-    def weight(self) -> Tensor:
-        return self.base.weight + self.scale * (self.b @ self.a)
-
-    @property
-    def bias(self) -> Tensor | None:
-        return self.base.bias
-
-    @property
-    def out_features(self) -> int:
-        return self.base.out_features
-
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.base.weight, self.base.bias) + self.scale * ((x @ self.a.T) @ self.b.T)
-
-
-def add_adapters(layers: nn.Module, rank: int, alpha: float = 16.0) -> None:
-    """Add a low-rank adapter to every `Linear` of some layers and freeze that `Linear`; other parameters do not change.
-
-    layers: the layers of attention and feed-forward, `Encoder.layers` or `Enformer.blocks`.
-    """
-    for name, base in list(layers.named_modules()):
-        if isinstance(base, Linear):
-            adapter = LowRank(base, rank, alpha)
-            base.requires_grad_(False)
-            _replace(layers, name, adapter)
-
-
-def merge_adapters(layers: nn.Module) -> None:
-    """Add all adapters into the weights that they adapt, and remove them: the same function without adapters."""
-    for name, adapter in list(layers.named_modules()):
-        if isinstance(adapter, LowRank):
-            with torch.no_grad():
-                adapter.base.weight.copy_(adapter.weight)
-            _replace(layers, name, adapter.base)
-
-
-def _replace(layers: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(layers.get_submodule(parent), last, module)

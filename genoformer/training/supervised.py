@@ -14,7 +14,7 @@ from torch import Tensor
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.windows import tokens_of, windows_of
 from genoformer.models.heads import SequenceClassifier
-from genoformer.training.loop import Loss
+from genoformer.training.losses import Loss
 from genoformer.training.random_streams import RandomStream
 
 _SORTED = 32  # batches in a group that is sorted by length, so that little is padded

@@ -18,12 +18,9 @@ from genoformer.evaluation.task_metrics import METRICS
 from genoformer.files import sha256_of
 from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import join_names
-from genoformer.genome.minhash import Sketch
-from genoformer.models import registry
 
 _HELD_OUT = 0.1  # fraction of the training data, if no validation data is given
 _SCARCE = 10  # fewer validation sequences than this cause a note
-_SKETCHED = 200_000  # approximate number of training k-mers that a sketch keeps
 
 
 class LabelledSet(NamedTuple):
@@ -108,14 +105,6 @@ def monitor_of(wanted: str, targets: Targets) -> str:
     if not math.isfinite(known[metric]):
         raise ConfigError(f"monitor = {metric!r} is not defined if all validation labels are equal; set loss, or give others.")
     return metric
-
-
-def sketch_of(sequences: Sequence[Codes], before: Path | None) -> Sketch:
-    """Return a sketch of the k-mers in the training sequences and in the training data of the starting model `before`."""
-    scale = max(1, math.ceil(sum(len(s) for s in sequences) / _SKETCHED))
-    seen = Sketch.of(sequences, scale=scale)
-    earlier = registry.read_sketch(before) if before is not None else None
-    return seen if earlier is None else seen.joined(earlier)
 
 
 def record_of(path: Path, n: int) -> dict[str, Any]:

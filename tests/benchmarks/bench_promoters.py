@@ -19,7 +19,7 @@ def main() -> list[Row]:
     from genoformer.evaluation.run import evaluate_models, load_named_models
     from genoformer.genome.reference import Genome
     from genoformer.training.config import FinetuneConfig, TuningConfig
-    from genoformer.training.finetune import finetune
+    from genoformer.training.finetune import FinetuneJob, finetune
 
     hg38 = data_folder() / "hg38"
     with tempfile.TemporaryDirectory() as folder:
@@ -32,7 +32,7 @@ def main() -> list[Row]:
         )  # fmt: skip
         train, valid, test = (read_labelled(made / f"{split}.tsv") for split in ("train", "valid", "test"))
         config = FinetuneConfig(finetune=TuningConfig(epochs=12, learning_rate=3e-4))
-        finetune(config, train, valid, run, task="classify", starts=["mini-human"], n_seeds=N_SEEDS)
+        finetune(FinetuneJob(train, run, "classify", config, valid, starts=["mini-human"], n_seeds=N_SEEDS))
         found = evaluate_models(load_named_models([str(run)]), test, train=train, baselines=("kmer_regression", "cnn"))
     where = f"{len(test)} sequences of chr1 and chr22 after {len(train)} of chr10 and chr11"
     rows = {row["model"]: row["auroc"] for row in found["models"]}

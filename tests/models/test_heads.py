@@ -16,15 +16,13 @@ from genoformer.genome.codes import encode
 from genoformer.inference.windows import tokens_of
 from genoformer.models.heads import (
     ClassifierConfig,
-    LowRank,
     SequenceClassifier,
-    add_adapters,
-    merge_adapters,
     pool,
-    set_trainable,
 )
 from genoformer.models.layers import Linear
+from genoformer.models.lora import LowRank, add_adapters, merge_adapters
 from genoformer.models.transformer.model import EncoderConfig
+from genoformer.models.tuning import set_trainable
 from genoformer.tokenizers import BaseTokenizer
 
 POOLINGS = ["mean-max", "mean", "max", "cls"]
@@ -194,7 +192,7 @@ ADAPTERS = {
 )
 def test_what_each_mode_trains(tune, norm, trained) -> None:
     model = make(norm=norm)
-    set_trainable(model, tune, last_layers=1, lora_rank=2)
+    set_trainable(model.encoder, tune, n_last=1, rank=2)
     assert {name for name, p in model.named_parameters() if p.requires_grad} == trained | HEAD
 
 
@@ -202,7 +200,7 @@ def test_what_each_mode_trains(tune, norm, trained) -> None:
 def test_what_is_chosen_has_gradients_and_nothing_else(tune) -> None:
     """Every chosen weight moves the logits; the language model's own head never does."""
     model = make(pooler=True)
-    set_trainable(model, tune, last_layers=1, lora_rank=2)
+    set_trainable(model.encoder, tune, n_last=1, rank=2)
     for p in (module.b for module in model.modules() if isinstance(module, LowRank)):
         torch.nn.init.normal_(p)  # at 0 the gradient of A is 0
     model.logits(encode("ATCGA")[None]).square().sum().backward()
@@ -216,16 +214,16 @@ def test_what_is_chosen_has_gradients_and_nothing_else(tune) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"tune": "half"}, "allowed are full, last, frozen, lora"),
-        ({"tune": "last", "last_layers": 3}, "layers 1 to 2"),
-        ({"tune": "last", "last_layers": 0}, "layers 1 to 2"),
-        ({"tune": "lora", "lora_rank": 17}, "give 1 to 16"),
-        ({"tune": "lora", "lora_rank": 0}, "give 1 to 16"),
+        ({"tune": "half"}, "allowed are full, last, norms, frozen, lora"),
+        ({"tune": "last", "n_last": 3}, "layers 1 to 2"),
+        ({"tune": "last", "n_last": 0}, "layers 1 to 2"),
+        ({"tune": "lora", "rank": 17}, "give 1 to 16"),
+        ({"tune": "lora", "rank": 0}, "give 1 to 16"),
     ],
 )
 def test_choices_that_cannot_be_are_refused(options, words) -> None:
     with pytest.raises(ConfigError, match=words):
-        set_trainable(make(), **options)
+        set_trainable(make().encoder, **options)
 
 
 # --- adapters

@@ -33,7 +33,7 @@ from genoformer.models.transformer.model import EncoderConfig
 from genoformer.tasks import Classification, MultiLabel, Regression
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
-from genoformer.training.finetune import finetune
+from genoformer.training.finetune import FinetuneJob, finetune
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, predictor_loss, sequence_logits, shift_sequences
 from genoformer.training.supervised_data import LabelledSet, case_weights, check_validation, held_out, monitor_of
@@ -89,9 +89,14 @@ def config(folder: Path, text: str = "", tables: str = SCRATCH) -> FinetuneConfi
     return FinetuneConfig.read(folder / "c.toml")
 
 
-def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=SCRATCH, out="out", task="classify", **options):
+def tuned(
+    folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=SCRATCH, out="out", task="classify", tell=None, **job
+):
     held = read_labelled(valid) if valid else None
-    done = finetune(config(folder, text, tables), read_labelled(train), held, folder / out, task=task, **options)
+    done = finetune(
+        FinetuneJob(read_labelled(train), folder / out, task, config(folder, text, tables), held, **job),
+        tell=tell or (lambda text: None),
+    )
     assert done is not None
     return done
 
@@ -219,7 +224,7 @@ def test_regions_of_a_genome_are_read_with_their_strand(tmp_path) -> None:
     (tmp_path / "train.bed").write_text("".join(rows[:320]))
     (tmp_path / "valid.bed").write_text("".join(rows[320:]))
     train, valid = (read_labelled(tmp_path / f"{name}.bed", fasta=tmp_path / "g.fa") for name in ("train", "valid"))
-    done = finetune(config(tmp_path, LEARN), train, valid, tmp_path / "out", task="classify")
+    done = finetune(FinetuneJob(train, tmp_path / "out", "classify", config(tmp_path, LEARN), valid))
     assert done is not None
     assert done.ensemble["accuracy"].value > 0.9
     (model,) = registry.load_ensemble(tmp_path / "out")
@@ -353,7 +358,7 @@ def test_a_run_is_refused_before_it_begins_where_no_step_can_be_chosen(data, tmp
             tuned(tmp_path, data / "few.csv", one, BRIEF + monitor)
     rare = table(tmp_path / "rare.csv", [(text, str(int(i == 0))) for i, text in enumerate(texts[:30])])
     with pytest.raises(
-        ConfigError, match=r"What was held out of rare\.csv has the same class in all its .*give more training data"
+        ConfigError, match=r"The held-out part of rare\.csv has the same class in all its .*give more training data"
     ):
         tuned(tmp_path, rare, None)
     assert not (tmp_path / "out").exists()
@@ -699,7 +704,7 @@ def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(t
     heard = []
     for n, step in ((8, 4 if "grad_accumulation" in extra else 8), (9, 9 if "grad_accumulation" in extra else 17)):
         with monkeypatch.context() as patch:
-            patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(number, n))
+            patch.setattr("genoformer.training.classifier_recipe.predictor_loss", SignalAfter(number, n))
             before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
             with pytest.raises(Stopped) as stop:
                 run("again")
@@ -727,7 +732,7 @@ def test_a_run_that_is_killed_ends_with_the_bytes_of_an_undisturbed_one(data, tm
     run_here(command_to("whole"), tmp_path / "said")
     again = tmp_path / "again"
     assert killed(command_to("again"), again / "state.ckpt", again / "config.json", tmp_path / "said") >= 2
-    assert "again: going on from step " in (tmp_path / "said").read_text()
+    assert "again: resumes from step " in (tmp_path / "said").read_text()
     for name in ("model.safetensors", "log.csv"):
         assert (again / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert not (again / "state.ckpt").exists()
@@ -736,7 +741,7 @@ def test_a_run_that_is_killed_ends_with_the_bytes_of_an_undisturbed_one(data, tm
 def interrupted(data, tmp_path, monkeypatch, **options) -> None:
     """A run in the folder `out` that was stopped after 3 batches."""
     with monkeypatch.context() as patch:
-        patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(signal.SIGTERM, 3))
+        patch.setattr("genoformer.training.classifier_recipe.predictor_loss", SignalAfter(signal.SIGTERM, 3))
         with pytest.raises(Stopped):
             tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED, **options)
 
@@ -774,7 +779,7 @@ def test_a_run_that_is_killed_after_its_last_step_is_not_begun_anew(data, tmp_pa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("genoformer.training.finetune.sketch_of", fails)
+        patch.setattr("genoformer.training.classifier_recipe.training_sketch", fails)
         with pytest.raises(OSError, match="No space left"):
             tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED)
     assert (tmp_path / "out/state.ckpt").is_file()
@@ -971,7 +976,7 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
 @pytest.mark.parametrize(
     ("tables", "text", "words"),
     [
-        ("", "", "no model to go on from"),
+        ("", "", "no start model"),
         (SCRATCH.replace('"base"', '"bpe"'), "", "it is kmer or base"),
         (SCRATCH.replace('"base"', '"kmer"\nkk = 3'), "", "unknown fields kk"),
         (SCRATCH.replace('"base"', '"kmer"\nk = "six"'), "", "give a whole number"),
@@ -986,7 +991,7 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
         (SCRATCH, 'tune = "last"\nlast_layers = 2\n', "layers 1 to 1"),
         (SCRATCH, 'tune = "lora"\nlora_rank = 17\n', "give 1 to 16"),
         (SCRATCH, 'strategy = "fsdp"\n', "take auto or ddp"),
-        (SCRATCH, 'tune = "half"\n', "allowed are full, last, frozen, lora"),
+        (SCRATCH, 'tune = "half"\n', "allowed are full, last, norms, frozen, lora"),
         (SCRATCH, 'class_weights = "some"\n', "allowed are none, balanced"),
         (SCRATCH, "epochs = 0\n", "above 0"),
         (SCRATCH, "token_dropout = 1.0\n", r"lie in \[0, 1\)"),
@@ -1051,7 +1056,7 @@ def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path
     with monkeypatch.context() as other:  # a process that is not the first finds them too, and leaves the report to the first
         other.setattr(rank_zero_only, "rank", 1)
         train, valid = (read_labelled(data / name) for name in ("few.csv", "few_valid.csv"))
-        assert finetune(config(tmp_path, text), train, valid, tmp_path / "out", task="classify", n_seeds=2) is None
+        assert finetune(FinetuneJob(train, tmp_path / "out", "classify", config(tmp_path, text), valid, n_seeds=2)) is None
     assert not (tmp_path / "out" / "ensemble.json").exists()
     with pytest.raises(ConfigError, match=r"trained in another way \(finetune differ\)"):
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text.replace("1e-2", "1e-3"), n_seeds=2)
