@@ -72,7 +72,8 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     from genoformer.models.transformer.model import Encoder, EncoderConfig
     from genoformer.tokenizers import KmerTokenizer
     from genoformer.training.language import LanguageModelBatches, language_model_loss
-    from genoformer.training.loop import Loss, _Training
+    from genoformer.training.loop import Trainable, _Training
+    from genoformer.training.losses import Loss
     from genoformer.training.objectives import IGNORED, MaskedLM
     from genoformer.training.optimizer import LoopConfig
 

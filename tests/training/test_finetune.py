@@ -89,14 +89,10 @@ def config(folder: Path, text: str = "", tables: str = SCRATCH) -> FinetuneConfi
     return FinetuneConfig.read(folder / "c.toml")
 
 
-def tuned(
-    folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=SCRATCH, out="out", task="classify", tell=None, **job
-):
+def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=SCRATCH, out="out", tell=None, **job):
     held = read_labelled(valid) if valid else None
-    done = finetune(
-        FinetuneJob(read_labelled(train), folder / out, task, config(folder, text, tables), held, **job),
-        tell=tell or (lambda text: None),
-    )
+    settings = {"task": "classify", "config": config(folder, text, tables), "valid": held, **job}
+    done = finetune(FinetuneJob(read_labelled(train), folder / out, **settings), tell=tell or (lambda text: None))
     assert done is not None
     return done
 

@@ -23,6 +23,24 @@ from genoformer.training.track_fit import fit_of
 from genoformer.training.track_recipe import begin_at_means, track_weights
 from genoformer.training.tracks import train_tracks
 
+TABLES = (
+    LONG_TABLE
+    + """
+dropout = {dropout}
+attention_dropout = {dropout}
+position_dropout = {dropout}
+[tracks]
+epochs = {epochs}
+batch_size = {batch_size}
+learning_rate = 3e-3
+strategy = "{strategy}"
+ema_decay = {ema_decay}
+max_shift = 2
+loss = "multinomial"
+checkpointing = {checkpointing}
+"""
+)
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
