@@ -129,7 +129,7 @@ def _draw_labels(out: Path, model: Cases) -> None:
 
     def calibration(ax: Axes, i: int) -> None:
         pair = model.predicted[:, i], model.true[:, i]
-        plots.calibration(ax, *pair, xlabel="probability", ylabel="share of true cases")
+        plots.calibration(ax, *pair, xlabel="probability", ylabel="fraction of true cases")
         ax.set_title(model.names[i], loc="left", fontsize="small")
 
     _each(out / "confusion.png", model, lambda ax, i: plots.confusion(ax, n[i], ("no", "yes")).set_title(model.names[i]))
