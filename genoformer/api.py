@@ -317,17 +317,11 @@ def evaluate(
     ['high', 'low', 'value']
     >>> place.cleanup()
     """
-    from genoformer.datasets.sequences import read_labelled
-    from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
+    from genoformer.evaluation.run import EvaluationJob, evaluate_models
 
     if not isinstance(model, str | Path):
         raise ConfigError(f"model is a {type(model).__name__}; give the name of a model or its folder.")
-    models = load_named_models([str(model)])
-    several = any(each.task.multi_label for each in models.values())
-    known = read_labelled(train, multi_label=several) if train is not None else None
-    n_labels = known.n_labels if known is not None else n_labels_of(models)
-    given = read_labelled(data, multi_label=several, n_labels=n_labels)
-    return evaluate_models(models, given, train=known, baselines=baselines)
+    return evaluate_models(EvaluationJob(data, [str(model)], train=train, baselines=tuple(baselines)))
 
 
 def _table_of_scores(path: Path) -> pd.DataFrame:
