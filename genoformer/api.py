@@ -171,7 +171,7 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
     >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
     >>> encoder = registry.load("demo")
-    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> found = classify(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], untrained)
     >>> list(found.columns), found.shape, bool(np.allclose(found.sum(axis=1), 1))
@@ -290,7 +290,7 @@ def evaluate(
     >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
     >>> encoder = registry.load("demo")
-    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> place = tempfile.TemporaryDirectory()
     >>> folder = Path(place.name)
@@ -301,17 +301,11 @@ def evaluate(
     ['high', 'low', 'value']
     >>> place.cleanup()
     """
-    from genoformer.datasets.sequences import read_labelled
-    from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
+    from genoformer.evaluation.run import EvaluationJob, evaluate_models
 
     if not isinstance(model, str | Path):
         raise ConfigError(f"model is a {type(model).__name__}; give the name of a model or its folder.")
-    models = load_named_models([str(model)])
-    several = any(each.config.kind == "multilabel" for each in models.values())
-    known = read_labelled(train, multi_label=several) if train is not None else None
-    n_labels = known.n_labels if known is not None else n_labels_of(models)
-    given = read_labelled(data, multi_label=several, n_labels=n_labels)
-    return evaluate_models(models, given, train=known, baselines=baselines)
+    return evaluate_models(EvaluationJob(data, [str(model)], train=train, baselines=tuple(baselines)))
 
 
 def _table_of_scores(path: Path) -> pd.DataFrame:
