@@ -97,6 +97,18 @@ def formats() -> dict[str, tuple[Family, str]]:
     return {name: (family, path) for family in families().values() for name, path in family.formats.items()}
 
 
+def model_class(family: str) -> Any:
+    """Return the class of the models of a family."""
+    if family not in families():
+        raise ConfigError(f"found the family {family!r}, which is not installed; expected one of {', '.join(families())}.")
+    return _imported(families()[family].model)
+
+
+def family_of(model: Model) -> str:
+    """Return the name of the family of a model."""
+    return next(name for name, family in families().items() if family.model == _class_name(model))
+
+
 def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
@@ -282,7 +294,7 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Any:
     kind, shape = _own_class(folder, config)
     tensors = read_tensors(folder / WEIGHTS)
     check_size(shape, tensors, folder / WEIGHTS)
-    model = empty_model(kind, shape, tied=bool(kind.tied))
+    model = empty_model(kind, shape, tied=kind.may_be_tied)
     model.read_assets(folder)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))

@@ -66,7 +66,7 @@ class SequenceScorer:
 
     def cost(self, record: Record) -> int:
         """Return the number of queries of a record: one for all SNVs together, else one per base of both alleles and flanks."""
-        if self.models[0].config.causal:
+        if self.models[0].causal:
             return len(record.alts)
         total, n_ref = 0, len(record.ref)
         for alt in record.alts:
