@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,7 +25,7 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest, plain_tracks
 from genoformer.inference.windows import require_length
-from genoformer.models.enformer import cost
+from genoformer.models import cost
 from genoformer.models.enformer.model import Enformer
 from genoformer.scoring.alignment import INDELS, AlignedChange, Indels, Tracks, align_alternate, stitch
 from genoformer.scoring.scores import MASKS, Score, ScoreBatch
@@ -162,14 +163,15 @@ class TrackScorer:
         """Return the cost of a record: 1 per ALT."""
         return len(record.alts)
 
-    @property
+    @cached_property
     def flops_per_variant(self) -> float:
         """Number of arithmetic operations for an ALT whose window is shared with some others."""
-        products = sum(
-            sum(cost.forward_products(model.config, self.length, self.bins.n, len(self.track_index)).values())
-            for model in self.models
-        )
-        return 2.0 * products * (1 + self.settings.both_strands) * len(self.settings.shifts)
+        n = 0
+        for model in self.models:
+            like = cost.meta_model(type(model), model.config).eval()
+            run = cost.track_run(like, self.head, self.length, self.bins.n, n_tracks=len(self.track_index))
+            n += 2 * cost.trace(like, run).multiply_adds
+        return float(n * (1 + self.settings.both_strands) * len(self.settings.shifts))
 
     @property
     def sharing_distance(self) -> int:

@@ -144,7 +144,7 @@ def train_tracks(
     resume.begin(folder, manifest)
     means = _means(data, rows)
     begin_at_means(model, head, means)
-    _choose_trained(model, plan, head)
+    choose_trained(model, plan, head)
     model.activation_checkpointing = plan.checkpointing
     whole = copy.deepcopy(model) if plan.strategy == "fsdp" else model  # a predictor cannot use sharded weights
     batches = TrackBatches(
@@ -307,7 +307,8 @@ def _means(data: TrackSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.stack([data.tracks[row].mean(axis=-1, dtype=np.float64) for row in rows]).mean(0)
 
 
-def _choose_trained(model: Enformer, plan: TrackTuningConfig, head: str) -> None:
+def choose_trained(model: Enformer, plan: TrackTuningConfig, head: str) -> None:
+    """Set which parameters are trained: the head, and of the trunk those of `tune`; "lora" adds adapters."""
     chosen = trunk_parameters(model, "frozen" if plan.tune == "lora" else plan.tune, plan.last_blocks)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)
