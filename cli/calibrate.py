@@ -61,6 +61,7 @@ def calibrate(
     from genoformer.errors import ConfigError
     from genoformer.genome.reference import Genome
     from genoformer.models import registry
+    from genoformer.models.base import SCORES_VARIANTS
     from genoformer.scoring.calibration import calibrate as calibrated
     from genoformer.scoring.quantiles import FILE
     from genoformer.scoring.scorers import default_scores
@@ -71,7 +72,7 @@ def calibrate(
 
     lock_outputs(output or registry.resolve_model(model_names[0]) / FILE)
     genome = Genome(fasta)
-    models = [registry.load_scoring(name) for name in model_names]
+    models = [registry.load(name, SCORES_VARIANTS) for name in model_names]
     chosen = parse_scores(scores) if scores else default_scores(models[0])
     if output is None and len(models) > 1:
         raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")

@@ -37,7 +37,7 @@ from .verbosity import Command, print_note
     "--seeds", default=1, show_default=True, help="Number of seeds to train with; several give a mean and an interval."
 )
 @click.option(
-    "-c", "--config", type=click.Path(), help="TOML with the table [finetune]; from scratch also [tokenizer] and [encoder]."
+    "-c", "--config", type=click.Path(), help="TOML with the table [finetune]; from scratch also [tokenizer] and [model]."
 )
 @click.option(
     "--tune",
@@ -86,7 +86,7 @@ def finetune(
     same command to resume a run that was stopped or killed.
 
     With --task tracks, DATA is a folder written by `genoformer data tracks`, which defines the validation windows. -m is a
-    track model to start from, and the TOML has [tracks] and, from scratch, [longrange]. The command prints Pearson's r of
+    track model to start from, and the TOML has [tracks] and, from scratch, [model]. The command prints Pearson's r of
     each group of tracks on the validation windows, over positions and over windows.
 
     \b

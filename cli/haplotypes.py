@@ -118,6 +118,7 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
     from genoformer import inference
     from genoformer.genome.reference import Genome
     from genoformer.models import registry
+    from genoformer.models.base import PredictsTracks
     from genoformer.scoring.scorers import ScoringSpec
 
     from .output_lock import lock_outputs
@@ -125,7 +126,7 @@ def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, o
 
     lock_outputs(output)
     genome = Genome(options["fasta"])
-    models = tuple(registry.load_long_range(name) for name in options["model_names"])
+    models = tuple(registry.load(name, PredictsTracks) for name in options["model_names"])
     device = inference.resolve_device(options["device"])
     whole = ScoringSpec(
         models,

@@ -36,7 +36,7 @@ _drawn = shared.option_group(
         help="Number of regions to draw, from the first on.",
     ),
     click.option(
-        "--audit",
+        "--sanity-checks",
         "audits",
         is_flag=True,
         help="Report how reliable the drawn maps are, next to the figures and in audit.tsv.",
@@ -91,14 +91,14 @@ def interpret() -> None:
 )
 @_negative
 @click.option(
-    "--over-least",
+    "--min-fold",
     type=click.FloatRange(min=0),
     default=10,
     show_default=True,
     help="Motif threshold as a multiple of the minimum attention; 0: only the mean is the threshold.",
 )
 def attention(
-    profile: str, layers: str, heads: str | None, query: str | None, negative: str | None, over_least: float, **options: Any
+    profile: str, layers: str, heads: str | None, query: str | None, negative: str | None, min_fold: float, **options: Any
 ) -> None:
     """Map the attention of a model along each sequence.
 
@@ -126,7 +126,7 @@ def attention(
                 layers=_numbers("--layers", layers),
                 heads=_numbers("--heads", heads),
                 query=asked_for,
-                over_least=over_least,
+                min_fold=min_fold,
                 negative=_path(negative),
             )
         )

@@ -76,8 +76,8 @@ def predict(
     from pathlib import Path
 
     from genoformer.errors import ConfigError
-    from genoformer.formats.landmarks import read_landmarks
     from genoformer.formats.track_table import read_targets
+    from genoformer.genome.genes import read_landmarks
     from genoformer.genome.reference import Genome
     from genoformer.inference import resolve_device
     from genoformer.inference.regions import resolve_regions
@@ -85,6 +85,7 @@ def predict(
     from genoformer.inference.track_prediction import predict_tracks, tracks_of
     from genoformer.inference.track_sinks import new_sink
     from genoformer.models import registry
+    from genoformer.models.base import PredictsTracks
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
@@ -100,7 +101,7 @@ def predict(
         asked = resolve_regions(genome, bed=bed, region=region, contigs=names, columns=columns)
         for note in [*genome.notes, *asked.notes]:
             print_note(f"Note: {note}")
-        config = registry.long_range_config(model_name)
+        config = registry.load_config(model_name, PredictsTracks)
         tables = registry.read_tables(model_name)
         table = read_targets(targets) if targets else None
         known = tracks_of(config, tables, head, table)
@@ -122,7 +123,7 @@ def predict(
             return
         out = Path(output)
         landmarks = read_landmarks(genome, gtf, elements)
-        model = registry.load_long_range(model_name)
+        model = registry.load(model_name, PredictsTracks)
         with (
             new_sink(out, genome.contigs, [known[i] for i in numbers], asked.intervals, landmarks) as sink,
             progress_bar("windows") as listen,

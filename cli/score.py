@@ -35,7 +35,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
         click.echo(f"    {name:10} {meaning}")
     click.echo("\nBeside each score X of a model of tracks:")
     click.echo("    GF_X_SE       standard error over the shifts, where --shifts names several")
-    click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise)")
+    click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise-places)")
     click.echo("\nGF_STATUS, where an allele has none of the chosen scores:")
     for status, meaning in STATUS_MEANING.items():
         if status.name != "OK":
@@ -86,7 +86,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     help="Calibration written by `genoformer calibrate`, for quantiles.  [default: the model's own]",
 )
 @click.option(
-    "--noise",
+    "--noise-places",
     "n_noise",
     type=click.IntRange(min=0),
     metavar="N",
@@ -171,11 +171,12 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         return
     from genoformer import annotation, inference
     from genoformer.models import registry
+    from genoformer.models.base import SCORES_VARIANTS
     from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import default_scores
     from genoformer.scoring.scores import parse_scores
 
-    models = [registry.load_scoring(name) for name in model_names]
+    models = [registry.load(name, SCORES_VARIANTS) for name in model_names]
     chosen = parse_scores(options["scores"]) if options["scores"] else default_scores(models[0])
     device = inference.resolve_device(options["device"])
 
@@ -316,10 +317,10 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
 
     longest = sys.maxsize  # the longest allowed allele depends on the model
     if options["model_names"]:
-        from genoformer.models import registry
+        from genoformer.models import base, registry
         from genoformer.scoring.scorers import default_scores, make_scorer
 
-        models = [registry.load_scoring(name) for name in options["model_names"]]
+        models = [registry.load(name, base.SCORES_VARIANTS) for name in options["model_names"]]
         scores = default_scores(models[0])
         longest = make_scorer(models, genome, scores, context=options["context"], both_strands=False).longest_allele
     with progress_bar("records") as watch, seekable_copy(vcf) as path:

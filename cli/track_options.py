@@ -47,8 +47,8 @@ def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
     Raises ConfigError if one of these options, or of `others`, was given for another model.
     """
     from genoformer.errors import ConfigError
-    from genoformer.formats.exons import read_genes
     from genoformer.formats.track_table import read_targets
+    from genoformer.genome.genes import read_genes
     from genoformer.inference.track_prediction import tracks_of
     from genoformer.models.enformer.model import Enformer
     from genoformer.scoring.scorers import TrackOptions

@@ -65,7 +65,7 @@ _HOME = {
     "preflight": "genome.preflight",
     "pull": "api",
     "read_annotations": "annotation",
-    "read_variants": "genome.variants",
+    "read_variants": "formats.vcf",
     "save": "models.registry",
     "score": "api",
     "score_variants": "scoring.run",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from genoformer.inference import Floats
     from genoformer.interpretation.ism import Mutagenesis
+    from genoformer.models.base import Need
     from genoformer.models.enformer.model import Enformer
     from genoformer.models.heads import SequenceClassifier
     from genoformer.models.transformer.model import Encoder
@@ -86,14 +87,12 @@ def score(
 
     from genoformer.genome.preflight import fixes_named, warn_of_findings
     from genoformer.inference import resolve_device
-    from genoformer.models import registry
-    from genoformer.models.enformer.model import Enformer as OfTracks
-    from genoformer.models.transformer.model import Encoder as Language
+    from genoformer.models.base import SCORES_VARIANTS
     from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import default_scores
     from genoformer.scoring.scores import parse_scores
 
-    loaded = _loaded(model, (Language, OfTracks), registry.load_scoring)
+    loaded = _loaded(model, SCORES_VARIANTS)
     names = scores if isinstance(scores, str) or scores is None else ",".join(scores)
     chosen = parse_scores(names) if names else default_scores(loaded)
     with tempfile.TemporaryDirectory() as folder, _opened(fasta) as genome:
@@ -132,10 +131,9 @@ def predict(
     from genoformer.inference import resolve_device
     from genoformer.inference.regions import resolve_regions
     from genoformer.inference.track_prediction import BinnedTracks, predict_tracks, tracks_of
-    from genoformer.models import registry
-    from genoformer.models.enformer.model import Enformer as OfTracks
+    from genoformer.models.base import PredictsTracks
 
-    loaded = _loaded(model, (OfTracks,), registry.load_long_range)
+    loaded = _loaded(model, PredictsTracks)
     known = tracks_of(loaded.config, loaded.targets, head)
     parts: list[BinnedTracks] = []
 
@@ -168,9 +166,9 @@ def embed(
     """
     from genoformer.inference import evaluating, resolve_device
     from genoformer.inference.embeddings import sequence_embeddings
-    from genoformer.models.heads import encoder_of
+    from genoformer.models.base import READS_TOKENS
 
-    encoder = encoder_of(_token_model(model))
+    encoder = _loaded(model, READS_TOKENS).encoder
     with evaluating(encoder, resolve_device(device)) as lent:
         return sequence_embeddings(lent, _codes(sequences), layer=layer).values
 
@@ -178,9 +176,9 @@ def embed(
 def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "cpu") -> pd.DataFrame:
     """Return the predictions of a fine-tuned model (or the mean of an ensemble): a column for each class or value.
 
-    >>> from genoformer.models import checkpoint
+    >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
-    >>> encoder = checkpoint.load("demo")
+    >>> encoder = registry.load("demo")
     >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> found = classify(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], untrained)
@@ -191,10 +189,10 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
 
     from genoformer.inference import evaluating, resolve_device
     from genoformer.inference.classes import predictions
-    from genoformer.models import registry
-    from genoformer.models.heads import SequenceClassifier as FineTuned
+    from genoformer.models.base import Classifies
+    from genoformer.models.registry import load_ensemble
 
-    members = [model] if isinstance(model, FineTuned) else _loaded(model, (), registry.load_predictors)
+    members = load_ensemble(model) if isinstance(model, str | Path) else [_loaded(model, Classifies)]
     found = []
     for member in members:
         with evaluating(member, resolve_device(device)) as lent:
@@ -213,10 +211,11 @@ def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-huma
     ((20, 4), True)
     """
     from genoformer.inference.base_probabilities import posteriors_in
+    from genoformer.models.base import Embeds
 
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
-        return posteriors_in(_language(model), genome, chrom, start, end)
+        return posteriors_in(_loaded(model, Embeds), genome, chrom, start, end)
 
 
 def mutagenesis(
@@ -232,13 +231,11 @@ def mutagenesis(
     (['LLR'], (1, 10, 4), (1, 10, 4))
     """
     from genoformer.interpretation import ism
-    from genoformer.models import registry
-    from genoformer.models.enformer.model import Enformer as OfTracks
-    from genoformer.models.transformer.model import Encoder as Language
+    from genoformer.models.base import SCORES_VARIANTS
     from genoformer.scoring.scorers import default_scores, make_scorer
     from genoformer.scoring.scores import parse_scores
 
-    loaded = _loaded(model, (Language, OfTracks), registry.load_scoring)
+    loaded = _loaded(model, SCORES_VARIANTS)
     chosen = parse_scores(score) if score else default_scores(loaded)[:1]
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
@@ -264,9 +261,10 @@ def attention(
     """
     from genoformer.interpretation.loci import Locus
     from genoformer.interpretation.run import attention_profiles
+    from genoformer.models.base import READS_TOKENS
 
     places = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(_codes(sequences))]
-    return attention_profiles(_token_model(model), places, profile=profile, layers=layers)
+    return attention_profiles(_loaded(model, READS_TOKENS), places, profile=profile, layers=layers)
 
 
 def evaluate(
@@ -277,9 +275,9 @@ def evaluate(
     train: the training sequences of the model; the `baselines` ("kmer_regression", "cnn", "lstm_attention") are trained on
     them and compared with the model.
 
-    >>> from genoformer.models import checkpoint
+    >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
-    >>> encoder = checkpoint.load("demo")
+    >>> encoder = registry.load("demo")
     >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> place = tempfile.TemporaryDirectory()
@@ -294,7 +292,9 @@ def evaluate(
     from genoformer.datasets.sequences import read_labelled
     from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
 
-    models = load_named_models([str(_loaded(model, (), str))])
+    if not isinstance(model, str | Path):
+        raise ConfigError(f"model is a {type(model).__name__}; give the name of a model or its folder.")
+    models = load_named_models([str(model)])
     several = any(each.config.kind == "multilabel" for each in models.values())
     known = read_labelled(train, multi_label=several) if train is not None else None
     n_labels = known.n_labels if known is not None else n_labels_of(models)
@@ -357,32 +357,17 @@ def _one_region(genome: Genome, region: str) -> tuple[str, int, int]:
     return chrom, int(rows[0, 0]), int(rows[0, 1])
 
 
-def _loaded(model: Any, kinds: tuple[type, ...], load: Callable[[Any], Any]) -> Any:
-    """Load a model from its name or folder, or return a loaded model.
+def _loaded(model: Any, *needs: Need) -> Any:
+    """Load a model from its name or folder, or return a loaded model; it must have the needed capabilities."""
+    from genoformer.models.base import Model, require
+    from genoformer.models.registry import load
 
-    Raises ConfigError for other values and for other kinds of models.
-    """
     if isinstance(model, str | Path):
-        return load(model)
-    if isinstance(model, kinds):
-        return model
-    loaded = "".join(f" or a loaded {kind.__name__}" for kind in kinds)
-    raise ConfigError(f"model is a {type(model).__name__}; give the name of one, or its folder{loaded and ','}{loaded}.")
-
-
-def _language(model: str | Path | Encoder) -> Encoder:
-    from genoformer.models import registry
-    from genoformer.models.transformer.model import Encoder as Language
-
-    return _loaded(model, (Language,), registry.load)
-
-
-def _token_model(model: str | Path | Encoder | SequenceClassifier) -> Encoder | SequenceClassifier:
-    from genoformer.models import registry
-    from genoformer.models.heads import SequenceClassifier as FineTuned
-    from genoformer.models.transformer.model import Encoder as Language
-
-    return _loaded(model, (Language, FineTuned), registry.load_token_model)
+        return load(model, *needs)
+    if not isinstance(model, Model):
+        raise ConfigError(f"model is a {type(model).__name__}; give the name of a model, its folder, or a loaded model.")
+    require(model, *needs)
+    return model
 
 
 def _variant(given: Any) -> Variant:

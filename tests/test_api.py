@@ -115,11 +115,11 @@ def test_models_and_genomes_that_are_none() -> None:
             lambda m: gf.evaluate("no.tsv", m),
         ]  # fmt: skip
         for call in calls:
-            with pytest.raises(ConfigError, match=f"model is a {type(model).__name__}; give the name of one, or its folder"):
+            with pytest.raises(ConfigError, match=f"model is a {type(model).__name__}; give the name of a model"):
                 call(model)
     with pytest.raises(ConfigError, match="fasta is a NoneType"):
         gf.expected(None, "chrS1:1-100", "demo")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="or a loaded Encoder or a loaded Enformer"):
+    with pytest.raises(ConfigError, match="model is a module; give the name of a model, its folder, or a loaded model"):
         gf.score([], FASTA, gf)  # type: ignore[arg-type]
 
 
@@ -147,7 +147,7 @@ def test_one_file_of_elements_needs_no_list() -> None:
 
 
 def test_every_call_is_public_typed_and_documented() -> None:
-    here = [name for name, home in gf._HOME.items() if home == "calls"]
+    here = [name for name, home in gf._HOME.items() if home == "api"]
     assert len(here) >= 9
     for name in here:
         function = getattr(api, name)

@@ -18,7 +18,7 @@ from genoformer.annotation.genes import read_gene_map
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import FileFormatError
 from genoformer.evaluation.variants import read_truth
-from genoformer.formats import fasta, text, vcf
+from genoformer.formats import fasta, fasta_index, text, vcf
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import open_vcf
@@ -130,7 +130,7 @@ def test_a_contig_on_one_line(
 ) -> None:
     """Of a line that is longer than what is read at a time the middle is not kept while the index is made."""
     monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fasta, "INDEX_BYTES", 1_000)
+    monkeypatch.setattr(fasta_index, "INDEX_BYTES", 1_000)
     letters = np.random.default_rng(0).choice(list("ACGTN"), 20_001).tolist()
     texts = {"a": "".join(letters), "b": "".join(letters[:1_999]), "c": "ACG", "d": "".join(letters[:7_000])}
     content = b"".join(b">%b  of it%b%b%b%b" % (n.encode(), b"x" * 5_000 * (n == "b"), newline, t.encode(), newline)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from genoformer.demo import read_cases, run_demo
+from genoformer import demo
+from genoformer.demo import DemoResult, read_cases
 from genoformer.evaluation import Estimate, auroc, bootstrap
 from genoformer.files import sha256_of
 from genoformer.formats.vcf import read_variants
@@ -17,11 +20,30 @@ from genoformer.inference.base_probabilities import posteriors_in
 from genoformer.models import registry
 
 DATA = Path(str(files("genoformer_data")))
+EVERY = 1 if "GENOFORMER_FULL" in os.environ else 3  # all records take a minute and a half: `make test-long` scores them
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
-    return run_demo(tmp_path_factory.mktemp("demo") / "out")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled data with every third record of the VCF."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "demo").mkdir()
+    for path in (DATA / "demo").iterdir():
+        (folder / "demo" / path.name).symlink_to(path)
+    (folder / "demo" / "variants.vcf.gz").unlink()
+    with gzip.open(DATA / "demo" / "variants.vcf.gz", "rt") as file:
+        lines = list(file)
+    n_header = sum(line.startswith("#") for line in lines)
+    with gzip.open(folder / "demo" / "variants.vcf.gz", "wt") as file:
+        file.writelines(lines[:n_header] + lines[n_header::EVERY])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def result(data: Path, tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "files", {"genoformer_data": data}.__getitem__)
+        return demo.run_demo(tmp_path_factory.mktemp("demo") / "out")
 
 
 def test_the_score_finds_broken_motifs(result) -> None:
@@ -31,10 +53,11 @@ def test_the_score_finds_broken_motifs(result) -> None:
     assert result.text().startswith(f"AUROC {result.snvs.value:.3f}")
 
 
-def test_every_record_is_scored_and_the_figure_is_a_picture(result) -> None:
+def test_every_record_is_scored_and_the_figure_is_a_picture(result, data) -> None:
     scored = result.folder / "scored.vcf.gz"
-    before, after = read_variants(DATA / "demo" / "variants.vcf.gz"), read_variants(scored)
+    before, after = read_variants(data / "demo" / "variants.vcf.gz"), read_variants(scored)
     assert [r[1:] for r in before] == [r[1:] for r in after]
+    assert result.summary.records == -(-2_000 // EVERY)
     cases = read_cases(scored)
     assert sum(case.is_snv for case in cases) == result.n_breaking + result.n_neutral
     assert (result.folder / "demo.png").read_bytes()[:4] == b"\x89PNG"

@@ -43,7 +43,7 @@ CASES = [
     ("tracks", "SAD", ["--head", "human", "--tracks", "3", "--strand", "forward"]),
     ("tracks", "D2,SAD", ["--head", "human", "--tracks", "3,1", "--indels", "stitch", "--anchor", "variant"]),
     ("tracks", "SAR501", ["--head", "human", "--shifts", "-8,0,8"]),
-    ("tracks", "SAX", ["--head", "human", "--tracks", "3", "--indels", "symmetric", "--noise", "0"]),
+    ("tracks", "SAX", ["--head", "human", "--tracks", "3", "--indels", "symmetric", "--noise-places", "0"]),
     ("both language", "LLR,PLL", []),
     ("both tracks", "SAD", ["--head", "human"]),
 ]
@@ -119,7 +119,7 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
     if both:
         return  # mutagenesis takes one model
     name = scores.split(",")[0]
-    options = [x for x in options if x not in ("--noise", "0")]
+    options = [x for x in options if x not in ("--noise-places", "0")]
     windows = ["--length", 24, "--figures", 0, "-o", tmp_path / "i"]
     run("interpret", "ism", vcf, *common, "-s", name, *options, *windows, "-q")
     own = table(tmp_path / "i/variants.tsv")
@@ -138,7 +138,20 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
 
 def test_what_cannot_be_made_again_is_said(folder: Path, tmp_path: Path) -> None:
     common = ["-f", folder / "g.fa", "-m", folder / "tracks"]
-    run("score", folder / "v.vcf", *common, "-s", "SAD", "--head", "human", "--noise", "0", "-o", tmp_path / "s.vcf", "-q")
+    run(
+        "score",
+        folder / "v.vcf",
+        *common,
+        "-s",
+        "SAD",
+        "--head",
+        "human",
+        "--noise-places",
+        "0",
+        "-o",
+        tmp_path / "s.vcf",
+        "-q",
+    )
     text = (tmp_path / "s.vcf").read_text()
 
     def report(changed: str, *models: Path) -> str:

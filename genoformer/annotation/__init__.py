@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 
-from genoformer.annotation.elements import STATES, Elements, named_file, read_elements, read_files
+from genoformer.annotation.element_labels import STATES
+from genoformer.annotation.elements import Elements, named_file, read_elements, read_files
 from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, GeneMap, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError

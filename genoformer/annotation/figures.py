@@ -13,7 +13,7 @@ import numpy as np
 
 from genoformer import plots
 from genoformer.annotation.breakdown import Breakdown
-from genoformer.annotation.elements import STATES
+from genoformer.annotation.element_labels import STATES
 from genoformer.annotation.enrichment import Enrichment, fold_of
 from genoformer.annotation.genes import PARTS
 from genoformer.annotation.mass import SignalShare

@@ -15,8 +15,7 @@ import numpy as np
 from genoformer.annotation.element_tables import whole_numbers
 from genoformer.errors import FileFormatError
 from genoformer.formats import gff
-from genoformer.formats.gene_rows import gene_rows
-from genoformer.formats.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of, has_strand, transcript_of
+from genoformer.formats.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of, gene_rows, has_strand, transcript_of
 from genoformer.formats.text import opened
 from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
 

@@ -19,7 +19,9 @@ from genoformer.evaluation.examples import Kind
 from genoformer.evaluation.probe import check_probe, probe
 from genoformer.files import save_figure
 from genoformer.models import registry
-from genoformer.models.heads import SequenceClassifier, encoder_of
+from genoformer.models.base import READS_TOKENS
+from genoformer.models.heads import SequenceClassifier
+from genoformer.models.token_model import TokenModel
 from genoformer.models.transformer.model import Encoder
 from genoformer.progress import Progress, ProgressCallback
 
@@ -130,12 +132,13 @@ class _Reader(NamedTuple):
 def _reader(model: str | Path | Encoder, options: EmbeddingOptions) -> _Reader:
     window, overlap, made_for = options.window, options.overlap, 0
     if not isinstance(model, Encoder):
-        loaded = registry.load_token_model(model)
+        loaded = registry.load(model, READS_TOKENS)
         if isinstance(loaded, SequenceClassifier):
             made_for = loaded.config.window
             if window is None:
                 window, overlap = loaded.config.window, loaded.config.overlap if overlap is None else overlap
-        model = encoder_of(loaded)
+        model = loaded.encoder
+    assert isinstance(model, TokenModel)
     window, overlap = inference.embedding_window(model, window, overlap)
     made_for = max(made_for, model.config.context_length)
     n_layers = len(model.layers)

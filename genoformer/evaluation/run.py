@@ -101,7 +101,7 @@ def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
         if list(folders).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
         names = [f"/{name}" for name in registry.members_of(folder)] or [""]
-        models = registry.load_predictors(folder)
+        models = registry.load_ensemble(folder)
         found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, models, strict=True)}
     return found
 

@@ -15,7 +15,7 @@ from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once
 from genoformer.inference.windows import Tokens, Windows, require_length, tokens_of, window_starts, windows_of
 from genoformer.models.heads import pool
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.token_model import TokenModel
 from genoformer.tokenizers import Tokenizer
 
 Vector = Literal["mean", "max", "cls"]  # pooling to one vector per sequence
@@ -36,7 +36,7 @@ class TokenEmbeddings(NamedTuple):
     spans: NDArray[np.int64]
 
 
-def embedding_window(model: Encoder, window: int | None = None, overlap: int | None = None) -> tuple[int, int]:
+def embedding_window(model: TokenModel, window: int | None = None, overlap: int | None = None) -> tuple[int, int]:
     """Return the window and the overlap in bases: by default the window of the model's training, and half of the window.
 
     Raises ConfigError for a window without a token, a very long window, and an overlap that is not below the window.
@@ -53,7 +53,7 @@ def embedding_window(model: Encoder, window: int | None = None, overlap: int | N
 
 
 def sequence_embeddings(
-    model: Encoder,
+    model: TokenModel,
     sequences: Sequence[Codes],
     *,
     pooling: Vector = "mean",
@@ -75,15 +75,15 @@ def sequence_embeddings(
 
     Raises: ConfigError for a window, overlap or layer that the model does not support, and for "cls" of a causal model.
 
-    >>> from genoformer.models import checkpoint
-    >>> model = checkpoint.load("demo")
+    >>> from genoformer.models import registry
+    >>> model = registry.load("demo")
     >>> found = sequence_embeddings(model, [np.zeros(90, np.uint8), np.ones(300, np.uint8)])
     >>> found.values.shape, found.n_windowed
     ((2, 160), 1)
     """
     if pooling not in get_args(Vector):
         raise ConfigError(f"pooling {pooling!r}: allowed are {', '.join(get_args(Vector))}.")
-    if pooling == "cls" and model.config.causal:
+    if pooling == "cls" and model.causal:
         raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take the mean.")
     window, overlap = embedding_window(model, window, overlap)
     strands = [sequences, [reverse_complement(codes) for codes in sequences]] if both_strands else [sequences]
@@ -97,7 +97,7 @@ def sequence_embeddings(
 
 
 def _pooled(
-    model: Encoder,
+    model: TokenModel,
     windows: Windows,
     n: int,
     pooling: Vector,
@@ -136,7 +136,7 @@ def _pooled(
 
 
 def token_embeddings(
-    model: Encoder,
+    model: TokenModel,
     sequences: Sequence[Codes],
     *,
     layer: int | None = None,
@@ -154,8 +154,8 @@ def token_embeddings(
     Raises: ConfigError as there; also if windows or strands have other tokens than the sequence (true for all tokenizers
     except k-mers of stride 1), or if an overlap of less than k - 1 bases would leave tokens out.
 
-    >>> from genoformer.models import checkpoint
-    >>> [found.values.shape for found in token_embeddings(checkpoint.load("demo"), [np.zeros(300, np.uint8)])]
+    >>> from genoformer.models import registry
+    >>> [found.values.shape for found in token_embeddings(registry.load("demo"), [np.zeros(300, np.uint8)])]
     [(300, 160)]
     """
     window, overlap = embedding_window(model, window, overlap)
@@ -181,7 +181,7 @@ def token_embeddings(
 
 
 def _token_vectors(
-    model: Encoder,
+    model: TokenModel,
     sequences: Sequence[Codes],
     layer: int | None,
     window: int,
@@ -200,7 +200,7 @@ def _token_vectors(
 
 
 def _tokens_of_group(
-    model: Encoder, group: Sequence[Codes], layer: int | None, window: int, overlap: int, batch_size: int | None
+    model: TokenModel, group: Sequence[Codes], layer: int | None, window: int, overlap: int, batch_size: int | None
 ) -> list[TokenEmbeddings]:
     """Return vectors of the tokens of some sequences; windows of similar length are in one batch."""
     tokenizer, width = model.tokenizer, model.config.width
@@ -249,5 +249,5 @@ def _offsets(tokenizer: Tokenizer, codes: Codes, shortest: int) -> NDArray[np.in
     return np.minimum(encoding.spans[encoding.is_base], len(codes))
 
 
-def _windows_at_once(model: Encoder, longest: Codes) -> int:
+def _windows_at_once(model: TokenModel, longest: Codes) -> int:
     return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(len(longest)))

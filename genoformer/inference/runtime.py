@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.models.enformer.model import Enformer
-from genoformer.models.heads import SequenceClassifier
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.base import Model
+from genoformer.models.token_model import TokenModel
 
 Floats = NDArray[np.float32]
-M = TypeVar("M", bound=Encoder | SequenceClassifier | Enformer)
+M = TypeVar("M", bound=Model)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CORE_TOKENS = 1_024  # tokens per batch and core, for at least two cores: more leave the cache, and cores wait for each other
@@ -75,12 +74,12 @@ def resolve_device(name: str) -> str:
     return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def to_device(model: Encoder | SequenceClassifier, array: NDArray[np.generic]) -> Tensor:
+def to_device(model: Model, array: NDArray[np.generic]) -> Tensor:
     """Convert an array to a tensor on the model's device."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
 
-def batch_size_of(model: Encoder, codes: Codes, asked: int | None) -> int:
+def batch_size_of(model: TokenModel, codes: Codes, asked: int | None) -> int:
     """Return the number of windows [B, L] in a batch: the requested number, or as many as `tokens_at_once` allows."""
     if asked is not None:
         return asked
@@ -92,20 +91,26 @@ def tokens_at_once(model: nn.Module) -> int:
     return _GPU_TOKENS if next(model.parameters()).is_cuda else _CORE_TOKENS * max(2, n_cores())
 
 
-def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...]) -> Floats:
-    """Return the results of run over 0..n, [n, *shape]; if memory is too small for a batch, it is halved."""
-    results = np.empty((n, *shape), dtype=np.float32)
+def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...] | None = None) -> Floats:
+    """Return the results of run over 0..n, [n, *shape]; if memory is too small for a batch, it is halved.
+
+    shape: that of one result; None: that of the first one, if n is not 0.
+    """
+    results = np.empty((n, *(shape or ())), dtype=np.float32)
     at = 0
     with torch.inference_mode():
         while at < n:
             part = slice(at, min(at + batch_size, n))
             try:
-                results[part] = run(part).float().cpu().numpy()
+                values = run(part).float().cpu().numpy()
             except torch.OutOfMemoryError:
                 if batch_size == 1:
                     raise
                 batch_size = (batch_size + 1) // 2
                 torch.cuda.empty_cache()
                 continue
+            if shape is None and not at:
+                results = np.empty((n, *values.shape[1:]), dtype=np.float32)
+            results[part] = values
             at = part.stop
     return results

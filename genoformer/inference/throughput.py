@@ -1,10 +1,11 @@
-"""Speed of a long-range model on this device: multiply-adds per second, measured in about a second."""
+"""Speed of a model of tracks on this device: multiply-adds per second, measured in about a second."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ import torch
 from genoformer.inference.runtime import PRECISIONS, evaluating
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models import cost
-from genoformer.models.enformer.model import Enformer, EnformerConfig, one_hot
+from genoformer.models.track_model import TrackModel, one_hot
 
 _MULTIPLY_ADDS = {"cpu": 2e9}  # of the timed forward pass
 _MULTIPLY_ADDS_OF_GPU = 2e11
@@ -20,7 +21,7 @@ _TIMES = 3  # timed runs; the fastest counts
 
 
 def measured_rate(
-    family: type[Enformer], config: EnformerConfig, *, training: bool, device: str = "cpu", precision: str = "float32"
+    family: type[TrackModel], config: Any, *, training: bool, device: str = "cpu", precision: str = "float32"
 ) -> float:
     """Return the multiply-adds per second of a short window through a small model of this width, with random weights.
 
@@ -45,14 +46,14 @@ def measured_rate(
             return n / _fastest(lambda: reader(codes), device)
 
 
-def _multiply_adds(family: type[Enformer], config: EnformerConfig, *, training: bool) -> int:
+def _multiply_adds(family: type[TrackModel], config: Any, *, training: bool) -> int:
     """Return the multiply-adds of a whole window: of a prediction, or of a forward and a backward pass."""
     model = cost.meta_model(family, config).train(training)
     run = cost.track_run(model, next(iter(config.heads)), config.context_length, config.context_length // config.bin_size)
     return cost.trace(model, run, backward=training).multiply_adds
 
 
-def _step(model: Enformer, codes: np.ndarray, precision: str) -> Callable[[], object]:
+def _step(model: TrackModel, codes: np.ndarray, precision: str) -> Callable[[], object]:
     place = next(model.parameters()).device
     onehot = one_hot(torch.from_numpy(codes).to(place))
     half = PRECISIONS[precision] != torch.float32

@@ -9,8 +9,8 @@ from genoformer.genome.regions import Intervals
 from genoformer.inference.runtime import PRECISIONS
 from genoformer.inference.throughput import measured_rate
 from genoformer.inference.track_prediction import cells_of, kept_bins, windows_at_once
-from genoformer.models import cost
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models import cost, registry
+from genoformer.models.enformer.model import EnformerConfig
 
 
 class PredictionPlan(NamedTuple):
@@ -63,10 +63,11 @@ def plan_prediction(
     rate: multiply-adds per second; None measures it on this machine.
     """
     head, kept, length = config.head_named(head), kept_bins(config), config.context_length
-    model = cost.meta_model(Enformer, config, PRECISIONS[precision]).eval()
+    family = registry.class_of(config)
+    model = cost.meta_model(family, config, PRECISIONS[precision]).eval()
     batch = windows_at_once(config, on_cpu=device == "cpu", asked=batch_size)
     if rate is None:
-        rate = measured_rate(Enformer, config, training=False, device=device, precision=precision)
+        rate = measured_rate(family, config, training=False, device=device, precision=precision)
     return PredictionPlan(
         config,
         n_parameters=cost.count_parameters(model),

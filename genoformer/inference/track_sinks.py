@@ -18,8 +18,8 @@ from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_write, resolve_link, save_figure
 from genoformer.formats.bigwig import BigWigWriter, new_bigwig
-from genoformer.formats.landmarks import LocusAnnotation
 from genoformer.formats.track_table import Track
+from genoformer.genome.genes import LocusAnnotation
 from genoformer.genome.regions import Intervals
 from genoformer.inference.track_prediction import BinnedTracks, TrackSink
 

@@ -17,10 +17,9 @@ from torch import Tensor
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.inference.runtime import Floats, run_batched, to_device
-from genoformer.inference.tracks import TrackPredictor
+from genoformer.models.base import AttentionWeights
 from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import SequenceClassifier
-from genoformer.models.layers import AttentionWeights
 from genoformer.models.transformer.model import Encoder
 
 _ENOUGH = 50  # minimum number of weights behind an expected value
@@ -112,7 +111,6 @@ class AttentionReader:
             raise ConfigError(f"head {missing[0]}: this model has heads 0 to {model.config.n_heads - 1} in each layer.")
         self.heads = sorted(set(heads)) or list(range(model.config.n_heads))
         self.n_layers, self.n_heads = n, len(self.heads)
-        self._reader = TrackPredictor(model, next(iter(model.config.heads)), 0) if isinstance(model, Enformer) else None
 
     def n_tokens(self, length: int) -> int:
         """Return the number of tokens or bins of a sequence of this length."""
@@ -183,9 +181,7 @@ class AttentionReader:
         if isinstance(self.model, Encoder):
             ids = to_device(self.model, self.tokenizer.encode(codes).ids)
             return map(self._of_heads, self.model.attentions(ids)), ids.shape[1]
-        assert self._reader is not None
-        x = self._reader.trunk_output(codes)
-        return map(self._of_heads, self.model.attentions(x)), x.shape[-1]
+        return map(self._of_heads, self.model.attention(codes)), self.n_tokens(codes.shape[1])
 
     def _of_heads(self, weights: AttentionWeights) -> AttentionWeights:
         if len(self.heads) == self.model.config.n_heads:

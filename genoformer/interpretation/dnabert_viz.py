@@ -23,7 +23,7 @@ class Discovery(NamedTuple):
     """The limits of the stages; the defaults are DNABERT's."""
 
     shortest: int = 5  # minimum number of bases of a region
-    over_least: float = 10.0  # least multiple of the minimum score in a region; 0 (off) for maps with a floor or values below 0
+    min_fold: float = 10.0  # least multiple of the minimum score in a region; 0 (off) for maps with a floor or values below 0
     q: float = 0.005  # false discovery rate of the enrichment
     window: int = 24  # bases around the middle of an instance
     instances: int = 3  # minimum number of windows of a motif
@@ -72,14 +72,14 @@ class Found(NamedTuple):
         return "\n".join([*lines, *([f"nothing is left after: {emptied}"] if emptied else [])])
 
 
-def high_regions(scores: Floats, shortest: int = 5, over_least: float = 10.0) -> list[tuple[int, int]]:
-    """Return runs [start, end) of at least `shortest` bases whose scores exceed the mean and `over_least` times the minimum.
+def high_regions(scores: Floats, shortest: int = 5, min_fold: float = 10.0) -> list[tuple[int, int]]:
+    """Return runs [start, end) of at least `shortest` bases whose scores exceed the mean and `min_fold` times the minimum.
 
     scores: [L], of one sequence.
     """
     high = scores > scores.mean()
-    if over_least:
-        high &= scores > over_least * scores.min()
+    if min_fold:
+        high &= scores > min_fold * scores.min()
     edges = np.flatnonzero(np.diff(np.concatenate([[0], high.astype(np.int8), [0]])))
     return [(a, b) for a, b in edges.reshape(-1, 2).tolist() if b - a >= shortest]
 
@@ -164,7 +164,7 @@ def discover(
     places: dict[str, list[Instance]] = {}
     n_regions = 0
     for i, of in enumerate(scores):
-        for start, end in high_regions(np.asarray(of), limits.shortest, limits.over_least):
+        for start, end in high_regions(np.asarray(of), limits.shortest, limits.min_fold):
             n_regions += 1
             if "N" not in texts[i][start:end]:
                 places.setdefault(texts[i][start:end], []).append(Instance(i, start, end))

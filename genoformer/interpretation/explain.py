@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from genoformer import plots
 from genoformer.genome.codes import decode
-from genoformer.genome.variants import Align, Alleles, Variant, normalise, place_alleles, trimmed
+from genoformer.genome.normalise import normalise, trimmed
+from genoformer.genome.variants import Align, Alleles, Variant, place_alleles
 from genoformer.inference.base_probabilities import predict_bases
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation.loci import Locus

@@ -15,7 +15,7 @@ import numpy as np
 
 from genoformer import plots
 from genoformer.files import save_figure
-from genoformer.formats.landmarks import VisibleAnnotation
+from genoformer.genome.genes import VisibleAnnotation
 from genoformer.interpretation.explain import VariantExplanation
 from genoformer.interpretation.ism import Mutagenesis
 from genoformer.interpretation.loci import Locus

@@ -9,7 +9,8 @@ from torch import nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.interpretation.motifs import Matrix
-from genoformer.models.enformer.model import Enformer, one_hot
+from genoformer.models.enformer.model import Enformer
+from genoformer.models.track_model import one_hot
 
 LEAST = 10  # minimum number of positions of a filter with a motif
 

@@ -17,13 +17,12 @@ from genoformer.errors import ConfigError, FileFormatError
 from genoformer.files import atomic_write, write_text
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bigwig import write_bigwig
-from genoformer.formats.fasta_records import require_bases
 from genoformer.formats.vcf import open_vcf, seekable_copy
 from genoformer.genome.beyond import regions_on
 from genoformer.genome.codes import Codes
 from genoformer.genome.fit import Fit, scorable
 from genoformer.genome.preflight import check_preflight, preflight
-from genoformer.genome.reference import Genome
+from genoformer.genome.reference import Genome, require_bases
 from genoformer.genome.variants import Alleles, Status, Variant, centred_start, place_alleles
 from genoformer.scoring.scores import Floats
 

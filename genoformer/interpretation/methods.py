@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genoformer.errors import ConfigError
-from genoformer.formats.exons import read_genes
+from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats, evaluating
 from genoformer.inference.track_prediction import tracks_of
@@ -65,7 +65,7 @@ def attention(
     heads: Sequence[int] = (),
     query: int | str | None = None,
     negative: Path | None = None,
-    over_least: float = 10.0,
+    min_fold: float = 10.0,
 ) -> list[str]:
     """Write attention profiles, attention matrices, and DNABERT-viz's motifs enriched over `negative`.
 
@@ -97,7 +97,7 @@ def attention(
     draw(job, maps, maps_of, "attention", audits)
     _draw_attention(job, layers, heads)
     if negative is not None:
-        write_discovered(job, maps, others, over_least)
+        write_discovered(job, maps, others, min_fold)
     return job.messages
 
 

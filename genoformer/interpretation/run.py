@@ -18,8 +18,9 @@ from genoformer.interpretation.gradients import Attribution, gradient_times_inpu
 from genoformer.interpretation.ism import Mutagenesis, mutagenesis, substitutions
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.models.enformer.model import Enformer, one_hot
+from genoformer.models.enformer.model import Enformer
 from genoformer.models.heads import SequenceClassifier
+from genoformer.models.track_model import one_hot
 from genoformer.models.transformer.model import Encoder
 from genoformer.scoring.scorers import Scorer
 from genoformer.scoring.scores import Floats

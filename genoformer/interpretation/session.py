@@ -11,8 +11,8 @@ import numpy as np
 
 from genoformer.errors import ConfigError
 from genoformer.files import check_overwrite, make_folder, write_text
-from genoformer.formats.landmarks import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.codes import Codes
+from genoformer.genome.genes import LocusAnnotation, VisibleAnnotation, read_landmarks
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.inference.runtime import Floats, evaluating
@@ -98,7 +98,7 @@ def begin(asked: InterpretationRequest) -> Session:
     """Read the loci, the model, the genes and the elements, and make the output folder.
 
     Raises ConfigError for genes or elements without a genome, and for a folder with files that are not maps of genoformer.
-    Raises the errors of `read_places`, `read_landmarks` and `checkpoint.load_any`.
+    Raises the errors of `read_places`, `read_landmarks` and `registry.load`.
     """
     genome = Genome(asked.fasta) if asked.fasta else None
     if genome is None and (asked.gtf or asked.elements):
@@ -117,7 +117,7 @@ def begin(asked: InterpretationRequest) -> Session:
     )
     landmarks = read_landmarks(genome, asked.gtf, asked.elements) if genome else LocusAnnotation()
     check_overwrite(asked.out, MAPS, MANIFEST, lambda old: old.get("what") is not None)
-    model = registry.load_any(asked.model)
+    model = registry.load(asked.model)
     make_folder(asked.out)
     core = model.encoder if isinstance(model, SequenceClassifier) else model
     longest = max(len(place.codes) for place in places)
@@ -242,9 +242,9 @@ def read_background(job: Session, data: Path | None) -> list[Locus]:
     return read_places(data, job.genome, length=asked.length, notes=job.messages, fix=asked.fix, force=asked.force)
 
 
-def write_discovered(job: Session, maps: Sequence[Floats], others: Sequence[Locus], over_least: float) -> None:
+def write_discovered(job: Session, maps: Sequence[Floats], others: Sequence[Locus], min_fold: float) -> None:
     """Write DNABERT-viz's motifs of maps, and report the survivors of each stage."""
-    limits = Discovery(over_least=over_least)
+    limits = Discovery(min_fold=min_fold)
     known = [np.nan_to_num(of) for of in maps]  # an N is NaN
     found = discover([place.codes for place in job.places], known, [place.codes for place in others], limits)
     job.messages.append(found.text())

@@ -14,9 +14,10 @@ from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.base_probabilities import posteriors
 from genoformer.inference.runtime import Floats, run_batched, tokens_at_once
 from genoformer.inference.tracks import TrackPredictor, WindowRequest
-from genoformer.models.enformer.model import Bins, Enformer, one_hot
+from genoformer.models.enformer.model import Bins, Enformer
 from genoformer.models.heads import SequenceClassifier
 from genoformer.models.onehot import OneHotModel, TrackSum
+from genoformer.models.track_model import one_hot
 from genoformer.models.transformer.model import Encoder
 
 _HELD = 1 << 21  # maximum number of attention weights of a head, or trunk values, in memory
@@ -93,8 +94,8 @@ class AttributionTarget(NamedTuple):
 
         def run(part: slice) -> Tensor:
             onehot = one_hot(torch.from_numpy(codes[part]).to(reader.device)).to(reader.dtype) if short else None
-            x = model.convolve_bases(onehot) if onehot is not None else reader.trunk_output(codes[part])
-            return model.tracks(model.crop_and_project(model.attend(x), bins), reader.head, chosen).sum((1, 2))
+            embedding = model.embed(onehot, bins) if onehot is not None else reader.engine.embed(codes[part], bins)
+            return model.tracks(embedding, reader.head, chosen).sum((1, 2))
 
         return run_batched(run, len(codes), max(1, (1 << (14 if short else 18)) // codes.shape[1]), ())
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genoformer.config import checked
+from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
+from genoformer.models.base import Model, Origin
 from genoformer.models.layers import Linear, linear
+from genoformer.models.token_model import check_tokenizer
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 
 Kind = Literal["classes", "multilabel", "values"]
@@ -36,8 +39,8 @@ class ClassifierConfig:
     pooling: Pooling = "mean-max"  # a motif anywhere shows in the maximum, the composition in the mean
     both_strands: bool = False  # average the logits of both strands; wrong for directional elements such as promoters
     dropout: float = 0.1  # DNABERT
-    centre: tuple[float, ...] = ()  # centre of each value in the training data; predicted is (value - centre) / spread
-    spread: tuple[float, ...] = ()
+    target_mean: tuple[float, ...] = ()  # of each value in the training data; predicted is (value - mean) / standard deviation
+    target_std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name, allowed in (("kind", get_args(Kind)), ("pooling", get_args(Pooling))):
@@ -48,10 +51,10 @@ class ClassifierConfig:
         if len(set(self.classes)) < len(self.classes) or (self.kind == "classes" and len(self.classes) < 2):
             raise ConfigError(f"classes = {', '.join(self.classes)}: give different names, and of classes at least two.")
         n_expected = len(self.classes) if self.kind == "values" else 0
-        if len(self.centre) != n_expected or len(self.spread) != n_expected:
+        if len(self.target_mean) != n_expected or len(self.target_std) != n_expected:
             raise ConfigError(
-                f"{len(self.centre)} in centre and {len(self.spread)} in spread for {len(self.classes)} outputs of kind "
-                f"{self.kind!r}: give {n_expected} of each."
+                f"{len(self.target_mean)} in target_mean and {len(self.target_std)} in target_std for {len(self.classes)} "
+                f"outputs of kind {self.kind!r}: give {n_expected} of each."
             )
         if self.pooling == "cls" and self.encoder.causal:
             raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take pooling mean-max.")
@@ -76,19 +79,17 @@ class ClassifierConfig:
 
         Unknown fields and values of other types are refused.
         """
-        numbers = {name: tuple(float(x) for x in values.get(name, ())) for name in ("centre", "spread")}
-        fields = checked(cls, {**values, "centre": (), "spread": ()}, "predictor")
+        values = current(cls.__name__, values)
+        numbers = {name: tuple(float(x) for x in values.get(name, ())) for name in ("target_mean", "target_std")}
+        fields = checked(cls, {**values, "target_mean": (), "target_std": ()}, "predictor")
         return cls(**{**fields, **numbers, "encoder": EncoderConfig.from_dict(values["encoder"])})
 
 
-class SequenceClassifier(nn.Module):
-    """Token ids [B, T] of windows -> logits [B, C] (or values in units of their spread)."""
+class SequenceClassifier(Model):
+    """Token ids [B, T] of windows -> logits [B, C] (or values in units of their standard deviation)."""
 
     config_type = ClassifierConfig
     tied: ClassVar[dict[str, str]] = {f"encoder.{a}": f"encoder.{b}" for a, b in Encoder.tied.items()}
-    tokenizer: Any = None
-    sha256: str = ""
-    training_sketch: Any = None  # Sketch of the training data, if the model folder has one
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -102,6 +103,34 @@ class SequenceClassifier(nn.Module):
         self.out = nn.Linear(width, len(config.classes))
         nn.init.normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the encoder."""
+        return self.encoder.tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer: Any) -> None:
+        self.encoder.tokenizer = tokenizer
+
+    @property
+    def layers(self) -> nn.ModuleList:  # type: ignore[override]
+        return self.encoder.layers
+
+    def set_origin(self, origin: Origin) -> None:
+        self.origin = self.encoder.origin = origin
+
+    def check_complete(self) -> None:
+        check_tokenizer(self.tokenizer, self.config.encoder.n_vocab, type(self).__name__)
+
+    def write_assets(self, folder: Path) -> None:
+        self.encoder.write_assets(folder)
+
+    def read_assets(self, folder: Path) -> None:
+        self.encoder.read_assets(folder)
+
+    def describe(self) -> str:
+        return f"was fine-tuned to predict {', '.join(self.config.classes)}"
 
     def forward(self, ids: Tensor, is_base: Tensor, keep: Tensor | None = None) -> Tensor:
         """Map ids, is_base (as in `Encoding`) and keep (False = padding), all [B, T], to logits [B, C]."""
@@ -125,17 +154,8 @@ class SequenceClassifier(nn.Module):
             return logits.softmax(-1)
         if self.config.kind == "multilabel":
             return logits.sigmoid()
-        centre, spread = (torch.tensor(x, device=logits.device) for x in (self.config.centre, self.config.spread))
-        return logits * spread + centre
-
-
-def encoder_of(model: Encoder | SequenceClassifier) -> Encoder:
-    """Return the encoder of tokens of a model; that of a classifier gets its tokenizer, sha256 and training sketch."""
-    if isinstance(model, Encoder):
-        return model
-    encoder = model.encoder
-    encoder.tokenizer, encoder.sha256, encoder.training_sketch = model.tokenizer, model.sha256, model.training_sketch
-    return encoder
+        mean, std = (torch.tensor(x, device=logits.device) for x in (self.config.target_mean, self.config.target_std))
+        return logits * std + mean
 
 
 def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, encode, reverse_complement
+from genoformer.genome.normalise import normalise, trim, trimmed
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Alleles, Variant, centred_start, normalise, place_alleles, place_snvs, trim, trimmed
+from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles, place_snvs
 from genoformer.inference.windows import require_length
 from genoformer.models.transformer.model import Encoder
 from genoformer.scoring.scores import Floats, ScoreInput

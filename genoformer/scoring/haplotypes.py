@@ -21,10 +21,11 @@ from genoformer.files import atomic_write, sha256_of
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.fit import Fit, scorable
 from genoformer.genome.haplotypes import drop_overlapping
+from genoformer.genome.normalise import trimmed
 from genoformer.genome.preflight import check_preflight, preflight
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
-from genoformer.genome.variants import Variant, trimmed
+from genoformer.genome.variants import Variant
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.scoring.carriers import Inside, Window, carriers_of, windows_of
 from genoformer.scoring.parts import THREADS, RowFolder, Rows

@@ -52,7 +52,7 @@ class NoiseFloor(NamedTuple):
             "substitution in both windows"
         )
         if self.n_places < LEAST_PLACES:
-            size = f"the largest values are {floors}{strongest}: of too few places to be sure (--noise {LEAST_PLACES})"
+            size = f"the largest values are {floors}{strongest}: of too few places to be sure (--noise-places {LEAST_PLACES})"
         else:
             size = f"{QUANTILE:.0%} of the values lie below {floors}{strongest}"
         return f"{what}; {size}. A smaller score may come only from where the window begins."

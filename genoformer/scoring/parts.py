@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.config import current_option
 from genoformer.errors import GenoformerError
 from genoformer.files import atomic_write, resolve_link, write_text
 from genoformer.formats.vcf import MAX_BATCH_BYTES, Record, VariantFile, open_vcf, overlapping
@@ -160,7 +161,7 @@ def resumed_command(output: Path) -> tuple[Path, list[str]]:
     note = _folder_of(output) / "command.json"
     try:
         noted = json.loads(note.read_text(encoding="utf-8"))
-        return Path(noted["folder"]), [str(text) for text in noted["command"]]
+        return Path(noted["folder"]), [current_option(str(text)) for text in noted["command"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobError(
             f"there is no unfinished work for {output} ({note} cannot be read); give the output of `score --shard`."

@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 
 from genoformer import inference
 from genoformer.errors import ConfigError
-from genoformer.formats.exons import Genes
 from genoformer.formats.track_table import TrackTable
 from genoformer.formats.vcf import Record
+from genoformer.genome.genes import Genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.models.enformer.model import Enformer

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import CheckpointError, ConfigError
-from genoformer.formats.exons import Gene, Genes
 from genoformer.formats.track_table import TrackTable
 from genoformer.formats.vcf import Record
 from genoformer.genome.codes import Codes
+from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.formats.exons import Genes
 from genoformer.formats.track_table import TrackTable
+from genoformer.genome.genes import Genes
 from genoformer.scoring.scores import Score, TrackScoreMatrix
 from genoformer.tables import MISSING
 from genoformer.writers import Column, Floats, key_of

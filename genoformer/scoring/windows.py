@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 
 from genoformer.genome.codes import Codes
 from genoformer.genome.haplotypes import Change
+from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Align, Variant, centred_start, normalise, place_alleles, trimmed
+from genoformer.genome.variants import Align, Variant, centred_start, place_alleles
 from genoformer.scoring.alignment import Indels
 
 Anchor = Literal["grid", "variant"]

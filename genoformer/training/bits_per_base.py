@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, N
 from genoformer.inference.runtime import to_device
-from genoformer.models.transformer.base_probabilities import base_posterior, successors
+from genoformer.models.token_model import base_posterior, successors
 from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import Tokenizer
 from genoformer.training.random_streams import RandomStream
@@ -70,7 +70,7 @@ def _masked_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDA
 
 
 def _causal_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the term of `posterior.window_log2_likelihood` that belongs to the target."""
+    """Return the term of `window_log2_likelihood` that belongs to the target."""
     ids = model.tokenizer.encode(codes).ids
     rows = np.arange(len(codes))
     before = np.maximum(target - model.tokenizer.min_bases + 1, 0)  # the token before the target; [CLS] is token 0

@@ -25,11 +25,12 @@ from genoformer.evaluation import metrics
 from genoformer.evaluation.intervals import Estimate, over_runs
 from genoformer.files import check_overwrite, write_text
 from genoformer.models import registry
-from genoformer.models.heads import ClassifierConfig, SequenceClassifier, encoder_of, merge_adapters, set_trainable
+from genoformer.models.base import READS_TOKENS
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier, merge_adapters, set_trainable
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import ProgressCallback
 from genoformer.training import resume
-from genoformer.training.config import FinetuneConfig, TuningConfig, tokenizer_of
+from genoformer.training.config import FinetuneConfig, TuningConfig, model_fields, tokenizer_of
 from genoformer.training.loop import STATE, Monitor, fit
 from genoformer.training.supervised import LabelledBatches, predictor_loss
 from genoformer.training.supervised_data import (
@@ -97,7 +98,7 @@ def finetune(
 ) -> Finetuned | None:
     """Train a predictor for each start and seed, write the run's folder, and return the results.
 
-    starts: pre-trained models to fine-tune; none trains from scratch with [tokenizer] and [encoder]. With one start and one
+    starts: pre-trained models to fine-tune; none trains from scratch with [tokenizer] and [model]. With one start and one
     seed `folder` is the model itself; otherwise `folder` lists its members, whose predictions are averaged.
     valid: None holds out a tenth of the training data, stratified by class. Sequences longer than the window are cut into
     overlapping windows, whose logits are averaged; the notes give their number. `tell` receives a description of the data
@@ -116,8 +117,8 @@ def finetune(
         raise ConfigError("strategy = 'fsdp': a model is fine-tuned whole on every device; take auto or ddp.")
     if n_seeds < 1:
         raise ConfigError(f"seeds = {n_seeds}: give a whole number of at least 1.")
-    if starts and (config.tokenizer or config.encoder):
-        raise ConfigError("[tokenizer] and [encoder] are for training from scratch; leave them out, or the model.")
+    if starts and (config.tokenizer or config.model):
+        raise ConfigError("[tokenizer] and [model] are for training from scratch; leave them out, or the model.")
     whole = targets_of(train.labels, task, columns=train.columns, multi_label=multi_label, place=train.place)
     fitted = LabelledSet(train.sequences, whole)
     tell(described(train.path.name, whole, train.columns))
@@ -215,7 +216,7 @@ def _member(
         "version": __version__,
         "task": task,
         "start": {"sha256": encoder.sha256, "manifest": registry.read_manifest(before)} if before else None,
-        "shape": {"tokenizer": dict(config.tokenizer), "encoder": dict(config.encoder)},
+        "shape": {"tokenizer": dict(config.tokenizer), "model": dict(config.model)},
         "finetune": asdict(plan),
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
     }
@@ -282,8 +283,8 @@ def _trained(
         model,
         batch_size=plan.batch_size,
         seed=plan.seed,
-        mask_rate=plan.mask_rate,
-        shift=plan.shift,
+        token_dropout=plan.token_dropout,
+        max_shift=plan.max_shift,
     )
 
     def validate(trained: Any) -> dict[str, float]:
@@ -301,7 +302,7 @@ def _trained(
         plan.loop(batches.n_batches),
         validate=validate,
         monitor=Monitor(f"valid_{monitor}", monitor.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
-        rates=lambda name: plan.encoder_rate if name.startswith("encoder.") else 1.0,
+        rates=lambda name: plan.encoder_lr_scale if name.startswith("encoder.") else 1.0,
         progress=progress,
     )
     if fitted is None:
@@ -320,7 +321,7 @@ def _finished(folder: Path, manifest: dict[str, Any]) -> SequenceClassifier:
         raise ConfigError(
             f"{folder} holds a model that was trained in another way ({', '.join(changed)} differ); name another folder."
         )
-    (model,) = registry.load_predictors(folder)
+    (model,) = registry.load_ensemble(folder)
     return model
 
 
@@ -343,15 +344,15 @@ def _origins(starts: Sequence[str | Path]) -> list[tuple[str | Path | None, str]
 def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder, int]:
     """Return the encoder to train, and the window length in bases that it was trained on."""
     if start is not None:
-        loaded = registry.load_token_model(start)
-        encoder, window = encoder_of(loaded), loaded.config.window if isinstance(loaded, SequenceClassifier) else 0
+        loaded = registry.load(start, READS_TOKENS)
+        encoder, window = loaded.encoder, getattr(loaded.config, "window", 0)
         return encoder, max(window, encoder.config.context_length)
     if not config.tokenizer:
-        raise ConfigError("no model to go on from: name one with -m, or give [tokenizer] and [encoder] to train from scratch.")
+        raise ConfigError("no model to go on from: name one with -m, or give [tokenizer] and [model] to train from scratch.")
     tokenizer = tokenizer_of(config.tokenizer)
-    shape = checked(EncoderConfig, config.encoder, "[encoder]")
+    shape = checked(EncoderConfig, model_fields(config.model, "transformer"), "[model]")
     if "n_vocab" in shape:
-        raise ConfigError("[encoder]: n_vocab follows from the tokenizer; leave it out.")
+        raise ConfigError("[model]: n_vocab follows from the tokenizer; leave it out.")
     encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
     encoder.tokenizer = tokenizer
     return encoder, encoder.config.context_length
@@ -378,8 +379,8 @@ def _predictor(encoder: Encoder, train: LabelledSet, plan: TuningConfig) -> Sequ
             pooling=plan.pooling,  # type: ignore[arg-type]
             both_strands=plan.both_strands,
             dropout=plan.dropout,
-            centre=tuple(values.mean(0, dtype=np.float64).tolist()) if len(values) else (),
-            spread=tuple(values.std(0, dtype=np.float64).tolist()) if len(values) else (),
+            target_mean=tuple(values.mean(0, dtype=np.float64).tolist()) if len(values) else (),
+            target_std=tuple(values.std(0, dtype=np.float64).tolist()) if len(values) else (),
         )
     )
     model.encoder.load_state_dict(encoder.state_dict())

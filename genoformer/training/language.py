@@ -35,18 +35,23 @@ class Batch(NamedTuple):
 class LanguageModelBatches:
     """Batches of a language model by their number: windows are drawn, tokenized and masked."""
 
-    def __init__(self, windows: RandomWindows, tokenizer: Tokenizer, objective: Any, repeat_weight: float = 1.0) -> None:
-        self.windows, self.tokenizer, self.objective, self.repeat_weight = windows, tokenizer, objective, repeat_weight
+    def __init__(self, windows: RandomWindows, tokenizer: Tokenizer, objective: Any, soft_masked_weight: float = 1.0) -> None:
+        self.windows, self.tokenizer, self.objective, self.soft_masked_weight = (
+            windows,
+            tokenizer,
+            objective,
+            soft_masked_weight,
+        )
 
     def __call__(self, i: int) -> Batch:
         size = self.windows.batch_size
         numbers = np.arange(i * size, (i + 1) * size)
-        codes, lower = self.windows.drawn(numbers, soft_masked=self.repeat_weight < 1)
+        codes, lower = self.windows.drawn(numbers, soft_masked=self.soft_masked_weight < 1)
         encoding = self.tokenizer.encode(codes)
         inputs, labels = self.objective(encoding, RandomStream(self.windows.seed, numbers, stream=1))
         weights = np.ones(labels.shape, dtype=np.float32)
         if lower is not None:
-            weights -= (1 - self.repeat_weight) * _share(lower, encoding.spans)
+            weights -= (1 - self.soft_masked_weight) * _share(lower, encoding.spans)
             if self.objective.label_rate == 1:  # a causal label is the next token
                 weights[:, :-1] = weights[:, 1:].copy()
         keep = inputs != self.tokenizer.pad_id

@@ -90,8 +90,8 @@ def fit(
     world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))
     with quiet():
         trainer = trainer_of(
-            max_steps=config.steps,
-            accumulate_grad_batches=config.accumulate,
+            max_steps=config.max_steps,
+            accumulate_grad_batches=config.grad_accumulation,
             gradient_clip_val=None,
             precision=config.precision,
             accelerator=config.accelerator,
@@ -109,7 +109,7 @@ def fit(
         )
         state = folder / STATE
         if progress is not None and state.is_file() and trainer.is_global_zero:
-            progress(Progress("going on", _step_of(state), config.steps))
+            progress(Progress("going on", _step_of(state), config.max_steps))
         with stopped():
             trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
         if watch.signals.number is not None:  # the signal came in the last step
@@ -161,7 +161,7 @@ class _Training(L.LightningModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world = self.trainer.global_rank, self.trainer.world_size
-        first = self.trainer.global_step * self.config.accumulate * world + rank
+        first = self.trainer.global_step * self.config.grad_accumulation * world + rank
         workers = self.config.workers
         return DataLoader(
             _BatchStream(self.batches, first, world), batch_size=None, num_workers=workers, persistent_workers=workers > 0
@@ -179,7 +179,7 @@ class _Training(L.LightningModule):
         return found.total / found.divisor
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
 
     def configure_optimizers(self) -> Any:
         c = self.config
@@ -196,7 +196,7 @@ class _Training(L.LightningModule):
             betas=(0.9, c.beta2),
             eps=c.epsilon,
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, c.steps, c.warmup))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, c.max_steps, c.warmup_fraction))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -233,8 +233,8 @@ class _ValidationCallback(Callback):
             self.board = TensorBoardLogger(str(self.folder), name="", version="tensorboard", purge_step=step)
         sums = self.sums if trainer.is_global_zero else module.sums
         module.sums = sums.to(module.device if module.device.type != "mps" else "cpu", copy=True)
-        if self.config.average:
-            self.average = Average(module.model, self.config.average)
+        if self.config.ema_decay:
+            self.average = Average(module.model, self.config.ema_decay)
             if self.earlier:
                 self.average.load(self.earlier)
         self.clock = SaveClock(self.config.save_every)
@@ -242,18 +242,18 @@ class _ValidationCallback(Callback):
             self.signals.listen()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
-        if (index + 1) % self.config.accumulate:
+        if (index + 1) % self.config.grad_accumulation:
             return
         step, c = trainer.global_step, self.config
         row: dict[str, float] = {}
-        last = step == c.steps
+        last = step == c.max_steps
         if self.average is not None:
             self.average.update(step)
         if step % c.log_every == 0 or last:
             total, count = trainer.strategy.reduce(module.sums, reduce_op="sum").tolist()
             if not count:
                 raise TrainingError(
-                    f"nothing of what was seen up to step {step} counts in the loss: with repeat_weight = 0 a genome that "
+                    f"nothing of what was seen up to step {step} counts in the loss: with soft_masked_weight = 0 a genome that "
                     "is all soft-masked teaches nothing; give a larger weight, or more data a step."
                 )
             module.sums.zero_()
@@ -261,16 +261,16 @@ class _ValidationCallback(Callback):
             row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
             if not math.isfinite(row["train_loss"]):
                 raise TrainingError(
-                    f"the training diverged: at step {step} the loss is {row['train_loss']}; lower learning_rate, lengthen "
-                    "warmup, or use precision 32-true, and start in a new folder."
+                    f"the training diverged: at step {step} the loss is {row['train_loss']}; lower learning_rate, raise "
+                    "warmup_fraction, or use precision 32-true, and start in a new folder."
                 )
-        if self.validate is not None and (step % c.valid_every == 0 or last):
+        if self.validate is not None and (step % c.eval_every == 0 or last):
             with self.average.in_place() if self.average is not None else nullcontext():
                 row |= self._validated(trainer, module)
                 if self._is_best(row):
                     self.best_step = step
                     self.best = {name: t.cpu().clone() for name, t in full_state_dict(module.model).items()}
-            if step <= c.warmup * c.steps:
+            if step <= c.warmup_fraction * c.max_steps:
                 self.waited = 0  # steps this small do not predict later progress
             if self.monitor is not None and self.waited >= self.monitor.patience:
                 trainer.should_stop = True
@@ -281,7 +281,7 @@ class _ValidationCallback(Callback):
         self._keep(trainer, module, step)
         if self.progress is not None and trainer.is_global_zero:
             note = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in self.metrics if name != "learning_rate")
-            self.progress(Progress("training", step, c.steps, note))
+            self.progress(Progress("training", step, c.max_steps, note))
 
     def _validated(self, trainer: L.Trainer, module: Any) -> dict[str, float]:
         assert self.validate is not None
@@ -306,7 +306,7 @@ class _ValidationCallback(Callback):
 
     def _keep(self, trainer: L.Trainer, module: Any, step: int) -> None:
         """Save the state if a save is due, and end the run after a signal."""
-        ended = step == self.config.steps or trainer.should_stop
+        ended = step == self.config.max_steps or trainer.should_stop
         if not ended and (self.signals.number is not None or self._due(trainer, step)):
             began = self.clock.seconds()
             self.sums = trainer.strategy.reduce(module.sums.clone(), reduce_op="sum").cpu()

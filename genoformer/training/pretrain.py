@@ -22,12 +22,13 @@ from genoformer.genome.minhash import GENOME_SCALE, Sketch
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_on_reference, runs_of_bases
 from genoformer.models import registry
+from genoformer.models.base import Embeds
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer
 from genoformer.training import report, resume, run_checks
 from genoformer.training.bits_per_base import VALIDATION_BASES, asked_bases, bits_of, why_no_bits
-from genoformer.training.config import GenomeConfig, PretrainConfig, tokenizer_of
+from genoformer.training.config import GenomeConfig, PretrainConfig, model_fields, tokenizer_of
 from genoformer.training.language import LanguageModelBatches, language_model_loss
 from genoformer.training.log import LOG, read_log
 from genoformer.training.loop import fit
@@ -132,30 +133,31 @@ def pretrain(
     Contigs in `valid_contigs` are held out (default: the last contig, or the end of an only contig). Validation is bits per
     base on them, from the exact single-base posterior, or given the bases before for a causal model. A killed run is resumed
     from its last saved state and ends with the weights of an undisturbed run; `progress` receives the step of that state.
-    start: a model whose weights, shape and tokenizer are used; [encoder] and [tokenizer] must then be left out.
+    start: a model whose weights, shape and tokenizer are used; [model] and [tokenizer] must then be left out.
     "notes" in the manifest are the reasons for a failed run (collapse, divergence); "warnings" are other remarks.
 
     Raises ConfigError for settings that cannot be trained, TrainingError when the loss is not finite.
     """
     plan = config.training
-    begun = registry.load(start) if start is not None else None
-    if begun and (config.encoder or config.tokenizer != PretrainConfig().tokenizer):
-        raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [encoder] and [tokenizer].")
+    begun = registry.load(start, Embeds) if start is not None else None
+    if begun and (config.model or config.tokenizer != PretrainConfig().tokenizer):
+        raise ConfigError(f"the shape and the tokenizer are those of {start}; leave out [model] and [tokenizer].")
     if begun and begun.config.causal != (plan.objective == "causal"):
         raise ConfigError(f"{start} is {'causal' if begun.config.causal else 'masked'}; set objective to that.")
-    if set(config.encoder) & {"n_vocab", "causal"}:
-        raise ConfigError("[encoder]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")
+    table = model_fields(config.model, "transformer")
+    if set(table) & {"n_vocab", "causal"}:
+        raise ConfigError("[model]: n_vocab follows from the tokenizer and causal from the objective; leave them out.")
     if (folder / "config.json").exists():
         raise ConfigError(f"{folder} holds a finished model; name another folder, or remove it.")
-    checked(EncoderConfig, config.encoder, "[encoder]")
+    checked(EncoderConfig, table, "[model]")
 
     L.seed_everything(plan.seed, verbose=False)
-    shape = asdict(begun.config) if begun else config.encoder
+    shape = asdict(begun.config) if begun else table
     length = int(shape.get("context_length", EncoderConfig.context_length))
     data = _data(config.genome, length)
     windows = RandomWindows(data.train, length, plan.batch_size, plan.seed, both_strands=plan.both_strands)
     tokenizer = begun.tokenizer if begun else tokenizer_of(config.tokenizer, partial(_learned, windows))
-    encoder = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), **config.encoder}
+    encoder = {"max_tokens": max(EncoderConfig.max_tokens, tokenizer.n_tokens(length)), **table}
     fixed = {"n_vocab": tokenizer.n_vocab, "causal": plan.objective == "causal"}
     model = begun or Encoder(EncoderConfig.from_dict(encoder | fixed))
     model.tokenizer = tokenizer
@@ -170,7 +172,7 @@ def pretrain(
         "genomes": data.record,
         "start": {"sha256": model.sha256, "manifest": registry.read_manifest(start)} if start is not None else None,
         "tokenizer": {field: value for field, value in tokenizer.to_dict().items() if field != "model"},
-        "encoder": asdict(model.config),
+        "model": asdict(model.config),
         "training": asdict(plan),
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
     }
@@ -192,7 +194,7 @@ def pretrain(
 
     fitted = fit(
         model,
-        LanguageModelBatches(windows, tokenizer, objective, plan.repeat_weight),
+        LanguageModelBatches(windows, tokenizer, objective, plan.soft_masked_weight),
         lambda trained, batch: language_model_loss(trained, batch, objective.label_rate),
         folder,
         plan,
@@ -217,7 +219,7 @@ def pretrain(
         found,
         [row["valid_bits_per_base"] for row in read_log(folder / LOG) if "valid_bits_per_base" in row],
         fitted.metrics["train_loss"],
-        run_checks.unigram_nats(LanguageModelBatches(windows, tokenizer, CausalLM(tokenizer), plan.repeat_weight)),
+        run_checks.unigram_nats(LanguageModelBatches(windows, tokenizer, CausalLM(tokenizer), plan.soft_masked_weight)),
         single_bases=tokenizer.masks_bases and tokenizer.min_bases == 1,
     )
     manifest["warnings"] = warnings

@@ -63,7 +63,7 @@ def compare(model: Encoder, name: str, train: Sequence[Source], held: Sequence[S
     rows, differences = [], []
     for i, source in enumerate(held):
         windows = RandomWindows([source], length, plan.batch_size, plan.seed + 2 + i)
-        asked = asked_bases(windows, plan.valid_bases)
+        asked = asked_bases(windows, plan.eval_bases)
         bits = np.vstack([bits_of(model, asked, _AT_ONCE)[None], counts.bits(asked.codes, asked.target)])
         rows += bits_rows([name, *counts.names], source.contigs[0], bits)
         differences += bits_rows(counts.names, source.contigs[0], bits[0] - bits[1:])

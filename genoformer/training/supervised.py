@@ -44,12 +44,12 @@ class LabelledBatches:
         *,
         batch_size: int,
         seed: int,
-        mask_rate: float,
-        shift: int = 0,
+        token_dropout: float,
+        max_shift: int = 0,
     ) -> None:
         self.sequences, self.targets, self.weights = sequences, targets, weights
         self.config, self.tokenizer = model.config, model.tokenizer
-        self.batch_size, self.seed, self.mask_rate, self.shift = batch_size, seed, mask_rate, shift
+        self.batch_size, self.seed, self.token_dropout, self.max_shift = batch_size, seed, token_dropout, max_shift
         self.lengths = np.array([len(sequence) for sequence in sequences])
         self.n_batches = math.ceil(len(sequences) / batch_size)
         self.epoch, self.order = -1, np.empty(0, dtype=np.int64)
@@ -63,13 +63,13 @@ class LabelledBatches:
         if self.config.both_strands:
             flips = RandomStream(self.seed, rows + epoch * len(self.sequences))(1)[:, 0] < 0.5
             sequences = [reverse_complement(s) if flip else s for s, flip in zip(sequences, flips, strict=True)]
-        if self.shift:
-            by = RandomStream(self.seed, rows + epoch * len(self.sequences), stream=2)(1)[:, 0] * (2 * self.shift + 1)
-            sequences = [shift_sequences(s, int(n) - self.shift) for s, n in zip(sequences, by, strict=True)]
+        if self.max_shift:
+            by = RandomStream(self.seed, rows + epoch * len(self.sequences), stream=2)(1)[:, 0] * (2 * self.max_shift + 1)
+            sequences = [shift_sequences(s, int(n) - self.max_shift) for s, n in zip(sequences, by, strict=True)]
         windows = windows_of(sequences, self.config.window, self.config.overlap, self.tokenizer.min_bases)
         ids, keep, is_base = tokens_of(self.tokenizer, windows.codes)
-        if self.mask_rate:
-            hidden = RandomStream(self.seed, np.arange(len(ids)) + i * 2**20, stream=1)(ids.shape[1]) < self.mask_rate
+        if self.token_dropout:
+            hidden = RandomStream(self.seed, np.arange(len(ids)) + i * 2**20, stream=1)(ids.shape[1]) < self.token_dropout
             ids = np.where(hidden & self.tokenizer.known(ids), self.tokenizer.mask_id, ids)
         return Batch(
             torch.from_numpy(ids),
@@ -132,5 +132,5 @@ def elementwise(model: SequenceClassifier, logits: Tensor, targets: Tensor) -> T
         return F.cross_entropy(logits, targets, reduction="none")
     if model.config.kind == "multilabel":
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
-    centre, spread = (torch.tensor(x, device=logits.device) for x in (model.config.centre, model.config.spread))
-    return F.mse_loss(logits, (targets - centre) / spread, reduction="none").mean(1)
+    mean, std = (torch.tensor(x, device=logits.device) for x in (model.config.target_mean, model.config.target_std))
+    return F.mse_loss(logits, (targets - mean) / std, reduction="none").mean(1)

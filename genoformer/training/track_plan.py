@@ -11,7 +11,8 @@ from genoformer.datasets.track_set import TrackSet
 from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
 from genoformer.models import cost, registry
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.base import PredictsTracks
+from genoformer.models.enformer.model import EnformerConfig
 from genoformer.training.track_losses import TRACK_LOSSES
 from genoformer.training.tracks import TracksConfig, choose_trained, part_of, shape_of
 
@@ -59,12 +60,13 @@ def plan_tracks(
     rate: multiply-adds per second; None measures it here. Raises ConfigError for a set and a shape that do not fit.
     """
     tracks = config.tracks
-    old = registry.long_range_config(start) if start is not None else None
+    old = registry.load_config(start, PredictsTracks) if start is not None else None
     shape, part = shape_of(config, data, old, head), part_of(tracks, data)
-    length = (part.n_bins + 2 * part.flank) * data.bin_size
+    length = (part.n_bins + 2 * part.context_bins) * data.bin_size
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
-    model = cost.meta_model(Enformer, shape, torch.bfloat16 if half else torch.float32)
+    family = registry.class_of(shape)
+    model = cost.meta_model(family, shape, torch.bfloat16 if half else torch.float32)
     with torch.device("meta"):  # new parameters of adapters
         choose_trained(model, tracks, head)
     model.activation_checkpointing = tracks.checkpointing
@@ -73,7 +75,7 @@ def plan_tracks(
     loss = TRACK_LOSSES[tracks.loss]
     step = cost.trace(model, lambda: loss(run().float(), measured), backward=True, boolean_masks=device != "cpu")
     if rate is None:
-        rate = measured_rate(Enformer, shape, training=True, device=device, precision="bfloat16" if half else "float32")
+        rate = measured_rate(family, shape, training=True, device=device, precision="bfloat16" if half else "float32")
     n_batches = -(-len(data.rows("train")) * max(1, data.n_bins // part.n_bins) // tracks.batch_size)
     return StepPlan(
         shape,
@@ -82,8 +84,8 @@ def plan_tracks(
         n_parameters=cost.count_parameters(model),
         n_trained=cost.count_parameters(model, trained=True),
         memory=cost.step_memory(model, step, autocast=half),
-        multiply_adds=tracks.accumulate * step.multiply_adds,
+        multiply_adds=tracks.grad_accumulation * step.multiply_adds,
         rate=rate,
-        n_steps=tracks.loop(n_batches).steps,
+        n_steps=tracks.loop(n_batches).max_steps,
         device=device,
     )

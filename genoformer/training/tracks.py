@@ -24,13 +24,14 @@ from genoformer.files import write_text
 from genoformer.genome.minhash import GENOME_SCALE, Sketch
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
 from genoformer.models.enformer.model import PRESETS, Enformer, EnformerConfig, preset
 from genoformer.models.heads import add_adapters, merge_adapters
 from genoformer.models.track_heads import trunk_parameters
 from genoformer.progress import ProgressCallback
 from genoformer.tables import rounded, tsv_line
 from genoformer.training import resume
-from genoformer.training.config import tables_of
+from genoformer.training.config import model_fields, tables_of
 from genoformer.training.loop import Monitor, fit
 from genoformer.training.optimizer import EpochsConfig, at_least_one
 from genoformer.training.strategies import full_state_dict
@@ -46,21 +47,21 @@ class TrackTuningConfig(EpochsConfig):
 
     batch_size: int = 1
     learning_rate: float = 5e-4
-    clip: float = 0.2
+    max_grad_norm: float = 0.2
     epochs: float = 20.0
     loss: str = "poisson"  # "multinomial": separate terms for shape and total (Borzoi); "log": squared error of log(1 + x)
     total_weight: float = 0.2  # weight of the total in the multinomial loss (Borzoi)
     track_weights: str = "even"  # 1 / mean of a track (loss "log": 1 / variance), so that all count equally; or "none"
-    bins: int = 0  # with targets in a training crop; 0: all bins of the window
-    flank: int = 0  # input-only bins on each side of a crop; 0: as many as the window has
-    shift: int = 3  # largest shift of a crop in bases; its targets stay
+    crop_bins: int = 0  # with targets in a training crop; 0: all bins of the window
+    context_bins: int = 0  # input-only bins on each side of a crop; 0: as many as the window has
+    max_shift: int = 3  # largest shift of a crop in bases; its targets stay
     both_strands: bool = True  # train on either strand, average both in validation; exchange strand pairs
     tune: str = "full"  # trained with the head: "last": the last blocks; "norms"; "frozen": nothing; "lora": low-rank adapters
     last_blocks: int = 2
     lora_rank: int = 8  # Hu et al. 2021, section 7.2: a larger rank adds little
-    log_scale: bool = True  # Pearson's r of log(1 + x); else of x
+    pearson_log1p: bool = True  # Pearson's r of log(1 + x); else of x
     checkpointing: bool = False  # saves memory and takes a third more time
-    validations: float = 1.0  # per epoch
+    evals_per_epoch: float = 1.0  # validations
     patience: int = 1000  # validations without improvement before the run stops
 
     def __post_init__(self) -> None:
@@ -71,15 +72,15 @@ class TrackTuningConfig(EpochsConfig):
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
         if self.total_weight < 0:
             raise ConfigError(f"total_weight = {self.total_weight}: give a number of at least 0; change the [tracks] table.")
-        if min(self.bins, self.flank, self.shift) < 0:
-            raise ConfigError("bins, flank and shift must be at least 0; change the [tracks] table.")
+        if min(self.crop_bins, self.context_bins, self.max_shift) < 0:
+            raise ConfigError("crop_bins, context_bins and max_shift must be at least 0; change the [tracks] table.")
 
 
 @dataclass(frozen=True)
 class TracksConfig:
-    """Configuration file: [tracks], and to train from scratch [longrange] with a preset and changes to it."""
+    """Configuration file: [tracks], and to train from scratch [model] with a preset and changes to it."""
 
-    longrange: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
     tracks: TrackTuningConfig = field(default_factory=TrackTuningConfig)
 
     @classmethod
@@ -117,7 +118,7 @@ def train_tracks(
     """Train a long-range model on windows of split train; the best step has the highest r on split valid.
 
     start: a pre-trained model whose trunk (stem, tower and transformer) is reused with a new head; None trains from scratch
-    with [longrange]. Without validation windows the last step is taken. Return None in processes other than the first.
+    with [model]. Without validation windows the last step is taken. Return None in processes other than the first.
     Raises ConfigError for settings or data that cannot be trained on, TrainingError when a loss is not finite.
     """
     plan, notes = config.tracks, list[str]()
@@ -129,7 +130,7 @@ def train_tracks(
     L.seed_everything(plan.seed, verbose=False)
     model = _model(config, data, start, head)
     part = part_of(plan, data)
-    if start is not None and (note := _length_note(registry.long_range_config(start), model.config)):
+    if start is not None and (note := _length_note(registry.load_config(start, PredictsTracks), model.config)):
         notes.append(note)
     manifest: dict[str, Any] = {
         "version": __version__,
@@ -137,7 +138,7 @@ def train_tracks(
         "task": "tracks",
         "start": {"name": str(start), "sha256": model.sha256} if start is not None else None,
         "data": {"folder": data.folder.name, "train": len(rows), "valid": len(held_out), "manifest": data.manifest},
-        "longrange": dict(config.longrange),
+        "model": dict(config.model),
         "tracks": asdict(plan),
         "packages": {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__},
     }
@@ -148,7 +149,7 @@ def train_tracks(
     model.activation_checkpointing = plan.checkpointing
     whole = copy.deepcopy(model) if plan.strategy == "fsdp" else model  # a predictor cannot use sharded weights
     batches = TrackBatches(
-        data, rows, part, batch_size=plan.batch_size, seed=plan.seed, shift=plan.shift, both_strands=plan.both_strands
+        data, rows, part, batch_size=plan.batch_size, seed=plan.seed, max_shift=plan.max_shift, both_strands=plan.both_strands
     )
     weights = torch.from_numpy(track_weights(data, rows, means, plan))
 
@@ -163,7 +164,7 @@ def train_tracks(
             now = full_state_dict(trained)
             whole.load_state_dict(now)
             trained = whole.to(next(iter(now.values())).device).eval()
-        fitted = fit_of(trained, data, held_out, both_strands=plan.both_strands, log=plan.log_scale)
+        fitted = fit_of(trained, data, held_out, both_strands=plan.both_strands, log=plan.pearson_log1p)
         found = {"valid_pearson": fitted.positions, "valid_pearson_windows": fitted.windows}
         return {name: float(np.nanmean(r)) for name, r in found.items() if np.isfinite(r).any()}
 
@@ -189,7 +190,7 @@ def train_tracks(
     model.eval()
     model.targets = {head: data.targets}
     fits = {
-        split: fit_of(model, data, of, both_strands=plan.both_strands, log=plan.log_scale)
+        split: fit_of(model, data, of, both_strands=plan.both_strands, log=plan.pearson_log1p)
         for split, of in (("valid", held_out), ("test", data.rows("test")))
         if len(of)
     }
@@ -220,26 +221,26 @@ def fit_of(model: Enformer, data: TrackSet, rows: NDArray[np.int64], *, both_str
 
 
 def shape_of(config: TracksConfig, data: TrackSet, start: EnformerConfig | None, head: str) -> EnformerConfig:
-    """Return the shape of a model with one head for the set's tracks: that of [longrange], or that of a start model.
+    """Return the shape of a model with one head for the set's tracks: that of [model], or that of a start model.
 
     Its window is a training crop with its flanks, because relative positions are functions of the window length.
     """
     part, heads = part_of(config.tracks, data), {head: len(data.targets)}
-    n_bases = (part.n_bins + 2 * part.flank) * data.bin_size
+    n_bases = (part.n_bins + 2 * part.context_bins) * data.bin_size
     if start is None:
-        table = dict(config.longrange)
+        table = model_fields(config.model, "enformer")
         if given := sorted({"heads", "context_length", "target_bins"} & table.keys()):
             raise ConfigError(
-                f"[longrange]: {', '.join(given)}: heads follow from the tracks of the set, lengths from bins and flank in "
-                "[tracks]; leave them out."
+                f"[model]: {', '.join(given)}: heads follow from the tracks of the set, lengths from crop_bins and "
+                "context_bins in [tracks]; leave them out."
             )
         name = table.pop("preset", "small")
         if name not in PRESETS:
-            raise ConfigError(f"[longrange]: preset = {name!r}: allowed are {', '.join(PRESETS)}.")
+            raise ConfigError(f"[model]: preset = {name!r}: allowed are {', '.join(PRESETS)}.")
         shape = preset(name, **{**table, "context_length": n_bases, "target_bins": part.n_bins, "heads": heads})
     else:
-        if config.longrange:
-            raise ConfigError("[longrange] is for training from scratch; leave it out, or the model.")
+        if config.model:
+            raise ConfigError("[model] is for training from scratch; leave it out, or the model.")
         shape = replace(start, heads=heads, context_length=n_bases, target_bins=part.n_bins)
     if shape.bin_size != data.bin_size:
         raise ConfigError(
@@ -251,12 +252,12 @@ def shape_of(config: TracksConfig, data: TrackSet, start: EnformerConfig | None,
 
 def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> Enformer:
     """Return a model with one new head for the set's tracks."""
-    old = registry.load_long_range(start) if start is not None else None
+    old = registry.load(start, PredictsTracks) if start is not None else None
     model = Enformer(shape_of(config, data, old.config if old is not None else None, head))
     if old is not None:
         trunk = {name: tensor for name, tensor in old.state_dict().items() if not name.startswith("heads.")}
         model.load_state_dict(trunk, strict=False)
-        model.sha256 = old.sha256
+        model.set_origin(old.origin._replace(training_sketch=None))
     return model
 
 
@@ -266,21 +267,25 @@ def _length_note(before: EnformerConfig, now: EnformerConfig) -> str:
         return ""
     return (
         f"The model comes from windows of {before.context_length:,} bases and is trained here on {now.context_length:,}: its "
-        "relative positions, which are functions of the length, are others now; bins and flank in [tracks] set the length."
+        "relative positions, which are functions of the length, are others now; crop_bins and context_bins in [tracks] set "
+        "the length."
     )
 
 
 def part_of(plan: TrackTuningConfig, data: TrackSet) -> Crop:
     """Return the training crop of a window; ConfigError if the windows are too short for it."""
-    part, last = Crop(plan.bins or data.n_bins, plan.flank or data.first_bin), data.length // data.bin_size - data.n_bins
+    part, last = (
+        Crop(plan.crop_bins or data.n_bins, plan.context_bins or data.first_bin),
+        data.length // data.bin_size - data.n_bins,
+    )
     if part.n_bins > data.n_bins:
         raise ConfigError(
-            f"bins = {part.n_bins}: the windows of {data.folder} have {data.n_bins} bins with targets; give 1 to that."
+            f"crop_bins = {part.n_bins}: the windows of {data.folder} have {data.n_bins} bins with targets; give 1 to that."
         )
-    if part.flank > (most := max(data.first_bin, last - data.first_bin)):
+    if part.context_bins > (most := max(data.first_bin, last - data.first_bin)):
         raise ConfigError(
-            f"flank = {part.flank}: the windows of {data.folder} have {most} bins on each side of those with targets; give "
-            "that or less, or build the set with longer windows."
+            f"context_bins = {part.context_bins}: the windows of {data.folder} have {most} bins on each side of those with "
+            "targets; give that or less, or build the set with longer windows."
         )
     return part
 

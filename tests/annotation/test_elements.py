@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from genoformer import annotation
 from genoformer.annotation import element_tables as module
-from genoformer.annotation.elements import STATES, named_file, read_elements, read_files
+from genoformer.annotation.element_labels import STATES
+from genoformer.annotation.elements import named_file, read_elements, read_files
 from genoformer.annotation.overlap import contig_notes
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.formats.bed_kinds import layout_of

@@ -40,7 +40,7 @@ def one(name: str) -> list[Row]:
     train, dev = (read_labelled(folder / f"{part}.csv.gz") for part in ("train", "dev"))
     recipe = HERE / "gue" / f"{name}.toml"
     config = FinetuneConfig.read(recipe)
-    starts = [] if config.encoder else [first(name, folder.parent)]
+    starts = [] if config.model else [first(name, folder.parent)]
     if (OUT / name / "ensemble.json").is_file():
         (OUT / name / "ensemble.json").unlink()  # the members are taken again, and judged anew
     done = finetune(config, train, dev, OUT / name, task="classify", starts=starts, n_seeds=N_SEEDS)

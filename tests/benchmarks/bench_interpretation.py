@@ -28,7 +28,7 @@ from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tokenizers import KmerTokenizer
 n, length, width, heads, layers = map(int, sys.argv[1:])
 tokenizer = KmerTokenizer(6)
-model = Encoder(EncoderConfig(n_vocab=tokenizer.n_vocab, width=width, n_layers=layers, n_heads=heads, hidden=4 * width,
+model = Encoder(EncoderConfig(n_vocab=tokenizer.n_vocab, width=width, n_layers=layers, n_heads=heads, ffn_width=4 * width,
                               max_tokens=512, context_length=510)).eval()
 model.tokenizer = tokenizer
 codes = np.random.default_rng(0).integers(0, 4, (n, length), dtype=np.uint8)
@@ -73,8 +73,9 @@ def speed() -> list[Row]:
 
     from genoformer.interpretation.ism import substitutions
     from genoformer.interpretation.targets import AttributionTarget
-    from genoformer.models.enformer.model import Enformer, EnformerConfig, one_hot, preset
+    from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
     from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+    from genoformer.models.track_model import one_hot
     from genoformer.models.transformer.model import EncoderConfig
     from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
@@ -90,12 +91,12 @@ def speed() -> list[Row]:
     torch.manual_seed(0)
     toy = EnformerConfig(width=24, n_blocks=2, n_heads=2, key_width=6, n_pools=3, divisible_by=2, context_length=256,
                           target_bins=0, heads={"human": 5})  # fmt: skip
-    demo = {"width": 160, "n_layers": 4, "n_heads": 5, "hidden": 480, "stem_kernel": 15}
+    demo = {"width": 160, "n_layers": 4, "n_heads": 5, "ffn_width": 480, "conv_kernel": 15}
     cases: dict[str, tuple[Any, int, int]] = {
         "toy of tracks (width 24, 256 bp), all bases": (Enformer(toy).eval(), 256, 256),
         "`tiny` of tracks (16,384 bp), 100 bases": (Enformer(preset("tiny", heads={"cage": 8})).eval(), 16_384, 100),
         "toy classifier of bases (width 16, 64 bp), all bases": (
-            classes(BaseTokenizer(), 64, width=16, n_layers=2, n_heads=2, hidden=24), 64, 64),
+            classes(BaseTokenizer(), 64, width=16, n_layers=2, n_heads=2, ffn_width=24), 64, 64),
         "classifier of the demo model's shape (128 bp), all bases": (classes(BaseTokenizer(), 128, **demo), 128, 128),
         "the same of 6-mers": (classes(KmerTokenizer(6), 128, **demo), 128, 128),
     }  # fmt: skip

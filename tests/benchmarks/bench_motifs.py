@@ -23,8 +23,8 @@ from common import Row, script
 
 TILE, N_TILES, WIDE, FLANK = 80, 4, 300, 64
 LEAST = 0.8  # of the families, by the best method
-ENCODER = {"width": 96, "n_layers": 2, "n_heads": 4, "hidden": 192, "context_length": 80, "position": "rotary", "norm": "pre",
-           "stem_kernel": 15}  # fmt: skip
+ENCODER = {"width": 96, "n_layers": 2, "n_heads": 4, "ffn_width": 192, "context_length": 80, "position": "rotary",
+           "norm": "pre", "conv_kernel": 15}  # fmt: skip
 TRAINING = {"epochs": 4, "learning_rate": 1.5e-3, "batch_size": 128, "both_strands": True, "precision": "bf16-mixed"}
 
 
@@ -130,7 +130,7 @@ def trained(folder: Path) -> tuple[Path, Any]:
 
     world = simulate(folder / "world", seed=77, n_contigs=8, contig_length=1_000_000, n_variants=800)
     if ready := os.environ.get("MOTIFS_CLASSIFIER"):
-        return world.folder, registry.load_any(ready)
+        return world.folder, registry.load(ready)
     rng, genome = np.random.default_rng(0), Genome(world.genome)
     lines: dict[str, list[str]] = {"train": [], "valid": []}
     spans: dict[str, list[tuple[int, int]]] = {}
@@ -155,7 +155,7 @@ def trained(folder: Path) -> tuple[Path, Any]:
     config = FinetuneConfig({"tokenizer": "base"}, ENCODER, TuningConfig(**TRAINING))  # type: ignore[arg-type]
     train, valid = (read_labelled(folder / f"{split}.tsv") for split in ("train", "valid"))
     finetune(config, train, valid, folder / "run", task="classify")
-    return world.folder, registry.load_any(folder / "run")
+    return world.folder, registry.load(folder / "run")
 
 
 def attributed(model: Any, places: Places) -> Any:
@@ -180,7 +180,7 @@ def found_again(what: str, places: Places, values: Any, hypothetical: Any = None
     truth = places.truth
     precision = average_precision_score(truth.ravel(), values.ravel())
     rows = [Row(f"{what}: average precision of bases in planted sites", f"chance {truth.mean():.2f}", f"{precision:.2f}")]
-    limits = Discovery(shortest=6 if hypothetical is not None else 5, over_least=0)
+    limits = Discovery(shortest=6 if hypothetical is not None else 5, min_fold=0)
     found = discover(list(places.codes), list(values), list(places.others), limits)
     rows.append(families(f"{what}, DNABERT-viz's stages", places, [motif.matrix for motif in found.motifs]))
     if hypothetical is not None:

@@ -48,7 +48,7 @@ def small_model() -> Any:
     torch.manual_seed(1)
     tokenizer = KmerTokenizer(3)
     model = Encoder(
-        EncoderConfig(n_vocab=tokenizer.n_vocab, width=8, n_layers=1, n_heads=1, hidden=16, max_tokens=40, context_length=32)
+        EncoderConfig(n_vocab=tokenizer.n_vocab, width=8, n_layers=1, n_heads=1, ffn_width=16, max_tokens=40, context_length=32)
     )
     model.tokenizer = tokenizer
     return model.eval()

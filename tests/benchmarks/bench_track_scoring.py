@@ -32,7 +32,7 @@ def main() -> list[Row]:
 
     from genoformer.genome.reference import Genome
     from genoformer.genome.variants import Variant
-    from genoformer.models.enformer.model import one_hot
+    from genoformer.models.track_model import one_hot
     from genoformer.scoring.scores import parse_scores
     from genoformer.scoring.track_scorer import AlleleComparison, TrackScorer
 

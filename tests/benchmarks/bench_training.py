@@ -80,7 +80,7 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     torch.manual_seed(1)
     tokenizer = KmerTokenizer(K)
     config = EncoderConfig(
-        n_vocab=tokenizer.n_vocab, width=WIDTH, n_layers=N_LAYERS, n_heads=WIDTH // HEAD, hidden=4 * WIDTH,
+        n_vocab=tokenizer.n_vocab, width=WIDTH, n_layers=N_LAYERS, n_heads=WIDTH // HEAD, ffn_width=4 * WIDTH,
         max_tokens=N_TOKENS, context_length=tokenizer.max_bases(N_TOKENS), dropout=0.1,
     )  # fmt: skip
     model = Encoder(config)

@@ -66,6 +66,7 @@ def models(vcf: Path, fasta: Path, names: tuple[str, ...] = ("mini-human", "mini
     from genoformer.evaluation.variants import read_scores
     from genoformer.genome.reference import Genome
     from genoformer.models import registry
+    from genoformer.models.base import SCORES_VARIANTS
     from genoformer.models.enformer.model import Enformer
     from genoformer.scoring.run import score_variants
     from genoformer.scoring.scorers import TrackOptions
@@ -73,7 +74,7 @@ def models(vcf: Path, fasta: Path, names: tuple[str, ...] = ("mini-human", "mini
 
     found = {}
     for name in names:
-        model = registry.load_scoring(name)
+        model = registry.load(name, SCORES_VARIANTS)
         of_tracks = TrackOptions() if isinstance(model, Enformer) else None
         out = OUT / f"{vcf.name.partition('.')[0]}.{name}.tsv"
         scores = parse_scores(TRACK_SCORES if of_tracks else "LLR")

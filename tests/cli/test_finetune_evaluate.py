@@ -21,14 +21,14 @@ MOTIF = "TGACGTCATT"
 CONFIG = """
 [tokenizer]
 tokenizer = "base"
-[encoder]
+[model]
 width = 16
 n_layers = 1
 n_heads = 2
-hidden = 32
+ffn_width = 32
 position = "rotary"
 norm = "pre"
-stem_kernel = 9
+conv_kernel = 9
 [finetune]
 learning_rate = 1e-2
 epochs = 6
@@ -360,19 +360,19 @@ def test_options_of_evaluate_that_are_refused(made, monkeypatch, options, words)
 PRETRAIN = """
 [tokenizer]
 tokenizer = "base"
-[encoder]
+[model]
 width = 16
 n_layers = 1
 n_heads = 2
-hidden = 16
+ffn_width = 16
 context_length = 40
 position = "rotary"
 norm = "pre"
 [training]
-steps = 4
+max_steps = 4
 batch_size = 8
-repeat_weight = 0.1
-valid_bases = 200
+soft_masked_weight = 0.1
+eval_bases = 200
 [[genome]]
 fasta = "one.fa"
 valid_contigs = ["held"]
@@ -400,7 +400,7 @@ def test_two_genomes_with_blacklist_and_repeats_and_on_to_finetune(made, tmp_pat
     one, two = manifest["genomes"]
     assert (one["train"], one["valid"], two["train"], two["valid"]) == ({"a": 4000}, {"held": 3000}, {"b": 3000}, {})
     assert one["blacklist"] == {"name": "black.bed", "sha256": sha256_of(tmp_path / "black.bed")}
-    assert (one["weight"], two["weight"], manifest["training"]["repeat_weight"]) == (1.0, 2.0, 0.1)
+    assert (one["weight"], two["weight"], manifest["training"]["soft_masked_weight"]) == (1.0, 2.0, 0.1)
     assert set(manifest["bits_per_base"]) == {"held"}
 
     tuned = run("finetune", made / "set/valid.tsv", "-m", tmp_path / "lm", "-o", tmp_path / "tuned", "--epochs", 1)

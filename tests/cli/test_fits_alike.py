@@ -172,7 +172,7 @@ def test_negatives_are_compared_with_the_genome_too(folder: Path, tmp_path: Path
 def test_the_noise_floor_of_a_shifted_file_is_that_of_the_corrected_one(folder: Path, tmp_path: Path) -> None:
     floors = []
     for name, rows, more in (("good", GOOD, []), ("bad", FIXES["shift"], ["--fix", "shift"])):
-        score(folder, "tracks", write(tmp_path / f"{name}.vcf", rows), tmp_path / f"{name}.o.vcf", "--noise", 8, *more)
+        score(folder, "tracks", write(tmp_path / f"{name}.vcf", rows), tmp_path / f"{name}.o.vcf", "--noise-places", 8, *more)
         text = (tmp_path / f"{name}.o.vcf").read_text()
         floors.append((re.findall("##genoformer_noise=.*", text), re.findall("GF_SAD(?:_NOISE)?=[^;\n]*", text)))
     assert floors[0] == floors[1]

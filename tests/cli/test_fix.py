@@ -22,6 +22,7 @@ from genoformer.formats.vcf import info_of, read_variants
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
+from genoformer.models.base import SCORES_VARIANTS
 from genoformer.scoring.run import score_variants
 from genoformer.scoring.scores import parse_scores
 from genoformer.writers import Sink
@@ -493,7 +494,7 @@ def test_a_shard_and_the_whole_have_a_summary_in_json(place: Place) -> None:
 
 
 def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
-    model = registry.load_scoring(str(place.model))
+    model = registry.load(str(place.model, SCORES_VARIANTS))
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
     summary = score_variants(vcf, genome, model, parse_scores("LLR"), place.folder / "out.tsv", shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary

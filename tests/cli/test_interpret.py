@@ -162,7 +162,7 @@ def test_of_a_variant_both_alleles_are_drawn(folder, tmp_path, command) -> None:
 def test_mutagenesis_of_a_fine_tuned_model_is_of_its_logit(folder, tmp_path) -> None:
     done = run(folder, tmp_path, "ism", folder / "r.bed", "-m", folder / "classes", "--class", "no", "--figures", 0)
     assert done.exit_code == 0, done.output
-    model = registry.load_any(folder / "classes")
+    model = registry.load(folder / "classes")
     with np.load(tmp_path / "maps.npz") as found, torch.inference_mode():
         assert found["what"] == "mutagenesis no"
         codes = np.stack([found["codes_0"]] * 2)
@@ -174,7 +174,7 @@ def test_mutagenesis_of_a_fine_tuned_model_is_of_its_logit(folder, tmp_path) -> 
 def test_mutagenesis_of_sequences_by_themselves(folder, tmp_path) -> None:
     """Beyond the ends of a sequence of a FASTA are N."""
     (tmp_path / "p.fa").write_text(f">one\n{TEXT[:12]}\n")
-    done = run(folder, tmp_path / "o", "ism", tmp_path / "p.fa", "-m", folder / "tokens", "--audit", fasta=False)
+    done = run(folder, tmp_path / "o", "ism", tmp_path / "p.fa", "-m", folder / "tokens", "--sanity-checks", fasta=False)
     assert done.exit_code == 0, done.output
     with np.load(tmp_path / "o" / "maps.npz") as found:
         assert found["map_0"].shape == (12, 4)
@@ -191,7 +191,7 @@ def test_mutagenesis_of_sequences_by_themselves(folder, tmp_path) -> None:
     ],
 )  # fmt: skip
 def test_audits_stand_beside_the_figures(folder, tmp_path, command, model, options) -> None:
-    done = run(folder, tmp_path, command, folder / "r.bed", "-m", folder / model, "--audit", "--figures", 1, *options)
+    done = run(folder, tmp_path, command, folder / "r.bed", "-m", folder / model, "--sanity-checks", "--figures", 1, *options)
     assert done.exit_code == 0, done.output
     assert "audit, medians: " in done.stderr
     header, row, end = (tmp_path / "audit.tsv").read_text().split("\n")
@@ -208,7 +208,7 @@ def test_audits_where_bases_are_not_known(folder, tmp_path, command) -> None:
     """Beyond the end of the contig, and in a gap."""
     (tmp_path / "gap.fa").write_text(f">chr1\n{TEXT[:300]}{'N' * 60}{TEXT[300:]}\n")
     (tmp_path / "e.bed").write_text("chr1\t0\t10\tend\nchr1\t305\t345\tgap\n")
-    options = ["-m", folder / "tokens", "-f", tmp_path / "gap.fa", "--length", 40, "--audit"]
+    options = ["-m", folder / "tokens", "-f", tmp_path / "gap.fa", "--length", 40, "--sanity-checks"]
     done = run(folder, tmp_path / "o", command, tmp_path / "e.bed", *options, fasta=False)
     assert done.exit_code == 0, done.output
     rows = [row.split("\t") for row in (tmp_path / "o" / "audit.tsv").read_text().splitlines()[1:]]
@@ -276,7 +276,7 @@ def test_genes_and_elements_above_and_arcs_between(folder, tmp_path) -> None:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert {"001_locus.png", "001_locus_matrix.png", "001_locus_contacts.svg"} <= names(tmp_path / "o")
-    model = registry.load_any(folder / "tracks")
+    model = registry.load(folder / "tracks")
     with np.load(tmp_path / "o" / "maps.npz") as found:
         rows_ = AttentionReader(model).rows(found["codes_0"][None], (400 - 350) // 8)  # A, which begins next to the middle
         np.testing.assert_allclose(found["map_0"], np.repeat(rows_.mean((0, 1, 2)), 8), atol=1e-6)

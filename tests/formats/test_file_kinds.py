@@ -28,7 +28,7 @@ def load_model(path: Path) -> object:
     pytest.importorskip("torch", reason="models need torch")
     from genoformer.models import registry
 
-    return registry.load_any(path)
+    return registry.load(path)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from genoformer.annotation import gene_tables
 from genoformer.annotation.genes import PARTS, GeneMap, read_gene_map
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import FileFormatError
-from genoformer.formats.exons import read_genes
 from genoformer.formats.gtf import format_of, is_gene_file, read_tss
+from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 
 # Gene A (AB) on +, transcripts A1 (coding) and A2; gene B on -, without a name.

@@ -23,7 +23,7 @@ def encoder(k: int = 1, n_layers: int = 2, tokenizer: object = None, **fields: o
     tokenizer = tokenizer or (BaseTokenizer() if k == 1 else KmerTokenizer(k))
     shape = {"max_tokens": 34, "init_std": 0.3, "dropout": 0.0, "norm": "pre"} | fields
     with torch.random.fork_rng(devices=[]):
-        return small_encoder(tokenizer, width=8, n_layers=n_layers, hidden=16, **shape)
+        return small_encoder(tokenizer, width=8, n_layers=n_layers, ffn_width=16, **shape)
 
 
 def sequences_of(lengths: list[int], seed: int = 0) -> list[Codes]:
@@ -126,7 +126,7 @@ def test_each_token_is_from_the_window_where_it_is_farthest_from_an_end(lengths,
 
 def test_a_model_of_a_stem_alone_sees_no_window_borders() -> None:
     """Eight bases on either side decide a token; windows that share 16 give what one window gives."""
-    model = encoder(3, n_layers=1, stem_kernel=5)
+    model = encoder(3, n_layers=1, conv_kernel=5)
     model.layers[0].attention.out.weight.data.zero_()  # what is left of the layer is local
     sequences = sequences_of([200, 30, 64])
     whole = list(token_embeddings(model, sequences, window=400))

@@ -17,7 +17,7 @@ from genoformer.inference import track_prediction
 from genoformer.inference.regions import resolve_regions
 from genoformer.inference.track_prediction import kept_bins, predict_tracks, tracks_of
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 
 LENGTHS = {"chr1": 1000, "chr2": 203, "chr3": 5}
 

@@ -14,14 +14,14 @@ from small_models import small_encoder, small_enformer
 from genoformer.errors import ConfigError
 from genoformer.interpretation import attention
 from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
-from genoformer.models.enformer.model import one_hot
 from genoformer.models.registry import load
+from genoformer.models.track_model import one_hot
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 CODES = np.random.default_rng(1).integers(0, 4, (3, 40), dtype=np.uint8)
 ENCODERS = {
     "kmer": small_encoder(KmerTokenizer(3), n_layers=3, position="learned", norm="post", context_length=64),
-    "rotary": small_encoder(BaseTokenizer(), n_layers=3, norm="pre", stem_kernel=5, context_length=64),
+    "rotary": small_encoder(BaseTokenizer(), n_layers=3, norm="pre", conv_kernel=5, context_length=64),
     "alibi": small_encoder(KmerTokenizer(4), n_layers=3, position="alibi", context_length=64),
     "causal": small_encoder(BaseTokenizer(), n_layers=3, causal=True, context_length=64),
 }

@@ -182,5 +182,5 @@ def test_what_does_not_fit_is_refused(positive, scores, negative, message) -> No
 def test_maps_with_a_floor_need_no_multiple_of_the_least() -> None:
     scores = np.array([1.0, 1, 3, 3, 3, 3, 3, 1, 1, 2])
     assert high_regions(scores) == []  # nothing is above 10
-    assert high_regions(scores, over_least=0) == [(2, 7)]
-    assert high_regions(scores - 4, over_least=0) == [(2, 7)]  # below 0 everywhere
+    assert high_regions(scores, min_fold=0) == [(2, 7)]
+    assert high_regions(scores - 4, min_fold=0) == [(2, 7)]  # below 0 everywhere

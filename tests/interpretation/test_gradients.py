@@ -11,8 +11,8 @@ from torch import nn
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
 from genoformer.interpretation.gradients import gradient_times_input, integrated_gradients
-from genoformer.models.enformer.model import one_hot
 from genoformer.models.onehot import OneHotModel, TrackSum
+from genoformer.models.track_model import one_hot
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 CODES = np.random.default_rng(1).integers(0, 5, (3, 30), dtype=np.uint8)

@@ -14,7 +14,7 @@ from genoformer.interpretation.ism import substitutions
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.run import sequence_mutageneses
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 RNG = np.random.default_rng(4)

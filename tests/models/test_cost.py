@@ -60,7 +60,7 @@ def enformer_by_hand(config: EnformerConfig, length: int, n_bins: int, n_tracks:
 def encoder_by_hand(config: EncoderConfig, n_tokens: int) -> int:
     """Multiply-adds of T tokens of width D without the output layer: of a layer 4 T D^2, T^2 D twice, and 2 T D H."""
     d, t = config.width, n_tokens
-    return config.n_layers * (4 * t * d * d + 2 * t * t * d + 2 * t * d * config.hidden)
+    return config.n_layers * (4 * t * d * d + 2 * t * t * d + 2 * t * d * config.ffn_width)
 
 
 def tuned(config: EnformerConfig, tune: str, device: str = "cpu") -> Enformer:

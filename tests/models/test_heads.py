@@ -36,9 +36,9 @@ def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fi
     numbers = {}
     if kind == "values":
         n = len(classes)
-        numbers = {"centre": tuple(10.0 * (i + 1) for i in range(n)), "spread": tuple(1.0 * (i + 1) for i in range(n))}
+        numbers = {"target_mean": tuple(10.0 * (i + 1) for i in range(n)), "target_std": tuple(1.0 * (i + 1) for i in range(n))}
     torch.manual_seed(seed)
-    shape = EncoderConfig(**{**SHAPE, "norm": "pre", "stem_kernel": 5, **fields})
+    shape = EncoderConfig(**{**SHAPE, "norm": "pre", "conv_kernel": 5, **fields})
     model = SequenceClassifier(ClassifierConfig(shape, kind, classes, window=32, pooling=pooling, **numbers)).eval()
     model.tokenizer = BaseTokenizer()
     return model
@@ -117,7 +117,7 @@ def test_a_configuration_goes_through_json(kind, classes) -> None:
     config = make("max", kind=kind, classes=classes).config
     again = ClassifierConfig.from_dict(json.loads(json.dumps(asdict(config))))
     assert again == config
-    assert (again.classes, again.centre) == (classes, config.centre)
+    assert (again.classes, again.target_mean) == (classes, config.target_mean)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_a_configuration_goes_through_json(kind, classes) -> None:
         ({"overlap": -1}, "up to, not including"),
         ({"window": 0}, "up to, not including"),
         ({"dropout": 1.0}, "not including, 1"),
-        ({"kind": "values"}, "0 in centre and 0 in spread for 2 outputs"),
-        ({"centre": (1.0, 2.0)}, "2 in centre and 0 in spread"),
+        ({"kind": "values"}, "0 in target_mean and 0 in target_std for 2 outputs"),
+        ({"target_mean": (1.0, 2.0)}, "2 in target_mean and 0 in target_std"),
         ({"pooling": "cls", "encoder": EncoderConfig(**SHAPE, causal=True)}, "knows none of them"),
     ],
 )

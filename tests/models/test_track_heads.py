@@ -143,7 +143,7 @@ def test_the_loss_is_that_of_the_tracks() -> None:
         ((2, 4, 32), {}, "4 tracks of 2 windows; the model gives 3 of 2"),
         ((1, 3, 32), {}, "3 tracks of 1 windows; the model gives 3 of 2"),
         ((3, 32), {}, r"the target is \[3, 32\]"),
-        ((2, 3, 40), {"n_bins": 40}, "40 bins are asked for, but a window of 256 bases has 32 bins of 8 bases"),
+        ((2, 3, 40), {"n_bins": 40}, "found n_bins = 40, but a window of 256 bases has 32 bins of 8 bases"),
     ],
 )
 def test_targets_of_other_shapes_are_refused_with_the_numbers(shape, options, message: str) -> None:

@@ -104,7 +104,7 @@ GENES = ('chr1\tx\texon\t{}\t{}\t.\t+\t.\tgene_id "g";\n', (600, 700), (900, 100
 
 
 def test_quantiles_of_genes_need_the_same_genes(genome, background, tmp_path) -> None:
-    from genoformer.formats.exons import read_genes
+    from genoformer.genome.genes import read_genes
 
     of = []
     for i, place in enumerate(GENES[1:]):
@@ -155,7 +155,7 @@ def test_the_command_keeps_it_with_the_model(genome, background, tmp_path) -> No
     assert done.exit_code == 0, done.output
     assert "calibration.npz: SAD of 65 alleles of 65 records" in done.stderr
     assert sorted(path.name for path in (tmp_path / "model").iterdir() if "calib" in path.name) == ["calibration.npz"]
-    out = ["-s", "SAD", "-o", str(tmp_path / "o.vcf"), "--noise", "0"]
+    out = ["-s", "SAD", "-o", str(tmp_path / "o.vcf"), "--noise-places", "0"]
     done = CliRunner().invoke(main, ["score", str(background), *common, *out])
     assert done.exit_code == 0, done.output
     assert "##INFO=<ID=GF_SAD_Q,Number=A,Type=Float" in (tmp_path / "o.vcf").read_text()
@@ -172,12 +172,14 @@ def test_an_ensemble_is_calibrated_as_one(genome, background, tmp_path) -> None:
     done = CliRunner().invoke(main, ["calibrate", *common, "-o", str(tmp_path / "c.npz")])
     assert done.exit_code == 0, done.output
     out = tmp_path / "o.tsv"
-    arguments = [*common, "-o", str(out), "--noise", "0", "--verify", "3", "--calibration", str(tmp_path / "c.npz")]
+    arguments = [*common, "-o", str(out), "--noise-places", "0", "--verify", "3", "--calibration", str(tmp_path / "c.npz")]
     done = CliRunner().invoke(main, ["score", *arguments])
     assert done.exit_code == 0, done.output
     assert "SAD_Q" in out.read_text()
     assert "verified: 3 random records" in done.stderr
     one = [str(background), "-f", str(genome.path), *models[:2], *common[7:]]
-    done = CliRunner().invoke(main, ["score", *one, "-o", str(out), "--noise", "0", "--calibration", str(tmp_path / "c.npz")])
+    done = CliRunner().invoke(
+        main, ["score", *one, "-o", str(out), "--noise-places", "0", "--calibration", str(tmp_path / "c.npz")]
+    )
     assert done.exit_code == 0, done.output
     assert "no quantiles: of the calibration with background.vcf, it was made with other weights" in done.stderr

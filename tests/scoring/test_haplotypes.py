@@ -14,14 +14,14 @@ from genoformer_cli.main import main
 from small_models import small_enformer
 
 from genoformer.errors import ConfigError, FileFormatError, PreflightError
-from genoformer.formats.exons import Gene, Genes
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode
+from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Region
 from genoformer.models import registry
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 from genoformer.scoring.haplotypes import HaplotypeSummary, score_haplotypes, score_pairs
 from genoformer.scoring.parts import JobError
 from genoformer.scoring.scores import parse_scores

@@ -20,12 +20,12 @@ from naive_alignment import realigned as naive_realigned
 from small_models import small_encoder, small_enformer
 
 from genoformer.errors import CheckpointError, ConfigError
-from genoformer.formats.exons import Gene, Genes
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import decode, encode, reverse_complement
+from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 from genoformer.scoring.alignment import AlignedChange
 from genoformer.scoring.noise import flag_columns, measure, n_places
 from genoformer.scoring.run import Summary, score_variants
@@ -464,7 +464,9 @@ def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
     options = {"of_tracks": TrackOptions("human", TARGETS)}
     notes = score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "o.tsv", n_noise=2, **options).notes
     assert "at 2 places" in "\n".join(notes)
-    assert "of too few places to be sure (--noise 8). A smaller score may come only from where the window" in "\n".join(notes)
+    assert "of too few places to be sure (--noise-places 8). A smaller score may come only from where the window" in "\n".join(
+        notes
+    )
     assert re.search(r"values are \|GF_SAD\| [\d.e-]+ \(indels\) and [\d.e-]+ \(substitutions\)", "\n".join(notes))
 
 

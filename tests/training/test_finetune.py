@@ -42,14 +42,14 @@ CRE, TATA = "TGACGTCATT", "GCTATAAAAG"
 SCRATCH = """
 [tokenizer]
 tokenizer = "base"
-[encoder]
+[model]
 width = 16
 n_layers = 1
 n_heads = 2
-hidden = 32
+ffn_width = 32
 position = "rotary"
 norm = "pre"
-stem_kernel = 9
+conv_kernel = 9
 """
 LEARN = "learning_rate = 1e-2\nepochs = 4\ndropout = 0.0\n"  # enough for a motif in 400 sequences
 BRIEF = "epochs = 1\nbatch_size = 20\n"  # where nothing need be learned
@@ -97,7 +97,7 @@ def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=S
 
 def start(folder: Path, tokenizer=None, seed=7, layout="genoformer", **fields) -> Path:
     """A language model with random weights, of two layers."""
-    shape = {"hidden": 32, "norm": "pre", "max_tokens": 128}
+    shape = {"ffn_width": 32, "norm": "pre", "max_tokens": 128}
     registry.save(small_encoder(tokenizer or BaseTokenizer(), seed, **{**shape, **fields}), folder, layout=layout)
     return folder
 
@@ -119,7 +119,7 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     (member,) = done.members
     assert member.metrics["accuracy"].value > 0.9
     assert not done.failed
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.config.classes == ("0", "1")
     valid = read_labelled(data / "valid.csv")
     called = inference.predictions(model, valid.sequences).values.argmax(1)
@@ -151,7 +151,7 @@ def test_classes_with_names_are_found_and_kept(tmp_path) -> None:
         table(tmp_path / f"{name}.csv", [(planted(random, motifs[label]), label) for label in labels])
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN)
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.config.classes == ("negative", "CRE", "TATA box")
     texts = [encode("A" * 20 + motif + "C" * 20) for motif in (CRE, TATA)]
     assert inference.predictions(model, texts).values.argmax(1).tolist() == [1, 2]
@@ -167,7 +167,7 @@ def test_several_labels_at_once(tmp_path) -> None:
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN)
     assert done.ensemble["exact_match"].value > 0.8
     assert min(done.ensemble[name].value for name in ("accuracy", "auroc:a", "auroc:b")) > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert (model.config.kind, model.config.classes) == ("multilabel", ("a", "b"))
 
 
@@ -179,10 +179,10 @@ def test_values_come_back_in_their_own_unit(tmp_path) -> None:
         table(tmp_path / f"{name}.csv", rows)
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN, task="regress")
     assert done.ensemble["pearson"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     given_ = np.array([float(value) for (value,) in read_labelled(tmp_path / "train.csv").labels])
-    assert model.config.centre == pytest.approx((given_.mean(),), rel=1e-6)  # near 6,000
-    assert model.config.spread == pytest.approx((given_.std(),), rel=1e-6)  # near 1,000
+    assert model.config.target_mean == pytest.approx((given_.mean(),), rel=1e-6)  # near 6,000
+    assert model.config.target_std == pytest.approx((given_.std(),), rel=1e-6)  # near 1,000
     texts = [encode("ACCGTTGGAA" * 5), encode("ACCGTTGGAA" * 3 + CRE + "ACCGTTGGAA")]
     assert inference.predictions(model, texts).values[:, 0] == pytest.approx([5000, 7000], abs=500)
 
@@ -221,7 +221,7 @@ def test_regions_of_a_genome_are_read_with_their_strand(tmp_path) -> None:
     done = finetune(config(tmp_path, LEARN), train, valid, tmp_path / "out", task="classify")
     assert done is not None
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.config.classes == ("CRE", "none")
 
 
@@ -229,7 +229,7 @@ def test_either_strand_will_do_where_both_are_asked_for(data, tmp_path) -> None:
     """Trained on one strand, asked for the other: the answer is the same, as it is the mean over both."""
     done = tuned(tmp_path, data / "train.csv", data / "valid.csv", LEARN + "both_strands = true\n")
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     valid = read_labelled(data / "valid.csv").sequences
     forward, backward = (inference.predictions(model, s).values for s in (valid, [reverse_complement(c) for c in valid]))
     assert backward == pytest.approx(forward, abs=1e-5)
@@ -240,7 +240,7 @@ def test_either_strand_will_do_where_both_are_asked_for(data, tmp_path) -> None:
 
 @pytest.mark.parametrize(("metric", "best"), [("loss", min), ("brier", min), ("accuracy", max), ("auroc", max)])
 def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -> None:
-    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 2\nvalidations = 4\n'
+    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 2\nevals_per_epoch = 4\n'
     tuned(tmp_path, data / "train.csv", data / "few_valid.csv", text)
     rows = [row for row in read_log(tmp_path / "out" / "log.csv") if f"valid_{metric}" in row]
     values = [row[f"valid_{metric}"] for row in rows]
@@ -255,8 +255,8 @@ def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -
 
 def test_a_run_that_gets_no_better_stops(data, tmp_path) -> None:
     """At a rate of 1e-12 nothing changes: the first validation is the best, and two more end a run of 40."""
-    text = 'monitor = "accuracy"\nlearning_rate = 1e-12\nepochs = 10\nvalidations = 4\nbatch_size = 5\npatience = 2\n'
-    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text + "warmup = 0.0\n")
+    text = 'monitor = "accuracy"\nlearning_rate = 1e-12\nepochs = 10\nevals_per_epoch = 4\nbatch_size = 5\npatience = 2\n'
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text + "warmup_fraction = 0.0\n")
     steps = [row["step"] for row in read_log(tmp_path / "out" / "log.csv") if "valid_accuracy" in row]
     assert steps == [2, 4, 6]  # 8 steps an epoch
     manifest = registry.read_manifest(tmp_path / "out")
@@ -378,7 +378,7 @@ def test_how_the_data_was_understood_is_told_before_anything_is_trained(data, tm
         "flags.fa: 40 sequences, 3 labels each, 0 or 1. Classes: label1 (20), label2 (20), label3 (5).",
         "values.csv: 40 sequences, one value each to predict: label from 0 to 9.75.",
     ]
-    (model,) = registry.load_predictors(done.members[0].folder)
+    (model,) = registry.load_ensemble(done.members[0].folder)
     assert (model.config.kind, model.config.classes) == ("multilabel", ("label1", "label2", "label3"))
 
 
@@ -408,7 +408,7 @@ def test_each_mode_changes_its_weights_and_saves_a_plain_model(data, tmp_path, t
     begun = start(tmp_path / "lm")
     text = f'tune = "{tune}"\nlast_layers = 1\nlora_rank = 2\nlearning_rate = 1e-2\n' + BRIEF
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text, tables="", starts=[begun])
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     before, after = registry.load(begun).state_dict(), model.encoder.state_dict()
     assert list(after) == list(before)
     assert {name for name in before if not torch.equal(before[name], after[name])} == changed
@@ -430,7 +430,7 @@ def causal(folder: Path) -> Path:
 def test_any_language_model_is_a_start(data, tmp_path, make) -> None:
     begun = make(tmp_path / "lm")
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[begun])
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     origin = registry.load(begun)
     assert model.config.encoder.causal == origin.config.causal
     assert model.tokenizer == origin.tokenizer
@@ -445,7 +445,7 @@ def test_a_fine_tuned_model_is_a_start(data, tmp_path) -> None:
     done = tuned(
         tmp_path, data / "few_valid.csv", data / "few.csv", 'tune = "frozen"\n' + BRIEF, tables="", starts=[tmp_path / "first"]
     )
-    (first,), (second,) = (registry.load_predictors(tmp_path / name) for name in ("first", "out"))
+    (first,), (second,) = (registry.load_ensemble(tmp_path / name) for name in ("first", "out"))
     weights = second.encoder.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in first.encoder.state_dict().items())
     assert not torch.equal(first.out.weight, second.out.weight)
@@ -475,7 +475,7 @@ def test_seeds_give_mean_interval_and_an_ensemble(data, tmp_path) -> None:
     assert written["members"] == ["seed-5", "seed-6"]
     assert written["over_members"]["auroc"]["value"] == pytest.approx(np.mean(values), abs=1e-4)
     valid = read_labelled(data / "few_valid.csv")
-    each = [inference.predictions(m, valid.sequences).values for m in registry.load_predictors(tmp_path / "out")]
+    each = [inference.predictions(m, valid.sequences).values for m in registry.load_ensemble(tmp_path / "out")]
     assert not np.allclose(each[0], each[1])
     truth = np.array([label == "1" for (label,) in valid.labels])
     mean = np.mean(each, axis=0)[:, 1]
@@ -487,11 +487,11 @@ def test_starts_of_one_name_do_not_overwrite_each_other(data, tmp_path) -> None:
     starts = [start(tmp_path / "a/lm"), start(tmp_path / "b/lm", KmerTokenizer(3)), start(tmp_path / "other", seed=9)]
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=starts)
     assert [member.folder.name for member in done.members] == ["lm-1", "lm-2", "other"]
-    assert [m.tokenizer.k for m in registry.load_predictors(tmp_path / "out")] == [1, 3, 1]
+    assert [m.tokenizer.k for m in registry.load_ensemble(tmp_path / "out")] == [1, 3, 1]
 
 
 def test_the_same_seed_gives_the_same_bytes(data, tmp_path) -> None:
-    text = "mask_rate = 0.1\nboth_strands = true\n" + BRIEF
+    text = "token_dropout = 0.1\nboth_strands = true\n" + BRIEF
     for out, seed in (("a", 0), ("b", 0), ("c", 1)):
         tuned(tmp_path, data / "few.csv", None, f"seed = {seed}\n" + text, out=out)
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
@@ -554,7 +554,7 @@ def test_too_few_to_hold_any_out_are_refused() -> None:
 def test_few_sequences_are_enough_with_validation_data(tmp_path) -> None:
     rows = [("ACGTACGTACGT", "a"), ("GGGTTTGGGTTT", "b")]
     tuned(tmp_path, table(tmp_path / "t.csv", rows), table(tmp_path / "v.csv", rows))
-    assert len(registry.load_predictors(tmp_path / "out")) == 1
+    assert len(registry.load_ensemble(tmp_path / "out")) == 1
 
 
 def test_leakage_is_said(data, tmp_path) -> None:
@@ -638,7 +638,7 @@ def test_sequences_shorter_than_a_token_are_filled_up(tmp_path) -> None:
         tmp_path, table(tmp_path / "t.csv", rows), table(tmp_path / "v.csv", rows), tables="",
         starts=[start(tmp_path / "lm", KmerTokenizer(6))],
     )  # fmt: skip
-    (model,) = registry.load_predictors(done.members[0].folder)
+    (model,) = registry.load_ensemble(done.members[0].folder)
     assert model.config.window == 6
     assert inference.predictions(model, [encode("AC")]).values.shape == (1, 2)
 
@@ -664,7 +664,7 @@ LABELS_OF = {
     "multilabel": lambda i: ("a", "b", "a;b", ";")[i % 4],
     "values": lambda i: f"{(i * 7) % 11 / 3:.3f}",
 }
-RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\nmask_rate = 0.1\nlearning_rate = 3e-3\nvalidations = 1\n"
+RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\ntoken_dropout = 0.1\nlearning_rate = 3e-3\nevals_per_epoch = 1\n"
 
 
 @pytest.mark.parametrize(
@@ -672,7 +672,7 @@ RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\nmask_rate = 0.1\nlearning_
     [
         ("classes", "", signal.SIGTERM),
         ("classes", "both_strands = true\nshift = 2\n", signal.SIGINT),
-        ("classes", "average = 0.9\naccumulate = 2\n", signal.SIGTERM),
+        ("classes", "ema_decay = 0.9\ngrad_accumulation = 2\n", signal.SIGTERM),
         ("multilabel", 'tune = "lora"\n', signal.SIGTERM),
         ("values", 'tune = "frozen"\n', signal.SIGINT),
         ("values", 'tune = "last"\nlast_layers = 1\n', signal.SIGTERM),
@@ -691,7 +691,7 @@ def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(t
 
     run("whole")
     heard = []
-    for n, step in ((8, 4 if "accumulate" in extra else 8), (9, 9 if "accumulate" in extra else 17)):
+    for n, step in ((8, 4 if "grad_accumulation" in extra else 8), (9, 9 if "grad_accumulation" in extra else 17)):
         with monkeypatch.context() as patch:
             patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(number, n))
             before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
@@ -781,7 +781,7 @@ def test_a_run_that_is_killed_after_its_last_step_is_not_begun_anew(data, tmp_pa
 
 def tiny(kind="classes", classes=("a", "b"), window=8, **fields) -> SequenceClassifier:
     torch.manual_seed(0)
-    shape = EncoderConfig(n_vocab=9, width=8, n_layers=1, n_heads=2, hidden=8, max_tokens=64, position="rotary", dropout=0.0)
+    shape = EncoderConfig(n_vocab=9, width=8, n_layers=1, n_heads=2, ffn_width=8, max_tokens=64, position="rotary", dropout=0.0)
     model = SequenceClassifier(
         ClassifierConfig(shape, kind, classes, window=window, overlap=window // 2, dropout=0.0, **fields)
     ).eval()
@@ -789,14 +789,14 @@ def tiny(kind="classes", classes=("a", "b"), window=8, **fields) -> SequenceClas
     return model
 
 
-def batches(lengths, batch_size, *, seed=0, mask_rate=0.0, shift=0, model=None) -> LabelledBatches:
+def batches(lengths, batch_size, *, seed=0, token_dropout=0.0, max_shift=0, model=None) -> LabelledBatches:
     """Sequence i has lengths[i] bases and the target i, by which it is known again."""
     random = np.random.default_rng(0)
     sequences = [random.integers(0, 4, n).astype(np.uint8) for n in lengths]
     n = len(lengths)
     return LabelledBatches(
         sequences, np.arange(n), np.arange(n, dtype=np.float32), model or tiny(), batch_size=batch_size, seed=seed,
-        mask_rate=mask_rate, shift=shift,
+        token_dropout=token_dropout, max_shift=max_shift,
     )  # fmt: skip
 
 
@@ -819,13 +819,13 @@ def test_a_batch_depends_on_seed_and_number_alone() -> None:
     """Two processes that take every other batch, in whatever order, see what one sees."""
     lengths = [5 + i % 7 for i in range(50)]
     model = tiny(both_strands=True)
-    one = batches(lengths, 8, mask_rate=0.2, model=model)
+    one = batches(lengths, 8, token_dropout=0.2, model=model)
     in_order = [one(i) for i in range(20)]
     for rank in (0, 1):
-        process = batches(lengths, 8, mask_rate=0.2, model=model)
+        process = batches(lengths, 8, token_dropout=0.2, model=model)
         for i in reversed(range(rank, 20, 2)):
             assert same(process(i), in_order[i])
-    assert not same(batches(lengths, 8, seed=1, mask_rate=0.2, model=model)(0), in_order[0])
+    assert not same(batches(lengths, 8, seed=1, token_dropout=0.2, model=model)(0), in_order[0])
     assert not torch.equal(in_order[0].targets, in_order[7].targets)  # 7 batches an epoch: the next one begins otherwise
 
 
@@ -853,7 +853,7 @@ def test_half_of_the_sequences_are_turned_and_the_asked_share_is_hidden() -> Non
     assert abs((again != ~as_it_is).sum() - 500) < 63
     before, after = (dict(zip(x.targets.tolist(), y, strict=True)) for x, y in ((batch, ~as_it_is), (later, again)))
     assert abs(sum(before[i] != after[i] for i in range(1000)) - 500) < 63
-    hidden = batches([8] * 1000, 1000, mask_rate=0.2)(0).ids.numpy()
+    hidden = batches([8] * 1000, 1000, token_dropout=0.2)(0).ids.numpy()
     assert abs((hidden == 4).sum() - 1600) < 143
     assert (hidden[:, 0] == 2).all()
     assert (hidden[:, -1] == 3).all()
@@ -861,7 +861,7 @@ def test_half_of_the_sequences_are_turned_and_the_asked_share_is_hidden() -> Non
 
 def test_sequences_are_moved_both_ways_equally_often_and_anew_each_epoch() -> None:
     """3,500 sequences moved by -3 ... 3: each 500 times within 4 standard errors (83); what leaves is lost, N comes in."""
-    drawn = batches([8] * 3500, 3500, shift=3)
+    drawn = batches([8] * 3500, 3500, max_shift=3)
     found = []
     for epoch in (0, 1):
         batch = drawn(epoch)
@@ -926,7 +926,7 @@ class Says(torch.nn.Module):
 )
 def test_losses_by_hand(kind, logits, targets, losses) -> None:
     """Values: centre 10 and 20, spread 1 and 2, so that 12 and 24 are both 2. Weights 1 and 3 of a batch of 4."""
-    numbers = {"centre": (10.0, 20.0), "spread": (1.0, 2.0)} if kind == "values" else {}
+    numbers = {"target_mean": (10.0, 20.0), "target_std": (1.0, 2.0)} if kind == "values" else {}
     model = Says(logits, tiny(kind, **numbers).config)
     batch = Batch(torch.zeros(2, 1), torch.ones(2, 1), None, torch.arange(2), torch.tensor(targets), torch.tensor([1.0, 3.0]))
     total, weight, divisor = predictor_loss(model, batch, 4)  # type: ignore[arg-type]
@@ -983,8 +983,8 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
         (SCRATCH, 'tune = "half"\n', "allowed are full, last, frozen, lora"),
         (SCRATCH, 'class_weights = "some"\n', "allowed are none, balanced"),
         (SCRATCH, "epochs = 0\n", "above 0"),
-        (SCRATCH, "mask_rate = 1.0\n", r"lie in \[0, 1\)"),
-        (SCRATCH, "shift = -1\n", "shift = -1"),
+        (SCRATCH, "token_dropout = 1.0\n", r"lie in \[0, 1\)"),
+        (SCRATCH, "max_shift = -1\n", "max_shift = -1"),
         (SCRATCH, "rate = 1\n", "unknown fields rate"),
         (SCRATCH + "[training]\n", "", "unknown fields training"),
     ],

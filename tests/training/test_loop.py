@@ -25,26 +25,26 @@ from genoformer.training.random_streams import RandomStream
 TABLES = """
 [tokenizer]
 tokenizer = "base"
-[encoder]
+[model]
 width = 32
 n_layers = 2
 n_heads = 2
-hidden = 64
+ffn_width = 64
 context_length = 64
 position = "rotary"
 norm = "pre"
-stem_kernel = 5
+conv_kernel = 5
 dropout = {dropout}
 [training]
-steps = {steps}
+max_steps = {max_steps}
 batch_size = {batch_size}
-accumulate = {accumulate}
+grad_accumulation = {grad_accumulation}
 learning_rate = 3e-3
-valid_every = 20
+eval_every = 20
 save_every = 5
 log_every = 5
 strategy = "{strategy}"
-average = {average}
+ema_decay = {ema_decay}
 seed = 3
 """
 
@@ -60,7 +60,14 @@ def fasta(tmp_path_factory):
 
 def prepared(folder: Path, fasta: Path, **fields) -> list[object]:
     """The arguments of a run in `folder`."""
-    values = {"dropout": 0.0, "steps": 60, "batch_size": 8, "accumulate": 1, "strategy": "auto", "average": 0.0} | fields
+    values = {
+        "dropout": 0.0,
+        "max_steps": 60,
+        "batch_size": 8,
+        "grad_accumulation": 1,
+        "strategy": "auto",
+        "ema_decay": 0.0,
+    } | fields
     folder.mkdir()
     (folder / "c.toml").write_text(TABLES.format(**values))
     return ["pretrain", "-f", fasta, "-o", folder / "run", "-c", folder / "c.toml"]
@@ -69,8 +76,8 @@ def prepared(folder: Path, fasta: Path, **fields) -> list[object]:
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fasta) -> None:
     """kill -9 at random moments, three times, with dropout and averaging; the end is that of an undisturbed run."""
     said = tmp_path / "said"
-    run_here(prepared(tmp_path / "whole", fasta, dropout=0.1, average=0.9), said)
-    arguments = prepared(tmp_path / "killed", fasta, dropout=0.1, average=0.9)
+    run_here(prepared(tmp_path / "whole", fasta, dropout=0.1, ema_decay=0.9), said)
+    arguments = prepared(tmp_path / "killed", fasta, dropout=0.1, ema_decay=0.9)
     whole, again = tmp_path / "whole/run", tmp_path / "killed/run"
     assert killed(arguments, again / "state.ckpt", again / "config.json", said) >= 2
     for name in ("model.safetensors", "log.csv"):
@@ -86,7 +93,7 @@ def hear_ctrl_c() -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_stopped_says_so_and_is_no_success(tmp_path, fasta, number, status) -> None:
     child = subprocess.Popen(
-        genoformer(*prepared(tmp_path / "a", fasta, steps=100_000)),
+        genoformer(*prepared(tmp_path / "a", fasta, max_steps=100_000)),
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -123,7 +130,7 @@ def test_other_settings_do_not_go_on_with_a_state(tmp_path, fasta) -> None:
 def large_batches(tmp_path_factory, fasta) -> Path:
     """The log of a run in batches of 16."""
     folder = tmp_path_factory.mktemp("large")
-    run_here(prepared(folder / "one", fasta, batch_size=16, steps=40), folder / "said")
+    run_here(prepared(folder / "one", fasta, batch_size=16, max_steps=40), folder / "said")
     return folder / "one/run/log.csv"
 
 
@@ -132,7 +139,7 @@ def large_batches(tmp_path_factory, fasta) -> Path:
 )
 def test_two_small_batches_are_one_large_batch(tmp_path, fasta, large_batches, strategy, processes, accumulate) -> None:
     """The loss curve and the validation of two processes (or two backward passes) are those of one with twice the batch."""
-    fields = {"batch_size": 8, "steps": 40, "strategy": strategy, "accumulate": accumulate}
+    fields = {"batch_size": 8, "max_steps": 40, "strategy": strategy, "grad_accumulation": accumulate}
     arguments = prepared(tmp_path / "two", fasta, **fields)
     if processes == 1:
         run_here(arguments, tmp_path / "said")
@@ -160,7 +167,7 @@ def squares(model: Line, x: torch.Tensor) -> Loss:
 
 def test_a_line_is_found_and_logged(tmp_path) -> None:
     model = Line()
-    config = LoopConfig(steps=200, learning_rate=0.1, log_every=100, valid_every=100, weight_decay=0.0, warmup=0.1)
+    config = LoopConfig(max_steps=200, learning_rate=0.1, log_every=100, eval_every=100, weight_decay=0.0, warmup_fraction=0.1)
     heard = []
     fitted = fit(
         model, lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda m: {"w": float(m.w)}, progress=heard.append
@@ -177,7 +184,13 @@ def test_a_line_is_found_and_logged(tmp_path) -> None:
 def test_a_run_that_is_stopped_between_two_rows_of_its_log_loses_nothing(tmp_path, number, accumulate, average) -> None:
     """Stopped in step 7 of 20, where a row of the log is written each 5 steps and a state each 1,000."""
     config = LoopConfig(
-        steps=20, learning_rate=0.1, log_every=5, save_every=1000, accumulate=accumulate, average=average, batch_size=4
+        max_steps=20,
+        learning_rate=0.1,
+        log_every=5,
+        save_every=1000,
+        grad_accumulation=accumulate,
+        ema_decay=average,
+        batch_size=4,
     )
 
     def batch(i):
@@ -214,7 +227,7 @@ def test_the_best_step_is_kept_and_the_run_stops_early(tmp_path) -> None:
         seen.append(float(model.w))
         return {"score": next(said)}
 
-    config = LoopConfig(steps=50, learning_rate=0.1, valid_every=1, log_every=1)
+    config = LoopConfig(max_steps=50, learning_rate=0.1, eval_every=1, log_every=1)
     fitted = fit(
         Line(), lambda i: torch.ones(4), squares, tmp_path, config, validate=validate, monitor=Monitor("score", True, 3)
     )
@@ -228,7 +241,7 @@ def test_a_loss_that_is_no_number_is_said(tmp_path) -> None:
         return Loss(model.w * torch.nan, torch.tensor(1.0), 1.0)
 
     with pytest.raises(TrainingError, match="diverged: at step 10 the loss is nan; lower learning_rate"):
-        fit(Line(), lambda i: torch.ones(4), broken, tmp_path, LoopConfig(steps=20, log_every=10))
+        fit(Line(), lambda i: torch.ones(4), broken, tmp_path, LoopConfig(max_steps=20, log_every=10))
 
 
 def test_what_fails_before_the_first_step_is_said_as_it_is(tmp_path, monkeypatch) -> None:
@@ -237,7 +250,7 @@ def test_what_fails_before_the_first_step_is_said_as_it_is(tmp_path, monkeypatch
 
     monkeypatch.setattr("genoformer.training.loop.Log", full)
     with pytest.raises(OSError, match="No space left on device"):
-        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(steps=2))
+        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(max_steps=2))
 
 
 def test_a_log_drops_what_came_after_the_state_and_a_torn_line(tmp_path) -> None:
@@ -272,28 +285,30 @@ def test_the_learning_rate_rises_and_falls_in_straight_lines() -> None:
     assert rates == pytest.approx([0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
 
 
-@pytest.mark.parametrize("fields", [{"strategy": "x"}, {"precision": "x"}, {"devices": 0}, {"accumulate": 0}, {"clip": 0.0}])
+@pytest.mark.parametrize(
+    "fields", [{"strategy": "x"}, {"precision": "x"}, {"devices": 0}, {"grad_accumulation": 0}, {"max_grad_norm": 0.0}]
+)
 def test_refusals(tmp_path, fields) -> None:
     with pytest.raises(ConfigError):
-        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(**{"steps": 1} | fields))
+        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(**{"max_steps": 1} | fields))
 
 
 def test_a_device_that_is_not_there_is_refused_in_a_sentence(tmp_path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    config = LoopConfig(steps=1, accelerator="gpu")
+    config = LoopConfig(max_steps=1, accelerator="gpu")
     with pytest.raises(ConfigError, match="accelerator = 'gpu'"):
         fit(nn.Linear(1, 1), lambda i: i, lambda model, batch: Loss(model.weight.sum(), torch.ones(()), 1.0), tmp_path, config)
 
 
-@pytest.mark.parametrize("name", ["learning_rate", "warmup", "weight_decay", "clip", "beta2", "epsilon"])
+@pytest.mark.parametrize("name", ["learning_rate", "warmup_fraction", "weight_decay", "max_grad_norm", "beta2", "epsilon"])
 def test_a_setting_that_is_no_number_is_refused(name) -> None:
     with pytest.raises(ConfigError, match=f"{name} = nan"):
         LoopConfig(**{name: math.nan})
 
 
 def test_a_run_does_not_stop_before_its_steps_have_grown(tmp_path) -> None:
-    config = LoopConfig(steps=50, learning_rate=0.1, valid_every=1, log_every=50, warmup=0.5)
+    config = LoopConfig(max_steps=50, learning_rate=0.1, eval_every=1, log_every=50, warmup_fraction=0.5)
     heard = []
     fit(
         Line(), lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda model: {"score": 0.0},

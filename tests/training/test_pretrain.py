@@ -15,7 +15,7 @@ from genoformer.files import sha256_of
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.models.transformer.base_probabilities import window_log2_likelihood
+from genoformer.models.token_model import window_log2_likelihood
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
@@ -66,20 +66,20 @@ def genome_path(tmp_path_factory):
 CONFIG = """
 [tokenizer]
 tokenizer = "{tokenizer}"
-[encoder]
+[model]
 width = 32
 n_layers = 1
 n_heads = 2
-hidden = 64
+ffn_width = 64
 context_length = 48
 position = "rotary"
 norm = "pre"
 dropout = 0.0
 [training]
-steps = {steps}
+max_steps = {steps}
 batch_size = 32
 learning_rate = 5e-3
-valid_every = 50
+eval_every = 50
 seed = {seed}
 objective = "{objective}"
 """
@@ -175,23 +175,23 @@ def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:
     [
         ("[model]\n", "unknown fields model"),
         ("encoder = 3\n", "give a table"),
-        ("[training]\nsteps = 2.5\n", "a whole number"),
+        ("[training]\nmax_steps = 2.5\n", "a whole number"),
         ("[training]\nseed = -1\n", "at least 0"),
         ('[training]\nprecision = "foo"\n', "32-true, bf16-mixed"),
         ('[genome]\nvalid_contigs = "one"\n', "a list of names"),
-        ('[encoder]\ndropout = "x"\n', "a number"),
-        ("[encoder]\nn_vocab = 77\n", "leave them out"),
-        ("[encoder]\ncausal = true\n", "leave them out"),
+        ('[model]\ndropout = "x"\n', "a number"),
+        ("[model]\nn_vocab = 77\n", "leave them out"),
+        ("[model]\ncausal = true\n", "leave them out"),
         ("[tokenizer]\nkk = 3\n", "those of kmer are k, stride"),
         ('[tokenizer]\nk = "six"\n', "a whole number"),
         ("[training]\nstep = 1\n", "unknown fields step"),
-        ("[training]\nsteps = 0\n", "at least 1"),
+        ("[training]\nmax_steps = 0\n", "at least 1"),
         ('[training]\nobjective = "x"\n', "masked, causal"),
         ("[training\n", "cannot be read as TOML"),
-        ("[encoder]\nlayers = 2\n", "unknown fields layers"),
+        ("[model]\nlayers = 2\n", "unknown fields layers"),
         ('[tokenizer]\ntokenizer = "words"\n', "kmer, base, bpe"),
         ('[genome]\nvalid_contigs = ["one", "two", "held"]\n', "holds out every contig"),
-        ("[encoder]\ncontext_length = 99999\n", "shorter window"),
+        ("[model]\ncontext_length = 99999\n", "shorter window"),
     ],
 )
 def test_configurations_that_are_refused(tmp_path, genome_path, text, words) -> None:
@@ -212,8 +212,8 @@ def test_a_genome_of_repeats_that_count_for_nothing_is_refused(tmp_path) -> None
     text = decode(markov(5_000, 0)).lower()
     (tmp_path / "g.fa").write_text(f">one\n{text}\n>held\n{text}\n")
     text = CONFIG.format(tokenizer="base", steps=4, seed=0, objective="masked")
-    (tmp_path / "c.toml").write_text(f"{text}repeat_weight = 0.0\n")
-    with pytest.raises(TrainingError, match="counts in the loss: with repeat_weight = 0"):
+    (tmp_path / "c.toml").write_text(f"{text}soft_masked_weight = 0.0\n")
+    with pytest.raises(TrainingError, match="counts in the loss: with soft_masked_weight = 0"):
         pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([tmp_path / "g.fa"]), tmp_path / "model")
 
 
@@ -369,7 +369,7 @@ def test_bits_of_a_causal_model_are_the_terms_of_its_likelihood(k) -> None:
     """Bits at every base after the first k-mer add up to -log2 P(window); at an N there is no answer."""
     torch.manual_seed(0)
     tokenizer = KmerTokenizer(k)
-    shape = {"width": 16, "n_layers": 1, "n_heads": 2, "hidden": 32, "init_std": 0.5, "position": "rotary"}
+    shape = {"width": 16, "n_layers": 1, "n_heads": 2, "ffn_width": 32, "init_std": 0.5, "position": "rotary"}
     model = Encoder(EncoderConfig.from_dict({"n_vocab": tokenizer.n_vocab, "causal": True, **shape})).eval()
     model.tokenizer = tokenizer
     window = np.random.default_rng(0).integers(0, 4, 12).astype(np.uint8)
@@ -392,11 +392,11 @@ def test_a_causal_model_is_in_the_table_at_the_entropy_of_the_source(tmp_path, g
 
 
 def test_short_runs_are_logged_and_validated_ten_times() -> None:
-    for steps, log_every, valid_every in ((300, 15, 30), (4, 1, 1), (10_000, 50, 1_000), (200_000, 50, 1_000)):
-        plan = TrainingConfig(steps=steps)
-        assert (plan.log_every, plan.valid_every) == (log_every, valid_every)
-    plan = TrainingConfig(steps=300, log_every=100, valid_every=300)
-    assert (plan.log_every, plan.valid_every) == (100, 300)
+    for steps, log_every, eval_every in ((300, 15, 30), (4, 1, 1), (10_000, 50, 1_000), (200_000, 50, 1_000)):
+        plan = TrainingConfig(max_steps=steps)
+        assert (plan.log_every, plan.eval_every) == (log_every, eval_every)
+    plan = TrainingConfig(max_steps=300, log_every=100, eval_every=300)
+    assert (plan.log_every, plan.eval_every) == (100, 300)
 
 
 def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
@@ -420,7 +420,7 @@ def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
 
 def test_a_run_that_goes_on_says_from_where(tmp_path, genome_path) -> None:
     (tmp_path / "c.toml").write_text(
-        CONFIG.format(tokenizer="base", steps=40, seed=0, objective="masked").replace("valid_every = 50", "save_every = 20")
+        CONFIG.format(tokenizer="base", steps=40, seed=0, objective="masked").replace("eval_every = 50", "save_every = 20")
     )
     config = PretrainConfig.read(tmp_path / "c.toml").with_fastas([genome_path])
 

@@ -1,9 +1,9 @@
-"""GTF or GFF3 -> genes as sets of exons, with a genome's contig names."""
+"""GTF or GFF3, and BED files -> genes (as sets of exons) and elements of a genome, and those in an interval, for figures."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +11,10 @@ import numpy as np
 
 from genoformer.errors import ContigError, FileFormatError
 from genoformer.files import sha256_of
-from genoformer.formats.gene_rows import gene_rows
-from genoformer.formats.gtf import EXON
+from genoformer.formats.gtf import EXON, gene_rows
 from genoformer.genome.contigs import join_names
 from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, merge
+from genoformer.genome.regions import Intervals, merge, named_file, read_on_reference
 
 
 class Gene(NamedTuple):
@@ -83,3 +82,57 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
             "Is it the right GTF?"
         )
     return Genes(found, path.name, sha256_of(path))
+
+
+class VisibleAnnotation(NamedTuple):
+    """Genes of an interval, and intervals of each kind of element."""
+
+    genes: list[Gene]
+    elements: dict[str, Intervals]
+
+    @property
+    def drawn(self) -> list[tuple[str, str, Intervals]]:
+        """Genes in the format of `plots.landmarks`."""
+        return [(gene.name, gene.strand, gene.exons) for gene in self.genes]
+
+    def starts(self, start: int, end: int) -> list[tuple[int, str]]:
+        """Return the first bases in [start, end) of genes with a strand, and the gene names, sorted by position."""
+        found = []
+        for gene in self.genes:
+            at = int(gene.exons[-1, 1]) - 1 if gene.strand == "-" else int(gene.exons[0, 0])
+            if gene.strand in "+-" and start <= at < end:
+                found.append((at, gene.name))
+        return sorted(found)
+
+
+class LocusAnnotation(NamedTuple):
+    """Genes of a whole genome, and elements by name and contig."""
+
+    genes: Genes | None = None
+    elements: Mapping[str, Mapping[str, Intervals]] = {}
+
+    def over(self, contig: str, start: int, end: int) -> VisibleAnnotation:
+        """Return the genes and elements that overlap [start, end)."""
+        genes = list(self.genes.over(contig, start, end)) if self.genes else []
+        found = {}
+        for name, of in self.elements.items():
+            rows = of.get(contig, np.zeros((0, 2), dtype=np.int64))
+            found[name] = rows[(rows[:, 0] < end) & (rows[:, 1] > start)]
+        return VisibleAnnotation(genes, found)
+
+    def __bool__(self) -> bool:
+        return self.genes is not None or bool(self.elements)
+
+
+def read_landmarks(
+    genome: Genome, gtf: str | os.PathLike[str] | None = None, beds: Sequence[str | os.PathLike[str]] = ()
+) -> LocusAnnotation:
+    """Read the genes of a GTF and the regions of BED or narrowPeak files, as NAME=FILE or named by their file (`named_file`).
+
+    Raises the errors of `read_genes` and `read_bed`.
+    """
+    found = {}
+    for given in beds:
+        name, path = named_file(given)
+        found[name] = read_on_reference(path, genome)
+    return LocusAnnotation(read_genes(gtf, genome) if gtf else None, found)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from genoformer.formats.reach import Doubts, reach
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.formats.vcf_blocks import blocks_of
-from genoformer.genome.reach import Doubts, reach
 
 HEAD = "##fileformat=VCFv4.5\n##contig=<ID=1,length=1000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ta\tb\n"
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from genoformer.errors import FileFormatError
-from genoformer.formats.fasta_records import require_bases
-from genoformer.genome.reference import Genome
+from genoformer.genome.reference import Genome, require_bases
 
 
 @pytest.mark.parametrize("name", ["a.fa", "a.fa.gz"])

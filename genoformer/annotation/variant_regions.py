@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
@@ -17,24 +16,20 @@ from genoformer.annotation.breakdown import frequencies_of, info_of_record
 from genoformer.annotation.frequency import frequency_reader, minor
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.formats.bed_kinds import layout_of
-from genoformer.formats.text import numbered_lines
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_blocks import blocks_of
-from genoformer.genome.assemblies import BUILDS
-from genoformer.genome.contigs import ContigIndex, ContigMap, canonical_key, join_names, without_chr
+from genoformer.genome.contigs import canonical_key
 from genoformer.genome.digits import is_count
-from genoformer.genome.reference import Genome
-from genoformer.genome.regions import Intervals, bed_rows, merge, runs_of_bases, subtract
+from genoformer.genome.regions import bed_rows
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_FEW, _NARROW = 10, 0.1  # number of regions, and fraction of a contig
 _TABLES = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak|bed\d+)(\.b?gz)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
+class VariantRegions:
     """Regions of n variants, 0-based half-open; unknown numbers are NaN."""
 
     name: str
@@ -51,8 +46,8 @@ class Places:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def take(self, rows: Integers | NDArray[np.bool_]) -> Places:
-        return Places(
+    def take(self, rows: Integers | NDArray[np.bool_]) -> VariantRegions:
+        return VariantRegions(
             self.name,
             self.contigs,
             self.contig[rows],
@@ -84,7 +79,7 @@ def _number_of(key: str) -> int:
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest(), "big")
 
 
-def variant_places(
+def read_variant_regions(
     path: str | Path,
     *,
     af_key: str = "AF",
@@ -92,7 +87,7 @@ def variant_places(
     trait: str | None = None,
     most: int | None = None,
     seed: int = 0,
-) -> Places:
+) -> VariantRegions:
     """Read the records of a VCF or BCF, or the rows of a BED (suffix .bed, .narrowPeak ..., plain or gzipped).
 
     score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random sample
@@ -112,7 +107,7 @@ def layout_notes(path: str | Path) -> list[str]:
     return [f"{Path(path).name}: {note}" for note in found]
 
 
-def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int) -> Places:
+def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int) -> VariantRegions:
     frequency_of = frequency_reader(af_key)
     score_of, trait_of = (_value_of(key) if key else None for key in (score_key, trait))
     numbers: dict[str, int] = {}
@@ -150,12 +145,14 @@ def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, 
     if not n:
         raise FileFormatError(f"{path} has no records; give a VCF with some.")
     contigs, starts, ends, frequencies, scores, of_rows = (np.concatenate(column) for column in zip(*kept, strict=True))
-    places = Places(Path(path).name, tuple(numbers), contigs, starts, ends, frequencies, scores, of_rows, tuple(traits), notes)
+    places = VariantRegions(
+        Path(path).name, tuple(numbers), contigs, starts, ends, frequencies, scores, of_rows, tuple(traits), notes
+    )
     _require(places, score_key, trait, "INFO")
     return places
 
 
-def _read_bed(path: Path, score_column: str | None, trait_column: str | None) -> Places:
+def _read_bed(path: Path, score_column: str | None, trait_column: str | None) -> VariantRegions:
     at = {}
     for what, text in (("--score", score_column), ("--trait", trait_column)):
         if text is not None and not (is_count(text) and int(text) > 3):
@@ -176,7 +173,7 @@ def _read_bed(path: Path, score_column: str | None, trait_column: str | None) ->
     if not rows:
         raise FileFormatError(f"{path} has no rows; give a BED with some.")
     contig, starts, ends, scores, of_rows = (np.array(column) for column in zip(*rows, strict=True))
-    places = Places(
+    places = VariantRegions(
         path.name,
         tuple(numbers),
         contig.astype(np.int32),
@@ -191,7 +188,7 @@ def _read_bed(path: Path, score_column: str | None, trait_column: str | None) ->
     return places
 
 
-def _require(places: Places, score: str | None, trait: str | None, where: str) -> None:
+def _require(places: VariantRegions, score: str | None, trait: str | None, where: str) -> None:
     if score is not None and not np.isfinite(places.score).any():
         raise ConfigError(f"--score {score}: no record of {places.name} has a number there in {where}; name another.")
     if trait is not None and not places.traits:
@@ -218,7 +215,7 @@ def _largest(text: str, key: str) -> float:
     return max(values, default=float("nan"))
 
 
-def known_frequencies(places: Places, background: Places) -> Places:
+def fill_frequencies(places: VariantRegions, background: VariantRegions) -> VariantRegions:
     """Fill in unknown frequencies of regions with those of the same regions in the background."""
     theirs = background.keys()
     order = np.argsort(theirs)
@@ -226,83 +223,31 @@ def known_frequencies(places: Places, background: Places) -> Places:
     there = theirs[order][at] == mine if len(order) else np.zeros(len(places), dtype=bool)
     found = np.where(there, background.frequency[order][at], np.nan) if len(order) else np.full(len(places), np.nan)
     frequency = np.where(np.isnan(places.frequency), found, places.frequency)
-    return Places(**{**places.__dict__, "frequency": frequency})
+    return VariantRegions(**{**places.__dict__, "frequency": frequency})
 
 
-# --- random regions
+def unique_regions(places: VariantRegions) -> VariantRegions:
+    """Merge equal regions, in order of first appearance, with their largest score and first known frequency."""
+    _, first, which = np.unique(places.keys(), return_index=True, return_inverse=True)
+    which = which.reshape(-1)
+    score = np.full(len(first), -np.inf)
+    np.maximum.at(score, which, np.nan_to_num(places.score, nan=-np.inf))
+    frequency = np.full(len(first), np.nan)
+    known = np.flatnonzero(~np.isnan(places.frequency))[::-1]
+    frequency[which[known]] = places.frequency[known]  # the last value written is the first of the file
+    order = np.argsort(first)
+    found = places.take(first[order])
+    return replace(found, score=np.where(np.isfinite(score), score, np.nan)[order], frequency=frequency[order])
 
 
-class RandomSpace(NamedTuple):
-    """Intervals by contig from which random regions are drawn."""
-
-    intervals: dict[str, Intervals]
-    notes: tuple[str, ...]
-
-
-def ground_of(
-    places: Places, genome: Genome | None, sizes: Mapping[str, int] | None, exclude: Mapping[str, Intervals]
-) -> RandomSpace:
-    """Return the bases of the regions' contigs, without N (if a genome is given) and without excluded intervals.
-
-    If all regions of a contig, at least ten, lie in less than a tenth of it, only the bases from the first to the last region
-    are returned: a locus selected by the user is not compared with the rest of its contig.
-
-    Raises ConfigError if no length of a contig is known.
-    """
-    found: dict[str, Intervals] = {}
-    unknown, narrow = [], []
-    lengths = dict(genome.contigs) if genome is not None else dict(sizes or {})
-    names = ContigMap(places.contigs, lengths)
-    excluded: dict[str, list[Intervals]] = {}
-    for contig, intervals in exclude.items():
-        excluded.setdefault(without_chr(contig), []).append(intervals)
-    out = ContigIndex(excluded)
-    for name, rows in places.by_contig():
-        here = names.get(name)
-        if here is None:
-            unknown.append(name)
-            continue
-        length = lengths[here]
-        whole = runs_of_bases(genome, here) if genome is not None else np.array([[0, length]])
-        first, last = int(places.starts[rows].min()), int(places.ends[rows].max())
-        holes = [*excluded.get(out.get(name) or "", [])]
-        if len(rows) >= _FEW and last - first < _NARROW * length:
-            narrow.append(f"{name}:{first + 1:,}-{last:,}")
-            holes.append(np.array([[0, first], [last, max(length, last + 1)]]))
-        found[name] = subtract(whole, np.concatenate(holes)) if holes else merge(whole)
-    if not any(len(rows) for rows in found.values()):
-        raise ConfigError(
-            "random controls need the lengths of contigs; give -f FASTA, --sizes hg19 (or hg38, or a file), or a background."
-        )
-    notes = [f"no controls on {join_names(unknown)}, whose length is not known."] if unknown else []
-    if narrow:
-        notes.append(f"all variants lie close together, so random controls are drawn from {join_names(narrow)} only.")
-    return RandomSpace({name: rows for name, rows in found.items() if len(rows)}, tuple(notes))
-
-
-def random_places(ground: RandomSpace, n: int, lengths: Integers, rng: np.random.Generator) -> Places:
-    """Draw n regions with starts uniform over `ground` and lengths drawn from `lengths`."""
-    names = tuple(ground.intervals)
-    rows = np.concatenate([ground.intervals[name] for name in names])
-    contig = np.repeat(np.arange(len(names), dtype=np.int32), [len(ground.intervals[name]) for name in names])
-    reach = np.cumsum(rows[:, 1] - rows[:, 0])
-    at = np.sort(rng.integers(0, reach[-1], n))
-    which = np.searchsorted(reach, at, side="right")
-    starts = rows[which, 1] - (reach[which] - at)
-    unknown = np.full(n, np.nan)
-    none = np.full(n, -1, dtype=np.int32)
-    ends = starts + rng.choice(lengths, n)
-    return Places("random places", names, contig[which], starts, ends, unknown, unknown, none)
-
-
-def read_sizes(given: str) -> dict[str, int]:
-    """Read contig lengths from a known build (hg19, hg38, mm10 ...) or a file with name and length in its first columns."""
-    if given in BUILDS:
-        return {f"chr{name}": length for name, length in BUILDS[given].items()}
-    found = {}
-    for number, line in numbered_lines(given, f"{', '.join(BUILDS)}, or a file of contigs and lengths"):
-        fields = line.split()
-        if len(fields) < 2 or not is_count(fields[1]):
-            raise FileFormatError(f"{given}, line {number}: a line has a contig and its length; mend it.")
-        found[fields[0]] = int(fields[1])
-    return found
+def thinned(places: VariantRegions, distance: int) -> Integers:
+    """Return rows whose starts are at least `distance` apart, chosen greedily from the left of each contig."""
+    kept = []
+    for _, rows in places.by_contig():
+        last = None
+        for row in rows[np.argsort(places.starts[rows], kind="stable")].tolist():
+            start = int(places.starts[row])
+            if last is None or start - last >= distance:
+                kept.append(row)
+                last = start
+    return np.array(sorted(kept), dtype=np.int64)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from genoformer.genome.codes import N
-from genoformer.models.transformer.base_probabilities import base_posterior
+from genoformer.models.token_model import base_posterior
 from genoformer.tokenizers import KmerTokenizer
 
 random = np.random.default_rng(5)
