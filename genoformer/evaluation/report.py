@@ -142,7 +142,7 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
                 model.predicted[:, i],
                 model.true[:, i],
                 xlabel="probability",
-                ylabel="share of true cases",
+                ylabel="fraction of true cases",
             ).set_title(model.names[i], loc="left", fontsize="small"),
             high=4.6,
         )

@@ -230,7 +230,7 @@ def has(model: object, *needs: Need) -> bool:
     lacks = getattr(model, "lacks", {})
     lacks = lacks if isinstance(lacks, Mapping) else {}  # a class has a property there
     return all(
-        any(_has_all(model, kind) and kind not in lacks for kind in (need if isinstance(need, tuple) else (need,)))
+        any(_has_all(model, kind) and kind not in lacks for kind in _kinds(need))
         for need in needs
     )
 
@@ -251,7 +251,15 @@ def require(model: Model, *needs: Need, name: str = "the model") -> None:
     for need in needs:
         if has(model, need):
             continue
-        kinds = need if isinstance(need, tuple) else (need,)
-        reasons = [model.lacks[kind] for kind in kinds if kind in model.lacks]
-        remedy = " or ".join(_REMEDIES.get(kind, f"a model with {kind.__name__}") for kind in kinds)
-        raise CheckpointError(f"{name} {reasons[0] if reasons else model.describe()}; give {remedy}.")
+        reasons = [model.lacks[kind] for kind in _kinds(need) if kind in model.lacks]
+        raise CheckpointError(f"{name} {reasons[0] if reasons else model.describe()}; give {remedy(need)}.")
+
+
+def remedy(*needs: Need) -> str:
+    """Return the kind of model with these capabilities, in words: "a model that predicts tracks"."""
+    kinds = [kind for need in needs for kind in _kinds(need)]
+    return " or ".join(_REMEDIES.get(kind, f"a model with {kind.__name__}") for kind in kinds)
+
+
+def _kinds(need: Need) -> tuple[type, ...]:
+    return need if isinstance(need, tuple) else (need,)

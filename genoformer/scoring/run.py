@@ -27,7 +27,7 @@ from genoformer.genome.variants import ContigNames, Status, Variant
 from genoformer.models import registry
 from genoformer.models.enformer.model import Enformer
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.scoring.matrix import MatrixFile, matrix_file
+from genoformer.scoring.matrix import MatrixFile, MatrixWriter
 from genoformer.scoring.noise import Flags, flag_columns, measure, n_places
 from genoformer.scoring.parts import THREADS, PartFolder, Partition, PartResult, part_size, resumed_threads, run_local
 from genoformer.scoring.quality import verify_note
@@ -36,7 +36,7 @@ from genoformer.scoring.scorers import Model, Scorer, ScoringSpec, TrackOptions
 from genoformer.scoring.scores import Score, ScoreBatch, TrackScoreMatrix, check_unique_info_keys
 from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.scoring.workers import WorkerPlan, WorkerTask, make_pool, plan_workers, run_pool
-from genoformer.writers import NO_CELLS, Column, Header, Provenance, Sink, UnfitRecordError, open_sink
+from genoformer.writers import NO_CELLS, Column, Header, Provenance, RecordWriter, Sink, UnfitRecordError, open_sink
 
 MUCH_UNKNOWN = 0.1  # fraction of a window
 _STATUSES = list(Status)
@@ -134,7 +134,7 @@ def score_variants(
     with seekable_copy(variants) as vcf, work.open_scorer() as scorer, ExitStack() as alone:
         flagged = flag_columns(scorer) if isinstance(scorer, TrackScorer) and n_noise != 0 else []
         check_unique_info_keys([*scorer.columns, *flagged])
-        whole = matrix_file(matrix, scorer.layout) if matrix is not None and isinstance(scorer, TrackScorer) else None
+        whole = MatrixFile(matrix, scorer.layout) if matrix is not None and isinstance(scorer, TrackScorer) else None
         found = preflight(
             vcf,
             genome,
@@ -212,10 +212,11 @@ def score_variants(
                 header = header._replace(noise=flags.floor.text()) if flags else header
                 if annotations is not None:
                     header = header._replace(fields=annotations.fields, sources=annotations.sources)
-                sink.begin(header)
-                scored, skipped = _assemble(
-                    cut.of(file), parts, sink, whole, quantiles, flags, annotations, tell, found.n_records
-                )
+                # the matrix gets its final name before the output, so that a finished output implies a finished matrix
+                with sink.writing(header) as out, whole.writing() if whole else nullcontext() as matrix_out:
+                    scored, skipped = _assemble(
+                        cut.of(file), parts, out, matrix_out, quantiles, flags, annotations, tell, found.n_records
+                    )
             below = {score.name: flags.n_below[score.name] for score in scorer.scores} if flags else {}
             notes += [flags.note(list(below))] if flags else []
             fixed = _count_fixes(parts, cut.n_parts, len(scorer.columns)) if fix else {}
@@ -370,43 +371,35 @@ def _expand_to_all_alts(
 def _assemble(
     chunked: Iterator[list[Record]],
     parts: PartFolder,
-    sink: Sink,
-    whole: MatrixFile | None,
+    out: RecordWriter,
+    matrix: MatrixWriter | None,
     quantiles: Quantiles | None,
     flags: Flags | None,
     annotations: Annotations | None,
     tell: Callable[[Progress], None],
     total: int,
 ) -> tuple[int, dict[str, int]]:
-    """Write the records of all parts with their scores in order; return counts of scored and skipped ALTs.
-
-    The matrix gets its final name before the output, so that a finished output implies a finished matrix.
-    """
+    """Write the records of all parts with their scores in order; return counts of scored and skipped ALTs."""
     counts: Counter[Status] = Counter()
-    done, complete = 0, False
-    try:
-        with whole or nullcontext() as matrix:
-            for i, chunk in enumerate(chunked):
-                scored = parts.get(i)
-                assert scored is not None
-                at = 0
-                values = np.hstack([scored.values, quantiles.of(scored.values)]) if quantiles else scored.values
-                values = np.hstack([values, flags.of(chunk, scored.values)]) if flags else values
-                statuses = [_STATUSES[n] for n in scored.statuses]
-                counts.update(statuses)
-                cells = cells_of_records(annotations, chunk) if annotations else {}
-                for j, record in enumerate(chunk):
-                    rows = slice(at, at + max(1, len(record.alts)))
-                    sink.write(record, statuses[rows], values[rows], cells.get(j, NO_CELLS))
-                    if matrix is not None:
-                        mine = slice(*np.searchsorted(scored.rows[:, 0], [at, rows.stop]).tolist())
-                        matrix.write(record, at, scored.rows[mine], scored.matrix[mine])
-                    at = rows.stop
-                done += len(chunk)
-                tell(Progress("write", done, total))
-        complete = True
-    finally:
-        sink.close(complete=complete)
+    done = 0
+    for i, chunk in enumerate(chunked):
+        scored = parts.get(i)
+        assert scored is not None
+        at = 0
+        values = np.hstack([scored.values, quantiles.of(scored.values)]) if quantiles else scored.values
+        values = np.hstack([values, flags.of(chunk, scored.values)]) if flags else values
+        statuses = [_STATUSES[n] for n in scored.statuses]
+        counts.update(statuses)
+        cells = cells_of_records(annotations, chunk) if annotations else {}
+        for j, record in enumerate(chunk):
+            rows = slice(at, at + max(1, len(record.alts)))
+            out.write(record, statuses[rows], values[rows], cells.get(j, NO_CELLS))
+            if matrix is not None:
+                mine = slice(*np.searchsorted(scored.rows[:, 0], [at, rows.stop]).tolist())
+                matrix.write(record, at, scored.rows[mine], scored.matrix[mine])
+            at = rows.stop
+        done += len(chunk)
+        tell(Progress("write", done, total))
     n_scored = counts.pop(Status.OK, 0)
     return n_scored, {status.value: counts[status] for status in _STATUSES if counts[status]}
 

@@ -103,7 +103,7 @@ def test_enrich_of_scores_attention_and_places(tmp_path: Path) -> None:
         (["annotate", VCF], "nothing to annotate with"),
         (["annotate", VCF, "-a", "X=nowhere.bed"], "nowhere.bed does not exist"),
         (["annotate", "nowhere.vcf", "-a", f"X={STATES}"], "nowhere.vcf does not exist"),
-        (["annotate", VCF, "-a", f"MOTIF={SITES}"], "INFO has the key MOTIF in the VCF already"),
+        (["annotate", VCF, "-a", f"MOTIF={SITES}"], "INFO of the VCF already has the key MOTIF"),
         (["annotate", VCF, "-a", f"AF={SITES}"], "cannot be a key of INFO"),
         (["annotate", VCF, "-a", f"X={SITES}", "-o", "out.xls"], "the format is not known by its name"),
         (["annotate", VCF, "-a", f"X={GTF}", "--gtf", GTF], "start sites are of one file"),

@@ -25,7 +25,6 @@ from genoformer.models import registry
 from genoformer.models.base import SCORES_VARIANTS
 from genoformer.scoring.run import score_variants
 from genoformer.scoring.scores import parse_scores
-from genoformer.writers import Sink
 
 _RNG = random.Random(0)
 CHR1, CHR2, MT = ("".join(_RNG.choices("ACGT", k=n)) for n in (1_200, 800, 16_571))
@@ -302,8 +301,7 @@ def test_unfinished_work_of_other_rules_is_not_taken_up(place: Place, monkeypatc
 
     vcf = place.vcf([*variants(CHR1), *mitochondrial()], *MT_HEADER)
 
-    def interrupted(chunked: object, parts: object, sink: Sink, *_: object) -> None:
-        sink.close(complete=False)
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "_assemble", interrupted)

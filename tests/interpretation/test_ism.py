@@ -63,7 +63,7 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
 @pytest.mark.parametrize(("start", "end"), [(5, 5), (-1, 4), (590, 601)])
 def test_a_region_off_the_contig_is_refused(genome, start, end) -> None:
     scorer = make_scorer(small_encoder(KmerTokenizer(3), context_length=40), genome, parse_scores("LLR"))
-    with pytest.raises(ConfigError, match=r"is no region of a contig of 600 bases"):
+    with pytest.raises(ConfigError, match=r"is empty or not on the contig of 600 bases"):
         mutagenesis(scorer, genome, "chr1", start, end)
 
 
@@ -107,7 +107,7 @@ def test_a_map_that_is_right_passes() -> None:
     assert found.deletion.mapped[2] < 1e-6  # 8 of 40 bases: the seven that matter are among them
     assert found.deletion.gain > 0.3
     assert abs(found.reinitialised) < 0.5
-    assert "Spearman with mutagenesis" in found.text()
+    assert "Spearman with ISM" in found.text()
 
 
 def test_a_map_that_is_made_up_fails() -> None:
@@ -134,10 +134,10 @@ def test_parts_of_an_audit() -> None:
     assert agreement(np.array([1.0, -2, 3]), np.array([-10.0, 20, -30])) == pytest.approx(1)
     assert np.isnan(agreement(np.ones(3), np.arange(3.0)))
     curve = deletion(CODES, np.arange(40.0), lambda codes: (codes < 4).sum(1))
-    np.testing.assert_allclose(curve.mapped, 40 * (1 - curve.shares))
+    np.testing.assert_allclose(curve.mapped, 40 * (1 - curve.fractions))
     model = Motif()
     other = shuffled(model)
     assert sorted(other.weight.flatten().tolist()) == sorted(model.weight.flatten().tolist())
     assert not torch.equal(other.weight, model.weight)
-    with pytest.raises(ConfigError, match=r"a map of shape \[3\] of 40 bases"):
+    with pytest.raises(ConfigError, match=r"found a map of shape \[3\] for 40 bases"):
         audited(np.ones(3), np.ones(40))

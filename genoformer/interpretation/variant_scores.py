@@ -11,41 +11,38 @@ from genoformer.files import write_text
 from genoformer.genome.variants import Status, Variant
 from genoformer.interpretation.loci import Locus
 from genoformer.scoring.scorers import Scorer
-from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.tables import tsv_line
 
 VARIANTS = "variants.tsv"
 
 
-def write_own_scores(path: Path, scorer: Scorer, places: Sequence[Locus], alleles: Sequence[Variant]) -> list[str]:
+def write_variant_scores(path: Path, scorer: Scorer, loci: Sequence[Locus], alleles: Sequence[Variant]) -> list[str]:
     """Write a row for each allele, with the columns of `score`, and return the note of each locus.
 
     The note is "" for a locus without one of the alleles. Without alleles no file is written.
     """
     if not alleles:
-        return [""] * len(places)
+        return [""] * len(loci)
     rows = [["chrom", "pos", "ref", "alt", "status", *(column.name for column in scorer.columns)]]
     scores = [score.name for score in scorer.scores]
     short = [max(len(allele.ref), len(allele.alt)) <= scorer.longest_allele for allele in alleles]
-    answers = scorer([allele for allele, fits in zip(alleles, short, strict=True) if fits]) if any(short) else None
-    scored = iter(zip(answers.statuses, answers.values.tolist(), strict=True) if answers else ())
-    said = {}
+    batch = scorer([allele for allele, fits in zip(alleles, short, strict=True) if fits]) if any(short) else None
+    scored = iter(zip(batch.statuses, batch.values.tolist(), strict=True) if batch else ())
+    notes = {}
     for allele, fits in zip(alleles, short, strict=True):
         status, values = next(scored) if fits else (Status.TOO_LONG, [np.nan] * len(scorer.columns))
         texts = [column.text(value) for column, value in zip(scorer.columns, values, strict=True)]
         rows.append([allele.chrom, str(allele.pos), allele.ref, allele.alt, status.value, *texts])
         named = zip(scorer.columns, texts, strict=True)
-        said[allele] = ", ".join(f"{column.name} {text}" for column, text in named if text and column.name in scores)
+        notes[allele] = ", ".join(f"{column.name} {text}" for column, text in named if text and column.name in scores)
     write_text(path, "".join(tsv_line(row) + "\n" for row in rows))
-    return [said.get(place.allele, "") if place.allele is not None else "" for place in places]
+    return [notes.get(locus.allele, "") if locus.allele is not None else "" for locus in loci]
 
 
-def windows_of(scorer: Scorer) -> str:
+def describe_windows(scorer: Scorer) -> str:
     """Return a line that describes the windows in which changes are scored."""
     strands = "both strands" if scorer.options["strands"] == "both" else "the forward strand"
-    if not isinstance(scorer, TrackScorer):
-        return f"windows: each change in the middle of its own {scorer.length:,} bases, {strands}, as in `score`"
-    how = scorer.settings
-    where = "in the middle of its own" if how.anchor == "variant" else "in the window of the grid that lies around it best, of"
-    shifts = f", mean of shifts {scorer.options['shifts']}" if len(how.shifts) > 1 or how.shifts[0] else ""
-    return f"windows: each change {where} {scorer.length:,} bases, {strands}{shifts}, as in `score`"
+    anchor, shifts = scorer.options.get("anchor"), scorer.options.get("shifts", "0")
+    position = "in the most central grid window of" if anchor == "grid" else "in the middle of its own"
+    mean = f", mean of shifts {shifts}" if shifts != "0" else ""
+    return f"windows: each change {position} {scorer.length:,} bases, {strands}{mean}, as in `score`"

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from genoformer.datasets.sequences import LabelledSequences
-from genoformer.embedding.files import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
 from genoformer.inference import TokenEmbeddings
+from genoformer.writers.embeddings import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
 
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 2, 2)  # of 3 sequences after 2 layers, 2 wide
 
@@ -36,15 +36,14 @@ def test_npy_of_one_layer_and_of_several(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 16_384])
-def test_parquet_has_a_row_for_each_sequence_and_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr("genoformer.embedding.files._ROWS", at_once)
-    write_vectors(tmp_path / "x.parquet", three("kind"), VALUES, [4, 2])
+def test_parquet_has_a_row_for_each_sequence_and_layer(tmp_path: Path, at_once: int) -> None:
+    write_vectors(tmp_path / "x.parquet", three("kind"), VALUES, [4, 2], n_group=at_once)
     expected = [["s0", "0", 4, 0, 1], ["s0", "0", 2, 2, 3], ["s1", "1", 4, 4, 5],
                 ["s1", "1", 2, 6, 7], ["s2", "2", 4, 8, 9], ["s2", "2", 2, 10, 11]]  # fmt: skip
     found = pd.read_parquet(tmp_path / "x.parquet")
     assert list(found.columns) == ["name", "kind", "layer", "e0", "e1"]
     assert found.to_numpy().tolist() == expected
-    write_vectors(tmp_path / "x.parquet", three(), VALUES[:, 1:], [2])
+    write_vectors(tmp_path / "x.parquet", three(), VALUES[:, 1:], [2], n_group=at_once)
     found = pd.read_parquet(tmp_path / "x.parquet")
     assert list(found.columns) == ["name", "e0", "e1"]
     assert found.to_numpy().tolist() == [["s0", 2, 3], ["s1", 6, 7], ["s2", 10, 11]]
@@ -55,10 +54,9 @@ def tokens(*spans: tuple[int, int]) -> TokenEmbeddings:
     return TokenEmbeddings(np.array(spans, dtype=np.float32), np.array(spans))
 
 
-def test_tokens_go_into_row_groups_with_their_bases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genoformer.embedding.files._ROWS", 2)
+def test_tokens_go_into_row_groups_with_their_bases(tmp_path: Path) -> None:
     each = [[tokens((0, 3))], [tokens((0, 3), (1, 4))], [tokens((0, 2))]]
-    assert write_tokens(tmp_path / "x.parquet", three("label"), iter(each), [1], 2) == 4
+    assert write_tokens(tmp_path / "x.parquet", three("label"), iter(each), [1], 2, n_group=2) == 4
     found = pd.read_parquet(tmp_path / "x.parquet")
     assert list(found.columns) == ["name", "label", "start", "end", "e0", "e1"]
     assert found["name"].tolist() == ["s0", "s1", "s1", "s2"]
@@ -82,14 +80,14 @@ def test_the_name_column_of_a_bed_is_its_label() -> None:
 
 
 @pytest.mark.parametrize("columns", [("e0",), ("kind", "e17"), ("layer",), ("start",), ("end",), ("name", "label")])
-def test_label_columns_that_cannot_be_told_from_ours_are_refused(columns: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match=r"in.csv: the label column .* cannot be told from others"):
+def test_label_columns_with_the_name_of_an_output_column_are_refused(columns: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"in.csv: the output already has a column .*; rename that label column"):
         label_columns(three(*columns))
 
 
 def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     check_output(tmp_path / "x.npy", SUFFIXES)
-    with pytest.raises(ConfigError, match=r"the format is not known by its name; end it in .npy or .parquet"):
+    with pytest.raises(ConfigError, match=r"names no known format; end the name in .npy or .parquet"):
         check_output(tmp_path / "x.npz", SUFFIXES)
-    with pytest.raises(ConfigError, match=r"there is no folder .*; make it first"):
+    with pytest.raises(ConfigError, match=r"the folder .* does not exist; create it first"):
         check_output(tmp_path / "no" / "x.npy", SUFFIXES)

@@ -12,9 +12,17 @@ from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.formats.bigwig import BigWig
 from genoformer.formats.track_table import Track
-from genoformer.inference import track_sinks
-from genoformer.inference.track_prediction import BinnedTracks
-from genoformer.inference.track_sinks import new_sink
+from genoformer.writers.tracks import (
+    MAX_BINS,
+    BinnedTracks,
+    CollectedTracks,
+    ParquetTracks,
+    TrackOutput,
+    column_names,
+    file_names,
+    new_sink,
+    parquet_rows,
+)
 
 CONTIGS = {"chr1": 1000, "chr2": 50}
 TRACKS = [Track(3, "CAGE:liver/1", group="CAGE"), Track(5, "dnase", description="DNASE:K562", group="DNASE")]
@@ -33,7 +41,7 @@ STRETCHES = [
 
 
 def fill(path: Path, tracks=TRACKS, stretches=STRETCHES, asked=ASKED) -> None:
-    with new_sink(path, CONTIGS, tracks, asked) as sink:
+    with new_sink(TrackOutput(path, CONTIGS, tracks, asked)) as sink:
         for one in stretches:
             sink.add(BinnedTracks(*one[:3], one.values[: len(tracks)]))
 
@@ -58,9 +66,10 @@ def test_several_tracks_are_a_folder_with_their_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 65_536])
-def test_parquet_has_a_row_for_each_bin(tmp_path: Path, monkeypatch, rows: int) -> None:
-    monkeypatch.setattr(track_sinks, "_MOST_ROWS", rows)
-    fill(tmp_path / "a.parquet")
+def test_parquet_has_a_row_for_each_bin(tmp_path: Path, rows: int) -> None:
+    with parquet_rows(tmp_path / "a.parquet", column_names(TRACKS), rows) as table_rows:
+        for one in STRETCHES:
+            ParquetTracks(table_rows).add(one)
     table = pq.read_table(tmp_path / "a.parquet").to_pydict()
     assert list(table) == ["chrom", "start", "end", "CAGE:liver/1", "dnase"]
     assert list(zip(*table.values(), strict=True)) == [
@@ -72,7 +81,7 @@ def test_parquet_has_a_row_for_each_bin(tmp_path: Path, monkeypatch, rows: int) 
 
 def test_what_waits_for_its_row_group_does_not_hold_the_window_it_was_cut_from(tmp_path: Path) -> None:
     window = np.ones((2, 1_000), dtype=np.float32)
-    with new_sink(tmp_path / "a.parquet", CONTIGS, TRACKS, ASKED) as sink:
+    with new_sink(TrackOutput(tmp_path / "a.parquet", CONTIGS, TRACKS, ASKED)) as sink:
         sink.add(BinnedTracks("chr1", np.array([8]), np.array([16]), window[:, 5:6]))
         window[:] = 7
     assert pq.read_table(tmp_path / "a.parquet").to_pydict()["dnase"] == [1]
@@ -105,7 +114,7 @@ def test_a_panel_for_each_track_over_the_contigs_coordinates() -> None:
 @pytest.mark.parametrize("empty", [False, True])
 def test_what_fails_leaves_nothing_behind(tmp_path: Path, name: str, empty: bool) -> None:
     def failing() -> None:
-        with new_sink(tmp_path / name, CONTIGS, TRACKS[:1], ASKED) as sink:
+        with new_sink(TrackOutput(tmp_path / name, CONTIGS, TRACKS[:1], ASKED)) as sink:
             if not empty:
                 sink.add(BinnedTracks(*STRETCHES[0][:3], STRETCHES[0].values[:1]))
             raise RuntimeError("halfway")
@@ -119,10 +128,10 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path, name: str, empty: bool
     ("name", "tracks", "asked", "message"),
     [
         ("a.bw", TRACKS, ASKED, "a bigWig holds one track, not 2; choose one with --tracks"),
-        ("a.txt", TRACKS, ASKED, "the format is not known by its name; end it in .bw, .bigwig, .parquet, .png"),
-        ("no/a.bw", TRACKS, ASKED, "there is no folder"),
-        ("full", TRACKS, ASKED, "is there already and not an empty folder"),
-        ("out", [Track(i, str(i)) for i in range(600)], ASKED, "600 tracks would be as many open files; choose up to 512"),
+        ("a.txt", TRACKS, ASKED, "names no known format; end the name in .bw, .bigwig, .parquet, .png"),
+        ("no/a.bw", TRACKS, ASKED, "does not exist; create it first"),
+        ("full", TRACKS, ASKED, "exists and is not an empty folder"),
+        ("out", [Track(i, str(i)) for i in range(600)], ASKED, "600 tracks need as many open files; choose up to 512"),
         ("a.png", [Track(i, str(i)) for i in range(25)], ASKED, "a figure shows up to 24 tracks, not 25"),
         ("a.png", TRACKS, {"chr1": np.array([[0, 1], [5, 6]])}, "a figure shows one region, not 2"),
     ],
@@ -136,14 +145,25 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path: Path, name: str, tracks,
     assert (tmp_path / "full/kept").read_text() == "mine"
 
 
-def test_a_long_figure_is_refused_while_it_comes(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(track_sinks, "_MOST_BINS", 2)
-    with pytest.raises(ConfigError, match="a figure shows up to 2 bins"):
-        fill(tmp_path / "a.png")
+def test_a_figure_of_too_many_bins_is_refused_while_they_come(tmp_path: Path) -> None:
+    edges = np.arange(MAX_BINS + 2)
+    many = BinnedTracks("chr1", edges[:-1], edges[1:], np.zeros((2, MAX_BINS + 1), dtype=np.float32))
+    with pytest.raises(ConfigError, match="a figure shows up to 50,000 bins"):
+        fill(tmp_path / "a.png", stretches=[many])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_collected_bins_are_columns() -> None:
+    collected = CollectedTracks()
+    for one in STRETCHES:
+        collected.add(one)
+    chroms, starts, ends, values = collected.columns()
+    assert chroms == ["chr1"] * 4 + ["chr2"] * 2
+    assert [*zip(starts.tolist(), ends.tolist(), strict=True)] == [(5, 8), (8, 16), (16, 20), (24, 32), (0, 8), (8, 16)]
+    assert values.tolist() == [[1, 2, 3, 7, 0.5, 0], [4, 5, 6, 8, 0, 1]]
 
 
 def test_names_are_told_apart() -> None:
     tracks = [Track(0, "a"), Track(1, "A"), Track(2, "a.1"), Track(3, "start"), Track(4, "../b")]
-    assert track_sinks.column_names(tracks) == ["a.0", "A.1", "a.1.2", "start.3", "../b.4"]
-    assert track_sinks.file_names(tracks) == ["a.0.bw", "A.1.bw", "a_1.bw", "start.bw", "_b.bw"]
+    assert column_names(tracks) == ["a.0", "A.1", "a.1.2", "start.3", "../b.4"]
+    assert file_names(tracks) == ["a.0.bw", "A.1.bw", "a_1.bw", "start.bw", "_b.bw"]

@@ -10,7 +10,7 @@ from torch import nn
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import encode
-from genoformer.interpretation.gradients import gradient_times_input, integrated_gradients
+from genoformer.interpretation.attribution import gradient_times_input, integrated_gradients
 from genoformer.models.onehot import OneHotModel, TrackSum
 from genoformer.models.track_model import one_hot
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer

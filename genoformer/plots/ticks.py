@@ -14,7 +14,7 @@ _MOST = 5  # maximum number of intervals between ticks
 _POINT, _WIDE = 8.3, 0.65  # of a "small" label: height of a letter in points, and its width as a fraction of the height
 
 
-class PlaceLocator(Locator):
+class PositionLocator(Locator):
     """Tick locator at round whole numbers, spaced so that the labels (1,042,250) do not touch."""
 
     def __call__(self) -> Any:
@@ -24,7 +24,7 @@ class PlaceLocator(Locator):
     def tick_values(self, vmin: float, vmax: float) -> Any:
         least = max((vmax - vmin) / _MOST, self.room(vmin, vmax), 1)
         power = 10 ** int(np.floor(np.log10(least)))
-        step = next(of * power for of in (1, 2, 5, 10) if of * power >= least * (1 - 1e-9))
+        step = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= least * (1 - 1e-9))
         return np.arange(np.ceil(vmin / step), np.floor(vmax / step) + 1) * step
 
     def room(self, vmin: float, vmax: float) -> float:
@@ -45,18 +45,18 @@ class Change(NamedTuple):
     n_ref: int
     n_alt: int
 
-    def on_alt(self, place: float) -> float | None:
+    def on_alt(self, position: float) -> float | None:
         """Return the index in the ALT sequence of a base of the reference; None for a deleted base.
 
         >>> deletion = Change(25, 25, n_ref=7, n_alt=1)
-        >>> [deletion.on_alt(place) for place in (24, 25, 26, 31, 32, 40)]
+        >>> [deletion.on_alt(position) for position in (24, 25, 26, 31, 32, 40)]
         [24, 25, None, None, 26, 34]
         """
-        if place < self.ref_start + min(self.n_ref, self.n_alt):
-            return place - self.ref_start + self.alt_start
-        if place < self.ref_start + self.n_ref:
+        if position < self.ref_start + min(self.n_ref, self.n_alt):
+            return position - self.ref_start + self.alt_start
+        if position < self.ref_start + self.n_ref:
             return None
-        return place - self.ref_start - self.n_ref + self.alt_start + self.n_alt
+        return position - self.ref_start - self.n_ref + self.alt_start + self.n_alt
 
     def on_ref(self, at: int, *, right: bool = False) -> int:
         """Return the reference index of a base of ALT; for an inserted base the last before it, or the first after it (right).
@@ -74,7 +74,7 @@ class Change(NamedTuple):
         return self.ref_start + at - self.n_alt + self.n_ref
 
 
-class _AltLocator(PlaceLocator):
+class _AltLocator(PositionLocator):
     """Tick locator for reference coordinates along the ALT sequence."""
 
     def __init__(self, first: int, n: int, change: Change) -> None:
@@ -83,10 +83,10 @@ class _AltLocator(PlaceLocator):
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
         low, high = self.change.on_ref(0, right=True), self.change.on_ref(self.n - 1)
-        places = super().tick_values(self.first + low - 0.5, self.first + high + 0.5)
+        positions = super().tick_values(self.first + low - 0.5, self.first + high + 0.5)
         room, ticks = self.room(vmin, vmax), list[float]()
-        for place in places:
-            at = self.change.on_alt(place - self.first)
+        for position in positions:
+            at = self.change.on_alt(position - self.first)
             if at is not None and (not ticks or self.first + at - ticks[-1] >= room):  # a deletion moves ticks close together
                 ticks.append(self.first + at)
         return np.array(ticks)
