@@ -135,7 +135,7 @@ def test_a_plan_is_printed_and_nothing_is_done(made: Path, tmp_path: Path) -> No
         refused = run("finetune", made / "set", *arguments)
         assert refused.exit_code == 2
         assert message in refused.stderr
-    assert "is no long-range model" in run(*common, "-m", "demo").stderr
+    assert "give a model that predicts tracks" in run(*common, "-m", "demo").stderr
 
 
 def test_what_is_no_set_of_tracks_is_refused(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def tracks(tmp_path: Path) -> Path:
 
 def test_every_layout_can_be_converted_to() -> None:
     (option,) = (p for p in convert.params if p.name == "layout")
-    assert list(option.type.choices) == list(registry.LAYOUTS)  # type: ignore[attr-defined]
+    assert list(option.type.choices) == [registry.OWN, *registry.formats()]  # type: ignore[attr-defined]
 
 
 def test_info_says_what_a_long_range_model_reads_and_predicts(tracks) -> None:
@@ -113,8 +113,8 @@ def test_commands_that_need_another_model_say_which(tracks, tmp_path) -> None:
     table.write_text("sequence\tlabel\n" + "ACGTACGTAC\ta\nTTGCATTGCA\tb\n" * 20)
     out = tmp_path / "out"
     for command, remedy in (
-        (("embed", table, "-o", tmp_path / "out.npy"), "give a language model, or one that was fine-tuned from one"),
-        (("finetune", table, "-o", out), "give a language model, or one that was fine-tuned from one"),
+        (("embed", table, "-o", tmp_path / "out.npy"), "give a language model or a model that `finetune` made"),
+        (("finetune", table, "-o", out), "give a language model or a model that `finetune` made"),
         (("evaluate", table), "give a model that `finetune` made"),
     ):
         done = run(*command, "-m", tracks)
