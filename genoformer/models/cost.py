@@ -106,7 +106,7 @@ class _BooleanMasks(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is F.dropout:
-            return torch.native_dropout(*args, kwargs["p"], kwargs["training"])[0]
+            return torch.native_dropout(args[0], kwargs["p"], kwargs["training"])[0]
         return func(*args, **(kwargs or {}))
 
 

@@ -23,7 +23,7 @@ import torch
 from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.files import made_folder, write_text
-from genoformer.models.base import Classifies, Model, Need, Origin, PredictsTracks, has, remedy, require
+from genoformer.models.base import Classifies, Embeds, Model, Need, Origin, PredictsTracks, has, remedy, require
 from genoformer.models.folders import (  # noqa: F401
     CARD,
     ENSEMBLE,
@@ -145,7 +145,8 @@ def load_ensemble(name: str | Path) -> list[Any]:
     members = []
     for model in [load(folder / member) for member in members_of(folder) or [""]]:
         if not has(model, Classifies):
-            raise CheckpointError(f"{name} {model.describe()}; fine-tune it first, or give a model that `finetune` made.")
+            remedy = "fine-tune it first, or give" if has(model, Embeds) else "give"
+            raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")
         members.append(model)
     if len({(member.config.kind, member.config.classes) for member in members}) != 1:
         raise CheckpointError(f"{name}: its {len(members)} members do not predict the same classes; fine-tune them alike.")
