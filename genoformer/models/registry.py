@@ -23,13 +23,12 @@ import torch
 from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.files import made_folder, write_text
-from genoformer.models.base import Classifies, Model, Need, Origin, PredictsTracks, has, remedy, require
+from genoformer.models.base import Classifies, Embeds, Model, Need, Origin, PredictsTracks, has, remedy, require
 from genoformer.models.folders import (  # noqa: F401
     CARD,
     ENSEMBLE,
     SKETCH,
     copy_notes,
-    count_parameters,
     failures,
     members_of,
     read_card,
@@ -109,6 +108,12 @@ def family_of(model: Model) -> str:
     return next(name for name, family in families().items() if family.model == _class_name(model))
 
 
+def class_of(config: Any) -> Any:
+    """Return the class of models with a configuration of this type."""
+    kinds = [_imported(family.model) for family in families().values()]
+    return next(kind for kind in kinds if kind.config_type is type(config))
+
+
 def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
@@ -152,7 +157,8 @@ def load_ensemble(name: str | Path) -> list[Any]:
     members = []
     for model in [load(folder / member) for member in members_of(folder) or [""]]:
         if not has(model, Classifies):
-            raise CheckpointError(f"{name} {model.describe()}; fine-tune it first, or give a model that `finetune` made.")
+            remedy = "fine-tune it first, or give" if has(model, Embeds) else "give"
+            raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")
         members.append(model)
     if len({(member.config.task, member.config.classes) for member in members}) != 1:
         raise CheckpointError(f"{name}: its {len(members)} members do not predict the same classes; fine-tune them alike.")
