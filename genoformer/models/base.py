@@ -76,6 +76,10 @@ class Model(nn.Module):
         """Return the parts between the last of `layers` and the outputs, which are trained with the last layers."""
         return []
 
+    def shard_parts(self) -> Sequence[nn.Module]:
+        """Return the repeated parts that are sharded one by one over several processes."""
+        return list(self.layers)
+
     def check_complete(self) -> None:
         """Raise ConfigError if something is missing without which the folder of the model could not be read again."""
 

@@ -398,6 +398,9 @@ class Enformer(TrackModel):
             x = stage(x)
         return x[:, :, 0]
 
+    def shard_parts(self) -> list[nn.Module]:
+        return [*self.stages, *self.blocks]
+
     def last_parts(self) -> list[nn.Module]:
         return [self.final]
 
