@@ -90,7 +90,7 @@ def test_the_note_on_one_label_of_several_goes_with_what_was_asked(tmp_path: Pat
         (("a", "b|0"), "line 1, record a has no label"),
         (("a|0", "b label=1"), "line 3, record b label=1|record b has label=, but the first record its label after"),
         (("a label=1", "b|0"), r"line 3, record b\|0 has no label; .* as in the first header"),
-        (("a|1|training", "b|0|testing", "c|1|training"), r"a\.fa: .* says testing \(1\), training \(2\), .*a file of each"),
+        (("a|1|training", "b|0|testing", "c|1|training"), r"a\.fa: .* has testing \(1\), training \(2\), .*a file of each"),
         (("a|training", "b|training"), r"a\.fa: the headers have only training after \|, .* write `>a\|promoter\|training`"),
         (("sp|P12345|NAME", "sp|P12346|MANE"), r"line 1, record sp\|P12345 has no label: .* is an accession of a database"),
         (("ref|NM_1.2",), "is an accession of a database"),
