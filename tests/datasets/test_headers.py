@@ -138,7 +138,7 @@ def test_headers_without_labels_are_names(tmp_path: Path) -> None:
 
 def test_numbers_of_sequences_are_no_classes(tmp_path: Path) -> None:
     found = read_labelled(fasta(tmp_path, *(f"contig|{i}" for i in range(120))))
-    with pytest.raises(ValueError, match=r"120 different numbers in 120 sequences .* numbers of the sequences"):
+    with pytest.raises(ValueError, match=r"120 different numbers in 120 sequences .* numbers of sequences"):
         targets_of(found.labels, "classify")
 
 
