@@ -257,7 +257,7 @@ def test_a_contig_of_another_sequence_gets_no_scores_and_the_rest_goes_on(place:
 
     forced = place.score(place.vcf([*good, *lost], *MT_HEADER), "--force")
     assert forced.exit_code == 0
-    assert "scored all the same, for it is forced" in forced.stderr
+    assert "scored because --force is given" in forced.stderr
     assert "OTHER_SEQUENCE" not in {info.get("GF_STATUS") for info in place.infos()}
 
 
@@ -316,7 +316,7 @@ def test_a_table_from_python_warns_of_what_does_not_fit(place: Place) -> None:
     vcf = place.vcf(every_fourth(swapped))
     with pytest.warns(UserWarning, match="REF and ALT look swapped"):
         table = gf.score(vcf, place.fasta, str(place.model))
-    with pytest.warns(UserWarning, match="fixed as asked|agree with REF and with ALT"):
+    with pytest.warns(UserWarning, match="fixed as requested|agree with REF and with ALT"):
         fixed = gf.score(vcf, place.fasta, str(place.model), fix="swap")
     assert table["status"].value_counts()["REF_MISMATCH"] == fixed["FIX"].notna().sum()
     assert fixed[["LLR", "PLL"]].notna().any(axis=1).all()

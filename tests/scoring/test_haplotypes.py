@@ -526,7 +526,7 @@ def test_a_fixed_file_gives_the_table_of_the_file_that_was_meant(
     assert (fixed.left_out, fixed.n_rows, fixed.n_sequences) == (done.left_out, done.n_rows, done.n_sequences)
     n_alts = sum(len(alts) for _, _, alts, _ in rows)
     assert (done.fixed, fixed.fixed) == ({}, {word: n_alts})
-    assert "fixed as asked" in fixed.notes[-1]
+    assert "fixed as requested" in fixed.notes[-1]
 
 
 def test_a_genotype_that_a_swap_or_the_other_strand_may_have_is_left_out(genome: Genome, tmp_path: Path) -> None:
