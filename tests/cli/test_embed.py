@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
 from genoformer.genome.codes import encode
-from genoformer.inference import sequence_embeddings, token_embeddings
+from genoformer.inference import WindowSize, sequence_embeddings, token_embeddings
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import Encoder
@@ -73,8 +73,7 @@ def test_parquet_as_pandas_reads_it(tmp_path: Path, table: Path, tiny_model_fold
             CODES,
             pooling=pooling,
             layer=layer,
-            window=20,
-            overlap=4,
+            windows=WindowSize(20, 4),
             both_strands=True,  # type: ignore[arg-type]
         )
         values = found[found["layer"] == layer].filter(regex=r"^e\d+$").to_numpy()
@@ -119,7 +118,7 @@ def test_a_fine_tuned_model_gives_its_encoder_and_its_window(tmp_path: Path, tab
     result = run(table, "-m", tmp_path / "tuned", "-o", tmp_path / "out.npy")
     assert result.exit_code == 0, result.output
     assert "window of 30 bases, cut into windows that share 10" in result.stderr
-    expected = sequence_embeddings(model, CODES, window=30, overlap=10).values
+    expected = sequence_embeddings(model, CODES, windows=WindowSize(30, 10)).values
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-6)
 
 

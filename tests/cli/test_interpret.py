@@ -71,7 +71,7 @@ def test_files_of_somebody_else_are_not_replaced(folder, tmp_path) -> None:
     (tmp_path / "maps.npz").write_text("mine")
     done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens", "--figures", 0)
     assert done.exit_code == 2
-    assert "holds maps.npz, which something else made" in done.stderr
+    assert "holds maps.npz, which another program made" in done.stderr
     assert (tmp_path / "maps.npz").read_text() == "mine"
     (tmp_path / "maps.npz").unlink()
     for _ in range(2):

@@ -604,7 +604,7 @@ def test_the_manifest_of_the_data_travels_along_while_the_data_is_that_of_the_ma
 def test_a_data_set_is_not_trained_into(data, tmp_path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set/manifest.json").write_text('{"kind": "labelled windows"}')
-    with pytest.raises(ConfigError, match=r"set holds manifest\.json, which something else made"):
+    with pytest.raises(ConfigError, match=r"set holds manifest\.json, which another program made"):
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv", out="set")
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["manifest.json"]
 

@@ -220,7 +220,7 @@ def test_a_genome_of_repeats_that_count_for_nothing_is_refused(tmp_path) -> None
 def test_the_files_of_something_else_are_not_replaced(tmp_path, genome_path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/manifest.json").write_text("of a data set")
-    with pytest.raises(ConfigError, match=r"holds manifest\.json, which something else made"):
+    with pytest.raises(ConfigError, match=r"holds manifest\.json, which another program made"):
         run(tmp_path, genome_path)
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["manifest.json"]
 
