@@ -41,6 +41,11 @@ _CAUSES: dict[Cause, tuple[str, str, str]] = {
         "give --fix shift, or take 1 from POS first",
     ),
 }
+# Remedies for a contig that belongs though a part of its positions is shifted: --fix shift moves all records of a contig.
+_IN_PART = {
+    Cause.FROM_ZERO: "split the file, and add 1 to POS only in the part that counts from 0",
+    Cause.TOO_FAR: "split the file, and subtract 1 from POS only in the part that is one too high",
+}
 _ASKED = (("swap", Cause.SWAP), ("strand", Cause.STRAND), ("shift", Cause.FROM_ZERO), ("shift", Cause.TOO_FAR))
 _FIXED_BY: dict[Cause, set[str]] = {cause: {name} for name, cause in _ASKED} | {Cause.SWAP_AND_STRAND: {"swap", "strand"}}
 _FIX_NAMES = {
@@ -76,7 +81,12 @@ def findings(
         group = [of for of in judged if of.cause is cause and not of.is_other and not of.fix and of.belongs is not None]
         counts = total(of.counts for of in group)
         if cause is not None and group:
-            found.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {_CAUSES[cause][2]}.")
+            if cause in _IN_PART:
+                part = "only a part of the positions is shifted, and --fix shift moves all records of a contig"
+                remedy = f"{part}: {_IN_PART[cause]}"
+            else:
+                remedy = _CAUSES[cause][2]
+            found.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {remedy}.")
         elif few := [of for of in group if of.counts.agree < NEARLY_ALL * of.counts.n]:
             counts = total(of.counts for of in few)
             rest = "one has" if counts.disagree == 1 else f"{counts.disagree:,} have"
@@ -259,11 +269,12 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
         needs = "so few may do so by chance"
     else:
         needs = "a fix must explain at least 90 % of them"
-    fits = "shift" in asked and any(of.belongs for of in left)
-    part = ", and a shift is for contigs that do not fit as they are" if fits else ""
+    if "shift" in asked and any(of.belongs for of in left):
+        shift = f"a shift moves all records of a contig, and {counts.agree:,} of {counted(counts.n, 'record')} agree as written"
+        needs = shift if any(of.cause in _IN_PART for of in left) else f"{needs}, and {shift}"
     return (
         f"{option} was not applied to {_names(left)}: REF disagrees in {counted(counts.disagree, 'record')}; of those that can "
-        f"tell, {told}; {needs}{part}."
+        f"tell, {told}; {needs}."
     )
 
 

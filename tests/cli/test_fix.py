@@ -399,6 +399,25 @@ def test_a_shift_that_few_records_do_not_bear_out_says_that_they_are_few(place: 
     assert "so few may do so by chance" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("by", "remedy"),
+    [
+        (-1, "split the file, and add 1 to POS only in the part that counts from 0"),
+        (1, "split the file, and subtract 1 from POS only in the part that is one too high"),
+    ],
+)
+def test_positions_shifted_in_part_are_to_be_mended_in_that_part_only(place: Place, by: int, remedy: str) -> None:
+    rows = [moved(row, by) if i >= 40 else row for i, row in enumerate(snvs(80))]
+    for more in ((), ("--fix", "shift")):
+        result = place.score(place.vcf(rows), *more)
+        assert result.exit_code == 0, result.stderr
+        assert remedy in on_stderr(result)
+        assert "give --fix shift" not in on_stderr(result)
+        assert "POS first" not in on_stderr(result)
+    assert "a shift moves all records of a contig, and" in on_stderr(result)
+    assert "must explain" not in on_stderr(result)
+
+
 def test_small_contigs_follow_the_shift_of_the_file(place: Place, make_fasta: Callable[..., Path]) -> None:
     contigs = {f"c{i}": CHR1[40 * i : 40 * i + 40] for i in range(30)}
     place = place._replace(fasta=make_fasta("small.fa", **contigs))
