@@ -114,6 +114,9 @@ def findings(
             f"{_names(group)}), results are those of the variant that was meant. The VCF stays as it is; `score` writes in "
             "GF_FIX what was done."
         )
+    unfixed = [of for of in judged if of.counts.both_ways and not of.fix and not of.is_other]
+    if unfixed:
+        found.append(_of_either_order(total(of.counts for of in unfixed).both_ways, _names(unfixed)))
     return found + ([text] if (text := _not_fixed(judged, asked)) else [])
 
 
@@ -258,7 +261,9 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
         return None
     option = f"--fix {','.join(asked)}"
     if not any(of.fix or of.counts.disagree for of in judged):
-        return f"{option}: there is nothing to fix, REF agrees in every record that could be compared."
+        n = total(of.counts for of in judged).both_ways
+        nothing = "no record was changed" if n else "there is nothing to fix"
+        return f"{option}: {nothing}, REF agrees in every record that could be compared."
     if not left:
         return None
     counts = total(of.counts for of in left)

@@ -554,6 +554,17 @@ def test_indels_that_agree_swapped_or_not_are_counted(place: Place, n: int) -> N
     assert f"{text} REF and with ALT: " in on_stderr(result)
 
 
+def test_a_file_of_indels_that_agree_swapped_or_not_is_not_called_right(place: Place) -> None:
+    at = [i + 1 for i in range(200, 1_000) if CHR1[i] == CHR1[i + 1]]
+    vcf = place.vcf([["chr1", str(pos), ".", CHR1[pos - 1], CHR1[pos - 1 : pos + 1]] for pos in at])
+    result = place.score(vcf, "--fix", "swap")
+    assert f"{len(at)} insertions and deletions on chr1 agree with REF and with ALT: " in on_stderr(result)
+    assert "scored as they are written" in on_stderr(result)
+    assert "nothing to fix" not in on_stderr(result)
+    assert "agree with REF and with ALT" not in on_stderr(place.score(vcf, "--fix", "strand"))
+    assert "nothing to fix" in on_stderr(place.score(place.vcf(snvs(20)), "--fix", "swap"))
+
+
 def test_breakends_beyond_a_telomere_have_no_windows_of_unknown_bases(place: Place) -> None:
     inside = snvs(60)[30:33]
     bnd = [["chr1", pos, ".", "N", ".[chr1:5["] for pos in ("0", "0", "1201", "1201")]
