@@ -102,6 +102,12 @@ def findings(
             f"{counts.outside:,} of {counted(n_there, 'record')} on {_names(beyond)} lie beyond the end in {reference} and "
             "have no score (OUTSIDE); the others are scored."
         )
+    if before := [of for of in judged if of.counts.before and not of.is_other and not of.fix & Reading.NEXT]:
+        n = total(of.counts for of in before).before
+        lies, has = ("lies", "has") if n == 1 else ("lie", "have")
+        found.append(
+            f"{counted(n, 'record')} on {_names(before)} {lies} before the first base (POS 0) and {has} no score (OUTSIDE)."
+        )
     for fix in dict.fromkeys(of.fix & ~FLIPPED for of in judged if of.fix):
         group = [of for of in judged if of.fix & ~FLIPPED == fix]
         ways = ", ".join(text for way, text in _FIX_NAMES.items() if way & fix)

@@ -50,7 +50,7 @@ class Preflight:
     contigs: tuple[ContigUse, ...]  # in order of appearance
     n_compared: int  # all records with a comparable REF: known contig, inside it, no N in REF or reference
     n_agreeing: int  # compared records whose REF agrees
-    n_outside: int  # records beyond the end of their contig
+    n_outside: int  # records beyond an end of their contig
     chance: float  # the probability that a base of REF agrees by chance
     judged: tuple[Judgement, ...]  # contigs that the FASTA has, judged by their scorable alleles
     asked: tuple[str, ...]  # requested names of FIXES

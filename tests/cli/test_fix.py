@@ -207,7 +207,7 @@ def test_the_file_of_the_right_alleles_is_the_same_with_and_without_fix_but_for_
     assert place.score(vcf).exit_code == 0
     result = place.score(vcf, "--fix", "swap", "--fix", "strand,shift", out="fixed.vcf")
     assert result.exit_code == 0
-    assert "there is nothing to fix" in result.stderr
+    assert "no record was changed, REF agrees in every record" in result.stderr
     plain, fixed = ((place.folder / name).read_text().splitlines() for name in ("out.vcf", "fixed.vcf"))
     added = [line for line in fixed if line not in plain]
     assert ["ID=GF_FIX" in line or "EITHER_STRAND" in line or "fix=swap,strand,shift" in line for line in added] == [True] * 3
@@ -346,6 +346,18 @@ def test_records_beyond_the_end_do_not_stop_those_inside(place: Place) -> None:
     assert result.exit_code == 0, result.stderr
     assert [info.get("GF_STATUS") for info in place.infos()] == [None] * 8 + ["OUTSIDE"] * 2
     assert "2 of 10 records on chr1 lie beyond the end in" in result.stderr
+
+
+def test_records_before_the_first_base_are_not_beyond_the_end_and_do_not_disagree(place: Place) -> None:
+    telomeres = [["chr1", "0", "telomere", "N", alt] for alt in "ACGT"]
+    for n_good in (3, 0):
+        result = place.score(place.vcf([*telomeres, *snvs(n_good)]))
+        assert result.exit_code == 0, result.stderr
+        assert [info.get("GF_STATUS") for info in place.infos()] == ["OUTSIDE"] * 4 + [None] * n_good
+        assert "4 records on chr1 lie before the first base (POS 0) and have no score (OUTSIDE)" in on_stderr(result)
+        assert "beyond the end" not in on_stderr(result)
+    result = place.score(place.vcf([telomeres[0], *snvs(20)]))
+    assert "1 record on chr1 lies before the first base (POS 0) and has no score (OUTSIDE)" in on_stderr(result)
 
 
 def test_a_header_with_a_wrong_length_is_reported_and_three_records_are_scored(place: Place) -> None:
@@ -513,7 +525,7 @@ def test_a_shard_and_the_whole_have_a_summary_in_json(place: Place) -> None:
 
 
 def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
-    model = registry.load(str(place.model, SCORES_VARIANTS))
+    model = registry.load(str(place.model), SCORES_VARIANTS)
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
     summary = score_variants(vcf, genome, model, parse_scores("LLR"), place.folder / "out.tsv", shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary
