@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from genoformer.genome.agreement import Judgement
 from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, cause_of, explained, is_sure, total
 from genoformer.genome.contigs import join_names
-from genoformer.genome.readings import FLIPPED, Reading
+from genoformer.genome.readings import FLIPPED, ON_POSITION, Reading
 from genoformer.genome.wording import counted, percent
 
 _MOST = 5  # contigs with a separate sentence
@@ -115,10 +115,14 @@ def findings(
         if counts.both_ways and fix & Reading.SWAP and not fix & Reading.ALL_SWAPPED:
             found.append(_of_either_order(counts.both_ways, _names(group)))
         found += _of_either_strand(group)
+        records = f"{counts.disagree:,} of {counted(counts.n, 'record')} on {_names(group)}"
+        if fix & ON_POSITION:
+            what = f"all records of {_names(group)} are read at {ways} (REF disagrees at POS in {records}), and"
+        else:
+            what = f"where REF disagrees ({records}),"
         found.append(
-            f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {counted(counts.n, 'record')} on "
-            f"{_names(group)}), results are those of the variant that was meant. The VCF stays as it is; `score` writes in "
-            "GF_FIX what was done."
+            f"fixed as asked ({ways}): {what} results are those of the variant that was meant. The VCF stays as it is; `score` "
+            "writes in GF_FIX what was done."
         )
     unfixed = [of for of in judged if of.counts.both_ways and not of.fix and not of.is_other]
     if unfixed:
@@ -162,10 +166,10 @@ def refusal(
     vcf: str,
     reference: str,
     chance: float,
-    build: str | None,
+    build: str,
     n_records: int,
 ) -> str:
-    """Return the sentence for a VCF that has no matching contig."""
+    """Return the sentence for a VCF that has no matching contig; build: what points to a build, or empty text."""
     counts = total(of.counts for of in judged)
     if counts.is_beyond and counts.outside >= counts.disagree:
         return (
@@ -199,7 +203,7 @@ def refusal(
     what += _hint(counts, asked)
     what += f"; the lengths of {_names(lengths)} differ, too" if lengths else ""
     if build:
-        return f"{found}{what}; its header points to {build}: give the FASTA of that build, or force it."
+        return f"{found}{what}; {build}: give the FASTA of that build, or force it."
     return f"{found}{what}; the VCF is probably on another build: give the FASTA it was made on, or force it."
 
 

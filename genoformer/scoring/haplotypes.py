@@ -19,6 +19,7 @@ from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.files import atomic_write, sha256_of
 from genoformer.formats.vcf import Record, open_vcf
+from genoformer.genome.contigs import join_names
 from genoformer.genome.fit import Fit, scorable
 from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.normalise import trimmed
@@ -89,7 +90,7 @@ def score_haplotypes(
         if not named:
             raise ConfigError(f"{vcf} has no samples; haplotypes need phased genotypes.")
         if unknown := [name for name in samples or () if name not in named]:
-            raise ConfigError(f"{vcf} has no sample {', '.join(unknown)}; it has {', '.join(named[:5])} and so on.")
+            raise ConfigError(f"{vcf} has no sample {', '.join(unknown)}; it has {join_names(named)}.")
         columns = [named.index(name) for name in samples] if samples else list(range(len(named)))
         windows = list(windows_of(scorer, genome, regions))
         inside = carriers_of(file, genome, how, windows, scorer, columns, left_out, fixed)

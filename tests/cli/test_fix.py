@@ -401,6 +401,7 @@ def test_a_small_file_counted_from_zero_is_shifted_as_asked(place: Place) -> Non
     result = place.score(place.vcf([moved(row, -1) for row in rows]), "--fix", "shift")
     assert result.exit_code == 0, result.stderr
     assert (values(place.infos()), {info["GF_FIX"] for info in place.infos()}) == (meant, {"SHIFT"})
+    assert "all records of chr1 are read at POS + 1 (REF disagrees at POS in" in on_stderr(result)
 
 
 def test_a_shift_that_few_records_do_not_bear_out_says_that_they_are_few(place: Place) -> None:
