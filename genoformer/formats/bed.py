@@ -136,11 +136,12 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
                 f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, which lies outside the row; mend it."
             )
         return summit
-    offset = int(text) if known else -2
+    offset = int(text) - layout.summit_base if known else -2
     if not -1 <= offset <= row.end - row.start:  # some summits in ENCODE's files are at END
         raise FileFormatError(
-            f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, but should be from 0 to "
-            f"{row.end - row.start}, or -1 for none; mend the line."
+            f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, but should be from "
+            f"{layout.summit_base} to {row.end - row.start + layout.summit_base}, or {layout.summit_base - 1} for none; "
+            "mend the line."
         )
     return row.start + offset if offset >= 0 else None
 
