@@ -40,8 +40,9 @@ _SAMPLE = 100  # number of rows that are examined
 _TRACK_TYPE = re.compile(r"track\b.*\btype=[\"']?(\w+)")
 _FROM_1 = ("start_position", "gene start", "transcript_start", "transcript start", "exon_chrom_start", "exon region start")
 _FROM_0 = ("chromstart", "txstart", "genostart")  # UCSC's names, which count from 0
+_SAF = "a SAF of featureCounts"
 _OTHERS_FROM_1 = (  # kind, name of the first column, names of the others
-    ("a SAF of featureCounts", "geneid", {"chr", "start", "end", "strand"}),
+    (_SAF, "geneid", {"chr", "start", "end", "strand"}),
     ("a table of SeqMonk", "probe", {"chromosome", "start", "end"}),
 )
 _MACS = {"abs_summit", "fold_enrichment", "pileup", "tags"}
@@ -197,13 +198,16 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
         if found.summit is None and {"summit", "tags"} <= set(plain):  # MACS 1.4: the number of a base of the peak, from 1
             found = replace(found, summit=plain.index("summit"), summit_base=1)
     elif of_width != 0 and (kind := _other_from_1(plain)):
-        found = replace(found, kind=kind, base=1, name=0, width=width if of_width else None)
+        found = replace(found, kind=kind, base=1, name=0, width=width if of_width else None, exons=kind == _SAF)
     elif of_width is not None:
         found = replace(found, base=of_width, width=width)
     elif plain[found.start] in _FROM_1:  # names of Ensembl's BioMart and of MAF
         of_ensembl = plain[found.chrom] in ("chromosome_name", "chromosome/scaffold name")
         found = replace(found, kind="a table of Ensembl's BioMart" if of_ensembl else found.kind, base=1)
-    return replace(found, notes=_notes(names, found, head.own_line))
+    notes = _notes(names, found, head.own_line)
+    if found.exons and any(len(row) > found.start and ";" in row[found.start] for row in head.rows):
+        notes += ("a row with several exons of a gene is read as one interval for each exon.",)
+    return replace(found, notes=notes)
 
 
 def _holds_numbers(name: str, rows: list[list[str]], at: int) -> bool:

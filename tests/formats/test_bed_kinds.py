@@ -191,6 +191,23 @@ def test_names_by_order_and_summits_that_are_not_read_are_noted(tmp_path: Path, 
                for note in layout_of(path, "name=4,summit=none").notes)  # fmt: skip
 
 
+def test_exons_of_featurecounts_are_intervals_of_their_gene(tmp_path: Path) -> None:
+    header = "Geneid|Chr|Start|End|Strand|Length|a.bam"
+    rows = ["g1|chr1;chr1|100;301|200;400|-;-|201|7", "g2|chr2|11|20|+|10|3"]
+    path = write(tmp_path / "c.txt", "# Program:featureCounts v2.0.1", header, *rows)
+    regions = list(read_regions(path))
+    assert [(*region[:4], region.strand, region.line) for region in regions] == [
+        ("chr1", 99, 200, "g1", "-", 3), ("chr1", 300, 400, "g1", "-", 3), ("chr2", 10, 20, "g2", "+", 4)
+    ]  # fmt: skip
+    assert "one interval for each exon" in " ".join(layout_of(path).notes)
+    elements = read_elements(path, "X")
+    assert (elements.starts.tolist(), elements.line_of(2)) == ([99, 300, 10], 4)
+    many = ["g1|chr1;chr1|100;301|200;400|-;-|201|7", *rows[1:] * 3]
+    assert len(list(read_regions(write(tmp_path / "c.txt", header, *many)))) == 5
+    with pytest.raises(FileFormatError, match=r"line 2: the numbers of exons, .* differ \(2 in column 2, Chr, 2 in column 3"):
+        list(read_regions(write(tmp_path / "c.txt", header, "g1|chr1;chr1|100;301|200|-;-|201|7")))
+
+
 def test_blocks_are_intervals_and_rows_are_places(tmp_path: Path) -> None:
     path = write(tmp_path / "t.bed", "chr1|100|400|t|0|+|100|400|0|3|10,0,50,|0,100,250,", "chr1|0|9|u|0|+|0|9|0|1|9|0")
     assert read_bed(path)["chr1"].tolist() == [[0, 9], [100, 110], [350, 400]]  # a block of no bases is none
