@@ -19,16 +19,19 @@ from genoformer.errors import ConfigError, GenoformerError
 
 
 @contextmanager
-def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = False, exclusive: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; rename it to `path` after success, and remove it after an error.
 
-    If several processes write, the last one wins. durable: the content is on the disk, not only in its cache, before the
-    rename.
     The umask decides who can read the file, whatever mode the writing library sets. A link stays a link, and its target is
     replaced. Raises ConfigError for a device or a pipe, because a file would replace it.
+
+    durable: the content is on the disk, not only in its cache, before the rename.
+    exclusive: only one process writes `path`, for example because it holds a lock. The temporary path is then
+        `partial_path(path)`, and what a killed process left there is overwritten. Otherwise the temporary name is new, and if
+        several processes write, the last one wins.
     """
     path = resolve_link(path)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = partial_path(path) if exclusive else _unique_path(path)
     try:
         part.touch()
         mode = part.stat().st_mode
@@ -38,8 +41,39 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
             with part.open("rb") as file:
                 os.fsync(file.fileno())
         part.replace(path)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder next to `path`; rename it to `path` after success, and remove it after an error.
+
+    Raises ConfigError if `path` exists and is not an empty folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(f"{path} exists and is not an empty folder; name another folder, or remove it.")
+    path = resolve_link(path)
+    part = _unique_path(path)
+    part.mkdir()
+    try:
+        yield part
+        if path.is_dir():
+            path.rmdir()
+        part.replace(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def partial_path(path: Path) -> Path:
+    """Return the temporary path of a file that only one process writes."""
+    return resolve_link(path).with_name(f".{resolve_link(path).name}.partial")
+
+
+def _unique_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
 
 
 def resolve_link(path: str | os.PathLike[str]) -> Path:

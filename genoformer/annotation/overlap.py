@@ -179,9 +179,9 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
         rows.setdefault(record.chrom, []).append(i)
     intervals = np.array([reach(record) for record in records], dtype=np.int64).reshape(-1, 2)
     values: list[FieldValues] = []
-    for contig, numbers in rows.items():
-        at = np.array(numbers, dtype=np.int64)
-        values += annotations.field_values(contig, at, intervals[at, 0], intervals[at, 1])
+    for contig, of_contig in rows.items():
+        numbers = np.array(of_contig, dtype=np.int64)
+        values += annotations.field_values(contig, numbers, intervals[numbers, 0], intervals[numbers, 1])
     return cells_of(values)
 
 

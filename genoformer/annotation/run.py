@@ -20,7 +20,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import VariantFile, open_vcf
 from genoformer.formats.vcf_blocks import Block, blocks_of
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.writers import Cells, Header, Provenance, Sink, VCFSink, escaped, open_sink
+from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
 
 Integers = NDArray[np.int64]
 
@@ -70,21 +70,17 @@ def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = N
         raise ConfigError(f"{sink.path} is the input, which the output would replace; give another file with -o.")
     began = time.monotonic()
     counts = _Counts(annotations, Breakdown(request.af_key) if request.breakdown else None)
-    complete = False
     with open_vcf(request.variants) as file, sink.reserved():
         require_shared(annotations, file.contig_lengths, file.name)
-        sink.begin(Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources))
-        try:
+        header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
+        with sink.writing(header) as out:
             for block in blocks_of(file):
                 values = list(_field_values(annotations, block))
-                _write(file, block, values, annotations, sink, first=not counts.n)
+                _write(file, block, values, annotations, out, first=not counts.n)
                 counts.add(block, values, file)
                 if progress:
                     progress(Progress("annotate", counts.n, None))
             require_shared(annotations, {**counts.contigs, **file.contig_lengths}, file.name)
-            complete = True
-        finally:
-            sink.close(complete=complete)
         notes = [note for source in annotations.all for note in source.notes]
         notes += [*file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name), *sink.notes]
     return counts.summary(time.monotonic() - began, notes)
@@ -129,26 +125,26 @@ def _field_values(annotations: Annotations, block: Block) -> Iterator[FieldValue
 
 
 def _write(
-    file: VariantFile, block: Block, values: Sequence[FieldValues], annotations: Annotations, sink: Sink, *, first: bool
+    file: VariantFile, block: Block, values: Sequence[FieldValues], annotations: Annotations, out: RecordWriter, *, first: bool
 ) -> None:
     """Write a block of records with their annotations; the first block is checked for keys missing in the header.
 
     VCF is written by inserting text, without parsing the rest of a record.
     """
-    if isinstance(sink, VCFSink) and not sink.stale and (block.info >= 0).all():
+    if isinstance(out, VCFWriter) and not out.stale and (block.info >= 0).all():
         if first:
-            sink.refuse_undeclared(block.text)
-        sink.write_text(_inserted(block, values, annotations.keys))
+            out.refuse_undeclared(block.text)
+        out.write_text(_inserted(block, values, annotations.keys))
         for name, i, j in block.contigs:
             positions = block.starts[i:j] + 1
             rising = bool((np.diff(positions) >= 0).all())
-            sink.saw(name, int(positions[0]), int(positions[-1]), int(block.ends[i:j].max()) + 1, rising=rising)
+            out.note_order(name, int(positions[0]), int(positions[-1]), int(block.ends[i:j].max()) + 1, rising=rising)
         return
     cells = cells_of(values)
     none: Cells = {}
     no_scores = np.zeros((0, 0), dtype=np.float32)
     for i, record in enumerate(file.records_of(block.number, block.text)):
-        sink.write(record, (), no_scores, cells.get(i, none))
+        out.write(record, (), no_scores, cells.get(i, none))
 
 
 def _inserted(block: Block, values: Sequence[FieldValues], keys: Sequence[str]) -> list[bytes | memoryview]:

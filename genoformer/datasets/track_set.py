@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from genoformer import __version__
-from genoformer.datasets.build import MANIFEST, SPLITS
+from genoformer.datasets.request import MANIFEST, SPLITS
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import check_overwrite, resolve_link, sha256_of
 from genoformer.formats.track_table import TrackTable, read_targets

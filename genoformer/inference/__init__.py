@@ -9,12 +9,13 @@ from genoformer.inference.embeddings import (
     sequence_embeddings,
     token_embeddings,
 )
-from genoformer.inference.runtime import PRECISIONS, Floats, evaluating, n_cores, resolve_device, threads
+from genoformer.inference.runtime import PRECISIONS, Floats, Runtime, evaluating, n_cores, resolve_device, threads, with_runtime
 
 __all__ = [
     "PRECISIONS",
     "Floats",
     "Predictions",
+    "Runtime",
     "SequenceEmbeddings",
     "TokenEmbeddings",
     "evaluating",
@@ -29,4 +30,5 @@ __all__ = [
     "sequence_embeddings",
     "threads",
     "token_embeddings",
+    "with_runtime",
 ]

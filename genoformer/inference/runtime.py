@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -72,6 +73,40 @@ def _device(name: str) -> torch.device:
 def resolve_device(name: str) -> str:
     """Return the device of a name; "auto" is cuda if available, else cpu."""
     return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Device, precision and batch size of a run; only the last digits of its numbers depend on them.
+
+    Raises ConfigError for an unknown precision and for a batch size below 1.
+    """
+
+    device: str = "cpu"  # "auto" becomes cuda if there is a GPU, else cpu
+    precision: str = "float32"  # or bfloat16
+    batch_size: int | None = None  # windows; None: chosen for the device
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", resolve_device(self.device))
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision is {self.precision!r}; give one of {', '.join(PRECISIONS)}.")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ConfigError(f"batch_size is {self.batch_size}; give 1 or more windows, or None.")
+
+
+CPU = Runtime()
+R = TypeVar("R")
+
+
+def with_runtime(request: Callable[..., R], **options: Any) -> R:
+    """Build a request from options by name, of which those of `Runtime` become its field `runtime`.
+
+    >>> with_runtime(dict, device="cpu", layers=(1,))
+    {'layers': (1,), 'runtime': Runtime(device='cpu', precision='float32', batch_size=None)}
+    """
+    names = [field.name for field in fields(Runtime) if field.name in options]
+    runtime = Runtime(**{name: options.pop(name) for name in names})
+    return request(**options, runtime=runtime)
 
 
 def to_device(model: Model, array: NDArray[np.generic]) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes
+from genoformer.tasks import Task
 
 Ints = NDArray[np.int64]
 AttentionWeights = Callable[[int, int], Tensor]  # (first, n) -> weights [B, H, n, T] of n queries from number `first` on
@@ -61,6 +62,14 @@ class Model(nn.Module):
     def set_origin(self, origin: Origin) -> None:
         """Set the origin of the weights."""
         self.origin = origin
+
+    def output_parts(self) -> Sequence[nn.Module | nn.Parameter]:
+        """Return the parts that serve only the model's own outputs, so that a new head does not train them."""
+        return []
+
+    def last_parts(self) -> Sequence[nn.Module]:
+        """Return the parts between the last of `layers` and the outputs, which are trained with the last layers."""
+        return []
 
     def check_complete(self) -> None:
         """Raise ConfigError if something is missing without which the folder of the model could not be read again."""
@@ -181,8 +190,11 @@ class PredictsTracks(Protocol):
 class Classifies(Protocol):
     """Predicts classes, labels or values of a sequence: a fine-tuned model."""
 
+    @property
+    def task(self) -> Task:
+        """The outputs by name, and how logits become probabilities or values."""
+
     def logits(self, codes: Codes) -> Tensor: ...  # [B, L] -> [B, C]
-    def probabilities(self, logits: Tensor) -> Tensor: ...
 
 
 class TrackWindow(Protocol):
@@ -229,10 +241,7 @@ def has(model: object, *needs: Need) -> bool:
     """True if a model, or a class of models, has all capabilities; a tuple stands for any one of its members."""
     lacks = getattr(model, "lacks", {})
     lacks = lacks if isinstance(lacks, Mapping) else {}  # a class has a property there
-    return all(
-        any(_has_all(model, kind) and kind not in lacks for kind in (need if isinstance(need, tuple) else (need,)))
-        for need in needs
-    )
+    return all(any(_has_all(model, kind) and kind not in lacks for kind in _kinds(need)) for need in needs)
 
 
 def _has_all(model: object, capability: type) -> bool:
@@ -251,7 +260,15 @@ def require(model: Model, *needs: Need, name: str = "the model") -> None:
     for need in needs:
         if has(model, need):
             continue
-        kinds = need if isinstance(need, tuple) else (need,)
-        reasons = [model.lacks[kind] for kind in kinds if kind in model.lacks]
-        remedy = " or ".join(_REMEDIES.get(kind, f"a model with {kind.__name__}") for kind in kinds)
-        raise CheckpointError(f"{name} {reasons[0] if reasons else model.describe()}; give {remedy}.")
+        reasons = [model.lacks[kind] for kind in _kinds(need) if kind in model.lacks]
+        raise CheckpointError(f"{name} {reasons[0] if reasons else model.describe()}; give {remedy(need)}.")
+
+
+def remedy(*needs: Need) -> str:
+    """Return the kind of model with these capabilities, in words: "a model that predicts tracks"."""
+    kinds = [kind for need in needs for kind in _kinds(need)]
+    return " or ".join(_REMEDIES.get(kind, f"a model with {kind.__name__}") for kind in kinds)
+
+
+def _kinds(need: Need) -> tuple[type, ...]:
+    return need if isinstance(need, tuple) else (need,)

@@ -23,7 +23,7 @@ import torch
 from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.files import made_folder, write_text
-from genoformer.models.base import Classifies, Model, Need, Origin, PredictsTracks, has, require
+from genoformer.models.base import Classifies, Model, Need, Origin, PredictsTracks, has, remedy, require
 from genoformer.models.folders import (  # noqa: F401
     CARD,
     ENSEMBLE,
@@ -142,7 +142,7 @@ def load_ensemble(name: str | Path) -> list[Any]:
         if not has(model, Classifies):
             raise CheckpointError(f"{name} {model.describe()}; fine-tune it first, or give a model that `finetune` made.")
         members.append(model)
-    if len({(member.config.kind, member.config.classes) for member in members}) != 1:
+    if len({(member.config.task, member.config.classes) for member in members}) != 1:
         raise CheckpointError(f"{name}: its {len(members)} members do not predict the same classes; fine-tune them alike.")
     return members
 
@@ -158,13 +158,8 @@ def load_config(name: str | Path, *needs: Need) -> Any:
         family, path = formats()[layout]
         kind, shape = _imported(family.model), _imported(path).to_config(config, folder, {})
     if not has(kind, *needs):
-        raise CheckpointError(f"{name} is no {' or '.join(_words(need) for need in needs)}; give a model that is.")
+        raise CheckpointError(f"{name} {kind.purpose}; give {remedy(*needs)}.")
     return shape
-
-
-def _words(need: Need) -> str:
-    kinds = need if isinstance(need, tuple) else (need,)
-    return " or ".join(kind.__name__ for kind in kinds)
 
 
 def layout_of(name: str | Path) -> str:

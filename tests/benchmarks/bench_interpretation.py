@@ -23,7 +23,7 @@ _MEMORY = """
 import json, sys, time
 import numpy as np, torch
 from genoformer.interpretation.loci import Locus
-from genoformer.interpretation.run import attention_profiles
+from genoformer.interpretation.attention_maps import attention_profiles
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tokenizers import KmerTokenizer
 n, length, width, heads, layers = map(int, sys.argv[1:])
@@ -35,7 +35,7 @@ codes = np.random.default_rng(0).integers(0, 4, (n, length), dtype=np.uint8)
 places = [Locus(str(i), "", 0, row) for i, row in enumerate(codes)]
 peak = lambda: int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) * 1024
 before, begin = peak(), time.perf_counter()
-found = attention_profiles(model, places, profile="viz")
+found = attention_profiles(model, places)
 print(json.dumps({"before": before, "after": peak(), "seconds": time.perf_counter() - begin,
                   "ok": all(abs(np.linalg.norm(of) - 1) < 1e-4 for of in found)}))
 """
@@ -82,7 +82,7 @@ def speed() -> list[Row]:
     def classes(tokenizer: Any, window: int, **shape: Any) -> SequenceClassifier:
         sizes = {"n_vocab": tokenizer.n_vocab, "context_length": window, "max_tokens": window + 2}
         encoder = EncoderConfig(**sizes, position="rotary", **shape)
-        model = SequenceClassifier(ClassifierConfig(encoder, "classes", ("no", "yes"), window=window)).eval()
+        model = SequenceClassifier(ClassifierConfig(encoder, "classification", ("no", "yes"), window=window)).eval()
         for p in model.parameters():
             torch.nn.init.normal_(p, std=0.1)
         model.tokenizer = tokenizer

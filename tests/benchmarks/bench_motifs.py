@@ -102,15 +102,16 @@ def demo_maps(places: Places) -> tuple[Any, Any]:
     """What is looked at [B, L], and LLR of every change [B, L, 4], each base in the middle of its window of a sequence."""
     from genoformer import load
     from genoformer.inference import evaluating, predict_bases
+    from genoformer.interpretation.attention_maps import attention_profiles
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.run import attention_profiles
+    from genoformer.interpretation.request import AttentionOptions
 
     model = load("demo")
     wide, length = model.config.context_length, places.codes.shape[1]
     total, n = np.zeros(places.codes.shape), np.zeros(length)
     for start in np.linspace(0, length - wide, 3).astype(int):
         part = [Locus("", "", 0, codes[start : start + wide]) for codes in places.codes]
-        total[:, start : start + wide] += np.stack(attention_profiles(model, part, profile="received", layers=[1, 2]))
+        total[:, start : start + wide] += np.stack(attention_profiles(model, part, AttentionOptions("received", layers=[1, 2])))
         n[start : start + wide] += 1
     with evaluating(model, precision="bfloat16") as ready:
         log2_p = np.stack([predict_bases(ready, codes, FLANK, FLANK + length) for codes in places.flanked])
@@ -126,7 +127,7 @@ def trained(folder: Path) -> tuple[Path, Any]:
     from genoformer.genome.regions import read_regions
     from genoformer.models import registry
     from genoformer.training.config import FinetuneConfig, TuningConfig
-    from genoformer.training.finetune import finetune
+    from genoformer.training.finetune import FinetuneJob, finetune
 
     world = simulate(folder / "world", seed=77, n_contigs=8, contig_length=1_000_000, n_variants=800)
     if ready := os.environ.get("MOTIFS_CLASSIFIER"):
@@ -154,14 +155,14 @@ def trained(folder: Path) -> tuple[Path, Any]:
         (folder / f"{split}.tsv").write_text("sequence\tlabel\n" + "".join(rows))
     config = FinetuneConfig({"tokenizer": "base"}, ENCODER, TuningConfig(**TRAINING))  # type: ignore[arg-type]
     train, valid = (read_labelled(folder / f"{split}.tsv") for split in ("train", "valid"))
-    finetune(config, train, valid, folder / "run", task="classify")
+    finetune(FinetuneJob(train, folder / "run", "classify", config, valid))
     return world.folder, registry.load(folder / "run")
 
 
 def attributed(model: Any, places: Places) -> Any:
     """What each base would add to the logit of an element, tile by tile, [B, L, 4]."""
+    from genoformer.interpretation.attribution import attributions
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.run import attributions
     from genoformer.interpretation.targets import AttributionTarget
 
     tiles = places.codes.reshape(-1, TILE)
@@ -174,13 +175,13 @@ def found_again(what: str, places: Places, values: Any, hypothetical: Any = None
     """How well a map names the bases of sites, and which families its motifs are."""
     from sklearn.metrics import average_precision_score
 
-    from genoformer.interpretation.dnabert_viz import Discovery, discover
+    from genoformer.interpretation.dnabert_viz import DiscoveryLimits, discover
     from genoformer.interpretation.modisco import patterns
 
     truth = places.truth
     precision = average_precision_score(truth.ravel(), values.ravel())
     rows = [Row(f"{what}: average precision of bases in planted sites", f"chance {truth.mean():.2f}", f"{precision:.2f}")]
-    limits = Discovery(shortest=6 if hypothetical is not None else 5, min_fold=0)
+    limits = DiscoveryLimits(shortest=6 if hypothetical is not None else 5, min_fold=0)
     found = discover(list(places.codes), list(values), list(places.others), limits)
     rows.append(families(f"{what}, DNABERT-viz's stages", places, [motif.matrix for motif in found.motifs]))
     if hypothetical is not None:

@@ -112,7 +112,7 @@ def test_labels_are_not_needed(tmp_path: Path, tiny_model_folder: Path, model: E
 
 def test_a_fine_tuned_model_gives_its_encoder_and_its_window(tmp_path: Path, table: Path, model: Encoder) -> None:
     with torch.random.fork_rng(devices=[]):
-        predictor = SequenceClassifier(ClassifierConfig(model.config, "classes", ("a", "b"), window=30, overlap=10))
+        predictor = SequenceClassifier(ClassifierConfig(model.config, "classification", ("a", "b"), window=30, overlap=10))
     predictor.encoder.load_state_dict(model.state_dict())
     predictor.tokenizer = model.tokenizer
     registry.save(predictor, tmp_path / "tuned")
@@ -163,12 +163,12 @@ def test_a_probe_of_values(tmp_path: Path, tiny_model_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "nothing is asked for"),
-        (["-o", "out.txt"], "out.txt: the format is not known by its name; end it in .npy or .parquet"),
-        (["-o", "out.npy", "--pooling", "tokens"], "end it in .parquet"),
-        (["-o", "nowhere/out.npy"], "there is no folder nowhere"),
-        (["--pca", "out.gif"], "end it in .png"),
-        (["--pca", "out.png", "--pooling", "tokens"], "need one vector a sequence"),
+        ([], "no output is named"),
+        (["-o", "out.txt"], "out.txt: the suffix names no known format; end the name in .npy or .parquet"),
+        (["-o", "out.npy", "--pooling", "tokens"], "end the name in .parquet"),
+        (["-o", "nowhere/out.npy"], "the folder nowhere does not exist"),
+        (["--pca", "out.gif"], "end the name in .png"),
+        (["--pca", "out.png", "--pooling", "tokens"], "needs one vector per sequence"),
         (["-o", "out.npy", "--valid", "in.tsv"], "give --probe too"),
         (["-o", "out.npy", "--layer", 2], "layer 2: this model has layers 0 (the embeddings) to 1"),
         (["-o", "out.npy", "--window", 2], "window = 2: a token of this model has 3 bases"),
@@ -202,7 +202,7 @@ def test_label_columns_that_cannot_be_told_from_ours(tmp_path: Path, tiny_model_
     path.write_text("sequence,e0\nACGT,1\n")
     result = run(path, "-m", tiny_model_folder, "-o", tmp_path / "out.parquet", "--label", "e0")
     assert result.exit_code == 2
-    assert "the label column e0 cannot be told from others" in result.stderr
+    assert "the output already has a column e0; rename that label column" in result.stderr
 
 
 def test_real_binding_sites(tmp_path: Path, real_data: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_report_of_a_fixed_file_draws_what_was_scored(folder: Path, tmp_path: 
         run("report", tmp_path / f"{name}.o.vcf", *common, "-o", tmp_path / f"{name}.html")
     meant, drawn = captions(tmp_path / "good.html"), captions(tmp_path / "bad.html")
     assert 0 < len(meant) <= 2
-    assert not any("Made again" in text for text in drawn)
+    assert not any("Recomputed here" in text for text in drawn)
     title = re.compile(r"<b>chr1:(\d+) (\S+)( v\d+)(?:, read as (\d+) (\S+) \((\w+)\))?(, .*)", re.DOTALL)
     words = set()
     for before, after in zip(meant, drawn, strict=True):

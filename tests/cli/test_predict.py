@@ -69,7 +69,7 @@ def test_both_strands(tmp_path: Path, fasta: Path, model: Path, table: Path) -> 
     common = ("predict", "-f", fasta, "-m", model, "--head", "human", "--both-strands", "-o", tmp_path / "a.parquet")
     done = run(*common)
     assert done.exit_code == 2
-    assert "does not say which tracks are strand pairs; give their table with --targets" in done.stderr
+    assert "has no table with the strand pairs of its tracks; give one with --targets" in done.stderr
     assert run(*common, "--targets", table).exit_code == 0
     both = pq.read_table(tmp_path / "a.parquet").to_pandas()
     assert run("predict", "-f", fasta, "-m", model, "--head", "human", "-o", tmp_path / "b.parquet").exit_code == 0
@@ -90,7 +90,7 @@ def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, tab
     human = ["--plan", "--head", "human"]
     for arguments, message in (
         ([*human, "--tracks", "7"], "tracks 7 are asked for, but they are numbered 0 to 4"),
-        ([*human, "--both-strands"], "does not say which tracks are strand pairs"),
+        ([*human, "--both-strands"], "has no table with the strand pairs"),
         (["--plan"], "no head was named; this model has human, mouse"),
         ([], "Missing option '-o'"),
     ):
@@ -111,7 +111,7 @@ def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, tab
         (["--head", "human", "-r", "chr1", "-b", "x.bed", "-o", "{}/out"], "more than one way"),
         (["--head", "human", "-b", "nothing.bed", "-o", "{}/out"], "nothing.bed does not exist"),
         (["--head", "human", "--contigs", "1,9", "-o", "{}/out"], "There is no contig 9"),
-        (["--head", "human", "-o", "{}/no/out"], "there is no folder"),
+        (["--head", "human", "-o", "{}/no/out"], "does not exist; create it first"),
         (["-m", "demo", "-o", "{}/out"], "give a model that predicts tracks"),
     ],
 )

@@ -165,8 +165,8 @@ def test_tracks_that_say_little_are_noted(tmp_path: Path, genome: Genome, table:
     [
         ({"length": 100}, ConfigError, "length 100 is no whole number of bins of 16 bases"),
         ({"target_bins": 7}, ConfigError, "target_bins 7: a window has 6 bins"),
-        ({"stride": 0}, ConfigError, "stride 0"),
-        ({"max_n": 1}, ConfigError, "max_n 1"),
+        ({"stride": 0}, ConfigError, "stride is 0"),
+        ({"max_n": 1}, ConfigError, "max_n is 1"),
         ({"length": 1600}, ConfigError, "has 1,600 bases for the bins"),
         ({"valid": ["chr7"]}, ContigError, "There is no contig chr7"),
         ({"valid": ["chr1", "chr2", "chr3"]}, ConfigError, "leave some to train on"),
@@ -176,7 +176,11 @@ def test_tracks_that_say_little_are_noted(tmp_path: Path, genome: Genome, table:
         ({"windows": "other.bed"}, ContigError, r"no contig of other\.bed \(chrX\) is in genome\.fa"),
         ({"windows": "empty.bed"}, ConfigError, r"empty\.bed has no rows"),
         ({"windows": "far.bed"}, ConfigError, r"no window is left \(dropped: 1 outside\)"),
-        ({"windows": "w.bed", "length": 32, "valid": ["chr3"]}, ConfigError, "valid has no window; the windows lie on: chr1 2"),
+        (
+            {"windows": "w.bed", "length": 32, "valid": ["chr3"]},
+            ConfigError,
+            r"valid \(chr3\) has no window; the windows lie on: chr1 2",
+        ),
         ({"blacklist": "none.bed"}, MissingFileError, r"none\.bed does not exist"),
     ],
 )
