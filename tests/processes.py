@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -189,6 +190,17 @@ def killed(arguments: Sequence[object], state: Path, last: Path, said: Path, *, 
     if not last.exists():
         run_here(arguments, said)
     return kills
+
+
+@contextmanager
+def no_file_larger_than(n_bytes: int) -> Iterator[None]:
+    """A write beyond n_bytes fails, as on a full disk or with a quota."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 CLIENT = """#!{python} -SE

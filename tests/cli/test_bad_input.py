@@ -10,7 +10,6 @@ import os
 import pickle
 import platform
 import random
-import resource
 import shutil
 import signal
 import subprocess
@@ -29,6 +28,7 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import no_file_larger_than
 
 from genoformer import inference
 from genoformer.errors import GenoformerError
@@ -660,17 +660,6 @@ def test_a_torn_part_is_done_again(world: World, make_vcf: Callable[..., Path]) 
     assert_scored(again)
     assert "3 parts were there" in again.stderr
     assert (world.out / "out.vcf").read_bytes() == (world.out / "whole.vcf").read_bytes()
-
-
-@contextlib.contextmanager
-def no_file_larger_than(n_bytes: int) -> Iterator[None]:
-    """A write beyond n_bytes fails, as on a full disk or with a quota."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.usefixtures("small_parts")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 
 import numpy as np
 import pytest
+from amounts import FULL
 from numpy.lib.stride_tricks import sliding_window_view
 
 from genoformer.errors import ConfigError
@@ -178,7 +178,7 @@ def test_hg38_slices_give_the_known_numbers(real_data) -> None:
     assert models.contexts == CONTEXTS
     assert models.n_bases == 2 * 8_323_275
     known = [("chr22", 299_000, 1.903, 1.758, 1.711)]
-    if "GENOFORMER_FULL" in os.environ:
+    if FULL:
         known.append(("chr1", 839_000, 1.917, 1.807, 1.775))
     for contig, n, order_5, around_4, around_5 in known:
         found = everywhere(models, stretches(genome, [contig]))
