@@ -207,7 +207,7 @@ def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
         raise ConfigError(
             f"the labels are {len(names):,} different numbers in {len(sets):,} sequences "
             f"({join_names(sorted(names, key=float))}): "
-            "these are no classes. Are they values (--task regress), or numbers of the sequences, which have no label then?"
+            "these are too many for classes. Are they values (--task regress), or numbers of sequences without labels?"
         )
     order = sorted(names, key=lambda name: (numbers[name], name))
     for one, other in pairwise(order):
@@ -249,6 +249,6 @@ def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Pl
             if text not in ("0", "1", "0.0", "1.0"):
                 raise ConfigError(
                     f"{place(i)}: {column} is {text!r}, but several label columns must hold 0 and 1 to classify; "
-                    "name the one label column that is meant with --label, or predict numbers with --task regress."
+                    "give the one label column with --label, or predict numbers with --task regress."
                 )
     return np.array(labels, dtype=np.float32)

@@ -38,11 +38,16 @@ class Model(nn.Module):
     """
 
     config_type: ClassVar[Any]
-    tied: ClassVar[dict[str, str]] = {}  # name of a tensor -> the tensor that it equals; stored once on disk
+    may_be_tied: ClassVar[bool] = False  # True if models of this class can have tied tensors
     purpose: ClassVar[str] = "is a model"  # the kind of model as the end of a sentence
     config: Any
     layers: nn.ModuleList  # the repeated blocks: unit of LoRA, of "last", of activation checkpointing and of FSDP
     origin: Origin = Origin()
+
+    @property
+    def tied(self) -> Mapping[str, str]:
+        """Name of a tensor -> the tensor that it equals; stored once on disk. A class that has some sets `may_be_tied`."""
+        return {}
 
     @property
     def lacks(self) -> Mapping[type, str]:

@@ -98,7 +98,12 @@ def test_values() -> None:
         (rows("a;b", "NA;a"), "classify", {}, "sequence 2: the label 'NA' is a missing value"),
         (rows("0", "1", "1.0"), "classify", {}, r"classes 1 and 1\.0 are one number"),
         (rows(*(f"{i}.5" for i in range(30))), "classify", {}, "30 different numbers .* did you mean --task regress"),
-        (rows(*map(str, range(30))), "classify", {}, r"30 different numbers in 30 sequences \(0, 1, 2.*: these are no classes"),
+        (
+            rows(*map(str, range(30))),
+            "classify",
+            {},
+            r"30 different numbers in 30 sequences \(0, 1, 2.*: these are too many for classes",
+        ),
         (rows(*(f"x{i}" for i in range(30))), "classify", {}, "30 different words in 30 sequences .*look like names"),
         (rows("1", "2.0"), Classification(("0", "1")), {}, r"sequence 2: class 2\.0 is unknown"),
         (rows("-inf"), "regress", {}, "sequence 1: label is -inf"),
