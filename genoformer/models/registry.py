@@ -96,6 +96,18 @@ def formats() -> dict[str, tuple[Family, str]]:
     return {name: (family, path) for family in families().values() for name, path in family.formats.items()}
 
 
+def model_class(family: str) -> Any:
+    """Return the class of the models of a family."""
+    if family not in families():
+        raise ConfigError(f"found the family {family!r}, which is not installed; expected one of {', '.join(families())}.")
+    return _imported(families()[family].model)
+
+
+def family_of(model: Model) -> str:
+    """Return the name of the family of a model."""
+    return next(name for name, family in families().items() if family.model == _class_name(model))
+
+
 def class_of(config: Any) -> Any:
     """Return the class of models with a configuration of this type."""
     kinds = [_imported(family.model) for family in families().values()]
@@ -148,7 +160,7 @@ def load_ensemble(name: str | Path) -> list[Any]:
             remedy = "fine-tune it first, or give" if has(model, Embeds) else "give"
             raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")
         members.append(model)
-    if len({(member.config.kind, member.config.classes) for member in members}) != 1:
+    if len({(member.config.task, member.config.classes) for member in members}) != 1:
         raise CheckpointError(f"{name}: its {len(members)} members do not predict the same classes; fine-tune them alike.")
     return members
 
@@ -288,7 +300,7 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Any:
     kind, shape = _own_class(folder, config)
     tensors = read_tensors(folder / WEIGHTS)
     check_size(shape, tensors, folder / WEIGHTS)
-    model = empty_model(kind, shape, tied=bool(kind.tied))
+    model = empty_model(kind, shape, tied=kind.may_be_tied)
     model.read_assets(folder)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))

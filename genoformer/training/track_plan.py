@@ -13,8 +13,9 @@ from genoformer.inference.throughput import measured_rate
 from genoformer.models import cost, registry
 from genoformer.models.base import PredictsTracks
 from genoformer.models.enformer.model import EnformerConfig
-from genoformer.training.track_losses import TRACK_LOSSES
-from genoformer.training.tracks import TracksConfig, choose_trained, part_of, shape_of
+from genoformer.models.tuning import set_trainable
+from genoformer.training.losses import TRACK_LOSSES
+from genoformer.training.track_config import TracksConfig, part_of, shape_of
 
 
 class StepPlan(NamedTuple):
@@ -68,7 +69,8 @@ def plan_tracks(
     family = registry.class_of(shape)
     model = cost.meta_model(family, shape, torch.bfloat16 if half else torch.float32)
     with torch.device("meta"):  # new parameters of adapters
-        choose_trained(model, tracks, head)
+        set_trainable(model, tracks.tune, n_last=tracks.last_blocks, rank=tracks.lora_rank)
+    model.heads[head].requires_grad_(True)
     model.activation_checkpointing = tracks.checkpointing
     run = cost.track_run(model.train(), head, length, part.n_bins, batch=tracks.batch_size)
     measured = torch.empty(tracks.batch_size, len(data.targets), part.n_bins, device="meta")
