@@ -113,7 +113,7 @@ def strand_of(row: Row, layout: Layout, path: Path) -> str:
     if text not in layout.strands:
         raise FileFormatError(
             f"{path}, line {row.line}: the strand, {layout.column(layout.strand)}, is {text[:24]!r}, but should be +, - or .; "
-            "mend the line, or say what the columns are (--columns strand=none)."
+            "correct the line, or describe the columns (--columns strand=none)."
         )
     return layout.strands[text]
 
@@ -122,7 +122,7 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
     """Return the summit of a peak, a position from 0."""
     where = f"{path}, line {row.line}"
     if layout.kind == "narrowPeak" and layout.summit == NARROW - 1 and len(row.fields) != NARROW:
-        raise FileFormatError(f"{where}: narrowPeak has {NARROW} columns, this line {len(row.fields)}; mend the line.")
+        raise FileFormatError(f"{where}: narrowPeak has {NARROW} columns, this line {len(row.fields)}; correct the line.")
     if layout.summit is None:
         return None
     text = text_in(row, layout.summit)
@@ -133,14 +133,14 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
             return None
         if not row.start <= summit <= row.end:
             raise FileFormatError(
-                f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, which lies outside the row; mend it."
+                f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, outside the row; correct it."
             )
         return summit
     offset = int(text) if known else -2
     if not -1 <= offset <= row.end - row.start:  # some summits in ENCODE's files are at END
         raise FileFormatError(
             f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, but should be from 0 to "
-            f"{row.end - row.start}, or -1 for none; mend the line."
+            f"{row.end - row.start}, or -1 for none; correct the line."
         )
     return row.start + offset if offset >= 0 else None
 
@@ -157,18 +157,18 @@ def bed_rows(
             continue
         fields = line.split("\t")
         if len(fields) < needed or not (is_count(fields[first]) and is_count(fields[last])):
-            raise FileFormatError(f"{path}, line {number}: {_why_no_row(line, fields, layout)}; mend the line.")
+            raise FileFormatError(f"{path}, line {number}: {_why_no_row(line, fields, layout)}; correct the line.")
         start, end = int(fields[first]) - base, int(fields[last])
         if start < 0:
-            raise FileFormatError(f"{path}, line {number}: START 0, but the file counts from 1; mend it, or give base=0.")
+            raise FileFormatError(f"{path}, line {number}: START 0, but the file counts from 1; correct it, or give base=0.")
         if end < start or (end == start and not zero_length):
             what = "is before" if base else "is not after"
             from_1 = ", or give --columns base=1 if the file counts from 1" if end == start and layout.header else ""
-            raise FileFormatError(f"{path}, line {number}: END {end} {what} START {start + base}; mend the line{from_1}.")
+            raise FileFormatError(f"{path}, line {number}: END {end} {what} START {start + base}; correct the line{from_1}.")
         if layout.width is not None and (len(fields) <= layout.width or fields[layout.width] != str(end - start)):
             raise FileFormatError(
                 f"{path}, line {number}: {layout.column(layout.width)}, is not the {end - start} bases from START "
-                f"{start + base} to END {end}, as in the lines before; mend the line, or give --columns base=0 or base=1."
+                f"{start + base} to END {end}, as in the lines before; correct the line, or give --columns base=0 or base=1."
             )
         yield Row(number, fields, fields[chrom], start, end)
 
@@ -185,8 +185,8 @@ def blocks_of(row: Row, layout: Layout, path: Path) -> list[tuple[int, int]]:
     if not pairs or n != str(len(pairs)) or any(end > row.end for _, end in pairs):
         raise FileFormatError(
             f"{path}, line {row.line}: the blocks, {_columns(layout.blocks)}, are {n[:24]!r}, "
-            f"{sizes[:24]!r} and {starts[:24]!r}, but should be their number, sizes and starts inside the row; mend the line, "
-            "or take the rows whole (--columns blocks=none)."
+            f"{sizes[:24]!r} and {starts[:24]!r}, but should be their number, sizes and starts inside the row; correct the "
+            "line, or use whole rows (--columns blocks=none)."
         )
     return [(start, end) for start, end in pairs if end > start]
 
@@ -209,7 +209,7 @@ def _why_no_row(line: str, fields: list[str], layout: Layout) -> str:
     needed = max(layout.chrom, layout.start, layout.end) + 1
     if len(fields) < needed:
         if needed > 3:
-            return f"{len(fields)} tab-separated columns, but {needed} or more are due"
+            return f"{len(fields)} tab-separated columns, but {needed} or more are needed"
         commas = ", and commas between words" if line.count(",") > 1 else ""
         blanks = ", and blanks between words" if len(line.split()) > 2 else commas
         return f"{len(fields)} tab-separated columns{blanks}, but BED has CHROM START END, tab-separated"

@@ -86,7 +86,7 @@ def _read_head(path: Path) -> _Head:
         _refuse_quotes(path, len(before) + 1, rows[0])
     if is_interval_list(path, rows, lines):
         raise FileFormatError(
-            f"{path} is a Picard interval_list, which counts from 1, and {KIND} is due; make a BED of it first "
+            f"{path} is a Picard interval_list, which counts from 1, but should be {KIND}; make a BED of it first "
             "(gatk IntervalListToBed)."
         )
     first = chain(before, ("\t".join(row) for row in rows))
@@ -105,7 +105,7 @@ def _read_head(path: Path) -> _Head:
 
 
 def _of_another_kind(path: Path, kind: Kind) -> FileFormatError:
-    return FileFormatError(f"{path} is {kind.name}, and {KIND} is due; {kind.remedy}.")
+    return FileFormatError(f"{path} is {kind.name}, but should be {KIND}; {kind.remedy}.")
 
 
 def _named_in_a_comment(before: list[str], row: list[str]) -> list[str]:
@@ -214,9 +214,9 @@ def _base_by_width(rows: list[list[str]], layout: Layout, width: int | None) -> 
 def _notes(names: list[str], layout: Layout, own_line: bool) -> tuple[str, ...]:
     if layout.base and layout.width is not None:
         of = names[layout.width].strip().lstrip("#")
-        return (f"{layout.kind}; it counts from 1, as its column {of} (END - START + 1) shows, and is read so.",)
+        return (f"{layout.kind}; it counts from 1, as its column {of} (END - START + 1) shows, and is read accordingly.",)
     if layout.base:
-        return (f"{layout.kind}, which counts from 1, and is read so.",)
+        return (f"{layout.kind}, which counts from 1, and is read accordingly.",)
     if "seqnames" in bed_columns.plain_names(names) and layout.width is None:
         return (
             "a table with a header; it is read as BED, which counts from 0; a GRanges of R counts from 1 "

@@ -75,7 +75,7 @@ def _by_columns(rows: list[list[str]]) -> Layout:
         return Layout("SEACR's table", name=None, score=None, strand=None, signal=3, colour=None)
     if len(row) >= 5 and _is_behind_an_id(row) and row[4] in HOMER_STRANDS:
         layout = Layout("a peak file of HOMER", 1, 2, 3, 0, None, 4, colour=None, base=1, strands=HOMER_STRANDS)
-        return replace(layout, notes=("a peak file of HOMER, which counts from 1, and is read so.",))
+        return replace(layout, notes=("a peak file of HOMER, which counts from 1, and is read accordingly.",))
     return Layout(strand=None) if _have_numbers_for_strands(rows) else Layout()
 
 

@@ -57,7 +57,7 @@ def strand_note(path: Path, n: int, kind: str = "transcript") -> str:
 def has_strand(path: Path, number: int, strand: str) -> bool:
     """True for strand + or -, False for a symbol of an unknown strand; FileFormatError for any other text."""
     if strand not in ("+", "-", *NO_STRAND):
-        raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {strand!r}, not + - . or ?; mend the line.")
+        raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {strand!r}, not + - . or ?; correct the line.")
     return strand in ("+", "-")
 
 
@@ -79,7 +79,7 @@ def gtf_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             )
         if not 1 <= int(fields[3]) <= int(fields[4]):
             raise FileFormatError(
-                f"{path}, line {number}: START {fields[3]} and END {fields[4]} are no 1-based interval; mend the line."
+                f"{path}, line {number}: START {fields[3]} and END {fields[4]} are no 1-based interval; correct the line."
             )
         yield number, fields
 
@@ -88,7 +88,7 @@ def _remedy(fields: list[str]) -> str:
     if len(fields) > 4 and fields[1].isdecimal() and re.fullmatch(r"[ACGTNacgtn]+", fields[3]):
         return "this is a VCF: give a file of genes"
     bed = len(fields) > 2 and all(map(is_count, fields[1:3]))
-    return "this is BED: give it with -a NAME=FILE, or start sites with --tss" if bed else "mend the line"
+    return "this is BED: give it with -a NAME=FILE, or as TSSs with --tss" if bed else "correct the line"
 
 
 def attributes_of(text: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ _CAUSES: dict[Cause, tuple[str, str, str]] = {
     Cause.SWAP_AND_STRAND: (
         "REF and ALT look swapped in a part and on the other strand in a part",
         "ALT or a complement agrees",
-        "give --fix swap,strand, or mend them first (bcftools +fixref)",
+        "give --fix swap,strand, or correct them first (bcftools +fixref)",
     ),
     Cause.FROM_ZERO: (
         "positions look as if counted from 0",
@@ -100,8 +100,8 @@ def findings(
             found.append(_of_either_order(counts.both_ways, _names(group)))
         found += _of_either_strand(group)
         found.append(
-            f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {counted(counts.n, 'record')} on "
-            f"{_names(group)}), results are those of the variant that was meant. The VCF stays as it is; `score` writes in "
+            f"fixed as requested ({ways}): where REF disagrees ({counts.disagree:,} of {counted(counts.n, 'record')} on "
+            f"{_names(group)}), results are those of the intended variant. The VCF stays as it is; `score` writes in "
             "GF_FIX what was done."
         )
     return found + ([text] if (text := _not_fixed(judged, asked)) else [])
@@ -187,7 +187,7 @@ def refusal(
 def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: bool) -> str:
     """Return the reason why a contig has no scores."""
     e, counts = of.evidence, of.counts
-    done = "scored all the same, for it is forced" if force else "its records have no score (OTHER_SEQUENCE)"
+    done = "scored because --force is given" if force else "its records have no score (OTHER_SEQUENCE)"
     why = []
     if counts.n:
         agree = f"{percent(counts.agree, counts.n)} of {counted(counts.n, 'record')}"
@@ -206,7 +206,7 @@ def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: boo
         )
     return (
         f"{e.name} of {vcf} is another sequence than {e.reference} of {reference}: {', '.join(why)}; {done}: "
-        "give a FASTA that has the sequence that is meant."
+        "give a FASTA that has the intended sequence."
     )
 
 

@@ -18,7 +18,7 @@ from genoformer.genome.wording import percent
 _WIDTH = 79  # columns of the table
 _LABEL = 20
 N_NAMES = 5  # number of contig names shown
-_NOT_IN_JSON = ("places", "places_with_bases", "accession_builds")
+_NOT_IN_JSON = ("places", "places_with_bases", "accession_builds", "header")
 
 
 class ContigUse(NamedTuple):
@@ -65,6 +65,7 @@ class Preflight:
     places: tuple[tuple[str, int], ...] = ()  # contig of the FASTA and 0-based start of some records, evenly spread
     places_with_bases: tuple[tuple[str, int], ...] = ()  # without records that have only symbolic alleles or breakends
     longest: int = 0  # characters in the longest record line
+    header: tuple[str, ...] = ()  # lines of the VCF's header, the #CHROM line last
     accession_builds: tuple[str, ...] = ()  # builds that contig accessions name; several mean no single build
 
     @property
@@ -173,7 +174,7 @@ class Preflight:
         absent = [use.name for use in self.contigs if use.reference is None]
         rows.append(("contigs", f"{len(known)} of {len(self.contigs)} in {self.reference}"))
         rows += [("  renamed", join_names(renamed))] if renamed else []
-        rows += [("  not there", join_names(absent))] if absent else []
+        rows += [("  absent", join_names(absent))] if absent else []
         if self.n_compared:
             rows.append(("REF agrees", f"{percent(self.n_agreeing, self.n_compared)} of {self.n_compared:,}"))
         counts = self.counts
@@ -182,7 +183,7 @@ class Preflight:
         if counts.swap:
             rows.append(("ALT agrees instead", f"{counts.swap:,}"))
         rows += [("other sequence", of.evidence.name) for of in self.judged if of.is_other][:N_NAMES]
-        several = " and ".join(self.accession_builds) if len(self.accession_builds) > 1 else "not said"
+        several = " and ".join(self.accession_builds) if len(self.accession_builds) > 1 else "not stated"
         rows.append(("build", f"FASTA {self.reference_build or 'unknown'}, VCF {self.vcf_build or several}"))
         if self.length_differences:
             different = (f"{d.name} {d.length:,} / {d.reference_length:,}" for d in self.length_differences)

@@ -217,7 +217,7 @@ def test_files_without_what_is_needed(tmp_path: Path) -> None:
         read_gene_map(write(tmp_path), promoter=(-1, 0))
     bed = tmp_path / "t.bed"
     bed.write_text("1\t5\t6\tx\t0\t.\n")
-    with pytest.raises(FileFormatError, match="line 1: a start site has a strand"):
+    with pytest.raises(FileFormatError, match="line 1: a TSS needs a strand"):
         read_sites(bed)
 
 

@@ -320,7 +320,7 @@ def test_a_fasta_whose_index_can_be_kept_nowhere(out: Path, monkeypatch: pytest.
     monkeypatch.setattr(fasta_index, "atomic_write", refuse)
     with Genome(out / "g.fa") as genome:
         assert genome.window("chr1", 0, 4).tolist() == [0, 1, 2, 3]
-        assert "can be kept nowhere and is made each time: set GENOFORMER_CACHE" in genome.notes[-1]
+        assert "cannot be stored and is built each time: set GENOFORMER_CACHE" in genome.notes[-1]
     assert [path.name for path in out.iterdir()] == ["g.fa"]
 
 

@@ -144,7 +144,10 @@ def test_each_kind_is_read_as_it_is(tmp_path: Path, name: str, rows: list[str], 
         (["chrom|start|end", "chr1|99|200"], "read as BED, which counts from 0 (--columns base=1 if this one counts from 1)."),
         (["|baseMean|chr|start|end", "p|5|chr1|100|200"], "0 (--columns base=1 if this one counts from 1)."),  # DESeq2
         (["chrom|chromStart|chromEnd", "chr1|99|200"], "read as BED, which counts from 0."),  # UCSC's
-        (["GeneID|Chr|Start|End|Strand", "p|chr1|100|200|+"], "a SAF of featureCounts, which counts from 1, and is read so."),
+        (
+            ["GeneID|Chr|Start|End|Strand", "p|chr1|100|200|+"],
+            "a SAF of featureCounts, which counts from 1, and is read accordingly.",
+        ),
         (["Probe|Chromosome|Start|End", "p|chr1|100|200"], "a table of SeqMonk, which counts from 1"),
         (["seqnames|start|end|width", "chr1|100|200|101"], "it counts from 1, as its column width (END - START + 1) shows"),
         (["seqnames|start|end", "chr1|100|200"], "a GRanges of R counts from 1 (--columns base=1 if this one does)"),
@@ -326,7 +329,7 @@ def test_columns_of_several_files() -> None:
     [
         ("a.bed", ['"chr1"|99|200'], 'line 1: fields are in quotes ("chr1")'),
         ("a.tsv", ["# R", '"seqnames"|"start"|"end"', '"chr1"|1|2'], 'line 2: fields are in quotes ("seqnames")'),
-        ("a.bed", ["##gff-version 3", "chr1|x|gene|1|9|.|+|.|ID=g"], "a BED or narrowPeak file is due; give it with --gtf"),
+        ("a.bed", ["##gff-version 3", "chr1|x|gene|1|9|.|+|.|ID=g"], "should be a BED or narrowPeak file; give it with --gtf"),
         ("a.bed", ["chr1|x|gene|1|9|.|+|.|ID=g"], "is GFF3"),
         ("a.bed", ['chr1|x|exon|1|9|.|+|.|gene_id "g";'], "is a GTF of genes"),
         ("a.bed", ["##fileformat=VCFv4.2"], "is a VCF"),
@@ -343,7 +346,7 @@ def test_columns_of_several_files() -> None:
         ("a.csv", ["chr1,99,200,x"], "line 1: 1 tab-separated columns, and commas between words"),
         ("a.tsv", ["seqnames|start|end|width", "chr1|1|9|4", "chr1|1|9|8"], None),
         ("a.tsv", ["seqnames|start|end|width", "chr1|1|9|9", "chr1|1|9|8"],  # it contradicts itself
-         "line 3: column 4, width, is not the 9 bases from START 1 to END 9, as in the lines before; mend the line, or give"),
+         "line 3: column 4, width, is not the 9 bases from START 1 to END 9, as in the lines before; correct the line"),
         ("a.tsv", ["chr|start|end|length", "chr1|1|9|NA", "chr1|1|9|9"], "line 2: column 4, length, is not the 9 bases"),
         ("a.interval_list", ["@HD|VN:1.0", "@SQ|SN:chr1|LN:9", "chr1|1|9|+|x"], "a Picard interval_list, which counts from 1"),
         ("a.bed", ["@HD|VN:1.0", "@SQ|SN:chr1|LN:9", "@CO|x", "chr1|1|9|+|x"], "is a Picard interval_list"),
@@ -397,7 +400,7 @@ def test_fractions_and_counts_behind_a_bed6_are_no_summits(tmp_path: Path, rows:
 def test_rows_of_one_base_in_a_table_name_the_remedy(tmp_path: Path) -> None:
     rows = ["seqnames|start|end|strand", "chr1|5|9|*", "chr1|1001|1001|*"]
     path = write(tmp_path / "g.tsv", *rows)
-    with pytest.raises(FileFormatError, match="line 3: END 1001 is not after START 1001; mend the line, or give --columns"):
+    with pytest.raises(FileFormatError, match="line 3: END 1001 is not after START 1001; correct the line, or give --columns"):
         read_bed(path)
     assert any("--columns base=1 if the file counts from 1" in note for note in read_elements(path, "X").notes[1:])
     with pytest.raises(FileFormatError, match="subtract 1 from START, or give --columns base=1"):

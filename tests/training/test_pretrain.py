@@ -20,7 +20,7 @@ from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training import report, run_checks
-from genoformer.training.bits_per_base import QueriedBases, asked_bases, bits_of
+from genoformer.training.bits_per_base import QueriedBases, bits_of, queried_bases
 from genoformer.training.config import GenomeConfig, PretrainConfig, TrainingConfig
 from genoformer.training.curves import bits_rows
 from genoformer.training.kmer_baseline import CONTEXTS
@@ -97,7 +97,7 @@ def test_a_known_source_is_learned_to_its_entropy(tmp_path, genome_path) -> None
     least = hidden_entropy()
     model = registry.load(tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
-    found = np.nanmean(bits_of(model, asked_bases(held, 2_000), 32))
+    found = np.nanmean(bits_of(model, queried_bases(held, 2_000), 32))
     assert least - 0.05 < found < least + 0.08  # 0.79 bits of 2; the interval is 4 standard errors of 2,000 bases
     contigs = {role: list(manifest["genomes"][0][role]) for role in ("train", "valid")}
     assert contigs == {"train": ["one", "two"], "valid": ["held"]}
@@ -112,7 +112,7 @@ def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
     plan = PretrainConfig.read(tmp_path / "c.toml").training
     manifest = pretrain(PretrainConfig(training=plan).with_fastas([genome_path]), tmp_path / "more", start=tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
-    asked = asked_bases(held, 2_000)
+    asked = queried_bases(held, 2_000)
     first, second = (np.nanmean(bits_of(registry.load(tmp_path / name), asked, 32)) for name in ("model", "more"))
     assert second < first - 0.1
     assert manifest["start"]["sha256"] == sha256_of(tmp_path / "model" / "model.safetensors")
@@ -433,7 +433,7 @@ def test_a_run_that_goes_on_says_from_where(tmp_path, genome_path) -> None:
         pretrain(config, tmp_path / "model", progress=stop)
     arguments = ["pretrain", "-f", genome_path, "-c", tmp_path / "c.toml", "-o", tmp_path / "model"]
     found = CliRunner().invoke(main, list(map(str, arguments)))
-    assert "going on from step 20 of 40" in found.stderr
+    assert "resumes from step 20 of 40" in found.stderr
 
 
 def test_a_model_that_learned_nothing_is_a_failed_run(tmp_path, genome_path) -> None:
