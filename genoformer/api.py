@@ -215,14 +215,15 @@ def mutagenesis(
     model: str | Path | Encoder | Enformer | SequenceClassifier = "mini-human",
     score: str | None = None,
     *,
+    gtf: str | Path | None = None,
     device: str = "cpu",
     **options: Any,
 ) -> Mutagenesis:
     """Run ISM: score every single-base change of a region as `score` does; `.values` [1, L, 4], `.importance` for a logo.
 
     score: a name of `SCORES`; by default LLR, or SAD for a track model. For a track model the map is the sum over tracks; for a
-    fine-tuned model it is the change of the logit of a class. options: the other fields of `IsmOptions` (tracks, head, output,
-    strand, context, shifts, indels, anchor), as in `genoformer interpret ism`.
+    fine-tuned model it is the change of the logit of a class. gtf: genes, for scores of genes. options: the other fields of
+    `IsmOptions` (tracks, head, output, strand, context, shifts, indels, anchor), as in `genoformer interpret ism`.
 
     >>> from importlib.resources import files
     >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")
@@ -239,7 +240,8 @@ def mutagenesis(
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
         locus = Locus(region, chrom, start, genome.window(chrom, start, end - start))
-        ism = make_ism(loaded, genome, IsmOptions(score, **options), device=resolve_device(device))
+        genes = Path(gtf) if gtf is not None else None
+        ism = make_ism(loaded, genome, IsmOptions(score, **options), gtf=genes, device=resolve_device(device))
         (result,) = ism.maps(loaded, [locus])
     return result
 

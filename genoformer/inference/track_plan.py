@@ -38,7 +38,7 @@ class PredictionPlan(NamedTuple):
                 "parameters": f"{self.n_parameters:,}",
                 "window": f"{c.context_length:,} bases, of whose {c.context_length // c.bin_size:,} bins "
                 f"{kept_bins(c):,} are kept",
-                "memory beside Python and torch": f"about {cost.gigabytes(sum(self.memory.values()))} ({kinds})",
+                "memory without Python and torch": f"about {cost.gigabytes(sum(self.memory.values()))} ({kinds})",
                 "multiply-adds of a window": f"{self.multiply_adds:,}{' on each strand' if self.n_strands > 1 else ''}",
                 "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
                 "time of a window": f"about {cost.duration(self.seconds)}",
