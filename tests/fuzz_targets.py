@@ -52,7 +52,7 @@ from genoformer.scoring.calibration import FILE as CALIBRATION
 from genoformer.scoring.calibration import GRID, Calibration
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training.config import FinetuneConfig, PretrainConfig
-from genoformer.training.tracks import TracksConfig
+from genoformer.training.track_config import TracksConfig
 
 _CONTIG = "".join(np.random.default_rng(0).choice(list("ACGT"), 400))
 
@@ -397,7 +397,7 @@ def _models(folder: Path) -> Target:
     shape = {"width": 8, "n_layers": 1, "ffn_width": 16, "max_tokens": 64, "context_length": 32}
     encoder = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, **shape)
     long = small_enformer()
-    of_values = ClassifierConfig(encoder.config, "values", ("a", "b"), 32, target_mean=(0.0, 1.0), target_std=(1.0, 2.0))
+    of_values = ClassifierConfig(encoder.config, "regression", ("a", "b"), 32, target_mean=(0.0, 1.0), target_std=(1.0, 2.0))
     predictor = SequenceClassifier(of_values).eval()
     predictor.tokenizer = encoder.tokenizer
     registry.save(encoder, folder / "encoder", manifest={"seed": 3})

@@ -139,7 +139,7 @@ def test_a_contig_on_one_line(
     for _ in range(2):
         with Genome(tmp_path / "a.fa") as genome:
             assert {name: decode(genome.window(name, 0, n)) for name, n in genome.contigs.items()} == texts
-            assert not [note for note in genome.notes if "made again" in note]
+            assert not [note for note in genome.notes if "rebuilt" in note]
     spoilt = content.replace(texts["a"].encode(), (texts["a"][:9_000] + " " + texts["a"][9_000:]).encode())
     (tmp_path / "b.fa").write_bytes(pack(spoilt))
     with pytest.raises(FileFormatError, match="line 2: a space or control character inside the sequence"):
@@ -158,7 +158,7 @@ def test_an_index_that_leaves_something_out_is_made_again(tmp_path: Path, fai: s
     (tmp_path / "a.fa.fai").write_text(fai)
     with Genome(tmp_path / "a.fa") as genome:
         assert genome.contigs == {"chr1": 22, "2": 4}
-        assert "made again" in genome.notes[0]
+        assert "rebuilt" in genome.notes[0]
 
 
 def test_ten_thousand_contigs(tmp_path: Path) -> None:

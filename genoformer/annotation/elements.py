@@ -221,8 +221,8 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
     if layout.blocks is not None:
         n_rows = len(np.unique(elements.rows)) if elements.rows is not None else 0
         notes.append(
-            f"{elements.name}: {layout.kind}; the {len(elements):,} blocks of its {n_rows:,} rows are the elements, not what "
-            "lies between them (--columns blocks=none takes the rows whole)."
+            f"{elements.name}: {layout.kind}; the {len(elements):,} blocks of its {n_rows:,} rows are the elements, without "
+            "the gaps between them (--columns blocks=none uses whole rows)."
         )
     if not layout.base:
         notes += _if_from_1(elements)

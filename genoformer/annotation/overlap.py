@@ -190,7 +190,7 @@ def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: st
     if contigs and not any(each.has(name) for name in contigs for each in annotations.all):
         theirs = dict.fromkeys(name for each in annotations.all for name in each.contigs)
         raise ContigError(
-            f"no annotation has a contig of {vcf} ({join_names(contigs)}); theirs are {join_names(theirs)}. "
+            f"no annotation has a contig of {vcf} ({join_names(contigs)}); but they have {join_names(theirs)}. "
             "Are they of one genome?"
         )
 
@@ -213,7 +213,7 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
         names = ContigMap(contigs, of)
         found = [name for name in contigs if each.has(name)]
         if not found:
-            notes[f"{file}: none of its contigs is in {vcf}; it says nothing of any record."] += 1
+            notes[f"{file}: none of its contigs is in {vcf}; no record has a value from it."] += 1
         elif names.renamed or names.ambiguous:
             renamed.setdefault(names.describe(vcf, "{}"), []).append(file)
         if isinstance(each, Elements):

@@ -93,6 +93,6 @@ def read_sizes(given: str) -> dict[str, int]:
     for number, line in numbered_lines(given, f"{', '.join(BUILDS)}, or a file of contigs and lengths"):
         fields = line.split()
         if len(fields) < 2 or not is_count(fields[1]):
-            raise FileFormatError(f"{given}, line {number}: a line has a contig and its length; mend it.")
+            raise FileFormatError(f"{given}, line {number}: a contig and its length are expected; correct it.")
         found[fields[0]] = int(fields[1])
     return found

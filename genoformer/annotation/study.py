@@ -242,7 +242,7 @@ def _covariates(request: EnrichmentRequest, records: VariantRegions, pool: Varia
         group = "controls" if np.isnan(pool.frequency).all() else "variants"
         why_not["af"] = f"the {group} have no frequencies"
     if request.annotations.genes is None:
-        why_not["tss"] = "there are no start sites (--gtf, --tss)"
+        why_not["tss"] = "there are no TSSs (--gtf, --tss)"
     if request.genome is None:
         why_not["gc"] = "there is no sequence (-f)"
     if request.match_on is not None:

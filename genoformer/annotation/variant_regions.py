@@ -156,7 +156,7 @@ def _read_bed(path: Path, score_column: str | None, trait_column: str | None) ->
     at = {}
     for what, text in (("--score", score_column), ("--trait", trait_column)):
         if text is not None and not (is_count(text) and int(text) > 3):
-            raise ConfigError(f"{what} {text}: of a BED give the number of a column, 4 or more.")
+            raise ConfigError(f"{what} {text}: for a BED, the number of a column from 4 on is expected; correct it.")
         at[what] = int(text) - 1 if text else None
     numbers: dict[str, int] = {}
     traits: dict[str, int] = {}
@@ -165,7 +165,9 @@ def _read_bed(path: Path, score_column: str | None, trait_column: str | None) ->
         values = []
         for column in at.values():
             if column is not None and column >= len(fields):
-                raise FileFormatError(f"{path}, line {number}: {len(fields)} columns, but column {column + 1} is asked for.")
+                raise FileFormatError(
+                    f"{path}, line {number}: {len(fields)} columns, but column {column + 1} is needed; give another."
+                )
             values.append("" if column is None else fields[column])
         score = _largest(values[0], f"column {score_column}") if values[0] else float("nan")
         of = traits.setdefault(values[1], len(traits)) if values[1] not in ("", ".") else -1
@@ -190,9 +192,9 @@ def _read_bed(path: Path, score_column: str | None, trait_column: str | None) ->
 
 def _require(places: VariantRegions, score: str | None, trait: str | None, where: str) -> None:
     if score is not None and not np.isfinite(places.score).any():
-        raise ConfigError(f"--score {score}: no record of {places.name} has a number there in {where}; name another.")
+        raise ConfigError(f"--score {score}: no record of {places.name} has this number in {where}; give another key.")
     if trait is not None and not places.traits:
-        raise ConfigError(f"--trait {trait}: no record of {places.name} has a value there in {where}; name another.")
+        raise ConfigError(f"--trait {trait}: no record of {places.name} has this value in {where}; give another key.")
 
 
 def _value_of(key: str) -> Callable[[str], str]:
@@ -211,7 +213,7 @@ def _largest(text: str, key: str) -> float:
     try:
         values = [abs(float(part)) for part in text.split(",") if part not in ("", ".")]
     except ValueError as error:
-        raise ConfigError(f"--score {key}: {text[:40]!r} is no number; name a score.") from error
+        raise ConfigError(f"--score {key}: {text[:40]!r} is no number; give the key of a score.") from error
     return max(values, default=float("nan"))
 
 

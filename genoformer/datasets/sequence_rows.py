@@ -59,7 +59,7 @@ class SequenceRows:
     def add(self, where: str, line: int, name: str, text: str) -> None:
         raw = text.encode("utf-8")
         if not raw:
-            raise FileFormatError(f"{where}: the sequence is empty; mend or remove it.")
+            raise FileFormatError(f"{where}: the sequence is empty; correct or remove it.")
         unknown = raw.translate(None, BASES)
         if odd := unknown.translate(None, _UNKNOWN):
             raise FileFormatError(

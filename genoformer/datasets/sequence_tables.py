@@ -53,19 +53,19 @@ def read_table(
                     continue
                 where = f"{path}, line {number}"
                 if len(row) != len(header):
-                    raise FileFormatError(f"{where}: {len(row)} fields, but the header has {len(header)}; mend the line.")
+                    raise FileFormatError(f"{where}: {len(row)} fields, but the header has {len(header)}; correct the line.")
                 text = kmers.joined(row[sequence].strip(), where)
                 found = tuple(row[i].strip() for i in labels)
                 rows.add(where, number, row[name].strip() if name is not None else "", text)
                 rows.label(where, found, columns)
                 parts.add(row)
     except csv.Error as error:
-        raise FileFormatError(f"{path}, line {number}: {error}; mend the quotes.") from error
+        raise FileFormatError(f"{path}, line {number}: {error}; correct the quotes.") from error
     if parts.fault:
         raise FileFormatError(f"{path}: {parts.fault}.")
     notes += parts.notes
     if kmers.k:
-        notes.append(f"sequences of {kmers.k}-mers were put together again.")
+        notes.append(f"k-mers ({kmers.k} bases) were joined to sequences.")
     return rows.done(columns, notes)
 
 

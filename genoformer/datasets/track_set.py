@@ -212,7 +212,7 @@ def new_track_set(
         try:
             yield writer
             if writer._sequence.n_missing or writer._tracks.n_missing:
-                raise ValueError(f"{out}: some of {len(windows):,} windows were not put, or put twice; put each once.")
+                raise ValueError(f"{out}: some of {len(windows):,} windows are missing or written twice; write each once.")
             writer.finish()
         finally:
             writer.close()

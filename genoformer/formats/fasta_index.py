@@ -72,12 +72,12 @@ def _first_valid_index(path: Path, suffix: str, parsed: Callable[[Path], _Found 
         if not place.is_file():
             continue
         if place == beside and place.stat().st_mtime_ns < path.stat().st_mtime_ns:
-            notes.append(f"{place.name} is older than {path.name}: the index was made again.")
+            notes.append(f"{place.name} is older than {path.name}: the index was rebuilt.")
             continue
         with contextlib.suppress(OSError, ValueError, TypeError, LookupError, struct.error):
             if found := parsed(place):
                 return found
-        notes.append(f"{place.name} does not fit {path.name}: the index was made again.")
+        notes.append(f"{place.name} does not fit {path.name}: the index was rebuilt.")
     return None
 
 
@@ -96,7 +96,7 @@ def _keep(path: Path, made: dict[str, bytes], notes: list[str]) -> None:
         if folder == cache:
             notes.append(f"The folder of {path.name} cannot be written to: its index is in {folder}.")
         return
-    notes.append(f"The index of {path.name} can be kept nowhere and is made each time: set GENOFORMER_CACHE.")
+    notes.append(f"The index of {path.name} cannot be stored and is built each time: set GENOFORMER_CACHE.")
 
 
 def cached_path(path: Path) -> Path:

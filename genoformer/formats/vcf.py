@@ -92,7 +92,7 @@ class VariantFile:
     def sha256(self) -> str:
         """SHA-256 of the decompressed text, hexadecimal; available after the last record has been read."""
         if self._sha256 is None:
-            raise ValueError(f"{self.name}: the sha256 is known after the last record, and with fingerprint=True only")
+            raise ValueError(f"{self.name}: the sha256 is known only after the last record, and only with fingerprint=True")
         return self._sha256
 
     def __iter__(self) -> Iterator[Record]:

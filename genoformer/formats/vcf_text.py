@@ -81,8 +81,8 @@ class VcfText:
 
     def _not_text(self) -> NoReturn:
         raise FileFormatError(
-            f"{self._name} is damaged, or holds text that is not UTF-8, which is not read of a BCF; make a VCF of it "
-            "(bcftools view), of which any text is read."
+            f"{self._name} is damaged, or holds text that is not UTF-8, which cannot be read from a BCF; convert it to VCF "
+            "(bcftools view), where any text is read."
         )
 
     def _not_vcf(self, what: str) -> NoReturn:
@@ -151,7 +151,7 @@ def seekable_copy(path: str | Path) -> Iterator[Path]:
     """Yield a path that can be read twice: a temporary copy of standard input ("-") or of a pipe, otherwise the path itself."""
     if str(path) == "-":
         if sys.stdin is None:
-            raise FileFormatError("standard input is closed; open it, or name a file.")
+            raise FileFormatError("standard input is closed; open it, or give a file.")
         source: BinaryIO | None = sys.stdin.buffer
     else:
         source = _open_if_pipe(Path(path))

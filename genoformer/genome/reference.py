@@ -91,7 +91,7 @@ class Genome:
         if found is None and chrom in names.ambiguous:
             raise ContigError(
                 f"Contig {chrom} fits more than one contig of {self.name} ({join_names(names.ambiguous[chrom])}). "
-                "Use the name that is meant."
+                "Use one of these names."
             )
         if found is None:
             hint = "".join(f" {remark[0].upper()}{remark[1:]}" for remark in names.remarks(self.name))
@@ -169,7 +169,7 @@ class Genome:
             return self._fasta.index[chrom]
         except KeyError:
             here = self.resolve(chrom)  # raises if no contig fits
-        raise ContigError(f"{self.name} calls contig {chrom} {here}: ask for {here}, or for genome.resolve({chrom!r}).")
+        raise ContigError(f"{self.name} calls contig {chrom} {here}: use {here}, or genome.resolve({chrom!r}).")
 
     @staticmethod
     def _read(source: Source, contig: Contig, first: NDArray[np.int64], out: NDArray[np.uint8], convert: Convert) -> None:

@@ -262,7 +262,7 @@ def place_alleles(genome: Genome, variant: Variant, start: int, length: int, ali
         case "symmetric":
             shift = len(variant.alt) // 2 - len(variant.ref) // 2
         case _:
-            raise ValueError(f"align is {align!r}; it is one of 'left', 'right', 'symmetric'")
+            raise ValueError(f"align is {align!r}, but must be 'left', 'right' or 'symmetric'; correct it.")
     cut = start + shift  # in coordinates of the changed contig
     n_left = min(max(variant.start - cut, 0), length)
     n_to_alt_end = min(max(variant.start + len(variant.alt) - cut, 0), length)

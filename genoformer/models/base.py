@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes
+from genoformer.tasks import Task
 
 Ints = NDArray[np.int64]
 AttentionWeights = Callable[[int, int], Tensor]  # (first, n) -> weights [B, H, n, T] of n queries from number `first` on
@@ -37,11 +38,16 @@ class Model(nn.Module):
     """
 
     config_type: ClassVar[Any]
-    tied: ClassVar[dict[str, str]] = {}  # name of a tensor -> the tensor that it equals; stored once on disk
+    may_be_tied: ClassVar[bool] = False  # True if models of this class can have tied tensors
     purpose: ClassVar[str] = "is a model"  # the kind of model as the end of a sentence
     config: Any
     layers: nn.ModuleList  # the repeated blocks: unit of LoRA, of "last", of activation checkpointing and of FSDP
     origin: Origin = Origin()
+
+    @property
+    def tied(self) -> Mapping[str, str]:
+        """Name of a tensor -> the tensor that it equals; stored once on disk. A class that has some sets `may_be_tied`."""
+        return {}
 
     @property
     def lacks(self) -> Mapping[type, str]:
@@ -61,6 +67,18 @@ class Model(nn.Module):
     def set_origin(self, origin: Origin) -> None:
         """Set the origin of the weights."""
         self.origin = origin
+
+    def output_parts(self) -> Sequence[nn.Module | nn.Parameter]:
+        """Return the parts that serve only the model's own outputs, so that a new head does not train them."""
+        return []
+
+    def last_parts(self) -> Sequence[nn.Module]:
+        """Return the parts between the last of `layers` and the outputs, which are trained with the last layers."""
+        return []
+
+    def shard_parts(self) -> Sequence[nn.Module]:
+        """Return the repeated parts that are sharded one by one over several processes."""
+        return list(self.layers)
 
     def check_complete(self) -> None:
         """Raise ConfigError if something is missing without which the folder of the model could not be read again."""
@@ -181,8 +199,11 @@ class PredictsTracks(Protocol):
 class Classifies(Protocol):
     """Predicts classes, labels or values of a sequence: a fine-tuned model."""
 
+    @property
+    def task(self) -> Task:
+        """The outputs by name, and how logits become probabilities or values."""
+
     def logits(self, codes: Codes) -> Tensor: ...  # [B, L] -> [B, C]
-    def probabilities(self, logits: Tensor) -> Tensor: ...
 
 
 class TrackWindow(Protocol):

@@ -186,9 +186,9 @@ def test_places_of_a_vcf_and_of_a_bed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"score_key": "NOPE"}, "no record .* has a number there"),
+        ({"score_key": "NOPE"}, "no record .* has this number"),
         ({"score_key": "T"}, "'x' is no number"),
-        ({"trait": "NOPE"}, "no record .* has a value there"),
+        ({"trait": "NOPE"}, "no record .* has this value"),
     ],
 )
 def test_columns_that_are_not_there(tmp_path: Path, options: dict[str, str], says: str) -> None:
@@ -376,7 +376,7 @@ def test_random_controls(world: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("on", "says"),
     [
-        (["tss"], "there are no start sites"),
+        (["tss"], "there are no TSSs"),
         (["gc"], "there is no sequence"),
         (["af", "x"], "--match is x, but must be some of af, tss, gc"),
     ],

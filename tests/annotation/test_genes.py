@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amounts import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,6 +102,7 @@ BLOCKS = st.lists(st.tuples(st.integers(1, 30), st.integers(0, 15)), min_size=1,
 TRANSCRIPT = st.tuples(st.integers(0, 2), st.booleans(), BLOCKS, st.integers(0, 400), st.floats(0, 1), st.floats(0, 1))
 
 
+@examples(100)
 @given(drawn=st.lists(TRANSCRIPT, min_size=1, max_size=5))
 def test_parts_are_those_of_a_loop_over_bases(tmp_path_factory, drawn) -> None:
     strand = {gene: forward for gene, forward, *_ in reversed(drawn)}
@@ -217,7 +219,7 @@ def test_files_without_what_is_needed(tmp_path: Path) -> None:
         read_gene_map(write(tmp_path), promoter=(-1, 0))
     bed = tmp_path / "t.bed"
     bed.write_text("1\t5\t6\tx\t0\t.\n")
-    with pytest.raises(FileFormatError, match="line 1: a start site has a strand"):
+    with pytest.raises(FileFormatError, match="line 1: a TSS needs a strand"):
         read_sites(bed)
 
 

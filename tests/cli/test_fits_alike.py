@@ -117,7 +117,7 @@ def test_a_report_of_a_fixed_file_draws_what_was_scored(folder: Path, tmp_path: 
         words.add(word)
     assert words & {"SWAP", "STRAND", "SHIFT"}
     said = (tmp_path / "bad.html").read_text()
-    assert "fixed as asked" in " ".join(said.split())
+    assert "fixed as requested" in " ".join(said.split())
     assert "give --fix" not in " ".join(said.split())
 
 

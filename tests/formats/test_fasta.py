@@ -195,7 +195,7 @@ def test_an_index_that_does_not_fit_is_made_again(tmp_path: Path, fai: str) -> N
         index = Path(f"{path}.fai")
         index.write_text(fai)
         genome = Genome(path)
-        assert genome.notes == [f"{index.name} does not fit {path.name}: the index was made again."]
+        assert genome.notes == [f"{index.name} does not fit {path.name}: the index was rebuilt."]
         assert genome.window("a", 0, 6).tolist() == [0, 1, 2, 3, 0, 1]
         assert index.read_text() == "a\t6\t3\t4\t5\n"
         assert Genome(path).notes == []
@@ -217,7 +217,7 @@ def test_an_index_older_than_the_fasta_is_made_again(tmp_path: Path) -> None:
     path = write(tmp_path / "a.fa", ">a\nACGT\n")
     Genome(path)
     os.utime(f"{path}.fai", ns=(10**9, 10**9))
-    assert Genome(path).notes == ["a.fa.fai is older than a.fa: the index was made again."]
+    assert Genome(path).notes == ["a.fa.fai is older than a.fa: the index was rebuilt."]
     assert Genome(path).notes == []
 
 

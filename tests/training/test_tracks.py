@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from processes import genoformer, killed, run, run_here
+from processes import killed, run_here, run_together
 from small_models import LONG_TABLE
 from torch import nn
 
@@ -18,16 +18,10 @@ from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models.enformer.model import Enformer, preset
 from genoformer.models.track_model import one_hot
 from genoformer.training.log import read_log
-from genoformer.training.tracks import (
-    TracksConfig,
-    TrackTuningConfig,
-    begin_at_means,
-    fit_of,
-    part_of,
-    shape_of,
-    track_weights,
-    train_tracks,
-)  # fmt: skip
+from genoformer.training.track_config import TracksConfig, TrackTuningConfig, part_of, shape_of
+from genoformer.training.track_fit import fit_of
+from genoformer.training.track_recipe import begin_at_means, track_weights
+from genoformer.training.tracks import train_tracks
 
 TABLES = (
     LONG_TABLE
@@ -72,7 +66,7 @@ def prepared(folder: Path, made: Path, **fields: object) -> list[object]:
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, made: Path) -> None:
     """kill -9 three times, with dropout, batch norm, averaged weights and a best step; the end is the undisturbed one."""
-    fields, said = {"dropout": 0.1, "ema_decay": 0.9, "epochs": 30}, tmp_path / "said"
+    fields, said = {"dropout": 0.1, "ema_decay": 0.9, "epochs": 14}, tmp_path / "said"
     run_here(prepared(tmp_path / "whole", made, **fields), said)
     whole, again = tmp_path / "whole/run", tmp_path / "killed/run"
     arguments = prepared(tmp_path / "killed", made, **fields)
@@ -93,7 +87,7 @@ def large_batches(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Path:
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, made: Path, large_batches: Path, strategy: str) -> None:
     """The loss curve and the validation agree: the statistics of batch norm are those of both processes together."""
-    run(genoformer(*prepared(tmp_path / "two", made, strategy=strategy, checkpointing="true"), processes=2))
+    run_together(prepared(tmp_path / "two", made, strategy=strategy, checkpointing="true"), tmp_path, processes=2)
     one, two = read_log(large_batches), read_log(tmp_path / "two/run/log.csv")
     assert [row["step"] for row in one] == [row["step"] for row in two] == [4, 8, 12, 16]
     for name in ("train_loss", "valid_pearson"):

@@ -6,10 +6,10 @@ In reading order: the configuration, positions, attention, the layer, the encode
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, ClassVar, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 import torch.nn.functional as F
@@ -242,7 +242,11 @@ class Encoder(TokenModel):
     """
 
     config_type = EncoderConfig
-    tied: ClassVar[dict[str, str]] = {"decoder.weight": "tokens.weight"}  # stored once on disk
+    may_be_tied = True
+
+    @property
+    def tied(self) -> Mapping[str, str]:
+        return {"decoder.weight": "tokens.weight"}
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -319,6 +323,12 @@ class Encoder(TokenModel):
     def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
         """Yield for each layer, in order, a function (first query, n) -> attention weights; codes [B, L]."""
         return self.attentions(self._to_device(self.tokenizer.encode(codes).ids))
+
+    def output_parts(self) -> list[nn.Module | nn.Parameter]:
+        return [self.transform, self.norm_transform, self.decoder.bias, *([self.pooler] if self.pooler is not None else [])]
+
+    def last_parts(self) -> list[nn.Module]:
+        return [self.norm] if self.config.norm == "pre" else []  # with "post" it is the norm of the embeddings
 
     def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Map hidden states [..., D] to logits [..., V], or x [B, M, D] to the logits of candidates [B, M, C] only."""
