@@ -58,7 +58,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
     with training_bar(output) as hear:
         manifest = run(plan, Path(output), start=start, command=command_line(), progress=hear)
-    if "metrics" not in manifest:  # with several processes, only the first reports
+    if manifest is None:  # with several processes, only the first reports
         return
     click.echo(f"{output}: train_loss {manifest['metrics']['train_loss']:.4f}")
     if found := manifest.get("held_out"):

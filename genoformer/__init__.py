@@ -18,6 +18,7 @@ __all__ = [
     "Genome",
     "KmerTokenizer",
     "SCORES",
+    "ScoringJob",
     "TOKENIZERS",
     "Variant",
     "annotate_variants",
@@ -50,6 +51,7 @@ _HOME = {
     "Genome": "genome.reference",
     "KmerTokenizer": "tokenizers",
     "SCORES": "scoring.scores",
+    "ScoringJob": "scoring.job",
     "TOKENIZERS": "tokenizers",
     "Variant": "genome.variants",
     "annotate_variants": "annotation.run",
@@ -70,7 +72,7 @@ _HOME = {
     "read_variants": "formats.vcf",
     "save": "models.registry",
     "score": "api",
-    "score_variants": "scoring.run",
+    "score_variants": "scoring.plan",
     "simulate": "simulation",
 }
 

@@ -61,23 +61,22 @@ def pull(name: str) -> list[Path]:
 def score(
     variants: str | Path | Iterable[Variant] | pd.DataFrame,
     fasta: Fasta,
-    model: str | Path | Encoder | Enformer = "mini-human",
+    model: str | Path | Encoder | Enformer | Sequence[str | Path | Encoder | Enformer] = "mini-human",
     scores: str | Sequence[str] | None = None,
-    *,
-    region: str | None = None,
-    device: str = "cpu",
-    force: bool = False,
-    fix: str | Sequence[str] = (),
+    **options: Any,
 ) -> pd.DataFrame:
     """Score variants and return a table with a row for each ALT, as `genoformer score -o x.tsv` writes it.
 
-    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. scores:
-    names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a language model, SAD and SAR501 for a model of
-    tracks. The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot
-    in the VCF, and a score that an allele does not have, are missing. fix: "swap", "strand" or "shift", or several,
-    comma-separated: records whose REF disagrees are corrected before scoring, and the column FIX has the correction
-    (`genoformer score --fix`). Warns about contigs and records that do not match the FASTA. Raises PreflightError if no contig
-    matches (`force` continues), ConfigError for scores that the model does not have.
+    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. model: one
+    model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
+    language model, SAD and SAR501 for a track model. options: the options of the command, such as region, strand, tracks,
+    gtf, shifts, matrix, noise_places, fix, force, device (see `scoring.options.ScoreOptions`); a file may also be the object
+    read from it.
+
+    The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot in the
+    VCF, and a score that an allele does not have, are missing. Warns about contigs and records that do not match the FASTA.
+    Raises PreflightError if no contig matches (force=True continues), ConfigError for scores and options that the model does
+    not have, TypeError for unknown options.
 
     >>> from importlib.resources import files
     >>> demo = files("genoformer_data") / "demo"
@@ -85,33 +84,18 @@ def score(
     >>> list(table.columns[:5]), table[["LLR", "PLL"]].notna().to_numpy().tolist()
     (['chrom', 'pos', 'id', 'ref', 'alt'], [[True, False], [False, True]])
     """
+    from dataclasses import replace
 
-    from genoformer.genome.preflight import fixes_named, warn_of_findings
-    from genoformer.inference import resolve_device
-    from genoformer.models.base import SCORES_VARIANTS
-    from genoformer.scoring.run import score_variants
-    from genoformer.scoring.scorers import default_scores
-    from genoformer.scoring.scores import parse_scores
+    from genoformer.genome.preflight import warn_of_findings
+    from genoformer.scoring.job import ScoringJob
+    from genoformer.scoring.plan import score_variants
 
-    loaded = _loaded(model, SCORES_VARIANTS)
-    names = scores if isinstance(scores, str) or scores is None else ",".join(scores)
-    chosen = parse_scores(names) if names else default_scores(loaded)
     with tempfile.TemporaryDirectory() as folder, _opened(fasta) as genome:
-        given = variants if isinstance(variants, str | Path) else _as_vcf(variants, Path(folder, "in.vcf"))
+        vcf = variants if isinstance(variants, str | Path) else _as_vcf(variants, Path(folder, "in.vcf"))
         out = Path(folder, "out.tsv")
-        score_variants(
-            given,
-            genome,
-            loaded,
-            chosen,
-            out,
-            name=None if given is variants else "the variants given",
-            region=region,
-            device=resolve_device(device),
-            force=force,
-            fix=fixes_named(fix),
-            on_preflight=warn_of_findings,
-        )
+        job = ScoringJob.from_names(vcf, genome, model, out, scores=scores, **options)
+        job = job if vcf is variants else replace(job, name="the variants given")
+        score_variants(job, on_preflight=warn_of_findings)
         return _table_of_scores(out)
 
 
@@ -187,7 +171,7 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
     >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
     >>> encoder = registry.load("demo")
-    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> found = classify(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], untrained)
     >>> list(found.columns), found.shape, bool(np.allclose(found.sum(axis=1), 1))
@@ -306,7 +290,7 @@ def evaluate(
     >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
     >>> encoder = registry.load("demo")
-    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> place = tempfile.TemporaryDirectory()
     >>> folder = Path(place.name)
@@ -317,17 +301,11 @@ def evaluate(
     ['high', 'low', 'value']
     >>> place.cleanup()
     """
-    from genoformer.datasets.sequences import read_labelled
-    from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
+    from genoformer.evaluation.run import EvaluationJob, evaluate_models
 
     if not isinstance(model, str | Path):
         raise ConfigError(f"model is a {type(model).__name__}; give the name of a model or its folder.")
-    models = load_named_models([str(model)])
-    several = any(each.config.kind == "multilabel" for each in models.values())
-    known = read_labelled(train, multi_label=several) if train is not None else None
-    n_labels = known.n_labels if known is not None else n_labels_of(models)
-    given = read_labelled(data, multi_label=several, n_labels=n_labels)
-    return evaluate_models(models, given, train=known, baselines=baselines)
+    return evaluate_models(EvaluationJob(data, [str(model)], train=train, baselines=tuple(baselines)))
 
 
 def _table_of_scores(path: Path) -> pd.DataFrame:

@@ -20,7 +20,7 @@ _EPOCHS = _OPTIMIZER | {"validations": "evals_per_epoch", "shift": "max_shift"}
 RENAMED: dict[str, dict[str, str]] = {  # dataclass -> old name of a field -> its name now
     "EncoderConfig": {"hidden": "ffn_width", "stem_kernel": "conv_kernel", "n_segments": "n_token_types"},
     "EnformerConfig": {"attention_scale": "qk_init_gain"},
-    "ClassifierConfig": {"centre": "target_mean", "spread": "target_std"},
+    "ClassifierConfig": {"kind": "task", "centre": "target_mean", "spread": "target_std"},
     "PretrainConfig": {"encoder": "model"},
     "FinetuneConfig": {"encoder": "model"},
     "TracksConfig": {"longrange": "model"},
@@ -28,6 +28,7 @@ RENAMED: dict[str, dict[str, str]] = {  # dataclass -> old name of a field -> it
     "TuningConfig": _EPOCHS | {"encoder_rate": "encoder_lr_scale", "mask_rate": "token_dropout"},
     "TrackTuningConfig": _EPOCHS | {"bins": "crop_bins", "flank": "context_bins", "log_scale": "pearson_log1p"},
 }
+RENAMED_VALUES = {("ClassifierConfig", "task"): {"classes": "classification", "values": "regression"}}
 RENAMED_OPTIONS = {"--noise": "--noise-places"}  # of commands that resume folders hold
 _TABLES = {  # table of a manifest -> the dataclass that wrote it
     "encoder": "EncoderConfig",
@@ -48,7 +49,11 @@ def current(kind: str, table: Any) -> Any:
     if not isinstance(table, Mapping):
         return table
     names = RENAMED.get(kind, {})
-    return {names.get(name, name): value for name, value in table.items()}
+    renamed = {names.get(name, name): value for name, value in table.items()}
+    for (of, name), values in RENAMED_VALUES.items():
+        if of == kind and isinstance(renamed.get(name), str):
+            renamed[name] = values.get(renamed[name], renamed[name])
+    return renamed
 
 
 def current_option(word: str) -> str:

@@ -21,6 +21,7 @@ from any_bytes import bgzipped, changed, changed_json, damaged
 from hypothesis import strategies as st
 from sample_files import BEDGRAPH, CISBP, CUSTOM, FASTA, FASTA_LABELLED, HOMER, JASPAR, LABELLED, MEME, TRANSFAC
 from sample_files import TARGETS as TABLE_OF_TARGETS
+from scoring_jobs import run_score
 from small_models import small_encoder, small_enformer
 
 from genoformer import annotation
@@ -47,13 +48,11 @@ from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.report.scored import read_scored
-from genoformer.scoring.quantiles import FILE as CALIBRATION
-from genoformer.scoring.quantiles import GRID, Calibration
-from genoformer.scoring.run import score_variants
-from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.calibration import FILE as CALIBRATION
+from genoformer.scoring.calibration import GRID, Calibration
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training.config import FinetuneConfig, PretrainConfig
-from genoformer.training.tracks import TracksConfig
+from genoformer.training.track_config import TracksConfig
 
 _CONTIG = "".join(np.random.default_rng(0).choice(list("ACGT"), 400))
 
@@ -341,7 +340,7 @@ def _score(folder: Path) -> Target:
         path, output = folder / "a.vcf", folder / out
         path.write_bytes(content)
         try:
-            found = score_variants(path, opened, model, parse_scores(scores), output, force=force, threads=1, workers=1)
+            found = run_score(path, opened, model, output, scores=scores, force=force, threads=1, workers=1)
         except GenoformerError:
             assert sorted(p.name for p in folder.iterdir()) == ["a.vcf"]
             raise
@@ -398,7 +397,7 @@ def _models(folder: Path) -> Target:
     shape = {"width": 8, "n_layers": 1, "ffn_width": 16, "max_tokens": 64, "context_length": 32}
     encoder = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, **shape)
     long = small_enformer()
-    of_values = ClassifierConfig(encoder.config, "values", ("a", "b"), 32, target_mean=(0.0, 1.0), target_std=(1.0, 2.0))
+    of_values = ClassifierConfig(encoder.config, "regression", ("a", "b"), 32, target_mean=(0.0, 1.0), target_std=(1.0, 2.0))
     predictor = SequenceClassifier(of_values).eval()
     predictor.tokenizer = encoder.tokenizer
     registry.save(encoder, folder / "encoder", manifest={"seed": 3})

@@ -21,7 +21,7 @@ import pytest
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["genoformer_cli.main", "genoformer.training.finetune", "genoformer.training.pretrain",
-                              "genoformer.training.tracks", "genoformer.scoring.run"])  # fmt: skip
+                              "genoformer.training.tracks", "genoformer.scoring.plan"])  # fmt: skip
 
 
 def genoformer(*arguments: object, processes: int = 1) -> list[str]:

@@ -81,7 +81,7 @@ def small_classifier(tokenizer: Any) -> SequenceClassifier:
     encoder = small_encoder(tokenizer, context_length=40)
     torch.manual_seed(3)
     model = SequenceClassifier(
-        ClassifierConfig(encoder.config, "classes", classes=("a", "b", "c"), window=40, overlap=0)
+        ClassifierConfig(encoder.config, "classification", classes=("a", "b", "c"), window=40, overlap=0)
     ).eval()
     model.tokenizer = tokenizer
     for p in model.parameters():

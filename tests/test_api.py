@@ -177,7 +177,8 @@ def test_models_and_genomes_that_are_none() -> None:
     sequences = ["ACGTTGCATTAGC"]
     for model in (None, ["demo", "demo"], 5):
         calls = [
-            lambda m: gf.score([("chrS1", 6_000, "G", "A")], FASTA, m), lambda m: gf.predict(FASTA, "chrS1:1-100", m),
+            lambda m: gf.score([("chrS1", 6_000, "G", "A")], FASTA, [m]),  # a list is an ensemble
+            lambda m: gf.predict(FASTA, "chrS1:1-100", m),
             lambda m: gf.expected(FASTA, "chrS1:1-100", m), lambda m: gf.mutagenesis(FASTA, "chrS1:1-100", m),
             lambda m: gf.embed(sequences, m), lambda m: gf.attention(sequences, m), lambda m: gf.classify(sequences, m),
             lambda m: gf.evaluate("no.tsv", m),

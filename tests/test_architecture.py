@@ -20,13 +20,14 @@ MAY_IMPORT = {
     "files": ["errors", "addresses"],
     "config": ["errors"],
     "tables": [],
+    "tasks": ["errors", "genome"],
     "plots": [],
     "genome": ["errors", "addresses", "files", "formats"],
     "formats": ["errors", "addresses", "files", *BASICS],
-    "datasets": ["errors", "files", "config", "progress", "genome", "formats"],
+    "datasets": ["errors", "tasks", "files", "config", "progress", "genome", "formats"],
     "catalog": ["errors", "files", "progress"],
     "tokenizers": ["errors", "genome", "formats"],
-    "models": ["errors", "addresses", "config", "files", "catalog", "genome", "formats", "tokenizers"],
+    "models": ["errors", "tasks", "addresses", "config", "files", "catalog", "genome", "formats", "tokenizers"],
     "writers": ["errors", "addresses", "files", "tables", "plots", "genome", "formats", "datasets"],
     "inference": [
         "errors",
@@ -71,6 +72,7 @@ MAY_IMPORT = {
     ],
     "evaluation": [
         "errors",
+        "tasks",
         "files",
         "progress",
         "plots",
@@ -83,6 +85,7 @@ MAY_IMPORT = {
     ],
     "training": [
         "errors",
+        "tasks",
         "files",
         "config",
         "tables",
@@ -98,6 +101,7 @@ MAY_IMPORT = {
     ],
     "api": [
         "errors",
+        "tasks",
         "catalog",
         "genome",
         "formats",

@@ -19,14 +19,14 @@ from genoformer.models.heads import ClassifierConfig
 from genoformer.models.transformer.model import EncoderConfig
 from genoformer.training.config import FinetuneConfig, PretrainConfig, model_fields
 from genoformer.training.resume import RUN, begin
-from genoformer.training.tracks import TracksConfig
+from genoformer.training.track_config import TracksConfig
 
 HOMES = {
     "EncoderConfig": "models.transformer.model",
     "EnformerConfig": "models.enformer.model",
     "ClassifierConfig": "models.heads",
-    "TracksConfig": "training.tracks",
-    "TrackTuningConfig": "training.tracks",
+    "TracksConfig": "training.track_config",
+    "TrackTuningConfig": "training.track_config",
 }  # others are in training.config
 OLD_ENCODER = {"n_vocab": 9, "width": 16, "n_layers": 1, "n_heads": 2, "hidden": 24, "stem_kernel": 5, "n_segments": 0}
 

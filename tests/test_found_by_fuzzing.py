@@ -28,7 +28,7 @@ from genoformer.formats.vcf_blocks import blocks_of
 from genoformer.genome.regions import read_regions
 from genoformer.interpretation.motifs import read_matrices
 from genoformer.models import registry
-from genoformer.scoring.quantiles import Calibration
+from genoformer.scoring.calibration import Calibration
 from genoformer.training.config import PretrainConfig
 from genoformer.writers import Column, Header, Provenance, open_sink
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from genoformer.datasets.sequences import LabelledSequences
-from genoformer.datasets.targets import Targets, targets_of
+from genoformer.datasets.targets import Targets, targets_for, targets_of
 from genoformer.errors import ConfigError
 from genoformer.evaluation.probe import check_probe, probe
 from genoformer.inference.embed import Embedder, EmbeddingRequest
@@ -47,8 +47,7 @@ def probe_embeddings(
     probes = []
     for i, layer in enumerate(embedder.layers):
         held_out = None if valid_values is None or valid_targets is None else (valid_values[:, i], valid_targets.values)
-        kind: Any = targets.kind
-        metrics = probe(embeddings.values[:, i], targets.values, targets.classes, kind=kind, valid=held_out)
+        metrics = probe(embeddings.values[:, i], targets.values, targets.task, valid=held_out)
         probes.append({"layer": layer, **metrics})
     return ProbedEmbeddings(notes, probes)
 
@@ -56,9 +55,7 @@ def probe_embeddings(
 def _targets(task: str, data: LabelledSequences, valid: LabelledSequences | None) -> tuple[Targets, Targets | None]:
     """Return the targets of the probe, and those of the validation data."""
     targets = targets_of(data.labels, task, columns=data.columns)
-    kind: Any = targets.kind
-    check_probe(targets.values, kind=kind, n_outputs=targets.n_outputs, held_out=valid is None)
+    check_probe(targets.values, targets.task, held_out=valid is None)
     if valid is None:
         return targets, None
-    multi_label = kind == "multilabel"
-    return targets, targets_of(valid.labels, task, targets.classes, columns=valid.columns, multi_label=multi_label)
+    return targets, targets_for(targets.task, valid.labels, columns=valid.columns)

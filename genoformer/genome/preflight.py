@@ -120,6 +120,7 @@ def preflight(
         length_differences=tuple(_length_differences(lengths, genome)),
         reference_contigs=tuple(islice(genome.contigs, N_NAMES + 1)),
         sha256=sha256,
+        header=tuple(header),
         notes=tuple(notes),
         places=tuple(_as_meant(sample.places(tally.names), judged, force=force)),
         places_with_bases=tuple(_as_meant(sample.places(tally.names, with_bases=True), judged, force=force)),

@@ -18,7 +18,7 @@ from genoformer.genome.wording import percent
 _WIDTH = 79  # columns of the table
 _LABEL = 20
 N_NAMES = 5  # number of contig names shown
-_NOT_IN_JSON = ("places", "places_with_bases", "accession_builds")
+_NOT_IN_JSON = ("places", "places_with_bases", "accession_builds", "header")
 
 
 class ContigUse(NamedTuple):
@@ -65,6 +65,7 @@ class Preflight:
     places: tuple[tuple[str, int], ...] = ()  # contig of the FASTA and 0-based start of some records, evenly spread
     places_with_bases: tuple[tuple[str, int], ...] = ()  # without records that have only symbolic alleles or breakends
     longest: int = 0  # characters in the longest record line
+    header: tuple[str, ...] = ()  # lines of the VCF's header, the #CHROM line last
     accession_builds: tuple[str, ...] = ()  # builds that contig accessions name; several mean no single build
 
     @property

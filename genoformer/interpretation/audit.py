@@ -22,7 +22,9 @@ from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.session import MapFunction, Result, Session
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import PredictsBases, PredictsTracks, has
-from genoformer.scoring.scorers import ScoringSpec
+from genoformer.scoring.scorers import open_scorer
+from genoformer.scoring.scores import SCORES
+from genoformer.scoring.settings import Runtime, Scoring
 from genoformer.tables import rounded, tsv_line
 
 STEPS = 11  # points of a deletion curve, from no base to all bases
@@ -194,7 +196,8 @@ def _known_changes(session: Session, maps_are_ism: bool) -> list[Floats | None]:
     if not has(session.model, PredictsBases):
         return [None] * len(unknown)
     genome, loci = session.on_genome()
-    with ScoringSpec((session.model,), genome, "LLR", device=session.request.device).open_scorer() as scorer:
+    scoring = Scoring((session.model,), (SCORES["LLR"],))
+    with open_scorer(genome, scoring, Runtime(session.request.device)) as scorer:
         maps = mutageneses(scorer, genome, loci[: len(unknown)])
     for changes, locus, ism in zip(unknown, session.drawn, maps, strict=True):
         first = ism.start - locus.start  # no changes beyond the ends of the contig

@@ -21,8 +21,8 @@ from genoformer.inference.runtime import Floats
 from genoformer.interpretation.attribution import attributions
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.scoring.scorers import Scorer
-from genoformer.scoring.scores import MASKS, Score
+from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.scores import Score
 from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.scoring.track_scorer import Compared, TrackScorer
 from genoformer.tables import rounded
@@ -76,7 +76,7 @@ class VariantExplanation(NamedTuple):
 
 
 @singledispatch
-def explain(scorer: Scorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
+def explain(scorer: VariantScorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
     """Explain a variant by logos of both alleles, in windows of the longer allele and `flank` bases on either side.
 
     variant.chrom is the contig name of the FASTA. The logos of a language model show the information content of its
@@ -91,14 +91,14 @@ def explain(scorer: Scorer, variant: Variant, *, flank: int = 25, printed: Print
 @explain.register
 def _(scorer: SequenceScorer, variant: Variant, *, flank: int = 25, printed: Printed | None = None) -> VariantExplanation:
     length = 2 * flank + max(len(variant.ref), len(variant.alt))
-    margin = scorer.length
+    margin = scorer.window
     start = variant.start - flank
     alleles = place_alleles(scorer.genome, variant, start - margin, length + 2 * margin)
     ref, alt = (_base_predictions(scorer, codes, margin, length) for codes in (alleles.ref, alleles.alt))
     meaning = "Logos: the model's prediction of each base from all other bases, for the reference and the alternative allele."
     if printed is not None:
         names = [score.name for score in scorer.scores]
-        values = scorer([variant]).values[0]
+        values = scorer.score([variant]).values[0]
         value = float(values[names.index(printed.score.name)]) if printed.score.name in names else np.nan
         parts = ""
         if printed.score.name == "LLR" and len(variant.ref) == len(variant.alt) == 1 and printed.remade:
@@ -196,8 +196,8 @@ def _aligned_alleles(scorer: TrackScorer, variant: Variant, start: int) -> Allel
     alignments: dict[str, Align] = {"right": "right", "symmetric": "symmetric"}
     align = alignments.get(scorer.settings.indels, "left")
     if align == "left" or len(variant.ref) == len(variant.alt):
-        return place_alleles(scorer.genome, variant, start, scorer.length)
-    return place_alleles(scorer.genome, trimmed(normalise(variant, scorer.genome)), start, scorer.length, align)
+        return place_alleles(scorer.genome, variant, start, scorer.window)
+    return place_alleles(scorer.genome, trimmed(normalise(variant, scorer.genome)), start, scorer.window, align)
 
 
 def _bins_shown(scorer: TrackScorer, compared: Compared, variant: Variant) -> tuple[int, int]:
@@ -211,7 +211,7 @@ def _bins_shown(scorer: TrackScorer, compared: Compared, variant: Variant) -> tu
 def _attributed(scorer: TrackScorer, model: int, compared: Compared, track: int, low: int, high: int) -> tuple[Floats, Floats]:
     """Return the contribution of each base of the scorer's window to the sum of a track over bins, for each allele: [L, 4]."""
     job = compared.job
-    ref = scorer.genome.window(job.chrom, job.start, scorer.length)
+    ref = scorer.genome.window(job.chrom, job.start, scorer.window)
     bins = (scorer.bins.first + low, high - low)
     target = AttributionTarget(head=scorer.head, tracks=(int(scorer.tracks[track]),), bins=bins)
     loci = [Locus("", job.chrom, job.start, codes) for codes in (ref, job.alternatives[0])]
@@ -224,10 +224,8 @@ def _describe_score(scorer: TrackScorer, variant: Variant, compared: Compared, p
     score, settings = scorer.scores[drawn.score], scorer.settings
     is_printed = printed is not None and printed.score.name == score.name
     value = printed.text if printed and is_printed else f"{score.name} {rounded(drawn.value)}"
-    bins = f"the bins of {MASKS[score.evidence]:,} bases around the variant" if score.evidence in MASKS else "all bins"
-    bins = "the exons of a gene" if score.evidence == "gene" else bins
     length = {"realign": "bins realigned", "stitch": "bins stitched"}.get(settings.indels, f"aligned {settings.indels}")
-    parts = ["both strands" if settings.both_strands else "forward strand"]
+    parts = ["both strands" if scorer.both_strands else "forward strand"]
     parts += [length] if len(variant.ref) != len(variant.alt) else []
     if len(settings.shifts) > 1:
         parts.append(f"mean of {len(settings.shifts)} shifts, shift {compared.shift:+d} drawn")
@@ -235,10 +233,10 @@ def _describe_score(scorer: TrackScorer, variant: Variant, compared: Compared, p
         parts.append(f"shift {settings.shifts[0]:+d}")
     if len(scorer.models) > 1:
         parts.append(f"mean of {len(scorer.models)} models")
-    window = f"{compared.job.chrom}:{compared.job.start + 1:,}-{compared.job.start + scorer.length:,}"
+    window = f"{compared.job.chrom}:{compared.job.start + 1:,}-{compared.job.start + scorer.window:,}"
     total = float(compared.ref[drawn.track].sum())
     remark = _difference(printed, drawn.value, total) if printed and is_printed else ""
-    return f"{value} over {bins} of the window {window} ({', '.join(parts)}).{remark}"
+    return f"{value} over {score.input.bins} of the window {window} ({', '.join(parts)}).{remark}"
 
 
 def _locus(variant: Variant, start: int, alleles: Alleles, first: int, length: int) -> Locus:

@@ -19,7 +19,7 @@ from genoformer.genome.variants import Variant
 from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.scoring.scorers import Scorer
+from genoformer.scoring.scorers import VariantScorer
 
 _BATCH = 1 << 10  # variants in a batch
 
@@ -59,7 +59,13 @@ class Mutagenesis(NamedTuple):
 
 
 def mutagenesis(
-    scorer: Scorer, genome: Genome, chrom: str, start: int, end: int, *, progress: Callable[[int, int], None] | None = None
+    scorer: VariantScorer,
+    genome: Genome,
+    chrom: str,
+    start: int,
+    end: int,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Mutagenesis:
     """Score all changes of the bases [start, end) of a contig; each numeric column of the scorer gives one map.
 
@@ -68,7 +74,7 @@ def mutagenesis(
     finished bases and the number of all bases. Raises ConfigError for a region that is empty or not on the contig, and for a
     score that is defined only for insertions and deletions.
     """
-    if indel_scores := [score.name for score in scorer.scores if score.kind == "indel"]:
+    if indel_scores := [score.name for score in scorer.scores if score.alleles == "indel"]:
         raise ConfigError(f"{', '.join(indel_scores)} scores insertions and deletions only, not single-base changes; use LLR.")
     chrom = genome.resolve(chrom)
     if not 0 <= start < end <= genome.contigs[chrom]:
@@ -76,7 +82,7 @@ def mutagenesis(
         raise ConfigError(f"region {chrom}:{start + 1:,}-{end:,} is empty or not on the contig of {size:,} bases; change it.")
     codes = genome.window(chrom, start, end - start)
     columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.of]
-    if "," in scorer.options.get("tracks", ""):  # a column for each of several tracks
+    if scorer.layout is not None and scorer.layout.has_column_per_track:
         strongest = {score.name for score in scorer.scores if score.of_tracks}  # the strongest track differs between changes
         columns = [i for i in columns if scorer.columns[i].name not in strongest]
     values = np.full((len(columns), len(codes), 4), np.nan)
@@ -87,14 +93,14 @@ def mutagenesis(
         batch = changes[first : first + _BATCH]
         variants = [Variant(chrom, start + i + 1, "ACGT"[codes[i]], "ACGT"[b]) for i, b in batch]
         rows, bases = (np.array(indices) for indices in zip(*batch, strict=True))
-        values[:, rows, bases] = scorer(variants).values[:, columns].T
+        values[:, rows, bases] = scorer.score(variants).values[:, columns].T
         if progress is not None:
             progress(min(first + _BATCH, len(changes)) // 3, len(known))
     return Mutagenesis(chrom, start, codes, [scorer.columns[i].name for i in columns], values)
 
 
 def mutageneses(
-    scorer: Scorer, genome: Genome, loci: Sequence[Locus], *, progress: Callable[[int], None] | None = None
+    scorer: VariantScorer, genome: Genome, loci: Sequence[Locus], *, progress: Callable[[int], None] | None = None
 ) -> list[Mutagenesis]:
     """Score every single-base change of each locus on its genome. Raises ConfigError for a sequence without a genome."""
     maps = []

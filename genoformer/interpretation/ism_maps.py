@@ -22,9 +22,9 @@ from genoformer.interpretation.targets import AttributionTarget, choose_target
 from genoformer.interpretation.variant_scores import VARIANTS, describe_windows, write_variant_scores
 from genoformer.models.base import Classifies, PredictsTracks, has
 from genoformer.progress import ProgressCallback
-from genoformer.scoring.scorers import ScoringSpec, TrackOptions
+from genoformer.scoring.scorers import open_scorer
 from genoformer.scoring.scores import parse_scores
-from genoformer.scoring.track_scorer import AlleleComparison
+from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,18 @@ class Ism:
     """ISM of one model: the score of each change, or without `scoring` the effect on the target."""
 
     target: AttributionTarget
-    scoring: ScoringSpec | None
+    genome: Genome
+    scoring: Scoring | None
     device: str = "cpu"
 
     def maps(self, model: Any, loci: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Mutagenesis]:
         """Return one map of each locus, the sum over tracks, of this model or of a copy of it with other weights."""
         if self.scoring is None:
             return sequence_mutageneses(model, loci, output=self.target, device=self.device, progress=progress)
-        with replace(self.scoring, models=(model,)).open_scorer() as scorer:
-            maps = mutageneses(scorer, self.scoring.genome, loci, progress=progress)
-        return [ism.summed(self.scoring.scores) for ism in maps]
+        scoring = replace(self.scoring, models=(model,))
+        with open_scorer(self.genome, scoring, Runtime(self.device)) as scorer:
+            maps = mutageneses(scorer, self.genome, loci, progress=progress)
+        return [ism.summed(scoring.names) for ism in maps]
 
 
 def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | None = None, device: str = "cpu") -> Ism:
@@ -55,11 +57,11 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
             raise ConfigError(
                 "--score, --context, --shifts, --indels and --anchor need a model without classes; leave them out."
             )
-        return Ism(target, None, device)
-    score = options.score or ("SAD" if has(model, PredictsTracks) else "LLR")
+        return Ism(target, genome, None, device)
+    scores = parse_scores(options.score or ("SAD" if has(model, PredictsTracks) else "LLR"))
     of_tracks = None
     if has(model, PredictsTracks):
-        with_genes = gtf is not None and any(one.evidence == "gene" for one in parse_scores(score))
+        with_genes = gtf is not None and any(score.input.per_gene for score in scores)
         of_tracks = TrackOptions(
             target.head,
             targets=model.targets.get(target.head),
@@ -69,8 +71,8 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
         )
     elif options.windows != AlleleComparison():
         raise ConfigError("--shifts, --indels and --anchor need a track model; leave them out, or change -m.")
-    scoring = ScoringSpec((model,), genome, score, options.context, options.strand == "both", device, of_tracks=of_tracks)
-    return Ism(target, scoring, device)
+    scoring = Scoring((model,), tuple(scores), options.context, options.strand == "both", of_tracks)
+    return Ism(target, genome, scoring, device)
 
 
 def map_ism(
@@ -123,12 +125,12 @@ def _write_variants(session: Session, ism: Ism, options: IsmOptions) -> tuple[li
     if ism.scoring is None:
         return [""] * len(session.loci), Result()
     scoring = ism.scoring
-    if scoring.scores.upper() == "LLR":
-        scoring = replace(scoring, scores="LLR,PLL")
-    if scoring.of_tracks is not None and options.tracks is None:
-        scoring = replace(scoring, of_tracks=scoring.of_tracks._replace(tracks=None))
+    if scoring.names == "LLR":
+        scoring = replace(scoring, scores=tuple(parse_scores("LLR,PLL")))
+    if scoring.tracks is not None and options.tracks is None:
+        scoring = replace(scoring, tracks=replace(scoring.tracks, tracks=None))
     path = session.request.out / VARIANTS
-    with scoring.open_scorer() as scorer:
+    with open_scorer(ism.genome, scoring, Runtime(ism.device)) as scorer:
         notes = write_variant_scores(path, scorer, session.loci, session.alleles)
         windows = describe_windows(scorer)
     if not session.alleles:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from genoformer.errors import ConfigError
 from genoformer.scoring.alignment import Indels
-from genoformer.scoring.track_scorer import AlleleComparison
+from genoformer.scoring.settings import AlleleComparison
 from genoformer.scoring.windows import Anchor
 
 Profile = Literal["viz", "cls", "received", "rollout", "entropy"]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from genoformer.errors import CheckpointError
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.codes import Codes
+from genoformer.tasks import Task
 
 Ints = NDArray[np.int64]
 AttentionWeights = Callable[[int, int], Tensor]  # (first, n) -> weights [B, H, n, T] of n queries from number `first` on
@@ -61,6 +62,14 @@ class Model(nn.Module):
     def set_origin(self, origin: Origin) -> None:
         """Set the origin of the weights."""
         self.origin = origin
+
+    def output_parts(self) -> Sequence[nn.Module | nn.Parameter]:
+        """Return the parts that serve only the model's own outputs, so that a new head does not train them."""
+        return []
+
+    def last_parts(self) -> Sequence[nn.Module]:
+        """Return the parts between the last of `layers` and the outputs, which are trained with the last layers."""
+        return []
 
     def check_complete(self) -> None:
         """Raise ConfigError if something is missing without which the folder of the model could not be read again."""
@@ -181,8 +190,11 @@ class PredictsTracks(Protocol):
 class Classifies(Protocol):
     """Predicts classes, labels or values of a sequence: a fine-tuned model."""
 
+    @property
+    def task(self) -> Task:
+        """The outputs by name, and how logits become probabilities or values."""
+
     def logits(self, codes: Codes) -> Tensor: ...  # [B, L] -> [B, C]
-    def probabilities(self, logits: Tensor) -> Tensor: ...
 
 
 class TrackWindow(Protocol):

@@ -1,7 +1,4 @@
-"""Heads on an encoder: pooling and a head for classes or values, and low-rank adapters.
-
-In reading order: the configuration, the classifier, the choice of trainable parameters, adapters.
-"""
+"""Heads on an encoder: pooling, and a head for classes, labels or values."""
 
 from __future__ import annotations
 
@@ -18,13 +15,11 @@ from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model, Origin
-from genoformer.models.layers import Linear, linear
 from genoformer.models.token_model import check_tokenizer
 from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.tasks import Task, make_task
 
-Kind = Literal["classes", "multilabel", "values"]
 Pooling = Literal["mean-max", "mean", "max", "cls"]
-Tune = Literal["full", "last", "frozen", "lora"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,7 @@ class ClassifierConfig:
     """An encoder with a head: its outputs, and the windows into which long sequences are cut."""
 
     encoder: EncoderConfig
-    kind: Kind
+    task: str  # a kind of `genoformer.tasks.TASKS`
     classes: tuple[str, ...]  # names of the outputs: classes, labels or values
     window: int  # bases in one input of the encoder; longer sequences are cut into windows and their logits averaged
     overlap: int = 0  # bases that neighbouring windows share
@@ -43,18 +38,13 @@ class ClassifierConfig:
     target_std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, allowed in (("kind", get_args(Kind)), ("pooling", get_args(Pooling))):
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
-        if not self.classes:
-            raise ConfigError("a head without classes predicts nothing; name its outputs.")
-        if len(set(self.classes)) < len(self.classes) or (self.kind == "classes" and len(self.classes) < 2):
-            raise ConfigError(f"classes = {', '.join(self.classes)}: give different names, and of classes at least two.")
-        n_expected = len(self.classes) if self.kind == "values" else 0
+        if self.pooling not in get_args(Pooling):
+            raise ConfigError(f"pooling = {self.pooling!r}: allowed are {', '.join(get_args(Pooling))}.")
+        n_expected = len(self.classes) if make_task(self.task, self.classes).has_scale else 0
         if len(self.target_mean) != n_expected or len(self.target_std) != n_expected:
             raise ConfigError(
                 f"{len(self.target_mean)} in target_mean and {len(self.target_std)} in target_std for {len(self.classes)} "
-                f"outputs of kind {self.kind!r}: give {n_expected} of each."
+                f"outputs of {self.task}: give {n_expected} of each."
             )
         if self.pooling == "cls" and self.encoder.causal:
             raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take pooling mean-max.")
@@ -105,6 +95,12 @@ class SequenceClassifier(Model):
         nn.init.zeros_(self.out.bias)
 
     @property
+    def task(self) -> Task:
+        """The outputs by name, and how logits become probabilities or values."""
+        c = self.config
+        return make_task(c.task, c.classes, c.target_mean, c.target_std)
+
+    @property
     def tokenizer(self) -> Any:
         """The tokenizer of the encoder."""
         return self.encoder.tokenizer
@@ -148,15 +144,6 @@ class SequenceClassifier(Model):
         x = self.norm(pool(x, is_base, self.config.pooling))  # [B, D or 2 D]
         return self.out(self.dropout(F.gelu(self.hidden(self.dropout(x)))))
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Convert logits [..., C] to probabilities, or to values in their own unit."""
-        if self.config.kind == "classes":
-            return logits.softmax(-1)
-        if self.config.kind == "multilabel":
-            return logits.sigmoid()
-        mean, std = (torch.tensor(x, device=logits.device) for x in (self.config.target_mean, self.config.target_std))
-        return logits * std + mean
-
 
 def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:
     """Pool hidden states [B, T, D] to [B, D], or to [B, 2 D] for "mean-max", which concatenates mean and maximum.
@@ -171,87 +158,3 @@ def pool(x: Tensor, is_base: Tensor, how: Pooling) -> Tensor:
         return mean
     largest = x.masked_fill(~body, -torch.inf).amax(1)
     return largest if how == "max" else torch.cat([mean, largest], dim=-1)
-
-
-# --- choice of trainable parameters
-
-
-def set_trainable(model: SequenceClassifier, tune: Tune, *, last_layers: int = 2, lora_rank: int = 8) -> None:
-    """Set which weights of a classifier are trained: all, the last layers, none of the encoder, or adapters.
-
-    The head is always trained; the encoder's own output layer (of its language model) is never trained.
-    """
-    encoder = model.encoder
-    encoder.requires_grad_(tune == "full")
-    if tune == "last":
-        if not 1 <= last_layers <= len(encoder.layers):
-            raise ConfigError(f"last_layers = {last_layers}: the encoder has layers 1 to {len(encoder.layers)}.")
-        for layer in encoder.layers[-last_layers:]:
-            layer.requires_grad_(True)
-        encoder.norm.requires_grad_(encoder.config.norm == "pre")
-    elif tune == "lora":
-        add_adapters(encoder.layers, lora_rank)
-    elif tune not in get_args(Tune):
-        raise ConfigError(f"tune = {tune!r}: allowed are {', '.join(get_args(Tune))}.")
-    for part in (encoder.transform, encoder.norm_transform):
-        part.requires_grad_(False)
-    encoder.decoder.bias.requires_grad_(False)
-    if encoder.pooler is not None:
-        encoder.pooler.requires_grad_(False)
-
-
-# --- low-rank adapters
-
-
-class LowRank(nn.Module):
-    """A linear layer with weight W + (alpha / r) B A, where only A and B are trained (LoRA, Hu et al. 2021); B starts at 0."""
-
-    def __init__(self, base: Linear, rank: int, alpha: float) -> None:
-        super().__init__()
-        if not 1 <= rank <= min(base.weight.shape):
-            raise ConfigError(f"lora_rank = {rank}: give 1 to {min(base.weight.shape)}, the narrowest side of the weights.")
-        self.base, self.scale = base, alpha / rank
-        self.a = nn.Parameter(torch.empty(rank, base.in_features))
-        self.b = nn.Parameter(torch.zeros(base.out_features, rank))
-        nn.init.normal_(self.a, std=base.in_features**-0.5)
-
-    @property
-    def weight(self) -> Tensor:
-        return self.base.weight + self.scale * (self.b @ self.a)
-
-    @property
-    def bias(self) -> Tensor | None:
-        return self.base.bias
-
-    @property
-    def out_features(self) -> int:
-        return self.base.out_features
-
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, self.base.weight, self.base.bias) + self.scale * ((x @ self.a.T) @ self.b.T)
-
-
-def add_adapters(layers: nn.Module, rank: int, alpha: float = 16.0) -> None:
-    """Add a low-rank adapter to every `Linear` of some layers and freeze that `Linear`; other parameters do not change.
-
-    layers: the layers of attention and feed-forward, `Encoder.layers` or `Enformer.blocks`.
-    """
-    for name, base in list(layers.named_modules()):
-        if isinstance(base, Linear):
-            adapter = LowRank(base, rank, alpha)
-            base.requires_grad_(False)
-            _replace(layers, name, adapter)
-
-
-def merge_adapters(layers: nn.Module) -> None:
-    """Add all adapters into the weights that they adapt, and remove them: the same function without adapters."""
-    for name, adapter in list(layers.named_modules()):
-        if isinstance(adapter, LowRank):
-            with torch.no_grad():
-                adapter.base.weight.copy_(adapter.weight)
-            _replace(layers, name, adapter.base)
-
-
-def _replace(layers: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(layers.get_submodule(parent), last, module)

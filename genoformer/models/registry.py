@@ -142,7 +142,7 @@ def load_ensemble(name: str | Path) -> list[Any]:
         if not has(model, Classifies):
             raise CheckpointError(f"{name} {model.describe()}; fine-tune it first, or give a model that `finetune` made.")
         members.append(model)
-    if len({(member.config.kind, member.config.classes) for member in members}) != 1:
+    if len({(member.config.task, member.config.classes) for member in members}) != 1:
         raise CheckpointError(f"{name}: its {len(members)} members do not predict the same classes; fine-tune them alike.")
     return members
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.formats.track_table import TrackTable, read_targets
@@ -56,6 +56,9 @@ class TrackModel(Model):
 
     def read_tables(self, folder: Path) -> None:
         self.targets = read_track_tables(self.config.heads, folder)
+
+    def output_parts(self) -> Sequence[nn.Module | nn.Parameter]:
+        return [part for name, part in self.named_children() if name == "heads"]
 
     @property
     def track_heads(self) -> Mapping[str, Head]:

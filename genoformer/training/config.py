@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 from genoformer.config import checked
 from genoformer.errors import ConfigError
-from genoformer.models.heads import Pooling, Tune
+from genoformer.models.heads import Pooling
+from genoformer.models.tuning import TUNE
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
 from genoformer.training.objectives import OBJECTIVES
 from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
@@ -103,7 +104,7 @@ class TuningConfig(EpochsConfig):
 
     learning_rate: float = 3e-4  # DNABERT's 2e-4 with hardly any warm-up is known to collapse
     warmup_fraction: float = 0.1  # DNABERT, README 3.3
-    tune: str = "full"  # "last": only the last layers; "frozen": only the head; "lora": low-rank adapters
+    tune: str = "full"  # "last": only the last layers; "norms": layer norms; "frozen": only the head; "lora": adapters
     last_layers: int = 2
     lora_rank: int = 8
     encoder_lr_scale: float = 1.0  # encoder's learning rate as a fraction of learning_rate
@@ -120,7 +121,7 @@ class TuningConfig(EpochsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least_one(self, "last_layers", "lora_rank")
-        allowed = {"tune": get_args(Tune), "pooling": get_args(Pooling), "class_weights": ("none", "balanced")}
+        allowed = {"tune": TUNE, "pooling": get_args(Pooling), "class_weights": ("none", "balanced")}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(values)}.")

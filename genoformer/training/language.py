@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import Tokenizer
-from genoformer.training.loop import Loss
+from genoformer.training.losses import Loss
 from genoformer.training.objectives import IGNORED
 from genoformer.training.random_streams import RandomStream
 from genoformer.training.windows import RandomWindows

@@ -20,10 +20,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from genoformer.errors import Stopped, TrainingError
 from genoformer.files import make_folder
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress import RESUMED, Progress, ProgressCallback
 from genoformer.training.averaging import Average
 from genoformer.training.lightning import quiet, stopped, trainer_of
 from genoformer.training.log import LOG, Log
+from genoformer.training.losses import Loss
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.saving import SaveClock, StopSignals
 from genoformer.training.strategies import full_state_dict, shard, strategy_of
@@ -31,18 +32,6 @@ from genoformer.training.strategies import full_state_dict, shard, strategy_of
 STATE = "state.ckpt"  # weights, optimizer and step of an unfinished run
 _TOGETHER = 10  # steps after which several processes agree on a save
 Batches = Callable[[int], Any]  # batch number -> batch
-
-
-class Loss(NamedTuple):
-    """Summed loss, the summed weight of its terms, and the divisor for the backward pass.
-
-    The divisor is the same for every batch (an expected count), so that the batches of two processes, or of two backward
-    passes, add up to the result of one large batch.
-    """
-
-    total: Tensor
-    weight: Tensor
-    divisor: float
 
 
 LossFunction = Callable[[Any, Any], Loss]  # model, batch
@@ -65,28 +54,31 @@ class Monitor(NamedTuple):
     patience: int
 
 
-def fit(
-    model: nn.Module,
-    batches: Batches,
-    loss: LossFunction,
-    folder: Path,
-    config: LoopConfig,
-    *,
-    validate: Validate | None = None,
-    monitor: Monitor | None = None,
-    rates: Callable[[str], float] = lambda name: 1.0,
-    progress: ProgressCallback = None,
-) -> FitResult | None:
-    """Train `model` in place, and resume from the checkpoint in `folder` if there is one.
+class Trainable(NamedTuple):
+    """A model with its batches, its loss, and the validations that select the best step.
 
     batches: number n -> batch n. With P processes and A backward passes, a step uses the numbers from step * A * P on.
-    rates: parameter name -> factor on the learning rate. progress receives "going on" with the step that the run resumes from.
+    rates: parameter name -> factor on the learning rate.
+    """
+
+    model: nn.Module
+    batches: Batches
+    loss: LossFunction
+    validate: Validate | None = None
+    monitor: Monitor | None = None
+    rates: Callable[[str], float] = lambda name: 1.0
+
+
+def fit(what: Trainable, folder: Path, config: LoopConfig, *, progress: ProgressCallback = None) -> FitResult | None:
+    """Train a model in place, and resume from the checkpoint in `folder` if there is one.
+
+    progress receives RESUMED with the step that the run resumes from.
     The checkpoint stays on disk until `unfinished.finished`, because the work after training may be interrupted too.
     Return None in processes other than the first. Raises TrainingError when the loss is not finite.
     """
     make_folder(folder)
-    module = _Training(model, batches, loss, config, rates)
-    watch = _ValidationCallback(folder, config, validate, monitor, progress)
+    module = _Training(what, config)
+    watch = _ValidationCallback(folder, config, what.validate, what.monitor, progress)
     world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))
     with quiet():
         trainer = trainer_of(
@@ -109,7 +101,7 @@ def fit(
         )
         state = folder / STATE
         if progress is not None and state.is_file() and trainer.is_global_zero:
-            progress(Progress("going on", _step_of(state), config.max_steps))
+            progress(Progress(RESUMED, _step_of(state), config.max_steps))
         with stopped():
             trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
         if watch.signals.number is not None:  # the signal came in the last step
@@ -148,11 +140,10 @@ class _BatchStream(IterableDataset[Any]):
 class _Training(L.LightningModule):
     """Lightning module with the training step and the optimizer."""
 
-    def __init__(
-        self, model: nn.Module, batches: Batches, loss: LossFunction, config: LoopConfig, rates: Callable[[str], float]
-    ) -> None:
+    def __init__(self, what: Trainable, config: LoopConfig) -> None:
         super().__init__()
-        self.model, self.batches, self.loss, self.config, self.rates = model, batches, loss, config, rates
+        self.model, self.batches, self.loss, self.rates = what.model, what.batches, what.loss, what.rates
+        self.config = config
         self.sums = torch.zeros(2, dtype=torch.float64)  # loss and weight since the last row of the log
 
     def configure_model(self) -> None:

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.windows import tokens_of, windows_of
 from genoformer.models.heads import SequenceClassifier
-from genoformer.training.loop import Loss
+from genoformer.training.losses import Loss
 from genoformer.training.random_streams import RandomStream
 
 _SORTED = 32  # batches in a group that is sorted by length, so that little is padded
@@ -107,12 +106,8 @@ def shift_sequences(codes: Codes, by: int) -> Codes:
 
 
 def predictor_loss(model: SequenceClassifier, batch: Batch, batch_size: int) -> Loss:
-    """Return the loss of a batch by kind of target.
-
-    Classes: cross-entropy. Multi-label: binary cross-entropy. Values: squared error in units of their standard deviation.
-    """
-    logits = sequence_logits(model, batch)
-    losses = elementwise(model, logits, batch.targets)
+    """Return the loss of a batch: that of the model's task for each sequence, weighted."""
+    losses = model.task.loss(sequence_logits(model, batch), batch.targets)
     return Loss((losses * batch.weights).sum(), batch.weights.sum(), float(batch_size))
 
 
@@ -124,13 +119,3 @@ def sequence_logits(model: SequenceClassifier, batch: Batch) -> Tensor:
         return logits
     total = logits.new_zeros(n_sequences, logits.shape[1]).index_add(0, batch.owner, logits)
     return total / torch.bincount(batch.owner, minlength=n_sequences)[:, None]
-
-
-def elementwise(model: SequenceClassifier, logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the loss of each sequence, [B]; targets that are values are standardised here."""
-    if model.config.kind == "classes":
-        return F.cross_entropy(logits, targets, reduction="none")
-    if model.config.kind == "multilabel":
-        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
-    mean, std = (torch.tensor(x, device=logits.device) for x in (model.config.target_mean, model.config.target_std))
-    return F.mse_loss(logits, (targets - mean) / std, reduction="none").mean(1)

@@ -14,9 +14,8 @@ from genoformer.datasets.track_set import TrackSet
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.models.enformer.model import Enformer
 from genoformer.models.track_model import one_hot
-from genoformer.training.loop import Loss
+from genoformer.training.losses import Loss, TrackLoss
 from genoformer.training.random_streams import RandomStream
-from genoformer.training.track_losses import TrackLoss
 
 
 class Crop(NamedTuple):

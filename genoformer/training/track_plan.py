@@ -12,7 +12,7 @@ from genoformer.models import registry
 from genoformer.models.base import PredictsTracks
 from genoformer.models.enformer import cost
 from genoformer.models.enformer.model import EnformerConfig
-from genoformer.training.tracks import TracksConfig, part_of, shape_of
+from genoformer.training.track_config import TracksConfig, part_of, shape_of
 
 
 class StepPlan(NamedTuple):

@@ -63,7 +63,8 @@ SIZES = {
 def main() -> list[Row]:
     from genoformer.models import registry
     from genoformer.models.base import PredictsTracks
-    from genoformer.training.tracks import TracksConfig, TrackTuningConfig, train_tracks
+    from genoformer.training.track_config import TracksConfig, TrackTuningConfig
+    from genoformer.training.tracks import train_tracks
 
     name = os.environ.get("DISTAL_SIZE", "full")
     only = os.environ.get("DISTAL_MODEL")

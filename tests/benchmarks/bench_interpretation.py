@@ -82,7 +82,7 @@ def speed() -> list[Row]:
     def classes(tokenizer: Any, window: int, **shape: Any) -> SequenceClassifier:
         sizes = {"n_vocab": tokenizer.n_vocab, "context_length": window, "max_tokens": window + 2}
         encoder = EncoderConfig(**sizes, position="rotary", **shape)
-        model = SequenceClassifier(ClassifierConfig(encoder, "classes", ("no", "yes"), window=window)).eval()
+        model = SequenceClassifier(ClassifierConfig(encoder, "classification", ("no", "yes"), window=window)).eval()
         for p in model.parameters():
             torch.nn.init.normal_(p, std=0.1)
         model.tokenizer = tokenizer

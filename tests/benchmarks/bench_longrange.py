@@ -117,7 +117,7 @@ def training() -> list[Row]:
     import torch
 
     from genoformer.models.track_model import one_hot
-    from genoformer.training.track_losses import poisson
+    from genoformer.training.losses import poisson
 
     peer = theirs(**SMALL).train()
     mine = ours(peer).train()

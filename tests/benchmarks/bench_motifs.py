@@ -127,7 +127,7 @@ def trained(folder: Path) -> tuple[Path, Any]:
     from genoformer.genome.regions import read_regions
     from genoformer.models import registry
     from genoformer.training.config import FinetuneConfig, TuningConfig
-    from genoformer.training.finetune import finetune
+    from genoformer.training.finetune import FinetuneJob, finetune
 
     world = simulate(folder / "world", seed=77, n_contigs=8, contig_length=1_000_000, n_variants=800)
     if ready := os.environ.get("MOTIFS_CLASSIFIER"):
@@ -155,7 +155,7 @@ def trained(folder: Path) -> tuple[Path, Any]:
         (folder / f"{split}.tsv").write_text("sequence\tlabel\n" + "".join(rows))
     config = FinetuneConfig({"tokenizer": "base"}, ENCODER, TuningConfig(**TRAINING))  # type: ignore[arg-type]
     train, valid = (read_labelled(folder / f"{split}.tsv") for split in ("train", "valid"))
-    finetune(config, train, valid, folder / "run", task="classify")
+    finetune(FinetuneJob(train, folder / "run", "classify", config, valid))
     return world.folder, registry.load(folder / "run")
 
 

@@ -75,7 +75,8 @@ def track_set() -> TrackSet:
 def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> TrackFit:
     """The recipe with some fields changed, trained, and how it fits the validation windows."""
     from genoformer.models import registry
-    from genoformer.training.tracks import TracksConfig, train_tracks
+    from genoformer.training.track_config import TracksConfig
+    from genoformer.training.tracks import train_tracks
 
     recipe = TracksConfig.read(Path(str(files("genoformer_data"))) / "models" / "mini-tracks" / "tracks.toml")
     tracks = replace(recipe.tracks, **changed.get("tracks", {}))
@@ -91,7 +92,7 @@ def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> Tra
 def of_model(data: TrackSet, name: str | Path, *, both_strands: bool = True) -> TrackFit:
     from genoformer.models import registry
     from genoformer.models.base import PredictsTracks
-    from genoformer.training.tracks import fit_of
+    from genoformer.training.track_fit import fit_of
 
     model = registry.load(name, PredictsTracks).eval()
     return fit_of(model, data, data.rows("valid"), both_strands=both_strands, log=True)

@@ -112,7 +112,7 @@ def test_labels_are_not_needed(tmp_path: Path, tiny_model_folder: Path, model: E
 
 def test_a_fine_tuned_model_gives_its_encoder_and_its_window(tmp_path: Path, table: Path, model: Encoder) -> None:
     with torch.random.fork_rng(devices=[]):
-        predictor = SequenceClassifier(ClassifierConfig(model.config, "classes", ("a", "b"), window=30, overlap=10))
+        predictor = SequenceClassifier(ClassifierConfig(model.config, "classification", ("a", "b"), window=30, overlap=10))
     predictor.encoder.load_state_dict(model.state_dict())
     predictor.tokenizer = model.tokenizer
     registry.save(predictor, tmp_path / "tuned")

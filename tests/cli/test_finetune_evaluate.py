@@ -124,7 +124,7 @@ def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made,
     )  # fmt: skip
     assert "valid.fa: 60 sequences, one class each (column label)" in tuned.stderr
     encoder = registry.load("demo")
-    untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("0", "1"), window=128))
+    untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("0", "1"), window=128))
     untrained.tokenizer = encoder.tokenizer
     registry.save(untrained, tmp_path / "model")
     for more in ((), ("--train", tmp_path / "train.fa", "--baselines", "kmer_regression")):
@@ -242,7 +242,7 @@ def test_validation_data_of_one_class_is_refused_and_measured_by_what_is_defined
         "finetune", collapsed / "train.csv", "--valid", collapsed / "alike.csv", "-c", collapsed / "c.toml",
         "-o", collapsed / "other", "--epochs", 2,
     )  # fmt: skip
-    assert_refused(tuned, "alike.csv holds only class 0 (38 sequences) and none of 1", "leave --valid out")
+    assert_refused(tuned, "alike.csv has the same class in all its 38 sequences (0)", "leave --valid out")
     assert not (collapsed / "other").exists()
     text = "".join(line for line in (made / "set/test.tsv").read_text().splitlines(True) if "\tenhancer" not in line)
     (collapsed / "negative.tsv").write_text(text)

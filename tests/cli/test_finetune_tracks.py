@@ -88,7 +88,7 @@ def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, tr
         "--tune", tune, "--learning-rate", 1e-3, "--seed", 3,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "step 8 was taken" in done.stderr
+    assert "the weights are those of step 8" in done.stderr
     old, new = (registry.load(folder, PredictsTracks).state_dict() for folder in (made / "run", tmp_path / "more"))
     changed = {name for name in old if not old[name].equal(new[name])}
     assert changed == HEAD | trained
@@ -105,7 +105,7 @@ def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, tr
         (["--class-weights", "balanced"], "--class-weights is not for --task tracks: give track_weights"),
         (["--monitor", "mcc"], "--monitor is not for --task tracks"),
         (["--tune", "half"], "'half' is not one of"),
-        (["-m", "a", "-m", "b"], "goes on from one model, not from 2"),
+        (["-m", "a", "-m", "b"], "starts from one model, not from 2"),
         (["-m", "demo"], "is a language model, which predicts bases; give a model that predicts tracks"),
         (["--batch-size", 0], "batch_size = 0"),
         (["-c", "nothing.toml"], "nothing.toml cannot be read"),

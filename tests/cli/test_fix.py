@@ -16,15 +16,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
+from scoring_jobs import run_score
 
 import genoformer as gf
 from genoformer.formats.vcf import info_of, read_variants
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.models.base import SCORES_VARIANTS
-from genoformer.scoring.run import score_variants
-from genoformer.scoring.scores import parse_scores
 
 _RNG = random.Random(0)
 CHR1, CHR2, MT = ("".join(_RNG.choices("ACGT", k=n)) for n in (1_200, 800, 16_571))
@@ -297,14 +295,14 @@ def test_a_note_with_a_table_for_renaming_has_a_row_for_each_contig(place: Place
 
 
 def test_unfinished_work_of_other_rules_is_not_taken_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from genoformer.scoring import run
+    from genoformer.scoring import plan
 
     vcf = place.vcf([*variants(CHR1), *mitochondrial()], *MT_HEADER)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "_assemble", interrupted)
+    monkeypatch.setattr(plan, "write_parts", interrupted)
     assert place.score(vcf).exit_code != 0
     assert place.score(vcf, "--force").exit_code == 2
     assert "unfinished work with another contigs left out" in place.score(vcf, "--force").stderr
@@ -492,9 +490,9 @@ def test_a_shard_and_the_whole_have_a_summary_in_json(place: Place) -> None:
 
 
 def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
-    model = registry.load(str(place.model, SCORES_VARIANTS))
+    model = registry.load(str(place.model))
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
-    summary = score_variants(vcf, genome, model, parse_scores("LLR"), place.folder / "out.tsv", shard=(1, 2))
+    summary = run_score(vcf, genome, model, place.folder / "out.tsv", scores="LLR", shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary
 
 

@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry.save(small_encoder(KmerTokenizer(3), context_length=40), path / "tokens")
     registry.save(small_enformer(), path / "tracks")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
-    model = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=40)).eval()
+    model = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=40)).eval()
     for p in model.parameters():
         nn.init.normal_(p, std=0.3)
     model.tokenizer = BaseTokenizer()

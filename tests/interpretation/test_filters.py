@@ -33,5 +33,5 @@ def test_a_filter_of_few_places_has_no_motif_and_short_sequences_none_at_all() -
     model = small_enformer(stem_kernel=7)
     codes = np.random.default_rng(0).integers(0, 4, (1, 8), dtype=np.uint8)
     assert filter_matrices(model, codes) == []
-    with pytest.raises(ConfigError, match="sequences of 6 bases: a filter has 7; give longer ones"):
+    with pytest.raises(ConfigError, match="found sequences of 6 bases, a filter has 7; give longer sequences"):
         filter_matrices(model, codes[:, :6])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scoring_jobs import scorer_of
 from small_models import small_encoder, small_enformer
 from torch import nn
 
@@ -15,8 +16,6 @@ from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 from genoformer.interpretation.audit import Audit, Deletion, agreement, audit, deletion, largest_changes, shuffled
 from genoformer.interpretation.ism import mutagenesis
-from genoformer.scoring.scorers import TrackOptions, make_scorer
-from genoformer.scoring.scores import parse_scores
 from genoformer.tokenizers import KmerTokenizer
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 600))
@@ -32,11 +31,11 @@ def genome(make_fasta) -> Genome:
 @pytest.mark.parametrize("kind", ["tokens", "all tracks", "some tracks"])
 def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
     if kind == "tokens":
-        model, names, of_tracks = small_encoder(KmerTokenizer(3), context_length=40), "LLR,COSINE", None
+        model, names, of_tracks = small_encoder(KmerTokenizer(3), context_length=40), "LLR,COSINE", {}
     else:
         model, names = small_enformer(), "SAD,L2"
-        of_tracks = TrackOptions("human", TARGETS, tracks=[1, 4] if kind == "some tracks" else [2])
-    scorer = make_scorer(model, genome, parse_scores(names), of_tracks=of_tracks)
+        of_tracks = {"head": "human", "targets": TARGETS, "tracks": [1, 4] if kind == "some tracks" else [2]}
+    scorer = scorer_of(model, genome, names, **of_tracks)
     told: list[tuple[int, int]] = []
     found = mutagenesis(scorer, genome, "1", 300, 308, progress=lambda *n: told.append(n))
     columns = {"tokens": ["LLR", "COSINE"], "all tracks": ["SAD", "L2"], "some tracks": ["SAD_t1", "SAD_t4", "L2"]}[kind]
@@ -51,7 +50,7 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
             elif base == ref:
                 assert (found.values[:, i, b] == 0).all()
             else:
-                values = scorer([Variant("chr1", 301 + i, ref, base)]).values[0]
+                values = scorer.score([Variant("chr1", 301 + i, ref, base)]).values[0]
                 expected = [values[places.index(name)] for name in columns]
                 np.testing.assert_allclose(found.values[:, i, b], expected, atol=1e-5)
     assert told[-1] == (7, 7)
@@ -62,7 +61,7 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
 
 @pytest.mark.parametrize(("start", "end"), [(5, 5), (-1, 4), (590, 601)])
 def test_a_region_off_the_contig_is_refused(genome, start, end) -> None:
-    scorer = make_scorer(small_encoder(KmerTokenizer(3), context_length=40), genome, parse_scores("LLR"))
+    scorer = scorer_of(small_encoder(KmerTokenizer(3), context_length=40), genome, "LLR")
     with pytest.raises(ConfigError, match=r"is empty or not on the contig of 600 bases"):
         mutagenesis(scorer, genome, "chr1", start, end)
 

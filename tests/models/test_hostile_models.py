@@ -25,7 +25,7 @@ from genoformer.genome.minhash import Sketch
 from genoformer.models import registry
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.transformer.model import EncoderConfig
-from genoformer.scoring.quantiles import Calibration
+from genoformer.scoring.calibration import Calibration
 from genoformer.tokenizers import KmerTokenizer
 
 WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"

@@ -59,7 +59,7 @@ SHAPE = EncoderConfig(
 
 def classifier() -> SequenceClassifier:
     torch.manual_seed(0)
-    model = SequenceClassifier(ClassifierConfig(SHAPE, "classes", ("no", "yes"), window=16)).eval()
+    model = SequenceClassifier(ClassifierConfig(SHAPE, "classification", ("no", "yes"), window=16)).eval()
     model.tokenizer = OtherIds()
     return model
 

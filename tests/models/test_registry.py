@@ -27,7 +27,7 @@ FAILED = "the model predicts one class, '0', for all 40 cases: failed; MCC is no
 
 def predictor() -> SequenceClassifier:
     torch.manual_seed(0)
-    model = SequenceClassifier(ClassifierConfig(SHAPE, "classes", ("0", "1"), window=32)).eval()
+    model = SequenceClassifier(ClassifierConfig(SHAPE, "classification", ("0", "1"), window=32)).eval()
     model.tokenizer = BaseTokenizer()
     return model
 

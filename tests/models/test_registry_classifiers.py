@@ -22,9 +22,9 @@ from genoformer.tokenizers import BaseTokenizer
 SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, ffn_width=16, max_tokens=64, position="rotary", conv_kernel=5)
 
 
-def predictor(seed=0, kind="classes", classes=("no", "yes"), **fields) -> SequenceClassifier:
+def predictor(seed=0, task="classification", classes=("no", "yes"), **fields) -> SequenceClassifier:
     torch.manual_seed(seed)
-    model = SequenceClassifier(ClassifierConfig(SHAPE, kind, classes, window=32, overlap=8, **fields)).eval()
+    model = SequenceClassifier(ClassifierConfig(SHAPE, task, classes, window=32, overlap=8, **fields)).eval()
     model.tokenizer = BaseTokenizer()
     return model
 
@@ -43,7 +43,7 @@ def ensemble(folder: Path, members: object) -> Path:
 
 
 def test_a_predictor_comes_back_bit_by_bit(tmp_path) -> None:
-    model = predictor(kind="values", classes=("level",), target_mean=(0.1,), target_std=(1 / 3,))
+    model = predictor(task="regression", classes=("level",), target_mean=(0.1,), target_std=(1 / 3,))
     ids = torch.randint(5, 9, (4, 20))
     registry.save(model, tmp_path / "whole", manifest={"seed": 3})
     (again,) = registry.load_ensemble(tmp_path / "whole")
@@ -104,7 +104,7 @@ def test_a_folder_that_names_the_class_by_its_old_name_is_read(tmp_path) -> None
     [
         (lambda: predictor(1, classes=("no", "maybe")), "its 2 members do not predict the same classes"),
         (lambda: predictor(1, classes=("yes", "no")), "do not predict the same"),  # the same names, but other outputs
-        (lambda: predictor(1, kind="multilabel"), "do not predict the same"),
+        (lambda: predictor(1, task="multilabel"), "do not predict the same"),
         (encoder, "is a language model"),
     ],
     ids=["classes", "order", "kind", "language model"],

@@ -9,14 +9,14 @@ from torch import nn
 
 from genoformer.errors import ConfigError
 from genoformer.models.enformer.model import Enformer
-from genoformer.models.heads import LowRank, add_adapters, merge_adapters
+from genoformer.models.lora import LowRank, add_adapters, merge_adapters
 from genoformer.models.track_heads import (
     ContextAttentionHead,
     ContextHead,
     EnformerWithHead,
     TrackHead,
-    trunk_parameters,
 )
+from genoformer.models.tuning import trained_names
 
 WIDTH, CONTEXT = 48, 5  # of the embedding of a small model, and of a cell type's vector
 
@@ -192,14 +192,14 @@ def test_a_failure_puts_everything_back_too() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tune": "half"}, "tune = 'half': allowed are full, last, norms, frozen"),
-        ({"tune": "last", "last_blocks": 3}, "last_blocks = 3: the model has blocks 1 to 2"),
-        ({"tune": "last", "last_blocks": 0}, "last_blocks = 0"),
+        ({"tune": "half"}, "tune = 'half': allowed are full, last, norms, frozen, lora"),
+        ({"tune": "last", "n_last": 3}, "last 3 layers: the model has layers 1 to 2"),
+        ({"tune": "last", "n_last": 0}, "last 0 layers"),
     ],
 )
 def test_choices_that_cannot_be_are_refused(options, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        trunk_parameters(small_enformer(), **options)
+        trained_names(small_enformer(), **options)
     one = adapted().train()
     one.model.activation_checkpointing = True
     with pytest.raises(ConfigError, match="with checkpointing"):
@@ -236,4 +236,4 @@ def test_low_rank_adapters_start_as_nothing_and_merge_into_the_same_function(tra
 
 def test_the_last_blocks_of_a_model_without_any() -> None:
     model = small_enformer(n_blocks=0)
-    assert {name.partition(".")[0] for name in trunk_parameters(model, "last", 2)} == {"final"}
+    assert {name.partition(".")[0] for name in trained_names(model, "last", 2)} == {"final"}

@@ -30,9 +30,10 @@ from genoformer.genome.reference import Genome
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import EncoderConfig
+from genoformer.tasks import Classification, MultiLabel, Regression
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
-from genoformer.training.finetune import finetune
+from genoformer.training.finetune import FinetuneJob, finetune
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, predictor_loss, sequence_logits, shift_sequences
 from genoformer.training.supervised_data import LabelledSet, case_weights, check_validation, held_out, monitor_of
@@ -88,9 +89,10 @@ def config(folder: Path, text: str = "", tables: str = SCRATCH) -> FinetuneConfi
     return FinetuneConfig.read(folder / "c.toml")
 
 
-def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=SCRATCH, out="out", task="classify", **options):
+def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=SCRATCH, out="out", tell=None, **job):
     held = read_labelled(valid) if valid else None
-    done = finetune(config(folder, text, tables), read_labelled(train), held, folder / out, task=task, **options)
+    settings = {"task": "classify", "config": config(folder, text, tables), "valid": held, **job}
+    done = finetune(FinetuneJob(read_labelled(train), folder / out, **settings), tell=tell or (lambda text: None))
     assert done is not None
     return done
 
@@ -168,7 +170,7 @@ def test_several_labels_at_once(tmp_path) -> None:
     assert done.ensemble["exact_match"].value > 0.8
     assert min(done.ensemble[name].value for name in ("accuracy", "auroc:a", "auroc:b")) > 0.9
     (model,) = registry.load_ensemble(tmp_path / "out")
-    assert (model.config.kind, model.config.classes) == ("multilabel", ("a", "b"))
+    assert model.task == MultiLabel(("a", "b"))
 
 
 def test_values_come_back_in_their_own_unit(tmp_path) -> None:
@@ -218,7 +220,7 @@ def test_regions_of_a_genome_are_read_with_their_strand(tmp_path) -> None:
     (tmp_path / "train.bed").write_text("".join(rows[:320]))
     (tmp_path / "valid.bed").write_text("".join(rows[320:]))
     train, valid = (read_labelled(tmp_path / f"{name}.bed", fasta=tmp_path / "g.fa") for name in ("train", "valid"))
-    done = finetune(config(tmp_path, LEARN), train, valid, tmp_path / "out", task="classify")
+    done = finetune(FinetuneJob(train, tmp_path / "out", "classify", config(tmp_path, LEARN), valid))
     assert done is not None
     assert done.ensemble["accuracy"].value > 0.9
     (model,) = registry.load_ensemble(tmp_path / "out")
@@ -270,10 +272,10 @@ def test_an_unknown_metric_is_refused_before_anything_is_trained(data, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
-A_CLASS = Targets("classes", np.array([1, 1, 1]), ("no", "yes"))
-CLASSES = Targets("classes", np.array([0, 1, 1]), ("no", "yes"))
-LABELS = Targets("multilabel", np.array([[0, 1], [1, 1]], dtype=np.float32), ("a", "b"))
-VALUES = Targets("values", np.array([[1], [2], [4]], dtype=np.float32), ("x",))
+A_CLASS = Targets(Classification(("no", "yes")), np.array([1, 1, 1]))
+CLASSES = Targets(Classification(("no", "yes")), np.array([0, 1, 1]))
+LABELS = Targets(MultiLabel(("a", "b")), np.array([[0, 1], [1, 1]], dtype=np.float32))
+VALUES = Targets(Regression(("x",)), np.array([[1], [2], [4]], dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -305,17 +307,20 @@ def test_metrics_that_validation_data_cannot_give_are_refused(wanted, targets, w
         monitor_of(wanted, targets)
 
 
-A_LABEL = Targets("multilabel", np.array([[0, 1]] * 12, dtype=np.float32), ("a", "b"))
-A_VALUE = Targets("values", np.array([[3.5]] * 12, dtype=np.float32), ("x",))
-TWO_OF_THREE = Targets("classes", np.array([0, 2] * 6), ("a", "b", "c"))
+A_LABEL = Targets(MultiLabel(("a", "b")), np.array([[0, 1]] * 12, dtype=np.float32))
+A_VALUE = Targets(Regression(("x",)), np.array([[3.5]] * 12, dtype=np.float32))
+TWO_OF_THREE = Targets(Classification(("a", "b", "c")), np.array([0, 2] * 6))
 
 
 @pytest.mark.parametrize(
     ("targets", "words"),
     [
-        (A_CLASS, r"v.csv holds only class yes \(3 sequences\) and none of no: .*MCC is not defined\); give others\."),
-        (A_LABEL, r"v.csv has the same labels in all its sequences \(12\): AUROC is not defined"),
-        (A_VALUE, r"v.csv has the same value in all its sequences \(12\): Pearson's r is not defined"),
+        (
+            A_CLASS,
+            r"v.csv has the same class in all its 3 sequences \(yes\): MCC is not defined, .*selected by it; give others\.",
+        ),
+        (A_LABEL, r"v.csv has the same label in all its 12 sequences \(a and b\): AUROC is not defined"),
+        (A_VALUE, r"v.csv has the same value in all its 12 sequences \(x\): Pearson's r is not defined"),
     ],
 )
 def test_validation_data_that_is_all_alike_is_refused(targets, words) -> None:
@@ -326,13 +331,13 @@ def test_validation_data_that_is_all_alike_is_refused(targets, words) -> None:
 @pytest.mark.parametrize(
     ("targets", "notes"),
     [
-        (Targets("classes", np.array([0, 1] * 5), ("no", "yes")), []),
-        (TWO_OF_THREE, ["v.csv has no sequence of class b: the step is chosen without regard to it."]),
+        (Targets(Classification(("no", "yes")), np.array([0, 1] * 5)), []),
+        (TWO_OF_THREE, ["v.csv has no sequence of class b: the step is selected without it."]),
         (
-            Targets("multilabel", np.array([[0, 1], [1, 1]] * 6, dtype=np.float32), ("a", "b")),
-            ["v.csv has the same b in all its sequences: that has no part in the choice of the step."],
+            Targets(MultiLabel(("a", "b")), np.array([[0, 1], [1, 1]] * 6, dtype=np.float32)),
+            ["v.csv has the same b in all its sequences: not used to select the step."],
         ),
-        (VALUES, ["v.csv has 3 sequences: a step that is chosen by so few is chosen nearly by chance."]),
+        (VALUES, ["v.csv has 3 sequences: too few to select a step better than by chance."]),
     ],
 )
 def test_what_validation_data_lacks_is_said(targets, notes) -> None:
@@ -345,10 +350,12 @@ def test_a_run_is_refused_before_it_begins_where_no_step_can_be_chosen(data, tmp
     texts = [decode(codes) for codes in rows.sequences]
     one = table(tmp_path / "one.csv", [(text, "1") for text in texts])
     for monitor in ("", 'monitor = "loss"\n', 'monitor = "accuracy"\n'):
-        with pytest.raises(ConfigError, match=r"one\.csv holds only class 1 \(40 sequences\) and none of 0"):
+        with pytest.raises(ConfigError, match=r"one\.csv has the same class in all its 40 sequences \(1\)"):
             tuned(tmp_path, data / "few.csv", one, BRIEF + monitor)
     rare = table(tmp_path / "rare.csv", [(text, str(int(i == 0))) for i, text in enumerate(texts[:30])])
-    with pytest.raises(ConfigError, match=r"What was held out of rare\.csv holds only class 0 .*give more training data"):
+    with pytest.raises(
+        ConfigError, match=r"The held-out part of rare\.csv has the same class in all its .*give more training data"
+    ):
         tuned(tmp_path, rare, None)
     assert not (tmp_path / "out").exists()
 
@@ -379,7 +386,7 @@ def test_how_the_data_was_understood_is_told_before_anything_is_trained(data, tm
         "values.csv: 40 sequences, one value each to predict: label from 0 to 9.75.",
     ]
     (model,) = registry.load_ensemble(done.members[0].folder)
-    assert (model.config.kind, model.config.classes) == ("multilabel", ("label1", "label2", "label3"))
+    assert model.task == MultiLabel(("label1", "label2", "label3"))
 
 
 # --- what is trained, and from where
@@ -538,7 +545,7 @@ def test_what_is_held_out_of_each_class(counts, held) -> None:
     """A tenth, one at least, but never the last one to train on."""
     values = np.repeat([0, 1], counts)
     sequences = [np.array([i], dtype=np.uint8) for i in range(len(values))]
-    kept, out = held_out(LabelledSet(sequences, Targets("classes", values, ("a", "b"))), seed=0)
+    kept, out = held_out(LabelledSet(sequences, Targets(Classification(("a", "b")), values)), seed=0)
     assert np.bincount(out.targets.values, minlength=2).tolist() == list(held)
     assert sorted(int(s[0]) for part in (kept, out) for s in part.sequences) == list(range(len(values)))
     for part in (kept, out):
@@ -546,7 +553,7 @@ def test_what_is_held_out_of_each_class(counts, held) -> None:
 
 
 def test_too_few_to_hold_any_out_are_refused() -> None:
-    part = LabelledSet([encode("A"), encode("C")], Targets("classes", np.array([0, 1]), ("a", "b")))
+    part = LabelledSet([encode("A"), encode("C")], Targets(Classification(("a", "b")), np.array([0, 1])))
     with pytest.raises(ConfigError, match="2 sequences are too few to hold some out"):
         held_out(part, seed=0)
 
@@ -671,7 +678,7 @@ RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\ntoken_dropout = 0.1\nlearn
     ("kind", "extra", "number"),
     [
         ("classes", "", signal.SIGTERM),
-        ("classes", "both_strands = true\nshift = 2\n", signal.SIGINT),
+        ("classes", "both_strands = true\nmax_shift = 2\n", signal.SIGINT),
         ("classes", "ema_decay = 0.9\ngrad_accumulation = 2\n", signal.SIGTERM),
         ("multilabel", 'tune = "lora"\n', signal.SIGTERM),
         ("values", 'tune = "frozen"\n', signal.SIGINT),
@@ -693,7 +700,7 @@ def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(t
     heard = []
     for n, step in ((8, 4 if "grad_accumulation" in extra else 8), (9, 9 if "grad_accumulation" in extra else 17)):
         with monkeypatch.context() as patch:
-            patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(number, n))
+            patch.setattr("genoformer.training.classifier_recipe.predictor_loss", SignalAfter(number, n))
             before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
             with pytest.raises(Stopped) as stop:
                 run("again")
@@ -721,7 +728,7 @@ def test_a_run_that_is_killed_ends_with_the_bytes_of_an_undisturbed_one(data, tm
     run_here(command_to("whole"), tmp_path / "said")
     again = tmp_path / "again"
     assert killed(command_to("again"), again / "state.ckpt", again / "config.json", tmp_path / "said") >= 2
-    assert "again: going on from step " in (tmp_path / "said").read_text()
+    assert "again: resumes from step " in (tmp_path / "said").read_text()
     for name in ("model.safetensors", "log.csv"):
         assert (again / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert not (again / "state.ckpt").exists()
@@ -730,7 +737,7 @@ def test_a_run_that_is_killed_ends_with_the_bytes_of_an_undisturbed_one(data, tm
 def interrupted(data, tmp_path, monkeypatch, **options) -> None:
     """A run in the folder `out` that was stopped after 3 batches."""
     with monkeypatch.context() as patch:
-        patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(signal.SIGTERM, 3))
+        patch.setattr("genoformer.training.classifier_recipe.predictor_loss", SignalAfter(signal.SIGTERM, 3))
         with pytest.raises(Stopped):
             tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED, **options)
 
@@ -768,7 +775,7 @@ def test_a_run_that_is_killed_after_its_last_step_is_not_begun_anew(data, tmp_pa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("genoformer.training.finetune.sketch_of", fails)
+        patch.setattr("genoformer.training.classifier_recipe.training_sketch", fails)
         with pytest.raises(OSError, match="No space left"):
             tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED)
     assert (tmp_path / "out/state.ckpt").is_file()
@@ -779,11 +786,11 @@ def test_a_run_that_is_killed_after_its_last_step_is_not_begun_anew(data, tmp_pa
 # --- batches, weights, losses
 
 
-def tiny(kind="classes", classes=("a", "b"), window=8, **fields) -> SequenceClassifier:
+def tiny(task="classification", classes=("a", "b"), window=8, **fields) -> SequenceClassifier:
     torch.manual_seed(0)
     shape = EncoderConfig(n_vocab=9, width=8, n_layers=1, n_heads=2, ffn_width=8, max_tokens=64, position="rotary", dropout=0.0)
     model = SequenceClassifier(
-        ClassifierConfig(shape, kind, classes, window=window, overlap=window // 2, dropout=0.0, **fields)
+        ClassifierConfig(shape, task, classes, window=window, overlap=window // 2, dropout=0.0, **fields)
     ).eval()
     model.tokenizer = BaseTokenizer()
     return model
@@ -910,7 +917,7 @@ class Says(torch.nn.Module):
 
     def __init__(self, logits, config) -> None:
         super().__init__()
-        self.logits, self.config = torch.tensor(logits), config
+        self.logits, self.config, self.task = torch.tensor(logits), config, SequenceClassifier(config).task
 
     def forward(self, ids, is_base, keep=None):
         return self.logits
@@ -919,14 +926,14 @@ class Says(torch.nn.Module):
 @pytest.mark.parametrize(
     ("kind", "logits", "targets", "losses"),
     [
-        ("classes", [[0.0, np.log(3)], [0.0, 0.0]], [0, 1], [np.log(4), np.log(2)]),  # p = 1/4, 1/2
+        ("classification", [[0.0, np.log(3)], [0.0, 0.0]], [0, 1], [np.log(4), np.log(2)]),  # p = 1/4, 1/2
         ("multilabel", [[0.0, np.log(3)], [0.0, 0.0]], [[1.0, 1.0], [0.0, 1.0]], [np.log(8 / 3) / 2, np.log(2)]),
-        ("values", [[1.0, 2.0], [0.0, 0.0]], [[11.0, 20.0], [12.0, 24.0]], [(0 + 4) / 2, (4 + 4) / 2]),
+        ("regression", [[1.0, 2.0], [0.0, 0.0]], [[11.0, 20.0], [12.0, 24.0]], [(0 + 4) / 2, (4 + 4) / 2]),
     ],
 )
 def test_losses_by_hand(kind, logits, targets, losses) -> None:
     """Values: centre 10 and 20, spread 1 and 2, so that 12 and 24 are both 2. Weights 1 and 3 of a batch of 4."""
-    numbers = {"target_mean": (10.0, 20.0), "target_std": (1.0, 2.0)} if kind == "values" else {}
+    numbers = {"target_mean": (10.0, 20.0), "target_std": (1.0, 2.0)} if kind == "regression" else {}
     model = Says(logits, tiny(kind, **numbers).config)
     batch = Batch(torch.zeros(2, 1), torch.ones(2, 1), None, torch.arange(2), torch.tensor(targets), torch.tensor([1.0, 3.0]))
     total, weight, divisor = predictor_loss(model, batch, 4)  # type: ignore[arg-type]
@@ -943,7 +950,7 @@ def test_losses_by_hand(kind, logits, targets, losses) -> None:
     ],
 )
 def test_balanced_weights_by_hand(values, names, weights) -> None:
-    targets = Targets("classes", np.array(values), names)
+    targets = Targets(Classification(names), np.array(values))
     assert case_weights(targets, "balanced").tolist() == pytest.approx(weights)
     assert case_weights(targets, "none").tolist() == [1] * len(values)
 
@@ -965,7 +972,7 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
 @pytest.mark.parametrize(
     ("tables", "text", "words"),
     [
-        ("", "", "no model to go on from"),
+        ("", "", "no start model"),
         (SCRATCH.replace('"base"', '"bpe"'), "", "it is kmer or base"),
         (SCRATCH.replace('"base"', '"kmer"\nkk = 3'), "", "unknown fields kk"),
         (SCRATCH.replace('"base"', '"kmer"\nk = "six"'), "", "give a whole number"),
@@ -980,7 +987,7 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
         (SCRATCH, 'tune = "last"\nlast_layers = 2\n', "layers 1 to 1"),
         (SCRATCH, 'tune = "lora"\nlora_rank = 17\n', "give 1 to 16"),
         (SCRATCH, 'strategy = "fsdp"\n', "take auto or ddp"),
-        (SCRATCH, 'tune = "half"\n', "allowed are full, last, frozen, lora"),
+        (SCRATCH, 'tune = "half"\n', "allowed are full, last, norms, frozen, lora"),
         (SCRATCH, 'class_weights = "some"\n', "allowed are none, balanced"),
         (SCRATCH, "epochs = 0\n", "above 0"),
         (SCRATCH, "token_dropout = 1.0\n", r"lie in \[0, 1\)"),
@@ -1004,7 +1011,7 @@ ROWS = [("ACGTACGT", "a"), ("GGGTTTGG", "b"), ("ACGTACGA", "a"), ("GGGTTTGA", "b
         ([("ACGT", "a"), ("GGTT", "a")], ROWS, {}, "with one class there is nothing to learn"),
         (ROWS, [("ACGT", "c")], {}, "sequence 1: class c is unknown; known are a, b"),
         (ROWS, ROWS, {"task": "regress"}, "label is 'a', but should be a number"),
-        ([("ACGT", "1.5"), ("GGTT", "1.5")], [("ACGT", "1"), ("GGTT", "2")], {"task": "regress"}, "label is 1.5 in all 2"),
+        ([("ACGT", "1.5"), ("GGTT", "1.5")], [("ACGT", "1"), ("GGTT", "2")], {"task": "regress"}, "label is the same in all 2"),
         ([("ACGT", "a;b"), ("GGTT", "b")], ROWS, {"text": 'class_weights = "balanced"\n'}, "one class for each sequence"),
         (ROWS, ROWS, {"n_seeds": 0}, "seeds = 0"),
         (ROWS, ROWS, {"starts": ["demo"]}, "leave them out, or the model"),
@@ -1045,7 +1052,7 @@ def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path
     with monkeypatch.context() as other:  # a process that is not the first finds them too, and leaves the report to the first
         other.setattr(rank_zero_only, "rank", 1)
         train, valid = (read_labelled(data / name) for name in ("few.csv", "few_valid.csv"))
-        assert finetune(config(tmp_path, text), train, valid, tmp_path / "out", task="classify", n_seeds=2) is None
+        assert finetune(FinetuneJob(train, tmp_path / "out", "classify", config(tmp_path, text), valid, n_seeds=2)) is None
     assert not (tmp_path / "out" / "ensemble.json").exists()
     with pytest.raises(ConfigError, match=r"trained in another way \(finetune differ\)"):
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text.replace("1e-2", "1e-3"), n_seeds=2)

@@ -18,7 +18,7 @@ from torch import nn
 from genoformer.errors import ConfigError, Stopped, TrainingError
 from genoformer.genome.codes import decode
 from genoformer.training.log import Log, read_log
-from genoformer.training.loop import Loss, Monitor, fit
+from genoformer.training.loop import Loss, Monitor, Trainable, fit
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.random_streams import RandomStream
 
@@ -170,7 +170,10 @@ def test_a_line_is_found_and_logged(tmp_path) -> None:
     config = LoopConfig(max_steps=200, learning_rate=0.1, log_every=100, eval_every=100, weight_decay=0.0, warmup_fraction=0.1)
     heard = []
     fitted = fit(
-        model, lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda m: {"w": float(m.w)}, progress=heard.append
+        Trainable(model, lambda i: torch.ones(4), squares, validate=lambda m: {"w": float(m.w)}),
+        tmp_path,
+        config,
+        progress=heard.append,
     )
     assert fitted is not None
     assert float(fitted.weights["w"]) == pytest.approx(2, abs=0.05)
@@ -205,7 +208,7 @@ def test_a_run_that_is_stopped_between_two_rows_of_its_log_loses_nothing(tmp_pat
             return squares(model, x)
 
         torch.manual_seed(0)
-        return fit(Line(), batch, loss, folder, config)
+        return fit(Trainable(Line(), batch, loss), folder, config)
 
     whole = trained(tmp_path / "whole")
     with pytest.raises(Stopped):
@@ -228,9 +231,7 @@ def test_the_best_step_is_kept_and_the_run_stops_early(tmp_path) -> None:
         return {"score": next(said)}
 
     config = LoopConfig(max_steps=50, learning_rate=0.1, eval_every=1, log_every=1)
-    fitted = fit(
-        Line(), lambda i: torch.ones(4), squares, tmp_path, config, validate=validate, monitor=Monitor("score", True, 3)
-    )
+    fitted = fit(Trainable(Line(), lambda i: torch.ones(4), squares, validate, Monitor("score", True, 3)), tmp_path, config)
     assert fitted is not None
     assert (fitted.step, len(seen)) == (2, 5)
     assert float(fitted.weights["w"]) == seen[1]
@@ -241,7 +242,7 @@ def test_a_loss_that_is_no_number_is_said(tmp_path) -> None:
         return Loss(model.w * torch.nan, torch.tensor(1.0), 1.0)
 
     with pytest.raises(TrainingError, match="diverged: at step 10 the loss is nan; lower learning_rate"):
-        fit(Line(), lambda i: torch.ones(4), broken, tmp_path, LoopConfig(max_steps=20, log_every=10))
+        fit(Trainable(Line(), lambda i: torch.ones(4), broken), tmp_path, LoopConfig(max_steps=20, log_every=10))
 
 
 def test_what_fails_before_the_first_step_is_said_as_it_is(tmp_path, monkeypatch) -> None:
@@ -250,7 +251,7 @@ def test_what_fails_before_the_first_step_is_said_as_it_is(tmp_path, monkeypatch
 
     monkeypatch.setattr("genoformer.training.loop.Log", full)
     with pytest.raises(OSError, match="No space left on device"):
-        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(max_steps=2))
+        fit(Trainable(Line(), lambda i: torch.ones(4), squares), tmp_path, LoopConfig(max_steps=2))
 
 
 def test_a_log_drops_what_came_after_the_state_and_a_torn_line(tmp_path) -> None:
@@ -290,7 +291,7 @@ def test_the_learning_rate_rises_and_falls_in_straight_lines() -> None:
 )
 def test_refusals(tmp_path, fields) -> None:
     with pytest.raises(ConfigError):
-        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(**{"max_steps": 1} | fields))
+        fit(Trainable(Line(), lambda i: torch.ones(4), squares), tmp_path, LoopConfig(**{"max_steps": 1} | fields))
 
 
 def test_a_device_that_is_not_there_is_refused_in_a_sentence(tmp_path) -> None:
@@ -298,7 +299,11 @@ def test_a_device_that_is_not_there_is_refused_in_a_sentence(tmp_path) -> None:
         pytest.skip("this machine has a GPU")
     config = LoopConfig(max_steps=1, accelerator="gpu")
     with pytest.raises(ConfigError, match="accelerator = 'gpu'"):
-        fit(nn.Linear(1, 1), lambda i: i, lambda model, batch: Loss(model.weight.sum(), torch.ones(()), 1.0), tmp_path, config)
+        fit(
+            Trainable(nn.Linear(1, 1), lambda i: i, lambda model, batch: Loss(model.weight.sum(), torch.ones(()), 1.0)),
+            tmp_path,
+            config,
+        )
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "warmup_fraction", "weight_decay", "max_grad_norm", "beta2", "epsilon"])
@@ -311,7 +316,7 @@ def test_a_run_does_not_stop_before_its_steps_have_grown(tmp_path) -> None:
     config = LoopConfig(max_steps=50, learning_rate=0.1, eval_every=1, log_every=50, warmup_fraction=0.5)
     heard = []
     fit(
-        Line(), lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda model: {"score": 0.0},
-        monitor=Monitor("score", True, 3), progress=heard.append,
+        Trainable(Line(), lambda i: torch.ones(4), squares, lambda model: {"score": 0.0}, Monitor("score", True, 3)),
+        tmp_path, config, progress=heard.append,
     )  # fmt: skip
     assert heard[-1].done == 28

@@ -433,7 +433,7 @@ def test_a_run_that_goes_on_says_from_where(tmp_path, genome_path) -> None:
         pretrain(config, tmp_path / "model", progress=stop)
     arguments = ["pretrain", "-f", genome_path, "-c", tmp_path / "c.toml", "-o", tmp_path / "model"]
     found = CliRunner().invoke(main, list(map(str, arguments)))
-    assert "going on from step 20 of 40" in found.stderr
+    assert "resumes from step 20 of 40" in found.stderr
 
 
 def test_a_model_that_learned_nothing_is_a_failed_run(tmp_path, genome_path) -> None:

@@ -18,16 +18,10 @@ from genoformer.formats.track_table import Track, TrackTable
 from genoformer.models.enformer.model import Enformer, preset
 from genoformer.models.track_model import one_hot
 from genoformer.training.log import read_log
-from genoformer.training.tracks import (
-    TracksConfig,
-    TrackTuningConfig,
-    begin_at_means,
-    fit_of,
-    part_of,
-    shape_of,
-    track_weights,
-    train_tracks,
-)  # fmt: skip
+from genoformer.training.track_config import TracksConfig, TrackTuningConfig, part_of, shape_of
+from genoformer.training.track_fit import fit_of
+from genoformer.training.track_recipe import begin_at_means, track_weights
+from genoformer.training.tracks import train_tracks
 
 TABLES = (
     LONG_TABLE

@@ -398,6 +398,9 @@ class Enformer(TrackModel):
             x = stage(x)
         return x[:, :, 0]
 
+    def last_parts(self) -> list[nn.Module]:
+        return [self.final]
+
     def attend(self, x: Tensor) -> Tensor:
         """Apply the transformer: [B, C, T] -> [B, T, C]."""
         x = x.transpose(1, 2)

@@ -320,6 +320,12 @@ class Encoder(TokenModel):
         """Yield for each layer, in order, a function (first query, n) -> attention weights; codes [B, L]."""
         return self.attentions(self._to_device(self.tokenizer.encode(codes).ids))
 
+    def output_parts(self) -> list[nn.Module | nn.Parameter]:
+        return [self.transform, self.norm_transform, self.decoder.bias, *([self.pooler] if self.pooler is not None else [])]
+
+    def last_parts(self) -> list[nn.Module]:
+        return [self.norm] if self.config.norm == "pre" else []  # with "post" it is the norm of the embeddings
+
     def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Map hidden states [..., D] to logits [..., V], or x [B, M, D] to the logits of candidates [B, M, C] only."""
         x = self.norm_transform(F.gelu(self.transform(x)))

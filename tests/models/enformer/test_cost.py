@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genoformer.models.enformer import cost
 from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
-from genoformer.models.heads import add_adapters
-from genoformer.models.track_heads import trunk_parameters
+from genoformer.models.lora import add_adapters
+from genoformer.models.tuning import trained_names
 
 SMALL = EnformerConfig(**LONG_SHAPE)
 TINY = preset("tiny", heads={"cage": 7})
@@ -24,7 +24,7 @@ TUNES = ("full", "last", "norms", "frozen", "lora")
 def chosen(config: EnformerConfig, tune: str) -> Enformer:
     """As `train_tracks` chooses."""
     model = Enformer(config)
-    names = trunk_parameters(model, "frozen" if tune == "lora" else tune, 1)
+    names = trained_names(model, "frozen" if tune == "lora" else tune, 1)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in names or name.startswith("heads."))
     if tune == "lora":

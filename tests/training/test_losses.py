@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genoformer.training.track_losses import TRACK_LOSSES, log_squares, poisson, poisson_multinomial
+from genoformer.training.losses import TRACK_LOSSES, log_squares, poisson, poisson_multinomial
 
 
 def tracks(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,11 +1,25 @@
-"""Losses of count tracks: Poisson (Enformer), Poisson of the sum and multinomial over positions (Borzoi), log squared error."""
+"""Loss: the sum of a batch. Losses of tracks: Poisson (Enformer), Poisson of the sum and multinomial (Borzoi), log squares."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class Loss(NamedTuple):
+    """Summed loss, the summed weight of its terms, and the divisor for the backward pass.
+
+    The divisor is the same for every batch (an expected count), so that the batches of two processes, or of two backward
+    passes, add up to the result of one large batch.
+    """
+
+    total: Tensor
+    weight: Tensor
+    divisor: float
+
 
 TrackLoss = Callable[[Tensor, Tensor], Tensor]  # predicted, measured [B, K, N] -> [B, K]
 _EPSILON = 1e-7  # inside the logarithm, as in Keras' Poisson loss
