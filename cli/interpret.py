@@ -55,7 +55,7 @@ _drawn = shared.option_group(
     ),
     click.option(
         "--sanity-checks",
-        "audits",
+        "sanity_checks",
         is_flag=True,
         help="Report how reliable the drawn maps are, next to the figures and in audit.tsv.",
     ),

@@ -6,7 +6,6 @@ folder or a loaded model; a genome is a path or an open Genome.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from genoformer.errors import ConfigError
-from genoformer.genome.codes import Codes, encode
+from genoformer.genome.codes import encode_texts
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from genoformer.models.transformer.model import Encoder
 
 Fasta = str | Path | Genome
-
-_DNA = re.compile(r"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
-_NO_FIELD = re.compile(r"[\s,\x00-\x1f]")  # characters that end a field of a VCF, or an ALT
 
 
 def pull(name: str) -> list[Path]:
@@ -86,17 +82,19 @@ def score(
     """
     from dataclasses import replace
 
+    from genoformer.formats.score_tables import read_score_table
     from genoformer.genome.preflight import warn_of_findings
     from genoformer.scoring.job import ScoringJob
     from genoformer.scoring.plan import score_variants
+    from genoformer.writers.variants import write_variants
 
     with tempfile.TemporaryDirectory() as folder, _opened(fasta) as genome:
-        vcf = variants if isinstance(variants, str | Path) else _as_vcf(variants, Path(folder, "in.vcf"))
+        vcf = variants if isinstance(variants, str | Path) else write_variants(Path(folder, "in.vcf"), variants)
         out = Path(folder, "out.tsv")
         job = ScoringJob.from_names(vcf, genome, model, out, scores=scores, **options)
         job = job if vcf is variants else replace(job, name="the variants given")
         score_variants(job, on_preflight=warn_of_findings)
-        return _table_of_scores(out)
+        return read_score_table(out)
 
 
 def predict(fasta: Fasta, region: str | None, model: str | Path | Enformer, **options: Any) -> pd.DataFrame:
@@ -146,7 +144,7 @@ def embed(
     (2, 160)
     """
     embedder = _embedder(model, layer, options)
-    values = embedder.vectors(_codes(sequences))
+    values = embedder.vectors(encode_texts(sequences))
     return values if isinstance(layer, Sequence) and len(embedder.layers) > 1 else values[:, 0]
 
 
@@ -162,7 +160,7 @@ def embed_tokens(
     ((7, 160), [[0, 1], [1, 2]])
     """
     embedder = _embedder(model, layer, {**options, "pooling": "tokens"})
-    return [of_layer for (of_layer,) in embedder.tokens(_codes(sequences))]
+    return [of_layer for (of_layer,) in embedder.tokens(encode_texts(sequences))]
 
 
 def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "cpu") -> pd.DataFrame:
@@ -185,11 +183,11 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
     from genoformer.models.registry import load_ensemble
 
     members = load_ensemble(model) if isinstance(model, str | Path) else [_loaded(model, Classifies)]
-    found = []
+    values = []
     for member in members:
         with evaluating(member, resolve_device(device)) as lent:
-            found.append(predictions(lent, _codes(sequences)).values)
-    return pd.DataFrame(np.mean(found, axis=0), columns=list(members[0].config.classes))
+            values.append(predictions(lent, encode_texts(sequences)).values)
+    return pd.DataFrame(np.mean(values, axis=0), columns=list(members[0].config.classes))
 
 
 def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-human") -> Floats:
@@ -216,14 +214,15 @@ def mutagenesis(
     model: str | Path | Encoder | Enformer | SequenceClassifier = "mini-human",
     score: str | None = None,
     *,
+    gtf: str | Path | None = None,
     device: str = "cpu",
     **options: Any,
 ) -> Mutagenesis:
     """Run ISM: score every single-base change of a region as `score` does; `.values` [1, L, 4], `.importance` for a logo.
 
     score: a name of `SCORES`; by default LLR, or SAD for a track model. For a track model the map is the sum over tracks; for a
-    fine-tuned model it is the change of the logit of a class. options: the other fields of `IsmOptions` (tracks, head, output,
-    strand, context, shifts, indels, anchor), as in `genoformer interpret ism`.
+    fine-tuned model it is the change of the logit of a class. gtf: genes, for scores of genes. options: the other fields of
+    `IsmOptions` (tracks, head, output, strand, context, shifts, indels, anchor), as in `genoformer interpret ism`.
 
     >>> from importlib.resources import files
     >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")
@@ -240,7 +239,8 @@ def mutagenesis(
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
         locus = Locus(region, chrom, start, genome.window(chrom, start, end - start))
-        ism = make_ism(loaded, genome, IsmOptions(score, **options), device=resolve_device(device))
+        genes = Path(gtf) if gtf is not None else None
+        ism = make_ism(loaded, genome, IsmOptions(score, **options), gtf=genes, device=resolve_device(device))
         (result,) = ism.maps(loaded, [locus])
     return result
 
@@ -270,7 +270,7 @@ def attention(
     from genoformer.interpretation.request import AttentionOptions
     from genoformer.models.base import Attends, Classifies
 
-    loci = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(_codes(sequences))]
+    loci = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(encode_texts(sequences))]
     return attention_profiles(
         _loaded(model, (Attends, Classifies)),
         loci,
@@ -308,29 +308,6 @@ def evaluate(
     return evaluate_models(EvaluationJob(data, [str(model)], train=train, baselines=tuple(baselines)))
 
 
-def _table_of_scores(path: Path) -> pd.DataFrame:
-    """Read a TSV of scores.
-
-    Text does not change, also "NA" and "1e5" as names; a single dot of the VCF is missing.
-    """
-    import pandas as pd
-
-    names = list(pd.read_csv(path, sep="\t", nrows=0, index_col=False).columns)
-    samples = names[names.index("FORMAT") :] if "FORMAT" in names else []
-    of_vcf = ["chrom", "id", "ref", "alt", "filter", "info", "status", *samples]
-    words = [*of_vcf, *(name for name in names if name == "FIX" or name.endswith(("_TRACK", "_GENE", "_NOISE")))]
-    missing = {name: ["."] if name in of_vcf else [""] for name in names}
-    return pd.read_csv(
-        path,
-        sep="\t",
-        dtype=dict.fromkeys(words, str),
-        na_values=missing,
-        keep_default_na=False,
-        index_col=False,
-        encoding_errors="surrogateescape",
-    )
-
-
 def _fasta(fasta: Any) -> Fasta:
     if not isinstance(fasta, str | Path | Genome):
         raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
@@ -341,16 +318,6 @@ def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
     """Return a context with the genome; it is closed at the end unless it was already open."""
     fasta = _fasta(fasta)
     return nullcontext(fasta) if isinstance(fasta, Genome) else Genome(fasta)
-
-
-def _codes(sequences: Sequence[str]) -> list[Codes]:
-    """Encode DNA texts; raise ConfigError for a value that is not text, is empty, or has letters outside the IUPAC codes."""
-    if isinstance(sequences, str | bytes | Mapping):
-        raise ConfigError(f"sequences is a {type(sequences).__name__}; put the sequences into a list.")
-    for i, text in enumerate(sequences):
-        if not isinstance(text, str) or not _DNA.fullmatch(text):
-            raise ConfigError(f"sequence {i + 1} is {str(text)[:30]!r}; give DNA as text: A, C, G, T, N and IUPAC's codes.")
-    return [encode(text) for text in sequences]
 
 
 def _text_of(region: Any) -> str:
@@ -386,29 +353,3 @@ def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[st
 
     layers = () if layer is None else tuple(layer) if isinstance(layer, Sequence) else (layer,)
     return Embedder(with_runtime(EmbeddingRequest, model=_loaded(model, READS_TOKENS), layers=layers, **options))
-
-
-def _variant(given: Any) -> Variant:
-    """Return a Variant from a Variant or a tuple; raise ConfigError for values that a VCF line cannot hold."""
-    try:
-        chrom, pos, ref, alt = given
-        found = Variant(str(chrom), int(pos), str(ref), str(alt))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"variant {given!r}: give Variant(chrom, pos, ref, alt), pos from 1.") from error
-    if not all(text and not _NO_FIELD.search(text) for text in (found.chrom, found.ref, found.alt)):
-        raise ConfigError(f"variant {given!r}: chrom, ref and alt are words without blanks or commas; one ALT each.")
-    return found
-
-
-def _as_vcf(variants: Any, path: Path) -> Path:
-    """Write the variants to a VCF, in their order, and return its path."""
-    lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
-    if hasattr(variants, "itertuples"):
-        if missing := [name for name in Variant._fields if name not in variants.columns]:
-            raise ConfigError(f"the table of variants has no column {', '.join(missing)}; give chrom, pos, ref and alt.")
-        variants = variants[list(Variant._fields)].itertuples(index=False, name=None)
-    for given in [variants] if isinstance(variants, Variant) else variants:
-        variant = _variant(given)
-        lines.append(f"{variant.chrom}\t{variant.pos}\t.\t{variant.ref}\t{variant.alt}\t.\t.\t.")
-    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return path

@@ -7,8 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from amounts import examples
 from any_bytes import changed, read_or_refuse
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sample_files import BEDGRAPH, CISBP, CUSTOM, FASTA, FASTA_LABELLED, HOMER, JASPAR, LABELLED, MEME, TARGETS, TRANSFAC
 
@@ -22,7 +23,7 @@ from genoformer.models import registry
 DEMO = Path(str(files("genoformer_data") / "models" / "demo"))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(content=changed(FASTA), zipped=st.booleans())
 def test_fasta(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
@@ -35,7 +36,7 @@ def test_fasta(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped:
     read_or_refuse(read, folder / ("a.fa.gz" if zipped else "a.fa"), content, zipped)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     content=changed(LABELLED) | changed(FASTA_LABELLED),
     name=st.sampled_from(["a.csv", "a.tsv", "a.fa", "a.txt"]),
@@ -47,19 +48,19 @@ def test_labelled(tmp_path_factory: pytest.TempPathFactory, content: bytes, name
     read_or_refuse(read_sequences, folder / f"s_{name}", content, zipped)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(content=st.sampled_from([MEME, JASPAR, TRANSFAC, HOMER, CISBP, CUSTOM]).flatmap(changed), zipped=st.booleans())
 def test_motifs(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
     read_or_refuse(read_matrices, tmp_path_factory.mktemp("fuzz") / "a.meme", content, zipped)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(content=changed(TARGETS))
 def test_targets(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     read_or_refuse(read_targets, tmp_path_factory.mktemp("fuzz") / "a.tsv", content, False)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(content=changed(BEDGRAPH), zipped=st.booleans())
 def test_bedgraph(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
     def read(path: Path) -> None:
@@ -84,7 +85,7 @@ def test_model_folders(tmp_path_factory: pytest.TempPathFactory, tiny: Path, nam
     folder = tmp_path_factory.mktemp("model") / "m"
     shutil.copytree(tiny, folder)
 
-    @settings(max_examples=120)
+    @examples(120)
     @given(content=changed(valid))
     def check(content: bytes) -> None:
         read_or_refuse(lambda path: registry.load(path.parent), folder / name, content, False)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from amounts import FULL
 
 from genoformer import demo
 from genoformer.demo import DemoResult, read_cases
@@ -20,7 +20,7 @@ from genoformer.inference.base_probabilities import posteriors_in
 from genoformer.models import registry
 
 DATA = Path(str(files("genoformer_data")))
-EVERY = 1 if "GENOFORMER_FULL" in os.environ else 3  # all records take a minute and a half: `make test-long` scores them
+EVERY = 1 if FULL else 3  # all records take a minute and a half: `make test-long` scores them
 
 
 @pytest.fixture(scope="module")

@@ -147,8 +147,8 @@ def test_nothing_is_written_to_an_address(tmp_path, monkeypatch, write: Callable
 def test_a_folder_is_not_made_where_a_file_is(tmp_path) -> None:
     (tmp_path / "a").write_text("x")
     (tmp_path / "b").symlink_to("nowhere")
-    for path, said in (("a", "a is a file"), ("a/b/c", "a is a file"), ("b", "b is a link that leads nowhere")):
-        with pytest.raises(ConfigError, match=f"{said}; a folder is needed to write into"):
+    for path, said in (("a", "a is a file"), ("a/b/c", "a is a file"), ("b", "b is a link to a missing file")):
+        with pytest.raises(ConfigError, match=f"{said}, and the outputs need a folder"):
             make_folder(tmp_path / path)
     make_folder(tmp_path / "c/d")
     assert (tmp_path / "c/d").is_dir()

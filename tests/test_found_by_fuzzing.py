@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pysam
 import pytest
+from amounts import examples
 from any_bytes import bgzipped, damaged, read_or_refuse
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.annotation.elements import read_elements
@@ -184,7 +185,7 @@ def test_bigwigs(sound: bytes, tmp_path_factory: pytest.TempPathFactory) -> None
     """Any damage is refused or read, and never ends the process."""
     folder = tmp_path_factory.mktemp("fuzz")
 
-    @settings(max_examples=300)
+    @examples(300)
     @given(content=damaged(sound))
     def check(content: bytes) -> None:
         read_or_refuse(values, folder / "a.bw", content, False)
@@ -203,7 +204,7 @@ def test_trees_that_lead_back_to_themselves(sound: bytes, tmp_path: Path) -> Non
         values(tmp_path / "a.bw")
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(data=st.data())
 def test_bcf(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     folder = tmp_path_factory.mktemp("bcf")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 from collections.abc import Iterator
 from importlib import import_module
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from amounts import FULL
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 WHY = "notebooks need {}, which the extra 'dev' brings (pip install -e '.[dev]')"
@@ -120,7 +120,7 @@ def test_what_it_imports_from_genoformer_is_there(path: Path) -> None:
 
 @each
 def test_it_runs(path: Path, kernel: Path) -> None:
-    if path.stem[:2] in LONG and "GENOFORMER_FULL" not in os.environ:
+    if path.stem[:2] in LONG and not FULL:
         pytest.skip("needs half a minute or more: `make test-long` runs it")
     nbclient = pytest.importorskip("nbclient", reason=WHY.format("nbclient"))
     for name in ("ipykernel", "lightning"):

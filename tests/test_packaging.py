@@ -109,11 +109,12 @@ def test_the_command_works_away_from_the_checkout(built: Built, tmp_path: Path) 
         assert f"{site}/genoformer_data/models/{name}" in models
     demo = site / "genoformer_data" / "demo"
     out = empty / "scored variants.vcf.gz"
-    fasta, options = demo / "genome.fa.gz", ["-s", "LLR", "--strand", "forward"]
+    fasta, options = demo / "genome.fa.gz", ["-s", "LLR", "--strand", "forward", "-r", "chrS1:1-50,000"]
     run("score", demo / "variants.vcf.gz", "-f", fasta, "-m", "demo", "-o", out, *options)
     with pysam.VariantFile(str(out)) as file:
         records = list(file)
-    assert len(records) == 2_000
+    with pysam.VariantFile(str(demo / "variants.vcf.gz")) as file:
+        assert len(records) == sum(record.chrom == "chrS1" and record.pos <= 50_000 for record in file) > 100
     assert all("GF_LLR" in record.info or "GF_STATUS" in record.info for record in records)
     assert {path.name for path in empty.iterdir()} == {out.name, f"{out.name}.tbi"}
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import quick_command
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
@@ -17,11 +18,13 @@ BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", README.read_text(), re.MULT
 @pytest.mark.timeout(1500)  # all of the README, one block after the other
 def test_the_blocks_run(tmp_path) -> None:
     assert [kind for kind, _ in BLOCKS].count("bash") >= 3
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for kind, text in BLOCKS:
-        command = ["bash", "-euo", "pipefail", "-c", text] if kind == "bash" else [sys.executable, "-W", "error", "-c", text]
-        done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True)
-        assert done.returncode == 0, f"{text}\n{done.stderr}"
+    with quick_command() as folder:
+        path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
+        for kind, text in BLOCKS:
+            shell = ["bash", "-euo", "pipefail"] if kind == "bash" else [sys.executable, "-W", "error"]
+            environment = {**os.environ, "PATH": path}
+            done = subprocess.run([*shell, "-c", text], cwd=tmp_path, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, f"{text}\n{done.stderr}"
     assert (tmp_path / "scored.vcf.gz.tbi").is_file()
 
 

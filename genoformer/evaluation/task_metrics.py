@@ -242,8 +242,8 @@ def collapsed(data: Cases) -> bool:
     For classes this compares the calls. For labels and values it compares the numbers, because labels may be ranked correctly
     even if none is above 0.5.
     """
-    asked = varies(data.truth)
-    return bool(asked.any() and not METRICS[type(data.task)].answered(data)[asked].any())
+    true_varies = varies(data.truth)
+    return bool(true_varies.any() and not METRICS[type(data.task)].answered(data)[true_varies].any())
 
 
 def _check_probabilities(predicted: Floats) -> None:

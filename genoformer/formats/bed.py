@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -136,11 +136,12 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
                 f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, outside the row; correct it."
             )
         return summit
-    offset = int(text) if known else -2
+    offset = int(text) - layout.summit_base if known else -2
     if not -1 <= offset <= row.end - row.start:  # some summits in ENCODE's files are at END
         raise FileFormatError(
-            f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, but should be from 0 to "
-            f"{row.end - row.start}, or -1 for none; correct the line."
+            f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, but should be from "
+            f"{layout.summit_base} to {row.end - row.start + layout.summit_base}, or {layout.summit_base - 1} for none; "
+            "correct the line."
         )
     return row.start + offset if offset >= 0 else None
 
@@ -152,10 +153,8 @@ def bed_rows(
     layout = layout_of(path, columns) if layout is None else layout
     chrom, first, last, base = layout.chrom, layout.start, layout.end, layout.base
     needed = max(chrom, first, last) + 1
-    for number, line in numbered_lines(path, KIND):
-        if number <= layout.skipped or is_comment(line):
-            continue
-        fields = line.split("\t")
+    lines = ((number, line) for number, line in numbered_lines(path, KIND) if number > layout.skipped and not is_comment(line))
+    for number, line, fields, width in _split(lines, layout, path):
         if len(fields) < needed or not (is_count(fields[first]) and is_count(fields[last])):
             raise FileFormatError(f"{path}, line {number}: {_why_no_row(line, fields, layout)}; correct the line.")
         start, end = int(fields[first]) - base, int(fields[last])
@@ -167,12 +166,36 @@ def bed_rows(
             raise FileFormatError(
                 f"{path}, line {number}: END {end} {relation} START {start + base}; correct the line{from_1}."
             )
-        if layout.width is not None and (len(fields) <= layout.width or fields[layout.width] != str(end - start)):
+        if width is not None and (len(fields) <= width or fields[width] != str(end - start)):
             raise FileFormatError(
-                f"{path}, line {number}: {layout.column(layout.width)}, is not the {end - start} bases from START "
+                f"{path}, line {number}: {layout.column(width)}, is not the {end - start} bases from START "
                 f"{start + base} to END {end}, as in the lines before; correct the line, or give --columns base=0 or base=1."
             )
         yield Row(number, fields, fields[chrom], start, end)
+
+
+def _split(lines: Iterable[tuple[int, str]], layout: Layout, path: Path) -> Iterator[tuple[int, str, list[str], int | None]]:
+    """Yield number, text, fields and width column of each row; a row of several exons (featureCounts) once for each exon.
+
+    The width of a gene is that of all of its exons, so the rows of several exons have no width column.
+    """
+    for number, line in lines:
+        fields = line.split("\t")
+        if not layout.exons or ";" not in line or len(fields) <= layout.start or ";" not in fields[layout.start]:
+            yield number, line, fields, layout.width
+            continue
+        columns = [at for at in (layout.chrom, layout.start, layout.end, layout.strand) if at is not None and at < len(fields)]
+        parts = [fields[at].split(";") for at in columns]
+        if len(set(map(len, parts))) > 1:
+            n = ", ".join(f"{len(part)} in {layout.column(at)}" for at, part in zip(columns, parts, strict=True))
+            raise FileFormatError(
+                f"{path}, line {number}: the numbers of exons, separated by semicolons, differ ({n}); mend it."
+            )
+        for exon in zip(*parts, strict=True):
+            row = fields.copy()
+            for at, text in zip(columns, exon, strict=True):
+                row[at] = text
+            yield number, line, row, None
 
 
 def blocks_of(row: Row, layout: Layout, path: Path) -> list[tuple[int, int]]:

@@ -17,19 +17,32 @@ from typing import Any, NamedTuple
 
 from genoformer.errors import FileFormatError
 from genoformer.formats import bed_columns
-from genoformer.formats.bed_layout import HOMER_STRANDS, KIND, STRANDS, TABLE_STRANDS, Layout, all_fit, is_comment, most
+from genoformer.formats.bed_layout import (
+    HOMER_STRANDS,
+    KIND,
+    STRANDS,
+    TABLE_STRANDS,
+    Layout,
+    all_fit,
+    is_comment,
+    is_number,
+    most,
+)
 from genoformer.formats.bed_shapes import by_name, by_rows, with_ccres
 from genoformer.formats.bedpe import are_pairs
 from genoformer.formats.file_kinds import BEDPE, Kind, is_interval_list, text_kind
 from genoformer.formats.text import numbered_lines
 from genoformer.genome.digits import WHOLE
 
+_TABLE = "a table with a header"
+_NAME_OF_BED = 3  # column of the name in BED order
 _SAMPLE = 100  # number of rows that are examined
 _TRACK_TYPE = re.compile(r"track\b.*\btype=[\"']?(\w+)")
 _FROM_1 = ("start_position", "gene start", "transcript_start", "transcript start", "exon_chrom_start", "exon region start")
 _FROM_0 = ("chromstart", "txstart", "genostart")  # UCSC's names, which count from 0
+_SAF = "a SAF of featureCounts"
 _OTHERS_FROM_1 = (  # kind, name of the first column, names of the others
-    ("a SAF of featureCounts", "geneid", {"chr", "start", "end", "strand"}),
+    (_SAF, "geneid", {"chr", "start", "end", "strand"}),
     ("a table of SeqMonk", "probe", {"chromosome", "start", "end"}),
 )
 _MACS = {"abs_summit", "fold_enrichment", "pileup", "tags"}
@@ -60,7 +73,10 @@ def layout_of(path: Path, columns: str | None = None) -> Layout:
         layout = by_rows(path, head.track, head.rows)
     layout = replace(layout, skipped=head.skipped, n_columns=len(row), header=tuple([""] * shift + head.header))
     layout = with_ccres(layout, head.rows)
-    return layout if columns is None else _asked(layout, bed_columns.parse_columns(columns), str(path), len(row))
+    asked = bed_columns.Asked() if columns is None else bed_columns.parse_columns(columns)
+    if columns is not None:
+        layout = _asked(layout, asked, str(path), len(row))
+    return replace(layout, notes=(*layout.notes, *_notes_on_columns(layout, asked)))
 
 
 def _read_head(path: Path) -> _Head:
@@ -140,11 +156,12 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
     first = roles["chrom"]
     if (roles["start"], roles["end"]) == (first + 1, first + 2):  # in BED order, which defines columns with other names
         places: tuple[tuple[str, int, Callable[[str], bool]], ...] = (
-            ("name", 3, lambda _: True),
+            ("name", _NAME_OF_BED, lambda _: True),
             ("strand", 5, STRANDS.__contains__),
         )
         for key, i, fits in places if first == 0 else ():
-            if at[key] is None and i < len(names) and i not in used and all_fit(head.rows, i, fits):
+            numeric = key == "name" and i < len(names) and _holds_numbers(names[i], head.rows, i)
+            if at[key] is None and i < len(names) and i not in used and all_fit(head.rows, i, fits) and not numeric:
                 at[key] = i
         if by_suffix is not None:
             of_suffix = by_suffix.shifted(first)
@@ -155,7 +172,7 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
             if blocks is None and of_suffix.blocks is not None and not used & {*of_suffix.blocks}:
                 blocks = of_suffix.blocks
     layout = Layout(
-        "a table with a header",
+        _TABLE,
         roles["chrom"],
         roles["start"],
         roles["end"],
@@ -178,14 +195,44 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
         layout = replace(layout, kind="a table of HOMER", base=1, strands=HOMER_STRANDS)
     elif macs and of_width != 0:
         layout = replace(layout, kind="a table of MACS", base=1, width=width)
+        if layout.summit is None and {"summit", "tags"} <= set(plain):  # MACS 1.4: the number of a base of the peak, from 1
+            layout = replace(layout, summit=plain.index("summit"), summit_base=1)
     elif of_width != 0 and (kind := _other_from_1(plain)):
-        layout = replace(layout, kind=kind, base=1, name=0, width=width if of_width else None)
+        layout = replace(layout, kind=kind, base=1, name=0, width=width if of_width else None, exons=kind == _SAF)
     elif of_width is not None:
         layout = replace(layout, base=of_width, width=width)
     elif plain[layout.start] in _FROM_1:  # names of Ensembl's BioMart and of MAF
         of_ensembl = plain[layout.chrom] in ("chromosome_name", "chromosome/scaffold name")
         layout = replace(layout, kind="a table of Ensembl's BioMart" if of_ensembl else layout.kind, base=1)
-    return replace(layout, notes=_notes(names, layout, head.own_line))
+    notes = _notes(names, layout, head.own_line)
+    if layout.exons and any(len(row) > layout.start and ";" in row[layout.start] for row in head.rows):
+        notes += ("a row with several exons of a gene is read as one interval for each exon.",)
+    return replace(layout, notes=notes)
+
+
+def _holds_numbers(name: str, rows: list[list[str]], at: int) -> bool:
+    """True if a column holds numbers that are no names of rows: a measurement by its name, or some number is not whole."""
+    texts = [row[at] for row in rows if at < len(row) and row[at] not in ("", ".")]
+    if not all(map(is_number, texts)):
+        return False
+    return bed_columns.is_measure(name) or any(not WHOLE.fullmatch(text) and text != "NA" for text in texts)
+
+
+def _notes_on_columns(layout: Layout, asked: bed_columns.Asked) -> list[str]:
+    """Return notes on a name that only its place in BED order shows, and on summits that are not read."""
+    if not layout.header:
+        return []
+    notes = []
+    by_order = "name" not in bed_columns.roles_of(layout.header) and layout.name == _NAME_OF_BED
+    if by_order and "name" not in asked.columns and layout.kind == _TABLE:
+        notes.append(f"{layout.column(layout.name)}, is read as the name of a row (--columns name=none if it is not).")
+    summit = next((i for i, name in enumerate(bed_columns.plain_names(layout.header)) if "summit" in name), None)
+    if summit is not None and layout.summit is None and "summit" not in asked.columns:
+        notes.append(
+            f"{layout.column(summit)}, is not read, because it may be an offset from START or a position "
+            f"(--columns summit={summit + 1} if it is an offset from START, with -1 for none)."
+        )
+    return notes
 
 
 def _other_from_1(plain: list[str]) -> str | None:
@@ -250,7 +297,7 @@ def _asked(layout: Layout, requested: bed_columns.Asked, where: str, n_columns: 
         at = changes["name"]
         changes["labels"] = at is not None and at < len(layout.header) and bed_columns.are_labels(layout.header[at])
     if changes.get("summit") is not None:
-        changes["absolute_summit"] = False
+        changes |= {"absolute_summit": False, "summit_base": 0}
     base = layout.base if requested.base is None else requested.base
     width = None if requested.base is not None or moved else layout.width
     notes = () if requested.base is not None else layout.notes

@@ -14,7 +14,6 @@ from genoformer.formats import gff
 from genoformer.formats.bed import Region
 from genoformer.formats.text import numbered_lines
 from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
-from genoformer.genome.contigs import join_names
 from genoformer.genome.digits import is_count
 
 KIND = "a GTF or GFF3 file"
@@ -89,6 +88,11 @@ def _remedy(fields: list[str]) -> str:
         return "this is a VCF: give a file of genes"
     bed = len(fields) > 2 and all(map(is_count, fields[1:3]))
     return "this is BED: give it with -a NAME=FILE, or as TSSs with --tss" if bed else "correct the line"
+
+
+def without_exons(path: Path) -> FileFormatError:
+    """Return the error for a file of genes that has no exons."""
+    return gff.without_lines(path, "exon", dict.fromkeys(fields[2] for _, fields in gtf_rows(path)))
 
 
 def attributes_of(text: str) -> dict[str, str]:
@@ -286,10 +290,7 @@ def _sites(path: Path, feature: str | None) -> Iterator[Region]:
     elif others[EXON] or others[CDS]:
         yield from _of_exons(path, kind)
     else:
-        raise FileFormatError(
-            f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {join_names(others)}); "
-            "give a GTF with them."
-        )
+        raise gff.without_lines(path, feature or "transcript or gene", others)
 
 
 def _site(fields: list[str], number: int) -> Region:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genoformer.errors import ContigError, FileFormatError
+from genoformer.errors import ContigError
 from genoformer.files import sha256_of
-from genoformer.formats.gtf import EXON, gene_rows
+from genoformer.formats.gtf import EXON, gene_rows, without_exons
 from genoformer.genome.contigs import join_names
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, merge, named_file, read_on_reference
@@ -66,7 +66,7 @@ def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
         if row.kind == EXON:
             spans.setdefault(key, []).append((row.start, row.end))
     if not spans:
-        raise FileFormatError(f"{path} has no exon lines; give a GTF or GFF3 with them.")
+        raise without_exons(path)
     contigs = dict.fromkeys(contig for contig, _ in spans)
     names_in_genome = genome.contig_map(contigs)
     genes: dict[str, list[Gene]] = {}

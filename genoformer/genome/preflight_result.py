@@ -10,7 +10,7 @@ from genoformer.errors import printable
 from genoformer.genome import explanations
 from genoformer.genome.agreement import Judgement, belongs_as_a_whole
 from genoformer.genome.causes import Counts, total
-from genoformer.genome.contigs import join_names, renaming_table
+from genoformer.genome.contigs import join_names, likely_build, renaming_table
 from genoformer.genome.fit import Fit
 from genoformer.genome.variants import Status
 from genoformer.genome.wording import percent
@@ -50,7 +50,7 @@ class Preflight:
     contigs: tuple[ContigUse, ...]  # in order of appearance
     n_compared: int  # all records with a comparable REF: known contig, inside it, no N in REF or reference
     n_agreeing: int  # compared records whose REF agrees
-    n_outside: int  # records beyond the end of their contig
+    n_outside: int  # records beyond an end of their contig
     chance: float  # the probability that a base of REF agrees by chance
     judged: tuple[Judgement, ...]  # contigs that the FASTA has, judged by their scorable alleles
     asked: tuple[str, ...]  # requested names of FIXES
@@ -133,14 +133,20 @@ class Preflight:
                 some = "they are the same sequences" if n == n_all else f"{n} of {n_all} are the same sequences"
                 return f"{printable(mismatch)}; by length {some} under other names: rename them by {table}"
             other = self.vcf_build if self.vcf_build != self.reference_build else None
-            points = f"; its header points to {other}" if other else ""
+            points = f"; {self._source_of(other)}" if other else ""
             return printable(f"{mismatch}{points}; give the FASTA of the assembly the VCF was made on.")
         if self.belongs:
             return None
         reference = _with_build(self.reference, self.reference_build)
+        source = self._source_of(self.likely_build) if self.likely_build else ""
         return printable(
-            explanations.refusal(self.judged, self.asked, self.vcf, reference, self.chance, self.likely_build, self.n_records)
+            explanations.refusal(self.judged, self.asked, self.vcf, reference, self.chance, source, self.n_records)
         )
+
+    def _source_of(self, build: str) -> str:
+        """Return the part of a sentence that says what points to this build: the names of contigs, or the header."""
+        by_names = likely_build(dict.fromkeys((use.name for use in self.contigs), 0)) == build
+        return f"{'the names of its contigs point' if by_names else 'its header points'} to {build}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dict for JSON."""

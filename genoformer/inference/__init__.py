@@ -5,6 +5,7 @@ from genoformer.inference.classes import Predictions, predictions
 from genoformer.inference.embeddings import (
     SequenceEmbeddings,
     TokenEmbeddings,
+    WindowSize,
     embedding_window,
     sequence_embeddings,
     token_embeddings,
@@ -18,6 +19,7 @@ __all__ = [
     "Runtime",
     "SequenceEmbeddings",
     "TokenEmbeddings",
+    "WindowSize",
     "evaluating",
     "resolve_device",
     "embedding_window",

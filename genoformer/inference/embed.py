@@ -16,6 +16,7 @@ from genoformer.files import save_figure
 from genoformer.genome.codes import Codes
 from genoformer.inference.embeddings import (
     TokenEmbeddings,
+    WindowSize,
     embedding_window,
     sequence_embeddings,
     token_embeddings,
@@ -102,7 +103,7 @@ class Embedder:
             trained = loaded.config.window
             if window is None:
                 window, overlap = trained, loaded.config.overlap if overlap is None else overlap
-        self.window, self.overlap = embedding_window(self.model, window, overlap)
+        self.window, self.overlap = embedding_window(self.model, WindowSize(window, overlap))
         self.trained_window = max(trained, self.model.config.context_length)
         n_layers = len(self.model.layers)
         if bad := [layer for layer in request.layers if not 0 <= layer <= n_layers]:
@@ -148,8 +149,7 @@ class Embedder:
                     sequences,
                     pooling=pooling,
                     layer=layer,
-                    window=self.window,
-                    overlap=self.overlap,
+                    windows=WindowSize(self.window, self.overlap),
                     both_strands=self.request.both_strands,
                     batch_size=self.request.runtime.batch_size,
                     progress=report,
@@ -165,8 +165,7 @@ class Embedder:
                     model,
                     sequences,
                     layer=layer,
-                    window=self.window,
-                    overlap=self.overlap,
+                    windows=WindowSize(self.window, self.overlap),
                     both_strands=self.request.both_strands,
                     batch_size=self.request.runtime.batch_size,
                 )

@@ -36,11 +36,22 @@ class TokenEmbeddings(NamedTuple):
     spans: NDArray[np.int64]
 
 
-def embedding_window(model: TokenModel, window: int | None = None, overlap: int | None = None) -> tuple[int, int]:
-    """Return the window and the overlap in bases: by default the window of the model's training, and half of the window.
+class WindowSize(NamedTuple):
+    """Windows into which longer sequences are cut: bases of a window, and bases that two windows share."""
+
+    window: int | None = None  # None: that of the model's training
+    overlap: int | None = None  # None: half of the window
+
+
+OWN_WINDOW = WindowSize()
+
+
+def embedding_window(model: TokenModel, size: WindowSize = OWN_WINDOW) -> tuple[int, int]:
+    """Return the window and the overlap in bases, also where the size leaves them to the model.
 
     Raises ConfigError for a window without a token, a very long window, and an overlap that is not below the window.
     """
+    window, overlap = size
     if window is None:
         window = min(model.config.context_length, model.tokenizer.max_bases(model.config.max_tokens))
     require_length(window, model.config.context_length)
@@ -58,8 +69,7 @@ def sequence_embeddings(
     *,
     pooling: Vector = "mean",
     layer: int | None = None,
-    window: int | None = None,
-    overlap: int | None = None,
+    windows: WindowSize = OWN_WINDOW,
     both_strands: bool = False,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -67,11 +77,10 @@ def sequence_embeddings(
     """Return one vector per sequence of any length, in their order; `token_embeddings` returns one per token.
 
     pooling: "mean" or "max" over the tokens of bases, or "cls", the state of [CLS]. layer: number of layers, 0 for the
-    embeddings, None for all. A sequence of more than `window` bases is cut into windows that share `overlap` bases
-    (`embedding_window` has the defaults): mean and maximum are over the tokens of all windows, "cls" is the mean of their
-    [CLS]. both_strands: average the vectors of the sequence and its reverse complement. batch_size: windows in a batch,
-    chosen automatically if None; the result does not depend on it. progress: called with the numbers of done and of all
-    windows.
+    embeddings, None for all. windows: size of the windows into which a longer sequence is cut; mean and maximum are over the
+    tokens of all its windows, "cls" is the mean of their [CLS]. both_strands: average the vectors of the sequence and its
+    reverse complement. batch_size: windows in a batch, chosen automatically if None; the result does not depend on it.
+    progress: called with the numbers of finished and of all windows.
 
     Raises: ConfigError for a window, overlap or layer that the model does not support, and for "cls" of a causal model.
 
@@ -85,14 +94,14 @@ def sequence_embeddings(
         raise ConfigError(f"pooling {pooling!r}: allowed are {', '.join(get_args(Vector))}.")
     if pooling == "cls" and model.causal:
         raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take the mean.")
-    window, overlap = embedding_window(model, window, overlap)
+    window, overlap = embedding_window(model, windows)
     strands = [sequences, [reverse_complement(codes) for codes in sequences]] if both_strands else [sequences]
     values = np.zeros((len(sequences), model.config.width), dtype=np.float32)
     for i, strand in enumerate(strands):
-        windows = windows_of(strand, window, overlap, shortest=model.tokenizer.min_bases)
-        n = len(windows.codes)
-        tell = None if progress is None else lambda done, i=i, n=n: progress(i * n + done, len(strands) * n)
-        values += _pooled(model, windows, len(sequences), pooling, layer, batch_size, tell) / len(strands)
+        cut = windows_of(strand, window, overlap, shortest=model.tokenizer.min_bases)
+        n = len(cut.codes)
+        report = None if progress is None else lambda done, i=i, n=n: progress(i * n + done, len(strands) * n)
+        values += _pooled(model, cut, len(sequences), pooling, layer, batch_size, report) / len(strands)
     return SequenceEmbeddings(values, sum(len(codes) > window for codes in sequences))
 
 
@@ -140,8 +149,7 @@ def token_embeddings(
     sequences: Sequence[Codes],
     *,
     layer: int | None = None,
-    window: int | None = None,
-    overlap: int | None = None,
+    windows: WindowSize = OWN_WINDOW,
     both_strands: bool = False,
     batch_size: int | None = None,
 ) -> Iterator[TokenEmbeddings]:
@@ -158,7 +166,7 @@ def token_embeddings(
     >>> [found.values.shape for found in token_embeddings(registry.load("demo"), [np.zeros(300, np.uint8)])]
     [(300, 160)]
     """
-    window, overlap = embedding_window(model, window, overlap)
+    window, overlap = embedding_window(model, windows)
     tokenizer = model.tokenizer
     each_base, k = tokenizer.sliding, tokenizer.min_bases
     longest = max(map(len, sequences), default=0)

@@ -30,14 +30,14 @@ _GPU_TOKENS = 262_144  # halved if memory is too small
 def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Iterator[M]:
     """Yield the model in eval mode, on a device, in a precision; the original model is restored at the end."""
     if precision not in PRECISIONS:
-        raise ConfigError(f"precision {precision!r}: allowed are {', '.join(PRECISIONS)}.")
-    here = next(model.parameters())
-    wanted, dtype = _device(device), PRECISIONS[precision]
+        raise ConfigError(f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}.")
+    parameter = next(model.parameters())
+    target, dtype = _device(device), PRECISIONS[precision]
     training = model.training
-    if here.device != wanted or here.dtype != dtype:
-        elsewhere: M = copy.deepcopy(model)
-        elsewhere.eval().to(wanted, dtype)
-        yield elsewhere
+    if parameter.device != target or parameter.dtype != dtype:
+        moved: M = copy.deepcopy(model)
+        moved.eval().to(target, dtype)
+        yield moved
         return
     model.eval()
     try:
@@ -63,10 +63,10 @@ def threads(n: int) -> Iterator[None]:
 
 
 def _device(name: str) -> torch.device:
-    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    there += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
-    if name not in there:
-        raise ConfigError(f"device {name!r} is not on this machine; there are {', '.join(there)}.")
+    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    names += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if name not in names:
+        raise ConfigError(f"device {name!r} is not on this machine; give one of {', '.join(names)}.")
     return torch.device(name)
 
 
@@ -114,10 +114,10 @@ def to_device(model: Model, array: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
 
-def batch_size_of(model: TokenModel, codes: Codes, asked: int | None) -> int:
+def batch_size_of(model: TokenModel, codes: Codes, batch_size: int | None) -> int:
     """Return the number of windows [B, L] in a batch: the requested number, or as many as `tokens_at_once` allows."""
-    if asked is not None:
-        return asked
+    if batch_size is not None:
+        return batch_size
     return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(codes.shape[1]))
 
 

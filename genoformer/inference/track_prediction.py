@@ -89,8 +89,8 @@ def predict_tracks(
     cells = cells_of(model.config, intervals)
     n_windows, n_done, n_bins, n_unknown = sum(map(len, cells.values())), 0, 0, 0
     tracks, pairs = np.asarray(selection.tracks, dtype=np.int64), selection.strand_pairs
-    with evaluating(model, runtime.device, runtime.precision) as lent:
-        predictor = TrackPredictor(lent, head, kept)
+    with evaluating(model, runtime.device, runtime.precision) as moved:
+        predictor = TrackPredictor(moved, head, kept)
         at_once = windows_at_once(model.config, on_cpu=predictor.device.type == "cpu", asked=runtime.batch_size)
         for chrom, numbers in cells.items():
             rows = intervals[chrom]

@@ -15,10 +15,10 @@ from genoformer.genome.genes import VisibleAnnotation
 from genoformer.inference.runtime import Floats, evaluating
 from genoformer.interpretation import figures
 from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
-from genoformer.interpretation.audit import audit_loci
 from genoformer.interpretation.loci import MATRICES, Locus, batches_of_equal_length, write_arrays
 from genoformer.interpretation.motif_search import find_motifs
-from genoformer.interpretation.request import AttentionOptions, InterpretationRequest, MotifOptions, Profile
+from genoformer.interpretation.request import NO_MOTIFS, AttentionOptions, InterpretationRequest, MotifOptions, Profile
+from genoformer.interpretation.sanity_checks import check_loci
 from genoformer.interpretation.session import Result, Session, merge, open_session
 from genoformer.interpretation.targets import AttributionTarget
 from genoformer.models.base import READS_TOKENS, Model, PredictsTracks, has
@@ -87,7 +87,7 @@ def _profile(reader: AttentionReader, codes: Codes, profile: Profile, query: int
 def map_attention(
     request: InterpretationRequest,
     options: AttentionOptions,
-    motifs: MotifOptions | None = None,
+    motifs: MotifOptions = NO_MOTIFS,
     *,
     progress: ProgressCallback = None,
 ) -> Result:
@@ -95,7 +95,6 @@ def map_attention(
 
     Raises the errors of `open_session` and `attention_profiles`, and ConfigError for the query "tss" without TSSs.
     """
-    motifs = motifs or MotifOptions()
     session = open_session(request, motifs, progress)
     if options.query == "tss":
         session = _with_tss(session)
@@ -111,12 +110,12 @@ def map_attention(
         )
 
     maps = maps_of(session.model, session.loci, session.progress_for("attention"))
-    audits, report = audit_loci(session, maps, maps_of, AttributionTarget.default(session.model))
+    checks, report = check_loci(session, maps, maps_of, AttributionTarget.default(session.model))
     return merge(
         session.opened,
         report,
         session.write(maps, f"attention {options.profile}"),
-        session.draw(maps, maps_of, "attention", [audit.text() for audit in audits]),
+        session.draw(maps, maps_of, "attention", [one.text() for one in checks]),
         _draw_matrices(session, options),
         find_motifs(session, maps, motifs),
     )

@@ -8,10 +8,10 @@ import numpy as np
 
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation.attribution import Attribution, attributions
-from genoformer.interpretation.audit import audit_loci
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.motif_search import find_motifs
-from genoformer.interpretation.request import AttributionOptions, InterpretationRequest, MotifOptions
+from genoformer.interpretation.request import NO_MOTIFS, AttributionOptions, InterpretationRequest, MotifOptions
+from genoformer.interpretation.sanity_checks import check_loci
 from genoformer.interpretation.session import Result, join_notes, merge, open_session
 from genoformer.interpretation.targets import choose_target
 from genoformer.models.base import Model
@@ -23,7 +23,7 @@ MAX_ERROR = 0.05  # maximum completeness error of integrated gradients with enou
 def map_attribution(
     request: InterpretationRequest,
     options: AttributionOptions,
-    motifs: MotifOptions | None = None,
+    motifs: MotifOptions = NO_MOTIFS,
     *,
     progress: ProgressCallback = None,
 ) -> Result:
@@ -31,7 +31,6 @@ def map_attribution(
 
     Raises the errors of `open_session`, `choose_target` and `attributions`.
     """
-    motifs = motifs or MotifOptions()
     session = open_session(request, motifs, progress)
     target = choose_target(session.model, output=options.output, tracks=options.tracks, head=options.head)
 
@@ -51,8 +50,8 @@ def map_attribution(
 
     results = attribute(session.model, session.loci, session.progress_for("attribution"))
     maps = [attribution.values[0].sum(-1) for attribution in results]
-    audits, report = audit_loci(session, maps, maps_of, target)
-    notes = join_notes(map(_completeness, results), (audit.text() for audit in audits))
+    checks, report = check_loci(session, maps, maps_of, target)
+    notes = join_notes(map(_completeness, results), (one.text() for one in checks))
     return merge(
         session.opened,
         report,

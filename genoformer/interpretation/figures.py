@@ -34,7 +34,7 @@ _WIDEST = 7.2  # width of a figure in inches: two columns of a journal
 def draw_map(
     path: Path, locus: Locus, values: Floats, *, label: str, visible: VisibleAnnotation | None = None, note: str = ""
 ) -> list[Path]:
-    """Draw a map [L] of a locus; the note, such as the result of an audit, is below the name."""
+    """Draw a map [L] of a locus; the note, such as the result of sanity checks, is below the name."""
     figure, axes = _panels(locus, visible, [1.35])
     _letters_or_curve(axes[-1], locus, np.asarray(values, dtype=float), label)
     _title(axes[0], locus.name, note)

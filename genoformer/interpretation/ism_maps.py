@@ -12,11 +12,11 @@ from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation import figures
-from genoformer.interpretation.audit import audit_loci
 from genoformer.interpretation.ism import Mutagenesis, mutageneses, sequence_mutageneses
 from genoformer.interpretation.loci import Locus
 from genoformer.interpretation.motif_search import find_motifs
-from genoformer.interpretation.request import InterpretationRequest, IsmOptions, MotifOptions
+from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, IsmOptions, MotifOptions
+from genoformer.interpretation.sanity_checks import check_loci
 from genoformer.interpretation.session import Result, Session, join_notes, merge, open_session
 from genoformer.interpretation.targets import AttributionTarget, choose_target
 from genoformer.interpretation.variant_scores import VARIANTS, describe_windows, write_variant_scores
@@ -78,7 +78,7 @@ def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | Non
 def map_ism(
     request: InterpretationRequest,
     options: IsmOptions,
-    motifs: MotifOptions | None = None,
+    motifs: MotifOptions = NO_MOTIFS,
     *,
     progress: ProgressCallback = None,
 ) -> Result:
@@ -88,7 +88,6 @@ def map_ism(
     Raises the errors of `open_session` and `make_ism`, and ConfigError for a score that is defined only for insertions and
     deletions.
     """
-    motifs = motifs or MotifOptions()
     session = open_session(request, motifs, progress)
     classifies = has(session.model, Classifies)
     genome, loci = session.on_genome()
@@ -107,9 +106,9 @@ def map_ism(
     ]
     session = replace(session, loci=on_contig)
     importance = [mutagenesis.base_importance[0] for mutagenesis in maps]
-    audits, report = audit_loci(session, importance, importance_of, ism.target, maps_are_ism=True, sequence_only=classifies)
+    checks, report = check_loci(session, importance, importance_of, ism.target, maps_are_ism=True, sequence_only=classifies)
     written = session.write([one.values[0] for one in maps], f"mutagenesis {maps[0].names[0]}", importance)
-    notes = join_notes(variant_notes, (audit.text() for audit in audits))
+    notes = join_notes(variant_notes, (one.text() for one in checks))
     files: list[Path] = []
     for i, locus in enumerate(session.drawn):
         path = session.figure_path(i)

@@ -17,7 +17,7 @@ from genoformer.interpretation.filters import filter_matrices, first_convolution
 from genoformer.interpretation.loci import Locus, read_loci
 from genoformer.interpretation.modisco import patterns
 from genoformer.interpretation.motifs import Hit, Match, Matrix, fimo, read_matrices, tomtom, trimmed, write_meme
-from genoformer.interpretation.request import InterpretationRequest, MotifOptions
+from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, MotifOptions
 from genoformer.interpretation.session import Result, Session, merge, open_session
 from genoformer.progress import ProgressCallback
 
@@ -54,7 +54,7 @@ def _patterns(session: Session, hypothetical: Sequence[Floats], known: Path | No
 
 
 def map_filters(
-    request: InterpretationRequest, options: MotifOptions | None = None, *, progress: ProgressCallback = None
+    request: InterpretationRequest, options: MotifOptions = NO_MOTIFS, *, progress: ProgressCallback = None
 ) -> Result:
     """Write the first-layer filters of a model of one-hot DNA as motifs of the loci, matched with known motifs.
 
@@ -70,7 +70,7 @@ def map_filters(
     codes = np.stack([locus.codes for locus in session.loci])
     matrices = [trimmed(matrix) for matrix in filter_matrices(session.model, codes)]
     note = f"{len(matrices)} of {n_filters} filters are active"
-    return merge(session.opened, Result(notes=(note,)), _write_matched(session, matrices, options.known if options else None))
+    return merge(session.opened, Result(notes=(note,)), _write_matched(session, matrices, options.known))
 
 
 def _write_matched(session: Session, matrices: Sequence[Matrix], known: Path | None) -> Result:

@@ -31,7 +31,7 @@ class InterpretationRequest:
     gtf: Path | None = None  # genes to draw above the figures
     elements: Sequence[str] = ()  # BED files, or NAME=FILE, to draw above the figures
     n_figures: int = 10  # number of figures, of the first loci
-    audits: bool = False  # audit the loci with figures
+    sanity_checks: bool = False  # check the maps of the loci with figures
     device: str = "cpu"
 
 
@@ -88,3 +88,6 @@ class MotifOptions:
     min_fold: float = 0.0  # threshold of DNABERT-viz's search as a multiple of the minimum; 0: only the mean
     modisco: bool = False  # search with TF-MoDISco
     known: Path | None = None  # motifs to match the patterns of TF-MoDISco, or the filters, with
+
+
+NO_MOTIFS = MotifOptions()

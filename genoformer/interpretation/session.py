@@ -16,7 +16,7 @@ from genoformer.genome.variants import Variant
 from genoformer.inference.runtime import Floats
 from genoformer.interpretation import figures
 from genoformer.interpretation.loci import MANIFEST, MAPS, Loci, Locus, read_loci, write_map_track, write_maps
-from genoformer.interpretation.request import InterpretationRequest, MotifOptions
+from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, MotifOptions
 from genoformer.models import registry
 from genoformer.models.base import READS_TOKENS, has
 from genoformer.progress import Progress, ProgressCallback
@@ -118,7 +118,7 @@ class Session:
 
 
 def open_session(
-    request: InterpretationRequest, motifs: MotifOptions | None = None, progress: ProgressCallback = None
+    request: InterpretationRequest, motifs: MotifOptions = NO_MOTIFS, progress: ProgressCallback = None
 ) -> Session:
     """Read the loci, the model, the genes and elements, and the background of a motif search; make the output folder.
 
@@ -133,10 +133,9 @@ def open_session(
     check_overwrite(request.out, MAPS, MANIFEST, lambda manifest: manifest.get("what") is not None)
     model = registry.load(request.model)
     make_folder(request.out)
-    negative = motifs.negative if motifs else None
     background = Loci([])
-    if negative is not None:
-        background = read_loci(negative, genome, length=request.length, fix=request.fix, force=request.force)
+    if motifs.negative is not None:
+        background = read_loci(motifs.negative, genome, length=request.length, fix=request.fix, force=request.force)
     return Session(
         request,
         genome,

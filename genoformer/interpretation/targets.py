@@ -1,4 +1,4 @@
-"""The target of attributions, ISM and audits: sequences -> one number of a model for each sequence."""
+"""The target of attributions, ISM and sanity checks: sequences -> one number of a model for each sequence."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ MAX_BASES = 32  # maximum number of bases that a language model predicts
 class AttributionTarget(NamedTuple):
     """The number to explain: the logit of a class of a fine-tuned model, or the sum of tracks of a track model over bins.
 
-    A language model has no such output. For audits its number is the mean of log2 P(base | all other bases) over at most 32
-    bases of the sequence.
+    A language model has no such output. Its number for sanity checks is the mean of log2 P(base | all other bases) over at most
+    32 bases of the sequence.
     """
 
     number: int = 0  # index of the class

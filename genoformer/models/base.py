@@ -38,11 +38,16 @@ class Model(nn.Module):
     """
 
     config_type: ClassVar[Any]
-    tied: ClassVar[dict[str, str]] = {}  # name of a tensor -> the tensor that it equals; stored once on disk
+    may_be_tied: ClassVar[bool] = False  # True if models of this class can have tied tensors
     purpose: ClassVar[str] = "is a model"  # the kind of model as the end of a sentence
     config: Any
     layers: nn.ModuleList  # the repeated blocks: unit of LoRA, of "last", of activation checkpointing and of FSDP
     origin: Origin = Origin()
+
+    @property
+    def tied(self) -> Mapping[str, str]:
+        """Name of a tensor -> the tensor that it equals; stored once on disk. A class that has some sets `may_be_tied`."""
+        return {}
 
     @property
     def lacks(self) -> Mapping[type, str]:
@@ -70,6 +75,10 @@ class Model(nn.Module):
     def last_parts(self) -> Sequence[nn.Module]:
         """Return the parts between the last of `layers` and the outputs, which are trained with the last layers."""
         return []
+
+    def shard_parts(self) -> Sequence[nn.Module]:
+        """Return the repeated parts that are sharded one by one over several processes."""
+        return list(self.layers)
 
     def check_complete(self) -> None:
         """Raise ConfigError if something is missing without which the folder of the model could not be read again."""

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from genoformer.addresses import refuse_address
 from genoformer.catalog import pulled_model, shipped
 from genoformer.config import current_manifest
@@ -123,8 +121,3 @@ def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], w
         f"{name} (of {found.n_sampled:,} "
         "that were looked at): what it says of them is not what it would say of sequence that it never saw."
     )
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Return the number of parameters, each counted once."""
-    return sum(p.numel() for p in model.parameters())

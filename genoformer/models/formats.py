@@ -160,7 +160,7 @@ def read_foreign(layout: WeightFormat, kind: type[Any], folder: Path, config: di
     named = layout.names.read(tensors, path)
     shape = layout.to_config(config, folder, named)
     check_size(shape, named, path)
-    model = empty_model(kind, shape, tied=bool(kind.tied))
+    model = empty_model(kind, shape, tied=kind.may_be_tied)
     if layout.read_assets is not None:
         layout.read_assets(model, folder)
     own = model.state_dict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +15,8 @@ from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
 from genoformer.models.base import Model, Origin
+from genoformer.models.registry import model_class
 from genoformer.models.token_model import check_tokenizer
-from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tasks import Task, make_task
 
 Pooling = Literal["mean-max", "mean", "max", "cls"]
@@ -26,7 +26,7 @@ Pooling = Literal["mean-max", "mean", "max", "cls"]
 class ClassifierConfig:
     """An encoder with a head: its outputs, and the windows into which long sequences are cut."""
 
-    encoder: EncoderConfig
+    encoder: Any  # the configuration of the encoder, of any family that reads tokens
     task: str  # a kind of `genoformer.tasks.TASKS`
     classes: tuple[str, ...]  # names of the outputs: classes, labels or values
     window: int  # bases in one input of the encoder; longer sequences are cut into windows and their logits averaged
@@ -36,6 +36,7 @@ class ClassifierConfig:
     dropout: float = 0.1  # DNABERT
     target_mean: tuple[float, ...] = ()  # of each value in the training data; predicted is (value - mean) / standard deviation
     target_std: tuple[float, ...] = ()
+    family: str = "transformer"  # of the encoder; one of `registry.families()`
 
     def __post_init__(self) -> None:
         if self.pooling not in get_args(Pooling):
@@ -46,7 +47,7 @@ class ClassifierConfig:
                 f"{len(self.target_mean)} in target_mean and {len(self.target_std)} in target_std for {len(self.classes)} "
                 f"outputs of {self.task}: give {n_expected} of each."
             )
-        if self.pooling == "cls" and self.encoder.causal:
+        if self.pooling == "cls" and getattr(self.encoder, "causal", False):
             raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take pooling mean-max.")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
@@ -72,19 +73,20 @@ class ClassifierConfig:
         values = current(cls.__name__, values)
         numbers = {name: tuple(float(x) for x in values.get(name, ())) for name in ("target_mean", "target_std")}
         fields = checked(cls, {**values, "target_mean": (), "target_std": ()}, "predictor")
-        return cls(**{**fields, **numbers, "encoder": EncoderConfig.from_dict(values["encoder"])})
+        encoder = model_class(fields.get("family", cls.family)).config_type.from_dict(values["encoder"])
+        return cls(**{**fields, **numbers, "encoder": encoder})
 
 
 class SequenceClassifier(Model):
     """Token ids [B, T] of windows -> logits [B, C] (or values in units of their standard deviation)."""
 
     config_type = ClassifierConfig
-    tied: ClassVar[dict[str, str]] = {f"encoder.{a}": f"encoder.{b}" for a, b in Encoder.tied.items()}
+    may_be_tied = True  # those of the encoder
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config.encoder)
+        self.encoder = model_class(config.family)(config.encoder)
         width = config.encoder.width
         n_features = width * (2 if config.pooling == "mean-max" else 1)
         self.norm = nn.LayerNorm(n_features)
@@ -93,6 +95,10 @@ class SequenceClassifier(Model):
         self.out = nn.Linear(width, len(config.classes))
         nn.init.normal_(self.out.weight, std=0.02)
         nn.init.zeros_(self.out.bias)
+
+    @property
+    def tied(self) -> Mapping[str, str]:
+        return {f"encoder.{a}": f"encoder.{b}" for a, b in self.encoder.tied.items()}
 
     @property
     def task(self) -> Task:

@@ -23,13 +23,12 @@ import torch
 from genoformer import __version__
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
 from genoformer.files import made_folder, write_text
-from genoformer.models.base import Classifies, Model, Need, Origin, PredictsTracks, has, remedy, require
+from genoformer.models.base import Classifies, Embeds, Model, Need, Origin, PredictsTracks, has, remedy, require
 from genoformer.models.folders import (  # noqa: F401
     CARD,
     ENSEMBLE,
     SKETCH,
     copy_notes,
-    count_parameters,
     failures,
     members_of,
     read_card,
@@ -97,6 +96,24 @@ def formats() -> dict[str, tuple[Family, str]]:
     return {name: (family, path) for family in families().values() for name, path in family.formats.items()}
 
 
+def model_class(family: str) -> Any:
+    """Return the class of the models of a family."""
+    if family not in families():
+        raise ConfigError(f"found the family {family!r}, which is not installed; expected one of {', '.join(families())}.")
+    return _imported(families()[family].model)
+
+
+def family_of(model: Model) -> str:
+    """Return the name of the family of a model."""
+    return next(name for name, family in families().items() if family.model == _class_name(model))
+
+
+def class_of(config: Any) -> Any:
+    """Return the class of models with a configuration of this type."""
+    kinds = [_imported(family.model) for family in families().values()]
+    return next(kind for kind in kinds if kind.config_type is type(config))
+
+
 def _imported(path: str) -> Any:
     module, _, name = path.partition(":")
     return getattr(import_module(module), name)
@@ -140,7 +157,8 @@ def load_ensemble(name: str | Path) -> list[Any]:
     members = []
     for model in [load(folder / member) for member in members_of(folder) or [""]]:
         if not has(model, Classifies):
-            raise CheckpointError(f"{name} {model.describe()}; fine-tune it first, or give a model that `finetune` made.")
+            remedy = "fine-tune it first, or give" if has(model, Embeds) else "give"
+            raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")
         members.append(model)
     if len({(member.config.task, member.config.classes) for member in members}) != 1:
         raise CheckpointError(f"{name}: its {len(members)} members do not predict the same classes; fine-tune them alike.")
@@ -282,7 +300,7 @@ def _load_own(folder: Path, config: dict[str, Any]) -> Any:
     kind, shape = _own_class(folder, config)
     tensors = read_tensors(folder / WEIGHTS)
     check_size(shape, tensors, folder / WEIGHTS)
-    model = empty_model(kind, shape, tied=bool(kind.tied))
+    model = empty_model(kind, shape, tied=kind.may_be_tied)
     model.read_assets(folder)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))

@@ -70,6 +70,13 @@ class TokenModel(Model):
         """
         return self.head(self.embed(ids, keep, rows), candidates)
 
+    @property
+    def longest_window(self) -> int | None:
+        """Largest number of bases that the model can read at once; None: no limit but memory."""
+        if getattr(self.config, "position", "learned") != "learned":
+            return None
+        return int(self.tokenizer.max_bases(self.config.max_tokens))
+
     # Files
 
     def check_complete(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +51,18 @@ class TrackModel(Model):
     def engine(self) -> TrackEngine:
         """Return the way to compute embeddings of codes: `PlainEngine`, if the family has no faster one."""
         return PlainEngine(self)
+
+    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
+
+        length: bases of a window; batch: windows. None: as many as the plain modules.
+        """
+        return None
+
+    @classmethod
+    def timing_config(cls, config: Any, length: int) -> Any:
+        """Return the configuration of a model to measure speed with, for windows of `length` bases; may be less deep."""
+        return replace(config, context_length=length, target_bins=0)
 
     def write_tables(self, folder: Path) -> None:
         for head, table in self.targets.items():

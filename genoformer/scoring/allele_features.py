@@ -65,7 +65,7 @@ class AlleleScorer:
         self.strands = "+-" if both_strands else "+"
         self.kmers = model.tokenizer.masks_bases
         config = model.config
-        longest = model.tokenizer.max_bases(config.max_tokens) if config.position == "learned" else None
+        longest = model.longest_window
         shortest = 2 * FLANK + 2 + model.tokenizer.min_bases
         if self.length < shortest or (longest is not None and self.length > longest):
             limit = f"at most {longest}" if longest is not None and self.length > longest else f"at least {shortest}"
@@ -85,9 +85,9 @@ class AlleleScorer:
                 "LLR, PLL and ENTROPY need tokens of a fixed number of bases, which BPE does not have; "
                 "choose COSINE or L2, or a k-mer or single-base model."
             )
-        if self.model.config.causal and any(score.input.needs_both_sides for score in scores):
+        if self.model.causal and any(score.input.needs_both_sides for score in scores):
             raise ConfigError("ENTROPY needs a model that sees both sides, and this one is causal; choose LLR or PLL.")
-        if self.model.config.causal and of_bases and self.model.tokenizer.stride != 1:
+        if self.model.causal and of_bases and self.model.tokenizer.stride != 1:
             raise ConfigError("the likelihood of a causal k-mer model is known for stride 1 only; train one of stride 1.")
 
     def substitutions(self, variants: Sequence[Variant], *, with_posterior: bool) -> Substitutions:
@@ -97,7 +97,7 @@ class AlleleScorer:
         with the later bases masked; the posterior is that of the first base, with all of them masked. An ALT equal to REF
         gets 0 for both alleles and the posterior of the first base of REF.
         """
-        if self.model.config.causal:
+        if self.model.causal:
             return Substitutions(self._likelihoods(variants), [])
         n = len(variants)
         changes = [trim(v.ref, v.alt) for v in variants]
@@ -140,7 +140,7 @@ class AlleleScorer:
         ends of a contig. Windows are aligned symmetrically. Variants are normalised first, so that all spellings of a change
         give the same evidence.
         """
-        if self.model.config.causal:
+        if self.model.causal:
             return self._likelihoods(variants)
         pairs = [AllelePair(np.zeros(len(variants), np.float32), np.zeros(len(variants), np.float32)) for _ in self.strands]
         for i0 in range(0, len(variants), _GROUP):

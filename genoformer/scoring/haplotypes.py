@@ -11,6 +11,7 @@ import numpy as np
 
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import open_vcf
+from genoformer.genome.contigs import join_names
 from genoformer.genome.haplotypes import drop_overlapping
 from genoformer.genome.variants import Variant
 from genoformer.progress import ProgressCallback
@@ -61,7 +62,7 @@ def _samples(job: HaplotypeJob, known: Sequence[str]) -> list[str]:
     if not known:
         raise ConfigError(f"{job.vcf} has no samples; haplotypes need phased genotypes.")
     if unknown := [name for name in job.samples or () if name not in known]:
-        raise ConfigError(f"{job.vcf} has no sample {', '.join(unknown)}; it has {', '.join(known[:5])} and so on.")
+        raise ConfigError(f"{job.vcf} has no sample {', '.join(unknown)}; it has {join_names(known)}.")
     return list(job.samples or known)
 
 

@@ -12,6 +12,7 @@ from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
+from genoformer.models import cost
 from genoformer.models.transformer.model import Encoder
 from genoformer.scoring.allele_features import FLANK, AlleleScorer, VariantEvidence
 from genoformer.scoring.scores import Score, ScoreBatch
@@ -42,7 +43,7 @@ class SequenceScorer:
         self.flops_per_variant = 0.0
         for model, reader in zip(self.models, self.readers, strict=True):
             n_tokens = model.tokenizer.n_tokens(reader.length) * len(reader.strands)
-            self.flops_per_variant += 2.0 * sum(p.numel() for p in model.parameters()) * n_tokens
+            self.flops_per_variant += 2.0 * cost.count_parameters(model) * n_tokens
         self.columns: list[Column] = [score.column for score in self.scores]
         self.sharing_distance, self.n_matrix, self.layout = 0, 0, None
         self.inputs: dict[str, str] = {}
@@ -66,7 +67,7 @@ class SequenceScorer:
 
     def cost(self, record: Record) -> int:
         """Return the number of queries of a record: one for all SNVs together, else one per base of both alleles and flanks."""
-        if self.models[0].config.causal:
+        if self.models[0].causal:
             return len(record.alts)
         total, n_ref = 0, len(record.ref)
         for alt in record.alts:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -19,7 +20,7 @@ from genoformer.genome.haplotypes import haplotype
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.inference.windows import require_length
-from genoformer.models.enformer import cost
+from genoformer.models import cost
 from genoformer.models.track_model import TrackModel
 from genoformer.scoring.alignment import INDELS, Tracks
 from genoformer.scoring.allele_tracks import AllelePredictor, TrackSelection, WindowEvidence
@@ -113,14 +114,15 @@ class TrackScorer:
         """Return the cost of a record: 1 per ALT."""
         return len(record.alts)
 
-    @property
+    @cached_property
     def flops_per_variant(self) -> float:
         """Number of arithmetic operations for an ALT whose window is shared with some others."""
-        n_tracks = len(self.predictor.selection.predicted)
-        products = sum(
-            sum(cost.forward_products(model.config, self.window, self.bins.n, n_tracks).values()) for model in self.models
-        )
-        return 2.0 * products * (1 + self.both_strands) * len(self.settings.shifts)
+        n, n_tracks = 0, len(self.predictor.selection.predicted)
+        for model in self.models:
+            like = cost.meta_model(type(model), model.config).eval()
+            run = cost.track_run(like, self.head, self.window, self.bins.n, n_tracks=n_tracks)
+            n += 2 * cost.trace(like, run).multiply_adds
+        return float(n * (1 + self.both_strands) * len(self.settings.shifts))
 
     @property
     def sharing_distance(self) -> int:

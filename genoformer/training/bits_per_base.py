@@ -27,7 +27,7 @@ class QueriedBases(NamedTuple):
     target: NDArray[np.int64]
 
 
-def asked_bases(windows: RandomWindows, n: int) -> QueriedBases:
+def queried_bases(windows: RandomWindows, n: int) -> QueriedBases:
     """Draw one base in the middle half of each of the first n windows, and leave out N.
 
     If the sources have fewer than n bases, draw only as many windows as there are bases, so that no base counts repeatedly.
@@ -50,15 +50,15 @@ def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
 
 
 @torch.no_grad()
-def bits_of(model: Encoder, asked: QueriedBases, batch_size: int) -> NDArray[np.float64]:
+def bits_of(model: Encoder, queried: QueriedBases, batch_size: int) -> NDArray[np.float64]:
     """Return -log2 P(true base) at each target base, [B]; NaN where an N makes it undefined.
 
     For a masked model, P is the exact posterior given both sides. For a causal model, P is conditional on the bases before.
     """
     bits = []
-    for start in range(0, len(asked.codes), batch_size):
+    for start in range(0, len(queried.codes), batch_size):
         some = slice(start, start + batch_size)
-        bits.append((_causal_bits if model.config.causal else _masked_bits)(model, asked.codes[some], asked.target[some]))
+        bits.append((_causal_bits if model.config.causal else _masked_bits)(model, queried.codes[some], queried.target[some]))
     return np.concatenate(bits)
 
 

@@ -22,6 +22,7 @@ from genoformer.models import registry
 from genoformer.models.base import READS_TOKENS
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.lora import merge_adapters
+from genoformer.models.token_model import TokenModel
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.models.tuning import set_trainable
 from genoformer.progress import ProgressCallback
@@ -174,7 +175,7 @@ class ClassifierRecipe:
         return notes
 
 
-def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder, int]:
+def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenModel, int]:
     """Return the encoder to train, and the window length in bases that it was trained on."""
     if start is not None:
         loaded = registry.load(start, READS_TOKENS)
@@ -191,12 +192,17 @@ def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[Encoder,
     return encoder, encoder.config.context_length
 
 
-def _predictor(encoder: Encoder, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
+def _with_dropout(config: Any, dropout: float) -> Any:
+    """Return the configuration with a rate of dropout, if the family has one."""
+    return replace(config, dropout=dropout) if hasattr(config, "dropout") else config
+
+
+def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
     """Return a predictor with the encoder's weights and a new head."""
     tokenizer, targets = encoder.tokenizer, train.targets
     longest, shortest = max(len(sequence) for sequence in train.sequences), tokenizer.min_bases
     room = tokenizer.max_bases(encoder.config.max_tokens)
-    if plan.window is not None and encoder.config.position == "learned" and plan.window > room:
+    if plan.window is not None and encoder.longest_window is not None and plan.window > room:
         raise ConfigError(f"window = {plan.window}: this encoder has positions for {room} bases; give that or less.")
     if plan.window is not None and plan.window < shortest:
         raise ConfigError(f"window = {plan.window}: a token of this encoder has {shortest} bases; give at least as many.")
@@ -204,7 +210,8 @@ def _predictor(encoder: Encoder, train: LabelledSet, plan: TuningConfig) -> Sequ
     task = targets.task.scaled(targets.values)
     model = SequenceClassifier(
         ClassifierConfig(
-            encoder=replace(encoder.config, dropout=0.0 if plan.tune == "frozen" else plan.dropout),
+            encoder=_with_dropout(encoder.config, 0.0 if plan.tune == "frozen" else plan.dropout),
+            family=registry.family_of(encoder),
             task=task.kind,
             classes=task.names,
             window=window,

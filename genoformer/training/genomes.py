@@ -72,8 +72,8 @@ def open_genomes(configs: Sequence[GenomeConfig], length: int) -> TrainingGenome
     train[0] = replace(train[0], blacklist=black)
     record[0]["valid_intervals"] = {name: [list(where)]}
     end = Source(genomes[0], [name], {name: np.array([[0, where[0]]])})
-    said = f"{genomes[0].name} has a single contig, so its end is held out: {name}:{where[0]:,}-{where[1]:,} (0-based)."
-    return TrainingGenomes(train, [end], record, [said])
+    note = f"{genomes[0].name} has a single contig, so its end is held out: {name}:{where[0]:,}-{where[1]:,} (0-based)."
+    return TrainingGenomes(train, [end], record, [note])
 
 
 def _end_of(genome: Genome, contig: str, length: int) -> tuple[int, int] | None:

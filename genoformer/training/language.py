@@ -55,10 +55,10 @@ class LanguageModelBatches:
             if self.objective.label_rate == 1:  # a causal label is the next token
                 weights[:, :-1] = weights[:, 1:].copy()
         keep = inputs != self.tokenizer.pad_id
-        asked = labels != IGNORED
+        labelled = labels != IGNORED
         rows = None
         if self.objective.label_rate < 1:
-            rows = np.argsort(~asked, axis=1, kind="stable")[:, : max(1, int(asked.sum(1).max()))]
+            rows = np.argsort(~labelled, axis=1, kind="stable")[:, : max(1, int(labelled.sum(1).max()))]
             labels, weights = np.take_along_axis(labels, rows, 1), np.take_along_axis(weights, rows, 1)
         return Batch(
             torch.from_numpy(inputs),
@@ -82,7 +82,7 @@ def _share(marked: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.
 def language_model_loss(model: Encoder, batch: Batch, label_rate: float) -> Loss:
     """Return the cross-entropy in nats of the labelled tokens; the last layer and the head compute only these tokens."""
     hidden = model.embed(batch.inputs, batch.keep, batch.rows)
-    asked = batch.labels != IGNORED
-    weights = batch.weights[asked]
-    losses = F.cross_entropy(model.head(hidden[asked]).float(), batch.labels[asked], reduction="none")
+    labelled = batch.labels != IGNORED
+    weights = batch.weights[labelled]
+    losses = F.cross_entropy(model.head(hidden[labelled]).float(), batch.labels[labelled], reduction="none")
     return Loss((losses * weights).sum(), weights.sum(), label_rate * len(batch.inputs) * batch.n_slots)

@@ -19,7 +19,7 @@ from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.tokenizers import BPETokenizer, Tokenizer
 from genoformer.training import report, run_checks
-from genoformer.training.bits_per_base import VALIDATION_BASES, asked_bases, bits_of, why_no_bits
+from genoformer.training.bits_per_base import VALIDATION_BASES, bits_of, queried_bases, why_no_bits
 from genoformer.training.config import PretrainConfig, model_fields, tokenizer_of
 from genoformer.training.genomes import open_genomes
 from genoformer.training.language import LanguageModelBatches, language_model_loss
@@ -78,10 +78,10 @@ class PretrainRecipe:
             else OBJECTIVES[plan.objective](self.tokenizer)
         )
         self.no_bits = why_no_bits(self.tokenizer, self.model.config.causal)
-        self.asked = None
+        self.queried = None
         if not self.no_bits and self.genomes.held:
             held_out = RandomWindows(self.genomes.held, length, plan.batch_size, plan.seed + 1)
-            self.asked = asked_bases(held_out, VALIDATION_BASES)
+            self.queried = queried_bases(held_out, VALIDATION_BASES)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -103,13 +103,13 @@ class PretrainRecipe:
             self.model,
             self._batches(self.objective),
             lambda model, batch: language_model_loss(model, batch, self.objective.label_rate),
-            validate=self.validate if self.asked is not None else None,
+            validate=self.validate if self.queried is not None else None,
         )
 
     def validate(self, trained: Any) -> dict[str, float]:
         """Return the mean bits per base on the held-out contigs."""
-        assert self.asked is not None
-        return {"valid_bits_per_base": float(np.nanmean(bits_of(trained, self.asked, self.plan.batch_size)))}
+        assert self.queried is not None
+        return {"valid_bits_per_base": float(np.nanmean(bits_of(trained, self.queried, self.plan.batch_size)))}
 
     def finish(self, fitted: FitResult, folder: Path, progress: ProgressCallback) -> Finished[dict[str, Any]]:
         plan, genomes = self.plan, self.genomes
@@ -122,7 +122,7 @@ class PretrainRecipe:
         if progress is not None:
             progress(Progress("report", 0, None))
         warnings, comparison = [*genomes.warnings, *self._bits_warnings()], None
-        if self.asked is not None:
+        if self.queried is not None:
             comparison = report.compare(model, folder.resolve().name, genomes.train, genomes.held, plan)
             record |= report.in_manifest(comparison)
             record["metrics"]["valid_bits_per_base"] = record["held_out"]["model"]["bits"]  # from more bases than in the log

@@ -109,10 +109,11 @@ def monitor_of(wanted: str, targets: Targets) -> str:
 
 def record_of(path: Path, n: int) -> dict[str, Any]:
     """Return the manifest entry of a data file, with the manifest of `data build` if one is in the same folder."""
-    sha256, beside = sha256_of(path), path.parent / "manifest.json"
+    sha256 = sha256_of(path)
     try:
-        made = json.loads(beside.read_text(encoding="utf-8"))
-        tells = made["files"][path.name] == sha256  # describes this file in its present state
+        manifest = json.loads((path.parent / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["files"][path.name] != sha256:  # it describes an earlier state of this file
+            manifest = None
     except (OSError, ValueError, KeyError, TypeError):
-        tells = False
-    return {"name": path.name, "sha256": sha256, "sequences": n, "manifest": made if tells else None}
+        manifest = None
+    return {"name": path.name, "sha256": sha256, "sequences": n, "manifest": manifest}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from amounts import examples
 from any_bytes import changed, read_or_refuse
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer import annotation
@@ -36,7 +37,7 @@ VCF = (
 )
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     content=changed(BED) | changed(PEAK) | changed(BLOCKS) | changed(RANGES) | changed(HOMER),
     name=st.sampled_from(["a.bed", "a.bed", "a.narrowPeak", "a.broadPeak", "a.bed12", "a.bdg"]),
@@ -56,7 +57,7 @@ def test_elements(tmp_path_factory: pytest.TempPathFactory, content: bytes, name
     assert not list(folder.glob(".*"))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(content=changed(GTF) | changed(GFF), zipped=st.booleans())
 def test_genes(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
@@ -64,7 +65,7 @@ def test_genes(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped:
     read_or_refuse(lambda path: list(read_tss(path)), folder / "b.gtf", content, zipped)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(content=changed(BED), zipped=st.booleans(), trait=st.sampled_from([None, "4", "9"]))
 def test_places_and_sites_of_a_bed(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool, trait: str | None
@@ -74,7 +75,7 @@ def test_places_and_sites_of_a_bed(
     read_or_refuse(read_sites, folder / "b.bed", content, zipped)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(content=changed(VCF), zipped=st.booleans(), out=st.sampled_from(["o.vcf", "o.vcf.gz", "o.tsv", "o.parquet"]))
 def test_variants(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool, out: str) -> None:
     folder = tmp_path_factory.mktemp("fuzz")

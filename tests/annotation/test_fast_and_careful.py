@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from amounts import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -55,7 +56,7 @@ def element_files(draw: st.DrawFn) -> tuple[str, bytes]:
     return name, (text.rstrip("\n") if end else text).encode() + draw(st.sampled_from([b""] * 9 + [b"\xff\n"]))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(file=element_files())
 @example(file=("a.bed", "chr1\t0\t5\ta\nchr1\t3\t9\tü\r\n".encode()))
 @example(file=("a.bed", b"chr1\t0\t5\nchr1\t 3\t9\n"))
@@ -141,7 +142,7 @@ GFF = "##gff-version 3\n" + "".join(
 )
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(content=gene_files(gtf_attributes(), "") | gene_files(gff_attributes(), GFF))
 @example(content=b'c\tx\texon\t5\t9\t.\t+\t.\tnote "a; gene_id BAD; b"; gene_id "G";\n')
 @example(content=b'c\tx\texon\t5\t9\t.\t+\t.\tnote "a gene_id BAD"; gene_id "G"; gene_id "H"\n')

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amounts import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,6 +102,7 @@ BLOCKS = st.lists(st.tuples(st.integers(1, 30), st.integers(0, 15)), min_size=1,
 TRANSCRIPT = st.tuples(st.integers(0, 2), st.booleans(), BLOCKS, st.integers(0, 400), st.floats(0, 1), st.floats(0, 1))
 
 
+@examples(100)
 @given(drawn=st.lists(TRANSCRIPT, min_size=1, max_size=5))
 def test_parts_are_those_of_a_loop_over_bases(tmp_path_factory, drawn) -> None:
     strand = {gene: forward for gene, forward, *_ in reversed(drawn)}

@@ -42,6 +42,8 @@ EXPECTED: dict[str, str] = {
     "trained_tracks/config.json": "fields were renamed",
     "*/manifest.json": "fields were renamed",
     "models.stdout": "fields were renamed",
+    "evaluat*/metrics.json": "kind is called task",
+    "evaluate.stdout": "kind is called task",
 }
 
 PRETRAIN = """

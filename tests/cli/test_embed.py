@@ -10,15 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from amounts import FULL
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
 from genoformer.genome.codes import encode
-from genoformer.inference import sequence_embeddings, token_embeddings
+from genoformer.inference import WindowSize, sequence_embeddings, token_embeddings
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import Encoder
 
+N_SITES = 1_000 if FULL else 300  # real binding sites that are probed
 SEQUENCES = ["ACGTACGTTT", "AC", "GATTACA" * 20, "N" * 9]  # the third is longer than the window of 32
 
 
@@ -73,8 +75,7 @@ def test_parquet_as_pandas_reads_it(tmp_path: Path, table: Path, tiny_model_fold
             CODES,
             pooling=pooling,
             layer=layer,
-            window=20,
-            overlap=4,
+            windows=WindowSize(20, 4),
             both_strands=True,  # type: ignore[arg-type]
         )
         values = found[found["layer"] == layer].filter(regex=r"^e\d+$").to_numpy()
@@ -119,7 +120,7 @@ def test_a_fine_tuned_model_gives_its_encoder_and_its_window(tmp_path: Path, tab
     result = run(table, "-m", tmp_path / "tuned", "-o", tmp_path / "out.npy")
     assert result.exit_code == 0, result.output
     assert "window of 30 bases, cut into windows that share 10" in result.stderr
-    expected = sequence_embeddings(model, CODES, window=30, overlap=10).values
+    expected = sequence_embeddings(model, CODES, windows=WindowSize(30, 10)).values
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-6)
 
 
@@ -209,7 +210,8 @@ def test_real_binding_sites(tmp_path: Path, real_data: Path) -> None:
     path = real_data / "classification" / "GUE" / "tf_0" / "dev.csv.gz"
     if not path.is_file():
         pytest.skip(f"the real data folder {real_data.name} has no classification/GUE/tf_0/dev.csv.gz")
-    result = run(path, "-m", "demo", "-o", tmp_path / "out.parquet", "--probe")
+    pd.read_csv(path).head(N_SITES).to_csv(tmp_path / "dev.csv", index=False)
+    result = run(tmp_path / "dev.csv", "-m", "demo", "-o", tmp_path / "out.parquet", "--probe")
     assert result.exit_code == 0, result.output
-    assert pd.read_parquet(tmp_path / "out.parquet").shape == (1000, 162)
+    assert pd.read_parquet(tmp_path / "out.parquet").shape == (N_SITES, 162)
     assert json.loads(result.stdout)["auroc"]["value"] > 0.65

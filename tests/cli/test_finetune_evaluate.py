@@ -343,7 +343,7 @@ def test_options_of_finetune_that_are_refused(made, tmp_path, options, words) ->
     [
         (["--baselines", "svm", "--train", "set/train.tsv"], "baseline 'svm' is unknown"),
         (["--baselines", "cnn"], "name it with --train"),
-        (["-o", "set"], "metrics.json, which something else made"),
+        (["-o", "set"], "metrics.json, which another program made"),
         (["-m", "model"], "is named twice"),
         (["--device", "tpu"], "there are cpu"),
         (["--train", "none.tsv"], "does not exist"),

@@ -14,7 +14,7 @@ from small_models import LONG_TABLE
 
 from genoformer.datasets.track_set import Window, write_track_set
 from genoformer.formats.track_table import Track, TrackTable
-from genoformer.models import registry
+from genoformer.models import cost, registry
 from genoformer.models.base import PredictsTracks
 
 SCRATCH = (
@@ -123,7 +123,7 @@ def test_a_plan_is_printed_and_nothing_is_done(made: Path, tmp_path: Path) -> No
     done = run(*common, "-c", made / "c.toml")
     assert done.exit_code == 0, done.output
     said = dict(line.split("  ", 1) for line in done.stdout.splitlines())
-    n = registry.count_parameters(registry.load(made / "run", PredictsTracks))
+    n = cost.count_parameters(registry.load(made / "run", PredictsTracks))
     assert said["parameters"].strip() == f"{n:,}, of which {n:,} are trained"
     assert said["window"].strip() == "256 bases, 16 of 32 bins with targets"
     assert "32 steps" in said["time of the run"]
@@ -135,7 +135,7 @@ def test_a_plan_is_printed_and_nothing_is_done(made: Path, tmp_path: Path) -> No
         refused = run("finetune", made / "set", *arguments)
         assert refused.exit_code == 2
         assert message in refused.stderr
-    assert "is no long-range model" in run(*common, "-m", "demo").stderr
+    assert "give a model that predicts tracks" in run(*common, "-m", "demo").stderr
 
 
 def test_what_is_no_set_of_tracks_is_refused(tmp_path: Path) -> None:

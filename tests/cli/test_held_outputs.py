@@ -14,6 +14,7 @@ import pysam
 import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
+from processes import no_file_larger_than
 from small_models import LONG_TABLE, small_enformer
 
 from genoformer import files
@@ -335,28 +336,16 @@ def test_a_folder_of_ours_in_one_of_others(out: Path, monkeypatch: pytest.Monkey
             pass
 
 
-FULL = """
-import resource, sys
-from pathlib import Path
-from genoformer_cli.main import main
-resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
-sys.dont_write_bytecode = True
-main(sys.argv[1:])
-"""
-
-
 @pytest.mark.parametrize(
     "name", ["annotate", "haplotypes", "predict", "predict to a folder", "embed", "enrich", "build", "simulate", "convert"]
 )
 def test_a_full_disk(world: World, out: Path, name: str) -> None:
     """No file may become larger than 400 bytes."""
     Path(f"{world.fasta}.fai").unlink(missing_ok=True)
-    found = subprocess.run(
-        [sys.executable, "-c", FULL, *words(world.commands()[name], out / "o")], capture_output=True, text=True, timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    with no_file_larger_than(400):
+        found = run(*words(world.commands()[name], out / "o"))
     last = found.stderr.strip().splitlines()[-1]
-    assert found.returncode == 2, found.stderr
+    assert found.exit_code == 2, found.stderr
     assert "disk" in last, found.stderr
     assert "Traceback" not in found.stderr
     hidden = [path for path in out.rglob(".*") if not path.name.endswith(".parts")]

@@ -71,7 +71,7 @@ def test_files_of_somebody_else_are_not_replaced(folder, tmp_path) -> None:
     (tmp_path / "maps.npz").write_text("mine")
     done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens", "--figures", 0)
     assert done.exit_code == 2
-    assert "holds maps.npz, which something else made" in done.stderr
+    assert "holds maps.npz, which another program made" in done.stderr
     assert (tmp_path / "maps.npz").read_text() == "mine"
     (tmp_path / "maps.npz").unlink()
     for _ in range(2):
@@ -190,21 +190,21 @@ def test_mutagenesis_of_sequences_by_themselves(folder, tmp_path) -> None:
         ("ism", "tracks", ["--length", 6, "--head", "human", "--tracks", "0", "--strand", "forward"]),
     ],
 )  # fmt: skip
-def test_audits_stand_beside_the_figures(folder, tmp_path, command, model, options) -> None:
+def test_sanity_checks_are_in_the_figures_and_a_table(folder, tmp_path, command, model, options) -> None:
     done = run(folder, tmp_path, command, folder / "r.bed", "-m", folder / model, "--sanity-checks", "--figures", 1, *options)
     assert done.exit_code == 0, done.output
-    assert "audit, medians: " in done.stderr
+    assert "sanity checks, medians: " in done.stderr
     header, row, end = (tmp_path / "audit.tsv").read_text().split("\n")
     assert (header.split("\t")[1], row.split("\t")[0], end) == ("spearman_with_mutagenesis", "one", "")
     values = np.array([text or "nan" for text in row.split("\t")[1:]], dtype=float)
     known = values[[0, 2]]
     assert (np.abs(known[np.isfinite(known)]) <= 1).all()
     assert np.isnan(values[0]) == (command == "ism")  # it need not be compared with itself
-    assert "<!-- audit: " in (tmp_path / "001_one.svg").read_text()
+    assert "<!-- sanity checks: " in (tmp_path / "001_one.svg").read_text()
 
 
 @pytest.mark.parametrize("command", ["attention", "ism"])
-def test_audits_where_bases_are_not_known(folder, tmp_path, command) -> None:
+def test_sanity_checks_where_bases_are_unknown(folder, tmp_path, command) -> None:
     """Beyond the end of the contig, and in a gap."""
     (tmp_path / "gap.fa").write_text(f">chr1\n{TEXT[:300]}{'N' * 60}{TEXT[300:]}\n")
     (tmp_path / "e.bed").write_text("chr1\t0\t10\tend\nchr1\t305\t345\tgap\n")

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import command, finished, started
+from processes import finished, in_small_parts, started
 from small_models import small_enformer
 
 from genoformer.models import registry
-from genoformer.scoring import parts
 
 KILLS = 20
-
-
-def in_small_parts(arguments: Sequence[str]) -> None:
-    """The command with parts of three records, in a process of its own."""
-    parts.PART_RECORDS, parts._TOGETHER = 3, 1
-    command(arguments)
 
 
 @pytest.fixture(scope="module")

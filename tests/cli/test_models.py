@@ -12,7 +12,7 @@ from genoformer_cli.main import main
 from genoformer_cli.models import convert
 from small_models import small_enformer
 
-from genoformer.models import registry
+from genoformer.models import cost, registry
 from genoformer.models.base import PredictsTracks
 
 
@@ -29,7 +29,7 @@ def tracks(tmp_path: Path) -> Path:
 
 def test_every_layout_can_be_converted_to() -> None:
     (option,) = (p for p in convert.params if p.name == "layout")
-    assert list(option.type.choices) == list(registry.LAYOUTS)  # type: ignore[attr-defined]
+    assert list(option.type.choices) == [registry.OWN, *registry.formats()]  # type: ignore[attr-defined]
 
 
 def test_info_says_what_a_long_range_model_reads_and_predicts(tracks) -> None:
@@ -38,7 +38,7 @@ def test_info_says_what_a_long_range_model_reads_and_predicts(tracks) -> None:
     assert found["window"] == 256
     assert found["bins"] == {"of_bases": 8, "in_window": 32, "predicted": 10}
     assert found["tracks"] == {"human": 5, "mouse": 3}
-    assert found["parameters"] == registry.count_parameters(small_enformer())
+    assert found["parameters"] == cost.count_parameters(small_enformer())
     assert (found["layout"], found["card"], found["manifest"]) == ("genoformer", "# A small one\n", {"seed": 3})
     assert "tokenizer" not in found
 
@@ -58,7 +58,7 @@ def test_convert_goes_to_enformer_pytorch_and_back(tracks, tmp_path) -> None:
     there = run("models", "convert", tracks, tmp_path / "there", "--layout", "enformer")
     assert there.exit_code == 0, there.output
     assert "TensorFlow's relative positions" in there.stderr  # which enformer-pytorch does not have for this shape
-    assert there.stdout.endswith(f"enformer layout, {registry.count_parameters(small_enformer()):,} parameters\n")
+    assert there.stdout.endswith(f"enformer layout, {cost.count_parameters(small_enformer()):,} parameters\n")
     assert json.loads(run("models", "info", tmp_path / "there", "--json").stdout)["layout"] == "enformer"
     back = run("models", "convert", tmp_path / "there", tmp_path / "back")
     assert back.exit_code == 0, back.output
@@ -113,8 +113,8 @@ def test_commands_that_need_another_model_say_which(tracks, tmp_path) -> None:
     table.write_text("sequence\tlabel\n" + "ACGTACGTAC\ta\nTTGCATTGCA\tb\n" * 20)
     out = tmp_path / "out"
     for command, remedy in (
-        (("embed", table, "-o", tmp_path / "out.npy"), "give a language model, or one that was fine-tuned from one"),
-        (("finetune", table, "-o", out), "give a language model, or one that was fine-tuned from one"),
+        (("embed", table, "-o", tmp_path / "out.npy"), "give a language model or a model that `finetune` made"),
+        (("finetune", table, "-o", out), "give a language model or a model that `finetune` made"),
         (("evaluate", table), "give a model that `finetune` made"),
     ):
         done = run(*command, "-m", tracks)

@@ -13,7 +13,7 @@ from small_models import small_enformer
 
 from genoformer.formats.bigwig import BigWig
 from genoformer.formats.track_table import Track, TrackTable
-from genoformer.models import registry
+from genoformer.models import cost, registry
 
 
 def run(*arguments: object) -> Result:
@@ -83,7 +83,7 @@ def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, tab
     done = run("predict", "-f", fasta, "-m", model, "--head", "human", "--plan", "--both-strands", "--targets", table)
     assert done.exit_code == 0, done.output
     said = dict(line.split("  ", 1) for line in done.stdout.splitlines())
-    assert said["parameters"].strip() == f"{registry.count_parameters(small_enformer()):,}"
+    assert said["parameters"].strip() == f"{cost.count_parameters(small_enformer()):,}"
     assert said["window"].strip() == "256 bases, of whose 32 bins 16 are kept"
     assert said["time of the run"].endswith(" for 10 windows")  # of 128 bases: 8 and 2
     assert said["multiply-adds of a window"].endswith("on each strand")

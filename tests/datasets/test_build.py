@@ -239,7 +239,7 @@ def test_the_same_build_is_written_again_and_nothing_else_is_replaced(tmp_path: 
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     peaks(tmp_path / "p.narrowPeak")
     (out / "test.tsv").write_text("mine")
-    with pytest.raises(ConfigError, match=r"test\.tsv, which something else made"):
+    with pytest.raises(ConfigError, match=r"test\.tsv, which another program made"):
         again(valid=["chr2"])
     assert (out / "test.tsv").read_text() == "mine"
     (out / "test.tsv").unlink()
@@ -247,7 +247,7 @@ def test_the_same_build_is_written_again_and_nothing_else_is_replaced(tmp_path: 
     with pytest.raises(ConfigError, match="changed since"):
         again(valid=["chr2"])
     (out / "manifest.json").unlink()
-    with pytest.raises(ConfigError, match=r"out holds train\.tsv, valid\.tsv, which something else made"):
+    with pytest.raises(ConfigError, match=r"out holds train\.tsv, valid\.tsv, which another program made"):
         again(valid=["chr2"])
 
 

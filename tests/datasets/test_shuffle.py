@@ -7,7 +7,8 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.datasets import shuffle
@@ -20,7 +21,7 @@ def dinucleotides(text: str) -> Counter[tuple[str, str]]:
 
 
 @given(st.lists(st.text(alphabet="ACGTN", min_size=12, max_size=12), min_size=1, max_size=8), st.integers(0, 99))
-@settings(max_examples=100)
+@examples(100)
 def test_every_dinucleotide_is_as_frequent_as_before(texts: list[str], seed: int) -> None:
     codes = np.stack([encode(text) for text in texts])
     before = codes.copy()

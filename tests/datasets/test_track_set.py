@@ -292,7 +292,7 @@ def test_an_earlier_set_stays_until_the_next_is_whole(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["targets.tsv", "windows.tsv", "tracks.npy"])
 def test_the_files_of_something_else_are_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(ConfigError, match=f"holds {name}, which something else made"):
+    with pytest.raises(ConfigError, match=f"holds {name}, which another program made"):
         write_track_set(tmp_path, SEQUENCES, TRACKS, WINDOWS, TARGETS, 2)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
 

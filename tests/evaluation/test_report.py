@@ -139,7 +139,7 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "metrics.json", "comparison.png", "scatter.png"}
     for content in ('{"mcc": 0.5}', "{", "[]"):
         (tmp_path / "metrics.json").write_text(content)
-        with pytest.raises(ValueError, match=r"holds metrics.json, comparison.png, scatter.png, which something else made"):
+        with pytest.raises(ValueError, match=r"holds metrics.json, comparison.png, scatter.png, which another program made"):
             report()
         assert (tmp_path / "metrics.json").read_text() == content
 

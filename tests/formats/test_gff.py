@@ -163,7 +163,11 @@ def test_the_gene_and_the_transcript_of_a_line(tmp_path: Path, rows: list[str], 
         (["c x exon 1 9 . + . Note=x"], "line 2: exon without Parent, gene_id or ID"),
         (["c x exon 1 9 . ? . ID=e"], "no transcript has a strand, . or - in column 7; give a file of genes with strands"),
         (["c x exon 1 9 . 1 . ID=e"], "line 2: the strand, column 7, is '1'"),
-        (["c x region 1 9 . + . ID=e"], "has no exon lines; give a GTF or GFF3"),
+        (["c x region 1 9 . + . ID=e"], r"has no exon lines \(column 3 holds region\); GTF and GFF3 are read as genes"),
+        (
+            ["c x promoter 1 9 . . . ID=p1"],
+            r"column 3 holds promoter\); GTF and GFF3 are read as genes: .* a BED of its lines",
+        ),
         (["c x exon 9 1 . + . ID=e"], "line 2: START 9 and END 1"),
     ],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pysam
 import pytest
+from amounts import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pysam import bcftools
@@ -257,7 +258,7 @@ _row = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(rows=st.lists(_row, max_size=6), crlf=st.booleans(), zipped=st.booleans())
 def test_every_byte_comes_back(rows: list, crlf: bool, zipped: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
     lines = ["\t".join(text).encode() + b"\t" + raw for *text, raw in rows]

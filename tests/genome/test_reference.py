@@ -15,6 +15,7 @@ import numpy as np
 import pyfaidx
 import pysam
 import pytest
+from amounts import examples
 from fasta_files import bgzipped, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,7 +61,7 @@ def fasta_texts(draw: st.DrawFn) -> tuple[dict[str, str], bytes]:
     return contigs, (text.rstrip() if draw(st.booleans()) else text).encode()
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(made=fasta_texts(), windows=st.lists(st.tuples(st.integers(-40, 130), st.integers(0, 120)), max_size=6))
 def test_windows_are_those_of_a_naive_reader(
     tmp_path_factory: pytest.TempPathFactory, made: tuple[dict[str, str], bytes], windows: list[tuple[int, int]]

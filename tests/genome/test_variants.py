@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.formats.vcf import Record, read_variants
@@ -300,7 +301,7 @@ def test_alleles_equal_naive_splice(tmp_path: Path) -> None:
         assert_placed(genome, text, v, start, length, ALIGNS[case % 3])
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(data=st.data(), align=st.sampled_from(ALIGNS))
 def test_alleles_hypothesis(data: st.DataObject, align: Align, tiny: Genome) -> None:
     text = decode(tiny.window("chrT", 0, len(TINY)))

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from amounts import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
@@ -40,7 +41,7 @@ def naive_regions(scores: list[float], shortest: int) -> list[tuple[int, int]]:
 
 
 @given(st.lists(st.floats(0, 1, allow_subnormal=False), min_size=1, max_size=60), st.integers(1, 6))
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_regions_are_the_runs_above_the_mean_and_ten_times_the_minimum(scores, shortest) -> None:
     found = high_regions(np.array(scores), shortest)
     mean = np.mean(scores)
@@ -75,7 +76,7 @@ def test_places_are_counted_when_once_is_not_enough() -> None:
 
 
 @given(st.text("ACGT", min_size=1, max_size=12), st.text("ACGT", min_size=1, max_size=12))
-@settings(deadline=None, max_examples=100)
+@examples(100)
 def test_the_best_shift_is_the_ungapped_alignment(a, b) -> None:
     best, shifts = best_shift(a, b)
     pad = "." * len(b)

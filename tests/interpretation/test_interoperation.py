@@ -10,7 +10,7 @@ import torch
 from small_models import small_classifier, small_enformer
 
 from genoformer.genome.codes import encode
-from genoformer.interpretation.audit import largest_changes
+from genoformer.interpretation.sanity_checks import largest_changes
 from genoformer.models.onehot import OneHotModel, TrackSum
 from genoformer.models.track_model import one_hot
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer

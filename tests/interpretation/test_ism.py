@@ -1,4 +1,4 @@
-"""Mutagenesis is what `score` says of every change; audits of maps that are right, wrong and made up."""
+"""Mutagenesis is what `score` says of every change; sanity checks of maps that are right and made up."""
 
 from __future__ import annotations
 
@@ -14,8 +14,16 @@ from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.interpretation.audit import Audit, Deletion, agreement, audit, deletion, largest_changes, shuffled
 from genoformer.interpretation.ism import mutagenesis
+from genoformer.interpretation.sanity_checks import (
+    Deletion,
+    MapChecks,
+    agreement,
+    check_map,
+    deletion,
+    largest_changes,
+    shuffled,
+)
 from genoformer.tokenizers import KmerTokenizer
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 600))
@@ -66,7 +74,7 @@ def test_a_region_off_the_contig_is_refused(genome, start, end) -> None:
         mutagenesis(scorer, genome, "chr1", start, end)
 
 
-# Audits: a model of which it is known what matters
+# Sanity checks, with a model whose important bases are known
 
 
 class Motif(nn.Module):
@@ -94,13 +102,13 @@ def right(model: nn.Module, codes: np.ndarray) -> np.ndarray:
     return model.weight.detach().numpy()[np.arange(40), codes]
 
 
-def audited(found: np.ndarray, again: np.ndarray) -> Audit:
-    return audit(CODES, found, again, lambda codes: output(Motif(), codes))
+def checked(found: np.ndarray, again: np.ndarray) -> MapChecks:
+    return check_map(CODES, found, again, lambda codes: output(Motif(), codes))
 
 
 def test_a_map_that_is_right_passes() -> None:
     model = Motif()
-    found = audited(right(model, CODES), right(shuffled(model), CODES))
+    found = checked(right(model, CODES), right(shuffled(model), CODES))
     assert found.with_mutagenesis > 0.9
     assert found.deletion.mapped[0] == found.deletion.random[0] == pytest.approx(7 + 2.1)
     assert found.deletion.mapped[2] < 1e-6  # 8 of 40 bases: the seven that matter are among them
@@ -111,7 +119,7 @@ def test_a_map_that_is_right_passes() -> None:
 
 def test_a_map_that_is_made_up_fails() -> None:
     made_up = np.random.default_rng(0).random(40)
-    found = audited(made_up, made_up)
+    found = checked(made_up, made_up)
     assert abs(found.with_mutagenesis) < 0.5
     assert abs(found.deletion.gain) < 0.2
     assert found.reinitialised == pytest.approx(1)  # it does not look at the model
@@ -139,4 +147,4 @@ def test_parts_of_an_audit() -> None:
     assert sorted(other.weight.flatten().tolist()) == sorted(model.weight.flatten().tolist())
     assert not torch.equal(other.weight, model.weight)
     with pytest.raises(ConfigError, match=r"found a map of shape \[3\] for 40 bases"):
-        audited(np.ones(3), np.ones(40))
+        checked(np.ones(3), np.ones(40))

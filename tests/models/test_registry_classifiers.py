@@ -242,7 +242,7 @@ def of_bert(**files: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("make", "layout", "words"),
     [
-        (lambda folder: folder.write_text("x"), "genoformer", "m is a file; a folder is needed to write into"),
+        (lambda folder: folder.write_text("x"), "genoformer", "m is a file, and the outputs need a folder"),
         (of_bert(), "genoformer", r"\(its config.json is of model_type bert \(BertForMaskedLM\)\), which would be mixed"),
         (of_bert(config__json='{"model_type": "gpt2"}'), "dnabert", r"\(its config.json is of model_type gpt2\), which"),
         (of_bert(config__json="{"), "genoformer", r"\(its config.json is of another layout\)"),

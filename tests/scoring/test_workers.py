@@ -101,8 +101,8 @@ def records(vcf: Path) -> Iterator[Record]:
         yield from file
 
 
-def local(work: Mortal) -> Pool:
-    return LocalPool(work, 2)  # type: ignore[arg-type]
+def local(work: Mortal, n_workers: int = 2) -> Pool:
+    return LocalPool(work, n_workers)  # type: ignore[arg-type]
 
 
 def on_ray(work: Mortal) -> Pool:
@@ -131,7 +131,7 @@ def test_a_part_that_kills_every_process_ends_in_a_sentence(vcf, tmp_path) -> No
     for i in range(9):
         (lives / str(i)).touch()
     with pytest.raises(WorkerError, match="died 3 times"):
-        run_pool(chunks(records(vcf), 4), local(Mortal(lives, 260)), PartFolder(tmp_path / "out.vcf", {}))
+        run_pool(chunks(records(vcf), 4), local(Mortal(lives, 260), 1), PartFolder(tmp_path / "out.vcf", {}))
 
 
 def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monkeypatch) -> None:

@@ -242,8 +242,8 @@ def test_either_strand_will_do_where_both_are_asked_for(data, tmp_path) -> None:
 
 @pytest.mark.parametrize(("metric", "best"), [("loss", min), ("brier", min), ("accuracy", max), ("auroc", max)])
 def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -> None:
-    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 2\nevals_per_epoch = 4\n'
-    tuned(tmp_path, data / "train.csv", data / "few_valid.csv", text)
+    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 4\nevals_per_epoch = 2\nbatch_size = 10\n'
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text)
     rows = [row for row in read_log(tmp_path / "out" / "log.csv") if f"valid_{metric}" in row]
     values = [row[f"valid_{metric}"] for row in rows]
     manifest = registry.read_manifest(tmp_path / "out")
@@ -319,7 +319,7 @@ TWO_OF_THREE = Targets(Classification(("a", "b", "c")), np.array([0, 2] * 6))
             A_CLASS,
             r"v.csv has the same class in all its 3 sequences \(yes\): MCC is not defined, .*selected by it; give others\.",
         ),
-        (A_LABEL, r"v.csv has the same label in all its 12 sequences \(a and b\): AUROC is not defined"),
+        (A_LABEL, r"v.csv has the same label in all its 12 sequences \(a, b\): AUROC is not defined"),
         (A_VALUE, r"v.csv has the same value in all its 12 sequences \(x\): Pearson's r is not defined"),
     ],
 )
@@ -365,7 +365,7 @@ def test_training_values_that_are_all_alike_are_named_for_what_they_are(data, tm
     alike = table(tmp_path / "alike.csv", [(text, "1.5") for text in texts])
     differ = table(tmp_path / "differ.csv", [(text, str(i)) for i, text in enumerate(texts)])
     for valid in (None, differ):
-        with pytest.raises(ConfigError, match=r"^alike\.csv: label is 1\.5 in all 40 sequences, so that there is nothing to"):
+        with pytest.raises(ConfigError, match=r"^alike\.csv: label is the same in all 40 sequences, so there is nothing to"):
             tuned(tmp_path, alike, valid, task="regress")
     assert not (tmp_path / "out").exists()
 
@@ -604,7 +604,7 @@ def test_the_manifest_of_the_data_travels_along_while_the_data_is_that_of_the_ma
 def test_a_data_set_is_not_trained_into(data, tmp_path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set/manifest.json").write_text('{"kind": "labelled windows"}')
-    with pytest.raises(ConfigError, match=r"set holds manifest\.json, which something else made"):
+    with pytest.raises(ConfigError, match=r"set holds manifest\.json, which another program made"):
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv", out="set")
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["manifest.json"]
 
@@ -671,13 +671,12 @@ LABELS_OF = {
     "multilabel": lambda i: ("a", "b", "a;b", ";")[i % 4],
     "values": lambda i: f"{(i * 7) % 11 / 3:.3f}",
 }
-RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\ntoken_dropout = 0.1\nlearning_rate = 3e-3\nevals_per_epoch = 1\n"
+RESUMED = "epochs = 4\nbatch_size = 8\ndropout = 0.1\ntoken_dropout = 0.1\nlearning_rate = 3e-3\nevals_per_epoch = 1\n"
 
 
 @pytest.mark.parametrize(
     ("kind", "extra", "number"),
     [
-        ("classes", "", signal.SIGTERM),
         ("classes", "both_strands = true\nmax_shift = 2\n", signal.SIGINT),
         ("classes", "ema_decay = 0.9\ngrad_accumulation = 2\n", signal.SIGTERM),
         ("multilabel", 'tune = "lora"\n', signal.SIGTERM),
@@ -686,7 +685,7 @@ RESUMED = "epochs = 6\nbatch_size = 8\ndropout = 0.1\ntoken_dropout = 0.1\nlearn
     ],
 )
 def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(tmp_path, monkeypatch, kind, extra, number):
-    """Of 30 steps (15 with two batches each) it is stopped in batch 8, and again in batch 9 after that; no step is lost."""
+    """Of 20 steps (10 with two batches each) it is stopped in batch 8, and again in batch 9 after that; no step is lost."""
     random = np.random.default_rng(0)
     for name, n in (("t", 40), ("v", 24)):
         table(tmp_path / f"{name}.csv", [(planted(random, [CRE] * (i % 2)), LABELS_OF[kind](i)) for i in range(n)])
@@ -722,7 +721,7 @@ def test_a_run_that_is_killed_ends_with_the_bytes_of_an_undisturbed_one(data, tm
     (tmp_path / "c.toml").write_text(f"[finetune]\n{RESUMED}patience = 99\n")
 
     def command_to(out):
-        given_ = ["--valid", data / "few_valid.csv", "-c", tmp_path / "c.toml", "-m", begun, "--epochs", 40]
+        given_ = ["--valid", data / "few_valid.csv", "-c", tmp_path / "c.toml", "-m", begun, "--epochs", 14]
         return ["finetune", data / "few.csv", "-o", tmp_path / out, *given_]
 
     run_here(command_to("whole"), tmp_path / "said")
@@ -807,7 +806,7 @@ def batches(lengths, batch_size, *, seed=0, token_dropout=0.0, max_shift=0, mode
     )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=30), batch_size=st.integers(1, 12), epoch=st.integers(0, 3))
 def test_every_sequence_comes_once_an_epoch(lengths, batch_size, epoch) -> None:
     drawn = batches(lengths, batch_size)
@@ -873,11 +872,12 @@ def test_sequences_are_moved_both_ways_equally_often_and_anew_each_epoch() -> No
     for epoch in (0, 1):
         batch = drawn(epoch)
         of = {int(row): ids for row, ids in zip(batch.targets, batch.ids.numpy(), strict=True)}
+        moved = [
+            BaseTokenizer().encode(np.stack([shift_sequences(codes, n) for codes in drawn.sequences])).ids for n in range(-3, 4)
+        ]
         by = []
-        for row, codes in enumerate(drawn.sequences):
-            fits = [
-                n for n in range(-3, 4) if (BaseTokenizer().encode(shift_sequences(codes, n)[None]).ids[0] == of[row]).all()
-            ]
+        for row in range(len(drawn.sequences)):
+            fits = [n for n, ids in zip(range(-3, 4), moved, strict=True) if (ids[row] == of[row]).all()]
             assert fits
             by.append(fits[0] if len(fits) == 1 else None)
         counts = [by.count(n) for n in range(-3, 4)]

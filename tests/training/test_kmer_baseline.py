@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from amounts import FULL
 from numpy.lib.stride_tricks import sliding_window_view
 
 from genoformer.errors import ConfigError
@@ -176,10 +177,10 @@ def test_hg38_slices_give_the_known_numbers(real_data) -> None:
     assert time.process_time() - began < 60  # 3 s; a table for each short chunk would take hours
     assert models.contexts == CONTEXTS
     assert models.n_bases == 2 * 8_323_275
-    for contig, n, order_5, around_4, around_5 in (
-        ("chr1", 839_000, 1.917, 1.807, 1.775),
-        ("chr22", 299_000, 1.903, 1.758, 1.711),
-    ):
+    known = [("chr22", 299_000, 1.903, 1.758, 1.711)]
+    if FULL:
+        known.append(("chr1", 839_000, 1.917, 1.807, 1.775))
+    for contig, n, order_5, around_4, around_5 in known:
         found = everywhere(models, stretches(genome, [contig]))
         bits = dict(zip(models.names, found.mean(axis=1, dtype=np.float64), strict=True))
         assert found.shape[1] > n

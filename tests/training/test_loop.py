@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from processes import command, environment, genoformer, killed, run, run_here, started
+from processes import command, command_and_exit, genoformer, killed, run, run_here, run_together, started
 from torch import nn
 
 from genoformer.errors import ConfigError, Stopped, TrainingError
@@ -85,29 +84,19 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fas
     assert not (again / "state.ckpt").exists()
 
 
-def hear_ctrl_c() -> None:
-    """A shell starts what runs in its background deaf to Ctrl-C, and children inherit that: tests run there too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_stopped_says_so_and_is_no_success(tmp_path, fasta, number, status) -> None:
-    child = subprocess.Popen(
-        genoformer(*prepared(tmp_path / "a", fasta, max_steps=100_000)),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=hear_ctrl_c,
-    )
-    while child.poll() is None and not (tmp_path / "a/run/state.ckpt").is_file():
+    out, said = tmp_path / "out", tmp_path / "said"
+    child = started(command_and_exit, prepared(tmp_path / "a", fasta, max_steps=100_000), said, out)
+    while child.is_alive() and not (tmp_path / "a/run/state.ckpt").is_file():
         time.sleep(0.01)
-    child.send_signal(number)
-    out, said = child.communicate(timeout=300)
-    assert child.returncode == status, said
-    assert "Interrupted" in said
-    assert "Traceback" not in said
-    assert out == ""
+    assert child.pid is not None
+    os.kill(child.pid, number)
+    child.join(300)
+    assert child.exitcode == status, said.read_text()
+    assert "Interrupted" in said.read_text()
+    assert "Traceback" not in said.read_text()
+    assert out.read_text() == ""
     assert not (tmp_path / "a/run/config.json").exists()
 
 
@@ -143,8 +132,10 @@ def test_two_small_batches_are_one_large_batch(tmp_path, fasta, large_batches, s
     arguments = prepared(tmp_path / "two", fasta, **fields)
     if processes == 1:
         run_here(arguments, tmp_path / "said")
-    else:
+    elif strategy == "ddp":
         run(genoformer(*arguments, processes=processes))
+    else:
+        run_together(arguments, tmp_path, processes=processes)
     one, two = read_log(large_batches), read_log(tmp_path / "two/run/log.csv")
     assert [row["step"] for row in one] == [row["step"] for row in two] == list(range(5, 41, 5))
     for name in ("train_loss", "valid_bits_per_base"):

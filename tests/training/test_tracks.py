@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from processes import genoformer, killed, run, run_here
+from processes import killed, run_here, run_together
 from small_models import LONG_TABLE
 from torch import nn
 
@@ -66,7 +66,7 @@ def prepared(folder: Path, made: Path, **fields: object) -> list[object]:
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, made: Path) -> None:
     """kill -9 three times, with dropout, batch norm, averaged weights and a best step; the end is the undisturbed one."""
-    fields, said = {"dropout": 0.1, "ema_decay": 0.9, "epochs": 30}, tmp_path / "said"
+    fields, said = {"dropout": 0.1, "ema_decay": 0.9, "epochs": 14}, tmp_path / "said"
     run_here(prepared(tmp_path / "whole", made, **fields), said)
     whole, again = tmp_path / "whole/run", tmp_path / "killed/run"
     arguments = prepared(tmp_path / "killed", made, **fields)
@@ -87,7 +87,7 @@ def large_batches(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Path:
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, made: Path, large_batches: Path, strategy: str) -> None:
     """The loss curve and the validation agree: the statistics of batch norm are those of both processes together."""
-    run(genoformer(*prepared(tmp_path / "two", made, strategy=strategy, checkpointing="true"), processes=2))
+    run_together(prepared(tmp_path / "two", made, strategy=strategy, checkpointing="true"), tmp_path, processes=2)
     one, two = read_log(large_batches), read_log(tmp_path / "two/run/log.csv")
     assert [row["step"] for row in one] == [row["step"] for row in two] == [4, 8, 12, 16]
     for name in ("train_loss", "valid_pearson"):

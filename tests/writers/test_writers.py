@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genoformer.api import _table_of_scores
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
+from genoformer.formats.score_tables import read_score_table
 from genoformer.formats.vcf import ENCODING, ERRORS, Record
 from genoformer.genome.variants import Status
 from genoformer.scoring.scores import parse_scores
@@ -213,7 +213,7 @@ def test_any_text_comes_back_from_a_tsv(tmp_path_factory: pytest.TempPathFactory
     names = [name for name in [*ODD, *names] if name != "."]
     path = scored(tmp_path_factory.mktemp("t") / "o.tsv", names)
     table = pd.read_csv(path, sep="\t", keep_default_na=False, dtype={"id": str, "filter": str})
-    ours = _table_of_scores(path)
+    ours = read_score_table(path)
     for of in (table, ours):
         assert of["id"].tolist() == of["filter"].tolist() == names
         assert of["info"].tolist() == [f"X={name}" for name in names]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, get_type_hints
@@ -179,7 +179,7 @@ class SoftmaxPool(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(2 * torch.eye(width))  # [C, C]
+        self.weight = nn.Parameter(torch.zeros(width, width).fill_diagonal_(2.0))  # [C, C]; torch.eye is slow on meta
 
     def forward(self, x: Tensor) -> Tensor:
         second = x[..., 1::2]
@@ -398,6 +398,9 @@ class Enformer(TrackModel):
             x = stage(x)
         return x[:, :, 0]
 
+    def shard_parts(self) -> list[nn.Module]:
+        return [*self.stages, *self.blocks]
+
     def last_parts(self) -> list[nn.Module]:
         return [self.final]
 
@@ -438,6 +441,22 @@ class Enformer(TrackModel):
         from genoformer.models.enformer.engine import EnformerEngine
 
         return EnformerEngine(self)
+
+    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
+
+        A stage is computed for one window at a time and holds its input and output; attention holds the logits of one head.
+        """
+        config, n = self.config, length // self.config.bin_size
+        channels, keys = [4, *config.channels], config.n_heads * config.key_width
+        stage = max(a * (length >> i) + b * (length >> (i + 1)) for i, (a, b) in enumerate(pairwise(channels)))
+        attention = batch * n * (6 * config.width + 4 * keys) + 2 * n**2 + n * (2 * n - 1)
+        return sum(p.numel() for p in self.stages.parameters()), max(stage, attention)
+
+    @classmethod
+    def timing_config(cls, config: EnformerConfig, length: int) -> EnformerConfig:
+        """Return a configuration of the same width to measure speed with: windows of `length` bases, one block, one track."""
+        return replace(config, n_blocks=min(config.n_blocks, 1), heads={"track": 1}, context_length=length, target_bins=0)
 
     # Attention maps of bins
 

@@ -6,10 +6,10 @@ In reading order: the configuration, positions, attention, the layer, the encode
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, ClassVar, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 import torch.nn.functional as F
@@ -242,7 +242,11 @@ class Encoder(TokenModel):
     """
 
     config_type = EncoderConfig
-    tied: ClassVar[dict[str, str]] = {"decoder.weight": "tokens.weight"}  # stored once on disk
+    may_be_tied = True
+
+    @property
+    def tied(self) -> Mapping[str, str]:
+        return {"decoder.weight": "tokens.weight"}
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()

@@ -6,13 +6,13 @@ over positions (section 0 of the definitions); for the comparison its function i
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 import torch
+from amounts import FULL
 from small_models import random_onehot, shaken
 from torch import Tensor
 
@@ -22,7 +22,7 @@ from genoformer.models.enformer.model import Enformer, preset
 from genoformer.models.enformer.tiled_trunk import Trunk
 
 reference = pytest.importorskip("enformer_pytorch.modeling_enformer", reason="enformer-pytorch is not installed (extra: dev)")
-full_size = pytest.mark.skipif("GENOFORMER_FULL" not in os.environ, reason="needs 9 GB and some minutes: set GENOFORMER_FULL=1")
+full_size = pytest.mark.skipif(not FULL, reason="needs 9 GB and some minutes: set GENOFORMER_FULL=1")
 
 TINY = {"dim": 96, "depth": 2, "heads": 4, "attn_dim_key": 24, "output_heads": {"human": 5, "mouse": 3}, "dim_divisible_by": 8}
 

@@ -1,4 +1,4 @@
-"""Audit of maps: agreement with ISM, a deletion curve, and dependence on the model's weights; of one map, and of loci."""
+"""Sanity checks of maps: agreement with ISM, a deletion curve, and dependence on the model's weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from genoformer.tables import rounded, tsv_line
 STEPS = 11  # points of a deletion curve, from no base to all bases
 _FEWEST = 3  # minimum number of bases for a comparison
 _RANDOM = 5  # random orders that the curve is compared with
-MOST = 100  # maximum number of bases of a sequence that an audit mutates
+MOST = 100  # maximum number of bases of a sequence that a check mutates
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -56,7 +56,7 @@ class Deletion(NamedTuple):
         return float(trapezoid(self.random - self.mapped, self.fractions) / total) if clear else float("nan")
 
 
-class Audit(NamedTuple):
+class MapChecks(NamedTuple):
     """Results of the three checks of one map of one sequence."""
 
     with_mutagenesis: float  # Spearman of |map| and the largest |change| at each base
@@ -69,7 +69,7 @@ class Audit(NamedTuple):
         gain = self.deletion.gain
         deleted = f"deletion gain {gain:.0%}" if np.isfinite(gain) else "deletion gain not defined, effect too small"
         shuffled = f"{self.reinitialised:.2f}" if np.isfinite(self.reinitialised) else "not defined"
-        return f"audit: {ism}{deleted}; Spearman with shuffled weights {shuffled}"
+        return f"sanity checks: {ism}{deleted}; Spearman with shuffled weights {shuffled}"
 
 
 def agreement(one: Floats, other: Floats) -> float:
@@ -113,7 +113,7 @@ def shuffled(model: M, seed: int = 0) -> M:
     return control
 
 
-def audit(
+def check_map(
     codes: Codes,
     values: Floats,
     shuffled_values: Floats,
@@ -121,7 +121,7 @@ def audit(
     changes: Floats | None = None,
     *,
     seed: int = 0,
-) -> Audit:
+) -> MapChecks:
     """Return the three checks of one map of one sequence.
 
     values [L]: the map; shuffled_values [L]: the map of the model with its weights `shuffled`; output: codes [B, L] -> numbers
@@ -134,7 +134,7 @@ def audit(
             raise ConfigError(f"found a map of shape {shape} for {len(codes)} bases; give one number for each base.")
     if changes is None:
         changes = largest_changes(codes, output, most=MOST)
-    return Audit(agreement(values, changes), deletion(codes, values, output, seed=seed), agreement(values, shuffled_values))
+    return MapChecks(agreement(values, changes), deletion(codes, values, output, seed=seed), agreement(values, shuffled_values))
 
 
 def largest_changes(codes: Codes, output: Callable[[Codes], Floats], *, most: int | None = None) -> Floats:
@@ -154,7 +154,7 @@ def largest_changes(codes: Codes, output: Callable[[Codes], Floats], *, most: in
 # --- loci of a session
 
 
-def audit_loci(
+def check_loci(
     session: Session,
     maps: Sequence[Floats],
     maps_of: MapFunction,
@@ -162,30 +162,30 @@ def audit_loci(
     *,
     maps_are_ism: bool = False,
     sequence_only: bool = True,
-) -> tuple[list[Audit], Result]:
-    """Return the audit of each locus with a figure, and write audit.tsv; nothing if the request has no audits.
+) -> tuple[list[MapChecks], Result]:
+    """Return the sanity checks of each locus with a figure, and write audit.tsv; nothing if they are not requested.
 
     maps_are_ism: skip the comparison with ISM. sequence_only: the model reads the sequence of the locus without the genome
     around it.
     """
-    if not session.request.audits or not session.drawn:
+    if not session.request.sanity_checks or not session.drawn:
         return [], Result()
-    progress = session.progress_for("audit", len(session.drawn))
+    progress = session.progress_for("sanity checks", len(session.drawn))
     shuffled_maps = maps_of(shuffled(session.model), session.drawn)
     changes = _known_changes(session, maps_are_ism)
-    audits = []
+    checks = []
     with evaluating(session.model, session.request.device) as model:
         for i, locus in enumerate(session.drawn):
             window, start = (locus.codes, 0) if sequence_only else _input_window(session, locus)
             output = partial(_output_in_window, target, model, window, start)
-            audits.append(audit(locus.codes, maps[i], shuffled_maps[i], output, changes[i]))
+            checks.append(check_map(locus.codes, maps[i], shuffled_maps[i], output, changes[i]))
             if progress:
                 progress(i + 1)
-    return audits, _write_audits(session, audits)
+    return checks, _write_checks(session, checks)
 
 
 def _known_changes(session: Session, maps_are_ism: bool) -> list[Floats | None]:
-    """Return the largest |change| at each base of the drawn loci where an audit shall not compute it from the target.
+    """Return the largest |change| at each base of the drawn loci where the checks do not compute it from the target.
 
     ISM maps are not compared with themselves: all NaN. ISM of a language model scores the bases as `score` does, because its
     target is not an output of its own.
@@ -224,12 +224,12 @@ def _input_window(session: Session, locus: Locus) -> tuple[Codes, int]:
     return session.genome.window(locus.chrom, locus.start - start, length), start
 
 
-def _write_audits(session: Session, audits: Sequence[Audit]) -> Result:
+def _write_checks(session: Session, checks: Sequence[MapChecks]) -> Result:
     """Write audit.tsv, and report the medians."""
     columns = {
-        "spearman_with_mutagenesis": [audit.with_mutagenesis for audit in audits],
-        "deletion_gain": [audit.deletion.gain for audit in audits],
-        "spearman_shuffled_weights": [audit.reinitialised for audit in audits],
+        "spearman_with_mutagenesis": [one.with_mutagenesis for one in checks],
+        "deletion_gain": [one.deletion.gain for one in checks],
+        "spearman_shuffled_weights": [one.reinitialised for one in checks],
     }
     rows = [
         tsv_line([locus.name, *(rounded(value, ".4f") for value in values)])
@@ -242,5 +242,5 @@ def _write_audits(session: Session, audits: Sequence[Audit]) -> Result:
         label: [value for value in values if np.isfinite(value)] for label, values in zip(labels, columns.values(), strict=True)
     }
     medians = [f"{label} {np.median(values):.2f} (n = {len(values)})" for label, values in defined.items() if values]
-    note = f"audit, medians: {'; '.join(medians) or 'none is defined'}"
+    note = f"sanity checks, medians: {'; '.join(medians) or 'none is defined'}"
     return Result(notes=(note,), files=(path,))
