@@ -174,12 +174,12 @@ def _other_spellings(classes: Sequence[str], names: set[str]) -> dict[str, int]:
     for i, name in enumerate(classes):
         with suppress(ValueError):
             by_number[float(name)] = i
-    found = {}
+    indices = {}
     for name in names - set(classes):
         with suppress(ValueError):
             if (number := float(name)) in by_number:
-                found[name] = by_number[number]
-    return found
+                indices[name] = by_number[number]
+    return indices
 
 
 def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
@@ -210,9 +210,9 @@ def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
             "these are too many for classes. Are they values (--task regress), or numbers of sequences without labels?"
         )
     order = sorted(names, key=lambda name: (numbers[name], name))
-    for one, other in pairwise(order):
-        if numbers[one] == numbers[other]:
-            raise ConfigError(f"the classes {one} and {other} are one number; write it in one way.")
+    for one, next_name in pairwise(order):
+        if numbers[one] == numbers[next_name]:
+            raise ConfigError(f"the classes {one} and {next_name} are one number; write it in one way.")
     return tuple(order)
 
 
