@@ -44,7 +44,7 @@ annotation_options = shared.option_group(
 )
 
 
-def annotations_of(options: dict[str, Any]) -> Any:
+def read_annotation_options(options: dict[str, Any]) -> Any:
     """Read the annotations of -a, --gtf and --tss, and remove these keys from the options."""
     from genoformer.annotation import read_annotations
 
@@ -59,7 +59,7 @@ def refuse_file(folder: str, option: str) -> None:
     from genoformer.errors import ConfigError
 
     if Path(folder).exists() and not Path(folder).is_dir():
-        raise ConfigError(f"{option} {folder} is a file, but figures and tables are to lie there; name a folder.")
+        raise ConfigError(f"{option} {folder} is a file, but must be a folder for figures and tables; give another name.")
 
 
 @click.command(cls=Command)
@@ -91,7 +91,8 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     from pathlib import Path
 
     from genoformer.annotation.figures import write_breakdown
-    from genoformer.annotation.run import annotate_variants
+    from genoformer.annotation.request import AnnotationRequest
+    from genoformer.annotation.run import run_annotation
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
@@ -99,14 +100,14 @@ def annotate(vcf: str, output: str, figures: str | None, af_key: str, **options:
     lock_outputs(figures)
     if figures is not None:
         refuse_file(figures, "--figures")
-    annotations = annotations_of(options)
-    with progress_bar("records") as watch:
-        found = annotate_variants(vcf, annotations, output, breakdown=figures is not None, af_key=af_key, progress=watch)
-    if figures is not None and found.breakdown is not None:
-        write_breakdown(Path(figures), found.breakdown, annotations)
-    for note in found.notes:
+    request = AnnotationRequest(vcf, read_annotation_options(options), output, breakdown=figures is not None, af_key=af_key)
+    with progress_bar("records") as progress:
+        summary = run_annotation(request, progress=progress)
+    if figures is not None and summary.breakdown is not None:
+        write_breakdown(Path(figures), summary.breakdown, request.annotations)
+    for note in summary.notes:
         print_note(note)
-    rate = found.records / max(found.seconds, 1e-9)
-    print_note(f"annotated {found.records:,} records ({rate:,.0f} per second)")
-    for name, n in (found.overlapping | found.parts).items():
-        print_note(f"  {name:24} {n:>10,} {n / max(found.records, 1):>7.1%}")
+    rate = summary.records / max(summary.seconds, 1e-9)
+    print_note(f"annotated {summary.records:,} records ({rate:,.0f} per second)")
+    for name, n in (summary.overlapping | summary.parts).items():
+        print_note(f"  {name:24} {n:>10,} {n / max(summary.records, 1):>7.1%}")

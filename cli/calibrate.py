@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .track_options import of_tracks, track_options
+from .track_options import given_options, track_options
 from .verbosity import Command, print_note
 
 
@@ -38,13 +38,7 @@ from .verbosity import Command, print_note
 @shared.device
 @click.pass_context
 def calibrate(
-    ctx: click.Context,
-    vcf: str,
-    fasta: str,
-    model_names: tuple[str, ...],
-    scores: str | None,
-    output: str | None,
-    **options: Any,
+    ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...], output: str | None, **options: Any
 ) -> None:
     """Store MODEL's score distribution on BACKGROUND, a VCF such as common variants, for later quantiles.
 
@@ -55,41 +49,16 @@ def calibrate(
     `score` with the same settings then adds the empirical quantile of each score: the fraction of background scores of the
     same track that are not larger.
     """
-    from pathlib import Path
-
-    from genoformer import inference
-    from genoformer.errors import ConfigError
-    from genoformer.genome.reference import Genome
-    from genoformer.models import registry
-    from genoformer.scoring.calibration import calibrate as calibrated
-    from genoformer.scoring.quantiles import FILE
-    from genoformer.scoring.scorers import default_scores
-    from genoformer.scoring.scores import parse_scores
+    from genoformer.scoring.background import calibrate as score_background
+    from genoformer.scoring.job import CalibrationJob, calibration_path
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    lock_outputs(output or registry.resolve_model(model_names[0]) / FILE)
-    genome = Genome(fasta)
-    models = [registry.load_scoring(name) for name in model_names]
-    chosen = parse_scores(scores) if scores else default_scores(models[0])
-    if output is None and len(models) > 1:
-        raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")
-    path = Path(output) if output else registry.resolve_model(model_names[0]) / FILE
-    device = inference.resolve_device(options["device"])
+    lock_outputs(output or calibration_path(model_names[0]))
+    given = given_options(ctx, "vcf", "fasta", "model_names", "output")
+    job = CalibrationJob.from_names(vcf, fasta, model_names, output, **given)
     with progress_bar("records") as watch:
-        found, summary = calibrated(
-            vcf,
-            genome,
-            models,
-            chosen,
-            path,
-            model_name="+".join(model_names),
-            context=options["context"],
-            both_strands=options["strand"] == "both",
-            device=device,
-            workers=options["workers"],
-            of_tracks=of_tracks(ctx, models[0], genome),
-            progress=watch,
-        )
-    print_note(f"{path}: {', '.join(found.grids)} of {found.n_alleles:,} alleles of {summary.records:,} records")
+        calibration, summary = score_background(job, progress=watch)
+    names = ", ".join(calibration.grids)
+    print_note(f"{job.output}: {names} of {calibration.n_alleles:,} alleles of {summary.records:,} records")

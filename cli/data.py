@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,7 @@ from .catalog import catalog_option, complete_names, described, json_option, pul
 from .verbosity import Group, print_note
 
 if TYPE_CHECKING:
-    from genoformer.datasets.build import BuildSummary
+    from genoformer.datasets.dataset_files import BuildSummary
     from genoformer.datasets.track_build import BuiltTracks
 
 
@@ -156,22 +156,7 @@ def simulate(out: Path, seed: int, contigs: int, contig_length: int, variants: i
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions that no window may overlap.")
 @click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
 @click.option("--seed", default=0, show_default=True, help="Random seed; the same seed writes the same bytes.")
-def build(
-    out: Path,
-    fasta: Path,
-    positives: tuple[str, ...],
-    columns: tuple[str, ...],
-    negatives: str,
-    ratio: float,
-    length: int | None,
-    upstream: int | None,
-    downstream: int | None,
-    valid: tuple[str, ...],
-    test: tuple[str, ...],
-    blacklist: Path | None,
-    max_n: float,
-    seed: int,
-) -> None:
+def build(out: Path, fasta: Path, positives: tuple[str, ...], **options: Any) -> None:
     """Build labelled sequences to train on, in the folder OUT.
 
     Writes train.tsv, valid.tsv and test.tsv (sequence, label, chrom, start, end, strand, name; 0-based half-open), split by
@@ -188,7 +173,8 @@ def build(
       genoformer data build promoters -f world/genome.fa.gz -p promoter=world/genes.gtf.gz \\
           --valid chrS2 --test chrS3
     """
-    from genoformer.datasets import build as building
+    from genoformer.datasets.build import build_dataset
+    from genoformer.datasets.request import DatasetRequest
     from genoformer.datasets.sites import notes_of
     from genoformer.genome.reference import Genome
 
@@ -196,28 +182,15 @@ def build(
 
     lock_outputs(out)
     files = _named(positives)
-    for note in (of_files := notes_of(files, columns)):
+    for note in (file_notes := notes_of(files, options["columns"])):
         print_note(f"Note: {note}")
+    if options["negatives"] == "none":
+        options["negatives"] = None
     with Genome(fasta) as genome:
-        built = building.build(
-            out,
-            genome,
-            files,
-            columns=columns,
-            length=length,
-            upstream=upstream,
-            downstream=downstream,
-            negatives=None if negatives == "none" else negatives,
-            ratio=ratio,
-            valid=_listed(valid),
-            test=_listed(test),
-            blacklist=blacklist,
-            max_n=max_n,
-            seed=seed,
-        )
-        for note in [*genome.notes, *(note for note in built.notes if note not in of_files)]:
+        summary = build_dataset(DatasetRequest(out, genome, files, **_split_names(options)))
+        for note in [*genome.notes, *(note for note in summary.notes if note not in file_notes)]:
             print_note(f"Note: {note}")
-    _show(built)
+    _show(summary)
 
 
 @data.command()
@@ -241,20 +214,7 @@ def build(
 @click.option("--test", multiple=True, metavar="CONTIGS", help="Contigs to test on; may be repeated.")
 @click.option("--blacklist", type=click.Path(path_type=Path), help="BED of regions whose values are clipped to the median.")
 @click.option("--max-n", default=0.05, show_default=True, help="Maximum fraction of N in a window that is kept.")
-def tracks(
-    out: Path,
-    fasta: Path,
-    targets: Path,
-    windows: Path | None,
-    length: int | None,
-    bin_size: int,
-    target_bins: int,
-    stride: int | None,
-    valid: tuple[str, ...],
-    test: tuple[str, ...],
-    blacklist: Path | None,
-    max_n: float,
-) -> None:
+def tracks(out: Path, fasta: Path, **options: Any) -> None:
     """Build windows with their tracks to train a track model on, in the folder OUT.
 
     The table has one track per row. file is a bigWig, a bedGraph, or peaks as BED, narrowPeak or broadPeak; its path is
@@ -272,29 +232,16 @@ def tracks(
       genoformer data tracks set -f world/genome.fa.gz -t targets.tsv --length 16384 \\
           --target-bins 64 --valid chrS2 --test chrS3
     """
-    from genoformer.datasets.track_build import build_tracks
+    from genoformer.datasets.request import TrackSetRequest
+    from genoformer.datasets.track_build import build_track_set
     from genoformer.genome.reference import Genome
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(out)
-    with Genome(fasta) as genome, progress_bar("windows") as listen:
-        built = build_tracks(
-            out,
-            genome,
-            targets,
-            windows=windows,
-            length=length,
-            stride=stride,
-            bin_size=bin_size,
-            target_bins=target_bins,
-            valid=_listed(valid),
-            test=_listed(test),
-            blacklist=blacklist,
-            max_n=max_n,
-            progress=listen,
-        )
+    with Genome(fasta) as genome, progress_bar("windows") as progress:
+        built = build_track_set(TrackSetRequest(out, genome, **_split_names(options)), progress=progress)
         notes = [*genome.notes, *built.notes]
     for note in notes:
         print_note(f"Note: {note}")
@@ -314,24 +261,26 @@ def _named(positives: tuple[str, ...]) -> dict[str, Path]:
     return files
 
 
-def _listed(contigs: tuple[str, ...]) -> list[str]:
-    return [name.strip() for text in contigs for name in text.split(",") if name.strip()]
+def _split_names(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with --valid and --test as lists of contigs."""
+    names = {split: ",".join(options[split]).split(",") for split in ("valid", "test")}
+    return options | {split: [name.strip() for name in contigs if name.strip()] for split, contigs in names.items()}
 
 
-def _show(built: BuildSummary) -> None:
-    click.echo(f"{built.out}: windows of {built.length:,} bases")
-    for split, counts in built.counts.items():
+def _show(summary: BuildSummary) -> None:
+    click.echo(f"{summary.out}: windows of {summary.length:,} bases")
+    for split, counts in summary.counts.items():
         parts = [
-            f"{n:,} {name}" + (f" (GC {built.gc[split][name]:.1%})" if name in built.gc[split] else "")
+            f"{n:,} {name}" + (f" (GC {summary.gc[split][name]:.1%})" if name in summary.gc[split] else "")
             for name, n in counts.items()
         ]
         click.echo(f"  {split}: {', '.join(parts)}")
-    for name, reasons in built.dropped.items():
+    for name, reasons in summary.dropped.items():
         if reasons:
             click.echo(f"  left out of {name}: {', '.join(f'{n:,} {reason}' for reason, n in reasons.items())}")
-    for pair, found in built.leakage.items():
+    for pair, leakage in summary.leakage.items():
         first, second = pair.split(", ")
-        click.echo(f"  leakage: {found.describe(first, second)}")
+        click.echo(f"  leakage: {leakage.describe(first, second)}")
 
 
 def _show_tracks(built: BuiltTracks) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -15,7 +15,6 @@ from .verbosity import Command, print_note
 @click.option(
     "-m",
     "--model",
-    "model_name",
     type=shared.MODEL,
     required=True,
     help="Language model, or fine-tuned model (its encoder): a folder, or a name from `models list`.",
@@ -68,15 +67,15 @@ from .verbosity import Command, print_note
 @shared.label
 @shared.device
 @shared.precision
+@shared.batch_size
 def embed(
     data: str,
-    model_name: str,
     fasta: str | None,
     output: str | None,
     pca: str | None,
     probe: bool,
     valid: str | None,
-    task: str,
+    task: Literal["classify", "regress"],
     label: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -96,30 +95,34 @@ def embed(
     import json
     from pathlib import Path
 
-    from genoformer import inference
     from genoformer.datasets.sequences import read_labelled, read_sequences
-    from genoformer.embedding.run import EmbeddingOptions, embed_sequences
+    from genoformer.errors import ConfigError
+    from genoformer.evaluation.embedding_probe import probe_embeddings
+    from genoformer.inference import with_runtime
+    from genoformer.inference.embed import EmbeddingRequest, embed_sequences
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
     lock_outputs(output, pca)
-    device, columns = options.pop("device"), list(label) or None
-    asked = EmbeddingOptions(
-        output=Path(output) if output else None,
-        pca=Path(pca) if pca else None,
-        probe=task if probe else None,  # type: ignore[arg-type]
-        device=inference.resolve_device(device),
-        **options,
-    )
-    given = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
-    held_out = read_labelled(valid, fasta=fasta, label=columns, n_labels=given.n_labels) if valid else None
-    for note in [*given.notes, *(held_out.notes if held_out else ())]:
+    if not (output or pca or probe):
+        raise ConfigError("no output is named; name a file with -o or --pca, or give --probe.")
+    if valid and not probe:
+        raise ConfigError("--valid has the sequences that the probe predicts; give --probe too, or leave it out.")
+    paths = {"output": Path(output) if output else None, "pca": Path(pca) if pca else None}
+    request = with_runtime(EmbeddingRequest, **paths, **options)
+    columns = list(label) or None
+    sequences = (read_labelled if probe else read_sequences)(data, fasta=fasta, label=columns)
+    held_out = read_labelled(valid, fasta=fasta, label=columns, n_labels=sequences.n_labels) if valid else None
+    for note in [*sequences.notes, *(held_out.notes if held_out else ())]:
         print_note(note)
-    with progress_bar("sequences" if asked.pooling == "tokens" else "windows") as listen:
-        made = embed_sequences(given, model_name, asked, valid=held_out, progress=listen)
-    for note in made.notes:
+    probes: list[dict[str, Any]] = []
+    with progress_bar("sequences" if request.pooling == "tokens" else "windows") as progress:
+        if probe:
+            notes, probes = probe_embeddings(sequences, request, task, valid=held_out, progress=progress)
+        else:
+            notes = embed_sequences(sequences, request, progress=progress).notes
+    for note in notes:
         print_note(note)
-    if made.probes:
-        found = made.probes[0] if len(made.probes) == 1 else {"layers": made.probes}
-        click.echo(json.dumps(found, indent=1, allow_nan=False))
+    if probes:
+        click.echo(json.dumps(probes[0] if len(probes) == 1 else {"layers": probes}, indent=1, allow_nan=False))

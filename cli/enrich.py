@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from .annotate import annotation_options, annotations_of, refuse_file
+from .annotate import annotation_options, read_annotation_options, refuse_file
 from .verbosity import Command, print_note
 
 
@@ -86,15 +87,7 @@ from .verbosity import Command, print_note
     help="Folder for tables and figures; without it, a table is printed on stdout.",
 )
 @click.pass_context
-def enrich(
-    ctx: click.Context,
-    variants: str,
-    fasta: str | None,
-    sizes: str | None,
-    exclude: tuple[str, ...],
-    output: str | None,
-    **options: Any,
-) -> None:
+def enrich(ctx: click.Context, variants: str, output: str | None, **options: Any) -> None:
     """Test whether VARIANTS (VCF, BCF, BED) lie in elements more often than matched controls; for a bigWig, where its sum lies.
 
     \b
@@ -110,84 +103,97 @@ def enrich(
     at least 1/(n+1); q is that of Benjamini and Hochberg. Variants in LD are treated as independent: prune them first
     (--prune, or by r2).
     """
-    from pathlib import Path
-
-    from genoformer.annotation.figures import enrichment_rows, mass_rows, write_mass, write_study
-    from genoformer.annotation.mass import mass_in_elements
-    from genoformer.annotation.places import read_sizes
-    from genoformer.annotation.study import describe, enrich_variants
-    from genoformer.genome.reference import Genome
-    from genoformer.genome.regions import read_bed
     from genoformer.tables import tsv_line
 
     from .output_lock import lock_outputs
-    from .progress import progress_bar
 
     lock_outputs(output)
-    of_track = Path(variants).suffix.lower() in (".bw", ".bigwig")
-    _refuse_idle(ctx, of_track=of_track)
+    is_track = Path(variants).suffix.lower() in (".bw", ".bigwig")
+    _refuse_ineffective(ctx, is_track=is_track)
     if output is not None:
         refuse_file(output, "-o")
-    annotations = annotations_of(options)
-    if of_track:
-        mass = mass_in_elements(variants, annotations, n_resamplings=options["n_resamplings"], seed=options["seed"])
-        if output is not None:
-            write_mass(Path(output), mass, Path(variants).name)
-        rows, said = mass_rows(mass), [f"{mass.n_bases:,} bases with a value"]
-    else:
-        match = options.pop("match")
-        blocked: dict[str, Any] = {}
-        for path in exclude:
-            for contig, intervals in read_bed(path).items():
-                blocked.setdefault(contig, []).append(intervals)
-        with progress_bar("steps") as watch:
-            study = enrich_variants(
-                variants,
-                annotations,
-                genome=Genome(fasta) if fasta else None,
-                sizes=read_sizes(sizes) if sizes else None,
-                exclude=_joined(blocked),
-                match_on=None if match is None else _names(match),
-                progress=watch,
-                **options,
-            )
-        if output is not None:
-            write_study(Path(output), study)
-        rows, said = enrichment_rows(study), describe(study)
+    annotations = read_annotation_options(options)
+    enrich_one = _enrich_track if is_track else _enrich_variants
+    rows, lines = enrich_one(variants, annotations, output, options)
     if output is None:
         for row in rows:
             click.echo(tsv_line(map(str, row)))
-    for line in said:
+    for line in lines:
         print_note(line)
     if output is not None:
         _show(rows)
 
 
-def _refuse_idle(ctx: click.Context, *, of_track: bool) -> None:
+def _enrich_track(track: str, annotations: Any, output: str | None, options: dict[str, Any]) -> tuple[Any, list[str]]:
+    """Return the table and the notes of the signal of a track in annotations."""
+    from genoformer.annotation.figures import mass_rows, write_mass
+    from genoformer.annotation.mass import mass_in_elements
+
+    share = mass_in_elements(track, annotations, n_resamplings=options["n_resamplings"], seed=options["seed"])
+    if output is not None:
+        write_mass(Path(output), share, Path(track).name)
+    return mass_rows(share), [f"{share.n_bases:,} bases with a value"]
+
+
+def _enrich_variants(variants: str, annotations: Any, output: str | None, options: dict[str, Any]) -> tuple[Any, list[str]]:
+    """Return the table and the notes of the enrichment of variants in annotations."""
+    from genoformer.annotation.figures import enrichment_rows, write_study
+    from genoformer.annotation.random_regions import read_sizes
+    from genoformer.annotation.request import EnrichmentRequest
+    from genoformer.annotation.study import describe, run_enrichment
+    from genoformer.genome.reference import Genome
+
+    from .progress import progress_bar
+
+    fasta, sizes, match, exclude = (options.pop(key) for key in ("fasta", "sizes", "match", "exclude"))
+    request = EnrichmentRequest(
+        variants,
+        annotations,
+        genome=Genome(fasta) if fasta else None,
+        sizes=read_sizes(sizes) if sizes else None,
+        exclude=_read_excluded(exclude),
+        match_on=None if match is None else _names(match),
+        **options,
+    )
+    with progress_bar("steps") as progress:
+        study = run_enrichment(request, progress=progress)
+    if output is not None:
+        write_study(Path(output), study)
+    return enrichment_rows(study), describe(study)
+
+
+def _read_excluded(paths: tuple[str, ...]) -> dict[str, Any]:
+    """Return the intervals of all BED files by contig."""
+    import numpy as np
+
+    from genoformer.genome.regions import read_bed
+
+    intervals: dict[str, Any] = {}
+    for path in paths:
+        for contig, rows in read_bed(path).items():
+            intervals.setdefault(contig, []).append(rows)
+    return {contig: np.concatenate(rows) for contig, rows in intervals.items()}
+
+
+def _refuse_ineffective(ctx: click.Context, *, is_track: bool) -> None:
     """Raise ConfigError for an option that the other options make ineffective."""
     from genoformer.errors import ConfigError
 
-    given = {
+    options = {
         parameter.name: parameter.opts[-1]
         for parameter in ctx.command.params
         if parameter.name and ctx.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
     }
-    taken = {"variants", "files", "columns", "n_resamplings", "seed", "output"}
-    if of_track:
-        for name, option in given.items():
-            if name not in taken:
-                raise ConfigError(f"{option} is of variants, and this is a bigWig, whose sum is looked for; leave it out.")
-    for idle in ("exclude", "sizes", "n_controls"):
-        if idle in given and (ctx.params["background"] != "auto" or "score" in given):
-            raise ConfigError(f"{given[idle]} is of random controls, and here they are others; leave it out.")
-    if "tops" in given and "score" not in given:
-        raise ConfigError("--top is of --score; name the score, or leave it out.")
-
-
-def _joined(blocked: dict[str, Any]) -> Any:
-    import numpy as np
-
-    return {contig: np.concatenate(rows) for contig, rows in blocked.items()}
+    of_tracks = {"variants", "files", "columns", "n_resamplings", "seed", "output"}
+    if is_track:
+        for name, option in options.items():
+            if name not in of_tracks:
+                raise ConfigError(f"{option} is for variants, but {ctx.params['variants']} is a bigWig; leave it out.")
+    for name in ("exclude", "sizes", "n_controls"):
+        if name in options and (ctx.params["background"] != "auto" or "score" in options):
+            raise ConfigError(f"{options[name]} is for random controls, but the controls are others; leave it out.")
+    if "tops" in options and "score" not in options:
+        raise ConfigError("--top needs --score; give --score, or leave --top out.")
 
 
 def _names(text: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from . import options as shared
@@ -86,31 +88,26 @@ def variants(
 @evaluate.command()
 @click.argument("data", type=click.Path())
 @click.option(
-    "-m", "--model", "runs", metavar="RUN", multiple=True, required=True, help="Fine-tuned model; several are averaged."
+    "-m", "--model", "models", metavar="RUN", multiple=True, required=True, help="Fine-tuned model; several are averaged."
 )
 @click.option(
     "-o",
     "--output",
+    "out",
     type=click.Path(),
     help="Folder for metrics.json and the figures; only a report that is there is replaced.",
 )
 @shared.genome_of_bed
 @shared.label
 @click.option("--train", type=click.Path(), help="Training data of the model; the baselines are trained on it too.")
-@click.option("--baselines", help=f"Baselines, separated by commas; they need --train.  [default: {','.join(KNOWN)}]")
+@click.option(
+    "--baselines",
+    callback=lambda ctx, option, text: None if text is None else [name for name in text.split(",") if name],
+    help=f"Baselines, separated by commas; they need --train.  [default: {','.join(KNOWN)}]",
+)
 @shared.device
 @shared.precision
-def sequences(
-    data: str,
-    runs: tuple[str, ...],
-    output: str | None,
-    fasta: str | None,
-    label: tuple[str, ...],
-    train: str | None,
-    baselines: str | None,
-    device: str,
-    precision: str,
-) -> None:
+def sequences(**options: Any) -> None:
     """Compute metrics of a fine-tuned model on labelled sequences, as JSON, each with its bootstrap interval.
 
     With --train, a logistic regression on k-mers, a small CNN and a BiLSTM with attention are trained on the same
@@ -120,33 +117,13 @@ def sequences(
     genoformer evaluate sequences test.tsv -m promoters -o report --train train.tsv > metrics.json
     """
     import json
-    from pathlib import Path
 
-    from genoformer import inference
-    from genoformer.datasets.sequences import read_labelled
-    from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
+    from genoformer.evaluation.run import EvaluationJob, evaluate_models
 
     from .output_lock import lock_outputs
 
-    lock_outputs(output)
-    columns = list(label) or None
-    models = load_named_models(runs)
-    several = any(model.config.kind == "multilabel" for model in models.values())
-    known = read_labelled(train, fasta=fasta, label=columns, multi_label=several) if train else None
-    n_labels = known.n_labels if known is not None else n_labels_of(models) if columns is None else None
-    given = read_labelled(data, fasta=fasta, label=columns, multi_label=several, n_labels=n_labels)
-    for note in given.notes:
-        print_note(note)
-    found = evaluate_models(
-        models,
-        given,
-        train=known,
-        baselines=(KNOWN if train else ()) if baselines is None else [n for n in baselines.split(",") if n],
-        out=Path(output) if output else None,
-        device=inference.resolve_device(device),
-        precision=precision,
-        tell=print_note,
-    )
+    lock_outputs(options["out"])
+    found = evaluate_models(EvaluationJob(**options), tell=print_note)
     click.echo(json.dumps(found, indent=1, allow_nan=False))
     for note in [*found["warnings"], *found["notes"]]:
         print_note(note)

@@ -37,12 +37,12 @@ from .verbosity import Command, print_note
     "--seeds", default=1, show_default=True, help="Number of seeds to train with; several give a mean and an interval."
 )
 @click.option(
-    "-c", "--config", type=click.Path(), help="TOML with the table [finetune]; from scratch also [tokenizer] and [encoder]."
+    "-c", "--config", type=click.Path(), help="TOML with the table [finetune]; from scratch also [tokenizer] and [model]."
 )
 @click.option(
     "--tune",
     type=click.Choice(["full", "last", "norms", "frozen", "lora"]),
-    help="Parameters trained in addition to the head; norms for tracks only.",
+    help="Parameters trained in addition to the head; norms: the layer norms.",
 )
 @click.option("--epochs", type=float, help="Maximum number of passes over DATA.")
 @click.option("--learning-rate", type=float, help="Peak learning rate, reached after the warm-up.")
@@ -63,21 +63,7 @@ from .verbosity import Command, print_note
 @click.option("--seed", type=int, help="Random seed of the sampling and of new weights.")
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time of a step, then exit; only with --task tracks.")
 @click.pass_context
-def finetune(
-    ctx: click.Context,
-    train: str,
-    starts: tuple[str, ...],
-    output: str | None,
-    task: str,
-    valid: str | None,
-    fasta: str | None,
-    label: tuple[str, ...],
-    multi_label: bool | None,
-    seeds: int,
-    config: str | None,
-    plan: bool,
-    **changed: Any,
-) -> None:
+def finetune(ctx: click.Context, train: str, output: str | None, task: str, plan: bool, **options: Any) -> None:
     """Train a model to classify sequences, to predict a value for each sequence, or to predict tracks.
 
     DATA is CSV or TSV (columns sequence and label), FASTA (>name label=promoter, >name|promoter, or >name|0|1|1 for three
@@ -86,7 +72,7 @@ def finetune(
     same command to resume a run that was stopped or killed.
 
     With --task tracks, DATA is a folder written by `genoformer data tracks`, which defines the validation windows. -m is a
-    track model to start from, and the TOML has [tracks] and, from scratch, [longrange]. The command prints Pearson's r of
+    track model to start from, and the TOML has [tracks] and, from scratch, [model]. The command prints Pearson's r of
     each group of tracks on the validation windows, over positions and over windows.
 
     \b
@@ -94,55 +80,71 @@ def finetune(
     genoformer finetune train.tsv -m mini-human -o lora --tune lora --seeds 3
     genoformer finetune set --task tracks -c tracks.toml -o run
     """
+    if output is None and not plan:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    if task == "tracks":
+        _tracks(ctx, train, None if plan else output, options)
+    elif plan:
+        raise click.UsageError("--plan is for --task tracks.")
+    else:
+        assert output is not None
+        _classes_or_values(train, output, task, options)
+
+
+_OF_DATA = ("starts", "valid", "fasta", "label", "multi_label", "seeds", "config")  # the other options are fields of a table
+
+
+def _table(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that override fields of the configuration file."""
+    return {name: value for name, value in options.items() if name not in _OF_DATA and value is not None}
+
+
+def _classes_or_values(train: str, output: str, task: str, options: dict[str, Any]) -> None:
+    """Train on labelled sequences and print metrics; exit with status 1 if a model predicts one class for all sequences."""
     from pathlib import Path
 
     from .output_lock import lock_outputs
     from .training import command_line, training_bar, training_imports
 
-    if task == "tracks":
-        _tracks(ctx, train, starts, None if plan else output, config, changed)
-        return
-    if plan:
-        raise click.UsageError("--plan is for --task tracks.")
-    if output is None:
-        raise click.UsageError(_NO_OUTPUT)
     lock_outputs(output)
     with training_imports():
         from genoformer.training.config import FinetuneConfig
+        from genoformer.training.finetune import FinetuneJob
         from genoformer.training.finetune import finetune as run
     from genoformer.datasets.sequences import read_labelled
 
-    given = {name: value for name, value in changed.items() if value is not None}
-    settings = FinetuneConfig.read(Path(config) if config else None, **given)
-    columns = list(label) or None
-    several = bool(multi_label)
-    data = read_labelled(train, fasta=fasta, label=columns, multi_label=several)
-    held = read_labelled(valid, fasta=fasta, label=columns, multi_label=several, n_labels=data.n_labels) if valid else None
-    for note in [*data.notes, *(held.notes if held else ())]:
+    settings = FinetuneConfig.read(Path(options["config"]) if options["config"] else None, **_table(options))
+    how = {"fasta": options["fasta"], "label": list(options["label"]) or None, "multi_label": bool(options["multi_label"])}
+    data, valid = read_labelled(train, **how), None
+    if options["valid"]:
+        valid = read_labelled(options["valid"], **how, n_labels=data.n_labels)
+    for note in [*data.notes, *(valid.notes if valid else ())]:
         print_note(note)
+    job = FinetuneJob(
+        data,
+        Path(output),
+        task,
+        settings,
+        valid,
+        starts=options["starts"],
+        n_seeds=options["seeds"],
+        multi_label=options["multi_label"],
+        command=command_line(),
+    )
     with training_bar(output) as listen:
-        done = run(
-            settings,
-            data,
-            held,
-            Path(output),
-            task=task,
-            starts=starts,
-            n_seeds=seeds,
-            multi_label=multi_label,
-            command=command_line(),
-            progress=listen,
-            tell=print_note,
-        )
-    if done is None:  # with several processes, only the first reports
-        return
+        done = run(job, progress=listen, tell=print_note)
+    if done is not None:  # with several processes, only the first reports
+        _report(done)
+
+
+def _report(done: Any) -> None:
     for note in done.notes:
         print_note(note)
     for member in done.members:
-        for name in done.told:
+        for name in done.reported:
             click.echo(f"{member.folder}\t{name}\t{member.metrics[name]}")
     if len(done.members) > 1:
-        for name in done.told:
+        for name in done.reported:
             click.echo(f"mean of {len(done.members)} models\t{name}\t{done.over_members[name]}")
             click.echo(f"their average prediction\t{name}\t{done.ensemble[name]}")
     for member in done.failed:
@@ -151,21 +153,18 @@ def finetune(
         raise SystemExit(1)
 
 
-_NO_OUTPUT = "Missing option '-o' / '--output'."
 _NOT_OF_TRACKS = {
-    "valid": "the set says which windows are validated on",
+    "valid": "the set names the validation windows",
     "fasta": "the set holds its sequence",
     "label": "the tracks are what is predicted",
     "multi_label": "the tracks are what is predicted",
     "seeds": "one model is trained; run it again with another --seed",
     "class_weights": "give track_weights in [tracks]",
-    "monitor": "the best step is that of the highest Pearson's r over positions",
+    "monitor": "the best step has the highest Pearson's r over positions",
 }  # option -> why it does not apply to tracks
 
 
-def _tracks(
-    ctx: click.Context, data: str, starts: tuple[str, ...], output: str | None, config: str | None, changed: dict[str, Any]
-) -> None:
+def _tracks(ctx: click.Context, data: str, output: str | None, options: dict[str, Any]) -> None:
     """Train on a set of tracks and print Pearson's r; with --plan, print parameters, memory and time instead."""
     from pathlib import Path
 
@@ -176,18 +175,18 @@ def _tracks(
     from .training import command_line, training_bar, training_imports
 
     lock_outputs(output)
+    starts = options["starts"]
     for name, why in _NOT_OF_TRACKS.items():
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise ConfigError(f"--{name.replace('_', '-')} is not for --task tracks: {why}; leave it out.")
     if len(starts) > 1:
-        raise ConfigError(f"--task tracks goes on from one model, not from {len(starts)}; give -m once, or not at all.")
-    if output is None and not ctx.params["plan"]:
-        raise click.UsageError(_NO_OUTPUT)
+        raise ConfigError(f"--task tracks starts from one model, not from {len(starts)}; give -m once, or not at all.")
     with training_imports():
+        from genoformer.training.track_config import TracksConfig
         from genoformer.training.track_plan import plan_tracks
-        from genoformer.training.tracks import TracksConfig, train_tracks
-    given = {name: value for name, value in changed.items() if value is not None}
-    settings, start = TracksConfig.read(Path(config) if config else None, **given), starts[0] if starts else None
+        from genoformer.training.tracks import train_tracks
+    path, start = options["config"], starts[0] if starts else None
+    settings = TracksConfig.read(Path(path) if path else None, **_table(options))
     found = read_tracks(data)
     if output is None:
         click.echo(plan_tracks(settings, found, start=start).text())
@@ -198,7 +197,7 @@ def _tracks(
         return
     for note in done.notes:
         print_note(note)
-    print_note(f"{done.folder}: step {done.step:,} was taken")
+    print_note(f"{done.folder}: the weights are those of step {done.step:,}")
     groups = [track.group for track in found.targets]
     if done.fit is not None or done.test is not None:
         click.echo("split\tgroup\ttracks\tpearson_positions\tpearson_windows")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from . import options as shared
-from .track_options import of_tracks, track_options
+from .track_options import given_options, track_options
 from .verbosity import Command, print_note
 
 _common = shared.option_group(
@@ -59,26 +59,21 @@ def haplotypes(
 
     from genoformer.formats.bed_kinds import layout_of
     from genoformer.genome.beyond import regions_on
+    from genoformer.genome.reference import Genome
     from genoformer.scoring.haplotypes import score_haplotypes
+    from genoformer.scoring.job import HaplotypeJob
 
-    def work(genome: Any, scorer: Any, progress: Any) -> Any:
-        chosen = [name.strip() for name in samples.split(",")] if samples else None
-        regions = [placed.region for placed in regions_on(bed, genome, columns)]
-        for note in layout_of(Path(bed), columns).notes:
-            print_note(f"{Path(bed).name}: {note}")
-        return score_haplotypes(
-            Path(vcf),
-            genome,
-            scorer,
-            regions,
-            Path(output),
-            samples=chosen,
-            force=options["force"],
-            fix=options["fix"],
-            progress=progress,
-        )
+    from .output_lock import lock_outputs
 
-    _run(ctx, work, output, "regions", options)
+    lock_outputs(output)
+    genome = Genome(options["fasta"])
+    given = given_options(ctx, *_NOT_OF_JOB, "bed", "columns", "samples")
+    regions = [placed.region for placed in regions_on(bed, genome, columns)]
+    for note in layout_of(Path(bed), columns).notes:
+        print_note(f"{Path(bed).name}: {note}")
+    chosen = [name.strip() for name in samples.split(",")] if samples else None
+    job = HaplotypeJob.from_names(vcf, genome, options["model_names"], regions, output, samples=chosen, **given)
+    _run(job, score_haplotypes, "regions")
 
 
 @click.command(cls=Command)
@@ -101,49 +96,31 @@ def pairs(ctx: click.Context, vcf: str, output: str, within: int, **options: Any
 
     With --fix, records whose REF disagrees are read as corrected. The table has the corrected position and alleles.
     """
-    from pathlib import Path
-
-    from genoformer.scoring.haplotypes import score_pairs
-
-    def work(genome: Any, scorer: Any, progress: Any) -> Any:
-        return score_pairs(
-            Path(vcf), genome, scorer, within, Path(output), force=options["force"], fix=options["fix"], progress=progress
-        )
-
-    _run(ctx, work, output, "pairs", options)
-
-
-def _run(ctx: click.Context, work: Callable[..., Any], output: str, unit: str, options: dict[str, Any]) -> None:
-    """Open model and genome from the options, run the work, and print its summary."""
-    from genoformer import inference
-    from genoformer.genome.reference import Genome
-    from genoformer.models import registry
-    from genoformer.scoring.scorers import ScoringSpec
+    from genoformer.scoring.job import PairsJob
+    from genoformer.scoring.pairs import score_pairs
 
     from .output_lock import lock_outputs
-    from .progress import progress_bar
 
     lock_outputs(output)
-    genome = Genome(options["fasta"])
-    models = tuple(registry.load_long_range(name) for name in options["model_names"])
-    device = inference.resolve_device(options["device"])
-    whole = ScoringSpec(
-        models,
-        genome,
-        options["scores"],
-        options["context"],
-        options["strand"] == "both",
-        device,
-        options["precision"],
-        of_tracks=of_tracks(ctx, models[0], genome),
-    )
-    with whole.open_scorer() as scorer, progress_bar(unit) as listen:
-        found = work(genome, scorer, listen)
-    for note in found.notes:
+    given = given_options(ctx, *_NOT_OF_JOB, "within")
+    job = PairsJob.from_names(vcf, options["fasta"], options["model_names"], within, output, **given)
+    _run(job, score_pairs, "pairs")
+
+
+_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output")  # parameters of both commands that are no options of the job
+
+
+def _run(job: Any, score: Callable[..., Any], unit: str) -> None:
+    """Run a job and print its summary."""
+    from .progress import progress_bar
+
+    with progress_bar(unit) as watch:
+        summary = score(job, progress=watch)
+    for note in summary.notes:
         print_note(note)
-    left_out = ", ".join(f"{reason} {n:,}" for reason, n in found.left_out.items() if n) or "none"
-    print_note(f"{output}: {found.n_rows:,} rows from {found.n_sequences:,} sequences; left out: {left_out}")
-    if found.fixed:
-        print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in found.fixed.items()))
-    if found.reused:
-        print_note(f"{found.reused} parts were there from an interrupted run")
+    left_out = ", ".join(f"{reason} {n:,}" for reason, n in summary.left_out.items() if n) or "none"
+    print_note(f"{job.output}: {summary.n_rows:,} rows from {summary.n_sequences:,} sequences; left out: {left_out}")
+    if summary.fixed:
+        print_note("fixed: " + ", ".join(f"{word} {n:,}" for word, n in summary.fixed.items()))
+    if summary.reused:
+        print_note(f"{summary.reused} parts were there from an interrupted run")

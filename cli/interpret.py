@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from . import options as shared
-from .track_options import window_options, window_settings
+from .track_options import window_options
 from .verbosity import Group, print_note
 
+
+def _numbers(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """Return the whole numbers of an option such as 0,5,-1."""
+    from genoformer.errors import ConfigError
+
+    try:
+        return tuple(int(part) for part in text.split(",")) if text is not None else ()
+    except ValueError as error:
+        raise ConfigError(f"--{parameter.name} {text}: give whole numbers and commas, such as 0,5,-1.") from error
+
+
+def _number_or_text(context: click.Context, parameter: click.Parameter, text: str | None) -> int | str | None:
+    return int(text) if text is not None and text.lstrip("-").isdecimal() else text
+
+
+_PATH = click.Path(path_type=Path)
 _common = shared.option_group(
-    click.argument("data", type=click.Path()),
+    click.argument("data", type=_PATH),
     click.option("-m", "--model", type=shared.MODEL, required=True, help="Model folder, or a name from `models list`."),
-    click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed if DATA is a BED or VCF."),
-    click.option("-o", "--output", "out", required=True, type=click.Path(), help="Folder for maps, motifs and figures."),
+    click.option("-f", "--fasta", type=_PATH, help="Genome FASTA, needed if DATA is a BED or VCF."),
+    click.option("-o", "--output", "out", required=True, type=_PATH, help="Folder for maps, motifs and figures."),
     click.option(
         "--length",
         type=click.IntRange(min=1),
@@ -36,23 +54,23 @@ _drawn = shared.option_group(
         help="Number of regions to draw, from the first on.",
     ),
     click.option(
-        "--audit",
-        "audits",
+        "--sanity-checks",
+        "sanity_checks",
         is_flag=True,
         help="Report how reliable the drawn maps are, next to the figures and in audit.tsv.",
     ),
-    click.option("--gtf", type=click.Path(), help="Genes (GTF or GFF3), drawn above the figures."),
+    click.option("--gtf", type=_PATH, help="Genes (GTF or GFF3), drawn above the figures."),
     click.option("--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the figures; may be repeated."),
 )
 _negative = click.option(
     "--negative",
-    type=click.Path(),
+    type=_PATH,
     help="Background sequences for motif enrichment; also find motifs in the maps as DNABERT-viz does.",
 )
 _patterns = shared.option_group(
     _negative,
     click.option("--modisco", is_flag=True, help="Also find recurring patterns with TF-MoDISco (needs the extra interpret)."),
-    click.option("--known", type=click.Path(), help="Known motifs (MEME, JASPAR, HOMER ...) to match patterns with."),
+    click.option("--known", type=_PATH, help="Known motifs (MEME, JASPAR, HOMER ...) to match patterns with."),
 )
 _of_tracks = shared.option_group(
     click.option("--tracks", metavar="SPEC", help="Tracks to sum, by number, name or pattern.  [default: all]"),
@@ -81,25 +99,25 @@ def interpret() -> None:
     default="-1",
     show_default=True,
     metavar="NUMBERS",
+    callback=_numbers,
     help="Layers, counted from 0; negative numbers count from the last.",
 )
-@click.option("--heads", metavar="NUMBERS", help="Heads, counted from 0, such as 0,3.  [default: all]")
+@click.option("--heads", metavar="NUMBERS", callback=_numbers, help="Heads, counted from 0, such as 0,3.  [default: all]")
 @click.option(
     "--query",
     metavar="NUMBER|tss",
+    callback=_number_or_text,
     help="Query token or bin; tss: the bin of the nearest TSS (--gtf).  [default: [CLS], or the middle bin]",
 )
 @_negative
 @click.option(
-    "--over-least",
+    "--min-fold",
     type=click.FloatRange(min=0),
     default=10,
     show_default=True,
     help="Motif threshold as a multiple of the minimum attention; 0: only the mean is the threshold.",
 )
-def attention(
-    profile: str, layers: str, heads: str | None, query: str | None, negative: str | None, over_least: float, **options: Any
-) -> None:
+def attention(**options: Any) -> None:
     """Map the attention of a model along each sequence.
 
     \b
@@ -115,21 +133,10 @@ def attention(
     elements. For a VCF, both alleles are drawn. With --negative, motifs are found as in DNABERT-viz, from regions of high
     attention that are enriched and merged; the number left after each stage is reported.
     """
-    from genoformer.interpretation import methods
+    from genoformer.interpretation.attention_maps import map_attention
+    from genoformer.interpretation.request import AttentionOptions, MotifOptions
 
-    asked_for = int(query) if query is not None and query.lstrip("-").isdecimal() else query
-    with _asked(options) as asked:
-        _say(
-            methods.attention(
-                asked,
-                profile=profile,  # type: ignore[arg-type]
-                layers=_numbers("--layers", layers),
-                heads=_numbers("--heads", heads),
-                query=asked_for,
-                over_least=over_least,
-                negative=_path(negative),
-            )
-        )
+    _run(map_attention, options, AttentionOptions, MotifOptions)
 
 
 @interpret.command()
@@ -144,21 +151,7 @@ def attention(
 @shared.strand
 @shared.context
 @window_options
-def ism(
-    score: str | None,
-    output: str | None,
-    tracks: str | None,
-    head: str | None,
-    strand: str,
-    context: int | None,
-    shifts: str,
-    indels: str,
-    anchor: str,
-    modisco: bool,
-    known: str | None,
-    negative: str | None,
-    **options: Any,
-) -> None:
+def ism(**options: Any) -> None:
     """Score every single-base change (in-silico mutagenesis, ISM) as `genoformer score` would.
 
     \b
@@ -171,24 +164,10 @@ def ism(
     --tracks, the map of a track model is the sum over all tracks. For a fine-tuned model, the map is the change of a class's
     logit.
     """
-    from genoformer.interpretation import methods
+    from genoformer.interpretation.ism_maps import map_ism
+    from genoformer.interpretation.request import IsmOptions, MotifOptions
 
-    with _asked(options) as asked:
-        _say(
-            methods.ism(
-                asked,
-                score=score,
-                tracks=tracks,
-                head=head,
-                output=output,
-                both_strands=strand == "both",
-                context=context,
-                settings=window_settings(shifts, indels, anchor),
-                modisco=modisco,
-                known=_path(known),
-                negative=_path(negative),
-            )
-        )
+    _run(map_ism, options, IsmOptions, MotifOptions)
 
 
 @interpret.command()
@@ -207,63 +186,41 @@ def ism(
 @click.option(
     "--steps", "n_steps", type=click.IntRange(min=2), default=50, show_default=True, help="Steps of integrated gradients."
 )
-def attribution(
-    method: str,
-    output: str | None,
-    tracks: str | None,
-    head: str | None,
-    n_steps: int,
-    modisco: bool,
-    known: str | None,
-    negative: str | None,
-    **options: Any,
-) -> None:
+def attribution(**options: Any) -> None:
     """Compute how much each base adds to an output: a class of a fine-tuned model, or the sum of tracks.
 
     \b
     genoformer interpret attribution peaks.bed -f hg38.fa -m promoters/ --class promoter \\
         --modisco --known jaspar.meme -o attr
     """
-    from genoformer.interpretation import methods
+    from genoformer.interpretation.attribution_maps import map_attribution
+    from genoformer.interpretation.request import AttributionOptions, MotifOptions
 
-    with _asked(options) as asked:
-        _say(
-            methods.attribution(
-                asked,
-                method=method,  # type: ignore[arg-type]
-                output=output,
-                tracks=tracks,
-                head=head,
-                n_steps=n_steps,
-                modisco=modisco,
-                known=_path(known),
-                negative=_path(negative),
-            )
-        )
+    _run(map_attribution, options, AttributionOptions, MotifOptions)
 
 
 @interpret.command()
 @_common
-@click.option("--known", type=click.Path(), help="Known motifs (MEME, JASPAR, HOMER ...) to match filters with.")
-def filters(known: str | None, **options: Any) -> None:
+@click.option("--known", type=_PATH, help="Known motifs (MEME, JASPAR, HOMER ...) to match filters with.")
+def filters(**options: Any) -> None:
     """Turn the first-layer filters of a track model into motifs, from the bases in the regions where each is most active.
 
     \b
     genoformer interpret filters peaks.bed -f hg38.fa -m mini-tracks --length 500 \\
         --known jaspar.meme -o filters
     """
-    from genoformer.interpretation import methods
+    from genoformer.interpretation.motif_search import map_filters
+    from genoformer.interpretation.request import MotifOptions
 
-    with _asked(options) as asked:
-        _say(methods.filters(asked, known=_path(known)))
+    _run(map_filters, options, MotifOptions)
 
 
 @interpret.command()
-@click.argument("motifs", type=click.Path())
-@click.argument("known", type=click.Path(), required=False)
+@click.argument("motifs", type=_PATH)
+@click.argument("known", type=_PATH, required=False)
 @click.option("--nearest", type=click.IntRange(min=1), default=3, show_default=True, help="Number of known motifs per motif.")
-@click.option("--scan", type=click.Path(), metavar="DATA", help="BED (with -f) or FASTA to scan for MOTIFS.")
-@click.option("-f", "--fasta", type=click.Path(), help="Genome FASTA, needed if the scanned file is a BED.")
+@click.option("--scan", type=_PATH, metavar="DATA", help="BED (with -f) or FASTA to scan for MOTIFS.")
+@click.option("-f", "--fasta", type=_PATH, help="Genome FASTA, needed if the scanned file is a BED.")
 @click.option(
     "--p-value",
     "threshold",
@@ -272,83 +229,51 @@ def filters(known: str | None, **options: Any) -> None:
     show_default=True,
     help="Maximum p-value of a hit.",
 )
-def motifs(motifs: str, known: str | None, nearest: int, scan: str | None, fasta: str | None, threshold: float) -> None:
+def motifs(motifs: Path, known: Path | None, nearest: int, scan: Path | None, fasta: Path | None, threshold: float) -> None:
     """Match the MOTIFS of a file with KNOWN motifs (MEME, TRANSFAC, JASPAR, HOMER ...) by Tomtom, as a table on stdout.
 
     \b
     genoformer interpret motifs attr/motifs.meme jaspar.meme
-    genoformer interpret motifs attr/motifs.meme --scan peaks.bed -f hg38.fa > places.bed
+    genoformer interpret motifs attr/motifs.meme --scan peaks.bed -f hg38.fa > hits.bed
 
     With --scan, FIMO finds the sites that match MOTIFS, as BED6 on stdout. Motif files hold counts or probabilities of DNA in
     the formats MEME, TRANSFAC, JASPAR, HOMER, HOCOMOCO, Cluster-Buster, CIS-BP or UniPROBE; the format is detected from the
     content (docs/motif-files.md).
     """
-    from pathlib import Path
-
     from genoformer.errors import ConfigError
-    from genoformer.interpretation import methods
+    from genoformer.interpretation.motif_search import match_motifs, scan_motifs
 
     if (known is None) == (scan is None):
-        raise ConfigError("give one of both: a file of known motifs, or --scan with sequences.")
+        raise ConfigError("give either a file of KNOWN motifs, or --scan with sequences.")
     if scan is not None:
-        found = methods.scan_motifs(Path(motifs), Path(scan), _path(fasta), threshold=threshold)
-        if found.hits:
-            click.echo(found.bed())
-        _say(list(found.notes))
-        print_note(f"{len(found.hits):,} places in {len(found.places):,} sequences")
+        result = scan_motifs(motifs, scan, fasta, threshold=threshold)
+        if result.hits:
+            click.echo(result.bed())
+        for note in result.notes:
+            print_note(note)
+        print_note(f"{len(result.hits):,} hits in {len(result.loci):,} sequences")
         return
     assert known is not None
-    matches = methods.match_motifs(Path(motifs), Path(known), nearest)
+    matches = match_motifs(motifs, known, nearest)
     click.echo("query\ttarget\tp\tq\toffset\tstrand")
     for match in matches:
         click.echo(f"{match.query}\t{match.target}\t{match.p:.3g}\t{match.q:.3g}\t{match.offset}\t{match.strand}")
 
 
-def _asked(options: dict[str, Any]) -> Any:
-    from contextlib import contextmanager
-    from pathlib import Path
+def _run(method: Callable[..., Any], options: dict[str, Any], *kinds: type) -> None:
+    """Call a method with a request and with its options, each a dataclass of `kinds`, and print the notes of the result."""
+    from dataclasses import fields
 
     from genoformer import inference
-    from genoformer.interpretation.methods import InterpretationRequest
+    from genoformer.interpretation.request import InterpretationRequest
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
 
-    @contextmanager
-    def ready() -> Any:
-        lock_outputs(options["out"])
-        device = inference.resolve_device(options["device"])
-        paths = {name: _path(options.get(name)) for name in ("fasta", "gtf")}
-        with progress_bar("places") as listen:
-            yield InterpretationRequest(
-                **{
-                    **options,
-                    **paths,
-                    "data": Path(options["data"]),
-                    "out": Path(options["out"]),
-                    "device": device,
-                    "progress": listen,
-                }
-            )
-
-    return ready()
-
-
-def _numbers(option: str, text: str | None) -> list[int]:
-    from genoformer.errors import ConfigError
-
-    try:
-        return [int(part) for part in text.split(",")] if text is not None else []
-    except ValueError as error:
-        raise ConfigError(f"{option} {text}: give whole numbers and commas, such as 0,5,-1.") from error
-
-
-def _path(text: str | None) -> Any:
-    from pathlib import Path
-
-    return Path(text) if text else None
-
-
-def _say(lines: list[str]) -> None:
-    for line in lines:
-        print_note(line)
+    lock_outputs(options["out"])
+    parts = [kind(**{field.name: options.pop(field.name) for field in fields(kind) if field.name in options}) for kind in kinds]
+    request = InterpretationRequest(**{**options, "device": inference.resolve_device(options["device"])})
+    with progress_bar("regions") as progress:
+        result = method(request, *parts, progress=progress)
+    for note in result.notes:
+        print_note(note)

@@ -59,17 +59,17 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     import json
     from dataclasses import asdict
 
-    from genoformer.models import registry
+    from genoformer.models import cost, registry
 
     if (named := _not_here(model, catalog)) is not None:
         click.echo(json.dumps(named, indent=1))
         return
-    loaded = registry.load_any(model)
+    loaded = registry.load(model)
     card = registry.read_card(model)
     shown = {
         "folder": str(registry.resolve_model(model)),
         "layout": registry.layout_of(model),
-        "parameters": registry.count_parameters(loaded),
+        "parameters": cost.count_parameters(loaded),
         "sha256": loaded.sha256,
         **({"failed": notes} if (notes := registry.failures(model)) else {}),
         **_reads(loaded),
@@ -139,7 +139,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
 
     from genoformer.errors import ConfigError
     from genoformer.files import check_overwrite
-    from genoformer.models import registry
+    from genoformer.models import cost, registry
     from genoformer.models.enformer.weights import basis_note
 
     from .output_lock import lock_outputs
@@ -148,7 +148,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
     if (Path(folder) / "config.json").exists():
         raise ConfigError(f"{folder} holds a model already; name another folder.")
     check_overwrite(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", registry.WEIGHTS), "", lambda found: False)
-    loaded = registry.load_any(model)
+    loaded = registry.load(model)
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
     registry.save(loaded, folder, layout=layout, dtype=dtype, manifest=registry.read_manifest(model))
@@ -156,7 +156,7 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
         registry.copy_notes(model, folder)
     if "enformer" in (layout, registry.layout_of(model)) and (note := basis_note(loaded)):
         print_note(note)
-    click.echo(f"{folder}: {layout} layout, {registry.count_parameters(loaded):,} parameters")
+    click.echo(f"{folder}: {layout} layout, {cost.count_parameters(loaded):,} parameters")
 
 
 def _name_tracks(model: Any, named: tuple[str, ...]) -> None:

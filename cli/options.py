@@ -90,9 +90,8 @@ fix = click.option(
     help="Treat records whose REF disagrees as corrected, if that explains 90 % of them: swap (exchange REF and ALT), "
     "strand (alleles are those of the other strand), shift (positions are counted from 0); separate several with commas.",
 )
-tracks = click.option(
-    "--tracks", "spec", metavar="SPEC", help="Tracks by number, name or pattern: 5, 0-10, CAGE, '*liver*'.  [default: all]"
-)
+TRACKS_HELP = "Tracks by number, name or pattern: 5, 0-10, CAGE, '*liver*'.  [default: all]"
+tracks = click.option("--tracks", "spec", metavar="SPEC", help=TRACKS_HELP)
 targets = click.option("--targets", type=click.Path(), help="Table of the head's tracks, for a model without its own table.")
 head = click.option("--head", metavar="NAME", help="Head of the model, such as human, if it has several heads.")
 

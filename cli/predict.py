@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from . import options as shared
@@ -13,7 +15,6 @@ from .verbosity import Command, print_note
 @click.option(
     "-m",
     "--model",
-    "model_name",
     type=shared.MODEL,
     required=True,
     help="Track model: a folder (genoformer or enformer-pytorch layout), or a name from `models list`.",
@@ -25,7 +26,7 @@ from .verbosity import Command, print_note
 @shared.columns
 @click.option("-r", "--region", metavar="CHR[:FROM-TO]", help="One region (1-based, inclusive).")
 @click.option("--contigs", metavar="NAMES", multiple=True, help="Whole contigs: chr20 or chr20,chr21; may be repeated.")
-@shared.tracks
+@click.option("--tracks", metavar="SPEC", help=shared.TRACKS_HELP)
 @shared.targets
 @shared.head
 @click.option(
@@ -42,25 +43,7 @@ from .verbosity import Command, print_note
     "--elements", multiple=True, metavar="[NAME=]BED", help="Elements, drawn above the tracks of a .png; may be repeated."
 )
 @click.option("--plan", is_flag=True, help="Print parameters, memory and time, then exit; no model is loaded.")
-def predict(
-    fasta: str,
-    model_name: str,
-    output: str | None,
-    bed: str | None,
-    columns: str | None,
-    region: str | None,
-    contigs: tuple[str, ...],
-    spec: str | None,
-    targets: str | None,
-    head: str | None,
-    both_strands: bool,
-    device: str,
-    precision: str,
-    batch_size: int | None,
-    gtf: str | None,
-    elements: tuple[str, ...],
-    plan: bool,
-) -> None:
+def predict(output: str | None, gtf: str | None, elements: tuple[str, ...], plan: bool, **options: Any) -> None:
     """Predict tracks for regions, whole contigs, or a whole genome.
 
     \b
@@ -75,16 +58,10 @@ def predict(
     """
     from pathlib import Path
 
-    from genoformer.errors import ConfigError
-    from genoformer.formats.landmarks import read_landmarks
-    from genoformer.formats.track_table import read_targets
-    from genoformer.genome.reference import Genome
-    from genoformer.inference import resolve_device
-    from genoformer.inference.regions import resolve_regions
-    from genoformer.inference.track_plan import plan_prediction
-    from genoformer.inference.track_prediction import predict_tracks, tracks_of
-    from genoformer.inference.track_sinks import new_sink
-    from genoformer.models import registry
+    from genoformer.genome.genes import read_landmarks
+    from genoformer.inference import with_runtime
+    from genoformer.inference.predict import PredictionRequest, open_prediction
+    from genoformer.writers.tracks import TrackOutput, new_sink
 
     from .output_lock import lock_outputs
     from .progress import progress_bar
@@ -92,57 +69,22 @@ def predict(
     lock_outputs(None if plan else output)
     if output is None and not plan:
         raise click.UsageError("Missing option '-o' / '--output'.")
-    device = resolve_device(device)
-    with Genome(fasta) as genome:
-        names = [name.strip() for text in contigs for name in text.split(",") if name.strip()]
-        if contigs and not names:
-            raise ConfigError("--contigs names no contigs; name some, or leave it out for the whole genome.")
-        asked = resolve_regions(genome, bed=bed, region=region, contigs=names, columns=columns)
-        for note in [*genome.notes, *asked.notes]:
+    with open_prediction(with_runtime(PredictionRequest, **options)) as prediction:
+        for note in prediction.notes:
             print_note(f"Note: {note}")
-        config = registry.long_range_config(model_name)
-        tables = registry.read_tables(model_name)
-        table = read_targets(targets) if targets else None
-        known = tracks_of(config, tables, head, table)
-        numbers = known.choose(spec) if spec is not None else list(range(len(known)))
-        if both_strands and table is None and config.head_named(head) not in tables:
-            raise ConfigError(f"{model_name} does not say which tracks are strand pairs; give their table with --targets.")
         if output is None or plan:
-            click.echo(
-                plan_prediction(
-                    config,
-                    asked.intervals,
-                    head=head,
-                    both_strands=both_strands,
-                    device=device,
-                    precision=precision,
-                    batch_size=batch_size,
-                ).text()
-            )
+            click.echo(prediction.cost().text())
             return
-        out = Path(output)
+        genome, path = prediction.genome, Path(output)
         landmarks = read_landmarks(genome, gtf, elements)
-        model = registry.load_long_range(model_name)
-        with (
-            new_sink(out, genome.contigs, [known[i] for i in numbers], asked.intervals, landmarks) as sink,
-            progress_bar("windows") as listen,
-        ):
-            done = predict_tracks(
-                genome,
-                model,
-                asked.intervals,
-                numbers,
-                sink,
-                head=head,
-                batch_size=batch_size,
-                precision=precision,
-                strand_pairs=known.strand_pairs if both_strands else None,
-                device=device,
-                progress=listen,
-            )
-    tracks = "1 track" if len(numbers) == 1 else f"{len(numbers):,} tracks"
-    if done.n_unknown:
-        note = f"{done.n_unknown:,} of the {done.n_bins:,} bins hold nothing but N (gaps of the assembly)"
-        print_note(f"Note: {note}; what the model says of them means nothing.")
-    windows = "1 window" if done.n_windows == 1 else f"{done.n_windows:,} windows"
-    print_note(f"{out}: {tracks} in {done.n_bins:,} bins of {model.config.bin_size}, from {windows} in {done.seconds:,.1f} s")
+        target = TrackOutput(path, genome.contigs, prediction.tracks, prediction.intervals, landmarks)
+        with new_sink(target) as sink, progress_bar("windows") as progress:
+            summary = prediction.run(sink, progress=progress)
+    n_tracks = len(prediction.tracks)
+    tracks = "1 track" if n_tracks == 1 else f"{n_tracks:,} tracks"
+    if summary.n_unknown:
+        note = f"{summary.n_unknown:,} of the {summary.n_bins:,} bins hold nothing but N (gaps of the assembly)"
+        print_note(f"Note: {note}; their predictions have no meaning.")
+    windows = "1 window" if summary.n_windows == 1 else f"{summary.n_windows:,} windows"
+    bins = f"{summary.n_bins:,} bins of {prediction.config.bin_size}"
+    print_note(f"{path}: {tracks} in {bins}, from {windows} in {summary.seconds:,.1f} s")

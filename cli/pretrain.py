@@ -13,7 +13,7 @@ from .verbosity import Command, print_note
 @click.command(cls=Command)
 @click.option("-f", "--fasta", multiple=True, type=click.Path(), help="Genome FASTA; repeat -f for several genomes.")
 @click.option("-o", "--output", required=True, type=click.Path(), help="Folder for the model, its logs and figures.")
-@click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [encoder], [training], [genome].")
+@click.option("-c", "--config", type=click.Path(), help="TOML with the tables [tokenizer], [model], [training], [genome].")
 @click.option("-m", "--model", "start", type=shared.MODEL, help="Model to start from: its weights and its shape are used.")
 def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str | None) -> None:
     """Train a masked (or causal) language model on genomes.
@@ -29,16 +29,16 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     [tokenizer]
     tokenizer = "kmer"        # or "base", "bpe"
     k = 6
-    [encoder]                 # any field of EncoderConfig
+    [model]                   # any field of EncoderConfig
     width = 160
     n_layers = 4
     n_heads = 5
-    hidden = 480
+    ffn_width = 480
     context_length = 192
     position = "rotary"
     norm = "pre"
     [training]                # any field of TrainingConfig
-    steps = 5000
+    max_steps = 5000
     batch_size = 48
     learning_rate = 2e-3
     precision = "bf16-mixed"
@@ -58,7 +58,7 @@ def pretrain(fasta: tuple[str, ...], output: str, config: str | None, start: str
     plan = PretrainConfig.read(Path(config) if config else None).with_fastas([Path(path) for path in fasta])
     with training_bar(output) as hear:
         manifest = run(plan, Path(output), start=start, command=command_line(), progress=hear)
-    if "metrics" not in manifest:  # with several processes, only the first reports
+    if manifest is None:  # with several processes, only the first reports
         return
     click.echo(f"{output}: train_loss {manifest['metrics']['train_loss']:.4f}")
     if found := manifest.get("held_out"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
 from . import options as shared
 from .annotate import element_option
-from .track_options import of_tracks, track_options
+from .track_options import given_options, track_options
 from .verbosity import Command, print_note
 
 
@@ -24,7 +24,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     from genoformer.scoring.scores import SCORES
 
     for score in SCORES.values():
-        alleles = {"substitution": "SNV and MNV", "indel": "insertions and deletions", "any": "every allele"}[score.kind]
+        alleles = {"substitution": "SNV and MNV", "indel": "insertions and deletions", "any": "every allele"}[score.alleles]
         sign = "signed" if score.signed else "not signed"
         of = "; of tracks" if score.of_tracks else ""
         click.echo(f"{score.name}  (INFO {score.column.key}; {alleles}; {score.unit}; {sign}{of})")
@@ -35,7 +35,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
         click.echo(f"    {name:10} {meaning}")
     click.echo("\nBeside each score X of a model of tracks:")
     click.echo("    GF_X_SE       standard error over the shifts, where --shifts names several")
-    click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise)")
+    click.echo("    GF_X_NOISE    below: |X| is below the noise floor, which the run measures (--noise-places)")
     click.echo("\nGF_STATUS, where an allele has none of the chosen scores:")
     for status, meaning in STATUS_MEANING.items():
         if status.name != "OK":
@@ -86,8 +86,7 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
     help="Calibration written by `genoformer calibrate`, for quantiles.  [default: the model's own]",
 )
 @click.option(
-    "--noise",
-    "n_noise",
+    "--noise-places",
     type=click.IntRange(min=0),
     metavar="N",
     help="Number of loci at which the noise floor is measured; 0: none.  "
@@ -95,7 +94,6 @@ def _explain(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 )
 @click.option(
     "--verify",
-    "n_verify",
     type=click.IntRange(min=1),
     metavar="N",
     help="Score N random records again with the reference implementation (CPU, float32) and compare.",
@@ -156,6 +154,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
     kept, and GF_STATUS gives the reason. With --fix, scores compare the base of the genome with the other allele, as in a
     corrected file; the records do not change, and GF_FIX names the correction. Repeat the command to resume an interrupted run.
     """
+    from dataclasses import replace
+
     from genoformer.genome.reference import Genome
 
     from .output_lock import lock_outputs
@@ -169,16 +169,12 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         given = ctx.get_parameter_source("model_names") is not click.core.ParameterSource.DEFAULT
         _preflight_only(vcf, genome, {**options, "model_names": model_names if given else ()})
         return
-    from genoformer import annotation, inference
-    from genoformer.models import registry
-    from genoformer.scoring.run import score_variants
-    from genoformer.scoring.scorers import default_scores
-    from genoformer.scoring.scores import parse_scores
+    from genoformer.scoring.job import ScoringJob
+    from genoformer.scoring.plan import score_variants
 
-    models = [registry.load_scoring(name) for name in model_names]
-    chosen = parse_scores(options["scores"]) if options["scores"] else default_scores(models[0])
-    device = inference.resolve_device(options["device"])
-
+    shard = _shard(options["shard"], output)
+    job = ScoringJob.from_names(vcf, genome, model_names, output, **given_options(ctx, *_NOT_OF_JOB))
+    job = replace(job, shard=shard, assemble=options["assemble"], command=tuple(sys.argv[1:]))
     printed: set[str] = set()  # notes of the preflight and of the annotations; the summary repeats them
 
     def tell(notes: Iterable[str]) -> None:
@@ -187,52 +183,23 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
                 print_note(note)
                 printed.add(note)
 
-    def show(found: Any) -> None:
+    def show(checked: Any) -> None:
         if options["as_json"]:
-            print_note(json.dumps({"preflight": found.to_dict()}))
+            print_note(json.dumps({"preflight": checked.to_dict()}))
             return
-        print_note(found.table(with_notes=False))
-        tell([*found.notes, *found.findings])
+        print_note(checked.table(with_notes=False))
+        tell([*checked.notes, *checked.findings])
 
-    for model, name in zip(models, model_names, strict=True):
+    for model, name in zip(job.scoring.models, model_names, strict=True):
         trained = model.config.context_length
         if options["context"] and options["context"] > 2 * trained:
             print_note(
-                f"windows of {options['context']:,} bases, but {name} is made for {trained:,}: it may not know what to do"
+                f"windows of {options['context']:,} bases, but {name} was trained on {trained:,}; scores may be unreliable"
             )
-    annotations = annotation.read_annotations(options["files"]) if options["files"] else None
+    annotations = job.outputs.annotations
     tell(note for each in (annotations.all if annotations else ()) for note in each.notes)
     with progress_bar("records") as watch:
-        summary = score_variants(
-            vcf,
-            genome,
-            models,
-            chosen,
-            output,
-            model_name="+".join(registry.resolve_model(name).resolve().name for name in model_names),
-            context=options["context"],
-            both_strands=options["strand"] == "both",
-            region=options["region"],
-            device=device,
-            precision=options["precision"],
-            batch_size=options["batch_size"],
-            force=options["force"],
-            fix=options["fix"],
-            of_tracks=of_tracks(ctx, models[0], genome, "matrix", "n_noise"),
-            matrix=options["matrix"],
-            n_noise=options["n_noise"],
-            n_verify=options["n_verify"] or 0,
-            calibration=_calibration(options["calibration"], model_names),
-            annotations=annotations,
-            workers=options["workers"],
-            threads=options["threads"],
-            engine=options["engine"],
-            shard=_shard(options["shard"], output),
-            assemble=options["assemble"],
-            command=sys.argv[1:],
-            on_preflight=show,
-            progress=watch,
-        )
+        summary = score_variants(job, on_preflight=show, progress=watch)
     if options["as_json"]:
         print_note(json.dumps({"summary": summary._asdict()}))
         return
@@ -254,17 +221,8 @@ def score(ctx: click.Context, vcf: str, fasta: str, model_names: tuple[str, ...]
         print_note(f"{summary.reused} parts were there from an interrupted run")
 
 
-def _calibration(path: str | None, model_names: Sequence[str]) -> Any:
-    """Return the calibration of a file, or the model's own if it has one; an ensemble has none of its own."""
-    from pathlib import Path
-
-    from genoformer.models import registry
-    from genoformer.scoring.quantiles import FILE, Calibration
-
-    own = [registry.resolve_model(name) / FILE for name in model_names]
-    if path is None and (len(own) > 1 or not own[0].is_file()):
-        return None
-    return Calibration.load(Path(path) if path else own[0])
+# Parameters of the command that are no options of the job, or are handled above
+_NOT_OF_JOB = ("vcf", "fasta", "model_names", "output", "shard", "assemble", "only_preflight", "as_json")
 
 
 def _shard(text: str | None, output: str) -> tuple[int, int] | None:
@@ -274,9 +232,9 @@ def _shard(text: str | None, output: str) -> tuple[int, int] | None:
         return None
     i, slash, n = text.partition("/")
     if not (slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n)):
-        raise ConfigError(f"--shard {text}: give the number of the share and how many there are, such as 2/8.")
+        raise ConfigError(f"--shard {text}: give the number of the shard and the number of shards, such as 2/8.")
     if output == "-":
-        raise ConfigError("--shard keeps its parts beside the output; name a file with -o.")
+        raise ConfigError("--shard keeps its parts next to the output; name a file with -o.")
     return int(i), int(n)
 
 
@@ -301,7 +259,7 @@ def merge(ctx: click.Context, output: str) -> None:
     keep = [text for i, text in enumerate(arguments) if text != "--shard" and (i == 0 or arguments[i - 1] != "--shard")]
     keep = [text for text in keep if not text.startswith("--shard=")]
     if not folder.is_dir():
-        raise ConfigError(f"the folder {folder}, where the shards were begun, is not there; put it back to merge them.")
+        raise ConfigError(f"the folder {folder}, where the shards were started, does not exist; restore it to merge them.")
     options = [*keep[keep.index("score") + 1 :], "--assemble"]
     with chdir(folder), score.make_context("score", options, parent=ctx.parent) as inner:
         score.invoke(inner)
@@ -316,15 +274,16 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
 
     longest = sys.maxsize  # the longest allowed allele depends on the model
     if options["model_names"]:
-        from genoformer.models import registry
+        from genoformer.scoring.options import load_models
         from genoformer.scoring.scorers import default_scores, make_scorer
+        from genoformer.scoring.settings import Scoring
 
-        models = [registry.load_scoring(name) for name in options["model_names"]]
-        scores = default_scores(models[0])
-        longest = make_scorer(models, genome, scores, context=options["context"], both_strands=False).longest_allele
+        models = load_models(options["model_names"]).models
+        scoring = Scoring(models, tuple(default_scores(models[0])), options["context"], both_strands=False)
+        longest = make_scorer(genome, scoring).longest_allele
     with progress_bar("records") as watch, seekable_copy(vcf) as path:
         tell = (lambda n: watch(Progress("preflight", n, None))) if watch else None
-        found = preflight(
+        checked = preflight(
             path,
             genome,
             max_length=longest,
@@ -334,8 +293,8 @@ def _preflight_only(vcf: str, genome: Any, options: dict[str, Any]) -> None:
             force=options["force"],
             progress=tell,
         )
-    click.echo(json.dumps(found.to_dict()) if options["as_json"] else found.table())
-    problem = found.problem()
+    click.echo(json.dumps(checked.to_dict()) if options["as_json"] else checked.table())
+    problem = checked.problem()
     if problem and not options["force"]:
         click.echo(f"Error: {problem}", err=True)
         sys.exit(2)

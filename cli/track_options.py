@@ -38,47 +38,13 @@ track_options = shared.option_group(
     click.option("--gtf", type=click.Path(), help="Gene annotation, for LOGSED."),
     window_options,
 )
-_NAMES = ("spec", "targets", "head", "gtf", "shifts", "indels", "anchor")
+_NAMES = {"spec": "tracks", "files": "annotations"}  # names of parameters -> names of options of a job
 
 
-def of_tracks(ctx: click.Context, model: Any, genome: Any, *others: str) -> Any:
-    """Return the options of a track model as TrackOptions; None for another model.
-
-    Raises ConfigError if one of these options, or of `others`, was given for another model.
-    """
-    from genoformer.errors import ConfigError
-    from genoformer.formats.exons import read_genes
-    from genoformer.formats.track_table import read_targets
-    from genoformer.inference.track_prediction import tracks_of
-    from genoformer.models.enformer.model import Enformer
-    from genoformer.scoring.scorers import TrackOptions
-
-    options = ctx.params
-    given = [name for name in (*_NAMES, *others) if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
-    if not isinstance(model, Enformer):
-        if given:
-            name = {"spec": "tracks", "n_noise": "noise"}.get(given[0], given[0])
-            raise ConfigError(f"--{name} is of models of tracks, and this is a language model; leave it out, or change -m.")
-        return None
-    table = read_targets(options["targets"]) if options["targets"] else None
-    known = tracks_of(model.config, model.targets, options["head"], table)
-    head = model.head_named(options["head"])
-    return TrackOptions(
-        head=head,
-        targets=table or model.targets.get(head),
-        tracks=known.choose(options["spec"]) if options["spec"] else None,
-        genes=read_genes(options["gtf"], genome) if options["gtf"] else None,
-        settings=window_settings(options["shifts"], options["indels"], options["anchor"]),
-    )
-
-
-def window_settings(shifts: str, indels: Any, anchor: Any) -> Any:
-    """Return the window settings from the options; raise ConfigError for shifts that are not numbers."""
-    from genoformer.errors import ConfigError
-    from genoformer.scoring.track_scorer import AlleleComparison
-
-    try:
-        moved = tuple(int(text) for text in shifts.split(","))
-    except ValueError as error:
-        raise ConfigError(f"--shifts {shifts}: give whole numbers and commas, such as -1,0,1.") from error
-    return AlleleComparison(shifts=moved, indels=indels, anchor=anchor)
+def given_options(ctx: click.Context, *others: str) -> dict[str, Any]:
+    """Return the options that the user gave, by the names of a job's options; defaults and `others` are left out."""
+    return {
+        _NAMES.get(name, name): value
+        for name, value in ctx.params.items()
+        if name not in others and ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    }

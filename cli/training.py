@@ -20,11 +20,13 @@ def command_line() -> str:
 @contextmanager
 def training_bar(output: str) -> Iterator[Callable[[Any], None]]:
     """Show the progress bar of a run, and print from which step an interrupted run resumes."""
+    from genoformer.progress import RESUMED
+
     with progress_bar("steps") as bar:
 
         def hear(p: Any) -> None:
-            if p.stage == "going on":
-                print_note(f"{output}: going on from step {p.done:,} of {p.total:,}")
+            if p.stage == RESUMED:
+                print_note(f"{output}: resumes from step {p.done:,} of {p.total:,}")
             elif bar is not None:
                 bar(p)
 

@@ -6,9 +6,8 @@ folder or a loaded model; a genome is a path or an open Genome.
 
 from __future__ import annotations
 
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,23 +16,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from genoformer.errors import ConfigError
-from genoformer.genome.codes import Codes, encode
+from genoformer.genome.codes import encode_texts
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from genoformer.inference import Floats
+    from genoformer.inference import Floats, TokenEmbeddings
+    from genoformer.inference.embed import Embedder
     from genoformer.interpretation.ism import Mutagenesis
+    from genoformer.models.base import Need
     from genoformer.models.enformer.model import Enformer
     from genoformer.models.heads import SequenceClassifier
     from genoformer.models.transformer.model import Encoder
 
 Fasta = str | Path | Genome
-
-_DNA = re.compile(r"[ACGTUNRYSWKMBDHVacgtunryswkmbdhv]+")
-_NO_FIELD = re.compile(r"[\s,\x00-\x1f]")  # characters that end a field of a VCF, or an ALT
 
 
 def pull(name: str) -> list[Path]:
@@ -59,23 +57,22 @@ def pull(name: str) -> list[Path]:
 def score(
     variants: str | Path | Iterable[Variant] | pd.DataFrame,
     fasta: Fasta,
-    model: str | Path | Encoder | Enformer = "mini-human",
+    model: str | Path | Encoder | Enformer | Sequence[str | Path | Encoder | Enformer] = "mini-human",
     scores: str | Sequence[str] | None = None,
-    *,
-    region: str | None = None,
-    device: str = "cpu",
-    force: bool = False,
-    fix: str | Sequence[str] = (),
+    **options: Any,
 ) -> pd.DataFrame:
     """Score variants and return a table with a row for each ALT, as `genoformer score -o x.tsv` writes it.
 
-    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. scores:
-    names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a language model, SAD and SAR501 for a model of
-    tracks. The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot
-    in the VCF, and a score that an allele does not have, are missing. fix: "swap", "strand" or "shift", or several,
-    comma-separated: records whose REF disagrees are corrected before scoring, and the column FIX has the correction
-    (`genoformer score --fix`). Warns about contigs and records that do not match the FASTA. Raises PreflightError if no contig
-    matches (`force` continues), ConfigError for scores that the model does not have.
+    variants: a VCF or BCF, or `Variant(chrom, pos, ref, alt)` objects, pos 1-based, or a table with these columns. model: one
+    model, or several for an ensemble. scores: names of `SCORES`, as a list or comma-separated; by default LLR and PLL for a
+    language model, SAD and SAR501 for a track model. options: the options of the command, such as region, strand, tracks,
+    gtf, shifts, matrix, noise_places, fix, force, device (see `scoring.options.ScoreOptions`); a file may also be the object
+    read from it.
+
+    The column status has the reason if an allele has no score. Text is returned as in the VCF, also an ID "NA"; a dot in the
+    VCF, and a score that an allele does not have, are missing. Warns about contigs and records that do not match the FASTA.
+    Raises PreflightError if no contig matches (force=True continues), ConfigError for scores and options that the model does
+    not have, TypeError for unknown options.
 
     >>> from importlib.resources import files
     >>> demo = files("genoformer_data") / "demo"
@@ -83,105 +80,96 @@ def score(
     >>> list(table.columns[:5]), table[["LLR", "PLL"]].notna().to_numpy().tolist()
     (['chrom', 'pos', 'id', 'ref', 'alt'], [[True, False], [False, True]])
     """
+    from dataclasses import replace
 
-    from genoformer.genome.preflight import fixes_named, warn_of_findings
-    from genoformer.inference import resolve_device
-    from genoformer.models import registry
-    from genoformer.models.enformer.model import Enformer as OfTracks
-    from genoformer.models.transformer.model import Encoder as Language
-    from genoformer.scoring.run import score_variants
-    from genoformer.scoring.scorers import default_scores
-    from genoformer.scoring.scores import parse_scores
+    from genoformer.formats.score_tables import read_score_table
+    from genoformer.genome.preflight import warn_of_findings
+    from genoformer.scoring.job import ScoringJob
+    from genoformer.scoring.plan import score_variants
+    from genoformer.writers.variants import write_variants
 
-    loaded = _loaded(model, (Language, OfTracks), registry.load_scoring)
-    names = scores if isinstance(scores, str) or scores is None else ",".join(scores)
-    chosen = parse_scores(names) if names else default_scores(loaded)
     with tempfile.TemporaryDirectory() as folder, _opened(fasta) as genome:
-        given = variants if isinstance(variants, str | Path) else _as_vcf(variants, Path(folder, "in.vcf"))
+        vcf = variants if isinstance(variants, str | Path) else write_variants(Path(folder, "in.vcf"), variants)
         out = Path(folder, "out.tsv")
-        score_variants(
-            given,
-            genome,
-            loaded,
-            chosen,
-            out,
-            name=None if given is variants else "the variants given",
-            region=region,
-            device=resolve_device(device),
-            force=force,
-            fix=fixes_named(fix),
-            on_preflight=warn_of_findings,
-        )
-        return _table_of_scores(out)
+        job = ScoringJob.from_names(vcf, genome, model, out, scores=scores, **options)
+        job = job if vcf is variants else replace(job, name="the variants given")
+        score_variants(job, on_preflight=warn_of_findings)
+        return read_score_table(out)
 
 
-def predict(
-    fasta: Fasta, region: str, model: str | Path | Enformer, *, head: str | None = None, device: str = "cpu"
-) -> pd.DataFrame:
-    """Return the predicted tracks of a long-range model for a region ("chr1:1-200,000", 1-based): a row for each bin.
+def predict(fasta: Fasta, region: str | None, model: str | Path | Enformer, **options: Any) -> pd.DataFrame:
+    """Return the predicted tracks of a track model for a region ("chr1:1-200,000", 1-based): a row for each bin.
 
-    Columns: chrom, start and end of the bin (0-based half-open), and one for each track of the head.
+    Columns: chrom, start and end of the bin (0-based half-open), and one for each track, as in the Parquet of
+    `genoformer predict`. options: bed, columns or contigs for more than one region (region None: the whole genome), head,
+    tracks ("0-10", "CAGE", "*liver*"), targets, both_strands, device, precision, batch_size; see `PredictionRequest`.
 
     >>> from importlib.resources import files
-    >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks")
+    >>> table = predict(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6400", "mini-tracks", tracks="0-2")
     >>> list(table.columns[:3]), len(table.columns) - 3
-    (['chrom', 'start', 'end'], 74)
+    (['chrom', 'start', 'end'], 3)
     """
     import pandas as pd
 
-    from genoformer.inference import resolve_device
-    from genoformer.inference.regions import resolve_regions
-    from genoformer.inference.track_prediction import BinnedTracks, predict_tracks, tracks_of
-    from genoformer.models import registry
-    from genoformer.models.enformer.model import Enformer as OfTracks
+    from genoformer.inference import with_runtime
+    from genoformer.inference.predict import PredictionRequest, open_prediction
+    from genoformer.models.base import PredictsTracks
+    from genoformer.writers.tracks import CollectedTracks, column_names
 
-    loaded = _loaded(model, (OfTracks,), registry.load_long_range)
-    known = tracks_of(loaded.config, loaded.targets, head)
-    parts: list[BinnedTracks] = []
-
-    class Kept:
-        def add(self, stretch: BinnedTracks) -> None:
-            parts.append(stretch)
-
-    with _opened(fasta) as genome:
-        asked = resolve_regions(genome, region=_text_of(region))
-        predict_tracks(genome, loaded, asked.intervals, range(len(known)), Kept(), head=head, device=resolve_device(device))
-    places = {
-        "chrom": [p.chrom for p in parts for _ in p.starts],
-        "start": np.concatenate([p.starts for p in parts]),
-        "end": np.concatenate([p.ends for p in parts]),
-    }
-    values = pd.DataFrame(np.concatenate([p.values for p in parts], axis=1).T, columns=[track.identifier for track in known])
-    return pd.concat([pd.DataFrame(places), values], axis=1)
+    loaded = _loaded(model, PredictsTracks)
+    region = None if region is None else _text_of(region)
+    request = with_runtime(PredictionRequest, fasta=_fasta(fasta), model=loaded, region=region, **options)
+    collected = CollectedTracks()
+    with open_prediction(request) as prediction:
+        prediction.run(collected)
+    chroms, starts, ends, values = collected.columns()
+    tracks = pd.DataFrame(values.T, columns=column_names(prediction.tracks))
+    return pd.concat([pd.DataFrame({"chrom": chroms, "start": starts, "end": ends}), tracks], axis=1)
 
 
 def embed(
-    sequences: Sequence[str], model: str | Path | Encoder | SequenceClassifier, *, layer: int | None = None, device: str = "cpu"
+    sequences: Sequence[str],
+    model: str | Path | Encoder | SequenceClassifier,
+    *,
+    layer: int | Sequence[int] | None = None,
+    **options: Any,
 ) -> Floats:
-    """Return one vector for each DNA sequence, the mean over its tokens: [N, D].
+    """Return one vector for each DNA sequence: [N, D], as `genoformer embed` writes it to a .npy.
 
-    layer: number of layers, 0 for the embeddings, None for all. Sequences longer than the model's window are cut into
-    overlapping windows.
+    layer: number of layers, 0 for the embeddings, None for all; several give [N, n_layers, D]. options: pooling ("mean" over
+    the tokens, "max" or "cls"), window, overlap, both_strands, device, precision, batch_size; see `EmbeddingRequest`.
+    Sequences longer than the window, which is by default that of the model's training, are cut into overlapping windows.
 
     >>> embed(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], "demo").shape
     (2, 160)
     """
-    from genoformer.inference import evaluating, resolve_device
-    from genoformer.inference.embeddings import sequence_embeddings
-    from genoformer.models.heads import encoder_of
+    embedder = _embedder(model, layer, options)
+    values = embedder.vectors(encode_texts(sequences))
+    return values if isinstance(layer, Sequence) and len(embedder.layers) > 1 else values[:, 0]
 
-    encoder = encoder_of(_token_model(model))
-    with evaluating(encoder, resolve_device(device)) as lent:
-        return sequence_embeddings(lent, _codes(sequences), layer=layer).values
+
+def embed_tokens(
+    sequences: Sequence[str], model: str | Path | Encoder | SequenceClassifier, *, layer: int | None = None, **options: Any
+) -> list[TokenEmbeddings]:
+    """Return the vectors of the tokens of each DNA sequence: `.values` [T, D], and `.spans` [T, 2], the bases of each token.
+
+    layer and options: as in `embed`, without pooling.
+
+    >>> (found,) = embed_tokens(["ACGTTGC"], "demo")
+    >>> found.values.shape, found.spans.tolist()[:2]
+    ((7, 160), [[0, 1], [1, 2]])
+    """
+    embedder = _embedder(model, layer, {**options, "pooling": "tokens"})
+    return [of_layer for (of_layer,) in embedder.tokens(encode_texts(sequences))]
 
 
 def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *, device: str = "cpu") -> pd.DataFrame:
     """Return the predictions of a fine-tuned model (or the mean of an ensemble): a column for each class or value.
 
-    >>> from genoformer.models import checkpoint
+    >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
-    >>> encoder = checkpoint.load("demo")
-    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> encoder = registry.load("demo")
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> found = classify(["ACGTTGCATTAGC", "TTTTTTTTTTTTT"], untrained)
     >>> list(found.columns), found.shape, bool(np.allclose(found.sum(axis=1), 1))
@@ -191,15 +179,15 @@ def classify(sequences: Sequence[str], model: str | Path | SequenceClassifier, *
 
     from genoformer.inference import evaluating, resolve_device
     from genoformer.inference.classes import predictions
-    from genoformer.models import registry
-    from genoformer.models.heads import SequenceClassifier as FineTuned
+    from genoformer.models.base import Classifies
+    from genoformer.models.registry import load_ensemble
 
-    members = [model] if isinstance(model, FineTuned) else _loaded(model, (), registry.load_predictors)
-    found = []
+    members = load_ensemble(model) if isinstance(model, str | Path) else [_loaded(model, Classifies)]
+    values = []
     for member in members:
         with evaluating(member, resolve_device(device)) as lent:
-            found.append(predictions(lent, _codes(sequences)).values)
-    return pd.DataFrame(np.mean(found, axis=0), columns=list(members[0].config.classes))
+            values.append(predictions(lent, encode_texts(sequences)).values)
+    return pd.DataFrame(np.mean(values, axis=0), columns=list(members[0].config.classes))
 
 
 def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-human") -> Floats:
@@ -213,60 +201,82 @@ def expected(fasta: Fasta, region: str, model: str | Path | Encoder = "mini-huma
     ((20, 4), True)
     """
     from genoformer.inference.base_probabilities import posteriors_in
+    from genoformer.models.base import Embeds
 
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
-        return posteriors_in(_language(model), genome, chrom, start, end)
+        return posteriors_in(_loaded(model, Embeds), genome, chrom, start, end)
 
 
 def mutagenesis(
-    fasta: Fasta, region: str, model: str | Path | Encoder | Enformer = "mini-human", score: str | None = None
+    fasta: Fasta,
+    region: str,
+    model: str | Path | Encoder | Enformer | SequenceClassifier = "mini-human",
+    score: str | None = None,
+    *,
+    gtf: str | Path | None = None,
+    device: str = "cpu",
+    **options: Any,
 ) -> Mutagenesis:
-    """Run ISM: score every single-base change of a region as `score` does; `.values` [maps, L, 4], `.importance` for a logo.
+    """Run ISM: score every single-base change of a region as `score` does; `.values` [1, L, 4], `.importance` for a logo.
 
-    score: a name of `SCORES`; by default LLR, or SAD for a model of tracks.
+    score: a name of `SCORES`; by default LLR, or SAD for a track model. For a track model the map is the sum over tracks; for a
+    fine-tuned model it is the change of the logit of a class. gtf: genes, for scores of genes. options: the other fields of
+    `IsmOptions` (tracks, head, output, strand, context, shifts, indels, anchor), as in `genoformer interpret ism`.
 
     >>> from importlib.resources import files
     >>> found = mutagenesis(files("genoformer_data") / "demo" / "genome.fa.gz", "chrS1:6001-6010", "demo")
     >>> found.names, found.values.shape, found.importance.shape
     (['LLR'], (1, 10, 4), (1, 10, 4))
     """
-    from genoformer.interpretation import ism
-    from genoformer.models import registry
-    from genoformer.models.enformer.model import Enformer as OfTracks
-    from genoformer.models.transformer.model import Encoder as Language
-    from genoformer.scoring.scorers import default_scores, make_scorer
-    from genoformer.scoring.scores import parse_scores
+    from genoformer.inference import resolve_device
+    from genoformer.interpretation.ism_maps import make_ism
+    from genoformer.interpretation.loci import Locus
+    from genoformer.interpretation.request import IsmOptions
+    from genoformer.models.base import Classifies, Embeds, PredictsTracks
 
-    loaded = _loaded(model, (Language, OfTracks), registry.load_scoring)
-    chosen = parse_scores(score) if score else default_scores(loaded)[:1]
+    loaded = _loaded(model, (Embeds, PredictsTracks, Classifies))
     with _opened(fasta) as genome:
         chrom, start, end = _one_region(genome, region)
-        return ism.mutagenesis(
-            make_scorer([loaded], genome, chosen, context=None, both_strands=True), genome, chrom, start, end
-        )
+        locus = Locus(region, chrom, start, genome.window(chrom, start, end - start))
+        genes = Path(gtf) if gtf is not None else None
+        ism = make_ism(loaded, genome, IsmOptions(score, **options), gtf=genes, device=resolve_device(device))
+        (result,) = ism.maps(loaded, [locus])
+    return result
 
 
 def attention(
     sequences: Sequence[str],
-    model: str | Path | Encoder | SequenceClassifier,
+    model: str | Path | Encoder | Enformer | SequenceClassifier,
     *,
     profile: Literal["viz", "cls", "received", "rollout", "entropy"] = "received",
     layers: Sequence[int] = (-1,),
+    heads: Sequence[int] = (),
+    query: int | None = None,
+    device: str = "cpu",
 ) -> list[Floats]:
     """Return attention profiles over the bases of DNA sequences: [L] for each.
 
-    profile: "received", attention to a base; "cls", attention from [CLS]; "viz", DNABERT-viz's projection of "cls";
-    "rollout", attention rollout through all layers; "entropy", entropy of the attention from a base.
+    profile: "received", attention to a base; "cls", attention from [CLS] or the middle bin; "viz", DNABERT-viz's projection of
+    "cls"; "rollout", attention rollout through all layers; "entropy", entropy of the attention from a base. layers: numbers
+    from 0, negative numbers count from the last. heads: numbers from 0, all by default. query: the query token or bin.
 
     >>> [of.shape for of in attention(["ACGTTGCATTAGC", "TTTTTTTT"], "demo")]
     [(13,), (8,)]
     """
+    from genoformer.inference import resolve_device
+    from genoformer.interpretation.attention_maps import attention_profiles
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.run import attention_profiles
+    from genoformer.interpretation.request import AttentionOptions
+    from genoformer.models.base import Attends, Classifies
 
-    places = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(_codes(sequences))]
-    return attention_profiles(_token_model(model), places, profile=profile, layers=layers)
+    loci = [Locus(f"sequence {i + 1}", "", 0, codes) for i, codes in enumerate(encode_texts(sequences))]
+    return attention_profiles(
+        _loaded(model, (Attends, Classifies)),
+        loci,
+        AttentionOptions(profile, layers, heads, query),
+        device=resolve_device(device),
+    )
 
 
 def evaluate(
@@ -277,71 +287,37 @@ def evaluate(
     train: the training sequences of the model; the `baselines` ("kmer_regression", "cnn", "lstm_attention") are trained on
     them and compared with the model.
 
-    >>> from genoformer.models import checkpoint
+    >>> from genoformer.models import registry
     >>> from genoformer.models.heads import SequenceClassifier, ClassifierConfig
-    >>> encoder = checkpoint.load("demo")
-    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=128))
+    >>> encoder = registry.load("demo")
+    >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
     >>> place = tempfile.TemporaryDirectory()
     >>> folder = Path(place.name)
-    >>> checkpoint.save(untrained, folder / "model")
+    >>> registry.save(untrained, folder / "model")
     >>> _ = (folder / "test.csv").write_text("sequence,label\\nACGTTGCATTAGC,no\\nTTTTTTTTTTTTT,yes\\n")
     >>> found = evaluate(folder / "test.csv", folder / "model")
     >>> sorted(found["models"][0]["accuracy"])
     ['high', 'low', 'value']
     >>> place.cleanup()
     """
-    from genoformer.datasets.sequences import read_labelled
-    from genoformer.evaluation.run import evaluate_models, load_named_models, n_labels_of
+    from genoformer.evaluation.run import EvaluationJob, evaluate_models
 
-    models = load_named_models([str(_loaded(model, (), str))])
-    several = any(each.config.kind == "multilabel" for each in models.values())
-    known = read_labelled(train, multi_label=several) if train is not None else None
-    n_labels = known.n_labels if known is not None else n_labels_of(models)
-    given = read_labelled(data, multi_label=several, n_labels=n_labels)
-    return evaluate_models(models, given, train=known, baselines=baselines)
+    if not isinstance(model, str | Path):
+        raise ConfigError(f"model is a {type(model).__name__}; give the name of a model or its folder.")
+    return evaluate_models(EvaluationJob(data, [str(model)], train=train, baselines=tuple(baselines)))
 
 
-def _table_of_scores(path: Path) -> pd.DataFrame:
-    """Read a TSV of scores.
-
-    Text does not change, also "NA" and "1e5" as names; a single dot of the VCF is missing.
-    """
-    import pandas as pd
-
-    names = list(pd.read_csv(path, sep="\t", nrows=0, index_col=False).columns)
-    samples = names[names.index("FORMAT") :] if "FORMAT" in names else []
-    of_vcf = ["chrom", "id", "ref", "alt", "filter", "info", "status", *samples]
-    words = [*of_vcf, *(name for name in names if name == "FIX" or name.endswith(("_TRACK", "_GENE", "_NOISE")))]
-    missing = {name: ["."] if name in of_vcf else [""] for name in names}
-    return pd.read_csv(
-        path,
-        sep="\t",
-        dtype=dict.fromkeys(words, str),
-        na_values=missing,
-        keep_default_na=False,
-        index_col=False,
-        encoding_errors="surrogateescape",
-    )
+def _fasta(fasta: Any) -> Fasta:
+    if not isinstance(fasta, str | Path | Genome):
+        raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
+    return fasta
 
 
 def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
     """Return a context with the genome; it is closed at the end unless it was already open."""
-    if isinstance(fasta, Genome):
-        return nullcontext(fasta)
-    if not isinstance(fasta, str | Path):
-        raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
-    return Genome(fasta)
-
-
-def _codes(sequences: Sequence[str]) -> list[Codes]:
-    """Encode DNA texts; raise ConfigError for a value that is not text, is empty, or has letters outside the IUPAC codes."""
-    if isinstance(sequences, str | bytes | Mapping):
-        raise ConfigError(f"sequences is a {type(sequences).__name__}; put the sequences into a list.")
-    for i, text in enumerate(sequences):
-        if not isinstance(text, str) or not _DNA.fullmatch(text):
-            raise ConfigError(f"sequence {i + 1} is {str(text)[:30]!r}; give DNA as text: A, C, G, T, N and IUPAC's codes.")
-    return [encode(text) for text in sequences]
+    fasta = _fasta(fasta)
+    return nullcontext(fasta) if isinstance(fasta, Genome) else Genome(fasta)
 
 
 def _text_of(region: Any) -> str:
@@ -357,55 +333,23 @@ def _one_region(genome: Genome, region: str) -> tuple[str, int, int]:
     return chrom, int(rows[0, 0]), int(rows[0, 1])
 
 
-def _loaded(model: Any, kinds: tuple[type, ...], load: Callable[[Any], Any]) -> Any:
-    """Load a model from its name or folder, or return a loaded model.
+def _loaded(model: Any, *needs: Need) -> Any:
+    """Load a model from its name or folder, or return a loaded model; it must have the needed capabilities."""
+    from genoformer.models.base import Model, require
+    from genoformer.models.registry import load
 
-    Raises ConfigError for other values and for other kinds of models.
-    """
     if isinstance(model, str | Path):
-        return load(model)
-    if isinstance(model, kinds):
-        return model
-    loaded = "".join(f" or a loaded {kind.__name__}" for kind in kinds)
-    raise ConfigError(f"model is a {type(model).__name__}; give the name of one, or its folder{loaded and ','}{loaded}.")
+        return load(model, *needs)
+    if not isinstance(model, Model):
+        raise ConfigError(f"model is a {type(model).__name__}; give the name of a model, its folder, or a loaded model.")
+    require(model, *needs)
+    return model
 
 
-def _language(model: str | Path | Encoder) -> Encoder:
-    from genoformer.models import registry
-    from genoformer.models.transformer.model import Encoder as Language
+def _embedder(model: Any, layer: int | Sequence[int] | None, options: Mapping[str, Any]) -> Embedder:
+    from genoformer.inference import with_runtime
+    from genoformer.inference.embed import Embedder, EmbeddingRequest
+    from genoformer.models.base import READS_TOKENS
 
-    return _loaded(model, (Language,), registry.load)
-
-
-def _token_model(model: str | Path | Encoder | SequenceClassifier) -> Encoder | SequenceClassifier:
-    from genoformer.models import registry
-    from genoformer.models.heads import SequenceClassifier as FineTuned
-    from genoformer.models.transformer.model import Encoder as Language
-
-    return _loaded(model, (Language, FineTuned), registry.load_token_model)
-
-
-def _variant(given: Any) -> Variant:
-    """Return a Variant from a Variant or a tuple; raise ConfigError for values that a VCF line cannot hold."""
-    try:
-        chrom, pos, ref, alt = given
-        found = Variant(str(chrom), int(pos), str(ref), str(alt))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"variant {given!r}: give Variant(chrom, pos, ref, alt), pos from 1.") from error
-    if not all(text and not _NO_FIELD.search(text) for text in (found.chrom, found.ref, found.alt)):
-        raise ConfigError(f"variant {given!r}: chrom, ref and alt are words without blanks or commas; one ALT each.")
-    return found
-
-
-def _as_vcf(variants: Any, path: Path) -> Path:
-    """Write the variants to a VCF, in their order, and return its path."""
-    lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
-    if hasattr(variants, "itertuples"):
-        if missing := [name for name in Variant._fields if name not in variants.columns]:
-            raise ConfigError(f"the table of variants has no column {', '.join(missing)}; give chrom, pos, ref and alt.")
-        variants = variants[list(Variant._fields)].itertuples(index=False, name=None)
-    for given in [variants] if isinstance(variants, Variant) else variants:
-        variant = _variant(given)
-        lines.append(f"{variant.chrom}\t{variant.pos}\t.\t{variant.ref}\t{variant.alt}\t.\t.\t.")
-    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return path
+    layers = () if layer is None else tuple(layer) if isinstance(layer, Sequence) else (layer,)
+    return Embedder(with_runtime(EmbeddingRequest, model=_loaded(model, READS_TOKENS), layers=layers, **options))

@@ -1,4 +1,7 @@
-"""Tables written by users -> fields of a dataclass, checked: unknown names and values of another type are refused."""
+"""Tables -> fields of a dataclass, checked: unknown names and values of another type are refused.
+
+RENAMED lists old spellings: `current` and `current_manifest` translate them in saved files, `checked` refuses them elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,65 @@ from typing import Any, get_args, get_origin, get_type_hints
 from genoformer.errors import ConfigError
 
 _LARGEST = 2**53  # integers up to this one are exact in a float
+_OPTIMIZER = {"accumulate": "grad_accumulation", "warmup": "warmup_fraction", "clip": "max_grad_norm", "average": "ema_decay"}
+_LOOP = _OPTIMIZER | {"steps": "max_steps", "valid_every": "eval_every"}
+_EPOCHS = _OPTIMIZER | {"validations": "evals_per_epoch", "shift": "max_shift"}
+RENAMED: dict[str, dict[str, str]] = {  # dataclass -> old name of a field -> its name now
+    "EncoderConfig": {"hidden": "ffn_width", "stem_kernel": "conv_kernel", "n_segments": "n_token_types"},
+    "EnformerConfig": {"attention_scale": "qk_init_gain"},
+    "ClassifierConfig": {"kind": "task", "centre": "target_mean", "spread": "target_std"},
+    "PretrainConfig": {"encoder": "model"},
+    "FinetuneConfig": {"encoder": "model"},
+    "TracksConfig": {"longrange": "model"},
+    "TrainingConfig": _LOOP | {"repeat_weight": "soft_masked_weight", "valid_bases": "eval_bases"},
+    "TuningConfig": _EPOCHS | {"encoder_rate": "encoder_lr_scale", "mask_rate": "token_dropout"},
+    "TrackTuningConfig": _EPOCHS | {"bins": "crop_bins", "flank": "context_bins", "log_scale": "pearson_log1p"},
+}
+RENAMED_VALUES = {("ClassifierConfig", "task"): {"classes": "classification", "values": "regression"}}
+RENAMED_OPTIONS = {"--noise": "--noise-places"}  # of commands that resume folders hold
+_TABLES = {  # table of a manifest -> the dataclass that wrote it
+    "encoder": "EncoderConfig",
+    "longrange": "EnformerConfig",
+    "training": "TrainingConfig",
+    "finetune": "TuningConfig",
+    "tracks": "TrackTuningConfig",
+}
+_MODELS = ("encoder", "longrange")  # tables that are called "model" now
+
+
+def current(kind: str, table: Any) -> Any:
+    """Return a table that the dataclass of this name wrote, with its old spellings translated; other values unchanged.
+
+    >>> current("EncoderConfig", {"width": 8, "hidden": 16})
+    {'width': 8, 'ffn_width': 16}
+    """
+    if not isinstance(table, Mapping):
+        return table
+    names = RENAMED.get(kind, {})
+    renamed = {names.get(name, name): value for name, value in table.items()}
+    for (of, name), values in RENAMED_VALUES.items():
+        if of == kind and isinstance(renamed.get(name), str):
+            renamed[name] = values.get(renamed[name], renamed[name])
+    return renamed
+
+
+def current_option(word: str) -> str:
+    """Return a word of a saved command line, with the old spelling of an option translated."""
+    name, equals, value = word.partition("=")
+    return RENAMED_OPTIONS.get(name, name) + equals + value
+
+
+def current_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest of a run with the old spellings of its tables translated, also in that of its starting model."""
+    values: dict[str, Any] = {}
+    for name, value in manifest.items():
+        if name in _TABLES:
+            values["model" if name in _MODELS else name] = current(_TABLES[name], value)
+        elif name in ("start", "manifest", "shape") and isinstance(value, Mapping):
+            values[name] = current_manifest(value)
+        else:
+            values[name] = value
+    return values
 
 
 def checked(kind: type, table: Any, where: str) -> dict[str, Any]:
@@ -22,6 +84,9 @@ def checked(kind: type, table: Any, where: str) -> dict[str, Any]:
         raise ConfigError(f"{where} is {table!r}, but should be a table of fields.")
     hints = get_type_hints(kind)
     known = [field.name for field in fields(kind)]
+    renamed = RENAMED.get(kind.__name__, {})
+    for old in sorted(set(table) & set(renamed) - set(known)):
+        raise ConfigError(f"{where}: {old} was renamed to {renamed[old]}; use that name.")
     if unknown := sorted(set(table) - set(known)):
         raise ConfigError(f"{where}: unknown fields {', '.join(unknown)}; known are {', '.join(known)}.")
     return {name: _checked(hints[name], value, f"{where}: {name}") for name, value in table.items()}

@@ -16,8 +16,8 @@ from genoformer.inference.base_probabilities import posteriors_in
 from genoformer.models import registry
 from genoformer.models.transformer.model import Encoder
 from genoformer.progress import ProgressCallback
-from genoformer.scoring.run import Summary, score_variants
-from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.job import ScoringJob
+from genoformer.scoring.plan import Summary, score_variants
 
 _LOGO_FLANK = 12  # bases on each side of the motif
 
@@ -58,9 +58,7 @@ def run_demo(folder: Path, *, progress: ProgressCallback = None) -> DemoResult:
     make_folder(folder)
     genome, model = Genome(world / "genome.fa.gz"), registry.load("demo")
     scored = folder / "scored.vcf.gz"
-    summary = score_variants(
-        world / "variants.vcf.gz", genome, model, parse_scores("LLR,PLL"), scored, model_name="demo", progress=progress
-    )
+    summary = score_variants(ScoringJob.from_names(world / "variants.vcf.gz", genome, "demo", scored), progress=progress)
     cases = read_cases(scored)
     snvs = [case for case in cases if case.is_snv]
     indels = [case for case in cases if not case.is_snv]

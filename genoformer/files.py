@@ -19,16 +19,19 @@ from genoformer.errors import ConfigError, GenoformerError
 
 
 @contextmanager
-def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = False, exclusive: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; rename it to `path` after success, and remove it after an error.
 
-    If several processes write, the last one wins. durable: the content is on the disk, not only in its cache, before the
-    rename.
     The umask decides who can read the file, whatever mode the writing library sets. A link stays a link, and its target is
     replaced. Raises ConfigError for a device or a pipe, because a file would replace it.
+
+    durable: the content is on the disk, not only in its cache, before the rename.
+    exclusive: only one process writes `path`, for example because it holds a lock. The temporary path is then
+        `partial_path(path)`, and what a killed process left there is overwritten. Otherwise the temporary name is new, and if
+        several processes write, the last one wins.
     """
     path = resolve_link(path)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    part = partial_path(path) if exclusive else _unique_path(path)
     try:
         part.touch()
         mode = part.stat().st_mode
@@ -38,8 +41,39 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
             with part.open("rb") as file:
                 os.fsync(file.fileno())
         part.replace(path)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder next to `path`; rename it to `path` after success, and remove it after an error.
+
+    Raises ConfigError if `path` exists and is not an empty folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ConfigError(f"{path} exists and is not an empty folder; name another folder, or remove it.")
+    path = resolve_link(path)
+    part = _unique_path(path)
+    part.mkdir()
+    try:
+        yield part
+        if path.is_dir():
+            path.rmdir()
+        part.replace(path)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def partial_path(path: Path) -> Path:
+    """Return the temporary path of a file that only one process writes."""
+    return resolve_link(path).with_name(f".{resolve_link(path).name}.partial")
+
+
+def _unique_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
 
 
 def resolve_link(path: str | os.PathLike[str]) -> Path:
@@ -48,14 +82,14 @@ def resolve_link(path: str | os.PathLike[str]) -> Path:
     Raises ConfigError for a device or a pipe, MissingFileError for a web address.
     """
     refuse_address(path, to_write=True)
-    found = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path))
     try:
-        mode = found.stat().st_mode
+        mode = target.stat().st_mode
     except OSError:
-        return found
+        return target
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise ConfigError(f"{os.fspath(path)} is a device or a pipe, and a file would take its place; name a file with -o.")
-    return found
+    return target
 
 
 def cache_folder() -> Path:
@@ -70,7 +104,7 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "genoformer"
     except RuntimeError:
-        raise ConfigError("there is no home folder to keep things in; set GENOFORMER_CACHE to a folder.") from None
+        raise ConfigError("this user has no home folder for the cache; set GENOFORMER_CACHE to a folder.") from None
 
 
 def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
@@ -91,8 +125,8 @@ def make_folder(folder: Path) -> None:
         if path.is_dir():
             break
         if os.path.lexists(path):
-            what = "a link that leads nowhere" if path.is_symlink() else "a file"
-            raise ConfigError(f"{path} is {what}; a folder is needed to write into: give another name.")
+            kind = "a link to a missing file" if path.is_symlink() else "a file"
+            raise ConfigError(f"{path} is {kind}, and the outputs need a folder; give another name.")
     folder.mkdir(parents=True, exist_ok=True)
 
 
@@ -170,7 +204,7 @@ def lock_folder(folder: Path, path: Path) -> Iterator[None]:
     try:
         _take(handle, path)
         if not _is_of(folder, handle):  # the last owner finished, and removed or moved it, before we had the lock
-            raise BusyError(f"another process has just written {path}; look at it, or give the command again.")
+            raise BusyError(f"another process has just written {path}; check it, or run the command again.")
         yield
     finally:
         os.close(handle)
@@ -185,12 +219,12 @@ def lock_output(path: str | os.PathLike[str]) -> Iterator[None]:
     if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
         yield
         return
-    whole = resolve_link(path)
-    folder, name = whole.parent, whole.name
+    target = resolve_link(path)
+    folder, name = target.parent, target.name
     while not folder.is_dir() and folder != folder.parent:
         folder, name = folder.parent, f"{folder.name}%{name}"
-    inside = whole.is_dir() and not os.access(folder, os.W_OK)  # for example a mounted volume
-    with lock_folder(whole, whole) if inside else locked(folder / f".{name}.lock", whole):
+    inside = target.is_dir() and not os.access(folder, os.W_OK)  # for example a mounted volume
+    with lock_folder(target, target) if inside else locked(folder / f".{name}.lock", target):
         yield
 
 
@@ -214,21 +248,20 @@ def check_overwrite(folder: Path, names: Iterable[str], manifest: str, is_mine: 
     """Refuse, with ConfigError, to replace files of these names that another program or user wrote.
 
     The JSON object in the file `manifest` of the folder identifies their owner: the files may be replaced if is_mine returns
-    True
-    for it. Files of other names are ignored. Raises MissingFileError for a web address.
+    True for it. Files of other names are ignored. Raises MissingFileError for a web address.
     """
     refuse_address(folder, to_write=True)
-    there = [name for name in names if (folder / name).exists()]
-    if not there:
+    existing = [name for name in names if (folder / name).exists()]
+    if not existing:
         return
     try:
-        found = json.loads((folder / manifest).read_text(encoding="utf-8"))
-        mine = isinstance(found, dict) and is_mine(found)
+        record = json.loads((folder / manifest).read_text(encoding="utf-8"))
+        may_replace = isinstance(record, dict) and is_mine(record)
     except (OSError, ValueError, RecursionError):
-        mine = False
-    if not mine:
+        may_replace = False
+    if not may_replace:
         raise ConfigError(
-            f"{folder} holds {', '.join(there)}, which something else made, or which was changed since; "
+            f"{folder} holds {', '.join(existing)}, which another program made, or which was changed since; "
             "name another folder, or remove it."
         )
 

@@ -21,22 +21,24 @@ from any_bytes import bgzipped, changed, changed_json, damaged
 from hypothesis import strategies as st
 from sample_files import BEDGRAPH, CISBP, CUSTOM, FASTA, FASTA_LABELLED, HOMER, JASPAR, LABELLED, MEME, TRANSFAC
 from sample_files import TARGETS as TABLE_OF_TARGETS
+from scoring_jobs import run_score
 from small_models import small_encoder, small_enformer
 
 from genoformer import annotation
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map, read_sites
-from genoformer.annotation.places import read_sizes, variant_places
+from genoformer.annotation.random_regions import read_sizes
 from genoformer.annotation.run import annotate_variants
+from genoformer.annotation.variant_regions import read_variant_regions
 from genoformer.datasets.sequences import read_labelled, read_sequences
 from genoformer.errors import GenoformerError
 from genoformer.evaluation.variants import read_scores, read_truth
 from genoformer.formats.bigwig import BigWig, write_bigwig
-from genoformer.formats.exons import read_genes
 from genoformer.formats.gtf import read_tss
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import open_vcf
+from genoformer.genome.genes import read_genes
 from genoformer.genome.genotypes import genotypes
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import read_bed, read_regions
@@ -46,13 +48,11 @@ from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.report.scored import read_scored
-from genoformer.scoring.quantiles import FILE as CALIBRATION
-from genoformer.scoring.quantiles import GRID, Calibration
-from genoformer.scoring.run import score_variants
-from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.calibration import FILE as CALIBRATION
+from genoformer.scoring.calibration import GRID, Calibration
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training.config import FinetuneConfig, PretrainConfig
-from genoformer.training.tracks import TracksConfig
+from genoformer.training.track_config import TracksConfig
 
 _CONTIG = "".join(np.random.default_rng(0).choice(list("ACGT"), 400))
 
@@ -127,7 +127,7 @@ def _vcf(_: Path) -> Target:
             except GenoformerError:
                 assert not (folder / out).exists()
         assert not list(folder.glob(".*"))
-        variant_places(path, trait="X", score_key="AF")
+        read_variant_regions(path, trait="X", score_key="AF")
 
     return Target(_packed(VCF), run)
 
@@ -171,7 +171,7 @@ def _bed(_: Path) -> Target:
             lambda: read_bed(path),
             lambda: list(read_regions(path)),
             lambda: read_sites(path),
-            lambda: variant_places(path, trait="4", score_key="5"),
+            lambda: read_variant_regions(path, trait="4", score_key="5"),
             lambda: read_sizes(str(path)),
             lambda: _values(open_track(path)),
             lambda: _values(open_track(path, "signal")),
@@ -332,7 +332,7 @@ def _score(folder: Path) -> Target:
     columns = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\ts"
     valid = f"##fileformat=VCFv4.2\n##contig=<ID=chr1>\n{columns}\n{rows}".encode()
     model = small_encoder(
-        KmerTokenizer(3), width=8, n_layers=1, hidden=16, position="learned", max_tokens=64, context_length=32, init_std=0.3
+        KmerTokenizer(3), width=8, n_layers=1, ffn_width=16, position="learned", max_tokens=64, context_length=32, init_std=0.3
     )
     opened = Genome(genome)
 
@@ -340,7 +340,7 @@ def _score(folder: Path) -> Target:
         path, output = folder / "a.vcf", folder / out
         path.write_bytes(content)
         try:
-            found = score_variants(path, opened, model, parse_scores(scores), output, force=force, threads=1, workers=1)
+            found = run_score(path, opened, model, output, scores=scores, force=force, threads=1, workers=1)
         except GenoformerError:
             assert sorted(p.name for p in folder.iterdir()) == ["a.vcf"]
             raise
@@ -394,10 +394,10 @@ def _n_rows(line: bytes) -> int:
 def _models(folder: Path) -> Target:
     """A folder in which one file is changed."""
     torch.manual_seed(0)
-    shape = {"width": 8, "n_layers": 1, "hidden": 16, "max_tokens": 64, "context_length": 32}
-    encoder = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, **shape)
+    shape = {"width": 8, "n_layers": 1, "ffn_width": 16, "max_tokens": 64, "context_length": 32}
+    encoder = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, **shape)
     long = small_enformer()
-    of_values = ClassifierConfig(encoder.config, "values", ("a", "b"), 32, centre=(0.0, 1.0), spread=(1.0, 2.0))
+    of_values = ClassifierConfig(encoder.config, "regression", ("a", "b"), 32, target_mean=(0.0, 1.0), target_std=(1.0, 2.0))
     predictor = SequenceClassifier(of_values).eval()
     predictor.tokenizer = encoder.tokenizer
     registry.save(encoder, folder / "encoder", manifest={"seed": 3})
@@ -443,7 +443,7 @@ def _models(folder: Path) -> Target:
         (here / name).write_bytes(content)
 
         def load() -> None:
-            model = registry.load_any(here)
+            model = registry.load(here)
             with torch.no_grad():
                 if isinstance(model, Encoder):
                     model(torch.zeros((1, 8), dtype=torch.long))
@@ -453,7 +453,7 @@ def _models(folder: Path) -> Target:
                 Calibration.load(here / CALIBRATION)
 
         if kind == "ensemble":
-            _each(lambda: registry.load_predictors(here))
+            _each(lambda: registry.load_ensemble(here))
         else:
             _each(load, calibration, lambda: registry.read_manifest(here), lambda: registry.layout_of(here))
 
@@ -464,15 +464,15 @@ _PRETRAIN = """
 [tokenizer]
 tokenizer = "kmer"
 k = 3
-[encoder]
+[model]
 width = 16
 n_layers = 1
 n_heads = 2
-hidden = 24
+ffn_width = 24
 context_length = 64
 position = "rotary"
 [training]
-steps = 2
+max_steps = 2
 batch_size = 2
 learning_rate = 2e-3
 mask_rate = 0.15
@@ -487,11 +487,11 @@ epochs = 1.5
 tune = "lora"
 lora_rank = 2
 window = 30
-[encoder]
+[model]
 width = 16
 """
 _TRACKS = """
-[longrange]
+[model]
 preset = "tiny"
 n_blocks = 1
 [tracks]
@@ -507,13 +507,13 @@ def _configs(_: Path) -> Target:
         (folder / "g.fa").write_bytes(FASTA)
         if kind == "pretrain":
             found = PretrainConfig.read(path).with_fastas([folder / "g.fa"])
-            if len(str(found.encoder.get("n_layers", 1))) < 3:
-                EncoderConfig.from_dict({"n_vocab": 69, **found.encoder})
+            if len(str(found.model.get("n_layers", 1))) < 3:
+                EncoderConfig.from_dict({"n_vocab": 69, **found.model})
         elif kind == "finetune":
             FinetuneConfig.read(path, epochs=2.0)
         else:
             tracks = TracksConfig.read(path)
-            EnformerConfig.from_dict({key: value for key, value in tracks.longrange.items() if key != "preset"})
+            EnformerConfig.from_dict({key: value for key, value in tracks.model.items() if key != "preset"})
 
     valid = {"pretrain": _PRETRAIN, "finetune": _FINETUNE, "tracks": _TRACKS}
 

@@ -32,7 +32,7 @@ PRELOADED = (
     "genoformer.training.finetune",
     "genoformer.training.pretrain",
     "genoformer.training.tracks",
-    "genoformer.scoring.run",
+    "genoformer.scoring.plan",
 )
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(list(PRELOADED))

@@ -88,7 +88,7 @@ def test_model_folders(tmp_path_factory: pytest.TempPathFactory, tiny: Path, nam
     @examples(120)
     @given(content=changed(valid))
     def check(content: bytes) -> None:
-        read_or_refuse(lambda path: registry.load_any(path.parent), folder / name, content, False)
+        read_or_refuse(lambda path: registry.load(path.parent), folder / name, content, False)
 
     check()
 

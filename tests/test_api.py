@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
+from small_models import small_classifier, small_encoder, small_enformer
 
 import genoformer as gf
 from genoformer import api
 from genoformer.errors import CatalogError, CheckpointError, ConfigError, MissingFileError, PreflightError
+from genoformer.formats.track_table import Track, TrackTable
+from genoformer.genome.codes import decode
+from genoformer.models import registry
+from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 DEMO = Path(str(files("genoformer_data") / "demo"))
 FASTA, VCF = DEMO / "genome.fa.gz", DEMO / "variants.vcf.gz"
@@ -70,6 +76,68 @@ def test_expected_and_mutagenesis_say_what_score_says() -> None:
     np.testing.assert_allclose(changes.values[0, 0, (changes.codes[0] + 1) % 4], scored, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A genome, a region and a small model of each kind."""
+    folder = tmp_path_factory.mktemp("small")
+    text = "".join(np.random.default_rng(3).choice(list("ACGT"), 1200))
+    (folder / "g.fa").write_text(f">chr1\n{text}\n")
+    (folder / "r.bed").write_text("chr1\t300\t556\tone\n")
+    registry.save(small_encoder(KmerTokenizer(3), context_length=40, init_std=0.4), folder / "tokens")
+    registry.save(small_classifier(BaseTokenizer()), folder / "classes")
+    model = small_enformer(seed=3, target_bins=24)
+    model.targets = {"human": TrackTable(tuple(Track(i, f"t{i}", strand_pair=[1, 0, 2, 3, 4][i]) for i in range(5)))}
+    registry.save(model, folder / "tracks")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("tokens", {"profile": "viz"}),
+        ("tokens", {"profile": "cls", "layers": [0, 1], "heads": [1], "query": 3}),
+        ("classes", {"profile": "entropy"}),
+        ("tracks", {"profile": "rollout", "query": 5}),
+        ("tracks", {"profile": "received", "heads": [0]}),
+    ],
+)
+def test_attention_is_what_the_command_writes(small: Path, tmp_path: Path, model: str, options: dict[str, Any]) -> None:
+    words = [x for name, value in options.items() for x in (f"--{name}", str(value).strip("[]").replace(" ", ""))]
+    out = ["-f", small / "g.fa", "-o", tmp_path, "--figures", 0, "-q"]
+    run("interpret", "attention", small / "r.bed", "-m", small / model, *words, *out)
+    with np.load(tmp_path / "maps.npz") as written:
+        (profile,) = gf.attention([decode(written["codes_0"])], small / model, **options)
+        np.testing.assert_array_equal(profile.astype(np.float32), written["map_0"])
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("tokens", {}),
+        ("tokens", {"score": "COSINE", "strand": "forward", "context": 30}),
+        ("classes", {"output": "b"}),
+        ("tracks", {"head": "human"}),
+        ("tracks", {"score": "SAR501", "head": "human", "tracks": "1,3", "shifts": "-8,0", "anchor": "variant"}),
+    ],
+)
+def test_mutagenesis_is_what_the_command_writes(small: Path, tmp_path: Path, model: str, options: dict[str, Any]) -> None:
+    words = [x for name, value in options.items() for x in (f"--{name.replace('output', 'class')}", value)]
+    out = ["-f", small / "g.fa", "-o", tmp_path, "--length", 8, "--figures", 0, "-q"]
+    run("interpret", "ism", small / "r.bed", "-m", small / model, *words, *out)
+    changes = gf.mutagenesis(small / "g.fa", "chr1:425-432", small / model, **options)
+    with np.load(tmp_path / "maps.npz") as written:
+        assert written["what"] == f"mutagenesis {changes.names[0]}"
+        np.testing.assert_array_equal(written["codes_0"], changes.codes)
+        np.testing.assert_array_equal(written["map_0"], changes.values[0].astype(np.float32))
+
+
+def test_options_that_no_command_has_are_refused(small: Path) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'stride'"):
+        gf.mutagenesis(small / "g.fa", "chr1:425-432", small / "tokens", stride=2)
+    with pytest.raises(ConfigError, match="--tracks and --head need a track model"):
+        gf.mutagenesis(small / "g.fa", "chr1:425-432", small / "tokens", tracks="1")
+
+
 def test_predict_is_what_the_command_writes(tmp_path: Path) -> None:
     region = "chrS1:6,001-7,000"
     table = gf.predict(FASTA, region, "mini-tracks")
@@ -109,22 +177,23 @@ def test_models_and_genomes_that_are_none() -> None:
     sequences = ["ACGTTGCATTAGC"]
     for model in (None, ["demo", "demo"], 5):
         calls = [
-            lambda m: gf.score([("chrS1", 6_000, "G", "A")], FASTA, m), lambda m: gf.predict(FASTA, "chrS1:1-100", m),
+            lambda m: gf.score([("chrS1", 6_000, "G", "A")], FASTA, [m]),  # a list is an ensemble
+            lambda m: gf.predict(FASTA, "chrS1:1-100", m),
             lambda m: gf.expected(FASTA, "chrS1:1-100", m), lambda m: gf.mutagenesis(FASTA, "chrS1:1-100", m),
             lambda m: gf.embed(sequences, m), lambda m: gf.attention(sequences, m), lambda m: gf.classify(sequences, m),
             lambda m: gf.evaluate("no.tsv", m),
         ]  # fmt: skip
         for call in calls:
-            with pytest.raises(ConfigError, match=f"model is a {type(model).__name__}; give the name of one, or its folder"):
+            with pytest.raises(ConfigError, match=f"model is a {type(model).__name__}; give the name of a model"):
                 call(model)
     with pytest.raises(ConfigError, match="fasta is a NoneType"):
         gf.expected(None, "chrS1:1-100", "demo")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="or a loaded Encoder or a loaded Enformer"):
+    with pytest.raises(ConfigError, match="model is a module; give the name of a model, its folder, or a loaded model"):
         gf.score([], FASTA, gf)  # type: ignore[arg-type]
 
 
 def test_mutagenesis_takes_no_score_of_indels() -> None:
-    with pytest.raises(ConfigError, match="PLL is of insertions and deletions"):
+    with pytest.raises(ConfigError, match="PLL scores insertions and deletions only"):
         gf.mutagenesis(FASTA, "chrS1:6001-6010", "demo", "PLL")
 
 
@@ -147,7 +216,7 @@ def test_one_file_of_elements_needs_no_list() -> None:
 
 
 def test_every_call_is_public_typed_and_documented() -> None:
-    here = [name for name, home in gf._HOME.items() if home == "calls"]
+    here = [name for name, home in gf._HOME.items() if home == "api"]
     assert len(here) >= 9
     for name in here:
         function = getattr(api, name)

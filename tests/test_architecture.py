@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 import genoformer
 
 ROOT = Path(genoformer.__file__).parent
+# Modules of genome that import none that reads files: what formats may import of genome.
+BASICS = ["genome." + name for name in ("assemblies", "bins", "codes", "contigs", "digits", "region_text", "wording")]
 MAY_IMPORT = {
     "errors": [],
     "progress": [],
@@ -17,18 +20,31 @@ MAY_IMPORT = {
     "files": ["errors", "addresses"],
     "config": ["errors"],
     "tables": [],
+    "tasks": ["errors", "genome"],
     "plots": [],
     "genome": ["errors", "addresses", "files", "formats"],
-    "formats": ["errors", "addresses", "files", "genome"],
-    "datasets": ["errors", "files", "config", "progress", "genome", "formats"],
+    "formats": ["errors", "addresses", "files", *BASICS],
+    "datasets": ["errors", "tasks", "files", "config", "progress", "genome", "formats"],
     "catalog": ["errors", "files", "progress"],
     "tokenizers": ["errors", "genome", "formats"],
-    "models": ["errors", "addresses", "config", "files", "catalog", "genome", "formats", "tokenizers"],
-    "inference": ["errors", "files", "progress", "plots", "genome", "formats", "tokenizers", "models"],
-    "writers": ["errors", "addresses", "files", "tables", "genome", "formats"],
+    "models": ["errors", "tasks", "addresses", "config", "files", "catalog", "genome", "formats", "tokenizers"],
+    "writers": ["errors", "addresses", "files", "tables", "plots", "genome", "formats", "datasets"],
+    "inference": [
+        "errors",
+        "files",
+        "progress",
+        "plots",
+        "genome",
+        "formats",
+        "writers",
+        "datasets",
+        "tokenizers",
+        "models",
+    ],
     "annotation": ["errors", "addresses", "files", "tables", "progress", "plots", "genome", "formats", "writers"],
     "scoring": [
         "errors",
+        "config",
         "files",
         "tables",
         "progress",
@@ -54,21 +70,22 @@ MAY_IMPORT = {
         "inference",
         "scoring",
     ],
-    "evaluation": ["errors", "files", "plots", "genome", "formats", "datasets", "tokenizers", "models", "inference"],
-    "embedding": [
+    "evaluation": [
         "errors",
+        "tasks",
         "files",
         "progress",
         "plots",
         "genome",
         "formats",
         "datasets",
+        "tokenizers",
         "models",
         "inference",
-        "evaluation",
     ],
     "training": [
         "errors",
+        "tasks",
         "files",
         "config",
         "tables",
@@ -84,9 +101,11 @@ MAY_IMPORT = {
     ],
     "api": [
         "errors",
+        "tasks",
         "catalog",
         "genome",
         "formats",
+        "writers",
         "datasets",
         "models",
         "inference",
@@ -109,26 +128,43 @@ MAY_IMPORT = {
     "simulation": ["errors", "files", "genome", "formats"],
     "demo": ["errors", "files", "progress", "plots", "genome", "formats", "models", "inference", "scoring", "evaluation"],
     "__init__": [],
-}
+} | {name: ["errors", *BASICS] for name in BASICS}
 NO_TORCH = ["errors", "catalog", "genome", "formats", "writers", "annotation", "datasets", "tokenizers", "simulation", "plots"]
 MODULES = sorted(ROOT.rglob("*.py"))
 
 
+def module(path: Path) -> str:
+    """Name of a module below genoformer: genome.codes."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {module(path) for path in MODULES}
+
+
 def room(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+    """The module, if it has its own row in MAY_IMPORT, else its package."""
+    return module(path) if module(path) in MAY_IMPORT else module(path).split(".")[0]
 
 
 def imports(path: Path) -> set[str]:
     """Absolute names of all that a file imports, wherever in the file."""
+    return names_in(ast.walk(ast.parse(path.read_text())), path)
+
+
+def names_in(nodes: Iterable[ast.AST], path: Path) -> set[str]:
+    """Absolute names of what these nodes of a file import."""
     found: set[str] = set()
     package = ["genoformer", *path.relative_to(ROOT).parts[:-1]]
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             stem = ".".join([*base, *([node.module] if node.module else [])])
-            found |= {stem} | {f"{stem}.{alias.name}" for alias in node.names}
+            full = {f"{stem}.{alias.name}" for alias in node.names}
+            if {name.removeprefix("genoformer.") for name in full} - NAMES:  # not of `from genoformer.genome import codes`
+                found.add(stem)
+            found |= full
     return found
 
 
@@ -142,9 +178,47 @@ def test_no_arrow_points_back(path) -> None:
     for name in imports(path):
         assert not name.startswith(("genoformer_cli", "cli.")), f"{path} imports the command line"
         if name.startswith("genoformer."):
-            assert name.split(".")[1] in allowed, f"{path.relative_to(ROOT)} imports {name}"
+            parts = name.split(".")
+            assert {parts[1], ".".join(parts[1:3])} & allowed, f"{path.relative_to(ROOT)} imports {name}"
         if room(path) in NO_TORCH:
             assert name.split(".")[0] not in ("torch", "lightning"), f"{path.relative_to(ROOT)} imports {name}"
+
+
+def imported_at_once(path: Path) -> set[str]:
+    """Names of the modules that the import of a module imports: not those inside functions or for type checks."""
+    lines: list[ast.stmt] = []
+    stack: list[ast.AST] = [ast.parse(path.read_text())]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            lines.append(node)
+        is_type_check = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        if not is_type_check and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            stack += ast.iter_child_nodes(node)
+    return {name.removeprefix("genoformer.") for name in names_in(lines, path)}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Names of modules of which each imports the next and the last the first; [] if there are none."""
+    done: set[str] = set()
+
+    def search(name: str, trail: list[str]) -> list[str]:
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name in done:
+            return []
+        found = next(filter(None, (search(other, [*trail, name]) for other in sorted(graph[name]))), [])
+        done.add(name)
+        return found
+
+    return next(filter(None, (search(name, []) for name in sorted(graph))), [])
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module(path): (imported_at_once(path) & NAMES) - {module(path)} for path in MODULES}
+    assert circle(graph) == []
+    graph["errors"] = graph["errors"] | {"genome.reference"}  # the check sees a circle if there is one
+    assert circle(graph)[0] == circle(graph)[-1]
 
 
 def test_the_public_names_resolve_and_are_all_of_them() -> None:

@@ -18,7 +18,7 @@ from genoformer.annotation.genes import read_gene_map
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import FileFormatError
 from genoformer.evaluation.variants import read_truth
-from genoformer.formats import fasta, text, vcf
+from genoformer.formats import fasta, fasta_index, text, vcf
 from genoformer.formats.track_table import read_targets
 from genoformer.formats.tracks import open_track
 from genoformer.formats.vcf import open_vcf
@@ -130,7 +130,7 @@ def test_a_contig_on_one_line(
 ) -> None:
     """Of a line that is longer than what is read at a time the middle is not kept while the index is made."""
     monkeypatch.setenv("GENOFORMER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fasta, "INDEX_BYTES", 1_000)
+    monkeypatch.setattr(fasta_index, "INDEX_BYTES", 1_000)
     letters = np.random.default_rng(0).choice(list("ACGTN"), 20_001).tolist()
     texts = {"a": "".join(letters), "b": "".join(letters[:1_999]), "c": "ACG", "d": "".join(letters[:7_000])}
     content = b"".join(b">%b  of it%b%b%b%b" % (n.encode(), b"x" * 5_000 * (n == "b"), newline, t.encode(), newline)
@@ -139,7 +139,7 @@ def test_a_contig_on_one_line(
     for _ in range(2):
         with Genome(tmp_path / "a.fa") as genome:
             assert {name: decode(genome.window(name, 0, n)) for name, n in genome.contigs.items()} == texts
-            assert not [note for note in genome.notes if "made again" in note]
+            assert not [note for note in genome.notes if "rebuilt" in note]
     spoilt = content.replace(texts["a"].encode(), (texts["a"][:9_000] + " " + texts["a"][9_000:]).encode())
     (tmp_path / "b.fa").write_bytes(pack(spoilt))
     with pytest.raises(FileFormatError, match="line 2: a space or control character inside the sequence"):
@@ -158,7 +158,7 @@ def test_an_index_that_leaves_something_out_is_made_again(tmp_path: Path, fai: s
     (tmp_path / "a.fa.fai").write_text(fai)
     with Genome(tmp_path / "a.fa") as genome:
         assert genome.contigs == {"chr1": 22, "2": 4}
-        assert "made again" in genome.notes[0]
+        assert "rebuilt" in genome.notes[0]
 
 
 def test_ten_thousand_contigs(tmp_path: Path) -> None:

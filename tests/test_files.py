@@ -15,11 +15,13 @@ import genoformer as gf
 from genoformer.errors import ConfigError, MissingFileError
 from genoformer.files import (
     BusyError,
+    atomic_folder,
     atomic_write,
     check_overwrite,
     lock_folder,
     made_folder,
     make_folder,
+    partial_path,
     save_figure,
 )
 
@@ -39,6 +41,48 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path) -> None:
         fails()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_only_process_that_writes_a_file_replaces_what_a_killed_one_left(tmp_path) -> None:
+    path = tmp_path / "a"
+    partial_path(path).write_text("of a killed run, and longer")
+    with atomic_write(path, exclusive=True) as part:
+        assert part == partial_path(path)
+        part.write_text("new")
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_another_process_begins_after_the_rename_is_not_removed(tmp_path) -> None:
+    path = tmp_path / "a"
+    with atomic_write(path, exclusive=True) as part:
+        os.link(part, tmp_path / "kept")  # so that the inode stays
+        part.unlink()
+        part.write_text("new")
+    partial_path(path).write_text("of the next process")
+    assert path.read_text() == "new"
+    assert partial_path(path).read_text() == "of the next process"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path) -> None:
+    path = tmp_path / "out"
+    path.mkdir()  # an empty one is replaced
+
+    def fails() -> None:
+        with atomic_folder(path) as part:
+            (part / "a").write_text("half")
+            raise RuntimeError("in the block")
+
+    with pytest.raises(RuntimeError, match="in the block"):
+        fails()
+    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.iterdir()) == []
+    with atomic_folder(path) as part:
+        (part / "a").write_text("whole")
+    assert [file.read_text() for file in path.iterdir()] == ["whole"]
+    with pytest.raises(ConfigError, match="exists and is not an empty folder"), atomic_folder(path):
+        pass
+    assert [file.read_text() for file in path.iterdir()] == ["whole"]
 
 
 @pytest.mark.parametrize(("umask", "mode"), [("022", 0o644), ("077", 0o600), ("002", 0o664)])
@@ -103,8 +147,8 @@ def test_nothing_is_written_to_an_address(tmp_path, monkeypatch, write: Callable
 def test_a_folder_is_not_made_where_a_file_is(tmp_path) -> None:
     (tmp_path / "a").write_text("x")
     (tmp_path / "b").symlink_to("nowhere")
-    for path, said in (("a", "a is a file"), ("a/b/c", "a is a file"), ("b", "b is a link that leads nowhere")):
-        with pytest.raises(ConfigError, match=f"{said}; a folder is needed to write into"):
+    for path, said in (("a", "a is a file"), ("a/b/c", "a is a file"), ("b", "b is a link to a missing file")):
+        with pytest.raises(ConfigError, match=f"{said}, and the outputs need a folder"):
             make_folder(tmp_path / path)
     make_folder(tmp_path / "c/d")
     assert (tmp_path / "c/d").is_dir()

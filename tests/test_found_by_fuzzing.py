@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map
-from genoformer.annotation.places import read_sizes
+from genoformer.annotation.random_regions import read_sizes
 from genoformer.datasets.sequences import read_labelled
 from genoformer.errors import ConfigError, FileFormatError
 from genoformer.evaluation.variants import read_scores, read_truth
@@ -29,7 +29,7 @@ from genoformer.formats.vcf_blocks import blocks_of
 from genoformer.genome.regions import read_regions
 from genoformer.interpretation.motifs import read_matrices
 from genoformer.models import registry
-from genoformer.scoring.quantiles import Calibration
+from genoformer.scoring.calibration import Calibration
 from genoformer.training.config import PretrainConfig
 from genoformer.writers import Column, Header, Provenance, open_sink
 
@@ -152,7 +152,7 @@ def test_calibrations(tmp_path: Path) -> None:
             Calibration.load(path)
 
 
-@pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 5_000, "[encoder]\nwidth = 1e400", "\ufffe"])
+@pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 5_000, "[model]\nwidth = 1e400", "\ufffe"])
 def test_toml_that_no_parser_likes(tmp_path: Path, text: str) -> None:
     (tmp_path / "c.toml").write_bytes(text.encode("utf-8"))
     with pytest.raises(ConfigError):

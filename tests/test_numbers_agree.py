@@ -43,7 +43,7 @@ CASES = [
     ("tracks", "SAD", ["--head", "human", "--tracks", "3", "--strand", "forward"]),
     ("tracks", "D2,SAD", ["--head", "human", "--tracks", "3,1", "--indels", "stitch", "--anchor", "variant"]),
     ("tracks", "SAR501", ["--head", "human", "--shifts", "-8,0,8"]),
-    ("tracks", "SAX", ["--head", "human", "--tracks", "3", "--indels", "symmetric", "--noise", "0"]),
+    ("tracks", "SAX", ["--head", "human", "--tracks", "3", "--indels", "symmetric", "--noise-places", "0"]),
     ("both language", "LLR,PLL", []),
     ("both tracks", "SAD", ["--head", "human"]),
 ]
@@ -111,7 +111,7 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
         title, meaning = text.split("<br>")
         assert f", {name} {row[name]}" in title
         assert re.search(rf"(^|\. ){name} {re.escape(row[name])}[ ,]", meaning), meaning
-        assert "Made again" not in meaning
+        assert "Recomputed here" not in meaning
         assert "did not make" not in meaning
         numbers = re.findall(rf"{name} (-?[\d.e-]+\d)", text)
         assert set(numbers) == {row[name]}  # and no other number by that name
@@ -119,7 +119,7 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
     if both:
         return  # mutagenesis takes one model
     name = scores.split(",")[0]
-    options = [x for x in options if x not in ("--noise", "0")]
+    options = [x for x in options if x not in ("--noise-places", "0")]
     windows = ["--length", 24, "--figures", 0, "-o", tmp_path / "i"]
     run("interpret", "ism", vcf, *common, "-s", name, *options, *windows, "-q")
     own = table(tmp_path / "i/variants.tsv")
@@ -138,7 +138,20 @@ def test_score_report_and_mutagenesis_print_the_same_numbers(folder: Path, tmp_p
 
 def test_what_cannot_be_made_again_is_said(folder: Path, tmp_path: Path) -> None:
     common = ["-f", folder / "g.fa", "-m", folder / "tracks"]
-    run("score", folder / "v.vcf", *common, "-s", "SAD", "--head", "human", "--noise", "0", "-o", tmp_path / "s.vcf", "-q")
+    run(
+        "score",
+        folder / "v.vcf",
+        *common,
+        "-s",
+        "SAD",
+        "--head",
+        "human",
+        "--noise-places",
+        "0",
+        "-o",
+        tmp_path / "s.vcf",
+        "-q",
+    )
     text = (tmp_path / "s.vcf").read_text()
 
     def report(changed: str, *models: Path) -> str:
@@ -147,11 +160,11 @@ def test_what_cannot_be_made_again_is_said(folder: Path, tmp_path: Path) -> None
         run("report", tmp_path / "c.vcf", "-f", folder / "g.fa", *given, "-o", tmp_path / "r.html", "--top", 1, "--flank", 5)
         return html.unescape((tmp_path / "r.html").read_text())
 
-    assert "Made again" not in report(text)
+    assert "Recomputed here" not in report(text)
     assert "Largest |SAD|, no noise floor known" in report(text)
     assert "No noise floor of SAD is known" in report(text)
     moved = report(text.replace("shifts=0", "shifts=5"))
-    assert re.search(r"Made again here it is -?[\d.]+: the FASTA or an option is another", moved)
+    assert re.search(r"Recomputed here it is -?[\d.]+: the FASTA or an option differs", moved)
     assert "The header does not say how the scores were made" in report(re.sub("##genoformer_options=.*\n", "", text))
     assert "in bfloat16, the figures in float32" in report(text.replace("precision=float32", "precision=bfloat16"))
     with_genes = report(text.replace("scores=SAD;", "scores=SAD,LOGSED;genes=g.gtf;"))
@@ -161,7 +174,7 @@ def test_what_cannot_be_made_again_is_said(folder: Path, tmp_path: Path) -> None
     registry.save(small_enformer(seed=9, target_bins=24), tmp_path / "other")
     other = report(text, tmp_path / "other")
     assert "which did not make these scores" in other
-    assert "SAD of the model that draws:" in other
+    assert "SAD of the model in this figure:" in other
 
 
 def test_nothing_below_the_noise_floor_is_called_strongest(folder: Path, tmp_path: Path) -> None:

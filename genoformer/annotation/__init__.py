@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 
-from genoformer.annotation.elements import STATES, Elements, named_file, read_elements, read_files
+from genoformer.annotation.element_labels import STATES
+from genoformer.annotation.elements import Elements, named_file, read_elements, read_files
 from genoformer.annotation.genes import FLANK, PARTS, PROMOTER, GeneMap, read_gene_map, read_sites
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import ConfigError
@@ -47,7 +48,7 @@ def read_annotations(
     gtfs = [path for _, path in map(named_file, files) if is_gene_file(path)] + ([gtf] if gtf else [])
     if len(gtfs) + bool(tss) > 1:
         raise ConfigError(
-            f"start sites are of one file, a GTF (or GFF3) or --tss; {len(gtfs) + bool(tss)} are given, leave some out."
+            f"{len(gtfs) + bool(tss)} files of TSSs are given, but only one GTF, GFF3 or --tss is allowed; leave some out."
         )
     genes = read_gene_map(gtfs[0], promoter=promoter, flank=flank) if gtfs else read_sites(tss) if tss else None
     return Annotations(read_files([file for file in files if not is_gene_file(file)], columns), genes)

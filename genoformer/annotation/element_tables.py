@@ -79,7 +79,10 @@ def read_fast(path: Path, layout: Layout) -> Table | None:
         if layout.absolute_summit or layout.summit >= n:
             return None
         offsets = whole_numbers(table[f"{layout.summit}"], negative=True)
-        if offsets is None or ((offsets < -1) | (offsets > ends - starts)).any():
+        if offsets is None:
+            return None
+        offsets = offsets - layout.summit_base
+        if ((offsets < -1) | (offsets > ends - starts)).any():
             return None
         summits = np.where(offsets >= 0, starts + offsets, -1)
 

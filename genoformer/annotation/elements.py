@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.addresses import refuse_address
+from genoformer.annotation.element_labels import colours_of, labels_of
 from genoformer.annotation.element_tables import read_table
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import sha256_of
@@ -29,70 +30,14 @@ from genoformer.formats.bed_columns import Columns, columns_by_file
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bed_layout import KIND, Layout
 from genoformer.genome.contigs import ContigIndex, without_chr
-from genoformer.genome.natural import natural
 from genoformer.writers import Field, Source
 
 Integers = NDArray[np.int64]
 
-# Colours of ENCODE's combined segmentation (Hoffman et al. 2013), for files without colours.
-STATES: dict[str, tuple[str, str]] = {
-    "TSS": ("#FF0000", "promoter region with the start site"),
-    "PF": ("#FF6969", "promoter flanking region"),
-    "E": ("#FACA00", "enhancer"),
-    "WE": ("#FFFC04", "weak enhancer or open chromatin"),
-    "CTCF": ("#0ABEFE", "CTCF-enriched element"),
-    "T": ("#00B050", "transcribed region"),
-    "R": ("#7F7F7F", "repressed or of low activity"),
-}
-# Colours of ENCODE's cCREs (Moore et al. 2020), for files without colours.
-CCRES = {
-    "PLS": "#FF0000",
-    "pELS": "#FFA700",
-    "dELS": "#FFCD00",
-    "DNase-H3K4me3": "#FFAAAA",
-    "CTCF-only": "#00B0F0",
-    "CA-H3K4me3": "#FFAAAA",
-    "CA-CTCF": "#00B0F0",
-    "CA-TF": "#BE28E5",
-    "CA": "#06DA93",
-    "TF": "#D876EC",
-}
-RESERVED = {  # keys reserved by VCF 4.3, and the columns of our tables
-    "1000G",
-    "AA",
-    "AC",
-    "AD",
-    "ADF",
-    "ADR",
-    "AF",
-    "AN",
-    "BQ",
-    "CIGAR",
-    "DB",
-    "DP",
-    "END",
-    "H2",
-    "H3",
-    "MQ",
-    "MQ0",
-    "NS",
-    "SB",
-    "SOMATIC",
-    "VALIDATED",
-    "SVTYPE",
-    "SVLEN",
-    "chrom",
-    "pos",
-    "id",
-    "ref",
-    "alt",
-    "qual",
-    "filter",
-    "info",
-    "status",
-}
-_MOST_LABELS = 64  # with at most this many distinct names, the names of a file can be labels (kinds of elements)
-_LINES_PER_LABEL = 3  # smallest mean number of lines per label
+RESERVED = re.compile(  # keys reserved by VCF 4.3, the columns of our tables, and our own keys
+    "1000G|AA|AC|AD|ADF|ADR|AF|AN|BQ|CIGAR|DB|DP|END|H2|H3|MQ|MQ0|NS|SB|SOMATIC|VALIDATED|SVTYPE|SVLEN"
+    "|chrom|pos|id|ref|alt|qual|filter|info|status|GF_.*"
+)
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _LOOKS_FROM_1 = 20  # neighbours one base apart, from which on a note warns that the file may be 1-based
 
@@ -125,7 +70,7 @@ class Elements:
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """Distinct names, if they are kinds of elements, like the states of a segmentation; ENCODE's states in their order."""
-        return _labels_of(self)
+        return labels_of(self.names, len(self), self.layout)
 
     @cached_property
     def fields(self) -> list[Field]:
@@ -205,7 +150,7 @@ def read_files(given: Sequence[str | os.PathLike[str]], columns: Sequence[str] =
     asked: Columns = columns_by_file(columns, (named_file(one)[0] for one in given))
     for one in given:
         name, path = named_file(one)
-        if not re.fullmatch(r"[A-Za-z_][0-9A-Za-z_.]*", name) or name in RESERVED or name.startswith("GF_"):
+        if not re.fullmatch(r"[A-Za-z_][0-9A-Za-z_.]*", name) or RESERVED.fullmatch(name):
             raise ConfigError(
                 f"-a {os.fspath(one)}: {name!r} cannot be a key of INFO (letters, digits, _ and points, no key that VCF "
                 "reserves, and not GF_...); give NAME=FILE with another name."
@@ -276,12 +221,13 @@ def read_elements(path: str | os.PathLike[str], name: str | None = None, columns
     if layout.blocks is not None:
         n_rows = len(np.unique(elements.rows)) if elements.rows is not None else 0
         notes.append(
-            f"{elements.name}: {layout.kind}; the {len(elements):,} blocks of its {n_rows:,} rows are the elements, not what "
-            "lies between them (--columns blocks=none takes the rows whole)."
+            f"{elements.name}: {layout.kind}; the {len(elements):,} blocks of its {n_rows:,} rows are the elements, without "
+            "the gaps between them (--columns blocks=none uses whole rows)."
         )
     if not layout.base:
         notes += _if_from_1(elements)
-    return replace(elements, colours=_colours(elements, table.colours), notes=tuple(notes))
+    colours = colours_of(elements.labels, layout, elements.names, table.colours)
+    return replace(elements, colours=colours, notes=tuple(notes))
 
 
 def _column(at: int | None) -> str:
@@ -307,32 +253,6 @@ def _texts(*words: str) -> Any:
     import pyarrow as pa
 
     return pa.array(words, pa.string())
-
-
-def _labels_of(elements: Elements) -> tuple[str, ...]:
-    if elements.names is None:
-        return ()
-    if any(len(column.unique()) > _MOST_LABELS + 2 for column in (elements.names[:1_000], elements.names)):
-        return ()  # checking the first rows is fast
-    unique = elements.names.unique()
-    found = [name for name in unique.to_pylist() if name not in ("", ".")]
-    if set(found) <= set(STATES):
-        return tuple(state for state in STATES if state in found)
-    few = len(found) <= _MOST_LABELS and (elements.layout.labels or len(elements) >= _LINES_PER_LABEL * len(found))
-    return tuple(sorted(found, key=natural)) if few else ()
-
-
-def _colours(elements: Elements, column: Any) -> dict[str, str]:
-    """Return the colour of each label, from its first row or from ENCODE; labels in their order."""
-    known = {label: STATES[label][0] for label in elements.labels} if set(elements.labels) <= set(STATES) else {}
-    if elements.layout.kind == "ENCODE cCREs":
-        known = {label: CCRES[group] for label in elements.labels if (group := label.partition(",")[0]) in CCRES}
-    if column is None or not elements.labels:
-        return known
-    for name, text in zip(elements.names.to_pylist()[::-1], column.to_pylist()[::-1], strict=True):
-        if re.fullmatch(r"\d{1,3},\d{1,3},\d{1,3}", text) and all(int(part) < 256 for part in text.split(",")):
-            known[name] = "#{:02X}{:02X}{:02X}".format(*map(int, text.split(",")))
-    return {label: known[label] for label in (*elements.labels, *known) if label in known}
 
 
 def _if_from_1(elements: Elements) -> list[str]:

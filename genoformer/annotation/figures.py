@@ -13,7 +13,7 @@ import numpy as np
 
 from genoformer import plots
 from genoformer.annotation.breakdown import Breakdown
-from genoformer.annotation.elements import STATES
+from genoformer.annotation.element_labels import STATES
 from genoformer.annotation.enrichment import Enrichment, fold_of
 from genoformer.annotation.genes import PARTS
 from genoformer.annotation.mass import SignalShare
@@ -82,7 +82,7 @@ def write_mass(folder: Path, mass: SignalShare, track: str) -> list[Path]:
     notes = [f"{mass.share[i]:.1%} in {mass.expected[i]:.1%} of bases, P {_p(mass.p[i])}" for i in kept]
     relative = [mass.controls[i] / mass.expected[i] for i in kept]
     what = "share of the track in elements / share of bases"
-    plots.over_controls(ax, [mass.annotations[i] for i in kept], mass.fold[kept], relative, notes, what=what)
+    plots.over_controls(ax, [mass.annotations[i] for i in kept], mass.fold[kept], relative, notes, xlabel=what)
     ax.set_title(f"{track}, {mass.n_bases:,} bases; grey: the same elements rotated", loc="left", fontsize="medium")
     return [*written, save_figure(figure, folder / "mass.png")]
 
@@ -156,7 +156,7 @@ def controls_figure(study: Study, compared: Compared) -> Figure:
     notes = [_told(e, i) for i in kept]
     boxes = [e.controls[i] / e.expected[i] for i in kept]
     names = [study.annotations[i] for i in kept]
-    plots.over_controls(ax, names, e.fold[kept], boxes, notes, what="overlaps, relative to matched controls")
+    plots.over_controls(ax, names, e.fold[kept], boxes, notes, xlabel="overlaps, relative to matched controls")
     ax.axvline(1, color="black", lw=0.8, ls=":", zorder=0)
     what = f"{compared.n_compared:,} variants" + ("" if compared.name == "all" else f", {compared.name}")
     matched = ", ".join(MEANING[key] for key in study.matched_on) or "length and contigs only"
@@ -232,7 +232,7 @@ def elements_by_frequency(breakdown: Breakdown, annotations: Annotations) -> Fig
     ordered = {name: {of: found[of] for of in breakdown.classes if found[of]} for name, found in counts.items()}
     figure = _figure(7.2, 1.2 + 0.44 * len(counts))
     ax = figure.subplots()
-    plots.stacked_shares(ax, ordered, {name: sum(found.values()) for name, found in counts.items()}, _FREQUENCY_COLOURS)
+    plots.stacked_fractions(ax, ordered, {name: sum(found.values()) for name, found in counts.items()}, _FREQUENCY_COLOURS)
     known = "common: minor allele at 5 % or more; low: 0.5 to 5 %; rare: below 0.5 %"
     ax.set_xlabel(f"share of records, by frequency ({known})", fontsize="small")
     return figure
@@ -250,7 +250,7 @@ def composition(breakdown: Breakdown, name: str, colours: dict[str, str]) -> Fig
         counts[of] = found | ({"none": rest} if rest else {})
     figure = _figure(8.2, max(2.2, 1.1 + 0.5 * len(counts), 0.6 + 0.2 * len(kinds)))
     ax = figure.subplots()
-    plots.stacked_shares(ax, counts, totals, colours | {"none": "#EFEFEF"})
+    plots.stacked_fractions(ax, counts, totals, colours | {"none": "#EFEFEF"})
     ax.set_title("parts of genes" if name == "GF_PART" else name, loc="left", fontsize="medium")
     return figure
 

@@ -14,9 +14,8 @@ import numpy as np
 
 from genoformer.annotation.element_tables import whole_numbers
 from genoformer.errors import FileFormatError
-from genoformer.formats import gff
-from genoformer.formats.gene_rows import gene_rows
-from genoformer.formats.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of, has_strand, transcript_of
+from genoformer.formats import gff, gtf
+from genoformer.formats.gtf import EXON, GENE_NAMES, KIND, PARTS, attributes_of, format_of, gene_rows, has_strand, transcript_of
 from genoformer.formats.text import opened
 from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
 
@@ -63,7 +62,7 @@ def read_carefully(path: Path) -> Columns:
         at = (row.contig, row.gene, exon, row.start + 1, row.end, forward)
         rows.append((*at, row.name, row.transcript, row.made, stranded))
     if not rows:
-        raise FileFormatError(f"{path} has no exon lines; give a GTF or GFF3 with them.")
+        raise gtf.without_exons(path)
     return {key: pa.array(column) for key, column in zip(KEYS, zip(*rows, strict=True), strict=True)}
 
 

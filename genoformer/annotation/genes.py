@@ -121,7 +121,7 @@ def read_gene_map(path: str | os.PathLike[str], *, promoter: tuple[int, int] = P
     Raises: MissingFileError; FileFormatError with the line number, or if there are no exons.
     """
     if min(*promoter, flank) < 0:
-        raise ConfigError(f"promoter {promoter} and flank {flank} are numbers of bases, 0 or more; mend them.")
+        raise ConfigError(f"promoter {promoter} and flank {flank} are numbers of bases, but must be 0 or more; correct them.")
     refuse_address(path)
     path = Path(path)
     rows, n_without_strand = with_strand(path, read_gene_table(path))
@@ -131,7 +131,9 @@ def read_gene_map(path: str | os.PathLike[str], *, promoter: tuple[int, int] = P
     contigs = rows["contig"].take(first_of_gene).to_pylist()
     table = np.stack([genes, transcripts, np.asarray(rows["start"]) - 1, np.asarray(rows["end"])], axis=1)
     if (largest := int(table[:, 2:].max())) > _LONGEST:
-        raise FileFormatError(f"{path} has a place {largest:,}, and no contig is longer than {_LONGEST:,}; mend that line.")
+        raise FileFormatError(
+            f"{path} has the position {largest:,}, but no contig is longer than {_LONGEST:,}; correct that line."
+        )
     exon, made = np.asarray(rows["exon"]), np.asarray(rows["made"])
     pieces, spans = _pieces(table[exon], table[~exon], forward, promoter, flank)
     sites = _sites(spans, forward)
@@ -178,12 +180,12 @@ def read_sites(path: str | os.PathLike[str]) -> GeneMap:
     for region in read_regions(path):
         n_long += region.end - region.start > 1
         if region.strand not in ("+", "-"):
-            raise FileFormatError(f"{path}, line {region.line}: a start site has a strand, + or - in column 6; mend the line.")
+            raise FileFormatError(f"{path}, line {region.line}: a TSS needs a strand, + or - in column 6; correct the line.")
         at = region.start if region.strand == "+" else region.end - 1
         gene = names.setdefault(region.name or ".", len(names))
         found.setdefault(region.chrom, []).append((at, region.strand == "+", gene))
     if not found:
-        raise FileFormatError(f"{path} has no rows; give a BED of start sites, or a GTF.")
+        raise FileFormatError(f"{path} has no rows; give a BED of TSSs, or a GTF.")
     sites = {}
     for contig, rows in found.items():
         table = np.array(sorted(rows, key=lambda row: row[0]), dtype=np.int64)

@@ -54,14 +54,16 @@ def mass_in_elements(track: str | Path, annotations: Annotations, *, n_resamplin
     values = np.concatenate([found.values for found in runs.values()])
     widths = np.concatenate([np.diff(found.intervals, axis=1)[:, 0] for found in runs.values()])
     if values.min() < 0:
-        raise ConfigError(f"{track} has values below 0 ({values.min():.4g}), which have no share; give a track of attention.")
+        raise ConfigError(
+            f"{track} has values below 0 ({values.min():.4g}), but fractions need values from 0 on; give a track of attention."
+        )
     row = _Row.of(values, widths)
     if not row.total:
-        raise ConfigError(f"{track} is 0 everywhere, so no share of it lies anywhere; give another track.")
+        raise ConfigError(f"{track} is 0 everywhere, so that no fraction is defined; give another track.")
     turns = np.random.default_rng(seed).integers(0, row.size, n_resamplings)
     labels, places = _elements(annotations, {contig: merge(found.intervals) for contig, found in runs.items()})
     if not any(len(rows) for rows in places):
-        raise ConfigError(f"no element lies where {Path(track).name} has values; give annotations of its genome.")
+        raise ConfigError(f"no element overlaps the values of {Path(track).name}; give annotations of its genome.")
     bases = np.array([int((rows[:, 1] - rows[:, 0]).sum()) for rows in places])
     share = np.array([row.sum(rows, 0) for rows in places]) / row.total
     controls = np.array([[row.sum(rows, turn) for turn in turns.tolist()] for rows in places]) / row.total

@@ -9,14 +9,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.annotation.elements import Elements
+from genoformer.annotation.genes import PARTS
 from genoformer.annotation.overlap import Annotations
-from genoformer.annotation.places import Places
+from genoformer.annotation.variant_regions import VariantRegions
 from genoformer.genome.codes import N, gc_share
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.reference import Genome
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 EDGES: dict[str, tuple[float, ...]] = {
     "af": (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4),  # MAF
@@ -44,7 +47,7 @@ class Strata(NamedTuple):
     widths: dict[str, int]  # bin width of each covariate, in bins of EDGES
 
 
-def covariates(places: Places, by: Sequence[str], annotations: Annotations, genome: Genome | None) -> dict[str, Floats]:
+def covariates(places: VariantRegions, by: Sequence[str], annotations: Annotations, genome: Genome | None) -> dict[str, Floats]:
     """Return the covariates: key of EDGES -> value of each region, NaN if unknown."""
     found: dict[str, Floats] = {}
     if "af" in by:
@@ -61,7 +64,7 @@ def covariates(places: Places, by: Sequence[str], annotations: Annotations, geno
     return found
 
 
-def local_gc(places: Places, genome: Genome) -> Floats:
+def local_gc(places: VariantRegions, genome: Genome) -> Floats:
     """Return the fraction of G and C among the known bases within 500 bases of the centre of each region.
 
     NaN if half of the bases or more are N, or if the genome lacks the contig.
@@ -82,7 +85,7 @@ def local_gc(places: Places, genome: Genome) -> Floats:
     return found
 
 
-def coverage(places: Places, annotations: Annotations) -> NDArray[np.bool_]:
+def coverage(places: VariantRegions, annotations: Annotations) -> Flags:
     """Return flags [n, annotations]: True if the annotation has data on the contig of a region; genes are last."""
     found = np.zeros((len(places), len(annotations.all)), dtype=bool)
     for contig, rows in places.by_contig():
@@ -90,7 +93,16 @@ def coverage(places: Places, annotations: Annotations) -> NDArray[np.bool_]:
     return found
 
 
-Described = tuple[Places, dict[str, Floats], NDArray[np.bool_]]  # regions with their covariates and coverage
+class Described(NamedTuple):
+    """Regions with what they are matched on."""
+
+    regions: VariantRegions
+    covariates: dict[str, Floats]  # as `covariates` returns them
+    covered: Flags  # as `coverage` returns them
+
+    def take(self, rows: Integers | Flags) -> Described:
+        values = {key: column[rows] for key, column in self.covariates.items()}
+        return Described(self.regions.take(rows), values, self.covered[rows])
 
 
 def match(variants: Described, controls: Described) -> Strata:
@@ -99,19 +111,17 @@ def match(variants: Described, controls: Described) -> Strata:
     While more variants have too few, the bins of one covariate are doubled in width. It is the covariate after which the fewest
     such variants are left. At most 4 bins of EDGES are merged into one. Variants with an unknown covariate do not count.
     """
-    widths = dict.fromkeys(variants[1], 1)
+    widths = dict.fromkeys(variants.covariates, 1)
     best = stratify(variants, controls, widths)
-    while _n_alone(best) > MOST_UNMATCHED * (best.variants >= 0).sum():
+    while _n_lost(best) > MOST_UNMATCHED * (best.variants >= 0).sum():
         wider = [widths | {key: 2 * width} for key, width in widths.items() if width < WIDEST]
-        tried = [(stratify(variants, controls, each), each) for each in wider]
-        if not tried:
+        if not wider:
             break
-        found, widths = min(tried, key=lambda each: _n_alone(each[0]))
-        best = found
+        best, widths = min(((stratify(variants, controls, tried), tried) for tried in wider), key=lambda pair: _n_lost(pair[0]))
     return best
 
 
-def _n_alone(strata: Strata) -> int:
+def _n_lost(strata: Strata) -> int:
     return int((unmatched(strata) & (strata.variants >= 0)).sum())
 
 
@@ -127,29 +137,30 @@ def stratify(variants: Described, controls: Described, widths: Mapping[str, int]
     annotations is matched, so that an annotation without a contig is compared only where it has data.
     """
     names: list[list[str]] = []
-    unknown = [np.zeros(len(each[0]), dtype=bool) for each in (variants, controls)]
-    stratum = np.zeros(len(variants[0]) + len(controls[0]), dtype=np.int64)
+    groups = (variants, controls)
+    n = len(variants.regions)
+    unknown = [np.zeros(len(group.regions), dtype=bool) for group in groups]
+    stratum = np.zeros(n + len(controls.regions), dtype=np.int64)
 
     def add(bins: Integers, texts: list[str]) -> None:
         nonlocal stratum
         stratum = stratum * len(texts) + bins
         names.append(texts)
 
-    for key in variants[1]:
-        values = [each[1][key] for each in (variants, controls)]
+    for key in variants.covariates:
+        values = [group.covariates[key] for group in groups]
         unknown = [was | np.isnan(value) for was, value in zip(unknown, values, strict=True)]
         edges = edges_of(key, widths[key])
         add(np.searchsorted(edges, np.concatenate(values), side="right"), _intervals(key, edges))
-    lengths = np.concatenate([np.maximum(each[0].ends - each[0].starts, 1) for each in (variants, controls)])
+    lengths = np.concatenate([np.maximum(group.regions.ends - group.regions.starts, 1) for group in groups])
     texts = [f"length {1 << i} to {(2 << i) - 1}" if i else "one base" for i in range(40)]
     add(np.minimum(np.floor(np.log2(lengths)).astype(np.int64), 39), texts)
-    covered = np.concatenate([variants[2], controls[2]])
+    covered = np.concatenate([group.covered for group in groups])
     rows, which = np.unique(np.packbits(covered, axis=1), axis=0, return_inverse=True)
     n_covered = np.zeros(len(rows), dtype=np.int64)
     n_covered[which.reshape(-1)] = covered.sum(axis=1)
     add(which.reshape(-1), [f"{n} of {covered.shape[1]} annotations have the contig" for n in n_covered.tolist()])
     used, stratum = np.unique(stratum, return_inverse=True)
-    n = len(variants[0])
     of_variants, of_controls = np.where(unknown[0], -1, stratum[:n]), np.where(unknown[1], -1, stratum[n:])
     counts = [np.bincount(of[of >= 0], minlength=len(used)).tolist() for of in (of_variants, of_controls)]
     what = [_spelt(number, names) for number in used.tolist()]
@@ -171,7 +182,54 @@ def _intervals(key: str, edges: Sequence[float]) -> list[str]:
     return [f"{key} below {texts[0]}", *between, f"{key} {texts[-1]} or more"]
 
 
-def unmatched(strata: Strata) -> NDArray[np.bool_]:
+def unmatched(strata: Strata) -> Flags:
     """Return flags [n] of variants with an unknown covariate or too few controls in their stratum."""
     enough = np.array([n_controls >= FEWEST for _, _, n_controls in strata.table] + [False])
     return ~enough[strata.variants]
+
+
+# --- overlaps with each annotation
+
+
+def membership(places: VariantRegions, annotations: Annotations) -> tuple[list[str], Flags, Flags]:
+    """Return annotation names [A], flags of overlaps [n, A], and flags of possible overlaps [n, A].
+
+    Elements with labels (states of a segmentation) give one annotation per label, genes one per first part. An overlap is
+    possible if the file has the contig of the region.
+    """
+    names: list[str] = []
+    columns: list[tuple[int, dict[str, int]]] = []  # first column of each element file, and label -> column
+    for each in annotations.elements:
+        labels = {label: len(names) + i for i, label in enumerate(each.labels)}
+        columns.append((len(names), labels))
+        names += [f"{each.name}:{label}" for label in each.labels] or [each.name]
+    first_part = len(names)
+    has_parts = annotations.genes is not None and bool(annotations.genes.pieces)
+    names += PARTS if has_parts else []
+    flags, could = np.zeros((len(places), len(names)), dtype=bool), np.zeros((len(places), len(names)), dtype=bool)
+    of_rows = [_columns_of_rows(each, *column) for each, column in zip(annotations.elements, columns, strict=True)]
+    for contig, rows in places.by_contig():
+        starts, ends = places.starts[rows], places.ends[rows]
+        found, which, element = annotations.overlaps(contig, starts, ends)
+        for k, of in enumerate(of_rows):
+            here = which == k
+            column = of[element[here]]
+            flags[rows[found[here]][column >= 0], column[column >= 0]] = True
+        for (first, labels), each in zip(columns, annotations.elements, strict=True):
+            if each.has(contig):
+                could[rows, first : first + max(1, len(labels))] = True
+        if has_parts:
+            interval, part, _ = annotations.parts(contig, starts, ends)
+            of_first = np.unique(interval, return_index=True)[1]
+            flags[rows[interval[of_first]], first_part + part[of_first]] = True
+            could[rows, first_part:] = bool(len(interval))
+    return names, flags, could
+
+
+def _columns_of_rows(elements: Elements, first: int, labels: Mapping[str, int]) -> Integers:
+    """Return the column of each row of an element file; -1 for none."""
+    if not labels:
+        return np.full(len(elements), first)
+    coded = elements.names.dictionary_encode()
+    of = np.array([labels.get(name, -1) for name in coded.dictionary.to_pylist()])
+    return of[np.asarray(coded.indices)]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from genoformer.annotation.elements import Elements
 from genoformer.annotation.genes import PARTS, GeneMap, Pieces, Sites, nearest
 from genoformer.errors import ContigError
+from genoformer.formats.reach import reach
 from genoformer.formats.vcf import Record
 from genoformer.genome.contigs import ContigMap, join_names, without_chr
-from genoformer.genome.reach import reach
 from genoformer.writers import Cells, Field, Source
 
 Integers = NDArray[np.int64]
@@ -63,16 +63,16 @@ class Annotations:
         order = np.lexsort((element, end, begin, which, found))
         return found[order], which[order], element[order]
 
-    def tell(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[FieldValues]:
+    def field_values(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[FieldValues]:
         """Return the field values of records [start, end) of one contig; `records` must be in ascending order."""
-        found, which, element = self.overlaps(contig, starts, ends)
-        told = []
-        for k, each in enumerate(self.elements):
-            mine = which == k
-            if mine.any():
-                of = found[mine]
-                told.append(FieldValues(self._firsts[k], records[of], each.texts(element[mine], starts[of], ends[of])))
-        return told + (self._tell_genes(contig, records, starts, ends) if self.genes else [])
+        interval, which, element = self.overlaps(contig, starts, ends)
+        values = []
+        for k, elements in enumerate(self.elements):
+            rows = which == k
+            if rows.any():
+                i = interval[rows]
+                values.append(FieldValues(self._firsts[k], records[i], elements.texts(element[rows], starts[i], ends[i])))
+        return values + (self._gene_values(contig, records, starts, ends) if self.genes else [])
 
     def parts(self, contig: str, starts: Integers, ends: Integers) -> tuple[Integers, Integers, Integers]:
         """Return (interval, part, gene) for each interval and each gene in or near it, sorted by part; [m] each.
@@ -111,19 +111,19 @@ class Annotations:
         site, away = nearest(sites, starts, ends)
         return sites.gene[site].astype(np.int64), away
 
-    def _tell_genes(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[FieldValues]:
+    def _gene_values(self, contig: str, records: Integers, starts: Integers, ends: Integers) -> list[FieldValues]:
         assert self.genes is not None
-        at, told, names = self._firsts[-1], [], self.genes.names
+        first, values, names = self._firsts[-1], [], self.genes.names
         if self.genes.pieces:
-            found, part, gene = self.parts(contig, starts, ends)
-            if len(found):
-                labels = [PARTS[p] for p in part.tolist()]
-                told.append(FieldValues(at, records[found], [labels, [names[g] if g >= 0 else "." for g in gene.tolist()]]))
-            at += 2
+            interval, part, gene = self.parts(contig, starts, ends)
+            if len(interval):
+                genes = [names[g] if g >= 0 else "." for g in gene.tolist()]
+                values.append(FieldValues(first, records[interval], [[PARTS[p] for p in part.tolist()], genes]))
+            first += 2
         if (near := self.nearest_site(contig, starts, ends)) is not None:
             texts = [[names[g] for g in near[0].tolist()]] if self.genes.named else []
-            told.append(FieldValues(at, records, [*texts, list(map(str, near[1].tolist()))]))
-        return told
+            values.append(FieldValues(first, records, [*texts, list(map(str, near[1].tolist()))]))
+        return values
 
     def _index(self, contig: str) -> Any:
         """Return a nested containment list of all elements on a contig; None if there are none."""
@@ -143,8 +143,8 @@ class Annotations:
         """Return the starts and ends of elements of several annotations."""
         begin, end = np.empty(len(which), dtype=np.int64), np.empty(len(which), dtype=np.int64)
         for k, each in enumerate(self.elements):
-            mine = which == k
-            begin[mine], end[mine] = each.starts[element[mine]], each.ends[element[mine]]
+            rows = which == k
+            begin[rows], end[rows] = each.starts[element[rows]], each.ends[element[rows]]
         return begin, end
 
     def _genes_on(self, contig: str) -> tuple[Any, Pieces | None, Sites | None]:
@@ -162,14 +162,14 @@ class Annotations:
         return self._genes[contig]
 
 
-def cells_of(told: Iterable[FieldValues]) -> dict[int, Cells]:
+def cells_of(values: Iterable[FieldValues]) -> dict[int, Cells]:
     """Convert field values to a dict: record -> field -> texts; empty ones are absent."""
-    found: dict[int, dict[int, list[str]]] = {}
-    for each in told:
-        for i, texts in enumerate(each.texts, each.first):
-            for record, text in zip(each.records.tolist(), texts, strict=True):
-                found.setdefault(record, {}).setdefault(i, []).append(text)
-    return dict(found)
+    cells: dict[int, dict[int, list[str]]] = {}
+    for field in values:
+        for i, texts in enumerate(field.texts, field.first):
+            for record, text in zip(field.records.tolist(), texts, strict=True):
+                cells.setdefault(record, {}).setdefault(i, []).append(text)
+    return dict(cells)
 
 
 def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dict[int, Cells]:
@@ -177,11 +177,12 @@ def cells_of_records(annotations: Annotations, records: Sequence[Record]) -> dic
     rows: dict[str, list[int]] = {}
     for i, record in enumerate(records):
         rows.setdefault(record.chrom, []).append(i)
-    places = np.array([reach(record) for record in records], dtype=np.int64).reshape(-1, 2)
-    told: list[FieldValues] = []
-    for contig, of in rows.items():
-        told += annotations.tell(contig, np.array(of, dtype=np.int64), places[of, 0], places[of, 1])
-    return cells_of(told)
+    intervals = np.array([reach(record) for record in records], dtype=np.int64).reshape(-1, 2)
+    values: list[FieldValues] = []
+    for contig, of_contig in rows.items():
+        numbers = np.array(of_contig, dtype=np.int64)
+        values += annotations.field_values(contig, numbers, intervals[numbers, 0], intervals[numbers, 1])
+    return cells_of(values)
 
 
 def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: str) -> None:
@@ -189,7 +190,7 @@ def require_shared(annotations: Annotations, contigs: Mapping[str, int], vcf: st
     if contigs and not any(each.has(name) for name in contigs for each in annotations.all):
         theirs = dict.fromkeys(name for each in annotations.all for name in each.contigs)
         raise ContigError(
-            f"no annotation has a contig of {vcf} ({join_names(contigs)}); theirs are {join_names(theirs)}. "
+            f"no annotation has a contig of {vcf} ({join_names(contigs)}); but they have {join_names(theirs)}. "
             "Are they of one genome?"
         )
 
@@ -212,7 +213,7 @@ def contig_notes(annotations: Annotations, contigs: Mapping[str, int], vcf: str)
         names = ContigMap(contigs, of)
         found = [name for name in contigs if each.has(name)]
         if not found:
-            notes[f"{file}: none of its contigs is in {vcf}; it says nothing of any record."] += 1
+            notes[f"{file}: none of its contigs is in {vcf}; no record has a value from it."] += 1
         elif names.renamed or names.ambiguous:
             renamed.setdefault(names.describe(vcf, "{}"), []).append(file)
         if isinstance(each, Elements):

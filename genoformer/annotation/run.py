@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from genoformer import __version__
 from genoformer.annotation.breakdown import Breakdown
 from genoformer.annotation.overlap import Annotations, FieldValues, cells_of, contig_notes, require_shared
+from genoformer.annotation.request import AnnotationRequest
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import VariantFile, open_vcf
 from genoformer.formats.vcf_blocks import Block, blocks_of
 from genoformer.progress import Progress, ProgressCallback
-from genoformer.writers import Cells, Header, Provenance, Sink, VCFSink, escaped, open_sink
+from genoformer.writers import Cells, Header, Provenance, RecordWriter, Sink, VCFWriter, escaped, open_sink
 
 Integers = NDArray[np.int64]
 
@@ -38,105 +39,123 @@ class Summary(NamedTuple):
 def annotate_variants(
     variants: str | Path,
     annotations: Annotations,
-    sink: str | Path | Sink,
+    output: str | Path | Sink,
     *,
-    breakdown: bool = False,
-    af_key: str = "AF",
     progress: ProgressCallback = None,
+    **options: Any,
 ) -> Summary:
-    """Write every record of a VCF or BCF ("-" is standard input) to `sink` with its annotations.
+    """Write every record of a VCF or BCF ("-" is standard input) with its annotations.
 
     A record covers REF and its symbolic ALTs (`reach`); an element overlaps it if they share a base. Records are read in
-    blocks and written in input order. breakdown: also count records by frequency (INFO `af_key`) and element.
+    blocks and written in input order.
+
+    Parameters: see `AnnotationRequest`; options are its other fields, breakdown and af_key.
 
     Raises: FileFormatError with the line number; ConfigError if there are no annotations or INFO already has one of their
     keys; ContigError if no annotation has a contig of the VCF.
     """
-    if not annotations.all:
-        raise ConfigError("there is nothing to annotate with; give -a NAME=FILE, or --gtf.")
-    sink = sink if isinstance(sink, Sink) else open_sink(sink)
-    if sink.path is not None and sink.path.exists() and Path(variants).exists() and sink.path.samefile(variants):
-        raise ConfigError(f"{sink.path} is the input, which the output would replace; name another file with -o.")
+    return run_annotation(AnnotationRequest(variants, annotations, output, **options), progress=progress)
+
+
+def run_annotation(request: AnnotationRequest, *, progress: ProgressCallback = None) -> Summary:
+    """Read the records of a VCF in blocks and write them with their annotations; errors: see `annotate_variants`."""
+    annotations = request.annotations
+    sink = request.output if isinstance(request.output, Sink) else open_sink(request.output)
+    if (
+        sink.path is not None
+        and sink.path.exists()
+        and Path(request.variants).exists()
+        and sink.path.samefile(request.variants)
+    ):
+        raise ConfigError(f"{sink.path} is the input, which the output would replace; give another file with -o.")
     began = time.monotonic()
-    counted = Breakdown(af_key) if breakdown else None
-    overlapping: Counter[str] = Counter({each.name: 0 for each in annotations.elements})
-    parts: Counter[str] = Counter()
-    seen: dict[str, int] = {}
-    n, complete = 0, False
-    with open_vcf(variants) as file, sink.reserved():
+    counts = _Counts(annotations, Breakdown(request.af_key) if request.breakdown else None)
+    with open_vcf(request.variants) as file, sink.reserved():
         require_shared(annotations, file.contig_lengths, file.name)
         header = Header(file.header, {}, (), Provenance(__version__), annotations.fields, annotations.sources)
-        sink.begin(header)
-        try:
+        with sink.writing(header) as out:
             for block in blocks_of(file):
-                told = list(_told(annotations, block))
-                _write(file, block, told, annotations, sink, first=not n)
-                for each in told:
-                    name = annotations.keys[each.first]
-                    if name in overlapping:
-                        overlapping[name] += len(np.unique(each.records))
-                    elif name == "GF_PART":
-                        first = np.flatnonzero(np.diff(each.records, prepend=-1))
-                        parts.update(each.texts[0][i] for i in first.tolist())
-                if counted is not None:
-                    counted.add(block, told, annotations, file.name)
-                for name, _, _ in block.contigs:
-                    seen.setdefault(name, file.contig_lengths.get(name, 0))
-                n += len(block.starts)
+                values = list(_field_values(annotations, block))
+                _write(file, block, values, annotations, out, first=not counts.n)
+                counts.add(block, values, file)
                 if progress:
-                    progress(Progress("annotate", n, None))
-            require_shared(annotations, {**seen, **file.contig_lengths}, file.name)
-            complete = True
-        finally:
-            sink.close(complete=complete)
-        notes = [note for each in annotations.all for note in each.notes]
-        notes += [*file.notes, *contig_notes(annotations, seen, Path(file.name).name), *sink.notes]
-    seconds = time.monotonic() - began
-    return Summary(n, dict(overlapping), dict(parts), seconds, tuple(notes), counted)
+                    progress(Progress("annotate", counts.n, None))
+            require_shared(annotations, {**counts.contigs, **file.contig_lengths}, file.name)
+        notes = [note for source in annotations.all for note in source.notes]
+        notes += [*file.notes, *contig_notes(annotations, counts.contigs, Path(file.name).name), *sink.notes]
+    return counts.summary(time.monotonic() - began, notes)
 
 
-def _told(annotations: Annotations, block: Block) -> Iterator[FieldValues]:
+class _Counts:
+    """Counts of the records written so far, and the contigs that they lie on (name -> length, 0 if unknown)."""
+
+    def __init__(self, annotations: Annotations, breakdown: Breakdown | None) -> None:
+        self._annotations, self._breakdown = annotations, breakdown
+        self.n = 0
+        self.contigs: dict[str, int] = {}
+        self._overlapping = {elements.name: 0 for elements in annotations.elements}
+        self._parts: Counter[str] = Counter()
+
+    def add(self, block: Block, values: Sequence[FieldValues], file: VariantFile) -> None:
+        for field in values:
+            name = self._annotations.keys[field.first]
+            if name in self._overlapping:
+                self._overlapping[name] += len(np.unique(field.records))
+            elif name == "GF_PART":
+                first = np.flatnonzero(np.diff(field.records, prepend=-1))
+                self._parts.update(field.texts[0][i] for i in first.tolist())
+        if self._breakdown is not None:
+            self._breakdown.add(block, values, self._annotations, file.name)
+        for name, _, _ in block.contigs:
+            self.contigs.setdefault(name, file.contig_lengths.get(name, 0))
+        self.n += len(block.starts)
+
+    def summary(self, seconds: float, notes: Sequence[str]) -> Summary:
+        return Summary(self.n, self._overlapping, dict(self._parts), seconds, tuple(notes), self._breakdown)
+
+
+def _field_values(annotations: Annotations, block: Block) -> Iterator[FieldValues]:
     """Yield the field values of the records of a block, contig by contig."""
     rows: dict[str, list[Integers]] = {}
     for name, i, j in block.contigs:
         rows.setdefault(name, []).append(np.arange(i, j))
-    for name, found in rows.items():
-        records = np.concatenate(found)
-        yield from annotations.tell(name, records, block.starts[records], block.ends[records])
+    for name, runs in rows.items():
+        records = np.concatenate(runs)
+        yield from annotations.field_values(name, records, block.starts[records], block.ends[records])
 
 
 def _write(
-    file: VariantFile, block: Block, told: Sequence[FieldValues], annotations: Annotations, sink: Sink, *, first: bool
+    file: VariantFile, block: Block, values: Sequence[FieldValues], annotations: Annotations, out: RecordWriter, *, first: bool
 ) -> None:
     """Write a block of records with their annotations; the first block is checked for keys missing in the header.
 
     VCF is written by inserting text, without parsing the rest of a record.
     """
-    if isinstance(sink, VCFSink) and not sink.stale and (block.info >= 0).all():
+    if isinstance(out, VCFWriter) and not out.stale and (block.info >= 0).all():
         if first:
-            sink.refuse_undeclared(block.text)
-        sink.write_text(_inserted(block, told, annotations.keys))
+            out.refuse_undeclared(block.text)
+        out.write_text(_inserted(block, values, annotations.keys))
         for name, i, j in block.contigs:
-            places = block.starts[i:j] + 1
-            rising = bool((np.diff(places) >= 0).all())
-            sink.saw(name, int(places[0]), int(places[-1]), int(block.ends[i:j].max()) + 1, rising=rising)
+            positions = block.starts[i:j] + 1
+            rising = bool((np.diff(positions) >= 0).all())
+            out.note_order(name, int(positions[0]), int(positions[-1]), int(block.ends[i:j].max()) + 1, rising=rising)
         return
-    cells = cells_of(told)
+    cells = cells_of(values)
     none: Cells = {}
-    values = np.zeros((0, 0), dtype=np.float32)
+    no_scores = np.zeros((0, 0), dtype=np.float32)
     for i, record in enumerate(file.records_of(block.number, block.text)):
-        sink.write(record, (), values, cells.get(i, none))
+        out.write(record, (), no_scores, cells.get(i, none))
 
 
-def _inserted(block: Block, told: Sequence[FieldValues], keys: Sequence[str]) -> list[bytes | memoryview]:
+def _inserted(block: Block, values: Sequence[FieldValues], keys: Sequence[str]) -> list[bytes | memoryview]:
     """Return the text of a block in pieces, with KEY=VALUE,VALUE added at the end of INFO of annotated records."""
     added: dict[int, str] = {}
-    for each in told:
-        template = "".join(f";{key}=%s" for key in keys[each.first : each.first + len(each.texts)])
-        rows = [_all_escaped(texts) for texts in each.texts]
-        records = each.records.tolist()
-        if len(each.records) and (np.diff(each.records) == 0).any():
-            edges = np.flatnonzero(np.diff(each.records, prepend=-1, append=-1)).tolist()
+    for field in values:
+        template = "".join(f";{key}=%s" for key in keys[field.first : field.first + len(field.texts)])
+        rows = [_all_escaped(texts) for texts in field.texts]
+        records = field.records.tolist()
+        if len(field.records) and (np.diff(field.records) == 0).any():
+            edges = np.flatnonzero(np.diff(field.records, prepend=-1, append=-1)).tolist()
             rows = [[",".join(texts[i:j]) for i, j in pairwise(edges)] for texts in rows]
             records = [records[i] for i in edges[:-1]]
         for record, row in zip(records, map(template.__mod__, zip(*rows, strict=True)), strict=True):
@@ -157,5 +176,5 @@ def _inserted(block: Block, told: Sequence[FieldValues], keys: Sequence[str]) ->
 
 
 def _all_escaped(texts: list[str]) -> list[str]:
-    whole = "".join(texts)
-    return texts if escaped(whole) == whole else list(map(escaped, texts))
+    joined = "".join(texts)
+    return texts if escaped(joined) == joined else list(map(escaped, texts))

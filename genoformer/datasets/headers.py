@@ -77,7 +77,7 @@ class Headers:
             raise MissingLabelError(f"{where} has no {join_names(absent)}=; every record must have the same labels.")
         if len(found) != len(self.columns):
             raise MissingLabelError(
-                f"{where} has {join_names(found)}, but others only {join_names(self.columns)}; make them alike."
+                f"{where} has {join_names(found)}, but others only {join_names(self.columns)}; write all in one way."
             )
         self.names.append(name)
         self.labels.append(tuple(found[column] for column in self.columns))
@@ -90,7 +90,7 @@ class Headers:
         where += f", record {'|'.join(words[:-1]) or name}"
         if found:
             raise MissingLabelError(
-                f"{where} has {join_names(found)}=, but the first record its label after |; make them alike."
+                f"{where} has {join_names(found)}=, but the first record its label after |; write all in one way."
             )
         if len(words) < 2:
             raise MissingLabelError(f"{where} has no label; write `>{name}|promoter` as in the first header.")
@@ -153,7 +153,7 @@ class Headers:
                 continue
             if len(counts) > 1:
                 raise MissingLabelError(
-                    f"{name}= of the headers says {counted_parts(counts)}, the parts of a split; write a file of each."
+                    f"{name}= of the headers has {counted_parts(counts)}, the parts of a split; write a file of each."
                 )
             notes.append(f"{name}={next(iter(counts))} of the headers is a part of a split and no label.")
         return notes
@@ -176,7 +176,7 @@ def _without_split(words: list[list[str]]) -> tuple[list[list[str]], list[str]]:
         )
     if len(parts) > 1:
         counts = counted_parts(Counter(last))
-        raise MissingLabelError(f"the last field of the headers says {counts}, the parts of a split; write a file of each.")
+        raise MissingLabelError(f"the last field of the headers has {counts}, the parts of a split; write a file of each.")
     return [of[:-1] for of in words], [f"the last field of the headers, {parts[0]}, is a part of a split and no label."]
 
 

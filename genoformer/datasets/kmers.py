@@ -21,12 +21,14 @@ class Kmers:
         if not self.k:
             return text
         if odd := next((place for length, place in self.lengths.items() if length != self.k), None):
-            raise FileFormatError(f"{odd}: the sequence is plain, but other rows hold {self.k}-mers; make them alike.")
+            raise FileFormatError(f"{odd}: the sequence is plain, but other rows hold {self.k}-mers; write all in one way.")
         for i, word in enumerate(words):
             if len(word) != self.k:
-                raise FileFormatError(f"{where}: {word[:20]!r} is no {self.k}-mer as the first one; mend or remove the line.")
+                raise FileFormatError(
+                    f"{where}: {word[:20]!r} is no {self.k}-mer as the first one; correct or remove the line."
+                )
             if i and words[i - 1][1:] != word[:-1]:
                 raise FileFormatError(
-                    f"{where}: {word!r} does not go on from {words[i - 1]!r}; k-mers must overlap in all but one base."
+                    f"{where}: {word!r} does not continue {words[i - 1]!r}; k-mers must overlap in all but one base."
                 )
         return words[0] + "".join(word[-1] for word in words[1:]) if words else ""

@@ -52,7 +52,7 @@ class Leakage:
         >>> Leakage(200, 3, 1, 1, 0, 31, 1, classes=each).describe().partition(" shares")[0]
         '1.50 % of valid (3 of 200; 3.00 % of promoter)'
         """
-        sample = f", of which 1 in {self.scale} was looked at" if self.scale > 1 else ""
+        sample = f", of which 1 in {self.scale} was checked" if self.scale > 1 else ""
         unchecked = f"; {self.n_unchecked:,} could not be checked" if self.n_unchecked else ""
         leaking = {name: 100 * n_leaked / n for name, (n, n_leaked) in self.classes.items() if n_leaked}
         worst = sorted(leaking, key=lambda name: -leaking[name])[:_NAMED]

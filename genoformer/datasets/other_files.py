@@ -21,8 +21,8 @@ def refuse_other_files(path: Path, line: str) -> None:
     >>> refuse_other_files(Path("a.jsonl"), '{"sequence": "ACGT", "label": 1}')
     Traceback (most recent call last):
         ...
-    genoformer.errors.FileFormatError: a.jsonl is JSON, where a CSV, TSV, FASTA or BED file is due; write a CSV with ...
+    genoformer.errors.FileFormatError: a.jsonl is JSON, but should be a CSV, TSV, FASTA or BED file; write a CSV with ...
     """
     for begins, name, remedy in _OTHERS:
         if line.lstrip().startswith(begins):
-            raise FileFormatError(f"{path} is {name}, where a CSV, TSV, FASTA or BED file is due; {remedy}.")
+            raise FileFormatError(f"{path} is {name}, but should be a CSV, TSV, FASTA or BED file; {remedy}.")

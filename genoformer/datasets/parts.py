@@ -33,7 +33,7 @@ class PartColumns:
         """Error text for a column with several parts; "" if there is none."""
         for i, counts in self._counts.items():
             if len(counts) > 1:
-                return f"the column {self.columns[i]} says {counted_parts(counts)}, the parts of a split; write a file of each"
+                return f"the column {self.columns[i]} has {counted_parts(counts)}, the parts of a split; write a file of each"
         return ""
 
     @property
@@ -46,9 +46,7 @@ class PartColumns:
         ]
         unused = [name for i, name in self.columns.items() if name.lower() in _NAMES and not self._counts.get(i)]
         are = "is" if len(unused) == 1 else "are"
-        return notes + (
-            [f"the column {join_names(unused)} {are} not used: all rows are read, whatever it says."] if unused else []
-        )
+        return notes + ([f"the column {join_names(unused)} {are} not used: all rows are read."] if unused else [])
 
 
 def counted_parts(counts: Counter[str]) -> str:

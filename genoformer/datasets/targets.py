@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.contigs import join_names
+from genoformer.tasks import Classification, MultiLabel, Regression, Task
 
-Kind = Literal["classes", "multilabel", "values"]  # as in `models.heads`, which does not depend on data
 TASKS = ("classify", "regress")
 NEGATIVE = "negative"  # class of background sequences; it comes first, so that the second of two classes is the positive one
 _MISSING = ("nan", "na", "n/a", "null", "inf", "-inf")  # missing values in tables; never names of classes
@@ -24,86 +23,127 @@ _FEW = 10  # up to so many different labels may be classes, with any number of s
 _MANY = 20  # from so many different numbers on, they are values and not classes
 
 
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """Targets of a model for N sequences.
+class Targets(NamedTuple):
+    """Targets of a model for N sequences: values int64 [N] for classes, float32 [N, C] for labels and values."""
 
-    kind "classes": values int64 [N], the index in `classes`; "multilabel": float32 [N, C], 1 where a class applies;
-    "values": float32 [N, K], one column for each name in `classes`.
-    """
-
-    kind: Kind
+    task: Task
     values: NDArray[Any]
-    classes: tuple[str, ...]
 
-    @property
-    def n_outputs(self) -> int:
-        """Number of outputs of a head for a sequence: C classes or K values."""
-        return len(self.classes)
+
+class _Place(Protocol):
+    """Function from the number of a sequence (from 1) to its location in messages."""
+
+    def __call__(self, i: int, /) -> str: ...
 
 
 def targets_of(
     labels: Sequence[tuple[str, ...]],
     task: str,
-    classes: Sequence[str] | None = None,
     *,
     columns: Sequence[str] = ("label",),
     multi_label: bool | None = None,
-    place: Callable[[int], str] = lambda i: f"sequence {i}",
+    place: _Place = lambda i: f"sequence {i}",
 ) -> Targets:
-    """Convert the labels from `read_labelled` to targets.
+    """Convert the labels from `read_labelled` to targets, and infer the classes.
 
     "classify" with one column gives classes. It gives several classes per sequence if any label contains a semicolon
     ("promoter;enhancer"; ";" means none of them) or multi_label is True ("" then means none as well). Several columns must
     contain 0 and 1; each column is a class. Classes are sorted: `negative` first, numbers by value, and text with its
     numbers by value (class2 before class10). "regress" gives values, one per column.
 
-    Parameters: labels, a tuple per sequence; classes of the training data, in order (other classes are refused), or None to
-    infer them; columns, names of the label columns; multi_label, None to infer it from the labels; place, function from the
-    number of a sequence (from 1) to its location in messages.
+    Parameters: labels, a tuple per sequence; columns, names of the label columns; multi_label, None to infer it from the
+    labels; place, function from the number of a sequence (from 1) to its location in messages.
 
-    A numeric class may be written differently than in the training data (1 and 1.0).
+    Raises: ConfigError with the location of the sequence for a label that is not a number or not finite; also if there is a
+    single class, or if the labels are too many to be classes.
 
-    Raises: ConfigError with the location of the sequence for a label that is not a number, not finite, or of an unknown
-    class; also if there is a single class, or if the labels are too many to be classes.
-
-    >>> targets_of([("b",), ("a",), ("negative",)], "classify").classes
+    >>> targets_of([("b",), ("a",), ("negative",)], "classify").task.names
     ('negative', 'a', 'b')
     >>> targets_of([("a;b",), ("b",)], "classify").values.tolist()
     [[1.0, 1.0], [0.0, 1.0]]
     """
     if task not in TASKS:
         raise ConfigError(f"task {task!r} is unknown; known are {', '.join(TASKS)}.")
+    _check_columns(labels, columns)
+    if task == "regress":
+        return targets_for(Regression(tuple(columns)), labels, columns=columns, place=place)
+    if len(columns) > 1:
+        return targets_for(MultiLabel(tuple(columns)), labels, columns=columns, place=place)
+    if multi_label is None:
+        multi_label = any(";" in row[0] for row in labels)
+    sets = _sets(labels, place, multi_label=multi_label)
+    order = _classes(sets, may_be_none=multi_label)
+    return targets_for((MultiLabel if multi_label else Classification)(order), labels, columns=columns, place=place)
+
+
+def targets_for(
+    task: Task,
+    labels: Sequence[tuple[str, ...]],
+    *,
+    columns: Sequence[str] = ("label",),
+    place: _Place = lambda i: f"sequence {i}",
+) -> Targets:
+    """Convert labels to targets of a known task, such as that of the training data; parameters as in `targets_of`.
+
+    A numeric class may be written differently than in the training data (1 and 1.0).
+    Raises ConfigError with the location of the sequence for a label that does not fit, such as an unknown class.
+    """
+    _check_columns(labels, columns)
+    return Targets(task, _ENCODE[type(task)](task, labels, columns, place))
+
+
+def _check_columns(labels: Sequence[tuple[str, ...]], columns: Sequence[str]) -> None:
     if not labels:
         raise ConfigError("there are no labels; give at least one sequence with its label.")
     if any(len(row) != len(columns) for row in labels):
         raise ConfigError(f"labels do not have one text for each of the columns {join_names(columns)}; name all columns.")
-    if task == "regress":
-        _same_columns(classes, columns, place)
-        return Targets("values", _numbers(labels, columns, place), tuple(columns))
-    if len(columns) > 1:
-        _same_columns(classes, columns, place)
-        return Targets("multilabel", _flags(labels, columns, place), tuple(columns))
-    texts = [row[0] for row in labels]
-    if multi_label is None:
-        multi_label = any(";" in text for text in texts)
-    sets = [_parts(text) for text in texts] if multi_label else [[text] for text in texts]
+
+
+def _sets(labels: Sequence[tuple[str, ...]], place: _Place, *, multi_label: bool) -> list[list[str]]:
+    """Return the classes of each sequence; refuse missing values."""
+    sets = [_parts(row[0]) if multi_label else [row[0]] for row in labels]
     for i, names in enumerate(sets, 1):
         if missing := [name for name in names if name.lower() in _MISSING]:
             raise ConfigError(f"{place(i)}: the label {missing[0]!r} is a missing value; leave that sequence out.")
-    order = tuple(classes) if classes is not None else _classes(sets, may_be_none=multi_label)
-    index = {name: i for i, name in enumerate(order)}
-    if classes is not None:
-        index |= _other_spellings(order, {name for names in sets for name in names})
+    return sets
+
+
+def _index(task: Task, sets: list[list[str]], place: _Place) -> dict[str, int]:
+    """Return the number of each class by its name, also in the spellings of these labels."""
+    index = {name: i for i, name in enumerate(task.names)}
+    index |= _other_spellings(task.names, {name for names in sets for name in names})
     for i, names in enumerate(sets, 1):
         if new := [name for name in names if name not in index]:
-            raise ConfigError(f"{place(i)}: class {join_names(new)} is unknown; known are {join_names(order)}.")
-    if not multi_label:
-        return Targets("classes", np.array([index[names[0]] for names in sets], dtype=np.int64), order)
-    values = np.zeros((len(sets), len(order)), dtype=np.float32)  # [N, C]
+            raise ConfigError(f"{place(i)}: class {join_names(new)} is unknown; known are {join_names(task.names)}.")
+    return index
+
+
+def _class_numbers(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[Any]:
+    if len(columns) > 1:
+        raise ConfigError(f"{place(1)}: found {len(columns)} label columns, but one class is predicted; name its column.")
+    sets = _sets(labels, place, multi_label=False)
+    index = _index(task, sets, place)
+    return np.array([index[names[0]] for names in sets], dtype=np.int64)
+
+
+def _label_flags(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[Any]:
+    if len(columns) > 1:
+        _same_columns(task, columns, place)
+        return _flags(labels, columns, place)
+    sets = _sets(labels, place, multi_label=True)
+    index = _index(task, sets, place)
+    values = np.zeros((len(sets), task.n_outputs), dtype=np.float32)  # [N, C]
     for row, names in zip(values, sets, strict=True):
         row[[index[name] for name in names]] = 1
-    return Targets("multilabel", values, order)
+    return values
+
+
+def _measurements(task: Task, labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[Any]:
+    _same_columns(task, columns, place)
+    return _numbers(labels, columns, place)
+
+
+_ENCODE = {Classification: _class_numbers, MultiLabel: _label_flags, Regression: _measurements}
 
 
 def hint_at_values(targets: Targets) -> str | None:
@@ -112,16 +152,16 @@ def hint_at_values(targets: Targets) -> str | None:
     >>> hint_at_values(targets_of([("0.0",), ("0.5",), ("1.0",)], "classify"))
     'the 3 classes are numbers with decimals: 0.0, 0.5, 1.0; give --task regress if they are values.'
     """
-    if targets.kind != "classes" or len(targets.classes) < 3:
+    if not targets.task.one_class or targets.task.n_outputs < 3:
         return None
     try:
-        numbers = [float(name) for name in targets.classes]
+        numbers = [float(name) for name in targets.task.names]
     except ValueError:
         return None
     if all(number.is_integer() for number in numbers):
         return None
-    names = join_names(targets.classes)
-    return f"the {len(targets.classes):,} classes are numbers with decimals: {names}; give --task regress if they are values."
+    names = join_names(targets.task.names)
+    return f"the {targets.task.n_outputs:,} classes are numbers with decimals: {names}; give --task regress if they are values."
 
 
 def _parts(text: str) -> list[str]:
@@ -167,7 +207,7 @@ def _classes(sets: list[list[str]], *, may_be_none: bool) -> tuple[str, ...]:
         raise ConfigError(
             f"the labels are {len(names):,} different numbers in {len(sets):,} sequences "
             f"({join_names(sorted(names, key=float))}): "
-            "these are no classes. Are they values (--task regress), or numbers of the sequences, which have no label then?"
+            "these are too many for classes. Are they values (--task regress), or numbers of sequences without labels?"
         )
     order = sorted(names, key=lambda name: (numbers[name], name))
     for one, other in pairwise(order):
@@ -182,14 +222,14 @@ def _natural(name: str) -> tuple[bool, list[tuple[int, int, str]], str]:
     return name.lower() != NEGATIVE, key, name
 
 
-def _same_columns(classes: Sequence[str] | None, columns: Sequence[str], place: Callable[[int], str]) -> None:
-    if classes is not None and tuple(classes) != tuple(columns):
+def _same_columns(task: Task, columns: Sequence[str], place: _Place) -> None:
+    if task.names != tuple(columns):
         raise ConfigError(
-            f"{place(1)}: the label columns are {join_names(columns)}, but should be {join_names(classes)}, in this order."
+            f"{place(1)}: the label columns are {join_names(columns)}, but should be {join_names(task.names)}, in this order."
         )
 
 
-def _numbers(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Callable[[int], str]) -> NDArray[np.float32]:
+def _numbers(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[np.float32]:
     values = np.empty((len(labels), len(columns)), dtype=np.float32)  # [N, K]
     for i, row in enumerate(labels):
         for j, text in enumerate(row):
@@ -203,12 +243,12 @@ def _numbers(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: C
     return values
 
 
-def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: Callable[[int], str]) -> NDArray[np.float32]:
+def _flags(labels: Sequence[tuple[str, ...]], columns: Sequence[str], place: _Place) -> NDArray[np.float32]:
     for i, row in enumerate(labels, 1):
         for column, text in zip(columns, row, strict=True):
             if text not in ("0", "1", "0.0", "1.0"):
                 raise ConfigError(
                     f"{place(i)}: {column} is {text!r}, but several label columns must hold 0 and 1 to classify; "
-                    "name the one label column that is meant with --label, or predict numbers with --task regress."
+                    "give the one label column with --label, or predict numbers with --task regress."
                 )
     return np.array(labels, dtype=np.float32)

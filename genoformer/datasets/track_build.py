@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from genoformer.datasets.build import SPLITS
+from genoformer.datasets.request import SPLITS, TrackSetRequest, require_windows
 from genoformer.datasets.track_set import SMALLEST, Window, first_bin, new_track_set
 from genoformer.errors import ConfigError, ContigError
 from genoformer.files import sha256_of
@@ -56,16 +58,8 @@ def build_tracks(
     genome: Genome,
     targets: str | os.PathLike[str],
     *,
-    windows: str | os.PathLike[str] | None = None,
-    length: int | None = None,
-    stride: int | None = None,
-    bin_size: int = 128,  # Enformer
-    target_bins: int = 0,
-    valid: Sequence[str] = (),
-    test: Sequence[str] = (),
-    blacklist: str | os.PathLike[str] | None = None,
-    max_n: float = 0.05,  # as in `build`; assembly gaps give all N or none
     progress: ProgressCallback = None,
+    **options: Any,
 ) -> BuiltTracks:
     """Write windows of a genome with the tracks of a table as memory-mapped arrays to the folder `out`, for `read_tracks`.
 
@@ -82,72 +76,61 @@ def build_tracks(
 
     Memory does not grow with the number of windows. Text files (bedGraph, peaks) are read into memory as a whole.
 
-    Parameters: targets, the table of tracks; length, stride, bin_size in bases; valid, test, names of contigs; blacklist, BED.
+    Parameters: see `TrackSetRequest`; options are its other fields, such as windows, length, bin_size, valid and test.
 
     Raises: ConfigError, ContigError, FileFormatError; then nothing is written.
     """
-    table = read_targets(targets)
-    for track in table:
-        if not track.file:
-            raise ConfigError(f"track {track.identifier} of {targets} has no file; give one for each track.")
-        open_track(track.file, track.column).close()  # exists and has a known format
-    if not 0 <= max_n < 1:
-        raise ConfigError(f"max_n {max_n}: give a share of N from 0 to below 1.")
-    found, n_bins, from_bed = _candidates(genome, windows, length, stride, bin_size, target_bins)
-    width = found[0].end - found[0].start
-    built = BuiltTracks(Path(out), width, len(table), n_bins, bin_size)
-    if windows is not None:
-        built.notes += [f"{Path(windows).name}: {note}" for note in layout_of(Path(windows)).notes]
-    margin = first_bin(width, n_bins, bin_size) * bin_size
-    masked = {}
-    if blacklist is not None:
-        masked = {chrom: merge(rows) for chrom, rows in read_on_reference(blacklist, genome).items()}
-    kept = _split(_sound(found, genome, margin, n_bins * bin_size, masked, max_n, built), genome, valid, test, from_bed, built)
+    request = TrackSetRequest(os.fspath(out), genome, os.fspath(targets), **options)
+    return build_track_set(request, progress=progress)
 
-    options = {
-        "length": width,
-        "stride": stride,
-        "bin_size": bin_size,
-        "target_bins": target_bins,
-        "valid": list(valid),
-        "test": list(test),
-        "max_n": max_n,
-    }
-    inputs = {"genome": genome.path, "targets": Path(targets)}
-    inputs |= {name: Path(path) for name, path in (("windows", windows), ("blacklist", blacklist)) if path is not None}
-    inputs |= {f"track {track.index} {track.identifier}": Path(track.file) for track in table}
+
+def build_track_set(request: TrackSetRequest, *, progress: ProgressCallback = None) -> BuiltTracks:
+    """Find the windows, and write their sequence and tracks; rules and errors: see `build_tracks`."""
+    genome = request.genome
+    table = _read_table(request)
+    candidates = _candidates(request)
+    built = BuiltTracks(Path(request.out), candidates.width, len(table), candidates.n_bins, request.bin_size)
+    if request.windows is not None:
+        built.notes += [f"{Path(request.windows).name}: {note}" for note in layout_of(Path(request.windows)).notes]
+    masked = {}
+    if request.blacklist is not None:
+        masked = {chrom: merge(rows) for chrom, rows in read_on_reference(request.blacklist, genome).items()}
+    windows = _split(_usable(candidates, request, masked, built), request, built)
     batches = [table.tracks[i : i + OPEN] for i in range(0, len(table), OPEN)]
-    n_steps = len(kept) * (1 + len(batches))
+    n_steps = len(windows) * (1 + len(batches))
+    steps = itertools.count(1)
+
+    def report(stage: str) -> None:
+        n = next(steps)
+        if progress:
+            progress(Progress(stage, n, n_steps))
+
     absent: dict[str, list[str]] = defaultdict(list)
-    n_done = 0
-    with new_track_set(out, kept, table, n_bins=n_bins, bin_size=bin_size) as writer:
-        for i, window in enumerate(kept):
-            writer.put_sequence(i, genome.window(window.chrom, window.start, width))
-            n_done += 1
-            if progress:
-                progress(Progress("sequence", n_done, n_steps))
+    with new_track_set(request.out, windows, table, n_bins=built.n_bins, bin_size=built.bin_size) as writer:
+        for i, window in enumerate(windows):
+            writer.put_sequence(i, genome.window(window.chrom, window.start, built.length))
+            report("sequence")
         for batch in batches:
             sources = [open_track(track.file, track.column) for track in batch]
             for track, source in zip(batch, sources, strict=True):
-                _compare(track, source, genome, kept, absent)
-            for i, window in enumerate(kept):
-                start = window.start + margin
-                end = start + n_bins * bin_size
+                _compare(track, source, genome, windows, absent)
+            for i, window in enumerate(windows):
+                start = window.start + candidates.margin
+                end = start + candidates.n_target_bases
                 holes = (overlapping_rows(masked.get(window.chrom, _NONE), start, end) - start).tolist()
                 values = [
-                    _bins(track, source.values(window.chrom, start, end), holes, bin_size)
+                    _bins(track, source.values(window.chrom, start, end), holes, built.bin_size)
                     for track, source in zip(batch, sources, strict=True)
                 ]
                 writer.put_tracks(i, np.stack(values), batch[0].index)
-                n_done += 1
-                if progress:
-                    progress(Progress("tracks", n_done, n_steps))
+                report("tracks")
             for source in sources:
                 source.close()
         built.notes += _remarks(table, writer.largest, absent)
+        inputs = request.inputs | {f"track {track.index} {track.identifier}": Path(track.file) for track in table}
         digests = {path: sha256_of(path) for path in dict.fromkeys(inputs.values())}
         writer.manifest |= {
-            "options": options,
+            "options": request.options | {"length": built.length},
             "dropped": built.dropped,
             "notes": built.notes,
             "inputs": {name: {"path": str(path), "sha256": digests[path]} for name, path in inputs.items()},
@@ -155,54 +138,87 @@ def build_tracks(
     return built
 
 
+def _read_table(request: TrackSetRequest) -> TrackTable:
+    """Read the table of tracks; refuse a track without a file, or with one that cannot be opened."""
+    table = read_targets(request.targets)
+    for track in table:
+        if not track.file:
+            raise ConfigError(f"track {track.identifier} of {request.targets} has no file; give one for each track.")
+        open_track(track.file, track.column).close()  # exists and has a known format
+    return table
+
+
 # --- windows
 
 
-def _candidates(
-    genome: Genome, bed: str | os.PathLike[str] | None, length: int | None, stride: int | None, bin_size: int, target_bins: int
-) -> tuple[list[Window], int, bool]:
-    """Return candidate windows, the number of their bins with targets, and True if a BED gave them.
+class Candidates(NamedTuple):
+    """Windows before selection, with the genome's contig names ("" for a missing contig).
 
-    Windows have the genome's contig names ("" for a missing contig) and the name of their BED row as split.
+    The split of a window is the name of its BED row. n_bins: bins with targets, in the middle of a window.
     """
-    if bed is not None:
-        if stride is not None:
-            raise ConfigError("stride is for windows that tile the genome; leave it out where a BED gives them.")
-        regions = list(read_regions(bed))
-        if not regions:
-            raise ConfigError(f"{bed} has no rows; give a BED with windows.")
-        widths = {region.end - region.start for region in regions}
-        if length is None and len(widths) > 1:
-            raise ConfigError(f"rows of {bed} have {min(widths):,} to {max(widths):,} bases; give a length for all windows.")
-        width = length if length is not None else widths.pop()
-        n_bins = _n_bins(width, bin_size, target_bins)
-        names = genome.contig_map(region.chrom for region in regions)
-        if not any(names.get(region.chrom) for region in regions):
-            chroms = join_names(dict.fromkeys(region.chrom for region in regions))
-            raise ContigError(f"no contig of {bed} ({chroms}) is in {genome.name} ({join_names(genome.contigs)}).")
-        starts = ((region.start + region.end) // 2 - width // 2 for region in regions)
-        found = [
-            Window(names.get(region.chrom) or "", start, start + width, region.name)
-            for region, start in zip(regions, starts, strict=True)
-        ]
-        return found, n_bins, True
-    width = LENGTH if length is None else length
-    n_bins = _n_bins(width, bin_size, target_bins)
-    step = n_bins * bin_size if stride is None else stride
-    if step < 1:
-        raise ConfigError(f"stride {stride}: give 1 or more bases.")
-    margin = first_bin(width, n_bins, bin_size) * bin_size
-    found = [
-        Window(chrom, at - margin, at - margin + width, "")
-        for chrom, last in genome.contigs.items()
-        for at in range(0, last - n_bins * bin_size + 1, step)
+
+    windows: list[Window]
+    width: int
+    n_bins: int
+    bin_size: int
+
+    @property
+    def margin(self) -> int:
+        """Bases of a window before its targets."""
+        return first_bin(self.width, self.n_bins, self.bin_size) * self.bin_size
+
+    @property
+    def n_target_bases(self) -> int:
+        return self.n_bins * self.bin_size
+
+
+def _candidates(request: TrackSetRequest) -> Candidates:
+    return _tiles(request) if request.windows is None else _rows_of_bed(request, request.windows)
+
+
+def _rows_of_bed(request: TrackSetRequest, bed: str | Path) -> Candidates:
+    """Return the rows of a BED, or windows of the requested length around their middles."""
+    genome = request.genome
+    regions = list(read_regions(bed))
+    if not regions:
+        raise ConfigError(f"{bed} has no rows; give a BED with windows.")
+    widths = {region.end - region.start for region in regions}
+    if request.length is None and len(widths) > 1:
+        raise ConfigError(f"rows of {bed} have {min(widths):,} to {max(widths):,} bases; give a length for all windows.")
+    width = request.length if request.length is not None else widths.pop()
+    n_bins = _n_bins(request, width)
+    names = genome.contig_map(region.chrom for region in regions)
+    if not any(names.get(region.chrom) for region in regions):
+        chroms = join_names(dict.fromkeys(region.chrom for region in regions))
+        raise ContigError(f"no contig of {bed} ({chroms}) is in {genome.name} ({join_names(genome.contigs)}).")
+    starts = [(region.start + region.end) // 2 - width // 2 for region in regions]
+    windows = [
+        Window(names.get(region.chrom) or "", start, start + width, region.name)
+        for region, start in zip(regions, starts, strict=True)
     ]
-    if not found:
-        raise ConfigError(f"no contig of {genome.name} has {n_bins * bin_size:,} bases for the bins; give a smaller length.")
-    return found, n_bins, False
+    return Candidates(windows, width, n_bins, request.bin_size)
 
 
-def _n_bins(length: int, bin_size: int, target_bins: int) -> int:
+def _tiles(request: TrackSetRequest) -> Candidates:
+    """Return windows that tile all contigs."""
+    genome = request.genome
+    width = LENGTH if request.length is None else request.length
+    tiling = Candidates([], width, _n_bins(request, width), request.bin_size)
+    step = tiling.n_target_bases if request.stride is None else request.stride
+    windows = [
+        Window(chrom, start - tiling.margin, start - tiling.margin + width, "")
+        for chrom, length in genome.contigs.items()
+        for start in range(0, length - tiling.n_target_bases + 1, step)
+    ]
+    if not windows:
+        raise ConfigError(
+            f"no contig of {genome.name} has {tiling.n_target_bases:,} bases for the bins; give a smaller length."
+        )
+    return tiling._replace(windows=windows)
+
+
+def _n_bins(request: TrackSetRequest, length: int) -> int:
+    bin_size, target_bins = request.bin_size, request.target_bins
     if bin_size < 1 or length < 1 or length % bin_size:
         raise ConfigError(f"length {length:,} is no whole number of bins of {bin_size} bases; give a multiple of the bin.")
     if not 0 <= target_bins <= length // bin_size:
@@ -210,67 +226,59 @@ def _n_bins(length: int, bin_size: int, target_bins: int) -> int:
     return target_bins or length // bin_size
 
 
-def _sound(
-    found: list[Window],
-    genome: Genome,
-    margin: int,
-    width: int,
-    masked: Mapping[str, Intervals],
-    max_n: float,
-    built: BuiltTracks,
+def _usable(
+    candidates: Candidates, request: TrackSetRequest, masked: Mapping[str, Intervals], built: BuiltTracks
 ) -> list[Window]:
+    """Return the windows that are not dropped, and count the others."""
+    genome, width = request.genome, candidates.width
     kept = []
     reasons: Counter[str] = Counter()
-    seen: set[tuple[str, int]] = set()
-    for window in found:
-        start, end = window.start + margin, window.start + margin + width
+    starts: set[tuple[str, int]] = set()
+    for window in candidates.windows:
+        start, end = window.start + candidates.margin, window.start + candidates.margin + candidates.n_target_bases
         if not window.chrom:
             reasons["no_contig"] += 1
         elif start < 0 or end > genome.contigs[window.chrom]:
             reasons["outside"] += 1
-        elif 2 * np.diff(overlapping_rows(masked.get(window.chrom, _NONE), start, end)).sum() > width:
+        elif 2 * np.diff(overlapping_rows(masked.get(window.chrom, _NONE), start, end)).sum() > end - start:
             reasons["blacklist"] += 1
-        elif (genome.window(window.chrom, window.start, built.length) >= N).sum() > max_n * built.length:
+        elif (genome.window(window.chrom, window.start, width) >= N).sum() > request.max_n * width:
             reasons["too_many_n"] += 1
-        elif (window.chrom, window.start) in seen:
+        elif (window.chrom, window.start) in starts:
             reasons["repeated"] += 1
         else:
-            seen.add((window.chrom, window.start))
+            starts.add((window.chrom, window.start))
             kept.append(window)
     built.dropped = dict(reasons)
     if not kept:
-        why = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items())
-        raise ConfigError(f"no window is left (dropped: {why}); are windows and FASTA of one assembly?")
+        counts = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items())
+        raise ConfigError(f"no window is left (dropped: {counts}); are windows and FASTA of one assembly?")
     return kept
 
 
-def _split(
-    kept: list[Window], genome: Genome, valid: Sequence[str], test: Sequence[str], from_bed: bool, built: BuiltTracks
-) -> list[Window]:
-    if from_bed and not valid and not test and all(window.split in SPLITS for window in kept):
+def _split(windows: list[Window], request: TrackSetRequest, built: BuiltTracks) -> list[Window]:
+    """Return the windows with their splits: the names of the BED's rows, or by contig."""
+    named = request.windows is not None and not request.valid and not request.test
+    if named and all(window.split in SPLITS for window in windows):
         built.notes.append("splits are as the rows of the BED are named.")
-        if n_shared := _n_shared(kept):
+        if n_shared := _n_shared(windows):
             built.notes.append(f"bases of train are also in {count_noun(range(n_shared), 'window')} of valid or test.")
     else:
-        of = split_by_contig(genome, valid, test)
-        kept = [window._replace(split=of[window.chrom]) for window in kept]
-    found = Counter(window.split for window in kept)
-    built.counts = {split: found[split] for split in SPLITS}
-    for split, named in (("train", True), ("valid", bool(valid)), ("test", bool(test))):
-        if not found[split] and named:
-            where = ", ".join(f"{chrom} {n:,}" for chrom, n in Counter(window.chrom for window in kept).items())
-            raise ConfigError(f"{split} has no window; the windows lie on: {where}. Split otherwise.")
-    built.notes += [f"there is no {split} set, as no contigs were named for it." for split in SPLITS[1:] if not found[split]]
-    return kept
+        split_of = split_by_contig(request.genome, request.valid, request.test)
+        windows = [window._replace(split=split_of[window.chrom]) for window in windows]
+    counts = {split: Counter(window.chrom for window in windows if window.split == split) for split in SPLITS}
+    built.counts = {split: n.total() for split, n in counts.items()}
+    built.notes += require_windows(counts, request)
+    return windows
 
 
 def _n_shared(windows: Iterable[Window]) -> int:
     """Return the number of windows of valid and test that overlap a window of train."""
-    of: dict[tuple[str, bool], list[tuple[int, int]]] = defaultdict(list)
+    intervals: dict[tuple[str, bool], list[tuple[int, int]]] = defaultdict(list)
     for window in windows:
-        of[window.chrom, window.split == "train"].append((window.start, window.end))
-    pairs = ((np.array(rows), of.get((chrom, True))) for (chrom, train), rows in of.items() if not train)
-    return sum(int((n_overlaps(held_out, np.array(train)) > 0).sum()) for held_out, train in pairs if train)
+        intervals[window.chrom, window.split == "train"].append((window.start, window.end))
+    pairs = ((np.array(rows), intervals.get((chrom, True))) for (chrom, is_train), rows in intervals.items() if not is_train)
+    return sum(int((n_overlaps(rows, np.array(train)) > 0).sum()) for rows, train in pairs if train)
 
 
 # --- tracks

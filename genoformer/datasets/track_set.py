@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from genoformer import __version__
-from genoformer.datasets.build import MANIFEST, SPLITS
+from genoformer.datasets.request import MANIFEST, SPLITS
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.files import check_overwrite, resolve_link, sha256_of
 from genoformer.formats.track_table import TrackTable, read_targets
@@ -212,7 +212,7 @@ def new_track_set(
         try:
             yield writer
             if writer._sequence.n_missing or writer._tracks.n_missing:
-                raise ValueError(f"{out}: some of {len(windows):,} windows were not put, or put twice; put each once.")
+                raise ValueError(f"{out}: some of {len(windows):,} windows are missing or written twice; write each once.")
             writer.finish()
         finally:
             writer.close()

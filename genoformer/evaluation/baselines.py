@@ -7,10 +7,11 @@ from typing import Protocol
 
 from numpy.typing import ArrayLike
 
-from genoformer.evaluation.examples import Baseline, Kind
+from genoformer.evaluation.examples import Baseline
 from genoformer.evaluation.kmer_regression import fit_kmer_regression
 from genoformer.evaluation.networks import fit_cnn, fit_lstm_attention
 from genoformer.genome.codes import Codes
+from genoformer.tasks import Task
 
 
 class Fit(Protocol):
@@ -20,9 +21,8 @@ class Fit(Protocol):
         self,
         sequences: Sequence[Codes],
         targets: ArrayLike,
+        task: Task,
         *,
-        kind: Kind,
-        n_outputs: int,
         valid: tuple[Sequence[Codes], ArrayLike] | None = None,
         seed: int = 0,
     ) -> Baseline: ...

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, diags, vstack
 
-from genoformer.evaluation.examples import Floats, Kind, examples, pad
-from genoformer.evaluation.linear import Linear, Table, fit_linear
+from genoformer.evaluation.examples import Floats, examples, pad
+from genoformer.evaluation.linear import Linear, Penalties, Table, fit_linear
 from genoformer.genome.codes import Codes, N, reverse_complement
+from genoformer.tasks import Task
 from genoformer.tokenizers import kmer_numbers
 
 LONGEST = 6  # 5,460 k-mers of 1 to 6 bases
-_C = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)  # inverse of the penalty, strongest first
-_ALPHA = (1e6, 1e5, 1e4, 1e3, 1e2, 10.0)  # the penalty itself, for ridge
+_PENALTIES = Penalties((3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2), (1e6, 1e5, 1e4, 1e3, 1e2, 10.0))
 _BLOCK_BASES = 1 << 20  # padded codes counted at a time, for constant memory
 
 
@@ -39,9 +39,8 @@ class KmerRegression:
 def fit_kmer_regression(
     sequences: Sequence[Codes],
     targets: ArrayLike,
+    task: Task,
     *,
-    kind: Kind,
-    n_outputs: int,
     valid: tuple[Sequence[Codes], ArrayLike] | None = None,
     seed: int = 0,
     longest: int = LONGEST,
@@ -49,7 +48,7 @@ def fit_kmer_regression(
 ) -> KmerRegression:
     """Fit a logistic regression (ridge for values, one-against-rest for labels) on scaled k-mer frequencies.
 
-    sequences: codes of any lengths. targets: int64 [N] for kind "classes", [N, C] for "multilabel" (0 or 1) and "values".
+    sequences: codes of any lengths. targets: as in `genoformer.tasks`.
     valid: sequences and targets that select the penalty; without them a tenth of the training set does (`split`), and the
     final fit uses the whole set. longest: k of the longest k-mers. canonical: a k-mer and its reverse complement are one
     feature, for sequences without a strand. Frequencies are divided by the root of their standard deviation, half-way to
@@ -58,27 +57,21 @@ def fit_kmer_regression(
     Raises ConfigError for targets that do not fit (`examples`) and for a training set of one class.
 
     >>> from genoformer.genome.codes import encode
-    >>> model = fit_kmer_regression([encode("AAAAAA"), encode("CCCCCC")] * 20, [0, 1] * 20, kind="classes", n_outputs=2)
+    >>> from genoformer.tasks import Classification
+    >>> data = [encode("AAAAAA"), encode("CCCCCC")] * 20
+    >>> model = fit_kmer_regression(data, [0, 1] * 20, Classification(("a", "c")))
     >>> model.predict([encode("CCCCA")]).argmax(1).tolist()
     [1]
     """
-    train = examples(sequences, targets, kind=kind, n_outputs=n_outputs)
+    train = examples(sequences, targets, task)
     x = kmer_frequencies(train.sequences, longest, canonical=canonical)
     scale = _scale(x)
     held_out = None
     if valid is not None:
-        held = examples(*valid, kind=kind, n_outputs=n_outputs)
+        held = examples(*valid, task)
         x_held = kmer_frequencies(held.sequences, longest, canonical=canonical) @ diags(scale)
         held_out = Table(csr_matrix(x_held), held.targets)
-    linear = fit_linear(
-        Table(csr_matrix(x @ diags(scale)), train.targets),
-        held_out,
-        kind=kind,
-        n_outputs=n_outputs,
-        inverse_penalties=_C,
-        penalties=_ALPHA,
-        seed=seed,
-    )
+    linear = fit_linear(Table(csr_matrix(x @ diags(scale)), train.targets), held_out, task, _PENALTIES, seed=seed)
     return KmerRegression(linear, longest, canonical, scale, linear.notes, linear.warnings)
 
 

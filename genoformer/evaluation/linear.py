@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import ConfigError
-from genoformer.evaluation.examples import Examples, Floats, Kind, split
+from genoformer.evaluation.examples import Examples, Floats, refuse_one_class, split
+from genoformer.tasks import Classification, MultiLabel, Regression, Task
 
 _MAX_ITER = 300  # lbfgs iterations for each C; the weakest penalties chosen in practice take about 100
 
@@ -30,67 +30,88 @@ class Table(NamedTuple):
 class Linear:
     """A fitted regression; see `fit_linear`."""
 
-    kind: Kind
-    n_outputs: int
-    known: NDArray[np.int64]  # classes in the training set
+    task: Task
     models: list[Any] = field(default_factory=list)  # of scikit-learn; one, or one per label
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def predict(self, x: Any) -> Floats:
         """Return probabilities or values of features [N, F], float32 [N, C]; an untrained class has probability 0."""
-        if self.kind == "values":
-            return np.asarray(self.models[0].predict(x), dtype=np.float32).reshape(x.shape[0], self.n_outputs)
-        if self.kind == "multilabel":
-            columns = [np.full(x.shape[0], m) if isinstance(m, float) else m.predict_proba(x)[:, 1] for m in self.models]
-            return np.stack(columns, axis=1).astype(np.float32)
-        found = np.zeros((x.shape[0], self.n_outputs), dtype=np.float32)
-        found[:, self.known] = self.models[0].predict_proba(x)
-        return found
+        return np.asarray(_REGRESSIONS[type(self.task)].predict(self, x), dtype=np.float32)
+
+
+class Penalties(NamedTuple):
+    """Penalties to choose from, strongest first: C of a logistic regression (the inverse), and alpha of ridge."""
+
+    inverse: Sequence[float]
+    ridge: Sequence[float]
 
 
 def split_rows(
-    targets: NDArray[Any], *, kind: Kind, n_outputs: int, seed: int, one_in: int = 10
+    targets: NDArray[Any], task: Task, *, seed: int, one_in: int = 10
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the numbers of the training rows and of the held-out rows, with the split of `split`."""
     numbered = Examples(np.arange(len(targets)), targets)  # type: ignore[arg-type]  # rows in place of sequences
-    parts = split(numbered, None, kind=kind, n_outputs=n_outputs, seed=seed, one_in=one_in)
+    parts = split(numbered, None, task, seed=seed, one_in=one_in)
     return np.array(parts[0].sequences), np.array(parts[1].sequences)
 
 
-def fit_linear(
-    train: Table,
-    held_out: Table | None,
-    *,
-    kind: Kind,
-    n_outputs: int,
-    inverse_penalties: Sequence[float],
-    penalties: Sequence[float],
-    seed: int = 0,
-) -> Linear:
+def fit_linear(train: Table, held_out: Table | None, task: Task, penalties: Penalties, *, seed: int = 0) -> Linear:
     """Fit a logistic regression (ridge for values, one-against-rest for labels) on scaled features.
 
     train: features and checked targets (`examples`). held_out: rows that select the penalty; without them a tenth of the
-    training rows does (`split`), and the final fit uses all rows. inverse_penalties: values of C, from the strongest penalty;
-    penalties: those of ridge, strongest first.
+    training rows does (`split`), and the final fit uses all rows.
     Raises ConfigError for a training set of one class.
     """
-    known = np.unique(train.y).astype(np.int64) if kind == "classes" else np.arange(n_outputs, dtype=np.int64)
-    if kind == "classes" and len(known) < 2:
-        raise ConfigError(f"all {len(train.y)} training sequences are of class {known[0]}; a baseline needs two classes.")
-    fitted = Linear(kind, n_outputs, known)
-    part = train
+    refuse_one_class(task, train.y)
+    fitted, part = Linear(task), train
     if held_out is None:
-        part, held_out = (train.take(rows) for rows in split_rows(train.y, kind=kind, n_outputs=n_outputs, seed=seed))
-    if kind == "values":
-        _ridge(fitted, train, part, held_out, penalties)
-    elif kind == "classes":
-        _logistic(fitted, train, part, held_out, inverse_penalties)
-    else:
-        for label in range(n_outputs):
-            whole, some, held = (Table(t.x, t.y[:, label].astype(np.int64)) for t in (train, part, held_out))
-            _logistic(fitted, whole, whole if part is train else some, held, inverse_penalties)
+        part, held_out = (train.take(rows) for rows in split_rows(train.y, task, seed=seed))
+    _REGRESSIONS[type(task)].fit(fitted, train, part, held_out, penalties)
     return fitted
+
+
+def _fit_classes(fitted: Linear, whole: Table, part: Table, held_out: Table, penalties: Penalties) -> None:
+    _logistic(fitted, whole, part, held_out, penalties.inverse)
+
+
+def _fit_labels(fitted: Linear, whole: Table, part: Table, held_out: Table, penalties: Penalties) -> None:
+    for label in range(fitted.task.n_outputs):
+        tables = [Table(t.x, t.y[:, label].astype(np.int64)) for t in (whole, part, held_out)]
+        _logistic(fitted, tables[0], tables[0] if part is whole else tables[1], tables[2], penalties.inverse)
+
+
+def _fit_values(fitted: Linear, whole: Table, part: Table, held_out: Table, penalties: Penalties) -> None:
+    _ridge(fitted, whole, part, held_out, penalties.ridge)
+
+
+def _predict_classes(fitted: Linear, x: Any) -> Any:
+    p = np.zeros((x.shape[0], fitted.task.n_outputs), dtype=np.float32)
+    p[:, fitted.models[0].classes_] = fitted.models[0].predict_proba(x)
+    return p
+
+
+def _predict_labels(fitted: Linear, x: Any) -> Any:
+    columns = [np.full(x.shape[0], m) if isinstance(m, float) else m.predict_proba(x)[:, 1] for m in fitted.models]
+    return np.stack(columns, axis=1)
+
+
+def _predict_values(fitted: Linear, x: Any) -> Any:
+    return fitted.models[0].predict(x).reshape(x.shape[0], fitted.task.n_outputs)
+
+
+class _Regression(NamedTuple):
+    """How the linear model of a task is fitted and read."""
+
+    fit: Callable[[Linear, Table, Table, Table, Penalties], None]
+    predict: Callable[[Linear, Any], Any]
+
+
+_REGRESSIONS: dict[type[Task], _Regression] = {
+    Classification: _Regression(_fit_classes, _predict_classes),
+    MultiLabel: _Regression(_fit_labels, _predict_labels),
+    Regression: _Regression(_fit_values, _predict_values),
+}
 
 
 def _logistic(fitted: Linear, whole: Table, part: Table, held_out: Table, cs: Sequence[float]) -> None:

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from genoformer.errors import ConfigError
-from genoformer.evaluation.examples import Examples, Floats, Kind, examples, pad, split
+from genoformer.evaluation.examples import Examples, Floats, examples, pad, refuse_one_class, split
 from genoformer.genome.codes import Codes
+from genoformer.tasks import Task
 
 _EPOCHS = 30  # at most, or those of _STEPS if more; all sets we have tried stop earlier
 _PATIENCE = 4  # epochs without a better validation loss, or those of _PATIENCE_STEPS if more
@@ -89,12 +89,10 @@ class LSTMAttention(nn.Module):
 
 @dataclass
 class Network:
-    """A trained network and the kind of its outputs; see `fit_cnn` and `fit_lstm_attention`."""
+    """A trained network and its task; see `fit_cnn` and `fit_lstm_attention`."""
 
-    kind: Kind
+    task: Task
     net: CNN | LSTMAttention
-    centre: Floats  # mean of the targets, for values; else 0
-    spread: Floats
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -107,71 +105,63 @@ class Network:
         with torch.inference_mode():
             for first in range(0, len(order), at_once):
                 out = self.net(*_inputs([sequences[i] for i in order[first : first + at_once]], self.net.pool))
-                parts.append(_probabilities(out, self.kind).numpy())
-        found = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
-        found[order] = np.concatenate(parts) * self.spread + self.centre
-        return found
+                parts.append(self.task.values(out).numpy())
+        values = np.empty((len(order), parts[0].shape[1]), dtype=np.float32)
+        values[order] = np.concatenate(parts)
+        return values
 
 
 def fit_cnn(
     sequences: Sequence[Codes],
     targets: ArrayLike,
+    task: Task,
     *,
-    kind: Kind,
-    n_outputs: int,
     valid: tuple[Sequence[Codes], ArrayLike] | None = None,
     seed: int = 0,
     epochs: int | None = None,
 ) -> Network:
     """Train a CNN on one-hot sequences (about 70,000 weights) with Adam and early stopping on the validation loss.
 
-    sequences: codes of any lengths. targets: int64 [N] for kind "classes", [N, C] for "multilabel" (0 or 1) and "values".
+    sequences: codes of any lengths. targets: as in `genoformer.tasks`.
     valid: sequences and targets for early stopping; without them a tenth of the training set is held out (`split`).
     epochs: maximum; None is 30, or those of 2,000 steps if more. Training stops at least 4 epochs and 300 steps after the best.
     The same seed gives the same network on the same machine. Raises ConfigError for targets that do not fit (`examples`).
 
     >>> from genoformer.genome.codes import encode
-    >>> data = [encode("AAAAAAAA"), encode("CCCCCCCC")] * 20
-    >>> fit_cnn(data, [0, 1] * 20, kind="classes", n_outputs=2, epochs=2).predict(data[:3]).shape
+    >>> from genoformer.tasks import Classification
+    >>> data, task = [encode("AAAAAAAA"), encode("CCCCCCCC")] * 20, Classification(("a", "c"))
+    >>> fit_cnn(data, [0, 1] * 20, task, epochs=2).predict(data[:3]).shape
     (3, 2)
     """
-    train = examples(sequences, targets, kind=kind, n_outputs=n_outputs)
-    return _fit(CNN, train, valid, kind, n_outputs, seed, epochs)
+    return _fit(CNN, examples(sequences, targets, task), valid, task, seed, epochs)
 
 
 def fit_lstm_attention(
     sequences: Sequence[Codes],
     targets: ArrayLike,
+    task: Task,
     *,
-    kind: Kind,
-    n_outputs: int,
     valid: tuple[Sequence[Codes], ArrayLike] | None = None,
     seed: int = 0,
     epochs: int | None = None,
 ) -> Network:
     """Train convolution, BiLSTM and attention on one-hot sequences (about 80,000 weights); otherwise as `fit_cnn`."""
-    train = examples(sequences, targets, kind=kind, n_outputs=n_outputs)
-    return _fit(LSTMAttention, train, valid, kind, n_outputs, seed, epochs)
+    return _fit(LSTMAttention, examples(sequences, targets, task), valid, task, seed, epochs)
 
 
 def _fit(
     make: type[CNN] | type[LSTMAttention],
     everything: Examples,
     valid: tuple[Sequence[Codes], ArrayLike] | None,
-    kind: Kind,
-    n_outputs: int,
+    task: Task,
     seed: int,
     epochs: int | None,
 ) -> Network:
-    train, held_out = split(everything, valid, kind=kind, n_outputs=n_outputs, seed=seed)
-    if kind == "classes" and len(np.unique(train.targets)) < 2:
-        raise ConfigError(f"all {len(train.targets)} training sequences are of one class; a baseline needs two classes.")
-    centre, spread = np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32)
-    if kind == "values":
-        centre, spread = train.targets.mean(0), np.maximum(train.targets.std(0), 1e-6)
+    train, held_out = split(everything, valid, task, seed=seed)
+    refuse_one_class(task, train.targets)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Network(kind, make(n_outputs), centre.astype(np.float32), spread.astype(np.float32))
+        network = Network(task.scaled(train.targets, np.float32, least=1e-6), make(task.n_outputs))
         _train(network, train, held_out, np.random.default_rng(seed), epochs)
     return network
 
@@ -238,14 +228,4 @@ def _inputs(sequences: Sequence[Codes], multiple: int) -> tuple[Tensor, Tensor]:
 
 def _loss(network: Network, part: Examples) -> Tensor:
     out = network.net(*_inputs(part.sequences, network.net.pool))
-    if network.kind == "classes":
-        return F.cross_entropy(out, torch.from_numpy(part.targets))
-    if network.kind == "multilabel":
-        return F.binary_cross_entropy_with_logits(out, torch.from_numpy(part.targets))
-    return F.mse_loss(out, torch.from_numpy((part.targets - network.centre) / network.spread))
-
-
-def _probabilities(out: Tensor, kind: Kind) -> Tensor:
-    if kind == "values":
-        return out
-    return out.softmax(1) if kind == "classes" else out.sigmoid()
+    return network.task.loss(out, torch.from_numpy(part.targets), reduction="mean")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,26 +13,26 @@ from numpy.typing import ArrayLike
 from genoformer import plots
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
-from genoformer.evaluation.examples import Kind
+from genoformer.evaluation.cases import Cases, Floats
 from genoformer.evaluation.intervals import Estimate, estimate, or_none
-from genoformer.evaluation.metrics import Cases, Floats
+from genoformer.evaluation.task_metrics import METRICS, collapsed
 from genoformer.files import check_overwrite, make_folder, save_figure, write_text
+from genoformer.tasks import Classification, MultiLabel, Regression, Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MODEL = "model"
-METRICS = "metrics.json"
-FILES = (METRICS, "comparison.png", "confusion.png", "roc.png", "pr.png", "calibration.png", "scatter.png")
+REPORT = "metrics.json"
+FILES = (REPORT, "comparison.png", "confusion.png", "roc.png", "pr.png", "calibration.png", "scatter.png")
 _PANELS = 6  # most classes, labels or targets in a figure, to keep it legible
 
 
 def evaluate(
-    kind: Kind,
+    task: Task,
     truth: ArrayLike,
-    probabilities: ArrayLike,
-    classes: Sequence[object],
+    predicted: ArrayLike,
     *,
     baselines: Mapping[str, ArrayLike] | None = None,
     out: Path | None = None,
@@ -41,9 +41,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluate a model on a data set, as a dict ready for `json.dumps` (undefined values are None).
 
-    kind, truth, probabilities, classes, seed, n: as in `metrics_of`. baselines: name -> predictions for the same cases.
+    task, truth, predicted, seed, n: as in `metrics_of`. baselines: name -> predictions for the same cases.
     The result has each metric as {"value", "low", "high"} under its name (mcc, auroc, auprc, accuracy, f1 ..., or pearson,
-    spearman, mse, r2), and: kind, n, classes, definitions, per_class, confusion, collapsed, notes, and "models", a row with
+    spearman, mse, r2), and: task, n, classes, definitions, per_class, confusion, collapsed, notes, and "models", a row with
     the same metrics for the model and for each baseline. The "difference" of a baseline is the model's MCC (Pearson for
     values, AUROC if no label is called) minus the baseline's, over the same bootstrap samples; it is above 0 if the model
     is better.
@@ -51,7 +51,9 @@ def evaluate(
     calibration.png, or scatter.png for values; they replace an earlier report, and no other files.
     Raises ConfigError for input that does not fit.
 
-    >>> found = evaluate("classes", [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]], ["no", "yes"])
+    >>> from genoformer.tasks import Classification
+    >>> task = Classification(("no", "yes"))
+    >>> found = evaluate(task, [0, 0, 1, 1], [[.9, .1], [.4, .6], [.2, .8], [.1, .9]])
     >>> found["accuracy"]["value"], found["confusion"]
     (0.75, [[1, 1], [0, 2]])
     """
@@ -59,21 +61,21 @@ def evaluate(
         raise ConfigError(f"a baseline is named {MODEL!r}, as the model is; give it another name.")
     if out is not None:
         check_folder(out)
-    data = {name: metrics.cases(kind, truth, p, classes) for name, p in {MODEL: probabilities, **(baselines or {})}.items()}
+    data = {name: metrics.cases(task, truth, p) for name, p in {MODEL: predicted, **(baselines or {})}.items()}
     draws = {name: metrics.resampled(one, seed, n) for name, one in data.items()}
-    main = _main(kind, draws[MODEL])
+    main = METRICS[type(task)].compared(draws[MODEL])
     rows = []
     for name, one in data.items():
         row: dict[str, Any] = {"model": name, **{metric: estimate(values).to_dict() for metric, values in draws[name].items()}}
-        row |= {"collapsed": metrics.collapsed(one), "notes": metrics.notes(one)}
+        row |= {"collapsed": collapsed(one), "notes": metrics.notes(one)}
         if name != MODEL:
             row["difference"] = {"metric": main, **estimate(draws[MODEL][main] - draws[name][main]).to_dict()}
         rows.append(row)
     model = data[MODEL]
     found: dict[str, Any] = {key: value for key, value in rows[0].items() if key != "model"}
-    found |= {"kind": kind, "n": len(model.truth), "classes": list(model.names), "seed": seed, "resamplings": n}
-    found["definitions"] = metrics.definitions(kind, len(model.names))
-    if kind != "values":
+    found |= {"task": task.kind, "n": len(model.truth), "classes": list(task.names), "seed": seed, "resamplings": n}
+    found["definitions"] = metrics.definitions(task)
+    if METRICS[type(task)].has_calls:
         by_class = metrics.per_class(model)
         found["per_class"] = [{key: or_none(x) if isinstance(x, float) else x for key, x in row.items()} for row in by_class]
         found["confusion"] = metrics.confusion(model).tolist()
@@ -89,19 +91,12 @@ def evaluate(
 
 def check_folder(out: Path) -> None:
     """Refuse, with ConfigError, a folder in which a report would overwrite files that are not a report."""
-    check_overwrite(out, FILES, METRICS, lambda found: found.keys() >= {"kind", "resamplings", "definitions", "models"})
+    check_overwrite(out, FILES, REPORT, lambda found: found.keys() >= {"resamplings", "definitions", "models"})
 
 
 def write_json(out: Path, found: Mapping[str, Any]) -> None:
     """Write metrics.json of a report."""
-    write_text(out / METRICS, json.dumps(found, indent=1, allow_nan=False) + "\n")
-
-
-def _main(kind: Kind, draws: Mapping[str, Floats]) -> str:
-    """Return the metric that compares models: MCC, but AUROC if the model's probabilities rank labels without any call."""
-    if kind == "values":
-        return "pearson"
-    return "auroc" if kind == "multilabel" and not np.isfinite(draws["mcc"][0]) else "mcc"
+    write_text(out / REPORT, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], main: str) -> None:
@@ -113,45 +108,53 @@ def _draw(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Fl
     chance = 0.5 if main == "auroc" else 0.0
     plots.comparison(ax, points, xlabel=label, chance=chance if _near(points, chance) else None)
     save_figure(figure, out / "comparison.png")
-    if model.kind == "values":
-        _each(
-            out / "scatter.png",
-            model,
-            lambda ax, i: plots.agreement(
-                ax, model.truth[:, i], model.predicted[:, i], label=model.names[i] if len(model.names) > 1 else ""
-            ),
-        )
-        return
+    _PREDICTIONS[type(model.task)](out, model)
+    if METRICS[type(model.task)].has_calls:
+        _draw_curves(out, data, draws)
+
+
+def _draw_classes(out: Path, model: Cases) -> None:
+    side = 3.4 if len(model.names) <= 4 else 5.5
+    figure, ax = _figure(side, side)
+    plots.confusion(ax, metrics.confusion(model), model.names)
+    save_figure(figure, out / "confusion.png")
+    figure, ax = _figure(4.2, 4.6)
+    plots.calibration(ax, model.predicted.max(1), (model.true & model.called).any(1))
+    ax.set_title(f"most probable class, n = {len(model.truth):,}", loc="left", fontsize="small")
+    save_figure(figure, out / "calibration.png")
+
+
+def _draw_labels(out: Path, model: Cases) -> None:
     n = metrics.confusion(model)
-    if model.kind == "classes":
-        side = 3.4 if len(model.names) <= 4 else 5.5
-        figure, ax = _figure(side, side)
-        plots.confusion(ax, n, model.names)
-        save_figure(figure, out / "confusion.png")
-        figure, ax = _figure(4.2, 4.6)
-        plots.calibration(ax, model.predicted.max(1), (model.true & model.called).any(1))
-        ax.set_title(f"most probable class, n = {len(model.truth):,}", loc="left", fontsize="small")
-        save_figure(figure, out / "calibration.png")
-    else:
-        _each(out / "confusion.png", model, lambda ax, i: plots.confusion(ax, n[i], ("no", "yes")).set_title(model.names[i]))
-        _each(
-            out / "calibration.png",
-            model,
-            lambda ax, i: plots.calibration(
-                ax,
-                model.predicted[:, i],
-                model.true[:, i],
-                xlabel="probability",
-                ylabel="share of true cases",
-            ).set_title(model.names[i], loc="left", fontsize="small"),
-            high=4.6,
-        )
+
+    def calibration(ax: Axes, i: int) -> None:
+        pair = model.predicted[:, i], model.true[:, i]
+        plots.calibration(ax, *pair, xlabel="probability", ylabel="fraction of true cases")
+        ax.set_title(model.names[i], loc="left", fontsize="small")
+
+    _each(out / "confusion.png", model, lambda ax, i: plots.confusion(ax, n[i], ("no", "yes")).set_title(model.names[i]))
+    _each(out / "calibration.png", model, calibration, high=4.6)
+
+
+def _draw_values(out: Path, model: Cases) -> None:
+    def agreement(ax: Axes, i: int) -> None:
+        label = model.names[i] if len(model.names) > 1 else ""
+        plots.agreement(ax, model.truth[:, i], model.predicted[:, i], label=label)
+
+    _each(out / "scatter.png", model, agreement)
+
+
+_PREDICTIONS = {Classification: _draw_classes, MultiLabel: _draw_labels, Regression: _draw_values}  # figures of the model alone
+
+
+def _draw_curves(out: Path, data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]]) -> None:
+    model = data[MODEL]
     for name, draw, metric in (("roc.png", plots.roc_curves, "auroc"), ("pr.png", plots.precision_recall, "auprc")):
         curves = _curves(data, draws, metric)
         figure, ax = _figure(4.6, 4.9 + 0.2 * len(curves))
-        draw(ax, curves, first_leads=model.kind == "classes" and len(model.names) == 2)
+        draw(ax, curves, first_leads=model.task.binary)
         title = f"n = {len(model.truth):,}"
-        if len(model.names) == 2 and model.kind == "classes":
+        if model.task.binary:
             title += f", {int(model.true[:, 1].sum()):,} of class {model.names[1]!r}"
         elif len(curves) < len(model.names):
             title += f", the {len(curves)} most frequent of {len(model.names)} classes"
@@ -168,7 +171,7 @@ def _curves(data: Mapping[str, Cases], draws: Mapping[str, dict[str, Floats]], m
     model = data[MODEL]
     varies = [i for i in range(len(model.names)) if 0 < model.truth[:, i].sum() < len(model.truth)]
     label = "{}, " + metric.upper() + " {:.3f}"
-    if model.kind == "classes" and len(model.names) == 2:
+    if model.task.binary:
         of_last = {name: (one.true[:, 1], one.predicted[:, 1]) for name, one in data.items()}
         return {label.format(name, draws[name][metric][0]): pair for name, pair in of_last.items()} if varies else {}
     most = sorted(varies, key=lambda i: -model.truth[:, i].sum())[:_PANELS]

@@ -3,92 +3,143 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genoformer import inference
-from genoformer.datasets.sequences import LabelledSequences
-from genoformer.datasets.targets import Targets, targets_of
+from genoformer.datasets.sequences import LabelledSequences, read_labelled
+from genoformer.datasets.targets import targets_for
 from genoformer.errors import ConfigError
 from genoformer.evaluation import metrics
 from genoformer.evaluation.baselines import BASELINES
 from genoformer.evaluation.examples import Baseline
-from genoformer.evaluation.intervals import or_none, over_runs
+from genoformer.evaluation.intervals import Estimate, or_none, over_runs
+from genoformer.evaluation.metrics import metrics_of
 from genoformer.evaluation.report import check_folder, evaluate, write_json
 from genoformer.models import registry
 from genoformer.models.heads import SequenceClassifier
+from genoformer.tasks import Task
 
 
-def evaluate_models(
-    models: Mapping[str, SequenceClassifier],
-    data: LabelledSequences,
-    *,
-    train: LabelledSequences | None = None,
-    baselines: Sequence[str] = (),
-    out: Path | None = None,
-    device: str = "cpu",
-    precision: str = "float32",
-    seed: int = 0,
-    tell: Callable[[str], None] = lambda text: None,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class EvaluationJob:
+    """Request to evaluate fine-tuned models on labelled sequences; `evaluate_models` runs it.
+
+    models: folders of runs, whose predictions are averaged. fasta: genome of a BED. label: label columns; () finds them. train:
+    the training sequences of the models; baselines (names of BASELINES; None: all, with `train`) are trained on them. out:
+    folder for metrics.json and the figures.
+    """
+
+    data: str | Path
+    models: Sequence[str]
+    fasta: str | Path | None = None
+    label: Sequence[str] = ()
+    train: str | Path | None = None
+    baselines: Sequence[str] | None = None
+    out: str | Path | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raise ConfigError for unknown baselines, baselines without training data, and a folder that is no report."""
+        if not self.models:
+            raise ConfigError("no model to evaluate; name at least one.")
+        if unknown := [name for name in self.baselines or () if name not in BASELINES]:
+            raise ConfigError(f"baseline {unknown[0]!r} is unknown; known are {', '.join(BASELINES)}.")
+        if self.baselines and self.train is None:
+            raise ConfigError("baselines are trained on the models' own training data; name it with --train.")
+        if self.out is not None:
+            check_folder(Path(self.out))
+
+    def read(self, models: Mapping[str, SequenceClassifier]) -> tuple[LabelledSequences, LabelledSequences | None]:
+        """Read the sequences, and the training sequences if they are named, with the labels that the models predict."""
+        columns = list(self.label) or None
+        multi_label = any(model.task.multi_label for model in models.values())
+        train = None
+        if self.train is not None:
+            train = read_labelled(self.train, fasta=self.fasta, label=columns, multi_label=multi_label)
+        n_labels = train.n_labels if train is not None else n_labels_of(models) if columns is None else None
+        return read_labelled(self.data, fasta=self.fasta, label=columns, multi_label=multi_label, n_labels=n_labels), train
+
+
+def evaluate_models(job: EvaluationJob, tell: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
     """Evaluate the averaged prediction of models, and each model, with `report.evaluate`; ready for `json.dumps`.
 
-    models: name -> predictor, all with the same classes. baselines: names of BASELINES, trained here on `train` with the same
-    targets. tell: receives progress messages. Additional entries of the result: with several models "members", a row of metrics
-    for each model, and "over_members", their mean with Student's interval; "windowed", for each model the number of sequences
-    longer than its window; "warnings", including those of baselines. The "notes" in a baseline's row begin with the
-    choices made in its training.
+    tell: receives notes on the data and progress messages. Additional entries of the result: with several models "members", a
+    row of metrics for each model, and "over_members", their mean with Student's interval; "windowed", for each model the number
+    of sequences longer than its window; "warnings", including those of baselines. The "notes" in a baseline's row begin with
+    the choices made in its training.
 
     Raises ConfigError for labels or models that do not fit.
     """
-    if not models:
-        raise ConfigError("no model to evaluate; name at least one.")
-    first = next(iter(models.values())).config
-    if len({(model.config.kind, model.config.classes) for model in models.values()}) > 1:
+    job.check()
+    models = load_named_models(job.models)
+    task = next(iter(models.values())).task
+    if len({(type(model.task), model.task.names) for model in models.values()}) > 1:
         raise ConfigError(f"the models {', '.join(models)} predict different classes; evaluate them one by one.")
-    if unknown := [name for name in baselines if name not in BASELINES]:
-        raise ConfigError(f"baseline {unknown[0]!r} is unknown; known are {', '.join(BASELINES)}.")
-    if baselines and train is None:
-        raise ConfigError("baselines are trained on the models' own training data; name it with --train.")
-    if out is not None:
-        check_folder(out)
-    truth = _targets(data, first.kind, first.classes)
+    data, train = job.read(models)
+    for note in data.notes:
+        tell(note)
+    truth = targets_for(task, data.labels, columns=data.columns, place=data.place)
     values, windowed, warnings = [], {}, []
     for name, model in models.items():
         tell(f"predicting with {name}")
-        if note := registry.training_overlap_note(model, name, data.sequences, data.path.name):
-            warnings.append(note)
-        with inference.evaluating(model, device, precision) as ready:
-            found = inference.predictions(ready, data.sequences)
-        values.append(found.values)
-        windowed[name] = found.n_windowed
-    others, trained = {}, dict[str, Baseline]()
-    for name in baselines:
-        assert train is not None
-        tell(f"training {name}")
-        target = _targets(train, first.kind, first.classes)
-        fitted = BASELINES[name](train.sequences, target.values, kind=first.kind, n_outputs=len(first.classes), seed=seed)
-        others[name], trained[name] = fitted.predict(data.sequences), fitted
-    result = evaluate(first.kind, truth.values, np.mean(values, axis=0), first.classes, baselines=others, out=out, seed=seed)
-    for row in result["models"]:
-        if (one := trained.get(row["model"])) is not None:
-            wrong = [*one.warnings, *(row["notes"][:1] if row["collapsed"] else [])]  # the first note reports the collapse
-            warnings += [f"baseline {row['model']}: {note.removeprefix('the model ')}" for note in wrong]
-            row["notes"] = [*one.notes, *one.warnings, *row["notes"]]
+        if overlap := registry.training_overlap_note(model, name, data.sequences, data.path.name):
+            warnings.append(overlap)
+        with inference.evaluating(model, inference.resolve_device(job.device), job.precision) as ready:
+            predicted = inference.predictions(ready, data.sequences)
+        values.append(predicted.values)
+        windowed[name] = predicted.n_windowed
+    trained = _train_baselines(job, task, train, tell)
+    out = Path(job.out) if job.out is not None else None
+    others = {name: baseline.predict(data.sequences) for name, baseline in trained.items()}
+    result = evaluate(task, truth.values, np.mean(values, axis=0), baselines=others, out=out, seed=job.seed)
+    warnings += _add_baseline_notes(result["models"], trained)
     result |= {"windowed": windowed, "warnings": warnings}
     if len(models) > 1:
-        each = [metrics.metrics_of(first.kind, truth.values, v, first.classes, seed=seed) for v in values]
-        result["members"] = [
-            {"model": name, **{metric: or_none(found.value) for metric, found in row.items()}}
-            for name, row in zip(models, each, strict=True)
-        ]
-        spread = {name: over_runs([row[name].value for row in each], metrics.range_of(name)) for name in each[0]}
-        result["over_members"] = {metric: found.to_dict() for metric, found in spread.items()}
+        result |= _over_members(list(models), [metrics_of(task, truth.values, v, seed=job.seed) for v in values])
     if out is not None:  # the returned dict, with the entries that `report.evaluate` lacks
         write_json(out, result)
     return result
+
+
+def _train_baselines(
+    job: EvaluationJob, task: Task, train: LabelledSequences | None, tell: Callable[[str], None]
+) -> dict[str, Baseline]:
+    """Return the trained baselines of a job by name."""
+    if train is None:
+        return {}
+    trained = {}
+    targets = targets_for(task, train.labels, columns=train.columns, place=train.place)
+    for name in BASELINES if job.baselines is None else job.baselines:
+        tell(f"training {name}")
+        trained[name] = BASELINES[name](train.sequences, targets.values, task, seed=job.seed)
+    return trained
+
+
+def _add_baseline_notes(rows: list[dict[str, Any]], trained: Mapping[str, Baseline]) -> list[str]:
+    """Add the notes of their training to the rows of baselines, and return their warnings."""
+    warnings = []
+    for row in rows:
+        if (baseline := trained.get(row["model"])) is not None:
+            wrong = [*baseline.warnings, *(row["notes"][:1] if row["collapsed"] else [])]  # the first note reports the collapse
+            warnings += [f"baseline {row['model']}: {note.removeprefix('the model ')}" for note in wrong]
+            row["notes"] = [*baseline.notes, *baseline.warnings, *row["notes"]]
+    return warnings
+
+
+def _over_members(names: Sequence[str], rows: Sequence[Mapping[str, Estimate]]) -> dict[str, Any]:
+    """Return the metrics of each model, and their mean with Student's interval."""
+    members = [
+        {"model": name, **{metric: or_none(estimate.value) for metric, estimate in row.items()}}
+        for name, row in zip(names, rows, strict=True)
+    ]
+    means = {name: over_runs([row[name].value for row in rows], metrics.range_of(name)) for name in rows[0]}
+    return {"members": members, "over_members": {name: estimate.to_dict() for name, estimate in means.items()}}
 
 
 def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
@@ -101,22 +152,17 @@ def load_named_models(folders: Sequence[str]) -> dict[str, SequenceClassifier]:
         if list(folders).count(folder) > 1:
             raise ConfigError(f"{folder} is named twice, and would count twice in the mean; name it once.")
         names = [f"/{name}" for name in registry.members_of(folder)] or [""]
-        models = registry.load_predictors(folder)
+        models = registry.load_ensemble(folder)
         found |= {f"{str(folder).rstrip('/')}{name}": model for name, model in zip(names, models, strict=True)}
     return found
 
 
 def n_labels_of(models: Mapping[str, SequenceClassifier]) -> int | None:
     """Return the number of label fields after | in the FASTA headers of the training data; None if unknown."""
-    shapes = {(model.config.kind, model.config.classes) for model in models.values()}
-    if len(shapes) != 1:
+    tasks = [model.task for model in models.values()]
+    if len({(type(task), task.names) for task in tasks}) != 1:
         return None
-    kind, classes = shapes.pop()
-    if kind == "classes" or tuple(classes) == ("label",):
+    names = tasks[0].names
+    if tasks[0].one_class or names == ("label",):
         return 1
-    return len(classes) if tuple(classes) == tuple(f"label{i}" for i in range(1, len(classes) + 1)) else None
-
-
-def _targets(data: LabelledSequences, kind: str, classes: Sequence[str]) -> Targets:
-    task = "regress" if kind == "values" else "classify"
-    return targets_of(data.labels, task, classes, columns=data.columns, multi_label=kind == "multilabel", place=data.place)
+    return len(names) if names == tuple(f"label{i}" for i in range(1, len(names) + 1)) else None

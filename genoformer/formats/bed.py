@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,7 +113,7 @@ def strand_of(row: Row, layout: Layout, path: Path) -> str:
     if text not in layout.strands:
         raise FileFormatError(
             f"{path}, line {row.line}: the strand, {layout.column(layout.strand)}, is {text[:24]!r}, but should be +, - or .; "
-            "mend the line, or say what the columns are (--columns strand=none)."
+            "correct the line, or describe the columns (--columns strand=none)."
         )
     return layout.strands[text]
 
@@ -122,7 +122,7 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
     """Return the summit of a peak, a position from 0."""
     where = f"{path}, line {row.line}"
     if layout.kind == "narrowPeak" and layout.summit == NARROW - 1 and len(row.fields) != NARROW:
-        raise FileFormatError(f"{where}: narrowPeak has {NARROW} columns, this line {len(row.fields)}; mend the line.")
+        raise FileFormatError(f"{where}: narrowPeak has {NARROW} columns, this line {len(row.fields)}; correct the line.")
     if layout.summit is None:
         return None
     text = text_in(row, layout.summit)
@@ -133,14 +133,15 @@ def summit_of(row: Row, layout: Layout, path: Path) -> int | None:
             return None
         if not row.start <= summit <= row.end:
             raise FileFormatError(
-                f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, which lies outside the row; mend it."
+                f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, outside the row; correct it."
             )
         return summit
-    offset = int(text) if known else -2
+    offset = int(text) - layout.summit_base if known else -2
     if not -1 <= offset <= row.end - row.start:  # some summits in ENCODE's files are at END
         raise FileFormatError(
-            f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, but should be from 0 to "
-            f"{row.end - row.start}, or -1 for none; mend the line."
+            f"{where}: the summit, {layout.column(layout.summit)}, is {text[:24]!r}, but should be from "
+            f"{layout.summit_base} to {row.end - row.start + layout.summit_base}, or {layout.summit_base - 1} for none; "
+            "correct the line."
         )
     return row.start + offset if offset >= 0 else None
 
@@ -152,25 +153,47 @@ def bed_rows(
     layout = layout_of(path, columns) if layout is None else layout
     chrom, first, last, base = layout.chrom, layout.start, layout.end, layout.base
     needed = max(chrom, first, last) + 1
-    for number, line in numbered_lines(path, KIND):
-        if number <= layout.skipped or is_comment(line):
-            continue
-        fields = line.split("\t")
+    lines = ((number, line) for number, line in numbered_lines(path, KIND) if number > layout.skipped and not is_comment(line))
+    for number, line, fields, width in _split(lines, layout, path):
         if len(fields) < needed or not (is_count(fields[first]) and is_count(fields[last])):
-            raise FileFormatError(f"{path}, line {number}: {_why_no_row(line, fields, layout)}; mend the line.")
+            raise FileFormatError(f"{path}, line {number}: {_why_no_row(line, fields, layout)}; correct the line.")
         start, end = int(fields[first]) - base, int(fields[last])
         if start < 0:
-            raise FileFormatError(f"{path}, line {number}: START 0, but the file counts from 1; mend it, or give base=0.")
+            raise FileFormatError(f"{path}, line {number}: START 0, but the file counts from 1; correct it, or give base=0.")
         if end < start or (end == start and not zero_length):
             what = "is before" if base else "is not after"
             from_1 = ", or give --columns base=1 if the file counts from 1" if end == start and layout.header else ""
-            raise FileFormatError(f"{path}, line {number}: END {end} {what} START {start + base}; mend the line{from_1}.")
-        if layout.width is not None and (len(fields) <= layout.width or fields[layout.width] != str(end - start)):
+            raise FileFormatError(f"{path}, line {number}: END {end} {what} START {start + base}; correct the line{from_1}.")
+        if width is not None and (len(fields) <= width or fields[width] != str(end - start)):
             raise FileFormatError(
-                f"{path}, line {number}: {layout.column(layout.width)}, is not the {end - start} bases from START "
-                f"{start + base} to END {end}, as in the lines before; mend the line, or give --columns base=0 or base=1."
+                f"{path}, line {number}: {layout.column(width)}, is not the {end - start} bases from START "
+                f"{start + base} to END {end}, as in the lines before; correct the line, or give --columns base=0 or base=1."
             )
         yield Row(number, fields, fields[chrom], start, end)
+
+
+def _split(lines: Iterable[tuple[int, str]], layout: Layout, path: Path) -> Iterator[tuple[int, str, list[str], int | None]]:
+    """Yield number, text, fields and width column of each row; a row of several exons (featureCounts) once for each exon.
+
+    The width of a gene is that of all of its exons, so the rows of several exons have no width column.
+    """
+    for number, line in lines:
+        fields = line.split("\t")
+        if not layout.exons or ";" not in line or len(fields) <= layout.start or ";" not in fields[layout.start]:
+            yield number, line, fields, layout.width
+            continue
+        columns = [at for at in (layout.chrom, layout.start, layout.end, layout.strand) if at is not None and at < len(fields)]
+        parts = [fields[at].split(";") for at in columns]
+        if len(set(map(len, parts))) > 1:
+            n = ", ".join(f"{len(part)} in {layout.column(at)}" for at, part in zip(columns, parts, strict=True))
+            raise FileFormatError(
+                f"{path}, line {number}: the numbers of exons, separated by semicolons, differ ({n}); mend it."
+            )
+        for exon in zip(*parts, strict=True):
+            row = fields.copy()
+            for at, text in zip(columns, exon, strict=True):
+                row[at] = text
+            yield number, line, row, None
 
 
 def blocks_of(row: Row, layout: Layout, path: Path) -> list[tuple[int, int]]:
@@ -185,8 +208,8 @@ def blocks_of(row: Row, layout: Layout, path: Path) -> list[tuple[int, int]]:
     if not pairs or n != str(len(pairs)) or any(end > row.end for _, end in pairs):
         raise FileFormatError(
             f"{path}, line {row.line}: the blocks, {_columns(layout.blocks)}, are {n[:24]!r}, "
-            f"{sizes[:24]!r} and {starts[:24]!r}, but should be their number, sizes and starts inside the row; mend the line, "
-            "or take the rows whole (--columns blocks=none)."
+            f"{sizes[:24]!r} and {starts[:24]!r}, but should be their number, sizes and starts inside the row; correct the "
+            "line, or use whole rows (--columns blocks=none)."
         )
     return [(start, end) for start, end in pairs if end > start]
 
@@ -209,7 +232,7 @@ def _why_no_row(line: str, fields: list[str], layout: Layout) -> str:
     needed = max(layout.chrom, layout.start, layout.end) + 1
     if len(fields) < needed:
         if needed > 3:
-            return f"{len(fields)} tab-separated columns, but {needed} or more are due"
+            return f"{len(fields)} tab-separated columns, but {needed} or more are needed"
         commas = ", and commas between words" if line.count(",") > 1 else ""
         blanks = ", and blanks between words" if len(line.split()) > 2 else commas
         return f"{len(fields)} tab-separated columns{blanks}, but BED has CHROM START END, tab-separated"

@@ -97,6 +97,12 @@ _BLOCKS = (  # number, sizes and starts of blocks
     ("blocksizes", "block_sizes"),
     ("chromstarts", "blockstarts", "chrom_starts", "block_starts"),
 )
+_MEASURES = re.compile(  # names of columns that hold a measurement or a position, with letters and digits only
+    r"(neg)?(log10|log2|log|ln|adj|adjusted|p\.?adj)*(p|q)(val(ue)?s?)?(adj(usted)?|bh)?|.*(pval|qval|fdr|padj|foldchange|enrichment"
+    r"|log2?fc|basemean|signal|score|summit|zscore|coverage|pileup|rpkm|fpkm|tpm|cpm).*|fc|lfc|l2fc|fold|conc\w*|counts?|depth|reads"
+    r"|tags|height|intensity|beta|stat|tstat|z|value|mean|median|sd|se|width|length|len|size|distance|dist|peak|pos(ition)?"
+    r"|thickstart|thickend"
+)
 _LABELS = ("state", "label", "class", "ccre")  # names of columns that hold kinds of elements
 
 
@@ -207,6 +213,17 @@ def blocks_in(fields: Sequence[str]) -> tuple[int, int, int] | None:
     names = plain_names(fields)
     found = [names.index(name) for known in _BLOCKS for name in known if name in names]
     return (found[0], found[1], found[2]) if len(found) == len(_BLOCKS) else None
+
+
+def is_measure(name: str) -> bool:
+    """True if a column of this name usually holds numbers, such as a p-value.
+
+    >>> [is_measure(name) for name in ("P.Value", "-log10(pvalue)", "adj.P.Val", "FDR(%)", "log2FoldChange", "baseMean")]
+    [True, True, True, True, True, True]
+    >>> [is_measure(name) for name in ("E001_state", "band", "peak_id", "cluster", "gene")]
+    [False, False, False, False, False]
+    """
+    return _MEASURES.fullmatch(re.sub(r"[\W_]", "", name.strip().lower())) is not None
 
 
 def are_labels(name: str) -> bool:

@@ -17,19 +17,32 @@ from typing import Any, NamedTuple
 
 from genoformer.errors import FileFormatError
 from genoformer.formats import bed_columns
-from genoformer.formats.bed_layout import HOMER_STRANDS, KIND, STRANDS, TABLE_STRANDS, Layout, all_fit, is_comment, most
+from genoformer.formats.bed_layout import (
+    HOMER_STRANDS,
+    KIND,
+    STRANDS,
+    TABLE_STRANDS,
+    Layout,
+    all_fit,
+    is_comment,
+    is_number,
+    most,
+)
 from genoformer.formats.bed_shapes import by_name, by_rows, with_ccres
 from genoformer.formats.bedpe import are_pairs
 from genoformer.formats.file_kinds import BEDPE, Kind, is_interval_list, text_kind
 from genoformer.formats.text import numbered_lines
 from genoformer.genome.digits import WHOLE
 
+_TABLE = "a table with a header"
+_NAME_OF_BED = 3  # column of the name in BED order
 _SAMPLE = 100  # number of rows that are examined
 _TRACK_TYPE = re.compile(r"track\b.*\btype=[\"']?(\w+)")
 _FROM_1 = ("start_position", "gene start", "transcript_start", "transcript start", "exon_chrom_start", "exon region start")
 _FROM_0 = ("chromstart", "txstart", "genostart")  # UCSC's names, which count from 0
+_SAF = "a SAF of featureCounts"
 _OTHERS_FROM_1 = (  # kind, name of the first column, names of the others
-    ("a SAF of featureCounts", "geneid", {"chr", "start", "end", "strand"}),
+    (_SAF, "geneid", {"chr", "start", "end", "strand"}),
     ("a table of SeqMonk", "probe", {"chromosome", "start", "end"}),
 )
 _MACS = {"abs_summit", "fold_enrichment", "pileup", "tags"}
@@ -60,7 +73,10 @@ def layout_of(path: Path, columns: str | None = None) -> Layout:
         found = by_rows(path, head.track, head.rows)
     found = replace(found, skipped=head.skipped, n_columns=len(row), header=tuple([""] * shift + head.header))
     found = with_ccres(found, head.rows)
-    return found if columns is None else _asked(found, bed_columns.parse_columns(columns), str(path), len(row))
+    asked = bed_columns.Asked() if columns is None else bed_columns.parse_columns(columns)
+    if columns is not None:
+        found = _asked(found, asked, str(path), len(row))
+    return replace(found, notes=(*found.notes, *_notes_on_columns(found, asked)))
 
 
 def _read_head(path: Path) -> _Head:
@@ -86,7 +102,7 @@ def _read_head(path: Path) -> _Head:
         _refuse_quotes(path, len(before) + 1, rows[0])
     if is_interval_list(path, rows, lines):
         raise FileFormatError(
-            f"{path} is a Picard interval_list, which counts from 1, and {KIND} is due; make a BED of it first "
+            f"{path} is a Picard interval_list, which counts from 1, but should be {KIND}; make a BED of it first "
             "(gatk IntervalListToBed)."
         )
     first = chain(before, ("\t".join(row) for row in rows))
@@ -105,7 +121,7 @@ def _read_head(path: Path) -> _Head:
 
 
 def _of_another_kind(path: Path, kind: Kind) -> FileFormatError:
-    return FileFormatError(f"{path} is {kind.name}, and {KIND} is due; {kind.remedy}.")
+    return FileFormatError(f"{path} is {kind.name}, but should be {KIND}; {kind.remedy}.")
 
 
 def _named_in_a_comment(before: list[str], row: list[str]) -> list[str]:
@@ -140,11 +156,12 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
     first = roles["chrom"]
     if (roles["start"], roles["end"]) == (first + 1, first + 2):  # in BED order, which defines columns with other names
         places: tuple[tuple[str, int, Callable[[str], bool]], ...] = (
-            ("name", 3, lambda _: True),
+            ("name", _NAME_OF_BED, lambda _: True),
             ("strand", 5, STRANDS.__contains__),
         )
         for key, i, fits in places if first == 0 else ():
-            if at[key] is None and i < len(names) and i not in taken and all_fit(head.rows, i, fits):
+            numeric = key == "name" and i < len(names) and _holds_numbers(names[i], head.rows, i)
+            if at[key] is None and i < len(names) and i not in taken and all_fit(head.rows, i, fits) and not numeric:
                 at[key] = i
         if by_suffix is not None:
             of_suffix = by_suffix.shifted(first)
@@ -155,7 +172,7 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
             if blocks is None and of_suffix.blocks is not None and not taken & {*of_suffix.blocks}:
                 blocks = of_suffix.blocks
     found = Layout(
-        "a table with a header",
+        _TABLE,
         roles["chrom"],
         roles["start"],
         roles["end"],
@@ -178,14 +195,44 @@ def _by_header(names: list[str], head: _Head, by_suffix: Layout | None) -> Layou
         found = replace(found, kind="a table of HOMER", base=1, strands=HOMER_STRANDS)
     elif macs and of_width != 0:
         found = replace(found, kind="a table of MACS", base=1, width=width)
+        if found.summit is None and {"summit", "tags"} <= set(plain):  # MACS 1.4: the number of a base of the peak, from 1
+            found = replace(found, summit=plain.index("summit"), summit_base=1)
     elif of_width != 0 and (kind := _other_from_1(plain)):
-        found = replace(found, kind=kind, base=1, name=0, width=width if of_width else None)
+        found = replace(found, kind=kind, base=1, name=0, width=width if of_width else None, exons=kind == _SAF)
     elif of_width is not None:
         found = replace(found, base=of_width, width=width)
     elif plain[found.start] in _FROM_1:  # names of Ensembl's BioMart and of MAF
         of_ensembl = plain[found.chrom] in ("chromosome_name", "chromosome/scaffold name")
         found = replace(found, kind="a table of Ensembl's BioMart" if of_ensembl else found.kind, base=1)
-    return replace(found, notes=_notes(names, found, head.own_line))
+    notes = _notes(names, found, head.own_line)
+    if found.exons and any(len(row) > found.start and ";" in row[found.start] for row in head.rows):
+        notes += ("a row with several exons of a gene is read as one interval for each exon.",)
+    return replace(found, notes=notes)
+
+
+def _holds_numbers(name: str, rows: list[list[str]], at: int) -> bool:
+    """True if a column holds numbers that are no names of rows: a measurement by its name, or some number is not whole."""
+    texts = [row[at] for row in rows if at < len(row) and row[at] not in ("", ".")]
+    if not all(map(is_number, texts)):
+        return False
+    return bed_columns.is_measure(name) or any(not WHOLE.fullmatch(text) and text != "NA" for text in texts)
+
+
+def _notes_on_columns(layout: Layout, asked: bed_columns.Asked) -> list[str]:
+    """Return notes on a name that only its place in BED order shows, and on summits that are not read."""
+    if not layout.header:
+        return []
+    notes = []
+    by_order = "name" not in bed_columns.roles_of(layout.header) and layout.name == _NAME_OF_BED
+    if by_order and "name" not in asked.columns and layout.kind == _TABLE:
+        notes.append(f"{layout.column(layout.name)}, is read as the name of a row (--columns name=none if it is not).")
+    summit = next((i for i, name in enumerate(bed_columns.plain_names(layout.header)) if "summit" in name), None)
+    if summit is not None and layout.summit is None and "summit" not in asked.columns:
+        notes.append(
+            f"{layout.column(summit)}, is not read, because it may be an offset from START or a position "
+            f"(--columns summit={summit + 1} if it is an offset from START, with -1 for none)."
+        )
+    return notes
 
 
 def _other_from_1(plain: list[str]) -> str | None:
@@ -214,9 +261,9 @@ def _base_by_width(rows: list[list[str]], layout: Layout, width: int | None) -> 
 def _notes(names: list[str], layout: Layout, own_line: bool) -> tuple[str, ...]:
     if layout.base and layout.width is not None:
         of = names[layout.width].strip().lstrip("#")
-        return (f"{layout.kind}; it counts from 1, as its column {of} (END - START + 1) shows, and is read so.",)
+        return (f"{layout.kind}; it counts from 1, as its column {of} (END - START + 1) shows, and is read accordingly.",)
     if layout.base:
-        return (f"{layout.kind}, which counts from 1, and is read so.",)
+        return (f"{layout.kind}, which counts from 1, and is read accordingly.",)
     if "seqnames" in bed_columns.plain_names(names) and layout.width is None:
         return (
             "a table with a header; it is read as BED, which counts from 0; a GRanges of R counts from 1 "
@@ -250,7 +297,7 @@ def _asked(layout: Layout, asked: bed_columns.Asked, where: str, n_columns: int)
         at = found["name"]
         found["labels"] = at is not None and at < len(layout.header) and bed_columns.are_labels(layout.header[at])
     if found.get("summit") is not None:
-        found["absolute_summit"] = False
+        found |= {"absolute_summit": False, "summit_base": 0}
     base = layout.base if asked.base is None else asked.base
     width = None if asked.base is not None or moved else layout.width
     notes = () if asked.base is not None else layout.notes

@@ -39,6 +39,8 @@ class Layout:
     base: int = 0
     labels: bool = False  # True if names are kinds of elements
     absolute_summit: bool = False
+    exons: bool = False  # a row may hold several exons, separated by semicolons
+    summit_base: int = 0  # number of the first base of a row, for summits that are offsets
     skipped: int = 0
     n_columns: int = 0
     header: tuple[str, ...] = ()

@@ -24,6 +24,7 @@ _BY_NAME = {  # suffix, or type= of a track line -> layout, number of columns
     "bedgraph": (Layout("bedGraph", name=None, score=3, strand=None, colour=None), 4),
     "bdg": (Layout("bedGraph", name=None, score=3, strand=None, colour=None), 4),
 }
+_IDR = 20  # columns of IDR's narrowPeak: ten of narrowPeak, local and global IDR, and four of each replicate
 _MANY = 10  # number of narrowPeak rows that include a value with decimals or a missing one
 _SMALLEST_BINS, _FIRST_BIN = 17, 585  # smallest bins have 2^17 bases and are numbered from 585 (Kent et al. 2002)
 
@@ -53,6 +54,9 @@ def by_rows(path: Path, track: str, rows: list[list[str]]) -> Layout:
         behind = [row[1:] for row in rows]
         layout = by_name(path, track, n - 1) or _by_columns(behind)
         return replace(layout.shifted(1), kind="a table of UCSC with bins")
+    if n == _IDR and most(rows, _is_of_idr):
+        note = "IDR's table; its first 10 columns are read as narrowPeak, the others (IDR values, replicates) are not read."
+        return replace(_BY_NAME["narrowpeak"][0], kind="IDR's table", notes=(note,))
     return by_name(path, track, n) or _by_columns(rows)
 
 
@@ -75,7 +79,7 @@ def _by_columns(rows: list[list[str]]) -> Layout:
         return Layout("SEACR's table", name=None, score=None, strand=None, signal=3, colour=None)
     if len(row) >= 5 and _is_behind_an_id(row) and row[4] in HOMER_STRANDS:
         layout = Layout("a peak file of HOMER", 1, 2, 3, 0, None, 4, colour=None, base=1, strands=HOMER_STRANDS)
-        return replace(layout, notes=("a peak file of HOMER, which counts from 1, and is read so.",))
+        return replace(layout, notes=("a peak file of HOMER, which counts from 1, and is read accordingly.",))
     return Layout(strand=None) if _have_numbers_for_strands(rows) else Layout()
 
 
@@ -92,6 +96,16 @@ def _is_peak(row: list[str]) -> bool:
 def _has_summit(row: list[str]) -> bool:
     """True for a row of narrowPeak: its last number is whole, unlike a fraction of `bedtools coverage`."""
     return _is_peak(row) and row[9].removeprefix("-").isdecimal()
+
+
+def _is_of_idr(row: list[str]) -> bool:
+    """True for a row of IDR: narrowPeak, two IDR values, and START, END, signal, summit of two replicates that overlap it."""
+    if len(row) != _IDR or not _has_summit(row[:NARROW]) or not all(map(is_number, row[NARROW:])):
+        return False
+    if not all(WHOLE.fullmatch(row[i]) for i in (1, 2, 12, 13, 16, 17)):
+        return False
+    start, end = int(row[1]), int(row[2])
+    return all(int(row[i]) < int(row[i + 1]) and int(row[i]) < end and start < int(row[i + 1]) for i in (12, 16))
 
 
 def _are_counts(rows: list[list[str]]) -> bool:

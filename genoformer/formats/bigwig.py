@@ -183,7 +183,7 @@ class BigWigWriter:
         try:
             self._file.addHeader(list(self.contigs.items()))
         except RuntimeError as error:
-            raise OSError(errno.ENOSPC, "the bigWig cannot be begun", str(path)) from error
+            raise OSError(errno.ENOSPC, "the bigWig cannot be started", str(path)) from error
 
     def add(self, chrom: str, starts: ArrayLike, ends: ArrayLike, values: ArrayLike) -> None:
         """Add intervals [start, end) of a contig, after all intervals added before; [n] each.
@@ -249,7 +249,7 @@ class BigWigWriter:
         except FileFormatError:
             n_bases = -1
         if n_bases != self._n_bases:
-            raise OSError(errno.ENOSPC, "the bigWig could not be written whole", str(self.path))
+            raise OSError(errno.ENOSPC, "the bigWig could not be written completely", str(self.path))
 
 
 def write_bigwig(path: str | os.PathLike[str], contig_lengths: Mapping[str, int], runs: Iterable[Run]) -> None:

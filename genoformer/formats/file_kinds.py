@@ -46,10 +46,10 @@ _FIRST_BYTES: tuple[tuple[bytes, str], ...] = (  # -> format; also after gunzip
 )
 _BINARY = {  # binary formats given as text
     "bigBed": Kind("a bigBed file", "make a BED of it first (bigBedToBed FILE out.bed)"),
-    "bigWig": Kind("a bigWig file, which holds values and no regions or text", "give it where a track is due"),
+    "bigWig": Kind("a bigWig file, which holds values and no regions or text", "give it as a track"),
     "BAM": Kind("a BAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)"),
     "CRAM": Kind("a CRAM file of aligned reads", "call peaks, or make a BED of it first"),
-    "BCF": Kind("a BCF file of variants", "give it where variants are due, or make a BED of it first (bcftools query)"),
+    "BCF": Kind("a BCF file of variants", "give it as variants, or make a BED of it first (bcftools query)"),
     "a tabix index": Kind("a tabix index (.tbi)", "give the file that it belongs to"),
     "a CSI index": Kind("an index (.csi)", "give the file that it belongs to"),
     "a BAI index": Kind("an index (.bai)", "give a file of regions"),
@@ -97,7 +97,7 @@ def text_kind(lines: list[str]) -> Kind | None:
     """
     for line in lines:
         if line.startswith(("##fileformat=VCF", "#CHROM\tPOS\tID\tREF")):
-            return Kind("a VCF", "give it where variants are due, or make a BED of it first (bcftools query)")
+            return Kind("a VCF", "give it as variants, or make a BED of it first (bcftools query)")
         names = {name.strip().lower() for name in line.lstrip("#").split("\t")}
         if any(pair <= names for pair in _PAIRS):
             return BEDPE
@@ -108,7 +108,7 @@ def text_kind(lines: list[str]) -> Kind | None:
         if re.match(r"@(HD|SQ|RG|PG)\t", line):
             return Kind("a SAM file of aligned reads", "call peaks, or make a BED of it first (bedtools bamtobed)")
         if line.startswith(("fixedStep ", "variableStep ")):
-            return Kind("a wiggle file of values", "make a bigWig of it (wigToBigWig) and give it where a track is due")
+            return Kind("a wiggle file of values", "make a bigWig of it (wigToBigWig) and give it as a track")
         if not line.startswith("#") and line.strip():
             return _by_columns(line.split("\t"))
     return None

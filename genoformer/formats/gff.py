@@ -158,12 +158,17 @@ def start_sites(path: Path, rows: Iterable[tuple[int, list[str]]], feature: str 
     transcripts = [row for row in kept if _is_transcript(row[1], row[2], nodes, direct)]
     chosen = genes if feature == "gene" or (feature is None and not transcripts) else transcripts
     if not chosen:
-        raise FileFormatError(
-            f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {join_names(kinds)}); give "
-            "a GFF3 with them."
-        )
+        raise without_lines(path, feature or "transcript or gene", kinds)
     for number, fields, _ in chosen:
         yield _site(number, fields)
+
+
+def without_lines(path: Path, wanted: str, kinds: Iterable[str]) -> FileFormatError:
+    """Return the error for a GTF or GFF3 that lacks lines of genes; kinds: what its column 3 holds."""
+    return FileFormatError(
+        f"{path} has no {wanted} lines (column 3 holds {join_names(kinds)}); GTF and GFF3 are read as genes: give one with "
+        "these lines, or for regions that are not genes a BED of its lines (columns 1, 4, 5 and 3, 1 subtracted from column 4)."
+    )
 
 
 def _is_transcript(fields: list[str], own: str, nodes: Mapping[str, Node], direct: Collection[str]) -> bool:

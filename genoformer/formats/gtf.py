@@ -1,4 +1,4 @@
-"""GTF and GFF3 -> lines, attributes, and transcription start sites (TSS) by strand."""
+"""GTF and GFF3 -> lines, attributes, rows that define genes (exons, CDS, stop codons), and TSSs by strand."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NamedTuple
 
 from genoformer.errors import FileFormatError
 from genoformer.formats import gff
 from genoformer.formats.bed import Region
 from genoformer.formats.text import numbered_lines
-from genoformer.formats.transcript_exons import NO_STRAND
-from genoformer.genome.contigs import join_names
+from genoformer.formats.transcript_exons import NO_STRAND, Key, Span, is_transcript, is_utr, made_exons, widen
 from genoformer.genome.digits import is_count
-
-if TYPE_CHECKING:
-    from genoformer.formats.gene_rows import GeneRow
 
 KIND = "a GTF or GFF3 file"
 Format = Literal["GTF", "GFF3"]
@@ -60,8 +56,179 @@ def strand_note(path: Path, n: int, kind: str = "transcript") -> str:
 def has_strand(path: Path, number: int, strand: str) -> bool:
     """True for strand + or -, False for a symbol of an unknown strand; FileFormatError for any other text."""
     if strand not in ("+", "-", *NO_STRAND):
-        raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {strand!r}, not + - . or ?; mend the line.")
+        raise FileFormatError(f"{path}, line {number}: the strand, column 7, is {strand!r}, not + - . or ?; correct the line.")
     return strand in ("+", "-")
+
+
+# --- lines and attributes
+
+
+def gtf_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line number and the nine columns of each line of a GTF or GFF3; FileFormatError for malformed lines."""
+    for number, line in numbered_lines(path, KIND):
+        if line.startswith(("##FASTA", ">")):  # the sequence at the end of a GFF3
+            return
+        if line.startswith("#") or not line.strip():
+            continue
+        fields = line.split("\t")
+        if len(fields) != 9 or not all(map(is_count, fields[3:5])):
+            raise FileFormatError(
+                f"{path}, line {number}: GTF has nine columns with START and END in the fourth and fifth, "
+                f"tab-separated; {_remedy(fields)}."
+            )
+        if not 1 <= int(fields[3]) <= int(fields[4]):
+            raise FileFormatError(
+                f"{path}, line {number}: START {fields[3]} and END {fields[4]} are no 1-based interval; correct the line."
+            )
+        yield number, fields
+
+
+def _remedy(fields: list[str]) -> str:
+    if len(fields) > 4 and fields[1].isdecimal() and re.fullmatch(r"[ACGTNacgtn]+", fields[3]):
+        return "this is a VCF: give a file of genes"
+    bed = len(fields) > 2 and all(map(is_count, fields[1:3]))
+    return "this is BED: give it with -a NAME=FILE, or as TSSs with --tss" if bed else "correct the line"
+
+
+def without_exons(path: Path) -> FileFormatError:
+    """Return the error for a file of genes that has no exons."""
+    return gff.without_lines(path, "exon", dict.fromkeys(fields[2] for _, fields in gtf_rows(path)))
+
+
+def attributes_of(text: str) -> dict[str, str]:
+    """Return the last column of a GTF as a dict; quotes may hold any text, and the first of duplicate keys counts."""
+    found: dict[str, str] = {}
+    for key, quoted, bare in _ATTRIBUTE.findall(text):
+        found.setdefault(key, quoted or bare)
+    return found
+
+
+def transcript_of(attributes: Mapping[str, str], text: str = "") -> str:
+    """Return the transcript of a GTF line: transcript_id, else gene_id, else the bare word that AUGUSTUS writes there.
+
+    >>> transcript_of({"gene_id": "G", "transcript_id": ""}), transcript_of({}, "g1.t1")
+    ('G', 'g1.t1')
+    """
+    bare = text.strip(" ;")
+    found = attributes.get("transcript_id") or attributes.get("gene_id")
+    return found or (bare if re.fullmatch(r"[^\s;\"]+", bare) else "")
+
+
+def gene_name(attributes: Mapping[str, str], gene_id: str) -> str:
+    """Return the display name of a gene, from the attributes of a GTF line.
+
+    >>> gene_name({"gene_id": "b0001", "gene": "thrL"}, "b0001")
+    'thrL'
+    """
+    return next((attributes[key] for key in GENE_NAMES if attributes.get(key)), gene_id)
+
+
+# --- rows that define genes
+
+
+class GeneRow(NamedTuple):
+    """Line of a gene, 0-based half-open."""
+
+    line: int
+    contig: str
+    kind: str  # one of PARTS
+    start: int
+    end: int
+    strand: str
+    gene: str
+    name: str  # display name of the gene
+    transcript: str
+    made: bool = False  # an inferred exon, without a line in the file
+
+
+class _Lines(NamedTuple):
+    """Lines from which exons are inferred for transcripts without exon lines, by contig and transcript."""
+
+    with_exons: set[Key]
+    coding: dict[Key, list[GeneRow]]
+    utrs: dict[Key, list[Span]]
+    limits: dict[Key, Span]
+    of_genes: dict[Key, Span]  # limits of genes that serve as transcripts
+
+    def add(self, row: GeneRow) -> GeneRow:
+        """Record an exon, CDS or stop codon, and return it."""
+        key = (row.contig, row.transcript)
+        if row.kind == EXON:
+            self.with_exons.add(key)
+            self.coding.pop(key, None)
+        elif key not in self.with_exons:
+            self.coding.setdefault(key, []).append(row)
+        return row
+
+    def made(self) -> Iterator[GeneRow]:
+        """Yield the exons of transcripts without exon lines, as copies of each transcript's first row."""
+        coding = {key: [(row.start, row.end) for row in rows] for key, rows in self.coding.items()}
+        for key, (start, end) in made_exons(coding, self.utrs, {**self.of_genes, **self.limits}):
+            yield self.coding[key][0]._replace(kind=EXON, start=start, end=end, made=True)
+
+
+def gene_rows(path: Path) -> Iterator[GeneRow]:
+    """Yield the exons, CDS and stop codons of a file in file order; a line with several Parents gives one row for each.
+
+    The exons of transcripts without exon lines follow at the end (`transcript_exons`).
+
+    Raises: MissingFileError; FileFormatError with the line number.
+    """
+    lines = _Lines(set(), {}, {}, {}, {})
+    for row in _of_gff(path, lines) if format_of(path) == "GFF3" else _of_gtf(path, lines):
+        yield lines.add(row)
+    yield from lines.made()
+
+
+def _of_gtf(path: Path, lines: _Lines) -> Iterator[GeneRow]:
+    for number, fields in gtf_rows(path):
+        kind, span = fields[2], (int(fields[3]) - 1, int(fields[4]))
+        if kind not in PARTS:
+            attributes = attributes_of(fields[8])
+            if is_utr(kind):
+                lines.utrs.setdefault((fields[0], transcript_of(attributes)), []).append(span)
+            elif is_transcript(kind):
+                widen(lines.limits, (fields[0], transcript_of(attributes, fields[8])), *span)
+            elif kind == "gene":
+                widen(lines.of_genes, (fields[0], attributes.get("gene_id", "")), *span)
+            continue
+        attributes = attributes_of(fields[8])
+        gene = attributes.get("gene_id")
+        if not gene:
+            raise FileFormatError(f"{path}, line {number}: {kind} without gene_id; give a GTF whose lines say their gene.")
+        yield _row(number, fields, gff.Family(gene, gene_name(attributes, gene), transcript_of(attributes)))
+
+
+def _of_gff(path: Path, lines: _Lines) -> Iterator[GeneRow]:
+    nodes: dict[str, gff.Node] = {}
+    rows: list[tuple[int, list[str]]] = []
+    utrs: list[list[str]] = []
+    for number, fields in gtf_rows(path):
+        if fields[2] in PARTS:
+            rows.append((number, fields))
+        elif is_utr(fields[2]):
+            utrs.append(fields)
+        elif fields[2] not in gff.LEAVES and (found := gff.node_of(fields[2], fields[8])):
+            nodes.setdefault(*found)
+            widen(lines.limits, (fields[0], found[0]), int(fields[3]) - 1, int(fields[4]))
+    for fields in utrs:
+        for family in gff.families(gff.attributes_of(fields[8]), nodes):
+            lines.utrs.setdefault((fields[0], family.transcript), []).append((int(fields[3]) - 1, int(fields[4])))
+    for number, fields in rows:
+        families = gff.families(gff.attributes_of(fields[8]), nodes)
+        if not families:
+            raise FileFormatError(
+                f"{path}, line {number}: {fields[2]} without Parent, gene_id or ID; give a GFF3 whose lines say their gene."
+            )
+        for family in families:
+            yield _row(number, fields, family)
+
+
+def _row(number: int, fields: list[str], family: gff.Family) -> GeneRow:
+    return GeneRow(number, fields[0], fields[2], int(fields[3]) - 1, int(fields[4]), fields[6], *family)
+
+
+# --- transcription start sites
 
 
 def read_tss(
@@ -123,65 +290,7 @@ def _sites(path: Path, feature: str | None) -> Iterator[Region]:
     elif others[EXON] or others[CDS]:
         yield from _of_exons(path, wanted)
     else:
-        raise FileFormatError(
-            f"{path} has no {feature or 'transcript or gene'} lines (column 3 holds {join_names(others)}); "
-            "give a GTF with them."
-        )
-
-
-def gtf_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the nine columns of each line of a GTF or GFF3; FileFormatError for malformed lines."""
-    for number, line in numbered_lines(path, KIND):
-        if line.startswith(("##FASTA", ">")):  # the sequence at the end of a GFF3
-            return
-        if line.startswith("#") or not line.strip():
-            continue
-        fields = line.split("\t")
-        if len(fields) != 9 or not all(map(is_count, fields[3:5])):
-            raise FileFormatError(
-                f"{path}, line {number}: GTF has nine columns with START and END in the fourth and fifth, "
-                f"tab-separated; {_remedy(fields)}."
-            )
-        if not 1 <= int(fields[3]) <= int(fields[4]):
-            raise FileFormatError(
-                f"{path}, line {number}: START {fields[3]} and END {fields[4]} are no 1-based interval; mend the line."
-            )
-        yield number, fields
-
-
-def _remedy(fields: list[str]) -> str:
-    if len(fields) > 4 and fields[1].isdecimal() and re.fullmatch(r"[ACGTNacgtn]+", fields[3]):
-        return "this is a VCF: give a file of genes"
-    bed = len(fields) > 2 and all(map(is_count, fields[1:3]))
-    return "this is BED: give it with -a NAME=FILE, or start sites with --tss" if bed else "mend the line"
-
-
-def attributes_of(text: str) -> dict[str, str]:
-    """Return the last column of a GTF as a dict; quotes may hold any text, and the first of duplicate keys counts."""
-    found: dict[str, str] = {}
-    for key, quoted, bare in _ATTRIBUTE.findall(text):
-        found.setdefault(key, quoted or bare)
-    return found
-
-
-def transcript_of(attributes: Mapping[str, str], text: str = "") -> str:
-    """Return the transcript of a GTF line: transcript_id, else gene_id, else the bare word that AUGUSTUS writes there.
-
-    >>> transcript_of({"gene_id": "G", "transcript_id": ""}), transcript_of({}, "g1.t1")
-    ('G', 'g1.t1')
-    """
-    bare = text.strip(" ;")
-    found = attributes.get("transcript_id") or attributes.get("gene_id")
-    return found or (bare if re.fullmatch(r"[^\s;\"]+", bare) else "")
-
-
-def gene_name(attributes: Mapping[str, str], gene_id: str) -> str:
-    """Return the display name of a gene, from the attributes of a GTF line.
-
-    >>> gene_name({"gene_id": "b0001", "gene": "thrL"}, "b0001")
-    'thrL'
-    """
-    return next((attributes[key] for key in GENE_NAMES if attributes.get(key)), gene_id)
+        raise gff.without_lines(path, feature or "transcript or gene", others)
 
 
 def _site(fields: list[str], number: int) -> Region:
@@ -193,8 +302,6 @@ def _site(fields: list[str], number: int) -> Region:
 
 def _of_exons(path: Path, wanted: str) -> Iterator[Region]:
     """Yield the TSSs of the transcripts, or genes, that the exons or CDS of a GTF define."""
-    from genoformer.formats.gene_rows import gene_rows
-
     spans: dict[tuple[str, str], list[int]] = {}
     rows: dict[tuple[str, str], GeneRow] = {}
     for row in gene_rows(path):

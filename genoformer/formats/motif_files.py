@@ -21,7 +21,7 @@ _OTHERS = {  # format -> description of the file, and the file to give instead
     "PDF": "is a PDF; give a MEME, TRANSFAC, JASPAR or HOMER file",
 }
 _TEXTS = {
-    "<": "is XML or HTML; give the text file that MEME writes beside it (meme.txt, streme.txt)",
+    "<": "is XML or HTML; give the text file that MEME writes next to it (meme.txt, streme.txt)",
     "{": "is JSON; give a MEME, TRANSFAC, JASPAR or HOMER file",
 }
 

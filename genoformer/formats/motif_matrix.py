@@ -106,7 +106,9 @@ def matrix_from_positions(
         if not (row < _MOST_SITES).all():
             raise FileFormatError(f"{here} has infinite counts; give the number of sites.")
         if not row.any():
-            raise FileFormatError(f"{here} has a position without counts, so that no base is known there; mend or remove it.")
+            raise FileFormatError(
+                f"{here} has a position without counts, so that no base is known there; correct or remove it."
+            )
     totals = values.sum(1)  # [W]
     if not probabilities and totals.max() > 1 + ROUNDING:
         if not _are_counts(values):

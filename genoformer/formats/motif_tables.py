@@ -289,8 +289,13 @@ def _is_row_of_other_letter(text: str) -> bool:
 def _no_row(text: str, name: str, path: Path, line: int) -> FileFormatError:
     where = f"{path}, line {line}"
     if _is_row_of_other_letter(text):
-        of = "an amino acid, as motifs of proteins have" if text[0].upper() in AMINO_ACIDS else "no base"
-        return FileFormatError(f"{where}: motif {name} has a row of {text[0]}, which is {of}; give motifs of DNA.")
+        if text[0].upper() == "N":
+            of, remedy = "any base", "remove the row, and give one row for each of A, C, G and T"
+        elif text[0].upper() in AMINO_ACIDS:
+            of, remedy = "an amino acid, as motifs of proteins have", "give motifs of DNA"
+        else:
+            of, remedy = "no base", "give motifs of DNA"
+        return FileFormatError(f"{where}: motif {name} has a row of {text[0]}, which is {of}; {remedy}.")
     if re.fullmatch(r"[A-Za-z*\-]+", text):
         return FileFormatError(f"{where}: {text[:20]!r} is a sequence, as of FASTA or a file of sites; give matrices.")
     return FileFormatError(f"{where}: {text[:60]!r} are no numbers of a motif.")

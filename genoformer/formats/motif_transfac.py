@@ -71,7 +71,8 @@ def _matrix(entry: _Lines, head: int, path: Path) -> Matrix:
         begin = begin if positions else min(number, 1)
         if number != begin + len(positions):
             raise FileFormatError(
-                f"{path}, line {line}: row {begin + len(positions)} of motif {name} was due, not {words[0]}; is a row missing?"
+                f"{path}, line {line}: row {begin + len(positions)} of motif {name} is expected, but found {words[0]}; "
+                "is a row missing?"
             )
         row = numbers(" ".join(values), path, line)
         positions.append(Position(f"line {line}", [row[i] for i in order]))

@@ -52,7 +52,7 @@ class _Bytes(io.RawIOBase):
         if self._most is not None and self._n > self._most:
             raise FileFormatError(
                 f"{self._path} unpacks to more than {_MOST_UNPACKED} times its size, as no such file does; give {self._kind}, "
-                "or unpack it first (gunzip) if it is meant to."
+                "or unpack it first (gunzip) if this is intended."
             )
         return len(text)
 
@@ -77,7 +77,7 @@ def opened(path: str | os.PathLike[str], kind: str) -> Iterator[BinaryIO]:
         raise FileFormatError(f"{path} cannot be read ({error}); give {kind}.") from error
     with io.BufferedReader(_Bytes(file, path, kind, most), _BUFFER) as buffered:
         if found := binary_kind(buffered.peek(HEAD)):
-            raise FileFormatError(f"{path} is {found.name}, where {kind} is due; {found.remedy}.")
+            raise FileFormatError(f"{path} is {found.name}, but should be {kind}; {found.remedy}.")
         yield buffered
 
 
@@ -109,4 +109,4 @@ def numbered_lines(path: str | os.PathLike[str], kind: str) -> Iterator[tuple[in
 def refuse_device(path: Path) -> None:
     """Refuse a pipe or a device with FileFormatError: reading one would block, and the other would never end."""
     if path.exists() and not path.is_file():
-        raise FileFormatError(f"{path} is a pipe, a device or a folder, where a file is due; copy it again.")
+        raise FileFormatError(f"{path} is a pipe, a device or a folder, but should be a file; copy it again.")

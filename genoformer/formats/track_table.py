@@ -142,7 +142,7 @@ class TrackTable:
             if first > last:
                 raise ConfigError(f"tracks {part} end before they begin; give {last}-{first}.")
             if last >= len(self):
-                raise ConfigError(f"tracks {part} are asked for, but they are numbered 0 to {len(self) - 1:,}.")
+                raise ConfigError(f"tracks {part} are requested, but tracks are numbered 0 to {len(self) - 1:,}.")
             return list(range(first, last + 1))
         if exact := self._named(part):
             return exact
@@ -167,7 +167,7 @@ class TrackTable:
     def _advice(self, text: str) -> str:
         inside = [i for i, names in enumerate(self._names) if any(text in name for name in names)]
         if inside and not set(text) & set("*?["):
-            return f"it is part of the name of {count_noun(inside, 'track')}: ask for '*{text}*'."
+            return f"it is part of the name of {count_noun(inside, 'track')}; give '*{text}*'."
         written = (name for track in self.tracks for name in (track.identifier, track.description, track.group))
         known = {name.lower(): name for name in written}
         shown = [known[name] for name in difflib.get_close_matches(text, known, n=3)]
@@ -210,7 +210,9 @@ def read_targets(path: str | os.PathLike[str]) -> TrackTable:
             continue
         texts = line.split("\t")
         if len(texts) != len(columns):
-            raise FileFormatError(f"{path}, line {number}: {len(texts)} fields, the header has {len(columns)}; mend the line.")
+            raise FileFormatError(
+                f"{path}, line {number}: {len(texts)} fields, the header has {len(columns)}; correct the line."
+            )
         rows.append((number, dict(zip(columns, (text.strip() for text in texts), strict=True))))
     if not rows:
         raise FileFormatError(f"{path} has no tracks; give {_KIND} with some.")

@@ -65,7 +65,9 @@ def open_track(path: str | os.PathLike[str], column: str = "") -> TrackSource:
     suffix = suffixes[-1] if suffixes else ""
     if suffix not in SOURCES:
         found = f"ends in .{suffix}" if suffix else "has no suffix"
-        raise ConfigError(f"{path} {found}; tracks are known by .{', .'.join(SOURCES)} (before .gz): convert or rename it.")
+        raise ConfigError(
+            f"{path} {found}; tracks are recognised by .{', .'.join(SOURCES)} (before .gz): convert or rename it."
+        )
     if column not in ("", "signal"):
         raise ConfigError(f"column {column!r} of {path} is unknown; leave it empty, or give signal for a peak file.")
     if column and SOURCES[suffix] is not Peaks:
@@ -170,11 +172,11 @@ class BedGraph(_Table):
                 first, last, value = int(start), int(end), float(text)
             except ValueError:
                 raise FileFormatError(
-                    f"{self.path}, line {number}: bedGraph has CHROM START END VALUE, this is {line[:60]!r}; mend the line."
+                    f"{self.path}, line {number}: bedGraph has CHROM START END VALUE, found {line[:60]!r}; correct the line."
                 ) from None
             if not 0 <= first < last <= _LARGEST or abs(value) > _LARGEST_VALUE:
                 raise FileFormatError(
-                    f"{self.path}, line {number}: {first}-{last}, {text} is no interval with a finite value; mend the line."
+                    f"{self.path}, line {number}: {first}-{last}, {text} is no interval with a finite value; correct the line."
                 )
             if not math.isnan(value):
                 collected.add(chrom, first, last, value)
@@ -210,7 +212,7 @@ class Peaks(_Table):
         layout = layout_of(self.path)
         for row in bed_rows(self.path, layout=layout):
             if row.end > _LARGEST:
-                raise FileFormatError(f"{self.path}, line {row.line}: END {row.end} is beyond any contig; mend the line.")
+                raise FileFormatError(f"{self.path}, line {row.line}: END {row.end} is beyond any contig; correct the line.")
             value = self._signal(row, 6 if layout.signal is None else layout.signal) if self.signal else 1.0
             for start, end in blocks_of(row, layout, self.path):
                 collected.add(row.chrom, start, end, value)
@@ -223,7 +225,7 @@ class Peaks(_Table):
             value = math.nan
         if not abs(value) <= _LARGEST_VALUE:
             where = f"{self.path}, line {row.line}"
-            raise FileFormatError(f"{where}: the signal, column {column + 1}, is no finite number; mend the line.")
+            raise FileFormatError(f"{where}: the signal, column {column + 1}, is no finite number; correct the line.")
         return value
 
     def _paint(self, rows: Rows, start: int, end: int, out: Values) -> None:

@@ -6,41 +6,27 @@ exceptions: line ends become LF, and empty lines are skipped because they hold n
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
-import shutil
-import stat
-import sys
-import tempfile
-import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from genoformer.addresses import refuse_address
-from genoformer.errors import FileFormatError, MissingFileError
-from genoformer.formats import pointers
-from genoformer.formats.file_kinds import format_of_bytes
-from genoformer.formats.first_phase import FirstPhase
+from genoformer.errors import FileFormatError
+from genoformer.formats.vcf_text import ENCODING, ERRORS, MAX_BATCH_BYTES, VcfText, seekable_copy
 from genoformer.genome.contigs import ContigIndex, canonical_key
 from genoformer.genome.digits import DIGITS
 from genoformer.genome.region_text import Interval
 
-ENCODING = "utf-8"
-ERRORS = "surrogateescape"  # bytes that are not UTF-8 survive decoding and encoding unchanged
-
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
 
-MAX_BATCH_BYTES = 1 << 26  # characters of records in one batch; few records fit if alleles have 1 MB
 _LONGEST = 1 << 27  # bytes in a line; a line of 500,000 samples with all fields has half as many
 _MOST_HEADER = 1_000_000  # lines
-_CHUNK = 1 << 20  # bytes read at a time: large enough that work per chunk is negligible compared with work per line
-_BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")  # SAM specification, 4.1.2
 _ALTS: dict[str, tuple[str, ...]] = {".": ()} | {base: (base,) for base in "ACGTacgt"}
 
 
@@ -72,8 +58,9 @@ class VariantFile:
         try:
             self.path = self._closing.enter_context(seekable_copy(path))
             self.name = "standard input" if str(name or path) == "-" else str(name or path)
-            self.format, chunks = self._sniff()
-            self._blocks = self._split(chunks)
+            text = VcfText(self.path, self.name, self._closing)
+            self.format = text.format
+            self._blocks = self._split(text.chunks)
             self._read_header()
         except BaseException:
             self.close()
@@ -105,7 +92,7 @@ class VariantFile:
     def sha256(self) -> str:
         """SHA-256 of the decompressed text, hexadecimal; available after the last record has been read."""
         if self._sha256 is None:
-            raise ValueError(f"{self.name}: the sha256 is known after the last record, and with fingerprint=True only")
+            raise ValueError(f"{self.name}: the sha256 is known only after the last record, and only with fingerprint=True")
         return self._sha256
 
     def __iter__(self) -> Iterator[Record]:
@@ -143,113 +130,7 @@ class VariantFile:
                 alts = tuple(alt.split(","))
             yield new(Record, (line, chrom, int(pos), name, ref, alts))
 
-    # Bytes -> lines
-
-    def _sniff(self) -> tuple[str, Iterator[bytes]]:
-        """Return the format, detected from the first bytes and never from the name, and the decompressed text in chunks."""
-        try:
-            file: BinaryIO = self._closing.enter_context(self.path.open("rb"))
-        except OSError as error:
-            raise FileFormatError(f"{self.name} cannot be opened ({error.strerror}); check its permissions.") from error
-        head = file.read(18)
-        file.seek(0)
-        if head[:2] != b"\x1f\x8b":
-            kind, stream = "vcf", file
-        else:
-            kind = "bgzip" if len(head) == 18 and head[3] & 4 and head[12:14] == b"BC" else "gzip"
-            if kind == "bgzip":
-                self._refuse_cut_bgzip(file)
-            stream = self._closing.enter_context(gzip.GzipFile(fileobj=file))  # type: ignore[assignment]
-        chunks = self._chunks(stream)
-        first = next(chunks, b"")
-        if not first:
-            raise FileFormatError(f"{self.name} is empty; a VCF has at least the lines ##fileformat and #CHROM.")
-        if first[:4] == b"BCF\x02":
-            return "bcf", self._bcf_chunks()
-        if first.startswith(pointers.MAGIC):
-            raise FileFormatError(f"{self.name} is {pointers.WHAT}; {pointers.REMEDY}.")
-        if other := format_of_bytes(first):
-            self._not_vcf(other)
-        if first[:1] != b"#" and (b"\0" in first[:4096] or first[:2] == b"\x1f\x8b"):
-            self._not_vcf("binary data")
-        return kind, chain([first], chunks)
-
-    def _refuse_cut_bgzip(self, file: BinaryIO) -> None:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - len(_BGZF_EOF)))
-        tail = file.read()
-        file.seek(0)
-        if tail != _BGZF_EOF:
-            self._cut_short("its bgzip end marker is missing")
-
-    def _cut_short(self, found: str) -> NoReturn:
-        raise FileFormatError(f"{self.name} is truncated or damaged ({found}); copy or download it again.")
-
-    def _not_text(self) -> NoReturn:
-        raise FileFormatError(
-            f"{self.name} is damaged, or holds text that is not UTF-8, which is not read of a BCF; make a VCF of it "
-            "(bcftools view), of which any text is read."
-        )
-
-    def _not_vcf(self, what: str) -> NoReturn:
-        raise FileFormatError(f"{self.name} is {what}, not VCF or BCF; give a VCF (plain, gzip, bgzip) or a BCF.")
-
-    def _chunks(self, stream: BinaryIO) -> Iterator[bytes]:
-        while True:
-            try:
-                chunk = stream.read(_CHUNK)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                self._cut_short(str(error).rstrip("."))
-            except OSError as error:
-                raise FileFormatError(f"{self.name} cannot be read ({error.strerror or error}).") from error
-            if not chunk:
-                return
-            yield chunk
-
-    def _bcf_chunks(self) -> Iterator[bytes]:
-        """Yield BCF as the VCF text of `bcftools view`, except for phases that no program has set (`first_phase`)."""
-        import pysam  # imported here, because reading VCF does not need it
-
-        verbosity = pysam.set_verbosity(0)  # htslib would print that the index is missing; none is needed
-        try:
-            file = pysam.VariantFile(str(self.path))
-        except (OSError, ValueError, NotImplementedError) as error:  # NotImplementedError if only the first blocks are bgzip
-            self._cut_short(str(error))
-        finally:
-            pysam.set_verbosity(verbosity)
-
-        def close(_: object, error: BaseException | None, __: object) -> None:
-            try:
-                file.close()
-            except OSError:  # htslib reports earlier damage again
-                if error is None:
-                    self._cut_short("htslib found an error in it")
-
-        self._closing.push(close)
-        try:
-            header = str(file.header)
-        except UnicodeDecodeError:
-            self._not_text()
-        yield header.encode(ENCODING, ERRORS)
-        first_phase = FirstPhase(header)
-        lines: list[str] = []
-        size = 0
-        records = iter(file)
-        while True:
-            try:
-                record = next(records, None)
-                if record is not None:
-                    lines.append(str(record))
-                    size += len(lines[-1])
-            except UnicodeDecodeError:
-                self._not_text()
-            except (OSError, ValueError) as error:
-                self._cut_short(str(error))
-            if record is None or len(lines) == 4096 or size > MAX_BATCH_BYTES:
-                yield "".join(first_phase.restored(lines)).encode(ENCODING, ERRORS)
-                lines, size = [], 0
-            if record is None:
-                return
+    # Lines
 
     def _split(self, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
         """Yield (1-based number of the first line, whole lines that end in LF) from chunks of bytes."""
@@ -391,27 +272,6 @@ def info_of(record: Record) -> dict[str, str]:
     return dict(item.partition("=")[::2] for item in fields[7].split(";")) if len(fields) > 7 else {}
 
 
-@contextmanager
-def seekable_copy(path: str | Path) -> Iterator[Path]:
-    """Yield a path that can be read twice: a temporary copy of standard input ("-") or of a pipe, otherwise the path itself."""
-    if str(path) == "-":
-        if sys.stdin is None:
-            raise FileFormatError("standard input is closed; open it, or name a file.")
-        source: BinaryIO | None = sys.stdin.buffer
-    else:
-        source = _open_if_pipe(Path(path))
-    if source is None:
-        yield Path(path)
-        return
-    with tempfile.TemporaryDirectory(prefix="genoformer-") as folder:
-        copy = Path(folder) / ("standard-input" if str(path) == "-" else Path(path).name)
-        with copy.open("wb") as file:
-            shutil.copyfileobj(source, file, _CHUNK)
-        if str(path) != "-":
-            source.close()
-        yield copy
-
-
 def overlapping(records: Iterable[Record], region: Interval | None, contigs: Iterable[str] = ()) -> Iterator[Record]:
     """Yield the records whose REF overlaps the region; None selects all.
 
@@ -438,18 +298,6 @@ def _one_contig(name: str, other: str, index: ContigIndex) -> bool:
     if found is None and others is None:
         return name == other or (canonical_key(name) == canonical_key(other) and not index.candidates(name))
     return found == others
-
-
-def _open_if_pipe(path: Path) -> BinaryIO | None:
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError as error:
-        raise MissingFileError(f"{path} does not exist; check the name of the VCF.") from error
-    except OSError as error:
-        raise FileFormatError(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
-    if stat.S_ISDIR(mode):
-        raise FileFormatError(f"{path} is a folder; give the VCF or BCF file in it.")
-    return None if stat.S_ISREG(mode) else path.open("rb")
 
 
 def _unix(block: bytes) -> bytes:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.formats.reach import Doubts, reach
 from genoformer.formats.vcf import ENCODING, ERRORS, VariantFile
 from genoformer.genome.digits import DIGITS
-from genoformer.genome.reach import Doubts, reach
 
 Integers = NDArray[np.int64]
 

@@ -52,6 +52,7 @@ class Counts(NamedTuple):
     one_strand: int = 0  # agreeing on this strand only; this and the next two if `strand` is requested
     mirrored: int = 0  # REF agrees on both strands, with different variants; alleles of equal length
     mirrored_indels: int = 0
+    before: int = 0  # before the first base (POS 0, a telomere in VCF); not among n or outside
 
     @property
     def is_beyond(self) -> bool:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
+
+from genoformer.errors import ConfigError
 
 Codes = NDArray[np.uint8]
 
@@ -16,6 +21,7 @@ for _code, _base in enumerate("ACGT"):
 _TO_CODE[ord("U")] = _TO_CODE[ord("u")] = T
 TO_CODE_TABLE = _TO_CODE.tobytes()  # for bytes.translate, the fastest table look-up in Python
 _TO_BASE = np.frombuffer(BASES.encode(), dtype=np.uint8)
+_DNA = re.compile(r"[ACGTUNRYSWKMBDHV]+", re.IGNORECASE | re.ASCII)
 _COMPLEMENT = np.array([T, G, C, A, N], dtype=np.uint8)
 
 
@@ -27,6 +33,21 @@ def encode(text: str | bytes) -> Codes:
     """
     raw = text.encode("ascii", "replace") if isinstance(text, str) else text
     return np.frombuffer(raw.translate(TO_CODE_TABLE), dtype=np.uint8)
+
+
+def encode_texts(sequences: Iterable[str]) -> list[Codes]:
+    """Encode DNA texts; raise ConfigError for a value that is no text, is empty, or has letters outside the IUPAC codes.
+
+    >>> [codes.tolist() for codes in encode_texts(["AC", "nt"])]
+    [[0, 1], [4, 3]]
+    """
+    if isinstance(sequences, str | bytes | Mapping):
+        raise ConfigError(f"sequences is a {type(sequences).__name__}; put the sequences into a list.")
+    texts = list(sequences)
+    for i, text in enumerate(texts, 1):
+        if not isinstance(text, str) or not _DNA.fullmatch(text):
+            raise ConfigError(f"sequence {i} is {str(text)[:30]!r}; give DNA as text: A, C, G, T, N and IUPAC codes.")
+    return [encode(text) for text in texts]
 
 
 def decode(codes: Codes) -> str:

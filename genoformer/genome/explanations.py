@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from genoformer.genome.agreement import Judgement
 from genoformer.genome.causes import NEARLY_ALL, ON_ALLELES, Cause, Counts, cause_of, explained, is_sure, total
 from genoformer.genome.contigs import join_names
-from genoformer.genome.readings import FLIPPED, Reading
+from genoformer.genome.readings import FLIPPED, ON_POSITION, Reading
 from genoformer.genome.wording import counted, percent
 
 _MOST = 5  # contigs with a separate sentence
@@ -28,7 +28,7 @@ _CAUSES: dict[Cause, tuple[str, str, str]] = {
     Cause.SWAP_AND_STRAND: (
         "REF and ALT look swapped in a part and on the other strand in a part",
         "ALT or a complement agrees",
-        "give --fix swap,strand, or mend them first (bcftools +fixref)",
+        "give --fix swap,strand, or correct them first (bcftools +fixref)",
     ),
     Cause.FROM_ZERO: (
         "positions look as if counted from 0",
@@ -40,6 +40,11 @@ _CAUSES: dict[Cause, tuple[str, str, str]] = {
         "REF agrees at POS - 1",
         "give --fix shift, or take 1 from POS first",
     ),
+}
+# Remedies for a contig that belongs though a part of its positions is shifted: --fix shift moves all records of a contig.
+_IN_PART = {
+    Cause.FROM_ZERO: "split the file, and add 1 to POS only in the part that counts from 0",
+    Cause.TOO_FAR: "split the file, and subtract 1 from POS only in the part that is one too high",
 }
 _ASKED = (("swap", Cause.SWAP), ("strand", Cause.STRAND), ("shift", Cause.FROM_ZERO), ("shift", Cause.TOO_FAR))
 _FIXED_BY: dict[Cause, set[str]] = {cause: {name} for name, cause in _ASKED} | {Cause.SWAP_AND_STRAND: {"swap", "strand"}}
@@ -76,7 +81,12 @@ def findings(
         group = [of for of in judged if of.cause is cause and not of.is_other and not of.fix and of.belongs is not None]
         counts = total(of.counts for of in group)
         if cause is not None and group:
-            found.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {_CAUSES[cause][2]}.")
+            if cause in _IN_PART:
+                part = "only a part of the positions is shifted, and --fix shift moves all records of a contig"
+                remedy = f"{part}: {_IN_PART[cause]}"
+            else:
+                remedy = _CAUSES[cause][2]
+            found.append(f"{_cause(cause, counts, group, n_all)}; they have no score (REF_MISMATCH): {remedy}.")
         elif few := [of for of in group if of.counts.agree < NEARLY_ALL * of.counts.n]:
             counts = total(of.counts for of in few)
             rest = "one has" if counts.disagree == 1 else f"{counts.disagree:,} have"
@@ -92,6 +102,12 @@ def findings(
             f"{counts.outside:,} of {counted(n_there, 'record')} on {_names(beyond)} lie beyond the end in {reference} and "
             "have no score (OUTSIDE); the others are scored."
         )
+    if before := [of for of in judged if of.counts.before and not of.is_other and not of.fix & Reading.NEXT]:
+        n = total(of.counts for of in before).before
+        lies, has = ("lies", "has") if n == 1 else ("lie", "have")
+        found.append(
+            f"{counted(n, 'record')} on {_names(before)} {lies} before the first base (POS 0) and {has} no score (OUTSIDE)."
+        )
     for fix in dict.fromkeys(of.fix & ~FLIPPED for of in judged if of.fix):
         group = [of for of in judged if of.fix & ~FLIPPED == fix]
         ways = ", ".join(text for way, text in _FIX_NAMES.items() if way & fix)
@@ -99,11 +115,18 @@ def findings(
         if counts.both_ways and fix & Reading.SWAP and not fix & Reading.ALL_SWAPPED:
             found.append(_of_either_order(counts.both_ways, _names(group)))
         found += _of_either_strand(group)
+        records = f"{counts.disagree:,} of {counted(counts.n, 'record')} on {_names(group)}"
+        if fix & ON_POSITION:
+            what = f"all records of {_names(group)} are read at {ways} (REF disagrees at POS in {records}), and"
+        else:
+            what = f"where REF disagrees ({records}),"
         found.append(
-            f"fixed as asked ({ways}): where REF disagrees ({counts.disagree:,} of {counted(counts.n, 'record')} on "
-            f"{_names(group)}), results are those of the variant that was meant. The VCF stays as it is; `score` writes in "
-            "GF_FIX what was done."
+            f"fixed as requested ({ways}): {what} results are those of the intended variant. The VCF stays as it is; `score` "
+            "writes in GF_FIX what was done."
         )
+    unfixed = [of for of in judged if of.counts.both_ways and not of.fix and not of.is_other]
+    if unfixed:
+        found.append(_of_either_order(total(of.counts for of in unfixed).both_ways, _names(unfixed)))
     return found + ([text] if (text := _not_fixed(judged, asked)) else [])
 
 
@@ -143,10 +166,10 @@ def refusal(
     vcf: str,
     reference: str,
     chance: float,
-    build: str | None,
+    build: str,
     n_records: int,
 ) -> str:
-    """Return the sentence for a VCF that has no matching contig."""
+    """Return the sentence for a VCF that has no matching contig; build: what points to a build, or empty text."""
     counts = total(of.counts for of in judged)
     if counts.is_beyond and counts.outside >= counts.disagree:
         return (
@@ -180,14 +203,14 @@ def refusal(
     what += _hint(counts, asked)
     what += f"; the lengths of {_names(lengths)} differ, too" if lengths else ""
     if build:
-        return f"{found}{what}; its header points to {build}: give the FASTA of that build, or force it."
+        return f"{found}{what}; {build}: give the FASTA of that build, or force it."
     return f"{found}{what}; the VCF is probably on another build: give the FASTA it was made on, or force it."
 
 
 def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: bool) -> str:
     """Return the reason why a contig has no scores."""
     e, counts = of.evidence, of.counts
-    done = "scored all the same, for it is forced" if force else "its records have no score (OTHER_SEQUENCE)"
+    done = "scored because --force is given" if force else "its records have no score (OTHER_SEQUENCE)"
     why = []
     if counts.n:
         agree = f"{percent(counts.agree, counts.n)} of {counted(counts.n, 'record')}"
@@ -206,7 +229,7 @@ def _left_out(of: Judgement, vcf: str, reference: str, chance: float, force: boo
         )
     return (
         f"{e.name} of {vcf} is another sequence than {e.reference} of {reference}: {', '.join(why)}; {done}: "
-        "give a FASTA that has the sequence that is meant."
+        "give a FASTA that has the intended sequence."
     )
 
 
@@ -248,7 +271,9 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
         return None
     option = f"--fix {','.join(asked)}"
     if not any(of.fix or of.counts.disagree for of in judged):
-        return f"{option}: there is nothing to fix, REF agrees in every record that could be compared."
+        n = total(of.counts for of in judged).both_ways
+        nothing = "no record was changed" if n else "there is nothing to fix"
+        return f"{option}: {nothing}, REF agrees in every record that could be compared."
     if not left:
         return None
     counts = total(of.counts for of in left)
@@ -259,11 +284,12 @@ def _not_fixed(judged: Sequence[Judgement], asked: Sequence[str]) -> str | None:
         needs = "so few may do so by chance"
     else:
         needs = "a fix must explain at least 90 % of them"
-    fits = "shift" in asked and any(of.belongs for of in left)
-    part = ", and a shift is for contigs that do not fit as they are" if fits else ""
+    if "shift" in asked and any(of.belongs for of in left):
+        shift = f"a shift moves all records of a contig, and {counts.agree:,} of {counted(counts.n, 'record')} agree as written"
+        needs = shift if any(of.cause in _IN_PART for of in left) else f"{needs}, and {shift}"
     return (
         f"{option} was not applied to {_names(left)}: REF disagrees in {counted(counts.disagree, 'record')}; of those that can "
-        f"tell, {told}; {needs}{part}."
+        f"tell, {told}; {needs}."
     )
 
 

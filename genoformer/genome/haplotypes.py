@@ -9,8 +9,9 @@ import numpy as np
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, encode
+from genoformer.genome.normalise import trimmed
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Variant, trimmed
+from genoformer.genome.variants import Variant
 
 
 class Change(NamedTuple):

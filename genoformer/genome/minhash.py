@@ -99,9 +99,9 @@ def mixed(z: Hashes) -> Hashes:
 
 def _check(k: int, scale: int) -> None:
     if not 1 <= k <= 32:
-        raise ConfigError(f"k = {k}: k-mers of 1 to 32 bases fit into 64 bits.")
+        raise ConfigError(f"k = {k}: k must be 1 to 32, so that a k-mer fits into 64 bits; correct it.")
     if scale < 1:
-        raise ConfigError(f"scale = {scale}: one k-mer in `scale` is sampled; give 1 or more.")
+        raise ConfigError(f"scale = {scale}: one k-mer in `scale` is sampled, so that it must be 1 or more; correct it.")
 
 
 def concatenated(sequences: Codes | Iterable[Codes]) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
@@ -181,7 +181,7 @@ class Sketch:
             named = list(genome.contigs) if contigs is None else contigs
             intervals = {chrom: np.array([[0, genome.contigs[genome.resolve(chrom)]]]) for chrom in named}
         elif contigs is not None:
-            raise ValueError("contigs and intervals are given; give one of them.")
+            raise ValueError("contigs and intervals are both given, but only one is allowed; leave one out.")
         pieces = (
             genome.window(genome.resolve(chrom), at, min(_READ + k - 1, int(end) - at))
             for chrom, rows in intervals.items()
@@ -198,7 +198,7 @@ class Sketch:
     def joined(self, other: Sketch) -> Self:
         """Return the union of two sketches, at the coarser of their scales; they must have the same k."""
         if other.k != self.k:
-            raise ConfigError(f"sketches of {self.k}-mers and of {other.k}-mers cannot be joined; make one again.")
+            raise ConfigError(f"sketches of {self.k}-mers and of {other.k}-mers cannot be combined; make one again.")
         scale = max(self.scale, other.scale)
         both = _union([self.hashes, other.hashes])
         return type(self)(self.k, scale, both[both <= np.uint64((2**64 - 1) // scale)])

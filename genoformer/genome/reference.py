@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from genoformer.addresses import refuse_address
-from genoformer.errors import ContigError
-from genoformer.formats.fasta import Contig, Fasta, Source
+from genoformer.errors import ContigError, FileFormatError
+from genoformer.formats.fasta import Fasta
+from genoformer.formats.fasta_bytes import Source
+from genoformer.formats.fasta_index import Contig
+from genoformer.formats.text import numbered_lines
 from genoformer.genome import codes
 from genoformer.genome.codes import Codes
 from genoformer.genome.contigs import ContigMap, join_names
@@ -88,7 +91,7 @@ class Genome:
         if found is None and chrom in names.ambiguous:
             raise ContigError(
                 f"Contig {chrom} fits more than one contig of {self.name} ({join_names(names.ambiguous[chrom])}). "
-                "Use the name that is meant."
+                "Use one of these names."
             )
         if found is None:
             hint = "".join(f" {remark[0].upper()}{remark[1:]}" for remark in names.remarks(self.name))
@@ -166,7 +169,7 @@ class Genome:
             return self._fasta.index[chrom]
         except KeyError:
             here = self.resolve(chrom)  # raises if no contig fits
-        raise ContigError(f"{self.name} calls contig {chrom} {here}: ask for {here}, or for genome.resolve({chrom!r}).")
+        raise ContigError(f"{self.name} calls contig {chrom} {here}: use {here}, or genome.resolve({chrom!r}).")
 
     @staticmethod
     def _read(source: Source, contig: Contig, first: NDArray[np.int64], out: NDArray[np.uint8], convert: Convert) -> None:
@@ -188,6 +191,35 @@ class Genome:
                 text = text.replace(b"\r", b"")
             rows = out[i : i + step]
             convert(np.frombuffer(text, dtype=np.uint8), rows.reshape(-1))
+
+
+# --- records without bases
+
+
+def require_bases(fasta: Genome) -> None:
+    """Raise FileFormatError, with the line of its header, for the first record of a FASTA that has no bases.
+
+    A genome may have empty contigs, because no feature lies on them. In a FASTA of sequences to analyse, they are a mistake.
+    """
+    empty = [name for name, length in fasta.contigs.items() if not length]
+    if empty:
+        n = len(empty) - 1
+        more = f", as have {n:,} others" if n > 1 else ", as has 1 other" if n else ""
+        line = _header_line(fasta.path, empty[0])
+        raise FileFormatError(
+            f"{fasta.path}{f', line {line:,}' if line else ''}: record {empty[0]} has 0 bases{more}; complete or remove it."
+        )
+
+
+def _header_line(path: Path, name: str) -> int:
+    """Return the line number of a record's header; 0 if it cannot be found, for example after a line of more than 64 MB."""
+    try:
+        for number, line in numbered_lines(path, "a FASTA file"):
+            if line.startswith(">") and line[1:].split()[:1] == [name]:
+                return number
+    except FileFormatError:
+        pass
+    return 0
 
 
 # --- letters to codes

@@ -88,6 +88,6 @@ def _whole_number(digits: str) -> int:
 
 def _not_understood(text: str) -> ConfigError:
     return ConfigError(
-        f"region {text!r} is not understood; write it like chr20, chr20:1,000,001-2,000,000 or {{name}}:1-100, with a name of "
+        f"region {text!r} is no region; write it like chr20, chr20:1,000,001-2,000,000 or {{name}}:1-100, with a name of "
         "the FASTA."
     )

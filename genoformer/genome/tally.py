@@ -50,6 +50,7 @@ class Tally:
         # True for indels, and True if a swap agrees, too
         self._mirrored: Counter[tuple[str, Statuses, Statuses, bool, bool]] = Counter()
         self._one_strand: Counter[str] = Counter()  # records per contig whose REF agrees on this strand only
+        self._before: Counter[str] = Counter()  # records per contig before the first base, with a plain allele
         self._sampled: dict[str, Counts] = {}
 
     def add(self, batch: Sequence[Record]) -> None:
@@ -62,6 +63,8 @@ class Tally:
         states = compare_refs(batch, self._genome, self.names)
         statuses = combine_statuses(batch, states, self._max_length)
         self._kinds.update(zip(chroms, states.tolist(), statuses, strict=True))
+        outside = np.flatnonzero(states == RefState.OUTSIDE).tolist()
+        self._before.update(chroms[i] for i in outside if batch[i].pos < 1 and Status.OUTSIDE in statuses[i])
         differ = [i for i in np.flatnonzero(states == RefState.DIFFERS).tolist() if not _COUNTED.isdisjoint(statuses[i])]
         flags = self._readings([batch[i] for i in differ])
         meant = self._as_read([batch[i] for i in differ], flags)
@@ -163,6 +166,8 @@ class Tally:
                 found[chrom] = of._replace(outside=of.outside + n)
             elif state == RefState.UNKNOWN and Status.N_IN_REF in statuses:
                 found[chrom] = of._replace(unknown=of.unknown + n)
+        for chrom, n in self._before.items():
+            found[chrom] = found[chrom]._replace(before=n, outside=found[chrom].outside - n)
         for (chrom, flags, *_), n in self._disagree.items():
             found[chrom] = add_reading(found[chrom], flags, n)
         return found

@@ -5,18 +5,21 @@ from genoformer.inference.classes import Predictions, predictions
 from genoformer.inference.embeddings import (
     SequenceEmbeddings,
     TokenEmbeddings,
+    WindowSize,
     embedding_window,
     sequence_embeddings,
     token_embeddings,
 )
-from genoformer.inference.runtime import PRECISIONS, Floats, evaluating, n_cores, resolve_device, threads
+from genoformer.inference.runtime import PRECISIONS, Floats, Runtime, evaluating, n_cores, resolve_device, threads, with_runtime
 
 __all__ = [
     "PRECISIONS",
     "Floats",
     "Predictions",
+    "Runtime",
     "SequenceEmbeddings",
     "TokenEmbeddings",
+    "WindowSize",
     "evaluating",
     "resolve_device",
     "embedding_window",
@@ -29,4 +32,5 @@ __all__ = [
     "sequence_embeddings",
     "threads",
     "token_embeddings",
+    "with_runtime",
 ]

@@ -9,12 +9,11 @@ from torch import Tensor
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.inference.runtime import Floats, batch_size_of, run_batched, to_device
-from genoformer.models.transformer.base_probabilities import base_posterior, window_log2_likelihood
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.token_model import TokenModel
 
 
 def posteriors(
-    model: Encoder,
+    model: TokenModel,
     codes: Codes,
     target: NDArray[np.int64],
     end: NDArray[np.int64] | None = None,
@@ -25,14 +24,13 @@ def posteriors(
     end = target + 1 if end is None else end
 
     def run(part: slice) -> Tensor:
-        hidden = model.tokenizer.mask_bases(codes[part], target[part], end[part])
-        return base_posterior(model, *(to_device(model, field) for field in hidden))
+        return model.base_log2_probs(codes[part], target[part], end[part])
 
     return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), (4,))
 
 
 def predict_bases(
-    model: Encoder, codes: Codes, start: int, end: int, *, window: int | None = None, both_strands: bool = True
+    model: TokenModel, codes: Codes, start: int, end: int, *, window: int | None = None, both_strands: bool = True
 ) -> Floats:
     """Return log2 P(A, C, G, T) of each base [start, end) of a sequence [L] given all others, [end - start, 4].
 
@@ -53,24 +51,23 @@ def predict_bases(
     return np.asarray(mean - np.logaddexp2.reduce(mean, axis=1, keepdims=True), dtype=np.float32)
 
 
-def posteriors_in(model: Encoder, genome: Genome, chrom: str, start: int, end: int) -> Floats:
+def posteriors_in(model: TokenModel, genome: Genome, chrom: str, start: int, end: int) -> Floats:
     """Run `predict_bases` on the bases [start, end) of a contig, each with the full context length of the model."""
     flank = model.config.context_length
     return predict_bases(model, genome.window(chrom, start - flank, end - start + 2 * flank), flank, flank + end - start)
 
 
-def likelihoods(model: Encoder, codes: Codes, *, batch_size: int | None = None) -> Floats:
+def likelihoods(model: TokenModel, codes: Codes, *, batch_size: int | None = None) -> Floats:
     """Return log2 P(window) of a causal model, [B, L] -> [B]."""
 
     def run(part: slice) -> Tensor:
-        ids = to_device(model, model.tokenizer.encode(codes[part]).ids)
-        return window_log2_likelihood(model, model.tokenizer, ids)
+        return model.sequence_log2_prob(codes[part])
 
     return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), ())
 
 
 def embeddings(
-    model: Encoder,
+    model: TokenModel,
     codes: Codes,
     first: NDArray[np.int64],
     after: NDArray[np.int64],
@@ -88,8 +85,7 @@ def embeddings(
         weight = np.take_along_axis(touch, rows, axis=1).astype(np.float32)
         weight /= weight.sum(1, keepdims=True)
         ids = to_device(model, encoding.ids)
-        keep = None if (encoding.ids != model.tokenizer.pad_id).all() else ids != model.tokenizer.pad_id
-        x = model.embed(ids, keep, to_device(model, rows)).float()  # [B, M, D]
+        x = model.embed(ids, model.keep(ids), to_device(model, rows)).float()  # [B, M, D]
         return (x * to_device(model, weight)[..., None]).sum(1)
 
     return run_batched(run, len(codes), batch_size_of(model, codes, batch_size), (model.config.width,))

@@ -48,4 +48,4 @@ def predictions(model: SequenceClassifier, sequences: Sequence[Codes]) -> Predic
             np.add.at(total, windows.owner[rows], logits)
     n_windows = np.bincount(windows.owner, minlength=len(sequences))
     mean = torch.from_numpy((total / (n_windows * len(strands))[:, None]).astype(np.float32))
-    return Predictions(model.probabilities(mean).numpy(), int((n_windows > 1).sum()))
+    return Predictions(model.task.values(mean).numpy(), int((n_windows > 1).sum()))

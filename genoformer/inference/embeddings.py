@@ -15,7 +15,7 @@ from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.runtime import Floats, run_batched, to_device, tokens_at_once
 from genoformer.inference.windows import Tokens, Windows, require_length, tokens_of, window_starts, windows_of
 from genoformer.models.heads import pool
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.token_model import TokenModel
 from genoformer.tokenizers import Tokenizer
 
 Vector = Literal["mean", "max", "cls"]  # pooling to one vector per sequence
@@ -36,11 +36,22 @@ class TokenEmbeddings(NamedTuple):
     spans: NDArray[np.int64]
 
 
-def embedding_window(model: Encoder, window: int | None = None, overlap: int | None = None) -> tuple[int, int]:
-    """Return the window and the overlap in bases: by default the window of the model's training, and half of the window.
+class WindowSize(NamedTuple):
+    """Windows into which longer sequences are cut: bases of a window, and bases that two windows share."""
+
+    window: int | None = None  # None: that of the model's training
+    overlap: int | None = None  # None: half of the window
+
+
+OWN_WINDOW = WindowSize()
+
+
+def embedding_window(model: TokenModel, size: WindowSize = OWN_WINDOW) -> tuple[int, int]:
+    """Return the window and the overlap in bases, also where the size leaves them to the model.
 
     Raises ConfigError for a window without a token, a very long window, and an overlap that is not below the window.
     """
+    window, overlap = size
     if window is None:
         window = min(model.config.context_length, model.tokenizer.max_bases(model.config.max_tokens))
     require_length(window, model.config.context_length)
@@ -53,13 +64,12 @@ def embedding_window(model: Encoder, window: int | None = None, overlap: int | N
 
 
 def sequence_embeddings(
-    model: Encoder,
+    model: TokenModel,
     sequences: Sequence[Codes],
     *,
     pooling: Vector = "mean",
     layer: int | None = None,
-    window: int | None = None,
-    overlap: int | None = None,
+    windows: WindowSize = OWN_WINDOW,
     both_strands: bool = False,
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -67,37 +77,36 @@ def sequence_embeddings(
     """Return one vector per sequence of any length, in their order; `token_embeddings` returns one per token.
 
     pooling: "mean" or "max" over the tokens of bases, or "cls", the state of [CLS]. layer: number of layers, 0 for the
-    embeddings, None for all. A sequence of more than `window` bases is cut into windows that share `overlap` bases
-    (`embedding_window` has the defaults): mean and maximum are over the tokens of all windows, "cls" is the mean of their
-    [CLS]. both_strands: average the vectors of the sequence and its reverse complement. batch_size: windows in a batch,
-    chosen automatically if None; the result does not depend on it. progress: called with the numbers of done and of all
-    windows.
+    embeddings, None for all. windows: size of the windows into which a longer sequence is cut; mean and maximum are over the
+    tokens of all its windows, "cls" is the mean of their [CLS]. both_strands: average the vectors of the sequence and its
+    reverse complement. batch_size: windows in a batch, chosen automatically if None; the result does not depend on it.
+    progress: called with the numbers of finished and of all windows.
 
     Raises: ConfigError for a window, overlap or layer that the model does not support, and for "cls" of a causal model.
 
-    >>> from genoformer.models import checkpoint
-    >>> model = checkpoint.load("demo")
+    >>> from genoformer.models import registry
+    >>> model = registry.load("demo")
     >>> found = sequence_embeddings(model, [np.zeros(90, np.uint8), np.ones(300, np.uint8)])
     >>> found.values.shape, found.n_windowed
     ((2, 160), 1)
     """
     if pooling not in get_args(Vector):
         raise ConfigError(f"pooling {pooling!r}: allowed are {', '.join(get_args(Vector))}.")
-    if pooling == "cls" and model.config.causal:
+    if pooling == "cls" and model.causal:
         raise ConfigError("[CLS] of a causal model comes before all bases and knows none of them; take the mean.")
-    window, overlap = embedding_window(model, window, overlap)
+    window, overlap = embedding_window(model, windows)
     strands = [sequences, [reverse_complement(codes) for codes in sequences]] if both_strands else [sequences]
     values = np.zeros((len(sequences), model.config.width), dtype=np.float32)
     for i, strand in enumerate(strands):
-        windows = windows_of(strand, window, overlap, shortest=model.tokenizer.min_bases)
-        n = len(windows.codes)
-        tell = None if progress is None else lambda done, i=i, n=n: progress(i * n + done, len(strands) * n)
-        values += _pooled(model, windows, len(sequences), pooling, layer, batch_size, tell) / len(strands)
+        cut = windows_of(strand, window, overlap, shortest=model.tokenizer.min_bases)
+        n = len(cut.codes)
+        report = None if progress is None else lambda done, i=i, n=n: progress(i * n + done, len(strands) * n)
+        values += _pooled(model, cut, len(sequences), pooling, layer, batch_size, report) / len(strands)
     return SequenceEmbeddings(values, sum(len(codes) > window for codes in sequences))
 
 
 def _pooled(
-    model: Encoder,
+    model: TokenModel,
     windows: Windows,
     n: int,
     pooling: Vector,
@@ -136,12 +145,11 @@ def _pooled(
 
 
 def token_embeddings(
-    model: Encoder,
+    model: TokenModel,
     sequences: Sequence[Codes],
     *,
     layer: int | None = None,
-    window: int | None = None,
-    overlap: int | None = None,
+    windows: WindowSize = OWN_WINDOW,
     both_strands: bool = False,
     batch_size: int | None = None,
 ) -> Iterator[TokenEmbeddings]:
@@ -154,11 +162,11 @@ def token_embeddings(
     Raises: ConfigError as there; also if windows or strands have other tokens than the sequence (true for all tokenizers
     except k-mers of stride 1), or if an overlap of less than k - 1 bases would leave tokens out.
 
-    >>> from genoformer.models import checkpoint
-    >>> [found.values.shape for found in token_embeddings(checkpoint.load("demo"), [np.zeros(300, np.uint8)])]
+    >>> from genoformer.models import registry
+    >>> [found.values.shape for found in token_embeddings(registry.load("demo"), [np.zeros(300, np.uint8)])]
     [(300, 160)]
     """
-    window, overlap = embedding_window(model, window, overlap)
+    window, overlap = embedding_window(model, windows)
     tokenizer = model.tokenizer
     each_base, k = tokenizer.sliding, tokenizer.min_bases
     longest = max(map(len, sequences), default=0)
@@ -181,7 +189,7 @@ def token_embeddings(
 
 
 def _token_vectors(
-    model: Encoder,
+    model: TokenModel,
     sequences: Sequence[Codes],
     layer: int | None,
     window: int,
@@ -200,7 +208,7 @@ def _token_vectors(
 
 
 def _tokens_of_group(
-    model: Encoder, group: Sequence[Codes], layer: int | None, window: int, overlap: int, batch_size: int | None
+    model: TokenModel, group: Sequence[Codes], layer: int | None, window: int, overlap: int, batch_size: int | None
 ) -> list[TokenEmbeddings]:
     """Return vectors of the tokens of some sequences; windows of similar length are in one batch."""
     tokenizer, width = model.tokenizer, model.config.width
@@ -249,5 +257,5 @@ def _offsets(tokenizer: Tokenizer, codes: Codes, shortest: int) -> NDArray[np.in
     return np.minimum(encoding.spans[encoding.is_base], len(codes))
 
 
-def _windows_at_once(model: Encoder, longest: Codes) -> int:
+def _windows_at_once(model: TokenModel, longest: Codes) -> int:
     return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(len(longest)))

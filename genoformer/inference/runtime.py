@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +15,11 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.models.enformer.model import Enformer
-from genoformer.models.heads import SequenceClassifier
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.base import Model
+from genoformer.models.token_model import TokenModel
 
 Floats = NDArray[np.float32]
-M = TypeVar("M", bound=Encoder | SequenceClassifier | Enformer)
+M = TypeVar("M", bound=Model)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CORE_TOKENS = 1_024  # tokens per batch and core, for at least two cores: more leave the cache, and cores wait for each other
@@ -30,14 +30,14 @@ _GPU_TOKENS = 262_144  # halved if memory is too small
 def evaluating(model: M, device: str = "cpu", precision: str = "float32") -> Iterator[M]:
     """Yield the model in eval mode, on a device, in a precision; the original model is restored at the end."""
     if precision not in PRECISIONS:
-        raise ConfigError(f"precision {precision!r}: allowed are {', '.join(PRECISIONS)}.")
-    here = next(model.parameters())
-    wanted, dtype = _device(device), PRECISIONS[precision]
+        raise ConfigError(f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}.")
+    parameter = next(model.parameters())
+    target, dtype = _device(device), PRECISIONS[precision]
     training = model.training
-    if here.device != wanted or here.dtype != dtype:
-        elsewhere: M = copy.deepcopy(model)
-        elsewhere.eval().to(wanted, dtype)
-        yield elsewhere
+    if parameter.device != target or parameter.dtype != dtype:
+        moved: M = copy.deepcopy(model)
+        moved.eval().to(target, dtype)
+        yield moved
         return
     model.eval()
     try:
@@ -63,10 +63,10 @@ def threads(n: int) -> Iterator[None]:
 
 
 def _device(name: str) -> torch.device:
-    there = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    there += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
-    if name not in there:
-        raise ConfigError(f"device {name!r} is not on this machine; there are {', '.join(there)}.")
+    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    names += ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    if name not in names:
+        raise ConfigError(f"device {name!r} is not on this machine; give one of {', '.join(names)}.")
     return torch.device(name)
 
 
@@ -75,15 +75,49 @@ def resolve_device(name: str) -> str:
     return name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def to_device(model: Encoder | SequenceClassifier, array: NDArray[np.generic]) -> Tensor:
+@dataclass(frozen=True)
+class Runtime:
+    """Device, precision and batch size of a run; only the last digits of its numbers depend on them.
+
+    Raises ConfigError for an unknown precision and for a batch size below 1.
+    """
+
+    device: str = "cpu"  # "auto" becomes cuda if there is a GPU, else cpu
+    precision: str = "float32"  # or bfloat16
+    batch_size: int | None = None  # windows; None: chosen for the device
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", resolve_device(self.device))
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision is {self.precision!r}; give one of {', '.join(PRECISIONS)}.")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ConfigError(f"batch_size is {self.batch_size}; give 1 or more windows, or None.")
+
+
+CPU = Runtime()
+R = TypeVar("R")
+
+
+def with_runtime(request: Callable[..., R], **options: Any) -> R:
+    """Build a request from options by name, of which those of `Runtime` become its field `runtime`.
+
+    >>> with_runtime(dict, device="cpu", layers=(1,))
+    {'layers': (1,), 'runtime': Runtime(device='cpu', precision='float32', batch_size=None)}
+    """
+    names = [field.name for field in fields(Runtime) if field.name in options]
+    runtime = Runtime(**{name: options.pop(name) for name in names})
+    return request(**options, runtime=runtime)
+
+
+def to_device(model: Model, array: NDArray[np.generic]) -> Tensor:
     """Convert an array to a tensor on the model's device."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(next(model.parameters()).device)
 
 
-def batch_size_of(model: Encoder, codes: Codes, asked: int | None) -> int:
+def batch_size_of(model: TokenModel, codes: Codes, batch_size: int | None) -> int:
     """Return the number of windows [B, L] in a batch: the requested number, or as many as `tokens_at_once` allows."""
-    if asked is not None:
-        return asked
+    if batch_size is not None:
+        return batch_size
     return max(1, tokens_at_once(model) // model.tokenizer.n_tokens(codes.shape[1]))
 
 
@@ -92,20 +126,26 @@ def tokens_at_once(model: nn.Module) -> int:
     return _GPU_TOKENS if next(model.parameters()).is_cuda else _CORE_TOKENS * max(2, n_cores())
 
 
-def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...]) -> Floats:
-    """Return the results of run over 0..n, [n, *shape]; if memory is too small for a batch, it is halved."""
-    results = np.empty((n, *shape), dtype=np.float32)
+def run_batched(run: Callable[[slice], Tensor], n: int, batch_size: int, shape: tuple[int, ...] | None = None) -> Floats:
+    """Return the results of run over 0..n, [n, *shape]; if memory is too small for a batch, it is halved.
+
+    shape: that of one result; None: that of the first one, if n is not 0.
+    """
+    results = np.empty((n, *(shape or ())), dtype=np.float32)
     at = 0
     with torch.inference_mode():
         while at < n:
             part = slice(at, min(at + batch_size, n))
             try:
-                results[part] = run(part).float().cpu().numpy()
+                values = run(part).float().cpu().numpy()
             except torch.OutOfMemoryError:
                 if batch_size == 1:
                     raise
                 batch_size = (batch_size + 1) // 2
                 torch.cuda.empty_cache()
                 continue
+            if shape is None and not at:
+                results = np.empty((n, *values.shape[1:]), dtype=np.float32)
+            results[part] = values
             at = part.stop
     return results

@@ -1,52 +1,59 @@
-"""Speed of a long-range model on this device: multiply-adds per second, measured in about a second."""
+"""Speed of a model of tracks on this device: multiply-adds per second, measured in about a second."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from genoformer.inference.runtime import PRECISIONS, evaluating
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.enformer.cost import Training, forward_products, step_products
-from genoformer.models.enformer.model import Enformer, EnformerConfig, one_hot
+from genoformer.models import cost
+from genoformer.models.track_model import TrackModel, one_hot
 
-_PRODUCTS = {"cpu": 2e9}  # multiply-adds of the timed forward pass
-_MANY = 2e11  # on a GPU
+_MULTIPLY_ADDS = {"cpu": 2e9}  # of the timed forward pass
+_MULTIPLY_ADDS_OF_GPU = 2e11
 _TIMES = 3  # timed runs; the fastest counts
 
 
-def measured_rate(config: EnformerConfig, *, training: bool, device: str = "cpu", precision: str = "float32") -> float:
-    """Return the multiply-adds per second of a short window through a model of this width, with one block and random weights.
+def measured_rate(
+    family: type[TrackModel], config: Any, *, training: bool, device: str = "cpu", precision: str = "float32"
+) -> float:
+    """Return the multiply-adds per second of a short window through a small model of this width, with random weights.
 
     training: measure a forward and a backward pass, else a prediction. precision: float32 or bfloat16, in training as autocast.
     The measured time includes operations that are not products (norms, activations, memory). Raises ConfigError for a missing
     device.
     """
-    products = _PRODUCTS.get(device.partition(":")[0], _MANY)
-    one = replace(config, n_blocks=min(config.n_blocks, 1), heads={"track": 1}, target_bins=0)
-    most = config.context_length // config.bin_size
-    per_bin = sum(forward_products(one, most * config.bin_size, most, 1).values()) / most
-    n_bins = int(min(most, max(4, products // per_bin)))
-    one = replace(one, context_length=n_bins * config.bin_size)
-    codes = np.random.default_rng(0).integers(0, 4, (1, one.context_length), dtype=np.uint8)
+    available = config.context_length // config.bin_size
+    whole = family.timing_config(config, available * config.bin_size)
+    wanted = _MULTIPLY_ADDS.get(device.partition(":")[0], _MULTIPLY_ADDS_OF_GPU)
+    n_bins = min(available, max(4, int(wanted * available // _multiply_adds(family, whole, training=False))))
+    short = family.timing_config(config, n_bins * config.bin_size)
+    n = _multiply_adds(family, short, training=training)
+    codes = np.random.default_rng(0).integers(0, 4, (1, short.context_length), dtype=np.uint8)
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # weights and dropout
-        model = Enformer(one)
+        model = family(short)
         if training:
-            n = step_products(one, one.context_length, n_bins, 1, Training())
             with evaluating(model, device) as lent:
                 return n / _fastest(_step(lent.train(), codes, precision), device)
-        n = sum(forward_products(one, one.context_length, n_bins, 1).values())
         with evaluating(model, device, precision) as lent:
             reader = TrackPredictor(lent)
             return n / _fastest(lambda: reader(codes), device)
 
 
-def _step(model: Enformer, codes: np.ndarray, precision: str) -> Callable[[], object]:
+def _multiply_adds(family: type[TrackModel], config: Any, *, training: bool) -> int:
+    """Return the multiply-adds of a whole window: of a prediction, or of a forward and a backward pass."""
+    model = cost.meta_model(family, config).train(training)
+    run = cost.track_run(model, next(iter(config.heads)), config.context_length, config.context_length // config.bin_size)
+    return cost.trace(model, run, backward=training).multiply_adds
+
+
+def _step(model: TrackModel, codes: np.ndarray, precision: str) -> Callable[[], object]:
     place = next(model.parameters()).device
     onehot = one_hot(torch.from_numpy(codes).to(place))
     half = PRECISIONS[precision] != torch.float32

@@ -9,36 +9,37 @@ from genoformer.genome.regions import Intervals
 from genoformer.inference.runtime import PRECISIONS
 from genoformer.inference.throughput import measured_rate
 from genoformer.inference.track_prediction import cells_of, kept_bins, windows_at_once
-from genoformer.models.enformer import cost
+from genoformer.models import cost, registry
 from genoformer.models.enformer.model import EnformerConfig
 
 
 class PredictionPlan(NamedTuple):
-    """Cost of a prediction. memory: bytes by name; products: multiply-adds of a window; rate: multiply-adds per second."""
+    """Cost of a prediction. memory: bytes by name; multiply_adds: of a window; rate: multiply-adds per second."""
 
     config: EnformerConfig
+    n_parameters: int
     n_windows: int
     n_strands: int
     memory: dict[str, int]
-    products: int
+    multiply_adds: int
     rate: float
     device: str
 
     @property
     def seconds(self) -> float:
         """Seconds per window, for both strands if both are predicted."""
-        return self.n_strands * self.products / self.rate
+        return self.n_strands * self.multiply_adds / self.rate
 
     def text(self) -> str:
         kinds = ", ".join(f"{name} {cost.gigabytes(n)}" for name, n in self.memory.items())
         c, windows = self.config, "1 window" if self.n_windows == 1 else f"{self.n_windows:,} windows"
         return cost.table(
             {
-                "parameters": f"{sum(cost.parameters(c).values()):,}",
+                "parameters": f"{self.n_parameters:,}",
                 "window": f"{c.context_length:,} bases, of whose {c.context_length // c.bin_size:,} bins "
                 f"{kept_bins(c):,} are kept",
-                "memory beside Python and torch": f"about {cost.gigabytes(sum(self.memory.values()))} ({kinds})",
-                "multiply-adds of a window": f"{self.products:,}{' on each strand' if self.n_strands > 1 else ''}",
+                "memory without Python and torch": f"about {cost.gigabytes(sum(self.memory.values()))} ({kinds})",
+                "multiply-adds of a window": f"{self.multiply_adds:,}{' on each strand' if self.n_strands > 1 else ''}",
                 "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
                 "time of a window": f"about {cost.duration(self.seconds)}",
                 "time of the run": f"about {cost.duration(self.seconds * self.n_windows)} for {windows}",
@@ -61,13 +62,19 @@ def plan_prediction(
 
     rate: multiply-adds per second; None measures it on this machine.
     """
-    n_tracks, kept, length = config.heads[config.head_named(head)], kept_bins(config), config.context_length
-    on_cpu = device == "cpu"
-    size = PRECISIONS[precision].itemsize
-    batch = windows_at_once(config, on_cpu=on_cpu, asked=batch_size)
-    memory = cost.prediction_memory(config, length, kept, n_tracks, batch, itemsize=size, on_cpu=on_cpu)
-    products = sum(cost.forward_products(config, length, kept, n_tracks).values())
+    head, kept, length = config.head_named(head), kept_bins(config), config.context_length
+    family = registry.class_of(config)
+    model = cost.meta_model(family, config, PRECISIONS[precision]).eval()
+    batch = windows_at_once(config, on_cpu=device == "cpu", asked=batch_size)
     if rate is None:
-        rate = measured_rate(config, training=False, device=device, precision=precision)
-    n_windows = sum(len(cells) for cells in cells_of(config, intervals).values())
-    return PredictionPlan(config, n_windows, 1 + both_strands, memory, products, rate, device)
+        rate = measured_rate(family, config, training=False, device=device, precision=precision)
+    return PredictionPlan(
+        config,
+        n_parameters=cost.count_parameters(model),
+        n_windows=sum(len(cells) for cells in cells_of(config, intervals).values()),
+        n_strands=1 + both_strands,
+        memory=cost.prediction_memory(model, head, length, kept, batch=batch, on_cpu=device == "cpu"),
+        multiply_adds=cost.trace(model, cost.track_run(model, head, length, kept)).multiply_adds,
+        rate=rate,
+        device=device,
+    )

@@ -14,27 +14,26 @@ from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import N
 from genoformer.genome.reference import Genome
 from genoformer.genome.regions import Intervals, overlapping_rows
-from genoformer.inference import Floats, evaluating
+from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.track_model import TrackModel, head_named
 from genoformer.progress import Progress, ProgressCallback
+from genoformer.writers.tracks import BinnedTracks, TrackSink
 
 GPU_BASES = 1 << 20  # in a batch on a GPU; halved if memory is too small
 
 
-class BinnedTracks(NamedTuple):
-    """Consecutive bins of a contig: their intervals [start, end), [n] each, and values [K, n]."""
+class TrackConfig(Protocol):
+    """Configuration of a track model: what the windows of a prediction depend on."""
 
-    chrom: str
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    values: Floats
-
-
-class TrackSink(Protocol):
-    """Receiver of predicted bins: contigs come in the genome's order, bins sorted and without overlap."""
-
-    def add(self, stretch: BinnedTracks) -> None: ...
+    @property
+    def context_length(self) -> int: ...
+    @property
+    def bin_size(self) -> int: ...
+    @property
+    def target_bins(self) -> int: ...
+    @property
+    def heads(self) -> Mapping[str, int]: ...
 
 
 class Predicted(NamedTuple):
@@ -46,72 +45,76 @@ class Predicted(NamedTuple):
     seconds: float
 
 
+class TrackSelection(NamedTuple):
+    """Tracks of a head to predict.
+
+    head: None for the only head. tracks: their numbers in the head [K]. strand_pairs: for the mean of both strands, the track
+    of each of the head's tracks on the other strand; None for the forward strand alone.
+    """
+
+    head: str | None
+    tracks: Sequence[int]
+    strand_pairs: NDArray[np.int64] | None = None
+
+
 def predict_tracks(
     genome: Genome,
-    model: Enformer,
+    model: TrackModel,
     intervals: Mapping[str, Intervals],
-    tracks: Sequence[int],
+    selection: TrackSelection,
     sink: TrackSink,
     *,
-    head: str | None = None,
-    strand_pairs: NDArray[np.int64] | None = None,
-    device: str = "cpu",
-    precision: str = "float32",
-    batch_size: int | None = None,
+    runtime: Runtime = CPU,
     progress: ProgressCallback = None,
 ) -> Predicted:
     """Predict some tracks of a head for all bins that overlap the intervals, and write them to a sink in order.
 
     Bins begin at multiples of the bin size from the contig's first base; the first and the last bin of an interval are cut to
-    it,
-    and so is a contig's last. Windows overlap: the middle bins of each are kept (`kept_bins`), and they lie on a lattice, so
-    the
-    value of a bin does not depend on the other requested intervals. Beyond the ends of a contig the model reads N.
+    it, and so is a contig's last. Windows overlap: the middle bins of each are kept (`kept_bins`), and they lie on a lattice,
+    so the value of a bin does not depend on the other requested intervals. Beyond the ends of a contig the model reads N.
 
-    Parameters: intervals, contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `resolve_regions`
-    returns them; tracks, their numbers in the head [K]; strand_pairs, for the mean of both strands, the track of each of the
-    head's tracks on the other strand, None for the forward strand alone; batch_size, windows. Memory does not grow with the
-    intervals.
+    intervals: contig (in the genome's order) -> sorted [n, 2] without overlap and inside it, as `resolve_regions` returns them.
+    Memory does not grow with the intervals.
 
     Raises: ConfigError for a head or tracks that the model does not have; CheckpointError if a prediction is not finite.
     """
     begun = time.monotonic()
-    head = model.head_named(head)
+    head = model.head_named(selection.head)
     n_tracks = model.config.heads[head]
-    if bad := [track for track in tracks if not 0 <= track < n_tracks]:
-        raise ConfigError(f"track {bad[0]} is asked for, but those of head {head} are numbered 0 to {n_tracks - 1:,}.")
+    if bad := [track for track in selection.tracks if not 0 <= track < n_tracks]:
+        raise ConfigError(f"track {bad[0]} does not exist; those of head {head} are numbered 0 to {n_tracks - 1:,}.")
     length, size = model.config.context_length, model.config.bin_size
     kept = kept_bins(model.config)
     first = (length // size - kept) // 2  # bins of a window before the kept bins
     cells = cells_of(model.config, intervals)
     n_windows, n_done, n_bins, n_unknown = sum(map(len, cells.values())), 0, 0, 0
-    chosen = np.asarray(tracks, dtype=np.int64)
-    with evaluating(model, device, precision) as lent:
-        reader = TrackPredictor(lent, head, kept)
-        at_once = windows_at_once(model.config, on_cpu=reader.device.type == "cpu", asked=batch_size)
+    tracks, pairs = np.asarray(selection.tracks, dtype=np.int64), selection.strand_pairs
+    with evaluating(model, runtime.device, runtime.precision) as moved:
+        predictor = TrackPredictor(moved, head, kept)
+        at_once = windows_at_once(model.config, on_cpu=predictor.device.type == "cpu", asked=runtime.batch_size)
         for chrom, numbers in cells.items():
             rows = intervals[chrom]
             for i in range(0, len(numbers), at_once):
                 starts = numbers[i : i + at_once] * kept * size
                 codes = genome.windows(chrom, starts - first * size, length)
-                found = reader(codes, at_once) if strand_pairs is None else reader.both_strands(codes, strand_pairs, at_once)
+                predicted = predictor(codes, at_once) if pairs is None else predictor.both_strands(codes, pairs, at_once)
                 unknown = (codes[:, first * size : (first + kept) * size] == N).reshape(-1, kept, size).all(-1)  # [B, kept]
-                for start, values, gaps in zip(starts.tolist(), found[:, chosen], unknown, strict=True):
+                for start, values, gaps in zip(starts.tolist(), predicted[:, tracks], unknown, strict=True):
                     if not np.isfinite(values).all():
                         raise CheckpointError(
-                            f"the model predicts values at {chrom}:{start + 1:,} that are no numbers; are its weights damaged?"
+                            f"the model predicts NaN or infinite values at {chrom}:{start + 1:,}; are its weights damaged?"
                         )
-                    for stretch in _within(chrom, start, size, values, rows):
-                        sink.add(stretch)
-                        n_bins += len(stretch.starts)
-                        n_unknown += int(gaps[(stretch.starts - start) // size].sum())
+                    for bins in _within(chrom, start, size, values, rows):
+                        sink.add(bins)
+                        n_bins += len(bins.starts)
+                        n_unknown += int(gaps[(bins.starts - start) // size].sum())
                 n_done += len(starts)
                 if progress is not None:
                     progress(Progress("predicting", n_done, n_windows))
     return Predicted(n_windows, n_bins, n_unknown, time.monotonic() - begun)
 
 
-def kept_bins(config: EnformerConfig) -> int:
+def kept_bins(config: TrackConfig) -> int:
     """Return the number of middle bins that are kept: the model's target bins, or half of all if it predicts all.
 
     One bin less if this number of bins cannot be centred exactly.
@@ -122,26 +125,28 @@ def kept_bins(config: EnformerConfig) -> int:
 
 
 def tracks_of(
-    config: EnformerConfig, tables: Mapping[str, TrackTable], head: str | None = None, table: TrackTable | None = None
+    config: TrackConfig, tables: Mapping[str, TrackTable], head: str | None = None, table: TrackTable | None = None
 ) -> TrackTable:
     """Return the tracks of a head: from a table, from the model's `tables` (head -> table), or numbered (human_0 ...).
 
     Raises ConfigError for a table with another number of tracks.
     """
-    head = config.head_named(head)
+    head = head_named(config.heads, head)
     n = config.heads[head]
     if table is not None and len(table) != n:
-        others = ", ".join(f"{name} has {n:,}" for name, n in config.heads.items())
-        raise ConfigError(f"the table has {len(table):,} tracks, but of the model's heads {others}; give the table of {head}.")
+        heads = ", ".join(f"{name}: {n_tracks:,}" for name, n_tracks in config.heads.items())
+        raise ConfigError(
+            f"the table has {len(table):,} tracks, but head {head} has {n:,} (the model has {heads}); give the table of {head}."
+        )
     return table or tables.get(head) or TrackTable(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
 
 
-def windows_at_once(config: EnformerConfig, *, on_cpu: bool, asked: int | None) -> int:
+def windows_at_once(config: TrackConfig, *, on_cpu: bool, asked: int | None) -> int:
     """Return the number of windows in a batch; on a CPU more than one is not faster."""
     return asked or (1 if on_cpu else max(1, GPU_BASES // config.context_length))
 
 
-def cells_of(config: EnformerConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
+def cells_of(config: TrackConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:
     """Return the sorted, unique numbers of lattice cells that the intervals overlap; a cell is the kept bins of a window."""
     width = kept_bins(config) * config.bin_size
     return {

@@ -1,7 +1,7 @@
 """Attention weights, reduced while they are computed: memory holds the weights of a few queries, never all heads x T x T.
 
-The functions take the output of `Encoder.attentions` or `Enformer.attentions`: for each layer, a function of queries. The
-full softmax gives the same sums. `AttentionReader` applies the functions to sequences.
+The functions take the output of `Attends.attention`: for each layer, a function of queries. The full softmax gives the same
+sums. `AttentionReader` applies the functions to sequences.
 """
 
 from __future__ import annotations
@@ -16,15 +16,11 @@ from torch import Tensor
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes
-from genoformer.inference.runtime import Floats, run_batched, to_device
-from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.enformer.model import Enformer
-from genoformer.models.heads import SequenceClassifier
-from genoformer.models.layers import AttentionWeights
-from genoformer.models.transformer.model import Encoder
+from genoformer.inference.runtime import Floats, run_batched
+from genoformer.models.base import Attends, AttentionWeights, Ints, Model, has, require
 
 _ENOUGH = 50  # minimum number of weights behind an expected value
-HELD = 1 << 24  # attention weights in memory at a time: 64 MB
+MAX_WEIGHTS = 1 << 24  # attention weights in memory at a time: 64 MB
 
 
 def row(steps: Iterable[AttentionWeights], layers: Sequence[int], query: int) -> Tensor:
@@ -34,28 +30,26 @@ def row(steps: Iterable[AttentionWeights], layers: Sequence[int], query: int) ->
 
 def attention_received(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int) -> Tensor:
     """Return the attention that each key receives, the mean over all queries: [B, layers, H, T]."""
-    found = []
-    for weights in _chosen(steps, layers):
-        found.append(sum(part.sum(2) for part in _parts(weights, n_tokens)) / n_tokens)
-    return torch.stack(found, dim=1)  # type: ignore[arg-type]
+    means = [sum(part.sum(2) for part in _parts(weights, n_tokens)) / n_tokens for weights in _chosen(steps, layers)]
+    return torch.stack(means, dim=1)  # type: ignore[arg-type]
 
 
 def entropy(steps: Iterable[AttentionWeights], layers: Sequence[int], n_tokens: int) -> Tensor:
     """Return the entropy of the attention of each query in bits, [B, layers, H, T]: 0 for one key, log2 T for equal weights."""
-    found = []
+    by_layer = []
     for weights in _chosen(steps, layers):
         parts = [-torch.xlogy(part, part).sum(-1) for part in _parts(weights, n_tokens)]
-        found.append(torch.cat(parts, dim=-1) / np.log(2))
-    return torch.stack(found, dim=1)
+        by_layer.append(torch.cat(parts, dim=-1) / np.log(2))
+    return torch.stack(by_layer, dim=1)
 
 
 def block(steps: Iterable[AttentionWeights], layers: Sequence[int], queries: slice, keys: slice) -> Tensor:
     """Return the attention weights from some queries to some keys, the mean over heads: [B, layers, M, K]."""
-    found = []
+    by_layer = []
     for weights in _chosen(steps, layers):
         parts = _parts(weights, queries.stop - queries.start, queries.start)
-        found.append(torch.cat([part[..., keys].mean(1) for part in parts], dim=1))
-    return torch.stack(found, dim=1)
+        by_layer.append(torch.cat([part[..., keys].mean(1) for part in parts], dim=1))
+    return torch.stack(by_layer, dim=1)
 
 
 def rollout(steps: Iterable[AttentionWeights], n_tokens: int, query: int) -> Tensor:
@@ -85,7 +79,7 @@ def _parts(weights: AttentionWeights, n: int, first: int = 0) -> Iterator[Tensor
     """Yield the weights [B, H, m, T] of n queries in chunks of limited size; the first chunk, of one query, gives the shape."""
     one = weights(first, 1)
     yield one
-    size = max(1, HELD // max(1, one.numel()))
+    size = max(1, MAX_WEIGHTS // max(1, one.numel()))
     for at in range(first + 1, first + n, size):
         yield weights(at, min(size, first + n - at))
 
@@ -98,27 +92,36 @@ class AttentionReader:
     Raises ConfigError for an unknown layer or head.
     """
 
-    def __init__(
-        self, model: Encoder | SequenceClassifier | Enformer, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()
-    ) -> None:
-        self.tokenizer: Any = getattr(model, "tokenizer", None)  # a fine-tuned model has it, its encoder does not
-        model = model.encoder if isinstance(model, SequenceClassifier) else model
-        self.model = model
-        n = model.config.n_layers if isinstance(model, Encoder) else model.config.n_blocks
-        if bad := [i for i in layers if not -n <= i < n]:
-            raise ConfigError(f"layer {bad[0]}: this model has layers 0 to {n - 1}.")
-        self.layers = sorted({i % n for i in layers})
-        if missing := [i for i in heads if not 0 <= i < model.config.n_heads]:
-            raise ConfigError(f"head {missing[0]}: this model has heads 0 to {model.config.n_heads - 1} in each layer.")
-        self.heads = sorted(set(heads)) or list(range(model.config.n_heads))
-        self.n_layers, self.n_heads = n, len(self.heads)
-        self._reader = TrackPredictor(model, next(iter(model.config.heads)), 0) if isinstance(model, Enformer) else None
+    def __init__(self, model: Model, layers: Sequence[int] = (-1,), heads: Sequence[int] = ()) -> None:
+        core: Any = (
+            model if has(model, Attends) else getattr(model, "encoder", model)
+        )  # a fine-tuned model reads with its encoder
+        require(core, Attends)
+        self.model: Attends = core
+        self.n_layers, n_heads = core.n_layers, core.n_heads
+        if unknown := [i for i in layers if not -self.n_layers <= i < self.n_layers]:
+            raise ConfigError(f"layer {unknown[0]}: this model has layers 0 to {self.n_layers - 1}.")
+        if unknown := [i for i in heads if not 0 <= i < n_heads]:
+            raise ConfigError(f"head {unknown[0]}: this model has heads 0 to {n_heads - 1} in each layer.")
+        self.layers = sorted({i % self.n_layers for i in layers})
+        self.heads = sorted(set(heads)) or list(range(n_heads))
+        self.n_heads, self.has_all_heads = len(self.heads), len(self.heads) == n_heads
 
-    def n_tokens(self, length: int) -> int:
-        """Return the number of tokens or bins of a sequence of this length."""
-        if isinstance(self.model, Encoder):
-            return int(self.tokenizer.n_tokens(length))
-        return self.model.bins_of(length, 0).n
+    def n_units(self, length: int) -> int:
+        """Return the number of tokens or bins of a sequence, or the largest number if it depends on the bases."""
+        return self.model.n_units(length)
+
+    def spans(self, codes: Codes) -> Ints:
+        """Return the bases [start, end) of each token or bin, [B, T, 2]; special tokens and missing tokens have empty spans."""
+        spans = self.model.spans(codes)
+        return np.pad(spans, ((0, 0), (0, self.n_units(codes.shape[1]) - spans.shape[1]), (0, 0)))
+
+    def query(self, query: int | None, n: int) -> int:
+        """Return the number of a query among n tokens or bins; None is the model's default. Raises ConfigError if n or more."""
+        number = self.model.default_query(n) if query is None else query
+        if not 0 <= number < n:
+            raise ConfigError(f"query {number}: the sequences have {n} tokens or bins, numbered from 0.")
+        return number
 
     def rows(self, codes: Codes, query: int = 0) -> Floats:
         """Return the attention weights of one query, such as [CLS] (0) or the bin of a TSS: [B, layers, H, T]."""
@@ -138,28 +141,24 @@ class AttentionReader:
 
     def block(self, codes: Codes, queries: slice, keys: slice) -> Floats:
         """Return the attention weights from some queries to some keys, the mean over heads: [B, layers, M, K]."""
-        n = self.n_tokens(codes.shape[1])
+        n = self.n_units(codes.shape[1])
         for name, part in (("queries", queries), ("keys", keys)):
             if not 0 <= part.start < part.stop <= n:
-                raise ConfigError(f"{name} {part.start} to {part.stop}: the sequences have {n} of them, from 0.")
+                raise ConfigError(f"{name} {part.start} to {part.stop}: the sequences have {n} of them, numbered from 0.")
         shape = (len(self.layers), queries.stop - queries.start, keys.stop - keys.start)
         return self._run(codes, lambda steps, _: block(steps, self.layers, queries, keys), shape[:-1], shape[-1])
 
-    def whole(self, codes: Codes) -> tuple[Floats, NDArray[np.int64]]:
+    def matrix(self, codes: Codes) -> tuple[Floats, NDArray[np.int64]]:
         """Return the attention of one sequence [L], query x key [T, T], and the base edges of its tokens or bins [T + 1].
 
         The weights are the mean over heads and layers. Special tokens are left out. A token of several bases starts at its
         first base.
         """
-        n = self.n_tokens(len(codes))
-        if isinstance(self.model, Encoder):
-            offsets = self.tokenizer.encode(codes[None]).spans[0]
-            bases = np.flatnonzero(offsets[:, 1] > offsets[:, 0])
-            some = slice(int(bases[0]), int(bases[-1]) + 1)
-            edges = np.append(offsets[bases, 0], offsets[bases[-1], 1])
-        else:
-            some, edges = slice(0, n), np.arange(n + 1) * self.model.config.bin_size
-        return self.block(codes[None], some, some)[0].mean(0), edges
+        spans = self.spans(codes[None])[0]
+        units = np.flatnonzero(spans[:, 1] > spans[:, 0])
+        part = slice(int(units[0]), int(units[-1]) + 1)
+        edges = np.append(spans[units, 0], spans[units[-1], 1])
+        return self.block(codes[None], part, part)[0].mean(0), edges
 
     def _run(
         self,
@@ -168,29 +167,19 @@ class AttentionReader:
         shape: tuple[int, ...],
         last: int | None = None,
     ) -> Floats:
-        n = self.n_tokens(codes.shape[1])
-        wide = last or n
+        n, fixed = self.n_units(codes.shape[1]), self.model.fixed_length
+        width = last or n
 
         def run(part: slice) -> Tensor:
-            found = reduce(*self._steps(codes[part]))
-            return torch.nn.functional.pad(found, (0, wide - found.shape[-1]))  # fewer tokens than the maximum
+            steps = map(self._of_heads, self.model.attention(codes[part]))
+            reduced = reduce(steps, n if fixed else self.model.spans(codes[part]).shape[1])
+            return torch.nn.functional.pad(reduced, (0, width - reduced.shape[-1]))  # fewer tokens than the maximum
 
-        fixed = not isinstance(self.model, Encoder) or self.tokenizer.fixed_length
-        at_once = max(1, HELD // (self.n_heads * n * 64)) if fixed else 1  # BPE: no attention to padding
-        return run_batched(run, len(codes), at_once, (*shape, wide))
-
-    def _steps(self, codes: Codes) -> tuple[Iterator[AttentionWeights], int]:
-        if isinstance(self.model, Encoder):
-            ids = to_device(self.model, self.tokenizer.encode(codes).ids)
-            return map(self._of_heads, self.model.attentions(ids)), ids.shape[1]
-        assert self._reader is not None
-        x = self._reader.trunk_output(codes)
-        return map(self._of_heads, self.model.attentions(x)), x.shape[-1]
+        batch_size = max(1, MAX_WEIGHTS // (self.n_heads * n * 64)) if fixed else 1  # BPE: no attention to padding
+        return run_batched(run, len(codes), batch_size, (*shape, width))
 
     def _of_heads(self, weights: AttentionWeights) -> AttentionWeights:
-        if len(self.heads) == self.model.config.n_heads:
-            return weights
-        return lambda first, n: weights(first, n)[:, self.heads]
+        return weights if self.has_all_heads else lambda first, n: weights(first, n)[:, self.heads]
 
 
 def base_scores(tokens: Floats, offsets: NDArray[np.int64], length: int) -> Floats:
@@ -199,11 +188,11 @@ def base_scores(tokens: Floats, offsets: NDArray[np.int64], length: int) -> Floa
     offsets: the bases [start, end) of each token, [B, T, 2] or [T, 2]; special tokens have empty offsets and cover no base.
     """
     spans = np.broadcast_to(offsets, (*tokens.shape, 2))
-    which = np.arange(len(tokens))[:, None]
+    rows = np.arange(len(tokens))[:, None]
     total, n = (np.zeros((len(tokens), length + 1), dtype=np.float64) for _ in range(2))
     for sign, edge in ((1, spans[..., 0]), (-1, spans[..., 1])):
-        np.add.at(total, (which, edge), sign * tokens)
-        np.add.at(n, (which, edge), sign)
+        np.add.at(total, (rows, edge), sign * tokens)
+        np.add.at(n, (rows, edge), sign)
     covered = n.cumsum(1)[:, :-1]
     return np.where(covered > 0, total.cumsum(1)[:, :-1] / np.maximum(covered, 1), 0)
 
@@ -214,8 +203,8 @@ def viz(rows: Floats, offsets: NDArray[np.int64], length: int) -> Floats:
     The scores are summed over heads and layers, averaged over the tokens of a base and divided by the L2 norm of the sequence
     (Ji et al. 2021, `visualize.py`, whose default is the last layer). Scores of several k are added.
     """
-    found = base_scores(rows.sum((1, 2)), offsets, length)
-    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-30)
+    scores = base_scores(rows.sum((1, 2)), offsets, length)
+    return scores / np.maximum(np.linalg.norm(scores, axis=1, keepdims=True), 1e-30)
 
 
 def observed_over_expected(
@@ -234,12 +223,12 @@ def observed_over_expected(
     sums, counts = (np.concatenate([[0], x.cumsum()]) for x in (total, count))
     ends = np.arange(1, n + 1)
     low = np.minimum(np.searchsorted(counts, np.maximum(counts[ends] - _ENOUGH, 0), side="right") - 1, ends - 1).clip(0)
-    usual = (sums[ends] - sums[low]) / (counts[ends] - counts[low])
-    over = weights / np.maximum(usual[distance], 1e-12)
-    found = np.full((len(sites), len(intervals)), np.nan)
+    expected = (sums[ends] - sums[low]) / (counts[ends] - counts[low])
+    ratio = weights / np.maximum(expected[distance], 1e-12)
+    result = np.full((len(sites), len(intervals)), np.nan)
     rows = np.searchsorted(edges, sites, side="right") - 1
     for j, (start, end) in enumerate(intervals):
         columns = (edges[:-1] < end) & (edges[1:] > start)
         if columns.any():
-            found[:, j] = over[rows][:, columns].mean(1)
-    return found
+            result[:, j] = ratio[rows][:, columns].mean(1)
+    return result

@@ -19,11 +19,11 @@ from genoformer.interpretation.motifs import Matrix
 from genoformer.scoring.scores import Floats
 
 
-class Discovery(NamedTuple):
-    """The limits of the stages; the defaults are DNABERT's."""
+class DiscoveryLimits(NamedTuple):
+    """Limits of the stages; the defaults are DNABERT's."""
 
     shortest: int = 5  # minimum number of bases of a region
-    over_least: float = 10.0  # least multiple of the minimum score in a region; 0 (off) for maps with a floor or values below 0
+    min_fold: float = 10.0  # least multiple of the minimum score in a region; 0 (off) for maps with a floor or values below 0
     q: float = 0.005  # false discovery rate of the enrichment
     window: int = 24  # bases around the middle of an instance
     instances: int = 3  # minimum number of windows of a motif
@@ -44,7 +44,7 @@ class Motif(NamedTuple):
     name: str
     consensus: str
     q: float
-    places: list[Instance]
+    windows: list[Instance]
     counts: NDArray[np.int64]
 
     @property
@@ -56,10 +56,10 @@ class Motif(NamedTuple):
     @property
     def matrix(self) -> Matrix:
         """The motif as a `Matrix`, for files, logos and Tomtom."""
-        return Matrix(self.name, self.frequencies.astype(np.float64), len(self.places))
+        return Matrix(self.name, self.frequencies.astype(np.float64), len(self.windows))
 
 
-class Found(NamedTuple):
+class DiscoveredMotifs(NamedTuple):
     """Motifs, sorted by decreasing number of windows, and the number of survivors of each stage, in order."""
 
     motifs: list[Motif]
@@ -69,17 +69,17 @@ class Found(NamedTuple):
         """Return one line for each stage; if nothing is left, the last line names the stage that removed the last survivor."""
         lines = [f"{n:>9,}  {stage}" for stage, n in self.survivors.items()]
         emptied = next((stage for stage, n in self.survivors.items() if not n), None)
-        return "\n".join([*lines, *([f"nothing is left after: {emptied}"] if emptied else [])])
+        return "\n".join([*lines, *([f"no motif: no survivor of the stage: {emptied}"] if emptied else [])])
 
 
-def high_regions(scores: Floats, shortest: int = 5, over_least: float = 10.0) -> list[tuple[int, int]]:
-    """Return runs [start, end) of at least `shortest` bases whose scores exceed the mean and `over_least` times the minimum.
+def high_regions(scores: Floats, shortest: int = 5, min_fold: float = 10.0) -> list[tuple[int, int]]:
+    """Return runs [start, end) of at least `shortest` bases whose scores exceed the mean and `min_fold` times the minimum.
 
     scores: [L], of one sequence.
     """
     high = scores > scores.mean()
-    if over_least:
-        high &= scores > over_least * scores.min()
+    if min_fold:
+        high &= scores > min_fold * scores.min()
     edges = np.flatnonzero(np.diff(np.concatenate([[0], high.astype(np.int8), [0]])))
     return [(a, b) for a, b in edges.reshape(-1, 2).tolist() if b - a >= shortest]
 
@@ -121,75 +121,78 @@ def merged(candidates: Mapping[str, Sequence[Instance]], shortest: int = 5) -> d
     Two candidates are similar if at least max(shortest - 1, half of the shorter one) bases match at the best ungapped shift.
     The first of equally good shifts is used. A candidate joins the seed with the most matching bases.
     """
-    found: dict[str, list[tuple[str, list[Instance]]]] = {}
+    groups: dict[str, list[tuple[str, list[Instance]]]] = {}
     for text in sorted(candidates, key=lambda text: (len(text), text)):
-        best, to, by = 0, "", 0
-        for seed in found:
+        best, similar, shift = 0, "", 0
+        for seed in groups:
             score, shifts = best_shift(seed, text)
             if score >= max(shortest - 1, min(len(seed), len(text)) / 2) and score > best:
-                best, to, by = score, seed, shifts[0]
-        if not to:
-            found[text] = [(text, list(candidates[text]))]
+                best, similar, shift = score, seed, shifts[0]
+        if not similar:
+            groups[text] = [(text, list(candidates[text]))]
         else:
-            # base 0 of the candidate lies `by` bases after base 0 of the seed
-            moved = [Instance(p.sequence, p.start - by, p.start - by + len(to)) for p in candidates[text]]
-            found[to].append((text, moved))
-    return found
+            # base 0 of the candidate is `shift` bases after base 0 of the seed
+            starts = ((instance.sequence, instance.start - shift) for instance in candidates[text])
+            groups[similar].append((text, [Instance(i, start, start + len(similar)) for i, start in starts]))
+    return groups
 
 
-def centred(places: Iterable[Instance], length: int, lengths: Sequence[int]) -> list[Instance]:
+def centred(instances: Iterable[Instance], length: int, lengths: Sequence[int]) -> list[Instance]:
     """Return windows of `length` bases around the middle of instances, without duplicates or windows beyond a sequence end."""
     kept = []
-    for place in places:
-        start = (place.start + place.end) // 2 - length // 2
-        if start >= 0 and start + length <= lengths[place.sequence]:
-            kept.append(Instance(place.sequence, start, start + length))
+    for instance in instances:
+        start = (instance.start + instance.end) // 2 - length // 2
+        if start >= 0 and start + length <= lengths[instance.sequence]:
+            kept.append(Instance(instance.sequence, start, start + length))
     return list(dict.fromkeys(kept))
 
 
 def discover(
-    positive: Sequence[Codes], scores: Sequence[Floats], negative: Sequence[Codes], limits: Discovery | None = None
-) -> Found:
+    positive: Sequence[Codes], scores: Sequence[Floats], negative: Sequence[Codes], limits: DiscoveryLimits | None = None
+) -> DiscoveredMotifs:
     """Return the motifs with high scores in the positive sequences that are enriched over the negative sequences.
 
     scores: [L], for each positive sequence. Raises ConfigError if either set of sequences is empty, or if scores and
     sequences differ in length.
     """
-    limits = limits or Discovery()
+    limits = limits or DiscoveryLimits()
     if not positive or not negative:
-        raise ConfigError(f"{len(positive)} positive and {len(negative)} negative sequences: motifs need some of both.")
+        raise ConfigError(f"found {len(positive)} positive and {len(negative)} negative sequences; give at least one of each.")
     if len(scores) != len(positive) or any(len(s) != len(codes) for s, codes in zip(scores, positive, strict=True)):
-        raise ConfigError("the scores do not belong to the sequences: give one for every base of every positive sequence.")
+        raise ConfigError(
+            "scores and sequences differ in number or length; give a score for each base of each positive sequence."
+        )
     texts, others = [decode(codes) for codes in positive], [decode(codes) for codes in negative]
-    places: dict[str, list[Instance]] = {}
+    instances: dict[str, list[Instance]] = {}
     n_regions = 0
-    for i, of in enumerate(scores):
-        for start, end in high_regions(np.asarray(of), limits.shortest, limits.over_least):
+    for i, values in enumerate(scores):
+        for start, end in high_regions(np.asarray(values), limits.shortest, limits.min_fold):
             n_regions += 1
             if "N" not in texts[i][start:end]:
-                places.setdefault(texts[i][start:end], []).append(Instance(i, start, end))
-    candidates = list(places)
+                instances.setdefault(texts[i][start:end], []).append(Instance(i, start, end))
+    candidates = list(instances)
     q = dict(zip(candidates, enrichment(candidates, texts, others, once=limits.once).tolist(), strict=True))
-    enriched = {text: places[text] for text in candidates if q[text] < limits.q}
+    enriched = {text: instances[text] for text in candidates if q[text] < limits.q}
     groups = merged(enriched, limits.shortest)
     motifs = []
     n_windows = 0
     for members in groups.values():
-        windows = centred((p for _, of in members for p in of), limits.window, [len(codes) for codes in positive])
+        aligned = (instance for _, of_member in members for instance in of_member)
+        windows = centred(aligned, limits.window, [len(codes) for codes in positive])
         n_windows += len(windows)
         if len(windows) < limits.instances:
             continue
-        codes = np.stack([positive[p.sequence][p.start : p.end] for p in windows])
+        codes = np.stack([positive[window.sequence][window.start : window.end] for window in windows])
         counts = np.stack([(codes == base).sum(0) for base in range(N)], axis=1)
         best = min(members, key=lambda member: q[member[0]])[0]
         motifs.append(Motif(f"motif_{best}", decode(counts.argmax(1).astype(np.uint8)), q[best], windows, counts))
     survivors = {
         "sequences": len(positive),
-        f"regions of {limits.shortest} bases or more that are looked at": n_regions,
-        "candidates, different ones": len(candidates),
-        f"enriched over the negative sequences (q < {limits.q:g})": len(enriched),
-        "groups of those that are alike": len(groups),
+        f"regions of {limits.shortest} bases or more with high scores": n_regions,
+        "distinct candidates": len(candidates),
+        f"candidates enriched over the negative sequences (q < {limits.q:g})": len(enriched),
+        "groups of similar candidates": len(groups),
         f"windows of {limits.window} bases inside their sequences": n_windows,
         f"motifs of {limits.instances} windows or more": len(motifs),
     }
-    return Found(sorted(motifs, key=lambda motif: (-len(motif.places), motif.q)), survivors)
+    return DiscoveredMotifs(sorted(motifs, key=lambda motif: (-len(motif.windows), motif.q)), survivors)

@@ -1,12 +1,13 @@
-"""In-silico mutagenesis (ISM): every single-base change of a region -> a map [L, 4].
+"""In-silico mutagenesis (ISM): every single-base change of a region or locus -> a map [L, 4].
 
 The value of a change is its `genoformer score`, or its effect on one number of a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,12 @@ from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.inference.runtime import Floats
-from genoformer.scoring.scorers import Scorer
-from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.inference.runtime import Floats, evaluating
+from genoformer.interpretation.loci import Locus
+from genoformer.interpretation.targets import AttributionTarget
+from genoformer.scoring.scorers import VariantScorer
 
-_AT_ONCE = 1 << 10  # variants in a batch
+_BATCH = 1 << 10  # variants in a batch
 
 
 class Mutagenesis(NamedTuple):
@@ -34,9 +36,9 @@ class Mutagenesis(NamedTuple):
     @property
     def importance(self) -> Floats:
         """Importance for a logo, [maps, L, 4]: minus the mean of the three changes at the reference base, else 0."""
-        own = self.codes[:, None] == np.arange(4)
+        is_reference = self.codes[:, None] == np.arange(4)
         mean = np.nan_to_num(self.values).sum(-1, keepdims=True) / 3
-        return np.where(own, -mean, 0.0)
+        return np.where(is_reference, -mean, 0.0)
 
     @property
     def base_importance(self) -> Floats:
@@ -57,7 +59,13 @@ class Mutagenesis(NamedTuple):
 
 
 def mutagenesis(
-    scorer: Scorer, genome: Genome, chrom: str, start: int, end: int, *, progress: Callable[[int, int], None] | None = None
+    scorer: VariantScorer,
+    genome: Genome,
+    chrom: str,
+    start: int,
+    end: int,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Mutagenesis:
     """Score all changes of the bases [start, end) of a contig; each numeric column of the scorer gives one map.
 
@@ -66,28 +74,62 @@ def mutagenesis(
     finished bases and the number of all bases. Raises ConfigError for a region that is empty or not on the contig, and for a
     score that is defined only for insertions and deletions.
     """
-    if of_indels := [score.name for score in scorer.scores if score.kind == "indel"]:
-        raise ConfigError(f"{', '.join(of_indels)} is of insertions and deletions, not of single changes; choose LLR.")
+    if indel_scores := [score.name for score in scorer.scores if score.alleles == "indel"]:
+        raise ConfigError(f"{', '.join(indel_scores)} scores insertions and deletions only, not single-base changes; use LLR.")
     chrom = genome.resolve(chrom)
     if not 0 <= start < end <= genome.contigs[chrom]:
-        raise ConfigError(f"{chrom}:{start + 1:,}-{end:,} is no region of a contig of {genome.contigs[chrom]:,} bases.")
+        size = genome.contigs[chrom]
+        raise ConfigError(f"region {chrom}:{start + 1:,}-{end:,} is empty or not on the contig of {size:,} bases; change it.")
     codes = genome.window(chrom, start, end - start)
     columns = [i for i, column in enumerate(scorer.columns) if not column.words and not column.of]
-    if isinstance(scorer, TrackScorer) and scorer.layout.chosen and len(scorer.tracks) > 1:
+    if scorer.layout is not None and scorer.layout.has_column_per_track:
         strongest = {score.name for score in scorer.scores if score.of_tracks}  # the strongest track differs between changes
         columns = [i for i in columns if scorer.columns[i].name not in strongest]
     values = np.full((len(columns), len(codes), 4), np.nan)
     known = np.flatnonzero(codes < N)
     values[:, known, codes[known]] = 0
-    places = [(i, b) for i in known.tolist() for b in range(4) if b != codes[i]]
-    for first in range(0, len(places), _AT_ONCE):
-        some = places[first : first + _AT_ONCE]
-        variants = [Variant(chrom, start + i + 1, "ACGT"[codes[i]], "ACGT"[b]) for i, b in some]
-        rows, bases = (np.array(of) for of in zip(*some, strict=True))
-        values[:, rows, bases] = scorer(variants).values[:, columns].T
+    changes = [(i, b) for i in known.tolist() for b in range(4) if b != codes[i]]
+    for first in range(0, len(changes), _BATCH):
+        batch = changes[first : first + _BATCH]
+        variants = [Variant(chrom, start + i + 1, "ACGT"[codes[i]], "ACGT"[b]) for i, b in batch]
+        rows, bases = (np.array(indices) for indices in zip(*batch, strict=True))
+        values[:, rows, bases] = scorer.score(variants).values[:, columns].T
         if progress is not None:
-            progress(min(first + _AT_ONCE, len(places)) // 3, len(known))
+            progress(min(first + _BATCH, len(changes)) // 3, len(known))
     return Mutagenesis(chrom, start, codes, [scorer.columns[i].name for i in columns], values)
+
+
+def mutageneses(
+    scorer: VariantScorer, genome: Genome, loci: Sequence[Locus], *, progress: Callable[[int], None] | None = None
+) -> list[Mutagenesis]:
+    """Score every single-base change of each locus on its genome. Raises ConfigError for a sequence without a genome."""
+    maps = []
+    for i, locus in enumerate(loci):
+        if not locus.chrom:
+            raise ConfigError(f"{locus.name} has no genome, and ISM needs the sequence around it; give a BED and --fasta.")
+        maps.append(mutagenesis(scorer, genome, locus.chrom, max(0, locus.start), min(locus.end, genome.contigs[locus.chrom])))
+        if progress is not None:
+            progress(i + 1)
+    return maps
+
+
+def sequence_mutageneses(
+    model: Any,
+    loci: Sequence[Locus],
+    *,
+    output: AttributionTarget | None = None,
+    device: str = "cpu",
+    progress: Callable[[int], None] | None = None,
+) -> list[Mutagenesis]:
+    """Return the effect of every single-base change on one output of a model whose input is the sequence of the locus."""
+    target, maps = output or AttributionTarget(), []
+    with evaluating(model, device) as ready:
+        for i, locus in enumerate(loci):
+            values = substitutions(locus.codes, partial(target.of, ready, reference=locus.codes))
+            maps.append(Mutagenesis(locus.chrom, locus.start, locus.codes, [target.name(ready)], values[None]))
+            if progress is not None:
+                progress(i + 1)
+    return maps
 
 
 def substitutions(
@@ -97,23 +139,23 @@ def substitutions(
     start: int = 0,
     end: int | None = None,
     at: NDArray[np.int64] | None = None,
-    at_once: int = 1 << 14,
+    batch_size: int = 1 << 14,
 ) -> Floats:
     """Return the change of a number by each substitution in a sequence [L]: [end - start, 4], or [n, 4] for the n bases `at`.
 
-    output: codes [B, L] -> numbers [B]; it forms its own batches. at_once: maximum number of mutated sequences in memory.
+    output: codes [B, L] -> numbers [B]; it forms its own batches. batch_size: maximum number of mutated sequences in memory.
     The reference base has 0, an N has NaN.
     """
-    places = np.arange(start, len(codes) if end is None else end) if at is None else np.asarray(at)
-    known = codes[places] < N
-    values = np.full((len(places), 4), np.nan)
-    values[known, codes[places][known]] = 0
+    positions = np.arange(start, len(codes) if end is None else end) if at is None else np.asarray(at)
+    known = codes[positions] < N
+    values = np.full((len(positions), 4), np.nan)
+    values[known, codes[positions][known]] = 0
     rows = np.repeat(np.flatnonzero(known), 3)
-    bases = ((codes[places][rows] + np.tile([1, 2, 3], len(rows) // 3)) % 4).astype(np.uint8)
-    before = float(output(codes[None])[0])
-    for first in range(0, len(rows), at_once):
-        some, to = rows[first : first + at_once], bases[first : first + at_once]
-        made = np.tile(codes, (len(some), 1))
-        made[np.arange(len(some)), places[some]] = to
-        values[some, to] = np.asarray(output(made), dtype=float) - before
+    bases = ((codes[positions][rows] + np.tile([1, 2, 3], len(rows) // 3)) % 4).astype(np.uint8)
+    unchanged = float(output(codes[None])[0])
+    for first in range(0, len(rows), batch_size):
+        batch, alternatives = rows[first : first + batch_size], bases[first : first + batch_size]
+        edited = np.tile(codes, (len(batch), 1))
+        edited[np.arange(len(batch)), positions[batch]] = alternatives
+        values[batch, alternatives] = np.asarray(output(edited), dtype=float) - unchanged
     return values

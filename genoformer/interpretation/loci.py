@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,13 +17,12 @@ from genoformer.errors import ConfigError, FileFormatError
 from genoformer.files import atomic_write, write_text
 from genoformer.formats.bed_kinds import layout_of
 from genoformer.formats.bigwig import write_bigwig
-from genoformer.formats.fasta_records import require_bases
 from genoformer.formats.vcf import open_vcf, seekable_copy
 from genoformer.genome.beyond import regions_on
 from genoformer.genome.codes import Codes
-from genoformer.genome.fit import Fit, scorable
+from genoformer.genome.fit import scorable
 from genoformer.genome.preflight import check_preflight, preflight
-from genoformer.genome.reference import Genome
+from genoformer.genome.reference import Genome, require_bases
 from genoformer.genome.variants import Alleles, Status, Variant, centred_start, place_alleles
 from genoformer.scoring.scores import Floats
 
@@ -64,25 +63,30 @@ class Locus(NamedTuple):
         return self.start + len(self.codes)
 
 
-def read_places(
+class Loci(NamedTuple):
+    """Contents of a BED, VCF or FASTA, with notes for the user."""
+
+    loci: list[Locus]
+    alleles: Sequence[Variant] = ()  # all scorable alleles of a VCF, also those too long for a window
+    notes: Sequence[str] = ()
+
+
+def read_loci(
     path: str | Path,
     genome: Genome | None = None,
     *,
     length: int | None = None,
-    notes: list[str] | None = None,
     columns: str | None = None,
     fix: Sequence[str] = (),
     force: bool = False,
-    alleles: list[Variant] | None = None,
-) -> list[Locus]:
-    """Return the regions of a BED or narrowPeak, windows around the alleles of a VCF, or the sequences of a FASTA.
+) -> Loci:
+    """Read the regions of a BED or narrowPeak, windows around the alleles of a VCF, or the sequences of a FASTA.
 
     A VCF is compared with the genome, and its records are read, as in `score`. An ALT that cannot be scored (symbolic, REF
-    differs from the reference ...) has no window. `notes` receives the number of these ALTs and the findings of the preflight.
+    differs from the reference ...) has no window. The notes have the number of these ALTs and the findings of the preflight.
 
     length: bases around the middle of each region or variant; by default regions keep their length. columns: names of the
-    columns of a BED, as in `--columns`. fix and force: handling of a VCF, as in `score`. alleles: receives every scorable
-    allele, also those too long for a window.
+    columns of a BED, as in `--columns`. fix and force: handling of a VCF, as in `score`.
     Raises ConfigError for a BED or VCF without a genome, for a VCF without a length, and for loci longer than any model reads.
     Refuses a region that extends beyond its contig. Raises PreflightError for a VCF that does not fit the genome, and
     FileFormatError for an empty file or a FASTA record without bases.
@@ -90,78 +94,86 @@ def read_places(
     refuse_address(path)
     path = Path(path)
     if length is not None and length > _LONGEST:
-        raise ConfigError(f"places of {length:,} bases: give {_LONGEST:,} at the most.")
+        raise ConfigError(f"length of {length:,} bases: give {_LONGEST:,} or less.")
     if path.name.endswith(_FASTA):
-        with Genome(path) as own:
-            require_bases(own)
-            found = [Locus(name, "", 0, own.window(name, 0, n)) for name, n in own.contigs.items()]
-        return found
+        with Genome(path) as sequences:
+            require_bases(sequences)
+            return Loci([Locus(name, "", 0, sequences.window(name, 0, n)) for name, n in sequences.contigs.items()])
     if genome is None:
-        raise ConfigError(f"{path} holds places on a genome; give its FASTA with --fasta.")
+        raise ConfigError(f"{path} holds regions of a genome; give its FASTA with --fasta.")
     if path.name.endswith(_VCF):
         if length is None:
-            raise ConfigError(f"{path}: give the length of the windows around its variants.")
-        known: list[Variant] = [] if alleles is None else alleles
-        left_out: Counter[str] = Counter()
-        with seekable_copy(path) as vcf:
-            seen = preflight(vcf, genome, max_length=sys.maxsize, name=path, asked=fix, force=force)
-            check_preflight(seen)
-            found = list(_around_variants(vcf, genome, length, seen.fit(), left_out, known))
-        reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(left_out.items()))
-        if left_out and not found:
-            raise FileFormatError(f"no allele of {path} has a window of {length:,} bases: {reasons}; see `score --explain`.")
-        if notes is not None:
-            notes.extend(seen.findings)
-            n = left_out.total()
-            notes.extend([f"{n:,} {'allele has' if n == 1 else 'alleles have'} no window: {reasons}."] if n else [])
+            raise ConfigError(f"{path}: give the length of the windows around its variants with --length.")
+        contents = _read_vcf(path, genome, length, fix, force)
     else:
-        found = []
-        if notes is not None:
-            notes.extend(f"{path.name}: {note}" for note in layout_of(path, columns).notes)
-        for region, chrom in regions_on(path, genome, columns):
-            start, end = region.start, region.end
-            if length is not None:
-                start = (region.start + region.end) // 2 - length // 2
-                end = start + length
-            if end - start > _LONGEST:
-                where = f"{path}, line {region.line}: {chrom}:{start + 1:,}-{end:,}"
-                raise ConfigError(f"{where} is longer than {_LONGEST:,} bases; give a length.")
-            name = region.name if region.name not in ("", ".") else f"{chrom}:{start + 1}-{end}"
-            found.append(Locus(name, chrom, start, genome.window(chrom, start, end - start)))
-    if not found:
-        raise FileFormatError(f"{path} names no places; give a BED, VCF or FASTA with some.")
-    return found
+        contents = _read_bed(path, genome, length, columns)
+    if not contents.loci:
+        raise FileFormatError(f"{path} has no regions; give a BED, VCF or FASTA with at least one.")
+    return contents
 
 
-def _around_variants(
-    path: Path, genome: Genome, length: int, fit: Fit, left_out: Counter[str], known: list[Variant]
-) -> Iterator[Locus]:
-    """Yield windows around alleles of at most half their length; `known` receives all scorable alleles."""
-    with open_vcf(path) as file:
-        for record, variant in scorable(file, genome, sys.maxsize, left_out, fit):
-            known.append(variant)
-            if max(len(variant.ref), len(variant.alt)) > length // 2:
-                left_out[Status.TOO_LONG.value] += 1
-                continue
-            start = centred_start(variant, length)
-            alleles = place_alleles(genome, variant, start, length)
-            yield Locus(str(variant._replace(chrom=record.chrom)), variant.chrom, start, alleles.ref, alleles, variant)
+def _read_bed(path: Path, genome: Genome, length: int | None, columns: str | None) -> Loci:
+    loci = []
+    notes = [f"{path.name}: {note}" for note in layout_of(path, columns).notes]
+    for region, chrom in regions_on(path, genome, columns):
+        start, end = region.start, region.end
+        if length is not None:
+            start = (region.start + region.end) // 2 - length // 2
+            end = start + length
+        if end - start > _LONGEST:
+            where = f"{path}, line {region.line}: {chrom}:{start + 1:,}-{end:,}"
+            raise ConfigError(f"{where} is longer than {_LONGEST:,} bases; give a shorter --length.")
+        name = region.name if region.name not in ("", ".") else f"{chrom}:{start + 1}-{end}"
+        loci.append(Locus(name, chrom, start, genome.window(chrom, start, end - start)))
+    return Loci(loci, notes=notes)
 
 
-def write_maps(path: Path, places: Sequence[Locus], maps: Sequence[Floats], what: str) -> None:
+def _read_vcf(path: Path, genome: Genome, length: int, fix: Sequence[str], force: bool) -> Loci:
+    """Return windows around the alleles of at most half their length, and all scorable alleles."""
+    loci, alleles, omitted = list[Locus](), list[Variant](), Counter[str]()
+    with seekable_copy(path) as vcf:
+        check = preflight(vcf, genome, max_length=sys.maxsize, name=path, asked=fix, force=force)
+        check_preflight(check)
+        with open_vcf(vcf) as file:
+            for record, variant in scorable(file, genome, sys.maxsize, omitted, check.fit()):
+                alleles.append(variant)
+                if max(len(variant.ref), len(variant.alt)) > length // 2:
+                    omitted[Status.TOO_LONG.value] += 1
+                    continue
+                start = centred_start(variant, length)
+                placed = place_alleles(genome, variant, start, length)
+                name = str(variant._replace(chrom=record.chrom))
+                loci.append(Locus(name, variant.chrom, start, placed.ref, placed, variant))
+    reasons = ", ".join(f"{n:,} {status}" for status, n in sorted(omitted.items()))
+    if omitted and not loci:
+        raise FileFormatError(f"no allele of {path} has a window of {length:,} bases: {reasons}; see `score --explain`.")
+    n = omitted.total()
+    notes = [f"{n:,} {'allele has' if n == 1 else 'alleles have'} no window: {reasons}."] if n else []
+    return Loci(loci, alleles, [*check.findings, *notes])
+
+
+def batches_of_equal_length(loci: Sequence[Locus], queries: Sequence[int | None] | None = None) -> list[list[int]]:
+    """Return batches of at most 256 indices of loci with equal length and equal query."""
+    groups: dict[tuple[int, int | None], list[int]] = {}
+    for i, locus in enumerate(loci):
+        groups.setdefault((len(locus.codes), queries[i] if queries else None), []).append(i)
+    return [numbers[i : i + 256] for numbers in groups.values() for i in range(0, len(numbers), 256)]
+
+
+def write_maps(path: Path, loci: Sequence[Locus], maps: Sequence[Floats], what: str) -> None:
     """Write a .npz without pickles: names, chroms, starts, `what`, and for each locus codes_i [L] and map_i [L] or [L, 4].
 
     Write also MANIFEST to the same folder, with the description of the maps and the number of loci.
     """
     arrays: dict[str, np.ndarray] = {
         "what": np.array(what),
-        "names": np.array([place.name for place in places]),
-        "chroms": np.array([place.chrom for place in places]),
-        "starts": np.array([place.start for place in places], dtype=np.int64),
+        "names": np.array([locus.name for locus in loci]),
+        "chroms": np.array([locus.chrom for locus in loci]),
+        "starts": np.array([locus.start for locus in loci], dtype=np.int64),
     }
-    for i, (place, of) in enumerate(zip(places, maps, strict=True)):
-        arrays |= {f"codes_{i}": place.codes, f"map_{i}": np.asarray(of, dtype=np.float32)}
-    write_text(path.with_name(MANIFEST), json.dumps({"what": what, "places": len(places)}))
+    for i, (locus, values) in enumerate(zip(loci, maps, strict=True)):
+        arrays |= {f"codes_{i}": locus.codes, f"map_{i}": np.asarray(values, dtype=np.float32)}
+    write_text(path.with_name(MANIFEST), json.dumps({"what": what, "places": len(loci)}))
     write_arrays(path, arrays)
 
 
@@ -171,18 +183,19 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def write_map_track(path: Path, places: Sequence[Locus], maps: Sequence[Floats], genome: Genome) -> int:
+def write_map_track(path: Path, loci: Sequence[Locus], maps: Sequence[Floats], genome: Genome) -> int:
     """Write a bigWig of maps [L] on a genome, with the mean where loci overlap. Return the number of bases with a value."""
-    found: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
-    for place, of in zip(places, maps, strict=True):
-        at, values = np.arange(place.start, place.end), np.asarray(of, dtype=float)
-        known = (at >= 0) & (at < genome.contigs[place.chrom]) & np.isfinite(values)
-        found.setdefault(place.chrom, []).append((at[known], values[known]))
+    by_contig: dict[str, list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = {}
+    for locus, numbers in zip(loci, maps, strict=True):
+        positions, values = np.arange(locus.start, locus.end), np.asarray(numbers, dtype=float)
+        known = (positions >= 0) & (positions < genome.contigs[locus.chrom]) & np.isfinite(values)
+        by_contig.setdefault(locus.chrom, []).append((positions[known], values[known]))
     runs = []
     for chrom in genome.contigs:
-        at, values = (np.concatenate(x) for x in zip(*found.get(chrom, [(np.zeros(0, np.int64), np.zeros(0))]), strict=True))
-        starts, which, n = np.unique(at, return_inverse=True, return_counts=True)
+        parts = by_contig.get(chrom, [(np.zeros(0, np.int64), np.zeros(0))])
+        positions, values = (np.concatenate(x) for x in zip(*parts, strict=True))
+        starts, rows, n = np.unique(positions, return_inverse=True, return_counts=True)
         if len(starts):
-            runs.append((chrom, starts, starts + 1, np.bincount(which, values) / n))
+            runs.append((chrom, starts, starts + 1, np.bincount(rows, values) / n))
     write_bigwig(path, genome.contigs, runs)
     return sum(len(starts) for _, starts, *_ in runs)

@@ -30,20 +30,22 @@ def patterns(codes: Codes, hypothetical: Floats) -> list[Pattern]:
     except ImportError as error:
         raise ConfigError("modisco-lite is not installed; install genoformer[interpret] to find patterns.") from error
     if hypothetical.shape != (*codes.shape, 4):
-        raise ConfigError(f"attributions of shape {list(hypothetical.shape)} of sequences {list(codes.shape)}: give [B, L, 4].")
+        raise ConfigError(
+            f"found attributions of shape {list(hypothetical.shape)} for sequences {list(codes.shape)}; give [B, L, 4]."
+        )
     onehot = (codes[..., None] == np.arange(N)).astype(np.float32)
-    of = np.asarray(hypothetical, dtype=np.float32)
-    if not np.abs(onehot * of).max(initial=0):
+    contributions = np.asarray(hypothetical, dtype=np.float32)
+    if not np.abs(onehot * contributions).max(initial=0):
         return []
     try:
-        found = TFMoDISco(onehot, of)
+        groups = TFMoDISco(onehot, contributions)
     except (ZeroDivisionError, IndexError):  # too few or too short sequences for a null distribution
         return []
-    made = []
-    for sign, group in zip((1, -1), found, strict=True):
+    recurring = []
+    for sign, group in zip((1, -1), groups, strict=True):
         for i, pattern in enumerate(group or ()):
             p = np.asarray(pattern.sequence, dtype=float)
             name = f"{'pos' if sign > 0 else 'neg'}_pattern_{i}"
             p = p / np.maximum(p.sum(1, keepdims=True), 1e-9)
-            made.append(Pattern(sign, Matrix(name, p, len(pattern.seqlets))))
-    return sorted(made, key=lambda pattern: -pattern.matrix.n_sites)
+            recurring.append(Pattern(sign, Matrix(name, p, len(pattern.seqlets))))
+    return sorted(recurring, key=lambda pattern: -pattern.matrix.n_sites)

@@ -67,17 +67,19 @@ def tomtom(queries: Sequence[Matrix], targets: Sequence[Matrix], *, n_nearest: i
     n_each = -(-max(0, _FEW - len(targets)) // len(targets))
     decoys = [rng.permutation(target.p) for target in targets for _ in range(n_each)]
     with threads(n_cores()):  # memelite sets numba's threads, which torch may share
-        p, _, offsets, _, strands = search([q.p.T for q in queries], [*(t.p.T for t in targets), *(of.T for of in decoys)])
-    found = []
+        p, _, offsets, _, strands = search(
+            [q.p.T for q in queries], [*(t.p.T for t in targets), *(decoy.T for decoy in decoys)]
+        )
+    matches = []
     for i, query in enumerate(queries):
-        real, shuffled = p[i, : len(targets)], p[i, len(targets) :].reshape(len(targets), n_each)
+        of_targets, of_decoys = p[i, : len(targets)], p[i, len(targets) :].reshape(len(targets), n_each)
         if n_each:
-            real = np.maximum(real, (shuffled <= real[:, None]).mean(1))
-        q_values = false_discovery_control(np.clip(real, 0, 1))
-        for j in np.lexsort((p[i, : len(targets)], real))[:n_nearest].tolist():
+            of_targets = np.maximum(of_targets, (of_decoys <= of_targets[:, None]).mean(1))
+        q = false_discovery_control(np.clip(of_targets, 0, 1))
+        for j in np.lexsort((p[i, : len(targets)], of_targets))[:n_nearest].tolist():
             strand = "-" if strands[i, j] else "+"
-            found.append(Match(query.name, targets[j].name, float(real[j]), float(q_values[j]), int(offsets[i, j]), strand))
-    return found
+            matches.append(Match(query.name, targets[j].name, float(of_targets[j]), float(q[j]), int(offsets[i, j]), strand))
+    return matches
 
 
 def fimo(matrices: Sequence[Matrix], sequences: Sequence[Codes], *, threshold: float = 1e-4) -> list[Hit]:
@@ -88,18 +90,18 @@ def fimo(matrices: Sequence[Matrix], sequences: Sequence[Codes], *, threshold: f
     try:
         from memelite import fimo as scan
     except ImportError as error:
-        raise ConfigError("memelite is not installed; install genoformer[interpret] to find places of motifs.") from error
+        raise ConfigError("memelite is not installed; install genoformer[interpret] to scan sequences for motifs.") from error
     by_length: dict[int, list[int]] = {}
     for i, codes in enumerate(sequences):
         by_length.setdefault(len(codes), []).append(i)
-    found = []
+    hits = []
     for numbers in by_length.values():
         onehot = np.stack([(sequences[i][None] == np.arange(N)[:, None]).astype(np.int8) for i in numbers])
         names = [f"{i}" for i in range(len(matrices))]
-        fitting = {name: m.p.T for name, m in zip(names, matrices, strict=True) if len(m.p) <= onehot.shape[-1]}
-        for table in scan(fitting, onehot, threshold=threshold) if fitting else []:
+        short_enough = {name: m.p.T for name, m in zip(names, matrices, strict=True) if len(m.p) <= onehot.shape[-1]}
+        for table in scan(short_enough, onehot, threshold=threshold) if short_enough else []:
             columns = ("motif_name", "sequence_name", "start", "end", "strand", "score", "p-value")
             for name, sequence, start, end, strand, score, p in zip(*(table[c].tolist() for c in columns), strict=True):
-                place = (numbers[int(sequence)], int(start), int(end))
-                found.append(Hit(matrices[int(name)].name, *place, str(strand), float(score), float(p)))
-    return sorted(found, key=lambda hit: (hit.sequence, hit.start, hit.p))
+                interval = (numbers[int(sequence)], int(start), int(end))
+                hits.append(Hit(matrices[int(name)].name, *interval, str(strand), float(score), float(p)))
+    return sorted(hits, key=lambda hit: (hit.sequence, hit.start, hit.p))

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-AttentionWeights = Callable[
-    [int, int], Tensor
-]  # (first, n) -> attention weights [B, H, n, T] of n queries from number `first` on
 
 _IMAGES, _PIXELS = 16, 4  # least images for which torch gives a 1 x 1 convolution to oneDNN; with fewer pixels it is slow
 

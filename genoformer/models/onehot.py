@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
-from genoformer.models.enformer.model import Enformer
-from genoformer.models.heads import SequenceClassifier, pool
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.base import Classifies, has
+from genoformer.models.heads import pool
+from genoformer.models.track_model import TrackModel
 from genoformer.tokenizers import KmerTokenizer
 
 
@@ -51,24 +51,24 @@ class OneHotModel(nn.Module):
     For a model that reads both strands, the logits are the mean over strands. It works with tools that take a module of
     one-hot DNA (tangermeme, captum). Raises ConfigError for BPE, whose number of tokens depends on the bases.
 
-    >>> from genoformer.models import checkpoint
-    >>> OneHotModel(checkpoint.load("demo"))(torch.zeros(2, 4, 50)).shape
+    >>> from genoformer.models import registry
+    >>> OneHotModel(registry.load("demo"))(torch.zeros(2, 4, 50)).shape
     torch.Size([2, 160])
     """
 
-    def __init__(self, model: Encoder | SequenceClassifier) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         tokenizer: Any = model.tokenizer
-        if not isinstance(tokenizer, KmerTokenizer):
+        if not tokenizer.fixed_length:
             raise ConfigError("one-hot DNA needs tokens of a fixed number of bases, which BPE does not have.")
         self.model = model
-        self.encoder = model.encoder if isinstance(model, SequenceClassifier) else model
+        self.encoder = model.encoder
         self.tokens = SoftTokens(tokenizer, self.encoder.tokens)
         self.train(model.training)  # a switch to eval mode and back must not turn on dropout
 
     def forward(self, onehot: Tensor) -> Tensor:
         found = self._strand(onehot)
-        if isinstance(self.model, SequenceClassifier) and self.model.config.both_strands:
+        if has(self.model, Classifies) and self.model.config.both_strands:
             return (found + self._strand(onehot.flip(1, 2))) / 2
         return found
 
@@ -77,13 +77,13 @@ class OneHotModel(nn.Module):
         is_base = torch.ones(vectors.shape[:2], dtype=torch.bool, device=onehot.device)
         is_base[:, 0] = is_base[:, -1] = False
         x = self.encoder.embed(vectors)
-        return self.model.head(x, is_base) if isinstance(self.model, SequenceClassifier) else pool(x, is_base, "mean")
+        return self.model.head(x, is_base) if has(self.model, Classifies) else pool(x, is_base, "mean")
 
 
 class TrackSum(nn.Module):
     """One-hot DNA [B, 4, L] -> sum over bins of some tracks of a long-range model, [B, K]: the target of attributions."""
 
-    def __init__(self, model: Enformer, head: str, tracks: Tensor, first: int, n: int) -> None:
+    def __init__(self, model: TrackModel, head: str, tracks: Tensor, first: int, n: int) -> None:
         """Store the model and the target; first, n: the summed bins, counted over all bins of the window."""
         super().__init__()
         self.model, self.head, self.first, self.n = model, head, first, n

@@ -1,7 +1,8 @@
-"""Models on disk: a folder, or the name of a bundled model, -> the model, in genoformer's layout or one of another library.
+"""Models on disk: a folder, or the name of a model -> the model, in genoformer's layout or in that of another library.
 
 A folder in genoformer's layout holds config.json, model.safetensors, manifest.json and, for models that read tokens,
-tokenizer.json.
+tokenizer.json. FAMILIES maps the classes of models to their modules; other packages add families through the entry point
+group "genoformer.families", whose entries name `Family` objects.
 """
 
 from __future__ import annotations
@@ -9,29 +10,37 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from genoformer import __version__
-from genoformer.addresses import refuse_address
-from genoformer.catalog import pulled_model, shipped
 from genoformer.errors import CheckpointError, ConfigError, FailedRunWarning, sentence
-from genoformer.files import atomic_write, made_folder, write_text
-from genoformer.formats.track_table import TrackTable, read_targets
-from genoformer.genome.codes import Codes
-from genoformer.genome.minhash import Sketch
-from genoformer.models.enformer import weights as enformer
-from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.files import made_folder, write_text
+from genoformer.models.base import Classifies, Embeds, Model, Need, Origin, PredictsTracks, has, remedy, require
+from genoformer.models.folders import (  # noqa: F401
+    CARD,
+    ENSEMBLE,
+    SKETCH,
+    copy_notes,
+    failures,
+    members_of,
+    read_card,
+    read_manifest,
+    read_sketch,
+    resolve_model,
+    title_of,
+    training_overlap_note,
+)
 from genoformer.models.foreign import READ, described_config, described_folder, kept_weights
-from genoformer.models.heads import SequenceClassifier
-from genoformer.models.transformer import weights as dnabert
-from genoformer.models.transformer.model import Encoder
+from genoformer.models.formats import read_foreign, write_foreign
+from genoformer.models.track_model import read_track_tables
 from genoformer.models.weights import (
     WEIGHTS,
     check_size,
@@ -41,159 +50,138 @@ from genoformer.models.weights import (
     read_tensors,
     write_tensors,
 )
-from genoformer.tokenizers import load_tokenizer, save_tokenizer
 
-SKETCH = "seen.npz"  # a sample of the k-mers of the model's training data
-CARD = "card.md"
-ENSEMBLE = "ensemble.json"  # names the members of a run of several models
-_ENOUGH, _MUCH = 20, 0.1  # least number of sampled k-mers, and least fraction of them, for an overlap note
-_HOME = "genoformer.models."  # a checkpoint can only name a class in this package
+OWN = "genoformer"  # name of genoformer's own layout
+
+
+class Family(NamedTuple):
+    """A family of models: the class, and the foreign layouts that it is read from and written to."""
+
+    model: str  # "package.module:Class", imported on use
+    formats: Mapping[str, str] = {}  # name of a layout -> "package.module:FORMAT"
+
+
+FAMILIES = {
+    "transformer": Family(
+        "genoformer.models.transformer.model:Encoder", {"dnabert": "genoformer.models.transformer.weights:DNABERT"}
+    ),
+    "classifier": Family("genoformer.models.heads:SequenceClassifier"),
+    "enformer": Family(
+        "genoformer.models.enformer.model:Enformer", {"enformer": "genoformer.models.enformer.weights:ENFORMER_PYTORCH"}
+    ),
+}
 _RENAMED = {  # names of classes in older folders
     "genoformer.models.encoder:Encoder": "genoformer.models.transformer.model:Encoder",
     "genoformer.models.heads:Predictor": "genoformer.models.heads:SequenceClassifier",
     "genoformer.models.longrange:LongRange": "genoformer.models.enformer.model:Enformer",
 }
 
-Model = Encoder | SequenceClassifier | Enformer
 
-
-class WeightFormat(NamedTuple):
-    """A layout of model folders; it handles all files of a folder except config.json."""
-
-    detect: Callable[[dict[str, Any]], bool]  # True if a config.json has this layout
-    load: Callable[[Path, dict[str, Any]], Model]  # folder and its config.json -> model
-    save: Callable[[Model, Path, torch.dtype], dict[str, Any]]  # writes the other files and returns config.json
-
-
-def resolve_model(name: str | Path) -> Path:
-    """Return the folder of a model: a path, or the name of a bundled model or of one downloaded from the catalog."""
-    refuse_address(name, due="folder")
-    path, names = Path(name), shipped()
-    if str(name) in names and not (path / "config.json").is_file():  # a folder of that name may hold other files
-        return names[str(name)]
-    if path.is_dir():
-        return path
-    if (pulled := pulled_model(str(name))) is not None:
-        return pulled
-    if path.is_file():
-        raise CheckpointError(f"{path} is a file, and a model is a folder; {READ}.")
-    raise CheckpointError(
-        f"no model folder {str(name)!r}; give a folder with config.json, or one of: {', '.join(names) or 'none shipped'}; "
-        "genoformer models list names more."
-    )
-
-
-def load(name: str | Path) -> Encoder:
-    """Load a language model in eval mode with `.config`, `.tokenizer` and `.sha256` (of its weights file).
-
-    `name` is a folder in genoformer's layout, a Hugging Face BERT folder of DNABERT, or the name of a bundled model.
-    Raises CheckpointError if something is missing, malformed or inconsistent.
-    """
-    model = load_any(name)
-    if not isinstance(model, Encoder):
-        use = ", or the folder itself to gf.classify or `genoformer evaluate`" if isinstance(model, SequenceClassifier) else ""
-        raise CheckpointError(f"{name} {_describe(model)}; give a language model{use}.")
-    return model
-
-
-def load_scoring(name: str | Path) -> Encoder | Enformer:
-    """Load a model that scores variants: a language model or a model of tracks; see `load`."""
-    model = load_any(name)
-    if isinstance(model, SequenceClassifier):
-        raise CheckpointError(f"{name} {_describe(model)}; variants are scored by a language model or a model of tracks.")
-    return model
-
-
-def load_long_range(name: str | Path) -> Enformer:
-    """Load a model of regulatory tracks in eval mode from a genoformer or enformer-pytorch folder or a bundled name."""
-    model = load_any(name)
-    if not isinstance(model, Enformer):
-        raise CheckpointError(f"{name} {_describe(model)}; give a model that predicts tracks.")
-    return model
-
-
-def long_range_config(name: str | Path) -> EnformerConfig:
-    """Return the configuration of a model of regulatory tracks without reading its weights."""
-    folder = resolve_model(name)
-    path = folder / "config.json"
-    config = _config_of(folder)
-    if enformer.detect(config):
-        return enformer.shape_of(config, path)
-    if config.get("model") != f"{Enformer.__module__}:{Enformer.__qualname__}":
-        raise CheckpointError(f"{name} is no long-range model; give a model that predicts tracks.")
-    return EnformerConfig.from_dict(config.get("config"))  # type: ignore[arg-type]  # it refuses anything but a table
-
-
-def load_token_model(name: str | Path) -> Encoder | SequenceClassifier:
-    """Load a language model or a fine-tuned model in eval mode; both have an encoder of tokens."""
-    model = load_any(name)
-    if isinstance(model, Enformer):
-        raise CheckpointError(f"{name} {_describe(model)}; give a language model, or one that was fine-tuned from one.")
-    return model
-
-
-def load_predictors(name: str | Path) -> list[SequenceClassifier]:
-    """Load the fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
-    folder = resolve_model(name)
-    found = []
-    for model in [load_any(folder / member) for member in members_of(name) or [""]]:
-        if not isinstance(model, SequenceClassifier):
-            remedy = "fine-tune it first" if isinstance(model, Encoder) else "give a model that `finetune` made"
-            raise CheckpointError(f"{name} {_describe(model)}; {remedy}.")
-        found.append(model)
-    if len({(m.config.kind, m.config.classes) for m in found}) != 1:
-        raise CheckpointError(f"{name}: its {len(found)} members do not predict the same classes; fine-tune them alike.")
+@cache
+def families() -> dict[str, Family]:
+    """Return all families by name: genoformer's, and those of installed packages."""
+    found = dict(FAMILIES)
+    for entry in entry_points(group="genoformer.families"):
+        if entry.name in found:
+            raise ConfigError(f"{entry.value} adds a family {entry.name!r}, and there is one already; rename it.")
+        family = entry.load()
+        if not isinstance(family, Family):
+            raise ConfigError(f"{entry.value} is a {type(family).__name__}; expected a genoformer.models.registry.Family.")
+        found[entry.name] = family
     return found
 
 
-def _describe(model: Model) -> str:
-    """Return the kind of a model as the end of a sentence."""
-    if isinstance(model, Encoder):
-        return "is a language model, which predicts bases"
-    if isinstance(model, SequenceClassifier):
-        return f"was fine-tuned to predict {', '.join(model.config.classes)}"
-    return f"is a long-range model, which predicts tracks ({', '.join(model.config.heads)})"
+def formats() -> dict[str, tuple[Family, str]]:
+    """Return the foreign layouts by name: the family, and the address of its `WeightFormat`."""
+    return {name: (family, path) for family in families().values() for name, path in family.formats.items()}
 
 
-def members_of(name: str | Path) -> list[str]:
-    """Return the names of the member folders of an ensemble, or an empty list for a single model.
-
-    The folders are in the folder of ensemble.json; a path to another folder is refused.
-    """
-    path = resolve_model(name) / ENSEMBLE
-    if not path.is_file():
-        return []
-    names = read_json(path).get("members")
-    if not isinstance(names, list) or not names:
-        raise CheckpointError(f"{path} names no members; copy the whole run again.")
-    for name in names:
-        if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name or "\\" in name:
-            raise CheckpointError(f"{path}: member {name!r} is not the name of a folder beside it; refused.")
-    return names
+def model_class(family: str) -> Any:
+    """Return the class of the models of a family."""
+    if family not in families():
+        raise ConfigError(f"found the family {family!r}, which is not installed; expected one of {', '.join(families())}.")
+    return _imported(families()[family].model)
 
 
-def load_any(name: str | Path) -> Model:
-    """Load a model of any kind from a folder, in eval mode; see `load`, `load_long_range` and `load_predictors`.
+def family_of(model: Model) -> str:
+    """Return the name of the family of a model."""
+    return next(name for name, family in families().items() if family.model == _class_name(model))
 
-    Warns (FailedRunWarning) if the training run of the model failed its own check.
+
+def class_of(config: Any) -> Any:
+    """Return the class of models with a configuration of this type."""
+    kinds = [_imported(family.model) for family in families().values()]
+    return next(kind for kind in kinds if kind.config_type is type(config))
+
+
+def _imported(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+def load(name: str | Path, *needs: Need) -> Any:
+    """Load a model in eval mode from a folder or by name; it must have the needed capabilities.
+
+    name: a folder in genoformer's layout or in a foreign one (`formats`), or the name of a bundled or downloaded model.
+    needs: capabilities of `models.base`; a tuple stands for any one of its members.
+
+    Warns (FailedRunWarning) if the training run of the model failed its own check. Raises CheckpointError if something is
+    missing, malformed or inconsistent, or if the model lacks a capability.
+
+    >>> load("demo").config.width
+    160
     """
     folder = resolve_model(name)
     if (folder / ENSEMBLE).is_file() and not (folder / "config.json").is_file():
         several = ", ".join(str(folder / member) for member in members_of(folder))
         raise CheckpointError(f"{folder} is a run of several models, and one is needed here; name one of {several}.")
     config = _config_of(folder)
-    model = LAYOUTS[_layout_of(folder, config)].load(folder, config)
-    if isinstance(model, Enformer):
-        model.targets = _read_tables(model.config, folder)
-    model.training_sketch = read_sketch(folder)
+    layout = _layout_of(folder, config)
+    if layout == OWN:
+        model = _load_own(folder, config)
+    else:
+        family, path = formats()[layout]
+        model = read_foreign(_imported(path), _imported(family.model), folder, config)
+    require(model, *needs, name=str(name))
+    model.read_tables(folder)
+    model.set_origin(Origin(model.sha256, read_sketch(folder)))
     if notes := failures(folder):
-        said = f"{name} failed its own check when it was trained, so that its answers mean little: {' '.join(notes)}"
-        warnings.warn(sentence(said), FailedRunWarning, stacklevel=2)
+        problem = f"{name} failed its own check when it was trained, so that its answers mean little: {' '.join(notes)}"
+        warnings.warn(sentence(problem), FailedRunWarning, stacklevel=2)
     return model.eval()
 
 
+def load_ensemble(name: str | Path) -> list[Any]:
+    """Load the fine-tuned models of a run in eval mode: one, or the members of an ensemble (seeds, or several encoders)."""
+    folder = resolve_model(name)
+    members = []
+    for model in [load(folder / member) for member in members_of(folder) or [""]]:
+        if not has(model, Classifies):
+            remedy = "fine-tune it first, or give" if has(model, Embeds) else "give"
+            raise CheckpointError(f"{name} {model.describe()}; {remedy} a model that `finetune` made.")
+        members.append(model)
+    if len({(member.config.task, member.config.classes) for member in members}) != 1:
+        raise CheckpointError(f"{name}: its {len(members)} members do not predict the same classes; fine-tune them alike.")
+    return members
+
+
+def load_config(name: str | Path, *needs: Need) -> Any:
+    """Return the configuration of a model without reading its weights; its class must have the needed capabilities."""
+    folder = resolve_model(name)
+    config = _config_of(folder)
+    layout = _layout_of(folder, config)
+    if layout == OWN:
+        kind, shape = _own_class(folder, config)
+    else:
+        family, path = formats()[layout]
+        kind, shape = _imported(family.model), _imported(path).to_config(config, folder, {})
+    if not has(kind, *needs):
+        raise CheckpointError(f"{name} {kind.purpose}; give {remedy(*needs)}.")
+    return shape
+
+
 def layout_of(name: str | Path) -> str:
-    """Return the name of a folder's layout in `LAYOUTS`."""
+    """Return the name of a folder's layout: "genoformer", or one of `formats`."""
     folder = resolve_model(name)
     return _layout_of(folder, _config_of(folder))
 
@@ -209,15 +197,18 @@ def _config_of(folder: Path) -> dict[str, Any]:
     return read_json(path)
 
 
+def _detects(layout: str, config: dict[str, Any]) -> bool:
+    return "genoformer" in config if layout == OWN else bool(_imported(formats()[layout][1]).detect(config))
+
+
 def _layout_of(folder: Path, config: dict[str, Any]) -> str:
-    for name, layout in LAYOUTS.items():
-        if layout.detect(config):
-            return name
-    said = described_config(config)
-    others = ", ".join(list(LAYOUTS)[1:])
+    for layout in (OWN, *formats()):
+        if _detects(layout, config):
+            return layout
+    kind = described_config(config)
     raise CheckpointError(
-        f"{folder / 'config.json'} {said + ', which' if said else 'names no model; it'} is neither genoformer's nor of "
-        f"{others}; {READ}."
+        f"{folder / 'config.json'} {kind + ', which' if kind else 'names no model; it'} is neither genoformer's nor of "
+        f"{', '.join(formats())}; {READ}."
     )
 
 
@@ -225,77 +216,63 @@ def save(
     model: Model,
     folder: str | Path,
     *,
-    layout: str = "genoformer",
+    layout: str = OWN,
     manifest: Mapping[str, Any] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write a model folder; each file appears complete or not at all, and config.json is written last.
 
-    layout: one of `LAYOUTS`: "genoformer", "dnabert" (a Hugging Face BERT folder) or "enformer" (enformer-pytorch's). `dtype`
-    float16 halves the size of the file. In a folder with a model of the same class and layout, the new model replaces the old
-    one.
+    layout: "genoformer", or one of `formats`: "dnabert" (a Hugging Face BERT folder), "enformer" (enformer-pytorch's), ...
+    `dtype` float16 halves the size of the file. In a folder with a model of the same class and layout, the new model replaces
+    the old one.
 
     Raises ConfigError if the layout cannot hold the model, if the model has no tokenizer, and if the folder holds another kind
-    of
-    model or is a file; the folder is then not created, and its contents do not change.
+    of model or is a file; the folder is then not created, and its contents do not change.
     """
     if not os.fspath(folder).strip():
         raise ConfigError("the name of the model folder is empty; name a folder to write the model into.")
-    if layout not in LAYOUTS:
-        raise ConfigError(f"layout {layout!r}: allowed are {', '.join(LAYOUTS)}.")
-    _check_whole(model)
+    if layout != OWN and layout not in formats():
+        raise ConfigError(f"layout {layout!r}: allowed are {', '.join((OWN, *formats()))}.")
+    if not isinstance(model, Model):
+        raise ConfigError(f"the model is a {type(model).__name__}; a genoformer Model, such as an Encoder, can be saved.")
+    model.check_complete()
+    if _class_name(model) not in {family.model for family in families().values()}:
+        raise ConfigError(f"{_class_name(model)} is of no registered family; add an entry point genoformer.families.")
     _refuse_other_model(Path(folder), model, layout)
     with made_folder(Path(folder)) as made:
-        config = LAYOUTS[layout].save(model, made, dtype)
-        if isinstance(model, Enformer):
-            for head, table in model.targets.items():
-                table.write(_table_of(model.config, made, head))
+        if layout == OWN:
+            config = _save_own(model, made, dtype)
+        else:
+            config = write_foreign(_imported(formats()[layout][1]), model, made, dtype)
+        model.write_tables(made)
         if manifest is not None:
             write_text(made / "manifest.json", json.dumps(manifest, indent=1) + "\n")
         write_text(made / "config.json", json.dumps(config, indent=1) + "\n")
 
 
-def _check_whole(model: Any) -> None:
-    """Raise ConfigError if this is not a genoformer model or if its tokenizer is missing."""
-    if not isinstance(model, Encoder | SequenceClassifier | Enformer):
-        raise ConfigError(
-            f"the model is a {type(model).__name__}; an Encoder, a SequenceClassifier or an Enformer can be saved."
-        )
-    if isinstance(model, Enformer):
-        return
-    if not hasattr(model.tokenizer, "n_vocab"):
-        raise ConfigError(
-            f"the {type(model).__name__} has no tokenizer, without which its folder could not be read again; set "
-            "model.tokenizer, to KmerTokenizer(6) say, or to that of the model that it comes from."
-        )
-    shape = model.config if isinstance(model, Encoder) else model.config.encoder
-    if model.tokenizer.n_vocab != shape.n_vocab:
-        raise ConfigError(
-            f"the tokenizer has {model.tokenizer.n_vocab} tokens, the {type(model).__name__} {shape.n_vocab}; set "
-            "model.tokenizer to the one that it was made for."
-        )
-
-
 def _refuse_other_model(folder: Path, model: Model, layout: str) -> None:
     """Raise ConfigError if a folder holds a model of another layout or class, or weights that the save does not replace."""
     path = folder / "config.json"
-    said = ""
+    other = ""
     if os.path.lexists(path):
         try:
             config = read_json(path)
         except CheckpointError:
             config = {}
-        if not LAYOUTS[layout].detect(config):
-            said = f"its config.json {described_config(config) or 'is of another layout'}"
-        elif layout == "genoformer" and _renamed(config) != _class_name(model):
-            said = f"a {str(config.get('model')).rpartition(':')[2]}, which is no {type(model).__name__}"
-    if not said and (kept := kept_weights(folder)):
-        said = f"{', '.join(kept[:3])}{' ...' if len(kept) > 3 else ''}"
-    if said:
-        raise ConfigError(f"{folder} holds another model ({said}), which would be mixed with this one; name another folder.")
+        if not _detects(layout, config):
+            other = f"its config.json {described_config(config) or 'is of another layout'}"
+        elif layout == OWN and _named_class(config) != _class_name(model):
+            other = f"a {str(config.get('model')).rpartition(':')[2]}, which is no {type(model).__name__}"
+    if not other and (kept := kept_weights(folder)):
+        other = f"{', '.join(kept[:3])}{' ...' if len(kept) > 3 else ''}"
+    if other:
+        raise ConfigError(f"{folder} holds another model ({other}), which would be mixed with this one; name another folder.")
 
 
-def _renamed(config: dict[str, Any]) -> str:
+# --- genoformer's own layout
+
+
+def _named_class(config: dict[str, Any]) -> str:
     named = str(config.get("model", ""))
     return _RENAMED.get(named, named)
 
@@ -304,139 +281,39 @@ def _class_name(model: Model) -> str:
     return f"{type(model).__module__}:{type(model).__qualname__}"
 
 
-def failures(name: str | Path) -> list[str]:
-    """Return the reasons why the training run of a model failed its own check; empty if it passed or has no record."""
-    try:
-        notes = (read_manifest(name) or {}).get("notes")
-    except CheckpointError:  # a model can be used without its manifest
-        return []
-    return [str(note) for note in notes] if isinstance(notes, list) else []
-
-
-def read_manifest(name: str | Path) -> dict[str, Any] | None:
-    """Return the record of a model's data and settings, or None if its folder has none."""
-    path = resolve_model(name) / "manifest.json"
-    return read_json(path) if path.is_file() else None
-
-
-def read_card(name: str | Path) -> str | None:
-    """Return the model card in Markdown, for people to read before they use the model, or None if its folder has none."""
-    path = resolve_model(name) / CARD
-    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
-
-
-def title_of(name: str | Path) -> str:
-    """Return the first line of a model's card; empty if it has none."""
-    card = read_card(name)
-    return card.splitlines()[0].lstrip("# ") if card else ""
-
-
-def copy_notes(name: str | Path, folder: str | Path) -> None:
-    """Copy a model's card and the sketch of its training data, if it has them, into another folder."""
-    for part in (CARD, SKETCH):
-        if (resolve_model(name) / part).is_file():
-            with atomic_write(Path(folder) / part) as copy:
-                copy.write_bytes((resolve_model(name) / part).read_bytes())
-
-
-def read_sketch(name: str | Path) -> Sketch | None:
-    """Return a sample of the k-mers of a model's training data, or None if its folder has none."""
-    path = resolve_model(name) / SKETCH
-    return Sketch.load(path) if path.is_file() else None
-
-
-def training_overlap_note(model: Model, name: str, sequences: Iterable[Codes], what: str) -> str | None:
-    """Return a note if many k-mers of the sequences are in the model's training data; None if few are, or without a sketch.
-
-    Repeats share k-mers with the whole genome, so an overlap of a few percent is meaningless. If too few k-mers were sampled to
-    judge, the note reports the number that was found.
-    """
-    if model.training_sketch is None:
-        return None
-    found = model.training_sketch.containment(sequences)
-    if found.n_sampled < _ENOUGH and found.n_found:
-        return (
-            f"{found.n_found} of the {found.n_sampled} {model.training_sketch.k}-mers of {what} that were "
-            "looked at were in the training "
-            f"data of {name}: too few to tell how much it has seen of them."
+def _own_class(folder: Path, config: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the class and the configuration that a config.json names."""
+    named = _named_class(config)
+    known = {family.model for family in FAMILIES.values()}
+    if named not in known and named not in {family.model for family in families().values()}:
+        raise CheckpointError(
+            f"{folder}: model {config.get('model')!r} is of no family that is installed, and was refused; install its package."
         )
-    if not found.n_sampled or found.share < _MUCH:
-        return None
-    return (
-        f"{found.share:.0%} of the {model.training_sketch.k}-mers of {what} were in the training data of "
-        f"{name} (of {found.n_sampled:,} "
-        "that were looked at): what it says of them is not what it would say of sequence that it never saw."
-    )
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Return the number of parameters, each counted once."""
-    return sum(p.numel() for p in model.parameters())
-
-
-# --- genoformer's own layout
-
-
-def _detect_own(config: dict[str, Any]) -> bool:
-    return "genoformer" in config
-
-
-def _load_own(folder: Path, config: dict[str, Any]) -> Model:
-    module, _, name = _renamed(config).partition(":")
-    if not module.startswith(_HOME):
-        raise CheckpointError(f"{folder}: model {config.get('model')!r} is not one of genoformer's; refused.")
     try:
-        kind = getattr(import_module(module), name)
-        shape = kind.config_type.from_dict(config["config"])
+        kind = _imported(named)
+        return kind, kind.config_type.from_dict(config["config"])
     except (ImportError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}. Was it made by another version?") from error
+
+
+def _load_own(folder: Path, config: dict[str, Any]) -> Any:
+    kind, shape = _own_class(folder, config)
     tensors = read_tensors(folder / WEIGHTS)
     check_size(shape, tensors, folder / WEIGHTS)
-    model: Model = empty_model(kind, shape, tied=bool(kind.tied))
-    if not isinstance(model, Enformer):
-        model.tokenizer = load_tokenizer(folder / "tokenizer.json")
-        n_vocab = (model.config if isinstance(model, Encoder) else model.config.encoder).n_vocab
-        if model.tokenizer.n_vocab != n_vocab:
-            raise CheckpointError(
-                f"{folder}: tokenizer.json has {model.tokenizer.n_vocab} tokens, config.json {n_vocab}; "
-                "copy the model folder again."
-            )
+    model = empty_model(kind, shape, tied=kind.may_be_tied)
+    model.read_assets(folder)
     for copy, original in model.tied.items():
         tensors[copy] = tensors.get(original, torch.empty(0))
     return load_checked(model, tensors, folder / WEIGHTS)
 
 
 def _save_own(model: Model, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    if not isinstance(model, Enformer):
-        save_tokenizer(model.tokenizer, folder / "tokenizer.json")
+    model.write_assets(folder)
     tensors = {name: tensor for name, tensor in model.state_dict().items() if name not in model.tied}
     write_tensors(folder / WEIGHTS, tensors, dtype)
     return {"genoformer": __version__, "model": _class_name(model), "config": asdict(model.config)}
 
 
-def read_tables(name: str | Path) -> dict[str, TrackTable]:
-    """Return the track tables of a long-range model's heads that are in its folder, without reading its weights."""
-    return _read_tables(long_range_config(name), resolve_model(name))
-
-
-def _read_tables(config: EnformerConfig, folder: Path) -> dict[str, TrackTable]:
-    found = {}
-    for head, n in config.heads.items():
-        path = _table_of(config, folder, head)
-        if path.is_file():
-            found[head] = read_targets(path)
-            if len(found[head]) != n:
-                raise CheckpointError(f"{path}: {len(found[head]):,} tracks for a head of {n:,}; copy the model folder again.")
-    return found
-
-
-def _table_of(config: EnformerConfig, folder: Path, head: str) -> Path:
-    """Return the path of the track table of a head."""
-    return folder / ("targets.tsv" if len(config.heads) == 1 else f"targets.{head}.tsv")
-
-
-LAYOUTS = {
-    "genoformer": WeightFormat(_detect_own, _load_own, _save_own),
-    "dnabert": WeightFormat(dnabert.detect, dnabert.load, dnabert.save),
-    "enformer": WeightFormat(enformer.detect, enformer.load, enformer.save),
-}
+def read_tables(name: str | Path) -> dict[str, Any]:
+    """Return the track tables of a track model's heads that are in its folder, without reading its weights."""
+    return read_track_tables(load_config(name, PredictsTracks).heads, resolve_model(name))

@@ -1,13 +1,12 @@
 """New output heads on a trained long-range model: new tracks, or tracks of contexts that vectors describe.
 
-In reading order: three heads on the embedding of bins, the model with one of them, the choice of trainable parameters.
-Low-rank adapters are in `heads`. The heads follow enformer-pytorch's fine-tune module; the choice holds for one call.
+In reading order: three heads on the embedding of bins, the model with one of them. The heads follow enformer-pytorch's
+fine-tune module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +14,7 @@ from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
 from genoformer.models.enformer.model import Enformer
-
-TRUNK_TUNE = ("full", "last", "norms", "frozen")
+from genoformer.models.tuning import trainable
 
 
 class TrackHead(nn.Module):
@@ -52,8 +50,7 @@ class ContextAttentionHead(nn.Module):
     """A track for each of K contexts, each one or several vectors that the bins attend to: softplus(w (x + attention) + b).
 
     All contexts share a learned null key and value; a bin attends to it if none of the vectors is relevant. Only sums lie
-    between
-    the values and the track, so w is applied to the values first and no tensor [K, N, C] is allocated.
+    between the values and the track, so w is applied to the values first and no tensor [K, N, C] is allocated.
     """
 
     def __init__(self, width: int, context_width: int, n_heads: int = 8, key_width: int = 64) -> None:
@@ -126,7 +123,7 @@ class EnformerWithHead(nn.Module):
     ) -> Tensor:
         """Return the tracks of the middle `n_bins` (None: the model's default); context: further inputs of the head.
 
-        tune: which trunk parameters get gradients in this call, see `trunk_parameters`; None: all of them. Parameters with
+        tune: which trunk parameters get gradients in this call, see `tuning.trained_names`; None: all of them. Parameters with
         requires_grad=False stay frozen.
         """
         with trainable(self.model, tune, last_blocks):
@@ -164,59 +161,3 @@ class EnformerWithHead(nn.Module):
                 f"{predicted.shape[1]:,} of {batch:,}."
             )
         return of(predicted, measured)
-
-
-# --- choice of trainable parameters
-
-
-def trunk_parameters(model: Enformer, tune: str, last_blocks: int = 2) -> set[str]:
-    """Return the names of the trunk parameters (without heads) that a tuning mode trains.
-
-    "full": all; "last": the last blocks, if the model has blocks, and the final convolution; "norms": the layer norms;
-    "frozen":
-    none.
-    """
-    if tune not in TRUNK_TUNE:
-        raise ConfigError(f"tune = {tune!r}: allowed are {', '.join(TRUNK_TUNE)}.")
-    if not len(model.blocks):
-        last_blocks = 0
-    elif tune == "last" and not 1 <= last_blocks <= len(model.blocks):
-        raise ConfigError(f"last_blocks = {last_blocks}: the model has blocks 1 to {len(model.blocks)}.")
-    first = len(model.blocks) - last_blocks
-    kept = (*(f"blocks.{i}." for i in range(first, len(model.blocks))), "final.")
-    trunk = [name for name, _ in model.named_parameters() if not name.startswith("heads.")]
-    if tune == "norms":
-        norms = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, nn.LayerNorm))
-        return {name for name in trunk if name.startswith(norms)} if norms else set()
-    return {name for name in trunk if tune == "full" or (tune == "last" and name.startswith(kept))}
-
-
-@contextmanager
-def trainable(model: Enformer, tune: str | None, last_blocks: int = 2) -> Iterator[None]:
-    """Restrict gradients inside the context to the chosen parameters, and restore flags and modes at the end.
-
-    A parameter with requires_grad=False stays frozen. Batch norm that is not trained uses its running statistics and does not
-    update them. With tune = None, nothing changes.
-    """
-    if tune is None:
-        yield
-        return
-    chosen = trunk_parameters(model, tune, last_blocks)
-    if model.activation_checkpointing and model.training and tune in ("last", "norms"):
-        raise ConfigError(
-            f"tune = {tune!r} with checkpointing: the backward pass computes again, when flags of one call are gone; set "
-            "requires_grad of the parameters yourself and leave tune out."
-        )
-    flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
-    modes = {module: module.training for module in model.modules() if isinstance(module, nn.BatchNorm1d)}
-    try:
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(parameter.requires_grad and name in chosen)
-        for module in modes:
-            module.train(module.training and module.weight.requires_grad)
-        yield
-    finally:
-        for parameter, flag in flags.items():
-            parameter.requires_grad_(flag)
-        for module, mode in modes.items():
-            module.train(mode)

@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import atomic_write, sha256_of
 from genoformer.formats.pointers import refuse_pointer
 from genoformer.formats.text import refuse_device
+from genoformer.models.base import Model, Origin
 
 WEIGHTS = "model.safetensors"
 PICKLED = "pytorch_model.bin"  # name in older folders of the Hugging Face hub
@@ -40,7 +41,7 @@ _KINDS = (
 )
 _MOST_SHARED = 4  # largest ratio of tensor bytes to file bytes: tensors may share storage
 
-M = TypeVar("M", bound=nn.Module)
+M = TypeVar("M", bound=Model)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -147,7 +148,7 @@ def load_checked(model: M, tensors: dict[str, Tensor], path: Path, sha256: str =
     if bad:
         raise CheckpointError(f"{path}: {bad[0]} holds NaN or infinity; the training run diverged or the file is damaged.")
     model.load_state_dict(tensors)  # copies into float32
-    model.sha256 = sha256 or sha256_of(path)  # type: ignore[assignment]  # a field of each of our models
+    model.set_origin(Origin(sha256 or sha256_of(path)))
     return model
 
 

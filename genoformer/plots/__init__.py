@@ -1,6 +1,6 @@
 """Figures: arrays -> Axes. The caller owns the figure. The colours suit readers with red-green colour blindness."""
 
-from genoformer.plots.annotation import over_controls, stacked_shares, trait_matrix
+from genoformer.plots.annotation import over_controls, stacked_fractions, trait_matrix
 from genoformer.plots.curves import context_curve, loss_with_trend, running_mean
 from genoformer.plots.locus import (
     allele_coordinates,
@@ -25,7 +25,7 @@ from genoformer.plots.metrics import (
     scatter,
     two_histograms,
 )
-from genoformer.plots.sequence import allele_logos, heat_map, information, logo
+from genoformer.plots.sequence import allele_logos, heat_map, information, letters, logo
 from genoformer.plots.style import BASE_COLOURS, BLUE, GREY, MANY, ORANGE, RED, plain
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "information",
     "intervals_by_row",
     "landmarks",
+    "letters",
     "logo",
     "loss_with_trend",
     "n_rows",
@@ -61,7 +62,7 @@ __all__ = [
     "roc_curves",
     "running_mean",
     "scatter",
-    "stacked_shares",
+    "stacked_fractions",
     "tracks",
     "trait_matrix",
     "two_histograms",

@@ -39,27 +39,27 @@ _TWENTY = (  # matplotlib's tab20
 _NARROW = 0.03  # smallest fraction of a bar that gets a label
 
 
-def stacked_shares(
+def stacked_fractions(
     ax: Axes, counts: Mapping[str, Mapping[str, int]], totals: Mapping[str, int], colours: Mapping[str, str] | None = None
 ) -> Axes:
     """Draw stacked bars of the fractions counts[bar][kind] / totals[bar]; the label of each bar has its n.
 
     colours: colours of kinds; other kinds get default colours. Kinds are drawn in the order of their first appearance.
     """
-    kinds = list(dict.fromkeys(kind for of in counts.values() for kind in of))
+    kinds = list(dict.fromkeys(kind for by_kind in counts.values() for kind in by_kind))
     palette = MANY if len(kinds) <= len(MANY) else _TWENTY
     colour = {kind: (colours or {}).get(kind, palette[i % len(palette)]) for i, kind in enumerate(kinds)}
-    places = np.arange(len(counts))
+    rows = np.arange(len(counts))
     left = np.zeros(len(counts))
     for kind in kinds:
-        share = np.array([of.get(kind, 0) / max(1, totals[bar]) for bar, of in counts.items()])
-        ax.barh(places, share, left=left, color=colour[kind], label=kind, height=0.72, edgecolor="white", lw=0.6)
-        for y, (x, width) in enumerate(zip(left.tolist(), share.tolist(), strict=True)):
+        fractions = np.array([by_kind.get(kind, 0) / max(1, totals[bar]) for bar, by_kind in counts.items()])
+        ax.barh(rows, fractions, left=left, color=colour[kind], label=kind, height=0.72, edgecolor="white", lw=0.6)
+        for y, (x, width) in enumerate(zip(left.tolist(), fractions.tolist(), strict=True)):
             if width > _NARROW:
                 ax.text(x + width / 2, y, f"{width:.0%}", ha="center", va="center", fontsize="x-small", color=_on(colour[kind]))
-        left = left + share
-    ax.set_yticks(places, [f"{bar}\nn = {totals[bar]:,}" for bar in counts])
-    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="share of records")
+        left = left + fractions
+    ax.set_yticks(rows, [f"{bar}\nn = {totals[bar]:,}" for bar in counts])
+    ax.set(xlim=(0, 1), ylim=(len(counts) - 0.5, -0.5), xlabel="fraction of records")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.tick_params(axis="y", length=0)
     n_columns = 1 if len(kinds) > 4 else len(kinds)
@@ -71,24 +71,24 @@ def stacked_shares(
 
 
 def over_controls(
-    ax: Axes, names: Sequence[str], observed: ArrayLike, controls: Sequence[ArrayLike], notes: Sequence[str], *, what: str
+    ax: Axes, names: Sequence[str], observed: ArrayLike, controls: Sequence[ArrayLike], notes: Sequence[str], *, xlabel: str
 ) -> Axes:
     """Draw a row for each name: a box of the controls (middle half, whiskers 2.5 to 97.5 %) and the observed value in red.
 
-    observed [A] and controls [A][R] have the same unit, `what`. notes: text at the end of each row.
+    observed [A] and controls [A][R] have the same unit. notes: text at the end of each row.
     """
-    found = np.asarray(observed, dtype=float)
-    places = np.arange(len(names))
-    for y, values in zip(places.tolist(), controls, strict=True):
+    values_observed = np.asarray(observed, dtype=float)
+    rows = np.arange(len(names))
+    for y, values in zip(rows.tolist(), controls, strict=True):
         low, quarter, middle, three, high = np.percentile(np.asarray(values, dtype=float), [2.5, 25, 50, 75, 97.5])
         ax.plot([low, high], [y, y], color=GREY, lw=1.2, zorder=1)
         ax.barh(y, three - quarter, left=quarter, height=0.5, color="#D9D9D9", edgecolor=GREY, lw=0.8, zorder=2)
         ax.plot([middle, middle], [y - 0.25, y + 0.25], color="black", lw=1.2, zorder=3)
-    ax.scatter(found, places, color=RED, s=34, zorder=4, clip_on=False, label="observed")
-    ax.set_yticks(places, names)
-    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=what)
+    ax.scatter(values_observed, rows, color=RED, s=34, zorder=4, clip_on=False, label="observed")
+    ax.set_yticks(rows, names)
+    ax.set(ylim=(len(names) - 0.4, -0.6), xlabel=xlabel)
     ax.set_xlim(left=0)
-    for y, note in zip(places.tolist(), notes, strict=True):
+    for y, note in zip(rows.tolist(), notes, strict=True):
         ax.text(1.01, y, note, transform=ax.get_yaxis_transform(), va="center", fontsize="small")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color="#EEEEEE", zorder=0)

@@ -23,10 +23,10 @@ def context_curve(
     (NaN without one).
     """
     if one_sided:
-        ax.plot(list(one_sided), list(one_sided.values()), "o-", color=BLUE, ms=4, lw=1.5, label="counts, k before")
+        ax.plot(list(one_sided), list(one_sided.values()), "o-", color=BLUE, ms=4, lw=1.5, label="Markov baseline, k before")
     if two_sided:
-        places = [2 * m for m in two_sided]
-        ax.plot(places, list(two_sided.values()), "s--", color=ORANGE, ms=4.5, lw=1.5, label="counts, m + m around")
+        widths = [2 * m for m in two_sided]
+        ax.plot(widths, list(two_sided.values()), "s--", color=ORANGE, ms=4.5, lw=1.5, label="Markov baseline, m + m around")
         for m, bits in two_sided.items():
             ax.annotate(
                 f"{m}+{m}",
@@ -51,13 +51,13 @@ def context_curve(
 
 def loss_with_trend(ax: Axes, x: ArrayLike, y: ArrayLike, *, ylabel: str, points: bool = False) -> Axes:
     """Draw a measured series as joined points, or as a faint line with its running mean over 1/25 of the series."""
-    places, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    steps, values = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     half = 0 if points else len(values) // 50
     if not half:
-        ax.plot(places, values, "o-", color=BLUE, ms=3.5, lw=1.5)
+        ax.plot(steps, values, "o-", color=BLUE, ms=3.5, lw=1.5)
     else:
-        ax.plot(places, values, color=BLUE, alpha=0.3, lw=0.8)
-        ax.plot(places, running_mean(values, half), color=BLUE, lw=1.8)
+        ax.plot(steps, values, color=BLUE, alpha=0.3, lw=0.8)
+        ax.plot(steps, running_mean(values, half), color=BLUE, lw=1.8)
         low, high = values.min(), np.quantile(values, 0.995)  # the first steps would compress the rest of the curve
         if high > low:
             ax.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from genoformer.plots.style import BLUE, GREY, MANY, ORANGE, plain
 
@@ -41,9 +41,9 @@ def coordinates(ax: Axes, start: float, end: float, chrom: str = "") -> Axes:
     """Label x with whole bases, and the region [start, end) below in 1-based coordinates; "base" without a contig."""
     from matplotlib.ticker import FuncFormatter
 
-    from genoformer.plots.places import PlaceLocator
+    from genoformer.plots.ticks import PositionLocator
 
-    ax.xaxis.set_major_locator(PlaceLocator())
+    ax.xaxis.set_major_locator(PositionLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(_grouped))
     ax.set_xlabel(f"{chrom}:{start + 1:,.0f}-{end:,.0f}" if chrom else "base", fontsize="small")
     ax.tick_params(axis="x", labelsize="small")
@@ -64,7 +64,7 @@ def allele_coordinates(
     first: the 1-based coordinate of the first base; n_alt: number of drawn bases of ALT; changed and alt_start: as in
     `allele_logos`. The axis of ALT has the coordinates of the reference; inserted bases have none.
     """
-    from genoformer.plots.places import Change, alt_coordinates
+    from genoformer.plots.ticks import Change, alt_coordinates
 
     start, n_ref, n_of_alt = changed
     if n_ref == n_of_alt:
@@ -125,45 +125,18 @@ def landmarks(
     Exons are boxes on a line. An arrow at the TSS shows the direction. Overlapping genes are in separate rows.
     """
     rows: list[float] = []  # the end of the last gene of each row
-    labels, y = [], 0.0
-    wide = end - start
     for name, strand, exons in sorted(genes, key=lambda gene: float(np.min(np.asarray(gene[2])))):
-        spans = np.asarray(exons, dtype=float)
-        low, high = max(float(spans.min()), start), min(float(spans.max()), end)
-        text = low - 0.012 * wide * (len(name) + 1) if strand == "-" else low  # room for the name
-        row = next((i for i, last in enumerate(rows) if last < text), len(rows))
-        rows[row:] = [max(high, low + 0.012 * wide * (len(name) + 2)), *rows[row + 1 :]]
-        y = -row
-        ax.plot([low, high], [y, y], color=BLUE, lw=1, solid_capstyle="butt")
-        ax.broken_barh([(a, b - a) for a, b in spans.tolist()], (y - 0.17, 0.34), color=BLUE, lw=0)
-        at, step = (high, -1) if strand == "-" else (low, 1)
-        inside = start < (spans.max() if strand == "-" else spans.min()) < end
-        if strand in "+-" and inside:
-            ax.annotate(
-                "",
-                (at + step * 0.02 * wide, y + 0.3),
-                (at, y + 0.3),
-                annotation_clip=False,
-                arrowprops={"arrowstyle": "-|>", "color": BLUE, "lw": 1, "shrinkA": 0, "shrinkB": 0},
-            )
-        fits = low + 0.012 * wide * len(name) < end
-        ax.text(
-            low if fits else end,
-            y - 0.24,
-            name,
-            fontsize="x-small",
-            va="top",
-            ha="left" if fits else "right",
-            clip_on=True,
-            style="italic",
-        )
+        _gene(ax, rows, start, end, name, strand, np.asarray(exons, dtype=float))
     ticks = [0.0] if rows else []
     labels = ["genes"] if rows else []
-    y = -len(rows)
-    for i, (kind, of) in enumerate((elements or {}).items()):
+    y = float(-len(rows))
+    for i, (kind, intervals) in enumerate((elements or {}).items()):
         colour = MANY[(i + 1) % len(MANY)]
         ax.broken_barh(
-            [(a, b - a) for a, b in np.asarray(of, dtype=float).reshape(-1, 2).tolist()], (y - 0.2, 0.4), color=colour, lw=0
+            [(a, b - a) for a, b in np.asarray(intervals, dtype=float).reshape(-1, 2).tolist()],
+            (y - 0.2, 0.4),
+            color=colour,
+            lw=0,
         )
         ticks.append(y)
         labels.append(kind)
@@ -173,6 +146,26 @@ def landmarks(
     ax.tick_params(length=0, labelbottom=False, bottom=False)
     ax.spines[:].set_visible(False)
     return ax
+
+
+def _gene(ax: Axes, rows: list[float], start: int, end: int, name: str, strand: str, exons: NDArray[np.float64]) -> None:
+    """Draw a gene in the first row with room for it and its name; rows: the end of the last gene of each row, updated."""
+    wide = end - start
+    low, high = max(float(exons.min()), start), min(float(exons.max()), end)
+    text = low - 0.012 * wide * (len(name) + 1) if strand == "-" else low  # room for the name
+    row = next((i for i, last in enumerate(rows) if last < text), len(rows))
+    rows[row:] = [max(high, low + 0.012 * wide * (len(name) + 2)), *rows[row + 1 :]]
+    y = -row
+    ax.plot([low, high], [y, y], color=BLUE, lw=1, solid_capstyle="butt")
+    ax.broken_barh([(a, b - a) for a, b in exons.tolist()], (y - 0.17, 0.34), color=BLUE, lw=0)
+    at, step = (high, -1) if strand == "-" else (low, 1)
+    inside = start < (exons.max() if strand == "-" else exons.min()) < end
+    if strand in "+-" and inside:
+        arrow = {"arrowstyle": "-|>", "color": BLUE, "lw": 1, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", (at + step * 0.02 * wide, y + 0.3), (at, y + 0.3), annotation_clip=False, arrowprops=arrow)
+    fits = low + 0.012 * wide * len(name) < end
+    x, ha = (low, "left") if fits else (end, "right")
+    ax.text(x, y - 0.24, name, fontsize="x-small", va="top", ha=ha, clip_on=True, style="italic")
 
 
 def n_rows(genes: Sequence[tuple[str, str, ArrayLike]], elements: Mapping[str, ArrayLike] | None = None) -> float:
@@ -194,9 +187,9 @@ def attention_map(
 
     The colour scale ends at the 99.5th percentile. elements: name -> intervals [n, 2], drawn as bars at the top and left.
     """
-    of, y, x = np.asarray(weights, dtype=float), np.asarray(queries, dtype=float), np.asarray(keys, dtype=float)
-    top = float(np.quantile(of, 0.995)) or 1.0
-    image = ax.pcolormesh(x, y, of, cmap="viridis", vmin=0, vmax=top, rasterized=True)
+    matrix, y, x = np.asarray(weights, dtype=float), np.asarray(queries, dtype=float), np.asarray(keys, dtype=float)
+    top = float(np.quantile(matrix, 0.995)) or 1.0
+    image = ax.pcolormesh(x, y, matrix, cmap="viridis", vmin=0, vmax=top, rasterized=True)
     ax.set(xlim=(x[0], x[-1]), ylim=(y[-1], y[0]))
     for i, (name, spans) in enumerate((elements or {}).items()):
         colour, low = MANY[(i + 1) % len(MANY)], 1.012 + 0.03 * i
@@ -237,7 +230,7 @@ def attention_map(
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
     ax.yaxis.set_major_formatter(FuncFormatter(_grouped))
     ax.tick_params(axis="y", labelsize="small", pad=3 + 3.5 * len(elements or {}))
-    ax.set_ylabel("base that looks", fontsize="small")
+    ax.set_ylabel("query base", fontsize="small")
     bar = ax.figure.colorbar(image, ax=ax, pad=0.02, fraction=0.045)
     bar.set_label(label, fontsize="small")
     bar.ax.tick_params(labelsize="x-small")
@@ -254,8 +247,8 @@ def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: fl
     top = max((strength for *_, strength in pairs), default=0.0)
     wide = max((abs(b - a) for a, b, strength in pairs if strength > 0.05 * top), default=1.0) or 1.0
     for a, b, strength in sorted(pairs, key=lambda pair: pair[2]):
-        share = strength / top if top > 0 else 0.0
-        if share > 0.05:
+        relative = strength / top if top > 0 else 0.0
+        if relative > 0.05:
             ax.add_patch(
                 Arc(
                     ((a + b) / 2, 0),
@@ -264,12 +257,12 @@ def contacts(ax: Axes, pairs: Sequence[tuple[float, float, float]], *, start: fl
                     theta1=0,
                     theta2=180,
                     color=ORANGE,
-                    lw=0.4 + 2.2 * share,
-                    alpha=0.25 + 0.75 * share,
+                    lw=0.4 + 2.2 * relative,
+                    alpha=0.25 + 0.75 * relative,
                 )
             )
-    for place in {a for a, *_ in pairs}:
-        ax.plot([place], [0], marker="^", ms=5, color=BLUE, clip_on=False, zorder=5)
+    for position in {a for a, *_ in pairs}:
+        ax.plot([position], [0], marker="^", ms=5, color=BLUE, clip_on=False, zorder=5)
     ax.set(xlim=(start, end), ylim=(0, 1.05))
     ax.set_yticks([])
     ax.set_title(label, loc="left", fontsize="x-small", color="#555555", style="italic")
@@ -290,5 +283,5 @@ def _wrapped(text: str, ax: Axes) -> str:
     return "\n".join(textwrap.wrap(text, max(20, int(15 * inches))))
 
 
-def _grouped(place: float, _: object) -> str:
-    return f"{place:,.0f}"
+def _grouped(position: float, _: object) -> str:
+    return f"{position:,.0f}"

@@ -34,8 +34,8 @@ def confusion(ax: Axes, counts: ArrayLike, classes: Sequence[object]) -> Axes:
     Cells have text for at most 12 classes; for more classes the figure has a colour scale instead.
     """
     n = np.asarray(counts, dtype=np.int64)
-    share = n / np.maximum(n.sum(axis=1, keepdims=True), 1)
-    image = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    fraction = n / np.maximum(n.sum(axis=1, keepdims=True), 1)
+    image = ax.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
     places = np.arange(len(n))
     if len(n) <= 12:
         size = "medium" if len(n) <= 4 else "x-small"
@@ -43,14 +43,14 @@ def confusion(ax: Axes, counts: ArrayLike, classes: Sequence[object]) -> Axes:
             ax.text(
                 j,
                 i,
-                f"{n[i, j]:,}\n{share[i, j]:.0%}",
+                f"{n[i, j]:,}\n{fraction[i, j]:.0%}",
                 ha="center",
                 va="center",
                 fontsize=size,
-                color="white" if share[i, j] > 0.55 else "black",
+                color="white" if fraction[i, j] > 0.55 else "black",
             )
     else:
-        ax.figure.colorbar(image, ax=ax, label="share of the true class", fraction=0.046, pad=0.03)
+        ax.figure.colorbar(image, ax=ax, label="fraction of the true class", fraction=0.046, pad=0.03)
         places = places[:: -(-len(n) // 25)]
     names = [str(classes[i]) for i in places.tolist()]
     sideways = max(map(len, names)) * len(names) > 40
@@ -84,11 +84,11 @@ def precision_recall(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]
     """
     from sklearn.metrics import precision_recall_curve
 
-    shares = {name: float(np.mean(np.asarray(truth, dtype=bool))) for name, (truth, _) in curves.items()}
-    alike = len(set(shares.values())) == 1
-    for i, share in enumerate([*shares.values()][:1] if alike else shares.values()):
-        colour = GREY if alike else _line(i, first_leads)["color"]
-        ax.axhline(share, color=colour, lw=0.8 if alike else 1.0, ls=":", label=None if i else "chance")
+    fractions = {name: float(np.mean(np.asarray(truth, dtype=bool))) for name, (truth, _) in curves.items()}
+    is_common = len(set(fractions.values())) == 1
+    for i, fraction in enumerate([*fractions.values()][:1] if is_common else fractions.values()):
+        colour = GREY if is_common else _line(i, first_leads)["color"]
+        ax.axhline(fraction, color=colour, lw=0.8 if is_common else 1.0, ls=":", label=None if i else "chance")
     for i, (name, (truth, score)) in reversed(list(enumerate(curves.items()))):
         precision, recall, _ = precision_recall_curve(np.asarray(truth, dtype=bool), np.asarray(score))
         ax.plot(recall, precision, drawstyle="steps-post", label=name, **_line(i, first_leads))
@@ -99,34 +99,34 @@ def precision_recall(ax: Axes, curves: Mapping[str, tuple[ArrayLike, ArrayLike]]
 def calibration(
     ax: Axes,
     confidence: ArrayLike,
-    right: ArrayLike,
+    correct: ArrayLike,
     *,
     n_bins: int = 15,
     xlabel: str = "confidence",
-    ylabel: str = "share of right cases",
+    ylabel: str = "fraction correct",
 ) -> Axes:
     """Draw the fraction of correct cases by confidence [N] in equal bins, with 95 % intervals (Wilson 1927); counts are below.
 
     Bins of fewer than 5 cases are pale and not part of the line. Both axes are 0 to 1, so that panels are comparable.
     """
-    p, hit = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
+    p, hit = np.asarray(confidence, dtype=float), np.asarray(correct, dtype=float)
     edges = np.linspace(0, 1, n_bins + 1)
     bins = np.clip(np.ceil(p * n_bins).astype(int) - 1, 0, n_bins - 1)
     n, hits, sums = (np.bincount(bins, weights=w, minlength=n_bins) for w in (np.ones_like(p), hit, p))
-    there = n > 0
-    n, share, mean = n[there], hits[there] / n[there], sums[there] / n[there]
+    filled = n > 0
+    n, fraction, mean = n[filled], hits[filled] / n[filled], sums[filled] / n[filled]
     z = 1.96
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    middle = (fraction + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(fraction * (1 - fraction) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     few = n < _FEW
     ax.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
-    for which, line, alpha in ((few, "o", 0.3), (~few, "o-", 1.0)):
-        ax.vlines(mean[which], (middle - half)[which], (middle + half)[which], color=BLUE, lw=1.2, alpha=alpha)
-        ax.plot(mean[which], share[which], line, color=BLUE, ms=4.5, lw=1.2, alpha=alpha, mew=0)
+    for rows, line, alpha in ((few, "o", 0.3), (~few, "o-", 1.0)):
+        ax.vlines(mean[rows], (middle - half)[rows], (middle + half)[rows], color=BLUE, lw=1.2, alpha=alpha)
+        ax.plot(mean[rows], fraction[rows], line, color=BLUE, ms=4.5, lw=1.2, alpha=alpha, mew=0)
     ax.set(ylabel=ylabel, xlim=(0, 1), ylim=(-0.02, 1.02))  # room for the points at 0 and 1
     ax.tick_params(labelbottom=False)
     below = ax.inset_axes((0, -0.3, 1, 0.25), sharex=ax)
-    below.bar(edges[:-1][there], n, width=1 / n_bins, align="edge", color=GREY, edgecolor="white", lw=0.5)
+    below.bar(edges[:-1][filled], n, width=1 / n_bins, align="edge", color=GREY, edgecolor="white", lw=0.5)
     below.set(xlabel=f"{xlabel} (pale: fewer than {_FEW} cases)" if few.any() else xlabel, ylabel="cases")
     below.locator_params(axis="y", nbins=2, integer=True)
     plain(below)
@@ -204,7 +204,7 @@ def agreement(ax: Axes, measured: ArrayLike, predicted: ArrayLike, *, label: str
 
 
 def two_histograms(
-    ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str = "share of variants", bins: int = 40
+    ax: Axes, groups: Mapping[str, ArrayLike], *, xlabel: str, ylabel: str = "fraction of variants", bins: int = 40
 ) -> Axes:
     """Draw the histograms of two groups as fractions over common bins; each label has its n."""
     arrays = {name: np.asarray(values, dtype=float) for name, values in groups.items()}
@@ -245,7 +245,7 @@ def principal_components(
 
     x = np.asarray(embeddings, dtype=np.float64)
     fitted = PCA(2, random_state=0).fit(x)
-    points, share = fitted.transform(x), fitted.explained_variance_ratio_
+    points, fractions = fitted.transform(x), fitted.explained_variance_ratio_
     order = np.random.default_rng(0).permutation(len(x))  # no class covers the others
     look: dict[str, Any] = {"s": float(np.clip(9_000 / len(x), 3, 28)), "linewidths": 0}
     look["alpha"] = float(np.clip(1_500 / len(x), 0.15, 0.8))
@@ -281,7 +281,7 @@ def principal_components(
                 bbox_to_anchor=(1.0, 1.0),
                 borderaxespad=0,
             )
-    ax.set(xlabel=f"PC 1 ({share[0]:.0%} of the variance)", ylabel=f"PC 2 ({share[1]:.0%})")
+    ax.set(xlabel=f"PC 1 ({fractions[0]:.0%} of the variance)", ylabel=f"PC 2 ({fractions[1]:.0%})")
     ax.locator_params(nbins=6)
     return plain(ax)
 

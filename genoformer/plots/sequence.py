@@ -30,6 +30,12 @@ def logo(ax: Axes, heights: ArrayLike, *, first: int = 0, label: str = "bits") -
     return plain(ax)
 
 
+def letters(codes: ArrayLike, values: ArrayLike) -> NDArray[np.float64]:
+    """Return values of bases [L] as heights [L, 4] of the observed bases, codes [L]; 0 at an N."""
+    is_observed = np.asarray(codes)[:, None] == np.arange(4)
+    return np.where(is_observed, np.asarray(values)[:, None], 0.0)
+
+
 def heat_map(
     ax: Axes, values: ArrayLike, codes: ArrayLike, *, first: int = 0, label: str = "", limit: float | None = None
 ) -> Axes:
@@ -39,16 +45,16 @@ def heat_map(
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    of = np.asarray(values, dtype=float)
-    known = np.abs(of[np.isfinite(of)])
+    effects = np.asarray(values, dtype=float)
+    known = np.abs(effects[np.isfinite(effects)])
     top = limit or (float(np.quantile(known, 0.99)) if len(known) else 0.0) or 1.0
     colours = LinearSegmentedColormap.from_list("lower or raise", [BLUE, "#FFFFFF", ORANGE]).with_extremes(bad="#DDDDDD")
-    extent = (first - 0.5, first + len(of) - 0.5, 3.5, -0.5)
-    image = ax.imshow(of.T, aspect="auto", cmap=colours, vmin=-top, vmax=top, extent=extent, interpolation="nearest")
-    own = np.asarray(codes)
-    here = np.flatnonzero(own < 4)
-    if len(own) <= _DOTS:
-        ax.plot(first + here, own[here], ls="", marker=".", ms=3, color="#444444")
+    extent = (first - 0.5, first + len(effects) - 0.5, 3.5, -0.5)
+    image = ax.imshow(effects.T, aspect="auto", cmap=colours, vmin=-top, vmax=top, extent=extent, interpolation="nearest")
+    bases = np.asarray(codes)
+    positions = np.flatnonzero(bases < 4)
+    if len(bases) <= _DOTS:
+        ax.plot(first + positions, bases[positions], ls="", marker=".", ms=3, color="#444444")
     ax.set_yticks(range(4), list("ACGT"))
     bar = ax.figure.colorbar(image, ax=ax, pad=0.01, fraction=0.03)
     bar.set_label(label, fontsize="small")

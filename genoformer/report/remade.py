@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 from genoformer.errors import ConfigError
 from genoformer.genome.reference import Genome
-from genoformer.models.enformer.model import Enformer
-from genoformer.scoring.scorers import Model, Scorer, TrackOptions, default_scores, make_scorer, sha256_of_models
+from genoformer.models.base import Model, PredictsTracks, has
+from genoformer.scoring.scorers import VariantScorer, default_scores, make_scorer
 from genoformer.scoring.scores import SCORES, Score
-from genoformer.scoring.track_scorer import AlleleComparison
+from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions, sha256_of_models
 
 
 class Remade(NamedTuple):
     """A reconstructed scorer, a flag for the same models as the scores, and remarks on differences."""
 
-    scorer: Scorer
+    scorer: VariantScorer
     same_models: bool
     remarks: tuple[str, ...]
 
@@ -37,15 +37,15 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
     if options.get("precision", "float32") != "float32":
         remarks.append(f"The scores were made in {options['precision']}, the figures in float32.")
     scores = [SCORES[text] for text in options.get("scores", "").split(",") if text in SCORES]
-    if of_genes := [score.name for score in scores if score.evidence == "gene"]:
+    if of_genes := [score.name for score in scores if score.input.per_gene]:
         remarks.append(f"{', '.join(of_genes)} took the genes of {options.get('genes', 'a GTF')}, which are not read here.")
-        scores = [score for score in scores if score.evidence != "gene"]
+        scores = [score for score in scores if not score.input.per_gene]
     try:
         return Remade(_scorer(options, models, genome, scores), same, tuple(remarks))
     except (ConfigError, ValueError) as error:
         if options:
             remarks.append(f"The options of the header are not for {name} ({str(error).rstrip('.')}); its defaults are taken.")
-    heads = list(models[0].config.heads) if isinstance(models[0], Enformer) else []
+    heads = list(getattr(models[0].config, "heads", ())) if has(models[0], PredictsTracks) else []
     default = {"head": options["head"] if options.get("head") in heads else heads[0]} if heads else {}
     try:
         scorer = _scorer(default, models, genome, [])
@@ -55,20 +55,23 @@ def remade(options: Mapping[str, str], made_by: str, models: Sequence[Model], na
     return Remade(scorer, same, tuple(remarks))
 
 
-def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome, scores: Sequence[Score]) -> Scorer:
+def _scorer(options: Mapping[str, str], models: Sequence[Model], genome: Genome, scores: Sequence[Score]) -> VariantScorer:
     """Return the scorer with these options. Raises ConfigError or ValueError for options that do not fit the models."""
     context = options.get("context", "")
     how: dict[str, Any] = {name: options[name] for name in ("indels", "anchor") if name in options}
     if "shifts" in options:
         how["shifts"] = tuple(int(text) for text in options["shifts"].split(","))
     tracks = [int(text) for text in options["tracks"].split(",")] if "tracks" in options else None
-    given = how or tracks or "head" in options
-    of_tracks = TrackOptions(options.get("head"), tracks=tracks, settings=AlleleComparison(**how)) if given else None
+    of_tracks = None
+    if how or tracks or "head" in options:
+        of_tracks = TrackOptions(options.get("head"), tracks=tracks, settings=AlleleComparison(**how))
     return make_scorer(
-        models,
         genome,
-        list(scores) or default_scores(models[0]),
-        context=int(context) if context.isdecimal() else None,
-        both_strands=options.get("strands", "both") == "both",
-        of_tracks=of_tracks,
+        Scoring(
+            tuple(models),
+            tuple(scores or default_scores(models[0])),
+            context=int(context) if context.isdecimal() else None,
+            both_strands=options.get("strands", "both") == "both",
+            tracks=of_tracks,
+        ),
     )

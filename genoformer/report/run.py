@@ -16,6 +16,7 @@ from genoformer.inference import evaluating
 from genoformer.interpretation.explain import Printed, explain
 from genoformer.interpretation.figures import draw_explained
 from genoformer.models import registry
+from genoformer.models.base import SCORES_VARIANTS
 from genoformer.progress import Progress, ProgressCallback
 from genoformer.report.meant import Meant
 from genoformer.report.page import Figure, write_page
@@ -70,7 +71,7 @@ def make_report(
 def _figures(
     scored: Path, found: Scored, names: Sequence[str | Path], genome: Genome, top: int, flank: int, progress: ProgressCallback
 ) -> list[Figure]:
-    models = [registry.load_scoring(name) for name in names]
+    models = [registry.load(name, SCORES_VARIANTS) for name in names]
     of = remade(found.options, dict(found.made_by).get("model", ""), models, "+".join(map(str, names)), genome)
     remarks = "".join(f" {remark}" for remark in of.remarks)
     strongest = found.strongest(len(found.rows))

@@ -124,8 +124,8 @@ class Scored:
         name = self.scores[0].name
         if flag is None or not text:
             return (
-                f"No noise floor of {name} is known (--noise 0, or an older version): it is not said which scores are more "
-                "than what the start of a window does."
+                f"No noise floor of {name} is known (--noise-places 0, or an older version): it is not said which scores are "
+                "more than what the start of a window does."
             )
         floors = dict(item.partition("=")[::2] for item in text.split(";"))
         indel, _, substitution = floors.get(name, "").partition("/")

@@ -6,6 +6,8 @@ A query masks [target, end) of a window and asks for P(base) at `target`. An SNV
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -15,22 +17,19 @@ from numpy.typing import NDArray
 from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, N, encode, reverse_complement
+from genoformer.genome.normalise import normalise, trim, trimmed
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Alleles, Variant, centred_start, normalise, place_alleles, place_snvs, trim, trimmed
+from genoformer.genome.variants import Alleles, Variant, centred_start, place_alleles, place_snvs
+from genoformer.inference.base_probabilities import embeddings
 from genoformer.inference.windows import require_length
 from genoformer.models.transformer.model import Encoder
-from genoformer.scoring.scores import Floats, ScoreInput
+from genoformer.scoring.score_inputs import AllelePair
+from genoformer.scoring.scores import Score
+from genoformer.writers import Floats
 
 FLANK = 5  # bases on either side of an indel whose likelihood is compared too: a 6-mer reaches this far
 _TOUCH = 1  # bases on either side of an allele whose tokens count in its embedding; a deletion has no base of its own
 _GROUP = 64  # insertions and deletions per batch: each needs dozens of windows
-
-
-class AllelePair(NamedTuple):
-    """Evidence for both alleles of n variants on one strand: [n] or [n, D]; NaN if missing."""
-
-    ref: Floats
-    alt: Floats
 
 
 class MaskedQuery(NamedTuple):
@@ -42,8 +41,15 @@ class MaskedQuery(NamedTuple):
     base: int
 
 
+class Substitutions(NamedTuple):
+    """Evidence for alleles of equal length; one pair per strand."""
+
+    likelihoods: list[AllelePair]  # log2 P of each allele [n]
+    posteriors: list[AllelePair]  # log2 P of A, C, G, T at the first changed base [n, 4]; empty for a causal model
+
+
 class AlleleScorer:
-    """Encoder over a genome: lists of variants -> evidence of each kind, per strand."""
+    """Language model over a genome: lists of variants -> evidence of each kind, per strand."""
 
     def __init__(
         self,
@@ -59,7 +65,7 @@ class AlleleScorer:
         self.strands = "+-" if both_strands else "+"
         self.kmers = model.tokenizer.masks_bases
         config = model.config
-        longest = model.tokenizer.max_bases(config.max_tokens) if config.position == "learned" else None
+        longest = model.longest_window
         shortest = 2 * FLANK + 2 + model.tokenizer.min_bases
         if self.length < shortest or (longest is not None and self.length > longest):
             limit = f"at most {longest}" if longest is not None and self.length > longest else f"at least {shortest}"
@@ -71,28 +77,28 @@ class AlleleScorer:
         """Length in bases of the longest REF or ALT that fits in the window with its flanks."""
         return self.length - 2 * FLANK
 
-    def require(self, evidence: set[ScoreInput]) -> None:
-        """Raise ConfigError for evidence that this model cannot give, before any work is done."""
-        bpe = not self.kmers and evidence & {"allele", "pseudo", "posterior"}
-        if bpe:
+    def require(self, scores: Sequence[Score]) -> None:
+        """Raise ConfigError for scores that this model does not support, before any work is done."""
+        of_bases = any(score.input.needs_bases for score in scores)
+        if of_bases and not self.kmers:
             raise ConfigError(
                 "LLR, PLL and ENTROPY need tokens of a fixed number of bases, which BPE does not have; "
                 "choose COSINE or L2, or a k-mer or single-base model."
             )
-        if self.model.config.causal and "posterior" in evidence:
+        if self.model.causal and any(score.input.needs_both_sides for score in scores):
             raise ConfigError("ENTROPY needs a model that sees both sides, and this one is causal; choose LLR or PLL.")
-        if self.model.config.causal and evidence & {"allele", "pseudo"} and self.model.tokenizer.stride != 1:
+        if self.model.causal and of_bases and self.model.tokenizer.stride != 1:
             raise ConfigError("the likelihood of a causal k-mer model is known for stride 1 only; train one of stride 1.")
 
-    def substitutions(self, variants: Sequence[Variant], *, with_posterior: bool) -> dict[ScoreInput, list[AllelePair]]:
-        """Return `allele` evidence (log2 P of each allele) and, if requested, the `posterior` at the first changed base.
+    def substitutions(self, variants: Sequence[Variant], *, with_posterior: bool) -> Substitutions:
+        """Return log2 P of each allele and, if requested, the posterior at the first changed base.
 
         One changed base: all tokens over it are masked together. Several: the chain rule from left to right on each strand,
         with the later bases masked; the posterior is that of the first base, with all of them masked. An ALT equal to REF
         gets 0 for both alleles and the posterior of the first base of REF.
         """
-        if self.model.config.causal:
-            return {"allele": self._likelihoods(variants)}
+        if self.model.causal:
+            return Substitutions(self._likelihoods(variants), [])
         n = len(variants)
         changes = [trim(v.ref, v.alt) for v in variants]
         equal = np.array([not ref for _, ref, _ in changes], dtype=bool)
@@ -125,16 +131,16 @@ class AlleleScorer:
                 first = [ref[0] for ref, _ in asked if ref]
                 if with_posterior and first:
                     posterior[changed] = self._query(first)
-        return {"allele": alleles, "posterior": [AllelePair(p, p) for p in posteriors]}
+        return Substitutions(alleles, [AllelePair(p, p) for p in posteriors])
 
     def indels(self, variants: Sequence[Variant]) -> list[AllelePair]:
-        """Return `pseudo` evidence: the sum of log2 P(base | all others) over the allele and FLANK bases on either side.
+        """Return the sum of log2 P(base | all others) over the allele and FLANK bases on either side.
 
         The shorter allele gets a longer flank, so that both sums have the same number of terms, also next to N and at the
         ends of a contig. Windows are aligned symmetrically. Variants are normalised first, so that all spellings of a change
         give the same evidence.
         """
-        if self.model.config.causal:
+        if self.model.causal:
             return self._likelihoods(variants)
         pairs = [AllelePair(np.zeros(len(variants), np.float32), np.zeros(len(variants), np.float32)) for _ in self.strands]
         for i0 in range(0, len(variants), _GROUP):
@@ -147,7 +153,7 @@ class AlleleScorer:
         return pairs
 
     def embeddings(self, variants: Sequence[Variant]) -> list[AllelePair]:
-        """Return `embedding` evidence: the mean embedding [n, D] of the tokens that touch each allele."""
+        """Return the mean embedding [n, D] of the tokens that touch each allele."""
         placed = [self._place(self._shortest(v)) for v in variants]
         unchanged = np.array([np.array_equal(a.ref, a.alt) for a in placed], dtype=bool)  # no difference by rounding
         pairs = []
@@ -161,7 +167,7 @@ class AlleleScorer:
                 windows = np.stack(codes)
                 if strand == "-":
                     windows, first, after = reverse_complement(windows), self.length - after, self.length - first
-                sides.append(inference.embeddings(self.model, windows, first, after, batch_size=self.batch_size))
+                sides.append(embeddings(self.model, windows, first, after, batch_size=self.batch_size))
             sides[1][unchanged] = sides[0][unchanged]
             pairs.append(AllelePair(*sides))
         return pairs
@@ -264,3 +270,32 @@ class AlleleScorer:
             uneven = (ref >= N).sum(1) != (alt >= N).sum(1)  # N add nothing, so the sums would not be comparable
             pairs.append(AllelePair(*(np.where(uneven, np.nan, side) for side in sides)))
         return pairs
+
+
+@dataclass
+class VariantEvidence:
+    """Evidence of one model for a list of variants, computed when a score asks for it."""
+
+    reader: AlleleScorer
+    variants: Sequence[Variant]
+    with_posterior: bool = False  # True: a score needs the posterior
+
+    @cached_property
+    def _substitutions(self) -> Substitutions:
+        return self.reader.substitutions(self.variants, with_posterior=self.with_posterior)
+
+    @property
+    def likelihoods(self) -> list[AllelePair]:
+        return self._substitutions.likelihoods
+
+    @property
+    def posteriors(self) -> list[AllelePair]:
+        return self._substitutions.posteriors
+
+    @cached_property
+    def pseudo_likelihoods(self) -> list[AllelePair]:
+        return self.reader.indels(self.variants)
+
+    @cached_property
+    def embeddings(self) -> list[AllelePair]:
+        return self.reader.embeddings(self.variants)

@@ -1,61 +1,149 @@
-"""calibrate(): background VCF -> scores -> quantiles of each score and track, in a file next to the model."""
+"""Quantiles of scores among those of a background, for each score and track, in a file next to the model.
+
+Background scores -> grids of quantiles -> Calibration -> quantile columns of a scorer.
+"""
 
 from __future__ import annotations
 
-import shutil
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.errors import ConfigError
-from genoformer.genome.reference import Genome
-from genoformer.models.enformer.model import Enformer
-from genoformer.scoring.quantiles import GRID, NOT_COMPARED, Calibration
-from genoformer.scoring.run import Summary, score_variants
-from genoformer.scoring.scorers import Model, TrackOptions, make_scorer, sha256_of_models
+from genoformer.errors import CheckpointError
+from genoformer.files import atomic_write
+from genoformer.formats.arrays import read_arrays
+from genoformer.formats.vcf import Record
+from genoformer.scoring.scorers import VariantScorer
 from genoformer.scoring.scores import Score
-from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.writers import Column, Floats
+
+FILE = "calibration.npz"  # in the model folder
+GRID = np.linspace(0, 1, 1001)
+GENES = "GTF"  # key in the inputs of a scorer
+_FEW = 500  # alleles; a smaller background gets a warning
+NOT_COMPARED = ("tracks", "genes", "matrix")  # options that do not change the values of a track
 
 
-def calibrate(
-    background: str | Path,
-    genome: Genome,
-    models: Model | Sequence[Model],
-    scores: Sequence[Score],
-    path: Path,
-    *,
-    of_tracks: TrackOptions | None = None,
-    **options: Any,
-) -> tuple[Calibration, Summary]:
-    """Score a background VCF and write the quantiles of every score and track to `path`.
+class Calibration(NamedTuple):
+    """Quantiles GRID of |value| over a background for each score: [K, 1001], or [1, 1001] if the score has no tracks."""
 
-    options: keyword arguments of `score_variants`. An interrupted run resumes. All tracks of the head are scored, also if
-    `of_tracks` selects some. Raises ConfigError if no allele of the background has a score.
-    """
-    work = path.with_name(f".{path.name}.work")
-    work.mkdir(parents=True, exist_ok=True)
-    table, matrix = work / "scores.parquet", work / "matrix.parquet"
-    of_all = None if of_tracks is None else of_tracks._replace(tracks=None)
-    given = list(models) if isinstance(models, Sequence) else [models]
-    is_matrix = isinstance(given[0], Enformer)
-    summary = score_variants(
-        background, genome, given, scores, table, of_tracks=of_all, matrix=matrix if is_matrix else None, n_noise=0, **options
-    )
-    if not summary.scored:
-        raise ConfigError(f"no allele of {background} has a score; give a background of variants of this genome.")
-    scorer = make_scorer(
-        given, genome, scores, context=options.get("context"), both_strands=options.get("both_strands", True), of_tracks=of_all
-    )
-    names = scorer.layout.unique_names if isinstance(scorer, TrackScorer) else []
-    compared = {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
-    grids = grids_of(matrix if is_matrix else table, scores, names)
-    found = Calibration(Path(background).name, summary.scored, sha256_of_models(given), compared, scorer.inputs, grids)
-    found.save(path)
-    shutil.rmtree(work)
-    return found, summary
+    background: str
+    n_alleles: int
+    model: str  # sha256 of its weights
+    options: dict[str, str]
+    inputs: dict[str, str]  # hashes of the other files that the scores depend on
+    grids: dict[str, NDArray[np.float32]]
+
+    def save(self, path: Path) -> None:
+        about = json.dumps({name: value for name, value in self._asdict().items() if name != "grids"})
+        with atomic_write(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, about=np.array(about), **self.grids)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> Calibration:
+        """Read a calibration; CheckpointError if the file is not one."""
+        try:
+            grids = read_arrays(path)
+            about = json.loads(str(grids.pop("about")))
+            if any(grid.ndim != 2 or grid.shape[1] != len(GRID) or grid.dtype.kind != "f" for grid in grids.values()):
+                raise ValueError("grids of another length, or of no fractions")
+            kinds = {name: type(value) for name, value in about.items()}
+            if kinds != {"background": str, "n_alleles": int, "model": str, "options": dict, "inputs": dict}:
+                raise ValueError("it does not say what it was made with")
+            return cls(**about, grids=grids)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise CheckpointError(f"{path} is no calibration of genoformer ({error}); make it with `calibrate`.") from error
+
+    def incompatibility(self, scorer: VariantScorer, sha256: str) -> str | None:
+        """Return the reason why the scores of a scorer cannot be compared with the background; None if they can."""
+        if self.model != sha256:
+            return "it was made with other weights"
+        of_scorer = compared_options(scorer) | {name: value for name, value in scorer.inputs.items() if name != GENES}
+        of_background = self.options | {name: value for name, value in self.inputs.items() if name != GENES}
+        names = sorted({*of_scorer, *of_background})
+        changed = [name for name in names if of_scorer.get(name) != of_background.get(name)]
+        return f"it was made with another {', '.join(changed)}" if changed else None
+
+    def covers(self, score: Score, scorer: VariantScorer) -> bool:
+        """True if the calibration has this score, for the same gene annotation."""
+        same = not score.input.per_gene or self.inputs.get(GENES) == scorer.inputs.get(GENES)
+        return score.name in self.grids and same
+
+    def notes(self, scorer: VariantScorer) -> list[str]:
+        """Return warnings on scores without quantiles and on a background that is too small."""
+        notes = []
+        if unknown := [score.name for score in scorer.scores if not self.covers(score, scorer)]:
+            names = ", ".join(unknown)
+            notes.append(f"no quantiles of {names}: the calibration with {self.background} has none, or of other genes.")
+        if self.n_alleles < _FEW:
+            n = f"{self.n_alleles:,}"
+            notes.append(f"quantiles: {self.background} has {n} alleles; take thousands to tell rare from common.")
+        return notes
+
+    def quantile(self, score: str, rows: NDArray[np.int64], values: Floats) -> Floats:
+        """Return the fraction [n] of the background whose |value| on the same track is not larger; NaN for NaN.
+
+        rows: row of the grid for each value.
+        """
+        quantiles = np.full(len(values), np.nan, dtype=np.float32)
+        for row in np.unique(rows[np.isfinite(values)]).tolist():
+            known = (rows == row) & np.isfinite(values)
+            grid = self.grids[score][row]
+            quantiles[known] = GRID[(np.searchsorted(grid, np.abs(values[known]), side="right") - 1).clip(0)]
+        return quantiles
+
+
+class Quantiles(NamedTuple):
+    """Quantile columns for the columns of a scorer."""
+
+    calibration: Calibration
+    sources: list[tuple[str, int, int, int]]  # (score, its column, column of its track or -1, row of the grid if -1)
+    tracks: NDArray[np.int64]
+    columns: list[Column]
+
+    def values(self, records: Sequence[Record], values: Floats) -> Floats:
+        """Return the quantiles [n, Q] of the values [n, columns] of some records."""
+        quantiles = []
+        for score, column, track, row in self.sources:
+            rows = np.full(len(values), row)
+            if track >= 0:
+                known = np.isfinite(values[:, track])
+                rows[known] = self.tracks[values[known, track].astype(np.int64)]
+            quantiles.append(self.calibration.quantile(score, rows, values[:, column]))
+        return np.stack(quantiles, axis=1) if quantiles else np.zeros((len(values), 0), dtype=np.float32)
+
+
+def compared_options(scorer: VariantScorer) -> dict[str, str]:
+    """Return the options of a scorer that must be those of the background."""
+    return {name: value for name, value in scorer.options.items() if name not in NOT_COMPARED}
+
+
+def quantile_columns(scorer: VariantScorer, calibration: Calibration) -> Quantiles:
+    """Return the quantile columns for all scores of a scorer that the calibration covers."""
+    layout = scorer.layout
+    tracks = np.zeros(1, dtype=np.int64) if layout is None else layout.tracks
+    places = {column.name: i for i, column in enumerate(scorer.columns)}
+    sources, columns = [], []
+
+    def add(score: Score, name: str, track: int, row: int) -> None:
+        sources.append((score.name, places[name], track, row))
+        same = " of the same track" if score.of_tracks else ""
+        background = f"{calibration.n_alleles:,} alleles of {calibration.background}"
+        meaning = f"Share of the {background} whose |{score.name}|{same} is not larger."
+        columns.append(Column(f"{name}_Q", "share", meaning, of=name))
+
+    for score in scorer.scores:
+        if not calibration.covers(score, scorer):
+            continue
+        add(score, score.name, places.get(f"{score.name}_TRACK", -1), int(tracks[0]) if score.of_tracks else 0)
+        if layout is not None and score.of_tracks and layout.has_column_per_track:
+            for number, name in zip(tracks.tolist(), layout.unique_names, strict=True):
+                add(score, f"{score.name}_{name}", -1, number)
+    return Quantiles(calibration, sources, tracks, columns)
 
 
 def grids_of(table: Path, scores: Sequence[Score], tracks: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -71,14 +159,14 @@ def grids_of(table: Path, scores: Sequence[Score], tracks: Sequence[str]) -> dic
 
     if not tracks:
         return {score.name: grid(column(score.name))[None].astype(np.float32) for score in scores}
-    whose = pq.read_table(table, columns=["score"])["score"].to_numpy()
-    counts = np.ones(len(whose), dtype=bool)  # for gene scores only the strongest gene, as in the output
+    names = pq.read_table(table, columns=["score"])["score"].to_numpy()
+    counts = np.ones(len(names), dtype=bool)  # for gene scores only the strongest gene, as in the output
     if "strongest" in pq.read_schema(table).names:
         counts = pq.read_table(table, columns=["strongest"])["strongest"].to_numpy()
     rows: dict[str, list[NDArray[np.float64]]] = {score.name: [] for score in scores}
-    for place, track in enumerate(tracks):
+    for i, track in enumerate(tracks):
         values = column(track)
         for score in scores:
-            if score.of_tracks or not place:
-                rows[score.name].append(grid(values[(whose == score.name) & counts]))
+            if score.of_tracks or i == 0:
+                rows[score.name].append(grid(values[(names == score.name) & counts]))
     return {name: np.array(of, dtype=np.float32) for name, of in rows.items()}

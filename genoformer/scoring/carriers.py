@@ -134,7 +134,7 @@ def _touched(
         return [
             i
             for i in of_contig.get(fit.get(record.chrom) or "", ())
-            if start < windows[i].start + scorer.length and end > windows[i].start
+            if start < windows[i].start + scorer.window and end > windows[i].start
         ]
 
     for records in batches(file, _AT_ONCE):

@@ -14,7 +14,8 @@ from genoformer.formats.vcf import Record
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.scorers import VariantScorer
+from genoformer.scoring.track_scores import TrackColumns
 from genoformer.writers import Column, Floats
 
 MOST_PLACES = 16  # largest number of positions at which noise is measured
@@ -31,6 +32,7 @@ class NoiseFloor(NamedTuple):
     """Noise floor of each score column, measured at n positions."""
 
     n_places: int
+    n_tracks: int
     names: tuple[str, ...]
     indel: Floats  # [C], for insertions and deletions: reference against itself, moved by one base
     substitution: Floats  # [C]: change of a substitution's score if its window moves by one base
@@ -40,88 +42,97 @@ class NoiseFloor(NamedTuple):
         floors = zip(self.names, self.indel, self.substitution, strict=True)
         return ";".join([f"places={self.n_places}", *(f"{name}={a:.3g}/{b:.3g}" for name, a, b in floors)])
 
-    def note(self, n_tracks: int) -> str:
+    @property
+    def note(self) -> str:
         """Return a sentence on the floors for the summary."""
         floors = ", ".join(
             f"|GF_{name}| {a:.3g} (indels) and {b:.3g} (substitutions)"
             for name, a, b in zip(self.names, self.indel, self.substitution, strict=True)
         )
-        strongest = "" if n_tracks == 1 else ", of the strongest track"
+        strongest = "" if self.n_tracks == 1 else ", of the strongest track"
         what = (
             f"noise: at {self.n_places} places the reference was scored against itself, one base further on, and a "
             "substitution in both windows"
         )
         if self.n_places < LEAST_PLACES:
-            size = f"the largest values are {floors}{strongest}: of too few places to be sure (--noise {LEAST_PLACES})"
+            size = f"the largest values are {floors}{strongest}: of too few places to be sure (--noise-places {LEAST_PLACES})"
         else:
             size = f"{QUANTILE:.0%} of the values lie below {floors}{strongest}"
         return f"{what}; {size}. A smaller score may come only from where the window begins."
 
 
-def n_places(scorer: TrackScorer, n_records: int, asked: int | None) -> int:
+def n_places(scorer: VariantScorer, n_records: int, requested: int | None) -> int:
     """Return the number of noise positions: one per 20 records, at most 16; for a small model at least 8."""
-    if asked is not None:
-        return asked
+    if requested is not None:
+        return requested
     least = LEAST_PLACES if scorer.flops_per_variant <= CHEAP else 1
     return min(MOST_PLACES, max(least, -(-n_records // RECORDS_OF_PLACE)))
 
 
-def measure(scorer: TrackScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
-    """Measure the noise floors of a scorer at n positions among or near `places` (contig and base); None if there are none."""
-    taken = _substitutions(scorer, genome, list(places), n)
-    if not taken:
+def measure(scorer: VariantScorer, genome: Genome, places: Iterable[tuple[str, int]], n: int) -> NoiseFloor | None:
+    """Measure the noise floors of a scorer at n positions among or near `places` (contig and base).
+
+    None if there are no such positions, or no floor because scores do not depend on the start of the window.
+    """
+    if scorer.layout is None:
         return None
-    noise = scorer.noise(taken)
-    sides = ([of.of_nothing for of in noise], [of.of_window for of in noise])
-    indel, substitution = (_floors(scorer, np.abs(scorer.layout.strongest(tolds)[0])) for tolds in sides)
-    return NoiseFloor(len(taken), tuple(column.of for column in flag_columns(scorer)), indel, substitution)
+    variants = _substitutions(scorer, genome, list(places), n)
+    if not variants:
+        return None
+    noise = scorer.noise(variants)
+    kinds = ([of.of_nothing for of in noise], [of.of_window for of in noise])
+    indel, substitution = (_floors(scorer, np.abs(scorer.layout.strongest(scores)[0]), scorer.layout) for scores in kinds)
+    return NoiseFloor(
+        len(variants), len(scorer.layout.tracks), tuple(column.of for column in flag_columns(scorer)), indel, substitution
+    )
 
 
-def _substitutions(scorer: TrackScorer, genome: Genome, places: Sequence[tuple[str, int]], n: int) -> list[Variant]:
+def _substitutions(scorer: VariantScorer, genome: Genome, places: Sequence[tuple[str, int]], n: int) -> list[Variant]:
     """Return transitions at n evenly spread positions among `places`; if these are too few, also at positions near them."""
-    beside = scorer.length // _APART + 1  # not a whole number of bins
+    distance = scorer.window // _APART + 1  # not a whole number of bins
     known: list[Variant] = []
     for step in range(2 * n):  # 0, 1, -1, 2, -2 ...
         for contig, start in places:
-            at = start + (step + 1) // 2 * (1 if step % 2 else -1) * beside
-            base = int(genome.window(contig, at, 1)[0])
+            position = start + (step + 1) // 2 * (1 if step % 2 else -1) * distance
+            base = int(genome.window(contig, position, 1)[0])
             if base < N:
                 letter = decode(np.array([base], dtype=np.uint8))
-                known.append(Variant(contig, at + 1, letter, _TRANSITION[letter]))
+                known.append(Variant(contig, position + 1, letter, _TRANSITION[letter]))
         if len(known) >= n:
             break
     return [known[i] for i in np.unique(np.linspace(0, len(known) - 1, n).astype(int)).tolist()] if known and n else []
 
 
-def _floors(scorer: TrackScorer, values: Floats) -> Floats:
-    """Reduce |values| [n, scores, K] to one floor per score column."""
-    found = []
+def _floors(scorer: VariantScorer, values: Floats, layout: TrackColumns) -> Floats:
+    """Reduce |values| [n, scores, K] to one floor per score column; 0 for a score that is not 0 for equal alleles."""
+    floors = []
     for i, score in enumerate(scorer.scores):
-        of = values[:, i] if score.of_tracks else values[:, i, :1]
-        columns = [of.max(-1)]
-        if score.of_tracks and scorer.layout.chosen and len(scorer.tracks) > 1:
-            columns += list(of.T)
-        found += [np.quantile(each, QUANTILE) if len(each) >= LEAST_PLACES else each.max() for each in columns]
-    return np.array(found)
+        of_score = values[:, i] if score.of_tracks else values[:, i, :1]
+        columns = [of_score.max(-1)]
+        if score.of_tracks and layout.has_column_per_track:
+            columns += list(of_score.T)
+        for column in columns:
+            floor = np.quantile(column, QUANTILE) if len(column) >= LEAST_PLACES else column.max()
+            floors.append(floor if score.zero_at_reference else 0)
+    return np.array(floors)
 
 
-def flag_columns(scorer: TrackScorer, floor: NoiseFloor | None = None) -> list[Column]:
-    """Return a flag column for each score column; without a floor its description is empty."""
-    of = [column for column in scorer.columns if not column.words and not column.of]
-    found = []
-    for i, column in enumerate(of):
-        meaning = (
-            ""
-            if floor is None
-            else (
-                f"{BELOW}: |{column.name}| is below the noise floor, {floor.indel[i]:.3g} of insertions and deletions and "
-                f"{floor.substitution[i]:.3g} of substitutions ({QUANTILE:.0%} of what {floor.n_places} places "
-                "without an effect "
-                "give lies below): sign and size may come from where the window begins."
-            )
-        )
-        found.append(Column(f"{column.name}_NOISE", "a flag", meaning, (BELOW,), column.name))
-    return found
+def flag_columns(scorer: VariantScorer, floor: NoiseFloor | None = None) -> list[Column]:
+    """Return a flag column for each score column of a track model; without a floor its description is empty."""
+    columns = [column for column in scorer.columns if not column.words and not column.of] if scorer.layout else []
+    flags = []
+    for i, column in enumerate(columns):
+        meaning = _meaning(column.name, i, floor) if floor is not None else ""
+        flags.append(Column(f"{column.name}_NOISE", "a flag", meaning, (BELOW,), column.name))
+    return flags
+
+
+def _meaning(name: str, i: int, floor: NoiseFloor) -> str:
+    return (
+        f"{BELOW}: |{name}| is below the noise floor, {floor.indel[i]:.3g} of insertions and deletions and "
+        f"{floor.substitution[i]:.3g} of substitutions ({QUANTILE:.0%} of what {floor.n_places} places without an effect "
+        "give lies below): sign and size may come from where the window begins."
+    )
 
 
 @dataclass
@@ -135,12 +146,12 @@ class Flags:
     n_known: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of_scorer(cls, scorer: TrackScorer, floor: NoiseFloor) -> Flags:
+    def of_scorer(cls, scorer: VariantScorer, floor: NoiseFloor) -> Flags:
         columns = flag_columns(scorer, floor)
         places = {column.name: i for i, column in enumerate(scorer.columns)}
         return cls(floor, columns, [places[column.of] for column in columns])
 
-    def of(self, records: Sequence[Record], values: Floats) -> Floats:
+    def values(self, records: Sequence[Record], values: Floats) -> Floats:
         """Return the flags of the ALTs of some records: 0 (index of BELOW) if a score is below the floor, else NaN.
 
         values: scores [n, columns].

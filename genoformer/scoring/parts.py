@@ -16,12 +16,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from genoformer.config import current_option
 from genoformer.errors import GenoformerError
 from genoformer.files import atomic_write, resolve_link, write_text
 from genoformer.formats.vcf import MAX_BATCH_BYTES, Record, VariantFile, open_vcf, overlapping
 from genoformer.genome.region_text import Interval
-from genoformer.scoring.scores import Floats, TrackScoreMatrix
+from genoformer.genome.variants import Status
+from genoformer.scoring.scores import TrackScoreMatrix
+from genoformer.writers import Floats
 
+STATUSES = list(Status)  # parts store their indices
 THREADS = "number of threads"  # key in a job
 PART_RECORDS = 4_096  # largest number of records in a part
 _PART_OPERATIONS = 5e11  # in a part: about ten seconds on a core, so that work spreads evenly over several cores
@@ -35,7 +39,7 @@ class JobError(GenoformerError):
 class PartResult(NamedTuple):
     """Scores of a part in input order, one row per ALT (one row for a record without ALT)."""
 
-    statuses: NDArray[np.uint8]  # [ALTs], index into list(Status)
+    statuses: NDArray[np.uint8]  # [ALTs], index into STATUSES
     values: Floats  # [ALTs, columns], NaN if missing
     rows: NDArray[np.int32]  # [R, 4], as in `scores.TrackScoreMatrix`; R = 0 without a matrix
     matrix: Floats  # [R, K]
@@ -70,7 +74,7 @@ class ResumeFolder:
         try:
             self.path.mkdir(exist_ok=True)
         except FileExistsError as error:
-            raise JobError(f"{self.path} is not a folder, but finished parts are to lie there; remove it.") from error
+            raise JobError(f"{self.path} is a file, expected a folder for finished parts; remove it.") from error
         self.n_found = len(self.numbers())
         ticket = self.path / "job.json"
         self.is_new = not ticket.is_file()
@@ -80,7 +84,7 @@ class ResumeFolder:
             if changed:
                 raise JobError(
                     f"{self.path} holds unfinished work with another {', '.join(changed)}; "
-                    "repeat that run to finish it, or remove the folder to begin anew."
+                    "repeat that run to finish it, or remove the folder to start over."
                 )
         else:
             write_text(ticket, json.dumps(job, indent=1))
@@ -160,7 +164,7 @@ def resumed_command(output: Path) -> tuple[Path, list[str]]:
     note = _folder_of(output) / "command.json"
     try:
         noted = json.loads(note.read_text(encoding="utf-8"))
-        return Path(noted["folder"]), [str(text) for text in noted["command"]]
+        return Path(noted["folder"]), [current_option(str(text)) for text in noted["command"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JobError(
             f"there is no unfinished work for {output} ({note} cannot be read); give the output of `score --shard`."
@@ -203,12 +207,12 @@ class Partition:
     """Division of the records of a VCF into parts."""
 
     vcf: Path
-    wanted: Interval | None  # only records that overlap it
+    region: Interval | None  # only records that overlap it
     n_records: int
     size: PartSize
     shard: tuple[int, int] | None = None  # (i, n), i from 1: this process computes every n-th part
     cost: Callable[[Record], int] | None = None  # of a record, if `size.weighed`
-    contigs: tuple[str, ...] = ()  # of the reference, to resolve the contig name in `wanted`
+    contigs: tuple[str, ...] = ()  # of the reference, to resolve the contig name in `region`
 
     @cached_property
     def n_parts(self) -> int:
@@ -226,8 +230,8 @@ class Partition:
         """Raise JobError if a part is missing."""
         if lost := sorted(set(range(self.n_parts)) - parts.numbers()):
             raise JobError(
-                f"{len(lost):,} of {self.n_parts:,} parts are missing (the first has number {lost[0] + 1}); run the shards "
-                "that are not done, or the command without --shard."
+                f"{len(lost):,} of {self.n_parts:,} parts are missing (the first has number {lost[0] + 1}); run the missing "
+                "shards, or the command without --shard."
             )
 
     def parts(self) -> Iterator[list[Record]]:
@@ -237,7 +241,7 @@ class Partition:
 
     def of(self, file: VariantFile) -> Iterator[list[Record]]:
         """Yield the records of each part from an open VCF."""
-        records = overlapping(file, self.wanted, self.contigs)
+        records = overlapping(file, self.region, self.contigs)
         return chunks(records, self.size.n, self.size.within, self.cost if self.size.weighed else None)
 
 
@@ -246,19 +250,22 @@ def run_local(
     compute: Compute,
     parts: Parts,
     progress: Callable[[int], None] | None = None,
-    mine: Callable[[int], bool] = lambda i: True,
-) -> None:
-    """Compute the missing parts one by one in this process.
+    in_shard: Callable[[int], bool] = lambda i: True,
+) -> int:
+    """Compute the missing parts one by one in this process; return the number of all parts.
 
-    lists: records of each part. mine: True for the number of a part that this process has to compute.
+    lists: records of each part. in_shard: True for the number of a part that this process has to compute.
     """
+    n = 0
     for i, chunk in enumerate(lists):
-        if not mine(i):
+        n = i + 1
+        if not in_shard(i):
             continue
         if parts.get(i) is None:
             parts.put(i, compute(chunk))
         if progress:
             progress(len(chunk))
+    return n
 
 
 def chunks(
@@ -275,13 +282,13 @@ def chunks(
     chunk: list[Record] = []
     spent = 0
     for record in records:
-        here = 1 if cost is None else max(1, cost(record))
+        spends = 1 if cost is None else max(1, cost(record))
         far = within and chunk and (record.chrom != chunk[0].chrom or abs(record.pos - chunk[0].pos) > within)
-        if chunk and (spent + here > size or far):
+        if chunk and (spent + spends > size or far):
             yield chunk
             chunk, spent = [], 0
         chunk.append(record)
-        spent += here
+        spent += spends
     if chunk:
         yield chunk
 
@@ -293,4 +300,4 @@ def _read(ticket: Path) -> dict[str, str]:
             return job
     except (OSError, ValueError):
         pass
-    raise JobError(f"{ticket.parent} does not say whose unfinished work it holds; remove the folder to begin anew.")
+    raise JobError(f"{ticket.parent} has no readable job.json, so its run is unknown; remove the folder to start over.")

@@ -10,11 +10,18 @@ from numpy.typing import NDArray
 
 from genoformer.errors import ConfigError
 from genoformer.genome.variants import Status
+from genoformer.scoring.score_inputs import (
+    AlleleLikelihood,
+    Embedding,
+    GeneTracks,
+    Posterior,
+    PseudoLikelihood,
+    ScoreInput,
+    Tracks,
+)
 from genoformer.writers import Column, Floats
 
-Kind = Literal["substitution", "indel", "any"]
-ScoreInput = Literal["allele", "pseudo", "posterior", "embedding", "tracks", "tracks501", "tracks2001", "gene"]
-MASKS: dict[str, int] = {"tracks501": 501, "tracks2001": 2001}  # bases around the variant; only the bins that they touch count
+Alleles = Literal["substitution", "indel", "any"]
 
 
 class TrackScoreMatrix(NamedTuple):
@@ -36,17 +43,18 @@ class Score(NamedTuple):
     """A score of one ALT; `function(ref, alt)` takes the evidence for both alleles, one row per variant."""
 
     name: str
-    kind: Kind  # alleles it is defined for: equal lengths (SNV, MNV), different lengths, or all
+    input: ScoreInput  # arguments of `function`
+    alleles: Alleles  # alleles it is defined for: equal lengths (SNV, MNV), different lengths, or all
     signed: bool  # swapping the alleles changes the sign
     unit: str
     meaning: str
-    evidence: ScoreInput  # input of `function`; evidence.py computes it
     function: Callable[[Floats, Floats], Floats]
+    zero_at_reference: bool = True  # REF compared with itself gives 0
 
     @property
     def of_tracks(self) -> bool:
         """True if the score needs a track model; other scores need a language model, except those of embeddings (any model)."""
-        return self.evidence in ("tracks", "gene", *MASKS)
+        return self.input.of_tracks
 
     @property
     def column(self) -> Column:
@@ -140,166 +148,191 @@ SCORES: dict[str, Score] = {
     for score in (
         Score(
             "LLR",
+            AlleleLikelihood(),
             "substitution",
-            True,
-            "bits",
-            "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the hidden base (of several "
-            "changed bases, one after the other from the left of each strand: the chain rule); negative: the model "
-            "expects the reference, as in a conserved motif.",
-            "allele",
-            log_ratio,
+            signed=True,
+            unit="bits",
+            meaning=(
+                "log2 P(alt) - log2 P(ref) given the bases around, from the model's posterior of the hidden base (of several "
+                "changed bases, one after the other from the left of each strand: the chain rule); negative: the model "
+                "expects the reference, as in a conserved motif."
+            ),
+            function=log_ratio,
         ),
         Score(
             "PLL",
+            PseudoLikelihood(),
             "indel",
-            True,
-            "bits",
-            "Pseudo-log-likelihood of the alternative minus that of the reference: each base of the allele and near it "
-            "is hidden in turn, over equally many bases of both; negative: the change makes the sequence less likely.",
-            "pseudo",
-            log_ratio,
+            signed=True,
+            unit="bits",
+            meaning=(
+                "Pseudo-log-likelihood of the alternative minus that of the reference: each base of the allele and near it "
+                "is hidden in turn, over equally many bases of both; negative: the change makes the sequence less likely."
+            ),
+            function=log_ratio,
         ),
         Score(
             "ENTROPY",
+            Posterior(),
             "substitution",
-            False,
-            "bits",
-            "Entropy of the model's posterior at the place of the variant (of several changed bases, the first): "
-            "0 where one base is certain, 2 where all four are equally likely; the same for every ALT.",
-            "posterior",
-            entropy,
+            signed=False,
+            zero_at_reference=False,  # the same for every ALT, REF included
+            unit="bits",
+            meaning=(
+                "Entropy of the model's posterior at the place of the variant (of several changed bases, the first): "
+                "0 where one base is certain, 2 where all four are equally likely; the same for every ALT."
+            ),
+            function=entropy,
         ),
         Score(
             "COSINE",
+            Embedding(),
             "any",
-            False,
-            "1 - cosine",
-            "Cosine distance between the embeddings of both alleles (last layer, mean over the tokens that touch the "
-            "allele or the base on either side; of a model of tracks, over the bins that 501 bases around it touch); "
-            "0: the model sees no difference.",
-            "embedding",
-            cosine_distance,
+            signed=False,
+            unit="1 - cosine",
+            meaning=(
+                "Cosine distance between the embeddings of both alleles (last layer, mean over the tokens that touch the "
+                "allele or the base on either side; of a model of tracks, over the bins that 501 bases around it touch); "
+                "0: the model sees no difference."
+            ),
+            function=cosine_distance,
         ),
         Score(
             "L2",
+            Embedding(),
             "any",
-            False,
-            "embedding units",
-            "Euclidean distance between the same two embeddings; comparable within one model only.",
-            "embedding",
-            euclidean_distance,
+            signed=False,
+            unit="embedding units",
+            meaning="Euclidean distance between the same two embeddings; comparable within one model only.",
+            function=euclidean_distance,
         ),
         Score(
             "SAD",
+            Tracks(),
             "any",
-            True,
-            "units of the track",
-            "Sum of alt - ref over the bins of the window; positive: the alternative has more of what the track measures.",
-            "tracks",
-            sad,
+            signed=True,
+            unit="units of the track",
+            meaning=(
+                "Sum of alt - ref over the bins of the window; positive: the alternative has more of what the track measures."
+            ),
+            function=sad,
         ),
         Score(
             "SAR",
+            Tracks(),
             "any",
-            True,
-            "log2",
-            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of the window; 1: twice as much.",
-            "tracks",
-            sar,
+            signed=True,
+            unit="log2",
+            meaning="log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of the window; 1: twice as much.",
+            function=sar,
         ),
         Score(
             "LOGSAD",
+            Tracks(),
             "any",
-            True,
-            "log2",
-            "Sum over the bins of log2(1 + alt) - log2(1 + ref): every bin counts by its ratio (logSUM of baskerville).",
-            "tracks",
-            log_sad,
+            signed=True,
+            unit="log2",
+            meaning=(
+                "Sum over the bins of log2(1 + alt) - log2(1 + ref): every bin counts by its ratio (logSUM of baskerville)."
+            ),
+            function=log_sad,
         ),
         Score(
             "SAX",
+            Tracks(),
             "any",
-            True,
-            "units of the track",
-            "alt - ref of the one bin in which the two differ most.",
-            "tracks",
-            sax,
+            signed=True,
+            unit="units of the track",
+            meaning="alt - ref of the one bin in which the two differ most.",
+            function=sax,
         ),
         Score(
             "D1",
+            Tracks(),
             "any",
-            False,
-            "units of the track",
-            "Sum over the bins of |alt - ref|; what moves without changing the sum is seen too.",
-            "tracks",
-            d1,
+            signed=False,
+            unit="units of the track",
+            meaning="Sum over the bins of |alt - ref|; what moves without changing the sum is seen too.",
+            function=d1,
         ),
         Score(
             "D2",
+            Tracks(),
             "any",
-            False,
-            "units of the track",
-            "Square root of the sum over the bins of (alt - ref)^2 (D2 of Borzoi): large changes of few bins count most. "
-            "Of the two tracks of a strand pair together it is the square root of the sum of both squares.",
-            "tracks",
-            d2,
+            signed=False,
+            unit="units of the track",
+            meaning=(
+                "Square root of the sum over the bins of (alt - ref)^2 (D2 of Borzoi): large changes of few bins count most. "
+                "Of the two tracks of a strand pair together it is the square root of the sum of both squares."
+            ),
+            function=d2,
         ),
         Score(
             "JS",
+            Tracks(),
             "any",
-            False,
-            "nats",
-            "How much the shape of the track changes: mean of both Kullback-Leibler divergences between alt and ref, each "
-            "with the 25th percentile of ref added and divided by its sum (baskerville's JS).",
-            "tracks",
-            js,
+            signed=False,
+            unit="nats",
+            meaning=(
+                "How much the shape of the track changes: mean of both Kullback-Leibler divergences between alt and ref, each "
+                "with the 25th percentile of ref added and divided by its sum (baskerville's JS)."
+            ),
+            function=js,
         ),
         Score(
             "SAD501",
+            Tracks(width=501),
             "any",
-            True,
-            "units of the track",
-            "Sum of alt - ref over the bins that the 501 bases around the variant touch (AlphaGenome's centre mask, DIFF_SUM).",
-            "tracks501",
-            sad,
+            signed=True,
+            unit="units of the track",
+            meaning=(
+                "Sum of alt - ref over the bins that the 501 bases around the variant touch (AlphaGenome's centre mask, "
+                "DIFF_SUM)."
+            ),
+            function=sad,
         ),
         Score(
             "SAD2001",
+            Tracks(width=2001),
             "any",
-            True,
-            "units of the track",
-            "Sum of alt - ref over the bins that the 2,001 bases around the variant touch (centre mask, DIFF_SUM).",
-            "tracks2001",
-            sad,
+            signed=True,
+            unit="units of the track",
+            meaning="Sum of alt - ref over the bins that the 2,001 bases around the variant touch (centre mask, DIFF_SUM).",
+            function=sad,
         ),
         Score(
             "SAR501",
+            Tracks(width=501),
             "any",
-            True,
-            "log2",
-            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins that the 501 bases around the variant touch "
-            "(AlphaGenome's centre mask, DIFF_LOG2_SUM: its score of accessibility, of transcription start sites and factors).",
-            "tracks501",
-            sar,
+            signed=True,
+            unit="log2",
+            meaning=(
+                "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins that the 501 bases around the variant touch "
+                "(AlphaGenome's centre mask, DIFF_LOG2_SUM: its score of accessibility, of transcription start sites and "
+                "factors)."
+            ),
+            function=sar,
         ),
         Score(
             "SAR2001",
+            Tracks(width=2001),
             "any",
-            True,
-            "log2",
-            "The same over 2,001 bases around the variant (AlphaGenome's score of histone marks).",
-            "tracks2001",
-            sar,
+            signed=True,
+            unit="log2",
+            meaning="The same over 2,001 bases around the variant (AlphaGenome's score of histone marks).",
+            function=sar,
         ),
         Score(
             "LOGSED",
+            GeneTracks(),
             "any",
-            True,
-            "log2",
-            "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a gene's exons (logSED of Borzoi), of the gene in "
-            "the window with the largest; needs --gtf. 0 where the window has no gene.",
-            "gene",
-            sar,
+            signed=True,
+            unit="log2",
+            meaning=(
+                "log2(1 + sum of alt) - log2(1 + sum of ref) over the bins of a gene's exons (logSED of Borzoi), of the gene "
+                "in the window with the largest; needs --gtf. 0 where the window has no gene."
+            ),
+            function=sar,
         ),
     )
 }

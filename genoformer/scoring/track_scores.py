@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genoformer.formats.exons import Genes
 from genoformer.formats.track_table import TrackTable
+from genoformer.genome.genes import Genes
 from genoformer.scoring.scores import Score, TrackScoreMatrix
 from genoformer.tables import MISSING
 from genoformer.writers import Column, Floats, key_of
@@ -29,6 +29,13 @@ class TrackScores(NamedTuple):
         values = _standard_error([told.values for told in self.shifts])
         genes = {gene: _standard_error([told.genes[gene] for told in self.shifts if gene in told.genes]) for gene in self.genes}
         return TrackScores(values, genes)
+
+
+class Noise(NamedTuple):
+    """Scores at one position that no variant explains."""
+
+    of_nothing: TrackScores  # reference against itself moved by one base, as an indel moves the sequence too
+    of_window: TrackScores  # change of the scores of a substitution if its window moves by one base
 
 
 def _standard_error(each: Sequence[Floats]) -> Floats:
@@ -85,6 +92,7 @@ class TrackColumns:
         chosen: also add one column per track, next to the strongest. n_shifts: with several, each score gets an error column.
         """
         self.scores, self.genes, self.chosen, self.n_shifts = list(scores), genes, chosen, n_shifts
+        self.tracks = tracks
         numbers = tracks.tolist()
         self.about = None if targets is None else [targets[i] for i in numbers]
         self.names = [f"{head}_{i}" if targets is None else targets[i].identifier for i in numbers]
@@ -92,7 +100,12 @@ class TrackColumns:
         self.unique_names = [
             f"{name}.{i}" if n[key_of(name)] > 1 else name for i, name in zip(numbers, self.names, strict=True)
         ]
-        self.of_genes = [i for i, score in enumerate(self.scores) if score.evidence == "gene"]
+        self.of_genes = [i for i, score in enumerate(self.scores) if score.input.per_gene]
+
+    @property
+    def has_column_per_track(self) -> bool:
+        """True if each track has its own column next to the strongest."""
+        return self.chosen and len(self.names) > 1
 
     @property
     def columns(self) -> list[Column]:
@@ -106,7 +119,7 @@ class TrackColumns:
                 found.append(Column(f"{name}_SE", score.unit, error, of=name))
 
         for score in self.scores:
-            if score.evidence == "embedding" or len(self.names) == 1:
+            if not score.of_tracks or len(self.names) == 1:
                 add(score.name, score, score.meaning)
             else:
                 add(score.name, score, f"{score.meaning} Of the track where it is largest (or smallest).")
@@ -114,7 +127,7 @@ class TrackColumns:
                 if self.chosen:
                     for name in self.unique_names:
                         add(f"{score.name}_{name}", score, f"{score.name} of {name}.")
-            if score.evidence == "gene":
+            if score.input.per_gene:
                 assert self.genes is not None
                 found.append(Column(f"{score.name}_GENE", "a gene", f"The gene that {score.name} is of.", self.genes.names))
         return found
@@ -166,7 +179,7 @@ class TrackColumns:
             found.extend(of[rows, score, track] for of in (values, errors) if of is not None)
 
         for i, score in enumerate(self.scores):
-            if score.evidence == "embedding" or len(self.names) == 1:
+            if not score.of_tracks or len(self.names) == 1:
                 add(i, 0)
             else:
                 strongest = np.abs(values[:, i]).argmax(-1)
@@ -175,7 +188,7 @@ class TrackColumns:
                 if self.chosen:
                     for track in range(len(self.names)):
                         add(i, track)
-            if score.evidence == "gene":
+            if score.input.per_gene:
                 found.append(np.where(genes[:, i] < 0, np.nan, genes[:, i]))
         return np.stack(found, axis=1) if found else np.zeros((len(values), 0))
 
@@ -185,7 +198,7 @@ class TrackColumns:
         index, rows = [], []
         for v, told in enumerate(tolds):
             for i, score in enumerate(self.scores):
-                if score.evidence != "gene" or not told.genes:
+                if not score.input.per_gene or not told.genes:
                     index.append((v, i, -1, 1))
                     rows.append(values[v, i])
                     continue

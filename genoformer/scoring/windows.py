@@ -6,15 +6,17 @@ The scorer, ISM and the report take their windows from here, so that all use the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from genoformer.genome.codes import Codes
 from genoformer.genome.haplotypes import Change
+from genoformer.genome.normalise import normalise, trimmed
 from genoformer.genome.reference import Genome
-from genoformer.genome.variants import Align, Variant, centred_start, normalise, place_alleles, trimmed
+from genoformer.genome.variants import Align, Variant, centred_start, place_alleles
 from genoformer.scoring.alignment import Indels
 
 Anchor = Literal["grid", "variant"]
+ANCHORS: tuple[str, ...] = get_args(Anchor)
 
 LATTICE = 64  # windows begin at multiples of 1 / 64 of their length, so that neighbours share them
 STRETCH = 1.5  # largest length of a stretch, in window lengths

@@ -24,9 +24,12 @@ import torch
 from genoformer import inference
 from genoformer.errors import ConfigError, GenoformerError
 from genoformer.formats.vcf import Record
+from genoformer.genome.reference import Genome
 from genoformer.genome.variants import ContigNames
-from genoformer.scoring.parts import Compute, PartResult, Parts
-from genoformer.scoring.scorers import ScoringSpec
+from genoformer.scoring.parts import Compute, PartFolder, Partition, PartResult, Parts, run_local
+from genoformer.scoring.scorers import VariantScorer, open_scorer
+from genoformer.scoring.settings import Runtime, Scoring
+from genoformer.scoring.worker import score_records
 
 _SETTINGS = {  # environment of a Ray cluster that this process starts
     "RAY_worker_niceness": "0",  # at Ray's default of 15 other processes take nearly all CPU time
@@ -45,69 +48,77 @@ class WorkerError(GenoformerError):
 
 @dataclass
 class WorkerTask:
-    """Picklable description of a worker's job: score records with `work`, with `names` for the contigs."""
+    """Picklable description of a worker's job: score records, with `names` for the contigs."""
 
-    work: ScoringSpec
+    genome: Genome
+    scoring: Scoring
+    runtime: Runtime
     names: ContigNames
     threads: int = 1  # of a process
 
     @property
     def device(self) -> str:
-        return self.work.device
+        return self.runtime.device
 
     def compute(self) -> Compute:
         """Return the function that scores records; its models stay on the device until the process ends."""
-        from genoformer.scoring.run import score_records
-
         kept = ExitStack()  # closing it would close the scorer
-        scorer = kept.enter_context(self.work.open_scorer())
-        return lambda records, _=kept: score_records(records, self.work.genome, scorer, self.names)  # type: ignore[misc]
+        scorer = kept.enter_context(open_scorer(self.genome, self.scoring, self.runtime))
+        return lambda records, _=kept: score_records(records, self.genome, scorer, self.names)  # type: ignore[misc]
 
 
 class WorkerPlan(NamedTuple):
     """Number of processes and threads that a run uses."""
 
     engine: str
-    asked: int | None  # requested processes
+    requested: int | None  # processes
     threads: int  # CPU threads per process
     small: bool  # one process finishes sooner than a pool would start
     n_cores: int
 
-    def runs_in_process(self, n_left: int) -> bool:
-        """True if this process computes the remaining parts without a pool."""
-        return self.engine == "local" and self.n_workers(n_left) <= 1
-
-    def n_workers(self, n_left: int) -> int:
-        if self.asked:
-            return min(self.asked, max(1, n_left))
-        return 1 if self.small else min(max(1, self.n_cores // self.threads), n_left)
+    def n_workers(self, count_missing: Callable[[], int]) -> int:
+        """Return the number of processes on this machine for the missing parts, which are counted only if it matters."""
+        if self.requested == 1 or (self.small and not self.requested):
+            return 1
+        return max(1, min(self.requested or self.n_cores // self.threads, count_missing()))
 
 
-def plan_workers(
-    operations: float, n_records: int, *, device: str, engine: str, workers: int | None, threads: int | None, divided: bool
-) -> WorkerPlan:
+def plan_workers(scorer: VariantScorer, n_records: int, runtime: Runtime, *, threads: int | None, sharded: bool) -> WorkerPlan:
     """Choose the number of processes and threads of a run.
 
-    operations: arithmetic operations per record. divided: other commands compute some of the parts. The number of threads
-    depends on the model and the request, never on the remaining work, because the last digits of scores depend on it.
+    threads: number of an interrupted run, or requested. sharded: other commands compute some of the parts. The number of
+    threads depends on the model and the request, never on the remaining work, because the last digits of scores depend on it.
     Raises ConfigError for an unknown engine, and for many more processes or threads than the machine has.
     """
+    engine, workers, flops = runtime.engine, runtime.workers, scorer.flops_per_variant
     if engine != "local" and engine.partition(":")[0] != "ray":
         raise ConfigError(f"engine {engine!r}: allowed are local, ray and ray:ADDRESS.")
     n_cores, most = inference.n_cores(), max(_MOST, 4 * (os.cpu_count() or 1))
-    for what, asked in (("threads", threads), ("workers", workers if engine == "local" else None)):
-        if asked is not None and asked > most:
-            raise ConfigError(f"{asked:,} {what}: this machine has {os.cpu_count()} processors; give that many at the most.")
-    small = device != "cpu" or n_records * operations < WORTH_PROCESSES
-    several = engine != "local" or divided or (not small if workers is None else workers > 1)
-    return WorkerPlan(engine, workers, threads or (1 if several and operations < _LARGE else n_cores), small, n_cores)
+    for what, n in (("threads", threads), ("workers", workers if engine == "local" else None)):
+        if n is not None and n > most:
+            raise ConfigError(f"{n:,} {what}: this machine has {os.cpu_count()} processors; give that many at the most.")
+    small = runtime.device != "cpu" or n_records * flops < WORTH_PROCESSES
+    several = engine != "local" or sharded or (not small if workers is None else workers > 1)
+    return WorkerPlan(engine, workers, threads or (1 if several and flops < _LARGE else n_cores), small, n_cores)
 
 
-def make_pool(how: WorkerPlan, n_left: int, task: WorkerTask) -> Pool:
-    """Return the pool for a plan."""
-    if how.engine == "local":
-        return LocalPool(task, how.n_workers(n_left))
-    return RayPool(task, how.engine.partition(":")[2] or None, how.asked)
+def run_parts(
+    plan: WorkerPlan,
+    partition: Partition,
+    parts: PartFolder,
+    compute: Compute,
+    task: WorkerTask,
+    progress: Callable[[int], None],
+) -> int:
+    """Compute the missing parts in this process, or in a pool of workers; return the number of all parts."""
+    lists, in_shard = partition.parts(), partition.in_shard
+    if plan.engine != "local":
+        pool: Pool = RayPool(task, plan.engine.partition(":")[2] or None, plan.requested)
+    elif (n_workers := plan.n_workers(lambda: partition.n_missing(parts))) > 1:
+        pool = LocalPool(task, n_workers)
+    else:
+        return run_local(lists, compute, parts, progress, in_shard)
+    return run_pool(lists, pool, parts, progress, in_shard)
 
 
 class Pool(ABC):
@@ -137,7 +148,9 @@ class LocalPool(Pool):
 
     def __init__(self, task: WorkerTask, n_workers: int) -> None:
         if task.device != "cpu":
-            raise ConfigError(f"{n_workers} workers would share {task.device}; take one, or --engine ray with a GPU for each.")
+            raise ConfigError(
+                f"{n_workers} workers would share {task.device}; use one worker, or --engine ray with a GPU for each."
+            )
         self.task, self.n_workers = task, n_workers
 
     def __enter__(self) -> Self:
@@ -277,9 +290,9 @@ def run_pool(
     pool: Pool,
     parts: Parts,
     progress: Callable[[int], None] | None = None,
-    mine: Callable[[int], bool] = lambda i: True,
-) -> None:
-    """Compute the missing parts with a pool; arguments are as in `engines.run_local`."""
+    in_shard: Callable[[int], bool] = lambda i: True,
+) -> int:
+    """Compute the missing parts with a pool; arguments and result are as in `parts.run_local`."""
     waiting: dict[Any, tuple[int, Sequence[Record], int]] = {}
 
     def finish_one() -> None:
@@ -298,9 +311,11 @@ def run_pool(
                 "and repeat the command."
             )
 
+    n = 0
     with pool:
         for i, chunk in enumerate(lists):
-            if not mine(i):
+            n = i + 1
+            if not in_shard(i):
                 continue
             if parts.get(i) is not None:
                 if progress:
@@ -311,3 +326,4 @@ def run_pool(
             waiting[pool.submit(chunk)] = (i, chunk, 1)
         while waiting:
             finish_one()
+    return n

@@ -151,7 +151,7 @@ def simulate(
     _check(seed, n_contigs, contig_length, n_variants, element_share)
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; a folder is needed to write into: give another name.")
+        raise ConfigError(f"{folder} is a file, and the outputs need a folder; give another name.")
     parameters: dict[str, float] = {
         "seed": seed,
         "n_contigs": n_contigs,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genoformer.genome.codes import Codes, N
 from genoformer.inference.runtime import to_device
-from genoformer.models.transformer.base_probabilities import base_posterior, successors
+from genoformer.models.token_model import base_posterior, successors
 from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import Tokenizer
 from genoformer.training.random_streams import RandomStream
@@ -27,7 +27,7 @@ class QueriedBases(NamedTuple):
     target: NDArray[np.int64]
 
 
-def asked_bases(windows: RandomWindows, n: int) -> QueriedBases:
+def queried_bases(windows: RandomWindows, n: int) -> QueriedBases:
     """Draw one base in the middle half of each of the first n windows, and leave out N.
 
     If the sources have fewer than n bases, draw only as many windows as there are bases, so that no base counts repeatedly.
@@ -50,15 +50,15 @@ def why_no_bits(tokenizer: Tokenizer, causal: bool) -> str | None:
 
 
 @torch.no_grad()
-def bits_of(model: Encoder, asked: QueriedBases, batch_size: int) -> NDArray[np.float64]:
+def bits_of(model: Encoder, queried: QueriedBases, batch_size: int) -> NDArray[np.float64]:
     """Return -log2 P(true base) at each target base, [B]; NaN where an N makes it undefined.
 
     For a masked model, P is the exact posterior given both sides. For a causal model, P is conditional on the bases before.
     """
     bits = []
-    for start in range(0, len(asked.codes), batch_size):
+    for start in range(0, len(queried.codes), batch_size):
         some = slice(start, start + batch_size)
-        bits.append((_causal_bits if model.config.causal else _masked_bits)(model, asked.codes[some], asked.target[some]))
+        bits.append((_causal_bits if model.config.causal else _masked_bits)(model, queried.codes[some], queried.target[some]))
     return np.concatenate(bits)
 
 
@@ -70,7 +70,7 @@ def _masked_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDA
 
 
 def _causal_bits(model: Encoder, codes: Codes, target: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the term of `posterior.window_log2_likelihood` that belongs to the target."""
+    """Return the term of `window_log2_likelihood` that belongs to the target."""
     ids = model.tokenizer.encode(codes).ids
     rows = np.arange(len(codes))
     before = np.maximum(target - model.tokenizer.min_bases + 1, 0)  # the token before the target; [CLS] is token 0

@@ -1,4 +1,4 @@
-"""Configuration files: [tokenizer] and [encoder] with [training] and [genome] for pre-training, or with [finetune]."""
+"""Configuration files: [tokenizer] and [model] with [training] and [genome] for pre-training, or with [finetune]."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 from genoformer.config import checked
 from genoformer.errors import ConfigError
-from genoformer.models.heads import Pooling, Tune
+from genoformer.models.heads import Pooling
+from genoformer.models.tuning import TUNE
 from genoformer.tokenizers import TOKENIZERS, BPETokenizer, KmerTokenizer
 from genoformer.training.objectives import OBJECTIVES
 from genoformer.training.optimizer import EpochsConfig, LoopConfig, at_least_one
@@ -24,21 +25,21 @@ class TrainingConfig(LoopConfig):
     mask_rate: float = 0.15
     span_tokens: int | None = None  # None takes k; a wider span masks more than one base
     both_strands: bool = True  # half of the windows are reverse-complemented
-    repeat_weight: float = 1.0  # loss weight of soft-masked bases; GPN (Benegas et al. 2023) uses 0.1
-    valid_bases: int = 4_000  # scored on each held-out contig in the final report
+    soft_masked_weight: float = 1.0  # loss weight of soft-masked bases; GPN (Benegas et al. 2023) uses 0.1
+    eval_bases: int = 4_000  # scored on each held-out contig in the final report
     log_every: int = 0  # steps; 0 takes 1/20 of the run, at most 50, so that a short run also has a curve
-    valid_every: int = 0  # steps between validations; 0 takes 1/10 of the run, at most 1,000
+    eval_every: int = 0  # steps between validations; 0 takes 1/10 of the run, at most 1,000
 
     def __post_init__(self) -> None:
-        for name, most, share in (("log_every", 50, 20), ("valid_every", 1_000, 10)):
+        for name, most, share in (("log_every", 50, 20), ("eval_every", 1_000, 10)):
             if getattr(self, name) == 0:
-                object.__setattr__(self, name, max(1, min(most, self.steps // share)))
+                object.__setattr__(self, name, max(1, min(most, self.max_steps // share)))
         super().__post_init__()
         if self.objective not in OBJECTIVES:
             raise ConfigError(f"objective = {self.objective!r}: allowed are {', '.join(OBJECTIVES)}.")
-        if not 0 <= self.repeat_weight <= 1:
-            raise ConfigError(f"repeat_weight = {self.repeat_weight}: give a weight from 0 to 1.")
-        at_least_one(self, "valid_bases")
+        if not 0 <= self.soft_masked_weight <= 1:
+            raise ConfigError(f"soft_masked_weight = {self.soft_masked_weight}: give a weight from 0 to 1.")
+        at_least_one(self, "eval_bases")
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,10 @@ class GenomeConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Pre-training configuration: the tables [tokenizer], [encoder], [training] and [genome] or [[genome]]."""
+    """Pre-training configuration: the tables [tokenizer], [model], [training] and [genome] or [[genome]]."""
 
     tokenizer: Mapping[str, Any] = field(default_factory=lambda: {"tokenizer": "kmer", "k": 6})
-    encoder: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     genome: Sequence[GenomeConfig] = ()
 
@@ -102,15 +103,15 @@ class TuningConfig(EpochsConfig):
     """Settings for training a predictor on labelled sequences; the [finetune] table."""
 
     learning_rate: float = 3e-4  # DNABERT's 2e-4 with hardly any warm-up is known to collapse
-    warmup: float = 0.1  # DNABERT, README 3.3
-    tune: str = "full"  # "last": only the last layers; "frozen": only the head; "lora": low-rank adapters
+    warmup_fraction: float = 0.1  # DNABERT, README 3.3
+    tune: str = "full"  # "last": only the last layers; "norms": layer norms; "frozen": only the head; "lora": adapters
     last_layers: int = 2
     lora_rank: int = 8
-    encoder_rate: float = 1.0  # encoder's learning rate as a fraction of learning_rate
+    encoder_lr_scale: float = 1.0  # encoder's learning rate as a fraction of learning_rate
     pooling: str = "mean-max"  # or "mean", "max", "cls"
     dropout: float = 0.1  # in encoder and head
-    mask_rate: float = 0.0  # fraction of tokens masked in training, against overfitting
-    shift: int = 0  # largest shift of a training sequence in bases, either way; N fills the open end
+    token_dropout: float = 0.0  # fraction of tokens masked in training, against overfitting
+    max_shift: int = 0  # largest shift of a training sequence in bases, either way; N fills the open end
     both_strands: bool = False  # train on either strand, average both; not for directional sequences such as promoters
     class_weights: str = "none"  # "balanced": every class has the same total weight
     window: int | None = None  # bases; None takes the encoder's capacity, or the longest sequence if that is shorter
@@ -120,24 +121,26 @@ class TuningConfig(EpochsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least_one(self, "last_layers", "lora_rank")
-        allowed = {"tune": get_args(Tune), "pooling": get_args(Pooling), "class_weights": ("none", "balanced")}
+        allowed = {"tune": TUNE, "pooling": get_args(Pooling), "class_weights": ("none", "balanced")}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(values)}.")
-        if self.encoder_rate <= 0:
-            raise ConfigError(f"encoder_rate = {self.encoder_rate}: give a number above 0; change the [finetune] table.")
-        if not 0 <= self.mask_rate < 1 or not 0 <= self.dropout < 1:
-            raise ConfigError("mask_rate and dropout lie in [0, 1); change the [finetune] table.")
-        if self.shift < 0:
-            raise ConfigError(f"shift = {self.shift}: give the bases that a sequence is moved by at most, 0 for none.")
+        if self.encoder_lr_scale <= 0:
+            raise ConfigError(
+                f"encoder_lr_scale = {self.encoder_lr_scale}: give a number above 0; change the [finetune] table."
+            )
+        if not 0 <= self.token_dropout < 1 or not 0 <= self.dropout < 1:
+            raise ConfigError("token_dropout and dropout lie in [0, 1); change the [finetune] table.")
+        if self.max_shift < 0:
+            raise ConfigError(f"max_shift = {self.max_shift}: give the bases that a sequence is moved by at most, 0 for none.")
 
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """Fine-tuning configuration: the table [finetune], and [tokenizer] and [encoder] to train from scratch."""
+    """Fine-tuning configuration: the table [finetune], and [tokenizer] and [model] to train from scratch."""
 
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
-    encoder: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict)
     finetune: TuningConfig = field(default_factory=TuningConfig)
 
     @classmethod
@@ -172,6 +175,14 @@ def tokenizer_of(table: Mapping[str, Any], learn: Callable[[int], BPETokenizer] 
     if learn is None:
         raise ConfigError(f"tokenizer = {name!r}: from scratch it is kmer or base; a BPE vocabulary comes from pretrain.")
     return learn(given.get("n_vocab", 4096))
+
+
+def model_fields(table: Mapping[str, Any], family: str) -> dict[str, Any]:
+    """Return the fields of a [model] table without `family`, which may only name the family that is trained."""
+    fields = {"family": family, **table}
+    if (named := fields.pop("family")) != family:
+        raise ConfigError(f"[model]: family = {named!r}, but this command trains {family!r} from scratch; use that, or -m.")
+    return fields
 
 
 def tables_of(path: Path) -> dict[str, Any]:

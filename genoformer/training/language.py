@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genoformer.models.transformer.model import Encoder
 from genoformer.tokenizers import Tokenizer
-from genoformer.training.loop import Loss
+from genoformer.training.losses import Loss
 from genoformer.training.objectives import IGNORED
 from genoformer.training.random_streams import RandomStream
 from genoformer.training.windows import RandomWindows
@@ -35,25 +35,30 @@ class Batch(NamedTuple):
 class LanguageModelBatches:
     """Batches of a language model by their number: windows are drawn, tokenized and masked."""
 
-    def __init__(self, windows: RandomWindows, tokenizer: Tokenizer, objective: Any, repeat_weight: float = 1.0) -> None:
-        self.windows, self.tokenizer, self.objective, self.repeat_weight = windows, tokenizer, objective, repeat_weight
+    def __init__(self, windows: RandomWindows, tokenizer: Tokenizer, objective: Any, soft_masked_weight: float = 1.0) -> None:
+        self.windows, self.tokenizer, self.objective, self.soft_masked_weight = (
+            windows,
+            tokenizer,
+            objective,
+            soft_masked_weight,
+        )
 
     def __call__(self, i: int) -> Batch:
         size = self.windows.batch_size
         numbers = np.arange(i * size, (i + 1) * size)
-        codes, lower = self.windows.drawn(numbers, soft_masked=self.repeat_weight < 1)
+        codes, lower = self.windows.drawn(numbers, soft_masked=self.soft_masked_weight < 1)
         encoding = self.tokenizer.encode(codes)
         inputs, labels = self.objective(encoding, RandomStream(self.windows.seed, numbers, stream=1))
         weights = np.ones(labels.shape, dtype=np.float32)
         if lower is not None:
-            weights -= (1 - self.repeat_weight) * _share(lower, encoding.spans)
+            weights -= (1 - self.soft_masked_weight) * _share(lower, encoding.spans)
             if self.objective.label_rate == 1:  # a causal label is the next token
                 weights[:, :-1] = weights[:, 1:].copy()
         keep = inputs != self.tokenizer.pad_id
-        asked = labels != IGNORED
+        labelled = labels != IGNORED
         rows = None
         if self.objective.label_rate < 1:
-            rows = np.argsort(~asked, axis=1, kind="stable")[:, : max(1, int(asked.sum(1).max()))]
+            rows = np.argsort(~labelled, axis=1, kind="stable")[:, : max(1, int(labelled.sum(1).max()))]
             labels, weights = np.take_along_axis(labels, rows, 1), np.take_along_axis(weights, rows, 1)
         return Batch(
             torch.from_numpy(inputs),
@@ -77,7 +82,7 @@ def _share(marked: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.
 def language_model_loss(model: Encoder, batch: Batch, label_rate: float) -> Loss:
     """Return the cross-entropy in nats of the labelled tokens; the last layer and the head compute only these tokens."""
     hidden = model.embed(batch.inputs, batch.keep, batch.rows)
-    asked = batch.labels != IGNORED
-    weights = batch.weights[asked]
-    losses = F.cross_entropy(model.head(hidden[asked]).float(), batch.labels[asked], reduction="none")
+    labelled = batch.labels != IGNORED
+    weights = batch.weights[labelled]
+    losses = F.cross_entropy(model.head(hidden[labelled]).float(), batch.labels[labelled], reduction="none")
     return Loss((losses * weights).sum(), weights.sum(), label_rate * len(batch.inputs) * batch.n_slots)

@@ -22,8 +22,8 @@ def trainer_of(**options: Any) -> L.Trainer:
     try:
         return L.Trainer(**options)
     except MisconfigurationException as error:
-        said = " ".join(str(error).split())
-        raise ConfigError(f"accelerator = {options['accelerator']!r}, devices = {options['devices']}: {said}") from error
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"accelerator = {options['accelerator']!r}, devices = {options['devices']}: {reason}") from error
 
 
 @contextmanager

@@ -20,10 +20,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from genoformer.errors import Stopped, TrainingError
 from genoformer.files import make_folder
-from genoformer.progress import Progress, ProgressCallback
+from genoformer.progress import RESUMED, Progress, ProgressCallback
 from genoformer.training.averaging import Average
 from genoformer.training.lightning import quiet, stopped, trainer_of
 from genoformer.training.log import LOG, Log
+from genoformer.training.losses import Loss
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.saving import SaveClock, StopSignals
 from genoformer.training.strategies import full_state_dict, shard, strategy_of
@@ -31,18 +32,6 @@ from genoformer.training.strategies import full_state_dict, shard, strategy_of
 STATE = "state.ckpt"  # weights, optimizer and step of an unfinished run
 _TOGETHER = 10  # steps after which several processes agree on a save
 Batches = Callable[[int], Any]  # batch number -> batch
-
-
-class Loss(NamedTuple):
-    """Summed loss, the summed weight of its terms, and the divisor for the backward pass.
-
-    The divisor is the same for every batch (an expected count), so that the batches of two processes, or of two backward
-    passes, add up to the result of one large batch.
-    """
-
-    total: Tensor
-    weight: Tensor
-    divisor: float
 
 
 LossFunction = Callable[[Any, Any], Loss]  # model, batch
@@ -65,33 +54,36 @@ class Monitor(NamedTuple):
     patience: int
 
 
-def fit(
-    model: nn.Module,
-    batches: Batches,
-    loss: LossFunction,
-    folder: Path,
-    config: LoopConfig,
-    *,
-    validate: Validate | None = None,
-    monitor: Monitor | None = None,
-    rates: Callable[[str], float] = lambda name: 1.0,
-    progress: ProgressCallback = None,
-) -> FitResult | None:
-    """Train `model` in place, and resume from the checkpoint in `folder` if there is one.
+class Trainable(NamedTuple):
+    """A model with its batches, its loss, and the validations that select the best step.
 
     batches: number n -> batch n. With P processes and A backward passes, a step uses the numbers from step * A * P on.
-    rates: parameter name -> factor on the learning rate. progress receives "going on" with the step that the run resumes from.
+    rates: parameter name -> factor on the learning rate.
+    """
+
+    model: nn.Module
+    batches: Batches
+    loss: LossFunction
+    validate: Validate | None = None
+    monitor: Monitor | None = None
+    rates: Callable[[str], float] = lambda name: 1.0
+
+
+def fit(what: Trainable, folder: Path, config: LoopConfig, *, progress: ProgressCallback = None) -> FitResult | None:
+    """Train a model in place, and resume from the checkpoint in `folder` if there is one.
+
+    progress receives RESUMED with the step that the run resumes from.
     The checkpoint stays on disk until `unfinished.finished`, because the work after training may be interrupted too.
     Return None in processes other than the first. Raises TrainingError when the loss is not finite.
     """
     make_folder(folder)
-    module = _Training(model, batches, loss, config, rates)
-    watch = _ValidationCallback(folder, config, validate, monitor, progress)
+    module = _Training(what, config)
+    watch = _ValidationCallback(folder, config, what.validate, what.monitor, progress)
     world, local = int(os.environ.get("WORLD_SIZE", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 0))
     with quiet():
         trainer = trainer_of(
-            max_steps=config.steps,
-            accumulate_grad_batches=config.accumulate,
+            max_steps=config.max_steps,
+            accumulate_grad_batches=config.grad_accumulation,
             gradient_clip_val=None,
             precision=config.precision,
             accelerator=config.accelerator,
@@ -109,7 +101,7 @@ def fit(
         )
         state = folder / STATE
         if progress is not None and state.is_file() and trainer.is_global_zero:
-            progress(Progress("going on", _step_of(state), config.steps))
+            progress(Progress(RESUMED, _step_of(state), config.max_steps))
         with stopped():
             trainer.fit(module, ckpt_path=state if state.is_file() else None, weights_only=True)
         if watch.signals.number is not None:  # the signal came in the last step
@@ -148,11 +140,10 @@ class _BatchStream(IterableDataset[Any]):
 class _Training(L.LightningModule):
     """Lightning module with the training step and the optimizer."""
 
-    def __init__(
-        self, model: nn.Module, batches: Batches, loss: LossFunction, config: LoopConfig, rates: Callable[[str], float]
-    ) -> None:
+    def __init__(self, what: Trainable, config: LoopConfig) -> None:
         super().__init__()
-        self.model, self.batches, self.loss, self.config, self.rates = model, batches, loss, config, rates
+        self.model, self.batches, self.loss, self.rates = what.model, what.batches, what.loss, what.rates
+        self.config = config
         self.sums = torch.zeros(2, dtype=torch.float64)  # loss and weight since the last row of the log
 
     def configure_model(self) -> None:
@@ -161,7 +152,7 @@ class _Training(L.LightningModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         rank, world = self.trainer.global_rank, self.trainer.world_size
-        first = self.trainer.global_step * self.config.accumulate * world + rank
+        first = self.trainer.global_step * self.config.grad_accumulation * world + rank
         workers = self.config.workers
         return DataLoader(
             _BatchStream(self.batches, first, world), batch_size=None, num_workers=workers, persistent_workers=workers > 0
@@ -179,7 +170,7 @@ class _Training(L.LightningModule):
         return found.total / found.divisor
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
 
     def configure_optimizers(self) -> Any:
         c = self.config
@@ -196,7 +187,7 @@ class _Training(L.LightningModule):
             betas=(0.9, c.beta2),
             eps=c.epsilon,
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, c.steps, c.warmup))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, c.max_steps, c.warmup_fraction))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -233,8 +224,8 @@ class _ValidationCallback(Callback):
             self.board = TensorBoardLogger(str(self.folder), name="", version="tensorboard", purge_step=step)
         sums = self.sums if trainer.is_global_zero else module.sums
         module.sums = sums.to(module.device if module.device.type != "mps" else "cpu", copy=True)
-        if self.config.average:
-            self.average = Average(module.model, self.config.average)
+        if self.config.ema_decay:
+            self.average = Average(module.model, self.config.ema_decay)
             if self.earlier:
                 self.average.load(self.earlier)
         self.clock = SaveClock(self.config.save_every)
@@ -242,18 +233,18 @@ class _ValidationCallback(Callback):
             self.signals.listen()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
-        if (index + 1) % self.config.accumulate:
+        if (index + 1) % self.config.grad_accumulation:
             return
         step, c = trainer.global_step, self.config
         row: dict[str, float] = {}
-        last = step == c.steps
+        last = step == c.max_steps
         if self.average is not None:
             self.average.update(step)
         if step % c.log_every == 0 or last:
             total, count = trainer.strategy.reduce(module.sums, reduce_op="sum").tolist()
             if not count:
                 raise TrainingError(
-                    f"nothing of what was seen up to step {step} counts in the loss: with repeat_weight = 0 a genome that "
+                    f"nothing of what was seen up to step {step} counts in the loss: with soft_masked_weight = 0 a genome that "
                     "is all soft-masked teaches nothing; give a larger weight, or more data a step."
                 )
             module.sums.zero_()
@@ -261,16 +252,16 @@ class _ValidationCallback(Callback):
             row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
             if not math.isfinite(row["train_loss"]):
                 raise TrainingError(
-                    f"the training diverged: at step {step} the loss is {row['train_loss']}; lower learning_rate, lengthen "
-                    "warmup, or use precision 32-true, and start in a new folder."
+                    f"the training diverged: at step {step} the loss is {row['train_loss']}; lower learning_rate, raise "
+                    "warmup_fraction, or use precision 32-true, and start in a new folder."
                 )
-        if self.validate is not None and (step % c.valid_every == 0 or last):
+        if self.validate is not None and (step % c.eval_every == 0 or last):
             with self.average.in_place() if self.average is not None else nullcontext():
                 row |= self._validated(trainer, module)
                 if self._is_best(row):
                     self.best_step = step
                     self.best = {name: t.cpu().clone() for name, t in full_state_dict(module.model).items()}
-            if step <= c.warmup * c.steps:
+            if step <= c.warmup_fraction * c.max_steps:
                 self.waited = 0  # steps this small do not predict later progress
             if self.monitor is not None and self.waited >= self.monitor.patience:
                 trainer.should_stop = True
@@ -281,7 +272,7 @@ class _ValidationCallback(Callback):
         self._keep(trainer, module, step)
         if self.progress is not None and trainer.is_global_zero:
             note = ", ".join(f"{name} {self.metrics[name]:.4g}" for name in self.metrics if name != "learning_rate")
-            self.progress(Progress("training", step, c.steps, note))
+            self.progress(Progress("training", step, c.max_steps, note))
 
     def _validated(self, trainer: L.Trainer, module: Any) -> dict[str, float]:
         assert self.validate is not None
@@ -306,7 +297,7 @@ class _ValidationCallback(Callback):
 
     def _keep(self, trainer: L.Trainer, module: Any, step: int) -> None:
         """Save the state if a save is due, and end the run after a signal."""
-        ended = step == self.config.steps or trainer.should_stop
+        ended = step == self.config.max_steps or trainer.should_stop
         if not ended and (self.signals.number is not None or self._due(trainer, step)):
             began = self.clock.seconds()
             self.sums = trainer.strategy.reduce(module.sums.clone(), reduce_op="sum").cpu()

@@ -17,14 +17,14 @@ class OptimizerConfig:
     """Settings of the optimizer and the device; defaults are DNABERT's (README 2.2) unless a comment gives another source."""
 
     batch_size: int = 32  # windows per process and backward pass; DNABERT: 2,000 in total
-    accumulate: int = 1  # backward passes per step
+    grad_accumulation: int = 1  # backward passes per step
     learning_rate: float = 4e-4
-    warmup: float = 0.05  # fraction of the steps with a rising rate; it then falls linearly to 0
+    warmup_fraction: float = 0.05  # fraction of the steps with a rising rate; it then falls linearly to 0
     weight_decay: float = 0.01  # not on biases and norms
     beta2: float = 0.98
     epsilon: float = 1e-6
-    clip: float = 1.0  # largest norm of the gradient, Devlin et al. 2019
-    average: float = 0.0  # decay of the weight average per step (0.99 ...); 0 does not average the weights
+    max_grad_norm: float = 1.0  # largest norm of the gradient, Devlin et al. 2019
+    ema_decay: float = 0.0  # decay of the weight average per step (0.99 ...); 0 does not average the weights
     precision: str = "32-true"  # Lightning's names: bf16-mixed, bf16-true ...
     accelerator: str = "auto"  # "cpu", "gpu"
     strategy: str = "auto"  # "ddp": a full model on every device; "fsdp": a model sharded over the devices
@@ -39,29 +39,29 @@ class OptimizerConfig:
                 raise ConfigError(f"{field.name} = {value}: give a finite number.")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision = {self.precision!r}: allowed are {', '.join(PRECISIONS)}.")
-        if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.clip <= 0 or self.workers < 0:
-            raise ConfigError("seed and workers must be at least 0, beta2 lie in [0, 1), epsilon and clip be above 0.")
-        if not 0 <= self.warmup < 1 or self.learning_rate <= 0:
-            raise ConfigError("warmup must lie in [0, 1) and learning_rate above 0; change the configuration.")
-        if not 0 <= self.average < 1:
-            raise ConfigError(f"average = {self.average}: give a share from 0 (none) up to, not including, 1.")
-        if self.average and self.strategy == "fsdp":
-            raise ConfigError("average: weights that are shared out over devices are not averaged; take strategy auto or ddp.")
-        at_least_one(self, "batch_size", "accumulate", "devices")
+        if self.seed < 0 or not 0 <= self.beta2 < 1 or self.epsilon <= 0 or self.max_grad_norm <= 0 or self.workers < 0:
+            raise ConfigError("seed and workers must be at least 0, beta2 lie in [0, 1), epsilon and max_grad_norm be above 0.")
+        if not 0 <= self.warmup_fraction < 1 or self.learning_rate <= 0:
+            raise ConfigError("warmup_fraction must lie in [0, 1) and learning_rate above 0; change the configuration.")
+        if not 0 <= self.ema_decay < 1:
+            raise ConfigError(f"ema_decay = {self.ema_decay}: give a share from 0 (none) up to, not including, 1.")
+        if self.ema_decay and self.strategy == "fsdp":
+            raise ConfigError("ema_decay with strategy fsdp: sharded weights cannot be averaged; set strategy to auto or ddp.")
+        at_least_one(self, "batch_size", "grad_accumulation", "devices")
 
 
 @dataclass(frozen=True)
 class LoopConfig(OptimizerConfig):
     """Settings of a whole run: its length, and its intervals of logging, validation and saving."""
 
-    steps: int = 10_000  # optimizer steps; DNABERT: 200,000
+    max_steps: int = 10_000  # optimizer steps; DNABERT: 200,000
     log_every: int = 50  # steps
-    valid_every: int = 1_000  # steps between validations
+    eval_every: int = 1_000  # steps between validations
     save_every: int = 500  # steps; a killed run loses at most these, unless saving is slow (`saving.SaveClock`)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least_one(self, "steps", "log_every", "valid_every", "save_every")
+        at_least_one(self, "max_steps", "log_every", "eval_every", "save_every")
 
 
 @dataclass(frozen=True)
@@ -69,27 +69,27 @@ class EpochsConfig(OptimizerConfig):
     """Settings of a run over a set of examples, with several validations per epoch; the best step is kept."""
 
     epochs: float = 5.0  # DNABERT
-    validations: float = 2.0  # per epoch
+    evals_per_epoch: float = 2.0  # validations
     patience: int = 6  # validations without improvement before the run stops
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least_one(self, "patience")
-        if self.epochs <= 0 or self.validations <= 0:
-            raise ConfigError("epochs and validations must be above 0; change the configuration.")
+        if self.epochs <= 0 or self.evals_per_epoch <= 0:
+            raise ConfigError("epochs and evals_per_epoch must be above 0; change the configuration.")
 
     def loop(self, n_batches: int) -> LoopConfig:
         """Return the number of steps and the validation interval of a run with this number of batches per epoch."""
         per_epoch = n_batches * self.batch_size / windows_per_step(self)
         shared = {entry.name: getattr(self, entry.name) for entry in fields(OptimizerConfig)}
         steps = max(1, round(self.epochs * per_epoch))
-        valid_every = max(1, round(per_epoch / self.validations))
+        eval_every = max(1, round(per_epoch / self.evals_per_epoch))
         return LoopConfig(
             **shared,
-            steps=steps,
-            valid_every=min(valid_every, steps),
-            log_every=min(50, valid_every),
-            save_every=min(500, valid_every),
+            max_steps=steps,
+            eval_every=min(eval_every, steps),
+            log_every=min(50, eval_every),
+            save_every=min(500, eval_every),
         )
 
 
@@ -103,7 +103,7 @@ def at_least_one(config: Any, *names: str) -> None:
 def windows_per_step(config: OptimizerConfig) -> int:
     """Return the number of windows in one optimizer step, over all processes."""
     world = int(os.environ.get("WORLD_SIZE", config.devices))
-    return config.batch_size * config.accumulate * world
+    return config.batch_size * config.grad_accumulation * world
 
 
 def rate_at(step: int, n_steps: int, warmup: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from genoformer.genome.codes import Codes
 from genoformer.models.transformer.model import Encoder
-from genoformer.training.bits_per_base import asked_bases, bits_of
+from genoformer.training.bits_per_base import bits_of, queried_bases
 from genoformer.training.config import TrainingConfig
 from genoformer.training.curves import BitsRow, bits_rows, loss_curve, pooled, write_report
 from genoformer.training.kmer_baseline import CONTEXTS, ONE_SIDED, CountModels
@@ -63,8 +63,8 @@ def compare(model: Encoder, name: str, train: Sequence[Source], held: Sequence[S
     rows, differences = [], []
     for i, source in enumerate(held):
         windows = RandomWindows([source], length, plan.batch_size, plan.seed + 2 + i)
-        asked = asked_bases(windows, plan.valid_bases)
-        bits = np.vstack([bits_of(model, asked, _AT_ONCE)[None], counts.bits(asked.codes, asked.target)])
+        queried = queried_bases(windows, plan.eval_bases)
+        bits = np.vstack([bits_of(model, queried, _AT_ONCE)[None], counts.bits(queried.codes, queried.target)])
         rows += bits_rows([name, *counts.names], source.contigs[0], bits)
         differences += bits_rows(counts.names, source.contigs[0], bits[0] - bits[1:])
     return Comparison(rows, differences, model.config.causal)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from genoformer.config import current_manifest
 from genoformer.errors import ConfigError
 from genoformer.files import check_overwrite, make_folder, write_text
 from genoformer.models.weights import WEIGHTS
@@ -66,7 +67,7 @@ def _started_with(folder: Path) -> dict[str, Any]:
         found = json.loads((folder / RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return current_manifest(found) if isinstance(found, dict) else {}
 
 
 def _differences(a: Any, b: Any, at: str = "") -> list[str]:

@@ -24,8 +24,8 @@ def unigram_nats(batches: LanguageModelBatches) -> float:
     counts = np.zeros(batches.tokenizer.n_vocab)
     for i in range(math.ceil(_WINDOWS / batches.windows.batch_size)):
         batch = batches(i)
-        asked = batch.labels != IGNORED
-        counts += np.bincount(batch.labels[asked].numpy(), batch.weights[asked].numpy(), minlength=len(counts))
+        labelled = batch.labels != IGNORED
+        counts += np.bincount(batch.labels[labelled].numpy(), batch.weights[labelled].numpy(), minlength=len(counts))
     n, p = counts.sum(), counts[counts > 0] / counts.sum()
     return float(-(p * np.log(p)).sum() + (len(p) - 1) / (2 * n))
 

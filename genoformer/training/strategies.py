@@ -7,8 +7,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from genoformer.errors import ConfigError
-from genoformer.models.enformer.model import Block, Stage
-from genoformer.models.transformer.model import Layer
 
 STRATEGIES = ("auto", "ddp", "fsdp")
 
@@ -24,12 +22,12 @@ def strategy_of(name: str, n_devices: int) -> Any:
     return "ddp" if name == "auto" and n_devices > 1 else name
 
 
-def shard(model: nn.Module) -> None:
-    """Shard each layer, and then the remaining parameters, over the processes (torch's fully_shard)."""
+def shard(model: Any) -> None:
+    """Shard each repeated part of a `Model`, and then the remaining parameters, over the processes (torch's fully_shard)."""
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-    for layer in [module for module in model.modules() if isinstance(module, Layer | Block | Stage)]:
-        fully_shard(layer)
+    for part in model.shard_parts():
+        fully_shard(part)
     fully_shard(model)
     for name in ("embed", "head", "logits_at"):  # entry points of the model other than forward
         if hasattr(model, name):

@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from genoformer.genome.codes import Codes, N, reverse_complement
 from genoformer.inference.windows import tokens_of, windows_of
 from genoformer.models.heads import SequenceClassifier
-from genoformer.training.loop import Loss
+from genoformer.training.losses import Loss
 from genoformer.training.random_streams import RandomStream
 
 _SORTED = 32  # batches in a group that is sorted by length, so that little is padded
@@ -44,12 +43,12 @@ class LabelledBatches:
         *,
         batch_size: int,
         seed: int,
-        mask_rate: float,
-        shift: int = 0,
+        token_dropout: float,
+        max_shift: int = 0,
     ) -> None:
         self.sequences, self.targets, self.weights = sequences, targets, weights
         self.config, self.tokenizer = model.config, model.tokenizer
-        self.batch_size, self.seed, self.mask_rate, self.shift = batch_size, seed, mask_rate, shift
+        self.batch_size, self.seed, self.token_dropout, self.max_shift = batch_size, seed, token_dropout, max_shift
         self.lengths = np.array([len(sequence) for sequence in sequences])
         self.n_batches = math.ceil(len(sequences) / batch_size)
         self.epoch, self.order = -1, np.empty(0, dtype=np.int64)
@@ -63,13 +62,13 @@ class LabelledBatches:
         if self.config.both_strands:
             flips = RandomStream(self.seed, rows + epoch * len(self.sequences))(1)[:, 0] < 0.5
             sequences = [reverse_complement(s) if flip else s for s, flip in zip(sequences, flips, strict=True)]
-        if self.shift:
-            by = RandomStream(self.seed, rows + epoch * len(self.sequences), stream=2)(1)[:, 0] * (2 * self.shift + 1)
-            sequences = [shift_sequences(s, int(n) - self.shift) for s, n in zip(sequences, by, strict=True)]
+        if self.max_shift:
+            by = RandomStream(self.seed, rows + epoch * len(self.sequences), stream=2)(1)[:, 0] * (2 * self.max_shift + 1)
+            sequences = [shift_sequences(s, int(n) - self.max_shift) for s, n in zip(sequences, by, strict=True)]
         windows = windows_of(sequences, self.config.window, self.config.overlap, self.tokenizer.min_bases)
         ids, keep, is_base = tokens_of(self.tokenizer, windows.codes)
-        if self.mask_rate:
-            hidden = RandomStream(self.seed, np.arange(len(ids)) + i * 2**20, stream=1)(ids.shape[1]) < self.mask_rate
+        if self.token_dropout:
+            hidden = RandomStream(self.seed, np.arange(len(ids)) + i * 2**20, stream=1)(ids.shape[1]) < self.token_dropout
             ids = np.where(hidden & self.tokenizer.known(ids), self.tokenizer.mask_id, ids)
         return Batch(
             torch.from_numpy(ids),
@@ -107,12 +106,8 @@ def shift_sequences(codes: Codes, by: int) -> Codes:
 
 
 def predictor_loss(model: SequenceClassifier, batch: Batch, batch_size: int) -> Loss:
-    """Return the loss of a batch by kind of target.
-
-    Classes: cross-entropy. Multi-label: binary cross-entropy. Values: squared error in units of their standard deviation.
-    """
-    logits = sequence_logits(model, batch)
-    losses = elementwise(model, logits, batch.targets)
+    """Return the loss of a batch: that of the model's task for each sequence, weighted."""
+    losses = model.task.loss(sequence_logits(model, batch), batch.targets)
     return Loss((losses * batch.weights).sum(), batch.weights.sum(), float(batch_size))
 
 
@@ -124,13 +119,3 @@ def sequence_logits(model: SequenceClassifier, batch: Batch) -> Tensor:
         return logits
     total = logits.new_zeros(n_sequences, logits.shape[1]).index_add(0, batch.owner, logits)
     return total / torch.bincount(batch.owner, minlength=n_sequences)[:, None]
-
-
-def elementwise(model: SequenceClassifier, logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the loss of each sequence, [B]; targets that are values are standardised here."""
-    if model.config.kind == "classes":
-        return F.cross_entropy(logits, targets, reduction="none")
-    if model.config.kind == "multilabel":
-        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
-    centre, spread = (torch.tensor(x, device=logits.device) for x in (model.config.centre, model.config.spread))
-    return F.mse_loss(logits, (targets - centre) / spread, reduction="none").mean(1)

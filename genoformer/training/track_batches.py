@@ -12,17 +12,17 @@ from torch import Tensor
 
 from genoformer.datasets.track_set import TrackSet
 from genoformer.genome.codes import Codes, N, reverse_complement
-from genoformer.models.enformer.model import Enformer, one_hot
-from genoformer.training.loop import Loss
+from genoformer.models.enformer.model import Enformer
+from genoformer.models.track_model import one_hot
+from genoformer.training.losses import Loss, TrackLoss
 from genoformer.training.random_streams import RandomStream
-from genoformer.training.track_losses import TrackLoss
 
 
 class Crop(NamedTuple):
-    """Size of a crop of a window: the bins with targets, and on each side the flank bins that are input only."""
+    """Size of a crop of a window: the bins with targets, and on each side the context bins that are input only."""
 
     n_bins: int
-    flank: int
+    context_bins: int
 
 
 class TrackBatch(NamedTuple):
@@ -35,15 +35,23 @@ class TrackBatch(NamedTuple):
 class TrackBatches:
     """Batches by their number: each window gives as many random crops per epoch as fit into it.
 
-    The position of a crop, its shift by up to `shift` bases (its targets stay) and its reverse-complementation, which exchanges
-    the tracks of strand pairs, depend only on (seed, epoch, number).
+    The position of a crop, its shift by up to `max_shift` bases (its targets stay) and its reverse-complementation, which
+    exchanges the tracks of strand pairs, depend only on (seed, epoch, number).
     """
 
     def __init__(
-        self, data: TrackSet, rows: NDArray[np.int64], part: Crop, *, batch_size: int, seed: int, shift: int, both_strands: bool
+        self,
+        data: TrackSet,
+        rows: NDArray[np.int64],
+        part: Crop,
+        *,
+        batch_size: int,
+        seed: int,
+        max_shift: int,
+        both_strands: bool,
     ) -> None:
         self.data, self.part = data, part
-        self.batch_size, self.seed, self.shift, self.both_strands = batch_size, seed, shift, both_strands
+        self.batch_size, self.seed, self.max_shift, self.both_strands = batch_size, seed, max_shift, both_strands
         self.items = np.repeat(rows, max(1, data.n_bins // part.n_bins))
         self.n_batches = math.ceil(len(self.items) / batch_size)
 
@@ -53,7 +61,7 @@ class TrackBatches:
         chosen = order[within * self.batch_size : (within + 1) * self.batch_size]
         draws = RandomStream(self.seed, chosen + epoch * len(self.items))(3)  # [B, 3]
         places = (draws[:, 0] * (self.data.n_bins - self.part.n_bins + 1)).astype(int)
-        moves = (draws[:, 1] * (2 * self.shift + 1)).astype(int) - self.shift
+        moves = (draws[:, 1] * (2 * self.max_shift + 1)).astype(int) - self.max_shift
         turns = self.both_strands & (draws[:, 2] < 0.5)
         cut = [
             self._cut(int(row), int(place), int(move), bool(turn))
@@ -67,8 +75,8 @@ class TrackBatches:
         data, part = self.data, self.part
         codes = crop_padded(
             data.sequence[row],
-            (data.first_bin + place - part.flank) * data.bin_size + move,
-            (part.n_bins + 2 * part.flank) * data.bin_size,
+            (data.first_bin + place - part.context_bins) * data.bin_size + move,
+            (part.n_bins + 2 * part.context_bins) * data.bin_size,
         )
         measured = data.tracks[row, :, place : place + part.n_bins].astype(np.float32)
         if turn:

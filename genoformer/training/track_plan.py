@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from genoformer.datasets.track_set import TrackSet
 from genoformer.inference import resolve_device
 from genoformer.inference.throughput import measured_rate
-from genoformer.models import registry
-from genoformer.models.enformer import cost
+from genoformer.models import cost, registry
+from genoformer.models.base import PredictsTracks
 from genoformer.models.enformer.model import EnformerConfig
-from genoformer.training.tracks import TracksConfig, part_of, shape_of
+from genoformer.models.tuning import set_trainable
+from genoformer.training.losses import TRACK_LOSSES
+from genoformer.training.track_config import TracksConfig, part_of, shape_of
 
 
 class StepPlan(NamedTuple):
-    """Cost of training on one device. memory: bytes by name; products: multiply-adds per step; rate: multiply-adds a second."""
+    """Cost of training on one device. memory: bytes by name; multiply_adds: per step; rate: multiply-adds a second."""
 
     shape: EnformerConfig
     length: int
@@ -23,7 +27,7 @@ class StepPlan(NamedTuple):
     n_parameters: int
     n_trained: int
     memory: dict[str, int]
-    products: int
+    multiply_adds: int
     rate: float
     n_steps: int
     device: str
@@ -31,7 +35,7 @@ class StepPlan(NamedTuple):
     @property
     def seconds(self) -> float:
         """Seconds per step."""
-        return self.products / self.rate
+        return self.multiply_adds / self.rate
 
     def text(self) -> str:
         kinds = ", ".join(f"{name} {cost.gigabytes(n)}" for name, n in self.memory.items())
@@ -40,7 +44,7 @@ class StepPlan(NamedTuple):
                 "parameters": f"{self.n_parameters:,}, of which {self.n_trained:,} are trained",
                 "window": f"{self.length:,} bases, {self.n_bins:,} of {self.length // self.shape.bin_size:,} bins with targets",
                 "memory of a step": f"about {cost.gigabytes(sum(self.memory.values()))} ({kinds})",
-                "multiply-adds of a step": f"{self.products:,}",
+                "multiply-adds of a step": f"{self.multiply_adds:,}",
                 "rate": f"{self.rate / 1e9:,.1f} billion a second, measured here on {self.device} with a short window",
                 "time of a step": f"about {cost.duration(self.seconds)}",
                 "time of the run": f"about {cost.duration(self.seconds * self.n_steps)}, {self.n_steps:,} "
@@ -57,20 +61,33 @@ def plan_tracks(
     rate: multiply-adds per second; None measures it here. Raises ConfigError for a set and a shape that do not fit.
     """
     tracks = config.tracks
-    old = registry.long_range_config(start) if start is not None else None
+    old = registry.load_config(start, PredictsTracks) if start is not None else None
     shape, part = shape_of(config, data, old, head), part_of(tracks, data)
-    length = (part.n_bins + 2 * part.flank) * data.bin_size
-    how = cost.Training(tracks.tune, tracks.last_blocks, tracks.lora_rank, tracks.checkpointing)
+    length = (part.n_bins + 2 * part.context_bins) * data.bin_size
     device = "cpu" if tracks.accelerator == "cpu" else resolve_device("auto")
     half = "16" in tracks.precision
-    n_tracks, n_windows = len(data.targets), tracks.batch_size * tracks.accumulate
-    memory = cost.step_memory(
-        shape, length, part.n_bins, n_tracks, tracks.batch_size, how, itemsize=2 if half else 4, on_cpu=device == "cpu"
-    )
+    family = registry.class_of(shape)
+    model = cost.meta_model(family, shape, torch.bfloat16 if half else torch.float32)
+    with torch.device("meta"):  # new parameters of adapters
+        set_trainable(model, tracks.tune, n_last=tracks.last_blocks, rank=tracks.lora_rank)
+    model.heads[head].requires_grad_(True)
+    model.activation_checkpointing = tracks.checkpointing
+    run = cost.track_run(model.train(), head, length, part.n_bins, batch=tracks.batch_size)
+    measured = torch.empty(tracks.batch_size, len(data.targets), part.n_bins, device="meta")
+    loss = TRACK_LOSSES[tracks.loss]
+    step = cost.trace(model, lambda: loss(run().float(), measured), backward=True, boolean_masks=device != "cpu")
     if rate is None:
-        rate = measured_rate(shape, training=True, device=device, precision="bfloat16" if half else "float32")
-    own, trained = sum(cost.parameters(shape).values()), cost.trained_parameters(shape, how)
+        rate = measured_rate(family, shape, training=True, device=device, precision="bfloat16" if half else "float32")
     n_batches = -(-len(data.rows("train")) * max(1, data.n_bins // part.n_bins) // tracks.batch_size)
-    products = n_windows * cost.step_products(shape, length, part.n_bins, n_tracks, how)
-    n_steps = tracks.loop(n_batches).steps
-    return StepPlan(shape, length, part.n_bins, own, trained, memory, products, rate, n_steps, device)
+    return StepPlan(
+        shape,
+        length,
+        part.n_bins,
+        n_parameters=cost.count_parameters(model),
+        n_trained=cost.count_parameters(model, trained=True),
+        memory=cost.step_memory(model, step, autocast=half),
+        multiply_adds=tracks.grad_accumulation * step.multiply_adds,
+        rate=rate,
+        n_steps=tracks.loop(n_batches).max_steps,
+        device=device,
+    )

@@ -92,8 +92,8 @@ class RandomWindows:
         for _ in range(_TRIES):
             draw = uniform(4)
             for i in np.unique(source[missing]):
-                mine = missing[source[missing] == i]
-                self.places[i].fill(mine, draw[mine], codes, lower)
+                here = missing[source[missing] == i]
+                self.places[i].fill(here, draw[here], codes, lower)
             bad = (codes[missing] >= N).mean(axis=1) > _MAX_N
             missing = missing[bad]
             if not len(missing):
@@ -145,13 +145,13 @@ class _Places:
             which, starts = np.where(centred, self.regions[row, 0], which), np.where(centred, middle - self.length // 2, starts)
         starts = np.clip(starts, 0, self.lengths[which] - self.length)
         for contig in np.unique(which):
-            mine = which == contig
-            name, begin = self.names[contig], starts[mine]
+            on_contig = which == contig
+            name, begin = self.names[contig], starts[on_contig]
             windows = self.source.genome.windows(name, begin, self.length)
             windows[_touched(begin, self.length, self.blacklist[contig])] = N
-            codes[rows[mine]] = windows
+            codes[rows[on_contig]] = windows
             if lower is not None:
-                lower[rows[mine]] = self.source.genome.soft_masked(name, begin, self.length)
+                lower[rows[on_contig]] = self.source.genome.soft_masked(name, begin, self.length)
 
 
 def _touched(starts: NDArray[np.int64], length: int, blacklist: Intervals) -> NDArray[np.bool_]:

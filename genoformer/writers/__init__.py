@@ -14,6 +14,7 @@ from genoformer.writers.base import (
     Floats,
     Header,
     Provenance,
+    RecordWriter,
     Sink,
     Source,
     UnfitRecordError,
@@ -23,7 +24,7 @@ from genoformer.writers.base import (
     number,
 )
 from genoformer.writers.tables import ParquetSink, TSVSink
-from genoformer.writers.vcf import VCFSink
+from genoformer.writers.vcf import VCFSink, VCFWriter
 
 __all__ = [
     "NO_CELLS",
@@ -36,11 +37,13 @@ __all__ = [
     "Header",
     "ParquetSink",
     "Provenance",
+    "RecordWriter",
     "Sink",
     "Source",
     "TSVSink",
     "UnfitRecordError",
     "VCFSink",
+    "VCFWriter",
     "WriteError",
     "escaped",
     "key_of",
@@ -57,7 +60,7 @@ def open_sink(path: str | Path) -> Sink:
     for suffix, kind in SINKS.items():
         if name.endswith(suffix):
             return kind(path)
-    raise ConfigError(f"{name}: the format is not known by its name; end it in {', '.join(SINKS)}, or give - .")
+    raise ConfigError(f"{name}: the suffix names no known format; end the name in {', '.join(SINKS)}, or give -.")
 
 
 SINKS: dict[str, type[Sink]] = {

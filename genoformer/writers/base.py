@@ -5,19 +5,20 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import shutil
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genoformer.addresses import refuse_address
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
-from genoformer.files import locked, resolve_link
+from genoformer.files import atomic_write, locked, partial_path, resolve_link
 from genoformer.formats.vcf import ENCODING, ERRORS, Record
 from genoformer.genome.variants import Status
 from genoformer.tables import MISSING, rounded
@@ -109,8 +110,24 @@ class Header(NamedTuple):
     noise: str = ""  # noise floors of track scores, for the flags
 
 
+class RecordWriter(ABC):
+    """Writer of records, in their order, to an open output; `Sink.writing` makes it."""
+
+    @abstractmethod
+    def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
+        """Write one record.
+
+        statuses: one per ALT (one NO_ALT for a record without ALT). values: [ALTs, columns], NaN if missing. cells: the values
+        of the fields that have any.
+        """
+
+    def index(self, part: Path) -> Path | None:
+        """Write an index of a complete temporary file, if the format has one, and return its path."""
+        return None
+
+
 class Sink(ABC):
-    """Writer of records in order; the file gets its final name in `close(complete=True)`."""
+    """Output of records: its path (None for standard output) and format."""
 
     def __init__(self, path: str | Path) -> None:
         refuse_address(path, to_write=True)
@@ -125,107 +142,108 @@ class Sink(ABC):
                 f"{self.path} is a link to {resolve_link(self.path)}, whose folder does not exist; create or remove one."
             )
 
-    @property
-    def temporary(self) -> Path:
-        assert self.path is not None
-        whole = resolve_link(self.path)
-        return whole.with_name(f".{whole.name}.partial")
-
     @contextmanager
     def reserved(self) -> Iterator[None]:
         """Lock the output against other processes; BusyError if another process holds the lock. No lock file remains."""
-        if self.path is None:
-            yield
-            return
-        with locked(self.temporary, self.path):
+        with nullcontext() if self.path is None else locked(partial_path(self.path), self.path):
             yield
 
     @abstractmethod
     def check(self, header: Header) -> None:
         """Raise ConfigError if two columns or keys would have the same name.
 
-        `begin` calls this; callers with long work before `begin` call it earlier.
+        `writing` calls this; callers with long work before `writing` call it earlier.
         """
 
-    @abstractmethod
-    def begin(self, header: Header) -> None: ...
+    @contextmanager
+    def writing(self, header: Header) -> Iterator[RecordWriter]:
+        """Yield a writer of records; a file gets its name if the block ends without an error, else it does not appear."""
+        self.check(header)
+        if self.path is None:
+            with self._open(None, header) as writer:
+                yield writer
+            return
+        with atomic_write(self.path, exclusive=True) as part:
+            with self._open(part, header) as writer:
+                yield writer
+            index = writer.index(part)
+            for suffix in self.indexes:  # an index of an earlier output would not match
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        if index is not None:
+            shutil.move(index, f"{self.path}{index.suffix}")  # if the output is a link, the index is next to the link
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """Suffixes of index files that belong to an output of this format."""
+        return ()
 
     @abstractmethod
-    def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
-        """Write one record.
+    def _open(self, part: Path | None, header: Header) -> AbstractContextManager[RecordWriter]:
+        """Open the temporary file, or standard output, until the end of the block."""
 
-        statuses: one per ALT (one NO_ALT for a record without ALT). values: [ALTs, columns], NaN if missing. cells: the values
-        of the fields that have any.
-        """
+
+class TextWriter(RecordWriter):
+    """Writer of text lines, which are collected and encoded in blocks."""
+
+    def __init__(self, sink: Sink, file: Any, header: Header) -> None:
+        self.sink, self.file, self.header = sink, file, header
+        self._lines: list[str] = []
+        self._size = 0  # letters in `_lines`
 
     @abstractmethod
-    def close(self, *, complete: bool) -> None: ...
+    def head(self) -> Iterable[str]:
+        """Return the lines before the first record."""
 
-    def _finish(self, *, complete: bool) -> None:
-        if self.path is not None and not complete:
-            self.temporary.unlink(missing_ok=True)
-        elif self.path is not None:
-            self.temporary.replace(resolve_link(self.path))
+    def write_lines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._lines.append(line)
+            self._size += len(line)
+            if len(self._lines) > 2_000 or self._size > MOST_WAITING:
+                self.flush()
+
+    def flush(self) -> None:
+        if self._lines:
+            self.file.write(("\n".join(self._lines) + "\n").encode(ENCODING, ERRORS))
+            self._lines.clear()
+            self._size = 0
 
 
 class TextSink(Sink):
-    """Sink of text lines: plain, bgzip (.vcf.gz) or gzip by the file name, or standard output."""
+    """Output of text lines: plain, bgzip or gzip, or standard output."""
 
-    bgzip = False
-    raw: Any  # the open file on disk; `file` may compress into it
-    file: Any
+    writer: ClassVar[type[TextWriter]]
 
-    def begin(self, header: Header) -> None:
-        self.header = header
-        if self.path is None:
+    @property
+    def bgzip(self) -> bool:
+        """True if the file is bgzip, so that tabix can index it."""
+        return False
+
+    @contextmanager
+    def _open(self, part: Path | None, header: Header) -> Iterator[TextWriter]:
+        with self._file(part) as file:
+            writer = self.writer(self, file, header)
+            writer.write_lines(line.replace("\n", "\\n") for line in writer.head())  # a file name may hold a newline
+            yield writer
+            writer.flush()
+
+    @contextmanager
+    def _file(self, part: Path | None) -> Iterator[Any]:
+        if part is None or self.path is None:
             if sys.stdout is None:
                 raise WriteError("standard output is closed; open it, or name a file with -o.")
-            self.file = sys.stdout.buffer
+            try:
+                yield sys.stdout.buffer
+            finally:
+                sys.stdout.buffer.flush()
         elif self.bgzip:
-            self.raw = self.file = _Bgzip(self.temporary)
+            with closing(_Bgzip(part)) as file:
+                yield file
         elif self.path.suffix == ".gz":
-            self.raw = self.temporary.open("wb")
-            self.file = io.BufferedWriter(gzip.GzipFile("", "wb", fileobj=self.raw, mtime=0))
+            with part.open("wb") as raw, io.BufferedWriter(gzip.GzipFile("", "wb", fileobj=raw, mtime=0)) as packed:
+                yield packed
         else:
-            self.raw = self.file = self.temporary.open("wb")
-        self.lines: list[str] = []
-        self.size = 0  # letters in `lines`
-        try:
-            self._say(line.replace("\n", "\\n") for line in self._head(header))  # a file name may hold a newline
-        except BaseException:
-            self.close(complete=False)
-            raise
-
-    @abstractmethod
-    def _head(self, header: Header) -> Iterable[str]: ...
-
-    def _say(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.lines.append(line)
-            self.size += len(line)
-            if len(self.lines) > 2_000 or self.size > MOST_WAITING:
-                self._flush()
-
-    def _flush(self) -> None:
-        if self.lines:
-            self.file.write(("\n".join(self.lines) + "\n").encode(ENCODING, ERRORS))
-            self.lines.clear()
-            self.size = 0
-
-    def close(self, *, complete: bool) -> None:
-        whole = False
-        try:
-            with ExitStack() as closing:
-                if self.path is not None:
-                    closing.callback(self.raw.close)
-                    closing.callback(self.file.close)
-                if complete:
-                    self._flush()
-                if self.path is None:
-                    self.file.flush()
-            whole = complete
-        finally:
-            self._finish(complete=whole)
+            with part.open("wb") as file:
+                yield file
 
 
 class _Bgzip:
@@ -251,7 +269,7 @@ class _Bgzip:
         except OSError as error:
             raise WriteError(
                 f"{self.path} cannot be written ({error}); is the disk full? "
-                "Make room and run the same command again: it goes on from there."
+                "Free some space and run the same command again; the run resumes."
             ) from error
         finally:
             pysam.set_verbosity(verbosity)
@@ -272,7 +290,7 @@ def info_text(column: Column) -> Callable[[float], str]:
 
 def escaped(word: str) -> str:
     """Escape a word for INFO: separators and white space become %XX."""
-    return re.sub(r"[\s,;=%]", lambda found: f"%{ord(found.group()):02X}", word)
+    return re.sub(r"[\s,;=%]", lambda match: f"%{ord(match.group()):02X}", word)
 
 
 def quoted(text: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from genoformer.errors import ConfigError
@@ -19,26 +20,63 @@ from genoformer.writers.base import (
     Field,
     Floats,
     Header,
+    RecordWriter,
     Sink,
     TextSink,
+    TextWriter,
     UnfitRecordError,
     columns_of,
     utf8,
 )
+from genoformer.writers.parquet import ParquetRows, Row
 
 _COLUMNS = ("chrom", "pos", "id", "ref", "alt", "qual", "filter", "info")
 _QUAL = _COLUMNS.index("qual")
+_N_GROUP = 65_536  # rows in a row group
 
 
-def _refuse_twins(header: Header) -> None:
-    """Raise ConfigError if two columns of the table would have the same name."""
-    scores = ["status", *(column.name for column in header.columns)] if header.columns else []
-    names = [*_COLUMNS, *scores, *header.lines[-1].split("\t")[8:]]
-    if both := [field.key for field in header.fields if field.key in names]:
+def _names(header: Header) -> list[str]:
+    """Return the names of the columns before those of the annotations and the samples."""
+    return [*_COLUMNS, *(["status", *(column.name for column in header.columns)] if header.columns else [])]
+
+
+def _samples(header: Header) -> list[str]:
+    """Return FORMAT and the names of the samples."""
+    return header.lines[-1].split("\t")[8:]
+
+
+def _check_annotations(header: Header) -> None:
+    """Raise ConfigError if an annotation would have the name of another column of the table."""
+    names = [*_names(header), *_samples(header)]
+    if twice := [field.key for field in header.fields if field.key in names]:
         raise ConfigError(
-            f"the table has a column {both[0]} already (of the VCF, a score or a sample); give that annotation another name "
+            f"the table already has a column {twice[0]} (of the VCF, a score or a sample); give that annotation another name "
             "(-a NAME=FILE)."
         )
+
+
+class TSVWriter(TextWriter):
+    """Writer of a TSV, one row per ALT."""
+
+    def __init__(self, sink: Sink, file: Any, header: Header) -> None:
+        super().__init__(sink, file, header)
+        self.samples = _samples(header)
+        self.texts = [column.text for column in header.columns]
+
+    def head(self) -> Iterable[str]:
+        return [tsv_line([*_names(self.header), *(field.key for field in self.header.fields), *self.samples])]
+
+    def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
+        fixed, samples = columns_of(record)
+        if fixed[_QUAL] == ".":
+            fixed[_QUAL] = MISSING
+        samples += ["."] * (len(self.samples) - len(samples))
+        annotations = [_cell(cells.get(i, ())) for i in range(len(self.header.fields))]
+        for i, alt in enumerate(record.alts or (".",)):
+            fixed[4] = alt
+            scores = [text(value) for text, value in zip(self.texts, values[i].tolist(), strict=True)] if self.texts else []
+            status = [statuses[i].value] if self.texts else []
+            self.write_lines([tsv_line([*fixed, *status, *scores, *annotations, *samples])])
 
 
 class TSVSink(TextSink):
@@ -48,118 +86,80 @@ class TSVSink(TextSink):
     number columns are read as numbers. Quotes are written as in RFC 4180 (`tables.tsv_cell`).
     """
 
-    def check(self, header: Header) -> None:
-        _refuse_twins(header)
-
-    def _head(self, header: Header) -> Iterable[str]:
-        self.check(header)
-        self.names = header.lines[-1].split("\t")[8:]
-        scores = ["status", *(column.name for column in header.columns)] if header.columns else []
-        columns = [*_COLUMNS, *scores, *(field.key for field in header.fields), *self.names]
-        self.texts = [column.text for column in header.columns]
-        return [tsv_line(columns)]
-
-    def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
-        fixed, rest = columns_of(record)
-        if fixed[_QUAL] == ".":
-            fixed[_QUAL] = MISSING
-        rest += ["."] * (len(self.names) - len(rest))
-        given = [_cell(cells.get(i, ())) for i in range(len(self.header.fields))]
-        for i, alt in enumerate(record.alts or (".",)):
-            fixed[4] = alt
-            scores = [text(value) for text, value in zip(self.texts, values[i].tolist(), strict=True)] if self.texts else []
-            status = [statuses[i].value] if self.texts else []
-            self._say([tsv_line([*fixed, *status, *scores, *given, *rest])])
-
-
-class ParquetSink(Sink):
-    """Parquet table, one row per ALT, with the columns of the TSV; scores are float32; a missing score or QUAL is null."""
-
-    _ROWS = 65_536  # rows in a row group
+    writer = TSVWriter
 
     def check(self, header: Header) -> None:
-        _refuse_twins(header)
-        scores = ["status", *(column.name for column in header.columns)] if header.columns else []
-        names = [*_COLUMNS, *scores, *(field.key for field in header.fields), *map(utf8, header.lines[-1].split("\t")[8:])]
-        if both := [name for name, n in Counter(names).items() if n > 1]:
-            raise ConfigError(
-                f"the table would have two columns {both[0]}, which Parquet cannot hold; rename the sample "
-                "(bcftools reheader), or write VCF."
-            )
+        _check_annotations(header)
 
-    def begin(self, header: Header) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        if self.path is None:
-            raise ConfigError("Parquet cannot be written to standard output; name a file with -o.")
-        self.check(header)
-        self.columns = header.columns
-        self.names = list(map(utf8, header.lines[-1].split("\t")[8:]))
-        text = [(name, pa.string()) for name in _COLUMNS if name != "pos"]
-        text.insert(1, ("pos", pa.int64()))
-        kinds = {"String": pa.string(), "Integer": pa.int64(), "Float": pa.float64()}
-        self.fields = header.fields
-        columns = [
-            *text,
-            *([("status", pa.string())] if self.columns else []),
-            *((column.name, pa.string() if column.words else pa.float32()) for column in self.columns),
-            *((field.key, pa.list_(kinds[field.type]) if field.many else kinds[field.type]) for field in self.fields),
-        ]
-        made = {key: value for key, value in header.provenance._asdict().items() if value}
-        made |= {"noise": header.noise} if header.noise else {}
-        made |= {f"annotation_{source.name}": f"{source.file} {source.sha256}" for source in header.sources}
-        self.schema = pa.schema([*columns, *((name, pa.string()) for name in self.names)]).with_metadata(
-            {f"genoformer_{key}": utf8(value) for key, value in made.items()}
-        )
-        self.writer = pq.ParquetWriter(str(self.temporary), self.schema, compression="zstd")
-        self.rows: list[tuple[Any, ...]] = []
-        self.size = 0  # letters in `rows`
+class ParquetWriter(RecordWriter):
+    """Writer of a Parquet table, one row per ALT."""
+
+    def __init__(self, rows: ParquetRows, header: Header) -> None:
+        self.rows, self.columns, self.fields, self.n_samples = rows, header.columns, header.fields, len(_samples(header))
+        self._size = 0  # letters of the rows that wait
 
     def write(self, record: Record, statuses: Sequence[Status], values: Floats, cells: Cells = NO_CELLS) -> None:
         fixed, samples = (list(map(utf8, fields)) for fields in columns_of(record))
         qual = None if fixed[_QUAL] == "." else fixed[_QUAL]
-        rest: list[str | None] = [*samples, *[None] * (len(self.names) - len(samples))]
-        if len(rest) > len(self.names):
+        padded: list[str | None] = [*samples, *[None] * (self.n_samples - len(samples))]
+        if len(padded) > self.n_samples:
             raise UnfitRecordError(
-                f"the record at {fixed[0]}:{record.pos} has {8 + len(rest)} columns and the header names "
-                f"{8 + len(self.names)}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
+                f"the record at {fixed[0]}:{record.pos} has {8 + len(padded)} columns and the header names "
+                f"{8 + self.n_samples}, which Parquet cannot hold; correct the VCF, or write VCF or TSV."
             )
-        given = [_typed(field, cells.get(i, ())) for i, field in enumerate(self.fields)]
-        size = len(record.line)
+        annotations = [_typed(field, cells.get(i, ())) for i, field in enumerate(self.fields)]
+        rows: list[Row] = []
         for i, alt in enumerate(record.alts or (".",)):
             scores = (
                 None if math.isnan(value) else column.words[int(value)] if column.words else value
                 for column, value in zip(self.columns, values[i].tolist() if self.columns else (), strict=True)
             )
             status = [statuses[i].value] if self.columns else []
-            if self.size > MOST_WAITING:  # a record may have 10,000 ALTs, and a megabyte in INFO
-                self._flush()
-            self.size += size
-            self.rows.append((fixed[0], record.pos, *fixed[2:4], utf8(alt), qual, *fixed[6:], *status, *scores, *given, *rest))
-        if len(self.rows) >= self._ROWS:
-            self._flush()
+            if self._size > MOST_WAITING:  # a record may have 10,000 ALTs, and a megabyte in INFO
+                self.rows.add(rows)
+                self.rows.flush()
+                rows, self._size = [], 0
+            self._size += len(record.line)
+            place = (fixed[0], record.pos, *fixed[2:4], utf8(alt), qual, *fixed[6:])
+            rows.append((*place, *status, *scores, *annotations, *padded))
+        if self.rows.add(rows):
+            self._size = 0
 
-    def _flush(self) -> None:
+
+class ParquetSink(Sink):
+    """Parquet table, one row per ALT, with the columns of the TSV; scores are float32; a missing score or QUAL is null."""
+
+    def check(self, header: Header) -> None:
+        if self.path is None:
+            raise ConfigError("Parquet cannot be written to standard output; name a file with -o.")
+        _check_annotations(header)
+        names = [*_names(header), *(field.key for field in header.fields), *map(utf8, _samples(header))]
+        if twice := [name for name, n in Counter(names).items() if n > 1]:
+            raise ConfigError(
+                f"the table would have two columns {twice[0]}, which Parquet cannot hold; rename the sample "
+                "(bcftools reheader), or write VCF."
+            )
+
+    @contextmanager
+    def _open(self, part: Path | None, header: Header) -> Iterator[ParquetWriter]:
         import pyarrow as pa
 
-        if self.rows:
-            columns = zip(*self.rows, strict=True)
-            arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
-            self.writer.write_table(pa.Table.from_arrays(arrays, schema=self.schema))
-            self.rows.clear()
-            self.size = 0
-
-    def close(self, *, complete: bool) -> None:
-        whole = False
-        try:
-            with ExitStack() as closing:
-                closing.callback(self.writer.close)
-                if complete:
-                    self._flush()
-            whole = complete
-        finally:
-            self._finish(complete=whole)
+        assert part is not None
+        kinds = {"String": "string", "Integer": "int64", "Float": "float64"}
+        columns = [
+            *((name, "int64" if name == "pos" else "string") for name in _COLUMNS),
+            *([("status", "string")] if header.columns else []),
+            *((column.name, "string" if column.words else "float32") for column in header.columns),
+            *((f.key, pa.list_(pa.type_for_alias(kinds[f.type])) if f.many else kinds[f.type]) for f in header.fields),
+            *((utf8(name), "string") for name in _samples(header)),
+        ]
+        origin = {key: value for key, value in header.provenance._asdict().items() if value}
+        origin |= {"noise": header.noise} if header.noise else {}
+        origin |= {f"annotation_{source.name}": f"{source.file} {source.sha256}" for source in header.sources}
+        metadata = {f"genoformer_{key}": utf8(value) for key, value in origin.items()}
+        with ParquetRows(part, columns, n_group=_N_GROUP, metadata=metadata) as rows:
+            yield ParquetWriter(rows, header)
 
 
 def _cell(values: Sequence[str]) -> str:

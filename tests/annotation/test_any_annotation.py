@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from genoformer import annotation
 from genoformer.annotation.elements import read_elements
 from genoformer.annotation.genes import read_gene_map, read_sites
-from genoformer.annotation.places import variant_places
 from genoformer.annotation.run import annotate_variants
+from genoformer.annotation.variant_regions import read_variant_regions
 from genoformer.formats.gtf import read_tss
 
 BED = b"chr1\t5\t90\tx\t7\t+\t5\t9\t1,2,3\nchr1\t40\t50\ty\t8\t-\t5\t9\t0\n2\t7\t9\tz,a;b=c%\t.\t.\t5\t9\t0\n"
@@ -71,7 +71,7 @@ def test_places_and_sites_of_a_bed(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, zipped: bool, trait: str | None
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
-    read_or_refuse(lambda path: variant_places(path, trait=trait, score_key="5"), folder / "a.bed", content, zipped)
+    read_or_refuse(lambda path: read_variant_regions(path, trait=trait, score_key="5"), folder / "a.bed", content, zipped)
     read_or_refuse(read_sites, folder / "b.bed", content, zipped)
 
 
@@ -85,5 +85,5 @@ def test_variants(tmp_path_factory: pytest.TempPathFactory, content: bytes, zipp
     read_or_refuse(
         lambda path: annotate_variants(path, annotations, folder / out, breakdown=True), folder / "v.vcf", content, zipped
     )
-    read_or_refuse(lambda path: variant_places(path, trait="X", score_key="AF"), folder / "w.vcf", content, zipped)
+    read_or_refuse(lambda path: read_variant_regions(path, trait="X", score_key="AF"), folder / "w.vcf", content, zipped)
     assert not list(folder.glob(".*"))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from genoformer import annotation
 from genoformer.annotation import element_tables as module
-from genoformer.annotation.elements import STATES, named_file, read_elements, read_files
+from genoformer.annotation.element_labels import STATES
+from genoformer.annotation.elements import named_file, read_elements, read_files
 from genoformer.annotation.overlap import contig_notes
 from genoformer.errors import ConfigError, FileFormatError, MissingFileError
 from genoformer.formats.bed_kinds import layout_of
@@ -241,9 +242,9 @@ def test_one_file_has_the_start_sites(tmp_path: Path) -> None:
     bed.write_text("1\t10\t11\tT\t0\t+\n")
     assert annotation.read_annotations([f"genes={gtf}"]).genes is not None
     assert annotation.read_annotations(tss=bed).genes is not None
-    with pytest.raises(ConfigError, match="start sites are of one file"):
+    with pytest.raises(ConfigError, match="files of TSSs are given"):
         annotation.read_annotations([f"genes={gtf}"], tss=bed)
-    with pytest.raises(ConfigError, match="start sites are of one file"):
+    with pytest.raises(ConfigError, match="files of TSSs are given"):
         annotation.read_annotations([f"genes={gtf}"], gtf)
 
 

@@ -15,9 +15,20 @@ from scipy import stats
 from genoformer import annotation
 from genoformer.annotation.enrichment import benjamini_hochberg, enrich, enrich_traits, fold_of, q_of
 from genoformer.annotation.figures import write_study
-from genoformer.annotation.matching import EDGES, FEWEST, covariates, local_gc, match, stratify, unmatched
-from genoformer.annotation.places import ground_of, known_frequencies, random_places, read_sizes, variant_places
-from genoformer.annotation.study import describe, enrich_variants, marked_by_chance, membership, thinned, unique_places
+from genoformer.annotation.matching import (
+    EDGES,
+    FEWEST,
+    Described,
+    covariates,
+    local_gc,
+    match,
+    membership,
+    stratify,
+    unmatched,
+)
+from genoformer.annotation.random_regions import random_regions, random_space, read_sizes
+from genoformer.annotation.study import describe, enrich_variants, marked_by_chance
+from genoformer.annotation.variant_regions import fill_frequencies, read_variant_regions, thinned, unique_regions
 from genoformer.errors import ConfigError, ContigError, FileFormatError
 from genoformer.genome.reference import Genome
 
@@ -155,75 +166,79 @@ def test_fold_of_nothing() -> None:
 
 def test_places_of_a_vcf_and_of_a_bed(tmp_path: Path) -> None:
     infos = ["AF=0.9;S=-3,2;T=x", "AC=1;AN=4;S=.", "T=y"]
-    places = variant_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9), ("2", 4)], infos), score_key="S", trait="T")
+    places = read_variant_regions(
+        write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9), ("2", 4)], infos), score_key="S", trait="T"
+    )
     assert places.starts.tolist() == [4, 8, 3]
     assert np.nan_to_num(places.frequency, nan=-1).round(3).tolist() == [0.1, 0.25, -1]
     assert np.nan_to_num(places.score, nan=-1).tolist() == [3, -1, -1]
     assert [places.traits[t] if t >= 0 else None for t in places.trait.tolist()] == ["x", None, "y"]
     bed = tmp_path / "a.bed"
     bed.write_text("chr1\t4\t5\trs1\tTall\nchr1\t8\t20\trs2\t.\n")
-    found = variant_places(bed, trait="5")
+    found = read_variant_regions(bed, trait="5")
     assert (found.ends - found.starts).tolist() == [1, 12]
     assert found.trait.tolist() == [0, -1]
     assert places.keys()[0] == found.keys()[0]  # 1:5 and chr1:4-5
-    assert known_frequencies(found, places).frequency[0] == pytest.approx(0.1)
-    assert np.isnan(known_frequencies(found, places).frequency[1])
+    assert fill_frequencies(found, places).frequency[0] == pytest.approx(0.1)
+    assert np.isnan(fill_frequencies(found, places).frequency[1])
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"score_key": "NOPE"}, "no record .* has a number there"),
+        ({"score_key": "NOPE"}, "no record .* has this number"),
         ({"score_key": "T"}, "'x' is no number"),
-        ({"trait": "NOPE"}, "no record .* has a value there"),
+        ({"trait": "NOPE"}, "no record .* has this value"),
     ],
 )
 def test_columns_that_are_not_there(tmp_path: Path, options: dict[str, str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        variant_places(write_vcf(tmp_path / "a.vcf", [("1", 5)], ["T=x"]), **options)
+        read_variant_regions(write_vcf(tmp_path / "a.vcf", [("1", 5)], ["T=x"]), **options)
 
 
 def test_columns_of_a_bed_that_are_not_there(tmp_path: Path) -> None:
     bed = tmp_path / "a.bed"
     bed.write_text("chr1\t4\t5\trs1\n")
     with pytest.raises(ConfigError, match="the number of a column"):
-        variant_places(bed, trait="name")
+        read_variant_regions(bed, trait="name")
     with pytest.raises(FileFormatError, match="line 1: 4 columns"):
-        variant_places(bed, trait="5")
+        read_variant_regions(bed, trait="5")
     bed.write_text("")
     with pytest.raises(FileFormatError, match="no rows"):
-        variant_places(bed)
+        read_variant_regions(bed)
 
 
 def test_of_many_controls_a_sample_is_kept(tmp_path: Path) -> None:
     path = write_vcf(tmp_path / "a.vcf", [("1", i + 1) for i in range(5_000)], ["AF=0.5"] * 5_000)
-    kept = variant_places(path, most=1_000, seed=1)
+    kept = read_variant_regions(path, most=1_000, seed=1)
     assert 1_000 <= len(kept) <= 2_000
     assert 2_000 < kept.starts.mean() < 3_000  # of all of the file
-    assert (variant_places(path, most=1_000, seed=1).starts == kept.starts).all()
+    assert (read_variant_regions(path, most=1_000, seed=1).starts == kept.starts).all()
 
 
 def test_local_gc_by_hand(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
     genome = Genome(make_fasta(chr1="A" * 1_000 + "G" * 1_000 + "N" * 2_000))
-    places = variant_places(write_vcf(tmp_path / "a.vcf", [("1", 501), ("1", 1_001), ("1", 1_501), ("1", 3_000)], ["."] * 4))
+    places = read_variant_regions(
+        write_vcf(tmp_path / "a.vcf", [("1", 501), ("1", 1_001), ("1", 1_501), ("1", 3_000)], ["."] * 4)
+    )
     gc = local_gc(places, genome)
     assert gc[:3].tolist() == [1 / 1001, 501 / 1001, 1000 / 1000]  # 500 on either side; of the third the last base is N
     assert np.isnan(gc[3])
 
 
 def test_strata_keep_apart_what_differs(tmp_path: Path) -> None:
-    places = variant_places(
+    places = read_variant_regions(
         write_vcf(tmp_path / "a.vcf", [("1", i) for i in range(1, 6)], [f"AF={af}" for af in (0.3, 0.35, 0.01, 0.05, 0.5)])
     )
     values = covariates(places, ["af"], annotation.Annotations([]), None)
     covered = np.ones((5, 1), dtype=bool)
-    strata = stratify((places, values, covered), (places, values, covered), {"af": 1})
+    strata = stratify(Described(places, values, covered), Described(places, values, covered), {"af": 1})
     assert strata.variants[0] == strata.variants[1]
     assert len(set(strata.variants.tolist())) == 4
     assert (strata.variants == strata.controls).all()
     covered_less = covered.copy()
     covered_less[0] = False  # its contig is in no annotation
-    apart = stratify((places, values, covered_less), (places, values, covered), {"af": 1})
+    apart = stratify(Described(places, values, covered_less), Described(places, values, covered), {"af": 1})
     assert apart.variants[0] not in apart.controls.tolist()
     assert apart.variants[1] == apart.controls[0]
     assert "af 0.3 to 0.4; one base" in strata.table[strata.variants[0]][0]
@@ -232,8 +247,9 @@ def test_strata_keep_apart_what_differs(tmp_path: Path) -> None:
 
 def test_bins_widen_until_variants_have_controls(tmp_path: Path) -> None:
     def described(places: list[tuple[str, int]], frequencies: list[float]):
-        found = variant_places(write_vcf(tmp_path / "a.vcf", places, [f"AF={af}" for af in frequencies]))
-        return found, covariates(found, ["af"], annotation.Annotations([]), None), np.ones((len(found), 1), dtype=bool)
+        found = read_variant_regions(write_vcf(tmp_path / "a.vcf", places, [f"AF={af}" for af in frequencies]))
+        values = covariates(found, ["af"], annotation.Annotations([]), None)
+        return Described(found, values, np.ones((len(found), 1), dtype=bool))
 
     variants = described([("1", i + 1) for i in range(20)], [0.012] * 20)
     near = described([("1", i + 1) for i in range(100)], [0.013] * 100)  # the same bin, 0.01 to 0.02
@@ -247,27 +263,27 @@ def test_bins_widen_until_variants_have_controls(tmp_path: Path) -> None:
 
 def test_random_places_lie_where_they_may(tmp_path: Path, make_fasta: Callable[..., Path]) -> None:
     genome = Genome(make_fasta(chr1="ACGT" * 50 + "N" * 100 + "ACGT" * 50, chr2="N" * 500))
-    variants = variant_places(write_vcf(tmp_path / "v.vcf", [("1", 5), ("1", 490)], ["."] * 2))
-    ground = ground_of(variants, genome, None, {"chr1": np.array([[0, 100]])})
+    variants = read_variant_regions(write_vcf(tmp_path / "v.vcf", [("1", 5), ("1", 490)], ["."] * 2))
+    ground = random_space(variants, genome, None, {"chr1": np.array([[0, 100]])})
     assert ground.intervals["1"].tolist() == [[100, 200], [300, 500]]
-    places = random_places(ground, 3_000, np.array([1]), np.random.default_rng(0))
+    places = random_regions(ground, 3_000, np.array([1]), np.random.default_rng(0))
     inside = ((places.starts >= 100) & (places.starts < 200)) | ((places.starts >= 300) & (places.starts < 500))
     assert inside.all()
     assert (places.starts < 200).mean() == pytest.approx(1 / 3, abs=0.03)
     with pytest.raises(ConfigError, match="need the lengths of contigs"):
-        ground_of(variants, None, None, {})
-    far = variant_places(write_vcf(tmp_path / "v.vcf", [("20", 5), ("20", 60_000_000), ("nowhere", 7)], ["."] * 3))
-    found = ground_of(far, None, read_sizes("hg19"), {})
+        random_space(variants, None, None, {})
+    far = read_variant_regions(write_vcf(tmp_path / "v.vcf", [("20", 5), ("20", 60_000_000), ("nowhere", 7)], ["."] * 3))
+    found = random_space(far, None, read_sizes("hg19"), {})
     assert found.intervals["20"].tolist() == [[0, 63_025_520]]
     assert "no controls on nowhere" in found.notes[0]
 
 
 def test_a_region_is_not_compared_with_the_rest_of_its_contig(tmp_path: Path) -> None:
     places = [("20", 1_000_000 + 1_000 * i) for i in range(20)]
-    found = ground_of(variant_places(write_vcf(tmp_path / "v.vcf", places, ["."] * 20)), None, read_sizes("hg19"), {})
+    found = random_space(read_variant_regions(write_vcf(tmp_path / "v.vcf", places, ["."] * 20)), None, read_sizes("hg19"), {})
     assert found.intervals["20"].tolist() == [[999_999, 1_019_000]]
     assert "drawn from 20:1,000,000-1,019,000 only" in found.notes[0]
-    few = ground_of(variant_places(write_vcf(tmp_path / "v.vcf", places[:9], ["."] * 9)), None, read_sizes("hg19"), {})
+    few = random_space(read_variant_regions(write_vcf(tmp_path / "v.vcf", places[:9], ["."] * 9)), None, read_sizes("hg19"), {})
     assert few.intervals["20"].tolist() == [[0, 63_025_520]]  # too few to be somebody's region
 
 
@@ -282,7 +298,7 @@ def test_sizes_of_a_file(tmp_path: Path) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("12"), st.integers(1, 50)), min_size=1, max_size=20, unique=True), st.integers(1, 20))
 def test_thinned_places_are_far_apart(tmp_path_factory, places: list[tuple[str, int]], distance: int) -> None:
-    every = variant_places(write_vcf(tmp_path_factory.mktemp("a") / "a.vcf", places, ["."] * len(places)))
+    every = read_variant_regions(write_vcf(tmp_path_factory.mktemp("a") / "a.vcf", places, ["."] * len(places)))
     kept = [places[i] for i in thinned(every, distance).tolist()]
     for i, (chrom, pos) in enumerate(kept):
         assert all(chrom != other or abs(pos - at) >= distance for other, at in kept[:i])
@@ -333,7 +349,7 @@ def test_a_study_from_files(world: dict[str, Path], tmp_path: Path) -> None:
 
 def test_a_variant_is_no_control_of_itself(world: dict[str, Path]) -> None:
     annotations = annotation.read_annotations([f"E={world['e.bed']}"])
-    with pytest.raises(ConfigError, match=r"no variant of 3,000 has controls .fewer than 10 controls like it: 3,000"):
+    with pytest.raises(ConfigError, match=r"none of 3,000 variants has enough controls .fewer than 10 controls like it: 3,000"):
         enrich_variants(world["c.vcf"], annotations, world["c.vcf"], n_resamplings=5)
 
 
@@ -345,7 +361,7 @@ def test_high_scores_beside_the_others(world: dict[str, Path]) -> None:
         assert each.enrichment.observed.sum() == each.n_variants  # all of the highest lie in elements
         assert (each.enrichment.p < 0.05).all()
     assert study.compared[1].n_variants < study.compared[0].n_variants
-    with pytest.raises(ConfigError, match="shares between 0 and 1"):
+    with pytest.raises(ConfigError, match="fractions between 0 and 1"):
         enrich_variants(world["v.vcf"], annotations, score="S", tops=[5])
 
 
@@ -359,7 +375,11 @@ def test_random_controls(world: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize(
     ("on", "says"),
-    [(["tss"], "there are no start sites"), (["gc"], "there is no sequence"), (["af", "x"], "--match x: it is of af, tss, gc")],
+    [
+        (["tss"], "there are no TSSs"),
+        (["gc"], "there is no sequence"),
+        (["af", "x"], "--match is x, but must be some of af, tss, gc"),
+    ],
 )
 def test_what_cannot_be_matched_on(world: dict[str, Path], on: list[str], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
@@ -392,7 +412,7 @@ def test_an_annotation_that_lacks_a_contig_is_compared_where_it_could_be(tmp_pat
     annotations = annotation.read_annotations([f"A={tmp_path / 'a.bed'}", f"B={tmp_path / 'b.bed'}"])
     study = enrich_variants(tmp_path / "v.vcf", annotations, tmp_path / "c.vcf", n_resamplings=100)
     found = study.compared[0].enrichment
-    places = variant_places(tmp_path / "v.vcf")
+    places = read_variant_regions(tmp_path / "v.vcf")
     names, flags, could = membership(places, annotations)
     assert names == ["A", "B"]
     assert could[:, 1].all()
@@ -404,8 +424,8 @@ def test_an_annotation_that_lacks_a_contig_is_compared_where_it_could_be(tmp_pat
 def test_a_place_has_the_largest_score_of_its_records(tmp_path: Path) -> None:
     """As where a VCF is split by ALT, or an insertion stands beside an SNV and has another score."""
     places = [("1", 5), ("1", 5), ("1", 9), ("1", 5)]
-    found = unique_places(
-        variant_places(write_vcf(tmp_path / "a.vcf", places, ["S=1", "S=-7;AF=0.1", "AF=0.2", "AF=0.4"]), score_key="S")
+    found = unique_regions(
+        read_variant_regions(write_vcf(tmp_path / "a.vcf", places, ["S=1", "S=-7;AF=0.1", "AF=0.2", "AF=0.4"]), score_key="S")
     )
     assert found.starts.tolist() == [4, 8]
     assert np.nan_to_num(found.score, nan=-1).tolist() == [7, -1]
@@ -473,7 +493,7 @@ def test_marks_by_chance_are_those_of_poisson_counts() -> None:
 
 
 def test_several_traits_of_a_record(tmp_path: Path) -> None:
-    found = variant_places(
+    found = read_variant_regions(
         write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9)], ["T=Body%20mass%2Cindex,height", "X"]), trait="T"
     )
     assert [found.traits[t] if t >= 0 else None for t in found.trait.tolist()] == ["Body mass,index", "height", None]
@@ -482,13 +502,13 @@ def test_several_traits_of_a_record(tmp_path: Path) -> None:
 
 def test_a_frequency_that_is_none_is_named_by_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a.vcf, line 4: INFO AF=7 is no frequency"):
-        variant_places(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9)], ["AF=0.1", "AF=7"]))
+        read_variant_regions(write_vcf(tmp_path / "a.vcf", [("1", 5), ("1", 9)], ["AF=0.1", "AF=7"]))
 
 
 def test_nothing_to_look_for(world: dict[str, Path]) -> None:
-    with pytest.raises(ConfigError, match="nothing to look for"):
+    with pytest.raises(ConfigError, match="no annotation has elements"):
         enrich_variants(world["v.vcf"], annotation.read_annotations(tss=world["t.bed"]), world["c.vcf"])
-    with pytest.raises(ConfigError, match="cannot be asked for at once"):
+    with pytest.raises(ConfigError, match="both a score and a trait"):
         enrich_variants(
             world["v.vcf"], annotation.read_annotations([f"E={world['e.bed']}"]), world["c.vcf"], score="S", trait="T"
         )

@@ -86,7 +86,7 @@ def test_contigs_without_genes_say_nothing(tmp_path: Path) -> None:
     annotations = Annotations([], read_gene_map(write(tmp_path)))
     assert [len(a) for a in annotations.parts("chr3", np.array([5]), np.array([6]))] == [0, 0, 0]
     assert annotations.nearest_site("chr3", np.array([5]), np.array([6])) is None
-    assert annotations.tell("chr3", np.array([0]), np.array([5]), np.array([6])) == []
+    assert annotations.field_values("chr3", np.array([0]), np.array([5]), np.array([6])) == []
 
 
 def test_start_sites_by_strand(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_start_sites_of_a_bed(tmp_path: Path) -> None:
     path.write_text("1\t10\t11\t.\t0\t+\n1\t20\t21\t.\t0\t-\n")
     nameless = read_sites(path)
     assert [field.key for field in nameless.fields] == ["GF_TSS_DISTANCE"]
-    assert Annotations([], nameless).tell("1", np.array([7]), np.array([22]), np.array([23]))[0].texts == [["-2"]]
+    assert Annotations([], nameless).field_values("1", np.array([7]), np.array([22]), np.array([23]))[0].texts == [["-2"]]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_files_without_what_is_needed(tmp_path: Path) -> None:
         read_gene_map(write(tmp_path), promoter=(-1, 0))
     bed = tmp_path / "t.bed"
     bed.write_text("1\t5\t6\tx\t0\t.\n")
-    with pytest.raises(FileFormatError, match="line 1: a start site has a strand"):
+    with pytest.raises(FileFormatError, match="line 1: a TSS needs a strand"):
         read_sites(bed)
 
 

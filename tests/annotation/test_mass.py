@@ -61,7 +61,7 @@ def test_tracks_that_have_no_share(tmp_path: Path) -> None:
         mass_in_elements(bigwig(tmp_path / "n.bw", {"chr1": (0, np.array([1.0, -2.0]))}), annotations)
     with pytest.raises(ConfigError, match="0 everywhere"):
         mass_in_elements(bigwig(tmp_path / "z.bw", {"chr1": (0, np.zeros(5))}), annotations)
-    with pytest.raises(ConfigError, match="no element lies where"):
+    with pytest.raises(ConfigError, match="no element overlaps the values"):
         mass_in_elements(bigwig(tmp_path / "o.bw", {"chr1": (500, np.ones(5))}), annotations)
     with pytest.raises(FileFormatError, match="no values"):
         mass_in_elements(bigwig(tmp_path / "e.bw", {"chr1": (0, np.zeros(0))}), annotations)

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 OUT = Path(__file__).resolve().parents[2] / "build" / "distal"
 MODELS: dict[str, dict[str, Any]] = {"attention": {"n_blocks": 2}, "no attention": {"n_blocks": 0}}
-SHAPE: dict[str, Any] = {"preset": "tiny", "dropout": 0.0, "attention_dropout": 0.0, "attention_scale": 0.2}  # of both
-FIRST: dict[str, Any] = {"learning_rate": 2e-3, "clip": 1.0, "average": 0.99, "precision": "bf16-mixed"}
+SHAPE: dict[str, Any] = {"preset": "tiny", "dropout": 0.0, "attention_dropout": 0.0, "qk_init_gain": 0.2}  # of both
+FIRST: dict[str, Any] = {"learning_rate": 2e-3, "max_grad_norm": 1.0, "ema_decay": 0.99, "precision": "bf16-mixed"}
 SECOND: dict[str, Any] = {
-    "learning_rate": 3e-3, "clip": 1.0, "average": 0.99, "precision": "bf16-mixed", "batch_size": 2, "tune": "last",
+    "learning_rate": 3e-3, "max_grad_norm": 1.0, "ema_decay": 0.99, "precision": "bf16-mixed", "batch_size": 2, "tune": "last",
 }  # fmt: skip
 AROUND = 1  # bins on each side of that of the start site
 N_RESAMPLINGS = 2_000
@@ -62,7 +62,9 @@ SIZES = {
 
 def main() -> list[Row]:
     from genoformer.models import registry
-    from genoformer.training.tracks import TracksConfig, TrackTuningConfig, train_tracks
+    from genoformer.models.base import PredictsTracks
+    from genoformer.training.track_config import TracksConfig, TrackTuningConfig
+    from genoformer.training.tracks import train_tracks
 
     name = os.environ.get("DISTAL_SIZE", "full")
     only = os.environ.get("DISTAL_MODEL")
@@ -80,7 +82,7 @@ def main() -> list[Row]:
             train_tracks(TracksConfig({**SHAPE, **shape}, plans[0]), first_data, first)
         if not (run / "config.json").exists():
             train_tracks(TracksConfig({}, plans[1]), data, run, start=first)
-        found[model] = read_cage(registry.load_long_range(run), data, world)
+        found[model] = read_cage(registry.load(run, PredictsTracks), data, world)
     return rows(found, len(data.rows("train"))) if len(found) == len(MODELS) else []
 
 

@@ -31,9 +31,9 @@ def planted() -> list[Row]:
     from scipy import stats
 
     from genoformer import annotation
-    from genoformer.annotation.matching import covariates, coverage, stratify
-    from genoformer.annotation.places import Places
-    from genoformer.annotation.study import enrich_variants, membership
+    from genoformer.annotation.matching import Described, covariates, coverage, membership, stratify
+    from genoformer.annotation.study import enrich_variants
+    from genoformer.annotation.variant_regions import VariantRegions
     from genoformer.genome.reference import Genome
 
     hg19 = data_folder() / "hg19"
@@ -47,10 +47,10 @@ def planted() -> list[Row]:
         starts = np.arange(FIRST, LAST)
         nothing = np.full(len(starts), np.nan)
         none = np.full(len(starts), -1, dtype=np.int32)
-        every = Places("all", ("chr20",), none + 1, starts, starts + 1, nothing, nothing, none)
+        every = VariantRegions("all", ("chr20",), none + 1, starts, starts + 1, nothing, nothing, none)
         values = covariates(every, ["tss", "gc"], annotations, genome)
-        covered = coverage(every, annotations)
-        stratum = stratify((every, values, covered), (every, values, covered), {"tss": 1, "gc": 1}).variants
+        described = Described(every, values, coverage(every, annotations))
+        stratum = stratify(described, described, {"tss": 1, "gc": 1}).variants
         inside = membership(every, annotations)[1][:, 0]
         groups = [np.split(np.flatnonzero(inside == side)[np.argsort(stratum[inside == side], kind="stable")],
                            np.cumsum(np.bincount(stratum[inside == side], minlength=stratum.max() + 1))[:-1])
@@ -116,7 +116,7 @@ def write(path: Path, places: np.ndarray, rng: np.random.Generator) -> None:
 def catalog() -> list[Row]:
     from genoformer import annotation
     from genoformer.annotation.figures import controls_figure, save
-    from genoformer.annotation.places import read_sizes
+    from genoformer.annotation.random_regions import read_sizes
     from genoformer.annotation.study import describe, enrich_variants
     from genoformer.genome.reference import Genome
     from genoformer.genome.regions import read_bed

@@ -33,23 +33,23 @@ def one(name: str) -> list[Row]:
     from genoformer.evaluation.baselines import BASELINES
     from genoformer.evaluation.metrics import metrics_of
     from genoformer.training.config import FinetuneConfig
-    from genoformer.training.finetune import finetune
+    from genoformer.training.finetune import FinetuneJob, finetune
     from genoformer.training.log import LOG, read_log
 
     folder = data_folder() / "classification" / "GUE" / name
     train, dev = (read_labelled(folder / f"{part}.csv.gz") for part in ("train", "dev"))
     recipe = HERE / "gue" / f"{name}.toml"
     config = FinetuneConfig.read(recipe)
-    starts = [] if config.encoder else [first(name, folder.parent)]
+    starts = [] if config.model else [first(name, folder.parent)]
     if (OUT / name / "ensemble.json").is_file():
         (OUT / name / "ensemble.json").unlink()  # the members are taken again, and judged anew
-    done = finetune(config, train, dev, OUT / name, task="classify", starts=starts, n_seeds=N_SEEDS)
+    done = finetune(FinetuneJob(train, OUT / name, "classify", config, dev, starts=starts, n_seeds=N_SEEDS))
     assert done is not None
     fitted, asked = (targets_of(part.labels, "classify") for part in (train, dev))
     beside = {}
     for baseline in ("kmer_regression", "cnn"):
-        model = BASELINES[baseline](train.sequences, fitted.values, kind="classes", n_outputs=fitted.n_outputs)
-        beside[baseline] = metrics_of("classes", asked.values, model.predict(dev.sequences), asked.classes)["mcc"].value
+        model = BASELINES[baseline](train.sequences, fitted.values, fitted.task)
+        beside[baseline] = metrics_of(fitted.task, asked.values, model.predict(dev.sequences))["mcc"].value
     mean, together = done.over_members["mcc"], done.ensemble["mcc"]
     ours = ", ".join(f"{member.metrics['mcc'].value:.3f}" for member in done.members)
     last = [[row["valid_mcc"] for row in read_log(member.folder / LOG) if "valid_mcc" in row][-1] for member in done.members]
@@ -72,7 +72,7 @@ def first(name: str, folder: Path) -> Path:
 
     from genoformer.datasets.sequences import read_labelled
     from genoformer.training.config import FinetuneConfig
-    from genoformer.training.finetune import finetune
+    from genoformer.training.finetune import FinetuneJob, finetune
 
     out = OUT / f"{name}-first"
     if (out / "config.json").is_file():
@@ -85,7 +85,7 @@ def first(name: str, folder: Path) -> Path:
     OUT.mkdir(parents=True, exist_ok=True)
     table.sample(frac=1, random_state=0).to_csv(OUT / f"{name}-first.csv", index=False)
     data = read_labelled(OUT / f"{name}-first.csv")
-    finetune(FinetuneConfig.read(HERE / "gue" / f"{name}-first.toml"), data, None, out, task="classify")
+    finetune(FinetuneJob(data, out, "classify", FinetuneConfig.read(HERE / "gue" / f"{name}-first.toml")))
     return out
 
 

@@ -24,7 +24,7 @@ def main() -> list[Row]:
     black = {path.name: read_bed(path) for path in data.glob("hg*/annotation/*blacklist*.bed")}
     train = [Source(genome, list(g["train"]), on_reference(black[g["blacklist"]["name"]], genome)) for genome, g in sources]
     held = [Source(genome, [name]) for genome, g in sources for name in g["valid"]]
-    plan = TrainingConfig(valid_bases=N_BASES, seed=17)
+    plan = TrainingConfig(eval_bases=N_BASES, seed=17)
     found = compare(registry.load(MODEL), MODEL, train, held, plan).rows
     rows = []
     for contig in dict.fromkeys(row.contig for row in found):

@@ -23,19 +23,19 @@ _MEMORY = """
 import json, sys, time
 import numpy as np, torch
 from genoformer.interpretation.loci import Locus
-from genoformer.interpretation.run import attention_profiles
+from genoformer.interpretation.attention_maps import attention_profiles
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tokenizers import KmerTokenizer
 n, length, width, heads, layers = map(int, sys.argv[1:])
 tokenizer = KmerTokenizer(6)
-model = Encoder(EncoderConfig(n_vocab=tokenizer.n_vocab, width=width, n_layers=layers, n_heads=heads, hidden=4 * width,
+model = Encoder(EncoderConfig(n_vocab=tokenizer.n_vocab, width=width, n_layers=layers, n_heads=heads, ffn_width=4 * width,
                               max_tokens=512, context_length=510)).eval()
 model.tokenizer = tokenizer
 codes = np.random.default_rng(0).integers(0, 4, (n, length), dtype=np.uint8)
 places = [Locus(str(i), "", 0, row) for i, row in enumerate(codes)]
 peak = lambda: int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0]) * 1024
 before, begin = peak(), time.perf_counter()
-found = attention_profiles(model, places, profile="viz")
+found = attention_profiles(model, places)
 print(json.dumps({"before": before, "after": peak(), "seconds": time.perf_counter() - begin,
                   "ok": all(abs(np.linalg.norm(of) - 1) < 1e-4 for of in found)}))
 """
@@ -73,15 +73,16 @@ def speed() -> list[Row]:
 
     from genoformer.interpretation.ism import substitutions
     from genoformer.interpretation.targets import AttributionTarget
-    from genoformer.models.enformer.model import Enformer, EnformerConfig, one_hot, preset
+    from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
     from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+    from genoformer.models.track_model import one_hot
     from genoformer.models.transformer.model import EncoderConfig
     from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
     def classes(tokenizer: Any, window: int, **shape: Any) -> SequenceClassifier:
         sizes = {"n_vocab": tokenizer.n_vocab, "context_length": window, "max_tokens": window + 2}
         encoder = EncoderConfig(**sizes, position="rotary", **shape)
-        model = SequenceClassifier(ClassifierConfig(encoder, "classes", ("no", "yes"), window=window)).eval()
+        model = SequenceClassifier(ClassifierConfig(encoder, "classification", ("no", "yes"), window=window)).eval()
         for p in model.parameters():
             torch.nn.init.normal_(p, std=0.1)
         model.tokenizer = tokenizer
@@ -90,12 +91,12 @@ def speed() -> list[Row]:
     torch.manual_seed(0)
     toy = EnformerConfig(width=24, n_blocks=2, n_heads=2, key_width=6, n_pools=3, divisible_by=2, context_length=256,
                           target_bins=0, heads={"human": 5})  # fmt: skip
-    demo = {"width": 160, "n_layers": 4, "n_heads": 5, "hidden": 480, "stem_kernel": 15}
+    demo = {"width": 160, "n_layers": 4, "n_heads": 5, "ffn_width": 480, "conv_kernel": 15}
     cases: dict[str, tuple[Any, int, int]] = {
         "toy of tracks (width 24, 256 bp), all bases": (Enformer(toy).eval(), 256, 256),
         "`tiny` of tracks (16,384 bp), 100 bases": (Enformer(preset("tiny", heads={"cage": 8})).eval(), 16_384, 100),
         "toy classifier of bases (width 16, 64 bp), all bases": (
-            classes(BaseTokenizer(), 64, width=16, n_layers=2, n_heads=2, hidden=24), 64, 64),
+            classes(BaseTokenizer(), 64, width=16, n_layers=2, n_heads=2, ffn_width=24), 64, 64),
         "classifier of the demo model's shape (128 bp), all bases": (classes(BaseTokenizer(), 128, **demo), 128, 128),
         "the same of 6-mers": (classes(KmerTokenizer(6), 128, **demo), 128, 128),
     }  # fmt: skip

@@ -44,10 +44,11 @@ def theirs(**fields: Any) -> Any:
 def ours(model: Any) -> Any:
     """The same model, through its folder."""
     from genoformer.models import registry
+    from genoformer.models.base import PredictsTracks
 
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder, safe_serialization=False)
-        return registry.load_long_range(folder)
+        return registry.load(folder, PredictsTracks)
 
 
 def codes(n_bases: int) -> np.ndarray:
@@ -58,8 +59,8 @@ def windows() -> list[Row]:
     import torch
 
     from genoformer.inference.tracks import TrackPredictor
-    from genoformer.models.enformer.model import one_hot
     from genoformer.models.enformer.tiled_trunk import Edit
+    from genoformer.models.track_model import one_hot
 
     peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
     mine = ours(peer)
@@ -115,8 +116,8 @@ def windows() -> list[Row]:
 def training() -> list[Row]:
     import torch
 
-    from genoformer.models.enformer.model import one_hot
-    from genoformer.training.track_losses import poisson
+    from genoformer.models.track_model import one_hot
+    from genoformer.training.losses import poisson
 
     peer = theirs(**SMALL).train()
     mine = ours(peer).train()
@@ -163,7 +164,7 @@ def peak(name: str) -> None:
 
         TrackPredictor(Enformer(EnformerConfig()).eval(), "human", N_BINS)(codes(N_BASES))
     else:
-        from genoformer.models.enformer.model import one_hot
+        from genoformer.models.track_model import one_hot
 
         model = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS).eval()
         with torch.inference_mode():

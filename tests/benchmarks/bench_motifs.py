@@ -23,8 +23,8 @@ from common import Row, script
 
 TILE, N_TILES, WIDE, FLANK = 80, 4, 300, 64
 LEAST = 0.8  # of the families, by the best method
-ENCODER = {"width": 96, "n_layers": 2, "n_heads": 4, "hidden": 192, "context_length": 80, "position": "rotary", "norm": "pre",
-           "stem_kernel": 15}  # fmt: skip
+ENCODER = {"width": 96, "n_layers": 2, "n_heads": 4, "ffn_width": 192, "context_length": 80, "position": "rotary",
+           "norm": "pre", "conv_kernel": 15}  # fmt: skip
 TRAINING = {"epochs": 4, "learning_rate": 1.5e-3, "batch_size": 128, "both_strands": True, "precision": "bf16-mixed"}
 
 
@@ -102,15 +102,16 @@ def demo_maps(places: Places) -> tuple[Any, Any]:
     """What is looked at [B, L], and LLR of every change [B, L, 4], each base in the middle of its window of a sequence."""
     from genoformer import load
     from genoformer.inference import evaluating, predict_bases
+    from genoformer.interpretation.attention_maps import attention_profiles
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.run import attention_profiles
+    from genoformer.interpretation.request import AttentionOptions
 
     model = load("demo")
     wide, length = model.config.context_length, places.codes.shape[1]
     total, n = np.zeros(places.codes.shape), np.zeros(length)
     for start in np.linspace(0, length - wide, 3).astype(int):
         part = [Locus("", "", 0, codes[start : start + wide]) for codes in places.codes]
-        total[:, start : start + wide] += np.stack(attention_profiles(model, part, profile="received", layers=[1, 2]))
+        total[:, start : start + wide] += np.stack(attention_profiles(model, part, AttentionOptions("received", layers=[1, 2])))
         n[start : start + wide] += 1
     with evaluating(model, precision="bfloat16") as ready:
         log2_p = np.stack([predict_bases(ready, codes, FLANK, FLANK + length) for codes in places.flanked])
@@ -126,11 +127,11 @@ def trained(folder: Path) -> tuple[Path, Any]:
     from genoformer.genome.regions import read_regions
     from genoformer.models import registry
     from genoformer.training.config import FinetuneConfig, TuningConfig
-    from genoformer.training.finetune import finetune
+    from genoformer.training.finetune import FinetuneJob, finetune
 
     world = simulate(folder / "world", seed=77, n_contigs=8, contig_length=1_000_000, n_variants=800)
     if ready := os.environ.get("MOTIFS_CLASSIFIER"):
-        return world.folder, registry.load_any(ready)
+        return world.folder, registry.load(ready)
     rng, genome = np.random.default_rng(0), Genome(world.genome)
     lines: dict[str, list[str]] = {"train": [], "valid": []}
     spans: dict[str, list[tuple[int, int]]] = {}
@@ -154,14 +155,14 @@ def trained(folder: Path) -> tuple[Path, Any]:
         (folder / f"{split}.tsv").write_text("sequence\tlabel\n" + "".join(rows))
     config = FinetuneConfig({"tokenizer": "base"}, ENCODER, TuningConfig(**TRAINING))  # type: ignore[arg-type]
     train, valid = (read_labelled(folder / f"{split}.tsv") for split in ("train", "valid"))
-    finetune(config, train, valid, folder / "run", task="classify")
-    return world.folder, registry.load_any(folder / "run")
+    finetune(FinetuneJob(train, folder / "run", "classify", config, valid))
+    return world.folder, registry.load(folder / "run")
 
 
 def attributed(model: Any, places: Places) -> Any:
     """What each base would add to the logit of an element, tile by tile, [B, L, 4]."""
+    from genoformer.interpretation.attribution import attributions
     from genoformer.interpretation.loci import Locus
-    from genoformer.interpretation.run import attributions
     from genoformer.interpretation.targets import AttributionTarget
 
     tiles = places.codes.reshape(-1, TILE)
@@ -174,13 +175,13 @@ def found_again(what: str, places: Places, values: Any, hypothetical: Any = None
     """How well a map names the bases of sites, and which families its motifs are."""
     from sklearn.metrics import average_precision_score
 
-    from genoformer.interpretation.dnabert_viz import Discovery, discover
+    from genoformer.interpretation.dnabert_viz import DiscoveryLimits, discover
     from genoformer.interpretation.modisco import patterns
 
     truth = places.truth
     precision = average_precision_score(truth.ravel(), values.ravel())
     rows = [Row(f"{what}: average precision of bases in planted sites", f"chance {truth.mean():.2f}", f"{precision:.2f}")]
-    limits = Discovery(shortest=6 if hypothetical is not None else 5, over_least=0)
+    limits = DiscoveryLimits(shortest=6 if hypothetical is not None else 5, min_fold=0)
     found = discover(list(places.codes), list(values), list(places.others), limits)
     rows.append(families(f"{what}, DNABERT-viz's stages", places, [motif.matrix for motif in found.motifs]))
     if hypothetical is not None:

@@ -16,10 +16,10 @@ N_SEEDS = 3
 def main() -> list[Row]:
     from genoformer.datasets.build import build
     from genoformer.datasets.sequences import read_labelled
-    from genoformer.evaluation.run import evaluate_models, load_named_models
+    from genoformer.evaluation.run import EvaluationJob, evaluate_models
     from genoformer.genome.reference import Genome
     from genoformer.training.config import FinetuneConfig, TuningConfig
-    from genoformer.training.finetune import finetune
+    from genoformer.training.finetune import FinetuneJob, finetune
 
     hg38 = data_folder() / "hg38"
     with tempfile.TemporaryDirectory() as folder:
@@ -30,11 +30,13 @@ def main() -> list[Row]:
             made, Genome(hg38 / "hg38.sparse.fa.gz"), {"promoter": sites}, length=300, blacklist=blacklist,
             valid=["chr2"], test=["chr1", "chr22"],
         )  # fmt: skip
-        train, valid, test = (read_labelled(made / f"{split}.tsv") for split in ("train", "valid", "test"))
+        train, valid = (read_labelled(made / f"{split}.tsv") for split in ("train", "valid"))
         config = FinetuneConfig(finetune=TuningConfig(epochs=12, learning_rate=3e-4))
-        finetune(config, train, valid, run, task="classify", starts=["mini-human"], n_seeds=N_SEEDS)
-        found = evaluate_models(load_named_models([str(run)]), test, train=train, baselines=("kmer_regression", "cnn"))
-    where = f"{len(test)} sequences of chr1 and chr22 after {len(train)} of chr10 and chr11"
+        finetune(FinetuneJob(train, run, "classify", config, valid, starts=["mini-human"], n_seeds=N_SEEDS))
+        found = evaluate_models(
+            EvaluationJob(made / "test.tsv", [str(run)], train=made / "train.tsv", baselines=("kmer_regression", "cnn"))
+        )
+    where = f"{found['n']} sequences of chr1 and chr22 after {len(train)} of chr10 and chr11"
     rows = {row["model"]: row["auroc"] for row in found["models"]}
     beside = "; ".join(f"{name} {_text(auroc)}" for name, auroc in rows.items() if name in ("kmer_regression", "cnn"))
     what = f"AUROC of promoters against GC-matched sequence, {where}; mini-human, the mean of {N_SEEDS} seeds"

@@ -48,7 +48,7 @@ def small_model() -> Any:
     torch.manual_seed(1)
     tokenizer = KmerTokenizer(3)
     model = Encoder(
-        EncoderConfig(n_vocab=tokenizer.n_vocab, width=8, n_layers=1, n_heads=1, hidden=16, max_tokens=40, context_length=32)
+        EncoderConfig(n_vocab=tokenizer.n_vocab, width=8, n_layers=1, n_heads=1, ffn_width=16, max_tokens=40, context_length=32)
     )
     model.tokenizer = tokenizer
     return model.eval()
@@ -71,17 +71,22 @@ def workers(data: Path, folder: Path) -> list[Row]:
     from genoformer.genome.reference import Genome
     from genoformer.genome.region_text import parse_region
     from genoformer.models import registry
+    from genoformer.scoring.job import ScoringJob
     from genoformer.scoring.parts import chunks
-    from genoformer.scoring.run import score_variants
-    from genoformer.scoring.scorers import ScoringSpec
-    from genoformer.scoring.scores import DEFAULT_SCORES, parse_scores
+    from genoformer.scoring.plan import score_variants
     from genoformer.scoring.workers import LocalPool, WorkerTask
 
     genome, model = Genome(data / "hg19" / "hg19.sparse.fa.gz"), registry.load("mini-human")
     source = data / "hg19" / "1000G.chr20_1000001-2000000.vcf.gz"
     with open_vcf(source) as file:
         lists = list(chunks(overlapping(file, parse_region(REGION, genome.contigs)), 40))
-    task = WorkerTask(ScoringSpec((model,), genome, DEFAULT_SCORES), ContigMap(["20"], genome.contigs), threads=1)
+    jobs = {
+        n: ScoringJob.from_names(
+            source, genome, model, folder / f"{n}.vcf", workers=n, threads=1, region=SHORT_REGION, device="cpu"
+        )
+        for n in (1, 2)
+    }
+    task = WorkerTask(genome, jobs[1].scoring, jobs[1].runtime, ContigMap(["20"], genome.contigs), threads=1)
     seconds: dict[int, list[float]] = {1: [], 2: []}
 
     def run(pool: LocalPool, some: list[Any]) -> float:
@@ -103,9 +108,7 @@ def workers(data: Path, folder: Path) -> list[Row]:
     n_records, n_rounds = sum(map(len, lists)), len(seconds[1])
     what = f"mini-human over {n_records:,} records of chr20, in {n_rounds} rounds"
     for n in seconds:
-        score_variants(
-            source, genome, model, parse_scores(DEFAULT_SCORES), folder / f"{n}.vcf", workers=n, threads=1, region=SHORT_REGION
-        )
+        score_variants(jobs[n])
     same = (folder / "1.vcf").read_bytes() == (folder / "2.vcf").read_bytes()
     speeds = ", ".join(f"{n}: {n_records / sum(of):.4g} records/s" for n, of in seconds.items())
     return [
@@ -188,11 +191,10 @@ def million(data: Path, folder: Path) -> list[Row]:
 
 
 def score(vcf: Path, fasta: Path, output: Path) -> Any:
-    from genoformer.genome.reference import Genome
-    from genoformer.scoring.run import score_variants
-    from genoformer.scoring.scores import DEFAULT_SCORES, parse_scores
+    from genoformer.scoring.job import ScoringJob
+    from genoformer.scoring.plan import score_variants
 
-    return score_variants(vcf, Genome(fasta), small_model(), parse_scores(DEFAULT_SCORES), output, both_strands=False)
+    return score_variants(ScoringJob.from_names(vcf, fasta, small_model(), output, strand="forward", device="cpu"))
 
 
 def watched(vcf: Path, fasta: Path, output: Path) -> Load:

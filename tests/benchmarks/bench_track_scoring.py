@@ -32,9 +32,10 @@ def main() -> list[Row]:
 
     from genoformer.genome.reference import Genome
     from genoformer.genome.variants import Variant
-    from genoformer.models.enformer.model import one_hot
-    from genoformer.scoring.scores import parse_scores
-    from genoformer.scoring.track_scorer import AlleleComparison, TrackScorer
+    from genoformer.models.track_model import one_hot
+    from genoformer.scoring.scores import SCORES
+    from genoformer.scoring.settings import AlleleComparison, Scoring, TrackOptions
+    from genoformer.scoring.track_scorer import TrackScorer
 
     peer = theirs(use_tf_gamma=N_BASES == 196_608, target_length=N_BINS)
     rng = np.random.default_rng(3)
@@ -53,10 +54,10 @@ def main() -> list[Row]:
         middle = len(text) // 2
         near = variants(np.linspace(middle - WITHIN // 2, middle + WITHIN // 2, N_SNVS).astype(int).tolist())
         far = variants([N_BASES // 2 + i * 20_000 for i in range(4)])
-        settings = AlleleComparison(both_strands=False)
 
         def scorer(model: Any, **changed: Any) -> TrackScorer:
-            return TrackScorer(model, genome, parse_scores("SAD"), head="human", settings=settings._replace(**changed))
+            tracks = TrackOptions("human", settings=AlleleComparison(**changed))
+            return TrackScorer(genome, Scoring((model,), (SCORES["SAD"],), both_strands=False, tracks=tracks))
 
         onehot = one_hot(torch.from_numpy(genome.windows("c", [0], N_BASES))).transpose(1, 2).contiguous()
 

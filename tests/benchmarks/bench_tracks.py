@@ -28,12 +28,12 @@ SEEDS = (0, 1, 2)
 WITHOUT: dict[str, dict[str, dict[str, Any]]] = {  # what is changed of the recipe
     "Poisson loss (Enformer's)": {"tracks": {"loss": "poisson"}},
     "multinomial loss (Borzoi's)": {"tracks": {"loss": "multinomial"}},
-    "shifts of up to 3 bases, not 40": {"tracks": {"shift": 3}},
+    "shifts of up to 3 bases, not 40": {"tracks": {"max_shift": 3}},
     "one strand": {"tracks": {"both_strands": False}},
-    "no average of the weights": {"tracks": {"average": 0.0}},
-    "no attention": {"longrange": {"n_blocks": 0}},
-    "half as wide": {"longrange": {"width": 48, "n_heads": 2}},
-    "twice as wide": {"longrange": {"width": 192}},
+    "no average of the weights": {"tracks": {"ema_decay": 0.0}},
+    "no attention": {"model": {"n_blocks": 0}},
+    "half as wide": {"model": {"width": 48, "n_heads": 2}},
+    "twice as wide": {"model": {"width": 192}},
 }
 
 
@@ -75,24 +75,26 @@ def track_set() -> TrackSet:
 def fitted(data: TrackSet, name: str, changed: dict[str, dict[str, Any]]) -> TrackFit:
     """The recipe with some fields changed, trained, and how it fits the validation windows."""
     from genoformer.models import registry
-    from genoformer.training.tracks import TracksConfig, train_tracks
+    from genoformer.training.track_config import TracksConfig
+    from genoformer.training.tracks import train_tracks
 
     recipe = TracksConfig.read(Path(str(files("genoformer_data"))) / "models" / "mini-tracks" / "tracks.toml")
     tracks = replace(recipe.tracks, **changed.get("tracks", {}))
     if finished := registry.resolve_model(OUT / name) if (OUT / name / "config.json").exists() else None:
         made = registry.read_manifest(finished) or {}
-        if made["tracks"] != asdict(tracks) or made["longrange"] != {**recipe.longrange, **changed.get("longrange", {})}:
+        if made["tracks"] != asdict(tracks) or made["model"] != {**recipe.model, **changed.get("model", {})}:
             raise SystemExit(f"{finished} was trained in another way; remove it.")
     else:
-        train_tracks(TracksConfig({**recipe.longrange, **changed.get("longrange", {})}, tracks), data, OUT / name)
+        train_tracks(TracksConfig({**recipe.model, **changed.get("model", {})}, tracks), data, OUT / name)
     return of_model(data, OUT / name, both_strands=tracks.both_strands)
 
 
 def of_model(data: TrackSet, name: str | Path, *, both_strands: bool = True) -> TrackFit:
     from genoformer.models import registry
-    from genoformer.training.tracks import fit_of
+    from genoformer.models.base import PredictsTracks
+    from genoformer.training.track_fit import fit_of
 
-    model = registry.load_long_range(name).eval()
+    model = registry.load(name, PredictsTracks).eval()
     return fit_of(model, data, data.rows("valid"), both_strands=both_strands, log=True)
 
 

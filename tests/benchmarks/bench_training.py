@@ -72,7 +72,8 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     from genoformer.models.transformer.model import Encoder, EncoderConfig
     from genoformer.tokenizers import KmerTokenizer
     from genoformer.training.language import LanguageModelBatches, language_model_loss
-    from genoformer.training.loop import Loss, _Training
+    from genoformer.training.loop import Trainable, _Training
+    from genoformer.training.losses import Loss
     from genoformer.training.objectives import IGNORED, MaskedLM
     from genoformer.training.optimizer import LoopConfig
 
@@ -80,7 +81,7 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
     torch.manual_seed(1)
     tokenizer = KmerTokenizer(K)
     config = EncoderConfig(
-        n_vocab=tokenizer.n_vocab, width=WIDTH, n_layers=N_LAYERS, n_heads=WIDTH // HEAD, hidden=4 * WIDTH,
+        n_vocab=tokenizer.n_vocab, width=WIDTH, n_layers=N_LAYERS, n_heads=WIDTH // HEAD, ffn_width=4 * WIDTH,
         max_tokens=N_TOKENS, context_length=tokenizer.max_bases(N_TOKENS), dropout=0.1,
     )  # fmt: skip
     model = Encoder(config)
@@ -143,7 +144,7 @@ def training() -> tuple[dict[str, Callable[[], object]], list[Row]]:
 
     tasks: dict[str, Callable[[], object]] = {}
     for name, trained, loss in (("ours", model, our_loss), ("theirs", bert, their_loss)):
-        module = _Training(trained, lambda i: i, loss, LoopConfig(batch_size=BATCH), lambda name: 1.0)
+        module = _Training(Trainable(trained, lambda i: i, loss), LoopConfig(batch_size=BATCH))
         optimizer = module.configure_optimizers()["optimizer"]
         tasks |= {f"{name} {precision}": step(module, optimizer, precision) for precision in CLOSE}
     return tasks, rows

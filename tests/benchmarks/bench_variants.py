@@ -64,21 +64,18 @@ def simulated() -> list[Row]:
 
 def models(vcf: Path, fasta: Path, names: tuple[str, ...] = ("mini-human", "mini-tracks")) -> dict[str, dict]:
     from genoformer.evaluation.variants import read_scores
-    from genoformer.genome.reference import Genome
     from genoformer.models import registry
-    from genoformer.models.enformer.model import Enformer
-    from genoformer.scoring.run import score_variants
-    from genoformer.scoring.scorers import TrackOptions
-    from genoformer.scoring.scores import parse_scores
+    from genoformer.models.base import SCORES_VARIANTS, PredictsTracks, has
+    from genoformer.scoring.job import ScoringJob
+    from genoformer.scoring.plan import score_variants
 
     found = {}
     for name in names:
-        model = registry.load_scoring(name)
-        of_tracks = TrackOptions() if isinstance(model, Enformer) else None
+        model = registry.load(name, SCORES_VARIANTS)
+        options = {"scores": TRACK_SCORES, "noise_places": 0} if has(model, PredictsTracks) else {"scores": "LLR"}
         out = OUT / f"{vcf.name.partition('.')[0]}.{name}.tsv"
-        scores = parse_scores(TRACK_SCORES if of_tracks else "LLR")
         if not out.exists():
-            score_variants(vcf, Genome(fasta), model, scores, out, of_tracks=of_tracks, n_noise=0)
+            score_variants(ScoringJob.from_names(vcf, fasta, model, out, device="cpu", **options))
         found |= {f"{name} {score}": of for score, of in read_scores(out).items()}
     return found
 

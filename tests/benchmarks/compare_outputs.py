@@ -23,28 +23,45 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-# Words of commands and of TOML files that OLD spells otherwise: NEW -> OLD.
-OLD_SPELLING: dict[str, str] = {}
+# Words of commands and of TOML files that OLD spells otherwise: NEW -> OLD; "file:line" is a line of one file.
+OLD_SPELLING: dict[str, str] = {
+    "ffn_width": "hidden",
+    "max_steps": "steps",
+    "eval_every": "valid_every",
+    "crop_bins": "bins",
+    "context_bins": "flank",
+    "pretrain.toml:[model]": "[encoder]",
+    "tracks.toml:[model]": "[longrange]",
+}
 
 # Files that must differ, as patterns, each with its reason.
-EXPECTED: dict[str, str] = {}
+EXPECTED: dict[str, str] = {
+    "model/config.json": "fields were renamed (genoformer.config.RENAMED)",
+    "tuned/config.json": "fields were renamed",
+    "lora/config.json": "fields were renamed",
+    "trained_tracks/config.json": "fields were renamed",
+    "*/manifest.json": "fields were renamed",
+    "models.stdout": "fields were renamed",
+    "evaluat*/metrics.json": "kind is called task",
+    "evaluate.stdout": "kind is called task",
+}
 
 PRETRAIN = """
 [tokenizer]
 tokenizer = "kmer"
 k = 3
-[encoder]
+[model]
 width = 32
 n_layers = 2
 n_heads = 2
-hidden = 64
+ffn_width = 64
 context_length = 96
 position = "rotary"
 [training]
-steps = 30
+max_steps = 30
 batch_size = 8
 learning_rate = 1e-3
-valid_every = 10
+eval_every = 10
 seed = 3
 """
 FINETUNE = """
@@ -54,13 +71,13 @@ batch_size = 16
 learning_rate = 1e-3
 """
 TRACKS = """
-[longrange]
+[model]
 preset = "tiny"
 [tracks]
 epochs = 1
 learning_rate = 1e-3
-bins = 16
-flank = 8
+crop_bins = 16
+context_bins = 8
 """
 FILES = {"pretrain.toml": PRETRAIN, "finetune.toml": FINETUNE, "tracks.toml": TRACKS}
 
@@ -172,7 +189,9 @@ def write_inputs(folder: Path, checkout: Path, spelling: dict[str, str]) -> None
     shutil.copytree(checkout / "data" / "demo", folder / "demo")
     for name, text in FILES.items():
         for new, old in spelling.items():
-            text = re.sub(rf"^{re.escape(new)}(?= =)", old, text, flags=re.M)
+            file, _, line = new.rpartition(":")
+            if file in ("", name):
+                text = re.sub(rf"^{re.escape(line)}(?= =|$)", old, text, flags=re.M)
         (folder / name).write_text(text)
     with gzip.open(folder / "demo" / "variants.vcf.gz", "rt") as file:
         lines = file.read().splitlines()

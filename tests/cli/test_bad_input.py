@@ -29,16 +29,15 @@ from genoformer_cli.main import main
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import no_file_larger_than
+from scoring_jobs import run_score
 
 from genoformer import inference
 from genoformer.errors import GenoformerError
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status
 from genoformer.models import registry
-from genoformer.scoring import parts
-from genoformer.scoring import run as scoring_run
-from genoformer.scoring.run import score_variants
-from genoformer.scoring.scores import SCORES, parse_scores
+from genoformer.scoring import parts, plan
+from genoformer.scoring.scores import SCORES
 from genoformer.writers import SINKS
 
 PROGRAM = str(Path(sys.executable).with_name("genoformer"))  # as installed beside the running interpreter
@@ -598,7 +597,7 @@ def test_interrupted_at_every_stage(world: World, make_vcf: Callable[..., Path],
     assert_scored(score(world, vcf, out=f"whole{suffix}"))
     whole = {path.name[5:]: path.read_bytes() for path in world.out.iterdir()}
     stages = [
-        (scoring_run, "score_records", 3, 2),
+        (plan, "score_records", 3, 2),
         (parts.PartFolder, "put", 2, 3),
         (SINKS[suffix], "begin", 1, 7),
         (SINKS[suffix], "write", 30, 7),
@@ -621,7 +620,7 @@ def test_interrupted_at_every_stage(world: World, make_vcf: Callable[..., Path],
 @pytest.mark.usefixtures("small_parts")
 def test_another_command_does_not_go_on(world: World, make_vcf: Callable[..., Path], make_fasta: Callable[..., Path]) -> None:
     vcf = make_vcf(*MIXED)
-    with interrupted(scoring_run, "score_records", 3):
+    with interrupted(plan, "score_records", 3):
         score(world, vcf)
     parts = world.out / ".out.vcf.parts"
     before = {path.name: path.read_bytes() for path in parts.iterdir()}
@@ -652,7 +651,7 @@ def test_another_command_does_not_go_on(world: World, make_vcf: Callable[..., Pa
 def test_a_torn_part_is_done_again(world: World, make_vcf: Callable[..., Path]) -> None:
     vcf = make_vcf(*MIXED)
     assert_scored(score(world, vcf, out="whole.vcf"))
-    with interrupted(scoring_run, "score_records", 5):
+    with interrupted(plan, "score_records", 5):
         score(world, vcf)
     part = world.out / ".out.vcf.parts" / "00000001.npz"
     part.write_bytes(part.read_bytes()[:100])
@@ -1093,7 +1092,7 @@ def test_any_records_come_out_again(tiny_model_folder: Path, data: st.DataObject
     rows = data.draw(st.lists(records(contigs), max_size=12))
     newline = data.draw(st.sampled_from(["\n", "\r\n"]))
     text = newline.join(["##fileformat=VCFv4.2", f"{COLUMNS}\tFORMAT\tann", *rows, ""]).encode()
-    chosen = parse_scores(data.draw(st.sampled_from(["LLR,PLL", "ENTROPY", "COSINE,L2,LLR", ",".join(SCORES)])))
+    chosen = data.draw(st.sampled_from(["LLR,PLL", "ENTROPY", "COSINE,L2,LLR", ",".join(SCORES)]))
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "PART_RECORDS", 5)
         folder = Path(name)
@@ -1103,10 +1102,15 @@ def test_any_records_come_out_again(tiny_model_folder: Path, data: st.DataObject
         out = folder / f"out{suffix}"
         refusal = ""
         try:
-            summary = score_variants(
-                folder / "in.vcf", Genome(folder / "in.fa"), registry.load(tiny_model_folder), chosen, out, force=True,
-                both_strands=data.draw(st.booleans()),
-            )  # fmt: skip
+            summary = run_score(
+                folder / "in.vcf",
+                Genome(folder / "in.fa"),
+                registry.load(tiny_model_folder),
+                out,
+                scores=chosen,
+                force=True,
+                strand="both" if data.draw(st.booleans()) else "forward",
+            )
         except GenoformerError as error:
             refusal = str(error)
         indexes = {"in.fa.fai", f"{out.name}.tbi", f"{out.name}.csi"}

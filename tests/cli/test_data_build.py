@@ -59,7 +59,7 @@ def test_classes_negatives_and_contigs_are_passed_on(tmp_path: Path) -> None:
         (["-p", "a=x.bed", "-p", "a=y.bed"], "class a is given twice"),
         (["-p", "a=nothing.bed"], "nothing.bed does not exist"),
         (["-p", "a=nothing.bed", "--valid", "chr7"], "There is no contig chr7"),
-        (["-p", "a=nothing.bed", "--negatives", "none"], "nothing to tell apart"),
+        (["-p", "a=nothing.bed", "--negatives", "none"], "nothing to classify"),
     ],
 )
 def test_a_refusal_is_one_sentence_and_status_2(tmp_path: Path, arguments: list[str], message: str) -> None:

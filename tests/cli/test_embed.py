@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from genoformer_cli.main import main
 
 from genoformer.genome.codes import encode
-from genoformer.inference import sequence_embeddings, token_embeddings
+from genoformer.inference import WindowSize, sequence_embeddings, token_embeddings
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import Encoder
@@ -75,8 +75,7 @@ def test_parquet_as_pandas_reads_it(tmp_path: Path, table: Path, tiny_model_fold
             CODES,
             pooling=pooling,
             layer=layer,
-            window=20,
-            overlap=4,
+            windows=WindowSize(20, 4),
             both_strands=True,  # type: ignore[arg-type]
         )
         values = found[found["layer"] == layer].filter(regex=r"^e\d+$").to_numpy()
@@ -114,14 +113,14 @@ def test_labels_are_not_needed(tmp_path: Path, tiny_model_folder: Path, model: E
 
 def test_a_fine_tuned_model_gives_its_encoder_and_its_window(tmp_path: Path, table: Path, model: Encoder) -> None:
     with torch.random.fork_rng(devices=[]):
-        predictor = SequenceClassifier(ClassifierConfig(model.config, "classes", ("a", "b"), window=30, overlap=10))
+        predictor = SequenceClassifier(ClassifierConfig(model.config, "classification", ("a", "b"), window=30, overlap=10))
     predictor.encoder.load_state_dict(model.state_dict())
     predictor.tokenizer = model.tokenizer
     registry.save(predictor, tmp_path / "tuned")
     result = run(table, "-m", tmp_path / "tuned", "-o", tmp_path / "out.npy")
     assert result.exit_code == 0, result.output
     assert "window of 30 bases, cut into windows that share 10" in result.stderr
-    expected = sequence_embeddings(model, CODES, window=30, overlap=10).values
+    expected = sequence_embeddings(model, CODES, windows=WindowSize(30, 10)).values
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-6)
 
 
@@ -165,12 +164,12 @@ def test_a_probe_of_values(tmp_path: Path, tiny_model_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "nothing is asked for"),
-        (["-o", "out.txt"], "out.txt: the format is not known by its name; end it in .npy or .parquet"),
-        (["-o", "out.npy", "--pooling", "tokens"], "end it in .parquet"),
-        (["-o", "nowhere/out.npy"], "there is no folder nowhere"),
-        (["--pca", "out.gif"], "end it in .png"),
-        (["--pca", "out.png", "--pooling", "tokens"], "need one vector a sequence"),
+        ([], "no output is named"),
+        (["-o", "out.txt"], "out.txt: the suffix names no known format; end the name in .npy or .parquet"),
+        (["-o", "out.npy", "--pooling", "tokens"], "end the name in .parquet"),
+        (["-o", "nowhere/out.npy"], "the folder nowhere does not exist"),
+        (["--pca", "out.gif"], "end the name in .png"),
+        (["--pca", "out.png", "--pooling", "tokens"], "needs one vector per sequence"),
         (["-o", "out.npy", "--valid", "in.tsv"], "give --probe too"),
         (["-o", "out.npy", "--layer", 2], "layer 2: this model has layers 0 (the embeddings) to 1"),
         (["-o", "out.npy", "--window", 2], "window = 2: a token of this model has 3 bases"),
@@ -204,7 +203,7 @@ def test_label_columns_that_cannot_be_told_from_ours(tmp_path: Path, tiny_model_
     path.write_text("sequence,e0\nACGT,1\n")
     result = run(path, "-m", tiny_model_folder, "-o", tmp_path / "out.parquet", "--label", "e0")
     assert result.exit_code == 2
-    assert "the label column e0 cannot be told from others" in result.stderr
+    assert "the output already has a column e0; rename that label column" in result.stderr
 
 
 def test_real_binding_sites(tmp_path: Path, real_data: Path) -> None:

@@ -21,14 +21,14 @@ MOTIF = "TGACGTCATT"
 CONFIG = """
 [tokenizer]
 tokenizer = "base"
-[encoder]
+[model]
 width = 16
 n_layers = 1
 n_heads = 2
-hidden = 32
+ffn_width = 32
 position = "rotary"
 norm = "pre"
-stem_kernel = 9
+conv_kernel = 9
 [finetune]
 learning_rate = 1e-2
 epochs = 6
@@ -124,7 +124,7 @@ def test_validation_and_test_data_have_as_many_labels_as_the_training_data(made,
     )  # fmt: skip
     assert "valid.fa: 60 sequences, one class each (column label)" in tuned.stderr
     encoder = registry.load("demo")
-    untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("0", "1"), window=128))
+    untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("0", "1"), window=128))
     untrained.tokenizer = encoder.tokenizer
     registry.save(untrained, tmp_path / "model")
     for more in ((), ("--train", tmp_path / "train.fa", "--baselines", "kmer_regression")):
@@ -242,7 +242,7 @@ def test_validation_data_of_one_class_is_refused_and_measured_by_what_is_defined
         "finetune", collapsed / "train.csv", "--valid", collapsed / "alike.csv", "-c", collapsed / "c.toml",
         "-o", collapsed / "other", "--epochs", 2,
     )  # fmt: skip
-    assert_refused(tuned, "alike.csv holds only class 0 (38 sequences) and none of 1", "leave --valid out")
+    assert_refused(tuned, "alike.csv has the same class in all its 38 sequences (0)", "leave --valid out")
     assert not (collapsed / "other").exists()
     text = "".join(line for line in (made / "set/test.tsv").read_text().splitlines(True) if "\tenhancer" not in line)
     (collapsed / "negative.tsv").write_text(text)
@@ -343,7 +343,7 @@ def test_options_of_finetune_that_are_refused(made, tmp_path, options, words) ->
     [
         (["--baselines", "svm", "--train", "set/train.tsv"], "baseline 'svm' is unknown"),
         (["--baselines", "cnn"], "name it with --train"),
-        (["-o", "set"], "metrics.json, which something else made"),
+        (["-o", "set"], "metrics.json, which another program made"),
         (["-m", "model"], "is named twice"),
         (["--device", "tpu"], "there are cpu"),
         (["--train", "none.tsv"], "does not exist"),
@@ -360,19 +360,19 @@ def test_options_of_evaluate_that_are_refused(made, monkeypatch, options, words)
 PRETRAIN = """
 [tokenizer]
 tokenizer = "base"
-[encoder]
+[model]
 width = 16
 n_layers = 1
 n_heads = 2
-hidden = 16
+ffn_width = 16
 context_length = 40
 position = "rotary"
 norm = "pre"
 [training]
-steps = 4
+max_steps = 4
 batch_size = 8
-repeat_weight = 0.1
-valid_bases = 200
+soft_masked_weight = 0.1
+eval_bases = 200
 [[genome]]
 fasta = "one.fa"
 valid_contigs = ["held"]
@@ -400,7 +400,7 @@ def test_two_genomes_with_blacklist_and_repeats_and_on_to_finetune(made, tmp_pat
     one, two = manifest["genomes"]
     assert (one["train"], one["valid"], two["train"], two["valid"]) == ({"a": 4000}, {"held": 3000}, {"b": 3000}, {})
     assert one["blacklist"] == {"name": "black.bed", "sha256": sha256_of(tmp_path / "black.bed")}
-    assert (one["weight"], two["weight"], manifest["training"]["repeat_weight"]) == (1.0, 2.0, 0.1)
+    assert (one["weight"], two["weight"], manifest["training"]["soft_masked_weight"]) == (1.0, 2.0, 0.1)
     assert set(manifest["bits_per_base"]) == {"held"}
 
     tuned = run("finetune", made / "set/valid.tsv", "-m", tmp_path / "lm", "-o", tmp_path / "tuned", "--epochs", 1)

@@ -14,7 +14,8 @@ from small_models import LONG_TABLE
 
 from genoformer.datasets.track_set import Window, write_track_set
 from genoformer.formats.track_table import Track, TrackTable
-from genoformer.models import registry
+from genoformer.models import cost, registry
+from genoformer.models.base import PredictsTracks
 
 SCRATCH = (
     LONG_TABLE
@@ -57,7 +58,7 @@ def test_it_prints_a_row_for_each_group_and_writes_a_model_with_its_tracks(made:
     splits = [split for split in ("valid", "test") if (made / f"run/pearson.{split}.tsv").exists()]
     assert "valid" in splits
     assert [row[:3] for row in rows] == [[s, *of] for s in splits for of in (["all", "2"], ["both", "1"], ["one", "1"])]
-    model = registry.load_long_range(made / "run")
+    model = registry.load(made / "run", PredictsTracks)
     assert [track.identifier for track in model.targets["tracks"]] == ["gc", "t"]
     said = json.loads((made / "run/manifest.json").read_text())
     for split, name, _, positions, windows in rows:
@@ -87,8 +88,8 @@ def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, tr
         "--tune", tune, "--learning-rate", 1e-3, "--seed", 3,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "step 8 was taken" in done.stderr
-    old, new = (registry.load_long_range(folder).state_dict() for folder in (made / "run", tmp_path / "more"))
+    assert "the weights are those of step 8" in done.stderr
+    old, new = (registry.load(folder, PredictsTracks).state_dict() for folder in (made / "run", tmp_path / "more"))
     changed = {name for name in old if not old[name].equal(new[name])}
     assert changed == HEAD | trained
 
@@ -104,7 +105,7 @@ def test_another_model_is_gone_on_from(made: Path, tmp_path: Path, tune: str, tr
         (["--class-weights", "balanced"], "--class-weights is not for --task tracks: give track_weights"),
         (["--monitor", "mcc"], "--monitor is not for --task tracks"),
         (["--tune", "half"], "'half' is not one of"),
-        (["-m", "a", "-m", "b"], "goes on from one model, not from 2"),
+        (["-m", "a", "-m", "b"], "starts from one model, not from 2"),
         (["-m", "demo"], "is a language model, which predicts bases; give a model that predicts tracks"),
         (["--batch-size", 0], "batch_size = 0"),
         (["-c", "nothing.toml"], "nothing.toml cannot be read"),
@@ -122,7 +123,7 @@ def test_a_plan_is_printed_and_nothing_is_done(made: Path, tmp_path: Path) -> No
     done = run(*common, "-c", made / "c.toml")
     assert done.exit_code == 0, done.output
     said = dict(line.split("  ", 1) for line in done.stdout.splitlines())
-    n = registry.count_parameters(registry.load_long_range(made / "run"))
+    n = cost.count_parameters(registry.load(made / "run", PredictsTracks))
     assert said["parameters"].strip() == f"{n:,}, of which {n:,} are trained"
     assert said["window"].strip() == "256 bases, 16 of 32 bins with targets"
     assert "32 steps" in said["time of the run"]
@@ -134,7 +135,7 @@ def test_a_plan_is_printed_and_nothing_is_done(made: Path, tmp_path: Path) -> No
         refused = run("finetune", made / "set", *arguments)
         assert refused.exit_code == 2
         assert message in refused.stderr
-    assert "is no long-range model" in run(*common, "-m", "demo").stderr
+    assert "give a model that predicts tracks" in run(*common, "-m", "demo").stderr
 
 
 def test_what_is_no_set_of_tracks_is_refused(tmp_path: Path) -> None:

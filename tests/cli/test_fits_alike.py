@@ -106,7 +106,7 @@ def test_a_report_of_a_fixed_file_draws_what_was_scored(folder: Path, tmp_path: 
         run("report", tmp_path / f"{name}.o.vcf", *common, "-o", tmp_path / f"{name}.html")
     meant, drawn = captions(tmp_path / "good.html"), captions(tmp_path / "bad.html")
     assert 0 < len(meant) <= 2
-    assert not any("Made again" in text for text in drawn)
+    assert not any("Recomputed here" in text for text in drawn)
     title = re.compile(r"<b>chr1:(\d+) (\S+)( v\d+)(?:, read as (\d+) (\S+) \((\w+)\))?(, .*)", re.DOTALL)
     words = set()
     for before, after in zip(meant, drawn, strict=True):
@@ -117,7 +117,7 @@ def test_a_report_of_a_fixed_file_draws_what_was_scored(folder: Path, tmp_path: 
         words.add(word)
     assert words & {"SWAP", "STRAND", "SHIFT"}
     said = (tmp_path / "bad.html").read_text()
-    assert "fixed as asked" in " ".join(said.split())
+    assert "fixed as requested" in " ".join(said.split())
     assert "give --fix" not in " ".join(said.split())
 
 
@@ -172,7 +172,7 @@ def test_negatives_are_compared_with_the_genome_too(folder: Path, tmp_path: Path
 def test_the_noise_floor_of_a_shifted_file_is_that_of_the_corrected_one(folder: Path, tmp_path: Path) -> None:
     floors = []
     for name, rows, more in (("good", GOOD, []), ("bad", FIXES["shift"], ["--fix", "shift"])):
-        score(folder, "tracks", write(tmp_path / f"{name}.vcf", rows), tmp_path / f"{name}.o.vcf", "--noise", 8, *more)
+        score(folder, "tracks", write(tmp_path / f"{name}.vcf", rows), tmp_path / f"{name}.o.vcf", "--noise-places", 8, *more)
         text = (tmp_path / f"{name}.o.vcf").read_text()
         floors.append((re.findall("##genoformer_noise=.*", text), re.findall("GF_SAD(?:_NOISE)?=[^;\n]*", text)))
     assert floors[0] == floors[1]

@@ -16,15 +16,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from genoformer_cli.main import main
+from scoring_jobs import run_score
 
 import genoformer as gf
 from genoformer.formats.vcf import info_of, read_variants
 from genoformer.genome.readings import other_strand
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.scoring.run import score_variants
-from genoformer.scoring.scores import parse_scores
-from genoformer.writers import Sink
 
 _RNG = random.Random(0)
 CHR1, CHR2, MT = ("".join(_RNG.choices("ACGT", k=n)) for n in (1_200, 800, 16_571))
@@ -206,7 +204,7 @@ def test_the_file_of_the_right_alleles_is_the_same_with_and_without_fix_but_for_
     assert place.score(vcf).exit_code == 0
     result = place.score(vcf, "--fix", "swap", "--fix", "strand,shift", out="fixed.vcf")
     assert result.exit_code == 0
-    assert "there is nothing to fix" in result.stderr
+    assert "no record was changed, REF agrees in every record" in result.stderr
     plain, fixed = ((place.folder / name).read_text().splitlines() for name in ("out.vcf", "fixed.vcf"))
     added = [line for line in fixed if line not in plain]
     assert ["ID=GF_FIX" in line or "EITHER_STRAND" in line or "fix=swap,strand,shift" in line for line in added] == [True] * 3
@@ -259,7 +257,7 @@ def test_a_contig_of_another_sequence_gets_no_scores_and_the_rest_goes_on(place:
 
     forced = place.score(place.vcf([*good, *lost], *MT_HEADER), "--force")
     assert forced.exit_code == 0
-    assert "scored all the same, for it is forced" in forced.stderr
+    assert "scored because --force is given" in forced.stderr
     assert "OTHER_SEQUENCE" not in {info.get("GF_STATUS") for info in place.infos()}
 
 
@@ -297,15 +295,14 @@ def test_a_note_with_a_table_for_renaming_has_a_row_for_each_contig(place: Place
 
 
 def test_unfinished_work_of_other_rules_is_not_taken_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from genoformer.scoring import run
+    from genoformer.scoring import plan
 
     vcf = place.vcf([*variants(CHR1), *mitochondrial()], *MT_HEADER)
 
-    def interrupted(chunked: object, parts: object, sink: Sink, *_: object) -> None:
-        sink.close(complete=False)
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "_assemble", interrupted)
+    monkeypatch.setattr(plan, "write_parts", interrupted)
     assert place.score(vcf).exit_code != 0
     assert place.score(vcf, "--force").exit_code == 2
     assert "unfinished work with another contigs left out" in place.score(vcf, "--force").stderr
@@ -319,7 +316,7 @@ def test_a_table_from_python_warns_of_what_does_not_fit(place: Place) -> None:
     vcf = place.vcf(every_fourth(swapped))
     with pytest.warns(UserWarning, match="REF and ALT look swapped"):
         table = gf.score(vcf, place.fasta, str(place.model))
-    with pytest.warns(UserWarning, match="fixed as asked|agree with REF and with ALT"):
+    with pytest.warns(UserWarning, match="fixed as requested|agree with REF and with ALT"):
         fixed = gf.score(vcf, place.fasta, str(place.model), fix="swap")
     assert table["status"].value_counts()["REF_MISMATCH"] == fixed["FIX"].notna().sum()
     assert fixed[["LLR", "PLL"]].notna().any(axis=1).all()
@@ -345,6 +342,18 @@ def test_records_beyond_the_end_do_not_stop_those_inside(place: Place) -> None:
     assert result.exit_code == 0, result.stderr
     assert [info.get("GF_STATUS") for info in place.infos()] == [None] * 8 + ["OUTSIDE"] * 2
     assert "2 of 10 records on chr1 lie beyond the end in" in result.stderr
+
+
+def test_records_before_the_first_base_are_not_beyond_the_end_and_do_not_disagree(place: Place) -> None:
+    telomeres = [["chr1", "0", "telomere", "N", alt] for alt in "ACGT"]
+    for n_good in (3, 0):
+        result = place.score(place.vcf([*telomeres, *snvs(n_good)]))
+        assert result.exit_code == 0, result.stderr
+        assert [info.get("GF_STATUS") for info in place.infos()] == ["OUTSIDE"] * 4 + [None] * n_good
+        assert "4 records on chr1 lie before the first base (POS 0) and have no score (OUTSIDE)" in on_stderr(result)
+        assert "beyond the end" not in on_stderr(result)
+    result = place.score(place.vcf([telomeres[0], *snvs(20)]))
+    assert "1 record on chr1 lies before the first base (POS 0) and has no score (OUTSIDE)" in on_stderr(result)
 
 
 def test_a_header_with_a_wrong_length_is_reported_and_three_records_are_scored(place: Place) -> None:
@@ -388,6 +397,7 @@ def test_a_small_file_counted_from_zero_is_shifted_as_asked(place: Place) -> Non
     result = place.score(place.vcf([moved(row, -1) for row in rows]), "--fix", "shift")
     assert result.exit_code == 0, result.stderr
     assert (values(place.infos()), {info["GF_FIX"] for info in place.infos()}) == (meant, {"SHIFT"})
+    assert "all records of chr1 are read at POS + 1 (REF disagrees at POS in" in on_stderr(result)
 
 
 def test_a_shift_that_few_records_do_not_bear_out_says_that_they_are_few(place: Place) -> None:
@@ -396,6 +406,25 @@ def test_a_shift_that_few_records_do_not_bear_out_says_that_they_are_few(place: 
     result = place.score(place.vcf(rows), "--fix", "shift")
     assert "--fix shift was not applied to chr1" in result.stderr
     assert "so few may do so by chance" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("by", "remedy"),
+    [
+        (-1, "split the file, and add 1 to POS only in the part that counts from 0"),
+        (1, "split the file, and subtract 1 from POS only in the part that is one too high"),
+    ],
+)
+def test_positions_shifted_in_part_are_to_be_mended_in_that_part_only(place: Place, by: int, remedy: str) -> None:
+    rows = [moved(row, by) if i >= 40 else row for i, row in enumerate(snvs(80))]
+    for more in ((), ("--fix", "shift")):
+        result = place.score(place.vcf(rows), *more)
+        assert result.exit_code == 0, result.stderr
+        assert remedy in on_stderr(result)
+        assert "give --fix shift" not in on_stderr(result)
+        assert "POS first" not in on_stderr(result)
+    assert "a shift moves all records of a contig, and" in on_stderr(result)
+    assert "must explain" not in on_stderr(result)
 
 
 def test_small_contigs_follow_the_shift_of_the_file(place: Place, make_fasta: Callable[..., Path]) -> None:
@@ -493,9 +522,9 @@ def test_a_shard_and_the_whole_have_a_summary_in_json(place: Place) -> None:
 
 
 def test_a_summary_of_a_shard_can_be_pickled(place: Place) -> None:
-    model = registry.load_scoring(str(place.model))
+    model = registry.load(str(place.model))
     vcf, genome = place.vcf(variants(CHR1)), Genome(place.fasta)
-    summary = score_variants(vcf, genome, model, parse_scores("LLR"), place.folder / "out.tsv", shard=(1, 2))
+    summary = run_score(vcf, genome, model, place.folder / "out.tsv", scores="LLR", shard=(1, 2))
     assert pickle.loads(pickle.dumps(summary)) == copy.deepcopy(summary) == summary
 
 
@@ -532,6 +561,17 @@ def test_indels_that_agree_swapped_or_not_are_counted(place: Place, n: int) -> N
     result = place.score(place.vcf(sorted([*rows, *both_ways], key=lambda row: int(row[1]))), "--fix", "swap")
     text = {1: "1 insertion or deletion on chr1 agrees with", 2: "2 insertions and deletions on chr1 agree with"}[n]
     assert f"{text} REF and with ALT: " in on_stderr(result)
+
+
+def test_a_file_of_indels_that_agree_swapped_or_not_is_not_called_right(place: Place) -> None:
+    at = [i + 1 for i in range(200, 1_000) if CHR1[i] == CHR1[i + 1]]
+    vcf = place.vcf([["chr1", str(pos), ".", CHR1[pos - 1], CHR1[pos - 1 : pos + 1]] for pos in at])
+    result = place.score(vcf, "--fix", "swap")
+    assert f"{len(at)} insertions and deletions on chr1 agree with REF and with ALT: " in on_stderr(result)
+    assert "scored as they are written" in on_stderr(result)
+    assert "nothing to fix" not in on_stderr(result)
+    assert "agree with REF and with ALT" not in on_stderr(place.score(vcf, "--fix", "strand"))
+    assert "nothing to fix" in on_stderr(place.score(place.vcf(snvs(20)), "--fix", "swap"))
 
 
 def test_breakends_beyond_a_telomere_have_no_windows_of_unknown_bases(place: Place) -> None:

@@ -20,7 +20,7 @@ from small_models import LONG_TABLE, small_enformer
 from genoformer import files
 from genoformer.errors import ConfigError
 from genoformer.files import BusyError, atomic_write, lock_output, resolve_link
-from genoformer.formats import fasta
+from genoformer.formats import fasta_index
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
 
@@ -318,10 +318,10 @@ def test_a_fasta_whose_index_can_be_kept_nowhere(out: Path, monkeypatch: pytest.
         raise PermissionError(13, "Permission denied", str(path))
 
     (out / "g.fa").write_text(">chr1\nACGT\n")
-    monkeypatch.setattr(fasta, "atomic_write", refuse)
+    monkeypatch.setattr(fasta_index, "atomic_write", refuse)
     with Genome(out / "g.fa") as genome:
         assert genome.window("chr1", 0, 4).tolist() == [0, 1, 2, 3]
-        assert "can be kept nowhere and is made each time: set GENOFORMER_CACHE" in genome.notes[-1]
+        assert "cannot be stored and is built each time: set GENOFORMER_CACHE" in genome.notes[-1]
     assert [path.name for path in out.iterdir()] == ["g.fa"]
 
 

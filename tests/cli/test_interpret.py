@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry.save(small_encoder(KmerTokenizer(3), context_length=40), path / "tokens")
     registry.save(small_enformer(), path / "tracks")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
-    model = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("no", "yes"), window=40)).eval()
+    model = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=40)).eval()
     for p in model.parameters():
         nn.init.normal_(p, std=0.3)
     model.tokenizer = BaseTokenizer()
@@ -71,7 +71,7 @@ def test_files_of_somebody_else_are_not_replaced(folder, tmp_path) -> None:
     (tmp_path / "maps.npz").write_text("mine")
     done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens", "--figures", 0)
     assert done.exit_code == 2
-    assert "holds maps.npz, which something else made" in done.stderr
+    assert "holds maps.npz, which another program made" in done.stderr
     assert (tmp_path / "maps.npz").read_text() == "mine"
     (tmp_path / "maps.npz").unlink()
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_motifs_say_what_each_stage_left(folder, tmp_path) -> None:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "       10  sequences" in done.stderr
-    assert "nothing is left after:" in done.stderr
+    assert "no motif: no survivor of the stage: " in done.stderr
     assert (tmp_path / "o" / "motifs.meme").read_text().startswith("MEME version 4")
 
 
@@ -127,7 +127,7 @@ def test_attributions(folder, tmp_path, model, options, method) -> None:
     done = run(folder, tmp_path, "attribution", folder / "r.bed", "-m", folder / model, "--method", method, *options)
     assert done.exit_code == 0, done.output
     assert names(tmp_path) == {"maps.json", "maps.npz", "maps.bw", *FIGURES}
-    assert ("completeness: sums are off by" in done.stderr) == (method == "integrated")
+    assert ("completeness error: median " in done.stderr) == (method == "integrated")
 
 
 def test_motifs_are_matched_with_known_ones(tmp_path) -> None:
@@ -162,7 +162,7 @@ def test_of_a_variant_both_alleles_are_drawn(folder, tmp_path, command) -> None:
 def test_mutagenesis_of_a_fine_tuned_model_is_of_its_logit(folder, tmp_path) -> None:
     done = run(folder, tmp_path, "ism", folder / "r.bed", "-m", folder / "classes", "--class", "no", "--figures", 0)
     assert done.exit_code == 0, done.output
-    model = registry.load_any(folder / "classes")
+    model = registry.load(folder / "classes")
     with np.load(tmp_path / "maps.npz") as found, torch.inference_mode():
         assert found["what"] == "mutagenesis no"
         codes = np.stack([found["codes_0"]] * 2)
@@ -174,7 +174,7 @@ def test_mutagenesis_of_a_fine_tuned_model_is_of_its_logit(folder, tmp_path) -> 
 def test_mutagenesis_of_sequences_by_themselves(folder, tmp_path) -> None:
     """Beyond the ends of a sequence of a FASTA are N."""
     (tmp_path / "p.fa").write_text(f">one\n{TEXT[:12]}\n")
-    done = run(folder, tmp_path / "o", "ism", tmp_path / "p.fa", "-m", folder / "tokens", "--audit", fasta=False)
+    done = run(folder, tmp_path / "o", "ism", tmp_path / "p.fa", "-m", folder / "tokens", "--sanity-checks", fasta=False)
     assert done.exit_code == 0, done.output
     with np.load(tmp_path / "o" / "maps.npz") as found:
         assert found["map_0"].shape == (12, 4)
@@ -190,25 +190,25 @@ def test_mutagenesis_of_sequences_by_themselves(folder, tmp_path) -> None:
         ("ism", "tracks", ["--length", 6, "--head", "human", "--tracks", "0", "--strand", "forward"]),
     ],
 )  # fmt: skip
-def test_audits_stand_beside_the_figures(folder, tmp_path, command, model, options) -> None:
-    done = run(folder, tmp_path, command, folder / "r.bed", "-m", folder / model, "--audit", "--figures", 1, *options)
+def test_sanity_checks_are_in_the_figures_and_a_table(folder, tmp_path, command, model, options) -> None:
+    done = run(folder, tmp_path, command, folder / "r.bed", "-m", folder / model, "--sanity-checks", "--figures", 1, *options)
     assert done.exit_code == 0, done.output
-    assert "audit, medians: " in done.stderr
+    assert "sanity checks, medians: " in done.stderr
     header, row, end = (tmp_path / "audit.tsv").read_text().split("\n")
     assert (header.split("\t")[1], row.split("\t")[0], end) == ("spearman_with_mutagenesis", "one", "")
     values = np.array([text or "nan" for text in row.split("\t")[1:]], dtype=float)
     known = values[[0, 2]]
     assert (np.abs(known[np.isfinite(known)]) <= 1).all()
     assert np.isnan(values[0]) == (command == "ism")  # it need not be compared with itself
-    assert "<!-- audit: " in (tmp_path / "001_one.svg").read_text()
+    assert "<!-- sanity checks: " in (tmp_path / "001_one.svg").read_text()
 
 
 @pytest.mark.parametrize("command", ["attention", "ism"])
-def test_audits_where_bases_are_not_known(folder, tmp_path, command) -> None:
+def test_sanity_checks_where_bases_are_unknown(folder, tmp_path, command) -> None:
     """Beyond the end of the contig, and in a gap."""
     (tmp_path / "gap.fa").write_text(f">chr1\n{TEXT[:300]}{'N' * 60}{TEXT[300:]}\n")
     (tmp_path / "e.bed").write_text("chr1\t0\t10\tend\nchr1\t305\t345\tgap\n")
-    options = ["-m", folder / "tokens", "-f", tmp_path / "gap.fa", "--length", 40, "--audit"]
+    options = ["-m", folder / "tokens", "-f", tmp_path / "gap.fa", "--length", 40, "--sanity-checks"]
     done = run(folder, tmp_path / "o", command, tmp_path / "e.bed", *options, fasta=False)
     assert done.exit_code == 0, done.output
     rows = [row.split("\t") for row in (tmp_path / "o" / "audit.tsv").read_text().splitlines()[1:]]
@@ -242,16 +242,16 @@ def test_places_without_a_start_are_left_out_and_counted(folder, tmp_path) -> No
     options = ["-m", folder / "tracks", "--length", 200, "--profile", "cls", "--query", "tss", "--gtf", tmp_path / "g.gtf"]
     done = run(folder, tmp_path / "o", "attention", tmp_path / "l.bed", *options)
     assert done.exit_code == 0, done.output
-    assert "1 places without a transcription start are left out" in done.stderr
+    assert "1 region has no TSS and is left out." in done.stderr
     with np.load(tmp_path / "o" / "maps.npz") as found:
         assert found["names"].tolist() == ["has"]
 
 
 def test_a_matrix_that_is_too_large_is_not_drawn_and_said(folder, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("genoformer.interpretation.methods._MOST_TOKENS", 20)
+    monkeypatch.setattr("genoformer.interpretation.attention_maps.MAX_UNITS", 20)
     done = run(folder, tmp_path, "attention", folder / "r.bed", "-m", folder / "tokens")
     assert done.exit_code == 0, done.output
-    assert "one: no matrix of 40 x 40, it is drawn up to 20" in done.stderr
+    assert "one: the matrix of 40 x 40 is not drawn; the limit is 20" in done.stderr
     assert "matrices.npz" not in names(tmp_path)
 
 
@@ -276,7 +276,7 @@ def test_genes_and_elements_above_and_arcs_between(folder, tmp_path) -> None:
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert {"001_locus.png", "001_locus_matrix.png", "001_locus_contacts.svg"} <= names(tmp_path / "o")
-    model = registry.load_any(folder / "tracks")
+    model = registry.load(folder / "tracks")
     with np.load(tmp_path / "o" / "maps.npz") as found:
         rows_ = AttentionReader(model).rows(found["codes_0"][None], (400 - 350) // 8)  # A, which begins next to the middle
         np.testing.assert_allclose(found["map_0"], np.repeat(rows_.mean((0, 1, 2)), 8), atol=1e-6)
@@ -323,7 +323,7 @@ def test_a_motif_of_four_bases_lies_as_its_file_says_and_may_be_too_short(tmp_pa
     assert done.stdout == "s\t10\t14\tGATC\t24\t+\ns\t10\t14\tGATC\t24\t-\n"
     done = CliRunner().invoke(main, scan)
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "1 motif is too short for p up to 0.0001, so no place fits it: p of GATC (4 bases) is 0.0039" in done.stderr
+    assert "1 motif is too short for p up to 0.0001 and cannot have a hit: p of GATC (4 bases) is 0.0039" in done.stderr
 
 
 def test_places_of_motifs_as_bed(folder, tmp_path) -> None:
@@ -334,18 +334,18 @@ def test_places_of_motifs_as_bed(folder, tmp_path) -> None:
     done = CliRunner().invoke(main, [str(x) for x in scan])
     assert done.exit_code == 0, done.output
     assert done.stdout.splitlines()[0].split("\t")[:4] == ["chr1", "312", "324", "site"]
-    assert "1 places in 2 sequences" in done.stderr
+    assert "1 hits in 2 sequences" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["attention", "r.bed", "-m", "tracks", "--length", "256"], "DNABERT-viz is of language models; take cls, received"),
+        (["attention", "r.bed", "-m", "tracks", "--length", "256"], "profile viz needs a language model"),
         (["attention", "r.bed", "-m", "tokens", "--profile", "all"], "profile 'all': allowed are viz, cls, received, rollout"),
         (["attention", "r.bed", "-m", "tokens", "--layers", "9"], "layer 9: this model has layers 0 to 1"),
-        (["attention", "r.bed", "-m", "tokens", "--query", "tss"], "query tss needs a model of tracks and a GTF"),
-        (["filters", "r.bed", "-m", "tokens"], "has no filters over bases; they are of models of tracks"),
-        (["ism", "r.bed", "-m", "tokens", "--tracks", "1"], "--tracks and --head are of models of tracks"),
+        (["attention", "r.bed", "-m", "tokens", "--query", "tss"], "--query tss needs a track model and a GTF"),
+        (["filters", "r.bed", "-m", "tokens"], "the model has no filters over bases; give a track model"),
+        (["ism", "r.bed", "-m", "tokens", "--tracks", "1"], "--tracks and --head need a track model"),
         (["attention", "r.bed", "-m", "tokens", "--layers", "x"], "--layers x: give whole numbers and commas"),
         (["attention", "r.bed", "-m", "tokens", "--profile", "cls", "--query", "99"], "query 99: the sequences have 40 tokens"),
         (["attribution", "r.bed", "-m", "tokens"], "a language model has no output to explain"),

@@ -26,7 +26,19 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     head = ["##fileformat=VCFv4.3", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     (folder / "in.vcf").write_text("\n".join([*head, *rows]) + "\n")
     registry.save(small_enformer(seed=3), folder / "model")
-    options = ["-m", str(folder / "model"), "--head", "human", "--strand", "forward", "-s", "SAD,D2", "--noise", "3", "-q"]
+    options = [
+        "-m",
+        str(folder / "model"),
+        "--head",
+        "human",
+        "--strand",
+        "forward",
+        "-s",
+        "SAD,D2",
+        "--noise-places",
+        "3",
+        "-q",
+    ]
     return ["score", str(folder / "in.vcf"), "-f", str(folder / "g.fa"), *options]
 
 

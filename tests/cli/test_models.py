@@ -12,7 +12,8 @@ from genoformer_cli.main import main
 from genoformer_cli.models import convert
 from small_models import small_enformer
 
-from genoformer.models import registry
+from genoformer.models import cost, registry
+from genoformer.models.base import PredictsTracks
 
 
 def run(*arguments: object) -> Result:
@@ -28,7 +29,7 @@ def tracks(tmp_path: Path) -> Path:
 
 def test_every_layout_can_be_converted_to() -> None:
     (option,) = (p for p in convert.params if p.name == "layout")
-    assert list(option.type.choices) == list(registry.LAYOUTS)  # type: ignore[attr-defined]
+    assert list(option.type.choices) == [registry.OWN, *registry.formats()]  # type: ignore[attr-defined]
 
 
 def test_info_says_what_a_long_range_model_reads_and_predicts(tracks) -> None:
@@ -37,7 +38,7 @@ def test_info_says_what_a_long_range_model_reads_and_predicts(tracks) -> None:
     assert found["window"] == 256
     assert found["bins"] == {"of_bases": 8, "in_window": 32, "predicted": 10}
     assert found["tracks"] == {"human": 5, "mouse": 3}
-    assert found["parameters"] == registry.count_parameters(small_enformer())
+    assert found["parameters"] == cost.count_parameters(small_enformer())
     assert (found["layout"], found["card"], found["manifest"]) == ("genoformer", "# A small one\n", {"seed": 3})
     assert "tokenizer" not in found
 
@@ -57,7 +58,7 @@ def test_convert_goes_to_enformer_pytorch_and_back(tracks, tmp_path) -> None:
     there = run("models", "convert", tracks, tmp_path / "there", "--layout", "enformer")
     assert there.exit_code == 0, there.output
     assert "TensorFlow's relative positions" in there.stderr  # which enformer-pytorch does not have for this shape
-    assert there.stdout.endswith(f"enformer layout, {registry.count_parameters(small_enformer()):,} parameters\n")
+    assert there.stdout.endswith(f"enformer layout, {cost.count_parameters(small_enformer()):,} parameters\n")
     assert json.loads(run("models", "info", tmp_path / "there", "--json").stdout)["layout"] == "enformer"
     back = run("models", "convert", tmp_path / "there", tmp_path / "back")
     assert back.exit_code == 0, back.output
@@ -66,7 +67,7 @@ def test_convert_goes_to_enformer_pytorch_and_back(tracks, tmp_path) -> None:
     for name in ("config.json", "model.safetensors", "manifest.json"):
         assert (tmp_path / "back" / name).read_bytes() == (tracks / name).read_bytes()
     assert (tmp_path / "half" / "card.md").exists()
-    before, half = (registry.load_long_range(folder).state_dict() for folder in (tracks, tmp_path / "half"))
+    before, half = (registry.load(folder, PredictsTracks).state_dict() for folder in (tracks, tmp_path / "half"))
     assert all(torch.equal(half[n], t.half().float() if t.is_floating_point() else t) for n, t in before.items())
 
 
@@ -77,7 +78,7 @@ def test_convert_names_the_tracks_of_each_head(tracks, tmp_path, tiny_model_fold
     named = [f"--targets={head}={tmp_path / head}.tsv" for head in ("human", "mouse")]
     done = run("models", "convert", tracks, tmp_path / "named", *named)
     assert done.exit_code == 0, done.output
-    model = registry.load_long_range(tmp_path / "named")
+    model = registry.load(tmp_path / "named", PredictsTracks)
     assert {head: [track.identifier for track in table] for head, table in model.targets.items()} == {
         "human": [f"human{i}" for i in range(5)], "mouse": [f"mouse{i}" for i in range(3)],
     }  # fmt: skip
@@ -112,8 +113,8 @@ def test_commands_that_need_another_model_say_which(tracks, tmp_path) -> None:
     table.write_text("sequence\tlabel\n" + "ACGTACGTAC\ta\nTTGCATTGCA\tb\n" * 20)
     out = tmp_path / "out"
     for command, remedy in (
-        (("embed", table, "-o", tmp_path / "out.npy"), "give a language model, or one that was fine-tuned from one"),
-        (("finetune", table, "-o", out), "give a language model, or one that was fine-tuned from one"),
+        (("embed", table, "-o", tmp_path / "out.npy"), "give a language model or a model that `finetune` made"),
+        (("finetune", table, "-o", out), "give a language model or a model that `finetune` made"),
         (("evaluate", table), "give a model that `finetune` made"),
     ):
         done = run(*command, "-m", tracks)

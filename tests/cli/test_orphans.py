@@ -18,8 +18,8 @@ from genoformer.tokenizers import BaseTokenizer
 
 DRIVER = """
 import sys
-from genoformer.scoring import engines
-engines.PART_RECORDS = 3
+from genoformer.scoring import parts
+parts.PART_RECORDS = 3
 from genoformer_cli.main import main
 main(sys.argv[1:])
 """

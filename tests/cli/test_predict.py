@@ -13,7 +13,7 @@ from small_models import small_enformer
 
 from genoformer.formats.bigwig import BigWig
 from genoformer.formats.track_table import Track, TrackTable
-from genoformer.models import registry
+from genoformer.models import cost, registry
 
 
 def run(*arguments: object) -> Result:
@@ -69,7 +69,7 @@ def test_both_strands(tmp_path: Path, fasta: Path, model: Path, table: Path) -> 
     common = ("predict", "-f", fasta, "-m", model, "--head", "human", "--both-strands", "-o", tmp_path / "a.parquet")
     done = run(*common)
     assert done.exit_code == 2
-    assert "does not say which tracks are strand pairs; give their table with --targets" in done.stderr
+    assert "has no table with the strand pairs of its tracks; give one with --targets" in done.stderr
     assert run(*common, "--targets", table).exit_code == 0
     both = pq.read_table(tmp_path / "a.parquet").to_pandas()
     assert run("predict", "-f", fasta, "-m", model, "--head", "human", "-o", tmp_path / "b.parquet").exit_code == 0
@@ -83,14 +83,14 @@ def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, tab
     done = run("predict", "-f", fasta, "-m", model, "--head", "human", "--plan", "--both-strands", "--targets", table)
     assert done.exit_code == 0, done.output
     said = dict(line.split("  ", 1) for line in done.stdout.splitlines())
-    assert said["parameters"].strip() == f"{registry.count_parameters(small_enformer()):,}"
+    assert said["parameters"].strip() == f"{cost.count_parameters(small_enformer()):,}"
     assert said["window"].strip() == "256 bases, of whose 32 bins 16 are kept"
     assert said["time of the run"].endswith(" for 10 windows")  # of 128 bases: 8 and 2
     assert said["multiply-adds of a window"].endswith("on each strand")
     human = ["--plan", "--head", "human"]
     for arguments, message in (
-        ([*human, "--tracks", "7"], "tracks 7 are asked for, but they are numbered 0 to 4"),
-        ([*human, "--both-strands"], "does not say which tracks are strand pairs"),
+        ([*human, "--tracks", "7"], "tracks 7 are requested, but tracks are numbered 0 to 4"),
+        ([*human, "--both-strands"], "has no table with the strand pairs"),
         (["--plan"], "no head was named; this model has human, mouse"),
         ([], "Missing option '-o'"),
     ):
@@ -105,13 +105,13 @@ def test_a_plan_is_printed_without_reading_weights(fasta: Path, model: Path, tab
         (["-o", "{}/a.parquet"], "no head was named; this model has human, mouse"),
         (["--head", "rat", "-o", "{}/a.parquet"], "there is no head 'rat'"),
         (["--head", "human", "-o", "{}/a.bw"], "a bigWig holds one track, not 5"),
-        (["--head", "human", "--tracks", "7", "-o", "{}/a.bw"], "tracks 7 are asked for, but they are numbered 0 to 4"),
+        (["--head", "human", "--tracks", "7", "-o", "{}/a.bw"], "tracks 7 are requested, but tracks are numbered 0 to 4"),
         (["--head", "mouse", "--targets", "{}/targets.tsv", "-o", "{}/out"], "the table has 5 tracks"),
         (["--head", "human", "-r", "chr7", "-o", "{}/out"], "There is no contig chr7"),
         (["--head", "human", "-r", "chr1", "-b", "x.bed", "-o", "{}/out"], "more than one way"),
         (["--head", "human", "-b", "nothing.bed", "-o", "{}/out"], "nothing.bed does not exist"),
         (["--head", "human", "--contigs", "1,9", "-o", "{}/out"], "There is no contig 9"),
-        (["--head", "human", "-o", "{}/no/out"], "there is no folder"),
+        (["--head", "human", "-o", "{}/no/out"], "does not exist; create it first"),
         (["-m", "demo", "-o", "{}/out"], "give a model that predicts tracks"),
     ],
 )

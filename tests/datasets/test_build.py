@@ -239,7 +239,7 @@ def test_the_same_build_is_written_again_and_nothing_else_is_replaced(tmp_path: 
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     peaks(tmp_path / "p.narrowPeak")
     (out / "test.tsv").write_text("mine")
-    with pytest.raises(ConfigError, match=r"test\.tsv, which something else made"):
+    with pytest.raises(ConfigError, match=r"test\.tsv, which another program made"):
         again(valid=["chr2"])
     assert (out / "test.tsv").read_text() == "mine"
     (out / "test.tsv").unlink()
@@ -247,7 +247,7 @@ def test_the_same_build_is_written_again_and_nothing_else_is_replaced(tmp_path: 
     with pytest.raises(ConfigError, match="changed since"):
         again(valid=["chr2"])
     (out / "manifest.json").unlink()
-    with pytest.raises(ConfigError, match=r"out holds train\.tsv, valid\.tsv, which something else made"):
+    with pytest.raises(ConfigError, match=r"out holds train\.tsv, valid\.tsv, which another program made"):
         again(valid=["chr2"])
 
 
@@ -281,10 +281,10 @@ def test_negatives_that_are_not_there_are_counted(tmp_path: Path, make_fasta: Ca
         ({"upstream": 10, "downstream": 5, "length": 20}, "length 20 is not upstream 10"),
         ({"upstream": -1, "downstream": 5}, "upstream -1"),
         ({"length": 0}, "length 0: give 1 or more"),
-        ({"negatives": "random"}, "negatives 'random' are unknown; known are gc, dinucleotide, elsewhere and none"),
-        ({"negatives": None}, "there is nothing to tell apart"),
-        ({"ratio": 0}, "ratio 0"),
-        ({"max_n": 1}, "max_n 1"),
+        ({"negatives": "random"}, "negatives are 'random', but must be gc, dinucleotide, elsewhere or none"),
+        ({"negatives": None}, "leaves nothing to classify"),
+        ({"ratio": 0}, "ratio is 0"),
+        ({"max_n": 1}, "max_n is 1"),
         ({"valid": ["chr2"], "test": ["2"]}, "both in valid and in test"),
         ({"length": 20_000}, "no window of class peak is left .dropped: 60 outside"),
     ],
@@ -331,7 +331,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path, genome: G
         build(tmp_path / "out", genome, {"x": one}, length=50, valid=["chr2"])
     with pytest.raises(ConfigError, match=r"train \(the other contigs\) has no positive"):
         build(tmp_path / "out", genome, {"x": one}, length=50, valid=["chr1"])
-    with pytest.raises(ConfigError, match="there are no positives"):
+    with pytest.raises(ConfigError, match="no positives are given"):
         build(tmp_path / "out", genome, {})
     for name, message in (("a;b", "without semicolon"), ("negative", "a class is named negative")):
         with pytest.raises(ConfigError, match=message):

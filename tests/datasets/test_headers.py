@@ -90,7 +90,7 @@ def test_the_note_on_one_label_of_several_goes_with_what_was_asked(tmp_path: Pat
         (("a", "b|0"), "line 1, record a has no label"),
         (("a|0", "b label=1"), "line 3, record b label=1|record b has label=, but the first record its label after"),
         (("a label=1", "b|0"), r"line 3, record b\|0 has no label; .* as in the first header"),
-        (("a|1|training", "b|0|testing", "c|1|training"), r"a\.fa: .* says testing \(1\), training \(2\), .*a file of each"),
+        (("a|1|training", "b|0|testing", "c|1|training"), r"a\.fa: .* has testing \(1\), training \(2\), .*a file of each"),
         (("a|training", "b|training"), r"a\.fa: the headers have only training after \|, .* write `>a\|promoter\|training`"),
         (("sp|P12345|NAME", "sp|P12346|MANE"), r"line 1, record sp\|P12345 has no label: .* is an accession of a database"),
         (("ref|NM_1.2",), "is an accession of a database"),
@@ -138,7 +138,7 @@ def test_headers_without_labels_are_names(tmp_path: Path) -> None:
 
 def test_numbers_of_sequences_are_no_classes(tmp_path: Path) -> None:
     found = read_labelled(fasta(tmp_path, *(f"contig|{i}" for i in range(120))))
-    with pytest.raises(ValueError, match=r"120 different numbers in 120 sequences .* numbers of the sequences"):
+    with pytest.raises(ValueError, match=r"120 different numbers in 120 sequences .* numbers of sequences"):
         targets_of(found.labels, "classify")
 
 

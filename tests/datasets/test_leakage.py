@@ -78,5 +78,5 @@ def test_large_sets_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     other[:5] = [reverse_complement(row) for row in train[:5]]
     found = leakage(train, other)
     assert (found.scale, found.n_leaked, found.n_reverse_duplicates) == (10, 5, 5)
-    assert "of which 1 in 10 was looked at" in found.describe()
+    assert "of which 1 in 10 was checked" in found.describe()
     assert found.as_dict()["percent"] == 10

@@ -97,15 +97,15 @@ HEAD = "sequence,label\nACGT,1\n"
         ("a.csv", HEAD + "sequence,label\n", "line 3: the sequence holds 'e', which is no nucleotide code"),
         ("a.csv", HEAD + "ACG-T,1\n", "line 3: the sequence holds '-'"),
         ("a.csv", HEAD + "ACGÄ,1\n", "line 3: the sequence holds"),
-        ("a.csv", HEAD + 'ACGT,"1\n', "line 3: .*mend the quotes"),
-        ("a.jsonl", '{"sequence":"ACGT","label":1}\n', "is JSON, where a CSV, TSV, FASTA or BED file is due; write a CSV"),
+        ("a.csv", HEAD + 'ACGT,"1\n', "line 3: .*correct the quotes"),
+        ("a.jsonl", '{"sequence":"ACGT","label":1}\n', "is JSON, but should be a CSV, TSV, FASTA or BED file; write a CSV"),
         ("a.json", '[\n{"sequence":"ACGT","label":1}]\n', "is JSON"),
         ("a.fq", "@r1\nACGT\n+\nIIII\n", "is FASTQ or SAM"),
         ("a.gb", "LOCUS       X  9 bp\n", "is a GenBank or EMBL file"),
         ("a.csv", "sequence,label,split\nAC,1,train\nGG,0,test\nGT,0,Train\n",
-         r"the column split says test \(1\), train \(2\), the parts of a split; write a file of each"),
-        ("a.csv", "sequence,set,label\nAC,val,1\nGG,training,0\n", "the column set says training .1., val .1."),
-        ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACG TTT\t1\n", "line 3: 'TTT' does not go on from 'ACG'"),
+         r"the column split has test \(1\), train \(2\), the parts of a split; write a file of each"),
+        ("a.csv", "sequence,set,label\nAC,val,1\nGG,training,0\n", "the column set has training .1., val .1."),
+        ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACG TTT\t1\n", "line 3: 'TTT' does not continue 'ACG'"),
         ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACGT CGTA\t1\n", "line 3: 'ACGT' is no 3-mer"),
         ("a.tsv", "sequence\tlabel\nACG CGT\t1\nACGTT\t1\n", "line 3: the sequence is plain"),
         ("a.tsv", "sequence\tlabel\nACGTT\t1\nACG CGT\t1\n", "line 2: the sequence is plain"),
@@ -131,7 +131,7 @@ def test_bad_files_are_refused(tmp_path: Path, name: str, text: str, message: st
             ("the column split, train in every row, is a part of a split and no label.",),
         ),
         ("sequence,label,source\nAC,1,train\nGG,0,plant\n", ()),  # no split
-        ("sequence,label,fold\nAC,1,0\nGG,0,1\n", ("the column fold is not used: all rows are read, whatever it says.",)),
+        ("sequence,label,fold\nAC,1,0\nGG,0,1\n", ("the column fold is not used: all rows are read.",)),
     ],
 )
 def test_columns_of_a_split_that_are_not_used(tmp_path: Path, text: str, notes: tuple[str, ...]) -> None:
@@ -258,7 +258,7 @@ def test_real_sets(real_data: Path) -> None:
     assert [decode(codes) for codes in kmers.sequences] == [
         (words := row["sequence"].split())[0] + "".join(word[-1] for word in words[1:]) for row in rows
     ]
-    assert kmers.notes == ("sequences of 6-mers were put together again.",)
+    assert kmers.notes == ("k-mers (6 bases) were joined to sequences.",)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ IN_HEADERS = ">a label=1 {0}={1}\nACGT\n>b label=0 {0}={2}\nGGAC\n>c label=0 {0}
 )
 def test_parts_of_a_split_are_refused_in_one_file(tmp_path: Path, file: str, text: str, said: str, name: str) -> None:
     path = write(tmp_path / file, text.format(name, "train", "TEST"))
-    with pytest.raises(FileFormatError, match=rf"{file}: {said.format(name)} says test \(1\), train \(2\), the parts"):
+    with pytest.raises(FileFormatError, match=rf"{file}: {said.format(name)} has test \(1\), train \(2\), the parts"):
         read_labelled(path)
     assert read_sequences(path).labels == (("1",), ("0",), ("0",))  # for embeddings, which learn nothing
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genoformer.datasets.targets import hint_at_values, targets_of
+from genoformer.datasets.targets import hint_at_values, targets_for, targets_of
 from genoformer.errors import ConfigError
+from genoformer.tasks import Classification, MultiLabel, Regression, Task
 
 
 def rows(*labels: str) -> list[tuple[str, ...]]:
@@ -26,55 +27,55 @@ def rows(*labels: str) -> list[tuple[str, ...]]:
 )
 def test_classes_are_inferred_and_sorted(labels: tuple[str, ...], classes: tuple[str, ...], values: list[int]) -> None:
     found = targets_of(rows(*labels), "classify")
-    assert (found.kind, found.classes, found.values.tolist(), found.n_outputs) == ("classes", classes, values, len(classes))
+    assert (found.task, found.values.tolist()) == (Classification(classes), values)
     assert found.values.dtype == np.int64
 
 
 def test_given_classes_keep_their_order_and_may_be_absent() -> None:
-    assert targets_of(rows("a", "a"), "classify", ("c", "a", "b")).values.tolist() == [1, 1]
+    assert targets_for(Classification(("c", "a", "b")), rows("a", "a")).values.tolist() == [1, 1]
 
 
 def test_a_class_that_is_a_number_may_be_written_in_another_way() -> None:
-    assert targets_of(rows("1.0", "0", "1e0"), "classify", ("0", "1")).values.tolist() == [1, 0, 1]
-    assert targets_of(rows("1", "0"), "classify", ("0.0", "1.0")).values.tolist() == [1, 0]
+    assert targets_for(Classification(("0", "1")), rows("1.0", "0", "1e0")).values.tolist() == [1, 0, 1]
+    assert targets_for(Classification(("0.0", "1.0")), rows("1", "0")).values.tolist() == [1, 0]
     flags = targets_of([("0.0", "1"), ("1.0", "0")], "classify", columns=("a", "b"))
     assert flags.values.tolist() == [[0, 1], [1, 0]]
 
 
 def test_many_classes_with_several_sequences_each_are_classes() -> None:
     """40 classes of 3 sequences; and 8 of one each, which may be what a user has."""
-    assert targets_of(rows(*(f"c{i % 40}" for i in range(120))), "classify").n_outputs == 40
-    assert targets_of(rows(*(f"c{i}" for i in range(8))), "classify").n_outputs == 8
+    assert targets_of(rows(*(f"c{i % 40}" for i in range(120))), "classify").task.n_outputs == 40
+    assert targets_of(rows(*(f"c{i}" for i in range(8))), "classify").task.n_outputs == 8
 
 
 def test_a_message_says_where_a_label_stands() -> None:
     with pytest.raises(ConfigError, match=r"v\.csv, line 3: class x is unknown"):
-        targets_of(rows("a", "x"), "classify", ("a", "b"), place=lambda i: f"v.csv, line {i + 1}")
+        targets_for(Classification(("a", "b")), rows("a", "x"), place=lambda i: f"v.csv, line {i + 1}")
 
 
 def test_several_classes_at_once() -> None:
     found = targets_of(rows("a;b", "b", ";", "b; c"), "classify")
-    assert (found.kind, found.classes) == ("multilabel", ("a", "b", "c"))
+    assert found.task == MultiLabel(("a", "b", "c"))
     assert found.values.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 1, 1]]
     assert found.values.dtype == np.float32
-    again = targets_of(rows("b"), "classify", found.classes, multi_label=True)
-    assert (again.kind, again.values.tolist()) == ("multilabel", [[0, 1, 0]])
+    again = targets_for(found.task, rows("b"))
+    assert (again.task, again.values.tolist()) == (found.task, [[0, 1, 0]])
     flags = targets_of([("0", "1"), ("1", "1")], "classify", columns=("label_x", "label_y"))
-    assert (flags.kind, flags.classes, flags.values.tolist()) == ("multilabel", ("label_x", "label_y"), [[0, 1], [1, 1]])
+    assert (flags.task, flags.values.tolist()) == (MultiLabel(("label_x", "label_y")), [[0, 1], [1, 1]])
 
 
 def test_an_empty_label_is_no_class_where_several_are_allowed() -> None:
     found = targets_of(rows("a", "", ";", "b"), "classify", multi_label=True)
-    assert (found.kind, found.classes, found.values.tolist()) == ("multilabel", ("a", "b"), [[1, 0], [0, 0], [0, 0], [0, 1]])
+    assert (found.task, found.values.tolist()) == (MultiLabel(("a", "b")), [[1, 0], [0, 0], [0, 0], [0, 1]])
     one = targets_of(rows("a", ""), "classify", multi_label=True)  # there is something to learn: a or not
-    assert (one.classes, one.values.tolist()) == (("a",), [[1], [0]])
+    assert (one.task.names, one.values.tolist()) == (("a",), [[1], [0]])
     with pytest.raises(ConfigError, match="no sequence has a class"):
         targets_of(rows("", ";"), "classify", multi_label=True)
 
 
 def test_values() -> None:
     found = targets_of([("1", "-2.5"), ("0", "1e3")], "regress", columns=("label1", "label2"))
-    assert (found.kind, found.classes, found.values.tolist()) == ("values", ("label1", "label2"), [[1, -2.5], [0, 1000]])
+    assert (found.task, found.values.tolist()) == (Regression(("label1", "label2")), [[1, -2.5], [0, 1000]])
     assert found.values.dtype == np.float32
 
 
@@ -85,10 +86,11 @@ def test_values() -> None:
         ([], "classify", {}, "there are no labels"),
         (rows("a", "a"), "classify", {}, "all labels are a: with one class"),
         (rows("a;", "a"), "classify", {}, "all labels are a: with one class"),
-        (rows("a", "x"), "classify", {"classes": ("a", "b")}, "sequence 2: class x is unknown; known are a, b"),
-        (rows("a;b"), "classify", {"classes": ("a", "b"), "multi_label": False}, "class a;b is unknown"),
+        (rows("a", "x"), Classification(("a", "b")), {}, "sequence 2: class x is unknown; known are a, b"),
+        (rows("a;b"), Classification(("a", "b")), {}, "class a;b is unknown"),
         ([("0", "1"), ("1", "2")], "classify", {"columns": ("l1", "l2")}, "sequence 2: l2 is '2'"),
-        ([("0", "1")], "classify", {"columns": ("l1", "l2"), "classes": ("l2", "l1")}, "label columns are l1, l2, but should"),
+        ([("0", "1")], MultiLabel(("l2", "l1")), {"columns": ("l1", "l2")}, "label columns are l1, l2, but should"),
+        ([("0", "1")], Classification(("a", "b")), {"columns": ("l1", "l2")}, "found 2 label columns"),
         ([("0", "1")], "classify", {}, "one text for each of the columns label"),
         (rows("1", "high"), "regress", {}, "sequence 2: label is 'high', but should be a number"),
         (rows("1", "nan"), "regress", {}, "sequence 2: label is nan"),
@@ -96,16 +98,21 @@ def test_values() -> None:
         (rows("a;b", "NA;a"), "classify", {}, "sequence 2: the label 'NA' is a missing value"),
         (rows("0", "1", "1.0"), "classify", {}, r"classes 1 and 1\.0 are one number"),
         (rows(*(f"{i}.5" for i in range(30))), "classify", {}, "30 different numbers .* did you mean --task regress"),
-        (rows(*map(str, range(30))), "classify", {}, r"30 different numbers in 30 sequences \(0, 1, 2.*: these are no classes"),
+        (
+            rows(*map(str, range(30))),
+            "classify",
+            {},
+            r"30 different numbers in 30 sequences \(0, 1, 2.*: these are too many for classes",
+        ),
         (rows(*(f"x{i}" for i in range(30))), "classify", {}, "30 different words in 30 sequences .*look like names"),
-        (rows("1", "2.0"), "classify", {"classes": ("0", "1")}, r"sequence 2: class 2\.0 is unknown"),
+        (rows("1", "2.0"), Classification(("0", "1")), {}, r"sequence 2: class 2\.0 is unknown"),
         (rows("-inf"), "regress", {}, "sequence 1: label is -inf"),
         (rows("1e39"), "regress", {}, "sequence 1: label is 1e39"),
     ],
 )
-def test_bad_labels_are_refused(labels: list[tuple[str, ...]], task: str, options: dict, message: str) -> None:
+def test_bad_labels_are_refused(labels: list[tuple[str, ...]], task: str | Task, options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        targets_of(labels, task, **options)
+        targets_of(labels, task, **options) if isinstance(task, str) else targets_for(task, labels, **options)
 
 
 @pytest.mark.parametrize(

@@ -165,8 +165,8 @@ def test_tracks_that_say_little_are_noted(tmp_path: Path, genome: Genome, table:
     [
         ({"length": 100}, ConfigError, "length 100 is no whole number of bins of 16 bases"),
         ({"target_bins": 7}, ConfigError, "target_bins 7: a window has 6 bins"),
-        ({"stride": 0}, ConfigError, "stride 0"),
-        ({"max_n": 1}, ConfigError, "max_n 1"),
+        ({"stride": 0}, ConfigError, "stride is 0"),
+        ({"max_n": 1}, ConfigError, "max_n is 1"),
         ({"length": 1600}, ConfigError, "has 1,600 bases for the bins"),
         ({"valid": ["chr7"]}, ContigError, "There is no contig chr7"),
         ({"valid": ["chr1", "chr2", "chr3"]}, ConfigError, "leave some to train on"),
@@ -176,7 +176,11 @@ def test_tracks_that_say_little_are_noted(tmp_path: Path, genome: Genome, table:
         ({"windows": "other.bed"}, ContigError, r"no contig of other\.bed \(chrX\) is in genome\.fa"),
         ({"windows": "empty.bed"}, ConfigError, r"empty\.bed has no rows"),
         ({"windows": "far.bed"}, ConfigError, r"no window is left \(dropped: 1 outside\)"),
-        ({"windows": "w.bed", "length": 32, "valid": ["chr3"]}, ConfigError, "valid has no window; the windows lie on: chr1 2"),
+        (
+            {"windows": "w.bed", "length": 32, "valid": ["chr3"]},
+            ConfigError,
+            r"valid \(chr3\) has no window; the windows lie on: chr1 2",
+        ),
         ({"blacklist": "none.bed"}, MissingFileError, r"none\.bed does not exist"),
     ],
 )
@@ -197,7 +201,7 @@ def test_refusals_leave_nothing(tmp_path: Path, genome: Genome, table: Path, opt
     [
         ("a\t", ConfigError, "track a of .* has no file"),
         ("a\tmissing.bw", MissingFileError, r"missing\.bw does not exist"),
-        ("a\tgenome.fa", ConfigError, r"ends in \.fa; tracks are known by"),
+        ("a\tgenome.fa", ConfigError, r"ends in \.fa; tracks are recognised by"),
         ("a\tlong.bw", ContigError, r"long\.bw: 1 has 1,000 bases, but 900 in genome\.fa; is the track on another assembly"),
         ("a\tlong.bdg", ContigError, r"long\.bdg: chr1 has at least 950 bases, but 900 in genome\.fa"),
         ("a\tother.bdg", ContigError, r"other\.bdg \(chrX\) has none of the contigs that windows lie on"),
@@ -256,10 +260,10 @@ def test_arrays_come_back(folder: Path) -> None:
     ("sequences", "tracks", "windows", "error", "message"),
     [
         ([], [], WINDOWS, ValueError, "no windows with sequence and tracks"),
-        (SEQUENCES[:1], TRACKS[:1], WINDOWS, ValueError, "some of 2 windows were not put"),
+        (SEQUENCES[:1], TRACKS[:1], WINDOWS, ValueError, "some of 2 windows are missing"),
         (SEQUENCES, TRACKS[:1], WINDOWS, ValueError, "zip"),
         (SEQUENCES * 2, TRACKS * 2, WINDOWS, ValueError, "more sequences than the 2 windows"),
-        (SEQUENCES, [track[:2] for track in TRACKS], WINDOWS, ValueError, "not put"),
+        (SEQUENCES, [track[:2] for track in TRACKS], WINDOWS, ValueError, "are missing or written twice"),
         (SEQUENCES, [np.zeros((3, 5))] * 2, WINDOWS, ConfigError, "5 bins of 2 bases in windows of 8"),
         ([codes[:5] for codes in SEQUENCES], TRACKS, WINDOWS, ValueError, r"give uint8 codes from 0 to 4, \(8,\)"),
         ([codes + 1 for codes in SEQUENCES], TRACKS, WINDOWS, ValueError, "codes from 0 to 4"),
@@ -288,7 +292,7 @@ def test_an_earlier_set_stays_until_the_next_is_whole(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["targets.tsv", "windows.tsv", "tracks.npy"])
 def test_the_files_of_something_else_are_not_replaced(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(ConfigError, match=f"holds {name}, which something else made"):
+    with pytest.raises(ConfigError, match=f"holds {name}, which another program made"):
         write_track_set(tmp_path, SEQUENCES, TRACKS, WINDOWS, TARGETS, 2)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "mine"}
 

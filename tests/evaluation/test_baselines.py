@@ -15,6 +15,7 @@ from genoformer.evaluation.examples import examples, pad, split
 from genoformer.evaluation.kmer_regression import fit_kmer_regression, kmer_frequencies
 from genoformer.evaluation.networks import CNN, LSTMAttention, _inputs, _plan, fit_cnn
 from genoformer.genome.codes import encode, reverse_complement
+from genoformer.tasks import Classification, MultiLabel, Regression
 from genoformer.tokenizers import kmer_numbers
 
 MOTIF = encode("GATTACAGCG")
@@ -43,7 +44,7 @@ def short(name: str, epochs: int) -> dict[str, int]:
 def test_a_planted_motif_is_found(name) -> None:
     sequences, truth = planted(600, seed=0)
     unseen, expected = planted(400, seed=1)
-    model = BASELINES[name](sequences, truth, kind="classes", n_outputs=2, **short(name, 8))
+    model = BASELINES[name](sequences, truth, Classification(("a", "b")), **short(name, 8))
     p = model.predict(unseen)
     assert p.dtype == np.float32
     assert p.sum(1) == pytest.approx(np.ones(400), abs=1e-5)
@@ -55,7 +56,7 @@ def test_a_small_set_is_not_given_up_after_ten_steps() -> None:
     """200 sequences of 80 bases, 12 batches: for the first epochs the validation loss stays that of a guess, 0.69."""
     sequences, truth = planted(200, seed=0, low=80, high=80)
     unseen, expected = planted(400, seed=1, low=80, high=80)
-    model = fit_cnn(sequences, truth, kind="classes", n_outputs=2, epochs=45)
+    model = fit_cnn(sequences, truth, Classification(("a", "b")), epochs=45)
     assert (model.predict(unseen).argmax(1) == expected).mean() > 0.9
     assert "of 45 epochs of 12 steps" in model.notes[0]
 
@@ -80,7 +81,7 @@ def test_shuffled_labels_teach_nothing(name) -> None:
     sequences, truth = planted(400, seed=0)
     shuffled = np.random.default_rng(2).permutation(truth)
     unseen, expected = planted(400, seed=1)
-    p = BASELINES[name](sequences, shuffled, kind="classes", n_outputs=2, **short(name, 3)).predict(unseen)
+    p = BASELINES[name](sequences, shuffled, Classification(("a", "b")), **short(name, 3)).predict(unseen)
     assert 0.38 < (p.argmax(1) == expected).mean() < 0.62  # half, give or take five standard errors
 
 
@@ -89,12 +90,12 @@ def test_labels_and_values(name) -> None:
     """Label 0 is the planted motif, label 1 never varies; the value is the share of C and G, which all can read off."""
     sequences, truth = planted(600, seed=0)
     labels = np.stack([truth, np.zeros_like(truth)], axis=1)
-    p = BASELINES[name](sequences, labels, kind="multilabel", n_outputs=2, **short(name, 8)).predict(sequences)
+    p = BASELINES[name](sequences, labels, MultiLabel(("a", "b")), **short(name, 8)).predict(sequences)
     assert ((p[:, 0] > 0.5) == truth).mean() > 0.85
     assert p[:, 1].max() < 0.2
     share = np.array([np.isin(s, (1, 2)).mean() for s in sequences])
     values = np.stack([100 * share + 7, -share], axis=1)
-    found = BASELINES[name](sequences, values, kind="values", n_outputs=2, **short(name, 8)).predict(sequences)
+    found = BASELINES[name](sequences, values, Regression(("a", "b")), **short(name, 8)).predict(sequences)
     assert found.shape == (600, 2)
     for i in range(2):
         assert np.corrcoef(found[:, i], values[:, i])[0, 1] > 0.9
@@ -106,7 +107,7 @@ def test_the_same_seed_is_the_same_model_and_the_outside_is_left_alone(name) -> 
     valid = planted(40, seed=4)
     state = torch.random.get_rng_state()
     first, again = (
-        BASELINES[name](sequences, truth, kind="classes", n_outputs=2, valid=valid, seed=5, **short(name, 2)).predict(valid[0])
+        BASELINES[name](sequences, truth, Classification(("a", "b")), valid=valid, seed=5, **short(name, 2)).predict(valid[0])
         for _ in range(2)
     )
     assert (first == again).all()
@@ -117,7 +118,7 @@ def test_the_same_seed_is_the_same_model_and_the_outside_is_left_alone(name) -> 
 def test_a_prediction_depends_on_its_own_sequence_alone(name) -> None:
     """Short and long together, or each by itself; also one of a single base, and one of N only."""
     sequences, truth = planted(100, seed=3)
-    model = BASELINES[name](sequences, truth, kind="classes", n_outputs=2, **short(name, 1))
+    model = BASELINES[name](sequences, truth, Classification(("a", "b")), **short(name, 1))
     mixed = [sequences[0], encode("A"), encode("NNNNNNN"), np.concatenate(sequences[:5]), sequences[1][:37]]
     together = model.predict(mixed)
     assert together == pytest.approx(np.concatenate([model.predict([one]) for one in mixed]), abs=1e-5)
@@ -154,7 +155,7 @@ def test_canonical_frequencies_know_no_strand() -> None:
 
 def test_a_class_that_was_never_seen_has_no_chance() -> None:
     sequences, truth = planted(100, seed=3)
-    p = fit_kmer_regression(sequences, 2 * truth, kind="classes", n_outputs=4).predict(sequences)
+    p = fit_kmer_regression(sequences, 2 * truth, Classification(("a", "b", "c", "d"))).predict(sequences)
     assert p[:, [1, 3]].max() == 0
     assert p.shape == (100, 4)
 
@@ -165,18 +166,18 @@ def test_the_only_one_of_a_class_is_learned_from(place) -> None:
     sequences, truth = planted(60, seed=4)
     classes = np.where(truth, (place + 1) % 3, (place + 2) % 3)
     classes[7] = place
-    p = fit_kmer_regression(sequences, classes, kind="classes", n_outputs=3).predict(sequences)
+    p = fit_kmer_regression(sequences, classes, Classification(("a", "b", "c"))).predict(sequences)
     assert (p > 0).all()
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
 
 
 def test_a_held_out_tenth_has_the_classes_of_the_rest() -> None:
-    data = examples([MOTIF] * 100, np.repeat([0, 1], [20, 80]), kind="classes", n_outputs=2)
-    train, held_out = split(data, None, kind="classes", n_outputs=2, seed=0)
+    data = examples([MOTIF] * 100, np.repeat([0, 1], [20, 80]), Classification(("a", "b")))
+    train, held_out = split(data, None, Classification(("a", "b")), seed=0)
     assert np.bincount(held_out.targets).tolist() == [2, 8]
     assert len(train.targets) == 90
-    lone = examples([MOTIF] * 41, np.repeat([0, 1, 2], [20, 1, 20]), kind="classes", n_outputs=3)  # number 20 of 41
-    train, held_out = split(lone, None, kind="classes", n_outputs=3, seed=0)
+    lone = examples([MOTIF] * 41, np.repeat([0, 1, 2], [20, 1, 20]), Classification(("a", "b", "c")))  # number 20 of 41
+    train, held_out = split(lone, None, Classification(("a", "b", "c")), seed=0)
     assert np.bincount(held_out.targets, minlength=3).tolist() == [2, 0, 2]
     codes, lengths = pad([MOTIF[:3], MOTIF], multiple=5)
     assert codes.shape == (2, 10)
@@ -184,23 +185,22 @@ def test_a_held_out_tenth_has_the_classes_of_the_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sequences", "targets", "kind", "n_outputs", "sentence"),
+    ("sequences", "targets", "task", "sentence"),
     [
-        ([MOTIF] * 30, [0] * 29, "classes", 2, "30 sequences with targets of shape"),
-        ([], [], "classes", 2, "at least one sequence"),
-        ([MOTIF, MOTIF[:0]] * 15, [0, 1] * 15, "classes", 2, "has no bases"),
-        ([MOTIF] * 30, [0, 2] * 15, "classes", 2, "numbers 0 to 1, found 0 to 2"),
-        ([MOTIF] * 30, [1] * 30, "classes", 2, "needs two classes"),
-        ([MOTIF] * 4, [0, 1] * 2, "classes", 2, "too few to hold some out"),
-        ([MOTIF] * 30, [[0.5]] * 30, "multilabel", 1, "0 or 1"),
-        ([MOTIF] * 30, [np.nan] * 30, "values", 1, "missing or infinite"),
-        ([MOTIF] * 30, [0] * 30, "tracks", 1, "allowed are"),
+        ([MOTIF] * 30, [0] * 29, Classification(("a", "b")), r"targets of shape \(29,\) for 30 sequences"),
+        ([], [], Classification(("a", "b")), "at least one sequence"),
+        ([MOTIF, MOTIF[:0]] * 15, [0, 1] * 15, Classification(("a", "b")), "has no bases"),
+        ([MOTIF] * 30, [0, 2] * 15, Classification(("a", "b")), "numbers 0 to 1, found 0 to 2"),
+        ([MOTIF] * 30, [1] * 30, Classification(("a", "b")), "needs two classes"),
+        ([MOTIF] * 4, [0, 1] * 2, Classification(("a", "b")), "too few to hold some out"),
+        ([MOTIF] * 30, [[0.5]] * 30, MultiLabel(("a",)), "0 or 1"),
+        ([MOTIF] * 30, [np.nan] * 30, Regression(("a",)), "missing or infinite"),
     ],
 )
 @pytest.mark.parametrize("fit", [fit_kmer_regression, fit_cnn])
-def test_what_does_not_fit_is_refused(fit, sequences, targets, kind, n_outputs, sentence) -> None:
+def test_what_does_not_fit_is_refused(fit, sequences, targets, task, sentence) -> None:
     with pytest.raises(ValueError, match=sentence):
-        fit(sequences, targets, kind=kind, n_outputs=n_outputs)
+        fit(sequences, targets, task)
 
 
 def test_kmer_regression_on_real_promoters(real_data) -> None:
@@ -213,5 +213,5 @@ def test_kmer_regression_on_real_promoters(real_data) -> None:
 
     sequences, truth = read("train")
     unseen, expected = read("dev")
-    p = fit_kmer_regression(sequences, truth, kind="classes", n_outputs=2).predict(unseen)
+    p = fit_kmer_regression(sequences, truth, Classification(("a", "b"))).predict(unseen)
     assert matthews_corrcoef(expected, p.argmax(1)) > 0.45

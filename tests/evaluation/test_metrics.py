@@ -13,9 +13,19 @@ from sklearn import metrics as reference
 
 from genoformer.evaluation import intervals, metrics, weighted
 from genoformer.evaluation.intervals import estimate, over_runs, resamplings
-from genoformer.evaluation.metrics import cases, metrics_of, notes
+from genoformer.evaluation.metrics import notes
+from genoformer.evaluation.task_metrics import collapsed
+from genoformer.tasks import make_task
 
 N = 300
+
+
+def cases(kind: str, truth, predicted, names):
+    return metrics.cases(make_task(kind, tuple(names)), truth, predicted)
+
+
+def metrics_of(kind: str, truth, predicted, names, **options):
+    return metrics.metrics_of(make_task(kind, tuple(names)), truth, predicted, **options)
 
 
 def some_classes(n_classes: int, seed: int = 0, n: int = N):
@@ -38,7 +48,7 @@ def values_of(*args, n: int = 20):
 
 def test_two_classes_are_those_of_scikit_learn() -> None:
     truth, p = some_classes(2)
-    found, called = values_of("classes", truth, p, ["no", "yes"]), p.argmax(1)
+    found, called = values_of("classification", truth, p, ["no", "yes"]), p.argmax(1)
     assert found == pytest.approx(
         {
             "accuracy": reference.accuracy_score(truth, called),
@@ -57,7 +67,7 @@ def test_two_classes_are_those_of_scikit_learn() -> None:
 
 def test_four_classes_are_those_of_scikit_learn() -> None:
     truth, p = some_classes(4)
-    found, called, onehot = values_of("classes", truth, p, "ACGT"), p.argmax(1), np.eye(4)[truth]
+    found, called, onehot = values_of("classification", truth, p, "ACGT"), p.argmax(1), np.eye(4)[truth]
     each = {f"{name}:{base}" for name in ("f1", "precision", "recall", "auroc", "auprc") for base in "ACGT"}
     assert set(found) == {"accuracy", "mcc", "f1", "precision", "recall", "auroc", "auprc", "ece", "brier"} | each
     assert found["mcc"] == pytest.approx(reference.matthews_corrcoef(truth, called))
@@ -93,14 +103,14 @@ def test_values_are_those_of_scipy_and_scikit_learn() -> None:
     random = np.random.default_rng(2)
     truth = random.normal(size=(N, 2)).round(1) * [1, 1e-9]
     predicted = truth + random.normal(size=truth.shape).round(1) * [1, 1e-9]
-    found = values_of("values", truth, predicted, ["a", "b"])
+    found = values_of("regression", truth, predicted, ["a", "b"])
     for i, target in enumerate("ab"):
         assert found[f"pearson:{target}"] == pytest.approx(pearsonr(truth[:, i], predicted[:, i])[0])
         assert found[f"spearman:{target}"] == pytest.approx(spearmanr(truth[:, i], predicted[:, i])[0])
         assert found[f"r2:{target}"] == pytest.approx(reference.r2_score(truth[:, i], predicted[:, i]))
         assert found[f"mse:{target}"] == pytest.approx(reference.mean_squared_error(truth[:, i], predicted[:, i]))
     assert found["pearson"] == pytest.approx((found["pearson:a"] + found["pearson:b"]) / 2)
-    assert values_of("values", truth[:, 0], predicted[:, 0], ["a"])["r2"] == pytest.approx(found["r2:a"])
+    assert values_of("regression", truth[:, 0], predicted[:, 0], ["a"])["r2"] == pytest.approx(found["r2:a"])
 
 
 def test_by_hand() -> None:
@@ -111,7 +121,7 @@ def test_by_hand() -> None:
     one) |2 - 1.8| + |1 - 1.6| + |0 - .6| = 1.4 of 5.
     """
     scores = np.array([0.1, 0.2, 0.8, 0.9, 0.4])
-    found = values_of("classes", [0, 0, 0, 1, 1], np.stack([1 - scores, scores], 1), ["no", "yes"])
+    found = values_of("classification", [0, 0, 0, 1, 1], np.stack([1 - scores, scores], 1), ["no", "yes"])
     assert found["mcc"] == pytest.approx(1 / 6)
     assert found["auroc"] == pytest.approx(5 / 6)
     assert found["auprc"] == pytest.approx(5 / 6)
@@ -165,7 +175,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     for seed in range(100):
         truth = np.repeat([0, 1], 100)
         called = np.where(random.random(200) < 0.8, truth, 1 - truth)
-        found = metrics_of("classes", truth, np.eye(2)[called], ["a", "b"], seed=seed, n=200)["accuracy"]
+        found = metrics_of("classification", truth, np.eye(2)[called], ["a", "b"], seed=seed, n=200)["accuracy"]
         covered += found.low <= 0.8 <= found.high
     assert 88 <= covered <= 99
 
@@ -174,9 +184,11 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 def test_the_order_of_cases_and_classes_changes_no_value(seed, n_classes) -> None:
     truth, p = some_classes(n_classes, seed, n=40)
     order = np.random.default_rng(seed).permutation(40)
-    before, after = (values_of("classes", t, q, range(n_classes), n=1) for t, q in ((truth, p), (truth[order], p[order])))
+    before, after = (
+        values_of("classification", t, q, range(n_classes), n=1) for t, q in ((truth, p), (truth[order], p[order]))
+    )
     assert before == pytest.approx(after, nan_ok=True)
-    turned = values_of("classes", n_classes - 1 - truth, p[:, ::-1], range(n_classes), n=1)
+    turned = values_of("classification", n_classes - 1 - truth, p[:, ::-1], range(n_classes), n=1)
     names = ("accuracy", "mcc", "auroc") if n_classes == 2 else ("accuracy", "mcc", "auroc", "f1", "auprc", "brier")
     assert {name: before[name] for name in names} == pytest.approx({name: turned[name] for name in names}, nan_ok=True)
 
@@ -184,16 +196,16 @@ def test_the_order_of_cases_and_classes_changes_no_value(seed, n_classes) -> Non
 @given(seed=st.integers(0, 10**6))
 def test_intervals_hold_the_value_and_auroc_turns_with_the_score(seed) -> None:
     truth, p = some_classes(2, seed, n=60)
-    found = metrics_of("classes", truth, p, ["no", "yes"], seed=seed, n=200)
+    found = metrics_of("classification", truth, p, ["no", "yes"], seed=seed, n=200)
     for name in ("accuracy", "mcc", "f1", "recall", "auroc", "brier"):  # not ECE: resampling adds noise, which is error
         assert found[name].low <= found[name].value <= found[name].high
-    turned = metrics_of("classes", truth, p[:, ::-1], ["no", "yes"], n=1)
+    turned = metrics_of("classification", truth, p[:, ::-1], ["no", "yes"], n=1)
     assert turned["auroc"].value == pytest.approx(1 - found["auroc"].value)
     assert turned["mcc"].value == pytest.approx(-found["mcc"].value)
 
 
 @given(
-    kind=st.sampled_from(["classes", "multilabel", "values"]),
+    kind=st.sampled_from(["classification", "multilabel", "regression"]),
     seed=st.integers(0, 10**6),
     n=st.integers(1, 6),
     c=st.integers(2, 4),
@@ -201,23 +213,23 @@ def test_intervals_hold_the_value_and_auroc_turns_with_the_score(seed) -> None:
 def test_whatever_is_not_defined_is_explained(kind, seed, n, c) -> None:
     """A few cases of few classes: a NaN never comes without a note, and never a note of failure without a failure."""
     random = np.random.default_rng(seed)
-    truth = random.integers(c, size=n) if kind == "classes" else random.integers(2, size=(n, c))
+    truth = random.integers(c, size=n) if kind == "classification" else random.integers(2, size=(n, c))
     p = random.integers(3, size=(n, c)) / 2
-    if kind == "classes":
+    if kind == "classification":
         p = (p + 0.1) / (p + 0.1).sum(1, keepdims=True)
     found = metrics_of(kind, truth, p, range(c), n=20)
     said = notes(cases(kind, truth, p, range(c)))
     if any(math.isnan(one.value) for one in found.values()):
         assert said
-    assert any("failed" in note for note in said) == metrics.collapsed(cases(kind, truth, p, range(c)))
+    assert any("failed" in note for note in said) == collapsed(cases(kind, truth, p, range(c)))
     for one in found.values():
         assert math.isfinite(one.value) or (math.isnan(one.low) and math.isnan(one.high))
 
 
 def test_a_model_that_predicts_one_class_has_failed() -> None:
     truth, p = [0, 1, 0, 1], np.tile([0.3, 0.7], (4, 1))
-    found, data = values_of("classes", truth, p, ["no", "yes"]), cases("classes", truth, p, ["no", "yes"])
-    assert metrics.collapsed(data)
+    found, data = values_of("classification", truth, p, ["no", "yes"]), cases("classification", truth, p, ["no", "yes"])
+    assert collapsed(data)
     assert metrics.notes(data) == [
         "the model predicts one class, 'yes', for all 4 cases: failed; MCC is not defined.",
         "'no' is never predicted: its precision counts as 0.",
@@ -231,14 +243,17 @@ def test_a_resampling_without_a_call_counts_as_zero() -> None:
     """One of 20 cases is called "yes", rightly: without it, which is in a third of the resamplings, MCC is 0, not missing."""
     truth = np.repeat([0, 1], 10)
     p = np.eye(2)[(np.arange(20) == 15).astype(int)]
-    found = metrics_of("classes", truth, p, ["no", "yes"])
+    found = metrics_of("classification", truth, p, ["no", "yes"])
     assert found["mcc"].value == pytest.approx(reference.matthews_corrcoef(truth, p.argmax(1)))
     assert found["mcc"].low == found["precision"].low == found["f1"].low == 0
-    data, kept = cases("classes", truth, p, ["no", "yes"]), np.arange(20) != 15
+    data, kept = cases("classification", truth, p, ["no", "yes"]), np.arange(20) != 15
     n = weighted.counts(kept[None].astype(float), data.true, data.called)
     assert weighted.mcc(n)[0] == reference.matthews_corrcoef(truth[kept], p.argmax(1)[kept]) == 0
     assert weighted.precision(n)[0, 1] == reference.precision_score(truth[kept], p.argmax(1)[kept], zero_division=0) == 0
-    assert "0 in a resampling in which all calls are the same" in metrics.definitions("classes")["mcc"]
+    assert (
+        "0 in a resampling in which all calls are the same"
+        in metrics.definitions(make_task("classification", ("no", "yes")))["mcc"]
+    )
 
 
 def labels_that_rank(seed: int = 0):
@@ -252,13 +267,13 @@ def labels_that_rank(seed: int = 0):
 def test_labels_that_are_ranked_have_not_failed_where_none_is_called() -> None:
     truth, p = labels_that_rank()
     data = cases("multilabel", truth, p * [0.5, 1], ["often", "rare"])
-    assert not metrics.collapsed(data)
+    assert not collapsed(data)
     assert metrics.notes(data) == [
         "'often', 'rare' is never predicted: its precision counts as 0.",
         "'often', 'rare' is called the same for all cases: MCC is not defined.",
     ]
     same = cases("multilabel", truth, np.tile([0.4, 0.1], (100, 1)) + 1e-9 * np.arange(200).reshape(100, 2), ["often", "rare"])
-    assert metrics.collapsed(same)
+    assert collapsed(same)
     assert "the same answer: failed" in metrics.notes(same)[0]
 
 
@@ -293,34 +308,34 @@ def test_the_squared_error_of_small_values_is_not_rounded_away() -> None:
 
 
 def test_a_truth_of_one_class_leaves_ranking_undefined() -> None:
-    found = metrics_of("classes", [1, 1], [[0.2, 0.8], [0.6, 0.4]], ["no", "yes"], n=10)
+    found = metrics_of("classification", [1, 1], [[0.2, 0.8], [0.6, 0.4]], ["no", "yes"], n=10)
     assert [name for name, one in found.items() if math.isnan(one.value)] == ["mcc", "auroc", "auprc"]
-    data = cases("classes", [1, 1], [[0.2, 0.8], [0.6, 0.4]], ["no", "yes"])
+    data = cases("classification", [1, 1], [[0.2, 0.8], [0.6, 0.4]], ["no", "yes"])
     assert "all 2 cases are of class 'yes'" in metrics.notes(data)[0]
-    assert not metrics.collapsed(data)
+    assert not collapsed(data)
 
 
 def test_a_class_that_never_occurs_has_no_part_in_the_means() -> None:
     truth, p = some_classes(3)
-    whole = values_of("classes", truth, p, "abc")
+    whole = values_of("classification", truth, p, "abc")
     p = np.hstack([p, np.zeros((N, 1))])
-    wider = values_of("classes", truth, p, "abcd")
+    wider = values_of("classification", truth, p, "abcd")
     assert {name: wider[name] for name in whole} == pytest.approx(whole)
     assert math.isnan(wider["auroc:d"])
-    assert "'d' never occurs in the truth" in metrics.notes(cases("classes", truth, p, "abcd"))[0]
+    assert "'d' never occurs in the truth" in metrics.notes(cases("classification", truth, p, "abcd"))[0]
 
 
 def test_a_constant_prediction_has_no_correlation() -> None:
-    found = metrics_of("values", [0.1, 0.2, 0.4], [0.3, 0.3, 0.3], ["signal"], n=50)
+    found = metrics_of("regression", [0.1, 0.2, 0.4], [0.3, 0.3, 0.3], ["signal"], n=50)
     assert math.isnan(found["pearson"].value)
     assert math.isnan(found["spearman"].value)
     assert found["r2"].value < 0
-    assert metrics.collapsed(cases("values", [0.1, 0.2, 0.4], [0.3, 0.3, 0.3], ["signal"]))
-    assert math.isnan(metrics_of("values", [0.3, 0.3, 0.3], [0.1, 0.2, 0.4], ["signal"], n=50)["r2"].value)
+    assert collapsed(cases("regression", [0.1, 0.2, 0.4], [0.3, 0.3, 0.3], ["signal"]))
+    assert math.isnan(metrics_of("regression", [0.3, 0.3, 0.3], [0.1, 0.2, 0.4], ["signal"], n=50)["r2"].value)
 
 
 def test_per_class_and_confusion_by_hand() -> None:
-    data = cases("classes", [0, 0, 1, 2], np.eye(3)[[0, 1, 1, 1]], "abc")
+    data = cases("classification", [0, 0, 1, 2], np.eye(3)[[0, 1, 1, 1]], "abc")
     assert metrics.confusion(data).tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 0]]
     rows = metrics.per_class(data)
     assert rows[0] == {"class": "a", "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
@@ -337,31 +352,31 @@ HALF = [[0.5, 0.5], [0.5, 0.5]]
 @pytest.mark.parametrize(
     ("kind", "truth", "predicted", "classes", "sentence"),
     [
-        ("classes", [0], HALF, "ab", "is a row missing"),
-        ("classes", [], np.zeros((0, 2)), "ab", "N at least 1"),
-        ("classes", [0, 1], HALF, "abc", "for 3 classes"),
-        ("classes", [0, 2], HALF, "ab", "numbers 0 to 1, found 0 to 2"),
-        ("classes", [0, 1], [[0.5, 0.5], [np.nan, 0.5]], "ab", "1 of 2 rows have a missing"),
-        ("classes", [0, 1], [[-0.5, 1.5], [0.5, 0.5]], "ab", "found -0.5 to 1.5; apply softmax"),
-        ("classes", [0, 1], [[0.5, 0.9], [0.5, 0.5]], "ab", "must sum to 1, found 1 to 1.4"),
-        ("classes", [0, 1], HALF, "aa", "names must differ"),
-        ("classes", [0, 0], [[1.0], [1.0]], "a", "two at least"),
+        ("classification", [0], HALF, "ab", "is a row missing"),
+        ("classification", [], np.zeros((0, 2)), "ab", "of at least one sequence"),
+        ("classification", [0, 1], HALF, "abc", "3 outputs"),
+        ("classification", [0, 2], HALF, "ab", "numbers 0 to 1, found 0 to 2"),
+        ("classification", [0, 1], [[0.5, 0.5], [np.nan, 0.5]], "ab", "1 of 2 predictions have a missing"),
+        ("classification", [0, 1], [[-0.5, 1.5], [0.5, 0.5]], "ab", "found -0.5 to 1.5; apply softmax"),
+        ("classification", [0, 1], [[0.5, 0.9], [0.5, 0.5]], "ab", "must sum to 1, found 1 to 1.4"),
+        ("classification", [0, 1], HALF, "aa", "names must differ"),
+        ("classification", [0, 0], [[1.0], [1.0]], "a", "only class"),
         ("multilabel", [[0, 2], [1, 1]], HALF, "ab", "are 0 or 1"),
-        ("values", [[np.inf], [1]], [[1], [1]], "a", "missing or infinite"),
-        ("tracks", [0, 1], HALF, "ab", "allowed are classes, multilabel, values"),
+        ("regression", [[np.inf], [1]], [[1], [1]], "a", "missing or infinite"),
+        ("tracks", [0, 1], HALF, "ab", "allowed are classification, multilabel, regression"),
     ],
 )
 def test_what_does_not_fit_is_refused(kind, truth, predicted, classes, sentence) -> None:
     with pytest.raises(ValueError, match=sentence):
         metrics_of(kind, truth, predicted, classes)
     with pytest.raises(ValueError, match="at least 1"):
-        metrics_of("classes", [0, 1], HALF, "ab", n=0)
+        metrics_of("classification", [0, 1], HALF, "ab", n=0)
 
 
 def test_a_thousand_resamplings_of_six_thousand_cases_take_seconds() -> None:
     truth, p = some_classes(2, n=6000)
     begin = time.process_time()
-    metrics_of("classes", truth, p, ["no", "yes"])
+    metrics_of("classification", truth, p, ["no", "yes"])
     assert time.process_time() - begin < 10
 
 

@@ -9,6 +9,9 @@ import pytest
 
 from genoformer.evaluation import evaluate
 from genoformer.evaluation.metrics import metrics_of
+from genoformer.tasks import Classification, MultiLabel, Regression
+
+YES = Classification(("no", "yes"))
 
 
 def two_models(n: int = 400, seed: int = 0):
@@ -25,8 +28,8 @@ def pictures(folder) -> set[str]:
 
 def test_two_classes_with_a_baseline(tmp_path) -> None:
     truth, good, poor = two_models()
-    found = evaluate("classes", truth, good, ["no", "yes"], baselines={"cnn": poor}, out=tmp_path / "new" / "out", n=200)
-    expected = metrics_of("classes", truth, good, ["no", "yes"], n=200)
+    found = evaluate(YES, truth, good, baselines={"cnn": poor}, out=tmp_path / "new" / "out", n=200)
+    expected = metrics_of(YES, truth, good, n=200)
     for name in ("mcc", "auroc", "auprc", "accuracy", "f1"):
         assert found[name] == pytest.approx(expected[name]._asdict())
     assert (found["n"], found["classes"], found["collapsed"], found["notes"]) == (400, ["no", "yes"], False, [])
@@ -50,14 +53,14 @@ def test_two_classes_with_a_baseline(tmp_path) -> None:
 def test_the_same_again_is_the_same_bytes(tmp_path) -> None:
     truth, good, poor = two_models(100)
     for name in ("a", "b"):
-        evaluate("classes", truth, good, ["no", "yes"], baselines={"cnn": poor}, out=tmp_path / name, n=50)
+        evaluate(YES, truth, good, baselines={"cnn": poor}, out=tmp_path / name, n=50)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
 def test_a_model_is_no_better_than_itself() -> None:
     truth, good, _ = two_models(100)
-    found = evaluate("classes", truth, good, ["no", "yes"], baselines={"again": good}, n=50)
+    found = evaluate(YES, truth, good, baselines={"again": good}, n=50)
     assert found["models"][1]["difference"] == {"metric": "mcc", "value": 0.0, "low": 0.0, "high": 0.0}
 
 
@@ -67,7 +70,7 @@ def test_many_classes(tmp_path, n_classes) -> None:
     truth = random.integers(n_classes, size=300)
     p = random.random((300, n_classes)) + 2 * np.eye(n_classes)[truth]
     names = [f"class {i}" for i in range(n_classes)]
-    found = evaluate("classes", truth, p / p.sum(1, keepdims=True), names, out=tmp_path, n=20)
+    found = evaluate(Classification(tuple(names)), truth, p / p.sum(1, keepdims=True), out=tmp_path, n=20)
     assert len(found["per_class"]) == n_classes
     assert "macro" in found["definitions"]["f1"]
     assert len(pictures(tmp_path)) == 5
@@ -77,7 +80,7 @@ def test_labels(tmp_path) -> None:
     random = np.random.default_rng(0)
     truth = (random.random((200, 2)) < 0.3).astype(int)
     p = 0.5 * random.random((200, 2)) + 0.4 * truth
-    found = evaluate("multilabel", truth, p, ["CTCF", "REST"], out=tmp_path, n=20)
+    found = evaluate(MultiLabel(("CTCF", "REST")), truth, p, out=tmp_path, n=20)
     assert np.array(found["confusion"]).shape == (2, 2, 2)
     assert found["auroc:CTCF"]["value"] > 0.9
     assert len(pictures(tmp_path)) == 5
@@ -87,7 +90,7 @@ def test_labels_of_which_none_is_called_are_compared_by_auroc() -> None:
     random = np.random.default_rng(0)
     truth = (random.random((100, 2)) < 0.3).astype(int)
     p = 0.2 * random.random((100, 2)) + 0.2 * truth
-    found = evaluate("multilabel", truth, p, ["CTCF", "REST"], baselines={"poor": random.random((100, 2))}, n=20)
+    found = evaluate(MultiLabel(("CTCF", "REST")), truth, p, baselines={"poor": random.random((100, 2))}, n=20)
     assert (found["collapsed"], found["mcc"]["value"]) == (False, None)
     assert found["models"][1]["difference"]["metric"] == "auroc"
     assert found["models"][1]["difference"]["low"] > 0.2
@@ -97,7 +100,7 @@ def test_values(tmp_path) -> None:
     random = np.random.default_rng(0)
     truth = random.normal(size=(200, 2))
     found = evaluate(
-        "values", truth, truth + random.normal(size=(200, 2)), ["a", "b"], baselines={"mean": np.zeros((200, 2))},
+        Regression(("a", "b")), truth, truth + random.normal(size=(200, 2)), baselines={"mean": np.zeros((200, 2))},
         out=tmp_path, n=50,
     )  # fmt: skip
     assert pictures(tmp_path) == {"scatter.png", "comparison.png"}
@@ -110,7 +113,7 @@ def test_values(tmp_path) -> None:
 
 def test_a_collapsed_model_is_said_to_have_failed(tmp_path) -> None:
     truth = np.arange(40) % 2
-    found = evaluate("classes", truth, np.tile([0.8, 0.2], (40, 1)), ["no", "yes"], out=tmp_path, n=20)
+    found = evaluate(YES, truth, np.tile([0.8, 0.2], (40, 1)), out=tmp_path, n=20)
     assert found["collapsed"]
     assert found["notes"][0].startswith("the model predicts one class, 'no', for all 40 cases: failed")
     assert found["mcc"]["value"] is None
@@ -118,7 +121,7 @@ def test_a_collapsed_model_is_said_to_have_failed(tmp_path) -> None:
 
 
 def test_a_truth_of_one_class_still_gives_a_report(tmp_path) -> None:
-    found = evaluate("classes", [1] * 20, np.tile([0.2, 0.8], (20, 1)), ["no", "yes"], out=tmp_path, n=20)
+    found = evaluate(YES, [1] * 20, np.tile([0.2, 0.8], (20, 1)), out=tmp_path, n=20)
     assert found["auroc"]["value"] is None
     assert found["accuracy"]["value"] == 1
     assert len(pictures(tmp_path)) == 5
@@ -127,16 +130,16 @@ def test_a_truth_of_one_class_still_gives_a_report(tmp_path) -> None:
 def test_a_report_replaces_a_report_and_nothing_else(tmp_path) -> None:
     truth, good, _ = two_models(40)
 
-    def report(kind="classes", t=truth, p=good, names=("no", "yes")) -> None:
-        evaluate(kind, t, p, names, out=tmp_path, n=5)
+    def report(task=YES, t=truth, p=good) -> None:
+        evaluate(task, t, p, out=tmp_path, n=5)
 
     (tmp_path / "notes.txt").write_text("mine")
     report()
-    report("values", truth[:, None], good[:, :1], ["x"])
+    report(Regression(("x",)), truth[:, None], good[:, :1])
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "metrics.json", "comparison.png", "scatter.png"}
     for content in ('{"mcc": 0.5}', "{", "[]"):
         (tmp_path / "metrics.json").write_text(content)
-        with pytest.raises(ValueError, match=r"holds metrics.json, comparison.png, scatter.png, which something else made"):
+        with pytest.raises(ValueError, match=r"holds metrics.json, comparison.png, scatter.png, which another program made"):
             report()
         assert (tmp_path / "metrics.json").read_text() == content
 
@@ -144,7 +147,7 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path) -> None:
 def test_baselines_must_fit_too(tmp_path) -> None:
     truth, good, poor = two_models(50)
     with pytest.raises(ValueError, match="is a row missing"):
-        evaluate("classes", truth, good, ["no", "yes"], baselines={"cnn": poor[1:]}, out=tmp_path / "out")
+        evaluate(YES, truth, good, baselines={"cnn": poor[1:]}, out=tmp_path / "out")
     with pytest.raises(ValueError, match="another name"):
-        evaluate("classes", truth, good, ["no", "yes"], baselines={"model": poor})
+        evaluate(YES, truth, good, baselines={"model": poor})
     assert not (tmp_path / "out").exists()

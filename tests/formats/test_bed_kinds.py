@@ -119,7 +119,20 @@ def write(path: Path, *rows: str) -> Path:
         ("m_peaks.xls", ["chr|start|end|length|pileup|fold_enrichment|name", "chr1|100|200|101|30.0|7.5|p1"],
          "a table of MACS", ("p1", "", ".", None)),
         ("m_peaks.xls", ["chr|start|end|length|summit|tags|fold_enrichment", "chr1|100|200|101|51|30|7.5"],
-         "a table of MACS", ("", "", ".", None)),
+         "a table of MACS", ("", "", ".", 149)),  # of MACS 1.4: base 51 of the peak
+        # IDR: narrowPeak, two IDR values, and two replicates; under the suffix of narrowPeak, too
+        ("idr.txt", [f"{NARROW}|1.3|2.5|90|190|4.4|35|105|210|3.3|20"], "IDR's table", ("p1", "900", ".", 129)),
+        ("idr.narrowPeak", [f"{NARROW}|1.3|2.5|90|190|4.4|35|105|210|3.3|20"], "IDR's table", ("p1", "900", ".", 129)),
+        ("a.txt", [f"{NARROW}|1.5|2.5|300|400|6|7|300|400|9|10"], "BED", ("p1", "900", ".", None)),  # no replicates
+        # column 4 of a table with a header is no name if it holds measurements
+        ("d.tsv", ["#Chromosome|Start|End|PValue|Score|Strand|FDR", "chr1|99|200|1e-05|300|-|0.5"], "a table with a header",
+         ("", "300", "-", None)),
+        ("d.tsv", ["chr|start|end|FDR", "chr1|99|200|1"], "a table with a header", ("", "", ".", None)),
+        ("d.tsv", ["chr|start|end|baseMean|log2FoldChange|padj", "chr1|99|200|300|1.2|0.01"], "a table with a header",
+         ("", "", ".", None)),
+        ("d.tsv", ["chr|start|end|anything", "chr1|99|200|0.25"], "a table with a header", ("", "", ".", None)),
+        ("d.tsv", ["chr|start|end|E001_state", "chr1|99|200|5"], "a table with a header", ("5", "", ".", None)),
+        ("d.tsv", ["chr|start|end|signal_class", "chr1|99|200|high"], "a table with a header", ("high", "", ".", None)),
         ("r.txt", ["#bin|swScore|genoName|genoStart|genoEnd|genoLeft|strand|repName", "585|463|chr1|99|200|-9|+|L1"],
          "a table with a header", ("L1", "", "+", None)),
     ],
@@ -144,7 +157,10 @@ def test_each_kind_is_read_as_it_is(tmp_path: Path, name: str, rows: list[str], 
         (["chrom|start|end", "chr1|99|200"], "read as BED, which counts from 0 (--columns base=1 if this one counts from 1)."),
         (["|baseMean|chr|start|end", "p|5|chr1|100|200"], "0 (--columns base=1 if this one counts from 1)."),  # DESeq2
         (["chrom|chromStart|chromEnd", "chr1|99|200"], "read as BED, which counts from 0."),  # UCSC's
-        (["GeneID|Chr|Start|End|Strand", "p|chr1|100|200|+"], "a SAF of featureCounts, which counts from 1, and is read so."),
+        (
+            ["GeneID|Chr|Start|End|Strand", "p|chr1|100|200|+"],
+            "a SAF of featureCounts, which counts from 1, and is read accordingly.",
+        ),
         (["Probe|Chromosome|Start|End", "p|chr1|100|200"], "a table of SeqMonk, which counts from 1"),
         (["seqnames|start|end|width", "chr1|100|200|101"], "it counts from 1, as its column width (END - START + 1) shows"),
         (["seqnames|start|end", "chr1|100|200"], "a GRanges of R counts from 1 (--columns base=1 if this one does)"),
@@ -155,6 +171,44 @@ def test_what_a_table_counts_from_is_said(tmp_path: Path, rows: list[str], said:
     notes = layout_of(write(tmp_path / "a.txt", *rows)).notes
     assert said in " ".join(notes)
     assert bool(notes) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["#chr|start|end|E001_state", "chr1|99|200|5"], "column 4, E001_state, is read as the name of a row"),
+        (["#chr|start|end|name", "chr1|99|200|5"], ""),
+        (["#chr|start|end|padj", "chr1|99|200|0.5"], ""),
+        (["#chr|start|end|name|score|strand|summit", "chr1|99|200|x|1|+|130"],
+         "column 7, summit, is not read, because it may be an offset from START or a position (--columns summit=7"),
+        ([MACS, "chr1|100|200|101|130|5|4|3.5|2|p1"], "it counts from 1, as its column length"),
+        ([f"{NARROW}|1.3|2.5|90|190|4.4|35|105|210|3.3|20"], "IDR's table; its first 10 columns are read as narrowPeak"),
+    ],
+)  # fmt: skip
+def test_names_by_order_and_summits_that_are_not_read_are_noted(tmp_path: Path, rows: list[str], said: str) -> None:
+    path = write(tmp_path / "a.txt", *rows)
+    notes = layout_of(path).notes
+    assert len(notes) == bool(said)
+    assert said in " ".join(notes)
+    assert all("is read as the name" not in note and "not read, because" not in note
+               for note in layout_of(path, "name=4,summit=none").notes)  # fmt: skip
+
+
+def test_exons_of_featurecounts_are_intervals_of_their_gene(tmp_path: Path) -> None:
+    header = "Geneid|Chr|Start|End|Strand|Length|a.bam"
+    rows = ["g1|chr1;chr1|100;301|200;400|-;-|201|7", "g2|chr2|11|20|+|10|3"]
+    path = write(tmp_path / "c.txt", "# Program:featureCounts v2.0.1", header, *rows)
+    regions = list(read_regions(path))
+    assert [(*region[:4], region.strand, region.line) for region in regions] == [
+        ("chr1", 99, 200, "g1", "-", 3), ("chr1", 300, 400, "g1", "-", 3), ("chr2", 10, 20, "g2", "+", 4)
+    ]  # fmt: skip
+    assert "one interval for each exon" in " ".join(layout_of(path).notes)
+    elements = read_elements(path, "X")
+    assert (elements.starts.tolist(), elements.line_of(2)) == ([99, 300, 10], 4)
+    many = ["g1|chr1;chr1|100;301|200;400|-;-|201|7", *rows[1:] * 3]
+    assert len(list(read_regions(write(tmp_path / "c.txt", header, *many)))) == 5
+    with pytest.raises(FileFormatError, match=r"line 2: the numbers of exons, .* differ \(2 in column 2, Chr, 2 in column 3"):
+        list(read_regions(write(tmp_path / "c.txt", header, "g1|chr1;chr1|100;301|200|-;-|201|7")))
 
 
 def test_blocks_are_intervals_and_rows_are_places(tmp_path: Path) -> None:
@@ -326,7 +380,7 @@ def test_columns_of_several_files() -> None:
     [
         ("a.bed", ['"chr1"|99|200'], 'line 1: fields are in quotes ("chr1")'),
         ("a.tsv", ["# R", '"seqnames"|"start"|"end"', '"chr1"|1|2'], 'line 2: fields are in quotes ("seqnames")'),
-        ("a.bed", ["##gff-version 3", "chr1|x|gene|1|9|.|+|.|ID=g"], "a BED or narrowPeak file is due; give it with --gtf"),
+        ("a.bed", ["##gff-version 3", "chr1|x|gene|1|9|.|+|.|ID=g"], "should be a BED or narrowPeak file; give it with --gtf"),
         ("a.bed", ["chr1|x|gene|1|9|.|+|.|ID=g"], "is GFF3"),
         ("a.bed", ['chr1|x|exon|1|9|.|+|.|gene_id "g";'], "is a GTF of genes"),
         ("a.bed", ["##fileformat=VCFv4.2"], "is a VCF"),
@@ -343,7 +397,7 @@ def test_columns_of_several_files() -> None:
         ("a.csv", ["chr1,99,200,x"], "line 1: 1 tab-separated columns, and commas between words"),
         ("a.tsv", ["seqnames|start|end|width", "chr1|1|9|4", "chr1|1|9|8"], None),
         ("a.tsv", ["seqnames|start|end|width", "chr1|1|9|9", "chr1|1|9|8"],  # it contradicts itself
-         "line 3: column 4, width, is not the 9 bases from START 1 to END 9, as in the lines before; mend the line, or give"),
+         "line 3: column 4, width, is not the 9 bases from START 1 to END 9, as in the lines before; correct the line"),
         ("a.tsv", ["chr|start|end|length", "chr1|1|9|NA", "chr1|1|9|9"], "line 2: column 4, length, is not the 9 bases"),
         ("a.interval_list", ["@HD|VN:1.0", "@SQ|SN:chr1|LN:9", "chr1|1|9|+|x"], "a Picard interval_list, which counts from 1"),
         ("a.bed", ["@HD|VN:1.0", "@SQ|SN:chr1|LN:9", "@CO|x", "chr1|1|9|+|x"], "is a Picard interval_list"),
@@ -397,7 +451,7 @@ def test_fractions_and_counts_behind_a_bed6_are_no_summits(tmp_path: Path, rows:
 def test_rows_of_one_base_in_a_table_name_the_remedy(tmp_path: Path) -> None:
     rows = ["seqnames|start|end|strand", "chr1|5|9|*", "chr1|1001|1001|*"]
     path = write(tmp_path / "g.tsv", *rows)
-    with pytest.raises(FileFormatError, match="line 3: END 1001 is not after START 1001; mend the line, or give --columns"):
+    with pytest.raises(FileFormatError, match="line 3: END 1001 is not after START 1001; correct the line, or give --columns"):
         read_bed(path)
     assert any("--columns base=1 if the file counts from 1" in note for note in read_elements(path, "X").notes[1:])
     with pytest.raises(FileFormatError, match="subtract 1 from START, or give --columns base=1"):

@@ -14,7 +14,7 @@ import pytest
 from fasta_files import bgzipped, write
 
 from genoformer.errors import FileFormatError, GenoformerError, MissingFileError
-from genoformer.formats import fasta
+from genoformer.formats import fasta_index
 from genoformer.genome import codes
 from genoformer.genome.reference import Genome
 
@@ -24,14 +24,14 @@ def locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder that cannot be written to (root may write to any, so the writer itself refuses)."""
     folder = tmp_path / "locked"
     folder.mkdir()
-    real = fasta.atomic_write
+    real = fasta_index.atomic_write
 
     def refusing(path: Path) -> Any:
         if path.parent == folder:
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
-    monkeypatch.setattr(fasta, "atomic_write", refusing)
+    monkeypatch.setattr(fasta_index, "atomic_write", refusing)
     return folder
 
 
@@ -72,7 +72,7 @@ def test_bad_files_are_refused_in_a_sentence(tmp_path: Path, cache: Path, text: 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 8, 13])
 def test_the_index_does_not_depend_on_how_the_file_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
-    monkeypatch.setattr(fasta, "INDEX_BYTES", piece)
+    monkeypatch.setattr(fasta_index, "INDEX_BYTES", piece)
     text = ">a some\r\nACGT\r\nACGT\r\nAC\r\n\r\n>b\r\n>c\r\nA"
     assert Genome(write(tmp_path / "a.fa", text)).contigs == {"a": 10, "b": 0, "c": 1}
     assert (tmp_path / "a.fa.fai").read_text() == "a\t10\t9\t4\t6\nb\t0\t31\t1\t2\nc\t1\t35\t1\t2\n"
@@ -195,7 +195,7 @@ def test_an_index_that_does_not_fit_is_made_again(tmp_path: Path, fai: str) -> N
         index = Path(f"{path}.fai")
         index.write_text(fai)
         genome = Genome(path)
-        assert genome.notes == [f"{index.name} does not fit {path.name}: the index was made again."]
+        assert genome.notes == [f"{index.name} does not fit {path.name}: the index was rebuilt."]
         assert genome.window("a", 0, 6).tolist() == [0, 1, 2, 3, 0, 1]
         assert index.read_text() == "a\t6\t3\t4\t5\n"
         assert Genome(path).notes == []
@@ -217,7 +217,7 @@ def test_an_index_older_than_the_fasta_is_made_again(tmp_path: Path) -> None:
     path = write(tmp_path / "a.fa", ">a\nACGT\n")
     Genome(path)
     os.utime(f"{path}.fai", ns=(10**9, 10**9))
-    assert Genome(path).notes == ["a.fa.fai is older than a.fa: the index was made again."]
+    assert Genome(path).notes == ["a.fa.fai is older than a.fa: the index was rebuilt."]
     assert Genome(path).notes == []
 
 

@@ -28,13 +28,13 @@ def load_model(path: Path) -> object:
     pytest.importorskip("torch", reason="models need torch")
     from genoformer.models import registry
 
-    return registry.load_any(path)
+    return registry.load(path)
 
 
 @pytest.mark.parametrize(
     ("head", "said"),
     [
-        (b"\xeb\xf2\x89\x87\x04\0", "is due; make a BED of it first (bigBedToBed FILE out.bed)"),
+        (b"\xeb\xf2\x89\x87\x04\0", "; make a BED of it first (bigBedToBed FILE out.bed)"),
         (b"\x87\x89\xf2\xeb\0\x04", "is a bigBed file"),  # of the other byte order
         (b"\x26\xfc\x8f\x88\x04\0", "is a bigWig file, which holds values"),
         (gzip.compress(b"BAM\x01" + b"\0" * 40, mtime=0), "is a BAM file"),

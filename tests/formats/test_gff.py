@@ -13,8 +13,8 @@ from genoformer.annotation import gene_tables
 from genoformer.annotation.genes import PARTS, GeneMap, read_gene_map
 from genoformer.annotation.overlap import Annotations
 from genoformer.errors import FileFormatError
-from genoformer.formats.exons import read_genes
 from genoformer.formats.gtf import format_of, is_gene_file, read_tss
+from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 
 # Gene A (AB) on +, transcripts A1 (coding) and A2; gene B on -, without a name.
@@ -163,7 +163,11 @@ def test_the_gene_and_the_transcript_of_a_line(tmp_path: Path, rows: list[str], 
         (["c x exon 1 9 . + . Note=x"], "line 2: exon without Parent, gene_id or ID"),
         (["c x exon 1 9 . ? . ID=e"], "no transcript has a strand, . or - in column 7; give a file of genes with strands"),
         (["c x exon 1 9 . 1 . ID=e"], "line 2: the strand, column 7, is '1'"),
-        (["c x region 1 9 . + . ID=e"], "has no exon lines; give a GTF or GFF3"),
+        (["c x region 1 9 . + . ID=e"], r"has no exon lines \(column 3 holds region\); GTF and GFF3 are read as genes"),
+        (
+            ["c x promoter 1 9 . . . ID=p1"],
+            r"column 3 holds promoter\); GTF and GFF3 are read as genes: .* a BED of its lines",
+        ),
         (["c x exon 9 1 . + . ID=e"], "line 2: START 9 and END 1"),
     ],
 )
@@ -188,7 +192,7 @@ def test_bacteria_have_cds_in_place_of_exons(tmp_path: Path) -> None:
 def test_bed_in_place_of_genes_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.gtf"
     path.write_text("chr1\t100\t200\tx\n")
-    with pytest.raises(FileFormatError, match="this is BED: give it with -a NAME=FILE, or start sites with --tss"):
+    with pytest.raises(FileFormatError, match="this is BED: give it with -a NAME=FILE, or as TSSs with --tss"):
         read_gene_map(path)
 
 

@@ -36,7 +36,7 @@ def test_transfac_as_programs_write_it(tmp_path: Path, text: str, bases: list[in
     ("text", "said"),
     [
         (ENTRY.replace("G      T\n01", "G      T N\n01"), "line 5: the alphabet has 5 letters, ACGTN"),
-        (ENTRY.replace("\n02", "\n03"), "line 7: row 2 of motif M1 V$X was due, not 03; is a row missing?"),
+        (ENTRY.replace("\n02", "\n03"), "line 7: row 2 of motif M1 V$X is expected, but found 03; is a row missing?"),
         (ENTRY.replace("02  8 2 1 1 A", "02  8 2 1 A"), "line 7: '8 2 1 A' are no numbers"),
         (ENTRY.replace("02  8 2 1 1 A", "02  8 2 1"), "line 7: motif M1 V$X is not four numbers"),
         (ENTRY.replace("02  8 2 1 1 A", "02  8 2 1 1 5"), "line 7: motif M1 V$X is not four numbers"),

@@ -80,7 +80,7 @@ def test_choose(targets: TrackTable, spec: str, indices: list[int]) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("4", "tracks 4 are asked for, but they are numbered 0 to 3"),
+        ("4", "tracks 4 are requested, but tracks are numbered 0 to 3"),
         ("3-1", "tracks 3-1"),
         ("0,K562", r"no track is named 'K562'; it is part of the name of 1 track: ask for '\*k562\*'"),
         ("CAGF", "close to it are 'CAGE'"),

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import in_forks
+from readings import sum_of_track
 
 from genoformer.errors import ConfigError, ContigError, FileFormatError, MissingFileError
 from genoformer.formats.bigwig import BigWig, new_bigwig, write_bigwig
@@ -252,16 +253,12 @@ def test_a_full_disk_is_an_error_not_a_crash(tmp_path: Path, most: int) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def _sum(source: TrackSource) -> float:
-    return float(source.values("chr1", 0, LENGTH).sum())
-
-
 def test_sources_are_read_by_other_processes(source: TrackSource) -> None:
-    expected = _sum(source)
-    assert _sum(pickle.loads(pickle.dumps(source))) == expected
-    assert in_forks(_sum, [(source,)] * 3) == [expected] * 3
+    expected = sum_of_track(source)
+    assert sum_of_track(pickle.loads(pickle.dumps(source))) == expected
+    assert in_forks(sum_of_track, [(source,)] * 3) == [expected] * 3
     source.close()
-    assert _sum(source) == expected
+    assert sum_of_track(source) == expected
 
 
 # --- what is refused

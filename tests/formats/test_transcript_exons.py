@@ -10,8 +10,8 @@ import pytest
 from genoformer.annotation import gene_tables
 from genoformer.annotation.genes import PARTS, read_gene_map
 from genoformer.annotation.overlap import Annotations
-from genoformer.formats.exons import read_genes
 from genoformer.formats.gtf import read_tss
+from genoformer.genome.genes import read_genes
 from genoformer.genome.reference import Genome
 
 GFF, GTF = "a.gff3", "a.gtf"

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genoformer.errors import FileFormatError
+from genoformer.formats.reach import reach
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_blocks import blocks_of
-from genoformer.genome.reach import reach
 
 HEAD = "##fileformat=VCFv4.2\n##contig=<ID=chr1,length=250>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tann\n"
 

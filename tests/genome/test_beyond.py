@@ -11,7 +11,7 @@ from genoformer.errors import ContigError, GenoformerError
 from genoformer.genome.beyond import first_beyond, regions_on
 from genoformer.genome.contigs import ContigIndex
 from genoformer.genome.reference import Genome
-from genoformer.interpretation.loci import read_places
+from genoformer.interpretation.loci import read_loci
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def genome(make_fasta: Callable[..., Path]) -> Iterator[Genome]:
 def test_a_row_beyond_its_contig_is_refused_as_the_file_has_it(genome: Genome, tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "a.bed"
     path.write_text(text)
-    for read in (lambda: list(regions_on(path, genome)), lambda: read_places(path, genome)):
+    for read in (lambda: list(regions_on(path, genome)), lambda: read_loci(path, genome)):
         with pytest.raises(GenoformerError) as refused:
             read()
         assert said in str(refused.value)
@@ -46,7 +46,7 @@ def test_a_row_beyond_its_contig_is_refused_as_the_file_has_it(genome: Genome, t
 def test_windows_may_reach_beyond_where_rows_do_not(genome: Genome, tmp_path: Path) -> None:
     path = tmp_path / "a.bed"
     path.write_text("chr1\t0\t2\tx\nchr1\t998\t1000\ty\n")
-    assert [(place.name, place.start, place.end) for place in read_places(path, genome, length=10)] == [
+    assert [(place.name, place.start, place.end) for place in read_loci(path, genome, length=10).loci] == [
         ("x", -4, 6), ("y", 994, 1004),
     ]  # fmt: skip
 

@@ -76,6 +76,15 @@ def test_no_contig_in_common(made: Genome, tmp_path: Path) -> None:
     check_preflight(found, force=True)
 
 
+def test_a_build_that_contig_names_show_is_not_said_to_be_in_the_header(made: Genome, tmp_path: Path) -> None:
+    of_names = preflight(write(tmp_path, "NC_000020.11 1 . A T"), made, max_length=5).problem() or ""
+    assert "(chr1, chr2); the names of its contigs point to hg38; give the FASTA" in of_names
+    header = ("##contig=<ID=chr20,length=64444167>",)
+    assert "its header points to hg38" in (
+        preflight(write(tmp_path, "chr20 1 . A T", header=header), made, max_length=5).problem() or ""
+    )
+
+
 def test_nothing_scorable_is_no_problem(made: Genome, tmp_path: Path) -> None:
     found = preflight(write(tmp_path, "1 1 . A <DEL>", "1 13 . N T"), made, max_length=5)
     assert (found.n_scorable, found.problem()) == (0, None)

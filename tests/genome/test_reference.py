@@ -20,6 +20,7 @@ from fasta_files import bgzipped, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import in_forks
+from readings import some_windows
 
 from genoformer.errors import ContigError
 from genoformer.genome import codes, reference
@@ -186,11 +187,6 @@ def test_contigs_under_other_names(tmp_path: Path) -> None:
 # --- processes and threads
 
 
-def read_some(genome: Genome, n: int) -> bytes:
-    starts = np.random.default_rng(n).integers(-100, 50_000, 40)
-    return genome.windows("a", starts, 700).tobytes() + genome.window("a", 10, 9000).tobytes()
-
-
 @pytest.fixture(params=["plain", "bgzip"])
 def big(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     bases = np.random.default_rng(0).choice(np.frombuffer(b"ACGTacgtN", dtype=np.uint8), 150_000).tobytes()
@@ -200,21 +196,21 @@ def big(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_forked_workers_read_the_same(big: Path) -> None:
     genome = Genome(big)
-    assert in_forks(read_some, [(genome, n) for n in range(4)]) == [read_some(genome, n) for n in range(4)]
+    assert in_forks(some_windows, [(genome, n) for n in range(4)]) == [some_windows(genome, n) for n in range(4)]
 
 
 def test_spawned_workers_read_the_same(big: Path) -> None:
     genome = Genome(big)
-    expected = [read_some(genome, n) for n in range(2)]  # the parent's handle is open when the children start
+    expected = [some_windows(genome, n) for n in range(2)]  # the parent's handle is open when the children start
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.starmap(read_some, [(genome, n) for n in range(2)]) == expected
+        assert pool.starmap(some_windows, [(genome, n) for n in range(2)]) == expected
 
 
 def test_threads_share_a_genome(big: Path) -> None:
-    expected = [read_some(Genome(big), n) for n in range(8)]
+    expected = [some_windows(Genome(big), n) for n in range(8)]
     genome = Genome(big)
     found: dict[int, bytes] = {}
-    threads = [threading.Thread(target=lambda n=n: found.update({n: read_some(genome, n)})) for n in range(8)]
+    threads = [threading.Thread(target=lambda n=n: found.update({n: some_windows(genome, n)})) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -224,17 +220,17 @@ def test_threads_share_a_genome(big: Path) -> None:
 
 def test_pickled_and_closed_genomes_read_on(big: Path) -> None:
     genome = Genome(big)
-    expected = read_some(genome, 1)
+    expected = some_windows(genome, 1)
     small = pickle.dumps(genome)
     assert len(small) < 3000
-    assert read_some(pickle.loads(small), 1) == expected
+    assert some_windows(pickle.loads(small), 1) == expected
     with genome as same:
         assert same is genome
-    assert read_some(genome, 1) == expected
+    assert some_windows(genome, 1) == expected
 
 
 def test_processes_that_race_for_the_index_all_read_right(big: Path) -> None:
-    expected = read_some(Genome(big), 3)
+    expected = some_windows(Genome(big), 3)
     for index in big.parent.glob("*.fai"):
         index.unlink()
     script = (

@@ -17,6 +17,7 @@ from genoformer.genome import variants
 from genoformer.genome.codes import decode
 from genoformer.genome.contigs import ContigMap
 from genoformer.genome.fit import check_fit
+from genoformer.genome.normalise import normalise, trim
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import (
     STATUS_MEANING,
@@ -27,10 +28,8 @@ from genoformer.genome.variants import (
     allele_status,
     centred_start,
     compare_refs,
-    normalise,
     place_alleles,
     place_snvs,
-    trim,
 )
 
 with warnings.catch_warnings():

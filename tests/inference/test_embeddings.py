@@ -11,7 +11,7 @@ from small_models import small_encoder
 
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import Codes, encode, reverse_complement
-from genoformer.inference import embedding_window, sequence_embeddings, token_embeddings
+from genoformer.inference import WindowSize, embedding_window, sequence_embeddings, token_embeddings
 from genoformer.inference.embeddings import _owned
 from genoformer.inference.windows import window_starts
 from genoformer.models.heads import pool
@@ -23,7 +23,7 @@ def encoder(k: int = 1, n_layers: int = 2, tokenizer: object = None, **fields: o
     tokenizer = tokenizer or (BaseTokenizer() if k == 1 else KmerTokenizer(k))
     shape = {"max_tokens": 34, "init_std": 0.3, "dropout": 0.0, "norm": "pre"} | fields
     with torch.random.fork_rng(devices=[]):
-        return small_encoder(tokenizer, width=8, n_layers=n_layers, hidden=16, **shape)
+        return small_encoder(tokenizer, width=8, n_layers=n_layers, ffn_width=16, **shape)
 
 
 def sequences_of(lengths: list[int], seed: int = 0) -> list[Codes]:
@@ -57,7 +57,7 @@ def naive(model: Encoder, codes: Codes, pooling: str, window: int, overlap: int,
 def test_as_one_by_one(lengths, model, pooling, window, overlap, batch_size, layer) -> None:
     sequences = sequences_of(lengths)
     found = sequence_embeddings(
-        model, sequences, pooling=pooling, window=window, overlap=overlap, batch_size=batch_size, layer=layer
+        model, sequences, pooling=pooling, windows=WindowSize(window, overlap), batch_size=batch_size, layer=layer
     )
     expected = [naive(model, codes, pooling, window, overlap, layer) for codes in sequences]
     np.testing.assert_allclose(found.values, expected, atol=1e-5)
@@ -110,7 +110,7 @@ def test_each_token_is_from_the_window_where_it_is_farthest_from_an_end(lengths,
         return np.stack([vector for _, vector in best])
 
     sequences = sequences_of(lengths)
-    found = list(token_embeddings(model, sequences, window=window, overlap=overlap, batch_size=size, both_strands=both))
+    found = list(token_embeddings(model, sequences, windows=WindowSize(window, overlap), batch_size=size, both_strands=both))
     for codes, (values, offsets) in zip(sequences, found, strict=True):
         here = expected(codes)
         n_tokens = max(1, len(codes) - model.tokenizer.k + 1)
@@ -126,16 +126,16 @@ def test_each_token_is_from_the_window_where_it_is_farthest_from_an_end(lengths,
 
 def test_a_model_of_a_stem_alone_sees_no_window_borders() -> None:
     """Eight bases on either side decide a token; windows that share 16 give what one window gives."""
-    model = encoder(3, n_layers=1, stem_kernel=5)
+    model = encoder(3, n_layers=1, conv_kernel=5)
     model.layers[0].attention.out.weight.data.zero_()  # what is left of the layer is local
     sequences = sequences_of([200, 30, 64])
-    whole = list(token_embeddings(model, sequences, window=400))
+    whole = list(token_embeddings(model, sequences, windows=WindowSize(400)))
     for window, overlap in ((40, 16), (25, 20), (64, 8)):
-        cut = list(token_embeddings(model, sequences, window=window, overlap=overlap))
+        cut = list(token_embeddings(model, sequences, windows=WindowSize(window, overlap)))
         for a, b in zip(whole, cut, strict=True):
             np.testing.assert_allclose(a.values, b.values, atol=1e-5)
     np.testing.assert_allclose(
-        sequence_embeddings(model, sequences, window=400).values, [x.values.mean(0) for x in whole], atol=1e-5
+        sequence_embeddings(model, sequences, windows=WindowSize(400)).values, [x.values.mean(0) for x in whole], atol=1e-5
     )
 
 
@@ -186,11 +186,11 @@ def test_the_model_is_left_in_its_mode_and_no_sequences_give_no_rows() -> None:
     ("model", "options", "message"),
     [
         (ONE, {"pooling": "sum"}, "pooling 'sum': allowed are mean, max, cls"),
-        (THREE, {"window": 2}, "window = 2: a token of this model has 3 bases"),
-        (ONE, {"window": 8, "overlap": 8}, "overlap = 8"),
+        (THREE, {"windows": WindowSize(2)}, "window = 2: a token of this model has 3 bases"),
+        (ONE, {"windows": WindowSize(8, 8)}, "overlap = 8"),
         (ONE, {"layer": 3}, "layer 3: this model has layers 0 .* to 2"),
         (encoder(1, causal=True), {"pooling": "cls"}, "knows none of them; take the mean"),
-        (encoder(1, position="learned"), {"window": 50}, "has positions for 34"),
+        (encoder(1, position="learned"), {"windows": WindowSize(50)}, "has positions for 34"),
     ],
 )
 def test_what_does_not_fit_is_refused(model, options, message) -> None:
@@ -201,9 +201,9 @@ def test_what_does_not_fit_is_refused(model, options, message) -> None:
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        (THREE, {"overlap": 1}, "a 3-mer across two windows is in neither; give 2"),
-        (encoder(tokenizer=KmerTokenizer(3, stride=2)), {"window": 40}, "its windows have other tokens"),
-        (encoder(tokenizer=KmerTokenizer(3, stride=2)), {"window": 60, "both_strands": True}, "have other tokens"),
+        (THREE, {"windows": WindowSize(overlap=1)}, "a 3-mer across two windows is in neither; give 2"),
+        (encoder(tokenizer=KmerTokenizer(3, stride=2)), {"windows": WindowSize(40)}, "its windows have other tokens"),
+        (encoder(tokenizer=KmerTokenizer(3, stride=2)), {"windows": WindowSize(60), "both_strands": True}, "have other tokens"),
     ],
 )
 def test_tokens_that_windows_do_not_have_are_refused(model, options, message) -> None:

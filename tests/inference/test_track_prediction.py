@@ -15,9 +15,10 @@ from genoformer.genome.codes import N, encode, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.inference import track_prediction
 from genoformer.inference.regions import resolve_regions
-from genoformer.inference.track_prediction import kept_bins, predict_tracks, tracks_of
+from genoformer.inference.runtime import Runtime
+from genoformer.inference.track_prediction import TrackSelection, kept_bins, predict_tracks, tracks_of
 from genoformer.inference.tracks import TrackPredictor
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 
 LENGTHS = {"chr1": 1000, "chr2": 203, "chr3": 5}
 
@@ -51,10 +52,10 @@ class Counting:
         return np.stack([np.isin(bins, (1, 2)).sum(-1), (bins == N).sum(-1)], axis=1).astype(np.float32)
 
 
-def predicted(genome: Genome, model, intervals, **options) -> Kept:
-    found = Kept()
-    tracks = options.pop("tracks", [0, 1])
-    done = predict_tracks(genome, model, intervals, tracks, found, **{"head": "human", **options})
+def predicted(genome: Genome, model, intervals, tracks=(0, 1), *, strand_pairs=None, batch_size=None, progress=None) -> Kept:
+    found, selection = Kept(), TrackSelection("human", tracks, strand_pairs)
+    runtime = Runtime(batch_size=batch_size)
+    done = predict_tracks(genome, model, intervals, selection, found, runtime=runtime, progress=progress)
     assert done.n_bins == len(found)
     return found
 
@@ -173,7 +174,7 @@ def test_bins_in_gaps_of_the_assembly_are_counted(make_fasta) -> None:
     genome = Genome(make_fasta(chr1="ACGTACGTAC" * 2 + "N" * 40 + "ACGTACGTAC" * 10))
     for region, n in (("chr1", 4), ("chr1:1-24", 0), ("chr1:30-40", 2)):
         asked = resolve_regions(genome, region=region).intervals
-        done = predict_tracks(genome, small_enformer(), asked, [0], Kept(), head="human")
+        done = predict_tracks(genome, small_enformer(), asked, TrackSelection("human", [0]), Kept())
         assert done.n_unknown == n, region
 
 
@@ -188,7 +189,7 @@ def test_tracks_come_from_the_table_the_model_or_their_numbers() -> None:
     model.targets = {"mouse": own}
     assert tracks_of(model.config, model.targets, "mouse") is own
     assert tracks_of(model.config, model.targets, "human")[4].identifier == "human_4"
-    with pytest.raises(ConfigError, match=r"3 tracks, but of the model.s heads human has 5, mouse has 3; give the table"):
+    with pytest.raises(ConfigError, match=r"the table has 3 tracks, but head human has 5 \(the model has human: 5, mouse: 3\)"):
         tracks_of(model.config, model.targets, "human", own)
     with pytest.raises(ConfigError, match="this model has human, mouse"):
         tracks_of(model.config, model.targets)
@@ -196,11 +197,11 @@ def test_tracks_come_from_the_table_the_model_or_their_numbers() -> None:
 
 def test_a_track_that_is_not_there_and_values_that_are_no_numbers_are_refused(genome: Genome) -> None:
     model = small_enformer()
-    with pytest.raises(ConfigError, match="track 5 is asked for, but those of head human are numbered 0 to 4"):
+    with pytest.raises(ConfigError, match="track 5 does not exist; those of head human are numbered 0 to 4"):
         predicted(genome, model, resolve_regions(genome).intervals, tracks=[5])
     with torch.no_grad():
         model.heads["human"].bias[1] = torch.nan
-    with pytest.raises(CheckpointError, match="at chr1:1 that are no numbers"):
+    with pytest.raises(CheckpointError, match="predicts NaN or infinite values at chr1:1; are its weights damaged"):
         predicted(genome, model, resolve_regions(genome).intervals)
 
 
@@ -224,7 +225,7 @@ def test_regions_in_each_way(genome: Genome, tmp_path: Path) -> None:
         "1 of the regions reaches beyond the end of its contig and is cut there.",
     ]
     (tmp_path / "b.bed").write_text("chr1\t2000\t2001\n")
-    with pytest.raises(ConfigError, match=r"nothing is left of the regions: .*b.bed, line 1: chr1:2,000-2,001 lies beyond"):
+    with pytest.raises(ConfigError, match=r"no region remains: .*b.bed, line 1: chr1:2,000-2,001 lies beyond"):
         asked(bed=tmp_path / "b.bed")
 
 

@@ -14,14 +14,14 @@ from small_models import small_encoder, small_enformer
 from genoformer.errors import ConfigError
 from genoformer.interpretation import attention
 from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
-from genoformer.models.enformer.model import one_hot
 from genoformer.models.registry import load
+from genoformer.models.track_model import one_hot
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 CODES = np.random.default_rng(1).integers(0, 4, (3, 40), dtype=np.uint8)
 ENCODERS = {
     "kmer": small_encoder(KmerTokenizer(3), n_layers=3, position="learned", norm="post", context_length=64),
-    "rotary": small_encoder(BaseTokenizer(), n_layers=3, norm="pre", stem_kernel=5, context_length=64),
+    "rotary": small_encoder(BaseTokenizer(), n_layers=3, norm="pre", conv_kernel=5, context_length=64),
     "alibi": small_encoder(KmerTokenizer(4), n_layers=3, position="alibi", context_length=64),
     "causal": small_encoder(BaseTokenizer(), n_layers=3, causal=True, context_length=64),
 }
@@ -75,14 +75,14 @@ CASES = {
 @pytest.mark.parametrize("held", [1, 1 << 24], ids=["a query at a time", "all at once"])
 @pytest.mark.parametrize("name", CASES)
 def test_reductions_are_those_of_the_full_softmax(name, held, monkeypatch) -> None:
-    monkeypatch.setattr(attention, "HELD", held)
+    monkeypatch.setattr(attention, "MAX_WEIGHTS", held)
     model, codes, full_of = CASES[name]
     with torch.no_grad():
         full = full_of(model, codes).transpose(0, 1).double()  # [B, layers, H, T, T]
     looked = AttentionReader(model, (0, -1))
     some = full[:, [0, 2]]
     n = full.shape[-1]
-    assert looked.n_tokens(codes.shape[1]) == n
+    assert looked.n_units(codes.shape[1]) == n
     expected = {
         "row": (looked.rows(codes), some[..., 0, :]),
         "another row": (looked.rows(codes, 7), some[..., 7, :]),
@@ -174,7 +174,7 @@ def test_the_score_of_a_base_is_the_mean_over_its_tokens(data) -> None:
 
 
 def test_memory_does_not_hold_the_weights() -> None:
-    """Never more weights at once than HELD, beside one query of a batch."""
+    """Never more weights at once than MAX_WEIGHTS, beside one query of a batch."""
     seen: list[int] = []
     model = ENCODERS["kmer"]
     true = type(model.layers[0].attention).weights
@@ -186,7 +186,7 @@ def test_memory_does_not_hold_the_weights() -> None:
 
     codes = np.tile(CODES, (40, 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "HELD", 5_000)
+        patch.setattr(attention, "MAX_WEIGHTS", 5_000)
         patch.setattr(type(model.layers[0].attention), "weights", counted)
         AttentionReader(model).attention_received(codes)
     assert max(seen) <= 5_000
@@ -213,7 +213,7 @@ def test_contacts_are_over_what_is_usual_at_their_distance() -> None:
 def test_the_whole_matrix_is_that_of_the_bases(k) -> None:
     model = small_encoder(KmerTokenizer(k), context_length=30)
     codes = np.random.default_rng(3).integers(0, 4, 30, dtype=np.uint8)
-    weights, edges = AttentionReader(model, [1]).whole(codes)
+    weights, edges = AttentionReader(model, [1]).matrix(codes)
     ids = torch.from_numpy(model.tokenizer.encode(codes[None]).ids)
     with torch.inference_mode():
         steps = list(model.attentions(ids))

@@ -15,7 +15,7 @@ from scipy.stats import hypergeom
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import decode, encode
 from genoformer.interpretation.dnabert_viz import (
-    Discovery,
+    DiscoveryLimits,
     Instance,
     best_shift,
     centred,
@@ -131,25 +131,25 @@ def test_a_planted_motif_is_found_and_every_stage_is_counted() -> None:
     found = discover(positive, scores, negative)
     best = found.motifs[0]
     assert "GGCACGTGCC" in best.consensus
-    assert len(best.places) >= 40
+    assert len(best.windows) >= 40
     assert best.counts.shape == (24, 4)
-    assert (best.counts.sum(1) == len(best.places)).all()
+    assert (best.counts.sum(1) == len(best.windows)).all()
     np.testing.assert_allclose(best.frequencies.sum(1), 1)
     n = list(found.survivors.values())
     assert n[0] == 60
     assert n[1] >= n[2] >= n[3] >= n[4]
     assert n[6] == len(found.motifs)
-    assert "nothing is left" not in found.text()
-    assert f"{n[3]:>9,}  enriched over the negative sequences (q < 0.005)" in found.text()
+    assert "no motif" not in found.text()
+    assert f"{n[3]:>9,}  candidates enriched over the negative sequences (q < 0.005)" in found.text()
 
 
 @pytest.mark.parametrize(
     ("change", "stage"),
     [
-        ({"scores": np.ones}, "regions of 5 bases or more that are looked at"),
-        ({"limits": Discovery(q=1e-300)}, "enriched over the negative sequences (q < 1e-300)"),
-        ({"limits": Discovery(window=82)}, "windows of 82 bases inside their sequences"),
-        ({"limits": Discovery(instances=1000)}, "motifs of 1000 windows or more"),
+        ({"scores": np.ones}, "regions of 5 bases or more with high scores"),
+        ({"limits": DiscoveryLimits(q=1e-300)}, "candidates enriched over the negative sequences (q < 1e-300)"),
+        ({"limits": DiscoveryLimits(window=82)}, "windows of 82 bases inside their sequences"),
+        ({"limits": DiscoveryLimits(instances=1000)}, "motifs of 1000 windows or more"),
     ],
 )
 def test_an_empty_result_says_which_stage_emptied_it(change, stage) -> None:
@@ -158,21 +158,21 @@ def test_an_empty_result_says_which_stage_emptied_it(change, stage) -> None:
         scores = [np.ones(80) for _ in scores]
     found = discover(positive, scores, negative, change.get("limits"))
     assert not found.motifs
-    assert found.text().endswith(f"nothing is left after: {stage}")
+    assert found.text().endswith(f"no motif: no survivor of the stage: {stage}")
 
 
 def test_an_unknown_base_is_no_motif() -> None:
     positive, scores, negative = world(planted=1.0)
     for codes, of in zip(positive, scores, strict=True):
         codes[np.asarray(of) > 0.5] = 4
-    assert discover(positive, scores, negative).survivors["candidates, different ones"] == 0
+    assert discover(positive, scores, negative).survivors["distinct candidates"] == 0
 
 
 @pytest.mark.parametrize(
     ("positive", "scores", "negative", "message"),
     [
-        ([], [], ["ACGT"], "0 positive and 1 negative sequences: motifs need some of both"),
-        (["ACGT"], [np.ones(3)], ["ACGT"], "the scores do not belong to the sequences"),
+        ([], [], ["ACGT"], "found 0 positive and 1 negative sequences; give at least one of each"),
+        (["ACGT"], [np.ones(3)], ["ACGT"], "scores and sequences differ in number or length"),
     ],
 )
 def test_what_does_not_fit_is_refused(positive, scores, negative, message) -> None:
@@ -183,5 +183,5 @@ def test_what_does_not_fit_is_refused(positive, scores, negative, message) -> No
 def test_maps_with_a_floor_need_no_multiple_of_the_least() -> None:
     scores = np.array([1.0, 1, 3, 3, 3, 3, 3, 1, 1, 2])
     assert high_regions(scores) == []  # nothing is above 10
-    assert high_regions(scores, over_least=0) == [(2, 7)]
-    assert high_regions(scores - 4, over_least=0) == [(2, 7)]  # below 0 everywhere
+    assert high_regions(scores, min_fold=0) == [(2, 7)]
+    assert high_regions(scores - 4, min_fold=0) == [(2, 7)]  # below 0 everywhere

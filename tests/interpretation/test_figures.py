@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from genoformer import plots
-from genoformer.formats.landmarks import read_landmarks
+from genoformer.genome.genes import read_landmarks
 from genoformer.genome.reference import Genome
 
 

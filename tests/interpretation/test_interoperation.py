@@ -10,9 +10,9 @@ import torch
 from small_models import small_classifier, small_enformer
 
 from genoformer.genome.codes import encode
-from genoformer.interpretation.audit import largest_changes
-from genoformer.models.enformer.model import one_hot
+from genoformer.interpretation.sanity_checks import largest_changes
 from genoformer.models.onehot import OneHotModel, TrackSum
+from genoformer.models.track_model import one_hot
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 pytest.importorskip("tangermeme", reason="tangermeme is a peer of the tests: pip install tangermeme")

@@ -1,10 +1,11 @@
-"""Mutagenesis is what `score` says of every change; audits of maps that are right, wrong and made up."""
+"""Mutagenesis is what `score` says of every change; sanity checks of maps that are right and made up."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from scoring_jobs import scorer_of
 from small_models import small_encoder, small_enformer
 from torch import nn
 
@@ -13,10 +14,16 @@ from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import encode
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.interpretation.audit import Audit, Deletion, agreement, audit, deletion, largest_changes, shuffled
 from genoformer.interpretation.ism import mutagenesis
-from genoformer.scoring.scorers import TrackOptions, make_scorer
-from genoformer.scoring.scores import parse_scores
+from genoformer.interpretation.sanity_checks import (
+    Deletion,
+    MapChecks,
+    agreement,
+    check_map,
+    deletion,
+    largest_changes,
+    shuffled,
+)
 from genoformer.tokenizers import KmerTokenizer
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 600))
@@ -32,11 +39,11 @@ def genome(make_fasta) -> Genome:
 @pytest.mark.parametrize("kind", ["tokens", "all tracks", "some tracks"])
 def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
     if kind == "tokens":
-        model, names, of_tracks = small_encoder(KmerTokenizer(3), context_length=40), "LLR,COSINE", None
+        model, names, of_tracks = small_encoder(KmerTokenizer(3), context_length=40), "LLR,COSINE", {}
     else:
         model, names = small_enformer(), "SAD,L2"
-        of_tracks = TrackOptions("human", TARGETS, tracks=[1, 4] if kind == "some tracks" else [2])
-    scorer = make_scorer(model, genome, parse_scores(names), of_tracks=of_tracks)
+        of_tracks = {"head": "human", "targets": TARGETS, "tracks": [1, 4] if kind == "some tracks" else [2]}
+    scorer = scorer_of(model, genome, names, **of_tracks)
     told: list[tuple[int, int]] = []
     found = mutagenesis(scorer, genome, "1", 300, 308, progress=lambda *n: told.append(n))
     columns = {"tokens": ["LLR", "COSINE"], "all tracks": ["SAD", "L2"], "some tracks": ["SAD_t1", "SAD_t4", "L2"]}[kind]
@@ -51,7 +58,7 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
             elif base == ref:
                 assert (found.values[:, i, b] == 0).all()
             else:
-                values = scorer([Variant("chr1", 301 + i, ref, base)]).values[0]
+                values = scorer.score([Variant("chr1", 301 + i, ref, base)]).values[0]
                 expected = [values[places.index(name)] for name in columns]
                 np.testing.assert_allclose(found.values[:, i, b], expected, atol=1e-5)
     assert told[-1] == (7, 7)
@@ -62,12 +69,12 @@ def test_a_map_is_the_score_of_every_change(genome, kind) -> None:
 
 @pytest.mark.parametrize(("start", "end"), [(5, 5), (-1, 4), (590, 601)])
 def test_a_region_off_the_contig_is_refused(genome, start, end) -> None:
-    scorer = make_scorer(small_encoder(KmerTokenizer(3), context_length=40), genome, parse_scores("LLR"))
-    with pytest.raises(ConfigError, match=r"is no region of a contig of 600 bases"):
+    scorer = scorer_of(small_encoder(KmerTokenizer(3), context_length=40), genome, "LLR")
+    with pytest.raises(ConfigError, match=r"is empty or not on the contig of 600 bases"):
         mutagenesis(scorer, genome, "chr1", start, end)
 
 
-# Audits: a model of which it is known what matters
+# Sanity checks, with a model whose important bases are known
 
 
 class Motif(nn.Module):
@@ -95,24 +102,24 @@ def right(model: nn.Module, codes: np.ndarray) -> np.ndarray:
     return model.weight.detach().numpy()[np.arange(40), codes]
 
 
-def audited(found: np.ndarray, again: np.ndarray) -> Audit:
-    return audit(CODES, found, again, lambda codes: output(Motif(), codes))
+def checked(found: np.ndarray, again: np.ndarray) -> MapChecks:
+    return check_map(CODES, found, again, lambda codes: output(Motif(), codes))
 
 
 def test_a_map_that_is_right_passes() -> None:
     model = Motif()
-    found = audited(right(model, CODES), right(shuffled(model), CODES))
+    found = checked(right(model, CODES), right(shuffled(model), CODES))
     assert found.with_mutagenesis > 0.9
     assert found.deletion.mapped[0] == found.deletion.random[0] == pytest.approx(7 + 2.1)
     assert found.deletion.mapped[2] < 1e-6  # 8 of 40 bases: the seven that matter are among them
     assert found.deletion.gain > 0.3
     assert abs(found.reinitialised) < 0.5
-    assert "Spearman with mutagenesis" in found.text()
+    assert "Spearman with ISM" in found.text()
 
 
 def test_a_map_that_is_made_up_fails() -> None:
     made_up = np.random.default_rng(0).random(40)
-    found = audited(made_up, made_up)
+    found = checked(made_up, made_up)
     assert abs(found.with_mutagenesis) < 0.5
     assert abs(found.deletion.gain) < 0.2
     assert found.reinitialised == pytest.approx(1)  # it does not look at the model
@@ -134,10 +141,10 @@ def test_parts_of_an_audit() -> None:
     assert agreement(np.array([1.0, -2, 3]), np.array([-10.0, 20, -30])) == pytest.approx(1)
     assert np.isnan(agreement(np.ones(3), np.arange(3.0)))
     curve = deletion(CODES, np.arange(40.0), lambda codes: (codes < 4).sum(1))
-    np.testing.assert_allclose(curve.mapped, 40 * (1 - curve.shares))
+    np.testing.assert_allclose(curve.mapped, 40 * (1 - curve.fractions))
     model = Motif()
     other = shuffled(model)
     assert sorted(other.weight.flatten().tolist()) == sorted(model.weight.flatten().tolist())
     assert not torch.equal(other.weight, model.weight)
-    with pytest.raises(ConfigError, match=r"a map of shape \[3\] of 40 bases"):
-        audited(np.ones(3), np.ones(40))
+    with pytest.raises(ConfigError, match=r"found a map of shape \[3\] for 40 bases"):
+        checked(np.ones(3), np.ones(40))

@@ -12,7 +12,7 @@ from genoformer.formats.bigwig import BigWig
 from genoformer.genome.codes import decode
 from genoformer.genome.reference import Genome
 from genoformer.interpretation import loci
-from genoformer.interpretation.loci import Locus, read_places, write_map_track, write_maps
+from genoformer.interpretation.loci import Locus, read_loci, write_map_track, write_maps
 
 TEXT = "".join(np.random.default_rng(3).choice(list("ACGT"), 400))
 
@@ -22,13 +22,13 @@ def genome(make_fasta) -> Genome:
     return Genome(make_fasta(chr1=TEXT, chr2=TEXT[:50]))
 
 
-def test_regions_as_they_are_or_around_their_middle(genome, tmp_path: Path) -> None:
+def test_regions_keep_their_length_or_get_the_length_given(genome, tmp_path: Path) -> None:
     (tmp_path / "a.bed").write_text("1\t10\t30\tone\nchr1\t100\t101\n")
-    found = read_places(tmp_path / "a.bed", genome)
+    found = read_loci(tmp_path / "a.bed", genome).loci
     assert [(p.name, p.chrom, p.start, decode(p.codes)) for p in found] == [
         ("one", "chr1", 10, TEXT[10:30]), ("chr1:101-101", "chr1", 100, TEXT[100:101]),
     ]  # fmt: skip
-    wide = read_places(tmp_path / "a.bed", genome, length=50)
+    wide = read_loci(tmp_path / "a.bed", genome, length=50).loci
     assert [(p.start, decode(p.codes)) for p in wide] == [(-5, "N" * 5 + TEXT[:45]), (75, TEXT[75:125])]
 
 
@@ -38,26 +38,24 @@ def test_windows_around_variants(genome, tmp_path: Path) -> None:
     lines += [f"1\t101\trs1\t{TEXT[100]}\t{alts},*\t.\t.\t.", "zz\t5\t.\tA\tC\t.\t.\t."]
     lines += [f"1\t102\t.\t{TEXT[101]}\t.\t.\t.\t."]  # as of a VCF that has every base
     (tmp_path / "a.vcf").write_text("\n".join(lines) + "\n")
-    notes: list[str] = []
-    places = read_places(tmp_path / "a.vcf", genome, length=20, notes=notes)
+    places, alleles, notes = read_loci(tmp_path / "a.vcf", genome, length=20)
     others = [alt for alt in "ACG" if alt != TEXT[100]]
     assert [(p.name, p.start, decode(p.codes)) for p in places] == [
         (f"1:101:{TEXT[100]}>{alt}", 90, TEXT[90:110]) for alt in others
     ]
     assert [decode(p.alternative.codes) for p in places] == [TEXT[90:100] + alt + TEXT[101:110] for alt in others]
     assert {p.variant for p in places} == {(100, 101)}
+    assert [allele.alt for allele in alleles] == others
     assert notes == ["3 alleles have no window: 1 NO_ALT, 1 NO_CONTIG, 1 STAR."]
     (tmp_path / "one.vcf").write_text("\n".join([*lines[:2], lines[2].replace(alts + ",*", others[0] + ",*")]) + "\n")
-    one: list[str] = []
-    read_places(tmp_path / "one.vcf", genome, length=20, notes=one)
-    assert one == ["1 allele has no window: 1 STAR."]
+    assert read_loci(tmp_path / "one.vcf", genome, length=20).notes == ["1 allele has no window: 1 STAR."]
     with pytest.raises(ConfigError, match="give the length of the windows"):
-        read_places(tmp_path / "a.vcf", genome)
+        read_loci(tmp_path / "a.vcf", genome)
 
 
-def test_sequences_of_a_fasta_lie_on_no_genome(tmp_path: Path) -> None:
+def test_sequences_of_a_fasta_have_no_contig(tmp_path: Path) -> None:
     (tmp_path / "a.fa").write_text(">x y\nACGTN\n>z\nGG\n")
-    found = read_places(tmp_path / "a.fa")
+    found = read_loci(tmp_path / "a.fa").loci
     assert [(p.name, p.chrom, p.start, decode(p.codes)) for p in found] == [("x", "", 0, "ACGTN"), ("z", "", 0, "GG")]
 
 
@@ -76,25 +74,25 @@ def test_sequences_of_a_fasta_lie_on_no_genome(tmp_path: Path) -> None:
 def test_records_without_bases_are_refused_with_their_line(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "a.fa").write_text(text, newline="")
     with pytest.raises(FileFormatError) as refused:
-        read_places(tmp_path / "a.fa")
+        read_loci(tmp_path / "a.fa")
     assert said in str(refused.value)
 
 
-def test_what_names_no_places_is_refused(genome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_without_regions_are_refused(genome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.bed").write_text("")
-    with pytest.raises(FileFormatError, match="names no places"):
-        read_places(tmp_path / "a.bed", genome)
-    with pytest.raises(ConfigError, match="holds places on a genome; give its FASTA"):
-        read_places(tmp_path / "a.bed")
+    with pytest.raises(FileFormatError, match="has no regions"):
+        read_loci(tmp_path / "a.bed", genome)
+    with pytest.raises(ConfigError, match="holds regions of a genome; give its FASTA"):
+        read_loci(tmp_path / "a.bed")
     (tmp_path / "a.bed").write_text("chr1\t0\t1000000000000\n")
     with pytest.raises(FileFormatError, match=r"a.bed, line 1: chr1:0-1,000,000,000,000 reaches beyond the end of chr1"):
-        read_places(tmp_path / "a.bed", genome)
+        read_loci(tmp_path / "a.bed", genome)
     with pytest.raises(ConfigError, match="1,000,000,000,000 bases"):
-        read_places(tmp_path / "a.bed", genome, length=10**12)
+        read_loci(tmp_path / "a.bed", genome, length=10**12)
     (tmp_path / "a.bed").write_text("chr1\t0\t300\n")
     monkeypatch.setattr(loci, "_LONGEST", 200)
-    with pytest.raises(ConfigError, match=r"a.bed, line 1: chr1:1-300 is longer than 200 bases; give a length"):
-        read_places(tmp_path / "a.bed", genome)
+    with pytest.raises(ConfigError, match=r"a.bed, line 1: chr1:1-300 is longer than 200 bases; give a shorter --length"):
+        read_loci(tmp_path / "a.bed", genome)
 
 
 def test_maps_are_written_without_pickles_and_as_a_track(genome, tmp_path: Path) -> None:

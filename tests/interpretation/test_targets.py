@@ -10,11 +10,10 @@ from small_models import small_classifier, small_encoder, small_enformer
 from genoformer import inference
 from genoformer.errors import ConfigError
 from genoformer.genome.codes import N, reverse_complement
-from genoformer.interpretation.ism import substitutions
+from genoformer.interpretation.ism import sequence_mutageneses, substitutions
 from genoformer.interpretation.loci import Locus
-from genoformer.interpretation.run import sequence_mutageneses
 from genoformer.interpretation.targets import AttributionTarget
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 RNG = np.random.default_rng(4)
@@ -39,16 +38,15 @@ def test_a_class_is_its_logit(tokenizer, both_strands) -> None:
 
 
 @pytest.mark.parametrize("wide", [0, 1 << 30])  # whole sequences only where they are shorter
-def test_tracks_of_changed_sequences_are_those_of_whole_ones(monkeypatch, wide) -> None:
-    monkeypatch.setattr("genoformer.interpretation.targets._WIDE", wide)
+def test_tracks_of_edited_sequences_equal_those_of_full_passes(wide) -> None:
     output = AttributionTarget(head="human", tracks=(1, 3), bins=(2, 4))
     changed = np.tile(CODES[0], (5, 1))
     changed[1, 10], changed[2, 40:50] = 3 - changed[1, 10], N
     changed[3, [0, 63]], changed[4] = 3 - changed[3, [0, 63]], CODES[1]
     with torch.inference_mode():
         full = LONG(one_hot(torch.from_numpy(changed)), "human", 0)[:, [1, 3], 2:6].sum((1, 2)).numpy()
-    np.testing.assert_allclose(output.of(LONG, changed, CODES[0]), full, rtol=1e-4)
-    np.testing.assert_allclose(output.of(LONG, changed), full, rtol=1e-4)
+    np.testing.assert_allclose(output.track_sum(LONG, changed, CODES[0], long=wide), full, rtol=1e-4)
+    np.testing.assert_allclose(output.track_sum(LONG, changed, long=wide), full, rtol=1e-4)
 
 
 def test_how_well_a_language_model_knows_a_sequence() -> None:
@@ -71,8 +69,8 @@ def test_substitutions_are_differences_of_the_number() -> None:
     def output(made: np.ndarray) -> np.ndarray:
         return weights[np.arange(4), made].sum(1)
 
-    for at_once in (1, 4, 100):
-        found = substitutions(codes, output, at_once=at_once)
+    for batch_size in (1, 4, 100):
+        found = substitutions(codes, output, batch_size=batch_size)
         expected = (weights - weights[np.arange(4), codes][:, None])[:, :4]
         np.testing.assert_allclose(found[[0, 1, 3]], expected[[0, 1, 3]], atol=1e-12)
         assert np.isnan(found[2]).all()

@@ -37,7 +37,7 @@ BERT = {"model_type": "bert", "hidden_size": 16}
 def test_a_configuration_of_another_architecture(tmp_path: Path, config: dict[str, object], words: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=words) as error:
-        registry.load_any(tmp_path)
+        registry.load(tmp_path)
     assert "genoformer reads its own models, BERT with DNABERT's k-mers, and Enformer" in str(error.value)
     for command in (["models", "info"], ["models", "convert"], ["finetune", str(tmp_path / "x.csv"), "-m"]):
         (tmp_path / "x.csv").write_text("sequence,label\nACGT,0\nACGA,1\nACGT,0\nACGA,1\n")
@@ -96,7 +96,7 @@ def test_a_file_is_no_model_folder(tmp_path: Path) -> None:
 
 def bert(folder: Path, **changed: object) -> Path:
     """A DNABERT folder whose config.json says something else."""
-    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    model = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, max_tokens=64)
     registry.save(model, folder, layout="dnabert")
     config = json.loads((folder / "config.json").read_text()) | changed
     (folder / "config.json").write_text(json.dumps(config))
@@ -138,13 +138,13 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123
     ],
 )
 def test_a_pointer_of_git_lfs_is_named(tmp_path: Path, layout: str, name: str, instead: str | None) -> None:
-    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    model = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, max_tokens=64)
     registry.save(model, tmp_path, layout=layout)
     if instead:
         (tmp_path / instead).unlink()
     (tmp_path / name).write_text(POINTER)
     with pytest.raises(CheckpointError, match=f"{name} is a Git LFS pointer, .* run `git lfs pull`"):
-        registry.load_any(tmp_path)
+        registry.load(tmp_path)
 
 
 def cached(folder: Path, *hashes: str, main: str = "") -> Path:
@@ -161,13 +161,13 @@ def test_a_cache_of_the_hugging_face_hub_names_the_model_in_it(tmp_path: Path, o
     folder = cached(tmp_path / of / "models--x--y", "a1", "b2", main="b2")
     given = tmp_path / of if of else folder
     with pytest.raises(CheckpointError) as error:
-        registry.load_any(given)
+        registry.load(given)
     several = f"{folder}/snapshots/b2, {folder}/snapshots/a1"
     assert f"is a cache of the Hugging Face hub, and a model is {several}; name that one" in str(error.value)
-    registry.load_any(folder / "snapshots" / "b2")
+    registry.load(folder / "snapshots" / "b2")
 
 
 def test_a_cache_of_the_hugging_face_hub_without_a_model(tmp_path: Path) -> None:
     (cached(tmp_path / "models--x--y") / "snapshots").mkdir()
     with pytest.raises(CheckpointError, match="without a model in it; download the model again"):
-        registry.load_any(tmp_path / "models--x--y")
+        registry.load(tmp_path / "models--x--y")

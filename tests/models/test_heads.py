@@ -16,30 +16,28 @@ from genoformer.genome.codes import encode
 from genoformer.inference.windows import tokens_of
 from genoformer.models.heads import (
     ClassifierConfig,
-    LowRank,
     SequenceClassifier,
-    add_adapters,
-    merge_adapters,
     pool,
-    set_trainable,
 )
 from genoformer.models.layers import Linear
+from genoformer.models.lora import LowRank, add_adapters, merge_adapters
 from genoformer.models.transformer.model import EncoderConfig
+from genoformer.models.tuning import set_trainable
 from genoformer.tokenizers import BaseTokenizer
 
 POOLINGS = ["mean-max", "mean", "max", "cls"]
 SHAPE = {**small_models.SHAPE, "n_vocab": 9, "max_tokens": 64, "init_std": 0.3}
 
 
-def make(pooling="mean-max", kind="classes", classes=("no", "yes"), seed=0, **fields) -> SequenceClassifier:
+def make(pooling="mean-max", task="classification", classes=("no", "yes"), seed=0, **fields) -> SequenceClassifier:
     """A tiny predictor; centre 10, 20 ... and spread 1, 2 ... where it gives values."""
     numbers = {}
-    if kind == "values":
+    if task == "regression":
         n = len(classes)
-        numbers = {"centre": tuple(10.0 * (i + 1) for i in range(n)), "spread": tuple(1.0 * (i + 1) for i in range(n))}
+        numbers = {"target_mean": tuple(10.0 * (i + 1) for i in range(n)), "target_std": tuple(1.0 * (i + 1) for i in range(n))}
     torch.manual_seed(seed)
-    shape = EncoderConfig(**{**SHAPE, "norm": "pre", "stem_kernel": 5, **fields})
-    model = SequenceClassifier(ClassifierConfig(shape, kind, classes, window=32, pooling=pooling, **numbers)).eval()
+    shape = EncoderConfig(**{**SHAPE, "norm": "pre", "conv_kernel": 5, **fields})
+    model = SequenceClassifier(ClassifierConfig(shape, task, classes, window=32, pooling=pooling, **numbers)).eval()
     model.tokenizer = BaseTokenizer()
     return model
 
@@ -100,40 +98,42 @@ def test_padding_does_not_change_logits(how, position) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "classes", "outcome"),
+    ("task", "classes", "outcome"),
     [
-        ("classes", ("a", "b"), [0.25, 0.75]),  # e^0 : e^(log 3)
+        ("classification", ("a", "b"), [0.25, 0.75]),  # e^0 : e^(log 3)
         ("multilabel", ("a", "b"), [0.5, 0.75]),
-        ("values", ("x", "y"), [10 + 0 * 1, 20 + np.log(3) * 2]),
+        ("regression", ("x", "y"), [10 + 0 * 1, 20 + np.log(3) * 2]),
     ],
 )
-def test_outcomes_by_hand(kind, classes, outcome) -> None:
-    model = make(kind=kind, classes=classes)
-    assert model.probabilities(torch.tensor([[0.0, np.log(3)]]))[0].tolist() == pytest.approx(outcome, rel=1e-6)
+def test_outcomes_by_hand(task, classes, outcome) -> None:
+    model = make(task=task, classes=classes)
+    assert model.task.values(torch.tensor([[0.0, np.log(3)]]))[0].tolist() == pytest.approx(outcome, rel=1e-6)
 
 
-@pytest.mark.parametrize(("kind", "classes"), [("classes", ("a", "b", "c")), ("multilabel", ("a",)), ("values", ("x", "y"))])
-def test_a_configuration_goes_through_json(kind, classes) -> None:
-    config = make("max", kind=kind, classes=classes).config
+@pytest.mark.parametrize(
+    ("task", "classes"), [("classification", ("a", "b", "c")), ("multilabel", ("a",)), ("regression", ("x", "y"))]
+)
+def test_a_configuration_goes_through_json(task, classes) -> None:
+    config = make("max", task=task, classes=classes).config
     again = ClassifierConfig.from_dict(json.loads(json.dumps(asdict(config))))
     assert again == config
-    assert (again.classes, again.centre) == (classes, config.centre)
+    assert (again.classes, again.target_mean) == (classes, config.target_mean)
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"kind": "class"}, "allowed are classes, multilabel, values"),
+        ({"task": "classes"}, "allowed are classification, multilabel, regression"),
         ({"pooling": "median"}, "allowed are mean-max, mean, max, cls"),
-        ({"classes": ()}, "name its outputs"),
+        ({"classes": ()}, "name its classes, labels or values"),
         ({"classes": ("a",)}, "at least two"),
-        ({"classes": ("a", "a")}, "different names"),
+        ({"classes": ("a", "a")}, "names must differ"),
         ({"overlap": 32}, "up to, not including, the window of 32"),
         ({"overlap": -1}, "up to, not including"),
         ({"window": 0}, "up to, not including"),
         ({"dropout": 1.0}, "not including, 1"),
-        ({"kind": "values"}, "0 in centre and 0 in spread for 2 outputs"),
-        ({"centre": (1.0, 2.0)}, "2 in centre and 0 in spread"),
+        ({"task": "regression"}, "0 in target_mean and 0 in target_std for 2 outputs"),
+        ({"target_mean": (1.0, 2.0)}, "2 in target_mean and 0 in target_std"),
         ({"pooling": "cls", "encoder": EncoderConfig(**SHAPE, causal=True)}, "knows none of them"),
     ],
 )
@@ -192,7 +192,7 @@ ADAPTERS = {
 )
 def test_what_each_mode_trains(tune, norm, trained) -> None:
     model = make(norm=norm)
-    set_trainable(model, tune, last_layers=1, lora_rank=2)
+    set_trainable(model.encoder, tune, n_last=1, rank=2)
     assert {name for name, p in model.named_parameters() if p.requires_grad} == trained | HEAD
 
 
@@ -200,7 +200,7 @@ def test_what_each_mode_trains(tune, norm, trained) -> None:
 def test_what_is_chosen_has_gradients_and_nothing_else(tune) -> None:
     """Every chosen weight moves the logits; the language model's own head never does."""
     model = make(pooler=True)
-    set_trainable(model, tune, last_layers=1, lora_rank=2)
+    set_trainable(model.encoder, tune, n_last=1, rank=2)
     for p in (module.b for module in model.modules() if isinstance(module, LowRank)):
         torch.nn.init.normal_(p)  # at 0 the gradient of A is 0
     model.logits(encode("ATCGA")[None]).square().sum().backward()
@@ -214,16 +214,16 @@ def test_what_is_chosen_has_gradients_and_nothing_else(tune) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"tune": "half"}, "allowed are full, last, frozen, lora"),
-        ({"tune": "last", "last_layers": 3}, "layers 1 to 2"),
-        ({"tune": "last", "last_layers": 0}, "layers 1 to 2"),
-        ({"tune": "lora", "lora_rank": 17}, "give 1 to 16"),
-        ({"tune": "lora", "lora_rank": 0}, "give 1 to 16"),
+        ({"tune": "half"}, "allowed are full, last, norms, frozen, lora"),
+        ({"tune": "last", "n_last": 3}, "layers 1 to 2"),
+        ({"tune": "last", "n_last": 0}, "layers 1 to 2"),
+        ({"tune": "lora", "rank": 17}, "give 1 to 16"),
+        ({"tune": "lora", "rank": 0}, "give 1 to 16"),
     ],
 )
 def test_choices_that_cannot_be_are_refused(options, words) -> None:
     with pytest.raises(ConfigError, match=words):
-        set_trainable(make(), **options)
+        set_trainable(make().encoder, **options)
 
 
 # --- adapters

@@ -25,7 +25,7 @@ from genoformer.genome.minhash import Sketch
 from genoformer.models import registry
 from genoformer.models.enformer.model import EnformerConfig
 from genoformer.models.transformer.model import EncoderConfig
-from genoformer.scoring.quantiles import Calibration
+from genoformer.scoring.calibration import Calibration
 from genoformer.tokenizers import KmerTokenizer
 
 WEIGHTS, PICKLED = "model.safetensors", "pytorch_model.bin"
@@ -48,7 +48,7 @@ def folder(tmp_path: Path, tiny_model_folder: Path) -> Path:
 
 @pytest.fixture
 def dnabert(tmp_path: Path) -> Path:
-    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    model = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, max_tokens=64)
     registry.save(model, tmp_path / "bert", layout="dnabert")
     return tmp_path / "bert"
 
@@ -70,7 +70,7 @@ def test_a_payload_is_not_run(dnabert: Path, tmp_path: Path, how: str) -> None:
     else:
         with_pickle(dnabert, lambda path: path.write_bytes(pickle.dumps(payload if how == "bare" else {"a": payload})))
     with pytest.raises(CheckpointError, match="something else than plain tensors"):
-        registry.load_any(dnabert)
+        registry.load(dnabert)
     assert not (tmp_path / "ran").exists()
 
 
@@ -80,10 +80,10 @@ def test_a_payload_among_arrays_is_not_run(folder: Path, tmp_path: Path, name: s
     with (folder / name).open("wb") as file:
         np.savez(file, format=payload, hashes=payload, about=payload, allow_pickle=True)
     with pytest.raises((FileFormatError, CheckpointError), match="objects, which are pickled"):
-        Calibration.load(folder / name) if name.startswith("cal") else registry.load_any(folder)
+        Calibration.load(folder / name) if name.startswith("cal") else registry.load(folder)
     (folder / name).write_bytes(pickle.dumps(Payload(tmp_path / "ran")))
     with pytest.raises((FileFormatError, CheckpointError), match="not a zip file"):
-        Calibration.load(folder / name) if name.startswith("cal") else registry.load_any(folder)
+        Calibration.load(folder / name) if name.startswith("cal") else registry.load(folder)
     assert not (tmp_path / "ran").exists()
 
 
@@ -100,7 +100,7 @@ def test_a_packed_pickle_is_not_unpacked(dnabert: Path) -> None:
 
     with_pickle(dnabert, write)
     with pytest.raises(CheckpointError, match=r"is compressed, and unpacks to 20,\d+,\d+ bytes"):
-        registry.load_any(dnabert)
+        registry.load(dnabert)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_tensors_that_are_not_plain(dnabert: Path, tensor: torch.Tensor, words: 
     tensors = load_file(dnabert / WEIGHTS)
     with_pickle(dnabert, lambda path: torch.save({**tensors, "bert.pooler.dense.bias": tensor}, path))
     with pytest.raises(CheckpointError, match=words):
-        registry.load_any(dnabert)
+        registry.load(dnabert)
 
 
 # --- safetensors
@@ -156,7 +156,7 @@ def test_a_hostile_table_of_tensors(folder: Path, content: bytes) -> None:
     (folder / WEIGHTS).write_bytes(content)
     before = sorted(folder.parent.rglob("*"))
     with pytest.raises(CheckpointError) as refused:
-        registry.load_any(folder)
+        registry.load(folder)
     assert str(refused.value).startswith(str(folder))
     assert sorted(folder.parent.rglob("*")) == before
 
@@ -166,7 +166,7 @@ def test_names_that_stand_twice(folder: Path) -> None:
     one, two = (json.dumps(tensor([1], at, at + 4)) for at in (0, 4))
     (folder / WEIGHTS).write_bytes(safetensors(f'{{"a": {one}, "a": {two}}}'.encode(), bytes(8)))
     with pytest.raises(CheckpointError):
-        registry.load_any(folder)
+        registry.load(folder)
 
 
 # --- configurations
@@ -183,19 +183,19 @@ def change(folder: Path, **changed: object) -> None:
     [
         {"width": 10**9, "n_heads": 1},
         {"n_layers": 10**9},
-        {"n_layers": 60, "width": 2, "n_heads": 1, "hidden": 1},
-        {"hidden": 10**12},
+        {"n_layers": 60, "width": 2, "n_heads": 1, "ffn_width": 1},
+        {"ffn_width": 10**12},
         {"max_tokens": 10**12},
-        {"n_segments": 10**10},
+        {"n_token_types": 10**10},
         {"n_vocab": 10**12},
-        {"stem_kernel": 10**10 + 1},
+        {"conv_kernel": 10**10 + 1},
         {"position": "sinusoidal", "width": 10**9, "n_heads": 10**9},
     ],
 )
 def test_an_encoder_larger_than_its_file(folder: Path, changed: dict[str, object]) -> None:
     change(folder, **changed)
     with pytest.raises(CheckpointError, match=r"tensors are missing or of another shape: config.json asks for"):
-        registry.load_any(folder)
+        registry.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_long_range_model_larger_than_its_file(tmp_path: Path, changed: dict[s
     registry.save(small_enformer(), tmp_path / "m")
     change(tmp_path / "m", **changed)
     with pytest.raises(CheckpointError, match=r"config.json"):
-        registry.load_any(tmp_path / "m")
+        registry.load(tmp_path / "m")
 
 
 def test_a_bert_larger_than_its_file(dnabert: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_bert_larger_than_its_file(dnabert: Path) -> None:
     for name, value in wrong.items():
         (dnabert / "config.json").write_text(json.dumps({**config, name: value}))
         with pytest.raises(CheckpointError):
-            registry.load_any(dnabert)
+            registry.load(dnabert)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
@@ -222,12 +222,12 @@ def test_a_bert_larger_than_its_file(dnabert: Path) -> None:
 def test_json_that_no_parser_likes(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
     with pytest.raises(CheckpointError):
-        registry.load_any(folder)
+        registry.load(folder)
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**17), float("nan"), float("inf"), 2**53 + 1])
 def test_numbers_beyond_reason(value: float) -> None:
-    for kind, name in ((EncoderConfig, "hidden"), (EncoderConfig, "norm_eps"), (EnformerConfig, "attention_scale")):
+    for kind, name in ((EncoderConfig, "ffn_width"), (EncoderConfig, "norm_eps"), (EnformerConfig, "qk_init_gain")):
         with pytest.raises(ConfigError):
             kind.from_dict({name: value})  # type: ignore[attr-defined]
 
@@ -297,4 +297,4 @@ def test_a_pipe_or_a_device_is_refused_at_once(tiny_model_folder: Path, tmp_path
         assert registry.read_manifest(folder) is None
         return
     with pytest.raises((CheckpointError, FileFormatError, ConfigError), match=name):
-        registry.load_any(folder)
+        registry.load(folder)

@@ -10,10 +10,11 @@ from genoformer.evaluation.tracks import TrackFitting
 from genoformer.genome.reference import Genome
 from genoformer.inference.tracks import TrackPredictor
 from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
 
 
 def test_it_is_small_and_knows_its_tracks() -> None:
-    model = registry.load_long_range("mini-tracks")
+    model = registry.load("mini-tracks", PredictsTracks)
     (head,) = model.heads
     table = model.targets[head]
     assert {group: len(rows) for group, rows in table.groups.items()} == {"CAGE": 24, "DNASE": 10, "RNA": 30, "RNA3": 10}
@@ -29,7 +30,7 @@ def test_on_real_windows_that_it_never_saw(real_data: Path) -> None:
         valid = np.flatnonzero(file["split"] == "valid")
         measured = file["target"][valid].astype(np.float32)  # [n, 2048 bins of 32, K]
     pooled = measured.reshape(len(valid), 512, 4, 74).mean(2).transpose(0, 2, 1)  # [n, K, 512]
-    model, fitting = registry.load_long_range("mini-tracks").eval(), TrackFitting(74, log=True)
+    model, fitting = registry.load("mini-tracks", PredictsTracks).eval(), TrackFitting(74, log=True)
     length, bins = model.config.context_length, model.bins_of(model.config.context_length)
     reader = TrackPredictor(model)
     with Genome(real_data / "seq2track" / "windows.fa.gz") as genome:

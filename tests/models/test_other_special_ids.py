@@ -53,13 +53,13 @@ class OtherIds:
 
 TEXTS = ["ACGTN", "GG", "TTTACGNACGT", "C"]
 SHAPE = EncoderConfig(
-    n_vocab=8, width=16, n_layers=2, n_heads=2, hidden=32, max_tokens=64, context_length=16, position="rotary"
+    n_vocab=8, width=16, n_layers=2, n_heads=2, ffn_width=32, max_tokens=64, context_length=16, position="rotary"
 )
 
 
 def classifier() -> SequenceClassifier:
     torch.manual_seed(0)
-    model = SequenceClassifier(ClassifierConfig(SHAPE, "classes", ("no", "yes"), window=16)).eval()
+    model = SequenceClassifier(ClassifierConfig(SHAPE, "classification", ("no", "yes"), window=16)).eval()
     model.tokenizer = OtherIds()
     return model
 
@@ -97,7 +97,7 @@ def test_causal_labels_are_the_next_known_bases() -> None:
 def test_fine_tuning_masks_known_bases_only() -> None:
     drawn = LabelledBatches(
         [encode("ACGTNNACGT")] * 64, np.zeros(64, dtype=np.int64), np.ones(64, dtype=np.float32), classifier(),
-        batch_size=64, seed=0, mask_rate=0.5,
+        batch_size=64, seed=0, token_dropout=0.5,
     )  # fmt: skip
     ids = drawn(0).ids.numpy()
     assert (ids[:, 0] == 3).all()

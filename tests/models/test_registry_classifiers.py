@@ -14,16 +14,17 @@ from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
 from genoformer.genome.minhash import Sketch
 from genoformer.models import registry
+from genoformer.models.base import Embeds
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.tokenizers import BaseTokenizer
 
-SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, hidden=16, max_tokens=64, position="rotary", stem_kernel=5)
+SHAPE = EncoderConfig(n_vocab=9, width=16, n_layers=1, n_heads=2, ffn_width=16, max_tokens=64, position="rotary", conv_kernel=5)
 
 
-def predictor(seed=0, kind="classes", classes=("no", "yes"), **fields) -> SequenceClassifier:
+def predictor(seed=0, task="classification", classes=("no", "yes"), **fields) -> SequenceClassifier:
     torch.manual_seed(seed)
-    model = SequenceClassifier(ClassifierConfig(SHAPE, kind, classes, window=32, overlap=8, **fields)).eval()
+    model = SequenceClassifier(ClassifierConfig(SHAPE, task, classes, window=32, overlap=8, **fields)).eval()
     model.tokenizer = BaseTokenizer()
     return model
 
@@ -42,10 +43,10 @@ def ensemble(folder: Path, members: object) -> Path:
 
 
 def test_a_predictor_comes_back_bit_by_bit(tmp_path) -> None:
-    model = predictor(kind="values", classes=("level",), centre=(0.1,), spread=(1 / 3,))
+    model = predictor(task="regression", classes=("level",), target_mean=(0.1,), target_std=(1 / 3,))
     ids = torch.randint(5, 9, (4, 20))
     registry.save(model, tmp_path / "whole", manifest={"seed": 3})
-    (again,) = registry.load_predictors(tmp_path / "whole")
+    (again,) = registry.load_ensemble(tmp_path / "whole")
     assert again.config == model.config
     assert not again.training
     assert again.sha256 == sha256_of(tmp_path / "whole" / "model.safetensors")
@@ -62,7 +63,7 @@ def test_half_precision_halves_the_file(tmp_path) -> None:
     model = predictor()
     registry.save(model, tmp_path / "whole")
     registry.save(model, tmp_path / "half", dtype=torch.float16)
-    (half,) = registry.load_predictors(tmp_path / "half")
+    (half,) = registry.load_ensemble(tmp_path / "half")
     assert {p.dtype for p in half.parameters()} == {torch.float32}
     for name, tensor in model.state_dict().items():
         assert torch.equal(half.state_dict()[name], tensor.half().float()), name
@@ -74,9 +75,9 @@ def test_each_kind_of_model_is_refused_where_the_other_is_meant(tmp_path) -> Non
     registry.save(predictor(), tmp_path / "tuned")
     registry.save(encoder(), tmp_path / "language")
     with pytest.raises(CheckpointError, match="was fine-tuned to predict no, yes; give a language model"):
-        registry.load(tmp_path / "tuned")
+        registry.load(tmp_path / "tuned", Embeds)
     with pytest.raises(CheckpointError, match="is a language model, which predicts bases; fine-tune it first"):
-        registry.load_predictors(tmp_path / "language")
+        registry.load_ensemble(tmp_path / "language")
     with pytest.raises(ConfigError, match="DNABERT's layout holds language models"):
         registry.save(predictor(), tmp_path / "out", layout="dnabert")
 
@@ -84,7 +85,7 @@ def test_each_kind_of_model_is_refused_where_the_other_is_meant(tmp_path) -> Non
 def test_an_ensemble_gives_its_members_in_order(tmp_path) -> None:
     for seed in (1, 2):
         registry.save(predictor(seed), tmp_path / f"seed-{seed}")
-    found = registry.load_predictors(ensemble(tmp_path, ["seed-2", "seed-1"]))
+    found = registry.load_ensemble(ensemble(tmp_path, ["seed-2", "seed-1"]))
     assert [model.sha256 for model in found] == [sha256_of(tmp_path / f"seed-{i}/model.safetensors") for i in (2, 1)]
     with pytest.raises(CheckpointError, match=r"run of several models.*name one of .*seed-2, .*seed-1"):
         registry.load(tmp_path)
@@ -94,7 +95,7 @@ def test_a_folder_that_names_the_class_by_its_old_name_is_read(tmp_path) -> None
     registry.save(predictor(), tmp_path / "old")
     path = tmp_path / "old" / "config.json"
     path.write_text(path.read_text().replace("heads:SequenceClassifier", "heads:Predictor"))
-    (model,) = registry.load_predictors(tmp_path / "old")
+    (model,) = registry.load_ensemble(tmp_path / "old")
     assert isinstance(model, SequenceClassifier)
 
 
@@ -103,7 +104,7 @@ def test_a_folder_that_names_the_class_by_its_old_name_is_read(tmp_path) -> None
     [
         (lambda: predictor(1, classes=("no", "maybe")), "its 2 members do not predict the same classes"),
         (lambda: predictor(1, classes=("yes", "no")), "do not predict the same"),  # the same names, but other outputs
-        (lambda: predictor(1, kind="multilabel"), "do not predict the same"),
+        (lambda: predictor(1, task="multilabel"), "do not predict the same"),
         (encoder, "is a language model"),
     ],
     ids=["classes", "order", "kind", "language model"],
@@ -114,7 +115,7 @@ def test_members_that_do_not_predict_the_same_are_refused(
     registry.save(predictor(), tmp_path / "a")
     registry.save(other(), tmp_path / "b")
     with pytest.raises(CheckpointError, match=words):
-        registry.load_predictors(ensemble(tmp_path, ["a", "b"]))
+        registry.load_ensemble(ensemble(tmp_path, ["a", "b"]))
 
 
 @pytest.mark.parametrize(
@@ -124,24 +125,24 @@ def test_members_elsewhere_are_refused(tmp_path, member) -> None:
     """A model does lie in ../other, so that only the name is in the way."""
     registry.save(predictor(), tmp_path / "other")
     with pytest.raises(CheckpointError, match="is not the name of a folder beside it; refused"):
-        registry.load_predictors(ensemble(tmp_path / "run", [member]))
+        registry.load_ensemble(ensemble(tmp_path / "run", [member]))
 
 
 def test_absolute_members_are_refused(tmp_path) -> None:
     registry.save(predictor(), tmp_path / "other")
     with pytest.raises(CheckpointError, match="refused"):
-        registry.load_predictors(ensemble(tmp_path / "run", [str(tmp_path / "other")]))
+        registry.load_ensemble(ensemble(tmp_path / "run", [str(tmp_path / "other")]))
 
 
 @pytest.mark.parametrize("members", [[], "seed-1", None, {"a": 1}])
 def test_a_run_without_members_is_refused(tmp_path, members) -> None:
     with pytest.raises(CheckpointError, match="names no members"):
-        registry.load_predictors(ensemble(tmp_path, members))
+        registry.load_ensemble(ensemble(tmp_path, members))
 
 
 def test_a_member_that_is_gone_is_refused(tmp_path) -> None:
     with pytest.raises(CheckpointError, match=r"no model folder .*seed-1"):
-        registry.load_predictors(ensemble(tmp_path, ["seed-1"]))
+        registry.load_ensemble(ensemble(tmp_path, ["seed-1"]))
 
 
 def change(**fields):
@@ -162,7 +163,7 @@ def change(**fields):
         (change(dropout=5), "from 0 up to"),
         (change(classes="ab"), "give a list of names"),
         (change(classes=["a", "b", "c"]), "shape"),
-        (change(centre=["x"]), "could not convert"),
+        (change(target_mean=["x"]), "could not convert"),
         (change(encoder=None), "should be a table"),
         (change(pooling="max"), "shape"),  # takes half the width
         (lambda folder: (folder / "seen.npz").write_bytes(b"PK"), "no sketch"),
@@ -173,7 +174,7 @@ def test_damaged_folders_are_refused_in_a_sentence(tmp_path, damage, words) -> N
     registry.save(predictor(), tmp_path)
     damage(tmp_path)
     with pytest.raises(ValueError, match=words) as error:  # our errors are ValueErrors; tracebacks of others are not
-        registry.load_predictors(tmp_path)
+        registry.load_ensemble(tmp_path)
     assert type(error.value).__module__ == "genoformer.errors"
 
 
@@ -191,7 +192,7 @@ NEW = [random_codes(500, seed) for seed in range(100, 110)]
 def that_saw(folder: Path, sequences) -> SequenceClassifier:
     registry.save(predictor(), folder)
     Sketch.of(sequences, scale=2).save(folder / registry.SKETCH)
-    return registry.load_predictors(folder)[0]
+    return registry.load_ensemble(folder)[0]
 
 
 def test_what_a_model_has_seen_is_said(tmp_path) -> None:
@@ -241,7 +242,7 @@ def of_bert(**files: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("make", "layout", "words"),
     [
-        (lambda folder: folder.write_text("x"), "genoformer", "m is a file; a folder is needed to write into"),
+        (lambda folder: folder.write_text("x"), "genoformer", "m is a file, and the outputs need a folder"),
         (of_bert(), "genoformer", r"\(its config.json is of model_type bert \(BertForMaskedLM\)\), which would be mixed"),
         (of_bert(config__json='{"model_type": "gpt2"}'), "dnabert", r"\(its config.json is of model_type gpt2\), which"),
         (of_bert(config__json="{"), "genoformer", r"\(its config.json is of another layout\)"),
@@ -266,7 +267,7 @@ def test_a_folder_of_something_else_is_left_as_it_was(tmp_path, make: Callable[[
 def test_a_model_takes_the_place_of_one_of_its_kind(tmp_path) -> None:
     for model in (predictor(), predictor(1)):
         registry.save(model, tmp_path / "m")
-    (found,) = registry.load_predictors(tmp_path / "m")
+    (found,) = registry.load_ensemble(tmp_path / "m")
     torch.testing.assert_close(dict(found.state_dict()), dict(predictor(1).state_dict()), rtol=0, atol=0)
 
 

@@ -15,6 +15,7 @@ from small_models import small_encoder, small_enformer
 from genoformer.errors import CheckpointError
 from genoformer.files import sha256_of
 from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
 from genoformer.tokenizers import KmerTokenizer
 
 INDEX = "model.safetensors.index.json"
@@ -23,7 +24,7 @@ INDEX = "model.safetensors.index.json"
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
     """A DNABERT of 3-mers in one file."""
-    model = small_encoder(KmerTokenizer(3), position="learned", n_segments=2, max_tokens=64)
+    model = small_encoder(KmerTokenizer(3), position="learned", n_token_types=2, max_tokens=64)
     registry.save(model, tmp_path / "whole", layout="dnabert")
     return tmp_path / "whole"
 
@@ -60,8 +61,8 @@ def test_shards_are_read_as_one_file_is(whole: Path, tmp_path: Path, n: int, pic
 
 def test_an_enformer_is_read_from_shards(tmp_path: Path) -> None:
     registry.save(small_enformer(), tmp_path / "whole", layout="enformer")
-    model = registry.load_long_range(tmp_path / "whole")
-    again = registry.load_long_range(sharded(tmp_path / "whole", tmp_path / "parts"))
+    model = registry.load(tmp_path / "whole", PredictsTracks)
+    again = registry.load(sharded(tmp_path / "whole", tmp_path / "parts"), PredictsTracks)
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
 
 

@@ -9,14 +9,14 @@ from torch import nn
 
 from genoformer.errors import ConfigError
 from genoformer.models.enformer.model import Enformer
-from genoformer.models.heads import LowRank, add_adapters, merge_adapters
+from genoformer.models.lora import LowRank, add_adapters, merge_adapters
 from genoformer.models.track_heads import (
     ContextAttentionHead,
     ContextHead,
     EnformerWithHead,
     TrackHead,
-    trunk_parameters,
 )
+from genoformer.models.tuning import trained_names
 
 WIDTH, CONTEXT = 48, 5  # of the embedding of a small model, and of a cell type's vector
 
@@ -143,7 +143,7 @@ def test_the_loss_is_that_of_the_tracks() -> None:
         ((2, 4, 32), {}, "4 tracks of 2 windows; the model gives 3 of 2"),
         ((1, 3, 32), {}, "3 tracks of 1 windows; the model gives 3 of 2"),
         ((3, 32), {}, r"the target is \[3, 32\]"),
-        ((2, 3, 40), {"n_bins": 40}, "40 bins are asked for, but a window of 256 bases has 32 bins of 8 bases"),
+        ((2, 3, 40), {"n_bins": 40}, "found n_bins = 40, but a window of 256 bases has 32 bins of 8 bases"),
     ],
 )
 def test_targets_of_other_shapes_are_refused_with_the_numbers(shape, options, message: str) -> None:
@@ -192,14 +192,14 @@ def test_a_failure_puts_everything_back_too() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tune": "half"}, "tune = 'half': allowed are full, last, norms, frozen"),
-        ({"tune": "last", "last_blocks": 3}, "last_blocks = 3: the model has blocks 1 to 2"),
-        ({"tune": "last", "last_blocks": 0}, "last_blocks = 0"),
+        ({"tune": "half"}, "tune = 'half': allowed are full, last, norms, frozen, lora"),
+        ({"tune": "last", "n_last": 3}, "last 3 layers: the model has layers 1 to 2"),
+        ({"tune": "last", "n_last": 0}, "last 0 layers"),
     ],
 )
 def test_choices_that_cannot_be_are_refused(options, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        trunk_parameters(small_enformer(), **options)
+        trained_names(small_enformer(), **options)
     one = adapted().train()
     one.model.activation_checkpointing = True
     with pytest.raises(ConfigError, match="with checkpointing"):
@@ -236,4 +236,4 @@ def test_low_rank_adapters_start_as_nothing_and_merge_into_the_same_function(tra
 
 def test_the_last_blocks_of_a_model_without_any() -> None:
     model = small_enformer(n_blocks=0)
-    assert {name.partition(".")[0] for name in trunk_parameters(model, "last", 2)} == {"final"}
+    assert {name.partition(".")[0] for name in trained_names(model, "last", 2)} == {"final"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scoring_jobs import scorer_of
 from small_models import small_encoder
 
 from genoformer import inference
@@ -14,9 +15,8 @@ from genoformer.genome.codes import decode, encode, reverse_complement
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Status, Variant
 from genoformer.models.transformer.model import Encoder
-from genoformer.scoring.allele_features import FLANK, AlleleScorer
+from genoformer.scoring.allele_features import FLANK, AlleleScorer, VariantEvidence
 from genoformer.scoring.scores import DEFAULT_SCORES, DEFAULT_TRACK_SCORES, SCORES, parse_scores
-from genoformer.scoring.sequence_scorer import SequenceScorer
 from genoformer.tokenizers import BaseTokenizer, BPETokenizer, KmerTokenizer
 
 LENGTH = 40
@@ -69,13 +69,7 @@ def strands(text: str, start: int, end: int):
 
 def score(reader: AlleleScorer, name: str, variants) -> np.ndarray:
     entry = SCORES[name]
-    match entry.evidence:
-        case "pseudo":
-            pairs = reader.indels(variants)
-        case "embedding":
-            pairs = reader.embeddings(variants)
-        case other:
-            pairs = reader.substitutions(variants, with_posterior=True)[other]
+    pairs = entry.input.from_sequence(VariantEvidence(reader, variants, with_posterior=True))
     return np.mean([entry.function(pair.ref, pair.alt) for pair in pairs], axis=0)
 
 
@@ -211,13 +205,13 @@ MIXED = [
 
 
 def fitting(name: str) -> list[Variant]:
-    kind = SCORES[name].kind
+    kind = SCORES[name].alleles
     return [v for v in MIXED if kind == "any" or (kind == "substitution") == (len(v.ref) == len(v.alt))]
 
 
 @pytest.mark.parametrize("name", OF_TOKENS)
 def test_equal_alleles_give_zero(name, model, genome) -> None:
-    if name == "ENTROPY":  # of the place, not of the alleles: what it is must not depend on ALT
+    if not SCORES[name].zero_at_reference:  # ENTROPY, of the place and not of the alleles: it must not depend on ALT
         values = score(AlleleScorer(model, genome), name, snvs([150]))
         assert values == pytest.approx(np.full(3, values[0]))
         return
@@ -305,7 +299,7 @@ DEFINED: list[tuple[str, tuple[str, int, str, str], str, Status]] = [
 def test_a_status_is_true_for_the_allele_and_the_scores(tmp_path, names, place, defined, status) -> None:
     (tmp_path / "g.fa").write_text(f">m\n{LONE}\n>n\n{AMONG_N}\n")
     chosen = parse_scores(names)
-    answers = SequenceScorer(make_model(KmerTokenizer(3)), Genome(tmp_path / "g.fa"), chosen)([Variant(*place)])
+    answers = scorer_of(make_model(KmerTokenizer(3)), Genome(tmp_path / "g.fa"), names).score([Variant(*place)])
     found = " ".join(score.name for score, value in zip(chosen, answers.values[0], strict=True) if np.isfinite(value))
     assert (found, answers.statuses) == (defined, [status])
 
@@ -314,7 +308,7 @@ def test_the_entropy_of_an_alt_equal_to_ref_is_that_of_the_place(model, genome) 
     other = SEQUENCE[150].translate(str.maketrans("ACGT", "CGTA"))
     rows = [Variant("c", 151, SEQUENCE[150], alt) for alt in (other, SEQUENCE[150])]
     rows.append(Variant("c", 151, SEQUENCE[150:153], SEQUENCE[150:153]))
-    values = SequenceScorer(model, genome, parse_scores("ENTROPY,LLR,COSINE"))(rows).values
+    values = scorer_of(model, genome, "ENTROPY,LLR,COSINE").score(rows).values
     assert values[0, 0] == values[1, 0] == values[2, 0] > 0
     assert values[1:, 1].tolist() == [0, 0]
     assert values[1:, 2] == pytest.approx([0, 0], abs=1e-6)
@@ -341,10 +335,10 @@ def test_what_a_model_cannot_tell_is_refused_at_once(genome) -> None:
     bpe = make_model(BPETokenizer.train([encode(SEQUENCE)], 32))
     causal = make_model(BaseTokenizer(), causal=True)
     with pytest.raises(ConfigError, match="BPE"):
-        AlleleScorer(bpe, genome).require({"allele"})
-    AlleleScorer(bpe, genome).require({"embedding"})
+        AlleleScorer(bpe, genome).require(parse_scores("LLR"))
+    AlleleScorer(bpe, genome).require(parse_scores("L2"))
     with pytest.raises(ConfigError, match="causal"):
-        AlleleScorer(causal, genome).require({"posterior"})
+        AlleleScorer(causal, genome).require(parse_scores("ENTROPY"))
     with pytest.raises(ConfigError, match="at most 38"):
         AlleleScorer(make_model(BaseTokenizer(), position="learned", max_tokens=40), genome)
     with pytest.raises(ConfigError, match="at least"):
@@ -359,8 +353,8 @@ def test_every_score_explains_itself() -> None:
         assert entry.function.__doc__
         assert '"' not in entry.meaning  # it stands in a VCF header
     assert [s.name for s in parse_scores(" llr, PLL,llr")] == ["LLR", "PLL"]
-    assert {s.kind for s in parse_scores(DEFAULT_SCORES)} == {"substitution", "indel"}  # between them, every allele
-    assert all(s.kind == "any" for s in parse_scores(DEFAULT_TRACK_SCORES))
+    assert {s.alleles for s in parse_scores(DEFAULT_SCORES)} == {"substitution", "indel"}  # between them, every allele
+    assert all(s.alleles == "any" for s in parse_scores(DEFAULT_TRACK_SCORES))
     for names in ("SAT", ""):
         with pytest.raises(ConfigError, match="known are LLR"):
             parse_scores(names)
@@ -397,9 +391,7 @@ def test_windows_are_shared_between_the_alts_of_a_place(model, genome, monkeypat
 )
 def test_the_cost_of_a_record_is_what_the_model_is_asked(genome, monkeypatch, alts: tuple[str, ...], cost: int) -> None:
     """A deletion or insertion: each base of both alleles, with five on either side, where the shorter one has more of them."""
-    scorer = SequenceScorer(
-        small_encoder(BaseTokenizer(), context_length=40), genome, parse_scores("LLR,PLL"), both_strands=False
-    )
+    scorer = scorer_of(small_encoder(BaseTokenizer(), context_length=40), genome, "LLR,PLL", both_strands=False)
     ref = decode(genome.window("c", 99, 1))
     asked: list[int] = []
     true = inference.posteriors
@@ -407,5 +399,5 @@ def test_the_cost_of_a_record_is_what_the_model_is_asked(genome, monkeypatch, al
     record = Record("", "c", 100, ".", ref, tuple(ref + alt[1:] if len(alt) > 1 and alt.isalpha() else alt for alt in alts))
     assert scorer.cost(record) == cost
     fitting = [alt for alt in record.alts if alt.isalpha() and alt != ref and len(alt) <= scorer.longest_allele]
-    scorer([Variant("c", 100, ref, alt) for alt in fitting])
+    scorer.score([Variant("c", 100, ref, alt) for alt in fitting])
     assert cost / 2 <= max(1, sum(asked)) <= cost

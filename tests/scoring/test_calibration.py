@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
+from scoring_jobs import run_score
 from small_models import small_encoder, small_enformer
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.scoring.calibration import calibrate
-from genoformer.scoring.quantiles import GRID, Calibration
-from genoformer.scoring.run import score_variants
-from genoformer.scoring.scorers import TrackOptions
-from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.background import calibrate
+from genoformer.scoring.calibration import GRID, Calibration
+from genoformer.scoring.job import CalibrationJob, Checks
 from genoformer.tokenizers import BaseTokenizer
 
 
@@ -44,26 +44,24 @@ def background(genome, tmp_path) -> Path:
 
 
 def test_a_quantile_is_the_share_of_the_background_that_is_not_larger(genome, background, tmp_path) -> None:
-    model, options = small_enformer(), {"both_strands": False}
-    found, summary = calibrate(
-        background, genome, model, parse_scores("SAD,D2,L2"), tmp_path / "c.npz", of_tracks=TrackOptions("human"), **options
-    )
+    model, options = small_enformer(), {"strand": "forward", "head": "human"}
+    made = CalibrationJob.from_names(background, genome, model, tmp_path / "c.npz", scores="SAD,D2,L2", **options)
+    found, summary = calibrate(made)
     assert found.n_alleles == summary.records == 65
     assert {name: grid.shape for name, grid in found.grids.items()} == {"SAD": (5, 1001), "D2": (5, 1001), "L2": (1, 1001)}
-    of_tracks = TrackOptions("human", tracks=[4, 1])
     asked = write_vcf(tmp_path / "in.vcf", genome, range(215, 2700, 311))
     for name in ("b", "q"):  # the background again, and others
         vcf = background if name == "b" else asked
         out, matrix = (tmp_path / f"{name}.{suffix}" for suffix in ("tsv", "parquet"))
         known = Calibration.load(tmp_path / "c.npz")
-        score_variants(
+        run_score(
             vcf,
             genome,
             model,
-            parse_scores("SAD,D2,L2"),
             out,
-            of_tracks=of_tracks,
-            n_noise=0,
+            scores="SAD,D2,L2",
+            tracks=[4, 1],
+            noise_places=0,
             matrix=matrix,
             calibration=known,
             **options,
@@ -81,13 +79,11 @@ def test_a_quantile_is_the_share_of_the_background_that_is_not_larger(genome, ba
 
 def test_settings_that_differ_give_no_quantiles_and_a_note(genome, background, tmp_path) -> None:
     model = small_encoder(BaseTokenizer(), context_length=40)
-    calibrate(background, genome, model, parse_scores("LLR"), tmp_path / "c.npz")
+    calibrate(CalibrationJob.from_names(background, genome, model, tmp_path / "c.npz", scores="LLR"))
     known = Calibration.load(tmp_path / "c.npz")
 
     def notes(**options) -> str:
-        made = score_variants(
-            background, genome, model, parse_scores("LLR,PLL"), tmp_path / "o.tsv", calibration=known, **options
-        )
+        made = run_score(background, genome, model, tmp_path / "o.tsv", scores="LLR,PLL", calibration=known, **options)
         return "\n".join(made.notes)
 
     assert "no quantiles of PLL" in notes()
@@ -96,7 +92,7 @@ def test_settings_that_differ_give_no_quantiles_and_a_note(genome, background, t
     assert "no quantiles: of the calibration with background.vcf, it was made with another context" in notes(context=38)
     assert "LLR_Q" not in (tmp_path / "o.tsv").read_text()
     other = known._replace(model="x")
-    made = score_variants(background, genome, model, parse_scores("LLR"), tmp_path / "o.tsv", calibration=other)
+    made = run_score(background, genome, model, tmp_path / "o.tsv", scores="LLR", calibration=other)
     assert "it was made with other weights" in "\n".join(made.notes)
 
 
@@ -104,20 +100,28 @@ GENES = ('chr1\tx\texon\t{}\t{}\t.\t+\t.\tgene_id "g";\n', (600, 700), (900, 100
 
 
 def test_quantiles_of_genes_need_the_same_genes(genome, background, tmp_path) -> None:
-    from genoformer.formats.exons import read_genes
+    from genoformer.genome.genes import read_genes
 
     of = []
     for i, place in enumerate(GENES[1:]):
         (tmp_path / f"{i}.gtf").write_text(GENES[0].format(*place))
-        of.append(TrackOptions("human", genes=read_genes(tmp_path / f"{i}.gtf", genome)))
-    model, options = small_enformer(), {"both_strands": False}
-    known, _ = calibrate(background, genome, model, parse_scores("SAD,LOGSED"), tmp_path / "c.npz", of_tracks=of[0], **options)
+        of.append(read_genes(tmp_path / f"{i}.gtf", genome))
+    model, options = small_enformer(), {"strand": "forward", "head": "human"}
+    job = CalibrationJob.from_names(background, genome, model, tmp_path / "c.npz", scores="SAD,LOGSED", gtf=of[0], **options)
+    known, _ = calibrate(job)
 
-    def said(names: str, of_tracks) -> tuple[str, str]:
-        made = score_variants(
-            background, genome, model, parse_scores(names), tmp_path / "o.tsv", of_tracks=of_tracks, n_noise=0,
-            calibration=Calibration.load(tmp_path / "c.npz"), **options,
-        )  # fmt: skip
+    def said(names: str, genes) -> tuple[str, str]:
+        made = run_score(
+            background,
+            genome,
+            model,
+            tmp_path / "o.tsv",
+            scores=names,
+            gtf=genes,
+            noise_places=0,
+            calibration=Calibration.load(tmp_path / "c.npz"),
+            **options,
+        )
         return "\n".join(made.notes), (tmp_path / "o.tsv").read_text().partition("\n")[0]
 
     notes, header = said("SAD,LOGSED", of[0])
@@ -144,8 +148,9 @@ def test_bad_calibrations_and_backgrounds_are_refused(genome, background, tmp_pa
     none = tmp_path / "none.vcf"
     none.write_text("##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t5\t.\tA\t<DEL>\t.\t.\t.\n")
     model = small_encoder(BaseTokenizer(), context_length=40)
+    job = CalibrationJob.from_names(none, genome, model, tmp_path / "d.npz", scores="LLR")
     with pytest.raises(ConfigError, match="has a score; give a background"):
-        calibrate(none, genome, model, parse_scores("LLR"), tmp_path / "d.npz", force=True)
+        calibrate(replace(job, checks=Checks(force=True)))
 
 
 def test_the_command_keeps_it_with_the_model(genome, background, tmp_path) -> None:
@@ -155,7 +160,7 @@ def test_the_command_keeps_it_with_the_model(genome, background, tmp_path) -> No
     assert done.exit_code == 0, done.output
     assert "calibration.npz: SAD of 65 alleles of 65 records" in done.stderr
     assert sorted(path.name for path in (tmp_path / "model").iterdir() if "calib" in path.name) == ["calibration.npz"]
-    out = ["-s", "SAD", "-o", str(tmp_path / "o.vcf"), "--noise", "0"]
+    out = ["-s", "SAD", "-o", str(tmp_path / "o.vcf"), "--noise-places", "0"]
     done = CliRunner().invoke(main, ["score", str(background), *common, *out])
     assert done.exit_code == 0, done.output
     assert "##INFO=<ID=GF_SAD_Q,Number=A,Type=Float" in (tmp_path / "o.vcf").read_text()
@@ -172,12 +177,14 @@ def test_an_ensemble_is_calibrated_as_one(genome, background, tmp_path) -> None:
     done = CliRunner().invoke(main, ["calibrate", *common, "-o", str(tmp_path / "c.npz")])
     assert done.exit_code == 0, done.output
     out = tmp_path / "o.tsv"
-    arguments = [*common, "-o", str(out), "--noise", "0", "--verify", "3", "--calibration", str(tmp_path / "c.npz")]
+    arguments = [*common, "-o", str(out), "--noise-places", "0", "--verify", "3", "--calibration", str(tmp_path / "c.npz")]
     done = CliRunner().invoke(main, ["score", *arguments])
     assert done.exit_code == 0, done.output
     assert "SAD_Q" in out.read_text()
     assert "verified: 3 random records" in done.stderr
     one = [str(background), "-f", str(genome.path), *models[:2], *common[7:]]
-    done = CliRunner().invoke(main, ["score", *one, "-o", str(out), "--noise", "0", "--calibration", str(tmp_path / "c.npz")])
+    done = CliRunner().invoke(
+        main, ["score", *one, "-o", str(out), "--noise-places", "0", "--calibration", str(tmp_path / "c.npz")]
+    )
     assert done.exit_code == 0, done.output
     assert "no quantiles: of the calibration with background.vcf, it was made with other weights" in done.stderr

@@ -102,7 +102,7 @@ def test_another_job_is_refused_by_name_and_harms_nothing(tmp_path: Path, job: d
     with pytest.raises(JobError, match=named) as caught:
         PartFolder(tmp_path / "out.vcf", JOB | job)
     assert str(tmp_path / ".out.vcf.parts") in str(caught.value)
-    assert "remove the folder to begin anew" in str(caught.value)
+    assert "remove the folder to start over" in str(caught.value)
     assert {path.name: path.read_bytes() for path in (tmp_path / ".out.vcf.parts").iterdir()} == before
     assert values(PartFolder(tmp_path / "out.vcf", JOB)) == [1, 2, 3, 4, 5, 6, 7, 8]
 
@@ -164,13 +164,13 @@ def test_parts_of_nobody_knows_whom_are_refused(tmp_path: Path, ticket: bytes | 
     path.unlink()
     if ticket is not None:
         path.write_bytes(ticket)
-    with pytest.raises(JobError, match=r"\.parts does not say whose unfinished work it holds; remove the folder"):
+    with pytest.raises(JobError, match=r"\.parts has no readable job.json, so its run is unknown; remove the folder"):
         PartFolder(tmp_path / "out.vcf", JOB)
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".out.vcf.parts").write_text("")
-    with pytest.raises(JobError, match=r"\.out\.vcf\.parts is not a folder"):
+    with pytest.raises(JobError, match=r"\.out\.vcf\.parts is a file, expected a folder"):
         PartFolder(tmp_path / "out.vcf", JOB)
 
 

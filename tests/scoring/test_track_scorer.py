@@ -17,21 +17,22 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive_alignment import realigned as naive_realigned
+from scoring_jobs import run_score, scorer_of, track_scorer
 from small_models import small_encoder, small_enformer
 
 from genoformer.errors import CheckpointError, ConfigError
-from genoformer.formats.exons import Gene, Genes
 from genoformer.formats.track_table import Track, TrackTable
 from genoformer.genome.codes import decode, encode, reverse_complement
+from genoformer.genome.genes import Gene, Genes
 from genoformer.genome.reference import Genome
 from genoformer.genome.variants import Variant
-from genoformer.models.enformer.model import one_hot
+from genoformer.models.track_model import one_hot
 from genoformer.scoring.alignment import AlignedChange
 from genoformer.scoring.noise import flag_columns, measure, n_places
-from genoformer.scoring.run import Summary, score_variants
-from genoformer.scoring.scorers import TrackOptions, make_scorer
-from genoformer.scoring.scores import SCORES, parse_scores
-from genoformer.scoring.track_scorer import AlleleComparison, TrackScorer
+from genoformer.scoring.plan import Summary
+from genoformer.scoring.scores import SCORES
+from genoformer.scoring.settings import AlleleComparison
+from genoformer.scoring.track_scorer import TrackScorer
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 
 BIN, LENGTH = 8, 256
@@ -58,10 +59,13 @@ def genome(tmp_path_factory) -> Genome:
 
 
 def scorer(genome: Genome, names: str = "SAD", tracks=None, **changed) -> TrackScorer:
-    return TrackScorer(
+    both_strands = changed.pop("both_strands", True)
+    return track_scorer(
         MODEL,
         genome,
-        parse_scores(names),
+        names,
+        both_strands=both_strands,
+        batch_size=changed.pop("batch_size", None),
         head="human",
         targets=TARGETS,
         tracks=tracks,
@@ -236,9 +240,7 @@ def test_spellings_of_one_indel_agree(tmp_path) -> None:
     spellings = [Variant("c", 401, "GCA", "G"), Variant("c", 415, "ACA", "A"), Variant("c", 405, "ACAC", "AC"),
                  Variant("c", 401, text[400:417], text[400:415])]  # fmt: skip
     for how in ("realign", "stitch", "symmetric"):
-        made = TrackScorer(
-            MODEL, Genome(path), parse_scores("SAD,D2"), head="human", targets=TARGETS, settings=AlleleComparison(indels=how)
-        )
+        made = track_scorer(MODEL, Genome(path), "SAD,D2", head="human", targets=TARGETS, settings=AlleleComparison(indels=how))
         values, _ = made.values(spellings)
         assert np.ptp(values, axis=0).max() == 0
 
@@ -260,15 +262,29 @@ def test_standard_errors_are_those_of_runs_with_single_shifts(genome, models, tr
     rows, names = [*SNVS[:2], *INDELS], "SAD,D2,LOGSED,COSINE"
 
     def run(*shifts: int) -> dict[str, np.ndarray]:
-        made = TrackScorer(
-            models, genome, parse_scores(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES,
+        made = track_scorer(
+            models,
+            genome,
+            names,
+            head="human",
+            targets=TARGETS,
+            tracks=tracks,
+            genes=GENES,
             settings=AlleleComparison(shifts=shifts),
-        )  # fmt: skip
-        return dict(zip((column.name for column in made.columns), made(rows).values.T, strict=True))
+        )
+        return dict(zip((column.name for column in made.columns), made.score(rows).values.T, strict=True))
 
     def every(*shifts: int) -> TrackScorer:
-        return TrackScorer(models, genome, parse_scores(names), head="human", targets=TARGETS, tracks=tracks, genes=GENES,
-                           settings=AlleleComparison(shifts=shifts))  # fmt: skip
+        return track_scorer(
+            models,
+            genome,
+            names,
+            head="human",
+            targets=TARGETS,
+            tracks=tracks,
+            genes=GENES,
+            settings=AlleleComparison(shifts=shifts),
+        )
 
     found, single = run(*shifts), run(0)
     assert [name for name in found if not name.endswith("_SE")] == list(single)
@@ -309,14 +325,8 @@ OTHER = small_enformer(seed=8, target_bins=24)
 
 
 def of_models(models, genome, names: str, **changed) -> TrackScorer:
-    return TrackScorer(
-        models,
-        genome,
-        parse_scores(names),
-        head="human",
-        targets=TARGETS,
-        genes=GENES,
-        settings=AlleleComparison(shifts=(0, 8), **changed),
+    return track_scorer(
+        models, genome, names, head="human", targets=TARGETS, genes=GENES, settings=AlleleComparison(shifts=(0, 8), **changed)
     )
 
 
@@ -344,7 +354,7 @@ def test_models_that_differ_are_no_ensemble(genome) -> None:
         of_models([MODEL, small_enformer(seed=8, target_bins=32)], genome, "SAD")
     encoder = small_encoder(BaseTokenizer(), context_length=40)
     with pytest.raises(ConfigError, match="of language models or of models of tracks, not of both"):
-        make_scorer([MODEL, encoder], genome, parse_scores("SAD"))
+        scorer_of([MODEL, encoder], genome, "SAD")
     others = [copy.deepcopy(MODEL) for _ in range(2)]
     others[0].targets = {"human": TARGETS}
     others[1].targets = {"human": TrackTable(tuple(Track(i, f"u{i}", strand_pair=PAIRS[i]) for i in range(5)))}
@@ -354,13 +364,13 @@ def test_models_that_differ_are_no_ensemble(genome) -> None:
 
 def test_language_models_with_other_tokens_are_an_ensemble_too(genome) -> None:
     models = [small_encoder(BaseTokenizer(), context_length=40), small_encoder(KmerTokenizer(3), context_length=30)]
-    together, *apart = (make_scorer(of, genome, parse_scores("LLR,PLL,COSINE")) for of in (models, *models))
+    together, *apart = (scorer_of(of, genome, "LLR,PLL,COSINE") for of in (models, *models))
     rows = SNVS + INDELS
-    found = together(rows)
-    np.testing.assert_allclose(found.values, np.mean([of(rows).values for of in apart], axis=0), atol=1e-6)
-    assert (together.length, together.options["context"]) == (40, "40+30")
+    found = together.score(rows)
+    np.testing.assert_allclose(found.values, np.mean([of.score(rows).values for of in apart], axis=0), atol=1e-6)
+    assert (together.window, together.options["context"]) == (40, "40+30")
     assert together.longest_allele == min(of.longest_allele for of in apart)
-    np.testing.assert_allclose(together.reference_scorer()(rows).values, found.values, atol=1e-5)
+    np.testing.assert_allclose(together.reference_scorer().score(rows).values, found.values, atol=1e-5)
 
 
 def test_the_noise_floor_is_the_reference_against_itself_moved_by_a_base(genome) -> None:
@@ -409,7 +419,7 @@ def test_the_table_has_the_strongest_track_and_those_that_are_chosen(genome) -> 
     some = scorer(genome, "SAD", tracks=[3, 0])
     assert [column.key for column in some.columns] == ["GF_SAD", "GF_SAD_TRACK", "GF_SAD_t3", "GF_SAD_t0"]
     everything, _ = scorer(genome, "SAD").values(SNVS)
-    answers = some(SNVS)
+    answers = some.score(SNVS)
     np.testing.assert_allclose(answers.values[:, 2:], everything[:, 0, [3, 0]], atol=1e-5)
     for row in answers.values:
         strongest = max(row[2:], key=abs)
@@ -417,43 +427,47 @@ def test_the_table_has_the_strongest_track_and_those_that_are_chosen(genome) -> 
         assert some.columns[1].words[int(row[1])] == ("t3", "t0")[row[2:].tolist().index(strongest)]
     assert [column.name for column in scorer(genome, "SAD", tracks=[2]).columns] == ["SAD"]
     alike = TrackTable(tuple(Track(i, "same", strand_pair=i) for i in range(5)))
-    made = TrackScorer(MODEL, genome, parse_scores("SAD"), head="human", targets=alike, tracks=[0, 1])
+    made = track_scorer(MODEL, genome, "SAD", head="human", targets=alike, tracks=[0, 1])
     assert [column.name for column in made.columns][2:] == ["SAD_same.0", "SAD_same.1"]
 
 
 def test_the_two_strands_of_a_pair_have_keys_of_their_own(genome, vcf, tmp_path) -> None:
     pair = TrackTable(tuple(Track(i, name, strand_pair=PAIRS[i]) for i, name in enumerate(["C+", "C-", "a b", "a:b", "u"])))
-    made = TrackScorer(MODEL, genome, parse_scores("SAD"), head="human", targets=pair, tracks=[0, 1, 2, 3, 4])
+    made = track_scorer(MODEL, genome, "SAD", head="human", targets=pair, tracks=[0, 1, 2, 3, 4])
     keys = [column.key for column in made.columns]
     assert keys[2:] == ["GF_SAD_C_plus", "GF_SAD_C_minus", "GF_SAD_a_b.2", "GF_SAD_a_b.3", "GF_SAD_u"]
     assert [column.key for column in flag_columns(made)][1:3] == ["GF_SAD_C_plus_NOISE", "GF_SAD_C_minus_NOISE"]
-    moved = TrackScorer(
-        MODEL, genome, parse_scores("SAD"), head="human", targets=pair, tracks=[0, 1], settings=AlleleComparison(shifts=(0, 8))
+    moved = track_scorer(
+        MODEL, genome, "SAD", head="human", targets=pair, tracks=[0, 1], settings=AlleleComparison(shifts=(0, 8))
     )
     assert [column.key for column in moved.columns if column.of] == ["GF_SAD_SE", "GF_SAD_C_plus_SE", "GF_SAD_C_minus_SE"]
     clash = TrackTable(tuple(Track(i, f"TRACK{i}"[: 5 + (i > 0)], strand_pair=PAIRS[i]) for i in range(5)))
     with pytest.raises(ConfigError, match="SAD_TRACK and SAD_TRACK would both be GF_SAD_TRACK in a VCF; rename the tracks"):
-        score_variants(
-            vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "o.vcf", of_tracks=TrackOptions("human", clash, [0, 1])
-        )
+        run_score(vcf, genome, MODEL, tmp_path / "o.vcf", scores="SAD", head="human", targets=clash, tracks=[0, 1])
     assert [path.name for path in tmp_path.iterdir()] == ["in.vcf"]
 
 
 def test_the_output_and_the_matrix_are_two_files(genome, vcf, tmp_path) -> None:
     with pytest.raises(ConfigError, match="the output and the matrix would be one file"):
-        score_variants(
-            vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "a.parquet", of_tracks=TrackOptions("human", TARGETS),
+        run_score(
+            vcf,
+            genome,
+            MODEL,
+            tmp_path / "a.parquet",
+            scores="SAD",
+            head="human",
+            targets=TARGETS,
             matrix=tmp_path / "a.parquet",
-        )  # fmt: skip
+        )
 
 
 def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
     """The windows of c2's records reach into N and beyond the contig."""
     text = vcf.read_text() + f"c2\t490\t.\t{CONTIGS['c2'][489]}\t{'ACGT'['ACGT'.index(CONTIGS['c2'][489]) - 1]}\t.\t.\t.\n"
     (tmp_path / "more.vcf").write_text(text)
-    options = {"of_tracks": TrackOptions("human", TARGETS), "n_noise": 0}
+    options = {"head": "human", "targets": TARGETS, "noise_places": 0}
     notes = [
-        score_variants(source, genome, MODEL, parse_scores("SAD"), tmp_path / "o.tsv", **options).notes
+        run_score(source, genome, MODEL, tmp_path / "o.tsv", scores="SAD", **options).notes
         for source in (vcf, tmp_path / "more.vcf")
     ]
     assert "unknown bases" not in "\n".join(notes[0])
@@ -461,10 +475,12 @@ def test_windows_of_unknown_bases_are_noted(genome, vcf, tmp_path) -> None:
 
 
 def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
-    options = {"of_tracks": TrackOptions("human", TARGETS)}
-    notes = score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "o.tsv", n_noise=2, **options).notes
+    options = {"head": "human", "targets": TARGETS}
+    notes = run_score(vcf, genome, MODEL, tmp_path / "o.tsv", scores="SAD", noise_places=2, **options).notes
     assert "at 2 places" in "\n".join(notes)
-    assert "of too few places to be sure (--noise 8). A smaller score may come only from where the window" in "\n".join(notes)
+    assert "of too few places to be sure (--noise-places 8). A smaller score may come only from where the window" in "\n".join(
+        notes
+    )
     assert re.search(r"values are \|GF_SAD\| [\d.e-]+ \(indels\) and [\d.e-]+ \(substitutions\)", "\n".join(notes))
 
 
@@ -475,35 +491,35 @@ def test_few_places_say_nothing_of_noise(genome, vcf, tmp_path) -> None:
             {"settings": AlleleComparison(shifts=(0, 60))},
             "a shift of 60 bases: give 48 at most, a quarter of what is predicted",
         ),
-        ({"scores": parse_scores("LLR")}, "LLR needs a language model, and this one predicts tracks; choose others"),
-        ({"scores": parse_scores("LOGSED")}, "sums over the exons of genes; give them with --gtf"),
+        ({"scores": "LLR"}, "LLR needs a language model, and this one predicts tracks; choose others"),
+        ({"scores": "LOGSED", "genes": None}, "sums over the exons of genes; give them with --gtf"),
         ({"targets": None}, "does not say which tracks are strand pairs"),
         ({"settings": AlleleComparison(indels="guess")}, "indels are one of realign, stitch, left, right, symmetric"),
         ({"head": None}, "no head was named; this model has human, mouse"),
-        ({"length": 100}, "not a whole number of bins of 8 bases"),
+        ({"context": 100}, "not a whole number of bins of 8 bases"),
     ],
 )
 def test_what_a_model_cannot_tell_is_refused_at_once(genome, change, message) -> None:
-    options = {"scores": parse_scores("SAD"), "head": "human", "targets": TARGETS, **change}
+    options = {"scores": "SAD", "head": "human", "targets": TARGETS, **change}
     with pytest.raises(ConfigError, match=message):
-        TrackScorer(MODEL, genome, options.pop("scores"), **options)
+        track_scorer(MODEL, genome, options.pop("scores"), **options)
 
 
 def test_a_language_model_has_no_tracks(genome) -> None:
     encoder = small_encoder(BaseTokenizer(), context_length=40)
     with pytest.raises(ConfigError, match="SAD is of tracks, and this is a language model; choose LLR"):
-        make_scorer(encoder, genome, parse_scores("SAD"))
+        scorer_of(encoder, genome, "SAD")
     with pytest.raises(ConfigError, match="are of a model of tracks"):
-        make_scorer(encoder, genome, parse_scores("LLR"), of_tracks=TrackOptions())
+        scorer_of(encoder, genome, "LLR")
 
 
 def test_a_model_that_predicts_no_numbers_is_refused(genome) -> None:
     model = small_enformer(seed=3)
     with torch.no_grad():
         model.heads["human"].bias[1] = torch.nan
-    made = TrackScorer(model, genome, parse_scores("SAD"), head="human", targets=TARGETS)
+    made = track_scorer(model, genome, "SAD", head="human", targets=TARGETS)
     with pytest.raises(CheckpointError, match="values that are no numbers"):
-        made(SNVS)
+        made.score(SNVS)
 
 
 # Through score_variants
@@ -520,16 +536,8 @@ def vcf(tmp_path: Path) -> Path:
 
 def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, tmp_path) -> None:
     out, matrix = tmp_path / "out.tsv", tmp_path / "m.parquet"
-    summary = score_variants(
-        vcf,
-        genome,
-        MODEL,
-        parse_scores("SAD,D2"),
-        out,
-        of_tracks=TrackOptions("human", TARGETS),
-        matrix=matrix,
-        n_noise=2,
-        n_verify=3,
+    summary = run_score(
+        vcf, genome, MODEL, out, scores="SAD,D2", head="human", targets=TARGETS, matrix=matrix, noise_places=2, verify=3
     )
     assert (summary.scored, summary.skipped) == (6, {"SYMBOLIC": 1})
     with out.open() as file:
@@ -558,15 +566,8 @@ def test_a_vcf_comes_back_with_tracks_and_the_matrix_has_them_all(genome, vcf, t
 @pytest.mark.parametrize("kind", ["parquet", "h5ad"])
 def test_the_matrix_has_every_gene_of_the_window(genome, vcf, tmp_path, kind) -> None:
     out, path = tmp_path / "out.tsv", tmp_path / f"m.{kind}"
-    score_variants(
-        vcf,
-        genome,
-        MODEL,
-        parse_scores("SAD,LOGSED"),
-        out,
-        of_tracks=TrackOptions("human", TARGETS, genes=GENES),
-        matrix=path,
-        n_noise=0,
+    run_score(
+        vcf, genome, MODEL, out, scores="SAD,LOGSED", head="human", targets=TARGETS, gtf=GENES, matrix=path, noise_places=0
     )
     if kind == "parquet":
         table = pq.read_table(path).to_pandas()
@@ -601,17 +602,16 @@ def test_the_matrix_has_every_gene_of_the_window(genome, vcf, tmp_path, kind) ->
 
 def test_a_matrix_of_another_kind_is_refused(genome, vcf, tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"end its name in .parquet or .h5ad"):
-        score_variants(
-            vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "o.tsv", of_tracks=TrackOptions("human", TARGETS),
-            matrix=tmp_path / "m.csv",
-        )  # fmt: skip
+        run_score(
+            vcf, genome, MODEL, tmp_path / "o.tsv", scores="SAD", head="human", targets=TARGETS, matrix=tmp_path / "m.csv"
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["in.vcf"]
 
 
 def test_other_genes_and_tables_are_another_job(genome) -> None:
     def inputs(**changed) -> dict[str, str]:
         options = {"head": "human", "targets": TARGETS, "genes": GENES, **changed}
-        return TrackScorer(MODEL, genome, parse_scores("LOGSED"), **options).inputs
+        return track_scorer(MODEL, genome, "LOGSED", **options).inputs
 
     other_table = TrackTable(tuple(Track(i, f"t{i}", strand_pair=i) for i in range(5)))
     assert inputs() == inputs()
@@ -622,9 +622,7 @@ def test_other_genes_and_tables_are_another_job(genome) -> None:
 def test_words_in_info_are_escaped_and_two_runs_give_the_same_bytes(genome, vcf, tmp_path) -> None:
     odd = TrackTable(tuple(Track(i, f"CAGE:a b;c={i}", strand_pair=PAIRS[i]) for i in range(5)))
     for name in ("a.vcf", "b.vcf"):
-        score_variants(
-            vcf, genome, MODEL, parse_scores("SAD"), tmp_path / name, of_tracks=TrackOptions("human", odd, [0, 1]), n_noise=0
-        )
+        run_score(vcf, genome, MODEL, tmp_path / name, scores="SAD", head="human", targets=odd, tracks=[0, 1], noise_places=0)
     text = (tmp_path / "a.vcf").read_text()
     assert text == (tmp_path / "b.vcf").read_text()
     assert "GF_SAD_TRACK=CAGE:a%20b%3Bc%3D" in text
@@ -636,9 +634,7 @@ def test_words_in_info_are_escaped_and_two_runs_give_the_same_bytes(genome, vcf,
 
 
 def flagged(genome, vcf, out: Path, **options) -> tuple[list[dict[str, str]], Summary]:
-    summary = score_variants(
-        vcf, genome, MODEL, parse_scores("SAD,D2"), out, of_tracks=TrackOptions("human", TARGETS, **options)
-    )
+    summary = run_score(vcf, genome, MODEL, out, scores="SAD,D2", head="human", targets=TARGETS, **options)
     with out.open() as file:
         return list(csv.DictReader(file, delimiter="\t")), summary
 
@@ -668,8 +664,7 @@ def test_scores_below_the_noise_floor_are_flagged(genome, vcf, tmp_path, tracks)
 
 def test_the_header_says_the_floors_and_a_run_without_them_takes_old_flags_away(genome, vcf, tmp_path) -> None:
     once, again = tmp_path / "a.vcf", tmp_path / "b.vcf"
-    of_tracks = TrackOptions("human", TARGETS, settings=AlleleComparison(shifts=(0, 8)))
-    score_variants(vcf, genome, MODEL, parse_scores("SAD"), once, of_tracks=of_tracks)
+    run_score(vcf, genome, MODEL, once, scores="SAD", head="human", targets=TARGETS, shifts=(0, 8))
     text = once.read_text()
     (floors,) = [line for line in text.splitlines() if line.startswith("##genoformer_noise=")]
     assert re.fullmatch(r"##genoformer_noise=places=8;SAD=[\d.e-]+/[\d.e-]+", floors)
@@ -677,21 +672,19 @@ def test_the_header_says_the_floors_and_a_run_without_them_takes_old_flags_away(
     assert "ID=GF_SAD_SE,Number=A,Type=Float" in text
     with pysam.VariantFile(str(once)) as file:
         assert {value for record in file for value in record.info.get("GF_SAD_NOISE", ())} <= {".", "below"}
-    score_variants(once, genome, MODEL, parse_scores("SAD"), again, of_tracks=TrackOptions("human", TARGETS), n_noise=0)
+    run_score(once, genome, MODEL, again, scores="SAD", head="human", targets=TARGETS, noise_places=0)
     assert not re.search("GF_SAD_NOISE|GF_SAD_SE|genoformer_noise", again.read_text())
-    score_variants(
-        vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "c.vcf", of_tracks=TrackOptions("human", TARGETS), n_noise=0
-    )
+    run_score(vcf, genome, MODEL, tmp_path / "c.vcf", scores="SAD", head="human", targets=TARGETS, noise_places=0)
     old = [line for line in (tmp_path / "c.vcf").read_text().splitlines() if not line.startswith("##")]
     assert old == [line for line in again.read_text().splitlines() if not line.startswith("##")]
 
 
 def test_shards_and_a_run_at_once_flag_the_same_scores(genome, vcf, tmp_path) -> None:
-    options = {"of_tracks": TrackOptions("human", TARGETS, settings=AlleleComparison(shifts=(0, 3))), "threads": 1}
-    score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "a.vcf", n_verify=2, **options)
+    options = {"head": "human", "targets": TARGETS, "shifts": (0, 3), "threads": 1}
+    run_score(vcf, genome, MODEL, tmp_path / "a.vcf", scores="SAD", verify=2, **options)
     for i in (1, 2):
-        score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "b.vcf", shard=(i, 2), **options)
-    score_variants(vcf, genome, MODEL, parse_scores("SAD"), tmp_path / "b.vcf", assemble=True, **options)
+        run_score(vcf, genome, MODEL, tmp_path / "b.vcf", scores="SAD", shard=(i, 2), **options)
+    run_score(vcf, genome, MODEL, tmp_path / "b.vcf", scores="SAD", assemble=True, **options)
     assert (tmp_path / "a.vcf").read_text() == (tmp_path / "b.vcf").read_text()
     assert "GF_SAD_NOISE=" in (tmp_path / "b.vcf").read_text()
     assert "GF_SAD_SE=" in (tmp_path / "b.vcf").read_text()

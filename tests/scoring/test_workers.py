@@ -12,17 +12,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from genoformer_cli.main import main
+from scoring_jobs import run_score
 from small_models import small_encoder, small_enformer
 
 from genoformer.errors import ConfigError
 from genoformer.formats.vcf import Record, open_vcf
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.scoring import parts, run
+from genoformer.scoring import parts, plan
 from genoformer.scoring.parts import JobError, PartFolder, PartResult, chunks
-from genoformer.scoring.run import score_variants
-from genoformer.scoring.scorers import TrackOptions
-from genoformer.scoring.scores import parse_scores
 from genoformer.scoring.workers import LocalPool, Pool, RayPool, WorkerError, run_pool
 from genoformer.tokenizers import BaseTokenizer
 
@@ -51,14 +49,14 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 MODELS = {
-    "tokens": (small_encoder(BaseTokenizer(), context_length=40), "LLR,PLL", None),
-    "tracks": (small_enformer(), "SAD,D2", TrackOptions("human")),
+    "tokens": (small_encoder(BaseTokenizer(), context_length=40), "LLR,PLL", {}),
+    "tracks": (small_enformer(), "SAD,D2", {"head": "human"}),
 }
 
 
 def scored(kind: str, vcf: Path, genome: Genome, out: Path, **options) -> bytes:
     model, names, of_tracks = MODELS[kind]
-    score_variants(vcf, genome, model, parse_scores(names), out, of_tracks=of_tracks, both_strands=False, threads=1, **options)
+    run_score(vcf, genome, model, out, scores=names, **of_tracks, strand="forward", threads=1, **options)
     return out.read_bytes() if out.exists() else b""
 
 
@@ -157,7 +155,7 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
         assert not out.exists()
     status, text = said("merge", str(out))
     assert status == 2
-    assert "3 of 10 parts are missing (the first has number 2); run the shards that are not done" in text
+    assert "3 of 10 parts are missing (the first has number 2); run the missing shards" in text
     assert said(*command, "--shard=2/3")[0] == 0
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -177,16 +175,16 @@ def test_shards_and_merge_give_the_bytes_of_one_run(vcf, genome, tmp_path, monke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--shard", "3/2", "-o", "{}/o.vcf"], "give the number of the share and how many there are, such as 2/8"),
-        (["--shard", "0/2", "-o", "{}/o.vcf"], "give the number of the share"),
+        (["--shard", "3/2", "-o", "{}/o.vcf"], "give the number of the shard and the number of shards, such as 2/8"),
+        (["--shard", "0/2", "-o", "{}/o.vcf"], "give the number of the shard"),
         (["--shard", "1/2"], "name a file with -o"),
         (["--engine", "spark", "-o", "{}/o.vcf"], "engine 'spark': allowed are local, ray and ray:ADDRESS"),
         (["--threads", "99999999", "-o", "{}/o.vcf"], "99,999,999 threads: this machine has"),
         (["--workers", "20000", "-o", "{}/o.vcf"], "20,000 workers: this machine has"),
         (["--context", "1000000000", "-o", "{}/o.vcf"], "the model is made for 40; give 640 at the most"),
         (["-r", "chr1:2001-3000", "-o", "{}/o.vcf"], "the region begins at chr1:2,001, and chr1 has 2,000 bases"),
-        (["--shifts", "a", "-o", "{}/o.vcf"], "--shifts is of models of tracks"),
-        (["--tracks", "1", "-o", "{}/o.vcf"], "--tracks is of models of tracks, and this is a language model"),
+        (["--shifts", "a", "-o", "{}/o.vcf"], "option shifts needs a track model"),
+        (["--tracks", "1", "-o", "{}/o.vcf"], "option tracks needs a track model, found a language model"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(vcf, genome, tmp_path, options, message) -> None:
@@ -203,25 +201,25 @@ def test_a_run_takes_no_more_cores_than_are_its_own(vcf, genome, tmp_path, monke
     import torch
 
     seen: list[int] = []
-    true = run.score_records
+    true = plan.score_records
     monkeypatch.setattr("os.cpu_count", lambda: 64)
-    monkeypatch.setattr(run, "score_records", lambda *a: seen.append(torch.get_num_threads()) or true(*a))
+    monkeypatch.setattr(plan, "score_records", lambda *a: seen.append(torch.get_num_threads()) or true(*a))
     before = torch.get_num_threads()
-    score_variants(vcf, genome, MODELS["tokens"][0], parse_scores("LLR"), tmp_path / "o.vcf", both_strands=False)
+    run_score(vcf, genome, MODELS["tokens"][0], tmp_path / "o.vcf", scores="LLR", strand="forward")
     assert set(seen) == {before}
-    score_variants(vcf, genome, MODELS["tokens"][0], parse_scores("LLR"), tmp_path / "o.vcf", both_strands=False, threads=1)
+    run_score(vcf, genome, MODELS["tokens"][0], tmp_path / "o.vcf", scores="LLR", strand="forward", threads=1)
     assert set(seen) == {before, 1}
     assert torch.get_num_threads() == before
 
 
 def test_workers_do_not_share_a_gpu(vcf, genome, tmp_path) -> None:
-    with pytest.raises(ConfigError, match="2 workers would share cuda; take one, or --engine ray"):
+    with pytest.raises(ConfigError, match="2 workers would share cuda; use one worker, or --engine ray"):
         LocalPool(Mortal(tmp_path, 0, device="cuda"), 2)  # type: ignore[arg-type]
 
 
 def test_another_engine_finds_the_parts_of_an_interrupted_one(vcf, genome, tmp_path, monkeypatch) -> None:
     whole = scored("tokens", vcf, genome, tmp_path / "whole.vcf")
-    true, n_done = run.score_records, []
+    true, n_done = plan.score_records, []
 
     def some(*arguments):
         n_done.append(1)
@@ -229,14 +227,12 @@ def test_another_engine_finds_the_parts_of_an_interrupted_one(vcf, genome, tmp_p
             raise KeyboardInterrupt
         return true(*arguments)
 
-    monkeypatch.setattr(run, "score_records", some)
+    monkeypatch.setattr(plan, "score_records", some)
     with pytest.raises(KeyboardInterrupt):
         scored("tokens", vcf, genome, tmp_path / "out.vcf")
-    monkeypatch.setattr(run, "score_records", true)
+    monkeypatch.setattr(plan, "score_records", true)
     with pytest.raises(JobError, match="another scores"):
-        score_variants(
-            vcf, genome, MODELS["tokens"][0], parse_scores("LLR"), tmp_path / "out.vcf", both_strands=False, threads=1
-        )
+        run_score(vcf, genome, MODELS["tokens"][0], tmp_path / "out.vcf", scores="LLR", strand="forward", threads=1)
     assert scored("tokens", vcf, genome, tmp_path / "out.vcf", workers=2) == whole
 
 
@@ -244,8 +240,8 @@ def test_a_large_model_shares_work_over_a_stretch_in_one_part(vcf, genome, tmp_p
     """Records near each other are one part, those far apart are not; shards and a repeated run see the same parts."""
     monkeypatch.setattr(parts, "_PART_OPERATIONS", 1.0)
     seen: list[int] = []
-    true = run.score_records
-    monkeypatch.setattr(run, "score_records", lambda records, *a: seen.append(len(records)) or true(records, *a))
+    true = plan.score_records
+    monkeypatch.setattr(plan, "score_records", lambda records, *a: seen.append(len(records)) or true(records, *a))
     small = scored("tracks", vcf, genome, tmp_path / "a.vcf")
     within = MODELS["tracks"][0].config.context_length // 2
     assert within // 40 + 1 == 4

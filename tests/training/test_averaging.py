@@ -8,7 +8,7 @@ from torch import nn
 
 from genoformer.errors import ConfigError
 from genoformer.training.averaging import Average
-from genoformer.training.loop import Loss, fit
+from genoformer.training.loop import Loss, Trainable, fit
 from genoformer.training.optimizer import LoopConfig
 
 
@@ -79,9 +79,11 @@ def trained(folder, average: float, steps: int = 40) -> tuple[float, list[float]
         seen.append(model.weight.item())
         return {"valid_loss": 0.0}
 
-    config = LoopConfig(steps=steps, learning_rate=0.3, warmup=0.0, weight_decay=0.0, valid_every=10, average=average)
+    config = LoopConfig(
+        max_steps=steps, learning_rate=0.3, warmup_fraction=0.0, weight_decay=0.0, eval_every=10, ema_decay=average
+    )
     targets = torch.tensor([1.0, -1.0])
-    found = fit(scalar(3.0), lambda i: targets[i % 2], quadratic, folder, config, validate=validate)
+    found = fit(Trainable(scalar(3.0), lambda i: targets[i % 2], quadratic, validate), folder, config)
     assert found is not None
     return found.weights["weight"].item(), seen
 
@@ -94,7 +96,7 @@ def test_a_run_validates_and_ends_with_the_averaged_weights(tmp_path) -> None:
     assert mean != plain
 
 
-@pytest.mark.parametrize("fields", [{"average": 1.0}, {"average": -0.1}, {"average": 0.9, "strategy": "fsdp"}])
+@pytest.mark.parametrize("fields", [{"ema_decay": 1.0}, {"ema_decay": -0.1}, {"ema_decay": 0.9, "strategy": "fsdp"}])
 def test_what_cannot_be_averaged_is_refused(fields) -> None:
-    with pytest.raises(ConfigError, match=r"^average"):
+    with pytest.raises(ConfigError, match=r"^ema_decay"):
         LoopConfig(**fields)

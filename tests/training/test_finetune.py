@@ -30,9 +30,10 @@ from genoformer.genome.reference import Genome
 from genoformer.models import registry
 from genoformer.models.heads import ClassifierConfig, SequenceClassifier
 from genoformer.models.transformer.model import EncoderConfig
+from genoformer.tasks import Classification, MultiLabel, Regression
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
 from genoformer.training.config import FinetuneConfig
-from genoformer.training.finetune import finetune
+from genoformer.training.finetune import FinetuneJob, finetune
 from genoformer.training.log import read_log
 from genoformer.training.supervised import Batch, LabelledBatches, predictor_loss, sequence_logits, shift_sequences
 from genoformer.training.supervised_data import LabelledSet, case_weights, check_validation, held_out, monitor_of
@@ -42,14 +43,14 @@ CRE, TATA = "TGACGTCATT", "GCTATAAAAG"
 SCRATCH = """
 [tokenizer]
 tokenizer = "base"
-[encoder]
+[model]
 width = 16
 n_layers = 1
 n_heads = 2
-hidden = 32
+ffn_width = 32
 position = "rotary"
 norm = "pre"
-stem_kernel = 9
+conv_kernel = 9
 """
 LEARN = "learning_rate = 1e-2\nepochs = 4\ndropout = 0.0\n"  # enough for a motif in 400 sequences
 BRIEF = "epochs = 1\nbatch_size = 20\n"  # where nothing need be learned
@@ -88,16 +89,17 @@ def config(folder: Path, text: str = "", tables: str = SCRATCH) -> FinetuneConfi
     return FinetuneConfig.read(folder / "c.toml")
 
 
-def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=SCRATCH, out="out", task="classify", **options):
+def tuned(folder: Path, train: Path, valid: Path | None, text=BRIEF, *, tables=SCRATCH, out="out", tell=None, **job):
     held = read_labelled(valid) if valid else None
-    done = finetune(config(folder, text, tables), read_labelled(train), held, folder / out, task=task, **options)
+    settings = {"task": "classify", "config": config(folder, text, tables), "valid": held, **job}
+    done = finetune(FinetuneJob(read_labelled(train), folder / out, **settings), tell=tell or (lambda text: None))
     assert done is not None
     return done
 
 
 def start(folder: Path, tokenizer=None, seed=7, layout="genoformer", **fields) -> Path:
     """A language model with random weights, of two layers."""
-    shape = {"hidden": 32, "norm": "pre", "max_tokens": 128}
+    shape = {"ffn_width": 32, "norm": "pre", "max_tokens": 128}
     registry.save(small_encoder(tokenizer or BaseTokenizer(), seed, **{**shape, **fields}), folder, layout=layout)
     return folder
 
@@ -119,7 +121,7 @@ def test_a_motif_is_found_and_the_model_says_the_same_when_it_is_loaded(data, tm
     (member,) = done.members
     assert member.metrics["accuracy"].value > 0.9
     assert not done.failed
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.config.classes == ("0", "1")
     valid = read_labelled(data / "valid.csv")
     called = inference.predictions(model, valid.sequences).values.argmax(1)
@@ -151,7 +153,7 @@ def test_classes_with_names_are_found_and_kept(tmp_path) -> None:
         table(tmp_path / f"{name}.csv", [(planted(random, motifs[label]), label) for label in labels])
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN)
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.config.classes == ("negative", "CRE", "TATA box")
     texts = [encode("A" * 20 + motif + "C" * 20) for motif in (CRE, TATA)]
     assert inference.predictions(model, texts).values.argmax(1).tolist() == [1, 2]
@@ -167,8 +169,8 @@ def test_several_labels_at_once(tmp_path) -> None:
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN)
     assert done.ensemble["exact_match"].value > 0.8
     assert min(done.ensemble[name].value for name in ("accuracy", "auroc:a", "auroc:b")) > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
-    assert (model.config.kind, model.config.classes) == ("multilabel", ("a", "b"))
+    (model,) = registry.load_ensemble(tmp_path / "out")
+    assert model.task == MultiLabel(("a", "b"))
 
 
 def test_values_come_back_in_their_own_unit(tmp_path) -> None:
@@ -179,10 +181,10 @@ def test_values_come_back_in_their_own_unit(tmp_path) -> None:
         table(tmp_path / f"{name}.csv", rows)
     done = tuned(tmp_path, tmp_path / "train.csv", tmp_path / "valid.csv", LEARN, task="regress")
     assert done.ensemble["pearson"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     given_ = np.array([float(value) for (value,) in read_labelled(tmp_path / "train.csv").labels])
-    assert model.config.centre == pytest.approx((given_.mean(),), rel=1e-6)  # near 6,000
-    assert model.config.spread == pytest.approx((given_.std(),), rel=1e-6)  # near 1,000
+    assert model.config.target_mean == pytest.approx((given_.mean(),), rel=1e-6)  # near 6,000
+    assert model.config.target_std == pytest.approx((given_.std(),), rel=1e-6)  # near 1,000
     texts = [encode("ACCGTTGGAA" * 5), encode("ACCGTTGGAA" * 3 + CRE + "ACCGTTGGAA")]
     assert inference.predictions(model, texts).values[:, 0] == pytest.approx([5000, 7000], abs=500)
 
@@ -218,10 +220,10 @@ def test_regions_of_a_genome_are_read_with_their_strand(tmp_path) -> None:
     (tmp_path / "train.bed").write_text("".join(rows[:320]))
     (tmp_path / "valid.bed").write_text("".join(rows[320:]))
     train, valid = (read_labelled(tmp_path / f"{name}.bed", fasta=tmp_path / "g.fa") for name in ("train", "valid"))
-    done = finetune(config(tmp_path, LEARN), train, valid, tmp_path / "out", task="classify")
+    done = finetune(FinetuneJob(train, tmp_path / "out", "classify", config(tmp_path, LEARN), valid))
     assert done is not None
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     assert model.config.classes == ("CRE", "none")
 
 
@@ -229,7 +231,7 @@ def test_either_strand_will_do_where_both_are_asked_for(data, tmp_path) -> None:
     """Trained on one strand, asked for the other: the answer is the same, as it is the mean over both."""
     done = tuned(tmp_path, data / "train.csv", data / "valid.csv", LEARN + "both_strands = true\n")
     assert done.ensemble["accuracy"].value > 0.9
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     valid = read_labelled(data / "valid.csv").sequences
     forward, backward = (inference.predictions(model, s).values for s in (valid, [reverse_complement(c) for c in valid]))
     assert backward == pytest.approx(forward, abs=1e-5)
@@ -240,7 +242,7 @@ def test_either_strand_will_do_where_both_are_asked_for(data, tmp_path) -> None:
 
 @pytest.mark.parametrize(("metric", "best"), [("loss", min), ("brier", min), ("accuracy", max), ("auroc", max)])
 def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -> None:
-    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 2\nvalidations = 4\n'
+    text = f'monitor = "{metric}"\nlearning_rate = 1e-2\nepochs = 2\nevals_per_epoch = 4\n'
     tuned(tmp_path, data / "train.csv", data / "few_valid.csv", text)
     rows = [row for row in read_log(tmp_path / "out" / "log.csv") if f"valid_{metric}" in row]
     values = [row[f"valid_{metric}"] for row in rows]
@@ -255,8 +257,8 @@ def test_the_best_step_is_the_best_of_its_metric(data, tmp_path, metric, best) -
 
 def test_a_run_that_gets_no_better_stops(data, tmp_path) -> None:
     """At a rate of 1e-12 nothing changes: the first validation is the best, and two more end a run of 40."""
-    text = 'monitor = "accuracy"\nlearning_rate = 1e-12\nepochs = 10\nvalidations = 4\nbatch_size = 5\npatience = 2\n'
-    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text + "warmup = 0.0\n")
+    text = 'monitor = "accuracy"\nlearning_rate = 1e-12\nepochs = 10\nevals_per_epoch = 4\nbatch_size = 5\npatience = 2\n'
+    tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text + "warmup_fraction = 0.0\n")
     steps = [row["step"] for row in read_log(tmp_path / "out" / "log.csv") if "valid_accuracy" in row]
     assert steps == [2, 4, 6]  # 8 steps an epoch
     manifest = registry.read_manifest(tmp_path / "out")
@@ -270,10 +272,10 @@ def test_an_unknown_metric_is_refused_before_anything_is_trained(data, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
-A_CLASS = Targets("classes", np.array([1, 1, 1]), ("no", "yes"))
-CLASSES = Targets("classes", np.array([0, 1, 1]), ("no", "yes"))
-LABELS = Targets("multilabel", np.array([[0, 1], [1, 1]], dtype=np.float32), ("a", "b"))
-VALUES = Targets("values", np.array([[1], [2], [4]], dtype=np.float32), ("x",))
+A_CLASS = Targets(Classification(("no", "yes")), np.array([1, 1, 1]))
+CLASSES = Targets(Classification(("no", "yes")), np.array([0, 1, 1]))
+LABELS = Targets(MultiLabel(("a", "b")), np.array([[0, 1], [1, 1]], dtype=np.float32))
+VALUES = Targets(Regression(("x",)), np.array([[1], [2], [4]], dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -305,17 +307,20 @@ def test_metrics_that_validation_data_cannot_give_are_refused(wanted, targets, w
         monitor_of(wanted, targets)
 
 
-A_LABEL = Targets("multilabel", np.array([[0, 1]] * 12, dtype=np.float32), ("a", "b"))
-A_VALUE = Targets("values", np.array([[3.5]] * 12, dtype=np.float32), ("x",))
-TWO_OF_THREE = Targets("classes", np.array([0, 2] * 6), ("a", "b", "c"))
+A_LABEL = Targets(MultiLabel(("a", "b")), np.array([[0, 1]] * 12, dtype=np.float32))
+A_VALUE = Targets(Regression(("x",)), np.array([[3.5]] * 12, dtype=np.float32))
+TWO_OF_THREE = Targets(Classification(("a", "b", "c")), np.array([0, 2] * 6))
 
 
 @pytest.mark.parametrize(
     ("targets", "words"),
     [
-        (A_CLASS, r"v.csv holds only class yes \(3 sequences\) and none of no: .*MCC is not defined\); give others\."),
-        (A_LABEL, r"v.csv has the same labels in all its sequences \(12\): AUROC is not defined"),
-        (A_VALUE, r"v.csv has the same value in all its sequences \(12\): Pearson's r is not defined"),
+        (
+            A_CLASS,
+            r"v.csv has the same class in all its 3 sequences \(yes\): MCC is not defined, .*selected by it; give others\.",
+        ),
+        (A_LABEL, r"v.csv has the same label in all its 12 sequences \(a, b\): AUROC is not defined"),
+        (A_VALUE, r"v.csv has the same value in all its 12 sequences \(x\): Pearson's r is not defined"),
     ],
 )
 def test_validation_data_that_is_all_alike_is_refused(targets, words) -> None:
@@ -326,13 +331,13 @@ def test_validation_data_that_is_all_alike_is_refused(targets, words) -> None:
 @pytest.mark.parametrize(
     ("targets", "notes"),
     [
-        (Targets("classes", np.array([0, 1] * 5), ("no", "yes")), []),
-        (TWO_OF_THREE, ["v.csv has no sequence of class b: the step is chosen without regard to it."]),
+        (Targets(Classification(("no", "yes")), np.array([0, 1] * 5)), []),
+        (TWO_OF_THREE, ["v.csv has no sequence of class b: the step is selected without it."]),
         (
-            Targets("multilabel", np.array([[0, 1], [1, 1]] * 6, dtype=np.float32), ("a", "b")),
-            ["v.csv has the same b in all its sequences: that has no part in the choice of the step."],
+            Targets(MultiLabel(("a", "b")), np.array([[0, 1], [1, 1]] * 6, dtype=np.float32)),
+            ["v.csv has the same b in all its sequences: not used to select the step."],
         ),
-        (VALUES, ["v.csv has 3 sequences: a step that is chosen by so few is chosen nearly by chance."]),
+        (VALUES, ["v.csv has 3 sequences: too few to select a step better than by chance."]),
     ],
 )
 def test_what_validation_data_lacks_is_said(targets, notes) -> None:
@@ -345,10 +350,12 @@ def test_a_run_is_refused_before_it_begins_where_no_step_can_be_chosen(data, tmp
     texts = [decode(codes) for codes in rows.sequences]
     one = table(tmp_path / "one.csv", [(text, "1") for text in texts])
     for monitor in ("", 'monitor = "loss"\n', 'monitor = "accuracy"\n'):
-        with pytest.raises(ConfigError, match=r"one\.csv holds only class 1 \(40 sequences\) and none of 0"):
+        with pytest.raises(ConfigError, match=r"one\.csv has the same class in all its 40 sequences \(1\)"):
             tuned(tmp_path, data / "few.csv", one, BRIEF + monitor)
     rare = table(tmp_path / "rare.csv", [(text, str(int(i == 0))) for i, text in enumerate(texts[:30])])
-    with pytest.raises(ConfigError, match=r"What was held out of rare\.csv holds only class 0 .*give more training data"):
+    with pytest.raises(
+        ConfigError, match=r"The held-out part of rare\.csv has the same class in all its .*give more training data"
+    ):
         tuned(tmp_path, rare, None)
     assert not (tmp_path / "out").exists()
 
@@ -358,7 +365,7 @@ def test_training_values_that_are_all_alike_are_named_for_what_they_are(data, tm
     alike = table(tmp_path / "alike.csv", [(text, "1.5") for text in texts])
     differ = table(tmp_path / "differ.csv", [(text, str(i)) for i, text in enumerate(texts)])
     for valid in (None, differ):
-        with pytest.raises(ConfigError, match=r"^alike\.csv: label is 1\.5 in all 40 sequences, so that there is nothing to"):
+        with pytest.raises(ConfigError, match=r"^alike\.csv: label is the same in all 40 sequences, so there is nothing to"):
             tuned(tmp_path, alike, valid, task="regress")
     assert not (tmp_path / "out").exists()
 
@@ -378,8 +385,8 @@ def test_how_the_data_was_understood_is_told_before_anything_is_trained(data, tm
         "flags.fa: 40 sequences, 3 labels each, 0 or 1. Classes: label1 (20), label2 (20), label3 (5).",
         "values.csv: 40 sequences, one value each to predict: label from 0 to 9.75.",
     ]
-    (model,) = registry.load_predictors(done.members[0].folder)
-    assert (model.config.kind, model.config.classes) == ("multilabel", ("label1", "label2", "label3"))
+    (model,) = registry.load_ensemble(done.members[0].folder)
+    assert model.task == MultiLabel(("label1", "label2", "label3"))
 
 
 # --- what is trained, and from where
@@ -408,7 +415,7 @@ def test_each_mode_changes_its_weights_and_saves_a_plain_model(data, tmp_path, t
     begun = start(tmp_path / "lm")
     text = f'tune = "{tune}"\nlast_layers = 1\nlora_rank = 2\nlearning_rate = 1e-2\n' + BRIEF
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text, tables="", starts=[begun])
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     before, after = registry.load(begun).state_dict(), model.encoder.state_dict()
     assert list(after) == list(before)
     assert {name for name in before if not torch.equal(before[name], after[name])} == changed
@@ -430,7 +437,7 @@ def causal(folder: Path) -> Path:
 def test_any_language_model_is_a_start(data, tmp_path, make) -> None:
     begun = make(tmp_path / "lm")
     tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=[begun])
-    (model,) = registry.load_predictors(tmp_path / "out")
+    (model,) = registry.load_ensemble(tmp_path / "out")
     origin = registry.load(begun)
     assert model.config.encoder.causal == origin.config.causal
     assert model.tokenizer == origin.tokenizer
@@ -445,7 +452,7 @@ def test_a_fine_tuned_model_is_a_start(data, tmp_path) -> None:
     done = tuned(
         tmp_path, data / "few_valid.csv", data / "few.csv", 'tune = "frozen"\n' + BRIEF, tables="", starts=[tmp_path / "first"]
     )
-    (first,), (second,) = (registry.load_predictors(tmp_path / name) for name in ("first", "out"))
+    (first,), (second,) = (registry.load_ensemble(tmp_path / name) for name in ("first", "out"))
     weights = second.encoder.state_dict()
     assert all(torch.equal(tensor, weights[name]) for name, tensor in first.encoder.state_dict().items())
     assert not torch.equal(first.out.weight, second.out.weight)
@@ -475,7 +482,7 @@ def test_seeds_give_mean_interval_and_an_ensemble(data, tmp_path) -> None:
     assert written["members"] == ["seed-5", "seed-6"]
     assert written["over_members"]["auroc"]["value"] == pytest.approx(np.mean(values), abs=1e-4)
     valid = read_labelled(data / "few_valid.csv")
-    each = [inference.predictions(m, valid.sequences).values for m in registry.load_predictors(tmp_path / "out")]
+    each = [inference.predictions(m, valid.sequences).values for m in registry.load_ensemble(tmp_path / "out")]
     assert not np.allclose(each[0], each[1])
     truth = np.array([label == "1" for (label,) in valid.labels])
     mean = np.mean(each, axis=0)[:, 1]
@@ -487,11 +494,11 @@ def test_starts_of_one_name_do_not_overwrite_each_other(data, tmp_path) -> None:
     starts = [start(tmp_path / "a/lm"), start(tmp_path / "b/lm", KmerTokenizer(3)), start(tmp_path / "other", seed=9)]
     done = tuned(tmp_path, data / "few.csv", data / "few_valid.csv", tables="", starts=starts)
     assert [member.folder.name for member in done.members] == ["lm-1", "lm-2", "other"]
-    assert [m.tokenizer.k for m in registry.load_predictors(tmp_path / "out")] == [1, 3, 1]
+    assert [m.tokenizer.k for m in registry.load_ensemble(tmp_path / "out")] == [1, 3, 1]
 
 
 def test_the_same_seed_gives_the_same_bytes(data, tmp_path) -> None:
-    text = "mask_rate = 0.1\nboth_strands = true\n" + BRIEF
+    text = "token_dropout = 0.1\nboth_strands = true\n" + BRIEF
     for out, seed in (("a", 0), ("b", 0), ("c", 1)):
         tuned(tmp_path, data / "few.csv", None, f"seed = {seed}\n" + text, out=out)
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
@@ -538,7 +545,7 @@ def test_what_is_held_out_of_each_class(counts, held) -> None:
     """A tenth, one at least, but never the last one to train on."""
     values = np.repeat([0, 1], counts)
     sequences = [np.array([i], dtype=np.uint8) for i in range(len(values))]
-    kept, out = held_out(LabelledSet(sequences, Targets("classes", values, ("a", "b"))), seed=0)
+    kept, out = held_out(LabelledSet(sequences, Targets(Classification(("a", "b")), values)), seed=0)
     assert np.bincount(out.targets.values, minlength=2).tolist() == list(held)
     assert sorted(int(s[0]) for part in (kept, out) for s in part.sequences) == list(range(len(values)))
     for part in (kept, out):
@@ -546,7 +553,7 @@ def test_what_is_held_out_of_each_class(counts, held) -> None:
 
 
 def test_too_few_to_hold_any_out_are_refused() -> None:
-    part = LabelledSet([encode("A"), encode("C")], Targets("classes", np.array([0, 1]), ("a", "b")))
+    part = LabelledSet([encode("A"), encode("C")], Targets(Classification(("a", "b")), np.array([0, 1])))
     with pytest.raises(ConfigError, match="2 sequences are too few to hold some out"):
         held_out(part, seed=0)
 
@@ -554,7 +561,7 @@ def test_too_few_to_hold_any_out_are_refused() -> None:
 def test_few_sequences_are_enough_with_validation_data(tmp_path) -> None:
     rows = [("ACGTACGTACGT", "a"), ("GGGTTTGGGTTT", "b")]
     tuned(tmp_path, table(tmp_path / "t.csv", rows), table(tmp_path / "v.csv", rows))
-    assert len(registry.load_predictors(tmp_path / "out")) == 1
+    assert len(registry.load_ensemble(tmp_path / "out")) == 1
 
 
 def test_leakage_is_said(data, tmp_path) -> None:
@@ -597,7 +604,7 @@ def test_the_manifest_of_the_data_travels_along_while_the_data_is_that_of_the_ma
 def test_a_data_set_is_not_trained_into(data, tmp_path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set/manifest.json").write_text('{"kind": "labelled windows"}')
-    with pytest.raises(ConfigError, match=r"set holds manifest\.json, which something else made"):
+    with pytest.raises(ConfigError, match=r"set holds manifest\.json, which another program made"):
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv", out="set")
     assert [path.name for path in (tmp_path / "set").iterdir()] == ["manifest.json"]
 
@@ -638,7 +645,7 @@ def test_sequences_shorter_than_a_token_are_filled_up(tmp_path) -> None:
         tmp_path, table(tmp_path / "t.csv", rows), table(tmp_path / "v.csv", rows), tables="",
         starts=[start(tmp_path / "lm", KmerTokenizer(6))],
     )  # fmt: skip
-    (model,) = registry.load_predictors(done.members[0].folder)
+    (model,) = registry.load_ensemble(done.members[0].folder)
     assert model.config.window == 6
     assert inference.predictions(model, [encode("AC")]).values.shape == (1, 2)
 
@@ -664,14 +671,14 @@ LABELS_OF = {
     "multilabel": lambda i: ("a", "b", "a;b", ";")[i % 4],
     "values": lambda i: f"{(i * 7) % 11 / 3:.3f}",
 }
-RESUMED = "epochs = 4\nbatch_size = 8\ndropout = 0.1\nmask_rate = 0.1\nlearning_rate = 3e-3\nvalidations = 1\n"
+RESUMED = "epochs = 4\nbatch_size = 8\ndropout = 0.1\ntoken_dropout = 0.1\nlearning_rate = 3e-3\nevals_per_epoch = 1\n"
 
 
 @pytest.mark.parametrize(
     ("kind", "extra", "number"),
     [
-        ("classes", "both_strands = true\nshift = 2\n", signal.SIGINT),
-        ("classes", "average = 0.9\naccumulate = 2\n", signal.SIGTERM),
+        ("classes", "both_strands = true\nmax_shift = 2\n", signal.SIGINT),
+        ("classes", "ema_decay = 0.9\ngrad_accumulation = 2\n", signal.SIGTERM),
         ("multilabel", 'tune = "lora"\n', signal.SIGTERM),
         ("values", 'tune = "frozen"\n', signal.SIGINT),
         ("values", 'tune = "last"\nlast_layers = 1\n', signal.SIGTERM),
@@ -690,9 +697,9 @@ def test_a_run_that_is_stopped_twice_ends_with_the_bytes_of_an_undisturbed_one(t
 
     run("whole")
     heard = []
-    for n, step in ((8, 4 if "accumulate" in extra else 8), (9, 9 if "accumulate" in extra else 17)):
+    for n, step in ((8, 4 if "grad_accumulation" in extra else 8), (9, 9 if "grad_accumulation" in extra else 17)):
         with monkeypatch.context() as patch:
-            patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(number, n))
+            patch.setattr("genoformer.training.classifier_recipe.predictor_loss", SignalAfter(number, n))
             before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
             with pytest.raises(Stopped) as stop:
                 run("again")
@@ -720,7 +727,7 @@ def test_a_run_that_is_killed_ends_with_the_bytes_of_an_undisturbed_one(data, tm
     run_here(command_to("whole"), tmp_path / "said")
     again = tmp_path / "again"
     assert killed(command_to("again"), again / "state.ckpt", again / "config.json", tmp_path / "said") >= 2
-    assert "again: going on from step " in (tmp_path / "said").read_text()
+    assert "again: resumes from step " in (tmp_path / "said").read_text()
     for name in ("model.safetensors", "log.csv"):
         assert (again / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     assert not (again / "state.ckpt").exists()
@@ -729,7 +736,7 @@ def test_a_run_that_is_killed_ends_with_the_bytes_of_an_undisturbed_one(data, tm
 def interrupted(data, tmp_path, monkeypatch, **options) -> None:
     """A run in the folder `out` that was stopped after 3 batches."""
     with monkeypatch.context() as patch:
-        patch.setattr("genoformer.training.finetune.predictor_loss", SignalAfter(signal.SIGTERM, 3))
+        patch.setattr("genoformer.training.classifier_recipe.predictor_loss", SignalAfter(signal.SIGTERM, 3))
         with pytest.raises(Stopped):
             tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED, **options)
 
@@ -767,7 +774,7 @@ def test_a_run_that_is_killed_after_its_last_step_is_not_begun_anew(data, tmp_pa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("genoformer.training.finetune.sketch_of", fails)
+        patch.setattr("genoformer.training.classifier_recipe.training_sketch", fails)
         with pytest.raises(OSError, match="No space left"):
             tuned(tmp_path, data / "few.csv", data / "few_valid.csv", RESUMED)
     assert (tmp_path / "out/state.ckpt").is_file()
@@ -778,24 +785,24 @@ def test_a_run_that_is_killed_after_its_last_step_is_not_begun_anew(data, tmp_pa
 # --- batches, weights, losses
 
 
-def tiny(kind="classes", classes=("a", "b"), window=8, **fields) -> SequenceClassifier:
+def tiny(task="classification", classes=("a", "b"), window=8, **fields) -> SequenceClassifier:
     torch.manual_seed(0)
-    shape = EncoderConfig(n_vocab=9, width=8, n_layers=1, n_heads=2, hidden=8, max_tokens=64, position="rotary", dropout=0.0)
+    shape = EncoderConfig(n_vocab=9, width=8, n_layers=1, n_heads=2, ffn_width=8, max_tokens=64, position="rotary", dropout=0.0)
     model = SequenceClassifier(
-        ClassifierConfig(shape, kind, classes, window=window, overlap=window // 2, dropout=0.0, **fields)
+        ClassifierConfig(shape, task, classes, window=window, overlap=window // 2, dropout=0.0, **fields)
     ).eval()
     model.tokenizer = BaseTokenizer()
     return model
 
 
-def batches(lengths, batch_size, *, seed=0, mask_rate=0.0, shift=0, model=None) -> LabelledBatches:
+def batches(lengths, batch_size, *, seed=0, token_dropout=0.0, max_shift=0, model=None) -> LabelledBatches:
     """Sequence i has lengths[i] bases and the target i, by which it is known again."""
     random = np.random.default_rng(0)
     sequences = [random.integers(0, 4, n).astype(np.uint8) for n in lengths]
     n = len(lengths)
     return LabelledBatches(
         sequences, np.arange(n), np.arange(n, dtype=np.float32), model or tiny(), batch_size=batch_size, seed=seed,
-        mask_rate=mask_rate, shift=shift,
+        token_dropout=token_dropout, max_shift=max_shift,
     )  # fmt: skip
 
 
@@ -818,13 +825,13 @@ def test_a_batch_depends_on_seed_and_number_alone() -> None:
     """Two processes that take every other batch, in whatever order, see what one sees."""
     lengths = [5 + i % 7 for i in range(50)]
     model = tiny(both_strands=True)
-    one = batches(lengths, 8, mask_rate=0.2, model=model)
+    one = batches(lengths, 8, token_dropout=0.2, model=model)
     in_order = [one(i) for i in range(20)]
     for rank in (0, 1):
-        process = batches(lengths, 8, mask_rate=0.2, model=model)
+        process = batches(lengths, 8, token_dropout=0.2, model=model)
         for i in reversed(range(rank, 20, 2)):
             assert same(process(i), in_order[i])
-    assert not same(batches(lengths, 8, seed=1, mask_rate=0.2, model=model)(0), in_order[0])
+    assert not same(batches(lengths, 8, seed=1, token_dropout=0.2, model=model)(0), in_order[0])
     assert not torch.equal(in_order[0].targets, in_order[7].targets)  # 7 batches an epoch: the next one begins otherwise
 
 
@@ -852,7 +859,7 @@ def test_half_of_the_sequences_are_turned_and_the_asked_share_is_hidden() -> Non
     assert abs((again != ~as_it_is).sum() - 500) < 63
     before, after = (dict(zip(x.targets.tolist(), y, strict=True)) for x, y in ((batch, ~as_it_is), (later, again)))
     assert abs(sum(before[i] != after[i] for i in range(1000)) - 500) < 63
-    hidden = batches([8] * 1000, 1000, mask_rate=0.2)(0).ids.numpy()
+    hidden = batches([8] * 1000, 1000, token_dropout=0.2)(0).ids.numpy()
     assert abs((hidden == 4).sum() - 1600) < 143
     assert (hidden[:, 0] == 2).all()
     assert (hidden[:, -1] == 3).all()
@@ -860,7 +867,7 @@ def test_half_of_the_sequences_are_turned_and_the_asked_share_is_hidden() -> Non
 
 def test_sequences_are_moved_both_ways_equally_often_and_anew_each_epoch() -> None:
     """3,500 sequences moved by -3 ... 3: each 500 times within 4 standard errors (83); what leaves is lost, N comes in."""
-    drawn = batches([8] * 3500, 3500, shift=3)
+    drawn = batches([8] * 3500, 3500, max_shift=3)
     found = []
     for epoch in (0, 1):
         batch = drawn(epoch)
@@ -910,7 +917,7 @@ class Says(torch.nn.Module):
 
     def __init__(self, logits, config) -> None:
         super().__init__()
-        self.logits, self.config = torch.tensor(logits), config
+        self.logits, self.config, self.task = torch.tensor(logits), config, SequenceClassifier(config).task
 
     def forward(self, ids, is_base, keep=None):
         return self.logits
@@ -919,14 +926,14 @@ class Says(torch.nn.Module):
 @pytest.mark.parametrize(
     ("kind", "logits", "targets", "losses"),
     [
-        ("classes", [[0.0, np.log(3)], [0.0, 0.0]], [0, 1], [np.log(4), np.log(2)]),  # p = 1/4, 1/2
+        ("classification", [[0.0, np.log(3)], [0.0, 0.0]], [0, 1], [np.log(4), np.log(2)]),  # p = 1/4, 1/2
         ("multilabel", [[0.0, np.log(3)], [0.0, 0.0]], [[1.0, 1.0], [0.0, 1.0]], [np.log(8 / 3) / 2, np.log(2)]),
-        ("values", [[1.0, 2.0], [0.0, 0.0]], [[11.0, 20.0], [12.0, 24.0]], [(0 + 4) / 2, (4 + 4) / 2]),
+        ("regression", [[1.0, 2.0], [0.0, 0.0]], [[11.0, 20.0], [12.0, 24.0]], [(0 + 4) / 2, (4 + 4) / 2]),
     ],
 )
 def test_losses_by_hand(kind, logits, targets, losses) -> None:
     """Values: centre 10 and 20, spread 1 and 2, so that 12 and 24 are both 2. Weights 1 and 3 of a batch of 4."""
-    numbers = {"centre": (10.0, 20.0), "spread": (1.0, 2.0)} if kind == "values" else {}
+    numbers = {"target_mean": (10.0, 20.0), "target_std": (1.0, 2.0)} if kind == "regression" else {}
     model = Says(logits, tiny(kind, **numbers).config)
     batch = Batch(torch.zeros(2, 1), torch.ones(2, 1), None, torch.arange(2), torch.tensor(targets), torch.tensor([1.0, 3.0]))
     total, weight, divisor = predictor_loss(model, batch, 4)  # type: ignore[arg-type]
@@ -943,7 +950,7 @@ def test_losses_by_hand(kind, logits, targets, losses) -> None:
     ],
 )
 def test_balanced_weights_by_hand(values, names, weights) -> None:
-    targets = Targets("classes", np.array(values), names)
+    targets = Targets(Classification(names), np.array(values))
     assert case_weights(targets, "balanced").tolist() == pytest.approx(weights)
     assert case_weights(targets, "none").tolist() == [1] * len(values)
 
@@ -965,7 +972,7 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
 @pytest.mark.parametrize(
     ("tables", "text", "words"),
     [
-        ("", "", "no model to go on from"),
+        ("", "", "no start model"),
         (SCRATCH.replace('"base"', '"bpe"'), "", "it is kmer or base"),
         (SCRATCH.replace('"base"', '"kmer"\nkk = 3'), "", "unknown fields kk"),
         (SCRATCH.replace('"base"', '"kmer"\nk = "six"'), "", "give a whole number"),
@@ -980,11 +987,11 @@ def test_balanced_weights_are_those_that_a_run_takes(data, tmp_path, n_rare, ali
         (SCRATCH, 'tune = "last"\nlast_layers = 2\n', "layers 1 to 1"),
         (SCRATCH, 'tune = "lora"\nlora_rank = 17\n', "give 1 to 16"),
         (SCRATCH, 'strategy = "fsdp"\n', "take auto or ddp"),
-        (SCRATCH, 'tune = "half"\n', "allowed are full, last, frozen, lora"),
+        (SCRATCH, 'tune = "half"\n', "allowed are full, last, norms, frozen, lora"),
         (SCRATCH, 'class_weights = "some"\n', "allowed are none, balanced"),
         (SCRATCH, "epochs = 0\n", "above 0"),
-        (SCRATCH, "mask_rate = 1.0\n", r"lie in \[0, 1\)"),
-        (SCRATCH, "shift = -1\n", "shift = -1"),
+        (SCRATCH, "token_dropout = 1.0\n", r"lie in \[0, 1\)"),
+        (SCRATCH, "max_shift = -1\n", "max_shift = -1"),
         (SCRATCH, "rate = 1\n", "unknown fields rate"),
         (SCRATCH + "[training]\n", "", "unknown fields training"),
     ],
@@ -1004,7 +1011,7 @@ ROWS = [("ACGTACGT", "a"), ("GGGTTTGG", "b"), ("ACGTACGA", "a"), ("GGGTTTGA", "b
         ([("ACGT", "a"), ("GGTT", "a")], ROWS, {}, "with one class there is nothing to learn"),
         (ROWS, [("ACGT", "c")], {}, "sequence 1: class c is unknown; known are a, b"),
         (ROWS, ROWS, {"task": "regress"}, "label is 'a', but should be a number"),
-        ([("ACGT", "1.5"), ("GGTT", "1.5")], [("ACGT", "1"), ("GGTT", "2")], {"task": "regress"}, "label is 1.5 in all 2"),
+        ([("ACGT", "1.5"), ("GGTT", "1.5")], [("ACGT", "1"), ("GGTT", "2")], {"task": "regress"}, "label is the same in all 2"),
         ([("ACGT", "a;b"), ("GGTT", "b")], ROWS, {"text": 'class_weights = "balanced"\n'}, "one class for each sequence"),
         (ROWS, ROWS, {"n_seeds": 0}, "seeds = 0"),
         (ROWS, ROWS, {"starts": ["demo"]}, "leave them out, or the model"),
@@ -1045,7 +1052,7 @@ def test_a_run_of_several_goes_on_with_the_members_that_are_there(data, tmp_path
     with monkeypatch.context() as other:  # a process that is not the first finds them too, and leaves the report to the first
         other.setattr(rank_zero_only, "rank", 1)
         train, valid = (read_labelled(data / name) for name in ("few.csv", "few_valid.csv"))
-        assert finetune(config(tmp_path, text), train, valid, tmp_path / "out", task="classify", n_seeds=2) is None
+        assert finetune(FinetuneJob(train, tmp_path / "out", "classify", config(tmp_path, text), valid, n_seeds=2)) is None
     assert not (tmp_path / "out" / "ensemble.json").exists()
     with pytest.raises(ConfigError, match=r"trained in another way \(finetune differ\)"):
         tuned(tmp_path, data / "few.csv", data / "few_valid.csv", text.replace("1e-2", "1e-3"), n_seeds=2)

@@ -17,33 +17,33 @@ from torch import nn
 from genoformer.errors import ConfigError, Stopped, TrainingError
 from genoformer.genome.codes import decode
 from genoformer.training.log import Log, read_log
-from genoformer.training.loop import Loss, Monitor, fit
+from genoformer.training.loop import Loss, Monitor, Trainable, fit
 from genoformer.training.optimizer import LoopConfig, rate_at
 from genoformer.training.random_streams import RandomStream
 
 TABLES = """
 [tokenizer]
 tokenizer = "base"
-[encoder]
+[model]
 width = 32
 n_layers = 2
 n_heads = 2
-hidden = 64
+ffn_width = 64
 context_length = 64
 position = "rotary"
 norm = "pre"
-stem_kernel = 5
+conv_kernel = 5
 dropout = {dropout}
 [training]
-steps = {steps}
+max_steps = {max_steps}
 batch_size = {batch_size}
-accumulate = {accumulate}
+grad_accumulation = {grad_accumulation}
 learning_rate = 3e-3
-valid_every = 20
+eval_every = 20
 save_every = 5
 log_every = 5
 strategy = "{strategy}"
-average = {average}
+ema_decay = {ema_decay}
 seed = 3
 """
 
@@ -59,7 +59,14 @@ def fasta(tmp_path_factory):
 
 def prepared(folder: Path, fasta: Path, **fields) -> list[object]:
     """The arguments of a run in `folder`."""
-    values = {"dropout": 0.0, "steps": 60, "batch_size": 8, "accumulate": 1, "strategy": "auto", "average": 0.0} | fields
+    values = {
+        "dropout": 0.0,
+        "max_steps": 60,
+        "batch_size": 8,
+        "grad_accumulation": 1,
+        "strategy": "auto",
+        "ema_decay": 0.0,
+    } | fields
     folder.mkdir()
     (folder / "c.toml").write_text(TABLES.format(**values))
     return ["pretrain", "-f", fasta, "-o", folder / "run", "-c", folder / "c.toml"]
@@ -68,8 +75,8 @@ def prepared(folder: Path, fasta: Path, **fields) -> list[object]:
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fasta) -> None:
     """kill -9 at random moments, three times, with dropout and averaging; the end is that of an undisturbed run."""
     said = tmp_path / "said"
-    run_here(prepared(tmp_path / "whole", fasta, dropout=0.1, average=0.9), said)
-    arguments = prepared(tmp_path / "killed", fasta, dropout=0.1, average=0.9)
+    run_here(prepared(tmp_path / "whole", fasta, dropout=0.1, ema_decay=0.9), said)
+    arguments = prepared(tmp_path / "killed", fasta, dropout=0.1, ema_decay=0.9)
     whole, again = tmp_path / "whole/run", tmp_path / "killed/run"
     assert killed(arguments, again / "state.ckpt", again / "config.json", said) >= 2
     for name in ("model.safetensors", "log.csv"):
@@ -80,7 +87,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path, fas
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_stopped_says_so_and_is_no_success(tmp_path, fasta, number, status) -> None:
     out, said = tmp_path / "out", tmp_path / "said"
-    child = started(command_and_exit, prepared(tmp_path / "a", fasta, steps=100_000), said, out)
+    child = started(command_and_exit, prepared(tmp_path / "a", fasta, max_steps=100_000), said, out)
     while child.is_alive() and not (tmp_path / "a/run/state.ckpt").is_file():
         time.sleep(0.01)
     assert child.pid is not None
@@ -112,7 +119,7 @@ def test_other_settings_do_not_go_on_with_a_state(tmp_path, fasta) -> None:
 def large_batches(tmp_path_factory, fasta) -> Path:
     """The log of a run in batches of 16."""
     folder = tmp_path_factory.mktemp("large")
-    run_here(prepared(folder / "one", fasta, batch_size=16, steps=40), folder / "said")
+    run_here(prepared(folder / "one", fasta, batch_size=16, max_steps=40), folder / "said")
     return folder / "one/run/log.csv"
 
 
@@ -121,7 +128,7 @@ def large_batches(tmp_path_factory, fasta) -> Path:
 )
 def test_two_small_batches_are_one_large_batch(tmp_path, fasta, large_batches, strategy, processes, accumulate) -> None:
     """The loss curve and the validation of two processes (or two backward passes) are those of one with twice the batch."""
-    fields = {"batch_size": 8, "steps": 40, "strategy": strategy, "accumulate": accumulate}
+    fields = {"batch_size": 8, "max_steps": 40, "strategy": strategy, "grad_accumulation": accumulate}
     arguments = prepared(tmp_path / "two", fasta, **fields)
     if processes == 1:
         run_here(arguments, tmp_path / "said")
@@ -151,10 +158,13 @@ def squares(model: Line, x: torch.Tensor) -> Loss:
 
 def test_a_line_is_found_and_logged(tmp_path) -> None:
     model = Line()
-    config = LoopConfig(steps=200, learning_rate=0.1, log_every=100, valid_every=100, weight_decay=0.0, warmup=0.1)
+    config = LoopConfig(max_steps=200, learning_rate=0.1, log_every=100, eval_every=100, weight_decay=0.0, warmup_fraction=0.1)
     heard = []
     fitted = fit(
-        model, lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda m: {"w": float(m.w)}, progress=heard.append
+        Trainable(model, lambda i: torch.ones(4), squares, validate=lambda m: {"w": float(m.w)}),
+        tmp_path,
+        config,
+        progress=heard.append,
     )
     assert fitted is not None
     assert float(fitted.weights["w"]) == pytest.approx(2, abs=0.05)
@@ -168,7 +178,13 @@ def test_a_line_is_found_and_logged(tmp_path) -> None:
 def test_a_run_that_is_stopped_between_two_rows_of_its_log_loses_nothing(tmp_path, number, accumulate, average) -> None:
     """Stopped in step 7 of 20, where a row of the log is written each 5 steps and a state each 1,000."""
     config = LoopConfig(
-        steps=20, learning_rate=0.1, log_every=5, save_every=1000, accumulate=accumulate, average=average, batch_size=4
+        max_steps=20,
+        learning_rate=0.1,
+        log_every=5,
+        save_every=1000,
+        grad_accumulation=accumulate,
+        ema_decay=average,
+        batch_size=4,
     )
 
     def batch(i):
@@ -183,7 +199,7 @@ def test_a_run_that_is_stopped_between_two_rows_of_its_log_loses_nothing(tmp_pat
             return squares(model, x)
 
         torch.manual_seed(0)
-        return fit(Line(), batch, loss, folder, config)
+        return fit(Trainable(Line(), batch, loss), folder, config)
 
     whole = trained(tmp_path / "whole")
     with pytest.raises(Stopped):
@@ -205,10 +221,8 @@ def test_the_best_step_is_kept_and_the_run_stops_early(tmp_path) -> None:
         seen.append(float(model.w))
         return {"score": next(said)}
 
-    config = LoopConfig(steps=50, learning_rate=0.1, valid_every=1, log_every=1)
-    fitted = fit(
-        Line(), lambda i: torch.ones(4), squares, tmp_path, config, validate=validate, monitor=Monitor("score", True, 3)
-    )
+    config = LoopConfig(max_steps=50, learning_rate=0.1, eval_every=1, log_every=1)
+    fitted = fit(Trainable(Line(), lambda i: torch.ones(4), squares, validate, Monitor("score", True, 3)), tmp_path, config)
     assert fitted is not None
     assert (fitted.step, len(seen)) == (2, 5)
     assert float(fitted.weights["w"]) == seen[1]
@@ -219,7 +233,7 @@ def test_a_loss_that_is_no_number_is_said(tmp_path) -> None:
         return Loss(model.w * torch.nan, torch.tensor(1.0), 1.0)
 
     with pytest.raises(TrainingError, match="diverged: at step 10 the loss is nan; lower learning_rate"):
-        fit(Line(), lambda i: torch.ones(4), broken, tmp_path, LoopConfig(steps=20, log_every=10))
+        fit(Trainable(Line(), lambda i: torch.ones(4), broken), tmp_path, LoopConfig(max_steps=20, log_every=10))
 
 
 def test_what_fails_before_the_first_step_is_said_as_it_is(tmp_path, monkeypatch) -> None:
@@ -228,7 +242,7 @@ def test_what_fails_before_the_first_step_is_said_as_it_is(tmp_path, monkeypatch
 
     monkeypatch.setattr("genoformer.training.loop.Log", full)
     with pytest.raises(OSError, match="No space left on device"):
-        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(steps=2))
+        fit(Trainable(Line(), lambda i: torch.ones(4), squares), tmp_path, LoopConfig(max_steps=2))
 
 
 def test_a_log_drops_what_came_after_the_state_and_a_torn_line(tmp_path) -> None:
@@ -263,31 +277,37 @@ def test_the_learning_rate_rises_and_falls_in_straight_lines() -> None:
     assert rates == pytest.approx([0.5, 1, 1, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125])
 
 
-@pytest.mark.parametrize("fields", [{"strategy": "x"}, {"precision": "x"}, {"devices": 0}, {"accumulate": 0}, {"clip": 0.0}])
+@pytest.mark.parametrize(
+    "fields", [{"strategy": "x"}, {"precision": "x"}, {"devices": 0}, {"grad_accumulation": 0}, {"max_grad_norm": 0.0}]
+)
 def test_refusals(tmp_path, fields) -> None:
     with pytest.raises(ConfigError):
-        fit(Line(), lambda i: torch.ones(4), squares, tmp_path, LoopConfig(**{"steps": 1} | fields))
+        fit(Trainable(Line(), lambda i: torch.ones(4), squares), tmp_path, LoopConfig(**{"max_steps": 1} | fields))
 
 
 def test_a_device_that_is_not_there_is_refused_in_a_sentence(tmp_path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    config = LoopConfig(steps=1, accelerator="gpu")
+    config = LoopConfig(max_steps=1, accelerator="gpu")
     with pytest.raises(ConfigError, match="accelerator = 'gpu'"):
-        fit(nn.Linear(1, 1), lambda i: i, lambda model, batch: Loss(model.weight.sum(), torch.ones(()), 1.0), tmp_path, config)
+        fit(
+            Trainable(nn.Linear(1, 1), lambda i: i, lambda model, batch: Loss(model.weight.sum(), torch.ones(()), 1.0)),
+            tmp_path,
+            config,
+        )
 
 
-@pytest.mark.parametrize("name", ["learning_rate", "warmup", "weight_decay", "clip", "beta2", "epsilon"])
+@pytest.mark.parametrize("name", ["learning_rate", "warmup_fraction", "weight_decay", "max_grad_norm", "beta2", "epsilon"])
 def test_a_setting_that_is_no_number_is_refused(name) -> None:
     with pytest.raises(ConfigError, match=f"{name} = nan"):
         LoopConfig(**{name: math.nan})
 
 
 def test_a_run_does_not_stop_before_its_steps_have_grown(tmp_path) -> None:
-    config = LoopConfig(steps=50, learning_rate=0.1, valid_every=1, log_every=50, warmup=0.5)
+    config = LoopConfig(max_steps=50, learning_rate=0.1, eval_every=1, log_every=50, warmup_fraction=0.5)
     heard = []
     fit(
-        Line(), lambda i: torch.ones(4), squares, tmp_path, config, validate=lambda model: {"score": 0.0},
-        monitor=Monitor("score", True, 3), progress=heard.append,
+        Trainable(Line(), lambda i: torch.ones(4), squares, lambda model: {"score": 0.0}, Monitor("score", True, 3)),
+        tmp_path, config, progress=heard.append,
     )  # fmt: skip
     assert heard[-1].done == 28

@@ -15,18 +15,19 @@ from genoformer.files import sha256_of
 from genoformer.genome.codes import N, decode
 from genoformer.genome.reference import Genome
 from genoformer.models import registry
-from genoformer.models.transformer.base_probabilities import window_log2_likelihood
+from genoformer.models.token_model import window_log2_likelihood
 from genoformer.models.transformer.model import Encoder, EncoderConfig
 from genoformer.progress import Progress
 from genoformer.tokenizers import KmerTokenizer
 from genoformer.training import report, run_checks
-from genoformer.training.bits_per_base import QueriedBases, asked_bases, bits_of
+from genoformer.training.bits_per_base import QueriedBases, bits_of, queried_bases
 from genoformer.training.config import GenomeConfig, PretrainConfig, TrainingConfig
 from genoformer.training.curves import bits_rows
+from genoformer.training.genomes import open_genomes
 from genoformer.training.kmer_baseline import CONTEXTS
 from genoformer.training.language import LanguageModelBatches
 from genoformer.training.objectives import CausalLM
-from genoformer.training.pretrain import _data, pretrain
+from genoformer.training.pretrain import pretrain
 from genoformer.training.windows import RandomWindows, Source
 
 STEP = np.array([[0.05, 0.05, 0.05, 0.85], [0.85, 0.05, 0.05, 0.05], [0.05, 0.85, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
@@ -66,20 +67,20 @@ def genome_path(tmp_path_factory):
 CONFIG = """
 [tokenizer]
 tokenizer = "{tokenizer}"
-[encoder]
+[model]
 width = 32
 n_layers = 1
 n_heads = 2
-hidden = 64
+ffn_width = 64
 context_length = 48
 position = "rotary"
 norm = "pre"
 dropout = 0.0
 [training]
-steps = {steps}
+max_steps = {steps}
 batch_size = 32
 learning_rate = 5e-3
-valid_every = 50
+eval_every = 50
 seed = {seed}
 objective = "{objective}"
 """
@@ -97,7 +98,7 @@ def test_a_known_source_is_learned_to_its_entropy(tmp_path, genome_path) -> None
     least = hidden_entropy()
     model = registry.load(tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
-    found = np.nanmean(bits_of(model, asked_bases(held, 2_000), 32))
+    found = np.nanmean(bits_of(model, queried_bases(held, 2_000), 32))
     assert least - 0.05 < found < least + 0.08  # 0.79 bits of 2; the interval is 4 standard errors of 2,000 bases
     contigs = {role: list(manifest["genomes"][0][role]) for role in ("train", "valid")}
     assert contigs == {"train": ["one", "two"], "valid": ["held"]}
@@ -112,7 +113,7 @@ def test_training_goes_on_from_a_model(tmp_path, genome_path) -> None:
     plan = PretrainConfig.read(tmp_path / "c.toml").training
     manifest = pretrain(PretrainConfig(training=plan).with_fastas([genome_path]), tmp_path / "more", start=tmp_path / "model")
     held = RandomWindows([Source(Genome(genome_path), ["held"])], 48, 32, seed=9)
-    asked = asked_bases(held, 2_000)
+    asked = queried_bases(held, 2_000)
     first, second = (np.nanmean(bits_of(registry.load(tmp_path / name), asked, 32)) for name in ("model", "more"))
     assert second < first - 0.1
     assert manifest["start"]["sha256"] == sha256_of(tmp_path / "model" / "model.safetensors")
@@ -175,23 +176,23 @@ def test_windows_reach_both_ends_of_a_contig(tmp_path) -> None:
     [
         ("[model]\n", "unknown fields model"),
         ("encoder = 3\n", "give a table"),
-        ("[training]\nsteps = 2.5\n", "a whole number"),
+        ("[training]\nmax_steps = 2.5\n", "a whole number"),
         ("[training]\nseed = -1\n", "at least 0"),
         ('[training]\nprecision = "foo"\n', "32-true, bf16-mixed"),
         ('[genome]\nvalid_contigs = "one"\n', "a list of names"),
-        ('[encoder]\ndropout = "x"\n', "a number"),
-        ("[encoder]\nn_vocab = 77\n", "leave them out"),
-        ("[encoder]\ncausal = true\n", "leave them out"),
+        ('[model]\ndropout = "x"\n', "a number"),
+        ("[model]\nn_vocab = 77\n", "leave them out"),
+        ("[model]\ncausal = true\n", "leave them out"),
         ("[tokenizer]\nkk = 3\n", "those of kmer are k, stride"),
         ('[tokenizer]\nk = "six"\n', "a whole number"),
         ("[training]\nstep = 1\n", "unknown fields step"),
-        ("[training]\nsteps = 0\n", "at least 1"),
+        ("[training]\nmax_steps = 0\n", "at least 1"),
         ('[training]\nobjective = "x"\n', "masked, causal"),
         ("[training\n", "cannot be read as TOML"),
-        ("[encoder]\nlayers = 2\n", "unknown fields layers"),
+        ("[model]\nlayers = 2\n", "unknown fields layers"),
         ('[tokenizer]\ntokenizer = "words"\n', "kmer, base, bpe"),
         ('[genome]\nvalid_contigs = ["one", "two", "held"]\n', "holds out every contig"),
-        ("[encoder]\ncontext_length = 99999\n", "shorter window"),
+        ("[model]\ncontext_length = 99999\n", "shorter window"),
     ],
 )
 def test_configurations_that_are_refused(tmp_path, genome_path, text, words) -> None:
@@ -205,22 +206,22 @@ def test_what_is_held_out_is_held_out_under_its_other_name(tmp_path) -> None:
     for name, contigs in (("a", ("chr1", "chr2")), ("b", ("1", "2", "3"))):
         (tmp_path / f"{name}.fa").write_text("".join(f">{c}\n{decode(markov(500, 0))}\n" for c in contigs))
     configs = [GenomeConfig(str(tmp_path / "a.fa"), valid_contigs=("chr2",)), GenomeConfig(str(tmp_path / "b.fa"))]
-    assert [list(source.contigs) for source in _data(configs, 48).train] == [["chr1"], ["1", "3"]]
+    assert [list(source.contigs) for source in open_genomes(configs, 48).train] == [["chr1"], ["1", "3"]]
 
 
 def test_a_genome_of_repeats_that_count_for_nothing_is_refused(tmp_path) -> None:
     text = decode(markov(5_000, 0)).lower()
     (tmp_path / "g.fa").write_text(f">one\n{text}\n>held\n{text}\n")
     text = CONFIG.format(tokenizer="base", steps=4, seed=0, objective="masked")
-    (tmp_path / "c.toml").write_text(f"{text}repeat_weight = 0.0\n")
-    with pytest.raises(TrainingError, match="counts in the loss: with repeat_weight = 0"):
+    (tmp_path / "c.toml").write_text(f"{text}soft_masked_weight = 0.0\n")
+    with pytest.raises(TrainingError, match="counts in the loss: with soft_masked_weight = 0"):
         pretrain(PretrainConfig.read(tmp_path / "c.toml").with_fastas([tmp_path / "g.fa"]), tmp_path / "model")
 
 
 def test_the_files_of_something_else_are_not_replaced(tmp_path, genome_path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/manifest.json").write_text("of a data set")
-    with pytest.raises(ConfigError, match=r"holds manifest\.json, which something else made"):
+    with pytest.raises(ConfigError, match=r"holds manifest\.json, which another program made"):
         run(tmp_path, genome_path)
     assert [path.name for path in (tmp_path / "model").iterdir()] == ["manifest.json"]
 
@@ -324,7 +325,7 @@ def test_the_end_of_a_single_contig_is_held_out(tmp_path, objective) -> None:
 
 def test_no_training_window_lies_in_the_held_out_end(tmp_path) -> None:
     (tmp_path / "g.fa").write_text(f">c\n{decode(markov(20_000, 3))}{'N' * 500}\n")
-    data = _data([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
+    data = open_genomes([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
     genome = data.train[0].genome
     train, end = decode(genome.window("c", 0, 19_000)), decode(genome.window("c", 19_000, 1_500))
     drawn = RandomWindows(data.train, 48, 2_000, seed=0, both_strands=False).batch(0)
@@ -343,7 +344,7 @@ def test_no_training_window_lies_in_the_held_out_end(tmp_path) -> None:
 )
 def test_contigs_without_bases_are_neither_read_nor_held_out(tmp_path, fasta, train, valid) -> None:
     (tmp_path / "g.fa").write_text(fasta.format(a=decode(markov(20_000, 3))))
-    data = _data([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
+    data = open_genomes([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
     assert [name for source in data.train for name in source.contigs] == train
     assert [name for source in data.held for name in source.contigs] == valid
 
@@ -351,9 +352,9 @@ def test_contigs_without_bases_are_neither_read_nor_held_out(tmp_path, fasta, tr
 def test_a_run_without_validation_says_so(tmp_path) -> None:
     """A contig of 600 bases has no room for 4 windows of 48 in a quarter of it; contigs may name all there is."""
     short = single_contig(tmp_path / "short.fa", 600)
-    (said,) = _data([GenomeConfig(fasta=str(short))], 48).warnings
+    (said,) = open_genomes([GenomeConfig(fasta=str(short))], 48).warnings
     assert "too short to hold out a part" in said
-    (said,) = _data([GenomeConfig(fasta=str(short), contigs=("chromosome",))], 48).warnings
+    (said,) = open_genomes([GenomeConfig(fasta=str(short), contigs=("chromosome",))], 48).warnings
     assert "nothing is validated; name valid_contigs" in said
 
 
@@ -369,7 +370,7 @@ def test_bits_of_a_causal_model_are_the_terms_of_its_likelihood(k) -> None:
     """Bits at every base after the first k-mer add up to -log2 P(window); at an N there is no answer."""
     torch.manual_seed(0)
     tokenizer = KmerTokenizer(k)
-    shape = {"width": 16, "n_layers": 1, "n_heads": 2, "hidden": 32, "init_std": 0.5, "position": "rotary"}
+    shape = {"width": 16, "n_layers": 1, "n_heads": 2, "ffn_width": 32, "init_std": 0.5, "position": "rotary"}
     model = Encoder(EncoderConfig.from_dict({"n_vocab": tokenizer.n_vocab, "causal": True, **shape})).eval()
     model.tokenizer = tokenizer
     window = np.random.default_rng(0).integers(0, 4, 12).astype(np.uint8)
@@ -392,11 +393,11 @@ def test_a_causal_model_is_in_the_table_at_the_entropy_of_the_source(tmp_path, g
 
 
 def test_short_runs_are_logged_and_validated_ten_times() -> None:
-    for steps, log_every, valid_every in ((300, 15, 30), (4, 1, 1), (10_000, 50, 1_000), (200_000, 50, 1_000)):
-        plan = TrainingConfig(steps=steps)
-        assert (plan.log_every, plan.valid_every) == (log_every, valid_every)
-    plan = TrainingConfig(steps=300, log_every=100, valid_every=300)
-    assert (plan.log_every, plan.valid_every) == (100, 300)
+    for steps, log_every, eval_every in ((300, 15, 30), (4, 1, 1), (10_000, 50, 1_000), (200_000, 50, 1_000)):
+        plan = TrainingConfig(max_steps=steps)
+        assert (plan.log_every, plan.eval_every) == (log_every, eval_every)
+    plan = TrainingConfig(max_steps=300, log_every=100, eval_every=300)
+    assert (plan.log_every, plan.eval_every) == (100, 300)
 
 
 def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
@@ -420,7 +421,7 @@ def test_the_blacklist_is_in_no_sketch_and_no_count_model(tmp_path) -> None:
 
 def test_a_run_that_goes_on_says_from_where(tmp_path, genome_path) -> None:
     (tmp_path / "c.toml").write_text(
-        CONFIG.format(tokenizer="base", steps=40, seed=0, objective="masked").replace("valid_every = 50", "save_every = 20")
+        CONFIG.format(tokenizer="base", steps=40, seed=0, objective="masked").replace("eval_every = 50", "save_every = 20")
     )
     config = PretrainConfig.read(tmp_path / "c.toml").with_fastas([genome_path])
 
@@ -433,7 +434,7 @@ def test_a_run_that_goes_on_says_from_where(tmp_path, genome_path) -> None:
         pretrain(config, tmp_path / "model", progress=stop)
     arguments = ["pretrain", "-f", genome_path, "-c", tmp_path / "c.toml", "-o", tmp_path / "model"]
     found = CliRunner().invoke(main, list(map(str, arguments)))
-    assert "going on from step 20 of 40" in found.stderr
+    assert "resumes from step 20 of 40" in found.stderr
 
 
 def test_a_model_that_learned_nothing_is_a_failed_run(tmp_path, genome_path) -> None:

@@ -37,17 +37,17 @@ def counts(codes: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("both_strands", [False, True])
 def test_the_tracks_of_a_part_are_those_of_its_sequence(data: TrackSet, part: Crop, both_strands: bool) -> None:
     """Without a move the tracks follow from the sequence of the part, whichever strand it is read from."""
-    batches = TrackBatches(data, np.arange(5), part, batch_size=2, seed=1, shift=0, both_strands=both_strands)
+    batches = TrackBatches(data, np.arange(5), part, batch_size=2, seed=1, max_shift=0, both_strands=both_strands)
     for i in range(4 * batches.n_batches):
         for codes, measured in zip(*(x.numpy() for x in batches(i)), strict=True):
-            assert len(codes) == (part.n_bins + 2 * part.flank) * BIN
-            middle = codes[part.flank * BIN : (part.flank + part.n_bins) * BIN]
+            assert len(codes) == (part.n_bins + 2 * part.context_bins) * BIN
+            middle = codes[part.context_bins * BIN : (part.context_bins + part.n_bins) * BIN]
             np.testing.assert_array_equal(measured, counts(middle))
 
 
 def test_a_move_takes_the_sequence_and_leaves_the_tracks(data: TrackSet) -> None:
     """Each part is found in its window at a place of its own tracks, moved by up to 3 bases, and every move occurs."""
-    batches = TrackBatches(data, np.arange(5), Crop(3, 1), batch_size=1, seed=0, shift=3, both_strands=False)
+    batches = TrackBatches(data, np.arange(5), Crop(3, 1), batch_size=1, seed=0, max_shift=3, both_strands=False)
     moves = set()
     for i in range(100):
         codes, measured = (x[0].numpy() for x in batches(i))
@@ -63,9 +63,9 @@ def test_a_move_takes_the_sequence_and_leaves_the_tracks(data: TrackSet) -> None
 
 
 def test_every_window_comes_as_often_in_an_epoch_as_parts_fit_into_it(data: TrackSet) -> None:
-    batches = TrackBatches(data, np.array([1, 3, 4]), Crop(2, 0), batch_size=4, seed=0, shift=0, both_strands=False)
+    batches = TrackBatches(data, np.array([1, 3, 4]), Crop(2, 0), batch_size=4, seed=0, max_shift=0, both_strands=False)
     assert batches.n_batches == 3  # of 3 windows with 3 parts each
-    whole = TrackBatches(data, np.array([1, 3, 4]), Crop(6, 0), batch_size=4, seed=0, shift=0, both_strands=False)
+    whole = TrackBatches(data, np.array([1, 3, 4]), Crop(6, 0), batch_size=4, seed=0, max_shift=0, both_strands=False)
     (codes, _) = whole(0)
     expected = sorted(data.sequence[row][8:32].tolist() for row in (1, 3, 4))
     assert sorted(codes.numpy().tolist()) == expected

@@ -15,18 +15,13 @@ from torch import nn
 from genoformer.datasets.track_set import Window, read_tracks, write_track_set
 from genoformer.errors import ConfigError
 from genoformer.formats.track_table import Track, TrackTable
-from genoformer.models.enformer.model import Enformer, one_hot, preset
+from genoformer.models.enformer.model import Enformer, preset
+from genoformer.models.track_model import one_hot
 from genoformer.training.log import read_log
-from genoformer.training.tracks import (
-    TracksConfig,
-    TrackTuningConfig,
-    begin_at_means,
-    fit_of,
-    part_of,
-    shape_of,
-    track_weights,
-    train_tracks,
-)  # fmt: skip
+from genoformer.training.track_config import TracksConfig, TrackTuningConfig, part_of, shape_of
+from genoformer.training.track_fit import fit_of
+from genoformer.training.track_recipe import begin_at_means, track_weights
+from genoformer.training.tracks import train_tracks
 
 TABLES = (
     LONG_TABLE
@@ -39,8 +34,8 @@ epochs = {epochs}
 batch_size = {batch_size}
 learning_rate = 3e-3
 strategy = "{strategy}"
-average = {average}
-shift = 2
+ema_decay = {ema_decay}
+max_shift = 2
 loss = "multinomial"
 checkpointing = {checkpointing}
 """
@@ -63,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepared(folder: Path, made: Path, **fields: object) -> list[object]:
     """The arguments of a run in `folder`."""
-    values = {"dropout": 0.0, "epochs": 4, "batch_size": 2, "strategy": "auto", "average": 0.0, "checkpointing": "false"}
+    values = {"dropout": 0.0, "epochs": 4, "batch_size": 2, "strategy": "auto", "ema_decay": 0.0, "checkpointing": "false"}
     folder.mkdir()
     (folder / "c.toml").write_text(TABLES.format(**(values | fields)))
     return ["finetune", made, "--task", "tracks", "-c", folder / "c.toml", "-o", folder / "run"]
@@ -71,7 +66,7 @@ def prepared(folder: Path, made: Path, **fields: object) -> list[object]:
 
 def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, made: Path) -> None:
     """kill -9 three times, with dropout, batch norm, averaged weights and a best step; the end is the undisturbed one."""
-    fields, said = {"dropout": 0.1, "average": 0.9, "epochs": 14}, tmp_path / "said"
+    fields, said = {"dropout": 0.1, "ema_decay": 0.9, "epochs": 14}, tmp_path / "said"
     run_here(prepared(tmp_path / "whole", made, **fields), said)
     whole, again = tmp_path / "whole/run", tmp_path / "killed/run"
     arguments = prepared(tmp_path / "killed", made, **fields)
@@ -103,7 +98,7 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path, made: Path, 
 def test_validation_is_in_windows_of_the_length_that_was_trained_on(made: Path, n_bins: int) -> None:
     """Each bin from the part that it lies in, the last part moved to the end; beside a loop over parts of [codes]."""
     data = read_tracks(made)
-    config = TracksConfig(tomllib.loads(LONG_TABLE)["longrange"], TrackTuningConfig(bins=n_bins, flank=2))
+    config = TracksConfig(tomllib.loads(LONG_TABLE)["model"], TrackTuningConfig(crop_bins=n_bins, context_bins=2))
     shape = shape_of(config, data, None, "tracks")
     assert (shape.context_length, shape.target_bins) == ((n_bins + 4) * 8, n_bins)
     torch.manual_seed(0)
@@ -135,7 +130,10 @@ def test_lengths_of_a_model_follow_from_its_training(made: Path) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "words"),
-    [({"bins": 9}, "bins = 9: .* have 8 bins with targets"), ({"flank": 5}, "flank = 5: .* have 4 bins on each side")],
+    [
+        ({"crop_bins": 9}, "crop_bins = 9: .* have 8 bins with targets"),
+        ({"context_bins": 5}, "context_bins = 5: .* have 4 bins on each side"),
+    ],
 )
 def test_more_than_a_window_has_is_refused(made: Path, fields: dict[str, int], words: str) -> None:
     with pytest.raises(ConfigError, match=words):

@@ -117,11 +117,11 @@ def test_where_the_fasta_has_lower_case(tmp_path, both_strands) -> None:
     assert windows.drawn(np.arange(20))[1] is None
 
 
-def weights_of(tmp_path, tokenizer, objective, text=TEXT, repeat_weight=0.1):
+def weights_of(tmp_path, tokenizer, objective, text=TEXT, soft_masked_weight=0.1):
     """label id -> the weights that it has in a batch of that one window."""
     (tmp_path / "g.fa").write_text(f">x\n{text}\n")
     windows = RandomWindows([Source(Genome(tmp_path / "g.fa"), ["x"])], len(text), 1, 0, both_strands=False)
-    batch = LanguageModelBatches(windows, tokenizer, objective, repeat_weight)(0)
+    batch = LanguageModelBatches(windows, tokenizer, objective, soft_masked_weight)(0)
     asked = batch.labels >= 0
     return list(zip(batch.labels[asked].tolist(), [round(w, 6) for w in batch.weights[asked].tolist()], strict=True))
 
@@ -131,7 +131,9 @@ def test_weights_of_bases_by_eye(tmp_path) -> None:
     found = weights_of(tmp_path, BaseTokenizer(), CausalLM(BaseTokenizer()))
     a, t, c, g = 5, 6, 7, 8
     assert found == [(a, 0.1), (c, 0.1), (g, 1), (t, 1), (a, 1), (c, 0.1), (g, 0.1), (t, 0.1), (t, 1), (t, 1)]
-    assert {weight for _, weight in weights_of(tmp_path, BaseTokenizer(), CausalLM(BaseTokenizer()), repeat_weight=1.0)} == {1}
+    assert {
+        weight for _, weight in weights_of(tmp_path, BaseTokenizer(), CausalLM(BaseTokenizer()), soft_masked_weight=1.0)
+    } == {1}
 
 
 def test_weights_of_kmers_by_eye(tmp_path) -> None:

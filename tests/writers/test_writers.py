@@ -18,12 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genoformer.api import _table_of_scores
 from genoformer.errors import ConfigError, FileFormatError, GenoformerError
+from genoformer.formats.score_tables import read_score_table
 from genoformer.formats.vcf import ENCODING, ERRORS, Record
 from genoformer.genome.variants import Status
 from genoformer.scoring.scores import parse_scores
-from genoformer.writers import SINKS, Header, Provenance, Sink, number, open_sink
+from genoformer.writers import SINKS, Header, Provenance, RecordWriter, Sink, number, open_sink
 
 NAN = float("nan")
 SCORES = [score.column for score in parse_scores("LLR,PLL")]
@@ -52,20 +52,15 @@ def record(row: str) -> Record:
     return Record("\t".join(row.split()), chrom, int(pos), name, ref, alts)
 
 
-def fill(sink: Sink, table: Sequence[tuple[str, list[Status], list[tuple[float, float]], str]] = TABLE) -> None:
-    sink.begin(HEADER)
+def fill(out: RecordWriter, table: Sequence[tuple[str, list[Status], list[tuple[float, float]], str]] = TABLE) -> None:
     for row, statuses, values, _ in table:
-        sink.write(record(row), statuses, np.array(values, dtype=np.float32))
+        out.write(record(row), statuses, np.array(values, dtype=np.float32))
 
 
 def write(path: Path, table: Sequence[tuple[str, list[Status], list[tuple[float, float]], str]] = TABLE) -> Sink:
     sink = open_sink(path)
-    try:
-        fill(sink, table)
-    except BaseException:
-        sink.close(complete=False)
-        raise
-    sink.close(complete=True)
+    with sink.writing(HEADER) as out:
+        fill(out, table)
     return sink
 
 
@@ -115,10 +110,9 @@ def test_scoring_the_output_again_changes_nothing_else(tmp_path: Path) -> None:
     lines = text_of(tmp_path / "once.vcf").splitlines()
     rows = [line for line in lines if not line.startswith("#")]
     sink = open_sink(tmp_path / "twice.vcf")
-    sink.begin(HEADER._replace(lines=[line for line in lines if line.startswith("#")]))
-    for row, (_, statuses, values, _) in zip(rows, TABLE, strict=True):
-        sink.write(record(row), statuses, np.array(values, dtype=np.float32))
-    sink.close(complete=True)
+    with sink.writing(HEADER._replace(lines=[line for line in lines if line.startswith("#")])) as out:
+        for row, (_, statuses, values, _) in zip(rows, TABLE, strict=True):
+            out.write(record(row), statuses, np.array(values, dtype=np.float32))
     assert text_of(tmp_path / "twice.vcf") == text_of(tmp_path / "once.vcf")
 
 
@@ -204,13 +198,12 @@ ODD = ['"5-HTTLPR', '5"', '""', "'", 'a"b', "NA", "nan", "null", "1e5", "#x", "\
 
 def scored(path: Path, names: Sequence[str]) -> Path:
     """A TSV of records with odd text in ID, FILTER and INFO, a score in every second."""
-    sink = open_sink(path)
-    sink.begin(HEADER._replace(lines=[*INPUT[:-1], COLUMNS[: COLUMNS.index("\tFORMAT")]]))
-    for i, name in enumerate(names):
-        row = f"chr1\t{i + 1}\t{name}\tA\tC\t{'.' if i % 2 else 30.5}\t{name}\tX={name}"
-        value = [NAN, NAN] if i % 2 else [-0.5, NAN]
-        sink.write(Record(row, "chr1", i + 1, name, "A", ("C",)), [OK], np.array([value], dtype=np.float32))
-    sink.close(complete=True)
+    header = HEADER._replace(lines=[*INPUT[:-1], COLUMNS[: COLUMNS.index("\tFORMAT")]])
+    with open_sink(path).writing(header) as out:
+        for i, name in enumerate(names):
+            row = f"chr1\t{i + 1}\t{name}\tA\tC\t{'.' if i % 2 else 30.5}\t{name}\tX={name}"
+            value = [NAN, NAN] if i % 2 else [-0.5, NAN]
+            out.write(Record(row, "chr1", i + 1, name, "A", ("C",)), [OK], np.array([value], dtype=np.float32))
     return path
 
 
@@ -220,7 +213,7 @@ def test_any_text_comes_back_from_a_tsv(tmp_path_factory: pytest.TempPathFactory
     names = [name for name in [*ODD, *names] if name != "."]
     path = scored(tmp_path_factory.mktemp("t") / "o.tsv", names)
     table = pd.read_csv(path, sep="\t", keep_default_na=False, dtype={"id": str, "filter": str})
-    ours = _table_of_scores(path)
+    ours = read_score_table(path)
     for of in (table, ours):
         assert of["id"].tolist() == of["filter"].tolist() == names
         assert of["info"].tolist() == [f"X={name}" for name in names]
@@ -293,10 +286,8 @@ def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
     line = b"chr1\t5\tr\xe9\tA\tT\t.\t.\tX=\xe9\tGT\t\xff".decode(ENCODING, ERRORS)
     header = HEADER._replace(lines=[*INPUT[:-1], COLUMNS + b"\xe9".decode(ENCODING, ERRORS)])
     for suffix in (".vcf", ".tsv", ".parquet"):
-        sink = open_sink(tmp_path / f"out{suffix}")
-        sink.begin(header)
-        sink.write(Record(line, "chr1", 5, "r", "A", ("T",)), [OK], np.array([[1, NAN]], dtype=np.float32))
-        sink.close(complete=True)
+        with open_sink(tmp_path / f"out{suffix}").writing(header) as out:
+            out.write(Record(line, "chr1", 5, "r", "A", ("T",)), [OK], np.array([[1, NAN]], dtype=np.float32))
     assert b"\tr\xe9\tA\tT\t.\t.\tX=\xe9;GF_LLR=1\tGT\t\xff\n" in (tmp_path / "out.vcf").read_bytes()
     assert b"ann\xe9\n" in (tmp_path / "out.vcf").read_bytes()
     assert b"\tX=\xe9\t.\t1\t\tGT\t\xff\n" in (tmp_path / "out.tsv").read_bytes()
@@ -347,10 +338,9 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("suffix", SINKS)
 def test_the_final_name_appears_with_the_whole_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
-    sink = open_sink(path)
-    fill(sink)
-    assert not path.exists()
-    sink.close(complete=True)
+    with open_sink(path).writing(HEADER) as out:
+        fill(out)
+        assert not path.exists()
     assert path.stat().st_size > 0
     assert {p.name for p in tmp_path.iterdir()} <= {path.name, f"{path.name}.tbi"}
 
@@ -359,9 +349,14 @@ def test_the_final_name_appears_with_the_whole_file(tmp_path: Path, suffix: str)
 def test_an_unfinished_file_leaves_the_old_one(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     path.write_bytes(b"old")
-    sink = open_sink(path)
-    fill(sink)
-    sink.close(complete=False)
+
+    def stopped() -> None:
+        with open_sink(path).writing(HEADER) as out:
+            fill(out)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == b"old"
 
@@ -372,10 +367,10 @@ def test_a_header_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypa
     def full(self: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("genoformer.writers.base.TextSink._flush", full)
-    many = [f"##contig=<ID=HLA{i}>" for i in range(3_000)]
-    with pytest.raises(OSError, match="No space left"):
-        sink.begin(HEADER._replace(lines=[INPUT[0], *many, COLUMNS]))
+    monkeypatch.setattr("genoformer.writers.base.TextWriter.flush", full)
+    header = HEADER._replace(lines=[INPUT[0], *[f"##contig=<ID=HLA{i}>" for i in range(3_000)], COLUMNS])
+    with pytest.raises(OSError, match="No space left"), sink.writing(header):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 
@@ -384,7 +379,7 @@ def test_a_header_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize("name", ["out", "out.txt", "out.bcf", "out.VCF", "out.gz", "out.vcf.zip"])
 def test_an_unknown_suffix_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"not known by its name; end it in \.vcf, \.vcf\.gz"):
+    with pytest.raises(ConfigError, match=r"names no known format; end the name in \.vcf, \.vcf\.gz"):
         open_sink(tmp_path / name)
 
 

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar, NamedTuple, get_type_hints
+from typing import Any, get_type_hints
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from genoformer.config import checked
+from genoformer.config import checked, current
 from genoformer.errors import ConfigError
 from genoformer.formats.track_table import TrackTable
+from genoformer.genome.codes import Codes
+from genoformer.models.base import AttentionWeights, Bins, Ints, TrackEngine
 from genoformer.models.enformer.batch_norm import sync_batch_norm
-from genoformer.models.layers import AttentionWeights, Linear, linear
+from genoformer.models.layers import Linear, linear
+from genoformer.models.track_model import TrackModel, head_named
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class EnformerConfig:
     dropout: float = 0.4
     attention_dropout: float = 0.05
     position_dropout: float = 0.01
-    attention_scale: float = 1.0  # scale of initial queries, keys, biases; below 1 attention starts flatter and learns sooner
+    qk_init_gain: float = 1.0  # scale of initial queries, keys, biases; below 1 attention starts flatter and learns sooner
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
@@ -52,9 +56,9 @@ class EnformerConfig:
             least = {"target_bins": 0, "n_blocks": 0, "n_pools": 3}.get(entry.name, 1)  # stem, C / 2 and C need a stage each
             if hints[entry.name] is int and value < least:
                 raise ConfigError(f"{entry.name} = {value}: give a whole number of at least {least}.")
-            if entry.name == "attention_scale":
+            if entry.name == "qk_init_gain":
                 if not 0 < value <= 1:
-                    raise ConfigError(f"attention_scale = {value}: give a number above 0 and at most 1, Enformer's.")
+                    raise ConfigError(f"qk_init_gain = {value}: give a number above 0 and at most 1, Enformer's.")
             elif hints[entry.name] is float and not 0 <= value < 1:
                 raise ConfigError(f"{entry.name} = {value}: give a number from 0 up to, not including, 1.")
         if self.n_pools > 30:
@@ -112,12 +116,7 @@ class EnformerConfig:
 
     def head_named(self, head: str | None) -> str:
         """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
-        if head is None and len(self.heads) == 1:
-            return next(iter(self.heads))
-        if head is None or head not in self.heads:
-            said = "no head was named" if head is None else f"there is no head {head!r}"
-            raise ConfigError(f"{said}; this model has {', '.join(self.heads)}; name one of them.")
-        return head
+        return head_named(self.heads, head)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EnformerConfig:
@@ -125,7 +124,7 @@ class EnformerConfig:
 
         Unknown fields and values of other types are refused.
         """
-        return cls(**checked(cls, values, "longrange"))
+        return cls(**checked(cls, current(cls.__name__, values), "model"))
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -149,17 +148,7 @@ def preset(name: str, **changed: Any) -> EnformerConfig:
     """Return the configuration of a named size (`PRESETS`) with some fields changed."""
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r}: allowed are {', '.join(PRESETS)}.")
-    return EnformerConfig.from_dict({**PRESETS[name], **changed})
-
-
-def one_hot(codes: Tensor) -> Tensor:
-    """Convert codes [B, L] (A C G T N = 0 1 2 3 4) to float32 [B, 4, L]; N is 0 in all four.
-
-    >>> one_hot(torch.tensor([[0, 3, 4]])).tolist()
-    [[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
-    """
-    bases = torch.arange(4, device=codes.device, dtype=codes.dtype)
-    return (codes[:, None] == bases[:, None]).float()
+    return EnformerConfig(**checked(EnformerConfig, {**PRESETS[name], **changed}, f"preset {name!r}"))
 
 
 # --- stem and tower
@@ -190,7 +179,7 @@ class SoftmaxPool(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(2 * torch.eye(width))  # [C, C]
+        self.weight = nn.Parameter(torch.zeros(width, width).fill_diagonal_(2.0))  # [C, C]; torch.eye is slow on meta
 
     def forward(self, x: Tensor) -> Tensor:
         second = x[..., 1::2]
@@ -284,7 +273,7 @@ class RelativeAttention(nn.Module):
             _scaled(bias, 2.0, config.n_heads)
         with torch.no_grad():
             for weight in (self.query.weight, self.key.weight, self.content_bias, self.position_bias):
-                weight *= config.attention_scale
+                weight *= config.qk_init_gain
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -353,14 +342,7 @@ class Block(nn.Module):
 # --- the model
 
 
-class Bins(NamedTuple):
-    """Predicted bins of a window: `n` bins, the first with number `first`."""
-
-    first: int
-    n: int
-
-
-class Enformer(nn.Module):
+class Enformer(TrackModel):
     """Long-range model: one-hot DNA [B, 4, L] -> tracks [B, K, N] of a named head, in bins.
 
     >>> model = Enformer(preset("tiny", heads={"cage": 3})).eval()
@@ -369,9 +351,6 @@ class Enformer(nn.Module):
     """
 
     config_type = EnformerConfig
-    tied: ClassVar[dict[str, str]] = {}
-    sha256: str = ""  # of the weights file it was loaded from
-    training_sketch: Any = None  # Sketch of the training data, if the model folder has one
 
     def __init__(self, config: EnformerConfig) -> None:
         super().__init__()
@@ -402,22 +381,14 @@ class Enformer(nn.Module):
                 module.eval()
         return self
 
-    def forward(self, onehot: Tensor, head: str | None = None, n_bins: int | None = None) -> Tensor:
-        """Map onehot [B, 4, L] (an unknown base is 0 in all four) to tracks [B, K, N], at least 0.
-
-        head: its name; None if there is only one. n_bins: number of bins in the middle to predict; None: the number in the
-        configuration.
-        """
-        return self.tracks(self.embed(onehot, n_bins), head)
-
-    def embed(self, onehot: Tensor, n_bins: int | None = None) -> Tensor:
+    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None) -> Tensor:
         """Return the embedding of each bin, the input of the heads, [B, 2 C, N]."""
         if onehot.ndim != 3 or onehot.shape[1] != 4 or not onehot.is_floating_point():
             raise ConfigError(
                 f"the input is {onehot.dtype} of shape {list(onehot.shape)}; give one-hot DNA [B, 4, L] of floating-point "
                 "numbers, as `one_hot` makes it of codes."
             )
-        bins = self.bins_of(onehot.shape[-1], n_bins)
+        bins = n_bins if isinstance(n_bins, Bins) else self.bins_of(onehot.shape[-1], n_bins)
         return self.crop_and_project(self.attend(self.convolve_bases(onehot)), bins)
 
     def convolve_bases(self, onehot: Tensor) -> Tensor:
@@ -426,6 +397,12 @@ class Enformer(nn.Module):
         for stage in self.stages:
             x = stage(x)
         return x[:, :, 0]
+
+    def shard_parts(self) -> list[nn.Module]:
+        return [*self.stages, *self.blocks]
+
+    def last_parts(self) -> list[nn.Module]:
+        return [self.final]
 
     def attend(self, x: Tensor) -> Tensor:
         """Apply the transformer: [B, C, T] -> [B, T, C]."""
@@ -459,31 +436,60 @@ class Enformer(nn.Module):
         weight, bias = (last.weight, last.bias) if only is None else (last.weight[only], last.bias[only])
         return F.softplus(F.linear(embedding.transpose(1, 2), weight, bias)).transpose(1, 2)
 
-    def head_named(self, head: str | None) -> str:
-        """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
-        return self.config.head_named(head)
+    def engine(self) -> TrackEngine:
+        """Return `EnformerEngine`: stem and tower in tiles, shared by the windows of a stretch and by edited copies."""
+        from genoformer.models.enformer.engine import EnformerEngine
 
-    def bins_of(self, length: int, n_bins: int | None = None) -> Bins:
-        """Return the bins in the middle of a window of `length` bases; of an odd remainder the larger part is cut at the end.
+        return EnformerEngine(self)
 
-        Raises ConfigError, with the number of available bins, if the length is not a whole number of bins or n_bins is too
-        large.
+    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
+
+        A stage is computed for one window at a time and holds its input and output; attention holds the logits of one head.
         """
-        size = self.config.bin_size
-        available, rest = divmod(length, size)
-        if rest or not available:
-            raise ConfigError(
-                f"a window of {length:,} bases is not a whole number of bins of {size} bases; give a multiple of {size}"
-                + (f", such as {available * size:,} ({available} bins)." if available else ".")
-            )
-        n = self.config.target_bins if n_bins is None else n_bins
-        if n < 0 or n > available:
-            raise ConfigError(
-                f"{n} bins are asked for, but a window of {length:,} bases has {available} bins of {size} bases; "
-                f"give n_bins = {available} or less, or a window of {n * size:,} bases."
-            )
-        n = n or available
-        return Bins((available - n) // 2, n)
+        config, n = self.config, length // self.config.bin_size
+        channels, keys = [4, *config.channels], config.n_heads * config.key_width
+        stage = max(a * (length >> i) + b * (length >> (i + 1)) for i, (a, b) in enumerate(pairwise(channels)))
+        attention = batch * n * (6 * config.width + 4 * keys) + 2 * n**2 + n * (2 * n - 1)
+        return sum(p.numel() for p in self.stages.parameters()), max(stage, attention)
+
+    @classmethod
+    def timing_config(cls, config: EnformerConfig, length: int) -> EnformerConfig:
+        """Return a configuration of the same width to measure speed with: windows of `length` bases, one block, one track."""
+        return replace(config, n_blocks=min(config.n_blocks, 1), heads={"track": 1}, context_length=length, target_bins=0)
+
+    # Attention maps of bins
+
+    @property
+    def layers(self) -> nn.ModuleList:  # type: ignore[override]
+        return self.blocks
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.blocks)
+
+    @property
+    def n_heads(self) -> int:
+        return self.config.n_heads
+
+    @property
+    def fixed_length(self) -> bool:
+        return True
+
+    def n_units(self, length: int) -> int:
+        return self.bins_of(length, 0).n
+
+    def default_query(self, n_units: int) -> int:
+        return n_units // 2
+
+    def spans(self, codes: Codes) -> Ints:
+        edges = np.arange(self.n_units(codes.shape[1]) + 1) * self.config.bin_size
+        return np.broadcast_to(np.stack([edges[:-1], edges[1:]], axis=-1), (len(codes), len(edges) - 1, 2))
+
+    def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
+        from genoformer.models.enformer.engine import EnformerEngine
+
+        return self.attentions(EnformerEngine(self).trunk_output(codes))
 
     def basis(self, n_bins: int) -> Tensor:
         """Return `relative_position_features` of this model; the result for the last number of bins is cached."""

@@ -7,16 +7,15 @@ other numbers. If the number of bins to crop is odd, its crop returns one bin fe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.models.enformer.model import Enformer, EnformerConfig
-from genoformer.models.shards import read_weights, weights_of, weights_sha256
-from genoformer.models.weights import WEIGHTS, check_size, empty_model, load_checked, write_tensors
+from genoformer.models.formats import NameMap, WeightFormat
 
 _BINS = 1536  # in Enformer's window; default for a folder without context_length, our field: EnformerConfig has no length
 
@@ -35,36 +34,40 @@ _FIELDS = {
     "context_length": "context_length",
 }
 
-# our modules and single weights -> theirs
-_STEM = {
-    "stages.0.wide": "stem.0",
-    "stages.0.point.norm": "stem.1.fn.0",
-    "stages.0.point.conv": "stem.1.fn.2",
-    "stages.0.pool": "stem.2.to_attn_logits",
-    "final.norm": "final_pointwise.1.0",
-    "final.conv": "final_pointwise.1.2",
-}
-_STAGE = {
-    "wide.norm": "0.0",
-    "wide.conv": "0.2",
-    "point.norm": "1.fn.0",
-    "point.conv": "1.fn.2",
-    "pool": "2.to_attn_logits",
-}
-_BLOCK = {
-    "norm_attention": "0.fn.0",
-    "attention.query": "0.fn.1.to_q",
-    "attention.key": "0.fn.1.to_k",
-    "attention.value": "0.fn.1.to_v",
-    "attention.position": "0.fn.1.to_rel_k",
-    "attention.content_bias": "0.fn.1.rel_content_bias",
-    "attention.position_bias": "0.fn.1.rel_pos_bias",
-    "attention.out": "0.fn.1.to_out",
-    "norm_feed": "1.fn.0",
-    "up": "1.fn.1",
-    "down": "1.fn.4",
-}
-_TWICE = {"stem": "_trunk.1", "conv_tower": "_trunk.2", "transformer": "_trunk.4", "final_pointwise": "_trunk.6"}
+# Their modules and single tensors -> ours; a part of the trunk is stored a second time, under `_trunk`.
+NAMES = NameMap(
+    rename={
+        "stem.0": "stages.0.wide",
+        "stem.1.fn.0": "stages.0.point.norm",
+        "stem.1.fn.2": "stages.0.point.conv",
+        "stem.2.to_attn_logits": "stages.0.pool",
+        "conv_tower.{}.0.0": "stages.{+1}.wide.norm",
+        "conv_tower.{}.0.2": "stages.{+1}.wide.conv",
+        "conv_tower.{}.1.fn.0": "stages.{+1}.point.norm",
+        "conv_tower.{}.1.fn.2": "stages.{+1}.point.conv",
+        "conv_tower.{}.2.to_attn_logits": "stages.{+1}.pool",
+        "transformer.{}.0.fn.0": "blocks.{}.norm_attention",
+        "transformer.{}.0.fn.1.to_q": "blocks.{}.attention.query",
+        "transformer.{}.0.fn.1.to_k": "blocks.{}.attention.key",
+        "transformer.{}.0.fn.1.to_v": "blocks.{}.attention.value",
+        "transformer.{}.0.fn.1.to_rel_k": "blocks.{}.attention.position",
+        "transformer.{}.0.fn.1.rel_content_bias": "blocks.{}.attention.content_bias",
+        "transformer.{}.0.fn.1.rel_pos_bias": "blocks.{}.attention.position_bias",
+        "transformer.{}.0.fn.1.to_out": "blocks.{}.attention.out",
+        "transformer.{}.1.fn.0": "blocks.{}.norm_feed",
+        "transformer.{}.1.fn.1": "blocks.{}.up",
+        "transformer.{}.1.fn.4": "blocks.{}.down",
+        "final_pointwise.1.0": "final.norm",
+        "final_pointwise.1.2": "final.conv",
+        "_heads.NAME.0": "heads.NAME",
+    },
+    copies={"stem": "_trunk.1", "conv_tower": "_trunk.2", "transformer": "_trunk.4", "final_pointwise": "_trunk.6"},
+    axes={
+        "pool.weight": (slice(None), slice(None), None, None),
+        "content_bias": (None, slice(None), None),
+        "position_bias": (None, slice(None), None),
+    },
+)
 
 
 def detect(config: dict[str, Any]) -> bool:
@@ -72,25 +75,7 @@ def detect(config: dict[str, Any]) -> bool:
     return config.get("model_type") == "enformer"
 
 
-def load(folder: Path, config: dict[str, Any]) -> Enformer:
-    """Load a folder in this layout; two copies of a tensor must be equal, and one copy is enough."""
-    shape = shape_of(config, folder / "config.json")
-    path = weights_of(folder)
-    tensors = _once(read_weights(path), path)
-    check_size(shape, tensors, path)
-    model = empty_model(Enformer, shape, tied=False)
-    own = model.state_dict()
-    for name, theirs in _names(model).items():
-        if theirs in tensors:
-            tensors[name] = _reshaped(tensors.pop(theirs), own[name])
-    return load_checked(model, tensors, path, weights_sha256(path))
-
-
-def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """Write all weights that `Enformer.from_pretrained` reads, and return config.json.
-
-    Raises ConfigError if this layout cannot hold the model.
-    """
+def _from_config(model: Any) -> dict[str, Any]:
     if not isinstance(model, Enformer):
         raise ConfigError("enformer-pytorch's layout holds long-range models and no others; save in ours instead.")
     shape = model.config
@@ -99,19 +84,6 @@ def save(model: nn.Module, folder: Path, dtype: torch.dtype) -> dict[str, Any]:
             f"enformer-pytorch's layout holds kernels of 15 and 5 bases, this model has {shape.stem_kernel} and "
             f"{shape.tower_kernel}; save in ours instead."
         )
-    own, tensors = model.state_dict(), {}
-    buffers = {name for name, _ in model.named_buffers()}
-    for name, theirs in _names(model).items():
-        tensor = own[name]
-        if name.endswith("pool.weight"):
-            tensor = tensor[:, :, None, None]
-        elif name.endswith(("content_bias", "position_bias")):
-            tensor = tensor[None, :, None]
-        tensors[theirs] = tensor
-        part, _, rest = theirs.partition(".")
-        if name in buffers:  # transformers finds the second name of a parameter, but not of a buffer
-            tensors[f"{_TWICE[part]}.{rest}"] = tensor.clone()
-    write_tensors(folder / WEIGHTS, tensors, dtype)
     return {
         "architectures": ["Enformer"],
         "model_type": "enformer",
@@ -137,8 +109,9 @@ def _has_table(shape: EnformerConfig) -> bool:
     return shape.value_width == 192 and shape.context_length // shape.bin_size == _BINS
 
 
-def shape_of(config: dict[str, Any], path: Path) -> EnformerConfig:
-    """Convert an EnformerConfig to our configuration; raise CheckpointError, which names `path`, if it is not valid."""
+def to_config(config: dict[str, Any], folder: Path, tensors: Mapping[str, Tensor]) -> EnformerConfig:
+    """Convert an EnformerConfig to our configuration; raise CheckpointError if it is not valid."""
+    path = folder / "config.json"
     if config.get("use_convnext"):
         raise CheckpointError(f"{path}: use_convnext is not Enformer's trunk, and is not read; take a model without it.")
     target = config.get("target_length", EnformerConfig.target_bins)
@@ -154,40 +127,4 @@ def shape_of(config: dict[str, Any], path: Path) -> EnformerConfig:
         raise CheckpointError(f"{path}: {error}") from error
 
 
-def _names(model: Enformer) -> dict[str, str]:
-    """Map our name to theirs, the shorter one, for every tensor."""
-    pairs = dict(_STEM)
-    for i in range(len(model.stages) - 1):
-        pairs |= {f"stages.{i + 1}.{ours}": f"conv_tower.{i}.{theirs}" for ours, theirs in _STAGE.items()}
-    for i in range(len(model.blocks)):
-        pairs |= {f"blocks.{i}.{ours}": f"transformer.{i}.{theirs}" for ours, theirs in _BLOCK.items()}
-    pairs |= {f"heads.{head}": f"_heads.{head}.0" for head in model.heads}
-    found = {}
-    for name in model.state_dict():
-        module, _, last = name.rpartition(".")
-        found[name] = pairs[name] if name in pairs else f"{pairs[module]}.{last}"
-    return found
-
-
-def _once(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Return each tensor under its shorter name; raise CheckpointError if its two copies differ."""
-    found = {name: tensor for name, tensor in tensors.items() if not name.startswith("_trunk.")}
-    for part, long in _TWICE.items():
-        for name in [name for name in tensors if name.startswith(f"{long}.")]:
-            short = part + name.removeprefix(long)
-            if not torch.equal(found.setdefault(short, tensors[name]), tensors[name]):
-                raise CheckpointError(
-                    f"{path}: {short} and {name} should be the same tensor and differ; the file was put together "
-                    "from two models, save it again from one."
-                )
-    unknown = [name for name in tensors if name.startswith("_trunk.") and not name.startswith(tuple(_TWICE.values()))]
-    return found | {name: tensors[name] for name in unknown}
-
-
-def _reshaped(tensor: Tensor, own: Tensor) -> Tensor:
-    """Reshape a tensor to our shape if only sides of length 1 differ.
-
-    Their pooling is [C, C, 1, 1], their biases are [1, H, 1, K].
-    """
-    same = [n for n in tensor.shape if n != 1] == [n for n in own.shape if n != 1]
-    return tensor.reshape(own.shape) if same else tensor
+ENFORMER_PYTORCH = WeightFormat(detect, to_config, _from_config, NAMES)

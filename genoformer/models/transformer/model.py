@@ -6,18 +6,21 @@ In reading order: the configuration, positions, attention, the layer, the encode
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, ClassVar, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genoformer.config import checked
+from genoformer.config import checked, current
 from genoformer.errors import ConfigError
-from genoformer.models.layers import AttentionWeights, Linear, attend, linear
+from genoformer.genome.codes import Codes
+from genoformer.models.base import AttentionWeights
+from genoformer.models.layers import Linear, attend, linear
+from genoformer.models.token_model import TokenModel
 
 Position = Literal["learned", "rotary", "alibi", "sinusoidal"]
 Norm = Literal["post", "pre"]
@@ -32,18 +35,18 @@ class EncoderConfig:
     width: int = 768
     n_layers: int = 12
     n_heads: int = 12
-    hidden: int = 3072  # width of the feed-forward part; GEGLU has two matrices of this size
+    ffn_width: int = 3072  # width of the feed-forward part; GEGLU has two matrices of this size
     max_tokens: int = 512  # [CLS] and [SEP] included; learned positions end there
     context_length: int = 512  # default window, in bases
     position: Position = "learned"
     norm: Norm = "post"  # "pre" trains without warm-up trouble; "post" is BERT
     activation: Activation = "gelu"
-    stem_kernel: int = 0  # width in tokens of a convolution before the first layer; 0 = none, as in BERT
+    conv_kernel: int = 0  # width in tokens of a convolution before the first layer; 0 = none, as in BERT
     causal: bool = False  # a token attends only to itself and earlier tokens: a GPT-style language model
     dropout: float = 0.1
     norm_eps: float = 1e-12
     init_std: float = 0.02
-    n_segments: int = 2  # BERT's token types; DNABERT uses the first; 0 = none
+    n_token_types: int = 2  # BERT's token types; DNABERT uses the first; 0 = none
     pooler: bool = False  # tanh layer on [CLS], kept if a checkpoint has one
 
     def __post_init__(self) -> None:
@@ -52,15 +55,15 @@ class EncoderConfig:
             value, choices = getattr(self, field.name), get_args(hints[field.name])
             if choices and value not in choices:
                 raise ConfigError(f"{field.name} = {value!r}: allowed are {', '.join(map(repr, choices))}.")
-            least = 0 if field.name in ("n_segments", "stem_kernel") else 1
+            least = 0 if field.name in ("n_token_types", "conv_kernel") else 1
             if hints[field.name] is int and value < least:
                 raise ConfigError(f"{field.name} = {value}: give a whole number of at least {least}.")
         if self.width % self.n_heads:
             raise ConfigError(f"width = {self.width} is no multiple of n_heads = {self.n_heads}; change one of them.")
         if self.position == "rotary" and self.width // self.n_heads % 2:
             raise ConfigError(f"rotary positions need an even width per head, not {self.width // self.n_heads}.")
-        if self.stem_kernel and self.stem_kernel % 2 == 0:
-            raise ConfigError(f"stem_kernel = {self.stem_kernel} has no middle; give an odd number, or 0 for none.")
+        if self.conv_kernel and self.conv_kernel % 2 == 0:
+            raise ConfigError(f"conv_kernel = {self.conv_kernel} has no middle; give an odd number, or 0 for none.")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: give a number from 0 up to, not including, 1.")
 
@@ -72,13 +75,13 @@ class EncoderConfig:
     @property
     def min_parameters(self) -> int:
         """Lower bound of the parameter count: the parameters of the large matrices."""
-        tokens = self.n_vocab + (self.max_tokens if self.position == "learned" else 0) + self.n_segments
-        return self.width * (tokens + self.n_layers * (4 * self.width + 2 * self.hidden) + self.stem_kernel * self.width)
+        tokens = self.n_vocab + (self.max_tokens if self.position == "learned" else 0) + self.n_token_types
+        return self.width * (tokens + self.n_layers * (4 * self.width + 2 * self.ffn_width) + self.conv_kernel * self.width)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> EncoderConfig:
-        """Return the configuration in a mapping; refuse an unknown field and a value of another type."""
-        return cls(**checked(cls, values, "encoder"))
+        """Return the configuration in a saved mapping; refuse an unknown field and a value of another type."""
+        return cls(**checked(cls, current(cls.__name__, values), "encoder"))
 
 
 def sinusoidal_positions(n_tokens: int, width: int) -> Tensor:
@@ -187,8 +190,8 @@ class Stem(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
-        self.convolution = nn.Conv1d(config.width, config.width, config.stem_kernel)
-        reach = config.stem_kernel - 1
+        self.convolution = nn.Conv1d(config.width, config.width, config.conv_kernel)
+        reach = config.conv_kernel - 1
         self.pad = (reach, 0) if config.causal else (reach // 2, reach // 2)
 
     def forward(self, x: Tensor, keep: Tensor | None = None) -> Tensor:
@@ -208,8 +211,8 @@ class Layer(nn.Module):
         self.post, self.geglu = config.norm == "post", config.activation == "geglu"
         self.attention = Attention(config)
         self.norm_attention = nn.LayerNorm(config.width, config.norm_eps)
-        self.up = Linear(config.width, config.hidden * (2 if self.geglu else 1))
-        self.down = Linear(config.hidden, config.width)
+        self.up = Linear(config.width, config.ffn_width * (2 if self.geglu else 1))
+        self.down = Linear(config.ffn_width, config.width)
         self.norm_feed = nn.LayerNorm(config.width, config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -230,29 +233,30 @@ class Layer(nn.Module):
         return kept + self.dropout(self.feed(self.norm_feed(kept)))
 
 
-class Encoder(nn.Module):
+class Encoder(TokenModel):
     """Token ids [B, T] -> logits [B, T, V] over the vocabulary at every token.
 
-    >>> model = Encoder(EncoderConfig(n_vocab=69, width=32, n_layers=2, n_heads=2, hidden=64))
+    >>> model = Encoder(EncoderConfig(n_vocab=69, width=32, n_layers=2, n_heads=2, ffn_width=64))
     >>> model(torch.zeros(1, 10, dtype=torch.long)).shape
     torch.Size([1, 10, 69])
     """
 
     config_type = EncoderConfig
-    tied: ClassVar[dict[str, str]] = {"decoder.weight": "tokens.weight"}  # stored once on disk
-    tokenizer: Any = None  # set by the code that builds or loads the model; saved with it
-    sha256: str = ""  # of the weights file it was loaded from
-    training_sketch: Any = None  # Sketch of the training data, if the model folder has one
+    may_be_tied = True
+
+    @property
+    def tied(self) -> Mapping[str, str]:
+        return {"decoder.weight": "tokens.weight"}
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
         self.tokens = nn.Embedding(config.n_vocab, config.width)
-        self.segments = nn.Embedding(config.n_segments, config.width) if config.n_segments else None
+        self.segments = nn.Embedding(config.n_token_types, config.width) if config.n_token_types else None
         self.positions = nn.Embedding(config.max_tokens, config.width) if config.position == "learned" else None
         self.norm = nn.LayerNorm(config.width, config.norm_eps)  # of the embeddings (post) or of the last layer (pre)
         self.dropout = nn.Dropout(config.dropout)
-        self.stem = Stem(config) if config.stem_kernel else None
+        self.stem = Stem(config) if config.conv_kernel else None
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.pooler = nn.Linear(config.width, config.width) if config.pooler else None
         self.transform = Linear(config.width, config.width)
@@ -312,6 +316,20 @@ class Encoder(nn.Module):
             yield partial(block.attention.weights, seen, keep)
             x = block(x, keep)
 
+    @property
+    def n_heads(self) -> int:
+        return self.config.n_heads
+
+    def attention(self, codes: Codes) -> Iterator[AttentionWeights]:
+        """Yield for each layer, in order, a function (first query, n) -> attention weights; codes [B, L]."""
+        return self.attentions(self._to_device(self.tokenizer.encode(codes).ids))
+
+    def output_parts(self) -> list[nn.Module | nn.Parameter]:
+        return [self.transform, self.norm_transform, self.decoder.bias, *([self.pooler] if self.pooler is not None else [])]
+
+    def last_parts(self) -> list[nn.Module]:
+        return [self.norm] if self.config.norm == "pre" else []  # with "post" it is the norm of the embeddings
+
     def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
         """Map hidden states [..., D] to logits [..., V], or x [B, M, D] to the logits of candidates [B, M, C] only."""
         x = self.norm_transform(F.gelu(self.transform(x)))
@@ -320,65 +338,9 @@ class Encoder(nn.Module):
         weight = self.decoder.weight[candidates]  # [B, M, C, D]
         return torch.einsum("bmd,bmcd->bmc", x, weight) + self.decoder.bias[candidates]
 
-    def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Map ids [B, T] and keep [B, T] (False = padding) to logits [B, T, V]."""
-        return self.head(self.embed(ids, keep))
-
-    def logits_at(self, ids: Tensor, rows: Tensor, candidates: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
-        """Return the logits at rows [B, M] only: [B, M, V], or [B, M, C] for the tokens candidates [B, M, C].
-
-        They equal `forward(ids)` at these rows; the last layer and the head compute only these rows.
-        """
-        return self.head(self.embed(ids, keep, rows), candidates)
-
     def pooled(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
         """Return tanh(W x) of [CLS], [B, D]: BERT's pooled output, for models that have a pooler."""
         if self.pooler is None:
             raise ConfigError("this model has no pooler; take embed(ids)[:, 0] or a mean over tokens.")
         first = torch.zeros(len(ids), 1, dtype=torch.long, device=ids.device)
         return torch.tanh(self.pooler(self.embed(ids, keep, first)[:, 0]))
-
-    def log_likelihood(self, ids: Tensor, candidates: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Return log P(token t+1 | tokens up to t) in nats, [B, T-1], of a causal model.
-
-        `candidates` maps ids [B, T] to the tokens [B, T, C] that may follow each; the probabilities are then renormalised over
-        them
-        (only four overlapping k-mers can follow a k-mer).
-        """
-        self._must_be_causal("likelihood")
-        logits = self(ids)[:, :-1]
-        if candidates is not None:
-            allowed = candidates(ids)[:, :-1]
-            log_p = logits.gather(-1, allowed).log_softmax(-1)
-            return log_p.masked_fill(allowed != ids[:, 1:, None], -torch.inf).amax(-1)
-        return logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
-
-    def sample(
-        self,
-        prompt: Tensor,
-        n_tokens: int,
-        generator: torch.Generator,
-        temperature: float = 1.0,
-        candidates: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
-        """Draw `n_tokens` more tokens after prompt [B, T] from a causal model: [B, T + n_tokens].
-
-        `candidates` as in `log_likelihood`, e.g. `posterior.successors` for overlapping k-mers.
-        """
-        self._must_be_causal("sampling")
-        ids = prompt
-        for _ in range(n_tokens):
-            last = torch.full((len(ids), 1), ids.shape[1] - 1, device=ids.device)
-            logits = self.logits_at(ids, last)[:, 0] / temperature  # [B, V]
-            if candidates is not None:
-                allowed = candidates(ids[:, -1:])[:, 0]  # [B, C]
-                choice = logits.gather(-1, allowed).softmax(-1).multinomial(1, generator=generator)
-                chosen = allowed.gather(-1, choice)
-            else:
-                chosen = logits.softmax(-1).multinomial(1, generator=generator)
-            ids = torch.cat([ids, chosen], dim=1)
-        return ids
-
-    def _must_be_causal(self, what: str) -> None:
-        if not self.config.causal:
-            raise ConfigError(f"{what} needs a causal model; this one sees both sides (causal = false).")

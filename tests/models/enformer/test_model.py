@@ -239,7 +239,7 @@ def test_enformer_predicts_896_bins() -> None:
     with torch.device("meta"):
         model = Enformer(preset("enformer"))
     assert model.bins_of(196_608) == (320, 896)
-    with pytest.raises(ConfigError, match=r"896 bins are asked for, but a window of 65,536 bases has 512 bins of 128 bases; "
+    with pytest.raises(ConfigError, match=r"found n_bins = 896, but a window of 65,536 bases has 512 bins of 128 bases; "
                        r"give n_bins = 512 or less, or a window of 114,688 bases"):  # fmt: skip
         model.bins_of(65_536)
 
@@ -250,8 +250,8 @@ def test_enformer_predicts_896_bins() -> None:
         (0, None, "a window of 0 bases is not a whole number of bins of 8 bases; give a multiple of 8[.]"),
         (7, None, "give a multiple of 8[.]"),
         (250, None, r"give a multiple of 8, such as 248 \(31 bins\)"),
-        (256, 33, "33 bins are asked for, but a window of 256 bases has 32 bins of 8 bases; give n_bins = 32 or less"),
-        (256, -1, "-1 bins are asked for"),
+        (256, 33, "found n_bins = 33, but a window of 256 bases has 32 bins of 8 bases; give n_bins = 32 or less"),
+        (256, -1, "found n_bins = -1"),
     ],
 )
 def test_windows_without_those_bins_are_refused_with_what_there_is(length, asked, words) -> None:
@@ -330,11 +330,11 @@ def test_dropout_and_batch_statistics_are_of_training_alone() -> None:
 
 
 def test_attention_may_begin_flatter() -> None:
-    """attention_scale multiplies queries, keys and biases as they are drawn, and nothing else."""
+    """qk_init_gain multiplies queries, keys and biases as they are drawn, and nothing else."""
     models = []
     for scale in (1.0, 0.2):
         torch.manual_seed(3)
-        models.append(Enformer(preset("tiny", heads={"cage": 2}, attention_scale=scale)))
+        models.append(Enformer(preset("tiny", heads={"cage": 2}, qk_init_gain=scale)))
     whole, flat = (dict(model.named_parameters()) for model in models)
     scaled = {name for name in whole if not torch.equal(whole[name], flat[name])}
     ends = ("query.weight", "key.weight", "content_bias", "position_bias")
@@ -343,4 +343,4 @@ def test_attention_may_begin_flatter() -> None:
         assert torch.allclose(flat[name], 0.2 * whole[name])
     for bad in (0.0, 1.5):
         with pytest.raises(ConfigError, match="give a number above 0 and at most 1, Enformer's"):
-            preset("tiny", attention_scale=bad)
+            preset("tiny", qk_init_gain=bad)

@@ -17,6 +17,7 @@ from small_models import random_onehot, shaken
 from torch import Tensor
 
 from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
 from genoformer.models.enformer.model import Enformer, preset
 from genoformer.models.enformer.tiled_trunk import Trunk
 
@@ -50,7 +51,7 @@ def right_axis(monkeypatch) -> None:
 def ours(model, folder: Path) -> Enformer:
     """The same model through its folder."""
     model.save_pretrained(folder, safe_serialization=False)
-    return registry.load_long_range(folder)
+    return registry.load(folder, PredictsTracks)
 
 
 def relative(found: Tensor, expected: Tensor) -> float:

@@ -17,6 +17,7 @@ from torch import Tensor
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
 from genoformer.models import registry
+from genoformer.models.base import READS_TOKENS, Embeds, PredictsTracks
 from genoformer.models.enformer import weights as enformer
 from genoformer.models.enformer.model import Enformer, EnformerConfig, preset
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer
@@ -35,7 +36,7 @@ def test_our_folder_holds_a_long_range_model(tmp_path) -> None:
     model, onehot = small_enformer(), random_onehot(1, 256)
     registry.save(model, tmp_path, manifest={"seed": 3})
     assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors", "manifest.json"}
-    again = registry.load_any(tmp_path)
+    again = registry.load(tmp_path)
     assert isinstance(again, Enformer)
     assert not again.training
     assert same(model, again)
@@ -49,7 +50,7 @@ def test_our_folder_holds_a_long_range_model(tmp_path) -> None:
 def test_half_precision_leaves_counts_alone(tmp_path, layout) -> None:
     model = small_enformer()
     registry.save(model, tmp_path, layout=layout, dtype=torch.float16)
-    half = registry.load_long_range(tmp_path)
+    half = registry.load(tmp_path, PredictsTracks)
     for name, tensor in model.state_dict().items():
         expected = tensor.half().float() if tensor.is_floating_point() else tensor
         assert torch.equal(half.state_dict()[name], expected), name
@@ -68,7 +69,7 @@ def test_what_float16_cannot_hold_is_not_written(tmp_path) -> None:
 def test_loading_draws_no_random_numbers(tmp_path) -> None:
     registry.save(small_enformer(), tmp_path)
     before = torch.random.get_rng_state()
-    registry.load_any(tmp_path)
+    registry.load(tmp_path)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -77,13 +78,13 @@ def test_each_kind_of_model_is_refused_where_another_is_meant(tmp_path) -> None:
     registry.save(small_encoder(BaseTokenizer()), tmp_path / "language")
     said = r"tracks is a long-range model, which predicts tracks \(human, mouse\); "
     with pytest.raises(CheckpointError, match=said + "give a language model[.]"):
-        registry.load(tmp_path / "tracks")
-    with pytest.raises(CheckpointError, match=said + "give a language model, or one that was fine-tuned from one"):
-        registry.load_token_model(tmp_path / "tracks")
-    with pytest.raises(CheckpointError, match=said + "give a model that `finetune` made"):
-        registry.load_predictors(tmp_path / "tracks")
+        registry.load(tmp_path / "tracks", Embeds)
+    with pytest.raises(CheckpointError, match=said + "give a language model or a model that `finetune` made"):
+        registry.load(tmp_path / "tracks", READS_TOKENS)
+    with pytest.raises(CheckpointError, match=said + "fine-tune it first, or give a model that `finetune` made"):
+        registry.load_ensemble(tmp_path / "tracks")
     with pytest.raises(CheckpointError, match="is a language model, which predicts bases; give a model that predicts tracks"):
-        registry.load_long_range(tmp_path / "language")
+        registry.load(tmp_path / "language", PredictsTracks)
     with pytest.raises(ConfigError, match="DNABERT's layout holds language models and no others"):
         registry.save(small_enformer(), tmp_path / "out", layout="dnabert")
     with pytest.raises(ConfigError, match="enformer-pytorch's layout holds long-range models and no others"):
@@ -106,7 +107,7 @@ def test_kernels_that_enformer_does_not_have_stay_with_us(tmp_path) -> None:
 def test_a_model_of_ours_comes_back_from_their_layout_bit_by_bit(tmp_path, fields) -> None:
     model = small_enformer(**fields)
     registry.save(model, tmp_path, layout="enformer", manifest={"seed": 3})
-    again = registry.load_long_range(tmp_path)
+    again = registry.load(tmp_path, PredictsTracks)
     assert same(model, again)
     assert again.config == model.config
     assert registry.read_manifest(tmp_path) == {"seed": 3}
@@ -136,7 +137,7 @@ def weights(folder: Path) -> dict[str, Tensor]:
 
 
 def test_their_folder_comes_back_to_them_bit_by_bit(tmp_path, their_model, their_folder) -> None:
-    ours = registry.load_any(their_folder)
+    ours = registry.load(their_folder)
     assert isinstance(ours, Enformer)
     assert ours.sha256 == sha256_of(their_folder / "pytorch_model.bin")
     registry.save(ours, tmp_path / "back", layout="enformer")
@@ -148,7 +149,7 @@ def test_their_folder_comes_back_to_them_bit_by_bit(tmp_path, their_model, their
         found, expected = again.eval()(onehot), their_model(onehot)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[head], expected[head]) for head in expected)
-    assert same(registry.load_any(tmp_path / "back"), ours)
+    assert same(registry.load(tmp_path / "back"), ours)
     assert again.config.output_heads == their_model.config.output_heads
     assert again.config.target_length == their_model.config.target_length
 
@@ -169,7 +170,7 @@ def test_one_name_of_a_tensor_is_enough(tmp_path, their_folder, keep: Callable[[
     (tmp_path / "plain").mkdir()
     save_file(chosen, tmp_path / "plain" / "model.safetensors")
     (tmp_path / "plain" / "config.json").write_text((their_folder / "config.json").read_text())
-    assert same(registry.load_any(tmp_path / "plain"), registry.load_any(their_folder))
+    assert same(registry.load(tmp_path / "plain"), registry.load(their_folder))
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
@@ -188,7 +189,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None
         (lambda t: t.update({"_trunk.1.0.weight": torch.zeros(1)}), "should be the same tensor and differ"),
         (lambda t: (t.pop("stem.0.bias"), t.pop("_trunk.1.0.bias")), r"1 tensors are missing.*stages.0.wide.bias"),
         (lambda t: t.pop("_heads.human.0.weight"), "1 tensors are missing"),
-        (lambda t: t.update({"_heads.fly.0.weight": torch.zeros(2, 96)}), "foreign.*_heads.fly"),
+        (lambda t: t.update({"_heads.fly.0.weight": torch.zeros(2, 96)}), "heads.fly.*foreign"),
         (lambda t: t.update({"_trunk.9.weight": torch.zeros(2)}), "foreign.*_trunk.9.weight"),
         (lambda t: t.update({"_heads.human.0.bias": torch.zeros(4)}), "of another shape"),
         (lambda t: t.update({"_heads.human.0.bias": torch.full((5,), torch.nan)}), "NaN or infinity"),
@@ -198,13 +199,13 @@ def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None
 def test_tensors_that_do_not_fit_are_refused(their_folder, change, words) -> None:
     rewrite(their_folder, change)
     with pytest.raises(CheckpointError, match=words):
-        registry.load_any(their_folder)
+        registry.load(their_folder)
 
 
 def test_a_folder_without_weights_is_refused(their_folder) -> None:
     (their_folder / "pytorch_model.bin").unlink()
     with pytest.raises(CheckpointError, match=r"has neither model.safetensors nor pytorch_model.bin"):
-        registry.load_any(their_folder)
+        registry.load(their_folder)
 
 
 @pytest.mark.parametrize("table", [False, True])
@@ -216,7 +217,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path, table) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "enformer", "dim": 48, "dim_divisible_by": 4}))
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"stem.0.weight": Payload()} if table else Payload()))
     with pytest.raises(CheckpointError, match="not loaded"):
-        registry.load_any(tmp_path)
+        registry.load(tmp_path)
     assert not (tmp_path / "ran").exists()
 
 
@@ -224,7 +225,7 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path, table) -> None:
 
 
 def shape(**config: object) -> EnformerConfig:
-    return enformer.shape_of({"model_type": "enformer", **config}, Path("config.json"))
+    return enformer.to_config({"model_type": "enformer", **config}, Path(), {})
 
 
 def test_missing_fields_are_enformers() -> None:

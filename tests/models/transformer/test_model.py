@@ -11,7 +11,7 @@ from genoformer.catalog import shipped
 from genoformer.errors import CheckpointError, ConfigError
 from genoformer.files import sha256_of
 from genoformer.models import registry
-from genoformer.models.transformer.base_probabilities import successors, window_log2_likelihood
+from genoformer.models.token_model import successors, window_log2_likelihood
 from genoformer.models.transformer.model import Encoder, EncoderConfig, alibi_slopes, rotate, sinusoidal_positions
 from genoformer.tokenizers import BaseTokenizer, KmerTokenizer, save_tokenizer
 
@@ -20,12 +20,12 @@ OPTIONS = list(
 )
 
 
-def make(position="learned", norm="post", activation="gelu", causal=False, stem_kernel=0, **fields) -> Encoder:
+def make(position="learned", norm="post", activation="gelu", causal=False, conv_kernel=0, **fields) -> Encoder:
     torch.manual_seed(0)
-    shape = {"n_vocab": 9, "width": 24, "n_layers": 2, "n_heads": 3, "hidden": 32, "max_tokens": 64, "init_std": 0.3}
+    shape = {"n_vocab": 9, "width": 24, "n_layers": 2, "n_heads": 3, "ffn_width": 32, "max_tokens": 64, "init_std": 0.3}
     return Encoder(
         EncoderConfig(**{**shape, **fields}, position=position, norm=norm, activation=activation, causal=causal,
-                      stem_kernel=stem_kernel)
+                      conv_kernel=conv_kernel)
     ).eval()  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def test_layers_and_pooled_output() -> None:
         ({"norm": "mid"}, "'post', 'pre'"),
         ({"n_layers": 0}, "at least 1"),
         ({"dropout": 1.0}, "from 0 up to"),
-        ({"stem_kernel": 4}, "no middle"),
+        ({"conv_kernel": 4}, "no middle"),
         ({"width": 9, "n_heads": 3, "position": "rotary"}, "even width"),
     ],
 )
@@ -256,9 +256,9 @@ def test_a_pickle_that_runs_code_is_not_run(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("fields", "tokenizer", "words"),
     [
-        ({"stem_kernel": 5}, KmerTokenizer(2), "no stem"),
+        ({"conv_kernel": 5}, KmerTokenizer(2), "no stem"),
         ({"position": "rotary"}, KmerTokenizer(2), "learned positions"),
-        ({"n_segments": 0}, KmerTokenizer(2), "segments"),
+        ({"n_token_types": 0}, KmerTokenizer(2), "segments"),
         ({}, KmerTokenizer(2, 2), "stride 1"),
     ],
 )

@@ -1,0 +1,89 @@
+"""Requests for annotation and enrichment: what the command line and the Python functions ask for, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genoformer.annotation.matching import MEANING
+from genoformer.annotation.overlap import Annotations
+from genoformer.errors import ConfigError
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals
+from genoformer.writers import Sink
+
+AUTO = "auto"  # background: random regions
+
+
+@dataclass(frozen=True)
+class AnnotationRequest:
+    """Annotation of every record of a VCF with the elements and genes that it overlaps.
+
+    Raises: ConfigError if there are no annotations.
+    """
+
+    variants: str | Path  # VCF or BCF; "-" is standard input
+    annotations: Annotations
+    output: str | Path | Sink  # the suffix of a path gives the format: VCF, TSV or Parquet
+    breakdown: bool = False  # also count records by frequency and element
+    af_key: str = "AF"  # INFO key of the allele frequency, for the breakdown
+
+    def __post_init__(self) -> None:
+        if not self.annotations.all:
+            raise ConfigError("no annotation is given, but at least one is needed; give -a NAME=FILE, or --gtf.")
+
+
+@dataclass(frozen=True)
+class EnrichmentRequest:
+    """Comparison of variants with matched controls in their overlaps with annotations.
+
+    Raises: ConfigError for a value out of its range, or for options that exclude each other.
+    """
+
+    variants: str | Path  # VCF, BCF or BED
+    annotations: Annotations
+    background: str | Path = AUTO  # VCF, BCF or BED of controls; "auto": random regions on the contigs of the variants
+    genome: Genome | None = None  # for GC, and for random regions without N
+    sizes: Mapping[str, int] | None = None  # contig lengths in bases, for random regions without a genome
+    exclude: Mapping[str, Intervals] | None = None  # intervals without random controls, by contig
+    match_on: Sequence[str] | None = None  # of "af", "tss" and "gc"; None: all that are known
+    af_key: str = "AF"  # INFO key of the allele frequency
+    trait: str | None = None  # INFO key (of a BED: column number) of the trait; also counts by trait
+    score: str | None = None  # INFO key (of a BED: column number) of a score: its largest |values| against the others
+    tops: Sequence[float] = (0.01,)  # fractions of the variants that count as the largest; with `score`
+    prune: int = 0  # of variants (of a trait) closer than this number of bases, keep the first
+    n_resamplings: int = 1_000  # permutations, and control sets; the smallest P is 1 / (n + 1)
+    seed: int = 0
+    n_controls: int = 200_000  # random regions
+
+    def __post_init__(self) -> None:
+        genes = self.annotations.genes
+        if not self.annotations.elements and not (genes and genes.pieces):
+            raise ConfigError(
+                "no annotation has elements or gene parts, but at least one is needed; give -a NAME=FILE, or --gtf."
+            )
+        if self.n_resamplings < 1:
+            raise ConfigError(f"{self.n_resamplings} resamplings are too few; give 1 or more (1,000 resolve P down to 0.001).")
+        if self.score is not None and not all(0 < top < 1 for top in self.tops):
+            tops = ", ".join(map(str, self.tops))
+            raise ConfigError(f"--top is {tops}, but must be fractions between 0 and 1; give one such as 0.01.")
+        if self.score is not None and self.trait is not None:
+            raise ConfigError("both a score and a trait are given, but only one is allowed; leave out --score or --trait.")
+        if unknown := sorted(set(self.match_on or ()) - set(MEANING)):
+            raise ConfigError(f"--match is {unknown[0]}, but must be some of {', '.join(MEANING)}, or none; correct it.")
+
+    @property
+    def has_random_controls(self) -> bool:
+        """True if controls are random regions."""
+        return self.background_is_auto and self.score is None
+
+    @property
+    def has_own_controls(self) -> bool:
+        """True if the variants with smaller scores are the controls of those with the largest."""
+        return self.background_is_auto and self.score is not None
+
+    @property
+    def background_is_auto(self) -> bool:
+        """True if no file of controls is given."""
+        return str(self.background) == AUTO

@@ -1,0 +1,255 @@
+"""VCF, BCF or BED -> regions of variants as arrays of contig, start, end, MAF, score and trait; random regions."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.annotation.breakdown import frequencies_of, info_of_record
+from genoformer.annotation.frequency import frequency_reader, minor
+from genoformer.errors import ConfigError, FileFormatError
+from genoformer.formats.bed_kinds import layout_of
+from genoformer.formats.vcf import open_vcf
+from genoformer.formats.vcf_blocks import blocks_of
+from genoformer.genome.contigs import canonical_key
+from genoformer.genome.digits import is_count
+from genoformer.genome.regions import bed_rows
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_TABLES = re.compile(r"\.(bed|narrowpeak|broadpeak|gappedpeak|bed\d+)(\.b?gz)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class VariantRegions:
+    """Regions of n variants, 0-based half-open; unknown numbers are NaN."""
+
+    name: str
+    contigs: tuple[str, ...]
+    contig: NDArray[np.int32]  # [n], index in `contigs`
+    starts: Integers  # [n]
+    ends: Integers  # [n]
+    frequency: Floats  # [n], MAF
+    score: Floats  # [n], largest absolute value over all ALTs
+    trait: NDArray[np.int32]  # [n], index in `traits`; -1 for none
+    traits: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # on irregularities of the file
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, rows: Integers | NDArray[np.bool_]) -> VariantRegions:
+        return VariantRegions(
+            self.name,
+            self.contigs,
+            self.contig[rows],
+            self.starts[rows],
+            self.ends[rows],
+            self.frequency[rows],
+            self.score[rows],
+            self.trait[rows],
+            self.traits,
+        )
+
+    def keys(self) -> NDArray[np.void]:
+        """Return keys [n], equal for equal regions, independent of the contig names in different files."""
+        numbers = np.array([_number_of(canonical_key(name)) for name in self.contigs], dtype=np.int64)
+        table = np.stack([numbers[self.contig], self.starts, self.ends], axis=1) if len(self) else np.zeros((0, 3), np.int64)
+        return np.ascontiguousarray(table).view(np.dtype((np.void, 24))).reshape(-1)
+
+    def by_contig(self) -> Iterable[tuple[str, Integers]]:
+        """Yield (contig, rows on it)."""
+        order = np.argsort(self.contig, kind="stable")
+        edges = np.searchsorted(self.contig[order], np.arange(len(self.contigs) + 1))
+        for i, name in enumerate(self.contigs):
+            if edges[i + 1] > edges[i]:
+                yield name, order[edges[i] : edges[i + 1]]
+
+
+def _number_of(key: str) -> int:
+    """Return a number for a contig, the same for every file."""
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=7).digest(), "big")
+
+
+def read_variant_regions(
+    path: str | Path,
+    *,
+    af_key: str = "AF",
+    score_key: str | None = None,
+    trait: str | None = None,
+    most: int | None = None,
+    seed: int = 0,
+) -> VariantRegions:
+    """Read the records of a VCF or BCF, or the rows of a BED (suffix .bed, .narrowPeak ..., plain or gzipped).
+
+    score_key, trait: INFO keys (for a BED column numbers) of scores and traits. most: of a larger file, keep a random sample
+    of between `most` and twice as many records.
+
+    Raises: MissingFileError; FileFormatError with the line number; ConfigError if a score is not a number or is always missing.
+    """
+    path = str(path)
+    if _TABLES.search(path):
+        return _read_bed(Path(path), score_key, trait)
+    return _read_vcf(path, af_key, score_key, trait, most, seed)
+
+
+def layout_notes(path: str | Path) -> list[str]:
+    """Return the notes on how a table of variants is read; none for a VCF."""
+    found = layout_of(Path(path)).notes if _TABLES.search(str(path)) else ()
+    return [f"{Path(path).name}: {note}" for note in found]
+
+
+def _read_vcf(path: str, af_key: str, score_key: str | None, trait: str | None, most: int | None, seed: int) -> VariantRegions:
+    frequency_of = frequency_reader(af_key)
+    score_of, trait_of = (_value_of(key) if key else None for key in (score_key, trait))
+    numbers: dict[str, int] = {}
+    traits: dict[str, int] = {}
+    kept: list[tuple[NDArray[np.int32], Integers, Integers, Floats, Floats, NDArray[np.int32]]] = []
+    rng, share, n = np.random.default_rng(seed), 1.0, 0
+    with open_vcf(path) as file:
+        for block in blocks_of(file):
+            rows = np.arange(len(block.starts))
+            if share < 1:
+                rows = rows[rng.random(len(rows)) < share]
+            contig = np.empty(len(block.starts), dtype=np.int32)
+            for name, i, j in block.contigs:
+                contig[i:j] = numbers.setdefault(name, len(numbers))
+            infos = [info_of_record(block, i) for i in rows.tolist()]
+            frequency = frequencies_of(block, rows, frequency_of, path)
+            score = np.full(len(rows), np.nan)
+            if score_of:
+                score = np.array([_largest(score_of(info), str(score_key)) for info in infos], dtype=np.float64)
+            of = np.full(len(rows), -1, dtype=np.int32)
+            if trait_of:  # a record with several traits becomes one record per trait
+                several = [trait_of(info).split(",") for info in infos]
+                again = np.repeat(np.arange(len(rows)), [len(names) for names in several])
+                rows, frequency, score = rows[again], frequency[again], score[again]
+                found = (unquote(name) for names in several for name in names)
+                of = np.array([traits.setdefault(name, len(traits)) if name else -1 for name in found], dtype=np.int32)
+            kept.append((contig[rows], block.starts[rows], block.ends[rows], minor(frequency), score, of))
+            n += len(rows)
+            while most is not None and n > 2 * most:
+                share /= 2
+                halves = [rng.random(len(each[0])) < 0.5 for each in kept]
+                kept = [tuple(column[half] for column in each) for each, half in zip(kept, halves, strict=True)]  # type: ignore[misc]
+                n = sum(len(each[0]) for each in kept)
+        notes = tuple(file.notes)
+    if not n:
+        raise FileFormatError(f"{path} has no records; give a VCF with some.")
+    contigs, starts, ends, frequencies, scores, of_rows = (np.concatenate(column) for column in zip(*kept, strict=True))
+    places = VariantRegions(
+        Path(path).name, tuple(numbers), contigs, starts, ends, frequencies, scores, of_rows, tuple(traits), notes
+    )
+    _require(places, score_key, trait, "INFO")
+    return places
+
+
+def _read_bed(path: Path, score_column: str | None, trait_column: str | None) -> VariantRegions:
+    at = {}
+    for what, text in (("--score", score_column), ("--trait", trait_column)):
+        if text is not None and not (is_count(text) and int(text) > 3):
+            raise ConfigError(f"{what} {text}: for a BED, the number of a column from 4 on is expected; correct it.")
+        at[what] = int(text) - 1 if text else None
+    numbers: dict[str, int] = {}
+    traits: dict[str, int] = {}
+    rows: list[tuple[int, int, int, float, int]] = []
+    for number, fields, chrom, start, end in bed_rows(path, zero_length=True):
+        values = []
+        for column in at.values():
+            if column is not None and column >= len(fields):
+                raise FileFormatError(
+                    f"{path}, line {number}: {len(fields)} columns, but column {column + 1} is needed; give another."
+                )
+            values.append("" if column is None else fields[column])
+        score = _largest(values[0], f"column {score_column}") if values[0] else float("nan")
+        of = traits.setdefault(values[1], len(traits)) if values[1] not in ("", ".") else -1
+        rows.append((numbers.setdefault(chrom, len(numbers)), start, end, score, of))
+    if not rows:
+        raise FileFormatError(f"{path} has no rows; give a BED with some.")
+    contig, starts, ends, scores, of_rows = (np.array(column) for column in zip(*rows, strict=True))
+    places = VariantRegions(
+        path.name,
+        tuple(numbers),
+        contig.astype(np.int32),
+        starts,
+        ends,
+        np.full(len(rows), np.nan),
+        scores,
+        of_rows.astype(np.int32),
+        tuple(traits),
+    )
+    _require(places, score_column, trait_column, "the BED")
+    return places
+
+
+def _require(places: VariantRegions, score: str | None, trait: str | None, where: str) -> None:
+    if score is not None and not np.isfinite(places.score).any():
+        raise ConfigError(f"--score {score}: no record of {places.name} has this number in {where}; give another key.")
+    if trait is not None and not places.traits:
+        raise ConfigError(f"--trait {trait}: no record of {places.name} has this value in {where}; give another key.")
+
+
+def _value_of(key: str) -> Callable[[str], str]:
+    """Return a function that reads the value of a key from INFO; empty if it is missing or a dot."""
+    pattern = re.compile(rf"(?:^|;){re.escape(key)}=([^;]*)")
+
+    def value(info: str) -> str:
+        found = pattern.search(info)
+        return found[1] if found and found[1] != "." else ""
+
+    return value
+
+
+def _largest(text: str, key: str) -> float:
+    """Return the largest absolute value of comma-separated numbers; NaN if there are none."""
+    try:
+        values = [abs(float(part)) for part in text.split(",") if part not in ("", ".")]
+    except ValueError as error:
+        raise ConfigError(f"--score {key}: {text[:40]!r} is no number; give the key of a score.") from error
+    return max(values, default=float("nan"))
+
+
+def fill_frequencies(places: VariantRegions, background: VariantRegions) -> VariantRegions:
+    """Fill in unknown frequencies of regions with those of the same regions in the background."""
+    theirs = background.keys()
+    order = np.argsort(theirs)
+    at = np.minimum(np.searchsorted(theirs[order], mine := places.keys()), max(len(order) - 1, 0))
+    there = theirs[order][at] == mine if len(order) else np.zeros(len(places), dtype=bool)
+    found = np.where(there, background.frequency[order][at], np.nan) if len(order) else np.full(len(places), np.nan)
+    frequency = np.where(np.isnan(places.frequency), found, places.frequency)
+    return VariantRegions(**{**places.__dict__, "frequency": frequency})
+
+
+def unique_regions(places: VariantRegions) -> VariantRegions:
+    """Merge equal regions, in order of first appearance, with their largest score and first known frequency."""
+    _, first, which = np.unique(places.keys(), return_index=True, return_inverse=True)
+    which = which.reshape(-1)
+    score = np.full(len(first), -np.inf)
+    np.maximum.at(score, which, np.nan_to_num(places.score, nan=-np.inf))
+    frequency = np.full(len(first), np.nan)
+    known = np.flatnonzero(~np.isnan(places.frequency))[::-1]
+    frequency[which[known]] = places.frequency[known]  # the last value written is the first of the file
+    order = np.argsort(first)
+    found = places.take(first[order])
+    return replace(found, score=np.where(np.isfinite(score), score, np.nan)[order], frequency=frequency[order])
+
+
+def thinned(places: VariantRegions, distance: int) -> Integers:
+    """Return rows whose starts are at least `distance` apart, chosen greedily from the left of each contig."""
+    kept = []
+    for _, rows in places.by_contig():
+        last = None
+        for row in rows[np.argsort(places.starts[rows], kind="stable")].tolist():
+            start = int(places.starts[row])
+            if last is None or start - last >= distance:
+                kept.append(row)
+                last = start
+    return np.array(sorted(kept), dtype=np.int64)

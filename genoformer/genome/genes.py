@@ -1,0 +1,138 @@
+"""GTF or GFF3, and BED files -> genes (as sets of exons) and elements of a genome, and those in an interval, for figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ContigError
+from genoformer.files import sha256_of
+from genoformer.formats.gtf import EXON, gene_rows, without_exons
+from genoformer.genome.contigs import join_names
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Intervals, merge, named_file, read_on_reference
+
+
+class Gene(NamedTuple):
+    """Exons of all transcripts of a gene, merged; exons are 0-based half-open intervals [n, 2]."""
+
+    number: int
+    name: str
+    exons: Intervals
+    strand: str = "."
+
+
+class Genes:
+    """Genes by position; `names[gene.number]` is the name of each."""
+
+    def __init__(self, genes: Mapping[str, list[Gene]], source: str = "", sha256: str = "") -> None:
+        """genes: contig -> genes, numbered from 0 over all contigs; source: the file they come from; sha256: its hash."""
+        self.source, self.sha256 = source, sha256
+        found = sorted((gene for genes in genes.values() for gene in genes), key=lambda gene: gene.number)
+        self.names = tuple(gene.name for gene in found)
+        self._genes = {contig: sorted(genes, key=lambda gene: int(gene.exons[0, 0])) for contig, genes in genes.items()}
+        self._starts = {contig: np.array([gene.exons[0, 0] for gene in genes]) for contig, genes in self._genes.items()}
+        ends = {contig: np.array([gene.exons[-1, 1] for gene in genes]) for contig, genes in self._genes.items()}
+        self._reach = {contig: np.maximum.accumulate(of) for contig, of in ends.items()}
+
+    def over(self, contig: str, start: int, end: int) -> Iterator[Gene]:
+        """Yield the genes with an exon that overlaps [start, end), ordered by first base."""
+        if contig not in self._genes:
+            return
+        low = np.searchsorted(self._reach[contig], start, side="right")  # all genes before this index end before `start`
+        high = np.searchsorted(self._starts[contig], end, side="left")
+        for gene in self._genes[contig][low:high]:
+            if ((gene.exons[:, 0] < end) & (gene.exons[:, 1] > start)).any():
+                yield gene
+
+
+def read_genes(path: str | os.PathLike[str], genome: Genome) -> Genes:
+    """Read the genes of a GTF or GFF3 on a genome's contigs: exons grouped by gene_id or Parent, named by gene_name if present.
+
+    Raises: FileFormatError with the line number, or if the file has no exons; ContigError if none lie on the genome's contigs.
+    """
+    path = Path(path)
+    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    names: dict[tuple[str, str], str] = {}
+    strands: dict[tuple[str, str], str] = {}
+    for row in gene_rows(path):
+        key = (row.contig, row.gene)
+        names.setdefault(key, row.name)
+        strands.setdefault(key, row.strand)
+        if row.kind == EXON:
+            spans.setdefault(key, []).append((row.start, row.end))
+    if not spans:
+        raise without_exons(path)
+    contigs = dict.fromkeys(contig for contig, _ in spans)
+    here = genome.contig_map(contigs)
+    found: dict[str, list[Gene]] = {}
+    number = 0
+    for contig, gene in names:  # in the order of first lines
+        if (name := here.get(contig)) is not None:
+            exons = merge(np.array(spans[contig, gene], dtype=np.int64))
+            found.setdefault(name, []).append(Gene(number, names[contig, gene], exons, strands[contig, gene]))
+            number += 1
+    if not found:
+        raise ContigError(
+            f"no contig of {path} ({join_names(contigs)}) is in {genome.name} ({join_names(genome.contigs)}). "
+            "Is it the right GTF?"
+        )
+    return Genes(found, path.name, sha256_of(path))
+
+
+class VisibleAnnotation(NamedTuple):
+    """Genes of an interval, and intervals of each kind of element."""
+
+    genes: list[Gene]
+    elements: dict[str, Intervals]
+
+    @property
+    def drawn(self) -> list[tuple[str, str, Intervals]]:
+        """Genes in the format of `plots.landmarks`."""
+        return [(gene.name, gene.strand, gene.exons) for gene in self.genes]
+
+    def starts(self, start: int, end: int) -> list[tuple[int, str]]:
+        """Return the first bases in [start, end) of genes with a strand, and the gene names, sorted by position."""
+        found = []
+        for gene in self.genes:
+            at = int(gene.exons[-1, 1]) - 1 if gene.strand == "-" else int(gene.exons[0, 0])
+            if gene.strand in "+-" and start <= at < end:
+                found.append((at, gene.name))
+        return sorted(found)
+
+
+class LocusAnnotation(NamedTuple):
+    """Genes of a whole genome, and elements by name and contig."""
+
+    genes: Genes | None = None
+    elements: Mapping[str, Mapping[str, Intervals]] = {}
+
+    def over(self, contig: str, start: int, end: int) -> VisibleAnnotation:
+        """Return the genes and elements that overlap [start, end)."""
+        genes = list(self.genes.over(contig, start, end)) if self.genes else []
+        found = {}
+        for name, of in self.elements.items():
+            rows = of.get(contig, np.zeros((0, 2), dtype=np.int64))
+            found[name] = rows[(rows[:, 0] < end) & (rows[:, 1] > start)]
+        return VisibleAnnotation(genes, found)
+
+    def __bool__(self) -> bool:
+        return self.genes is not None or bool(self.elements)
+
+
+def read_landmarks(
+    genome: Genome, gtf: str | os.PathLike[str] | None = None, beds: Sequence[str | os.PathLike[str]] = ()
+) -> LocusAnnotation:
+    """Read the genes of a GTF and the regions of BED or narrowPeak files, as NAME=FILE or named by their file (`named_file`).
+
+    Raises the errors of `read_genes` and `read_bed`.
+    """
+    found = {}
+    for given in beds:
+        name, path = named_file(given)
+        found[name] = read_on_reference(path, genome)
+    return LocusAnnotation(read_genes(gtf, genome) if gtf else None, found)

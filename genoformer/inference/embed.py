@@ -1,0 +1,224 @@
+"""EmbeddingRequest -> Embedder: a language model and its windows -> vectors of sequences -> files, a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from genoformer import plots
+from genoformer.datasets.sequences import LabelledSequences
+from genoformer.errors import ConfigError
+from genoformer.files import save_figure
+from genoformer.genome.codes import Codes
+from genoformer.inference.embeddings import (
+    TokenEmbeddings,
+    WindowSize,
+    embedding_window,
+    sequence_embeddings,
+    token_embeddings,
+)
+from genoformer.inference.runtime import CPU, Floats, Runtime, evaluating
+from genoformer.models import registry
+from genoformer.models.base import READS_TOKENS, Classifies, Model, has
+from genoformer.models.token_model import TokenModel
+from genoformer.progress import Progress, ProgressCallback
+from genoformer.writers.embeddings import SUFFIXES, check_output, label_columns, write_tokens, write_vectors
+
+Pooling = Literal["mean", "max", "cls", "tokens"]
+_MEANING = {"mean": "mean over tokens", "max": "maximum over tokens", "cls": "[CLS]", "tokens": "each token"}
+
+
+@dataclass(frozen=True)
+class EmbeddingRequest:
+    """Vectors to compute and files to write; options that conflict or cannot be written raise ConfigError."""
+
+    model: str | Path | Model  # of a fine-tuned model: its encoder, and its window
+    pooling: Pooling = "mean"  # to one vector per sequence as in `sequence_embeddings`; "tokens": one vector per token
+    layers: tuple[int, ...] = ()  # output after this many layers, 0 = embeddings; empty = after all
+    window: int | None = None  # bases; None: the model's own
+    overlap: int | None = None  # bases that two windows share; None: the model's own, or half
+    both_strands: bool = False  # mean of a sequence and its reverse complement
+    output: Path | None = None  # .npy (with a .names.tsv) or .parquet; only .parquet for tokens
+    pca: Path | None = None  # .png
+    runtime: Runtime = CPU
+
+    def __post_init__(self) -> None:
+        if self.pooling not in _MEANING:
+            raise ConfigError(f"pooling is {self.pooling!r}; give one of {', '.join(_MEANING)}.")
+        if self.pooling == "tokens" and self.pca:
+            raise ConfigError("--pca needs one vector per sequence; pool with mean, max or cls.")
+        if self.output:
+            check_output(self.output, SUFFIXES if self.pooling != "tokens" else (".parquet",))
+        if self.pca:
+            check_output(self.pca, (".png",))
+
+
+class Embeddings(NamedTuple):
+    """Vectors [N, n_layers, D] of sequences after some layers, and notes on the run; None if each token has a vector."""
+
+    layers: list[int]
+    values: Floats | None
+    notes: list[str]
+
+
+def embed_sequences(data: LabelledSequences, request: EmbeddingRequest, *, progress: ProgressCallback = None) -> Embeddings:
+    """Embed sequences of any length; write and draw the vectors as the request says.
+
+    progress: called after windows, or after sequences if each token has a vector. Memory holds all vectors [N, n_layers, D],
+    but not vectors of tokens, which are written as they are computed.
+
+    Raises ConfigError, before anything is computed, for options that the model or the data do not support.
+
+    >>> import tempfile
+    >>> from genoformer.datasets.sequences import read_sequences
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fasta, output = Path(folder, "a.fa"), Path(folder, "a.npy")
+    ...     _ = fasta.write_text(">one\\nGATTACA\\n>two\\nACGT\\n")
+    ...     done = embed_sequences(read_sequences(fasta), EmbeddingRequest("demo", output=output))
+    ...     np.load(output).shape, done.notes[0][:60]
+    ((2, 160), 'a.fa: 2 sequences, width 160, mean over tokens after layer 4')
+    """
+    embedder = Embedder(request)
+    embedder.check(data)
+    return embedder.embed(data, progress)
+
+
+class Embedder:
+    """A language model, the layers after which vectors are taken, and the windows of its input.
+
+    Raises ConfigError for layers and windows that the model does not support.
+    """
+
+    def __init__(self, request: EmbeddingRequest) -> None:
+        self.request = request
+        model = request.model
+        loaded: Any = registry.load(model, READS_TOKENS) if isinstance(model, str | Path) else model
+        self.model: TokenModel = loaded.encoder
+        window, overlap, trained = request.window, request.overlap, 0
+        if has(loaded, Classifies):
+            trained = loaded.config.window
+            if window is None:
+                window, overlap = trained, loaded.config.overlap if overlap is None else overlap
+        self.window, self.overlap = embedding_window(self.model, WindowSize(window, overlap))
+        self.trained_window = max(trained, self.model.config.context_length)
+        n_layers = len(self.model.layers)
+        if bad := [layer for layer in request.layers if not 0 <= layer <= n_layers]:
+            raise ConfigError(f"layer {bad[0]}: this model has layers 0 (the embeddings) to {n_layers}.")
+        self.layers = list(dict.fromkeys(request.layers)) or [n_layers]
+
+    def check(self, data: LabelledSequences) -> None:
+        """Raise ConfigError for data whose vectors could not be written or drawn."""
+        label_columns(data)
+        width = self.model.config.width
+        if self.request.pca and min(len(data), width) < 2:
+            raise ConfigError(f"{len(data):,} sequences of width {width} have no two components; leave out --pca.")
+
+    def embed(self, data: LabelledSequences, progress: ProgressCallback = None) -> Embeddings:
+        """Compute the vectors of all sequences; write and draw them as the request says."""
+        request = self.request
+        if request.pooling == "tokens":
+            return Embeddings(self.layers, None, self._write_tokens(data, progress))
+        values, notes = self.vectors(data.sequences, progress), self.summary(data)
+        if request.output:
+            write_vectors(request.output, data, values, self.layers)
+            notes.append(f"{request.output}: {len(data):,} sequences, {len(self.layers)} x {values.shape[-1]} numbers each")
+        if request.pca:
+            draw_components(request.pca, values, data, self.layers)
+            notes.append(f"{request.pca}: principal components")
+        return Embeddings(self.layers, values, notes)
+
+    def vectors(self, sequences: Sequence[Codes], progress: ProgressCallback = None, stage: str = "") -> Floats:
+        """Return one vector per sequence and layer, [N, n_layers, D]; `stage` is the beginning of the stages of progress."""
+        pooling = self.request.pooling
+        if pooling == "tokens":
+            raise ConfigError("pooling 'tokens' gives one vector per token; pool with mean, max or cls.")
+        of_layers = []
+        with evaluating(self.model, self.request.runtime.device, self.request.runtime.precision) as model:
+            for layer in self.layers:
+
+                def report(done: int, n: int, layer: int = layer) -> None:
+                    if progress is not None:
+                        progress(Progress(f"{stage}layer {layer}", done, n))
+
+                embeddings = sequence_embeddings(
+                    model,
+                    sequences,
+                    pooling=pooling,
+                    layer=layer,
+                    windows=WindowSize(self.window, self.overlap),
+                    both_strands=self.request.both_strands,
+                    batch_size=self.request.runtime.batch_size,
+                    progress=report,
+                )
+                of_layers.append(embeddings.values)
+        return np.stack(of_layers, axis=1)
+
+    def tokens(self, sequences: Sequence[Codes]) -> Iterator[tuple[TokenEmbeddings, ...]]:
+        """Yield the vectors of the tokens of each sequence, one for each layer."""
+        with evaluating(self.model, self.request.runtime.device, self.request.runtime.precision) as model:
+            streams = [
+                token_embeddings(
+                    model,
+                    sequences,
+                    layer=layer,
+                    windows=WindowSize(self.window, self.overlap),
+                    both_strands=self.request.both_strands,
+                    batch_size=self.request.runtime.batch_size,
+                )
+                for layer in self.layers
+            ]
+            yield from zip(*streams, strict=True)
+
+    def _write_tokens(self, data: LabelledSequences, progress: ProgressCallback) -> list[str]:
+        """Write a vector for each token as it is computed, and return notes."""
+        output = self.request.output
+        if output is None:
+            raise ConfigError("each token has a vector, and they are many; name a .parquet with -o.")
+
+        def counted() -> Iterator[tuple[TokenEmbeddings, ...]]:
+            for i, of_layers in enumerate(self.tokens(data.sequences), 1):
+                yield of_layers
+                if progress is not None:
+                    progress(Progress("embed", i, len(data)))
+
+        n = write_tokens(output, data, counted(), self.layers, self.model.config.width)
+        return [*self.summary(data), f"{output}: {n:,} rows"]
+
+    def summary(self, data: LabelledSequences) -> list[str]:
+        """Return notes on the vectors of the sequences."""
+        window, request = self.window, self.request
+        n_windowed = sum(len(codes) > window for codes in data.sequences)
+        cut = f", cut into windows that share {self.overlap:,}" if n_windowed else ""
+        notes = [
+            f"{data.path.name}: {len(data):,} sequences, width {self.model.config.width}, {_MEANING[request.pooling]} after "
+            f"layer {', '.join(map(str, self.layers))} of {len(self.model.layers)}"
+            f"{', both strands' * request.both_strands}; {n_windowed:,} longer than the window of {window:,} bases{cut}"
+        ]
+        longest = min(window, max(map(len, data.sequences)))
+        if longest > self.trained_window:
+            notes.append(
+                f"windows have up to {longest:,} bases, but the model was trained with {self.trained_window:,}, and its "
+                "vectors may be poor; set a shorter --window"
+            )
+        return notes
+
+
+def draw_components(path: Path, values: Floats, data: LabelledSequences, layers: list[int]) -> None:
+    """Draw principal components of vectors [N, n_layers, D]: a panel per layer, three in a row."""
+    from matplotlib.figure import Figure
+
+    across = min(len(layers), 3)
+    down = -(-len(layers) // across)
+    figure = Figure(figsize=(4.4 * across + 1.6 * bool(data.columns), 4.2 * down), layout="constrained")
+    labels = [row[0] for row in data.labels] if data.columns else None
+    for i, layer in enumerate(layers):
+        ax = figure.add_subplot(down, across, i + 1)
+        plots.principal_components(
+            ax, values[:, i], labels, name=data.columns[0] if data.columns else "", legend=i == min(across, len(layers)) - 1
+        )
+        ax.set_title(f"layer {layer}, n = {len(values):,}", loc="left", fontsize="small")
+    save_figure(figure, path)

@@ -1,0 +1,199 @@
+"""Attention of loci: codes -> profiles of bases; request -> profiles, matrices, arcs from TSSs to elements, and motifs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.genome.genes import VisibleAnnotation
+from genoformer.inference.runtime import Floats, evaluating
+from genoformer.interpretation import figures
+from genoformer.interpretation.attention import AttentionReader, base_scores, observed_over_expected, viz
+from genoformer.interpretation.loci import MATRICES, Locus, batches_of_equal_length, write_arrays
+from genoformer.interpretation.motif_search import find_motifs
+from genoformer.interpretation.request import NO_MOTIFS, AttentionOptions, InterpretationRequest, MotifOptions, Profile
+from genoformer.interpretation.sanity_checks import check_loci
+from genoformer.interpretation.session import Result, Session, merge, open_session
+from genoformer.interpretation.targets import AttributionTarget
+from genoformer.models.base import READS_TOKENS, Model, PredictsTracks, has
+from genoformer.progress import ProgressCallback
+
+PROFILES: dict[str, str] = {
+    "viz": "attention from [CLS] as in DNABERT-viz: sum over heads and layers, mean over the tokens of a base, L2 norm 1",
+    "cls": "attention from [CLS], or from the middle bin: mean over heads and layers",
+    "received": "attention that each token or bin receives from all queries: mean over heads and layers",
+    "rollout": "attention rollout of [CLS], or of the middle bin, through all layers",
+    "entropy": "entropy of the attention of each token or bin in bits: mean over heads and layers",
+}
+MAX_UNITS = 2_048  # maximum number of tokens or bins of a drawn attention matrix
+
+
+def attention_profiles(
+    model: Model,
+    loci: Sequence[Locus],
+    options: AttentionOptions | None = None,
+    *,
+    queries: Sequence[int | None] | None = None,
+    device: str = "cpu",
+    progress: Callable[[int], None] | None = None,
+) -> list[Floats]:
+    """Return a number for each base of each locus, [L]; `PROFILES` describes the profiles.
+
+    queries: a query token or bin for each locus; by default the query of the options. The length of a locus of a track model
+    is a multiple of the bin size.
+    Raises ConfigError for an unknown profile, for viz with a track model, and for sequences that do not fit the model.
+    """
+    options = options or AttentionOptions()
+    profile = options.profile
+    if profile not in PROFILES:
+        raise ConfigError(f"profile {profile!r}: allowed are {', '.join(PROFILES)}.")
+    if profile == "viz" and not has(model, READS_TOKENS):
+        raise ConfigError("profile viz needs a language model; for a track model use cls, received, rollout or entropy.")
+    if queries is None:
+        queries = [_number(options.query)] * len(loci)
+    profiles: dict[int, Floats] = {}
+    with evaluating(model, device) as ready:
+        reader = AttentionReader(ready, options.layers, options.heads)
+        for numbers in batches_of_equal_length(loci, queries):
+            codes = np.stack([loci[i].codes for i in numbers])
+            profiles |= zip(numbers, _profile(reader, codes, profile, queries[numbers[0]]), strict=True)
+            if progress is not None:
+                progress(len(profiles))
+    return [profiles[i] for i in range(len(loci))]
+
+
+def _profile(reader: AttentionReader, codes: Codes, profile: Profile, query: int | None) -> Floats:
+    """Return the profile of sequences of one length, [B, L]."""
+    length = codes.shape[1]
+    number = reader.query(query, reader.n_units(length))
+    by_unit: dict[str, Callable[[], Floats]] = {
+        "cls": lambda: reader.rows(codes, number).mean((1, 2)),
+        "received": lambda: reader.attention_received(codes).mean((1, 2)),
+        "rollout": lambda: reader.rollout(codes, number),
+        "entropy": lambda: reader.entropy(codes).mean((1, 2)),
+    }
+    spans = reader.spans(codes)
+    return (
+        viz(reader.rows(codes, number), spans, length) if profile == "viz" else base_scores(by_unit[profile](), spans, length)
+    )
+
+
+def map_attention(
+    request: InterpretationRequest,
+    options: AttentionOptions,
+    motifs: MotifOptions = NO_MOTIFS,
+    *,
+    progress: ProgressCallback = None,
+) -> Result:
+    """Write attention profiles, attention matrices, and the motifs of the profiles.
+
+    Raises the errors of `open_session` and `attention_profiles`, and ConfigError for the query "tss" without TSSs.
+    """
+    session = open_session(request, motifs, progress)
+    if options.query == "tss":
+        session = _with_tss(session)
+
+    def maps_of(model: Model, loci: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Floats]:
+        return attention_profiles(
+            model,
+            loci,
+            options,
+            queries=[_query(session, locus, options.query) for locus in loci],
+            device=request.device,
+            progress=progress,
+        )
+
+    maps = maps_of(session.model, session.loci, session.progress_for("attention"))
+    checks, report = check_loci(session, maps, maps_of, AttributionTarget.default(session.model))
+    return merge(
+        session.opened,
+        report,
+        session.write(maps, f"attention {options.profile}"),
+        session.draw(maps, maps_of, "attention", [one.text() for one in checks]),
+        _draw_matrices(session, options),
+        find_motifs(session, maps, motifs),
+    )
+
+
+def _with_tss(session: Session) -> Session:
+    """Return the session with the loci that have a TSS, and a note on the number of the others."""
+    if not has(session.model, PredictsTracks) or session.annotation.genes is None:
+        raise ConfigError("--query tss needs a track model and a GTF (--gtf).")
+    kept = [locus for locus in session.loci if (seen := session.visible(locus)) and seen.starts(locus.start, locus.end)]
+    if not kept:
+        raise ConfigError("found no TSS of the GTF in any of the regions; give longer ones with --length.")
+    n_omitted = len(session.loci) - len(kept)
+    note = f"{n_omitted:,} {'region has' if n_omitted == 1 else 'regions have'} no TSS and {'is' if n_omitted == 1 else 'are'}"
+    notes = [f"{note} left out."] if n_omitted else []
+    return replace(session, loci=kept, notes=(*session.notes, *notes))
+
+
+def _query(session: Session, locus: Locus, query: int | str | None) -> int | None:
+    """Return the number of the query; for "tss" the bin of the TSS nearest to the middle of the locus."""
+    if query != "tss":
+        return _number(query)
+    visible = session.visible(locus)
+    assert visible is not None
+    middle = (locus.start + locus.end) / 2
+    tss, _ = min(visible.starts(locus.start, locus.end), key=lambda start: abs(start[0] - middle))
+    spans = session.model.spans(locus.codes[None])[0]
+    return int(np.searchsorted(spans[:, 0], tss - locus.start, side="right")) - 1
+
+
+def _number(query: int | str | None) -> int | None:
+    if isinstance(query, str):
+        raise ConfigError(f"query {query!r}: give the number of a token or bin, or tss with --gtf.")
+    return query
+
+
+def _draw_matrices(session: Session, options: AttentionOptions) -> Result:
+    """Draw and write the attention matrix of each drawn locus; for a track model, also draw arcs from TSSs to elements."""
+    arrays: dict[str, Any] = {}
+    notes, files = [], list[Path]()
+    with evaluating(session.model, session.request.device) as model:
+        reader = AttentionReader(model, options.layers, options.heads)
+        heads = "all heads" if reader.has_all_heads else f"heads {', '.join(map(str, reader.heads))}"
+        label = f"mean of {heads} of layer {', '.join(map(str, reader.layers))}"
+        for i, locus in enumerate(session.drawn):
+            if (n := reader.n_units(len(locus.codes))) > MAX_UNITS:
+                notes.append(f"{locus.name}: the matrix of {n:,} x {n:,} is not drawn; the limit is {MAX_UNITS:,}")
+                continue
+            weights, edges = reader.matrix(locus.codes)
+            visible = session.visible(locus)
+            arrays |= {f"matrix_{i}": weights, f"edges_{i}": locus.start + edges}
+            path = session.figure_path(i, "_matrix")
+            files += figures.draw_attention(path, locus, weights, edges.tolist(), visible=visible, note=label)
+            if visible is not None and has(session.model, PredictsTracks):
+                files += _draw_contacts(session.figure_path(i, "_contacts"), locus, weights, edges, visible)
+    if arrays:
+        write_arrays(session.request.out / MATRICES, arrays)
+        files.append(session.request.out / MATRICES)
+    return Result(notes=tuple(notes), files=tuple(files))
+
+
+def _draw_contacts(path: Path, locus: Locus, weights: Floats, edges: Any, visible: VisibleAnnotation) -> list[Path]:
+    """Draw arcs from the TSSs of a locus to its elements, unless it has none of either."""
+    starts = visible.starts(locus.start, locus.end)
+    spans = np.concatenate(list(visible.elements.values())) if visible.elements else np.zeros((0, 2), dtype=np.int64)
+    if not starts or not len(spans):
+        return []
+    ratios = observed_over_expected(weights, locus.start + edges, [tss for tss, _ in starts], spans)
+    pairs = [
+        (float(tss), float(span.mean()), float(ratios[a, b]))
+        for a, (tss, _) in enumerate(starts)
+        for b, span in enumerate(spans)
+        if np.isfinite(ratios[a, b])
+    ]
+    if not pairs:
+        return []
+    tss, middle, largest = max(pairs, key=lambda pair: pair[2])
+    gene = dict(starts)[int(tss)]
+    distance = f"{abs(middle - tss):,.0f} bases"
+    label = f"strongest: {gene} to {middle + 1:,.0f}, observed / expected {largest:.2g} at {distance}"
+    return figures.draw_contacts(path, locus, pairs, visible, label)

@@ -1,0 +1,80 @@
+"""Attribution of loci: request -> contribution of each base to a class or to a sum of tracks, figures and motifs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from genoformer.inference.runtime import Floats
+from genoformer.interpretation.attribution import Attribution, attributions
+from genoformer.interpretation.loci import Locus
+from genoformer.interpretation.motif_search import find_motifs
+from genoformer.interpretation.request import NO_MOTIFS, AttributionOptions, InterpretationRequest, MotifOptions
+from genoformer.interpretation.sanity_checks import check_loci
+from genoformer.interpretation.session import Result, join_notes, merge, open_session
+from genoformer.interpretation.targets import choose_target
+from genoformer.models.base import Model
+from genoformer.progress import ProgressCallback
+
+MAX_ERROR = 0.05  # maximum completeness error of integrated gradients with enough steps
+
+
+def map_attribution(
+    request: InterpretationRequest,
+    options: AttributionOptions,
+    motifs: MotifOptions = NO_MOTIFS,
+    *,
+    progress: ProgressCallback = None,
+) -> Result:
+    """Write the contribution of each base to an output: a class of a fine-tuned model (default: the last), or a sum of tracks.
+
+    Raises the errors of `open_session`, `choose_target` and `attributions`.
+    """
+    session = open_session(request, motifs, progress)
+    target = choose_target(session.model, output=options.output, tracks=options.tracks, head=options.head)
+
+    def attribute(model: Model, loci: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Attribution]:
+        return attributions(
+            model,
+            loci,
+            method=options.method,
+            output=target,
+            n_steps=options.n_steps,
+            device=request.device,
+            progress=progress,
+        )
+
+    def maps_of(model: Model, loci: Sequence[Locus]) -> list[Floats]:
+        return [attribution.values[0].sum(-1) for attribution in attribute(model, loci)]
+
+    results = attribute(session.model, session.loci, session.progress_for("attribution"))
+    maps = [attribution.values[0].sum(-1) for attribution in results]
+    checks, report = check_loci(session, maps, maps_of, target)
+    notes = join_notes(map(_completeness, results), (one.text() for one in checks))
+    return merge(
+        session.opened,
+        report,
+        session.write(maps, f"attribution {options.method}"),
+        session.draw(maps, maps_of, "attribution", notes),
+        _median_completeness(results),
+        find_motifs(session, maps, motifs, hypothetical=[attribution.hypothetical[0] for attribution in results]),
+    )
+
+
+def _completeness(attribution: Attribution) -> str:
+    """Return the note of a figure on the completeness of integrated gradients."""
+    if attribution.error is None:
+        return ""
+    error = float(attribution.error[0])
+    return f"completeness error {error:.1%}" + ("; use more steps" if error > MAX_ERROR else "")
+
+
+def _median_completeness(results: Sequence[Attribution]) -> Result:
+    """Return a note on the completeness of all maps of integrated gradients."""
+    errors = [attribution.error for attribution in results if attribution.error is not None]
+    if not errors:
+        return Result()
+    values = np.concatenate(errors)
+    remedy = "; use more --steps" if values.max() > MAX_ERROR else ""
+    return Result(notes=(f"completeness error: median {np.median(values):.2%}, maximum {values.max():.2%}{remedy}",))

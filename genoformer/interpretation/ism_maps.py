@@ -1,0 +1,137 @@
+"""ISM of loci: request -> the score of every single-base change, or its effect on a class, with figures and motifs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from genoformer.errors import ConfigError
+from genoformer.genome.genes import read_genes
+from genoformer.genome.reference import Genome
+from genoformer.inference.runtime import Floats
+from genoformer.interpretation import figures
+from genoformer.interpretation.ism import Mutagenesis, mutageneses, sequence_mutageneses
+from genoformer.interpretation.loci import Locus
+from genoformer.interpretation.motif_search import find_motifs
+from genoformer.interpretation.request import NO_MOTIFS, InterpretationRequest, IsmOptions, MotifOptions
+from genoformer.interpretation.sanity_checks import check_loci
+from genoformer.interpretation.session import Result, Session, join_notes, merge, open_session
+from genoformer.interpretation.targets import AttributionTarget, choose_target
+from genoformer.interpretation.variant_scores import VARIANTS, describe_windows, write_variant_scores
+from genoformer.models.base import Classifies, PredictsTracks, has
+from genoformer.progress import ProgressCallback
+from genoformer.scoring.scorers import open_scorer
+from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.settings import AlleleComparison, Runtime, Scoring, TrackOptions
+
+
+@dataclass(frozen=True)
+class Ism:
+    """ISM of one model: the score of each change, or without `scoring` the effect on the target."""
+
+    target: AttributionTarget
+    genome: Genome
+    scoring: Scoring | None
+    device: str = "cpu"
+
+    def maps(self, model: Any, loci: Sequence[Locus], progress: Callable[[int], None] | None = None) -> list[Mutagenesis]:
+        """Return one map of each locus, the sum over tracks, of this model or of a copy of it with other weights."""
+        if self.scoring is None:
+            return sequence_mutageneses(model, loci, output=self.target, device=self.device, progress=progress)
+        scoring = replace(self.scoring, models=(model,))
+        with open_scorer(self.genome, scoring, Runtime(self.device)) as scorer:
+            maps = mutageneses(scorer, self.genome, loci, progress=progress)
+        return [ism.summed(scoring.names) for ism in maps]
+
+
+def make_ism(model: Any, genome: Genome, options: IsmOptions, *, gtf: Path | None = None, device: str = "cpu") -> Ism:
+    """Return the ISM that options describe for a model. gtf: genes for scores of genes.
+
+    Raises ConfigError for options that the model does not have.
+    """
+    target = choose_target(model, output=options.output, tracks=options.tracks, head=options.head)
+    if has(model, Classifies):
+        if options.score is not None or options.context is not None or options.windows != AlleleComparison():
+            raise ConfigError(
+                "--score, --context, --shifts, --indels and --anchor need a model without classes; leave them out."
+            )
+        return Ism(target, genome, None, device)
+    scores = parse_scores(options.score or ("SAD" if has(model, PredictsTracks) else "LLR"))
+    of_tracks = None
+    if has(model, PredictsTracks):
+        with_genes = gtf is not None and any(score.input.per_gene for score in scores)
+        of_tracks = TrackOptions(
+            target.head,
+            targets=model.targets.get(target.head),
+            tracks=target.tracks,
+            genes=read_genes(gtf, genome) if with_genes and gtf else None,
+            settings=options.windows,
+        )
+    elif options.windows != AlleleComparison():
+        raise ConfigError("--shifts, --indels and --anchor need a track model; leave them out, or change -m.")
+    scoring = Scoring((model,), tuple(scores), options.context, options.strand == "both", of_tracks)
+    return Ism(target, genome, scoring, device)
+
+
+def map_ism(
+    request: InterpretationRequest,
+    options: IsmOptions,
+    motifs: MotifOptions = NO_MOTIFS,
+    *,
+    progress: ProgressCallback = None,
+) -> Result:
+    """Write ISM maps: each change as a `genoformer score`, or as the effect on a class of a fine-tuned model.
+
+    For a VCF the scores of its variants are also written, as in `score` (insertions and deletions have PLL instead of LLR).
+    Raises the errors of `open_session` and `make_ism`, and ConfigError for a score that is defined only for insertions and
+    deletions.
+    """
+    session = open_session(request, motifs, progress)
+    classifies = has(session.model, Classifies)
+    genome, loci = session.on_genome()
+    session = session if classifies else replace(session, loci=loci)
+    ism = make_ism(session.model, genome, options, gtf=request.gtf, device=request.device)
+    variant_notes, variants = _write_variants(session, ism, options)
+    maps = ism.maps(session.model, session.loci, session.progress_for("ism"))
+
+    def importance_of(model: Any, loci: Sequence[Locus]) -> list[Floats]:
+        return [mutagenesis.base_importance[0] for mutagenesis in ism.maps(model, loci)]
+
+    shaded = [locus.variant for locus in session.loci]
+    on_contig = [
+        locus._replace(start=mutagenesis.start, codes=mutagenesis.codes, alleles=None)
+        for locus, mutagenesis in zip(session.loci, maps, strict=True)
+    ]
+    session = replace(session, loci=on_contig)
+    importance = [mutagenesis.base_importance[0] for mutagenesis in maps]
+    checks, report = check_loci(session, importance, importance_of, ism.target, maps_are_ism=True, sequence_only=classifies)
+    written = session.write([one.values[0] for one in maps], f"mutagenesis {maps[0].names[0]}", importance)
+    notes = join_notes(variant_notes, (one.text() for one in checks))
+    files: list[Path] = []
+    for i, locus in enumerate(session.drawn):
+        path = session.figure_path(i)
+        visible = session.visible(locus)
+        files += figures.draw_mutagenesis(path, locus, maps[i], visible=visible, note=notes[i], shaded=shaded[i])
+    hypothetical = [mutagenesis.hypothetical[0] for mutagenesis in maps]
+    found = find_motifs(session, importance, motifs, hypothetical)
+    return merge(session.opened, variants, report, written, Result(files=tuple(files)), found)
+
+
+def _write_variants(session: Session, ism: Ism, options: IsmOptions) -> tuple[list[str], Result]:
+    """Write the scores of the variants of the loci, report the windows, and return a note for each locus."""
+    if ism.scoring is None:
+        return [""] * len(session.loci), Result()
+    scoring = ism.scoring
+    if scoring.names == "LLR":
+        scoring = replace(scoring, scores=tuple(parse_scores("LLR,PLL")))
+    if scoring.tracks is not None and options.tracks is None:
+        scoring = replace(scoring, tracks=replace(scoring.tracks, tracks=None))
+    path = session.request.out / VARIANTS
+    with open_scorer(ism.genome, scoring, Runtime(ism.device)) as scorer:
+        notes = write_variant_scores(path, scorer, session.loci, session.alleles)
+        windows = describe_windows(scorer)
+    if not session.alleles:
+        return notes, Result(notes=(windows,))
+    return notes, Result(notes=(windows, f"{path}: scores of the variants, as in `score`"), files=(path,))

@@ -1,0 +1,238 @@
+"""Base class of models that read tokens: a tokenizer, hidden states and logits -> all capabilities of a language model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.models.base import Hidden, Ints, Model, PredictsBases, SequenceLikelihood
+from genoformer.tokenizers import load_tokenizer, save_tokenizer
+
+TOKENIZER = "tokenizer.json"
+
+
+class TokenModel(Model):
+    """Language model of DNA: token ids [B, T] -> hidden states [B, T, D] -> logits [B, T, V].
+
+    A family defines `embed` and `head`, and a configuration with n_vocab, width, context_length and max_tokens, and with
+    `causal` if tokens attend to earlier tokens only.
+    """
+
+    purpose: ClassVar[str] = "is a language model, which predicts bases"
+    tokenizer: Any = None  # set by the code that builds or loads the model; saved with it
+
+    def embed(self, ids: Tensor, keep: Tensor | None = None, rows: Tensor | None = None, layer: int | None = None) -> Tensor:
+        """Return the hidden states [B, T, D] after `layer` layers (None: all; 0: the embeddings).
+
+        ids: [B, T]. keep [B, T] is False at padding. With rows [B, M], only these positions are returned, [B, M, D].
+        """
+        raise NotImplementedError
+
+    def head(self, x: Tensor, candidates: Tensor | None = None) -> Tensor:
+        """Map hidden states [..., D] to logits [..., V], or x [B, M, D] to the logits of candidates [B, M, C] only."""
+        raise NotImplementedError
+
+    @property
+    def causal(self) -> bool:
+        """True if a token attends only to itself and to earlier tokens."""
+        return bool(getattr(self.config, "causal", False))
+
+    @property
+    def encoder(self) -> TokenModel:
+        """The network of tokens: the model itself; in a fine-tuned model the part below its head."""
+        return self
+
+    @property
+    def lacks(self) -> Mapping[type, str]:
+        if self.causal:
+            return {PredictsBases: "is a causal model, which sees one side of a base"}
+        absent: dict[type, str] = {SequenceLikelihood: "is a masked model, which has no likelihood of a sequence"}
+        if self.tokenizer is not None and not self.tokenizer.masks_bases:
+            absent[PredictsBases] = "reads BPE tokens, which have no fixed number of bases"
+        return absent
+
+    def forward(self, ids: Tensor, keep: Tensor | None = None) -> Tensor:
+        """Map ids [B, T] and keep [B, T] (False = padding) to logits [B, T, V]."""
+        return self.head(self.embed(ids, keep))
+
+    def logits_at(self, ids: Tensor, rows: Tensor, candidates: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
+        """Return the logits at rows [B, M] only: [B, M, V], or [B, M, C] for the tokens candidates [B, M, C].
+
+        They equal `forward(ids)` at these rows; the last layer and the head compute only these rows.
+        """
+        return self.head(self.embed(ids, keep, rows), candidates)
+
+    @property
+    def longest_window(self) -> int | None:
+        """Largest number of bases that the model can read at once; None: no limit but memory."""
+        if getattr(self.config, "position", "learned") != "learned":
+            return None
+        return int(self.tokenizer.max_bases(self.config.max_tokens))
+
+    # Files
+
+    def check_complete(self) -> None:
+        check_tokenizer(self.tokenizer, self.config.n_vocab, type(self).__name__)
+
+    def write_assets(self, folder: Path) -> None:
+        save_tokenizer(self.tokenizer, folder / TOKENIZER)
+
+    def read_assets(self, folder: Path) -> None:
+        self.tokenizer = read_tokenizer(folder, self.config.n_vocab)
+
+    # Capabilities
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.layers)
+
+    @property
+    def fixed_length(self) -> bool:
+        return bool(self.tokenizer.fixed_length)
+
+    def n_units(self, length: int) -> int:
+        return int(self.tokenizer.n_tokens(length))
+
+    def default_query(self, n_units: int) -> int:
+        return 0
+
+    def spans(self, codes: Codes) -> Ints:
+        spans: Ints = self.tokenizer.encode(codes).spans
+        return spans
+
+    def hidden(self, codes: Codes, layer: int | None = None) -> Hidden:
+        """Return the hidden states of sequences of one length, codes [B, L], after `layer` layers (None: all)."""
+        encoding = self.tokenizer.encode(codes)
+        ids = self._to_device(encoding.ids)
+        return Hidden(self.embed(ids, self.keep(ids), layer=layer), encoding.spans)
+
+    def keep(self, ids: Tensor) -> Tensor | None:
+        """Return False at padding, [B, T], or None if there is none."""
+        keep = ids != self.tokenizer.pad_id
+        return None if bool(keep.all()) else keep
+
+    def base_log2_probs(self, codes: Codes, target: Ints, end: Ints) -> Tensor:
+        """Return log2 P(A, C, G, T) at base `target` of each window with [target, end) masked: [B, L] -> [B, 4].
+
+        See `base_posterior`.
+        """
+        masked = self.tokenizer.mask_bases(codes, target, end)
+        return base_posterior(self, *(self._to_device(field) for field in masked))
+
+    def sequence_log2_prob(self, codes: Codes) -> Tensor:
+        """Return log2 P(sequence) of a causal model, [B, L] -> [B]; see `window_log2_likelihood`."""
+        return window_log2_likelihood(self, self.tokenizer, self._to_device(self.tokenizer.encode(codes).ids))
+
+    def log_likelihood(self, ids: Tensor, candidates: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Return log P(token t+1 | tokens up to t) in nats, [B, T-1], of a causal model.
+
+        `candidates` maps ids [B, T] to the tokens [B, T, C] that may follow each; the probabilities are then renormalised over
+        them (only four overlapping k-mers can follow a k-mer).
+        """
+        self._require_causal("likelihood")
+        logits = self(ids)[:, :-1]
+        if candidates is not None:
+            allowed = candidates(ids)[:, :-1]
+            log_p = logits.gather(-1, allowed).log_softmax(-1)
+            return log_p.masked_fill(allowed != ids[:, 1:, None], -torch.inf).amax(-1)
+        return logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+
+    def sample(
+        self,
+        prompt: Tensor,
+        n_tokens: int,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+        candidates: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Draw `n_tokens` more tokens after prompt [B, T] from a causal model: [B, T + n_tokens].
+
+        `candidates` as in `log_likelihood`, e.g. `successors` for overlapping k-mers.
+        """
+        self._require_causal("sampling")
+        ids = prompt
+        for _ in range(n_tokens):
+            last = torch.full((len(ids), 1), ids.shape[1] - 1, device=ids.device)
+            logits = self.logits_at(ids, last)[:, 0] / temperature  # [B, V]
+            if candidates is not None:
+                allowed = candidates(ids[:, -1:])[:, 0]  # [B, C]
+                choice = logits.gather(-1, allowed).softmax(-1).multinomial(1, generator=generator)
+                chosen = allowed.gather(-1, choice)
+            else:
+                chosen = logits.softmax(-1).multinomial(1, generator=generator)
+            ids = torch.cat([ids, chosen], dim=1)
+        return ids
+
+    def _require_causal(self, what: str) -> None:
+        if not self.causal:
+            raise ConfigError(f"{what} needs a causal model; this one sees both sides (causal = false).")
+
+    def _to_device(self, array: np.ndarray[Any, Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(next(self.parameters()).device)
+
+
+def check_tokenizer(tokenizer: Any, n_vocab: int, model: str) -> None:
+    """Raise ConfigError if a model has no tokenizer, or one of another size."""
+    if not hasattr(tokenizer, "n_vocab"):
+        raise ConfigError(
+            f"the {model} has no tokenizer, without which its folder could not be read again; set "
+            "model.tokenizer, to KmerTokenizer(6) say, or to that of the model that it comes from."
+        )
+    if tokenizer.n_vocab != n_vocab:
+        raise ConfigError(
+            f"the tokenizer has {tokenizer.n_vocab} tokens, the {model} {n_vocab}; set "
+            "model.tokenizer to the one that it was made for."
+        )
+
+
+def read_tokenizer(folder: Path, n_vocab: int) -> Any:
+    """Read the tokenizer of a model folder; raise CheckpointError if its vocabulary has another size."""
+    tokenizer = load_tokenizer(folder / TOKENIZER)
+    if tokenizer.n_vocab != n_vocab:
+        raise CheckpointError(
+            f"{folder}: tokenizer.json has {tokenizer.n_vocab} tokens, config.json {n_vocab}; copy the model folder again."
+        )
+    return tokenizer
+
+
+def successors(tokenizer: Any, ids: Tensor) -> Tensor:
+    """Return the four k-mers that can follow each token at stride 1: ids [B, T] -> [B, T, 4].
+
+    After a special token any k-mer can follow; there the four values are meaningless.
+    """
+    stem = (ids - tokenizer.first_kmer).clamp(min=0) % 4 ** (tokenizer.k - 1) * 4
+    return stem[..., None] + torch.arange(4, device=ids.device) + tokenizer.first_kmer
+
+
+def base_posterior(model: TokenModel, ids: Tensor, rows: Tensor, candidates: Tensor, valid: Tensor) -> Tensor:
+    """Return log2 P(base) at the target of each window, [B, 4] in the order A, C, G, T, from one forward pass.
+
+    Parameters are the fields of `KmerTokenizer.mask_bases` as tensors. The logits of each token are renormalised over its four
+    candidates, the log-probabilities are averaged over the tokens, and the average is renormalised; for k = 1 this is the plain
+    masked marginal. NaN if no token is valid (N all around).
+    """
+    log_p = model.logits_at(ids, rows, candidates).float().log_softmax(-1)  # [B, M, 4]
+    weight = valid.float() / valid.sum(1, keepdim=True)  # NaN where nothing is valid
+    return (log_p * weight[..., None]).nan_to_num(nan=0.0).sum(1).log_softmax(-1).where(
+        valid.any(1)[:, None], torch.nan
+    ) / math.log(2)
+
+
+def window_log2_likelihood(model: TokenModel, tokenizer: Any, ids: Tensor) -> Tensor:
+    """Return log2 P(window) of a causal model, [B].
+
+    It is the sum over all bases after the first k-mer, each given the bases before it. Tokens with an N, and tokens that follow
+    one, are left out of the sum.
+    """
+    log_p = model.log_likelihood(ids, lambda tokens: successors(tokenizer, tokens))  # [B, T-1]
+    kmer = ids >= tokenizer.first_kmer
+    counted = kmer[:, 1:] & kmer[:, :-1]
+    return log_p.masked_fill(~counted, 0.0).sum(1) / math.log(2)

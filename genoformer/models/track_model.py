@@ -1,0 +1,185 @@
+"""Base class of models that predict tracks, and PlainEngine: whole sequences, one by one, through the plain modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from genoformer.errors import CheckpointError, ConfigError
+from genoformer.formats.track_table import TrackTable, read_targets
+from genoformer.genome.codes import Codes
+from genoformer.models.base import Bins, Head, Model, TrackEngine
+
+
+class TrackModel(Model):
+    """Model of regulatory tracks: one-hot DNA [B, 4, L] -> embedding of bins [B, D, N] -> tracks [B, K, N] of a head.
+
+    A family defines `embed` and `tracks`, and a configuration with context_length, target_bins (0: all bins), bin_size and
+    `heads`, a mapping from the name of a head to its number of tracks.
+    """
+
+    targets: dict[str, TrackTable]  # track tables of the heads, if known
+
+    def describe(self) -> str:
+        return f"is a long-range model, which predicts tracks ({', '.join(self.config.heads)})"
+
+    def embed(self, onehot: Tensor, n_bins: int | Bins | None = None) -> Tensor:
+        """Return the embedding of bins, the input of the heads: one-hot [B, 4, L] -> [B, D, N].
+
+        n_bins: bins, or the number of bins in the middle; None: the number in the configuration, 0: all.
+        """
+        raise NotImplementedError
+
+    def tracks(self, embedding: Tensor, head: str | None = None, only: Tensor | None = None) -> Tensor:
+        """Map the embedding [B, D, N] to the tracks [B, K, N] of a head, or to its tracks with the numbers `only` [K]."""
+        raise NotImplementedError
+
+    def forward(self, onehot: Tensor, head: str | None = None, n_bins: int | None = None) -> Tensor:
+        """Map onehot [B, 4, L] (an unknown base is 0 in all four) to tracks [B, K, N].
+
+        head: its name; None if there is only one. n_bins: number of bins in the middle to predict; None: the number in the
+        configuration.
+        """
+        return self.tracks(self.embed(onehot, n_bins), head)
+
+    def engine(self) -> TrackEngine:
+        """Return the way to compute embeddings of codes: `PlainEngine`, if the family has no faster one."""
+        return PlainEngine(self)
+
+    def cpu_engine_size(self, length: int, batch: int) -> tuple[int, int] | None:
+        """Return how many numbers the engine holds on a CPU: copies of weights, and the most values at any time.
+
+        length: bases of a window; batch: windows. None: as many as the plain modules.
+        """
+        return None
+
+    @classmethod
+    def timing_config(cls, config: Any, length: int) -> Any:
+        """Return the configuration of a model to measure speed with, for windows of `length` bases; may be less deep."""
+        return replace(config, context_length=length, target_bins=0)
+
+    def write_tables(self, folder: Path) -> None:
+        for head, table in self.targets.items():
+            table.write(track_table_path(self.config.heads, folder, head))
+
+    def read_tables(self, folder: Path) -> None:
+        self.targets = read_track_tables(self.config.heads, folder)
+
+    def output_parts(self) -> Sequence[nn.Module | nn.Parameter]:
+        return [part for name, part in self.named_children() if name == "heads"]
+
+    @property
+    def track_heads(self) -> Mapping[str, Head]:
+        return {name: Head(n, self.config.bin_size, self.targets.get(name)) for name, n in self.config.heads.items()}
+
+    def head_named(self, head: str | None) -> str:
+        """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
+        return head_named(self.config.heads, head)
+
+    def bins_of(self, length: int, n_bins: int | None = None) -> Bins:
+        """Return the bins in the middle of a window of `length` bases; of an odd remainder the larger part is cut at the end.
+
+        Raises ConfigError, with the number of available bins, if the length is not a whole number of bins or n_bins is too
+        large.
+        """
+        size = self.config.bin_size
+        available, rest = divmod(length, size)
+        if rest or not available:
+            raise ConfigError(
+                f"a window of {length:,} bases is not a whole number of bins of {size} bases; give a multiple of {size}"
+                + (f", such as {available * size:,} ({available} bins)." if available else ".")
+            )
+        n = self.config.target_bins if n_bins is None else n_bins
+        if n < 0 or n > available:
+            raise ConfigError(
+                f"found n_bins = {n}, but a window of {length:,} bases has {available} bins of {size} bases; "
+                f"give n_bins = {available} or less, or a window of {n * size:,} bases."
+            )
+        n = n or available
+        return Bins((available - n) // 2, n)
+
+
+def read_track_tables(heads: Mapping[str, int], folder: Path) -> dict[str, TrackTable]:
+    """Return the track tables of heads (name -> number of tracks) that are in a model folder."""
+    tables = {}
+    for head, n in heads.items():
+        path = track_table_path(heads, folder, head)
+        if path.is_file():
+            tables[head] = read_targets(path)
+            if len(tables[head]) != n:
+                raise CheckpointError(f"{path}: {len(tables[head]):,} tracks for a head of {n:,}; copy the model folder again.")
+    return tables
+
+
+def track_table_path(heads: Mapping[str, int], folder: Path, head: str) -> Path:
+    """Return the path of the track table of a head."""
+    return folder / ("targets.tsv" if len(heads) == 1 else f"targets.{head}.tsv")
+
+
+def head_named(heads: Mapping[str, int], head: str | None) -> str:
+    """Return the name of the given head, or of the only one; raise ConfigError with the names of all heads otherwise."""
+    if head is None and len(heads) == 1:
+        return next(iter(heads))
+    if head is None or head not in heads:
+        problem = "no head was named" if head is None else f"there is no head {head!r}"
+        raise ConfigError(f"{problem}; this model has {', '.join(heads)}; name one of them.")
+    return head
+
+
+def one_hot(codes: Tensor) -> Tensor:
+    """Convert codes [B, L] (A C G T N = 0 1 2 3 4) to float32 [B, 4, L]; N is 0 in all four.
+
+    >>> one_hot(torch.tensor([[0, 3, 4]])).tolist()
+    [[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]]
+    """
+    bases = torch.arange(4, device=codes.device, dtype=codes.dtype)
+    return (codes[:, None] == bases[:, None]).float()
+
+
+class PlainEngine:
+    """Embeddings from the model's own `embed`, one whole sequence at a time: the reference of every faster engine."""
+
+    def __init__(self, model: TrackModel) -> None:
+        self.model = model
+
+    def embed(self, codes: Codes, bins: Bins) -> Tensor:
+        """Return the embedding of bins of windows: codes [B, L] -> [B, D, N]."""
+        parameter = next(self.model.parameters())
+        embeddings = []
+        for window in codes:
+            onehot = one_hot(torch.from_numpy(np.array(window[None])).to(parameter.device)).to(parameter.dtype)
+            embeddings.append(self.model.embed(onehot, bins))
+        return torch.cat(embeddings)
+
+    def stretch(self, codes: Codes) -> PlainStretch:
+        """Return a stretch of a contig [L]; its windows share no work."""
+        return PlainStretch(self, codes)
+
+
+class PlainStretch:
+    """A stretch of a contig [L] whose windows are computed one by one."""
+
+    def __init__(self, engine: PlainEngine, codes: Codes) -> None:
+        self.engine, self.codes = engine, codes
+
+    def window(self, first: int, n: int) -> PlainWindow:
+        """Return the window of n bins from bin `first`."""
+        size = self.engine.model.config.bin_size
+        return PlainWindow(self.engine, self.codes[first * size : (first + n) * size])
+
+
+class PlainWindow:
+    """A window [L], and copies of it."""
+
+    def __init__(self, engine: PlainEngine, codes: Codes) -> None:
+        self.engine, self.codes = engine, codes
+
+    def embed(self, sequences: Sequence[Codes | None], bins: Bins) -> Tensor:
+        """Return the embeddings [B, D, N] of copies of the window; None is the window itself."""
+        return self.engine.embed(np.stack([self.codes if codes is None else codes for codes in sequences]), bins)

@@ -1,0 +1,181 @@
+"""AllelePredictor: variants in windows -> tracks of both alleles, in the bins of the reference.
+
+Nearby windows form one stretch, whose stem and tower are computed once. Variants of one window share its reference prediction.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.genome.genes import Gene
+from genoformer.genome.reference import Genome
+from genoformer.inference.tracks import TrackPrediction, TrackPredictor, WindowRequest
+from genoformer.models.track_model import PlainEngine, TrackModel
+from genoformer.scoring.alignment import AlignedChange, Indels, Tracks, align_alternate, stitch
+from genoformer.scoring.score_inputs import AllelePair
+from genoformer.scoring.windows import Job, Windows
+
+
+class TrackSelection(NamedTuple):
+    """Requested tracks of a head, and the tracks that the model has to predict for both strands."""
+
+    predicted: NDArray[np.int64]  # numbers of the tracks that the model has to predict
+    forward: NDArray[np.int64]  # index of each requested track in `predicted`
+    backward: NDArray[np.int64]  # index of its strand pair in `predicted`
+
+    @classmethod
+    def of(cls, tracks: NDArray[np.int64], strand_pairs: NDArray[np.int64]) -> TrackSelection:
+        """Select tracks [K]; strand_pairs: number of the track on the other strand, for every track of the head."""
+        predicted = np.unique(np.concatenate([tracks, strand_pairs[tracks]]))
+        return cls(predicted, np.searchsorted(predicted, tracks), np.searchsorted(predicted, strand_pairs[tracks]))
+
+
+class Alleles(NamedTuple):
+    """Predictions of one variant in one window: mean over strands, from one model."""
+
+    job: Job
+    ref: TrackPrediction  # tracks [1, K, N]
+    alt: TrackPrediction  # tracks [0 to 2, K, N]: none for the reference alone, two for stitching
+
+
+class AllelePredictor:
+    """Predictor of both alleles with each model of an ensemble."""
+
+    def __init__(
+        self,
+        genome: Genome,
+        models: Sequence[TrackModel],
+        windows: Windows,
+        head: str,
+        selection: TrackSelection,
+        *,
+        both_strands: bool,
+        batch_size: int | None,
+        embedding: bool,
+    ) -> None:
+        """Set up the predictor. embedding: True if the embedding is requested too."""
+        self.genome, self.models, self.windows, self.head, self.selection = genome, models, windows, head, selection
+        config = models[0].config
+        self.n_bins = config.target_bins if windows.length == config.context_length else 0
+        self.bins = models[0].bins_of(windows.length, self.n_bins)
+        readers = [TrackPredictor(model, head, self.n_bins) for model in models]
+        on_cpu = readers[0].device.type == "cpu"
+        self.batch_size = batch_size or (1 if on_cpu else max(1, (1 << 20) // windows.length))
+        self.on_cpu, self.embedding = on_cpu, embedding
+        self.strands = (False, True) if both_strands else (False,)  # values of `backward`
+        self.readers = readers
+
+    def reference(self) -> AllelePredictor:
+        """Return the reference implementation: each whole sequence separately through the plain modules of the models."""
+        other = copy.copy(self)
+        other.readers = [TrackPredictor(model, self.head, self.n_bins, PlainEngine(model)) for model in self.models]
+        other.batch_size = 1
+        return other
+
+    def predict(self, reader: TrackPredictor, sorted_jobs: Sequence[Job]) -> Iterator[Alleles]:
+        """Yield the predictions of one model for each job."""
+        for jobs in self.windows.stretches(sorted_jobs):
+            begin, chrom = jobs[0].start, jobs[0].chrom
+            codes = self.genome.window(chrom, begin, jobs[-1].start + self.windows.length - begin)
+            groups: dict[int, list[Job]] = {}
+            for job in jobs:
+                groups.setdefault(job.start, []).append(job)
+            requests = [
+                WindowRequest(
+                    start - begin, self.windows.length, [codes for job in group for codes in job.alternatives], self.embedding
+                )
+                for start, group in groups.items()
+            ]
+            strands = [
+                reader.predict_edits(
+                    codes, requests, tracks=self.selection.predicted, batch_size=self.batch_size, backward=backward
+                )
+                for backward in self.strands
+            ]
+            for group, predictions in zip(groups.values(), zip(*strands, strict=True), strict=True):
+                mean = self._mean(predictions)
+                ref = TrackPrediction(mean.tracks[:1], mean.embedding[:1])
+                at = 1
+                for job in group:
+                    end = at + len(job.alternatives)
+                    yield Alleles(job, ref, TrackPrediction(mean.tracks[at:end], mean.embedding[at:end]))
+                    at = end
+
+    def _mean(self, strands: Sequence[TrackPrediction]) -> TrackPrediction:
+        """Return the requested tracks, averaged over the strands; on the reverse strand each is read from its strand pair."""
+        forward = strands[0].tracks[:, self.selection.forward]
+        if len(strands) == 1:
+            return TrackPrediction(forward, strands[0].embedding)
+        half = np.float32(0.5)
+        embedding = half * (strands[0].embedding + strands[1].embedding)
+        return TrackPrediction(half * (forward + strands[1].tracks[:, self.selection.backward]), embedding)
+
+    def evidence(self, alleles: Alleles) -> WindowEvidence:
+        """Return the tracks of both alleles in the bins of the reference, and where these bins are."""
+        job, ref, alt = alleles
+        to_bins = self.bins.first * self.windows.bin_size
+        changes = [AlignedChange(c.start - to_bins, c.ref_length, c.alt_length, c.offset) for c in job.changes]
+        before = ref.tracks[0].astype(np.float64)
+        aligned = self._aligned(before, [tracks.astype(np.float64) for tracks in alt.tracks], changes)
+        grid = Grid(job.chrom, job.start + to_bins, self.bins.n, self.windows.bin_size)
+        return WindowEvidence(grid, job.centre, AllelePair(before, aligned), AllelePair(ref.embedding[0], alt.embedding[0]))
+
+    def _aligned(self, ref: Tracks, alt: Sequence[Tracks], changes: Sequence[AlignedChange]) -> Tracks:
+        indels: Indels = self.windows.indels
+        if not changes or indels not in ("realign", "stitch"):
+            return alt[0]
+        if len(alt) == 2:
+            return stitch(alt[0], alt[1], changes[0], self.windows.bin_size)
+        return align_alternate(ref, alt[0], changes, self.windows.bin_size)
+
+
+class Grid(NamedTuple):
+    """Predicted bins of a window on a contig."""
+
+    chrom: str
+    start: int  # first base of the first bin
+    n: int
+    bin_size: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.n * self.bin_size
+
+    def around(self, centre: int, width: int) -> slice:
+        """Return the bins that touch `width` bases around a base; the nearest bin if none does."""
+        low, high = centre - width // 2 - self.start, centre + width // 2 + 1 - self.start
+        first = min(max(low // self.bin_size, 0), self.n - 1)
+        return slice(first, min(max(-(-high // self.bin_size), first + 1), self.n))
+
+    def of_gene(self, gene: Gene) -> NDArray[np.int64]:
+        """Return the bins that the exons of a gene touch, without duplicates."""
+        spans = (gene.exons - self.start).clip(0, self.n * self.bin_size)
+        spans = spans[spans[:, 0] < spans[:, 1]]
+        return np.unique(np.concatenate([np.arange(a // self.bin_size, -(-b // self.bin_size)) for a, b in spans.tolist()]))
+
+
+class WindowEvidence(NamedTuple):
+    """Evidence for one variant in one window, from one model."""
+
+    grid: Grid
+    centre: int  # the base that masks are centred on
+    sides: AllelePair  # tracks [K, N] of both alleles
+    embeddings: AllelePair  # [D, N] of both alleles
+
+    def tracks(self, width: int | None) -> AllelePair:
+        inside = slice(None) if width is None else self.grid.around(self.centre, width)
+        return AllelePair(*(tracks[:, inside] for tracks in self.sides))
+
+    def embedding(self, width: int) -> AllelePair:
+        inside = self.grid.around(self.centre, width)
+        return AllelePair(*(x[:, inside].astype(np.float64).mean(-1) for x in self.embeddings))
+
+    def gene_tracks(self, gene: Gene) -> AllelePair:
+        """Return the tracks in the bins of the exons of a gene."""
+        bins = self.grid.of_gene(gene)
+        return AllelePair(*(tracks[:, bins] for tracks in self.sides))

@@ -1,0 +1,66 @@
+"""Finished parts in order -> every record with its scores in the sink, and the scores of every track in the matrix."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from genoformer.annotation.overlap import Annotations, cells_of_records
+from genoformer.formats.vcf import Record
+from genoformer.genome.fit import FIX_WORDS
+from genoformer.genome.variants import Status
+from genoformer.scoring.matrix import MatrixWriter
+from genoformer.scoring.parts import STATUSES, Parts
+from genoformer.writers import NO_CELLS, Column, Floats, RecordWriter
+
+
+class AddedColumns(Protocol):
+    """Columns computed from the scores, such as quantiles and flags."""
+
+    @property
+    def columns(self) -> list[Column]: ...
+    def values(self, records: Sequence[Record], values: Floats) -> Floats: ...  # [ALTs, columns] -> [ALTs, added]
+
+
+def write_parts(
+    lists: Iterable[Sequence[Record]],
+    parts: Parts,
+    output: RecordWriter,
+    matrix: MatrixWriter | None,
+    added: Sequence[AddedColumns],
+    annotations: Annotations | None,
+    progress: Callable[[int], None],
+) -> Counter[Status]:
+    """Write the records of all parts with their scores; return the number of ALTs by status."""
+    counts: Counter[Status] = Counter()
+    for i, records in enumerate(lists):
+        part = parts.get(i)
+        assert part is not None
+        values = np.hstack([part.values, *(of.values(records, part.values) for of in added)])
+        statuses = [STATUSES[n] for n in part.statuses]
+        counts.update(statuses)
+        cells = cells_of_records(annotations, records) if annotations else {}
+        first = 0  # row of the record's first ALT
+        for j, record in enumerate(records):
+            rows = slice(first, first + max(1, len(record.alts)))
+            output.write(record, statuses[rows], values[rows], cells.get(j, NO_CELLS))
+            if matrix is not None:
+                in_matrix = slice(*np.searchsorted(part.rows[:, 0], [first, rows.stop]).tolist())
+                matrix.write(record, first, part.rows[in_matrix], part.matrix[in_matrix])
+            first = rows.stop
+        progress(len(records))
+    return counts
+
+
+def count_fixes(parts: Parts, n_parts: int, column: int) -> dict[str, int]:
+    """Return the number of corrected ALTs for each word of FIX_WORDS. column: index of the column of corrections."""
+    counts: Counter[str] = Counter()
+    for i in range(n_parts):
+        part = parts.get(i)
+        assert part is not None
+        numbers = part.values[:, column]
+        counts.update(FIX_WORDS[int(number)] for number in numbers[~np.isnan(numbers)])
+    return dict(counts)

@@ -1,0 +1,51 @@
+"""calibrate(): background VCF -> scores -> quantiles of each score and track, in a file next to the model."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from genoformer.errors import ConfigError
+from genoformer.progress import ProgressCallback
+from genoformer.scoring.calibration import Calibration, compared_options, grids_of
+from genoformer.scoring.job import CalibrationJob, Outputs, ScoringJob
+from genoformer.scoring.plan import Summary, score_variants
+from genoformer.scoring.scorers import make_scorer
+
+
+def calibrate(job: CalibrationJob, *, progress: ProgressCallback = None) -> tuple[Calibration, Summary]:
+    """Score a background VCF and write the quantiles of every score and track; an interrupted run resumes.
+
+    Raises ConfigError if no allele of the background has a score.
+    """
+    path, scoring = job.output, job.scoring
+    if scoring.tracks is not None:
+        scoring = replace(scoring, tracks=replace(scoring.tracks, tracks=None))
+    scorer = make_scorer(job.genome, scoring)
+    folder = path.with_name(f".{path.name}.work")
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "scores.parquet"
+    matrix = None if scorer.layout is None else folder / "matrix.parquet"
+    summary = score_variants(
+        ScoringJob(
+            job.background,
+            job.genome,
+            scoring,
+            Outputs(table, matrix),
+            job.runtime,
+            replace(job.checks, n_noise=0),
+            model_name=job.model_name,
+        ),
+        progress=progress,
+    )
+    if not summary.scored:
+        raise ConfigError(f"no allele of {job.background} has a score; give a background of variants of this genome.")
+    names = [] if scorer.layout is None else scorer.layout.unique_names
+    grids = grids_of(matrix or table, scoring.scores, names)
+    calibration = Calibration(
+        Path(job.background).name, summary.scored, scoring.sha256, compared_options(scorer), scorer.inputs, grids
+    )
+    calibration.save(path)
+    shutil.rmtree(folder)
+    return calibration, summary

@@ -1,0 +1,209 @@
+"""Jobs: frozen descriptions of what the user requested; the command line and notebooks build the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genoformer.annotation import Annotations
+from genoformer.errors import ConfigError
+from genoformer.genome.preflight import fixes_named
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Region
+from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
+from genoformer.scoring.calibration import FILE, Calibration
+from genoformer.scoring.options import (
+    CalibrateOptions,
+    ModelName,
+    ScoreOptions,
+    TableOptions,
+    load_models,
+    parse_options,
+    read_calibration,
+    read_elements,
+    read_scoring,
+)
+from genoformer.scoring.settings import ON_CPU, Runtime, Scoring
+from genoformer.writers import Sink
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files of a scoring run, and the columns that are added to the scores."""
+
+    sink: str | Path | Sink  # .vcf, .vcf.gz, .tsv, .parquet, or "-" for VCF on standard output
+    matrix: str | Path | None = None  # .parquet or .h5ad for the scores of every track; the sink has only some tracks
+    calibration: Calibration | None = None  # adds the quantile of each score among those of a background
+    annotations: Annotations | None = None  # adds the elements and genes that each record overlaps
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Checks of the input and of the scores."""
+
+    force: bool = False  # continue if the preflight fails
+    fix: tuple[str, ...] = ()  # corrections ("swap", "strand", "shift") for records whose REF differs; see `preflight`
+    n_noise: int | None = None  # positions for the noise floor of track scores; None: see ScoreOptions; 0: no floor
+    n_verify: int = 0  # random records to score again with the reference implementation
+
+
+@dataclass(frozen=True)
+class ScoringJob:
+    """Description of a scoring run: the ALTs of a VCF, scored and written with every record."""
+
+    vcf: str | Path  # VCF or BCF; "-" is standard input
+    genome: Genome
+    scoring: Scoring
+    outputs: Outputs
+    runtime: Runtime = ON_CPU
+    checks: Checks = Checks()
+    region: str | None = None  # score only records whose REF overlaps it
+    shard: tuple[int, int] | None = None  # (i, n), i from 1: compute only every n-th part, without output
+    assemble: bool = False  # refuse to run if a part is missing
+    command: tuple[str, ...] = ()  # command line to store with the parts
+    name: str | Path | None = None  # name of the VCF in messages, if `vcf` is a copy
+    model_name: str = "model"
+
+    @classmethod
+    def from_names(
+        cls,
+        vcf: str | Path,
+        genome: str | Path | Genome,
+        models: ModelName | Sequence[ModelName],
+        output: str | Path | Sink,
+        **options: Any,
+    ) -> ScoringJob:
+        """Build a job from names, paths and text, as `genoformer score` takes them.
+
+        models: a name, a folder or a loaded model, or several for an ensemble. options: fields of `ScoreOptions`.
+        Raises ConfigError for options that the model does not have, TypeError for unknown options.
+
+        >>> from importlib.resources import files
+        >>> demo = files("genoformer_data") / "demo"
+        >>> job = ScoringJob.from_names(demo / "variants.vcf.gz", demo / "genome.fa.gz", "demo", "scored.vcf", strand="forward")
+        >>> job.scoring.names, job.scoring.both_strands, job.model_name
+        ('LLR,PLL', False, 'demo')
+        """
+        opened, named = open_genome(genome), load_models(models)
+        parsed = parse_options(ScoreOptions, options, named.models)
+        return cls(
+            vcf,
+            opened,
+            read_scoring(opened, named.models, parsed),
+            Outputs(output, parsed.matrix, read_calibration(parsed.calibration, named), read_elements(parsed.annotations)),
+            parsed.runtime,
+            Checks(parsed.force, fixes_named(parsed.fix), parsed.noise_places, parsed.verify),
+            parsed.region,
+            model_name=named.label,
+        )
+
+
+@dataclass(frozen=True)
+class CalibrationJob:
+    """Description of a calibration: the scores of a background VCF, kept as quantiles in a file."""
+
+    background: str | Path
+    genome: Genome
+    scoring: Scoring  # all tracks of the head are scored, also if `scoring.tracks` selects some
+    output: Path
+    runtime: Runtime = ON_CPU
+    checks: Checks = Checks(n_noise=0)
+    model_name: str = "model"
+
+    @classmethod
+    def from_names(
+        cls,
+        background: str | Path,
+        genome: str | Path | Genome,
+        models: ModelName | Sequence[ModelName],
+        output: str | Path | None = None,
+        **options: Any,
+    ) -> CalibrationJob:
+        """Build a job from names, paths and text, as `genoformer calibrate` takes them; see `ScoringJob.from_names`.
+
+        output: None is a file in the folder of the model; ConfigError for an ensemble, which has no folder.
+        """
+        opened, named = open_genome(genome), load_models(models)
+        parsed = parse_options(CalibrateOptions, options, named.models)
+        scoring = read_scoring(opened, named.models, parsed)
+        if output is None and len(named.names) != 1:
+            raise ConfigError("the calibration of an ensemble belongs to none of its models; name a file with -o.")
+        path = calibration_path(named.names[0]) if output is None else Path(output)
+        return cls(background, opened, scoring, path, parsed.runtime, model_name="+".join(map(str, named.names)) or "model")
+
+
+@dataclass(frozen=True)
+class HaplotypeJob:
+    """Description of a haplotype table: the joint effect of a sample's variants in a window around each region."""
+
+    vcf: Path
+    genome: Genome
+    scoring: Scoring
+    regions: tuple[Region, ...]
+    output: Path
+    samples: tuple[str, ...] | None = None  # None: all
+    runtime: Runtime = ON_CPU
+    checks: Checks = Checks()
+
+    @classmethod
+    def from_names(
+        cls,
+        vcf: str | Path,
+        genome: str | Path | Genome,
+        models: ModelName | Sequence[ModelName],
+        regions: Sequence[Region],
+        output: str | Path,
+        *,
+        samples: Sequence[str] | None = None,
+        **options: Any,
+    ) -> HaplotypeJob:
+        """Build a job from names, paths and text, as `genoformer haplotypes` takes them; options: fields of `TableOptions`."""
+        opened, named = open_genome(genome), load_models(models, PredictsTracks)
+        parsed = parse_options(TableOptions, options, named.models)
+        scoring = read_scoring(opened, named.models, parsed)
+        checks = Checks(parsed.force, fixes_named(parsed.fix))
+        chosen = tuple(samples) if samples is not None else None
+        return cls(Path(vcf), opened, scoring, tuple(regions), Path(output), chosen, parsed.runtime, checks)
+
+
+@dataclass(frozen=True)
+class PairsJob:
+    """Description of a table of pairs: each ALT alone, both together, and the difference from the sum of the two."""
+
+    vcf: Path
+    genome: Genome
+    scoring: Scoring
+    within: int  # maximum distance of the two ALTs in bases
+    output: Path
+    runtime: Runtime = ON_CPU
+    checks: Checks = Checks()
+
+    @classmethod
+    def from_names(
+        cls,
+        vcf: str | Path,
+        genome: str | Path | Genome,
+        models: ModelName | Sequence[ModelName],
+        within: int,
+        output: str | Path,
+        **options: Any,
+    ) -> PairsJob:
+        """Build a job from names, paths and text, as `genoformer pairs` takes them; options: fields of `TableOptions`."""
+        opened, named = open_genome(genome), load_models(models, PredictsTracks)
+        parsed = parse_options(TableOptions, options, named.models)
+        checks = Checks(parsed.force, fixes_named(parsed.fix))
+        scoring = read_scoring(opened, named.models, parsed)
+        return cls(Path(vcf), opened, scoring, within, Path(output), parsed.runtime, checks)
+
+
+def open_genome(genome: str | Path | Genome) -> Genome:
+    """Return the genome of a FASTA, or an open genome itself."""
+    return genome if isinstance(genome, Genome) else Genome(genome)
+
+
+def calibration_path(model: str | Path) -> Path:
+    """Return the path of the calibration that a model's folder holds or gets."""
+    return registry.resolve_model(model) / FILE

@@ -1,0 +1,132 @@
+"""score_pairs(): pairs of nearby variants -> non-additivity, the joint effect minus the sum of the single effects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+
+from genoformer.errors import ConfigError
+from genoformer.formats.vcf import Record, open_vcf
+from genoformer.genome.fit import scorable
+from genoformer.genome.haplotypes import drop_overlapping
+from genoformer.genome.normalise import trimmed
+from genoformer.genome.variants import Variant
+from genoformer.progress import ProgressCallback
+from genoformer.scoring.effect_table import (
+    N_ROWS,
+    N_SEQUENCES,
+    EffectTable,
+    HaplotypeSummary,
+    UnsortedError,
+    check_input,
+)
+from genoformer.scoring.job import PairsJob
+from genoformer.scoring.parts import Rows
+from genoformer.scoring.scorers import open_track_scorer
+from genoformer.scoring.track_scorer import TrackScorer
+from genoformer.scoring.track_scores import weighted_sum
+from genoformer.tables import MISSING, rounded, tsv_line
+
+_PAIRS = 64  # pairs in a part
+
+
+def score_pairs(job: PairsJob, *, progress: ProgressCallback = None) -> HaplotypeSummary:
+    """Write a TSV with one row per pair of ALTs at most `within` bases apart: each alone, both together, and the difference.
+
+    The difference, NONADD, is the joint effect minus the sum of the single effects, on the requested track where it is
+    largest. All three effects are computed in one window, centred between the two variants. POS, REF and ALT in the table are
+    the corrected ones.
+    Raises ConfigError if `within` exceeds a quarter of the window or records are not sorted; PreflightError.
+    """
+    with open_track_scorer(job.genome, job.scoring, job.runtime) as scorer:
+        if not 1 <= job.within <= scorer.longest_allele:
+            raise ConfigError(
+                f"pairs within {job.within:,} bases: give 1 to {scorer.longest_allele:,}, a quarter of the window."
+            )
+        checked, fit = check_input(job, scorer)
+        left_out: Counter[str] = Counter()
+        fixed: Counter[str] = Counter()
+        with open_vcf(job.vcf) as file:
+            alts = scorable(file, job.genome, scorer.longest_allele, left_out, fit, fixed)
+            pairs = _neighbour_pairs(alts, job.within, left_out)
+            parts = (partial(_rows_of_pairs, scorer, some) for some in iter(lambda: list(islice(pairs, _PAIRS)), []))
+            table = EffectTable(job, scorer, checked, _header(scorer), {"within": str(job.within)}, "pairs", None)
+            summary = table.write(parts, progress)
+    left_out.update(summary.left_out)
+    return summary._replace(left_out=dict(left_out), fixed=dict(fixed))
+
+
+def _header(scorer: TrackScorer) -> list[str]:
+    kinds = ("A", "B", "AB", "NONADD", *(["NONADD_SE"] if scorer.layout.n_shifts > 1 else []), "TRACK")
+    names = []
+    for score in scorer.scores:
+        names += [f"{score.name}_{kind}" for kind in (*kinds, *(["GENE"] if score.input.per_gene else []))]
+    return ["chrom", *(f"{field}_{side}" for side in "ab" for field in ("pos", "ref", "alt")), *names]
+
+
+class _Pair(NamedTuple):
+    """Two ALTs as written in the VCF, and both in order without the bases that they share with REF."""
+
+    first: Variant
+    second: Variant
+    both: list[Variant]
+
+
+def _neighbour_pairs(alts: Iterable[tuple[Record, Variant]], within: int, left_out: Counter[str]) -> Iterator[_Pair]:
+    """Yield the pairs of ALTs of two records at most `within` bases apart, in input order."""
+    recent: list[tuple[Record, Variant]] = []
+    done: set[str] = set()
+    last: Record | None = None
+    for record, variant in alts:
+        if last is not None and record.chrom != last.chrom:
+            done.add(last.chrom)
+        if record.chrom in done:
+            raise UnsortedError(
+                f"{record.chrom}:{record.pos:,} stands after records of other contigs, but pairs needs all records of a contig "
+                "in a row; sort the VCF (bcftools sort)."
+            )
+        if last is not None and record.chrom == last.chrom and record.pos < last.pos:
+            raise UnsortedError(
+                f"{record.chrom}:{record.pos:,} stands after {last.chrom}:{last.pos:,}, but pairs needs records in order of "
+                "position; sort the VCF (bcftools sort)."
+            )
+        last = record
+        recent = [(of, v) for of, v in recent if v.chrom == variant.chrom and abs(variant.start - v.start) <= within]
+        for other_record, other in recent:
+            if other_record is record:
+                continue  # two ALTs of one record are never on one chromosome
+            kept, n_overlapping = drop_overlapping([other, variant])
+            if n_overlapping or len(kept) < 2:
+                left_out["overlapping"] += 1
+            else:
+                yield _Pair(other, variant, kept)
+        recent.append((record, variant))
+
+
+def _rows_of_pairs(scorer: TrackScorer, pairs: Sequence[_Pair]) -> Rows:
+    lines = []
+    for other, variant, kept in pairs:
+        middle = (kept[0].start + kept[1].end) // 2
+        start = scorer.window_start(Variant(variant.chrom, middle + 1, "", ""))
+        effects = [[trimmed(other)], [trimmed(variant)], kept]
+        # the sequence to the left of both keeps its position, as in `score`
+        scores = scorer.haplotypes(variant.chrom, start, middle, effects, anchor=kept[0].start)
+        difference = [weighted_sum(scores, [-1, -1, 1])]
+        more, genes = scorer.layout.strongest(difference)
+        errors = scorer.layout.errors(difference, genes) if scorer.layout.n_shifts > 1 else None
+        fields = [variant.chrom, *(str(x) for v in (other, variant) for x in (v.pos, v.ref, v.alt))]
+        for i, score in enumerate(scorer.scores):
+            k = int(np.abs(np.nan_to_num(more[0, i])).argmax())
+            gene = int(genes[0, i])
+            fields += [rounded(scorer.layout.value(of, i, k, gene)) for of in scores]
+            fields += [rounded(float(of[0, i, k])) for of in (more, errors) if of is not None]
+            fields.append(scorer.layout.names[k] if score.of_tracks else MISSING)
+            if score.input.per_gene:
+                fields.append(scorer.layout.name_of_gene(gene))
+        lines.append(tsv_line(fields) + "\n")
+    return Rows("".join(lines), {N_ROWS: len(lines), N_SEQUENCES: 3 * len(lines)})

@@ -1,0 +1,228 @@
+"""ClassifierRecipe: labelled sequences + an encoder with a new head -> batches, loss, validation and metrics."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from genoformer import inference
+from genoformer.config import checked
+from genoformer.errors import ConfigError
+from genoformer.evaluation import metrics
+from genoformer.evaluation.intervals import Estimate
+from genoformer.evaluation.metrics import metrics_of
+from genoformer.evaluation.task_metrics import collapsed
+from genoformer.models import registry
+from genoformer.models.base import READS_TOKENS
+from genoformer.models.heads import ClassifierConfig, SequenceClassifier
+from genoformer.models.lora import merge_adapters
+from genoformer.models.token_model import TokenModel
+from genoformer.models.transformer.model import Encoder, EncoderConfig
+from genoformer.models.tuning import set_trainable
+from genoformer.progress import ProgressCallback
+from genoformer.training.config import FinetuneConfig, TuningConfig, model_fields, tokenizer_of
+from genoformer.training.loop import FitResult, Monitor, Trainable
+from genoformer.training.recipe import Finished, training_sketch
+from genoformer.training.supervised import LabelledBatches, predictor_loss
+from genoformer.training.supervised_data import LabelledSet, case_weights
+
+_LESS_IS_BETTER = ("loss", "mse", "ece", "brier")
+_SKETCHED = 200_000  # approximate number of training k-mers that a sketch keeps
+
+
+class TrainingData(NamedTuple):
+    """Training and validation data of a run, the metric that selects the best step, and the record of the files."""
+
+    train: LabelledSet
+    valid: LabelledSet
+    monitor: str
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MemberResult:
+    """A trained predictor on the validation data: values [N, C], metrics, and notes on a failed training and on the data."""
+
+    values: NDArray[Any]
+    metrics: dict[str, Estimate]
+    failures: list[str]
+    notes: list[str]
+    n_windowed: int
+
+
+class ClassifierRecipe:
+    """Fine-tuning, or training from scratch, of a predictor with one seed; see `training.finetune.finetune`.
+
+    task: "classify" or "regress", for the manifest.
+    """
+
+    def __init__(self, config: FinetuneConfig, data: TrainingData, task: str, start: str | Path | None, seed: int) -> None:
+        self.config, self.data, self.task, self.start = config, data, task, start
+        self.plan = replace(config.finetune, seed=seed)
+        self.encoder, self.made_for = _encoder(config, start)
+        self.model = _predictor(self.encoder, data.train, self.plan)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        start = None
+        if self.start is not None:
+            start = {"sha256": self.encoder.sha256, "manifest": registry.read_manifest(self.start)}
+        return {
+            "data": self.data.record,
+            "task": self.task,
+            "start": start,
+            "shape": {"tokenizer": dict(self.config.tokenizer), "model": dict(self.config.model)},
+            "finetune": asdict(self.plan),
+        }
+
+    @cached_property
+    def loop(self) -> Any:
+        return self.plan.loop(self.trainable.batches.n_batches)  # type: ignore[attr-defined]
+
+    @cached_property
+    def trainable(self) -> Trainable:
+        plan, train = self.plan, self.data.train
+        set_trainable(self.model.encoder, plan.tune, n_last=plan.last_layers, rank=plan.lora_rank)
+        batches = LabelledBatches(
+            train.sequences,
+            train.targets.values,
+            case_weights(train.targets, plan.class_weights),
+            self.model,
+            batch_size=plan.batch_size,
+            seed=plan.seed,
+            token_dropout=plan.token_dropout,
+            max_shift=plan.max_shift,
+        )
+        metric = self.data.monitor
+        return Trainable(
+            self.model,
+            batches,
+            lambda model, batch: predictor_loss(model, batch, plan.batch_size),
+            validate=self.validate,
+            monitor=Monitor(f"valid_{metric}", metric.partition(":")[0] not in _LESS_IS_BETTER, plan.patience),
+            rates=lambda name: plan.encoder_lr_scale if name.startswith("encoder.") else 1.0,
+        )
+
+    def validate(self, trained: Any) -> dict[str, float]:
+        """Return the loss and the monitored metric on the validation data."""
+        (task, truth), metric = self.data.valid.targets, self.data.monitor
+        values = inference.predictions(trained, self.data.valid.sequences).values
+        known = {name: estimate.value for name, estimate in metrics_of(task, truth, values, n=1).items()}
+        known["loss"] = task.mean_loss(truth, values)
+        rows = {f"valid_{name}": known[name] for name in dict.fromkeys(["loss", metric])}
+        return {name: value for name, value in rows.items() if math.isfinite(value)}  # MCC of a single class is NaN
+
+    def finish(self, fitted: FitResult, folder: Path, progress: ProgressCallback) -> Finished[MemberResult]:
+        model = self.model
+        model.load_state_dict(fitted.weights)
+        merge_adapters(model.encoder)
+        model.eval()
+        result, sequences, config = self.evaluate(model), self.data.train.sequences, model.config
+        n_long = sum(len(sequence) > config.window for sequence in sequences)
+        record = {
+            "best_step": fitted.step,
+            "windowed": {"window": config.window, "overlap": config.overlap, "train": n_long, "valid": result.n_windowed},
+            "metrics": {name: estimate.to_dict() for name, estimate in result.metrics.items()},
+            "notes": result.failures,
+        }
+        scale = max(1, math.ceil(sum(map(len, sequences)) / _SKETCHED))
+        return Finished(model, record, training_sketch(sequences, scale, self.start), result)
+
+    def reload(self, folder: Path) -> MemberResult:
+        """Return the result of a member that an interrupted run finished; ConfigError if its settings differ."""
+        before, now = (json.loads(json.dumps(m)) for m in (registry.read_manifest(folder) or {}, self.settings))
+        if changed := [name for name in ("task", "start", "shape", "finetune", "data") if before.get(name) != now[name]]:
+            raise ConfigError(
+                f"{folder} holds a model that was trained in another way ({', '.join(changed)} differ); name another folder."
+            )
+        (model,) = registry.load_ensemble(folder)
+        return self.evaluate(model)
+
+    def evaluate(self, model: SequenceClassifier) -> MemberResult:
+        """Compute the predictions and metrics of a trained model on the validation data."""
+        task, truth = self.data.valid.targets
+        values, n_windowed = inference.predictions(model, self.data.valid.sequences)
+        cases = metrics.cases(task, truth, values)
+        failures = [note for note in metrics.notes(cases) if "failed" in note] if collapsed(cases) else []
+        return MemberResult(values, metrics_of(task, truth, values), failures, self._notes(model, n_windowed), n_windowed)
+
+    def _notes(self, model: SequenceClassifier, n_windowed: int) -> list[str]:
+        """Return notes on sequences that were cut, on windows longer than the encoder is made for, and on known sequences."""
+        train, valid, window = self.data.train.sequences, self.data.valid.sequences, model.config.window
+        n_long, notes = sum(len(sequence) > window for sequence in train), []
+        if n_long or n_windowed:
+            notes.append(
+                f"{n_long:,} of {len(train):,} training sequences and {n_windowed:,} of {len(valid):,} validation sequences "
+                f"are longer than the window of {window:,} bases and were cut into overlapping windows."
+            )
+        if self.start is None:
+            return notes
+        longest = min(window, max(len(sequence) for part in (train, valid) for sequence in part))
+        if longest > self.made_for:
+            notes.append(
+                f"Windows have up to {longest:,} bases, but {self.start} was trained on {self.made_for:,}, so it has no "
+                f"experience of longer distances; window = {self.made_for} in [finetune] avoids them."
+            )
+        for part, what in ((train, "the training data"), (valid, "the validation data")):
+            if note := registry.training_overlap_note(self.encoder, str(self.start), part, what):
+                notes.append(note)
+        return notes
+
+
+def _encoder(config: FinetuneConfig, start: str | Path | None) -> tuple[TokenModel, int]:
+    """Return the encoder to train, and the window length in bases that it was trained on."""
+    if start is not None:
+        loaded = registry.load(start, READS_TOKENS)
+        encoder, window = loaded.encoder, getattr(loaded.config, "window", 0)
+        return encoder, max(window, encoder.config.context_length)
+    if not config.tokenizer:
+        raise ConfigError("no start model: name one with -m, or give [tokenizer] and [model] to train from scratch.")
+    tokenizer = tokenizer_of(config.tokenizer)
+    shape = checked(EncoderConfig, model_fields(config.model, "transformer"), "[model]")
+    if "n_vocab" in shape:
+        raise ConfigError("[model]: n_vocab follows from the tokenizer; leave it out.")
+    encoder = Encoder(EncoderConfig.from_dict({**shape, "n_vocab": tokenizer.n_vocab}))
+    encoder.tokenizer = tokenizer
+    return encoder, encoder.config.context_length
+
+
+def _with_dropout(config: Any, dropout: float) -> Any:
+    """Return the configuration with a rate of dropout, if the family has one."""
+    return replace(config, dropout=dropout) if hasattr(config, "dropout") else config
+
+
+def _predictor(encoder: TokenModel, train: LabelledSet, plan: TuningConfig) -> SequenceClassifier:
+    """Return a predictor with the encoder's weights and a new head."""
+    tokenizer, targets = encoder.tokenizer, train.targets
+    longest, shortest = max(len(sequence) for sequence in train.sequences), tokenizer.min_bases
+    room = tokenizer.max_bases(encoder.config.max_tokens)
+    if plan.window is not None and encoder.longest_window is not None and plan.window > room:
+        raise ConfigError(f"window = {plan.window}: this encoder has positions for {room} bases; give that or less.")
+    if plan.window is not None and plan.window < shortest:
+        raise ConfigError(f"window = {plan.window}: a token of this encoder has {shortest} bases; give at least as many.")
+    window = plan.window or max(shortest, min(longest, room))  # shorter sequences are padded with N at their end
+    task = targets.task.scaled(targets.values)
+    model = SequenceClassifier(
+        ClassifierConfig(
+            encoder=_with_dropout(encoder.config, 0.0 if plan.tune == "frozen" else plan.dropout),
+            family=registry.family_of(encoder),
+            task=task.kind,
+            classes=task.names,
+            window=window,
+            overlap=window // 2 if plan.overlap is None else plan.overlap,
+            pooling=plan.pooling,  # type: ignore[arg-type]
+            both_strands=plan.both_strands,
+            dropout=plan.dropout,
+            target_mean=task.mean,
+            target_std=task.std,
+        )
+    )
+    model.encoder.load_state_dict(encoder.state_dict())
+    model.tokenizer = tokenizer
+    return model

@@ -1,0 +1,107 @@
+"""run_recipe(): a recipe -> a trained model in a folder: refuse, seed, resume, fit, sketch, save, for all training commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import lightning as L
+import numpy as np
+import torch
+
+from genoformer import __version__
+from genoformer.errors import ConfigError
+from genoformer.genome.codes import Codes
+from genoformer.genome.minhash import Sketch
+from genoformer.models import registry
+from genoformer.models.base import Model
+from genoformer.progress import ProgressCallback
+from genoformer.training import resume
+from genoformer.training.loop import FitResult, Trainable, fit
+from genoformer.training.optimizer import LoopConfig
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Finished(Generic[R]):
+    """Result of a recipe: the trained model, its record for the manifest, a sketch of the training data, and a report."""
+
+    model: Model
+    record: dict[str, Any]
+    sketch: Sketch
+    report: R
+
+
+class Recipe(Protocol[R]):
+    """What pre-training, fine-tuning and training on tracks differ in; built after the random numbers are seeded."""
+
+    @property
+    def trainable(self) -> Trainable:
+        """The model, its batches, its loss and its validation."""
+
+    @property
+    def loop(self) -> LoopConfig:
+        """Settings of the run."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that the trained weights depend on: kept in the manifest, and compared before a run is resumed."""
+
+    def finish(self, fitted: FitResult, folder: Path, progress: ProgressCallback) -> Finished[R]:
+        """Return the trained model and its report, and write reports to the folder."""
+
+
+class Run(NamedTuple):
+    """Place and random numbers of a run."""
+
+    folder: Path
+    seed: int
+    command: str = ""  # as typed, for the manifest
+    replaces: Callable[[dict[str, Any]], bool] = lambda manifest: False  # True: a manifest without run.json may be replaced
+
+
+def run_recipe(build: Callable[[], Recipe[R]], run: Run, progress: ProgressCallback = None) -> R | None:
+    """Train the model of a recipe, write its folder, and return its report; None in processes other than the first.
+
+    A run that was stopped or killed resumes from its last saved state. Raises ConfigError for a folder with another or a
+    finished run, TrainingError when a loss is not finite.
+    """
+    refuse_finished(run.folder)
+    recipe = seeded(build, run.seed)
+    manifest = {"command": run.command, "version": __version__, **recipe.settings, "packages": packages()}
+    resume.begin(run.folder, manifest, is_mine=run.replaces)
+    fitted = fit(recipe.trainable, run.folder, recipe.loop, progress=progress)
+    if fitted is None:
+        return None
+    finished = recipe.finish(fitted, run.folder, progress)
+    finished.sketch.save(run.folder / registry.SKETCH)
+    registry.save(finished.model, run.folder, manifest=manifest | finished.record)
+    resume.finished(run.folder)
+    return finished.report
+
+
+def refuse_finished(folder: Path) -> None:
+    """Refuse, with ConfigError, a folder that holds a finished run."""
+    if any((folder / name).exists() for name in ("config.json", registry.ENSEMBLE)):
+        raise ConfigError(f"{folder} holds a finished run; name another folder, or remove it.")
+
+
+def seeded(build: Callable[[], R], seed: int) -> R:
+    """Return what a function builds after all random number generators were seeded."""
+    L.seed_everything(seed, verbose=False)
+    return build()
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the packages that the weights of a run depend on."""
+    return {"torch": torch.__version__, "lightning": L.__version__, "numpy": np.__version__}
+
+
+def training_sketch(sequences: Iterable[Codes], scale: int, start: str | Path | None = None) -> Sketch:
+    """Return a sketch of the k-mers that a model was trained on, including those of the model that it started from."""
+    sketch = Sketch.of(sequences, scale=scale)
+    before = registry.read_sketch(start) if start is not None else None
+    return sketch if before is None else sketch.joined(before)

@@ -1,0 +1,121 @@
+"""Configuration of a run on tracks: the tables [tracks] and [model], and the shape of the model that follows from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from genoformer.config import checked
+from genoformer.datasets.track_set import TrackSet
+from genoformer.errors import ConfigError
+from genoformer.models.enformer.model import PRESETS, EnformerConfig, preset
+from genoformer.models.tuning import TUNE
+from genoformer.training.config import model_fields, tables_of
+from genoformer.training.losses import TRACK_LOSSES
+from genoformer.training.optimizer import EpochsConfig, at_least_one
+from genoformer.training.track_batches import Crop
+
+
+@dataclass(frozen=True)
+class TrackTuningConfig(EpochsConfig):
+    """Settings for training on tracks; the [tracks] table. Defaults are Enformer's unless a comment gives another source."""
+
+    batch_size: int = 1
+    learning_rate: float = 5e-4
+    max_grad_norm: float = 0.2
+    epochs: float = 20.0
+    loss: str = "poisson"  # "multinomial": separate terms for shape and total (Borzoi); "log": squared error of log(1 + x)
+    total_weight: float = 0.2  # weight of the total in the multinomial loss (Borzoi)
+    track_weights: str = "even"  # 1 / mean of a track (loss "log": 1 / variance), so that all count equally; or "none"
+    crop_bins: int = 0  # with targets in a training crop; 0: all bins of the window
+    context_bins: int = 0  # input-only bins on each side of a crop; 0: as many as the window has
+    max_shift: int = 3  # largest shift of a crop in bases; its targets stay
+    both_strands: bool = True  # train on either strand, average both in validation; exchange strand pairs
+    tune: str = "full"  # trained with the head: "last": the last blocks; "norms"; "frozen": nothing; "lora": low-rank adapters
+    last_blocks: int = 2
+    lora_rank: int = 8  # Hu et al. 2021, section 7.2: a larger rank adds little
+    pearson_log1p: bool = True  # Pearson's r of log(1 + x); else of x
+    checkpointing: bool = False  # saves memory and takes a third more time
+    evals_per_epoch: float = 1.0  # validations
+    patience: int = 1000  # validations without improvement before the run stops
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least_one(self, "last_blocks", "lora_rank")
+        for name, allowed in (("loss", tuple(TRACK_LOSSES)), ("track_weights", ("even", "none")), ("tune", TUNE)):
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(allowed)}.")
+        if self.total_weight < 0:
+            raise ConfigError(f"total_weight = {self.total_weight}: give a number of at least 0; change the [tracks] table.")
+        if min(self.crop_bins, self.context_bins, self.max_shift) < 0:
+            raise ConfigError("crop_bins, context_bins and max_shift must be at least 0; change the [tracks] table.")
+
+
+@dataclass(frozen=True)
+class TracksConfig:
+    """Configuration file: [tracks], and to train from scratch [model] with a preset and changes to it."""
+
+    model: Mapping[str, Any] = field(default_factory=dict)
+    tracks: TrackTuningConfig = field(default_factory=TrackTuningConfig)
+
+    @classmethod
+    def read(cls, path: Path | None, **changed: Any) -> TracksConfig:
+        """Read a TOML file; every field has a default, and an unknown field is refused.
+
+        changed: fields of [tracks] that override the file.
+        """
+        tables = tables_of(path) if path is not None else {}
+        table = checked(TrackTuningConfig, tables.get("tracks", {}), f"{path}, [tracks]")
+        values = {**tables, "tracks": TrackTuningConfig(**table | changed)}
+        return cls(**checked(cls, values, str(path)))
+
+
+def shape_of(config: TracksConfig, data: TrackSet, start: EnformerConfig | None, head: str) -> EnformerConfig:
+    """Return the shape of a model with one head for the set's tracks: that of [model], or that of a start model.
+
+    Its window is a training crop with its flanks, because relative positions are functions of the window length.
+    """
+    part, heads = part_of(config.tracks, data), {head: len(data.targets)}
+    n_bases = (part.n_bins + 2 * part.context_bins) * data.bin_size
+    if start is None:
+        table = model_fields(config.model, "enformer")
+        if given := sorted({"heads", "context_length", "target_bins"} & table.keys()):
+            raise ConfigError(
+                f"[model]: {', '.join(given)}: heads follow from the tracks of the set, lengths from crop_bins and "
+                "context_bins in [tracks]; leave them out."
+            )
+        name = table.pop("preset", "small")
+        if name not in PRESETS:
+            raise ConfigError(f"[model]: preset = {name!r}: allowed are {', '.join(PRESETS)}.")
+        shape = preset(name, **{**table, "context_length": n_bases, "target_bins": part.n_bins, "heads": heads})
+    else:
+        if config.model:
+            raise ConfigError("[model] is for training from scratch; leave it out, or the model.")
+        shape = replace(start, heads=heads, context_length=n_bases, target_bins=part.n_bins)
+    if shape.bin_size != data.bin_size:
+        raise ConfigError(
+            f"the bins of {data.folder} have {data.bin_size} bases, those of the model {shape.bin_size}; build the set "
+            f"with bins of {shape.bin_size}" + (f", or give n_pools = {math.log2(data.bin_size):g}." if start is None else ".")
+        )
+    return shape
+
+
+def part_of(plan: TrackTuningConfig, data: TrackSet) -> Crop:
+    """Return the training crop of a window; ConfigError if the windows are too short for it."""
+    part, last = (
+        Crop(plan.crop_bins or data.n_bins, plan.context_bins or data.first_bin),
+        data.length // data.bin_size - data.n_bins,
+    )
+    if part.n_bins > data.n_bins:
+        raise ConfigError(
+            f"crop_bins = {part.n_bins}: the windows of {data.folder} have {data.n_bins} bins with targets; give 1 to that."
+        )
+    if part.context_bins > (most := max(data.first_bin, last - data.first_bin)):
+        raise ConfigError(
+            f"context_bins = {part.context_bins}: the windows of {data.folder} have {most} bins on each side of those with "
+            "targets; give that or less, or build the set with longer windows."
+        )
+    return part

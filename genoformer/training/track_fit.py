@@ -1,0 +1,55 @@
+"""Fit of a model of tracks: Pearson's r of each track on windows of a set, as a table and by group."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genoformer.datasets.track_set import TrackSet
+from genoformer.evaluation.tracks import TrackFit, TrackFitting
+from genoformer.files import write_text
+from genoformer.inference.tracks import TrackPredictor
+from genoformer.models.enformer.model import Enformer
+from genoformer.tables import rounded, tsv_line
+from genoformer.training.track_batches import crop_padded
+
+
+def fit_of(model: Enformer, data: TrackSet, rows: NDArray[np.int64], *, both_strands: bool, log: bool) -> TrackFit:
+    """Measure how well a model's only head predicts windows of a set, in windows of the model's own length as in `predict`."""
+    length, bins = model.config.context_length, model.bins_of(model.config.context_length)
+    reader, fitting = TrackPredictor(model), TrackFitting(len(data.targets), log=log)
+    places = sorted({min(place, max(0, data.n_bins - bins.n)) for place in range(0, data.n_bins, bins.n)})
+    for row in rows:
+        found = np.empty((1, len(data.targets), data.n_bins), dtype=np.float32)
+        for place in places:
+            codes = crop_padded(data.sequence[row], (data.first_bin + place - bins.first) * data.bin_size, length)[None]
+            part = reader.both_strands(codes, data.targets.strand_pairs) if both_strands else reader(codes)
+            found[..., place : place + bins.n] = part[..., : data.n_bins - place]
+        fitting.add(found, data.tracks[row][None])
+    return fitting.fit
+
+
+def write_fit(path: Path, found: TrackFit, data: TrackSet) -> None:
+    """Write a table with r of each track, over positions and over windows."""
+    lines = ["index\tidentifier\tgroup\tpositions\twindows\tdescription"]
+    for track, position, window in zip(data.targets, found.positions.tolist(), found.windows.tolist(), strict=True):
+        numbers = (rounded(_number(x), ".4f") for x in (position, window))
+        lines.append(tsv_line([str(track.index), track.identifier, track.group, *numbers, track.description]))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def pearson_by_group(found: TrackFit, data: TrackSet) -> dict[str, Any]:
+    """Return the mean r of each group of tracks."""
+    groups = [track.group for track in data.targets]
+    return {
+        name: {"tracks": n, "positions": _number(positions), "windows": _number(windows)}
+        for name, (n, positions, windows) in found.by_group(groups).items()
+    }
+
+
+def _number(x: float) -> float | None:
+    return round(x, 4) if math.isfinite(x) else None

@@ -1,0 +1,208 @@
+"""TrackRecipe: a set of windows with tracks + a long-range model (or none) -> batches, loss, validation and fits."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from genoformer.datasets.track_set import TrackSet
+from genoformer.errors import ConfigError
+from genoformer.evaluation.tracks import TrackFit
+from genoformer.genome.minhash import GENOME_SCALE
+from genoformer.models import registry
+from genoformer.models.base import PredictsTracks
+from genoformer.models.enformer.model import Enformer, EnformerConfig
+from genoformer.models.lora import merge_adapters
+from genoformer.models.tuning import set_trainable
+from genoformer.progress import ProgressCallback
+from genoformer.training.loop import FitResult, Monitor, Trainable
+from genoformer.training.losses import TRACK_LOSSES, TrackLoss, poisson_multinomial
+from genoformer.training.recipe import Finished, training_sketch
+from genoformer.training.strategies import full_state_dict
+from genoformer.training.track_batches import TrackBatches, track_loss
+from genoformer.training.track_config import TracksConfig, TrackTuningConfig, part_of, shape_of
+from genoformer.training.track_fit import fit_of, pearson_by_group, write_fit
+
+
+class TrainedTracks(NamedTuple):
+    """Folder of the model, fit on validation windows (None without any), best step, and notes."""
+
+    folder: Path
+    fit: TrackFit | None
+    step: int
+    notes: list[str]
+    test: TrackFit | None = None  # fit on windows of split test, which did not select the step
+
+
+class TrackRecipe:
+    """Training of a long-range model on windows of split train; see `training.tracks.train_tracks`."""
+
+    def __init__(self, config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> None:
+        self.config, self.data, self.start, self.head, self.notes = config, data, start, head, list[str]()
+        plan = config.tracks
+        self.rows, self.held_out = data.rows("train"), data.rows("valid")
+        if not len(self.rows):
+            raise ConfigError(f"{data.folder} has no windows of split train; build it with some.")
+        self.model = _model(config, data, start, head)
+        self.batches = TrackBatches(
+            data,
+            self.rows,
+            part_of(plan, data),
+            batch_size=plan.batch_size,
+            seed=plan.seed,
+            max_shift=plan.max_shift,
+            both_strands=plan.both_strands,
+        )
+        self.loop = plan.loop(self.batches.n_batches)
+        self._note_data()
+        means = _means(data, self.rows)
+        begin_at_means(self.model, head, means)
+        set_trainable(self.model, plan.tune, n_last=plan.last_blocks, rank=plan.lora_rank)
+        self.model.heads[head].requires_grad_(True)
+        self.model.activation_checkpointing = plan.checkpointing
+        self.whole = copy.deepcopy(self.model) if plan.strategy == "fsdp" else self.model  # sharded weights cannot predict
+        self.weights = torch.from_numpy(track_weights(data, self.rows, means, plan))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        data = self.data
+        return {
+            "task": "tracks",
+            "start": {"name": str(self.start), "sha256": self.model.sha256} if self.start is not None else None,
+            "data": {
+                "folder": data.folder.name,
+                "train": len(self.rows),
+                "valid": len(self.held_out),
+                "manifest": data.manifest,
+            },
+            "model": dict(self.config.model),
+            "tracks": asdict(self.config.tracks),
+        }
+
+    @cached_property
+    def trainable(self) -> Trainable:
+        plan, n_valid = self.config.tracks, len(self.held_out)
+        loss: TrackLoss = TRACK_LOSSES[plan.loss]
+        if loss is poisson_multinomial:
+            loss = partial(poisson_multinomial, total_weight=plan.total_weight)
+        return Trainable(
+            self.model,
+            self.batches,
+            lambda model, batch: track_loss(model, batch, self.head, loss, self.weights, plan.batch_size),
+            validate=self.validate if n_valid else None,
+            monitor=Monitor("valid_pearson", True, plan.patience) if n_valid else None,
+        )
+
+    def validate(self, trained: nn.Module) -> dict[str, float]:
+        """Return the mean r over the tracks of the validation windows."""
+        model: Any = trained
+        if self.config.tracks.strategy == "fsdp":
+            weights = full_state_dict(trained)
+            self.whole.load_state_dict(weights)
+            model = self.whole.to(next(iter(weights.values())).device).eval()
+        fitted = self._fit(model, self.held_out)
+        values = {"valid_pearson": fitted.positions, "valid_pearson_windows": fitted.windows}
+        return {name: float(np.nanmean(r)) for name, r in values.items() if np.isfinite(r).any()}
+
+    def finish(self, fitted: FitResult, folder: Path, progress: ProgressCallback) -> Finished[TrainedTracks]:
+        model, data = self.whole.cpu(), self.data
+        model.load_state_dict(fitted.weights)
+        merge_adapters(model)
+        model.eval()
+        model.targets = {self.head: data.targets}
+        splits = {split: rows for split, rows in (("valid", self.held_out), ("test", data.rows("test"))) if len(rows)}
+        fits = {split: self._fit(model, rows) for split, rows in splits.items()}
+        for split, result in fits.items():
+            write_fit(folder / f"pearson.{split}.tsv", result, data)
+        record: dict[str, Any] = {"best_step": fitted.step, "pearson": None}
+        record |= {
+            name: pearson_by_group(fits[split], data)
+            for name, split in (("pearson", "valid"), ("pearson_test", "test"))
+            if split in fits
+        }
+        report = TrainedTracks(folder, fits.get("valid"), fitted.step, self.notes, fits.get("test"))
+        return Finished(model, record, training_sketch((data.sequence[row] for row in self.rows), GENOME_SCALE), report)
+
+    def _fit(self, model: Enformer, rows: NDArray[np.int64]) -> TrackFit:
+        plan = self.config.tracks
+        return fit_of(model, self.data, rows, both_strands=plan.both_strands, log=plan.pearson_log1p)
+
+    def _note_data(self) -> None:
+        """Add notes on another window length than that of the start model, and on validation windows that say nothing."""
+        if self.start is not None:
+            self.notes += _length_notes(registry.load_config(self.start, PredictsTracks), self.model.config)
+        if not len(self.held_out):
+            self.notes.append("No windows of split valid: the weights of the last step are kept.")
+        elif not any(np.any(self.data.tracks[row]) for row in self.held_out):
+            self.notes.append("All windows of split valid are 0 in every track: r is not defined, so the last step is kept.")
+
+
+def _model(config: TracksConfig, data: TrackSet, start: str | Path | None, head: str) -> Enformer:
+    """Return a model with one new head for the set's tracks."""
+    old = registry.load(start, PredictsTracks) if start is not None else None
+    model = Enformer(shape_of(config, data, old.config if old is not None else None, head))
+    if old is not None:
+        trunk = {name: tensor for name, tensor in old.state_dict().items() if not name.startswith("heads.")}
+        model.load_state_dict(trunk, strict=False)
+        model.set_origin(old.origin._replace(training_sketch=None))
+    return model
+
+
+def _length_notes(before: EnformerConfig, now: EnformerConfig) -> list[str]:
+    """Return a note if the windows differ in length from those of the start model."""
+    if before.context_length == now.context_length or not now.n_blocks:
+        return []
+    return [
+        f"The model comes from windows of {before.context_length:,} bases and is trained here on {now.context_length:,}: its "
+        "relative positions, which are functions of the length, change; crop_bins and context_bins in [tracks] set the length."
+    ]
+
+
+def begin_at_means(model: Enformer, head: str, means: NDArray[np.float64]) -> None:
+    """Initialise the new head to predict each track's mean, so that the first steps are not spent on it."""
+    out = model.heads[head]
+    assert isinstance(out, nn.Linear)
+    with torch.no_grad():
+        means = np.maximum(means, 1e-3)
+        out.bias.copy_(torch.from_numpy(means + np.log(-np.expm1(-means))))  # softplus(b) = mean
+        out.weight.mul_(0.1)
+
+
+def _means(data: TrackSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean of each track, [K]; ConfigError for values below 0, which the model cannot predict."""
+    for row in rows:
+        if (below := data.tracks[row].min(axis=-1) < 0).any():
+            name = data.targets[int(below.argmax())].identifier
+            raise ConfigError(
+                f"track {name} has values below 0, which a model of counts cannot predict; build the set from a file that "
+                "has them without their sign."
+            )
+    return np.stack([data.tracks[row].mean(axis=-1, dtype=np.float64) for row in rows]).mean(0)
+
+
+def track_weights(
+    data: TrackSet, rows: NDArray[np.int64], means: NDArray[np.float64], plan: TrackTuningConfig
+) -> NDArray[np.float32]:
+    """Return per-track loss weights [K]: 1/mean, or 1/variance of log(1 + x) for the log loss, or 1 (`none`).
+
+    The weight is limited, so that a nearly empty track does not count more than its noise allows. means: [K], over the bins
+    of the training windows.
+    """
+    if plan.track_weights == "none":
+        return np.ones(len(means), dtype=np.float32)
+    if plan.loss != "log":
+        return (1 / np.maximum(means, 0.01)).astype(np.float32)
+    sums = np.zeros((2, len(means)))
+    for row in rows:
+        logs = np.log1p(data.tracks[row].astype(np.float64))
+        sums += logs.mean(axis=-1), np.square(logs).mean(axis=-1)
+    mean, square = sums / len(rows)
+    return (1 / np.maximum(square - mean**2, 1e-4)).astype(np.float32)

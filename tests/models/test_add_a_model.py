@@ -1,0 +1,102 @@
+"""The package of docs/add_a_model.md: installed from the page, its families go through the commands without an edit here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "add_a_model.md"
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.S)
+FILE = re.compile(r"`([\w./]+)`:\n\n```\w+\n(.*?)```", re.S)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the package of the page is installed."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    for name, text in FILE.findall(PAGE.read_text()):
+        path = source / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    options = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--disable-pip-version-check", "--target", target]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", *map(str, options), str(source)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+@pytest.fixture(scope="module")
+def folder(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with inputs, in which the script and the commands of the page have been run."""
+    folder = tmp_path_factory.mktemp("run")
+    rng = np.random.default_rng(0)
+    bases = "".join(rng.choice(list("ACGT"), 6000))
+    (folder / "genome.fa").write_text(f">chr1\n{bases}\n")
+    lines = ["##fileformat=VCFv4.2", "##contig=<ID=chr1,length=6000>", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    for at in (1999, 2999, 3499):
+        other = "ACGT"[("ACGT".index(bases[at]) + 1) % 4]
+        lines.append(f"chr1\t{at + 1}\t.\t{bases[at]}\t{other},{bases[at]}GATTACA\t.\t.\t.")
+    (folder / "variants.vcf").write_text("\n".join(lines) + "\n")
+    rows = [("".join(rng.choice(list("ACGT"), 60)), i % 2) for i in range(40)]
+    rows = [(text[:20] + "TATAAA" + text[26:] if label else text, label) for text, label in rows]
+    (folder / "sequences.csv").write_text("sequence,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    (folder / "finetune.toml").write_text("[finetune]\nepochs = 2\nbatch_size = 8\n")
+    environment = os.environ | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+    script = next(text for kind, text in BLOCK.findall(PAGE.read_text()) if kind == "python" and "save(language" in text)
+    subprocess.run([sys.executable, "-c", script], cwd=folder, env=environment, check=True)
+    for line in next(text for kind, text in BLOCK.findall(PAGE.read_text()) if kind == "bash").splitlines():
+        words = line.split()
+        assert words[0] == "genoformer"
+        done = subprocess.run(
+            [sys.executable, "-m", "genoformer_cli", *words[1:]], cwd=folder, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        (folder / f"{words[1]}.{words[-1].rpartition('/')[2]}.stdout").write_text(done.stdout + done.stderr)
+    return folder
+
+
+def test_both_families_score_every_allele(folder) -> None:
+    for name, keys in (("language.tsv", ("GF_COSINE",)), ("tracks.tsv", ("GF_SAD",))):
+        header, *rows = [line.split("\t") for line in (folder / name).read_text().splitlines() if not line.startswith("##")]
+        assert len(rows) == 6
+        for key in keys:
+            column = next(i for i, field in enumerate(header) if field.startswith(key))
+            values = [float(row[column]) for row in rows]
+            assert np.isfinite(values).all()
+            assert len(set(values)) > 1
+
+
+def test_the_reference_engine_agrees(folder) -> None:
+    text = next(folder.glob("score.tracks.tsv.stdout")).read_text()
+    assert "3 records" in text or "verif" in text, text
+
+
+def test_tracks_and_vectors_are_written(folder) -> None:
+    table = pq.read_table(folder / "tracks.parquet")
+    assert table.num_rows == 64 * 2  # two windows of 64 bins
+    assert len((folder / "vectors.tsv").read_text().splitlines()) == 41
+
+
+def test_the_fine_tuned_model_is_saved_with_its_family_and_evaluated(folder) -> None:
+    config = json.loads((folder / "classifier" / "config.json").read_text())
+    assert config["config"]["family"] == "toy-language"
+    report = json.loads(next(folder.glob("evaluate.*.stdout")).read_text().partition("\n}")[0] + "\n}")
+    assert report
+
+
+def test_a_family_that_is_not_installed_is_refused(folder) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "genoformer_cli", "models", "info", "toy_language"], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "toy_family.language:ToyLanguage" in done.stderr
+    assert "install its package" in done.stderr

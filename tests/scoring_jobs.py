@@ -1,0 +1,75 @@
+"""Scorers and runs of tests: toy models that are not in a folder, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from genoformer.genome.reference import Genome
+from genoformer.genome.regions import Region
+from genoformer.models.enformer.model import Enformer
+from genoformer.models.transformer.model import Encoder
+from genoformer.progress import ProgressCallback
+from genoformer.scoring.effect_table import HaplotypeSummary
+from genoformer.scoring.haplotypes import score_haplotypes
+from genoformer.scoring.job import Checks, HaplotypeJob, PairsJob, ScoringJob
+from genoformer.scoring.pairs import score_pairs
+from genoformer.scoring.plan import Summary, score_variants
+from genoformer.scoring.scorers import VariantScorer, make_scorer
+from genoformer.scoring.scores import parse_scores
+from genoformer.scoring.settings import Scoring, TrackOptions
+from genoformer.scoring.track_scorer import TrackScorer
+
+Models = Encoder | Enformer | Sequence[Encoder | Enformer]
+
+
+def scoring(models: Models, scores: str, *, context: int | None = None, both_strands: bool = True, **options: Any) -> Scoring:
+    """Settings of scores; options: fields of TrackOptions."""
+    several = tuple(models) if isinstance(models, Sequence) else (models,)
+    return Scoring(several, tuple(parse_scores(scores)), context, both_strands, TrackOptions(**options) if options else None)
+
+
+def scorer_of(models: Models, genome: Genome, scores: str, *, batch_size: int | None = None, **options: Any) -> VariantScorer:
+    return make_scorer(genome, scoring(models, scores, **options), batch_size=batch_size)
+
+
+def track_scorer(models: Models, genome: Genome, scores: str, *, batch_size: int | None = None, **options: Any) -> TrackScorer:
+    return TrackScorer(genome, scoring(models, scores, **options), batch_size=batch_size)
+
+
+def run_score(
+    vcf: str | Path,
+    genome: Genome,
+    models: Any,
+    output: Any,
+    *,
+    shard: tuple[int, int] | None = None,
+    assemble: bool = False,
+    progress: ProgressCallback = None,
+    **options: Any,
+) -> Summary:
+    """Score a VCF; options: fields of ScoreOptions."""
+    job = ScoringJob.from_names(vcf, genome, models, output, **{"device": "cpu", **options})
+    return score_variants(replace(job, shard=shard, assemble=assemble), progress=progress)
+
+
+def run_haplotypes(
+    vcf: Path,
+    genome: Genome,
+    settings: Scoring,
+    regions: Sequence[Region],
+    output: Path,
+    *,
+    samples: Sequence[str] | None = None,
+    **checks: Any,
+) -> HaplotypeSummary:
+    """Write a table of haplotypes; checks: fields of Checks."""
+    chosen = tuple(samples) if samples else None
+    return score_haplotypes(HaplotypeJob(vcf, genome, settings, tuple(regions), output, chosen, checks=Checks(**checks)))
+
+
+def run_pairs(vcf: Path, genome: Genome, settings: Scoring, within: int, output: Path, **checks: Any) -> HaplotypeSummary:
+    """Write a table of pairs; checks: fields of Checks."""
+    return score_pairs(PairsJob(vcf, genome, settings, within, output, checks=Checks(**checks)))
