@@ -65,7 +65,7 @@ def _bcf(path: Path, text: pysam.VariantFile) -> pysam.VariantFile:
         (TABLE % b"x", lambda path: read_scores(path), "pos is 'x'"),
         (TABLE % LONG, lambda path: read_truth(path, "LLR"), "POS is '9999"),
         (b"pos\tref\talt\tLLR\n1\tA\tC\t1\n", lambda path: read_scores(path), "has no chrom"),
-        (b"chrom\tpos\tref\talt\tLLR\n1\t5\n", lambda path: read_truth(path, "LLR"), "has less columns than the header"),
+        (b"chrom\tpos\tref\talt\tLLR\n1\t5\n", lambda path: read_truth(path, "LLR"), "has fewer columns than the header"),
         (b"chrom\tpos\tref\talt\tLLR\n1\t5\tA\tC\t\xff\n", lambda path: read_truth(path, "LLR"), "cannot be read"),
         (b'sequence\n,"a\nb",c\n', read_labelled, "but no column that begins with `label`"),
         (b'"seq\nx",label\nACGT,1\n', read_labelled, r"the header names seq\nx, label"),
