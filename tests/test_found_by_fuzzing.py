@@ -27,7 +27,7 @@ from genoformer.formats.track_table import read_targets
 from genoformer.formats.vcf import open_vcf
 from genoformer.formats.vcf_blocks import blocks_of
 from genoformer.genome.regions import read_regions
-from genoformer.interpretation.motifs import read_matrices
+from genoformer.interpretation.matrices import read_matrices
 from genoformer.models import registry
 from genoformer.scoring.calibration import Calibration
 from genoformer.training.config import PretrainConfig
