@@ -7,17 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
-from genoformer_cli.main import main
+from commands import run
 from genoformer_cli.models import convert
 from small_models import small_enformer
 
 from genoformer.models import cost, registry
 from genoformer.models.base import PredictsTracks
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture
