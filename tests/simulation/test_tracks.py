@@ -257,7 +257,7 @@ def test_fewer_elements_leave_the_genes_as_they_are(world: World, tmp_path: Path
     for share in (0.09, 1.1):
         with pytest.raises(ConfigError, match=r"allowed is 0\.1 to 1"):
             simulate(tmp_path / "new", **ARGUMENTS | {"element_share": share})
-    with pytest.raises(ConfigError, match="allowed is 100 to 1,800"):
+    with pytest.raises(ConfigError, match="take 100 to 1,800"):
         simulate(tmp_path / "new", **ARGUMENTS | {"n_variants": 1_801})
 
 
