@@ -50,8 +50,8 @@ def pull(name: str) -> list[Path]:
         return [catalog.shipped()[name]]
     near = get_close_matches(name, [*entries["models"], *entries["data"]], n=1)
     kind: Literal["models", "data"] = "models" if (near or [name])[0] in entries["models"] else "data"
-    got = catalog.pull(catalog.entry_named(name, kind))
-    return [got.folder] if kind == "models" else got.paths
+    download = catalog.pull(catalog.entry_named(name, kind))
+    return [download.folder] if kind == "models" else download.paths
 
 
 def score(
@@ -118,10 +118,11 @@ def predict(fasta: Fasta, region: str | None, model: str | Path | Enformer, **op
 
     loaded = _loaded(model, PredictsTracks)
     region = None if region is None else _text_of(region)
-    request = with_runtime(PredictionRequest, fasta=_fasta(fasta), model=loaded, region=region, **options)
     collected = CollectedTracks()
-    with open_prediction(request) as prediction:
-        prediction.run(collected)
+    with _opened(fasta) as genome:
+        request = with_runtime(PredictionRequest, fasta=genome, model=loaded, region=region, **options)
+        with open_prediction(request) as prediction:
+            prediction.run(collected)
     chroms, starts, ends, values = collected.columns()
     tracks = pd.DataFrame(values.T, columns=column_names(prediction.tracks))
     return pd.concat([pd.DataFrame({"chrom": chroms, "start": starts, "end": ends}), tracks], axis=1)
@@ -292,14 +293,12 @@ def evaluate(
     >>> encoder = registry.load("demo")
     >>> untrained = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("no", "yes"), window=128))
     >>> untrained.tokenizer = encoder.tokenizer
-    >>> place = tempfile.TemporaryDirectory()
-    >>> folder = Path(place.name)
-    >>> registry.save(untrained, folder / "model")
-    >>> _ = (folder / "test.csv").write_text("sequence,label\\nACGTTGCATTAGC,no\\nTTTTTTTTTTTTT,yes\\n")
-    >>> found = evaluate(folder / "test.csv", folder / "model")
-    >>> sorted(found["models"][0]["accuracy"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     registry.save(untrained, Path(folder, "model"))
+    ...     _ = Path(folder, "test.csv").write_text("sequence,label\\nACGTTGCATTAGC,no\\nTTTTTTTTTTTTT,yes\\n")
+    ...     metrics = evaluate(Path(folder, "test.csv"), Path(folder, "model"))
+    >>> sorted(metrics["models"][0]["accuracy"])
     ['high', 'low', 'value']
-    >>> place.cleanup()
     """
     from genoformer.evaluation.run import EvaluationJob, evaluate_models
 
@@ -308,16 +307,13 @@ def evaluate(
     return evaluate_models(EvaluationJob(data, [str(model)], train=train, baselines=tuple(baselines)))
 
 
-def _fasta(fasta: Any) -> Fasta:
-    if not isinstance(fasta, str | Path | Genome):
-        raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
-    return fasta
-
-
 def _opened(fasta: Fasta) -> AbstractContextManager[Genome]:
     """Return a context with the genome; it is closed at the end unless it was already open."""
-    fasta = _fasta(fasta)
-    return nullcontext(fasta) if isinstance(fasta, Genome) else Genome(fasta)
+    if isinstance(fasta, Genome):
+        return nullcontext(fasta)
+    if not isinstance(fasta, str | Path):
+        raise ConfigError(f"fasta is a {type(fasta).__name__}; give the path of a FASTA, or a Genome.")
+    return Genome(fasta)
 
 
 def _text_of(region: Any) -> str:

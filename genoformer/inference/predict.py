@@ -62,15 +62,9 @@ class Prediction:
 
     def cost(self) -> PredictionPlan:
         """Return parameters, memory and time of `run`; the model is not loaded."""
-        runtime = self.request.runtime
+        request = self.request
         return plan_prediction(
-            self.config,
-            self.intervals,
-            head=self.request.head,
-            both_strands=self.request.both_strands,
-            device=runtime.device,
-            precision=runtime.precision,
-            batch_size=runtime.batch_size,
+            self.config, self.intervals, head=request.head, both_strands=request.both_strands, runtime=request.runtime
         )
 
     def run(self, sink: TrackSink, *, progress: ProgressCallback = None) -> Predicted:

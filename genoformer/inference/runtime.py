@@ -101,11 +101,13 @@ R = TypeVar("R")
 def with_runtime(request: Callable[..., R], **options: Any) -> R:
     """Build a request from options by name, of which those of `Runtime` become its field `runtime`.
 
+    The default device is "auto", as in the commands.
+
     >>> with_runtime(dict, device="cpu", layers=(1,))
     {'layers': (1,), 'runtime': Runtime(device='cpu', precision='float32', batch_size=None)}
     """
     names = [field.name for field in fields(Runtime) if field.name in options]
-    runtime = Runtime(**{name: options.pop(name) for name in names})
+    runtime = Runtime(**{"device": "auto"} | {name: options.pop(name) for name in names})
     return request(**options, runtime=runtime)
 
 

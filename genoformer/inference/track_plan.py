@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from genoformer.genome.regions import Intervals
-from genoformer.inference.runtime import PRECISIONS
+from genoformer.inference.runtime import CPU, PRECISIONS, Runtime
 from genoformer.inference.throughput import measured_rate
 from genoformer.inference.track_prediction import cells_of, kept_bins, windows_at_once
 from genoformer.models import cost, registry
@@ -53,9 +53,7 @@ def plan_prediction(
     *,
     head: str | None = None,
     both_strands: bool = False,
-    device: str = "cpu",
-    precision: str = "float32",
-    batch_size: int | None = None,
+    runtime: Runtime = CPU,
     rate: float | None = None,
 ) -> PredictionPlan:
     """Return the cost of `predict_tracks` with the same arguments.
@@ -64,17 +62,17 @@ def plan_prediction(
     """
     head, kept, length = config.head_named(head), kept_bins(config), config.context_length
     family = registry.class_of(config)
-    model = cost.meta_model(family, config, PRECISIONS[precision]).eval()
-    batch = windows_at_once(config, on_cpu=device == "cpu", asked=batch_size)
+    model = cost.meta_model(family, config, PRECISIONS[runtime.precision]).eval()
+    batch = windows_at_once(config, on_cpu=runtime.device == "cpu", batch_size=runtime.batch_size)
     if rate is None:
-        rate = measured_rate(family, config, training=False, device=device, precision=precision)
+        rate = measured_rate(family, config, training=False, device=runtime.device, precision=runtime.precision)
     return PredictionPlan(
         config,
         n_parameters=cost.count_parameters(model),
         n_windows=sum(len(cells) for cells in cells_of(config, intervals).values()),
         n_strands=1 + both_strands,
-        memory=cost.prediction_memory(model, head, length, kept, batch=batch, on_cpu=device == "cpu"),
+        memory=cost.prediction_memory(model, head, length, kept, batch=batch, on_cpu=runtime.device == "cpu"),
         multiply_adds=cost.trace(model, cost.track_run(model, head, length, kept)).multiply_adds,
         rate=rate,
-        device=device,
+        device=runtime.device,
     )

@@ -91,7 +91,7 @@ def predict_tracks(
     tracks, pairs = np.asarray(selection.tracks, dtype=np.int64), selection.strand_pairs
     with evaluating(model, runtime.device, runtime.precision) as moved:
         predictor = TrackPredictor(moved, head, kept)
-        at_once = windows_at_once(model.config, on_cpu=predictor.device.type == "cpu", asked=runtime.batch_size)
+        at_once = windows_at_once(model.config, on_cpu=predictor.device.type == "cpu", batch_size=runtime.batch_size)
         for chrom, numbers in cells.items():
             rows = intervals[chrom]
             for i in range(0, len(numbers), at_once):
@@ -141,9 +141,9 @@ def tracks_of(
     return table or tables.get(head) or TrackTable(tuple(Track(i, f"{head}_{i}", strand_pair=i) for i in range(n)))
 
 
-def windows_at_once(config: TrackConfig, *, on_cpu: bool, asked: int | None) -> int:
+def windows_at_once(config: TrackConfig, *, on_cpu: bool, batch_size: int | None) -> int:
     """Return the number of windows in a batch; on a CPU more than one is not faster."""
-    return asked or (1 if on_cpu else max(1, GPU_BASES // config.context_length))
+    return batch_size or (1 if on_cpu else max(1, GPU_BASES // config.context_length))
 
 
 def cells_of(config: TrackConfig, intervals: Mapping[str, Intervals]) -> dict[str, NDArray[np.int64]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from genoformer import inference
 from genoformer.annotation import Annotations, read_annotations
 from genoformer.errors import ConfigError
 from genoformer.formats.track_table import TrackTable, read_targets
@@ -58,7 +57,7 @@ class ScorerOptions:
     @property
     def runtime(self) -> Runtime:
         options = {field.name: getattr(self, field.name) for field in fields(Runtime) if hasattr(self, field.name)}
-        return Runtime(**options | {"device": inference.resolve_device(self.device)})
+        return Runtime(**options)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from genoformer import inference
 from genoformer.formats.track_table import TrackTable
 from genoformer.genome.genes import Genes
 from genoformer.models.base import Model
@@ -64,12 +65,9 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """Where and how models run; only the last digits of values depend on it."""
+class Runtime(inference.Runtime):
+    """Device, precision, batch size and processes of a run; only the last digits of values depend on them."""
 
-    device: str = "cpu"
-    precision: str = "float32"
-    batch_size: int | None = None  # windows; None: chosen for the device
     workers: int | None = None  # processes, each with the model; None: chosen for the size of the model and the run
     threads: int | None = None  # CPU threads per process; None: one if several processes run a small model, else all cores
     engine: str = "local"  # or "ray" or "ray:ADDRESS"

@@ -97,7 +97,7 @@ def test_embed(tmp_path: Path, table: Path, tiny_model_folder: Path, options, ar
 
 def test_embed_with_a_fine_tuned_model_uses_its_window(tmp_path: Path, table: Path, tiny_model_folder: Path) -> None:
     encoder = gf.load(tiny_model_folder)
-    tuned = SequenceClassifier(ClassifierConfig(encoder.config, "classes", ("a", "b"), window=30, overlap=10))
+    tuned = SequenceClassifier(ClassifierConfig(encoder.config, "classification", ("a", "b"), window=30, overlap=10))
     tuned.tokenizer = encoder.tokenizer
     registry.save(tuned, tmp_path / "tuned")
     run("embed", table, "-m", tmp_path / "tuned", "-o", tmp_path / "o.npy", "--device", "cpu")

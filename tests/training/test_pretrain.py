@@ -23,10 +23,11 @@ from genoformer.training import report, run_checks
 from genoformer.training.bits_per_base import QueriedBases, bits_of, queried_bases
 from genoformer.training.config import GenomeConfig, PretrainConfig, TrainingConfig
 from genoformer.training.curves import bits_rows
+from genoformer.training.genomes import open_genomes
 from genoformer.training.kmer_baseline import CONTEXTS
 from genoformer.training.language import LanguageModelBatches
 from genoformer.training.objectives import CausalLM
-from genoformer.training.pretrain import _data, pretrain
+from genoformer.training.pretrain import pretrain
 from genoformer.training.windows import RandomWindows, Source
 
 STEP = np.array([[0.05, 0.05, 0.05, 0.85], [0.85, 0.05, 0.05, 0.05], [0.05, 0.85, 0.05, 0.05], [0.05, 0.05, 0.85, 0.05]])
@@ -205,7 +206,7 @@ def test_what_is_held_out_is_held_out_under_its_other_name(tmp_path) -> None:
     for name, contigs in (("a", ("chr1", "chr2")), ("b", ("1", "2", "3"))):
         (tmp_path / f"{name}.fa").write_text("".join(f">{c}\n{decode(markov(500, 0))}\n" for c in contigs))
     configs = [GenomeConfig(str(tmp_path / "a.fa"), valid_contigs=("chr2",)), GenomeConfig(str(tmp_path / "b.fa"))]
-    assert [list(source.contigs) for source in _data(configs, 48).train] == [["chr1"], ["1", "3"]]
+    assert [list(source.contigs) for source in open_genomes(configs, 48).train] == [["chr1"], ["1", "3"]]
 
 
 def test_a_genome_of_repeats_that_count_for_nothing_is_refused(tmp_path) -> None:
@@ -324,7 +325,7 @@ def test_the_end_of_a_single_contig_is_held_out(tmp_path, objective) -> None:
 
 def test_no_training_window_lies_in_the_held_out_end(tmp_path) -> None:
     (tmp_path / "g.fa").write_text(f">c\n{decode(markov(20_000, 3))}{'N' * 500}\n")
-    data = _data([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
+    data = open_genomes([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
     genome = data.train[0].genome
     train, end = decode(genome.window("c", 0, 19_000)), decode(genome.window("c", 19_000, 1_500))
     drawn = RandomWindows(data.train, 48, 2_000, seed=0, both_strands=False).batch(0)
@@ -343,7 +344,7 @@ def test_no_training_window_lies_in_the_held_out_end(tmp_path) -> None:
 )
 def test_contigs_without_bases_are_neither_read_nor_held_out(tmp_path, fasta, train, valid) -> None:
     (tmp_path / "g.fa").write_text(fasta.format(a=decode(markov(20_000, 3))))
-    data = _data([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
+    data = open_genomes([GenomeConfig(fasta=str(tmp_path / "g.fa"))], 48)
     assert [name for source in data.train for name in source.contigs] == train
     assert [name for source in data.held for name in source.contigs] == valid
 
@@ -351,9 +352,9 @@ def test_contigs_without_bases_are_neither_read_nor_held_out(tmp_path, fasta, tr
 def test_a_run_without_validation_says_so(tmp_path) -> None:
     """A contig of 600 bases has no room for 4 windows of 48 in a quarter of it; contigs may name all there is."""
     short = single_contig(tmp_path / "short.fa", 600)
-    (said,) = _data([GenomeConfig(fasta=str(short))], 48).warnings
+    (said,) = open_genomes([GenomeConfig(fasta=str(short))], 48).warnings
     assert "too short to hold out a part" in said
-    (said,) = _data([GenomeConfig(fasta=str(short), contigs=("chromosome",))], 48).warnings
+    (said,) = open_genomes([GenomeConfig(fasta=str(short), contigs=("chromosome",))], 48).warnings
     assert "nothing is validated; name valid_contigs" in said
 
 
