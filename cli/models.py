@@ -171,7 +171,7 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     if not named:
         return
     if not isinstance(model, Enformer):
-        raise ConfigError("--targets: this model has no tracks to name; omit the option.")
+        raise ConfigError("--targets: only a model of tracks has tracks to name; omit the option.")
     for text in named:
         head, _, path = text.partition("=")
         if not path:

@@ -54,7 +54,7 @@ def members_of(name: str | Path) -> list[str]:
         raise CheckpointError(f"{path} names no members; copy the whole run again.")
     for name in names:
         if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name or "\\" in name:
-            raise CheckpointError(f"{path}: member {name!r} is not the name of a folder beside it; refused.")
+            raise CheckpointError(f"{path}: member {name!r} is not the name of a folder next to it; give one.")
     return names
 
 
