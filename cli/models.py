@@ -61,8 +61,8 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
 
     from genoformer.models import cost, registry
 
-    if (named := _not_here(model, catalog)) is not None:
-        click.echo(json.dumps(named, indent=1))
+    if (entry := _catalog_state(model, catalog)) is not None:
+        click.echo(json.dumps(entry, indent=1))
         return
     loaded = registry.load(model)
     card = registry.read_card(model)
@@ -83,7 +83,7 @@ def info(model: str, as_json: bool, catalog: Path | None) -> None:
     click.echo(json.dumps(shown, indent=1))
 
 
-def _not_here(model: str, catalog: Path | None) -> dict[str, Any] | None:
+def _catalog_state(model: str, catalog: Path | None) -> dict[str, Any] | None:
     """Return the catalog's description of a model that is not downloaded yet; None for any other name."""
     from genoformer.catalog import is_here, read_catalog
 
@@ -146,8 +146,10 @@ def convert(model: str, folder: str, layout: str, half: bool, targets: tuple[str
 
     lock_outputs(folder)
     if (Path(folder) / "config.json").exists():
-        raise ConfigError(f"{folder} holds a model already; name another folder.")
-    check_overwrite(Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", registry.WEIGHTS), "", lambda found: False)
+        raise ConfigError(f"{folder} already holds a model; give another folder.")
+    check_overwrite(
+        Path(folder), ("manifest.json", "tokenizer.json", "vocab.txt", registry.WEIGHTS), "", lambda manifest: False
+    )
     loaded = registry.load(model)
     _name_tracks(loaded, targets)
     dtype = torch.float16 if half else torch.float32
@@ -169,9 +171,9 @@ def _name_tracks(model: Any, named: tuple[str, ...]) -> None:
     if not named:
         return
     if not isinstance(model, Enformer):
-        raise ConfigError("--targets: only a long-range model has tracks to name; leave it out.")
+        raise ConfigError("--targets: only a model of tracks has tracks to name; omit the option.")
     for text in named:
         head, _, path = text.partition("=")
         if not path:
-            raise ConfigError(f"--targets {text}: give HEAD=FILE, with the head one of {', '.join(model.heads)}.")
+            raise ConfigError(f"--targets {text}: give HEAD=FILE, where HEAD is one of {', '.join(model.heads)}.")
         model.targets[model.head_named(head)] = tracks_of(model.config, model.targets, head, read_targets(path))

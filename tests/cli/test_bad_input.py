@@ -541,7 +541,7 @@ def test_killed_and_repeated(
     n_done = len(list(kept.glob("*.npz")))
     assert 1 <= n_done < 10
     if sent == signal.SIGINT:
-        assert "Interrupted; what is finished is kept" in said
+        assert "Interrupted; finished parts are kept" in said
 
     again = run(*command)
     assert_scored(again)

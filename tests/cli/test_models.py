@@ -82,9 +82,9 @@ def test_convert_names_the_tracks_of_each_head(tracks, tmp_path, tiny_model_fold
     assert (refused.exit_code, "targets.mouse.tsv: 5 tracks for a head of 3" in refused.stderr) == (2, True)
     for arguments, words in (
         ((tracks, f"--targets=mouse={tmp_path / 'human.tsv'}"), "the table has 5 tracks"),
-        ((tracks, "--targets=human"), "give HEAD=FILE, with the head one of human, mouse"),
+        ((tracks, "--targets=human"), "give HEAD=FILE, where HEAD is one of human, mouse"),
         ((tracks, f"--targets=rat={tmp_path / 'human.tsv'}"), "there is no head 'rat'"),
-        ((tiny_model_folder, f"--targets=human={tmp_path / 'human.tsv'}"), "only a long-range model"),
+        ((tiny_model_folder, f"--targets=human={tmp_path / 'human.tsv'}"), "only a model of tracks has tracks to name"),
     ):
         model, *options = arguments
         refused = run("models", "convert", model, tmp_path / "out", *options)

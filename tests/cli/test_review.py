@@ -82,7 +82,7 @@ def test_a_model_is_not_converted_onto_a_model(tiny_model_folder) -> None:
     before = (Path(tiny_model_folder) / "model.safetensors").read_bytes()
     done = run("models", "convert", tiny_model_folder, tiny_model_folder, "--half")
     assert done.exit_code == 2
-    assert "holds a model already" in done.stderr
+    assert "already holds a model" in done.stderr
     assert (Path(tiny_model_folder) / "model.safetensors").read_bytes() == before
 
 
